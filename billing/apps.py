@@ -1,0 +1,9 @@
+"""The app of money."""
+
+from django.apps import AppConfig
+
+
+class BillingConfig(AppConfig):
+    """Packs, purchases, wallets, the ledger, prices and usage."""
+
+    name = "billing"

@@ -1,0 +1,83 @@
+"""What billing refuses, and why. Nothing here knows of HTTP.
+
+BillingError
+├── WalletError
+│   ├── WalletRecovering      Redis is away or not rebuilt yet; nothing was held or charged
+│   ├── WalletStale           the caller's copy of the key or wallet is older than Redis'
+│   ├── WalletMissing         Redis has no such wallet yet; push it and try again
+│   ├── WalletFrozen          a person froze it
+│   ├── WalletInDebt          a refund or dispute took back more than was left
+│   ├── InsufficientCredits   the worst case of this request is not covered
+│   ├── RateLimited           too many requests for this key in this minute
+│   └── UnknownHold           nothing is held under this request id
+├── PackUnavailable           no such pack is on sale
+├── PurchaseMismatch          Stripe's account of a payment differs from the order
+├── PaymentProviderError      Stripe did not answer, or refused us
+└── InvalidAmount             an amount that can't be posted
+"""
+
+from dataclasses import dataclass
+
+
+class BillingError(Exception):
+    """Anything that billing refuses."""
+
+
+class WalletError(BillingError):
+    """A wallet refused a call. Nothing was changed."""
+
+
+class WalletRecovering(WalletError):
+    """Redis is away, or its wallets have not been rebuilt since it restarted."""
+
+
+class WalletStale(WalletError):
+    """The caller knows an older version of the wallet or its keys than Redis does."""
+
+
+class WalletMissing(WalletError):
+    """Redis has not been told of this wallet yet."""
+
+
+class WalletFrozen(WalletError):
+    """A person or a dispute froze the wallet."""
+
+
+class WalletInDebt(WalletError):
+    """A refund or dispute took back more than was left; the next purchase pays it first."""
+
+
+@dataclass
+class InsufficientCredits(WalletError):
+    """The worst case of this request is not covered by what is available."""
+
+    available_credits: int
+
+
+@dataclass
+class RateLimited(WalletError):
+    """Too many requests for this key in this minute."""
+
+    limit: int
+    retry_after_ms: int
+    reset_ms: int
+
+
+class UnknownHold(WalletError):
+    """Nothing is held under this request id, or it was settled too long ago to be known."""
+
+
+class PackUnavailable(BillingError):
+    """No pack with this slug is on sale."""
+
+
+class PurchaseMismatch(BillingError):
+    """What Stripe says of a payment differs from the order's snapshot."""
+
+
+class PaymentProviderError(BillingError):
+    """Stripe did not answer in time, or refused our request."""
+
+
+class InvalidAmount(BillingError):
+    """An amount that can't be posted: zero, negative, too large, or with no reason given."""

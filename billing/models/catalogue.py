@@ -1,0 +1,108 @@
+"""What is sold: packs of credits, and the models that credits are spent on."""
+
+from django.core.validators import MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+CURRENCY = RegexValidator(r"^[a-z]{3}$", "A currency is three lower-case letters, such as usd.")
+MODEL_NAME = RegexValidator(
+    r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$",
+    "A model's name has letters, digits and . _ : / - and starts with a letter or digit.",
+)
+
+
+class Pack(models.Model):
+    """A catalogue item: so many credits for so much money."""
+
+    name = models.CharField(max_length=60)
+    slug = models.SlugField(unique=True)
+    description = models.CharField(max_length=160, blank=True)
+    credits = models.BigIntegerField(validators=[MinValueValidator(1)])
+    price_cents = models.PositiveIntegerField(
+        validators=[MinValueValidator(1)], help_text="In the currency's smallest unit."
+    )
+    currency = models.CharField(max_length=3, default="usd", validators=[CURRENCY])
+    validity_days = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Days until the credits expire. Empty: never."
+    )
+    is_active = models.BooleanField(default=True)
+    is_highlighted = models.BooleanField(default=False)
+    order = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        ordering = ["order", "price_cents", "pk"]
+        constraints = [
+            models.CheckConstraint(condition=Q(credits__gt=0), name="pack_has_credits"),
+            models.CheckConstraint(condition=Q(price_cents__gt=0), name="pack_costs_something"),
+            models.CheckConstraint(
+                condition=Q(currency__regex="^[a-z]{3}$"), name="pack_has_a_currency"
+            ),
+            models.CheckConstraint(
+                condition=Q(validity_days=None) | Q(validity_days__gt=0), name="pack_is_valid_a_day"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PublicModel(models.Model):
+    """A model as customers name it. Routes say which upstreams serve it."""
+
+    name = models.CharField(max_length=120, unique=True, validators=[MODEL_NAME])
+    display_name = models.CharField(max_length=80, blank=True)
+    description = models.CharField(max_length=200, blank=True)
+    owned_by = models.CharField(max_length=60, default="tokenproxy")
+    default_max_tokens = models.PositiveIntegerField(
+        default=4096,
+        validators=[MinValueValidator(1)],
+        help_text="Completion tokens where the client names no maximum.",
+    )
+    has_default_temperature = models.BooleanField(
+        default=True, help_text="Send temperature 0.7 where the client names none."
+    )
+    is_active = models.BooleanField(default=True)
+    order = models.PositiveSmallIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = "model"
+        ordering = ["order", "name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ModelPrice(models.Model):
+    """One version of a model's price, in millicredits per token. Never edited: add a version."""
+
+    model = models.ForeignKey(PublicModel, models.PROTECT, related_name="prices")
+    version = models.PositiveIntegerField(editable=False)
+    prompt_rate_millicredits = models.BigIntegerField("prompt rate")
+    cached_prompt_rate_millicredits = models.BigIntegerField("cached prompt rate")
+    completion_rate_millicredits = models.BigIntegerField("completion rate")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = "model price"
+        ordering = ["model", "-version"]
+        constraints = [
+            models.UniqueConstraint(fields=["model", "version"], name="price_version_is_unique"),
+            models.CheckConstraint(
+                condition=Q(
+                    prompt_rate_millicredits__gte=0,
+                    cached_prompt_rate_millicredits__gte=0,
+                    completion_rate_millicredits__gte=0,
+                ),
+                name="price_is_not_negative",
+            ),
+            # A hold is worked out at the full prompt rate, so no class may cost more than it.
+            models.CheckConstraint(
+                condition=Q(cached_prompt_rate_millicredits__lte=F("prompt_rate_millicredits")),
+                name="price_of_cached_is_not_above_prompt",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model} v{self.version}"

@@ -1,0 +1,92 @@
+"""The ledger: what happened to every credit, and which of them are left."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from billing.models.wallet import Wallet
+
+
+class LedgerEntry(models.Model):
+    """One immutable, signed posting to a wallet, in credits.
+
+    A trigger refuses UPDATE and DELETE. `billing.services.ledger` is the one writer.
+    """
+
+    class Kind(models.TextChoices):
+        PURCHASE = "purchase"
+        GRANT = "grant"
+        USAGE = "usage"
+        CLAWBACK = "clawback"
+        REINSTATEMENT = "reinstatement"
+        EXPIRY = "expiry"
+        ADJUSTMENT = "adjustment"
+
+    wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="entries")
+    kind = models.CharField(max_length=16, choices=Kind)
+    amount_credits = models.BigIntegerField()
+    balance_credits = models.BigIntegerField(help_text="Posted, right after this entry.")
+    # What caused it: an order, a request, a refund. Posting the same cause twice is impossible.
+    reference = models.CharField(max_length=80)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    reason = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name_plural = "ledger entries"
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "reference"], name="entry_is_posted_once"),
+            models.CheckConstraint(condition=~Q(amount_credits=0), name="entry_moves_something"),
+            models.CheckConstraint(
+                condition=Q(balance_credits__gte=0), name="entry_leaves_no_negative_balance"
+            ),
+            models.CheckConstraint(
+                condition=Q(kind__in=["purchase", "grant", "reinstatement"], amount_credits__gt=0)
+                | Q(kind__in=["usage", "clawback", "expiry"], amount_credits__lt=0)
+                | Q(kind="adjustment"),
+                name="entry_has_the_sign_of_its_kind",
+            ),
+        ]
+        indexes = [
+            # The dashboard and the audit read one wallet's entries in order.
+            models.Index(fields=["wallet", "-id"], name="entries_of_a_wallet"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.amount_credits:+d}"
+
+
+class Lot(models.Model):
+    """What is left of one credit, and when it expires. Consumed first-to-expire."""
+
+    wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="lots")
+    entry = models.OneToOneField(LedgerEntry, models.PROTECT, related_name="lot")
+    is_promotional = models.BooleanField(default=False)
+    granted_credits = models.BigIntegerField()
+    remaining_credits = models.BigIntegerField()
+    expires_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(remaining_credits__gte=0)
+                & Q(remaining_credits__lte=F("granted_credits")),
+                name="lot_keeps_between_0_and_granted",
+            ),
+            models.CheckConstraint(condition=Q(granted_credits__gt=0), name="lot_has_credits"),
+        ]
+        indexes = [
+            # Every booking takes from one wallet's lots that have something left.
+            models.Index(
+                fields=["wallet", "expires_at"],
+                condition=Q(remaining_credits__gt=0),
+                name="lots_with_something_left",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Lot {self.pk}: {self.remaining_credits} of {self.granted_credits}"

@@ -1,0 +1,87 @@
+"""What one request consumed and was charged: the customer's receipt."""
+
+from django.db import models
+from django.db.models import F, Q
+
+from accounts.models import ApiKey
+from billing.models.catalogue import ModelPrice
+from billing.models.wallet import Wallet
+
+
+class UsageRecord(models.Model):
+    """One record per request that an upstream accepted. Written by the drain alone.
+
+    `charged + write_off = target`: what could not be charged is the operator's loss, not a debt.
+    """
+
+    class Outcome(models.TextChoices):
+        COMPLETED = "completed"
+        CLIENT_LEFT = "client_left", "client left"
+        BROKEN = "broken", "broken by the upstream"
+        ABANDONED = "abandoned", "process lost"
+
+    class Source(models.TextChoices):
+        REPORTED = "reported"
+        ESTIMATED = "estimated"
+        # The upstream reported something that can't be; a person decides.
+        PARKED = "parked"
+
+    request_id = models.CharField(max_length=64, unique=True)
+    wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="usage_records")
+    api_key = models.ForeignKey(ApiKey, models.PROTECT, related_name="usage_records")
+    price = models.ForeignKey(ModelPrice, models.PROTECT, related_name="+")
+    model_name = models.CharField(max_length=120)
+    provider_name = models.CharField(max_length=60, blank=True)
+    endpoint = models.CharField(max_length=40)
+    is_stream = models.BooleanField()
+    attempts = models.PositiveSmallIntegerField(default=1)
+
+    prompt_tokens = models.BigIntegerField()
+    cached_tokens = models.BigIntegerField()
+    completion_tokens = models.BigIntegerField()
+    reasoning_tokens = models.BigIntegerField()
+    outcome = models.CharField(max_length=12, choices=Outcome)
+    source = models.CharField(max_length=10, choices=Source)
+
+    held_credits = models.BigIntegerField()
+    target_credits = models.BigIntegerField()
+    charged_credits = models.BigIntegerField()
+    write_off_credits = models.BigIntegerField(default=0)
+
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField()
+    first_byte_ms = models.PositiveIntegerField(null=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(target_credits=F("charged_credits") + F("write_off_credits")),
+                name="usage_is_charged_or_written_off",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    prompt_tokens__gte=0,
+                    cached_tokens__gte=0,
+                    completion_tokens__gte=0,
+                    reasoning_tokens__gte=0,
+                    held_credits__gte=0,
+                    charged_credits__gte=0,
+                    write_off_credits__gte=0,
+                ),
+                name="usage_is_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(cached_tokens__lte=F("prompt_tokens"))
+                & Q(reasoning_tokens__lte=F("completion_tokens")),
+                name="usage_classes_are_subsets",
+            ),
+        ]
+        indexes = [
+            # The dashboard lists one wallet's usage, newest first.
+            models.Index(fields=["wallet", "-id"], name="usage_of_a_wallet"),
+            models.Index(fields=["ended_at"], name="usage_by_time"),
+        ]
+
+    def __str__(self) -> str:
+        return self.request_id

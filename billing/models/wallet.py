@@ -1,0 +1,102 @@
+"""The prepaid balance of one customer, as the book of record has it."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+
+class Wallet(models.Model):
+    """A customer's balance: the sum of its ledger entries, kept beside them under a lock.
+
+    `version` counts every change that Redis must learn of: a credit, a state, a key. It is pushed
+    with the absolute values; `pushed_version` says how far that got, so a lost push is found.
+    """
+
+    class State(models.TextChoices):
+        ACTIVE = "active"
+        FROZEN = "frozen"
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.PROTECT, related_name="wallet")
+    posted_credits = models.BigIntegerField(default=0, editable=False)
+    credited_credits = models.BigIntegerField(
+        default=0, editable=False, help_text="Sum of all entries that PostgreSQL decided."
+    )
+    debt_credits = models.BigIntegerField(default=0, editable=False)
+    state = models.CharField(max_length=8, choices=State, default=State.ACTIVE, editable=False)
+    frozen_reason = models.CharField(max_length=200, blank=True, editable=False)
+    version = models.BigIntegerField(default=1, editable=False)
+    pushed_version = models.BigIntegerField(default=0, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(posted_credits__gte=0), name="posted_is_not_below_0"
+            ),
+            models.CheckConstraint(condition=Q(debt_credits__gte=0), name="debt_is_not_below_0"),
+            models.CheckConstraint(
+                condition=Q(credited_credits__gte=F("posted_credits")),
+                name="posted_is_at_most_credited",
+            ),
+            models.CheckConstraint(
+                condition=Q(pushed_version__lte=F("version")), name="pushed_is_at_most_version"
+            ),
+        ]
+        indexes = [
+            # The refresher asks every second for wallets whose push was lost.
+            models.Index(
+                fields=["id"],
+                condition=Q(pushed_version__lt=F("version")),
+                name="wallet_push_is_due",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Wallet of {self.user}"
+
+
+class Debit(models.Model):
+    """A debit that is not usage and that Redis still has to decide: clawback, expiry, adjustment.
+
+    The row is the intention. Redis takes what is available, the drain books that as a ledger
+    entry with this reference and sets `booked_at`; what could not be taken of a clawback is debt.
+    """
+
+    wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="debits")
+    kind = models.CharField(max_length=16)
+    reference = models.CharField(max_length=80)
+    amount_credits = models.BigIntegerField(help_text="To take at most.")
+    taken_credits = models.BigIntegerField(null=True, editable=False)
+    lot = models.ForeignKey(
+        "billing.Lot",
+        models.PROTECT,
+        null=True,
+        related_name="debits",
+        help_text="Take it from this lot, not from the one that expires first.",
+    )
+    purchase = models.ForeignKey(
+        "billing.Purchase", models.PROTECT, null=True, related_name="debits"
+    )
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    reason = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    booked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "reference"], name="debit_is_asked_once"),
+            models.CheckConstraint(condition=Q(amount_credits__gt=0), name="debit_takes_something"),
+            models.CheckConstraint(
+                condition=Q(taken_credits=None)
+                | Q(taken_credits__gte=0, taken_credits__lte=F("amount_credits")),
+                name="debit_takes_at_most_its_amount",
+            ),
+        ]
+        indexes = [
+            # The sweep asks for debits that are still to be decided or booked.
+            models.Index(fields=["id"], condition=Q(booked_at=None), name="debit_is_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.reference}"

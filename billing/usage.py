@@ -1,0 +1,62 @@
+"""The facts of one request, as they travel from the web process through Redis to the ledger.
+
+They are written twice before PostgreSQL has them, in the Redis stream and in the journal, so both
+have one compact form: a JSON array in the order of the fields.
+"""
+
+from dataclasses import astuple, dataclass
+from typing import Self
+
+import orjson
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFacts:
+    """What is known when the hold is placed. Instants are milliseconds since 1970, UTC."""
+
+    request_id: str
+    wallet_id: int
+    api_key_id: int
+    price_id: int
+    model_name: str
+    endpoint: str
+    is_stream: bool
+    started_at_ms: int
+
+    def pack(self) -> bytes:
+        """Return the compact form."""
+        return orjson.dumps(astuple(self))
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Self:
+        """Read the compact form. Raises ValueError or TypeError if it is not one."""
+        return cls(*orjson.loads(packed))
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How a request ended and what it should be charged. `target_credits` is what it cost.
+
+    `outcome` and `source` are values of `UsageRecord.Outcome` and `.Source`.
+    """
+
+    target_credits: int
+    outcome: str
+    source: str
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    reasoning_tokens: int
+    provider_name: str
+    attempts: int
+    ended_at_ms: int
+    first_byte_ms: int | None = None
+
+    def pack(self) -> bytes:
+        """Return the compact form."""
+        return orjson.dumps(astuple(self))
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Self:
+        """Read the compact form. Raises ValueError or TypeError if it is not one."""
+        return cls(*orjson.loads(packed))

@@ -1,0 +1,11 @@
+"""The worker's application. Every task is a sweep: it may run twice, at once, late, or never."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tokenproxy_site.settings")
+
+app = Celery("tokenproxy")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()

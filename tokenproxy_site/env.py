@@ -1,0 +1,99 @@
+"""Read settings from the environment, and refuse to start on a missing or malformed one.
+
+`make run` leaves the addresses of the services it started in `var/run.env`; a variable that is
+not in the environment is looked up there, so that `manage.py` in the same checkout finds them.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import environ
+from cryptography.fernet import Fernet
+from django.core.exceptions import ImproperlyConfigured
+
+env = environ.Env()
+
+
+def read_run_file(path: Path) -> None:
+    """Take the settings of a running `make run` for variables that are not set. Safe to repeat."""
+    if path.is_file():
+        env.read_env(path, overwrite=False)
+
+
+def get_text(name: str, default: str | None = None, *, prefixes: Iterable[str] = ()) -> str:
+    """Return a non-empty text setting that starts with one of `prefixes`, if any are given."""
+    value = str(env.str(name, default="" if default is None else default)).strip()
+    if not value and default is None:
+        raise ImproperlyConfigured(f"The setting {name} is required and is missing or empty.")
+    allowed = tuple(prefixes)
+    if value and allowed and not value.startswith(allowed):
+        raise ImproperlyConfigured(f"The setting {name} must start with {' or '.join(allowed)}.")
+    return value
+
+
+def get_list(name: str, default: str | None = None, *, prefixes: Iterable[str] = ()) -> list[str]:
+    """Return a comma-separated setting as a list without empty items."""
+    text = get_text(name, default)
+    items = [item.strip() for item in text.split(",") if item.strip()]
+    if default is None and not items:
+        raise ImproperlyConfigured(f"The setting {name} lists nothing.")
+    allowed = tuple(prefixes)
+    for item in items:
+        if allowed and not item.startswith(allowed):
+            raise ImproperlyConfigured(
+                f"Every item of the setting {name} must start with {' or '.join(allowed)}."
+            )
+    return items
+
+
+def get_int(name: str, default: int, *, least: int = 0, most: int | None = None) -> int:
+    """Return a whole-number setting within its bounds."""
+    text = get_text(name, str(default))
+    try:
+        value = int(text)
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"The setting {name} must be a whole number, not {text!r}."
+        ) from error
+    if value < least or (most is not None and value > most):
+        upper = "" if most is None else f" and at most {most}"
+        raise ImproperlyConfigured(f"The setting {name} must be at least {least}{upper}.")
+    return value
+
+
+def get_bool(name: str, *, default: bool) -> bool:
+    """Return a yes-or-no setting; anything but 1/0, true/false, yes/no, on/off is refused."""
+    text = get_text(name, "1" if default else "0").lower()
+    if text in {"1", "true", "yes", "on"}:
+        return True
+    if text in {"0", "false", "no", "off"}:
+        return False
+    raise ImproperlyConfigured(f"The setting {name} must be 1 or 0, not {text!r}.")
+
+
+def get_url(name: str, default: str | None = None, *, schemes: Iterable[str]) -> str:
+    """Return an address with one of `schemes` and a host."""
+    value = get_text(name, default)
+    if not value:
+        return value
+    parts = urlsplit(value)
+    if parts.scheme not in set(schemes) or not parts.netloc:
+        raise ImproperlyConfigured(
+            f"The setting {name} must be an address such as {next(iter(schemes))}://host/…"
+        )
+    return value.rstrip("/")
+
+
+def get_fernet_keys(name: str) -> list[str]:
+    """Return one or more Fernet keys, newest first; each is checked."""
+    keys = get_list(name)
+    for key in keys:
+        try:
+            Fernet(key)
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f"Every item of the setting {name} must be a Fernet key: "
+                "32 random bytes in URL-safe base64."
+            ) from error
+    return keys

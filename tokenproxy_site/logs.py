@@ -1,0 +1,57 @@
+"""Structured logs: one line per event, JSON for machines or text for people.
+
+Prompts, answers, secrets and upstream addresses are never logged.
+"""
+
+from typing import Any
+
+import structlog
+from django.core.exceptions import ImproperlyConfigured
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+def configure_logging(form: str, level: str) -> dict[str, Any]:
+    """Set structlog up and return Django's LOGGING. `form` is console or json."""
+    if form not in {"console", "json"}:
+        raise ImproperlyConfigured("The setting LOG_FORMAT must be console or json.")
+    if level not in LEVELS:
+        raise ImproperlyConfigured(f"The setting LOG_LEVEL must be one of {', '.join(LEVELS)}.")
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "default": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "processor": structlog.processors.JSONRenderer()
+                if form == "json"
+                else structlog.dev.ConsoleRenderer(colors=False),
+                "foreign_pre_chain": shared,
+            }
+        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "default"}},
+        "root": {"handlers": ["stderr"], "level": level},
+        "loggers": {
+            "django.request": {"level": "ERROR"},
+            "httpx": {"level": "WARNING"},
+            "django_structlog": {"level": "WARNING"},
+            "stripe": {"level": "WARNING"},
+        },
+    }

@@ -1,0 +1,244 @@
+"""Settings of the site. Every value that differs between places comes from the environment.
+
+The table in README.md lists them; a test fails when one is missing there.
+"""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import django_stubs_ext
+from csp.constants import NONE, SELF
+
+from tokenproxy_site.env import (
+    env,
+    get_bool,
+    get_fernet_keys,
+    get_int,
+    get_list,
+    get_text,
+    get_url,
+    read_run_file,
+)
+from tokenproxy_site.logs import configure_logging
+
+# Makes `ModelAdmin[Pack]` and its like valid at run time, as they are for the type checker.
+django_stubs_ext.monkeypatch()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = BASE_DIR / "var"
+read_run_file(VAR_DIR / "run.env")
+
+# --- The site -----------------------------------------------------------------------------
+
+DEBUG = get_bool("DEBUG", default=False)
+SECRET_KEY = get_text("SECRET_KEY")
+SITE_URL = get_url("SITE_URL", schemes=("https", "http"))
+SITE_NAME = get_text("SITE_NAME", "TokenProxy")
+SUPPORT_EMAIL = get_text("SUPPORT_EMAIL", "support@example.com")
+ALLOWED_HOSTS = get_list("ALLOWED_HOSTS", urlsplit(SITE_URL).hostname or "localhost")
+CSRF_TRUSTED_ORIGINS = [SITE_URL]
+IS_HTTPS = SITE_URL.startswith("https://")
+# Requests arrive over plain HTTP from the proxy that ends TLS, which sets this header.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if IS_HTTPS else None
+SECURE_SSL_REDIRECT = IS_HTTPS
+# The probes of an orchestrator speak plain HTTP to the process itself.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
+SECURE_HSTS_SECONDS = 31_536_000 if IS_HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = IS_HTTPS
+SECURE_HSTS_PRELOAD = IS_HTTPS
+SESSION_COOKIE_SECURE = IS_HTTPS
+CSRF_COOKIE_SECURE = IS_HTTPS
+X_FRAME_OPTIONS = "DENY"
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "allauth",
+    "allauth.account",
+    "csp",
+    "django_htmx",
+    "django_structlog",
+    "rest_framework",
+    "accounts",
+    "billing",
+    "proxy",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+]
+
+ROOT_URLCONF = "tokenproxy_site.urls"
+ASGI_APPLICATION = "tokenproxy_site.asgi.application"
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "tokenproxy_site.context.site",
+            ],
+        },
+    },
+]
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+
+# --- Storage ------------------------------------------------------------------------------
+
+DATABASES = {
+    "default": {
+        **env.db_url_config(get_url("DATABASE_URL", schemes=("postgres", "postgresql"))),
+        "ATOMIC_REQUESTS": False,
+        # Every request runs in a thread of its own, so connections are pooled, not kept by thread.
+        "OPTIONS": {
+            "pool": {
+                "min_size": 1,
+                "max_size": get_int("DATABASE_POOL_SIZE", 10, least=2),
+                "timeout": 10,
+            },
+        },
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = get_url("REDIS_URL", schemes=("redis", "rediss", "unix"))
+CELERY_BROKER_URL = get_url(
+    "CELERY_BROKER_URL",
+    f"{REDIS_URL.rpartition('/')[0]}/1" if REDIS_URL.count("/") > 2 else f"{REDIS_URL}/1",
+    schemes=("redis", "rediss", "unix"),
+)
+# The cache holds rate limits of the log-in pages and nothing that may not be lost.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": CELERY_BROKER_URL,
+        "KEY_PREFIX": "cache",
+    }
+}
+
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+# With a manifest, `collectstatic` must have run; without, files are served from the source tree.
+STATIC_MANIFEST = get_bool("STATIC_MANIFEST", default=True)
+WHITENOISE_USE_FINDERS = not STATIC_MANIFEST
+WHITENOISE_AUTOREFRESH = not STATIC_MANIFEST
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if STATIC_MANIFEST
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+
+# --- People -------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "dashboard"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_UNIQUE_EMAIL = True
+# A customer may pay before the address is verified; the dashboard asks until it is.
+ACCOUNT_EMAIL_VERIFICATION = "optional"
+ACCOUNT_CONFIRM_EMAIL_ON_GET = False
+ACCOUNT_LOGOUT_REDIRECT_URL = "/"
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if IS_HTTPS else "http"
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+
+vars().update(env.email_url_config(get_text("EMAIL_URL", "consolemail://")))
+DEFAULT_FROM_EMAIL = get_text("DEFAULT_FROM_EMAIL", f"{SITE_NAME} <{SUPPORT_EMAIL}>")
+
+# --- The browser's rules ------------------------------------------------------------------
+
+STRIPE_API_BASE = get_url("STRIPE_API_BASE", "", schemes=("https", "http"))
+# Browsers apply form-action to redirects too, and a purchase ends on Stripe's own page.
+STRIPE_CHECKOUT_ORIGINS = get_list(
+    "STRIPE_CHECKOUT_ORIGINS", STRIPE_API_BASE or "https://checkout.stripe.com"
+)
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "form-action": [SELF, *STRIPE_CHECKOUT_ORIGINS],
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+        "object-src": [NONE],
+    }
+}
+
+# --- Stripe -------------------------------------------------------------------------------
+
+STRIPE_SECRET_KEY = get_text("STRIPE_SECRET_KEY", prefixes=("sk_", "rk_"))
+# One or two, so that a secret can be rotated without losing an event.
+STRIPE_WEBHOOK_SECRETS = get_list("STRIPE_WEBHOOK_SECRET", prefixes=("whsec_",))
+STRIPE_LIVE_MODE = STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_"))
+STRIPE_TIMEOUT_S = get_int("STRIPE_TIMEOUT_S", 20, least=1)
+CHECKOUT_LIFETIME_MINUTES = get_int("CHECKOUT_LIFETIME_MINUTES", 60, least=30, most=1_440)
+
+# --- Wallets and the API ------------------------------------------------------------------
+
+# Keys that encrypt the upstream providers' keys, newest first; older ones still decrypt.
+PROVIDER_KEYS_SECRETS = get_fernet_keys("PROVIDER_KEYS_SECRET")
+# Each web process writes what it starts and ends here; the worker must see the same directory.
+JOURNAL_DIR = Path(get_text("JOURNAL_DIR", str(VAR_DIR / "journal")))
+# A hold that is not renewed for this long is settled at its last progress.
+HOLD_LEASE_S = get_int("HOLD_LEASE_S", 60, least=5)
+DEFAULT_REQUESTS_PER_MINUTE = get_int("DEFAULT_REQUESTS_PER_MINUTE", 600, least=1)
+MAX_BODY_BYTES = get_int("MAX_BODY_BYTES", 20 * 1024 * 1024, least=1_024)
+# Loopback upstreams over plain HTTP are for the sandbox; a deployment leaves this off.
+ALLOW_LOOPBACK_PROVIDERS = get_bool("ALLOW_LOOPBACK_PROVIDERS", default=False)
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "UNAUTHENTICATED_USER": None,
+}
+
+# --- Logs ---------------------------------------------------------------------------------
+
+LOG_FORMAT = get_text("LOG_FORMAT", "console" if DEBUG else "json")
+LOG_LEVEL = get_text("LOG_LEVEL", "INFO")
+LOGGING = configure_logging(LOG_FORMAT, LOG_LEVEL)
