@@ -7,7 +7,7 @@ from enum import Enum
 from sandbox.upstream.exchange import Exchange
 from sandbox.upstream.tally import Record
 
-# Bytes for the wire, and how many completion tokens they deliver.
+# Bytes for the wire, and the completion tokens that must be spoken before they can leave.
 Frame = tuple[bytes, int]
 
 # At full speed this many frames share a write; after each, a hang-up can be noticed.
@@ -38,6 +38,8 @@ class Script:
     promised_length: int = 0
     # An answer that ends properly on the wire, but not as a success.
     is_broken: bool = False
+    # False for a broken JSON answer: nobody can read any of it.
+    is_readable: bool = True
 
     @property
     def is_whole(self) -> bool:
@@ -106,7 +108,8 @@ class Player:
         record = self._record
         self._frames_sent += len(frames)
         record.chunks_sent = self._frames_sent
-        record.completion_tokens_delivered += sum([frame[1] for frame in frames])
+        if script.is_readable:
+            record.completion_tokens_delivered += sum([frame[1] for frame in frames])
         if script.usage is not None and self._frames_sent > script.usage_position:
             record.usage_reported = script.usage
 

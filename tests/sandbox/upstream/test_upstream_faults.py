@@ -134,8 +134,27 @@ def test_a_stream_is_cut_after_so_many_chunks(emulator: Emulator) -> None:
 
 def test_a_json_answer_is_cut_in_the_middle_of_its_body(emulator: Emulator) -> None:
     with pytest.raises(httpx.RemoteProtocolError, match="complete message body"):
-        emulator.post(model="fault-cut")
+        emulator.post("say 9 words", model="fault-cut")
 
+    totals = emulator.wait_for(lambda totals: totals["open"] == 0)
+    assert (totals["failed"], totals["usage_reports"]) == (1, 0)
+    assert totals["completion_tokens_generated"] == 9
+    assert totals["completion_tokens_delivered"] == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "start"),
+    [("error-event", '{"error":{"message":'), ("malformed-event", '{"id":"chat')],
+)
+def test_a_broken_json_answer_is_complete_on_the_wire(
+    emulator: Emulator, fault: str, start: str
+) -> None:
+    response = emulator.post("say 9 words", model=f"fault-{fault}")
+
+    assert response.status_code == 200
+    assert int(response.headers["content-length"]) == len(response.content)
+    assert response.text.startswith(start)
+    assert '"usage"' not in response.text
     totals = emulator.wait_for(lambda totals: totals["open"] == 0)
     assert (totals["failed"], totals["completion_tokens_delivered"]) == (1, 0)
 
