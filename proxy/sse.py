@@ -44,19 +44,18 @@ class Event:
         return hash(self.raw)
 
     @property
+    def name(self) -> bytes | None:
+        """What kind of event it says it is; the last word counts."""
+        return self._field(b"event", joined_by=None)
+
+    @property
     def data(self) -> bytes | None:
         """The payload: its data lines, joined. None for comments and blank lines."""
         raw = self.raw
         # Nearly every event is one line and a blank one.
         if raw.startswith(b"data: ") and raw.find(b"\n") == len(raw) - 2 and b"\r" not in raw:
             return raw[6:-2]
-        lines = [
-            # One space after the colon belongs to the syntax.
-            line[5:].removeprefix(b" ")
-            for line in _LINE_END.split(raw.removeprefix(_BOM))
-            if line == b"data" or line.startswith(b"data:")
-        ]
-        return b"\n".join(lines) if lines else None
+        return self._field(b"data", joined_by=b"\n")
 
     @property
     def is_done(self) -> bool:
@@ -66,6 +65,17 @@ class Event:
         data = self.data
         return data is not None and data.startswith(b"[DONE]")
 
+    def _field(self, name: bytes, *, joined_by: bytes | None) -> bytes | None:
+        values = [
+            # One space after the colon belongs to the syntax.
+            line[len(name) + 1 :].removeprefix(b" ")
+            for line in _LINE_END.split(self.raw.removeprefix(_BOM))
+            if line == name or line.startswith(name + b":")
+        ]
+        if not values:
+            return None
+        return values[-1] if joined_by is None else joined_by.join(values)
+
 
 class Splitter:
     """Collect bytes until events are whole. The same events at any chunk boundary."""
@@ -73,17 +83,33 @@ class Splitter:
     def __init__(self, *, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
         self._max_event_bytes = max_event_bytes
         self._pending = bytearray()
+        # Set for good by the first CR: nearly all streams have none, and are split much faster.
+        self._has_cr = False
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Take bytes, give the events they complete. Raises EventTooLarge."""
-        if self._pending or b"\r" in chunk or len(chunk) > self._max_event_bytes:
-            return self._feed_slowly(chunk)
+        if self._has_cr or b"\r" in chunk:
+            self._has_cr = True
+            return self._feed_any(chunk)
+        events: list[Event] = []
+        if self._pending:
+            length = self._completed_by(chunk)
+            if length == 0:
+                self._pending += chunk
+                self._check_size(len(self._pending), events)
+                return events
+            first = bytes(self._pending) + chunk[:length]
+            self._check_size(len(first), events)
+            events.append(Event(first))
+            self._pending.clear()
+            chunk = chunk[length:]
         *whole, rest = chunk.split(b"\n\n")
-        if rest:
-            self._pending += rest
-        if len(whole) == 1 and not rest:
-            return [Event(chunk)]
-        return [Event(piece + b"\n\n") for piece in whole]
+        for piece in whole:
+            self._check_size(len(piece) + 2, events)
+            events.append(Event(piece + b"\n\n"))
+        self._check_size(len(rest), events)
+        self._pending += rest
+        return events
 
     def flush(self) -> list[Event]:
         """Give what is left when the stream ends: at most one event, perhaps unfinished."""
@@ -91,7 +117,13 @@ class Splitter:
         self._pending.clear()
         return [Event(rest)] if rest else []
 
-    def _feed_slowly(self, chunk: bytes) -> list[Event]:
+    def _completed_by(self, chunk: bytes) -> int:
+        """Say how many bytes of the chunk end the pending event; 0 if it goes on."""
+        if self._pending.endswith(b"\n") and chunk.startswith(b"\n"):
+            return 1
+        return chunk.find(b"\n\n") + 2 if b"\n\n" in chunk else 0
+
+    def _feed_any(self, chunk: bytes) -> list[Event]:
         pending = self._pending
         position = max(0, len(pending) - _OVERLAP_BYTES)
         pending += chunk
@@ -102,14 +134,16 @@ class Splitter:
             # A CR may be the first half of a CR LF whose LF is still on its way.
             if end == len(pending) and pending[-1:] == b"\r":
                 break
-            if end - start > self._max_event_bytes:
-                raise EventTooLarge(self._max_event_bytes, events)
+            self._check_size(end - start, events)
             events.append(Event(bytes(pending[start:end])))
             start = position = end
         del pending[:start]
-        if len(pending) > self._max_event_bytes:
-            raise EventTooLarge(self._max_event_bytes, events)
+        self._check_size(len(pending), events)
         return events
+
+    def _check_size(self, size_bytes: int, before: list[Event]) -> None:
+        if size_bytes > self._max_event_bytes:
+            raise EventTooLarge(self._max_event_bytes, before)
 
 
 def error_event(error: ApiError) -> bytes:

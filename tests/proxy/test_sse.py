@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ GOLDEN = {
         b'data: {"choices":[{"delta":{"content":"lo"}}]}\n\n'
         b"data: [DONE]\n\n"
     ),
-    "crlf": b"data: one\r\n\r\nevent: error\r\ndata: two\r\ndata: lines\r\n\r\ndata: [DONE]\r\n\r\n",
+    "crlf": b"data: 1\r\n\r\nevent: error\r\ndata: 2\r\ndata: lines\r\n\r\ndata: [DONE]\r\n\r\n",
     "cr": b"data: one\r\rdata: two\r\r: a comment\r\r",
     "mixed": b"data: one\n\r\ndata: two\r\n\ndata: three\r\n\rdata: four\n\n\n\ndata: five\n\n",
     "separators": "data: a\u2028b\u2029c\u0085d\x0b\x0c\x1ce\n\n: ping\n\ndata: ö\n\n".encode(),
@@ -49,7 +51,7 @@ def test_it_gives_the_same_events_for_any_bytes_and_cuts(
     stream = b"".join(pieces)
     places = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
 
-    chunks = [stream[a:b] for a, b in zip(places, places[1:], strict=False)]
+    chunks = [stream[a:b] for a, b in pairwise(places)]
 
     assert split(*chunks) == split(stream)
     assert b"".join(event.raw for event in split(*chunks)) == stream
