@@ -237,6 +237,33 @@ REST_FRAMEWORK: dict[str, Any] = {
     "UNAUTHENTICATED_USER": None,
 }
 
+# --- The worker's sweeps --------------------------------------------------------------------
+
+CELERY_TIMEZONE = "UTC"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# A broker that is away must not keep a web request waiting.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 10}
+
+
+def _sweep(task: str, *, every_s: float) -> dict[str, Any]:
+    # A sweep that nobody took before the next one is due is dropped: the next one does its work.
+    return {"task": task, "schedule": every_s, "options": {"expires": max(every_s, 5)}}
+
+
+CELERY_BEAT_SCHEDULE = {
+    "recover wallets": _sweep("billing.recover_wallets", every_s=1),
+    "drain events": _sweep("billing.drain_events", every_s=1),
+    "push wallets": _sweep("billing.push_wallets", every_s=1),
+    "decide debits": _sweep("billing.decide_debits", every_s=2),
+    "reap holds": _sweep("billing.reap_holds", every_s=5),
+    "adopt journals": _sweep("billing.adopt_journals", every_s=2),
+    "expire lots": _sweep("billing.expire_lots", every_s=60),
+    "audit money": _sweep("billing.audit_money", every_s=3_600),
+}
+
 # --- Logs ---------------------------------------------------------------------------------
 
 LOG_FORMAT = get_text("LOG_FORMAT", "console" if DEBUG else "json")
