@@ -94,7 +94,8 @@ class Outbox:
         """Return deliveries to attempt now, oldest first, without those being attempted."""
         rows = self.store.connection.execute(
             "SELECT id, event_id, round FROM deliveries"
-            " WHERE status = 'pending' AND next_attempt_at <= ? ORDER BY next_attempt_at, id LIMIT ?",
+            " WHERE status = 'pending' AND next_attempt_at <= ?"
+            " ORDER BY next_attempt_at, id LIMIT ?",
             (time.time(), limit + len(busy)),
         ).fetchall()
         return [row for row in rows if row["id"] not in busy][:limit]
