@@ -146,14 +146,13 @@ def _refunded(charge: JsonObject) -> Markup:
 def _items_of_intent(box: Box, intent_id: str) -> Markup:
     condition = Condition(path="$.payment_intent", value=intent_id)
     sessions = box.store.select("checkout.session", (condition,), limit=1)
-    return join([_item(item) for session in sessions for item in session.private["line_items"]])
+    return join([_items(box, session) for session in sessions])
 
 
 def _form(
     box: Box, session: Record, values: dict[str, str], error: str | None, status: int
 ) -> Response:
     body = session.body
-    items = join([_item(item) for item in session.private["line_items"]])
     cancel = ""
     if body["cancel_url"]:
         cancel = render("_cancel.html", url=body["cancel_url"])
@@ -161,7 +160,7 @@ def _form(
         "checkout.html",
         cancel=cancel,
         email_lock="readonly" if _known_email(session) else "",
-        items=items,
+        items=_items(box, session),
         message=render("_error.html", text=error) if error else "",
         session_id=session.id,
         total=written(body["amount_total"], body["currency"]),
@@ -170,12 +169,18 @@ def _form(
     return page("Checkout", content, status=status)
 
 
-def _item(item: JsonObject) -> Markup:
+def _items(box: Box, session: Record) -> Markup:
+    return join([_item(box, item) for item in session.private["line_items"]])
+
+
+def _item(box: Box, item: JsonObject) -> Markup:
     each = written(item["price"]["unit_amount"], item["currency"])
+    product = box.get("product", item["price"]["product"], param="product").body
+    details = [product["description"], f"{item['quantity']} x {each}"]
     return render(
         "_item.html",
         name=item["description"],
-        detail=f"{item['quantity']} x {each}",
+        detail=" · ".join(detail for detail in details if detail),
         amount=written(item["amount_total"], item["currency"]),
     )
 

@@ -202,7 +202,7 @@ def _session_row(record: Record) -> Markup:
 
 def _delivery_row(delivery: JsonObject) -> Markup:
     log = "; ".join(
-        f"{_time(attempt['at'])} {attempt['status_code'] or attempt['response']}"
+        f"{_time(attempt['at'])} {attempt['status_code'] or attempt['response'][:40]}"
         for attempt in delivery["log"][-5:]
     )
     return render(
