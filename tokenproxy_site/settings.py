@@ -134,6 +134,8 @@ CELERY_BROKER_URL = get_url(
     f"{REDIS_URL.rpartition('/')[0]}/1" if REDIS_URL.count("/") > 2 else f"{REDIS_URL}/1",
     schemes=("redis", "rediss", "unix"),
 )
+# Without these, a broker that hangs would hang Stripe's webhook, which nudges a task, for ever.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 5}
 # The cache holds rate limits of the log-in pages and nothing that may not be lost.
 CACHES = {
     "default": {
