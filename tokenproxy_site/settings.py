@@ -134,6 +134,8 @@ CELERY_BROKER_URL = get_url(
     f"{REDIS_URL.rpartition('/')[0]}/1" if REDIS_URL.count("/") > 2 else f"{REDIS_URL}/1",
     schemes=("redis", "rediss", "unix"),
 )
+# Without these, a broker that hangs would hang Stripe's webhook, which nudges a task, for ever.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 5}
 # The cache holds rate limits of the log-in pages and nothing that may not be lost.
 CACHES = {
     "default": {
@@ -215,7 +217,8 @@ STRIPE_SECRET_KEY = get_text("STRIPE_SECRET_KEY", prefixes=("sk_", "rk_"))
 STRIPE_WEBHOOK_SECRETS = get_list("STRIPE_WEBHOOK_SECRET", prefixes=("whsec_",))
 STRIPE_LIVE_MODE = STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_"))
 STRIPE_TIMEOUT_S = get_int("STRIPE_TIMEOUT_S", 20, least=1)
-CHECKOUT_LIFETIME_MINUTES = get_int("CHECKOUT_LIFETIME_MINUTES", 60, least=30, most=1_440)
+# Stripe allows 30 minutes to 24 hours, counted by its clock from when our call reaches it.
+CHECKOUT_LIFETIME_MINUTES = get_int("CHECKOUT_LIFETIME_MINUTES", 60, least=35, most=1_435)
 
 # --- Wallets and the API ------------------------------------------------------------------
 
@@ -261,6 +264,8 @@ CELERY_BEAT_SCHEDULE = {
     "reap holds": _sweep("billing.reap_holds", every_s=5),
     "adopt journals": _sweep("billing.adopt_journals", every_s=2),
     "expire lots": _sweep("billing.expire_lots", every_s=60),
+    "process Stripe events": _sweep("billing.process_stripe_events", every_s=2),
+    "sweep open purchases": _sweep("billing.sweep_open_purchases", every_s=30),
     "audit money": _sweep("billing.audit_money", every_s=3_600),
 }
 
