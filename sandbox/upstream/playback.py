@@ -1,0 +1,121 @@
+"""Plays an answer to the client: frames at the speed of the model, to the end or to a break."""
+
+import asyncio
+from dataclasses import dataclass
+from enum import Enum
+
+from sandbox.upstream.exchange import Exchange
+from sandbox.upstream.tally import Record
+
+# Bytes for the wire, and how many completion tokens they deliver.
+Frame = tuple[bytes, int]
+
+# At full speed this many frames share a write; after each, a hang-up can be noticed.
+FRAMES_PER_WRITE = 32
+# A stalled answer hangs up by itself at last, so that nothing stays open for ever.
+STALL_LIMIT_S = 900.0
+
+
+class Ending(Enum):
+    """How an answer ends after its last frame."""
+
+    COMPLETE = "complete"
+    CUT = "cut"
+    STALL = "stall"
+
+
+@dataclass(slots=True)
+class Script:
+    """An answer in frames."""
+
+    frames: list[Frame]
+    ending: Ending = Ending.COMPLETE
+    # Reported to the client by the frame at this position, if it is reached.
+    usage: dict[str, object] | None = None
+    usage_position: int = 0
+    is_bytewise: bool = False
+    # The content-length of a JSON answer; a break may keep some of it back.
+    promised_length: int = 0
+    # An answer that ends properly on the wire, but not as a success.
+    is_broken: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        return self.ending is Ending.COMPLETE and not self.is_broken
+
+
+class Player:
+    """Sends one script over one exchange and keeps its record up to date."""
+
+    def __init__(self, exchange: Exchange, record: Record, tokens_per_second: float) -> None:
+        self._exchange = exchange
+        self._record = record
+        self._tokens_per_second = tokens_per_second
+        self._waiting: list[Frame] = []
+        self._frames_sent = 0
+
+    async def play(self, script: Script) -> None:
+        """Send all of it. Raises ClientLeft when the client hangs up."""
+        began_at = asyncio.get_running_loop().time()
+        try:
+            await self._send_frames(script, began_at)
+            await self._end(script)
+        finally:
+            self._note_generated(script, began_at)
+
+    async def _send_frames(self, script: Script, began_at: float) -> None:
+        speed = self._tokens_per_second
+        clock = asyncio.get_running_loop().time
+        tokens_so_far = 0
+        for frame in script.frames:
+            tokens_so_far += frame[1]
+            if speed:
+                wait_s = began_at + tokens_so_far / speed - clock()
+                if wait_s > 0:
+                    await self._flush(script)
+                    await self._exchange.connection.pause(wait_s)
+            self._waiting.append(frame)
+            if len(self._waiting) == FRAMES_PER_WRITE:
+                await self._flush(script)
+                await asyncio.sleep(0)
+
+    async def _end(self, script: Script) -> None:
+        if script.ending is Ending.COMPLETE:
+            await self._flush(script, is_last=True)
+            return
+        await self._flush(script)
+        if script.ending is Ending.STALL:
+            await self._exchange.connection.pause(STALL_LIMIT_S)
+        await self._exchange.connection.close()
+
+    async def _flush(self, script: Script, *, is_last: bool = False) -> None:
+        if not self._waiting and not is_last:
+            return
+        frames, self._waiting = self._waiting, []
+        data = b"".join([frame[0] for frame in frames])
+        if script.is_bytewise:
+            for position in range(len(data)):
+                await self._exchange.write(data[position : position + 1], is_last=False)
+                # Lets the byte leave alone: the loop joins writes of one turn.
+                await asyncio.sleep(0)
+            data = b""
+        await self._exchange.write(data, is_last=is_last)
+        self._note_sent(script, frames)
+
+    def _note_sent(self, script: Script, frames: list[Frame]) -> None:
+        record = self._record
+        self._frames_sent += len(frames)
+        record.chunks_sent = self._frames_sent
+        record.completion_tokens_delivered += sum([frame[1] for frame in frames])
+        if script.usage is not None and self._frames_sent > script.usage_position:
+            record.usage_reported = script.usage
+
+    def _note_generated(self, script: Script, began_at: float) -> None:
+        """What the model had made by now: all of it at full speed, else as much as time allowed."""
+        planned = sum([frame[1] for frame in script.frames])
+        made = planned
+        if self._tokens_per_second:
+            elapsed_s = asyncio.get_running_loop().time() - began_at
+            made = min(planned, int(elapsed_s * self._tokens_per_second))
+        delivered = self._record.completion_tokens_delivered
+        self._record.completion_tokens_generated = max(made, delivered)

@@ -1,0 +1,41 @@
+"""The state of one emulator process."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from sandbox.upstream.fault_rules import FaultRules
+from sandbox.upstream.tally import Tally
+
+# Conversations whose failures `fault-flaky` remembers; the oldest is forgotten.
+MAX_FLAKY_CONVERSATIONS = 10_000
+
+# Found nowhere else: a leak test may look for it in whatever the product sends or stores.
+ORGANISATION = "org-SandboxUpstreamCanary"
+NAME = "Sandbox Upstream Inc."
+
+
+@dataclass(slots=True)
+class Provider:
+    """What all requests share."""
+
+    api_key: str
+    tokens_per_second: float = 0
+    tally: Tally = field(default_factory=Tally)
+    fault_rules: FaultRules = field(default_factory=FaultRules)
+    _failures: OrderedDict[bytes, int] = field(default_factory=OrderedDict)
+
+    def fail_again(self, conversation: bytes, times: int) -> bool:
+        """Has this conversation failed fewer than so many times? Counts one more if so."""
+        failures = self._failures.get(conversation, 0)
+        if failures >= times:
+            return False
+        self._failures[conversation] = failures + 1
+        if len(self._failures) > MAX_FLAKY_CONVERSATIONS:
+            self._failures.popitem(last=False)
+        return True
+
+    def reset(self) -> None:
+        """Forget everything that was served, and every fault."""
+        self.tally = Tally()
+        self.fault_rules = FaultRules()
+        self._failures.clear()
