@@ -1,0 +1,135 @@
+"""The one writer of money in PostgreSQL.
+
+Everything here runs inside the caller's transaction with the wallet's row locked, so that a
+wallet's entries, lots and posted balance change together or not at all. A posting is known by its
+kind and reference: posting the same cause again finds the first entry and changes nothing.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F
+
+from accounts.models import User
+from billing.exceptions import InvalidAmount
+from billing.models import LedgerEntry, Lot, Wallet
+from billing.services.pushes import push_on_commit
+
+# Redis multiplies a balance by 1,000 and counts exactly to 2^53; this leaves room for both.
+MAX_CREDITS = 1_000_000_000_000
+
+Kind = LedgerEntry.Kind
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why an entry is posted: its kind and reference are its identity, the rest explains it."""
+
+    kind: str
+    reference: str
+    actor: User | None = None
+    reason: str = ""
+
+
+@transaction.atomic
+def post_credit(
+    wallet_id: int,
+    *,
+    kind: str,
+    amount_credits: int,
+    reference: str,
+    actor: User | None = None,
+    reason: str = "",
+    expires_at: datetime | None = None,
+    is_promotional: bool = False,
+) -> LedgerEntry:
+    """Add credits to a wallet, pay its debt first, and tell Redis on commit.
+
+    Returns the entry; the first one if this reference was posted before. Raises InvalidAmount.
+    """
+    if not 0 < amount_credits <= MAX_CREDITS:
+        raise InvalidAmount(f"A credit must be between 1 and {MAX_CREDITS:,} credits.")
+    wallet = lock_wallet(wallet_id)
+    cause = Cause(kind, reference, actor, reason)
+    posted = LedgerEntry.objects.filter(kind=kind, reference=reference).first()
+    if posted is not None:
+        return posted
+    if wallet.posted_credits + amount_credits > MAX_CREDITS:
+        raise InvalidAmount(f"A wallet holds at most {MAX_CREDITS:,} credits.")
+    entry = append_entry(wallet, cause, amount_credits)
+    lot = Lot.objects.create(
+        wallet=wallet,
+        entry=entry,
+        is_promotional=is_promotional,
+        granted_credits=amount_credits,
+        remaining_credits=amount_credits,
+        expires_at=expires_at,
+    )
+    paid = _pay_debt(wallet, lot, cause)
+    wallet.credited_credits += amount_credits - paid
+    wallet.save(update_fields=["posted_credits", "credited_credits", "debt_credits"])
+    push_on_commit(wallet.pk)
+    return entry
+
+
+def lock_wallet(wallet_id: int) -> Wallet:
+    """Return the wallet with its row locked until the transaction ends."""
+    return Wallet.objects.select_for_update(of=("self",)).get(pk=wallet_id)
+
+
+def append_entry(wallet: Wallet, cause: Cause, amount_credits: int) -> LedgerEntry:
+    """Append one entry to a locked wallet's ledger. The caller saves the wallet."""
+    wallet.posted_credits += amount_credits
+    return LedgerEntry.objects.create(
+        wallet=wallet,
+        kind=cause.kind,
+        reference=cause.reference,
+        actor=cause.actor,
+        reason=cause.reason,
+        amount_credits=amount_credits,
+        balance_credits=wallet.posted_credits,
+    )
+
+
+def take_from_lots(lots: list[Lot], amount_credits: int, *, first: int | None = None) -> None:
+    """Take credits from lots, first-to-expire first, promotional before paid. Saves nothing.
+
+    `first` is the id of a lot to take from before all others. The caller has locked the wallet.
+    """
+    left = amount_credits
+    for lot in sorted(lots, key=lambda lot: (lot.pk != first, *order_of_use(lot))):
+        taken = min(lot.remaining_credits, left)
+        lot.remaining_credits -= taken
+        left -= taken
+        if not left:
+            return
+    if left:
+        raise InvalidAmount(f"The lots are {left} credits short of what is to be taken.")
+
+
+def order_of_use(lot: Lot) -> tuple[bool, float, int]:
+    """Sort lots: promotional first, then the first to expire, then the oldest."""
+    expiry = lot.expires_at.timestamp() if lot.expires_at else float("inf")
+    return (not lot.is_promotional, expiry, lot.pk)
+
+
+def usable_lots(wallet_ids: list[int]) -> dict[int, list[Lot]]:
+    """Return each wallet's lots with something left."""
+    found: dict[int, list[Lot]] = {wallet_id: [] for wallet_id in wallet_ids}
+    for lot in Lot.objects.filter(wallet__in=wallet_ids, remaining_credits__gt=0):
+        found[lot.wallet_id].append(lot)
+    return found
+
+
+def _pay_debt(wallet: Wallet, lot: Lot, cause: Cause) -> int:
+    """Pay what an earlier refund or dispute could not take back. Returns the credits paid."""
+    paid = min(wallet.debt_credits, lot.remaining_credits)
+    if not paid:
+        return 0
+    wallet.debt_credits -= paid
+    append_entry(
+        wallet, Cause(Kind.CLAWBACK, f"debt:{cause.reference}", cause.actor, "Debt paid"), -paid
+    )
+    Lot.objects.filter(pk=lot.pk).update(remaining_credits=F("remaining_credits") - paid)
+    return paid

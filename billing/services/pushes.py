@@ -1,0 +1,63 @@
+"""Tell Redis what PostgreSQL decided, after the commit; the refresher repairs a lost push."""
+
+import structlog
+from django.db import transaction
+from django.db.models import F
+
+from billing.exceptions import WalletRecovering
+from billing.models import Wallet
+from billing.wallet import calls
+from billing.wallet.calls import Call
+from billing.wallet.sync_client import get_sync_client
+
+log = structlog.get_logger(__name__)
+
+BATCH = 500
+
+
+def push_on_commit(wallet_id: int) -> None:
+    """Count a change that Redis must learn of, and push it once the transaction commits."""
+    Wallet.objects.filter(pk=wallet_id).update(version=F("version") + 1)
+    transaction.on_commit(lambda: push_if_possible(wallet_id))
+
+
+def push_if_possible(wallet_id: int) -> bool:
+    """Push a wallet now; if Redis is away the refresher or the rebuild does it. Safe to repeat."""
+    try:
+        push_wallets([wallet_id])
+    except WalletRecovering:
+        log.info("push_postponed", wallet_id=wallet_id)
+        return False
+    return True
+
+
+def push_wallets(wallet_ids: list[int]) -> None:
+    """Push the present figures of these wallets. Raises WalletRecovering. Safe to repeat."""
+    wallets = list(Wallet.objects.filter(pk__in=wallet_ids))
+    for reply in get_sync_client().ask_many([push_call(wallet) for wallet in wallets]):
+        calls.parse_ok(reply)
+    for wallet in wallets:
+        Wallet.objects.filter(pk=wallet.pk, pushed_version__lt=wallet.version).update(
+            pushed_version=wallet.version
+        )
+
+
+def push_due() -> int:
+    """Push every wallet whose last push was lost. Returns how many. Raises WalletRecovering."""
+    due = Wallet.objects.filter(pushed_version__lt=F("version")).values_list("pk", flat=True)
+    wallet_ids = list(due[:BATCH])
+    if wallet_ids:
+        push_wallets(wallet_ids)
+    return len(wallet_ids)
+
+
+def push_call(wallet: Wallet) -> Call:
+    """Return the push of a wallet's figures as they were read."""
+    return calls.push(
+        wallet.pk,
+        posted=wallet.posted_credits,
+        credited=wallet.credited_credits,
+        debt=wallet.debt_credits,
+        state=wallet.state,
+        version=wallet.version,
+    )

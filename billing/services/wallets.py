@@ -1,0 +1,107 @@
+"""What staff and the shop do to a wallet: create, grant, adjust, freeze."""
+
+import uuid
+from datetime import datetime
+
+from django.db import transaction
+
+from accounts.models import User
+from billing.exceptions import InvalidAmount
+from billing.models import Debit, LedgerEntry, Wallet
+from billing.services.debits import ask_debit
+from billing.services.ledger import MAX_CREDITS, lock_wallet, post_credit
+from billing.services.pushes import push_if_possible, push_on_commit
+
+
+def get_wallet(user: User) -> Wallet:
+    """Return a person's wallet, and make it if this is the first time anyone asks."""
+    wallet, _ = Wallet.objects.get_or_create(user=user)
+    return wallet
+
+
+def grant_credits(
+    user: User,
+    *,
+    credits: int,  # the ledger's unit is called so everywhere
+    reason: str,
+    actor: User | None = None,
+    is_promotional: bool = True,
+    expires_at: datetime | None = None,
+    reference: str | None = None,
+) -> LedgerEntry:
+    """Give credits without a purchase. With a `reference` of its own, safe to repeat.
+
+    Raises InvalidAmount for an amount that can't be posted or an empty reason.
+    """
+    return post_credit(
+        get_wallet(user).pk,
+        kind=LedgerEntry.Kind.GRANT,
+        amount_credits=credits,
+        reference=reference or f"grant:{uuid.uuid4()}",
+        actor=actor,
+        reason=_reason(reason),
+        expires_at=expires_at,
+        is_promotional=is_promotional,
+    )
+
+
+def adjust_credits(wallet: Wallet, *, amount_credits: int, actor: User, reason: str) -> None:
+    """Correct a balance by hand: up at once, down as far as Redis finds it available.
+
+    Raises InvalidAmount for zero, an amount beyond the limit, or an empty reason.
+    """
+    reason = _reason(reason)
+    reference = f"adjustment:{uuid.uuid4()}"
+    if amount_credits > 0:
+        post_credit(
+            wallet.pk,
+            kind=LedgerEntry.Kind.ADJUSTMENT,
+            amount_credits=amount_credits,
+            reference=reference,
+            actor=actor,
+            reason=reason,
+        )
+        return
+    if not 0 < -amount_credits <= MAX_CREDITS:
+        raise InvalidAmount("An adjustment must move something, and no more than a wallet holds.")
+    ask_debit(
+        Debit(
+            wallet=wallet,
+            kind=LedgerEntry.Kind.ADJUSTMENT,
+            reference=reference,
+            amount_credits=-amount_credits,
+            actor=actor,
+            reason=reason,
+        )
+    )
+
+
+@transaction.atomic
+def freeze_wallet(wallet: Wallet, *, reason: str) -> None:
+    """Stop every call of a wallet at once, until it is unfrozen. Safe to repeat."""
+    _set_state(wallet.pk, Wallet.State.FROZEN, _reason(reason))
+
+
+@transaction.atomic
+def unfreeze_wallet(wallet: Wallet) -> None:
+    """Let a wallet's calls through again. Safe to repeat."""
+    _set_state(wallet.pk, Wallet.State.ACTIVE, "")
+
+
+def push_wallet(wallet_id: int) -> bool:
+    """Push a wallet to Redis now. False if Redis is away."""
+    return push_if_possible(wallet_id)
+
+
+def _set_state(wallet_id: int, state: Wallet.State, reason: str) -> None:
+    wallet = lock_wallet(wallet_id)
+    wallet.state, wallet.frozen_reason = state, reason
+    wallet.save(update_fields=["state", "frozen_reason"])
+    push_on_commit(wallet.pk)
+
+
+def _reason(text: str) -> str:
+    reason = text.strip()[:200]
+    if not reason:
+        raise InvalidAmount("A reason is required: it is what the ledger will say.")
+    return reason

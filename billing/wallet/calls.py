@@ -1,0 +1,280 @@
+"""The calls of the wallet's Redis functions, without the I/O: what to send, what a reply means.
+
+Both clients, the web processes' asynchronous one and the sweeps' synchronous one, send these.
+"""
+
+from dataclasses import dataclass
+
+from billing.exceptions import (
+    InsufficientCredits,
+    RateLimited,
+    UnknownHold,
+    WalletError,
+    WalletFrozen,
+    WalletInDebt,
+    WalletMissing,
+    WalletRecovering,
+    WalletStale,
+)
+from billing.usage import RequestFacts, Settlement
+from billing.wallet import keys
+
+Reply = list[bytes | int]
+Argument = str | bytes | int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One FCALL: the function's name, its keys, its arguments."""
+
+    function: str
+    keys: tuple[str, ...]
+    arguments: tuple[Argument, ...] = ()
+
+    def parts(self) -> tuple[Argument, ...]:
+        """Return the command as Redis takes it."""
+        return ("FCALL", self.function, len(self.keys), *self.keys, *self.arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRequest:
+    """The worst case of one request, to be held.
+
+    The amount is `ceil((fixed + unit × units) / 1000)` credits for as many units as the balance
+    affords, between `units_least` and `units_wanted`. A unit is a completion token of each choice.
+    """
+
+    facts: RequestFacts
+    wallet_version: int
+    fixed_millicredits: int
+    unit_millicredits: int
+    units_wanted: int
+    units_least: int
+    requests_per_minute: int
+
+
+@dataclass(frozen=True, slots=True)
+class RateState:
+    """Where an API key stands in its requests per minute."""
+
+    limit: int
+    remaining: int
+    reset_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A hold: what it keeps, how many completion tokens that pays for, and what is left."""
+
+    held_credits: int
+    units: int
+    available_credits: int
+    rate: RateState
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A settlement: what was charged in all, and what is left."""
+
+    charged_credits: int
+    available_credits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """A wallet's figures in credits. `available` is what a new hold could take now."""
+
+    available_credits: int
+    held_credits: int
+    posted_credits: int
+    debt_credits: int
+    is_live: bool = True
+
+
+def place(hold: HoldRequest, *, lease_ms: int) -> Call:
+    """Hold the worst case of a request."""
+    facts = hold.facts
+    shard = keys.shard_of(facts.wallet_id)
+    return Call(
+        "tp_place",
+        (
+            keys.fence(shard),
+            keys.wallet(facts.wallet_id),
+            keys.hold(facts.wallet_id, facts.request_id),
+            keys.leases(shard),
+            keys.rate(facts.wallet_id, facts.api_key_id),
+        ),
+        (
+            facts.request_id,
+            facts.wallet_id,
+            hold.wallet_version,
+            hold.fixed_millicredits,
+            hold.unit_millicredits,
+            hold.units_wanted,
+            hold.units_least,
+            lease_ms,
+            hold.requests_per_minute,
+            facts.pack(),
+        ),
+    )
+
+
+def parse_place(reply: Reply, hold: HoldRequest) -> Placed:
+    """Read the answer to `place`. Raises the WalletError that it means."""
+    status, figures = _read(reply)
+    if status == "OK":
+        held, units, available, remaining, reset_ms = figures
+        rate = RateState(hold.requests_per_minute, remaining, reset_ms)
+        return Placed(held, units, available, rate)
+    if status == "INSUFFICIENT":
+        raise InsufficientCredits(available_credits=figures[0])
+    if status == "LIMITED":
+        limit, retry_after_ms, reset_ms = figures
+        raise RateLimited(limit=limit, retry_after_ms=retry_after_ms, reset_ms=reset_ms)
+    raise _refusal(status)
+
+
+def extend(facts: RequestFacts, progress: Settlement, *, lease_ms: int) -> Call:
+    """Renew a lease; `progress` is what the reaper would book if it ran out."""
+    shard = keys.shard_of(facts.wallet_id)
+    return Call(
+        "tp_extend",
+        (keys.fence(shard), keys.hold(facts.wallet_id, facts.request_id), keys.leases(shard)),
+        (facts.request_id, lease_ms, progress.target_credits, progress.pack()),
+    )
+
+
+def settle(facts: RequestFacts, settlement: Settlement) -> Call:
+    """End a request at what it cost."""
+    return Call(
+        "tp_settle",
+        _register_keys(facts.wallet_id, facts.request_id),
+        (facts.request_id, settlement.target_credits, settlement.pack()),
+    )
+
+
+def parse_settle(reply: Reply) -> Settled:
+    """Read the answer to `settle` or `reap`."""
+    status, figures = _read(reply)
+    if status != "OK":
+        raise _refusal(status)
+    charged, available = figures
+    return Settled(charged, available)
+
+
+def void(facts: RequestFacts) -> Call:
+    """Release a hold whose request no upstream accepted."""
+    return Call(
+        "tp_void", _register_keys(facts.wallet_id, facts.request_id)[:4], (facts.request_id,)
+    )
+
+
+def reap(wallet_id: int, request_id: str, *, without_progress: Settlement) -> Call:
+    """Settle a hold whose lease ran out at its last progress."""
+    return Call(
+        "tp_reap", _register_keys(wallet_id, request_id), (request_id, without_progress.pack())
+    )
+
+
+def debit(wallet_id: int, reference: str, *, amount_credits: int) -> Call:
+    """Take what is available of an amount that is not usage."""
+    shard = keys.shard_of(wallet_id)
+    return Call(
+        "tp_debit",
+        (
+            keys.fence(shard),
+            keys.wallet(wallet_id),
+            keys.hold(wallet_id, reference),
+            keys.events(shard),
+        ),
+        (reference, wallet_id, amount_credits),
+    )
+
+
+def read(wallet_id: int) -> Call:
+    """Read a wallet's figures."""
+    return Call("tp_read", (keys.fence(keys.shard_of(wallet_id)), keys.wallet(wallet_id)))
+
+
+def parse_read(reply: Reply) -> Balance:
+    """Read the answer to `read`."""
+    status, figures = _read(reply)
+    if status != "OK":
+        raise _refusal(status)
+    base, pend, held, debt, _version = figures
+    return Balance(
+        available_credits=base - pend - held,
+        held_credits=held,
+        posted_credits=base - pend,
+        debt_credits=debt,
+    )
+
+
+def push(
+    wallet_id: int, *, posted: int, credited: int, debt: int, state: str, version: int
+) -> Call:
+    """Tell Redis of credits, debt, state and key changes that PostgreSQL decided."""
+    return Call(
+        "tp_push",
+        (keys.fence(keys.shard_of(wallet_id)), keys.wallet(wallet_id)),
+        (posted, credited, debt, state, version),
+    )
+
+
+def ack(shard: int, event_ids: list[str]) -> Call:
+    """Say that PostgreSQL has booked these events."""
+    return Call("tp_ack", (keys.fence(shard), keys.events(shard)), (keys.prefix(shard), *event_ids))
+
+
+def status(shard: int) -> Call:
+    """Ask whether a shard is open."""
+    return Call("tp_status", (keys.fence(shard),))
+
+
+def parse_ok(reply: Reply) -> list[int]:
+    """Return the figures of a reply that must be OK. Raises the WalletError that it means."""
+    status, figures = _read(reply)
+    if status != "OK":
+        raise _refusal(status)
+    return figures
+
+
+def parse_ended(reply: Reply) -> bool:
+    """Tell whether the hold was still open; one that ended before is no error."""
+    status, _ = _read(reply)
+    if status not in {"OK", "ENDED", "ALIVE"}:
+        raise _refusal(status)
+    return status == "OK"
+
+
+def _register_keys(wallet_id: int, request_id: str) -> tuple[str, str, str, str, str]:
+    shard = keys.shard_of(wallet_id)
+    return (
+        keys.fence(shard),
+        keys.wallet(wallet_id),
+        keys.hold(wallet_id, request_id),
+        keys.leases(shard),
+        keys.events(shard),
+    )
+
+
+def _read(reply: Reply) -> tuple[str, list[int]]:
+    head, *figures = reply
+    if not isinstance(head, bytes):
+        raise WalletError(f"The wallet answered {head!r} where a status was due.")
+    return head.decode(), [int(figure) for figure in figures]
+
+
+_REFUSALS: dict[str, type[WalletError]] = {
+    "RECOVERING": WalletRecovering,
+    "MISSING": WalletMissing,
+    "STALE": WalletStale,
+    "FROZEN": WalletFrozen,
+    "IN_DEBT": WalletInDebt,
+    "UNKNOWN": UnknownHold,
+    "ENDED": UnknownHold,
+}
+
+
+def _refusal(status: str) -> WalletError:
+    return _REFUSALS.get(status, WalletError)(f"The wallet answered {status}.")

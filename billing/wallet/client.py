@@ -1,0 +1,112 @@
+"""The wallet as the web processes use it: asynchronous, over one multiplexed connection.
+
+No answer from Redis is WalletRecovering, never "allow". A place whose answer was lost may have
+held something: it is voided in the background, since its request is refused.
+"""
+
+import asyncio
+from typing import Self
+
+import structlog
+from django.conf import settings
+
+from billing.exceptions import WalletError, WalletRecovering
+from billing.usage import RequestFacts, Settlement
+from billing.wallet import calls
+from billing.wallet.calls import Balance, Call, HoldRequest, Placed, RateState, Reply, Settled
+from billing.wallet.connection import CommandRefused, Connection, ConnectionLost
+
+__all__ = ["Balance", "HoldRequest", "Placed", "RateState", "Settled", "WalletClient"]
+
+log = structlog.get_logger(__name__)
+
+
+# Redis says this until the worker has loaded the function library into a new server.
+NO_LIBRARY = "Function not found"
+VOID_RETRY_S = 0.5
+VOID_ATTEMPTS = 120
+
+
+class WalletClient:
+    """Places, extends and settles holds. One per process; safe to use from many tasks."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._voiding: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    async def connect(cls, url: str) -> Self:
+        """Return a client; the socket is opened by the first call, so Redis may be away now."""
+        return cls(Connection(url))
+
+    async def close(self) -> None:
+        """Close the connection. Calls in flight fail as WalletRecovering."""
+        for task in self._voiding:
+            task.cancel()
+        await self._connection.close()
+
+    async def place(self, hold: HoldRequest) -> Placed:
+        """Hold the worst case of a request. Raises the WalletError that stands against it."""
+        call = calls.place(hold, lease_ms=lease_ms())
+        try:
+            reply = await self._ask(call)
+        except (WalletRecovering, asyncio.CancelledError):
+            self._void_later(hold.facts)
+            raise
+        return calls.parse_place(reply, hold)
+
+    async def extend(self, facts: RequestFacts, progress: Settlement) -> None:
+        """Renew a hold's lease and record its progress. Raises UnknownHold, WalletRecovering."""
+        calls.parse_ok(await self._ask(calls.extend(facts, progress, lease_ms=lease_ms())))
+
+    async def settle(self, facts: RequestFacts, settlement: Settlement) -> Settled:
+        """End a request at what it cost. Safe to repeat. Raises UnknownHold, WalletRecovering."""
+        return calls.parse_settle(await self._ask(calls.settle(facts, settlement)))
+
+    async def void(self, facts: RequestFacts) -> None:
+        """Release a hold without a record. Safe to repeat. Raises UnknownHold, WalletRecovering."""
+        calls.parse_ended(await self._ask(calls.void(facts)))
+
+    async def read_balance(self, wallet_id: int) -> Balance:
+        """Return a wallet's figures. Raises WalletMissing, WalletRecovering."""
+        return calls.parse_read(await self._ask(calls.read(wallet_id)))
+
+    async def _ask(self, call: Call) -> Reply:
+        try:
+            reply: Reply = await self._connection.command(*call.parts())
+        except ConnectionLost as error:
+            raise WalletRecovering(str(error)) from error
+        except CommandRefused as error:
+            raise refusal(call, str(error)) from error
+        return reply
+
+    def _void_later(self, facts: RequestFacts) -> None:
+        task = asyncio.create_task(self._void_until_answered(facts))
+        self._voiding.add(task)
+        task.add_done_callback(self._voiding.discard)
+
+    async def _void_until_answered(self, facts: RequestFacts) -> None:
+        for _ in range(VOID_ATTEMPTS):
+            try:
+                await self.void(facts)
+            except WalletRecovering:
+                await asyncio.sleep(VOID_RETRY_S)
+            except WalletError:
+                return
+            else:
+                return
+        # The lease runs out and the reaper ends it.
+        log.warning("hold_not_voided", request_id=facts.request_id)
+
+
+def lease_ms() -> int:
+    """Return how long a hold lives without being renewed."""
+    lease_s: int = settings.HOLD_LEASE_S
+    return lease_s * 1_000
+
+
+def refusal(call: Call, error: str) -> WalletError:
+    """Say what an error reply means: a server without our library, or a defect of ours."""
+    if NO_LIBRARY in error or error.startswith(("LOADING", "READONLY", "MASTERDOWN", "BUSY")):
+        return WalletRecovering(error)
+    return WalletError(f"{call.function}: {error}")

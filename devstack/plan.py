@@ -1,0 +1,149 @@
+"""What a stack is made of. Tests pass a plan of stand-ins; `product_plan` is the real one."""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from devstack.environment import ROOT
+
+# uvicorn cuts what is still open after this; `web` gets a little longer to leave by itself.
+DRAIN_TIMEOUT_S = 20
+WEBHOOK_PATH = "/billing/stripe/webhook"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A child to start: its name, its arguments, and how one sees that it is ready."""
+
+    name: str
+    argv: list[str]
+    # The port it listens on, if it serves.
+    port: int | None = None
+    stop_timeout_s: float = 10.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The commands of a stack, by the role that decides when each starts and stops."""
+
+    # Serve from the start; need no database. Stopped after everything that may call them.
+    sandboxes: list[Command]
+    # Run to their end, one after another, before anything serves.
+    setup: list[Command]
+    # Runs to its end while the servers start; what it prints is shown to the user.
+    seed: Command | None
+    web: list[Command]
+    # Stopped after the web processes.
+    background: list[Command] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a plan may know of the stack that it is for."""
+
+    folder: Path
+    host: str
+    web_ports: list[int]
+    stripe_port: int
+    upstream_port: int
+    # The product's settings, complete but for the services' URLs.
+    settings: Mapping[str, str]
+    # False if the user pointed the product at the real thing.
+    has_stripe: bool
+    has_upstream: bool
+
+    @property
+    def url(self) -> str:
+        return url_of(self.host, self.web_ports[0])
+
+    @property
+    def stripe_url(self) -> str:
+        return url_of("127.0.0.1", self.stripe_port)
+
+    @property
+    def upstream_url(self) -> str:
+        return url_of("127.0.0.1", self.upstream_port)
+
+
+Planner = Callable[[Site], Plan]
+
+
+def url_of(host: str, port: int) -> str:
+    """The address to call a server by that listens on this host."""
+    called = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host)  # noqa: S104 - compared, not bound
+    return f"http://{called or (f'[{host}]' if ':' in host else host)}:{port}"
+
+
+def product_plan(site: Site) -> Plan:
+    """TokenProxy: sandboxes, migrations, demo data, web, worker, beat."""
+    sandboxes = []
+    if site.has_stripe:
+        sandboxes.append(stripe_sandbox(site))
+    if site.has_upstream:
+        sandboxes.append(upstream_sandbox(site))
+    return Plan(
+        sandboxes=sandboxes,
+        setup=[Command("migrate", manage("migrate", "--noinput", "--verbosity", "0"))],
+        seed=Command("seed", manage("seed_demo")),
+        web=[web(site, port, index) for index, port in enumerate(site.web_ports, start=1)],
+        background=[worker(), beat(site)],
+    )
+
+
+def stripe_sandbox(site: Site) -> Command:
+    options = {
+        "--port": str(site.stripe_port),
+        "--data-dir": str(site.folder / "sandbox" / "stripe"),
+        "--api-key": site.settings["STRIPE_SECRET_KEY"],
+        "--webhook-secret": site.settings["STRIPE_WEBHOOK_SECRET"].split(",")[0],
+        "--webhook-url": site.url + WEBHOOK_PATH,
+        "--public-url": site.stripe_url,
+    }
+    return Command("stripe", module("sandbox.stripe", options), port=site.stripe_port)
+
+
+def upstream_sandbox(site: Site) -> Command:
+    options = {
+        "--port": str(site.upstream_port),
+        "--api-key": site.settings["SANDBOX_UPSTREAM_KEY"],
+    }
+    return Command("upstream", module("sandbox.upstream", options), port=site.upstream_port)
+
+
+def web(site: Site, port: int, index: int) -> Command:
+    options = {
+        "--host": site.host,
+        "--port": str(port),
+        "--timeout-graceful-shutdown": str(DRAIN_TIMEOUT_S),
+    }
+    argv = module("uvicorn", options, "--no-access-log", "tokenproxy_site.asgi:application")
+    name = "web" if len(site.web_ports) == 1 else f"web{index}"
+    return Command(name, argv, port=port, stop_timeout_s=DRAIN_TIMEOUT_S + 5)
+
+
+def worker() -> Command:
+    options = {"--concurrency": "2", "--loglevel": "info"}
+    return Command("worker", celery("worker", options), stop_timeout_s=15)
+
+
+def beat(site: Site) -> Command:
+    # No pid file: one that a crash left behind would keep the next beat from starting.
+    options = {"-s": str(site.folder / "beat-schedule"), "--pidfile": ""}
+    return Command("beat", celery("beat", options))
+
+
+def celery(command: str, options: Mapping[str, str]) -> list[str]:
+    return [*module("celery", {"-A": "tokenproxy_site"}), command, *flatten(options)]
+
+
+def manage(*arguments: str) -> list[str]:
+    return [sys.executable, str(ROOT / "manage.py"), *arguments]
+
+
+def module(name: str, options: Mapping[str, str], *arguments: str) -> list[str]:
+    return [sys.executable, "-m", name, *flatten(options), *arguments]
+
+
+def flatten(options: Mapping[str, str]) -> list[str]:
+    return [part for option in options.items() for part in option]

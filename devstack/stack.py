@@ -1,0 +1,365 @@
+"""The whole product, running: services, sandboxes, web, worker and beat, under one owner.
+
+`make run` and the tests that need everything share this. Nothing outlives the process that
+started it; a folder that a killed one left behind can be started again, with its data.
+"""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from devstack.environment import (
+    ROOT,
+    RUN_ENV_VARIABLE,
+    SETTINGS,
+    child_environment,
+    keep_secrets,
+    product_settings,
+    without_product_settings,
+    write_env,
+)
+from devstack.errors import LaunchError
+from devstack.plan import Command, Plan, Planner, Site, manage, product_plan, url_of
+from devstack.ports import free_port, is_free
+from devstack.postgres import Postgres
+from devstack.process import Process
+from devstack.ready import await_ok, await_port, last_words
+from devstack.valkey import Valkey
+
+# Migrations on a slow, cold machine.
+SETUP_TIMEOUT_S = 180.0
+
+
+class Stack:
+    """One running product whose data live in one folder.
+
+    `environ` is what the product may see of the outside; settings in it win over generated ones,
+    and a DATABASE_URL or REDIS_URL in it is used instead of an embedded service. By default it is
+    this process's environment without any of the product's settings. `output` gets every line of
+    every child with its name; by default each child has a file under `log/`. `on_exit` is called,
+    in another thread, when a child that should run has ended.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        environ: Mapping[str, str] | None = None,
+        durable: bool = False,
+        webs: int = 1,
+        host: str = "127.0.0.1",
+        port: int | None = None,
+        output: Callable[[str, str], None] | None = None,
+        on_exit: Callable[[Process], None] | None = None,
+        planner: Planner = product_plan,
+    ) -> None:
+        self.folder = folder.absolute()
+        self.host = host
+        self._webs = webs
+        self._port = port
+        self._output = output
+        self._on_exit = on_exit
+        self._planner = planner
+        outside = without_product_settings(os.environ) if environ is None else dict(environ)
+        self._given = product_settings(outside)
+        self._outside = without_product_settings(outside)
+        self._durable = durable
+        self.postgres: Postgres | None = None
+        self.valkey: Valkey | None = None
+        self.web: list[Process] = []
+        self.background: list[Process] = []
+        self.sandboxes: list[Process] = []
+        self._web_urls: list[str] = []
+        self._site: Site | None = None
+        self.env: dict[str, str] = {}
+        self.seed_output = ""
+        self._is_stopping = False
+
+    def __enter__(self) -> "Stack":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    # What a test reaches for.
+
+    @property
+    def site(self) -> Site:
+        """Raises RuntimeError before the first start."""
+        if self._site is None:
+            raise RuntimeError("the stack was never started")
+        return self._site
+
+    @property
+    def url(self) -> str:
+        return self.site.url
+
+    @property
+    def web_urls(self) -> list[str]:
+        """One per web process, in the order of `web`."""
+        return [url_of(self.host, port) for port in self.site.web_ports]
+
+    @property
+    def stripe_url(self) -> str:
+        return self.site.stripe_url
+
+    @property
+    def upstream_url(self) -> str:
+        return self.site.upstream_url
+
+    @property
+    def worker(self) -> Process:
+        return self.child("worker")
+
+    @property
+    def beat(self) -> Process:
+        return self.child("beat")
+
+    @property
+    def stripe(self) -> Process:
+        return self.child("stripe")
+
+    @property
+    def upstream(self) -> Process:
+        return self.child("upstream")
+
+    def child(self, name: str) -> Process:
+        """Raises KeyError if the stack has no child of that name."""
+        return {process.name: process for process in self._children()}[name]
+
+    def manage(self, *arguments: str, timeout_s: float = 120.0) -> str:
+        """Run a management command and return what it printed. Raises LaunchError if it fails."""
+        done = subprocess.run(
+            manage(*arguments),
+            env=self.env,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise LaunchError(
+                f"manage.py {' '.join(arguments)} ended with {done.returncode}:\n"
+                f"{done.stdout}{done.stderr}"
+            )
+        return done.stdout
+
+    # Starting.
+
+    def start(self) -> None:
+        """Start everything and wait until `/readyz` says 200. On failure, nothing stays behind.
+
+        Raises LaunchError or IsLocked.
+        """
+        self._is_stopping = False
+        try:
+            for name in ("log", "journal", "sandbox/stripe"):
+                (self.folder / name).mkdir(parents=True, exist_ok=True)
+            self._site = self._choose_site()
+            plan = self._planner(self._site)
+            self._start_services(plan)
+            for command in plan.setup:
+                self._run(command)
+            self._start_servers(plan)
+        except BaseException:
+            self.stop()
+            raise
+
+    def await_ready(self, timeout_s: float = 60.0) -> None:
+        """Wait until every web process says that it is ready. Raises LaunchError."""
+        for url in self.web_urls:
+            await_ok(f"{url}/readyz", needs=[*self.web, *self.background], timeout_s=timeout_s)
+
+    def _choose_site(self) -> Site:
+        ports = self._remembered_ports()
+        web_ports = [self._port or ports["web1"]]
+        web_ports += [ports[f"web{index}"] for index in range(2, self._webs + 1)]
+        settings = self._settings(web_ports[0], ports)
+        return Site(
+            folder=self.folder,
+            host=self.host,
+            web_ports=web_ports,
+            stripe_port=ports["stripe"],
+            upstream_port=ports["upstream"],
+            settings=settings,
+            has_stripe=not self._has_own_stripe(),
+            has_upstream="SANDBOX_UPSTREAM_URL" not in self._given,
+        )
+
+    def _remembered_ports(self) -> dict[str, int]:
+        """The ports of the last start where still free: other people's data have them in URLs."""
+        path = self.folder / "ports.json"
+        try:
+            kept: dict[str, int] = json.loads(path.read_text())
+        except (OSError, ValueError):
+            kept = {}
+        wanted = ["stripe", "upstream", *(f"web{index}" for index in range(1, self._webs + 1))]
+        ports: dict[str, int] = {}
+        for name in wanted:
+            port = kept.get(name)
+            while not port or port in ports.values() or not is_free(port):
+                port = free_port()
+            ports[name] = port
+        path.write_text(json.dumps(ports))
+        return ports
+
+    def _has_own_stripe(self) -> bool:
+        """Whether the user brings Stripe along. Raises LaunchError if only half of it."""
+        needed = ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET")
+        if not any(name in self._given for name in (*needed, "STRIPE_API_BASE")):
+            return False
+        for name in needed:
+            if name not in self._given:
+                raise LaunchError(f"Stripe is set up by your environment, but {name} is missing")
+        return True
+
+    def _settings(self, port: int, ports: Mapping[str, int]) -> dict[str, str]:
+        """Everything but the services' URLs; what the user gave wins."""
+        url = url_of(self.host, port)
+        made = keep_secrets(self.folder / "secrets.env") | {
+            "SITE_URL": url,
+            "ALLOWED_HOSTS": f"127.0.0.1,localhost,[::1],{self.host}",
+            "DEBUG": "0",
+            "JOURNAL_DIR": str(self.folder / "journal"),
+            "SANDBOX_UPSTREAM_URL": f"http://127.0.0.1:{ports['upstream']}",
+        }
+        if not self._has_own_stripe():
+            made["STRIPE_API_BASE"] = f"http://127.0.0.1:{ports['stripe']}"
+        return made | self._given
+
+    def _start_services(self, plan: Plan) -> None:
+        """Start what needs nothing else, all at once, and complete the settings."""
+        with ThreadPoolExecutor() as pool:
+            jobs = [pool.submit(self._start_postgres), pool.submit(self._start_valkey)]
+            self.env = self._environment({})
+            self.sandboxes = [self._new_process(command) for command in plan.sandboxes]
+            for command, process in zip(plan.sandboxes, self.sandboxes, strict=True):
+                jobs.append(pool.submit(self._start_server, command, process))
+        for job in jobs:
+            job.result()
+        self.env = self._environment(self._service_urls())
+
+    def _start_postgres(self) -> None:
+        if "DATABASE_URL" not in self._given:
+            self.postgres = Postgres(
+                self.folder / "postgres", durable=self._durable, on_exit=self._note_exit
+            )
+            self.postgres.start()
+
+    def _start_valkey(self) -> None:
+        if "REDIS_URL" not in self._given:
+            self.valkey = Valkey(
+                self.folder / "valkey", durable=self._durable, on_exit=self._note_exit
+            )
+            self.valkey.start()
+
+    def _service_urls(self) -> dict[str, str]:
+        urls = {}
+        if self.postgres:
+            urls["DATABASE_URL"] = self.postgres.url
+        if self.valkey:
+            urls["REDIS_URL"] = self.valkey.url
+            urls["CELERY_BROKER_URL"] = self.valkey.broker_url
+        return urls
+
+    def _environment(self, service_urls: Mapping[str, str]) -> dict[str, str]:
+        settings = {**self.site.settings, **service_urls, **self._given}
+        # They have all of it from here; another site's `run.env` must add nothing.
+        own = {**settings, RUN_ENV_VARIABLE: ""}
+        return child_environment({**self._outside, **own}, folder=self.folder)
+
+    def write_run_env(self, path: Path) -> None:
+        """Leave the settings for `manage.py` in other shells."""
+        write_env(path, {name: self.env[name] for name in SETTINGS if self.env.get(name)})
+
+    def _start_server(self, command: Command, process: Process) -> None:
+        process.start()
+        if command.port is not None:
+            await_port(process, command.port)
+
+    def _start_servers(self, plan: Plan) -> None:
+        self.web = [self._new_process(command) for command in plan.web]
+        self.background = [self._new_process(command) for command in plan.background]
+        for process in [*self.web, *self.background]:
+            process.start()
+        if plan.seed:
+            self.seed_output = self._run(plan.seed)
+        self.await_ready()
+
+    def _run(self, command: Command) -> str:
+        """Run a command to its end and return what it said. Raises LaunchError if it fails."""
+        lines: list[str] = []
+        process = self._new_process(command, output=lines.append)
+        process.on_exit = None
+        process.start()
+        try:
+            code = process.wait(SETUP_TIMEOUT_S)
+        except BaseException:
+            process.kill()
+            raise
+        said = "\n".join(lines)
+        if code != 0:
+            raise LaunchError(f"{command.name} ended with {code}:\n{said[-5000:]}")
+        return said
+
+    def _new_process(
+        self, command: Command, output: Callable[[str], None] | None = None
+    ) -> Process:
+        return Process(
+            command.name,
+            command.argv,
+            output=output or self._output_of(command.name),
+            env=self.env,
+            cwd=ROOT,
+            stop_timeout_s=command.stop_timeout_s,
+            on_exit=self._note_exit,
+        )
+
+    def _output_of(self, name: str) -> Callable[[str], None] | Path:
+        show = self._output
+        if show is None:
+            return self.folder / "log" / f"{name}.log"
+        return lambda line: show(name, line)
+
+    def _note_exit(self, process: Process) -> None:
+        if self._on_exit is not None and not self._is_stopping:
+            self._on_exit(process)
+
+    # Stopping.
+
+    def stop(self) -> None:
+        """Stop everything in order, each within its time. Safe to repeat.
+
+        Web first, which finishes what it serves and still needs all the rest for that.
+        """
+        self._is_stopping = True
+        stop_all(self.web)
+        stop_all(self.background)
+        stop_all(self.sandboxes)
+        for service in (self.valkey, self.postgres):
+            if service is not None:
+                service.stop()
+
+    def signal_all(self, number: signal.Signals) -> None:
+        """Send a signal to every child process but the services."""
+        for process in self._children():
+            process.signal(number)
+
+    def _children(self) -> list[Process]:
+        return [*self.web, *self.background, *self.sandboxes]
+
+
+def stop_all(processes: Iterable[Process]) -> None:
+    """Stop processes at the same time and wait for all."""
+    with ThreadPoolExecutor() as pool:
+        for job in [pool.submit(process.stop) for process in processes]:
+            job.result()
+
+
+__all__ = ["Stack", "last_words"]
