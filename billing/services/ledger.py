@@ -92,34 +92,10 @@ def append_entry(wallet: Wallet, cause: Cause, amount_credits: int) -> LedgerEnt
     )
 
 
-def take_from_lots(lots: list[Lot], amount_credits: int, *, first: int | None = None) -> None:
-    """Take credits from lots, first-to-expire first, promotional before paid. Saves nothing.
-
-    `first` is the id of a lot to take from before all others. The caller has locked the wallet.
-    """
-    left = amount_credits
-    for lot in sorted(lots, key=lambda lot: (lot.pk != first, *order_of_use(lot))):
-        taken = min(lot.remaining_credits, left)
-        lot.remaining_credits -= taken
-        left -= taken
-        if not left:
-            return
-    if left:
-        raise InvalidAmount(f"The lots are {left} credits short of what is to be taken.")
-
-
 def order_of_use(lot: Lot) -> tuple[bool, float, int]:
     """Sort lots: promotional first, then the first to expire, then the oldest."""
     expiry = lot.expires_at.timestamp() if lot.expires_at else float("inf")
     return (not lot.is_promotional, expiry, lot.pk)
-
-
-def usable_lots(wallet_ids: list[int]) -> dict[int, list[Lot]]:
-    """Return each wallet's lots with something left."""
-    found: dict[int, list[Lot]] = {wallet_id: [] for wallet_id in wallet_ids}
-    for lot in Lot.objects.filter(wallet__in=wallet_ids, remaining_credits__gt=0):
-        found[lot.wallet_id].append(lot)
-    return found
 
 
 def _pay_debt(wallet: Wallet, lot: Lot, cause: Cause) -> int:

@@ -169,10 +169,23 @@ def void(facts: RequestFacts) -> Call:
     )
 
 
-def reap(wallet_id: int, request_id: str, *, without_progress: Settlement) -> Call:
-    """Settle a hold whose lease ran out at its last progress."""
+def reap(
+    wallet_id: int, request_id: str, *, without_progress: Settlement, is_dead: bool = False
+) -> Call:
+    """Settle a hold at its last progress: its lease ran out, or its process is known to be dead."""
     return Call(
-        "tp_reap", _register_keys(wallet_id, request_id), (request_id, without_progress.pack())
+        "tp_reap",
+        _register_keys(wallet_id, request_id),
+        (request_id, without_progress.pack(), int(is_dead)),
+    )
+
+
+def readmit(facts: RequestFacts, *, held: int, charged: int, target: int) -> Call:
+    """Bring back the register of a request that Redis no longer knows, as PostgreSQL has it."""
+    return Call(
+        "tp_readmit",
+        _register_keys(facts.wallet_id, facts.request_id)[:3],
+        (facts.wallet_id, held, charged, target, facts.pack()),
     )
 
 

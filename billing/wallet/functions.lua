@@ -288,18 +288,19 @@ local function void(keys, args)
   return { 'OK', wallet.available + register.amount }
 end
 
--- reap: settle a hold whose lease ran out at its last recorded progress.
--- KEYS fence wallet hold leases events  ARGV request settlement_without_progress
+-- reap: settle a hold whose lease ran out, or whose process died, at its last recorded progress.
+-- KEYS fence wallet hold leases events  ARGV request settlement_without_progress is_dead
 -- Returns OK charged available | RECOVERING | UNKNOWN | ENDED | ALIVE
 local function reap(keys, args)
   local fence, wallet_key, hold_key, leases, events = keys[1], keys[2], keys[3], keys[4], keys[5]
   local request = str(args[1], 'request')
   local settlement = str(args[2], 'settlement_without_progress')
+  local is_dead = int(args[3], 'is_dead', 0) == 1
   if not is_open(fence) then
     return { 'RECOVERING' }
   end
   local lease = redis.call('ZSCORE', leases, request)
-  if lease and tonumber(lease) > now_ms() then
+  if lease and not is_dead and tonumber(lease) > now_ms() then
     return { 'ALIVE' }
   end
   local register = read_register(hold_key)
@@ -317,6 +318,31 @@ local function reap(keys, args)
     target, settlement = register.progress_target, register.progress
   end
   return charge(wallet_key, hold_key, leases, events, request, register, wallet, target, settlement)
+end
+
+-- readmit: bring back the register of a request that Redis no longer knows, as PostgreSQL has it,
+-- so that a late settlement can raise it by what is available. Its hold is gone.
+-- KEYS fence wallet hold  ARGV wallet_id held charged target facts
+-- Returns OK | RECOVERING | MISSING
+local function readmit(keys, args)
+  local wallet_id = str(args[1], 'wallet_id')
+  local held = int(args[2], 'held', 0)
+  local charged = int(args[3], 'charged', 0)
+  local target = int(args[4], 'target', 0)
+  local facts = str(args[5], 'facts')
+  if not is_open(keys[1]) then
+    return { 'RECOVERING' }
+  end
+  if not read_wallet(keys[2]) then
+    return { 'MISSING' }
+  end
+  if not read_register(keys[3]) then
+    -- void: settled at nothing yet, so that even a settlement at 0 leaves its record.
+    redis.call('HSET', keys[3], 's', 'void', 'w', wallet_id, 'a', text(held), 't', text(target),
+      'c', text(charged), 'n', '0', 'f', facts, 'pt', '0', 'p', '')
+    redis.call('EXPIRE', keys[3], REGISTER_TTL_S)
+  end
+  return { 'OK' }
 end
 
 -- debit: take what is available of an amount that is not usage (clawback, expiry, adjustment).
@@ -528,6 +554,7 @@ redis.register_function('tp_extend', extend)
 redis.register_function('tp_settle', settle)
 redis.register_function('tp_void', void)
 redis.register_function('tp_reap', reap)
+redis.register_function('tp_readmit', readmit)
 redis.register_function('tp_debit', debit)
 redis.register_function('tp_ack', ack)
 redis.register_function('tp_push', push)

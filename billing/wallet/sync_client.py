@@ -1,5 +1,7 @@
 """The wallet as pages, sweeps and commands use it: synchronous, over redis-py's pool."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -8,9 +10,8 @@ import redis
 from django.conf import settings
 
 from billing.exceptions import WalletError, WalletRecovering
-from billing.usage import Settlement
 from billing.wallet import calls
-from billing.wallet.calls import Balance, Call, Reply, Settled
+from billing.wallet.calls import Balance, Call, Reply
 from billing.wallet.client import refusal
 
 LIBRARY = Path(__file__).with_name("functions.lua")
@@ -33,27 +34,24 @@ class SyncWalletClient:
 
     def ask_many(self, many: list[Call]) -> list[Reply]:
         """Send calls in one round trip; each is atomic, the batch is not."""
-        try:
-            pipeline = self.redis.pipeline(transaction=False)
-            for call in many:
-                pipeline.execute_command(*call.parts())
+        pipeline = self.redis.pipeline(transaction=False)
+        for call in many:
+            pipeline.execute_command(*call.parts())
+        with self.reaching():
             replies = pipeline.execute(raise_on_error=False)
+        return [_checked(call, reply) for call, reply in zip(many, replies, strict=True)]
+
+    @contextmanager
+    def reaching(self) -> Iterator[None]:
+        """Make a Redis that is away a WalletRecovering."""
+        try:
+            yield
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise WalletRecovering("Redis can't be reached.") from error
-        return [_checked(call, reply) for call, reply in zip(many, replies, strict=True)]
 
     def read_balance(self, wallet_id: int) -> Balance:
         """Return a wallet's figures. Raises WalletMissing, WalletRecovering."""
         return calls.parse_read(self.ask(calls.read(wallet_id)))
-
-    def reap(self, wallet_id: int, request_id: str, without_progress: Settlement) -> bool:
-        """Settle a hold whose lease ran out. False if it lives, or ended before."""
-        call = calls.reap(wallet_id, request_id, without_progress=without_progress)
-        return calls.parse_ended(self.ask(call))
-
-    def settle(self, call: Call) -> Settled:
-        """Send a `settle` call. Raises UnknownHold, WalletRecovering."""
-        return calls.parse_settle(self.ask(call))
 
     def load_library(self) -> None:
         """Load the function library if this server lacks it or has another version.

@@ -1,0 +1,242 @@
+"""Turn decided debits into rows: the part of the ledger that the drain writes.
+
+Runs inside the drain's transaction. Wallets are locked in the order of their ids, so two drains
+can't deadlock. Whatever was booked before is recognised and left alone.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import ApiKey
+from billing.exceptions import InvalidAmount
+from billing.models import Debit, LedgerEntry, Lot, UsageRecord, Wallet
+from billing.services.ledger import order_of_use
+from billing.services.pushes import push_on_commit
+from billing.wallet.events import Event
+
+Kind = LedgerEntry.Kind
+
+# What a later settlement of a request may change in its record.
+RAISED_FIELDS = [
+    "provider_name",
+    "attempts",
+    "prompt_tokens",
+    "cached_tokens",
+    "completion_tokens",
+    "reasoning_tokens",
+    "outcome",
+    "source",
+    "target_credits",
+    "charged_credits",
+    "write_off_credits",
+    "ended_at",
+    "first_byte_ms",
+]
+
+
+@dataclass
+class Batch:
+    """What one transaction will write."""
+
+    wallets: dict[int, Wallet]
+    lots: dict[int, list[Lot]]
+    records: dict[str, UsageRecord]
+    debits: dict[str, Debit]
+    new_records: dict[str, UsageRecord] = field(default_factory=dict)
+    raised_records: dict[str, UsageRecord] = field(default_factory=dict)
+    booked_debits: dict[int, Debit] = field(default_factory=dict)
+    entries: list[LedgerEntry] = field(default_factory=list)
+    changed_lots: dict[int, Lot] = field(default_factory=dict)
+    indebted: set[int] = field(default_factory=set)
+
+
+def book(events: list[Event]) -> None:
+    """Book events of any wallets, inside the caller's transaction. Safe to repeat."""
+    if not events:
+        return
+    batch = _load(events)
+    for event in events:
+        if event.is_usage:
+            _book_usage(batch, event)
+        else:
+            _book_debit(batch, event)
+    _save(batch)
+
+
+def _load(events: list[Event]) -> Batch:
+    wallet_ids = sorted({event.wallet_id for event in events})
+    wallets = Wallet.objects.select_for_update(of=("self",)).order_by("pk")
+    locked = {wallet.pk: wallet for wallet in wallets.filter(pk__in=wallet_ids)}
+    lots: dict[int, list[Lot]] = defaultdict(list)
+    for lot in Lot.objects.filter(wallet__in=wallet_ids, remaining_credits__gt=0):
+        lots[lot.wallet_id].append(lot)
+    for some in lots.values():
+        some.sort(key=order_of_use)
+    requests = [event.reference for event in events if event.is_usage]
+    records = UsageRecord.objects.filter(request_id__in=requests)
+    debit_ids = [int(e.reference.partition(":")[2]) for e in events if not e.is_usage]
+    debits = Debit.objects.filter(pk__in=debit_ids)
+    return Batch(
+        wallets=locked,
+        lots=lots,
+        records={record.request_id: record for record in records},
+        debits={f"debit:{debit.pk}": debit for debit in debits},
+    )
+
+
+def _book_usage(batch: Batch, event: Event) -> None:
+    record = batch.records.get(event.reference)
+    if record is None:
+        record = _new_record(event)
+        batch.records[event.reference] = batch.new_records[event.reference] = record
+        reference, amount = event.reference, event.charged
+    else:
+        if event.target <= record.target_credits and event.charged <= record.charged_credits:
+            return
+        reference = f"{event.reference}:{event.charged}"
+        amount = event.charged - record.charged_credits
+        _raise_record(record, event)
+        if event.reference not in batch.new_records:
+            batch.raised_records[event.reference] = record
+    if amount > 0:
+        _append(batch, event.wallet_id, kind=Kind.USAGE, reference=reference, amount=amount)
+
+
+def _new_record(event: Event) -> UsageRecord:
+    facts, settlement = event.facts, event.settlement
+    assert facts is not None and settlement is not None  # noqa: S101  # it is usage
+    return UsageRecord(
+        request_id=facts.request_id,
+        wallet_id=facts.wallet_id,
+        api_key_id=facts.api_key_id,
+        price_id=facts.price_id,
+        model_name=facts.model_name,
+        endpoint=facts.endpoint,
+        is_stream=facts.is_stream,
+        held_credits=event.held,
+        started_at=_instant(facts.started_at_ms),
+        **_outcome(event),
+    )
+
+
+def _raise_record(record: UsageRecord, event: Event) -> None:
+    for name, value in _outcome(event).items():
+        setattr(record, name, value)
+
+
+def _outcome(event: Event) -> dict[str, object]:
+    settlement = event.settlement
+    assert settlement is not None  # noqa: S101  # it is usage
+    return {
+        "provider_name": settlement.provider_name,
+        "attempts": settlement.attempts,
+        "prompt_tokens": settlement.prompt_tokens,
+        "cached_tokens": settlement.cached_tokens,
+        "completion_tokens": settlement.completion_tokens,
+        "reasoning_tokens": settlement.reasoning_tokens,
+        "outcome": settlement.outcome,
+        "source": settlement.source,
+        "target_credits": event.target,
+        "charged_credits": event.charged,
+        "write_off_credits": event.target - event.charged,
+        "ended_at": _instant(settlement.ended_at_ms),
+        "first_byte_ms": settlement.first_byte_ms,
+    }
+
+
+def _book_debit(batch: Batch, event: Event) -> None:
+    debit = batch.debits[event.reference]
+    if debit.booked_at is not None:
+        return
+    debit.taken_credits, debit.booked_at = event.charged, timezone.now()
+    batch.booked_debits[debit.pk] = debit
+    if event.charged:
+        _append(
+            batch,
+            event.wallet_id,
+            kind=debit.kind,
+            reference=debit.reference,
+            amount=event.charged,
+            debit=debit,
+        )
+    shortfall = debit.amount_credits - event.charged
+    if debit.kind == Kind.CLAWBACK and shortfall:
+        batch.wallets[event.wallet_id].debt_credits += shortfall
+        batch.indebted.add(event.wallet_id)
+
+
+def _append(
+    batch: Batch,
+    wallet_id: int,
+    *,
+    kind: str,
+    reference: str,
+    amount: int,
+    debit: Debit | None = None,
+) -> None:
+    wallet = batch.wallets[wallet_id]
+    wallet.posted_credits -= amount
+    batch.entries.append(
+        LedgerEntry(
+            wallet=wallet,
+            kind=kind,
+            reference=reference,
+            amount_credits=-amount,
+            balance_credits=wallet.posted_credits,
+            actor_id=debit.actor_id if debit else None,
+            reason=debit.reason if debit else "",
+        )
+    )
+    _take(batch, wallet_id, amount, debit.lot_id if debit else None)
+
+
+def _take(batch: Batch, wallet_id: int, amount: int, first: int | None) -> None:
+    """Take from the lots in their order of use; those of the wallet are sorted already."""
+    lots = batch.lots[wallet_id]
+    if first is not None:
+        lots = sorted(lots, key=lambda lot: lot.pk != first)
+    for lot in lots:
+        taken = min(lot.remaining_credits, amount)
+        if taken:
+            lot.remaining_credits -= taken
+            batch.changed_lots[lot.pk] = lot
+            amount -= taken
+        if not amount:
+            break
+    if amount:
+        raise InvalidAmount(f"Wallet {wallet_id}: the lots are {amount} credits short.")
+    batch.lots[wallet_id] = [lot for lot in batch.lots[wallet_id] if lot.remaining_credits]
+
+
+def _save(batch: Batch) -> None:
+    UsageRecord.objects.bulk_create(batch.new_records.values())
+    UsageRecord.objects.bulk_update(batch.raised_records.values(), RAISED_FIELDS)
+    LedgerEntry.objects.bulk_create(batch.entries)
+    Lot.objects.bulk_update(batch.changed_lots.values(), ["remaining_credits"])
+    Debit.objects.bulk_update(batch.booked_debits.values(), ["taken_credits", "booked_at"])
+    Wallet.objects.bulk_update(batch.wallets.values(), ["posted_credits", "debt_credits"])
+    for wallet_id in sorted(batch.indebted):
+        push_on_commit(wallet_id)
+    _note_last_use(batch.new_records.values())
+
+
+def _note_last_use(records: Iterable[UsageRecord]) -> None:
+    """Keys learn of their last use here, so that no request waits for a write."""
+    last_use: dict[int, datetime] = {}
+    for record in records:
+        last_use[record.api_key_id] = max(
+            record.ended_at, last_use.get(record.api_key_id, record.ended_at)
+        )
+    for api_key_id, at in sorted(last_use.items()):
+        ApiKey.objects.filter(Q(last_used_at=None) | Q(last_used_at__lt=at), pk=api_key_id).update(
+            last_used_at=at
+        )
+
+
+def _instant(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1_000, UTC)
