@@ -102,7 +102,7 @@ class Catalogue:
             await asyncio.sleep(settings.CATALOGUE_REFRESH_S)
             try:
                 await self.refresh()
-            except Exception:  # noqa: BLE001  # whatever it is, the next round may do better
+            except Exception:  # whatever it is, the next round may do better
                 log.warning("catalogue_not_refreshed", exc_info=True)
 
     async def _read(self) -> None:

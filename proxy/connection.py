@@ -19,6 +19,10 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
+class AlreadySent(HttpResponse):
+    """What a view returns that has sent its answer itself, as streams do."""
+
+
 class ClientConnection:
     """One request and its answer. `is_writing` while the client is too slow to take more."""
 
@@ -30,6 +34,8 @@ class ClientConnection:
         self.has_started = False
         self.is_finished = False
         self.is_writing = False
+        # When the last write began and ended, by the monotonic clock.
+        self.writing_since = 0.0
         self.written_at = 0.0
         self._started_at = time.perf_counter()
         self._receive = receive
@@ -86,17 +92,24 @@ class ClientConnection:
         """Send a whole response, unless the view has sent its own."""
         if self.has_started:
             return
-        assert isinstance(response, HttpResponse)
+        if not isinstance(response, HttpResponse):
+            raise TypeError("a stream is sent by its view")
         body = response.content
         headers: Mapping[str, str] = response.headers
         # A HEAD request and a 204 have no body, but their headers are those of the answer.
         await self.start(response.status_code, [*headers.items(), *_length(response, body)])
         await self.finish(body)
 
+    def close(self) -> None:
+        """Stop listening. Whoever made the connection closes it."""
+        if self._listener is not None:
+            self._listener.cancel()
+
     async def _write(self, message: Message) -> None:
         if self.has_left:
             return
         self.is_writing = True
+        self.writing_since = time.monotonic()
         try:
             await self._send(message)
         except OSError:

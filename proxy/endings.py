@@ -1,4 +1,4 @@
-"""What each ending of a request is charged. Pure: figures in, a settlement out.
+"""What each ending of a request is charged.
 
 An answer that came whole is charged as reported, or by our count if nothing was reported.
 One that the client cut short is charged for the prompt and what was delivered, one that the
@@ -14,6 +14,8 @@ from billing.models import UsageRecord
 from billing.pricing import Usage as PricedUsage
 from billing.pricing import cost_credits
 from billing.usage import Settlement
+from proxy.chat import ChatRequest
+from proxy.counting import count_prompt_off_loop
 from proxy.exceptions import ImpossibleUsage
 from proxy.inflight import Call
 from proxy.metering import JsonAnswer, Source, StreamMeter, Usage
@@ -24,24 +26,29 @@ Outcome = UsageRecord.Outcome
 NOTHING = Usage(prompt_tokens=0, completion_tokens=0, source=Source.ESTIMATED)
 
 
-def settle_answer(
+async def settle_answer(
     call: Call,
     meter: StreamMeter | JsonAnswer,
+    chat: ChatRequest,
     *,
     outcome: Outcome,
-    prompt_tokens: int,
     max_completion_tokens: int,
 ) -> tuple[Usage, Settlement]:
-    """Settle an answer, whole or not, by what its meter says. `prompt_tokens` is our count."""
+    """Settle an answer, whole or not, by what its meter says; count the prompt if it must."""
+    prompt_tokens = await count_prompt_off_loop(chat) if meter.reported is None else 0
     try:
         usage = meter.usage(
             prompt_tokens=prompt_tokens, max_completion_tokens=max_completion_tokens
         )
     except ImpossibleUsage as error:
-        # The figures themselves stay out of the log: they are whatever the upstream sent.
-        log.error("usage_parked", request_id=call.facts.request_id, provider=call.provider_name)
-        log.info("usage_impossible", request_id=call.facts.request_id, reason=error.reason)
-        usage = meter.estimate(prompt_tokens=prompt_tokens)
+        # Only the reason: the figures themselves are whatever the upstream sent.
+        log.error(
+            "usage_parked",
+            request_id=call.facts.request_id,
+            provider=call.provider_name,
+            reason=error.reason,
+        )
+        usage = meter.estimate(prompt_tokens=await count_prompt_off_loop(chat))
         return usage, _settlement(
             call, usage, outcome=outcome, source=UsageRecord.Source.PARKED, is_bounded=True
         )
@@ -60,15 +67,16 @@ def settle_usage(call: Call, usage: Usage, *, outcome: Outcome) -> Settlement:
     )
 
 
-def settle_prompt(call: Call, prompt_tokens: int) -> Settlement:
+async def settle_prompt(call: Call, chat: ChatRequest) -> Settlement:
     """Settle a request whose client left before anything was delivered: the prompt alone."""
+    prompt_tokens = await count_prompt_off_loop(chat)
     usage = Usage(prompt_tokens=prompt_tokens, completion_tokens=0, source=Source.ESTIMATED)
     return settle_usage(call, usage, outcome=Outcome.CLIENT_LEFT)
 
 
-def settle_nothing(call: Call) -> Settlement:
-    """Settle an answer that broke before anything of it was delivered: free of charge."""
-    return settle_usage(call, NOTHING, outcome=Outcome.BROKEN)
+def settle_nothing(call: Call, *, outcome: Outcome) -> Settlement:
+    """Settle an answer of which nothing was delivered: free of charge."""
+    return settle_usage(call, NOTHING, outcome=outcome)
 
 
 def _settlement(

@@ -16,7 +16,8 @@ from billing import exceptions as billing
 from proxy import exceptions as proxy
 from proxy.exceptions import ApiError
 from proxy.headers import rate_limit_headers
-from proxy.upstream import AnswerBroken, UpstreamError, UpstreamTimedOut
+from proxy.inflight import TIME_REASONS, Interrupted
+from proxy.upstream import AnswerBroken, UpstreamError, UpstreamRefused, UpstreamTimedOut
 
 log = structlog.get_logger(__name__)
 
@@ -80,6 +81,16 @@ def _upstream(status: int) -> Callable[[Exception], ApiError]:
     return lambda error: proxy.UpstreamUnavailable(status=status)
 
 
+def _interrupted(error: Exception) -> ApiError:
+    is_late = isinstance(error, Interrupted) and error.reason in TIME_REASONS
+    return proxy.UpstreamUnavailable(status=504 if is_late else 503)
+
+
+def _refused(error: Exception) -> ApiError:
+    is_broken = isinstance(error, UpstreamRefused) and error.status >= 500
+    return proxy.UpstreamUnavailable(status=502 if is_broken else 503)
+
+
 def _rest_framework(error: Exception) -> ApiError:
     status = error.status_code if isinstance(error, APIException) else 400
     if status >= 500:
@@ -97,7 +108,10 @@ TABLE: list[tuple[type[Exception], Callable[[Exception], ApiError]]] = [
     (billing.WalletError, lambda error: proxy.WalletRecovering()),
     (UpstreamTimedOut, _upstream(504)),
     (AnswerBroken, _upstream(502)),
+    (UpstreamRefused, _refused),
     (UpstreamError, _upstream(503)),
+    (proxy.MalformedAnswer, _upstream(502)),
+    (Interrupted, _interrupted),
     (Http404, lambda error: proxy.InvalidRequest("Not found.", status=404, code="not_found")),
     (APIException, _rest_framework),
 ]

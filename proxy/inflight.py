@@ -39,12 +39,21 @@ class Reason(Enum):
     DRAIN = "this process is about to stop"
 
 
+CLIENT_REASONS = frozenset({Reason.CLIENT_LEFT, Reason.CLIENT_TOO_SLOW})
+TIME_REASONS = frozenset({Reason.NO_ANSWER, Reason.SILENCE, Reason.TOO_LONG})
+
+
 class Interrupted(ProxyError):
     """A wait that was ended from outside."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason.value)
         self.reason = reason
+
+
+def is_client_gone(error: BaseException) -> bool:
+    """Tell whether an error means that nobody is there to be told of it."""
+    return isinstance(error, Interrupted) and error.reason in CLIENT_REASONS
 
 
 class Call:
@@ -64,6 +73,7 @@ class Call:
         self.connection = connection
         self.provider_name = ""
         self.attempts = 0
+        self.idle_timeout_s = 0.0
         # Milliseconds from the request's arrival to the upstream's first byte.
         self.first_byte_ms: int | None = None
         # What it should be charged if nothing more came; set by whoever meters it.
@@ -87,18 +97,21 @@ class Call:
     @contextmanager
     def interruptible(self) -> Iterator[None]:
         """Allow interruptions while the block waits. Raises Interrupted."""
-        if self._interruption is not None:
-            raise Interrupted(self._interruption)
+        self._raise_interruption()
         self._is_waiting = True
         try:
             yield
         except asyncio.CancelledError:
             # A cancellation of our own is taken back; any other one goes on.
-            if self._interruption is None or self._task is None or self._task.uncancel() > 0:
-                raise
-            raise Interrupted(self._interruption) from None
+            if self._task is not None and self._interruption and self._task.uncancel() == 0:
+                self._raise_interruption()
+            raise
         finally:
             self._is_waiting = False
+
+    def _raise_interruption(self) -> None:
+        if self._interruption is not None:
+            raise Interrupted(self._interruption) from None
 
     def interrupt(self, reason: Reason) -> None:
         """End the present wait, or the next one. The first reason counts."""

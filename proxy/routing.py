@@ -36,7 +36,9 @@ def order_routes(routes: tuple[UpstreamRoute, ...]) -> list[UpstreamRoute]:
     if len(routes) == 1:
         return list(routes)
     # No secret depends on this chance.
-    return sorted(routes, key=lambda route: (route.priority, -(random.random() ** (1 / route.weight))))  # noqa: S311, E501
+    return sorted(
+        routes, key=lambda route: (route.priority, -(random.random() ** (1 / route.weight)))
+    )
 
 
 async def open_answer(
@@ -74,6 +76,8 @@ async def _try(
     call.attempts += 1
     call.provider_name = upstream.name
     call.bills_after_cancel = upstream.bills_after_cancel
+    # A stream's first event may take as long as an answer that is none.
+    call.idle_timeout_s = max(upstream.idle_timeout_s, upstream.first_byte_timeout_s)
     call.limit(Reason.NO_ANSWER, upstream.first_byte_timeout_s)
     call.limit(Reason.TOO_LONG, upstream.total_timeout_s)
     try:
@@ -90,7 +94,8 @@ async def _try(
             raise UpstreamTimedOut(error.reason.value) from error
         raise
     call.limit(Reason.NO_ANSWER, None)
-    call.first_byte_ms = call.connection.age_ms
+    if not call.facts.is_stream:
+        call.first_byte_ms = call.connection.age_ms
     return answer
 
 

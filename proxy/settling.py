@@ -69,7 +69,6 @@ class Settler:
         except asyncio.CancelledError:
             self.spawn(self._retry(facts, end))
             raise
-        self._journal.done(facts.request_id)
         return result
 
     async def _retry(self, facts: RequestFacts, end: Callable[[], Awaitable[R]]) -> None:
@@ -84,7 +83,6 @@ class Settler:
             except WalletError:
                 pause_s = min(2 * pause_s, LAST_RETRY_S)
             else:
-                self._journal.done(facts.request_id)
                 return
 
     def _leave(self, facts: RequestFacts) -> None:

@@ -12,7 +12,7 @@ limits beyond connecting are the caller's, who watches all requests with one tim
 """
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from functools import lru_cache
 from typing import Any, Self
 
@@ -129,7 +129,8 @@ class UpstreamAnswer:
     @property
     def is_event_stream(self) -> bool:
         """Whether the body is a stream of events."""
-        return self._response.headers.get("content-type", "").startswith("text/event-stream")
+        content_type: str = self._response.headers.get("content-type", "")
+        return content_type.startswith("text/event-stream")
 
     @property
     def retry_after_s(self) -> float | None:
@@ -137,7 +138,7 @@ class UpstreamAnswer:
         text = self._response.headers.get("retry-after", "")
         return float(text) if text.isascii() and text.isdigit() and len(text) < 9 else None
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Give the body as it comes. Raises AnswerBroken."""
         # Only an upstream that ignores what we accept packs its answer.
         is_packed = self._response.headers.get("content-encoding", "identity") != "identity"
