@@ -10,6 +10,7 @@ import secrets
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from devstack.errors import LaunchError
 
@@ -28,12 +29,21 @@ SETTINGS = (
     "SITE_URL",
     "ALLOWED_HOSTS",
     "DEBUG",
+    "LOG_FORMAT",
+    "STATIC_MANIFEST",
+    "ALLOW_LOOPBACK_PROVIDERS",
     "JOURNAL_DIR",
     "SANDBOX_UPSTREAM_URL",
     "SANDBOX_UPSTREAM_KEY",
 )
-# Where the product looks for `run.env`; empty: nowhere.
-RUN_ENV_VARIABLE = "RUN_ENV_FILE"
+# How a site on this machine differs from one in production.
+LOCAL = {
+    "DEBUG": "0",
+    "LOG_FORMAT": "console",
+    # Static files come from the source tree: nothing has to be collected first.
+    "STATIC_MANIFEST": "0",
+    "ALLOW_LOOPBACK_PROVIDERS": "1",
+}
 
 # How each secret is made on the first start.
 SECRETS: dict[str, Callable[[], str]] = {
@@ -54,6 +64,22 @@ def product_settings(environ: Mapping[str, str]) -> dict[str, str]:
 def without_product_settings(environ: Mapping[str, str]) -> dict[str, str]:
     """The rest of an environment: for a stack that must share nothing with its starter."""
     return {name: value for name, value in environ.items() if name not in SETTINGS}
+
+
+def closed(settings: Mapping[str, str]) -> dict[str, str]:
+    """Complete settings with empty ones, so that another site's `run.env` adds nothing."""
+    complete = {name: settings.get(name, "") for name in SETTINGS}
+    # The one setting for which empty does not mean its default.
+    complete["CELERY_BROKER_URL"] = complete["CELERY_BROKER_URL"] or broker_beside(
+        complete["REDIS_URL"]
+    )
+    return complete
+
+
+def broker_beside(redis_url: str) -> str:
+    """Database 1 of the same server."""
+    parts = urlsplit(redis_url)
+    return urlunsplit(parts._replace(path="/1")) if parts.netloc else ""
 
 
 def child_environment(environ: Mapping[str, str], *, folder: Path) -> dict[str, str]:

@@ -3,9 +3,9 @@
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from devstack.environment import ROOT
+from devstack.site import Site
 
 # uvicorn cuts what is still open after this; `web` gets a little longer to leave by itself.
 DRAIN_TIMEOUT_S = 20
@@ -38,49 +38,15 @@ class Plan:
     background: list[Command] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Site:
-    """What a plan may know of the stack that it is for."""
-
-    folder: Path
-    host: str
-    web_ports: list[int]
-    stripe_port: int
-    upstream_port: int
-    # The product's settings, complete but for the services' URLs.
-    settings: Mapping[str, str]
-    # False if the user pointed the product at the real thing.
-    has_stripe: bool
-    has_upstream: bool
-
-    @property
-    def url(self) -> str:
-        return url_of(self.host, self.web_ports[0])
-
-    @property
-    def stripe_url(self) -> str:
-        return url_of("127.0.0.1", self.stripe_port)
-
-    @property
-    def upstream_url(self) -> str:
-        return url_of("127.0.0.1", self.upstream_port)
-
-
 Planner = Callable[[Site], Plan]
-
-
-def url_of(host: str, port: int) -> str:
-    """The address to call a server by that listens on this host."""
-    called = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host)  # noqa: S104 - compared, not bound
-    return f"http://{called or (f'[{host}]' if ':' in host else host)}:{port}"
 
 
 def product_plan(site: Site) -> Plan:
     """TokenProxy: sandboxes, migrations, demo data, web, worker, beat."""
     sandboxes = []
-    if site.has_stripe:
+    if site.has_stripe_sandbox:
         sandboxes.append(stripe_sandbox(site))
-    if site.has_upstream:
+    if site.has_upstream_sandbox:
         sandboxes.append(upstream_sandbox(site))
     return Plan(
         sandboxes=sandboxes,
@@ -128,9 +94,7 @@ def worker() -> Command:
 
 
 def beat(site: Site) -> Command:
-    # No pid file: one that a crash left behind would keep the next beat from starting.
-    options = {"-s": str(site.folder / "beat-schedule"), "--pidfile": ""}
-    return Command("beat", celery("beat", options))
+    return Command("beat", celery("beat", {"-s": str(site.folder / "beat-schedule")}))
 
 
 def celery(command: str, options: Mapping[str, str]) -> list[str]:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -42,13 +43,21 @@ class Postgres:
     is refused with IsLocked. The port stays the same across `restart` and `kill` + `start`.
     """
 
-    def __init__(self, folder: Path, *, durable: bool = True, port: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        durable: bool = True,
+        port: int | None = None,
+        on_exit: Callable[[Process], None] | None = None,
+    ) -> None:
         # Not `resolve`: the folder's own path is what error messages should show.
         self.folder = folder.absolute()
         self.data = self.folder / "data"
         self.log = self.folder / "postgres.log"
         self.durable = durable
         self.port = port
+        self.on_exit = on_exit
         self.user = server_user()
         self._lock = FileLock(self.folder / "lock")
         self._process: Process | None = None
@@ -150,6 +159,7 @@ class Postgres:
             death_signal=signal.SIGINT if self.durable else signal.SIGQUIT,
             stop_signal=signal.SIGINT if self.durable else signal.SIGQUIT,
             stop_timeout_s=20.0,
+            on_exit=self.on_exit,
         )
 
     def _answers(self) -> bool:

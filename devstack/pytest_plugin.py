@@ -19,10 +19,12 @@ from pathlib import Path
 import pytest
 
 from devstack.binaries import find_postgres, postgres_version
+from devstack.environment import LOCAL, ROOT, closed, product_settings
 from devstack.locks import FileLock, IsLocked
 from devstack.postgres import Postgres, server_user
 from devstack.valkey import Valkey
 
+SERVICES_HOME = ROOT / "var" / "test"
 # Tells xdist's workers where the run's folder is.
 FOLDER_VARIABLE = "DEVSTACK_TEST_FOLDER"
 
@@ -53,7 +55,7 @@ SERVICES = pytest.StashKey[Services]()
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
     """Run before pytest-django, which imports the settings in the same hook."""
     if wants_services(early_config):
-        services = open_folder(early_config.rootpath / "var" / "test")
+        services = open_folder(SERVICES_HOME)
         early_config.stash[SERVICES] = services
         early_config.add_cleanup(services.stop)
         start_services(services, early_config)
@@ -87,10 +89,10 @@ def is_controller(config: pytest.Config) -> bool:
 
 
 def start_services(services: Services, config: pytest.Config) -> None:
-    if "DATABASE_URL" not in os.environ:
-        services.postgres = start_postgres(services.folder, config.rootpath / "var" / "test")
+    if not os.environ.get("DATABASE_URL"):
+        services.postgres = start_postgres(services.folder, SERVICES_HOME)
         os.environ["DATABASE_URL"] = services.postgres.url
-    if is_controller(config) or ("REDIS_URL" in os.environ and not is_worker()):
+    if is_controller(config) or (os.environ.get("REDIS_URL") and not is_worker()):
         return
     services.valkey = Valkey(services.folder / "valkey", durable=False)
     os.environ["REDIS_URL"] = services.valkey.start()
@@ -169,11 +171,10 @@ def set_defaults(folder: Path) -> None:
         "STRIPE_WEBHOOK_SECRET": "whsec_" + secrets.token_hex(16),
         "PROVIDER_KEYS_SECRET": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         "SITE_URL": "http://testserver",
-        "DEBUG": "0",
-        # A site that runs in the same checkout must not lend its settings to the tests.
-        "RUN_ENV_FILE": "",
+        "ALLOWED_HOSTS": "testserver,127.0.0.1,localhost",
     }
-    for name, value in defaults.items():
-        os.environ.setdefault(name, value)
+    given = product_settings(os.environ)
+    # Closed: a site that runs in the same checkout must not lend its settings to the tests.
+    os.environ.update(closed({**LOCAL, **defaults, **given}))
     # Every process has a journal of its own.
     os.environ["JOURNAL_DIR"] = str(journal)

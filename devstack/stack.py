@@ -4,7 +4,6 @@
 started it; a folder that a killed one left behind can be started again, with its data.
 """
 
-import json
 import os
 import signal
 import subprocess
@@ -14,20 +13,19 @@ from pathlib import Path
 
 from devstack.environment import (
     ROOT,
-    RUN_ENV_VARIABLE,
     SETTINGS,
     child_environment,
-    keep_secrets,
+    closed,
     product_settings,
     without_product_settings,
     write_env,
 )
 from devstack.errors import LaunchError
-from devstack.plan import Command, Plan, Planner, Site, manage, product_plan, url_of
-from devstack.ports import free_port, is_free
+from devstack.plan import Command, Plan, Planner, manage, product_plan
 from devstack.postgres import Postgres
 from devstack.process import Process
-from devstack.ready import await_ok, await_port, last_words
+from devstack.ready import await_ok, await_port
+from devstack.site import Site, choose_site
 from devstack.valkey import Valkey
 
 # Migrations on a slow, cold machine.
@@ -41,7 +39,8 @@ class Stack:
     and a DATABASE_URL or REDIS_URL in it is used instead of an embedded service. By default it is
     this process's environment without any of the product's settings. `output` gets every line of
     every child with its name; by default each child has a file under `log/`. `on_exit` is called,
-    in another thread, when a child that should run has ended.
+    in another thread, when a child that should run has ended. `run_env` is a file to leave the
+    settings in.
     """
 
     def __init__(
@@ -56,6 +55,7 @@ class Stack:
         output: Callable[[str, str], None] | None = None,
         on_exit: Callable[[Process], None] | None = None,
         planner: Planner = product_plan,
+        run_env: Path | None = None,
     ) -> None:
         self.folder = folder.absolute()
         self.host = host
@@ -64,6 +64,7 @@ class Stack:
         self._output = output
         self._on_exit = on_exit
         self._planner = planner
+        self._run_env = run_env
         outside = without_product_settings(os.environ) if environ is None else dict(environ)
         self._given = product_settings(outside)
         self._outside = without_product_settings(outside)
@@ -73,7 +74,6 @@ class Stack:
         self.web: list[Process] = []
         self.background: list[Process] = []
         self.sandboxes: list[Process] = []
-        self._web_urls: list[str] = []
         self._site: Site | None = None
         self.env: dict[str, str] = {}
         self.seed_output = ""
@@ -102,7 +102,7 @@ class Stack:
     @property
     def web_urls(self) -> list[str]:
         """One per web process, in the order of `web`."""
-        return [url_of(self.host, port) for port in self.site.web_ports]
+        return self.site.web_urls
 
     @property
     def stripe_url(self) -> str:
@@ -161,9 +161,12 @@ class Stack:
         try:
             for name in ("log", "journal", "sandbox/stripe"):
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
-            self._site = self._choose_site()
+            self._site = choose_site(
+                self.folder, host=self.host, port=self._port, webs=self._webs, given=self._given
+            )
             plan = self._planner(self._site)
             self._start_services(plan)
+            self._write_run_env()
             for command in plan.setup:
                 self._run(command)
             self._start_servers(plan)
@@ -175,63 +178,6 @@ class Stack:
         """Wait until every web process says that it is ready. Raises LaunchError."""
         for url in self.web_urls:
             await_ok(f"{url}/readyz", needs=[*self.web, *self.background], timeout_s=timeout_s)
-
-    def _choose_site(self) -> Site:
-        ports = self._remembered_ports()
-        web_ports = [self._port or ports["web1"]]
-        web_ports += [ports[f"web{index}"] for index in range(2, self._webs + 1)]
-        settings = self._settings(web_ports[0], ports)
-        return Site(
-            folder=self.folder,
-            host=self.host,
-            web_ports=web_ports,
-            stripe_port=ports["stripe"],
-            upstream_port=ports["upstream"],
-            settings=settings,
-            has_stripe=not self._has_own_stripe(),
-            has_upstream="SANDBOX_UPSTREAM_URL" not in self._given,
-        )
-
-    def _remembered_ports(self) -> dict[str, int]:
-        """The ports of the last start where still free: other people's data have them in URLs."""
-        path = self.folder / "ports.json"
-        try:
-            kept: dict[str, int] = json.loads(path.read_text())
-        except (OSError, ValueError):
-            kept = {}
-        wanted = ["stripe", "upstream", *(f"web{index}" for index in range(1, self._webs + 1))]
-        ports: dict[str, int] = {}
-        for name in wanted:
-            port = kept.get(name)
-            while not port or port in ports.values() or not is_free(port):
-                port = free_port()
-            ports[name] = port
-        path.write_text(json.dumps(ports))
-        return ports
-
-    def _has_own_stripe(self) -> bool:
-        """Whether the user brings Stripe along. Raises LaunchError if only half of it."""
-        needed = ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET")
-        if not any(name in self._given for name in (*needed, "STRIPE_API_BASE")):
-            return False
-        for name in needed:
-            if name not in self._given:
-                raise LaunchError(f"Stripe is set up by your environment, but {name} is missing")
-        return True
-
-    def _settings(self, port: int, ports: Mapping[str, int]) -> dict[str, str]:
-        """Everything but the services' URLs; what the user gave wins."""
-        url = url_of(self.host, port)
-        made = keep_secrets(self.folder / "secrets.env") | {
-            "SITE_URL": url,
-            "ALLOWED_HOSTS": f"127.0.0.1,localhost,[::1],{self.host}",
-            "DEBUG": "0",
-            "JOURNAL_DIR": str(self.folder / "journal"),
-            "SANDBOX_UPSTREAM_URL": f"http://127.0.0.1:{ports['upstream']}",
-        }
-        if not self._has_own_stripe():
-            made["STRIPE_API_BASE"] = f"http://127.0.0.1:{ports['stripe']}"
-        return made | self._given
 
     def _start_services(self, plan: Plan) -> None:
         """Start what needs nothing else, all at once, and complete the settings."""
@@ -269,14 +215,13 @@ class Stack:
         return urls
 
     def _environment(self, service_urls: Mapping[str, str]) -> dict[str, str]:
-        settings = {**self.site.settings, **service_urls, **self._given}
-        # They have all of it from here; another site's `run.env` must add nothing.
-        own = {**settings, RUN_ENV_VARIABLE: ""}
-        return child_environment({**self._outside, **own}, folder=self.folder)
+        settings = closed({**self.site.settings, **service_urls})
+        return child_environment({**self._outside, **settings}, folder=self.folder)
 
-    def write_run_env(self, path: Path) -> None:
-        """Leave the settings for `manage.py` in other shells."""
-        write_env(path, {name: self.env[name] for name in SETTINGS if self.env.get(name)})
+    def _write_run_env(self) -> None:
+        """Leave the settings for `manage.py` in other shells, if told where."""
+        if self._run_env is not None:
+            write_env(self._run_env, {name: self.env[name] for name in SETTINGS})
 
     def _start_server(self, command: Command, process: Process) -> None:
         process.start()
@@ -360,6 +305,3 @@ def stop_all(processes: Iterable[Process]) -> None:
     with ThreadPoolExecutor() as pool:
         for job in [pool.submit(process.stop) for process in processes]:
             job.result()
-
-
-__all__ = ["Stack", "last_words"]

@@ -3,6 +3,7 @@
 import secrets
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import redis
@@ -26,12 +27,20 @@ class Valkey:
     `restart` and `kill` + `start`.
     """
 
-    def __init__(self, folder: Path, *, durable: bool = True, port: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        durable: bool = True,
+        port: int | None = None,
+        on_exit: Callable[[Process], None] | None = None,
+    ) -> None:
         self.folder = folder.absolute()
         self.data = self.folder / "data"
         self.log = self.folder / "valkey.log"
         self.durable = durable
         self.port = port
+        self.on_exit = on_exit
         self._lock = FileLock(self.folder / "lock")
         self._process: Process | None = None
 
@@ -127,6 +136,7 @@ class Valkey:
             output=self.log,
             cwd=self.data,
             death_signal=signal.SIGTERM,
+            on_exit=self.on_exit,
         )
 
     def _write_configuration(self, port: int) -> Path:

@@ -19,6 +19,7 @@ __all__ = [
     "Encoding",
     "TextCounter",
     "VocabularyDamaged",
+    "base_model",
     "count_text",
     "encoding_for",
     "encoding_name",
@@ -97,7 +98,7 @@ def warm() -> None:
 
 def encoding_name(model: str) -> str:
     """Name the encoding of a model, with or without a provider's or fine-tune's prefix."""
-    base = _base_model(model)
+    base = base_model(model)
     if base == "gpt-4" or base.startswith(_CL100K_PREFIXES):
         return CL100K
     return O200K
@@ -110,7 +111,7 @@ def encoding_for(model: str) -> Encoding:
 
 def is_known_model(model: str) -> bool:
     """Tell whether the encoding is the model's own, or only the best guess for a stranger."""
-    base = _base_model(model)
+    base = base_model(model)
     return base == "gpt-4" or base.startswith(_CL100K_PREFIXES + _O200K_PREFIXES)
 
 
@@ -174,9 +175,9 @@ def _last_word(text: str, end: int) -> int:
     return max(cut, 0)
 
 
-def _base_model(model: str) -> str:
-    # openai/gpt-4o, ft:gpt-4o-mini:acme::8Hx2
-    return model.rpartition("/")[2].removeprefix("ft:").lower()
+def base_model(model: str) -> str:
+    """Strip who serves it and who tuned it: `openai/gpt-4o`, `ft:gpt-4o:acme::8Hx2`."""
+    return model.rpartition("/")[2].removeprefix("ft:").partition(":")[0].lower()
 
 
 def _build(name: str) -> Encoding:

@@ -13,6 +13,8 @@ import struct
 from dataclasses import dataclass
 from math import ceil, floor, sqrt
 
+from proxy.encodings import base_model
+
 MAX_PATCHES = 1536
 
 # A remote image can't be seen from here; an estimate takes it for one of these.
@@ -99,7 +101,7 @@ def find_size(url: str) -> tuple[int, int] | None:
 
 
 def _rule(model: str) -> Tiles | Patches | None:
-    base = model.rpartition("/")[2].removeprefix("ft:").lower()
+    base = base_model(model)
     return next((rule for prefix, rule in _RULES if base.startswith(prefix)), None)
 
 

@@ -77,7 +77,20 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="speed of every model; 0, the default, is as fast as possible",
     )
+    parser.add_argument(
+        "--workers",
+        type=_workers,
+        default=1,
+        metavar="1",
+        help="one process keeps the tally exact; it serves thousands of streams a second",
+    )
     return parser
+
+
+def _workers(text: str) -> int:
+    if text != "1":
+        raise argparse.ArgumentTypeError("must be 1: the tally lives in one process")
+    return 1
 
 
 def _port(text: str) -> int:

@@ -84,27 +84,31 @@ def _insert(script: Script, position: int, frame: Frame) -> None:
 
 def break_json(fault: Fault, script: Script) -> None:
     """Break a JSON answer in the way that comes closest to the fault of a stream."""
-    [(body, delivered)] = script.frames
+    [(body, _)] = script.frames
     half = body[: len(body) // 2]
     if fault.name in ("stall", "cut"):
-        script.frames = [(half, 0)]
+        _replace_body(script, half)
+        script.promised_length = len(body)
         script.ending = Ending.STALL if fault.name == "stall" else Ending.CUT
-        script.usage = None
     elif fault.name == "error-event":
         _replace_body(script, orjson.dumps(STREAM_ERROR))
     elif fault.name == "malformed-event":
         _replace_body(script, half)
     elif fault.name == "huge-event":
-        body = body[:-1] + b',"obfuscation":"' + b"x" * (fault.count * 1024) + b'"}'
-        script.frames = [(body, delivered)]
-        script.promised_length = len(body)
+        _resize(script, body[:-1] + b',"obfuscation":"' + b"x" * (fault.count * 1024) + b'"}')
     elif fault.name == "byte-chunks":
         script.is_bytewise = True
 
 
 def _replace_body(script: Script, body: bytes) -> None:
-    """Send this in place of the answer: whole on the wire, but not a success."""
-    script.frames = [(body, 0)]
-    script.promised_length = len(body)
+    """Send this when the answer was due: it took as long, but it is none."""
+    _resize(script, body)
     script.is_broken = True
+    script.is_readable = False
     script.usage = None
+
+
+def _resize(script: Script, body: bytes) -> None:
+    [(_, completion_tokens)] = script.frames
+    script.frames = [(body, completion_tokens)]
+    script.promised_length = len(body)

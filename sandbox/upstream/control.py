@@ -89,6 +89,7 @@ tr + tr { border-top: 1px solid #8884; }
 def _overview(provider: Provider) -> str:
     summary = provider.tally.summary()
     columns = list(next(iter(summary["models"].values()), {}))
+    totals = [[name.replace("_", " "), value] for name, value in summary["totals"].items()]
     models = [[name, *row.values()] for name, row in summary["models"].items()]
     rules = [list(rule.values()) for rule in provider.fault_rules.describe()]
     faults = [
@@ -103,7 +104,7 @@ def _overview(provider: Provider) -> str:
             "<h1>Upstream emulator</h1>",
             '<p><a href="/control/tally">tally</a> · <a href="/control/requests">requests</a> · ',
             '<a href="/control/faults">fault rules</a></p>',
-            "<h2>Served</h2>" + _table([], [list(pair) for pair in summary["totals"].items()]),
+            "<h2>Served</h2>" + _table([], totals),
             "<h2>By model</h2>" + _table(["model", *columns], models),
             "<h2>Fault rules</h2>"
             + _table(["fault", "model", "next", "probability", "seed", "applied"], rules),
@@ -121,9 +122,9 @@ def _table(head: list[str], rows: list[list[Any]]) -> str:
 
 
 def _cell(value: Any) -> str:
-    kind = ' class="number"' if isinstance(value, int) else ""
-    text = "" if value is None else str(value).replace("_", " ") if kind == "" else f"{value:,}"
-    return f"<td{kind}>{escape(text)}</td>"
+    if isinstance(value, int):
+        return f'<td class="number">{value:,}</td>'
+    return f"<td>{'' if value is None else escape(str(value))}</td>"
 
 
 HANDLERS: dict[tuple[str, str], Handler] = {

@@ -7,7 +7,7 @@ from enum import Enum
 from sandbox.upstream.exchange import Exchange
 from sandbox.upstream.tally import Record
 
-# Bytes for the wire, and how many completion tokens they deliver.
+# Bytes for the wire, and the completion tokens that must be spoken before they can leave.
 Frame = tuple[bytes, int]
 
 # At full speed this many frames share a write; after each, a hang-up can be noticed.
@@ -38,6 +38,8 @@ class Script:
     promised_length: int = 0
     # An answer that ends properly on the wire, but not as a success.
     is_broken: bool = False
+    # False for a broken JSON answer: nobody can read any of it.
+    is_readable: bool = True
 
     @property
     def is_whole(self) -> bool:
@@ -53,6 +55,7 @@ class Player:
         self._tokens_per_second = tokens_per_second
         self._waiting: list[Frame] = []
         self._frames_sent = 0
+        self._tokens_spoken = 0
 
     async def play(self, script: Script) -> None:
         """Send all of it. Raises ClientLeft when the client hangs up."""
@@ -61,16 +64,15 @@ class Player:
             await self._send_frames(script, began_at)
             await self._end(script)
         finally:
-            self._note_generated(script, began_at)
+            self._note_generated(began_at)
 
     async def _send_frames(self, script: Script, began_at: float) -> None:
         speed = self._tokens_per_second
         clock = asyncio.get_running_loop().time
-        tokens_so_far = 0
         for frame in script.frames:
-            tokens_so_far += frame[1]
+            self._tokens_spoken += frame[1]
             if speed:
-                wait_s = began_at + tokens_so_far / speed - clock()
+                wait_s = began_at + self._tokens_spoken / speed - clock()
                 if wait_s > 0:
                     await self._flush(script)
                     await self._exchange.connection.pause(wait_s)
@@ -106,16 +108,16 @@ class Player:
         record = self._record
         self._frames_sent += len(frames)
         record.chunks_sent = self._frames_sent
-        record.completion_tokens_delivered += sum([frame[1] for frame in frames])
+        if script.is_readable:
+            record.completion_tokens_delivered += sum([frame[1] for frame in frames])
         if script.usage is not None and self._frames_sent > script.usage_position:
             record.usage_reported = script.usage
 
-    def _note_generated(self, script: Script, began_at: float) -> None:
-        """What the model had made by now: all of it at full speed, else as much as time allowed."""
-        planned = sum([frame[1] for frame in script.frames])
-        made = planned
+    def _note_generated(self, began_at: float) -> None:
+        """What the model had made by now: of a JSON answer, as much as there was time for."""
+        made = self._tokens_spoken
         if self._tokens_per_second:
             elapsed_s = asyncio.get_running_loop().time() - began_at
-            made = min(planned, int(elapsed_s * self._tokens_per_second))
+            made = min(made, int(elapsed_s * self._tokens_per_second))
         delivered = self._record.completion_tokens_delivered
         self._record.completion_tokens_generated = max(made, delivered)

@@ -1,0 +1,45 @@
+# `make` lists the targets. Everything below needs Python 3.11 or newer and nothing else.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format lock clean venv
+
+# Nothing here may depend on the user's own Python settings.
+unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	if "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; \
+	then echo "$$p"; break; fi; done)
+VENV_PYTHON := .venv/bin/python
+COMPILE := $(VENV_PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links
+
+export PORT HOST
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+venv: ## set up .venv, if it is not what the requirements say
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer found (looked for python3," \
+		"python3.13, python3.12, python3.11)" >&2; exit 1; }
+	@"$(PYTHON)" devstack/bootstrap.py
+
+run: venv ## run everything on http://127.0.0.1:8000 (PORT=… and HOST=… change it)
+	@exec $(VENV_PYTHON) -m devstack --with-parent run
+
+test: venv ## run every check and every test
+	@exec $(VENV_PYTHON) -m devstack --with-parent test
+
+lint: venv ## check style, types and imports, without the tests
+	@exec $(VENV_PYTHON) -m devstack --with-parent lint
+
+format: venv ## put code and templates in shape
+	$(VENV_PYTHON) -m ruff check --fix .
+	$(VENV_PYTHON) -m ruff format .
+	$(VENV_PYTHON) -m djlint templates --reformat --quiet
+
+lock: venv ## pin requirements.in and requirements-dev.in with hashes (needs the network)
+	$(COMPILE) requirements.in -o requirements.txt
+	$(COMPILE) requirements-dev.in -o requirements-dev.txt
+
+clean: venv ## remove var/ with all local data, unless something still runs
+	@$(VENV_PYTHON) -m devstack clean

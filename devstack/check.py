@@ -1,0 +1,274 @@
+"""`make test`: every check and every test, all of them even if one fails.
+
+The linters run beside the tests that need no running product; the tests that do come after, alone,
+because they measure. Each step's output is kept under `var/test-logs/`.
+"""
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from devstack.console import Console
+from devstack.environment import LOCAL, ROOT, SECRETS, child_environment, closed
+from devstack.errors import LaunchError
+from devstack.locks import FileLock, IsLocked
+from devstack.process import Process
+from devstack.pytest_plugin import SERVICES_HOME, open_folder, start_postgres
+
+VAR = ROOT / "var"
+LOGS = VAR / "test-logs"
+# Long enough for any step on a slow machine, short enough that a hung one ends.
+STEP_TIMEOUT_S = 1_800.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of the run. `report` is where a pytest run leaves its results."""
+
+    name: str
+    argv: list[str]
+    env: Mapping[str, str]
+    report: Path | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a step ended, and what a pytest run counted."""
+
+    name: str
+    code: int
+    seconds: float
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    @property
+    def is_good(self) -> bool:
+        return self.code == 0
+
+
+class Interrupted(Exception):
+    """The run was stopped before this step."""
+
+
+class StepRunner:
+    """Runs steps, from several threads at once; none outlives the block it is used in."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._running: list[Process] = []
+        self._is_stopping = False
+
+    def __enter__(self) -> "StepRunner":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_stopping = True
+        for process in list(self._running):
+            process.stop()
+
+    def run(self, step: Step) -> Result:
+        """Run one step. A test run is shown as it goes, anything else only if it fails."""
+        if step.report:
+            step.report.unlink(missing_ok=True)
+        lines: list[str] = []
+        process = self._new_process(step, lines)
+        started = time.monotonic()
+        code = self._finish(process)
+        seconds = time.monotonic() - started
+        log = LOGS / f"{step.name.replace(' ', '-')}.log"
+        log.write_text("\n".join(lines) + "\n")
+        if step.report is None:
+            self._tell(step, code, seconds, lines)
+        return Result(step.name, code, seconds, *read_report(step.report))
+
+    def _new_process(self, step: Step, lines: list[str]) -> Process:
+        def take(line: str) -> None:
+            lines.append(line)
+            if step.report:
+                self._console.say(line)
+
+        # SIGINT: pytest stops its services and reports what it has.
+        return Process(
+            step.name, step.argv, output=take, env=step.env, cwd=ROOT, stop_signal=signal.SIGINT
+        )
+
+    def _finish(self, process: Process) -> int:
+        """Run it to its end, or end it when its time is up."""
+        if self._is_stopping:
+            raise Interrupted(process.name)
+        self._running.append(process)
+        process.start()
+        try:
+            return process.wait(STEP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._console.say(f"{process.name} takes longer than {STEP_TIMEOUT_S:.0f} s: stopped")
+            process.stop()
+            return 124  # as timeout(1) does
+
+    def _tell(self, step: Step, code: int, seconds: float, lines: Sequence[str]) -> None:
+        if code == 0:
+            self._console.say(f"--- {step.name}: ok, {seconds:.1f} s")
+        else:
+            self._console.say("\n".join([f"--- {step.name} failed with {code}", *lines[-200:]]))
+
+
+Lanes = Callable[[Mapping[str, str], str, Console], list[Result]]
+
+
+def lint() -> int:
+    """Run the checks that need no tests, and print a summary. 0 if every step was good."""
+    return check(run_static)
+
+
+def check(run: Lanes | None = None) -> int:
+    """Run everything, or what it is given, and print a summary. 0 if every step was good."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(VAR / "test.lock")
+    services = None
+    try:
+        lock.acquire()
+        services = open_folder(SERVICES_HOME)
+        services.postgres = start_postgres(services.folder, SERVICES_HOME)
+        environ = child_environment(os.environ, folder=VAR)
+        results = (run or run_all)(environ, services.postgres.url, Console())
+    except IsLocked as error:
+        print(f"error: the tests run already: {error}")
+        return 1
+    except LaunchError as error:
+        print(f"error: {error}")
+        return 1
+    finally:
+        if services is not None:
+            services.stop()
+        lock.release()
+    print(summary(results))
+    return 0 if all(result.is_good for result in results) else 1
+
+
+def run_all(environ: Mapping[str, str], database_url: str, console: Console) -> list[Result]:
+    """Run two lanes side by side, then what needs the machine to itself."""
+    lanes = [static_steps(environ, database_url=database_url), unit_steps(environ)]
+    # Left in reverse: on Ctrl-C the steps are stopped first, or the pool would wait for them.
+    with ThreadPoolExecutor(len(lanes)) as pool, StepRunner(console) as runner:
+        jobs = [pool.submit(run_lane, steps, runner) for steps in lanes]
+        side_by_side = [result for job in jobs for result in job.result()]
+        return side_by_side + run_lane(stack_steps(environ), runner)
+
+
+def run_static(environ: Mapping[str, str], database_url: str, console: Console) -> list[Result]:
+    with StepRunner(console) as runner:
+        return run_lane(static_steps(environ, database_url=database_url), runner)
+
+
+def run_lane(steps: Sequence[Step], runner: StepRunner) -> list[Result]:
+    return [runner.run(step) for step in steps]
+
+
+def static_steps(environ: Mapping[str, str], *, database_url: str) -> list[Step]:
+    """Everything that reads the code without running it."""
+    env = {**environ, **local_settings(database_url)}
+    deployed = {**environ, **deployed_settings(database_url)}
+    migrations = python("manage.py", "makemigrations", "--check", "--dry-run")
+    deploy = python("manage.py", "check", "--deploy", "--fail-level", "WARNING")
+    return [
+        Step("tools", python("-m", "devstack.tools"), env),
+        Step("ruff check", python("-m", "ruff", "check", "."), env),
+        Step("ruff format", python("-m", "ruff", "format", "--check", "."), env),
+        Step("import-linter", python("-c", IMPORT_LINTER), env),
+        Step("djlint format", python("-m", "djlint", "templates", "--check", "--quiet"), env),
+        Step("djlint lint", python("-m", "djlint", "templates", "--lint", "--quiet"), env),
+        Step("migrations", migrations, env),
+        Step("check --deploy", deploy, deployed),
+        Step("mypy", python("-m", "mypy", "."), env),
+    ]
+
+
+# It can't be run with -m, and its script's first line is wrong once a checkout has been moved.
+IMPORT_LINTER = "from importlinter.cli import lint_imports_command as main; main()"
+
+
+def unit_steps(environ: Mapping[str, str]) -> list[Step]:
+    return [pytest("unit tests", environ, "-n", "2", "-m", "not stack and not browser")]
+
+
+def stack_steps(environ: Mapping[str, str]) -> list[Step]:
+    """The tests of the running product; the browser in a process of its own."""
+    return [
+        pytest("stack tests", environ, "-m", "stack and not browser", "tests/stack"),
+        pytest("browser tests", environ, "-m", "browser", "tests/browser"),
+    ]
+
+
+def pytest(name: str, environ: Mapping[str, str], *arguments: str) -> Step:
+    report = LOGS / f"{name.replace(' ', '-')}.xml"
+    argv = python("-m", "pytest", f"--junitxml={report}", *arguments)
+    return Step(name, argv, environ, report=report)
+
+
+def python(*arguments: str) -> list[str]:
+    return [sys.executable, *arguments]
+
+
+def local_settings(database_url: str) -> dict[str, str]:
+    """Enough for the settings to load."""
+    made = {name: make() for name, make in SECRETS.items()}
+    services = {"DATABASE_URL": database_url, "REDIS_URL": "redis://127.0.0.1:6379/0"}
+    site = {"SITE_URL": "http://127.0.0.1", "ALLOWED_HOSTS": "127.0.0.1"}
+    return closed({**LOCAL, **made, **services, **site, "JOURNAL_DIR": str(VAR / "journal")})
+
+
+def deployed_settings(database_url: str) -> dict[str, str]:
+    """As a production site would be set up."""
+    deployed = {
+        "DEBUG": "0",
+        "LOG_FORMAT": "json",
+        "STATIC_MANIFEST": "1",
+        "ALLOW_LOOPBACK_PROVIDERS": "0",
+        "SITE_URL": "https://tokens.example.com",
+        "ALLOWED_HOSTS": "tokens.example.com",
+        "STRIPE_SECRET_KEY": "sk_live_" + secrets.token_hex(16),
+    }
+    return local_settings(database_url) | deployed
+
+
+def read_report(report: Path | None) -> tuple[int, int, int]:
+    """Return passed, failed and skipped. A run that left no report counts as one failure."""
+    if report is None:
+        return 0, 0, 0
+    try:
+        suites = ET.parse(report).getroot().iter("testsuite")  # noqa: S314 - pytest wrote it
+    except (OSError, ET.ParseError):
+        return 0, 1, 0
+    total = failed = skipped = 0
+    for suite in suites:
+        total += int(suite.get("tests", 0))
+        failed += int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+        skipped += int(suite.get("skipped", 0))
+    return total - failed - skipped, failed, skipped
+
+
+def summary(results: Sequence[Result]) -> str:
+    """One line per step and, last, the total of the tests."""
+    lines = ["", "Summary"]
+    for result in results:
+        state = "ok    " if result.is_good else "FAILED"
+        lines.append(f"  {state} {result.name:<16} {result.seconds:7.1f} s")
+    broken = [result.name for result in results if not result.is_good]
+    if broken:
+        lines.append(f"Failed: {', '.join(broken)}")
+    skipped = sum(result.skipped for result in results)
+    lines.append(
+        f"{sum(result.passed for result in results)} passed, "
+        f"{sum(result.failed for result in results)} failed"
+        + (f", {skipped} skipped" if skipped else "")
+    )
+    return "\n".join(lines)

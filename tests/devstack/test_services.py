@@ -1,0 +1,204 @@
+"""PostgreSQL and Valkey keep their data through crashes and have one owner at a time."""
+
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from devstack.binaries import find_postgres
+from devstack.pytest_plugin import SERVICES_HOME, copy_template
+from devstack.services import IsLocked, LaunchError, Postgres, Valkey
+from tests.devstack.conftest import Script, await_true, is_running
+
+# Starts a service in the folder of its second argument, prints its process id, and waits.
+OWNER = """
+import signal, sys
+from pathlib import Path
+from devstack import services
+service = getattr(services, sys.argv[1])(Path(sys.argv[2]))
+service.start()
+print(service.process.pid, flush=True)
+signal.pause()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a ready-made cluster: initdb takes half a second each time."""
+    copy_template(SERVICES_HOME, to=tmp_path / "postgres")
+    return tmp_path / "postgres"
+
+
+@pytest.fixture
+def postgres(folder: Path) -> Iterator[Postgres]:
+    with Postgres(folder) as server:
+        yield server
+
+
+@pytest.fixture
+def valkey(tmp_path: Path) -> Iterator[Valkey]:
+    with Valkey(tmp_path / "valkey") as server:
+        yield server
+
+
+def write_note(url: str, text: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE note (body text)")
+        connection.execute("INSERT INTO note VALUES (%s)", [text])
+
+
+def read_note(url: str) -> object:
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT body FROM note").fetchone()
+    return row and row[0]
+
+
+def setting(url: str, name: str) -> object:
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT current_setting(%s)", [name]).fetchone()
+    return row and row[0]
+
+
+def client(valkey: Valkey) -> "redis.Redis":
+    return redis.Redis.from_url(valkey.url, decode_responses=True)
+
+
+def test_a_new_cluster_is_utf8_and_asks_for_a_password(tmp_path: Path) -> None:
+    with Postgres(tmp_path / "new") as server:
+        encoding = setting(server.url, "server_encoding")
+        wrong = server.url.replace(":", ":wrong", 2).replace("postgresql:wrong", "postgresql:")
+        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+            psycopg.connect(wrong)
+
+    assert encoding == "UTF8"
+
+
+def test_postgres_listens_on_loopback_and_on_no_socket(postgres: Postgres) -> None:
+    listens = setting(postgres.url, "listen_addresses")
+    sockets = setting(postgres.url, "unix_socket_directories")
+
+    assert (listens, sockets) == ("127.0.0.1", "")
+
+
+def test_postgres_keeps_committed_data_through_a_kill(postgres: Postgres) -> None:
+    write_note(postgres.url, "kept")
+    url = postgres.url
+
+    postgres.kill()
+    postgres.start()
+
+    assert read_note(url) == "kept"
+
+
+def test_postgres_starts_over_a_lock_file_of_a_process_that_is_not_postgres(folder: Path) -> None:
+    with Postgres(folder):
+        pass
+    (folder / "data" / "postmaster.pid").write_text("1\n")
+
+    with Postgres(folder) as server:
+        assert setting(server.url, "server_encoding") == "UTF8"
+
+
+def test_a_second_owner_of_a_running_postgres_is_refused(postgres: Postgres) -> None:
+    with pytest.raises(IsLocked, match="is held by process"):
+        Postgres(postgres.folder).start()
+
+    assert postgres.process.is_running
+
+
+def test_a_second_owner_of_a_running_valkey_is_refused(valkey: Valkey) -> None:
+    with pytest.raises(IsLocked, match="is held by process"):
+        Valkey(valkey.folder).start()
+
+    assert client(valkey).ping()
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+def test_postgres_dies_with_its_owner(
+    script: Callable[..., Script], folder: Path, end: signal.Signals
+) -> None:
+    owner = script(OWNER, "Postgres", folder)
+    server = int(owner.line())
+
+    owner.popen.send_signal(end)
+
+    await_true(lambda: not is_running(server), what="PostgreSQL to end")
+
+
+def test_valkey_dies_with_its_owner(script: Callable[..., Script], tmp_path: Path) -> None:
+    owner = script(OWNER, "Valkey", tmp_path / "valkey")
+    server = int(owner.line())
+
+    owner.popen.kill()
+
+    await_true(lambda: not is_running(server), what="Valkey to end")
+
+
+def test_a_postgres_whose_owner_is_gone_is_ended_and_its_data_kept(
+    postgres: Postgres,
+) -> None:
+    write_note(postgres.url, "kept")
+    orphan = postgres.process
+    # What is left when an owner dies and its server does not.
+    postgres._lock.release()
+
+    with Postgres(postgres.folder) as successor:
+        assert read_note(successor.url) == "kept"
+
+    assert not orphan.is_running
+
+
+def test_a_valkey_whose_owner_is_gone_is_ended_and_its_data_kept(valkey: Valkey) -> None:
+    client(valkey).set("note", "kept")
+    orphan = valkey.process
+    valkey._lock.release()
+
+    with Valkey(valkey.folder) as successor:
+        assert client(successor).get("note") == "kept"
+
+    assert not orphan.is_running
+
+
+def test_valkey_keeps_its_data_and_url_through_a_kill(valkey: Valkey) -> None:
+    client(valkey).set("note", "kept")
+    url = valkey.url
+
+    valkey.kill()
+    valkey.start()
+
+    assert client(valkey).get("note") == "kept"
+    assert valkey.url == url
+
+
+def test_valkey_never_evicts_and_writes_a_log(valkey: Valkey) -> None:
+    settings = client(valkey).config_get("maxmemory-policy", "appendonly")
+
+    assert settings == {"maxmemory-policy": "noeviction", "appendonly": "yes"}
+
+
+def test_valkey_asks_for_a_password(valkey: Valkey) -> None:
+    stranger = redis.Redis(port=valkey.port or 0, retry=Retry(NoBackoff(), 0))
+
+    with pytest.raises(redis.AuthenticationError):
+        stranger.ping()
+
+
+def test_a_start_that_fails_says_why_and_holds_no_lock(postgres: Postgres, tmp_path: Path) -> None:
+    shutil.copytree(postgres.folder / "data" / "base", tmp_path / "other" / "data" / "base")
+    (tmp_path / "other" / "data" / "PG_VERSION").write_text("9.4\n")
+    (tmp_path / "other" / "password").write_text("any\n")
+
+    with pytest.raises(LaunchError, match="PostgreSQL did not start"):
+        Postgres(tmp_path / "other").start()
+    with pytest.raises(LaunchError, match="PostgreSQL did not start"):
+        Postgres(tmp_path / "other").start()
+
+
+def test_the_wheel_is_preferred_to_a_server_of_the_system() -> None:
+    assert "pginstall18" in str(find_postgres(None))
