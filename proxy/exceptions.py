@@ -6,11 +6,15 @@
     │   │   ├── PayloadTooLarge      413
     │   │   └── UnsupportedMediaType 415
     │   ├── AuthenticationFailed     401  invalid_api_key
+    │   ├── AccountFrozen            403  account_frozen, until a person lifts it
+    │   ├── PathNotFound             404  not_found
     │   ├── ModelNotFound            404  model_not_found
+    │   ├── MethodNotAllowed         405  method_not_allowed
     │   ├── InsufficientQuota        429  insufficient_quota, never retried by SDKs
     │   ├── RateLimited              429  rate_limit_exceeded, with when to retry
     │   ├── WalletRecovering         503  no answer from the wallet means no
     │   └── UpstreamUnavailable      502, 503 or 504
+    ├── ClientLeft                   nobody is there to answer
     ├── ImpossibleUsage              an upstream's figures can't be true
     ├── MalformedAnswer              an upstream's answer is not what was asked for
     └── EventTooLarge                an upstream's event has no end in sight
@@ -90,6 +94,35 @@ class AuthenticationFailed(ApiError):
     code = "invalid_api_key"
 
 
+class AccountFrozen(ApiError):
+    status = 403
+    type = "permission_error"
+    code = "account_frozen"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"x-should-retry": "false"})
+
+
+class PathNotFound(ApiError):
+    status = 404
+    type = "invalid_request_error"
+    code = "not_found"
+
+    def __init__(self, method: str, path: str) -> None:
+        super().__init__(f"There is nothing at {method} {path[:200]}.")
+
+
+class MethodNotAllowed(ApiError):
+    status = 405
+    type = "invalid_request_error"
+    code = "method_not_allowed"
+
+    def __init__(self, method: str, *, allowed: str) -> None:
+        super().__init__(
+            f"{method} is not allowed here; use {allowed}.", headers={"Allow": allowed}
+        )
+
+
 class ModelNotFound(ApiError):
     status = 404
     type = "invalid_request_error"
@@ -148,6 +181,10 @@ class UpstreamUnavailable(ApiError):
         if status not in {502, 503, 504}:
             raise ValueError(f"an upstream's trouble is 502, 503 or 504, not {status}")
         super().__init__(message, status=status)
+
+
+class ClientLeft(ProxyError):
+    """The client closed its connection before its request was read."""
 
 
 class ImpossibleUsage(ProxyError):

@@ -230,6 +230,20 @@ JOURNAL_DIR = Path(get_text("JOURNAL_DIR", str(VAR_DIR / "journal")))
 HOLD_LEASE_S = get_int("HOLD_LEASE_S", 60, least=5)
 DEFAULT_REQUESTS_PER_MINUTE = get_int("DEFAULT_REQUESTS_PER_MINUTE", 600, least=1)
 MAX_BODY_BYTES = get_int("MAX_BODY_BYTES", 20 * 1024 * 1024, least=1_024)
+# What a web process remembers of keys, and of models with their prices and routes.
+KEY_CACHE_S = get_int("KEY_CACHE_S", 5, least=1)
+CATALOGUE_REFRESH_S = get_int("CATALOGUE_REFRESH_S", 5, least=1)
+UPSTREAM_MAX_CONNECTIONS = get_int("UPSTREAM_MAX_CONNECTIONS", 2_000, least=1)
+# A JSON answer is still waited for this long after its client left.
+CLIENT_LEFT_GRACE_S = get_int("CLIENT_LEFT_GRACE_S", 15)
+# The same for any answer of a provider that bills it regardless.
+CANCEL_DRAIN_S = get_int("CANCEL_DRAIN_S", 60)
+# A silent stream gets a comment, so that nothing in between takes it for dead.
+KEEP_ALIVE_S = get_int("KEEP_ALIVE_S", 15, least=1)
+# A client that takes no byte for this long is given up.
+SLOW_READER_S = get_int("SLOW_READER_S", 60, least=1)
+# What runs when a web process is told to stop may end within this.
+DRAIN_TIMEOUT_S = get_int("DRAIN_TIMEOUT_S", 30)
 # Loopback upstreams over plain HTTP are for the sandbox; a deployment leaves this off.
 ALLOW_LOOPBACK_PROVIDERS = get_bool("ALLOW_LOOPBACK_PROVIDERS", default=False)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
