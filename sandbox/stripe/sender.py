@@ -3,10 +3,7 @@
 import asyncio
 import json
 import logging
-<<<<<<< HEAD
 import sqlite3
-=======
->>>>>>> payments
 import time
 
 import httpx
@@ -43,11 +40,7 @@ class Sender:
                 free = _PARALLEL - len(self.busy)
                 for row in self.box.outbox.due(limit=free, busy=self.busy):
                     self.busy.add(row["id"])
-<<<<<<< HEAD
                     tasks.create_task(self._deliver(client, row))
-=======
-                    tasks.create_task(self._deliver(client, row["id"], row["event_id"]))
->>>>>>> payments
                 await _wait(wake, self._pause_s())
 
     def _pause_s(self) -> float:
@@ -56,7 +49,6 @@ class Sender:
         due_in_s = self.box.outbox.next_due_in_s(busy=self.busy)
         return _PAUSE_S if due_in_s is None else min(due_in_s, _PAUSE_S)
 
-<<<<<<< HEAD
     async def _deliver(self, client: httpx.AsyncClient, delivery: sqlite3.Row) -> None:
         event_id = delivery["event_id"]
         try:
@@ -67,17 +59,6 @@ class Sender:
                 _LOG.warning("webhook %s: %s", event_id, attempt.status_code or attempt.response)
         finally:
             self.busy.discard(delivery["id"])
-=======
-    async def _deliver(self, client: httpx.AsyncClient, delivery_id: int, event_id: str) -> None:
-        try:
-            attempt = await self._post(client, event_id)
-            with self.box.store.transaction():
-                self.box.outbox.record(delivery_id, attempt)
-            if not attempt.is_success:
-                _LOG.warning("webhook %s: %s", event_id, attempt.status_code or attempt.response)
-        finally:
-            self.busy.discard(delivery_id)
->>>>>>> payments
             self.box.outbox.wake.set()
 
     async def _post(self, client: httpx.AsyncClient, event_id: str) -> Attempt:

@@ -96,7 +96,6 @@ def test_it_resends_what_was_delivered(
     assert endpoint.next().id == first.id
 
 
-<<<<<<< HEAD
 def test_it_resends_even_while_the_first_delivery_is_under_way(
     emulator: Emulator, client: Client, endpoint: Endpoint
 ) -> None:
@@ -111,8 +110,6 @@ def test_it_resends_even_while_the_first_delivery_is_under_way(
     assert status_of(emulator, first.id, "delivered") == "delivered"
 
 
-=======
->>>>>>> payments
 def test_it_delivers_after_a_restart_what_it_could_not_before(
     emulator: Emulator, client: Client, endpoint: Endpoint
 ) -> None:
