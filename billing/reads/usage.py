@@ -31,6 +31,11 @@ class DayUsage:
     requests: int
     height: int
 
+    @property
+    def top(self) -> int:
+        """Return where the day's bar starts, in percent from above."""
+        return 100 - self.height
+
 
 @dataclass(frozen=True, slots=True)
 class RecentUsage:
