@@ -215,7 +215,8 @@ STRIPE_SECRET_KEY = get_text("STRIPE_SECRET_KEY", prefixes=("sk_", "rk_"))
 STRIPE_WEBHOOK_SECRETS = get_list("STRIPE_WEBHOOK_SECRET", prefixes=("whsec_",))
 STRIPE_LIVE_MODE = STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_"))
 STRIPE_TIMEOUT_S = get_int("STRIPE_TIMEOUT_S", 20, least=1)
-CHECKOUT_LIFETIME_MINUTES = get_int("CHECKOUT_LIFETIME_MINUTES", 60, least=30, most=1_440)
+# Stripe allows 30 minutes to 24 hours, counted by its clock from when our call reaches it.
+CHECKOUT_LIFETIME_MINUTES = get_int("CHECKOUT_LIFETIME_MINUTES", 60, least=35, most=1_435)
 
 # --- Wallets and the API ------------------------------------------------------------------
 
