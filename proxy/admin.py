@@ -12,16 +12,17 @@ from django.http import HttpRequest
 from accounts.admin_base import DeskAdmin, Tool, list_tool
 from proxy.crypto import encrypt_secret
 from proxy.models import Provider, ProviderKey, Route
-from proxy.services.providers import validate_base_url
-
-HINT_LENGTH = 4
+from proxy.services.providers import HINT_CHARS, InvalidProvider, check_base_url
 
 
 class ProviderForm(forms.ModelForm[Provider]):
     """A provider, whose address is checked as strictly as `add_provider` does."""
 
     def clean_base_url(self) -> str:
-        return validate_base_url(self.cleaned_data["base_url"])
+        try:
+            return check_base_url(self.cleaned_data["base_url"])
+        except InvalidProvider as refusal:
+            raise ValidationError(str(refusal)) from refusal
 
 
 class ProviderKeyForm(forms.ModelForm[ProviderKey]):
@@ -51,7 +52,8 @@ class ProviderKeyForm(forms.ModelForm[ProviderKey]):
         secret = self.cleaned_data["secret"]
         if secret:
             self.instance.encrypted_secret = encrypt_secret(secret)
-            self.instance.hint = secret[-HINT_LENGTH:]
+            # Of a short key, a hint would tell too much.
+            self.instance.hint = secret[-HINT_CHARS:] if len(secret) >= 4 * HINT_CHARS else ""
         return super().save(commit)
 
 

@@ -31,7 +31,7 @@ NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 def make_staff(email: str, *permissions: str) -> Client:
     """Return the browser of a member of staff with these permissions, such as billing.view_lot."""
-    user = User.objects.create_user(email, "correct horse", is_staff=True)
+    user = User.objects.create_user(email, is_staff=True)
     for permission in permissions:
         app, _, codename = permission.partition(".")
         user.user_permissions.add(
@@ -72,7 +72,7 @@ class Customer:
 
 
 def make_customer(email: str) -> Customer:
-    user = User.objects.create_user(email, "correct horse")
+    user = User.objects.create_user(email)
     wallet = get_wallet(user)
     purchase = make_purchase(user)
     post_credit(

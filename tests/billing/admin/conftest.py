@@ -14,4 +14,4 @@ def alice(db: None) -> desk.Customer:
 
 @pytest.fixture
 def root(db: None) -> Client:
-    return desk.log_in(User.objects.create_superuser("root@example.com", "correct horse"))
+    return desk.log_in(User.objects.create_superuser("root@example.com"))

@@ -76,11 +76,9 @@ def test_it_shows_each_row(model: type[Model], root: Client, full_desk: None) ->
 
 
 @each_table
-@pytest.mark.parametrize("text", ["alice", "cs_test_1", "12", "a b", "%", "é"])
-def test_it_searches_for_anything(
-    model: type[Model], text: str, root: Client, full_desk: None
-) -> None:
-    assert root.get(desk.list_url(model), {"q": text}).status_code == 200
+def test_it_searches_for_anything(model: type[Model], root: Client, full_desk: None) -> None:
+    for text in ("alice", "cs_test_1", "12", "a b", "%", "é", "9" * 30):
+        assert root.get(desk.list_url(model), {"q": text}).status_code == 200
 
 
 @each_table_of_money
