@@ -3,8 +3,13 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from tokenproxy_site.health import healthz, readyz
+
 urlpatterns = [
     path("", include("billing.urls")),
+    path("", include("billing.webhook_urls")),
+    path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -7,9 +7,7 @@ from django import template
 register = template.Library()
 
 # https://docs.stripe.com/currencies: amounts without, and with three, decimal places.
-ZERO_DECIMAL = frozenset(
-    "bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf".split()
-)
+ZERO_DECIMAL = frozenset("bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf".split())
 THREE_DECIMAL = frozenset("bhd jod kwd omr tnd".split())
 SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥", "inr": "₹", "krw": "₩"}
 MILLION = 1_000_000
@@ -54,7 +52,9 @@ def fine_price(amount_cents: Decimal, currency: str) -> str:
     short = amount.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
     if short == amount:
         return with_symbol(f"{short:,}", currency)
-    return with_symbol(f"{amount.quantize(Decimal(1).scaleb(-places - 2), ROUND_HALF_UP):,}", currency)
+    return with_symbol(
+        f"{amount.quantize(Decimal(1).scaleb(-places - 2), ROUND_HALF_UP):,}", currency
+    )
 
 
 @register.filter
