@@ -46,16 +46,6 @@ def sandbox(sandbox_process: Sandbox, settings: Settings, transactional_db: None
 
 
 @pytest.fixture
-def alice() -> User:
-    return User.objects.create_user("alice@example.com")
-
-
-@pytest.fixture
-def bob() -> User:
-    return User.objects.create_user("bob@example.com")
-
-
-@pytest.fixture
 def pack() -> Pack:
     """1,000,000 credits for $9.00, valid for 30 days."""
     return Pack.objects.create(

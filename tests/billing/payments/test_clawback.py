@@ -5,10 +5,12 @@ from django.db.models import Sum
 
 from accounts.models import User
 from billing.models import Debit, InboxItem, Purchase, StripeEvent, Wallet
+from billing.services.checkout import start_checkout
 from billing.services.fulfilment import fulfil_purchase
 from billing.services.stripe_events import process_due_events, receive_event
 from billing.services.wallets import unfreeze_wallet
 from tests.billing.payments.sandbox import Sandbox, event_body, sign
+from tests.billing.wallet.shop import Till
 
 
 @pytest.fixture
@@ -48,6 +50,44 @@ def test_a_full_refund_takes_all_credits_back(fulfilled: Purchase, sandbox: Sand
     assert debit.purchase == fulfilled
     fulfilled.refresh_from_db()
     assert (fulfilled.refunded_cents, fulfilled.clawed_back_credits) == (900, 1_000_000)
+
+
+def test_a_refund_takes_from_the_live_balance(
+    fulfilled: Purchase, sandbox: Sandbox, till: Till
+) -> None:
+    hear("charge.refunded", refund(fulfilled, sandbox, 300))
+
+    assert till.balance().available_credits == 666_667
+    till.drain()
+    assert till.posted() == 666_667
+    assert till.lots() == [666_667]
+
+
+def test_what_was_spent_before_the_refund_is_debt_that_the_next_purchase_pays(
+    fulfilled: Purchase, alice: User, sandbox: Sandbox, till: Till
+) -> None:
+    till.place("r1", 400_000)
+    till.settle("r1", 400_000)
+
+    hear("charge.refunded", refund(fulfilled, sandbox, 900))
+    till.drain()
+
+    assert (till.balance().available_credits, till.balance().debt_credits) == (0, 400_000)
+    second = start_checkout(alice, pack_slug="starter")
+    sandbox.pay(second.stripe_session_id)
+    fulfil_purchase(second.stripe_session_id or "")
+    assert (till.balance().available_credits, till.balance().debt_credits) == (600_000, 0)
+
+
+def test_a_refund_before_the_fulfilment_makes_no_debt(
+    paid: Purchase, sandbox: Sandbox, till: Till
+) -> None:
+    refund(paid, sandbox, 450)
+
+    fulfil_purchase(paid.stripe_session_id or "")
+    till.drain()
+
+    assert (till.balance().available_credits, till.balance().debt_credits) == (500_000, 0)
 
 
 def test_refunds_in_thirds_end_exact(fulfilled: Purchase, sandbox: Sandbox) -> None:

@@ -19,6 +19,7 @@ from billing.services.stripe_events import process_due_events, receive_event
 from billing.services.wallets import grant_credits
 from tests.billing.payments.conftest import posted, status_of
 from tests.billing.payments.sandbox import DECLINES, Sandbox, event_body, sign
+from tests.billing.wallet.shop import Till
 
 Status = Purchase.Status
 Way = Callable[[Purchase], object]
@@ -58,6 +59,12 @@ def test_a_payment_becomes_credits(paid: Purchase, alice: User) -> None:
     assert lot.expires_at is not None
     assert purchase.fulfilled_at is not None
     assert lot.expires_at - purchase.fulfilled_at == timedelta(days=30)
+
+
+def test_the_credits_can_be_spent_at_once(paid: Purchase, till: Till) -> None:
+    fulfil(paid)
+
+    assert till.balance().available_credits == 1_000_000
 
 
 def test_it_keeps_where_the_payment_and_its_receipt_are(paid: Purchase, sandbox: Sandbox) -> None:
