@@ -40,7 +40,6 @@ def sandbox(sandbox_process: Sandbox, settings: Settings, transactional_db: None
     settings.STRIPE_SECRET_KEY = API_KEY
     settings.STRIPE_WEBHOOK_SECRETS = [WEBHOOK_SECRET]
     settings.STRIPE_LIVE_MODE = False
-    settings.ROOT_URLCONF = "tests.billing.payments.urls"
     settings.SITE_URL = "http://testserver"
     return sandbox_process
 

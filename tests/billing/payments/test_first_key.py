@@ -1,8 +1,3 @@
-import threading
-from concurrent.futures import ThreadPoolExecutor
-
-from django.db import connection
-
 from accounts.models import ApiKey, User
 from accounts.secrets import digest_of
 from billing.models import Pack, Purchase
@@ -10,6 +5,7 @@ from billing.services.api_keys import issue_api_key
 from billing.services.checkout import start_checkout
 from billing.services.first_key import claim_first_key
 from billing.services.fulfilment import fulfil_purchase
+from tests.billing.payments.racing import race
 from tests.billing.payments.sandbox import Sandbox
 
 
@@ -61,17 +57,7 @@ def test_the_second_order_makes_no_key(paid: Purchase, alice: User, sandbox: San
 
 def test_return_pages_at_once_show_one_key(paid: Purchase, pack: Pack) -> None:
     purchase = fulfil(paid)
-    barrier = threading.Barrier(4)
-
-    def claim() -> str | None:
-        barrier.wait()
-        try:
-            return claim_first_key(purchase)
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(4) as pool:
-        secrets = [future.result() for future in [pool.submit(claim) for _ in range(4)]]
+    secrets = race([lambda: claim_first_key(purchase)] * 4, meet_at='INSERT INTO "accounts_apikey"')
 
     assert len([secret for secret in secrets if secret]) == 1
     assert ApiKey.objects.count() == 1

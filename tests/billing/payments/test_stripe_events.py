@@ -1,5 +1,3 @@
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +16,7 @@ from billing.services.stripe_events import (
 )
 from devstack.ports import free_port
 from tests.billing.payments.conftest import posted, status_of
+from tests.billing.payments.racing import race
 from tests.billing.payments.sandbox import Sandbox, event_body, sign
 
 
@@ -148,17 +147,8 @@ def test_one_that_fails_does_not_hold_up_the_others(paid: Purchase) -> None:
 def test_sweeps_at_once_share_the_events(paid: Purchase, alice: User) -> None:
     for _ in range(12):
         receive("checkout.session.completed", paid.stripe_session_id)
-    barrier = threading.Barrier(4)
 
-    def sweep() -> int:
-        barrier.wait()
-        try:
-            return process_due_events()
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(4) as pool:
-        counts = [future.result() for future in [pool.submit(sweep) for _ in range(4)]]
+    counts = race([process_due_events] * 4, meet_at='UPDATE "billing_stripeevent"')
 
     assert sum(counts) == 12
     assert set(StripeEvent.objects.values_list("attempts", flat=True)) == {1}
