@@ -11,8 +11,15 @@ BillingError
 │   ├── RateLimited           too many requests for this key in this minute
 │   └── UnknownHold           nothing is held under this request id
 ├── PackUnavailable           no such pack is on sale
+├── TooManyOrders             this user started too many orders and paid none of them
+├── PurchaseMissing           no order of ours belongs to this Checkout Session
 ├── PurchaseMismatch          Stripe's account of a payment differs from the order
-├── PaymentProviderError      Stripe did not answer, or refused us
+├── PaymentProviderError      Stripe did not answer: what we asked for may have happened or not
+│   └── PaymentProviderRefusal    Stripe refused what we asked for: it did not happen
+│       └── PaymentObjectMissing  Stripe has no object with this id
+├── WebhookRefused            a webhook that nothing may be done with
+│   ├── WebhookUnsigned       not signed by Stripe, or not just now
+│   └── WebhookMalformed      signed, but not an event for this site
 └── InvalidAmount             an amount that can't be posted
 """
 
@@ -71,12 +78,40 @@ class PackUnavailable(BillingError):
     """No pack with this slug is on sale."""
 
 
+class TooManyOrders(BillingError):
+    """This user started too many orders within an hour and paid none of them."""
+
+
+class PurchaseMissing(BillingError):
+    """No order of ours belongs to this Checkout Session."""
+
+
 class PurchaseMismatch(BillingError):
     """What Stripe says of a payment differs from the order's snapshot."""
 
 
 class PaymentProviderError(BillingError):
-    """Stripe did not answer in time, or refused our request."""
+    """Stripe did not answer in time, or can't answer now. What was asked for may have happened."""
+
+
+class PaymentProviderRefusal(PaymentProviderError):
+    """Stripe refused what was asked for, so it did not happen; asking again won't help."""
+
+
+class PaymentObjectMissing(PaymentProviderRefusal):
+    """Stripe has no object with this id, in this account and mode."""
+
+
+class WebhookRefused(BillingError):
+    """A webhook that nothing may be done with. Nothing was stored."""
+
+
+class WebhookUnsigned(WebhookRefused):
+    """The signature is missing or wrong, or was made too long ago or in the future."""
+
+
+class WebhookMalformed(WebhookRefused):
+    """The signature is right, but the body is not an event for this site."""
 
 
 class InvalidAmount(BillingError):

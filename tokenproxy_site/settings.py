@@ -134,6 +134,8 @@ CELERY_BROKER_URL = get_url(
     f"{REDIS_URL.rpartition('/')[0]}/1" if REDIS_URL.count("/") > 2 else f"{REDIS_URL}/1",
     schemes=("redis", "rediss", "unix"),
 )
+# Without these, a broker that hangs would hang Stripe's webhook, which nudges a task, for ever.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 5}
 # The cache holds rate limits of the log-in pages and nothing that may not be lost.
 CACHES = {
     "default": {
@@ -215,7 +217,8 @@ STRIPE_SECRET_KEY = get_text("STRIPE_SECRET_KEY", prefixes=("sk_", "rk_"))
 STRIPE_WEBHOOK_SECRETS = get_list("STRIPE_WEBHOOK_SECRET", prefixes=("whsec_",))
 STRIPE_LIVE_MODE = STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_"))
 STRIPE_TIMEOUT_S = get_int("STRIPE_TIMEOUT_S", 20, least=1)
-CHECKOUT_LIFETIME_MINUTES = get_int("CHECKOUT_LIFETIME_MINUTES", 60, least=30, most=1_440)
+# Stripe allows 30 minutes to 24 hours, counted by its clock from when our call reaches it.
+CHECKOUT_LIFETIME_MINUTES = get_int("CHECKOUT_LIFETIME_MINUTES", 60, least=35, most=1_435)
 
 # --- Wallets and the API ------------------------------------------------------------------
 
@@ -249,6 +252,35 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
     "UNAUTHENTICATED_USER": None,
+}
+
+# --- The worker's sweeps --------------------------------------------------------------------
+
+CELERY_TIMEZONE = "UTC"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# A broker that is away must not keep a web request waiting.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 10}
+
+
+def _sweep(task: str, *, every_s: float) -> dict[str, Any]:
+    # A sweep that nobody took before the next one is due is dropped: the next one does its work.
+    return {"task": task, "schedule": every_s, "options": {"expires": max(every_s, 5)}}
+
+
+CELERY_BEAT_SCHEDULE = {
+    "recover wallets": _sweep("billing.recover_wallets", every_s=1),
+    "drain events": _sweep("billing.drain_events", every_s=1),
+    "push wallets": _sweep("billing.push_wallets", every_s=1),
+    "decide debits": _sweep("billing.decide_debits", every_s=2),
+    "reap holds": _sweep("billing.reap_holds", every_s=5),
+    "adopt journals": _sweep("billing.adopt_journals", every_s=2),
+    "expire lots": _sweep("billing.expire_lots", every_s=60),
+    "process Stripe events": _sweep("billing.process_stripe_events", every_s=2),
+    "sweep open purchases": _sweep("billing.sweep_open_purchases", every_s=30),
+    "audit money": _sweep("billing.audit_money", every_s=3_600),
 }
 
 # --- Logs ---------------------------------------------------------------------------------

@@ -47,6 +47,8 @@ class Purchase(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
     fulfilled_at = models.DateTimeField(null=True)
+    # When the sweep asks Stripe about an open order next.
+    next_check_at = models.DateTimeField(default=timezone.now)
     # Set when the return page showed the customer's first key, which it does once.
     key_shown_at = models.DateTimeField(null=True)
 
@@ -68,9 +70,9 @@ class Purchase(models.Model):
             ),
         ]
         indexes = [
-            # The sweep looks at open orders, oldest first.
+            # The sweep looks at open orders that are due.
             models.Index(
-                fields=["created_at"], condition=Q(status="open"), name="purchases_that_are_open"
+                fields=["next_check_at"], condition=Q(status="open"), name="purchases_to_check"
             ),
             models.Index(fields=["user", "-id"], name="purchases_of_a_user"),
         ]

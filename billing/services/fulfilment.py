@@ -1,0 +1,213 @@
+"""Fulfilment: what Stripe says of a payment becomes credits, once.
+
+`fulfil_purchase` is the only function that credits a purchase. The webhook, the return page and
+the sweep over open orders call it; any one of them alone is enough. It believes nothing that it
+was told but the session's id: the session's present state is read from Stripe.
+"""
+
+import re
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from billing.exceptions import InvalidAmount, PurchaseMismatch, PurchaseMissing
+from billing.models import LedgerEntry, Purchase
+from billing.services.clawback import claw_back
+from billing.services.inbox import file_item
+from billing.services.ledger import post_credit
+from billing.services.wallets import get_wallet
+from billing.stripe_api import Checkout, parse_order_id, read_checkout
+
+SESSION_ID = re.compile(r"cs_[A-Za-z0-9_]{1,110}")
+
+
+def fulfil_purchase(session_id: str) -> Purchase:
+    """Read a Checkout Session from Stripe, book what became of it and return its order.
+
+    Paid and matching the order: the credits are posted and the order is fulfilled, also if it was
+    given up before. Paid but different: the order waits for a person and nothing is credited.
+    Expired or refused: an open order is closed. Anything else changes nothing. Safe to repeat and
+    to run at once. Raises PurchaseMissing if the session is not one of ours, PaymentProviderError
+    if Stripe does not answer.
+    """
+    if not SESSION_ID.fullmatch(session_id):
+        raise PurchaseMissing("There is no such order.")
+    checkout = read_checkout(session_id)
+    purchase = _book(checkout)
+    if purchase is None:
+        _report_orphan(checkout)
+        raise PurchaseMissing("There is no such order.")
+    return purchase
+
+
+@transaction.atomic(durable=True)
+def _book(checkout: Checkout) -> Purchase | None:
+    """Bring the order in line with its session, under the order's lock. None: no such order."""
+    purchase = _lock_purchase(checkout)
+    if purchase is None:
+        return None
+    if checkout.is_settled:
+        _book_payment(purchase, checkout)
+    elif purchase.status == Purchase.Status.OPEN and _is_own_session(purchase, checkout):
+        _close(purchase, checkout)
+    return purchase
+
+
+def _lock_purchase(checkout: Checkout) -> Purchase | None:
+    """Lock the order of this session; one whose session was never saved has its id in there."""
+    is_ours = Q(stripe_session_id=checkout.session_id)
+    for text in (checkout.client_reference, checkout.order_id):
+        order_id = parse_order_id(text)
+        is_ours |= Q(public_id=order_id) if order_id else Q()
+    locked = Purchase.objects.select_for_update().filter(is_ours).order_by("pk")
+    # The order that we made this session for, before one that the session merely names.
+    return max(locked, key=lambda each: each.stripe_session_id == checkout.session_id, default=None)
+
+
+def _is_own_session(purchase: Purchase, checkout: Checkout) -> bool:
+    """Tell whether the order was to be paid through this very session."""
+    order_id = str(purchase.public_id)
+    return purchase.stripe_session_id == checkout.session_id or (
+        # The process died, or the answer was lost, between creating and saving the session.
+        purchase.stripe_session_id is None
+        and checkout.client_reference == order_id
+        and checkout.order_id == order_id
+    )
+
+
+def _book_payment(purchase: Purchase, checkout: Checkout) -> None:
+    """Credit a payment that matches its order; leave any other to a person.
+
+    So is one that matches and would fill the wallet beyond its limit.
+    """
+    if purchase.status == Purchase.Status.FULFILLED:
+        if purchase.stripe_session_id != checkout.session_id:
+            _report_second_payment(purchase, checkout)
+        return
+    # Only a person takes an order out of review.
+    if purchase.status == Purchase.Status.REVIEW:
+        return
+    try:
+        _check_payment(purchase, checkout)
+        _credit(purchase, checkout)
+    except (PurchaseMismatch, InvalidAmount) as refusal:
+        _park(purchase, checkout, reason=str(refusal))
+
+
+def _check_payment(purchase: Purchase, checkout: Checkout) -> None:
+    """Raise PurchaseMismatch unless the session paid exactly what the order agreed on."""
+    order_id = str(purchase.public_id)
+    expected: dict[str, tuple[object, object]] = {
+        "session": (True, _is_own_session(purchase, checkout)),
+        "mode": ("payment", checkout.mode),
+        "livemode": (settings.STRIPE_LIVE_MODE, checkout.is_live),
+        "reference": (order_id, checkout.client_reference),
+        "metadata": (order_id, checkout.order_id),
+        "currency": (purchase.currency, checkout.currency),
+        "amount": (purchase.amount_cents, checkout.amount_cents),
+        "payment status": ("paid", checkout.payment_status),
+    }
+    wrong = [
+        f"{name} is {found!r}, expected {wanted!r}"
+        for name, (wanted, found) in expected.items()
+        if wanted != found
+    ]
+    if wrong:
+        raise PurchaseMismatch("; ".join(wrong))
+
+
+def _credit(purchase: Purchase, checkout: Checkout) -> None:
+    now = timezone.now()
+    days = purchase.validity_days
+    post_credit(
+        get_wallet(purchase.user).pk,
+        kind=LedgerEntry.Kind.PURCHASE,
+        amount_credits=purchase.credits,
+        reference=str(purchase.public_id),
+        reason=purchase.pack_name,
+        expires_at=None if days is None else now + timedelta(days=days),
+    )
+    purchase.status = Purchase.Status.FULFILLED
+    purchase.fulfilled_at = now
+    _save_payment(purchase, checkout)
+    # A refund may come before the fulfilment.
+    claw_back(purchase, refunded_cents=checkout.refunded_cents)
+
+
+def _park(purchase: Purchase, checkout: Checkout, *, reason: str) -> None:
+    """Leave a payment that differs from its order to a person."""
+    purchase.status = Purchase.Status.REVIEW
+    purchase.review_reason = reason[:200]
+    _save_payment(purchase, checkout)
+    file_item(
+        kind="purchase_mismatch",
+        reference=str(purchase.public_id),
+        summary=f"A payment could not be credited to its order: {reason}",
+        detail=_detail(purchase, checkout),
+    )
+
+
+def _close(purchase: Purchase, checkout: Checkout) -> None:
+    """Close an order that can't be paid any more. A late payment would still be credited."""
+    if checkout.status == "expired":
+        purchase.status = Purchase.Status.EXPIRED
+    elif checkout.is_failed:
+        purchase.status = Purchase.Status.FAILED
+    _save_payment(purchase, checkout)
+
+
+def _save_payment(purchase: Purchase, checkout: Checkout) -> None:
+    if purchase.stripe_session_id is None:
+        purchase.stripe_session_id = checkout.session_id
+        purchase.stripe_session_url = checkout.url
+    purchase.stripe_payment_intent_id = checkout.payment_intent_id
+    purchase.receipt_url = checkout.receipt_url
+    purchase.save(
+        update_fields=[
+            "status",
+            "review_reason",
+            "fulfilled_at",
+            "stripe_session_id",
+            "stripe_session_url",
+            "stripe_payment_intent_id",
+            "receipt_url",
+        ]
+    )
+
+
+def _report_second_payment(purchase: Purchase, checkout: Checkout) -> None:
+    file_item(
+        kind="purchase_paid_twice",
+        reference=checkout.session_id,
+        summary="A fulfilled order was paid again through another session; refund one of them.",
+        detail=_detail(purchase, checkout),
+    )
+
+
+def _report_orphan(checkout: Checkout) -> None:
+    """Report money that came in for an order that we don't have, such as after a restore.
+
+    A session without an order's id was made by something else in the same Stripe account.
+    """
+    if checkout.is_settled and checkout.order_id:
+        file_item(
+            kind="payment_without_order",
+            reference=checkout.session_id,
+            summary=f"A payment names the order {checkout.order_id[:60]}, which does not exist.",
+            detail=_detail(None, checkout),
+        )
+
+
+def _detail(purchase: Purchase | None, checkout: Checkout) -> dict[str, str | int | None]:
+    return {
+        "order_id": str(purchase.public_id) if purchase else checkout.order_id,
+        "session_id": checkout.session_id,
+        "payment_intent_id": checkout.payment_intent_id,
+        "paid_cents": checkout.amount_cents,
+        "paid_currency": checkout.currency,
+        "ordered_cents": purchase.amount_cents if purchase else None,
+        "ordered_currency": purchase.currency if purchase else None,
+    }

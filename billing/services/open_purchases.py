@@ -1,0 +1,90 @@
+"""The sweep over open orders finds out what neither webhook nor return page told us."""
+
+from datetime import datetime, timedelta
+
+import structlog
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from billing.exceptions import (
+    PaymentObjectMissing,
+    PaymentProviderError,
+    PaymentProviderRefusal,
+    PurchaseMissing,
+)
+from billing.models import Purchase
+from billing.services.checkout import open_session
+from billing.services.fulfilment import fulfil_purchase
+
+BATCH = 50
+SOONEST_CHECK = timedelta(minutes=1)
+LATEST_CHECK = timedelta(hours=1)
+
+log = structlog.get_logger(__name__)
+
+
+def check_open_purchases(*, most: int = BATCH) -> int:
+    """Ask Stripe about open orders that are due, and return how many were asked about.
+
+    Safe to run at once: each order goes to one of the sweeps. Stops when Stripe does not answer;
+    the orders stay open and due.
+    """
+    asked = 0
+    for purchase in _due_purchases()[:most]:
+        if _claim(purchase):
+            asked += 1
+            try:
+                _check(purchase)
+            except PaymentProviderRefusal:
+                log.warning("open_purchase_refused", purchase_id=purchase.pk)
+            except PaymentProviderError:
+                break
+    return asked
+
+
+def _due_purchases() -> QuerySet[Purchase]:
+    return Purchase.objects.filter(
+        status=Purchase.Status.OPEN, next_check_at__lte=timezone.now()
+    ).order_by("next_check_at", "pk")
+
+
+def _claim(purchase: Purchase) -> bool:
+    """Take a due order and name the next check. False if another sweep has it."""
+    now = timezone.now()
+    return (
+        Purchase.objects.filter(
+            pk=purchase.pk,
+            status=Purchase.Status.OPEN,
+            next_check_at=purchase.next_check_at,
+        ).update(next_check_at=now + _pause(purchase, now))
+        == 1
+    )
+
+
+def _pause(purchase: Purchase, now: datetime) -> timedelta:
+    """Return how long to wait after a check at `now`: an old order changes rarely."""
+    age = now - purchase.created_at
+    return min(max(age / 4, SOONEST_CHECK), LATEST_CHECK)
+
+
+def _check(purchase: Purchase) -> None:
+    is_overdue = purchase.expires_at <= timezone.now()
+    if purchase.stripe_session_id:
+        try:
+            fulfil_purchase(purchase.stripe_session_id)
+        except (PaymentObjectMissing, PurchaseMissing):
+            # The session is in another account than our key's, so nothing will come of it here.
+            if is_overdue:
+                _expire(purchase)
+    elif is_overdue:
+        # Nobody was given the address of its session, if there is one.
+        _expire(purchase)
+    else:
+        open_session(purchase)
+
+
+def _expire(purchase: Purchase) -> None:
+    """Give an order up. Should it turn out to be paid, it will still be credited."""
+    Purchase.objects.filter(pk=purchase.pk, status=Purchase.Status.OPEN).update(
+        status=Purchase.Status.EXPIRED
+    )

@@ -1,0 +1,30 @@
+"""Sweeps of what comes from Stripe. The webhook only makes the first of them run sooner."""
+
+import structlog
+from celery import shared_task
+from kombu.exceptions import OperationalError
+
+from billing.services.open_purchases import check_open_purchases
+from billing.services.stripe_events import process_due_events
+
+log = structlog.get_logger(__name__)
+
+
+@shared_task(name="billing.process_stripe_events", ignore_result=True)
+def process_stripe_events() -> int:
+    """Process the stored events that are due. Returns how many were tried."""
+    return process_due_events()
+
+
+@shared_task(name="billing.sweep_open_purchases", ignore_result=True)
+def sweep_open_purchases() -> int:
+    """Ask Stripe about open orders. Returns how many were asked about."""
+    return check_open_purchases()
+
+
+def nudge_stripe_events() -> None:
+    """Have new events processed at once. If the broker is away, the next sweep does it."""
+    try:
+        process_stripe_events.apply_async(retry=False)
+    except (OperationalError, OSError) as error:
+        log.warning("nudge_failed", error=str(error))

@@ -1,0 +1,75 @@
+"""What every part of the emulator works on, and the event log all of them write to."""
+
+import copy
+from dataclasses import dataclass
+
+import stripe
+
+from sandbox.stripe.clock import Clock
+from sandbox.stripe.config import Config
+from sandbox.stripe.errors import ResourceMissing
+from sandbox.stripe.ids import new_id
+from sandbox.stripe.outbox import Outbox
+from sandbox.stripe.store import JsonObject, Record, Store
+
+# Objects are shaped for the one version that the installed SDK speaks.
+API_VERSION = stripe.api_version
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """The API request that led to an event; nothing of it for what a person or the clock did."""
+
+    request_id: str | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass(kw_only=True)
+class Box:
+    config: Config
+    store: Store
+    clock: Clock
+    outbox: Outbox
+    # Seconds that every API call waits before it runs, so that time-outs can be tried.
+    latency_s: float = 0.0
+
+    def get(self, kind: str, object_id: str, *, param: str, status: int = 404) -> Record:
+        """Return an object or raise ResourceMissing; 400 is for ids given as parameters."""
+        record = self.store.find(object_id, kind)
+        if record is None:
+            raise ResourceMissing(kind, object_id, param=param, status=status)
+        return record
+
+    def stamp(self, kind: str) -> JsonObject:
+        """Return the keys that every new object starts with."""
+        return {
+            "id": new_id(kind),
+            "object": kind,
+            "created": self.clock.now(),
+            "livemode": False,
+        }
+
+    def emit(
+        self,
+        event_type: str,
+        subject: JsonObject,
+        *,
+        cause: Cause,
+        previous: JsonObject | None = None,
+    ) -> Record:
+        """Write an event about an object as it is now, and its delivery."""
+        data: JsonObject = {"object": copy.deepcopy(subject)}
+        if previous is not None:
+            data["previous_attributes"] = previous
+        event = self.store.insert(
+            {
+                **self.stamp("event"),
+                "api_version": API_VERSION,
+                "data": data,
+                "pending_webhooks": 1,
+                "request": {"id": cause.request_id, "idempotency_key": cause.idempotency_key},
+                "type": event_type,
+            }
+        )
+        self.outbox.add(event.id)
+        return event

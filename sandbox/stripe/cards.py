@@ -1,0 +1,124 @@
+"""Stripe's test cards and what becomes of a payment with each.
+
+https://docs.stripe.com/testing
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sandbox.stripe.errors import CardDeclined, StripeError
+from sandbox.stripe.store import JsonObject
+
+PAYS = "4242424242424242"
+DECLINES = "4000000000000002"
+
+_BRANDS = {"4": "visa", "5": "mastercard", "2": "mastercard", "3": "amex"}
+_PAYING = frozenset(
+    {
+        PAYS, "4000056655665556", "5555555555554444", "2223003122003222", "378282246310005",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Decline:
+    code: str
+    decline_code: str | None
+    message: str
+
+
+_GENERIC = Decline("card_declined", "generic_decline", "Your card was declined.")
+_DECLINING = {
+    DECLINES: _GENERIC,
+    "4000000000009995": Decline(
+        "card_declined", "insufficient_funds", "Your card has insufficient funds."
+    ),
+    "4000000000009987": Decline("card_declined", "lost_card", "Your card was declined."),
+    "4000000000009979": Decline("card_declined", "stolen_card", "Your card was declined."),
+    "4000000000000069": Decline("expired_card", "expired_card", "Your card has expired."),
+    "4000000000000127": Decline(
+        "incorrect_cvc", "incorrect_cvc", "Your card's security code is incorrect."
+    ),
+    "4000000000000119": Decline(
+        "processing_error",
+        "processing_error",
+        "An error occurred while processing your card. Try again in a little bit.",
+    ),
+}
+_REAL_CARD = Decline(
+    "card_declined",
+    "test_mode_live_card",
+    "Your card was declined. Your request was in test mode, but used a non test card. "
+    "For a list of valid test cards, visit: https://stripe.com/docs/testing.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    number: str
+    exp_month: int
+    exp_year: int
+    name: str | None = None
+
+    @property
+    def brand(self) -> str:
+        return _BRANDS.get(self.number[0], "unknown")
+
+    @property
+    def last4(self) -> str:
+        return self.number[-4:]
+
+    @property
+    def fingerprint(self) -> str:
+        """Return what is the same for the same card: not the number."""
+        return hashlib.sha256(f"sandbox:{self.number}".encode()).hexdigest()[:16]
+
+    def decline(self) -> Decline | None:
+        """Return why a payment with this card fails, or None."""
+        if self.number in _PAYING:
+            return None
+        return _DECLINING.get(self.number, _REAL_CARD)
+
+    def shown(self) -> JsonObject:
+        """Return what the API tells of a card, wherever it tells of one."""
+        return {
+            "brand": self.brand,
+            "country": "US",
+            "exp_month": self.exp_month,
+            "exp_year": self.exp_year,
+            "fingerprint": self.fingerprint,
+            "funding": "credit",
+            "last4": self.last4,
+            "regulated_status": "unregulated",
+            "wallet": None,
+        }
+
+
+def read_card(*, number: str, expiry: str, cvc: str, name: str | None, now: int) -> Card:
+    """Return a card as typed into a form, or raise what Checkout says of a mistyped one."""
+    digits = re.sub(r"[ -]", "", number)
+    if not re.fullmatch(r"[0-9]{12,19}", digits) or not _passes_luhn(digits):
+        raise _refused("incorrect_number", "Your card number is invalid.", "number")
+    match = re.fullmatch(r"\s*(\d{1,2})\s*/\s*(?:20)?(\d{2})\s*", expiry)
+    if not match or not 1 <= int(match[1]) <= 12:
+        raise _refused("invalid_expiry_month", "Your card's expiration date is invalid.", "expiry")
+    month, year = int(match[1]), 2000 + int(match[2])
+    today = datetime.fromtimestamp(now, UTC)
+    if (year, month) < (today.year, today.month):
+        raise _refused(
+            "invalid_expiry_year", "Your card's expiration date is in the past.", "expiry"
+        )
+    if not re.fullmatch(r"\d{3,4}", cvc.strip()):
+        raise _refused("invalid_cvc", "Your card's security code is invalid.", "cvc")
+    return Card(number=digits, exp_month=month, exp_year=year, name=name)
+
+
+def _refused(code: str, message: str, param: str) -> StripeError:
+    return CardDeclined(message, code=code, param=param)
+
+
+def _passes_luhn(digits: str) -> bool:
+    doubled = [int(d) * 2 if i % 2 else int(d) for i, d in enumerate(reversed(digits))]
+    return sum(n - 9 if n > 9 else n for n in doubled) % 10 == 0

@@ -1,0 +1,89 @@
+"""Stripe's errors, with the status and envelope that its SDKs expect.
+
+StripeError
+├── InvalidRequest          400  a semantic refusal; kept under its idempotency key
+│   ├── InvalidParameter    400  refused before anything ran; not kept under an idempotency key
+│   └── ResourceMissing     404  (400 when the id came in a parameter)
+├── CardDeclined            402
+├── Unauthenticated         401
+├── IdempotencyMismatch     400
+└── IdempotencyInUse        409
+"""
+
+from typing import Any, ClassVar
+
+
+class StripeError(Exception):
+    """What the API answers instead of an object."""
+
+    status: int = 400
+    type: ClassVar[str] = "invalid_request_error"
+    # Whether a retry under the same idempotency key gets this very answer again.
+    is_kept: ClassVar[bool] = True
+
+    def __init__(
+        self, message: str, *, code: str | None = None, param: str | None = None, **extra: Any
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.param = param
+        self.extra = extra
+
+    def envelope(self, request_log_url: str | None = None) -> dict[str, Any]:
+        """Return the body; keys without a value are left out, as Stripe does."""
+        fields = {
+            "code": self.code,
+            "message": self.message,
+            "param": self.param,
+            "request_log_url": request_log_url,
+            "type": self.type,
+            **self.extra,
+        }
+        return {"error": {key: value for key, value in fields.items() if value is not None}}
+
+
+class InvalidRequest(StripeError):
+    pass
+
+
+class InvalidParameter(InvalidRequest):
+    is_kept = False
+
+
+class ResourceMissing(InvalidRequest):
+    def __init__(self, kind: str, object_id: str, *, param: str, status: int = 404) -> None:
+        super().__init__(f"No such {kind}: '{object_id}'", code="resource_missing", param=param)
+        self.status = status
+
+
+class UnknownUrl(InvalidRequest):
+    status = 404
+    is_kept = False
+
+
+class CardDeclined(StripeError):
+    status = 402
+    type = "card_error"
+
+
+class Unauthenticated(StripeError):
+    status = 401
+    is_kept = False
+
+
+class IdempotencyMismatch(StripeError):
+    type = "idempotency_error"
+    is_kept = False
+
+
+class IdempotencyInUse(StripeError):
+    status = 409
+    type = "invalid_request_error"
+    is_kept = False
+
+
+class InternalError(StripeError):
+    status = 500
+    type = "api_error"
+    is_kept = False

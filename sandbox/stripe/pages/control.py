@@ -1,0 +1,233 @@
+"""The control page and its JSON: look inside, drop and resend webhooks, move the clock."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from sandbox.stripe import calls
+from sandbox.stripe.box import API_VERSION, Box, Cause
+from sandbox.stripe.currencies import written
+from sandbox.stripe.errors import InvalidParameter, ResourceMissing, StripeError
+from sandbox.stripe.forms import parse
+from sandbox.stripe.outbox import MODES, Mode
+from sandbox.stripe.pages.markup import Markup, join, page, render
+from sandbox.stripe.resources.checkout_sessions import (
+    expire_overdue,
+    expire_session,
+    get_session,
+)
+from sandbox.stripe.resources.events import shown
+from sandbox.stripe.store import JsonObject, Record
+
+_SHOWN = 50
+_MAX_LATENCY_S = 120
+_MAX_ADVANCE_S = 400 * 24 * 60 * 60
+
+
+def control_routes(box: Callable[[], Box]) -> list[BaseRoute]:
+    """Return the routes; the box exists only once the process runs."""
+
+    async def control(_: Request) -> Response:
+        return _control(box())
+
+    async def state(_: Request) -> Response:
+        return JSONResponse(_state(box()))
+
+    async def event(request: Request) -> Response:
+        return _event(box(), request.path_params["id"])
+
+    def action(path: str, run: Callable[[Box, Request, dict[str, Any]], JsonObject]) -> Route:
+        async def endpoint(request: Request) -> Response:
+            return await _act(box(), request, run)
+
+        return Route(path, endpoint, methods=["POST"])
+
+    return [
+        Route("/sandbox/", control, methods=["GET"]),
+        Route("/sandbox/state", state, methods=["GET"]),
+        Route("/sandbox/events/{id}", event, methods=["GET"]),
+        action("/sandbox/events/{id}/resend", _resend),
+        action("/sandbox/checkout/{id}/expire", _expire),
+        action("/sandbox/webhooks", _set_mode),
+        action("/sandbox/latency", _set_latency),
+        action("/sandbox/clock", _advance),
+    ]
+
+
+async def _act(
+    box: Box, request: Request, run: Callable[[Box, Request, dict[str, Any]], JsonObject]
+) -> Response:
+    """Run an action in a transaction; a form goes back to the page, anything else gets JSON."""
+    is_form = "form" in request.headers.get("content-type", "")
+    try:
+        given = _given(await request.body(), is_form=is_form)
+        with box.store.transaction():
+            result = run(box, request, given)
+    except StripeError as error:
+        return JSONResponse(error.envelope(), error.status)
+    return RedirectResponse("/sandbox/", 303) if is_form else JSONResponse(result)
+
+
+def _given(body: bytes, *, is_form: bool) -> dict[str, Any]:
+    if is_form:
+        return parse(body.decode(errors="replace"))
+    try:
+        given = json.loads(body or b"{}")
+    except ValueError as error:
+        raise InvalidParameter("The body must be JSON.") from error
+    if not isinstance(given, dict):
+        raise InvalidParameter("The body must be a JSON object.")
+    return given
+
+
+def _resend(box: Box, request: Request, _: dict[str, Any]) -> JsonObject:
+    event_id = request.path_params["id"]
+    if not box.outbox.resend(event_id):
+        raise ResourceMissing("event", event_id, param="id")
+    return {"resent": event_id}
+
+
+def _expire(box: Box, request: Request, _: dict[str, Any]) -> JsonObject:
+    record = get_session(box, request.path_params["id"])
+    expire_session(box, record, Cause())
+    return record.body
+
+
+def _set_mode(box: Box, _: Request, given: dict[str, Any]) -> JsonObject:
+    mode = given.get("mode")
+    if mode not in MODES:
+        raise InvalidParameter(f"mode must be one of {', '.join(MODES)}", param="mode")
+    box.outbox.set_mode(cast(Mode, mode))
+    return {"mode": mode}
+
+
+def _set_latency(box: Box, _: Request, given: dict[str, Any]) -> JsonObject:
+    seconds = given.get("seconds")
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not is_number or not 0 <= cast(float, seconds) <= _MAX_LATENCY_S:
+        raise InvalidParameter(
+            f"seconds must be a number from 0 to {_MAX_LATENCY_S}", param="seconds"
+        )
+    box.latency_s = float(cast(float, seconds))
+    return {"seconds": box.latency_s}
+
+
+def _advance(box: Box, _: Request, given: dict[str, Any]) -> JsonObject:
+    """Move the clock forward and do at once what became due."""
+    seconds = given.get("advance_seconds")
+    if type(seconds) is not int or not 0 <= seconds <= _MAX_ADVANCE_S:
+        raise InvalidParameter(
+            f"advance_seconds must be an integer from 0 to {_MAX_ADVANCE_S}",
+            param="advance_seconds",
+        )
+    box.clock.ahead_s += seconds
+    box.store.set_setting("clock_ahead_s", str(box.clock.ahead_s))
+    expired = 0
+    while batch := expire_overdue(box):
+        expired += batch
+    return {"now": box.clock.now(), "ahead_seconds": box.clock.ahead_s, "expired": expired}
+
+
+def _state(box: Box) -> JsonObject:
+    return {
+        "api_version": API_VERSION,
+        "clock": {"now": box.clock.now(), "ahead_seconds": box.clock.ahead_s},
+        "latency_seconds": box.latency_s,
+        "objects": dict(box.store.counts()),
+        "webhooks": {
+            "mode": box.outbox.mode,
+            "url": box.config.webhook_url,
+            "counts": box.outbox.counts(),
+        },
+        "deliveries": box.outbox.recent(_SHOWN),
+        "sessions": [r.body for r in box.store.select("checkout.session", limit=_SHOWN)],
+        "api_calls": calls.recent(box.store, _SHOWN),
+    }
+
+
+def _event(box: Box, event_id: str) -> Response:
+    record = box.store.find(event_id, "event")
+    if record is None:
+        return page(
+            "No such event", render("event.html", id=event_id, json="Not found."), status=404
+        )
+    text = json.dumps(shown(box, record), indent=2)
+    return page("Event", render("event.html", id=event_id, json=text))
+
+
+def _control(box: Box) -> Response:
+    is_on = box.outbox.mode == "normal"
+    sessions = [_session_row(r) for r in box.store.select("checkout.session", limit=_SHOWN)]
+    deliveries = [_delivery_row(delivery) for delivery in box.outbox.recent(_SHOWN)]
+    recent_calls = [_call_row(call) for call in calls.recent(box.store, _SHOWN)]
+    content = render(
+        "control.html",
+        ahead=f"{box.clock.ahead_s} s",
+        calls=_rows(recent_calls, 6, "No call yet."),
+        deliveries=_rows(deliveries, 5, "No event yet."),
+        mode_text="on" if is_on else "off: new events are dropped",
+        other_mode="off" if is_on else "normal",
+        sessions=_rows(sessions, 6, "No session yet. Buy something in the shop."),
+        switch_text="Switch off" if is_on else "Switch on",
+        webhook_url=box.config.webhook_url,
+    )
+    return page("Stripe sandbox", content)
+
+
+def _rows(rows: list[Markup], columns: int, empty: str) -> Markup:
+    return join(rows) if rows else render("_empty_row.html", columns=columns, text=empty)
+
+
+def _session_row(record: Record) -> Markup:
+    body = record.body
+    expire = f"/sandbox/checkout/{record.id}/expire"
+    is_open = body["status"] == "open"
+    return render(
+        "_session_row.html",
+        id=record.id,
+        short=f"{record.id[:14]}…",
+        created=_time(body["created"]),
+        amount=written(body["amount_total"], body["currency"]),
+        status=body["status"],
+        payment_status=body["payment_status"],
+        reference=body["client_reference_id"] or "",
+        action=render("_button.html", action=expire, label="Expire") if is_open else "",
+    )
+
+
+def _delivery_row(delivery: JsonObject) -> Markup:
+    log = "; ".join(
+        f"{_time(attempt['at'])} {attempt['status_code'] or attempt['response'][:40]}"
+        for attempt in delivery["log"][-5:]
+    )
+    return render(
+        "_delivery_row.html",
+        event_id=delivery["event_id"],
+        short=f"{delivery['event_id'][:12]}…",
+        type=delivery["type"],
+        status=delivery["status"],
+        log=log or "none",
+    )
+
+
+def _call_row(call: JsonObject) -> Markup:
+    return render(
+        "_call_row.html",
+        request_id=call["request_id"],
+        at=_time(call["at"]),
+        method=call["method"],
+        path=call["path"],
+        status=call["status"],
+        status_class=call["status"] // 100,
+        key=call["idempotency_key"] or "",
+        error=call["error"] or "",
+    )
+
+
+def _time(timestamp: float) -> str:
+    return f"{datetime.fromtimestamp(timestamp, UTC):%H:%M:%S}"

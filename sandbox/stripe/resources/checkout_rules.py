@@ -1,0 +1,146 @@
+"""What Checkout refuses although the types allow it, and what this emulator can't do yet."""
+
+from sandbox.stripe import currencies
+from sandbox.stripe.box import Box
+from sandbox.stripe.config import is_absolute_url
+from sandbox.stripe.errors import InvalidParameter
+from sandbox.stripe.params import refuse_empty
+from sandbox.stripe.resources.customers import check_email, get_customer
+from sandbox.stripe.store import JsonObject
+
+# https://docs.stripe.com/api/checkout/sessions/create#create_checkout_session-expires_at
+_MIN_LIFE_S = 30 * 60
+_MAX_LIFE_S = 24 * 60 * 60
+
+EMULATED = frozenset(
+    {
+        "cancel_url",
+        "client_reference_id",
+        "currency",
+        "customer",
+        "customer_creation",
+        "customer_email",
+        "expand",
+        "expires_at",
+        "line_items[][metadata]",
+        "line_items[][price]",
+        "line_items[][price_data][currency]",
+        "line_items[][price_data][product_data][description]",
+        "line_items[][price_data][product_data][images]",
+        "line_items[][price_data][product_data][metadata]",
+        "line_items[][price_data][product_data][name]",
+        "line_items[][price_data][product_data][unit_label]",
+        "line_items[][price_data][tax_behavior]",
+        "line_items[][price_data][unit_amount]",
+        "line_items[][quantity]",
+        "locale",
+        "metadata",
+        "mode",
+        "payment_intent_data[description]",
+        "payment_intent_data[metadata]",
+        "payment_intent_data[receipt_email]",
+        "payment_intent_data[statement_descriptor]",
+        "payment_intent_data[statement_descriptor_suffix]",
+        "submit_type",
+        "success_url",
+        "ui_mode",
+    }
+)
+
+
+def check(box: Box, given: JsonObject) -> None:
+    """Refuse what the types allow and Checkout does not."""
+    refuse_empty(given)
+    if given.get("mode") != "payment":
+        _refuse_mode(given)
+    if given.get("ui_mode", "hosted_page") != "hosted_page":
+        raise InvalidParameter(
+            "The sandbox emulates `ui_mode=hosted_page` only.",
+            code="parameter_not_emulated",
+            param="ui_mode",
+        )
+    if "line_items" not in given:
+        raise _missing("line_items")
+    if "success_url" not in given:
+        raise _missing("success_url")
+    for name in ("success_url", "cancel_url"):
+        _check_url(given, name)
+    if len(given.get("client_reference_id", "")) > 200:
+        raise InvalidParameter(
+            "Invalid string: must be at most 200 characters", param="client_reference_id"
+        )
+    check_email(given.get("customer_email", ""), "customer_email")
+    _check_customer(box, given)
+
+
+def _refuse_mode(given: JsonObject) -> None:
+    if "mode" not in given:
+        raise _missing("mode")
+    raise InvalidParameter(
+        "The sandbox emulates `mode=payment` only.", code="parameter_not_emulated", param="mode"
+    )
+
+
+def _missing(param: str) -> InvalidParameter:
+    return InvalidParameter(
+        f"Missing required param: {param}.", code="parameter_missing", param=param
+    )
+
+
+def _check_url(given: JsonObject, name: str) -> None:
+    # Stripe takes its own placeholder as it stands, braces and all.
+    url = given.get(name, "https://example.com").replace("{CHECKOUT_SESSION_ID}", "cs_test")
+    if not is_absolute_url(url):
+        raise InvalidParameter("Not a valid URL", code="url_invalid", param=name)
+
+
+def _check_customer(box: Box, given: JsonObject) -> None:
+    if "customer" not in given:
+        return
+    for other in ("customer_email", "customer_creation"):
+        if other in given:
+            raise InvalidParameter(
+                f"You may only specify one of these parameters: customer, {other}.",
+                param=other,
+            )
+    get_customer(box, given["customer"])
+
+
+def checked_total(given: JsonObject, items: list[JsonObject]) -> int:
+    currency = items[0]["currency"]
+    if str(given.get("currency", currency)).lower() != currency:
+        raise InvalidParameter(
+            "The `currency` must be that of the line items' prices.", param="currency"
+        )
+    total = sum(int(item["amount_total"]) for item in items)
+    least = currencies.minimum(currency)
+    if total < least:
+        raise InvalidParameter(
+            "The Checkout Session's total amount due must add up to at least "
+            f"{currencies.written(least, currency)} {currency}",
+            code="amount_too_small",
+        )
+    if total > currencies.MAXIMUM:
+        raise InvalidParameter(
+            "The Checkout Session's total amount due must be no more than "
+            f"{currencies.written(currencies.MAXIMUM, currency)} {currency}",
+            code="amount_too_large",
+        )
+    return total
+
+
+def checked_expires_at(box: Box, given: JsonObject) -> int:
+    now = box.clock.now()
+    expires_at = int(given.get("expires_at", now + _MAX_LIFE_S))
+    if expires_at < now + _MIN_LIFE_S:
+        raise InvalidParameter(
+            "The `expires_at` timestamp must be at least 30 minutes from Checkout Session "
+            "creation.",
+            param="expires_at",
+        )
+    if expires_at > now + _MAX_LIFE_S:
+        raise InvalidParameter(
+            "The `expires_at` timestamp must be less than 24 hours from Checkout Session creation.",
+            param="expires_at",
+        )
+    return expires_at

@@ -1,0 +1,95 @@
+"""Alice buys, Bob buys beside her; Stripe is the emulator, PostgreSQL is real."""
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+from pytest_django import Settings
+
+from accounts.models import User
+from billing.models import LedgerEntry, Pack, Purchase, Wallet
+from billing.services.checkout import start_checkout
+from devstack.ports import free_port
+from devstack.process import Process
+from tests.billing.payments.sandbox import API_KEY, WEBHOOK_SECRET, Sandbox
+
+
+@pytest.fixture(scope="session")
+def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """One emulator for the whole run."""
+    data_dir = tmp_path_factory.mktemp("stripe")
+    port = free_port()
+    argv = [sys.executable, "-m", "sandbox.stripe", "--port", str(port), "--data-dir", data_dir]
+    argv += ["--api-key", API_KEY, "--webhook-secret", WEBHOOK_SECRET]
+    argv += ["--webhook-url", "http://127.0.0.1:9/nobody"]
+    process = Process("stripe", argv, output=data_dir / "log")
+    process.start()
+    sandbox = Sandbox(f"http://127.0.0.1:{port}", data_dir)
+    try:
+        sandbox.wait_until_ready()
+        yield sandbox
+    finally:
+        sandbox.close()
+        process.stop()
+
+
+@pytest.fixture(autouse=True)
+def sandbox(sandbox_process: Sandbox, settings: Settings, transactional_db: None) -> Sandbox:
+    """The emulator, and the site set up to use it. Every test sees its own commits."""
+    settings.STRIPE_API_BASE = sandbox_process.url
+    settings.STRIPE_SECRET_KEY = API_KEY
+    settings.STRIPE_WEBHOOK_SECRETS = [WEBHOOK_SECRET]
+    settings.STRIPE_LIVE_MODE = False
+    settings.ROOT_URLCONF = "tests.billing.payments.urls"
+    settings.SITE_URL = "http://testserver"
+    return sandbox_process
+
+
+@pytest.fixture
+def alice() -> User:
+    return User.objects.create_user("alice@example.com")
+
+
+@pytest.fixture
+def bob() -> User:
+    return User.objects.create_user("bob@example.com")
+
+
+@pytest.fixture
+def pack() -> Pack:
+    """1,000,000 credits for $9.00, valid for 30 days."""
+    return Pack.objects.create(
+        name="Starter",
+        slug="starter",
+        credits=1_000_000,
+        price_cents=900,
+        currency="usd",
+        validity_days=30,
+    )
+
+
+@pytest.fixture
+def order(alice: User, pack: Pack) -> Purchase:
+    """Alice's order of the pack, ready to be paid."""
+    return start_checkout(alice, pack_slug=pack.slug)
+
+
+@pytest.fixture
+def paid(order: Purchase, sandbox: Sandbox) -> Purchase:
+    """Alice's order, paid at Stripe; we have not heard of it yet."""
+    assert sandbox.pay(order.stripe_session_id) == 200
+    return order
+
+
+def posted(user: User) -> int:
+    """Return a person's posted credits, and check that the ledger adds up to them."""
+    entries = LedgerEntry.objects.filter(wallet__user=user)
+    total = sum(entries.values_list("amount_credits", flat=True))
+    wallet = Wallet.objects.filter(user=user).first()
+    assert total == (wallet.posted_credits if wallet else 0)
+    return total
+
+
+def status_of(purchase: Purchase) -> str:
+    purchase.refresh_from_db()
+    return purchase.status

@@ -1,0 +1,109 @@
+"""What the tests drive the Stripe emulator with: a process of its own, spoken to over HTTP."""
+
+import json
+import sqlite3
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import stripe
+
+API_KEY = "sk_test_of_the_payment_tests"
+WEBHOOK_SECRET = "whsec_of_the_payment_tests"
+PATIENCE_S = 20
+PAYS = "4242424242424242"
+DECLINES = "4000000000000002"
+
+
+@dataclass
+class Sandbox:
+    """A running emulator. Its webhooks are off: a test posts the event that it means."""
+
+    url: str
+    data_dir: Path
+
+    def __post_init__(self) -> None:
+        self.http = httpx.Client(base_url=self.url, timeout=PATIENCE_S, trust_env=False)
+        self.client = stripe.StripeClient(API_KEY, base_addresses={"api": self.url})
+
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                self.http.get("/healthz").raise_for_status()
+                break
+            except httpx.TransportError:
+                if time.monotonic() > deadline:
+                    raise
+                # A process that starts has no event that another could wait for.
+                time.sleep(0.05)
+        self.control("webhooks", mode="off")
+
+    def control(self, action: str, **given: Any) -> dict[str, Any]:
+        answer = self.http.post(f"/sandbox/{action}", json=given)
+        answer.raise_for_status()
+        return dict(answer.json())
+
+    def session(self, session_id: str | None) -> stripe.checkout.Session:
+        assert session_id
+        return self.client.v1.checkout.sessions.retrieve(session_id)
+
+    def pay(self, session_id: str | None, *, card: str = PAYS) -> int:
+        """Pay as the Checkout page would; return the HTTP status."""
+        return self.http.post(
+            f"/sandbox/checkout/{session_id}/pay", json={"card": card}
+        ).status_code
+
+    def expire(self, session_id: str | None) -> None:
+        self.control(f"checkout/{session_id}/expire")
+
+    def refund(self, payment_intent_id: str, amount_cents: int) -> None:
+        self.client.v1.refunds.create({"payment_intent": payment_intent_id, "amount": amount_cents})
+
+    def charge_id(self, payment_intent_id: str) -> str:
+        charge = self.client.v1.payment_intents.retrieve(payment_intent_id).latest_charge
+        return charge if isinstance(charge, str) else charge.id if charge else ""
+
+    def tamper(self, object_id: str | None, **values: Any) -> None:
+        """Change what Stripe says of an object, behind its API."""
+        database = sqlite3.connect(self.data_dir / "stripe.sqlite3", timeout=PATIENCE_S)
+        with database:
+            for name, value in values.items():
+                database.execute(
+                    "UPDATE objects SET body = json_set(body, ?, json(?)) WHERE id = ?",
+                    (f"$.{name}", json.dumps(value), object_id),
+                )
+        database.close()
+
+    def session_count(self) -> int:
+        return sum(
+            1 for _ in self.client.v1.checkout.sessions.list({"limit": 100}).auto_paging_iter()
+        )
+
+    def close(self) -> None:
+        self.http.close()
+
+
+def event_body(kind: str, **subject: Any) -> bytes:
+    """Return an event as Stripe would post it."""
+    event = {
+        "id": f"evt_{kind.replace('.', '_')}_{time.monotonic_ns()}",
+        "object": "event",
+        "api_version": stripe.api_version,
+        "created": int(time.time()),
+        "livemode": False,
+        "pending_webhooks": 1,
+        "request": {"id": None, "idempotency_key": None},
+        "type": kind,
+        "data": {"object": subject},
+    }
+    return json.dumps(event).encode()
+
+
+def sign(body: bytes, *, secret: str = WEBHOOK_SECRET, age_s: int = 0) -> str:
+    """Return the signature header of a body that was signed so long ago."""
+    return stripe.WebhookSignature.generate_signature_header(
+        body.decode(), secret, timestamp=int(time.time()) - age_s
+    )

@@ -1,0 +1,243 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+from pytest_django import Settings
+
+from accounts.models import User
+from billing.exceptions import (
+    PackUnavailable,
+    PaymentProviderError,
+    PaymentProviderRefusal,
+    TooManyOrders,
+)
+from billing.models import Pack, Purchase
+from billing.services.checkout import MAX_UNPAID_ORDERS_PER_HOUR, open_session, start_checkout
+from billing.stripe_api import read_checkout
+from devstack.ports import free_port
+from tests.billing.payments.conftest import status_of
+from tests.billing.payments.sandbox import DECLINES, Sandbox
+
+Status = Purchase.Status
+
+
+def test_it_keeps_a_snapshot_of_what_was_ordered(alice: User, pack: Pack) -> None:
+    purchase = start_checkout(alice, pack_slug="starter")
+
+    assert purchase.status == Status.OPEN
+    assert (purchase.pack_name, purchase.credits, purchase.validity_days) == (
+        "Starter",
+        1_000_000,
+        30,
+    )
+    assert (purchase.amount_cents, purchase.currency) == (900, "usd")
+
+
+def test_it_tells_stripe_what_was_ordered_and_by_whom(order: Purchase, sandbox: Sandbox) -> None:
+    session = sandbox.session(order.stripe_session_id)
+
+    assert (session.amount_total, session.currency, session.mode) == (900, "usd", "payment")
+    assert session.client_reference_id == str(order.public_id)
+    assert session.metadata is not None
+    assert session.metadata["order_id"] == str(order.public_id)
+    assert session.customer_email == "alice@example.com"
+    assert session.expires_at == int(order.expires_at.timestamp())
+    assert session.success_url == (
+        "http://testserver/billing/return/?session_id={CHECKOUT_SESSION_ID}"
+    )
+    assert session.cancel_url == f"http://testserver/billing/cancelled/{order.public_id}/"
+    assert session.url == order.stripe_session_url
+
+
+def test_it_writes_the_order_on_the_charge(paid: Purchase, sandbox: Sandbox) -> None:
+    intent_id = read_checkout(paid.stripe_session_id or "").payment_intent_id
+
+    charge = sandbox.client.v1.charges.retrieve(sandbox.charge_id(intent_id))
+
+    assert charge.metadata["order_id"] == str(paid.public_id)
+
+
+@pytest.mark.parametrize("slug", ["retired", "unknown", "", "star\x00ter", "../packs", "s" * 51])
+def test_it_refuses_a_pack_that_is_not_on_sale(alice: User, pack: Pack, slug: str) -> None:
+    Pack.objects.create(name="Retired", slug="retired", credits=1, price_cents=50, is_active=False)
+
+    with pytest.raises(PackUnavailable):
+        start_checkout(alice, pack_slug=slug)
+
+    assert not Purchase.objects.exists()
+
+
+def test_a_second_click_finds_the_open_order(order: Purchase, alice: User) -> None:
+    again = start_checkout(alice, pack_slug="starter")
+
+    assert again.pk == order.pk
+    assert again.stripe_session_url == order.stripe_session_url
+
+
+def test_clicks_at_once_make_one_order_and_one_session(
+    alice: User, pack: Pack, sandbox: Sandbox
+) -> None:
+    sessions_before = sandbox.session_count()
+    barrier = threading.Barrier(4)
+
+    def click() -> str | None:
+        barrier.wait()
+        try:
+            return start_checkout(alice, pack_slug="starter").stripe_session_id
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        session_ids = {future.result() for future in [pool.submit(click) for _ in range(4)]}
+
+    assert len(session_ids) == 1
+    assert Purchase.objects.count() == 1
+    assert sandbox.session_count() == sessions_before + 1
+
+
+def test_another_customer_gets_an_order_of_their_own(order: Purchase, bob: User) -> None:
+    assert start_checkout(bob, pack_slug="starter").pk != order.pk
+
+
+def test_a_new_price_makes_a_new_order(order: Purchase, alice: User) -> None:
+    Pack.objects.update(price_cents=1_000)
+
+    again = start_checkout(alice, pack_slug="starter")
+
+    assert again.pk != order.pk
+    assert again.amount_cents == 1_000
+
+
+def test_a_declined_card_leaves_the_order_to_be_paid(
+    order: Purchase, alice: User, sandbox: Sandbox
+) -> None:
+    assert sandbox.pay(order.stripe_session_id, card=DECLINES) == 402
+
+    assert start_checkout(alice, pack_slug="starter").pk == order.pk
+
+
+def test_who_paid_and_buys_again_gets_a_new_order(paid: Purchase, alice: User) -> None:
+    again = start_checkout(alice, pack_slug="starter")
+
+    assert again.pk != paid.pk
+    assert again.status == Status.OPEN
+    assert status_of(paid) == Status.FULFILLED
+
+
+def test_an_order_about_to_expire_is_not_offered_again(order: Purchase, alice: User) -> None:
+    Purchase.objects.update(expires_at=timezone.now() + timedelta(minutes=9))
+
+    assert start_checkout(alice, pack_slug="starter").pk != order.pk
+
+
+def test_an_order_of_another_stripe_account_is_not_offered_again(
+    order: Purchase, alice: User
+) -> None:
+    Purchase.objects.update(stripe_session_id="cs_test_of_another_account")
+
+    assert start_checkout(alice, pack_slug="starter").pk != order.pk
+
+
+def test_it_refuses_one_order_too_many_that_nobody_pays(alice: User, bob: User, pack: Pack) -> None:
+    make_orders(alice, pack, MAX_UNPAID_ORDERS_PER_HOUR)
+
+    with pytest.raises(TooManyOrders):
+        start_checkout(alice, pack_slug="starter")
+
+    assert Purchase.objects.filter(user=alice).count() == MAX_UNPAID_ORDERS_PER_HOUR
+    assert start_checkout(bob, pack_slug="starter").stripe_session_url
+
+
+def test_orders_that_were_paid_or_are_old_do_not_count(alice: User, pack: Pack) -> None:
+    make_orders(alice, pack, MAX_UNPAID_ORDERS_PER_HOUR)
+    first, second, *_ = Purchase.objects.all()
+    Purchase.objects.filter(pk=first.pk).update(
+        status=Status.FULFILLED, fulfilled_at=timezone.now()
+    )
+    assert start_checkout(alice, pack_slug="starter").stripe_session_url
+    Purchase.objects.filter(pk=second.pk).update(created_at=timezone.now() - timedelta(hours=2))
+    Pack.objects.update(price_cents=1_000)
+
+    assert start_checkout(alice, pack_slug="starter").stripe_session_url
+
+
+def test_an_order_that_stripe_refuses_has_failed(alice: User, pack: Pack) -> None:
+    # Stripe's least amount in dollars is 50 cents.
+    Pack.objects.update(price_cents=1)
+
+    with pytest.raises(PaymentProviderRefusal):
+        start_checkout(alice, pack_slug="starter")
+
+    assert Purchase.objects.get().status == Status.FAILED
+
+
+def test_an_order_stays_open_while_stripe_does_not_answer(
+    alice: User, pack: Pack, sandbox: Sandbox, settings: Settings
+) -> None:
+    settings.STRIPE_API_BASE = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(PaymentProviderError) as error:
+        start_checkout(alice, pack_slug="starter")
+    assert not isinstance(error.value, PaymentProviderRefusal)
+    order = Purchase.objects.get()
+    assert (order.status, order.stripe_session_id) == (Status.OPEN, None)
+
+    settings.STRIPE_API_BASE = sandbox.url
+    again = start_checkout(alice, pack_slug="starter")
+
+    assert again.pk == order.pk
+    assert again.stripe_session_url
+
+
+def test_an_order_without_a_session_is_given_up_for_a_new_one_after_a_minute(
+    order: Purchase, alice: User
+) -> None:
+    Purchase.objects.update(
+        stripe_session_id=None, created_at=timezone.now() - timedelta(seconds=61)
+    )
+
+    assert start_checkout(alice, pack_slug="starter").pk != order.pk
+
+
+def test_a_lost_answer_leads_to_the_same_session(order: Purchase, sandbox: Sandbox) -> None:
+    session_id = order.stripe_session_id
+    sessions_before = sandbox.session_count()
+    Purchase.objects.update(stripe_session_id=None, stripe_session_url="")
+    order.refresh_from_db()
+
+    open_session(order)
+
+    assert order.stripe_session_id == session_id
+    assert sandbox.session_count() == sessions_before
+
+
+def test_stripe_is_never_called_inside_a_transaction(order: Purchase) -> None:
+    with transaction.atomic(), pytest.raises(RuntimeError, match="inside a transaction"):
+        read_checkout(order.stripe_session_id or "")
+
+
+def test_no_database_connection_is_held_while_stripe_is_asked(order: Purchase) -> None:
+    order.refresh_from_db()
+    assert connection.connection is not None
+
+    read_checkout(order.stripe_session_id or "")
+
+    assert connection.connection is None
+
+
+def make_orders(user: User, pack: Pack, count: int) -> None:
+    now = timezone.now()
+    Purchase.objects.bulk_create(
+        Purchase(
+            user=user,
+            pack=pack,
+            pack_name=f"Another {number}",
+            credits=1,
+            amount_cents=50,
+            currency="usd",
+            expires_at=now + timedelta(hours=1),
+        )
+        for number in range(count)
+    )
