@@ -1,4 +1,4 @@
-"""The API as its users meet it: a real server on a real socket, real wallets, a sandbox upstream."""
+"""The API as its users meet it: a real server and socket, real wallets, a sandbox upstream."""
 
 import asyncio
 import os
