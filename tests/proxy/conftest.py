@@ -192,16 +192,22 @@ class Api:
     client: httpx.AsyncClient
     runtime: Runtime
     upstream: Sandbox
+    # Of every request that arrived.
+    paths: list[str]
 
     async def sell(self, *names: str) -> None:
         """Sell more models of the sandbox, at one credit per token."""
         await in_database(sell, self.upstream, *names)
         await self.runtime.catalogue.refresh()
 
-    async def limit_providers(self, **limits: int) -> None:
+    async def limit_providers(self, **limits: Any) -> None:
         """Set fields of all providers."""
         await in_database(lambda: Provider.objects.update(**limits))
         await self.runtime.catalogue.refresh()
+
+    async def send_to(self, base_url: str) -> None:
+        """Send gpt-4 elsewhere."""
+        await self.limit_providers(base_url=base_url)
 
     async def chat(self, customer: Customer, model: str = "gpt-4", **body: Any) -> httpx.Response:
         """Send a chat completion."""
@@ -222,11 +228,17 @@ class Api:
 async def api(runtime: Runtime, upstream: Sandbox) -> AsyncIterator[Api]:
     """Serve the API."""
     listener = socket.create_server(("127.0.0.1", 0))
-    handler: Any = ApiHandler(lambda: runtime)
-    server = Server(uvicorn.Config(handler, lifespan="off", log_level="warning", access_log=False))
+    handler = ApiHandler(lambda: runtime)
+    paths: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        paths.append(scope["path"])
+        await handler(scope, receive, send)
+
+    server = Server(uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     async with httpx.AsyncClient(base_url=base_url, timeout=30) as client:
-        yield Api(base_url, client, runtime, upstream)
+        yield Api(base_url, client, runtime, upstream, paths)
     server.should_exit = True
     await serving

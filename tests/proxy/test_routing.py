@@ -8,7 +8,8 @@ from proxy.catalogue import Upstream, UpstreamRoute
 from proxy.database import in_database
 from proxy.models import Provider, Route
 from proxy.routing import order_routes
-from tests.proxy.conftest import Api, Customer, Sandbox, sell
+from tests.proxy.canned import json_answer, serve_canned
+from tests.proxy.conftest import HELLO, UPSTREAM_KEY, Api, Customer, Sandbox, sell
 
 
 def route(name: str, *, priority: int = 0, weight: int = 1) -> UpstreamRoute:
@@ -107,15 +108,43 @@ async def test_it_does_not_ask_another_for_what_the_first_may_have_run(
 async def test_it_does_not_ask_another_for_what_is_the_clients_fault(
     api: Api, alice: Customer, upstream: Sandbox
 ) -> None:
-    await in_database(add_first, upstream, "gpt-4")
-    await api.runtime.catalogue.refresh()
+    refusal = json_answer(400, {"error": {"message": "Bad seed.", "param": "seed", "code": None}})
+    async with serve_canned(refusal) as canned:
+        await in_database(add_first, upstream, "gpt-4", base_url=canned.base_url)
+        await api.runtime.catalogue.refresh()
 
-    response = await api.chat(alice, service_tier="no such tier", logprobs=False, top_logprobs=5)
+        response = await api.chat(alice, seed=7)
 
     assert response.status_code == 400
-    assert (await upstream.served())["received"] == 1
+    assert response.json()["error"] == {
+        "message": "Bad seed.",
+        "type": "invalid_request_error",
+        "param": "seed",
+        "code": None,
+    }
+    assert (await upstream.served())["received"] == 0
     assert await alice.record() is None
     assert (await alice.balance()).held_credits == 0
+
+
+async def test_it_sends_the_upstream_our_key_and_nothing_of_the_clients(
+    api: Api, alice: Customer
+) -> None:
+    async with serve_canned(json_answer(200, {"choices": []})) as canned:
+        await api.send_to(canned.base_url)
+
+        response = await api.client.post(
+            "/v1/chat/completions",
+            headers={**alice.headers, "x-forwarded-for": "1.2.3.4", "cookie": "a=b"},
+            json={"model": "gpt-4", "messages": HELLO},
+        )
+
+    sent = canned.requests[0].decode()
+    assert f"Bearer {UPSTREAM_KEY}" in sent
+    assert response.headers["x-request-id"] in sent
+    assert alice.secret not in sent
+    assert "1.2.3.4" not in sent
+    assert "cookie" not in sent.lower()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
+from tests.proxy.canned import chunk, serve_canned, stream_answer
 from tests.proxy.conftest import HELLO, Api, Customer, Sandbox, assert_envelope
 
 SLOWLY = [{"role": "user", "content": "[[tokens=400]] [[tps=20]]"}]
@@ -238,9 +239,79 @@ async def test_it_relays_bytes_whatever_way_the_network_cuts_them(
 async def test_it_keeps_the_connection_to_the_upstream_for_the_next_stream(
     api: Api, alice: Customer
 ) -> None:
-    for _ in range(3):
-        await api.chat(alice, stream=True)
-        await api.idle()
+    async with serve_canned(stream_answer(chunk("Hi", finish=True), "[DONE]")) as canned:
+        await api.send_to(canned.base_url)
 
-    connector = api.runtime.upstream._transport.client.connector  # type: ignore
-    assert sum(len(idle) for idle in connector._conns.values()) == 1
+        for _ in range(3):
+            await api.chat(alice, stream=True)
+            await api.idle()
+
+    assert (canned.connections, len(canned.requests)) == (1, 3)
+
+
+async def test_it_ends_a_stream_itself_whose_upstream_sends_no_end_marker(
+    api: Api, alice: Customer
+) -> None:
+    async with serve_canned(stream_answer(chunk("Hi"), chunk(finish=True))) as canned:
+        await api.send_to(canned.base_url)
+
+        response = await api.chat(alice, stream=True)
+
+    record = await alice.record()
+    assert response.content.endswith(b"data: [DONE]\n\n")
+    assert record is not None
+    assert (record.outcome, record.source, record.completion_tokens) == (
+        "completed",
+        "estimated",
+        1,
+    )
+
+
+async def test_it_takes_a_stream_without_an_end_for_broken(api: Api, alice: Customer) -> None:
+    async with serve_canned(stream_answer(chunk("Hi"), chunk(" there"))) as canned:
+        await api.send_to(canned.base_url)
+
+        response = await api.chat(alice, stream=True)
+
+    record = await alice.record()
+    assert b"[DONE]" not in response.content
+    assert b'"error"' in response.content
+    assert record is not None
+    assert (record.outcome, record.completion_tokens) == ("broken", 2)
+
+
+async def test_it_charges_nothing_for_a_stream_that_ends_before_it_begins(
+    api: Api, alice: Customer
+) -> None:
+    async with serve_canned(stream_answer()) as canned:
+        await api.send_to(canned.base_url)
+
+        response = await api.chat(alice, stream=True)
+
+    record = await alice.record()
+    assert response.status_code == 502
+    assert record is not None
+    assert (record.outcome, record.charged_credits) == ("broken", 0)
+
+
+async def test_it_passes_on_neither_headers_nor_comments_of_the_upstream(
+    api: Api, alice: Customer
+) -> None:
+    answer = stream_answer(chunk("Hi", finish=True), "[DONE]").replace(
+        b"data: ", b": OPENROUTER PROCESSING\n\ndata: ", 1
+    )
+    length = answer.partition(b"\r\n\r\n")[2].partition(b"\r\n")[0]
+    longer = b"%x" % (int(length, 16) + len(b": OPENROUTER PROCESSING\n\n"))
+    answer = answer.replace(length + b"\r\n", longer + b"\r\n", 1)
+    answer = answer.replace(b"\r\n", b"\r\nopenai-organization: canary\r\nset-cookie: a=1\r\n", 1)
+    async with serve_canned(answer) as canned:
+        await api.send_to(canned.base_url)
+
+        response = await api.chat(alice, stream=True)
+        await api.chat(alice, stream=True)
+
+    assert response.status_code == 200
+    assert "openai-organization" not in response.headers
+    assert "set-cookie" not in response.headers
+    assert b"OPENROUTER" not in response.content
+    assert b"cookie" not in canned.requests[1].lower()
