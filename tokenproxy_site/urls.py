@@ -1,8 +1,20 @@
 """Addresses of the site. The /v1 API is mounted beside it, in asgi.py."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
+
+from tokenproxy_site.health import healthz, readyz
 
 urlpatterns = [
+    path("", include("billing.urls")),
+    path("", include("billing.webhook_urls")),
+    path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
+    path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
 ]
+
+handler400 = "billing.views.errors.bad_request"
+handler403 = "billing.views.errors.permission_denied"
+handler404 = "billing.views.errors.page_not_found"
+handler500 = "billing.views.errors.server_error"

@@ -1,0 +1,1 @@
+"""Aggregates for pages. Everything here reads; nothing writes."""

@@ -1,0 +1,73 @@
+"""A receipt: one usage record's charge, taken apart so that a reader can add it up again."""
+
+from dataclasses import dataclass
+
+from billing.models import UsageRecord
+from billing.pricing import Usage, cost_credits
+from billing.services.prices import rates_of
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptLine:
+    """One class of tokens: how many, at which rate, and what that makes."""
+
+    label: str
+    tokens: int
+    rate_millicredits: int
+
+    @property
+    def amount_millicredits(self) -> int:
+        """Return the line's amount."""
+        return self.tokens * self.rate_millicredits
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A record with the sum that led to its charge."""
+
+    record: UsageRecord
+    lines: list[ReceiptLine]
+    sum_millicredits: int
+    cost_credits: int
+
+    @property
+    def is_rounded(self) -> bool:
+        """Tell whether the sum was rounded up to whole credits."""
+        return self.sum_millicredits != self.cost_credits * 1_000
+
+    @property
+    def waived_credits(self) -> int:
+        """Return what was not asked for at all: the cost beyond a parked request's hold."""
+        return self.cost_credits - self.record.target_credits
+
+    @property
+    def released_credits(self) -> int:
+        """Return what went back to the balance from the hold."""
+        return max(0, self.record.held_credits - self.record.charged_credits)
+
+    @property
+    def duration_ms(self) -> int:
+        """Return how long the request took."""
+        return round((self.record.ended_at - self.record.started_at).total_seconds() * 1_000)
+
+
+def explain(record: UsageRecord) -> Receipt:
+    """Return the receipt of a record whose price is loaded."""
+    rates = rates_of(record.price)
+    usage = Usage(
+        record.prompt_tokens,
+        record.completion_tokens,
+        record.cached_tokens,
+        record.reasoning_tokens,
+    )
+    lines = [
+        ReceiptLine("Prompt", usage.prompt_tokens - usage.cached_tokens, rates.prompt_millicredits),
+        ReceiptLine("Cached prompt", usage.cached_tokens, rates.cached_prompt_millicredits),
+        ReceiptLine("Completion", usage.completion_tokens, rates.completion_millicredits),
+    ]
+    return Receipt(
+        record=record,
+        lines=[line for line in lines if line.tokens or line.label != "Cached prompt"],
+        sum_millicredits=sum(line.amount_millicredits for line in lines),
+        cost_credits=cost_credits(rates, usage),
+    )

@@ -1,0 +1,96 @@
+"""A wallet's usage as its owner sees it: pages, totals, days."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from django.db.models import Count, Sum
+from django.db.models.functions import TruncDate
+from django.utils import timezone
+
+from accounts.models import ApiKey
+from billing.models import UsageRecord, Wallet
+
+PAGE_SIZE = 25
+CHART_DAYS = 14
+
+
+@dataclass(frozen=True, slots=True)
+class UsagePage:
+    """One page of records, newest first. `next_before` is the cursor of the page after it."""
+
+    records: list[UsageRecord]
+    next_before: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DayUsage:
+    """What one day cost. `height` is its share of the highest day, in percent."""
+
+    day: date
+    charged_credits: int
+    requests: int
+    height: int
+
+    @property
+    def top(self) -> int:
+        """Return where the day's bar starts, in percent from above."""
+        return 100 - self.height
+
+
+@dataclass(frozen=True, slots=True)
+class RecentUsage:
+    """The last days, oldest first, and their sums."""
+
+    days: list[DayUsage]
+    charged_credits: int
+    requests: int
+
+
+def read_usage_page(
+    wallet: Wallet,
+    *,
+    before: int | None = None,
+    api_key: ApiKey | None = None,
+    model_name: str = "",
+    size: int = PAGE_SIZE,
+) -> UsagePage:
+    """Return the records older than the cursor `before`, newest first."""
+    records = UsageRecord.objects.filter(wallet=wallet).select_related("api_key").order_by("-pk")
+    if before is not None:
+        records = records.filter(pk__lt=before)
+    if api_key is not None:
+        records = records.filter(api_key=api_key)
+    if model_name:
+        records = records.filter(model_name=model_name)
+    # One more than the page shows tells whether there is a next one.
+    found = list(records[: size + 1])
+    page = found[:size]
+    return UsagePage(page, page[-1].pk if len(found) > size else None)
+
+
+def read_recent_usage(wallet: Wallet, *, days: int = CHART_DAYS) -> RecentUsage:
+    """Return what each of the last days cost, days without usage included."""
+    today = timezone.now().date()
+    first = today - timedelta(days=days - 1)
+    sums = {row["day"]: row for row in _sums_by_day(wallet, since=first)}
+    highest = max((row["charged"] for row in sums.values()), default=0)
+    listed = []
+    for offset in range(days):
+        day = first + timedelta(days=offset)
+        row = sums.get(day, {"charged": 0, "requests": 0})
+        height = -(-100 * row["charged"] // highest) if highest else 0
+        listed.append(DayUsage(day, row["charged"], row["requests"], height))
+    return RecentUsage(
+        listed, sum(day.charged_credits for day in listed), sum(day.requests for day in listed)
+    )
+
+
+def _sums_by_day(wallet: Wallet, *, since: date) -> list[dict[str, object]]:
+    start = timezone.make_aware(datetime.combine(since, datetime.min.time()))
+    return list(
+        UsageRecord.objects.filter(wallet=wallet, ended_at__gte=start)
+        .annotate(day=TruncDate("ended_at"))
+        .values("day")
+        .annotate(charged=Sum("charged_credits"), requests=Count("pk"))
+        .order_by("day")
+    )

@@ -1,0 +1,23 @@
+"""Addresses of the storefront, the dashboard and the way to the payment page and back."""
+
+from django.urls import path
+
+from billing.views import checkout, docs, keys, orders, overview, storefront, usage
+
+urlpatterns = [
+    path("", storefront.home, name="home"),
+    path("packs/", storefront.packs, name="packs"),
+    path("models/", storefront.models, name="models"),
+    path("docs/", docs.docs, name="docs"),
+    path("dashboard/", overview.dashboard, name="dashboard"),
+    path("dashboard/keys/", keys.keys, name="dashboard-keys"),
+    path("dashboard/keys/new/", keys.key_create, name="dashboard-key-create"),
+    path("dashboard/keys/<int:key_id>/revoke/", keys.key_revoke, name="dashboard-key-revoke"),
+    path("dashboard/usage/", usage.usage, name="dashboard-usage"),
+    path("dashboard/usage/<slug:request_id>/", usage.receipt, name="dashboard-receipt"),
+    path("dashboard/orders/", orders.orders, name="dashboard-orders"),
+    path("dashboard/orders/<uuid:public_id>/", orders.order, name="dashboard-order"),
+    path("billing/checkout/<slug:slug>/", checkout.checkout, name="checkout"),
+    path("billing/return/", checkout.checkout_return, name="checkout-return"),
+    path("billing/cancelled/<uuid:public_id>/", checkout.checkout_cancel, name="checkout-cancel"),
+]

@@ -1,0 +1,101 @@
+"""From a pack to the payment page and back."""
+
+import re
+from uuid import UUID
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import urlencode
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from billing.exceptions import PaymentProviderError
+from billing.models import Pack, Purchase
+from billing.services.balances import read_balance
+from billing.services.checkout import start_checkout
+from billing.services.first_key import claim_first_key
+from billing.services.fulfilment import fulfil_purchase
+from billing.services.wallets import get_wallet
+from billing.views.refusals import as_message
+from billing.views.requests import CustomerRequest, HtmxRequest, customer_only
+
+# How often a page that waits for Stripe asks again: eagerly at first, then patiently.
+POLLS_S = ((10, 2), (30, 5))
+SLOWEST_POLL_S = 20
+SESSION_ID = re.compile(r"[A-Za-z0-9_]{1,120}")
+SETTLED = (Purchase.Status.FULFILLED, Purchase.Status.REVIEW)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def checkout(request: HtmxRequest, slug: str) -> HttpResponse:
+    """Show an order before it is placed; on POST place it and go to Stripe.
+
+    Who has no account yet signs up first and comes back to this page.
+    """
+    here = reverse("checkout", args=[slug])
+    if not request.user.is_authenticated:
+        return redirect(f"{reverse('account_signup')}?{urlencode({'next': here})}")
+    if request.method == "POST":
+        with as_message(request):
+            purchase = start_checkout(request.user, pack_slug=slug)
+            return redirect(purchase.stripe_session_url)
+        return redirect("packs")
+    pack = get_object_or_404(Pack, slug=slug, is_active=True)
+    return render(request, "checkout/confirm.html", {"pack": pack})
+
+
+@customer_only
+@require_safe
+def checkout_return(request: CustomerRequest) -> HttpResponse:
+    """Finish an order when Stripe sends the customer back; until then ask again and again."""
+    session_id = request.GET.get("session_id", "")
+    if not SESSION_ID.fullmatch(session_id):
+        raise Http404("No order has such a session.")
+    purchase = get_object_or_404(Purchase, user=request.user, stripe_session_id=session_id)
+    purchase, is_reachable = _settle(purchase)
+    is_paid = purchase.status == Purchase.Status.FULFILLED
+    polls = _polls(request)
+    context = {
+        "order": purchase,
+        "is_reachable": is_reachable,
+        "is_waiting": purchase.status == Purchase.Status.OPEN,
+        "poll_after_s": poll_after_s(polls),
+        "poll_url": "?" + urlencode({"session_id": purchase.stripe_session_id, "n": polls + 1}),
+        "balance": read_balance(get_wallet(request.user)) if is_paid else None,
+        "secret": claim_first_key(purchase) if is_paid else None,
+        "now": timezone.now(),
+    }
+    template = "checkout/_return.html" if request.htmx else "checkout/return.html"
+    return render(request, template, context)
+
+
+@customer_only
+@require_safe
+def checkout_cancel(request: CustomerRequest, public_id: UUID) -> HttpResponse:
+    """Say that nothing was charged. The order stays open until it expires."""
+    purchase = get_object_or_404(Purchase, public_id=public_id, user=request.user)
+    return render(request, "checkout/cancelled.html", {"order": purchase, "now": timezone.now()})
+
+
+def poll_after_s(polls: int) -> int:
+    """Return how long to wait before asking once more."""
+    return next((wait for most, wait in POLLS_S if polls < most), SLOWEST_POLL_S)
+
+
+def _settle(purchase: Purchase) -> tuple[Purchase, bool]:
+    """Return the order as Stripe has it now, and whether Stripe could be asked."""
+    if purchase.status in SETTLED or not purchase.stripe_session_id:
+        return purchase, True
+    try:
+        return fulfil_purchase(purchase.stripe_session_id), True
+    except PaymentProviderError:
+        # The webhook and the sweep go on by themselves; this page only shows it later.
+        return purchase, False
+
+
+def _polls(request: CustomerRequest) -> int:
+    text = request.GET.get("n", "")
+    return min(int(text), 1_000) if text.isascii() and text.isdigit() and len(text) < 5 else 0

@@ -1,0 +1,32 @@
+"""Error pages. The last one must work when nothing else does."""
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer a request that makes no sense."""
+    return render(request, "400.html", status=400)
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer a request that isn't allowed."""
+    return render(request, "403.html", status=403)
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer a request for what isn't there, or isn't the customer's."""
+    return render(request, "404.html", status=404)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer when we failed. No context processor runs: one of them may be what failed."""
+    return HttpResponse(
+        render_to_string(
+            "500.html",
+            {"site_name": settings.SITE_NAME, "support_email": settings.SUPPORT_EMAIL},
+        ),
+        status=500,
+    )

@@ -1,0 +1,31 @@
+"""The first page of the dashboard."""
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from billing.reads.usage import read_recent_usage, read_usage_page
+from billing.services.api_keys import has_api_keys
+from billing.services.balances import read_balance
+from billing.services.wallets import get_wallet
+from billing.views.requests import CustomerRequest, customer_only
+
+LATEST = 6
+
+
+@customer_only
+@require_safe
+def dashboard(request: CustomerRequest) -> HttpResponse:
+    """Show the balance, what was used lately, and what to do next. htmx gets the page's middle."""
+    wallet = get_wallet(request.user)
+    latest = read_usage_page(wallet, size=LATEST).records
+    context = {
+        "wallet": wallet,
+        "balance": read_balance(wallet),
+        "latest": latest,
+        "recent": read_recent_usage(wallet) if latest else None,
+        "has_keys": has_api_keys(request.user),
+        "has_credits": wallet.credited_credits > 0,
+    }
+    template = "dashboard/_overview.html" if request.htmx else "dashboard/overview.html"
+    return render(request, template, context)

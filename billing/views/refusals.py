@@ -1,0 +1,26 @@
+"""Domain errors as messages on a page: one table, as `proxy/errors.py` is the API's."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.contrib import messages
+from django.http import HttpRequest
+
+from billing.exceptions import BillingError, PackUnavailable, PaymentProviderError
+
+MESSAGES: dict[type[BillingError], str] = {
+    PackUnavailable: "That pack is no longer on sale. Nothing was charged.",
+    PaymentProviderError: (
+        "The payment service didn't answer. Nothing is lost: please try again in a moment."
+    ),
+}
+
+
+@contextmanager
+def as_message(request: HttpRequest) -> Iterator[None]:
+    """Turn an error of the table into a message; anything else goes on."""
+    try:
+        yield
+    except tuple(MESSAGES) as error:
+        known = next(kind for kind in type(error).__mro__ if kind in MESSAGES)
+        messages.error(request, MESSAGES[known])

@@ -1,0 +1,25 @@
+"""The pages that sell: landing, packs, models."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from billing.reads.catalogue import read_packs, read_priced_models
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    """Say what this is, with one request and its receipt."""
+    return render(request, "storefront/home.html", {"packs": read_packs()[:3]})
+
+
+@require_safe
+def packs(request: HttpRequest) -> HttpResponse:
+    """List the packs on sale."""
+    return render(request, "storefront/packs.html", {"packs": read_packs()})
+
+
+@require_safe
+def models(request: HttpRequest) -> HttpResponse:
+    """List the models and what their tokens cost."""
+    return render(request, "storefront/models.html", {"models": read_priced_models()})
