@@ -162,3 +162,7 @@ def make_provider(name: str = "acme") -> Provider:
     provider = Provider.objects.create(name=name, base_url="https://api.example.com/v1")
     Route.objects.create(model=make_model(), provider=provider, upstream_model=name)
     return provider
+
+
+def find_user(email: str) -> User:
+    return User.objects.get(email=email)
