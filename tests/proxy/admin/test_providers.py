@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from proxy.crypto import decrypt_secret
 from pytest_django.fixtures import Settings
 
 from accounts.models import User
+from proxy.crypto import decrypt_secret
 from proxy.models import Provider, ProviderKey, Route
 from tests import desk
 
