@@ -3,8 +3,12 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from tokenproxy_site.status import status
+
 urlpatterns = [
     path("", include("billing.urls")),
+    path("", include("billing.webhook_urls")),
+    path("status/", status, name="status"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
 ]
