@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import importlib.util
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -47,8 +48,8 @@ def stamp_file() -> Path:
 
 def fingerprint() -> str:
     files = b"".join(path.read_bytes() for path in REQUIREMENTS)
-    version = "{}.{}".format(*sys.version_info[:2])
-    return f"{version} {hashlib.sha256(files).hexdigest()}\n"
+    # In full: some requirements are for certain patch releases only.
+    return f"{platform.python_version()} {hashlib.sha256(files).hexdigest()}\n"
 
 
 def build() -> int:

@@ -49,6 +49,7 @@ class Result:
     passed: int = 0
     failed: int = 0
     skipped: int = 0
+    has_tests: bool = False
 
     @property
     def is_good(self) -> bool:
@@ -88,7 +89,7 @@ class StepRunner:
         log.write_text("\n".join(lines) + "\n")
         if step.report is None:
             self._tell(step, code, seconds, lines)
-        return Result(step.name, code, seconds, *read_report(step.report))
+        return Result(step.name, code, seconds, *read_report(step.report), bool(step.report))
 
     def _new_process(self, step: Step, lines: list[str]) -> Process:
         def take(line: str) -> None:
@@ -265,6 +266,8 @@ def summary(results: Sequence[Result]) -> str:
     broken = [result.name for result in results if not result.is_good]
     if broken:
         lines.append(f"Failed: {', '.join(broken)}")
+    if not any(result.has_tests for result in results):
+        return "\n".join(lines)
     skipped = sum(result.skipped for result in results)
     lines.append(
         f"{sum(result.passed for result in results)} passed, "

@@ -25,6 +25,8 @@ from devstack.postgres import Postgres, server_user
 from devstack.valkey import Valkey
 
 SERVICES_HOME = ROOT / "var" / "test"
+# Nothing listens there.
+NO_REDIS = "redis://127.0.0.1:1/0"
 # Tells xdist's workers where the run's folder is.
 FOLDER_VARIABLE = "DEVSTACK_TEST_FOLDER"
 
@@ -92,7 +94,11 @@ def start_services(services: Services, config: pytest.Config) -> None:
     if not os.environ.get("DATABASE_URL"):
         services.postgres = start_postgres(services.folder, SERVICES_HOME)
         os.environ["DATABASE_URL"] = services.postgres.url
-    if is_controller(config) or (os.environ.get("REDIS_URL") and not is_worker()):
+    if is_controller(config):
+        # It runs no test, but reads the settings. Its workers replace this.
+        os.environ["REDIS_URL"] = NO_REDIS
+        return
+    if os.environ.get("REDIS_URL") and not is_worker():
         return
     services.valkey = Valkey(services.folder / "valkey", durable=False)
     os.environ["REDIS_URL"] = services.valkey.start()

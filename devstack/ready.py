@@ -11,6 +11,8 @@ from devstack.errors import LaunchError
 from devstack.process import Process
 
 POLL_S = 0.05
+# Each of these questions is a line in the log of the process that is asked.
+ASK_AGAIN_S = 0.25
 
 
 class NotReady(LaunchError):
@@ -42,7 +44,7 @@ def await_ok(url: str, *, needs: Iterable[Process], timeout_s: float = 60.0) -> 
             return
         if time.monotonic() > deadline:
             raise NotReady(f"{url} is not ready after {timeout_s:.0f} s: {status} {said}")
-        time.sleep(POLL_S)
+        time.sleep(ASK_AGAIN_S)
 
 
 def ask(url: str) -> tuple[int, str]:

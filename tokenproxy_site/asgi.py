@@ -1,4 +1,8 @@
-"""The web process: /v1/ goes to the API's own handler, everything else to Django's."""
+"""The web process: /v1/ goes to the API's own handler, everything else to Django's.
+
+The lifespan opens what the API shares and, at the end, waits for its streams. Run uvicorn without
+`--timeout-graceful-shutdown`: it cancels streams, and only then tells the application.
+"""
 
 import os
 
@@ -8,4 +12,6 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tokenproxy_site.settings")
 django.setup()
 
-application = get_asgi_application()
+from tokenproxy_site.application import Application  # noqa: E402  # needs Django set up
+
+application = Application(get_asgi_application())

@@ -52,7 +52,7 @@ CSRF_COOKIE_SECURE = IS_HTTPS
 X_FRAME_OPTIONS = "DENY"
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "tokenproxy_site.apps.StaffAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -134,6 +134,8 @@ CELERY_BROKER_URL = get_url(
     f"{REDIS_URL.rpartition('/')[0]}/1" if REDIS_URL.count("/") > 2 else f"{REDIS_URL}/1",
     schemes=("redis", "rediss", "unix"),
 )
+# Without these, a broker that hangs would hang Stripe's webhook, which nudges a task, for ever.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 5}
 # The cache holds rate limits of the log-in pages and nothing that may not be lost.
 CACHES = {
     "default": {
@@ -228,6 +230,20 @@ JOURNAL_DIR = Path(get_text("JOURNAL_DIR", str(VAR_DIR / "journal")))
 HOLD_LEASE_S = get_int("HOLD_LEASE_S", 60, least=5)
 DEFAULT_REQUESTS_PER_MINUTE = get_int("DEFAULT_REQUESTS_PER_MINUTE", 600, least=1)
 MAX_BODY_BYTES = get_int("MAX_BODY_BYTES", 20 * 1024 * 1024, least=1_024)
+# What a web process remembers of keys, and of models with their prices and routes.
+KEY_CACHE_S = get_int("KEY_CACHE_S", 5, least=1)
+CATALOGUE_REFRESH_S = get_int("CATALOGUE_REFRESH_S", 5, least=1)
+UPSTREAM_MAX_CONNECTIONS = get_int("UPSTREAM_MAX_CONNECTIONS", 2_000, least=1)
+# A JSON answer is still waited for this long after its client left.
+CLIENT_LEFT_GRACE_S = get_int("CLIENT_LEFT_GRACE_S", 15)
+# The same for any answer of a provider that bills it regardless.
+CANCEL_DRAIN_S = get_int("CANCEL_DRAIN_S", 60)
+# A silent stream gets a comment, so that nothing in between takes it for dead.
+KEEP_ALIVE_S = get_int("KEEP_ALIVE_S", 15, least=1)
+# A client that takes no byte for this long is given up.
+SLOW_READER_S = get_int("SLOW_READER_S", 60, least=1)
+# What runs when a web process is told to stop may end within this.
+DRAIN_TIMEOUT_S = get_int("DRAIN_TIMEOUT_S", 30)
 # Loopback upstreams over plain HTTP are for the sandbox; a deployment leaves this off.
 ALLOW_LOOPBACK_PROVIDERS = get_bool("ALLOW_LOOPBACK_PROVIDERS", default=False)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
@@ -236,6 +252,35 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
     "UNAUTHENTICATED_USER": None,
+}
+
+# --- The worker's sweeps --------------------------------------------------------------------
+
+CELERY_TIMEZONE = "UTC"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# A broker that is away must not keep a web request waiting.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 10}
+
+
+def _sweep(task: str, *, every_s: float) -> dict[str, Any]:
+    # A sweep that nobody took before the next one is due is dropped: the next one does its work.
+    return {"task": task, "schedule": every_s, "options": {"expires": max(every_s, 5)}}
+
+
+CELERY_BEAT_SCHEDULE = {
+    "recover wallets": _sweep("billing.recover_wallets", every_s=1),
+    "drain events": _sweep("billing.drain_events", every_s=1),
+    "push wallets": _sweep("billing.push_wallets", every_s=1),
+    "decide debits": _sweep("billing.decide_debits", every_s=2),
+    "reap holds": _sweep("billing.reap_holds", every_s=5),
+    "adopt journals": _sweep("billing.adopt_journals", every_s=2),
+    "expire lots": _sweep("billing.expire_lots", every_s=60),
+    "process Stripe events": _sweep("billing.process_stripe_events", every_s=2),
+    "sweep open purchases": _sweep("billing.sweep_open_purchases", every_s=30),
+    "audit money": _sweep("billing.audit_money", every_s=3_600),
 }
 
 # --- Logs ---------------------------------------------------------------------------------

@@ -67,6 +67,9 @@ class Debit(models.Model):
     kind = models.CharField(max_length=16)
     reference = models.CharField(max_length=80)
     amount_credits = models.BigIntegerField(help_text="To take at most.")
+    # An expiry remembers the wallet as it was when its lot was read; see `tp_debit`.
+    snapshot_posted_credits = models.BigIntegerField(null=True, editable=False)
+    snapshot_credited_credits = models.BigIntegerField(null=True, editable=False)
     taken_credits = models.BigIntegerField(null=True, editable=False)
     lot = models.ForeignKey(
         "billing.Lot",

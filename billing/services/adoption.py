@@ -5,6 +5,7 @@ journals alone can restore what Redis decided and the drain had not booked.
 """
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -19,6 +20,8 @@ from billing.wallet import calls
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 
 log = structlog.get_logger(__name__)
+
+QUERY_BATCH = 10_000
 
 
 def adopt_journals(directory: Path | None = None) -> int:
@@ -41,16 +44,14 @@ def _adopt(client: SyncWalletClient, contents: JournalContents) -> bool:
     """Settle everything in a file. True once PostgreSQL has booked all of it."""
     left_open = [] if contents.is_rotated else contents.open_requests()
     requests = [facts.request_id for facts, _ in left_open] + list(contents.ended)
-    booked = booked_targets(requests)
+    booked = booked_requests(requests)
     for facts, held_credits in left_open:
         if facts.request_id not in booked:
             abandon(client, facts, held_credits)
     for facts, settlement in contents.ended.values():
-        if booked.get(facts.request_id, -1) < settlement.target_credits:
+        if not is_booked(booked, facts.request_id, settlement.target_credits):
             settle_late(client, facts, settlement, contents)
-    return all(
-        booked.get(request_id, -1) >= target for request_id, target in _due(contents, left_open)
-    )
+    return all(is_booked(booked, *due) for due in _due(contents, left_open))
 
 
 def _due(
@@ -91,14 +92,30 @@ def settle_late(
         calls.parse_settle(client.ask(call))
 
 
-def booked_targets(request_ids: list[str]) -> dict[str, int]:
-    """Return what PostgreSQL has of these requests: the target it booked, by request id."""
-    found: dict[str, int] = {}
-    for first in range(0, len(request_ids), 10_000):
-        some = request_ids[first : first + 10_000]
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """What PostgreSQL has of a request."""
+
+    target_credits: int
+    charged_credits: int
+
+
+def booked_requests(request_ids: list[str]) -> dict[str, Booked]:
+    """Return what PostgreSQL has of these requests, by request id."""
+    found: dict[str, Booked] = {}
+    for first in range(0, len(request_ids), QUERY_BATCH):
+        some = request_ids[first : first + QUERY_BATCH]
         records = UsageRecord.objects.filter(request_id__in=some)
-        found.update(records.values_list("request_id", "target_credits"))
+        for request_id, target, charged in records.values_list(
+            "request_id", "target_credits", "charged_credits"
+        ):
+            found[request_id] = Booked(target, charged)
     return found
+
+
+def is_booked(booked: dict[str, Booked], request_id: str, target_credits: int) -> bool:
+    """Tell whether a request is booked with at least this target."""
+    return request_id in booked and booked[request_id].target_credits >= target_credits
 
 
 def _readmit(client: SyncWalletClient, facts: RequestFacts, held_credits: int) -> None:

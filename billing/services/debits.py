@@ -70,4 +70,12 @@ def event_reference(debit: Debit) -> str:
 
 
 def _call(debit: Debit) -> Call:
-    return calls.debit(debit.wallet_id, event_reference(debit), amount_credits=debit.amount_credits)
+    snapshot = None
+    if debit.snapshot_posted_credits is not None and debit.snapshot_credited_credits is not None:
+        snapshot = (debit.snapshot_posted_credits, debit.snapshot_credited_credits)
+    return calls.debit(
+        debit.wallet_id,
+        event_reference(debit),
+        amount_credits=debit.amount_credits,
+        snapshot=snapshot,
+    )

@@ -189,8 +189,18 @@ def readmit(facts: RequestFacts, *, held: int, charged: int, target: int) -> Cal
     )
 
 
-def debit(wallet_id: int, reference: str, *, amount_credits: int) -> Call:
-    """Take what is available of an amount that is not usage."""
+def debit(
+    wallet_id: int,
+    reference: str,
+    *,
+    amount_credits: int,
+    snapshot: tuple[int, int] | None = None,
+) -> Call:
+    """Take what is available of an amount that is not usage.
+
+    An expiry gives a `snapshot`: posted and credited as they were when its lot was read.
+    """
+    posted, credited = snapshot or (-1, -1)
     shard = keys.shard_of(wallet_id)
     return Call(
         "tp_debit",
@@ -200,7 +210,7 @@ def debit(wallet_id: int, reference: str, *, amount_credits: int) -> Call:
             keys.hold(wallet_id, reference),
             keys.events(shard),
         ),
-        (reference, wallet_id, amount_credits),
+        (reference, wallet_id, amount_credits, posted, credited),
     )
 
 

@@ -346,13 +346,18 @@ local function readmit(keys, args)
 end
 
 -- debit: take what is available of an amount that is not usage (clawback, expiry, adjustment).
--- KEYS fence wallet register events  ARGV ref wallet_id amount
+-- KEYS fence wallet register events  ARGV ref wallet_id amount posted credited
+-- An expiry gives `posted` and `credited` as PostgreSQL had them when it read what is left of the
+-- lot (-1 for other debits). What was spent since, and what is held, comes out of that lot first,
+-- so only the rest of it expires.
 -- Returns OK taken available | RECOVERING | MISSING
 local function debit(keys, args)
   local fence, wallet_key, register_key, events = keys[1], keys[2], keys[3], keys[4]
   local ref = str(args[1], 'ref')
   local wallet_id = str(args[2], 'wallet_id')
   local amount = int(args[3], 'amount', 1)
+  local posted = int(args[4], 'posted', -1)
+  local credited = int(args[5], 'credited', -1)
   if not is_open(fence) then
     return { 'RECOVERING' }
   end
@@ -364,7 +369,12 @@ local function debit(keys, args)
   if register then
     return { 'OK', register.charged, wallet.available }
   end
-  local taken = math.min(amount, math.max(wallet.available, 0))
+  local most = amount
+  if posted >= 0 then
+    local spent_since = posted + (wallet.credited - credited) - (wallet.base - wallet.pend)
+    most = amount - math.max(spent_since, 0) - wallet.held
+  end
+  local taken = math.max(math.min(most, wallet.available), 0)
   register = { wallet = wallet_id, amount = 0, target = amount, charged = taken, facts = '-' }
   redis.call('HINCRBY', wallet_key, 'pend', text(taken))
   redis.call('HSET', register_key, 's', 'settled', 'w', wallet_id, 'a', '0', 't', text(amount),

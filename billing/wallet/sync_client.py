@@ -25,7 +25,7 @@ class SyncWalletClient:
     def __init__(self, url: str) -> None:
         # Any: redis-py leaves `execute_command`, which FCALL needs, without types.
         self.redis: Any = redis.Redis.from_url(
-            url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
+            url, protocol=2, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
         )
 
     def ask(self, call: Call) -> Reply:

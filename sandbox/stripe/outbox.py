@@ -20,6 +20,8 @@ CREATE TABLE IF NOT EXISTS deliveries (
     event_id TEXT NOT NULL UNIQUE,
     status TEXT NOT NULL CHECK (status IN ('pending', 'delivered', 'failed', 'dropped')),
     attempts INTEGER NOT NULL DEFAULT 0,
+    -- Counts resends: an attempt under way when one is asked for does not answer it.
+    round INTEGER NOT NULL DEFAULT 0,
     next_attempt_at REAL NOT NULL
 );
 CREATE INDEX IF NOT EXISTS deliveries_due ON deliveries (status, next_attempt_at);
@@ -81,8 +83,8 @@ class Outbox:
     def resend(self, event_id: str) -> bool:
         """Deliver an event again, whatever became of it. False if there is no such event."""
         cursor = self.store.connection.execute(
-            "UPDATE deliveries SET status = 'pending', attempts = 0, next_attempt_at = ?"
-            " WHERE event_id = ?",
+            "UPDATE deliveries SET status = 'pending', attempts = 0, round = round + 1,"
+            " next_attempt_at = ? WHERE event_id = ?",
             (time.time(), event_id),
         )
         self.wake.set()
@@ -91,7 +93,8 @@ class Outbox:
     def due(self, *, limit: int, busy: Collection[int]) -> list[sqlite3.Row]:
         """Return deliveries to attempt now, oldest first, without those being attempted."""
         rows = self.store.connection.execute(
-            "SELECT id, event_id FROM deliveries WHERE status = 'pending' AND next_attempt_at <= ?"
+            "SELECT id, event_id, round FROM deliveries"
+            " WHERE status = 'pending' AND next_attempt_at <= ?"
             " ORDER BY next_attempt_at, id LIMIT ?",
             (time.time(), limit + len(busy)),
         ).fetchall()
@@ -107,30 +110,33 @@ class Outbox:
         waits_s = [row["next_attempt_at"] - time.time() for row in rows if row["id"] not in busy]
         return max(0.0, waits_s[0]) if waits_s else None
 
-    def record(self, delivery_id: int, attempt: Attempt) -> None:
-        """Keep an attempt and decide what becomes of its delivery."""
+    def record(self, delivery_id: int, round_: int, attempt: Attempt) -> None:
+        """Keep an attempt and decide what becomes of its delivery in that round."""
         self.store.connection.execute(
             "INSERT INTO attempts (delivery_id, at, status_code, response, duration_ms)"
             " VALUES (?, ?, ?, ?, ?)",
             (delivery_id, time.time(), attempt.status_code, attempt.response, attempt.duration_ms),
         )
-        made = self.store.connection.execute(
-            "UPDATE deliveries SET attempts = attempts + 1 WHERE id = ? RETURNING attempts",
-            (delivery_id,),
-        ).fetchall()[0]["attempts"]
-        status, wait_s = "pending", 0.0
-        if attempt.is_success:
-            status = "delivered"
-        elif made > len(self.retry_delays_s):
-            status = "failed"
-        else:
-            wait_s = self.retry_delays_s[made - 1]
+        row = self.store.connection.execute(
+            "SELECT attempts, round FROM deliveries WHERE id = ?", (delivery_id,)
+        ).fetchone()
+        if row["round"] != round_:
+            return
+        status, wait_s = self._verdict(attempt, row["attempts"])
         # A delivery dropped while this attempt was under way stays dropped unless it arrived.
         self.store.connection.execute(
-            "UPDATE deliveries SET status = ?, next_attempt_at = ?"
+            "UPDATE deliveries SET attempts = attempts + 1, status = ?, next_attempt_at = ?"
             " WHERE id = ? AND (status = 'pending' OR ? = 'delivered')",
             (status, time.time() + wait_s, delivery_id, status),
         )
+
+    def _verdict(self, attempt: Attempt, failed_before: int) -> tuple[str, float]:
+        """Return a delivery's next status and the seconds until its next attempt."""
+        if attempt.is_success:
+            return "delivered", 0.0
+        if failed_before >= len(self.retry_delays_s):
+            return "failed", 0.0
+        return "pending", self.retry_delays_s[failed_before]
 
     def pending_count(self, event_id: str) -> int:
         """Return an event's `pending_webhooks`: how many endpoints have not taken it yet."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import sqlite3
 import time
 
 import httpx
@@ -39,7 +40,7 @@ class Sender:
                 free = _PARALLEL - len(self.busy)
                 for row in self.box.outbox.due(limit=free, busy=self.busy):
                     self.busy.add(row["id"])
-                    tasks.create_task(self._deliver(client, row["id"], row["event_id"]))
+                    tasks.create_task(self._deliver(client, row))
                 await _wait(wake, self._pause_s())
 
     def _pause_s(self) -> float:
@@ -48,15 +49,16 @@ class Sender:
         due_in_s = self.box.outbox.next_due_in_s(busy=self.busy)
         return _PAUSE_S if due_in_s is None else min(due_in_s, _PAUSE_S)
 
-    async def _deliver(self, client: httpx.AsyncClient, delivery_id: int, event_id: str) -> None:
+    async def _deliver(self, client: httpx.AsyncClient, delivery: sqlite3.Row) -> None:
+        event_id = delivery["event_id"]
         try:
             attempt = await self._post(client, event_id)
             with self.box.store.transaction():
-                self.box.outbox.record(delivery_id, attempt)
+                self.box.outbox.record(delivery["id"], delivery["round"], attempt)
             if not attempt.is_success:
                 _LOG.warning("webhook %s: %s", event_id, attempt.status_code or attempt.response)
         finally:
-            self.busy.discard(delivery_id)
+            self.busy.discard(delivery["id"])
             self.box.outbox.wake.set()
 
     async def _post(self, client: httpx.AsyncClient, event_id: str) -> Attempt:

@@ -11,7 +11,9 @@ _FOLDER = Path(__file__).parent
 
 # No script, nothing from elsewhere. `form-action` is left out: browsers apply it to the redirect
 # after a form as well, and that one leads to the shop.
-_CSP = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+_CSP = (
+    "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
+)
 
 
 class Markup(str):

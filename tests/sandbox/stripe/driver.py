@@ -45,19 +45,23 @@ class Endpoint:
 
     hooks: "queue.Queue[Hook]" = field(default_factory=queue.Queue)
     answers: "queue.Queue[int]" = field(default_factory=queue.Queue)
+    # Cleared, it lets the endpoint take a webhook and not answer.
+    may_answer: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         endpoint = self
+        self.may_answer.set()
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 status = 200 if endpoint.answers.empty() else endpoint.answers.get()
+                endpoint.hooks.put(Hook(body, headers))
+                endpoint.may_answer.wait(PATIENCE_S)
                 self.send_response(status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
-                endpoint.hooks.put(Hook(body, headers))
 
             def log_message(self, *_: object) -> None:
                 return

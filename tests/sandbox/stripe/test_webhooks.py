@@ -96,6 +96,20 @@ def test_it_resends_what_was_delivered(
     assert endpoint.next().id == first.id
 
 
+def test_it_resends_even_while_the_first_delivery_is_under_way(
+    emulator: Emulator, client: Client, endpoint: Endpoint
+) -> None:
+    endpoint.may_answer.clear()
+    client.customers.create({})
+    first = endpoint.next()
+
+    emulator.control(f"events/{first.id}/resend")
+    endpoint.may_answer.set()
+
+    assert endpoint.next().id == first.id
+    assert status_of(emulator, first.id, "delivered") == "delivered"
+
+
 def test_it_delivers_after_a_restart_what_it_could_not_before(
     emulator: Emulator, client: Client, endpoint: Endpoint
 ) -> None:

@@ -1,0 +1,122 @@
+"""The desk's pages of people. API keys are in billing: revoking one tells the wallet."""
+
+from collections.abc import Sequence
+
+from allauth.account.models import EmailAddress
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+
+from accounts.admin_base import DeskAdmin, ReadOnlyAdmin, Tool, list_tool
+from accounts.models import User
+
+# allauth's own page lets staff add a verified address to anybody, which is a way into an account.
+admin.site.unregister(EmailAddress)
+
+
+class AddUserForm(AdminUserCreationForm[User]):
+    """A new user, known by an e-mail address that nobody else has in any case."""
+
+    class Meta:
+        model = User
+        fields = ("email",)
+
+    def clean_email(self) -> str:
+        email: str = self.cleaned_data["email"].lower()
+        if User.objects.filter(email__iexact=email).exists():
+            raise forms.ValidationError("Somebody has this e-mail address already.")
+        return email
+
+
+@admin.register(User)
+class UserAdmin(DeskAdmin[User], DjangoUserAdmin[User]):
+    """People. Editable, because staff let people in and out; never deleted, because money hangs on
+    them. The address is its owner's to change. What gives power over others is for superusers.
+    """
+
+    add_form = AddUserForm
+    fieldsets = (
+        (None, {"fields": ("email", "password")}),
+        (
+            "Access",
+            {
+                "fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions"),
+                "description": "Only a superuser changes staff. To stop somebody's API calls,"
+                " freeze the wallet or revoke the keys: this switch is about logging in.",
+            },
+        ),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
+    )
+    add_fieldsets = (
+        (
+            None,
+            {
+                "classes": ("wide",),
+                "fields": ("email", "usable_password", "password1", "password2"),
+            },
+        ),
+    )
+    list_display = ("email", "is_active", "is_staff", "date_joined", "last_login")
+    list_filter = ("is_active", "is_staff", "is_superuser", "groups")
+    date_hierarchy = "date_joined"
+    search_fields = ("email",)
+    ordering = ("-pk",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        if obj is None:
+            return ()
+        fields = ("email", "last_login", "date_joined")
+        if request.user.is_superuser:
+            return fields
+        return (*fields, "is_staff", "is_superuser", "groups", "user_permissions")
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Let only superusers change staff: a password set for a colleague is a way in."""
+        if obj is not None and obj.is_staff and not request.user.is_superuser:
+            return False
+        return super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return False
+
+    def user_change_password(
+        self, request: HttpRequest, id: str, form_url: str = ""
+    ) -> HttpResponse:
+        """Let only superusers set a password: everybody else's customers reset their own."""
+        if not request.user.is_superuser:
+            raise PermissionDenied
+        return super().user_change_password(request, id, form_url)
+
+    def get_tools(self, request: HttpRequest, obj: User) -> Sequence[Tool]:
+        return (
+            list_tool("Wallet", "billing_wallet", user__id__exact=obj.pk),
+            list_tool("API keys", "accounts_apikey", user__id__exact=obj.pk),
+            list_tool("Purchases", "billing_purchase", user__id__exact=obj.pk),
+            list_tool("Usage", "billing_usagerecord", wallet__user__id__exact=obj.pk),
+        )
+
+
+@admin.register(EmailAddress)
+class EmailAddressAdmin(ReadOnlyAdmin[EmailAddress]):
+    """Which addresses were verified. Their owners change them, on their own pages."""
+
+    list_display = ("email", "user", "primary", "verified")
+    list_filter = ("primary", "verified")
+    list_select_related = ("user",)
+    search_fields = ("email", "user__email")
+
+
+@admin.register(LogEntry)
+class LogEntryAdmin(ReadOnlyAdmin[LogEntry]):
+    """Who did what at this desk."""
+
+    list_display = ("action_time", "user", "content_type", "object_repr", "get_change_message")
+    list_filter = ("action_flag", "content_type")
+    list_select_related = ("user", "content_type")
+    date_hierarchy = "action_time"
+    search_fields = ("user__email", "object_repr", "change_message")
+    fields = ("action_time", "user", "content_type", "object_repr", "get_change_message")

@@ -1,0 +1,30 @@
+"""The staff desk's pages of money: one module per noun.
+
+Money tables are read-only for everyone. What changes them is an action (see `actions.py`).
+"""
+
+from billing.admin import (
+    api_keys,
+    debits,
+    inbox,
+    ledger,
+    models,
+    packs,
+    purchases,
+    stripe_events,
+    usage,
+    wallets,
+)
+
+__all__ = [
+    "api_keys",
+    "debits",
+    "inbox",
+    "ledger",
+    "models",
+    "packs",
+    "purchases",
+    "stripe_events",
+    "usage",
+    "wallets",
+]

@@ -1,0 +1,57 @@
+"""Debits that Redis has to decide: clawbacks, expiries, adjustments downwards."""
+
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import Q
+
+from accounts.admin_base import ReadOnlyAdmin
+from billing.admin import columns
+from billing.admin.filters import ConditionFilter
+from billing.models import Debit
+
+
+class BookedFilter(ConditionFilter):
+    title = "progress"
+    parameter_name = "progress"
+    conditions = {
+        "open": ("Open", Q(booked_at=None)),
+        "booked": ("Booked", Q(booked_at__isnull=False)),
+    }
+
+
+@admin.register(Debit)
+class DebitAdmin(ReadOnlyAdmin[Debit]):
+    ordering = ("-pk",)
+    list_display = (
+        "id",
+        "created_at",
+        "owner",
+        "kind",
+        columns.number("amount_credits", "To take"),
+        columns.number("taken_credits", "Taken"),
+        "booked_at",
+        "reference",
+        "actor",
+    )
+    fields: ClassVar[Any] = (
+        "wallet",
+        "kind",
+        columns.number("amount_credits", "To take"),
+        columns.number("taken_credits", "Taken"),
+        "reference",
+        "lot",
+        "purchase",
+        "actor",
+        "reason",
+        "created_at",
+        "booked_at",
+    )
+    list_select_related = ("wallet__user", "actor")
+    list_filter: ClassVar = (BookedFilter, "kind")
+    date_hierarchy = "created_at"
+    search_fields = ("=reference", "wallet__user__email")
+
+    @admin.display(description="Wallet of", ordering="wallet__user__email")
+    def owner(self, debit: Debit) -> str:
+        return debit.wallet.user.email

@@ -1,0 +1,140 @@
+"""Public models and their prices."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import HttpRequest
+
+from accounts.admin_base import ReadOnlyAdmin, Tool, list_tool
+from billing.admin import columns
+from billing.admin.actions import Asked, ReasonForm, StaffAction, StaffActionsAdmin
+from billing.models import ModelPrice, PublicModel
+from billing.pricing import MILLICREDITS
+from billing.services.prices import set_price
+
+RATES = (
+    "prompt_rate_millicredits",
+    "cached_prompt_rate_millicredits",
+    "completion_rate_millicredits",
+)
+# A thousand credits a token.
+MOST_MILLICREDITS = 1_000 * MILLICREDITS
+
+
+class PriceForm(ReasonForm):
+    """The rates of a price's next version."""
+
+    prompt_rate_millicredits = forms.IntegerField(
+        label="Prompt", min_value=0, max_value=MOST_MILLICREDITS
+    )
+    cached_prompt_rate_millicredits = forms.IntegerField(
+        label="Cached prompt",
+        min_value=0,
+        max_value=MOST_MILLICREDITS,
+        help_text="At most the prompt's rate, which is what a hold is worked out at.",
+    )
+    completion_rate_millicredits = forms.IntegerField(
+        label="Completion",
+        min_value=0,
+        max_value=MOST_MILLICREDITS,
+        help_text="All three in millicredits per token: 1000 is one credit for each token.",
+    )
+    field_order = (*RATES, "reason")
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean() or self.cleaned_data
+        prompt, cached = cleaned.get(RATES[0]), cleaned.get(RATES[1])
+        if prompt is not None and cached is not None and cached > prompt:
+            self.add_error(RATES[1], "A cached prompt token can't cost more than a prompt token.")
+        return cleaned
+
+
+def find_current_rates(models: Sequence[PublicModel]) -> dict[str, Any]:
+    """Begin with the price that is in force, where one model is priced alone."""
+    price = models[0].prices.first() if len(models) == 1 else None
+    return {rate: getattr(price, rate) for rate in RATES} if price else {}
+
+
+def add_version(asked: Asked[PublicModel]) -> str:
+    price = set_price(asked.obj, **{rate: asked.answers[rate] for rate in RATES})
+    prompt, cached, completion = (f"{asked.answers[rate]:,}" for rate in RATES)
+    return (
+        f"Price version {price.version}: prompt {prompt}, cached {cached},"
+        f" completion {completion} millicredits per token."
+    )
+
+
+SET_PRICE = StaffAction[PublicModel](
+    name="set-price",
+    label="Set price",
+    explanation="Adds a version. Requests that were admitted before keep the price they saw.",
+    permission="billing.add_modelprice",
+    apply=add_version,
+    form_class=PriceForm,
+    get_initial=find_current_rates,
+)
+
+
+@admin.register(PublicModel)
+class PublicModelAdmin(StaffActionsAdmin[PublicModel]):
+    """Editable, because the catalogue is staff's work. The name is what customers' programs send,
+    so it stays; a model that was ever priced is switched off, not deleted, for its receipts' sake.
+    """
+
+    staff_actions = (SET_PRICE,)
+    list_display = (
+        "name",
+        "display_name",
+        columns.number("prompt_rate_millicredits", "Prompt"),
+        columns.number("cached_prompt_rate_millicredits", "Cached"),
+        columns.number("completion_rate_millicredits", "Completion"),
+        "is_active",
+        "order",
+    )
+    list_editable = ("is_active", "order")
+    list_filter = ("is_active",)
+    search_fields = ("name", "display_name")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PublicModel]:
+        """Add the current rates to each row in the same query."""
+        current = ModelPrice.objects.filter(model=OuterRef("pk")).order_by("-version")
+        rates = {rate: Subquery(current.values(rate)[:1]) for rate in RATES}
+        return super().get_queryset(request).annotate(**rates)
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: PublicModel | None = None
+    ) -> tuple[str, ...]:
+        return ("name", "created_at") if obj else ()
+
+    def has_delete_permission(self, request: HttpRequest, obj: PublicModel | None = None) -> bool:
+        if obj is not None and obj.prices.exists():
+            return False
+        return super().has_delete_permission(request, obj)
+
+    def get_tools(self, request: HttpRequest, obj: PublicModel) -> Sequence[Tool]:
+        return (
+            *super().get_tools(request, obj),
+            list_tool("Prices", "billing_modelprice", model__id__exact=obj.pk),
+            list_tool("Routes", "proxy_route", model__id__exact=obj.pk),
+            list_tool("Usage", "billing_usagerecord", model=obj.name),
+        )
+
+
+@admin.register(ModelPrice)
+class ModelPriceAdmin(ReadOnlyAdmin[ModelPrice]):
+    """A price is never edited: "Set price" on its model adds a version."""
+
+    list_display = (
+        "model",
+        "version",
+        columns.number("prompt_rate_millicredits", "Prompt"),
+        columns.number("cached_prompt_rate_millicredits", "Cached"),
+        columns.number("completion_rate_millicredits", "Completion"),
+        "created_at",
+    )
+    list_select_related = ("model",)
+    date_hierarchy = "created_at"
+    search_fields = ("model__name",)

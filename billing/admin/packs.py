@@ -1,0 +1,35 @@
+"""Packs: what is on sale."""
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from accounts.admin_base import DeskAdmin
+from billing.admin import columns
+from billing.models import Pack
+
+
+@admin.register(Pack)
+class PackAdmin(DeskAdmin[Pack]):
+    """Editable, because selling is staff's work; an order keeps a snapshot of what was agreed.
+
+    A pack that was ordered is taken off sale, not deleted: its orders still point at it.
+    """
+
+    list_display = (
+        "name",
+        columns.number("credits", "Credits"),
+        columns.price("price_cents", "Price"),
+        "validity_days",
+        "is_active",
+        "is_highlighted",
+        "order",
+    )
+    list_editable = ("is_active", "is_highlighted", "order")
+    list_filter = ("is_active", "currency")
+    search_fields = ("name", "slug")
+    prepopulated_fields = {"slug": ("name",)}
+
+    def has_delete_permission(self, request: HttpRequest, obj: Pack | None = None) -> bool:
+        if obj is not None and obj.purchases.exists():
+            return False
+        return super().has_delete_permission(request, obj)

@@ -1,0 +1,73 @@
+"""Stripe's events, seen and processed."""
+
+import json
+from typing import ClassVar
+
+from django.contrib import admin
+from django.db.models import Q
+from django.utils.html import format_html
+
+from billing.admin import columns
+from billing.admin.actions import Asked, ReadOnlyWithActions, StaffAction
+from billing.admin.filters import ConditionFilter
+from billing.models import StripeEvent
+from billing.services.stripe_events import process_again
+
+
+class ProgressFilter(ConditionFilter):
+    title = "progress"
+    parameter_name = "progress"
+    conditions = {
+        "waiting": ("Not processed", Q(processed_at=None)),
+        "failing": ("Failing", Q(processed_at=None) & ~Q(error="")),
+        "processed": ("Processed", Q(processed_at__isnull=False)),
+    }
+
+
+def ask_again(asked: Asked[StripeEvent]) -> str:
+    process_again(asked.obj)
+    return "It will be processed again."
+
+
+PROCESS_AGAIN = StaffAction[StripeEvent](
+    name="process-again",
+    label="Process again",
+    explanation="Safe to repeat: a handler reads the object's present state from Stripe.",
+    permission="billing.change_stripeevent",
+    apply=ask_again,
+    # It may wait for Stripe, and its service has transactions of its own.
+    is_atomic=False,
+)
+
+
+@admin.register(StripeEvent)
+class StripeEventAdmin(ReadOnlyWithActions[StripeEvent]):
+    staff_actions = (PROCESS_AGAIN,)
+    list_display = ("event_id", "kind", "object_id", "received_at", "state", "attempts")
+    fields = (
+        "event_id",
+        "kind",
+        "object_id",
+        "state",
+        "received_at",
+        "processed_at",
+        "attempts",
+        "next_attempt_at",
+        "error",
+        "body",
+    )
+    list_filter: ClassVar = (ProgressFilter, "kind")
+    date_hierarchy = "received_at"
+    search_fields = ("=event_id", "=object_id")
+
+    @admin.display(description="State")
+    def state(self, event: StripeEvent) -> str:
+        if event.processed_at:
+            return columns.state("processed", "good")
+        return (
+            columns.state("failing", "bad") if event.error else columns.state("waiting", "waiting")
+        )
+
+    @admin.display(description="Body")
+    def body(self, event: StripeEvent) -> str:
+        return format_html("<pre>{}</pre>", json.dumps(event.payload, indent=2, sort_keys=True))

@@ -1,0 +1,117 @@
+"""Usage records: what each request consumed, was charged, and why."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.contrib.admin import ModelAdmin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from accounts.admin_base import ReadOnlyAdmin, Tool, list_tool
+from billing.admin import columns
+from billing.admin.filters import Lookups
+from billing.models import PublicModel, UsageRecord
+
+
+class ModelFilter(admin.SimpleListFilter):
+    """By model. Its choices come from the catalogue: the table of usage is too long to ask."""
+
+    title = "model"
+    parameter_name = "model"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> Lookups:
+        return [(name, name) for name in PublicModel.objects.values_list("name", flat=True)]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[UsageRecord]
+    ) -> QuerySet[UsageRecord] | None:
+        return queryset.filter(model_name=self.value()) if self.value() else None
+
+
+@admin.register(UsageRecord)
+class UsageRecordAdmin(ReadOnlyAdmin[UsageRecord]):
+    list_display = (
+        "request_id",
+        "ended_at",
+        "owner",
+        "model_name",
+        columns.number("prompt_tokens", "Prompt"),
+        columns.number("completion_tokens", "Completion"),
+        columns.number("charged_credits", "Charged"),
+        columns.number("write_off_credits", "Written off"),
+        "outcome",
+        "source",
+    )
+    fieldsets: ClassVar[Any] = (
+        (
+            None,
+            {
+                "fields": (
+                    "request_id",
+                    "wallet",
+                    "api_key",
+                    "model_name",
+                    "provider_name",
+                    "endpoint",
+                    "is_stream",
+                    "attempts",
+                    "outcome",
+                    "source",
+                )
+            },
+        ),
+        (
+            "Counted",
+            {
+                "fields": (
+                    columns.number("prompt_tokens", "Prompt tokens"),
+                    columns.number("cached_tokens", "of these cached"),
+                    columns.number("completion_tokens", "Completion tokens"),
+                    columns.number("reasoning_tokens", "of these reasoning"),
+                )
+            },
+        ),
+        (
+            "Charged",
+            {
+                "description": "Charged and written off add up to the target, which is what the"
+                " tokens cost at the price version the request was admitted under.",
+                "fields": (
+                    "price",
+                    columns.number("price.prompt_rate_millicredits", "Prompt rate (millicredits)"),
+                    columns.number(
+                        "price.cached_prompt_rate_millicredits", "Cached rate (millicredits)"
+                    ),
+                    columns.number(
+                        "price.completion_rate_millicredits", "Completion rate (millicredits)"
+                    ),
+                    columns.number("held_credits", "Held"),
+                    columns.number("target_credits", "Target"),
+                    columns.number("charged_credits", "Charged"),
+                    columns.number("write_off_credits", "Written off"),
+                ),
+            },
+        ),
+        (
+            "When",
+            {
+                "fields": (
+                    "started_at",
+                    "ended_at",
+                    columns.number("first_byte_ms", "First byte (ms)"),
+                )
+            },
+        ),
+    )
+    list_select_related = ("wallet__user",)
+    list_filter: ClassVar = ("outcome", "source", "is_stream", ModelFilter)
+    date_hierarchy = "ended_at"
+    search_fields = ("=request_id", "wallet__user__email")
+
+    @admin.display(description="Customer", ordering="wallet__user__email")
+    def owner(self, record: UsageRecord) -> str:
+        return record.wallet.user.email
+
+    def get_tools(self, request: HttpRequest, obj: UsageRecord) -> Sequence[Tool]:
+        return (list_tool("Ledger entry", "billing_ledgerentry", q=obj.request_id),)

@@ -1,0 +1,139 @@
+"""Grant, adjust, freeze, unfreeze."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+from django import forms
+from django.utils import timezone
+
+from billing.admin.actions import Asked, ReasonForm, StaffAction
+from billing.models import Wallet
+from billing.services.wallets import (
+    adjust_credits,
+    freeze_wallet,
+    grant_credits,
+    unfreeze_wallet,
+)
+
+# A thousand times the largest pack that anybody sells; a slip of the finger goes no further.
+MOST_CREDITS = 1_000_000_000_000
+
+
+class GrantForm(ReasonForm):
+    """Credits for nothing. `once` makes a second press of the button post nothing."""
+
+    credits = forms.IntegerField(min_value=1, max_value=MOST_CREDITS)
+    validity_days = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=36_500,
+        help_text="Days until they expire. Empty: never.",
+    )
+    is_promotional = forms.BooleanField(
+        required=False,
+        initial=True,
+        label="Promotional",
+        help_text="Spent before what the customer paid for.",
+    )
+    once = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
+    field_order = ("credits", "validity_days", "is_promotional", "reason")
+
+
+class AdjustForm(ReasonForm):
+    """A correction in either direction. `once` as in a grant."""
+
+    amount_credits = forms.IntegerField(
+        label="Credits",
+        min_value=-MOST_CREDITS,
+        max_value=MOST_CREDITS,
+        help_text="More than zero adds, less than zero takes away.",
+    )
+    once = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
+    field_order = ("amount_credits", "reason")
+
+    def clean_amount_credits(self) -> int:
+        amount: int = self.cleaned_data["amount_credits"]
+        if amount == 0:
+            raise forms.ValidationError("An adjustment of zero changes nothing.")
+        return amount
+
+
+def reference_of(asked: Asked[Wallet]) -> str:
+    """Name this press of the button for this wallet."""
+    return f"desk-{asked.answers['once'].hex}-{asked.obj.pk}"
+
+
+def grant(asked: Asked[Wallet]) -> str:
+    days = asked.answers["validity_days"]
+    grant_credits(
+        asked.obj.user,
+        credits=asked.answers["credits"],
+        reason=asked.reason,
+        actor=asked.actor,
+        is_promotional=asked.answers["is_promotional"],
+        expires_at=timezone.now() + timedelta(days=days) if days else None,
+        reference=reference_of(asked),
+    )
+    return f"Granted {asked.answers['credits']:,} credits."
+
+
+def adjust(asked: Asked[Wallet]) -> str:
+    amount = asked.answers["amount_credits"]
+    adjust_credits(
+        asked.obj,
+        amount_credits=amount,
+        actor=asked.actor,
+        reason=asked.reason,
+    )
+    if amount > 0:
+        return f"Adjusted by {amount:+,} credits."
+    return f"Asked to take {-amount:,} credits; what is available is taken within seconds."
+
+
+def freeze(asked: Asked[Wallet]) -> str:
+    freeze_wallet(asked.obj, reason=asked.reason)
+    return "Frozen."
+
+
+def unfreeze(asked: Asked[Wallet]) -> str:
+    unfreeze_wallet(asked.obj)
+    return "Unfrozen."
+
+
+def is_frozen(wallet: Wallet) -> bool:
+    return wallet.state == Wallet.State.FROZEN
+
+
+GRANT = StaffAction[Wallet](
+    name="grant",
+    label="Grant credits",
+    explanation="Adds credits to each wallet. A debt is paid from them first.",
+    permission="billing.add_ledgerentry",
+    apply=grant,
+    form_class=GrantForm,
+)
+ADJUST = StaffAction[Wallet](
+    name="adjust",
+    label="Adjust",
+    explanation="Corrects the balance with an entry of its own. Taking away takes at most what is"
+    " available, never what an open request holds.",
+    permission="billing.add_ledgerentry",
+    apply=adjust,
+    form_class=AdjustForm,
+)
+FREEZE = StaffAction[Wallet](
+    name="freeze",
+    label="Freeze",
+    explanation="Refuses new API calls at once. Open requests end and are charged.",
+    permission="billing.change_wallet",
+    apply=freeze,
+    refusal=lambda wallet: "It is frozen already." if is_frozen(wallet) else "",
+)
+UNFREEZE = StaffAction[Wallet](
+    name="unfreeze",
+    label="Unfreeze",
+    explanation="Lets API calls through again.",
+    permission="billing.change_wallet",
+    apply=unfreeze,
+    refusal=lambda wallet: "" if is_frozen(wallet) else "It is not frozen.",
+)

@@ -1,0 +1,112 @@
+"""Wallets: balances, and what staff may do to them. The actions are in `wallet_actions.py`."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+
+from accounts.admin_base import Tool, list_tool
+from billing import staff_reads as reads
+from billing.admin import columns
+from billing.admin.actions import ReadOnlyWithActions
+from billing.admin.filters import ConditionFilter
+from billing.admin.wallet_actions import ADJUST, FREEZE, GRANT, UNFREEZE
+from billing.models import Wallet
+from billing.services.balances import read_balance
+
+
+class DebtFilter(ConditionFilter):
+    title = "debt"
+    parameter_name = "debt"
+    conditions = {
+        "yes": ("In debt", Q(debt_credits__gt=0)),
+        "no": ("None", Q(debt_credits=0)),
+    }
+
+
+@admin.register(Wallet)
+class WalletAdmin(ReadOnlyWithActions[Wallet]):
+    """Balances change through the ledger alone; a page that let staff type one would lie."""
+
+    change_form_template = "admin/billing/wallet/change_form.html"
+    staff_actions = (GRANT, ADJUST, FREEZE, UNFREEZE)
+    ordering = ("-pk",)
+    list_display = (
+        "user",
+        "state_shown",
+        columns.number("posted_credits", "Posted"),
+        columns.number("debt_credits", "Debt"),
+        columns.number("credited_credits", "Ever credited"),
+        "created_at",
+    )
+    fieldsets: ClassVar[Any] = (
+        (None, {"fields": ("user", "state_shown", "frozen_reason")}),
+        (
+            "Book of record",
+            {
+                "fields": (
+                    columns.number("posted_credits", "Posted"),
+                    columns.number("debt_credits", "Debt"),
+                    columns.number("credited_credits", "Ever credited"),
+                    "push",
+                    "created_at",
+                )
+            },
+        ),
+    )
+    list_select_related = ("user",)
+    list_filter: ClassVar = ("state", DebtFilter)
+    date_hierarchy = "created_at"
+    search_fields = ("user__email",)
+
+    @admin.display(description="State", ordering="state")
+    def state_shown(self, wallet: Wallet) -> str:
+        if wallet.state == Wallet.State.FROZEN:
+            return columns.state("frozen", "bad")
+        if wallet.debt_credits:
+            return columns.state("in debt", "waiting")
+        return columns.state("active", "good")
+
+    @admin.display(description="Known to Redis")
+    def push(self, wallet: Wallet) -> str:
+        if wallet.pushed_version == wallet.version:
+            return f"yes, version {wallet.version}"
+        return f"not yet: version {wallet.pushed_version} of {wallet.version}"
+
+    def get_tools(self, request: HttpRequest, obj: Wallet) -> Sequence[Tool]:
+        return (
+            *super().get_tools(request, obj),
+            list_tool("API keys", "accounts_apikey", user__id__exact=obj.user_id),
+            list_tool("Purchases", "billing_purchase", user__id__exact=obj.user_id),
+        )
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        wallet: Wallet | None = context.get("original")
+        if wallet is not None:
+            context |= describe_wallet(request, wallet)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+
+def describe_wallet(request: HttpRequest, wallet: Wallet) -> dict[str, Any]:
+    """Answer "where did my tokens go?", as far as this member of staff may see it."""
+    user = request.user
+    sees_ledger = user.has_perm("billing.view_ledgerentry")
+    sees_usage = user.has_perm("billing.view_usagerecord")
+    sees_lots = user.has_perm("billing.view_lot")
+    return {
+        "balance": read_balance(wallet),
+        "totals": reads.sum_by_kind(wallet) if sees_ledger else None,
+        "entries": reads.recent_entries(wallet) if sees_ledger else None,
+        "lots": reads.open_lots(wallet) if sees_lots else None,
+        "spending": reads.spending_by_model(wallet) if sees_usage else None,
+        "records": reads.recent_usage(wallet) if sees_usage else None,
+        "days": reads.SPENDING_DAYS,
+        "all_entries": list_tool("All entries", "billing_ledgerentry", wallet__id__exact=wallet.pk),
+        "all_lots": list_tool("All lots", "billing_lot", wallet__id__exact=wallet.pk),
+        "all_usage": list_tool("All requests", "billing_usagerecord", wallet__id__exact=wallet.pk),
+        "all_debits": list_tool("Debits", "billing_debit", wallet__id__exact=wallet.pk),
+    }

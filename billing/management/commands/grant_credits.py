@@ -1,0 +1,31 @@
+"""Give credits from a shell."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from billing.exceptions import InvalidAmount
+from billing.management.people import get_or_create_user
+from billing.services.wallets import grant_credits
+
+
+class Command(BaseCommand):
+    """Post a grant to a customer's ledger."""
+
+    help = "Give credits to a customer. Creates the user if new."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("email")
+        parser.add_argument("credits", type=int)
+        parser.add_argument("--reason", required=True)
+
+    def handle(self, *, email: str, reason: str, **options: Any) -> None:
+        user = get_or_create_user(email)
+        try:
+            entry = grant_credits(user, credits=options["credits"], reason=reason)
+        except InvalidAmount as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(
+            f"Granted {entry.amount_credits:,} credits to {user.email}; "
+            f"posted balance {entry.balance_credits:,}."
+        )

@@ -1,0 +1,25 @@
+"""Rebuild the wallets in Redis from a shell."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from billing.exceptions import WalletRecovering
+from billing.services.recovery import close_all, recover
+
+
+class Command(BaseCommand):
+    """Close every fence and put the wallets together anew; the API answers 503 meanwhile."""
+
+    help = "Rebuild all wallets in Redis from PostgreSQL, the stream, the holds and the journals."
+
+    def handle(self, **options: Any) -> None:
+        try:
+            close_all()
+            shards = recover()
+        except WalletRecovering as error:
+            raise CommandError(str(error)) from error
+        if shards:
+            self.stdout.write(f"Rebuilt {len(shards)} shards.")
+        else:
+            self.stdout.write("A worker is rebuilding the wallets already.")

@@ -1,0 +1,110 @@
+"""The audit's questions to PostgreSQL. Each returns rows of (whom it concerns, what is wrong)."""
+
+USAGE_ENTRIES = "SELECT split_part(reference, ':', 1) AS request_id, wallet_id, -SUM(amount_credits) AS charged FROM billing_ledgerentry WHERE kind = 'usage' GROUP BY 1, 2"  # noqa: E501
+
+QUERIES: list[tuple[int, str]] = [
+    (
+        1,
+        """
+        SELECT 'wallet ' || w.id, format('posted %s, debt %s, ledger %s, decided by PostgreSQL %s, '
+               'credited %s', w.posted_credits, w.debt_credits, COALESCE(e.total, 0),
+               COALESCE(e.credited, 0), w.credited_credits)
+        FROM billing_wallet w LEFT JOIN (
+            SELECT wallet_id, SUM(amount_credits) AS total,
+                   SUM(amount_credits) FILTER (
+                       WHERE kind IN ('purchase', 'grant', 'reinstatement')
+                       OR (kind = 'adjustment' AND amount_credits > 0)
+                       OR (kind = 'clawback' AND reference LIKE 'debt:%')) AS credited
+            FROM billing_ledgerentry GROUP BY wallet_id
+        ) e ON e.wallet_id = w.id
+        WHERE w.posted_credits <> COALESCE(e.total, 0) OR w.posted_credits < 0
+           OR w.debt_credits < 0 OR w.credited_credits <> COALESCE(e.credited, 0)
+        """,
+    ),
+    (
+        1,
+        """
+        SELECT 'ledger entry ' || id, format('balance %s after %s does not follow from %s',
+               balance_credits, amount_credits, before)
+        FROM (SELECT id, amount_credits, balance_credits,
+                     LAG(balance_credits, 1, 0::bigint)
+                         OVER (PARTITION BY wallet_id ORDER BY id) AS before
+              FROM billing_ledgerentry) chain
+        WHERE balance_credits <> before + amount_credits OR balance_credits < 0
+        """,
+    ),
+    (
+        3,
+        """
+        SELECT 'wallet ' || w.id, format('in %s, left %s, charged %s, clawed back %s, expired %s, '
+               'adjusted %s', s.came_in, w.posted_credits, s.charged, s.clawed_back, s.expired,
+               s.adjusted)
+        FROM billing_wallet w JOIN (
+            SELECT w2.id,
+                COALESCE(SUM(e.amount_credits) FILTER (
+                    WHERE e.kind IN ('purchase', 'grant', 'reinstatement')), 0) AS came_in,
+                (SELECT COALESCE(SUM(u.charged_credits), 0) FROM billing_usagerecord u
+                  WHERE u.wallet_id = w2.id) AS charged,
+                COALESCE(-SUM(e.amount_credits) FILTER (WHERE e.kind = 'clawback'), 0)
+                    AS clawed_back,
+                COALESCE(-SUM(e.amount_credits) FILTER (WHERE e.kind = 'expiry'), 0) AS expired,
+                COALESCE(SUM(e.amount_credits) FILTER (WHERE e.kind = 'adjustment'), 0) AS adjusted
+            FROM billing_wallet w2 LEFT JOIN billing_ledgerentry e ON e.wallet_id = w2.id
+            GROUP BY w2.id
+        ) s ON s.id = w.id
+        WHERE s.came_in <> w.posted_credits + s.charged + s.clawed_back + s.expired - s.adjusted
+        """,
+    ),
+    (
+        5,
+        f"""
+        SELECT 'request ' || COALESCE(u.request_id, e.request_id),
+               format('receipt says %s charged, %s written off of %s; ledger says %s',
+                      u.charged_credits, u.write_off_credits, u.target_credits, e.charged)
+        FROM billing_usagerecord u FULL JOIN ({USAGE_ENTRIES}) e
+             ON e.request_id = u.request_id AND e.wallet_id = u.wallet_id
+        WHERE COALESCE(u.charged_credits, -1) <> COALESCE(e.charged, 0)
+           OR u.charged_credits + u.write_off_credits <> u.target_credits
+        """,  # noqa: S608  # a constant of this module
+    ),
+    (
+        5,
+        """
+        SELECT 'request ' || u.request_id, format('costs %s by its price, receipt says %s',
+               cost.credits, u.target_credits)
+        FROM billing_usagerecord u JOIN billing_modelprice p ON p.id = u.price_id,
+        LATERAL (SELECT CEIL((
+            (u.prompt_tokens - u.cached_tokens)::numeric * p.prompt_rate_millicredits
+            + u.cached_tokens::numeric * p.cached_prompt_rate_millicredits
+            + u.completion_tokens::numeric * p.completion_rate_millicredits) / 1000)
+            AS credits) cost
+        WHERE u.source = 'reported' AND u.outcome = 'completed'
+          AND u.target_credits <> cost.credits
+        """,
+    ),
+    (
+        6,
+        """
+        SELECT 'wallet ' || w.id, format('posted %s, lots %s', w.posted_credits,
+               COALESCE(l.remaining, 0))
+        FROM billing_wallet w LEFT JOIN (
+            SELECT wallet_id, SUM(remaining_credits) AS remaining,
+                   BOOL_OR(remaining_credits < 0 OR remaining_credits > granted_credits) AS is_off
+            FROM billing_lot GROUP BY wallet_id
+        ) l ON l.wallet_id = w.id
+        WHERE w.posted_credits <> COALESCE(l.remaining, 0) OR l.is_off
+        """,
+    ),
+    (
+        7,
+        """
+        SELECT 'purchase ' || COALESCE(p.public_id::text, e.reference),
+               format('status %s over %s credits, ledger says %s', p.status, p.credits,
+                      e.amount_credits)
+        FROM (SELECT * FROM billing_purchase WHERE status = 'fulfilled') p
+        FULL JOIN (SELECT * FROM billing_ledgerentry WHERE kind = 'purchase') e
+             ON e.reference = p.public_id::text
+        WHERE p.credits IS DISTINCT FROM e.amount_credits
+        """,
+    ),
+]

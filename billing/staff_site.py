@@ -1,0 +1,154 @@
+"""The staff desk: Django's admin, in the order of the work, with what waits for a person on top.
+
+It stands beside `billing.admin`, not in it: Django makes the site while the pages of that package
+register themselves.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from allauth.account.decorators import secure_admin_login
+from django.conf import settings
+from django.contrib.admin import AdminSite
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.text import slugify
+
+from billing import staff_reads as reads
+
+# Which pages belong together, in which order. A page that is not named here comes last.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "Customers": ("User", "EmailAddress", "ApiKey", "Wallet"),
+    "Sales": ("Purchase", "Pack", "StripeEvent"),
+    "Books": ("LedgerEntry", "Lot", "UsageRecord", "Debit"),
+    "Models": ("PublicModel", "ModelPrice", "Route", "Provider"),
+    "Desk": ("InboxItem", "LogEntry", "Group"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Matter:
+    """A number on the desk's first page, and the list it leads to."""
+
+    label: str
+    permission: str
+    model: str
+    query: str
+    count: Callable[[], int]
+
+
+MATTERS = (
+    Matter(
+        "Open inbox items",
+        "billing.view_inboxitem",
+        "billing_inboxitem",
+        "state=open",
+        reads.count_open_items,
+    ),
+    Matter(
+        "Orders in review",
+        "billing.view_purchase",
+        "billing_purchase",
+        "status__exact=review",
+        reads.count_orders_in_review,
+    ),
+    Matter(
+        "Stripe events failing",
+        "billing.view_stripeevent",
+        "billing_stripeevent",
+        "progress=failing",
+        reads.count_failing_events,
+    ),
+    Matter(
+        "Stripe events not processed",
+        "billing.view_stripeevent",
+        "billing_stripeevent",
+        "progress=waiting",
+        reads.count_waiting_events,
+    ),
+    Matter(
+        "Wallets frozen",
+        "billing.view_wallet",
+        "billing_wallet",
+        "state__exact=frozen",
+        reads.count_frozen_wallets,
+    ),
+    Matter(
+        "Wallets in debt",
+        "billing.view_wallet",
+        "billing_wallet",
+        "debt=yes",
+        reads.count_wallets_in_debt,
+    ),
+)
+
+
+class StaffSite(AdminSite):
+    """Django's admin site as this house's staff sees it."""
+
+    index_title = "Desk"
+    empty_value_display = "–"
+
+    def __init__(self, name: str = "admin") -> None:
+        super().__init__(name)
+        self.site_header = f"{settings.SITE_NAME} desk"
+        self.site_title = f"{settings.SITE_NAME} desk"
+        # One slip in a list must not delete fifty rows.
+        self.disable_action("delete_selected")
+
+    def login(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Log in on the site's own page, which limits attempts."""
+        response: HttpResponse = secure_admin_login(super().login)(request, extra_context)
+        return response
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        return super().index(request, {**(extra_context or {}), "matters": read_matters(request)})
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> Any:
+        """Group the pages by the work they serve, not by the app that holds them."""
+        if app_label is not None:
+            return super().get_app_list(request, app_label)
+        pages = [page for app in super().get_app_list(request) for page in app["models"]]
+        named = {name for names in GROUPS.values() for name in names}
+        rest = tuple(p["object_name"] for p in pages if p["object_name"] not in named)
+        return [
+            make_group(title, found)
+            for title, names in {**GROUPS, "Other": rest}.items()
+            if (found := pick(pages, names))
+        ]
+
+
+def pick(pages: list[dict[str, Any]], names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Return the pages of these models, in this order."""
+    return sorted(
+        (page for page in pages if page["object_name"] in names),
+        key=lambda page: names.index(page["object_name"]),
+    )
+
+
+def make_group(title: str, pages: list[dict[str, Any]]) -> dict[str, Any]:
+    """Shape a group as Django's templates expect an app."""
+    slug = slugify(title)
+    return {
+        "name": title,
+        "app_label": slug,
+        "app_url": f"{reverse('admin:index')}#{slug}",
+        "has_module_perms": True,
+        "models": pages,
+    }
+
+
+def read_matters(request: HttpRequest) -> list[dict[str, Any]]:
+    """Count what waits for a person, as far as this one may see it."""
+    return [
+        {
+            "label": matter.label,
+            "url": f"{reverse(f'admin:{matter.model}_changelist')}?{matter.query}",
+            "count": matter.count(),
+        }
+        for matter in MATTERS
+        if request.user.has_perm(matter.permission)
+    ]

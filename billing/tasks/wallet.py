@@ -1,0 +1,92 @@
+"""Sweeps of the wallets. Each may run twice, at once, late or never, and loses nothing but time."""
+
+import time
+from collections.abc import Callable
+from functools import wraps
+
+import structlog
+from celery import shared_task
+from django.core.cache import cache
+
+from billing.exceptions import WalletRecovering
+from billing.services import adoption, debits, drain, expiry, pushes, reaper, recovery
+from billing.services.audit import audit
+
+log = structlog.get_logger(__name__)
+
+WORKER_SEEN = "worker_seen_at"
+WORKER_SEEN_TTL_S = 60
+
+
+def unless_recovering(sweep: Callable[[], int]) -> Callable[[], int]:
+    """Leave the work for the next sweep while Redis is away or not rebuilt."""
+
+    @wraps(sweep)
+    def guarded() -> int:
+        try:
+            return sweep()
+        except WalletRecovering:
+            log.info("sweep_postponed", sweep=sweep.__name__)
+            return 0
+
+    return guarded
+
+
+@shared_task(name="billing.recover_wallets", ignore_result=True)
+@unless_recovering
+def recover_wallets() -> int:
+    """Rebuild what Redis lost, and say that a worker is alive."""
+    cache.set(WORKER_SEEN, time.time(), WORKER_SEEN_TTL_S)
+    return len(recovery.recover())
+
+
+@shared_task(name="billing.drain_events", ignore_result=True)
+@unless_recovering
+def drain_events() -> int:
+    """Book what Redis decided."""
+    return drain.drain().booked
+
+
+@shared_task(name="billing.push_wallets", ignore_result=True)
+@unless_recovering
+def push_wallets() -> int:
+    """Repeat pushes that were lost."""
+    return pushes.push_due()
+
+
+@shared_task(name="billing.decide_debits", ignore_result=True)
+@unless_recovering
+def decide_debits() -> int:
+    """Let Redis decide clawbacks, expiries and adjustments that wait."""
+    return debits.decide_open()
+
+
+@shared_task(name="billing.reap_holds", ignore_result=True)
+@unless_recovering
+def reap_holds() -> int:
+    """End holds whose lease ran out."""
+    return reaper.reap()
+
+
+@shared_task(name="billing.adopt_journals", ignore_result=True)
+@unless_recovering
+def adopt_journals() -> int:
+    """Take over the journals of web processes that are gone."""
+    return adoption.adopt_journals()
+
+
+@shared_task(name="billing.expire_lots", ignore_result=True)
+@unless_recovering
+def expire_lots() -> int:
+    """Let lots expire."""
+    return expiry.expire_lots()
+
+
+@shared_task(name="billing.audit_money", ignore_result=True)
+@unless_recovering
+def audit_money() -> int:
+    """Check the books against themselves and Redis; every finding is an error in the log."""
+    findings = audit()
+    for finding in findings:
+        log.error("audit_finding", finding=str(finding))
+    return len(findings)

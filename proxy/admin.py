@@ -1,0 +1,141 @@
+"""The desk's pages of providers and routes."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db.models import Count, Q, QuerySet, URLField
+from django.http import HttpRequest
+
+from accounts.admin_base import DeskAdmin, Tool, list_tool
+from proxy.crypto import encrypt_secret
+from proxy.models import Provider, ProviderKey, Route
+from proxy.services.providers import HINT_CHARS, InvalidProvider, check_base_url
+
+
+class ProviderForm(forms.ModelForm[Provider]):
+    """A provider, whose address is checked as strictly as `add_provider` does."""
+
+    def clean_base_url(self) -> str:
+        try:
+            return check_base_url(self.cleaned_data["base_url"])
+        except InvalidProvider as refusal:
+            raise ValidationError(str(refusal)) from refusal
+
+
+class ProviderKeyForm(forms.ModelForm[ProviderKey]):
+    """One of our keys: written, never read back. Only the hint is shown afterwards."""
+
+    secret = forms.CharField(
+        label="Key",
+        max_length=400,
+        required=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text="Stored encrypted. Leave empty to keep the present one.",
+    )
+
+    class Meta:
+        model = ProviderKey
+        fields = ("is_active",)
+
+    def clean_secret(self) -> str:
+        secret: str = self.cleaned_data["secret"].strip()
+        if not secret and self.instance.pk is None:
+            raise ValidationError("A new key needs its text.")
+        if not secret.isascii() or not secret.isprintable() or " " in secret:
+            raise ValidationError("A key has neither spaces nor anything beyond plain ASCII.")
+        return secret
+
+    def save(self, commit: bool = True) -> ProviderKey:
+        secret = self.cleaned_data["secret"]
+        if secret:
+            self.instance.encrypted_secret = encrypt_secret(secret)
+            # Of a short key, a hint would tell too much.
+            self.instance.hint = secret[-HINT_CHARS:] if len(secret) >= 4 * HINT_CHARS else ""
+        return super().save(commit)
+
+
+class ProviderKeyInline(admin.TabularInline[ProviderKey, Provider]):
+    """Editable, and deletable, because a key that leaked must go at once."""
+
+    model = ProviderKey
+    form = ProviderKeyForm
+    fields = ("secret", "hint", "is_active", "created_at")
+    readonly_fields = ("hint", "created_at")
+    extra = 0
+
+
+class RouteInline(admin.TabularInline[Route, Provider]):
+    model = Route
+    autocomplete_fields = ("model",)
+    extra = 0
+
+
+@admin.register(Provider)
+class ProviderAdmin(DeskAdmin[Provider]):
+    """Editable, because routing is staff's work. Receipts name a provider in words, so one that
+    nothing is routed to may be deleted; before that, switch it off.
+    """
+
+    form = ProviderForm
+    inlines = (ProviderKeyInline, RouteInline)
+    formfield_overrides: ClassVar[Any] = {URLField: {"assume_scheme": "https"}}
+    list_display = ("name", "base_url", "is_active", "active_keys", "active_routes")
+    list_editable = ("is_active",)
+    list_filter = ("is_active",)
+    search_fields = ("name", "base_url")
+    readonly_fields = ("created_at",)
+    fieldsets: ClassVar[Any] = (
+        (None, {"fields": ("name", "base_url", "is_active", "bills_after_cancel")}),
+        (
+            "Time-outs, in seconds",
+            {
+                "fields": (
+                    ("connect_timeout_s", "first_byte_timeout_s"),
+                    ("idle_timeout_s", "total_timeout_s"),
+                )
+            },
+        ),
+        ("When", {"fields": ("created_at",)}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Provider]:
+        """Count keys and routes in the same query."""
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                key_count=Count("keys", filter=Q(keys__is_active=True), distinct=True),
+                route_count=Count("routes", filter=Q(routes__is_active=True), distinct=True),
+            )
+        )
+
+    @admin.display(description="Active keys", ordering="key_count")
+    def active_keys(self, provider: Any) -> int:
+        return int(provider.key_count)
+
+    @admin.display(description="Active routes", ordering="route_count")
+    def active_routes(self, provider: Any) -> int:
+        return int(provider.route_count)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Provider | None = None) -> bool:
+        if obj is not None and obj.routes.exists():
+            return False
+        return super().has_delete_permission(request, obj)
+
+    def get_tools(self, request: HttpRequest, obj: Provider) -> Sequence[Tool]:
+        return (list_tool("Routes", "proxy_route", provider__id__exact=obj.pk),)
+
+
+@admin.register(Route)
+class RouteAdmin(DeskAdmin[Route]):
+    """Editable, because routing is staff's work."""
+
+    list_display = ("model", "provider", "upstream_model", "priority", "weight", "is_active")
+    list_editable = ("priority", "weight", "is_active")
+    list_select_related = ("model", "provider")
+    list_filter = ("is_active", "provider")
+    search_fields = ("model__name", "upstream_model", "provider__name")
+    autocomplete_fields = ("model", "provider")

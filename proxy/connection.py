@@ -1,0 +1,141 @@
+"""The client's side of one request: its body, its answer, and whether it is still there.
+
+Everything that is written to the client passes here, so every answer has its request id.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from secrets import token_hex
+from typing import Any
+
+from django.http import HttpResponse, HttpResponseBase
+
+from proxy.exceptions import ClientLeft, PayloadTooLarge
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class AlreadySent(HttpResponse):
+    """What a view returns that has sent its answer itself, as streams do."""
+
+
+class ClientConnection:
+    """One request and its answer. `is_writing` while the client is too slow to take more."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.request_id = f"req_{token_hex(16)}"
+        self.started_at_ms = time.time_ns() // 1_000_000
+        self.has_left = False
+        self.has_started = False
+        self.is_finished = False
+        self.is_writing = False
+        # When the last write began and ended, by the monotonic clock.
+        self.writing_since = 0.0
+        self.written_at = 0.0
+        self._started_at = time.perf_counter()
+        self._receive = receive
+        self._send = send
+        self._listener: asyncio.Task[None] | None = None
+
+    @property
+    def age_ms(self) -> int:
+        """Milliseconds since the request arrived."""
+        return int((time.perf_counter() - self._started_at) * 1_000)
+
+    async def read_body(self, limit_bytes: int) -> bytes:
+        """Read the request's body. Raises PayloadTooLarge, ClientLeft."""
+        self._check_length(limit_bytes)
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self.has_left = True
+                raise ClientLeft
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > limit_bytes:
+                raise PayloadTooLarge(_too_large(limit_bytes))
+            chunks.append(chunk)
+            if not message.get("more_body", False):
+                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def watch(self, on_left: Callable[[], None]) -> None:
+        """Call `on_left` once if the client leaves before its answer is finished."""
+        self._listener = asyncio.create_task(self._listen(on_left))
+
+    async def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
+        """Send the status and the headers."""
+        self.has_started = True
+        encoded = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
+        encoded.append((b"x-request-id", self.request_id.encode()))
+        encoded.append((b"openai-processing-ms", b"%d" % self.age_ms))
+        await self._write({"type": "http.response.start", "status": status, "headers": encoded})
+
+    async def write(self, chunk: bytes) -> None:
+        """Send a part of the body; waits while the client reads slowly."""
+        await self._write({"type": "http.response.body", "body": chunk, "more_body": True})
+
+    async def finish(self, last_chunk: bytes = b"") -> None:
+        """Send the end of the body. Nothing can follow."""
+        self.is_finished = True
+        if self._listener is not None:
+            self._listener.cancel()
+        await self._write({"type": "http.response.body", "body": last_chunk})
+
+    async def respond(self, response: HttpResponseBase) -> None:
+        """Send a whole response, unless the view has sent its own."""
+        if self.has_started:
+            return
+        if not isinstance(response, HttpResponse):
+            raise TypeError("a stream is sent by its view")
+        body = response.content
+        headers: Mapping[str, str] = response.headers
+        # A HEAD request and a 204 have no body, but their headers are those of the answer.
+        await self.start(response.status_code, [*headers.items(), *_length(response, body)])
+        await self.finish(body)
+
+    def close(self) -> None:
+        """Stop listening. Whoever made the connection closes it."""
+        if self._listener is not None:
+            self._listener.cancel()
+
+    async def _write(self, message: Message) -> None:
+        if self.has_left:
+            return
+        self.is_writing = True
+        self.writing_since = time.monotonic()
+        try:
+            await self._send(message)
+        except OSError:
+            # What some servers raise where others say nothing: the client is gone.
+            self.has_left = True
+        finally:
+            self.is_writing = False
+            self.written_at = time.monotonic()
+
+    async def _listen(self, on_left: Callable[[], None]) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        # Servers also say disconnect to whoever still listens after a finished answer.
+        if not self.is_finished:
+            self.has_left = True
+            on_left()
+
+    def _check_length(self, limit_bytes: int) -> None:
+        for name, value in self.scope["headers"]:
+            if name == b"content-length" and value.isdigit() and int(value) > limit_bytes:
+                raise PayloadTooLarge(_too_large(limit_bytes))
+
+
+def _length(response: HttpResponse, body: bytes) -> list[tuple[str, str]]:
+    return [] if response.status_code == 204 else [("content-length", str(len(body)))]
+
+
+def _too_large(limit_bytes: int) -> str:
+    return f"The request body is larger than {limit_bytes} bytes."

@@ -1,0 +1,33 @@
+"""Read PostgreSQL from the event loop: in a few threads that give their connection back.
+
+The hot path never comes here. A cache that misses does, and the refresh of the catalogue.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from django.db import connections
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# Fewer than the connection pool has, so that pages are not starved by a burst of unknown keys.
+THREADS = 4
+
+_threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="proxy-db")
+
+
+async def in_database(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run a function that uses the database in a thread, and give its connection back."""
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(_threads, partial(_call, function, *args, **kwargs))
+
+
+def _call(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    try:
+        return function(*args, **kwargs)
+    finally:
+        connections.close_all()

@@ -1,0 +1,103 @@
+"""What a web process knows of API keys: read from PostgreSQL, kept for seconds.
+
+A change of a key counts the wallet's version up, and a hold placed with an older version is
+refused as stale; so a revoked key stops at once although it is cached here.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from django.conf import settings
+from django.utils import timezone
+
+from accounts.models import ApiKey
+from billing.services.wallets import get_wallet
+from proxy.database import in_database
+
+V = TypeVar("V")
+
+# Each process' own. Keys beyond it are read again, which costs a query, not an error.
+MAX_KEYS = 20_000
+# Unknown keys are remembered apart, so that a flood of them can't push out the real ones.
+MAX_UNKNOWN = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFacts:
+    """A usable API key and the wallet that it spends from."""
+
+    digest: str
+    api_key_id: int
+    wallet_id: int
+    wallet_version: int
+    requests_per_minute: int
+    expires_at: datetime | None
+
+    def is_expired(self) -> bool:
+        """Tell whether the key has expired since it was read."""
+        return self.expires_at is not None and timezone.now() >= self.expires_at
+
+
+class KeyCache:
+    """Keys by digest. None is an answer too: there is no usable key with this digest."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[float, KeyFacts]] = {}
+        self._unknown: dict[str, float] = {}
+        self._loading: dict[str, asyncio.Task[KeyFacts | None]] = {}
+
+    async def find(self, digest: str) -> KeyFacts | None:
+        """Return a usable key, from memory if it was read seconds ago."""
+        now = time.monotonic()
+        if (entry := self._known.get(digest)) and now < entry[0]:
+            return None if entry[1].is_expired() else entry[1]
+        if now < self._unknown.get(digest, 0):
+            return None
+        return await self.reload(digest)
+
+    async def reload(self, digest: str) -> KeyFacts | None:
+        """Read a key anew. Many who ask at once share one query."""
+        task = self._loading.get(digest)
+        if task is None:
+            task = asyncio.create_task(self._load(digest))
+            self._loading[digest] = task
+            task.add_done_callback(lambda _: self._loading.pop(digest, None))
+        return await asyncio.shield(task)
+
+    async def _load(self, digest: str) -> KeyFacts | None:
+        facts = await in_database(load_key, digest)
+        expires = time.monotonic() + settings.KEY_CACHE_S
+        if facts is None:
+            self._known.pop(digest, None)
+            _remember(self._unknown, digest, expires, most=MAX_UNKNOWN)
+        else:
+            self._unknown.pop(digest, None)
+            _remember(self._known, digest, (expires, facts), most=MAX_KEYS)
+        return facts
+
+
+def load_key(digest: str) -> KeyFacts | None:
+    """Read a usable key and its wallet in one query, so that the version fits the key."""
+    key = ApiKey.objects.select_related("user__wallet").filter(digest=digest).first()
+    if key is None or not key.is_usable(timezone.now()) or not key.user.is_active:
+        return None
+    wallet = getattr(key.user, "wallet", None) or get_wallet(key.user)
+    return KeyFacts(
+        digest=digest,
+        api_key_id=key.pk,
+        wallet_id=wallet.pk,
+        wallet_version=wallet.version,
+        requests_per_minute=key.requests_per_minute or settings.DEFAULT_REQUESTS_PER_MINUTE,
+        expires_at=key.expires_at,
+    )
+
+
+def _remember(entries: dict[str, V], digest: str, value: V, *, most: int) -> None:
+    # A dictionary keeps the order of insertion: the first is the one that was read longest ago.
+    entries.pop(digest, None)
+    if len(entries) >= most:
+        del entries[next(iter(entries))]
+    entries[digest] = value

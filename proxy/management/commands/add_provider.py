@@ -1,0 +1,55 @@
+"""Set up an upstream provider with its key, models and routes."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from proxy.services.providers import InvalidProvider, set_up_provider
+
+
+class Command(BaseCommand):
+    """`add_provider NAME --base-url URL --api-key KEY --model PUBLIC[=UPSTREAM] …`"""
+
+    help = "Create a provider with its models and routes, or update one of the same name."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument("name")
+        parser.add_argument("--base-url", required=True, help="such as https://api.openai.com/v1")
+        parser.add_argument("--api-key", required=True, help="our key at the provider")
+        parser.add_argument(
+            "--model",
+            action="append",
+            required=True,
+            metavar="PUBLIC[=UPSTREAM]",
+            help="a model as customers name it, and as the provider does; may be repeated",
+        )
+        parser.add_argument(
+            "--default-price",
+            action="store_true",
+            help="price models without a price at 1 credit per prompt and completion token",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Set the provider up and say what changed."""
+        try:
+            changes = set_up_provider(
+                options["name"],
+                base_url=options["base_url"],
+                secret=options["api_key"],
+                models=dict(read_model(text) for text in options["model"]),
+                has_default_price=options["default_price"],
+            )
+        except InvalidProvider as error:
+            raise CommandError(str(error)) from error
+        for line in changes.lines or [f"{changes.provider.name} is set up like that already"]:
+            self.stdout.write(line)
+
+
+def read_model(text: str) -> tuple[str, str]:
+    """Split PUBLIC=UPSTREAM; without the second, both are the same. Raises CommandError."""
+    public_name, _, upstream_model = text.partition("=")
+    if not public_name or ("=" in text and not upstream_model):
+        raise CommandError(f"--model must be PUBLIC or PUBLIC=UPSTREAM, not {text!r}.")
+    return public_name, upstream_model or public_name

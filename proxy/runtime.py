@@ -1,0 +1,89 @@
+"""What a web process opens once and all its requests share.
+
+Whoever starts it stops it: the ASGI lifespan. Stopping waits for the requests in flight by our
+own rule, since uvicorn's graceful time-out would cut streams before they are settled.
+"""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from typing import Self
+
+import structlog
+from django.conf import settings
+
+from billing.journal import Journal
+from billing.wallet.client import WalletClient
+from proxy import encodings
+from proxy.catalogue import Catalogue
+from proxy.inflight import Inflight
+from proxy.keys import KeyCache
+from proxy.settling import Settler
+from proxy.upstream import UpstreamClient
+
+log = structlog.get_logger(__name__)
+
+# After the last stream was cut, its end takes a moment: a count, the journal, Redis.
+LAST_ENDS_S = 5.0
+
+
+@dataclass
+class Runtime:
+    """The clients, caches and background tasks of one web process."""
+
+    wallet: WalletClient
+    upstream: UpstreamClient
+    journal: Journal
+    catalogue: Catalogue
+    keys: KeyCache
+    inflight: Inflight
+    settler: Settler
+    is_draining: bool = False
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    @classmethod
+    async def start(cls) -> Self:
+        """Open everything, and warm what the first request would otherwise wait for."""
+        wallet = await WalletClient.connect(settings.REDIS_URL)
+        journal = Journal.open(settings.JOURNAL_DIR)
+        runtime = cls(
+            wallet=wallet,
+            upstream=await UpstreamClient.connect(
+                max_connections=settings.UPSTREAM_MAX_CONNECTIONS
+            ),
+            journal=journal,
+            catalogue=Catalogue(),
+            keys=KeyCache(),
+            inflight=Inflight(wallet),
+            settler=Settler(wallet, journal),
+        )
+        await asyncio.to_thread(encodings.warm)
+        await runtime.catalogue.refresh()
+        runtime._tasks = [
+            asyncio.create_task(runtime.inflight.watch()),
+            asyncio.create_task(runtime.catalogue.keep_fresh()),
+        ]
+        return runtime
+
+    def begin_drain(self) -> None:
+        """Take note that the process is to stop: what runs may end, within DRAIN_TIMEOUT_S."""
+        if not self.is_draining:
+            self.is_draining = True
+            self.inflight.drain(settings.DRAIN_TIMEOUT_S)
+
+    async def stop(self) -> None:
+        """Wait for the requests in flight, settle, and close everything."""
+        self.begin_drain()
+        try:
+            async with asyncio.timeout(settings.DRAIN_TIMEOUT_S + LAST_ENDS_S):
+                await self.inflight.wait_empty()
+        except TimeoutError:
+            log.error("drain_timed_out", requests=len(self.inflight))
+        await self.settler.drain(LAST_ENDS_S)
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self.upstream.close()
+        await self.wallet.close()
+        self.journal.close()

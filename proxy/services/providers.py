@@ -1,0 +1,177 @@
+"""Providers, their keys, and the routes of models to them, as staff set them up."""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from billing.models import PublicModel
+from billing.pricing import MILLICREDITS
+from billing.services.prices import set_price
+from proxy.addresses import is_allowed_address
+from proxy.crypto import InvalidToken, decrypt_secret, encrypt_secret
+from proxy.models import Provider, ProviderKey, Route
+
+HINT_CHARS = 4
+# Names that can only be of this machine or its network, whatever a resolver says of them.
+_INNER_NAME = re.compile(r"(^|\.)(localhost|local|internal|lan|home\.arpa)$", re.IGNORECASE)
+
+
+class InvalidProvider(Exception):
+    """A provider that can't be set up as asked; the message says why."""
+
+
+@dataclass
+class Changes:
+    """What setting a provider up has done, in words; empty if all was so before."""
+
+    provider: Provider
+    lines: list[str] = field(default_factory=list)
+
+
+@transaction.atomic
+def set_up_provider(
+    name: str,
+    *,
+    base_url: str,
+    secret: str,
+    models: Mapping[str, str],
+    has_default_price: bool = False,
+) -> Changes:
+    """Create a provider with one key and its routes, or make an existing one so. Safe to repeat.
+
+    `models` maps public names to the provider's. With `has_default_price`, models that have no
+    price get one credit per prompt and completion token. Raises InvalidProvider.
+    """
+    if not models:
+        raise InvalidProvider("Name at least one model.")
+    changes = _set_provider(name, check_base_url(base_url))
+    _set_key(changes, secret)
+    for public_name, upstream_model in models.items():
+        model = _set_route(changes, public_name, upstream_model)
+        if has_default_price and not model.prices.exists():
+            _set_default_price(changes, model)
+    return changes
+
+
+def check_base_url(base_url: str) -> str:
+    """Return an address that requests may be sent to. Raises InvalidProvider.
+
+    Only https, unless it is this machine and ALLOW_LOOPBACK_PROVIDERS is on; no private or
+    link-local address, no credentials, no query.
+    """
+    try:
+        parts = urlsplit(base_url.strip())
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise InvalidProvider(f"The base URL is malformed: {error}.") from error
+    if parts.scheme not in {"https", "http"} or not host:
+        raise InvalidProvider("The base URL must look like https://api.example.com/v1.")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise InvalidProvider("The base URL must have no credentials, query or fragment.")
+    is_loopback = _check_host(host)
+    if parts.scheme == "http" and not is_loopback:
+        raise InvalidProvider("The base URL must be https.")
+    return base_url.strip().rstrip("/")
+
+
+def _check_host(host: str) -> bool:
+    """Tell whether a host is this machine. Raises InvalidProvider if no upstream may be there."""
+    try:
+        is_allowed = is_allowed_address(host)
+        is_loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        # A name. What it resolves to is checked whenever a connection is opened.
+        is_loopback = host.lower() == "localhost"
+        is_inner = _INNER_NAME.search(host.rstrip(".")) is not None
+        is_allowed = settings.ALLOW_LOOPBACK_PROVIDERS if is_loopback else not is_inner
+    if not is_allowed:
+        raise InvalidProvider(
+            "The base URL must not be a private, link-local or loopback address"
+            + (" (ALLOW_LOOPBACK_PROVIDERS is off)." if is_loopback else ".")
+        )
+    return is_loopback
+
+
+def _set_provider(name: str, base_url: str) -> Changes:
+    provider = Provider.objects.select_for_update().filter(name=name).first()
+    if provider is None:
+        provider = Provider(name=name, base_url=base_url)
+        changes = Changes(provider, [f"created provider {name}"])
+    else:
+        changes = Changes(provider)
+        if provider.base_url != base_url:
+            changes.lines.append(f"changed the base URL of {name}")
+        if not provider.is_active:
+            changes.lines.append(f"activated {name}")
+    provider.base_url, provider.is_active = base_url, True
+    _check(provider)
+    provider.save()
+    return changes
+
+
+def _set_key(changes: Changes, secret: str) -> None:
+    """Make this the provider's one active key; others stay, switched off."""
+    if not secret or not secret.isascii() or not secret.isprintable() or " " in secret:
+        raise InvalidProvider("The API key must be printable ASCII without spaces.")
+    provider = changes.provider
+    active = list(provider.keys.filter(is_active=True))
+    if len(active) == 1 and _is_secret(active[0], secret):
+        return
+    provider.keys.filter(is_active=True).update(is_active=False)
+    ProviderKey.objects.create(
+        provider=provider,
+        encrypted_secret=encrypt_secret(secret),
+        # Of a short key, a hint would tell too much.
+        hint=secret[-HINT_CHARS:] if len(secret) >= 4 * HINT_CHARS else "",
+    )
+    changes.lines.append(f"{'replaced' if active else 'added'} the API key of {provider.name}")
+
+
+def _is_secret(key: ProviderKey, secret: str) -> bool:
+    try:
+        return decrypt_secret(bytes(key.encrypted_secret)) == secret
+    except InvalidToken:
+        return False
+
+
+def _set_route(changes: Changes, public_name: str, upstream_model: str) -> PublicModel:
+    model = PublicModel.objects.filter(name=public_name).first()
+    if model is None:
+        model = PublicModel(name=public_name)
+        _check(model)
+        model.save()
+        changes.lines.append(f"created model {public_name}")
+    route = Route(model=model, provider=changes.provider, upstream_model=upstream_model)
+    if Route.objects.filter(
+        model=model, provider=changes.provider, upstream_model=upstream_model, is_active=True
+    ).exists():
+        return model
+    # A provider that now calls the model otherwise is not asked for the old name any more.
+    Route.objects.filter(model=model, provider=changes.provider).delete()
+    _check(route)
+    route.save()
+    changes.lines.append(f"routed {public_name} to {upstream_model} at {changes.provider.name}")
+    return model
+
+
+def _set_default_price(changes: Changes, model: PublicModel) -> None:
+    set_price(
+        model,
+        prompt_rate_millicredits=MILLICREDITS,
+        cached_prompt_rate_millicredits=MILLICREDITS,
+        completion_rate_millicredits=MILLICREDITS,
+    )
+    changes.lines.append(f"priced {model.name} at 1 credit per prompt and completion token")
+
+
+def _check(row: Provider | PublicModel | Route) -> None:
+    try:
+        row.full_clean()
+    except ValidationError as error:
+        raise InvalidProvider(" ".join(error.messages)) from error

@@ -1,0 +1,91 @@
+"""End holds: in the journal first, then in Redis, again and again while Redis is away.
+
+Both ends are safe to repeat, so nothing here asks whether an earlier try arrived. What Redis has
+not acknowledged when the process stops stays open in the journal, for the worker to adopt.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+import structlog
+
+from billing.exceptions import UnknownHold, WalletError
+from billing.journal import Journal
+from billing.usage import RequestFacts, Settlement
+from billing.wallet.client import Settled, WalletClient
+
+R = TypeVar("R")
+
+log = structlog.get_logger(__name__)
+
+# How long an answer waits for its charge to be known before it goes out without.
+PATIENCE_S = 2.0
+FIRST_RETRY_S = 0.25
+LAST_RETRY_S = 5.0
+
+
+class Settler:
+    """Ends holds for all requests of this process."""
+
+    def __init__(self, wallet: WalletClient, journal: Journal) -> None:
+        self._wallet = wallet
+        self._journal = journal
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def settle(self, facts: RequestFacts, settlement: Settlement) -> Settled | None:
+        """End a request at what it cost. None if Redis does not say now what was charged."""
+        self._journal.end(facts, settlement)
+        return await self._try(facts, lambda: self._wallet.settle(facts, settlement))
+
+    async def void(self, facts: RequestFacts) -> None:
+        """Release a hold whose request no upstream accepted."""
+        self._journal.void(facts)
+        await self._try(facts, lambda: self._wallet.void(facts))
+
+    def spawn(self, ending: Coroutine[Any, Any, None]) -> None:
+        """End a request in a task of its own, because the present one is being cancelled."""
+        task = asyncio.create_task(ending)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def drain(self, seconds: float) -> None:
+        """Wait for what is being retried; then leave the rest to the journal."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+        for task in self._tasks:
+            task.cancel()
+
+    async def _try(self, facts: RequestFacts, end: Callable[[], Awaitable[R]]) -> R | None:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                result = await end()
+        except UnknownHold:
+            self._leave(facts)
+            return None
+        except (WalletError, TimeoutError):
+            self.spawn(self._retry(facts, end))
+            return None
+        except asyncio.CancelledError:
+            self.spawn(self._retry(facts, end))
+            raise
+        return result
+
+    async def _retry(self, facts: RequestFacts, end: Callable[[], Awaitable[R]]) -> None:
+        pause_s = FIRST_RETRY_S
+        while True:
+            await asyncio.sleep(pause_s)
+            try:
+                await end()
+            except UnknownHold:
+                self._leave(facts)
+                return
+            except WalletError:
+                pause_s = min(2 * pause_s, LAST_RETRY_S)
+            else:
+                return
+
+    def _leave(self, facts: RequestFacts) -> None:
+        # Redis lost the hold with its data, or reaped it long ago. Whoever adopts this journal
+        # asks PostgreSQL what was booked; here, that can't be known.
+        log.error("hold_unknown_at_its_end", request_id=facts.request_id)

@@ -1,0 +1,151 @@
+"""Split a server-sent event stream into its events, whatever the network did to its bytes.
+
+Sans-I/O: bytes in, events out. The concatenation of all `raw` is the input, so that an event can
+be relayed as it came. Lines end at CR LF, LF or CR and nowhere else: splitting decoded text at
+U+2028, as `str.splitlines` does, breaks an answer that contains it.
+"""
+
+from __future__ import annotations
+
+import re
+
+import orjson
+
+from proxy.exceptions import ApiError, EventTooLarge
+
+# A tool call or an image can make a big event; the largest seen in practice is a few MB of base64.
+DEFAULT_MAX_EVENT_BYTES = 16 * 1024 * 1024
+
+DONE = b"data: [DONE]\n\n"
+
+_BOM = b"\xef\xbb\xbf"
+# Two line ends in a row. Atomic, so that CR LF is never taken for two of them.
+_BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r){2}")
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+# The longest blank line less one byte: how far back a search must resume.
+_OVERLAP_BYTES = 3
+
+
+class Event:
+    """One event, exactly as it came, with the blank line that ends it."""
+
+    __slots__ = ("raw",)
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+
+    def __repr__(self) -> str:
+        return f"Event({self.raw!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Event) and self.raw == other.raw
+
+    def __hash__(self) -> int:
+        return hash(self.raw)
+
+    @property
+    def name(self) -> bytes | None:
+        """What kind of event it says it is; the last word counts."""
+        return self._field(b"event", joined_by=None)
+
+    @property
+    def data(self) -> bytes | None:
+        """The payload: its data lines, joined. None for comments and blank lines."""
+        raw = self.raw
+        # Nearly every event is one line and a blank one.
+        if raw.startswith(b"data: ") and raw.find(b"\n") == len(raw) - 2 and b"\r" not in raw:
+            return raw[6:-2]
+        return self._field(b"data", joined_by=b"\n")
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it is the end marker. Both official SDKs look only at how it starts."""
+        if self.raw.startswith(b"data: {"):
+            return False
+        data = self.data
+        return data is not None and data.startswith(b"[DONE]")
+
+    def _field(self, name: bytes, *, joined_by: bytes | None) -> bytes | None:
+        values = [
+            # One space after the colon belongs to the syntax.
+            line[len(name) + 1 :].removeprefix(b" ")
+            for line in _LINE_END.split(self.raw.removeprefix(_BOM))
+            if line == name or line.startswith(name + b":")
+        ]
+        if not values:
+            return None
+        return values[-1] if joined_by is None else joined_by.join(values)
+
+
+class Splitter:
+    """Collect bytes until events are whole. The same events at any chunk boundary."""
+
+    def __init__(self, *, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
+        self._max_event_bytes = max_event_bytes
+        self._pending = bytearray()
+        # Set for good by the first CR: nearly all streams have none, and are split much faster.
+        self._has_cr = False
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        """Take bytes, give the events they complete. Raises EventTooLarge."""
+        if self._has_cr or b"\r" in chunk:
+            self._has_cr = True
+            return self._feed_any(chunk)
+        events: list[Event] = []
+        if self._pending:
+            length = self._completed_by(chunk)
+            if length == 0:
+                self._pending += chunk
+                self._check_size(len(self._pending), events)
+                return events
+            first = bytes(self._pending) + chunk[:length]
+            self._check_size(len(first), events)
+            events.append(Event(first))
+            self._pending.clear()
+            chunk = chunk[length:]
+        *whole, rest = chunk.split(b"\n\n")
+        for piece in whole:
+            self._check_size(len(piece) + 2, events)
+            events.append(Event(piece + b"\n\n"))
+        self._check_size(len(rest), events)
+        self._pending += rest
+        return events
+
+    def flush(self) -> list[Event]:
+        """Give what is left when the stream ends: at most one event, perhaps unfinished."""
+        rest = bytes(self._pending)
+        self._pending.clear()
+        return [Event(rest)] if rest else []
+
+    def _completed_by(self, chunk: bytes) -> int:
+        """Say how many bytes of the chunk end the pending event; 0 if it goes on."""
+        if self._pending.endswith(b"\n") and chunk.startswith(b"\n"):
+            return 1
+        return chunk.find(b"\n\n") + 2 if b"\n\n" in chunk else 0
+
+    def _feed_any(self, chunk: bytes) -> list[Event]:
+        pending = self._pending
+        position = max(0, len(pending) - _OVERLAP_BYTES)
+        pending += chunk
+        events: list[Event] = []
+        start = 0
+        while match := _BLANK_LINE.search(pending, position):
+            end = match.end()
+            # A CR may be the first half of a CR LF whose LF is still on its way.
+            if end == len(pending) and pending[-1:] == b"\r":
+                break
+            self._check_size(end - start, events)
+            events.append(Event(bytes(pending[start:end])))
+            start = position = end
+        del pending[:start]
+        self._check_size(len(pending), events)
+        return events
+
+    def _check_size(self, size_bytes: int, before: list[Event]) -> None:
+        if size_bytes > self._max_event_bytes:
+            raise EventTooLarge(self._max_event_bytes, before)
+
+
+def error_event(error: ApiError) -> bytes:
+    """Write the event that ends a broken stream; official SDKs raise on it."""
+    return b"data: " + orjson.dumps(error.envelope()) + b"\n\n"

@@ -1,0 +1,12 @@
+"""The addresses of /v1/. A model's id may contain slashes and colons."""
+
+from django.urls import path
+
+from proxy import views
+
+urlpatterns = [
+    path("v1/chat/completions", views.ChatCompletionsView.as_view()),
+    path("v1/models", views.ModelsView.as_view()),
+    path("v1/models/<path:name>", views.ModelView.as_view()),
+    path("v1/credits", views.CreditsView.as_view()),
+]

@@ -1,0 +1,128 @@
+"""What a request consumed: read from an upstream's figures, or refused as impossible."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from proxy.exceptions import ImpossibleUsage
+
+# Far beyond any model's context; keeps every product of tokens and rates within 64 bits.
+MAX_COUNT = 10**9
+
+
+class Source(StrEnum):
+    REPORTED = "reported"
+    ESTIMATED = "estimated"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens by class. Cached, cache-write, audio and image tokens are parts of their parent."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    prompt_audio_tokens: int = 0
+    prompt_image_tokens: int = 0
+    reasoning_tokens: int = 0
+    completion_audio_tokens: int = 0
+    source: Source = Source.REPORTED
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+    def as_openai(self) -> dict[str, object]:
+        """Write it as OpenAI's `CompletionUsage`."""
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "total_tokens": self.total_tokens,
+            "prompt_tokens_details": {
+                "cached_tokens": self.cached_tokens,
+                "audio_tokens": self.prompt_audio_tokens,
+            },
+            "completion_tokens_details": {
+                "reasoning_tokens": self.reasoning_tokens,
+                "audio_tokens": self.completion_audio_tokens,
+                "accepted_prediction_tokens": 0,
+                "rejected_prediction_tokens": 0,
+            },
+        }
+
+
+def check_usage(raw: object, *, max_completion_tokens: int | None) -> Usage:
+    """Read OpenAI's `CompletionUsage`. Raises ImpossibleUsage.
+
+    `max_completion_tokens` is for all choices together; None where there was no maximum.
+    An explicit zero stays zero; what the specification makes optional is zero if absent or null.
+    """
+    figures = _Figures(raw)
+    usage = Usage(
+        prompt_tokens=figures.required("prompt_tokens"),
+        # Embeddings complete nothing, and their usage does not mention it.
+        completion_tokens=(
+            figures.optional("completion_tokens")
+            if max_completion_tokens == 0
+            else figures.required("completion_tokens")
+        ),
+        cached_tokens=figures.detail("prompt", "cached_tokens"),
+        cache_write_tokens=figures.detail("prompt", "cache_write_tokens"),
+        prompt_audio_tokens=figures.detail("prompt", "audio_tokens"),
+        prompt_image_tokens=figures.detail("prompt", "image_tokens"),
+        reasoning_tokens=figures.detail("completion", "reasoning_tokens"),
+        completion_audio_tokens=figures.detail("completion", "audio_tokens"),
+    )
+    if usage.cached_tokens + usage.cache_write_tokens > usage.prompt_tokens:
+        raise ImpossibleUsage("cached and cache-write tokens exceed the prompt", raw)
+    if max_completion_tokens is not None and usage.completion_tokens > max_completion_tokens:
+        raise ImpossibleUsage(
+            f"completion_tokens is {usage.completion_tokens}, "
+            f"above the maximum of {max_completion_tokens}",
+            raw,
+        )
+    return usage
+
+
+class _Figures:
+    """Reads one usage object, remembering it for the complaint."""
+
+    def __init__(self, raw: object) -> None:
+        self._raw = raw
+        self._values = self._as_object(raw, "usage")
+
+    def required(self, name: str) -> int:
+        if self._values.get(name) is None:
+            raise ImpossibleUsage(f"{name} is missing", self._raw)
+        return self._count(self._values[name], name)
+
+    def optional(self, name: str) -> int:
+        value = self._values.get(name)
+        return 0 if value is None else self._count(value, name)
+
+    def detail(self, parent: str, name: str) -> int:
+        """Read a part, which can't be more than the whole."""
+        key = f"{parent}_tokens_details"
+        if self._values.get(key) is None:
+            return 0
+        value = self._as_object(self._values[key], key).get(name)
+        part = 0 if value is None else self._count(value, f"{key}.{name}")
+        if part > self.optional(f"{parent}_tokens"):
+            raise ImpossibleUsage(f"{key}.{name} exceeds {parent}_tokens", self._raw)
+        return part
+
+    def _count(self, value: object, name: str) -> int:
+        # Not isinstance: `true` is no count, and neither are "12" and 12.0.
+        if type(value) is not int:
+            raise ImpossibleUsage(f"{name} is not an integer", self._raw)
+        if not 0 <= value <= MAX_COUNT:
+            raise ImpossibleUsage(f"{name} is {value}", self._raw)
+        return value
+
+    def _as_object(self, value: object, name: str) -> Mapping[str, object]:
+        if not isinstance(value, dict):
+            raise ImpossibleUsage(f"{name} is not an object", self._raw)
+        return value

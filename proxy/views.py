@@ -1,0 +1,73 @@
+"""The endpoints of /v1/."""
+
+from django.http import HttpResponse, HttpResponseBase
+from rest_framework.request import Request
+
+from billing.exceptions import WalletMissing
+from billing.services.wallets import push_wallet
+from billing.wallet.client import Balance
+from proxy import completions
+from proxy.api import ApiView, body_of, render
+from proxy.catalogue import Model
+from proxy.chat import ChatRequest
+from proxy.database import in_database
+
+
+class ChatCompletionsView(ApiView):
+    """POST /v1/chat/completions"""
+
+    async def post(self, request: Request) -> HttpResponseBase:
+        """Complete a chat, whole or as a stream."""
+        chat = ChatRequest.parse(body_of(request))
+        return await completions.serve(self.runtime, self.connection, self.key, chat)
+
+
+class ModelsView(ApiView):
+    """GET /v1/models"""
+
+    async def get(self, request: Request) -> HttpResponse:
+        """List the models that can be called."""
+        models = self.runtime.catalogue.models.values()
+        return render({"object": "list", "data": [describe_model(model) for model in models]})
+
+
+class ModelView(ApiView):
+    """GET /v1/models/{id}"""
+
+    async def get(self, request: Request, name: str) -> HttpResponse:
+        """Describe one model."""
+        return render(describe_model(await self.runtime.catalogue.get_model(name)))
+
+
+class CreditsView(ApiView):
+    """GET /v1/credits"""
+
+    async def get(self, request: Request) -> HttpResponse:
+        """Tell the balance: `available` is what a new hold could take now."""
+        balance = await self._read_balance()
+        return render(
+            {
+                "available_credits": balance.available_credits,
+                "held_credits": balance.held_credits,
+                "posted_credits": balance.posted_credits,
+                "debt_credits": balance.debt_credits,
+            }
+        )
+
+    async def _read_balance(self) -> Balance:
+        wallet_id = self.key.wallet_id
+        try:
+            return await self.runtime.wallet.read_balance(wallet_id)
+        except WalletMissing:
+            await in_database(push_wallet, wallet_id)
+            return await self.runtime.wallet.read_balance(wallet_id)
+
+
+def describe_model(model: Model) -> dict[str, object]:
+    """Write a model as OpenAI does."""
+    return {
+        "id": model.name,
+        "object": "model",
+        "created": model.created_at_s,
+        "owned_by": model.owned_by,
+    }

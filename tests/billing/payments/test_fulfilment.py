@@ -1,0 +1,385 @@
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from accounts.models import User
+from billing.exceptions import PaymentProviderError, PurchaseMissing
+from billing.models import InboxItem, LedgerEntry, Lot, Pack, Purchase
+from billing.services.checkout import start_checkout
+from billing.services.fulfilment import fulfil_purchase
+from billing.services.ledger import MAX_CREDITS
+from billing.services.open_purchases import check_open_purchases
+from billing.services.stripe_events import process_due_events, receive_event
+from billing.services.wallets import grant_credits
+from tests.billing.payments.conftest import posted, status_of
+from tests.billing.payments.sandbox import DECLINES, Sandbox, event_body, sign
+
+Status = Purchase.Status
+Way = Callable[[Purchase], object]
+
+
+def by_webhook(order: Purchase) -> None:
+    body = event_body("checkout.session.completed", id=order.stripe_session_id)
+    receive_event(body, sign(body))
+    process_due_events()
+
+
+def by_return_page(order: Purchase) -> None:
+    fulfil(order)
+
+
+def by_sweep(order: Purchase) -> None:
+    Purchase.objects.filter(pk=order.pk).update(next_check_at=timezone.now())
+    check_open_purchases()
+
+
+WAYS: list[Way] = [by_webhook, by_return_page, by_sweep]
+
+
+def fulfil(order: Purchase) -> Purchase:
+    return fulfil_purchase(order.stripe_session_id or "")
+
+
+def test_a_payment_becomes_credits(paid: Purchase, alice: User) -> None:
+    purchase = fulfil(paid)
+
+    assert posted(alice) == 1_000_000
+    assert purchase.status == Status.FULFILLED
+    entry = LedgerEntry.objects.get()
+    assert (entry.kind, entry.reference) == ("purchase", str(paid.public_id))
+    lot = Lot.objects.get()
+    assert (lot.remaining_credits, lot.is_promotional) == (1_000_000, False)
+    assert lot.expires_at is not None
+    assert purchase.fulfilled_at is not None
+    assert lot.expires_at - purchase.fulfilled_at == timedelta(days=30)
+
+
+def test_it_keeps_where_the_payment_and_its_receipt_are(paid: Purchase, sandbox: Sandbox) -> None:
+    purchase = fulfil(paid)
+
+    session = sandbox.session(paid.stripe_session_id)
+    assert purchase.stripe_payment_intent_id == session.payment_intent
+    assert sandbox.http.get(purchase.receipt_url).status_code == 200
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_each_way_alone_is_enough(paid: Purchase, alice: User, way: Way) -> None:
+    way(paid)
+
+    assert status_of(paid) == Status.FULFILLED
+    assert posted(alice) == 1_000_000
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_once_more_credits_nothing(paid: Purchase, alice: User, way: Way) -> None:
+    fulfil(paid)
+
+    way(paid)
+
+    assert posted(alice) == 1_000_000
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_nothing_is_credited_before_it_is_paid(order: Purchase, alice: User, way: Way) -> None:
+    way(order)
+
+    assert status_of(order) == Status.OPEN
+    assert posted(alice) == 0
+
+
+@pytest.mark.parametrize("round_number", range(5))
+def test_all_ways_at_once_credit_once(paid: Purchase, alice: User, round_number: int) -> None:
+    barrier = threading.Barrier(6)
+
+    def run(way: Way) -> None:
+        barrier.wait()
+        try:
+            way(paid)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(6) as pool:
+        for future in [pool.submit(run, way) for way in WAYS * 2]:
+            future.result()
+
+    assert status_of(paid) == Status.FULFILLED
+    assert posted(alice) == 1_000_000
+    assert LedgerEntry.objects.count() == Lot.objects.count() == 1
+
+
+def test_a_pack_edited_after_the_order_changes_nothing(paid: Purchase, alice: User) -> None:
+    Pack.objects.update(credits=5, price_cents=50, currency="eur", validity_days=1)
+
+    fulfil(paid)
+
+    assert posted(alice) == 1_000_000
+
+
+def test_a_pack_deleted_after_the_order_changes_nothing(paid: Purchase, alice: User) -> None:
+    Pack.objects.all().delete()
+
+    fulfil(paid)
+
+    assert posted(alice) == 1_000_000
+    assert status_of(paid) == Status.FULFILLED
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("amount_total", 899),
+        ("amount_total", 901),
+        ("amount_total", None),
+        ("currency", "eur"),
+        ("client_reference_id", "5e0cfb1e-8f6d-4f2e-9d43-3b9f1a8a1111"),
+        ("client_reference_id", None),
+        ("metadata", {}),
+        ("metadata", {"order_id": "5e0cfb1e-8f6d-4f2e-9d43-3b9f1a8a1111"}),
+        ("livemode", True),
+        ("mode", "setup"),
+        ("payment_status", "no_payment_required"),
+    ],
+)
+def test_a_payment_that_differs_waits_for_a_person(
+    paid: Purchase, alice: User, sandbox: Sandbox, field: str, value: Any
+) -> None:
+    sandbox.tamper(paid.stripe_session_id, **{field: value})
+
+    fulfil(paid)
+    fulfil(paid)
+
+    assert status_of(paid) == Status.REVIEW
+    assert paid.review_reason
+    assert paid.stripe_payment_intent_id
+    assert posted(alice) == 0
+    assert InboxItem.objects.get().reference == str(paid.public_id)
+
+
+def test_only_a_person_takes_an_order_out_of_review(
+    paid: Purchase, alice: User, sandbox: Sandbox
+) -> None:
+    sandbox.tamper(paid.stripe_session_id, amount_total=1)
+    fulfil(paid)
+
+    sandbox.tamper(paid.stripe_session_id, amount_total=900)
+    fulfil(paid)
+
+    assert status_of(paid) == Status.REVIEW
+    assert posted(alice) == 0
+
+
+def test_a_session_that_names_another_customers_order_touches_neither(
+    paid: Purchase, alice: User, bob: User, sandbox: Sandbox
+) -> None:
+    order_of_bob = start_checkout(bob, pack_slug="starter")
+    order_id = str(order_of_bob.public_id)
+    sandbox.tamper(
+        paid.stripe_session_id, client_reference_id=order_id, metadata={"order_id": order_id}
+    )
+
+    fulfil(paid)
+
+    assert status_of(paid) == Status.REVIEW
+    assert status_of(order_of_bob) == Status.OPEN
+    assert posted(alice) == posted(bob) == 0
+
+
+def test_a_wallet_that_would_overflow_waits_for_a_person(paid: Purchase, alice: User) -> None:
+    grant_credits(alice, credits=MAX_CREDITS, reason="All there is")
+
+    fulfil(paid)
+
+    assert status_of(paid) == Status.REVIEW
+    assert posted(alice) == MAX_CREDITS
+    assert InboxItem.objects.get().kind == "purchase_mismatch"
+
+
+def test_a_declined_card_can_be_followed_by_one_that_pays(
+    order: Purchase, alice: User, sandbox: Sandbox
+) -> None:
+    sandbox.pay(order.stripe_session_id, card=DECLINES)
+    fulfil(order)
+    assert status_of(order) == Status.OPEN
+
+    sandbox.pay(order.stripe_session_id)
+    fulfil(order)
+
+    assert posted(alice) == 1_000_000
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_expired_session_closes_the_order(
+    order: Purchase, alice: User, sandbox: Sandbox, way: Way
+) -> None:
+    sandbox.expire(order.stripe_session_id)
+
+    way(order)
+
+    assert status_of(order) == Status.EXPIRED
+    assert posted(alice) == 0
+
+
+@pytest.mark.parametrize("status", [Status.EXPIRED, Status.FAILED])
+def test_a_late_payment_of_a_closed_order_is_still_credited(
+    paid: Purchase, alice: User, status: Status
+) -> None:
+    Purchase.objects.update(status=status)
+
+    fulfil(paid)
+
+    assert status_of(paid) == Status.FULFILLED
+    assert posted(alice) == 1_000_000
+
+
+def test_an_expiry_never_undoes_a_fulfilment(paid: Purchase, alice: User, sandbox: Sandbox) -> None:
+    fulfil(paid)
+    sandbox.tamper(paid.stripe_session_id, status="expired", payment_status="unpaid")
+
+    fulfil(paid)
+
+    assert status_of(paid) == Status.FULFILLED
+    assert posted(alice) == 1_000_000
+
+
+def test_an_asynchronous_payment_is_waited_for_and_then_credited(
+    paid: Purchase, alice: User, sandbox: Sandbox
+) -> None:
+    sandbox.tamper(paid.stripe_session_id, payment_status="unpaid")
+    sandbox.tamper(intent_of(paid, sandbox), status="processing")
+    fulfil(paid)
+    assert status_of(paid) == Status.OPEN
+
+    sandbox.tamper(paid.stripe_session_id, payment_status="paid")
+    fulfil(paid)
+
+    assert status_of(paid) == Status.FULFILLED
+    assert posted(alice) == 1_000_000
+
+
+def test_an_asynchronous_payment_that_is_refused_fails_the_order(
+    paid: Purchase, alice: User, sandbox: Sandbox
+) -> None:
+    sandbox.tamper(paid.stripe_session_id, payment_status="unpaid")
+    sandbox.tamper(intent_of(paid, sandbox), status="requires_payment_method")
+
+    fulfil(paid)
+
+    assert status_of(paid) == Status.FAILED
+    assert posted(alice) == 0
+
+
+def test_a_session_whose_answer_was_lost_is_known_by_its_reference(
+    paid: Purchase, alice: User
+) -> None:
+    session_id = paid.stripe_session_id
+    Purchase.objects.update(stripe_session_id=None, stripe_session_url="")
+
+    fulfil_purchase(session_id or "")
+
+    assert status_of(paid) == Status.FULFILLED
+    assert paid.stripe_session_id == session_id
+    assert posted(alice) == 1_000_000
+
+
+def test_an_order_paid_through_two_sessions_is_credited_once_and_reported(
+    paid: Purchase, alice: User, bob: User, sandbox: Sandbox
+) -> None:
+    fulfil(paid)
+    second = start_checkout(bob, pack_slug="starter").stripe_session_id
+    Purchase.objects.filter(user=bob).delete()
+    sandbox.pay(second)
+    order_id = str(paid.public_id)
+    sandbox.tamper(second, client_reference_id=order_id, metadata={"order_id": order_id})
+
+    fulfil_purchase(second or "")
+
+    assert posted(alice) == 1_000_000
+    item = InboxItem.objects.get()
+    assert (item.kind, item.reference) == ("purchase_paid_twice", second)
+
+
+def test_a_payment_without_an_order_is_reported(paid: Purchase) -> None:
+    Purchase.objects.all().delete()
+
+    with pytest.raises(PurchaseMissing):
+        fulfil(paid)
+
+    assert InboxItem.objects.get().kind == "payment_without_order"
+
+
+def test_a_session_of_something_else_that_we_sell_is_left_alone(
+    paid: Purchase, sandbox: Sandbox
+) -> None:
+    Purchase.objects.all().delete()
+    sandbox.tamper(paid.stripe_session_id, client_reference_id="shirt-42", metadata={})
+
+    with pytest.raises(PurchaseMissing):
+        fulfil(paid)
+
+    assert not InboxItem.objects.exists()
+
+
+@pytest.mark.parametrize("session_id", ["", "cs_test_\x00", "cs_/../../charges", "pi_123", "cs_é"])
+def test_a_text_that_is_no_session_id_never_reaches_stripe(session_id: str) -> None:
+    with pytest.raises(PurchaseMissing):
+        fulfil_purchase(session_id)
+
+
+def test_an_unknown_session_is_an_error_of_its_own(order: Purchase) -> None:
+    with pytest.raises(PaymentProviderError):
+        fulfil_purchase("cs_test_unknown")
+
+    assert status_of(order) == Status.OPEN
+
+
+def test_dying_at_any_statement_and_running_again_ends_the_same(
+    paid: Purchase, alice: User
+) -> None:
+    deaths = 0
+    while dies_at_statement(deaths, paid):
+        deaths += 1
+        assert posted(alice) in {0, 1_000_000}
+
+    fulfil(paid)
+
+    # Lock, wallet, entry, lot, balance and order are statements of their own.
+    assert deaths > 8
+    assert status_of(paid) == Status.FULFILLED
+    assert posted(alice) == 1_000_000
+    assert LedgerEntry.objects.count() == Lot.objects.count() == 1
+
+
+class Death(BaseException):
+    """The process is gone: nothing that catches exceptions sees it."""
+
+
+def dies_at_statement(number: int, order: Purchase) -> bool:
+    """Fulfil, but die right before one statement. False if there are not so many."""
+    seen = 0
+
+    def guillotine(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        nonlocal seen
+        if seen == number:
+            raise Death
+        seen += 1
+        return execute(sql, params, many, context)
+
+    try:
+        with connection.execute_wrapper(guillotine):
+            fulfil(order)
+    except Death:
+        connection.close()
+        return True
+    return False
+
+
+def intent_of(order: Purchase, sandbox: Sandbox) -> str:
+    intent = sandbox.session(order.stripe_session_id).payment_intent
+    assert isinstance(intent, str)
+    return intent

@@ -1,0 +1,123 @@
+"""A wallet with all that surrounds it, for tests that add numbers up."""
+
+import time
+from dataclasses import dataclass, field
+
+from accounts.models import ApiKey, User
+from billing.models import LedgerEntry, Lot, ModelPrice, PublicModel, UsageRecord, Wallet
+from billing.services import drain
+from billing.services.api_keys import issue_api_key
+from billing.services.prices import set_price
+from billing.services.wallets import get_wallet, grant_credits
+from billing.usage import RequestFacts, Settlement
+from billing.wallet import calls
+from billing.wallet.calls import Balance, HoldRequest, Placed, Settled
+from billing.wallet.sync_client import SyncWalletClient, get_sync_client
+
+NOW_MS = int(time.time() * 1_000)
+
+
+def price_of_one() -> ModelPrice:
+    """Return a model's price at one credit per token of any class."""
+    model, _ = PublicModel.objects.get_or_create(name="gpt-4")
+    return set_price(
+        model,
+        prompt_rate_millicredits=1_000,
+        cached_prompt_rate_millicredits=1_000,
+        completion_rate_millicredits=1_000,
+    )
+
+
+@dataclass
+class Till:
+    """Places and settles on one wallet, as a web process does."""
+
+    user: User
+    wallet: Wallet = field(init=False)
+    key: ApiKey = field(init=False)
+    price: ModelPrice = field(init=False)
+    client: SyncWalletClient = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.wallet = get_wallet(self.user)
+        self.key, _ = issue_api_key(self.user, name="till")
+        self.price = price_of_one()
+        self.client = get_sync_client()
+
+    def grant(self, amount: int) -> LedgerEntry:
+        return grant_credits(self.user, credits=amount, reason="test")
+
+    def facts(self, request_id: str) -> RequestFacts:
+        return RequestFacts(
+            request_id=request_id,
+            wallet_id=self.wallet.pk,
+            api_key_id=self.key.pk,
+            price_id=self.price.pk,
+            model_name="gpt-4",
+            endpoint="chat.completions",
+            is_stream=False,
+            started_at_ms=NOW_MS,
+        )
+
+    def hold_request(
+        self, request_id: str, amount: int, *, least: int | None = None
+    ) -> HoldRequest:
+        return HoldRequest(
+            facts=self.facts(request_id),
+            wallet_version=10**9,
+            fixed_millicredits=0,
+            unit_millicredits=1_000,
+            units_wanted=amount,
+            units_least=amount if least is None else least,
+            requests_per_minute=100_000,
+        )
+
+    def place(
+        self, request_id: str, amount: int, *, least: int | None = None, lease_ms: int = 60_000
+    ) -> Placed:
+        hold = self.hold_request(request_id, amount, least=least)
+        return calls.parse_place(self.client.ask(calls.place(hold, lease_ms=lease_ms)), hold)
+
+    def extend(self, request_id: str, amount: int, *, lease_ms: int = 60_000) -> None:
+        progress = self.settlement(amount, outcome="abandoned", source="estimated")
+        call = calls.extend(self.facts(request_id), progress, lease_ms=lease_ms)
+        calls.parse_ok(self.client.ask(call))
+
+    def settle(self, request_id: str, amount: int) -> Settled:
+        call = calls.settle(self.facts(request_id), self.settlement(amount))
+        return calls.parse_settle(self.client.ask(call))
+
+    def void(self, request_id: str) -> bool:
+        return calls.parse_ended(self.client.ask(calls.void(self.facts(request_id))))
+
+    def settlement(
+        self, amount: int, *, outcome: str = "completed", source: str = "reported"
+    ) -> Settlement:
+        return Settlement(
+            target_credits=amount,
+            outcome=outcome,
+            source=source,
+            prompt_tokens=0,
+            cached_tokens=0,
+            completion_tokens=amount,
+            reasoning_tokens=0,
+            provider_name="sandbox",
+            attempts=1,
+            ended_at_ms=NOW_MS + 1_000,
+        )
+
+    def drain(self) -> int:
+        return drain.drain().booked
+
+    def balance(self) -> Balance:
+        return self.client.read_balance(self.wallet.pk)
+
+    def posted(self) -> int:
+        return Wallet.objects.get(pk=self.wallet.pk).posted_credits
+
+    def lots(self) -> list[int]:
+        found = Lot.objects.filter(wallet=self.wallet).order_by("pk")
+        return list(found.values_list("remaining_credits", flat=True))
+
+    def receipt(self, request_id: str) -> UsageRecord:
+        return UsageRecord.objects.get(request_id=request_id)

@@ -1,0 +1,288 @@
+"""From the stream into the ledger."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
+
+from billing.models import Debit, InboxItem, LedgerEntry, Lot, UsageRecord, Wallet
+from billing.services import bookings, drain
+from billing.services.audit import audit
+from billing.services.debits import ask_debit
+from billing.services.expiry import expire_lots
+from billing.services.ledger import post_credit
+from billing.services.wallets import adjust_credits, grant_credits
+from billing.wallet import calls, keys
+from billing.wallet.events import read_event
+from tests.billing.wallet.shop import Till
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_a_settled_request_becomes_a_receipt_an_entry_and_less_in_the_lot(till: Till) -> None:
+    till.grant(1_000)
+    till.place("r1", 300)
+    till.settle("r1", 120)
+
+    assert till.drain() == 1
+
+    receipt = till.receipt("r1")
+    assert (receipt.held_credits, receipt.charged_credits, receipt.completion_tokens) == (
+        300,
+        120,
+        120,
+    )
+    entry = LedgerEntry.objects.get(kind="usage")
+    assert (entry.reference, entry.amount_credits, entry.balance_credits) == ("r1", -120, 880)
+    assert (till.posted(), till.lots()) == (880, [880])
+    assert audit(at_rest=True) == []
+
+
+def test_the_balance_is_the_same_before_and_after_the_drain(till: Till) -> None:
+    till.grant(1_000)
+    till.place("r1", 300)
+    till.settle("r1", 120)
+    before = till.balance()
+
+    till.drain()
+
+    assert till.balance() == before
+
+
+def test_a_lost_acknowledgement_books_nothing_twice(till: Till) -> None:
+    till.grant(1_000)
+    till.place("r1", 300)
+    till.settle("r1", 120)
+    shard = keys.shard_of(till.wallet.pk)
+    events = [read_event(*item) for item in till.client.redis.xrange(keys.events(shard))]
+    with transaction.atomic():
+        bookings.book(events)
+
+    till.drain()
+
+    assert (till.posted(), LedgerEntry.objects.filter(kind="usage").count()) == (880, 1)
+    assert audit(at_rest=True) == []
+
+
+def test_a_later_higher_settlement_raises_the_receipt(till: Till) -> None:
+    till.grant(1_000)
+    till.place("r1", 300)
+    till.settle("r1", 50)
+    till.drain()
+
+    till.settle("r1", 120)
+    till.drain()
+
+    assert (till.receipt("r1").charged_credits, till.posted()) == (120, 880)
+    amounts = LedgerEntry.objects.filter(kind="usage").order_by("pk")
+    assert list(amounts.values_list("amount_credits", flat=True)) == [-50, -70]
+    assert audit(at_rest=True) == []
+
+
+def test_what_could_not_be_charged_is_written_off(till: Till) -> None:
+    till.grant(100)
+    till.place("r1", 60)
+    till.place("r2", 30)
+    till.settle("r1", 80)
+    till.void("r2")
+
+    till.drain()
+
+    receipt = till.receipt("r1")
+    assert (receipt.charged_credits, receipt.write_off_credits, receipt.target_credits) == (
+        70,
+        10,
+        80,
+    )
+    assert audit(at_rest=True) == []
+
+
+def test_many_requests_of_many_sizes_add_up(till: Till) -> None:
+    till.grant(100_000)
+    for number in range(200):
+        till.place(f"r{number}", 100)
+        till.settle(f"r{number}", number)
+
+    till.drain()
+
+    assert till.posted() == 100_000 - sum(range(200))
+    assert UsageRecord.objects.count() == 200
+    assert audit(at_rest=True) == []
+
+
+def test_an_event_that_can_not_be_booked_waits_and_is_reported_once(till: Till) -> None:
+    till.grant(1_000)
+    shard = keys.shard_of(till.wallet.pk)
+    till.client.redis.xadd(keys.events(shard), {"kind": "nonsense", "ref": "r0"})
+    till.place("r1", 300)
+    till.settle("r1", 120)
+
+    drained = [drain.drain() for _ in range(2)]
+
+    assert [(d.booked, d.stuck) for d in drained] == [(1, 1), (0, 1)]
+    assert InboxItem.objects.get().reference == "r0"
+    assert till.posted() == 880
+
+
+def test_one_wallets_trouble_does_not_stop_the_others(till: Till) -> None:
+    till.grant(1_000)
+    for number in range(3):
+        till.place(f"r{number}", 100)
+    till.settle("r0", 10)
+    broken = till.facts("r1")
+    settlement = till.settlement(20, outcome="x" * 50)
+    till.client.ask(calls.settle(broken, settlement))
+    till.settle("r2", 30)
+
+    drained = drain.drain()
+
+    assert (drained.booked, drained.stuck, till.posted()) == (2, 1, 960)
+
+
+def test_lots_are_consumed_promotional_first_then_first_to_expire(till: Till) -> None:
+    soon, later = timezone.now() + timedelta(days=1), timezone.now() + timedelta(days=9)
+    for reference, expires_at, is_promotional in (
+        ("forever", None, False),
+        ("later", later, False),
+        ("soon", soon, False),
+        ("gift", later, True),
+    ):
+        post_credit(
+            till.wallet.pk,
+            kind="grant",
+            amount_credits=100,
+            reference=reference,
+            expires_at=expires_at,
+            is_promotional=is_promotional,
+        )
+    till.place("r1", 400)
+    till.settle("r1", 250)
+
+    till.drain()
+
+    left = dict(Lot.objects.values_list("entry__reference", "remaining_credits"))
+    assert left == {"gift": 0, "soon": 0, "later": 50, "forever": 100}
+
+
+def test_an_expired_lot_goes_but_not_what_is_held_or_just_spent(till: Till) -> None:
+    grant_credits(
+        till.user, credits=100, reason="gift", expires_at=timezone.now() - timedelta(seconds=1)
+    )
+    grant_credits(till.user, credits=50, reason="bought", is_promotional=False)
+    till.place("spent", 20)
+    till.settle("spent", 20)
+    till.place("held", 30)
+
+    expire_lots()
+    till.drain()
+
+    assert LedgerEntry.objects.get(kind="expiry").amount_credits == -50
+    assert till.balance().available_credits == 150 - 20 - 30 - 50
+    till.void("held")
+    expire_lots()
+    till.drain()
+    assert (till.posted(), till.balance().available_credits) == (50, 50)
+    assert audit(at_rest=True) == []
+
+
+def test_a_clawback_takes_what_is_there_and_the_rest_is_debt_that_blocks(till: Till) -> None:
+    till.grant(100)
+    ask_debit(Debit(wallet=till.wallet, kind="clawback", reference="refund:1", amount_credits=130))
+
+    till.drain()
+
+    wallet = Wallet.objects.get(pk=till.wallet.pk)
+    assert (wallet.posted_credits, wallet.debt_credits) == (0, 30)
+    assert till.balance().debt_credits == 30
+    assert audit(at_rest=True) == []
+
+
+def test_the_next_credit_pays_the_debt_first(till: Till) -> None:
+    till.grant(100)
+    ask_debit(Debit(wallet=till.wallet, kind="clawback", reference="refund:1", amount_credits=130))
+    till.drain()
+
+    till.grant(100)
+
+    assert till.balance() == type(till.balance())(70, 0, 70, 0)
+    assert till.lots() == [0, 70]
+    assert audit(at_rest=True) == []
+
+
+def test_an_adjustment_down_takes_no_more_than_is_available(till: Till) -> None:
+    till.grant(100)
+    till.place("r1", 60)
+
+    adjust_credits(till.wallet, amount_credits=-90, actor=till.user, reason="typed it twice")
+    till.drain()
+
+    entry = LedgerEntry.objects.get(kind="adjustment")
+    assert (entry.amount_credits, entry.reason, entry.actor) == (-40, "typed it twice", till.user)
+
+
+def test_asking_for_the_same_debit_twice_takes_once(till: Till) -> None:
+    till.grant(100)
+
+    for _ in range(2):
+        ask_debit(Debit(wallet=till.wallet, kind="clawback", reference="r:1", amount_credits=30))
+        till.drain()
+
+    assert till.posted() == 70
+
+
+def test_posting_the_same_credit_twice_credits_once(till: Till) -> None:
+    entries = [
+        post_credit(till.wallet.pk, kind="purchase", amount_credits=100, reference="order-1")
+        for _ in range(3)
+    ]
+
+    assert len({entry.pk for entry in entries}) == 1
+    assert (till.posted(), till.balance().available_credits) == (100, 100)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE billing_ledgerentry SET amount_credits = 1",
+        "DELETE FROM billing_ledgerentry",
+        "UPDATE billing_usagerecord SET charged_credits = charged_credits - 1, "
+        "target_credits = target_credits - 1",
+        "DELETE FROM billing_usagerecord",
+        "UPDATE billing_modelprice SET prompt_rate_millicredits = 0",
+        "UPDATE billing_wallet SET posted_credits = -1",
+        "UPDATE billing_lot SET remaining_credits = granted_credits + 1",
+    ],
+)
+def test_the_database_refuses_to_rewrite_the_books(till: Till, statement: str) -> None:
+    till.grant(100)
+    till.place("r1", 60)
+    till.settle("r1", 10)
+    till.drain()
+
+    with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+@pytest.mark.parametrize(
+    ("statement", "invariant"),
+    [
+        ("UPDATE billing_wallet SET posted_credits = posted_credits - 1", 1),
+        ("UPDATE billing_lot SET remaining_credits = remaining_credits - 1", 6),
+        ("UPDATE billing_usagerecord SET charged_credits = 11, target_credits = 11", 5),
+        ("UPDATE billing_usagerecord SET prompt_tokens = 7", 5),
+    ],
+)
+def test_the_audit_names_a_row_that_was_altered_by_hand(
+    till: Till, statement: str, invariant: int
+) -> None:
+    till.grant(100)
+    till.place("r1", 60)
+    till.settle("r1", 10)
+    till.drain()
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+    findings = audit()
+
+    assert invariant in {finding.invariant for finding in findings}

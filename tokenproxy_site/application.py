@@ -1,0 +1,82 @@
+"""The ASGI application of the site: who serves what, and what is open while it serves."""
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import structlog
+
+from proxy.connection import Message, Receive, Scope, Send
+from proxy.handler import ApiHandler
+from proxy.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+API = "/v1"
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Application:
+    """Routes requests; owns the API's runtime from the lifespan's start to its end."""
+
+    def __init__(self, site: Callable[[Any, Any, Any], Any]) -> None:
+        self._site = site
+        self._api = ApiHandler(self.get_runtime)
+        self._runtime: Runtime | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the lifespan of the process."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http" and _is_api(scope["path"]):
+            await self._api(scope, receive, send)
+        else:
+            await self._site(scope, receive, send)
+
+    def get_runtime(self) -> Runtime:
+        """Return what the API shares. Raises RuntimeError outside of the lifespan."""
+        if self._runtime is None:
+            raise RuntimeError("the lifespan of the application has not begun")
+        return self._runtime
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether the process has been told to stop, and takes no new work."""
+        return self._runtime is None or self._runtime.is_draining
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        message: Message = await receive()
+        try:
+            self._runtime = await Runtime.start()
+        except Exception as error:
+            log.exception("web_process_not_started")
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            raise
+        self._listen_for_stop(self._runtime)
+        await send({"type": "lifespan.startup.complete"})
+        message = await receive()
+        if message["type"] == "lifespan.shutdown":
+            await self._runtime.stop()
+            await send({"type": "lifespan.shutdown.complete"})
+
+    def _listen_for_stop(self, runtime: Runtime) -> None:
+        """Learn of a stop signal when it comes: the server tells only after the last stream."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in STOP_SIGNALS:
+            signal.signal(number, _before(signal.getsignal(number), runtime.begin_drain))
+
+
+def _before(handler: Any, first: Callable[[], None]) -> Callable[[int, FrameType | None], None]:
+    def handle(number: int, frame: FrameType | None) -> None:
+        first()
+        if callable(handler):
+            handler(number, frame)
+
+    return handle
+
+
+def _is_api(path: str) -> bool:
+    return path == API or path.startswith(f"{API}/")

@@ -1,0 +1,7 @@
+"""The admin, with this site's own desk in place of Django's."""
+
+from django.contrib.admin.apps import AdminConfig
+
+
+class StaffAdminConfig(AdminConfig):
+    default_site = "billing.staff_site.StaffSite"

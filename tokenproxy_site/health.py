@@ -1,0 +1,74 @@
+"""Whether this process lives and whether the product is ready to serve."""
+
+import time
+from collections.abc import Callable
+
+import redis
+from django.core.cache import cache
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_safe
+
+from billing.exceptions import WalletError
+from billing.tasks.wallet import WORKER_SEEN
+from billing.wallet import calls, keys
+from billing.wallet.sync_client import get_sync_client
+
+WORKER_SILENCE_S = 30
+
+
+@require_safe
+def healthz(request: HttpRequest) -> JsonResponse:
+    """Answer 200 as long as the process lives."""
+    return JsonResponse({"status": "ok"})
+
+
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Answer 200 when the product can serve, else 503 and what is missing."""
+    problems = find_problems()
+    status = 503 if problems else 200
+    return JsonResponse({"status": "unready" if problems else "ok", **problems}, status=status)
+
+
+def find_problems() -> dict[str, str]:
+    """Return what keeps the product from serving, by part; nothing when it is ready."""
+    checks: dict[str, Callable[[], str | None]] = {
+        "database": _check_database,
+        "wallet": _check_wallet,
+        "worker": _check_worker,
+    }
+    found = {part: check() for part, check in checks.items()}
+    return {part: problem for part, problem in found.items() if problem}
+
+
+def _check_database() -> str | None:
+    try:
+        executor = MigrationExecutor(connection)
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            return "migrations are not applied"
+    except DatabaseError:
+        return "PostgreSQL does not answer"
+    return None
+
+
+def _check_wallet() -> str | None:
+    shards = range(keys.SHARDS)
+    try:
+        replies = get_sync_client().ask_many([calls.status(shard) for shard in shards])
+    except WalletError:
+        return "Redis does not answer, or has no wallets yet"
+    if any(reply[0] != b"OK" for reply in replies):
+        return "the wallets are being rebuilt"
+    return None
+
+
+def _check_worker() -> str | None:
+    try:
+        seen_at = cache.get(WORKER_SEEN)
+    except redis.RedisError:
+        return "the broker does not answer"
+    if seen_at is None or time.time() - seen_at > WORKER_SILENCE_S:
+        return "no worker has been seen"
+    return None
