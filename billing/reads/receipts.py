@@ -61,9 +61,7 @@ def explain(record: UsageRecord) -> Receipt:
         record.reasoning_tokens,
     )
     lines = [
-        ReceiptLine(
-            "Prompt", usage.prompt_tokens - usage.cached_tokens, rates.prompt_millicredits
-        ),
+        ReceiptLine("Prompt", usage.prompt_tokens - usage.cached_tokens, rates.prompt_millicredits),
         ReceiptLine("Cached prompt", usage.cached_tokens, rates.cached_prompt_millicredits),
         ReceiptLine("Completion", usage.completion_tokens, rates.completion_millicredits),
     ]

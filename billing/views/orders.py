@@ -9,9 +9,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from billing.models import Purchase
+from billing.services.fulfilment import fulfil_purchase
 from billing.views.refusals import as_message
 from billing.views.requests import CustomerRequest, customer_only
-from billing.services.fulfilment import fulfil_purchase
 
 # Nobody reads further back on one page; statements will list everything.
 MOST_ORDERS = 200
