@@ -20,6 +20,7 @@ BillingError
 ├── WebhookRefused            a webhook that nothing may be done with
 │   ├── WebhookUnsigned       not signed by Stripe, or not just now
 │   └── WebhookMalformed      signed, but not an event for this site
+├── MissingReason             a correction or a resolution without a word on why
 └── InvalidAmount             an amount that can't be posted
 """
 
@@ -114,5 +115,9 @@ class WebhookMalformed(WebhookRefused):
     """The signature is right, but the body is not an event for this site."""
 
 
+class MissingReason(BillingError):
+    """A correction or a resolution without a word on why: the ledger would not say it."""
+
+
 class InvalidAmount(BillingError):
-    """An amount that can't be posted: zero, negative, too large, or with no reason given."""
+    """An amount that can't be posted: zero, negative, or too large."""

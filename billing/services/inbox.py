@@ -3,7 +3,10 @@
 from typing import Any
 
 import structlog
+from django.utils import timezone
 
+from accounts.models import User
+from billing.exceptions import MissingReason
 from billing.models import InboxItem
 
 log = structlog.get_logger(__name__)
@@ -24,3 +27,15 @@ def file_item(
     if is_new:
         log.error("inbox_item_filed", kind=kind, reference=reference, summary=summary)
     return item, is_new
+
+
+def resolve_item(item: InboxItem, *, actor: User, resolution: str) -> bool:
+    """Close a finding with a word on what was done. False if somebody closed it before.
+
+    Raises MissingReason if the word is missing.
+    """
+    word = resolution.strip()[:300]
+    if not word:
+        raise MissingReason("A word on what was done is required.")
+    open_items = InboxItem.objects.filter(pk=item.pk, resolved_at=None)
+    return open_items.update(resolved_at=timezone.now(), resolved_by=actor, resolution=word) == 1

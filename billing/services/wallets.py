@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db import transaction
 
 from accounts.models import User
-from billing.exceptions import InvalidAmount
+from billing.exceptions import InvalidAmount, MissingReason
 from billing.models import Debit, LedgerEntry, Wallet
 from billing.services.debits import ask_debit
 from billing.services.ledger import MAX_CREDITS, lock_wallet, post_credit
@@ -31,7 +31,7 @@ def grant_credits(
 ) -> LedgerEntry:
     """Give credits without a purchase. With a `reference` of its own, safe to repeat.
 
-    Raises InvalidAmount for an amount that can't be posted or an empty reason.
+    Raises InvalidAmount for an amount that can't be posted, MissingReason.
     """
     return post_credit(
         get_wallet(user).pk,
@@ -48,7 +48,7 @@ def grant_credits(
 def adjust_credits(wallet: Wallet, *, amount_credits: int, actor: User, reason: str) -> None:
     """Correct a balance by hand: up at once, down as far as Redis finds it available.
 
-    Raises InvalidAmount for zero, an amount beyond the limit, or an empty reason.
+    Raises InvalidAmount for zero or an amount beyond the limit, MissingReason.
     """
     reason = _reason(reason)
     reference = f"adjustment:{uuid.uuid4()}"
@@ -103,5 +103,5 @@ def _set_state(wallet_id: int, state: Wallet.State, reason: str) -> None:
 def _reason(text: str) -> str:
     reason = text.strip()[:200]
     if not reason:
-        raise InvalidAmount("A reason is required: it is what the ledger will say.")
+        raise MissingReason("A reason is required: it is what the ledger will say.")
     return reason

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from billing.exceptions import InvalidAmount
+from billing.exceptions import BillingError
 from billing.management.people import get_or_create_user
 from billing.services.wallets import grant_credits
 
@@ -23,7 +23,7 @@ class Command(BaseCommand):
         user = get_or_create_user(email)
         try:
             entry = grant_credits(user, credits=options["credits"], reason=reason)
-        except InvalidAmount as error:
+        except BillingError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(
             f"Granted {entry.amount_credits:,} credits to {user.email}; "
