@@ -4,12 +4,14 @@ from django.contrib import admin
 from django.urls import include, path
 
 from tokenproxy_site.health import healthz, readyz
+from tokenproxy_site.status import status
 
 urlpatterns = [
     path("", include("billing.urls")),
     path("", include("billing.webhook_urls")),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
+    path("status/", status, name="status"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
 ]

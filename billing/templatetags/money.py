@@ -7,27 +7,13 @@ from django import template
 register = template.Library()
 
 # https://docs.stripe.com/currencies: amounts without, and with three, decimal places.
-ZERO_DECIMAL = frozenset(
-    [
-        "bif",
-        "clp",
-        "djf",
-        "gnf",
-        "jpy",
-        "kmf",
-        "krw",
-        "mga",
-        "pyg",
-        "rwf",
-        "ugx",
-        "vnd",
-        "vuv",
-        "xaf",
-        "xof",
-        "xpf",
-    ]
-)
-THREE_DECIMAL = frozenset(["bhd", "jod", "kwd", "omr", "tnd"])
+# fmt: off
+ZERO_DECIMAL = frozenset({
+    "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv",
+    "xaf", "xof", "xpf",
+})
+# fmt: on
+THREE_DECIMAL = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})
 SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥", "inr": "₹", "krw": "₩"}
 MILLION = 1_000_000
 STEPS = ((1_000_000_000_000, "T"), (1_000_000_000, "B"), (MILLION, "M"), (1_000, "k"))
@@ -71,9 +57,8 @@ def fine_price(amount_cents: Decimal, currency: str) -> str:
     short = amount.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
     if short == amount:
         return with_symbol(f"{short:,}", currency)
-    return with_symbol(
-        f"{amount.quantize(Decimal(1).scaleb(-places - 2), ROUND_HALF_UP):,}", currency
-    )
+    fine = amount.quantize(Decimal(1).scaleb(-places - 2), ROUND_HALF_UP)
+    return with_symbol(f"{fine:,}", currency)
 
 
 @register.filter

@@ -6,12 +6,26 @@ from contextlib import contextmanager
 from django.contrib import messages
 from django.http import HttpRequest
 
-from billing.exceptions import BillingError, PackUnavailable, PaymentProviderError
+from billing.exceptions import (
+    BillingError,
+    PackUnavailable,
+    PaymentProviderError,
+    PaymentProviderRefusal,
+    PurchaseMissing,
+    TooManyOrders,
+)
 
 MESSAGES: dict[type[BillingError], str] = {
     PackUnavailable: "That pack is no longer on sale. Nothing was charged.",
+    TooManyOrders: (
+        "You started many orders within an hour and paid none of them. Please try again later."
+    ),
+    PurchaseMissing: "The payment service knows no payment for this order. Nothing was charged.",
     PaymentProviderError: (
         "The payment service didn't answer. Nothing is lost: please try again in a moment."
+    ),
+    PaymentProviderRefusal: (
+        "The payment service refused this order. Nothing was charged; please write to us."
     ),
 }
 

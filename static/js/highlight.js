@@ -8,7 +8,7 @@
   const RULES = [
     ["code-comment", /(?:^|(?<=\s))(?:\/\/|#)[^\n]*/],
     ["code-string", /f?"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`]*`/],
-    ["code-number", /\b\d+(?:\.\d+)?\b/],
+    ["code-number", /(?<![\w./:-])\d+(?:\.\d+)?\b/],
     ["code-keyword", KEYWORDS],
   ];
   const PATTERN = new RegExp(

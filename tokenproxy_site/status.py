@@ -1,0 +1,37 @@
+"""The status page: what `/readyz` knows, in words for customers."""
+
+from dataclasses import dataclass
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from billing.views.requests import HtmxRequest
+from tokenproxy_site.health import find_problems
+
+# Customers read what a part does for them; what is wrong inside is for the operator.
+PARTS = {
+    "database": ("Accounts and orders", "Log-in, the dashboard and purchases."),
+    "wallet": ("API and balances", "Requests to models, and the balance that pays for them."),
+    "worker": ("Bookkeeping", "Puts charges and payments on the books within seconds."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of the service and whether it works."""
+
+    name: str
+    words: str
+    is_up: bool
+
+
+@never_cache
+@require_safe
+def status(request: HtmxRequest) -> HttpResponse:
+    """Show how each part of the service is doing. htmx gets the part that changes."""
+    problems = find_problems()
+    parts = [Part(name, words, key not in problems) for key, (name, words) in PARTS.items()]
+    template = "storefront/_status.html" if request.htmx else "storefront/status.html"
+    return render(request, template, {"parts": parts, "is_up": not problems})
