@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import TypedDict
 
 from django.db.models import Count, Sum
 from django.db.models.functions import TruncDate
@@ -77,7 +78,7 @@ def read_recent_usage(wallet: Wallet, *, days: int = CHART_DAYS) -> RecentUsage:
     listed = []
     for offset in range(days):
         day = first + timedelta(days=offset)
-        row = sums.get(day, {"charged": 0, "requests": 0})
+        row = sums.get(day, DaySum(day=day, charged=0, requests=0))
         height = -(-100 * row["charged"] // highest) if highest else 0
         listed.append(DayUsage(day, row["charged"], row["requests"], height))
     return RecentUsage(
@@ -85,12 +86,23 @@ def read_recent_usage(wallet: Wallet, *, days: int = CHART_DAYS) -> RecentUsage:
     )
 
 
-def _sums_by_day(wallet: Wallet, *, since: date) -> list[dict[str, object]]:
+class DaySum(TypedDict):
+    """One day's usage of a wallet."""
+
+    day: date
+    charged: int
+    requests: int
+
+
+def _sums_by_day(wallet: Wallet, *, since: date) -> list[DaySum]:
     start = timezone.make_aware(datetime.combine(since, datetime.min.time()))
-    return list(
+    rows = (
         UsageRecord.objects.filter(wallet=wallet, ended_at__gte=start)
         .annotate(day=TruncDate("ended_at"))
         .values("day")
         .annotate(charged=Sum("charged_credits"), requests=Count("pk"))
         .order_by("day")
     )
+    return [
+        DaySum(day=row["day"], charged=row["charged"], requests=row["requests"]) for row in rows
+    ]
