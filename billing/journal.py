@@ -16,7 +16,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -50,12 +50,12 @@ class Journal:
     def start(self, facts: RequestFacts, held_credits: int) -> None:
         """Note a hold, after it was placed and before the upstream is called."""
         self._open[facts.request_id] = (facts, held_credits)
-        self._write(["s", astuple(facts), held_credits])
+        self._write(["s", facts.as_tuple(), held_credits])
 
     def end(self, facts: RequestFacts, settlement: Settlement) -> None:
         """Note how a request ended, before Redis is told."""
         self._open.pop(facts.request_id, None)
-        self._write(["e", astuple(facts), astuple(settlement)])
+        self._write(["e", facts.as_tuple(), settlement.as_tuple()])
 
     def void(self, facts: RequestFacts) -> None:
         """Note that no upstream accepted a request, before Redis is told."""
@@ -82,7 +82,7 @@ class Journal:
         old = self._file
         self._begin_file()
         for facts, held_credits in self._open.values():
-            self._append(["s", astuple(facts), held_credits])
+            self._append(["s", facts.as_tuple(), held_credits])
         # Only now: a crash in between leaves open requests in both files, never in none.
         os.write(old, orjson.dumps(["r"]) + b"\n")
         os.close(old)

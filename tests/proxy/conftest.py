@@ -19,9 +19,8 @@ from billing.models import UsageRecord
 from billing.services.api_keys import issue_api_key
 from billing.services.drain import drain
 from billing.services.wallets import get_wallet, grant_credits, push_wallet
-from billing.wallet import keys
 from billing.wallet.calls import Balance
-from billing.wallet.sync_client import get_sync_client
+from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 from proxy.database import in_database
 from proxy.handler import ApiHandler
 from proxy.models import Provider
@@ -80,13 +79,8 @@ def upstream(sandbox_process: Sandbox) -> Sandbox:
 
 
 @pytest.fixture
-def wallets(transactional_db: None) -> None:
-    """Wallets in Redis: empty, and open for use."""
-    client = get_sync_client()
-    client.redis.flushall()
-    client.load_library()
-    for shard in range(keys.SHARDS):
-        client.redis.execute_command("FCALL", "tp_open", 1, keys.fence(shard), "test")
+def wallets(transactional_db: None, redis_wallets: SyncWalletClient) -> None:
+    """Wallets in Redis: empty, and open for use; tables that other threads can read."""
 
 
 @dataclass
