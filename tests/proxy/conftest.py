@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -29,6 +30,13 @@ from proxy.services.providers import set_up_provider
 
 UPSTREAM_KEY = "sk-canary-upstream-key-000"
 HELLO = [{"role": "user", "content": "Hello!"}]
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for a state of which nobody tells."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110  # there is no event to wait for
+            await asyncio.sleep(0.01)
 
 
 class Sandbox:
@@ -152,7 +160,7 @@ def gpt_4(settings: Any, wallets: None, upstream: Sandbox) -> None:
 
 
 @pytest.fixture
-async def runtime(gpt_4: None) -> AsyncIterator[Runtime]:
+async def runtime(gpt_4: None, journal_dir: Path) -> AsyncIterator[Runtime]:
     """What a web process shares, with gpt-4 on sale."""
     runtime = await Runtime.start()
     yield runtime
