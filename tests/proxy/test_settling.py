@@ -18,7 +18,10 @@ from proxy.inflight import Call
 from tests.proxy.conftest import Api, Customer, Sandbox, until
 from tests.proxy.test_streams import hang_up_after
 
-SLOW = {"messages": [{"role": "user", "content": "[[tokens=20]] [[tps=20]]"}], "max_tokens": 30}
+SLOW: dict[str, Any] = {
+    "messages": [{"role": "user", "content": "[[tokens=20]] [[tps=20]]"}],
+    "max_tokens": 30,
+}
 
 
 async def first_call(api: Api) -> Call:
@@ -39,11 +42,12 @@ async def test_it_answers_although_redis_is_gone_and_settles_when_it_is_back(
 ) -> None:
     asking = asyncio.create_task(api.chat(alice, **SLOW))
     await first_call(api)
-    await asyncio.to_thread(valkey_server.kill)
+    valkey_server.kill()
 
     response = await asking
     refused = await api.chat(alice)
-    await asyncio.to_thread(valkey_server.start)
+    # Not in a thread: a server dies with the thread that started it.
+    valkey_server.start()
     still_refused = await api.chat(alice)
     await in_database(recover)
     await api.idle()
