@@ -7,3 +7,7 @@ class BillingConfig(AppConfig):
     """Packs, purchases, wallets, the ledger, prices and usage."""
 
     name = "billing"
+
+    def ready(self) -> None:
+        """Register the checks of the settings."""
+        from billing import checks  # noqa: F401 - importing it registers them

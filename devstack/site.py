@@ -83,7 +83,7 @@ def make_settings(site: Site) -> dict[str, str]:
         "SITE_URL": site.url,
         "ALLOWED_HOSTS": ",".join(dict.fromkeys(hosts)),
         "JOURNAL_DIR": str(site.folder / "journal"),
-        "SANDBOX_UPSTREAM_URL": site.upstream_url,
+        "SANDBOX_UPSTREAM_URL": f"{site.upstream_url}/v1",
     }
     if site.has_stripe_sandbox:
         settings["STRIPE_API_BASE"] = site.stripe_url

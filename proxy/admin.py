@@ -40,6 +40,10 @@ class ProviderKeyForm(forms.ModelForm[ProviderKey]):
         model = ProviderKey
         fields = ("is_active",)
 
+    def has_changed(self) -> bool:
+        """Take a row that was added and left empty for the mistake it is."""
+        return self.instance.pk is None or super().has_changed()
+
     def clean_secret(self) -> str:
         secret: str = self.cleaned_data["secret"].strip()
         if not secret and self.instance.pk is None:

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import ApiKey, User
 from billing.models import (
@@ -103,9 +105,13 @@ def make_purchase(user: User, **fields: Any) -> Purchase:
         credits=1_000,
         amount_cents=900,
         currency="usd",
-        stripe_session_id=f"cs_test_{user.pk}",
         expires_at=NOON + timedelta(hours=1),
-        **{"status": "fulfilled", "fulfilled_at": NOON, **fields},
+        **{
+            "status": "fulfilled",
+            "fulfilled_at": NOON,
+            "stripe_session_id": f"cs_test_{user.pk}",
+            **fields,
+        },
     )
 
 
@@ -162,3 +168,16 @@ def make_provider(name: str = "acme") -> Provider:
     provider = Provider.objects.create(name=name, base_url="https://api.example.com/v1")
     Route.objects.create(model=make_model(), provider=provider, upstream_model=name)
     return provider
+
+
+def find_user(email: str) -> User:
+    return User.objects.get(email=email)
+
+
+def last_record() -> LogEntry:
+    """Return what was last done at the desk."""
+    return LogEntry.objects.latest("pk")
+
+
+def just_now() -> datetime:
+    return timezone.now()

@@ -3,12 +3,21 @@
 Prompts, answers, secrets and upstream addresses are never logged.
 """
 
+import logging
 from typing import Any
 
 import structlog
 from django.core.exceptions import ImproperlyConfigured
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+class WithoutProbes(logging.Filter):
+    """Drops what is logged of /healthz and /readyz: a 503 there is an answer, not an error."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        said = str(record.msg) + str(record.args)
+        return "/readyz" not in said and "/healthz" not in said
 
 
 def configure_logging(form: str, level: str) -> dict[str, Any]:
@@ -46,11 +55,22 @@ def configure_logging(form: str, level: str) -> dict[str, Any]:
                 "foreign_pre_chain": shared,
             }
         },
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "default"}},
+        "filters": {"without_probes": {"()": WithoutProbes}},
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "formatter": "default",
+                "filters": ["without_probes"],
+            }
+        },
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             "django.request": {"level": "ERROR"},
             "httpx": {"level": "WARNING"},
+            # Two lines per sweep and second would bury everything else.
+            "celery.app.trace": {"level": "WARNING"},
+            "celery.worker.strategy": {"level": "WARNING"},
+            "celery.beat": {"level": "WARNING"},
             "django_structlog": {"level": "WARNING"},
             "stripe": {"level": "WARNING"},
         },

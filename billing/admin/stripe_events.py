@@ -35,8 +35,6 @@ PROCESS_AGAIN = StaffAction[StripeEvent](
     explanation="Safe to repeat: a handler reads the object's present state from Stripe.",
     permission="billing.change_stripeevent",
     apply=ask_again,
-    # It may wait for Stripe, and its service has transactions of its own.
-    is_atomic=False,
 )
 
 

@@ -109,6 +109,10 @@ class UsageRecordAdmin(ReadOnlyAdmin[UsageRecord]):
     date_hierarchy = "ended_at"
     search_fields = ("=request_id", "wallet__user__email")
 
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Let a person's page lead to the person's usage."""
+        return lookup == "wallet__user__id__exact" or super().lookup_allowed(lookup, value, request)
+
     @admin.display(description="Customer", ordering="wallet__user__email")
     def owner(self, record: UsageRecord) -> str:
         return record.wallet.user.email

@@ -84,6 +84,7 @@ def adjust(asked: Asked[Wallet]) -> str:
         amount_credits=amount,
         actor=asked.actor,
         reason=asked.reason,
+        reference=reference_of(asked),
     )
     if amount > 0:
         return f"Adjusted by {amount:+,} credits."

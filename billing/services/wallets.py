@@ -45,13 +45,21 @@ def grant_credits(
     )
 
 
-def adjust_credits(wallet: Wallet, *, amount_credits: int, actor: User, reason: str) -> None:
+def adjust_credits(
+    wallet: Wallet,
+    *,
+    amount_credits: int,
+    actor: User,
+    reason: str,
+    reference: str | None = None,
+) -> None:
     """Correct a balance by hand: up at once, down as far as Redis finds it available.
 
-    Raises InvalidAmount for zero or an amount beyond the limit, MissingReason.
+    With a `reference` of its own, safe to repeat. Raises InvalidAmount for zero or an amount
+    beyond the limit, MissingReason.
     """
     reason = _reason(reason)
-    reference = f"adjustment:{uuid.uuid4()}"
+    reference = reference or f"adjustment:{uuid.uuid4()}"
     if amount_credits > 0:
         post_credit(
             wallet.pk,

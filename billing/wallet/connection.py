@@ -11,7 +11,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import hiredis
 from redis.asyncio.connection import parse_url
@@ -108,8 +108,8 @@ class _Protocol(asyncio.Protocol):
         self.is_closed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  # for the type checker
-        self._transport = transport
+        # uvloop's transports are not subclasses of asyncio's, only alike.
+        self._transport = cast(asyncio.Transport, transport)
 
     def send(self, parts: Sequence[Argument]) -> "asyncio.Future[Any]":
         """Queue a command; all that one turn of the event loop queues goes out in one write."""

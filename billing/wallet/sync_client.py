@@ -68,9 +68,15 @@ class SyncWalletClient:
             self.redis.execute_command("FUNCTION", "LIST", "LIBRARYNAME", LIBRARY_NAME, "WITHCODE"),
         )
         for library in listed:
-            flat = [_text(item) for item in library]
-            if "library_code" in flat:
-                return flat[flat.index("library_code") + 1]
+            # A map in RESP3, which redis-py speaks by default; a flat list in RESP2.
+            pairs = (
+                library.items()
+                if isinstance(library, dict)
+                else zip(*[iter(library)] * 2, strict=True)
+            )
+            fields = {_text(name): value for name, value in pairs}
+            if "library_code" in fields:
+                return _text(fields["library_code"])
         return None
 
 

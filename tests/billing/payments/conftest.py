@@ -40,19 +40,8 @@ def sandbox(sandbox_process: Sandbox, settings: Settings, transactional_db: None
     settings.STRIPE_SECRET_KEY = API_KEY
     settings.STRIPE_WEBHOOK_SECRETS = [WEBHOOK_SECRET]
     settings.STRIPE_LIVE_MODE = False
-    settings.ROOT_URLCONF = "tests.billing.payments.urls"
     settings.SITE_URL = "http://testserver"
     return sandbox_process
-
-
-@pytest.fixture
-def alice() -> User:
-    return User.objects.create_user("alice@example.com")
-
-
-@pytest.fixture
-def bob() -> User:
-    return User.objects.create_user("bob@example.com")
 
 
 @pytest.fixture

@@ -1,5 +1,3 @@
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -19,6 +17,7 @@ from billing.services.checkout import MAX_UNPAID_ORDERS_PER_HOUR, open_session, 
 from billing.stripe_api import read_checkout
 from devstack.ports import free_port
 from tests.billing.payments.conftest import status_of
+from tests.billing.payments.racing import race
 from tests.billing.payments.sandbox import DECLINES, Sandbox
 
 Status = Purchase.Status
@@ -81,19 +80,13 @@ def test_clicks_at_once_make_one_order_and_one_session(
     alice: User, pack: Pack, sandbox: Sandbox
 ) -> None:
     sessions_before = sandbox.session_count()
-    barrier = threading.Barrier(4)
 
-    def click() -> str | None:
-        barrier.wait()
-        try:
-            return start_checkout(alice, pack_slug="starter").stripe_session_id
-        finally:
-            connection.close()
+    orders = race(
+        [lambda: start_checkout(alice, pack_slug="starter")] * 4,
+        meet_at='INSERT INTO "billing_purchase"',
+    )
 
-    with ThreadPoolExecutor(4) as pool:
-        session_ids = {future.result() for future in [pool.submit(click) for _ in range(4)]}
-
-    assert len(session_ids) == 1
+    assert len({order.stripe_session_id for order in orders}) == 1
     assert Purchase.objects.count() == 1
     assert sandbox.session_count() == sessions_before + 1
 

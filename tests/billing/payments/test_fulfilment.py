@@ -1,7 +1,6 @@
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,7 +17,9 @@ from billing.services.open_purchases import check_open_purchases
 from billing.services.stripe_events import process_due_events, receive_event
 from billing.services.wallets import grant_credits
 from tests.billing.payments.conftest import posted, status_of
+from tests.billing.payments.racing import race
 from tests.billing.payments.sandbox import DECLINES, Sandbox, event_body, sign
+from tests.billing.wallet.shop import Till
 
 Status = Purchase.Status
 Way = Callable[[Purchase], object]
@@ -60,6 +61,12 @@ def test_a_payment_becomes_credits(paid: Purchase, alice: User) -> None:
     assert lot.expires_at - purchase.fulfilled_at == timedelta(days=30)
 
 
+def test_the_credits_can_be_spent_at_once(paid: Purchase, till: Till) -> None:
+    fulfil(paid)
+
+    assert till.balance().available_credits == 1_000_000
+
+
 def test_it_keeps_where_the_payment_and_its_receipt_are(paid: Purchase, sandbox: Sandbox) -> None:
     purchase = fulfil(paid)
 
@@ -93,20 +100,12 @@ def test_nothing_is_credited_before_it_is_paid(order: Purchase, alice: User, way
     assert posted(alice) == 0
 
 
-@pytest.mark.parametrize("round_number", range(5))
-def test_all_ways_at_once_credit_once(paid: Purchase, alice: User, round_number: int) -> None:
-    barrier = threading.Barrier(6)
-
-    def run(way: Way) -> None:
-        barrier.wait()
-        try:
-            way(paid)
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(6) as pool:
-        for future in [pool.submit(run, way) for way in WAYS * 2]:
-            future.result()
+@pytest.mark.parametrize(
+    "meet_at",
+    [None, 'FROM "billing_purchase"', 'INSERT INTO "billing_ledgerentry"', "UPDATE"],
+)
+def test_all_ways_at_once_credit_once(paid: Purchase, alice: User, meet_at: str | None) -> None:
+    race([partial(way, paid) for way in WAYS * 2], meet_at=meet_at)
 
     assert status_of(paid) == Status.FULFILLED
     assert posted(alice) == 1_000_000

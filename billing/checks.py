@@ -1,0 +1,38 @@
+"""What `manage.py check` refuses about Stripe's settings. `runserver` and `migrate` run it too."""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+@register()
+def check_stripe_address(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Keep the secret key from going anywhere but to Stripe or to this machine's emulator."""
+    base = urlsplit(settings.STRIPE_API_BASE)
+    if not settings.STRIPE_API_BASE or base.hostname == "api.stripe.com":
+        return []
+    if settings.STRIPE_LIVE_MODE:
+        return [
+            Error(
+                "STRIPE_API_BASE is set together with a live STRIPE_SECRET_KEY.",
+                hint="Unset STRIPE_API_BASE: a live key belongs to Stripe alone.",
+                id="billing.E001",
+            )
+        ]
+    if base.scheme != "https" and base.hostname not in LOOPBACK:
+        return [
+            Error(
+                "STRIPE_API_BASE sends STRIPE_SECRET_KEY over plain HTTP to another machine.",
+                hint="Use https, or an emulator on this machine.",
+                id="billing.E002",
+            )
+        ]
+    return []

@@ -1,0 +1,119 @@
+"""Packs and models: what staff sells."""
+
+import pytest
+from django.test import Client
+
+from billing.models import Pack, PublicModel
+from tests import desk
+
+PACK = {
+    "name": "Large",
+    "slug": "large",
+    "credits": "5000000",
+    "price_cents": "3900",
+    "currency": "usd",
+    "is_active": "on",
+    "order": "3",
+}
+
+
+def test_a_pack_is_put_on_sale(root: Client) -> None:
+    root.post(desk.list_url(Pack) + "add/", PACK)
+
+    pack = Pack.objects.get(slug="large")
+    assert (pack.credits, pack.price_cents, pack.is_active) == (5_000_000, 3_900, True)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("credits", "0"),
+        ("credits", "-1"),
+        ("credits", "1.5"),
+        ("price_cents", "0"),
+        ("currency", "USD"),
+        ("currency", "dollar"),
+        ("slug", "two words"),
+        ("validity_days", "0"),
+        ("name", ""),
+    ],
+)
+def test_it_refuses_a_pack_that_makes_no_sense(field: str, value: str, root: Client) -> None:
+    answer = root.post(desk.list_url(Pack) + "add/", {**PACK, field: value})
+
+    assert answer.status_code == 200
+    assert answer.context["errors"]
+    assert not Pack.objects.exists()
+
+
+def test_a_pack_that_was_ordered_is_not_deleted(root: Client, alice: desk.Customer) -> None:
+    pack = Pack.objects.get(slug="small")
+
+    assert root.post(desk.page_url(pack, "delete"), {"post": "yes"}).status_code == 403
+    assert Pack.objects.filter(pk=pack.pk).exists()
+
+
+def test_a_pack_that_nobody_ordered_may_go(root: Client) -> None:
+    pack = Pack.objects.create(name="Typo", slug="typo", credits=1, price_cents=1)
+
+    root.post(desk.page_url(pack, "delete"), {"post": "yes"})
+
+    assert not Pack.objects.exists()
+
+
+def test_packs_are_taken_off_sale_in_the_list(root: Client, alice: desk.Customer) -> None:
+    pack = Pack.objects.get(slug="small")
+
+    root.post(
+        desk.list_url(Pack),
+        {
+            "form-TOTAL_FORMS": "1",
+            "form-INITIAL_FORMS": "1",
+            "form-0-id": str(pack.pk),
+            "form-0-order": "7",
+            "_save": "Save",
+        },
+    )
+
+    pack.refresh_from_db()
+    assert (pack.is_active, pack.order) == (False, 7)
+
+
+def test_a_models_name_stays(root: Client, db: None) -> None:
+    model = desk.make_model()
+
+    root.post(
+        desk.page_url(model),
+        {
+            "name": "renamed",
+            "display_name": "Test",
+            "owned_by": "tokenproxy",
+            "default_max_tokens": "512",
+            "order": "0",
+        },
+    )
+
+    model = PublicModel.objects.get(pk=model.pk)
+    assert (model.name, model.display_name, model.default_max_tokens) == ("gpt-test", "Test", 512)
+
+
+def test_a_model_that_was_priced_is_not_deleted(root: Client, db: None) -> None:
+    model = desk.make_model()
+
+    assert root.post(desk.page_url(model, "delete"), {"post": "yes"}).status_code == 403
+    assert PublicModel.objects.filter(pk=model.pk).exists()
+
+
+def test_the_list_shows_the_price_in_force(root: Client, db: None) -> None:
+    model = desk.make_model()
+    model.prices.create(
+        version=2,
+        prompt_rate_millicredits=1_234,
+        cached_prompt_rate_millicredits=0,
+        completion_rate_millicredits=5_678,
+    )
+
+    page = root.get(desk.list_url(PublicModel)).content.decode()
+
+    assert "1,234" in page
+    assert "5,678" in page

@@ -1,0 +1,197 @@
+"""Grant, adjust, freeze, unfreeze: what staff does to a wallet, and what it leaves behind."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import User
+from billing.models import Debit, LedgerEntry, Wallet
+from tests import desk
+
+ONCE = "6a1f0c1e-3b0e-4c37-9b8a-0d6a3f1d2c4b"
+GRANT = {"credits": "500", "is_promotional": "on", "reason": "Sorry for Monday", "once": ONCE}
+ADJUST = {"reason": "Counted twice", "once": ONCE}
+
+
+def posted(wallet: Wallet) -> int:
+    return Wallet.objects.get(pk=wallet.pk).posted_credits
+
+
+def entries(wallet: Wallet, kind: str) -> list[LedgerEntry]:
+    return list(wallet.entries.filter(kind=kind))
+
+
+def test_looking_at_the_page_grants_nothing(root: Client, alice: desk.Customer) -> None:
+    page = root.get(desk.do_url("grant", alice.wallet))
+
+    assert page.status_code == 200
+    assert posted(alice.wallet) == 1_000
+
+
+def test_a_grant_is_posted_with_who_and_why(root: Client, alice: desk.Customer) -> None:
+    answer = root.post(desk.do_url("grant", alice.wallet), GRANT)
+
+    [entry] = entries(alice.wallet, "grant")
+    assert answer.headers["Location"] == desk.page_url(alice.wallet)
+    assert posted(alice.wallet) == 1_000 + 500
+    assert (entry.amount_credits, entry.reason) == (500, "Sorry for Monday")
+    assert entry.actor == User.objects.get(email="root@example.com")
+    assert entry.lot.is_promotional
+
+
+def test_a_grant_expires_after_its_days(root: Client, alice: desk.Customer) -> None:
+    root.post(desk.do_url("grant", alice.wallet), {**GRANT, "validity_days": "30"})
+
+    [entry] = entries(alice.wallet, "grant")
+    expires_at = entry.lot.expires_at
+    assert expires_at is not None
+    assert abs(expires_at - timezone.now() - timedelta(days=30)) < timedelta(minutes=1)
+
+
+def test_a_second_press_of_the_button_grants_nothing(root: Client, alice: desk.Customer) -> None:
+    root.post(desk.do_url("grant", alice.wallet), GRANT)
+    root.post(desk.do_url("grant", alice.wallet), GRANT)
+
+    assert posted(alice.wallet) == 1_000 + 500
+
+
+def test_a_page_opened_anew_grants_again(root: Client, alice: desk.Customer) -> None:
+    url = desk.do_url("grant", alice.wallet)
+    for _ in range(2):
+        once = root.get(url).context["form"]["once"].value()
+        root.post(url, {**GRANT, "once": str(once)})
+
+    assert posted(alice.wallet) == 1_000 + 500 + 500
+
+
+def test_a_grant_goes_to_every_chosen_wallet(root: Client, alice: desk.Customer) -> None:
+    bob = desk.make_customer("bob@example.com")
+
+    root.post(desk.do_url("grant", alice.wallet, bob.wallet), GRANT)
+
+    assert (posted(alice.wallet), posted(bob.wallet)) == (1_500, 1_500)
+
+
+@pytest.mark.parametrize("reason", ["", "   ", "x" * 201])
+@pytest.mark.parametrize("action", ["grant", "adjust", "freeze"])
+def test_nothing_happens_without_a_reason(
+    action: str, reason: str, root: Client, alice: desk.Customer
+) -> None:
+    answer = root.post(
+        desk.do_url(action, alice.wallet),
+        {**GRANT, "amount_credits": "500", "reason": reason},
+    )
+
+    assert answer.status_code == 200
+    assert "reason" in answer.context["form"].errors
+    assert posted(alice.wallet) == 1_000
+    assert Wallet.objects.get(pk=alice.wallet.pk).state == "active"
+    assert not LogEntry.objects.exists()
+
+
+@pytest.mark.parametrize("credits", ["0", "-5", "1.5", "ten", "1000000000001", ""])
+def test_it_refuses_a_grant_of_a_wrong_amount(
+    credits: str, root: Client, alice: desk.Customer
+) -> None:
+    answer = root.post(desk.do_url("grant", alice.wallet), {**GRANT, "credits": credits})
+
+    assert "credits" in answer.context["form"].errors
+    assert posted(alice.wallet) == 1_000
+
+
+def test_it_tells_what_the_ledger_refuses(root: Client, alice: desk.Customer) -> None:
+    answer = root.post(
+        desk.do_url("grant", alice.wallet), {**GRANT, "credits": "1000000000000"}, follow=True
+    )
+
+    assert b"A wallet holds at most 1,000,000,000,000 credits." in answer.content
+    assert posted(alice.wallet) == 1_000
+    assert not LogEntry.objects.exists()
+
+
+def test_an_adjustment_upwards_is_posted_at_once(root: Client, alice: desk.Customer) -> None:
+    root.post(desk.do_url("adjust", alice.wallet), {**ADJUST, "amount_credits": "70"})
+
+    [entry] = entries(alice.wallet, "adjustment")
+    assert (entry.amount_credits, entry.reason) == (70, "Counted twice")
+    assert posted(alice.wallet) == 1_000 + 70
+
+
+def test_an_adjustment_downwards_is_asked_of_redis(root: Client, alice: desk.Customer) -> None:
+    for _ in range(2):
+        root.post(desk.do_url("adjust", alice.wallet), {**ADJUST, "amount_credits": "-70"})
+
+    debit = Debit.objects.get(kind="adjustment")
+    assert (debit.amount_credits, debit.reason) == (70, "Counted twice")
+    assert debit.actor == User.objects.get(email="root@example.com")
+    assert posted(alice.wallet) == 1_000
+
+
+def test_an_adjustment_of_nothing_is_refused(root: Client, alice: desk.Customer) -> None:
+    answer = root.post(desk.do_url("adjust", alice.wallet), {**ADJUST, "amount_credits": "0"})
+
+    assert "amount_credits" in answer.context["form"].errors
+
+
+def test_a_wallet_is_frozen_and_unfrozen(root: Client, alice: desk.Customer) -> None:
+    root.post(desk.do_url("freeze", alice.wallet), {"reason": "Stolen card"})
+    frozen = Wallet.objects.get(pk=alice.wallet.pk)
+    root.post(desk.do_url("unfreeze", alice.wallet), {"reason": "Card was hers"})
+    thawed = Wallet.objects.get(pk=alice.wallet.pk)
+
+    assert (frozen.state, frozen.frozen_reason) == ("frozen", "Stolen card")
+    assert (thawed.state, thawed.frozen_reason) == ("active", "")
+
+
+def test_a_frozen_wallet_is_not_frozen_again(root: Client, alice: desk.Customer) -> None:
+    root.post(desk.do_url("freeze", alice.wallet), {"reason": "Stolen card"})
+    root.post(desk.do_url("freeze", alice.wallet), {"reason": "Something else"})
+
+    assert Wallet.objects.get(pk=alice.wallet.pk).frozen_reason == "Stolen card"
+    assert LogEntry.objects.count() == 1
+
+
+def test_each_deed_is_recorded_with_its_reason(root: Client, alice: desk.Customer) -> None:
+    root.post(desk.do_url("grant", alice.wallet), GRANT)
+
+    [record] = LogEntry.objects.all()
+    assert record.user.email == "root@example.com"
+    assert record.object_id == str(alice.wallet.pk)
+    assert record.get_change_message() == "Granted 500 credits. Reason: Sorry for Monday"
+
+
+def test_the_page_offers_what_can_be_done(root: Client, alice: desk.Customer) -> None:
+    active = root.get(desk.page_url(alice.wallet)).content.decode()
+    root.post(desk.do_url("freeze", alice.wallet), {"reason": "Stolen card"})
+    frozen = root.get(desk.page_url(alice.wallet)).content.decode()
+
+    assert "do/freeze/" in active
+    assert "do/unfreeze/" not in active
+    assert "do/unfreeze/" in frozen
+    assert "do/freeze/" not in frozen
+
+
+@pytest.mark.parametrize("action", ["grant", "adjust", "freeze", "unfreeze"])
+def test_looking_is_not_enough_to_act(action: str, alice: desk.Customer) -> None:
+    carol = desk.make_staff("carol@example.com", "billing.view_wallet")
+    url = desk.do_url(action, alice.wallet)
+    page = carol.get(desk.page_url(alice.wallet))
+    listed = carol.get(desk.list_url(Wallet))
+
+    assert carol.get(url).status_code == 403
+    assert carol.post(url, {**GRANT, "amount_credits": "5"}).status_code == 403
+    assert posted(alice.wallet) == 1_000
+    assert f"do/{action}/" not in page.content.decode()
+    assert f'value="{action}"' not in listed.content.decode()
+
+
+def test_the_right_to_act_alone_is_not_enough(alice: desk.Customer) -> None:
+    dave = desk.make_staff("dave@example.com", "billing.add_ledgerentry")
+
+    answer = dave.post(desk.do_url("grant", alice.wallet), GRANT)
+
+    assert answer.status_code == 403
+    assert posted(alice.wallet) == 1_000

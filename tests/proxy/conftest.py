@@ -1,0 +1,244 @@
+"""The API as its users meet it: a real server and socket, real wallets, a sandbox upstream."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from accounts.models import ApiKey, User
+from billing.models import UsageRecord
+from billing.services.api_keys import issue_api_key
+from billing.services.drain import drain
+from billing.services.wallets import get_wallet, grant_credits, push_wallet
+from billing.wallet import keys
+from billing.wallet.calls import Balance
+from billing.wallet.sync_client import get_sync_client
+from proxy.database import in_database
+from proxy.handler import ApiHandler
+from proxy.models import Provider
+from proxy.runtime import Runtime
+from proxy.services.providers import set_up_provider
+
+UPSTREAM_KEY = "sk-canary-upstream-key-000"
+HELLO = [{"role": "user", "content": "Hello!"}]
+
+
+class Sandbox:
+    """The upstream emulator: where it is, and what it counted."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.base_url = f"{url}/v1"
+
+    def reset(self) -> None:
+        httpx.post(f"{self.url}/control/reset").raise_for_status()
+
+    async def served(self, request_id: str | None = None) -> dict[str, int]:
+        """Sum up what was served, once everything has ended."""
+        params = {"request_id": request_id} if request_id else {}
+        async with httpx.AsyncClient() as client, asyncio.timeout(5):
+            while True:
+                tally = (await client.get(f"{self.url}/control/tally", params=params)).json()
+                if not tally["totals"]["open"]:
+                    totals: dict[str, int] = tally["totals"]
+                    return totals
+                # It is another process: there is no event to wait for.
+                await asyncio.sleep(0.02)
+
+
+@pytest.fixture(scope="session")
+def sandbox_process() -> Iterator[Sandbox]:
+    """Run the upstream emulator for the whole session."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sandbox.upstream", "--port", "0", "--api-key", UPSTREAM_KEY],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    yield Sandbox(line[line.index("http://") :].split()[0].removesuffix("/v1"))
+    process.terminate()
+    process.wait(timeout=10)
+    process.stdout.close()
+
+
+@pytest.fixture
+def upstream(sandbox_process: Sandbox) -> Sandbox:
+    """A sandbox that has served nothing yet."""
+    sandbox_process.reset()
+    return sandbox_process
+
+
+@pytest.fixture
+def wallets(transactional_db: None) -> None:
+    """Wallets in Redis: empty, and open for use."""
+    client = get_sync_client()
+    client.redis.flushall()
+    client.load_library()
+    for shard in range(keys.SHARDS):
+        client.redis.execute_command("FCALL", "tp_open", 1, keys.fence(shard), "test")
+
+
+@dataclass
+class Customer:
+    """A person with a key, and what is known of the balance."""
+
+    user: User
+    key: ApiKey
+    secret: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.secret}"}
+
+    async def balance(self) -> Balance:
+        return await in_database(self._balance)
+
+    async def record(self) -> UsageRecord | None:
+        """Book what waits, and return the only usage record, if there is one."""
+        return await in_database(self._record)
+
+    def _balance(self) -> Balance:
+        return get_sync_client().read_balance(get_wallet(self.user).pk)
+
+    def _record(self) -> UsageRecord | None:
+        drain()
+        records = list(UsageRecord.objects.filter(wallet__user=self.user))
+        assert len(records) < 2
+        return records[0] if records else None
+
+
+@pytest.fixture
+def make_customer(wallets: None) -> Callable[..., Customer]:
+    """Make people with a key and credits."""
+
+    def make(email: str, *, credits: int) -> Customer:
+        user = User.objects.create_user(email)
+        if credits:
+            grant_credits(user, credits=credits, reason="a test")
+        key, secret = issue_api_key(user, name="test")
+        push_wallet(get_wallet(user).pk)
+        return Customer(user, key, secret)
+
+    return make
+
+
+@pytest.fixture
+def alice(make_customer: Callable[..., Customer]) -> Customer:
+    """Alice has 10,000 credits and a key."""
+    return make_customer("alice@example.com", credits=10_000)
+
+
+def sell(upstream: Sandbox, *names: str, provider: str = "sandbox") -> None:
+    """Sell models at one credit per prompt and completion token, served by the sandbox."""
+    set_up_provider(
+        provider,
+        base_url=upstream.base_url,
+        secret=UPSTREAM_KEY,
+        models={name: name for name in names},
+        has_default_price=True,
+    )
+
+
+@pytest.fixture
+def gpt_4(settings: Any, wallets: None, upstream: Sandbox) -> None:
+    """Sell gpt-4."""
+    settings.ALLOW_LOOPBACK_PROVIDERS = True
+    sell(upstream, "gpt-4")
+
+
+@pytest.fixture
+async def runtime(gpt_4: None) -> AsyncIterator[Runtime]:
+    """What a web process shares, with gpt-4 on sale."""
+    runtime = await Runtime.start()
+    yield runtime
+    await runtime.stop()
+
+
+class Server(uvicorn.Server):
+    """uvicorn in the test's own event loop; signals stay the test run's."""
+
+    def capture_signals(self) -> Any:
+        return nullcontext()
+
+
+def assert_envelope(response: httpx.Response, *, code: str | None = None) -> str:
+    """Check that an error has OpenAI's shape, and return its message."""
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["x-request-id"].startswith("req_")
+    assert list(response.json()) == ["error"]
+    error = response.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert code is None or error["code"] == code
+    message: str = error["message"]
+    return message
+
+
+@dataclass
+class Api:
+    """The API on a socket of its own."""
+
+    base_url: str
+    client: httpx.AsyncClient
+    runtime: Runtime
+    upstream: Sandbox
+    # Of every request that arrived.
+    paths: list[str]
+
+    async def sell(self, *names: str) -> None:
+        """Sell more models of the sandbox, at one credit per token."""
+        await in_database(sell, self.upstream, *names)
+        await self.runtime.catalogue.refresh()
+
+    async def limit_providers(self, **limits: Any) -> None:
+        """Set fields of all providers."""
+        await in_database(lambda: Provider.objects.update(**limits))
+        await self.runtime.catalogue.refresh()
+
+    async def send_to(self, base_url: str) -> None:
+        """Send gpt-4 elsewhere."""
+        await self.limit_providers(base_url=base_url)
+
+    async def chat(self, customer: Customer, model: str = "gpt-4", **body: Any) -> httpx.Response:
+        """Send a chat completion."""
+        return await self.client.post(
+            "/v1/chat/completions",
+            headers=customer.headers,
+            json={"model": model, "messages": HELLO, **body},
+        )
+
+    async def idle(self) -> None:
+        """Wait until every request has ended, and its hold with it."""
+        async with asyncio.timeout(10):
+            await self.runtime.inflight.wait_empty()
+            await self.runtime.settler.drain(5)
+
+
+@pytest.fixture
+async def api(runtime: Runtime, upstream: Sandbox) -> AsyncIterator[Api]:
+    """Serve the API."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    handler = ApiHandler(lambda: runtime)
+    paths: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        paths.append(scope["path"])
+        await handler(scope, receive, send)
+
+    server = Server(uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    async with httpx.AsyncClient(base_url=base_url, timeout=30) as client:
+        yield Api(base_url, client, runtime, upstream, paths)
+    server.should_exit = True
+    await serving

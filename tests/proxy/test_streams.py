@@ -1,0 +1,317 @@
+"""Streams: what the client sees, and what is charged for each ending."""
+
+import asyncio
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.proxy.canned import chunk, serve_canned, stream_answer
+from tests.proxy.conftest import HELLO, Api, Customer, Sandbox, assert_envelope
+
+SLOWLY = [{"role": "user", "content": "[[tokens=400]] [[tps=20]]"}]
+
+
+def read_events(body: bytes) -> list[Any]:
+    """Return the payloads of a stream, the end marker as text."""
+    data = [event.removeprefix(b"data: ") for event in body.split(b"\n\n") if event]
+    return ["[DONE]" if item == b"[DONE]" else orjson.loads(item) for item in data]
+
+
+def text_of(events: list[Any]) -> str:
+    chunks = [event for event in events if event != "[DONE]" and event.get("choices")]
+    return "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks)
+
+
+async def hang_up_after(api: Api, customer: Customer, *, events: int, model: str = "gpt-4") -> str:
+    """Open a slow stream, leave it after some events, and return its request id."""
+    body = {"model": model, "messages": SLOWLY, "stream": True, "max_tokens": 500}
+    async with api.client.stream(
+        "POST", "/v1/chat/completions", headers=customer.headers, json=body
+    ) as response:
+        seen = b""
+        async for chunk in response.aiter_raw():
+            seen += chunk
+            if seen.count(b"\n\n") >= events:
+                break
+    return str(response.headers["x-request-id"])
+
+
+async def test_it_relays_a_stream_and_charges_what_the_upstream_reported(
+    api: Api, alice: Customer
+) -> None:
+    response = await api.chat(alice, stream=True, max_tokens=20)
+
+    events = read_events(response.content)
+    record = await alice.record()
+    assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert response.headers["x-accel-buffering"] == "no"
+    assert response.headers["cache-control"] == "no-cache"
+    assert events[-1] == "[DONE]"
+    assert record is not None
+    assert (record.outcome, record.source, record.is_stream) == ("completed", "reported", True)
+    assert record.completion_tokens == len(text_of(events).split())
+    assert record.charged_credits == record.prompt_tokens + record.completion_tokens
+    assert record.first_byte_ms is not None
+
+
+async def test_it_says_nothing_of_usage_unless_asked(api: Api, alice: Customer) -> None:
+    response = await api.chat(alice, stream=True)
+
+    assert b'"usage"' not in response.content
+
+
+async def test_it_sends_exactly_one_usage_chunk_if_asked(api: Api, alice: Customer) -> None:
+    response = await api.chat(alice, stream=True, stream_options={"include_usage": True})
+
+    events = read_events(response.content)
+    record = await alice.record()
+    chunks = [event for event in events if event != "[DONE]" and event.get("usage")]
+    assert record is not None
+    assert [chunk["choices"] for chunk in chunks] == [[]]
+    assert chunks[0]["usage"]["total_tokens"] == record.charged_credits
+    assert events.index(chunks[0]) == len(events) - 2
+
+
+async def test_it_has_settled_when_the_end_marker_arrives(api: Api, alice: Customer) -> None:
+    body = {"model": "gpt-4", "messages": HELLO, "stream": True}
+    async with api.client.stream(
+        "POST", "/v1/chat/completions", headers=alice.headers, json=body
+    ) as response:
+        async for line in response.aiter_lines():
+            if line == "data: [DONE]":
+                break
+
+        balance = await alice.balance()
+
+    assert balance.held_credits == 0
+    assert balance.available_credits < 10_000
+
+
+async def test_it_counts_a_stream_for_itself_if_the_upstream_reports_no_usage(
+    api: Api, alice: Customer, upstream: Sandbox
+) -> None:
+    await api.sell("fault-no-usage")
+
+    response = await api.chat(alice, "fault-no-usage", stream=True, max_tokens=30)
+
+    record = await alice.record()
+    served = await upstream.served(response.headers["x-request-id"])
+    assert response.content.endswith(b"data: [DONE]\n\n")
+    assert record is not None
+    assert (record.outcome, record.source) == ("completed", "estimated")
+    assert record.completion_tokens == served["completion_tokens_delivered"] > 0
+    assert record.prompt_tokens == served["prompt_tokens"]
+
+
+async def test_it_parks_impossible_usage_of_a_stream(
+    api: Api, alice: Customer, upstream: Sandbox
+) -> None:
+    await api.sell("fault-negative-usage")
+
+    response = await api.chat(alice, "fault-negative-usage", stream=True, max_tokens=30)
+
+    record = await alice.record()
+    served = await upstream.served(response.headers["x-request-id"])
+    assert record is not None
+    assert (record.source, record.completion_tokens) == (
+        "parked",
+        served["completion_tokens_delivered"],
+    )
+
+
+async def test_it_leaves_a_reported_zero_of_a_stream_at_zero(api: Api, alice: Customer) -> None:
+    await api.sell("fault-zero-usage")
+
+    await api.chat(alice, "fault-zero-usage", stream=True)
+
+    record = await alice.record()
+    assert record is not None
+    assert (record.source, record.charged_credits) == ("reported", 0)
+
+
+@pytest.mark.parametrize("model", ["fault-cut-5", "fault-error-event-5"])
+async def test_it_ends_a_broken_stream_with_an_error_and_charges_what_was_delivered(
+    api: Api, alice: Customer, upstream: Sandbox, model: str
+) -> None:
+    await api.sell(model)
+
+    response = await api.chat(alice, model, stream=True, max_tokens=30)
+
+    events = read_events(response.content)
+    record = await alice.record()
+    served = await upstream.served(response.headers["x-request-id"])
+    assert response.status_code == 200
+    assert set(events[-1]["error"]) == {"message", "type", "param", "code"}
+    assert "[DONE]" not in events
+    assert record is not None
+    assert (record.outcome, record.source) == ("broken", "estimated")
+    assert record.completion_tokens == len(text_of(events).split()) == 5
+    assert record.charged_credits == served["prompt_tokens"] + 5
+
+
+async def test_it_answers_502_to_a_stream_that_is_none_and_charges_nothing(
+    api: Api, alice: Customer
+) -> None:
+    await api.sell("fault-not-json")
+
+    response = await api.chat(alice, "fault-not-json", stream=True)
+
+    record = await alice.record()
+    assert response.status_code == 502
+    assert_envelope(response)
+    assert record is not None
+    assert (record.outcome, record.charged_credits) == ("broken", 0)
+
+
+async def test_it_ends_a_stream_that_falls_silent(api: Api, alice: Customer) -> None:
+    await api.sell("fault-stall-5")
+    await api.limit_providers(idle_timeout_s=1, first_byte_timeout_s=1)
+
+    response = await api.chat(alice, "fault-stall-5", stream=True, max_tokens=30)
+
+    events = read_events(response.content)
+    record = await alice.record()
+    assert events[-1]["error"]["code"] == "upstream_unavailable"
+    assert record is not None
+    assert (record.outcome, record.completion_tokens) == ("broken", 5)
+
+
+async def test_it_cancels_the_upstream_and_charges_what_was_delivered_when_the_client_leaves(
+    api: Api, alice: Customer, upstream: Sandbox
+) -> None:
+    request_id = await hang_up_after(api, alice, events=6)
+
+    async with asyncio.timeout(1):
+        await api.idle()
+
+    record = await alice.record()
+    served = await upstream.served(request_id)
+    assert record is not None
+    assert (record.outcome, record.source) == ("client_left", "estimated")
+    # The first event names the role; one more may have been on its way.
+    assert 5 <= record.completion_tokens <= served["completion_tokens_delivered"] <= 8
+    assert record.charged_credits == served["prompt_tokens"] + record.completion_tokens
+    assert served["cut_by_client"] == 1
+    assert (await alice.balance()).held_credits == 0
+
+
+async def test_it_hears_out_an_upstream_that_bills_after_a_cancel(
+    api: Api, alice: Customer, upstream: Sandbox, settings: Any
+) -> None:
+    settings.CANCEL_DRAIN_S = 1
+    await api.limit_providers(bills_after_cancel=True)
+    request_id = await hang_up_after(api, alice, events=6)
+
+    await api.idle()
+
+    record = await alice.record()
+    served = await upstream.served(request_id)
+    assert record is not None
+    assert (record.outcome, record.source) == ("client_left", "estimated")
+    assert 5 <= record.completion_tokens <= 8
+    # It went on for the bound, at 20 tokens a second, and then no longer.
+    assert 15 < served["completion_tokens_delivered"] < 100
+
+
+async def test_it_sends_a_comment_into_silence(api: Api, alice: Customer, settings: Any) -> None:
+    settings.KEEP_ALIVE_S = 1
+    await api.sell("fault-stall-3")
+    await api.limit_providers(idle_timeout_s=3, first_byte_timeout_s=3)
+
+    response = await api.chat(alice, "fault-stall-3", stream=True)
+
+    assert b": keep-alive\n\n" in response.content
+
+
+async def test_it_relays_bytes_whatever_way_the_network_cuts_them(
+    api: Api, alice: Customer
+) -> None:
+    await api.sell("fault-byte-chunks")
+
+    response = await api.chat(alice, "fault-byte-chunks", stream=True, max_tokens=10)
+
+    events = read_events(response.content)
+    assert events[-1] == "[DONE]"
+    assert len(text_of(events).split()) == 10
+
+
+async def test_it_keeps_the_connection_to_the_upstream_for_the_next_stream(
+    api: Api, alice: Customer
+) -> None:
+    async with serve_canned(stream_answer(chunk("Hi", finish=True), "[DONE]")) as canned:
+        await api.send_to(canned.base_url)
+
+        for _ in range(3):
+            await api.chat(alice, stream=True)
+            await api.idle()
+
+    assert (canned.connections, len(canned.requests)) == (1, 3)
+
+
+async def test_it_ends_a_stream_itself_whose_upstream_sends_no_end_marker(
+    api: Api, alice: Customer
+) -> None:
+    async with serve_canned(stream_answer(chunk("Hi"), chunk(finish=True))) as canned:
+        await api.send_to(canned.base_url)
+
+        response = await api.chat(alice, stream=True)
+
+    record = await alice.record()
+    assert response.content.endswith(b"data: [DONE]\n\n")
+    assert record is not None
+    assert (record.outcome, record.source, record.completion_tokens) == (
+        "completed",
+        "estimated",
+        1,
+    )
+
+
+async def test_it_takes_a_stream_without_an_end_for_broken(api: Api, alice: Customer) -> None:
+    async with serve_canned(stream_answer(chunk("Hi"), chunk(" there"))) as canned:
+        await api.send_to(canned.base_url)
+
+        response = await api.chat(alice, stream=True)
+
+    record = await alice.record()
+    assert b"[DONE]" not in response.content
+    assert b'"error"' in response.content
+    assert record is not None
+    assert (record.outcome, record.completion_tokens) == ("broken", 2)
+
+
+async def test_it_charges_nothing_for_a_stream_that_ends_before_it_begins(
+    api: Api, alice: Customer
+) -> None:
+    async with serve_canned(stream_answer()) as canned:
+        await api.send_to(canned.base_url)
+
+        response = await api.chat(alice, stream=True)
+
+    record = await alice.record()
+    assert response.status_code == 502
+    assert record is not None
+    assert (record.outcome, record.charged_credits) == ("broken", 0)
+
+
+async def test_it_passes_on_neither_headers_nor_comments_of_the_upstream(
+    api: Api, alice: Customer
+) -> None:
+    answer = stream_answer(chunk("Hi", finish=True), "[DONE]").replace(
+        b"data: ", b": OPENROUTER PROCESSING\n\ndata: ", 1
+    )
+    length = answer.partition(b"\r\n\r\n")[2].partition(b"\r\n")[0]
+    longer = b"%x" % (int(length, 16) + len(b": OPENROUTER PROCESSING\n\n"))
+    answer = answer.replace(length + b"\r\n", longer + b"\r\n", 1)
+    answer = answer.replace(b"\r\n", b"\r\nopenai-organization: canary\r\nset-cookie: a=1\r\n", 1)
+    async with serve_canned(answer) as canned:
+        await api.send_to(canned.base_url)
+
+        response = await api.chat(alice, stream=True)
+        await api.chat(alice, stream=True)
+
+    assert response.status_code == 200
+    assert "openai-organization" not in response.headers
+    assert "set-cookie" not in response.headers
+    assert b"OPENROUTER" not in response.content
+    assert b"cookie" not in canned.requests[1].lower()
