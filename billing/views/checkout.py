@@ -39,10 +39,10 @@ def checkout(request: HtmxRequest, slug: str) -> HttpResponse:
     if not request.user.is_authenticated:
         return redirect(f"{reverse('account_signup')}?{urlencode({'next': here})}")
     if request.method == "POST":
-        payment_url = ""
+        next_url = reverse("packs")
         with as_message(request):
-            payment_url = start_checkout(request.user, pack_slug=slug).stripe_session_url
-        return redirect(payment_url or "packs")
+            next_url = start_checkout(request.user, pack_slug=slug).stripe_session_url
+        return redirect(next_url)
     pack = get_object_or_404(Pack, slug=slug, is_active=True)
     return render(request, "checkout/confirm.html", {"pack": pack})
 
@@ -63,7 +63,7 @@ def checkout_return(request: CustomerRequest) -> HttpResponse:
         "is_reachable": is_reachable,
         "is_waiting": purchase.status == Purchase.Status.OPEN,
         "poll_after_s": poll_after_s(polls),
-        "poll_url": f"?session_id={session_id}&n={polls + 1}",
+        "poll_url": f"?{urlencode({'session_id': session_id, 'n': str(polls + 1)})}",
         "balance": read_balance(get_wallet(request.user)) if is_paid else None,
         "secret": claim_first_key(purchase) if is_paid else None,
         "now": timezone.now(),

@@ -19,7 +19,8 @@ def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbo
     """One emulator for the whole run."""
     data_dir = tmp_path_factory.mktemp("stripe")
     port = free_port()
-    argv = [sys.executable, "-m", "sandbox.stripe", "--port", str(port), "--data-dir", data_dir]
+    argv = [sys.executable, "-m", "sandbox.stripe", "--port", str(port)]
+    argv += ["--data-dir", str(data_dir)]
     argv += ["--api-key", API_KEY, "--webhook-secret", WEBHOOK_SECRET]
     argv += ["--webhook-url", "http://127.0.0.1:9/nobody"]
     process = Process("stripe", argv, output=data_dir / "log")

@@ -104,6 +104,7 @@ def event_body(kind: str, **subject: Any) -> bytes:
 
 def sign(body: bytes, *, secret: str = WEBHOOK_SECRET, age_s: int = 0) -> str:
     """Return the signature header of a body that was signed so long ago."""
-    return stripe.WebhookSignature.generate_signature_header(
+    header: str = stripe.WebhookSignature.generate_signature_header(
         body.decode(), secret, timestamp=int(time.time()) - age_s
     )
+    return header
