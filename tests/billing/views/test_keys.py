@@ -126,3 +126,12 @@ def test_it_creates_nothing_without_a_csrf_token(alice: User) -> None:
     assert answer.status_code == 403
     assert "This form is out of date" in answer.content.decode()
     assert not ApiKey.objects.exists()
+
+
+def test_a_name_is_text_and_never_markup(as_alice: Client) -> None:
+    as_alice.post("/dashboard/keys/new/", {"name": "<script>alert(1)</script>"})
+
+    page = as_alice.get("/dashboard/keys/").content.decode()
+
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)" in page
