@@ -18,6 +18,15 @@ from proxy.services.providers import HINT_CHARS, InvalidProvider, check_base_url
 class ProviderForm(forms.ModelForm[Provider]):
     """A provider, whose address is checked as strictly as `add_provider` does."""
 
+    class Meta:
+        labels: ClassVar = {
+            "base_url": "Base URL",
+            "connect_timeout_s": "Connect",
+            "first_byte_timeout_s": "First byte",
+            "idle_timeout_s": "Silence",
+            "total_timeout_s": "All in all",
+        }
+
     def clean_base_url(self) -> str:
         try:
             return check_base_url(self.cleaned_data["base_url"])

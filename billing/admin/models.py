@@ -97,6 +97,17 @@ class PublicModelAdmin(StaffActionsAdmin[PublicModel]):
     list_editable = ("is_active", "order")
     list_filter = ("is_active",)
     search_fields = ("name", "display_name")
+    fields = (
+        "name",
+        "display_name",
+        "description",
+        "owned_by",
+        "default_max_tokens",
+        "has_default_temperature",
+        "is_active",
+        "order",
+        "created_at",
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PublicModel]:
         """Add the current rates to each row in the same query."""
@@ -107,7 +118,7 @@ class PublicModelAdmin(StaffActionsAdmin[PublicModel]):
     def get_readonly_fields(
         self, request: HttpRequest, obj: PublicModel | None = None
     ) -> tuple[str, ...]:
-        return ("name", "created_at") if obj else ()
+        return ("name", "created_at") if obj else ("created_at",)
 
     def has_delete_permission(self, request: HttpRequest, obj: PublicModel | None = None) -> bool:
         if obj is not None and obj.prices.exists():

@@ -1,11 +1,19 @@
 """Packs: what is on sale."""
 
+from typing import ClassVar
+
+from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
 from accounts.admin_base import DeskAdmin
 from billing.admin import columns
 from billing.models import Pack
+
+
+class PackForm(forms.ModelForm[Pack]):
+    class Meta:
+        labels: ClassVar = {"price_cents": "Price", "validity_days": "Valid for days"}
 
 
 @admin.register(Pack)
@@ -28,6 +36,7 @@ class PackAdmin(DeskAdmin[Pack]):
     list_filter = ("is_active", "currency")
     search_fields = ("name", "slug")
     prepopulated_fields = {"slug": ("name",)}
+    form = PackForm
 
     def has_delete_permission(self, request: HttpRequest, obj: Pack | None = None) -> bool:
         if obj is not None and obj.purchases.exists():

@@ -36,12 +36,11 @@ class UsageRecordAdmin(ReadOnlyAdmin[UsageRecord]):
         "ended_at",
         "owner",
         "model_name",
+        columns.number("charged_credits", "Charged"),
         columns.number("prompt_tokens", "Prompt"),
         columns.number("completion_tokens", "Completion"),
-        columns.number("charged_credits", "Charged"),
+        "ending",
         columns.number("write_off_credits", "Written off"),
-        "outcome",
-        "source",
     )
     fieldsets: ClassVar[Any] = (
         (
@@ -116,6 +115,10 @@ class UsageRecordAdmin(ReadOnlyAdmin[UsageRecord]):
     @admin.display(description="Customer", ordering="wallet__user__email")
     def owner(self, record: UsageRecord) -> str:
         return record.wallet.user.email
+
+    @admin.display(description="Outcome", ordering="outcome")
+    def ending(self, record: UsageRecord) -> str:
+        return f"{record.get_outcome_display()}, {record.get_source_display()}".lower()
 
     def get_tools(self, request: HttpRequest, obj: UsageRecord) -> Sequence[Tool]:
         return (list_tool("Ledger entry", "billing_ledgerentry", q=obj.request_id),)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import TypedDict
 
 from django.db.models import Count, Sum
 from django.db.models.functions import TruncDate
@@ -73,36 +72,26 @@ def read_recent_usage(wallet: Wallet, *, days: int = CHART_DAYS) -> RecentUsage:
     """Return what each of the last days cost, days without usage included."""
     today = timezone.now().date()
     first = today - timedelta(days=days - 1)
-    sums = {row["day"]: row for row in _sums_by_day(wallet, since=first)}
-    highest = max((row["charged"] for row in sums.values()), default=0)
+    sums = _sums_by_day(wallet, since=first)
+    highest = max((charged for charged, _ in sums.values()), default=0)
     listed = []
     for offset in range(days):
         day = first + timedelta(days=offset)
-        row = sums.get(day, DaySum(day=day, charged=0, requests=0))
-        height = -(-100 * row["charged"] // highest) if highest else 0
-        listed.append(DayUsage(day, row["charged"], row["requests"], height))
+        charged, requests = sums.get(day, (0, 0))
+        height = -(-100 * charged // highest) if highest else 0
+        listed.append(DayUsage(day, charged, requests, height))
     return RecentUsage(
         listed, sum(day.charged_credits for day in listed), sum(day.requests for day in listed)
     )
 
 
-class DaySum(TypedDict):
-    """One day's usage of a wallet."""
-
-    day: date
-    charged: int
-    requests: int
-
-
-def _sums_by_day(wallet: Wallet, *, since: date) -> list[DaySum]:
+def _sums_by_day(wallet: Wallet, *, since: date) -> dict[date, tuple[int, int]]:
+    """Return each day's charge and number of requests; days without are left out."""
     start = timezone.make_aware(datetime.combine(since, datetime.min.time()))
     rows = (
         UsageRecord.objects.filter(wallet=wallet, ended_at__gte=start)
         .annotate(day=TruncDate("ended_at"))
         .values("day")
         .annotate(charged=Sum("charged_credits"), requests=Count("pk"))
-        .order_by("day")
     )
-    return [
-        DaySum(day=row["day"], charged=row["charged"], requests=row["requests"]) for row in rows
-    ]
+    return {row["day"]: (row["charged"], row["requests"]) for row in rows}

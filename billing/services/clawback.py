@@ -17,40 +17,55 @@ from billing.stripe_api import Charge, parse_order_id, read_charge
 def claw_back_refunds(charge_id: str) -> None:
     """Read a charge from Stripe and take back the credits of what was refunded. Safe to repeat.
 
-    An order that is not fulfilled yet gives nothing back now: its fulfilment calls
-    `claw_back` with what was refunded by then. A charge that is not ours changes nothing.
+    Of an order that is not fulfilled yet the refund is noted, and its fulfilment takes it into
+    account. A charge that is not ours changes nothing.
     """
-    charge = read_charge(charge_id)
-    with transaction.atomic(durable=True):
-        purchase = _lock_purchase(charge)
-        if purchase is not None:
-            claw_back(purchase, refunded_cents=charge.refunded_cents)
+    if not _apply(read_charge(charge_id), is_sure=False):
+        # Either a refund failed, or another process booked a newer answer than ours: look again.
+        _apply(read_charge(charge_id), is_sure=True)
+
+
+@transaction.atomic(durable=True)
+def _apply(charge: Charge, *, is_sure: bool) -> bool:
+    """Bring the order in line with its charge. False if less is refunded than was before."""
+    purchase = _lock_purchase(charge)
+    if purchase is None:
+        return True
+    if charge.refunded_cents >= purchase.refunded_cents:
+        claw_back(purchase, refunded_cents=charge.refunded_cents)
+        return True
+    if is_sure:
+        _report_lower_refund(purchase, charge.refunded_cents)
+    return False
 
 
 def claw_back(purchase: Purchase, *, refunded_cents: int) -> None:
     """Take back the credits of what was refunded of a locked order. Safe to repeat."""
-    if purchase.status != Purchase.Status.FULFILLED:
-        return
-    if refunded_cents < purchase.refunded_cents:
-        _report_lower_refund(purchase, refunded_cents)
-        return
-    target = min(purchase.credits, purchase.credits * refunded_cents // purchase.amount_cents)
-    missing = target - purchase.clawed_back_credits
-    if missing > 0:
-        ask_debit(
-            Debit(
-                wallet=get_wallet(purchase.user),
-                kind=LedgerEntry.Kind.CLAWBACK,
-                # The target only grows, so each step towards it has a name of its own.
-                reference=f"{purchase.public_id}:{target}",
-                amount_credits=missing,
-                purchase=purchase,
-                reason=f"Refund of {purchase.pack_name}"[:200],
-            )
-        )
-        purchase.clawed_back_credits = target
-    purchase.refunded_cents = refunded_cents
+    purchase.refunded_cents = max(purchase.refunded_cents, refunded_cents)
+    if purchase.status == Purchase.Status.FULFILLED:
+        _take_missing(purchase)
     purchase.save(update_fields=["clawed_back_credits", "refunded_cents"])
+
+
+def _take_missing(purchase: Purchase) -> None:
+    """Ask for the credits between what was clawed back and what should be."""
+    share = purchase.credits * purchase.refunded_cents // purchase.amount_cents
+    target = min(purchase.credits, share)
+    missing = target - purchase.clawed_back_credits
+    if missing <= 0:
+        return
+    ask_debit(
+        Debit(
+            wallet=get_wallet(purchase.user),
+            kind=LedgerEntry.Kind.CLAWBACK,
+            # The target only grows, so each step towards it has a name of its own.
+            reference=f"{purchase.public_id}:{target}",
+            amount_credits=missing,
+            purchase=purchase,
+            reason=f"Refund of {purchase.pack_name}"[:200],
+        )
+    )
+    purchase.clawed_back_credits = target
 
 
 def freeze_disputed(charge_id: str, *, kind: str, reference: str, summary: str) -> bool:

@@ -133,7 +133,7 @@ def _credit(purchase: Purchase, checkout: Checkout) -> None:
     purchase.status = Purchase.Status.FULFILLED
     purchase.fulfilled_at = now
     _save_payment(purchase, checkout)
-    # A refund may come before the fulfilment.
+    # A refund may come before the fulfilment, or since the session was read.
     claw_back(purchase, refunded_cents=checkout.refunded_cents)
 
 

@@ -9,5 +9,8 @@ from django.views.decorators.http import require_safe
 @require_safe
 def docs(request: HttpRequest) -> HttpResponse:
     """Show the documentation, with this site's own addresses and limits."""
-    limit = settings.DEFAULT_REQUESTS_PER_MINUTE
-    return render(request, "docs/index.html", {"requests_per_minute": limit})
+    context = {
+        "requests_per_minute": settings.DEFAULT_REQUESTS_PER_MINUTE,
+        "grace_s": settings.CLIENT_LEFT_GRACE_S,
+    }
+    return render(request, "docs/index.html", context)

@@ -171,3 +171,9 @@ def test_the_digest_of_a_key_is_nowhere(root: Client, alice: desk.Customer) -> N
 
     assert alice.key.hint in page
     assert alice.key.digest not in page + listed
+
+
+def test_instants_read_as_on_the_sites_own_pages(root: Client, alice: desk.Customer) -> None:
+    page = root.get(desk.page_url(alice.record)).content.decode()
+
+    assert "2 Mar 2026, 12:00" in page

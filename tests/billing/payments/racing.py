@@ -1,9 +1,9 @@
 """Races that happen for certain: threads that start together, and meet at a statement."""
 
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, TypeVar
 
 from django.db import connection
@@ -35,6 +35,47 @@ def race(calls: Sequence[Callable[[], Result]], *, meet_at: str | None = None) -
 
     with ThreadPoolExecutor(len(calls)) as pool:
         return [future.result() for future in [pool.submit(run, call) for call in calls]]
+
+
+@contextmanager
+def before_statement(text: str, act: Callable[[], object]) -> Iterator[None]:
+    """Do something once, right before this thread's first statement that contains a text."""
+    is_over = False
+
+    def interrupt(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        nonlocal is_over
+        if text in sql and not is_over:
+            is_over = True
+            act()
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(interrupt):
+        yield
+
+
+@contextmanager
+def in_background(call: Callable[[], object]) -> Iterator[Callable[[], None]]:
+    """Give a function that starts a call in a thread of its own; leaving waits for its end.
+
+    Starting waits a moment too: for the end of the call, or for the lock that it runs into.
+    """
+
+    def run() -> None:
+        try:
+            call()
+        finally:
+            connection.close()
+
+    futures: list[Future[None]] = []
+    with ThreadPoolExecutor(1) as pool:
+
+        def start() -> None:
+            futures.append(pool.submit(run))
+            wait(futures, timeout=WAIT_S)
+
+        yield start
+    for future in futures:
+        future.result()
 
 
 class _Stop:

@@ -9,6 +9,7 @@ from billing.services.checkout import start_checkout
 from billing.services.fulfilment import fulfil_purchase
 from billing.services.stripe_events import process_due_events, receive_event
 from billing.services.wallets import unfreeze_wallet
+from tests.billing.payments.racing import before_statement, in_background
 from tests.billing.payments.sandbox import Sandbox, event_body, sign
 from tests.billing.wallet.shop import Till
 
@@ -132,6 +133,40 @@ def test_a_refund_before_the_fulfilment_counts(paid: Purchase, sandbox: Sandbox)
     fulfil_purchase(paid.stripe_session_id or "")
 
     assert asked_back() == 500_000
+
+
+@pytest.mark.parametrize(
+    "statement", ['FROM "billing_purchase"', 'INSERT INTO "billing_ledgerentry"', "UPDATE"]
+)
+def test_a_refund_in_the_middle_of_the_fulfilment_counts(
+    paid: Purchase, sandbox: Sandbox, statement: str
+) -> None:
+    with (
+        in_background(lambda: hear("charge.refunded", refund(paid, sandbox, 450))) as start,
+        before_statement(statement, start),
+    ):
+        fulfil_purchase(paid.stripe_session_id or "")
+
+    assert asked_back() == 500_000
+
+
+def test_an_answer_older_than_what_was_booked_alarms_nobody(
+    fulfilled: Purchase, sandbox: Sandbox
+) -> None:
+    charge_id = refund(fulfilled, sandbox, 300)
+
+    def refund_again() -> None:
+        hear("charge.refunded", refund(fulfilled, sandbox, 300))
+
+    # The second refund is booked while the first one's answer is on its way to the order.
+    with (
+        in_background(refund_again) as start,
+        before_statement('FROM "billing_purchase"', start),
+    ):
+        hear("charge.refunded", charge_id)
+
+    assert asked_back() == 666_666
+    assert not InboxItem.objects.exists()
 
 
 def test_a_refund_that_failed_is_left_to_a_person(fulfilled: Purchase, sandbox: Sandbox) -> None:

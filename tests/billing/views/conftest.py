@@ -1,0 +1,166 @@
+"""Alice owns, Bob is another customer, Charlie has no account. Pages are asked for over HTTP."""
+
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from pytest_django import Settings
+
+from accounts.models import ApiKey, User
+from billing.models import ModelPrice, Pack, PublicModel, Purchase, UsageRecord
+from billing.services.api_keys import issue_api_key
+from billing.services.prices import set_price
+from billing.services.wallets import get_wallet
+from devstack.ports import free_port
+from devstack.process import Process
+from tests.billing.payments.sandbox import API_KEY, WEBHOOK_SECRET, Sandbox
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+HTMX = {"HX-Request": "true"}
+
+MakeUsage = Callable[..., UsageRecord]
+MakeOrder = Callable[..., Purchase]
+
+
+def log_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def as_alice(alice: User) -> Client:
+    return log_in(alice)
+
+
+@pytest.fixture
+def as_bob(bob: User) -> Client:
+    return log_in(bob)
+
+
+@pytest.fixture
+def as_charlie(db: None) -> Client:
+    return Client()
+
+
+@pytest.fixture
+def starter(db: None) -> Pack:
+    """1,000,000 tokens for $9.00, valid for 30 days."""
+    return Pack.objects.create(
+        name="Starter", slug="starter", credits=1_000_000, price_cents=900, validity_days=30
+    )
+
+
+@pytest.fixture
+def gpt4(db: None) -> ModelPrice:
+    """1 credit per prompt token, 0.5 per cached one, 2 per completion token."""
+    return set_price(
+        PublicModel.objects.create(name="gpt-4"),
+        prompt_rate_millicredits=1_000,
+        cached_prompt_rate_millicredits=500,
+        completion_rate_millicredits=2_000,
+    )
+
+
+@pytest.fixture
+def alices_key(alice: User) -> ApiKey:
+    return issue_api_key(alice, name="Alice's laptop")[0]
+
+
+@pytest.fixture
+def use(alice: User, alices_key: ApiKey, gpt4: ModelPrice) -> MakeUsage:
+    """Book requests of Alice's: 1,204 prompt tokens, 1,024 of them cached, and 318 completion."""
+
+    def make(request_id: str, **fields: Any) -> UsageRecord:
+        values = {
+            "prompt_tokens": 1_204,
+            "cached_tokens": 1_024,
+            "completion_tokens": 318,
+            "reasoning_tokens": 0,
+            "outcome": "completed",
+            "source": "reported",
+            "held_credits": 9_422,
+            "target_credits": 1_328,
+            "charged_credits": 1_328,
+            "api_key": alices_key,
+            "price": gpt4,
+            "model_name": gpt4.model.name,
+            "started_at": NOON,
+            "ended_at": NOON + timedelta(seconds=2),
+        }
+        return UsageRecord.objects.create(
+            request_id=request_id,
+            wallet=get_wallet(alice),
+            endpoint="/v1/chat/completions",
+            is_stream=False,
+            **(values | fields),
+        )
+
+    return make
+
+
+@pytest.fixture
+def order(alice: User, starter: Pack) -> MakeOrder:
+    """Orders of Alice's for the Starter pack."""
+
+    def make(status: str = "open", **fields: Any) -> Purchase:
+        values: dict[str, Any] = {
+            "expires_at": datetime.now(UTC) + timedelta(hours=1),
+            "stripe_session_id": "cs_test_alice",
+            "stripe_session_url": "https://checkout.stripe.com/c/pay/cs_test_alice",
+        }
+        if status == "fulfilled":
+            values["fulfilled_at"] = NOON
+        return Purchase.objects.create(
+            user=alice,
+            pack=starter,
+            pack_name=starter.name,
+            credits=starter.credits,
+            amount_cents=starter.price_cents,
+            currency=starter.currency,
+            validity_days=starter.validity_days,
+            status=status,
+            **(values | fields),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def stripe_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """One Stripe emulator for the pages' tests."""
+    data_dir = tmp_path_factory.mktemp("stripe-of-pages")
+    port = free_port()
+    argv: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "sandbox.stripe",
+        "--port",
+        str(port),
+        "--data-dir",
+        data_dir,
+    ]
+    argv += ["--api-key", API_KEY, "--webhook-secret", WEBHOOK_SECRET]
+    argv += ["--webhook-url", "http://127.0.0.1:9/nobody"]
+    process = Process("stripe", argv, output=data_dir / "log")
+    process.start()
+    sandbox = Sandbox(f"http://127.0.0.1:{port}", data_dir)
+    try:
+        sandbox.wait_until_ready()
+        yield sandbox
+    finally:
+        sandbox.close()
+        process.stop()
+
+
+@pytest.fixture
+def stripe(stripe_process: Sandbox, settings: Settings, transactional_db: None) -> Sandbox:
+    """The emulator, and the site set up to use it. The test sees its own commits."""
+    settings.STRIPE_API_BASE = stripe_process.url
+    settings.STRIPE_SECRET_KEY = API_KEY
+    settings.STRIPE_LIVE_MODE = False
+    return stripe_process

@@ -1,0 +1,257 @@
+"""Orders, and the way to the payment page and back. Stripe is the emulator."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from django.test import Client
+from pytest_django import Settings
+
+from accounts.models import ApiKey, User
+from billing.models import Pack, Purchase
+from billing.services.balances import read_balance
+from billing.services.wallets import get_wallet
+from billing.views.checkout import poll_after_s
+from tests.billing.payments.sandbox import Sandbox
+from tests.billing.views.conftest import HTMX, MakeOrder
+
+SECRET = re.compile(r'id="new-secret">(tp_live_[0-9A-Za-z]{38})<')
+
+
+@pytest.fixture
+def nowhere(settings: Settings) -> None:
+    """Stripe can't be reached: nothing listens on this port."""
+    settings.STRIPE_API_BASE = "http://127.0.0.1:9"
+
+
+@pytest.mark.parametrize(
+    ("status", "fields", "said"),
+    [
+        ("open", {}, ("Waiting for payment", "We are waiting for the payment")),
+        ("fulfilled", {}, ("Paid", "1,000,000 tokens were added")),
+        ("failed", {}, ("Payment failed", "didn't go through")),
+        ("failed", {}, ("Payment failed", "Check again")),
+        ("expired", {}, ("Expired", "Nothing was charged")),
+        ("review", {}, ("Under review", "a person looks at it")),
+        (
+            "open",
+            {"expires_at": datetime(2026, 1, 1, tzinfo=UTC)},
+            ("Expired", "Nothing was charged"),
+        ),
+        ("fulfilled", {"clawed_back_credits": 500_000}, ("Partly taken back", "500,000")),
+        ("fulfilled", {"clawed_back_credits": 1_000_000}, ("Taken back", "1,000,000")),
+    ],
+)
+def test_an_order_says_how_it_stands(
+    as_alice: Client,
+    order: MakeOrder,
+    status: str,
+    fields: dict[str, object],
+    said: tuple[str, str],
+) -> None:
+    made = order(status, **fields)
+
+    listed = as_alice.get("/dashboard/orders/").content.decode()
+    page = as_alice.get(f"/dashboard/orders/{made.public_id}/").content.decode()
+
+    badge, words = said
+    assert badge in listed
+    assert words in page
+
+
+def test_a_paid_order_links_to_its_receipt(as_alice: Client, order: MakeOrder) -> None:
+    made = order("fulfilled", receipt_url="https://pay.stripe.com/receipts/1")
+
+    page = as_alice.get(f"/dashboard/orders/{made.public_id}/").content.decode()
+
+    assert 'href="https://pay.stripe.com/receipts/1"' in page
+
+
+def test_bob_finds_nothing_of_alices_orders(as_bob: Client, order: MakeOrder) -> None:
+    made = order()
+
+    listed = as_bob.get("/dashboard/orders/").content.decode()
+    answers = [
+        as_bob.get(f"/dashboard/orders/{made.public_id}/"),
+        as_bob.post(f"/dashboard/orders/{made.public_id}/"),
+        as_bob.get("/billing/return/", {"session_id": "cs_test_alice"}),
+        as_bob.get(f"/billing/cancelled/{made.public_id}/"),
+    ]
+
+    assert "Starter" not in listed
+    assert [answer.status_code for answer in answers] == [404] * 4
+
+
+@pytest.mark.parametrize("session_id", ["", "cs_test_none", "a\x00b", "x" * 500, "../../etc"])
+def test_the_return_page_knows_no_session_but_the_customers_own(
+    as_alice: Client, order: MakeOrder, session_id: str
+) -> None:
+    order()
+
+    answer = as_alice.get("/billing/return/", {"session_id": session_id})
+
+    assert answer.status_code == 404
+
+
+def test_charlie_signs_up_first_and_comes_back_to_the_pack(
+    as_charlie: Client, starter: Pack
+) -> None:
+    answer = as_charlie.post("/billing/checkout/starter/")
+
+    assert answer.status_code == 302
+    assert answer.headers["Location"] == (
+        "/accounts/signup/?next=%2Fbilling%2Fcheckout%2Fstarter%2F"
+    )
+    assert not Purchase.objects.exists()
+
+
+def test_the_order_page_changes_nothing_until_it_is_confirmed(
+    as_alice: Client, starter: Pack
+) -> None:
+    page = as_alice.get("/billing/checkout/starter/").content.decode()
+
+    assert "$9.00" in page
+    assert "Continue to payment" in page
+    assert not Purchase.objects.exists()
+
+
+def test_an_unknown_pack_is_refused_with_a_message(as_alice: Client, starter: Pack) -> None:
+    Pack.objects.filter(pk=starter.pk).update(is_active=False)
+
+    shown = as_alice.get("/billing/checkout/starter/")
+    answer = as_alice.post("/billing/checkout/starter/", follow=True)
+
+    assert shown.status_code == 404
+    assert "no longer on sale" in answer.content.decode()
+    assert not Purchase.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_payment_service_that_is_away_is_said_in_words(
+    as_alice: Client, starter: Pack, nowhere: None
+) -> None:
+    answer = as_alice.post("/billing/checkout/starter/", follow=True)
+
+    assert answer.status_code == 200
+    assert "payment service didn" in answer.content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_return_page_goes_on_waiting_while_stripe_is_away(
+    as_alice: Client, order: MakeOrder, nowhere: None
+) -> None:
+    order()
+
+    page = as_alice.get("/billing/return/", {"session_id": "cs_test_alice"}).content.decode()
+
+    assert "Waiting for your payment" in page
+    assert "answer for the moment" in page
+    assert "session_id=cs_test_alice&amp;n=1" in page
+
+
+def test_the_return_page_asks_eagerly_at_first_and_patiently_later() -> None:
+    assert [poll_after_s(polls) for polls in (0, 9, 10, 29, 30, 1_000)] == [2, 2, 5, 5, 20, 20]
+
+
+def test_the_cancel_page_says_that_nothing_was_charged(as_alice: Client, order: MakeOrder) -> None:
+    made = order()
+
+    page = as_alice.get(f"/billing/cancelled/{made.public_id}/").content.decode()
+
+    made.refresh_from_db()
+    assert "Nothing was charged" in page
+    assert made.stripe_session_url in page
+    assert made.status == Purchase.Status.OPEN
+
+
+def test_the_cancel_page_doesnt_offer_an_order_that_has_expired(
+    as_alice: Client, order: MakeOrder
+) -> None:
+    made = order(expires_at=datetime.now(UTC) - timedelta(minutes=1))
+
+    page = as_alice.get(f"/billing/cancelled/{made.public_id}/").content.decode()
+
+    assert made.stripe_session_url not in page
+
+
+def test_an_order_that_never_was_is_not_found(as_alice: Client) -> None:
+    assert as_alice.get(f"/dashboard/orders/{uuid4()}/").status_code == 404
+    assert as_alice.get(f"/billing/cancelled/{uuid4()}/").status_code == 404
+
+
+class TestWithStripe:
+    """From the click to the key, with the emulator."""
+
+    @pytest.fixture(autouse=True)
+    def set_up(self, stripe: Sandbox) -> None:
+        self.stripe = stripe
+
+    def start(self, client: Client) -> Purchase:
+        """Click on Buy; return the order that this made."""
+        answer = client.post("/billing/checkout/starter/")
+        purchase = Purchase.objects.get()
+        assert answer.status_code == 302
+        assert answer.headers["Location"] == purchase.stripe_session_url
+        return purchase
+
+    def test_a_payment_ends_in_a_balance_and_the_first_key_shown_once(
+        self, alice: User, as_alice: Client, starter: Pack
+    ) -> None:
+        session_id = self.start(as_alice).stripe_session_id
+        assert session_id is not None
+        assert self.stripe.pay(session_id) == 200
+
+        first = as_alice.get("/billing/return/", {"session_id": session_id}).content.decode()
+        again = as_alice.get("/billing/return/", {"session_id": session_id}).content.decode()
+
+        found = SECRET.search(first)
+        assert found is not None
+        assert f"Bearer {found[1]}" in first
+        assert "1,000,000" in first
+        assert found[1] not in again
+        assert "Thank you" in again
+        assert ApiKey.objects.filter(user=alice).count() == 1
+        assert read_balance(get_wallet(alice)).available_credits == 1_000_000
+
+    def test_a_page_that_waits_finishes_by_itself(self, as_alice: Client, starter: Pack) -> None:
+        session_id = self.start(as_alice).stripe_session_id
+        assert session_id is not None
+        waiting = as_alice.get("/billing/return/", {"session_id": session_id}).content.decode()
+        self.stripe.pay(session_id)
+
+        part = as_alice.get(
+            "/billing/return/", {"session_id": session_id, "n": "1"}, headers=HTMX
+        ).content.decode()
+
+        assert "Waiting for your payment" in waiting
+        assert "Thank you" in part
+        assert "<html" not in part
+        assert "hx-trigger" not in part
+
+    def test_check_again_finds_a_payment_that_was_missed(
+        self, as_alice: Client, starter: Pack
+    ) -> None:
+        purchase = self.start(as_alice)
+        assert purchase.stripe_session_id is not None
+        self.stripe.pay(purchase.stripe_session_id)
+
+        page = as_alice.post(f"/dashboard/orders/{purchase.public_id}/", follow=True)
+
+        purchase.refresh_from_db()
+        assert purchase.status == Purchase.Status.FULFILLED
+        assert "the tokens are in your balance" in page.content.decode()
+
+    def test_bob_gets_neither_the_tokens_nor_the_key(
+        self, as_alice: Client, as_bob: Client, starter: Pack
+    ) -> None:
+        purchase = self.start(as_alice)
+        assert purchase.stripe_session_id is not None
+        self.stripe.pay(purchase.stripe_session_id)
+
+        answer = as_bob.get("/billing/return/", {"session_id": purchase.stripe_session_id})
+
+        purchase.refresh_from_db()
+        assert answer.status_code == 404
+        assert purchase.status == Purchase.Status.OPEN
+        assert not ApiKey.objects.exists()

@@ -1,0 +1,104 @@
+"""The first page of the dashboard."""
+
+from datetime import timedelta
+
+import time_machine
+from django.test import Client
+
+from accounts.models import User
+from billing.models import Wallet
+from billing.reads.usage import read_recent_usage
+from billing.services.wallets import freeze_wallet, get_wallet, grant_credits, push_wallet
+from billing.wallet.sync_client import SyncWalletClient
+from tests.billing.views.conftest import HTMX, NOON, MakeUsage
+from tests.billing.wallet.shop import Till
+
+
+def test_it_shows_the_live_balance(alice: User, as_alice: Client) -> None:
+    grant_credits(alice, credits=50_000, reason="test")
+    push_wallet(get_wallet(alice).pk)
+    Till(alice).place("req_1", 1_500)
+
+    page = as_alice.get("/dashboard/").content.decode()
+
+    assert "48,500" in page
+    assert "1,500" in page
+
+
+def test_it_shows_the_booked_balance_and_says_so_while_redis_recovers(
+    alice: User, as_alice: Client, redis_wallets: SyncWalletClient
+) -> None:
+    grant_credits(alice, credits=50_000, reason="test")
+    redis_wallets.redis.flushall()
+
+    page = as_alice.get("/dashboard/").content.decode()
+
+    assert "50,000" in page
+    assert "live balance isn" in page
+
+
+def test_it_says_what_to_do_first(as_alice: Client) -> None:
+    page = as_alice.get("/dashboard/").content.decode()
+
+    assert "First steps" in page
+    assert "curl -X POST" in page
+    assert 'hx-trigger="every 5s"' in page
+
+
+def test_it_stops_asking_once_the_first_request_is_booked(as_alice: Client, use: MakeUsage) -> None:
+    use("req_1")
+
+    part = as_alice.get("/dashboard/", headers=HTMX).content.decode()
+
+    assert "<html" not in part
+    assert "hx-trigger" not in part
+    assert "/dashboard/usage/req_1/" in part
+
+
+def test_it_says_that_a_wallet_is_frozen_and_in_debt(alice: User, as_alice: Client) -> None:
+    Wallet.objects.filter(user=alice).update(debt_credits=120_000)
+    freeze_wallet(get_wallet(alice), reason="A payment is disputed")
+
+    page = as_alice.get("/dashboard/").content.decode()
+
+    assert "Your balance is frozen" in page
+    assert "A payment is disputed" in page
+    assert "120,000 tokens are owed" in page
+
+
+def test_it_shows_nothing_of_anyone_else(as_bob: Client, use: MakeUsage) -> None:
+    use("req_1")
+
+    page = as_bob.get("/dashboard/").content.decode()
+
+    assert "req_1" not in page
+    assert "First steps" in page
+
+
+def test_it_sends_charlie_to_log_in_and_back(as_charlie: Client) -> None:
+    answer = as_charlie.get("/dashboard/")
+
+    assert answer.status_code == 302
+    assert answer.headers["Location"] == "/accounts/login/?next=/dashboard/"
+
+
+def test_it_stays_out_of_every_cache(as_alice: Client) -> None:
+    answer = as_alice.get("/dashboard/")
+
+    assert "no-store" in answer.headers["Cache-Control"]
+    assert "private" in answer.headers["Cache-Control"]
+
+
+@time_machine.travel(NOON + timedelta(hours=1), tick=False)
+def test_it_adds_the_last_days_up(alice: User, use: MakeUsage) -> None:
+    charge = {"target_credits": 100, "charged_credits": 100}
+    use("req_today", **charge)
+    use("req_today_too", **charge)
+    use("req_yesterday", ended_at=NOON - timedelta(days=1), **charge)
+    use("req_long_ago", ended_at=NOON - timedelta(days=20), **charge)
+
+    recent = read_recent_usage(get_wallet(alice), days=14)
+
+    assert [day.charged_credits for day in recent.days] == [0] * 12 + [100, 200]
+    assert [day.height for day in recent.days[-2:]] == [50, 100]
+    assert (recent.charged_credits, recent.requests) == (300, 3)

@@ -1,0 +1,39 @@
+"""The status page, in customers' words."""
+
+import time
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+
+from billing.tasks.wallet import WORKER_SEEN
+from billing.wallet.sync_client import SyncWalletClient
+from tests.billing.views.conftest import HTMX
+
+
+@pytest.fixture
+def worker(redis_wallets: SyncWalletClient) -> None:
+    """A worker was seen just now."""
+    cache.set(WORKER_SEEN, time.time())
+
+
+def test_it_says_that_everything_works(as_charlie: Client, worker: None) -> None:
+    page = as_charlie.get("/status/").content.decode()
+
+    assert "Everything works" in page
+    assert page.count(">Up<") == 3
+
+
+def test_it_says_which_part_is_away_without_naming_what_is_inside(
+    as_charlie: Client, worker: None, redis_wallets: SyncWalletClient
+) -> None:
+    redis_wallets.redis.flushall()
+
+    answer = as_charlie.get("/status/", headers=HTMX)
+    part = answer.content.decode()
+
+    assert answer.status_code == 200
+    assert "Something is being repaired" in part
+    assert part.count(">Not now<") >= 1
+    assert "Redis" not in part
+    assert "<html" not in part

@@ -1,0 +1,6 @@
+"""Instants as on the site's own pages: UTC, day before month, 24 hours."""
+
+DATE_FORMAT = "j M Y"
+DATETIME_FORMAT = "j M Y, H:i"
+SHORT_DATE_FORMAT = "j M Y"
+SHORT_DATETIME_FORMAT = "j M Y, H:i"
