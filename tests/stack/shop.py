@@ -4,8 +4,9 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -17,7 +18,6 @@ PATIENCE_S = 20.0
 LOOK_AGAIN_S = 0.05
 # One credit per token of each class.
 ONE_EACH = [1_000, 1_000, 1_000]
-NO_LIMITS: dict[str, int] = {}
 
 
 def await_true(condition: Callable[[], bool], *, what: str, within_s: float = PATIENCE_S) -> None:
@@ -124,19 +124,19 @@ class Shop:
         *models: str,
         provider: str = "stage",
         rates: list[int] = ONE_EACH,
-        limits: dict[str, int] = NO_LIMITS,
-        **routes: list[str],
+        limits: Mapping[str, int] = MappingProxyType({}),
+        routes: Mapping[str, list[str]] = MappingProxyType({}),
     ) -> None:
-        """Sell models of the sandbox under their own names, or others routed to several of them.
+        """Sell models of the sandbox under their own names, or others routed to them in turn.
 
         They can be called on every web process when this returns.
         """
-        wanted = {model: [model] for model in models} | routes
+        wanted = {model: [model] for model in models} | dict(routes)
         account = {
             "name": provider,
             "base_url": f"{self.stack.upstream_url}/v1",
             "secret": self.stack.env["SANDBOX_UPSTREAM_KEY"],
-            "limits": limits,
+            "limits": dict(limits),
         }
         self.clerk.order("sell", provider=account, routes=wanted, rates=rates)
         await_true(

@@ -27,7 +27,7 @@ class Wire:
             api_key=secret,
             base_url=self.base_url,
             http_client=openai.DefaultHttpxClient(
-                event_hooks={\"request\": [self._note]}, trust_env=False
+                event_hooks={"request": [self._note]}, trust_env=False
             ),
         )
         self._clients.append(client)
