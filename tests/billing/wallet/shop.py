@@ -4,16 +4,18 @@ import time
 from dataclasses import dataclass, field
 
 from accounts.models import ApiKey, User
+from billing.journal import Journal
 from billing.models import LedgerEntry, Lot, ModelPrice, PublicModel, UsageRecord, Wallet
 from billing.services import drain
 from billing.services.api_keys import issue_api_key
 from billing.services.prices import set_price
 from billing.services.wallets import get_wallet, grant_credits
 from billing.usage import RequestFacts, Settlement
-from billing.wallet import calls
-from billing.wallet.calls import Balance, HoldRequest, Placed, Settled
+from billing.wallet import calls, keys
+from billing.wallet.calls import BacklogLimit, Balance, HoldRequest, Placed, Settled
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 
+NO_LIMIT = BacklogLimit(1_000_000, 3_600_000)
 NOW_MS = int(time.time() * 1_000)
 
 
@@ -44,6 +46,10 @@ class Till:
         self.price = price_of_one()
         self.client = get_sync_client()
 
+    @property
+    def shard(self) -> int:
+        return keys.shard_of(self.wallet.pk)
+
     def grant(self, amount: int) -> LedgerEntry:
         return grant_credits(self.user, credits=amount, reason="test")
 
@@ -72,11 +78,23 @@ class Till:
             requests_per_minute=100_000,
         )
 
+    def start(self, request_id: str, amount: int, *, journal: Journal) -> None:
+        """Place a hold and note it, as a request that calls its upstream next."""
+        placed = self.place(request_id, amount)
+        journal.start(self.facts(request_id), placed.held_credits)
+
+    def finish(self, request_id: str, amount: int, *, journal: Journal) -> Settled:
+        """End a request: the journal first, then Redis."""
+        journal.end(self.facts(request_id), self.settlement(amount))
+        return self.settle(request_id, amount)
+
     def place(
         self, request_id: str, amount: int, *, least: int | None = None, lease_ms: int = 60_000
     ) -> Placed:
         hold = self.hold_request(request_id, amount, least=least)
-        return calls.parse_place(self.client.ask(calls.place(hold, lease_ms=lease_ms)), hold)
+        return calls.parse_place(
+            self.client.ask(calls.place(hold, lease_ms=lease_ms, limit=NO_LIMIT)), hold
+        )
 
     def extend(self, request_id: str, amount: int, *, lease_ms: int = 60_000) -> None:
         progress = self.settlement(amount, outcome="abandoned", source="estimated")
