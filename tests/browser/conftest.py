@@ -77,7 +77,7 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
 def open_page(
     stack: Stack, new_context: Callable[..., BrowserContext]
 ) -> Iterator[Callable[..., Page]]:
-    """Open a page in a browser of its own. Afterwards, whatever went wrong in one fails the test."""
+    """Open a page in a browser of its own; whatever goes wrong in one fails the test."""
     witnesses = []
 
     def open_page(**options: Any) -> Page:
