@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,6 @@ CHROMIUM_FLAGS = [
     "--no-first-run",
 ]
 STAFF_LOGIN = re.compile(r"Staff: (\S+) / (\S+)$", re.MULTILINE)
-
-OpenPage = Callable[..., Page]
 
 
 @dataclass(frozen=True)
@@ -73,19 +71,31 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
     return {**browser_type_launch_args, "executable_path": path, "args": CHROMIUM_FLAGS}
 
 
-@pytest.fixture
-def open_page(
-    stack: Stack, new_context: Callable[..., BrowserContext]
-) -> Iterator[Callable[..., Page]]:
-    """Open a page in a browser of its own; whatever goes wrong in one fails the test."""
-    witnesses = []
+@dataclass
+class Browsers:
+    """Opens pages, each in a browser of its own, and witnesses what goes wrong in them."""
 
-    def open_page(**options: Any) -> Page:
-        context = new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
+    stack: Stack
+    new_context: Callable[..., BrowserContext]
+    witnesses: list[Witness] = field(default_factory=list)
+
+    def open(self, *, failing: str = "", **options: Any) -> Page:
+        """Open an empty page. The address in `failing` is expected to answer with an error."""
+        context = self.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
         context.set_default_timeout(15_000)
-        witnesses.append(Witness(context, home=stack.url, strangers=(stack.stripe_url,)))
+        theirs = (self.stack.stripe_url,)
+        witness = Witness(context, home=self.stack.url, strangers=theirs, failing=failing)
+        self.witnesses.append(witness)
         return context.new_page()
 
-    yield open_page
+    @property
+    def complaints(self) -> list[str]:
+        return [complaint for witness in self.witnesses for complaint in witness.complaints]
 
-    assert [complaint for witness in witnesses for complaint in witness.complaints] == []
+
+@pytest.fixture
+def browsers(stack: Stack, new_context: Callable[..., BrowserContext]) -> Iterator[Browsers]:
+    """Browsers for one test, which fails with whatever went wrong in them."""
+    browsers = Browsers(stack, new_context)
+    yield browsers
+    assert browsers.complaints == []

@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from devstack.stack import Stack
-from tests.browser.conftest import SCREENSHOTS, Login
+from tests.browser.conftest import SCREENSHOTS, Browsers, Login
 
 pytestmark = pytest.mark.browser
 
@@ -36,8 +35,8 @@ class Album:
 
 
 @pytest.fixture
-def album(open_page: Callable[..., Page]) -> Album:
-    return Album(SCREENSHOTS / "first-purchase", open_page())
+def album(browsers: Browsers) -> Album:
+    return Album(SCREENSHOTS / "first-purchase", browsers.open())
 
 
 def test_a_newcomer_buys_a_pack_calls_the_api_and_staff_finds_it_all(

@@ -7,16 +7,16 @@ class Witness:
     """Notes console errors, uncaught errors, failed requests and calls to strangers.
 
     A violation of the Content-Security-Policy is a console error in Chromium. What happens on the
-    pages of `strangers`, addresses that are not ours, is theirs.
+    pages of `strangers`, addresses that are not ours, is theirs. The page `failing` is there to say
+    no: its own answer may be an error.
     """
 
     def __init__(
-        self, context: BrowserContext, *, home: str, strangers: tuple[str, ...] = ()
+        self, context: BrowserContext, *, home: str, strangers: tuple[str, ...], failing: str = ""
     ) -> None:
         self._home = home
         self._strangers = strangers
-        # A page that exists to say no: its own address may answer so.
-        self.expected_failures: set[str] = set()
+        self._failing = failing
         self.complaints: list[str] = []
         context.on("console", self._hear)
         context.on("weberror", self._catch)
@@ -24,18 +24,14 @@ class Witness:
         context.on("requestfailed", self._see_failure)
         context.on("response", self._see_response)
 
-    def expect_failure_of(self, url: str) -> None:
-        """Let this address answer with an error: that is what a test is about."""
-        self.expected_failures.add(url)
-
     def _is_theirs(self, url: str) -> bool:
-        return url.startswith(self._strangers) if self._strangers else False
+        return url.startswith(self._strangers)
 
     def _hear(self, message: ConsoleMessage) -> None:
         where = message.location["url"]
         if message.type not in ("error", "warning") or self._is_theirs(where):
             return
-        if where in self.expected_failures and "Failed to load resource" in message.text:
+        if where == self._failing and "Failed to load resource" in message.text:
             return
         self.complaints.append(f"console {message.type} at {where}: {message.text}")
 
@@ -54,6 +50,6 @@ class Witness:
             self.complaints.append(f"failed request: {request.url}: {request.failure}")
 
     def _see_response(self, response: Response) -> None:
-        is_expected = response.url in self.expected_failures or self._is_theirs(response.url)
+        is_expected = response.url == self._failing or self._is_theirs(response.url)
         if response.status >= 400 and not is_expected:
             self.complaints.append(f"{response.status} from {response.url}")
