@@ -198,4 +198,4 @@ def forget_session(page: Page) -> None:
 def reset_link(stack: Stack) -> str:
     log = stack.folder / "log" / "web.log"
     wait_until(lambda: RESET_LINK.search(log.read_text()), "the mail is sent")
-    return RESET_LINK.findall(log.read_text())[-1].rstrip()
+    return str(RESET_LINK.findall(log.read_text())[-1])
