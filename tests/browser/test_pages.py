@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, StorageState
+from playwright.sync_api import Browser, Page, StorageState, ViewportSize
 
 from devstack.stack import Stack
 from tests.browser.conftest import SCREENSHOTS, Browsers
@@ -15,7 +15,10 @@ from tests.browser.customers import Customer, sign_up, wait_for_models, wait_unt
 
 pytestmark = pytest.mark.browser
 
-SIZES = {"phone": {"width": 390, "height": 844}, "desk": {"width": 1440, "height": 900}}
+SIZES: dict[str, ViewportSize] = {
+    "phone": {"width": 390, "height": 844},
+    "desk": {"width": 1440, "height": 900},
+}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 LONG_MODEL = "acme-research/very-long-model-name-instruct-2026-11-22-preview"
 # Public names of models that end badly, and what the emulator calls them.
@@ -164,21 +167,22 @@ def visitor(request: pytest.FixtureRequest) -> Visitor:
     return Visitor(None, {}) if name == "anyone" else request.getfixturevalue(name)
 
 
-@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("screen", SCREENS, ids=str)
 def test_a_page_is_whole_on_every_screen(
-    screen: Screen, size: str, visitor: Visitor, stack: Stack, browsers: Browsers
+    screen: Screen, visitor: Visitor, stack: Stack, browsers: Browsers
 ) -> None:
     path = screen.path.format(**visitor.places)
     failing = stack.url + path if screen.status >= 400 else ""
-    page = browsers.open(failing=failing, storage_state=visitor.state, viewport=SIZES[size])
+    page = browsers.open(failing=failing, storage_state=visitor.state)
 
     answer = page.goto(path)
 
     assert answer is not None
     assert answer.status == screen.status
-    keep_screenshots(page, f"{screen}-{size}")
-    assert sideways(page) == []
+    for size, viewport in SIZES.items():
+        page.set_viewport_size(viewport)
+        keep_screenshots(page, f"{screen}-{size}")
+        assert sideways(page) == []
     assert page.get_by_role("heading", level=1).count() == 1
     assert unlabelled(page) == []
 
@@ -187,7 +191,8 @@ def keep_screenshots(page: Page, name: str) -> None:
     page.evaluate("document.fonts.ready.then(() => null)")
     for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme)
-        page.screenshot(path=SCREENSHOTS / "pages" / f"{name}-{scheme}.png", full_page=True)
+        path = SCREENSHOTS / "pages" / f"{name}-{scheme}.png"
+        page.screenshot(path=path, full_page=True, animations="disabled")
 
 
 def sideways(page: Page) -> list[str]:

@@ -1,5 +1,7 @@
 """What went wrong in the browser while nobody looked."""
 
+from urllib.parse import urlsplit
+
 from playwright.sync_api import BrowserContext, ConsoleMessage, Request, Response, WebError
 
 
@@ -16,7 +18,7 @@ class Witness:
     ) -> None:
         self._home = home
         self._strangers = strangers
-        self._failing = failing
+        self._failing, self._failing_path = failing, urlsplit(failing).path
         self.complaints: list[str] = []
         context.on("console", self._hear)
         context.on("weberror", self._catch)
@@ -31,7 +33,7 @@ class Witness:
         where = message.location["url"]
         if message.type not in ("error", "warning") or self._is_theirs(where):
             return
-        if where == self._failing and "Failed to load resource" in message.text:
+        if self._failing and (where == self._failing or self._failing_path in message.text):
             return
         self.complaints.append(f"console {message.type} at {where}: {message.text}")
 

@@ -28,7 +28,7 @@ from billing.wallet.events import read_event
 from billing.wallet.sync_client import SyncWalletClient, library_version
 from devstack.valkey import Valkey
 from tests.billing.wallet.faults import RedisFaults
-from tests.billing.wallet.shop import Till
+from tests.billing.wallet.shop import Till, in_a_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -649,19 +649,6 @@ def test_ten_thousand_holds_and_events_come_back(
     assert till.balance() == Balance(1_000_000 - 17_000, 10_000, 993_000, 0)
     assert till.drain() == 1_000
     assert audit() == []
-
-
-def in_a_thread(function: Callable[[], Any]) -> Any:
-    """Run with a database connection of its own, and give it back."""
-    with ThreadPoolExecutor(1) as pool:
-
-        def run() -> Any:
-            try:
-                return function()
-            finally:
-                connections.close_all()
-
-        return pool.submit(run).result()
 
 
 def wait_for_lock() -> None:
