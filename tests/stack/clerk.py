@@ -76,11 +76,15 @@ def receipts(wallet_ids: list[int]) -> Answer:
     return list(records.values(*columns))
 
 
-def posted(wallet_id: int) -> Answer:
-    """Read what the book of record has of a wallet."""
-    from billing.models import Wallet
+def is_at_rest() -> Answer:
+    """Tell whether nothing is under way in any wallet: no hold, no unbooked event."""
+    from billing.exceptions import WalletRecovering
+    from billing.services.audit_redis import differences
 
-    return Wallet.objects.get(pk=wallet_id).posted_credits
+    try:
+        return not list(differences(at_rest=True))
+    except WalletRecovering:
+        return False
 
 
 def ledger(wallet_id: int) -> Answer:
@@ -92,7 +96,7 @@ def ledger(wallet_id: int) -> Answer:
 
 
 ORDERS: dict[str, Callable[..., Answer]] = {
-    order.__name__: order for order in (open_account, sell, receipts, posted, ledger)
+    order.__name__: order for order in (open_account, sell, receipts, is_at_rest, ledger)
 }
 
 

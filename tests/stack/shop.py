@@ -168,15 +168,18 @@ class Shop:
         assert figures["debt_credits"] == 0
         return {name: figures[f"{name}_credits"] for name in ("available", "held", "posted")}
 
-    def settled(self, customer: Customer, *, within_s: float = PATIENCE_S) -> int:
-        """Wait until the book of record has all of it, and return the balance."""
-        await_true(lambda: self._is_at_rest(customer), what="all to be booked", within_s=within_s)
-        return self.balance(customer)["available"]
+    def await_rest(self, *, within_s: float = PATIENCE_S) -> None:
+        """Wait until every hold has ended and everything is booked."""
+        await_true(
+            lambda: bool(self.clerk.order("is_at_rest")),
+            what="the books to rest",
+            within_s=within_s,
+        )
 
-    def _is_at_rest(self, customer: Customer) -> bool:
-        figures = self.balance(customer)
-        posted = self.clerk.order("posted", wallet_id=customer.wallet_id)
-        return figures["held"] == 0 and figures["available"] == posted
+    def settled(self, customer: Customer) -> int:
+        """Wait until everything is booked, and return the balance."""
+        self.await_rest()
+        return self.balance(customer)["available"]
 
     def receipts(self, *customers: Customer) -> list[Receipt]:
         """Read the receipts that are booked, oldest first."""
