@@ -1,7 +1,7 @@
 # `make` lists the targets. Everything below needs Python 3.11 or newer and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format lock clean venv
+.PHONY: help run test lint chaos chaos-short format lock clean venv
 
 # Nothing here may depend on the user's own Python settings.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
@@ -13,10 +13,12 @@ VENV_PYTHON := .venv/bin/python
 COMPILE := $(VENV_PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 
+CHAOS = $(if $(CHAOS_MINUTES),--minutes $(CHAOS_MINUTES)) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED))
+
 export PORT HOST
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 venv: ## set up .venv, if it is not what the requirements say
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer found (looked for python3," \
@@ -31,6 +33,12 @@ test: venv ## run every check and every test
 
 lint: venv ## check style, types and imports, without the tests
 	@exec $(VENV_PYTHON) -m devstack --with-parent lint
+
+chaos: venv ## kill what runs, for minutes, and audit (CHAOS_MINUTES=… and CHAOS_SEED=…)
+	@exec $(VENV_PYTHON) -m bench.chaos --with-parent $(CHAOS)
+
+chaos-short: venv ## the same in less than a minute (CHAOS_SEED=…)
+	@exec $(VENV_PYTHON) -m bench.chaos --with-parent --short $(CHAOS)
 
 format: venv ## put code and templates in shape
 	$(VENV_PYTHON) -m ruff check --fix .

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import orjson
 import structlog
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpResponse
 from rest_framework.exceptions import APIException
 
@@ -106,6 +107,8 @@ TABLE: list[tuple[type[Exception], Callable[[Exception], ApiError]]] = [
     (billing.RateLimited, _rate_limited),
     # Missing and stale are repaired before they come here; if that failed, so did the wallet.
     (billing.WalletError, lambda error: proxy.WalletRecovering()),
+    (OperationalError, lambda error: proxy.BooksUnavailable()),
+    (InterfaceError, lambda error: proxy.BooksUnavailable()),
     (UpstreamTimedOut, _upstream(504)),
     (AnswerBroken, _upstream(502)),
     (UpstreamRefused, _refused),

@@ -13,6 +13,7 @@
     │   ├── InsufficientQuota        429  insufficient_quota, never retried by SDKs
     │   ├── RateLimited              429  rate_limit_exceeded, with when to retry
     │   ├── WalletRecovering         503  no answer from the wallet means no
+    │   ├── BooksUnavailable         503  service_unavailable, PostgreSQL is away
     │   └── UpstreamUnavailable      502, 503 or 504
     ├── ClientLeft                   nobody is there to answer
     ├── ImpossibleUsage              an upstream's figures can't be true
@@ -164,6 +165,16 @@ class WalletRecovering(ApiError):
 
     def __init__(
         self, message: str = "Balances are being restored. Try again in a moment."
+    ) -> None:
+        super().__init__(message, headers={"Retry-After": "1"})
+
+
+class BooksUnavailable(ApiError):
+    status = 503
+    code = "service_unavailable"
+
+    def __init__(
+        self, message: str = "The service is not available right now. Try again in a moment."
     ) -> None:
         super().__init__(message, headers={"Retry-After": "1"})
 

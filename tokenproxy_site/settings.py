@@ -117,6 +117,9 @@ DATABASES = {
     "default": {
         **env.db_url_config(get_url("DATABASE_URL", schemes=("postgres", "postgresql"))),
         "ATOMIC_REQUESTS": False,
+        # A connection is looked at when it leaves the pool: after a restart of PostgreSQL each one
+        # in there is dead, and would cost a request or a sweep.
+        "CONN_HEALTH_CHECKS": True,
         # Every request runs in a thread of its own, so connections are pooled, not kept by thread.
         "OPTIONS": {
             "pool": {

@@ -13,8 +13,9 @@ from typing import Any
 import aiohttp
 
 REQUEST_TIMEOUT_S = 30.0
-# Between two requests of one program.
+# Between two requests of one program, and after one that nobody answered.
 PAUSE_S = (0.05, 0.35)
+LOST_PAUSE_S = 0.4
 BUY_PAUSE_S = (2.0, 6.0)
 # Of what is bought, this much is given back in part or whole.
 REFUND_SHARE = 0.35
@@ -129,6 +130,7 @@ class Program:
                 await act(seen)
             except (aiohttp.ClientError, TimeoutError) as error:
                 seen.outcome = f"lost ({type(error).__name__})"
+                await asyncio.sleep(LOST_PAUSE_S)
             await asyncio.sleep(self._chance.uniform(*PAUSE_S))
 
     def _choose_model(self) -> str:

@@ -35,7 +35,12 @@ def sell_models(provider: str, models: dict[str, list[int]], upstream: dict[str,
     from billing.services.prices import set_price
     from proxy.services.providers import set_up_provider
 
-    set_up_provider(provider, models={name: name for name in models}, **upstream)
+    set_up_provider(
+        provider,
+        models={name: name for name in models},
+        base_url=upstream["base_url"],
+        secret=upstream["secret"],
+    )
     for name, (prompt, cached_prompt, completion) in models.items():
         set_price(
             PublicModel.objects.get(name=name),

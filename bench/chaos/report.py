@@ -57,23 +57,29 @@ def show_purchases(crowd: Crowd, evidence: Evidence) -> str:
 
 def show_recoveries(recoveries: list[Recovery]) -> str:
     """How long the service was away, by kind of fault."""
+    title = "Back after a fault"
     lines = [
         "",
-        "Service back after a fault        n   p50 s   max s   max s, since the last in the way",
+        f"{title:<24} {'n':>5} {'p50 s':>7} {'max s':>7} {'since the last hit, max s':>26}",
     ]
     for kind in sorted({recovery.hit.kind for recovery in recoveries}):
         own = [recovery for recovery in recoveries if recovery.hit.kind == kind]
-        back = [recovery.seconds for recovery in own if recovery.seconds is not None]
-        since = [recovery.since_last_s for recovery in own if recovery.since_last_s is not None]
-        never = f"   never: {len(own) - len(back)}" if len(back) < len(own) else ""
-        if back:
-            lines.append(
-                f"  {kind:<28} {len(own):>5} {median(back):>7.2f} {max(back):>7.2f} "
-                f"{max(since):>7.2f}{never}"
-            )
-        else:
-            lines.append(f"  {kind:<28} {len(own):>5}{never}")
+        back = [recovery.seconds for recovery in own]
+        since = [recovery.since_last_s for recovery in own]
+        lines.append(f"  {kind:<22} {spread(back)} {spread(since).split()[2]:>26}")
+        if kind.startswith("web"):
+            itself = [recovery.own_seconds for recovery in own]
+            lines.append(f"  {'… that process itself':<22} {spread(itself)}")
     return "\n".join(lines) + "\n"
+
+
+def spread(seconds: list[float | None]) -> str:
+    """Number, median and maximum; those that never came are said so."""
+    known = sorted(each for each in seconds if each is not None)
+    if not known:
+        return f"{len(seconds):>5} {'never':>7} {'never':>7}"
+    never = f" never: {len(seconds) - len(known)}" if len(known) < len(seconds) else ""
+    return f"{len(seconds):>5} {median(known):>7.2f} {known[-1]:>7.2f}{never}"
 
 
 def show_watch(sampler: BalanceSampler, probers: list[Prober], deaths: list[Death]) -> str:

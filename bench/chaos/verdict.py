@@ -47,7 +47,9 @@ def find_untold(evidence: Evidence) -> Iterator[Violation]:
         told, charged = seen.charged_credits, receipt["charged_credits"]
         if told is not None and told != charged:
             yield Violation("charged as told", request_id, f"told {told}, charged {charged}")
-        if seen.usage and receipt["target_credits"] != cost_of_usage(seen.usage, receipt):
+        # Impossible figures are passed on as they came and parked; they cost what we counted.
+        is_costed = seen.usage is not None and receipt["source"] != "parked"
+        if is_costed and receipt["target_credits"] != cost_of_usage(seen.usage, receipt):
             problem = f"told {seen.usage}, receipt is over {receipt['target_credits']} credits"
             yield Violation("charged as told", request_id, problem)
 
@@ -129,17 +131,18 @@ def accepted_by_id(evidence: Evidence) -> dict[str, Row]:
 
 def most_cost(row: Row, receipt: Row) -> int:
     """What the upstream's work costs at most, in credits, rounded up once."""
-    millicredits = (
+    millicredits: int = (
         row["prompt_tokens"] * receipt["prompt_rate"]
         + row["completion_tokens_generated"] * receipt["completion_rate"]
     )
     return -(-millicredits // 1_000)
 
 
-def cost_of_usage(usage: dict[str, int], receipt: Row) -> int:
+def cost_of_usage(usage: Row | None, receipt: Row) -> int:
     """What a usage object costs at a receipt's price, in credits, rounded up once."""
-    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0)  # type: ignore[attr-defined]
-    millicredits = (
+    assert usage is not None
+    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0)
+    millicredits: int = (
         (usage["prompt_tokens"] - cached) * receipt["prompt_rate"]
         + cached * receipt["cached_rate"]
         + usage["completion_tokens"] * receipt["completion_rate"]
@@ -155,19 +158,28 @@ class Recovery:
     # From the hit, and from the last other hit before it was back.
     seconds: float | None
     since_last_s: float | None
+    # Until the web process that was hit served again itself.
+    own_seconds: float | None
 
     @property
     def is_late(self) -> bool:
         return self.since_last_s is None or self.since_last_s > BACK_WITHIN_S
 
+    def __str__(self) -> str:
+        if self.seconds is None or self.since_last_s is None:
+            return f"not back after a {self.hit.kind} ({self.hit.how})"
+        return (
+            f"{self.seconds:.1f} s after a {self.hit.kind} ({self.hit.how}), "
+            f"{self.since_last_s:.1f} s after the last hit before that"
+        )
+
 
 def measure_recoveries(hits: list[Hit], probers: list[Prober]) -> list[Recovery]:
-    """For each hit, the first answer to a probe that was sent after it.
+    """For each hit, when any web process answered a probe that was sent after it.
 
-    A killed or frozen web process has to answer itself; for all else any of them will do. What
-    counts is the time since the last hit that stood in the way, because they come faster than
-    a service can be back; both are reported. Of a lost worker or beat the API's customers notice
-    nothing; they are in the way of what only a worker can heal.
+    What counts is the time since the last hit before that, because they come faster than a
+    service can be back from each; the whole time is reported too. Of a lost worker or beat the
+    API's customers notice nothing by itself.
     """
     return [
         measure_recovery(hit, hits, probers)
@@ -177,19 +189,17 @@ def measure_recoveries(hits: list[Hit], probers: list[Prober]) -> list[Recovery]
 
 
 def measure_recovery(hit: Hit, hits: list[Hit], probers: list[Prober]) -> Recovery:
-    own = [prober for prober in probers if prober.role == hit.target]
-    answers = [
-        min((served for served in prober.served if served[0] > hit.at), default=None)
-        for prober in own or probers
-    ]
-    back_at = min((answer[1] for answer in answers if answer), default=None)
+    """Look for the first answers after a hit."""
+    own_at = first_answer(hit, [prober for prober in probers if prober.role == hit.target])
+    own_seconds = None if own_at is None else own_at - hit.at
+    back_at = first_answer(hit, probers)
     if back_at is None:
-        return Recovery(hit, None, None)
-    last = max(other.at for other in hits if other.at < back_at and stands_in_the_way(other, hit))
-    return Recovery(hit, back_at - hit.at, back_at - last)
+        return Recovery(hit, None, None, own_seconds)
+    last = max(other.at for other in hits if other.at < back_at)
+    return Recovery(hit, back_at - hit.at, back_at - last, own_seconds)
 
 
-def stands_in_the_way(other: Hit, hit: Hit) -> bool:
-    """Tell whether one hit may keep the service from being back after another."""
-    is_service = other.kind.startswith(("redis", "postgres", "worker", "beat"))
-    return is_service or other.target == hit.target
+def first_answer(hit: Hit, probers: list[Prober]) -> float | None:
+    """When the first answer came to a probe that was sent after a hit."""
+    answered = [at for prober in probers for sent, at in prober.served if sent > hit.at]
+    return min(answered, default=None)

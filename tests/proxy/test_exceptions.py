@@ -26,6 +26,7 @@ def test_it_draws_every_exception() -> None:
         (ex.InsufficientQuota("m"), 429, "insufficient_quota", "insufficient_quota"),
         (ex.RateLimited("m", retry_after_s=1), 429, "rate_limit_error", "rate_limit_exceeded"),
         (ex.WalletRecovering(), 503, "server_error", "wallet_recovering"),
+        (ex.BooksUnavailable(), 503, "server_error", "service_unavailable"),
         (ex.UpstreamUnavailable(status=504), 504, "server_error", "upstream_unavailable"),
     ],
 )

@@ -1,0 +1,196 @@
+"""What the verdict finds, and what it leaves alone."""
+
+from typing import Any
+
+from bench.chaos.customers import Seen
+from bench.chaos.evidence import Evidence
+from bench.chaos.faults import Hit
+from bench.chaos.probes import BalanceSampler, Prober
+from bench.chaos.verdict import judge, measure_recoveries
+
+RECEIPT = {
+    "request_id": "req_1",
+    "source": "reported",
+    "target_credits": 18,
+    "charged_credits": 18,
+    "prompt_rate": 1_000,
+    "cached_rate": 500,
+    "completion_rate": 1_000,
+}
+SERVED = {
+    "number": 1,
+    "request_id": "req_1",
+    "model": "gpt-4o",
+    "is_accepted": True,
+    "prompt_tokens": 8,
+    "completion_tokens_generated": 10,
+}
+PURCHASE = {
+    "public_id": "order-1",
+    "stripe_session_id": "cs_1",
+    "credits": 4_000,
+    "amount_cents": 700,
+    "clawed_back_credits": 0,
+    "entries": 1,
+    "credited": 4_000,
+}
+SESSION = {"id": "cs_1", "payment_status": "paid", "refunded_cents": 0}
+
+
+def evidence(
+    *,
+    receipt: dict[str, Any] | None = None,
+    served: dict[str, Any] | None = None,
+    seen: Seen | None = None,
+    purchase: dict[str, Any] | None = None,
+    session: dict[str, Any] | None = None,
+) -> Evidence:
+    """One request of 8 + 10 tokens that went well and one order that was paid, but for this."""
+    receipts = {"req_1": {**RECEIPT, **receipt}} if receipt is not None else {"req_1": RECEIPT}
+    return Evidence(
+        seen=[seen] if seen else [],
+        receipts=receipts,
+        served=[{**SERVED, **(served or {})}],
+        purchases=[{**PURCHASE, **(purchase or {})}],
+        sessions=[{**SESSION, **(session or {})}],
+    )
+
+
+def whole(**told: Any) -> Seen:
+    return Seen("json", "gpt-4o", 1, outcome="complete", request_id="req_1", **told)
+
+
+def problems(given: Evidence) -> list[str]:
+    return [str(violation) for violation in judge(given)]
+
+
+def test_it_acquits_when_all_agree() -> None:
+    told = whole(charged_credits=18, usage={"prompt_tokens": 8, "completion_tokens": 10})
+
+    assert problems(evidence(seen=told)) == []
+
+
+def test_it_finds_an_accepted_request_without_a_receipt() -> None:
+    given = evidence()
+    given.receipts.clear()
+
+    assert problems(given) == ["no request lost: req_1: accepted (gpt-4o), no receipt"]
+
+
+def test_it_finds_a_whole_answer_without_a_receipt() -> None:
+    given = evidence(seen=whole(), served={"is_accepted": False})
+    given.receipts.clear()
+
+    assert problems(given) == ["no request lost: req_1: answered whole, no receipt"]
+
+
+def test_it_finds_a_charge_other_than_the_customer_was_told() -> None:
+    assert problems(evidence(seen=whole(charged_credits=17))) == [
+        "charged as told: req_1: told 17, charged 18"
+    ]
+
+
+def test_it_finds_a_stream_whose_usage_costs_something_else() -> None:
+    told = whole(usage={"prompt_tokens": 8, "completion_tokens": 9})
+
+    [problem] = problems(evidence(seen=told))
+
+    assert problem.startswith("charged as told: req_1: told {'prompt_tokens': 8,")
+    assert problem.endswith("receipt is over 18 credits")
+
+
+def test_it_leaves_impossible_figures_to_staff() -> None:
+    told = whole(usage={"prompt_tokens": "8", "completion_tokens": "10"})
+
+    assert problems(evidence(seen=told, receipt={"source": "parked"})) == []
+
+
+def test_it_finds_a_charge_for_what_no_upstream_accepted() -> None:
+    assert problems(evidence(served={"is_accepted": False})) == [
+        "none charged without delivery: req_1: charged 18, never accepted"
+    ]
+
+
+def test_it_finds_a_charge_above_what_was_made() -> None:
+    assert problems(evidence(served={"completion_tokens_generated": 9})) == [
+        "none charged without delivery: req_1: charged 18, what the upstream made costs 17"
+    ]
+
+
+def test_it_lets_a_request_of_two_tries_cost_what_both_made() -> None:
+    given = evidence(served={"completion_tokens_generated": 4})
+    given.served.append({**SERVED, "number": 2, "completion_tokens_generated": 6})
+
+    assert problems(given) == []
+
+
+def test_it_finds_a_payment_that_was_not_credited() -> None:
+    assert problems(evidence(purchase={"entries": 0, "credited": 0})) == [
+        "credited exactly once: order-1: paid, 0 entries over 0 of 4000 credits"
+    ]
+
+
+def test_it_finds_credits_that_nobody_paid() -> None:
+    assert problems(evidence(session={"payment_status": "unpaid"})) == [
+        "credited exactly once: order-1: credited, not paid"
+    ]
+
+
+def test_it_finds_a_refund_that_took_nothing_back() -> None:
+    # 4,000 credits for 700 cents: 70 cents are worth 400.
+    assert problems(evidence(session={"refunded_cents": 70})) == [
+        "refunds are taken back: order-1: clawed back 0, refunds are worth 400"
+    ]
+
+
+def test_it_passes_on_what_the_audit_finds() -> None:
+    given = evidence()
+    given.audit_code, given.audit_says = 1, "invariant 1: wallet 3: off by one\n1 findings."
+
+    assert problems(given) == [
+        "audit_money --at-rest: exit 1: invariant 1: wallet 3: off by one",
+        "audit_money --at-rest: exit 1: 1 findings.",
+    ]
+
+
+def test_it_finds_a_sample_below_zero() -> None:
+    given = evidence()
+    sampler = BalanceSampler("redis://127.0.0.1:1/0", [3])
+    sampler._take(3, [b"OK", 100, 40, 60, 0, 1])
+    sampler._take(3, [b"OK", 100, 41, 60, 0, 1])
+    given.overdrawn = sampler.overdrawn
+
+    assert problems(given) == ["never overdrawn: wallet 3: base 100, pend 41, held 60"]
+
+
+def test_a_service_is_back_with_the_first_answer_to_a_question_asked_afterwards() -> None:
+    prober = Prober("web1", "", "", "", served=[(9.9, 10.4), (11.0, 11.5), (12.0, 12.5)])
+
+    [recovery] = measure_recoveries([Hit("redis kill", "redis", 10.0, "SIGKILL")], [prober])
+
+    assert recovery.seconds == 1.5
+    assert not recovery.is_late
+
+
+def test_a_service_that_is_away_for_longer_than_ten_seconds_is_late() -> None:
+    prober = Prober("web1", "", "", "", served=[(20.0, 20.5)])
+
+    [recovery] = measure_recoveries([Hit("redis kill", "redis", 10.0, "SIGKILL")], [prober])
+
+    assert recovery.is_late
+
+
+def test_the_time_counts_from_the_last_hit_before_the_answer() -> None:
+    prober = Prober("web1", "", "", "", served=[(20.0, 20.5)])
+    hits = [Hit("redis kill", "redis", 10.0, ""), Hit("worker kill", "worker", 18.0, "")]
+
+    [recovery] = measure_recoveries(hits, [prober])
+
+    assert (recovery.seconds, recovery.since_last_s) == (10.5, 2.5)
+    assert not recovery.is_late
+
+
+def test_a_service_that_never_came_back_is_late() -> None:
+    [recovery] = measure_recoveries([Hit("web kill", "web1", 10.0, "signal")], [])
+
+    assert recovery.is_late
