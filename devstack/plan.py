@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from devstack.environment import ROOT
 from devstack.site import Site
 
-# A web process ends what it serves within its DRAIN_TIMEOUT_S, settles and leaves; this is longer.
-WEB_STOP_TIMEOUT_S = 35.0
+# The product ends and settles what it serves within its DRAIN_TIMEOUT_S and five seconds more.
+# uvicorn's own time-out would cut streams before they are settled, so it comes behind that; it is
+# there for a client of some page that has stopped reading.
+UVICORN_TIMEOUT_S = 40
+WEB_STOP_TIMEOUT_S = 45.0
 WEBHOOK_PATH = "/billing/stripe/webhook"
 
 
@@ -78,8 +81,11 @@ def upstream_sandbox(site: Site) -> Command:
 
 
 def web(site: Site, port: int, index: int) -> Command:
-    # No --timeout-graceful-shutdown: it would cut streams before the product can settle them.
-    options = {"--host": site.host, "--port": str(port)}
+    options = {
+        "--host": site.host,
+        "--port": str(port),
+        "--timeout-graceful-shutdown": str(UVICORN_TIMEOUT_S),
+    }
     argv = module("uvicorn", options, "--no-access-log", "tokenproxy_site.asgi:application")
     name = "web" if len(site.web_ports) == 1 else f"web{index}"
     return Command(name, argv, port=port, stop_timeout_s=WEB_STOP_TIMEOUT_S)

@@ -15,6 +15,7 @@ from proxy.runtime import Runtime
 log = structlog.get_logger(__name__)
 
 API = "/v1"
+READY = "/readyz"
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -32,6 +33,8 @@ class Application:
             await self._live(receive, send)
         elif scope["type"] == "http" and _is_api(scope["path"]):
             await self._api(scope, receive, send)
+        elif scope["type"] == "http" and scope["path"] == READY and self.is_draining:
+            await _say_draining(send)
         else:
             await self._site(scope, receive, send)
 
@@ -80,3 +83,14 @@ def _before(handler: Any, first: Callable[[], None]) -> Callable[[int, FrameType
 
 def _is_api(path: str) -> bool:
     return path == API or path.startswith(f"{API}/")
+
+
+async def _say_draining(send: Send) -> None:
+    """Tell the orchestrator to send no more requests here; those that run are finished."""
+    body = b'{"status": "unready", "process": "it is about to stop"}'
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,7 +1,8 @@
 """The web process: /v1/ goes to the API's own handler, everything else to Django's.
 
-The lifespan opens what the API shares and, at the end, waits for its streams. Run uvicorn without
-`--timeout-graceful-shutdown`: it cancels streams, and only then tells the application.
+The lifespan opens what the API shares and, at the end, waits for its streams. uvicorn's
+`--timeout-graceful-shutdown` must be well above DRAIN_TIMEOUT_S: it cancels streams, and only then
+tells the application.
 """
 
 import os
