@@ -1,7 +1,9 @@
 """The web process: /v1/ goes to the API's own handler, everything else to Django's.
 
-The lifespan opens what the API shares and, at the end, waits for its streams. Run uvicorn without
-`--timeout-graceful-shutdown`: it cancels streams, and only then tells the application.
+The lifespan opens what the API shares. On a stop signal the API itself gives its streams
+DRAIN_TIMEOUT_S to end. Run uvicorn with `--timeout-graceful-shutdown` at least 5 seconds above
+that: below, it cancels streams before they have had their time; without, it waits for ever for a
+client that has stopped reading.
 """
 
 import os
