@@ -98,7 +98,8 @@ async def test_it_records_the_progress_of_a_stream_with_its_lease(
 ) -> None:
     leaving = asyncio.create_task(hang_up_after(api, alice, events=12))
     call = await first_call(api)
-    await until(lambda: call.connection.has_started)
+    # Some text must have come: the opening alone is free. It comes at 20 tokens a second.
+    await until(lambda: call.connection.has_started and call.connection.age_ms > 300)
 
     await api.runtime.inflight.renew_leases()
 

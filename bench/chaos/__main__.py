@@ -1,0 +1,272 @@
+"""`python -m bench.chaos [--seed N] [--minutes M] [--short]`: strike, judge, exit 0 or 1."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.chaos import report
+from bench.chaos.customers import BAD_MODELS, GOOD_MODELS, Account, Crowd
+from bench.chaos.evidence import Evidence, read_books, read_served, read_sessions
+from bench.chaos.faults import Faults
+from bench.chaos.house import House
+from bench.chaos.kill_points import withdraw
+from bench.chaos.probes import BalanceSampler, Prober
+from bench.chaos.schedule import DEFAULT_MINUTES, Strike, count_kinds, make_schedule
+from bench.chaos.verdict import Violation, judge, measure_recoveries
+from devstack.environment import ROOT
+from devstack.errors import LaunchError
+from devstack.plan import manage
+from devstack.run import end_with_parent
+
+HOME = ROOT / "var" / "chaos"
+SHORT_MINUTES = 0.4
+# Everything is booked when Stripe's last retry and the last sweep have had their turn.
+REST_TIMEOUT_S = 150.0
+REST_POLL_S = 1.0
+PACK = {"slug": "chaos", "name": "Chaos", "credits": 4_000, "price_cents": 700, "order": 99}
+RICH, POOR = 3_000_000, 2_500
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for."""
+
+    seed: int
+    minutes: float
+    webs: int
+    programs: int
+
+
+@dataclass
+class Watched:
+    """The house's visitors: those who watch, those who call and buy, those who strike."""
+
+    sampler: BalanceSampler
+    probers: list[Prober]
+    crowd: Crowd
+    accounts: list[Account]
+    faults: Faults
+    buyers: list[Account] = field(default_factory=list)
+
+
+def main() -> int:
+    options = read_options()
+    folder = HOME / str(options.seed)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    schedule = make_schedule(options.seed, minutes=options.minutes, webs=options.webs)
+    announce(options, schedule, folder)
+    house = House(folder, webs=options.webs)
+    try:
+        house.open()
+        violations = asyncio.run(run(house, options, schedule))
+    except LaunchError as error:
+        print(f"error: {error}\nLogs and data are in {folder}.")
+        return 1
+    finally:
+        house.close()
+    return conclude(violations, options, folder)
+
+
+def read_options() -> Options:
+    parser = argparse.ArgumentParser(prog="python -m bench.chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--minutes", type=float, default=None, help="how long faults go on")
+    parser.add_argument("--short", action="store_true", help="less than a minute in all, for CI")
+    parser.add_argument("--webs", type=int, default=3)
+    parser.add_argument("--programs", type=int, default=24, help="how many call at the same time")
+    parser.add_argument("--with-parent", action="store_true", help="end with the starting process")
+    given = parser.parse_args()
+    if given.with_parent:
+        end_with_parent()
+    minutes = given.minutes or (SHORT_MINUTES if given.short else DEFAULT_MINUTES)
+    seed = secrets.randbelow(1_000_000) if given.seed is None else given.seed
+    return Options(seed, minutes, given.webs, given.programs)
+
+
+def announce(options: Options, schedule: list[Strike], folder: Path) -> None:
+    (folder / "schedule.txt").write_text("".join(f"{strike}\n" for strike in schedule))
+    counts = ", ".join(f"{count} × {kind}" for kind, count in count_kinds(schedule).items())
+    print(
+        f"Seed {options.seed}, {options.minutes:g} minutes, {options.webs} web processes.\n"
+        f"Scheduled: {counts}.\nThe schedule is in {folder / 'schedule.txt'}.",
+        flush=True,
+    )
+
+
+async def run(house: House, options: Options, schedule: list[Strike]) -> list[Violation]:
+    """Load, strike, heal, rest; then gather the evidence and judge."""
+    watched = await asyncio.to_thread(open_shop, house, options)
+    async with watching(watched):
+        began = time.monotonic()
+        load = asyncio.create_task(
+            watched.crowd.run(watched.accounts, watched.buyers, programs=options.programs)
+        )
+        await watched.faults.run(schedule)
+        # The last fault's recovery is measured too.
+        await asyncio.sleep(2)
+        watched.crowd.is_leaving = True
+        await load
+        print(f"Load and faults took {time.monotonic() - began:.0f} s.", flush=True)
+        await asyncio.to_thread(heal, house)
+        await asyncio.sleep(1)
+    watched.crowd.save(house.folder / "requests.jsonl")
+    rested_s, code, says = await asyncio.to_thread(rest, house, watched.crowd)
+    print(f"At rest after {rested_s:.0f} s more; {says.strip() or 'no word'}", flush=True)
+    evidence = await gather(house, watched, audit=(code, says))
+    return conclude_run(house, watched, evidence)
+
+
+def open_shop(house: House, options: Options) -> Watched:
+    """Make customers, and wait until their keys work on every web process."""
+    stack = house.stack
+    people = [
+        {"email": f"{name}@chaos.example", "password": secrets.token_urlsafe(12), **facts}
+        for name, facts in {
+            "probe": {"credits": RICH, "rpm": 100_000},
+            **{f"rich{number}": {"credits": RICH, "rpm": 100_000} for number in range(3)},
+            **{f"poor{number}": {"credits": POOR, "rpm": 100_000} for number in range(4)},
+            "slow": {"credits": RICH, "rpm": 60},
+        }.items()
+    ]
+    wanted = {
+        "pack": PACK,
+        "providers": {"chaos": {**GOOD_MODELS, **BAD_MODELS}},
+        "upstream": {
+            "base_url": f"{stack.upstream_url}/v1",
+            "secret": stack.env["SANDBOX_UPSTREAM_KEY"],
+        },
+        "customers": people,
+    }
+    made = json.loads(house.run_script("bench.chaos.people", json.dumps(wanted)).splitlines()[-1])
+    probe, *accounts = [Account(**customer) for customer in made]
+    return Watched(
+        sampler=BalanceSampler(stack.env["REDIS_URL"], [a.wallet_id for a in (probe, *accounts)]),
+        probers=[
+            Prober(role, url, probe.secret, "gpt-4o")
+            for role, url in zip(house.web_roles, stack.web_urls, strict=True)
+        ],
+        crowd=Crowd(
+            web_urls=stack.web_urls,
+            stripe_url=stack.stripe_url,
+            stripe_key=stack.env["STRIPE_SECRET_KEY"],
+            pack_slug=str(PACK["slug"]),
+            seed=options.seed,
+        ),
+        accounts=accounts,
+        buyers=[account for account in accounts if account.email.startswith("poor")],
+        faults=Faults(house),
+    )
+
+
+@contextlib.asynccontextmanager
+async def watching(watched: Watched) -> AsyncIterator[None]:
+    """Sample and probe as long as the block runs."""
+    tasks = [asyncio.create_task(watched.sampler.run())]
+    tasks += [asyncio.create_task(prober.run()) for prober in watched.probers]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+    for problem in ended:
+        if isinstance(problem, Exception):
+            raise problem
+
+
+def heal(house: House) -> None:
+    """Take every order back and wait until all is up. Raises LaunchError."""
+    for role in (*house.web_roles, "worker", "beat"):
+        withdraw(house.orders, role)
+    house.stack.await_ready(timeout_s=60)
+
+
+def rest(house: House, crowd: Crowd) -> tuple[float, int, str]:
+    """Wait until every payment is booked and the books are at rest; return how the audit ended."""
+    began = time.monotonic()
+    while True:
+        is_late = time.monotonic() - began > REST_TIMEOUT_S
+        if is_late or count_unbooked(house, crowd) == 0:
+            done = subprocess.run(
+                manage("audit_money", "--at-rest"),
+                env=house.stack.env,
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+            if done.returncode == 0 or is_late:
+                return time.monotonic() - began, done.returncode, done.stdout + done.stderr
+        time.sleep(REST_POLL_S)
+
+
+def count_unbooked(house: House, crowd: Crowd) -> int:
+    """How many payments, of those that customers know to have made, are not credited yet."""
+    _, purchases, _ = read_books(house.stack.env["DATABASE_URL"])
+    credited = {row["stripe_session_id"] for row in purchases if row["entries"]}
+    return len(set(crowd.paid_sessions) - credited)
+
+
+async def gather(house: House, watched: Watched, *, audit: tuple[int, str]) -> Evidence:
+    stack = house.stack
+    receipts, purchases, inbox = read_books(stack.env["DATABASE_URL"])
+    return Evidence(
+        seen=watched.crowd.requests,
+        receipts=receipts,
+        served=await read_served(stack.upstream_url),
+        purchases=purchases,
+        sessions=await read_sessions(stack.stripe_url, stack.env["STRIPE_SECRET_KEY"]),
+        overdrawn=watched.sampler.overdrawn,
+        audit_code=audit[0],
+        audit_says=audit[1],
+        inbox=inbox,
+    )
+
+
+def conclude_run(house: House, watched: Watched, evidence: Evidence) -> list[Violation]:
+    """Print the tables and return what is wrong."""
+    hits = watched.faults.hits
+    recoveries = measure_recoveries(hits, watched.probers)
+    print(report.show_faults(hits), end="")
+    print(report.show_requests(watched.crowd, evidence), end="")
+    print(report.show_purchases(watched.crowd, evidence), end="")
+    print(report.show_watch(watched.sampler, watched.probers, house.deaths), end="")
+    print(report.show_recoveries(recoveries), flush=True)
+    late = [
+        Violation("back within 10 s", recovery.hit.target, f"{recovery}")
+        for recovery in recoveries
+        if recovery.is_late
+    ]
+    failed = [Violation("the strikes themselves", "harness", e) for e in watched.faults.errors]
+    return judge(evidence) + late + failed
+
+
+def conclude(violations: list[Violation], options: Options, folder: Path) -> int:
+    again = f"CHAOS_SEED={options.seed} CHAOS_MINUTES={options.minutes:g}"
+    if not violations:
+        shutil.rmtree(folder, ignore_errors=True)
+        print(f"Nothing lost, nothing charged twice. Strike again: make chaos {again}")
+        return 0
+    (folder / "violations.txt").write_text("".join(f"{violation}\n" for violation in violations))
+    for violation in violations[:60]:
+        print(f"VIOLATION {violation}")
+    print(
+        f"{len(violations)} violations. Logs, data and all of them are in {folder}.\n"
+        f"Strike again: make chaos {again}"
+    )
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

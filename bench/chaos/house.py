@@ -1,0 +1,191 @@
+"""The stack whose processes are victims: whatever dies is started again at once."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench.chaos.victim import ORDERS_VARIABLE
+from devstack.errors import LaunchError
+from devstack.plan import Command, Plan, product_plan
+from devstack.ready import await_port
+from devstack.site import Site
+from devstack.stack import Stack
+
+# Shorter than a freeze: the reaper ends what a frozen process holds, before it wakes up.
+HOLD_LEASE_S = 8
+POLL_S = 0.05
+# A process that ends as soon as it has started is not started more often than this.
+RESTART_PAUSE_S = 0.5
+UP_TIMEOUT_S = 45.0
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """A process that ended. Not killed: by its own hand, or that of a bug."""
+
+    role: str
+    at: float
+    exit_code: int | None
+
+    @property
+    def was_killed(self) -> bool:
+        return self.exit_code == -signal.SIGKILL
+
+
+def victims_plan(site: Site) -> Plan:
+    """The product's plan, with web, worker and beat able to die at named steps."""
+    plan = product_plan(site)
+    return replace(
+        plan,
+        web=[as_victim(command) for command in plan.web],
+        background=[as_victim(command) for command in plan.background],
+    )
+
+
+def as_victim(command: Command) -> Command:
+    """Start a `python -m MODULE …` as `python -m bench.chaos.victim ROLE MODULE …`."""
+    python, flag, *module = command.argv
+    if (python, flag) != (sys.executable, "-m"):
+        raise LaunchError(f"{command.name} is not started by python -m: {command.argv}")
+    return replace(command, argv=[python, "-m", "bench.chaos.victim", command.name, *module])
+
+
+class House:
+    """Owns the stack of one run. Called from several threads."""
+
+    def __init__(self, folder: Path, *, webs: int) -> None:
+        self.folder = folder
+        self.orders = folder / "orders"
+        self.orders.mkdir(parents=True, exist_ok=True)
+        self.deaths: list[Death] = []
+        self.log_says: list[str] = []
+        self._restarting = threading.RLock()
+        self._is_open = False
+        environ = {
+            **os.environ,
+            ORDERS_VARIABLE: str(self.orders),
+            "HOLD_LEASE_S": str(HOLD_LEASE_S),
+        }
+        self.stack = Stack(
+            folder,
+            environ=environ,
+            durable=True,
+            webs=webs,
+            on_exit=self._note_exit,
+            planner=victims_plan,
+        )
+
+    def open(self) -> None:
+        """Start everything. Raises LaunchError."""
+        self.stack.start()
+        self._is_open = True
+
+    def close(self) -> None:
+        """Stop everything. Safe to repeat."""
+        self._is_open = False
+        with self._restarting:
+            self.stack.stop()
+
+    @property
+    def web_roles(self) -> list[str]:
+        return [process.name for process in self.stack.web]
+
+    def _note_exit(self, process: object) -> None:
+        """Called by the launcher, in a thread of its own, for every process that ends."""
+        role = getattr(process, "name", "")
+        if not self._is_open or role in {"postgres", "valkey"}:
+            return
+        child = self.stack.child(role)
+        self.deaths.append(Death(role, time.monotonic(), child.exit_code))
+        end_group(child.pid)
+        if not self.deaths[-1].was_killed:
+            time.sleep(RESTART_PAUSE_S)
+        with self._restarting:
+            if self._is_open:
+                child.start()
+
+    # What strikes use.
+
+    def kill(self, role: str) -> None:
+        """End a process and all that it started, as the kernel would: at once."""
+        end_group(self.stack.child(role).pid)
+
+    def kill_and_await(self, role: str, kill: Callable[[], None]) -> None:
+        """Have a process killed and wait until it is up again. Raises LaunchError."""
+        before = self.count_deaths(role)
+        kill()
+        self.await_up(role, after_deaths=before)
+
+    def count_deaths(self, role: str) -> int:
+        return sum(death.role == role for death in self.deaths)
+
+    def await_up(self, role: str, *, after_deaths: int) -> None:
+        """Wait for a process that died after that many deaths, until it serves or works again.
+
+        Raises LaunchError if that takes too long.
+        """
+        deadline = time.monotonic() + UP_TIMEOUT_S
+        while self.count_deaths(role) <= after_deaths or not self.stack.child(role).is_running:
+            if time.monotonic() > deadline:
+                raise LaunchError(f"{role} did not die and come back in {UP_TIMEOUT_S:.0f} s")
+            time.sleep(POLL_S)
+        if role.startswith("web"):
+            self._await_web(role, deadline)
+        elif role == "worker":
+            self._await_worker(deadline)
+
+    def _await_web(self, role: str, deadline: float) -> None:
+        port = self.stack.site.web_ports[self.web_roles.index(role)]
+        while True:
+            try:
+                await_port(self.stack.child(role), port, timeout_s=deadline - time.monotonic())
+            except LaunchError:
+                # Killed once more, by a fault of Redis that takes the web processes with it.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(POLL_S)
+            else:
+                return
+
+    def _await_worker(self, deadline: float) -> None:
+        """A worker that is killed while it starts up would prove little."""
+        child = self.stack.child("worker")
+        while time.monotonic() < deadline and not has_children(child.pid):
+            time.sleep(POLL_S)
+
+    def run_script(self, module: str, given: str) -> str:
+        """Run one of our scripts with the stack's settings. Raises LaunchError if it fails."""
+        done = subprocess.run(
+            [sys.executable, "-m", module],
+            input=given,
+            env=self.stack.env,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        if done.returncode:
+            raise LaunchError(f"{module} ended with {done.returncode}:\n{done.stderr[-4000:]}")
+        return done.stdout
+
+
+def end_group(leader: int) -> None:
+    """Send SIGKILL to a process and what it started; nobody may be left of them."""
+    try:
+        os.killpg(leader, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def has_children(pid: int) -> bool:
+    """Tell whether a process has started any other yet: a worker's are ready to work."""
+    try:
+        return bool(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    except (FileNotFoundError, ProcessLookupError):
+        return False

@@ -1,0 +1,144 @@
+"""The named steps of the product at which a process can be told to die, and how it is told.
+
+An order is a file that the victim looks at whenever it passes a named step. Who renames the file
+carries it out: an order is for one death, however many processes of a worker read it.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+When = Literal["before", "after"]
+# What dies: the process that passes the step, or with it all the others of its kind.
+Scope = Literal["process", "group"]
+
+WEB_POINTS = (
+    "billing.journal:Journal.start",
+    "billing.journal:Journal.end",
+    "billing.journal:Journal.void",
+    "billing.wallet.client:WalletClient.place",
+    "billing.wallet.client:WalletClient.extend",
+    "billing.wallet.client:WalletClient.settle",
+    "billing.wallet.client:WalletClient.void",
+    "proxy.routing:open_answer",
+    "proxy.upstream:UpstreamAnswer.read",
+    "proxy.relay:Relay._start",
+    "proxy.relay:Relay._end_complete",
+    "proxy.relay:Relay._end_broken",
+)
+# Steps that a web process passes only now and then; an order for one may find nobody.
+RARE_WEB_POINTS = (
+    "billing.services.stripe_events:receive_event",
+    "billing.services.checkout:start_checkout",
+)
+WORKER_POINTS = (
+    "billing.services.bookings:book",
+    "billing.wallet.calls:ack",
+    "billing.services.adoption:_adopt",
+    "billing.wallet.calls:reap",
+    "billing.wallet.calls:settle",
+    "billing.wallet.calls:push",
+    "billing.wallet.calls:debit",
+    "billing.services.ledger:post_credit",
+    "billing.services.fulfilment:fulfil_purchase",
+    "billing.services.clawback:claw_back",
+    "billing.wallet.sync_client:SyncWalletClient.ask_many",
+)
+# Only passed after Redis was lost; a fault of Redis brings its own order.
+RECOVERY_POINTS = (
+    "billing.services.recovery:_rebuild",
+    "billing.journal:read_all",
+    "billing.wallet.restoring:hold",
+    "billing.wallet.restoring:open_fence",
+)
+POINTS = (*WEB_POINTS, *RARE_WEB_POINTS, *WORKER_POINTS, *RECOVERY_POINTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Die before or after the `call`th time that a step is passed from now on."""
+
+    order_id: str
+    point: str
+    when: When
+    call: int
+    scope: Scope
+
+    def __str__(self) -> str:
+        return f"{self.when} call {self.call} of {self.point} ({self.scope})"
+
+
+def order_path(folder: Path, role: str) -> Path:
+    """Where a role's standing order lies."""
+    return folder / f"{role}.order"
+
+
+def fired_path(folder: Path, role: str, order_id: str) -> Path:
+    """Where an order lies that was carried out."""
+    return folder / f"{role}.{order_id}.fired"
+
+
+def give(folder: Path, role: str, order: Order) -> None:
+    """Put an order where its victim looks, in place of an earlier one."""
+    making = folder / f".{role}.{order.order_id}"
+    making.write_text(json.dumps(asdict(order)))
+    making.replace(order_path(folder, role))
+
+
+def withdraw(folder: Path, role: str) -> None:
+    """Take a standing order back. Safe to repeat."""
+    order_path(folder, role).unlink(missing_ok=True)
+
+
+def has_fired(folder: Path, role: str, order: Order) -> bool:
+    """Tell whether somebody has died of this order."""
+    return fired_path(folder, role, order.order_id).exists()
+
+
+class Watch:
+    """A victim's eye on its orders."""
+
+    def __init__(self, folder: Path, role: str) -> None:
+        self._folder = folder
+        self._role = role
+        self._path = order_path(folder, role)
+        self._read_ns = 0
+        self._order: Order | None = None
+        self._calls = 0
+
+    def is_due(self, point: str, when: When) -> Order | None:
+        """Note that a step is passed; return the order if this process must die of it, now."""
+        self._look()
+        order = self._order
+        if order is None or (order.point, order.when) != (point, when):
+            return None
+        self._calls += 1
+        return order if self._calls >= order.call and self._claim(order) else None
+
+    def _look(self) -> None:
+        try:
+            written_ns = self._path.stat().st_mtime_ns
+            if written_ns != self._read_ns:
+                self._order = read_order(self._path.read_text())
+                self._read_ns, self._calls = written_ns, 0
+        except FileNotFoundError:
+            self._order = None
+
+    def _claim(self, order: Order) -> bool:
+        """Take the order. False if another process of this role was faster, or it was replaced."""
+        try:
+            if read_order(self._path.read_text()) != order:
+                return False
+            self._path.rename(fired_path(self._folder, self._role, order.order_id))
+        except FileNotFoundError:
+            return False
+        return True
+
+    @classmethod
+    def of(cls, folder: str, role: str) -> Self:
+        return cls(Path(folder), role)
+
+
+def read_order(text: str) -> Order:
+    return Order(**json.loads(text))

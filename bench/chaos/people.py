@@ -1,0 +1,71 @@
+"""Open the shop for a run: a pack, models with odd prices, customers with keys and passwords.
+
+Runs as a process of its own with the stack's settings; reads its orders as JSON on stdin and
+prints one line of JSON.
+"""
+
+import json
+import os
+import sys
+from typing import Any
+
+import django
+
+
+def main() -> None:
+    """Make everything through the services that the pages and the admin call."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tokenproxy_site.settings")
+    django.setup()
+    wanted = json.load(sys.stdin)
+    sell_pack(wanted["pack"])
+    for name, models in wanted["providers"].items():
+        sell_models(name, models, wanted["upstream"])
+    print(json.dumps([open_account(**customer) for customer in wanted["customers"]]))
+
+
+def sell_pack(pack: dict[str, Any]) -> None:
+    from billing.models import Pack
+
+    Pack.objects.get_or_create(slug=pack["slug"], defaults=pack)
+
+
+def sell_models(provider: str, models: dict[str, list[int]], upstream: dict[str, str]) -> None:
+    """Route models to the sandbox under their own names, at these rates."""
+    from billing.models import PublicModel
+    from billing.services.prices import set_price
+    from proxy.services.providers import set_up_provider
+
+    set_up_provider(provider, models={name: name for name in models}, **upstream)
+    for name, (prompt, cached_prompt, completion) in models.items():
+        set_price(
+            PublicModel.objects.get(name=name),
+            prompt_rate_millicredits=prompt,
+            cached_prompt_rate_millicredits=cached_prompt,
+            completion_rate_millicredits=completion,
+        )
+
+
+def open_account(email: str, password: str, credits: int, rpm: int) -> dict[str, Any]:
+    """Make a customer who can log in and has a key."""
+    from allauth.account.models import EmailAddress
+
+    from accounts.models import User
+    from billing.services.api_keys import issue_api_key
+    from billing.services.wallets import get_wallet, grant_credits
+
+    user = User.objects.create_user(email, password)
+    EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
+    if credits:
+        grant_credits(user, credits=credits, reason="a start")
+    key, secret = issue_api_key(user, name="chaos")
+    type(key).objects.filter(pk=key.pk).update(requests_per_minute=rpm)
+    return {
+        "email": email,
+        "password": password,
+        "secret": secret,
+        "wallet_id": get_wallet(user).pk,
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""The tables of a run."""
+
+from collections import Counter
+from collections.abc import Iterable
+from statistics import median
+
+from bench.chaos.customers import Crowd
+from bench.chaos.evidence import Evidence
+from bench.chaos.faults import Hit
+from bench.chaos.house import Death
+from bench.chaos.probes import BalanceSampler, Prober
+from bench.chaos.verdict import Recovery
+
+
+def show_faults(hits: list[Hit]) -> str:
+    """Faults by kind, and how processes were killed."""
+    kinds = Counter(hit.kind for hit in hits)
+    ways = Counter(
+        f"{hit.target.rstrip('0123456789')}: {hit.how}" for hit in hits if hit.kind.endswith("kill")
+    )
+    return table("Faults injected", kinds.items()) + table("Kills by step", sorted(ways.items()))
+
+
+def show_requests(crowd: Crowd, evidence: Evidence) -> str:
+    """Requests as customers saw them, and as they were booked."""
+    outcomes = Counter(
+        f"{seen.way}: {seen.outcome}"
+        + (f" {seen.status} {seen.error_code}" if seen.outcome == "refused" else "")
+        for seen in crowd.requests
+    )
+    booked = Counter(f"{row['outcome']}, {row['source']}" for row in evidence.receipts.values())
+    charged = sum(row["charged_credits"] for row in evidence.receipts.values())
+    written_off = [row for row in evidence.receipts.values() if row["write_off_credits"]]
+    within_hold = sum(row["target_credits"] <= row["held_credits"] for row in written_off)
+    sums = {
+        "requests sent by customers": len(crowd.requests),
+        "accepted by the upstream": sum(row["is_accepted"] for row in evidence.served),
+        "receipts": len(evidence.receipts),
+        "credits charged": charged,
+        "receipts with a write-off": len(written_off),
+        "… of a charge within its hold": within_hold,
+        "credits written off": sum(row["write_off_credits"] for row in written_off),
+    }
+    return (
+        table(f"Requests by outcome, {len(crowd.requests):,}", sorted(outcomes.items()))
+        + table("Receipts by outcome", sorted(booked.items()))
+        + table("Sums", sums.items())
+    )
+
+
+def show_purchases(crowd: Crowd, evidence: Evidence) -> str:
+    """What happened at the till."""
+    states = Counter(f"orders {row['status']}" for row in evidence.purchases)
+    inbox = {f"inbox: {kind}": count for kind, count in evidence.inbox.items()}
+    return table("Purchases", [*sorted(crowd.checkouts.items()), *states.items(), *inbox.items()])
+
+
+def show_recoveries(recoveries: list[Recovery]) -> str:
+    """How long the service was away, by kind of fault."""
+    lines = [
+        "",
+        "Service back after a fault        n   p50 s   max s   max s, since the last in the way",
+    ]
+    for kind in sorted({recovery.hit.kind for recovery in recoveries}):
+        own = [recovery for recovery in recoveries if recovery.hit.kind == kind]
+        back = [recovery.seconds for recovery in own if recovery.seconds is not None]
+        since = [recovery.since_last_s for recovery in own if recovery.since_last_s is not None]
+        never = f"   never: {len(own) - len(back)}" if len(back) < len(own) else ""
+        if back:
+            lines.append(
+                f"  {kind:<28} {len(own):>5} {median(back):>7.2f} {max(back):>7.2f} "
+                f"{max(since):>7.2f}{never}"
+            )
+        else:
+            lines.append(f"  {kind:<28} {len(own):>5}{never}")
+    return "\n".join(lines) + "\n"
+
+
+def show_watch(sampler: BalanceSampler, probers: list[Prober], deaths: list[Death]) -> str:
+    """What was sampled, and who ended without having been killed."""
+    figures = {
+        "balances sampled": sampler.samples,
+        "… while the wallets were closed or away": sampler.unanswered,
+        "probes answered": sum(len(prober.served) for prober in probers),
+        "probes not answered": sum(sum(prober.failures.values()) for prober in probers),
+    }
+    own = Counter(
+        f"{death.role} ended by itself with {death.exit_code}"
+        for death in deaths
+        if not death.was_killed
+    )
+    return table("Watched", [*figures.items(), *sorted(own.items())])
+
+
+def table(title: str, rows: Iterable[tuple[str, int]]) -> str:
+    """A title and a number per line."""
+    lines = ["", title, *(f"  {name:<62} {count:>10,}" for name, count in rows)]
+    return "\n".join(lines) + "\n"
