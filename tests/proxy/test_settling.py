@@ -2,7 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from billing.wallet.sync_client import SyncWalletClient
 from devstack.services import Valkey
 from proxy.database import in_database
 from proxy.inflight import Call
-from tests.proxy.conftest import Api, Customer, Sandbox, until
+from tests.proxy.conftest import HELLO, Api, Customer, Sandbox, until
 from tests.proxy.test_streams import hang_up_after
 
 SLOW: dict[str, Any] = {
@@ -147,37 +149,39 @@ async def test_it_takes_no_offence_at_a_client_that_leaves_before_its_request_is
 
 
 async def test_it_gives_up_a_client_that_does_not_read(
-    api: Api, alice: Customer, settings: Any, make_slow_reader: Callable[..., Any]
+    api: Api, alice: Customer, settings: Any
 ) -> None:
     settings.SLOW_READER_S = 1
-    await api.sell("fault-huge-event-12000")
-    reader = await make_slow_reader(api, alice, "fault-huge-event-12000")
+    await api.sell("fault-huge-event-6000")
 
-    await first_call(api)
-    await api.idle()
+    async with reading_nothing(api, alice, "fault-huge-event-6000"):
+        await first_call(api)
+        await api.idle()
 
     record = await alice.record()
     assert record is not None
     assert record.outcome == "client_left"
     assert (await alice.balance()).held_credits == 0
-    reader.close()
 
 
-@pytest.fixture
-def make_slow_reader() -> Callable[..., Any]:
-    """A client that sends a request for a stream and then reads nothing."""
-
-    async def make(api: Api, customer: Customer, model: str) -> asyncio.StreamWriter:
-        host, port = api.base_url.removeprefix("http://").split(":")
-        messages = [{"role": "user", "content": "[[tokens=50]]"}]
-        body = json.dumps({"model": model, "stream": True, "messages": messages})
-        _, writer = await asyncio.open_connection(host, int(port), limit=1_024)
-        writer.write(
-            f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n"
-            f"authorization: Bearer {customer.secret}\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(body)}\r\n\r\n{body}".encode()
-        )
-        await writer.drain()
-        return writer
-
-    return make
+@asynccontextmanager
+async def reading_nothing(api: Api, customer: Customer, model: str) -> AsyncIterator[None]:
+    """Ask for a stream and take not a byte of it."""
+    host, port = api.base_url.removeprefix("http://").split(":")
+    body = json.dumps({"model": model, "stream": True, "messages": HELLO})
+    # Small buffers, so that the server feels soon that nobody reads.
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    client.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(client, (host, int(port)))
+    request = (
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n"
+        f"authorization: Bearer {customer.secret}\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\n\r\n{body}"
+    )
+    await loop.sock_sendall(client, request.encode())
+    try:
+        yield
+    finally:
+        client.close()
