@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, StorageState, ViewportSize
 
 from devstack.stack import Stack
-from tests.browser.conftest import SCREENSHOTS, Browsers
+from tests.browser.conftest import SCREENSHOTS, Browsers, Login
 from tests.browser.customers import Customer, sign_up, wait_for_models, wait_until
 
 pytestmark = pytest.mark.browser
@@ -113,6 +113,19 @@ SCREENS = [
     ),
     Screen("regular", "/dashboard/usage/?key=nonsense", status=400),
     Screen("regular", "/dashboard/usage/req_of_someone_else/", status=404),
+    *(
+        Screen("clerk", path)
+        for path in (
+            "/admin/",
+            "/admin/billing/wallet/",
+            "/admin/billing/wallet/{wallet}/change/",
+            "/admin/billing/purchase/",
+            "/admin/billing/usagerecord/",
+            "/admin/billing/ledgerentry/",
+            "/admin/billing/stripeevent/",
+            "/admin/billing/pack/add/",
+        )
+    ),
     Screen("debtor", "/dashboard/"),
     Screen("debtor", "/dashboard/orders/{paid}/"),
 ]
@@ -157,6 +170,21 @@ def debtor(stack: Stack, browser: Browser) -> Iterator[Visitor]:
     wait_until(is_owing, "the refund takes the tokens back")
     freeze(stack, customer.email, reason="A card's owner disputes a payment")
     yield Visitor(context.storage_state(), {"paid": order_ids(customer.page)[0]})
+    context.close()
+
+
+@pytest.fixture(scope="session")
+def clerk(stack: Stack, staff: Login, browser: Browser, regular: Visitor) -> Iterator[Visitor]:
+    """A member of staff at the desk, with the regular customer's wallet to look at."""
+    context = browser.new_context(base_url=stack.url)
+    page = context.new_page()
+    page.goto("/admin/")
+    page.get_by_label("Email").fill(staff.email)
+    page.get_by_label("Password").fill(staff.password)
+    page.get_by_role("button", name="Log in").click()
+    page.goto("/admin/billing/wallet/?q=regular")
+    link = page.locator("#result_list tbody th a").get_attribute("href")
+    yield Visitor(context.storage_state(), {"wallet": re.findall(r"\d+", str(link))[0]})
     context.close()
 
 
@@ -213,9 +241,9 @@ def unlabelled(page: Page) -> list[str]:
     """Controls, buttons and links that a screen reader could not name."""
     found: list[str] = page.evaluate(
         """() => {
-          const controls = "input:not([type=hidden]), select, textarea";
+          const controls = "input:not([type=hidden], [type=submit]), select, textarea";
           const named = (element) =>
-            element.getAttribute("aria-label") || element.getAttribute("aria-labelledby");
+            ["aria-label", "aria-labelledby", "title"].some((name) => element.getAttribute(name));
           const bare = [...document.querySelectorAll(controls)]
             .filter((control) => !control.labels?.length && !named(control));
           const silent = [...document.querySelectorAll("button, a[href], summary")]
