@@ -3,6 +3,8 @@
 BillingError
 ├── WalletError
 │   ├── WalletRecovering      Redis is away or not rebuilt yet; nothing was held or charged
+│   │   └── UnsafeRedis       the server could lose or drop money; it is not used
+│   ├── WalletBacklogged      too many decided debits wait to be booked; nothing new is admitted
 │   ├── WalletStale           the caller's copy of the key or wallet is older than Redis'
 │   ├── WalletMissing         Redis has no such wallet yet; push it and try again
 │   ├── WalletFrozen          a person froze it
@@ -21,6 +23,7 @@ BillingError
 │   ├── WebhookUnsigned       not signed by Stripe, or not just now
 │   └── WebhookMalformed      signed, but not an event for this site
 ├── MissingReason             a correction or a resolution without a word on why
+├── UnbookableEvent           what Redis decided does not fit the books; a person decides
 └── InvalidAmount             an amount that can't be posted
 """
 
@@ -37,6 +40,14 @@ class WalletError(BillingError):
 
 class WalletRecovering(WalletError):
     """Redis is away, or its wallets have not been rebuilt since it restarted."""
+
+
+class UnsafeRedis(WalletRecovering):
+    """The server would drop keys when full, or keeps no append-only file."""
+
+
+class WalletBacklogged(WalletError):
+    """The drain is too far behind for new requests to be admitted."""
 
 
 class WalletStale(WalletError):
@@ -117,6 +128,10 @@ class WebhookMalformed(WebhookRefused):
 
 class MissingReason(BillingError):
     """A correction or a resolution without a word on why: the ledger would not say it."""
+
+
+class UnbookableEvent(BillingError):
+    """A decided debit that PostgreSQL has no wallet, row or lot for."""
 
 
 class InvalidAmount(BillingError):

@@ -1,9 +1,10 @@
 """What a web process started and ended, in a local file, in case Redis or the process is lost.
 
 One line per fact, appended with a single write, so that a killed process leaves at most its last
-line torn. The process holds a lock on its file as long as it lives; a file whose lock is free has
-lost its process, and the worker adopts it (`billing.services.adoption`). Files are rotated: the
-new one starts with what is still open, so that an old one can be adopted while its process lives.
+line torn; a full disk leaves none. The process holds a lock on its file as long as it lives; a
+file whose lock is free has lost its process, and the worker adopts it
+(`billing.services.adoption`). Files are rotated: the new one starts with what is still open, so
+that an old one can be adopted while its process lives.
 
     ["s", [request facts…], held credits]    a hold was placed; the upstream is called next
     ["e", [request facts…], [settlement…]]   the request ended; written before Redis is told
@@ -11,18 +12,24 @@ new one starts with what is still open, so that an old one can be adopted while 
     ["r"]                                    rotated: whatever is open goes on in the next file
 """
 
+import contextlib
+import errno
 import fcntl
 import os
+import secrets
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 import orjson
+import structlog
 
 from billing.usage import RequestFacts, Settlement
+
+log = structlog.get_logger(__name__)
 
 SUFFIX = ".journal"
 ROTATE_BYTES = 8 * 1024 * 1024
@@ -48,19 +55,30 @@ class Journal:
         return journal
 
     def start(self, facts: RequestFacts, held_credits: int) -> None:
-        """Note a hold, after it was placed and before the upstream is called."""
+        """Note a hold, after it was placed and before the upstream is called. Raises OSError."""
+        self._write(["s", facts.as_tuple(), held_credits])
         self._open[facts.request_id] = (facts, held_credits)
-        self._write(["s", astuple(facts), held_credits])
 
     def end(self, facts: RequestFacts, settlement: Settlement) -> None:
-        """Note how a request ended, before Redis is told."""
+        """Note how a request ended, before Redis is told. Raises OSError."""
+        self._write(["e", facts.as_tuple(), settlement.as_tuple()])
         self._open.pop(facts.request_id, None)
-        self._write(["e", astuple(facts), astuple(settlement)])
 
     def void(self, facts: RequestFacts) -> None:
-        """Note that no upstream accepted a request, before Redis is told."""
-        self._open.pop(facts.request_id, None)
+        """Note that no upstream accepted a request, before Redis is told. Raises OSError."""
         self._write(["v", facts.request_id])
+        self._open.pop(facts.request_id, None)
+
+    def rotate_if_due(self) -> None:
+        """Go on in a new file if this one is old or long. Every line asks; so may a timer."""
+        if not self._written:
+            return
+        if self._written >= ROTATE_BYTES or time.monotonic() >= self._rotate_at:
+            try:
+                self._rotate()
+            except OSError:
+                # The old file is as good as it was; the next line tries again.
+                log.exception("journal_not_rotated")
 
     def close(self) -> None:
         """Let go of the file: the worker settles what is not booked by now. Safe to repeat."""
@@ -69,33 +87,51 @@ class Journal:
             self._file = -1
 
     def _write(self, line: list[object]) -> None:
-        if self._written >= ROTATE_BYTES or time.monotonic() >= self._rotate_at:
-            self._rotate()
-        self._append(line)
+        self.rotate_if_due()
+        self._append(self._file, line)
 
-    def _append(self, line: list[object]) -> None:
+    def _append(self, file: int, line: list[object]) -> None:
         packed = orjson.dumps(line) + b"\n"
-        os.write(self._file, packed)
-        self._written += len(packed)
+        written = os.write(file, packed)
+        if written < len(packed):
+            # The disk is full. Half a line would spoil the one that is written behind it.
+            os.ftruncate(file, os.fstat(file).st_size - written)
+            raise OSError(errno.ENOSPC, "The journal's disk is full.")
+        self._written += written
 
     def _rotate(self) -> None:
-        old = self._file
-        self._begin_file()
-        for facts, held_credits in self._open.values():
-            self._append(["s", astuple(facts), held_credits])
-        # Only now: a crash in between leaves open requests in both files, never in none.
-        os.write(old, orjson.dumps(["r"]) + b"\n")
+        old, old_written = self._file, self._written
+        path = self._begin_file()
+        try:
+            for facts, held_credits in self._open.values():
+                self._append(self._file, ["s", facts.as_tuple(), held_credits])
+            # Only now: a crash in between leaves open requests in both files, never in none.
+            self._append(old, ["r"])
+        except OSError:
+            # Removed while it is locked: the worker must not take it for that of a lost process.
+            path.unlink()
+            os.close(self._file)
+            self._file, self._written = old, old_written
+            raise
         os.close(old)
 
-    def _begin_file(self) -> None:
-        name = f"{socket.gethostname()}-{os.getpid()}-{time.time_ns()}{SUFFIX}"
+    def _begin_file(self) -> Path:
+        # The clock only puts them in order; two of the same instant must not be one file.
+        unique = f"{time.time_ns()}-{secrets.token_hex(4)}"
+        path = self._directory / f"{socket.gethostname()}-{os.getpid()}-{unique}{SUFFIX}"
         # Made under another name and locked first: the worker never sees it without its lock.
-        hidden = self._directory / f".{name}"
-        self._file = os.open(hidden, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
-        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        hidden.rename(self._directory / name)
+        hidden = path.with_name(f".{path.name}")
+        file = os.open(hidden, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            hidden.rename(path)
+        except OSError:
+            os.close(file)
+            raise
+        self._file = file
         self._written = 0
         self._rotate_at = time.monotonic() + ROTATE_S
+        return path
 
 
 @dataclass
@@ -106,6 +142,7 @@ class JournalContents:
     ended: dict[str, tuple[RequestFacts, Settlement]] = field(default_factory=dict)
     voided: set[str] = field(default_factory=set)
     is_rotated: bool = False
+    unreadable_lines: int = 0
 
     def open_requests(self) -> list[tuple[RequestFacts, int]]:
         """Return what was started and neither ended nor voided, with the credits held."""
@@ -113,9 +150,13 @@ class JournalContents:
         return [hold for request_id, hold in self.held.items() if request_id not in over]
 
     def read(self, path: Path) -> None:
-        """Add what a file says; a torn last line is no line."""
+        """Add what a file says; a torn last line is no line. Raises FileNotFoundError."""
         for line in path.read_bytes().split(b"\n")[:-1]:
-            self._take(orjson.loads(line))
+            try:
+                self._take(orjson.loads(line))
+            except (ValueError, TypeError, IndexError, KeyError):
+                # One bad line must not hide the others; whoever adopts the file reports it.
+                self.unreadable_lines += 1
 
     def _take(self, line: list[list[object]]) -> None:
         kind: object = line[0]
@@ -123,12 +164,16 @@ class JournalContents:
             facts = _facts(line[1])
             self.held[facts.request_id] = (facts, int(str(line[2])))
         elif kind == "e":
-            facts = _facts(line[1])
-            self.ended[facts.request_id] = (facts, Settlement(*line[2]))  # type: ignore[arg-type]
+            facts, settlement = _facts(line[1]), Settlement(*line[2])  # type: ignore[arg-type]
+            known = self.ended.get(facts.request_id)
+            if known is None or known[1].target_credits <= settlement.target_credits:
+                self.ended[facts.request_id] = (facts, settlement)
         elif kind == "v":
             self.voided.add(str(line[1]))
         elif kind == "r":
             self.is_rotated = True
+        else:
+            raise ValueError(f"A journal's line is of no known kind: {kind!r}")
 
 
 def _facts(packed: list[object]) -> RequestFacts:
@@ -136,19 +181,21 @@ def _facts(packed: list[object]) -> RequestFacts:
 
 
 def journal_files(directory: Path) -> list[Path]:
-    """Return every journal in a directory, oldest first, of living processes and of lost ones."""
-    return sorted(directory.glob(f"[!.]*{SUFFIX}"), key=lambda path: path.name.rsplit("-", 1)[-1])
+    """Return every journal in a directory, of living processes and of lost ones."""
+    return sorted(directory.glob(f"[!.]*{SUFFIX}"))
 
 
 def read_all(directory: Path) -> JournalContents:
     """Read every journal in a directory as one."""
     contents = JournalContents()
-    for path in journal_files(directory):
-        try:
-            contents.read(path)
-        except FileNotFoundError:
-            # Another worker has adopted it: everything in it is booked.
-            continue
+    read: set[Path] = set()
+    # Again until nothing is new: a file that was rotated away before it was read has a successor.
+    while unread := [path for path in journal_files(directory) if path not in read]:
+        for path in unread:
+            read.add(path)
+            with contextlib.suppress(FileNotFoundError):
+                # Adopted meanwhile: everything in it is booked.
+                contents.read(path)
     return contents
 
 
@@ -161,9 +208,10 @@ def adoptable_files(directory: Path) -> Iterator[Path]:
             continue
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Another worker may have finished it between the two lines above.
+            if os.fstat(file).st_nlink:
+                yield path
         except BlockingIOError:
             continue
-        else:
-            yield path
         finally:
             os.close(file)

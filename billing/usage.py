@@ -4,7 +4,9 @@ They are written twice before PostgreSQL has them, in the Redis stream and in th
 have one compact form: a JSON array in the order of the fields.
 """
 
-from dataclasses import astuple, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Self
 
 import orjson
@@ -23,9 +25,13 @@ class RequestFacts:
     is_stream: bool
     started_at_ms: int
 
+    def as_tuple(self) -> tuple[object, ...]:
+        """Return the fields in order. `dataclasses.astuple` copies deeply: 20 times the time."""
+        return _facts_of(self)
+
     def pack(self) -> bytes:
         """Return the compact form."""
-        return orjson.dumps(astuple(self))
+        return orjson.dumps(self.as_tuple())
 
     @classmethod
     def unpack(cls, packed: bytes) -> Self:
@@ -52,11 +58,23 @@ class Settlement:
     ended_at_ms: int
     first_byte_ms: int | None = None
 
+    def as_tuple(self) -> tuple[object, ...]:
+        """Return the fields in order."""
+        return _settlement_of(self)
+
     def pack(self) -> bytes:
         """Return the compact form."""
-        return orjson.dumps(astuple(self))
+        return orjson.dumps(self.as_tuple())
 
     @classmethod
     def unpack(cls, packed: bytes) -> Self:
         """Read the compact form. Raises ValueError or TypeError if it is not one."""
         return cls(*orjson.loads(packed))
+
+
+_facts_of: Callable[[RequestFacts], tuple[object, ...]] = attrgetter(
+    *(field.name for field in fields(RequestFacts))
+)
+_settlement_of: Callable[[Settlement], tuple[object, ...]] = attrgetter(
+    *(field.name for field in fields(Settlement))
+)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from devstack.environment import ROOT
 from devstack.site import Site
 
-# uvicorn cuts what is still open after this; `web` gets a little longer to leave by itself.
-DRAIN_TIMEOUT_S = 20
+# A web process ends what it serves within its DRAIN_TIMEOUT_S, settles and leaves; this is longer.
+WEB_STOP_TIMEOUT_S = 35.0
 WEBHOOK_PATH = "/billing/stripe/webhook"
 
 
@@ -78,18 +78,16 @@ def upstream_sandbox(site: Site) -> Command:
 
 
 def web(site: Site, port: int, index: int) -> Command:
-    options = {
-        "--host": site.host,
-        "--port": str(port),
-        "--timeout-graceful-shutdown": str(DRAIN_TIMEOUT_S),
-    }
+    # No --timeout-graceful-shutdown: it would cut streams before the product can settle them.
+    options = {"--host": site.host, "--port": str(port)}
     argv = module("uvicorn", options, "--no-access-log", "tokenproxy_site.asgi:application")
     name = "web" if len(site.web_ports) == 1 else f"web{index}"
-    return Command(name, argv, port=port, stop_timeout_s=DRAIN_TIMEOUT_S + 5)
+    return Command(name, argv, port=port, stop_timeout_s=WEB_STOP_TIMEOUT_S)
 
 
 def worker() -> Command:
-    options = {"--concurrency": "2", "--loglevel": "info"}
+    # Threads: the sweeps wait for PostgreSQL and Redis, and a killed worker leaves no children.
+    options = {"--pool": "threads", "--concurrency": "4", "--loglevel": "info"}
     return Command("worker", celery("worker", options), stop_timeout_s=15)
 
 

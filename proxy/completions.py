@@ -13,13 +13,14 @@ from proxy.chat import ChatRequest
 from proxy.connection import ClientConnection
 from proxy.encodings import encoding_for
 from proxy.endings import Outcome, settle_answer, settle_nothing, settle_prompt
+from proxy.exceptions import ApiError
 from proxy.inflight import is_client_gone
 from proxy.keys import KeyFacts
 from proxy.metering import meter_json
 from proxy.relay import Relay
 from proxy.routing import open_answer
 from proxy.runtime import Runtime
-from proxy.upstream import UpstreamAnswer
+from proxy.upstream import UpstreamAnswer, UpstreamNotReached, UpstreamRefused
 
 ENDPOINT = "chat.completions"
 PATH = "/chat/completions"
@@ -59,7 +60,7 @@ class Completion:
                 self._call, self._model, self._runtime.upstream, path=PATH, body_for=self._body_for
             )
         except BaseException as error:
-            await self._end_unserved(error, is_accepted=False)
+            await self._end_unserved(error, is_accepted=self._may_have_run(error))
             raise
         try:
             if self._chat.stream:
@@ -110,6 +111,11 @@ class Completion:
     @property
     def _max_completion_tokens(self) -> int:
         return self._admission.max_tokens * self._chat.n
+
+    def _may_have_run(self, error: BaseException) -> bool:
+        """Tell whether an upstream may have worked on a request that it never answered."""
+        was_refused = isinstance(error, UpstreamNotReached | UpstreamRefused | ApiError)
+        return self._call.attempts > 0 and not was_refused
 
     async def _no_progress(self) -> Settlement:
         # What a process that dies now has delivered: nothing, as far as anyone can know.

@@ -82,7 +82,7 @@ class Call:
         self.on_tick: Callable[[float], None] | None = None
         # The upstream bills the whole answer anyway, so there is nothing to cancel.
         self.bills_after_cancel = False
-        self._task = asyncio.current_task()
+        self.task = asyncio.current_task()
         self._interruption: Reason | None = None
         self._is_waiting = False
         self._deadlines: dict[Reason, float] = {}
@@ -103,7 +103,7 @@ class Call:
             yield
         except asyncio.CancelledError:
             # A cancellation of our own is taken back; any other one goes on.
-            if self._task is not None and self._interruption and self._task.uncancel() == 0:
+            if self.task is not None and self._interruption and self.task.uncancel() == 0:
                 self._raise_interruption()
             raise
         finally:
@@ -118,8 +118,8 @@ class Call:
         if self._interruption is not None:
             return
         self._interruption = reason
-        if self._is_waiting and self._task is not None:
-            self._task.cancel()
+        if self._is_waiting and self.task is not None:
+            self.task.cancel()
 
     def on_client_left(self) -> None:
         """Cancel a stream at once; let a JSON answer come for a grace, as a retry may want it."""
@@ -151,6 +151,9 @@ class Inflight:
     def __len__(self) -> int:
         return len(self._calls)
 
+    def __iter__(self) -> Iterator[Call]:
+        return iter(list(self._calls))
+
     @contextmanager
     def track(self, call: Call) -> Iterator[None]:
         """Watch over a call while the block runs."""
@@ -179,14 +182,14 @@ class Inflight:
 
     def check(self, now: float) -> None:
         """Interrupt what has waited too long, keep silent streams alive."""
-        for call in list(self._calls):
+        for call in self:
             call.check(now)
             if call.on_tick is not None:
                 call.on_tick(now)
 
     async def renew_leases(self) -> None:
         """Renew every hold's lease with the progress so far."""
-        calls = list(self._calls)
+        calls = list(self)
         for start in range(0, len(calls), RENEWALS_AT_ONCE):
             batch = calls[start : start + RENEWALS_AT_ONCE]
             await asyncio.gather(*(self._renew(call) for call in batch))

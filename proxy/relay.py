@@ -137,9 +137,9 @@ class Relay:
         await self._connection.finish()
 
     async def _settle_broken(self, outcome: Outcome) -> None:
-        if outcome == Outcome.BROKEN and not self._meter.events_relayed:
-            settlement = settle_nothing(self._call, outcome=outcome)
-        else:
+        settlement = settle_nothing(self._call, outcome=outcome)
+        # An answer that broke before its first piece is free, even if its opening was relayed.
+        if outcome != Outcome.BROKEN or self._has_text():
             _, settlement = await settle_answer(
                 self._call,
                 self._meter,
@@ -151,10 +151,13 @@ class Relay:
 
     async def _progress(self) -> Settlement:
         """Say what the stream should be charged if this process died now."""
-        if not self._meter.events_relayed:
+        if not self._has_text():
             return settle_nothing(self._call, outcome=Outcome.ABANDONED)
         usage = self._meter.estimate(prompt_tokens=await count_prompt_off_loop(self._chat))
         return settle_usage(self._call, usage, outcome=Outcome.ABANDONED)
+
+    def _has_text(self) -> bool:
+        return self._meter.estimate(prompt_tokens=0).completion_tokens > 0
 
     def _on_tick(self, now: float) -> None:
         """Look after the stream; called every second while it is open."""

@@ -26,6 +26,9 @@ log = structlog.get_logger(__name__)
 # After the last stream was cut, its end takes a moment: a count, the journal, Redis.
 LAST_ENDS_S = 5.0
 
+# How often a journal that nobody writes to is looked at.
+ROTATION_CHECK_S = 30.0
+
 
 @dataclass
 class Runtime:
@@ -62,8 +65,15 @@ class Runtime:
         runtime._tasks = [
             asyncio.create_task(runtime.inflight.watch()),
             asyncio.create_task(runtime.catalogue.keep_fresh()),
+            asyncio.create_task(runtime._keep_journal_short()),
         ]
         return runtime
+
+    async def _keep_journal_short(self) -> None:
+        """Rotate the journal without traffic too, so that a worker may take over what is old."""
+        while True:
+            await asyncio.sleep(ROTATION_CHECK_S)
+            self.journal.rotate_if_due()
 
     def begin_drain(self) -> None:
         """Take note that the process is to stop: what runs may end, within DRAIN_TIMEOUT_S."""

@@ -6,11 +6,26 @@ from pathlib import Path
 
 import pytest
 from django.conf import LazySettings
+from django.test.utils import override_settings
 
 from accounts.models import User
 from billing.services.wallets import get_wallet
 from billing.wallet import keys, restoring
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_passwords() -> Iterator[None]:
+    """Passwords are hashed to be slow to guess; a test's need not be."""
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
+
+
+def open_fences(client: SyncWalletClient) -> None:
+    """Open every shard as it is, as if it had just been rebuilt."""
+    shards, epoch = range(keys.SHARDS), uuid.uuid4().hex
+    client.ask_many([restoring.begin(shard, epoch=epoch) for shard in shards])
+    client.ask_many([restoring.open_fence(shard, epoch=epoch) for shard in shards])
 
 
 @pytest.fixture
@@ -19,8 +34,7 @@ def redis_wallets() -> Iterator[SyncWalletClient]:
     client = get_sync_client()
     client.redis.flushall()
     client.load_library()
-    for shard in range(keys.SHARDS):
-        client.ask(restoring.open_fence(shard, epoch=uuid.uuid4().hex))
+    open_fences(client)
     yield client
     client.redis.flushall()
 

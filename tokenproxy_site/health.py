@@ -10,10 +10,8 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
-from billing.exceptions import WalletError
+from billing.services.readiness import find_wallet_problem
 from billing.tasks.wallet import WORKER_SEEN
-from billing.wallet import calls, keys
-from billing.wallet.sync_client import get_sync_client
 
 WORKER_SILENCE_S = 30
 
@@ -36,7 +34,7 @@ def find_problems() -> dict[str, str]:
     """Return what keeps the product from serving, by part; nothing when it is ready."""
     checks: dict[str, Callable[[], str | None]] = {
         "database": _check_database,
-        "wallet": _check_wallet,
+        "wallet": find_wallet_problem,
         "worker": _check_worker,
     }
     found = {part: check() for part, check in checks.items()}
@@ -50,17 +48,6 @@ def _check_database() -> str | None:
             return "migrations are not applied"
     except DatabaseError:
         return "PostgreSQL does not answer"
-    return None
-
-
-def _check_wallet() -> str | None:
-    shards = range(keys.SHARDS)
-    try:
-        replies = get_sync_client().ask_many([calls.status(shard) for shard in shards])
-    except WalletError:
-        return "Redis does not answer, or has no wallets yet"
-    if any(reply[0] != b"OK" for reply in replies):
-        return "the wallets are being rebuilt"
     return None
 
 

@@ -230,6 +230,9 @@ PROVIDER_KEYS_SECRETS = get_fernet_keys("PROVIDER_KEYS_SECRET")
 JOURNAL_DIR = Path(get_text("JOURNAL_DIR", str(VAR_DIR / "journal")))
 # A hold that is not renewed for this long is settled at its last progress.
 HOLD_LEASE_S = get_int("HOLD_LEASE_S", 60, least=5)
+# If more decided debits than this wait to be booked, or for longer, nothing new is admitted.
+WALLET_BACKLOG_EVENTS = get_int("WALLET_BACKLOG_EVENTS", 100_000, least=1)
+WALLET_BACKLOG_AGE_S = get_int("WALLET_BACKLOG_AGE_S", 120, least=5)
 DEFAULT_REQUESTS_PER_MINUTE = get_int("DEFAULT_REQUESTS_PER_MINUTE", 600, least=1)
 MAX_BODY_BYTES = get_int("MAX_BODY_BYTES", 20 * 1024 * 1024, least=1_024)
 # What a web process remembers of keys, and of models with their prices and routes.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from billing.exceptions import WalletRecovering
 from billing.models import Wallet
 from billing.wallet import calls, keys
+from billing.wallet.events import MalformedEvent, read_amounts
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 
 Difference = tuple[int, str, str]
@@ -22,6 +23,7 @@ class RedisFigures:
     pend: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     held: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     events: int = 0
+    malformed: list[str] = field(default_factory=list)
     holds: int = 0
 
 
@@ -33,6 +35,8 @@ def differences(*, at_rest: bool) -> Iterator[Difference]:
     figures = _read(client, [row.pk for row in rows])
     for row in rows:
         yield from _compare(row, figures, at_rest=at_rest)
+    for name in figures.malformed:
+        yield 4, f"event {name}", "it can't be read"
     if at_rest and figures.events:
         yield 4, "streams", f"{figures.events} events are not booked"
     if at_rest and figures.holds:
@@ -89,13 +93,18 @@ def _read(client: SyncWalletClient, wallet_ids: list[int]) -> RedisFigures:
 
 
 def _read_shard(client: SyncWalletClient, shard: int, figures: RedisFigures) -> None:
-    for _, event in client.redis.xrange(keys.events(shard)):
-        figures.pend[int(event[b"wallet"])] += int(event[b"delta"])
+    for event_id, fields in client.redis.xrange(keys.events(shard)):
         figures.events += 1
+        try:
+            event = read_amounts(event_id, fields)
+        except MalformedEvent:
+            figures.malformed.append(f"{keys.events(shard)} {event_id.decode()}")
+        else:
+            figures.pend[event.wallet_id] += event.delta
     members = [member.decode() for member in client.redis.zrange(keys.leases(shard), 0, -1)]
     pipeline = client.redis.pipeline(transaction=False)
     for request_id in members:
-        pipeline.hmget(f"{keys.prefix(shard)}:hold:{request_id}", "s", "w", "a")
+        pipeline.hmget(keys.register(shard, request_id), "s", "w", "a")
     for state, owner, amount in pipeline.execute():
         if state == b"open":
             figures.held[int(owner)] += int(amount)

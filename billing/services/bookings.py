@@ -13,11 +13,11 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import ApiKey
-from billing.exceptions import InvalidAmount
+from billing.exceptions import UnbookableEvent
 from billing.models import Debit, LedgerEntry, Lot, UsageRecord, Wallet
 from billing.services.ledger import order_of_use
 from billing.services.pushes import push_on_commit
-from billing.wallet.events import Event
+from billing.wallet.events import Amounts, Event
 
 Kind = LedgerEntry.Kind
 
@@ -55,6 +55,19 @@ class Batch:
     indebted: set[int] = field(default_factory=set)
 
 
+def is_covered(event: Amounts, *, target: int, charged: int) -> bool:
+    """Tell whether a booked target and charge leave nothing of a settlement to book."""
+    return event.target <= target and event.charged <= charged
+
+
+def debit_ids_of(events: Iterable[Amounts]) -> list[int]:
+    """Return the rows of those events that are debits. Raises UnbookableEvent."""
+    try:
+        return [int(e.reference.partition(":")[2]) for e in events if not e.is_usage]
+    except ValueError as error:
+        raise UnbookableEvent("A debit's reference names no row.") from error
+
+
 def book(events: list[Event]) -> None:
     """Book events of any wallets, inside the caller's transaction. Safe to repeat."""
     if not events:
@@ -70,7 +83,7 @@ def book(events: list[Event]) -> None:
 
 def _load(events: list[Event]) -> Batch:
     wallet_ids = sorted({event.wallet_id for event in events})
-    wallets = Wallet.objects.select_for_update(of=("self",)).order_by("pk")
+    wallets = Wallet.objects.select_for_update(of=("self",), no_key=True).order_by("pk")
     locked = {wallet.pk: wallet for wallet in wallets.filter(pk__in=wallet_ids)}
     lots: dict[int, list[Lot]] = defaultdict(list)
     for lot in Lot.objects.filter(wallet__in=wallet_ids, remaining_credits__gt=0):
@@ -79,8 +92,10 @@ def _load(events: list[Event]) -> Batch:
         some.sort(key=order_of_use)
     requests = [event.reference for event in events if event.is_usage]
     records = UsageRecord.objects.filter(request_id__in=requests)
-    debit_ids = [int(e.reference.partition(":")[2]) for e in events if not e.is_usage]
+    debit_ids = debit_ids_of(events)
     debits = Debit.objects.filter(pk__in=debit_ids)
+    if len(locked) < len(wallet_ids):
+        raise UnbookableEvent("There is no such wallet.")
     return Batch(
         wallets=locked,
         lots=lots,
@@ -96,7 +111,7 @@ def _book_usage(batch: Batch, event: Event) -> None:
         batch.records[event.reference] = batch.new_records[event.reference] = record
         reference, amount = event.reference, event.charged
     else:
-        if event.target <= record.target_credits and event.charged <= record.charged_credits:
+        if is_covered(event, target=record.target_credits, charged=record.charged_credits):
             return
         reference = f"{event.reference}:{event.charged}"
         amount = event.charged - record.charged_credits
@@ -125,8 +140,13 @@ def _new_record(event: Event) -> UsageRecord:
 
 
 def _raise_record(record: UsageRecord, event: Event) -> None:
-    for name, value in _outcome(event).items():
-        setattr(record, name, value)
+    """Charge and target only grow; the rest is told by whoever saw the highest target."""
+    charged = max(record.charged_credits, event.charged)
+    if event.target >= record.target_credits:
+        for name, value in _outcome(event).items():
+            setattr(record, name, value)
+    record.charged_credits = charged
+    record.write_off_credits = record.target_credits - charged
 
 
 def _outcome(event: Event) -> dict[str, object]:
@@ -150,7 +170,9 @@ def _outcome(event: Event) -> dict[str, object]:
 
 
 def _book_debit(batch: Batch, event: Event) -> None:
-    debit = batch.debits[event.reference]
+    debit = batch.debits.get(event.reference)
+    if debit is None:
+        raise UnbookableEvent(f"There is no {event.reference}.")
     if debit.booked_at is not None:
         return
     debit.taken_credits, debit.booked_at = event.charged, timezone.now()
@@ -209,7 +231,7 @@ def _take(batch: Batch, wallet_id: int, amount: int, first: int | None) -> None:
         if not amount:
             break
     if amount:
-        raise InvalidAmount(f"Wallet {wallet_id}: the lots are {amount} credits short.")
+        raise UnbookableEvent(f"Wallet {wallet_id}: the lots are {amount} credits short.")
     batch.lots[wallet_id] = [lot for lot in batch.lots[wallet_id] if lot.remaining_credits]
 
 
@@ -222,16 +244,18 @@ def _save(batch: Batch) -> None:
     Wallet.objects.bulk_update(batch.wallets.values(), ["posted_credits", "debt_credits"])
     for wallet_id in sorted(batch.indebted):
         push_on_commit(wallet_id)
-    _note_last_use(batch.new_records.values())
 
 
-def _note_last_use(records: Iterable[UsageRecord]) -> None:
-    """Keys learn of their last use here, so that no request waits for a write."""
+def note_last_use(events: Iterable[Event]) -> None:
+    """Tell keys of their last use, so that no request waits for a write. Safe to repeat.
+
+    Not in the transaction of `book`: whoever revokes a key locks it before the wallet.
+    """
     last_use: dict[int, datetime] = {}
-    for record in records:
-        last_use[record.api_key_id] = max(
-            record.ended_at, last_use.get(record.api_key_id, record.ended_at)
-        )
+    for event in events:
+        if event.facts is not None and event.settlement is not None:
+            key, ended_at = event.facts.api_key_id, _instant(event.settlement.ended_at_ms)
+            last_use[key] = max(ended_at, last_use.get(key, ended_at))
     for api_key_id, at in sorted(last_use.items()):
         ApiKey.objects.filter(Q(last_used_at=None) | Q(last_used_at__lt=at), pk=api_key_id).update(
             last_used_at=at

@@ -7,12 +7,13 @@ books that. What a clawback could not take becomes debt.
 import structlog
 from django.db import transaction
 
-from billing.exceptions import WalletMissing, WalletRecovering
+from billing.exceptions import WalletError, WalletMissing, WalletRecovering
 from billing.models import Debit
 from billing.services.pushes import push_wallets
+from billing.services.rebuild_barrier import no_rebuild_meanwhile
 from billing.wallet import calls
 from billing.wallet.calls import Call
-from billing.wallet.sync_client import get_sync_client
+from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 
 log = structlog.get_logger(__name__)
 
@@ -36,21 +37,11 @@ def ask_debit(debit: Debit) -> Debit:
 def decide_if_possible(debit: Debit) -> bool:
     """Let Redis decide a debit now; if it is away, the sweep does it. Safe to repeat."""
     try:
-        decide(debit)
+        decide([debit.pk])
     except WalletRecovering:
         log.info("debit_postponed", reference=debit.reference)
         return False
     return True
-
-
-def decide(debit: Debit) -> int:
-    """Take what is available. Returns the credits taken. Safe to repeat until it is booked."""
-    client = get_sync_client()
-    try:
-        return calls.parse_ok(client.ask(_call(debit)))[0]
-    except WalletMissing:
-        push_wallets([debit.wallet_id])
-        return calls.parse_ok(client.ask(_call(debit)))[0]
 
 
 def decide_open() -> int:
@@ -58,15 +49,47 @@ def decide_open() -> int:
 
     One that is decided but not booked yet is asked again and answers the same.
     """
-    many = list(Debit.objects.filter(booked_at=None).order_by("pk")[:BATCH])
-    for debit in many:
-        decide(debit)
-    return len(many)
+    due = Debit.objects.filter(booked_at=None).order_by("pk")
+    debit_ids = list(due.values_list("pk", flat=True)[:BATCH])
+    if debit_ids:
+        decide(debit_ids)
+    return len(debit_ids)
+
+
+def decide(debit_ids: list[int]) -> None:
+    """Let Redis take what is available of each of these. Safe to repeat. Raises WalletRecovering.
+
+    No rebuild comes between finding a debit not booked and asking Redis, which after a rebuild
+    would not know of it any more and take it a second time.
+    """
+    client = get_sync_client()
+    with no_rebuild_meanwhile():
+        debits = list(Debit.objects.filter(pk__in=debit_ids, booked_at=None).order_by("pk"))
+        missing = [debit for debit in debits if not _ask(client, debit)]
+    if missing:
+        push_wallets(sorted({debit.wallet_id for debit in missing}))
+        with no_rebuild_meanwhile():
+            for debit in Debit.objects.filter(pk__in=[d.pk for d in missing], booked_at=None):
+                _ask(client, debit)
 
 
 def event_reference(debit: Debit) -> str:
     """Return the name of a debit's register and event in Redis."""
     return f"debit:{debit.pk}"
+
+
+def _ask(client: SyncWalletClient, debit: Debit) -> bool:
+    """Let Redis decide one debit. False if Redis does not know its wallet yet."""
+    try:
+        calls.parse_ok(client.ask(_call(debit)))
+    except WalletMissing:
+        return False
+    except WalletRecovering:
+        raise
+    except WalletError as error:
+        # A defect of one debit must not keep the others waiting.
+        log.error("debit_refused", reference=debit.reference, error=str(error))
+    return True
 
 
 def _call(debit: Debit) -> Call:

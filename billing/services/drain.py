@@ -2,20 +2,22 @@
 
 One batch is one transaction; only after its commit are the events acknowledged, and only that
 reduces `pend`. A batch that is read twice, or by two workers at once, books nothing twice: a
-usage record is known by its request, a debit by its row.
+usage record is known by its request, a debit by its row. No rebuild comes between reading a batch
+and its commit, so what is booked here is known to every rebuild that follows.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import structlog
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 
 from billing.exceptions import BillingError
-from billing.models import InboxItem
-from billing.services.bookings import book
+from billing.services.bookings import book, note_last_use
+from billing.services.inbox import file_item
+from billing.services.rebuild_barrier import no_rebuild_meanwhile
 from billing.wallet import calls, keys
-from billing.wallet.events import Event, MalformedEvent, read_event
+from billing.wallet.events import Event, Fields, MalformedEvent, read_event
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 
 log = structlog.get_logger(__name__)
@@ -51,45 +53,54 @@ def _shards_with_events(client: SyncWalletClient, shards: list[int]) -> list[int
 
 def _drain_shard(client: SyncWalletClient, shard: int, drained: Drained) -> None:
     start = "-"
+    stuck = 0
     while True:
-        with client.reaching():
-            found = client.redis.xrange(keys.events(shard), min=start, count=BATCH)
-        if not found:
-            return
-        booked = _book_batch(found)
-        for first in range(0, len(booked), BATCH):
-            calls.parse_ok(client.ask(calls.ack(shard, booked[first : first + BATCH])))
+        with no_rebuild_meanwhile():
+            found = client.read_events(shard, start=start, count=BATCH)
+            booked = _book_batch(found)
+        note_last_use(booked)
+        if booked:
+            ids = [event.event_id for event in booked]
+            calls.parse_ok(client.ask(calls.ack(shard, ids)))
         drained.booked += len(booked)
-        drained.stuck += len(found) - len(booked)
+        stuck += len(found) - len(booked)
         if len(found) < BATCH:
-            return
+            break
         # Events that can't be booked stay at the head; go on behind them.
         start = f"({found[-1][0].decode()}"
+    if stuck:
+        drained.stuck += stuck
+        calls.parse_ok(client.ask(calls.drained(shard)))
 
 
-def _book_batch(found: list[tuple[bytes, dict[bytes, bytes]]]) -> list[str]:
-    """Book a batch; if that fails, event by event. Returns the ids of what was booked."""
+def _book_batch(found: list[tuple[bytes, Fields]]) -> list[Event]:
+    """Book a batch; if that fails, event by event. Returns what was booked."""
     events = [event for event in (_parse(item) for item in found) if event is not None]
     try:
         with transaction.atomic():
             book(events)
+    except (OperationalError, InterfaceError):
+        # PostgreSQL's trouble, not the events': they wait for the next sweep.
+        raise
     except (DatabaseError, BillingError) as error:
         log.warning("batch_not_booked", events=len(events), error=str(error))
-        return [event.event_id for event in events if _book_alone(event)]
-    return [event.event_id for event in events]
+        return [event for event in events if _book_alone(event)]
+    return events
 
 
 def _book_alone(event: Event) -> bool:
     try:
         with transaction.atomic():
             book([event])
+    except (OperationalError, InterfaceError):
+        raise
     except (DatabaseError, BillingError) as error:
         _report(event.event_id, event.reference, str(error))
         return False
     return True
 
 
-def _parse(item: tuple[bytes, dict[bytes, bytes]]) -> Event | None:
+def _parse(item: tuple[bytes, Fields]) -> Event | None:
     try:
         return read_event(*item)
     except MalformedEvent as error:
@@ -100,8 +111,8 @@ def _parse(item: tuple[bytes, dict[bytes, bytes]]) -> Event | None:
 def _report(event_id: str, reference: str, error: str) -> None:
     """Tell staff of an event that can't be booked; it stays in the stream."""
     log.error("event_not_booked", event_id=event_id, reference=reference, error=error)
-    InboxItem.objects.get_or_create(
+    file_item(
         kind="event_not_booked",
         reference=reference[:120],
-        defaults={"summary": f"An event can't be booked: {error}"[:300]},
+        summary=f"An event can't be booked: {error}",
     )

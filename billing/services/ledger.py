@@ -75,7 +75,8 @@ def post_credit(
 
 def lock_wallet(wallet_id: int) -> Wallet:
     """Return the wallet with its row locked until the transaction ends."""
-    return Wallet.objects.select_for_update(of=("self",)).get(pk=wallet_id)
+    # no_key: rows that only refer to the wallet may be inserted meanwhile.
+    return Wallet.objects.select_for_update(of=("self",), no_key=True).get(pk=wallet_id)
 
 
 def append_entry(wallet: Wallet, cause: Cause, amount_credits: int) -> LedgerEntry:

@@ -4,7 +4,7 @@ import structlog
 from django.db import transaction
 from django.db.models import F
 
-from billing.exceptions import WalletRecovering
+from billing.exceptions import WalletError, WalletRecovering
 from billing.models import Wallet
 from billing.wallet import calls
 from billing.wallet.calls import Call
@@ -34,9 +34,14 @@ def push_if_possible(wallet_id: int) -> bool:
 def push_wallets(wallet_ids: list[int]) -> None:
     """Push the present figures of these wallets. Raises WalletRecovering. Safe to repeat."""
     wallets = list(Wallet.objects.filter(pk__in=wallet_ids))
-    for reply in get_sync_client().ask_many([push_call(wallet) for wallet in wallets]):
+    for wallet, reply in zip(
+        wallets, get_sync_client().ask_each([push_call(w) for w in wallets]), strict=True
+    ):
+        if isinstance(reply, WalletError):
+            # A defect of one wallet must not keep the others from being told.
+            log.error("push_refused", wallet_id=wallet.pk, error=str(reply))
+            continue
         calls.parse_ok(reply)
-    for wallet in wallets:
         Wallet.objects.filter(pk=wallet.pk, pushed_version__lt=wallet.version).update(
             pushed_version=wallet.version
         )
@@ -44,8 +49,9 @@ def push_wallets(wallet_ids: list[int]) -> None:
 
 def push_due() -> int:
     """Push every wallet whose last push was lost. Returns how many. Raises WalletRecovering."""
-    due = Wallet.objects.filter(pushed_version__lt=F("version")).values_list("pk", flat=True)
-    wallet_ids = list(due[:BATCH])
+    due = Wallet.objects.filter(pushed_version__lt=F("version")).order_by("?")
+    # In any order, so that wallets that can't be pushed don't keep the others waiting.
+    wallet_ids = list(due.values_list("pk", flat=True)[:BATCH])
     if wallet_ids:
         push_wallets(wallet_ids)
     return len(wallet_ids)

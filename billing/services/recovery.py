@@ -1,80 +1,62 @@
 """Rebuild the wallets in Redis after it was restarted, replaced, rewound or flushed.
 
-Until a shard is rebuilt its fence is closed and every call on it answers RECOVERING. What is true
-is put together from three sources: PostgreSQL (what is booked), Redis as it came back (events and
-holds, maybe older than they should be, maybe none) and the journals of the web processes (what
-they started and ended). Then, per wallet:
-
-    base = posted      pend = events not booked      held = requests started and not ended
-
-Settlements that Redis forgot are sent again once the fence is open; their holds were put back
-before, so nobody else can have spent them.
+Until a shard is rebuilt its fence is closed and every call on it answers RECOVERING. The order:
+close, wait for the last lines of the journals, read them and what Redis has, take a snapshot of
+PostgreSQL, write, open. Dying anywhere before the last step leaves the fence closed, and the next
+sweep starts anew; a restart or flush of Redis meanwhile, or another rebuild, makes the rest of the
+steps come to nothing, because Redis knows the epoch of the present rebuild and refuses any other.
 """
 
 import time
 import uuid
-from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TypeVar
 
 import structlog
 from django.conf import settings
-from django.db import connection, transaction
 
-from billing.exceptions import WalletError, WalletRecovering
-from billing.journal import JournalContents, read_all
-from billing.models import Debit, Wallet
-from billing.services.adoption import booked_requests, is_booked, settle_late
-from billing.usage import RequestFacts, Settlement
+from billing.exceptions import WalletRecovering
+from billing.journal import read_all
+from billing.models import Wallet
+from billing.services.rebuild_barrier import only_rebuilder, rebuild_snapshot
+from billing.services.rebuild_plan import Plan, plan_rebuild
+from billing.services.remains import read_remains
 from billing.wallet import calls, keys, restoring
 from billing.wallet.calls import Call
-from billing.wallet.events import Event, MalformedEvent, read_event
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 
 log = structlog.get_logger(__name__)
 
-Other = TypeVar("Other")
+Item = TypeVar("Item")
 
-# pg_advisory_lock's two numbers: "tp" and this use of it.
-LOCK = (0x7470, 1)
-BATCH = 1_000
-# A web process that placed a hold just before Redis died writes its journal line within this.
+# How many calls go out in one round trip, and how many items in one call. A call of this size
+# keeps Redis from its other work for about a millisecond.
+CALL_BATCH = 500
+ITEM_BATCH = 500
+# A web process that placed a hold just before Redis died writes its journal line within this. One
+# that was stopped for longer finds its hold gone, and is charged what is available.
 GRACE_S = 0.5
 
 
-@dataclass
-class Shard:
-    """What a closed shard of Redis still knows, and what has to change in it."""
-
-    number: int
-    pend: dict[int, int] = field(default_factory=lambda: defaultdict(int))
-    held: dict[int, int] = field(default_factory=lambda: defaultdict(int))
-    settled: set[str] = field(default_factory=set)
-    open_holds: dict[str, tuple[int, int]] = field(default_factory=dict)
-    forgotten_events: list[str] = field(default_factory=list)
-    forgotten_holds: list[str] = field(default_factory=list)
-    restoring: list[Call] = field(default_factory=list)
-
-
-def recover() -> list[int]:
+def recover(*, grace_s: float = GRACE_S) -> list[int]:
     """Rebuild and open every shard that is closed. Returns which were.
 
     Safe to repeat and to run at once: one worker does it, the others find nothing to do.
-    Raises WalletRecovering if Redis is still away.
+    Raises WalletRecovering if Redis is away or was lost again, UnsafeRedis if it may not be used.
     """
     client = get_sync_client()
-    if not _closed_shards(client):
+    if client.has_library() and not _closed_shards(client):
         return []
-    with _only_one() as is_mine:
+    with only_rebuilder() as is_mine:
         if not is_mine:
             return []
+        client.demand_safe_server()
         with client.reaching():
             client.load_library()
         closed = _closed_shards(client)
         if closed:
-            _rebuild(client, closed)
+            _rebuild(client, closed, grace_s=grace_s)
     return closed
 
 
@@ -83,180 +65,75 @@ def close_all() -> None:
     client = get_sync_client()
     with client.reaching():
         client.load_library()
-    for shard in range(keys.SHARDS):
-        client.ask(restoring.close(shard))
+    client.ask_many([restoring.close(shard) for shard in range(keys.SHARDS)])
 
 
 def _closed_shards(client: SyncWalletClient) -> list[int]:
-    shards = list(range(keys.SHARDS))
-    try:
-        replies = client.ask_many([calls.status(shard) for shard in shards])
-    except WalletRecovering:
-        # Away, or without our library: the ping tells which.
-        with client.reaching():
-            client.redis.ping()
-        return shards
+    shards = range(keys.SHARDS)
+    replies = client.ask_many([calls.status(shard) for shard in shards])
     return [shard for shard, reply in zip(shards, replies, strict=True) if reply[0] != b"OK"]
 
 
-@contextmanager
-def _only_one() -> Iterator[bool]:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", LOCK)
-        is_mine = bool(cursor.fetchone()[0])
-    try:
-        yield is_mine
-    finally:
-        if is_mine:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", LOCK)
-
-
-def _rebuild(client: SyncWalletClient, closed: list[int]) -> None:
+def _rebuild(client: SyncWalletClient, closed: list[int], *, grace_s: float) -> None:
     started = time.monotonic()
-    time.sleep(GRACE_S)
+    epoch = uuid.uuid4().hex
+    client.ask_many([restoring.begin(shard, epoch=epoch) for shard in closed])
+    time.sleep(grace_s)
     journals = read_all(settings.JOURNAL_DIR)
-    shards = [_read_shard(client, number) for number in closed]
-    unsettled: list[tuple[RequestFacts, Settlement]] = []
-    # One snapshot: what is committed after it is pushed with a newer version, or found again in
-    # the stream and recognised as booked.
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    remains = [read_remains(client, shard) for shard in closed]
+    with rebuild_snapshot():
         wallets = list(Wallet.objects.order_by("pk"))
-        for shard, events in shards:
-            unsettled += _reconcile(shard, events, journals)
-    for shard, _ in shards:
-        _write_shard(client, shard, [w for w in wallets if keys.shard_of(w.pk) == shard.number])
-    for facts, settlement in unsettled:
-        settle_late(client, facts, settlement, journals)
+        plans = plan_rebuild(remains, journals, wallets, lease_ms=settings.HOLD_LEASE_S * 1_000)
+    _write(client, _steps(plans, wallets, epoch=epoch))
     log.warning(
         "wallets_rebuilt",
         shards=len(closed),
         wallets=len(wallets),
-        events=sum(len(events) for _, events in shards),
-        holds=sum(len(shard.open_holds) for shard, _ in shards),
-        settled_again=len(unsettled),
+        events=sum(len(found.events) for found in remains),
+        holds_kept=sum(len(plan.kept_holds) for plan in plans),
+        holds_put_back=sum(len(plan.lost_holds) for plan in plans),
         seconds=round(time.monotonic() - started, 3),
     )
 
 
-def _read_shard(client: SyncWalletClient, number: int) -> tuple[Shard, list[Event]]:
-    shard = Shard(number)
-    with client.reaching():
-        found = client.redis.xrange(keys.events(number))
-        members = [m.decode() for m in client.redis.zrange(keys.leases(number), 0, -1)]
-        pipeline = client.redis.pipeline(transaction=False)
-        for request_id in members:
-            pipeline.hmget(f"{keys.prefix(number)}:hold:{request_id}", "s", "w", "a")
-        registers = pipeline.execute()
-    for request_id, (state, owner, amount) in zip(members, registers, strict=True):
-        if state == b"open":
-            shard.open_holds[request_id] = (int(owner), int(amount))
-        else:
-            shard.forgotten_holds.append(request_id)
-    return shard, [event for event in map(_parse, found) if event is not None]
+def _steps(plans: list[Plan], wallets: list[Wallet], *, epoch: str) -> Iterator[Call]:
+    for plan in plans:
+        mine = [wallet for wallet in wallets if keys.shard_of(wallet.pk) == plan.shard]
+        yield from _forget(plan, epoch=epoch)
+        yield from _restore(plan, epoch=epoch)
+        held = plan.held()
+        for some in _batches(mine, ITEM_BATCH):
+            rows = [(row, plan.pend.get(row.pk, 0), held.get(row.pk, 0)) for row in some]
+            yield restoring.wallets(plan.shard, rows, epoch=epoch)
+        yield restoring.open_fence(plan.shard, epoch=epoch)
 
 
-def _parse(item: tuple[bytes, dict[bytes, bytes]]) -> Event | None:
-    try:
-        return read_event(*item)
-    except MalformedEvent:
-        # The drain reports it to staff; here it has no amount that could be trusted.
-        log.exception("malformed_event", event_id=item[0].decode())
-        return None
+def _forget(plan: Plan, *, epoch: str) -> Iterator[Call]:
+    for ids in _batches(plan.forgotten_events, ITEM_BATCH):
+        yield restoring.forget(plan.shard, event_ids=ids, holds=[], epoch=epoch)
+    for holds in _batches(plan.forgotten_holds, ITEM_BATCH):
+        yield restoring.forget(plan.shard, event_ids=[], holds=holds, epoch=epoch)
 
 
-def _reconcile(
-    shard: Shard, events: list[Event], journals: JournalContents
-) -> list[tuple[RequestFacts, Settlement]]:
-    """Work out pend and held. Returns the settlements that have to be sent again."""
-    ended = _of_shard(shard, journals.ended)
-    started = _of_shard(shard, journals.held)
-    booked = booked_requests(
-        [event.reference for event in events if event.is_usage]
-        + list(shard.open_holds)
-        + list(ended)
-        + list(started)
-    )
-    _keep_unbooked(shard, events, {ref: record.charged_credits for ref, record in booked.items()})
-    for request_id in [*shard.open_holds]:
-        # A hold without a journal line never had its upstream called: the line comes first. Redis
-        # may have come back from before it was voided, so others may hold its credits by now.
-        is_over = request_id in booked or request_id in journals.voided
-        if is_over or request_id in shard.settled or request_id not in started:
-            del shard.open_holds[request_id]
-            shard.forgotten_holds.append(request_id)
-    for request_id, (facts, amount) in started.items():
-        is_over = request_id in booked or request_id in journals.voided
-        if is_over or request_id in shard.settled or request_id in shard.open_holds:
-            continue
-        shard.open_holds[request_id] = (facts.wallet_id, amount)
-        shard.restoring.append(
-            restoring.hold(facts, amount=amount, lease_ms=settings.HOLD_LEASE_S * 1_000)
-        )
-    for wallet_id, amount in shard.open_holds.values():
-        shard.held[wallet_id] += amount
-    return [
-        (facts, settlement)
-        for request_id, (facts, settlement) in ended.items()
-        if request_id not in shard.settled
-        and not is_booked(booked, request_id, settlement.target_credits)
-    ]
+def _restore(plan: Plan, *, epoch: str) -> Iterator[Call]:
+    for event_id, delta in plan.corrected_events.items():
+        yield restoring.correct_event(plan.shard, event_id, delta=delta, epoch=epoch)
+    lease_ms = settings.HOLD_LEASE_S * 1_000
+    for registers in _batches(plan.registers().items(), ITEM_BATCH):
+        yield restoring.keep(plan.shard, registers, lease_ms=lease_ms, epoch=epoch)
+    # Behind those that are kept: a request may have a settlement that is and a raise that is not.
+    for lost in plan.lost_holds.values():
+        yield restoring.hold(lost, epoch=epoch)
 
 
-def _of_shard(
-    shard: Shard, by_request: dict[str, tuple[RequestFacts, Other]]
-) -> dict[str, tuple[RequestFacts, Other]]:
-    return {
-        request_id: value
-        for request_id, value in by_request.items()
-        if keys.shard_of(value[0].wallet_id) == shard.number
-    }
-
-
-def _keep_unbooked(shard: Shard, events: list[Event], charged: dict[str, int]) -> None:
-    """Add up what the stream holds and PostgreSQL has not, and drop the rest of the stream."""
-    booked_debits = _booked_debits(events)
-    for event in events:
-        if not event.is_usage:
-            if event.reference in booked_debits:
-                shard.forgotten_events.append(event.event_id)
-            else:
-                shard.pend[event.wallet_id] += event.delta
-            continue
-        known = charged.get(event.reference)
-        delta = event.charged - (known or 0)
-        if known is not None and delta <= 0:
-            shard.forgotten_events.append(event.event_id)
-            continue
-        charged[event.reference] = event.charged
-        shard.settled.add(event.reference)
-        shard.pend[event.wallet_id] += delta
-        if delta != event.delta:
-            shard.forgotten_events.append(event.event_id)
-            shard.restoring.append(restoring.event(event, delta=delta))
-
-
-def _booked_debits(events: list[Event]) -> set[str]:
-    ids = [int(event.reference.partition(":")[2]) for event in events if not event.is_usage]
-    booked = Debit.objects.filter(pk__in=ids).exclude(booked_at=None)
-    return {f"debit:{pk}" for pk in booked.values_list("pk", flat=True)}
-
-
-def _write_shard(client: SyncWalletClient, shard: Shard, wallets: list[Wallet]) -> None:
-    many = [
-        restoring.forget(
-            shard.number, event_ids=shard.forgotten_events, holds=shard.forgotten_holds
-        ),
-        *shard.restoring,
-        *(
-            restoring.wallet(wallet, pend=shard.pend[wallet.pk], held=shard.held[wallet.pk])
-            for wallet in wallets
-        ),
-    ]
-    for first in range(0, len(many), BATCH):
-        for reply in client.ask_many(many[first : first + BATCH]):
+def _write(client: SyncWalletClient, steps: Iterator[Call]) -> None:
+    for some in _batches(steps, CALL_BATCH):
+        for reply in client.ask_many(some):
             if reply[0] != b"OK":
-                raise WalletError(f"Shard {shard.number} was opened by another recovery.")
-    client.ask(restoring.open_fence(shard.number, epoch=uuid.uuid4().hex))
+                raise WalletRecovering("Redis was lost again, or another rebuild began.")
+
+
+def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    remaining = iter(items)
+    while some := list(islice(remaining, size)):
+        yield some

@@ -8,7 +8,7 @@ import structlog
 from celery import shared_task
 from django.core.cache import cache
 
-from billing.exceptions import WalletRecovering
+from billing.exceptions import UnsafeRedis, WalletRecovering
 from billing.services import adoption, debits, drain, expiry, pushes, reaper, recovery
 from billing.services.audit import audit
 
@@ -25,8 +25,11 @@ def unless_recovering(sweep: Callable[[], int]) -> Callable[[], int]:
     def guarded() -> int:
         try:
             return sweep()
-        except WalletRecovering:
-            log.info("sweep_postponed", sweep=sweep.__name__)
+        except UnsafeRedis as error:
+            log.error("redis_refused", error=str(error))
+            return 0
+        except WalletRecovering as error:
+            log.info("sweep_postponed", sweep=sweep.__name__, reason=str(error))
             return 0
 
     return guarded

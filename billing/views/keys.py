@@ -3,7 +3,7 @@
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import ApiKey
 from billing.forms import ApiKeyForm
@@ -19,9 +19,11 @@ def keys(request: CustomerRequest) -> HttpResponse:
 
 
 @customer_only
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def key_create(request: CustomerRequest) -> HttpResponse:
-    """Create a key and show its secret, this once."""
+    """Create a key and show its secret, this once. Whoever only opens the address gets the list."""
+    if request.method != "POST":
+        return redirect("dashboard-keys")
     form = ApiKeyForm(request.POST)
     if not form.is_valid():
         return _render_keys(request, form, status=200 if request.htmx else 400)
@@ -41,7 +43,7 @@ def key_revoke(request: CustomerRequest, key_id: int) -> HttpResponse:
         key.refresh_from_db()
         if not request.htmx:
             return redirect("dashboard-keys")
-    context = {"key": key, "now": timezone.now(), "is_asking": request.method != "POST"}
+    context = {"key": key, "now": timezone.now(), "is_asking": key.revoked_at is None}
     template = "dashboard/_key_row.html" if request.htmx else "dashboard/key_revoke.html"
     return render(request, template, context)
 

@@ -1,17 +1,20 @@
 """The request of a customer who is logged in."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from functools import wraps
+from typing import Any, cast
+from urllib.parse import urlsplit
 
-from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponseBase
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
+from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 from accounts.models import User
-
-View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
 
 class HtmxRequest(HttpRequest):
@@ -27,6 +30,29 @@ class CustomerRequest(HtmxRequest):
     user: User  # narrower than the parent's, which `customer_only` makes true
 
 
+View = Callable[..., HttpResponseBase]
+
+
 def customer_only(view: View) -> View:
     """Send others to the log-in page, and keep answers out of every cache."""
-    return never_cache(login_required(view))
+
+    @wraps(view)
+    def checked(request: HtmxRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.user.is_authenticated:
+            return view(cast(CustomerRequest, request), *args, **kwargs)
+        answer = redirect_to_login(page_to_return_to(request))
+        # htmx would put the log-in page into the middle of the present one.
+        return HttpResponseClientRedirect(answer.url) if request.htmx else answer
+
+    return never_cache(checked)
+
+
+def page_to_return_to(request: HtmxRequest) -> str:
+    """Return the page that the customer was on: what was sent from it can't be sent again."""
+    if request.method in ("GET", "HEAD") and not request.htmx:
+        return request.get_full_path()
+    page = request.htmx.current_url if request.htmx else request.headers.get("Referer")
+    if page and url_has_allowed_host_and_scheme(page, {request.get_host()}):
+        parts = urlsplit(page)
+        return parts._replace(scheme="", netloc="", fragment="").geturl()
+    return reverse("dashboard")

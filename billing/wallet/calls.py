@@ -4,11 +4,13 @@ Both clients, the web processes' asynchronous one and the sweeps' synchronous on
 """
 
 from dataclasses import dataclass
+from enum import Enum
 
 from billing.exceptions import (
     InsufficientCredits,
     RateLimited,
     UnknownHold,
+    WalletBacklogged,
     WalletError,
     WalletFrozen,
     WalletInDebt,
@@ -91,7 +93,32 @@ class Balance:
     is_live: bool = True
 
 
-def place(hold: HoldRequest, *, lease_ms: int) -> Call:
+class Reaped(Enum):
+    """What became of a hold that was to be reaped."""
+
+    SETTLED = "OK"
+    VOIDED = "VOID"
+    ENDED = "ENDED"  # before, by somebody else
+    ALIVE = "ALIVE"  # its lease was renewed
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How many events of a shard wait, and for how long the drain has left them waiting."""
+
+    events: int
+    age_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class BacklogLimit:
+    """How far behind the drain may be before a shard admits nothing new."""
+
+    events: int
+    age_ms: int
+
+
+def place(hold: HoldRequest, *, lease_ms: int, limit: BacklogLimit) -> Call:
     """Hold the worst case of a request."""
     facts = hold.facts
     shard = keys.shard_of(facts.wallet_id)
@@ -103,6 +130,8 @@ def place(hold: HoldRequest, *, lease_ms: int) -> Call:
             keys.hold(facts.wallet_id, facts.request_id),
             keys.leases(shard),
             keys.rate(facts.wallet_id, facts.api_key_id),
+            keys.events(shard),
+            keys.drained(shard),
         ),
         (
             facts.request_id,
@@ -115,6 +144,8 @@ def place(hold: HoldRequest, *, lease_ms: int) -> Call:
             lease_ms,
             hold.requests_per_minute,
             facts.pack(),
+            limit.events,
+            limit.age_ms,
         ),
     )
 
@@ -154,7 +185,7 @@ def settle(facts: RequestFacts, settlement: Settlement) -> Call:
 
 
 def parse_settle(reply: Reply) -> Settled:
-    """Read the answer to `settle` or `reap`."""
+    """Read the answer to `settle` or `settle_late`. Raises UnknownHold, WalletRecovering."""
     status, figures = _read(reply)
     if status != "OK":
         raise _refusal(status)
@@ -170,22 +201,44 @@ def void(facts: RequestFacts) -> Call:
 
 
 def reap(
-    wallet_id: int, request_id: str, *, without_progress: Settlement, is_dead: bool = False
+    wallet_id: int, request_id: str, *, without_progress: Settlement | None, is_dead: bool = False
 ) -> Call:
-    """Settle a hold at its last progress: its lease ran out, or its process is known to be dead."""
+    """Settle a hold at its last progress: its lease ran out, or its process is known to be dead.
+
+    Without progress it is settled as told, or voided if there is nothing to tell.
+    """
+    ending = without_progress.pack() if without_progress else "-"
     return Call(
-        "tp_reap",
-        _register_keys(wallet_id, request_id),
-        (request_id, without_progress.pack(), int(is_dead)),
+        "tp_reap", _register_keys(wallet_id, request_id), (request_id, ending, int(is_dead))
     )
 
 
-def readmit(facts: RequestFacts, *, held: int, charged: int, target: int) -> Call:
-    """Bring back the register of a request that Redis no longer knows, as PostgreSQL has it."""
+def parse_reap(reply: Reply) -> Reaped:
+    """Read the answer to `reap`. Raises UnknownHold, WalletRecovering."""
+    status, _ = _read(reply)
+    try:
+        return Reaped(status)
+    except ValueError:
+        raise _refusal(status) from None
+
+
+def settle_late(
+    facts: RequestFacts, settlement: Settlement, *, held: int, charged: int, target: int
+) -> Call:
+    """Settle a request that Redis does not know; `charged` and `target` are what is booked."""
     return Call(
-        "tp_readmit",
-        _register_keys(facts.wallet_id, facts.request_id)[:3],
-        (facts.wallet_id, held, charged, target, facts.pack()),
+        "tp_settle_late",
+        _register_keys(facts.wallet_id, facts.request_id),
+        (
+            facts.request_id,
+            settlement.target_credits,
+            settlement.pack(),
+            facts.wallet_id,
+            held,
+            charged,
+            target,
+            facts.pack(),
+        ),
     )
 
 
@@ -249,6 +302,21 @@ def ack(shard: int, event_ids: list[str]) -> Call:
     return Call("tp_ack", (keys.fence(shard), keys.events(shard)), (keys.prefix(shard), *event_ids))
 
 
+def drained(shard: int) -> Call:
+    """Say that the drain went through all events; those that are left can't be booked."""
+    return Call("tp_drained", (keys.fence(shard), keys.drained(shard)))
+
+
+def backlog(shard: int) -> Call:
+    """Ask how far the drain is behind."""
+    return Call("tp_backlog", (keys.fence(shard), keys.events(shard), keys.drained(shard)))
+
+
+def parse_backlog(reply: Reply) -> Backlog:
+    """Read the answer to `backlog`. Raises WalletRecovering."""
+    return Backlog(*parse_ok(reply))
+
+
 def status(shard: int) -> Call:
     """Ask whether a shard is open."""
     return Call("tp_status", (keys.fence(shard),))
@@ -263,9 +331,9 @@ def parse_ok(reply: Reply) -> list[int]:
 
 
 def parse_ended(reply: Reply) -> bool:
-    """Tell whether the hold was still open; one that ended before is no error."""
+    """Tell whether the hold was still open; one that was settled before is no error."""
     status, _ = _read(reply)
-    if status not in {"OK", "ENDED", "ALIVE"}:
+    if status not in {"OK", "ENDED"}:
         raise _refusal(status)
     return status == "OK"
 
@@ -290,6 +358,7 @@ def _read(reply: Reply) -> tuple[str, list[int]]:
 
 _REFUSALS: dict[str, type[WalletError]] = {
     "RECOVERING": WalletRecovering,
+    "BACKLOGGED": WalletBacklogged,
     "MISSING": WalletMissing,
     "STALE": WalletStale,
     "FROZEN": WalletFrozen,

@@ -1,7 +1,8 @@
 """The wallet as the web processes use it: asynchronous, over one multiplexed connection.
 
 No answer from Redis is WalletRecovering, never "allow". A place whose answer was lost may have
-held something: it is voided in the background, since its request is refused.
+held something: it is voided in the background, since its request is refused. One that was never
+sent holds nothing; so while Redis is away nothing piles up here.
 """
 
 import asyncio
@@ -13,8 +14,17 @@ from django.conf import settings
 from billing.exceptions import WalletError, WalletRecovering
 from billing.usage import RequestFacts, Settlement
 from billing.wallet import calls
-from billing.wallet.calls import Balance, Call, HoldRequest, Placed, RateState, Reply, Settled
-from billing.wallet.connection import CommandRefused, Connection, ConnectionLost
+from billing.wallet.calls import (
+    BacklogLimit,
+    Balance,
+    Call,
+    HoldRequest,
+    Placed,
+    RateState,
+    Reply,
+    Settled,
+)
+from billing.wallet.connection import CommandRefused, Connection, ConnectionLost, NotConnected
 
 __all__ = ["Balance", "HoldRequest", "Placed", "RateState", "Settled", "WalletClient"]
 
@@ -23,6 +33,8 @@ log = structlog.get_logger(__name__)
 
 # Redis says this until the worker has loaded the function library into a new server.
 NO_LIBRARY = "Function not found"
+# Starting, a replica, busy, full, or unable to write its append-only file.
+NOT_NOW = ("LOADING", "READONLY", "MASTERDOWN", "BUSY", "OOM", "MISCONF", "CLUSTERDOWN")
 VOID_RETRY_S = 0.5
 VOID_ATTEMPTS = 120
 
@@ -47,10 +59,17 @@ class WalletClient:
 
     async def place(self, hold: HoldRequest) -> Placed:
         """Hold the worst case of a request. Raises the WalletError that stands against it."""
-        call = calls.place(hold, lease_ms=lease_ms())
+        call = calls.place(hold, lease_ms=lease_ms(), limit=backlog_limit())
         try:
-            reply = await self._ask(call)
-        except (WalletRecovering, asyncio.CancelledError):
+            reply: Reply = await self._connection.command(*call.parts())
+        except CommandRefused as error:
+            raise refusal(call, str(error)) from error
+        except NotConnected as error:
+            raise WalletRecovering(str(error)) from error
+        except ConnectionLost as error:
+            self._void_later(hold.facts)
+            raise WalletRecovering(str(error)) from error
+        except asyncio.CancelledError:
             self._void_later(hold.facts)
             raise
         return calls.parse_place(reply, hold)
@@ -105,8 +124,13 @@ def lease_ms() -> int:
     return lease_s * 1_000
 
 
+def backlog_limit() -> BacklogLimit:
+    """Return how far behind the drain may be before nothing new is admitted."""
+    return BacklogLimit(settings.WALLET_BACKLOG_EVENTS, settings.WALLET_BACKLOG_AGE_S * 1_000)
+
+
 def refusal(call: Call, error: str) -> WalletError:
-    """Say what an error reply means: a server without our library, or a defect of ours."""
-    if NO_LIBRARY in error or error.startswith(("LOADING", "READONLY", "MASTERDOWN", "BUSY")):
+    """Say what an error reply means: a server that can't serve just now, or a defect of ours."""
+    if NO_LIBRARY in error or error.startswith(NOT_NOW):
         return WalletRecovering(error)
     return WalletError(f"{call.function}: {error}")

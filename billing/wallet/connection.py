@@ -5,6 +5,7 @@ takes a connection per command in flight and costs 0.27 ms more a request, measu
 
 Whatever goes wrong, every command in flight fails with `ConnectionLost`, the socket is closed and
 the next command connects anew: after a time-out the order of answers can't be trusted any more.
+Nothing is sent twice: only the caller knows what may be repeated.
 """
 
 import asyncio
@@ -23,6 +24,10 @@ class ConnectionLost(Exception):
     """The command may or may not have run: Redis did not answer."""
 
 
+class NotConnected(ConnectionLost):
+    """The command was not sent: Redis can't be reached."""
+
+
 class CommandRefused(Exception):
     """Redis answered with an error; nothing was changed."""
 
@@ -34,7 +39,7 @@ class Connection:
         self._address: dict[str, Any] = dict(parse_url(url))
         self._timeout_s = timeout_s
         self._protocol: _Protocol | None = None
-        self._connecting: asyncio.Lock = asyncio.Lock()
+        self._connecting: asyncio.Task[_Protocol] | None = None
 
     async def command(self, *parts: Argument) -> Any:
         """Send one command and return its answer. Raises ConnectionLost or CommandRefused."""
@@ -45,6 +50,8 @@ class Connection:
 
     async def close(self) -> None:
         """Close the socket; commands in flight fail."""
+        if self._connecting is not None:
+            self._connecting.cancel()
         if self._protocol is not None:
             self._protocol.abort(ConnectionLost("The connection was closed."))
             self._protocol = None
@@ -63,15 +70,30 @@ class Connection:
         return reply
 
     async def _connect(self) -> "_Protocol":
-        async with self._connecting:
-            if self._protocol is not None and not self._protocol.is_closed:
-                return self._protocol
-            try:
-                async with asyncio.timeout(self._timeout_s):
-                    self._protocol = await self._open()
-            except (OSError, TimeoutError, CommandRefused) as error:
-                raise ConnectionLost("Redis can't be reached.") from error
-            return self._protocol
+        """Wait for the one attempt to connect that all commands share."""
+        if self._connecting is None:
+            self._connecting = asyncio.create_task(self._open_in_time())
+            self._connecting.add_done_callback(self._connected)
+        attempt = self._connecting
+        try:
+            # Shielded, because the attempt belongs to everyone who waits for it.
+            return await asyncio.shield(attempt)
+        except asyncio.CancelledError:
+            if attempt.cancelled():
+                raise NotConnected("The connection was closed.") from None
+            raise
+
+    def _connected(self, attempt: "asyncio.Task[_Protocol]") -> None:
+        self._connecting = None
+        if not attempt.cancelled() and attempt.exception() is None:
+            self._protocol = attempt.result()
+
+    async def _open_in_time(self) -> "_Protocol":
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._open()
+        except (OSError, TimeoutError, CommandRefused, ConnectionLost) as error:
+            raise NotConnected(f"Redis can't be reached: {error}") from error
 
     async def _open(self) -> "_Protocol":
         loop = asyncio.get_running_loop()

@@ -4,48 +4,63 @@ from dataclasses import dataclass
 
 from billing.usage import RequestFacts, Settlement
 
+Fields = dict[bytes, bytes]
+
 
 class MalformedEvent(ValueError):
     """A stream entry that no version of this program wrote."""
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """A settlement of a request (`facts` and `settlement` are set) or a debit (they are not).
-
-    `delta` is what this event added to `pend`; `charged` and `target` are the register's totals.
-    """
+class Amounts:
+    """What an event moves: `delta` was added to `pend`; the rest are its register's totals."""
 
     event_id: str
     reference: str
     wallet_id: int
+    is_usage: bool
     delta: int
     charged: int
     target: int
     held: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event(Amounts):
+    """A settlement of a request (`facts` and `settlement` are set) or a debit (they are not)."""
+
     facts: RequestFacts | None
     settlement: Settlement | None
 
-    @property
-    def is_usage(self) -> bool:
-        """Tell a settlement from a debit."""
-        return self.facts is not None
 
-
-def read_event(event_id: bytes, fields: dict[bytes, bytes]) -> Event:
-    """Read a stream entry. Raises MalformedEvent."""
+def read_amounts(event_id: bytes, fields: Fields) -> Amounts:
+    """Read what a stream entry moves, whatever else is in it. Raises MalformedEvent."""
     try:
-        is_usage = {b"usage": True, b"debit": False}[fields[b"kind"]]
-        return Event(
-            event_id=event_id.decode(),
-            reference=fields[b"ref"].decode(),
-            wallet_id=int(fields[b"wallet"]),
-            delta=int(fields[b"delta"]),
-            charged=int(fields[b"charged"]),
-            target=int(fields[b"target"]),
-            held=int(fields[b"held"]),
-            facts=RequestFacts.unpack(fields[b"facts"]) if is_usage else None,
-            settlement=Settlement.unpack(fields[b"settlement"]) if is_usage else None,
-        )
+        return Amounts(*_amounts(event_id, fields))
+    except (KeyError, ValueError) as error:
+        raise MalformedEvent(f"A stream entry can't be read: {error!r}") from error
+
+
+def read_event(event_id: bytes, fields: Fields) -> Event:
+    """Read a whole stream entry. Raises MalformedEvent."""
+    try:
+        amounts = _amounts(event_id, fields)
+        if not amounts[3]:
+            return Event(*amounts, None, None)
+        facts = RequestFacts.unpack(fields[b"facts"])
+        return Event(*amounts, facts, Settlement.unpack(fields[b"settlement"]))
     except (KeyError, ValueError, TypeError) as error:
         raise MalformedEvent(f"A stream entry can't be read: {error!r}") from error
+
+
+def _amounts(event_id: bytes, fields: Fields) -> tuple[str, str, int, bool, int, int, int, int]:
+    return (
+        event_id.decode(),
+        fields[b"ref"].decode(),
+        int(fields[b"wallet"]),
+        {b"usage": True, b"debit": False}[fields[b"kind"]],
+        int(fields[b"delta"]),
+        int(fields[b"charged"]),
+        int(fields[b"target"]),
+        int(fields[b"held"]),
+    )

@@ -8,11 +8,12 @@
 --   held  the open holds
 --
 -- KEYS of one wallet share the hash tag of its shard, {s}:
---   {s}:fence          string, the epoch in which this shard was opened
+--   {s}:fence          string, the epoch in which this shard was opened, or is being rebuilt
 --   {s}:wallet:<id>    hash: base pend held credited v state debt
---   {s}:hold:<ref>     hash: the register of one request or debit (see `place`, `debit`)
+--   {s}:hold:<ref>     hash: the register of one request or debit (see `write_register`)
 --   {s}:leases         sorted set: request id -> when its lease runs out, ms
 --   {s}:events         stream: debits for the drain to book
+--   {s}:drained        string: when the drain last went through all events, ms
 --   {s}:rate:<key id>  string: an API key's theoretical arrival time, µs
 --
 -- Rules that keep it whole:
@@ -20,17 +21,32 @@
 --   * Every function may be called again with the same arguments; the second call changes nothing.
 --   * Nothing answers while the fence is closed. The epoch below lives in this server process: it
 --     is gone after a restart or a failover; the fence key is gone after a flush. Either closes it.
+--   * A register belongs to the epoch that wrote it. One that a rebuild did not bring into its own
+--     epoch is from a past that did not happen, and is not seen.
 --   * Replies are arrays of a status and integers, made with `int`, never with a unary minus.
 
-local VERSION = '1'
+-- Counts upwards: a worker replaces an older library and leaves a newer one alone.
+local VERSION = '2'
 local MAX_INTEGER = 9007199254740991 -- 2^53 - 1: the largest integer a Lua number counts exactly
 local REGISTER_TTL_S = 900 -- how long a booked register still answers to a late repetition
+local MINUTE_US = 60000000
 
-local epochs = {}
+local epochs = {} -- fence -> the epoch in which it was opened
+local rebuilding = {} -- fence -> the epoch that the present rebuild will open
 
-local function is_open(fence)
+-- The epoch of an open shard; nil if its fence is closed.
+local function read_epoch(fence)
   local epoch = epochs[fence]
-  return epoch ~= nil and redis.call('GET', fence) == epoch
+  if epoch ~= nil and redis.call('GET', fence) == epoch then
+    return epoch
+  end
+  return nil
+end
+
+-- Whether nothing happened to this shard since the rebuild with this epoch began: no restart, no
+-- flush, no other rebuild.
+local function is_rebuilding(fence, epoch)
+  return rebuilding[fence] == epoch and redis.call('GET', fence) == epoch
 end
 
 -- A whole number of at least `least` from an argument or a field, or an error naming it.
@@ -84,9 +100,20 @@ local function read_wallet(key)
   return wallet
 end
 
-local function read_register(key)
-  local fields = redis.call('HMGET', key, 's', 'w', 'a', 't', 'c', 'n', 'f', 'pt', 'p')
-  if not fields[1] then
+-- A register: s its state (open, settled, void), w wallet, a the credits it holds, t the highest
+-- target seen, c what was charged of it, n the units held, f the facts, pt and p the progress that
+-- the reaper would book, e the epoch.
+local function write_register(key, epoch, register)
+  -- One of another epoch may be there, with a time to live.
+  redis.call('DEL', key)
+  redis.call('HSET', key, 's', register.state, 'w', register.wallet, 'a', text(register.amount),
+    't', text(register.target), 'c', text(register.charged), 'n', text(register.units),
+    'f', register.facts, 'pt', text(register.progress_target), 'p', register.progress, 'e', epoch)
+end
+
+local function read_register(key, epoch)
+  local fields = redis.call('HMGET', key, 's', 'w', 'a', 't', 'c', 'n', 'f', 'pt', 'p', 'e')
+  if not fields[1] or fields[10] ~= epoch then
     return nil
   end
   return {
@@ -107,8 +134,10 @@ end
 -- (ms), and the new arrival time (µs).
 local function check_rate(key, limit)
   local now = now_us()
-  local interval = math.ceil(60000000 / limit)
+  local interval = math.ceil(MINUTE_US / limit)
   local arrival = math.max(tonumber(redis.call('GET', key) or '0'), now)
+  -- Never further ahead than a full minute, even if the server's clock was set back.
+  arrival = math.min(arrival, now + interval * limit)
   local next_arrival = arrival + interval
   if next_arrival - now > interval * limit then
     local wait_us = next_arrival - now - interval * limit
@@ -118,13 +147,33 @@ local function check_rate(key, limit)
   return true, left, math.ceil((next_arrival - now) / 1000), 0, next_arrival
 end
 
+-- Whether the drain is too far behind: too many events wait, or the first of them for too long.
+-- One that can't be booked stays at the head, so it only counts if the drain did not come by since.
+local function is_backlogged(events, drained, max_events, max_age_ms)
+  local waiting = redis.call('XLEN', events)
+  if waiting == 0 then
+    return false
+  end
+  if waiting > max_events then
+    return true
+  end
+  local first = redis.call('XRANGE', events, '-', '+', 'COUNT', 1)[1][1]
+  local limit = now_ms() - max_age_ms
+  if tonumber(string.match(first, '^%d+')) >= limit then
+    return false
+  end
+  return tonumber(redis.call('GET', drained) or '0') < limit
+end
+
 -- place: hold the worst case of a request.
--- KEYS fence wallet hold leases rate
+-- KEYS fence wallet hold leases rate events drained
 -- ARGV request wallet_id known_version fixed_mc unit_mc units_wanted units_least lease_ms rpm facts
+--   max_events max_age_ms
 -- The amount is ceil((fixed_mc + unit_mc * units) / 1000) for as many units as are affordable,
 -- between units_least and units_wanted.
--- Returns OK held units available rate_left rate_reset_ms | RECOVERING | MISSING | STALE | FROZEN
---   | IN_DEBT | LIMITED limit retry_after_ms reset_ms | INSUFFICIENT available | ENDED
+-- Returns OK held units available rate_left rate_reset_ms | RECOVERING | BACKLOGGED | MISSING
+--   | STALE | FROZEN | IN_DEBT | LIMITED limit retry_after_ms reset_ms | INSUFFICIENT available
+--   | ENDED
 local function place(keys, args)
   local fence, wallet_key, hold_key, leases, rate_key = keys[1], keys[2], keys[3], keys[4], keys[5]
   local request = str(args[1], 'request')
@@ -137,10 +186,13 @@ local function place(keys, args)
   local lease_ms = int(args[8], 'lease_ms', 1)
   local limit = int(args[9], 'rpm', 1)
   local facts = str(args[10], 'facts')
+  local max_events = int(args[11], 'max_events', 0)
+  local max_age_ms = int(args[12], 'max_age_ms', 0)
   if least > wanted then
     error('ARGUMENT units_least is above units_wanted')
   end
-  if not is_open(fence) then
+  local epoch = read_epoch(fence)
+  if not epoch then
     return { 'RECOVERING' }
   end
   local wallet = read_wallet(wallet_key)
@@ -150,7 +202,7 @@ local function place(keys, args)
   if known < wallet.v then
     return { 'STALE' }
   end
-  local register = read_register(hold_key)
+  local register = read_register(hold_key, epoch)
   if register then
     if register.state ~= 'open' then
       return { 'ENDED' }
@@ -162,6 +214,9 @@ local function place(keys, args)
   end
   if wallet.debt > 0 then
     return { 'IN_DEBT' }
+  end
+  if is_backlogged(keys[6], keys[7], max_events, max_age_ms) then
+    return { 'BACKLOGGED' }
   end
   local may_pass, left, reset_ms, wait_ms, arrival = check_rate(rate_key, limit)
   if not may_pass then
@@ -179,8 +234,10 @@ local function place(keys, args)
 
   redis.call('SET', rate_key, text(arrival), 'PX', math.max(reset_ms, 1))
   redis.call('HINCRBY', wallet_key, 'held', text(amount))
-  redis.call('HSET', hold_key, 's', 'open', 'w', wallet_id, 'a', text(amount), 't', '0', 'c', '0',
-    'n', text(units), 'f', facts, 'pt', '0', 'p', '')
+  write_register(hold_key, epoch, {
+    state = 'open', wallet = wallet_id, amount = amount, target = 0, charged = 0, units = units,
+    facts = facts, progress_target = 0, progress = '',
+  })
   redis.call('ZADD', leases, text(now_ms() + lease_ms), request)
   return { 'OK', amount, units, wallet.available - amount, left, reset_ms }
 end
@@ -194,10 +251,11 @@ local function extend(keys, args)
   local lease_ms = int(args[2], 'lease_ms', 1)
   local target = int(args[3], 'progress_target', 0)
   local progress = str(args[4], 'progress')
-  if not is_open(fence) then
+  local epoch = read_epoch(fence)
+  if not epoch then
     return { 'RECOVERING' }
   end
-  local register = read_register(hold_key)
+  local register = read_register(hold_key, epoch)
   if not register then
     return { 'UNKNOWN' }
   end
@@ -220,13 +278,14 @@ end
 -- Raise a register to `target` and record it. Up to the hold a charge is taken in full, because
 -- the hold kept it; above the hold only what is available, and the drain writes off the rest.
 local function charge(wallet_key, hold_key, leases, events, request, register, wallet, target, how)
+  target = math.max(target, register.target)
+  local due = target - register.charged
   local released, kept = 0, 0
   if register.state == 'open' then
     released = register.amount
-    kept = math.min(target, register.amount)
+    kept = math.min(due, register.amount)
   end
-  local available = math.max(wallet.available + released - kept, 0)
-  local delta = kept + math.min(target - register.charged - kept, available)
+  local delta = kept + math.min(due - kept, math.max(wallet.available + released - kept, 0))
   register.target = target
   register.charged = register.charged + delta
 
@@ -247,18 +306,58 @@ local function settle(keys, args)
   local request = str(args[1], 'request')
   local target = int(args[2], 'target', 0)
   local settlement = str(args[3], 'settlement')
-  if not is_open(fence) then
+  local epoch = read_epoch(fence)
+  if not epoch then
     return { 'RECOVERING' }
   end
-  local register = read_register(hold_key)
+  local register = read_register(hold_key, epoch)
   local wallet = read_wallet(wallet_key)
   if not register or not wallet then
     return { 'UNKNOWN' }
   end
-  if register.state ~= 'open' and target <= register.target and register.state ~= 'void' then
+  if register.state == 'settled' and target <= register.target then
     return { 'OK', register.charged, wallet.available }
   end
   return charge(wallet_key, hold_key, leases, events, request, register, wallet, target, settlement)
+end
+
+-- settle_late: settle a request that Redis does not know any more, from what PostgreSQL has of it.
+-- Its hold is gone, so it is charged what is available. If Redis does know it, this is `settle`.
+-- KEYS fence wallet hold leases events
+-- ARGV request target settlement wallet_id held booked_charged booked_target facts
+-- Returns OK charged available | RECOVERING | MISSING
+local function settle_late(keys, args)
+  local request = str(args[1], 'request')
+  local target = int(args[2], 'target', 0)
+  local settlement = str(args[3], 'settlement')
+  local wallet_id = str(args[4], 'wallet_id')
+  local held = int(args[5], 'held', 0)
+  local booked_charged = int(args[6], 'booked_charged', 0)
+  local booked_target = int(args[7], 'booked_target', 0)
+  local facts = str(args[8], 'facts')
+  local epoch = read_epoch(keys[1])
+  if not epoch then
+    return { 'RECOVERING' }
+  end
+  if not read_wallet(keys[2]) then
+    return { 'MISSING' }
+  end
+  if not read_register(keys[3], epoch) then
+    -- void: it holds nothing, and even a settlement at 0 leaves its record.
+    write_register(keys[3], epoch, {
+      state = 'void', wallet = wallet_id, amount = held, target = booked_target,
+      charged = booked_charged, units = 0, facts = facts, progress_target = 0, progress = '',
+    })
+  end
+  return settle(keys, { request, args[2], settlement })
+end
+
+-- Release an open hold without a record.
+local function release(wallet_key, hold_key, leases, request, register)
+  redis.call('HINCRBY', wallet_key, 'held', text(0 - register.amount))
+  redis.call('HSET', hold_key, 's', 'void')
+  redis.call('EXPIRE', hold_key, REGISTER_TTL_S)
+  redis.call('ZREM', leases, request)
 end
 
 -- void: release a hold whose request no upstream accepted. Leaves no usage record.
@@ -267,10 +366,11 @@ end
 local function void(keys, args)
   local fence, wallet_key, hold_key, leases = keys[1], keys[2], keys[3], keys[4]
   local request = str(args[1], 'request')
-  if not is_open(fence) then
+  local epoch = read_epoch(fence)
+  if not epoch then
     return { 'RECOVERING' }
   end
-  local register = read_register(hold_key)
+  local register = read_register(hold_key, epoch)
   local wallet = read_wallet(wallet_key)
   if not register or not wallet then
     return { 'UNKNOWN' }
@@ -281,29 +381,28 @@ local function void(keys, args)
   if register.state ~= 'open' then
     return { 'ENDED' }
   end
-  redis.call('HINCRBY', wallet_key, 'held', text(0 - register.amount))
-  redis.call('HSET', hold_key, 's', 'void')
-  redis.call('EXPIRE', hold_key, REGISTER_TTL_S)
-  redis.call('ZREM', leases, request)
+  release(wallet_key, hold_key, leases, request, register)
   return { 'OK', wallet.available + register.amount }
 end
 
--- reap: settle a hold whose lease ran out, or whose process died, at its last recorded progress.
+-- reap: end a hold whose lease ran out, or whose process died: settle it at its last recorded
+-- progress, without one at `settlement_without_progress`, and if that is '-', void it.
 -- KEYS fence wallet hold leases events  ARGV request settlement_without_progress is_dead
--- Returns OK charged available | RECOVERING | UNKNOWN | ENDED | ALIVE
+-- Returns OK charged available | VOID | RECOVERING | UNKNOWN | ENDED | ALIVE
 local function reap(keys, args)
   local fence, wallet_key, hold_key, leases, events = keys[1], keys[2], keys[3], keys[4], keys[5]
   local request = str(args[1], 'request')
   local settlement = str(args[2], 'settlement_without_progress')
   local is_dead = int(args[3], 'is_dead', 0) == 1
-  if not is_open(fence) then
+  local epoch = read_epoch(fence)
+  if not epoch then
     return { 'RECOVERING' }
   end
   local lease = redis.call('ZSCORE', leases, request)
   if lease and not is_dead and tonumber(lease) > now_ms() then
     return { 'ALIVE' }
   end
-  local register = read_register(hold_key)
+  local register = read_register(hold_key, epoch)
   local wallet = read_wallet(wallet_key)
   if not register or not wallet then
     redis.call('ZREM', leases, request)
@@ -311,38 +410,16 @@ local function reap(keys, args)
   end
   if register.state ~= 'open' then
     redis.call('ZREM', leases, request)
-    return { 'ENDED' }
+    return { register.state == 'void' and 'VOID' or 'ENDED' }
   end
   local target = 0
-  if register.progress and register.progress ~= '' then
+  if register.progress ~= '' then
     target, settlement = register.progress_target, register.progress
+  elseif settlement == '-' then
+    release(wallet_key, hold_key, leases, request, register)
+    return { 'VOID' }
   end
   return charge(wallet_key, hold_key, leases, events, request, register, wallet, target, settlement)
-end
-
--- readmit: bring back the register of a request that Redis no longer knows, as PostgreSQL has it,
--- so that a late settlement can raise it by what is available. Its hold is gone.
--- KEYS fence wallet hold  ARGV wallet_id held charged target facts
--- Returns OK | RECOVERING | MISSING
-local function readmit(keys, args)
-  local wallet_id = str(args[1], 'wallet_id')
-  local held = int(args[2], 'held', 0)
-  local charged = int(args[3], 'charged', 0)
-  local target = int(args[4], 'target', 0)
-  local facts = str(args[5], 'facts')
-  if not is_open(keys[1]) then
-    return { 'RECOVERING' }
-  end
-  if not read_wallet(keys[2]) then
-    return { 'MISSING' }
-  end
-  if not read_register(keys[3]) then
-    -- void: settled at nothing yet, so that even a settlement at 0 leaves its record.
-    redis.call('HSET', keys[3], 's', 'void', 'w', wallet_id, 'a', text(held), 't', text(target),
-      'c', text(charged), 'n', '0', 'f', facts, 'pt', '0', 'p', '')
-    redis.call('EXPIRE', keys[3], REGISTER_TTL_S)
-  end
-  return { 'OK' }
 end
 
 -- debit: take what is available of an amount that is not usage (clawback, expiry, adjustment).
@@ -358,14 +435,15 @@ local function debit(keys, args)
   local amount = int(args[3], 'amount', 1)
   local posted = int(args[4], 'posted', -1)
   local credited = int(args[5], 'credited', -1)
-  if not is_open(fence) then
+  local epoch = read_epoch(fence)
+  if not epoch then
     return { 'RECOVERING' }
   end
   local wallet = read_wallet(wallet_key)
   if not wallet then
     return { 'MISSING' }
   end
-  local register = read_register(register_key)
+  local register = read_register(register_key, epoch)
   if register then
     return { 'OK', register.charged, wallet.available }
   end
@@ -375,12 +453,27 @@ local function debit(keys, args)
     most = amount - math.max(spent_since, 0) - wallet.held
   end
   local taken = math.max(math.min(most, wallet.available), 0)
-  register = { wallet = wallet_id, amount = 0, target = amount, charged = taken, facts = '-' }
+  register = {
+    state = 'settled', wallet = wallet_id, amount = 0, target = amount, charged = taken, units = 0,
+    facts = '-', progress_target = 0, progress = '',
+  }
   redis.call('HINCRBY', wallet_key, 'pend', text(taken))
-  redis.call('HSET', register_key, 's', 'settled', 'w', wallet_id, 'a', '0', 't', text(amount),
-    'c', text(taken), 'n', '0', 'f', '-', 'pt', '0', 'p', '')
+  write_register(register_key, epoch, register)
   add_event(events, 'debit', ref, register, taken, '-')
   return { 'OK', taken, wallet.available - taken }
+end
+
+-- Read an event of the stream as a table of its fields; nil if it is gone.
+local function find_event(events, id)
+  local found = redis.call('XRANGE', events, id, id)[1]
+  if not found then
+    return nil
+  end
+  local fields = {}
+  for at = 1, #found[2], 2 do
+    fields[found[2][at]] = found[2][at + 1]
+  end
+  return fields
 end
 
 -- ack: PostgreSQL has booked these events; move their amounts from pend into base and drop them.
@@ -389,27 +482,56 @@ end
 local function ack(keys, args)
   local fence, events = keys[1], keys[2]
   local prefix = str(args[1], 'prefix')
-  if not is_open(fence) then
+  if not read_epoch(fence) then
     return { 'RECOVERING' }
   end
-  local dropped = 0
+  local seen, ids, registers, booked = {}, {}, {}, {}
   for index = 2, #args do
-    local found = redis.call('XRANGE', events, args[index], args[index])
-    if found[1] then
-      local fields = {}
-      for at = 1, #found[1][2], 2 do
-        fields[found[1][2][at]] = found[1][2][at + 1]
-      end
-      local booked = text(0 - int(fields['delta'], 'delta', 0))
-      local wallet_key = prefix .. ':wallet:' .. fields['wallet']
-      redis.call('HINCRBY', wallet_key, 'base', booked)
-      redis.call('HINCRBY', wallet_key, 'pend', booked)
-      redis.call('EXPIRE', prefix .. ':hold:' .. fields['ref'], REGISTER_TTL_S)
-      redis.call('XDEL', events, args[index])
-      dropped = dropped + 1
+    local event = not seen[args[index]] and find_event(events, args[index])
+    seen[args[index]] = true
+    if event then
+      local delta = int(event['delta'], 'delta', 0)
+      local wallet = str(event['wallet'], 'wallet')
+      ids[#ids + 1] = args[index]
+      registers[#registers + 1] = prefix .. ':hold:' .. str(event['ref'], 'ref')
+      booked[wallet] = (booked[wallet] or 0) + delta
     end
   end
-  return { 'OK', dropped }
+  for wallet, amount in pairs(booked) do
+    redis.call('HINCRBY', prefix .. ':wallet:' .. wallet, 'base', text(0 - amount))
+    redis.call('HINCRBY', prefix .. ':wallet:' .. wallet, 'pend', text(0 - amount))
+  end
+  for index = 1, #ids do
+    redis.call('XDEL', events, ids[index])
+    redis.call('EXPIRE', registers[index], REGISTER_TTL_S)
+  end
+  return { 'OK', #ids }
+end
+
+-- drained: the drain went through all events just now; what is left can't be booked.
+-- KEYS fence drained.  Returns OK | RECOVERING
+local function drained(keys, _)
+  if not read_epoch(keys[1]) then
+    return { 'RECOVERING' }
+  end
+  redis.call('SET', keys[2], text(now_ms()))
+  return { 'OK' }
+end
+
+-- backlog: how many events wait, and for how long the drain has left the first of them, ms.
+-- KEYS fence events drained.  Returns OK waiting age_ms | RECOVERING
+local function backlog(keys, _)
+  if not read_epoch(keys[1]) then
+    return { 'RECOVERING' }
+  end
+  local waiting = redis.call('XLEN', keys[2])
+  if waiting == 0 then
+    return { 'OK', 0, 0 }
+  end
+  local first = redis.call('XRANGE', keys[2], '-', '+', 'COUNT', 1)[1][1]
+  local since = math.max(
+    tonumber(string.match(first, '^%d+')), tonumber(redis.call('GET', keys[3]) or '0'))
+  return { 'OK', waiting, math.max(now_ms() - since, 0) }
 end
 
 -- push: learn of credits, debt, state and key changes that PostgreSQL decided. Absolute values
@@ -423,7 +545,7 @@ local function push(keys, args)
   local debt = int(args[3], 'debt', 0)
   local state = str(args[4], 'state')
   local version = int(args[5], 'version', 1)
-  if not is_open(fence) then
+  if not read_epoch(fence) then
     return { 'RECOVERING' }
   end
   local wallet = read_wallet(wallet_key)
@@ -445,7 +567,7 @@ end
 -- read: a wallet's figures. KEYS fence wallet
 -- Returns OK base pend held debt version | RECOVERING | MISSING
 local function read(keys, _)
-  if not is_open(keys[1]) then
+  if not read_epoch(keys[1]) then
     return { 'RECOVERING' }
   end
   local wallet = read_wallet(keys[2])
@@ -455,81 +577,134 @@ local function read(keys, _)
   return { 'OK', wallet.base, wallet.pend, wallet.held, wallet.debt, wallet.v }
 end
 
--- The recoverer's functions work only behind a closed fence, so that one which was overtaken by
--- another can't write into a wallet that is in use again.
+-- The recoverer's functions. `begin` closes the fence and names the epoch to come; the others
+-- answer OVERTAKEN unless that rebuild is still the present one. So neither a rebuild that was
+-- overtaken by another nor one that a restart or a flush caught half-way can open a shard.
 
--- restore_wallet: set a wallet to absolute figures.
--- KEYS fence wallet  ARGV base pend held credited debt state version.  Returns OK | OPEN
-local function restore_wallet(keys, args)
-  local base = int(args[1], 'base', 0)
-  local pend = int(args[2], 'pend', 0)
-  local held = int(args[3], 'held', 0)
-  local credited = int(args[4], 'credited', 0)
-  local debt = int(args[5], 'debt', 0)
-  local state = str(args[6], 'state')
-  local version = int(args[7], 'version', 1)
-  if is_open(keys[1]) then
-    return { 'OPEN' }
-  end
-  redis.call('HSET', keys[2], 'base', text(base), 'pend', text(pend), 'held', text(held),
-    'credited', text(credited), 'debt', text(debt), 'state', state, 'v', text(version))
+-- begin: close a shard and start to rebuild it. KEYS fence  ARGV epoch
+local function begin(keys, args)
+  local epoch = str(args[1], 'epoch')
+  epochs[keys[1]] = nil
+  rebuilding[keys[1]] = epoch
+  redis.call('SET', keys[1], epoch)
   return { 'OK' }
 end
 
--- restore_hold: put back an open hold that Redis lost. Leaves the wallet to restore_wallet.
--- KEYS fence hold leases  ARGV request wallet_id amount lease_ms facts.  Returns OK | OPEN
-local function restore_hold(keys, args)
-  local request = str(args[1], 'request')
-  local wallet_id = str(args[2], 'wallet_id')
-  local amount = int(args[3], 'amount', 0)
-  local lease_ms = int(args[4], 'lease_ms', 1)
-  local facts = str(args[5], 'facts')
-  if is_open(keys[1]) then
-    return { 'OPEN' }
+-- restore_wallets: set wallets to absolute figures.
+-- KEYS fence  ARGV epoch prefix, then for each: id base pend held credited debt state version
+-- Returns OK | OVERTAKEN
+local function restore_wallets(keys, args)
+  local epoch = str(args[1], 'epoch')
+  local prefix = str(args[2], 'prefix')
+  for at = 3, #args, 8 do
+    str(args[at], 'id')
+    int(args[at + 1], 'base', 0)
+    int(args[at + 2], 'pend', 0)
+    int(args[at + 3], 'held', 0)
+    int(args[at + 4], 'credited', 0)
+    int(args[at + 5], 'debt', 0)
+    str(args[at + 6], 'state')
+    int(args[at + 7], 'version', 1)
   end
-  redis.call('DEL', keys[2])
-  redis.call('HSET', keys[2], 's', 'open', 'w', wallet_id, 'a', text(amount), 't', '0', 'c', '0',
-    'n', '0', 'f', facts, 'pt', '0', 'p', '')
+  if not is_rebuilding(keys[1], epoch) then
+    return { 'OVERTAKEN' }
+  end
+  for at = 3, #args, 8 do
+    redis.call('HSET', prefix .. ':wallet:' .. args[at], 'base', args[at + 1],
+      'pend', args[at + 2], 'held', args[at + 3], 'credited', args[at + 4],
+      'debt', args[at + 5], 'state', args[at + 6], 'v', args[at + 7])
+  end
+  return { 'OK' }
+end
+
+-- restore_hold: put back an open hold that Redis lost. Leaves the wallet to restore_wallets. The
+-- request may have ended since: its end is then the progress that the reaper books.
+-- KEYS fence hold leases
+-- ARGV epoch request wallet_id amount charged target progress_target progress lease_ms facts
+-- Returns OK | OVERTAKEN
+local function restore_hold(keys, args)
+  local epoch = str(args[1], 'epoch')
+  local request = str(args[2], 'request')
+  local register = {
+    state = 'open',
+    wallet = str(args[3], 'wallet_id'),
+    amount = int(args[4], 'amount', 0),
+    charged = int(args[5], 'charged', 0),
+    target = int(args[6], 'target', 0),
+    progress_target = int(args[7], 'progress_target', 0),
+    progress = args[8],
+    units = 0,
+    facts = str(args[10], 'facts'),
+  }
+  local lease_ms = int(args[9], 'lease_ms', 0)
+  if not is_rebuilding(keys[1], epoch) then
+    return { 'OVERTAKEN' }
+  end
+  write_register(keys[2], epoch, register)
   redis.call('ZADD', keys[3], text(now_ms() + lease_ms), request)
   return { 'OK' }
 end
 
--- restore_event: put back a settlement that Redis lost; the register is settled at it.
--- KEYS fence hold leases events
--- ARGV kind ref wallet_id delta charged target held facts settlement.  Returns OK | OPEN
-local function restore_event(keys, args)
-  local kind = str(args[1], 'kind')
-  local ref = str(args[2], 'ref')
-  local wallet_id = str(args[3], 'wallet_id')
-  local delta = int(args[4], 'delta', 0)
-  local charged = int(args[5], 'charged', 0)
-  local target = int(args[6], 'target', 0)
-  local held = int(args[7], 'held', 0)
-  local facts = str(args[8], 'facts')
-  local settlement = str(args[9], 'settlement')
-  if is_open(keys[1]) then
-    return { 'OPEN' }
+-- keep: bring registers into the new epoch as they are. Open holds get a new lease, because nobody
+-- could renew it meanwhile, and maybe another amount; registers that hold nothing say -1.
+-- KEYS fence leases  ARGV epoch prefix lease_ms, then for each: reference amount
+-- Returns OK | OVERTAKEN
+local function keep(keys, args)
+  local epoch = str(args[1], 'epoch')
+  local prefix = str(args[2], 'prefix')
+  local lease_ms = int(args[3], 'lease_ms', 0)
+  for at = 4, #args, 2 do
+    str(args[at], 'reference')
+    int(args[at + 1], 'amount', -1)
   end
-  redis.call('DEL', keys[2])
-  redis.call('HSET', keys[2], 's', 'settled', 'w', wallet_id, 'a', text(held), 't', text(target),
-    'c', text(charged), 'n', '0', 'f', facts, 'pt', '0', 'p', '')
-  redis.call('ZREM', keys[3], ref)
-  local register =
-    { wallet = wallet_id, amount = held, target = target, charged = charged, facts = facts }
-  add_event(keys[4], kind, ref, register, delta, settlement)
+  if not is_rebuilding(keys[1], epoch) then
+    return { 'OVERTAKEN' }
+  end
+  local lease = text(now_ms() + lease_ms)
+  for at = 4, #args, 2 do
+    local key = prefix .. ':hold:' .. args[at]
+    if redis.call('EXISTS', key) == 1 then
+      redis.call('HSET', key, 'e', epoch)
+      if args[at + 1] ~= '-1' then
+        redis.call('HSET', key, 'a', args[at + 1])
+        redis.call('ZADD', keys[2], lease, args[at])
+      end
+    end
+  end
+  return { 'OK' }
+end
+
+-- correct_event: replace an event of which PostgreSQL has booked a part already.
+-- KEYS fence events  ARGV epoch event_id delta.  Returns OK | OVERTAKEN
+local function correct_event(keys, args)
+  local epoch = str(args[1], 'epoch')
+  local id = str(args[2], 'event_id')
+  local delta = int(args[3], 'delta', 0)
+  if not is_rebuilding(keys[1], epoch) then
+    return { 'OVERTAKEN' }
+  end
+  local event = find_event(keys[2], id)
+  if event then
+    redis.call('XADD', keys[2], '*', 'kind', event['kind'], 'ref', event['ref'],
+      'wallet', event['wallet'], 'delta', text(delta), 'charged', event['charged'],
+      'target', event['target'], 'held', event['held'], 'facts', event['facts'],
+      'settlement', event['settlement'])
+    redis.call('XDEL', keys[2], id)
+  end
   return { 'OK' }
 end
 
 -- forget: drop registers, leases and events that PostgreSQL already has.
--- KEYS fence leases events  ARGV prefix n_events event-ids… refs….  Returns OK | OPEN
+-- KEYS fence leases events  ARGV epoch prefix n_events event-ids… refs….  Returns OK | OVERTAKEN
 local function forget(keys, args)
-  local prefix = str(args[1], 'prefix')
-  local count = int(args[2], 'n_events', 0)
-  if is_open(keys[1]) then
-    return { 'OPEN' }
+  local epoch = str(args[1], 'epoch')
+  local prefix = str(args[2], 'prefix')
+  local count = int(args[3], 'n_events', 0)
+  if not is_rebuilding(keys[1], epoch) then
+    return { 'OVERTAKEN' }
   end
-  for index = 3, #args do
-    if index <= count + 2 then
+  for index = 4, #args do
+    if index <= count + 3 then
       redis.call('XDEL', keys[3], args[index])
     else
       redis.call('DEL', prefix .. ':hold:' .. args[index])
@@ -540,40 +715,61 @@ local function forget(keys, args)
 end
 
 -- open: the shard has been rebuilt; let the API use it. KEYS fence  ARGV epoch
+-- Returns OK | OVERTAKEN
 local function open(keys, args)
   local epoch = str(args[1], 'epoch')
-  redis.call('SET', keys[1], epoch)
+  if read_epoch(keys[1]) == epoch then
+    return { 'OK' }
+  end
+  if not is_rebuilding(keys[1], epoch) then
+    return { 'OVERTAKEN' }
+  end
   epochs[keys[1]] = epoch
+  rebuilding[keys[1]] = nil
   return { 'OK' }
 end
 
 -- close: stop serving a shard until it has been rebuilt. KEYS fence
 local function close(keys, _)
   epochs[keys[1]] = nil
+  rebuilding[keys[1]] = nil
   redis.call('DEL', keys[1])
   return { 'OK' }
 end
 
 -- status: OK if the shard is open, RECOVERING if not. KEYS fence
 local function status(keys, _)
-  return { is_open(keys[1]) and 'OK' or 'RECOVERING' }
+  return { read_epoch(keys[1]) and 'OK' or 'RECOVERING' }
+end
+
+-- A full server admits nothing new, but ends what it has: only that, and the drain, make room.
+local function register_ending(name, callback)
+  redis.register_function{ function_name = name, callback = callback, flags = { 'allow-oom' } }
+end
+
+local function register_reading(name, callback)
+  redis.register_function{ function_name = name, callback = callback, flags = { 'no-writes' } }
 end
 
 redis.register_function('tp_place', place)
-redis.register_function('tp_extend', extend)
-redis.register_function('tp_settle', settle)
-redis.register_function('tp_void', void)
-redis.register_function('tp_reap', reap)
-redis.register_function('tp_readmit', readmit)
 redis.register_function('tp_debit', debit)
-redis.register_function('tp_ack', ack)
 redis.register_function('tp_push', push)
-redis.register_function('tp_read', read)
-redis.register_function('tp_restore_wallet', restore_wallet)
+register_ending('tp_extend', extend)
+register_ending('tp_settle', settle)
+register_ending('tp_settle_late', settle_late)
+register_ending('tp_void', void)
+register_ending('tp_reap', reap)
+register_ending('tp_ack', ack)
+register_ending('tp_drained', drained)
+register_reading('tp_read', read)
+register_reading('tp_backlog', backlog)
+register_reading('tp_status', status)
+redis.register_function('tp_begin', begin)
+redis.register_function('tp_restore_wallets', restore_wallets)
 redis.register_function('tp_restore_hold', restore_hold)
-redis.register_function('tp_restore_event', restore_event)
+redis.register_function('tp_keep', keep)
+redis.register_function('tp_correct_event', correct_event)
 redis.register_function('tp_forget', forget)
 redis.register_function('tp_open', open)
 redis.register_function('tp_close', close)
-redis.register_function('tp_status', status)
-redis.register_function('tp_version', function() return VERSION end)
+register_reading('tp_version', function() return VERSION end)

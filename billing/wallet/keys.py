@@ -25,7 +25,12 @@ def wallet(wallet_id: int) -> str:
 
 def hold(wallet_id: int, reference: str) -> str:
     """The register of one request or debit."""
-    return f"{{{wallet_id % SHARDS}}}:hold:{reference}"
+    return register(wallet_id % SHARDS, reference)
+
+
+def register(shard: int, reference: str) -> str:
+    """The register of one request or debit, for who knows only its shard."""
+    return f"{{{shard}}}:hold:{reference}"
 
 
 def leases(shard: int) -> str:
@@ -36,6 +41,11 @@ def leases(shard: int) -> str:
 def events(shard: int) -> str:
     """Debits that the drain has to book."""
     return f"{{{shard}}}:events"
+
+
+def drained(shard: int) -> str:
+    """When the drain last went through all events of the shard."""
+    return f"{{{shard}}}:drained"
 
 
 def rate(wallet_id: int, api_key_id: int) -> str:

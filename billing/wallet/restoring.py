@@ -1,18 +1,43 @@
-"""The recoverer's calls: they work only behind a closed fence."""
+"""The recoverer's calls: they work only between `begin` and `open_fence` of the same epoch.
+
+Each is refused as OVERTAKEN if Redis was restarted or flushed since, or another rebuild began.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from billing.models import Wallet
-from billing.usage import RequestFacts
+from billing.usage import RequestFacts, Settlement
 from billing.wallet import keys
-from billing.wallet.calls import Call
-from billing.wallet.events import Event
+from billing.wallet.calls import Argument, Call
+
+# Instead of an amount, for a register that is no open hold.
+HOLDS_NOTHING = -1
 
 
-def wallet(row: Wallet, *, pend: int, held: int) -> Call:
-    """Set a wallet to absolute figures."""
-    return Call(
-        "tp_restore_wallet",
-        (keys.fence(keys.shard_of(row.pk)), keys.wallet(row.pk)),
-        (
+@dataclass(frozen=True, slots=True)
+class LostHold:
+    """An open hold to put back, and the end that its request came to meanwhile, if it did."""
+
+    facts: RequestFacts
+    amount: int
+    lease_ms: int
+    ending: Settlement | None = None
+    charged: int = 0
+    target: int = 0
+
+
+def begin(shard: int, *, epoch: str) -> Call:
+    """Close a shard and start to rebuild it."""
+    return Call("tp_begin", (keys.fence(shard),), (epoch,))
+
+
+def wallets(shard: int, rows: Iterable[tuple[Wallet, int, int]], *, epoch: str) -> Call:
+    """Set wallets of a shard to absolute figures: each with what is pending and held."""
+    arguments: list[Argument] = [epoch, keys.prefix(shard)]
+    for row, pend, held in rows:
+        arguments += [
+            row.pk,
             row.posted_credits,
             pend,
             held,
@@ -20,52 +45,53 @@ def wallet(row: Wallet, *, pend: int, held: int) -> Call:
             row.debt_credits,
             row.state,
             row.version,
-        ),
-    )
+        ]
+    return Call("tp_restore_wallets", (keys.fence(shard),), tuple(arguments))
 
 
-def hold(facts: RequestFacts, *, amount: int, lease_ms: int) -> Call:
+def hold(lost: LostHold, *, epoch: str) -> Call:
     """Put back an open hold that Redis lost."""
+    facts, ending = lost.facts, lost.ending
     shard = keys.shard_of(facts.wallet_id)
     return Call(
         "tp_restore_hold",
         (keys.fence(shard), keys.hold(facts.wallet_id, facts.request_id), keys.leases(shard)),
-        (facts.request_id, facts.wallet_id, amount, lease_ms, facts.pack()),
+        (
+            epoch,
+            facts.request_id,
+            facts.wallet_id,
+            lost.amount,
+            lost.charged,
+            lost.target,
+            ending.target_credits if ending else 0,
+            ending.pack() if ending else "",
+            lost.lease_ms,
+            facts.pack(),
+        ),
     )
 
 
-def event(found: Event, *, delta: int) -> Call:
-    """Put an event back with another delta: part of it is booked already."""
-    assert found.facts is not None and found.settlement is not None  # noqa: S101
-    shard = keys.shard_of(found.wallet_id)
+def keep(shard: int, registers: Iterable[tuple[str, int]], *, lease_ms: int, epoch: str) -> Call:
+    """Bring registers into the new epoch: open holds of so many credits, or HOLDS_NOTHING."""
+    arguments: list[Argument] = [epoch, keys.prefix(shard), lease_ms]
+    for reference, amount in registers:
+        arguments += [reference, amount]
+    return Call("tp_keep", (keys.fence(shard), keys.leases(shard)), tuple(arguments))
+
+
+def correct_event(shard: int, event_id: str, *, delta: int, epoch: str) -> Call:
+    """Replace an event of which a part is booked already."""
     return Call(
-        "tp_restore_event",
-        (
-            keys.fence(shard),
-            keys.hold(found.wallet_id, found.reference),
-            keys.leases(shard),
-            keys.events(shard),
-        ),
-        (
-            "usage",
-            found.reference,
-            found.wallet_id,
-            delta,
-            found.charged,
-            found.target,
-            found.held,
-            found.facts.pack(),
-            found.settlement.pack(),
-        ),
+        "tp_correct_event", (keys.fence(shard), keys.events(shard)), (epoch, event_id, delta)
     )
 
 
-def forget(shard: int, *, event_ids: list[str], holds: list[str]) -> Call:
+def forget(shard: int, *, event_ids: list[str], holds: list[str], epoch: str) -> Call:
     """Drop events, registers and leases that PostgreSQL already has."""
     return Call(
         "tp_forget",
         (keys.fence(shard), keys.leases(shard), keys.events(shard)),
-        (keys.prefix(shard), len(event_ids), *event_ids, *holds),
+        (epoch, keys.prefix(shard), len(event_ids), *event_ids, *holds),
     )
 
 

@@ -1,5 +1,6 @@
 """The wallet as pages, sweeps and commands use it: synchronous, over redis-py's pool."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -9,14 +10,22 @@ from typing import Any, cast
 import redis
 from django.conf import settings
 
-from billing.exceptions import WalletError, WalletRecovering
-from billing.wallet import calls
+from billing.exceptions import UnsafeRedis, WalletError, WalletRecovering
+from billing.wallet import calls, keys
 from billing.wallet.calls import Balance, Call, Reply
 from billing.wallet.client import refusal
 
 LIBRARY = Path(__file__).with_name("functions.lua")
 LIBRARY_NAME = "tokenproxy_wallet"
 TIMEOUT_S = 10
+# redis-py takes the words by which `refusal` would know these away from the message.
+NOT_NOW = (
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.ReadOnlyError,
+    redis.OutOfMemoryError,
+    redis.exceptions.ClusterDownError,
+)
 
 
 class SyncWalletClient:
@@ -33,7 +42,21 @@ class SyncWalletClient:
         return self.ask_many([call])[0]
 
     def ask_many(self, many: list[Call]) -> list[Reply]:
-        """Send calls in one round trip; each is atomic, the batch is not."""
+        """Send calls in one round trip; each is atomic, the batch is not.
+
+        Raises the first error.
+        """
+        replies = self.ask_each(many)
+        for reply in replies:
+            if isinstance(reply, WalletError):
+                raise reply
+        return cast(list[Reply], replies)
+
+    def ask_each(self, many: list[Call]) -> list[Reply | WalletError]:
+        """Send calls in one round trip and return what became of each.
+
+        Raises WalletRecovering if Redis is away or without our library.
+        """
         pipeline = self.redis.pipeline(transaction=False)
         for call in many:
             pipeline.execute_command(*call.parts())
@@ -41,26 +64,65 @@ class SyncWalletClient:
             replies = pipeline.execute(raise_on_error=False)
         return [_checked(call, reply) for call, reply in zip(many, replies, strict=True)]
 
+    def read_events(
+        self, shard: int, *, start: str = "-", count: int
+    ) -> list[tuple[bytes, dict[bytes, bytes]]]:
+        """Return events of an open shard, oldest first. Raises WalletRecovering if it is closed."""
+        # In this order and over one connection: the server that answers is the one that is open.
+        pipeline = self.redis.pipeline(transaction=False)
+        call = calls.status(shard)
+        pipeline.execute_command(*call.parts())
+        pipeline.xrange(keys.events(shard), min=start, count=count)
+        with self.reaching():
+            status, found = pipeline.execute(raise_on_error=False)
+        for reply in (status, found):
+            if isinstance(error := _checked(call, reply), WalletError):
+                raise error
+        calls.parse_ok(status)
+        return cast(list[tuple[bytes, dict[bytes, bytes]]], found)
+
     @contextmanager
     def reaching(self) -> Iterator[None]:
         """Make a Redis that is away a WalletRecovering."""
         try:
             yield
         except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise WalletRecovering("Redis can't be reached.") from error
+            raise WalletRecovering(f"Redis can't be reached: {error}") from error
 
     def read_balance(self, wallet_id: int) -> Balance:
         """Return a wallet's figures. Raises WalletMissing, WalletRecovering."""
         return calls.parse_read(self.ask(calls.read(wallet_id)))
 
     def load_library(self) -> None:
-        """Load the function library if this server lacks it or has another version.
+        """Load the function library unless this server has it, or a newer one.
 
         Loading closes every fence, so an upgrade is followed by a rebuild.
         """
+        if not self.has_library():
+            self.redis.execute_command("FUNCTION", "LOAD", "REPLACE", LIBRARY.read_text())
+
+    def has_library(self) -> bool:
+        """Tell whether this server has our library, or the one of a newer release."""
+        with self.reaching():
+            loaded = self._loaded_source()
         source = LIBRARY.read_text()
-        if self._loaded_source() != source:
-            self.redis.execute_command("FUNCTION", "LOAD", "REPLACE", source)
+        return loaded == source or (
+            loaded is not None and library_version(loaded) > library_version(source)
+        )
+
+    def demand_safe_server(self) -> None:
+        """Raise UnsafeRedis if this server could drop keys or lose more than a second of them.
+
+        Reads INFO, which is allowed where CONFIG is not.
+        """
+        with self.reaching():
+            info = {**self.redis.info("memory"), **self.redis.info("persistence")}
+        if info["maxmemory_policy"] != "noeviction":
+            raise UnsafeRedis(
+                f"Redis' maxmemory-policy is {info['maxmemory_policy']}: it must be noeviction."
+            )
+        if not info["aof_enabled"]:
+            raise UnsafeRedis("Redis keeps no append-only file: set appendonly to yes.")
 
     def _loaded_source(self) -> str | None:
         listed = cast(
@@ -80,13 +142,20 @@ class SyncWalletClient:
         return None
 
 
-def _checked(call: Call, reply: Any) -> Reply:
-    if isinstance(reply, redis.ResponseError):
-        raise refusal(call, str(reply)) from reply
-    if isinstance(reply, redis.ConnectionError | redis.TimeoutError):
-        raise WalletRecovering("Redis can't be reached.") from reply
+def library_version(source: str) -> int:
+    """Return the version that a library's source names; 0 if it names none."""
+    found = re.search(r"^local VERSION = '(\d+)'$", source, re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+def _checked(call: Call, reply: Any) -> Reply | WalletError:
+    if isinstance(reply, NOT_NOW):
+        raise WalletRecovering(f"Redis does not serve now: {reply}") from reply
     if isinstance(reply, Exception):
-        raise WalletError(f"{call.function}: {reply}") from reply
+        error = refusal(call, str(reply))
+        if isinstance(error, WalletRecovering):
+            raise error from reply
+        return error
     return cast(Reply, reply)
 
 

@@ -21,8 +21,8 @@ LINK = re.compile(r"http://\S+?(/accounts/\S+)")
         ("/accounts/signup/", "Create your account"),
         ("/accounts/password/reset/", "Reset your password"),
         ("/accounts/password/reset/done/", "Look into your mailbox"),
-        ("/accounts/confirm-email/", "Verify"),
-        ("/accounts/inactive/", "Inactive"),
+        ("/accounts/confirm-email/", "Look into your mailbox"),
+        ("/accounts/inactive/", "This account is closed"),
     ],
 )
 def test_a_visitors_page_wears_the_sites_clothes(as_charlie: Client, path: str, words: str) -> None:
@@ -36,8 +36,8 @@ def test_a_visitors_page_wears_the_sites_clothes(as_charlie: Client, path: str, 
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("/accounts/email/", "E-mail addresses"),
-        ("/accounts/password/change/", "Change Password"),
+        ("/accounts/email/", "Email addresses"),
+        ("/accounts/password/change/", "Change your password"),
         ("/accounts/logout/", "Log out?"),
     ],
 )

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,9 +20,8 @@ from billing.models import UsageRecord
 from billing.services.api_keys import issue_api_key
 from billing.services.drain import drain
 from billing.services.wallets import get_wallet, grant_credits, push_wallet
-from billing.wallet import keys
 from billing.wallet.calls import Balance
-from billing.wallet.sync_client import get_sync_client
+from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 from proxy.database import in_database
 from proxy.handler import ApiHandler
 from proxy.models import Provider
@@ -30,6 +30,13 @@ from proxy.services.providers import set_up_provider
 
 UPSTREAM_KEY = "sk-canary-upstream-key-000"
 HELLO = [{"role": "user", "content": "Hello!"}]
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for a state of which nobody tells."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110  # there is no event to wait for
+            await asyncio.sleep(0.01)
 
 
 class Sandbox:
@@ -80,13 +87,8 @@ def upstream(sandbox_process: Sandbox) -> Sandbox:
 
 
 @pytest.fixture
-def wallets(transactional_db: None) -> None:
-    """Wallets in Redis: empty, and open for use."""
-    client = get_sync_client()
-    client.redis.flushall()
-    client.load_library()
-    for shard in range(keys.SHARDS):
-        client.redis.execute_command("FCALL", "tp_open", 1, keys.fence(shard), "test")
+def wallets(transactional_db: None, redis_wallets: SyncWalletClient) -> None:
+    """Wallets in Redis: empty, and open for use; tables that other threads can read."""
 
 
 @dataclass
@@ -158,7 +160,7 @@ def gpt_4(settings: Any, wallets: None, upstream: Sandbox) -> None:
 
 
 @pytest.fixture
-async def runtime(gpt_4: None) -> AsyncIterator[Runtime]:
+async def runtime(gpt_4: None, journal_dir: Path) -> AsyncIterator[Runtime]:
     """What a web process shares, with gpt-4 on sale."""
     runtime = await Runtime.start()
     yield runtime

@@ -150,6 +150,24 @@ async def test_it_ends_a_broken_stream_with_an_error_and_charges_what_was_delive
     assert record.charged_credits == served["prompt_tokens"] + 5
 
 
+@pytest.mark.parametrize("model", ["fault-cut-0", "fault-error-event-0", "fault-stall-0"])
+async def test_it_charges_nothing_for_a_stream_that_breaks_before_any_text(
+    api: Api, alice: Customer, model: str
+) -> None:
+    await api.sell(model)
+    await api.limit_providers(idle_timeout_s=1, first_byte_timeout_s=1)
+
+    response = await api.chat(alice, model, stream=True, max_tokens=30)
+
+    # One event says who speaks, and the next one that it went wrong.
+    opening, error = read_events(response.content)
+    record = await alice.record()
+    assert opening["choices"][0]["delta"]["role"] == "assistant"
+    assert "error" in error
+    assert record is not None
+    assert (record.outcome, record.charged_credits) == ("broken", 0)
+
+
 async def test_it_answers_502_to_a_stream_that_is_none_and_charges_nothing(
     api: Api, alice: Customer
 ) -> None:

@@ -1,20 +1,44 @@
 """A wallet with all that surrounds it, for tests that add numbers up."""
 
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+from django.db import connections
 
 from accounts.models import ApiKey, User
+from billing.journal import Journal
 from billing.models import LedgerEntry, Lot, ModelPrice, PublicModel, UsageRecord, Wallet
 from billing.services import drain
 from billing.services.api_keys import issue_api_key
 from billing.services.prices import set_price
+from billing.services.reaper import abandoned
 from billing.services.wallets import get_wallet, grant_credits
 from billing.usage import RequestFacts, Settlement
-from billing.wallet import calls
-from billing.wallet.calls import Balance, HoldRequest, Placed, Settled
+from billing.wallet import calls, keys, restoring
+from billing.wallet.calls import BacklogLimit, Balance, HoldRequest, Placed, Reaped, Settled
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 
+R = TypeVar("R")
+
+NO_LIMIT = BacklogLimit(1_000_000, 3_600_000)
 NOW_MS = int(time.time() * 1_000)
+
+
+def in_a_thread(function: Callable[[], R]) -> R:
+    """Run with a database connection of its own, and give it back."""
+
+    def run() -> R:
+        try:
+            return function()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(run).result()
 
 
 def price_of_one() -> ModelPrice:
@@ -44,6 +68,10 @@ class Till:
         self.price = price_of_one()
         self.client = get_sync_client()
 
+    @property
+    def shard(self) -> int:
+        return keys.shard_of(self.wallet.pk)
+
     def grant(self, amount: int) -> LedgerEntry:
         return grant_credits(self.user, credits=amount, reason="test")
 
@@ -72,11 +100,23 @@ class Till:
             requests_per_minute=100_000,
         )
 
+    def start(self, request_id: str, amount: int, *, journal: Journal) -> None:
+        """Place a hold and note it, as a request that calls its upstream next."""
+        placed = self.place(request_id, amount)
+        journal.start(self.facts(request_id), placed.held_credits)
+
+    def finish(self, request_id: str, amount: int, *, journal: Journal) -> Settled:
+        """End a request: the journal first, then Redis."""
+        journal.end(self.facts(request_id), self.settlement(amount))
+        return self.settle(request_id, amount)
+
     def place(
         self, request_id: str, amount: int, *, least: int | None = None, lease_ms: int = 60_000
     ) -> Placed:
         hold = self.hold_request(request_id, amount, least=least)
-        return calls.parse_place(self.client.ask(calls.place(hold, lease_ms=lease_ms)), hold)
+        return calls.parse_place(
+            self.client.ask(calls.place(hold, lease_ms=lease_ms, limit=NO_LIMIT)), hold
+        )
 
     def extend(self, request_id: str, amount: int, *, lease_ms: int = 60_000) -> None:
         progress = self.settlement(amount, outcome="abandoned", source="estimated")
@@ -89,6 +129,17 @@ class Till:
 
     def void(self, request_id: str) -> bool:
         return calls.parse_ended(self.client.ask(calls.void(self.facts(request_id))))
+
+    def reap(self, request_id: str, *, is_dead: bool = False) -> Reaped:
+        ending = abandoned(NOW_MS)
+        call = calls.reap(self.wallet.pk, request_id, without_progress=ending, is_dead=is_dead)
+        return calls.parse_reap(self.client.ask(call))
+
+    @contextmanager
+    def redis_away(self) -> Iterator[None]:
+        """Close the wallet's shard, as while it is rebuilt. The caller opens it."""
+        self.client.ask(restoring.close(self.shard))
+        yield
 
     def settlement(
         self, amount: int, *, outcome: str = "completed", source: str = "reported"

@@ -1,0 +1,40 @@
+"""Whether the wallets can be used now, and if not, why."""
+
+from billing.exceptions import UnsafeRedis, WalletRecovering
+from billing.wallet import calls, keys
+from billing.wallet.calls import Backlog
+from billing.wallet.client import backlog_limit
+from billing.wallet.sync_client import SyncWalletClient, get_sync_client
+
+
+def find_wallet_problem() -> str | None:
+    """Return what keeps requests from being admitted, for the operator; None if nothing does."""
+    client = get_sync_client()
+    try:
+        backlogs = read_backlogs(client)
+    except WalletRecovering:
+        return _why_closed(client)
+    limit = backlog_limit()
+    for backlog in backlogs:
+        if backlog.events > limit.events or backlog.age_ms > limit.age_ms:
+            return (
+                f"the ledger is behind: {backlog.events} charges of one shard wait to be booked, "
+                f"the oldest for {backlog.age_ms // 1_000} s"
+            )
+    return None
+
+
+def read_backlogs(client: SyncWalletClient) -> list[Backlog]:
+    """Return how far the drain is behind, by shard. Raises WalletRecovering."""
+    replies = client.ask_many([calls.backlog(shard) for shard in range(keys.SHARDS)])
+    return [calls.parse_backlog(reply) for reply in replies]
+
+
+def _why_closed(client: SyncWalletClient) -> str:
+    try:
+        client.demand_safe_server()
+    except UnsafeRedis as error:
+        return str(error)
+    except WalletRecovering:
+        return "Redis does not answer"
+    return "the wallets are being rebuilt"

@@ -1,0 +1,62 @@
+"""What a closed shard of Redis still knows: maybe all, maybe an older state, maybe nothing."""
+
+from dataclasses import dataclass
+
+import structlog
+
+from billing.wallet import keys
+from billing.wallet.events import Amounts, MalformedEvent, read_amounts
+from billing.wallet.sync_client import SyncWalletClient
+
+log = structlog.get_logger(__name__)
+
+BATCH = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class OpenHold:
+    """A hold that Redis has as open."""
+
+    wallet_id: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """The events that wait and the holds that are open; leases of which no open hold is left."""
+
+    shard: int
+    events: list[Amounts]
+    holds: dict[str, OpenHold]
+    idle_leases: list[str]
+
+
+def read_remains(client: SyncWalletClient, shard: int) -> Remains:
+    """Read a closed shard. Raises WalletRecovering if Redis goes away."""
+    with client.reaching():
+        events = _read_events(client, shard)
+        request_ids = [m.decode() for m in client.redis.zrange(keys.leases(shard), 0, -1)]
+        pipeline = client.redis.pipeline(transaction=False)
+        for request_id in request_ids:
+            pipeline.hmget(keys.register(shard, request_id), "s", "w", "a")
+        registers = pipeline.execute()
+    holds = {
+        request_id: OpenHold(int(owner), int(amount))
+        for request_id, (state, owner, amount) in zip(request_ids, registers, strict=True)
+        if state == b"open"
+    }
+    return Remains(shard, events, holds, [r for r in request_ids if r not in holds])
+
+
+def _read_events(client: SyncWalletClient, shard: int) -> list[Amounts]:
+    events: list[Amounts] = []
+    start = "-"
+    while found := client.redis.xrange(keys.events(shard), min=start, count=BATCH):
+        start = f"({found[-1][0].decode()}"
+        for event_id, fields in found:
+            try:
+                events.append(read_amounts(event_id, fields))
+            except MalformedEvent:
+                # Nothing that we wrote, so it moved nothing. The drain reports it to staff.
+                log.exception("malformed_event", event_id=event_id.decode())
+    return events

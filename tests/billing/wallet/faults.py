@@ -1,0 +1,41 @@
+"""What can happen to Redis, done for real: killed, restarted, flushed, replaced by an older one."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from billing.wallet.sync_client import get_sync_client
+from devstack.valkey import Valkey
+
+
+@dataclass
+class RedisFaults:
+    """Breaks this test run's own Valkey and puts it back up."""
+
+    server: Valkey
+    backup: Path
+
+    def kill_and_restart(self) -> None:
+        self.server.kill()
+        self.server.start()
+
+    def flush(self) -> None:
+        get_sync_client().redis.flushall()
+
+    def back_up(self) -> None:
+        """Remember the append-only file as it is now."""
+        shutil.rmtree(self.backup, ignore_errors=True)
+        shutil.copytree(self.server.data, self.backup)
+
+    def rewind(self) -> None:
+        """Come back from a crash with the append-only file of the last back-up."""
+        self.server.kill()
+        shutil.rmtree(self.server.data)
+        shutil.copytree(self.backup, self.server.data)
+        self.server.start()
+
+    def lose_everything(self) -> None:
+        """Come back on an empty disk, without even the function library."""
+        self.server.kill()
+        shutil.rmtree(self.server.data)
+        self.server.start()

@@ -1,0 +1,662 @@
+"""Redis was lost, in part or whole: nobody loses a credit, nobody gains one."""
+
+import contextlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import connections, transaction
+
+from billing.exceptions import InsufficientCredits, UnsafeRedis, WalletError, WalletRecovering
+from billing.journal import Journal
+from billing.models import Debit, InboxItem, LedgerEntry, UsageRecord
+from billing.services import bookings, rebuild_barrier, recovery
+from billing.services.audit import audit
+from billing.services.debits import ask_debit, decide, decide_open
+from billing.services.drain import drain
+from billing.services.pushes import push_due
+from billing.services.reaper import reap
+from billing.services.rebuild_plan import plan_rebuild
+from billing.services.recovery import recover
+from billing.services.wallets import freeze_wallet
+from billing.wallet import calls, keys, restoring
+from billing.wallet.calls import Balance
+from billing.wallet.events import read_event
+from billing.wallet.sync_client import SyncWalletClient, library_version
+from devstack.valkey import Valkey
+from tests.billing.wallet.faults import RedisFaults
+from tests.billing.wallet.shop import Till, in_a_thread
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def rebuild() -> list[int]:
+    """Recover as the worker does: also settle what was put back as ended."""
+    shards = recover(grace_s=0)
+    reap()
+    return shards
+
+
+def book_all_but_acknowledge_none(till: Till) -> None:
+    found = till.client.redis.xrange(keys.events(till.shard))
+    with transaction.atomic():
+        bookings.book([read_event(*item) for item in found])
+
+
+@pytest.fixture(params=["kill_and_restart", "flush", "lose_everything"])
+def lose_redis(request: pytest.FixtureRequest, faults: RedisFaults) -> Callable[[], None]:
+    lose: Callable[[], None] = getattr(faults, request.param)
+    return lose
+
+
+def test_nothing_works_until_the_rebuild_and_everything_after(
+    till: Till, lose_redis: Callable[[], None]
+) -> None:
+    till.grant(1_000)
+
+    lose_redis()
+    with pytest.raises(WalletRecovering):
+        till.balance()
+
+    assert recover(grace_s=0) == list(range(keys.SHARDS))
+    assert till.balance() == Balance(1_000, 0, 1_000, 0)
+    assert audit(at_rest=True) == []
+
+
+def test_open_shards_are_left_alone(till: Till) -> None:
+    assert recover(grace_s=0) == []
+
+
+def test_what_was_booked_held_and_settled_is_there_again(
+    till: Till, journal: Journal, lose_redis: Callable[[], None]
+) -> None:
+    till.grant(1_000)
+    till.start("booked", 100, journal=journal)
+    till.finish("booked", 10, journal=journal)
+    till.drain()
+    till.start("settled", 100, journal=journal)
+    till.finish("settled", 20, journal=journal)
+    till.start("open", 100, journal=journal)
+
+    lose_redis()
+    rebuild()
+
+    assert till.balance() == Balance(1_000 - 10 - 20 - 100, 100, 970, 0)
+    till.finish("open", 30, journal=journal)
+    till.drain()
+    assert audit(at_rest=True) == []
+    assert till.posted() == 1_000 - 10 - 20 - 30
+
+
+def test_a_rewound_redis_bills_what_it_forgot(
+    till: Till, journal: Journal, faults: RedisFaults
+) -> None:
+    till.grant(1_000)
+    till.start("held-then", 100, journal=journal)
+    faults.back_up()
+    till.finish("held-then", 40, journal=journal)
+    till.start("begun-since", 200, journal=journal)
+    till.finish("begun-since", 200, journal=journal)
+    till.start("open-since", 300, journal=journal)
+
+    faults.rewind()
+    rebuild()
+
+    assert till.balance() == Balance(1_000 - 40 - 200 - 300, 300, 760, 0)
+    till.drain()
+    assert till.receipt("held-then").charged_credits == 40
+    assert till.receipt("begun-since").charged_credits == 200
+    assert audit() == []
+
+
+def test_a_rewound_redis_does_not_bill_again_what_is_booked(
+    till: Till, journal: Journal, faults: RedisFaults
+) -> None:
+    till.grant(1_000)
+    till.start("held-then", 100, journal=journal)
+    till.start("settled-then", 100, journal=journal)
+    till.finish("settled-then", 30, journal=journal)
+    faults.back_up()
+    till.finish("held-then", 40, journal=journal)
+    till.drain()
+
+    faults.rewind()
+    rebuild()
+
+    assert till.balance() == Balance(930, 0, 930, 0)
+    assert (till.drain(), till.posted()) == (0, 930)
+    assert audit(at_rest=True) == []
+
+
+def test_a_hold_voided_since_the_back_up_holds_nothing(
+    till: Till, journal: Journal, faults: RedisFaults
+) -> None:
+    till.grant(100)
+    till.start("voided", 100, journal=journal)
+    till.place("never-started", 0)
+    faults.back_up()
+    journal.void(till.facts("voided"))
+    till.void("voided")
+    till.start("after", 100, journal=journal)
+
+    faults.rewind()
+    rebuild()
+
+    assert till.balance() == Balance(0, 100, 100, 0)
+    assert UsageRecord.objects.count() == 0
+
+
+def test_a_hold_that_no_journal_knows_never_had_an_upstream(
+    till: Till, journal: Journal, faults: RedisFaults
+) -> None:
+    till.grant(100)
+    till.place("no line", 100)
+
+    faults.kill_and_restart()
+    rebuild()
+
+    assert till.balance() == Balance(100, 0, 100, 0)
+    assert (till.drain(), UsageRecord.objects.count()) == (0, 0)
+
+
+def test_events_booked_but_not_acknowledged_count_once(
+    till: Till, journal: Journal, faults: RedisFaults
+) -> None:
+    till.grant(1_000)
+    till.start("r1", 100, journal=journal)
+    till.finish("r1", 40, journal=journal)
+    book_all_but_acknowledge_none(till)
+
+    faults.kill_and_restart()
+    rebuild()
+
+    assert till.balance() == Balance(960, 0, 960, 0)
+    assert (till.drain(), till.posted()) == (0, 960)
+    assert audit(at_rest=True) == []
+
+
+def test_a_raise_of_which_a_part_is_booked_counts_the_rest(
+    till: Till, journal: Journal, faults: RedisFaults
+) -> None:
+    till.grant(1_000)
+    till.start("r1", 100, journal=journal)
+    till.finish("r1", 40, journal=journal)
+    book_all_but_acknowledge_none(till)
+    till.finish("r1", 90, journal=journal)
+
+    faults.kill_and_restart()
+    rebuild()
+
+    assert till.balance() == Balance(910, 0, 910, 0)
+    till.drain()
+    assert (till.receipt("r1").charged_credits, till.posted()) == (90, 910)
+    assert audit(at_rest=True) == []
+
+
+def test_an_event_of_another_past_counts_only_what_is_not_booked(
+    till: Till, journal: Journal, faults: RedisFaults
+) -> None:
+    till.grant(1_000)
+    till.start("r1", 100, journal=journal)
+    till.finish("r1", 90, journal=journal)
+    faults.back_up()
+    # In the other past, which was booked, it had cost less.
+    (found,) = till.client.redis.xrange(keys.events(till.shard))
+    other = replace(
+        read_event(*found), target=50, charged=50, delta=50, settlement=till.settlement(50)
+    )
+    with transaction.atomic():
+        bookings.book([other])
+
+    faults.rewind()
+    rebuild()
+
+    assert till.balance() == Balance(910, 0, 910, 0)
+    assert (till.drain(), till.posted()) == (1, 910)
+    assert audit(at_rest=True) == []
+
+
+def test_a_late_raise_after_a_rewind_starts_from_what_is_booked(
+    till: Till, journal: Journal, faults: RedisFaults
+) -> None:
+    till.grant(1_000)
+    till.start("r1", 100, journal=journal)
+    till.settle("r1", 20)
+    till.drain()
+    faults.back_up()
+    till.settle("r1", 50)
+    till.drain()
+    faults.rewind()
+    rebuild()
+    # Redis' own register of it is from before the raise to 50.
+
+    journal.end(till.facts("r1"), till.settlement(90))
+    with pytest.raises(WalletError):
+        till.settle("r1", 90)
+    till.client.ask(restoring.close(till.shard))
+    rebuild()
+    till.drain()
+
+    assert (till.receipt("r1").charged_credits, till.posted()) == (90, 910)
+    assert till.balance() == Balance(910, 0, 910, 0)
+    assert audit(at_rest=True) == []
+
+
+def test_an_end_that_redis_forgot_is_charged_in_full_up_to_its_hold(
+    till: Till, journal: Journal, faults: RedisFaults
+) -> None:
+    till.grant(100)
+    till.start("r1", 60, journal=journal)
+    till.finish("r1", 60, journal=journal)
+    till.start("r2", 40, journal=journal)
+
+    faults.flush()
+    recover(grace_s=0)
+
+    with pytest.raises(InsufficientCredits):
+        till.place("r3", 1)
+    reap()
+    till.drain()
+    assert till.receipt("r1").charged_credits == 60
+    assert till.balance() == Balance(0, 40, 40, 0)
+
+
+def test_an_end_keeps_only_what_it_cost_even_before_it_is_settled_again(
+    till: Till, journal: Journal, faults: RedisFaults
+) -> None:
+    till.grant(100)
+    till.start("r1", 100, journal=journal)
+    till.finish("r1", 10, journal=journal)
+    till.start("r2", 90, journal=journal)
+
+    faults.flush()
+    recover(grace_s=0)
+
+    assert till.balance() == Balance(0, 100, 100, 0)
+
+
+def test_an_end_that_was_journalled_but_never_sent_is_settled(
+    till: Till, journal: Journal, faults: RedisFaults
+) -> None:
+    till.grant(100)
+    till.start("r1", 60, journal=journal)
+    journal.end(till.facts("r1"), till.settlement(25))
+
+    faults.kill_and_restart()
+    rebuild()
+    till.settle("r1", 25)
+    till.drain()
+
+    assert (till.receipt("r1").charged_credits, till.posted()) == (25, 75)
+    assert audit(at_rest=True) == []
+
+
+def test_available_does_not_fall_below_0_whatever_was_lost(
+    till: Till, journal: Journal, faults: RedisFaults
+) -> None:
+    till.grant(100)
+    till.start("stopped", 100, journal=journal)
+    till.client.ask(
+        calls.reap(till.wallet.pk, "stopped", without_progress=till.settlement(0), is_dead=True)
+    )
+    till.start("next", 100, journal=journal)
+
+    # The reaper's settlement is lost, and with it that its 100 credits were free again.
+    faults.flush()
+    recover(grace_s=0)
+
+    assert till.balance() == Balance(0, 100, 100, 0)
+    till.finish("stopped", 100, journal=journal)
+    till.finish("next", 100, journal=journal)
+    till.drain()
+    charged = UsageRecord.objects.values_list("charged_credits", "write_off_credits")
+    assert sorted(charged) == [(0, 100), (100, 0)]
+    assert audit(at_rest=True) == []
+
+
+def test_progress_survives_a_restart(till: Till, journal: Journal, faults: RedisFaults) -> None:
+    till.grant(100)
+    till.start("r1", 60, journal=journal)
+    till.extend("r1", 25)
+
+    faults.kill_and_restart()
+    rebuild()
+    till.client.ask(calls.reap(till.wallet.pk, "r1", without_progress=None, is_dead=True))
+    till.drain()
+
+    assert till.receipt("r1").charged_credits == 25
+
+
+def test_leases_are_renewed_because_nobody_could_do_it_meanwhile(
+    till: Till, journal: Journal, faults: RedisFaults
+) -> None:
+    till.grant(100)
+    placed = till.place("r1", 60, lease_ms=1)
+    journal.start(till.facts("r1"), placed.held_credits)
+
+    faults.kill_and_restart()
+    recover(grace_s=0)
+
+    assert (reap(), till.balance().held_credits) == (0, 60)
+
+
+def test_a_clawback_that_redis_forgot_is_decided_again(till: Till, faults: RedisFaults) -> None:
+    till.grant(100)
+    ask_debit(Debit(wallet=till.wallet, kind="clawback", reference="refund:1", amount_credits=30))
+    assert till.balance().available_credits == 70
+
+    faults.flush()
+    rebuild()
+    decide_open()
+    till.drain()
+
+    assert (till.posted(), till.balance()) == (70, Balance(70, 0, 70, 0))
+    assert audit(at_rest=True) == []
+
+
+def test_a_clawback_that_is_booked_is_not_taken_again_after_a_rewind(
+    till: Till, faults: RedisFaults
+) -> None:
+    till.grant(100)
+    faults.back_up()
+    debit = ask_debit(
+        Debit(wallet=till.wallet, kind="clawback", reference="refund:1", amount_credits=30)
+    )
+    till.drain()
+
+    faults.rewind()
+    rebuild()
+    # A sweep that had read the debit as open before all of this.
+    decide([debit.pk])
+
+    assert till.balance() == Balance(70, 0, 70, 0)
+    assert audit(at_rest=True) == []
+
+
+def test_a_credit_after_the_snapshot_is_pushed(till: Till, faults: RedisFaults) -> None:
+    till.grant(100)
+    faults.flush()
+    till.grant(50)
+
+    rebuild()
+    till.grant(7)
+
+    assert till.balance() == Balance(157, 0, 157, 0)
+
+
+def test_a_push_while_the_wallets_are_rebuilt_arrives_afterwards(
+    till: Till, monkeypatch: pytest.MonkeyPatch, faults: RedisFaults
+) -> None:
+    till.grant(100)
+    faults.flush()
+    plan = plan_rebuild
+
+    def grant_behind_the_snapshot(*args: Any, **options: Any) -> Any:
+        planned = plan(*args, **options)
+        in_a_thread(lambda: till.grant(50))
+        return planned
+
+    monkeypatch.setattr(recovery, "plan_rebuild", grant_behind_the_snapshot)
+    recover(grace_s=0)
+    before = till.balance().available_credits
+    push_due()
+
+    assert (before, till.balance().available_credits) == (100, 150)
+    assert audit(at_rest=True) == []
+
+
+def test_a_freeze_survives_a_rewind(till: Till, faults: RedisFaults) -> None:
+    till.grant(100)
+    faults.back_up()
+    freeze_wallet(till.wallet, reason="looked stolen")
+
+    faults.rewind()
+    rebuild()
+
+    with pytest.raises(WalletError, match="FROZEN"):
+        till.place("r1", 10)
+
+
+@pytest.mark.parametrize("after", range(6))
+def test_a_rebuild_that_dies_half_way_is_done_anew(
+    till: Till, journal: Journal, faults: RedisFaults, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    till.grant(1_000)
+    till.start("settled", 100, journal=journal)
+    till.finish("settled", 20, journal=journal)
+    till.start("open", 100, journal=journal)
+    till.start("lost", 100, journal=journal)
+    faults.back_up()
+    till.finish("lost", 30, journal=journal)
+    faults.rewind()
+    ask, left = SyncWalletClient.ask_many, [after + 2]
+
+    def die(client: Any, many: list[Any]) -> Any:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return ask(client, many)
+
+    monkeypatch.setattr(recovery, "CALL_BATCH", 1)
+    with monkeypatch.context() as mortal:
+        mortal.setattr(SyncWalletClient, "ask_many", die)
+        with pytest.raises(KeyboardInterrupt):
+            recover(grace_s=0)
+
+    rebuild()
+
+    till.finish("open", 40, journal=journal)
+    till.drain()
+    assert till.posted() == 1_000 - 20 - 30 - 40
+    assert audit(at_rest=True) == []
+
+
+@pytest.mark.parametrize("fault", ["kill_and_restart", "flush", "rewind", "lose_everything"])
+def test_a_redis_that_is_lost_again_while_it_is_rebuilt_stays_closed(
+    till: Till, faults: RedisFaults, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    till.grant(1_000)
+    faults.back_up()
+    faults.flush()
+    write = recovery._write
+
+    def lose_it_again(client: Any, steps: Any) -> None:
+        some = list(steps)
+        write(client, iter(some[:-2]))
+        getattr(faults, fault)()
+        write(client, iter(some[-2:]))
+
+    with monkeypatch.context() as unlucky:
+        unlucky.setattr(recovery, "_write", lose_it_again)
+        with pytest.raises(WalletError):
+            recover(grace_s=0)
+
+    with pytest.raises(WalletRecovering):
+        till.client.read_balance(15)
+    rebuild()
+    assert till.balance() == Balance(1_000, 0, 1_000, 0)
+
+
+def test_a_rebuild_that_was_overtaken_writes_nothing_more(
+    till: Till, faults: RedisFaults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    till.grant(1_000)
+    faults.flush()
+    write = recovery._write
+
+    def sleep_through_another_rebuild(client: Any, steps: Any) -> None:
+        some = list(steps)
+        monkeypatch.setattr(recovery, "_write", write)
+        # As if the session that held the lock had been lost.
+        rebuild_barrier._unlock(rebuild_barrier.REBUILDER)
+        rebuild()
+        till.place("r1", 300)
+        write(client, iter(some))
+
+    monkeypatch.setattr(recovery, "_write", sleep_through_another_rebuild)
+    with pytest.raises(WalletRecovering, match="another rebuild"):
+        recover(grace_s=0)
+
+    assert till.balance() == Balance(700, 300, 1_000, 0)
+
+
+def test_two_recoveries_at_once_rebuild_once(till: Till, faults: RedisFaults) -> None:
+    till.grant(1_000)
+    faults.flush()
+
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(lambda _: in_a_thread(lambda: recover(grace_s=0)), range(4)))
+
+    assert sum(len(shards) for shards in done) == keys.SHARDS
+    assert till.balance() == Balance(1_000, 0, 1_000, 0)
+
+
+def test_a_rebuild_waits_for_a_drain_that_is_half_way(
+    till: Till, journal: Journal, faults: RedisFaults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    till.grant(100)
+    till.start("r1", 60, journal=journal)
+    till.finish("r1", 60, journal=journal)
+    book = bookings.book
+    with ThreadPoolExecutor(1) as pool:
+
+        def flush_and_book_late(events: Any) -> None:
+            faults.flush()
+            other = pool.submit(in_a_thread, lambda: recover(grace_s=0))
+            wait_for_lock()
+            assert not other.done()
+            book(events)
+
+        monkeypatch.setattr("billing.services.drain.book", flush_and_book_late)
+        # The acknowledgement finds the shard closed, or the event gone.
+        with contextlib.suppress(WalletRecovering):
+            drain()
+        monkeypatch.undo()
+
+    reap()
+    till.drain()
+    assert (till.posted(), till.balance()) == (40, Balance(40, 0, 40, 0))
+    assert LedgerEntry.objects.filter(kind="usage").count() == 1
+    assert audit(at_rest=True) == []
+
+
+def test_a_drain_of_a_closed_shard_books_nothing(till: Till, faults: RedisFaults) -> None:
+    till.grant(100)
+    till.place("r1", 60)
+    till.settle("r1", 60)
+    till.client.ask(restoring.close(till.shard))
+
+    with pytest.raises(WalletRecovering):
+        drain()
+
+    assert UsageRecord.objects.count() == 0
+
+
+def test_an_event_that_can_not_be_booked_keeps_its_credits_through_a_rebuild(
+    till: Till, journal: Journal, faults: RedisFaults
+) -> None:
+    till.grant(100)
+    till.start("r1", 60, journal=journal)
+    settlement = till.settlement(20, outcome="x" * 50)
+    journal.end(till.facts("r1"), settlement)
+    till.client.ask(calls.settle(till.facts("r1"), settlement))
+    till.client.redis.xadd(keys.events(till.shard), {"kind": "nonsense"})
+    assert drain().stuck == 2
+
+    faults.kill_and_restart()
+    rebuild()
+
+    assert till.balance() == Balance(80, 0, 80, 0)
+    assert drain().stuck == 2
+    assert InboxItem.objects.filter(kind="event_not_booked").count() == 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "good"),
+    [("maxmemory-policy", "allkeys-lru", "noeviction"), ("appendonly", "no", "yes")],
+)
+def test_a_server_that_could_lose_money_is_not_used(
+    till: Till, faults: RedisFaults, setting: str, value: str, good: str
+) -> None:
+    faults.flush()
+    till.client.redis.config_set(setting, value)
+    try:
+        with pytest.raises(UnsafeRedis, match=r"noeviction|append-only"):
+            recover(grace_s=0)
+        with pytest.raises(WalletRecovering):
+            till.balance()
+    finally:
+        till.client.redis.config_set(setting, good)
+
+    assert recover(grace_s=0) == list(range(keys.SHARDS))
+
+
+def test_another_library_is_replaced_and_the_wallets_rebuilt(till: Till) -> None:
+    till.grant(100)
+    source = till.client.redis.execute_command("FUNCTION", "LIST", "WITHCODE")[0][-1].decode()
+    older = source.replace("local VERSION = ", "local VERSION = '0' --")
+    till.client.redis.execute_command("FUNCTION", "LOAD", "REPLACE", older)
+
+    assert recover(grace_s=0) == list(range(keys.SHARDS))
+
+    assert int(till.client.redis.execute_command("FCALL", "tp_version", 0)) > 0
+    assert till.balance().available_credits == 100
+
+
+def test_a_newer_library_is_left_to_the_newer_workers(till: Till) -> None:
+    source = till.client.redis.execute_command("FUNCTION", "LIST", "WITHCODE")[0][-1].decode()
+    newer = source.replace(f"'{library_version(source)}'", "'99999'", 1)
+    till.client.redis.execute_command("FUNCTION", "LOAD", "REPLACE", newer)
+
+    recover(grace_s=0)
+
+    assert till.client.redis.execute_command("FCALL", "tp_version", 0) == b"99999"
+
+
+def test_rebuilding_from_a_shell_changes_nothing(
+    till: Till, journal: Journal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    till.grant(1_000)
+    till.start("r1", 100, journal=journal)
+    before = till.balance()
+
+    call_command("rebuild_wallet")
+
+    assert till.balance() == before
+    assert "Rebuilt 16 shards" in capsys.readouterr().out
+
+
+def test_ten_thousand_holds_and_events_come_back(
+    till: Till, journal: Journal, valkey_server: Valkey
+) -> None:
+    till.grant(1_000_000)
+    holds = [till.hold_request(f"r{n}", 10) for n in range(2_000)]
+    till.client.ask_many(
+        [calls.place(hold, lease_ms=60_000, limit=calls.BacklogLimit(9**9, 9**9)) for hold in holds]
+    )
+    for hold in holds:
+        journal.start(hold.facts, 10)
+    for hold in holds[:1_000]:
+        journal.end(hold.facts, till.settlement(7))
+    till.client.ask_many([calls.settle(hold.facts, till.settlement(7)) for hold in holds[:1_000]])
+
+    RedisFaults(valkey_server, valkey_server.folder / "unused").flush()
+    rebuild()
+
+    assert till.balance() == Balance(1_000_000 - 17_000, 10_000, 993_000, 0)
+    assert till.drain() == 1_000
+    assert audit() == []
+
+
+def wait_for_lock() -> None:
+    """Wait until somebody waits for the barrier."""
+    while True:
+        with connections["default"].cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            )
+            if cursor.fetchone()[0]:
+                return

@@ -1,0 +1,101 @@
+"""The whole product on free ports, and Chromium in front of it."""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Page
+
+from devstack.environment import without_product_settings
+from devstack.errors import LaunchError
+from devstack.stack import Stack
+from devstack.tools import CHROMIUM, ensure_tool
+from tests.browser.witness import Witness
+
+SCREENSHOTS = Path(__file__).resolve().parents[2] / "var" / "screenshots"
+# Nothing the browser does by itself may reach the network.
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+STAFF_LOGIN = re.compile(r"Staff: (\S+) / (\S+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Login:
+    """Whom to log in as."""
+
+    email: str
+    password: str
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One running product for all tests here; each brings customers of its own."""
+    # Mails go to the web process's log, where a test finds their links.
+    environ = without_product_settings(os.environ) | {"EMAIL_URL": "consolemail://"}
+    with Stack(tmp_path_factory.mktemp("shop") / "stack", environ=environ) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def staff(stack: Stack) -> Login:
+    """The member of staff that the demonstration shop comes with."""
+    found = STAFF_LOGIN.search(stack.seed_output)
+    assert found, f"the seed names no member of staff: {stack.seed_output}"
+    return Login(*found.groups())
+
+
+@pytest.fixture(scope="session")
+def base_url(stack: Stack) -> str:
+    """Where a browser's relative addresses lead."""
+    return stack.url
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """Take the system's Chromium: Playwright's own would have to be downloaded."""
+    try:
+        path = ensure_tool(CHROMIUM)
+    except LaunchError as error:
+        pytest.fail(str(error))
+    return {**browser_type_launch_args, "executable_path": path, "args": CHROMIUM_FLAGS}
+
+
+@dataclass
+class Browsers:
+    """Opens pages, each in a browser of its own, and witnesses what goes wrong in them."""
+
+    stack: Stack
+    new_context: Callable[..., BrowserContext]
+    witnesses: list[Witness] = field(default_factory=list)
+
+    def open(self, *, failing: str = "", **options: Any) -> Page:
+        """Open an empty page. The address in `failing` is expected to answer with an error."""
+        context = self.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
+        context.set_default_timeout(15_000)
+        theirs = (self.stack.stripe_url,)
+        witness = Witness(context, home=self.stack.url, strangers=theirs, failing=failing)
+        self.witnesses.append(witness)
+        return context.new_page()
+
+    @property
+    def complaints(self) -> list[str]:
+        return [complaint for witness in self.witnesses for complaint in witness.complaints]
+
+
+@pytest.fixture
+def browsers(stack: Stack, new_context: Callable[..., BrowserContext]) -> Iterator[Browsers]:
+    """Browsers for one test, which fails with whatever went wrong in them."""
+    browsers = Browsers(stack, new_context)
+    yield browsers
+    assert browsers.complaints == []

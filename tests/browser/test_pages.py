@@ -1,0 +1,314 @@
+"""Every page on a phone and on a desk, in light and in dark, with much to show and with nothing."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, StorageState, ViewportSize
+
+from devstack.stack import Stack
+from tests.browser.conftest import SCREENSHOTS, Browsers
+from tests.browser.customers import Customer, sign_up, wait_for_models, wait_until
+
+pytestmark = pytest.mark.browser
+
+SIZES: dict[str, ViewportSize] = {
+    "phone": {"width": 390, "height": 844},
+    "desk": {"width": 1440, "height": 900},
+}
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+LONG_MODEL = "acme-research/very-long-model-name-instruct-2026-11-22-preview"
+# Public names of models that end badly, and what the emulator calls them.
+BAD_ENDINGS = {
+    LONG_MODEL: "fault-no-usage",
+    "acme/breaks-off": "fault-cut-5",
+    "acme/counts-wrong": "fault-negative-usage",
+}
+KEY_NAMES = [
+    "Production server",
+    "W" * 60,
+    "<script>alert('key')</script><b>bold</b>",
+    "مفتاح الخادم 生产服务器 \N{KEY} \N{RIGHT-TO-LEFT OVERRIDE}reversed",
+]
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """A browser's memory of who is logged in, and the addresses of what is theirs."""
+
+    state: StorageState | None
+    places: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A page to look at: who looks, where, and what the answer's status is."""
+
+    visitor: str
+    path: str
+    status: int = 200
+
+    def __str__(self) -> str:
+        return "-".join(re.findall(r"\w+", self.visitor + self.path))
+
+
+SCREENS = [
+    *(
+        Screen("anyone", path)
+        for path in (
+            "/",
+            "/packs/",
+            "/models/",
+            "/docs/",
+            "/status/",
+            "/accounts/login/",
+            "/accounts/signup/",
+            "/accounts/password/reset/",
+            "/accounts/password/reset/done/",
+            "/accounts/password/reset/key/1-no-such-key/",
+            "/accounts/confirm-email/no-such-key/",
+            "/accounts/inactive/",
+        )
+    ),
+    Screen("anyone", "/no-such-page/", status=404),
+    *(
+        Screen("newcomer", path)
+        for path in (
+            "/",
+            "/dashboard/",
+            "/dashboard/keys/",
+            "/dashboard/usage/",
+            "/dashboard/orders/",
+            "/billing/checkout/builder/",
+            "/accounts/email/",
+            "/accounts/password/change/",
+            "/accounts/logout/",
+            "/accounts/confirm-email/",
+        )
+    ),
+    *(
+        Screen("regular", path)
+        for path in (
+            "/dashboard/",
+            "/dashboard/keys/",
+            "/dashboard/keys/{key}/revoke/",
+            "/dashboard/usage/",
+            "/dashboard/usage/?model=gpt-4o-mini",
+            "/dashboard/usage/{completed}/",
+            "/dashboard/usage/{client_left}/",
+            "/dashboard/usage/{broken}/",
+            "/dashboard/usage/{parked}/",
+            "/dashboard/usage/{estimated}/",
+            "/dashboard/orders/",
+            "/dashboard/orders/{paid}/",
+            "/dashboard/orders/{open}/",
+            "/dashboard/orders/{expired}/",
+            "/billing/cancelled/{open}/",
+            "/billing/return/?session_id={session}",
+            "/billing/return/?session_id={open_session}",
+        )
+    ),
+    Screen("regular", "/dashboard/usage/?key=nonsense", status=400),
+    Screen("regular", "/dashboard/usage/req_of_someone_else/", status=404),
+    Screen("debtor", "/dashboard/"),
+    Screen("debtor", "/dashboard/orders/{paid}/"),
+]
+
+
+@pytest.fixture(scope="session")
+def newcomer(stack: Stack, browser: Browser) -> Iterator[Visitor]:
+    """Someone with an account and nothing else."""
+    context = browser.new_context(base_url=stack.url)
+    sign_up(context.new_page(), stack, "newcomer")
+    yield Visitor(context.storage_state(), {})
+    context.close()
+
+
+@pytest.fixture(scope="session")
+def regular(stack: Stack, browser: Browser) -> Iterator[Visitor]:
+    """Someone with keys of difficult names, an order of each kind, and requests of every ending."""
+    sell_models_that_end_badly(stack)
+    context = browser.new_context(base_url=stack.url)
+    customer = sign_up(context.new_page(), stack, "regular")
+    for name in KEY_NAMES:
+        customer.create_key(name)
+    places = order_in_every_state(customer) | call_with_every_ending(customer)
+    yield Visitor(context.storage_state(), places)
+    context.close()
+
+
+@pytest.fixture(scope="session")
+def debtor(stack: Stack, browser: Browser) -> Iterator[Visitor]:
+    """Someone whose payment was taken back after the first tokens were spent."""
+    context = browser.new_context(base_url=stack.url)
+    customer = sign_up(context.new_page(), stack, "debtor")
+    customer.create_key("Laptop")
+    session_id = customer.buy("starter")
+    assert customer.ask("gpt-4").status_code == 200
+    refund(stack, session_id)
+
+    def is_owing() -> bool:
+        customer.page.goto("/dashboard/")
+        return "tokens are owed" in customer.page.get_by_role("main").inner_text()
+
+    wait_until(is_owing, "the refund takes the tokens back")
+    freeze(stack, customer.email, reason="A card's owner disputes a payment")
+    yield Visitor(context.storage_state(), {"paid": order_ids(customer.page)[0]})
+    context.close()
+
+
+@pytest.fixture
+def visitor(request: pytest.FixtureRequest) -> Visitor:
+    """Who looks at the screen of the test."""
+    name = request.getfixturevalue("screen").visitor
+    return Visitor(None, {}) if name == "anyone" else request.getfixturevalue(name)
+
+
+@pytest.mark.parametrize("screen", SCREENS, ids=str)
+def test_a_page_is_whole_on_every_screen(
+    screen: Screen, visitor: Visitor, stack: Stack, browsers: Browsers
+) -> None:
+    path = screen.path.format(**visitor.places)
+    failing = stack.url + path if screen.status >= 400 else ""
+    page = browsers.open(failing=failing, storage_state=visitor.state)
+
+    answer = page.goto(path)
+
+    assert answer is not None
+    assert answer.status == screen.status
+    for size, viewport in SIZES.items():
+        page.set_viewport_size(viewport)
+        keep_screenshots(page, f"{screen}-{size}")
+        assert sideways(page) == []
+    assert page.get_by_role("heading", level=1).count() == 1
+    assert unlabelled(page) == []
+
+
+def keep_screenshots(page: Page, name: str) -> None:
+    page.evaluate("document.fonts.ready.then(() => null)")
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        path = SCREENSHOTS / "pages" / f"{name}-{scheme}.png"
+        page.screenshot(path=path, full_page=True, animations="disabled")
+
+
+def sideways(page: Page) -> list[str]:
+    """What is wider than the window and not in a box that scrolls by itself."""
+    found: list[str] = page.evaluate(
+        """() => {
+          const width = document.documentElement.clientWidth;
+          if (document.documentElement.scrollWidth <= width) return [];
+          return [...document.body.querySelectorAll("*")]
+            .filter((element) => element.getBoundingClientRect().right > width + 1)
+            .map((element) => element.outerHTML.slice(0, 120));
+        }"""
+    )
+    return found
+
+
+def unlabelled(page: Page) -> list[str]:
+    """Controls, buttons and links that a screen reader could not name."""
+    found: list[str] = page.evaluate(
+        """() => {
+          const controls = "input:not([type=hidden]), select, textarea";
+          const named = (element) =>
+            element.getAttribute("aria-label") || element.getAttribute("aria-labelledby");
+          const bare = [...document.querySelectorAll(controls)]
+            .filter((control) => !control.labels?.length && !named(control));
+          const silent = [...document.querySelectorAll("button, a[href], summary")]
+            .filter((element) => !element.textContent.trim() && !named(element));
+          return [...bare, ...silent].map((element) => element.outerHTML.slice(0, 120));
+        }"""
+    )
+    return found
+
+
+def sell_models_that_end_badly(stack: Stack) -> None:
+    models = [f"--model={public}={upstream}" for public, upstream in BAD_ENDINGS.items()]
+    key = stack.env["SANDBOX_UPSTREAM_KEY"]
+    base = ["--base-url", f"{stack.upstream_url}/v1", "--api-key", key]
+    stack.manage("add_provider", "acme", *base, "--default-price", *models)
+
+
+def order_in_every_state(customer: Customer) -> dict[str, str]:
+    paid_session = customer.buy("builder")
+    expired_session = customer.order("scale")
+    expire = f"{customer.stack.stripe_url}/sandbox/checkout/{expired_session}/expire"
+    assert httpx.post(expire).is_success
+    open_session = customer.order("starter")
+    opened, expired, paid = order_ids(customer.page)
+    return {
+        "paid": paid,
+        "expired": expired,
+        "open": opened,
+        "session": paid_session,
+        "open_session": open_session,
+    }
+
+
+def order_ids(page: Page) -> list[str]:
+    """The customer's orders, newest first."""
+    page.goto("/dashboard/orders/")
+    links = page.locator("tbody a").evaluate_all("links => links.map((link) => link.href)")
+    return [link.rstrip("/").rpartition("/")[2] for link in links]
+
+
+def call_with_every_ending(customer: Customer) -> dict[str, str]:
+    """Make requests; the ids of their receipts by how they ended."""
+    wait_for_models(customer, BAD_ENDINGS)
+    page = customer.page
+    for words in (16, 24, 32):
+        assert customer.ask("gpt-4o", f"say {words} words").status_code == 200
+    customer.ask("gpt-4o", "Hello! [[cached=5]]", stream=True)
+    customer.hang_up("gpt-4o")
+    for model in BAD_ENDINGS:
+        customer.ask(model, stream=True)
+    endings = {
+        "completed": "Completed",
+        "client_left": "You disconnected",
+        "broken": "Broke off",
+        "parked": "Under review",
+    }
+
+    def is_booked() -> bool:
+        page.goto("/dashboard/usage/")
+        return page.locator("tbody tr").count() == 8
+
+    wait_until(is_booked, "all eight requests are booked")
+    rows = page.locator("tbody tr")
+    found = {
+        ending: receipt_id(rows.filter(has_text=words).first) for ending, words in endings.items()
+    }
+    return found | {"estimated": receipt_id(rows.filter(has_text=LONG_MODEL)), "key": key_id(page)}
+
+
+def receipt_id(row: Any) -> str:
+    return str(row.get_by_role("link").get_attribute("href")).rstrip("/").rpartition("/")[2]
+
+
+def key_id(page: Page) -> str:
+    page.goto("/dashboard/keys/")
+    link = page.locator("a[href$='/revoke/']").first.get_attribute("href")
+    found = re.search(r"/keys/(\d+)/revoke/", str(link))
+    assert found
+    return found[1]
+
+
+def refund(stack: Stack, session_id: str) -> None:
+    """Give a payment back as its seller would, at Stripe."""
+    with httpx.Client(base_url=stack.stripe_url, auth=(stack.env["STRIPE_SECRET_KEY"], "")) as api:
+        session = api.get(f"/v1/checkout/sessions/{session_id}").raise_for_status().json()
+        refund = {"payment_intent": session["payment_intent"]}
+        api.post("/v1/refunds", data=refund).raise_for_status()
+
+
+def freeze(stack: Stack, email: str, *, reason: str) -> None:
+    stack.manage(
+        "shell",
+        "-c",
+        "from billing.services.wallets import freeze_wallet; from billing.models import Wallet; "
+        f"freeze_wallet(Wallet.objects.get(user__email={email!r}), reason={reason!r})",
+    )
