@@ -34,6 +34,7 @@ SHORT_MINUTES = 0.4
 # Everything is booked when Stripe's last retry and the last sweep have had their turn.
 REST_TIMEOUT_S = 150.0
 REST_POLL_S = 1.0
+REST_TELL_S = 15.0
 # After so many attempts the sandbox waits for a minute and more.
 MANY_ATTEMPTS = 4
 PACK = {"slug": "chaos", "name": "Chaos", "credits": 4_000, "price_cents": 700, "order": 99}
@@ -198,30 +199,43 @@ def heal(house: House) -> None:
 def rest(house: House, crowd: Crowd) -> tuple[float, int, str]:
     """Wait until every payment is booked and the books are at rest; return how the audit ended."""
     began = time.monotonic()
+    told_s = 0.0
     while True:
-        is_late = time.monotonic() - began > REST_TIMEOUT_S
-        if is_late or not has_unbooked(house, crowd):
-            done = subprocess.run(
-                manage("audit_money", "--at-rest"),
-                env=house.stack.env,
-                cwd=ROOT,
-                capture_output=True,
-                text=True,
-                timeout=120,
-                check=False,
-            )
-            if done.returncode == 0 or is_late:
-                return time.monotonic() - began, done.returncode, done.stdout + done.stderr
+        waited_s = time.monotonic() - began
+        unbooked = find_unbooked(house, crowd)
+        code, says = (1, f"not booked yet: {', '.join(unbooked)}") if unbooked else audit(house)
+        if code == 0 or waited_s > REST_TIMEOUT_S:
+            return time.monotonic() - began, code, says
+        if waited_s - told_s > REST_TELL_S:
+            told_s = waited_s
+            print(f"Not at rest after {waited_s:.0f} s: {says.strip()}", flush=True)
         hurry_stripe(house)
         time.sleep(REST_POLL_S)
 
 
-def has_unbooked(house: House, crowd: Crowd) -> bool:
-    """Tell whether a payment or refund that a customer saw succeed is not booked yet."""
+def audit(house: House) -> tuple[int, str]:
+    """Let the product check its own books."""
+    done = subprocess.run(
+        manage("audit_money", "--at-rest"),
+        env=house.stack.env,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def find_unbooked(house: House, crowd: Crowd) -> list[str]:
+    """Return payments and refunds that a customer saw succeed and that are not booked yet."""
     _, purchases, _ = read_books(house.stack.env["DATABASE_URL"])
     credited = {row["stripe_session_id"] for row in purchases if row["entries"]}
     refunded = {row["stripe_session_id"] for row in purchases if row["refunded_cents"]}
-    return bool(set(crowd.paid_sessions) - credited or set(crowd.refunded) - refunded)
+    return [
+        *(f"payment {session}" for session in crowd.paid_sessions if session not in credited),
+        *(f"refund of {session}" for session in crowd.refunded if session not in refunded),
+    ]
 
 
 def hurry_stripe(house: House) -> None:

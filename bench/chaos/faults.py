@@ -82,9 +82,6 @@ class Faults:
         before = self.house.count_deaths(role)
         if order is not None and await self._carry_out(role, order, ORDER_PATIENCE_S):
             self._note(strike, f"{order.when} {order.point.partition(':')[2]}")
-            if role == "worker" and order.scope == "process":
-                # One of the pool's processes: the worker starts another by itself.
-                return
         else:
             self._note(strike, "signal")
             self.house.kill(role)
@@ -93,6 +90,9 @@ class Faults:
     async def _carry_out(self, role: str, order: Order, patience_s: float) -> bool:
         """Order a death and wait for it. False if nobody came past the step."""
         give(self.house.orders, role, order)
+        return await self._is_carried_out(role, order, patience_s)
+
+    async def _is_carried_out(self, role: str, order: Order, patience_s: float) -> bool:
         deadline = time.monotonic() + patience_s
         while time.monotonic() < deadline:
             if has_fired(self.house.orders, role, order):
@@ -123,6 +123,7 @@ class Faults:
 
     async def _lose_redis(self, strike: Strike) -> None:
         order = strike.order
+        deaths_before = self.house.count_deaths("worker")
         if order is not None:
             give(self.house.orders, "worker", order)
         if strike.kind == "redis rewind":
@@ -132,21 +133,13 @@ class Faults:
         else:
             await asyncio.to_thread(self._kill_redis, strike)
         if order is not None:
-            await self._await_death_in_recovery(order)
+            await self._await_death_in_recovery(order, deaths_before)
 
-    async def _await_death_in_recovery(self, order: Order) -> None:
-        before = self.house.count_deaths("worker")
-        deadline = time.monotonic() + RECOVERY_PATIENCE_S
-        while time.monotonic() < deadline:
-            if has_fired(self.house.orders, "worker", order):
-                how = f"{order.when} {order.point.partition(':')[2]}"
-                self.hits.append(Hit("worker kill", "worker", time.monotonic(), how))
-                break
-            await asyncio.sleep(POLL_S)
-        withdraw(self.house.orders, "worker")
-        if order.scope == "group" and has_fired(self.house.orders, "worker", order):
-            before = min(before, self.house.count_deaths("worker") - 1)
-            await asyncio.to_thread(self.house.await_up, "worker", after_deaths=before)
+    async def _await_death_in_recovery(self, order: Order, deaths_before: int) -> None:
+        if await self._is_carried_out("worker", order, RECOVERY_PATIENCE_S):
+            how = f"{order.when} {order.point.partition(':')[2]}, recovering"
+            self.hits.append(Hit("worker kill", "worker", time.monotonic(), how))
+            await asyncio.to_thread(self.house.await_up, "worker", after_deaths=deaths_before)
 
     def _kill_webs(self, strike: Strike) -> None:
         """Redis lost and processes killed together: the journals alone know what was going on."""

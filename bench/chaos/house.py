@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,7 +63,8 @@ class House:
         self.orders = folder / "orders"
         self.orders.mkdir(parents=True, exist_ok=True)
         self.deaths: list[Death] = []
-        self.log_says: list[str] = []
+        # Where the present worker's words begin in its log.
+        self._worker_log_at = 0
         self._restarting = threading.RLock()
         self._is_open = False
         environ = {
@@ -102,8 +102,10 @@ class House:
         if not self._is_open or role in {"postgres", "valkey"}:
             return
         child = self.stack.child(role)
-        self.deaths.append(Death(role, time.monotonic(), child.exit_code))
+        if role == "worker":
+            self._worker_log_at = (self.folder / "log" / "worker.log").stat().st_size
         end_group(child.pid)
+        self.deaths.append(Death(role, time.monotonic(), child.exit_code))
         if not self.deaths[-1].was_killed:
             time.sleep(RESTART_PAUSE_S)
         with self._restarting:
@@ -115,12 +117,6 @@ class House:
     def kill(self, role: str) -> None:
         """End a process and all that it started, as the kernel would: at once."""
         end_group(self.stack.child(role).pid)
-
-    def kill_and_await(self, role: str, kill: Callable[[], None]) -> None:
-        """Have a process killed and wait until it is up again. Raises LaunchError."""
-        before = self.count_deaths(role)
-        kill()
-        self.await_up(role, after_deaths=before)
 
     def count_deaths(self, role: str) -> int:
         return sum(death.role == role for death in self.deaths)
@@ -155,9 +151,14 @@ class House:
 
     def _await_worker(self, deadline: float) -> None:
         """A worker that is killed while it starts up would prove little."""
-        child = self.stack.child("worker")
-        while time.monotonic() < deadline and not has_children(child.pid):
+        log = self.folder / "log" / "worker.log"
+        while time.monotonic() < deadline:
+            with log.open("rb") as lines:
+                lines.seek(self._worker_log_at)
+                if b" ready." in lines.read():
+                    return
             time.sleep(POLL_S)
+        raise LaunchError(f"the worker is not ready after {UP_TIMEOUT_S:.0f} s")
 
     def run_script(self, module: str, given: str) -> str:
         """Run one of our scripts with the stack's settings. Raises LaunchError if it fails."""
@@ -181,11 +182,3 @@ def end_group(leader: int) -> None:
         os.killpg(leader, signal.SIGKILL)
     except ProcessLookupError:
         return
-
-
-def has_children(pid: int) -> bool:
-    """Tell whether a process has started any other yet: a worker's are ready to work."""
-    try:
-        return bool(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-    except (FileNotFoundError, ProcessLookupError):
-        return False

@@ -1,7 +1,7 @@
 """The named steps of the product at which a process can be told to die, and how it is told.
 
 An order is a file that the victim looks at whenever it passes a named step. Who renames the file
-carries it out: an order is for one death, however many processes of a worker read it.
+carries it out: an order is for one death, however many threads or processes read it.
 """
 
 import json
@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Literal, Self
 
 When = Literal["before", "after"]
-# What dies: the process that passes the step, or with it all the others of its kind.
-Scope = Literal["process", "group"]
 
 WEB_POINTS = (
     "billing.journal:Journal.start",
@@ -63,10 +61,9 @@ class Order:
     point: str
     when: When
     call: int
-    scope: Scope
 
     def __str__(self) -> str:
-        return f"{self.when} call {self.call} of {self.point} ({self.scope})"
+        return f"{self.when} call {self.call} of {self.point}"
 
 
 def order_path(folder: Path, role: str) -> Path:

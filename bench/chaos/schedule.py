@@ -15,7 +15,6 @@ from bench.chaos.kill_points import (
     WEB_POINTS,
     WORKER_POINTS,
     Order,
-    Scope,
     When,
 )
 
@@ -91,15 +90,14 @@ def kill_web(chance: random.Random, at_s: float, number: int, *, webs: int) -> S
     order = None
     if chance.random() < 0.65:
         points = RARE_WEB_POINTS if chance.random() < 0.05 else WEB_POINTS
-        order = draw_order(chance, f"w{number}", points, most_calls=8, scope="process")
+        order = draw_order(chance, f"w{number}", points, most_calls=8)
     return Strike(at_s, role, "web kill", role, order=order)
 
 
 def kill_worker(chance: random.Random, at_s: float, number: int) -> Strike:
     order = None
     if chance.random() < 0.75:
-        scope: Scope = "group" if chance.random() < 0.4 else "process"
-        order = draw_order(chance, f"k{number}", WORKER_POINTS, most_calls=3, scope=scope)
+        order = draw_order(chance, f"k{number}", WORKER_POINTS, most_calls=3)
     return Strike(at_s, "worker", "worker kill", "worker", order=order)
 
 
@@ -108,8 +106,7 @@ def strike_redis(chance: random.Random, at_s: float, number: int, *, kind: str) 
     order = None
     if number % 2:
         prefix = f"r{kind.removeprefix('redis ')}{number}"
-        scope: Scope = "group" if chance.random() < 0.3 else "process"
-        order = draw_order(chance, prefix, RECOVERY_POINTS, most_calls=2, scope=scope)
+        order = draw_order(chance, prefix, RECOVERY_POINTS, most_calls=2)
     return Strike(
         at_s,
         "redis",
@@ -133,7 +130,7 @@ def freeze_web(chance: random.Random, at_s: float, *, webs: int) -> Strike:
 
 
 def draw_order(
-    chance: random.Random, order_id: str, points: Iterable[str], *, most_calls: int, scope: Scope
+    chance: random.Random, order_id: str, points: Iterable[str], *, most_calls: int
 ) -> Order:
     when: When = "before" if chance.random() < 0.5 else "after"
     return Order(
@@ -141,7 +138,6 @@ def draw_order(
         point=chance.choice(sorted(points)),
         when=when,
         call=chance.randint(1, most_calls),
-        scope=scope,
     )
 
 

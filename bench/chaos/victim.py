@@ -93,13 +93,10 @@ def mortal(function: Callable[..., Any], point: str, watch: Watch) -> Callable[.
 
 
 def die_of(order: Order | None) -> None:
-    """Kill this process, or all of its session, if there is an order."""
-    if order is None:
-        return
-    if order.scope == "group":
+    """Kill this process, and whatever it has started, if there is an order."""
+    if order is not None:
         # The launcher gives each of its children a session of its own.
         os.killpg(os.getsid(0), signal.SIGKILL)
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":

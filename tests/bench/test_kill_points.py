@@ -10,16 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from bench.chaos.kill_points import POINTS, Order, Scope, Watch, give, has_fired, withdraw
+from bench.chaos.kill_points import POINTS, Order, Watch, give, has_fired, withdraw
 from devstack.environment import ROOT
 
 STEP = "billing.journal:Journal.start"
 
 
-def order(
-    order_id: str = "w1", *, call: int = 1, point: str = STEP, scope: Scope = "process"
-) -> Order:
-    return Order(order_id=order_id, point=point, when="after", call=call, scope=scope)
+def order(order_id: str = "w1", *, call: int = 1) -> Order:
+    return Order(order_id=order_id, point=STEP, when="after", call=call)
 
 
 @pytest.mark.parametrize("point", POINTS)
