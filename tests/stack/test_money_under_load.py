@@ -72,7 +72,7 @@ class Aftermath:
 
 @pytest.fixture(scope="module")
 def aftermath(shop: Shop, upstream: Upstream) -> Aftermath:
-    shop.sell(*FAULTS, rates=RATES, limits=LIMITS, routes=RELAYS | STEADY)
+    shop.sell(*FAULTS, provider="moody", rates=RATES, limits=LIMITS, routes=RELAYS | STEADY)
     granted = [RICH_CREDITS, RICH_CREDITS, RICH_CREDITS, POOR_CREDITS]
     customers = [shop.open_account(credits=credits) for credits in granted]
     first = upstream.last_number()
