@@ -87,16 +87,39 @@ def is_at_rest() -> Answer:
         return False
 
 
-def ledger(wallet_id: int) -> Answer:
-    """Read a wallet's ledger, oldest first."""
+def audit() -> Answer:
+    """Check the books at rest."""
+    from billing.services.audit import audit
+
+    return [str(finding) for finding in audit(at_rest=True)]
+
+
+def has_unprocessed_events() -> Answer:
+    """Tell whether Stripe told of something that nobody has looked at yet."""
+    from billing.models import StripeEvent
+
+    return StripeEvent.objects.filter(processed_at=None).exists()
+
+
+def ledger(email: str) -> Answer:
+    """Read somebody's ledger, oldest first."""
     from billing.models import LedgerEntry
 
-    entries = LedgerEntry.objects.filter(wallet_id=wallet_id).order_by("pk")
+    entries = LedgerEntry.objects.filter(wallet__user__email=email).order_by("pk")
     return list(entries.values("kind", "amount_credits", "balance_credits", "reference"))
 
 
 ORDERS: dict[str, Callable[..., Answer]] = {
-    order.__name__: order for order in (open_account, sell, receipts, is_at_rest, ledger)
+    order.__name__: order
+    for order in (
+        open_account,
+        sell,
+        receipts,
+        ledger,
+        audit,
+        is_at_rest,
+        has_unprocessed_events,
+    )
 }
 
 

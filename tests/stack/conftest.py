@@ -21,6 +21,8 @@ SETTINGS = {
     "CLIENT_LEFT_GRACE_S": "1",
     # A model that a test sells is on sale within a second.
     "CATALOGUE_REFRESH_S": "1",
+    # Progress is noted every 2 seconds: what a killed process had delivered is known that well.
+    "HOLD_LEASE_S": "8",
 }
 
 

@@ -186,9 +186,24 @@ class Shop:
         wallet_ids = [customer.wallet_id for customer in customers]
         return [Receipt(**row) for row in self.clerk.order("receipts", wallet_ids=wallet_ids)]
 
-    def audit(self) -> str:
-        """Check the books at rest. Raises LaunchError with the findings if there are any."""
-        return self.stack.manage("audit_money", "--at-rest")
+    def ledger(self, email: str) -> list[dict[str, Any]]:
+        """Read somebody's ledger, oldest first."""
+        entries: list[dict[str, Any]] = self.clerk.order("ledger", email=email)
+        return entries
+
+    def await_webhooks(self) -> None:
+        """Wait until everything that Stripe has to tell is told and processed."""
+        await_true(self._has_heard_stripe_out, what="Stripe's events to be processed")
+
+    def _has_heard_stripe_out(self) -> bool:
+        state = self.http.get(f"{self.stack.stripe_url}/sandbox/state").json()
+        is_told = all(delivery["status"] == "delivered" for delivery in state["deliveries"])
+        return is_told and not self.clerk.order("has_unprocessed_events")
+
+    def audit(self) -> list[str]:
+        """Check the books at rest, and return what is wrong."""
+        findings: list[str] = self.clerk.order("audit")
+        return findings
 
 
 def say(text: str) -> list[dict[str, str]]:

@@ -1,0 +1,78 @@
+"""Somebody with a browser, as far as forms, cookies and redirects go."""
+
+import html
+import re
+from urllib.parse import urlsplit
+
+import httpx
+
+from devstack.stack import Stack
+
+CSRF = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
+SECRET = re.compile(r'<code id="new-secret">([^<]+)</code>')
+REVOKE = re.compile(r'(/dashboard/keys/\d+/revoke/)"')
+PASSWORD = "correct horse battery staple 9"
+PAYS, DECLINES = "4242424242424242", "4000000000000002"
+
+
+class Visitor:
+    """One person on the site, with cookies of their own. Whoever opens one closes it."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self.http = httpx.Client(base_url=stack.url, timeout=30, trust_env=False)
+
+    def close(self) -> None:
+        self.http.close()
+
+    def submit(self, page: str, *, action: str | None = None, **fields: str) -> httpx.Response:
+        """Open a page and submit its form, whose hidden token the site wants back."""
+        seen = self.http.get(page)
+        assert seen.status_code == 200, seen
+        [token, *_] = CSRF.findall(seen.text)
+        return self.http.post(
+            action or page,
+            data={"csrfmiddlewaretoken": token, **fields},
+            headers={"referer": f"{self._stack.url}{page}"},
+        )
+
+    def sign_up(self, email: str) -> None:
+        done = self.submit("/accounts/signup/", email=email, password1=PASSWORD)
+        assert (done.status_code, done.headers["location"]) == (302, "/dashboard/"), done.text
+
+    def order(self, pack: str) -> str:
+        """Order a pack and return the Checkout Session that the site sends to."""
+        sent_on = self.submit(f"/billing/checkout/{pack}/")
+        assert sent_on.status_code == 302, sent_on.text
+        page = sent_on.headers["location"]
+        assert page.startswith(f"{self._stack.stripe_url}/c/pay/")
+        return urlsplit(page).path.rpartition("/")[2]
+
+    def pay(self, session_id: str, *, card: str = PAYS) -> httpx.Response:
+        """Pay on Stripe's side, without coming back to the site."""
+        return httpx.post(
+            f"{self._stack.stripe_url}/sandbox/checkout/{session_id}/pay",
+            json={"card": card},
+            trust_env=False,
+        )
+
+    def come_back(self, session_id: str) -> str:
+        """Open the return page as Stripe's redirect does, and return what it says."""
+        page = self.http.get("/billing/return/", params={"session_id": session_id})
+        assert page.status_code == 200, page
+        return html.unescape(page.text)
+
+    def orders_page(self) -> str:
+        return html.unescape(self.http.get("/dashboard/orders/").text)
+
+    def revoke_only_key(self) -> None:
+        """Revoke the one key on the dashboard."""
+        [address] = set(REVOKE.findall(self.http.get("/dashboard/keys/").text))
+        done = self.submit(address)
+        assert done.status_code == 302, done.text
+
+
+def secret_on(page: str) -> str:
+    """The new key that a page shows."""
+    [secret] = SECRET.findall(page)
+    return str(secret)
