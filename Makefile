@@ -1,7 +1,7 @@
 # `make` lists the targets. Everything below needs Python 3.11 or newer and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint chaos chaos-short format lock clean venv
+.PHONY: help run test test-long lint chaos chaos-short bench-wallet mutations format lock clean venv
 
 # Nothing here may depend on the user's own Python settings.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
@@ -18,7 +18,7 @@ CHAOS = $(if $(CHAOS_MINUTES),--minutes $(CHAOS_MINUTES)) $(if $(CHAOS_SEED),--s
 export PORT HOST
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 venv: ## set up .venv, if it is not what the requirements say
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer found (looked for python3," \
@@ -30,6 +30,16 @@ run: venv ## run everything on http://127.0.0.1:8000 (PORT=… and HOST=… chan
 
 test: venv ## run every check and every test
 	@exec $(VENV_PYTHON) -m devstack --with-parent test
+
+test-long: venv ## let the wallet's state machine run for hours (MACHINE_EXAMPLES=20000)
+	MACHINE_EXAMPLES=$${MACHINE_EXAMPLES:-20000} $(VENV_PYTHON) -m pytest \
+		tests/billing/wallet/test_machine.py -n 2 --show-capture=no
+
+bench-wallet: venv ## measure holds, settlements, the drain and the recovery
+	@$(VENV_PYTHON) -m bench.wallet
+
+mutations: venv ## break the wallet's guards one by one; a test must fail each time
+	@$(VENV_PYTHON) -m bench.mutations
 
 lint: venv ## check style, types and imports, without the tests
 	@exec $(VENV_PYTHON) -m devstack --with-parent lint

@@ -170,5 +170,9 @@ class Till:
         found = Lot.objects.filter(wallet=self.wallet).order_by("pk")
         return list(found.values_list("remaining_credits", flat=True))
 
+    def open_requests(self) -> list[str]:
+        """Return the requests that hold something in this wallet's shard."""
+        return [name.decode() for name in self.client.redis.zrange(keys.leases(self.shard), 0, -1)]
+
     def receipt(self, request_id: str) -> UsageRecord:
         return UsageRecord.objects.get(request_id=request_id)

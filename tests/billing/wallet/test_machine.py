@@ -1,0 +1,602 @@
+"""Any order of calls, sweeps, deaths and losses, against a model of a few lines.
+
+The model knows what each request holds and costs. Between losses it predicts every answer to the
+credit. After a loss it demands what the design promises: whoever is under way keeps their hold,
+whoever ended is charged in full up to it, nobody twice, and nothing falls below 0.
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+from unittest import mock
+
+import pytest
+from django.utils import timezone
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from accounts.models import User
+from billing.exceptions import InsufficientCredits, UnknownHold, WalletInDebt, WalletRecovering
+from billing.models import Debit, UsageRecord, Wallet
+from billing.services import drain as drains
+from billing.services.adoption import adopt_journals
+from billing.services.audit import audit
+from billing.services.debits import ask_debit, decide_open
+from billing.services.expiry import expire_lots
+from billing.services.pushes import push_due
+from billing.services.reaper import reap
+from billing.services.recovery import recover
+from billing.services.wallets import grant_credits
+from billing.wallet import calls, keys
+from tests.billing.wallet.shop import Till
+from tests.billing.wallet.world import World
+
+EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "200"))
+STEPS = 50
+LOST = mock.patch("billing.services.pushes.push_if_possible")
+UNDECIDED = mock.patch("billing.services.debits.decide_if_possible")
+
+amounts = st.integers(0, 120)
+picks = st.integers(0, 999)
+
+
+@dataclass
+class Request:
+    """What the model knows of one request."""
+
+    name: str
+    till: Till
+    held: int
+    # It has a line in the journal, so its upstream may have been called.
+    is_started: bool
+    # Redis said that it is settled at this, after this much was charged.
+    target: int | None = None
+    charged: int = 0
+    # What the web process wrote into the journal as its end, and may not have told Redis.
+    told: int | None = None
+    progress: int | None = None
+    is_voided: bool = False
+    # Its process died; nobody will ever end it but the worker.
+    is_orphan: bool = False
+    # It ended at less than it cost in the end: by the reaper, or with a loss. Then its hold was
+    # given back, and the rest is charged as far as it is available.
+    was_let_go: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        return self.target is None and not self.is_voided
+
+    @property
+    def cost(self) -> int:
+        """Return the most that it may be charged."""
+        return max(self.target or 0, self.told or 0, self.progress or 0)
+
+
+@dataclass
+class Account:
+    """What the model knows of one wallet: credits minus debits, without usage."""
+
+    credited: int = 0
+    debited: int = 0
+    debt: int = 0
+    # Redis may not have heard of everything that PostgreSQL decided.
+    is_behind: bool = False
+    # A hold was given back while its request went on: others may have spent it.
+    had_hold_reaped: bool = False
+
+
+class MoneyMachine(RuleBasedStateMachine):
+    """Alice's and Bob's wallets, one web process, one worker, a Redis that is not to be trusted."""
+
+    tills: ClassVar[list[Till]]
+    folder: ClassVar[Path]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(self.tills, self.folder)
+        self.requests: list[Request] = []
+        self.accounts = {till.wallet.pk: Account() for till in self.tills}
+        self.is_closed = False
+        self.books_changed = True
+        self.number = 0
+
+    # --- What customers and staff do ----------------------------------------------------------
+
+    @initialize()
+    def start_with_something(self) -> None:
+        for till in self.tills:
+            self.credit(till, 300)
+
+    @rule(who=picks, amount=st.integers(1, 200), is_lost=st.booleans(), expires=st.booleans())
+    def grant(self, who: int, amount: int, is_lost: bool, expires: bool) -> None:
+        self.credit(self.till(who), amount, is_lost=is_lost and amount % 2 == 0, expires=expires)
+
+    def credit(
+        self, till: Till, amount: int, *, is_lost: bool = False, expires: bool = False
+    ) -> None:
+        expires_at = timezone.now() - timedelta(seconds=1) if expires else None
+        options = {"credits": amount, "reason": "machine", "expires_at": expires_at}
+        if is_lost:
+            with LOST:
+                grant_credits(till.user, **options)  # type: ignore[arg-type]
+        else:
+            grant_credits(till.user, **options)  # type: ignore[arg-type]
+        account = self.accounts[till.wallet.pk]
+        account.is_behind = is_lost or self.is_closed
+        row = Wallet.objects.get(pk=till.wallet.pk)
+        account.credited, account.debt = row.credited_credits, row.debt_credits
+        self.books_changed = True
+
+    @rule(who=picks, amount=st.integers(1, 150), is_lost=st.booleans())
+    def claw_back(self, who: int, amount: int, is_lost: bool) -> None:
+        till = self.till(who)
+        self.number += 1
+        debit = Debit(
+            wallet=till.wallet,
+            kind="clawback",
+            reference=f"refund:{self.number}",
+            amount_credits=amount,
+        )
+        if is_lost:
+            with UNDECIDED:
+                ask_debit(debit)
+        else:
+            ask_debit(debit)
+            self.sync_debits()
+
+    @rule()
+    def decide_debits(self) -> None:
+        self.unless_closed(decide_open)
+        self.sync_debits()
+
+    @rule()
+    def expire(self) -> None:
+        expire_lots()
+        self.sync_debits()
+
+    # --- What a web process does --------------------------------------------------------------
+
+    @rule(who=picks, wanted=amounts, least=amounts, has_line=st.integers(0, 9))
+    def place(self, who: int, wanted: int, least: int, has_line: int) -> None:
+        till = self.till(who)
+        self.number += 1
+        name = f"r{self.number}"
+        least = min(least, wanted)
+        try:
+            placed = till.place(name, wanted, least=least)
+        except WalletRecovering:
+            assert self.is_closed
+            return
+        except WalletInDebt:
+            assert self.accounts[till.wallet.pk].debt
+            return
+        except InsufficientCredits as refusal:
+            assert refusal.available_credits == self.available(till) < least
+            return
+        assert not self.is_closed
+        assert placed.held_credits == min(wanted, self.available(till)) >= least
+        request = Request(name, till, placed.held_credits, is_started=has_line > 0)
+        if request.is_started:
+            self.world.journal.start(till.facts(name), placed.held_credits)
+        else:
+            # The process died on the line between; the hold is nobody's.
+            request.is_orphan = True
+        self.requests.append(request)
+        assert placed.available_credits == self.available(till)
+
+    @rule(which=picks, amount=amounts)
+    def extend(self, which: int, amount: int) -> None:
+        request = self.pick(which, lambda r: r.is_started and not r.is_orphan and r.is_open)
+        if request is None or request.told is not None:
+            return
+        try:
+            request.till.extend(request.name, amount)
+        except WalletRecovering:
+            assert self.is_closed
+        else:
+            request.progress = max(request.progress or 0, amount)
+
+    @rule(which=picks, amount=amounts, is_lost=st.booleans())
+    def end(self, which: int, amount: int, is_lost: bool) -> None:
+        """End a request, or one that the worker had given up: the journal first, then Redis."""
+        request = self.pick(which, lambda r: r.is_started and not r.is_orphan and r.told is None)
+        if request is None or request.is_voided:
+            return
+        request.told = amount
+        facts, settlement = request.till.facts(request.name), request.till.settlement(amount)
+        self.world.journal.end(facts, settlement)
+        if not is_lost:
+            self.settle(request, amount)
+
+    @rule(which=picks, lower=st.integers(0, 60))
+    def settle_again(self, which: int, lower: int) -> None:
+        """Retry, duplicate or reorder an end."""
+        request = self.pick(which, lambda r: r.told is not None and not r.is_orphan)
+        if request is not None and request.told is not None:
+            self.settle(request, max(request.told - lower, 0) if request.target else request.told)
+
+    def settle(self, request: Request, amount: int) -> None:
+        before = self.available(request.till)
+        try:
+            settled = request.till.settle(request.name, amount)
+        except WalletRecovering:
+            assert self.is_closed
+            return
+        except UnknownHold:
+            # Its register is gone with Redis' data or was never there: PostgreSQL knows, or the
+            # journal does.
+            assert request.was_let_go or request.target is not None
+            return
+        target = max(request.target or 0, amount)
+        if request.is_open:
+            free = before + request.held - min(target, request.held)
+            expected = min(target, request.held + max(free, 0)) if target > request.held else target
+        elif target > (request.target or 0):
+            expected = request.charged + min(target - request.charged, before)
+        else:
+            expected = request.charged
+        assert settled.charged_credits == expected
+        request.target, request.charged = target, settled.charged_credits
+        assert settled.available_credits == self.available(request.till)
+
+    @rule(which=picks, is_lost=st.booleans())
+    def void(self, which: int, is_lost: bool) -> None:
+        request = self.pick(which, lambda r: r.is_started and not r.is_orphan and r.is_open)
+        if request is None or request.told is not None or request.progress is not None:
+            return
+        self.world.journal.void(request.till.facts(request.name))
+        if is_lost:
+            # Somebody else releases it: a rebuild, the reaper or whoever adopts the journal.
+            request.is_orphan = True
+            return
+        try:
+            request.till.void(request.name)
+        except WalletRecovering:
+            assert self.is_closed
+            request.is_orphan = True
+        else:
+            request.is_voided = True
+
+    @rule()
+    def die(self) -> None:
+        """The web process is killed; its requests are the worker's now."""
+        self.world.replace_process()
+        for request in self.requests:
+            request.is_orphan = True
+
+    @rule()
+    def rotate(self) -> None:
+        with mock.patch("billing.journal.ROTATE_BYTES", 1):
+            self.world.journal.rotate_if_due()
+
+    # --- What the worker does -----------------------------------------------------------------
+
+    @rule(count=st.integers(1, 4), acknowledges=st.booleans())
+    def drain_some(self, count: int, acknowledges: bool) -> None:
+        """Book a few events; the acknowledgement may be lost."""
+        read = self.world.client.read_events
+
+        def read_few(shard: int, *, start: str = "-", **_: Any) -> Any:
+            return read(shard, start=start, count=count)
+
+        with (
+            mock.patch.object(self.world.client, "read_events", read_few),
+            mock.patch.object(drains, "BATCH", 10_000),
+        ):
+            if acknowledges:
+                self.unless_closed(drains.drain)
+            else:
+                with mock.patch.object(calls, "ack", _no_ack):
+                    self.unless_closed(drains.drain)
+        self.after_booking()
+
+    @rule()
+    def drain_all(self) -> None:
+        self.unless_closed(drains.drain)
+        self.after_booking()
+
+    @rule()
+    def push(self) -> None:
+        if self.unless_closed(push_due) is not None:
+            for account in self.accounts.values():
+                account.is_behind = False
+
+    @rule(which=picks)
+    def reap_one(self, which: int) -> None:
+        request = self.pick(which, lambda r: r.is_open)
+        if request is None or self.is_closed:
+            return
+        self.world.end_lease(request.till, request.name)
+        reap()
+        self.resync(after_loss=False)
+
+    @rule()
+    def adopt(self) -> None:
+        self.unless_closed(adopt_journals)
+        if not self.is_closed:
+            self.resync(after_loss=False)
+
+    # --- What happens to Redis ----------------------------------------------------------------
+
+    @rule()
+    def back_up(self) -> None:
+        if not self.is_closed:
+            self.world.back_up()
+
+    @precondition(lambda self: not self.is_closed)
+    @rule(fault=st.sampled_from(["restart", "flush", "rewind"]), recovers=st.booleans())
+    def lose_redis(self, fault: str, recovers: bool) -> None:
+        {
+            "restart": self.world.restart_redis,
+            "flush": self.world.flush_redis,
+            "rewind": self.world.rewind_redis,
+        }[fault]()
+        self.is_closed = True
+        if recovers:
+            self.rebuild()
+
+    @precondition(lambda self: self.is_closed)
+    @rule(dies_after=st.integers(0, 40))
+    def rebuild_half(self, dies_after: int) -> None:
+        """A rebuild dies after so many calls of its last round trip."""
+        ask = self.world.client.ask_many
+
+        def die(many: list[calls.Call]) -> Any:
+            if many[0].function in {"tp_status", "tp_begin"}:
+                return ask(many)
+            ask([call for call in many[:dies_after] if call.function != "tp_open"])
+            raise WalletRecovering("killed")
+
+        with mock.patch.object(self.world.client, "ask_many", die), suppress(WalletRecovering):
+            recover(grace_s=0)
+
+    @precondition(lambda self: self.is_closed)
+    @rule(reaps=st.booleans())
+    def rebuild(self, reaps: bool = True) -> None:
+        recover(grace_s=0)
+        self.is_closed = False
+        for account in self.accounts.values():
+            account.is_behind = False
+        for request in self.requests:
+            if not request.is_started:
+                request.is_voided = True
+        if reaps:
+            reap()
+        self.resync(after_loss=True)
+
+    # --- What must hold -----------------------------------------------------------------------
+
+    @invariant()
+    def redis_adds_up(self) -> None:
+        if self.is_closed:
+            return
+        for till in self.tills:
+            figures = self.world.figures(till)
+            if figures is None:
+                continue
+            assert figures.available >= 0
+            assert figures.pend == sum(event.delta for event in figures.events)
+            assert figures.held == sum(amount for amount, _ in figures.holds.values())
+            if not self.accounts[till.wallet.pk].is_behind:
+                assert figures.available == self.available(till)
+
+    @invariant()
+    def books_add_up(self) -> None:
+        if self.books_changed:
+            self.books_changed = False
+            assert self.world.broken_books() == []
+
+    def teardown(self) -> None:
+        try:
+            self.finish()
+        finally:
+            self.world.close()
+
+    def finish(self) -> None:
+        """Let everything come to rest, and look at what each request was charged."""
+        if self.is_closed:
+            self.rebuild()
+        self.world.replace_process()
+        for _ in range(3):
+            push_due()
+            decide_open()
+            adopt_journals()
+            for request in self.requests:
+                self.world.end_lease(request.till, request.name)
+            reap()
+            drains.drain()
+        push_due()
+        self.resync(after_loss=False)
+        assert audit(at_rest=True) == []
+        records = {record.request_id: record for record in UsageRecord.objects.all()}
+        for request in self.requests:
+            self.check_receipt(request, records.pop(request.name, None))
+        assert records == {}
+        assert list(self.folder.glob("*")) == [self.folder / _only_name(self.folder)]
+
+    def check_receipt(self, request: Request, record: UsageRecord | None) -> None:
+        if record is None:
+            assert request.told is None
+            assert request.is_voided or not request.is_started or request.is_orphan
+            return
+        assert request.is_started
+        assert record.target_credits <= request.cost
+        assert record.target_credits >= (request.told or 0)
+        assert record.charged_credits + record.write_off_credits == record.target_credits
+        if not request.was_let_go and not self.account(request).had_hold_reaped:
+            assert record.charged_credits >= min(record.target_credits, request.held)
+
+    # --- The model ----------------------------------------------------------------------------
+
+    def till(self, who: int) -> Till:
+        return self.tills[who % len(self.tills)]
+
+    def account(self, request: Request) -> Account:
+        return self.accounts[request.till.wallet.pk]
+
+    def pick(self, which: int, fits: Any) -> Request | None:
+        fitting = [request for request in self.requests if fits(request)]
+        return fitting[which % len(fitting)] if fitting else None
+
+    def available(self, till: Till) -> int:
+        """What a new hold could take, by the model."""
+        mine = [request for request in self.requests if request.till is till]
+        account = self.accounts[till.wallet.pk]
+        held = sum(request.held for request in mine if request.is_open)
+        credited = self.known_credits(till) if account.is_behind else account.credited
+        return credited - account.debited - held - sum(r.charged for r in mine)
+
+    def known_credits(self, till: Till) -> int:
+        """What Redis has heard of."""
+        return int(self.world.client.redis.hget(keys.wallet(till.wallet.pk), "credited") or 0)
+
+    def unless_closed(self, sweep: Any) -> Any:
+        try:
+            return sweep()
+        except WalletRecovering:
+            assert self.is_closed
+            return None
+
+    def after_booking(self) -> None:
+        self.books_changed = True
+        for till in self.tills:
+            account = self.accounts[till.wallet.pk]
+            account.debt = Wallet.objects.get(pk=till.wallet.pk).debt_credits
+        if self.is_closed:
+            return
+        for till in self.tills:
+            # A debt is pushed like a credit.
+            account = self.accounts[till.wallet.pk]
+            if self.known_credits(till) == account.credited:
+                account.is_behind = False
+
+    def sync_debits(self) -> None:
+        """Learn what Redis took of debits: what it booked, and what waits in the stream."""
+        if self.is_closed:
+            return
+        for till in self.tills:
+            figures = self.world.figures(till)
+            booked = Debit.objects.filter(wallet=till.wallet).exclude(booked_at=None)
+            taken = {f"debit:{d.pk}": d.taken_credits or 0 for d in booked}
+            for event in figures.events if figures else []:
+                if not event.is_usage:
+                    taken[event.reference] = event.charged
+            self.accounts[till.wallet.pk].debited = sum(taken.values())
+            assert figures is None or figures.available >= 0
+
+    def resync(self, *, after_loss: bool) -> None:
+        """Learn what became of requests that the worker ended, and check that it was right."""
+        self.sync_debits()
+        known = self.settled()
+        for till in self.tills:
+            figures = self.world.figures(till)
+            holds = figures.holds if figures else {}
+            for request in [r for r in self.requests if r.till is till]:
+                self.learn(request, known.get(request.name), holds.get(request.name), after_loss)
+
+    def settled(self) -> dict[str, tuple[int, int]]:
+        """What is booked or waits to be: target and charge of each request."""
+        known = {
+            record.request_id: (record.target_credits, record.charged_credits)
+            for record in UsageRecord.objects.all()
+        }
+        for till in self.tills:
+            figures = self.world.figures(till)
+            for event in figures.events if figures else []:
+                if event.is_usage:
+                    target, charged = known.get(event.reference, (0, 0))
+                    known[event.reference] = (
+                        max(target, event.target),
+                        max(charged, event.charged),
+                    )
+        return known
+
+    def learn(
+        self,
+        request: Request,
+        settled: tuple[int, int] | None,
+        hold: tuple[int, int] | None,
+        after_loss: bool,
+    ) -> None:
+        if settled is not None:
+            target, charged = settled
+            assert charged <= target <= request.cost
+            if request.told is None or target < request.told:
+                request.was_let_go = True
+                self.account(request).had_hold_reaped = True
+            request.target, request.charged, request.is_voided = target, charged, False
+            return
+        if hold is not None:
+            amount, _ = hold
+            if request.told is None and not self.account(request).had_hold_reaped:
+                assert amount == request.held
+            request.held, request.target, request.charged = amount, None, 0
+            request.is_voided = False
+            return
+        # Neither charged nor held: only right if nobody may expect it to be.
+        assert request.told is None
+        if not after_loss:
+            assert request.is_voided or request.is_orphan or not request.is_started
+        else:
+            assert request.is_voided or request.is_orphan
+        request.is_voided = True
+        request.target, request.charged = None, 0
+
+
+def _no_ack(shard: int, event_ids: list[str]) -> calls.Call:
+    return calls.status(shard)
+
+
+def _only_name(folder: Path) -> str:
+    (path,) = folder.glob("*")
+    return path.name
+
+
+@pytest.fixture
+def machine(alice: User, bob: User, journal_dir: Path) -> Iterator[type[MoneyMachine]]:
+    journal_dir.mkdir()
+
+    class Ready(MoneyMachine):
+        tills = [Till(alice), Till(bob)]
+        folder = journal_dir
+
+    yield Ready
+
+
+@pytest.fixture
+def silence() -> Iterator[None]:
+    """Every death is logged; here there are thousands."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("silence")
+@pytest.mark.timeout(36_000)
+def test_nothing_breaks_the_money(machine: type[MoneyMachine]) -> None:
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            database=None,
+            print_blob=True,
+            phases=[Phase.generate, Phase.shrink],
+        ),
+    )

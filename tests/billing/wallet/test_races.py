@@ -1,0 +1,169 @@
+"""Hundreds at a barrier, from four processes: exactly as many get through as are paid for."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from billing.exceptions import InsufficientCredits
+from billing.services.audit import audit
+from billing.wallet.calls import Balance
+from billing.wallet.client import WalletClient
+from tests.billing.wallet.shop import Till, in_a_thread
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ROOT = Path(__file__).resolve().parents[3]
+PROCESSES = 4
+EACH = 125
+PAID_FOR = 50
+CREDITS = 7
+SEEDS = 20
+
+# What each process runs: connect, say so, wait for the barrier, then all of its requests at once.
+# A process that is paid for many rounds starts Python once.
+RACER = """
+import asyncio, json, random, sys
+import django
+django.setup()
+from billing.exceptions import InsufficientCredits, RateLimited
+from billing.usage import RequestFacts, Settlement
+from billing.wallet.client import HoldRequest, WalletClient
+url, number, each = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+
+async def request(wallet, order, name, rng):
+    facts = RequestFacts(name, order["wallet"], order["key"], order["price"], "gpt-4",
+                         "chat.completions", rng.random() < 0.5, 1_700_000_000_000)
+    hold = HoldRequest(facts, 10**9, 0, 1000, order["credits"], order["credits"], order["rpm"])
+    await asyncio.sleep(0)
+    try:
+        placed = await wallet.place(hold)
+    except InsufficientCredits:
+        return "refused"
+    except RateLimited:
+        return "limited"
+    if order["settles"]:
+        await wallet.settle(facts, Settlement(order["credits"], "completed", "reported", 0, 0,
+                            order["credits"], 0, "sandbox", 1, 1_700_000_001_000))
+    return "admitted"
+
+async def main():
+    wallet = await WalletClient.connect(url)
+    loop = asyncio.get_running_loop()
+    print("ready", flush=True)
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        order = json.loads(line)
+        rng = random.Random(f"{order['seed']}-{number}")
+        names = [f"s{order['seed']}-{number}-{n}" for n in range(each)]
+        rng.shuffle(names)
+        outcomes = await asyncio.gather(*(request(wallet, order, n, rng) for n in names))
+        print(json.dumps({o: outcomes.count(o) for o in set(outcomes)}), flush=True)
+    await wallet.close()
+
+asyncio.run(main())
+"""
+
+
+class Racers:
+    """Four processes that wait for the shot."""
+
+    def __init__(self) -> None:
+        environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tokenproxy_site.settings"}
+        self.processes = [
+            subprocess.Popen(
+                [sys.executable, "-c", RACER, settings.REDIS_URL, str(number), str(EACH)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                cwd=ROOT,
+                env=environment,
+            )
+            for number in range(PROCESSES)
+        ]
+        for process in self.processes:
+            assert process.stdout is not None and process.stdout.readline() == "ready\n"
+
+    def race(self, till: Till, *, seed: int, settles: bool, rpm: int = 1_000_000) -> dict[str, int]:
+        """Let all of them place at once; return how often each outcome came."""
+        order = {
+            "wallet": till.wallet.pk,
+            "key": till.key.pk,
+            "price": till.price.pk,
+            "credits": CREDITS,
+            "settles": settles,
+            "seed": seed,
+            "rpm": rpm,
+        }
+        for process in self.processes:
+            assert process.stdin is not None
+            process.stdin.write(json.dumps(order) + "\n")
+            process.stdin.flush()
+        total: dict[str, int] = {}
+        for process in self.processes:
+            assert process.stdout is not None
+            for outcome, count in json.loads(process.stdout.readline()).items():
+                total[outcome] = total.get(outcome, 0) + count
+        return total
+
+    def __enter__(self) -> "Racers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self.processes:
+            with process:
+                assert process.stdin is not None
+                process.stdin.close()
+                process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def racers() -> Iterator[Racers]:
+    with Racers() as ready:
+        yield ready
+
+
+def test_exactly_as_many_are_admitted_as_are_paid_for(till: Till, racers: Racers) -> None:
+    for seed in range(SEEDS):
+        till.grant(PAID_FOR * CREDITS)
+
+        outcomes = racers.race(till, seed=seed, settles=seed % 2 == 0)
+
+        assert outcomes == {"admitted": PAID_FOR, "refused": PROCESSES * EACH - PAID_FOR}
+        assert till.balance().available_credits == 0
+        for name in till.open_requests():
+            till.settle(name, CREDITS)
+    till.drain()
+
+    assert till.balance() == Balance(0, 0, 0, 0)
+    assert audit(at_rest=True) == []
+
+
+def test_exactly_as_many_pass_as_the_key_may_make_in_a_minute(till: Till, racers: Racers) -> None:
+    till.grant(1_000_000)
+
+    # So slow a refill that hardly one comes back while they race.
+    outcomes = racers.race(till, seed=SEEDS, settles=False, rpm=10)
+
+    assert outcomes["admitted"] in {10, 11, 12}
+    assert sum(outcomes.values()) == PROCESSES * EACH
+    assert till.balance().held_credits == outcomes["admitted"] * CREDITS
+
+
+async def test_one_process_of_five_hundred_tasks_admits_exactly_as_many(till: Till) -> None:
+    await asyncio.to_thread(in_a_thread, lambda: till.grant(PAID_FOR * CREDITS))
+    wallet = await WalletClient.connect(settings.REDIS_URL)
+
+    answers = await asyncio.gather(
+        *(wallet.place(till.hold_request(f"r{n}", CREDITS)) for n in range(500)),
+        return_exceptions=True,
+    )
+
+    refused = [answer for answer in answers if isinstance(answer, InsufficientCredits)]
+    assert (len(answers) - len(refused), len(refused)) == (PAID_FOR, 450)
+    await wallet.close()
