@@ -27,8 +27,9 @@ from billing.services.stripe_handlers import HANDLERS
 
 # https://docs.stripe.com/webhooks#verify-official-libraries
 SIGNATURE_TOLERANCE_S = 300
-# Longer than a handler takes when every call to Stripe times out and is repeated.
-LEASE = timedelta(minutes=5)
+# About what a handler takes when every call to Stripe times out and is repeated. Two at once do no
+# harm, and a killed worker must not keep a refund waiting for longer.
+LEASE = timedelta(minutes=2)
 FIRST_RETRY_S = 5
 LONGEST_RETRY_S = 3600
 # After these many failures, about an hour, a person is told. The retries go on.

@@ -182,7 +182,7 @@ def test_an_event_whose_process_died_comes_back_by_itself(paid: Purchase) -> Non
     event.refresh_from_db()
 
     assert event.processed_at is None
-    assert event.next_attempt_at < timezone.now() + timedelta(minutes=6)
+    assert event.next_attempt_at < timezone.now() + timedelta(minutes=3)
 
 
 def test_a_person_can_have_an_event_processed_again(paid: Purchase) -> None:

@@ -1,0 +1,264 @@
+"""Measure the wallet: `make bench-wallet`. Prints a table; fails for no number.
+
+The pairs are held and settled by one process over one multiplexed connection, as a web process
+does, with so many requests under way at once. CPU is counted for that process and for Valkey: it
+tells more than the clock on a machine that others use.
+"""
+
+import asyncio
+import itertools
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.services import own_services
+from devstack.valkey import Valkey
+
+if TYPE_CHECKING:
+    from billing.journal import Journal
+    from billing.usage import RequestFacts, Settlement
+    from billing.wallet.calls import HoldRequest
+    from billing.wallet.client import WalletClient
+
+PAIRS = int(os.environ.get("BENCH_PAIRS", "10000"))
+AT_ONCE = 16
+WALLETS = 2_000
+DRAINED = 20_000
+EVENTS = 100_000
+HOLDS = 10_000
+NOW_MS = 1_700_000_000_000
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Shop:
+    """Wallets with credits, one key and one price."""
+
+    wallets: list[int] = field(default_factory=list)
+    key: int = 0
+    price: int = 0
+    numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    def facts(self, wallet_id: int) -> "RequestFacts":
+        from billing.usage import RequestFacts
+
+        return RequestFacts(
+            f"req_{next(self.numbers):032x}",
+            wallet_id,
+            self.key,
+            self.price,
+            "gpt-4",
+            "chat.completions",
+            False,
+            NOW_MS,
+        )
+
+    def hold(self, wallet_id: int) -> "HoldRequest":
+        from billing.wallet.client import HoldRequest
+
+        return HoldRequest(self.facts(wallet_id), 10**9, 20_000, 1_000, 100, 1, 100_000_000)
+
+
+def ending() -> "Settlement":
+    from billing.usage import Settlement
+
+    return Settlement(50, "completed", "reported", 20, 0, 30, 0, "sandbox", 1, NOW_MS + 900, 120)
+
+
+def open_shop() -> Shop:
+    """Make the customers, each with credits that last."""
+    from accounts.models import ApiKey, User
+    from billing.models import PublicModel, Wallet
+    from billing.services.ledger import post_credit
+    from billing.services.prices import set_price
+    from billing.services.recovery import recover
+
+    recover(grace_s=0)
+    names = [f"c{number}@example.com" for number in range(WALLETS)]
+    users = User.objects.bulk_create([User(email=name) for name in names])
+    wallets = Wallet.objects.bulk_create([Wallet(user=user) for user in users])
+    key = ApiKey.objects.create(user=users[0], name="bench", digest="0" * 64, hint="bench")
+    price = set_price(
+        PublicModel.objects.create(name="gpt-4"),
+        prompt_rate_millicredits=1_000,
+        cached_prompt_rate_millicredits=1_000,
+        completion_rate_millicredits=1_000,
+    )
+    for wallet in wallets:
+        amount = 100_000_000_000 if wallet is wallets[0] else 1_000_000
+        post_credit(wallet.pk, kind="grant", amount_credits=amount, reference=f"bench:{wallet.pk}")
+    return Shop([wallet.pk for wallet in wallets], key.pk, price.pk)
+
+
+def measure_pairs(shop: Shop, valkey: Valkey, wallet_ids: list[int], *, fsync: str) -> str:
+    """Hold and settle, and return a row of the table."""
+    from billing.wallet.sync_client import get_sync_client
+
+    get_sync_client().redis.config_set("appendfsync", fsync)
+    before = cpu_s(valkey.process.pid), time.process_time(), time.perf_counter()
+    holds, ends = asyncio.run(_pairs(shop, wallet_ids))
+    seconds = time.perf_counter() - before[2]
+    server, client = cpu_s(valkey.process.pid) - before[0], time.process_time() - before[1]
+    wallets = "one hot wallet" if len(wallet_ids) == 1 else f"{len(wallet_ids):,} wallets"
+    return (
+        f"{wallets:<16} {fsync:<9} {PAIRS / seconds:>8,.0f} pairs/s"
+        f"   hold p50 {percentile(holds, 50):5.2f} p99 {percentile(holds, 99):6.2f} ms"
+        f"   settle p50 {percentile(ends, 50):5.2f} p99 {percentile(ends, 99):6.2f} ms"
+        f"   CPU/pair: server {server / PAIRS * 1e6:4.0f} µs, client {client / PAIRS * 1e6:4.0f} µs"
+    )
+
+
+async def _pairs(shop: Shop, wallet_ids: list[int]) -> tuple[list[float], list[float]]:
+    from django.conf import settings
+
+    from billing.wallet.client import WalletClient
+
+    wallet = await WalletClient.connect(settings.REDIS_URL)
+    turns = itertools.cycle(wallet_ids)
+    work = [(shop.hold(next(turns)), ending()) for _ in range(PAIRS)]
+    holds: list[float] = []
+    ends: list[float] = []
+    queue: Iterator[tuple[HoldRequest, Settlement]] = iter(work)
+    workers = [_worker(wallet, queue, holds, ends) for _ in range(AT_ONCE)]
+    await asyncio.gather(*workers)
+    await wallet.close()
+    return holds, ends
+
+
+async def _worker(
+    wallet: "WalletClient",
+    queue: "Iterator[tuple[HoldRequest, Settlement]]",
+    holds: list[float],
+    ends: list[float],
+) -> None:
+    for hold, settlement in queue:
+        started = time.perf_counter()
+        await wallet.place(hold)
+        placed = time.perf_counter()
+        await wallet.settle(hold.facts, settlement)
+        holds.append(placed - started)
+        ends.append(time.perf_counter() - placed)
+
+
+def measure_drain(shop: Shop, wallet_ids: list[int]) -> str:
+    """Book events, and return a row of the table."""
+    from billing.services.drain import drain
+
+    drain()
+    fill(shop, wallet_ids, DRAINED, journal=None)
+    cpu, clock = time.process_time(), time.perf_counter()
+    booked = drain().booked
+    seconds, cpu = time.perf_counter() - clock, time.process_time() - cpu
+    wallets = "one hot wallet" if len(wallet_ids) == 1 else f"{len(wallet_ids):,} wallets"
+    return (
+        f"{wallets:<16} {booked:,} events in {seconds:5.1f} s: {booked / seconds:>8,.0f} events/s"
+        f"   CPU/event in the worker {cpu / booked * 1e6:4.0f} µs"
+    )
+
+
+def measure_recovery(shop: Shop, fault: str) -> str:
+    """Lose Redis with a full stream and many holds, and return a row of the table."""
+    from billing.services.recovery import recover
+    from billing.wallet.sync_client import LIBRARY, get_sync_client
+
+    redis = get_sync_client().redis
+    if fault == "flush":
+        redis.flushdb()
+    else:
+        redis.execute_command("FUNCTION", "LOAD", "REPLACE", LIBRARY.read_text())
+    cpu, clock = time.process_time(), time.perf_counter()
+    recover()
+    seconds, cpu = time.perf_counter() - clock, time.process_time() - cpu
+    return (
+        f"{fault:<16} {EVENTS:,} events, {HOLDS:,} open holds: {seconds:5.1f} s"
+        f"   CPU in the worker {cpu:4.1f} s"
+    )
+
+
+def fill(shop: Shop, wallet_ids: list[int], count: int, *, journal: "Journal | None") -> None:
+    """Settle so many requests, without the drain."""
+    for facts in hold_many(shop, wallet_ids, count, journal=journal):
+        _settle_later(facts, journal)
+    _settle_now()
+
+
+def hold_many(
+    shop: Shop, wallet_ids: list[int], count: int, *, journal: "Journal | None"
+) -> "list[RequestFacts]":
+    """Place so many holds, a thousand in one round trip."""
+    from billing.wallet import calls
+    from billing.wallet.sync_client import get_sync_client
+
+    turns = itertools.cycle(wallet_ids)
+    holds = [shop.hold(next(turns)) for _ in range(count)]
+    limit = calls.BacklogLimit(10**9, 10**9)
+    for first in range(0, count, 1_000):
+        some = holds[first : first + 1_000]
+        asked = [calls.place(hold, lease_ms=3_600_000, limit=limit) for hold in some]
+        for hold, reply in zip(some, get_sync_client().ask_many(asked), strict=True):
+            placed = calls.parse_place(reply, hold)
+            if journal is not None:
+                journal.start(hold.facts, placed.held_credits)
+    return [hold.facts for hold in holds]
+
+
+_later: "list[RequestFacts]" = []
+
+
+def _settle_later(facts: "RequestFacts", journal: "Journal | None") -> None:
+    if journal is not None:
+        journal.end(facts, ending())
+    _later.append(facts)
+
+
+def _settle_now() -> None:
+    from billing.wallet import calls
+    from billing.wallet.sync_client import get_sync_client
+
+    for first in range(0, len(_later), 1_000):
+        some = _later[first : first + 1_000]
+        get_sync_client().ask_many([calls.settle(facts, ending()) for facts in some])
+    _later.clear()
+
+
+def percentile(seconds: list[float], percent: int) -> float:
+    """Return milliseconds."""
+    ordered = sorted(seconds)
+    return ordered[min(len(ordered) * percent // 100, len(ordered) - 1)] * 1_000
+
+
+def cpu_s(pid: int) -> float:
+    """Return the CPU seconds that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def main() -> None:
+    with own_services() as valkey:
+        from django.conf import settings
+
+        from billing.journal import Journal
+
+        print(f"{os.cpu_count()} cores, {PAIRS:,} pairs, {AT_ONCE} at once", flush=True)
+        shop = open_shop()
+        hot = shop.wallets[:1]
+        for fsync in ("everysec", "always"):
+            for wallet_ids in (hot, shop.wallets):
+                print(measure_pairs(shop, valkey, wallet_ids, fsync=fsync), flush=True)
+        print("\nDrain", flush=True)
+        for wallet_ids in (hot, shop.wallets):
+            print(measure_drain(shop, wallet_ids), flush=True)
+        print("\nRecovery, of which 0.5 s is the grace for the journals", flush=True)
+        journal = Journal.open(settings.JOURNAL_DIR)
+        fill(shop, shop.wallets, EVENTS, journal=journal)
+        hold_many(shop, shop.wallets, HOLDS, journal=journal)
+        for fault in ("restart", "flush"):
+            print(measure_recovery(shop, fault), flush=True)
+        journal.close()
+
+
+if __name__ == "__main__":
+    main()
