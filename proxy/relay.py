@@ -6,8 +6,8 @@ answer with a status. After it, trouble is an event in the stream and no end mar
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 
 from django.conf import settings
 
@@ -123,8 +123,9 @@ class Relay:
             max_completion_tokens=self._max_completion_tokens,
         )
         await self._settler.settle(self._call.facts, settlement)
-        await self._send(self._meter.closing(usage))
-        await self._connection.finish()
+        async with self._patience():
+            await self._send(self._meter.closing(usage))
+            await self._connection.finish()
 
     async def _end_broken(self, error: Interrupted | UpstreamError) -> None:
         """Settle what was delivered, and tell the client if there still is one."""
@@ -133,8 +134,18 @@ class Relay:
         await self._settle_broken(Outcome.CLIENT_LEFT if is_gone else Outcome.BROKEN)
         if is_gone or not self._connection.has_started:
             raise error
-        await self._connection.write(error_event(to_api_error(error)))
-        await self._connection.finish()
+        async with self._patience():
+            await self._connection.write(error_event(to_api_error(error)))
+            await self._connection.finish()
+
+    @asynccontextmanager
+    async def _patience(self) -> AsyncIterator[None]:
+        """Give up a client that does not read the end either: the timer no longer looks here."""
+        try:
+            async with asyncio.timeout(settings.SLOW_READER_S):
+                yield
+        except TimeoutError as error:
+            raise Interrupted(Reason.CLIENT_TOO_SLOW) from error
 
     async def _settle_broken(self, outcome: Outcome) -> None:
         settlement = settle_nothing(self._call, outcome=outcome)

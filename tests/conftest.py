@@ -7,11 +7,16 @@ from pathlib import Path
 import pytest
 from django.conf import LazySettings
 from django.test.utils import override_settings
+from hypothesis import settings as hypothesis_settings
 
 from accounts.models import User
 from billing.services.wallets import get_wallet
 from billing.wallet import keys, restoring
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
+
+# Examples are timed by the clock, and a busy machine is no defect of ours.
+hypothesis_settings.register_profile("house", deadline=None)
+hypothesis_settings.load_profile("house")
 
 
 @pytest.fixture(scope="session", autouse=True)
