@@ -1,7 +1,7 @@
 # `make` lists the targets. Everything below needs Python 3.11 or newer and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long lint chaos chaos-short bench-wallet format lock clean venv
+.PHONY: help run test test-long lint chaos chaos-short bench-wallet mutations format lock clean venv
 
 # Nothing here may depend on the user's own Python settings.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
@@ -37,6 +37,9 @@ test-long: venv ## let the wallet's state machine run for hours (MACHINE_EXAMPLE
 
 bench-wallet: venv ## measure holds, settlements, the drain and the recovery
 	@$(VENV_PYTHON) -m bench.wallet
+
+mutations: venv ## break the wallet's guards one by one; a test must fail each time
+	@$(VENV_PYTHON) -m bench.mutations
 
 lint: venv ## check style, types and imports, without the tests
 	@exec $(VENV_PYTHON) -m devstack --with-parent lint

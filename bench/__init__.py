@@ -1,0 +1,1 @@
+"""Measurements and experiments on the product. Nothing here is a test, and nothing imports it."""

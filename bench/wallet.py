@@ -29,6 +29,7 @@ WALLETS = 2_000
 DRAINED = 20_000
 EVENTS = 100_000
 HOLDS = 10_000
+CHUNK = 1_000
 NOW_MS = 1_700_000_000_000
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -121,7 +122,7 @@ async def _pairs(shop: Shop, wallet_ids: list[int]) -> tuple[list[float], list[f
     work = [(shop.hold(next(turns)), ending()) for _ in range(PAIRS)]
     holds: list[float] = []
     ends: list[float] = []
-    queue: Iterator[tuple[HoldRequest, Settlement]] = iter(work)
+    queue = iter(work)
     workers = [_worker(wallet, queue, holds, ends) for _ in range(AT_ONCE)]
     await asyncio.gather(*workers)
     await wallet.close()
@@ -179,49 +180,37 @@ def measure_recovery(shop: Shop, fault: str) -> str:
 
 
 def fill(shop: Shop, wallet_ids: list[int], count: int, *, journal: "Journal | None") -> None:
-    """Settle so many requests, without the drain."""
-    for facts in hold_many(shop, wallet_ids, count, journal=journal):
-        _settle_later(facts, journal)
-    _settle_now()
+    """Settle so many requests, many in one round trip, without the drain."""
+    from billing.wallet import calls
+    from billing.wallet.sync_client import get_sync_client
+
+    turns = itertools.cycle(wallet_ids)
+    for _ in range(0, count, CHUNK):
+        some = hold_many(shop, [next(turns) for _ in range(CHUNK)], CHUNK, journal=journal)
+        if journal is not None:
+            for facts in some:
+                journal.end(facts, ending())
+        get_sync_client().ask_many([calls.settle(facts, ending()) for facts in some])
 
 
 def hold_many(
     shop: Shop, wallet_ids: list[int], count: int, *, journal: "Journal | None"
 ) -> "list[RequestFacts]":
-    """Place so many holds, a thousand in one round trip."""
+    """Place so many holds, many in one round trip."""
     from billing.wallet import calls
     from billing.wallet.sync_client import get_sync_client
 
     turns = itertools.cycle(wallet_ids)
     holds = [shop.hold(next(turns)) for _ in range(count)]
     limit = calls.BacklogLimit(10**9, 10**9)
-    for first in range(0, count, 1_000):
-        some = holds[first : first + 1_000]
+    for first in range(0, count, CHUNK):
+        some = holds[first : first + CHUNK]
         asked = [calls.place(hold, lease_ms=3_600_000, limit=limit) for hold in some]
         for hold, reply in zip(some, get_sync_client().ask_many(asked), strict=True):
             placed = calls.parse_place(reply, hold)
             if journal is not None:
                 journal.start(hold.facts, placed.held_credits)
     return [hold.facts for hold in holds]
-
-
-_later: "list[RequestFacts]" = []
-
-
-def _settle_later(facts: "RequestFacts", journal: "Journal | None") -> None:
-    if journal is not None:
-        journal.end(facts, ending())
-    _later.append(facts)
-
-
-def _settle_now() -> None:
-    from billing.wallet import calls
-    from billing.wallet.sync_client import get_sync_client
-
-    for first in range(0, len(_later), 1_000):
-        some = _later[first : first + 1_000]
-        get_sync_client().ask_many([calls.settle(facts, ending()) for facts in some])
-    _later.clear()
 
 
 def percentile(seconds: list[float], percent: int) -> float:

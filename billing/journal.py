@@ -114,6 +114,9 @@ class Journal:
             self._file, self._written = old, old_written
             raise
         os.close(old)
+        # What was copied does not count, or more open requests than fit into a file would have it
+        # rotated with every line.
+        self._written = 0
 
     def _begin_file(self) -> Path:
         # The clock only puts them in order; two of the same instant must not be one file.

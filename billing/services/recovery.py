@@ -31,9 +31,9 @@ log = structlog.get_logger(__name__)
 Item = TypeVar("Item")
 
 # How many calls go out in one round trip, and how many items in one call. A call of this size
-# keeps Redis from its other work for about a millisecond.
-CALL_BATCH = 500
-ITEM_BATCH = 500
+# keeps Redis from its other work for a millisecond or two.
+CALL_BATCH = 50
+ITEM_BATCH = 200
 # A web process that placed a hold just before Redis died writes its journal line within this. One
 # that was stopped for longer finds its hold gone, and is charged what is available.
 GRACE_S = 0.5
@@ -122,8 +122,8 @@ def _restore(plan: Plan, *, epoch: str) -> Iterator[Call]:
     for registers in _batches(plan.registers().items(), ITEM_BATCH):
         yield restoring.keep(plan.shard, registers, lease_ms=lease_ms, epoch=epoch)
     # Behind those that are kept: a request may have a settlement that is and a raise that is not.
-    for lost in plan.lost_holds.values():
-        yield restoring.hold(lost, epoch=epoch)
+    for lost in _batches(plan.lost_holds.values(), ITEM_BATCH):
+        yield restoring.holds(plan.shard, lost, epoch=epoch)
 
 
 def _write(client: SyncWalletClient, steps: Iterator[Call]) -> None:

@@ -61,6 +61,12 @@ local function int(text, name, least)
   return number
 end
 
+-- A row's id, as the text that it is in keys and registers.
+local function id(text, name)
+  int(text, name, 1)
+  return text
+end
+
 local function str(text, name)
   if type(text) ~= 'string' or text == '' then
     error('ARGUMENT ' .. name .. ' is empty')
@@ -177,7 +183,7 @@ end
 local function place(keys, args)
   local fence, wallet_key, hold_key, leases, rate_key = keys[1], keys[2], keys[3], keys[4], keys[5]
   local request = str(args[1], 'request')
-  local wallet_id = str(args[2], 'wallet_id')
+  local wallet_id = id(args[2], 'wallet_id')
   local known = int(args[3], 'known_version', 0)
   local fixed = int(args[4], 'fixed_mc', 0)
   local unit = int(args[5], 'unit_mc', 0)
@@ -330,7 +336,7 @@ local function settle_late(keys, args)
   local request = str(args[1], 'request')
   local target = int(args[2], 'target', 0)
   local settlement = str(args[3], 'settlement')
-  local wallet_id = str(args[4], 'wallet_id')
+  local wallet_id = id(args[4], 'wallet_id')
   local held = int(args[5], 'held', 0)
   local booked_charged = int(args[6], 'booked_charged', 0)
   local booked_target = int(args[7], 'booked_target', 0)
@@ -431,7 +437,7 @@ end
 local function debit(keys, args)
   local fence, wallet_key, register_key, events = keys[1], keys[2], keys[3], keys[4]
   local ref = str(args[1], 'ref')
-  local wallet_id = str(args[2], 'wallet_id')
+  local wallet_id = id(args[2], 'wallet_id')
   local amount = int(args[3], 'amount', 1)
   local posted = int(args[4], 'posted', -1)
   local credited = int(args[5], 'credited', -1)
@@ -464,8 +470,8 @@ local function debit(keys, args)
 end
 
 -- Read an event of the stream as a table of its fields; nil if it is gone.
-local function find_event(events, id)
-  local found = redis.call('XRANGE', events, id, id)[1]
+local function find_event(events, event_id)
+  local found = redis.call('XRANGE', events, event_id, event_id)[1]
   if not found then
     return nil
   end
@@ -491,7 +497,7 @@ local function ack(keys, args)
     seen[args[index]] = true
     if event then
       local delta = int(event['delta'], 'delta', 0)
-      local wallet = str(event['wallet'], 'wallet')
+      local wallet = id(event['wallet'], 'wallet')
       ids[#ids + 1] = args[index]
       registers[#registers + 1] = prefix .. ':hold:' .. str(event['ref'], 'ref')
       booked[wallet] = (booked[wallet] or 0) + delta
@@ -597,7 +603,7 @@ local function restore_wallets(keys, args)
   local epoch = str(args[1], 'epoch')
   local prefix = str(args[2], 'prefix')
   for at = 3, #args, 8 do
-    str(args[at], 'id')
+    id(args[at], 'wallet_id')
     int(args[at + 1], 'base', 0)
     int(args[at + 2], 'pend', 0)
     int(args[at + 3], 'held', 0)
@@ -617,31 +623,40 @@ local function restore_wallets(keys, args)
   return { 'OK' }
 end
 
--- restore_hold: put back an open hold that Redis lost. Leaves the wallet to restore_wallets. The
+-- restore_holds: put back open holds that Redis lost. Leaves the wallets to restore_wallets. A
 -- request may have ended since: its end is then the progress that the reaper books.
--- KEYS fence hold leases
--- ARGV epoch request wallet_id amount charged target progress_target progress lease_ms facts
+-- KEYS fence leases  ARGV epoch prefix, then for each:
+--   request wallet_id amount charged target progress_target progress lease_ms facts
 -- Returns OK | OVERTAKEN
-local function restore_hold(keys, args)
+local function restore_holds(keys, args)
   local epoch = str(args[1], 'epoch')
-  local request = str(args[2], 'request')
-  local register = {
-    state = 'open',
-    wallet = str(args[3], 'wallet_id'),
-    amount = int(args[4], 'amount', 0),
-    charged = int(args[5], 'charged', 0),
-    target = int(args[6], 'target', 0),
-    progress_target = int(args[7], 'progress_target', 0),
-    progress = args[8],
-    units = 0,
-    facts = str(args[10], 'facts'),
-  }
-  local lease_ms = int(args[9], 'lease_ms', 0)
+  local prefix = str(args[2], 'prefix')
+  local holds = {}
+  for at = 3, #args, 9 do
+    holds[#holds + 1] = {
+      request = str(args[at], 'request'),
+      lease_ms = int(args[at + 7], 'lease_ms', 0),
+      register = {
+        state = 'open',
+        wallet = id(args[at + 1], 'wallet_id'),
+        amount = int(args[at + 2], 'amount', 0),
+        charged = int(args[at + 3], 'charged', 0),
+        target = int(args[at + 4], 'target', 0),
+        progress_target = int(args[at + 5], 'progress_target', 0),
+        progress = args[at + 6],
+        units = 0,
+        facts = str(args[at + 8], 'facts'),
+      },
+    }
+  end
   if not is_rebuilding(keys[1], epoch) then
     return { 'OVERTAKEN' }
   end
-  write_register(keys[2], epoch, register)
-  redis.call('ZADD', keys[3], text(now_ms() + lease_ms), request)
+  local now = now_ms()
+  for _, hold in ipairs(holds) do
+    write_register(prefix .. ':hold:' .. hold.request, epoch, hold.register)
+    redis.call('ZADD', keys[2], text(now + hold.lease_ms), hold.request)
+  end
   return { 'OK' }
 end
 
@@ -678,18 +693,18 @@ end
 -- KEYS fence events  ARGV epoch event_id delta.  Returns OK | OVERTAKEN
 local function correct_event(keys, args)
   local epoch = str(args[1], 'epoch')
-  local id = str(args[2], 'event_id')
+  local event_id = str(args[2], 'event_id')
   local delta = int(args[3], 'delta', 0)
   if not is_rebuilding(keys[1], epoch) then
     return { 'OVERTAKEN' }
   end
-  local event = find_event(keys[2], id)
+  local event = find_event(keys[2], event_id)
   if event then
     redis.call('XADD', keys[2], '*', 'kind', event['kind'], 'ref', event['ref'],
       'wallet', event['wallet'], 'delta', text(delta), 'charged', event['charged'],
       'target', event['target'], 'held', event['held'], 'facts', event['facts'],
       'settlement', event['settlement'])
-    redis.call('XDEL', keys[2], id)
+    redis.call('XDEL', keys[2], event_id)
   end
   return { 'OK' }
 end
@@ -766,7 +781,7 @@ register_reading('tp_backlog', backlog)
 register_reading('tp_status', status)
 redis.register_function('tp_begin', begin)
 redis.register_function('tp_restore_wallets', restore_wallets)
-redis.register_function('tp_restore_hold', restore_hold)
+redis.register_function('tp_restore_holds', restore_holds)
 redis.register_function('tp_keep', keep)
 redis.register_function('tp_correct_event', correct_event)
 redis.register_function('tp_forget', forget)

@@ -49,26 +49,22 @@ def wallets(shard: int, rows: Iterable[tuple[Wallet, int, int]], *, epoch: str) 
     return Call("tp_restore_wallets", (keys.fence(shard),), tuple(arguments))
 
 
-def hold(lost: LostHold, *, epoch: str) -> Call:
-    """Put back an open hold that Redis lost."""
-    facts, ending = lost.facts, lost.ending
-    shard = keys.shard_of(facts.wallet_id)
-    return Call(
-        "tp_restore_hold",
-        (keys.fence(shard), keys.hold(facts.wallet_id, facts.request_id), keys.leases(shard)),
-        (
-            epoch,
-            facts.request_id,
-            facts.wallet_id,
-            lost.amount,
-            lost.charged,
-            lost.target,
-            ending.target_credits if ending else 0,
-            ending.pack() if ending else "",
-            lost.lease_ms,
-            facts.pack(),
-        ),
-    )
+def holds(shard: int, lost: Iterable[LostHold], *, epoch: str) -> Call:
+    """Put back open holds that Redis lost."""
+    arguments: list[Argument] = [epoch, keys.prefix(shard)]
+    for hold in lost:
+        arguments += [
+            hold.facts.request_id,
+            hold.facts.wallet_id,
+            hold.amount,
+            hold.charged,
+            hold.target,
+            hold.ending.target_credits if hold.ending else 0,
+            hold.ending.pack() if hold.ending else "",
+            hold.lease_ms,
+            hold.facts.pack(),
+        ]
+    return Call("tp_restore_holds", (keys.fence(shard), keys.leases(shard)), tuple(arguments))
 
 
 def keep(shard: int, registers: Iterable[tuple[str, int]], *, lease_ms: int, epoch: str) -> Call:

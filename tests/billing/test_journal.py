@@ -165,6 +165,19 @@ def test_a_file_is_rotated_after_its_time_but_not_before_it_has_a_line(
     journal.close()
 
 
+def test_more_open_requests_than_fit_into_a_file_do_not_rotate_it_with_every_line(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(100):
+        journal.start(facts(f"r{number}"), 100)
+    monkeypatch.setattr(journals, "ROTATE_BYTES", 1_000)
+
+    for number in range(5):
+        journal.start(facts(f"s{number}"), 100)
+
+    assert len(journal_files(tmp_path)) == 2
+
+
 def test_a_clock_that_goes_back_loses_no_file(
     journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,6 +187,7 @@ def test_a_clock_that_goes_back_loses_no_file(
     for number in range(5):
         journal.start(facts(f"r{number}"), 100)
 
+    assert len(journal_files(tmp_path)) == 5
     held = [request.request_id for request, _ in read_all(tmp_path).open_requests()]
     assert sorted(held) == ["r0", "r1", "r2", "r3", "r4"]
 

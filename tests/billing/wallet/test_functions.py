@@ -1,0 +1,409 @@
+"""The guards of the function library, one by one: a call that is refused changes nothing."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from billing.exceptions import UnknownHold, WalletError, WalletMissing, WalletRecovering
+from billing.models import Wallet
+from billing.services.pushes import push_call
+from billing.services.reaper import abandoned
+from billing.services.wallets import freeze_wallet
+from billing.wallet import calls, keys, restoring
+from billing.wallet.calls import Balance, Call, Reaped
+from tests.billing.wallet.shop import NO_LIMIT, NOW_MS, Till
+from tests.conftest import open_fences
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Make = Callable[[Till], Call]
+
+
+def place(till: Till, name: str = "new") -> Call:
+    return calls.place(till.hold_request(name, 10), lease_ms=60_000, limit=NO_LIMIT)
+
+
+SERVING: dict[str, Make] = {
+    "place": place,
+    "extend": lambda till: calls.extend(till.facts("open"), till.settlement(5), lease_ms=60_000),
+    "settle": lambda till: calls.settle(till.facts("open"), till.settlement(5)),
+    "settle_late": lambda till: calls.settle_late(
+        till.facts("lost"), till.settlement(5), held=10, charged=1, target=2
+    ),
+    "void": lambda till: calls.void(till.facts("open")),
+    "reap": lambda till: calls.reap(
+        till.wallet.pk, "open", without_progress=abandoned(NOW_MS), is_dead=True
+    ),
+    "debit": lambda till: calls.debit(till.wallet.pk, "debit:1", amount_credits=5),
+    "push": lambda till: calls.push(
+        till.wallet.pk, posted=2_000, credited=2_000, debt=0, state="active", version=99
+    ),
+    "ack": lambda till: calls.ack(till.shard, [event_id(till)]),
+    "drained": lambda till: calls.drained(till.shard),
+    "backlog": lambda till: calls.backlog(till.shard),
+    "read": lambda till: calls.read(till.wallet.pk),
+}
+REBUILDING: dict[str, Callable[[Till, str], Call]] = {
+    "wallets": lambda till, epoch: restoring.wallets(
+        till.shard, [(Wallet.objects.get(pk=till.wallet.pk), 0, 0)], epoch=epoch
+    ),
+    "holds": lambda till, epoch: restoring.holds(
+        till.shard, [restoring.LostHold(till.facts("lost"), 10, 1_000)], epoch=epoch
+    ),
+    "keep": lambda till, epoch: restoring.keep(till.shard, [("open", 7)], lease_ms=5, epoch=epoch),
+    "correct_event": lambda till, epoch: restoring.correct_event(
+        till.shard, event_id(till), delta=3, epoch=epoch
+    ),
+    "forget": lambda till, epoch: restoring.forget(
+        till.shard, event_ids=[event_id(till)], holds=["open"], epoch=epoch
+    ),
+    "open": lambda till, epoch: restoring.open_fence(till.shard, epoch=epoch),
+}
+
+
+def event_id(till: Till) -> str:
+    found = till.client.redis.xrange(keys.events(till.shard), count=1)
+    return str(found[0][0].decode()) if found else "1-1"
+
+
+@pytest.fixture
+def busy(till: Till) -> Till:
+    """A wallet with an open hold, a settled request and an event that waits."""
+    till.grant(1_000)
+    till.place("open", 100)
+    till.place("settled", 50)
+    till.settle("settled", 20)
+    # It would end by the clock.
+    till.client.redis.delete(keys.rate(till.wallet.pk, till.key.pk))
+    return till
+
+
+def dump(till: Till) -> dict[bytes, bytes]:
+    redis = till.client.redis
+    return {name: redis.dump(name) for name in sorted(redis.keys("*"))}
+
+
+def wrong(value: object) -> list[str]:
+    """Return what must not be taken for this argument."""
+    if isinstance(value, int):
+        return ["", "x", "1.5", "1e3", "0x1", " 1", "-7", "9007199254740992"]
+    return [""]
+
+
+@pytest.mark.parametrize("name", SERVING)
+def test_a_wrong_argument_changes_nothing(busy: Till, name: str) -> None:
+    call = SERVING[name](busy)
+    before = dump(busy)
+    # An event's id is Redis' own; a name may be anything.
+    for at, value in enumerate(call.arguments):
+        for bad in wrong(value):
+            if name == "ack" and at > 0:
+                continue
+            arguments = (*call.arguments[:at], bad, *call.arguments[at + 1 :])
+            with pytest.raises(WalletError, match="ARGUMENT"):
+                busy.client.ask(replace(call, arguments=arguments))
+        with pytest.raises(WalletError):
+            busy.client.ask(replace(call, arguments=call.arguments[:at]))
+            if name == "ack":
+                raise WalletError("without an id there is nothing to do")
+
+    assert dump(busy) == before
+
+
+@pytest.mark.parametrize("name", REBUILDING)
+def test_a_wrong_argument_of_a_rebuild_changes_nothing(busy: Till, name: str) -> None:
+    busy.client.ask(restoring.begin(busy.shard, epoch="mine"))
+    call = REBUILDING[name](busy, "mine")
+    before = dump(busy)
+    for at, value in enumerate(call.arguments):
+        for bad in [b for b in wrong(value) if not (name == "keep" and b == "-7")]:
+            optional = name == "holds" and at == 8
+            if optional or (name == "forget" and at > 2):
+                continue
+            arguments = (*call.arguments[:at], bad, *call.arguments[at + 1 :])
+            with pytest.raises(WalletError, match="ARGUMENT"):
+                busy.client.ask(replace(call, arguments=arguments))
+
+    assert dump(busy) == before
+
+
+@pytest.mark.parametrize("name", SERVING)
+def test_nothing_is_served_behind_a_closed_fence(busy: Till, name: str) -> None:
+    call = SERVING[name](busy)
+    busy.client.ask(restoring.close(busy.shard))
+    before = dump(busy)
+
+    with pytest.raises(WalletRecovering):
+        calls.parse_ok(busy.client.ask(call))
+
+    assert dump(busy) == before
+
+
+@pytest.mark.parametrize("name", SERVING)
+def test_nothing_is_served_while_a_rebuild_is_under_way(busy: Till, name: str) -> None:
+    call = SERVING[name](busy)
+    busy.client.ask(restoring.begin(busy.shard, epoch="mine"))
+    before = dump(busy)
+
+    with pytest.raises(WalletRecovering):
+        calls.parse_ok(busy.client.ask(call))
+
+    assert dump(busy) == before
+
+
+@pytest.mark.parametrize("name", REBUILDING)
+def test_only_the_present_rebuild_may_write(busy: Till, name: str) -> None:
+    busy.client.ask(restoring.begin(busy.shard, epoch="other"))
+    busy.client.ask(restoring.begin(busy.shard, epoch="mine"))
+    call = REBUILDING[name](busy, "other")
+    before = dump(busy)
+
+    assert busy.client.ask(call)[0] == b"OVERTAKEN"
+
+    assert dump(busy) == before
+
+
+@pytest.mark.parametrize("name", REBUILDING)
+def test_a_rebuild_may_not_write_into_an_open_shard(busy: Till, name: str) -> None:
+    call = REBUILDING[name](busy, "mine")
+    before = dump(busy)
+
+    assert busy.client.ask(call)[0] == b"OVERTAKEN"
+
+    assert dump(busy) == before
+
+
+@pytest.mark.parametrize("name", REBUILDING)
+def test_a_rebuild_that_a_flush_overtook_may_not_write(busy: Till, name: str) -> None:
+    busy.client.ask(restoring.begin(busy.shard, epoch="mine"))
+    call = REBUILDING[name](busy, "mine")
+    busy.client.redis.flushdb()
+
+    assert busy.client.ask(call)[0] == b"OVERTAKEN"
+
+    assert dump(busy) == {}
+
+
+def test_opening_twice_opens_once(busy: Till) -> None:
+    busy.client.ask(restoring.begin(busy.shard, epoch="mine"))
+    call = restoring.open_fence(busy.shard, epoch="mine")
+
+    assert [busy.client.ask(call)[0] for _ in range(2)] == [b"OK", b"OK"]
+
+
+def test_what_a_rebuild_puts_back_is_put_back_once(busy: Till) -> None:
+    redis = busy.client.redis
+    busy.client.ask(restoring.begin(busy.shard, epoch="mine"))
+    call = restoring.correct_event(busy.shard, event_id(busy), delta=3, epoch="mine")
+
+    for _ in range(3):
+        busy.client.ask(call)
+
+    ((_, fields),) = redis.xrange(keys.events(busy.shard))
+    assert (fields[b"delta"], fields[b"ref"]) == (b"3", b"settled")
+
+
+@pytest.mark.parametrize("name", ["extend", "settle", "void", "reap"])
+def test_a_hold_of_another_epoch_is_not_known(busy: Till, name: str) -> None:
+    call = SERVING[name](busy)
+    open_fences(busy.client)
+
+    with pytest.raises(UnknownHold):
+        if name == "reap":
+            calls.parse_reap(busy.client.ask(call))
+        calls.parse_ok(busy.client.ask(call))
+
+    assert busy.balance().posted_credits == 980
+
+
+@pytest.mark.parametrize("name", ["place", "settle_late", "debit", "read"])
+def test_a_wallet_that_is_not_there_is_missing(busy: Till, name: str) -> None:
+    busy.client.redis.delete(keys.wallet(busy.wallet.pk))
+    before = dump(busy)
+
+    with pytest.raises(WalletMissing):
+        calls.parse_ok(busy.client.ask(SERVING[name](busy)))
+
+    assert dump(busy) == before
+
+
+def test_what_ended_can_neither_be_placed_nor_renewed(busy: Till) -> None:
+    before = dump(busy)
+    extend = calls.extend(busy.facts("settled"), busy.settlement(5), lease_ms=60_000)
+
+    for call in (place(busy, "settled"), extend):
+        with pytest.raises(UnknownHold, match="ENDED"):
+            calls.parse_ok(busy.client.ask(call))
+
+    assert dump(busy) == before
+
+
+def test_progress_does_not_go_back(busy: Till) -> None:
+    for amount in (30, 10):
+        busy.extend("open", amount)
+
+    assert busy.reap("open", is_dead=True) is Reaped.SETTLED
+    assert busy.balance().posted_credits == 1_000 - 20 - 30
+
+
+def test_a_reap_of_a_living_hold_changes_nothing(busy: Till) -> None:
+    before = dump(busy)
+
+    assert busy.reap("open") is Reaped.ALIVE
+
+    assert dump(busy) == before
+
+
+def test_a_void_of_what_was_reaped_changes_nothing(busy: Till) -> None:
+    busy.extend("open", 30)
+    busy.reap("open", is_dead=True)
+    before = busy.balance()
+
+    assert busy.void("open") is False
+
+    assert busy.balance() == before
+
+
+def test_a_voided_hold_says_so_to_the_reaper(busy: Till) -> None:
+    busy.void("open")
+
+    assert busy.reap("open", is_dead=True) is Reaped.VOIDED
+    assert busy.balance() == Balance(980, 0, 980, 0)
+
+
+def test_a_late_settlement_of_a_hold_that_is_known_is_a_settlement(busy: Till) -> None:
+    call = calls.settle_late(busy.facts("open"), busy.settlement(60), held=1, charged=55, target=55)
+
+    for _ in range(2):
+        calls.parse_settle(busy.client.ask(call))
+
+    assert busy.balance() == Balance(920, 0, 920, 0)
+
+
+def test_a_debit_is_decided_once(busy: Till) -> None:
+    call = calls.debit(busy.wallet.pk, "debit:1", amount_credits=5)
+
+    answers = [calls.parse_ok(busy.client.ask(call)) for _ in range(3)]
+
+    assert answers == [[5, 875]] * 3
+
+
+def test_an_event_acknowledged_twice_is_booked_once(busy: Till) -> None:
+    found = event_id(busy)
+    before = busy.balance()
+
+    answers = [busy.client.ask(calls.ack(busy.shard, [found, found, "1-1"])) for _ in range(2)]
+
+    assert [answer[1] for answer in answers] == [1, 0]
+    assert busy.balance() == before
+    assert busy.client.redis.hget(keys.wallet(busy.wallet.pk), "pend") == b"0"
+
+
+def test_an_acknowledgement_with_an_event_that_can_not_be_read_changes_nothing(busy: Till) -> None:
+    busy.client.redis.xadd(keys.events(busy.shard), {"kind": "nonsense"})
+    ids = [name.decode() for name, _ in busy.client.redis.xrange(keys.events(busy.shard))]
+    before = dump(busy)
+
+    with pytest.raises(WalletError, match="ARGUMENT"):
+        busy.client.ask(calls.ack(busy.shard, ids))
+
+    assert dump(busy) == before
+
+
+def test_a_register_lives_until_its_event_is_booked_and_some_time_after(busy: Till) -> None:
+    redis, register = busy.client.redis, keys.hold(busy.wallet.pk, "settled")
+    ttls = [redis.ttl(register)]
+    busy.client.ask(calls.ack(busy.shard, [event_id(busy)]))
+    ttls.append(redis.ttl(register))
+    busy.settle("settled", 40)
+    ttls.append(redis.ttl(register))
+
+    assert (ttls[0], 800 < ttls[1] <= 900, ttls[2]) == (-1, True, -1)
+
+
+def test_a_register_of_another_epoch_leaves_no_time_to_live_behind(busy: Till) -> None:
+    busy.void("open")
+    open_fences(busy.client)
+
+    busy.client.ask(place(busy, "open"))
+
+    assert busy.client.redis.ttl(keys.hold(busy.wallet.pk, "open")) == -1
+
+
+def test_a_lower_push_of_credits_is_refused(busy: Till) -> None:
+    pushed = push_call(Wallet.objects.get(pk=busy.wallet.pk))
+    posted, credited, debt, state, version = pushed.arguments
+    before = dump(busy)
+    lower = (posted, int(credited) - 1, debt, state, int(version) + 1)
+
+    with pytest.raises(WalletError, match="credited"):
+        busy.client.ask(replace(pushed, arguments=lower))
+
+    assert dump(busy) == before
+
+
+def test_a_clock_that_was_set_back_limits_nobody_for_longer_than_a_minute(busy: Till) -> None:
+    hour_ahead = busy.client.redis.time()[0] * 1_000_000 + 3_600_000_000
+    busy.client.redis.set(keys.rate(busy.wallet.pk, busy.key.pk), hour_ahead)
+    limited = replace(busy.hold_request("r1", 1), requests_per_minute=60_000)
+
+    reply = busy.client.ask(calls.place(limited, lease_ms=1_000, limit=NO_LIMIT))
+
+    assert reply[0] == b"LIMITED"
+    assert int(reply[2]) <= 2
+
+
+def test_a_refused_request_costs_nothing_of_the_rate(busy: Till) -> None:
+    dear = replace(busy.hold_request("dear", 5_000), requests_per_minute=2)
+    cheap = replace(busy.hold_request("cheap", 1), requests_per_minute=2)
+    for _ in range(5):
+        assert busy.client.ask(calls.place(dear, lease_ms=1_000, limit=NO_LIMIT))[0] != b"OK"
+
+    reply = busy.client.ask(calls.place(cheap, lease_ms=1_000, limit=NO_LIMIT))
+
+    assert (reply[0], reply[4]) == (b"OK", 1)
+
+
+def test_a_frozen_wallet_still_settles(busy: Till) -> None:
+    freeze_wallet(busy.wallet, reason="looked stolen")
+
+    assert busy.settle("open", 60).charged_credits == 60
+
+
+def test_a_millicredit_is_rounded_up_once(till: Till) -> None:
+    till.grant(1_000)
+    hold = replace(
+        till.hold_request("r1", 3), fixed_millicredits=1, unit_millicredits=333, units_wanted=3
+    )
+
+    placed = calls.parse_place(
+        till.client.ask(calls.place(hold, lease_ms=1_000, limit=NO_LIMIT)), hold
+    )
+
+    assert placed.held_credits == 1
+
+
+def test_a_hold_is_clamped_to_the_last_credit_and_no_further(till: Till) -> None:
+    till.grant(10)
+    hold = replace(
+        till.hold_request("r1", 100),
+        fixed_millicredits=500,
+        unit_millicredits=2_000,
+        units_wanted=100,
+        units_least=1,
+    )
+
+    placed = calls.parse_place(
+        till.client.ask(calls.place(hold, lease_ms=1_000, limit=NO_LIMIT)), hold
+    )
+
+    assert (placed.units, placed.held_credits, placed.available_credits) == (4, 9, 1)
+
+
+def test_a_hold_that_wants_less_than_its_least_is_refused(till: Till) -> None:
+    till.grant(10)
+    hold = replace(till.hold_request("r1", 5), units_wanted=4)
+
+    with pytest.raises(WalletError, match="units_least"):
+        till.client.ask(calls.place(hold, lease_ms=1_000, limit=NO_LIMIT))
