@@ -30,7 +30,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from proxy.sse import Event
+    from proxy.metering.sse import Event
 
 
 class ProxyError(Exception):

@@ -14,11 +14,11 @@ from django.conf import settings
 
 from billing.journal import Journal
 from billing.wallet.client import WalletClient
-from proxy import encodings
-from proxy.catalogue import Catalogue
-from proxy.inflight import Inflight
 from proxy.keys import KeyCache
-from proxy.settling import Settler
+from proxy.metering import encodings
+from proxy.routing.catalogue import Catalogue
+from proxy.serving.inflight import Inflight
+from proxy.serving.settling import Settler
 from proxy.upstream import UpstreamClient
 
 log = structlog.get_logger(__name__)

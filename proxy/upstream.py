@@ -21,9 +21,9 @@ import httpx
 import orjson
 from httpx_aiohttp import AiohttpTransport
 
-from proxy.addresses import PublicResolver
-from proxy.catalogue import Upstream
 from proxy.exceptions import ProxyError
+from proxy.routing.addresses import PublicResolver
+from proxy.routing.catalogue import Upstream
 
 # What is read of a refusal; the rest can't make it clearer.
 MAX_REFUSAL_BYTES = 64 * 1024

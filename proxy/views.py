@@ -6,11 +6,11 @@ from rest_framework.request import Request
 from billing.exceptions import WalletMissing
 from billing.services.wallets import push_wallet
 from billing.wallet.client import Balance
-from proxy import completions
-from proxy.api import ApiView, body_of, render
-from proxy.catalogue import Model
-from proxy.chat import ChatRequest
 from proxy.database import in_database
+from proxy.http.api import ApiView, body_of, render
+from proxy.parsing.chat import ChatRequest
+from proxy.routing.catalogue import Model
+from proxy.serving import completions
 
 
 class ChatCompletionsView(ApiView):

@@ -8,8 +8,8 @@ from typing import Any
 
 import structlog
 
-from proxy.connection import Message, Receive, Scope, Send
-from proxy.handler import ApiHandler
+from proxy.http.connection import Message, Receive, Scope, Send
+from proxy.http.handler import ApiHandler
 from proxy.runtime import Runtime
 
 log = structlog.get_logger(__name__)

@@ -19,11 +19,11 @@ WEB_POINTS = (
     "billing.wallet.client:WalletClient.extend",
     "billing.wallet.client:WalletClient.settle",
     "billing.wallet.client:WalletClient.void",
-    "proxy.routing:open_answer",
+    "proxy.routing.attempts:open_answer",
     "proxy.upstream:UpstreamAnswer.read",
-    "proxy.relay:Relay._start",
-    "proxy.relay:Relay._end_complete",
-    "proxy.relay:Relay._end_broken",
+    "proxy.serving.relay:Relay._start",
+    "proxy.serving.relay:Relay._end_complete",
+    "proxy.serving.relay:Relay._end_broken",
 )
 # Steps that a web process passes only now and then; an order for one may find nobody.
 RARE_WEB_POINTS = (

@@ -13,9 +13,9 @@ from django.db import transaction
 from billing.models import PublicModel
 from billing.pricing import MILLICREDITS
 from billing.services.prices import set_price
-from proxy.addresses import is_allowed_address
 from proxy.crypto import InvalidToken, decrypt_secret, encrypt_secret
 from proxy.models import Provider, ProviderKey, Route
+from proxy.routing.addresses import is_allowed_address
 
 HINT_CHARS = 4
 # Names that can only be of this machine or its network, whatever a resolver says of them.

@@ -23,7 +23,7 @@ from billing.services.wallets import get_wallet, grant_credits, push_wallet
 from billing.wallet.calls import Balance
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 from proxy.database import in_database
-from proxy.handler import ApiHandler
+from proxy.http.handler import ApiHandler
 from proxy.models import Provider
 from proxy.runtime import Runtime
 from proxy.services.providers import set_up_provider

@@ -7,7 +7,7 @@ import pytest
 from django.db import InterfaceError, OperationalError, connection
 
 from proxy.database import in_database
-from proxy.errors import to_api_error
+from proxy.http.errors import to_api_error
 
 
 def read_session() -> int:

@@ -8,10 +8,10 @@ from django.core.management import CommandError, call_command
 
 from billing.models import ModelPrice, PublicModel
 from billing.services.prices import set_price
-from proxy.addresses import PublicResolver, is_allowed_address
-from proxy.catalogue import load_models
 from proxy.crypto import decrypt_secret
 from proxy.models import Provider, ProviderKey, Route
+from proxy.routing.addresses import PublicResolver, is_allowed_address
+from proxy.routing.catalogue import load_models
 from proxy.services.providers import InvalidProvider, check_base_url, set_up_provider
 
 pytestmark = pytest.mark.django_db

@@ -1,0 +1,137 @@
+"""Check the messages of a chat request: roles, and which contents each may have.
+
+By `ChatCompletionRequestMessage` of OpenAI's specification. An unknown kind of content is refused
+rather than passed on: what can't be counted can't be held for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from proxy.parsing.schema import as_list, as_object, check_string, fail
+
+_TEXT = frozenset({"text"})
+_PARTS: dict[str, frozenset[str]] = {
+    "developer": _TEXT,
+    "system": _TEXT,
+    "user": frozenset({"text", "image_url", "input_audio", "file"}),
+    "assistant": frozenset({"text", "refusal"}),
+    "tool": _TEXT,
+    # Superseded by tools, where content is a string or null.
+    "function": frozenset(),
+}
+_MAY_BE_EMPTY = frozenset({"assistant", "function"})
+_DETAILS = frozenset({"auto", "low", "high"})
+_IMAGE_SCHEMES = ("https://", "http://", "data:")
+
+
+def check_messages(value: object) -> None:
+    messages = as_list(value, "messages")
+    if not messages:
+        fail("'messages' must not be empty.", "messages", "empty_array")
+    for index, message in enumerate(messages):
+        where = f"messages[{index}]"
+        _check_message(as_object(message, where), where)
+
+
+def _check_message(message: dict[str, Any], where: str) -> None:
+    role = check_string(message, "role", nullable=False, within=f"{where}.")
+    if role not in _PARTS:
+        known = ", ".join(f"'{name}'" for name in _PARTS)
+        fail(
+            f"Invalid value for '{where}.role': expected one of {known}.",
+            f"{where}.role",
+            "invalid_value",
+        )
+    _check_content(message, role, where)
+    for name in ("name", "tool_call_id"):
+        if name in message:
+            check_string(message, name, nullable=False, within=f"{where}.")
+    if role == "tool":
+        check_string(message, "tool_call_id", nullable=False, within=f"{where}.")
+    if role == "function":
+        check_string(message, "name", nullable=False, within=f"{where}.")
+    if role == "assistant":
+        _check_answer(message, where)
+
+
+def _check_content(message: dict[str, Any], role: str, where: str) -> None:
+    content = message.get("content")
+    if isinstance(content, str) or (content is None and role in _MAY_BE_EMPTY):
+        return
+    param = f"{where}.content"
+    if "content" not in message:
+        fail(f"Missing required parameter: '{param}'.", param, "missing_required_parameter")
+    parts = as_list(content, param, expected="a string or an array of content parts")
+    if not parts:
+        fail(f"'{param}' must not be empty.", param, "empty_array")
+    for index, part in enumerate(parts):
+        _check_part(as_object(part, f"{param}[{index}]"), role, f"{param}[{index}]")
+
+
+def _check_part(part: dict[str, Any], role: str, where: str) -> None:
+    kind = check_string(part, "type", nullable=False, within=f"{where}.")
+    if kind not in _PARTS[role]:
+        known = ", ".join(f"'{name}'" for name in sorted(_PARTS[role])) or "a plain string"
+        fail(
+            f"Invalid value for '{where}.type': a message of the role '{role}' takes {known}.",
+            f"{where}.type",
+            "invalid_value",
+        )
+    match kind:
+        case "image_url":
+            _check_image(as_object(part.get(kind), f"{where}.{kind}"), f"{where}.{kind}")
+        case "input_audio":
+            audio = as_object(part.get(kind), f"{where}.{kind}")
+            check_string(audio, "data", nullable=False, within=f"{where}.{kind}.")
+            check_string(audio, "format", nullable=False, within=f"{where}.{kind}.")
+        case "file":
+            _check_file(as_object(part.get(kind), f"{where}.{kind}"), f"{where}.{kind}")
+        case _:
+            check_string(part, kind, nullable=False, within=f"{where}.")
+
+
+def _check_image(image: dict[str, Any], where: str) -> None:
+    url = check_string(image, "url", nullable=False, within=f"{where}.")
+    if not url.startswith(_IMAGE_SCHEMES):
+        fail(f"'{where}.url' must be an http(s) or data URL.", f"{where}.url", "invalid_value")
+    if (check_string(image, "detail", within=f"{where}.") or "auto") not in _DETAILS:
+        fail(
+            f"'{where}.detail' must be 'auto', 'low' or 'high'.", f"{where}.detail", "invalid_value"
+        )
+
+
+def _check_file(file: dict[str, Any], where: str) -> None:
+    # Uploaded files belong to the upstream's organisation, which all our customers share.
+    if "file_id" in file:
+        fail(
+            f"'{where}.file_id' is not supported: send the file itself as 'file_data'.",
+            f"{where}.file_id",
+            "unsupported_parameter",
+        )
+    check_string(file, "file_data", nullable=False, within=f"{where}.")
+
+
+def _check_answer(message: dict[str, Any], where: str) -> None:
+    check_string(message, "refusal", within=f"{where}.")
+    calls = message.get("tool_calls")
+    for index, call in enumerate([] if calls is None else as_list(calls, f"{where}.tool_calls")):
+        _check_call(as_object(call, f"{where}.tool_calls[{index}]"), f"{where}.tool_calls[{index}]")
+    if (call := message.get("function_call")) is not None:
+        _check_named(
+            as_object(call, f"{where}.function_call"), "arguments", f"{where}.function_call"
+        )
+
+
+def _check_call(call: dict[str, Any], where: str) -> None:
+    check_string(call, "id", nullable=False, within=f"{where}.")
+    kind = check_string(call, "type", nullable=False, within=f"{where}.")
+    if kind not in {"function", "custom"}:
+        fail(f"'{where}.type' must be 'function' or 'custom'.", f"{where}.type", "invalid_value")
+    told = "arguments" if kind == "function" else "input"
+    _check_named(as_object(call.get(kind), f"{where}.{kind}"), told, f"{where}.{kind}")
+
+
+def _check_named(value: dict[str, Any], told: str, where: str) -> None:
+    check_string(value, "name", nullable=False, within=f"{where}.")
+    check_string(value, told, nullable=False, within=f"{where}.")

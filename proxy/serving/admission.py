@@ -1,0 +1,150 @@
+"""Admit a request: work out its worst case, hold it, and note the hold in the journal."""
+
+from dataclasses import dataclass
+
+import structlog
+
+from billing.exceptions import WalletMissing, WalletRecovering, WalletStale
+from billing.pricing import Rates
+from billing.services.wallets import push_wallet
+from billing.usage import RequestFacts
+from billing.wallet.client import HoldRequest, Placed
+from proxy.database import in_database
+from proxy.exceptions import InvalidRequest
+from proxy.http.auth import refuse_key
+from proxy.http.connection import ClientConnection
+from proxy.http.headers import rate_limit_headers
+from proxy.keys import KeyFacts
+from proxy.metering.counting import bound_prompt
+from proxy.parsing.chat import ChatRequest
+from proxy.routing.catalogue import Model
+from proxy.runtime import Runtime
+from proxy.serving.inflight import Call
+
+log = structlog.get_logger(__name__)
+
+# Ten times what the longest model writes; keeps every product within what Redis counts exactly.
+MAX_MAX_TOKENS = 10_000_000
+# One for a stale version, one for a wallet that Redis had to be told of, and the answer.
+PLACE_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Worst:
+    """The worst case of a request, in the terms of a hold."""
+
+    fixed_millicredits: int
+    unit_millicredits: int
+    units_wanted: int
+    units_least: int
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """An admitted request: its call, and what the hold allows."""
+
+    call: Call
+    # For each answer. The client's own, or the default as far as the balance affords it.
+    max_tokens: int
+    headers: dict[str, str]
+
+
+async def admit(
+    runtime: Runtime,
+    connection: ClientConnection,
+    key: KeyFacts,
+    chat: ChatRequest,
+    model: Model,
+    *,
+    endpoint: str,
+) -> Admission:
+    """Hold a request's worst case. Raises InvalidRequest, AuthenticationFailed or WalletError.
+
+    The caller owes the hold an end from here on.
+    """
+    worst = await find_worst(chat, model)
+    facts = make_facts(connection, key, model, endpoint=endpoint, is_stream=chat.stream)
+    placed = await place(runtime, key, facts, worst)
+    try:
+        runtime.journal.start(facts, placed.held_credits)
+    except OSError as error:
+        # Without the journal a crash could lose the charge; so nothing starts without it.
+        log.error("journal_not_written", exc_info=True)
+        await runtime.wallet.void(facts)
+        raise WalletRecovering("The journal can't be written.") from error
+    call = Call(facts, rates=model.rates, held_credits=placed.held_credits, connection=connection)
+    return Admission(call, placed.units, answer_headers(chat, placed))
+
+
+async def find_worst(chat: ChatRequest, model: Model) -> Worst:
+    """Work out what a request can cost at most. Raises InvalidRequest for an absurd maximum.
+
+    Where the client named a maximum, it gets that or nothing; else as much of the model's
+    default as the balance affords.
+    """
+    wanted = chat.client_max_tokens
+    if wanted is not None and wanted > MAX_MAX_TOKENS:
+        raise InvalidRequest(
+            f"'{chat.max_tokens_field}' must be at most {MAX_MAX_TOKENS}.",
+            param=chat.max_tokens_field,
+            code="integer_above_max_value",
+        )
+    rates: Rates = model.rates
+    return Worst(
+        fixed_millicredits=await bound_prompt(chat) * rates.prompt_millicredits,
+        unit_millicredits=rates.completion_millicredits * chat.n,
+        units_wanted=wanted or model.default_max_tokens,
+        units_least=wanted or 1,
+    )
+
+
+def make_facts(
+    connection: ClientConnection, key: KeyFacts, model: Model, *, endpoint: str, is_stream: bool
+) -> RequestFacts:
+    """Return the facts of a request as they travel to the ledger."""
+    return RequestFacts(
+        request_id=connection.request_id,
+        wallet_id=key.wallet_id,
+        api_key_id=key.api_key_id,
+        price_id=model.rates.price_id,
+        model_name=model.name,
+        endpoint=endpoint,
+        is_stream=is_stream,
+        started_at_ms=connection.started_at_ms,
+    )
+
+
+async def place(runtime: Runtime, key: KeyFacts, facts: RequestFacts, worst: Worst) -> Placed:
+    """Place a hold, and repair what this process or Redis does not know yet.
+
+    Raises AuthenticationFailed if the key was revoked meanwhile, else as `WalletClient.place`.
+    """
+    for _ in range(PLACE_ATTEMPTS - 1):
+        try:
+            return await runtime.wallet.place(_hold(key, facts, worst))
+        except WalletStale:
+            key = await runtime.keys.reload(key.digest) or refuse_key()
+        except WalletMissing:
+            await in_database(push_wallet, key.wallet_id)
+    return await runtime.wallet.place(_hold(key, facts, worst))
+
+
+def answer_headers(chat: ChatRequest, placed: Placed) -> dict[str, str]:
+    """Return the headers that tell of the rate limit and of a maximum that we chose."""
+    rate = placed.rate
+    headers = rate_limit_headers(limit=rate.limit, remaining=rate.remaining, reset_ms=rate.reset_ms)
+    if chat.client_max_tokens is None:
+        headers["x-tokenproxy-max-tokens"] = str(placed.units)
+    return headers
+
+
+def _hold(key: KeyFacts, facts: RequestFacts, worst: Worst) -> HoldRequest:
+    return HoldRequest(
+        facts=facts,
+        wallet_version=key.wallet_version,
+        fixed_millicredits=worst.fixed_millicredits,
+        unit_millicredits=worst.unit_millicredits,
+        units_wanted=worst.units_wanted,
+        units_least=worst.units_least,
+        requests_per_minute=key.requests_per_minute,
+    )

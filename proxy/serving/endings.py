@@ -1,0 +1,111 @@
+"""What each ending of a request is charged.
+
+An answer that came whole is charged as reported, or by our count if nothing was reported.
+One that the client cut short is charged for the prompt and what was delivered, one that the
+upstream broke likewise if anything of it was delivered and else nothing; never more than held.
+Figures that can't be true are parked for staff, and our own count is charged.
+"""
+
+import time
+
+import structlog
+
+from billing.models import UsageRecord
+from billing.pricing import Usage as PricedUsage
+from billing.pricing import cost_credits
+from billing.usage import Settlement
+from proxy.exceptions import ImpossibleUsage
+from proxy.metering.counting import count_prompt_off_loop
+from proxy.metering.meters import JsonAnswer, Source, StreamMeter, Usage
+from proxy.parsing.chat import ChatRequest
+from proxy.serving.inflight import Call
+
+log = structlog.get_logger(__name__)
+
+Outcome = UsageRecord.Outcome
+NOTHING = Usage(prompt_tokens=0, completion_tokens=0, source=Source.ESTIMATED)
+
+
+async def settle_answer(
+    call: Call,
+    meter: StreamMeter | JsonAnswer,
+    chat: ChatRequest,
+    *,
+    outcome: Outcome,
+    max_completion_tokens: int,
+) -> tuple[Usage, Settlement]:
+    """Settle an answer, whole or not, by what its meter says; count the prompt if it must."""
+    prompt_tokens = await count_prompt_off_loop(chat) if meter.reported is None else 0
+    try:
+        usage = meter.usage(
+            prompt_tokens=prompt_tokens, max_completion_tokens=max_completion_tokens
+        )
+    except ImpossibleUsage as error:
+        # Only the reason: the figures themselves are whatever the upstream sent.
+        log.error(
+            "usage_parked",
+            request_id=call.facts.request_id,
+            provider=call.provider_name,
+            reason=error.reason,
+        )
+        usage = meter.estimate(prompt_tokens=await count_prompt_off_loop(chat))
+        return usage, _settlement(
+            call, usage, outcome=outcome, source=UsageRecord.Source.PARKED, is_bounded=True
+        )
+    return usage, settle_usage(call, usage, outcome=outcome)
+
+
+def settle_usage(call: Call, usage: Usage, *, outcome: Outcome) -> Settlement:
+    """Settle at a usage that is known."""
+    return _settlement(
+        call,
+        usage,
+        outcome=outcome,
+        source=UsageRecord.Source(usage.source.value),
+        # What was reported of a whole answer is its cost, even above the hold.
+        is_bounded=outcome != Outcome.COMPLETED or usage.source is not Source.REPORTED,
+    )
+
+
+async def settle_prompt(call: Call, chat: ChatRequest) -> Settlement:
+    """Settle a request whose client left before anything was delivered: the prompt alone."""
+    prompt_tokens = await count_prompt_off_loop(chat)
+    usage = Usage(prompt_tokens=prompt_tokens, completion_tokens=0, source=Source.ESTIMATED)
+    return settle_usage(call, usage, outcome=Outcome.CLIENT_LEFT)
+
+
+def settle_nothing(call: Call, *, outcome: Outcome) -> Settlement:
+    """Settle an answer of which nothing was delivered: free of charge."""
+    return settle_usage(call, NOTHING, outcome=outcome)
+
+
+def _settlement(
+    call: Call,
+    usage: Usage,
+    *,
+    outcome: Outcome,
+    source: UsageRecord.Source,
+    is_bounded: bool,
+) -> Settlement:
+    cost = cost_credits(
+        call.rates,
+        PricedUsage(
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            cached_tokens=usage.cached_tokens,
+            reasoning_tokens=usage.reasoning_tokens,
+        ),
+    )
+    return Settlement(
+        target_credits=min(cost, call.held_credits) if is_bounded else cost,
+        outcome=outcome.value,
+        source=source.value,
+        prompt_tokens=usage.prompt_tokens,
+        cached_tokens=usage.cached_tokens,
+        completion_tokens=usage.completion_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        provider_name=call.provider_name,
+        attempts=call.attempts,
+        ended_at_ms=time.time_ns() // 1_000_000,
+        first_byte_ms=call.first_byte_ms,
+    )

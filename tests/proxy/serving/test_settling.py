@@ -1,0 +1,187 @@
+"""Ends of requests while Redis is away, leases, and two instants at which things go wrong."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from billing.journal import JournalContents, journal_files
+from billing.services.recovery import recover
+from billing.wallet.sync_client import SyncWalletClient
+from devstack.services import Valkey
+from proxy.database import in_database
+from proxy.serving.inflight import Call
+from tests.proxy.conftest import HELLO, Api, Customer, Sandbox, until
+from tests.proxy.serving.test_streams import hang_up_after
+
+SLOW: dict[str, Any] = {
+    "messages": [{"role": "user", "content": "[[tokens=20]] [[tps=20]]"}],
+    "max_tokens": 30,
+}
+
+
+async def first_call(api: Api) -> Call:
+    """Wait until a request is in flight, and return it."""
+    await until(lambda: len(api.runtime.inflight))
+    return next(iter(api.runtime.inflight))
+
+
+def read_journal(folder: Path) -> JournalContents:
+    contents = JournalContents()
+    for path in journal_files(folder):
+        contents.read(path)
+    return contents
+
+
+async def test_it_answers_although_redis_is_gone_and_settles_when_it_is_back(
+    api: Api, alice: Customer, valkey_server: Valkey
+) -> None:
+    asking = asyncio.create_task(api.chat(alice, **SLOW))
+    await first_call(api)
+    valkey_server.kill()
+
+    response = await asking
+    refused = await api.chat(alice)
+    # Not in a thread: a server dies with the thread that started it.
+    valkey_server.start()
+    still_refused = await api.chat(alice)
+    await in_database(recover)
+    await api.idle()
+
+    record = await alice.record()
+    assert response.status_code == 200
+    assert "x-tokenproxy-credits-charged" not in response.headers
+    assert (refused.status_code, still_refused.status_code) == (503, 503)
+    assert record is not None
+    assert (record.outcome, record.completion_tokens) == ("completed", 20)
+    assert record.charged_credits == response.json()["usage"]["total_tokens"]
+    balance = await alice.balance()
+    assert balance.available_credits == 10_000 - record.charged_credits
+    assert balance.held_credits == 0
+
+
+async def test_it_notes_every_request_and_its_end_in_the_journal(
+    api: Api, alice: Customer, journal_dir: Path
+) -> None:
+    served = await api.chat(alice, max_tokens=10)
+    await api.sell("fault-500")
+    refused = await api.chat(alice, "fault-500", max_tokens=10)
+
+    contents = read_journal(journal_dir)
+    served_id, refused_id = (r.headers["x-request-id"] for r in (served, refused))
+    assert set(contents.held) == {served_id, refused_id}
+    assert contents.ended[served_id][1].completion_tokens == 10
+    assert contents.voided == {refused_id}
+    assert contents.open_requests() == []
+
+
+async def test_it_starts_nothing_that_it_cannot_note(
+    api: Api, alice: Customer, upstream: Sandbox
+) -> None:
+    api.runtime.journal.close()
+
+    response = await api.chat(alice)
+
+    assert response.status_code == 503
+    assert (await upstream.served())["received"] == 0
+    assert (await alice.balance()).held_credits == 0
+
+
+async def test_it_records_the_progress_of_a_stream_with_its_lease(
+    api: Api, alice: Customer, redis_wallets: SyncWalletClient
+) -> None:
+    leaving = asyncio.create_task(hang_up_after(api, alice, events=12))
+    call = await first_call(api)
+    # Some text must have come: the opening alone is free. It comes at 20 tokens a second.
+    await until(lambda: call.connection.has_started and call.connection.age_ms > 300)
+
+    await api.runtime.inflight.renew_leases()
+
+    assert call.progress is not None
+    progress = await call.progress()
+    [hold] = list(redis_wallets.redis.scan_iter("*:hold:*"))
+    noted = int(redis_wallets.redis.hget(hold, "pt") or 0)
+    assert 0 < noted <= progress.target_credits
+    assert progress.outcome == "abandoned"
+    await leaving
+    await api.idle()
+
+
+async def test_it_settles_what_was_delivered_when_the_server_cancels_its_task(
+    api: Api, alice: Customer
+) -> None:
+    reading = asyncio.create_task(hang_up_after(api, alice, events=400))
+    call = await first_call(api)
+    await until(lambda: call.connection.has_started and call.connection.age_ms > 500)
+
+    assert call.task is not None
+    call.task.cancel()
+    with pytest.raises(httpx.RemoteProtocolError):
+        await reading
+    await api.idle()
+
+    record = await alice.record()
+    assert record is not None
+    assert (record.outcome, record.source) == ("broken", "estimated")
+    assert record.completion_tokens > 0
+    assert (await alice.balance()).held_credits == 0
+
+
+async def test_it_takes_no_offence_at_a_client_that_leaves_before_its_request_is_read(
+    api: Api, alice: Customer
+) -> None:
+    host, port = api.base_url.removeprefix("http://").split(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+
+    response = await api.chat(alice)
+
+    assert response.status_code == 200
+
+
+async def test_it_gives_up_a_client_that_does_not_read(
+    api: Api, alice: Customer, settings: Any
+) -> None:
+    settings.SLOW_READER_S = 1
+    await api.sell("fault-huge-event-6000")
+
+    async with reading_nothing(api, alice, "fault-huge-event-6000"):
+        await first_call(api)
+        await api.idle()
+
+    record = await alice.record()
+    assert record is not None
+    assert record.outcome == "client_left"
+    assert (await alice.balance()).held_credits == 0
+
+
+@asynccontextmanager
+async def reading_nothing(api: Api, customer: Customer, model: str) -> AsyncIterator[None]:
+    """Ask for a stream and take not a byte of it."""
+    host, port = api.base_url.removeprefix("http://").split(":")
+    body = json.dumps({"model": model, "stream": True, "messages": HELLO})
+    # Small buffers, so that the server feels soon that nobody reads.
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    client.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(client, (host, int(port)))
+    request = (
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n"
+        f"authorization: Bearer {customer.secret}\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\n\r\n{body}"
+    )
+    await loop.sock_sendall(client, request.encode())
+    try:
+        yield
+    finally:
+        client.close()
