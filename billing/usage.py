@@ -57,6 +57,10 @@ class Settlement:
     attempts: int
     ended_at_ms: int
     first_byte_ms: int | None = None
+    cache_write_tokens: int = 0
+    prompt_audio_tokens: int = 0
+    prompt_image_tokens: int = 0
+    completion_audio_tokens: int = 0
 
     def as_tuple(self) -> tuple[object, ...]:
         """Return the fields in order."""

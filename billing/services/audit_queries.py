@@ -74,9 +74,22 @@ QUERIES: list[tuple[int, str]] = [
                cost.credits, u.target_credits)
         FROM billing_usagerecord u JOIN billing_modelprice p ON p.id = u.price_id,
         LATERAL (SELECT CEIL((
-            (u.prompt_tokens - u.cached_tokens)::numeric * p.prompt_rate_millicredits
+            (u.prompt_tokens - u.cached_tokens - u.cache_write_tokens - u.prompt_audio_tokens
+                - u.prompt_image_tokens)::numeric * p.prompt_rate_millicredits
             + u.cached_tokens::numeric * p.cached_prompt_rate_millicredits
-            + u.completion_tokens::numeric * p.completion_rate_millicredits) / 1000)
+            + u.cache_write_tokens::numeric
+                * COALESCE(p.cache_write_rate_millicredits, p.prompt_rate_millicredits)
+            + u.prompt_audio_tokens::numeric
+                * COALESCE(p.prompt_audio_rate_millicredits, p.prompt_rate_millicredits)
+            + u.prompt_image_tokens::numeric
+                * COALESCE(p.prompt_image_rate_millicredits, p.prompt_rate_millicredits)
+            + (u.completion_tokens - u.reasoning_tokens - u.completion_audio_tokens)::numeric
+                * p.completion_rate_millicredits
+            + u.reasoning_tokens::numeric
+                * COALESCE(p.reasoning_rate_millicredits, p.completion_rate_millicredits)
+            + u.completion_audio_tokens::numeric
+                * COALESCE(p.completion_audio_rate_millicredits, p.completion_rate_millicredits)
+            ) / 1000)
             AS credits) cost
         WHERE u.source = 'reported' AND u.outcome = 'completed'
           AND u.target_credits <> cost.credits

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from billing import pricing
 from proxy.exceptions import ImpossibleUsage
 
 # Far beyond any model's context; keeps every product of tokens and rates within 64 bits.
@@ -18,22 +19,10 @@ class Source(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens by class. Cached, cache-write, audio and image tokens are parts of their parent."""
+class Usage(pricing.Usage):
+    """Tokens by class, and who counted them."""
 
-    prompt_tokens: int
-    completion_tokens: int
-    cached_tokens: int = 0
-    cache_write_tokens: int = 0
-    prompt_audio_tokens: int = 0
-    prompt_image_tokens: int = 0
-    reasoning_tokens: int = 0
-    completion_audio_tokens: int = 0
     source: Source = Source.REPORTED
-
-    @property
-    def total_tokens(self) -> int:
-        return self.prompt_tokens + self.completion_tokens
 
     def as_openai(self) -> dict[str, object]:
         """Write it as OpenAI's `CompletionUsage`."""

@@ -91,8 +91,8 @@ async def find_worst(chat: ChatRequest, model: Model) -> Worst:
         )
     rates: Rates = model.rates
     return Worst(
-        fixed_millicredits=await bound_prompt(chat) * rates.prompt_millicredits,
-        unit_millicredits=rates.completion_millicredits * chat.n,
+        fixed_millicredits=await bound_prompt(chat) * rates.worst_prompt_millicredits,
+        unit_millicredits=rates.worst_completion_millicredits * chat.n,
         units_wanted=wanted or model.default_max_tokens,
         units_least=wanted or 1,
     )

@@ -11,7 +11,6 @@ import time
 import structlog
 
 from billing.models import UsageRecord
-from billing.pricing import Usage as PricedUsage
 from billing.pricing import cost_credits
 from billing.usage import Settlement
 from proxy.exceptions import ImpossibleUsage
@@ -87,15 +86,8 @@ def _settlement(
     source: UsageRecord.Source,
     is_bounded: bool,
 ) -> Settlement:
-    cost = cost_credits(
-        call.rates,
-        PricedUsage(
-            prompt_tokens=usage.prompt_tokens,
-            completion_tokens=usage.completion_tokens,
-            cached_tokens=usage.cached_tokens,
-            reasoning_tokens=usage.reasoning_tokens,
-        ),
-    )
+    usage = usage.count_once()
+    cost = cost_credits(call.rates, usage)
     return Settlement(
         target_credits=min(cost, call.held_credits) if is_bounded else cost,
         outcome=outcome.value,
@@ -104,6 +96,10 @@ def _settlement(
         cached_tokens=usage.cached_tokens,
         completion_tokens=usage.completion_tokens,
         reasoning_tokens=usage.reasoning_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        prompt_audio_tokens=usage.prompt_audio_tokens,
+        prompt_image_tokens=usage.prompt_image_tokens,
+        completion_audio_tokens=usage.completion_audio_tokens,
         provider_name=call.provider_name,
         attempts=call.attempts,
         ended_at_ms=time.time_ns() // 1_000_000,
