@@ -9,11 +9,13 @@
     │   ├── AccountFrozen            403  account_frozen, until a person lifts it
     │   ├── PathNotFound             404  not_found
     │   ├── ModelNotFound            404  model_not_found
+    │   ├── ReceiptNotFound          404  not_found
+    │   ├── PackNotFound             404  pack_not_found
     │   ├── MethodNotAllowed         405  method_not_allowed
     │   ├── InsufficientQuota        429  insufficient_quota, never retried by SDKs
     │   ├── RateLimited              429  rate_limit_exceeded, with when to retry
     │   ├── WalletRecovering         503  no answer from the wallet means no
-    │   ├── BooksUnavailable         503  service_unavailable, PostgreSQL is away
+    │   ├── BooksUnavailable         503  service_unavailable, PostgreSQL or Stripe is away
     │   └── UpstreamUnavailable      502, 503 or 504
     ├── ClientLeft                   nobody is there to answer
     ├── ImpossibleUsage              an upstream's figures can't be true
@@ -133,6 +135,28 @@ class ModelNotFound(ApiError):
         super().__init__(
             f"The model `{model}` does not exist or you do not have access to it.", param="model"
         )
+
+
+class ReceiptNotFound(ApiError):
+    status = 404
+    type = "invalid_request_error"
+    code = "not_found"
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(
+            f"This API key has no receipt for the request `{request_id}`. Requests that no model "
+            "accepted cost nothing and have none.",
+            param="request_id",
+        )
+
+
+class PackNotFound(ApiError):
+    status = 404
+    type = "invalid_request_error"
+    code = "pack_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("No pack with this slug is on sale.", param="pack")
 
 
 class InsufficientQuota(ApiError):

@@ -10,6 +10,7 @@ from proxy.database import in_database
 from proxy.http.api import ApiView, body_of, render
 from proxy.parsing.chat import ChatRequest
 from proxy.routing.catalogue import Model
+from proxy import checkouts, receipts
 from proxy.serving import completions
 
 
@@ -37,6 +38,22 @@ class ModelView(ApiView):
     async def get(self, request: Request, name: str) -> HttpResponse:
         """Describe one model."""
         return render(describe_model(await self.runtime.catalogue.get_model(name)))
+
+
+class ReceiptView(ApiView):
+    """GET /v1/usage/{request_id}"""
+
+    async def get(self, request: Request, request_id: str) -> HttpResponse:
+        """Explain what a request was charged."""
+        return render(await receipts.get_receipt(self.runtime.wallet, self.key, request_id))
+
+
+class CheckoutView(ApiView):
+    """POST /v1/checkout"""
+
+    async def post(self, request: Request) -> HttpResponse:
+        """Order a pack for the key's owner, and return where to pay it."""
+        return render(await checkouts.open_checkout(self.key, body_of(request)))
 
 
 class CreditsView(ApiView):

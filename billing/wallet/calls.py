@@ -75,6 +75,17 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
+class Register:
+    """A request as Redis has it: running as long as it is open, then charged and maybe unbooked."""
+
+    facts: RequestFacts
+    is_open: bool
+    held_credits: int
+    charged_credits: int
+    target_credits: int
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """A settlement: what was charged in all, and what is left."""
 
@@ -284,6 +295,22 @@ def parse_read(reply: Reply) -> Balance:
         posted_credits=base - pend,
         debt_credits=debt,
     )
+
+
+def look(wallet_id: int, request_id: str) -> Call:
+    """Read the register of a request."""
+    return Call("tp_look", (keys.fence(keys.shard_of(wallet_id)), keys.hold(wallet_id, request_id)))
+
+
+def parse_look(reply: Reply) -> Register:
+    """Read the answer to `look`. Raises UnknownHold, WalletRecovering."""
+    status, *fields = reply
+    if status != b"OK":
+        raise _refusal(_read(reply)[0])
+    *figures, packed = fields
+    is_open, held, charged, target = (int(figure) for figure in figures)
+    facts = RequestFacts.unpack(packed if isinstance(packed, bytes) else b"")
+    return Register(facts, bool(is_open), held, charged, target)
 
 
 def push(

@@ -21,6 +21,7 @@ from billing.wallet.calls import (
     HoldRequest,
     Placed,
     RateState,
+    Register,
     Reply,
     Settled,
 )
@@ -89,6 +90,10 @@ class WalletClient:
     async def read_balance(self, wallet_id: int) -> Balance:
         """Return a wallet's figures. Raises WalletMissing, WalletRecovering."""
         return calls.parse_read(await self._ask(calls.read(wallet_id)))
+
+    async def look(self, wallet_id: int, request_id: str) -> Register:
+        """Return a request's register. Raises UnknownHold, WalletRecovering."""
+        return calls.parse_look(await self._ask(calls.look(wallet_id, request_id)))
 
     async def _ask(self, call: Call) -> Reply:
         try:

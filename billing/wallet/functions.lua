@@ -583,6 +583,21 @@ local function read(keys, _)
   return { 'OK', wallet.base, wallet.pend, wallet.held, wallet.debt, wallet.v }
 end
 
+-- look: a request's register, which PostgreSQL may not have yet. KEYS fence hold
+-- Returns OK is_open amount charged target facts | RECOVERING | UNKNOWN
+local function look(keys, _)
+  local epoch = read_epoch(keys[1])
+  if not epoch then
+    return { 'RECOVERING' }
+  end
+  local register = read_register(keys[2], epoch)
+  if not register then
+    return { 'UNKNOWN' }
+  end
+  local is_open = register.state == 'open' and 1 or 0
+  return { 'OK', is_open, register.amount, register.charged, register.target, register.facts }
+end
+
 -- The recoverer's functions. `begin` closes the fence and names the epoch to come; the others
 -- answer OVERTAKEN unless that rebuild is still the present one. So neither a rebuild that was
 -- overtaken by another nor one that a restart or a flush caught half-way can open a shard.
@@ -777,6 +792,7 @@ register_ending('tp_reap', reap)
 register_ending('tp_ack', ack)
 register_ending('tp_drained', drained)
 register_reading('tp_read', read)
+register_reading('tp_look', look)
 register_reading('tp_backlog', backlog)
 register_reading('tp_status', status)
 redis.register_function('tp_begin', begin)

@@ -78,6 +78,13 @@ def _rate_limited(error: Exception) -> ApiError:
     )
 
 
+def _too_many_orders(error: Exception) -> ApiError:
+    return proxy.RateLimited(
+        "There are too many unpaid orders. Pay one of them, or try again in an hour.",
+        retry_after_s=3_600,
+    )
+
+
 def _upstream(status: int) -> Callable[[Exception], ApiError]:
     return lambda error: proxy.UpstreamUnavailable(status=status)
 
@@ -105,6 +112,12 @@ TABLE: list[tuple[type[Exception], Callable[[Exception], ApiError]]] = [
     (billing.WalletInDebt, _in_debt),
     (billing.WalletFrozen, _frozen),
     (billing.RateLimited, _rate_limited),
+    (billing.PackUnavailable, lambda error: proxy.PackNotFound()),
+    (billing.TooManyOrders, _too_many_orders),
+    (
+        billing.PaymentProviderError,
+        lambda error: proxy.BooksUnavailable("Payments are not available right now."),
+    ),
     # Missing and stale are repaired before they come here; if that failed, so did the wallet.
     (billing.WalletError, lambda error: proxy.WalletRecovering()),
     (OperationalError, lambda error: proxy.BooksUnavailable()),
