@@ -1,0 +1,198 @@
+"""The OpenAPI schema of our own endpoints, at /api/schema/.
+
+What OpenAI's specification defines is not copied here: those bodies name what we require and price,
+and admit the rest. Serializers are used to describe alone; requests are checked by the parsers.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import serializers
+
+F = TypeVar("F", bound=Callable[..., Any])
+Schema = dict[str, Any]
+
+STREAM = "text/event-stream"
+OPENAI = "As OpenAI's specification has it; what we read of it is listed, the rest passes through."
+
+
+class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """An API key in the Authorization header."""
+
+    target_class = "proxy.http.api.KeyAuthentication"
+    name = "apiKey"
+
+    def get_security_definition(self, auto_schema: Any) -> Schema:
+        """Return the scheme."""
+        return {"type": "http", "scheme": "bearer", "description": "Your API key."}
+
+
+class ErrorBody(serializers.Serializer[Any]):
+    """What went wrong; all four are always there."""
+
+    message = serializers.CharField()
+    type = serializers.CharField()
+    param = serializers.CharField(allow_null=True)
+    code = serializers.CharField(allow_null=True)
+
+
+class Error(serializers.Serializer[Any]):
+    """OpenAI's error envelope."""
+
+    error = ErrorBody()
+
+
+class Credits(serializers.Serializer[Any]):
+    """A balance in credits. `available` is what a new request could hold now."""
+
+    available_credits = serializers.IntegerField(min_value=0)
+    held_credits = serializers.IntegerField(min_value=0)
+    posted_credits = serializers.IntegerField(min_value=0)
+    debt_credits = serializers.IntegerField(min_value=0)
+
+
+class Model(serializers.Serializer[Any]):
+    """A model that this key may call."""
+
+    id = serializers.CharField()
+    object = serializers.ChoiceField(["model"])
+    created = serializers.IntegerField()
+    owned_by = serializers.CharField()
+
+
+class Models(serializers.Serializer[Any]):
+    """All of them."""
+
+    object = serializers.ChoiceField(["list"])
+    data = Model(many=True)  # type: ignore[assignment]  # it is a field
+
+
+class CheckoutOrder(serializers.Serializer[Any]):
+    """A pack to order, by its slug."""
+
+    pack = serializers.SlugField(max_length=50)
+
+
+class Checkout(serializers.Serializer[Any]):
+    """An order, and where its owner pays it. `expires_at` is in seconds since 1970."""
+
+    id = serializers.UUIDField()
+    object = serializers.ChoiceField(["checkout"])
+    url = serializers.URLField()
+    pack = serializers.CharField()
+    credits = serializers.IntegerField(min_value=1)
+    amount_cents = serializers.IntegerField(min_value=1)
+    currency = serializers.CharField()
+    expires_at = serializers.IntegerField()
+
+
+class ReceiptUsage(serializers.Serializer[Any]):
+    """Tokens by class; each class is a part of the prompt or of the completion."""
+
+    prompt_tokens = serializers.IntegerField(min_value=0)
+    cached_tokens = serializers.IntegerField(min_value=0)
+    cache_write_tokens = serializers.IntegerField(min_value=0)
+    prompt_audio_tokens = serializers.IntegerField(min_value=0)
+    prompt_image_tokens = serializers.IntegerField(min_value=0)
+    completion_tokens = serializers.IntegerField(min_value=0)
+    reasoning_tokens = serializers.IntegerField(min_value=0)
+    completion_audio_tokens = serializers.IntegerField(min_value=0)
+    total_tokens = serializers.IntegerField(min_value=0)
+
+
+# `class` can't be an attribute's name, and this is the word of the answer.
+ReceiptLine: type[serializers.Serializer[Any]] = type(
+    "ReceiptLine",
+    (serializers.Serializer,),
+    {
+        "__doc__": "One class of tokens at its rate; a token is counted in one line.",
+        "class": serializers.CharField(),
+        "tokens": serializers.IntegerField(min_value=0),
+        "rate_millicredits": serializers.IntegerField(min_value=0),
+        "amount_millicredits": serializers.IntegerField(min_value=0),
+    },
+)
+
+
+class Receipt(serializers.Serializer[Any]):
+    """What a request was charged and why. What only the books know is there once `booked`."""
+
+    id = serializers.CharField()
+    object = serializers.ChoiceField(["usage"])
+    status = serializers.ChoiceField(["running", "settled", "booked"])
+    model = serializers.CharField()
+    endpoint = serializers.CharField()
+    stream = serializers.BooleanField()
+    held_credits = serializers.IntegerField(min_value=0)
+    charged_credits = serializers.IntegerField(min_value=0)
+    started_at = serializers.IntegerField()
+    outcome = serializers.CharField(required=False)
+    counted_by = serializers.ChoiceField(["reported", "estimated", "parked"], required=False)
+    attempts = serializers.IntegerField(required=False)
+    usage = ReceiptUsage(required=False)
+    price_version = serializers.IntegerField(required=False)
+    lines = ReceiptLine(many=True, required=False)
+    sum_millicredits = serializers.IntegerField(required=False)
+    released_credits = serializers.IntegerField(required=False)
+    written_off_credits = serializers.IntegerField(required=False)
+    waived_credits = serializers.IntegerField(required=False)
+    ended_at = serializers.IntegerField(required=False)
+    first_byte_ms = serializers.IntegerField(required=False, allow_null=True)
+
+
+def endpoint(
+    summary: str,
+    *,
+    name: str,
+    tag: str,
+    answers: Any,
+    body: Any = None,
+    errors: Mapping[int, str] | None = None,
+) -> Callable[[F], F]:
+    """Describe a view's method. Every endpoint may also answer 401, 429 and 503."""
+    refusals = {401: "No usable API key.", 503: "Try again in a moment.", **(errors or {})}
+    decorate: Callable[[F], F] = extend_schema(
+        summary=summary,
+        operation_id=name,
+        tags=[tag],
+        request={"application/json": body} if body is not None else None,
+        responses={
+            **(answers if isinstance(answers, dict) else {200: answers}),
+            **{status: OpenApiResponse(Error, text) for status, text in refusals.items()},
+        },
+    )
+    return decorate
+
+
+def openai_body(**properties: Schema) -> Schema:
+    """Return a body of OpenAI's: these properties are read, and required unless they say not."""
+    required = [name for name, schema in properties.items() if not schema.pop("optional", False)]
+    return {
+        "type": "object",
+        "description": OPENAI,
+        "required": required,
+        "properties": properties,
+        "additionalProperties": True,
+    }
+
+
+def openai_answer(*, is_streamed: bool) -> dict[Any, Any]:
+    """Return the answers of an endpoint of OpenAI's."""
+    answer: Schema = {"type": "object", "description": OPENAI, "additionalProperties": True}
+    answers: dict[Any, Any] = {(200, "application/json"): answer}
+    if is_streamed:
+        answers[(200, STREAM)] = {"type": "string", "description": "Events, if you ask to stream."}
+    return answers
+
+
+CALL_ERRORS = {
+    400: "The request is not valid; `param` names what is wrong.",
+    404: "No such model, or not for this key.",
+    413: "The body is too large.",
+    415: "The body is not JSON.",
+    429: "Out of balance (`insufficient_quota`), or too fast (`rate_limit_exceeded`).",
+    502: "The model's provider failed.",
+    504: "The model's provider did not answer in time.",
+}
