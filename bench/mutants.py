@@ -18,7 +18,7 @@ MISSING = "  if not wallet then\n    return { 'MISSING' }\n  end\n"
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change for the worse. `tests` are those that should notice; if not, all are asked."""
+    """One change for the worse. `tests` are those that must notice, by their files' short names."""
 
     name: str
     file: str
@@ -26,6 +26,17 @@ class Mutant:
     new: str
     tests: str
     within: str = ""
+
+    @property
+    def paths(self) -> list[str]:
+        """Where the tests are, as pytest takes it."""
+        named = (test.partition("::") for test in self.tests.split())
+        return [f"{place(file)}{mark}{test}" for file, mark, test in named]
+
+
+def place(file: str) -> str:
+    """Return the path of a test file of the wallet, or of any other that is given in full."""
+    return file if "/" in file else f"tests/billing/wallet/test_{file}.py"
 
 
 def lua(name: str, old: str, new: str, *, within: str = "", tests: str = "functions") -> Mutant:
