@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+import orjson
 import structlog
 
 from proxy.connection import Message, Receive, Scope, Send
@@ -33,8 +34,8 @@ class Application:
             await self._live(receive, send)
         elif scope["type"] == "http" and _is_api(scope["path"]):
             await self._api(scope, receive, send)
-        elif scope["type"] == "http" and scope["path"] == READY and self.is_draining:
-            await _say_draining(send)
+        elif scope["type"] == "http" and scope["path"] == READY and (why := self._why_unready()):
+            await _say_unready(send, why)
         else:
             await self._site(scope, receive, send)
 
@@ -44,10 +45,13 @@ class Application:
             raise RuntimeError("the lifespan of the application has not begun")
         return self._runtime
 
-    @property
-    def is_draining(self) -> bool:
-        """Whether the process has been told to stop, and takes no new work."""
-        return self._runtime is None or self._runtime.is_draining
+    def _why_unready(self) -> str | None:
+        """Return what keeps this process from serving, whatever the rest of the product does."""
+        if self._runtime is None or self._runtime.is_draining:
+            return "it is about to stop"
+        if not self._runtime.catalogue.is_read:
+            return "it has not read the catalogue yet"
+        return None
 
     async def _live(self, receive: Receive, send: Send) -> None:
         message: Message = await receive()
@@ -85,9 +89,9 @@ def _is_api(path: str) -> bool:
     return path == API or path.startswith(f"{API}/")
 
 
-async def _say_draining(send: Send) -> None:
-    """Tell the orchestrator to send no more requests here; those that run are finished."""
-    body = b'{"status": "unready", "process": "it is about to stop"}'
+async def _say_unready(send: Send, why: str) -> None:
+    """Tell the orchestrator to send no requests here; those that run are finished."""
+    body = orjson.dumps({"status": "unready", "process": why})
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
