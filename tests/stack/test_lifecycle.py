@@ -14,7 +14,6 @@ import pytest
 
 from bench.traffic import Ending, Load, run
 from devstack.errors import LaunchError
-from devstack.ready import await_ok
 from devstack.stack import Stack
 from tests.stack.shop import Customer, Shop, Upstream, await_true, say
 
@@ -197,30 +196,6 @@ def test_a_killed_web_process_leaves_no_hold_and_receipts_of_what_it_delivered(
     # A later sweep removes the journal, once everything in it is booked.
     await_true(lambda: not journals_of(stack, pid), what="the journal to be done with")
     assert shop.audit() == []
-
-
-def test_a_web_process_that_starts_without_postgresql_waits_for_it(
-    stack: Stack, shop: Shop, alice: Customer
-) -> None:
-    web, url = stack.web[1], stack.web_urls[1]
-    assert stack.postgres is not None
-    stack.postgres.kill()
-    web.kill()
-    try:
-        web.start()
-        await_ok(f"{url}/healthz", needs=[web], timeout_s=30)
-        unready = shop.http.get(f"{url}/readyz")
-        refused = shop.http.get(f"{url}/v1/models", headers=alice.headers)
-    finally:
-        stack.postgres.start()
-    stack.await_ready()
-
-    assert (unready.status_code, unready.json()["process"]) == (
-        503,
-        "it has not read the catalogue yet",
-    )
-    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "service_unavailable")
-    assert shop.chat(alice, web=1, model="plain", max_tokens=1).status_code == 200
 
 
 def test_a_killed_worker_delays_the_books_and_falsifies_nothing(
