@@ -12,6 +12,7 @@ import structlog
 from proxy.connection import Message, Receive, Scope, Send
 from proxy.handler import ApiHandler
 from proxy.runtime import Runtime
+from tokenproxy_site.metrics import count_request
 
 log = structlog.get_logger(__name__)
 
@@ -32,9 +33,16 @@ class Application:
         """Serve one request, or the lifespan of the process."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
-        elif scope["type"] == "http" and _is_api(scope["path"]):
+        elif scope["type"] == "http":
+            is_api = _is_api(scope["path"])
+            await self._serve(scope, receive, counted(send, is_api=is_api), is_api=is_api)
+        else:
+            await self._site(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, *, is_api: bool) -> None:
+        if is_api:
             await self._api(scope, receive, send)
-        elif scope["type"] == "http" and scope["path"] == READY and (why := self._why_unready()):
+        elif scope["path"] == READY and (why := self._why_unready()):
             await _say_unready(send, why)
         else:
             await self._site(scope, receive, send)
@@ -87,6 +95,17 @@ def _before(handler: Any, first: Callable[[], None]) -> Callable[[int, FrameType
 
 def _is_api(path: str) -> bool:
     return path == API or path.startswith(f"{API}/")
+
+
+def counted(send: Send, *, is_api: bool) -> Send:
+    """Count the answer that begins here."""
+
+    async def count_and_send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            count_request(is_api=is_api, status=message["status"])
+        await send(message)
+
+    return count_and_send
 
 
 async def _say_unready(send: Send, why: str) -> None:

@@ -45,6 +45,11 @@ def _alert(items: list[InboxItem]) -> None:
         )
 
 
+def count_open_items() -> int:
+    """Return how many findings wait for a person."""
+    return InboxItem.objects.filter(resolved_at=None).count()
+
+
 def resolve_item(item: InboxItem, *, actor: User, resolution: str) -> bool:
     """Close a finding with a word on what was done. False if somebody closed it before.
 

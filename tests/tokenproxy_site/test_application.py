@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -51,15 +51,20 @@ async def test_a_process_starts_without_postgresql_and_waits_for_it(
     assert unready.json()["process"] == "it has not read the catalogue yet"
 
 
+def close_pool() -> None:
+    # PostgreSQL's wrapper has it, the type of all wrappers has not.
+    cast(Any, connection).close_pool()
+
+
 @contextmanager
 def database_away() -> Iterator[None]:
     """Let PostgreSQL be looked for where nothing listens."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(connection.settings_dict, "PORT", free_port())
         patch.setitem(connection.settings_dict["OPTIONS"]["pool"], "timeout", 0.2)
-        connection.close_pool()
+        close_pool()
         yield
-    connection.close_pool()
+    close_pool()
 
 
 @asynccontextmanager
