@@ -105,6 +105,7 @@ TABLE: list[tuple[type[Exception], Callable[[Exception], ApiError]]] = [
     (billing.WalletInDebt, _in_debt),
     (billing.WalletFrozen, _frozen),
     (billing.RateLimited, _rate_limited),
+    (billing.WalletBacklogged, lambda error: proxy.BooksUnavailable()),
     # Missing and stale are repaired before they come here; if that failed, so did the wallet.
     (billing.WalletError, lambda error: proxy.WalletRecovering()),
     (OperationalError, lambda error: proxy.BooksUnavailable()),
