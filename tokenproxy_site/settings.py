@@ -253,6 +253,8 @@ SLOW_READER_S = get_int("SLOW_READER_S", 60, least=1)
 DRAIN_TIMEOUT_S = get_int("DRAIN_TIMEOUT_S", 30)
 # Loopback upstreams over plain HTTP are for the sandbox; a deployment leaves this off.
 ALLOW_LOOPBACK_PROVIDERS = get_bool("ALLOW_LOOPBACK_PROVIDERS", default=False)
+# Whoever sends this as a bearer may read /metrics; without it there is no such page.
+METRICS_TOKEN = get_text("METRICS_TOKEN", "")
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
 REST_FRAMEWORK: dict[str, Any] = {

@@ -14,7 +14,8 @@ from django.utils import timezone
 
 from accounts.models import ApiKey
 from billing.exceptions import UnbookableEvent
-from billing.models import Debit, LedgerEntry, Lot, UsageRecord, Wallet
+from billing.models import Debit, InboxItem, LedgerEntry, Lot, UsageRecord, Wallet
+from billing.services.inbox import file_items
 from billing.services.ledger import order_of_use
 from billing.services.pushes import push_on_commit
 from billing.wallet.events import Amounts, Event
@@ -57,6 +58,7 @@ class Batch:
     entries: list[LedgerEntry] = field(default_factory=list)
     changed_lots: dict[int, Lot] = field(default_factory=dict)
     indebted: set[int] = field(default_factory=set)
+    parked: dict[str, UsageRecord] = field(default_factory=dict)
 
 
 def is_covered(event: Amounts, *, target: int, charged: int) -> bool:
@@ -122,6 +124,8 @@ def _book_usage(batch: Batch, event: Event) -> None:
         _raise_record(record, event)
         if event.reference not in batch.new_records:
             batch.raised_records[event.reference] = record
+    if record.source == UsageRecord.Source.PARKED:
+        batch.parked[record.request_id] = record
     if amount > 0:
         _append(batch, event.wallet_id, kind=Kind.USAGE, reference=reference, amount=amount)
 
@@ -250,8 +254,28 @@ def _save(batch: Batch) -> None:
     Lot.objects.bulk_update(batch.changed_lots.values(), ["remaining_credits"])
     Debit.objects.bulk_update(batch.booked_debits.values(), ["taken_credits", "booked_at"])
     Wallet.objects.bulk_update(batch.wallets.values(), ["posted_credits", "debt_credits"])
+    file_items([_finding(record) for record in batch.parked.values()])
     for wallet_id in sorted(batch.indebted):
         push_on_commit(wallet_id)
+
+
+def _finding(record: UsageRecord) -> InboxItem:
+    """Say which figures a person has to get right. The upstream's own are nowhere: they lied."""
+    return InboxItem(
+        kind="usage_parked",
+        reference=record.request_id,
+        summary=f"{record.provider_name} reported impossible usage of {record.model_name}. "
+        "The request was charged by our own count, within its hold.",
+        detail={
+            "wallet": record.wallet_id,
+            "provider": record.provider_name,
+            "model": record.model_name,
+            "prompt_tokens": record.prompt_tokens,
+            "completion_tokens": record.completion_tokens,
+            "held_credits": record.held_credits,
+            "charged_credits": record.charged_credits,
+        },
+    )
 
 
 def note_last_use(events: Iterable[Event]) -> None:

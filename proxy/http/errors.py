@@ -118,6 +118,7 @@ TABLE: list[tuple[type[Exception], Callable[[Exception], ApiError]]] = [
         billing.PaymentProviderError,
         lambda error: proxy.BooksUnavailable("Payments are not available right now."),
     ),
+    (billing.WalletBacklogged, lambda error: proxy.BooksUnavailable()),
     # Missing and stale are repaired before they come here; if that failed, so did the wallet.
     (billing.WalletError, lambda error: proxy.WalletRecovering()),
     (OperationalError, lambda error: proxy.BooksUnavailable()),

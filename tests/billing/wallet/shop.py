@@ -123,8 +123,8 @@ class Till:
         call = calls.extend(self.facts(request_id), progress, lease_ms=lease_ms)
         calls.parse_ok(self.client.ask(call))
 
-    def settle(self, request_id: str, amount: int) -> Settled:
-        call = calls.settle(self.facts(request_id), self.settlement(amount))
+    def settle(self, request_id: str, amount: int, *, source: str = "reported") -> Settled:
+        call = calls.settle(self.facts(request_id), self.settlement(amount, source=source))
         return calls.parse_settle(self.client.ask(call))
 
     def void(self, request_id: str) -> bool:

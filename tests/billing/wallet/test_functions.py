@@ -331,6 +331,18 @@ def test_a_register_of_another_epoch_leaves_no_time_to_live_behind(busy: Till) -
     assert busy.client.redis.ttl(keys.hold(busy.wallet.pk, "open")) == -1
 
 
+def test_a_rebuild_that_begins_in_the_epoch_of_the_last_one_closes_the_shard(busy: Till) -> None:
+    for call in (
+        restoring.begin(busy.shard, epoch="e"),
+        restoring.open_fence(busy.shard, epoch="e"),
+    ):
+        busy.client.ask(call)
+
+    busy.client.ask(restoring.begin(busy.shard, epoch="e"))
+
+    assert busy.client.ask(calls.status(busy.shard)) == [b"RECOVERING"]
+
+
 def test_a_lower_push_of_credits_is_refused(busy: Till) -> None:
     pushed = push_call(Wallet.objects.get(pk=busy.wallet.pk))
     posted, credited, debt, state, version = pushed.arguments

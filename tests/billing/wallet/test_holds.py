@@ -10,12 +10,15 @@ from billing.exceptions import (
     UnknownHold,
     WalletError,
     WalletFrozen,
+    WalletInDebt,
     WalletMissing,
     WalletRecovering,
     WalletStale,
 )
+from billing.models import Debit
+from billing.services.debits import ask_debit
 from billing.services.wallets import freeze_wallet, unfreeze_wallet
-from billing.wallet import calls
+from billing.wallet import calls, keys
 from billing.wallet.calls import Call
 from tests.billing.wallet.shop import NO_LIMIT, Till
 from tests.conftest import open_fences
@@ -107,6 +110,42 @@ def test_a_charge_above_the_hold_takes_only_what_is_available(till: Till) -> Non
     settled = till.settle("r1", 80)
 
     assert (settled.charged_credits, settled.available_credits) == (70, 0)
+
+
+def test_a_settlement_that_is_repeated_takes_nothing_that_came_later(till: Till) -> None:
+    till.grant(100)
+    till.place("r1", 60)
+    till.place("r2", 40)
+    till.settle("r1", 80)
+    till.void("r2")
+
+    settled = till.settle("r1", 80)
+
+    assert (settled.charged_credits, settled.available_credits) == (60, 40)
+    assert till.client.redis.xlen(keys.events(till.shard)) == 1
+
+
+def test_only_open_holds_have_a_lease(till: Till) -> None:
+    till.grant(100)
+    for name in ("open", "settled", "voided"):
+        till.place(name, 10)
+    till.settle("settled", 10)
+    till.void("voided")
+
+    assert till.open_requests() == ["open"]
+
+
+def test_a_debt_blocks_even_what_is_available(till: Till) -> None:
+    till.grant(100)
+    till.place("held", 60)
+    ask_debit(Debit(wallet=till.wallet, kind="clawback", reference="refund:1", amount_credits=100))
+    till.drain()
+    till.void("held")
+
+    with pytest.raises(WalletInDebt):
+        till.place("r1", 1)
+
+    assert till.balance() == calls.Balance(60, 0, 60, 60)
 
 
 def test_a_void_releases_the_hold_at_no_charge(till: Till) -> None:
