@@ -144,9 +144,7 @@ class ResponseObject:
             response = self._at("completed")
             response["completed_at"] = int(time.time())
         response["output"] = output.items
-        if usage is None:
-            del response["usage"]
-        else:
+        if usage is not None:
             response["usage"] = usage
         return response
 
@@ -164,7 +162,6 @@ class ResponseObject:
             "incomplete_details": None,
             "completed_at": None,
             "output": [],
-            "usage": None,
         }
 
 

@@ -250,12 +250,11 @@ class _Maker:
         if (said := self._hints.take_number(schema, is_integer=is_integer)) is not None:
             return said
         step = schema.get("multipleOf", 1 if is_integer else 0.5)
+        # A whole number that is a multiple of 0.5 need not be one of 1, but mostly may be.
+        step = 1 if is_integer and step % 1 else step
         lowest, highest = _bounds(schema, step)
         first = math.ceil(lowest / step)
         last = math.floor(highest / step)
-        if is_integer and not (first * step).is_integer():
-            step = 1
-            first, last = math.ceil(lowest), math.floor(highest)
         if last < first:
             return int(lowest) if is_integer else (lowest + highest) / 2
         value = (first + next(self._seeds) % (last - first + 1)) * step
