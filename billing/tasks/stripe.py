@@ -5,6 +5,7 @@ from celery import shared_task
 from kombu.exceptions import OperationalError
 
 from billing.services.open_purchases import check_open_purchases
+from billing.services.refunds import advance_refunds
 from billing.services.stripe_events import process_due_events
 
 log = structlog.get_logger(__name__)
@@ -20,6 +21,12 @@ def process_stripe_events() -> int:
 def sweep_open_purchases() -> int:
     """Ask Stripe about open orders. Returns how many were asked about."""
     return check_open_purchases()
+
+
+@shared_task(name="billing.advance_refunds", ignore_result=True)
+def ask_for_refunds() -> int:
+    """Ask Stripe for the refunds whose credits are taken. Returns how many were tried."""
+    return advance_refunds()
 
 
 def nudge_stripe_events() -> None:
