@@ -16,6 +16,7 @@ from sandbox.stripe.clock import Clock
 from sandbox.stripe.config import Config
 from sandbox.stripe.pages.checkout import checkout_routes
 from sandbox.stripe.pages.control import control_routes
+from sandbox.stripe.pages.money import money_routes
 from sandbox.stripe.resources.checkout_sessions import expire_overdue
 from sandbox.stripe.sender import Sender
 from sandbox.stripe.store import open_store
@@ -60,6 +61,7 @@ def build_app(config: Config) -> Starlette:
         Route("/v1/{path:path}", api, methods=_METHODS),
         *checkout_routes(lambda: state["box"]),
         *control_routes(lambda: state["box"]),
+        *money_routes(lambda: state["box"]),
     ]
     return Starlette(routes=routes, lifespan=lifespan)
 

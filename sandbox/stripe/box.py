@@ -49,6 +49,17 @@ class Box:
             "livemode": False,
         }
 
+    def change(self, record: Record, changes: JsonObject) -> JsonObject:
+        """Save changes to an object; return the previous values of what differs by them."""
+        previous = {
+            key: record.body.get(key)
+            for key, value in changes.items()
+            if record.body.get(key) != value
+        }
+        record.body |= changes
+        self.store.save(record)
+        return previous
+
     def emit(
         self,
         event_type: str,

@@ -7,19 +7,26 @@ import hashlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 from sandbox.stripe.errors import CardDeclined, StripeError
 from sandbox.stripe.store import JsonObject
 
 PAYS = "4242424242424242"
 DECLINES = "4000000000000002"
+# A refund to it stays pending for a while.
+REFUNDS_LATER = "4000000000007726"
+WARNS = "4000000000005423"
 
 _BRANDS = {"4": "visa", "5": "mastercard", "2": "mastercard", "3": "amex"}
-_PAYING = frozenset(
-    {
-        PAYS, "4000056655665556", "5555555555554444", "2223003122003222", "378282246310005",
-    }
-)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """What the cardholder does after paying."""
+
+    reason: Literal["fraudulent", "product_not_received"]
+    is_inquiry: bool
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,18 @@ class Decline:
     decline_code: str | None
     message: str
 
+
+DISPUTES = {
+    "4000000000000259": Complaint("fraudulent", is_inquiry=False),
+    "4000000000002685": Complaint("product_not_received", is_inquiry=False),
+    "4000000000001976": Complaint("fraudulent", is_inquiry=True),
+}
+_PAYING = frozenset(
+    {
+        PAYS, "4000056655665556", "5555555555554444", "2223003122003222", "378282246310005",
+        REFUNDS_LATER, *DISPUTES, WARNS,
+    }
+)  # fmt: skip
 
 _GENERIC = Decline("card_declined", "generic_decline", "Your card was declined.")
 _DECLINING = {

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sandbox.stripe.box import Box, Cause
-from sandbox.stripe.cards import Card, Decline
+from sandbox.stripe.cards import DISPUTES, WARNS, Card, Decline
 from sandbox.stripe.errors import InvalidRequest
 from sandbox.stripe.resources.balance import charge_fee, new_balance_transaction
 from sandbox.stripe.resources.charges import new_charge
@@ -14,6 +14,8 @@ from sandbox.stripe.resources.checkout_sessions import (
     get_session,
 )
 from sandbox.stripe.resources.customers import check_email, new_customer
+from sandbox.stripe.resources.disputes import open_dispute
+from sandbox.stripe.resources.early_fraud_warnings import warn
 from sandbox.stripe.resources.payment_intents import new_payment_intent
 from sandbox.stripe.resources.shared import billing_details
 from sandbox.stripe.store import JsonObject, Record
@@ -165,3 +167,19 @@ def _succeed(
     box.emit("charge.succeeded", charge.body, cause=_NO_REQUEST)
     box.emit("payment_intent.succeeded", intent.body, cause=_NO_REQUEST)
     box.emit("checkout.session.completed", session.body, cause=_NO_REQUEST)
+    _follow_up(box, charge, card)
+
+
+def _follow_up(box: Box, charge: Record, card: Card) -> None:
+    """Do what Stripe's test cards stand for once they have paid."""
+    if card.number == WARNS:
+        warn(box, charge, fraud_type="misc", cause=_NO_REQUEST)
+    if card.number in DISPUTES:
+        open_dispute(
+            box,
+            charge,
+            amount=None,
+            reason=DISPUTES[card.number].reason,
+            is_inquiry=DISPUTES[card.number].is_inquiry,
+            cause=_NO_REQUEST,
+        )

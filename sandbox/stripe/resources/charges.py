@@ -68,7 +68,7 @@ def new_charge(
         "transfer_data": None,
         "transfer_group": None,
     }
-    return box.store.insert(body)
+    return box.store.insert(body, {"card": card.number})
 
 
 def refund_list(box: Box, charge_id: str) -> JsonObject:

@@ -195,6 +195,8 @@ class Client:
         self.charges = self.stripe.v1.charges
         self.refunds = self.stripe.v1.refunds
         self.events = self.stripe.v1.events
+        self.disputes = self.stripe.v1.disputes
+        self.warnings = self.stripe.v1.radar.early_fraud_warnings
 
     def close(self) -> None:
         self.transport.close()  # type: ignore[no-untyped-call]
@@ -231,3 +233,16 @@ def refusal(call: Callable[[], object]) -> stripe.StripeError:
     except stripe.StripeError as error:
         return error
     raise AssertionError("the emulator accepted it")
+
+
+def charge_of(session: stripe.checkout.Session) -> stripe.Charge:
+    """Return the charge that paid a session which `Emulator.paid` made."""
+    assert isinstance(session.payment_intent, stripe.PaymentIntent)
+    assert isinstance(session.payment_intent.latest_charge, stripe.Charge)
+    return session.payment_intent.latest_charge
+
+
+def types_of(client: Client, group: str) -> list[str]:
+    """Return the types of a group's events (`charge.*`), in the order they were written."""
+    listed = client.events.list({"type": group, "limit": 100}).data
+    return [str(event.type) for event in listed][::-1]
