@@ -54,6 +54,7 @@ HANDLERS: dict[str, Callable[[StripeEvent], None]] = {
     "checkout.session.async_payment_failed": _fulfil,
     "checkout.session.expired": _fulfil,
     "charge.refunded": _settle,
+    "charge.refund.updated": _settle_parent,
     "refund.created": _settle_parent,
     "refund.updated": _settle_parent,
     "refund.failed": _settle_parent,
