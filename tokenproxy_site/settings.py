@@ -297,6 +297,8 @@ CELERY_BEAT_SCHEDULE = {
     "process Stripe events": _sweep("billing.process_stripe_events", every_s=2),
     "sweep open purchases": _sweep("billing.sweep_open_purchases", every_s=30),
     "advance refunds": _sweep("billing.advance_refunds", every_s=5),
+    "fetch missed events": _sweep("billing.fetch_missed_events", every_s=600),
+    "reconcile with Stripe": _sweep("billing.reconcile_stripe", every_s=86_400),
     "audit money": _sweep("billing.audit_money", every_s=3_600),
 }
 

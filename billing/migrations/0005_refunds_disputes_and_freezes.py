@@ -67,6 +67,7 @@ class Migration(migrations.Migration):
                 ('currency', models.CharField(max_length=3, validators=[django.core.validators.RegexValidator('^[a-z]{3}$', 'A currency is three lower-case letters, such as usd.')])),
                 ('price_cents', models.PositiveIntegerField(help_text="In the currency's smallest unit.", validators=[django.core.validators.MinValueValidator(1)])),
                 ('stripe_price_id', models.CharField(blank=True, editable=False, max_length=120)),
+                ('stripe_price_terms', models.CharField(blank=True, editable=False, max_length=40)),
             ],
             options={
                 'verbose_name': 'price in another currency',
@@ -106,6 +107,11 @@ class Migration(migrations.Migration):
             model_name='pack',
             name='stripe_price_id',
             field=models.CharField(blank=True, editable=False, max_length=120),
+        ),
+        migrations.AddField(
+            model_name='pack',
+            name='stripe_price_terms',
+            field=models.CharField(blank=True, editable=False, max_length=40),
         ),
         migrations.AddField(
             model_name='pack',

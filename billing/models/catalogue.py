@@ -31,6 +31,8 @@ class Pack(models.Model):
     # Written by `sync_packs`. Without them an order names its price to Stripe inline.
     stripe_product_id = models.CharField(max_length=120, blank=True, editable=False)
     stripe_price_id = models.CharField(max_length=120, blank=True, editable=False)
+    # What that Price was made for. Edited since, the pack is sold inline until the next sync.
+    stripe_price_terms = models.CharField(max_length=40, blank=True, editable=False)
     order = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
@@ -59,6 +61,7 @@ class PackPrice(models.Model):
         validators=[MinValueValidator(1)], help_text="In the currency's smallest unit."
     )
     stripe_price_id = models.CharField(max_length=120, blank=True, editable=False)
+    stripe_price_terms = models.CharField(max_length=40, blank=True, editable=False)
 
     class Meta:
         verbose_name = "price in another currency"

@@ -6,10 +6,9 @@ can be taken up again: by the customer's next click, or by the sweep over open o
 """
 
 import re
-from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import Any, Literal
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -31,6 +30,7 @@ from billing.exceptions import (
 )
 from billing.models import Pack, Purchase
 from billing.services.fulfilment import fulfil_purchase
+from billing.services.pack_prices import Price, get_price, tax_behavior
 from billing.stripe_api import ORDER_KEY, create_checkout, read_checkout
 
 SLUG = re.compile(r"[-a-zA-Z0-9_]{1,50}")
@@ -42,15 +42,6 @@ SESSION_PATIENCE = timedelta(minutes=1)
 RATE_WINDOW = timedelta(hours=1)
 # A customer of IPv6 has a whole network of addresses.
 IPV6_PREFIX = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """What a pack costs in one currency, and its Price in Stripe's catalogue, if it has one."""
-
-    amount_cents: int
-    currency: str
-    stripe_price_id: str
 
 
 def start_checkout(
@@ -103,21 +94,6 @@ def open_session(purchase: Purchase) -> Purchase:
     )
     purchase.refresh_from_db()
     return purchase
-
-
-def list_prices(pack: Pack) -> list[Price]:
-    """Return what a pack costs in each of its currencies, its own first."""
-    own = Price(pack.price_cents, pack.currency, pack.stripe_price_id)
-    others = pack.other_prices.exclude(currency=pack.currency)
-    return [own, *(Price(p.price_cents, p.currency, p.stripe_price_id) for p in others)]
-
-
-def get_price(pack: Pack, currency: str) -> Price:
-    """Return what a pack costs in a currency; empty is its own. Raises PackUnavailable."""
-    for price in list_prices(pack):
-        if currency in ("", price.currency):
-            return price
-    raise PackUnavailable("This pack is not on sale in this currency.")
 
 
 def client_network(address: str) -> str | None:
@@ -256,11 +232,7 @@ def _line_item(purchase: Purchase) -> SessionCreateParamsLineItem:
             "description": f"{purchase.credits:,} tokens",
         },
     }
-    if settings.STRIPE_AUTOMATIC_TAX:
-        price_data["tax_behavior"] = tax_behavior()
+    behavior = tax_behavior()
+    if behavior:
+        price_data["tax_behavior"] = behavior
     return {"quantity": 1, "price_data": price_data}
-
-
-def tax_behavior() -> Literal["inclusive", "exclusive"]:
-    """Return whether the tax is within our prices, in Stripe's words."""
-    return "inclusive" if settings.PRICES_INCLUDE_TAX else "exclusive"

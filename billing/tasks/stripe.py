@@ -4,8 +4,10 @@ import structlog
 from celery import shared_task
 from kombu.exceptions import OperationalError
 
+from billing.services.missed_events import fetch_missed_events
 from billing.services.open_purchases import check_open_purchases
 from billing.services.refunds import advance_refunds
+from billing.services.stripe_audit import reconcile
 from billing.services.stripe_events import process_due_events
 
 log = structlog.get_logger(__name__)
@@ -27,6 +29,18 @@ def sweep_open_purchases() -> int:
 def ask_for_refunds() -> int:
     """Ask Stripe for the refunds whose credits are taken. Returns how many were tried."""
     return advance_refunds()
+
+
+@shared_task(name="billing.fetch_missed_events", ignore_result=True)
+def fetch_events() -> int:
+    """Store the events of the last hour that no webhook brought. Returns how many."""
+    return fetch_missed_events()
+
+
+@shared_task(name="billing.reconcile_stripe", ignore_result=True)
+def reconcile_stripe() -> int:
+    """Compare the last week with Stripe. Returns how many findings went to the inbox."""
+    return len(reconcile())
 
 
 def nudge_stripe_events() -> None:

@@ -14,9 +14,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 from billing.exceptions import PaymentProviderError
 from billing.models import Pack, Purchase
 from billing.services.balances import read_balance
-from billing.services.checkout import list_prices, start_checkout
+from billing.services.checkout import start_checkout
 from billing.services.first_key import claim_first_key
 from billing.services.fulfilment import fulfil_purchase
+from billing.services.pack_prices import list_prices
 from billing.services.wallets import get_wallet
 from billing.views.refusals import as_message
 from billing.views.requests import CustomerRequest, HtmxRequest, customer_only

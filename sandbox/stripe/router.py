@@ -13,7 +13,9 @@ from sandbox.stripe.resources import (
     early_fraud_warnings,
     events,
     payment_intents,
+    payment_methods,
     refunds,
+    setup_intents,
 )
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -25,7 +27,9 @@ OPERATIONS: tuple[Operation, ...] = (
     *early_fraud_warnings.OPERATIONS,
     *events.OPERATIONS,
     *payment_intents.OPERATIONS,
+    *payment_methods.OPERATIONS,
     *refunds.OPERATIONS,
+    *setup_intents.OPERATIONS,
 )
 
 

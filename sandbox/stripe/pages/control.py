@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import cast
 
@@ -10,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from sandbox.stripe import calls
-from sandbox.stripe.box import API_VERSION, Box, Cause
+from sandbox.stripe.box import API_VERSION, Box, Cause, Latency
 from sandbox.stripe.currencies import written
 from sandbox.stripe.errors import InvalidParameter, ResourceMissing
 from sandbox.stripe.outbox import MODES, Mode
@@ -52,7 +53,7 @@ def control_routes(box: Callable[[], Box]) -> list[BaseRoute]:
         route("/sandbox/events/{id}/resend", _resend),
         route("/sandbox/checkout/{id}/expire", _expire),
         route("/sandbox/webhooks", _set_mode, "mode"),
-        route("/sandbox/latency", _set_latency, "seconds"),
+        route("/sandbox/latency", _set_latency, "seconds", "when", "method", "path"),
         route("/sandbox/clock", _advance, "advance_seconds"),
     ]
 
@@ -82,8 +83,15 @@ def _set_latency(box: Box, _: str, given: Given) -> JsonObject:
         raise InvalidParameter(
             f"seconds must be a number from 0 to {_MAX_LATENCY_S}", param="seconds"
         )
-    box.latency_s = float(cast(float, seconds))
-    return {"seconds": box.latency_s}
+    when = choice(given, "when", ("before", "after"), "before")
+    method, path = str(given.get("method", "")), str(given.get("path", "/v1/"))
+    box.latency = Latency(
+        seconds=float(cast(float, seconds)),
+        when="after" if when == "after" else "before",
+        method=method.upper(),
+        path=path,
+    )
+    return asdict(box.latency)
 
 
 def _advance(box: Box, _: str, given: Given) -> JsonObject:
@@ -106,7 +114,7 @@ def _state(box: Box) -> JsonObject:
     return {
         "api_version": API_VERSION,
         "clock": {"now": box.clock.now(), "ahead_seconds": box.clock.ahead_s},
-        "latency_seconds": box.latency_s,
+        "latency": asdict(box.latency),
         "objects": dict(box.store.counts()),
         "webhooks": {
             "mode": box.outbox.mode,

@@ -5,15 +5,22 @@ from typing import cast
 
 from starlette.routing import BaseRoute
 
+from sandbox.stripe import payments
 from sandbox.stripe.box import Box, Cause
+from sandbox.stripe.cards import is_card_number
 from sandbox.stripe.currencies import MAXIMUM, written
+from sandbox.stripe.errors import InvalidParameter, InvalidRequest
 from sandbox.stripe.pages.actions import Given, Run, action, choice, flag, whole_number
+from sandbox.stripe.pages.challenge import answer_challenge
 from sandbox.stripe.pages.markup import Markup, join, render
 from sandbox.stripe.resources import disputes, early_fraud_warnings, refunds
+from sandbox.stripe.resources.payment_intents import get_payment_intent
+from sandbox.stripe.resources.payment_methods import change_number, get_payment_method
 from sandbox.stripe.store import JsonObject, Record
 
 # A person at the bank or in Stripe's dashboard: no API request is behind it.
 _NO_REQUEST = Cause()
+_OUTCOMES = ("succeed", "fail")
 _REFUND_REASONS = ("requested_by_customer", "duplicate", "fraudulent")
 
 
@@ -34,6 +41,10 @@ def money_routes(box: Callable[[], Box]) -> list[BaseRoute]:
         route("/sandbox/disputes/{id}/submit", _submit),
         route("/sandbox/disputes/{id}/win", _win),
         route("/sandbox/disputes/{id}/lose", _lose),
+        route("/sandbox/payment_intents/{id}/succeed", _succeed_intent),
+        route("/sandbox/payment_intents/{id}/fail", _fail_intent),
+        route("/sandbox/payment_intents/{id}/authenticate", _authenticate, "passed"),
+        route("/sandbox/payment_methods/{id}/card", _change_card, "card"),
     ]
 
 
@@ -125,6 +136,38 @@ def _decide(box: Box, dispute_id: str, *, is_won: bool) -> JsonObject:
     return dispute.body
 
 
+def _succeed_intent(box: Box, intent_id: str, _: Given) -> JsonObject:
+    return _settle(box, intent_id, is_paid=True)
+
+
+def _fail_intent(box: Box, intent_id: str, _: Given) -> JsonObject:
+    return _settle(box, intent_id, is_paid=False)
+
+
+def _settle(box: Box, intent_id: str, *, is_paid: bool) -> JsonObject:
+    intent = get_payment_intent(box, intent_id)
+    payments.settle(box, intent, is_paid=is_paid)
+    return intent.body
+
+
+def _authenticate(box: Box, intent_id: str, given: Given) -> JsonObject:
+    """Answer the bank about a PaymentIntent of the API; Checkout has a page and a shortcut."""
+    intent = get_payment_intent(box, intent_id)
+    if intent.private.get("session"):
+        raise InvalidRequest("This PaymentIntent is Checkout's: answer on its page.")
+    answer_challenge(box, intent, is_passed=flag(given, "passed"))
+    return intent.body
+
+
+def _change_card(box: Box, method_id: str, given: Given) -> JsonObject:
+    number = str(given.get("card", ""))
+    if not is_card_number(number):
+        raise InvalidParameter("card must be a card number", param="card")
+    method = get_payment_method(box, method_id, param="payment_method")
+    change_number(box, method, number)
+    return method.body
+
+
 def _charge(box: Box, charge_id: str) -> Record:
     return box.get("charge", charge_id, param="charge")
 
@@ -146,7 +189,11 @@ def dispute_rows(box: Box, limit: int) -> list[Markup]:
 
 
 def _charge_row(charge: JsonObject) -> Markup:
-    forms = render("_charge_forms.html", id=charge["id"]) if charge["paid"] else Markup()
+    forms = Markup()
+    if charge["paid"]:
+        forms = render("_charge_forms.html", id=charge["id"])
+    elif charge["status"] == "pending":
+        forms = _buttons(f"/sandbox/payment_intents/{charge['payment_intent']}", _OUTCOMES)
     return render(
         "_charge_row.html",
         id=charge["id"],
@@ -160,7 +207,7 @@ def _charge_row(charge: JsonObject) -> Markup:
 
 
 def _refund_row(refund: JsonObject) -> Markup:
-    verbs = {"pending": ("succeed", "fail"), "succeeded": ("fail",)}.get(refund["status"], ())
+    verbs = {"pending": _OUTCOMES, "succeeded": ("fail",)}.get(refund["status"], ())
     return _row(refund, "refunds", verbs)
 
 
@@ -179,14 +226,6 @@ def _dispute_row(dispute: JsonObject) -> Markup:
 
 
 def _row(body: JsonObject, folder: str, verbs: tuple[str, ...]) -> Markup:
-    buttons = [
-        render(
-            "_button.html",
-            action=f"/sandbox/{folder}/{body['id']}/{verb}",
-            label=verb.capitalize(),
-        )
-        for verb in verbs
-    ]
     return render(
         "_money_row.html",
         id=body["id"],
@@ -196,7 +235,13 @@ def _row(body: JsonObject, folder: str, verbs: tuple[str, ...]) -> Markup:
         amount=written(body["amount"], body["currency"]),
         status=body["status"],
         reason=body["reason"] or "",
-        buttons=join(buttons),
+        buttons=_buttons(f"/sandbox/{folder}/{body['id']}", verbs),
+    )
+
+
+def _buttons(url: str, verbs: tuple[str, ...]) -> Markup:
+    return join(
+        [render("_button.html", action=f"{url}/{verb}", label=verb.capitalize()) for verb in verbs]
     )
 
 

@@ -112,7 +112,7 @@ def _wrong_state(refund: Record, verb: str) -> InvalidRequest:
 
 def _first_status(box: Box, charge: Record) -> JsonObject:
     """Return the state of a new refund: pending by the mode, or by the card that was charged."""
-    is_slow = box.store.setting(_MODE, "normal") == "pending" or charge.private.get("card") == (
+    is_slow = box.store.setting(_MODE, "normal") == "pending" or charge.private.get("number") == (
         cards.REFUNDS_LATER
     )
     return (
