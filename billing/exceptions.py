@@ -16,6 +16,8 @@ BillingError
 ├── TooManyOrders             this user started too many orders and paid none of them
 ├── PurchaseMissing           no order of ours belongs to this Checkout Session
 ├── PurchaseMismatch          Stripe's account of a payment differs from the order
+├── RefundRefused             a refund that can't be given, or not now
+├── PaymentStateMoving        a payment's state changed each time it was read; later it won't
 ├── PaymentProviderError      Stripe did not answer: what we asked for may have happened or not
 │   └── PaymentProviderRefusal    Stripe refused what we asked for: it did not happen
 │       └── PaymentObjectMissing  Stripe has no object with this id
@@ -100,6 +102,14 @@ class PurchaseMissing(BillingError):
 
 class PurchaseMismatch(BillingError):
     """What Stripe says of a payment differs from the order's snapshot."""
+
+
+class RefundRefused(BillingError):
+    """A refund that can't be given, or not now. The message says why, to whoever asked."""
+
+
+class PaymentStateMoving(BillingError):
+    """A payment's state changed each time it was read. Looking again later ends it."""
 
 
 class PaymentProviderError(BillingError):

@@ -38,6 +38,12 @@ class ApiKeyForm(forms.Form):
         return timezone.now() + timedelta(days=int(days)) if days else None
 
 
+class RefundForm(forms.Form):
+    """Confirm a refund. `once` makes a second press of the button ask for nothing."""
+
+    once = forms.UUIDField(widget=forms.HiddenInput)
+
+
 class UsageFilterForm(forms.Form):
     """Narrow the usage table, and say where its page starts."""
 

@@ -223,6 +223,16 @@ STRIPE_LIVE_MODE = STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_"))
 STRIPE_TIMEOUT_S = get_int("STRIPE_TIMEOUT_S", 20, least=1)
 # Stripe allows 30 minutes to 24 hours, counted by its clock from when our call reaches it.
 CHECKOUT_LIFETIME_MINUTES = get_int("CHECKOUT_LIFETIME_MINUTES", 60, least=35, most=1_435)
+# Whoever tries out stolen cards needs many orders; a customer needs a few.
+UNPAID_ORDERS_PER_USER = get_int("UNPAID_ORDERS_PER_USER", 20, least=1)
+UNPAID_ORDERS_PER_ADDRESS = get_int("UNPAID_ORDERS_PER_ADDRESS", 40, least=1)
+STRIPE_PROMOTION_CODES = get_bool("STRIPE_PROMOTION_CODES", default=False)
+STRIPE_AUTOMATIC_TAX = get_bool("STRIPE_AUTOMATIC_TAX", default=False)
+PRICES_INCLUDE_TAX = get_bool("PRICES_INCLUDE_TAX", default=False)
+STRIPE_INVOICES = get_bool("STRIPE_INVOICES", default=False)
+STRIPE_RECEIPT_MAIL = get_bool("STRIPE_RECEIPT_MAIL", default=False)
+# For so many days customers may return the unused part of an order by themselves. 0: never.
+CUSTOMER_REFUND_DAYS = get_int("CUSTOMER_REFUND_DAYS", 0)
 
 # --- Wallets and the API ------------------------------------------------------------------
 
@@ -301,6 +311,9 @@ CELERY_BEAT_SCHEDULE = {
     "expire lots": _sweep("billing.expire_lots", every_s=60),
     "process Stripe events": _sweep("billing.process_stripe_events", every_s=2),
     "sweep open purchases": _sweep("billing.sweep_open_purchases", every_s=30),
+    "advance refunds": _sweep("billing.advance_refunds", every_s=5),
+    "fetch missed events": _sweep("billing.fetch_missed_events", every_s=600),
+    "reconcile with Stripe": _sweep("billing.reconcile_stripe", every_s=86_400),
     "audit money": _sweep("billing.audit_money", every_s=3_600),
 }
 

@@ -31,6 +31,11 @@ class Pack(models.Model):
     )
     is_active = models.BooleanField(default=True)
     is_highlighted = models.BooleanField(default=False)
+    # Written by `sync_packs`. Without them an order names its price to Stripe inline.
+    stripe_product_id = models.CharField(max_length=120, blank=True, editable=False)
+    stripe_price_id = models.CharField(max_length=120, blank=True, editable=False)
+    # What that Price was made for. Edited since, the pack is sold inline until the next sync.
+    stripe_price_terms = models.CharField(max_length=40, blank=True, editable=False)
     order = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
@@ -48,6 +53,35 @@ class Pack(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class PackPrice(models.Model):
+    """What a pack costs in one more currency than its own."""
+
+    pack = models.ForeignKey(Pack, models.CASCADE, related_name="other_prices")
+    currency = models.CharField(max_length=3, validators=[CURRENCY])
+    price_cents = models.PositiveIntegerField(
+        validators=[MinValueValidator(1)], help_text="In the currency's smallest unit."
+    )
+    stripe_price_id = models.CharField(max_length=120, blank=True, editable=False)
+    stripe_price_terms = models.CharField(max_length=40, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = "price in another currency"
+        verbose_name_plural = "prices in other currencies"
+        ordering = ["currency"]
+        constraints = [
+            models.UniqueConstraint(fields=["pack", "currency"], name="pack_price_is_unique"),
+            models.CheckConstraint(
+                condition=Q(price_cents__gt=0), name="pack_price_costs_something"
+            ),
+            models.CheckConstraint(
+                condition=Q(currency__regex="^[a-z]{3}$"), name="pack_price_has_a_currency"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pack} in {self.currency}"
 
 
 class PublicModel(models.Model):

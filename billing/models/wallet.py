@@ -56,6 +56,36 @@ class Wallet(models.Model):
         return f"Wallet of {self.user}"
 
 
+class Freeze(models.Model):
+    """One reason for which a wallet is frozen. It is active again when the last one is lifted.
+
+    So a dispute that is won does not undo what staff decided, and what staff lifted stays lifted
+    when another event about the same dispute arrives.
+    """
+
+    class Kind(models.TextChoices):
+        STAFF = "staff"
+        DISPUTE = "dispute"
+        FRAUD_WARNING = "fraud_warning", "fraud warning"
+
+    wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="freezes")
+    kind = models.CharField(max_length=16, choices=Kind)
+    # Stripe's id of the dispute or warning; of staff's, one of its own.
+    reference = models.CharField(max_length=120)
+    reason = models.CharField(max_length=200)
+    created_at = models.DateTimeField(default=timezone.now)
+    lifted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "reference"], name="freeze_has_one_cause"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.reference}"
+
+
 class Debit(models.Model):
     """A debit that is not usage and that Redis still has to decide: clawback, expiry, adjustment.
 

@@ -120,4 +120,21 @@ QUERIES: list[tuple[int, str]] = [
         WHERE p.credits IS DISTINCT FROM e.amount_credits
         """,
     ),
+    (
+        7,
+        """
+        SELECT 'purchase ' || p.public_id,
+               format('%s taken back and %s reinstated, debits say %s and the ledger %s',
+                      p.clawed_back_credits, p.reinstated_credits, COALESCE(d.asked, 0),
+                      COALESCE(e.given, 0))
+        FROM billing_purchase p
+        LEFT JOIN (SELECT purchase_id, SUM(amount_credits) AS asked FROM billing_debit
+                    WHERE kind = 'clawback' GROUP BY purchase_id) d ON d.purchase_id = p.id
+        LEFT JOIN (SELECT split_part(reference, ':', 1) AS order_id, SUM(amount_credits) AS given
+                     FROM billing_ledgerentry WHERE kind = 'reinstatement' GROUP BY 1) e
+               ON e.order_id = p.public_id::text
+        WHERE p.clawed_back_credits <> COALESCE(d.asked, 0)
+           OR p.reinstated_credits <> COALESCE(e.given, 0)
+        """,
+    ),
 ]
