@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from billing.views import checkout, docs, keys, orders, overview, storefront, usage
+from billing.views import checkout, docs, keys, notifications, orders, overview, storefront, usage
 
 urlpatterns = [
     path("", storefront.home, name="home"),
@@ -17,6 +17,11 @@ urlpatterns = [
     path("dashboard/usage/<slug:request_id>/", usage.receipt, name="dashboard-receipt"),
     path("dashboard/orders/", orders.orders, name="dashboard-orders"),
     path("dashboard/orders/<uuid:public_id>/", orders.order, name="dashboard-order"),
+    path(
+        "dashboard/settings/notifications/",
+        notifications.notifications,
+        name="settings-notifications",
+    ),
     path("billing/checkout/<slug:slug>/", checkout.checkout, name="checkout"),
     path("billing/return/", checkout.checkout_return, name="checkout-return"),
     path("billing/cancelled/<uuid:public_id>/", checkout.checkout_cancel, name="checkout-cancel"),

@@ -3,6 +3,7 @@
 from billing.models.catalogue import ModelPrice, Pack, PublicModel
 from billing.models.inbox import InboxItem
 from billing.models.ledger import LedgerEntry, Lot
+from billing.models.notice import Notice, NotificationSettings, SignIn
 from billing.models.purchase import Purchase
 from billing.models.stripe_event import StripeEvent
 from billing.models.usage import UsageRecord
@@ -14,9 +15,12 @@ __all__ = [
     "LedgerEntry",
     "Lot",
     "ModelPrice",
+    "Notice",
+    "NotificationSettings",
     "Pack",
     "PublicModel",
     "Purchase",
+    "SignIn",
     "StripeEvent",
     "UsageRecord",
     "Wallet",

@@ -10,6 +10,7 @@ from django.db import transaction
 from billing.models import Debit, LedgerEntry, Purchase
 from billing.services.debits import ask_debit
 from billing.services.inbox import file_item
+from billing.services.notices import tell_dispute, tell_refund
 from billing.services.wallets import freeze_wallet, get_wallet
 from billing.stripe_api import Charge, parse_order_id, read_charge
 
@@ -45,6 +46,8 @@ def claw_back(purchase: Purchase, *, refunded_cents: int) -> None:
     if purchase.status == Purchase.Status.FULFILLED:
         _take_missing(purchase)
     purchase.save(update_fields=["clawed_back_credits", "refunded_cents"])
+    if purchase.refunded_cents:
+        tell_refund(purchase)
 
 
 def _take_missing(purchase: Purchase) -> None:
@@ -87,6 +90,8 @@ def freeze_disputed(charge_id: str, *, kind: str, reference: str, summary: str) 
         )
         if is_new:
             freeze_wallet(get_wallet(purchase.user), reason=summary)
+            if kind == "dispute":
+                tell_dispute(purchase, reference=reference)
     return True
 
 

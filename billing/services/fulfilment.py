@@ -18,6 +18,7 @@ from billing.models import LedgerEntry, Purchase
 from billing.services.clawback import claw_back
 from billing.services.inbox import file_item
 from billing.services.ledger import post_credit
+from billing.services.notices import tell_purchase
 from billing.services.wallets import get_wallet
 from billing.stripe_api import Checkout, parse_order_id, read_checkout
 
@@ -122,17 +123,19 @@ def _check_payment(purchase: Purchase, checkout: Checkout) -> None:
 def _credit(purchase: Purchase, checkout: Checkout) -> None:
     now = timezone.now()
     days = purchase.validity_days
+    expires_at = None if days is None else now + timedelta(days=days)
     post_credit(
         get_wallet(purchase.user).pk,
         kind=LedgerEntry.Kind.PURCHASE,
         amount_credits=purchase.credits,
         reference=str(purchase.public_id),
         reason=purchase.pack_name,
-        expires_at=None if days is None else now + timedelta(days=days),
+        expires_at=expires_at,
     )
     purchase.status = Purchase.Status.FULFILLED
     purchase.fulfilled_at = now
     _save_payment(purchase, checkout)
+    tell_purchase(purchase, expires_at=expires_at)
     # A refund may come before the fulfilment, or since the session was read.
     claw_back(purchase, refunded_cents=checkout.refunded_cents)
 
