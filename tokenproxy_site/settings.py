@@ -191,7 +191,9 @@ ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if IS_HTTPS else "http"
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_ADAPTER = "billing.account_adapter.AccountAdapter"
 
-vars().update(env.email_url_config(get_text("EMAIL_URL", "consolemail://")))
+# The launcher gives an empty value for what is not set.
+EMAIL_URL = get_text("EMAIL_URL", "consolemail://") or "consolemail://"
+vars().update(env.email_url_config(EMAIL_URL))
 # A mail server that hangs must not keep a worker's thread.
 EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = get_text("DEFAULT_FROM_EMAIL", f"{SITE_NAME} <{SUPPORT_EMAIL}>")
