@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from accounts.models import ApiKey, User
 from billing.models import PublicModel
+from billing.services.low_balance import MAX_THRESHOLD_CREDITS
 
 # The largest id that PostgreSQL's bigint holds; beyond it a query would fail.
 MAX_ID = 2**63 - 1
@@ -64,3 +65,19 @@ class UsageFilterForm(forms.Form):
         assert isinstance(models, forms.ChoiceField)  # noqa: S101 - tells the type checker
         names = PublicModel.objects.values_list("name", flat=True)
         models.choices = [("", "All models"), *((name, name) for name in names)]
+
+
+class NotificationForm(forms.Form):
+    """Choose which mails to get. Receipts and security mails are not among them."""
+
+    wants_low_balance = forms.BooleanField(required=False, label="My balance is low")
+    low_balance_credits = forms.IntegerField(
+        label="Tell me below",
+        min_value=1,
+        max_value=MAX_THRESHOLD_CREDITS,
+        widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
+    )
+    wants_lot_expiring = forms.BooleanField(required=False, label="Tokens expire within a week")
+    wants_top_up_succeeded = forms.BooleanField(
+        required=False, label="My balance was topped up automatically"
+    )

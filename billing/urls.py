@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from billing.views import checkout, docs, keys, orders, overview, storefront, usage
+from billing.views import checkout, docs, keys, notifications, orders, overview, storefront, usage
 
 urlpatterns = [
     path("", storefront.home, name="home"),
@@ -21,6 +21,11 @@ urlpatterns = [
         "dashboard/orders/<uuid:public_id>/refund/",
         orders.order_refund,
         name="dashboard-order-refund",
+    ),
+    path(
+        "dashboard/settings/notifications/",
+        notifications.notifications,
+        name="settings-notifications",
     ),
     path("billing/checkout/<slug:slug>/", checkout.checkout, name="checkout"),
     path("billing/return/", checkout.checkout_return, name="checkout-return"),

@@ -191,9 +191,13 @@ ACCOUNT_LOGOUT_REDIRECT_URL = "/"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if IS_HTTPS else "http"
 ACCOUNT_SESSION_REMEMBER = True
-ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_ADAPTER = "billing.account_adapter.AccountAdapter"
 
-vars().update(env.email_url_config(get_text("EMAIL_URL", "consolemail://")))
+# The launcher gives an empty value for what is not set.
+EMAIL_URL = get_text("EMAIL_URL", "consolemail://") or "consolemail://"
+vars().update(env.email_url_config(EMAIL_URL))
+# A mail server that hangs must not keep a worker's thread.
+EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = get_text("DEFAULT_FROM_EMAIL", f"{SITE_NAME} <{SUPPORT_EMAIL}>")
 
 # --- The browser's rules ------------------------------------------------------------------
@@ -314,6 +318,9 @@ CELERY_BEAT_SCHEDULE = {
     "advance refunds": _sweep("billing.advance_refunds", every_s=5),
     "fetch missed events": _sweep("billing.fetch_missed_events", every_s=600),
     "reconcile with Stripe": _sweep("billing.reconcile_stripe", every_s=86_400),
+    "send notices": _sweep("billing.send_notices", every_s=3),
+    "find low balances": _sweep("billing.find_low_balances", every_s=30),
+    "find expiring lots": _sweep("billing.find_expiring_lots", every_s=600),
     "audit money": _sweep("billing.audit_money", every_s=3_600),
 }
 

@@ -26,7 +26,7 @@ def keep_freezes(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0004_remember_what_an_expiry_saw'),
+        ('billing', '0005_price_classes'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

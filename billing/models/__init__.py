@@ -4,6 +4,7 @@ from billing.models.catalogue import ModelPrice, Pack, PackPrice, PublicModel
 from billing.models.dispute import Dispute
 from billing.models.inbox import InboxItem
 from billing.models.ledger import LedgerEntry, Lot
+from billing.models.notice import Notice, NotificationSettings, SignIn
 from billing.models.purchase import Purchase
 from billing.models.refund import Refund
 from billing.models.stripe_event import StripeEvent
@@ -18,11 +19,14 @@ __all__ = [
     "LedgerEntry",
     "Lot",
     "ModelPrice",
+    "Notice",
+    "NotificationSettings",
     "Pack",
     "PackPrice",
     "PublicModel",
     "Purchase",
     "Refund",
+    "SignIn",
     "StripeEvent",
     "UsageRecord",
     "Wallet",

@@ -6,6 +6,7 @@ from django.db import transaction
 
 from accounts.models import ApiKey, User
 from accounts.services import api_keys
+from billing.services.notices import tell_new_key
 from billing.services.pushes import push_on_commit
 from billing.services.wallets import get_wallet
 
@@ -16,7 +17,9 @@ def issue_api_key(
 ) -> tuple[ApiKey, str]:
     """Create a key and return it with its secret, which can't be read again."""
     get_wallet(user)
-    return api_keys.create_api_key(user, name=name, expires_at=expires_at)
+    key, secret = api_keys.create_api_key(user, name=name, expires_at=expires_at)
+    tell_new_key(key)
+    return key, secret
 
 
 @transaction.atomic

@@ -24,6 +24,7 @@ from billing.services.debits import ask_debit
 from billing.services.disputes import record_disputes
 from billing.services.inbox import file_item
 from billing.services.ledger import post_credit
+from billing.services.notices import tell_refund
 from billing.services.wallets import get_wallet
 from billing.stripe_api import Charge, parse_order_id, read_charge
 
@@ -61,6 +62,8 @@ def claw_back(purchase: Purchase, charge: Charge) -> None:
         purchase.stripe_charge_id = charge.charge_id
         purchase.refunded_cents = charge.refunded_cents
         purchase.disputed_cents = charge.disputed_cents
+        if charge.refunded_cents:
+            tell_refund(purchase)
     elif charge.refunds or charge.disputes:
         _report_other_payment(purchase, charge)
     purchase.revision += 1

@@ -9,6 +9,7 @@ from django.db import transaction
 from billing.models import Dispute, Freeze, Purchase
 from billing.services.freezes import add_freeze, lift_freeze
 from billing.services.inbox import file_item
+from billing.services.notices import tell_dispute
 from billing.services.wallets import get_wallet
 from billing.stripe_api import DisputeState, parse_order_id, read_charge
 
@@ -57,9 +58,12 @@ def _follow(dispute: Dispute) -> None:
     kind = Freeze.Kind.DISPUTE
     if dispute.is_open or dispute.status == "lost":
         _freeze(dispute.purchase, kind=kind, reference=dispute.stripe_dispute_id)
+        state = "opened" if dispute.is_open else "lost"
     else:
+        state = "won"
         wallet = get_wallet(dispute.purchase.user)
         lift_freeze(wallet.pk, kind=kind, reference=dispute.stripe_dispute_id)
+    tell_dispute(dispute.purchase, reference=dispute.stripe_dispute_id, state=state)
     if dispute.status == "lost":
         file_item(
             kind="dispute_lost",

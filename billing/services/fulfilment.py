@@ -23,6 +23,7 @@ from billing.models import LedgerEntry, Purchase
 from billing.services.clawback import MOST_READS, claw_back
 from billing.services.inbox import file_item
 from billing.services.ledger import post_credit
+from billing.services.notices import tell_purchase
 from billing.services.wallets import get_wallet
 from billing.stripe_api import Checkout, parse_order_id, read_checkout
 
@@ -145,6 +146,7 @@ def _book_payment(purchase: Purchase, checkout: Checkout) -> None:
         _park(purchase, checkout, reason=str(refusal))
         return
     _save_payment(purchase, checkout)
+    tell_purchase(purchase)
     # A refund may come before the fulfilment.
     if checkout.charge:
         claw_back(purchase, checkout.charge)

@@ -8,6 +8,7 @@ from billing.models import InboxItem, Purchase
 from billing.services.clawback import move_to_target
 from billing.services.fulfilment import PAYMENT_FIELDS, credit_order
 from billing.services.inbox import resolve_item
+from billing.services.notices import tell_purchase
 
 
 def credit_reviewed(purchase: Purchase, *, actor: User, reason: str) -> Purchase:
@@ -38,6 +39,8 @@ def _decide(purchase: Purchase, *, actor: User, reason: str, is_credited: bool) 
     else:
         locked.status = Purchase.Status.CLOSED
     locked.save(update_fields=PAYMENT_FIELDS)
+    if is_credited:
+        tell_purchase(locked)
     move_to_target(locked)
     _resolve_finding(locked, actor, f"{'Credited' if is_credited else 'Closed'}: {word}")
     return locked
