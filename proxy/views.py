@@ -1,5 +1,7 @@
 """The endpoints of /v1/."""
 
+from typing import ClassVar
+
 from django.http import HttpResponse, HttpResponseBase
 from rest_framework.request import Request
 
@@ -8,18 +10,43 @@ from billing.services.wallets import push_wallet
 from billing.wallet.client import Balance
 from proxy.database import in_database
 from proxy.http.api import ApiView, body_of, render
-from proxy.parsing.chat import ChatRequest
 from proxy.routing.catalogue import Model
-from proxy.serving import completions
+from proxy.serving import endpoints, exchange
 
 
-class ChatCompletionsView(ApiView):
-    """POST /v1/chat/completions"""
+class ModelRequestView(ApiView):
+    """What all endpoints share that call a model."""
+
+    endpoint: ClassVar[endpoints.Endpoint]
 
     async def post(self, request: Request) -> HttpResponseBase:
-        """Complete a chat, whole or as a stream."""
-        chat = ChatRequest.parse(body_of(request))
-        return await completions.serve(self.runtime, self.connection, self.key, chat)
+        """Have a model answer, whole or as a stream."""
+        asked = self.endpoint.request.parse(body_of(request))
+        return await exchange.serve(self.runtime, self.connection, self.key, self.endpoint, asked)
+
+
+class ChatCompletionsView(ModelRequestView):
+    """POST /v1/chat/completions"""
+
+    endpoint = endpoints.CHAT
+
+
+class CompletionsView(ModelRequestView):
+    """POST /v1/completions"""
+
+    endpoint = endpoints.COMPLETIONS
+
+
+class EmbeddingsView(ModelRequestView):
+    """POST /v1/embeddings"""
+
+    endpoint = endpoints.EMBEDDINGS
+
+
+class ResponsesView(ModelRequestView):
+    """POST /v1/responses"""
+
+    endpoint = endpoints.RESPONSES
 
 
 class ModelsView(ApiView):
