@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import serializers
 
 F = TypeVar("F", bound=Callable[..., Any])
+C = TypeVar("C", bound=type)
 Schema = dict[str, Any]
 
 STREAM = "text/event-stream"
@@ -142,7 +143,7 @@ class Receipt(serializers.Serializer[Any]):
     first_byte_ms = serializers.IntegerField(required=False, allow_null=True)
 
 
-def endpoint(
+def described(
     summary: str,
     *,
     name: str,
@@ -166,6 +167,22 @@ def endpoint(
     return decorate
 
 
+def openai_endpoint(
+    summary: str, *, name: str, is_streamed: bool = True, **properties: Schema
+) -> Callable[[C], C]:
+    """Describe the view of an endpoint of OpenAI's by what we read of its body."""
+    post = described(
+        summary,
+        name=name,
+        tag="OpenAI",
+        body=openai_body(model={"type": "string"}, **properties),
+        answers=openai_answer(is_streamed=is_streamed),
+        errors=CALL_ERRORS,
+    )
+    decorate: Callable[[C], C] = extend_schema_view(post=post)
+    return decorate
+
+
 def openai_body(**properties: Schema) -> Schema:
     """Return a body of OpenAI's: these properties are read, and required unless they say not."""
     required = [name for name, schema in properties.items() if not schema.pop("optional", False)]
@@ -186,6 +203,9 @@ def openai_answer(*, is_streamed: bool) -> dict[Any, Any]:
         answers[(200, STREAM)] = {"type": "string", "description": "Events, if you ask to stream."}
     return answers
 
+
+# A text, several, or the same as token numbers.
+TEXT_OR_NUMBERS: Schema = {"oneOf": [{"type": "string"}, {"type": "array", "minItems": 1}]}
 
 CALL_ERRORS = {
     400: "The request is not valid; `param` names what is wrong.",

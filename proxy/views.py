@@ -1,5 +1,7 @@
 """The endpoints of /v1/."""
 
+from typing import ClassVar
+
 from django.http import HttpResponse, HttpResponseBase
 from rest_framework.request import Request
 
@@ -9,39 +11,82 @@ from billing.wallet.client import Balance
 from proxy import checkouts, openapi, receipts
 from proxy.database import in_database
 from proxy.http.api import ApiView, body_of, render
-from proxy.openapi import CALL_ERRORS, endpoint, openai_answer, openai_body
-from proxy.parsing.chat import ChatRequest
+from proxy.openapi import TEXT_OR_NUMBERS, described, openai_endpoint
 from proxy.routing.catalogue import Model
-from proxy.serving import completions
+from proxy.serving import endpoints, exchange
 
 
-class ChatCompletionsView(ApiView):
+class ModelRequestView(ApiView):
+    """What all endpoints share that call a model."""
+
+    endpoint: ClassVar[endpoints.Endpoint]
+
+    async def post(self, request: Request) -> HttpResponseBase:
+        """Have a model answer, whole or as a stream."""
+        asked = self.endpoint.request.parse(body_of(request))
+        return await exchange.serve(self.runtime, self.connection, self.key, self.endpoint, asked)
+
+
+@openai_endpoint(
+    "Complete a chat",
+    name="createChatCompletion",
+    messages={"type": "array", "items": {"type": "object"}, "minItems": 1},
+    max_tokens={"type": "integer", "minimum": 1, "optional": True},
+    temperature={"type": "number", "minimum": 0, "maximum": 2, "optional": True},
+    stream={"type": "boolean", "optional": True},
+)
+class ChatCompletionsView(ModelRequestView):
     """POST /v1/chat/completions"""
 
-    @endpoint(
-        "Complete a chat",
-        name="createChatCompletion",
-        tag="OpenAI",
-        body=openai_body(
-            model={"type": "string"},
-            messages={"type": "array", "items": {"type": "object"}, "minItems": 1},
-            max_tokens={"type": "integer", "minimum": 1, "optional": True},
-            temperature={"type": "number", "minimum": 0, "maximum": 2, "optional": True},
-            stream={"type": "boolean", "optional": True},
-        ),
-        answers=openai_answer(is_streamed=True),
-        errors=CALL_ERRORS,
-    )
-    async def post(self, request: Request) -> HttpResponseBase:
-        """Complete a chat, whole or as a stream."""
-        chat = ChatRequest.parse(body_of(request))
-        return await completions.serve(self.runtime, self.connection, self.key, chat)
+    endpoint = endpoints.CHAT
+
+
+@openai_endpoint(
+    "Complete a text",
+    name="createCompletion",
+    prompt=TEXT_OR_NUMBERS,
+    max_tokens={"type": "integer", "minimum": 0, "optional": True},
+    temperature={"type": "number", "minimum": 0, "maximum": 2, "optional": True},
+    stream={"type": "boolean", "optional": True},
+)
+class CompletionsView(ModelRequestView):
+    """POST /v1/completions"""
+
+    endpoint = endpoints.COMPLETIONS
+
+
+@openai_endpoint(
+    "Embed texts",
+    name="createEmbedding",
+    is_streamed=False,
+    input=TEXT_OR_NUMBERS,
+    encoding_format={"enum": ["float", "base64"], "optional": True},
+    dimensions={"type": "integer", "minimum": 1, "optional": True},
+)
+class EmbeddingsView(ModelRequestView):
+    """POST /v1/embeddings"""
+
+    endpoint = endpoints.EMBEDDINGS
+
+
+@openai_endpoint(
+    "Create a response",
+    name="createResponse",
+    input={"type": ["string", "array"]},
+    max_output_tokens={"type": "integer", "minimum": 1, "optional": True},
+    temperature={"type": "number", "minimum": 0, "maximum": 2, "optional": True},
+    stream={"type": "boolean", "optional": True},
+)
+class ResponsesView(ModelRequestView):
+    """POST /v1/responses"""
+
+    endpoint = endpoints.RESPONSES
 
 
 class ModelsView(ApiView):
     """GET /v1/models"""
 
-    @endpoint("List models", name="listModels", tag="OpenAI", answers=openapi.Models)
+    @described("List models", name="listModels", tag="OpenAI", answers=openapi.Models)
     async def get(self, request: Request) -> HttpResponse:
         """List the models that can be called."""
         models = self.runtime.catalogue.models.values()
@@ -51,7 +96,7 @@ class ModelsView(ApiView):
 class ModelView(ApiView):
     """GET /v1/models/{id}"""
 
-    @endpoint(
+    @described(
         "Describe a model",
         name="retrieveModel",
         tag="OpenAI",
@@ -66,7 +111,7 @@ class ModelView(ApiView):
 class ReceiptView(ApiView):
     """GET /v1/usage/{request_id}"""
 
-    @endpoint(
+    @described(
         "Read a receipt",
         name="retrieveUsage",
         tag="Balance",
@@ -81,7 +126,7 @@ class ReceiptView(ApiView):
 class CheckoutView(ApiView):
     """POST /v1/checkout"""
 
-    @endpoint(
+    @described(
         "Order a pack",
         name="createCheckout",
         tag="Balance",
@@ -101,7 +146,7 @@ class CheckoutView(ApiView):
 class CreditsView(ApiView):
     """GET /v1/credits"""
 
-    @endpoint("Read the balance", name="retrieveCredits", tag="Balance", answers=openapi.Credits)
+    @described("Read the balance", name="retrieveCredits", tag="Balance", answers=openapi.Credits)
     async def get(self, request: Request) -> HttpResponse:
         """Tell the balance: `available` is what a new hold could take now."""
         balance = await self._read_balance()

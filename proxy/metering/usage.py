@@ -42,6 +42,19 @@ class Usage(pricing.Usage):
             },
         }
 
+    def as_response_usage(self) -> dict[str, object]:
+        """Write it as OpenAI's `ResponseUsage`."""
+        return {
+            "input_tokens": self.prompt_tokens,
+            "input_tokens_details": {
+                "cached_tokens": self.cached_tokens,
+                "cache_write_tokens": self.cache_write_tokens,
+            },
+            "output_tokens": self.completion_tokens,
+            "output_tokens_details": {"reasoning_tokens": self.reasoning_tokens},
+            "total_tokens": self.total_tokens,
+        }
+
 
 def check_usage(raw: object, *, max_completion_tokens: int | None) -> Usage:
     """Read OpenAI's `CompletionUsage`. Raises ImpossibleUsage.
@@ -74,6 +87,22 @@ def check_usage(raw: object, *, max_completion_tokens: int | None) -> Usage:
             raw,
         )
     return usage
+
+
+# What the usage of a response calls what the usage of a completion has under other names.
+_NAMES = {
+    "input_tokens": "prompt_tokens",
+    "output_tokens": "completion_tokens",
+    "input_tokens_details": "prompt_tokens_details",
+    "output_tokens_details": "completion_tokens_details",
+}
+
+
+def as_completion_usage(raw: object) -> object:
+    """Write a response's usage in the names of a completion's. What is none stays to be refused."""
+    if not isinstance(raw, dict):
+        return raw
+    return {_NAMES.get(name, name): value for name, value in raw.items()}
 
 
 class _Figures:
