@@ -12,7 +12,8 @@ from django.http import HttpRequest
 from accounts.admin_base import DeskAdmin, Tool, list_tool
 from proxy.crypto import encrypt_secret
 from proxy.models import Provider, ProviderKey, Route
-from proxy.services.providers import HINT_CHARS, InvalidProvider, check_base_url
+from proxy.routing.addresses import InvalidAddress, check_base_url
+from proxy.services.providers import HINT_CHARS
 
 
 class ProviderForm(forms.ModelForm[Provider]):
@@ -30,7 +31,7 @@ class ProviderForm(forms.ModelForm[Provider]):
     def clean_base_url(self) -> str:
         try:
             return check_base_url(self.cleaned_data["base_url"])
-        except InvalidProvider as refusal:
+        except InvalidAddress as refusal:
             raise ValidationError(str(refusal)) from refusal
 
 

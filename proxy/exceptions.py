@@ -9,6 +9,7 @@
     │   ├── AccountFrozen            403  account_frozen, until a person lifts it
     │   ├── PathNotFound             404  not_found
     │   ├── ModelNotFound            404  model_not_found
+    │   ├── EndpointNotServed        404  model_not_supported, by no route at this endpoint
     │   ├── MethodNotAllowed         405  method_not_allowed
     │   ├── InsufficientQuota        429  insufficient_quota, never retried by SDKs
     │   ├── RateLimited              429  rate_limit_exceeded, with when to retry
@@ -133,6 +134,15 @@ class ModelNotFound(ApiError):
         super().__init__(
             f"The model `{model}` does not exist or you do not have access to it.", param="model"
         )
+
+
+class EndpointNotServed(ApiError):
+    status = 404
+    type = "invalid_request_error"
+    code = "model_not_supported"
+
+    def __init__(self, model: str, path: str) -> None:
+        super().__init__(f"The model `{model}` is not served at /v1{path}.", param="model")
 
 
 class InsufficientQuota(ApiError):
