@@ -161,11 +161,15 @@ class Health:
         if seen:
             await self._ask_quietly("report", *seen)
 
-    async def close(self) -> None:
-        """Tell the rest, and close the connections."""
+    async def finish(self) -> None:
+        """Tell what was seen, and wait for what no request waits for."""
         await self.report()
         if self._doing:
             await asyncio.wait(self._doing, timeout=LEASE_SLACK_S)
+
+    async def close(self) -> None:
+        """Tell the rest, and close the connections. The loops must have been stopped."""
+        await self.finish()
         await self._redis.close()
         await self._ear.close()
 
