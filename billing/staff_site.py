@@ -22,7 +22,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Customers": ("User", "EmailAddress", "ApiKey", "Wallet"),
     "Sales": ("Purchase", "Pack", "StripeEvent"),
     "Books": ("LedgerEntry", "Lot", "UsageRecord", "Debit"),
-    "Models": ("PublicModel", "ModelPrice", "Route", "Provider"),
+    "Models": ("PublicModel", "ModelPrice", "Route", "Provider", "ProviderKey"),
     "Desk": ("InboxItem", "LogEntry", "Group"),
 }
 
