@@ -22,7 +22,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Customers": ("User", "EmailAddress", "SignIn", "ApiKey", "Wallet"),
     "Sales": ("Purchase", "Refund", "Dispute", "Pack", "StripeEvent"),
     "Books": ("LedgerEntry", "Lot", "UsageRecord", "Debit"),
-    "Models": ("PublicModel", "ModelPrice", "Route", "Provider"),
+    "Models": ("PublicModel", "ModelPrice", "Route", "Provider", "ProviderKey"),
     "Mail": ("Notice", "NotificationSettings"),
     "Desk": ("InboxItem", "LogEntry", "Group"),
 }

@@ -11,6 +11,7 @@
     │   ├── ModelNotFound            404  model_not_found
     │   ├── ReceiptNotFound          404  not_found
     │   ├── PackNotFound             404  pack_not_found
+    │   ├── EndpointNotServed        404  model_not_supported, by no route at this endpoint
     │   ├── MethodNotAllowed         405  method_not_allowed
     │   ├── InsufficientQuota        429  insufficient_quota, never retried by SDKs
     │   ├── RateLimited              429  rate_limit_exceeded, with when to retry
@@ -157,6 +158,15 @@ class PackNotFound(ApiError):
 
     def __init__(self) -> None:
         super().__init__("No pack with this slug is on sale.", param="pack")
+
+
+class EndpointNotServed(ApiError):
+    status = 404
+    type = "invalid_request_error"
+    code = "model_not_supported"
+
+    def __init__(self, model: str, path: str) -> None:
+        super().__init__(f"The model `{model}` is not served at /v1{path}.", param="model")
 
 
 class InsufficientQuota(ApiError):

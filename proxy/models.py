@@ -1,15 +1,34 @@
 """Who serves a public model: providers, their keys, and routes."""
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
 from billing.models import PublicModel
+from proxy.routing.adapting import Adaptation, InvalidRule
+from proxy.routing.routes import ENDPOINTS
 
 PROVIDER_NAME = RegexValidator(
     r"^[a-z0-9][a-z0-9-]*$", "A provider's name has small letters, digits and hyphens."
 )
+
+RULES_HELP = 'Such as [{"drop": "stop"}, {"rename": "max_tokens", "to": "max_completion_tokens"}].'
+
+
+def check_rules(rules: object) -> None:
+    """Refuse rules that can't be followed. Raises ValidationError."""
+    try:
+        Adaptation.parse(rules)
+    except InvalidRule as error:
+        raise ValidationError(str(error)) from error
+
+
+def check_endpoints(endpoints: object) -> None:
+    """Refuse endpoints that there are not. Raises ValidationError."""
+    if not isinstance(endpoints, list) or not all(name in ENDPOINTS for name in endpoints):
+        raise ValidationError(f"Choose among {', '.join(ENDPOINTS)}.")
 
 
 class Provider(models.Model):
@@ -22,6 +41,12 @@ class Provider(models.Model):
     is_active = models.BooleanField(default=True)
     bills_after_cancel = models.BooleanField(
         default=False, help_text="Bills the whole answer even if we hang up: drain it instead."
+    )
+    reports_usage = models.BooleanField(
+        default=True, help_text="Knows stream_options. Otherwise usage is counted by us."
+    )
+    parameter_rules = models.JSONField(
+        default=list, blank=True, validators=[check_rules], help_text=RULES_HELP
     )
     connect_timeout_s = models.PositiveSmallIntegerField(
         default=5, validators=[MinValueValidator(1)]
@@ -43,16 +68,35 @@ class Provider(models.Model):
 
 
 class ProviderKey(models.Model):
-    """One of our keys at a provider, encrypted with PROVIDER_KEYS_SECRET."""
+    """One of our keys at a provider, encrypted with PROVIDER_KEYS_SECRET.
+
+    Staff switch it on and off; a provider that refuses it ejects it, until staff take it back.
+    """
 
     provider = models.ForeignKey(Provider, models.CASCADE, related_name="keys")
     encrypted_secret = models.BinaryField(editable=False)
     hint = models.CharField(max_length=12, editable=False, help_text="The last four characters.")
+    priority = models.PositiveSmallIntegerField(default=0, help_text="Lower is used first.")
+    weight = models.PositiveSmallIntegerField(
+        default=1,
+        validators=[MinValueValidator(1)],
+        help_text="Share of the traffic among keys of one priority.",
+    )
     is_active = models.BooleanField(default=True)
+    ejected_at = models.DateTimeField(null=True, editable=False)
+    ejection_reason = models.CharField(max_length=200, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
-        ordering = ["pk"]
+        ordering = ["priority", "pk"]
+        constraints = [
+            models.CheckConstraint(condition=Q(weight__gt=0), name="provider_key_has_weight"),
+            models.CheckConstraint(
+                condition=Q(ejected_at=None, ejection_reason="")
+                | Q(ejected_at__isnull=False) & ~Q(ejection_reason=""),
+                name="provider_key_is_ejected_with_a_reason",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.provider} …{self.hint}"
@@ -68,7 +112,32 @@ class Route(models.Model):
     weight = models.PositiveSmallIntegerField(
         default=1, help_text="Share of the traffic among routes of one priority."
     )
+    endpoints = models.JSONField(
+        default=list,
+        blank=True,
+        validators=[check_endpoints],
+        help_text="What it serves; nothing chosen means everything.",
+    )
+    parameter_rules = models.JSONField(
+        default=list,
+        blank=True,
+        validators=[check_rules],
+        help_text=f"After the provider's own. {RULES_HELP}",
+    )
+    # What we pay, in millionths of the currency per million tokens: 0.15 per million is 150,000.
+    prompt_cost_micros = models.BigIntegerField(
+        "prompt cost", null=True, blank=True, validators=[MinValueValidator(0)]
+    )
+    cached_prompt_cost_micros = models.BigIntegerField(
+        "cached prompt cost", null=True, blank=True, validators=[MinValueValidator(0)]
+    )
+    completion_cost_micros = models.BigIntegerField(
+        "completion cost", null=True, blank=True, validators=[MinValueValidator(0)]
+    )
     is_active = models.BooleanField(default=True)
+    vanished_at = models.DateTimeField(
+        null=True, editable=False, help_text="Since when the provider no longer lists the model."
+    )
 
     class Meta:
         ordering = ["model", "priority", "pk"]
@@ -77,6 +146,12 @@ class Route(models.Model):
                 fields=["model", "provider", "upstream_model"], name="route_exists_once"
             ),
             models.CheckConstraint(condition=Q(weight__gt=0), name="route_has_weight"),
+            models.CheckConstraint(
+                condition=(Q(prompt_cost_micros=None) | Q(prompt_cost_micros__gte=0))
+                & (Q(cached_prompt_cost_micros=None) | Q(cached_prompt_cost_micros__gte=0))
+                & (Q(completion_cost_micros=None) | Q(completion_cost_micros__gte=0)),
+                name="route_cost_is_not_negative",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -16,7 +16,10 @@ from billing.journal import Journal
 from billing.wallet.client import WalletClient
 from proxy.keys import KeyCache
 from proxy.metering import encodings
+from proxy.routing.attempts import Upstreams
+from proxy.routing.budget import RetryBudget
 from proxy.routing.catalogue import Catalogue
+from proxy.routing.health import Health
 from proxy.serving.inflight import Inflight
 from proxy.serving.settling import Settler
 from proxy.upstream import UpstreamClient
@@ -39,7 +42,7 @@ class Runtime:
     """The clients, caches and background tasks of one web process."""
 
     wallet: WalletClient
-    upstream: UpstreamClient
+    upstream: Upstreams
     journal: Journal
     catalogue: Catalogue
     keys: KeyCache
@@ -55,8 +58,10 @@ class Runtime:
         journal = Journal.open(settings.JOURNAL_DIR)
         runtime = cls(
             wallet=wallet,
-            upstream=await UpstreamClient.connect(
-                max_connections=settings.UPSTREAM_MAX_CONNECTIONS
+            upstream=Upstreams(
+                await UpstreamClient.connect(max_connections=settings.UPSTREAM_MAX_CONNECTIONS),
+                Health(settings.REDIS_URL),
+                RetryBudget(),
             ),
             journal=journal,
             catalogue=Catalogue(),
@@ -68,6 +73,8 @@ class Runtime:
         runtime._tasks = [
             asyncio.create_task(runtime.inflight.watch()),
             asyncio.create_task(runtime.catalogue.keep_fresh()),
+            asyncio.create_task(runtime.upstream.health.keep_shared()),
+            asyncio.create_task(runtime.upstream.health.listen()),
             asyncio.create_task(runtime._keep_journal_short()),
         ]
         with contextlib.suppress(TimeoutError):

@@ -1,10 +1,10 @@
 """The one place that speaks HTTP to upstreams: httpx's types over aiohttp's transport.
 
     UpstreamError
-    ├── UpstreamNotReached   no connection, or it closed without a byte of an answer
+    ├── UpstreamNotReached   no connection, or it closed at once without a byte of an answer
     ├── UpstreamRefused      an answer other than 200; `status`, `error` and `retry_after_s` of it
     ├── UpstreamTimedOut     no answer in time; the request may have run
-    └── AnswerBroken         the answer began and did not end as one
+    └── AnswerBroken         the answer did not come whole, though the request was sent
 
 The transport is used without httpx's client, which costs 0.16 ms a request and adds cookies,
 redirects and proxies from the environment: here, nothing leaves that was not asked for. Time
@@ -12,7 +12,10 @@ limits beyond connecting are the caller's, who watches all requests with one tim
 """
 
 import ssl
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Callable
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, Self
 
@@ -23,7 +26,7 @@ from httpx_aiohttp import AiohttpTransport
 
 from proxy.exceptions import ProxyError
 from proxy.routing.addresses import PublicResolver
-from proxy.routing.catalogue import Upstream
+from proxy.routing.routes import Upstream
 
 # What is read of a refusal; the rest can't make it clearer.
 MAX_REFUSAL_BYTES = 64 * 1024
@@ -31,6 +34,11 @@ MAX_REFUSAL_BYTES = 64 * 1024
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 KEEPALIVE_S = 30.0
 DNS_CACHE_S = 60
+# A connection that was kept alive may have been closed while the request was on its way: then it
+# closes at once. One that closes later may have had the request run.
+HANG_UP_S = 1.0
+# Longer than any upstream asks for.
+MOST_RETRY_AFTER_S = 86_400.0
 
 # Whatever the libraries raise for a request that went wrong on the way.
 TRANSPORT_ERRORS = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError)
@@ -39,11 +47,12 @@ TRANSPORT_ERRORS = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSEr
 class UpstreamError(ProxyError):
     """An upstream did not serve a request. Its message is for staff."""
 
-    may_try_next = True
+    # When it wants to be asked again, if it said so.
+    retry_after_s: float | None = None
 
 
 class UpstreamNotReached(UpstreamError):
-    """There was no connection, or it closed before a byte of an answer."""
+    """There was no connection, or it closed at once, before a byte of an answer."""
 
 
 class UpstreamRefused(UpstreamError):
@@ -59,13 +68,9 @@ class UpstreamRefused(UpstreamError):
 class UpstreamTimedOut(UpstreamError):
     """No answer in time. The request may have run, so it is not sent elsewhere."""
 
-    may_try_next = False
-
 
 class AnswerBroken(UpstreamError):
-    """The answer began and did not end as one."""
-
-    may_try_next = False
+    """The answer did not come whole. The request has run, or may have."""
 
 
 class UpstreamClient:
@@ -85,30 +90,44 @@ class UpstreamClient:
         await self._transport.aclose()
 
     async def post(
-        self, upstream: Upstream, path: str, body: bytes, *, secret: str, request_id: str
+        self,
+        upstream: Upstream,
+        path: str,
+        body: bytes,
+        *,
+        secret: str,
+        request_id: str,
+        read_timeout_s: float | None = None,
     ) -> "UpstreamAnswer":
         """Send a request and return its answer once the headers of a 200 are there.
 
-        Raises UpstreamNotReached, UpstreamRefused.
+        With `read_timeout_s`, a silence of that length breaks the answer.
+        Raises UpstreamNotReached, UpstreamRefused, UpstreamTimedOut, AnswerBroken.
         """
+        headers = {**_headers(secret, request_id), "content-type": "application/json"}
         request = httpx.Request(
-            "POST",
-            _url(upstream.base_url, path),
-            headers={
-                "authorization": f"Bearer {secret}",
-                "content-type": "application/json",
-                # A packed stream comes in clumps, and a packed answer can be a bomb.
-                "accept-encoding": "identity",
-                "user-agent": "tokenproxy",
-                "x-client-request-id": request_id,
-            },
-            content=body,
-            extensions={"timeout": {"connect": upstream.connect_timeout_s}},
+            "POST", _url(upstream.base_url, path), headers=headers, content=body
         )
+        return await self._send(request, upstream, read_timeout_s)
+
+    async def get(
+        self, upstream: Upstream, path: str, *, secret: str, request_id: str
+    ) -> "UpstreamAnswer":
+        """Ask for something that is not an answer to a customer. Raises as `post`."""
+        url = _url(upstream.base_url, path)
+        request = httpx.Request("GET", url, headers=_headers(secret, request_id))
+        return await self._send(request, upstream, upstream.first_byte_timeout_s)
+
+    async def _send(
+        self, request: httpx.Request, upstream: Upstream, read_timeout_s: float | None
+    ) -> "UpstreamAnswer":
+        limits = {"connect": upstream.connect_timeout_s, "read": read_timeout_s}
+        request.extensions["timeout"] = limits
+        began_at = time.monotonic()
         try:
             response = await self._transport.handle_async_request(request)
         except TRANSPORT_ERRORS as error:
-            raise UpstreamNotReached(type(error).__name__) from error
+            raise _failure(error, after_s=time.monotonic() - began_at) from error
         answer = UpstreamAnswer(response)
         if response.status_code != 200:
             raise await _refusal(answer)
@@ -120,6 +139,8 @@ class UpstreamAnswer:
 
     def __init__(self, response: httpx.Response) -> None:
         self._response = response
+        # Told what broke the body, if something does.
+        self.on_broken: Callable[[str], None] | None = None
 
     @property
     def status(self) -> int:
@@ -134,9 +155,8 @@ class UpstreamAnswer:
 
     @property
     def retry_after_s(self) -> float | None:
-        """When the upstream wants to be asked again, if it says so in seconds."""
-        text = self._response.headers.get("retry-after", "")
-        return float(text) if text.isascii() and text.isdigit() and len(text) < 9 else None
+        """When the upstream wants to be asked again, if it says so."""
+        return parse_retry_after(self._response.headers)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Give the body as it comes. Raises AnswerBroken."""
@@ -146,7 +166,10 @@ class UpstreamAnswer:
             async for chunk in self._response.aiter_bytes() if is_packed else self._stream():
                 yield chunk
         except TRANSPORT_ERRORS as error:
-            raise AnswerBroken(type(error).__name__) from error
+            kind = type(error.__cause__ or error).__name__
+            if self.on_broken is not None:
+                self.on_broken(kind)
+            raise AnswerBroken(kind) from error
 
     async def read(self, limit_bytes: int = MAX_ANSWER_BYTES) -> bytes:
         """Read the whole body. Raises AnswerBroken, also if it is too large."""
@@ -170,6 +193,59 @@ class UpstreamAnswer:
         if not isinstance(stream, httpx.AsyncByteStream):
             raise TypeError("an asynchronous transport gives asynchronous streams")
         return stream
+
+
+def parse_retry_after(headers: httpx.Headers) -> float | None:
+    """Return the seconds that an answer asks to wait, written in any of the usual ways."""
+    for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        text = headers.get(name, "").strip()
+        if not text:
+            continue
+        seconds = _read_number(text)
+        if seconds is not None:
+            return min(seconds * unit_s, MOST_RETRY_AFTER_S)
+        if unit_s == 1.0:
+            return _read_instant(text)
+    return None
+
+
+def _read_number(text: str) -> float | None:
+    is_number = text.isascii() and text.replace(".", "", 1).isdigit() and len(text) < 16
+    return float(text) if is_number else None
+
+
+def _read_instant(text: str) -> float | None:
+    try:
+        instant = parsedate_to_datetime(text)
+    except (ValueError, TypeError):
+        return None
+    # A date without a zone is in GMT (RFC 9110).
+    at = instant.replace(tzinfo=instant.tzinfo or UTC).timestamp()
+    return min(max(at - time.time(), 0.0), MOST_RETRY_AFTER_S)
+
+
+def _headers(secret: str, request_id: str) -> dict[str, str]:
+    return {
+        "authorization": f"Bearer {secret}",
+        # A packed stream comes in clumps, and a packed answer can be a bomb.
+        "accept-encoding": "identity",
+        "user-agent": "tokenproxy",
+        "x-client-request-id": request_id,
+    }
+
+
+def _failure(error: Exception, *, after_s: float) -> UpstreamError:
+    """Say what an error means for a request of which no answer has begun."""
+    cause = error.__cause__ or error
+    kind = type(cause).__name__
+    if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        return UpstreamNotReached(kind)
+    if isinstance(cause, aiohttp.ServerTimeoutError):
+        return UpstreamTimedOut("silence before an answer")
+    is_hang_up = isinstance(cause, aiohttp.ClientOSError | aiohttp.ServerDisconnectedError)
+    if not is_hang_up or after_s < HANG_UP_S:
+        return UpstreamNotReached(kind)
+    return AnswerBroken(f"{kind} after {after_s:.1f} s without a byte")
 
 
 async def _refusal(answer: UpstreamAnswer) -> UpstreamRefused:

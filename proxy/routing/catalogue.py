@@ -14,44 +14,18 @@ from django.conf import settings
 from billing.models import PublicModel
 from billing.pricing import Rates
 from billing.services.prices import current_prices
-from proxy.crypto import InvalidToken, decrypt_secret
 from proxy.database import in_database
 from proxy.exceptions import BooksUnavailable, ModelNotFound
-from proxy.models import Provider, ProviderKey, Route
 from proxy.parsing.chat import DEFAULT_TEMPERATURE
+from proxy.routing.loading import load_routes
+from proxy.routing.routes import Upstream, UpstreamRoute
+
+__all__ = ["Catalogue", "Model", "Upstream", "UpstreamRoute", "load_models"]
 
 log = structlog.get_logger(__name__)
 
 # A name that is not in the snapshot may have been added since: look, but not more often.
 LEAST_AGE_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Upstream:
-    """A provider as requests are sent to it. The secrets are its active keys."""
-
-    name: str
-    base_url: str
-    secrets: tuple[str, ...]
-    bills_after_cancel: bool
-    connect_timeout_s: float
-    first_byte_timeout_s: float
-    idle_timeout_s: float
-    total_timeout_s: float
-
-    def __repr__(self) -> str:
-        """Show the name alone: a traceback must not print a key."""
-        return f"Upstream({self.name!r})"
-
-
-@dataclass(frozen=True, slots=True)
-class UpstreamRoute:
-    """One way to serve a model."""
-
-    upstream: Upstream
-    upstream_model: str
-    priority: int
-    weight: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +39,10 @@ class Model:
     default_temperature: float | None
     rates: Rates
     routes: tuple[UpstreamRoute, ...]
+
+    def serves(self, path: str) -> bool:
+        """Tell whether a route takes requests of a path, such as /chat/completions."""
+        return any(route.serves(path) for route in self.routes)
 
 
 class Catalogue:
@@ -140,50 +118,3 @@ def load_models() -> dict[str, Model]:
         for model in PublicModel.objects.filter(is_active=True)
         if model.name in prices and model.pk in routes
     }
-
-
-def load_routes() -> dict[int, list[UpstreamRoute]]:
-    """Read the active routes of active providers that have a key, by model."""
-    upstreams = load_upstreams()
-    routes: dict[int, list[UpstreamRoute]] = {}
-    for route in Route.objects.filter(is_active=True, provider__in=list(upstreams)):
-        routes.setdefault(route.model_id, []).append(
-            UpstreamRoute(
-                upstream=upstreams[route.provider_id],
-                upstream_model=route.upstream_model,
-                priority=route.priority,
-                weight=route.weight,
-            )
-        )
-    return routes
-
-
-def load_upstreams() -> dict[int, Upstream]:
-    """Read the active providers that have at least one active key."""
-    secrets: dict[int, list[str]] = {}
-    for key in ProviderKey.objects.filter(is_active=True, provider__is_active=True):
-        try:
-            secrets.setdefault(key.provider_id, []).append(
-                decrypt_secret(bytes(key.encrypted_secret))
-            )
-        except InvalidToken:
-            log.error("provider_key_not_decrypted", provider_id=key.provider_id, key_id=key.pk)
-    return {
-        provider.pk: to_upstream(provider, secrets[provider.pk])
-        for provider in Provider.objects.filter(pk__in=list(secrets))
-        if secrets[provider.pk]
-    }
-
-
-def to_upstream(provider: Provider, secrets: list[str]) -> Upstream:
-    """Return a provider as requests are sent to it."""
-    return Upstream(
-        name=provider.name,
-        base_url=provider.base_url.rstrip("/"),
-        secrets=tuple(secrets),
-        bills_after_cancel=provider.bills_after_cancel,
-        connect_timeout_s=provider.connect_timeout_s,
-        first_byte_timeout_s=provider.first_byte_timeout_s,
-        idle_timeout_s=provider.idle_timeout_s,
-        total_timeout_s=provider.total_timeout_s,
-    )

@@ -8,11 +8,10 @@ import re
 from typing import Any
 
 from proxy.exceptions import ApiError, InvalidRequest
-from proxy.routing.catalogue import UpstreamRoute
+from proxy.routing.routes import UpstreamRoute
+from proxy.routing.verdicts import CLIENT_STATUSES
 from proxy.upstream import UpstreamRefused
 
-# What says that the request itself is wrong; another upstream would say the same.
-CLIENT_STATUSES = frozenset({400, 413, 415, 422})
 MAX_MESSAGE_CHARS = 500
 GENERIC = "The model refused the request as invalid."
 

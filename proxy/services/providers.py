@@ -1,12 +1,8 @@
 """Providers, their keys, and the routes of models to them, as staff set them up."""
 
-import ipaddress
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
@@ -15,11 +11,9 @@ from billing.pricing import MILLICREDITS
 from billing.services.prices import set_price
 from proxy.crypto import InvalidToken, decrypt_secret, encrypt_secret
 from proxy.models import Provider, ProviderKey, Route
-from proxy.routing.addresses import is_allowed_address
+from proxy.routing.addresses import InvalidAddress, check_base_url
 
 HINT_CHARS = 4
-# Names that can only be of this machine or its network, whatever a resolver says of them.
-_INNER_NAME = re.compile(r"(^|\.)(localhost|local|internal|lan|home\.arpa)$", re.IGNORECASE)
 
 
 class InvalidProvider(Exception):
@@ -50,52 +44,17 @@ def set_up_provider(
     """
     if not models:
         raise InvalidProvider("Name at least one model.")
-    changes = _set_provider(name, check_base_url(base_url))
+    try:
+        checked_url = check_base_url(base_url)
+    except InvalidAddress as error:
+        raise InvalidProvider(str(error)) from error
+    changes = _set_provider(name, checked_url)
     _set_key(changes, secret)
     for public_name, upstream_model in models.items():
         model = _set_route(changes, public_name, upstream_model)
         if has_default_price and not model.prices.exists():
             _set_default_price(changes, model)
     return changes
-
-
-def check_base_url(base_url: str) -> str:
-    """Return an address that requests may be sent to. Raises InvalidProvider.
-
-    Only https, unless it is this machine and ALLOW_LOOPBACK_PROVIDERS is on; no private or
-    link-local address, no credentials, no query.
-    """
-    try:
-        parts = urlsplit(base_url.strip())
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise InvalidProvider(f"The base URL is malformed: {error}.") from error
-    if parts.scheme not in {"https", "http"} or not host:
-        raise InvalidProvider("The base URL must look like https://api.example.com/v1.")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise InvalidProvider("The base URL must have no credentials, query or fragment.")
-    is_loopback = _check_host(host)
-    if parts.scheme == "http" and not is_loopback:
-        raise InvalidProvider("The base URL must be https.")
-    return base_url.strip().rstrip("/")
-
-
-def _check_host(host: str) -> bool:
-    """Tell whether a host is this machine. Raises InvalidProvider if no upstream may be there."""
-    try:
-        is_allowed = is_allowed_address(host)
-        is_loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        # A name. What it resolves to is checked whenever a connection is opened.
-        is_loopback = host.lower() == "localhost"
-        is_inner = _INNER_NAME.search(host.rstrip(".")) is not None
-        is_allowed = settings.ALLOW_LOOPBACK_PROVIDERS if is_loopback else not is_inner
-    if not is_allowed:
-        raise InvalidProvider(
-            "The base URL must not be a private, link-local or loopback address"
-            + (" (ALLOW_LOOPBACK_PROVIDERS is off)." if is_loopback else ".")
-        )
-    return is_loopback
 
 
 def _set_provider(name: str, base_url: str) -> Changes:

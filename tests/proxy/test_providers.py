@@ -10,9 +10,9 @@ from billing.models import ModelPrice, PublicModel
 from billing.services.prices import set_price
 from proxy.crypto import decrypt_secret
 from proxy.models import Provider, ProviderKey, Route
-from proxy.routing.addresses import PublicResolver, is_allowed_address
+from proxy.routing.addresses import PublicResolver, check_base_url, is_allowed_address
 from proxy.routing.catalogue import load_models
-from proxy.services.providers import InvalidProvider, check_base_url, set_up_provider
+from proxy.services.providers import InvalidProvider, set_up_provider
 
 pytestmark = pytest.mark.django_db
 

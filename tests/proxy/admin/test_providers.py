@@ -36,6 +36,8 @@ def form(secret: str = SECRET, **fields: Any) -> dict[str, Any]:
         "keys-INITIAL_FORMS": "0",
         "keys-0-secret": secret,
         "keys-0-is_active": "on",
+        "keys-0-priority": "0",
+        "keys-0-weight": "1",
         "routes-TOTAL_FORMS": "1",
         "routes-INITIAL_FORMS": "0",
         "routes-0-model": str(desk.make_model().pk),

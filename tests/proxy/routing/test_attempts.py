@@ -6,15 +6,15 @@ import pytest
 
 from proxy.database import in_database
 from proxy.models import Provider, Route
-from proxy.routing.attempts import order_routes
-from proxy.routing.catalogue import Upstream, UpstreamRoute
+from proxy.routing.attempts import in_order
+from proxy.routing.routes import UpstreamRoute
 from tests.proxy.canned import json_answer, serve_canned
 from tests.proxy.conftest import HELLO, UPSTREAM_KEY, Api, Customer, Sandbox, sell
+from tests.proxy.routing.stage import make_route, make_upstream
 
 
 def route(name: str, *, priority: int = 0, weight: int = 1) -> UpstreamRoute:
-    upstream = Upstream(name, "https://example.com", ("secret",), False, 1, 1, 1, 1)
-    return UpstreamRoute(upstream, "model", priority, weight)
+    return make_route(make_upstream(name), priority=priority, weight=weight)
 
 
 def add_first(upstream: Sandbox, model: str, *, base_url: str | None = None) -> None:
@@ -31,7 +31,7 @@ def add_first(upstream: Sandbox, model: str, *, base_url: str | None = None) -> 
 def test_it_tries_the_lower_priority_first() -> None:
     routes = (route("third", priority=2), route("first"), route("second", priority=1))
 
-    ordered = [item.upstream.name for item in order_routes(routes)]
+    ordered = [item.upstream.name for item in in_order(routes)]
 
     assert ordered == ["first", "second", "third"]
 
@@ -39,7 +39,7 @@ def test_it_tries_the_lower_priority_first() -> None:
 def test_it_shares_the_traffic_by_weight() -> None:
     routes = (route("big", weight=3), route("small", weight=1))
 
-    first = Counter(order_routes(routes)[0].upstream.name for _ in range(4_000))
+    first = Counter(in_order(routes)[0].upstream.name for _ in range(4_000))
 
     # 3,000 expected; seven standard deviations are 192.
     assert 2_808 < first["big"] < 3_192

@@ -4,12 +4,11 @@ from typing import Any
 
 import pytest
 
-from proxy.routing.catalogue import Upstream, UpstreamRoute
 from proxy.routing.refusals import GENERIC, to_client_error
 from proxy.upstream import UpstreamRefused
+from tests.proxy.routing.stage import make_key, make_route, make_upstream
 
-UPSTREAM = Upstream("acme", "https://api.acme.example/v1", ("sk-abc123",), False, 1, 1, 1, 1)
-ROUTE = UpstreamRoute(UPSTREAM, "acme-large-7", 0, 1)
+ROUTE = make_route(make_upstream("acme", keys=[make_key("sk-abc123")]), "acme-large-7")
 
 
 def told(status: int, **error: Any) -> Any:

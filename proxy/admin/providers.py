@@ -1,4 +1,4 @@
-"""The desk's pages of providers and routes."""
+"""Providers with their keys and routes, on one page."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -8,17 +8,26 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import Count, Q, QuerySet, URLField
 from django.http import HttpRequest
+from django.urls import URLPattern, path
 
-from accounts.admin_base import DeskAdmin, Tool, list_tool
+from accounts.admin_base import Tool, list_tool
+from billing.admin.actions import StaffActionsAdmin
+from proxy.admin.health import show_health
+from proxy.admin.imports import SYNC_MODELS
+from proxy.admin.keys import state_of
+from proxy.admin.routes import RULES_WIDGET, RouteForm
+from proxy.admin.trials import CLOSE_PROVIDER, TEST_PROVIDER
 from proxy.crypto import encrypt_secret
 from proxy.models import Provider, ProviderKey, Route
-from proxy.services.providers import HINT_CHARS, InvalidProvider, check_base_url
+from proxy.routing.addresses import InvalidAddress, check_base_url
+from proxy.services.providers import HINT_CHARS
 
 
 class ProviderForm(forms.ModelForm[Provider]):
     """A provider, whose address is checked as strictly as `add_provider` does."""
 
     class Meta:
+        widgets: ClassVar = {"parameter_rules": RULES_WIDGET}
         labels: ClassVar = {
             "base_url": "Base URL",
             "connect_timeout_s": "Connect",
@@ -30,7 +39,7 @@ class ProviderForm(forms.ModelForm[Provider]):
     def clean_base_url(self) -> str:
         try:
             return check_base_url(self.cleaned_data["base_url"])
-        except InvalidProvider as refusal:
+        except InvalidAddress as refusal:
             raise ValidationError(str(refusal)) from refusal
 
 
@@ -47,7 +56,7 @@ class ProviderKeyForm(forms.ModelForm[ProviderKey]):
 
     class Meta:
         model = ProviderKey
-        fields = ("is_active",)
+        fields = ("priority", "weight", "is_active")
 
     def has_changed(self) -> bool:
         """Take a row that was added and left empty for the mistake it is."""
@@ -67,6 +76,8 @@ class ProviderKeyForm(forms.ModelForm[ProviderKey]):
             self.instance.encrypted_secret = encrypt_secret(secret)
             # Of a short key, a hint would tell too much.
             self.instance.hint = secret[-HINT_CHARS:] if len(secret) >= 4 * HINT_CHARS else ""
+            # What was refused was the old one.
+            self.instance.ejected_at, self.instance.ejection_reason = None, ""
         return super().save(commit)
 
 
@@ -75,24 +86,34 @@ class ProviderKeyInline(admin.TabularInline[ProviderKey, Provider]):
 
     model = ProviderKey
     form = ProviderKeyForm
-    fields = ("secret", "hint", "is_active", "created_at")
-    readonly_fields = ("hint", "created_at")
+    fields = ("secret", "hint", "state", "priority", "weight", "is_active", "created_at")
+    readonly_fields = ("hint", "state", "created_at")
     extra = 0
+
+    @admin.display(description="State")
+    def state(self, key: ProviderKey) -> str:
+        return state_of(key) if key.pk else ""
 
 
 class RouteInline(admin.TabularInline[Route, Provider]):
+    """The routes in short; a route's own page has all of it."""
+
     model = Route
+    form = RouteForm
+    fields = ("model", "upstream_model", "priority", "weight", "is_active")
     autocomplete_fields = ("model",)
+    show_change_link = True
     extra = 0
 
 
 @admin.register(Provider)
-class ProviderAdmin(DeskAdmin[Provider]):
+class ProviderAdmin(StaffActionsAdmin[Provider]):
     """Editable, because routing is staff's work. Receipts name a provider in words, so one that
     nothing is routed to may be deleted; before that, switch it off.
     """
 
     form = ProviderForm
+    staff_actions = (TEST_PROVIDER, SYNC_MODELS, CLOSE_PROVIDER)
     inlines = (ProviderKeyInline, RouteInline)
     formfield_overrides: ClassVar[Any] = {URLField: {"assume_scheme": "https"}}
     list_display = ("name", "base_url", "is_active", "active_keys", "active_routes")
@@ -101,7 +122,11 @@ class ProviderAdmin(DeskAdmin[Provider]):
     search_fields = ("name", "base_url")
     readonly_fields = ("created_at",)
     fieldsets: ClassVar[Any] = (
-        (None, {"fields": ("name", "base_url", "is_active", "bills_after_cancel")}),
+        (None, {"fields": ("name", "base_url", "is_active")}),
+        (
+            "What it can do",
+            {"fields": ("bills_after_cancel", "reports_usage", "parameter_rules")},
+        ),
         (
             "Time-outs, in seconds",
             {
@@ -139,16 +164,12 @@ class ProviderAdmin(DeskAdmin[Provider]):
         return super().has_delete_permission(request, obj)
 
     def get_tools(self, request: HttpRequest, obj: Provider) -> Sequence[Tool]:
-        return (list_tool("Routes", "proxy_route", provider__id__exact=obj.pk),)
+        return (
+            *super().get_tools(request, obj),
+            list_tool("Keys", "proxy_providerkey", provider__id__exact=obj.pk),
+            list_tool("Routes", "proxy_route", provider__id__exact=obj.pk),
+        )
 
-
-@admin.register(Route)
-class RouteAdmin(DeskAdmin[Route]):
-    """Editable, because routing is staff's work."""
-
-    list_display = ("model", "provider", "upstream_model", "priority", "weight", "is_active")
-    list_editable = ("priority", "weight", "is_active")
-    list_select_related = ("model", "provider")
-    list_filter = ("is_active", "provider")
-    search_fields = ("model__name", "upstream_model", "provider__name")
-    autocomplete_fields = ("model", "provider")
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(show_health)
+        return [path("health/", view, name="proxy_health"), *super().get_urls()]

@@ -1,0 +1,31 @@
+"""How many second tries a provider may be sent, so that an outage is not multiplied.
+
+A token bucket per provider and process (Finagle's retry budget): a first try pays in a fifth of
+a second one, so at most a fifth of the traffic is repeated once the reserve is used up.
+"""
+
+SHARE = 0.2
+# What a quiet provider may be sent at once; also what it starts with.
+RESERVE = 10.0
+
+
+class RetryBudget:
+    """The allowance of second tries of one process, by provider."""
+
+    def __init__(self, *, share: float = SHARE, reserve: float = RESERVE) -> None:
+        self._share = share
+        self._reserve = reserve
+        self._left: dict[int, float] = {}
+
+    def note_first(self, provider_id: int) -> None:
+        """Pay in for a request that starts here."""
+        left = self._left.get(provider_id, self._reserve)
+        self._left[provider_id] = min(self._reserve, left + self._share)
+
+    def take(self, provider_id: int) -> bool:
+        """Take leave for a second try here. False if there is none left."""
+        left = self._left.get(provider_id, self._reserve)
+        if left < 1:
+            return False
+        self._left[provider_id] = left - 1
+        return True

@@ -1,0 +1,92 @@
+"""Whom an upstream's failure speaks against, and where the request may go next.
+
+| answer | speaks against | next |
+|---|---|---|
+| 401; 403 that names the key | the key: it is ejected | another key |
+| 402; a quota error | the key's account: spared for long, staff are told | another key |
+| 429 | the key, for this model: spared as long as it says | another key |
+| 400, 413, 415, 422 | the request | nowhere, it is the client's |
+| no connection | the provider | another route |
+| 500, 502, 503 and what else can't be served; an unknown model | the route | another route |
+| 408, 504, 524; no answer in time; half an answer | the route | nowhere: it may have run |
+| any other 4xx | nobody: customers could cause it | another route |
+
+Only `code` and `type` are read of an answer to which a customer's words could have led, or they
+could spare our keys at will.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from proxy.upstream import UpstreamError, UpstreamNotReached, UpstreamRefused
+
+QUOTA = re.compile(r"quota|billing|credit|balance|payment", re.IGNORECASE)
+_KEY = re.compile(
+    r"api.?key|authenti|unauthorized|invalid.?token|deactivated|disabled|suspended", re.IGNORECASE
+)
+# The request itself is wrong; another upstream would say the same.
+CLIENT_STATUSES = frozenset({400, 413, 415, 422})
+# A gateway gave up waiting, while the request ran on behind it.
+LATE_STATUSES = frozenset({408, 504, 524})
+
+
+class Blame(Enum):
+    """Whom a failure speaks against."""
+
+    KEY_REVOKED = "key revoked"
+    KEY_EXHAUSTED = "quota used up"
+    KEY_BUSY = "rate limited"
+    PROVIDER = "provider not reached"
+    ROUTE = "route failed"
+    NOBODY = "refused"
+
+
+class Next(Enum):
+    """Where the request may go."""
+
+    KEY = "another key"
+    ROUTE = "another route"
+    NOWHERE = "nowhere"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to make of a failure. Its summary is for staff and has no words of the upstream."""
+
+    blame: Blame
+    next: Next
+    summary: str
+
+
+def judge(error: UpstreamError) -> Verdict:
+    """Return what to make of a failure."""
+    if isinstance(error, UpstreamRefused):
+        blame, then = _judge_refusal(error)
+        code = error.error.get("code") or error.error.get("type")
+        is_word = isinstance(code, str) and re.fullmatch(r"[a-z_]{1,40}", code)
+        return Verdict(blame, then, f"{error.status} {code}" if is_word else f"{error.status}")
+    if isinstance(error, UpstreamNotReached):
+        return Verdict(Blame.PROVIDER, Next.ROUTE, f"not reached: {error}"[:200])
+    return Verdict(Blame.ROUTE, Next.NOWHERE, str(error)[:200])
+
+
+def _judge_refusal(refused: UpstreamRefused) -> tuple[Blame, Next]:
+    status, error = refused.status, refused.error
+    if status == 402 or _says(QUOTA, error, with_message=status in {403, 429}):
+        return Blame.KEY_EXHAUSTED, Next.KEY
+    if status == 401 or (status == 403 and _says(_KEY, error, with_message=True)):
+        return Blame.KEY_REVOKED, Next.KEY
+    if status == 429:
+        return Blame.KEY_BUSY, Next.KEY
+    if status in LATE_STATUSES:
+        return Blame.ROUTE, Next.NOWHERE
+    if status >= 500 or status < 400 or error.get("code") == "model_not_found":
+        return Blame.ROUTE, Next.ROUTE
+    return Blame.NOBODY, Next.ROUTE
+
+
+def _says(pattern: re.Pattern[str], error: dict[str, Any], *, with_message: bool) -> bool:
+    names = ("code", "type", "message") if with_message else ("code", "type")
+    return any(pattern.search(str(error.get(name) or "")) for name in names)
