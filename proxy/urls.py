@@ -8,5 +8,6 @@ urlpatterns = [
     path("v1/chat/completions", views.ChatCompletionsView.as_view()),
     path("v1/models", views.ModelsView.as_view()),
     path("v1/models/<path:name>", views.ModelView.as_view()),
+    path("v1/key", views.KeyView.as_view()),
     path("v1/credits", views.CreditsView.as_view()),
 ]

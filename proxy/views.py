@@ -3,18 +3,18 @@
 from django.http import HttpResponse, HttpResponseBase
 from rest_framework.request import Request
 
-from billing.exceptions import WalletMissing
-from billing.services.wallets import push_wallet
-from billing.wallet.client import Balance
-from proxy.database import in_database
+from proxy.exceptions import ModelNotFound
 from proxy.http.api import ApiView, body_of, render
 from proxy.parsing.chat import ChatRequest
 from proxy.routing.catalogue import Model
 from proxy.serving import completions
+from proxy.serving.key_description import describe_key
 
 
 class ChatCompletionsView(ApiView):
     """POST /v1/chat/completions"""
+
+    places_hold = True
 
     async def post(self, request: Request) -> HttpResponseBase:
         """Complete a chat, whole or as a stream."""
@@ -26,16 +26,19 @@ class ModelsView(ApiView):
     """GET /v1/models"""
 
     async def get(self, request: Request) -> HttpResponse:
-        """List the models that can be called."""
+        """List the models that this key may call."""
         models = self.runtime.catalogue.models.values()
-        return render({"object": "list", "data": [describe_model(model) for model in models]})
+        mine = [describe_model(model) for model in models if self.key.may_call(model.name)]
+        return render({"object": "list", "data": mine})
 
 
 class ModelView(ApiView):
     """GET /v1/models/{id}"""
 
     async def get(self, request: Request, name: str) -> HttpResponse:
-        """Describe one model."""
+        """Describe one model that this key may call."""
+        if not self.key.may_call(name):
+            raise ModelNotFound(name)
         return render(describe_model(await self.runtime.catalogue.get_model(name)))
 
 
@@ -44,7 +47,7 @@ class CreditsView(ApiView):
 
     async def get(self, request: Request) -> HttpResponse:
         """Tell the balance: `available` is what a new hold could take now."""
-        balance = await self._read_balance()
+        balance = self.get_standing().balance
         return render(
             {
                 "available_credits": balance.available_credits,
@@ -54,13 +57,13 @@ class CreditsView(ApiView):
             }
         )
 
-    async def _read_balance(self) -> Balance:
-        wallet_id = self.key.wallet_id
-        try:
-            return await self.runtime.wallet.read_balance(wallet_id)
-        except WalletMissing:
-            await in_database(push_wallet, wallet_id)
-            return await self.runtime.wallet.read_balance(wallet_id)
+
+class KeyView(ApiView):
+    """GET /v1/key"""
+
+    async def get(self, request: Request) -> HttpResponse:
+        """Tell what this key may do, and what it has spent of its caps."""
+        return render(describe_key(self.get_standing()))
 
 
 def describe_model(model: Model) -> dict[str, object]:

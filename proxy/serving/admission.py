@@ -10,8 +10,8 @@ from billing.services.wallets import push_wallet
 from billing.usage import RequestFacts
 from billing.wallet.client import HoldRequest, Placed
 from proxy.database import in_database
-from proxy.exceptions import InvalidRequest
-from proxy.http.auth import refuse_key
+from proxy.exceptions import InvalidRequest, ModelNotFound
+from proxy.http.auth import refresh_key
 from proxy.http.connection import ClientConnection
 from proxy.http.headers import rate_limit_headers
 from proxy.keys import KeyFacts
@@ -37,6 +37,9 @@ class Worst:
     unit_millicredits: int
     units_wanted: int
     units_least: int
+    # What it takes of the tokens per minute, likewise.
+    fixed_tokens: int
+    unit_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ async def admit(
     """
     worst = await find_worst(chat, model)
     facts = make_facts(connection, key, model, endpoint=endpoint, is_stream=chat.stream)
-    placed = await place(runtime, key, facts, worst)
+    placed = await place(runtime, connection, key, facts, worst)
     try:
         runtime.journal.start(facts, placed.held_credits)
     except OSError as error:
@@ -90,11 +93,14 @@ async def find_worst(chat: ChatRequest, model: Model) -> Worst:
             code="integer_above_max_value",
         )
     rates: Rates = model.rates
+    prompt_tokens = await bound_prompt(chat)
     return Worst(
-        fixed_millicredits=await bound_prompt(chat) * rates.prompt_millicredits,
+        fixed_millicredits=prompt_tokens * rates.prompt_millicredits,
         unit_millicredits=rates.completion_millicredits * chat.n,
         units_wanted=wanted or model.default_max_tokens,
         units_least=wanted or 1,
+        fixed_tokens=prompt_tokens,
+        unit_tokens=chat.n,
     )
 
 
@@ -114,31 +120,39 @@ def make_facts(
     )
 
 
-async def place(runtime: Runtime, key: KeyFacts, facts: RequestFacts, worst: Worst) -> Placed:
+async def place(
+    runtime: Runtime,
+    connection: ClientConnection,
+    key: KeyFacts,
+    facts: RequestFacts,
+    worst: Worst,
+) -> Placed:
     """Place a hold, and repair what this process or Redis does not know yet.
 
-    Raises AuthenticationFailed if the key was revoked meanwhile, else as `WalletClient.place`.
+    Raises AuthenticationFailed, NetworkRefused or ModelNotFound if the key is not what it was when
+    the request arrived, else as `WalletClient.place`.
     """
     for _ in range(PLACE_ATTEMPTS - 1):
         try:
             return await runtime.wallet.place(_hold(key, facts, worst))
         except WalletStale:
-            key = await runtime.keys.reload(key.digest) or refuse_key()
+            key = await refresh_key(runtime.keys, key, connection)
         except WalletMissing:
             await in_database(push_wallet, key.wallet_id)
     return await runtime.wallet.place(_hold(key, facts, worst))
 
 
 def answer_headers(chat: ChatRequest, placed: Placed) -> dict[str, str]:
-    """Return the headers that tell of the rate limit and of a maximum that we chose."""
-    rate = placed.rate
-    headers = rate_limit_headers(limit=rate.limit, remaining=rate.remaining, reset_ms=rate.reset_ms)
+    """Return the headers that tell of the rate limits and of a maximum that we chose."""
+    headers = rate_limit_headers(placed.rate)
     if chat.client_max_tokens is None:
         headers["x-tokenproxy-max-tokens"] = str(placed.units)
     return headers
 
 
 def _hold(key: KeyFacts, facts: RequestFacts, worst: Worst) -> HoldRequest:
+    if not key.may_call(facts.model_name):
+        raise ModelNotFound(facts.model_name)
     return HoldRequest(
         facts=facts,
         wallet_version=key.wallet_version,
@@ -146,5 +160,7 @@ def _hold(key: KeyFacts, facts: RequestFacts, worst: Worst) -> HoldRequest:
         unit_millicredits=worst.unit_millicredits,
         units_wanted=worst.units_wanted,
         units_least=worst.units_least,
-        requests_per_minute=key.requests_per_minute,
+        fixed_tokens=worst.fixed_tokens,
+        unit_tokens=worst.unit_tokens,
+        limits=key.limits,
     )
