@@ -1,10 +1,8 @@
 """What customers fill in."""
 
-from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
-from django.utils import timezone
 
 from accounts.models import ApiKey, User
 from billing.models import PublicModel
@@ -12,31 +10,6 @@ from billing.services.low_balance import MAX_THRESHOLD_CREDITS
 
 # The largest id that PostgreSQL's bigint holds; beyond it a query would fail.
 MAX_ID = 2**63 - 1
-
-
-class ApiKeyForm(forms.Form):
-    """Name a new key and say how long it lives."""
-
-    LIFETIMES = {
-        "": "Never expires",
-        "7": "Expires in 7 days",
-        "30": "Expires in 30 days",
-        "90": "Expires in 90 days",
-        "365": "Expires in a year",
-    }
-
-    name = forms.CharField(
-        max_length=60,
-        widget=forms.TextInput(attrs={"placeholder": "Production server", "autocomplete": "off"}),
-    )
-    lifetime = forms.ChoiceField(
-        label="Expiry", choices=list(LIFETIMES.items()), required=False, initial=""
-    )
-
-    def expires_at(self) -> datetime | None:
-        """Return when the key stops working, from now. The form must be valid."""
-        days = self.cleaned_data["lifetime"]
-        return timezone.now() + timedelta(days=int(days)) if days else None
 
 
 class RefundForm(forms.Form):

@@ -12,6 +12,13 @@ urlpatterns = [
     path("dashboard/", overview.dashboard, name="dashboard"),
     path("dashboard/keys/", keys.keys, name="dashboard-keys"),
     path("dashboard/keys/new/", keys.key_create, name="dashboard-key-create"),
+    path("dashboard/keys/<int:key_id>/", keys.key_edit, name="dashboard-key"),
+    path("dashboard/keys/<int:key_id>/rotate/", keys.key_rotate, name="dashboard-key-rotate"),
+    path(
+        "dashboard/keys/<int:key_id>/end-rotation/",
+        keys.key_end_rotation,
+        name="dashboard-key-end-rotation",
+    ),
     path("dashboard/keys/<int:key_id>/revoke/", keys.key_revoke, name="dashboard-key-revoke"),
     path("dashboard/usage/", usage.usage, name="dashboard-usage"),
     path("dashboard/usage/<slug:request_id>/", usage.receipt, name="dashboard-receipt"),

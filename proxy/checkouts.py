@@ -7,6 +7,7 @@ from billing.models import Purchase
 from billing.services.checkout import start_checkout
 from proxy.database import in_database
 from proxy.exceptions import InvalidRequest
+from proxy.http.instants import instant
 from proxy.keys import KeyFacts
 
 
@@ -46,5 +47,5 @@ def describe(purchase: Purchase, *, pack: str) -> dict[str, Any]:
         "credits": purchase.credits,
         "amount_cents": purchase.amount_cents,
         "currency": purchase.currency,
-        "expires_at": int(purchase.expires_at.timestamp()),
+        "expires_at": instant(purchase.expires_at),
     }

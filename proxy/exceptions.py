@@ -6,6 +6,7 @@
     │   │   ├── PayloadTooLarge      413
     │   │   └── UnsupportedMediaType 415
     │   ├── AuthenticationFailed     401  invalid_api_key
+    │   ├── NetworkRefused           401  ip_not_authorized, not from this address
     │   ├── AccountFrozen            403  account_frozen, until a person lifts it
     │   ├── PathNotFound             404  not_found
     │   ├── ModelNotFound            404  model_not_found
@@ -15,6 +16,7 @@
     │   ├── MethodNotAllowed         405  method_not_allowed
     │   ├── InsufficientQuota        429  insufficient_quota, never retried by SDKs
     │   ├── RateLimited              429  rate_limit_exceeded, with when to retry
+    │   ├── RequestTooLarge          429  rate_limit_exceeded, waiting would not help
     │   ├── WalletRecovering         503  no answer from the wallet means no
     │   ├── BooksUnavailable         503  service_unavailable, PostgreSQL or Stripe is away
     │   └── UpstreamUnavailable      502, 503 or 504
@@ -96,6 +98,13 @@ class AuthenticationFailed(ApiError):
     status = 401
     type = "invalid_request_error"
     code = "invalid_api_key"
+
+
+class NetworkRefused(ApiError):
+    status = 401
+    type = "invalid_request_error"
+    # OpenAI's name for it.
+    code = "ip_not_authorized"
 
 
 class AccountFrozen(ApiError):
@@ -191,6 +200,15 @@ class RateLimited(ApiError):
         # Whole seconds round up: a client that obeys must not come too early.
         self.headers["Retry-After"] = str(ceil(retry_after_s))
         self.headers["retry-after-ms"] = str(ceil(retry_after_s * 1000))
+
+
+class RequestTooLarge(ApiError):
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"x-should-retry": "false"})
 
 
 class WalletRecovering(ApiError):

@@ -30,6 +30,61 @@ class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call
         return {"type": "http", "scheme": "bearer", "description": "Your API key."}
 
 
+class Allowance(serializers.Serializer[Any]):
+    """What may happen at once and in a minute."""
+
+    requests_per_minute = serializers.IntegerField()
+    tokens_per_minute = serializers.IntegerField()
+    concurrent_requests = serializers.IntegerField()
+
+
+class Cap(serializers.Serializer[Any]):
+    """A cap and what is used of it; what open requests hold counts. Null is no cap."""
+
+    cap_credits = serializers.IntegerField(allow_null=True)
+    used_credits = serializers.IntegerField(min_value=0)
+    held_credits = serializers.IntegerField(min_value=0)
+    remaining_credits = serializers.IntegerField(allow_null=True)
+
+
+class MonthlyCap(Cap):
+    """The same for the present month, UTC."""
+
+    resets_at = serializers.DateTimeField()
+
+
+class Spending(serializers.Serializer[Any]):
+    """What the key has spent."""
+
+    lifetime = Cap()
+    monthly = MonthlyCap()
+
+
+class Rotation(serializers.Serializer[Any]):
+    """A rotation under way, in which both secrets work."""
+
+    old_hint = serializers.CharField()
+    old_secret_ends_at = serializers.DateTimeField()
+    is_old_secret = serializers.BooleanField()
+
+
+class Key(serializers.Serializer[Any]):
+    """The key of the request: what it may do. Null is everything."""
+
+    object = serializers.ChoiceField(["key"])
+    name = serializers.CharField()
+    hint = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField(allow_null=True)
+    limits = Allowance()
+    account_limits = Allowance()
+    open_requests = serializers.IntegerField(min_value=0)
+    spending = Spending()
+    allowed_models = serializers.ListField(child=serializers.CharField(), allow_null=True)
+    allowed_networks = serializers.ListField(child=serializers.CharField(), allow_null=True)
+    rotation = Rotation(allow_null=True)
+
+
 class ErrorBody(serializers.Serializer[Any]):
     """What went wrong; all four are always there."""
 
@@ -77,7 +132,7 @@ class CheckoutOrder(serializers.Serializer[Any]):
 
 
 class Checkout(serializers.Serializer[Any]):
-    """An order, and where its owner pays it. `expires_at` is in seconds since 1970."""
+    """An order, and where its owner pays it."""
 
     id = serializers.UUIDField()
     object = serializers.ChoiceField(["checkout"])
@@ -86,7 +141,7 @@ class Checkout(serializers.Serializer[Any]):
     credits = serializers.IntegerField(min_value=1)
     amount_cents = serializers.IntegerField(min_value=1)
     currency = serializers.CharField()
-    expires_at = serializers.IntegerField()
+    expires_at = serializers.DateTimeField()
 
 
 class ReceiptUsage(serializers.Serializer[Any]):
@@ -128,7 +183,7 @@ class Receipt(serializers.Serializer[Any]):
     stream = serializers.BooleanField()
     held_credits = serializers.IntegerField(min_value=0)
     charged_credits = serializers.IntegerField(min_value=0)
-    started_at = serializers.IntegerField()
+    started_at = serializers.DateTimeField()
     outcome = serializers.CharField(required=False)
     counted_by = serializers.ChoiceField(["reported", "estimated", "parked"], required=False)
     attempts = serializers.IntegerField(required=False)
@@ -139,7 +194,7 @@ class Receipt(serializers.Serializer[Any]):
     released_credits = serializers.IntegerField(required=False)
     written_off_credits = serializers.IntegerField(required=False)
     waived_credits = serializers.IntegerField(required=False)
-    ended_at = serializers.IntegerField(required=False)
+    ended_at = serializers.DateTimeField(required=False)
     first_byte_ms = serializers.IntegerField(required=False, allow_null=True)
 
 

@@ -4,7 +4,7 @@ The books have it about a second after the request ended. Until then Redis knows
 and what it was charged, and the receipt says so with `status`.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from billing.exceptions import UnknownHold
@@ -14,6 +14,7 @@ from billing.wallet.calls import Register
 from billing.wallet.client import WalletClient
 from proxy.database import in_database
 from proxy.exceptions import ReceiptNotFound
+from proxy.http.instants import instant
 from proxy.keys import KeyFacts
 
 
@@ -25,7 +26,7 @@ async def get_receipt(wallet: WalletClient, key: KeyFacts, request_id: str) -> d
     if receipt := await in_database(find_receipt, key.api_key_id, request_id):
         return describe(receipt)
     try:
-        register = await wallet.look(key.wallet_id, request_id)
+        register = await wallet.find_register(key.wallet_id, request_id)
     except UnknownHold:
         # It may have been booked and forgotten between the two looks.
         receipt = await in_database(find_receipt, key.api_key_id, request_id)
@@ -87,8 +88,8 @@ def describe(receipt: Receipt) -> dict[str, Any]:
         "released_credits": receipt.released_credits,
         "written_off_credits": record.write_off_credits,
         "waived_credits": receipt.waived_credits,
-        "started_at": _seconds(record.started_at),
-        "ended_at": _seconds(record.ended_at),
+        "started_at": instant(record.started_at),
+        "ended_at": instant(record.ended_at),
         "first_byte_ms": record.first_byte_ms,
     }
 
@@ -105,9 +106,5 @@ def describe_unbooked(register: Register) -> dict[str, Any]:
         "stream": facts.is_stream,
         "held_credits": register.held_credits,
         "charged_credits": register.charged_credits,
-        "started_at": facts.started_at_ms // 1_000,
+        "started_at": instant(datetime.fromtimestamp(facts.started_at_ms / 1_000, UTC)),
     }
-
-
-def _seconds(instant: datetime) -> int:
-    return int(instant.timestamp())

@@ -5,21 +5,21 @@ from typing import ClassVar
 from django.http import HttpResponse, HttpResponseBase
 from rest_framework.request import Request
 
-from billing.exceptions import WalletMissing
-from billing.services.wallets import push_wallet
-from billing.wallet.client import Balance
 from proxy import checkouts, openapi, receipts
-from proxy.database import in_database
+from proxy.exceptions import ModelNotFound
 from proxy.http.api import ApiView, body_of, render
 from proxy.openapi import TEXT_OR_NUMBERS, described, openai_endpoint
 from proxy.routing.catalogue import Model
 from proxy.serving import endpoints, exchange
+from proxy.serving.key_description import describe_key
 
 
 class ModelRequestView(ApiView):
     """What all endpoints share that call a model."""
 
     endpoint: ClassVar[endpoints.Endpoint]
+
+    places_hold = True
 
     async def post(self, request: Request) -> HttpResponseBase:
         """Have a model answer, whole or as a stream."""
@@ -88,9 +88,10 @@ class ModelsView(ApiView):
 
     @described("List models", name="listModels", tag="OpenAI", answers=openapi.Models)
     async def get(self, request: Request) -> HttpResponse:
-        """List the models that can be called."""
+        """List the models that this key may call."""
         models = self.runtime.catalogue.models.values()
-        return render({"object": "list", "data": [describe_model(model) for model in models]})
+        mine = [describe_model(model) for model in models if self.key.may_call(model.name)]
+        return render({"object": "list", "data": mine})
 
 
 class ModelView(ApiView):
@@ -104,7 +105,9 @@ class ModelView(ApiView):
         errors={404: "No such model."},
     )
     async def get(self, request: Request, name: str) -> HttpResponse:
-        """Describe one model."""
+        """Describe one model that this key may call."""
+        if not self.key.may_call(name):
+            raise ModelNotFound(name)
         return render(describe_model(await self.runtime.catalogue.get_model(name)))
 
 
@@ -149,7 +152,7 @@ class CreditsView(ApiView):
     @described("Read the balance", name="retrieveCredits", tag="Balance", answers=openapi.Credits)
     async def get(self, request: Request) -> HttpResponse:
         """Tell the balance: `available` is what a new hold could take now."""
-        balance = await self._read_balance()
+        balance = self.get_standing().balance
         return render(
             {
                 "available_credits": balance.available_credits,
@@ -159,13 +162,14 @@ class CreditsView(ApiView):
             }
         )
 
-    async def _read_balance(self) -> Balance:
-        wallet_id = self.key.wallet_id
-        try:
-            return await self.runtime.wallet.read_balance(wallet_id)
-        except WalletMissing:
-            await in_database(push_wallet, wallet_id)
-            return await self.runtime.wallet.read_balance(wallet_id)
+
+class KeyView(ApiView):
+    """GET /v1/key"""
+
+    @described("Describe the key", name="retrieveKey", tag="Balance", answers=openapi.Key)
+    async def get(self, request: Request) -> HttpResponse:
+        """Tell what this key may do, and what it has spent of its caps."""
+        return render(describe_key(self.get_standing()))
 
 
 def describe_model(model: Model) -> dict[str, object]:

@@ -16,6 +16,7 @@ from tokenproxy_site.env import (
     get_fernet_keys,
     get_int,
     get_list,
+    get_networks,
     get_text,
     get_url,
     read_run_file,
@@ -249,7 +250,16 @@ HOLD_LEASE_S = get_int("HOLD_LEASE_S", 60, least=5)
 # If more decided debits than this wait to be booked, or for longer, nothing new is admitted.
 WALLET_BACKLOG_EVENTS = get_int("WALLET_BACKLOG_EVENTS", 100_000, least=1)
 WALLET_BACKLOG_AGE_S = get_int("WALLET_BACKLOG_AGE_S", 120, least=5)
+# Limits of an API key without its own, and of all keys of a wallet without its own.
 DEFAULT_REQUESTS_PER_MINUTE = get_int("DEFAULT_REQUESTS_PER_MINUTE", 600, least=1)
+DEFAULT_TOKENS_PER_MINUTE = get_int("DEFAULT_TOKENS_PER_MINUTE", 10_000_000, least=1)
+DEFAULT_CONCURRENT_REQUESTS = get_int("DEFAULT_CONCURRENT_REQUESTS", 1_000, least=1)
+WALLET_REQUESTS_PER_MINUTE = get_int("WALLET_REQUESTS_PER_MINUTE", 10_000, least=1)
+WALLET_TOKENS_PER_MINUTE = get_int("WALLET_TOKENS_PER_MINUTE", 50_000_000, least=1)
+WALLET_CONCURRENT_REQUESTS = get_int("WALLET_CONCURRENT_REQUESTS", 5_000, least=1)
+MAX_API_KEYS = get_int("MAX_API_KEYS", 50, least=1)
+# Whose X-Forwarded-For is believed when a key is limited to networks.
+TRUSTED_PROXIES = get_networks("TRUSTED_PROXIES")
 MAX_BODY_BYTES = get_int("MAX_BODY_BYTES", 20 * 1024 * 1024, least=1_024)
 # What a web process remembers of keys, and of models with their prices and routes.
 KEY_CACHE_S = get_int("KEY_CACHE_S", 5, least=1)

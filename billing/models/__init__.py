@@ -8,7 +8,7 @@ from billing.models.notice import Notice, NotificationSettings, SignIn
 from billing.models.purchase import Purchase
 from billing.models.refund import Refund
 from billing.models.stripe_event import StripeEvent
-from billing.models.usage import UsageRecord
+from billing.models.usage import KeySpending, UsageRecord
 from billing.models.wallet import Debit, Freeze, Wallet
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Dispute",
     "Freeze",
     "InboxItem",
+    "KeySpending",
     "LedgerEntry",
     "Lot",
     "ModelPrice",

@@ -99,3 +99,27 @@ class UsageRecord(models.Model):
 
     def __str__(self) -> str:
         return self.request_id
+
+
+class KeySpending(models.Model):
+    """What the requests of one API key that started in one month (UTC) were charged.
+
+    The sum of its usage records, kept beside them by the drain, so that a rebuild of the wallets
+    need not read every record. `audit_money` compares the two.
+    """
+
+    api_key = models.ForeignKey(ApiKey, models.PROTECT, related_name="spending")
+    month = models.PositiveIntegerField(help_text="Such as 202611.")
+    charged_credits = models.BigIntegerField()
+
+    class Meta:
+        ordering = ["api_key", "-month"]
+        constraints = [
+            models.UniqueConstraint(fields=["api_key", "month"], name="key_spending_is_one_row"),
+            models.CheckConstraint(
+                condition=Q(charged_credits__gte=0), name="key_spending_is_not_negative"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.api_key} in {self.month}"

@@ -25,6 +25,16 @@ class Wallet(models.Model):
     debt_credits = models.BigIntegerField(default=0, editable=False)
     state = models.CharField(max_length=8, choices=State, default=State.ACTIVE, editable=False)
     frozen_reason = models.CharField(max_length=200, blank=True, editable=False)
+    # What all keys of this wallet may do together.
+    requests_per_minute = models.PositiveIntegerField(
+        null=True, editable=False, help_text="Of all keys together. Empty: the site's default."
+    )
+    tokens_per_minute = models.PositiveIntegerField(
+        null=True, editable=False, help_text="Of all keys together. Empty: the site's default."
+    )
+    concurrent_requests = models.PositiveIntegerField(
+        null=True, editable=False, help_text="Of all keys together. Empty: the site's default."
+    )
     version = models.BigIntegerField(default=1, editable=False)
     pushed_version = models.BigIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -41,6 +51,12 @@ class Wallet(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(pushed_version__lte=F("version")), name="pushed_is_at_most_version"
+            ),
+            models.CheckConstraint(
+                condition=(Q(requests_per_minute=None) | Q(requests_per_minute__gt=0))
+                & (Q(tokens_per_minute=None) | Q(tokens_per_minute__gt=0))
+                & (Q(concurrent_requests=None) | Q(concurrent_requests__gt=0)),
+                name="wallet_allows_something_at_once",
             ),
         ]
         indexes = [

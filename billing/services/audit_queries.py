@@ -137,4 +137,18 @@ QUERIES: list[tuple[int, str]] = [
            OR p.reinstated_credits <> COALESCE(e.given, 0)
         """,
     ),
+    (
+        8,
+        """
+        SELECT 'API key ' || COALESCE(s.api_key_id, u.api_key_id) || ' in '
+               || COALESCE(s.month, u.month),
+               format('spent %s, receipts say %s', s.charged_credits, u.charged)
+        FROM billing_keyspending s FULL JOIN (
+            SELECT api_key_id, to_char(started_at AT TIME ZONE 'UTC', 'YYYYMM')::int AS month,
+                   SUM(charged_credits) AS charged
+            FROM billing_usagerecord GROUP BY 1, 2
+        ) u ON u.api_key_id = s.api_key_id AND u.month = s.month
+        WHERE COALESCE(s.charged_credits, 0) <> COALESCE(u.charged, 0)
+        """,
+    ),
 ]

@@ -10,8 +10,8 @@ from billing.services.wallets import push_wallet
 from billing.usage import RequestFacts
 from billing.wallet.client import HoldRequest, Placed
 from proxy.database import in_database
-from proxy.exceptions import InvalidRequest
-from proxy.http.auth import refuse_key
+from proxy.exceptions import InvalidRequest, ModelNotFound
+from proxy.http.auth import refresh_key
 from proxy.http.connection import ClientConnection
 from proxy.http.headers import rate_limit_headers
 from proxy.keys import KeyFacts
@@ -38,6 +38,9 @@ class Worst:
     unit_millicredits: int
     units_wanted: int
     units_least: int
+    # What it takes of the tokens per minute, likewise.
+    fixed_tokens: int
+    unit_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ async def admit(
     prompt = endpoint.take_apart(request.body, request.model)
     worst = await find_worst(request, prompt, model)
     facts = make_facts(connection, key, model, endpoint=endpoint.name, is_stream=request.stream)
-    placed = await place(runtime, key, facts, worst)
+    placed = await place(runtime, connection, key, facts, worst)
     try:
         runtime.journal.start(facts, placed.held_credits)
     except OSError as error:
@@ -106,11 +109,14 @@ async def find_worst(request: ModelRequest, prompt: Prompt, model: Model) -> Wor
         wanted = model.default_max_tokens if own is None else own
         least = min(wanted, request.least_max_tokens)
     rates: Rates = model.rates
+    prompt_tokens = await prompt.bound()
     return Worst(
-        fixed_millicredits=await prompt.bound() * rates.worst_prompt_millicredits,
+        fixed_millicredits=prompt_tokens * rates.worst_prompt_millicredits,
         unit_millicredits=rates.worst_completion_millicredits * request.generations,
         units_wanted=wanted,
         units_least=least,
+        fixed_tokens=prompt_tokens,
+        unit_tokens=request.generations,
     )
 
 
@@ -130,31 +136,39 @@ def make_facts(
     )
 
 
-async def place(runtime: Runtime, key: KeyFacts, facts: RequestFacts, worst: Worst) -> Placed:
+async def place(
+    runtime: Runtime,
+    connection: ClientConnection,
+    key: KeyFacts,
+    facts: RequestFacts,
+    worst: Worst,
+) -> Placed:
     """Place a hold, and repair what this process or Redis does not know yet.
 
-    Raises AuthenticationFailed if the key was revoked meanwhile, else as `WalletClient.place`.
+    Raises AuthenticationFailed, NetworkRefused or ModelNotFound if the key is not what it was when
+    the request arrived, else as `WalletClient.place`.
     """
     for _ in range(PLACE_ATTEMPTS - 1):
         try:
             return await runtime.wallet.place(_hold(key, facts, worst))
         except WalletStale:
-            key = await runtime.keys.reload(key.digest) or refuse_key()
+            key = await refresh_key(runtime.keys, key, connection)
         except WalletMissing:
             await in_database(push_wallet, key.wallet_id)
     return await runtime.wallet.place(_hold(key, facts, worst))
 
 
 def answer_headers(chat: ModelRequest, placed: Placed) -> dict[str, str]:
-    """Return the headers that tell of the rate limit and of a maximum that we chose."""
-    rate = placed.rate
-    headers = rate_limit_headers(limit=rate.limit, remaining=rate.remaining, reset_ms=rate.reset_ms)
+    """Return the headers that tell of the rate limits and of a maximum that we chose."""
+    headers = rate_limit_headers(placed.rate)
     if chat.client_max_tokens is None:
         headers["x-tokenproxy-max-tokens"] = str(placed.units)
     return headers
 
 
 def _hold(key: KeyFacts, facts: RequestFacts, worst: Worst) -> HoldRequest:
+    if not key.may_call(facts.model_name):
+        raise ModelNotFound(facts.model_name)
     return HoldRequest(
         facts=facts,
         wallet_version=key.wallet_version,
@@ -162,5 +176,7 @@ def _hold(key: KeyFacts, facts: RequestFacts, worst: Worst) -> HoldRequest:
         unit_millicredits=worst.unit_millicredits,
         units_wanted=worst.units_wanted,
         units_least=worst.units_least,
-        requests_per_minute=key.requests_per_minute,
+        fixed_tokens=worst.fixed_tokens,
+        unit_tokens=worst.unit_tokens,
+        limits=key.limits,
     )

@@ -20,7 +20,7 @@ from billing.services.debits import ask_debit
 from billing.services.wallets import freeze_wallet, unfreeze_wallet
 from billing.wallet import calls, keys
 from billing.wallet.calls import Call
-from tests.billing.wallet.shop import NO_LIMIT, Till
+from tests.billing.wallet.shop import NO_LIMIT, Till, limits
 from tests.conftest import open_fences
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -189,9 +189,7 @@ def test_a_caller_with_an_older_version_is_told_to_read_anew(till: Till) -> None
     stale = replace(till.hold_request("r1", 10), wallet_version=1)
 
     with pytest.raises(WalletStale):
-        calls.parse_place(
-            till.client.ask(calls.place(stale, lease_ms=1_000, limit=NO_LIMIT)), stale
-        )
+        calls.parse_place(till.client.ask(calls.place(stale, lease_ms=1_000, limit=NO_LIMIT)))
 
 
 def test_a_wallet_that_redis_does_not_know_is_said_to_be_missing(till: Till) -> None:
@@ -206,12 +204,12 @@ def test_requests_beyond_the_limit_wait_for_the_smooth_refill(till: Till) -> Non
     till.grant(1_000)
 
     def place(name: str) -> calls.Placed:
-        limited = replace(till.hold_request(name, 1), requests_per_minute=3)
+        limited = replace(till.hold_request(name, 1), limits=limits({"requests_per_minute": 3}))
         return calls.parse_place(
-            till.client.ask(calls.place(limited, lease_ms=1_000, limit=NO_LIMIT)), limited
+            till.client.ask(calls.place(limited, lease_ms=1_000, limit=NO_LIMIT))
         )
 
-    assert [place(f"r{i}").rate.remaining for i in range(3)] == [2, 1, 0]
+    assert [place(f"r{i}").rate.requests.remaining for i in range(3)] == [2, 1, 0]
     with pytest.raises(RateLimited) as refusal:
         place("r3")
 
