@@ -125,6 +125,27 @@ class Models(serializers.Serializer[Any]):
     data = Model(many=True)  # type: ignore[assignment]  # it is a field
 
 
+class Estimate(serializers.Serializer[Any]):
+    """A request's worst case. Token counts are of the whole request, `max_tokens` of each answer.
+
+    `affordable_max_tokens` is null if not even the shortest answer is affordable.
+    """
+
+    object = serializers.ChoiceField(["estimate"])
+    endpoint = serializers.CharField()
+    model = serializers.CharField()
+    price_version = serializers.IntegerField()
+    rates_millicredits = serializers.DictField(child=serializers.IntegerField(min_value=0))
+    prompt_tokens = serializers.IntegerField(min_value=0)
+    most_prompt_tokens = serializers.IntegerField(min_value=0)
+    max_tokens = serializers.IntegerField(min_value=0)
+    answers = serializers.IntegerField(min_value=0)
+    most_credits = serializers.IntegerField(min_value=0)
+    available_credits = serializers.IntegerField(min_value=0)
+    affordable_max_tokens = serializers.IntegerField(allow_null=True)
+    is_affordable = serializers.BooleanField()
+
+
 class CheckoutOrder(serializers.Serializer[Any]):
     """A pack to order, by its slug."""
 

@@ -10,7 +10,7 @@ from proxy.exceptions import ModelNotFound
 from proxy.http.api import ApiView, body_of, render
 from proxy.openapi import TEXT_OR_NUMBERS, described, openai_endpoint
 from proxy.routing.catalogue import Model
-from proxy.serving import endpoints, exchange
+from proxy.serving import endpoints, estimates, exchange
 from proxy.serving.key_description import describe_key
 
 
@@ -124,6 +124,27 @@ class ReceiptView(ApiView):
     async def get(self, request: Request, request_id: str) -> HttpResponse:
         """Explain what a request was charged."""
         return render(await receipts.get_receipt(self.runtime.wallet, self.key, request_id))
+
+
+class EstimateView(ApiView):
+    """POST /v1/estimate"""
+
+    @described(
+        "Estimate a request",
+        name="createEstimate",
+        tag="Balance",
+        body=openapi.openai_body(
+            model={"type": "string"},
+            endpoint={"enum": sorted(estimates.BY_NAME), "optional": True},
+        ),
+        answers=openapi.Estimate,
+        errors={400: "The request would be refused.", 404: "No such model, or not for this key."},
+    )
+    async def post(self, request: Request) -> HttpResponse:
+        """Tell what a request would cost at most, without sending it."""
+        return render(
+            await estimates.estimate(self.runtime.catalogue, self.get_standing(), body_of(request))
+        )
 
 
 class CheckoutView(ApiView):
