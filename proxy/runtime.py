@@ -18,6 +18,7 @@ from proxy.keys import KeyCache
 from proxy.metering import encodings
 from proxy.routing.catalogue import Catalogue
 from proxy.serving.inflight import Inflight
+from proxy.serving.recordings import Recordings
 from proxy.serving.settling import Settler
 from proxy.upstream import UpstreamClient
 
@@ -41,6 +42,7 @@ class Runtime:
     keys: KeyCache
     inflight: Inflight
     settler: Settler
+    recordings: Recordings
     is_draining: bool = False
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -59,6 +61,7 @@ class Runtime:
             keys=KeyCache(),
             inflight=Inflight(wallet),
             settler=Settler(wallet, journal),
+            recordings=Recordings.connect(settings.REDIS_URL),
         )
         await asyncio.to_thread(encodings.warm)
         await runtime.catalogue.refresh()
@@ -96,4 +99,5 @@ class Runtime:
                 await task
         await self.upstream.close()
         await self.wallet.close()
+        await self.recordings.close()
         self.journal.close()

@@ -11,7 +11,7 @@ from billing.wallet.client import Balance
 from proxy.database import in_database
 from proxy.http.api import ApiView, body_of, render
 from proxy.routing.catalogue import Model
-from proxy.serving import endpoints, exchange
+from proxy.serving import endpoints, retries
 
 
 class ModelRequestView(ApiView):
@@ -22,7 +22,15 @@ class ModelRequestView(ApiView):
     async def post(self, request: Request) -> HttpResponseBase:
         """Have a model answer, whole or as a stream."""
         asked = self.endpoint.request.parse(body_of(request))
-        return await exchange.serve(self.runtime, self.connection, self.key, self.endpoint, asked)
+        return await retries.serve(
+            self.runtime,
+            self.connection,
+            self.key,
+            asked,
+            endpoint=self.endpoint,
+            repeat=retries.Repeat.read(request.META),
+            body=request.body,
+        )
 
 
 class ChatCompletionsView(ModelRequestView):
