@@ -262,7 +262,7 @@ async def api(runtime: Runtime, upstream: Sandbox) -> AsyncIterator[Api]:
     """Serve the API."""
     listener = socket.create_server(("127.0.0.1", 0))
     paths: list[str] = []
-    handler = ApiHandler(lambda: api.runtime)
+    handler = ApiHandler(lambda: served.runtime)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         paths.append(scope["path"])
@@ -272,7 +272,7 @@ async def api(runtime: Runtime, upstream: Sandbox) -> AsyncIterator[Api]:
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     async with httpx.AsyncClient(base_url=base_url, timeout=30) as client:
-        api = Api(base_url, client, runtime, upstream, paths)
-        yield api
+        served = Api(base_url, client, runtime, upstream, paths)
+        yield served
     server.should_exit = True
     await serving
