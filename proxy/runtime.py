@@ -21,6 +21,7 @@ from proxy.routing.budget import RetryBudget
 from proxy.routing.catalogue import Catalogue
 from proxy.routing.health import Health
 from proxy.serving.inflight import Inflight
+from proxy.serving.recordings import Recordings
 from proxy.serving.settling import Settler
 from proxy.upstream import UpstreamClient
 
@@ -48,6 +49,7 @@ class Runtime:
     keys: KeyCache
     inflight: Inflight
     settler: Settler
+    recordings: Recordings
     is_draining: bool = False
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -68,6 +70,7 @@ class Runtime:
             keys=KeyCache(),
             inflight=Inflight(wallet),
             settler=Settler(wallet, journal),
+            recordings=Recordings.connect(settings.REDIS_URL),
         )
         await asyncio.to_thread(encodings.warm)
         runtime._tasks = [
@@ -109,4 +112,5 @@ class Runtime:
                 await task
         await self.upstream.close()
         await self.wallet.close()
+        await self.recordings.close()
         self.journal.close()

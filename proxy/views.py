@@ -10,7 +10,7 @@ from proxy.exceptions import ModelNotFound
 from proxy.http.api import ApiView, body_of, render
 from proxy.openapi import TEXT_OR_NUMBERS, described, openai_endpoint
 from proxy.routing.catalogue import Model
-from proxy.serving import endpoints, estimates, exchange
+from proxy.serving import endpoints, estimates, retries
 from proxy.serving.key_description import describe_key
 
 
@@ -24,7 +24,15 @@ class ModelRequestView(ApiView):
     async def post(self, request: Request) -> HttpResponseBase:
         """Have a model answer, whole or as a stream."""
         asked = self.endpoint.request.parse(body_of(request))
-        return await exchange.serve(self.runtime, self.connection, self.key, self.endpoint, asked)
+        return await retries.serve(
+            self.runtime,
+            self.connection,
+            self.key,
+            asked,
+            endpoint=self.endpoint,
+            repeat=retries.Repeat.read(request.META),
+            body=request.body,
+        )
 
 
 @openai_endpoint(

@@ -265,7 +265,12 @@ MAX_BODY_BYTES = get_int("MAX_BODY_BYTES", 20 * 1024 * 1024, least=1_024)
 KEY_CACHE_S = get_int("KEY_CACHE_S", 5, least=1)
 CATALOGUE_REFRESH_S = get_int("CATALOGUE_REFRESH_S", 5, least=1)
 UPSTREAM_MAX_CONNECTIONS = get_int("UPSTREAM_MAX_CONNECTIONS", 2_000, least=1)
-# A JSON answer is still waited for this long after its client left.
+# Answers to requests with an Idempotency-Key are kept for this long, each up to a size and all of
+# a wallet up to another: Redis keeps them beside the balances.
+IDEMPOTENCY_KEEP_S = get_int("IDEMPOTENCY_KEEP_S", 600, least=1)
+IDEMPOTENCY_MAX_BYTES = get_int("IDEMPOTENCY_MAX_BYTES", 1024 * 1024, least=1)
+IDEMPOTENCY_WALLET_BYTES = get_int("IDEMPOTENCY_WALLET_BYTES", 16 * 1024 * 1024, least=1)
+# A JSON answer is still waited for this long after its client left, and kept for a retry.
 CLIENT_LEFT_GRACE_S = get_int("CLIENT_LEFT_GRACE_S", 15)
 # The same for any answer of a provider that bills it regardless.
 CANCEL_DRAIN_S = get_int("CANCEL_DRAIN_S", 60)

@@ -41,6 +41,7 @@ class ClientConnection:
         self._receive = receive
         self._send = send
         self._listener: asyncio.Task[None] | None = None
+        self._on_left: Callable[[], None] | None = None
 
     @property
     def age_ms(self) -> int:
@@ -66,8 +67,15 @@ class ClientConnection:
                 return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def watch(self, on_left: Callable[[], None]) -> None:
-        """Call `on_left` once if the client leaves before its answer is finished."""
-        self._listener = asyncio.create_task(self._listen(on_left))
+        """Call `on_left` once if the client leaves before its answer is finished.
+
+        Whoever watches last is called; at once, if the client has left meanwhile.
+        """
+        self._on_left = on_left
+        if self._listener is None:
+            self._listener = asyncio.create_task(self._listen())
+        elif self.has_left:
+            on_left()
 
     async def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
         """Send the status and the headers."""
@@ -119,13 +127,14 @@ class ClientConnection:
             self.is_writing = False
             self.written_at = time.monotonic()
 
-    async def _listen(self, on_left: Callable[[], None]) -> None:
+    async def _listen(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         # Servers also say disconnect to whoever still listens after a finished answer.
         if not self.is_finished:
             self.has_left = True
-            on_left()
+            if self._on_left is not None:
+                self._on_left()
 
     def _check_length(self, limit_bytes: int) -> None:
         for name, value in self.scope["headers"]:

@@ -19,16 +19,21 @@ from proxy.serving.admission import Admission, admit
 from proxy.serving.endings import Outcome, settle_answer, settle_nothing, settle_prompt
 from proxy.serving.endpoints import Endpoint
 from proxy.serving.inflight import is_client_gone
+from proxy.serving.recorder import Recorder
 from proxy.serving.relay import Relay
 from proxy.upstream import UpstreamAnswer, UpstreamNotReached, UpstreamRefused
+
+JSON = "application/json"
 
 
 async def serve(
     runtime: Runtime,
     connection: ClientConnection,
     key: KeyFacts,
-    endpoint: Endpoint,
     request: ModelRequest,
+    *,
+    endpoint: Endpoint,
+    recorder: Recorder,
 ) -> HttpResponseBase:
     """Serve one request. A stream is sent from here; the response then is a mere token of it.
 
@@ -37,7 +42,10 @@ async def serve(
     model = await runtime.catalogue.get_model(request.model)
     admission = await admit(runtime, connection, key, request, endpoint=endpoint, model=model)
     with runtime.inflight.track(admission.call):
-        return await Exchange(runtime, admission, endpoint, request, model).run()
+        exchange = Exchange(
+            runtime, admission, request, endpoint=endpoint, model=model, recorder=recorder
+        )
+        return await exchange.run()
 
 
 class Exchange:
@@ -47,9 +55,11 @@ class Exchange:
         self,
         runtime: Runtime,
         admission: Admission,
-        endpoint: Endpoint,
         request: ModelRequest,
+        *,
+        endpoint: Endpoint,
         model: Model,
+        recorder: Recorder,
     ) -> None:
         self._runtime = runtime
         self._settler = runtime.settler
@@ -58,7 +68,12 @@ class Exchange:
         self._endpoint = endpoint
         self._request = request
         self._model = model
+        self._recorder = recorder
         self._call.progress = self._no_progress
+        self._call.outlives_client = recorder.is_recording
+        recorder.on_awaited = self._call.on_awaited
+        if not request.stream:
+            self._call.on_left = recorder.on_client_left
 
     async def run(self) -> HttpResponseBase:
         """Serve the request and end its hold, whatever happens."""
@@ -93,7 +108,10 @@ class Exchange:
         headers = self._admission.headers
         if settled is not None:
             headers["x-tokenproxy-credits-charged"] = str(settled.charged_credits)
-        return HttpResponse(metered.body, content_type="application/json", headers=headers)
+        if not metered.is_failed:
+            self._recorder.add(metered.body)
+            await self._recorder.keep({"content-type": JSON} | headers)
+        return HttpResponse(metered.body, content_type=JSON, headers=headers)
 
     async def _settle(self, metered: JsonAnswer) -> Settlement:
         """Settle a whole answer; one that failed, only at what the upstream says it used."""
@@ -116,6 +134,7 @@ class Exchange:
             answer,
             max_completion_tokens=self._max_completion_tokens,
             headers=self._admission.headers,
+            recorder=self._recorder,
         )
 
     def _body_for(self, route: UpstreamRoute) -> bytes:

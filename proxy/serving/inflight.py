@@ -82,6 +82,10 @@ class Call:
         self.first_byte_ms: int | None = None
         # What it should be charged if nothing more came; set by whoever meters it.
         self.progress: Callable[[], Awaitable[Settlement]] | None = None
+        # Called when the client leaves and the call goes on for its sake.
+        self.on_left: Callable[[], None] | None = None
+        # The client asked for its answer to be kept, so it is wanted although nobody listens.
+        self.outlives_client = False
         # Called by the timer while a stream is open.
         self.on_tick: Callable[[float], None] | None = None
         # The upstream bills the whole answer anyway, so there is nothing to cancel.
@@ -129,9 +133,16 @@ class Call:
         """Cancel a stream at once; let a JSON answer come for a grace, as a retry may want it."""
         if self.bills_after_cancel:
             self.limit(Reason.CLIENT_LEFT, settings.CANCEL_DRAIN_S)
-        elif self.facts.is_stream:
+        elif self.facts.is_stream and not self.outlives_client:
             self.interrupt(Reason.CLIENT_LEFT)
         else:
+            self.limit(Reason.CLIENT_LEFT, settings.CLIENT_LEFT_GRACE_S)
+        if self.on_left is not None:
+            self.on_left()
+
+    def on_awaited(self) -> None:
+        """Go on for another grace: a request sent again waits for the answer of this one."""
+        if self.connection.has_left and not self.bills_after_cancel:
             self.limit(Reason.CLIENT_LEFT, settings.CLIENT_LEFT_GRACE_S)
 
     def check(self, now: float) -> None:

@@ -23,6 +23,7 @@ from proxy.serving.endings import (
     settle_usage,
 )
 from proxy.serving.inflight import Call, Interrupted, Reason, is_client_gone
+from proxy.serving.recorder import Recorder
 from proxy.serving.settling import Settler
 from proxy.upstream import AnswerBroken, UpstreamAnswer, UpstreamError
 
@@ -49,6 +50,7 @@ class Relay:
         *,
         max_completion_tokens: int,
         headers: dict[str, str],
+        recorder: Recorder,
     ) -> None:
         self._settler = settler
         self._call = call
@@ -56,6 +58,7 @@ class Relay:
         self._answer = answer
         self._max_completion_tokens = max_completion_tokens
         self._headers = headers
+        self._recorder = recorder
         self._meter = meter
         # What is being counted in a thread, during which nobody else may use the meter.
         self._counting: asyncio.Future[None] | None = None
@@ -90,9 +93,8 @@ class Relay:
         meter = self._meter
         with self._call.interruptible():
             async for chunk in chunks:
-                # An upstream that bills the whole answer is heard out, but nobody listens.
-                if not self._connection.has_left:
-                    await self._send(meter.feed(chunk))
+                # An answer that is billed or kept as a whole is heard out, but nobody listens.
+                await self._send(meter.feed(chunk))
                 self._read_at = time.monotonic()
                 if meter.is_behind:
                     await self._catch_up()
@@ -105,6 +107,10 @@ class Relay:
 
     async def _send(self, events: bytes) -> None:
         if not events:
+            return
+        if self._recorder.is_recording:
+            self._recorder.add(events)
+        if self._connection.has_left:
             return
         if self._call.first_byte_ms is None:
             self._call.first_byte_ms = self._connection.age_ms
@@ -125,8 +131,12 @@ class Relay:
             max_completion_tokens=self._max_completion_tokens,
         )
         await self._settler.settle(self._call.facts, settlement)
+        closing = self._meter.closing(usage)
+        if self._recorder.is_recording:
+            self._recorder.add(closing)
+            await self._recorder.keep({**HEADERS, **self._headers})
         async with self._patience():
-            await self._send(self._meter.closing(usage))
+            await self._send(closing)
             await self._connection.finish()
 
     async def _end_broken(self, error: Interrupted | UpstreamError) -> None:

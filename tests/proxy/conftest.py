@@ -212,6 +212,7 @@ class Api:
 
     base_url: str
     client: httpx.AsyncClient
+    # Whose process serves what comes; a test may put another one here.
     runtime: Runtime
     upstream: Sandbox
     # Of every request that arrived.
@@ -260,8 +261,8 @@ class Api:
 async def api(runtime: Runtime, upstream: Sandbox) -> AsyncIterator[Api]:
     """Serve the API."""
     listener = socket.create_server(("127.0.0.1", 0))
-    handler = ApiHandler(lambda: runtime)
     paths: list[str] = []
+    handler = ApiHandler(lambda: served.runtime)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         paths.append(scope["path"])
@@ -271,6 +272,7 @@ async def api(runtime: Runtime, upstream: Sandbox) -> AsyncIterator[Api]:
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     async with httpx.AsyncClient(base_url=base_url, timeout=30) as client:
-        yield Api(base_url, client, runtime, upstream, paths)
+        served = Api(base_url, client, runtime, upstream, paths)
+        yield served
     server.should_exit = True
     await serving

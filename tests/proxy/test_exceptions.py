@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from proxy import exceptions as ex
@@ -42,6 +44,13 @@ def test_it_answers_in_the_envelope(
             "code": code,
         }
     }
+
+
+def test_the_documentation_explains_every_code() -> None:
+    page = "".join(path.read_text() for path in Path("templates/docs").glob("*.html"))
+    codes = {kind.code for kind in subclasses(ex.ApiError) if isinstance(kind.code, str)}
+
+    assert {code for code in codes if f"<code>{code}</code>" not in page} == set()
 
 
 def test_it_keeps_sdks_from_retrying_an_empty_balance() -> None:

@@ -48,9 +48,21 @@ COMPLETIONS: dict[str, Program] = {
     "openai-python": in_python,
     "openai-stream": in_python,
 }
-OTHERS = {"curl-models": in_bash, "curl-credits": in_bash}
+OTHERS = dict.fromkeys(
+    ("curl-models", "curl-credits", "curl-usage", "curl-estimate", "curl-checkout", "curl-key"),
+    in_bash,
+)
 # Excerpts: of a request, of answers.
-EXCERPTS = {"authorization", "credits", "error", "request-body", "stream-events"}
+EXCERPTS = {
+    "authorization",
+    "checkout",
+    "credits",
+    "error",
+    "estimate",
+    "request-body",
+    "stream-events",
+    "usage",
+}
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +143,46 @@ def test_its_balance_has_the_printed_fields(
 
     assert output.keys() == json.loads(printed["credits"]).keys()
     assert output["available_credits"] == 100_000
+
+
+@pytest.mark.parametrize("name", ["estimate", "checkout"])
+def test_its_answer_has_the_printed_fields(
+    name: str, printed: dict[str, str], alice: Customer, tmp_path: Path
+) -> None:
+    output = json.loads(run(printed[f"curl-{name}"], in_bash, customer=alice, folder=tmp_path))
+
+    assert output.keys() == json.loads(printed[name]).keys()
+
+
+def test_its_receipt_has_the_printed_fields(
+    printed: dict[str, str], shop: Shop, alice: Customer, tmp_path: Path
+) -> None:
+    request_id = shop.chat(alice).headers["x-request-id"]
+    shop.settled(alice)
+
+    example = printed["curl-usage"].replace("REQUEST_ID", request_id)
+    output = json.loads(run(example, in_bash, customer=alice, folder=tmp_path))
+
+    shown = json.loads(printed["usage"])
+    assert output.keys() == shown.keys()
+    assert output["lines"][0].keys() == shown["lines"][0].keys()
+
+
+def test_the_printed_receipt_adds_up(printed: dict[str, str]) -> None:
+    receipt = json.loads(printed["usage"])
+
+    total = sum(line["tokens"] * line["rate_millicredits"] for line in receipt["lines"])
+    assert total == receipt["sum_millicredits"] == receipt["charged_credits"] * 1_000
+    assert receipt["held_credits"] == receipt["charged_credits"] + receipt["released_credits"]
+
+
+def test_it_shows_what_the_key_may_do(
+    printed: dict[str, str], alice: Customer, tmp_path: Path
+) -> None:
+    output = json.loads(run(printed["curl-key"], in_bash, customer=alice, folder=tmp_path))
+
+    assert output["object"] == "key"
+    assert {"limits", "spending", "allowed_models", "allowed_networks", "rotation"} <= set(output)
 
 
 def test_its_error_is_what_such_a_request_gets(

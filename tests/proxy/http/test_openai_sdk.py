@@ -80,3 +80,66 @@ async def test_it_lists_and_retrieves_models(sdk: openai.AsyncOpenAI) -> None:
     model = await sdk.models.retrieve("gpt-4")
 
     assert listed == [model.id] == ["gpt-4"]
+
+
+async def test_it_completes_a_text(sdk: openai.AsyncOpenAI) -> None:
+    answer = await sdk.completions.create(model="gpt-4", prompt=["Hello!", "Hi!"], max_tokens=5)
+
+    assert [choice.index for choice in answer.choices] == [0, 1]
+    assert answer.usage is not None
+    assert answer.usage.completion_tokens == 10
+
+
+async def test_it_embeds(sdk: openai.AsyncOpenAI) -> None:
+    # The SDK asks for base64 unless told otherwise, and unpacks it.
+    packed = await sdk.embeddings.create(model="gpt-4", input=["Hello!", "Hi!"], dimensions=8)
+    plain = await sdk.embeddings.create(model="gpt-4", input=[[9906, 0], [9906]], dimensions=8)
+
+    assert [len(each.embedding) for each in packed.data] == [8, 8]
+    assert plain.usage.prompt_tokens == plain.usage.total_tokens == 3
+
+
+async def test_it_responds(sdk: openai.AsyncOpenAI) -> None:
+    response = await sdk.responses.create(model="gpt-4", input="say 20 words")
+
+    assert (response.status, response.model) == ("completed", "gpt-4")
+    assert len(response.output_text.split()) == 20
+    assert response.usage is not None
+    assert response.usage.output_tokens == 20
+
+
+async def test_it_streams_a_response(sdk: openai.AsyncOpenAI) -> None:
+    async with sdk.responses.stream(model="gpt-4", input="say 20 words") as stream:
+        kinds = {event.type async for event in stream}
+        response = await stream.get_final_response()
+
+    assert {"response.created", "response.output_text.delta", "response.completed"} <= kinds
+    assert len(response.output_text.split()) == 20
+
+
+async def test_it_raises_when_the_stream_of_a_response_breaks(
+    api: Api, sdk: openai.AsyncOpenAI
+) -> None:
+    await api.sell("fault-cut-3")
+    stream = await sdk.responses.create(model="fault-cut-3", input="Hello!", stream=True)
+
+    with pytest.raises(openai.APIError, match="not available"):
+        async for _ in stream:
+            pass
+
+
+async def test_its_retry_after_a_time_out_joins_the_first_attempt(
+    api: Api, alice: Customer, sdk: openai.AsyncOpenAI
+) -> None:
+    slowly: list[openai.types.chat.ChatCompletionMessageParam] = [
+        {"role": "user", "content": "[[tokens=12]] [[tps=20]]"}
+    ]
+
+    answer = await sdk.with_options(timeout=0.4, max_retries=3).chat.completions.create(
+        model="gpt-4", messages=slowly
+    )
+
+    assert answer.usage is not None
+    assert answer.usage.completion_tokens == 12
+    assert len(api.paths) > 1
+    assert (await api.upstream.served())["received"] == 1

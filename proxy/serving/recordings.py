@@ -1,0 +1,235 @@
+"""Answers kept for a request that is sent again, so that it is neither sent nor paid for twice.
+
+A recording is a key in Redis beside the wallet's: first *running*, for as long as its process
+renews it, then *kept*, or *unkept* if the answer was too large. If the process dies, the recording
+goes with its lease, and whoever waited for it starts anew.
+
+An answer is sealed with a key made from the request's body and the site's secret: neither Redis
+nor who reads it can open what a customer was told. The memory that a wallet's answers may take is
+bounded, because the same memory holds its balance.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+from typing import Any, Self
+
+import orjson
+import structlog
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.conf import settings
+
+from billing.exceptions import WalletRecovering
+from billing.wallet import keys
+from billing.wallet.connection import CommandRefused, Connection, ConnectionLost
+
+log = structlog.get_logger(__name__)
+
+# A running recording whose process says nothing for this long is gone. Renewed three times in it.
+LEASE_S = 6.0
+# Whoever waits says so anew at each look; it is forgotten after some that did not come.
+AWAITED_S = 3.0
+NONCE_BYTES = 12
+
+# KEYS recording awaited; ARGV the running value, lease_ms. Returns whether somebody waits, or -1.
+_RENEW = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return redis.call('EXISTS', KEYS[2])
+"""
+# KEYS recording used; ARGV the running value, the kept value, the unkept one, keep_ms, limit_bytes.
+# Returns 1 if it was kept, 0 if the wallet keeps too much already, -1 if another has begun since.
+_KEEP = """
+local found = redis.call('GET', KEYS[1])
+if found and found ~= ARGV[1] then return -1 end
+local used = tonumber(redis.call('GET', KEYS[2]) or '0')
+if used + #ARGV[2] > tonumber(ARGV[5]) then
+  redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
+  return 0
+end
+redis.call('INCRBY', KEYS[2], #ARGV[2])
+if used == 0 then redis.call('PEXPIRE', KEYS[2], ARGV[4]) end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[4])
+return 1
+"""
+# KEYS recording; ARGV the running value.
+_DROP = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+"""
+
+
+class State(Enum):
+    """What is known of the first request."""
+
+    RUNNING = "running"
+    KEPT = "kept"
+    UNKEPT = "unkept"
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """Which requests are the same: those of an API key with this idempotency key, or this body.
+
+    Whatever is worked out here is so when it is asked for: most requests are never sent again.
+    """
+
+    wallet_id: int
+    api_key_id: int
+    endpoint: str
+    idempotency_key: str
+    body: bytes
+
+    @property
+    def name(self) -> str:
+        """What the repetitions of a request share with it, and with nobody else's."""
+        shared = self.idempotency_key.encode() or self._whole()
+        scope = f"{bool(self.idempotency_key)}:{self.api_key_id}".encode()
+        return hashlib.blake2b(shared, key=scope, digest_size=16).hexdigest()
+
+    @property
+    def key(self) -> str:
+        """The recording's key in Redis."""
+        return f"{keys.prefix(keys.shard_of(self.wallet_id))}:answer:{self.name}"
+
+    @property
+    def awaited_key(self) -> str:
+        """The key that is there while somebody waits for the recording."""
+        return f"{self.key}:awaited"
+
+    @property
+    def used_key(self) -> str:
+        """The key of how many bytes the wallet keeps."""
+        return f"{keys.prefix(keys.shard_of(self.wallet_id))}:answers:{self.wallet_id}"
+
+    def digest(self) -> str:
+        """Return what tells bodies apart, and says nothing of them to who lacks the secret."""
+        return _keyed(self._whole(), b"digest").hex()
+
+    def seal(self, answer: bytes) -> bytes:
+        """Encrypt an answer for whoever sends the same body."""
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + AESGCM(_keyed(self._whole(), b"seal")).encrypt(nonce, answer, None)
+
+    def unseal(self, sealed: bytes) -> bytes:
+        """Decrypt an answer."""
+        cipher = AESGCM(_keyed(self._whole(), b"seal"))
+        return cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], None)
+
+    def _whole(self) -> bytes:
+        return b"%b\n%b" % (self.endpoint.encode(), self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A recording as it was found."""
+
+    state: State
+    # Of the first request.
+    request_id: str
+    digest: str
+    headers: dict[str, str]
+    sealed: bytes = b""
+
+    def pack(self) -> bytes:
+        """Return it as it is stored."""
+        head = [self.state.value, self.request_id, self.digest, self.headers]
+        return orjson.dumps(head) + b"\n" + self.sealed
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Self:
+        """Read it as it is stored."""
+        head, _, sealed = packed.partition(b"\n")
+        state, request_id, digest, headers = orjson.loads(head)
+        return cls(State(state), request_id, digest, headers, sealed)
+
+
+class Recordings:
+    """The recordings of all wallets. One per process."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @classmethod
+    def connect(cls, url: str) -> Self:
+        """Return it; the socket is opened by the first request that asks for a recording."""
+        return cls(Connection(url))
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._connection.close()
+
+    async def claim(self, ticket: Ticket, running: bytes) -> Recorded | None:
+        """Start a recording. Returns the one that is there already, else None."""
+        found = await self._ask(
+            "SET", ticket.key, running, "NX", "GET", "PX", _milliseconds(LEASE_S)
+        )
+        return None if found is None else Recorded.unpack(found)
+
+    async def find(self, ticket: Ticket) -> Recorded | None:
+        """Look for a recording."""
+        found = await self._ask("GET", ticket.key)
+        return None if found is None else Recorded.unpack(found)
+
+    async def wait_for(self, ticket: Ticket) -> Recorded | None:
+        """Look for a recording, and let its process know that it is waited for."""
+        awaited = self._ask("SET", ticket.awaited_key, 1, "PX", _milliseconds(AWAITED_S))
+        _, found = await asyncio.gather(awaited, self.find(ticket))
+        return found
+
+    async def renew(self, ticket: Ticket, running: bytes) -> bool:
+        """Keep a running recording from going. Tells whether somebody waits for it."""
+        renewed = await self._evaluate(
+            _RENEW, (ticket.key, ticket.awaited_key), running, _milliseconds(LEASE_S)
+        )
+        return bool(renewed == 1)
+
+    async def keep(
+        self, ticket: Ticket, running: bytes, *, kept: bytes, unkept: bytes, seconds: float
+    ) -> bool:
+        """End a recording with its answer. False if it is not kept."""
+        ended = await self._evaluate(
+            _KEEP,
+            (ticket.key, ticket.used_key),
+            running,
+            kept,
+            unkept,
+            _milliseconds(seconds),
+            settings.IDEMPOTENCY_WALLET_BYTES,
+        )
+        return bool(ended == 1)
+
+    async def drop(self, ticket: Ticket, running: bytes) -> None:
+        """End a recording without an answer: a request sent again starts anew."""
+        await self._evaluate(_DROP, (ticket.key,), running)
+
+    async def _evaluate(
+        self, script: str, script_keys: tuple[str, ...], *arguments: bytes | int
+    ) -> Any:
+        return await self._ask("EVAL", script, len(script_keys), *script_keys, *arguments)
+
+    async def _ask(self, *parts: str | bytes | int) -> Any:
+        try:
+            return await self._connection.command(*parts)
+        except (ConnectionLost, CommandRefused) as error:
+            raise WalletRecovering(str(error)) from error
+
+
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1_000)
+
+
+def _keyed(body: bytes, purpose: bytes) -> bytes:
+    return hashlib.blake2b(
+        body, key=_secret(settings.SECRET_KEY), person=purpose, digest_size=32
+    ).digest()
+
+
+@lru_cache(maxsize=2)
+def _secret(secret_key: str) -> bytes:
+    return hashlib.sha256(secret_key.encode()).digest()

@@ -1,0 +1,149 @@
+"""Requests that are sent again: the answer to the first, instead of another call and charge.
+
+With an `Idempotency-Key`, the same key and body get the same answer for as long as it is kept.
+Without one, the official SDKs still send the same body again after a time-out, and count it in
+`x-stainless-retry-count`: such a retry joins the call that its first attempt has left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from django.http import HttpResponse, HttpResponseBase
+
+from proxy.exceptions import InvalidRequest, UpstreamUnavailable
+from proxy.http.connection import ClientConnection
+from proxy.keys import KeyFacts
+from proxy.parsing.request import ModelRequest
+from proxy.runtime import Runtime
+from proxy.serving import exchange
+from proxy.serving.endpoints import Endpoint
+from proxy.serving.inflight import Interrupted, Reason
+from proxy.serving.recorder import Recorder
+from proxy.serving.recordings import Recorded, State, Ticket
+
+MAX_KEY_CHARS = 255
+# How often a request looks for the answer that it waits for.
+LOOK_S = 0.1
+CONTENT_TYPE = "content-type"
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """What a request says of being one that is sent again."""
+
+    idempotency_key: str
+    retries: int
+
+    @classmethod
+    def read(cls, meta: Mapping[str, str]) -> Self:
+        """Read it from a request's headers, as WSGI names them. Raises InvalidRequest."""
+        idempotency_key = meta.get("HTTP_IDEMPOTENCY_KEY", "")
+        if len(idempotency_key) > MAX_KEY_CHARS:
+            raise InvalidRequest(
+                f"An Idempotency-Key has at most {MAX_KEY_CHARS} characters.",
+                code="invalid_idempotency_key",
+            )
+        count = meta.get("HTTP_X_STAINLESS_RETRY_COUNT", "")
+        return cls(idempotency_key, int(count) if count.isascii() and count.isdigit() else 0)
+
+
+async def serve(
+    runtime: Runtime,
+    connection: ClientConnection,
+    key: KeyFacts,
+    request: ModelRequest,
+    *,
+    endpoint: Endpoint,
+    repeat: Repeat,
+    body: bytes,
+) -> HttpResponseBase:
+    """Serve a request, or give it the answer that its first attempt got.
+
+    Raises what `exchange.serve` raises, and InvalidRequest for a key that was used for another.
+    """
+    ticket = Ticket(key.wallet_id, key.api_key_id, endpoint.name, repeat.idempotency_key, body)
+    waiter = Waiter(runtime, connection, ticket)
+    recorder = Recorder(
+        runtime.recordings, ticket, connection.request_id, spawn=runtime.settler.spawn
+    )
+    if repeat.idempotency_key:
+        if found := await waiter.claim(recorder):
+            return found
+    elif repeat.retries and not request.stream and (found := await waiter.join()):
+        return found
+    try:
+        return await exchange.serve(
+            runtime, connection, key, request, endpoint=endpoint, recorder=recorder
+        )
+    finally:
+        if recorder.is_open:
+            runtime.settler.spawn(recorder.drop())
+
+
+class Waiter:
+    """A request that may get an answer of another one."""
+
+    def __init__(self, runtime: Runtime, connection: ClientConnection, ticket: Ticket) -> None:
+        self._runtime = runtime
+        self._connection = connection
+        self.ticket = ticket
+
+    async def claim(self, recorder: Recorder) -> HttpResponse | None:
+        """Return the answer to the first request with this key, or None: this is the first.
+
+        If the first ends without an answer to keep, one of those who wait for it is the next.
+        """
+        while (found := await recorder.claim()) is not None:
+            self._check_same(found)
+            if (answer := await self._wait(found)) is not None:
+                return answer
+        return None
+
+    async def join(self) -> HttpResponse | None:
+        """Return the answer to the attempt that this one repeats; None if there is none."""
+        found = await self._runtime.recordings.find(self.ticket)
+        return None if found is None else await self._wait(found)
+
+    async def _wait(self, found: Recorded | None) -> HttpResponse | None:
+        self._connection.watch(_ignore)
+        while found is not None and found.state is State.RUNNING:
+            if self._connection.has_left:
+                raise Interrupted(Reason.CLIENT_LEFT)
+            if self._runtime.is_draining:
+                raise UpstreamUnavailable("This server is about to stop. Try again in a moment.")
+            await asyncio.sleep(LOOK_S)
+            found = await self._runtime.recordings.wait_for(self.ticket)
+        return None if found is None else self._replay(found)
+
+    def _replay(self, found: Recorded) -> HttpResponse:
+        if found.state is State.UNKEPT:
+            raise InvalidRequest(
+                f"The answer to the first request ({found.request_id}) was charged, but was too "
+                "large to be kept. To ask again, and pay again, use another Idempotency-Key.",
+                status=409,
+                code="idempotent_answer_not_kept",
+                headers={"x-should-retry": "false"},
+            )
+        headers = dict(found.headers)
+        return HttpResponse(
+            self.ticket.unseal(found.sealed),
+            content_type=headers.pop(CONTENT_TYPE),
+            headers=headers | {"x-tokenproxy-replay-of": found.request_id},
+        )
+
+    def _check_same(self, found: Recorded) -> None:
+        if found.digest != self.ticket.digest():
+            raise InvalidRequest(
+                "This Idempotency-Key was used for another request: a key belongs to one body.",
+                status=409,
+                code="idempotency_key_reused",
+                headers={"x-should-retry": "false"},
+            )
+
+
+def _ignore() -> None:
+    """Do nothing when the client leaves: who waits looks for itself."""

@@ -1,0 +1,206 @@
+"""The requests of completions, embeddings and responses: what is read, refused, and sent on."""
+
+from typing import Any, TypeVar
+
+import orjson
+import pytest
+
+from proxy.exceptions import InvalidRequest
+from proxy.parsing.chat import ChatRequest
+from proxy.parsing.completion import CompletionRequest
+from proxy.parsing.embedding import EmbeddingRequest
+from proxy.parsing.request import STEERING_FIELDS, ModelRequest
+from proxy.parsing.response import ResponseRequest
+
+R = TypeVar("R", bound=ModelRequest)
+
+LEAST: dict[type[ModelRequest], dict[str, Any]] = {
+    ChatRequest: {"messages": [{"role": "user", "content": "Hello!"}]},
+    CompletionRequest: {"prompt": "Hello!"},
+    EmbeddingRequest: {"input": "Hello!"},
+    ResponseRequest: {"input": "Hello!"},
+}
+
+
+def parse(kind: type[R], **fields: Any) -> R:
+    return kind.parse({"model": "gpt-4", **LEAST[kind], **fields})
+
+
+def refuse(kind: type[ModelRequest], payload: dict[str, Any]) -> InvalidRequest:
+    with pytest.raises(InvalidRequest) as refusal:
+        kind.parse(payload)
+    assert refusal.value.status == 400
+    assert refusal.value.code
+    return refusal.value
+
+
+def sent(request: ModelRequest, **given: Any) -> dict[str, Any]:
+    settings: dict[str, Any] = {"model": "upstream", "max_tokens": 40} | given
+    sent_body = orjson.loads(request.upstream_body(**settings))
+    assert isinstance(sent_body, dict)
+    return sent_body
+
+
+@pytest.mark.parametrize("kind", LEAST)
+def test_it_lets_nobody_steer_and_nothing_be_missing(kind: type[ModelRequest]) -> None:
+    for name in STEERING_FIELDS:
+        assert refuse(kind, {"model": "gpt-4", **LEAST[kind], name: "x"}).param == name
+    assert refuse(kind, LEAST[kind]).param == "model"
+    assert refuse(kind, {"model": "gpt-4"}).param == next(iter(LEAST[kind]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "param"),
+    [
+        (ChatRequest, {"web_search_options": {}}, "web_search_options"),
+        (ChatRequest, {"service_tier": "priority"}, "service_tier"),
+        (ChatRequest, {"modalities": "text"}, "modalities"),
+        (ChatRequest, {"audio": {"voice": "alloy"}}, "audio.format"),
+        (ChatRequest, {"prediction": {"type": "content"}}, "prediction.content"),
+        (CompletionRequest, {"prompt": 5}, "prompt"),
+        (CompletionRequest, {"prompt": []}, "prompt"),
+        (CompletionRequest, {"prompt": ["a", 5]}, "prompt[1]"),
+        (CompletionRequest, {"prompt": [[1], "a"]}, "prompt[1]"),
+        (CompletionRequest, {"prompt": [1, "a"]}, "prompt[1]"),
+        (CompletionRequest, {"prompt": [[1], []]}, "prompt[1]"),
+        (CompletionRequest, {"prompt": [True]}, "prompt[0]"),
+        (CompletionRequest, {"prompt": [-1]}, "prompt[0]"),
+        (CompletionRequest, {"best_of": 21}, "best_of"),
+        (CompletionRequest, {"best_of": 2, "n": 3}, "best_of"),
+        (CompletionRequest, {"best_of": 2, "stream": True}, "best_of"),
+        (CompletionRequest, {"logprobs": True}, "logprobs"),
+        (CompletionRequest, {"max_tokens": -1}, "max_tokens"),
+        (CompletionRequest, {"echo": 1}, "echo"),
+        (CompletionRequest, {"suffix": 1}, "suffix"),
+        (EmbeddingRequest, {"input": ""}, "input"),
+        (EmbeddingRequest, {"input": ["a", ""]}, "input[1]"),
+        (EmbeddingRequest, {"input": [""] * 2_049}, "input"),
+        (EmbeddingRequest, {"input": None}, "input"),
+        (EmbeddingRequest, {"dimensions": 0}, "dimensions"),
+        (EmbeddingRequest, {"dimensions": True}, "dimensions"),
+        (EmbeddingRequest, {"encoding_format": "int8"}, "encoding_format"),
+        (ResponseRequest, {"input": []}, "input"),
+        (ResponseRequest, {"input": ["a"]}, "input[0]"),
+        (ResponseRequest, {"max_output_tokens": 15}, "max_output_tokens"),
+        (ResponseRequest, {"background": True}, "background"),
+        (ResponseRequest, {"previous_response_id": "resp_1"}, "previous_response_id"),
+        (ResponseRequest, {"conversation": "conv_1"}, "conversation"),
+        (ResponseRequest, {"prompt": {"id": "pmpt_1"}}, "prompt"),
+        (ResponseRequest, {"tools": [{"type": "web_search"}]}, "tools[0].type"),
+        (ResponseRequest, {"tools": [{"type": "function"}]}, "tools[0].name"),
+        (ResponseRequest, {"service_tier": "flex"}, "service_tier"),
+        (ResponseRequest, {"store": 1}, "store"),
+        (ResponseRequest, {"include": "x"}, "include"),
+        (ResponseRequest, {"instructions": 5}, "instructions"),
+        (ResponseRequest, {"text": {"format": {"type": "json_schema"}}}, "text.format.name"),
+        (ResponseRequest, {"reasoning": {"effort": 1}}, "reasoning.effort"),
+        (ResponseRequest, {"stream_options": {}}, "stream_options"),
+    ],
+)
+def test_it_names_the_parameter_at_fault(
+    kind: type[ModelRequest], fields: dict[str, Any], param: str
+) -> None:
+    assert refuse(kind, {"model": "gpt-4", **LEAST[kind], **fields}).param == param
+
+
+@pytest.mark.parametrize(
+    ("item", "param"),
+    [
+        ({"type": "item_reference", "id": "msg_1"}, ""),
+        ({"id": "msg_1"}, ""),
+        ({"type": "web_search_call", "id": "ws_1"}, ""),
+        ({"role": "tool", "content": "x"}, ".role"),
+        ({"role": "user"}, ".content"),
+        ({"role": "user", "content": [{"type": "input_audio"}]}, ".content[0].type"),
+        ({"role": "user", "content": [{"type": "input_text"}]}, ".content[0].text"),
+        (
+            {"role": "user", "content": [{"type": "input_image", "file_id": "f"}]},
+            ".content[0].file_id",
+        ),
+        (
+            {"role": "user", "content": [{"type": "input_image", "image_url": "file:///x"}]},
+            ".content[0].image_url",
+        ),
+        (
+            {"role": "user", "content": [{"type": "input_file", "file_url": "https://x"}]},
+            ".content[0].file_url",
+        ),
+        ({"type": "function_call", "name": "f", "arguments": "{}"}, ".call_id"),
+        ({"type": "function_call_output", "call_id": "c"}, ".output"),
+        ({"type": "reasoning", "summary": [{}]}, ".summary[0].text"),
+    ],
+)
+def test_it_names_the_item_at_fault(item: dict[str, Any], param: str) -> None:
+    payload = {"model": "gpt-4", "input": [item]}
+
+    assert refuse(ResponseRequest, payload).param == f"input[0]{param}"
+
+
+def test_it_takes_every_kind_of_item() -> None:
+    items = [
+        {"role": "user", "content": "Hi"},
+        {
+            "type": "message",
+            "role": "user",
+            "content": [
+                {"type": "input_text", "text": "Hi"},
+                {"type": "input_image", "image_url": "https://x/y.png", "detail": "low"},
+                {"type": "input_file", "file_data": "AAAA"},
+            ],
+        },
+        {
+            "type": "message",
+            "id": "msg_1",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": "Hi", "annotations": []}],
+        },
+        {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hi"}]},
+        {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": "1"},
+    ]
+
+    request = parse(ResponseRequest, input=items)
+
+    assert sent(request)["input"] == items
+
+
+def test_it_pays_for_every_completion_that_is_written() -> None:
+    request = parse(CompletionRequest, prompt=["a", "b"], n=2, best_of=3, echo=True)
+
+    assert (request.n, request.generations, request.echoes) == (4, 6, 2)
+
+
+def test_it_takes_a_completion_of_nothing() -> None:
+    request = parse(CompletionRequest, max_tokens=0, prompt=None)
+
+    assert request.client_max_tokens == 0
+    assert sent(request, max_tokens=0) == {
+        "model": "upstream",
+        "prompt": "<|endoftext|>",
+        "max_tokens": 0,
+    }
+
+
+def test_it_sends_embeddings_as_they_came() -> None:
+    request = parse(EmbeddingRequest, dimensions=8, encoding_format="base64", user="u")
+
+    assert sent(request) == request.body | {"model": "upstream"}
+    assert not request.stream
+
+
+@pytest.mark.parametrize("store", [None, True, False])
+def test_it_has_nothing_stored(store: bool | None) -> None:
+    assert sent(parse(ResponseRequest, store=store))["store"] is False
+    assert not sent(parse(ChatRequest, store=store))["store"]
+
+
+def test_it_sends_a_maximum_under_the_name_of_the_endpoint() -> None:
+    assert sent(parse(ResponseRequest))["max_output_tokens"] == 40
+    assert sent(parse(CompletionRequest))["max_tokens"] == 40
+    assert "stream_options" not in sent(parse(ResponseRequest, stream=True))
+    assert sent(parse(CompletionRequest, stream=True))["stream_options"] == {"include_usage": True}
+
+
+def test_it_passes_unknown_fields_on() -> None:
+    for kind in LEAST:
+        assert sent(parse(kind, tomorrow=[1]))["tomorrow"] == [1]
