@@ -80,9 +80,7 @@ def key_rotate(request: CustomerRequest, key_id: int) -> HttpResponse:
         "is_usable": key.is_usable(now),
         "is_rotating": key.is_rotating(now),
     }
-    return render(
-        request, "dashboard/key_rotate.html", context, status=400 if form.errors else 200
-    )
+    return render(request, "dashboard/key_rotate.html", context, status=400 if form.errors else 200)
 
 
 @customer_only
