@@ -65,11 +65,16 @@ def reap_now(till: Till) -> None:
     reap()
 
 
+def extend_and_reap(till: Till) -> None:
+    till.extend("r1", 4)
+    reap_now(till)
+
+
 ENDINGS: dict[str, Callable[[Till], object]] = {
     "settled": lambda till: till.settle("r1", 3),
     "voided": lambda till: till.void("r1"),
     "reaped": reap_now,
-    "reaped with progress": lambda till: (till.extend("r1", 4), reap_now(till)),
+    "reaped with progress": extend_and_reap,
     "abandoned": lambda till: till.reap("r1", is_dead=True),
 }
 
