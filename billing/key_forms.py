@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.conf import settings as site
 from django.core.validators import MaxValueValidator
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import ApiKey
@@ -63,7 +64,7 @@ class LimitsForm(forms.Form):
             kwargs["initial"] = {**initial_of(key), **(kwargs.get("initial") or {})}
         super().__init__(*args, **kwargs)
         self.key = key
-        names = list(PublicModel.objects.filter(is_active=True).values_list("name", flat=True))
+        names = list(self.find_models().values_list("name", flat=True))
         # One that is no longer sold stays allowed until somebody unticks it.
         names += [name for name in (key.allowed_models if key else []) if name not in names]
         models = self.fields["allowed_models"]
@@ -76,6 +77,10 @@ class LimitsForm(forms.Form):
         """Return the most that whoever fills this in may allow."""
         return MOST_PER_MINUTE
 
+    def find_models(self) -> "QuerySet[PublicModel]":
+        """Return the models to choose from."""
+        return PublicModel.objects.all()
+
     def clean_allowed_networks(self) -> list[str]:
         text: str = self.cleaned_data["allowed_networks"]
         try:
@@ -85,17 +90,8 @@ class LimitsForm(forms.Form):
 
     def key_settings(self) -> KeySettings:
         """Return what was chosen. The form must be valid. A key's expiry is left as it is."""
-        chosen = self.cleaned_data
-        return KeySettings(
-            expires_at=self.key.expires_at if self.key else None,
-            requests_per_minute=chosen["requests_per_minute"],
-            tokens_per_minute=chosen["tokens_per_minute"],
-            concurrent_requests=chosen["concurrent_requests"],
-            lifetime_cap_credits=chosen["lifetime_cap_credits"],
-            monthly_cap_credits=chosen["monthly_cap_credits"],
-            allowed_models=tuple(chosen["allowed_models"]),
-            allowed_networks=tuple(chosen["allowed_networks"]),
-        )
+        expires_at = self.key.expires_at if self.key else None
+        return replace(settings_from(self.cleaned_data), expires_at=expires_at)
 
     def _bound(self, name: str) -> None:
         field, most = self.fields[name], self.most(name)
@@ -139,6 +135,10 @@ class ApiKeyForm(LimitsForm):
         """Return the site's default, or more where staff allowed this key more."""
         default: int = getattr(site, f"DEFAULT_{name.upper()}")
         return max(default, (getattr(self.key, name) if self.key else None) or 0)
+
+    def find_models(self) -> "QuerySet[PublicModel]":
+        """Return the models on sale."""
+        return super().find_models().filter(is_active=True)
 
     def key_settings(self) -> KeySettings:
         """Return what was chosen, the expiry counted from now. The form must be valid."""
@@ -192,3 +192,16 @@ def initial_of(key: ApiKey) -> dict[str, Any]:
         "allowed_models": key.allowed_models,
         "allowed_networks": "\n".join(key.allowed_networks),
     }
+
+
+def settings_from(chosen: dict[str, Any]) -> KeySettings:
+    """Return what a valid form chose, but for the expiry."""
+    return KeySettings(
+        requests_per_minute=chosen["requests_per_minute"],
+        tokens_per_minute=chosen["tokens_per_minute"],
+        concurrent_requests=chosen["concurrent_requests"],
+        lifetime_cap_credits=chosen["lifetime_cap_credits"],
+        monthly_cap_credits=chosen["monthly_cap_credits"],
+        allowed_models=tuple(chosen["allowed_models"]),
+        allowed_networks=tuple(chosen["allowed_networks"]),
+    )

@@ -16,7 +16,7 @@ import orjson
 
 def month_of(milliseconds: int) -> int:
     """Return the month of an instant in UTC, such as 202611."""
-    at = time.gmtime(milliseconds / 1_000)
+    at = time.gmtime(milliseconds // 1_000)
     return at.tm_year * 100 + at.tm_mon
 
 

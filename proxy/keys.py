@@ -66,9 +66,7 @@ class KeyFacts:
         return not self.allowed_models or model_name in self.allowed_models
 
     def may_come_from(self, address: Address | None) -> bool:
-        """Tell whether the key may be used from here. Nobody knows where: no."""
-        if not self.allowed_networks:
-            return True
+        """Tell whether an address is in the allowed networks. Nobody knows where: no."""
         return address is not None and is_within(address, self.allowed_networks)
 
     def is_expired(self) -> bool:

@@ -1,6 +1,7 @@
 """API keys. Neither the secret, which nobody has, nor its digest is shown."""
 
 from collections.abc import Sequence
+from dataclasses import fields, replace
 from typing import ClassVar
 
 from django.contrib import admin
@@ -11,10 +12,12 @@ from django.utils import timezone
 
 from accounts.admin_base import Tool, list_tool
 from accounts.models import ApiKey
+from accounts.services.api_keys import KeySettings
 from billing.admin import columns
-from billing.admin.actions import Asked, ReadOnlyWithActions, StaffAction
+from billing.admin.actions import Asked, ReadOnlyWithActions, ReasonForm, StaffAction
 from billing.admin.filters import ConditionFilter
-from billing.services.api_keys import revoke_api_key
+from billing.key_forms import LimitsForm, initial_of, settings_from
+from billing.services.api_keys import booked_spending, change_api_key, revoke_api_key
 
 
 class KeyStateFilter(ConditionFilter):
@@ -34,6 +37,46 @@ def revoke(asked: Asked[ApiKey]) -> str:
     return "Revoked." if revoke_api_key(asked.obj) else "It was revoked already."
 
 
+class KeyLimitsForm(ReasonForm, LimitsForm):
+    """What a key may do; staff may allow more than its owner can."""
+
+    field_order = (*LimitsForm.base_fields, "reason")
+
+
+def limit(asked: Asked[ApiKey]) -> str:
+    before = KeySettings.of(asked.obj)
+    after = replace(settings_from(asked.answers), expires_at=asked.obj.expires_at)
+    change_api_key(asked.obj, name=asked.obj.name, settings=after)
+    return describe_change(before, after)
+
+
+def describe_change(before: KeySettings, after: KeySettings) -> str:
+    """Say what is different, for the record."""
+    changes = [
+        f"{field.name.replace('_', ' ')}: {_text(was)} → {_text(now)}"
+        for field in fields(KeySettings)
+        if (was := getattr(before, field.name)) != (now := getattr(after, field.name))
+    ]
+    return f"Limits set. {'; '.join(changes) or 'Nothing was different'}."
+
+
+def _text(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(value) or "all"
+    return "default" if value is None else str(value)
+
+
+LIMIT = StaffAction[ApiKey](
+    name="limit",
+    label="Set limits",
+    explanation="Takes effect with the next request. What is empty is the site's default, no cap,"
+    " or everything.",
+    permission="accounts.change_apikey",
+    apply=limit,
+    form_class=KeyLimitsForm,
+    get_initial=lambda keys: initial_of(keys[0]) if len(keys) == 1 else {},
+    refusal=lambda key: "It is revoked." if key.revoked_at else "",
+)
 REVOKE = StaffAction[ApiKey](
     name="revoke",
     label="Revoke",
@@ -46,13 +89,22 @@ REVOKE = StaffAction[ApiKey](
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ReadOnlyWithActions[ApiKey]):
-    staff_actions = (REVOKE,)
+    staff_actions = (LIMIT, REVOKE)
     fields = (
         "user",
         "name",
         "hint",
         "state",
+        "spent",
         "requests_per_minute",
+        "tokens_per_minute",
+        "concurrent_requests",
+        "lifetime_cap_credits",
+        "monthly_cap_credits",
+        "allowed_models",
+        "allowed_networks",
+        "previous_hint",
+        "previous_expires_at",
         "created_at",
         "last_used_at",
         "expires_at",
@@ -69,6 +121,11 @@ class ApiKeyAdmin(ReadOnlyWithActions[ApiKey]):
         if key.is_usable(timezone.now()):
             return columns.state("usable", "good")
         return columns.state("revoked" if key.revoked_at else "expired", "quiet")
+
+    @admin.display(description="Spent, this month and in all")
+    def spent(self, key: ApiKey) -> str:
+        total, this_month = booked_spending(key.user).get(key.pk, (0, 0))
+        return f"{this_month:,} and {total:,} credits"
 
     def get_tools(self, request: HttpRequest, obj: ApiKey) -> Sequence[Tool]:
         return (

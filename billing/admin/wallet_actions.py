@@ -1,4 +1,4 @@
-"""Grant, adjust, freeze, unfreeze."""
+"""Grant, adjust, limit, freeze, unfreeze."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -7,16 +7,19 @@ from django import forms
 from django.utils import timezone
 
 from billing.admin.actions import Asked, ReasonForm, StaffAction
+from billing.key_forms import MOST_PER_MINUTE
 from billing.models import Wallet
 from billing.services.wallets import (
     adjust_credits,
     freeze_wallet,
     grant_credits,
+    limit_wallet,
     unfreeze_wallet,
 )
 
 # A thousand times the largest pack that anybody sells; a slip of the finger goes no further.
 MOST_CREDITS = 1_000_000_000_000
+LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent_requests")
 
 
 class GrantForm(ReasonForm):
@@ -56,6 +59,17 @@ class AdjustForm(ReasonForm):
         if amount == 0:
             raise forms.ValidationError("An adjustment of zero changes nothing.")
         return amount
+
+
+class WalletLimitsForm(ReasonForm):
+    """What all keys of a wallet may do together. Empty is the site's default."""
+
+    requests_per_minute = forms.IntegerField(required=False, min_value=1, max_value=MOST_PER_MINUTE)
+    tokens_per_minute = forms.IntegerField(required=False, min_value=1, max_value=MOST_PER_MINUTE)
+    concurrent_requests = forms.IntegerField(
+        label="Requests at once", required=False, min_value=1, max_value=MOST_PER_MINUTE
+    )
+    field_order = ("requests_per_minute", "tokens_per_minute", "concurrent_requests", "reason")
 
 
 def reference_of(asked: Asked[Wallet]) -> str:
@@ -101,6 +115,13 @@ def unfreeze(asked: Asked[Wallet]) -> str:
     return "Unfrozen."
 
 
+def limit(asked: Asked[Wallet]) -> str:
+    chosen = {name: asked.answers[name] for name in LIMITS}
+    limit_wallet(asked.obj, **chosen)
+    told = (f"{name.replace('_', ' ')} {value or 'default'}" for name, value in chosen.items())
+    return f"Limits set: {', '.join(told)}."
+
+
 def is_frozen(wallet: Wallet) -> bool:
     return wallet.state == Wallet.State.FROZEN
 
@@ -121,6 +142,18 @@ ADJUST = StaffAction[Wallet](
     permission="billing.add_ledgerentry",
     apply=adjust,
     form_class=AdjustForm,
+)
+LIMIT = StaffAction[Wallet](
+    name="limit",
+    label="Set limits",
+    explanation="What all API keys of the wallet may do together, from the next request on. Empty"
+    " is the site's default.",
+    permission="billing.change_wallet",
+    apply=limit,
+    form_class=WalletLimitsForm,
+    get_initial=lambda wallets: (
+        {name: getattr(wallets[0], name) for name in LIMITS} if len(wallets) == 1 else {}
+    ),
 )
 FREEZE = StaffAction[Wallet](
     name="freeze",

@@ -12,7 +12,7 @@ from billing import staff_reads as reads
 from billing.admin import columns
 from billing.admin.actions import ReadOnlyWithActions
 from billing.admin.filters import ConditionFilter
-from billing.admin.wallet_actions import ADJUST, FREEZE, GRANT, UNFREEZE
+from billing.admin.wallet_actions import ADJUST, FREEZE, GRANT, LIMIT, UNFREEZE
 from billing.models import Wallet
 from billing.services.balances import read_balance
 
@@ -31,7 +31,7 @@ class WalletAdmin(ReadOnlyWithActions[Wallet]):
     """Balances change through the ledger alone; a page that let staff type one would lie."""
 
     change_form_template = "admin/billing/wallet/change_form.html"
-    staff_actions = (GRANT, ADJUST, FREEZE, UNFREEZE)
+    staff_actions = (GRANT, ADJUST, LIMIT, FREEZE, UNFREEZE)
     ordering = ("-pk",)
     list_display = (
         "user",
@@ -43,6 +43,10 @@ class WalletAdmin(ReadOnlyWithActions[Wallet]):
     )
     fieldsets: ClassVar[Any] = (
         (None, {"fields": ("user", "state_shown", "frozen_reason")}),
+        (
+            "Limits of all keys together",
+            {"fields": ("requests_per_minute", "tokens_per_minute", "concurrent_requests")},
+        ),
         (
             "Book of record",
             {

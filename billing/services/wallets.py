@@ -1,4 +1,4 @@
-"""What staff and the shop do to a wallet: create, grant, adjust, freeze."""
+"""What staff and the shop do to a wallet: create, grant, adjust, limit, freeze."""
 
 import uuid
 from datetime import datetime
@@ -100,6 +100,23 @@ def freeze_wallet(wallet: Wallet, *, reason: str) -> None:
 def unfreeze_wallet(wallet: Wallet) -> None:
     """Let a wallet's calls through again, whatever it was frozen for. Safe to repeat."""
     lift_every_freeze(wallet.pk)
+
+
+@transaction.atomic
+def limit_wallet(
+    wallet: Wallet,
+    *,
+    requests_per_minute: int | None,
+    tokens_per_minute: int | None,
+    concurrent_requests: int | None,
+) -> None:
+    """Set what all keys of a wallet may do together; None is the site's default. Safe to repeat."""
+    locked = lock_wallet(wallet.pk)
+    locked.requests_per_minute = requests_per_minute
+    locked.tokens_per_minute = tokens_per_minute
+    locked.concurrent_requests = concurrent_requests
+    locked.save(update_fields=["requests_per_minute", "tokens_per_minute", "concurrent_requests"])
+    push_on_commit(locked.pk)
 
 
 def push_wallet(wallet_id: int) -> bool:

@@ -19,7 +19,7 @@ from rest_framework.views import APIView
 from billing.exceptions import WalletError, WalletRecovering
 from proxy.exceptions import MethodNotAllowed, UnsupportedMediaType
 from proxy.http import jsonbody
-from proxy.http.auth import authenticate
+from proxy.http.auth import authenticate, check_network, is_from_allowed_network
 from proxy.http.connection import ClientConnection
 from proxy.http.errors import to_api_error, to_response
 from proxy.http.handler import ApiRequest
@@ -122,11 +122,16 @@ class ApiView(APIView):
         return handler
 
     async def find_key(self) -> None:
-        """Set `key`, and `request.auth` to the same. Raises AuthenticationFailed."""
+        """Set `key`, and `request.auth` to the same.
+
+        Raises AuthenticationFailed, NetworkRefused.
+        """
         authorization = self.request.META.get("HTTP_AUTHORIZATION", "")
-        self.key = await authenticate(authorization, self.runtime.keys, self.connection)
-        if not self.places_hold:
+        self.key = await authenticate(authorization, self.runtime.keys)
+        # Nobody is refused either by what was known of the key seconds ago.
+        if not self.places_hold or not is_from_allowed_network(self.key, self.connection):
             await self._find_standing()
+        check_network(self.key, self.connection)
         self.request.auth = self.key
 
     def get_standing(self) -> Standing:

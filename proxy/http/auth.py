@@ -15,10 +15,8 @@ HINT = (
 )
 
 
-async def authenticate(
-    authorization: str, keys: KeyCache, connection: ClientConnection
-) -> KeyFacts:
-    """Return the key that a request was sent with. Raises AuthenticationFailed, NetworkRefused.
+async def authenticate(authorization: str, keys: KeyCache) -> KeyFacts:
+    """Return the key that a request was sent with. Raises AuthenticationFailed.
 
     A secret with a typo is refused by its checksum; only a well-formed one is looked up.
     """
@@ -29,19 +27,24 @@ async def authenticate(
     facts = await keys.find(digest_of(secret)) if is_well_formed(secret) else None
     if facts is None:
         refuse_key()
-    check_network(facts, connection)
     return facts
+
+
+def is_from_allowed_network(key: KeyFacts, connection: ClientConnection) -> bool:
+    """Tell whether a key may be used from where the request comes."""
+    if not key.allowed_networks:
+        return True
+    return key.may_come_from(client_address(connection.scope))
 
 
 def check_network(key: KeyFacts, connection: ClientConnection) -> None:
     """Refuse a key that may not be used from where the request comes. Raises NetworkRefused."""
-    if key.allowed_networks:
+    if not is_from_allowed_network(key, connection):
         address = client_address(connection.scope)
-        if not key.may_come_from(address):
-            raise NetworkRefused(
-                f"This API key may not be used from your address ({address or 'unknown'}). "
-                "Its owner chooses the allowed networks in the dashboard."
-            )
+        raise NetworkRefused(
+            f"This API key may not be used from your address ({address or 'unknown'}). "
+            "Its owner chooses the allowed networks in the dashboard."
+        )
 
 
 async def refresh_key(keys: KeyCache, key: KeyFacts, connection: ClientConnection) -> KeyFacts:

@@ -21,6 +21,7 @@ from proxy.routing.catalogue import Model
 from proxy.runtime import Runtime
 from proxy.serving.endpoints import Endpoint
 from proxy.serving.inflight import Call
+from proxy.serving.standing import find_standing
 
 log = structlog.get_logger(__name__)
 
@@ -148,6 +149,9 @@ async def place(
     Raises AuthenticationFailed, NetworkRefused or ModelNotFound if the key is not what it was when
     the request arrived, else as `WalletClient.place`.
     """
+    if not key.may_call(facts.model_name):
+        # It may have been allowed since the key was read.
+        key = (await find_standing(runtime, connection, key)).key
     for _ in range(PLACE_ATTEMPTS - 1):
         try:
             return await runtime.wallet.place(_hold(key, facts, worst))

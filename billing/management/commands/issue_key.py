@@ -1,11 +1,27 @@
 """Issue an API key from a shell."""
 
+from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 
+from accounts.networks import BadNetwork
+from accounts.services.api_keys import KeySettings
+from billing.exceptions import BillingError
 from billing.management.people import get_or_create_user
 from billing.services.api_keys import issue_api_key
+
+# Options that are numbers, and the least that each may be.
+NUMBERS = {
+    "requests_per_minute": 1,
+    "tokens_per_minute": 1,
+    "concurrent_requests": 1,
+    "lifetime_cap_credits": 0,
+    "monthly_cap_credits": 0,
+}
+# What the narrowest column holds.
+MOST = 2_147_483_647
 
 
 class Command(BaseCommand):
@@ -16,9 +32,39 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("email")
         parser.add_argument("--name", default="Command line")
+        for option in NUMBERS:
+            parser.add_argument(f"--{option.replace('_', '-')}", type=int, metavar="N")
+        parser.add_argument("--expires-in-days", type=int, metavar="DAYS")
+        parser.add_argument("--model", action="append", default=[], help="allow only these models")
+        parser.add_argument("--network", action="append", default=[], help="allow only from here")
 
     def handle(self, *, email: str, name: str, **options: Any) -> None:
+        settings = read_settings(options)
         user = get_or_create_user(email)
-        key, secret = issue_api_key(user, name=name)
+        try:
+            key, secret = issue_api_key(user, name=name, settings=settings)
+        except (BillingError, BadNetwork) as error:
+            raise CommandError(str(error)) from error
         self.stdout.write(f"API key {key.hint} for {user.email}, shown this once:")
         self.stdout.write(secret)
+
+
+def read_settings(options: dict[str, Any]) -> KeySettings:
+    """Return the settings that were typed. Raises CommandError for a number out of bounds."""
+    for name, least in NUMBERS.items():
+        check_number(options, name, least=least, most=MOST)
+    # A hundred years; more would overflow a date some day.
+    check_number(options, "expires_in_days", least=1, most=36_500)
+    days = options["expires_in_days"]
+    return KeySettings(
+        expires_at=timezone.now() + timedelta(days=days) if days else None,
+        allowed_models=tuple(options["model"]),
+        allowed_networks=tuple(options["network"]),
+        **{name: options[name] for name in NUMBERS},
+    )
+
+
+def check_number(options: dict[str, Any], name: str, *, least: int, most: int) -> None:
+    """Raise CommandError for an option out of bounds."""
+    if options[name] is not None and not least <= options[name] <= most:
+        raise CommandError(f"--{name.replace('_', '-')} must be between {least} and {most:,}.")

@@ -17,10 +17,10 @@ from billing.services.api_keys import issue_api_key
 from billing.services.prices import set_price
 from billing.services.reaper import abandoned
 from billing.services.wallets import get_wallet, grant_credits
-from billing.usage import RequestFacts, Settlement
+from billing.usage import RequestFacts, Settlement, month_of
 from billing.wallet import calls, keys, restoring
 from billing.wallet.calls import BacklogLimit, Balance, HoldRequest, Placed, Reaped, Settled
-from billing.wallet.limits import Allowance, Limits
+from billing.wallet.limits import Allowance, KeyFigures, Limits
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 
 R = TypeVar("R")
@@ -108,7 +108,13 @@ class Till:
         )
 
     def hold_request(
-        self, request_id: str, amount: int, *, least: int | None = None
+        self,
+        request_id: str,
+        amount: int,
+        *,
+        least: int | None = None,
+        bounds: Limits | None = None,
+        tokens: int = 0,
     ) -> HoldRequest:
         return HoldRequest(
             facts=self.facts(request_id),
@@ -117,9 +123,9 @@ class Till:
             unit_millicredits=1_000,
             units_wanted=amount,
             units_least=amount if least is None else least,
-            fixed_tokens=0,
+            fixed_tokens=tokens,
             unit_tokens=0,
-            limits=limits(),
+            limits=bounds or limits(),
         )
 
     def start(self, request_id: str, amount: int, *, journal: Journal) -> None:
@@ -133,12 +139,33 @@ class Till:
         return self.settle(request_id, amount)
 
     def place(
-        self, request_id: str, amount: int, *, least: int | None = None, lease_ms: int = 60_000
+        self,
+        request_id: str,
+        amount: int,
+        *,
+        least: int | None = None,
+        lease_ms: int = 60_000,
+        bounds: Limits | None = None,
+        tokens: int = 0,
     ) -> Placed:
-        hold = self.hold_request(request_id, amount, least=least)
+        hold = self.hold_request(request_id, amount, least=least, bounds=bounds, tokens=tokens)
         return calls.parse_place(
             self.client.ask(calls.place(hold, lease_ms=lease_ms, limit=NO_LIMIT))
         )
+
+    def with_another_key(self) -> "Till":
+        """Return a till on the same wallet with a key of its own."""
+        return type(self)(self.user)
+
+    def figures(self, month: int | None = None) -> KeyFigures:
+        """Return what the key has open, holds and spent."""
+        call = calls.look(
+            self.wallet.pk,
+            self.key.pk,
+            known_version=10**9,
+            month=month or month_of(NOW_MS),
+        )
+        return calls.parse_look(self.client.ask(call))[1]
 
     def extend(self, request_id: str, amount: int, *, lease_ms: int = 60_000) -> None:
         progress = self.settlement(amount, outcome="abandoned", source="estimated")

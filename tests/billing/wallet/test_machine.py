@@ -392,6 +392,13 @@ class MoneyMachine(RuleBasedStateMachine):
             assert figures.held == sum(amount for amount, _ in figures.holds.values())
             if not self.accounts[till.wallet.pk].is_behind:
                 assert figures.available == self.available(till)
+            # Each wallet has one key, which counts what its wallet does.
+            of_key = till.figures()
+            assert of_key.held_credits == figures.held
+            assert of_key.open_requests == len(figures.holds)
+            assert of_key.month_held_credits + of_key.month_spent_credits == (
+                of_key.held_credits + of_key.spent_credits
+            )
 
     @invariant()
     def books_add_up(self) -> None:

@@ -176,6 +176,55 @@ def test_exactly_as_many_pass_as_the_key_may_make_in_a_minute(till: Till, racers
     assert till.balance().held_credits == outcomes["admitted"] * CREDITS
 
 
+@pytest.mark.parametrize(
+    ("bounds", "outcome"),
+    [
+        (limits(lifetime=PAID_FOR * CREDITS), "capped"),
+        (limits(monthly=PAID_FOR * CREDITS), "capped"),
+        (limits({"concurrent_requests": PAID_FOR}), "concurrent"),
+        (limits(wallet={"concurrent_requests": PAID_FOR}), "concurrent"),
+    ],
+)
+def test_exactly_as_many_are_admitted_as_a_limit_allows(
+    till: Till, racers: Racers, bounds: Limits, outcome: str
+) -> None:
+    till.grant(1_000_000)
+
+    outcomes = racers.race(till, seed=100, settles=False, bounds=bounds)
+
+    assert outcomes == {"admitted": PAID_FOR, outcome: PROCESSES * EACH - PAID_FOR}
+    assert till.figures().open_requests == PAID_FOR
+    assert till.figures().held_credits == PAID_FOR * CREDITS
+    for name in till.open_requests():
+        till.void(name)
+    assert till.figures().open_requests == till.figures().held_credits == 0
+
+
+def test_a_cap_is_spent_to_the_last_credit_while_requests_end(till: Till, racers: Racers) -> None:
+    till.grant(1_000_000)
+
+    outcomes = racers.race(till, seed=101, settles=True, bounds=limits(lifetime=PAID_FOR * CREDITS))
+
+    till.drain()
+    assert outcomes == {"admitted": PAID_FOR, "capped": PROCESSES * EACH - PAID_FOR}
+    assert till.figures().spent_credits == PAID_FOR * CREDITS
+    assert audit(at_rest=True) == []
+
+
+@pytest.mark.parametrize("whose", ["key", "wallet"])
+def test_exactly_as_many_tokens_pass_as_there_may_in_a_minute(
+    till: Till, racers: Racers, whose: str
+) -> None:
+    till.grant(1_000_000)
+    # So few that hardly one comes back while they race.
+    bounds = limits(**{whose: {"tokens_per_minute": 20}})  # type: ignore[arg-type]
+
+    outcomes = racers.race(till, seed=102, settles=False, tokens=2, bounds=bounds)
+
+    assert outcomes["admitted"] in {10, 11, 12}
+    assert outcomes["admitted"] + outcomes["tokens"] == PROCESSES * EACH
+
+
 async def test_one_process_of_five_hundred_tasks_admits_exactly_as_many(till: Till) -> None:
     await asyncio.to_thread(in_a_thread, lambda: till.grant(PAID_FOR * CREDITS))
     wallet = await WalletClient.connect(settings.REDIS_URL)

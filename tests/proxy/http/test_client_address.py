@@ -1,0 +1,57 @@
+"""Where a request comes from: no further back than our own proxies vouch for."""
+
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+
+from proxy.http.client_address import client_address, parse_address
+
+PROXIES = [ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")]
+
+
+def scope(client: str | None, *forwarded: str) -> dict[str, Any]:
+    headers = [(b"x-forwarded-for", line.encode()) for line in forwarded]
+    return {"client": (client, 5_000) if client else None, "headers": headers}
+
+
+@pytest.mark.parametrize(
+    ("client", "forwarded", "expected"),
+    [
+        ("198.51.100.7", [], "198.51.100.7"),
+        # A stranger may write what it likes.
+        ("198.51.100.7", ["203.0.113.5"], "198.51.100.7"),
+        ("10.0.0.1", ["203.0.113.5"], "203.0.113.5"),
+        # What the client sent along is left of what the proxy heard.
+        ("10.0.0.1", ["1.1.1.1, 203.0.113.5"], "203.0.113.5"),
+        ("10.0.0.1", ["1.1.1.1", "203.0.113.5"], "203.0.113.5"),
+        ("10.0.0.1", ["1.1.1.1, 203.0.113.5, 10.0.0.2"], "203.0.113.5"),
+        ("10.0.0.1", ["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+        ("10.0.0.1", [], "10.0.0.1"),
+        ("2001:db8::1", ["[2001:ff::7]:443"], "2001:ff::7"),
+        ("10.0.0.1", ["203.0.113.5:443"], "203.0.113.5"),
+        ("::ffff:10.0.0.1", ["203.0.113.5"], "203.0.113.5"),
+        ("10.0.0.1", ["203.0.113.5, nonsense"], None),
+        ("10.0.0.1", ["unknown"], None),
+        (None, ["203.0.113.5"], None),
+    ],
+)
+def test_it_believes_its_own_proxies_and_nobody_else(
+    settings: Any, client: str | None, forwarded: list[str], expected: str | None
+) -> None:
+    settings.TRUSTED_PROXIES = PROXIES
+
+    address = client_address(scope(client, *forwarded))
+
+    assert (None if address is None else str(address)) == expected
+
+
+def test_without_proxies_the_header_counts_for_nothing(settings: Any) -> None:
+    settings.TRUSTED_PROXIES = []
+
+    assert str(client_address(scope("10.0.0.1", "203.0.113.5"))) == "10.0.0.1"
+
+
+@pytest.mark.parametrize("text", ["", "a.b.c.d", "1.2.3", "[", "1.2.3.4:x:y"])
+def test_what_is_no_address_is_none(text: str) -> None:
+    assert parse_address(text) is None
