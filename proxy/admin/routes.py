@@ -13,7 +13,6 @@ from proxy.admin.trials import CLOSE_ROUTE, TEST_ROUTE
 from proxy.models import Route
 from proxy.routing.routes import ENDPOINTS
 
-
 RULES_WIDGET = forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"})
 
 

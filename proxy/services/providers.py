@@ -12,6 +12,7 @@ from billing.services.prices import set_price
 from proxy.crypto import InvalidToken, decrypt_secret, encrypt_secret
 from proxy.models import Provider, ProviderKey, Route
 from proxy.routing.addresses import InvalidAddress, check_base_url
+from proxy.services.ejection import take_back_key
 
 HINT_CHARS = 4
 
@@ -81,6 +82,8 @@ def _set_key(changes: Changes, secret: str) -> None:
     provider = changes.provider
     active = list(provider.keys.filter(is_active=True))
     if len(active) == 1 and _is_secret(active[0], secret):
+        if take_back_key(active[0]):
+            changes.lines.append(f"took the API key of {provider.name} back")
         return
     provider.keys.filter(is_active=True).update(is_active=False)
     ProviderKey.objects.create(
