@@ -2,6 +2,7 @@
 
 import structlog
 
+from billing.costs import Costs
 from proxy.crypto import InvalidToken, decrypt_secret
 from proxy.models import Provider, ProviderKey, Route
 from proxy.routing.adapting import Adaptation, InvalidRule
@@ -97,4 +98,9 @@ def to_route(row: Route, upstream: Upstream) -> UpstreamRoute | None:
         weight=row.weight,
         endpoints=frozenset(row.endpoints),
         adaptation=adaptation,
+        costs=Costs(
+            prompt_micros=row.prompt_cost_micros,
+            cached_prompt_micros=row.cached_prompt_cost_micros,
+            completion_micros=row.completion_cost_micros,
+        ),
     )

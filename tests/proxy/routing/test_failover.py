@@ -7,7 +7,8 @@ from typing import Any
 import orjson
 import pytest
 
-from billing.models import InboxItem
+from billing.models import InboxItem, UsageRecord
+from billing.services.drain import drain
 from proxy import upstream as upstream_module
 from proxy.crypto import encrypt_secret
 from proxy.database import in_database
@@ -46,15 +47,15 @@ def add_wrong_key() -> ProviderKey:
 
 async def served_by(api: Api, customer: Customer) -> tuple[str, int]:
     """Send a request, and say who answered it after how many tries."""
-    call: list[Any] = []
-    track = api.runtime.inflight.track
-    api.runtime.inflight.track = lambda one: (call.append(one), track(one))[1]  # type: ignore[method-assign]
-    try:
-        response = await api.chat(customer, max_tokens=5)
-    finally:
-        api.runtime.inflight.track = track  # type: ignore[method-assign]
+    response = await api.chat(customer, max_tokens=5)
     assert response.status_code == 200, response.text
-    return call[0].provider_name, call[0].attempts
+    return await in_database(_read_receipt, response.headers["x-request-id"])
+
+
+def _read_receipt(request_id: str) -> tuple[str, int]:
+    drain()
+    record = UsageRecord.objects.get(request_id=request_id)
+    return record.provider_name, record.attempts
 
 
 async def test_a_refused_key_is_ejected_and_the_next_one_serves(api: Api, alice: Customer) -> None:
@@ -252,3 +253,23 @@ async def test_an_address_that_is_no_longer_allowed_is_not_used(
 
     assert response.status_code == 404
     assert (await upstream.served())["received"] == 0
+
+
+async def test_a_healthy_request_asks_redis_nothing_of_its_upstream(
+    api: Api, alice: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    health = api.runtime.upstream.health
+    asked: list[str] = []
+    ask = health._ask
+
+    async def count(what: str, *arguments: Any) -> Any:
+        asked.append(what)
+        return await ask(what, *arguments)
+
+    monkeypatch.setattr(health, "_ask", count)
+    for _ in range(20):
+        assert (await api.chat(alice, max_tokens=2)).status_code == 200
+
+    # Once a second what was seen, and once in two seconds what others have.
+    assert set(asked) <= {"report", "read"}
+    assert len(asked) < 20
