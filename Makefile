@@ -1,7 +1,8 @@
 # `make` lists the targets. Everything below needs Python 3.11 or newer and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long lint chaos chaos-short bench-wallet mutations format lock clean venv drain-test
+.PHONY: help run test test-long lint chaos chaos-short bench-wallet drain-test mutations races \
+	format lock clean venv
 
 # Nothing here may depend on the user's own Python settings.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
@@ -40,6 +41,9 @@ bench-wallet: venv ## measure holds, settlements, the drain and the recovery
 
 mutations: venv ## break the wallet's guards one by one; a test must fail each time
 	@$(VENV_PYTHON) -m bench.mutations
+
+races: venv ## let requests compete over HTTP, 20 seeds of each race (RACE_SEEDS=…)
+	RACE_SEEDS=$${RACE_SEEDS:-20} $(VENV_PYTHON) -m pytest tests/stack/test_races.py -n0
 
 lint: venv ## check style, types and imports, without the tests
 	@exec $(VENV_PYTHON) -m devstack --with-parent lint

@@ -4,7 +4,9 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, BaseUserManager
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 
@@ -68,8 +70,34 @@ class ApiKey(models.Model):
     hint = models.CharField(
         max_length=24, editable=False, help_text="The secret's first and last characters."
     )
+    # While a rotation lasts, the secret before this one works too.
+    previous_digest = models.CharField(max_length=64, unique=True, null=True, editable=False)
+    previous_hint = models.CharField(max_length=24, blank=True, editable=False)
+    previous_expires_at = models.DateTimeField(null=True, editable=False)
+
     requests_per_minute = models.PositiveIntegerField(
         null=True, blank=True, help_text="Empty: the site's default."
+    )
+    tokens_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Prompt and answer together. Empty: the site's default."
+    )
+    concurrent_requests = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Under way at once. Empty: the site's default."
+    )
+    lifetime_cap_credits = models.BigIntegerField(
+        null=True, blank=True, help_text="The most that this key may ever spend. Empty: no cap."
+    )
+    monthly_cap_credits = models.BigIntegerField(
+        null=True, blank=True, help_text="The most in a calendar month (UTC). Empty: no cap."
+    )
+    allowed_models = ArrayField(
+        models.CharField(max_length=120), default=list, blank=True, help_text="Empty: all models."
+    )
+    allowed_networks = ArrayField(
+        models.CharField(max_length=43),
+        default=list,
+        blank=True,
+        help_text="Addresses or networks such as 203.0.113.0/24. Empty: from anywhere.",
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -81,11 +109,26 @@ class ApiKey(models.Model):
         ordering = ["-created_at", "-pk"]
         constraints = [
             models.CheckConstraint(
-                condition=models.Q(digest__regex=r"^[0-9a-f]{64}$"), name="api_key_has_a_digest"
+                condition=Q(digest__regex=r"^[0-9a-f]{64}$"), name="api_key_has_a_digest"
             ),
             models.CheckConstraint(
-                condition=models.Q(requests_per_minute=None) | models.Q(requests_per_minute__gt=0),
+                condition=Q(requests_per_minute=None) | Q(requests_per_minute__gt=0),
                 name="api_key_allows_some_requests",
+            ),
+            models.CheckConstraint(
+                condition=(Q(tokens_per_minute=None) | Q(tokens_per_minute__gt=0))
+                & (Q(concurrent_requests=None) | Q(concurrent_requests__gt=0)),
+                name="api_key_allows_something_at_once",
+            ),
+            models.CheckConstraint(
+                condition=(Q(lifetime_cap_credits=None) | Q(lifetime_cap_credits__gte=0))
+                & (Q(monthly_cap_credits=None) | Q(monthly_cap_credits__gte=0)),
+                name="api_key_caps_are_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(previous_digest=None, previous_expires_at=None, previous_hint="")
+                | Q(previous_digest__regex=r"^[0-9a-f]{64}$", previous_expires_at__isnull=False),
+                name="api_key_rotation_has_an_end",
             ),
         ]
 
@@ -95,3 +138,7 @@ class ApiKey(models.Model):
     def is_usable(self, at: datetime) -> bool:
         """Tell whether the key may be used at this instant."""
         return self.revoked_at is None and (self.expires_at is None or at < self.expires_at)
+
+    def is_rotating(self, at: datetime) -> bool:
+        """Tell whether the secret before the present one still works."""
+        return self.previous_expires_at is not None and at < self.previous_expires_at

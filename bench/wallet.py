@@ -59,8 +59,11 @@ class Shop:
 
     def hold(self, wallet_id: int) -> "HoldRequest":
         from billing.wallet.client import HoldRequest
+        from billing.wallet.limits import Allowance, Limits
 
-        return HoldRequest(self.facts(wallet_id), 10**9, 20_000, 1_000, 100, 1, 100_000_000)
+        unbound = Allowance(100_000_000, 10**12, 1_000_000)
+        limits = Limits(unbound, unbound)
+        return HoldRequest(self.facts(wallet_id), 10**9, 20_000, 1_000, 100, 1, 20, 1, limits)
 
 
 def ending() -> "Settlement":
@@ -207,7 +210,7 @@ def hold_many(
         some = holds[first : first + CHUNK]
         asked = [calls.place(hold, lease_ms=3_600_000, limit=limit) for hold in some]
         for hold, reply in zip(some, get_sync_client().ask_many(asked), strict=True):
-            placed = calls.parse_place(reply, hold)
+            placed = calls.parse_place(reply)
             if journal is not None:
                 journal.start(hold.facts, placed.held_credits)
     return [hold.facts for hold in holds]

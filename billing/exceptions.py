@@ -10,24 +10,38 @@ BillingError
 │   ├── WalletFrozen          a person froze it
 │   ├── WalletInDebt          a refund or dispute took back more than was left
 │   ├── InsufficientCredits   the worst case of this request is not covered
-│   ├── RateLimited           too many requests for this key in this minute
+│   ├── CapReached            this key has spent what it may, in all or this month
+│   ├── RateLimited           too many requests or tokens in this minute, or requests at once
+│   ├── RequestTooLarge       more tokens than a whole minute allows
 │   └── UnknownHold           nothing is held under this request id
 ├── PackUnavailable           no such pack is on sale
 ├── TooManyOrders             this user started too many orders and paid none of them
 ├── PurchaseMissing           no order of ours belongs to this Checkout Session
 ├── PurchaseMismatch          Stripe's account of a payment differs from the order
+├── RefundRefused             a refund that can't be given, or not now
+├── PaymentStateMoving        a payment's state changed each time it was read; later it won't
 ├── PaymentProviderError      Stripe did not answer: what we asked for may have happened or not
 │   └── PaymentProviderRefusal    Stripe refused what we asked for: it did not happen
 │       └── PaymentObjectMissing  Stripe has no object with this id
 ├── WebhookRefused            a webhook that nothing may be done with
 │   ├── WebhookUnsigned       not signed by Stripe, or not just now
 │   └── WebhookMalformed      signed, but not an event for this site
+├── TooManyKeys               this user has as many usable API keys as there may be
+├── KeyNotUsable              the API key is revoked or has expired
+├── RotationUnderWay          the key's secret before the present one still works
 ├── MissingReason             a correction or a resolution without a word on why
 ├── UnbookableEvent           what Redis decided does not fit the books; a person decides
 └── InvalidAmount             an amount that can't be posted
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from billing.wallet.limits import RateState
 
 
 class BillingError(Exception):
@@ -74,12 +88,39 @@ class InsufficientCredits(WalletError):
 
 
 @dataclass
-class RateLimited(WalletError):
-    """Too many requests for this key in this minute."""
+class CapReached(WalletError):
+    """The worst case of this request is above what is left of a cap of its key."""
 
+    is_monthly: bool
+    cap_credits: int
+    left_credits: int
+
+
+class Limited(Enum):
+    """What there was too much of. The value is how customers call it."""
+
+    REQUESTS = "requests per minute"
+    TOKENS = "tokens per minute"
+    CONCURRENT = "requests at once"
+
+
+@dataclass
+class RateLimited(WalletError):
+    """Too many requests or tokens in this minute, or requests at once, for a key or a wallet."""
+
+    what: Limited
+    is_wallets: bool
     limit: int
     retry_after_ms: int
-    reset_ms: int
+    rate: RateState
+
+
+@dataclass
+class RequestTooLarge(WalletError):
+    """A request of more tokens than a whole minute allows: waiting would not help."""
+
+    tokens_per_minute: int
+    tokens: int
 
 
 class UnknownHold(WalletError):
@@ -100,6 +141,14 @@ class PurchaseMissing(BillingError):
 
 class PurchaseMismatch(BillingError):
     """What Stripe says of a payment differs from the order's snapshot."""
+
+
+class RefundRefused(BillingError):
+    """A refund that can't be given, or not now. The message says why, to whoever asked."""
+
+
+class PaymentStateMoving(BillingError):
+    """A payment's state changed each time it was read. Looking again later ends it."""
 
 
 class PaymentProviderError(BillingError):
@@ -124,6 +173,18 @@ class WebhookUnsigned(WebhookRefused):
 
 class WebhookMalformed(WebhookRefused):
     """The signature is right, but the body is not an event for this site."""
+
+
+class TooManyKeys(BillingError):
+    """This user has as many usable API keys as there may be."""
+
+
+class KeyNotUsable(BillingError):
+    """The API key is revoked or has expired."""
+
+
+class RotationUnderWay(BillingError):
+    """The secret before the present one still works; three at once would be one too many."""
 
 
 class MissingReason(BillingError):

@@ -1,41 +1,21 @@
 """What customers fill in."""
 
-from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
-from django.utils import timezone
 
 from accounts.models import ApiKey, User
 from billing.models import PublicModel
+from billing.services.low_balance import MAX_THRESHOLD_CREDITS
 
 # The largest id that PostgreSQL's bigint holds; beyond it a query would fail.
 MAX_ID = 2**63 - 1
 
 
-class ApiKeyForm(forms.Form):
-    """Name a new key and say how long it lives."""
+class RefundForm(forms.Form):
+    """Confirm a refund. `once` makes a second press of the button ask for nothing."""
 
-    LIFETIMES = {
-        "": "Never expires",
-        "7": "Expires in 7 days",
-        "30": "Expires in 30 days",
-        "90": "Expires in 90 days",
-        "365": "Expires in a year",
-    }
-
-    name = forms.CharField(
-        max_length=60,
-        widget=forms.TextInput(attrs={"placeholder": "Production server", "autocomplete": "off"}),
-    )
-    lifetime = forms.ChoiceField(
-        label="Expiry", choices=list(LIFETIMES.items()), required=False, initial=""
-    )
-
-    def expires_at(self) -> datetime | None:
-        """Return when the key stops working, from now. The form must be valid."""
-        days = self.cleaned_data["lifetime"]
-        return timezone.now() + timedelta(days=int(days)) if days else None
+    once = forms.UUIDField(widget=forms.HiddenInput)
 
 
 class UsageFilterForm(forms.Form):
@@ -58,3 +38,19 @@ class UsageFilterForm(forms.Form):
         assert isinstance(models, forms.ChoiceField)  # noqa: S101 - tells the type checker
         names = PublicModel.objects.values_list("name", flat=True)
         models.choices = [("", "All models"), *((name, name) for name in names)]
+
+
+class NotificationForm(forms.Form):
+    """Choose which mails to get. Receipts and security mails are not among them."""
+
+    wants_low_balance = forms.BooleanField(required=False, label="My balance is low")
+    low_balance_credits = forms.IntegerField(
+        label="Tell me below",
+        min_value=1,
+        max_value=MAX_THRESHOLD_CREDITS,
+        widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
+    )
+    wants_lot_expiring = forms.BooleanField(required=False, label="Tokens expire within a week")
+    wants_top_up_succeeded = forms.BooleanField(
+        required=False, label="My balance was topped up automatically"
+    )

@@ -34,6 +34,8 @@ log = structlog.get_logger(__name__)
 SUFFIX = ".journal"
 ROTATE_BYTES = 8 * 1024 * 1024
 ROTATE_S = 300
+# Every rotation copies what is open, so even many reasons for it cost one in this time.
+SOON_S = 2
 
 
 class Journal:
@@ -79,6 +81,10 @@ class Journal:
             except OSError:
                 # The old file is as good as it was; the next line tries again.
                 log.exception("journal_not_rotated")
+
+    def rotate_soon(self) -> None:
+        """Have a worker adopt what this file says within seconds. Many who ask at once share it."""
+        self._rotate_at = min(self._rotate_at, time.monotonic() + SOON_S)
 
     def close(self) -> None:
         """Let go of the file: the worker settles what is not booked by now. Safe to repeat."""

@@ -7,7 +7,16 @@ from typing import Any
 from django.db.models import Count, F, QuerySet, Sum
 from django.utils import timezone
 
-from billing.models import InboxItem, LedgerEntry, Lot, Purchase, StripeEvent, UsageRecord, Wallet
+from billing.models import (
+    InboxItem,
+    LedgerEntry,
+    Lot,
+    Notice,
+    Purchase,
+    StripeEvent,
+    UsageRecord,
+    Wallet,
+)
 
 RECENT = 10
 SPENDING_DAYS = 30
@@ -67,6 +76,10 @@ def count_waiting_events() -> int:
 
 def count_failing_events() -> int:
     return StripeEvent.objects.filter(processed_at=None).exclude(error="").count()
+
+
+def count_failing_notices() -> int:
+    return Notice.objects.filter(sent_at=None).exclude(error="").count()
 
 
 def count_frozen_wallets() -> int:

@@ -19,10 +19,11 @@ from billing import staff_reads as reads
 
 # Which pages belong together, in which order. A page that is not named here comes last.
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Customers": ("User", "EmailAddress", "ApiKey", "Wallet"),
-    "Sales": ("Purchase", "Pack", "StripeEvent"),
+    "Customers": ("User", "EmailAddress", "SignIn", "ApiKey", "Wallet"),
+    "Sales": ("Purchase", "Refund", "Dispute", "Pack", "StripeEvent"),
     "Books": ("LedgerEntry", "Lot", "UsageRecord", "Debit"),
     "Models": ("PublicModel", "ModelPrice", "Route", "Provider", "ProviderKey"),
+    "Mail": ("Notice", "NotificationSettings"),
     "Desk": ("InboxItem", "LogEntry", "Group"),
 }
 
@@ -66,6 +67,13 @@ MATTERS = (
         "billing_stripeevent",
         "progress=waiting",
         reads.count_waiting_events,
+    ),
+    Matter(
+        "Mails failing",
+        "billing.view_notice",
+        "billing_notice",
+        "progress=failing",
+        reads.count_failing_notices,
     ),
     Matter(
         "Wallets frozen",

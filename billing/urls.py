@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from billing.views import checkout, docs, keys, orders, overview, storefront, usage
+from billing.views import checkout, docs, keys, notifications, orders, overview, storefront, usage
 
 urlpatterns = [
     path("", storefront.home, name="home"),
@@ -12,11 +12,28 @@ urlpatterns = [
     path("dashboard/", overview.dashboard, name="dashboard"),
     path("dashboard/keys/", keys.keys, name="dashboard-keys"),
     path("dashboard/keys/new/", keys.key_create, name="dashboard-key-create"),
+    path("dashboard/keys/<int:key_id>/", keys.key_edit, name="dashboard-key"),
+    path("dashboard/keys/<int:key_id>/rotate/", keys.key_rotate, name="dashboard-key-rotate"),
+    path(
+        "dashboard/keys/<int:key_id>/end-rotation/",
+        keys.key_end_rotation,
+        name="dashboard-key-end-rotation",
+    ),
     path("dashboard/keys/<int:key_id>/revoke/", keys.key_revoke, name="dashboard-key-revoke"),
     path("dashboard/usage/", usage.usage, name="dashboard-usage"),
     path("dashboard/usage/<slug:request_id>/", usage.receipt, name="dashboard-receipt"),
     path("dashboard/orders/", orders.orders, name="dashboard-orders"),
     path("dashboard/orders/<uuid:public_id>/", orders.order, name="dashboard-order"),
+    path(
+        "dashboard/orders/<uuid:public_id>/refund/",
+        orders.order_refund,
+        name="dashboard-order-refund",
+    ),
+    path(
+        "dashboard/settings/notifications/",
+        notifications.notifications,
+        name="settings-notifications",
+    ),
     path("billing/checkout/<slug:slug>/", checkout.checkout, name="checkout"),
     path("billing/return/", checkout.checkout_return, name="checkout-return"),
     path("billing/cancelled/<uuid:public_id>/", checkout.checkout_cancel, name="checkout-cancel"),

@@ -4,12 +4,26 @@ They are written twice before PostgreSQL has them, in the Redis stream and in th
 have one compact form: a JSON array in the order of the fields.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Self
 
 import orjson
+
+
+def month_of(milliseconds: int) -> int:
+    """Return the month of an instant in UTC, such as 202611."""
+    at = time.gmtime(milliseconds / 1_000)
+    return at.tm_year * 100 + at.tm_mon
+
+
+def month_end(month: int) -> datetime:
+    """Return the instant at which a month is over and the next begins."""
+    year, number = divmod(month, 100)
+    return datetime(year + number // 12, number % 12 + 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +38,11 @@ class RequestFacts:
     endpoint: str
     is_stream: bool
     started_at_ms: int
+
+    @property
+    def month(self) -> int:
+        """Return the month whose cap this counts for, such as 202611."""
+        return month_of(self.started_at_ms)
 
     def as_tuple(self) -> tuple[object, ...]:
         """Return the fields in order. `dataclasses.astuple` copies deeply: 20 times the time."""
@@ -57,6 +76,15 @@ class Settlement:
     attempts: int
     ended_at_ms: int
     first_byte_ms: int | None = None
+    cache_write_tokens: int = 0
+    prompt_audio_tokens: int = 0
+    prompt_image_tokens: int = 0
+    completion_audio_tokens: int = 0
+
+    @property
+    def used_tokens(self) -> int:
+        """Return what counts for the tokens per minute."""
+        return self.prompt_tokens + self.completion_tokens
 
     def as_tuple(self) -> tuple[object, ...]:
         """Return the fields in order."""

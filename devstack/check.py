@@ -1,7 +1,7 @@
 """`make test`: every check and every test, all of them even if one fails.
 
-The linters run beside the tests that need no running product; the tests that do come after, alone,
-because they measure. Each step's output is kept under `var/test-logs/`.
+Two lanes side by side: the linters and then the browser; the tests that need no running product and
+then those that do. Each step's output is kept under `var/test-logs/`.
 """
 
 import os
@@ -95,7 +95,7 @@ class StepRunner:
         def take(line: str) -> None:
             lines.append(line)
             if step.report:
-                self._console.say(line)
+                self._console.say(f"{step.name:<13} | {line}")
 
         # SIGINT: pytest stops its services and reports what it has.
         return Process(
@@ -156,13 +156,13 @@ def check(run: Lanes | None = None) -> int:
 
 
 def run_all(environ: Mapping[str, str], database_url: str, console: Console) -> list[Result]:
-    """Run two lanes side by side, then what needs the machine to itself."""
-    lanes = [static_steps(environ, database_url=database_url), unit_steps(environ)]
+    """Run two lanes side by side, about as long as each other."""
+    static = static_steps(environ, database_url=database_url)
+    lanes = [[*static, browser_step(environ)], [unit_step(environ), stack_step(environ)]]
     # Left in reverse: on Ctrl-C the steps are stopped first, or the pool would wait for them.
     with ThreadPoolExecutor(len(lanes)) as pool, StepRunner(console) as runner:
         jobs = [pool.submit(run_lane, steps, runner) for steps in lanes]
-        side_by_side = [result for job in jobs for result in job.result()]
-        return side_by_side + run_lane(stack_steps(environ), runner)
+        return [result for job in jobs for result in job.result()]
 
 
 def run_static(environ: Mapping[str, str], database_url: str, console: Console) -> list[Result]:
@@ -197,16 +197,18 @@ def static_steps(environ: Mapping[str, str], *, database_url: str) -> list[Step]
 IMPORT_LINTER = "from importlinter.cli import lint_imports_command as main; main()"
 
 
-def unit_steps(environ: Mapping[str, str]) -> list[Step]:
-    return [pytest("unit tests", environ, "-n", "2", "-m", "not stack and not browser")]
+def unit_step(environ: Mapping[str, str]) -> Step:
+    return pytest("unit tests", environ, "-n", "2", "-m", "not stack and not browser")
 
 
-def stack_steps(environ: Mapping[str, str]) -> list[Step]:
-    """The tests of the running product; the browser in a process of its own."""
-    return [
-        pytest("stack tests", environ, "-m", "stack and not browser", "tests/stack"),
-        pytest("browser tests", environ, "-m", "browser", "tests/browser"),
-    ]
+def stack_step(environ: Mapping[str, str]) -> Step:
+    """The tests of the running product."""
+    return pytest("stack tests", environ, "-m", "stack and not browser", "tests/stack")
+
+
+def browser_step(environ: Mapping[str, str]) -> Step:
+    """Chromium's tests, in a process of their own: their loop is no asyncio loop of ours."""
+    return pytest("browser tests", environ, "-m", "browser", "tests/browser")
 
 
 def pytest(name: str, environ: Mapping[str, str], *arguments: str) -> Step:

@@ -27,6 +27,7 @@ SETTINGS = (
     "STRIPE_WEBHOOK_SECRET",
     "STRIPE_API_BASE",
     "SITE_URL",
+    "EMAIL_URL",
     "ALLOWED_HOSTS",
     "DEBUG",
     "LOG_FORMAT",

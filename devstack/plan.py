@@ -51,6 +51,8 @@ def product_plan(site: Site) -> Plan:
         sandboxes.append(stripe_sandbox(site))
     if site.has_upstream_sandbox:
         sandboxes.append(upstream_sandbox(site))
+    if site.has_mail_sandbox:
+        sandboxes.append(mail_sandbox(site))
     return Plan(
         sandboxes=sandboxes,
         setup=[Command("migrate", manage("migrate", "--noinput", "--verbosity", "0"))],
@@ -78,6 +80,15 @@ def upstream_sandbox(site: Site) -> Command:
         "--api-key": site.settings["SANDBOX_UPSTREAM_KEY"],
     }
     return Command("upstream", module("sandbox.upstream", options), port=site.upstream_port)
+
+
+def mail_sandbox(site: Site) -> Command:
+    options = {
+        "--port": str(site.mail_port),
+        "--smtp-port": str(site.smtp_port),
+        "--data-dir": str(site.folder / "sandbox" / "mail"),
+    }
+    return Command("mail", module("sandbox.mail", options), port=site.mail_port)
 
 
 def web(site: Site, port: int, index: int) -> Command:

@@ -128,6 +128,8 @@ def banner(stack: Stack, *, seconds: float) -> str:
         places["sandbox Stripe"] = site.stripe_url
     if site.has_upstream_sandbox:
         places["sandbox upstream"] = site.upstream_url
+    if site.has_mail_sandbox:
+        places["sandbox mailbox"] = site.mail_url
     lines = ["", f"TokenProxy is ready, after {seconds:.1f} s.", ""]
     lines += [f"  {name:<17} {url}" for name, url in places.items()]
     lines += ["", *(f"  {line}" for line in stack.seed_output.splitlines()), ""]

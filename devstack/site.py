@@ -21,11 +21,14 @@ class Site:
     web_ports: list[int]
     stripe_port: int
     upstream_port: int
+    mail_port: int
+    smtp_port: int
     # The product's settings, complete but for the services' URLs.
     settings: Mapping[str, str]
     # False if the user pointed the product at the real thing.
     has_stripe_sandbox: bool
     has_upstream_sandbox: bool
+    has_mail_sandbox: bool
 
     @property
     def url(self) -> str:
@@ -43,6 +46,10 @@ class Site:
     def upstream_url(self) -> str:
         return url_of("127.0.0.1", self.upstream_port)
 
+    @property
+    def mail_url(self) -> str:
+        return url_of("127.0.0.1", self.mail_port)
+
 
 def url_of(host: str, port: int) -> str:
     """The address to call a server by that listens on this host."""
@@ -57,7 +64,7 @@ def choose_site(
 
     Raises LaunchError if the user gave half of what Stripe needs.
     """
-    names = ["stripe", "upstream", *(f"web{index}" for index in range(1, webs + 1))]
+    names = ["stripe", "upstream", "mail", "smtp", *(f"web{index}" for index in range(1, webs + 1))]
     ports = remember_ports(folder / "ports.json", names)
     if port is not None:
         ports["web1"] = port
@@ -67,9 +74,12 @@ def choose_site(
         web_ports=[ports[name] for name in names if name.startswith("web")],
         stripe_port=ports["stripe"],
         upstream_port=ports["upstream"],
+        mail_port=ports["mail"],
+        smtp_port=ports["smtp"],
         settings={},
         has_stripe_sandbox=not brings_stripe(given),
         has_upstream_sandbox="SANDBOX_UPSTREAM_URL" not in given,
+        has_mail_sandbox="EMAIL_URL" not in given,
     )
     return Site(**{**vars(site), "settings": make_settings(site) | dict(given)})
 
@@ -83,6 +93,7 @@ def make_settings(site: Site) -> dict[str, str]:
         "SITE_URL": site.url,
         "ALLOWED_HOSTS": ",".join(dict.fromkeys(hosts)),
         "JOURNAL_DIR": str(site.folder / "journal"),
+        "EMAIL_URL": f"smtp://127.0.0.1:{site.smtp_port}",
         "SANDBOX_UPSTREAM_URL": f"{site.upstream_url}/v1",
     }
     if site.has_stripe_sandbox:

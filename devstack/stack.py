@@ -113,6 +113,10 @@ class Stack:
         return self.site.upstream_url
 
     @property
+    def mail_url(self) -> str:
+        return self.site.mail_url
+
+    @property
     def worker(self) -> Process:
         return self.child("worker")
 

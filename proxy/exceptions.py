@@ -6,15 +6,19 @@
     │   │   ├── PayloadTooLarge      413
     │   │   └── UnsupportedMediaType 415
     │   ├── AuthenticationFailed     401  invalid_api_key
+    │   ├── NetworkRefused           401  ip_not_authorized, not from this address
     │   ├── AccountFrozen            403  account_frozen, until a person lifts it
     │   ├── PathNotFound             404  not_found
     │   ├── ModelNotFound            404  model_not_found
+    │   ├── ReceiptNotFound          404  not_found
+    │   ├── PackNotFound             404  pack_not_found
     │   ├── EndpointNotServed        404  model_not_supported, by no route at this endpoint
     │   ├── MethodNotAllowed         405  method_not_allowed
     │   ├── InsufficientQuota        429  insufficient_quota, never retried by SDKs
     │   ├── RateLimited              429  rate_limit_exceeded, with when to retry
+    │   ├── RequestTooLarge          429  rate_limit_exceeded, waiting would not help
     │   ├── WalletRecovering         503  no answer from the wallet means no
-    │   ├── BooksUnavailable         503  service_unavailable, PostgreSQL is away
+    │   ├── BooksUnavailable         503  service_unavailable, PostgreSQL or Stripe is away
     │   └── UpstreamUnavailable      502, 503 or 504
     ├── ClientLeft                   nobody is there to answer
     ├── ImpossibleUsage              an upstream's figures can't be true
@@ -96,6 +100,13 @@ class AuthenticationFailed(ApiError):
     code = "invalid_api_key"
 
 
+class NetworkRefused(ApiError):
+    status = 401
+    type = "invalid_request_error"
+    # OpenAI's name for it.
+    code = "ip_not_authorized"
+
+
 class AccountFrozen(ApiError):
     status = 403
     type = "permission_error"
@@ -136,6 +147,28 @@ class ModelNotFound(ApiError):
         )
 
 
+class ReceiptNotFound(ApiError):
+    status = 404
+    type = "invalid_request_error"
+    code = "not_found"
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(
+            f"This API key has no receipt for the request `{request_id}`. Requests that no model "
+            "accepted cost nothing and have none.",
+            param="request_id",
+        )
+
+
+class PackNotFound(ApiError):
+    status = 404
+    type = "invalid_request_error"
+    code = "pack_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("No pack with this slug is on sale.", param="pack")
+
+
 class EndpointNotServed(ApiError):
     status = 404
     type = "invalid_request_error"
@@ -167,6 +200,15 @@ class RateLimited(ApiError):
         # Whole seconds round up: a client that obeys must not come too early.
         self.headers["Retry-After"] = str(ceil(retry_after_s))
         self.headers["retry-after-ms"] = str(ceil(retry_after_s * 1000))
+
+
+class RequestTooLarge(ApiError):
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"x-should-retry": "false"})
 
 
 class WalletRecovering(ApiError):

@@ -8,14 +8,19 @@ import asyncio
 import time
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import ip_network
 from typing import TypeVar
 
 from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import ApiKey
+from accounts.services.api_keys import keys_with_digest
+from billing.services.limits import limits_of
 from billing.services.wallets import get_wallet
+from billing.wallet.limits import Limits
 from proxy.database import in_database
+from proxy.http.client_address import Address, Network, is_within
 
 V = TypeVar("V")
 
@@ -26,6 +31,19 @@ MAX_UNKNOWN = 2_000
 
 
 @dataclass(frozen=True, slots=True)
+class KeyAbout:
+    """What only the key's owner wants to know of it."""
+
+    name: str
+    hint: str
+    created_at: datetime
+    expires_at: datetime | None
+    # While a rotation lasts: the secret that ends, and when.
+    previous_hint: str | None
+    previous_expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class KeyFacts:
     """A usable API key and the wallet that it spends from."""
 
@@ -33,8 +51,25 @@ class KeyFacts:
     api_key_id: int
     wallet_id: int
     wallet_version: int
-    requests_per_minute: int
+    limits: Limits
+    # When this secret stops working: its key's end, or that of a rotation.
     expires_at: datetime | None
+    # Empty: all models, and from anywhere.
+    allowed_models: frozenset[str]
+    allowed_networks: tuple[Network, ...]
+    # While a rotation lasts, the secret that ends with it.
+    is_old_secret: bool
+    about: KeyAbout
+
+    def may_call(self, model_name: str) -> bool:
+        """Tell whether the key may use a model."""
+        return not self.allowed_models or model_name in self.allowed_models
+
+    def may_come_from(self, address: Address | None) -> bool:
+        """Tell whether the key may be used from here. Nobody knows where: no."""
+        if not self.allowed_networks:
+            return True
+        return address is not None and is_within(address, self.allowed_networks)
 
     def is_expired(self) -> bool:
         """Tell whether the key has expired since it was read."""
@@ -81,17 +116,36 @@ class KeyCache:
 
 def load_key(digest: str) -> KeyFacts | None:
     """Read a usable key and its wallet in one query, so that the version fits the key."""
-    key = ApiKey.objects.select_related("user__wallet").filter(digest=digest).first()
-    if key is None or not key.is_usable(timezone.now()) or not key.user.is_active:
+    now = timezone.now()
+    key = keys_with_digest(digest, at=now).select_related("user__wallet").first()
+    if key is None or not key.is_usable(now) or not key.user.is_active:
         return None
     wallet = getattr(key.user, "wallet", None) or get_wallet(key.user)
+    is_old_secret = key.digest != digest
+    ends = [key.expires_at, key.previous_expires_at if is_old_secret else None]
     return KeyFacts(
         digest=digest,
         api_key_id=key.pk,
         wallet_id=wallet.pk,
         wallet_version=wallet.version,
-        requests_per_minute=key.requests_per_minute or settings.DEFAULT_REQUESTS_PER_MINUTE,
+        limits=limits_of(key, wallet),
+        expires_at=min((end for end in ends if end is not None), default=None),
+        allowed_models=frozenset(key.allowed_models),
+        allowed_networks=tuple(ip_network(text) for text in key.allowed_networks),
+        is_old_secret=is_old_secret,
+        about=_describe(key, now),
+    )
+
+
+def _describe(key: ApiKey, now: datetime) -> KeyAbout:
+    is_rotating = key.is_rotating(now)
+    return KeyAbout(
+        name=key.name,
+        hint=key.hint,
+        created_at=key.created_at,
         expires_at=key.expires_at,
+        previous_hint=key.previous_hint if is_rotating else None,
+        previous_expires_at=key.previous_expires_at if is_rotating else None,
     )
 
 

@@ -30,7 +30,11 @@ log = structlog.get_logger(__name__)
 LAST_ENDS_S = 5.0
 
 # How often a journal that nobody writes to is looked at.
-ROTATION_CHECK_S = 30.0
+ROTATION_CHECK_S = 1.0
+
+# How long the start waits for the catalogue. Without PostgreSQL the process starts all the same,
+# and is unready.
+FIRST_READ_S = 5.0
 
 
 @dataclass
@@ -66,7 +70,6 @@ class Runtime:
             settler=Settler(wallet, journal),
         )
         await asyncio.to_thread(encodings.warm)
-        await runtime.catalogue.refresh()
         runtime._tasks = [
             asyncio.create_task(runtime.inflight.watch()),
             asyncio.create_task(runtime.catalogue.keep_fresh()),
@@ -74,6 +77,9 @@ class Runtime:
             asyncio.create_task(runtime.upstream.health.listen()),
             asyncio.create_task(runtime._keep_journal_short()),
         ]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_READ_S):
+                await runtime.catalogue.wait_read()
         return runtime
 
     async def _keep_journal_short(self) -> None:

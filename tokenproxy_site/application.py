@@ -6,11 +6,13 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+import orjson
 import structlog
 
 from proxy.http.connection import Message, Receive, Scope, Send
 from proxy.http.handler import ApiHandler
 from proxy.runtime import Runtime
+from tokenproxy_site.metrics import count_request
 
 log = structlog.get_logger(__name__)
 
@@ -31,10 +33,17 @@ class Application:
         """Serve one request, or the lifespan of the process."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
-        elif scope["type"] == "http" and _is_api(scope["path"]):
+        elif scope["type"] == "http":
+            is_api = _is_api(scope["path"])
+            await self._serve(scope, receive, counted(send, is_api=is_api), is_api=is_api)
+        else:
+            await self._site(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, *, is_api: bool) -> None:
+        if is_api:
             await self._api(scope, receive, send)
-        elif scope["type"] == "http" and scope["path"] == READY and self.is_draining:
-            await _say_draining(send)
+        elif scope["path"] == READY and (why := self._why_unready()):
+            await _say_unready(send, why)
         else:
             await self._site(scope, receive, send)
 
@@ -44,10 +53,13 @@ class Application:
             raise RuntimeError("the lifespan of the application has not begun")
         return self._runtime
 
-    @property
-    def is_draining(self) -> bool:
-        """Whether the process has been told to stop, and takes no new work."""
-        return self._runtime is None or self._runtime.is_draining
+    def _why_unready(self) -> str | None:
+        """Return what keeps this process from serving, whatever the rest of the product does."""
+        if self._runtime is None or self._runtime.is_draining:
+            return "it is about to stop"
+        if not self._runtime.catalogue.is_read:
+            return "it has not read the catalogue yet"
+        return None
 
     async def _live(self, receive: Receive, send: Send) -> None:
         message: Message = await receive()
@@ -85,9 +97,20 @@ def _is_api(path: str) -> bool:
     return path == API or path.startswith(f"{API}/")
 
 
-async def _say_draining(send: Send) -> None:
-    """Tell the orchestrator to send no more requests here; those that run are finished."""
-    body = b'{"status": "unready", "process": "it is about to stop"}'
+def counted(send: Send, *, is_api: bool) -> Send:
+    """Count the answer that begins here."""
+
+    async def count_and_send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            count_request(is_api=is_api, status=message["status"])
+        await send(message)
+
+    return count_and_send
+
+
+async def _say_unready(send: Send, why: str) -> None:
+    """Tell the orchestrator to send no requests here; those that run are finished."""
+    body = orjson.dumps({"status": "unready", "process": why})
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),

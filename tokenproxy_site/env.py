@@ -5,6 +5,7 @@ not in the environment is looked up there, so that `manage.py` in the same check
 """
 
 from collections.abc import Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -97,3 +98,13 @@ def get_fernet_keys(name: str) -> list[str]:
                 "32 random bytes in URL-safe base64."
             ) from error
     return keys
+
+
+def get_networks(name: str) -> list[IPv4Network | IPv6Network]:
+    """Return a comma-separated list of addresses and networks; none if it is not set."""
+    try:
+        return [ip_network(item) for item in get_list(name, "")]
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"The setting {name} must list networks such as 10.0.0.0/8: {error}."
+        ) from error

@@ -32,12 +32,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
 
 def find_problems() -> dict[str, str]:
     """Return what keeps the product from serving, by part; nothing when it is ready."""
-    checks: dict[str, Callable[[], str | None]] = {
-        "database": _check_database,
-        "wallet": find_wallet_problem,
-        "worker": _check_worker,
-    }
-    found = {part: check() for part, check in checks.items()}
+    found = {part: check() for part, check in PARTS.items()}
     return {part: problem for part, problem in found.items() if problem}
 
 
@@ -59,3 +54,11 @@ def _check_worker() -> str | None:
     if seen_at is None or time.time() - seen_at > WORKER_SILENCE_S:
         return "no worker has been seen"
     return None
+
+
+# What has to work, and who says whether it does.
+PARTS: dict[str, Callable[[], str | None]] = {
+    "database": _check_database,
+    "wallet": find_wallet_problem,
+    "worker": _check_worker,
+}

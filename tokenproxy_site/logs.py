@@ -13,11 +13,11 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 class WithoutProbes(logging.Filter):
-    """Drops what is logged of /healthz and /readyz: a 503 there is an answer, not an error."""
+    """Drops what is logged of the probes: a 503 there is an answer, not an error."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         said = str(record.msg) + str(record.args)
-        return "/readyz" not in said and "/healthz" not in said
+        return not any(probe in said for probe in ("/readyz", "/healthz", "/metrics"))
 
 
 def configure_logging(form: str, level: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from tokenproxy_site.env import (
     get_fernet_keys,
     get_int,
     get_list,
+    get_networks,
     get_text,
     get_url,
     read_run_file,
@@ -66,6 +67,8 @@ INSTALLED_APPS = [
     "django_htmx",
     "django_structlog",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "accounts",
     "billing",
     "proxy",
@@ -189,9 +192,13 @@ ACCOUNT_LOGOUT_REDIRECT_URL = "/"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if IS_HTTPS else "http"
 ACCOUNT_SESSION_REMEMBER = True
-ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_ADAPTER = "billing.account_adapter.AccountAdapter"
 
-vars().update(env.email_url_config(get_text("EMAIL_URL", "consolemail://")))
+# The launcher gives an empty value for what is not set.
+EMAIL_URL = get_text("EMAIL_URL", "consolemail://") or "consolemail://"
+vars().update(env.email_url_config(EMAIL_URL))
+# A mail server that hangs must not keep a worker's thread.
+EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = get_text("DEFAULT_FROM_EMAIL", f"{SITE_NAME} <{SUPPORT_EMAIL}>")
 
 # --- The browser's rules ------------------------------------------------------------------
@@ -221,6 +228,16 @@ STRIPE_LIVE_MODE = STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_"))
 STRIPE_TIMEOUT_S = get_int("STRIPE_TIMEOUT_S", 20, least=1)
 # Stripe allows 30 minutes to 24 hours, counted by its clock from when our call reaches it.
 CHECKOUT_LIFETIME_MINUTES = get_int("CHECKOUT_LIFETIME_MINUTES", 60, least=35, most=1_435)
+# Whoever tries out stolen cards needs many orders; a customer needs a few.
+UNPAID_ORDERS_PER_USER = get_int("UNPAID_ORDERS_PER_USER", 20, least=1)
+UNPAID_ORDERS_PER_ADDRESS = get_int("UNPAID_ORDERS_PER_ADDRESS", 40, least=1)
+STRIPE_PROMOTION_CODES = get_bool("STRIPE_PROMOTION_CODES", default=False)
+STRIPE_AUTOMATIC_TAX = get_bool("STRIPE_AUTOMATIC_TAX", default=False)
+PRICES_INCLUDE_TAX = get_bool("PRICES_INCLUDE_TAX", default=False)
+STRIPE_INVOICES = get_bool("STRIPE_INVOICES", default=False)
+STRIPE_RECEIPT_MAIL = get_bool("STRIPE_RECEIPT_MAIL", default=False)
+# For so many days customers may return the unused part of an order by themselves. 0: never.
+CUSTOMER_REFUND_DAYS = get_int("CUSTOMER_REFUND_DAYS", 0)
 
 # --- Wallets and the API ------------------------------------------------------------------
 
@@ -233,7 +250,16 @@ HOLD_LEASE_S = get_int("HOLD_LEASE_S", 60, least=5)
 # If more decided debits than this wait to be booked, or for longer, nothing new is admitted.
 WALLET_BACKLOG_EVENTS = get_int("WALLET_BACKLOG_EVENTS", 100_000, least=1)
 WALLET_BACKLOG_AGE_S = get_int("WALLET_BACKLOG_AGE_S", 120, least=5)
+# Limits of an API key without its own, and of all keys of a wallet without its own.
 DEFAULT_REQUESTS_PER_MINUTE = get_int("DEFAULT_REQUESTS_PER_MINUTE", 600, least=1)
+DEFAULT_TOKENS_PER_MINUTE = get_int("DEFAULT_TOKENS_PER_MINUTE", 10_000_000, least=1)
+DEFAULT_CONCURRENT_REQUESTS = get_int("DEFAULT_CONCURRENT_REQUESTS", 1_000, least=1)
+WALLET_REQUESTS_PER_MINUTE = get_int("WALLET_REQUESTS_PER_MINUTE", 10_000, least=1)
+WALLET_TOKENS_PER_MINUTE = get_int("WALLET_TOKENS_PER_MINUTE", 50_000_000, least=1)
+WALLET_CONCURRENT_REQUESTS = get_int("WALLET_CONCURRENT_REQUESTS", 5_000, least=1)
+MAX_API_KEYS = get_int("MAX_API_KEYS", 50, least=1)
+# Whose X-Forwarded-For is believed when a key is limited to networks.
+TRUSTED_PROXIES = get_networks("TRUSTED_PROXIES")
 MAX_BODY_BYTES = get_int("MAX_BODY_BYTES", 20 * 1024 * 1024, least=1_024)
 # What a web process remembers of keys, and of models with their prices and routes.
 KEY_CACHE_S = get_int("KEY_CACHE_S", 5, least=1)
@@ -251,12 +277,25 @@ SLOW_READER_S = get_int("SLOW_READER_S", 60, least=1)
 DRAIN_TIMEOUT_S = get_int("DRAIN_TIMEOUT_S", 30)
 # Loopback upstreams over plain HTTP are for the sandbox; a deployment leaves this off.
 ALLOW_LOOPBACK_PROVIDERS = get_bool("ALLOW_LOOPBACK_PROVIDERS", default=False)
+# Whoever sends this as a bearer may read /metrics; without it there is no such page.
+METRICS_TOKEN = get_text("METRICS_TOKEN", "")
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
     "UNAUTHENTICATED_USER": None,
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": f"{SITE_NAME} API",
+    "DESCRIPTION": "An OpenAI-compatible API, paid from a prepaid balance.",
+    "VERSION": "1",
+    "SERVERS": [{"url": SITE_URL}],
+    "SERVE_INCLUDE_SCHEMA": False,
+    "DISABLE_ERRORS_AND_WARNINGS": False,
+    "OAS_VERSION": "3.1.0",
 }
 
 # --- The worker's sweeps --------------------------------------------------------------------
@@ -286,6 +325,12 @@ CELERY_BEAT_SCHEDULE = {
     "expire lots": _sweep("billing.expire_lots", every_s=60),
     "process Stripe events": _sweep("billing.process_stripe_events", every_s=2),
     "sweep open purchases": _sweep("billing.sweep_open_purchases", every_s=30),
+    "advance refunds": _sweep("billing.advance_refunds", every_s=5),
+    "fetch missed events": _sweep("billing.fetch_missed_events", every_s=600),
+    "reconcile with Stripe": _sweep("billing.reconcile_stripe", every_s=86_400),
+    "send notices": _sweep("billing.send_notices", every_s=3),
+    "find low balances": _sweep("billing.find_low_balances", every_s=30),
+    "find expiring lots": _sweep("billing.find_expiring_lots", every_s=600),
     "audit money": _sweep("billing.audit_money", every_s=3_600),
 }
 

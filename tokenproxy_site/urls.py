@@ -4,13 +4,16 @@ from django.contrib import admin
 from django.urls import include, path
 
 from tokenproxy_site.health import healthz, readyz
+from tokenproxy_site.metrics import metrics
 from tokenproxy_site.status import status
 
 urlpatterns = [
     path("", include("billing.urls")),
     path("", include("billing.webhook_urls")),
+    path("", include("proxy.site_urls")),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
     path("status/", status, name="status"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),

@@ -20,6 +20,14 @@ RATES = (
     "cached_prompt_rate_millicredits",
     "completion_rate_millicredits",
 )
+# Empty: as much as what they are part of.
+CLASS_RATES = {
+    "cache_write_rate_millicredits": "Prompt written to a cache",
+    "prompt_audio_rate_millicredits": "Audio in the prompt",
+    "prompt_image_rate_millicredits": "Images in the prompt",
+    "reasoning_rate_millicredits": "Reasoning",
+    "completion_audio_rate_millicredits": "Audio in the answer",
+}
 # A thousand credits a token.
 MOST_MILLICREDITS = 1_000 * MILLICREDITS
 
@@ -34,15 +42,28 @@ class PriceForm(ReasonForm):
         label="Cached prompt",
         min_value=0,
         max_value=MOST_MILLICREDITS,
-        help_text="At most the prompt's rate, which is what a hold is worked out at.",
+        help_text="At most the prompt's rate.",
     )
     completion_rate_millicredits = forms.IntegerField(
         label="Completion",
         min_value=0,
         max_value=MOST_MILLICREDITS,
-        help_text="All three in millicredits per token: 1000 is one credit for each token.",
+        help_text="All in millicredits per token: 1000 is one credit for each token.",
     )
-    field_order = (*RATES, "reason")
+    field_order = (*RATES, *CLASS_RATES, "reason")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, label in CLASS_RATES.items():
+            part_of = "completion" if name.startswith(("reasoning", "completion")) else "prompt"
+            self.fields[name] = forms.IntegerField(
+                label=label,
+                min_value=0,
+                max_value=MOST_MILLICREDITS,
+                required=False,
+                help_text=f"Empty: as much as {part_of}.",
+            )
+        self.order_fields(self.field_order)
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean() or self.cleaned_data
@@ -55,15 +76,20 @@ class PriceForm(ReasonForm):
 def find_current_rates(models: Sequence[PublicModel]) -> dict[str, Any]:
     """Begin with the price that is in force, where one model is priced alone."""
     price = models[0].prices.first() if len(models) == 1 else None
-    return {rate: getattr(price, rate) for rate in RATES} if price else {}
+    return {rate: getattr(price, rate) for rate in (*RATES, *CLASS_RATES)} if price else {}
 
 
 def add_version(asked: Asked[PublicModel]) -> str:
-    price = set_price(asked.obj, **{rate: asked.answers[rate] for rate in RATES})
+    price = set_price(asked.obj, **{rate: asked.answers[rate] for rate in (*RATES, *CLASS_RATES)})
     prompt, cached, completion = (f"{asked.answers[rate]:,}" for rate in RATES)
     return (
         f"Price version {price.version}: prompt {prompt}, cached {cached},"
         f" completion {completion} millicredits per token."
+        + "".join(
+            f" {label}: {asked.answers[rate]:,}."
+            for rate, label in CLASS_RATES.items()
+            if asked.answers[rate] is not None
+        )
     )
 
 

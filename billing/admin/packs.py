@@ -8,12 +8,20 @@ from django.http import HttpRequest
 
 from accounts.admin_base import DeskAdmin
 from billing.admin import columns
-from billing.models import Pack
+from billing.models import Pack, PackPrice
 
 
 class PackForm(forms.ModelForm[Pack]):
     class Meta:
         labels: ClassVar = {"price_cents": "Price", "validity_days": "Valid for days"}
+
+
+class PackPriceInline(admin.TabularInline[PackPrice, Pack]):
+    """What it costs in other currencies. `sync_packs` tells Stripe."""
+
+    model = PackPrice
+    extra = 0
+    readonly_fields = ("stripe_price_id",)
 
 
 @admin.register(Pack)
@@ -37,6 +45,8 @@ class PackAdmin(DeskAdmin[Pack]):
     search_fields = ("name", "slug")
     prepopulated_fields = {"slug": ("name",)}
     form = PackForm
+    inlines = (PackPriceInline,)
+    readonly_fields = ("stripe_product_id", "stripe_price_id")
 
     def has_delete_permission(self, request: HttpRequest, obj: Pack | None = None) -> bool:
         if obj is not None and obj.purchases.exists():

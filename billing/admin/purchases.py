@@ -8,40 +8,21 @@ from django.http import HttpRequest
 
 from accounts.admin_base import Tool, list_tool
 from billing.admin import columns
-from billing.admin.actions import Asked, ReadOnlyWithActions, StaffAction
+from billing.admin.actions import ReadOnlyWithActions
+from billing.admin.purchase_actions import ACTIONS
 from billing.models import Purchase
-from billing.services.fulfilment import fulfil_purchase
 
 TONES = {
     Purchase.Status.OPEN: "waiting",
+    Purchase.Status.PENDING: "waiting",
     Purchase.Status.FULFILLED: "good",
     Purchase.Status.REVIEW: "bad",
 }
 
 
-def ask_stripe(asked: Asked[Purchase]) -> str:
-    purchase = fulfil_purchase(str(asked.obj.stripe_session_id))
-    return f"Stripe was asked; the order is {purchase.get_status_display().lower()}."
-
-
-ASK_STRIPE = StaffAction[Purchase](
-    name="ask-stripe",
-    label="Ask Stripe again",
-    explanation="Reads the payment from Stripe and credits the order if it was paid as agreed."
-    " An order that was credited before is not credited again.",
-    permission="billing.change_purchase",
-    apply=ask_stripe,
-    refusal=lambda order: (
-        "" if order.stripe_session_id else "Stripe was never asked for a session."
-    ),
-    # It waits for Stripe, and fulfilment has a transaction of its own.
-    is_atomic=False,
-)
-
-
 @admin.register(Purchase)
 class PurchaseAdmin(ReadOnlyWithActions[Purchase]):
-    staff_actions = (ASK_STRIPE,)
+    staff_actions = ACTIONS
     list_display = (
         "id",
         "created_at",
@@ -71,20 +52,41 @@ class PurchaseAdmin(ReadOnlyWithActions[Purchase]):
             },
         ),
         (
+            "Paid",
+            {
+                "fields": (
+                    columns.price("charged_cents", "Paid"),
+                    columns.price("discount_cents", "Discount"),
+                    columns.price("tax_cents", "Tax"),
+                )
+            },
+        ),
+        (
             "Given back",
             {
                 "fields": (
                     columns.price("refunded_cents", "Refunded"),
                     columns.price("disputed_cents", "Disputed"),
                     columns.number("clawed_back_credits", "Credits clawed back"),
+                    columns.number("reinstated_credits", "Credits reinstated"),
                 )
             },
         ),
         (
             "At Stripe",
-            {"fields": ("stripe_session_id", "stripe_payment_intent_id", "receipt_url")},
+            {
+                "fields": (
+                    "stripe_session_id",
+                    "stripe_payment_intent_id",
+                    "stripe_charge_id",
+                    "stripe_price_id",
+                    "receipt_url",
+                    "invoice_url",
+                )
+            },
         ),
         ("When", {"fields": ("created_at", "expires_at", "fulfilled_at", "key_shown_at")}),
+        ("From", {"fields": ("client_address",)}),
     )
     list_select_related = ("user",)
     list_filter = ("status", "currency", "pack_name")
@@ -94,6 +96,7 @@ class PurchaseAdmin(ReadOnlyWithActions[Purchase]):
         "=public_id",
         "=stripe_session_id",
         "=stripe_payment_intent_id",
+        "=stripe_charge_id",
     )
 
     @admin.display(description="State", ordering="status")
@@ -106,5 +109,7 @@ class PurchaseAdmin(ReadOnlyWithActions[Purchase]):
             *super().get_tools(request, obj),
             list_tool("Wallet", "billing_wallet", user__id__exact=obj.user_id),
             list_tool("Ledger", "billing_ledgerentry", q=obj.public_id),
+            list_tool("Refunds", "billing_refund", q=obj.public_id),
+            list_tool("Disputes", "billing_dispute", q=obj.public_id),
             list_tool("Stripe events", "billing_stripeevent", q=obj.stripe_session_id or ""),
         )

@@ -66,8 +66,12 @@ class UsageRecordAdmin(ReadOnlyAdmin[UsageRecord]):
                 "fields": (
                     columns.number("prompt_tokens", "Prompt tokens"),
                     columns.number("cached_tokens", "of these cached"),
+                    columns.number("cache_write_tokens", "of these written to a cache"),
+                    columns.number("prompt_audio_tokens", "of these audio"),
+                    columns.number("prompt_image_tokens", "of these images"),
                     columns.number("completion_tokens", "Completion tokens"),
                     columns.number("reasoning_tokens", "of these reasoning"),
+                    columns.number("completion_audio_tokens", "of these audio"),
                 )
             },
         ),

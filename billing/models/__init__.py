@@ -1,22 +1,33 @@
 """The tables of money. `billing/README.md` says what each means and who may write it."""
 
-from billing.models.catalogue import ModelPrice, Pack, PublicModel
+from billing.models.catalogue import ModelPrice, Pack, PackPrice, PublicModel
+from billing.models.dispute import Dispute
 from billing.models.inbox import InboxItem
 from billing.models.ledger import LedgerEntry, Lot
+from billing.models.notice import Notice, NotificationSettings, SignIn
 from billing.models.purchase import Purchase
+from billing.models.refund import Refund
 from billing.models.stripe_event import StripeEvent
-from billing.models.usage import UsageRecord
-from billing.models.wallet import Debit, Wallet
+from billing.models.usage import KeySpending, UsageRecord
+from billing.models.wallet import Debit, Freeze, Wallet
 
 __all__ = [
     "Debit",
+    "Dispute",
+    "Freeze",
     "InboxItem",
+    "KeySpending",
     "LedgerEntry",
     "Lot",
     "ModelPrice",
+    "Notice",
+    "NotificationSettings",
     "Pack",
+    "PackPrice",
     "PublicModel",
     "Purchase",
+    "Refund",
+    "SignIn",
     "StripeEvent",
     "UsageRecord",
     "Wallet",

@@ -1,5 +1,8 @@
 """What is sold: packs of credits, and the models that credits are spent on."""
 
+from functools import reduce
+from operator import and_
+
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
@@ -28,6 +31,11 @@ class Pack(models.Model):
     )
     is_active = models.BooleanField(default=True)
     is_highlighted = models.BooleanField(default=False)
+    # Written by `sync_packs`. Without them an order names its price to Stripe inline.
+    stripe_product_id = models.CharField(max_length=120, blank=True, editable=False)
+    stripe_price_id = models.CharField(max_length=120, blank=True, editable=False)
+    # What that Price was made for. Edited since, the pack is sold inline until the next sync.
+    stripe_price_terms = models.CharField(max_length=40, blank=True, editable=False)
     order = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
@@ -45,6 +53,35 @@ class Pack(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class PackPrice(models.Model):
+    """What a pack costs in one more currency than its own."""
+
+    pack = models.ForeignKey(Pack, models.CASCADE, related_name="other_prices")
+    currency = models.CharField(max_length=3, validators=[CURRENCY])
+    price_cents = models.PositiveIntegerField(
+        validators=[MinValueValidator(1)], help_text="In the currency's smallest unit."
+    )
+    stripe_price_id = models.CharField(max_length=120, blank=True, editable=False)
+    stripe_price_terms = models.CharField(max_length=40, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = "price in another currency"
+        verbose_name_plural = "prices in other currencies"
+        ordering = ["currency"]
+        constraints = [
+            models.UniqueConstraint(fields=["pack", "currency"], name="pack_price_is_unique"),
+            models.CheckConstraint(
+                condition=Q(price_cents__gt=0), name="pack_price_costs_something"
+            ),
+            models.CheckConstraint(
+                condition=Q(currency__regex="^[a-z]{3}$"), name="pack_price_has_a_currency"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pack} in {self.currency}"
 
 
 class PublicModel(models.Model):
@@ -74,6 +111,10 @@ class PublicModel(models.Model):
         return self.name
 
 
+def _empty_or_not_negative(*names: str) -> Q:
+    return reduce(and_, (Q(**{name: None}) | Q(**{f"{name}__gte": 0}) for name in names))
+
+
 class ModelPrice(models.Model):
     """One version of a model's price, in millicredits per token. Never edited: add a version."""
 
@@ -82,6 +123,12 @@ class ModelPrice(models.Model):
     prompt_rate_millicredits = models.BigIntegerField("prompt rate")
     cached_prompt_rate_millicredits = models.BigIntegerField("cached prompt rate")
     completion_rate_millicredits = models.BigIntegerField("completion rate")
+    # Classes that cost as much as the prompt or completion they are part of are left empty.
+    cache_write_rate_millicredits = models.BigIntegerField("cache write rate", null=True)
+    prompt_audio_rate_millicredits = models.BigIntegerField("prompt audio rate", null=True)
+    prompt_image_rate_millicredits = models.BigIntegerField("prompt image rate", null=True)
+    reasoning_rate_millicredits = models.BigIntegerField("reasoning rate", null=True)
+    completion_audio_rate_millicredits = models.BigIntegerField("completion audio rate", null=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -97,7 +144,16 @@ class ModelPrice(models.Model):
                 ),
                 name="price_is_not_negative",
             ),
-            # A hold is worked out at the full prompt rate, so no class may cost more than it.
+            models.CheckConstraint(
+                condition=_empty_or_not_negative(
+                    "cache_write_rate_millicredits",
+                    "prompt_audio_rate_millicredits",
+                    "prompt_image_rate_millicredits",
+                    "reasoning_rate_millicredits",
+                    "completion_audio_rate_millicredits",
+                ),
+                name="price_of_a_class_is_not_negative",
+            ),
             models.CheckConstraint(
                 condition=Q(cached_prompt_rate_millicredits__lte=F("prompt_rate_millicredits")),
                 name="price_of_cached_is_not_above_prompt",

@@ -13,17 +13,25 @@ from billing.models.catalogue import Pack
 class Purchase(models.Model):
     """An order. The pack may be edited or deleted afterwards; the snapshot is what was agreed.
 
-    `clawed_back_credits` is a max-register towards
-    `min(credits, floor(credits × (refunded + disputed) / paid))`.
+    `clawed_back_credits` and `reinstated_credits` only grow. Their difference follows
+    `min(credits, floor(credits × (refunded + disputed) / paid))`, and each step of either is named
+    by the sum that it reaches, so that none is taken twice.
     """
 
     class Status(models.TextChoices):
         OPEN = "open"
+        # The customer is through with the payment page, but the bank takes its time.
+        PENDING = "pending"
         FULFILLED = "fulfilled"
         FAILED = "failed"
         EXPIRED = "expired"
         # Paid, but what Stripe says differs from the snapshot: a person decides.
         REVIEW = "review"
+        # A person took it out of review without crediting it.
+        CLOSED = "closed"
+
+    # A payment of these may still arrive, so the sweep keeps asking.
+    UNPAID = (Status.OPEN, Status.PENDING)
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="purchases")
@@ -33,16 +41,29 @@ class Purchase(models.Model):
     amount_cents = models.PositiveIntegerField()
     currency = models.CharField(max_length=3)
     validity_days = models.PositiveIntegerField(null=True)
+    # The catalogue's Price at Stripe, if the pack had one when it was ordered.
+    stripe_price_id = models.CharField(max_length=120, blank=True)
+    # Who ordered from where, for the limit on orders that nobody pays: an IPv6 network as its /64.
+    client_address = models.GenericIPAddressField(null=True)
 
     status = models.CharField(max_length=12, choices=Status, default=Status.OPEN)
     review_reason = models.CharField(max_length=200, blank=True)
     stripe_session_id = models.CharField(max_length=120, unique=True, null=True)
     stripe_session_url = models.URLField(max_length=2_000, blank=True)
     stripe_payment_intent_id = models.CharField(max_length=120, blank=True)
+    stripe_charge_id = models.CharField(max_length=120, blank=True)
     receipt_url = models.URLField(max_length=2_000, blank=True)
+    invoice_url = models.URLField(max_length=2_000, blank=True)
+    # What was sold is `amount_cents`; what was paid for it is that, less discount, with tax.
+    paid_cents = models.PositiveIntegerField(null=True)
+    discount_cents = models.PositiveIntegerField(default=0)
+    tax_cents = models.PositiveIntegerField(default=0)
     refunded_cents = models.PositiveIntegerField(default=0)
     disputed_cents = models.PositiveIntegerField(default=0)
     clawed_back_credits = models.BigIntegerField(default=0)
+    reinstated_credits = models.BigIntegerField(default=0)
+    # Counts what was booked of the charge's state, so that an older answer of Stripe's is noticed.
+    revision = models.PositiveIntegerField(default=0)
 
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
@@ -60,7 +81,9 @@ class Purchase(models.Model):
                 condition=Q(amount_cents__gt=0), name="purchase_costs_something"
             ),
             models.CheckConstraint(
-                condition=Q(clawed_back_credits__gte=0, clawed_back_credits__lte=F("credits")),
+                condition=Q(reinstated_credits__gte=0)
+                & Q(clawed_back_credits__gte=F("reinstated_credits"))
+                & Q(clawed_back_credits__lte=F("reinstated_credits") + F("credits")),
                 name="purchase_gives_back_at_most_its_credits",
             ),
             models.CheckConstraint(
@@ -72,10 +95,35 @@ class Purchase(models.Model):
         indexes = [
             # The sweep looks at open orders that are due.
             models.Index(
-                fields=["next_check_at"], condition=Q(status="open"), name="purchases_to_check"
+                fields=["next_check_at"],
+                condition=Q(status__in=["open", "pending"]),
+                name="purchases_to_check",
             ),
             models.Index(fields=["user", "-id"], name="purchases_of_a_user"),
+            # Events name a charge; reconciliation looks charges up by the hundred.
+            models.Index(
+                fields=["stripe_charge_id"],
+                condition=~Q(stripe_charge_id=""),
+                name="purchases_by_charge",
+            ),
+            # The limit on orders that nobody pays asks for one address's last hour.
+            models.Index(fields=["client_address", "-created_at"], name="purchases_by_address"),
         ]
 
     def __str__(self) -> str:
         return f"{self.pack_name} for {self.user} ({self.status})"
+
+    @property
+    def taken_back_credits(self) -> int:
+        """What refunds and disputes have taken of the credits, as it stands."""
+        return self.clawed_back_credits - self.reinstated_credits
+
+    @property
+    def charged_cents(self) -> int:
+        """What the customer paid; the price, while nothing was paid yet."""
+        return self.amount_cents if self.paid_cents is None else self.paid_cents
+
+    @property
+    def returned_cents(self) -> int:
+        """What of the payment went back or is being disputed."""
+        return min(self.refunded_cents + self.disputed_cents, self.charged_cents)

@@ -38,8 +38,12 @@ class UsageRecord(models.Model):
 
     prompt_tokens = models.BigIntegerField()
     cached_tokens = models.BigIntegerField()
+    cache_write_tokens = models.BigIntegerField(default=0)
+    prompt_audio_tokens = models.BigIntegerField(default=0)
+    prompt_image_tokens = models.BigIntegerField(default=0)
     completion_tokens = models.BigIntegerField()
     reasoning_tokens = models.BigIntegerField()
+    completion_audio_tokens = models.BigIntegerField(default=0)
     outcome = models.CharField(max_length=12, choices=Outcome)
     source = models.CharField(max_length=10, choices=Source)
 
@@ -63,6 +67,10 @@ class UsageRecord(models.Model):
                 condition=Q(
                     prompt_tokens__gte=0,
                     cached_tokens__gte=0,
+                    cache_write_tokens__gte=0,
+                    prompt_audio_tokens__gte=0,
+                    prompt_image_tokens__gte=0,
+                    completion_audio_tokens__gte=0,
                     completion_tokens__gte=0,
                     reasoning_tokens__gte=0,
                     held_credits__gte=0,
@@ -72,8 +80,14 @@ class UsageRecord(models.Model):
                 name="usage_is_not_negative",
             ),
             models.CheckConstraint(
-                condition=Q(cached_tokens__lte=F("prompt_tokens"))
-                & Q(reasoning_tokens__lte=F("completion_tokens")),
+                # Together, because no token is counted in two classes.
+                condition=Q(
+                    prompt_tokens__gte=F("cached_tokens")
+                    + F("cache_write_tokens")
+                    + F("prompt_audio_tokens")
+                    + F("prompt_image_tokens"),
+                    completion_tokens__gte=F("reasoning_tokens") + F("completion_audio_tokens"),
+                ),
                 name="usage_classes_are_subsets",
             ),
         ]
@@ -85,3 +99,27 @@ class UsageRecord(models.Model):
 
     def __str__(self) -> str:
         return self.request_id
+
+
+class KeySpending(models.Model):
+    """What the requests of one API key that started in one month (UTC) were charged.
+
+    The sum of its usage records, kept beside them by the drain, so that a rebuild of the wallets
+    need not read every record. `audit_money` compares the two.
+    """
+
+    api_key = models.ForeignKey(ApiKey, models.PROTECT, related_name="spending")
+    month = models.PositiveIntegerField(help_text="Such as 202611.")
+    charged_credits = models.BigIntegerField()
+
+    class Meta:
+        ordering = ["api_key", "-month"]
+        constraints = [
+            models.UniqueConstraint(fields=["api_key", "month"], name="key_spending_is_one_row"),
+            models.CheckConstraint(
+                condition=Q(charged_credits__gte=0), name="key_spending_is_not_negative"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.api_key} in {self.month}"

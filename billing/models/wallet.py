@@ -25,6 +25,16 @@ class Wallet(models.Model):
     debt_credits = models.BigIntegerField(default=0, editable=False)
     state = models.CharField(max_length=8, choices=State, default=State.ACTIVE, editable=False)
     frozen_reason = models.CharField(max_length=200, blank=True, editable=False)
+    # What all keys of this wallet may do together.
+    requests_per_minute = models.PositiveIntegerField(
+        null=True, editable=False, help_text="Of all keys together. Empty: the site's default."
+    )
+    tokens_per_minute = models.PositiveIntegerField(
+        null=True, editable=False, help_text="Of all keys together. Empty: the site's default."
+    )
+    concurrent_requests = models.PositiveIntegerField(
+        null=True, editable=False, help_text="Of all keys together. Empty: the site's default."
+    )
     version = models.BigIntegerField(default=1, editable=False)
     pushed_version = models.BigIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -42,6 +52,12 @@ class Wallet(models.Model):
             models.CheckConstraint(
                 condition=Q(pushed_version__lte=F("version")), name="pushed_is_at_most_version"
             ),
+            models.CheckConstraint(
+                condition=(Q(requests_per_minute=None) | Q(requests_per_minute__gt=0))
+                & (Q(tokens_per_minute=None) | Q(tokens_per_minute__gt=0))
+                & (Q(concurrent_requests=None) | Q(concurrent_requests__gt=0)),
+                name="wallet_allows_something_at_once",
+            ),
         ]
         indexes = [
             # The refresher asks every second for wallets whose push was lost.
@@ -54,6 +70,36 @@ class Wallet(models.Model):
 
     def __str__(self) -> str:
         return f"Wallet of {self.user}"
+
+
+class Freeze(models.Model):
+    """One reason for which a wallet is frozen. It is active again when the last one is lifted.
+
+    So a dispute that is won does not undo what staff decided, and what staff lifted stays lifted
+    when another event about the same dispute arrives.
+    """
+
+    class Kind(models.TextChoices):
+        STAFF = "staff"
+        DISPUTE = "dispute"
+        FRAUD_WARNING = "fraud_warning", "fraud warning"
+
+    wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="freezes")
+    kind = models.CharField(max_length=16, choices=Kind)
+    # Stripe's id of the dispute or warning; of staff's, one of its own.
+    reference = models.CharField(max_length=120)
+    reason = models.CharField(max_length=200)
+    created_at = models.DateTimeField(default=timezone.now)
+    lifted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "reference"], name="freeze_has_one_cause"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.reference}"
 
 
 class Debit(models.Model):

@@ -14,6 +14,20 @@ class PricedModel:
     model: PublicModel
     rates: Rates
 
+    @property
+    def special_rates(self) -> list[tuple[str, int]]:
+        """Return the classes that cost something else than what they are part of, in words."""
+        rates = self.rates
+        prompt, completion = rates.prompt_millicredits, rates.completion_millicredits
+        classes = [
+            ("written to a cache", rates.cache_write_millicredits, prompt),
+            ("audio sent", rates.prompt_audio_millicredits, prompt),
+            ("images sent", rates.prompt_image_millicredits, prompt),
+            ("reasoning", rates.reasoning_millicredits, completion),
+            ("audio answered", rates.completion_audio_millicredits, completion),
+        ]
+        return [(words, rate) for words, rate, parent in classes if rate != parent]
+
 
 def read_packs() -> list[Pack]:
     """Return the packs on sale, in the order that staff gave them."""

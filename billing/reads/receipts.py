@@ -3,22 +3,32 @@
 from dataclasses import dataclass
 
 from billing.models import UsageRecord
-from billing.pricing import Usage, cost_credits
+from billing.pricing import PricedClass, Usage, cost_credits, price_classes
 from billing.services.prices import rates_of
+
+# What a customer reads for each class of tokens.
+LABELS = {
+    "prompt": "Prompt",
+    "cached_prompt": "Cached prompt",
+    "cache_write": "Prompt written to the cache",
+    "prompt_audio": "Audio in the prompt",
+    "prompt_image": "Images in the prompt",
+    "completion": "Completion",
+    "reasoning": "Reasoning",
+    "completion_audio": "Audio in the answer",
+}
+# These are shown also when there is nothing of them.
+ALWAYS = {"prompt", "completion"}
 
 
 @dataclass(frozen=True, slots=True)
-class ReceiptLine:
+class ReceiptLine(PricedClass):
     """One class of tokens: how many, at which rate, and what that makes."""
 
-    label: str
-    tokens: int
-    rate_millicredits: int
-
     @property
-    def amount_millicredits(self) -> int:
-        """Return the line's amount."""
-        return self.tokens * self.rate_millicredits
+    def label(self) -> str:
+        """Return the class in a customer's words."""
+        return LABELS[self.name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +65,22 @@ def explain(record: UsageRecord) -> Receipt:
     """Return the receipt of a record whose price is loaded."""
     rates = rates_of(record.price)
     usage = Usage(
-        record.prompt_tokens,
-        record.completion_tokens,
-        record.cached_tokens,
-        record.reasoning_tokens,
+        prompt_tokens=record.prompt_tokens,
+        completion_tokens=record.completion_tokens,
+        cached_tokens=record.cached_tokens,
+        cache_write_tokens=record.cache_write_tokens,
+        prompt_audio_tokens=record.prompt_audio_tokens,
+        prompt_image_tokens=record.prompt_image_tokens,
+        reasoning_tokens=record.reasoning_tokens,
+        completion_audio_tokens=record.completion_audio_tokens,
     )
     lines = [
-        ReceiptLine("Prompt", usage.prompt_tokens - usage.cached_tokens, rates.prompt_millicredits),
-        ReceiptLine("Cached prompt", usage.cached_tokens, rates.cached_prompt_millicredits),
-        ReceiptLine("Completion", usage.completion_tokens, rates.completion_millicredits),
+        ReceiptLine(part.name, part.tokens, part.rate_millicredits)
+        for part in price_classes(rates, usage)
     ]
     return Receipt(
         record=record,
-        lines=[line for line in lines if line.tokens or line.label != "Cached prompt"],
+        lines=[line for line in lines if line.tokens or line.name in ALWAYS],
         sum_millicredits=sum(line.amount_millicredits for line in lines),
         cost_credits=cost_credits(rates, usage),
     )

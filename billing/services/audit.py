@@ -9,6 +9,8 @@ The numbers are those of the invariants in the design:
 5. one receipt per charge, charged + write-off = target, and the target is what the usage costs
 6. Σ lots remaining = posted, per wallet
 7. fulfilled purchases and the ledger name each other, with the same credits
+8. what an API key spent is the sum of its receipts, by month; Redis adds what is not booked yet,
+   and holds and counts the key's open holds
 
 PostgreSQL is read in one snapshot, so those checks are exact under traffic. Redis can't be read in
 the same instant: what differs there is looked at again before it counts.

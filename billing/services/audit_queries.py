@@ -74,9 +74,22 @@ QUERIES: list[tuple[int, str]] = [
                cost.credits, u.target_credits)
         FROM billing_usagerecord u JOIN billing_modelprice p ON p.id = u.price_id,
         LATERAL (SELECT CEIL((
-            (u.prompt_tokens - u.cached_tokens)::numeric * p.prompt_rate_millicredits
+            (u.prompt_tokens - u.cached_tokens - u.cache_write_tokens - u.prompt_audio_tokens
+                - u.prompt_image_tokens)::numeric * p.prompt_rate_millicredits
             + u.cached_tokens::numeric * p.cached_prompt_rate_millicredits
-            + u.completion_tokens::numeric * p.completion_rate_millicredits) / 1000)
+            + u.cache_write_tokens::numeric
+                * COALESCE(p.cache_write_rate_millicredits, p.prompt_rate_millicredits)
+            + u.prompt_audio_tokens::numeric
+                * COALESCE(p.prompt_audio_rate_millicredits, p.prompt_rate_millicredits)
+            + u.prompt_image_tokens::numeric
+                * COALESCE(p.prompt_image_rate_millicredits, p.prompt_rate_millicredits)
+            + (u.completion_tokens - u.reasoning_tokens - u.completion_audio_tokens)::numeric
+                * p.completion_rate_millicredits
+            + u.reasoning_tokens::numeric
+                * COALESCE(p.reasoning_rate_millicredits, p.completion_rate_millicredits)
+            + u.completion_audio_tokens::numeric
+                * COALESCE(p.completion_audio_rate_millicredits, p.completion_rate_millicredits)
+            ) / 1000)
             AS credits) cost
         WHERE u.source = 'reported' AND u.outcome = 'completed'
           AND u.target_credits <> cost.credits
@@ -105,6 +118,37 @@ QUERIES: list[tuple[int, str]] = [
         FULL JOIN (SELECT * FROM billing_ledgerentry WHERE kind = 'purchase') e
              ON e.reference = p.public_id::text
         WHERE p.credits IS DISTINCT FROM e.amount_credits
+        """,
+    ),
+    (
+        7,
+        """
+        SELECT 'purchase ' || p.public_id,
+               format('%s taken back and %s reinstated, debits say %s and the ledger %s',
+                      p.clawed_back_credits, p.reinstated_credits, COALESCE(d.asked, 0),
+                      COALESCE(e.given, 0))
+        FROM billing_purchase p
+        LEFT JOIN (SELECT purchase_id, SUM(amount_credits) AS asked FROM billing_debit
+                    WHERE kind = 'clawback' GROUP BY purchase_id) d ON d.purchase_id = p.id
+        LEFT JOIN (SELECT split_part(reference, ':', 1) AS order_id, SUM(amount_credits) AS given
+                     FROM billing_ledgerentry WHERE kind = 'reinstatement' GROUP BY 1) e
+               ON e.order_id = p.public_id::text
+        WHERE p.clawed_back_credits <> COALESCE(d.asked, 0)
+           OR p.reinstated_credits <> COALESCE(e.given, 0)
+        """,
+    ),
+    (
+        8,
+        """
+        SELECT 'API key ' || COALESCE(s.api_key_id, u.api_key_id) || ' in '
+               || COALESCE(s.month, u.month),
+               format('spent %s, receipts say %s', s.charged_credits, u.charged)
+        FROM billing_keyspending s FULL JOIN (
+            SELECT api_key_id, to_char(started_at AT TIME ZONE 'UTC', 'YYYYMM')::int AS month,
+                   SUM(charged_credits) AS charged
+            FROM billing_usagerecord GROUP BY 1, 2
+        ) u ON u.api_key_id = s.api_key_id AND u.month = s.month
+        WHERE COALESCE(s.charged_credits, 0) <> COALESCE(u.charged, 0)
         """,
     ),
 ]

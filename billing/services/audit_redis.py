@@ -4,6 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from django.db.models import Sum
+from django.db.models.functions import Coalesce
+
+from accounts.models import ApiKey
 from billing.exceptions import WalletRecovering
 from billing.models import Wallet
 from billing.wallet import calls, keys
@@ -12,7 +16,17 @@ from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 
 Difference = tuple[int, str, str]
 
-FIELDS = ("base", "pend", "held", "credited", "v", "state", "debt")
+FIELDS = ("base", "pend", "held", "credited", "v", "state", "debt", "open")
+KEY_FIELDS = ("open", "held", "spent")
+
+
+@dataclass
+class KeySums:
+    """What the holds and events of one API key add up to."""
+
+    open: int = 0
+    held: int = 0
+    pend: int = 0
 
 
 @dataclass
@@ -22,6 +36,10 @@ class RedisFigures:
     wallets: dict[int, dict[str, str]] = field(default_factory=dict)
     pend: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     held: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    # By wallet, and by API key: what is open, held and spent but not booked.
+    open: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    keys: dict[int, "KeySums"] = field(default_factory=lambda: defaultdict(KeySums))
+    api_keys: dict[int, dict[str, int]] = field(default_factory=dict)
     events: int = 0
     malformed: list[str] = field(default_factory=list)
     holds: int = 0
@@ -32,9 +50,13 @@ def differences(*, at_rest: bool) -> Iterator[Difference]:
     client = get_sync_client()
     _demand_open(client)
     rows = list(Wallet.objects.order_by("pk"))
-    figures = _read(client, [row.pk for row in rows])
+    booked = _booked_by_key()
+    figures = _read(client, [row.pk for row in rows], list(booked))
     for row in rows:
         yield from _compare(row, figures, at_rest=at_rest)
+    for (wallet_id, api_key_id), spent in booked.items():
+        if wallet_id in figures.wallets:
+            yield from _compare_key(api_key_id, spent, figures)
     for name in figures.malformed:
         yield 4, f"event {name}", "it can't be read"
     if at_rest and figures.events:
@@ -67,6 +89,8 @@ def _compare(
         yield 4, subject, f"pend is {pend}, its events add up to {figures.pend[row.pk]}"
     if held != figures.held[row.pk]:
         yield 4, subject, f"held is {held}, its holds add up to {figures.held[row.pk]}"
+    if int(found["open"]) != figures.open[row.pk]:
+        yield 4, subject, f"open is {found['open']}, there are {figures.open[row.pk]} holds"
     mine = (row.credited_credits, row.version, row.state, row.debt_credits)
     theirs = (int(found["credited"]), int(found["v"]), found["state"], int(found["debt"]))
     if mine != theirs:
@@ -77,7 +101,31 @@ def _compare(
         yield 4, subject, f"not at rest: pend {pend}, held {held}"
 
 
-def _read(client: SyncWalletClient, wallet_ids: list[int]) -> RedisFigures:
+def _booked_by_key() -> dict[tuple[int, int], int]:
+    """Return what PostgreSQL has of each API key's spending, by wallet and key."""
+    rows = ApiKey.objects.exclude(user__wallet=None).annotate(
+        spent=Coalesce(Sum("spending__charged_credits"), 0)
+    )
+    return {
+        (wallet_id, api_key_id): int(spent)
+        for wallet_id, api_key_id, spent in rows.order_by().values_list(
+            "user__wallet", "pk", "spent"
+        )
+    }
+
+
+def _compare_key(api_key_id: int, booked: int, figures: RedisFigures) -> Iterator[Difference]:
+    sums = figures.keys[api_key_id]
+    expected = {"open": sums.open, "held": sums.held, "spent": booked + sums.pend}
+    # One that nobody used in this epoch is not there, and counts as 0.
+    found = figures.api_keys.get(api_key_id, dict.fromkeys(KEY_FIELDS, 0))
+    if found != expected:
+        yield 8, f"API key {api_key_id}", f"Redis says {found}, it adds up to {expected}"
+
+
+def _read(
+    client: SyncWalletClient, wallet_ids: list[int], api_keys: list[tuple[int, int]]
+) -> RedisFigures:
     figures = RedisFigures()
     with client.reaching():
         for shard in range(keys.SHARDS):
@@ -89,7 +137,22 @@ def _read(client: SyncWalletClient, wallet_ids: list[int]) -> RedisFigures:
             if values[0] is not None:
                 texts = [value.decode() for value in values]
                 figures.wallets[wallet_id] = dict(zip(FIELDS, texts, strict=True))
+        _read_api_keys(client, api_keys, figures)
     return figures
+
+
+def _read_api_keys(
+    client: SyncWalletClient, api_keys: list[tuple[int, int]], figures: RedisFigures
+) -> None:
+    pipeline = client.redis.pipeline(transaction=False)
+    for shard in range(keys.SHARDS):
+        pipeline.get(keys.fence(shard))
+    epochs = pipeline.execute()
+    for wallet_id, api_key_id in api_keys:
+        pipeline.hmget(keys.api_key(wallet_id, api_key_id), "e", *KEY_FIELDS)
+    for (wallet_id, api_key_id), (epoch, *values) in zip(api_keys, pipeline.execute(), strict=True):
+        if epoch is not None and epoch == epochs[keys.shard_of(wallet_id)]:
+            figures.api_keys[api_key_id] = dict(zip(KEY_FIELDS, map(int, values), strict=True))
 
 
 def _read_shard(client: SyncWalletClient, shard: int, figures: RedisFigures) -> None:
@@ -101,11 +164,16 @@ def _read_shard(client: SyncWalletClient, shard: int, figures: RedisFigures) -> 
             figures.malformed.append(f"{keys.events(shard)} {event_id.decode()}")
         else:
             figures.pend[event.wallet_id] += event.delta
+            figures.keys[event.api_key_id].pend += event.delta
     members = [member.decode() for member in client.redis.zrange(keys.leases(shard), 0, -1)]
     pipeline = client.redis.pipeline(transaction=False)
     for request_id in members:
-        pipeline.hmget(keys.register(shard, request_id), "s", "w", "a")
-    for state, owner, amount in pipeline.execute():
+        pipeline.hmget(keys.register(shard, request_id), "s", "w", "a", "k")
+    for state, owner, amount, counts_for in pipeline.execute():
         if state == b"open":
+            api_key_id = (counts_for or b"0").split()[0]
             figures.held[int(owner)] += int(amount)
+            figures.open[int(owner)] += 1
+            figures.keys[int(api_key_id)].held += int(amount)
+            figures.keys[int(api_key_id)].open += 1
             figures.holds += 1

@@ -14,9 +14,19 @@ from django.utils import timezone
 
 from accounts.models import ApiKey
 from billing.exceptions import UnbookableEvent
-from billing.models import Debit, LedgerEntry, Lot, UsageRecord, Wallet
+from billing.models import (
+    Debit,
+    InboxItem,
+    KeySpending,
+    LedgerEntry,
+    Lot,
+    UsageRecord,
+    Wallet,
+)
+from billing.services.inbox import file_items
 from billing.services.ledger import order_of_use
 from billing.services.pushes import push_on_commit
+from billing.usage import month_of
 from billing.wallet.events import Amounts, Event
 
 Kind = LedgerEntry.Kind
@@ -29,6 +39,10 @@ RAISED_FIELDS = [
     "cached_tokens",
     "completion_tokens",
     "reasoning_tokens",
+    "cache_write_tokens",
+    "prompt_audio_tokens",
+    "prompt_image_tokens",
+    "completion_audio_tokens",
     "outcome",
     "source",
     "target_credits",
@@ -53,6 +67,9 @@ class Batch:
     entries: list[LedgerEntry] = field(default_factory=list)
     changed_lots: dict[int, Lot] = field(default_factory=dict)
     indebted: set[int] = field(default_factory=set)
+    parked: dict[str, UsageRecord] = field(default_factory=dict)
+    # What API keys were charged, by key and month.
+    spent: dict[tuple[int, int], int] = field(default_factory=lambda: defaultdict(int))
 
 
 def is_covered(event: Amounts, *, target: int, charged: int) -> bool:
@@ -118,8 +135,11 @@ def _book_usage(batch: Batch, event: Event) -> None:
         _raise_record(record, event)
         if event.reference not in batch.new_records:
             batch.raised_records[event.reference] = record
+    if record.source == UsageRecord.Source.PARKED:
+        batch.parked[record.request_id] = record
     if amount > 0:
         _append(batch, event.wallet_id, kind=Kind.USAGE, reference=reference, amount=amount)
+        batch.spent[(record.api_key_id, month_of(_milliseconds(record.started_at)))] += amount
 
 
 def _new_record(event: Event) -> UsageRecord:
@@ -159,6 +179,10 @@ def _outcome(event: Event) -> dict[str, object]:
         "cached_tokens": settlement.cached_tokens,
         "completion_tokens": settlement.completion_tokens,
         "reasoning_tokens": settlement.reasoning_tokens,
+        "cache_write_tokens": settlement.cache_write_tokens,
+        "prompt_audio_tokens": settlement.prompt_audio_tokens,
+        "prompt_image_tokens": settlement.prompt_image_tokens,
+        "completion_audio_tokens": settlement.completion_audio_tokens,
         "outcome": settlement.outcome,
         "source": settlement.source,
         "target_credits": event.target,
@@ -240,10 +264,49 @@ def _save(batch: Batch) -> None:
     UsageRecord.objects.bulk_update(batch.raised_records.values(), RAISED_FIELDS)
     LedgerEntry.objects.bulk_create(batch.entries)
     Lot.objects.bulk_update(batch.changed_lots.values(), ["remaining_credits"])
+    _save_spending(batch)
     Debit.objects.bulk_update(batch.booked_debits.values(), ["taken_credits", "booked_at"])
     Wallet.objects.bulk_update(batch.wallets.values(), ["posted_credits", "debt_credits"])
+    file_items([_finding(record) for record in batch.parked.values()])
     for wallet_id in sorted(batch.indebted):
         push_on_commit(wallet_id)
+
+
+def _finding(record: UsageRecord) -> InboxItem:
+    """Say which figures a person has to get right. The upstream's own are nowhere: they lied."""
+    return InboxItem(
+        kind="usage_parked",
+        reference=record.request_id,
+        summary=f"{record.provider_name} reported impossible usage of {record.model_name}. "
+        "The request was charged by our own count, within its hold.",
+        detail={
+            "wallet": record.wallet_id,
+            "provider": record.provider_name,
+            "model": record.model_name,
+            "prompt_tokens": record.prompt_tokens,
+            "completion_tokens": record.completion_tokens,
+            "held_credits": record.held_credits,
+            "charged_credits": record.charged_credits,
+        },
+    )
+
+
+def _save_spending(batch: Batch) -> None:
+    """Add to what keys spent. Their wallets are locked, so nobody else does."""
+    api_keys = {api_key_id for api_key_id, _ in batch.spent}
+    known = {
+        (row.api_key_id, row.month): row for row in KeySpending.objects.filter(api_key__in=api_keys)
+    }
+    new = []
+    for (api_key_id, month), amount in batch.spent.items():
+        row = known.get((api_key_id, month))
+        if row is None:
+            new.append(KeySpending(api_key_id=api_key_id, month=month, charged_credits=amount))
+        else:
+            row.charged_credits += amount
+    KeySpending.objects.bulk_create(new)
+    changed = [row for name, row in known.items() if name in batch.spent]
+    KeySpending.objects.bulk_update(changed, ["charged_credits"])
 
 
 def note_last_use(events: Iterable[Event]) -> None:
@@ -260,6 +323,10 @@ def note_last_use(events: Iterable[Event]) -> None:
         ApiKey.objects.filter(Q(last_used_at=None) | Q(last_used_at__lt=at), pk=api_key_id).update(
             last_used_at=at
         )
+
+
+def _milliseconds(instant: datetime) -> int:
+    return round(instant.timestamp() * 1_000)
 
 
 def _instant(milliseconds: int) -> datetime:

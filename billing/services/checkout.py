@@ -7,6 +7,7 @@ can be taken up again: by the customer's next click, or by the sweep over open o
 
 import re
 from datetime import timedelta
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 from django.conf import settings
@@ -14,7 +15,11 @@ from django.db import transaction
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
-from stripe.params.checkout import SessionCreateParams
+from stripe.params.checkout import (
+    SessionCreateParams,
+    SessionCreateParamsLineItem,
+    SessionCreateParamsLineItemPriceData,
+)
 
 from accounts.models import User
 from billing.exceptions import (
@@ -25,6 +30,7 @@ from billing.exceptions import (
 )
 from billing.models import Pack, Purchase
 from billing.services.fulfilment import fulfil_purchase
+from billing.services.pack_prices import Price, get_price, tax_behavior
 from billing.stripe_api import ORDER_KEY, create_checkout, read_checkout
 
 SLUG = re.compile(r"[-a-zA-Z0-9_]{1,50}")
@@ -33,12 +39,18 @@ LEAST_TIME_TO_PAY = timedelta(minutes=10)
 # An order without a session is a double click's, or one that Stripe has trouble with: Stripe keeps
 # answering a key with the error that it first gave, so a later click gets a new order and key.
 SESSION_PATIENCE = timedelta(minutes=1)
-# Whoever tries out stolen cards needs many orders; a customer needs a few.
-MAX_UNPAID_ORDERS_PER_HOUR = 20
+RATE_WINDOW = timedelta(hours=1)
+# A customer of IPv6 has a whole network of addresses.
+IPV6_PREFIX = 64
 
 
-def start_checkout(user: User, *, pack_slug: str) -> Purchase:
+def start_checkout(
+    user: User, *, pack_slug: str, currency: str = "", address: str = ""
+) -> Purchase:
     """Return an order of this pack whose `stripe_session_url` is ready to be paid.
+
+    In the pack's own currency unless another of its currencies is named. `address` is where the
+    customer's browser is, for the limit on orders that nobody pays.
 
     An order of the same pack at the same price that can still be paid is returned instead of a
     new one, so that a double click or a way back makes no second. Raises PackUnavailable,
@@ -46,9 +58,11 @@ def start_checkout(user: User, *, pack_slug: str) -> Purchase:
     have created the session, and the sweep asks again with the same key.
     """
     pack = get_pack(pack_slug)
-    purchase = _order_pack(user, pack, is_new=False)
+    snapshot = _snapshot(pack, get_price(pack, currency))
+    network = client_network(address)
+    purchase = _order_pack(user, pack, snapshot, network=network, is_new=False)
     if purchase.stripe_session_id and not _is_payable(purchase.stripe_session_id):
-        purchase = _order_pack(user, pack, is_new=True)
+        purchase = _order_pack(user, pack, snapshot, network=network, is_new=True)
     return purchase if purchase.stripe_session_id else open_session(purchase)
 
 
@@ -82,19 +96,36 @@ def open_session(purchase: Purchase) -> Purchase:
     return purchase
 
 
+def client_network(address: str) -> str | None:
+    """Return what stands for a customer's connection: an IPv4 address, or an IPv6 network."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        # A proxy that names no address: there is nothing to count by.
+        return None
+    if isinstance(parsed, IPv6Address):
+        if parsed.ipv4_mapped:
+            return str(parsed.ipv4_mapped)
+        return str(ip_network((parsed, IPV6_PREFIX), strict=False).network_address)
+    return str(parsed)
+
+
 @transaction.atomic
-def _order_pack(user: User, pack: Pack, *, is_new: bool) -> Purchase:
+def _order_pack(
+    user: User, pack: Pack, snapshot: dict[str, Any], *, network: str | None, is_new: bool
+) -> Purchase:
     """Return the user's open order of this pack, or a new one. One at a time per user."""
     User.objects.select_for_update(no_key=True).get(pk=user.pk)
-    found = None if is_new else _find_open_order(user, pack)
+    found = None if is_new else _find_open_order(user, pack, snapshot)
     if found is not None:
         return found
-    _check_order_rate(user)
+    _check_order_rate(user, network)
     now = timezone.now()
     return Purchase.objects.create(
         user=user,
         pack=pack,
-        **_snapshot(pack),
+        **snapshot,
+        client_address=network,
         created_at=now,
         expires_at=now + timedelta(minutes=settings.CHECKOUT_LIFETIME_MINUTES),
         # The first look of the sweep; a customer rarely pays within a minute.
@@ -102,18 +133,19 @@ def _order_pack(user: User, pack: Pack, *, is_new: bool) -> Purchase:
     )
 
 
-def _snapshot(pack: Pack) -> dict[str, Any]:
+def _snapshot(pack: Pack, price: Price) -> dict[str, Any]:
     """Return what is agreed now, whatever becomes of the pack."""
     return {
         "pack_name": pack.name,
         "credits": pack.credits,
-        "amount_cents": pack.price_cents,
-        "currency": pack.currency,
+        "amount_cents": price.amount_cents,
+        "currency": price.currency,
+        "stripe_price_id": price.stripe_price_id,
         "validity_days": pack.validity_days,
     }
 
 
-def _find_open_order(user: User, pack: Pack) -> Purchase | None:
+def _find_open_order(user: User, pack: Pack, snapshot: dict[str, Any]) -> Purchase | None:
     """Return the newest order that could still be paid, on the terms that hold today."""
     now = timezone.now()
     return (
@@ -123,22 +155,24 @@ def _find_open_order(user: User, pack: Pack) -> Purchase | None:
             pack=pack,
             status=Purchase.Status.OPEN,
             expires_at__gt=now + LEAST_TIME_TO_PAY,
-            **_snapshot(pack),
+            **snapshot,
         )
         .order_by("-pk")
         .first()
     )
 
 
-def _check_order_rate(user: User) -> None:
+def _check_order_rate(user: User, network: str | None) -> None:
+    """Raise TooManyOrders for one more order of a user, or from an address, that pays none."""
     unpaid = Purchase.objects.filter(
-        user=user, fulfilled_at=None, created_at__gt=timezone.now() - timedelta(hours=1)
-    ).count()
-    if unpaid >= MAX_UNPAID_ORDERS_PER_HOUR:
-        raise TooManyOrders(
-            f"You started {unpaid} orders within an hour and paid none of them. "
-            "Please try again later."
-        )
+        fulfilled_at=None, created_at__gt=timezone.now() - RATE_WINDOW
+    ).exclude(status=Purchase.Status.PENDING)
+    if unpaid.filter(user=user).count() >= settings.UNPAID_ORDERS_PER_USER:
+        raise TooManyOrders("You started too many orders within an hour and paid none of them.")
+    if network is None:
+        return
+    if unpaid.filter(client_address=network).count() >= settings.UNPAID_ORDERS_PER_ADDRESS:
+        raise TooManyOrders("Too many orders from your network were not paid within an hour.")
 
 
 def _is_payable(session_id: str) -> bool:
@@ -157,25 +191,13 @@ def _session_params(purchase: Purchase) -> SessionCreateParams:
     """Return the session's parameters: the same for the same order, as its idempotency key asks."""
     order_id = str(purchase.public_id)
     cancel_path = reverse("checkout-cancel", args=[purchase.public_id])
-    return {
+    params: SessionCreateParams = {
         "mode": "payment",
         "client_reference_id": order_id,
         "metadata": {ORDER_KEY: order_id},
         "payment_intent_data": {"metadata": {ORDER_KEY: order_id}},
         "customer_email": purchase.user.email,
-        "line_items": [
-            {
-                "quantity": 1,
-                "price_data": {
-                    "currency": purchase.currency,
-                    "unit_amount": purchase.amount_cents,
-                    "product_data": {
-                        "name": purchase.pack_name,
-                        "description": f"{purchase.credits:,} tokens",
-                    },
-                },
-            }
-        ],
+        "line_items": [_line_item(purchase)],
         # Stripe puts the session's id in place of the braces.
         "success_url": (
             f"{settings.SITE_URL}{reverse('checkout-return')}?session_id={{CHECKOUT_SESSION_ID}}"
@@ -183,3 +205,34 @@ def _session_params(purchase: Purchase) -> SessionCreateParams:
         "cancel_url": f"{settings.SITE_URL}{cancel_path}",
         "expires_at": int(purchase.expires_at.timestamp()),
     }
+    if settings.STRIPE_PROMOTION_CODES:
+        params["allow_promotion_codes"] = True
+    if settings.STRIPE_AUTOMATIC_TAX:
+        params["automatic_tax"] = {"enabled": True}
+        params["tax_id_collection"] = {"enabled": True}
+    if settings.STRIPE_INVOICES:
+        params["invoice_creation"] = {
+            "enabled": True,
+            "invoice_data": {"metadata": {ORDER_KEY: order_id}},
+        }
+    if settings.STRIPE_RECEIPT_MAIL:
+        params["payment_intent_data"]["receipt_email"] = purchase.user.email
+    return params
+
+
+def _line_item(purchase: Purchase) -> SessionCreateParamsLineItem:
+    """Name the catalogue's price where there is one, or else the price itself."""
+    if purchase.stripe_price_id:
+        return {"quantity": 1, "price": purchase.stripe_price_id}
+    price_data: SessionCreateParamsLineItemPriceData = {
+        "currency": purchase.currency,
+        "unit_amount": purchase.amount_cents,
+        "product_data": {
+            "name": purchase.pack_name,
+            "description": f"{purchase.credits:,} tokens",
+        },
+    }
+    behavior = tax_behavior()
+    if behavior:
+        price_data["tax_behavior"] = behavior
+    return {"quantity": 1, "price_data": price_data}

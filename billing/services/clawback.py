@@ -1,111 +1,212 @@
 """Clawback: what Stripe gave back of a payment takes its share of the credits with it.
 
-Per order, `target = min(credits, floor(credits × refunded / paid))`, and only the difference to
-what was already clawed back is taken. So refunds in thirds, in any order, seen twice or late, end
-exact. What was spent in the meantime becomes the wallet's debt.
+Per order, `target = min(credits, floor(credits × (refunded + disputed) / paid))`, and what was
+taken back follows it up and down: up by a clawback, down by a reinstatement, when a refund failed
+or a dispute was won. So refunds in thirds, in any order, seen twice or late, end exact. What was
+spent in the meantime becomes the wallet's debt.
+
+A refund that we are about to ask for counts from the moment in which we decide to ask.
+
+The target may fall, so an answer of Stripe's that is older than what is booked must not be booked
+over it. Stripe can't be asked under a lock. Instead the order's `revision` is read before Stripe
+is asked, and if it has changed by the time the answer is booked, Stripe is asked again.
 """
 
-from django.db import transaction
+from datetime import timedelta
 
-from billing.models import Debit, LedgerEntry, Purchase
+from django.db import transaction
+from django.db.models import Sum
+from django.utils import timezone
+
+from billing.exceptions import PaymentStateMoving
+from billing.models import Debit, LedgerEntry, Lot, Purchase, Refund
 from billing.services.debits import ask_debit
+from billing.services.disputes import record_disputes
 from billing.services.inbox import file_item
-from billing.services.wallets import freeze_wallet, get_wallet
+from billing.services.ledger import post_credit
+from billing.services.notices import tell_refund
+from billing.services.wallets import get_wallet
 from billing.stripe_api import Charge, parse_order_id, read_charge
 
+# How often Stripe is asked again because somebody else booked an answer meanwhile.
+MOST_READS = 6
+# What is given back can be used for at least this long, whenever its lot would have expired.
+LEAST_VALIDITY = timedelta(days=14)
 
-def claw_back_refunds(charge_id: str) -> None:
-    """Read a charge from Stripe and take back the credits of what was refunded. Safe to repeat.
 
-    Of an order that is not fulfilled yet the refund is noted, and its fulfilment takes it into
-    account. A charge that is not ours changes nothing.
+def settle_charge(charge_id: str) -> Purchase | None:
+    """Bring an order in line with what Stripe says of its charge. None if it is not one of ours.
+
+    Refunds, failed refunds, disputes and their ends all come here. Safe to repeat and to run at
+    once. Of an order that is not fulfilled yet the figures are noted, and its fulfilment takes
+    them into account. Raises PaymentProviderError, PaymentStateMoving.
     """
-    if not _apply(read_charge(charge_id), is_sure=False):
-        # Either a refund failed, or another process booked a newer answer than ours: look again.
-        _apply(read_charge(charge_id), is_sure=True)
+    known = Purchase.objects.filter(stripe_charge_id=charge_id).first()
+    for _ in range(MOST_READS):
+        charge = read_charge(charge_id)
+        if known is not None and (settled := _settle(known, charge)) is not None:
+            return settled
+        # Only now it is known which order this is, or somebody was faster: its revision must be
+        # older than the answer.
+        known = _find_purchase(charge)
+        if known is None:
+            return None
+    raise PaymentStateMoving("The payment's state keeps changing; it is looked at again later.")
+
+
+def claw_back(purchase: Purchase, charge: Charge) -> None:
+    """Book what a charge says was given back of a locked order. Safe to repeat."""
+    record_disputes(purchase, charge.disputes)
+    if is_payment_of(purchase, charge):
+        _record_refunds(purchase, charge)
+        purchase.stripe_charge_id = charge.charge_id
+        purchase.refunded_cents = charge.refunded_cents
+        purchase.disputed_cents = charge.disputed_cents
+        if charge.refunded_cents:
+            tell_refund(purchase)
+    elif charge.refunds or charge.disputes:
+        _report_other_payment(purchase, charge)
+    purchase.revision += 1
+    move_to_target(purchase)
+
+
+def move_to_target(purchase: Purchase) -> Debit | None:
+    """Take or give back the credits between what was taken back of a locked order and what should
+    be. Returns the debit if credits are taken.
+    """
+    debit = None
+    if purchase.status == Purchase.Status.FULFILLED:
+        missing = target_credits(purchase) - purchase.taken_back_credits
+        if missing > 0:
+            debit = _take(purchase, missing)
+        elif missing < 0:
+            _reinstate(purchase, -missing)
+    purchase.save(
+        update_fields=[
+            "clawed_back_credits",
+            "reinstated_credits",
+            "refunded_cents",
+            "disputed_cents",
+            "stripe_charge_id",
+            "revision",
+        ]
+    )
+    return debit
+
+
+def target_credits(purchase: Purchase) -> int:
+    """Return the credits that should be taken back of an order, as things stand."""
+    asked = Refund.objects.filter(purchase=purchase, status=Refund.Status.OPEN)
+    asked_cents = asked.aggregate(total=Sum("amount_cents"))["total"] or 0
+    cents = purchase.refunded_cents + purchase.disputed_cents + asked_cents
+    return share_of(purchase, cents)
+
+
+def share_of(purchase: Purchase, cents: int) -> int:
+    """Return how many of an order's credits a part of its payment is worth, rounded down."""
+    if not purchase.charged_cents:
+        return 0
+    return min(purchase.credits, purchase.credits * cents // purchase.charged_cents)
+
+
+def find_lot(purchase: Purchase) -> Lot | None:
+    """Return the lot that an order's credits are in."""
+    return Lot.objects.filter(
+        entry__kind=LedgerEntry.Kind.PURCHASE, entry__reference=str(purchase.public_id)
+    ).first()
+
+
+def is_payment_of(purchase: Purchase, charge: Charge) -> bool:
+    """Tell whether a charge is the order's payment, and not a second one that names the order."""
+    known = purchase.stripe_payment_intent_id
+    return charge.is_paid and (not known or charge.payment_intent_id == known)
 
 
 @transaction.atomic(durable=True)
-def _apply(charge: Charge, *, is_sure: bool) -> bool:
-    """Bring the order in line with its charge. False if less is refunded than was before."""
-    purchase = _lock_purchase(charge)
-    if purchase is None:
-        return True
-    if charge.refunded_cents >= purchase.refunded_cents:
-        claw_back(purchase, refunded_cents=charge.refunded_cents)
-        return True
-    if is_sure:
-        _report_lower_refund(purchase, charge.refunded_cents)
-    return False
+def _settle(known: Purchase, charge: Charge) -> Purchase | None:
+    """Book a charge's state. None if the order has seen another since its revision was read."""
+    purchase = Purchase.objects.select_for_update().get(pk=known.pk)
+    if purchase.revision != known.revision:
+        return None
+    claw_back(purchase, charge)
+    return purchase
 
 
-def claw_back(purchase: Purchase, *, refunded_cents: int) -> None:
-    """Take back the credits of what was refunded of a locked order. Safe to repeat."""
-    purchase.refunded_cents = max(purchase.refunded_cents, refunded_cents)
-    if purchase.status == Purchase.Status.FULFILLED:
-        _take_missing(purchase)
-    purchase.save(update_fields=["clawed_back_credits", "refunded_cents"])
+def _find_purchase(charge: Charge) -> Purchase | None:
+    order_id = parse_order_id(charge.order_id)
+    return Purchase.objects.filter(public_id=order_id).first() if order_id else None
 
 
-def _take_missing(purchase: Purchase) -> None:
-    """Ask for the credits between what was clawed back and what should be."""
-    share = purchase.credits * purchase.refunded_cents // purchase.amount_cents
-    target = min(purchase.credits, share)
-    missing = target - purchase.clawed_back_credits
-    if missing <= 0:
-        return
-    ask_debit(
+def _take(purchase: Purchase, credits: int) -> Debit:
+    purchase.clawed_back_credits += credits
+    return ask_debit(
         Debit(
             wallet=get_wallet(purchase.user),
             kind=LedgerEntry.Kind.CLAWBACK,
-            # The target only grows, so each step towards it has a name of its own.
-            reference=f"{purchase.public_id}:{target}",
-            amount_credits=missing,
+            # The sum only grows, so each step towards it has a name of its own.
+            reference=f"{purchase.public_id}:{purchase.clawed_back_credits}",
+            amount_credits=credits,
+            lot=find_lot(purchase),
             purchase=purchase,
-            reason=f"Refund of {purchase.pack_name}"[:200],
+            reason=f"Payment for {purchase.pack_name} taken back"[:200],
         )
     )
-    purchase.clawed_back_credits = target
 
 
-def freeze_disputed(charge_id: str, *, kind: str, reference: str, summary: str) -> bool:
-    """Freeze the wallet behind a disputed or suspicious charge and tell a person, once.
-
-    `reference` is Stripe's id of the dispute or warning: when the person has unfrozen the wallet,
-    further events about the same one leave it so. False if the charge is none of ours.
-    """
-    charge = read_charge(charge_id)
-    with transaction.atomic(durable=True):
-        purchase = _lock_purchase(charge)
-        if purchase is None:
-            return False
-        _, is_new = file_item(
-            kind=kind,
-            reference=reference,
-            summary=f"{summary} The wallet of {purchase.user} is frozen.",
-            detail={"order_id": str(purchase.public_id), "charge_id": charge.charge_id},
-        )
-        if is_new:
-            freeze_wallet(get_wallet(purchase.user), reason=summary)
-    return True
+def _reinstate(purchase: Purchase, credits: int) -> None:
+    purchase.reinstated_credits += credits
+    lot = find_lot(purchase)
+    expires_at = lot.expires_at if lot else None
+    post_credit(
+        get_wallet(purchase.user).pk,
+        kind=LedgerEntry.Kind.REINSTATEMENT,
+        amount_credits=credits,
+        reference=f"{purchase.public_id}:{purchase.reinstated_credits}",
+        reason=f"Payment for {purchase.pack_name} stands again"[:200],
+        expires_at=expires_at and max(expires_at, timezone.now() + LEAST_VALIDITY),
+    )
 
 
-def _lock_purchase(charge: Charge) -> Purchase | None:
-    """Lock the order that a charge paid for; None if it is not one of ours."""
-    order_id = parse_order_id(charge.order_id)
-    if order_id is None:
-        return None
-    return Purchase.objects.select_for_update().filter(public_id=order_id).first()
+def _record_refunds(purchase: Purchase, charge: Charge) -> None:
+    """Note how the refunds that we asked for stand; from here on Stripe's figures hold them."""
+    ours = {str(refund.public_id): refund for refund in purchase.refunds.all()}
+    for state in charge.refunds:
+        refund = ours.get(state.our_id)
+        if refund is not None:
+            refund.stripe_refund_id = state.refund_id
+            refund.status = _status_of(state.status)
+            refund.outcome = state.failure[:200]
+            refund.save(update_fields=["stripe_refund_id", "status", "outcome"])
+        if state.status in FAILURES:
+            _report_failed_refund(purchase, state.refund_id, state.failure)
 
 
-def _report_lower_refund(purchase: Purchase, refunded_cents: int) -> None:
-    """Report a refund that failed after its credits were taken back; a person makes it good."""
+FAILURES = ("failed", "canceled")
+
+
+def _status_of(stripe_status: str) -> str:
+    if stripe_status in FAILURES:
+        return Refund.Status.FAILED
+    return Refund.Status.SUCCEEDED if stripe_status == "succeeded" else Refund.Status.PENDING
+
+
+def _report_failed_refund(purchase: Purchase, refund_id: str, failure: str) -> None:
+    """The credits come back by themselves; the money the customer expects is a person's matter."""
     file_item(
         kind="refund_failed",
-        reference=f"{purchase.public_id}:{refunded_cents}",
+        reference=refund_id,
         summary=(
-            f"Stripe counts {refunded_cents} as refunded, after {purchase.refunded_cents}: "
-            "a refund failed. Give the credits back with an adjustment."
+            f"A refund to {purchase.user} failed ({failure or 'no reason given'}). Its credits are "
+            "reinstated; the customer may expect the money another way."
         ),
         detail={"order_id": str(purchase.public_id)},
+    )
+
+
+def _report_other_payment(purchase: Purchase, charge: Charge) -> None:
+    file_item(
+        kind="second_payment_returned",
+        reference=charge.charge_id,
+        summary="A payment that names an order but did not pay it was refunded or disputed.",
+        detail={"order_id": str(purchase.public_id), "charge_id": charge.charge_id},
     )

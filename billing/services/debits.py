@@ -8,8 +8,8 @@ import structlog
 from django.db import transaction
 
 from billing.exceptions import WalletError, WalletMissing, WalletRecovering
-from billing.models import Debit
-from billing.services.pushes import push_wallets
+from billing.models import Debit, Wallet
+from billing.services.pushes import push_due, push_wallets
 from billing.services.rebuild_barrier import no_rebuild_meanwhile
 from billing.wallet import calls
 from billing.wallet.calls import Call
@@ -59,10 +59,13 @@ def decide_open() -> int:
 def decide(debit_ids: list[int]) -> None:
     """Let Redis take what is available of each of these. Safe to repeat. Raises WalletRecovering.
 
+    Redis learns of credits first whose push was lost: it would find too little, and what a
+    clawback does not find becomes debt.
     No rebuild comes between finding a debit not booked and asking Redis, which after a rebuild
     would not know of it any more and take it a second time.
     """
     client = get_sync_client()
+    push_due(among=Wallet.objects.filter(debits__in=debit_ids, debits__booked_at=None))
     with no_rebuild_meanwhile():
         debits = list(Debit.objects.filter(pk__in=debit_ids, booked_at=None).order_by("pk"))
         missing = [debit for debit in debits if not _ask(client, debit)]

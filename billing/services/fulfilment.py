@@ -13,15 +13,35 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from billing.exceptions import InvalidAmount, PurchaseMismatch, PurchaseMissing
+from billing.exceptions import (
+    InvalidAmount,
+    PaymentStateMoving,
+    PurchaseMismatch,
+    PurchaseMissing,
+)
 from billing.models import LedgerEntry, Purchase
-from billing.services.clawback import claw_back
+from billing.services.clawback import MOST_READS, claw_back
 from billing.services.inbox import file_item
 from billing.services.ledger import post_credit
+from billing.services.notices import tell_purchase
 from billing.services.wallets import get_wallet
 from billing.stripe_api import Checkout, parse_order_id, read_checkout
 
 SESSION_ID = re.compile(r"cs_[A-Za-z0-9_]{1,110}")
+PAYMENT_FIELDS = [
+    "status",
+    "review_reason",
+    "fulfilled_at",
+    "stripe_session_id",
+    "stripe_session_url",
+    "stripe_payment_intent_id",
+    "stripe_charge_id",
+    "receipt_url",
+    "invoice_url",
+    "paid_cents",
+    "discount_cents",
+    "tax_cents",
+]
 
 
 def fulfil_purchase(session_id: str) -> Purchase:
@@ -35,36 +55,63 @@ def fulfil_purchase(session_id: str) -> Purchase:
     """
     if not SESSION_ID.fullmatch(session_id):
         raise PurchaseMissing("There is no such order.")
-    checkout = read_checkout(session_id)
-    purchase = _book(checkout)
-    if purchase is None:
-        _report_orphan(checkout)
-        raise PurchaseMissing("There is no such order.")
-    return purchase
+    known = Purchase.objects.filter(stripe_session_id=session_id).first()
+    for _ in range(MOST_READS):
+        checkout = read_checkout(session_id)
+        if known is not None and (booked := _book(known, checkout)) is not None:
+            return booked
+        # As in `settle_charge`: the order's revision must be older than Stripe's answer.
+        known = _find_purchase(checkout)
+        if known is None:
+            _report_orphan(checkout)
+            raise PurchaseMissing("There is no such order.")
+    raise PaymentStateMoving("The payment's state keeps changing; it is looked at again later.")
+
+
+def credit_order(purchase: Purchase) -> None:
+    """Post the credits of a locked order and fulfil it. Raises InvalidAmount.
+
+    The ledger knows the order by its id, so a second call would post nothing. The caller saves.
+    """
+    now = timezone.now()
+    days = purchase.validity_days
+    post_credit(
+        get_wallet(purchase.user).pk,
+        kind=LedgerEntry.Kind.PURCHASE,
+        amount_credits=purchase.credits,
+        reference=str(purchase.public_id),
+        reason=purchase.pack_name,
+        expires_at=None if days is None else now + timedelta(days=days),
+    )
+    purchase.status = Purchase.Status.FULFILLED
+    purchase.fulfilled_at = now
 
 
 @transaction.atomic(durable=True)
-def _book(checkout: Checkout) -> Purchase | None:
-    """Bring the order in line with its session, under the order's lock. None: no such order."""
-    purchase = _lock_purchase(checkout)
-    if purchase is None:
+def _book(known: Purchase, checkout: Checkout) -> Purchase | None:
+    """Bring the order in line with its session, under the order's lock.
+
+    None if a newer state of its charge may have been booked since the session was read.
+    """
+    purchase = Purchase.objects.select_for_update().get(pk=known.pk)
+    if purchase.revision != known.revision:
         return None
     if checkout.is_settled:
         _book_payment(purchase, checkout)
-    elif purchase.status == Purchase.Status.OPEN and _is_own_session(purchase, checkout):
+    elif purchase.status in Purchase.UNPAID and _is_own_session(purchase, checkout):
         _close(purchase, checkout)
     return purchase
 
 
-def _lock_purchase(checkout: Checkout) -> Purchase | None:
-    """Lock the order of this session; one whose session was never saved has its id in there."""
+def _find_purchase(checkout: Checkout) -> Purchase | None:
+    """Return the order of this session; one whose session was never saved has its id in there."""
     is_ours = Q(stripe_session_id=checkout.session_id)
     for text in (checkout.client_reference, checkout.order_id):
         order_id = parse_order_id(text)
         is_ours |= Q(public_id=order_id) if order_id else Q()
-    locked = Purchase.objects.select_for_update().filter(is_ours).order_by("pk")
+    found = Purchase.objects.filter(is_ours).order_by("pk")
     # The order that we made this session for, before one that the session merely names.
-    return max(locked, key=lambda each: each.stripe_session_id == checkout.session_id, default=None)
+    return max(found, key=lambda each: each.stripe_session_id == checkout.session_id, default=None)
 
 
 def _is_own_session(purchase: Purchase, checkout: Checkout) -> bool:
@@ -86,20 +133,32 @@ def _book_payment(purchase: Purchase, checkout: Checkout) -> None:
     if purchase.status == Purchase.Status.FULFILLED:
         if purchase.stripe_session_id != checkout.session_id:
             _report_second_payment(purchase, checkout)
+        elif checkout.charge:
+            claw_back(purchase, checkout.charge)
         return
-    # Only a person takes an order out of review.
-    if purchase.status == Purchase.Status.REVIEW:
+    # Only a person takes an order out of review, and closes it.
+    if purchase.status in (Purchase.Status.REVIEW, Purchase.Status.CLOSED):
         return
     try:
         _check_payment(purchase, checkout)
-        _credit(purchase, checkout)
+        credit_order(purchase)
     except (PurchaseMismatch, InvalidAmount) as refusal:
         _park(purchase, checkout, reason=str(refusal))
+        return
+    _save_payment(purchase, checkout)
+    tell_purchase(purchase)
+    # A refund may come before the fulfilment.
+    if checkout.charge:
+        claw_back(purchase, checkout.charge)
 
 
 def _check_payment(purchase: Purchase, checkout: Checkout) -> None:
-    """Raise PurchaseMismatch unless the session paid exactly what the order agreed on."""
+    """Raise PurchaseMismatch unless the session sold exactly what the order agreed on.
+
+    What was paid for it may be less by a discount and more by tax, where the session allows them.
+    """
     order_id = str(purchase.public_id)
+    is_free = checkout.allows_discount and checkout.amount_cents == 0
     expected: dict[str, tuple[object, object]] = {
         "session": (True, _is_own_session(purchase, checkout)),
         "mode": ("payment", checkout.mode),
@@ -107,8 +166,14 @@ def _check_payment(purchase: Purchase, checkout: Checkout) -> None:
         "reference": (order_id, checkout.client_reference),
         "metadata": (order_id, checkout.order_id),
         "currency": (purchase.currency, checkout.currency),
-        "amount": (purchase.amount_cents, checkout.amount_cents),
-        "payment status": ("paid", checkout.payment_status),
+        "subtotal": (purchase.amount_cents, checkout.subtotal_cents),
+        "discount": (True, checkout.allows_discount or not checkout.discount_cents),
+        "tax": (True, checkout.adds_tax or not checkout.tax_cents),
+        "total": (True, _is_sum(checkout)),
+        "payment status": (
+            "no_payment_required" if is_free else "paid",
+            checkout.payment_status,
+        ),
     }
     wrong = [
         f"{name} is {found!r}, expected {wanted!r}"
@@ -119,22 +184,19 @@ def _check_payment(purchase: Purchase, checkout: Checkout) -> None:
         raise PurchaseMismatch("; ".join(wrong))
 
 
-def _credit(purchase: Purchase, checkout: Checkout) -> None:
-    now = timezone.now()
-    days = purchase.validity_days
-    post_credit(
-        get_wallet(purchase.user).pk,
-        kind=LedgerEntry.Kind.PURCHASE,
-        amount_credits=purchase.credits,
-        reference=str(purchase.public_id),
-        reason=purchase.pack_name,
-        expires_at=None if days is None else now + timedelta(days=days),
+def _is_sum(checkout: Checkout) -> bool:
+    """Tell whether total and charge follow from what was sold. Tax may be within the price."""
+    if checkout.subtotal_cents is None or checkout.amount_cents is None:
+        return False
+    price = checkout.subtotal_cents - checkout.discount_cents
+    if checkout.amount_cents not in (price, price + checkout.tax_cents):
+        return False
+    charge = checkout.charge
+    return (
+        charge is None
+        or charge.currency != checkout.currency
+        or charge.amount_cents == checkout.amount_cents
     )
-    purchase.status = Purchase.Status.FULFILLED
-    purchase.fulfilled_at = now
-    _save_payment(purchase, checkout)
-    # A refund may come before the fulfilment, or since the session was read.
-    claw_back(purchase, refunded_cents=checkout.refunded_cents)
 
 
 def _park(purchase: Purchase, checkout: Checkout, *, reason: str) -> None:
@@ -156,6 +218,8 @@ def _close(purchase: Purchase, checkout: Checkout) -> None:
         purchase.status = Purchase.Status.EXPIRED
     elif checkout.is_failed:
         purchase.status = Purchase.Status.FAILED
+    elif checkout.is_pending:
+        purchase.status = Purchase.Status.PENDING
     _save_payment(purchase, checkout)
 
 
@@ -164,18 +228,15 @@ def _save_payment(purchase: Purchase, checkout: Checkout) -> None:
         purchase.stripe_session_id = checkout.session_id
         purchase.stripe_session_url = checkout.url
     purchase.stripe_payment_intent_id = checkout.payment_intent_id
-    purchase.receipt_url = checkout.receipt_url
-    purchase.save(
-        update_fields=[
-            "status",
-            "review_reason",
-            "fulfilled_at",
-            "stripe_session_id",
-            "stripe_session_url",
-            "stripe_payment_intent_id",
-            "receipt_url",
-        ]
-    )
+    purchase.invoice_url = checkout.invoice_url
+    if checkout.is_settled:
+        purchase.paid_cents = checkout.amount_cents
+        purchase.discount_cents = checkout.discount_cents
+        purchase.tax_cents = checkout.tax_cents
+    if checkout.charge and checkout.charge.is_paid:
+        purchase.stripe_charge_id = checkout.charge.charge_id
+        purchase.receipt_url = checkout.charge.receipt_url
+    purchase.save(update_fields=PAYMENT_FIELDS)
 
 
 def _report_second_payment(purchase: Purchase, checkout: Checkout) -> None:

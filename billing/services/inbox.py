@@ -3,6 +3,7 @@
 from typing import Any
 
 import structlog
+from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
@@ -27,6 +28,26 @@ def file_item(
     if is_new:
         log.error("inbox_item_filed", kind=kind, reference=reference, summary=summary)
     return item, is_new
+
+
+def file_items(items: list[InboxItem]) -> None:
+    """File many findings in the caller's transaction, and alert once it commits. Safe to repeat."""
+    if not items:
+        return
+    InboxItem.objects.bulk_create(items, ignore_conflicts=True)
+    transaction.on_commit(lambda: _alert(items))
+
+
+def _alert(items: list[InboxItem]) -> None:
+    for item in items:
+        log.error(
+            "inbox_item_filed", kind=item.kind, reference=item.reference, summary=item.summary
+        )
+
+
+def count_open_items() -> int:
+    """Return how many findings wait for a person."""
+    return InboxItem.objects.filter(resolved_at=None).count()
 
 
 def resolve_item(item: InboxItem, *, actor: User, resolution: str) -> bool:

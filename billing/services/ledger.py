@@ -14,6 +14,7 @@ from django.db.models import F
 from accounts.models import User
 from billing.exceptions import InvalidAmount
 from billing.models import LedgerEntry, Lot, Wallet
+from billing.services.low_balance import arm_low_balance
 from billing.services.pushes import push_on_commit
 
 # Redis multiplies a balance by 1,000 and counts exactly to 2^53; this leaves room for both.
@@ -69,6 +70,7 @@ def post_credit(
     paid = _pay_debt(wallet, lot, cause)
     wallet.credited_credits += amount_credits - paid
     wallet.save(update_fields=["posted_credits", "credited_credits", "debt_credits"])
+    arm_low_balance(wallet, entry)
     push_on_commit(wallet.pk)
     return entry
 

@@ -44,7 +44,7 @@ def check_open_purchases(*, most: int = BATCH) -> int:
 
 def _due_purchases() -> QuerySet[Purchase]:
     return Purchase.objects.filter(
-        status=Purchase.Status.OPEN, next_check_at__lte=timezone.now()
+        status__in=Purchase.UNPAID, next_check_at__lte=timezone.now()
     ).order_by("next_check_at", "pk")
 
 
@@ -54,7 +54,7 @@ def _claim(purchase: Purchase) -> bool:
     return (
         Purchase.objects.filter(
             pk=purchase.pk,
-            status=Purchase.Status.OPEN,
+            status__in=Purchase.UNPAID,
             next_check_at=purchase.next_check_at,
         ).update(next_check_at=now + _pause(purchase, now))
         == 1
@@ -85,6 +85,6 @@ def _check(purchase: Purchase) -> None:
 
 def _expire(purchase: Purchase) -> None:
     """Give an order up. Should it turn out to be paid, it will still be credited."""
-    Purchase.objects.filter(pk=purchase.pk, status=Purchase.Status.OPEN).update(
+    Purchase.objects.filter(pk=purchase.pk, status__in=Purchase.UNPAID).update(
         status=Purchase.Status.EXPIRED
     )

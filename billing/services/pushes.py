@@ -2,7 +2,7 @@
 
 import structlog
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from billing.exceptions import WalletError, WalletRecovering
 from billing.models import Wallet
@@ -47,11 +47,16 @@ def push_wallets(wallet_ids: list[int]) -> None:
         )
 
 
-def push_due() -> int:
-    """Push every wallet whose last push was lost. Returns how many. Raises WalletRecovering."""
-    due = Wallet.objects.filter(pushed_version__lt=F("version")).order_by("?")
+def due_wallets() -> QuerySet[Wallet]:
+    """Return the wallets of which Redis has not learnt everything."""
+    return Wallet.objects.filter(pushed_version__lt=F("version"))
+
+
+def push_due(*, among: QuerySet[Wallet] | None = None) -> int:
+    """Push wallets whose last push was lost. Returns how many. Raises WalletRecovering."""
+    due = due_wallets() if among is None else due_wallets().filter(pk__in=among.values("pk"))
     # In any order, so that wallets that can't be pushed don't keep the others waiting.
-    wallet_ids = list(due.values_list("pk", flat=True)[:BATCH])
+    wallet_ids = list(due.order_by("?").values_list("pk", flat=True)[:BATCH])
     if wallet_ids:
         push_wallets(wallet_ids)
     return len(wallet_ids)

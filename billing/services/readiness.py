@@ -1,10 +1,37 @@
 """Whether the wallets can be used now, and if not, why."""
 
+from dataclasses import dataclass
+
 from billing.exceptions import UnsafeRedis, WalletRecovering
 from billing.wallet import calls, keys
 from billing.wallet.calls import Backlog
 from billing.wallet.client import backlog_limit
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
+
+
+@dataclass(frozen=True, slots=True)
+class WalletLoad:
+    """What is under way in Redis, over all shards."""
+
+    events: int
+    oldest_event_ms: int
+    holds: int
+
+
+def read_wallet_load() -> WalletLoad:
+    """Return what is under way. Raises WalletRecovering."""
+    client = get_sync_client()
+    backlogs = read_backlogs(client)
+    pipeline = client.redis.pipeline(transaction=False)
+    for shard in range(keys.SHARDS):
+        pipeline.zcard(keys.leases(shard))
+    with client.reaching():
+        holds: list[int] = pipeline.execute()
+    return WalletLoad(
+        events=sum(backlog.events for backlog in backlogs),
+        oldest_event_ms=max(backlog.age_ms for backlog in backlogs),
+        holds=sum(holds),
+    )
 
 
 def find_wallet_problem() -> str | None:

@@ -5,6 +5,10 @@ what the web processes started and ended. Per wallet:
 
     base = posted      pend = events not booked      held = requests started and not ended
 
+and per API key, whose caps count both:
+
+    spent = booked + events not booked              held = as above
+
 * An event is booked if the receipt or debit that it leads to has at least its target and charge.
 * A hold without a line in the journals never had its upstream called: the line comes first. Redis
   may have come back from before it was voided, so others may hold its credits by now: it goes.
@@ -18,7 +22,8 @@ what the web processes started and ended. Per wallet:
 No I/O here but the questions to PostgreSQL, inside the rebuild's snapshot.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -32,7 +37,7 @@ from billing.services.remains import Remains
 from billing.usage import RequestFacts, Settlement
 from billing.wallet import keys
 from billing.wallet.events import Amounts
-from billing.wallet.restoring import HOLDS_NOTHING, LostHold
+from billing.wallet.restoring import HOLDS_NOTHING, LostHold, RestoredKey
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +52,8 @@ class Plan:
 
     shard: int
     pend: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    # The same by API key and month.
+    unbooked: dict[tuple[int, int], int] = field(default_factory=lambda: defaultdict(int))
     # Registers whose events stay.
     kept_registers: set[str] = field(default_factory=set)
     kept_holds: dict[str, tuple[RequestFacts, int]] = field(default_factory=dict)
@@ -63,6 +70,24 @@ class Plan:
         for facts, amount in self._holds().values():
             held[facts.wallet_id] += amount
         return held
+
+    def open(self) -> dict[int, int]:
+        """Return how many holds are open, by wallet."""
+        return Counter(facts.wallet_id for facts, _ in self._holds().values())
+
+    def api_keys(self, booked: Iterable[tuple[int, int, int]]) -> dict[int, RestoredKey]:
+        """Return what keys have open, hold and spent, given what is booked: key, month, charge."""
+        keys: dict[int, RestoredKey] = defaultdict(RestoredKey)
+        unbooked = [(*name, amount) for name, amount in self.unbooked.items()]
+        for api_key_id, month, amount in [*booked, *unbooked]:
+            keys[api_key_id].spent += amount
+            keys[api_key_id].month(month).spent += amount
+        for facts, amount in self._holds().values():
+            key = keys[facts.api_key_id]
+            key.open += 1
+            key.held += amount
+            key.month(facts.month).held += amount
+        return keys
 
     def registers(self) -> dict[str, int]:
         """Return what stays in Redis: the credits that each register holds, or HOLDS_NOTHING."""
@@ -145,6 +170,8 @@ def _plan_events(plan: Plan, events: list[Amounts]) -> None:
             plan.forgotten_events.append(event.event_id)
             continue
         plan.pend[event.wallet_id] += delta
+        if event.is_usage:
+            plan.unbooked[(event.api_key_id, event.month)] += delta
         plan.kept_registers.add(event.reference)
         if event.is_usage:
             plan.known[event.reference] = Booked(

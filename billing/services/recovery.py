@@ -9,6 +9,7 @@ steps come to nothing, because Redis knows the epoch of the present rebuild and 
 
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
@@ -18,7 +19,7 @@ from django.conf import settings
 
 from billing.exceptions import WalletRecovering
 from billing.journal import read_all
-from billing.models import Wallet
+from billing.models import KeySpending, Wallet
 from billing.services.rebuild_barrier import only_rebuilder, rebuild_snapshot
 from billing.services.rebuild_plan import Plan, plan_rebuild
 from billing.services.remains import read_remains
@@ -83,8 +84,9 @@ def _rebuild(client: SyncWalletClient, closed: list[int], *, grace_s: float) -> 
     remains = [read_remains(client, shard) for shard in closed]
     with rebuild_snapshot():
         wallets = list(Wallet.objects.order_by("pk"))
+        spending = read_spending()
         plans = plan_rebuild(remains, journals, wallets, lease_ms=settings.HOLD_LEASE_S * 1_000)
-    _write(client, _steps(plans, wallets, epoch=epoch))
+    _write(client, _steps(plans, wallets, spending, epoch=epoch))
     log.warning(
         "wallets_rebuilt",
         shards=len(closed),
@@ -96,15 +98,37 @@ def _rebuild(client: SyncWalletClient, closed: list[int], *, grace_s: float) -> 
     )
 
 
-def _steps(plans: list[Plan], wallets: list[Wallet], *, epoch: str) -> Iterator[Call]:
+def read_spending() -> dict[int, list[tuple[int, int, int]]]:
+    """Return what API keys spent, by shard: key, month, charge."""
+    by_shard: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
+    rows = KeySpending.objects.values_list(
+        "api_key__user__wallet", "api_key", "month", "charged_credits"
+    )
+    for wallet_id, api_key_id, month, charged in rows.order_by():
+        by_shard[keys.shard_of(wallet_id)].append((api_key_id, month, charged))
+    return by_shard
+
+
+def _steps(
+    plans: list[Plan],
+    wallets: list[Wallet],
+    spending: dict[int, list[tuple[int, int, int]]],
+    *,
+    epoch: str,
+) -> Iterator[Call]:
     for plan in plans:
         mine = [wallet for wallet in wallets if keys.shard_of(wallet.pk) == plan.shard]
         yield from _forget(plan, epoch=epoch)
         yield from _restore(plan, epoch=epoch)
-        held = plan.held()
+        held, open_ = plan.held(), plan.open()
         for some in _batches(mine, ITEM_BATCH):
-            rows = [(row, plan.pend.get(row.pk, 0), held.get(row.pk, 0)) for row in some]
+            rows = [
+                (row, plan.pend.get(row.pk, 0), held.get(row.pk, 0), open_.get(row.pk, 0))
+                for row in some
+            ]
             yield restoring.wallets(plan.shard, rows, epoch=epoch)
+        for api_keys in _batches(plan.api_keys(spending[plan.shard]).items(), ITEM_BATCH):
+            yield restoring.api_keys(plan.shard, api_keys, epoch=epoch)
         yield restoring.open_fence(plan.shard, epoch=epoch)
 
 

@@ -45,7 +45,11 @@ def receive_event(body: bytes, signature: str) -> StripeEvent:
     Raises WebhookUnsigned or WebhookMalformed, and has then stored nothing.
     """
     _verify_signature(body, signature)
-    event = _parse_event(body)
+    return store_event(_parse_event(body))
+
+
+def store_event(event: dict[str, Any]) -> StripeEvent:
+    """Store an event that is known to be Stripe's; the same one is stored once. Safe to race."""
     stored, is_new = StripeEvent.objects.get_or_create(
         event_id=event["id"],
         defaults={

@@ -7,10 +7,13 @@ from django.db import transaction
 
 from accounts.models import User
 from billing.exceptions import InvalidAmount, MissingReason
-from billing.models import Debit, LedgerEntry, Wallet
+from billing.models import Debit, Freeze, LedgerEntry, Wallet
 from billing.services.debits import ask_debit
+from billing.services.freezes import add_freeze, lift_every_freeze
 from billing.services.ledger import MAX_CREDITS, lock_wallet, post_credit
-from billing.services.pushes import push_if_possible, push_on_commit
+from billing.services.pushes import push_if_possible
+
+STAFF = Freeze.Kind.STAFF
 
 
 def get_wallet(user: User) -> Wallet:
@@ -86,26 +89,22 @@ def adjust_credits(
 
 @transaction.atomic
 def freeze_wallet(wallet: Wallet, *, reason: str) -> None:
-    """Stop every call of a wallet at once, until it is unfrozen. Safe to repeat."""
-    _set_state(wallet.pk, Wallet.State.FROZEN, _reason(reason))
+    """Stop every call of a wallet at once, until a person unfreezes it. Safe to repeat."""
+    reason = _reason(reason)
+    lock_wallet(wallet.pk)
+    if not Freeze.objects.filter(wallet=wallet, kind=STAFF, lifted_at=None).exists():
+        add_freeze(wallet.pk, kind=STAFF, reference=f"staff:{uuid.uuid4()}", reason=reason)
 
 
 @transaction.atomic
 def unfreeze_wallet(wallet: Wallet) -> None:
-    """Let a wallet's calls through again. Safe to repeat."""
-    _set_state(wallet.pk, Wallet.State.ACTIVE, "")
+    """Let a wallet's calls through again, whatever it was frozen for. Safe to repeat."""
+    lift_every_freeze(wallet.pk)
 
 
 def push_wallet(wallet_id: int) -> bool:
     """Push a wallet to Redis now. False if Redis is away."""
     return push_if_possible(wallet_id)
-
-
-def _set_state(wallet_id: int, state: Wallet.State, reason: str) -> None:
-    wallet = lock_wallet(wallet_id)
-    wallet.state, wallet.frozen_reason = state, reason
-    wallet.save(update_fields=["state", "frozen_reason"])
-    push_on_commit(wallet.pk)
 
 
 def _reason(text: str) -> str:

@@ -4,7 +4,10 @@ import structlog
 from celery import shared_task
 from kombu.exceptions import OperationalError
 
+from billing.services.missed_events import fetch_missed_events
 from billing.services.open_purchases import check_open_purchases
+from billing.services.refunds import advance_refunds
+from billing.services.stripe_audit import reconcile
 from billing.services.stripe_events import process_due_events
 
 log = structlog.get_logger(__name__)
@@ -20,6 +23,24 @@ def process_stripe_events() -> int:
 def sweep_open_purchases() -> int:
     """Ask Stripe about open orders. Returns how many were asked about."""
     return check_open_purchases()
+
+
+@shared_task(name="billing.advance_refunds", ignore_result=True)
+def ask_for_refunds() -> int:
+    """Ask Stripe for the refunds whose credits are taken. Returns how many were tried."""
+    return advance_refunds()
+
+
+@shared_task(name="billing.fetch_missed_events", ignore_result=True)
+def fetch_events() -> int:
+    """Store the events of the last hour that no webhook brought. Returns how many."""
+    return fetch_missed_events()
+
+
+@shared_task(name="billing.reconcile_stripe", ignore_result=True)
+def reconcile_stripe() -> int:
+    """Compare the last week with Stripe. Returns how many findings went to the inbox."""
+    return len(reconcile())
 
 
 def nudge_stripe_events() -> None:

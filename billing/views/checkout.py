@@ -17,6 +17,7 @@ from billing.services.balances import read_balance
 from billing.services.checkout import start_checkout
 from billing.services.first_key import claim_first_key
 from billing.services.fulfilment import fulfil_purchase
+from billing.services.pack_prices import list_prices
 from billing.services.wallets import get_wallet
 from billing.views.refusals import as_message
 from billing.views.requests import CustomerRequest, HtmxRequest, customer_only
@@ -41,10 +42,17 @@ def checkout(request: HtmxRequest, slug: str) -> HttpResponse:
     if request.method == "POST":
         next_url = reverse("packs")
         with as_message(request):
-            next_url = start_checkout(request.user, pack_slug=slug).stripe_session_url
+            purchase = start_checkout(
+                request.user,
+                pack_slug=slug,
+                currency=request.POST.get("currency", "")[:3],
+                address=request.META.get("REMOTE_ADDR", ""),
+            )
+            next_url = purchase.stripe_session_url
         return redirect(next_url)
     pack = get_object_or_404(Pack, slug=slug, is_active=True)
-    return render(request, "checkout/confirm.html", {"pack": pack})
+    context = {"pack": pack, "prices": list_prices(pack)}
+    return render(request, "checkout/confirm.html", context)
 
 
 @customer_only
@@ -61,7 +69,7 @@ def checkout_return(request: CustomerRequest) -> HttpResponse:
     context = {
         "order": purchase,
         "is_reachable": is_reachable,
-        "is_waiting": purchase.status == Purchase.Status.OPEN,
+        "is_waiting": purchase.status in Purchase.UNPAID,
         "poll_after_s": poll_after_s(polls),
         "poll_url": f"?{urlencode({'session_id': session_id, 'n': str(polls + 1)})}",
         "balance": read_balance(get_wallet(request.user)) if is_paid else None,

@@ -1,13 +1,15 @@
-"""API keys: list, create, revoke. A secret is in one answer and nowhere else."""
+"""API keys: list, create, change, rotate, revoke. A secret is in one answer and nowhere else."""
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.models import ApiKey
-from billing.forms import ApiKeyForm
-from billing.services.api_keys import issue_api_key, revoke_api_key
+from billing.exceptions import BillingError, TooManyKeys
+from billing.key_forms import ApiKeyForm, RotateForm
+from billing.services import api_keys
+from billing.usage import month_end, month_of
 from billing.views.requests import CustomerRequest, customer_only
 
 
@@ -25,12 +27,69 @@ def key_create(request: CustomerRequest) -> HttpResponse:
     if request.method != "POST":
         return redirect("dashboard-keys")
     form = ApiKeyForm(request.POST)
-    if not form.is_valid():
-        return _render_keys(request, form, status=200 if request.htmx else 400)
-    key, secret = issue_api_key(
-        request.user, name=form.cleaned_data["name"], expires_at=form.expires_at()
-    )
-    return _render_keys(request, ApiKeyForm(), new_key=key, secret=secret)
+    if form.is_valid():
+        try:
+            key, secret = api_keys.issue_api_key(
+                request.user, name=form.cleaned_data["name"], settings=form.key_settings()
+            )
+        except TooManyKeys as error:
+            form.add_error(None, str(error))
+        else:
+            return _render_keys(request, ApiKeyForm(), new_key=key, secret=secret)
+    return _render_keys(request, form, status=200 if request.htmx else 400)
+
+
+@customer_only
+@require_http_methods(["GET", "HEAD", "POST"])
+def key_edit(request: CustomerRequest, key_id: int) -> HttpResponse:
+    """Show a key with its limits and what it spent, and on POST change it."""
+    key = get_object_or_404(ApiKey, pk=key_id, user=request.user)
+    if key.revoked_at:
+        return redirect("dashboard-keys")
+    form = ApiKeyForm(request.POST or None, key=key)
+    if request.method == "POST" and form.is_valid():
+        api_keys.change_api_key(key, name=form.cleaned_data["name"], settings=form.key_settings())
+        return redirect("dashboard-keys")
+    now = timezone.now()
+    context = {
+        "key": _with_spending(request, [key])[0],
+        "form": form,
+        "now": now,
+        "is_rotating": key.is_rotating(now),
+        "resets_at": month_end(month_of(int(now.timestamp() * 1_000))),
+    }
+    return render(request, "dashboard/key.html", context, status=400 if form.errors else 200)
+
+
+@customer_only
+@require_http_methods(["GET", "HEAD", "POST"])
+def key_rotate(request: CustomerRequest, key_id: int) -> HttpResponse:
+    """Ask how long the old secret shall work, and on POST show the new one, this once."""
+    key = get_object_or_404(ApiKey, pk=key_id, user=request.user)
+    form, secret = RotateForm(request.POST or None), ""
+    if request.method == "POST" and form.is_valid():
+        try:
+            secret = api_keys.rotate_api_key(key, overlap=form.duration())
+        except BillingError as error:
+            form.add_error(None, str(error))
+    now = timezone.now()
+    context = {
+        "key": key,
+        "form": form,
+        "secret": secret,
+        "is_usable": key.is_usable(now),
+        "is_rotating": key.is_rotating(now),
+    }
+    return render(request, "dashboard/key_rotate.html", context, status=400 if form.errors else 200)
+
+
+@customer_only
+@require_POST
+def key_end_rotation(request: CustomerRequest, key_id: int) -> HttpResponse:
+    """Let the old secret of a key stop working now."""
+    key = get_object_or_404(ApiKey, pk=key_id, user=request.user)
+    api_keys.end_rotation(key)
+    return redirect("dashboard-key", key_id=key.pk)
 
 
 @customer_only
@@ -39,10 +98,11 @@ def key_revoke(request: CustomerRequest, key_id: int) -> HttpResponse:
     """Ask, and on POST revoke. htmx gets the key's row of the table."""
     key = get_object_or_404(ApiKey, pk=key_id, user=request.user)
     if request.method == "POST":
-        revoke_api_key(key)
+        api_keys.revoke_api_key(key)
         key.refresh_from_db()
         if not request.htmx:
             return redirect("dashboard-keys")
+    (key,) = _with_spending(request, [key])
     context = {"key": key, "now": timezone.now(), "is_asking": key.revoked_at is None}
     template = "dashboard/_key_row.html" if request.htmx else "dashboard/key_revoke.html"
     return render(request, template, context)
@@ -57,7 +117,7 @@ def _render_keys(
     status: int = 200,
 ) -> HttpResponse:
     context = {
-        "keys": ApiKey.objects.filter(user=request.user),
+        "keys": _with_spending(request, list(ApiKey.objects.filter(user=request.user))),
         "form": form,
         "new_key": new_key,
         "secret": secret,
@@ -65,3 +125,12 @@ def _render_keys(
     }
     template = "dashboard/_keys.html" if request.htmx else "dashboard/keys.html"
     return render(request, template, context, status=status)
+
+
+def _with_spending(request: CustomerRequest, found: list[ApiKey]) -> list[ApiKey]:
+    """Tell each key what it spent: in all, and this month."""
+    spent = api_keys.booked_spending(request.user)
+    for key in found:
+        total, this_month = spent.get(key.pk, (0, 0))
+        vars(key).update(spent_credits=total, month_spent_credits=this_month)
+    return found

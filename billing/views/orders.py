@@ -1,6 +1,6 @@
 """A customer's orders."""
 
-from uuid import UUID
+from uuid import UUID, uuid4, uuid5
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -8,8 +8,11 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
+from billing.forms import RefundForm
 from billing.models import Purchase
 from billing.services.fulfilment import fulfil_purchase
+from billing.services.refunds import offer_to_customer, refund_to_customer
+from billing.templatetags.money import price
 from billing.views.refusals import as_message
 from billing.views.requests import CustomerRequest, customer_only
 
@@ -33,7 +36,43 @@ def order(request: CustomerRequest, public_id: UUID) -> HttpResponse:
     if request.method == "POST":
         check_again(request, purchase)
         return redirect("dashboard-order", public_id=purchase.public_id)
-    return render(request, "dashboard/order.html", {"order": purchase, "now": timezone.now()})
+    context = {
+        "order": purchase,
+        "refunds": purchase.refunds.all(),
+        "disputes": [dispute for dispute in purchase.disputes.all() if dispute.is_open],
+        "offer": offer_to_customer(purchase),
+        "now": timezone.now(),
+    }
+    return render(request, "dashboard/order.html", context)
+
+
+@customer_only
+@require_http_methods(["GET", "HEAD", "POST"])
+def order_refund(request: CustomerRequest, public_id: UUID) -> HttpResponse:
+    """Show what the unused part of an order is worth; on POST return it."""
+    purchase = get_object_or_404(Purchase, public_id=public_id, user=request.user)
+    if request.method == "POST":
+        ask_for_refund(request, purchase)
+        return redirect("dashboard-order", public_id=purchase.public_id)
+    offer = offer_to_customer(purchase)
+    if offer is None:
+        return redirect("dashboard-order", public_id=purchase.public_id)
+    context = {"order": purchase, "offer": offer, "form": RefundForm(initial={"once": uuid4()})}
+    return render(request, "dashboard/order_refund.html", context)
+
+
+def ask_for_refund(request: CustomerRequest, purchase: Purchase) -> None:
+    """Return the unused part and tell the customer what happens next."""
+    form = RefundForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Nothing was refunded. Please try again.")
+        return
+    with as_message(request):
+        refund = refund_to_customer(
+            purchase, key=uuid5(form.cleaned_data["once"], str(purchase.public_id))
+        )
+        amount = price(refund.amount_cents, purchase.currency)
+        messages.success(request, f"{amount} will be returned to you. This takes a few days.")
 
 
 def check_again(request: CustomerRequest, purchase: Purchase) -> None:

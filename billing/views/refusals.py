@@ -12,14 +12,17 @@ from billing.exceptions import (
     PaymentProviderError,
     PaymentProviderRefusal,
     PurchaseMissing,
+    RefundRefused,
     TooManyOrders,
 )
 
 MESSAGES: dict[type[BillingError], str] = {
     PackUnavailable: "That pack is no longer on sale. Nothing was charged.",
     TooManyOrders: (
-        "You started many orders within an hour and paid none of them. Please try again later."
+        "Too many orders were started and not paid within an hour, by you or from your network. "
+        "Nothing was charged. Please try again later, or write to us."
     ),
+    RefundRefused: "Nothing was refunded: this order can't be returned here any more.",
     PurchaseMissing: "The payment service knows no payment for this order. Nothing was charged.",
     PaymentProviderError: (
         "The payment service didn't answer. Nothing is lost: please try again in a moment."

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from billing.exceptions import (
+    CapReached,
     InsufficientCredits,
+    Limited,
     RateLimited,
+    RequestTooLarge,
     UnknownHold,
     WalletBacklogged,
     WalletError,
@@ -20,6 +23,7 @@ from billing.exceptions import (
 )
 from billing.usage import RequestFacts, Settlement
 from billing.wallet import keys
+from billing.wallet.limits import KeyFigures, Limits, RateState
 
 Reply = list[bytes | int]
 Argument = str | bytes | int
@@ -44,6 +48,7 @@ class HoldRequest:
 
     The amount is `ceil((fixed + unit × units) / 1000)` credits for as many units as the balance
     affords, between `units_least` and `units_wanted`. A unit is a completion token of each choice.
+    Of the tokens per minute it takes `fixed_tokens + unit_tokens × units`.
     """
 
     facts: RequestFacts
@@ -52,16 +57,9 @@ class HoldRequest:
     unit_millicredits: int
     units_wanted: int
     units_least: int
-    requests_per_minute: int
-
-
-@dataclass(frozen=True, slots=True)
-class RateState:
-    """Where an API key stands in its requests per minute."""
-
-    limit: int
-    remaining: int
-    reset_ms: int
+    fixed_tokens: int
+    unit_tokens: int
+    limits: Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +70,17 @@ class Placed:
     units: int
     available_credits: int
     rate: RateState
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """A request as Redis has it: running as long as it is open, then charged and maybe unbooked."""
+
+    facts: RequestFacts
+    is_open: bool
+    held_credits: int
+    charged_credits: int
+    target_credits: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +138,7 @@ def place(hold: HoldRequest, *, lease_ms: int, limit: BacklogLimit) -> Call:
             keys.wallet(facts.wallet_id),
             keys.hold(facts.wallet_id, facts.request_id),
             keys.leases(shard),
-            keys.rate(facts.wallet_id, facts.api_key_id),
+            keys.api_key(facts.wallet_id, facts.api_key_id),
             keys.events(shard),
             keys.drained(shard),
         ),
@@ -142,27 +151,46 @@ def place(hold: HoldRequest, *, lease_ms: int, limit: BacklogLimit) -> Call:
             hold.units_wanted,
             hold.units_least,
             lease_ms,
-            hold.requests_per_minute,
             facts.pack(),
             limit.events,
             limit.age_ms,
+            facts.api_key_id,
+            facts.month,
+            hold.fixed_tokens,
+            hold.unit_tokens,
+            hold.limits.packed,
         ),
     )
 
 
-def parse_place(reply: Reply, hold: HoldRequest) -> Placed:
+def parse_place(reply: Reply) -> Placed:
     """Read the answer to `place`. Raises the WalletError that it means."""
     status, figures = _read(reply)
     if status == "OK":
-        held, units, available, remaining, reset_ms = figures
-        rate = RateState(hold.requests_per_minute, remaining, reset_ms)
-        return Placed(held, units, available, rate)
+        held, units, available, *rates = figures
+        return Placed(held, units, available, RateState.read(rates))
     if status == "INSUFFICIENT":
         raise InsufficientCredits(available_credits=figures[0])
-    if status == "LIMITED":
-        limit, retry_after_ms, reset_ms = figures
-        raise RateLimited(limit=limit, retry_after_ms=retry_after_ms, reset_ms=reset_ms)
+    if status == "CAPPED":
+        is_monthly, cap, left = figures
+        raise CapReached(is_monthly=bool(is_monthly), cap_credits=cap, left_credits=left)
+    if status == "TOO_LARGE":
+        raise RequestTooLarge(tokens_per_minute=figures[0], tokens=figures[1])
+    if status in _LIMITED:
+        raise _limited(status, figures)
     raise _refusal(status)
+
+
+def _limited(status: str, figures: list[int]) -> RateLimited:
+    is_wallets, limit, *rest = figures
+    retry_after_ms, *rates = rest if len(rest) > _RATES else (BUSY_RETRY_MS, *rest)
+    return RateLimited(
+        what=_LIMITED[status],
+        is_wallets=bool(is_wallets),
+        limit=limit,
+        retry_after_ms=retry_after_ms,
+        rate=RateState.read(rates),
+    )
 
 
 def extend(facts: RequestFacts, progress: Settlement, *, lease_ms: int) -> Call:
@@ -180,7 +208,12 @@ def settle(facts: RequestFacts, settlement: Settlement) -> Call:
     return Call(
         "tp_settle",
         _register_keys(facts.wallet_id, facts.request_id),
-        (facts.request_id, settlement.target_credits, settlement.pack()),
+        (
+            facts.request_id,
+            settlement.target_credits,
+            settlement.pack(),
+            settlement.used_tokens,
+        ),
     )
 
 
@@ -233,11 +266,14 @@ def settle_late(
             facts.request_id,
             settlement.target_credits,
             settlement.pack(),
+            settlement.used_tokens,
             facts.wallet_id,
             held,
             charged,
             target,
             facts.pack(),
+            facts.api_key_id,
+            facts.month,
         ),
     )
 
@@ -277,6 +313,29 @@ def parse_read(reply: Reply) -> Balance:
     status, figures = _read(reply)
     if status != "OK":
         raise _refusal(status)
+    return _balance(figures)
+
+
+def look(wallet_id: int, api_key_id: int, *, known_version: int, month: int) -> Call:
+    """Read a wallet's and a key's figures, if the caller knows both up to this version."""
+    return Call(
+        "tp_look",
+        (
+            keys.fence(keys.shard_of(wallet_id)),
+            keys.wallet(wallet_id),
+            keys.api_key(wallet_id, api_key_id),
+        ),
+        (known_version, month),
+    )
+
+
+def parse_look(reply: Reply) -> tuple[Balance, KeyFigures]:
+    """Read the answer to `look`. Raises WalletStale, WalletMissing, WalletRecovering."""
+    figures = parse_ok(reply)
+    return _balance(figures[:5]), KeyFigures(*figures[5:])
+
+
+def _balance(figures: list[int]) -> Balance:
     base, pend, held, debt, _version = figures
     return Balance(
         available_credits=base - pend - held,
@@ -284,6 +343,23 @@ def parse_read(reply: Reply) -> Balance:
         posted_credits=base - pend,
         debt_credits=debt,
     )
+
+
+def register(wallet_id: int, request_id: str) -> Call:
+    """Read the register of a request."""
+    shard = keys.shard_of(wallet_id)
+    return Call("tp_register", (keys.fence(shard), keys.hold(wallet_id, request_id)))
+
+
+def parse_register(reply: Reply) -> Register:
+    """Read the answer to `register`. Raises UnknownHold, WalletRecovering."""
+    status, *fields = reply
+    if status != b"OK":
+        raise _refusal(_read(reply)[0])
+    *figures, packed = fields
+    is_open, held, charged, target = (int(figure) for figure in figures)
+    facts = RequestFacts.unpack(packed if isinstance(packed, bytes) else b"")
+    return Register(facts, bool(is_open), held, charged, target)
 
 
 def push(
@@ -355,6 +431,15 @@ def _read(reply: Reply) -> tuple[str, list[int]]:
         raise WalletError(f"The wallet answered {head!r} where a status was due.")
     return head.decode(), [int(figure) for figure in figures]
 
+
+# How soon to try again where nobody knows when a request will end.
+BUSY_RETRY_MS = 500
+_RATES = 6
+_LIMITED: dict[str, Limited] = {
+    "BUSY": Limited.CONCURRENT,
+    "LIMITED": Limited.REQUESTS,
+    "EXHAUSTED": Limited.TOKENS,
+}
 
 _REFUSALS: dict[str, type[WalletError]] = {
     "RECOVERING": WalletRecovering,

@@ -20,13 +20,14 @@ from billing.wallet.calls import (
     Call,
     HoldRequest,
     Placed,
-    RateState,
+    Register,
     Reply,
     Settled,
 )
 from billing.wallet.connection import CommandRefused, Connection, ConnectionLost, NotConnected
+from billing.wallet.limits import KeyFigures, RateState
 
-__all__ = ["Balance", "HoldRequest", "Placed", "RateState", "Settled", "WalletClient"]
+__all__ = ["Balance", "HoldRequest", "KeyFigures", "Placed", "RateState", "Settled", "WalletClient"]
 
 log = structlog.get_logger(__name__)
 
@@ -72,7 +73,7 @@ class WalletClient:
         except asyncio.CancelledError:
             self._void_later(hold.facts)
             raise
-        return calls.parse_place(reply, hold)
+        return calls.parse_place(reply)
 
     async def extend(self, facts: RequestFacts, progress: Settlement) -> None:
         """Renew a hold's lease and record its progress. Raises UnknownHold, WalletRecovering."""
@@ -89,6 +90,20 @@ class WalletClient:
     async def read_balance(self, wallet_id: int) -> Balance:
         """Return a wallet's figures. Raises WalletMissing, WalletRecovering."""
         return calls.parse_read(await self._ask(calls.read(wallet_id)))
+
+    async def find_register(self, wallet_id: int, request_id: str) -> Register:
+        """Return a request's register. Raises UnknownHold, WalletRecovering."""
+        return calls.parse_register(await self._ask(calls.register(wallet_id, request_id)))
+
+    async def look(
+        self, wallet_id: int, api_key_id: int, *, known_version: int, month: int
+    ) -> tuple[Balance, KeyFigures]:
+        """Return a wallet's and a key's figures.
+
+        Raises WalletStale if either changed since this version, WalletMissing, WalletRecovering.
+        """
+        call = calls.look(wallet_id, api_key_id, known_version=known_version, month=month)
+        return calls.parse_look(await self._ask(call))
 
     async def _ask(self, call: Call) -> Reply:
         try:

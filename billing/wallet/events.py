@@ -23,6 +23,9 @@ class Amounts:
     charged: int
     target: int
     held: int
+    # The API key that spent it, and in which month; 0 for what is not usage.
+    api_key_id: int
+    month: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,9 @@ def read_event(event_id: bytes, fields: Fields) -> Event:
         raise MalformedEvent(f"A stream entry can't be read: {error!r}") from error
 
 
-def _amounts(event_id: bytes, fields: Fields) -> tuple[str, str, int, bool, int, int, int, int]:
+def _amounts(
+    event_id: bytes, fields: Fields
+) -> tuple[str, str, int, bool, int, int, int, int, int, int]:
     return (
         event_id.decode(),
         fields[b"ref"].decode(),
@@ -63,4 +68,7 @@ def _amounts(event_id: bytes, fields: Fields) -> tuple[str, str, int, bool, int,
         int(fields[b"charged"]),
         int(fields[b"target"]),
         int(fields[b"held"]),
+        # An event without these was written before version 3 of the functions.
+        int(fields.get(b"key", b"0")),
+        int(fields.get(b"month", b"0")),
     )

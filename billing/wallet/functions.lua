@@ -9,27 +9,30 @@
 --
 -- KEYS of one wallet share the hash tag of its shard, {s}:
 --   {s}:fence          string, the epoch in which this shard was opened, or is being rebuilt
---   {s}:wallet:<id>    hash: base pend held credited v state debt
+--   {s}:wallet:<id>    hash: base pend held credited v state debt open ra ta
+--   {s}:key:<id>       hash: what an API key spent, holds and may still do (see `read_key`)
 --   {s}:hold:<ref>     hash: the register of one request or debit (see `write_register`)
 --   {s}:leases         sorted set: request id -> when its lease runs out, ms
 --   {s}:events         stream: debits for the drain to book
 --   {s}:drained        string: when the drain last went through all events, ms
---   {s}:rate:<key id>  string: an API key's theoretical arrival time, µs
 --
 -- Rules that keep it whole:
 --   * A failing script is not rolled back, so every argument is validated before the first write.
 --   * Every function may be called again with the same arguments; the second call changes nothing.
 --   * Nothing answers while the fence is closed. The epoch below lives in this server process: it
 --     is gone after a restart or a failover; the fence key is gone after a flush. Either closes it.
---   * A register belongs to the epoch that wrote it. One that a rebuild did not bring into its own
---     epoch is from a past that did not happen, and is not seen.
+--   * A register belongs to the epoch that wrote it, and so does an API key's hash. One that a
+--     rebuild did not bring into its own epoch is from a past that did not happen, and is not seen.
+--   * What a key holds and has open changes where its wallet's does, by as much.
 --   * Replies are arrays of a status and integers, made with `int`, never with a unary minus.
 
 -- Counts upwards: a worker replaces an older library and leaves a newer one alone.
-local VERSION = '2'
+local VERSION = '4'
 local MAX_INTEGER = 9007199254740991 -- 2^53 - 1: the largest integer a Lua number counts exactly
 local REGISTER_TTL_S = 900 -- how long a booked register still answers to a late repetition
 local MINUTE_US = 60000000
+local MOST_KNOWN_LIMITS = 1000
+local NO_KEY = '0 0 0 0 0' -- also of a register that was written before version 3
 
 local epochs = {} -- fence -> the epoch in which it was opened
 local rebuilding = {} -- fence -> the epoch that the present rebuild will open
@@ -51,7 +54,7 @@ end
 
 -- A whole number of at least `least` from an argument or a field, or an error naming it.
 local function int(text, name, least)
-  if type(text) ~= 'string' or not string.match(text, '^%-?%d+$') then
+  if type(text) ~= 'string' or not string.find(text, '^%-?%d+$') then
     error('ARGUMENT ' .. name .. ' is not a whole number')
   end
   local number = tonumber(text)
@@ -89,7 +92,8 @@ local function now_ms()
 end
 
 local function read_wallet(key)
-  local fields = redis.call('HMGET', key, 'base', 'pend', 'held', 'v', 'state', 'debt', 'credited')
+  local fields = redis.call('HMGET', key, 'base', 'pend', 'held', 'v', 'state', 'debt', 'credited',
+    'open', 'ra', 'ta')
   if not fields[1] then
     return nil
   end
@@ -101,27 +105,76 @@ local function read_wallet(key)
     state = fields[5],
     debt = int(fields[6], 'debt', 0),
     credited = int(fields[7], 'credited', 0),
+    open = int(fields[8], 'open', 0),
+    requests_at = tonumber(fields[9] or '0'),
+    tokens_at = tonumber(fields[10] or '0'),
   }
   wallet.available = wallet.base - wallet.pend - wallet.held
   return wallet
 end
 
+-- An API key: e the epoch, open its open holds, held what they hold, spent what its requests were
+-- charged in all, held:<month> and spent:<month> the same of requests that started in that month
+-- (UTC), ra and ta where its requests and tokens per minute stand (see `take`).
+local function read_key(name, epoch, month)
+  local held_then, spent_then = 'held:' .. month, 'spent:' .. month
+  local fields = redis.call('HMGET', name, 'e', 'open', 'held', 'spent', held_then, spent_then,
+    'ra', 'ta')
+  local is_new = fields[1] ~= epoch
+  if is_new then
+    fields = { epoch, '0', '0', '0' }
+  end
+  return {
+    name = name,
+    is_new = is_new,
+    month = month,
+    open = tonumber(fields[2]),
+    held = tonumber(fields[3]),
+    spent = tonumber(fields[4]),
+    month_held = tonumber(fields[5] or '0'),
+    month_spent = tonumber(fields[6] or '0'),
+    requests_at = tonumber(fields[7] or '0'),
+    tokens_at = tonumber(fields[8] or '0'),
+  }
+end
+
+local function write_key(key, epoch)
+  if key.is_new then
+    redis.call('DEL', key.name)
+  end
+  redis.call('HSET', key.name, 'e', epoch, 'open', text(key.open), 'held', text(key.held),
+    'spent', text(key.spent), 'held:' .. key.month, text(key.month_held),
+    'spent:' .. key.month, text(key.month_spent), 'ra', text(key.requests_at),
+    'ta', text(key.tokens_at))
+end
+
+-- The key of a register, which names it; the shard's fence names the shard.
+local function key_of(fence, epoch, register)
+  return read_key(string.sub(fence, 1, -6) .. 'key:' .. register.key, epoch, register.month)
+end
+
 -- A register: s its state (open, settled, void), w wallet, a the credits it holds, t the highest
 -- target seen, c what was charged of it, n the units held, f the facts, pt and p the progress that
--- the reaper would book, e the epoch.
+-- the reaper would book, e the epoch, k whose limits it counts for: the API key and the month (0:
+-- none), the tokens that it may use, and what they took of the key's and the wallet's minute, µs.
 local function write_register(key, epoch, register)
   -- One of another epoch may be there, with a time to live.
   redis.call('DEL', key)
   redis.call('HSET', key, 's', register.state, 'w', register.wallet, 'a', text(register.amount),
     't', text(register.target), 'c', text(register.charged), 'n', text(register.units),
-    'f', register.facts, 'pt', text(register.progress_target), 'p', register.progress, 'e', epoch)
+    'f', register.facts, 'pt', text(register.progress_target), 'p', register.progress, 'e', epoch,
+    'k', string.format('%s %s %.0f %.0f %.0f', register.key, register.month, register.tokens,
+      register.key_us, register.wallet_us))
 end
 
 local function read_register(key, epoch)
-  local fields = redis.call('HMGET', key, 's', 'w', 'a', 't', 'c', 'n', 'f', 'pt', 'p', 'e')
+  local fields = redis.call('HMGET', key, 's', 'w', 'a', 't', 'c', 'n', 'f', 'pt', 'p', 'e',
+    'k')
   if not fields[1] or fields[10] ~= epoch then
     return nil
   end
+  local key, month, tokens, key_us, wallet_us =
+    string.match(fields[11] or NO_KEY, '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
   return {
     state = fields[1],
     wallet = fields[2],
@@ -132,25 +185,78 @@ local function read_register(key, epoch)
     facts = fields[7],
     progress_target = int(fields[8], 'pt', 0),
     progress = fields[9],
+    key = key,
+    month = month,
+    tokens = tonumber(tokens),
+    key_us = tonumber(key_us),
+    wallet_us = tonumber(wallet_us),
   }
 end
 
--- GCRA: `limit` requests a minute, refilled smoothly, all of a minute's at once if unused.
--- Returns whether one more may pass, how many are left, when all are back and when to try again
--- (ms), and the new arrival time (µs).
-local function check_rate(key, limit)
-  local now = now_us()
-  local interval = math.ceil(MINUTE_US / limit)
-  local arrival = math.max(tonumber(redis.call('GET', key) or '0'), now)
+-- GCRA: `limit` a minute, refilled smoothly, all of a minute's at once if unused. A bucket is its
+-- theoretical arrival time, µs; `window` is what a full one is ahead of now, `cost` what is taken.
+-- Returns whether that may pass, how many are left, when all are back and when to try again (ms),
+-- and the bucket as it is then.
+local function take(arrival, limit, window, cost, now)
   -- Never further ahead than a full minute, even if the server's clock was set back.
-  arrival = math.min(arrival, now + interval * limit)
-  local next_arrival = arrival + interval
-  if next_arrival - now > interval * limit then
-    local wait_us = next_arrival - now - interval * limit
-    return false, 0, math.ceil((arrival - now) / 1000), math.ceil(wait_us / 1000), arrival
+  arrival = math.min(math.max(arrival, now), now + window)
+  local wait_us = arrival + cost - now - window
+  local may_pass = wait_us <= 0
+  if may_pass then
+    arrival = arrival + cost
   end
-  local left = math.floor((interval * limit - (next_arrival - now)) / interval)
-  return true, left, math.ceil((next_arrival - now) / 1000), 0, next_arrival
+  return {
+    may_pass = may_pass,
+    limit = limit,
+    left = math.floor((now + window - arrival) * limit / window),
+    reset_ms = math.ceil((arrival - now) / 1000),
+    wait_ms = math.max(math.ceil(wait_us / 1000), 0),
+    arrival = arrival,
+    cost = cost,
+  }
+end
+
+local function take_requests(arrival, limit, count, now)
+  -- Rounded up, so that a minute's requests fit into the window to the last.
+  local interval = math.ceil(MINUTE_US / limit)
+  return take(arrival, limit, interval * limit, interval * count, now)
+end
+
+local function take_tokens(arrival, limit, count, now)
+  return take(arrival, limit, MINUTE_US, math.floor(count * MINUTE_US / limit), now)
+end
+
+-- Of the key's and the wallet's bucket, the one with less left.
+local function tighter(of_key, of_wallet)
+  return of_wallet.left < of_key.left and of_wallet or of_key
+end
+
+-- Append to a reply where requests and tokens per minute stand.
+local function with_rates(reply, requests, tokens)
+  for _, bucket in ipairs({ requests, tokens }) do
+    reply[#reply + 1] = bucket.limit
+    reply[#reply + 1] = bucket.left
+    reply[#reply + 1] = bucket.reset_ms
+  end
+  return reply
+end
+
+-- The same where nothing is taken.
+local function with_present_rates(reply, key, wallet, limits, now)
+  return with_rates(reply,
+    tighter(take_requests(key.requests_at, limits.key_rpm, 0, now),
+      take_requests(wallet.requests_at, limits.wallet_rpm, 0, now)),
+    tighter(take_tokens(key.tokens_at, limits.key_tpm, 0, now),
+      take_tokens(wallet.tokens_at, limits.wallet_tpm, 0, now)))
+end
+
+-- Give back what a request did not use of its tokens per minute, or take what it used beyond them.
+local function correct_tokens(wallet, key, register, used)
+  if register.tokens > 0 then
+    local unused = (register.tokens - used) / register.tokens
+    key.tokens_at = math.max(key.tokens_at - math.floor(register.key_us * unused), 0)
+    wallet.tokens_at = math.max(wallet.tokens_at - math.floor(register.wallet_us * unused), 0)
+  end
 end
 
 -- Whether the drain is too far behind: too many events wait, or the first of them for too long.
@@ -171,17 +277,71 @@ local function is_backlogged(events, drained, max_events, max_age_ms)
   return tonumber(redis.call('GET', drained) or '0') < limit
 end
 
+-- The limits of a key and its wallet: eight numbers in one argument, which many requests share.
+local LIMITS = { 'key_rpm', 'key_tpm', 'key_open', 'wallet_rpm', 'wallet_tpm', 'wallet_open',
+  'lifetime_cap', 'monthly_cap' }
+local known_limits, n_known_limits = {}, 0
+
+local function read_limits(packed)
+  local limits = known_limits[packed]
+  if limits then
+    return limits
+  end
+  limits = {}
+  local count = 0
+  for number in string.gmatch(str(packed, 'limits'), '[^ ]+') do
+    count = count + 1
+    local name = LIMITS[count] or error('ARGUMENT limits has too many numbers')
+    -- Only a cap may be 0, and -1 is none.
+    limits[name] = int(number, name, string.find(name, 'cap$') and -1 or 1)
+  end
+  if count < #LIMITS then
+    error('ARGUMENT limits has too few numbers')
+  end
+  if n_known_limits >= MOST_KNOWN_LIMITS then
+    known_limits, n_known_limits = {}, 0
+  end
+  known_limits[packed] = limits
+  n_known_limits = n_known_limits + 1
+  return limits
+end
+
+-- What is left of a cap; -1 is none.
+local function left_of(cap, used)
+  return cap < 0 and MAX_INTEGER or cap - used
+end
+
+-- What the balance and the key's caps afford: credits, or a refusal if that is less than `least_mc`.
+local function find_credits(wallet, key, limits, least_mc)
+  local of_life = left_of(limits.lifetime_cap, key.spent + key.held)
+  local of_month = left_of(limits.monthly_cap, key.month_spent + key.month_held)
+  if least_mc > wallet.available * 1000 then
+    return nil, { 'INSUFFICIENT', wallet.available }
+  end
+  if least_mc > of_life * 1000 then
+    return nil, { 'CAPPED', 0, limits.lifetime_cap, math.max(of_life, 0) }
+  end
+  if least_mc > of_month * 1000 then
+    return nil, { 'CAPPED', 1, limits.monthly_cap, math.max(of_month, 0) }
+  end
+  return math.min(wallet.available, of_life, of_month)
+end
+
 -- place: hold the worst case of a request.
--- KEYS fence wallet hold leases rate events drained
--- ARGV request wallet_id known_version fixed_mc unit_mc units_wanted units_least lease_ms rpm facts
---   max_events max_age_ms
+-- KEYS fence wallet hold leases key events drained
+-- ARGV request wallet_id known_version fixed_mc unit_mc units_wanted units_least lease_ms facts
+--   max_events max_age_ms key_id month fixed_tokens unit_tokens limits
 -- The amount is ceil((fixed_mc + unit_mc * units) / 1000) for as many units as are affordable,
--- between units_least and units_wanted.
--- Returns OK held units available rate_left rate_reset_ms | RECOVERING | BACKLOGGED | MISSING
---   | STALE | FROZEN | IN_DEBT | LIMITED limit retry_after_ms reset_ms | INSUFFICIENT available
---   | ENDED
+-- between units_least and units_wanted; the tokens are fixed_tokens + unit_tokens * units, and no
+-- more than a whole minute's. `limits` are those of `LIMITS`.
+-- Returns OK held units available RATES | RECOVERING | BACKLOGGED | MISSING | STALE | FROZEN
+--   | IN_DEBT | INSUFFICIENT available | CAPPED is_monthly cap left | TOO_LARGE limit tokens
+--   | BUSY is_wallets limit RATES | LIMITED is_wallets limit retry_after_ms RATES
+--   | EXHAUSTED is_wallets limit retry_after_ms RATES | ENDED
+-- RATES is limit left reset_ms of requests, then of tokens: the key's or the wallet's, whichever
+-- has less left. LIMITED is about requests per minute, EXHAUSTED about tokens.
 local function place(keys, args)
-  local fence, wallet_key, hold_key, leases, rate_key = keys[1], keys[2], keys[3], keys[4], keys[5]
+  local fence, wallet_key, hold_key, leases = keys[1], keys[2], keys[3], keys[4]
   local request = str(args[1], 'request')
   local wallet_id = id(args[2], 'wallet_id')
   local known = int(args[3], 'known_version', 0)
@@ -190,10 +350,14 @@ local function place(keys, args)
   local wanted = int(args[6], 'units_wanted', 0)
   local least = int(args[7], 'units_least', 0)
   local lease_ms = int(args[8], 'lease_ms', 1)
-  local limit = int(args[9], 'rpm', 1)
-  local facts = str(args[10], 'facts')
-  local max_events = int(args[11], 'max_events', 0)
-  local max_age_ms = int(args[12], 'max_age_ms', 0)
+  local facts = str(args[9], 'facts')
+  local max_events = int(args[10], 'max_events', 0)
+  local max_age_ms = int(args[11], 'max_age_ms', 0)
+  local key_id = id(args[12], 'key_id')
+  local month = id(args[13], 'month')
+  local fixed_tokens = int(args[14], 'fixed_tokens', 0)
+  local unit_tokens = int(args[15], 'unit_tokens', 0)
+  local limits = read_limits(args[16])
   if least > wanted then
     error('ARGUMENT units_least is above units_wanted')
   end
@@ -208,12 +372,14 @@ local function place(keys, args)
   if known < wallet.v then
     return { 'STALE' }
   end
+  local key, now = read_key(keys[5], epoch, month), now_us()
   local register = read_register(hold_key, epoch)
   if register then
     if register.state ~= 'open' then
       return { 'ENDED' }
     end
-    return { 'OK', register.amount, register.units, wallet.available, limit, 0 }
+    local reply = { 'OK', register.amount, register.units, wallet.available }
+    return with_present_rates(reply, key, wallet, limits, now)
   end
   if wallet.state ~= 'active' then
     return { 'FROZEN' }
@@ -224,28 +390,67 @@ local function place(keys, args)
   if is_backlogged(keys[6], keys[7], max_events, max_age_ms) then
     return { 'BACKLOGGED' }
   end
-  local may_pass, left, reset_ms, wait_ms, arrival = check_rate(rate_key, limit)
-  if not may_pass then
-    return { 'LIMITED', limit, wait_ms, reset_ms }
+  if key.open >= limits.key_open then
+    return with_present_rates({ 'BUSY', 0, limits.key_open }, key, wallet, limits, now)
   end
-  local available_mc = wallet.available * 1000
-  if fixed + unit * least > available_mc then
-    return { 'INSUFFICIENT', wallet.available }
+  if wallet.open >= limits.wallet_open then
+    return with_present_rates({ 'BUSY', 1, limits.wallet_open }, key, wallet, limits, now)
+  end
+  local of_key = take_requests(key.requests_at, limits.key_rpm, 1, now)
+  if not of_key.may_pass then
+    local reply = { 'LIMITED', 0, of_key.limit, of_key.wait_ms }
+    return with_present_rates(reply, key, wallet, limits, now)
+  end
+  local of_wallet = take_requests(wallet.requests_at, limits.wallet_rpm, 1, now)
+  if not of_wallet.may_pass then
+    local reply = { 'LIMITED', 1, of_wallet.limit, of_wallet.wait_ms }
+    return with_present_rates(reply, key, wallet, limits, now)
+  end
+  local credits, refusal = find_credits(wallet, key, limits, fixed + unit * least)
+  if not credits then
+    return refusal
+  end
+  local most_tokens = math.min(limits.key_tpm, limits.wallet_tpm)
+  if fixed_tokens + unit_tokens * least > most_tokens then
+    return { 'TOO_LARGE', most_tokens, fixed_tokens + unit_tokens * least }
   end
   local units = wanted
   if unit > 0 then
-    units = math.min(wanted, math.floor((available_mc - fixed) / unit))
+    units = math.min(units, math.floor((credits * 1000 - fixed) / unit))
+  end
+  if unit_tokens > 0 then
+    units = math.min(units, math.floor((most_tokens - fixed_tokens) / unit_tokens))
   end
   local amount = math.ceil((fixed + unit * units) / 1000)
+  local tokens = fixed_tokens + unit_tokens * units
+  local key_tokens = take_tokens(key.tokens_at, limits.key_tpm, tokens, now)
+  if not key_tokens.may_pass then
+    local reply = { 'EXHAUSTED', 0, key_tokens.limit, key_tokens.wait_ms }
+    return with_present_rates(reply, key, wallet, limits, now)
+  end
+  local wallet_tokens = take_tokens(wallet.tokens_at, limits.wallet_tpm, tokens, now)
+  if not wallet_tokens.may_pass then
+    local reply = { 'EXHAUSTED', 1, wallet_tokens.limit, wallet_tokens.wait_ms }
+    return with_present_rates(reply, key, wallet, limits, now)
+  end
 
-  redis.call('SET', rate_key, text(arrival), 'PX', math.max(reset_ms, 1))
-  redis.call('HINCRBY', wallet_key, 'held', text(amount))
+  redis.call('HSET', wallet_key, 'held', text(wallet.held + amount),
+    'open', text(wallet.open + 1), 'ra', text(of_wallet.arrival),
+    'ta', text(wallet_tokens.arrival))
+  key.open = key.open + 1
+  key.held = key.held + amount
+  key.month_held = key.month_held + amount
+  key.requests_at = of_key.arrival
+  key.tokens_at = key_tokens.arrival
+  write_key(key, epoch)
   write_register(hold_key, epoch, {
     state = 'open', wallet = wallet_id, amount = amount, target = 0, charged = 0, units = units,
-    facts = facts, progress_target = 0, progress = '',
+    facts = facts, progress_target = 0, progress = '', key = key_id, month = month,
+    tokens = tokens, key_us = key_tokens.cost, wallet_us = wallet_tokens.cost,
   })
-  redis.call('ZADD', leases, text(now_ms() + lease_ms), request)
-  return { 'OK', amount, units, wallet.available - amount, left, reset_ms }
+  redis.call('ZADD', leases, text(math.floor(now / 1000) + lease_ms), request)
+  return with_rates({ 'OK', amount, units, wallet.available - amount },
+    tighter(of_key, of_wallet), tighter(key_tokens, wallet_tokens))
 end
 
 -- extend: renew a lease and record how far the request got; the reaper would charge that.
@@ -278,25 +483,52 @@ end
 local function add_event(events, kind, ref, register, delta, settlement)
   redis.call('XADD', events, '*', 'kind', kind, 'ref', ref, 'wallet', register.wallet,
     'delta', text(delta), 'charged', text(register.charged), 'target', text(register.target),
-    'held', text(register.amount), 'facts', register.facts, 'settlement', settlement)
+    'held', text(register.amount), 'facts', register.facts, 'settlement', settlement,
+    'key', register.key, 'month', register.month)
+end
+
+-- An open hold is one no more: its wallet and its key let go of it.
+local function let_go(wallet, key, register)
+  wallet.held = wallet.held - register.amount
+  wallet.open = wallet.open - 1
+  key.held = key.held - register.amount
+  key.month_held = key.month_held - register.amount
+  key.open = key.open - 1
+end
+
+-- Write what an ending changes of a wallet and its key.
+local function write_ending(wallet_key, epoch, wallet, key)
+  redis.call('HSET', wallet_key, 'held', text(wallet.held), 'pend', text(wallet.pend),
+    'open', text(wallet.open), 'ta', text(wallet.tokens_at))
+  write_key(key, epoch)
 end
 
 -- Raise a register to `target` and record it. Up to the hold a charge is taken in full, because
 -- the hold kept it; above the hold only what is available, and the drain writes off the rest.
-local function charge(wallet_key, hold_key, leases, events, request, register, wallet, target, how)
+-- `used` is how many tokens the request used; nil leaves them at what it might have used.
+-- KEYS fence wallet hold leases events
+local function charge(keys, epoch, request, register, wallet, target, how, used)
+  local wallet_key, hold_key, leases, events = keys[2], keys[3], keys[4], keys[5]
+  local key = key_of(keys[1], epoch, register)
   target = math.max(target, register.target)
   local due = target - register.charged
   local released, kept = 0, 0
   if register.state == 'open' then
     released = register.amount
     kept = math.min(due, register.amount)
+    let_go(wallet, key, register)
+    if used then
+      correct_tokens(wallet, key, register, used)
+    end
   end
   local delta = kept + math.min(due - kept, math.max(wallet.available + released - kept, 0))
   register.target = target
   register.charged = register.charged + delta
+  key.spent = key.spent + delta
+  key.month_spent = key.month_spent + delta
 
-  redis.call('HINCRBY', wallet_key, 'held', text(0 - released))
-  redis.call('HINCRBY', wallet_key, 'pend', text(delta))
+  wallet.pend = wallet.pend + delta
+  write_ending(wallet_key, epoch, wallet, key)
   redis.call('HSET', hold_key, 's', 'settled', 't', text(target), 'c', text(register.charged))
   redis.call('PERSIST', hold_key)
   redis.call('ZREM', leases, request)
@@ -305,13 +537,14 @@ local function charge(wallet_key, hold_key, leases, events, request, register, w
 end
 
 -- settle: end a request at what it cost. charged = max(all targets seen), as far as it is covered.
--- KEYS fence wallet hold leases events  ARGV request target settlement
+-- KEYS fence wallet hold leases events  ARGV request target settlement used_tokens
 -- Returns OK charged available | RECOVERING | UNKNOWN
 local function settle(keys, args)
-  local fence, wallet_key, hold_key, leases, events = keys[1], keys[2], keys[3], keys[4], keys[5]
+  local fence, wallet_key, hold_key = keys[1], keys[2], keys[3]
   local request = str(args[1], 'request')
   local target = int(args[2], 'target', 0)
   local settlement = str(args[3], 'settlement')
+  local used = int(args[4], 'used_tokens', 0)
   local epoch = read_epoch(fence)
   if not epoch then
     return { 'RECOVERING' }
@@ -324,23 +557,27 @@ local function settle(keys, args)
   if register.state == 'settled' and target <= register.target then
     return { 'OK', register.charged, wallet.available }
   end
-  return charge(wallet_key, hold_key, leases, events, request, register, wallet, target, settlement)
+  return charge(keys, epoch, request, register, wallet, target, settlement, used)
 end
 
 -- settle_late: settle a request that Redis does not know any more, from what PostgreSQL has of it.
 -- Its hold is gone, so it is charged what is available. If Redis does know it, this is `settle`.
 -- KEYS fence wallet hold leases events
--- ARGV request target settlement wallet_id held booked_charged booked_target facts
+-- ARGV request target settlement used_tokens wallet_id held booked_charged booked_target facts
+--   key_id month
 -- Returns OK charged available | RECOVERING | MISSING
 local function settle_late(keys, args)
   local request = str(args[1], 'request')
   local target = int(args[2], 'target', 0)
   local settlement = str(args[3], 'settlement')
-  local wallet_id = id(args[4], 'wallet_id')
-  local held = int(args[5], 'held', 0)
-  local booked_charged = int(args[6], 'booked_charged', 0)
-  local booked_target = int(args[7], 'booked_target', 0)
-  local facts = str(args[8], 'facts')
+  local used = int(args[4], 'used_tokens', 0)
+  local wallet_id = id(args[5], 'wallet_id')
+  local held = int(args[6], 'held', 0)
+  local booked_charged = int(args[7], 'booked_charged', 0)
+  local booked_target = int(args[8], 'booked_target', 0)
+  local facts = str(args[9], 'facts')
+  local key_id = id(args[10], 'key_id')
+  local month = id(args[11], 'month')
   local epoch = read_epoch(keys[1])
   if not epoch then
     return { 'RECOVERING' }
@@ -353,14 +590,20 @@ local function settle_late(keys, args)
     write_register(keys[3], epoch, {
       state = 'void', wallet = wallet_id, amount = held, target = booked_target,
       charged = booked_charged, units = 0, facts = facts, progress_target = 0, progress = '',
+      key = key_id, month = month, tokens = 0, key_us = 0, wallet_us = 0,
     })
   end
-  return settle(keys, { request, args[2], settlement })
+  return settle(keys, { request, args[2], settlement, args[4] })
 end
 
--- Release an open hold without a record.
-local function release(wallet_key, hold_key, leases, request, register)
-  redis.call('HINCRBY', wallet_key, 'held', text(0 - register.amount))
+-- Release an open hold without a record. Its tokens were not used.
+-- KEYS fence wallet hold leases
+local function release(keys, epoch, request, register, wallet)
+  local wallet_key, hold_key, leases = keys[2], keys[3], keys[4]
+  local key = key_of(keys[1], epoch, register)
+  let_go(wallet, key, register)
+  correct_tokens(wallet, key, register, 0)
+  write_ending(wallet_key, epoch, wallet, key)
   redis.call('HSET', hold_key, 's', 'void')
   redis.call('EXPIRE', hold_key, REGISTER_TTL_S)
   redis.call('ZREM', leases, request)
@@ -370,7 +613,7 @@ end
 -- KEYS fence wallet hold leases  ARGV request
 -- Returns OK available | RECOVERING | UNKNOWN | ENDED
 local function void(keys, args)
-  local fence, wallet_key, hold_key, leases = keys[1], keys[2], keys[3], keys[4]
+  local fence, wallet_key, hold_key = keys[1], keys[2], keys[3]
   local request = str(args[1], 'request')
   local epoch = read_epoch(fence)
   if not epoch then
@@ -387,7 +630,7 @@ local function void(keys, args)
   if register.state ~= 'open' then
     return { 'ENDED' }
   end
-  release(wallet_key, hold_key, leases, request, register)
+  release(keys, epoch, request, register, wallet)
   return { 'OK', wallet.available + register.amount }
 end
 
@@ -396,7 +639,7 @@ end
 -- KEYS fence wallet hold leases events  ARGV request settlement_without_progress is_dead
 -- Returns OK charged available | VOID | RECOVERING | UNKNOWN | ENDED | ALIVE
 local function reap(keys, args)
-  local fence, wallet_key, hold_key, leases, events = keys[1], keys[2], keys[3], keys[4], keys[5]
+  local fence, wallet_key, hold_key, leases = keys[1], keys[2], keys[3], keys[4]
   local request = str(args[1], 'request')
   local settlement = str(args[2], 'settlement_without_progress')
   local is_dead = int(args[3], 'is_dead', 0) == 1
@@ -422,10 +665,10 @@ local function reap(keys, args)
   if register.progress ~= '' then
     target, settlement = register.progress_target, register.progress
   elseif settlement == '-' then
-    release(wallet_key, hold_key, leases, request, register)
+    release(keys, epoch, request, register, wallet)
     return { 'VOID' }
   end
-  return charge(wallet_key, hold_key, leases, events, request, register, wallet, target, settlement)
+  return charge(keys, epoch, request, register, wallet, target, settlement)
 end
 
 -- debit: take what is available of an amount that is not usage (clawback, expiry, adjustment).
@@ -461,7 +704,8 @@ local function debit(keys, args)
   local taken = math.max(math.min(most, wallet.available), 0)
   register = {
     state = 'settled', wallet = wallet_id, amount = 0, target = amount, charged = taken, units = 0,
-    facts = '-', progress_target = 0, progress = '',
+    facts = '-', progress_target = 0, progress = '', key = '0', month = '0',
+    tokens = 0, key_us = 0, wallet_us = 0,
   }
   redis.call('HINCRBY', wallet_key, 'pend', text(taken))
   write_register(register_key, epoch, register)
@@ -558,7 +802,8 @@ local function push(keys, args)
   if not wallet then
     -- No debit of this wallet was ever decided in this epoch, so all of them are in `posted`.
     redis.call('HSET', wallet_key, 'base', text(posted), 'pend', '0', 'held', '0',
-      'credited', text(credited), 'debt', text(debt), 'state', state, 'v', text(version))
+      'credited', text(credited), 'debt', text(debt), 'state', state, 'v', text(version),
+      'open', '0')
   elseif version > wallet.v then
     if credited < wallet.credited then
       error('ARGUMENT credited is below what it was')
@@ -583,6 +828,44 @@ local function read(keys, _)
   return { 'OK', wallet.base, wallet.pend, wallet.held, wallet.debt, wallet.v }
 end
 
+-- look: a wallet's figures and a key's, for who knows both up to this version.
+-- KEYS fence wallet key  ARGV known_version month
+-- Returns OK base pend held debt version open key_held key_spent month_held month_spent
+--   | RECOVERING | MISSING | STALE
+local function look(keys, args)
+  local known = int(args[1], 'known_version', 0)
+  local month = id(args[2], 'month')
+  local epoch = read_epoch(keys[1])
+  if not epoch then
+    return { 'RECOVERING' }
+  end
+  local wallet = read_wallet(keys[2])
+  if not wallet then
+    return { 'MISSING' }
+  end
+  if known < wallet.v then
+    return { 'STALE' }
+  end
+  local key = read_key(keys[3], epoch, month)
+  return { 'OK', wallet.base, wallet.pend, wallet.held, wallet.debt, wallet.v, key.open, key.held,
+    key.spent, key.month_held, key.month_spent }
+end
+
+-- register: a request's register, which PostgreSQL may not have yet. KEYS fence hold
+-- Returns OK is_open amount charged target facts | RECOVERING | UNKNOWN
+local function find_register(keys, _)
+  local epoch = read_epoch(keys[1])
+  if not epoch then
+    return { 'RECOVERING' }
+  end
+  local found = read_register(keys[2], epoch)
+  if not found then
+    return { 'UNKNOWN' }
+  end
+  local is_open = found.state == 'open' and 1 or 0
+  return { 'OK', is_open, found.amount, found.charged, found.target, found.facts }
+end
+
 -- The recoverer's functions. `begin` closes the fence and names the epoch to come; the others
 -- answer OVERTAKEN unless that rebuild is still the present one. So neither a rebuild that was
 -- overtaken by another nor one that a restart or a flush caught half-way can open a shard.
@@ -597,12 +880,13 @@ local function begin(keys, args)
 end
 
 -- restore_wallets: set wallets to absolute figures.
--- KEYS fence  ARGV epoch prefix, then for each: id base pend held credited debt state version
+-- KEYS fence
+-- ARGV epoch prefix, then for each: id base pend held credited debt state version open
 -- Returns OK | OVERTAKEN
 local function restore_wallets(keys, args)
   local epoch = str(args[1], 'epoch')
   local prefix = str(args[2], 'prefix')
-  for at = 3, #args, 8 do
+  for at = 3, #args, 9 do
     id(args[at], 'wallet_id')
     int(args[at + 1], 'base', 0)
     int(args[at + 2], 'pend', 0)
@@ -611,14 +895,53 @@ local function restore_wallets(keys, args)
     int(args[at + 5], 'debt', 0)
     str(args[at + 6], 'state')
     int(args[at + 7], 'version', 1)
+    int(args[at + 8], 'open', 0)
   end
   if not is_rebuilding(keys[1], epoch) then
     return { 'OVERTAKEN' }
   end
-  for at = 3, #args, 8 do
+  for at = 3, #args, 9 do
     redis.call('HSET', prefix .. ':wallet:' .. args[at], 'base', args[at + 1],
       'pend', args[at + 2], 'held', args[at + 3], 'credited', args[at + 4],
-      'debt', args[at + 5], 'state', args[at + 6], 'v', args[at + 7])
+      'debt', args[at + 5], 'state', args[at + 6], 'v', args[at + 7], 'open', args[at + 8])
+  end
+  return { 'OK' }
+end
+
+-- restore_keys: set what API keys have open, hold and spent to absolute figures. Those of which
+-- nothing is told spent nothing: what is there of them is of another epoch.
+-- KEYS fence  ARGV epoch prefix, then for each:
+--   key_id open held spent months, and for each of its months: month held spent
+-- Returns OK | OVERTAKEN
+local function restore_keys(keys, args)
+  local epoch = str(args[1], 'epoch')
+  local prefix = str(args[2], 'prefix')
+  local rows = {}
+  local at = 3
+  while at <= #args do
+    local row = {
+      prefix .. ':key:' .. id(args[at], 'key_id'), 'e', epoch,
+      'open', text(int(args[at + 1], 'open', 0)), 'held', text(int(args[at + 2], 'held', 0)),
+      'spent', text(int(args[at + 3], 'spent', 0)),
+    }
+    local months = int(args[at + 4], 'months', 0)
+    at = at + 5
+    for _ = 1, months do
+      local month = id(args[at], 'month')
+      row[#row + 1] = 'held:' .. month
+      row[#row + 1] = text(int(args[at + 1], 'month_held', 0))
+      row[#row + 1] = 'spent:' .. month
+      row[#row + 1] = text(int(args[at + 2], 'month_spent', 0))
+      at = at + 3
+    end
+    rows[#rows + 1] = row
+  end
+  if not is_rebuilding(keys[1], epoch) then
+    return { 'OVERTAKEN' }
+  end
+  for _, row in ipairs(rows) do
+    redis.call('DEL', row[1])
+    redis.call('HSET', unpack(row))
   end
   return { 'OK' }
 end
@@ -626,13 +949,13 @@ end
 -- restore_holds: put back open holds that Redis lost. Leaves the wallets to restore_wallets. A
 -- request may have ended since: its end is then the progress that the reaper books.
 -- KEYS fence leases  ARGV epoch prefix, then for each:
---   request wallet_id amount charged target progress_target progress lease_ms facts
+--   request wallet_id amount charged target progress_target progress lease_ms facts key_id month
 -- Returns OK | OVERTAKEN
 local function restore_holds(keys, args)
   local epoch = str(args[1], 'epoch')
   local prefix = str(args[2], 'prefix')
   local holds = {}
-  for at = 3, #args, 9 do
+  for at = 3, #args, 11 do
     holds[#holds + 1] = {
       request = str(args[at], 'request'),
       lease_ms = int(args[at + 7], 'lease_ms', 0),
@@ -646,6 +969,11 @@ local function restore_holds(keys, args)
         progress = args[at + 6],
         units = 0,
         facts = str(args[at + 8], 'facts'),
+        key = id(args[at + 9], 'key_id'),
+        month = id(args[at + 10], 'month'),
+        tokens = 0,
+        key_us = 0,
+        wallet_us = 0,
       },
     }
   end
@@ -703,7 +1031,8 @@ local function correct_event(keys, args)
     redis.call('XADD', keys[2], '*', 'kind', event['kind'], 'ref', event['ref'],
       'wallet', event['wallet'], 'delta', text(delta), 'charged', event['charged'],
       'target', event['target'], 'held', event['held'], 'facts', event['facts'],
-      'settlement', event['settlement'])
+      'settlement', event['settlement'], 'key', event['key'] or '0',
+      'month', event['month'] or '0')
     redis.call('XDEL', keys[2], event_id)
   end
   return { 'OK' }
@@ -777,10 +1106,13 @@ register_ending('tp_reap', reap)
 register_ending('tp_ack', ack)
 register_ending('tp_drained', drained)
 register_reading('tp_read', read)
+register_reading('tp_look', look)
+register_reading('tp_register', find_register)
 register_reading('tp_backlog', backlog)
 register_reading('tp_status', status)
 redis.register_function('tp_begin', begin)
 redis.register_function('tp_restore_wallets', restore_wallets)
+redis.register_function('tp_restore_keys', restore_keys)
 redis.register_function('tp_restore_holds', restore_holds)
 redis.register_function('tp_keep', keep)
 redis.register_function('tp_correct_event', correct_event)

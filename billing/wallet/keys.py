@@ -48,6 +48,6 @@ def drained(shard: int) -> str:
     return f"{{{shard}}}:drained"
 
 
-def rate(wallet_id: int, api_key_id: int) -> str:
-    """An API key's place in its requests per minute."""
-    return f"{{{wallet_id % SHARDS}}}:rate:{api_key_id}"
+def api_key(wallet_id: int, api_key_id: int) -> str:
+    """What an API key spent, what it holds, and where its limits stand."""
+    return f"{{{wallet_id % SHARDS}}}:key:{api_key_id}"

@@ -4,7 +4,7 @@ Each is refused as OVERTAKEN if Redis was restarted or flushed since, or another
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from billing.models import Wallet
 from billing.usage import RequestFacts, Settlement
@@ -32,10 +32,32 @@ def begin(shard: int, *, epoch: str) -> Call:
     return Call("tp_begin", (keys.fence(shard),), (epoch,))
 
 
-def wallets(shard: int, rows: Iterable[tuple[Wallet, int, int]], *, epoch: str) -> Call:
-    """Set wallets of a shard to absolute figures: each with what is pending and held."""
+@dataclass(slots=True)
+class MonthFigures:
+    """What an API key's requests that started in one month hold and were charged."""
+
+    held: int = 0
+    spent: int = 0
+
+
+@dataclass(slots=True)
+class RestoredKey:
+    """What an API key has open, holds and spent; `months` are those that still matter."""
+
+    open: int = 0
+    held: int = 0
+    spent: int = 0
+    months: dict[int, MonthFigures] = field(default_factory=dict)
+
+    def month(self, month: int) -> MonthFigures:
+        """Return the figures of a month, to be added to."""
+        return self.months.setdefault(month, MonthFigures())
+
+
+def wallets(shard: int, rows: Iterable[tuple[Wallet, int, int, int]], *, epoch: str) -> Call:
+    """Set wallets of a shard to absolute figures: each with what is pending, held and open."""
     arguments: list[Argument] = [epoch, keys.prefix(shard)]
-    for row, pend, held in rows:
+    for row, pend, held, count in rows:
         arguments += [
             row.pk,
             row.posted_credits,
@@ -45,8 +67,19 @@ def wallets(shard: int, rows: Iterable[tuple[Wallet, int, int]], *, epoch: str) 
             row.debt_credits,
             row.state,
             row.version,
+            count,
         ]
     return Call("tp_restore_wallets", (keys.fence(shard),), tuple(arguments))
+
+
+def api_keys(shard: int, rows: Iterable[tuple[int, RestoredKey]], *, epoch: str) -> Call:
+    """Set API keys of a shard to absolute figures. Those that are not told of spent nothing."""
+    arguments: list[Argument] = [epoch, keys.prefix(shard)]
+    for api_key_id, key in rows:
+        arguments += [api_key_id, key.open, key.held, key.spent, len(key.months)]
+        for month, figures in key.months.items():
+            arguments += [month, figures.held, figures.spent]
+    return Call("tp_restore_keys", (keys.fence(shard),), tuple(arguments))
 
 
 def holds(shard: int, lost: Iterable[LostHold], *, epoch: str) -> Call:
@@ -63,6 +96,8 @@ def holds(shard: int, lost: Iterable[LostHold], *, epoch: str) -> Call:
             hold.ending.pack() if hold.ending else "",
             hold.lease_ms,
             hold.facts.pack(),
+            hold.facts.api_key_id,
+            hold.facts.month,
         ]
     return Call("tp_restore_holds", (keys.fence(shard), keys.leases(shard)), tuple(arguments))
 

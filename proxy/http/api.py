@@ -16,6 +16,7 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from billing.exceptions import WalletError, WalletRecovering
 from proxy.exceptions import MethodNotAllowed, UnsupportedMediaType
 from proxy.http import jsonbody
 from proxy.http.auth import authenticate
@@ -25,6 +26,7 @@ from proxy.http.handler import ApiRequest
 from proxy.keys import KeyFacts
 from proxy.runtime import Runtime
 from proxy.serving.inflight import is_client_gone
+from proxy.serving.standing import Standing, find_standing
 
 JSON = "application/json"
 
@@ -90,6 +92,9 @@ class ApiView(APIView):
     connection: ClientConnection
     runtime: Runtime
     key: KeyFacts
+    # A hold is refused if its key was changed meanwhile. Views that place none must ask.
+    places_hold = False
+    standing: Standing | None = None
 
     async def dispatch(  # type: ignore[override]  # DRF's is not a coroutine
         self, request: HttpRequest, *args: Any, **kwargs: Any
@@ -119,8 +124,24 @@ class ApiView(APIView):
     async def find_key(self) -> None:
         """Set `key`, and `request.auth` to the same. Raises AuthenticationFailed."""
         authorization = self.request.META.get("HTTP_AUTHORIZATION", "")
-        self.key = await authenticate(authorization, self.runtime.keys)
+        self.key = await authenticate(authorization, self.runtime.keys, self.connection)
+        if not self.places_hold:
+            await self._find_standing()
         self.request.auth = self.key
+
+    def get_standing(self) -> Standing:
+        """Return where the key stands. Raises WalletRecovering if Redis did not say."""
+        if self.standing is None:
+            raise WalletRecovering("Redis did not say where the key stands.")
+        return self.standing
+
+    async def _find_standing(self) -> None:
+        try:
+            self.standing = await find_standing(self.runtime, self.connection, self.key)
+        except WalletError:
+            # What needs no figures is served by what was known of the key, seconds ago.
+            return
+        self.key = self.standing.key
 
     def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]
         """Answer an error in the envelope. What the handler alone can deal with is raised."""

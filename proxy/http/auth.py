@@ -3,7 +3,9 @@
 from typing import NoReturn
 
 from accounts.secrets import digest_of, is_well_formed
-from proxy.exceptions import AuthenticationFailed
+from proxy.exceptions import AuthenticationFailed, NetworkRefused
+from proxy.http.client_address import client_address
+from proxy.http.connection import ClientConnection
 from proxy.keys import KeyCache, KeyFacts
 
 SCHEME = "bearer"
@@ -13,8 +15,10 @@ HINT = (
 )
 
 
-async def authenticate(authorization: str, keys: KeyCache) -> KeyFacts:
-    """Return the key that a request was sent with. Raises AuthenticationFailed.
+async def authenticate(
+    authorization: str, keys: KeyCache, connection: ClientConnection
+) -> KeyFacts:
+    """Return the key that a request was sent with. Raises AuthenticationFailed, NetworkRefused.
 
     A secret with a typo is refused by its checksum; only a well-formed one is looked up.
     """
@@ -25,6 +29,25 @@ async def authenticate(authorization: str, keys: KeyCache) -> KeyFacts:
     facts = await keys.find(digest_of(secret)) if is_well_formed(secret) else None
     if facts is None:
         refuse_key()
+    check_network(facts, connection)
+    return facts
+
+
+def check_network(key: KeyFacts, connection: ClientConnection) -> None:
+    """Refuse a key that may not be used from where the request comes. Raises NetworkRefused."""
+    if key.allowed_networks:
+        address = client_address(connection.scope)
+        if not key.may_come_from(address):
+            raise NetworkRefused(
+                f"This API key may not be used from your address ({address or 'unknown'}). "
+                "Its owner chooses the allowed networks in the dashboard."
+            )
+
+
+async def refresh_key(keys: KeyCache, key: KeyFacts, connection: ClientConnection) -> KeyFacts:
+    """Read a key anew that was changed meanwhile. Raises AuthenticationFailed, NetworkRefused."""
+    facts = await keys.reload(key.digest) or refuse_key()
+    check_network(facts, connection)
     return facts
 
 

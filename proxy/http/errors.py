@@ -4,6 +4,7 @@ Our own errors of the API know their status; the table is for the domain's, whic
 HTTP. What is not in it is a defect: 500, logged, and not a word about it to the client.
 """
 
+import time
 from collections.abc import Callable
 
 import orjson
@@ -14,6 +15,7 @@ from django.http import Http404, HttpResponse
 from rest_framework.exceptions import APIException
 
 from billing import exceptions as billing
+from billing.usage import month_end, month_of
 from proxy import exceptions as proxy
 from proxy.exceptions import ApiError
 from proxy.http.headers import rate_limit_headers
@@ -68,13 +70,43 @@ def _frozen(error: Exception) -> ApiError:
     )
 
 
+def _capped(error: Exception) -> ApiError:
+    assert isinstance(error, billing.CapReached)  # noqa: S101  # by the table
+    left = f"{error.left_credits:,} of {error.cap_credits:,} tokens are left"
+    if not error.is_monthly:
+        return proxy.InsufficientQuota(
+            f"This API key's spending cap does not cover this request: {left}. Its owner can raise "
+            "the cap in the dashboard."
+        )
+    resets_at = month_end(month_of(time.time_ns() // 1_000_000))
+    return proxy.InsufficientQuota(
+        f"This API key's monthly spending cap does not cover this request: {left}. It resets at "
+        f"{resets_at:%Y-%m-%d %H:%M} UTC; its owner can raise it in the dashboard."
+    )
+
+
 def _rate_limited(error: Exception) -> ApiError:
-    if not isinstance(error, billing.RateLimited):
-        raise TypeError("the table maps RateLimited here, and nothing else") from error
+    assert isinstance(error, billing.RateLimited)  # noqa: S101  # by the table
+    whose = "all API keys of this account together" if error.is_wallets else "this API key"
     return proxy.RateLimited(
-        f"Rate limit reached: {error.limit} requests per minute for this API key.",
+        f"Rate limit reached: {error.limit:,} {error.what.value} for {whose}.",
         retry_after_s=error.retry_after_ms / 1_000,
-        headers=rate_limit_headers(limit=error.limit, remaining=0, reset_ms=error.reset_ms),
+        headers=rate_limit_headers(error.rate),
+    )
+
+
+def _too_large(error: Exception) -> ApiError:
+    assert isinstance(error, billing.RequestTooLarge)  # noqa: S101  # by the table
+    return proxy.RequestTooLarge(
+        f"This request may use {error.tokens:,} tokens, more than the {error.tokens_per_minute:,} "
+        "tokens per minute that you may use. Shorten it, or lower max_tokens."
+    )
+
+
+def _too_many_orders(error: Exception) -> ApiError:
+    return proxy.RateLimited(
+        "There are too many unpaid orders. Pay one of them, or try again in an hour.",
+        retry_after_s=3_600,
     )
 
 
@@ -104,7 +136,16 @@ TABLE: list[tuple[type[Exception], Callable[[Exception], ApiError]]] = [
     (billing.InsufficientCredits, _insufficient_credits),
     (billing.WalletInDebt, _in_debt),
     (billing.WalletFrozen, _frozen),
+    (billing.CapReached, _capped),
     (billing.RateLimited, _rate_limited),
+    (billing.PackUnavailable, lambda error: proxy.PackNotFound()),
+    (billing.TooManyOrders, _too_many_orders),
+    (
+        billing.PaymentProviderError,
+        lambda error: proxy.BooksUnavailable("Payments are not available right now."),
+    ),
+    (billing.WalletBacklogged, lambda error: proxy.BooksUnavailable()),
+    (billing.RequestTooLarge, _too_large),
     # Missing and stale are repaired before they come here; if that failed, so did the wallet.
     (billing.WalletError, lambda error: proxy.WalletRecovering()),
     (OperationalError, lambda error: proxy.BooksUnavailable()),

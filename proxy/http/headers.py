@@ -1,12 +1,18 @@
 """The headers in which an answer tells of limits, maxima and charges."""
 
+from billing.wallet.limits import RateState
 
-def rate_limit_headers(*, limit: int, remaining: int, reset_ms: int) -> dict[str, str]:
-    """Return the requests-per-minute headers as OpenAI names them."""
+
+def rate_limit_headers(rate: RateState) -> dict[str, str]:
+    """Return where requests and tokens per minute stand, as OpenAI names them."""
+    requests, tokens = rate
     return {
-        "x-ratelimit-limit-requests": str(limit),
-        "x-ratelimit-remaining-requests": str(max(0, remaining)),
-        "x-ratelimit-reset-requests": duration(reset_ms),
+        "x-ratelimit-limit-requests": str(requests.limit),
+        "x-ratelimit-limit-tokens": str(tokens.limit),
+        "x-ratelimit-remaining-requests": str(requests.remaining),
+        "x-ratelimit-remaining-tokens": str(tokens.remaining),
+        "x-ratelimit-reset-requests": duration(requests.reset_ms),
+        "x-ratelimit-reset-tokens": duration(tokens.reset_ms),
     }
 
 

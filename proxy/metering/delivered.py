@@ -21,52 +21,104 @@ class Delivered:
         self._written: dict[tuple[object, ...], TextCounter] = {}
         self._thought: dict[tuple[object, ...], TextCounter] = {}
 
-    def add(self, answer: Mapping[str, Any]) -> None:
-        """Take a chunk of a stream or a whole answer. What is not of its shape is not text."""
-        choices = answer.get("choices")
-        for choice in choices if isinstance(choices, list) else []:
-            if isinstance(choice, dict):
-                self._add_choice(choice)
+    def write(self, text: object, *key: object) -> None:
+        """Take text that was written, under a key that tells it from other texts."""
+        _append(self._written, text, key, self._encoding)
+
+    def think(self, text: object, *key: object) -> None:
+        """Take text that was thought."""
+        _append(self._thought, text, key, self._encoding)
 
     def completion_tokens(self) -> int:
+        """Count all that was written and thought."""
         return sum(counter.total() for counter in self._written.values()) + self.reasoning_tokens()
 
     def reasoning_tokens(self) -> int:
+        """Count what was thought."""
         return sum(counter.total() for counter in self._thought.values())
 
-    def _add_choice(self, choice: Mapping[str, Any]) -> None:
-        index = choice.get("index", 0)
-        # `text` is how the older completions say it.
-        self._write(choice.get("text"), index, "text")
-        message = choice.get("delta") or choice.get("message")
-        if not isinstance(message, dict):
-            return
-        for name in _TEXTS:
-            self._write(message.get(name), index, name)
-        for name in _THOUGHTS:
-            self._think(message.get(name), index)
-        self._add_call(message.get("function_call"), index, "function_call")
-        audio = message.get("audio")
-        if isinstance(audio, dict):
-            self._write(audio.get("transcript"), index, "audio")
-        calls = message.get("tool_calls")
-        for place, call in enumerate(calls if isinstance(calls, list) else []):
-            if isinstance(call, dict):
-                which = call.get("index", place)
-                self._add_call(call.get("function"), index, which)
-                self._add_call(call.get("custom"), index, which)
 
-    def _add_call(self, call: object, index: object, which: object) -> None:
-        if isinstance(call, dict):
-            self._write(call.get("name"), index, "name", which)
-            self._write(call.get("arguments"), index, "arguments", which)
-            self._write(call.get("input"), index, "arguments", which)
+def add_choices(delivered: Delivered, answer: Mapping[str, Any]) -> None:
+    """Take a chunk of a stream or a whole completion. What is not of its shape is not text."""
+    for choice in _objects(answer.get("choices")):
+        _add_choice(delivered, choice)
 
-    def _write(self, text: object, *key: object) -> None:
-        _append(self._written, text, key, self._encoding)
 
-    def _think(self, text: object, *key: object) -> None:
-        _append(self._thought, text, key, self._encoding)
+def _add_choice(delivered: Delivered, choice: Mapping[str, Any]) -> None:
+    index = choice.get("index", 0)
+    # `text` is how the older completions say it.
+    delivered.write(choice.get("text"), index, "text")
+    message = choice.get("delta") or choice.get("message")
+    if not isinstance(message, dict):
+        return
+    for name in _TEXTS:
+        delivered.write(message.get(name), index, name)
+    for name in _THOUGHTS:
+        delivered.think(message.get(name), index)
+    _add_call(delivered, message.get("function_call"), index, "function_call")
+    audio = message.get("audio")
+    if isinstance(audio, dict):
+        delivered.write(audio.get("transcript"), index, "audio")
+    for place, call in enumerate(_objects(message.get("tool_calls"))):
+        which = call.get("index", place)
+        _add_call(delivered, call.get("function"), index, which)
+        _add_call(delivered, call.get("custom"), index, which)
+
+
+def _add_call(delivered: Delivered, call: object, index: object, which: object) -> None:
+    if isinstance(call, dict):
+        delivered.write(call.get("name"), index, "name", which)
+        delivered.write(call.get("arguments"), index, "arguments", which)
+        delivered.write(call.get("input"), index, "arguments", which)
+
+
+# The events of a response's stream that carry text, and where in them it is.
+_WRITTEN_EVENTS = frozenset(
+    {
+        "response.output_text.delta",
+        "response.refusal.delta",
+        "response.function_call_arguments.delta",
+        "response.custom_tool_call_input.delta",
+        "response.audio.transcript.delta",
+    }
+)
+_THOUGHT_EVENTS = frozenset(
+    {"response.reasoning_text.delta", "response.reasoning_summary_text.delta"}
+)
+
+
+def add_event(delivered: Delivered, event: Mapping[str, Any]) -> None:
+    """Take an event of a response's stream. What it repeats of earlier ones is left out."""
+    kind = event.get("type")
+    key = (event.get("output_index", 0), event.get("content_index", event.get("summary_index")))
+    if kind in _WRITTEN_EVENTS:
+        delivered.write(event.get("delta"), *key)
+    elif kind in _THOUGHT_EVENTS:
+        delivered.think(event.get("delta"), *key)
+    elif kind == "response.output_item.added":
+        item = event.get("item")
+        if isinstance(item, dict):
+            delivered.write(item.get("name"), key[0], "name")
+
+
+def add_output(delivered: Delivered, response: Mapping[str, Any]) -> None:
+    """Take a whole response."""
+    for index, item in enumerate(_objects(response.get("output"))):
+        for name in ("name", "arguments", "input"):
+            delivered.write(item.get(name), index, name)
+        is_thought = item.get("type") == "reasoning"
+        for name in ("content", "summary"):
+            for place, part in enumerate(_objects(item.get(name))):
+                if is_thought:
+                    delivered.think(part.get("text"), index, name, place)
+                else:
+                    delivered.write(part.get("text"), index, name, place)
+                    delivered.write(part.get("refusal"), index, "refusal", place)
+
+
+def _objects(values: object) -> list[dict[str, Any]]:
+    found = values if isinstance(values, list) else []
+    return [value for value in found if isinstance(value, dict)]
 
 
 def _append(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from billing import pricing
 from proxy.exceptions import ImpossibleUsage
 
 # Far beyond any model's context; keeps every product of tokens and rates within 64 bits.
@@ -18,22 +19,10 @@ class Source(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens by class. Cached, cache-write, audio and image tokens are parts of their parent."""
+class Usage(pricing.Usage):
+    """Tokens by class, and who counted them."""
 
-    prompt_tokens: int
-    completion_tokens: int
-    cached_tokens: int = 0
-    cache_write_tokens: int = 0
-    prompt_audio_tokens: int = 0
-    prompt_image_tokens: int = 0
-    reasoning_tokens: int = 0
-    completion_audio_tokens: int = 0
     source: Source = Source.REPORTED
-
-    @property
-    def total_tokens(self) -> int:
-        return self.prompt_tokens + self.completion_tokens
 
     def as_openai(self) -> dict[str, object]:
         """Write it as OpenAI's `CompletionUsage`."""
@@ -51,6 +40,19 @@ class Usage:
                 "accepted_prediction_tokens": 0,
                 "rejected_prediction_tokens": 0,
             },
+        }
+
+    def as_response_usage(self) -> dict[str, object]:
+        """Write it as OpenAI's `ResponseUsage`."""
+        return {
+            "input_tokens": self.prompt_tokens,
+            "input_tokens_details": {
+                "cached_tokens": self.cached_tokens,
+                "cache_write_tokens": self.cache_write_tokens,
+            },
+            "output_tokens": self.completion_tokens,
+            "output_tokens_details": {"reasoning_tokens": self.reasoning_tokens},
+            "total_tokens": self.total_tokens,
         }
 
 
@@ -85,6 +87,22 @@ def check_usage(raw: object, *, max_completion_tokens: int | None) -> Usage:
             raw,
         )
     return usage
+
+
+# What the usage of a response calls what the usage of a completion has under other names.
+_NAMES = {
+    "input_tokens": "prompt_tokens",
+    "output_tokens": "completion_tokens",
+    "input_tokens_details": "prompt_tokens_details",
+    "output_tokens_details": "completion_tokens_details",
+}
+
+
+def as_completion_usage(raw: object) -> object:
+    """Write a response's usage in the names of a completion's. What is none stays to be refused."""
+    if not isinstance(raw, dict):
+        return raw
+    return {_NAMES.get(name, name): value for name, value in raw.items()}
 
 
 class _Figures:

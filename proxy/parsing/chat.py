@@ -1,19 +1,27 @@
-"""The request of a chat completion: what we read of it, checked, and what goes upstream.
-
-What decides the price or the shape of the answer is checked by the types and limits of OpenAI's
-specification. What we don't know passes through untouched, so that tomorrow's parameters work;
-except fields by which gateways and SDKs let a caller choose where a request goes and as whom.
-"""
+"""The request of a chat completion: what we read of it, checked, and what goes upstream."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-import orjson
-
 from proxy.exceptions import InvalidRequest
 from proxy.parsing.messages import check_messages
+from proxy.parsing.request import (
+    ModelRequest,
+    asking_for_usage,
+    check_logit_bias,
+    check_metadata,
+    check_model,
+    check_service_tier,
+    check_stop,
+    check_strings,
+    check_wants_usage,
+    refuse_set,
+    refuse_steering,
+    require,
+)
 from proxy.parsing.schema import (
     as_list,
     as_object,
@@ -26,64 +34,22 @@ from proxy.parsing.schema import (
 
 DEFAULT_TEMPERATURE = 0.7
 MAX_CHOICES = 128
-MAX_MODEL_CHARS = 256
 
-# Fields that would steer the call: LiteLLM's and the SDKs' transport settings, and OpenRouter's
-# choice of other models, providers and paid plugins.
-STEERING_FIELDS = frozenset(
-    {
-        "api_base",
-        "api_key",
-        "api_type",
-        "api_version",
-        "base_url",
-        "custom_llm_provider",
-        "deployment_id",
-        "extra_body",
-        "extra_headers",
-        "extra_query",
-        "fallbacks",
-        "headers",
-        "mock_response",
-        "model_list",
-        "models",
-        "num_retries",
-        "organization",
-        "plugins",
-        "provider",
-        "route",
-        "timeout",
-    }
-)
+# What an upstream prices by the call, and not by the token.
+UNPRICED = {"web_search_options": "A web search has a price of its own, which is not offered here."}
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
-    """A checked request. `body` is what the client sent and must not be changed."""
-
-    body: dict[str, Any]
-    model: str
-    stream: bool
-    # How many answers were asked for; each may be as long as the maximum.
-    n: int
-    # What the client set as the longest answer, under either name; None leaves it to us.
-    client_max_tokens: int | None
-    # Its name as the client wrote it, None if it set none.
-    max_tokens_field: str | None
-    # None unless the client set it.
-    client_temperature: float | None
-    # Whether the client wants the usage chunk of a stream.
-    wants_usage: bool
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRequest(ModelRequest):
+    """A checked request for a chat completion."""
 
     @classmethod
     def parse(cls, payload: dict[str, Any]) -> Self:
         """Check a parsed body. Raises InvalidRequest naming the parameter at fault."""
-        _refuse_steering(payload)
-        model = _check_model(payload)
-        if "messages" not in payload:
-            fail(
-                "Missing required parameter: 'messages'.", "messages", "missing_required_parameter"
-            )
+        refuse_steering(payload)
+        refuse_set(payload, UNPRICED)
+        model = check_model(payload)
+        require(payload, "messages")
         check_messages(payload["messages"])
         _check_parameters(payload)
         stream = check_boolean(payload, "stream") or False
@@ -96,44 +62,18 @@ class ChatRequest:
             client_max_tokens=client_max_tokens,
             max_tokens_field=max_tokens_field,
             client_temperature=check_number(payload, "temperature", at_least=0, at_most=2),
-            wants_usage=_check_stream_options(payload, stream=stream),
+            wants_usage=check_wants_usage(payload, stream=stream),
         )
 
-    def upstream_body(
-        self,
-        *,
-        model: str,
-        max_tokens: int | None,
-        temperature: float | None = None,
-        default_max_tokens_field: str = "max_tokens",
-    ) -> bytes:
-        """Write the body for an upstream: the client's, but for what is given here.
-
-        The maximum goes under the name the client used, `temperature` only where the client set
-        none, and a stream always asks for usage.
-        """
-        body = self.body | {"model": model}
-        if max_tokens is not None:
-            body[self.max_tokens_field or default_max_tokens_field] = max_tokens
+    def own_fields(self, temperature: float | None) -> dict[str, Any]:
+        """Return the documented temperature, and what has a stream report its usage."""
+        fields = asking_for_usage(self.body) if self.stream else {}
         if temperature is not None and self.client_temperature is None:
-            body["temperature"] = temperature
-        if self.stream:
-            body["stream_options"] = (body.get("stream_options") or {}) | {"include_usage": True}
-        return orjson.dumps(body)
-
-
-def _refuse_steering(payload: dict[str, Any]) -> None:
-    for name in payload.keys() & STEERING_FIELDS:
-        fail(f"Unsupported parameter: '{name}'.", name, "unsupported_parameter")
-
-
-def _check_model(payload: dict[str, Any]) -> str:
-    if "model" not in payload:
-        fail("Missing required parameter: 'model'.", "model", "missing_required_parameter")
-    model = check_string(payload, "model", nullable=False)
-    if not model or len(model) > MAX_MODEL_CHARS:
-        fail(f"'model' must have 1 to {MAX_MODEL_CHARS} characters.", "model", "invalid_value")
-    return model
+            fields["temperature"] = temperature
+        # It would be stored in the account at the upstream, which all customers share.
+        if self.body.get("store"):
+            fields["store"] = False
+        return fields
 
 
 def _check_maximum(payload: dict[str, Any]) -> tuple[str | None, int | None]:
@@ -150,20 +90,6 @@ def _check_maximum(payload: dict[str, Any]) -> tuple[str | None, int | None]:
     return ("max_tokens", old) if old is not None else (None, None)
 
 
-def _check_stream_options(payload: dict[str, Any], *, stream: bool) -> bool:
-    if payload.get("stream_options") is None:
-        return False
-    if not stream:
-        fail(
-            "'stream_options' is only allowed when 'stream' is true.",
-            "stream_options",
-            "invalid_value",
-        )
-    options = as_object(payload["stream_options"], "stream_options")
-    check_boolean(options, "include_obfuscation", within="stream_options.")
-    return check_boolean(options, "include_usage", within="stream_options.") or False
-
-
 def _check_parameters(payload: dict[str, Any]) -> None:
     check_number(payload, "top_p", at_least=0, at_most=1)
     check_number(payload, "frequency_penalty", at_least=-2, at_most=2)
@@ -172,40 +98,35 @@ def _check_parameters(payload: dict[str, Any]) -> None:
     check_integer(payload, "top_logprobs", at_least=0, at_most=20)
     for name in ("logprobs", "store", "parallel_tool_calls"):
         check_boolean(payload, name)
-    for name in ("user", "reasoning_effort", "service_tier", "verbosity", "prompt_cache_key"):
+    for name in ("user", "reasoning_effort", "verbosity", "prompt_cache_key", "safety_identifier"):
         check_string(payload, name)
-    _check_stop(payload.get("stop"))
-    _check_logit_bias(payload.get("logit_bias"))
-    _check_metadata(payload.get("metadata"))
+    check_service_tier(payload)
+    check_stop(payload.get("stop"))
+    check_logit_bias(payload)
+    check_metadata(payload.get("metadata"))
     _check_tools(payload)
     _check_response_format(payload.get("response_format"))
+    _check_audio(payload)
+    _check_prediction(payload.get("prediction"))
 
 
-def _check_stop(stop: object) -> None:
-    if stop is None or isinstance(stop, str):
+def _check_audio(payload: Mapping[str, Any]) -> None:
+    check_strings(payload.get("modalities"), "modalities")
+    if payload.get("audio") is not None:
+        audio = as_object(payload["audio"], "audio")
+        check_string(audio, "format", nullable=False, within="audio.")
+
+
+def _check_prediction(prediction: object) -> None:
+    if prediction is None:
         return
-    stops = as_list(stop, "stop", expected="a string or an array of strings")
-    if not 1 <= len(stops) <= 4:
-        fail("'stop' must hold 1 to 4 strings.", "stop", "invalid_value")
-    for index, text in enumerate(stops):
-        if not isinstance(text, str):
-            fail(f"'stop[{index}]' must be a string.", f"stop[{index}]", "invalid_type")
-
-
-def _check_logit_bias(bias: object) -> None:
-    if bias is None:
+    content = as_object(prediction, "prediction").get("content")
+    if isinstance(content, str):
         return
-    biases = as_object(bias, "logit_bias")
-    for name in biases:
-        check_number(biases, name, at_least=-100, at_most=100, within="logit_bias.")
-
-
-def _check_metadata(metadata: object) -> None:
-    if metadata is None:
-        return
-    entries = as_object(metadata, "metadata")
-    for name in entries:
-        check_string(entries, name, nullable=False, within="metadata.")
+    parts = as_list(content, "prediction.content", expected="a string or an array of text parts")
+    for index, part in enumerate(parts):
+        where = f"prediction.content[{index}]"
+        check_string(as_object(part, where), "text", nullable=False, within=f"{where}.")
 
 
 def _check_response_format(response_format: object) -> None:
@@ -227,12 +148,13 @@ def _check_tools(payload: dict[str, Any]) -> None:
             fail(
                 f"'{where}.type' must be 'function' or 'custom'.", f"{where}.type", "invalid_value"
             )
-        _check_function(tool.get(kind), f"{where}.{kind}")
+        check_function(tool.get(kind), f"{where}.{kind}")
     for index, value in enumerate(_optional_list(payload, "functions")):
-        _check_function(value, f"functions[{index}]")
+        check_function(value, f"functions[{index}]")
 
 
-def _check_function(value: object, where: str) -> None:
+def check_function(value: object, where: str) -> None:
+    """Check the description of a function or a custom tool."""
     function = as_object(value, where)
     check_string(function, "name", nullable=False, within=f"{where}.")
     check_string(function, "description", within=f"{where}.")

@@ -21,11 +21,12 @@ _PARTS: dict[str, frozenset[str]] = {
     "function": frozenset(),
 }
 _MAY_BE_EMPTY = frozenset({"assistant", "function"})
-_DETAILS = frozenset({"auto", "low", "high"})
-_IMAGE_SCHEMES = ("https://", "http://", "data:")
+IMAGE_DETAILS = frozenset({"auto", "low", "high"})
+IMAGE_SCHEMES = ("https://", "http://", "data:")
 
 
 def check_messages(value: object) -> None:
+    """Check the messages of a chat."""
     messages = as_list(value, "messages")
     if not messages:
         fail("'messages' must not be empty.", "messages", "empty_array")
@@ -93,9 +94,9 @@ def _check_part(part: dict[str, Any], role: str, where: str) -> None:
 
 def _check_image(image: dict[str, Any], where: str) -> None:
     url = check_string(image, "url", nullable=False, within=f"{where}.")
-    if not url.startswith(_IMAGE_SCHEMES):
+    if not url.startswith(IMAGE_SCHEMES):
         fail(f"'{where}.url' must be an http(s) or data URL.", f"{where}.url", "invalid_value")
-    if (check_string(image, "detail", within=f"{where}.") or "auto") not in _DETAILS:
+    if (check_string(image, "detail", within=f"{where}.") or "auto") not in IMAGE_DETAILS:
         fail(
             f"'{where}.detail' must be 'auto', 'low' or 'high'.", f"{where}.detail", "invalid_value"
         )
@@ -114,6 +115,12 @@ def _check_file(file: dict[str, Any], where: str) -> None:
 
 def _check_answer(message: dict[str, Any], where: str) -> None:
     check_string(message, "refusal", within=f"{where}.")
+    if message.get("audio") is not None:
+        fail(
+            f"'{where}.audio' is not supported: send the transcript as 'content'.",
+            f"{where}.audio",
+            "unsupported_parameter",
+        )
     calls = message.get("tool_calls")
     for index, call in enumerate([] if calls is None else as_list(calls, f"{where}.tool_calls")):
         _check_call(as_object(call, f"{where}.tool_calls[{index}]"), f"{where}.tool_calls[{index}]")

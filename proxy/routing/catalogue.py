@@ -15,7 +15,7 @@ from billing.models import PublicModel
 from billing.pricing import Rates
 from billing.services.prices import current_prices
 from proxy.database import in_database
-from proxy.exceptions import ModelNotFound
+from proxy.exceptions import BooksUnavailable, ModelNotFound
 from proxy.parsing.chat import DEFAULT_TEMPERATURE
 from proxy.routing.loading import load_routes
 from proxy.routing.routes import Upstream, UpstreamRoute
@@ -52,10 +52,22 @@ class Catalogue:
         self._models: Mapping[str, Model] = {}
         self._read_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
+        self._is_read = asyncio.Event()
+
+    @property
+    def is_read(self) -> bool:
+        """Whether PostgreSQL was asked at least once; until then there is no snapshot."""
+        return self._is_read.is_set()
+
+    async def wait_read(self) -> None:
+        """Wait for the first snapshot. `keep_fresh` must run."""
+        await self._is_read.wait()
 
     @property
     def models(self) -> Mapping[str, Model]:
-        """Every callable model by its public name, in the shop's order."""
+        """Every callable model by its public name, in the shop's order. Raises BooksUnavailable."""
+        if not self.is_read:
+            raise BooksUnavailable
         return self._models
 
     async def get_model(self, name: str) -> Model:
@@ -77,15 +89,16 @@ class Catalogue:
     async def keep_fresh(self) -> None:
         """Refresh for as long as the process lives. A database that is away leaves the old one."""
         while True:
-            await asyncio.sleep(settings.CATALOGUE_REFRESH_S)
             try:
                 await self.refresh()
             except Exception:  # whatever it is, the next round may do better
                 log.warning("catalogue_not_refreshed", exc_info=True)
+            await asyncio.sleep(settings.CATALOGUE_REFRESH_S)
 
     async def _read(self) -> None:
         self._models = await in_database(load_models)
         self._read_at = time.monotonic()
+        self._is_read.set()
 
 
 def load_models() -> dict[str, Model]:

@@ -10,15 +10,16 @@ from billing.services.wallets import push_wallet
 from billing.usage import RequestFacts
 from billing.wallet.client import HoldRequest, Placed
 from proxy.database import in_database
-from proxy.exceptions import InvalidRequest
-from proxy.http.auth import refuse_key
+from proxy.exceptions import InvalidRequest, ModelNotFound
+from proxy.http.auth import refresh_key
 from proxy.http.connection import ClientConnection
 from proxy.http.headers import rate_limit_headers
 from proxy.keys import KeyFacts
-from proxy.metering.counting import bound_prompt
-from proxy.parsing.chat import ChatRequest
+from proxy.metering.prompt import Prompt
+from proxy.parsing.request import ModelRequest
 from proxy.routing.catalogue import Model
 from proxy.runtime import Runtime
+from proxy.serving.endpoints import Endpoint
 from proxy.serving.inflight import Call
 
 log = structlog.get_logger(__name__)
@@ -37,6 +38,9 @@ class Worst:
     unit_millicredits: int
     units_wanted: int
     units_least: int
+    # What it takes of the tokens per minute, likewise.
+    fixed_tokens: int
+    unit_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +57,19 @@ async def admit(
     runtime: Runtime,
     connection: ClientConnection,
     key: KeyFacts,
-    chat: ChatRequest,
-    model: Model,
+    request: ModelRequest,
     *,
-    endpoint: str,
+    endpoint: Endpoint,
+    model: Model,
 ) -> Admission:
     """Hold a request's worst case. Raises InvalidRequest, AuthenticationFailed or WalletError.
 
     The caller owes the hold an end from here on.
     """
-    worst = await find_worst(chat, model)
-    facts = make_facts(connection, key, model, endpoint=endpoint, is_stream=chat.stream)
-    placed = await place(runtime, key, facts, worst)
+    prompt = endpoint.take_apart(request.body, request.model)
+    worst = await find_worst(request, prompt, model)
+    facts = make_facts(connection, key, model, endpoint=endpoint.name, is_stream=request.stream)
+    placed = await place(runtime, connection, key, facts, worst)
     try:
         runtime.journal.start(facts, placed.held_credits)
     except OSError as error:
@@ -72,29 +77,46 @@ async def admit(
         log.error("journal_not_written", exc_info=True)
         await runtime.wallet.void(facts)
         raise WalletRecovering("The journal can't be written.") from error
-    call = Call(facts, rates=model.rates, held_credits=placed.held_credits, connection=connection)
-    return Admission(call, placed.units, answer_headers(chat, placed))
+    call = Call(
+        facts,
+        rates=model.rates,
+        held_credits=placed.held_credits,
+        connection=connection,
+        prompt=prompt,
+    )
+    headers = answer_headers(request, placed)
+    if request.own_max_tokens_field is None:
+        headers.pop("x-tokenproxy-max-tokens", None)
+    return Admission(call, placed.units, headers)
 
 
-async def find_worst(chat: ChatRequest, model: Model) -> Worst:
+async def find_worst(request: ModelRequest, prompt: Prompt, model: Model) -> Worst:
     """Work out what a request can cost at most. Raises InvalidRequest for an absurd maximum.
 
-    Where the client named a maximum, it gets that or nothing; else as much of the model's
-    default as the balance affords.
+    Where the client named a maximum, it gets that or nothing; else as much of the default as the
+    balance affords, the specification's where it has one, or the model's.
     """
-    wanted = chat.client_max_tokens
-    if wanted is not None and wanted > MAX_MAX_TOKENS:
+    named = request.client_max_tokens
+    if named is not None and named > MAX_MAX_TOKENS:
         raise InvalidRequest(
-            f"'{chat.max_tokens_field}' must be at most {MAX_MAX_TOKENS}.",
-            param=chat.max_tokens_field,
+            f"'{request.max_tokens_field}' must be at most {MAX_MAX_TOKENS}.",
+            param=request.max_tokens_field,
             code="integer_above_max_value",
         )
+    least = wanted = named
+    if wanted is None or least is None:
+        own = request.default_max_tokens
+        wanted = model.default_max_tokens if own is None else own
+        least = min(wanted, request.least_max_tokens)
     rates: Rates = model.rates
+    prompt_tokens = await prompt.bound()
     return Worst(
-        fixed_millicredits=await bound_prompt(chat) * rates.prompt_millicredits,
-        unit_millicredits=rates.completion_millicredits * chat.n,
-        units_wanted=wanted or model.default_max_tokens,
-        units_least=wanted or 1,
+        fixed_millicredits=prompt_tokens * rates.worst_prompt_millicredits,
+        unit_millicredits=rates.worst_completion_millicredits * request.generations,
+        units_wanted=wanted,
+        units_least=least,
+        fixed_tokens=prompt_tokens,
+        unit_tokens=request.generations,
     )
 
 
@@ -114,31 +136,39 @@ def make_facts(
     )
 
 
-async def place(runtime: Runtime, key: KeyFacts, facts: RequestFacts, worst: Worst) -> Placed:
+async def place(
+    runtime: Runtime,
+    connection: ClientConnection,
+    key: KeyFacts,
+    facts: RequestFacts,
+    worst: Worst,
+) -> Placed:
     """Place a hold, and repair what this process or Redis does not know yet.
 
-    Raises AuthenticationFailed if the key was revoked meanwhile, else as `WalletClient.place`.
+    Raises AuthenticationFailed, NetworkRefused or ModelNotFound if the key is not what it was when
+    the request arrived, else as `WalletClient.place`.
     """
     for _ in range(PLACE_ATTEMPTS - 1):
         try:
             return await runtime.wallet.place(_hold(key, facts, worst))
         except WalletStale:
-            key = await runtime.keys.reload(key.digest) or refuse_key()
+            key = await refresh_key(runtime.keys, key, connection)
         except WalletMissing:
             await in_database(push_wallet, key.wallet_id)
     return await runtime.wallet.place(_hold(key, facts, worst))
 
 
-def answer_headers(chat: ChatRequest, placed: Placed) -> dict[str, str]:
-    """Return the headers that tell of the rate limit and of a maximum that we chose."""
-    rate = placed.rate
-    headers = rate_limit_headers(limit=rate.limit, remaining=rate.remaining, reset_ms=rate.reset_ms)
+def answer_headers(chat: ModelRequest, placed: Placed) -> dict[str, str]:
+    """Return the headers that tell of the rate limits and of a maximum that we chose."""
+    headers = rate_limit_headers(placed.rate)
     if chat.client_max_tokens is None:
         headers["x-tokenproxy-max-tokens"] = str(placed.units)
     return headers
 
 
 def _hold(key: KeyFacts, facts: RequestFacts, worst: Worst) -> HoldRequest:
+    if not key.may_call(facts.model_name):
+        raise ModelNotFound(facts.model_name)
     return HoldRequest(
         facts=facts,
         wallet_version=key.wallet_version,
@@ -146,5 +176,7 @@ def _hold(key: KeyFacts, facts: RequestFacts, worst: Worst) -> HoldRequest:
         unit_millicredits=worst.unit_millicredits,
         units_wanted=worst.units_wanted,
         units_least=worst.units_least,
-        requests_per_minute=key.requests_per_minute,
+        fixed_tokens=worst.fixed_tokens,
+        unit_tokens=worst.unit_tokens,
+        limits=key.limits,
     )

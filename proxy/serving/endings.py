@@ -6,18 +6,18 @@ upstream broke likewise if anything of it was delivered and else nothing; never 
 Figures that can't be true are parked for staff, and our own count is charged.
 """
 
+import asyncio
 import time
 
 import structlog
 
 from billing.models import UsageRecord
-from billing.pricing import Usage as PricedUsage
 from billing.pricing import cost_credits
 from billing.usage import Settlement
 from proxy.exceptions import ImpossibleUsage
-from proxy.metering.counting import count_prompt_off_loop
-from proxy.metering.meters import JsonAnswer, Source, StreamMeter, Usage
-from proxy.parsing.chat import ChatRequest
+from proxy.metering.answers import JsonAnswer
+from proxy.metering.streams import UNREAD_BYTES, StreamMeter
+from proxy.metering.usage import Source, Usage
 from proxy.serving.inflight import Call
 
 log = structlog.get_logger(__name__)
@@ -29,17 +29,16 @@ NOTHING = Usage(prompt_tokens=0, completion_tokens=0, source=Source.ESTIMATED)
 async def settle_answer(
     call: Call,
     meter: StreamMeter | JsonAnswer,
-    chat: ChatRequest,
     *,
     outcome: Outcome,
     max_completion_tokens: int,
 ) -> tuple[Usage, Settlement]:
     """Settle an answer, whole or not, by what its meter says; count the prompt if it must."""
-    prompt_tokens = await count_prompt_off_loop(chat) if meter.reported is None else 0
     try:
-        usage = meter.usage(
-            prompt_tokens=prompt_tokens, max_completion_tokens=max_completion_tokens
-        )
+        if meter.reported is None:
+            usage = await estimate_usage(call, meter)
+        else:
+            usage = meter.usage(prompt_tokens=0, max_completion_tokens=max_completion_tokens)
     except ImpossibleUsage as error:
         # Only the reason: the figures themselves are whatever the upstream sent.
         log.error(
@@ -48,7 +47,7 @@ async def settle_answer(
             provider=call.provider_name,
             reason=error.reason,
         )
-        usage = meter.estimate(prompt_tokens=await count_prompt_off_loop(chat))
+        usage = await estimate_usage(call, meter)
         return usage, _settlement(
             call, usage, outcome=outcome, source=UsageRecord.Source.PARKED, is_bounded=True
         )
@@ -67,9 +66,17 @@ def settle_usage(call: Call, usage: Usage, *, outcome: Outcome) -> Settlement:
     )
 
 
-async def settle_prompt(call: Call, chat: ChatRequest) -> Settlement:
+async def estimate_usage(call: Call, meter: StreamMeter | JsonAnswer) -> Usage:
+    """Count the prompt and what came of the answer, in a thread where that is much."""
+    prompt_tokens = await call.prompt.count_off_loop()
+    if meter.unread_bytes <= UNREAD_BYTES:
+        return meter.estimate(prompt_tokens=prompt_tokens)
+    return await asyncio.to_thread(meter.estimate, prompt_tokens=prompt_tokens)
+
+
+async def settle_prompt(call: Call) -> Settlement:
     """Settle a request whose client left before anything was delivered: the prompt alone."""
-    prompt_tokens = await count_prompt_off_loop(chat)
+    prompt_tokens = await call.prompt.count_off_loop()
     usage = Usage(prompt_tokens=prompt_tokens, completion_tokens=0, source=Source.ESTIMATED)
     return settle_usage(call, usage, outcome=Outcome.CLIENT_LEFT)
 
@@ -87,15 +94,8 @@ def _settlement(
     source: UsageRecord.Source,
     is_bounded: bool,
 ) -> Settlement:
-    cost = cost_credits(
-        call.rates,
-        PricedUsage(
-            prompt_tokens=usage.prompt_tokens,
-            completion_tokens=usage.completion_tokens,
-            cached_tokens=usage.cached_tokens,
-            reasoning_tokens=usage.reasoning_tokens,
-        ),
-    )
+    usage = usage.count_once()
+    cost = cost_credits(call.rates, usage)
     return Settlement(
         target_credits=min(cost, call.held_credits) if is_bounded else cost,
         outcome=outcome.value,
@@ -104,6 +104,10 @@ def _settlement(
         cached_tokens=usage.cached_tokens,
         completion_tokens=usage.completion_tokens,
         reasoning_tokens=usage.reasoning_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        prompt_audio_tokens=usage.prompt_audio_tokens,
+        prompt_image_tokens=usage.prompt_image_tokens,
+        completion_audio_tokens=usage.completion_audio_tokens,
         provider_name=call.provider_name,
         attempts=call.attempts,
         ended_at_ms=time.time_ns() // 1_000_000,

@@ -20,6 +20,7 @@ from billing.usage import RequestFacts, Settlement
 from billing.wallet.client import WalletClient
 from proxy.exceptions import ProxyError
 from proxy.http.connection import ClientConnection
+from proxy.metering.prompt import Prompt
 
 log = structlog.get_logger(__name__)
 
@@ -66,11 +67,14 @@ class Call:
         rates: Rates,
         held_credits: int,
         connection: ClientConnection,
+        prompt: Prompt,
     ) -> None:
         self.facts = facts
         self.rates = rates
         self.held_credits = held_credits
         self.connection = connection
+        # To be counted where an upstream does not.
+        self.prompt = prompt
         self.provider_name = ""
         self.attempts = 0
         self.idle_timeout_s = 0.0

@@ -14,12 +14,14 @@ from django.conf import settings
 from billing.usage import Settlement
 from proxy.http.connection import AlreadySent
 from proxy.http.errors import to_api_error
-from proxy.metering.counting import count_prompt_off_loop
-from proxy.metering.encodings import encoding_for
-from proxy.metering.meters import StreamMeter
-from proxy.metering.sse import error_event
-from proxy.parsing.chat import ChatRequest
-from proxy.serving.endings import Outcome, settle_answer, settle_nothing, settle_usage
+from proxy.metering.streams import StreamMeter
+from proxy.serving.endings import (
+    Outcome,
+    estimate_usage,
+    settle_answer,
+    settle_nothing,
+    settle_usage,
+)
 from proxy.serving.inflight import Call, Interrupted, Reason, is_client_gone
 from proxy.serving.settling import Settler
 from proxy.upstream import AnswerBroken, UpstreamAnswer, UpstreamError
@@ -42,7 +44,7 @@ class Relay:
         self,
         settler: Settler,
         call: Call,
-        chat: ChatRequest,
+        meter: StreamMeter,
         answer: UpstreamAnswer,
         *,
         max_completion_tokens: int,
@@ -51,13 +53,12 @@ class Relay:
         self._settler = settler
         self._call = call
         self._connection = call.connection
-        self._chat = chat
         self._answer = answer
         self._max_completion_tokens = max_completion_tokens
         self._headers = headers
-        self._meter = StreamMeter(
-            encoding=encoding_for(chat.model), wants_usage=chat.wants_usage, n=chat.n
-        )
+        self._meter = meter
+        # What is being counted in a thread, during which nobody else may use the meter.
+        self._counting: asyncio.Future[None] | None = None
         self._read_at = self._opened_at = time.monotonic()
         self._comment: asyncio.Task[None] | None = None
 
@@ -93,6 +94,8 @@ class Relay:
                 if not self._connection.has_left:
                     await self._send(meter.feed(chunk))
                 self._read_at = time.monotonic()
+                if meter.is_behind:
+                    await self._catch_up()
                 if meter.has_ended:
                     break
             else:
@@ -118,7 +121,6 @@ class Relay:
         usage, settlement = await settle_answer(
             self._call,
             self._meter,
-            self._chat,
             outcome=Outcome.COMPLETED,
             max_completion_tokens=self._max_completion_tokens,
         )
@@ -135,7 +137,7 @@ class Relay:
         if is_gone or not self._connection.has_started:
             raise error
         async with self._patience():
-            await self._connection.write(error_event(to_api_error(error)))
+            await self._connection.write(self._meter.failing(to_api_error(error)))
             await self._connection.finish()
 
     @asynccontextmanager
@@ -148,13 +150,13 @@ class Relay:
             raise Interrupted(Reason.CLIENT_TOO_SLOW) from error
 
     async def _settle_broken(self, outcome: Outcome) -> None:
+        await self._counted()
         settlement = settle_nothing(self._call, outcome=outcome)
         # An answer that broke before its first piece is free, even if its opening was relayed.
-        if outcome != Outcome.BROKEN or self._has_text():
+        if outcome != Outcome.BROKEN or self._meter.has_text:
             _, settlement = await settle_answer(
                 self._call,
                 self._meter,
-                self._chat,
                 outcome=outcome,
                 max_completion_tokens=self._max_completion_tokens,
             )
@@ -162,13 +164,21 @@ class Relay:
 
     async def _progress(self) -> Settlement:
         """Say what the stream should be charged if this process died now."""
-        if not self._has_text():
+        await self._counted()
+        if not self._meter.has_text:
             return settle_nothing(self._call, outcome=Outcome.ABANDONED)
-        usage = self._meter.estimate(prompt_tokens=await count_prompt_off_loop(self._chat))
+        usage = await estimate_usage(self._call, self._meter)
         return settle_usage(self._call, usage, outcome=Outcome.ABANDONED)
 
-    def _has_text(self) -> bool:
-        return self._meter.estimate(prompt_tokens=0).completion_tokens > 0
+    async def _catch_up(self) -> None:
+        """Count in a thread what has piled up: the other streams of this process go on."""
+        self._counting = asyncio.ensure_future(asyncio.to_thread(self._meter.catch_up))
+        await asyncio.shield(self._counting)
+
+    async def _counted(self) -> None:
+        """Wait until nothing is counted in a thread, be it of a task that was cancelled."""
+        if self._counting is not None:
+            await asyncio.wait({self._counting})
 
     def _on_tick(self, now: float) -> None:
         """Look after the stream; called every second while it is open."""

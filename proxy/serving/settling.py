@@ -1,7 +1,8 @@
 """End holds: in the journal first, then in Redis, again and again while Redis is away.
 
 Both ends are safe to repeat, so nothing here asks whether an earlier try arrived. What Redis has
-not acknowledged when the process stops stays open in the journal, for the worker to adopt.
+not acknowledged when the process stops stays open in the journal, for the worker to adopt; what
+Redis does not know is left to the worker at once.
 """
 
 import asyncio
@@ -89,3 +90,4 @@ class Settler:
         # Redis lost the hold with its data, or reaped it long ago. Whoever adopts this journal
         # asks PostgreSQL what was booked; here, that can't be known.
         log.error("hold_unknown_at_its_end", request_id=facts.request_id)
+        self._journal.rotate_soon()

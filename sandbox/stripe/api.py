@@ -11,6 +11,7 @@ import hmac
 import logging
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -26,7 +27,7 @@ from sandbox.stripe.errors import (
 )
 from sandbox.stripe.expand import expand
 from sandbox.stripe.ids import new_id
-from sandbox.stripe.operation import Call
+from sandbox.stripe.operation import Call, Operation
 from sandbox.stripe.params import refuse_unemulated, validate
 from sandbox.stripe.router import find_operation
 from sandbox.stripe.store import JsonObject
@@ -128,13 +129,19 @@ class Api:
             if kept:
                 return Answer(status=kept.status, body=kept.body, replay_of=kept.request_id)
         try:
-            if self.box.latency_s:
-                await asyncio.sleep(self.box.latency_s)
-            return self._run(incoming, params, key)
+            await self._linger(incoming, "before")
+            answer = self._run(incoming, params, key)
         finally:
             # Whatever was not answered under the key gives it back.
             if key is not None:
                 idempotency.release(self.box.store, key)
+        await self._linger(incoming, "after")
+        return answer
+
+    async def _linger(self, incoming: Incoming, when: Literal["before", "after"]) -> None:
+        seconds = self.box.latency.of(incoming.method, incoming.path, when)
+        if seconds:
+            await asyncio.sleep(seconds)
 
     def _run(self, incoming: Incoming, params: forms.Params, key: str | None) -> Answer:
         operation, path_params = find_operation(incoming.method, incoming.path)
@@ -149,15 +156,25 @@ class Api:
         )
         try:
             with self.box.store.transaction():
-                body = operation.run(call)
-                expand(self.box, body, typed.get("expand", []))
+                answer = self._answer_to(operation, call, incoming)
                 if key is not None:
-                    idempotency.answer(self.box.store, key, status=200, body=body)
+                    idempotency.answer(self.box.store, key, status=answer.status, body=answer.body)
         except StripeError as error:
             refusal = self._refusal(error, incoming)
             if key is not None and error.is_kept:
                 idempotency.answer(self.box.store, key, status=refusal.status, body=refusal.body)
             return refusal
+        return answer
+
+    def _answer_to(self, operation: Operation, call: Call, incoming: Incoming) -> Answer:
+        """Run an operation. An error that has effects is an answer, and they are committed."""
+        try:
+            body = operation.run(call)
+        except StripeError as error:
+            if not error.has_effects:
+                raise
+            return self._refusal(error, incoming)
+        expand(self.box, body, call.params.get("expand", []))
         return Answer(status=200, body=body)
 
     def _refusal(self, error: StripeError, incoming: Incoming) -> Answer:

@@ -14,8 +14,11 @@ from sandbox.stripe.api import Api
 from sandbox.stripe.box import Box
 from sandbox.stripe.clock import Clock
 from sandbox.stripe.config import Config
+from sandbox.stripe.pages.challenge import challenge_routes
 from sandbox.stripe.pages.checkout import checkout_routes
 from sandbox.stripe.pages.control import control_routes
+from sandbox.stripe.pages.money import money_routes
+from sandbox.stripe.pages.receipts import receipt_routes
 from sandbox.stripe.resources.checkout_sessions import expire_overdue
 from sandbox.stripe.sender import Sender
 from sandbox.stripe.store import open_store
@@ -58,8 +61,11 @@ def build_app(config: Config) -> Starlette:
     routes: list[BaseRoute] = [
         Route("/healthz", _healthz),
         Route("/v1/{path:path}", api, methods=_METHODS),
+        *challenge_routes(lambda: state["box"]),
         *checkout_routes(lambda: state["box"]),
+        *receipt_routes(lambda: state["box"]),
         *control_routes(lambda: state["box"]),
+        *money_routes(lambda: state["box"]),
     ]
     return Starlette(routes=routes, lifespan=lifespan)
 

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass
+from typing import Literal
 
 import stripe
 
@@ -24,14 +25,29 @@ class Cause:
     idempotency_key: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """How long API calls take: before they run, or after they happened and before the answer."""
+
+    seconds: float = 0.0
+    when: Literal["before", "after"] = "before"
+    # Only calls of this method (empty for all) whose path starts like this.
+    method: str = ""
+    path: str = "/v1/"
+
+    def of(self, method: str, path: str, when: Literal["before", "after"]) -> float:
+        is_meant = self.method in ("", method) and path.startswith(self.path)
+        return self.seconds if is_meant and when == self.when else 0.0
+
+
 @dataclass(kw_only=True)
 class Box:
     config: Config
     store: Store
     clock: Clock
     outbox: Outbox
-    # Seconds that every API call waits before it runs, so that time-outs can be tried.
-    latency_s: float = 0.0
+    # Seconds that API calls wait, so that time-outs can be tried.
+    latency: Latency = Latency()
 
     def get(self, kind: str, object_id: str, *, param: str, status: int = 404) -> Record:
         """Return an object or raise ResourceMissing; 400 is for ids given as parameters."""
@@ -48,6 +64,17 @@ class Box:
             "created": self.clock.now(),
             "livemode": False,
         }
+
+    def change(self, record: Record, changes: JsonObject) -> JsonObject:
+        """Save changes to an object; return the previous values of what differs by them."""
+        previous = {
+            key: record.body.get(key)
+            for key, value in changes.items()
+            if record.body.get(key) != value
+        }
+        record.body |= changes
+        self.store.save(record)
+        return previous
 
     def emit(
         self,

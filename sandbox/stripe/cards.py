@@ -7,19 +7,26 @@ import hashlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 from sandbox.stripe.errors import CardDeclined, StripeError
 from sandbox.stripe.store import JsonObject
 
 PAYS = "4242424242424242"
 DECLINES = "4000000000000002"
+# A refund to it stays pending for a while.
+REFUNDS_LATER = "4000000000007726"
+WARNS = "4000000000005423"
 
 _BRANDS = {"4": "visa", "5": "mastercard", "2": "mastercard", "3": "amex"}
-_PAYING = frozenset(
-    {
-        PAYS, "4000056655665556", "5555555555554444", "2223003122003222", "378282246310005",
-    }
-)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """What the cardholder does after paying."""
+
+    reason: Literal["fraudulent", "product_not_received"]
+    is_inquiry: bool
 
 
 @dataclass(frozen=True)
@@ -29,12 +36,36 @@ class Decline:
     message: str
 
 
+DISPUTES = {
+    "4000000000000259": Complaint("fraudulent", is_inquiry=False),
+    "4000000000002685": Complaint("product_not_received", is_inquiry=False),
+    "4000000000001976": Complaint("fraudulent", is_inquiry=True),
+}
+# A bank that wants its cardholder to confirm: see `needs_authentication`.
+_ALWAYS_ASKS = frozenset({"4000002760003184", "4000000000003220", "4000008400001629"})
+_ASKS_ONCE = frozenset({"4000002500003155", "4000008260003178"})
+_ASKS_ON_SESSION = "4000003800000446"
+# Can be saved, and fails whenever it is charged.
+_FAILS_LATER = "4000000000000341"
+_PAYING = frozenset(
+    {
+        PAYS, "4000056655665556", "5555555555554444", "2223003122003222", "378282246310005",
+        "4000000000003055", REFUNDS_LATER, *DISPUTES, WARNS,
+        "4000002760003184", "4000000000003220", "4000002500003155", _ASKS_ON_SESSION,
+    }
+)  # fmt: skip
+
 _GENERIC = Decline("card_declined", "generic_decline", "Your card was declined.")
 _DECLINING = {
     DECLINES: _GENERIC,
     "4000000000009995": Decline(
         "card_declined", "insufficient_funds", "Your card has insufficient funds."
     ),
+    "4000008260003178": Decline(
+        "card_declined", "insufficient_funds", "Your card has insufficient funds."
+    ),
+    "4000008400001629": _GENERIC,
+    _FAILS_LATER: _GENERIC,
     "4000000000009987": Decline("card_declined", "lost_card", "Your card was declined."),
     "4000000000009979": Decline("card_declined", "stolen_card", "Your card was declined."),
     "4000000000000069": Decline("expired_card", "expired_card", "Your card has expired."),
@@ -47,6 +78,12 @@ _DECLINING = {
         "An error occurred while processing your card. Try again in a little bit.",
     ),
 }
+# What an off-session payment hears where a customer would have been asked.
+NOT_AUTHENTICATED = Decline(
+    "authentication_required",
+    "authentication_required",
+    "Your card was declined. This transaction requires authentication.",
+)
 _REAL_CARD = Decline(
     "card_declined",
     "test_mode_live_card",
@@ -81,6 +118,27 @@ class Card:
             return None
         return _DECLINING.get(self.number, _REAL_CARD)
 
+    def refuses_setup(self) -> Decline | None:
+        """Return why this card can't even be saved, or None."""
+        asks = self.number in _ALWAYS_ASKS | _ASKS_ONCE
+        return None if asks or self.number == _FAILS_LATER else self.decline()
+
+    def needs_authentication(self, *, off_session: bool, is_set_up: bool) -> bool:
+        """Return whether the bank asks its cardholder; one set up off session is known to it."""
+        if self.number in _ALWAYS_ASKS:
+            return True
+        if self.number in _ASKS_ONCE:
+            return not (off_session and is_set_up)
+        return self.number == _ASKS_ON_SESSION and not off_session
+
+    @property
+    def type(self) -> str:
+        return "card"
+
+    @property
+    def is_slow(self) -> bool:
+        return False
+
     def shown(self) -> JsonObject:
         """Return what the API tells of a card, wherever it tells of one."""
         return {
@@ -99,7 +157,7 @@ class Card:
 def read_card(*, number: str, expiry: str, cvc: str, name: str | None, now: int) -> Card:
     """Return a card as typed into a form, or raise what Checkout says of a mistyped one."""
     digits = re.sub(r"[ -]", "", number)
-    if not re.fullmatch(r"[0-9]{12,19}", digits) or not _passes_luhn(digits):
+    if not is_card_number(digits):
         raise _refused("incorrect_number", "Your card number is invalid.", "number")
     match = re.fullmatch(r"\s*(\d{1,2})\s*/\s*(?:20)?(\d{2})\s*", expiry)
     if not match or not 1 <= int(match[1]) <= 12:
@@ -117,6 +175,10 @@ def read_card(*, number: str, expiry: str, cvc: str, name: str | None, now: int)
 
 def _refused(code: str, message: str, param: str) -> StripeError:
     return CardDeclined(message, code=code, param=param)
+
+
+def is_card_number(digits: str) -> bool:
+    return bool(re.fullmatch(r"[0-9]{12,19}", digits)) and _passes_luhn(digits)
 
 
 def _passes_luhn(digits: str) -> bool:

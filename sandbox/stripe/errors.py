@@ -5,6 +5,7 @@ StripeError
 │   ├── InvalidParameter    400  refused before anything ran; not kept under an idempotency key
 │   └── ResourceMissing     404  (400 when the id came in a parameter)
 ├── CardDeclined            402
+│   └── PaymentDeclined     402  an attempt that was made and failed: what it wrote stays
 ├── Unauthenticated         401
 ├── IdempotencyMismatch     400
 └── IdempotencyInUse        409
@@ -20,6 +21,8 @@ class StripeError(Exception):
     type: ClassVar[str] = "invalid_request_error"
     # Whether a retry under the same idempotency key gets this very answer again.
     is_kept: ClassVar[bool] = True
+    # Whether the call did something nevertheless, which then is committed with this answer.
+    has_effects: ClassVar[bool] = False
 
     def __init__(
         self, message: str, *, code: str | None = None, param: str | None = None, **extra: Any
@@ -65,6 +68,10 @@ class UnknownUrl(InvalidRequest):
 class CardDeclined(StripeError):
     status = 402
     type = "card_error"
+
+
+class PaymentDeclined(CardDeclined):
+    has_effects = True
 
 
 class Unauthenticated(StripeError):

@@ -17,9 +17,14 @@ _EXPANDABLE: dict[str, frozenset[str]] = {
     ),
     "payment_intent": frozenset({"customer", "latest_charge", "payment_method", "review"}),
     "charge": frozenset({"balance_transaction", "customer", "payment_intent", "review"}),
-    "refund": frozenset({"balance_transaction", "charge", "payment_intent"}),
+    "refund": frozenset(
+        {"balance_transaction", "charge", "failure_balance_transaction", "payment_intent"}
+    ),
     "balance_transaction": frozenset({"source"}),
+    "dispute": frozenset({"charge", "payment_intent"}),
     "payment_method": frozenset({"customer"}),
+    "radar.early_fraud_warning": frozenset({"charge", "payment_intent"}),
+    "setup_intent": frozenset({"customer", "payment_method"}),
     "price": frozenset({"product"}),
     "product": frozenset({"default_price"}),
 }

@@ -9,9 +9,13 @@ from sandbox.stripe.resources import (
     charges,
     checkout_sessions,
     customers,
+    disputes,
+    early_fraud_warnings,
     events,
     payment_intents,
+    payment_methods,
     refunds,
+    setup_intents,
 )
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -19,9 +23,13 @@ OPERATIONS: tuple[Operation, ...] = (
     *charges.OPERATIONS,
     *checkout_sessions.OPERATIONS,
     *customers.OPERATIONS,
+    *disputes.OPERATIONS,
+    *early_fraud_warnings.OPERATIONS,
     *events.OPERATIONS,
     *payment_intents.OPERATIONS,
+    *payment_methods.OPERATIONS,
     *refunds.OPERATIONS,
+    *setup_intents.OPERATIONS,
 )
 
 

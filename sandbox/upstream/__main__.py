@@ -39,7 +39,7 @@ def main() -> None:
         counting.encoding(name)
     # The vocabularies live as long as the process: no collection needs to look at them.
     gc.freeze()
-    provider = Provider(api_key=options.api_key, tokens_per_second=options.tokens_per_second)
+    provider = Provider(options.api_key, tokens_per_second=options.tokens_per_second)
     config = uvicorn.Config(
         UpstreamApp(provider),
         http=WatchedProtocol,
@@ -69,7 +69,13 @@ def _listen(port: int) -> socket.socket:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sandbox.upstream", description=__doc__)
     parser.add_argument("--port", type=_port, required=True, help="0 takes a free one")
-    parser.add_argument("--api-key", type=_key, required=True, help="the only key it accepts")
+    parser.add_argument(
+        "--api-key",
+        type=_key,
+        required=True,
+        action="append",
+        help="a key that it accepts; may be repeated",
+    )
     parser.add_argument(
         "--tokens-per-second",
         type=_speed,

@@ -1,18 +1,26 @@
 """The ASGI application: who may call what."""
 
-import hmac
+from collections.abc import Awaitable, Callable
 
 from sandbox.upstream import control, models
 from sandbox.upstream.chat import create_chat_completion
+from sandbox.upstream.completions import create_completion
 from sandbox.upstream.connection import ClientLeft
+from sandbox.upstream.embeddings import create_embeddings
 from sandbox.upstream.errors import ApiError
 from sandbox.upstream.exchange import Exchange, Receive, Scope, Send
 from sandbox.upstream.provider import Provider
 from sandbox.upstream.refusals import REDIRECT_PATH, incorrect_key
+from sandbox.upstream.responses import create_response
 
 API = "/v1/"
-CHAT_COMPLETIONS = "/v1/chat/completions"
 MODELS = "/v1/models"
+GENERATE: dict[str, Callable[[Exchange, Provider], Awaitable[None]]] = {
+    "/v1/chat/completions": create_chat_completion,
+    "/v1/completions": create_completion,
+    "/v1/embeddings": create_embeddings,
+    "/v1/responses": create_response,
+}
 
 
 class UpstreamApp:
@@ -20,7 +28,6 @@ class UpstreamApp:
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
-        self._authorization = b"Bearer " + provider.api_key.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -48,9 +55,9 @@ class UpstreamApp:
 
     async def _answer_api(self, exchange: Exchange) -> None:
         path = exchange.path
-        if path == CHAT_COMPLETIONS:
+        if path in GENERATE:
             _check_method(exchange, "POST")
-            await create_chat_completion(exchange, self._provider)
+            await GENERATE[path](exchange, self._provider)
         elif path == MODELS:
             _check_method(exchange, "GET")
             await models.list_models(exchange)
@@ -67,13 +74,13 @@ class UpstreamApp:
         await handler(exchange, self._provider)
 
     def _check_key(self, exchange: Exchange) -> None:
-        presented = exchange.headers.get(b"authorization", b"")
-        if hmac.compare_digest(presented, self._authorization):
+        presented = exchange.bearer()
+        if self._provider.number_of(presented) is not None:
             return
         self._provider.tally.unauthorised += 1
         if not presented:
             raise ApiError(401, "You didn't provide an API key.")
-        raise incorrect_key(presented.decode("latin-1").removeprefix("Bearer "))
+        raise incorrect_key(presented)
 
 
 def _check_method(exchange: Exchange, allowed: str) -> None:

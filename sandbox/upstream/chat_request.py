@@ -4,127 +4,127 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.upstream.errors import ApiError
+from sandbox.upstream.messages import parse_messages
+from sandbox.upstream.prompt import Prompt, Tool, ToolChoice
+from sandbox.upstream.quirks import EFFORTS, check_capabilities
+from sandbox.upstream.tools import (
+    nested,
+    parse_format,
+    parse_function,
+    parse_tool_choice,
+    parse_tools,
+)
 from sandbox.upstream.validation import (
     Payload,
+    check_choice,
     check_integer,
     check_number,
     check_type,
-    missing,
     wrong_type,
     wrong_value,
 )
 
-ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 MAX_STOPS = 4
 MAX_CHOICES = 128
 MAX_TOKENS_LIMIT = 2**31 - 1
 SEED_LIMIT = 2**63 - 1
+MAX_TOP_LOGPROBS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """What this provider acts on; fields it does not know are ignored."""
 
-    model: str
-    messages: list[dict[str, Any]]
-    max_tokens: int | None
-    choices: int
-    stops: list[str]
-    seed: int
+    prompt: Prompt
     is_stream: bool
     wants_usage: bool
+    # Likely tokens to name beside each one; None if no probabilities were asked for.
+    top_logprobs: int | None
+    # Asked with `functions`, which `tools` superseded.
+    is_legacy: bool
+
+    @property
+    def model(self) -> str:
+        return self.prompt.model
+
+    def digest(self) -> bytes:
+        """What makes two requests the same conversation."""
+        return self.prompt.digest()
 
     @classmethod
     def parse(cls, payload: Payload) -> "ChatRequest":
         """Validate a body. Raises ApiError 400 that names the parameter."""
         is_stream = bool(check_type(payload, "stream", bool))
-        request = cls(
-            model=_model(payload),
-            messages=_messages(payload),
+        model = parse_model(payload)
+        check_capabilities(model, payload)
+        is_legacy = payload.get("functions") is not None
+        tools = _functions(payload) if is_legacy else parse_tools(payload, nested)
+        prompt = Prompt(
+            model=model,
+            messages=parse_messages(payload),
             max_tokens=_max_tokens(payload),
             choices=check_integer(payload, "n", 1, MAX_CHOICES) or 1,
-            stops=_stops(payload),
+            stops=parse_stops(payload),
             seed=check_integer(payload, "seed", -SEED_LIMIT, SEED_LIMIT) or 0,
-            is_stream=is_stream,
-            wants_usage=_wants_usage(payload, is_stream),
+            tools=tools,
+            tool_choice=_choice(payload, tools, is_legacy=is_legacy),
+            is_parallel=_is_parallel(payload, is_legacy=is_legacy),
+            answer_format=parse_format(payload.get("response_format"), "response_format", nested),
+            effort=check_choice(payload, "reasoning_effort", EFFORTS),
         )
+        request = cls(
+            prompt=prompt,
+            is_stream=is_stream,
+            wants_usage=parse_wants_usage(payload, is_stream),
+            top_logprobs=_top_logprobs(payload),
+            is_legacy=is_legacy,
+        )
+        check_sampling(payload)
         _check_the_rest(payload)
         return request
 
 
-def _model(payload: Payload) -> str:
+def parse_model(payload: Payload) -> str:
+    """The model's name. Raises ApiError 400."""
     model: str | None = check_type(payload, "model", str)
     if not model:
         raise ApiError(400, "you must provide a model parameter", param="model")
     return model
 
 
-def _messages(payload: Payload) -> list[dict[str, Any]]:
-    messages: list[dict[str, Any]] | None = check_type(payload, "messages", list)
-    if messages is None:
-        raise missing("messages")
-    if not messages:
+def _functions(payload: Payload) -> list[Tool]:
+    functions: list[Any] = check_type(payload, "functions", list) or []
+    for index, function in enumerate(functions):
+        if not isinstance(function, dict):
+            raise wrong_type(f"functions[{index}]", "an object", function)
+    return [parse_function(body, f"functions[{i}]") for i, body in enumerate(functions)]
+
+
+def _choice(payload: Payload, tools: list[Tool], *, is_legacy: bool) -> ToolChoice:
+    if not is_legacy:
+        return parse_tool_choice(payload, tools, nested)
+    value = payload.get("function_call")
+    if isinstance(value, dict):
+        value = {"type": "function", "function": value}
+    return parse_tool_choice({"tool_choice": value}, tools, nested)
+
+
+def _is_parallel(payload: Payload, *, is_legacy: bool) -> bool:
+    is_parallel: bool | None = check_type(payload, "parallel_tool_calls", bool)
+    return is_parallel is not False and not is_legacy
+
+
+def _top_logprobs(payload: Payload) -> int | None:
+    top = check_integer(payload, "top_logprobs", 0, MAX_TOP_LOGPROBS)
+    if check_type(payload, "logprobs", bool):
+        return top or 0
+    if top:
         raise ApiError(
             400,
-            "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an "
-            "empty array instead.",
-            param="messages",
-            code="empty_array",
+            "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.",
+            param="top_logprobs",
         )
-    for index, message in enumerate(messages):
-        _check_message(message, f"messages[{index}]")
-    return messages
-
-
-def _check_message(message: object, param: str) -> None:
-    if not isinstance(message, dict):
-        raise wrong_type(param, "an object", message)
-    role = message.get("role")
-    if role is None:
-        raise missing(f"{param}.role")
-    if role not in ROLES:
-        raise wrong_value(f"{param}.role", "one of " + ", ".join(ROLES), role)
-    for key in ("name", "refusal"):
-        if message.get(key) is not None and not isinstance(message[key], str):
-            raise wrong_type(f"{param}.{key}", "a string", message[key])
-    if message.get("tool_calls") is not None:
-        _check_tool_calls(message["tool_calls"], f"{param}.tool_calls")
-    _check_content(message, param)
-
-
-def _check_content(message: dict[str, Any], param: str) -> None:
-    content = message.get("content")
-    if content is None:
-        # Only an assistant may say nothing: it called a tool, or it refused.
-        if message["role"] != "assistant":
-            raise missing(f"{param}.content")
-    elif isinstance(content, list):
-        for index, part in enumerate(content):
-            _check_part(part, f"{param}.content[{index}]")
-    elif not isinstance(content, str):
-        raise wrong_type(f"{param}.content", "a string or an array of parts", content)
-
-
-def _check_part(part: object, param: str) -> None:
-    if not isinstance(part, dict):
-        raise wrong_type(param, "an object", part)
-    kind = part.get("type")
-    if not isinstance(kind, str):
-        raise missing(f"{param}.type")
-    if kind in ("text", "refusal") and not isinstance(part.get(kind), str):
-        raise wrong_type(f"{param}.{kind}", "a string", part.get(kind))
-
-
-def _check_tool_calls(calls: object, param: str) -> None:
-    if not isinstance(calls, list):
-        raise wrong_type(param, "an array", calls)
-    for index, call in enumerate(calls):
-        function = call.get("function") if isinstance(call, dict) else None
-        if not isinstance(function, dict):
-            raise missing(f"{param}[{index}].function")
-        for key in ("name", "arguments"):
-            if not isinstance(function.get(key), str):
-                raise missing(f"{param}[{index}].function.{key}")
+    return None
 
 
 def _max_tokens(payload: Payload) -> int | None:
@@ -140,7 +140,8 @@ def _max_tokens(payload: Payload) -> int | None:
     return newer if older is None else older
 
 
-def _stops(payload: Payload) -> list[str]:
+def parse_stops(payload: Payload) -> list[str]:
+    """The texts that end an answer. Raises ApiError 400."""
     stop = payload.get("stop")
     stops = [stop] if isinstance(stop, str) else stop
     if stops is None:
@@ -155,7 +156,8 @@ def _stops(payload: Payload) -> list[str]:
     return [text for text in stops if text]
 
 
-def _wants_usage(payload: Payload, is_stream: bool) -> bool:
+def parse_wants_usage(payload: Payload, is_stream: bool) -> bool:
+    """Does the stream end with its usage? Raises ApiError 400."""
     options: dict[str, Any] | None = check_type(payload, "stream_options", dict)
     if options is None:
         return False
@@ -168,16 +170,16 @@ def _wants_usage(payload: Payload, is_stream: bool) -> bool:
     return bool(check_type(options, "include_usage", bool))
 
 
-def _check_the_rest(payload: Payload) -> None:
-    """Parameters that change nothing here, but that OpenAI would refuse when wrong."""
+def check_sampling(payload: Payload) -> None:
+    """Check what changes nothing here, but that OpenAI would refuse when wrong."""
     check_number(payload, "temperature", 0, 2)
     check_number(payload, "top_p", 0, 1)
     check_number(payload, "presence_penalty", -2, 2)
     check_number(payload, "frequency_penalty", -2, 2)
-    check_integer(payload, "top_logprobs", 0, 20)
-    for param in ("logprobs", "store", "parallel_tool_calls"):
-        check_type(payload, param, bool)
-    for param in ("logit_bias", "metadata", "response_format"):
-        check_type(payload, param, dict)
-    check_type(payload, "tools", list)
+    check_type(payload, "logit_bias", dict)
     check_type(payload, "user", str)
+
+
+def _check_the_rest(payload: Payload) -> None:
+    check_type(payload, "store", bool)
+    check_type(payload, "metadata", dict)

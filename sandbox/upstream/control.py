@@ -13,6 +13,7 @@ from sandbox.upstream.errors import ApiError
 from sandbox.upstream.exchange import Exchange
 from sandbox.upstream.faults import FAULTS
 from sandbox.upstream.provider import Provider
+from sandbox.upstream.validation import check_integer, check_type, missing
 
 Handler = Callable[[Exchange, Provider], Awaitable[None]]
 
@@ -61,6 +62,28 @@ async def set_faults(exchange: Exchange, provider: Provider) -> None:
     await show_faults(exchange, provider)
 
 
+async def show_keys(exchange: Exchange, provider: Provider) -> None:
+    """GET /control/keys: which keys are switched off."""
+    keys = provider.api_keys
+    rows = [
+        {"number": i, "enabled": key not in provider.disabled_keys} for i, key in enumerate(keys)
+    ]
+    await exchange.respond_json({"keys": rows})
+
+
+async def set_keys(exchange: Exchange, provider: Provider) -> None:
+    """POST /control/keys: `{"disabled": [0]}` switches keys off by their number, all others on."""
+    payload = await exchange.read_json()
+    numbers: list[Any] | None = check_type(payload, "disabled", list)
+    if numbers is None:
+        raise missing("disabled")
+    last = len(provider.api_keys) - 1
+    for number in numbers:
+        check_integer({"disabled": number}, "disabled", 0, last)
+    provider.disabled_keys = {provider.api_keys[number] for number in numbers if number is not None}
+    await show_keys(exchange, provider)
+
+
 async def show_overview(exchange: Exchange, provider: Provider) -> None:
     """GET /control/: the same for people."""
     await exchange.respond(200, _overview(provider).encode(), HTML)
@@ -107,7 +130,7 @@ def _overview(provider: Provider) -> str:
             "<h2>Served</h2>" + _table([], totals),
             "<h2>By model</h2>" + _table(["model", *columns], models),
             "<h2>Fault rules</h2>"
-            + _table(["fault", "model", "next", "probability", "seed", "applied"], rules),
+            + _table(["fault", "model", "key", "next", "probability", "seed", "applied"], rules),
             "<h2>Faults by name of the model</h2>" + _table([], faults),
         )
     )
@@ -134,4 +157,6 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("POST", "/control/reset"): reset,
     ("GET", "/control/faults"): show_faults,
     ("POST", "/control/faults"): set_faults,
+    ("GET", "/control/keys"): show_keys,
+    ("POST", "/control/keys"): set_keys,
 }

@@ -1,4 +1,4 @@
-"""Tokens counted with OpenAI's own vocabularies, by its published rule for messages.
+"""Tokens counted with OpenAI's own vocabularies, by its published rules for messages and tools.
 
 https://developers.openai.com/cookbook/examples/how_to_count_tokens_with_tiktoken
 """
@@ -8,18 +8,31 @@ import base64
 import gzip
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import orjson
 import tiktoken
+
+from sandbox.upstream.media import AUDIO, count_media
+from sandbox.upstream.prompt import Prompt, Tool, content_texts
 
 # The files are shared with the product, the code is not: one copy of 2.5 MB in the tree.
 VOCABULARY_FOLDER = Path(__file__).resolve().parents[2] / "proxy" / "vocab"
 
+OLDER_MODELS = ("gpt-4-", "gpt-3.5", "text-embedding-", "davinci-002", "babbage-002")
+
 TOKENS_PER_MESSAGE = 3
 TOKENS_PER_NAME = 1
 TOKENS_PRIMING_THE_REPLY = 3
+TOKENS_PER_TOOL_LIST = 12
+TOKENS_PER_FUNCTION = {"cl100k_base": 10, "o200k_base": 7}
+TOKENS_PER_SCHEMA = 3
+TOKENS_PER_PROPERTY = 3
+TOKENS_PER_ENUM = -3
+TOKENS_PER_ENUM_ITEM = 3
 
 # The tokenizer's time grows faster than the text on long unbroken runs.
 SLICE_CHARACTERS = 100_000
@@ -73,13 +86,28 @@ def encoding(name: str) -> tiktoken.Encoding:
 def encoding_for(model: str) -> tiktoken.Encoding:
     """The vocabulary that OpenAI uses for a model; the newest for one it does not have."""
     name = model.rpartition("/")[2]
-    is_older = name == "gpt-4" or name.startswith(("gpt-4-", "gpt-3.5"))
+    is_older = name == "gpt-4" or name.startswith(OLDER_MODELS)
     return encoding("cl100k_base" if is_older else "o200k_base")
 
 
 def split(text: str, vocabulary: tiktoken.Encoding) -> list[str]:
-    """The text's tokens as text."""
-    return [vocabulary.decode([number]) for number in vocabulary.encode_ordinary(text)]
+    """The text in pieces of a token each, or of several where only those make up a character."""
+    return [piece for piece, _ in weigh(text, vocabulary)]
+
+
+def weigh(text: str, vocabulary: tiktoken.Encoding) -> list[tuple[str, int]]:
+    """The text in pieces that can stand alone, each with its number of tokens."""
+    pieces: list[tuple[str, int]] = []
+    waiting: list[int] = []
+    for number in vocabulary.encode_ordinary(text):
+        waiting.append(number)
+        try:
+            piece = vocabulary.decode(waiting, errors="strict")
+        except UnicodeDecodeError:
+            continue
+        pieces.append((piece, len(waiting)))
+        waiting = []
+    return pieces
 
 
 def count_text(text: str, vocabulary: tiktoken.Encoding) -> int:
@@ -93,7 +121,7 @@ def count_text(text: str, vocabulary: tiktoken.Encoding) -> int:
 
 
 def count_messages(messages: list[dict[str, Any]], vocabulary: tiktoken.Encoding) -> int:
-    """Prompt tokens of a chat: 3 per message, its texts, 1 per name, and 3 to prime the reply."""
+    """Prompt tokens of a chat's text: 3 per message, 1 per name, and 3 to prime the reply."""
     total = TOKENS_PRIMING_THE_REPLY
     for message in messages:
         total += TOKENS_PER_MESSAGE + (TOKENS_PER_NAME if message.get("name") else 0)
@@ -101,12 +129,57 @@ def count_messages(messages: list[dict[str, Any]], vocabulary: tiktoken.Encoding
     return total
 
 
-async def count_prompt(messages: list[dict[str, Any]], model: str) -> int:
-    """Prompt tokens of a chat, without holding up the event loop on a long one."""
-    vocabulary = encoding_for(model)
+def count_tools(tools: list[Tool], vocabulary: tiktoken.Encoding) -> int:
+    """Prompt tokens of the tools that a model may call; the rule is for schemas of one level."""
+    if not tools:
+        return 0
+    per_function = TOKENS_PER_FUNCTION[vocabulary.name]
+    return TOKENS_PER_TOOL_LIST + sum(per_function + _count_tool(t, vocabulary) for t in tools)
+
+
+def _count_tool(tool: Tool, vocabulary: tiktoken.Encoding) -> int:
+    total = count_text(f"{tool.name}:{_described(tool.description)}", vocabulary)
+    properties = (tool.parameters or {}).get("properties")
+    if not properties:
+        return total
+    total += TOKENS_PER_SCHEMA
+    for name, value in properties.items():
+        rules = value if isinstance(value, dict) else {}
+        line = f"{name}:{rules.get('type', '')}:{_described(rules.get('description'))}"
+        total += TOKENS_PER_PROPERTY + count_text(line, vocabulary)
+        if choices := rules.get("enum"):
+            total += TOKENS_PER_ENUM + TOKENS_PER_ENUM_ITEM * len(choices)
+            total += sum(count_text(str(choice), vocabulary) for choice in choices)
+    return total
+
+
+def _described(text: object) -> str:
+    return text.removesuffix(".") if isinstance(text, str) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptCount:
+    """Prompt tokens: all of them, and those of sound among them."""
+
+    total: int
+    audio: int = 0
+
+
+async def count_prompt(prompt: Prompt) -> PromptCount:
+    """Prompt tokens of a conversation, without holding up the event loop on a long one."""
+    messages = prompt.messages
     if sum(len(text) for message in messages for text in _texts(message)) <= INLINE_CHARACTERS:
-        return count_messages(messages, vocabulary)
-    return await asyncio.to_thread(count_messages, messages, vocabulary)
+        return _count(prompt)
+    return await asyncio.to_thread(_count, prompt)
+
+
+def _count(prompt: Prompt) -> PromptCount:
+    vocabulary = encoding_for(prompt.model)
+    total = count_messages(prompt.messages, vocabulary) + count_tools(prompt.tools, vocabulary)
+    if prompt.answer_format.schema is not None:
+        total += count_text(orjson.dumps(prompt.answer_format.schema).decode(), vocabulary)
+    media = count_media(prompt.messages, prompt.model)
+    return PromptCount(total + sum(media.values()), audio=media[AUDIO])
 
 
 def _texts(message: dict[str, Any]) -> Iterator[str]:
@@ -116,17 +189,6 @@ def _texts(message: dict[str, Any]) -> Iterator[str]:
         if message.get(key):
             yield message[key]
     for call in message.get("tool_calls") or ():
-        yield call["function"]["name"]
-        yield call["function"]["arguments"]
-
-
-def content_texts(message: dict[str, Any]) -> Iterator[str]:
-    """The texts of a message's content, which is a string, a list of parts or nothing."""
-    content = message.get("content")
-    if isinstance(content, str):
-        yield content
-    elif content:
-        for part in content:
-            text = part.get("text") or part.get("refusal")
-            if text:
-                yield text
+        body = call[call.get("type", "function")]
+        yield body["name"]
+        yield body.get("arguments") or body.get("input") or ""

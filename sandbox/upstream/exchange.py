@@ -50,6 +50,12 @@ class Exchange:
         value = self.headers.get(b"x-client-request-id") or self.headers.get(b"x-request-id")
         return value.decode("latin-1") if value else None
 
+    def bearer(self) -> str | None:
+        """The key that the caller presented."""
+        value = self.headers.get(b"authorization", b"").decode("latin-1")
+        scheme, _, key = value.partition(" ")
+        return key if scheme == "Bearer" else None
+
     def query(self) -> dict[str, str]:
         """The query's parameters; the last of a repeated one."""
         return dict(parse_qsl(self.query_string.decode("latin-1"), keep_blank_values=True))

@@ -8,7 +8,8 @@ from sandbox.upstream.errors import ApiError
 from sandbox.upstream.faults import Fault
 from sandbox.upstream.validation import check_integer, check_number, check_type, missing
 
-RULE_FIELDS = {"fault", "model", "next", "probability", "seed"}
+RULE_FIELDS = {"fault", "key", "model", "next", "probability", "seed"}
+MAX_KEYS = 1_000
 MAX_NEXT = 2**31
 
 
@@ -19,6 +20,7 @@ class FaultRule:
     fault: str
     kind: Fault
     model: str | None
+    key: int | None
     remaining: int | None
     probability: float
     seed: int
@@ -44,14 +46,15 @@ class FaultRule:
             fault=fault,
             kind=_parse_fault(fault),
             model=check_type(payload, "model", str),
+            key=check_integer(payload, "key", 0, MAX_KEYS),
             remaining=check_integer(payload, "next", 1, MAX_NEXT),
             probability=1.0 if probability is None else probability,
             seed=check_integer(payload, "seed", 0, MAX_NEXT) or 0,
         )
 
-    def draw(self, model: str) -> bool:
+    def draw(self, model: str, key: int | None) -> bool:
         """Does this request get the fault? Uses up one of the next requests if it does."""
-        if self.remaining == 0 or self.model not in (None, model):
+        if self.remaining == 0 or self.model not in (None, model) or self.key not in (None, key):
             return False
         # Always draws, so that the same requests meet the same faults again.
         if self.chance.random() >= self.probability:
@@ -66,6 +69,7 @@ class FaultRule:
         return {
             "fault": self.fault,
             "model": self.model,
+            "key": self.key,
             "next": self.remaining,
             "probability": self.probability,
             "seed": self.seed,
@@ -91,10 +95,10 @@ class FaultRules:
         rows = payload if isinstance(payload, list) else [payload]
         self.rules = [FaultRule.parse(row) for row in rows]
 
-    def draw(self, model: str) -> Fault | None:
-        """The fault for the next request of a model."""
+    def draw(self, model: str, key: int | None = None) -> Fault | None:
+        """The fault for the next request of a model with one of the provider's keys."""
         for rule in self.rules:
-            if rule.draw(model):
+            if rule.draw(model, key):
                 return rule.kind
         return None
 

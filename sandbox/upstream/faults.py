@@ -37,6 +37,7 @@ FAULTS: dict[str, FaultKind] = {
     "429": FaultKind(Stage.BEFORE, "429, rate limit, with Retry-After of N seconds", 1),
     "401": FaultKind(Stage.BEFORE, "401 that quotes the provider's key"),
     "402-quota": FaultKind(Stage.BEFORE, "402, quota, names the upstream and its organisation"),
+    "429-quota": FaultKind(Stage.BEFORE, "429, quota, as OpenAI says it, names the organisation"),
     "not-json": FaultKind(Stage.BEFORE, "200 with an HTML page"),
     "redirect": FaultKind(Stage.BEFORE, "307 to another path of this provider"),
     "slow-first-byte": FaultKind(Stage.BEFORE, "waits N seconds, then answers", 3),
@@ -52,6 +53,8 @@ FAULTS: dict[str, FaultKind] = {
     "error-event": FaultKind(Stage.ANSWER, "an error event after N chunks, then the end", 3),
     "malformed-event": FaultKind(Stage.ANSWER, "an event of broken JSON after N chunks", 3),
     "huge-event": FaultKind(Stage.ANSWER, "an event of N KiB after the first chunk", 1024),
+    "failed-event": FaultKind(Stage.ANSWER, "`response.failed` after N chunks; else as above", 3),
+    "no-done": FaultKind(Stage.ANSWER, "the stream ends without [DONE] or its last event"),
     "byte-chunks": FaultKind(Stage.ANSWER, "every byte of the body is a chunk of its own"),
 }
 

@@ -4,7 +4,22 @@ from sandbox.upstream.errors import model_not_found
 from sandbox.upstream.exchange import Exchange
 
 # Those that the list names. Any other name is served too: it may carry a speed or a fault.
-MODELS = ("gpt-4", "gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini", "gpt-3.5-turbo")
+MODELS = (
+    "gpt-4",
+    "gpt-4o",
+    "gpt-4o-mini",
+    "gpt-4.1",
+    "gpt-4.1-mini",
+    "gpt-3.5-turbo",
+    "gpt-5",
+    "gpt-5-mini",
+    "o3",
+    "o4-mini",
+    "gpt-3.5-turbo-instruct",
+    "text-embedding-3-small",
+    "text-embedding-3-large",
+    "text-embedding-ada-002",
+)
 CREATED_AT = 1715367049
 
 

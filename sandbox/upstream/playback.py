@@ -7,8 +7,9 @@ from enum import Enum
 from sandbox.upstream.exchange import Exchange
 from sandbox.upstream.tally import Record
 
-# Bytes for the wire, and the completion tokens that must be spoken before they can leave.
-Frame = tuple[bytes, int]
+# Bytes for the wire, the completion tokens that must be spoken before they can leave, and those
+# that are delivered with them: thoughts are spoken before the first word, delivered with the last.
+Frame = tuple[bytes, int, int]
 
 # At full speed this many frames share a write; after each, a hang-up can be noticed.
 FRAMES_PER_WRITE = 32
@@ -40,6 +41,13 @@ class Script:
     is_broken: bool = False
     # False for a broken JSON answer: nobody can read any of it.
     is_readable: bool = True
+
+    def position_after(self, count: int) -> int:
+        """Where a stream stands after so many of the frames that say something."""
+        spoken = [position for position, frame in enumerate(self.frames) if frame[1]]
+        if not spoken:
+            return 1
+        return spoken[min(count, len(spoken)) - 1] + 1 if count else spoken[0]
 
     @property
     def is_whole(self) -> bool:
@@ -109,7 +117,7 @@ class Player:
         self._frames_sent += len(frames)
         record.chunks_sent = self._frames_sent
         if script.is_readable:
-            record.completion_tokens_delivered += sum([frame[1] for frame in frames])
+            record.completion_tokens_delivered += sum([frame[2] for frame in frames])
         if script.usage is not None and self._frames_sent > script.usage_position:
             record.usage_reported = script.usage
 

@@ -1,8 +1,10 @@
 """The state of one emulator process."""
 
+import hmac
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from sandbox.upstream.conversations import Conversations
 from sandbox.upstream.fault_rules import FaultRules
 from sandbox.upstream.tally import Tally
 
@@ -18,11 +20,23 @@ NAME = "Sandbox Upstream Inc."
 class Provider:
     """What all requests share."""
 
-    api_key: str
+    api_keys: list[str]
     tokens_per_second: float = 0
     tally: Tally = field(default_factory=Tally)
     fault_rules: FaultRules = field(default_factory=FaultRules)
+    # Keys that were switched off over the control API.
+    disabled_keys: set[str] = field(default_factory=set)
+    # What `/v1/responses` was asked to store.
+    conversations: Conversations = field(default_factory=Conversations)
     _failures: OrderedDict[bytes, int] = field(default_factory=OrderedDict)
+
+    def number_of(self, presented: str | None) -> int | None:
+        """Which of its keys this is, from 0; None if it is none, or switched off."""
+        if presented is None or presented in self.disabled_keys:
+            return None
+        # Every key is compared, so that the time tells nothing.
+        matches = [hmac.compare_digest(presented.encode(), key.encode()) for key in self.api_keys]
+        return matches.index(True) if True in matches else None
 
     def fail_again(self, conversation: bytes, times: int) -> bool:
         """Has this conversation failed fewer than so many times? Counts one more if so."""
@@ -38,4 +52,6 @@ class Provider:
         """Forget everything that was served, and every fault."""
         self.tally = Tally()
         self.fault_rules = FaultRules()
+        self.disabled_keys = set()
+        self.conversations = Conversations()
         self._failures.clear()

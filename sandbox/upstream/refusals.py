@@ -39,11 +39,18 @@ ERRORS: dict[str, Callable[[Fault, Provider], ApiError]] = {
         code="rate_limit_exceeded",
         headers=[(b"retry-after", b"%d" % fault.count)],
     ),
-    "401": lambda fault, provider: incorrect_key(provider.api_key),
+    "401": lambda fault, provider: incorrect_key(provider.api_keys[0]),
     "402-quota": lambda fault, provider: ApiError(
         402,
         f"{NAME}: organisation {ORGANISATION} exceeded its current quota, please check your plan "
         "and billing details.",
+        kind="insufficient_quota",
+        code="insufficient_quota",
+    ),
+    "429-quota": lambda fault, provider: ApiError(
+        429,
+        f"You exceeded your current quota, please check your plan and billing details: {NAME}, "
+        f"organization {ORGANISATION}.",
         kind="insufficient_quota",
         code="insufficient_quota",
     ),

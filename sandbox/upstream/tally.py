@@ -23,6 +23,9 @@ MAX_PARAMETERS = 1_000
 MAX_MODELS = 1_000
 OTHER_MODELS = "(other models)"
 
+# What was said, in one endpoint's body or another's.
+SPOKEN = ("messages", "prompt", "input", "instructions", "suffix")
+
 USAGE_CLASSES = ("prompt_tokens", "completion_tokens")
 
 
@@ -33,6 +36,9 @@ class Record:
     number: int
     request_id: str | None
     received_at: str
+    path: str = ""
+    # Which of the provider's keys was used, from 0.
+    key_number: int | None = None
     model: str = ""
     is_stream: bool = False
     fault: str | None = None
@@ -128,7 +134,7 @@ class Tally:
 
     def keep_parameters(self, record: Record, payload: dict[str, Any]) -> None:
         """Keep what a request asked for, without what was said in it."""
-        record.parameters = {key: value for key, value in payload.items() if key != "messages"}
+        record.parameters = {key: value for key, value in payload.items() if key not in SPOKEN}
         self._with_parameters.append(record)
         if len(self._with_parameters) > MAX_PARAMETERS:
             self._with_parameters.popleft().parameters = None

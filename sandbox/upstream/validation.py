@@ -1,5 +1,6 @@
 """Checks of a JSON body's fields, strict as OpenAI's: `true` is not an integer."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from sandbox.upstream.errors import ApiError
@@ -74,3 +75,11 @@ def check_number(payload: Payload, param: str, minimum: float, maximum: float) -
     if not minimum <= value <= maximum:
         raise wrong_value(param, f"a decimal from {minimum} to {maximum}", value)
     return float(value)
+
+
+def check_choice(payload: Payload, param: str, choices: Iterable[str]) -> str | None:
+    """The string if it is one of these, None if it is null or absent."""
+    value: str | None = check_type(payload, param, str)
+    if value is not None and value not in choices:
+        raise wrong_value(param, "one of " + ", ".join(choices), value)
+    return value

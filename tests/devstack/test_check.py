@@ -92,7 +92,7 @@ def test_no_step_starts_after_the_block_has_ended(runner: StepRunner) -> None:
 
 
 def test_every_test_is_in_one_of_the_runs() -> None:
-    marks = [each.argv[each.argv.index("-m", 3) + 1] for each in check.unit_steps({})]
-    marks += [each.argv[each.argv.index("-m", 3) + 1] for each in check.stack_steps({})]
+    steps = [check.unit_step({}), check.stack_step({}), check.browser_step({})]
+    marks = [each.argv[each.argv.index("-m", 3) + 1] for each in steps]
 
     assert marks == ["not stack and not browser", "stack and not browser", "browser"]

@@ -82,9 +82,19 @@ def test_no_stripe_sandbox_starts_where_the_user_brings_stripe(tmp_path: Path) -
     chosen = site(tmp_path, given)
 
     names = [command.name for command in product_plan(chosen).sandboxes]
-    assert names == ["upstream"]
+    assert names == ["upstream", "mail"]
     assert chosen.settings["STRIPE_SECRET_KEY"] == "sk_live_mine"
     assert "STRIPE_API_BASE" not in chosen.settings
+
+
+def test_mail_goes_to_the_sandbox_unless_the_user_brings_a_server(tmp_path: Path) -> None:
+    here = site(tmp_path, {})
+    there = site(tmp_path, {"EMAIL_URL": "smtp://mail.example:25"})
+
+    assert here.settings["EMAIL_URL"] == f"smtp://127.0.0.1:{here.smtp_port}"
+    assert there.settings["EMAIL_URL"] == "smtp://mail.example:25"
+    names = [command.name for command in product_plan(there).sandboxes]
+    assert names == ["stripe", "upstream"]
 
 
 def test_the_sandbox_is_told_the_key_and_secret_that_the_product_has(tmp_path: Path) -> None:

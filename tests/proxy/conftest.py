@@ -30,6 +30,18 @@ from proxy.services.providers import set_up_provider
 
 UPSTREAM_KEY = "sk-canary-upstream-key-000"
 HELLO = [{"role": "user", "content": "Hello!"}]
+PATHS = {
+    "chat.completions": "/v1/chat/completions",
+    "completions": "/v1/completions",
+    "embeddings": "/v1/embeddings",
+    "responses": "/v1/responses",
+}
+SHORT: dict[str, dict[str, Any]] = {
+    "chat.completions": {"messages": HELLO, "max_tokens": 30},
+    "completions": {"prompt": "Hello!", "max_tokens": 30},
+    "embeddings": {"input": "Hello!"},
+    "responses": {"input": "Hello!", "max_output_tokens": 30},
+}
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -109,6 +121,14 @@ class Customer:
     async def record(self) -> UsageRecord | None:
         """Book what waits, and return the only usage record, if there is one."""
         return await in_database(self._record)
+
+    async def receipt(self, request_id: str) -> UsageRecord | None:
+        """Book what waits, and return the record of one request, if there is one."""
+        return await in_database(lambda: self._receipt(request_id))
+
+    def _receipt(self, request_id: str) -> UsageRecord | None:
+        drain()
+        return UsageRecord.objects.filter(wallet__user=self.user, request_id=request_id).first()
 
     def _balance(self) -> Balance:
         return get_sync_client().read_balance(get_wallet(self.user).pk)
@@ -217,6 +237,16 @@ class Api:
             "/v1/chat/completions",
             headers=customer.headers,
             json={"model": model, "messages": HELLO, **body},
+        )
+
+    async def ask(
+        self, customer: Customer, endpoint: str, model: str = "gpt-4", **body: Any
+    ) -> httpx.Response:
+        """Send a short request to any endpoint that calls a model."""
+        return await self.client.post(
+            PATHS[endpoint],
+            headers=customer.headers,
+            json={"model": model, **SHORT[endpoint], **body},
         )
 
     async def idle(self) -> None:

@@ -1,4 +1,4 @@
-"""One running product for all tests of this folder: two web processes, a worker, sandboxes.
+"""One running product for all tests of this folder: four web processes, a worker, sandboxes.
 
 It is started once and shared, so every test has customers of its own, and one that breaks
 something mends it before it ends.
@@ -28,9 +28,9 @@ SETTINGS = {
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The whole product, with two web processes."""
+    """The whole product, with four web processes."""
     environ = {**without_product_settings(os.environ), **SETTINGS}
-    with Stack(tmp_path_factory.mktemp("stack"), webs=2, environ=environ) as running:
+    with Stack(tmp_path_factory.mktemp("stack"), webs=4, environ=environ) as running:
         yield running
 
 

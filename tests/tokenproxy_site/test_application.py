@@ -1,9 +1,17 @@
 """Who serves what, and what a stopping process says of itself."""
 
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, cast
 
 import httpx
+import pytest
+from django.db import connection
 
+from devstack.ports import free_port
+from tests.proxy.conftest import until
 from tokenproxy_site.application import Application
 
 
@@ -22,3 +30,53 @@ async def test_a_process_that_is_about_to_stop_says_that_it_is_not_ready() -> No
 
     assert (ready.status_code, ready.json()["process"]) == (503, "it is about to stop")
     assert (page.status_code, page.text) == (200, "a page")
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_process_starts_without_postgresql_and_waits_for_it(
+    journal_dir: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.CATALOGUE_REFRESH_S = 0.05
+    monkeypatch.setattr("proxy.runtime.FIRST_READ_S", 0.05)
+    application = Application(site)
+
+    async with AsyncExitStack() as stack:
+        with database_away():
+            client = await stack.enter_async_context(living(application))
+            unready, page = await client.get("/readyz"), await client.get("/packs/")
+        await until(lambda: application.get_runtime().catalogue.is_read)
+        ready = await client.get("/readyz")
+
+    assert (unready.status_code, page.status_code, ready.status_code) == (503, 200, 200)
+    assert unready.json()["process"] == "it has not read the catalogue yet"
+
+
+def close_pool() -> None:
+    # PostgreSQL's wrapper has it, the type of all wrappers has not.
+    cast(Any, connection).close_pool()
+
+
+@contextmanager
+def database_away() -> Iterator[None]:
+    """Let PostgreSQL be looked for where nothing listens."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(connection.settings_dict, "PORT", free_port())
+        patch.setitem(connection.settings_dict["OPTIONS"]["pool"], "timeout", 0.2)
+        close_pool()
+        yield
+    close_pool()
+
+
+@asynccontextmanager
+async def living(application: Application) -> AsyncIterator[httpx.AsyncClient]:
+    """Begin an application's lifespan, and end it."""
+    inbox: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+    told: asyncio.Queue[Any] = asyncio.Queue()
+    life = asyncio.create_task(application({"type": "lifespan"}, inbox.get, told.put))
+    await inbox.put({"type": "lifespan.startup"})
+    assert (await told.get())["type"] == "lifespan.startup.complete"
+    transport = httpx.ASGITransport(app=application)
+    async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+        yield client
+    await inbox.put({"type": "lifespan.shutdown"})
+    await life

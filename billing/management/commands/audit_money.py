@@ -5,9 +5,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from billing.exceptions import WalletRecovering
+from billing.exceptions import PaymentProviderError, WalletRecovering
 from billing.models import LedgerEntry, UsageRecord, Wallet
 from billing.services.audit import audit
+from billing.services.stripe_audit import audit_stripe
 
 
 class Command(BaseCommand):
@@ -22,10 +23,18 @@ class Command(BaseCommand):
             help="Also demand that nothing is under way: no hold, no unbooked event.",
         )
 
-    def handle(self, *, at_rest: bool, **options: Any) -> None:
+        parser.add_argument(
+            "--stripe",
+            action="store_true",
+            help="Also compare every charge, refund and dispute at Stripe with its order.",
+        )
+
+    def handle(self, *, at_rest: bool, stripe: bool, **options: Any) -> None:
         try:
             findings = audit(at_rest=at_rest)
-        except WalletRecovering as error:
+            if stripe:
+                findings += audit_stripe()
+        except (WalletRecovering, PaymentProviderError) as error:
             raise CommandError(f"Not checked: {error}") from error
         for finding in findings:
             self.stderr.write(str(finding))

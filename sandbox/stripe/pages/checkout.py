@@ -1,22 +1,31 @@
-"""The hosted Checkout page, its shortcut for tests, and receipts."""
+"""The hosted Checkout page, and its shortcut for tests."""
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from sandbox.stripe import cards
+from sandbox.stripe import bank_accounts, cards
+from sandbox.stripe.bank_accounts import BankAccount
 from sandbox.stripe.box import Box
 from sandbox.stripe.currencies import written
 from sandbox.stripe.errors import CardDeclined, InvalidParameter, StripeError
 from sandbox.stripe.forms import Params, parse
-from sandbox.stripe.pages.markup import Markup, join, page, render, stylesheet
-from sandbox.stripe.payments import SessionClosed, pay, redirect_url
+from sandbox.stripe.pages.markup import Markup, notice, page, render, stylesheet
+from sandbox.stripe.pages.receipts import item_rows
+from sandbox.stripe.payments import (
+    Outcome,
+    Payer,
+    SessionClosed,
+    authenticate,
+    pay,
+    redirect_url,
+)
 from sandbox.stripe.resources.checkout_sessions import get_session
-from sandbox.stripe.store import Condition, JsonObject, Record
+from sandbox.stripe.resources.payment_methods import Instrument
+from sandbox.stripe.store import JsonObject, Record
 
 _PREFILLED = {
     "number": "4242 4242 4242 4242",
@@ -42,9 +51,6 @@ def checkout_routes(box: Callable[[], Box]) -> list[BaseRoute]:
     async def shortcut(request: Request) -> Response:
         return _shortcut(box(), request.path_params["id"], await request.body())
 
-    async def receipt(request: Request) -> Response:
-        return _receipt(box(), request.path_params["id"])
-
     async def style(_: Request) -> Response:
         return Response(stylesheet(), media_type="text/css")
 
@@ -52,7 +58,6 @@ def checkout_routes(box: Callable[[], Box]) -> list[BaseRoute]:
         Route("/c/pay/{id}", show, methods=["GET"]),
         Route("/c/pay/{id}", submit, methods=["POST"]),
         Route("/sandbox/checkout/{id}/pay", shortcut, methods=["POST"]),
-        Route("/receipts/{id}", receipt, methods=["GET"]),
         Route("/sandbox/style.css", style, methods=["GET"]),
     ]
 
@@ -60,7 +65,7 @@ def checkout_routes(box: Callable[[], Box]) -> list[BaseRoute]:
 def _show(box: Box, session_id: str) -> Response:
     session = box.store.find(session_id, "checkout.session")
     if session is None:
-        return _notice("Nothing to pay here", "There is no such Checkout Session.", None, 404)
+        return notice("Nothing to pay here", "There is no such Checkout Session.", None, 404)
     body = session.body
     if body["status"] == "open" and body["expires_at"] > box.clock.now():
         return _form(box, session, _PREFILLED | {"email": _known_email(session) or ""}, None, 200)
@@ -70,15 +75,15 @@ def _show(box: Box, session_id: str) -> Response:
 def _submit(box: Box, session_id: str, form: Params) -> Response:
     session = box.store.find(session_id, "checkout.session")
     if session is None:
-        return _notice("Nothing to pay here", "There is no such Checkout Session.", None, 404)
+        return notice("Nothing to pay here", "There is no such Checkout Session.", None, 404)
     typed = {name: str(form.get(name, "")) for name in _FIELDS}
     email = _known_email(session) or typed["email"].strip()
-    number = cards.DECLINES if form.get("action") == "decline" else typed["number"]
     try:
         if not email:
             raise InvalidParameter("Please enter your e-mail address.")
-        card = _read(box, typed | {"number": number})
-        outcome = pay(box, session_id, card=card, email=email)
+        instrument = _chosen(box, typed, str(form.get("action", "pay")))
+        payer = Payer(instrument=instrument, email=email, is_saving=form.get("save") == "on")
+        outcome = pay(box, session_id, payer)
     except SessionClosed:
         return _closed(get_session(box, session_id), 409)
     except StripeError as error:
@@ -87,66 +92,77 @@ def _submit(box: Box, session_id: str, form: Params) -> Response:
         message = f"{outcome.decline.message} Nothing was charged; you can try another card."
         return _form(box, session, typed | {"email": email}, message, 402)
     # 303: the browser follows with GET, whatever it did before.
-    return RedirectResponse(redirect_url(outcome.session), 303)
+    return RedirectResponse(next_url(outcome), 303)
+
+
+def decline_page(box: Box, session_id: str, decline: cards.Decline) -> Response:
+    """Return the form again after the bank said no."""
+    session = get_session(box, session_id)
+    message = f"{decline.message} Nothing was charged; you can try another card."
+    email = _known_email(session) or session.private["payer"]["email"]
+    return _form(box, session, _PREFILLED | {"email": email}, message, 402)
+
+
+def _chosen(box: Box, typed: dict[str, str], action: str) -> Instrument:
+    """Return what a button of the form pays with."""
+    if action == "bank":
+        return BankAccount(number=bank_accounts.PAYS, name=typed["name"].strip() or None)
+    number = cards.DECLINES if action == "decline" else typed["number"]
+    return _read(box, typed | {"number": number})
+
+
+def next_url(outcome: Outcome) -> str:
+    """Return where the customer goes after an attempt that was not declined."""
+    if outcome.status == "requires_action":
+        return f"/c/pay/{outcome.session['id']}/3ds"
+    return redirect_url(outcome.session)
 
 
 def _shortcut(box: Box, session_id: str, body: bytes) -> Response:
-    """Pay as the page would: {"card": number, "email"?: address} → the outcome as JSON."""
+    """Pay as the page would, and answer the bank; return the outcome as JSON."""
     try:
-        given = _json_object(body, allowed={"card", "email"})
+        given = _json_object(body)
         session = get_session(box, session_id)
-        card = _read(box, _PREFILLED | {"number": given.get("card", cards.PAYS)})
+        typed = _PREFILLED | {"number": given.get("card", cards.PAYS)}
         email = given.get("email") or _known_email(session) or _SOMEONE
-        outcome = pay(box, session_id, card=card, email=email)
+        payer = Payer(
+            instrument=_chosen(box, typed, _choice(given, "method", ("card", "bank"))),
+            email=email,
+            is_saving=_choice(given, "save", ("no", "yes")) == "yes",
+        )
+        answer = _choice(given, "authentication", ("none", "pass", "fail"))
+        outcome = pay(box, session_id, payer)
+        if outcome.status == "requires_action" and answer != "none":
+            outcome = authenticate(box, session_id, is_passed=answer == "pass")
     except StripeError as error:
         return JSONResponse(error.envelope(), error.status)
+    return outcome_json(outcome)
+
+
+def outcome_json(outcome: Outcome) -> Response:
     if outcome.decline:
         declined = CardDeclined(
             outcome.decline.message,
             code=outcome.decline.code,
             decline_code=outcome.decline.decline_code,
-            charge=outcome.charge["id"],
+            charge=outcome.charge_id,
         )
         return JSONResponse(declined.envelope(), declined.status)
     return JSONResponse(
         {
             "outcome": outcome.status,
-            "redirect_url": redirect_url(outcome.session),
+            "redirect_url": next_url(outcome),
             "session": outcome.session,
         }
     )
 
 
-def _receipt(box: Box, charge_id: str) -> Response:
-    record = box.store.find(charge_id, "charge")
-    if record is None or not record.body["paid"]:
-        return _notice("No receipt", "There is no such payment.", None, 404)
-    charge = record.body
-    card = charge["payment_method_details"]["card"]
-    content = render(
-        "receipt.html",
-        amount=written(charge["amount"], charge["currency"]),
-        charge_id=charge["id"],
-        email=charge["billing_details"]["email"],
-        items=_items_of_intent(box, charge["payment_intent"]),
-        method=f"{card['brand'].title()} ···· {card['last4']}",
-        paid_at=f"{datetime.fromtimestamp(charge['created'], UTC):%Y-%m-%d %H:%M} UTC",
-        refunded=_refunded(charge),
-    )
-    return page("Receipt", content)
-
-
-def _refunded(charge: JsonObject) -> Markup:
-    if not charge["amount_refunded"]:
-        return Markup()
-    amount = written(charge["amount_refunded"], charge["currency"])
-    return Markup(f'<div class="row"><dt>Refunded</dt><dd>{amount}</dd></div>')
-
-
-def _items_of_intent(box: Box, intent_id: str) -> Markup:
-    condition = Condition(path="$.payment_intent", value=intent_id)
-    sessions = box.store.select("checkout.session", (condition,), limit=1)
-    return join([_items(box, session) for session in sessions])
+def _choice(given: dict[str, str], name: str, allowed: tuple[str, ...]) -> str:
+    """Return one of some words; the first unless told otherwise."""
+    value = given.get(name, allowed[0])
+    if value not in allowed:
+        raise InvalidParameter(f"{name} must be one of {', '.join(allowed)}.", param=name)
+    return value
 
 
 def _form(
@@ -160,45 +176,47 @@ def _form(
         "checkout.html",
         cancel=cancel,
         email_lock="readonly" if _known_email(session) else "",
-        items=_items(box, session),
+        items=item_rows(box, session),
         message=render("_error.html", text=error) if error else "",
         session_id=session.id,
-        total=written(body["amount_total"], body["currency"]),
+        bank=_bank_button(body),
+        save=_save_box(body),
+        **_words(body),
         **values,
     )
     return page("Checkout", content, status=status)
 
 
-def _items(box: Box, session: Record) -> Markup:
-    return join([_item(box, item) for item in session.private["line_items"]])
+def _words(session: JsonObject) -> dict[str, str]:
+    """Return what differs between paying and only saving a card."""
+    if session["mode"] == "setup":
+        return {"heading": "Save a card", "verb": "Save card", "total": ""}
+    total = written(session["amount_total"], session["currency"])
+    return {"heading": "Pay with card", "verb": f"Pay {total}", "total": total}
 
 
-def _item(box: Box, item: JsonObject) -> Markup:
-    each = written(item["price"]["unit_amount"], item["currency"])
-    product = box.get("product", item["price"]["product"], param="product").body
-    details = [product["description"], f"{item['quantity']} x {each}"]
-    return render(
-        "_item.html",
-        name=item["description"],
-        detail=" · ".join(detail for detail in details if detail),
-        amount=written(item["amount_total"], item["currency"]),
-    )
+def _bank_button(session: JsonObject) -> Markup:
+    if "us_bank_account" not in session["payment_method_types"]:
+        return Markup()
+    is_setup = session["mode"] == "setup"
+    label = "Save a bank account" if is_setup else "Pay by bank debit, which takes days"
+    return render("_bank_button.html", label=label)
+
+
+def _save_box(session: JsonObject) -> Markup:
+    options = session["saved_payment_method_options"]
+    if options and options["payment_method_save"] == "enabled":
+        return render("_save_box.html")
+    return Markup()
 
 
 def _closed(session: Record, status: int) -> Response:
     body = session.body
     if body["status"] == "complete":
         text = "This order has been paid. You were not charged again."
-        return _notice("Already paid", text, redirect_url(body), status)
+        return notice("Already paid", text, redirect_url(body), status)
     text = "The time to pay this order is over. Nothing was charged; please start again."
-    return _notice("This page has expired", text, body["cancel_url"], status)
-
-
-def _notice(heading: str, text: str, link: str | None, status: int) -> Response:
-    back = render("_back.html", url=link) if link else ""
-    return page(
-        heading, render("notice.html", heading=heading, text=text, link=back), status=status
-    )
+    return notice("This page has expired", text, body["cancel_url"], status)
 
 
 def _known_email(session: Record) -> str | None:
@@ -219,13 +237,16 @@ def _read(box: Box, typed: dict[str, str]) -> cards.Card:
     )
 
 
-def _json_object(body: bytes, *, allowed: set[str]) -> dict[str, str]:
+_SHORTCUT = frozenset({"card", "email", "method", "save", "authentication"})
+
+
+def _json_object(body: bytes) -> dict[str, str]:
     try:
         given = json.loads(body or b"{}")
     except ValueError as error:
         raise InvalidParameter("The body must be JSON.") from error
     if not isinstance(given, dict) or not all(isinstance(v, str) for v in given.values()):
         raise InvalidParameter("The body must be a JSON object of strings.")
-    if unknown := given.keys() - allowed:
+    if unknown := given.keys() - _SHORTCUT:
         raise InvalidParameter(f"Unknown: {', '.join(sorted(unknown))}.", code="parameter_unknown")
     return given

@@ -2,20 +2,22 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import cast
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from sandbox.stripe import calls
-from sandbox.stripe.box import API_VERSION, Box, Cause
+from sandbox.stripe.box import API_VERSION, Box, Cause, Latency
 from sandbox.stripe.currencies import written
-from sandbox.stripe.errors import InvalidParameter, ResourceMissing, StripeError
-from sandbox.stripe.forms import parse
+from sandbox.stripe.errors import InvalidParameter, ResourceMissing
 from sandbox.stripe.outbox import MODES, Mode
+from sandbox.stripe.pages.actions import Given, Run, action, choice
 from sandbox.stripe.pages.markup import Markup, join, page, render
+from sandbox.stripe.pages.money import charge_rows, dispute_rows, money_state, refund_rows
 from sandbox.stripe.resources.checkout_sessions import (
     expire_overdue,
     expire_session,
@@ -41,83 +43,58 @@ def control_routes(box: Callable[[], Box]) -> list[BaseRoute]:
     async def event(request: Request) -> Response:
         return _event(box(), request.path_params["id"])
 
-    def action(path: str, run: Callable[[Box, Request, dict[str, Any]], JsonObject]) -> Route:
-        async def endpoint(request: Request) -> Response:
-            return await _act(box(), request, run)
-
-        return Route(path, endpoint, methods=["POST"])
+    def route(path: str, run: Run, *names: str) -> BaseRoute:
+        return action(box, path, run, names=frozenset(names))
 
     return [
         Route("/sandbox/", control, methods=["GET"]),
         Route("/sandbox/state", state, methods=["GET"]),
         Route("/sandbox/events/{id}", event, methods=["GET"]),
-        action("/sandbox/events/{id}/resend", _resend),
-        action("/sandbox/checkout/{id}/expire", _expire),
-        action("/sandbox/webhooks", _set_mode),
-        action("/sandbox/latency", _set_latency),
-        action("/sandbox/clock", _advance),
+        route("/sandbox/events/{id}/resend", _resend),
+        route("/sandbox/checkout/{id}/expire", _expire),
+        route("/sandbox/webhooks", _set_mode, "mode"),
+        route("/sandbox/latency", _set_latency, "seconds", "when", "method", "path"),
+        route("/sandbox/clock", _advance, "advance_seconds"),
     ]
 
 
-async def _act(
-    box: Box, request: Request, run: Callable[[Box, Request, dict[str, Any]], JsonObject]
-) -> Response:
-    """Run an action in a transaction; a form goes back to the page, anything else gets JSON."""
-    is_form = "form" in request.headers.get("content-type", "")
-    try:
-        given = _given(await request.body(), is_form=is_form)
-        with box.store.transaction():
-            result = run(box, request, given)
-    except StripeError as error:
-        return JSONResponse(error.envelope(), error.status)
-    return RedirectResponse("/sandbox/", 303) if is_form else JSONResponse(result)
+def _resend(box: Box, object_id: str, _: Given) -> JsonObject:
+    if not box.outbox.resend(object_id):
+        raise ResourceMissing("event", object_id, param="id")
+    return {"resent": object_id}
 
 
-def _given(body: bytes, *, is_form: bool) -> dict[str, Any]:
-    if is_form:
-        return parse(body.decode(errors="replace"))
-    try:
-        given = json.loads(body or b"{}")
-    except ValueError as error:
-        raise InvalidParameter("The body must be JSON.") from error
-    if not isinstance(given, dict):
-        raise InvalidParameter("The body must be a JSON object.")
-    return given
-
-
-def _resend(box: Box, request: Request, _: dict[str, Any]) -> JsonObject:
-    event_id = request.path_params["id"]
-    if not box.outbox.resend(event_id):
-        raise ResourceMissing("event", event_id, param="id")
-    return {"resent": event_id}
-
-
-def _expire(box: Box, request: Request, _: dict[str, Any]) -> JsonObject:
-    record = get_session(box, request.path_params["id"])
+def _expire(box: Box, object_id: str, _: Given) -> JsonObject:
+    record = get_session(box, object_id)
     expire_session(box, record, Cause())
     return record.body
 
 
-def _set_mode(box: Box, _: Request, given: dict[str, Any]) -> JsonObject:
-    mode = given.get("mode")
-    if mode not in MODES:
-        raise InvalidParameter(f"mode must be one of {', '.join(MODES)}", param="mode")
+def _set_mode(box: Box, _: str, given: Given) -> JsonObject:
+    mode = choice(given, "mode", MODES)
     box.outbox.set_mode(cast(Mode, mode))
     return {"mode": mode}
 
 
-def _set_latency(box: Box, _: Request, given: dict[str, Any]) -> JsonObject:
+def _set_latency(box: Box, _: str, given: Given) -> JsonObject:
     seconds = given.get("seconds")
     is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
     if not is_number or not 0 <= cast(float, seconds) <= _MAX_LATENCY_S:
         raise InvalidParameter(
             f"seconds must be a number from 0 to {_MAX_LATENCY_S}", param="seconds"
         )
-    box.latency_s = float(cast(float, seconds))
-    return {"seconds": box.latency_s}
+    when = choice(given, "when", ("before", "after"), "before")
+    method, path = str(given.get("method", "")), str(given.get("path", "/v1/"))
+    box.latency = Latency(
+        seconds=float(cast(float, seconds)),
+        when="after" if when == "after" else "before",
+        method=method.upper(),
+        path=path,
+    )
+    return asdict(box.latency)
 
 
-def _advance(box: Box, _: Request, given: dict[str, Any]) -> JsonObject:
+def _advance(box: Box, _: str, given: Given) -> JsonObject:
     """Move the clock forward and do at once what became due."""
     seconds = given.get("advance_seconds")
     if type(seconds) is not int or not 0 <= seconds <= _MAX_ADVANCE_S:
@@ -137,7 +114,7 @@ def _state(box: Box) -> JsonObject:
     return {
         "api_version": API_VERSION,
         "clock": {"now": box.clock.now(), "ahead_seconds": box.clock.ahead_s},
-        "latency_seconds": box.latency_s,
+        "latency": asdict(box.latency),
         "objects": dict(box.store.counts()),
         "webhooks": {
             "mode": box.outbox.mode,
@@ -145,6 +122,7 @@ def _state(box: Box) -> JsonObject:
             "counts": box.outbox.counts(),
         },
         "deliveries": box.outbox.recent(_SHOWN),
+        **money_state(box, _SHOWN),
         "sessions": [r.body for r in box.store.select("checkout.session", limit=_SHOWN)],
         "api_calls": calls.recent(box.store, _SHOWN),
     }
@@ -168,6 +146,9 @@ def _control(box: Box) -> Response:
     content = render(
         "control.html",
         ahead=f"{box.clock.ahead_s} s",
+        charges=_rows(charge_rows(box, _SHOWN), 5, "No charge yet."),
+        refunds=_rows(refund_rows(box, _SHOWN), 6, "No refund yet."),
+        disputes=_rows(dispute_rows(box, _SHOWN), 6, "No dispute yet."),
         calls=_rows(recent_calls, 6, "No call yet."),
         deliveries=_rows(deliveries, 5, "No event yet."),
         mode_text="on" if is_on else "off: new events are dropped",

@@ -38,6 +38,13 @@ def page(title: str, content: Markup, *, status: int = 200) -> HTMLResponse:
     return HTMLResponse(html, status, headers)
 
 
+def notice(heading: str, text: str, link: str | None, status: int) -> HTMLResponse:
+    back = render("_back.html", url=link) if link else ""
+    return page(
+        heading, render("notice.html", heading=heading, text=text, link=back), status=status
+    )
+
+
 def stylesheet() -> str:
     return (_FOLDER / "style.css").read_text()
 

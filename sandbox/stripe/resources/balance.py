@@ -24,9 +24,19 @@ def charge_fee(amount: int) -> int:
 
 
 def new_balance_transaction(
-    box: Box, *, source: JsonObject, kind: str, amount: int, fee: int, description: str | None
+    box: Box,
+    *,
+    source: JsonObject,
+    kind: str,
+    amount: int,
+    fee: int,
+    description: str | None,
+    category: str | None = None,
 ) -> Record:
-    """Book a charge (positive) or a refund (negative); a refund does not give the fee back."""
+    """Book a charge (positive) or a refund (negative); a refund does not give the fee back.
+
+    The `reporting_category` is the kind, unless that says less than is known.
+    """
     currency = source["currency"]
     details = {
         "amount": fee,
@@ -50,7 +60,7 @@ def new_balance_transaction(
             "fee": fee,
             "fee_details": [details] if fee else [],
             "net": amount - fee,
-            "reporting_category": kind,
+            "reporting_category": category or kind,
             "source": source["id"],
             "status": "available",
             "type": kind,

@@ -6,37 +6,33 @@ from sandbox.stripe.box import Box
 from sandbox.stripe.cards import Card, Decline
 from sandbox.stripe.listing import as_list, list_objects
 from sandbox.stripe.operation import PAGING, Call, Operation
-from sandbox.stripe.resources.shared import billing_details
+from sandbox.stripe.resources.payment_methods import Instrument, instrument_of
 from sandbox.stripe.store import Condition, JsonObject, Record
 
 _MERCHANT = "TOKENPROXY SANDBOX"
 
 
-def new_charge(
-    box: Box,
-    *,
-    intent: Record,
-    payment_method: str,
-    card: Card,
-    email: str,
-    decline: Decline | None,
-) -> Record:
-    """Create the charge of one attempt; its metadata is copied from the PaymentIntent."""
+def new_charge(box: Box, *, intent: Record, method: Record, decline: Decline | None) -> Record:
+    """Create the charge of one attempt; its metadata is copied from the PaymentIntent.
+
+    One that is not declined is pending until it is booked.
+    """
+    instrument = instrument_of(method)
     stamp = box.stamp("charge")
     amount = intent.body["amount"]
     public_url = box.config.public_url.rstrip("/")
     body = {
         **stamp,
         "amount": amount,
-        "amount_captured": 0 if decline else amount,
+        "amount_captured": 0,
         "amount_refunded": 0,
         "application": None,
         "application_fee": None,
         "application_fee_amount": None,
         "balance_transaction": None,
-        "billing_details": billing_details(email=email, name=card.name),
+        "billing_details": method.body["billing_details"],
         "calculated_statement_descriptor": intent.body["statement_descriptor"] or _MERCHANT,
-        "captured": decline is None,
+        "captured": False,
         "currency": intent.body["currency"],
         "customer": intent.body["customer"],
         "description": intent.body["description"],
@@ -48,10 +44,13 @@ def new_charge(
         "metadata": dict(intent.body["metadata"]),
         "on_behalf_of": None,
         "outcome": _outcome(decline),
-        "paid": decline is None,
+        "paid": False,
         "payment_intent": intent.id,
-        "payment_method": payment_method,
-        "payment_method_details": {"card": _card_details(card, amount, decline), "type": "card"},
+        "payment_method": method.id,
+        "payment_method_details": {
+            instrument.type: _details(instrument, amount, decline),
+            "type": instrument.type,
+        },
         "receipt_email": intent.body["receipt_email"],
         "receipt_number": None,
         "receipt_url": None if decline else f"{public_url}/receipts/{stamp['id']}",
@@ -64,11 +63,11 @@ def new_charge(
         "source_transfer": None,
         "statement_descriptor": intent.body["statement_descriptor"],
         "statement_descriptor_suffix": intent.body["statement_descriptor_suffix"],
-        "status": "failed" if decline else "succeeded",
+        "status": "failed" if decline else "pending",
         "transfer_data": None,
         "transfer_group": None,
     }
-    return box.store.insert(body)
+    return box.store.insert(body, {"number": instrument.number})
 
 
 def refund_list(box: Box, charge_id: str) -> JsonObject:
@@ -98,6 +97,13 @@ def _outcome(decline: Decline | None) -> JsonObject:
         ),
         "type": "issuer_declined" if decline else "authorized",
     }
+
+
+def _details(instrument: Instrument, amount: int, decline: Decline | None) -> JsonObject:
+    if isinstance(instrument, Card):
+        return _card_details(instrument, amount, decline)
+    unknown = ("expected_debit_date", "mandate", "payment_reference")
+    return {**instrument.shown(), **dict.fromkeys(unknown)}
 
 
 def _card_details(card: Card, amount: int, decline: Decline | None) -> JsonObject:

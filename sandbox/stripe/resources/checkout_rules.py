@@ -6,6 +6,7 @@ from sandbox.stripe.config import is_absolute_url
 from sandbox.stripe.errors import InvalidParameter
 from sandbox.stripe.params import refuse_empty
 from sandbox.stripe.resources.customers import check_email, get_customer
+from sandbox.stripe.resources.shared import checked_currency
 from sandbox.stripe.store import JsonObject
 
 # https://docs.stripe.com/api/checkout/sessions/create#create_checkout_session-expires_at
@@ -39,8 +40,12 @@ EMULATED = frozenset(
         "payment_intent_data[description]",
         "payment_intent_data[metadata]",
         "payment_intent_data[receipt_email]",
+        "payment_intent_data[setup_future_usage]",
         "payment_intent_data[statement_descriptor]",
         "payment_intent_data[statement_descriptor_suffix]",
+        "saved_payment_method_options[payment_method_save]",
+        "setup_intent_data[description]",
+        "setup_intent_data[metadata]",
         "submit_type",
         "success_url",
         "ui_mode",
@@ -51,16 +56,13 @@ EMULATED = frozenset(
 def check(box: Box, given: JsonObject) -> None:
     """Refuse what the types allow and Checkout does not."""
     refuse_empty(given)
-    if given.get("mode") != "payment":
-        _refuse_mode(given)
+    _check_mode(given)
     if given.get("ui_mode", "hosted_page") != "hosted_page":
         raise InvalidParameter(
             "The sandbox emulates `ui_mode=hosted_page` only.",
             code="parameter_not_emulated",
             param="ui_mode",
         )
-    if "line_items" not in given:
-        raise _missing("line_items")
     if "success_url" not in given:
         raise _missing("success_url")
     for name in ("success_url", "cancel_url"):
@@ -71,14 +73,39 @@ def check(box: Box, given: JsonObject) -> None:
         )
     check_email(given.get("customer_email", ""), "customer_email")
     _check_customer(box, given)
+    _check_saving(given)
 
 
-def _refuse_mode(given: JsonObject) -> None:
+# What belongs to the other mode than the key's.
+_FOREIGN = {
+    "payment": ("setup_intent_data",),
+    "setup": (
+        "line_items",
+        "payment_intent_data",
+        "saved_payment_method_options",
+        "submit_type",
+    ),
+}
+
+
+def _check_mode(given: JsonObject) -> None:
     if "mode" not in given:
         raise _missing("mode")
-    raise InvalidParameter(
-        "The sandbox emulates `mode=payment` only.", code="parameter_not_emulated", param="mode"
-    )
+    mode = given["mode"]
+    if mode not in _FOREIGN:
+        raise InvalidParameter(
+            "The sandbox emulates `mode=payment` and `mode=setup` only.",
+            code="parameter_not_emulated",
+            param="mode",
+        )
+    for name in _FOREIGN[mode]:
+        if name in given:
+            raise InvalidParameter(f"You can not pass `{name}` in `{mode}` mode.", param=name)
+    needed = "line_items" if mode == "payment" else "currency"
+    if needed not in given:
+        raise _missing(needed)
+    if mode == "setup":
+        given["currency"] = checked_currency(given["currency"])
 
 
 def _missing(param: str) -> InvalidParameter:
@@ -104,6 +131,17 @@ def _check_customer(box: Box, given: JsonObject) -> None:
                 param=other,
             )
     get_customer(box, given["customer"])
+
+
+def _check_saving(given: JsonObject) -> None:
+    keeps = given.get("saved_payment_method_options", {}).get("payment_method_save") == "enabled"
+    has_customer = "customer" in given or given.get("customer_creation") == "always"
+    if keeps and not has_customer:
+        raise InvalidParameter(
+            "`saved_payment_method_options[payment_method_save]` can only be used with a Customer: "
+            "pass `customer` or `customer_creation=always`.",
+            param="saved_payment_method_options[payment_method_save]",
+        )
 
 
 def checked_total(given: JsonObject, items: list[JsonObject]) -> int:

@@ -21,6 +21,7 @@ from sandbox.stripe.resources.checkout_rules import (
 from sandbox.stripe.resources.customers import get_customer
 from sandbox.stripe.resources.line_items import new_line_items
 from sandbox.stripe.resources.payment_intents import cancel_expired
+from sandbox.stripe.resources.setup_intents import cancel_setup, new_setup_intent
 from sandbox.stripe.resources.shared import merge_metadata
 from sandbox.stripe.store import Condition, JsonObject, Record
 
@@ -51,6 +52,8 @@ def expire_session(box: Box, record: Record, cause: Cause) -> None:
     box.store.save(record)
     if record.body["payment_intent"]:
         cancel_expired(box, record.body["payment_intent"], cause)
+    if record.body["setup_intent"]:
+        cancel_setup(box, record.body["setup_intent"], cause)
     box.emit("checkout.session.expired", record.body, cause=cause)
 
 
@@ -72,6 +75,8 @@ def expire_overdue(box: Box) -> int:
 def _create(call: Call) -> JsonObject:
     box, given = call.box, call.params
     check(box, given)
+    if given["mode"] == "setup":
+        return _create_setup(call)
     items = new_line_items(box, given["line_items"])
     total = checked_total(given, items)
     body = _body(box, given, total, items[0]["currency"])
@@ -80,6 +85,26 @@ def _create(call: Call) -> JsonObject:
         "payment_intent_data": given.get("payment_intent_data", {}),
     }
     return box.store.insert(body, private).body
+
+
+def _create_setup(call: Call) -> JsonObject:
+    """Create a session that saves a payment method; its SetupIntent exists from the start."""
+    box, given = call.box, call.params
+    body = _body(box, given, None, given.get("currency"))
+    intent = new_setup_intent(
+        box,
+        customer=body["customer"],
+        given=given.get("setup_intent_data", {}),
+        session_id=body["id"],
+        cause=call.cause,
+    )
+    body |= {
+        "mode": "setup",
+        "payment_status": "no_payment_required",
+        "setup_intent": intent.id,
+        "total_details": None,
+    }
+    return box.store.insert(body, {"line_items": []}).body
 
 
 def _customer_details(box: Box, given: JsonObject) -> JsonObject | None:
@@ -104,7 +129,7 @@ def customer_details(*, email: str, name: str | None) -> JsonObject:
     }
 
 
-def _body(box: Box, given: JsonObject, total: int, currency: str) -> JsonObject:
+def _body(box: Box, given: JsonObject, total: int | None, currency: str | None) -> JsonObject:
     stamp = box.stamp("checkout.session")
     creation = None if "customer" in given else given.get("customer_creation", "if_required")
     return {
@@ -163,12 +188,13 @@ def _body(box: Box, given: JsonObject, total: int, currency: str) -> JsonObject:
         "payment_method_collection": "if_required",
         "payment_method_configuration_details": None,
         "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
-        "payment_method_types": ["card"],
+        # A bank account is debited in dollars only.
+        "payment_method_types": ["card", "us_bank_account"] if currency == "usd" else ["card"],
         "payment_status": "unpaid",
         "permissions": None,
         "phone_number_collection": {"enabled": False},
         "recovered_from": None,
-        "saved_payment_method_options": None,
+        "saved_payment_method_options": _saving(given),
         "setup_intent": None,
         "shipping_address_collection": None,
         "shipping_cost": None,
@@ -181,6 +207,17 @@ def _body(box: Box, given: JsonObject, total: int, currency: str) -> JsonObject:
         "ui_mode": "hosted_page",
         "url": f"{box.config.public_url.rstrip('/')}/c/pay/{stamp['id']}",
         "wallet_options": None,
+    }
+
+
+def _saving(given: JsonObject) -> JsonObject | None:
+    options = given.get("saved_payment_method_options")
+    if options is None:
+        return None
+    return {
+        "allow_redisplay_filters": ["always"],
+        "payment_method_remove": "disabled",
+        "payment_method_save": options.get("payment_method_save", "disabled"),
     }
 
 

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from sandbox.stripe import currencies
 from sandbox.stripe.box import Box
 from sandbox.stripe.errors import InvalidParameter, ResourceMissing
 from sandbox.stripe.ids import new_id
-from sandbox.stripe.resources.shared import merge_metadata
+from sandbox.stripe.resources.shared import checked_currency, merge_metadata
 from sandbox.stripe.store import JsonObject
 
 _MAX_ITEMS = 100
@@ -81,7 +80,7 @@ def _price(box: Box, given: JsonObject, where: str) -> JsonObject:
 
 
 def _inline_price(box: Box, data: JsonObject, where: str) -> JsonObject:
-    currency = _currency(data, where)
+    currency = checked_currency(data["currency"], f"{where}[currency]")
     unit_amount = _unit_amount(data, where)
     if "product_data" not in data:
         raise InvalidParameter(
@@ -110,16 +109,6 @@ def _inline_price(box: Box, data: JsonObject, where: str) -> JsonObject:
         "unit_amount_decimal": str(unit_amount),
         "_name": product["name"],
     }
-
-
-def _currency(data: JsonObject, where: str) -> str:
-    currency = str(data["currency"]).lower()
-    if not currencies.is_known(currency):
-        raise InvalidParameter(
-            f"Invalid currency: {data['currency'][:20]}. Stripe does not support it.",
-            param=f"{where}[currency]",
-        )
-    return currency
 
 
 def _unit_amount(data: JsonObject, where: str) -> int:

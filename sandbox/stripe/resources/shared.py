@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from sandbox.stripe import currencies
+from sandbox.stripe.errors import InvalidParameter
 from sandbox.stripe.store import JsonObject
 
 EMPTY_ADDRESS: JsonObject = {
@@ -40,3 +42,31 @@ def billing_details(*, email: str | None, name: str | None) -> JsonObject:
         "phone": None,
         "tax_id": None,
     }
+
+
+def checked_currency(given: str, param: str = "currency") -> str:
+    """Return a currency's code in lower case, or refuse one that Stripe does not know."""
+    currency = given.lower()
+    if not currencies.is_known(currency):
+        raise InvalidParameter(
+            f"Invalid currency: {given[:20]}. Stripe does not support it.", param=param
+        )
+    return currency
+
+
+def check_amount(amount: int, currency: str) -> None:
+    """Refuse an amount that no charge may have."""
+    least = currencies.minimum(currency)
+    if amount < least:
+        raise InvalidParameter(
+            f"Amount must be at least {currencies.written(least, currency)} {currency}",
+            code="amount_too_small",
+            param="amount",
+        )
+    if amount > currencies.MAXIMUM:
+        raise InvalidParameter(
+            f"Amount must be no more than {currencies.written(currencies.MAXIMUM, currency)} "
+            f"{currency}",
+            code="amount_too_large",
+            param="amount",
+        )

@@ -35,6 +35,7 @@ def test_the_first_page_counts_what_waits(root: Client, alice: desk.Customer) ->
         "Orders in review": 1,
         "Stripe events failing": 1,
         "Stripe events not processed": 2,
+        "Mails failing": 0,
         "Wallets frozen": 1,
         "Wallets in debt": 1,
     }

@@ -7,11 +7,13 @@ import pytest
 from pytest_django import Settings
 
 from accounts.models import User
-from billing.models import LedgerEntry, Pack, Purchase, Wallet
+from billing.models import LedgerEntry, Pack, Purchase, StripeEvent, Wallet
 from billing.services.checkout import start_checkout
+from billing.services.fulfilment import fulfil_purchase
+from billing.services.stripe_events import process_due_events, receive_event
 from devstack.ports import free_port
 from devstack.process import Process
-from tests.billing.payments.sandbox import API_KEY, WEBHOOK_SECRET, Sandbox
+from tests.billing.payments.sandbox import API_KEY, WEBHOOK_SECRET, Sandbox, event_body, sign
 
 
 @pytest.fixture(scope="session")
@@ -69,6 +71,27 @@ def paid(order: Purchase, sandbox: Sandbox) -> Purchase:
     """Alice's order, paid at Stripe; we have not heard of it yet."""
     assert sandbox.pay(order.stripe_session_id) == 200
     return order
+
+
+@pytest.fixture
+def fulfilled(paid: Purchase) -> Purchase:
+    """$9.00 paid for 1,000,000 credits, and credited."""
+    return fulfil_purchase(paid.stripe_session_id or "")
+
+
+@pytest.fixture
+def charge_id(fulfilled: Purchase) -> str:
+    """The charge that paid for the order."""
+    return fulfilled.stripe_charge_id
+
+
+def hear(kind: str, object_id: str, **subject: object) -> StripeEvent:
+    body = event_body(kind, id=object_id, **subject)
+    event = receive_event(body, sign(body))
+    process_due_events()
+    event.refresh_from_db()
+    assert event.processed_at is not None, event.error
+    return event
 
 
 def posted(user: User) -> int:

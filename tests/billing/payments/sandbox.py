@@ -62,6 +62,16 @@ class Sandbox:
     def refund(self, payment_intent_id: str, amount_cents: int) -> None:
         self.client.v1.refunds.create({"payment_intent": payment_intent_id, "amount": amount_cents})
 
+    def dispute(self, charge_id: str, **given: Any) -> str:
+        """Open a dispute, or an inquiry, and return its id."""
+        self.control(f"charges/{charge_id}/dispute", **given)
+        return self.client.v1.disputes.list({"charge": charge_id, "limit": 1}).data[0].id
+
+    def refund_ids(self, charge_id: str) -> list[str]:
+        """Return a charge's refunds, the oldest first."""
+        found = self.client.v1.refunds.list({"charge": charge_id, "limit": 100})
+        return [refund.id for refund in reversed(found.data)]
+
     def charge_id(self, payment_intent_id: str) -> str:
         charge = self.client.v1.payment_intents.retrieve(payment_intent_id).latest_charge
         return charge if isinstance(charge, str) else charge.id if charge else ""

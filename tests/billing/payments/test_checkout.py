@@ -13,7 +13,7 @@ from billing.exceptions import (
     TooManyOrders,
 )
 from billing.models import Pack, Purchase
-from billing.services.checkout import MAX_UNPAID_ORDERS_PER_HOUR, open_session, start_checkout
+from billing.services.checkout import open_session, start_checkout
 from billing.stripe_api import read_checkout
 from devstack.ports import free_port
 from tests.billing.payments.conftest import status_of
@@ -134,18 +134,24 @@ def test_an_order_of_another_stripe_account_is_not_offered_again(
     assert start_checkout(alice, pack_slug="starter").pk != order.pk
 
 
-def test_it_refuses_one_order_too_many_that_nobody_pays(alice: User, bob: User, pack: Pack) -> None:
-    make_orders(alice, pack, MAX_UNPAID_ORDERS_PER_HOUR)
+def test_it_refuses_one_order_too_many_that_nobody_pays(
+    alice: User, bob: User, pack: Pack, settings: Settings
+) -> None:
+    settings.UNPAID_ORDERS_PER_USER = 3
+    make_orders(alice, pack, 3)
 
     with pytest.raises(TooManyOrders):
         start_checkout(alice, pack_slug="starter")
 
-    assert Purchase.objects.filter(user=alice).count() == MAX_UNPAID_ORDERS_PER_HOUR
+    assert Purchase.objects.filter(user=alice).count() == 3
     assert start_checkout(bob, pack_slug="starter").stripe_session_url
 
 
-def test_orders_that_were_paid_or_are_old_do_not_count(alice: User, pack: Pack) -> None:
-    make_orders(alice, pack, MAX_UNPAID_ORDERS_PER_HOUR)
+def test_orders_that_were_paid_or_are_old_do_not_count(
+    alice: User, pack: Pack, settings: Settings
+) -> None:
+    settings.UNPAID_ORDERS_PER_USER = 3
+    make_orders(alice, pack, 3)
     first, second, *_ = Purchase.objects.all()
     Purchase.objects.filter(pk=first.pk).update(
         status=Status.FULFILLED, fulfilled_at=timezone.now()

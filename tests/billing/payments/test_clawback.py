@@ -1,23 +1,19 @@
+from datetime import timedelta
 from itertools import permutations
 
 import pytest
 from django.db.models import Sum
+from django.utils import timezone
 
 from accounts.models import User
-from billing.models import Debit, InboxItem, Purchase, StripeEvent, Wallet
+from billing.models import Debit, InboxItem, LedgerEntry, Lot, Purchase
 from billing.services.checkout import start_checkout
+from billing.services.clawback import settle_charge
 from billing.services.fulfilment import fulfil_purchase
-from billing.services.stripe_events import process_due_events, receive_event
-from billing.services.wallets import unfreeze_wallet
+from tests.billing.payments.conftest import hear
 from tests.billing.payments.racing import before_statement, in_background
-from tests.billing.payments.sandbox import Sandbox, event_body, sign
+from tests.billing.payments.sandbox import Sandbox
 from tests.billing.wallet.shop import Till
-
-
-@pytest.fixture
-def fulfilled(paid: Purchase) -> Purchase:
-    """$9.00 paid for 1,000,000 credits, and credited."""
-    return fulfil_purchase(paid.stripe_session_id or "")
 
 
 def refund(order: Purchase, sandbox: Sandbox, amount_cents: int) -> str:
@@ -26,15 +22,6 @@ def refund(order: Purchase, sandbox: Sandbox, amount_cents: int) -> str:
     assert isinstance(session.payment_intent, str)
     sandbox.refund(session.payment_intent, amount_cents)
     return sandbox.charge_id(session.payment_intent)
-
-
-def hear(kind: str, object_id: str, **subject: object) -> StripeEvent:
-    body = event_body(kind, id=object_id, **subject)
-    event = receive_event(body, sign(body))
-    process_due_events()
-    event.refresh_from_db()
-    assert event.processed_at is not None, event.error
-    return event
 
 
 def asked_back() -> int:
@@ -169,52 +156,107 @@ def test_an_answer_older_than_what_was_booked_alarms_nobody(
     assert not InboxItem.objects.exists()
 
 
-def test_a_refund_that_failed_is_left_to_a_person(fulfilled: Purchase, sandbox: Sandbox) -> None:
+def test_a_refund_that_failed_gives_the_credits_back(
+    fulfilled: Purchase, sandbox: Sandbox, till: Till
+) -> None:
     charge_id = refund(fulfilled, sandbox, 450)
     hear("charge.refunded", charge_id)
-    sandbox.tamper(charge_id, amount_refunded=0, refunded=False)
+    till.drain()
+    assert till.posted() == 500_000
+    [refund_id] = sandbox.refund_ids(charge_id)
+    sandbox.control(f"refunds/{refund_id}/fail", reason="expired_or_canceled_card")
 
+    for _ in range(2):
+        hear("refund.failed", refund_id, charge=charge_id)
+
+    assert till.posted() == till.balance().available_credits == 1_000_000
+    entry = LedgerEntry.objects.get(kind="reinstatement")
+    assert (entry.amount_credits, entry.reference) == (500_000, f"{fulfilled.public_id}:500000")
+    assert InboxItem.objects.get().kind == "refund_failed"
+
+
+def test_what_comes_back_can_be_used_for_two_weeks_whenever_it_would_have_expired(
+    fulfilled: Purchase, sandbox: Sandbox, till: Till
+) -> None:
+    charge_id = refund(fulfilled, sandbox, 900)
+    hear("charge.refunded", charge_id)
+    till.drain()
+    Lot.objects.update(expires_at=timezone.now() - timedelta(days=1))
+
+    sandbox.control(f"refunds/{sandbox.refund_ids(charge_id)[0]}/fail")
     hear("refund.failed", "re_1", charge=charge_id)
 
-    assert asked_back() == 500_000
-    assert InboxItem.objects.get().kind == "refund_failed"
+    back = Lot.objects.get(entry__kind="reinstatement")
+    assert back.expires_at is not None
+    assert back.expires_at - timezone.now() > timedelta(days=13, hours=23)
+
+
+def test_a_refund_after_one_that_failed_takes_the_credits_again(
+    fulfilled: Purchase, sandbox: Sandbox, till: Till
+) -> None:
+    charge_id = refund(fulfilled, sandbox, 900)
+    hear("charge.refunded", charge_id)
+    sandbox.control(f"refunds/{sandbox.refund_ids(charge_id)[0]}/fail")
+    hear("refund.failed", "re_1", charge=charge_id)
+
+    hear("charge.refunded", refund(fulfilled, sandbox, 900))
+    till.drain()
+
+    assert (till.posted(), till.balance().debt_credits) == (0, 0)
+    fulfilled.refresh_from_db()
+    assert (fulfilled.clawed_back_credits, fulfilled.reinstated_credits) == (2_000_000, 1_000_000)
+
+
+def test_a_late_answer_is_not_booked_over_a_newer_one(
+    fulfilled: Purchase, sandbox: Sandbox, till: Till
+) -> None:
+    charge_id = refund(fulfilled, sandbox, 900)
+
+    def fail_meanwhile() -> None:
+        sandbox.control(f"refunds/{sandbox.refund_ids(charge_id)[0]}/fail")
+        settle_charge(charge_id)
+
+    # The failure is booked while the answer that knows only the refund is on its way.
+    with (
+        in_background(fail_meanwhile) as start,
+        before_statement("FOR UPDATE", start),
+    ):
+        settle_charge(charge_id)
+    till.drain()
+
+    assert (till.posted(), till.balance().debt_credits) == (1_000_000, 0)
+
+
+def test_a_clawback_takes_from_the_lot_that_was_refunded(
+    fulfilled: Purchase, sandbox: Sandbox, till: Till
+) -> None:
+    till.grant(5_000)
+
+    hear("charge.refunded", refund(fulfilled, sandbox, 900))
+    till.drain()
+
+    assert till.lots() == [0, 5_000]
+
+
+def test_a_second_payment_of_an_order_that_is_refunded_takes_nothing(
+    fulfilled: Purchase, sandbox: Sandbox
+) -> None:
+    charge_id = refund(fulfilled, sandbox, 900)
+    Purchase.objects.update(stripe_payment_intent_id="pi_of_the_first_payment")
+
+    hear("charge.refunded", charge_id)
+
+    assert asked_back() == 0
+    assert InboxItem.objects.get().kind == "second_payment_returned"
 
 
 def test_a_charge_of_another_shop_is_left_alone(fulfilled: Purchase, sandbox: Sandbox) -> None:
     charge_id = refund(fulfilled, sandbox, 900)
     sandbox.tamper(charge_id, metadata={})
+    Purchase.objects.update(stripe_charge_id="ch_of_ours")
 
     hear("charge.refunded", charge_id)
     hear("charge.dispute.closed", "dp_1", charge=charge_id)
 
     assert asked_back() == 0
     assert not InboxItem.objects.exists()
-
-
-@pytest.mark.parametrize("kind", ["charge.dispute.created", "radar.early_fraud_warning.created"])
-def test_a_dispute_freezes_the_wallet_until_a_person_decides(
-    fulfilled: Purchase, alice: User, sandbox: Sandbox, kind: str
-) -> None:
-    charge_id = sandbox.charge_id(fulfilled.stripe_payment_intent_id)
-
-    hear(kind, "dp_1", charge=charge_id)
-
-    wallet = Wallet.objects.get(user=alice)
-    assert wallet.state == Wallet.State.FROZEN
-    assert "dp_1" in wallet.frozen_reason
-    unfreeze_wallet(wallet)
-    hear(kind, "dp_1", charge=charge_id)
-    wallet.refresh_from_db()
-    assert wallet.state == Wallet.State.ACTIVE
-    assert InboxItem.objects.count() == 1
-
-
-def test_a_closed_dispute_is_shown_to_a_person(
-    fulfilled: Purchase, alice: User, sandbox: Sandbox
-) -> None:
-    charge_id = sandbox.charge_id(fulfilled.stripe_payment_intent_id)
-
-    hear("charge.dispute.closed", "dp_1", charge=charge_id)
-
-    assert set(InboxItem.objects.values_list("kind", flat=True)) == {"dispute", "dispute_closed"}
-    assert Wallet.objects.get(user=alice).state == Wallet.State.FROZEN

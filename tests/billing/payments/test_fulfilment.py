@@ -252,10 +252,10 @@ def test_an_asynchronous_payment_is_waited_for_and_then_credited(
     sandbox.tamper(paid.stripe_session_id, payment_status="unpaid")
     sandbox.tamper(intent_of(paid, sandbox), status="processing")
     fulfil(paid)
-    assert status_of(paid) == Status.OPEN
+    assert status_of(paid) == Status.PENDING
 
     sandbox.tamper(paid.stripe_session_id, payment_status="paid")
-    fulfil(paid)
+    by_sweep(paid)
 
     assert status_of(paid) == Status.FULFILLED
     assert posted(alice) == 1_000_000

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from django.db import connections
@@ -20,9 +20,29 @@ from billing.services.wallets import get_wallet, grant_credits
 from billing.usage import RequestFacts, Settlement
 from billing.wallet import calls, keys, restoring
 from billing.wallet.calls import BacklogLimit, Balance, HoldRequest, Placed, Reaped, Settled
+from billing.wallet.limits import Allowance, Limits
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 
 R = TypeVar("R")
+
+UNBOUND = Allowance(100_000, 1_000_000_000, 100_000)
+
+
+def limits(
+    key: dict[str, int] | None = None,
+    wallet: dict[str, int] | None = None,
+    *,
+    lifetime: int | None = None,
+    monthly: int | None = None,
+) -> Limits:
+    """Return limits that bind nobody, but for those that are given."""
+    return Limits(
+        replace(UNBOUND, **(key or {})),
+        replace(UNBOUND, **(wallet or {})),
+        lifetime_cap_credits=lifetime,
+        monthly_cap_credits=monthly,
+    )
+
 
 NO_LIMIT = BacklogLimit(1_000_000, 3_600_000)
 NOW_MS = int(time.time() * 1_000)
@@ -97,7 +117,9 @@ class Till:
             unit_millicredits=1_000,
             units_wanted=amount,
             units_least=amount if least is None else least,
-            requests_per_minute=100_000,
+            fixed_tokens=0,
+            unit_tokens=0,
+            limits=limits(),
         )
 
     def start(self, request_id: str, amount: int, *, journal: Journal) -> None:
@@ -115,7 +137,7 @@ class Till:
     ) -> Placed:
         hold = self.hold_request(request_id, amount, least=least)
         return calls.parse_place(
-            self.client.ask(calls.place(hold, lease_ms=lease_ms, limit=NO_LIMIT)), hold
+            self.client.ask(calls.place(hold, lease_ms=lease_ms, limit=NO_LIMIT))
         )
 
     def extend(self, request_id: str, amount: int, *, lease_ms: int = 60_000) -> None:
@@ -123,8 +145,8 @@ class Till:
         call = calls.extend(self.facts(request_id), progress, lease_ms=lease_ms)
         calls.parse_ok(self.client.ask(call))
 
-    def settle(self, request_id: str, amount: int) -> Settled:
-        call = calls.settle(self.facts(request_id), self.settlement(amount))
+    def settle(self, request_id: str, amount: int, *, source: str = "reported") -> Settled:
+        call = calls.settle(self.facts(request_id), self.settlement(amount, source=source))
         return calls.parse_settle(self.client.ask(call))
 
     def void(self, request_id: str) -> bool:

@@ -150,8 +150,8 @@ def test_two_workers_that_adopt_at_once_charge_once(till: Till, journal: Journal
         till.start(f"r{number}", 10, journal=journal)
         journal.end(till.facts(f"r{number}"), till.settlement(10))
         forget_register(till, f"r{number}")
-    till.client.redis.hset(keys.wallet(till.wallet.pk), "held", 0)
-    till.client.redis.delete(keys.leases(till.shard))
+    till.client.redis.hset(keys.wallet(till.wallet.pk), mapping={"held": 0, "open": 0})
+    till.client.redis.delete(keys.leases(till.shard), keys.api_key(till.wallet.pk, till.key.pk))
     journal.close()
 
     with ThreadPoolExecutor(4) as pool:

@@ -7,12 +7,14 @@ import pytest
 from django.db import OperationalError, connection, transaction
 
 from accounts.models import User
-from billing.models import Debit, LedgerEntry, Lot, UsageRecord, Wallet
+from billing.models import Debit, InboxItem, LedgerEntry, Lot, UsageRecord, Wallet
+from billing.services import bookings
 from billing.services import drain as drains
 from billing.services.api_keys import revoke_api_key
 from billing.services.audit import audit
 from billing.services.bookings import book
 from billing.services.debits import ask_debit
+from billing.services.inbox import file_items
 from billing.wallet import keys
 from billing.wallet.events import read_event
 from tests.billing.wallet.shop import Till, in_a_thread
@@ -66,6 +68,58 @@ def test_a_raise_that_takes_nothing_more_still_tells_what_it_cost(till: Till) ->
     )
     assert LedgerEntry.objects.filter(kind="usage").count() == 1
     assert audit() == []
+
+
+def test_impossible_usage_is_filed_for_a_person_once(till: Till) -> None:
+    till.grant(1_000)
+    for name in ("r1", "r2"):
+        till.place(name, 100)
+    till.settle("r1", 30)
+    till.settle("r2", 40, source="parked")
+    found = till.client.redis.xrange(keys.events(till.shard))
+
+    for _ in range(2):
+        with transaction.atomic():
+            book([read_event(*item) for item in found])
+    till.drain()
+
+    item = InboxItem.objects.get()
+    assert (item.kind, item.reference) == ("usage_parked", "r2")
+    assert (item.detail["held_credits"], item.detail["charged_credits"]) == (100, 40)
+    assert till.posted() == 1_000 - 30 - 40
+
+
+def test_a_request_that_turns_out_impossible_later_is_filed_too(till: Till) -> None:
+    till.grant(1_000)
+    till.place("r1", 100)
+    till.settle("r1", 30)
+    till.drain()
+
+    till.settle("r1", 60, source="parked")
+    till.drain()
+
+    assert InboxItem.objects.get().detail["charged_credits"] == 60
+
+
+def test_a_finding_goes_with_the_booking_that_failed(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    till.grant(1_000)
+    till.place("r1", 100)
+    till.settle("r1", 30, source="parked")
+
+    def die(items: Any) -> None:
+        file_items(items)
+        raise OperationalError("the connection was lost")
+
+    with monkeypatch.context() as trouble:
+        trouble.setattr(bookings, "file_items", die)
+        with pytest.raises(OperationalError):
+            drains.drain()
+    before = InboxItem.objects.count()
+    till.drain()
+
+    assert (before, InboxItem.objects.count(), till.posted()) == (0, 1, 970)
 
 
 def test_two_drains_at_once_book_once(till: Till) -> None:

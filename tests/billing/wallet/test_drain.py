@@ -9,13 +9,14 @@ from django.utils import timezone
 from billing.models import Debit, InboxItem, LedgerEntry, Lot, UsageRecord, Wallet
 from billing.services import bookings, drain
 from billing.services.audit import audit
-from billing.services.debits import ask_debit
+from billing.services.debits import ask_debit, decide_open
 from billing.services.expiry import expire_lots
 from billing.services.ledger import post_credit
 from billing.services.wallets import adjust_credits, grant_credits
 from billing.wallet import calls, keys
 from billing.wallet.events import read_event
 from tests.billing.wallet.shop import Till
+from tests.conftest import open_fences
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -195,6 +196,27 @@ def test_a_clawback_takes_what_is_there_and_the_rest_is_debt_that_blocks(till: T
     wallet = Wallet.objects.get(pk=till.wallet.pk)
     assert (wallet.posted_credits, wallet.debt_credits) == (0, 30)
     assert till.balance().debt_credits == 30
+    assert audit(at_rest=True) == []
+
+
+@pytest.mark.parametrize("is_decided_at_once", [True, False])
+def test_a_credit_whose_push_was_lost_is_no_debt(till: Till, is_decided_at_once: bool) -> None:
+    till.grant(100)
+    clawback = Debit(wallet=till.wallet, kind="clawback", reference="refund:1", amount_credits=130)
+    with till.redis_away():
+        till.grant(50)
+        if not is_decided_at_once:
+            ask_debit(clawback)
+    open_fences(till.client)
+
+    if is_decided_at_once:
+        ask_debit(clawback)
+    else:
+        decide_open()
+    till.drain()
+
+    wallet = Wallet.objects.get(pk=till.wallet.pk)
+    assert (wallet.posted_credits, wallet.debt_credits) == (20, 0)
     assert audit(at_rest=True) == []
 
 

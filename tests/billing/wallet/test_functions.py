@@ -12,7 +12,8 @@ from billing.services.reaper import abandoned
 from billing.services.wallets import freeze_wallet
 from billing.wallet import calls, keys, restoring
 from billing.wallet.calls import Balance, Call, Reaped
-from tests.billing.wallet.shop import NO_LIMIT, NOW_MS, Till
+from billing.wallet.restoring import MonthFigures, RestoredKey
+from tests.billing.wallet.shop import NO_LIMIT, NOW_MS, Till, limits
 from tests.conftest import open_fences
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -43,10 +44,16 @@ SERVING: dict[str, Make] = {
     "drained": lambda till: calls.drained(till.shard),
     "backlog": lambda till: calls.backlog(till.shard),
     "read": lambda till: calls.read(till.wallet.pk),
+    "look": lambda till: calls.look(till.wallet.pk, till.key.pk, known_version=99, month=202_611),
 }
 REBUILDING: dict[str, Callable[[Till, str], Call]] = {
     "wallets": lambda till, epoch: restoring.wallets(
-        till.shard, [(Wallet.objects.get(pk=till.wallet.pk), 0, 0)], epoch=epoch
+        till.shard, [(Wallet.objects.get(pk=till.wallet.pk), 0, 0, 0)], epoch=epoch
+    ),
+    "api_keys": lambda till, epoch: restoring.api_keys(
+        till.shard,
+        [(till.key.pk, RestoredKey(1, 2, 3, {202611: MonthFigures(1, 2)}))],
+        epoch=epoch,
     ),
     "holds": lambda till, epoch: restoring.holds(
         till.shard, [restoring.LostHold(till.facts("lost"), 10, 1_000)], epoch=epoch
@@ -74,8 +81,9 @@ def busy(till: Till) -> Till:
     till.place("open", 100)
     till.place("settled", 50)
     till.settle("settled", 20)
-    # It would end by the clock.
-    till.client.redis.delete(keys.rate(till.wallet.pk, till.key.pk))
+    # They would end by the clock.
+    till.client.redis.hdel(keys.api_key(till.wallet.pk, till.key.pk), "ra", "ta")
+    till.client.redis.hdel(keys.wallet(till.wallet.pk), "ra", "ta")
     return till
 
 
@@ -331,6 +339,18 @@ def test_a_register_of_another_epoch_leaves_no_time_to_live_behind(busy: Till) -
     assert busy.client.redis.ttl(keys.hold(busy.wallet.pk, "open")) == -1
 
 
+def test_a_rebuild_that_begins_in_the_epoch_of_the_last_one_closes_the_shard(busy: Till) -> None:
+    for call in (
+        restoring.begin(busy.shard, epoch="e"),
+        restoring.open_fence(busy.shard, epoch="e"),
+    ):
+        busy.client.ask(call)
+
+    busy.client.ask(restoring.begin(busy.shard, epoch="e"))
+
+    assert busy.client.ask(calls.status(busy.shard)) == [b"RECOVERING"]
+
+
 def test_a_lower_push_of_credits_is_refused(busy: Till) -> None:
     pushed = push_call(Wallet.objects.get(pk=busy.wallet.pk))
     posted, credited, debt, state, version = pushed.arguments
@@ -345,24 +365,24 @@ def test_a_lower_push_of_credits_is_refused(busy: Till) -> None:
 
 def test_a_clock_that_was_set_back_limits_nobody_for_longer_than_a_minute(busy: Till) -> None:
     hour_ahead = busy.client.redis.time()[0] * 1_000_000 + 3_600_000_000
-    busy.client.redis.set(keys.rate(busy.wallet.pk, busy.key.pk), hour_ahead)
-    limited = replace(busy.hold_request("r1", 1), requests_per_minute=60_000)
+    busy.client.redis.hset(keys.api_key(busy.wallet.pk, busy.key.pk), "ra", hour_ahead)
+    limited = replace(busy.hold_request("r1", 1), limits=limits({"requests_per_minute": 60_000}))
 
     reply = busy.client.ask(calls.place(limited, lease_ms=1_000, limit=NO_LIMIT))
 
     assert reply[0] == b"LIMITED"
-    assert int(reply[2]) <= 2
+    assert int(reply[3]) <= 2
 
 
 def test_a_refused_request_costs_nothing_of_the_rate(busy: Till) -> None:
-    dear = replace(busy.hold_request("dear", 5_000), requests_per_minute=2)
-    cheap = replace(busy.hold_request("cheap", 1), requests_per_minute=2)
+    dear = replace(busy.hold_request("dear", 5_000), limits=limits({"requests_per_minute": 2}))
+    cheap = replace(busy.hold_request("cheap", 1), limits=limits({"requests_per_minute": 2}))
     for _ in range(5):
         assert busy.client.ask(calls.place(dear, lease_ms=1_000, limit=NO_LIMIT))[0] != b"OK"
 
     reply = busy.client.ask(calls.place(cheap, lease_ms=1_000, limit=NO_LIMIT))
 
-    assert (reply[0], reply[4]) == (b"OK", 1)
+    assert (reply[0], reply[5]) == (b"OK", 1)
 
 
 def test_a_frozen_wallet_still_settles(busy: Till) -> None:
@@ -377,9 +397,7 @@ def test_a_millicredit_is_rounded_up_once(till: Till) -> None:
         till.hold_request("r1", 3), fixed_millicredits=1, unit_millicredits=333, units_wanted=3
     )
 
-    placed = calls.parse_place(
-        till.client.ask(calls.place(hold, lease_ms=1_000, limit=NO_LIMIT)), hold
-    )
+    placed = calls.parse_place(till.client.ask(calls.place(hold, lease_ms=1_000, limit=NO_LIMIT)))
 
     assert placed.held_credits == 1
 
@@ -394,9 +412,7 @@ def test_a_hold_is_clamped_to_the_last_credit_and_no_further(till: Till) -> None
         units_least=1,
     )
 
-    placed = calls.parse_place(
-        till.client.ask(calls.place(hold, lease_ms=1_000, limit=NO_LIMIT)), hold
-    )
+    placed = calls.parse_place(till.client.ask(calls.place(hold, lease_ms=1_000, limit=NO_LIMIT)))
 
     assert (placed.units, placed.held_credits, placed.available_credits) == (4, 9, 1)
 

@@ -10,14 +10,17 @@ from billing.exceptions import (
     UnknownHold,
     WalletError,
     WalletFrozen,
+    WalletInDebt,
     WalletMissing,
     WalletRecovering,
     WalletStale,
 )
+from billing.models import Debit
+from billing.services.debits import ask_debit
 from billing.services.wallets import freeze_wallet, unfreeze_wallet
-from billing.wallet import calls
+from billing.wallet import calls, keys
 from billing.wallet.calls import Call
-from tests.billing.wallet.shop import NO_LIMIT, Till
+from tests.billing.wallet.shop import NO_LIMIT, Till, limits
 from tests.conftest import open_fences
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -109,6 +112,42 @@ def test_a_charge_above_the_hold_takes_only_what_is_available(till: Till) -> Non
     assert (settled.charged_credits, settled.available_credits) == (70, 0)
 
 
+def test_a_settlement_that_is_repeated_takes_nothing_that_came_later(till: Till) -> None:
+    till.grant(100)
+    till.place("r1", 60)
+    till.place("r2", 40)
+    till.settle("r1", 80)
+    till.void("r2")
+
+    settled = till.settle("r1", 80)
+
+    assert (settled.charged_credits, settled.available_credits) == (60, 40)
+    assert till.client.redis.xlen(keys.events(till.shard)) == 1
+
+
+def test_only_open_holds_have_a_lease(till: Till) -> None:
+    till.grant(100)
+    for name in ("open", "settled", "voided"):
+        till.place(name, 10)
+    till.settle("settled", 10)
+    till.void("voided")
+
+    assert till.open_requests() == ["open"]
+
+
+def test_a_debt_blocks_even_what_is_available(till: Till) -> None:
+    till.grant(100)
+    till.place("held", 60)
+    ask_debit(Debit(wallet=till.wallet, kind="clawback", reference="refund:1", amount_credits=100))
+    till.drain()
+    till.void("held")
+
+    with pytest.raises(WalletInDebt):
+        till.place("r1", 1)
+
+    assert till.balance() == calls.Balance(60, 0, 60, 60)
+
+
 def test_a_void_releases_the_hold_at_no_charge(till: Till) -> None:
     till.grant(100)
     till.place("r1", 60)
@@ -150,9 +189,7 @@ def test_a_caller_with_an_older_version_is_told_to_read_anew(till: Till) -> None
     stale = replace(till.hold_request("r1", 10), wallet_version=1)
 
     with pytest.raises(WalletStale):
-        calls.parse_place(
-            till.client.ask(calls.place(stale, lease_ms=1_000, limit=NO_LIMIT)), stale
-        )
+        calls.parse_place(till.client.ask(calls.place(stale, lease_ms=1_000, limit=NO_LIMIT)))
 
 
 def test_a_wallet_that_redis_does_not_know_is_said_to_be_missing(till: Till) -> None:
@@ -167,12 +204,12 @@ def test_requests_beyond_the_limit_wait_for_the_smooth_refill(till: Till) -> Non
     till.grant(1_000)
 
     def place(name: str) -> calls.Placed:
-        limited = replace(till.hold_request(name, 1), requests_per_minute=3)
+        limited = replace(till.hold_request(name, 1), limits=limits({"requests_per_minute": 3}))
         return calls.parse_place(
-            till.client.ask(calls.place(limited, lease_ms=1_000, limit=NO_LIMIT)), limited
+            till.client.ask(calls.place(limited, lease_ms=1_000, limit=NO_LIMIT))
         )
 
-    assert [place(f"r{i}").rate.remaining for i in range(3)] == [2, 1, 0]
+    assert [place(f"r{i}").rate.requests.remaining for i in range(3)] == [2, 1, 0]
     with pytest.raises(RateLimited) as refusal:
         place("r3")
 

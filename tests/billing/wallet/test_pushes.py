@@ -10,10 +10,13 @@ from accounts.models import User
 from billing.exceptions import WalletRecovering
 from billing.models import Wallet
 from billing.services.audit import audit
+from billing.services.bookings import book
 from billing.services.ledger import post_credit
 from billing.services.pushes import push_call, push_due, push_wallets
 from billing.services.wallets import freeze_wallet, grant_credits
+from billing.wallet import keys
 from billing.wallet.calls import Balance, parse_ok
+from billing.wallet.events import read_event
 from tests.billing.wallet.faults import RedisFaults
 from tests.billing.wallet.shop import Till, in_a_thread
 from tests.conftest import open_fences
@@ -94,6 +97,22 @@ def test_a_push_does_not_undo_what_was_spent_and_not_booked(till: Till) -> None:
 
     assert till.balance() == Balance(90, 0, 90, 0)
     till.drain()
+    assert audit(at_rest=True) == []
+
+
+def test_a_push_between_a_booking_and_its_acknowledgement_takes_nothing_twice(till: Till) -> None:
+    till.grant(100)
+    till.place("r1", 60)
+    till.settle("r1", 60)
+    found = till.client.redis.xrange(keys.events(till.shard))
+    with transaction.atomic():
+        book([read_event(*item) for item in found])
+
+    till.grant(50)
+
+    before = till.balance()
+    till.drain()
+    assert before == till.balance() == Balance(90, 0, 90, 0)
     assert audit(at_rest=True) == []
 
 

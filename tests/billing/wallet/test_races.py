@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from billing.exceptions import InsufficientCredits
 from billing.services.audit import audit
 from billing.wallet.calls import Balance
 from billing.wallet.client import WalletClient
-from tests.billing.wallet.shop import Till, in_a_thread
+from billing.wallet.limits import Limits
+from tests.billing.wallet.shop import Till, in_a_thread, limits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -32,22 +34,27 @@ RACER = """
 import asyncio, json, random, sys
 import django
 django.setup()
-from billing.exceptions import InsufficientCredits, RateLimited
+from billing.exceptions import CapReached, InsufficientCredits, RateLimited
 from billing.usage import RequestFacts, Settlement
 from billing.wallet.client import HoldRequest, WalletClient
+from billing.wallet.limits import Allowance, Limits
 url, number, each = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 
 async def request(wallet, order, name, rng):
-    facts = RequestFacts(name, order["wallet"], order["key"], order["price"], "gpt-4",
+    facts = RequestFacts(name, order["wallet"], order["api_key"], order["price"], "gpt-4",
                          "chat.completions", rng.random() < 0.5, 1_700_000_000_000)
-    hold = HoldRequest(facts, 10**9, 0, 1000, order["credits"], order["credits"], order["rpm"])
+    limits = Limits(Allowance(**order["key"]), Allowance(**order["of_wallet"]), *order["caps"])
+    tokens = order["tokens"]
+    hold = HoldRequest(facts, 10**9, 0, 1000, order["credits"], order["credits"], tokens, 0, limits)
     await asyncio.sleep(0)
     try:
         placed = await wallet.place(hold)
     except InsufficientCredits:
         return "refused"
-    except RateLimited:
-        return "limited"
+    except RateLimited as error:
+        return error.what.name.lower()
+    except CapReached:
+        return "capped"
     if order["settles"]:
         await wallet.settle(facts, Settlement(order["credits"], "completed", "reported", 0, 0,
                             order["credits"], 0, "sandbox", 1, 1_700_000_001_000))
@@ -89,16 +96,28 @@ class Racers:
         for process in self.processes:
             assert process.stdout is not None and process.stdout.readline() == "ready\n"
 
-    def race(self, till: Till, *, seed: int, settles: bool, rpm: int = 1_000_000) -> dict[str, int]:
+    def race(
+        self,
+        till: Till,
+        *,
+        seed: int,
+        settles: bool,
+        tokens: int = 0,
+        bounds: Limits | None = None,
+    ) -> dict[str, int]:
         """Let all of them place at once; return how often each outcome came."""
+        bounds = bounds or limits()
         order = {
             "wallet": till.wallet.pk,
-            "key": till.key.pk,
+            "api_key": till.key.pk,
             "price": till.price.pk,
             "credits": CREDITS,
             "settles": settles,
             "seed": seed,
-            "rpm": rpm,
+            "tokens": tokens,
+            "key": asdict(bounds.key),
+            "of_wallet": asdict(bounds.wallet),
+            "caps": [bounds.lifetime_cap_credits, bounds.monthly_cap_credits],
         }
         for process in self.processes:
             assert process.stdin is not None
@@ -148,7 +167,9 @@ def test_exactly_as_many_pass_as_the_key_may_make_in_a_minute(till: Till, racers
     till.grant(1_000_000)
 
     # So slow a refill that hardly one comes back while they race.
-    outcomes = racers.race(till, seed=SEEDS, settles=False, rpm=10)
+    outcomes = racers.race(
+        till, seed=SEEDS, settles=False, bounds=limits({"requests_per_minute": 10})
+    )
 
     assert outcomes["admitted"] in {10, 11, 12}
     assert sum(outcomes.values()) == PROCESSES * EACH

@@ -57,7 +57,7 @@ def test_a_hold_that_no_journal_knows_leaves_no_receipt(till: Till) -> None:
 
     assert reap() == 1
 
-    till.drain()
+    assert (till.client.redis.xlen(keys.events(till.shard)), till.drain()) == (0, 0)
     assert (UsageRecord.objects.count(), till.balance()) == (0, Balance(1_000, 0, 1_000, 0))
 
 

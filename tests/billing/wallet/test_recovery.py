@@ -278,6 +278,52 @@ def test_an_end_keeps_only_what_it_cost_even_before_it_is_settled_again(
     assert till.balance() == Balance(0, 100, 100, 0)
 
 
+def test_an_end_leaves_others_their_holds_even_before_it_is_settled_again(
+    till: Till, journal: Journal, faults: RedisFaults
+) -> None:
+    till.grant(100)
+    till.start("first", 50, journal=journal)
+    till.start("r1", 50, journal=journal)
+    faults.back_up()
+    till.finish("r1", 10, journal=journal)
+    till.start("r2", 40, journal=journal)
+
+    faults.rewind()
+    recover(grace_s=0)
+
+    # 50 + 10 + 40: nobody's hold has to shrink.
+    assert till.finish("first", 50, journal=journal).charged_credits == 50
+    assert till.balance() == Balance(0, 50, 50, 0)
+
+
+def test_a_debit_that_is_booked_but_not_acknowledged_counts_once(
+    till: Till, faults: RedisFaults
+) -> None:
+    till.grant(100)
+    ask_debit(Debit(wallet=till.wallet, kind="clawback", reference="r:1", amount_credits=30))
+    book_all_but_acknowledge_none(till)
+
+    faults.kill_and_restart()
+    rebuild()
+
+    before = till.balance()
+    till.drain()
+    assert before == till.balance() == Balance(70, 0, 70, 0)
+    assert audit(at_rest=True) == []
+
+
+def test_whoever_comes_second_leaves_the_rebuild_to_the_first(
+    till: Till, faults: RedisFaults
+) -> None:
+    faults.flush()
+
+    with rebuild_barrier.only_rebuilder() as is_mine:
+        by_another = in_a_thread(lambda: recover(grace_s=0))
+
+    assert (is_mine, by_another) == (True, [])
+    assert len(recover(grace_s=0)) == keys.SHARDS
+
+
 def test_an_end_that_was_journalled_but_never_sent_is_settled(
     till: Till, journal: Journal, faults: RedisFaults
 ) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from django.db import connection
 
 from billing.journal import Journal, read_all
-from billing.models import Debit, LedgerEntry, Lot, UsageRecord, Wallet
+from billing.models import Debit, KeySpending, LedgerEntry, Lot, UsageRecord, Wallet
 from billing.services import audit_queries
 from billing.wallet import keys
 from billing.wallet.events import Amounts, read_amounts
@@ -19,7 +19,7 @@ from billing.wallet.sync_client import LIBRARY, SyncWalletClient, get_sync_clien
 from tests.billing.wallet.shop import Till
 from tests.conftest import open_fences
 
-BOOKS = [LedgerEntry, Lot, UsageRecord, Debit]
+BOOKS = [LedgerEntry, Lot, UsageRecord, KeySpending, Debit]
 
 
 @dataclass
@@ -71,8 +71,7 @@ class World:
 
     def back_up(self) -> None:
         redis = self.client.redis
-        # Without the rate limits, which end by the clock.
-        names = [name for name in redis.keys("*") if b":rate:" not in name]
+        names = redis.keys("*")
         pipeline = redis.pipeline(transaction=True)
         for name in names:
             pipeline.pttl(name)

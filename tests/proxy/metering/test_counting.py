@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.metering import counting
+from proxy.metering import chats, prompt
 from proxy.metering.encodings import count_text, encoding_for
+from proxy.metering.prompt import Prompt
 from proxy.parsing.chat import ChatRequest
 
 # The examples of OpenAI's cookbook, with the usage that its API reported for them.
@@ -84,30 +85,34 @@ def ask(*messages: dict[str, Any], model: str = "gpt-4o", **fields: Any) -> Chat
     return ChatRequest.parse({"model": model, "messages": list(messages), **fields})
 
 
+def taken(request: ChatRequest, *, model: str | None = None) -> Prompt:
+    return chats.take_apart(request.body, model or request.model)
+
+
 def user(content: Any) -> dict[str, Any]:
     return {"role": "user", "content": content}
 
 
 @pytest.mark.parametrize(("model", "reported"), [("gpt-4", 129), ("gpt-4o", 124)])
 def test_it_counts_messages_as_the_api_does(model: str, reported: int) -> None:
-    assert counting.count_messages(CORPORATE, model=model) == reported
+    assert chats.count_messages(CORPORATE, model=model) == reported
 
 
 @pytest.mark.parametrize(("model", "reported"), [("gpt-4", 105), ("gpt-4o", 101)])
 def test_it_counts_tools_as_the_api_does(model: str, reported: int) -> None:
-    assert counting.count_prompt(ChatRequest.parse({"model": model, **WEATHER})) == reported
+    assert taken(ChatRequest.parse({"model": model, **WEATHER})).count() == reported
 
 
 def test_it_counts_a_greeting() -> None:
     # 3 for the message, 1 for the role, 2 for the text, 3 for the answer to come.
-    assert counting.count_prompt(ask(user("Hello!"))) == 9
+    assert taken(ask(user("Hello!"))).count() == 9
 
 
 def test_it_counts_by_the_tokenizer_of_the_model_that_answers() -> None:
     request = ask(user("お誕生日おめでとう"), model="best")
 
-    assert counting.count_prompt(request, model="gpt-4") == 3 + 1 + 9 + 3
-    assert counting.count_prompt(request) == 3 + 1 + 8 + 3
+    assert taken(request, model="gpt-4").count() == 3 + 1 + 9 + 3
+    assert taken(request).count() == 3 + 1 + 8 + 3
 
 
 def test_it_counts_parts_and_images() -> None:
@@ -115,7 +120,7 @@ def test_it_counts_parts_and_images() -> None:
 
     request = ask(user([{"type": "text", "text": "Hello!"}, image]))
 
-    assert counting.count_prompt(request) == 9 + 85
+    assert taken(request).count() == 9 + 85
 
 
 def test_it_counts_nested_schemas_level_by_level() -> None:
@@ -126,8 +131,8 @@ def test_it_counts_nested_schemas_level_by_level() -> None:
     inner = {"type": "object", "properties": {"b": {"type": "string", "description": "why."}}}
     nested = {"type": "object", "properties": {"a": inner}}
 
-    without = counting.count_prompt(ask(user("Hi"), tools=[tool(flat)]))
-    with_inner = counting.count_prompt(ask(user("Hi"), tools=[tool(nested)]))
+    without = taken(ask(user("Hi"), tools=[tool(flat)])).count()
+    with_inner = taken(ask(user("Hi"), tools=[tool(nested)])).count()
 
     line = count_text("b:string:why", encoding_for("gpt-4o"))
     assert with_inner - without == 3 + 3 + line
@@ -142,7 +147,7 @@ def test_it_counts_calls_in_the_history() -> None:
     ]
 
     # The greeting's 9; 3 + role + overhead + name + arguments; 3 + role + content.
-    assert counting.count_prompt(ask(*messages)) == 9 + (3 + 1 + 6 + 1 + 1) + (3 + 1 + 1)
+    assert taken(ask(*messages)).count() == 9 + (3 + 1 + 6 + 1 + 1) + (3 + 1 + 1)
 
 
 TEXT = st.text(max_size=40)
@@ -167,7 +172,7 @@ SCHEMA: st.SearchStrategy[dict[str, Any]] = st.recursive(
     texts=st.lists(TEXT, min_size=1, max_size=4),
     schemas=st.lists(SCHEMA, max_size=3),
     model=st.sampled_from(["gpt-4", "gpt-4o", "llama-3"]),
-    inline_bytes=st.sampled_from([0, counting.INLINE_BYTES]),
+    inline_bytes=st.sampled_from([0, prompt.INLINE_BYTES]),
 )
 async def test_it_never_counts_more_than_it_held(
     texts: list[str], schemas: list[dict[str, Any]], model: str, inline_bytes: int
@@ -178,59 +183,59 @@ async def test_it_never_counts_more_than_it_held(
     functions = [{"name": "f", "parameters": schema} for schema in schemas]
     request = ask(*map(user, texts), model=model, tools=tools, functions=functions or None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(counting, "INLINE_BYTES", inline_bytes)
+        patch.setattr(prompt, "INLINE_BYTES", inline_bytes)
 
-        count = counting.count_prompt(request)
+        count = taken(request).count()
 
-        assert count <= await counting.bound_prompt(request)
-        assert count <= counting.prompt_upper_bound(request)
+        assert count <= await taken(request).bound()
+        assert count <= taken(request).bound_at_once()
 
 
 def test_it_holds_little_more_than_a_short_prompt_costs() -> None:
     request = ask(*CORPORATE)
 
-    assert counting.count_prompt(request) == 124
-    assert counting.prompt_upper_bound(request) == 124 + 16 + 6 * 4
+    assert taken(request).count() == 124
+    assert taken(request).bound_at_once() == 124 + 16 + 6 * 4
 
 
 def test_it_holds_a_stranger_to_its_bytes() -> None:
     request = ask(user("é" * 1000), model="llama-3")
 
     # 2,000 bytes of content, 4 of the role, 3 + 3, and the margin.
-    assert counting.prompt_upper_bound(request) == 2000 + 4 + 6 + 20
+    assert taken(request).bound_at_once() == 2000 + 4 + 6 + 20
 
 
 async def test_it_counts_long_prompts_off_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[bool] = []
 
-    def watch(prompt: counting.Prompt) -> int:
+    def watch(prompt: Prompt) -> int:
         threads.append(threading.current_thread() is threading.main_thread())
         return exact(prompt)
 
-    exact = counting.Prompt.bound_exactly
-    monkeypatch.setattr(counting.Prompt, "bound_exactly", watch)
+    exact = Prompt.bound_exactly
+    monkeypatch.setattr(Prompt, "bound_exactly", watch)
     long = ask(user("word " * 4_000))
 
-    short_bound = await counting.bound_prompt(ask(user("word")))
-    long_bound = await counting.bound_prompt(long)
+    short_bound = await taken(ask(user("word"))).bound()
+    long_bound = await taken(long).bound()
 
     assert threads == [True, False]
     assert (short_bound, long_bound) == (8 + 20, 8 + 4_000 + 20)
-    assert counting.prompt_upper_bound(long) == 20_000 + 4 + 6 + 20
-    assert await counting.count_prompt_off_loop(long) == 8 + 4_000
+    assert taken(long).bound_at_once() == 20_000 + 4 + 6 + 20
+    assert await taken(long).count_off_loop() == 8 + 4_000
 
 
 async def test_it_takes_huge_prompts_by_size() -> None:
     request = ask(user("word " * 220_000))
 
-    assert await counting.bound_prompt(request) == 1_100_000 + 4 + 6 + 20
+    assert await taken(request).bound() == 1_100_000 + 4 + 6 + 20
 
 
 def test_it_counts_the_schema_of_the_answer() -> None:
     response_format = {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}
     written = orjson.dumps(response_format).decode()
 
-    plain = counting.count_prompt(ask(user("Hi"), response_format={"type": "text"}))
-    shaped = counting.count_prompt(ask(user("Hi"), response_format=response_format))
+    plain = taken(ask(user("Hi"), response_format={"type": "text"})).count()
+    shaped = taken(ask(user("Hi"), response_format=response_format)).count()
 
     assert shaped - plain == count_text(written, encoding_for("gpt-4o"))

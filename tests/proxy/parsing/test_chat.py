@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.exceptions import InvalidRequest
-from proxy.metering import counting
-from proxy.parsing.chat import STEERING_FIELDS, ChatRequest
+from proxy.metering import chats
+from proxy.parsing.chat import ChatRequest
+from proxy.parsing.request import STEERING_FIELDS
 
 HELLO = {"role": "user", "content": "Hello!"}
 
@@ -189,7 +190,8 @@ def test_it_takes_every_published_message() -> None:
 
     request = parse(messages=messages)
 
-    assert 0 < counting.count_prompt(request) <= counting.prompt_upper_bound(request)
+    prompt = chats.take_apart(request.body, request.model)
+    assert 0 < prompt.count() <= prompt.bound_at_once()
 
 
 @pytest.mark.parametrize("name", sorted(STEERING_FIELDS))
@@ -221,13 +223,21 @@ def test_it_writes_the_maximum_under_the_clients_name(name: str) -> None:
 
     assert request.client_max_tokens == 500
     assert sent(request, max_tokens=300) == body(model="upstream-model") | {name: 300}
-    assert sent(request, max_tokens=None)[name] == 500
 
 
-def test_it_writes_the_maximum_under_the_routes_name_if_the_client_gave_none() -> None:
-    sent_body = sent(parse(), max_tokens=300, default_max_tokens_field="max_completion_tokens")
+@pytest.mark.parametrize("fields", [{}, {"max_tokens": 300}, {"max_completion_tokens": 300}])
+def test_it_writes_the_maximum_under_the_name_that_the_route_knows(fields: dict[str, int]) -> None:
+    rename = {"max_tokens": "max_completion_tokens"}
 
-    assert sent_body == body(model="upstream-model", max_completion_tokens=300)
+    sent_body = sent(parse(max_tokens=None) if not fields else parse(**fields), rename=rename)
+
+    assert sent_body == body(model="upstream-model", max_completion_tokens=4096)
+
+
+def test_it_leaves_out_what_the_route_does_not_take() -> None:
+    sent_body = sent(parse(temperature=1, stop="x"), temperature=0.7, drop={"temperature", "stop"})
+
+    assert sent_body == body(model="upstream-model", max_tokens=4096)
 
 
 def test_it_fills_in_the_temperature_only_where_there_is_none() -> None:
@@ -341,5 +351,6 @@ def test_it_accepts_only_what_it_can_count(
         assert error.param
         return
 
-    assert counting.count_prompt(request) <= counting.prompt_upper_bound(request)
+    prompt = chats.take_apart(request.body, request.model)
+    assert prompt.count() <= prompt.bound_at_once()
     assert sent(request)["messages"] == messages

@@ -11,12 +11,11 @@ from billing.services.wallets import freeze_wallet, get_wallet
 from billing.wallet import keys
 from billing.wallet.sync_client import get_sync_client
 from proxy.database import in_database
-from proxy.metering.counting import prompt_upper_bound
-from proxy.parsing.chat import ChatRequest
+from proxy.metering.chats import take_apart
 from tests.proxy.conftest import HELLO, Api, Customer, assert_envelope
 
 # What a hold takes for the prompt alone.
-PROMPT_BOUND = prompt_upper_bound(ChatRequest.parse({"model": "gpt-4", "messages": HELLO}))
+PROMPT_BOUND = take_apart({"messages": HELLO}, "gpt-4").bound_at_once()
 
 
 async def test_it_refuses_what_the_balance_does_not_cover(

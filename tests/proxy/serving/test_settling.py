@@ -12,7 +12,9 @@ import httpx
 import pytest
 
 from billing.journal import JournalContents, journal_files
+from billing.services.adoption import adopt_journals
 from billing.services.recovery import recover
+from billing.wallet import keys
 from billing.wallet.sync_client import SyncWalletClient
 from devstack.services import Valkey
 from proxy.database import in_database
@@ -79,6 +81,37 @@ async def test_it_notes_every_request_and_its_end_in_the_journal(
     assert contents.ended[served_id][1].completion_tokens == 10
     assert contents.voided == {refused_id}
     assert contents.open_requests() == []
+
+
+async def test_it_leaves_a_hold_that_redis_does_not_know_to_the_worker_at_once(
+    api: Api,
+    alice: Customer,
+    journal_dir: Path,
+    redis_wallets: SyncWalletClient,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("billing.journal.SOON_S", 0)
+    asking = asyncio.create_task(api.chat(alice, **SLOW))
+    call = await first_call(api)
+    lose_hold(redis_wallets, call)
+
+    response = await asking
+    await until(lambda: read_journal(journal_dir).is_rotated)
+    await in_database(adopt_journals)
+
+    record = await alice.record()
+    assert "x-tokenproxy-credits-charged" not in response.headers
+    assert record is not None
+    assert record.charged_credits == response.json()["usage"]["total_tokens"]
+    assert (await alice.balance()).available_credits == 10_000 - record.charged_credits
+
+
+def lose_hold(client: SyncWalletClient, call: Call) -> None:
+    """Make Redis forget a hold, as a rebuild does of which it had no line yet."""
+    wallet_id, request_id = call.facts.wallet_id, call.facts.request_id
+    client.redis.delete(keys.hold(wallet_id, request_id))
+    client.redis.zrem(keys.leases(keys.shard_of(wallet_id)), request_id)
+    client.redis.hset(keys.wallet(wallet_id), "held", 0)
 
 
 async def test_it_starts_nothing_that_it_cannot_note(

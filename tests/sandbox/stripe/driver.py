@@ -146,8 +146,8 @@ class Emulator:
         database.execute("DROP TRIGGER broken")
         database.close()
 
-    def new_client(self, key: str = API_KEY) -> "Client":
-        return Client(self.url, key)
+    def new_client(self, key: str = API_KEY, *, timeout_s: float = PATIENCE_S) -> "Client":
+        return Client(self.url, key, timeout_s=timeout_s)
 
     def session(self, **changes: Any) -> stripe.checkout.Session:
         return self.client.sessions.create(order(**changes))
@@ -163,7 +163,15 @@ class Emulator:
             session.id, {"expand": ["payment_intent.latest_charge"]}
         )
 
-    def control(self, path: str, **given: Any) -> Any:
+    def saved(self, card: str, **given: str) -> stripe.PaymentMethod:
+        """Return a card that a new customer saved without paying (`mode=setup`)."""
+        session = self.client.sessions.create(setup())
+        answer = self.pay(session.id, card=card, authentication="pass", **given)
+        assert answer.status_code == 200, answer.text
+        setup_intent = self.client.setups.retrieve(str(session.setup_intent))
+        return self.client.methods.retrieve(str(setup_intent.payment_method))
+
+    def control(self, path: str, /, **given: Any) -> Any:
         response = self.http.post(f"/sandbox/{path}", json=given)
         assert response.status_code == 200, response.text
         return response.json()
@@ -181,8 +189,8 @@ class Emulator:
 class Client:
     """The real SDK, pointed at the emulator, without retries of its own."""
 
-    def __init__(self, url: str, key: str) -> None:
-        self.transport = stripe.RequestsClient(timeout=PATIENCE_S)
+    def __init__(self, url: str, key: str, *, timeout_s: float = PATIENCE_S) -> None:
+        self.transport = stripe.RequestsClient(timeout=timeout_s)
         self.stripe = stripe.StripeClient(
             key,
             base_addresses={"api": url},
@@ -195,6 +203,10 @@ class Client:
         self.charges = self.stripe.v1.charges
         self.refunds = self.stripe.v1.refunds
         self.events = self.stripe.v1.events
+        self.methods = self.stripe.v1.payment_methods
+        self.setups = self.stripe.v1.setup_intents
+        self.disputes = self.stripe.v1.disputes
+        self.warnings = self.stripe.v1.radar.early_fraud_warnings
 
     def close(self) -> None:
         self.transport.close()  # type: ignore[no-untyped-call]
@@ -224,6 +236,34 @@ def order(**changes: Any) -> Any:
     return {name: value for name, value in merged.items() if value is not None}
 
 
+def setup(**changes: Any) -> Any:
+    """Return parameters of a session that saves a card of a new customer."""
+    params: dict[str, Any] = {
+        "mode": "setup",
+        "currency": "usd",
+        "success_url": "http://shop.example/saved",
+        "customer_creation": "always",
+        "setup_intent_data": {"metadata": {"user_id": "3"}},
+    }
+    return {**params, **changes}
+
+
+def off_session(method: stripe.PaymentMethod, **changes: Any) -> Any:
+    """Return parameters of a $20 payment with a saved method, without its owner."""
+    params: dict[str, Any] = {
+        "amount": 2000,
+        "currency": "usd",
+        "customer": str(method.customer),
+        "payment_method": method.id,
+        "confirm": True,
+        "off_session": True,
+        "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+        "metadata": {"order_id": "8"},
+    }
+    merged = {**params, **changes}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
 def refusal(call: Callable[[], object]) -> stripe.StripeError:
     """Return the error that the SDK raised for a call."""
     try:
@@ -231,3 +271,16 @@ def refusal(call: Callable[[], object]) -> stripe.StripeError:
     except stripe.StripeError as error:
         return error
     raise AssertionError("the emulator accepted it")
+
+
+def charge_of(session: stripe.checkout.Session) -> stripe.Charge:
+    """Return the charge that paid a session which `Emulator.paid` made."""
+    assert isinstance(session.payment_intent, stripe.PaymentIntent)
+    assert isinstance(session.payment_intent.latest_charge, stripe.Charge)
+    return session.payment_intent.latest_charge
+
+
+def types_of(client: Client, group: str) -> list[str]:
+    """Return the types of a group's events (`charge.*`), in the order they were written."""
+    listed = client.events.list({"type": group, "limit": 100}).data
+    return [str(event.type) for event in listed][::-1]

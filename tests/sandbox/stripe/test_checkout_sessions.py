@@ -54,9 +54,9 @@ def test_it_lives_for_a_day_unless_told_otherwise(emulator: Emulator) -> None:
             "automatic_tax[enabled]",
         ),
         (
-            {"payment_intent_data": {"setup_future_usage": "off_session"}},
+            {"payment_intent_data": {"capture_method": "manual"}},
             "parameter_not_emulated",
-            "payment_intent_data[setup_future_usage]",
+            "payment_intent_data[capture_method]",
         ),
     ],
 )

@@ -1,12 +1,6 @@
 import stripe
 
-from tests.sandbox.stripe.driver import Client, Emulator, Endpoint, refusal
-
-
-def charge_of(session: stripe.checkout.Session) -> stripe.Charge:
-    assert isinstance(session.payment_intent, stripe.PaymentIntent)
-    assert isinstance(session.payment_intent.latest_charge, stripe.Charge)
-    return session.payment_intent.latest_charge
+from tests.sandbox.stripe.driver import Client, Emulator, Endpoint, charge_of, refusal
 
 
 def test_it_refunds_in_parts_until_nothing_is_left(emulator: Emulator, client: Client) -> None:
@@ -95,3 +89,102 @@ def test_it_takes_the_refund_off_the_balance_but_keeps_the_fee(
     client.refunds.create({"charge": charge.id})
 
     assert client.stripe.v1.balance.retrieve().available[0].amount == -66
+
+
+def test_it_puts_the_money_back_when_a_refund_fails(emulator: Emulator, client: Client) -> None:
+    charge = charge_of(emulator.paid())
+    refund = client.refunds.create({"charge": charge.id, "amount": 500})
+    client.refunds.create({"charge": charge.id, "amount": 100})
+
+    emulator.control(f"refunds/{refund.id}/fail", reason="lost_or_stolen_card")
+
+    failed = client.refunds.retrieve(refund.id, {"expand": ["failure_balance_transaction"]})
+    assert (failed.status, failed.failure_reason) == ("failed", "lost_or_stolen_card")
+    assert isinstance(failed.failure_balance_transaction, stripe.BalanceTransaction)
+    assert failed.failure_balance_transaction.amount == 500
+    assert client.charges.retrieve(charge.id).amount_refunded == 100
+    assert client.stripe.v1.balance.retrieve().available[0].amount == 1184 - 100
+
+
+def test_it_tells_of_a_failed_refund(
+    emulator: Emulator, client: Client, endpoint: Endpoint
+) -> None:
+    charge = charge_of(emulator.paid())
+    refund = client.refunds.create({"charge": charge.id})
+    endpoint.take(6)
+
+    emulator.control(f"refunds/{refund.id}/fail")
+
+    events = endpoint.take(3)
+    assert set(events) == {"refund.failed", "refund.updated", "charge.refund.updated"}
+    assert events["refund.failed"].data.object["status"] == "failed"
+    assert client.charges.retrieve(charge.id).refunded is False
+
+
+def test_it_keeps_a_refund_pending_until_it_arrives(emulator: Emulator, client: Client) -> None:
+    charge = charge_of(emulator.paid())
+    emulator.control("refunds", mode="pending")
+
+    pending = client.refunds.create({"charge": charge.id, "amount": 500})
+    emulator.control(f"refunds/{pending.id}/succeed")
+
+    assert (pending.status, pending.pending_reason) == ("pending", "processing")
+    assert client.charges.retrieve(charge.id).amount_refunded == 500
+    assert client.refunds.retrieve(pending.id).status == "succeeded"
+    updated = client.events.list({"type": "refund.updated"}).data[0]
+    assert updated.data.previous_attributes is not None
+    assert updated.data.previous_attributes["status"] == "pending"
+
+
+def test_it_knows_the_test_card_whose_refund_is_pending(emulator: Emulator, client: Client) -> None:
+    session = emulator.session()
+    emulator.pay(session.id, card="4000000000007726")
+
+    refund = client.refunds.create({"charge": client.charges.list().data[0].id})
+
+    assert refund.status == "pending"
+
+
+def test_it_refunds_again_what_a_failed_refund_gave_back(
+    emulator: Emulator, client: Client
+) -> None:
+    charge = charge_of(emulator.paid())
+    first = client.refunds.create({"charge": charge.id})
+    emulator.control(f"refunds/{first.id}/fail")
+
+    second = client.refunds.create({"charge": charge.id})
+
+    assert second.amount == 1250
+    assert client.charges.retrieve(charge.id).refunded is True
+
+
+def test_it_refuses_to_fail_a_refund_twice(emulator: Emulator, client: Client) -> None:
+    charge = charge_of(emulator.paid())
+    refund = client.refunds.create({"charge": charge.id})
+    emulator.control(f"refunds/{refund.id}/fail")
+
+    answers = [
+        emulator.http.post(f"/sandbox/refunds/{refund.id}/{verb}") for verb in ("fail", "succeed")
+    ]
+
+    assert [answer.status_code for answer in answers] == [400, 400]
+    assert client.charges.retrieve(charge.id).amount_refunded == 0
+
+
+def test_it_refunds_once_under_one_idempotency_key(emulator: Emulator, client: Client) -> None:
+    charge = charge_of(emulator.paid())
+    order: stripe.params.RefundCreateParams = {
+        "charge": charge.id,
+        "amount": 500,
+        "reason": "requested_by_customer",
+        "metadata": {"order_id": "7"},
+    }
+
+    refunds = [client.refunds.create(order, {"idempotency_key": "refund-7"}) for _ in range(2)]
+
+    assert refunds[0].id == refunds[1].id
+    assert (refunds[0].reason, refunds[0].metadata and refunds[0].metadata["order_id"]) == (
+        "requested_by_customer",
+        "7",
+    )
+    assert client.charges.retrieve(charge.id).amount_refunded == 500

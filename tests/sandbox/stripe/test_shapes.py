@@ -18,6 +18,9 @@ def objects(emulator: Emulator) -> dict[str, Any]:
     headers = {"Authorization": f"Bearer {API_KEY}"}
     charge = emulator.client.charges.list().data[0]
     emulator.client.refunds.create({"charge": charge.id, "amount": 100})
+    emulator.control(f"charges/{charge.id}/warn")
+    emulator.saved("4242424242424242")
+    emulator.control(f"charges/{charge.id}/dispute", amount=100)
 
     def get(path: str) -> Any:
         return emulator.http.get(f"/v1/{path}", headers=headers).json()
@@ -36,6 +39,9 @@ def objects(emulator: Emulator) -> dict[str, Any]:
         "customer": intent["customer"],
         "event": get("events")["data"][0],
         "refund": get("refunds")["data"][0],
+        "setup_intent": get("setup_intents")["data"][0],
+        "dispute": get("disputes")["data"][0],
+        "radar.early_fraud_warning": get("radar/early_fraud_warnings")["data"][0],
         "item": items["data"][0],
         "price": items["data"][0]["price"],
         "product": items["data"][0]["price"]["product"],

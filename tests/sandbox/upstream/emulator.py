@@ -14,6 +14,7 @@ import orjson
 
 ROOT = Path(__file__).resolve().parents[3]
 API_KEY = "sk-upstream-test"
+SECOND_API_KEY = "sk-upstream-test-2"
 EVENT = b"data: "
 
 
@@ -87,10 +88,20 @@ def texts(events: list[Any], index: int = 0) -> list[str]:
     return [delta["content"] for delta in deltas if delta.get("content")]
 
 
+def read_stream(emulator: "Emulator", path: str, payload: dict[str, Any]) -> list[dict[str, Any]]:
+    """The JSON events of a streamed answer, without `[DONE]`."""
+    with emulator.client.stream("POST", path, json={**payload, "stream": True}) as response:
+        assert response.status_code == 200, response.read()
+        lines = [line for line in response.iter_lines() if line.startswith("data: {")]
+    return [orjson.loads(line.removeprefix("data: ")) for line in lines]
+
+
 @contextmanager
 def running(*options: str) -> Iterator[Emulator]:
     """Start an emulator on a free port; stop it afterwards."""
     command = [sys.executable, "-m", "sandbox.upstream", "--port", "0", "--api-key", API_KEY]
+    # A second key, for tests of a provider with several.
+    command += ["--api-key", SECOND_API_KEY]
     with subprocess.Popen([*command, *options], cwd=ROOT, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None

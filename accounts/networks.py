@@ -1,0 +1,33 @@
+"""Networks that an API key may be used from, as people write them."""
+
+from collections.abc import Iterable
+from ipaddress import ip_network
+
+MOST_NETWORKS = 50
+
+
+class BadNetwork(ValueError):
+    """Not an address or network. The message is for whoever wrote it."""
+
+
+def clean_networks(texts: Iterable[str]) -> list[str]:
+    """Return networks in their one spelling, without repetitions. Raises BadNetwork."""
+    networks = dict.fromkeys(_clean(text.strip()) for text in texts if text.strip())
+    if len(networks) > MOST_NETWORKS:
+        raise BadNetwork(f"At most {MOST_NETWORKS} networks.")
+    return list(networks)
+
+
+def _clean(text: str) -> str:
+    try:
+        return str(ip_network(text))
+    except ValueError:
+        pass
+    try:
+        meant = ip_network(text, strict=False)
+    except ValueError:
+        raise BadNetwork(
+            f"{text[:60]!r} is not an address such as 203.0.113.7, nor a network such as "
+            "203.0.113.0/24."
+        ) from None
+    raise BadNetwork(f"{text} is an address within a network: write {meant} for all of it.")

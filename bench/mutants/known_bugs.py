@@ -1,0 +1,54 @@
+# ruff: noqa: E501 - exact texts of other files
+"""The bugs that the design's prototype had."""
+
+from bench.mutants.mutant import Mutant, lua, service
+
+MUTANTS: list[Mutant] = [
+    lua(
+        "known: -0 is sent and refused",
+        "text(0 - released)",
+        "string.format('%.0f', -released)",
+        tests="holds::test_a_charge_is_the_highest_of_all_targets_in_any_order",
+    ),
+    lua(
+        "known: an argument is looked at behind the first write",
+        "  local target = int(args[2], 'target', 0)\n  local settlement = str(args[3], 'settlement')\n"
+        "  local epoch",
+        "  local target = int(args[2], 'target', 0)\n  local settlement = args[3]\n  local epoch",
+        within="settle(",
+        tests="functions::test_a_wrong_argument_changes_nothing[settle]",
+    ),
+    lua(
+        "known: a charge is clipped by a momentarily low balance",
+        "  local delta = kept + math.min(due - kept, math.max(wallet.available + released - kept, 0))\n",
+        "  local delta = math.min(due, math.max(wallet.available, 0))\n",
+        tests="holds::test_a_charge_up_to_the_hold_is_taken_in_full_even_if_nothing_else_is_left",
+    ),
+    lua(
+        "known: a replay after the reaper is ignored",
+        "if register.state == 'settled' and target <= register.target then",
+        "if register.state == 'settled' then",
+        tests="reaper::test_a_reaped_hold_that_ends_after_all_is_raised",
+    ),
+    service(
+        "known: open holds lost with Redis are forgotten",
+        "rebuild_plan",
+        "            plan.lost_holds[request_id] = LostHold(facts, amount=held, lease_ms=lease_ms)\n",
+        "            continue\n",
+        tests="recovery::test_what_was_booked_held_and_settled_is_there_again[flush]",
+    ),
+    service(
+        "known: ends lost with Redis are never billed",
+        "rebuild_plan",
+        "    for request_id, (facts, settlement) in ended.items():\n",
+        "    for request_id, (facts, settlement) in {}.items():\n",
+        tests="recovery::test_what_was_booked_held_and_settled_is_there_again[flush]",
+    ),
+    lua(
+        "known: a restarted server is taken for the one before",
+        "  if epoch ~= nil and redis.call('GET', fence) == epoch then\n    return epoch\n  end\n"
+        "  return nil\n",
+        "  return epoch or redis.call('GET', fence) or nil\n",
+        tests="recovery::test_nothing_works_until_the_rebuild_and_everything_after[kill_and_restart]",
+    ),
+]

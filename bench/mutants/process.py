@@ -1,0 +1,44 @@
+"""Guards of the web process: its journal and its connection to Redis."""
+
+from bench.mutants.mutant import Mutant
+
+MUTANTS: list[Mutant] = [
+    Mutant(
+        "the journal keeps half a line",
+        "billing/journal.py",
+        "            os.ftruncate(file, os.fstat(file).st_size - written)\n",
+        "",
+        "tests/billing/test_journal.py::test_a_full_disk_leaves_no_half_line",
+    ),
+    Mutant(
+        "the journal of a living process is taken",
+        "billing/journal.py",
+        "            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n            # Another",
+        "            # Another",
+        "tests/billing/test_journal.py::test_a_living_process_keeps_its_file",
+    ),
+    Mutant(
+        "cancelled commands give their answers to others",
+        "billing/wallet/connection.py",
+        "reply = await asyncio.shield(answer)",
+        "reply = await answer\n"
+        "        except asyncio.CancelledError:\n"
+        "            protocol._waiting.remove(answer)\n"
+        "            raise",
+        "connection::test_a_cancelled_task_does_not_shift_the_answers_of_the_others",
+    ),
+    Mutant(
+        "a late answer is given to the next command",
+        "billing/wallet/connection.py",
+        '            protocol.abort(ConnectionLost("Redis did not answer in time."))\n',
+        "",
+        "connection::test_a_late_answer_is_not_given_to_the_next_command",
+    ),
+    Mutant(
+        "a hold whose answer was lost stays",
+        "billing/wallet/client.py",
+        "        except ConnectionLost as error:\n            self._void_later(hold.facts)\n",
+        "        except ConnectionLost as error:\n",
+        "client::test_a_hold_whose_answer_was_lost_is_voided",
+    ),
+]

@@ -1,0 +1,43 @@
+"""Where allauth tells us that somebody signed in or verified an address.
+
+It stands above the services, like a view: it takes what they need from the request and calls one.
+"""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+from accounts.adapter import AccountAdapter as PlainAccountAdapter
+from accounts.models import User
+from billing.services.sign_ins import make_device_id, note_sign_in
+
+DEVICE_COOKIE = "device"
+# Browsers keep no cookie for longer than 400 days.
+DEVICE_COOKIE_S = 400 * 24 * 3600
+MOST_USER_AGENT = 400
+
+
+class AccountAdapter(PlainAccountAdapter):
+    """The accounts' adapter, which also tells the customer of a new sign-in."""
+
+    def post_login(self, request: HttpRequest, user: User, **given: Any) -> HttpResponse:
+        """Note the browser and the network, and answer as allauth does."""
+        response: HttpResponse = super().post_login(request, user, **given)
+        device_id = request.COOKIES.get(DEVICE_COOKIE, "")[:64] or make_device_id()
+        note_sign_in(
+            user,
+            device_id=device_id,
+            user_agent=request.headers.get("User-Agent", "")[:MOST_USER_AGENT],
+            address=self.get_client_ip(request),
+        )
+        response.set_cookie(
+            DEVICE_COOKIE,
+            device_id,
+            max_age=DEVICE_COOKIE_S,
+            path="/accounts/",
+            secure=settings.IS_HTTPS,
+            httponly=True,
+            samesite="Lax",
+        )
+        return response

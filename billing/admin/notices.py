@@ -1,0 +1,105 @@
+"""The mails to customers: what was sent, what waits, what failed and why."""
+
+import json
+from typing import ClassVar
+
+from django.contrib import admin
+from django.db.models import Q
+from django.utils.html import format_html
+
+from accounts.admin_base import ReadOnlyAdmin
+from billing.admin import columns
+from billing.admin.actions import Asked, ReadOnlyWithActions, StaffAction
+from billing.admin.filters import ConditionFilter
+from billing.models import Notice, NotificationSettings, SignIn
+from billing.services.notice_outbox import send_again
+
+
+class ProgressFilter(ConditionFilter):
+    title = "progress"
+    parameter_name = "progress"
+    conditions = {
+        "sent": ("Sent", Q(sent_at__isnull=False)),
+        "waiting": ("Waiting", Q(sent_at=None, given_up_at=None)),
+        "failing": ("Failing", Q(sent_at=None) & ~Q(error="")),
+        "given-up": ("Given up", Q(given_up_at__isnull=False)),
+    }
+
+
+def ask_to_send(asked: Asked[Notice]) -> str:
+    send_again(asked.obj)
+    return "It will be sent again."
+
+
+SEND_AGAIN = StaffAction[Notice](
+    name="send-again",
+    label="Send again",
+    explanation="Mails it within seconds to the customer's present address, also if it was sent"
+    " before.",
+    permission="billing.change_notice",
+    apply=ask_to_send,
+)
+
+
+@admin.register(Notice)
+class NoticeAdmin(ReadOnlyWithActions[Notice]):
+    staff_actions = (SEND_AGAIN,)
+    list_display = ("kind", "user", "created_at", "state", "sent_at", "sent_to", "attempts")
+    fields = (
+        "kind",
+        "user",
+        "reference",
+        "state",
+        "created_at",
+        "sent_at",
+        "sent_to",
+        "attempts",
+        "next_attempt_at",
+        "given_up_at",
+        "error",
+        "formatted_facts",
+    )
+    list_select_related = ("user",)
+    list_filter: ClassVar = (ProgressFilter, "kind")
+    date_hierarchy = "created_at"
+    search_fields = ("user__email", "=reference")
+
+    @admin.display(description="State")
+    def state(self, notice: Notice) -> str:
+        if notice.sent_at:
+            return columns.state("sent", "good")
+        if notice.given_up_at:
+            return columns.state("given up", "bad")
+        if notice.error:
+            return columns.state("failing", "bad")
+        return columns.state("waiting", "waiting")
+
+    @admin.display(description="Facts")
+    def formatted_facts(self, notice: Notice) -> str:
+        return format_html("<pre>{}</pre>", json.dumps(notice.facts, indent=2, sort_keys=True))
+
+
+@admin.register(NotificationSettings)
+class NotificationSettingsAdmin(ReadOnlyAdmin[NotificationSettings]):
+    """What a customer wants to be mailed is the customer's to choose."""
+
+    list_display = (
+        "user",
+        "wants_low_balance",
+        columns.number("low_balance_credits", "Threshold"),
+        "wants_lot_expiring",
+        "wants_top_up_succeeded",
+    )
+    list_select_related = ("user",)
+    search_fields = ("user__email",)
+
+
+@admin.register(SignIn)
+class SignInAdmin(ReadOnlyAdmin[SignIn]):
+    """From where a customer signed in: it answers "was that me?"."""
+
+    list_display = ("user", "device_name", "network", "first_at", "last_at")
+    fields = ("user", "device_name", "network", "first_at", "last_at")
+    list_select_related = ("user",)
+    date_hierarchy = "last_at"
+    search_fields = ("user__email", "network")

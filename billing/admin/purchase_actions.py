@@ -1,0 +1,155 @@
+"""Ask Stripe again, refund, take out of review."""
+
+from decimal import Decimal
+from uuid import UUID, uuid4, uuid5
+
+from django import forms
+
+from billing.admin.actions import Asked, ReasonForm, StaffAction
+from billing.exceptions import InvalidAmount
+from billing.models import Purchase, Refund
+from billing.services.fulfilment import fulfil_purchase
+from billing.services.refunds import PAID, refund_amount, refund_unused
+from billing.services.reviews import close_reviewed, credit_reviewed
+from billing.templatetags import money
+
+CHANGE = "billing.change_purchase"
+
+
+class RefundForm(ReasonForm):
+    """So much of the payment. `once` makes a second press of the button ask for nothing."""
+
+    amount = forms.DecimalField(
+        min_value=0,
+        max_digits=12,
+        decimal_places=3,
+        help_text="In the order's currency, such as 4.50. What was spent of its share of the"
+        " tokens is owed by the customer afterwards.",
+    )
+    kind = forms.ChoiceField(label="Why, for the bank", choices=Refund.Reason.choices)
+    once = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
+    field_order = ("amount", "kind", "reason")
+
+
+class RefundUnusedForm(ReasonForm):
+    """Whatever is unused. `once` as above."""
+
+    once = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
+
+
+def ask_stripe(asked: Asked[Purchase]) -> str:
+    purchase = fulfil_purchase(str(asked.obj.stripe_session_id))
+    return f"Stripe was asked; the order is {purchase.get_status_display().lower()}."
+
+
+def refund(asked: Asked[Purchase]) -> str:
+    order, amount = asked.obj, asked.answers["amount"]
+    given = refund_amount(
+        order,
+        amount_cents=to_cents(amount, order.currency),
+        actor=asked.actor,
+        reason=asked.reason,
+        kind=asked.answers["kind"],
+        key=key_of(asked),
+    )
+    return said_of(given)
+
+
+def refund_rest(asked: Asked[Purchase]) -> str:
+    given = refund_unused(asked.obj, actor=asked.actor, reason=asked.reason, key=key_of(asked))
+    return said_of(given)
+
+
+def key_of(asked: Asked[Purchase]) -> UUID:
+    """Name the refund of this order by this page, which may act on several."""
+    return uuid5(asked.answers["once"], str(asked.obj.public_id))
+
+
+def said_of(given: Refund) -> str:
+    amount = money.price(given.amount_cents, given.purchase.currency)
+    return f"{amount} will be refunded as soon as the tokens are taken back, within seconds."
+
+
+def to_cents(amount: Decimal, currency: str) -> int:
+    """Return an amount in the currency's smallest unit, as it was typed. Raises InvalidAmount."""
+    scaled = amount.scaleb(money.decimal_places(currency))
+    if scaled != scaled.to_integral_value():
+        raise InvalidAmount(f"{amount} has more decimal places than {currency} does.")
+    return int(scaled)
+
+
+def credit(asked: Asked[Purchase]) -> str:
+    purchase = credit_reviewed(asked.obj, actor=asked.actor, reason=asked.reason)
+    return f"{purchase.credits:,} credits were posted."
+
+
+def close(asked: Asked[Purchase]) -> str:
+    close_reviewed(asked.obj, actor=asked.actor, reason=asked.reason)
+    return "Closed without credits. Refund the payment if it is not ours to keep."
+
+
+def not_paid(order: Purchase) -> str:
+    if order.status not in PAID or not order.stripe_payment_intent_id:
+        return "It was not paid."
+    return "" if order.returned_cents < order.charged_cents else "All of it went back already."
+
+
+def not_in_review(order: Purchase) -> str:
+    return "" if order.status == Purchase.Status.REVIEW else "It is not in review."
+
+
+ASK_STRIPE = StaffAction[Purchase](
+    name="ask-stripe",
+    label="Ask Stripe again",
+    explanation="Reads the payment from Stripe, credits the order if it was paid as agreed, and"
+    " books refunds and disputes. An order that was credited before is not credited again.",
+    permission=CHANGE,
+    apply=ask_stripe,
+    refusal=lambda order: (
+        "" if order.stripe_session_id else "Stripe was never asked for a session."
+    ),
+    # It waits for Stripe, and fulfilment has a transaction of its own.
+    is_atomic=False,
+)
+REFUND = StaffAction[Purchase](
+    name="refund",
+    label="Refund an amount",
+    explanation="Takes the amount's share of the tokens back first, then returns the money through"
+    " Stripe. If Stripe refuses, the tokens come back and the inbox says so.",
+    permission=CHANGE,
+    apply=refund,
+    refusal=not_paid,
+    form_class=RefundForm,
+)
+REFUND_UNUSED = StaffAction[Purchase](
+    name="refund-unused",
+    label="Refund what is unused",
+    explanation="Returns the money for the tokens of this order that are still there, rounded down"
+    " to the currency's smallest unit. The customer owes nothing afterwards.",
+    permission=CHANGE,
+    apply=refund_rest,
+    refusal=lambda order: (
+        not_paid(order)
+        or ("" if order.status == Purchase.Status.FULFILLED else "It was not credited.")
+    ),
+    form_class=RefundUnusedForm,
+)
+CREDIT = StaffAction[Purchase](
+    name="credit",
+    label="Credit it",
+    explanation="Takes the order out of review and credits it as it was ordered, whatever was paid."
+    " The reason below closes the finding in the inbox.",
+    permission=CHANGE,
+    apply=credit,
+    refusal=not_in_review,
+)
+CLOSE = StaffAction[Purchase](
+    name="close",
+    label="Close without credits",
+    explanation="Takes the order out of review for good and credits nothing. A payment that came in"
+    " can be refunded afterwards.",
+    permission=CHANGE,
+    apply=close,
+    refusal=not_in_review,
+)
+ACTIONS = (ASK_STRIPE, REFUND, REFUND_UNUSED, CREDIT, CLOSE)

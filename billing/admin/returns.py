@@ -1,0 +1,111 @@
+"""Refunds that we asked for, and disputes as Stripe last told them."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from accounts.admin_base import ReadOnlyAdmin, Tool, list_tool
+from billing.admin import columns
+from billing.models import Dispute, Purchase, Refund
+from billing.templatetags import money
+
+TONES = {
+    Refund.Status.OPEN: "waiting",
+    Refund.Status.PENDING: "waiting",
+    Refund.Status.SUCCEEDED: "good",
+    Refund.Status.REFUSED: "bad",
+    Refund.Status.FAILED: "bad",
+}
+
+
+def order_tools(purchase: Purchase) -> Sequence[Tool]:
+    return (
+        list_tool("Order", "billing_purchase", q=purchase.public_id),
+        list_tool("Wallet", "billing_wallet", user__id__exact=purchase.user_id),
+    )
+
+
+@admin.register(Refund)
+class RefundAdmin(ReadOnlyAdmin[Refund]):
+    list_display = ("id", "created_at", "customer", "amount", "state", "actor", "reason")
+    fields = (
+        "public_id",
+        "purchase",
+        "amount",
+        "is_unused_part",
+        "kind",
+        "reason",
+        "actor",
+        "state",
+        "outcome",
+        "stripe_refund_id",
+        "debit",
+        "attempts",
+        "next_attempt_at",
+        "created_at",
+    )
+    list_select_related = ("purchase__user", "actor")
+    list_filter = ("status", "kind")
+    date_hierarchy = "created_at"
+    search_fields = ("=public_id", "=stripe_refund_id", "=purchase__public_id")
+
+    @admin.display(description="Customer", ordering="purchase__user__email")
+    def customer(self, refund: Refund) -> str:
+        return refund.purchase.user.email
+
+    @admin.display(description="Amount", ordering="amount_cents")
+    def amount(self, refund: Refund) -> str:
+        return money.price(refund.amount_cents, refund.purchase.currency)
+
+    @admin.display(description="State", ordering="status")
+    def state(self, refund: Refund) -> str:
+        return columns.state(refund.get_status_display(), TONES[Refund.Status(refund.status)])
+
+    def get_tools(self, request: HttpRequest, obj: Refund) -> Sequence[Tool]:
+        return order_tools(obj.purchase)
+
+
+@admin.register(Dispute)
+class DisputeAdmin(ReadOnlyAdmin[Dispute]):
+    """Evidence is given in Stripe's dashboard; here is until when, and what it is about."""
+
+    list_display = (
+        "stripe_dispute_id",
+        "created_at",
+        "customer",
+        "amount",
+        "reason",
+        "state",
+        "respond_until",
+    )
+    fields: ClassVar[Any] = (
+        "stripe_dispute_id",
+        "purchase",
+        "amount",
+        "reason",
+        "state",
+        "respond_until",
+        "created_at",
+    )
+    list_select_related = ("purchase__user",)
+    list_filter = ("status", "reason")
+    date_hierarchy = "created_at"
+    search_fields = ("=stripe_dispute_id", "=purchase__public_id", "purchase__user__email")
+
+    @admin.display(description="Customer", ordering="purchase__user__email")
+    def customer(self, dispute: Dispute) -> str:
+        return dispute.purchase.user.email
+
+    @admin.display(description="Amount", ordering="amount_cents")
+    def amount(self, dispute: Dispute) -> str:
+        return money.price(dispute.amount_cents, dispute.purchase.currency)
+
+    @admin.display(description="State", ordering="status")
+    def state(self, dispute: Dispute) -> str:
+        tone = "waiting" if dispute.is_open else "bad" if dispute.is_counted else "good"
+        return columns.state(dispute.status.replace("_", " "), tone)
+
+    def get_tools(self, request: HttpRequest, obj: Dispute) -> Sequence[Tool]:
+        return order_tools(obj.purchase)

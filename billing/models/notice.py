@@ -1,0 +1,129 @@
+"""Mail to customers: what is to be told, and what each of them wants to be told."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+# What a new customer's own threshold is, until it is changed.
+DEFAULT_LOW_BALANCE_CREDITS = 100_000
+
+
+class Notice(models.Model):
+    """One mail, written down in the transaction that caused it and sent by a sweep.
+
+    Its kind and reference name the cause: telling the same cause again finds the first row. The
+    facts are what the templates of `templates/mail/` get beside the customer.
+    """
+
+    class Kind(models.TextChoices):
+        PURCHASE = "purchase"
+        REFUND = "refund"
+        DISPUTE = "dispute"
+        LOW_BALANCE = "low_balance", "low balance"
+        LOT_EXPIRING = "lot_expiring", "expiring lot"
+        NEW_KEY = "new_key", "new key"
+        NEW_SIGN_IN = "new_sign_in", "new sign-in"
+        TOP_UP_SUCCEEDED = "top_up_succeeded", "auto top-up succeeded"
+        TOP_UP_DECLINED = "top_up_declined", "auto top-up declined"
+        TOP_UP_ACTION = "top_up_action", "auto top-up needs authentication"
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="notices")
+    kind = models.CharField(max_length=20, choices=Kind)
+    reference = models.CharField(max_length=120)
+    facts = models.JSONField(default=dict)
+    created_at = models.DateTimeField(default=timezone.now)
+    sent_at = models.DateTimeField(null=True)
+    sent_to = models.EmailField(blank=True)
+    # Set when the retries are over: a person may send it again.
+    given_up_at = models.DateTimeField(null=True)
+    attempts = models.PositiveIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(default=timezone.now)
+    error = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "reference"], name="notice_is_told_once"),
+            models.CheckConstraint(
+                condition=Q(sent_at=None) | Q(given_up_at=None),
+                name="notice_is_not_sent_and_given_up",
+            ),
+        ]
+        indexes = [
+            # The sweep takes what is due.
+            models.Index(
+                fields=["next_attempt_at"],
+                condition=Q(sent_at=None, given_up_at=None),
+                name="notices_to_send",
+            ),
+            models.Index(fields=["user", "-id"], name="notices_of_a_user"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.reference}"
+
+
+class NotificationSettings(models.Model):
+    """What one customer wants to be mailed. Receipts and security mails are always sent.
+
+    The low balance is armed by the credit that lifts the balance to the threshold, and disarmed by
+    telling: so it is told once for each time that the balance was above.
+    """
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="notification_settings"
+    )
+    wants_low_balance = models.BooleanField(default=True)
+    low_balance_credits = models.BigIntegerField(default=DEFAULT_LOW_BALANCE_CREDITS)
+    wants_lot_expiring = models.BooleanField(default=True)
+    wants_top_up_succeeded = models.BooleanField(default=True)
+    # The ledger entry that armed it; null while it is not armed.
+    armed_by = models.ForeignKey(
+        "billing.LedgerEntry", models.PROTECT, null=True, editable=False, related_name="+"
+    )
+
+    class Meta:
+        verbose_name_plural = "notification settings"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(low_balance_credits__gt=0), name="low_balance_is_above_0"
+            ),
+        ]
+        indexes = [
+            # The sweep compares the balances of those that are armed.
+            models.Index(
+                fields=["user"],
+                condition=Q(armed_by__isnull=False, wants_low_balance=True),
+                name="low_balance_is_armed",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Notification settings of {self.user}"
+
+
+class SignIn(models.Model):
+    """A browser and a network that a customer signed in from, so that a new one can be told."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="sign_ins")
+    # The SHA-256 of the cookie that this browser keeps.
+    device_digest = models.CharField(max_length=64)
+    device_name = models.CharField(max_length=80, help_text="Such as Firefox on Linux.")
+    network = models.CharField(max_length=60, help_text="The /24 or /48 of the address.")
+    first_at = models.DateTimeField(default=timezone.now)
+    last_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-last_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "device_digest", "network"], name="sign_in_is_known_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(last_at__gte=F("first_at")), name="sign_in_ends_after_its_start"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.device_name} from {self.network}"

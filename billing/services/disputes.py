@@ -1,0 +1,88 @@
+"""Disputes and fraud warnings: freeze first, then do what Stripe's present state asks for.
+
+An open dispute freezes the wallet behind it. Won, the freeze is lifted; lost, it stays for a
+person. The credits follow the money and are `clawback.py`'s business.
+"""
+
+from django.db import transaction
+
+from billing.models import Dispute, Freeze, Purchase
+from billing.services.freezes import add_freeze, lift_freeze
+from billing.services.inbox import file_item
+from billing.services.notices import tell_dispute
+from billing.services.wallets import get_wallet
+from billing.stripe_api import DisputeState, parse_order_id, read_charge
+
+
+def record_disputes(purchase: Purchase, states: tuple[DisputeState, ...]) -> None:
+    """Book the disputes of a locked order's charge as Stripe has them. Safe to repeat."""
+    for state in states:
+        dispute, _ = Dispute.objects.update_or_create(
+            stripe_dispute_id=state.dispute_id,
+            defaults={
+                "purchase": purchase,
+                "amount_cents": state.amount_cents,
+                "reason": state.reason[:60],
+                "status": state.status,
+                "respond_until": state.respond_until,
+            },
+            create_defaults={
+                "purchase": purchase,
+                "amount_cents": state.amount_cents,
+                "reason": state.reason[:60],
+                "status": state.status,
+                "respond_until": state.respond_until,
+                "created_at": state.created_at,
+            },
+        )
+        _follow(dispute)
+
+
+def heed_fraud_warning(charge_id: str, *, warning_id: str) -> None:
+    """Freeze the wallet behind a charge that the bank reported as fraud, and tell a person.
+
+    When the person has unfrozen the wallet, the same warning leaves it so. Safe to repeat.
+    """
+    charge = read_charge(charge_id)
+    order_id = parse_order_id(charge.order_id)
+    with transaction.atomic(durable=True):
+        purchase = order_id and (
+            Purchase.objects.select_for_update().filter(public_id=order_id).first()
+        )
+        if purchase:
+            _freeze(purchase, kind=Freeze.Kind.FRAUD_WARNING, reference=warning_id)
+
+
+def _follow(dispute: Dispute) -> None:
+    """Freeze for an open or lost dispute; lift that when it ended in the customer's favour."""
+    kind = Freeze.Kind.DISPUTE
+    if dispute.is_open or dispute.status == "lost":
+        _freeze(dispute.purchase, kind=kind, reference=dispute.stripe_dispute_id)
+        state = "opened" if dispute.is_open else "lost"
+    else:
+        state = "won"
+        wallet = get_wallet(dispute.purchase.user)
+        lift_freeze(wallet.pk, kind=kind, reference=dispute.stripe_dispute_id)
+    tell_dispute(dispute.purchase, reference=dispute.stripe_dispute_id, state=state)
+    if dispute.status == "lost":
+        file_item(
+            kind="dispute_lost",
+            reference=dispute.stripe_dispute_id,
+            summary=(
+                f"A dispute of {dispute.purchase.user} was lost. The credits stay taken back and "
+                "the wallet stays frozen until somebody decides."
+            ),
+            detail={"order_id": str(dispute.purchase.public_id)},
+        )
+
+
+def _freeze(purchase: Purchase, *, kind: str, reference: str) -> None:
+    word = "A payment is disputed" if kind == Freeze.Kind.DISPUTE else "Stripe warns of fraud"
+    wallet = get_wallet(purchase.user)
+    if add_freeze(wallet.pk, kind=kind, reference=reference, reason=f"{word} ({reference})."):
+        file_item(
+            kind=kind,
+            reference=reference,
+            summary=f"{word} ({reference}). The wallet of {purchase.user} is frozen.",
+            detail={"order_id": str(purchase.public_id), "wallet_id": wallet.pk},
+        )

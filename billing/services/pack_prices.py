@@ -1,0 +1,53 @@
+"""What a pack costs: its own currency and others, and their Prices in Stripe's catalogue."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from django.conf import settings
+
+from billing.exceptions import PackUnavailable
+from billing.models import Pack, PackPrice
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a pack costs in one currency. Without a `stripe_price_id` it is sold inline."""
+
+    amount_cents: int
+    currency: str
+    stripe_price_id: str
+
+
+def list_prices(pack: Pack) -> list[Price]:
+    """Return what a pack costs in each of its currencies, its own first."""
+    return [_price(row) for row in price_rows(pack)]
+
+
+def get_price(pack: Pack, currency: str) -> Price:
+    """Return what a pack costs in a currency; empty is its own. Raises PackUnavailable."""
+    for price in list_prices(pack):
+        if currency in ("", price.currency):
+            return price
+    raise PackUnavailable("This pack is not on sale in this currency.")
+
+
+def price_rows(pack: Pack) -> list[Pack | PackPrice]:
+    """Return the rows that name a pack's prices; its own currency is named once."""
+    return [pack, *pack.other_prices.exclude(currency=pack.currency)]
+
+
+def terms_of(row: Pack | PackPrice) -> str:
+    """Return all of a price that can't be changed on a Price of Stripe's, as one text."""
+    return f"{row.price_cents} {row.currency} {tax_behavior() or 'untaxed'}"
+
+
+def tax_behavior() -> Literal["inclusive", "exclusive"] | None:
+    """Return whether the tax is within our prices, in Stripe's words; None without tax."""
+    if not settings.STRIPE_AUTOMATIC_TAX:
+        return None
+    return "inclusive" if settings.PRICES_INCLUDE_TAX else "exclusive"
+
+
+def _price(row: Pack | PackPrice) -> Price:
+    is_synced = row.stripe_price_terms == terms_of(row)
+    return Price(row.price_cents, row.currency, row.stripe_price_id if is_synced else "")

@@ -1,0 +1,139 @@
+"""Invariant 7 against Stripe itself: every charge with our order's id, and what went back of it.
+
+`audit_stripe` reports and changes nothing. `reconcile` first does what a late event would have
+done; what still differs then goes to the inbox.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from billing.exceptions import BillingError
+from billing.models import Purchase
+from billing.services.audit import Finding
+from billing.services.clawback import is_payment_of, settle_charge, target_credits
+from billing.services.fulfilment import fulfil_purchase
+from billing.services.inbox import file_item
+from billing.services.missed_events import fetch_missed_events
+from billing.stripe_api import Charge, parse_order_id, read_charge
+from billing.stripe_api.listing import list_charges, list_returned_charges
+
+INVARIANT = 7
+# A dispute may come four months after its payment, but is listed by its own day.
+DAILY_WINDOW = timedelta(days=7)
+# What happened just now may still be on its way to us.
+GRACE = timedelta(minutes=10)
+UNCREDITED = (*Purchase.UNPAID, Purchase.Status.EXPIRED, Purchase.Status.FAILED)
+
+
+def audit_stripe(*, since: datetime | None = None, grace: timedelta = GRACE) -> list[Finding]:
+    """Return every difference between Stripe's charges and our orders since then, or ever.
+
+    Raises PaymentProviderError.
+    """
+    start = since or _first_order()
+    if start is None:
+        return []
+    until = timezone.now() - grace
+    charges = _charges_since(start)
+    return sorted({*_wrong_charges(charges, until), *_missing_charges(charges, start, until)})
+
+
+def reconcile(*, window: timedelta = DAILY_WINDOW) -> list[Finding]:
+    """Catch up on what was missed, then file what still differs. Safe to repeat.
+
+    Raises PaymentProviderError.
+    """
+    fetch_missed_events(window)
+    since = timezone.now() - window
+    for charge in _charges_since(since):
+        if _problems(charge):
+            _catch_up(charge)
+    findings = audit_stripe(since=since)
+    for finding in findings:
+        file_item(
+            kind="stripe_difference",
+            reference=f"{finding.subject}: {finding.problem}"[:120],
+            summary=f"{finding.subject}: {finding.problem}",
+        )
+    return findings
+
+
+def _charges_since(since: datetime) -> list[Charge]:
+    """Return our charges that were made or given back since then."""
+    charges = {charge.charge_id: charge for charge in list_charges(since)}
+    for charge_id in sorted(list_returned_charges(since) - charges.keys()):
+        charges[charge_id] = read_charge(charge_id)
+    return [c for c in charges.values() if c.is_paid and parse_order_id(c.order_id)]
+
+
+def _catch_up(charge: Charge) -> None:
+    """Do what a late event would have done. What can't be done stays a finding."""
+    purchase = _find(charge)
+    try:
+        if purchase and purchase.status in UNCREDITED:
+            fulfil_purchase(purchase.stripe_session_id or "")
+        elif purchase:
+            settle_charge(charge.charge_id)
+    except BillingError:
+        return
+
+
+def _wrong_charges(charges: Iterable[Charge], until: datetime) -> Iterator[Finding]:
+    for charge in charges:
+        purchase = _find(charge)
+        subject = f"order {charge.order_id}" if purchase else f"charge {charge.charge_id}"
+        if purchase is None or purchase.created_at < until:
+            for problem in _problems(charge):
+                yield Finding(INVARIANT, subject, problem)
+
+
+def _problems(charge: Charge) -> list[str]:
+    """Say in which ways a paid charge and its order differ."""
+    purchase = _find(charge)
+    if purchase is None:
+        return [f"was paid for the order {charge.order_id}, which does not exist"]
+    if purchase.status in UNCREDITED:
+        return [f"was paid ({charge.charge_id}), but is {purchase.status}"]
+    if not is_payment_of(purchase, charge):
+        return [f"was paid again ({charge.charge_id})"]
+    figures = {
+        "paid": (charge.amount_cents, purchase.charged_cents),
+        "refunded": (charge.refunded_cents, purchase.refunded_cents),
+        "disputed": (charge.disputed_cents, purchase.disputed_cents),
+    }
+    problems = [
+        f"Stripe says {theirs} {name}, we say {ours}"
+        for name, (theirs, ours) in figures.items()
+        if theirs != ours
+    ]
+    target = target_credits(purchase)
+    if purchase.status == Purchase.Status.FULFILLED and purchase.taken_back_credits != target:
+        problems.append(f"{purchase.taken_back_credits} credits taken back instead of {target}")
+    return problems
+
+
+def _missing_charges(
+    charges: Iterable[Charge], since: datetime, until: datetime
+) -> Iterator[Finding]:
+    """Name the orders that were credited for a payment that Stripe does not know."""
+    seen = {charge.payment_intent_id for charge in charges}
+    credited = Purchase.objects.filter(
+        status=Purchase.Status.FULFILLED,
+        # Made no later than its charge, which may be a day younger than its order.
+        created_at__gte=since,
+        fulfilled_at__lt=until,
+    ).exclude(paid_cents=0)
+    for purchase in credited.exclude(stripe_payment_intent_id__in=seen):
+        yield Finding(
+            INVARIANT, f"order {purchase.public_id}", "was credited, but Stripe has no such charge"
+        )
+
+
+def _find(charge: Charge) -> Purchase | None:
+    return Purchase.objects.filter(public_id=parse_order_id(charge.order_id)).first()
+
+
+def _first_order() -> datetime | None:
+    return Purchase.objects.order_by("created_at").values_list("created_at", flat=True).first()

@@ -1,0 +1,25 @@
+"""Stripe's API, as far as the product uses it: every call to Stripe is made in this package.
+
+No transaction is open and no database connection is held while Stripe is waited for. What Stripe
+says comes back as a small value of ours, so that nothing else depends on the SDK's objects.
+"""
+
+from billing.stripe_api.charges import Charge, DisputeState, RefundState, read_charge
+from billing.stripe_api.checkouts import Checkout, create_checkout, read_checkout
+from billing.stripe_api.client import ORDER_KEY, REFUND_KEY, call_stripe, parse_order_id
+from billing.stripe_api.refunds import create_refund
+
+__all__ = [
+    "ORDER_KEY",
+    "REFUND_KEY",
+    "Charge",
+    "Checkout",
+    "DisputeState",
+    "RefundState",
+    "call_stripe",
+    "create_checkout",
+    "create_refund",
+    "parse_order_id",
+    "read_charge",
+    "read_checkout",
+]

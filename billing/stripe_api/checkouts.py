@@ -1,0 +1,107 @@
+"""Checkout Sessions: the page on which an order is paid, and what became of it."""
+
+from dataclasses import dataclass
+
+import stripe
+from stripe.params.checkout import SessionCreateParams
+
+from billing.stripe_api.charges import Charge, describe_charge, read_id
+from billing.stripe_api.client import ORDER_KEY, call_stripe, read_metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """The present state of a Checkout Session and of its payment. Absent texts are empty.
+
+    What was sold is the subtotal; discounts and tax make the amount of it that was paid.
+    """
+
+    session_id: str
+    url: str
+    mode: str
+    is_live: bool
+    status: str
+    payment_status: str
+    client_reference: str
+    order_id: str
+    currency: str
+    amount_cents: int | None
+    subtotal_cents: int | None
+    discount_cents: int
+    tax_cents: int
+    allows_discount: bool
+    adds_tax: bool
+    payment_intent_id: str
+    payment_intent_status: str
+    invoice_url: str
+    charge: Charge | None
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether a customer can still pay it."""
+        return self.status == "open"
+
+    @property
+    def is_settled(self) -> bool:
+        """Tell whether the customer owes nothing more; `payment_status` says why."""
+        return self.status == "complete" and self.payment_status != "unpaid"
+
+    @property
+    def is_failed(self) -> bool:
+        """Tell whether an asynchronous payment, such as a bank debit, was refused in the end."""
+        return (
+            self.status == "complete"
+            and self.payment_status == "unpaid"
+            and self.payment_intent_status in {"requires_payment_method", "canceled"}
+        )
+
+    @property
+    def is_pending(self) -> bool:
+        """Tell whether an asynchronous payment is on its way."""
+        return self.status == "complete" and not self.is_settled and not self.is_failed
+
+
+def create_checkout(params: SessionCreateParams, *, idempotency_key: str) -> Checkout:
+    """Create a Checkout Session. Safe to repeat with the same key and params for a day."""
+    with call_stripe() as client:
+        session = client.v1.checkout.sessions.create(params, {"idempotency_key": idempotency_key})
+        return _checkout(client, session)
+
+
+def read_checkout(session_id: str) -> Checkout:
+    """Read a Checkout Session with its payment. Raises PaymentObjectMissing if there is none."""
+    with call_stripe() as client:
+        session = client.v1.checkout.sessions.retrieve(
+            session_id, {"expand": ["payment_intent.latest_charge.refunds", "invoice"]}
+        )
+        return _checkout(client, session)
+
+
+def _checkout(client: stripe.StripeClient, session: stripe.checkout.Session) -> Checkout:
+    intent = session.payment_intent
+    payment = intent if isinstance(intent, stripe.PaymentIntent) else None
+    charge = payment.latest_charge if payment else None
+    paid = charge if isinstance(charge, stripe.Charge) else None
+    invoice = session.invoice if isinstance(session.invoice, stripe.Invoice) else None
+    totals = session.total_details
+    return Checkout(
+        session_id=session.id,
+        url=session.url or "",
+        mode=session.mode,
+        is_live=session.livemode,
+        status=session.status or "",
+        payment_status=session.payment_status,
+        client_reference=session.client_reference_id or "",
+        order_id=read_metadata(session.metadata, ORDER_KEY),
+        currency=session.currency or "",
+        amount_cents=session.amount_total,
+        subtotal_cents=session.amount_subtotal,
+        discount_cents=totals.amount_discount if totals else 0,
+        tax_cents=totals.amount_tax if totals else 0,
+        allows_discount=bool(session.allow_promotion_codes),
+        adds_tax=session.automatic_tax.enabled,
+        payment_intent_id=read_id(intent),
+        payment_intent_status=payment.status if payment else "",
+        invoice_url=(invoice.hosted_invoice_url or "") if invoice else "",
+        charge=describe_charge(client, paid) if paid else None,
+    )

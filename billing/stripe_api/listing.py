@@ -1,0 +1,46 @@
+"""What happened at Stripe since an instant: charges, refunds, disputes, events, newest first."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from billing.stripe_api.charges import Charge, describe_charge, read_id
+from billing.stripe_api.client import call_stripe
+
+# The most that Stripe gives at once.
+PAGE = 100
+
+
+def list_charges(since: datetime) -> Iterator[Charge]:
+    """Yield the charges made since then, with their refunds and disputes."""
+    with call_stripe() as client:
+        found = client.v1.charges.list(
+            {"created": {"gte": _stamp(since)}, "limit": PAGE, "expand": ["data.refunds"]}
+        )
+        for charge in found.auto_paging_iter():
+            yield describe_charge(client, charge)
+
+
+def list_returned_charges(since: datetime) -> set[str]:
+    """Return the charges that were refunded or disputed since then, whenever they were made."""
+    created = {"gte": _stamp(since)}
+    with call_stripe() as client:
+        refunds = client.v1.refunds.list({"created": created, "limit": PAGE})
+        disputes = client.v1.disputes.list({"created": created, "limit": PAGE})
+        return {
+            *(read_id(refund.charge) for refund in refunds.auto_paging_iter()),
+            *(read_id(dispute.charge) for dispute in disputes.auto_paging_iter()),
+        } - {""}
+
+
+def list_events(since: datetime, kinds: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the events of these kinds since then, as a webhook would have brought them."""
+    with call_stripe() as client:
+        found = client.v1.events.list(
+            {"created": {"gte": _stamp(since)}, "types": list(kinds), "limit": PAGE}
+        )
+        return [event.to_dict(for_json=True) for event in found.auto_paging_iter()]
+
+
+def _stamp(instant: datetime) -> int:
+    return int(instant.timestamp())

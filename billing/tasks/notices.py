@@ -1,0 +1,25 @@
+"""Sweeps of the mail: find what is to be told, and send it."""
+
+from celery import shared_task
+
+from billing.services.lot_notices import tell_expiring_lots
+from billing.services.low_balance import tell_low_balances
+from billing.services.notice_outbox import send_due_notices
+
+
+@shared_task(name="billing.send_notices", ignore_result=True)
+def send_notices() -> int:
+    """Send the mails that are due. Returns how many were tried."""
+    return send_due_notices()
+
+
+@shared_task(name="billing.find_low_balances", ignore_result=True)
+def find_low_balances() -> int:
+    """Tell customers whose balance fell below their threshold. Returns how many."""
+    return tell_low_balances()
+
+
+@shared_task(name="billing.find_expiring_lots", ignore_result=True)
+def find_expiring_lots() -> int:
+    """Tell customers of tokens that expire soon. Returns how many lots were found."""
+    return tell_expiring_lots()

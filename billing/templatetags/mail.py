@@ -1,0 +1,33 @@
+"""How the facts of a mail become text: instants are kept as ISO texts, and a mail has no <time>."""
+
+from datetime import UTC, datetime
+
+from django import template
+
+register = template.Library()
+
+
+@register.filter
+def day_of(text: str) -> str:
+    """Return 2 March 2026 of an ISO instant."""
+    at = datetime.fromisoformat(text).astimezone(UTC)
+    return f"{at.day} {at:%B %Y}"
+
+
+@register.filter
+def minute_of(text: str) -> str:
+    """Return 2 March 2026, 12:00 UTC of an ISO instant."""
+    at = datetime.fromisoformat(text).astimezone(UTC)
+    return f"{at.day} {at:%B %Y, %H:%M} UTC"
+
+
+@register.inclusion_tag("mail/_row.html")
+def row(label: str, value: object) -> dict[str, object]:
+    """Return one row of the table of facts."""
+    return {"label": label, "value": value}
+
+
+@register.inclusion_tag("mail/_button.html")
+def button(label: str, url: str) -> dict[str, str]:
+    """Return the one thing to do."""
+    return {"label": label, "url": url}

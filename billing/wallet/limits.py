@@ -1,0 +1,73 @@
+"""What an API key and its wallet may do, and where they stand: as `place` is told and answers."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+NO_CAP = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How much at once and in a minute, smoothly refilled."""
+
+    requests_per_minute: int
+    tokens_per_minute: int
+    concurrent_requests: int
+
+    def as_tuple(self) -> tuple[int, int, int]:
+        """Return the limits in the order of `place`."""
+        return (self.requests_per_minute, self.tokens_per_minute, self.concurrent_requests)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a key may do beside what its wallet may, and the credits that it may spend."""
+
+    key: Allowance
+    wallet: Allowance
+    lifetime_cap_credits: int | None = None
+    monthly_cap_credits: int | None = None
+
+    # Once for a key that is cached, not for each of its requests.
+    @cached_property
+    def packed(self) -> str:
+        """Return the limits as `place` takes them: one argument, which Redis reads once."""
+        caps = (self.lifetime_cap_credits, self.monthly_cap_credits)
+        numbers = (
+            *self.key.as_tuple(),
+            *self.wallet.as_tuple(),
+            *(NO_CAP if cap is None else cap for cap in caps),
+        )
+        return " ".join(map(str, numbers))
+
+
+class Bucket(NamedTuple):
+    """Where requests or tokens per minute stand: of the key or the wallet, whichever has less."""
+
+    limit: int
+    remaining: int
+    reset_ms: int
+
+
+class RateState(NamedTuple):
+    """Where requests and tokens per minute stand."""
+
+    requests: Bucket
+    tokens: Bucket
+
+    @classmethod
+    def read(cls, figures: list[int]) -> "RateState":
+        """Read the six figures at the end of a reply."""
+        return cls(Bucket(*figures[:3]), Bucket(*figures[3:]))
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFigures:
+    """What a key has spent and holds in credits: in all, and of requests begun this month."""
+
+    open_requests: int
+    held_credits: int
+    spent_credits: int
+    month_held_credits: int
+    month_spent_credits: int

@@ -1,0 +1,106 @@
+"""Meter a whole answer, of each endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from proxy.exceptions import MalformedAnswer
+from proxy.metering.delivered import Delivered, add_choices, add_output
+from proxy.metering.encodings import Encoding
+from proxy.metering.naming import PublicName
+from proxy.metering.streams import estimate_usage, parse_object
+from proxy.metering.usage import Usage, as_completion_usage, check_usage
+
+# How a response ends that is to be paid for; any other one says itself that it went wrong.
+WHOLE = frozenset({"completed", "incomplete"})
+FAILED = "The model failed to complete the response. Try again in a moment."
+
+
+class JsonAnswer:
+    """One whole answer, metered. What it says, `read` finds."""
+
+    def __init__(
+        self,
+        body: bytes,
+        reported: object,
+        *,
+        encoding: Encoding,
+        read: Callable[[Delivered], None],
+        echoes: int = 0,
+        is_failed: bool = False,
+    ) -> None:
+        # As the client gets it.
+        self.body = body
+        # The upstream says itself that it went wrong, in an answer that is one all the same.
+        self.is_failed = is_failed
+        # What the upstream reported, unchecked; None if nothing, or an empty object.
+        self.reported: object = reported or None
+        # Of the answer, which are counted if nothing was reported.
+        self.unread_bytes = len(body)
+        self._encoding = encoding
+        self._read = read
+        self._echoes = echoes
+
+    def usage(self, *, prompt_tokens: int, max_completion_tokens: int | None) -> Usage:
+        """Say what to charge for, as `StreamMeter.usage` does."""
+        if self.reported is None:
+            return self.estimate(prompt_tokens=prompt_tokens)
+        return check_usage(self.reported, max_completion_tokens=max_completion_tokens)
+
+    def estimate(self, *, prompt_tokens: int) -> Usage:
+        """Count the answer's texts."""
+        delivered = Delivered(self._encoding)
+        self._read(delivered)
+        return estimate_usage(delivered, prompt_tokens, echoes=self._echoes)
+
+
+def meter_completion(body: bytes, *, encoding: Encoding, model: str, echoes: int = 0) -> JsonAnswer:
+    """Meter a completion, of a chat or of the older kind. Raises MalformedAnswer."""
+    answer = _parse(body, "choices")
+    return JsonAnswer(
+        PublicName(model).write_object(body),
+        answer.get("usage"),
+        encoding=encoding,
+        read=lambda delivered: add_choices(delivered, answer),
+        echoes=echoes,
+    )
+
+
+def meter_embeddings(body: bytes, *, encoding: Encoding, model: str) -> JsonAnswer:
+    """Meter embeddings, in which nothing is written. Raises MalformedAnswer."""
+    return JsonAnswer(
+        PublicName(model).write_object(body),
+        _parse(body, "data").get("usage"),
+        encoding=encoding,
+        read=lambda delivered: None,
+    )
+
+
+def meter_response(body: bytes, *, encoding: Encoding, model: str) -> JsonAnswer:
+    """Meter a response, which may say that it failed. Raises MalformedAnswer."""
+    answer = _parse(body, "output")
+    is_failed = answer.get("status") not in WHOLE
+    return JsonAnswer(
+        PublicName(model).write_object(hide_failure(answer) if is_failed else body),
+        as_completion_usage(answer.get("usage")),
+        encoding=encoding,
+        read=lambda delivered: add_output(delivered, answer),
+        is_failed=is_failed,
+    )
+
+
+def hide_failure(response: dict[str, Any]) -> bytes:
+    """Write a response that failed without the reason given: it may name the upstream."""
+    if response.get("error") is None:
+        return orjson.dumps(response)
+    return orjson.dumps(response | {"error": {"code": "server_error", "message": FAILED}})
+
+
+def _parse(body: bytes, name: str) -> dict[str, Any]:
+    answer = parse_object(body)
+    if not isinstance(answer.get(name), list):
+        raise MalformedAnswer(f"the answer has no {name}")
+    return answer

@@ -1,0 +1,119 @@
+"""Take a chat apart into what its prompt is counted by.
+
+The published rules (OpenAI's cookbook, "How to count tokens with tiktoken") cover messages, names
+and flat function schemas. What is not published, such as how a tool call in the history or a
+response schema is written into the prompt, is counted by its text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from proxy.metering.images import bound_image, count_image
+from proxy.metering.prompt import Prompt
+from proxy.metering.tools import add_call, add_tools, to_json
+
+PER_MESSAGE = 3
+PER_NAME = 1
+PRIMING = 3
+# 10 tokens a second; the thinnest MP3 has 1,000 bytes a second, 1,333 characters in base64.
+AUDIO_CHARS_PER_TOKEN = 100
+
+# What an upstream may wrap around each part beyond the published rules.
+MARGIN_PER_PROMPT = 16
+MARGIN_PER_MESSAGE = 4
+
+
+def count_messages(messages: Sequence[Mapping[str, Any]], *, model: str) -> int:
+    """Count messages by the published rule, the priming of the answer included."""
+    prompt = _empty(model)
+    for message in messages:
+        _add_message(prompt, message)
+    return prompt.count()
+
+
+def take_apart(body: Mapping[str, Any], model: str) -> Prompt:
+    """Take apart the body of a checked request."""
+    prompt = _empty(model)
+    for message in body["messages"]:
+        _add_message(prompt, message)
+    tools = body.get("tools") or []
+    functions = body.get("functions") or []
+    if tools or functions:
+        add_tools(
+            prompt,
+            [*tools, *functions],
+            [*(tool[tool["type"]] for tool in tools), *functions],
+        )
+    # A schema to answer in, text to predict from: both become part of what the model reads.
+    for name in ("response_format", "prediction"):
+        value = body.get(name)
+        if isinstance(value, Mapping) and value.keys() != {"type"}:
+            prompt.texts.append(to_json(value))
+    return prompt
+
+
+def _empty(model: str) -> Prompt:
+    return Prompt(model, overhead=PRIMING, margin=MARGIN_PER_PROMPT)
+
+
+def _add_message(prompt: Prompt, message: Mapping[str, Any]) -> None:
+    prompt.overhead += PER_MESSAGE
+    prompt.margin += MARGIN_PER_MESSAGE
+    prompt.texts.append(message["role"])
+    _add_content(prompt, message.get("content"))
+    if isinstance(name := message.get("name"), str):
+        prompt.texts.append(name)
+        prompt.overhead += PER_NAME
+    if isinstance(identifier := message.get("tool_call_id"), str):
+        prompt.identifiers.append(identifier)
+    if message["role"] == "assistant":
+        _add_answer(prompt, message)
+
+
+def _add_answer(prompt: Prompt, message: Mapping[str, Any]) -> None:
+    for key in ("refusal", "reasoning_content"):
+        if isinstance(text := message.get(key), str):
+            prompt.texts.append(text)
+    for call in message.get("tool_calls") or []:
+        add_call(prompt, call[call["type"]])
+        prompt.identifiers.append(call["id"])
+    if call := message.get("function_call"):
+        add_call(prompt, call)
+
+
+def _add_content(prompt: Prompt, content: object) -> None:
+    if isinstance(content, str):
+        prompt.texts.append(content)
+    elif isinstance(content, list):
+        for part in content:
+            prompt.margin += 1
+            _add_part(prompt, part)
+
+
+def _add_part(prompt: Prompt, part: Mapping[str, Any]) -> None:
+    match part["type"]:
+        case "text" | "refusal" as kind:
+            prompt.texts.append(part[kind])
+        case "image_url":
+            image = part["image_url"]
+            add_image(prompt, image["url"], image.get("detail"))
+        case "input_audio":
+            cost = -(-len(part["input_audio"]["data"]) // AUDIO_CHARS_PER_TOKEN)
+            prompt.media += cost
+            prompt.media_bound += cost
+        case "file":
+            add_file(prompt, part["file"]["file_data"])
+
+
+def add_image(prompt: Prompt, url: str, detail: str | None) -> None:
+    """Add an image, by the rules for its model."""
+    prompt.media += count_image(url, detail=detail or "auto", model=prompt.model)
+    prompt.media_bound += bound_image(url, detail=detail or "auto", model=prompt.model)
+
+
+def add_file(prompt: Prompt, data: str) -> None:
+    """Add a document's text and page images: its size is the one thing known of them."""
+    prompt.media += len(data) // 4
+    prompt.media_bound += len(data)

@@ -1,0 +1,141 @@
+"""Meter a stream of completion chunks, of chats and of the older completions.
+
+Three searches for a key decide whether a chunk is worth parsing at all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from proxy.exceptions import ApiError
+from proxy.metering.delivered import add_choices
+from proxy.metering.encodings import Encoding
+from proxy.metering.sse import DEFAULT_MAX_EVENT_BYTES, DONE, Event, error_event
+from proxy.metering.streams import StreamMeter, estimate_usage, parse_object
+from proxy.metering.usage import Source, Usage
+
+_NO_USAGE = b'"usage":null'
+# A quotation mark inside a string is escaped, so these bytes can't be anything but a key.
+_NO_USAGE_PAIR = b',"usage":null'
+
+
+class ChunkMeter(StreamMeter):
+    """Meters one stream of completion chunks. `n` is how many answers are in it."""
+
+    def __init__(
+        self,
+        *,
+        encoding: Encoding,
+        model: str,
+        wants_usage: bool,
+        n: int = 1,
+        echoes: int = 0,
+        max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
+    ) -> None:
+        super().__init__(encoding=encoding, model=model, max_event_bytes=max_event_bytes)
+        self._wants_usage = wants_usage
+        self._n = n
+        # How often the whole prompt is repeated in the answers.
+        self._echoes = echoes
+        self._finished: set[object] = set()
+        self._identity: dict[str, Any] = {}
+        self._usage_event: bytes | None = None
+        # The end marker has come.
+        self.is_done = False
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more is to be expected of the upstream."""
+        return self.is_done or self.error is not None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the answer came to its end. Some upstreams send no end marker."""
+        if self.error is not None:
+            return False
+        return self.is_done or self._usage_event is not None or self._has_finished()
+
+    def take(self, event: Event) -> bytes:
+        """Take one event, give what the client gets of it."""
+        raw = event.raw
+        if self.has_ended:
+            return b""
+        if not raw.startswith(b"data: {"):
+            if event.is_done:
+                self.is_done = True
+                return b""
+            # Comments keep the connection alive, which is our own task, and may name the upstream.
+            if event.data is None:
+                return b""
+            if event.name == b"error":
+                self.error = parse_object(event.data) or "an error event"
+                return b""
+        nulls = raw.count(_NO_USAGE)
+        # Nearly always the key is there and null, since every stream is asked to report usage.
+        if (raw.count(b'"usage"') != nulls or b'"error"' in raw) and self._read_closely(event):
+            return b""
+        raw = self._name.write_chunk(raw)
+        return self._relay(raw.replace(_NO_USAGE_PAIR, b"") if self._strips(nulls) else raw)
+
+    def estimate(self, *, prompt_tokens: int) -> Usage:
+        """Count what was delivered so far, but for repetitions of the prompt."""
+        self.catch_up()
+        return estimate_usage(self._delivered, prompt_tokens, echoes=self._echoes)
+
+    def closing(self, usage: Usage) -> bytes:
+        """Give the end of a complete stream: the one usage chunk, if asked for, and the marker."""
+        if not self._wants_usage:
+            return DONE
+        if self._usage_event is not None and usage.source is Source.REPORTED:
+            return self._usage_event + DONE
+        self.catch_up()
+        figures = self.reported if usage.source is Source.REPORTED else usage.as_openai()
+        chunk = self._identity | {"choices": [], "usage": figures}
+        return b"data: " + orjson.dumps(chunk) + b"\n\n" + DONE
+
+    def failing(self, error: ApiError) -> bytes:
+        """Give an error event and no end marker: SDKs take a plain cut for success."""
+        return error_event(error)
+
+    def _strips(self, nulls: int) -> bool:
+        # Without being asked the official API does not mention usage.
+        return nulls > 0 and not self._wants_usage
+
+    def _read_closely(self, event: Event) -> bool:
+        """Look for usage and errors. True if the event is not for the client."""
+        chunk = parse_object(event.data)
+        if chunk.get("error"):
+            self.error = chunk["error"]
+            return True
+        usage = chunk.get("usage")
+        if not usage:
+            return False
+        # Anything but an object is impossible, and stays to be refused as such.
+        self.reported = usage
+        if chunk.get("choices") != []:
+            return False
+        self._identify(chunk)
+        self._usage_event = self._name.write_chunk(event.raw)
+        return True
+
+    def _has_finished(self) -> bool:
+        self.catch_up()
+        return len(self._finished) >= self._n
+
+    def _read(self, event: dict[str, Any]) -> None:
+        self._identify(event)
+        add_choices(self._delivered, event)
+        choices = event.get("choices")
+        for choice in choices if isinstance(choices, list) else []:
+            if isinstance(choice, dict) and choice.get("finish_reason"):
+                self._finished.add(repr(choice.get("index")))
+
+    def _identify(self, chunk: dict[str, Any]) -> None:
+        """Remember what a chunk of our own must repeat."""
+        if not self._identity and chunk:
+            known = ("id", "object", "created", "model", "service_tier", "system_fingerprint")
+            self._identity = {name: chunk[name] for name in known if name in chunk}
+            if "model" in chunk:
+                self._identity["model"] = self._name.model

@@ -1,0 +1,44 @@
+"""Take plain input apart: texts and token arrays, as completions and embeddings have them.
+
+Nothing is wrapped around it, so for a model whose tokenizer we have the bound is the count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from proxy.metering.encodings import is_known_model
+from proxy.metering.prompt import Prompt
+from proxy.parsing.inputs import count_inputs
+
+# Models of other makers may put a token before each input and one after it.
+MARGIN_PER_INPUT = 2
+
+
+def take_apart_completion(body: Mapping[str, Any], model: str) -> Prompt:
+    """Take apart the body of a checked completion request."""
+    prompt = _take_apart(body["prompt"], model)
+    if suffix := body.get("suffix"):
+        # A model that inserts reads both sides, and three marks that say which is which.
+        prompt.texts.append(suffix)
+        prompt.margin += 3
+    return prompt
+
+
+def take_apart_embedding(body: Mapping[str, Any], model: str) -> Prompt:
+    """Take apart the body of a checked embedding request."""
+    return _take_apart(body["input"], model)
+
+
+def _take_apart(value: Any, model: str) -> Prompt:
+    prompt = Prompt(model)
+    if not is_known_model(model):
+        prompt.margin = MARGIN_PER_INPUT * count_inputs(value)
+    for item in value if isinstance(value, list) else [value]:
+        if isinstance(item, str):
+            prompt.texts.append(item)
+        else:
+            # An integer is a token of the one input; an array is an input of so many.
+            prompt.overhead += 1 if isinstance(item, int) else len(item)
+    return prompt

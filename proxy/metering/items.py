@@ -1,0 +1,89 @@
+"""Take a response's input apart: instructions, messages, calls, their results, thoughts.
+
+No rules are published for it; usage that is seen follows those of chats, so they are applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from proxy.metering.chats import (
+    MARGIN_PER_MESSAGE,
+    MARGIN_PER_PROMPT,
+    PER_MESSAGE,
+    PRIMING,
+    add_file,
+    add_image,
+)
+from proxy.metering.prompt import Prompt
+from proxy.metering.tools import add_call, add_tools, to_json
+
+
+def take_apart(body: Mapping[str, Any], model: str) -> Prompt:
+    """Take apart the body of a checked request."""
+    prompt = Prompt(model, overhead=PRIMING, margin=MARGIN_PER_PROMPT)
+    if instructions := body.get("instructions"):
+        _add_message(prompt, "system", instructions)
+    given = body["input"]
+    if isinstance(given, str):
+        _add_message(prompt, "user", given)
+    else:
+        for item in given:
+            _add_item(prompt, item)
+    if tools := body.get("tools"):
+        add_tools(prompt, tools, tools)
+    text_format = (body.get("text") or {}).get("format") or {}
+    if text_format.keys() - {"type"}:
+        prompt.texts.append(to_json(text_format))
+    return prompt
+
+
+def _add_item(prompt: Prompt, item: Mapping[str, Any]) -> None:
+    match item.get("type") or "message":
+        case "message":
+            _add_message(prompt, item["role"], item["content"])
+        case "function_call" | "custom_tool_call":
+            prompt.overhead += PER_MESSAGE
+            add_call(prompt, item)
+            prompt.identifiers.append(item["call_id"])
+        case "function_call_output" | "custom_tool_call_output":
+            _add_message(prompt, "tool", item["output"])
+            prompt.identifiers.append(item["call_id"])
+        case "reasoning":
+            _add_reasoning(prompt, item)
+
+
+def _add_message(prompt: Prompt, role: str, content: object) -> None:
+    prompt.overhead += PER_MESSAGE
+    prompt.margin += MARGIN_PER_MESSAGE
+    prompt.texts.append(role)
+    if isinstance(content, str):
+        prompt.texts.append(content)
+    elif isinstance(content, list):
+        for part in content:
+            prompt.margin += 1
+            _add_part(prompt, part)
+
+
+def _add_part(prompt: Prompt, part: Mapping[str, Any]) -> None:
+    match part["type"]:
+        case "input_text" | "output_text":
+            prompt.texts.append(part["text"])
+        case "refusal":
+            prompt.texts.append(part["refusal"])
+        case "input_image":
+            add_image(prompt, part["image_url"], part.get("detail"))
+        case "input_file":
+            add_file(prompt, part["file_data"])
+
+
+def _add_reasoning(prompt: Prompt, item: Mapping[str, Any]) -> None:
+    """Add thoughts that are handed back: as text, or sealed, where their size is all we know."""
+    prompt.overhead += PER_MESSAGE
+    for part in [*(item.get("summary") or []), *(item.get("content") or [])]:
+        prompt.texts.append(part["text"])
+    sealed = item.get("encrypted_content") or ""
+    # Four characters of base64 seal three bytes, and no token has less than one.
+    prompt.media += len(sealed) // 16
+    prompt.media_bound += -(-len(sealed) * 3 // 4)

@@ -1,0 +1,93 @@
+"""Count the functions that a model may call, by the published rule for their schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from proxy.metering.encodings import CL100K, encoding_name
+from proxy.metering.prompt import Prompt
+
+# Not published; the text around a call's name and arguments, seen in usage of gpt-3.5-turbo.
+PER_TOOL_CALL = 6
+# The published constants of function schemas.
+PER_FUNCTION = {CL100K: 10}
+PER_FUNCTION_OTHERWISE = 7
+PER_SCHEMA = 3
+PER_PROPERTY = 3
+PER_ENUM = -3
+PER_ENUM_ITEM = 3
+PER_TOOL_LIST = 12
+# What an upstream may wrap around each beyond the published rules.
+MARGIN_PER_TOOL = 32
+
+
+def add_call(prompt: Prompt, call: Mapping[str, Any]) -> None:
+    """Add a call that the model made earlier in the conversation."""
+    prompt.overhead += PER_TOOL_CALL
+    for key in ("name", "arguments", "input"):
+        if isinstance(text := call.get(key), str):
+            prompt.texts.append(text)
+
+
+def add_tools(prompt: Prompt, tools: Sequence[Any], functions: Iterable[Mapping[str, Any]]) -> None:
+    """Add tools as they were sent, and the functions that they describe."""
+    functions = list(functions)
+    prompt.tools_json = to_json(tools)
+    prompt.tool_overhead += PER_TOOL_LIST
+    prompt.margin += MARGIN_PER_TOOL * (1 + len(functions))
+    per_function = PER_FUNCTION.get(encoding_name(prompt.model), PER_FUNCTION_OTHERWISE)
+    for function in functions:
+        prompt.tool_overhead += per_function
+        prompt.tool_texts.append(f"{function['name']}:{_description(function)}")
+        _add_schema(prompt, function.get("parameters"))
+        # A custom tool's grammar.
+        if grammar := function.get("format"):
+            prompt.tool_texts.append(to_json(grammar))
+
+
+def _add_schema(prompt: Prompt, schema: object) -> None:
+    """Count an object schema; the rule is published for one level, and applied to each here."""
+    if not isinstance(schema, Mapping):
+        return
+    properties = schema.get("properties")
+    if isinstance(properties, Mapping) and properties:
+        prompt.tool_overhead += PER_SCHEMA
+        for name, value in properties.items():
+            _add_property(prompt, name, value)
+    _add_schema(prompt, schema.get("items"))
+    for key in ("$defs", "definitions"):
+        if isinstance(shared := schema.get(key), Mapping):
+            for value in shared.values():
+                _add_schema(prompt, value)
+    for key in ("anyOf", "oneOf", "allOf"):
+        if isinstance(options := schema.get(key), list):
+            for option in options:
+                _add_schema(prompt, option)
+
+
+def _add_property(prompt: Prompt, name: str, value: object) -> None:
+    prompt.tool_overhead += PER_PROPERTY
+    schema = value if isinstance(value, Mapping) else {}
+    kind = schema.get("type", "")
+    prompt.tool_texts.append(
+        f"{name}:{kind if isinstance(kind, str) else to_json(kind)}:{_description(schema)}"
+    )
+    if isinstance(choices := schema.get("enum"), list) and choices:
+        prompt.tool_overhead += PER_ENUM + PER_ENUM_ITEM * len(choices)
+        prompt.tool_texts.extend(
+            choice if isinstance(choice, str) else to_json(choice) for choice in choices
+        )
+    _add_schema(prompt, schema)
+
+
+def _description(schema: Mapping[str, Any]) -> str:
+    description = schema.get("description")
+    return description.removesuffix(".") if isinstance(description, str) else ""
+
+
+def to_json(value: object) -> str:
+    """Write a value as it is sent."""
+    return orjson.dumps(value).decode()

@@ -1,0 +1,139 @@
+"""Check the input of a response: messages, calls and their results, thoughts handed back.
+
+By `InputItem` of OpenAI's specification. What refers to things stored elsewhere is refused, and
+so is what belongs to tools that are not offered: what can't be counted can't be held for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from proxy.parsing.messages import IMAGE_DETAILS, IMAGE_SCHEMES
+from proxy.parsing.schema import as_list, as_object, check_string, fail
+
+_ROLES = frozenset({"user", "assistant", "system", "developer"})
+_GIVEN = frozenset({"input_text", "input_image", "input_file"})
+_WRITTEN = frozenset({"output_text", "refusal"})
+_CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
+_RESULTS = frozenset({"function_call_output", "custom_tool_call_output"})
+
+
+def check_input(value: object) -> None:
+    """Check a text or a list of items."""
+    if isinstance(value, str):
+        return
+    items = as_list(value, "input", expected="a string or an array of items")
+    if not items:
+        fail("'input' must not be empty.", "input", "empty_array")
+    for index, item in enumerate(items):
+        where = f"input[{index}]"
+        _check_item(as_object(item, where), where)
+
+
+def _check_item(item: dict[str, Any], where: str) -> None:
+    kind = check_string(item, "type", within=f"{where}.") or _kind_of(item)
+    if kind == "message":
+        _check_message(item, where)
+    elif kind in _CALLS:
+        for name in ("call_id", "name", _CALLS[kind]):
+            check_string(item, name, nullable=False, within=f"{where}.")
+    elif kind in _RESULTS:
+        check_string(item, "call_id", nullable=False, within=f"{where}.")
+        _check_content(item, "output", _GIVEN, where)
+    elif kind == "reasoning":
+        _check_reasoning(item, where)
+    else:
+        _refuse(kind, where)
+
+
+def _kind_of(item: dict[str, Any]) -> str:
+    # Both may come without a type.
+    return "item_reference" if "role" not in item and "id" in item else "message"
+
+
+def _refuse(kind: str, where: str) -> None:
+    if kind == "item_reference":
+        why = "nothing is stored here: send the item itself"
+    else:
+        why = f"items of the type '{kind[:50]}' are not supported"
+    fail(f"Invalid value for '{where}': {why}.", where, "unsupported_value")
+
+
+def _check_message(message: dict[str, Any], where: str) -> None:
+    role = check_string(message, "role", nullable=False, within=f"{where}.")
+    if role not in _ROLES:
+        known = ", ".join(f"'{name}'" for name in sorted(_ROLES))
+        fail(
+            f"Invalid value for '{where}.role': expected one of {known}.",
+            f"{where}.role",
+            "invalid_value",
+        )
+    # Some clients hand an answer back as if it had been given to them.
+    allowed = _GIVEN | _WRITTEN if role == "assistant" else _GIVEN
+    _check_content(message, "content", allowed, where)
+
+
+def _check_content(item: dict[str, Any], name: str, allowed: frozenset[str], where: str) -> None:
+    param = f"{where}.{name}"
+    if name not in item:
+        fail(f"Missing required parameter: '{param}'.", param, "missing_required_parameter")
+    if isinstance(item[name], str):
+        return
+    parts = as_list(item[name], param, expected="a string or an array of content parts")
+    for index, part in enumerate(parts):
+        at = f"{param}[{index}]"
+        _check_part(as_object(part, at), allowed, at)
+
+
+def _check_part(part: dict[str, Any], allowed: frozenset[str], where: str) -> None:
+    kind = check_string(part, "type", nullable=False, within=f"{where}.")
+    if kind not in allowed:
+        known = ", ".join(f"'{name}'" for name in sorted(allowed))
+        fail(
+            f"Invalid value for '{where}.type': expected one of {known}.",
+            f"{where}.type",
+            "invalid_value",
+        )
+    match kind:
+        case "input_image":
+            _check_image(part, where)
+        case "input_file":
+            _refuse_reference(part, ("file_id", "file_url"), "file_data", where)
+            check_string(part, "file_data", nullable=False, within=f"{where}.")
+        case _:
+            text = "refusal" if kind == "refusal" else "text"
+            check_string(part, text, nullable=False, within=f"{where}.")
+
+
+def _check_image(part: dict[str, Any], where: str) -> None:
+    _refuse_reference(part, ("file_id",), "image_url", where)
+    url = check_string(part, "image_url", nullable=False, within=f"{where}.")
+    if not url.startswith(IMAGE_SCHEMES):
+        at = f"{where}.image_url"
+        fail(f"'{at}' must be an http(s) or data URL.", at, "invalid_value")
+    if (check_string(part, "detail", within=f"{where}.") or "auto") not in IMAGE_DETAILS:
+        at = f"{where}.detail"
+        fail(f"'{at}' must be 'auto', 'low' or 'high'.", at, "invalid_value")
+
+
+def _refuse_reference(
+    part: dict[str, Any], names: tuple[str, ...], instead: str, where: str
+) -> None:
+    # Uploaded files belong to the upstream's organisation, which all our customers share; a file
+    # elsewhere has a size that nobody knows yet.
+    for name in names:
+        if part.get(name) is not None:
+            fail(
+                f"'{where}.{name}' is not supported: send the file itself as '{instead}'.",
+                f"{where}.{name}",
+                "unsupported_parameter",
+            )
+
+
+def _check_reasoning(item: dict[str, Any], where: str) -> None:
+    check_string(item, "encrypted_content", within=f"{where}.")
+    for name in ("summary", "content"):
+        parts = [] if item.get(name) is None else as_list(item[name], f"{where}.{name}")
+        for index, part in enumerate(parts):
+            at = f"{where}.{name}[{index}]"
+            check_string(as_object(part, at), "text", nullable=False, within=f"{at}.")

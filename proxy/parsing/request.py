@@ -1,0 +1,238 @@
+"""What the requests to all models have in common: the model, the maximum, the body to send on.
+
+What decides the price or the shape of the answer is checked by the types and limits of OpenAI's
+specification. What we don't know passes through untouched, so that tomorrow's parameters work;
+except fields by which gateways and SDKs let a caller choose where a request goes and as whom, and
+what an upstream prices by anything but tokens.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar, NoReturn, Self
+
+import orjson
+
+from proxy.parsing.schema import (
+    as_list,
+    as_object,
+    check_boolean,
+    check_number,
+    check_string,
+    fail,
+)
+
+MAX_MODEL_CHARS = 256
+
+# Fields that would steer the call: LiteLLM's and the SDKs' transport settings, and OpenRouter's
+# choice of other models, providers and paid plugins.
+STEERING_FIELDS = frozenset(
+    {
+        "api_base",
+        "api_key",
+        "api_type",
+        "api_version",
+        "base_url",
+        "custom_llm_provider",
+        "deployment_id",
+        "extra_body",
+        "extra_headers",
+        "extra_query",
+        "fallbacks",
+        "headers",
+        "mock_response",
+        "model_list",
+        "models",
+        "num_retries",
+        "organization",
+        "plugins",
+        "provider",
+        "route",
+        "timeout",
+    }
+)
+# Others cost more or less than the price list says.
+SERVICE_TIERS = frozenset({"auto", "default"})
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRequest(ABC):
+    """A checked request. `body` is what the client sent and must not be changed."""
+
+    body: dict[str, Any]
+    model: str
+    stream: bool = False
+    # How many answers come back; each may be as long as the maximum.
+    n: int = 1
+    # What the client set as the longest answer, under whichever name; None leaves it to us.
+    client_max_tokens: int | None = None
+    # Its name as the client wrote it, None if it set none.
+    max_tokens_field: str | None = None
+    # None unless the client set it.
+    client_temperature: float | None = None
+    # Whether the client wants the usage chunk of a stream.
+    wants_usage: bool = False
+
+    # How often the answers repeat the whole prompt, which is not paid for twice.
+    echoes: int = 0
+
+    # The name under which a maximum of ours is sent; None where an endpoint knows no maximum.
+    own_max_tokens_field: ClassVar[str | None] = "max_tokens"
+    # What the specification takes where the client sets nothing; None leaves it to the model.
+    default_max_tokens: ClassVar[int | None] = None
+    # The least that the specification allows.
+    least_max_tokens: ClassVar[int] = 1
+
+    @classmethod
+    @abstractmethod
+    def parse(cls, payload: dict[str, Any]) -> Self:
+        """Check a parsed body. Raises InvalidRequest naming the parameter at fault."""
+
+    @property
+    def generations(self) -> int:
+        """How many answers are written, and paid for, which may be more than come back."""
+        return self.n
+
+    def upstream_body(
+        self,
+        *,
+        model: str,
+        max_tokens: int,
+        temperature: float | None = None,
+        drop: Collection[str] = (),
+        rename: Mapping[str, str] = _NOTHING,
+    ) -> bytes:
+        """Write the body for an upstream: the client's, but for what is given here.
+
+        The maximum goes under the name the client used, `temperature` only where the client set
+        none. Then the fields in `drop` are left out, and those in `rename` get the name that this
+        upstream knows them by.
+        """
+        body = self.body | {"model": model}
+        if field := self.max_tokens_field or self.own_max_tokens_field:
+            body[field] = max_tokens
+        body |= self.own_fields(temperature)
+        for name in drop:
+            body.pop(name, None)
+        for name, other in rename.items():
+            value = body.pop(name, None)
+            if value is not None:
+                body[other] = value
+        return orjson.dumps(body)
+
+    def own_fields(self, temperature: float | None) -> dict[str, Any]:
+        """Return what is sent beside the maximum, whatever the client said of it."""
+        return {}
+
+
+def refuse_steering(payload: Mapping[str, Any]) -> None:
+    """Refuse fields that would choose where a request goes. Raises InvalidRequest."""
+    for name in payload.keys() & STEERING_FIELDS:
+        refuse(name)
+
+
+def refuse(name: str, why: str = "") -> NoReturn:
+    """Refuse a parameter that is not supported, with the reason. Raises InvalidRequest."""
+    fail(f"Unsupported parameter: '{name}'.{why and ' '}{why}", name, "unsupported_parameter")
+
+
+def refuse_set(payload: Mapping[str, Any], refusals: Mapping[str, str]) -> None:
+    """Refuse the named parameters, with their reasons, where they are set."""
+    for name, why in refusals.items():
+        if payload.get(name) not in (None, False):
+            refuse(name, why)
+
+
+def check_model(payload: Mapping[str, Any]) -> str:
+    """Return the model's name."""
+    require(payload, "model")
+    model = check_string(payload, "model", nullable=False)
+    if not model or len(model) > MAX_MODEL_CHARS:
+        fail(f"'model' must have 1 to {MAX_MODEL_CHARS} characters.", "model", "invalid_value")
+    return model
+
+
+def require(payload: Mapping[str, Any], name: str) -> None:
+    """Refuse a body that lacks a parameter."""
+    if name not in payload:
+        fail(f"Missing required parameter: '{name}'.", name, "missing_required_parameter")
+
+
+def check_stream_options(payload: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
+    """Return the options of a stream, {} if there are none."""
+    if payload.get("stream_options") is None:
+        return {}
+    if not stream:
+        fail(
+            "'stream_options' is only allowed when 'stream' is true.",
+            "stream_options",
+            "invalid_value",
+        )
+    options = as_object(payload["stream_options"], "stream_options")
+    check_boolean(options, "include_obfuscation", within="stream_options.")
+    return options
+
+
+def check_wants_usage(payload: Mapping[str, Any], *, stream: bool) -> bool:
+    """Tell whether the client wants the usage chunk of a stream."""
+    options = check_stream_options(payload, stream=stream)
+    return check_boolean(options, "include_usage", within="stream_options.") or False
+
+
+def asking_for_usage(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the field that has a stream report usage, whatever else the client set in it."""
+    return {"stream_options": (body.get("stream_options") or {}) | {"include_usage": True}}
+
+
+def check_service_tier(payload: Mapping[str, Any]) -> None:
+    """Refuse a tier that has another price."""
+    tier = check_string(payload, "service_tier")
+    if tier and tier not in SERVICE_TIERS:
+        fail(
+            f"Invalid value for 'service_tier': '{tier[:50]}' is not offered here; use 'auto' or "
+            "'default'.",
+            "service_tier",
+            "invalid_value",
+        )
+
+
+def check_strings(value: object, where: str, *, expected: str = "an array") -> list[str]:
+    """Return a list of strings, [] where it is absent or null."""
+    if value is None:
+        return []
+    items = as_list(value, where, expected=expected)
+    for index, item in enumerate(items):
+        if not isinstance(item, str):
+            fail(f"'{where}[{index}]' must be a string.", f"{where}[{index}]", "invalid_type")
+    return items
+
+
+def check_metadata(metadata: object) -> None:
+    """Check that metadata maps strings to strings."""
+    if metadata is None:
+        return
+    entries = as_object(metadata, "metadata")
+    for name in entries:
+        check_string(entries, name, nullable=False, within="metadata.")
+
+
+def check_stop(stop: object) -> None:
+    """Check the texts at which an answer ends."""
+    if stop is None or isinstance(stop, str):
+        return
+    if not 1 <= len(check_strings(stop, "stop", expected="a string or an array of strings")) <= 4:
+        fail("'stop' must hold 1 to 4 strings.", "stop", "invalid_value")
+
+
+def check_logit_bias(payload: Mapping[str, Any]) -> None:
+    """Check the weights that a client gives to single tokens."""
+    if payload.get("logit_bias") is None:
+        return
+    biases = as_object(payload["logit_bias"], "logit_bias")
+    for name in biases:
+        check_number(biases, name, at_least=-100, at_most=100, within="logit_bias.")

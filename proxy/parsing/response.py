@@ -1,0 +1,130 @@
+"""The request of a response: what we read of it, checked, and what goes upstream.
+
+Nothing of a response is kept here, and what an upstream keeps belongs to an account that all
+customers share. So it is always sent with `store` false, and what refers to stored things is
+refused; as are tools that an upstream runs itself and prices by the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from proxy.parsing.chat import check_function
+from proxy.parsing.items import check_input
+from proxy.parsing.request import (
+    ModelRequest,
+    check_metadata,
+    check_model,
+    check_service_tier,
+    check_stream_options,
+    check_strings,
+    refuse_set,
+    refuse_steering,
+    require,
+)
+from proxy.parsing.schema import (
+    as_list,
+    as_object,
+    check_boolean,
+    check_integer,
+    check_number,
+    check_string,
+    fail,
+)
+
+_NOT_STORED = "Responses are not stored here: send the whole conversation in 'input'."
+NOT_OURS = {
+    "background": "A response is answered in its own request.",
+    "previous_response_id": _NOT_STORED,
+    "conversation": _NOT_STORED,
+    "prompt": "Stored prompts belong to an account: send the text as 'instructions' and 'input'.",
+    "context_management": "What it would cost is not known beforehand.",
+}
+TOOLS = frozenset({"function", "custom"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseRequest(ModelRequest):
+    """A checked request for a response."""
+
+    own_max_tokens_field: ClassVar[str | None] = "max_output_tokens"
+    least_max_tokens: ClassVar[int] = 16
+
+    @classmethod
+    def parse(cls, payload: dict[str, Any]) -> Self:
+        """Check a parsed body. Raises InvalidRequest naming the parameter at fault."""
+        refuse_steering(payload)
+        refuse_set(payload, NOT_OURS)
+        model = check_model(payload)
+        require(payload, "input")
+        check_input(payload["input"])
+        _check_parameters(payload)
+        stream = check_boolean(payload, "stream") or False
+        check_stream_options(payload, stream=stream)
+        maximum = check_integer(payload, "max_output_tokens", at_least=cls.least_max_tokens)
+        return cls(
+            body=payload,
+            model=model,
+            stream=stream,
+            client_max_tokens=maximum,
+            max_tokens_field="max_output_tokens" if maximum is not None else None,
+            client_temperature=check_number(payload, "temperature", at_least=0, at_most=2),
+        )
+
+    def own_fields(self, temperature: float | None) -> dict[str, Any]:
+        """Return what keeps an upstream from storing the response."""
+        return {"store": False}
+
+
+def _check_parameters(payload: Mapping[str, Any]) -> None:
+    check_number(payload, "top_p", at_least=0, at_most=1)
+    check_integer(payload, "top_logprobs", at_least=0, at_most=20)
+    check_integer(payload, "max_tool_calls", at_least=1)
+    for name in ("background", "store", "parallel_tool_calls"):
+        check_boolean(payload, name)
+    for name in ("instructions", "user", "truncation", "prompt_cache_key", "safety_identifier"):
+        check_string(payload, name)
+    check_service_tier(payload)
+    check_metadata(payload.get("metadata"))
+    check_strings(payload.get("include"), "include")
+    _check_text(payload.get("text"))
+    _check_reasoning(payload.get("reasoning"))
+    _check_tools(payload.get("tools"))
+
+
+def _check_text(text: object) -> None:
+    if text is None:
+        return
+    options = as_object(text, "text")
+    if options.get("format") is not None:
+        chosen = as_object(options["format"], "text.format")
+        check_string(chosen, "type", nullable=False, within="text.format.")
+        if chosen["type"] == "json_schema":
+            check_string(chosen, "name", nullable=False, within="text.format.")
+            as_object(chosen.get("schema"), "text.format.schema")
+
+
+def _check_reasoning(reasoning: object) -> None:
+    if reasoning is None:
+        return
+    options = as_object(reasoning, "reasoning")
+    for name in ("effort", "summary", "generate_summary"):
+        check_string(options, name, within="reasoning.")
+
+
+def _check_tools(tools: object) -> None:
+    if tools is None:
+        return
+    for index, value in enumerate(as_list(tools, "tools")):
+        where = f"tools[{index}]"
+        kind = check_string(as_object(value, where), "type", nullable=False, within=f"{where}.")
+        if kind not in TOOLS:
+            fail(
+                f"'{where}.type' must be 'function' or 'custom': tools that run at the provider "
+                "have prices of their own, which are not offered here.",
+                f"{where}.type",
+                "unsupported_value",
+            )
+        check_function(value, where)

@@ -1,0 +1,101 @@
+"""What each endpoint has of its own. Everything else is one life of a request for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from proxy.metering import answers, chats, inputs, items
+from proxy.metering.answers import JsonAnswer
+from proxy.metering.chunks import ChunkMeter
+from proxy.metering.encodings import encoding_for
+from proxy.metering.prompt import Prompt
+from proxy.metering.responses import ResponseMeter
+from proxy.metering.streams import StreamMeter
+from proxy.parsing.chat import ChatRequest
+from proxy.parsing.completion import CompletionRequest
+from proxy.parsing.embedding import EmbeddingRequest
+from proxy.parsing.request import ModelRequest
+from proxy.parsing.response import ResponseRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """How one endpoint's requests are read, and its answers metered."""
+
+    # As usage records have it.
+    name: str
+    # At upstreams, below their base URL.
+    path: str
+    # How its bodies are read.
+    request: type[ModelRequest]
+    # From a checked body and the model's name.
+    take_apart: Callable[[Mapping[str, Any], str], Prompt]
+    # Raises MalformedAnswer.
+    meter_json: Callable[[bytes, ModelRequest], JsonAnswer]
+    meter_stream: Callable[[ModelRequest], StreamMeter]
+
+
+def _meter_completion(body: bytes, request: ModelRequest) -> JsonAnswer:
+    return answers.meter_completion(
+        body, encoding=encoding_for(request.model), model=request.model, echoes=request.echoes
+    )
+
+
+def _meter_embeddings(body: bytes, request: ModelRequest) -> JsonAnswer:
+    return answers.meter_embeddings(body, encoding=encoding_for(request.model), model=request.model)
+
+
+def _meter_response(body: bytes, request: ModelRequest) -> JsonAnswer:
+    return answers.meter_response(body, encoding=encoding_for(request.model), model=request.model)
+
+
+def _meter_chunks(request: ModelRequest) -> ChunkMeter:
+    return ChunkMeter(
+        encoding=encoding_for(request.model),
+        model=request.model,
+        wants_usage=request.wants_usage,
+        n=request.n,
+        echoes=request.echoes,
+    )
+
+
+def _meter_events(request: ModelRequest) -> ResponseMeter:
+    return ResponseMeter(encoding=encoding_for(request.model), model=request.model)
+
+
+CHAT = Endpoint(
+    name="chat.completions",
+    path="/chat/completions",
+    request=ChatRequest,
+    take_apart=chats.take_apart,
+    meter_json=_meter_completion,
+    meter_stream=_meter_chunks,
+)
+COMPLETIONS = Endpoint(
+    name="completions",
+    path="/completions",
+    request=CompletionRequest,
+    take_apart=inputs.take_apart_completion,
+    meter_json=_meter_completion,
+    meter_stream=_meter_chunks,
+)
+EMBEDDINGS = Endpoint(
+    name="embeddings",
+    path="/embeddings",
+    request=EmbeddingRequest,
+    take_apart=inputs.take_apart_embedding,
+    meter_json=_meter_embeddings,
+    # Never asked for: its requests know no `stream`.
+    meter_stream=_meter_chunks,
+)
+RESPONSES = Endpoint(
+    name="responses",
+    path="/responses",
+    request=ResponseRequest,
+    take_apart=items.take_apart,
+    meter_json=_meter_response,
+    meter_stream=_meter_events,
+)
+ENDPOINTS = (CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES)

@@ -1,0 +1,53 @@
+"""Where a key and its wallet stand now: for endpoints that hold nothing, and so ask nobody else.
+
+A hold is refused if its key was changed since it was read; these endpoints ask Redis the same, so
+that a revoked key is refused everywhere at once.
+"""
+
+from dataclasses import dataclass
+
+from billing.exceptions import WalletMissing, WalletStale
+from billing.services.wallets import push_wallet
+from billing.usage import month_of
+from billing.wallet.client import Balance, KeyFigures
+from proxy.database import in_database
+from proxy.http.auth import refresh_key
+from proxy.http.connection import ClientConnection
+from proxy.keys import KeyFacts
+from proxy.runtime import Runtime
+
+# One for a stale version, one for a wallet that Redis had to be told of, and the answer.
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A key as it is now, its wallet's balance, and what it spent. `month` is the present one."""
+
+    key: KeyFacts
+    balance: Balance
+    figures: KeyFigures
+    month: int
+
+
+async def find_standing(runtime: Runtime, connection: ClientConnection, key: KeyFacts) -> Standing:
+    """Ask where a key stands, and repair what this process or Redis does not know yet.
+
+    Raises AuthenticationFailed or NetworkRefused if the key is not what it was, WalletRecovering.
+    """
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return await _look(runtime, connection, key)
+        except WalletStale:
+            key = await refresh_key(runtime.keys, key, connection)
+        except WalletMissing:
+            await in_database(push_wallet, key.wallet_id)
+    return await _look(runtime, connection, key)
+
+
+async def _look(runtime: Runtime, connection: ClientConnection, key: KeyFacts) -> Standing:
+    month = month_of(connection.started_at_ms)
+    balance, figures = await runtime.wallet.look(
+        key.wallet_id, key.api_key_id, known_version=key.wallet_version, month=month
+    )
+    return Standing(key, balance, figures, month)

@@ -1,0 +1,143 @@
+"""Every mail, composed: what it says in text and in HTML."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.core.mail import EmailMultiAlternatives
+from pytest_django import Settings
+
+from accounts.models import User
+from billing.models import Notice, Purchase
+from billing.services import notices
+from billing.services.api_keys import issue_api_key
+from billing.services.mail import compose
+from billing.services.wallets import grant_credits
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+ORDER: dict[str, Any] = {
+    "order_id": "0b6b1f6e-6f0a-4f55-9d36-2f7f3f9b7e11",
+    "pack_name": "Builder <5>",
+    "credits": 5_000_000,
+    "amount_cents": 2_000,
+    "currency": "usd",
+}
+FACTS: dict[str, dict[str, Any]] = {
+    "purchase": ORDER | {"receipt_url": "https://pay.stripe.com/r/1", "expires_at": "2027-03-02"},
+    "refund": ORDER | {"refunded_cents": 500, "clawed_back_credits": 1_250_000},
+    "dispute": ORDER | {"state": "opened"},
+    "low_balance": {"posted_credits": 40_000, "threshold_credits": 50_000},
+    "lot_expiring": {
+        "remaining_credits": 9_000,
+        "expires_at": NOON.isoformat(),
+        "source": "Builder",
+    },
+    "new_key": {"name": "Laptop & co", "hint": "tp_live_Ab12…9xYz"},
+    "new_sign_in": {
+        "device_name": "Firefox on Linux",
+        "address": "203.0.113.9",
+        "at": NOON.isoformat(),
+    },
+    "top_up_succeeded": ORDER,
+    "top_up_declined": ORDER
+    | {"reason": "insufficient funds", "checkout_url": "https://shop.example.com/pay"},
+    "top_up_action": ORDER | {"checkout_url": "https://shop.example.com/pay"},
+}
+WORDS = {
+    "purchase": ["5,000,000", "$20.00", "Balance now", "7,000", "2 March 2027"],
+    "refund": ["$5.00", "$20.00", "1,250,000"],
+    "dispute": ["frozen", "$20.00"],
+    "low_balance": ["50,000", "7,000", "/packs/"],
+    "lot_expiring": ["9,000", "2 March 2026, 12:00 UTC"],
+    "new_key": ["tp_live_Ab12…9xYz", "/dashboard/keys/"],
+    "new_sign_in": ["Firefox on Linux", "203.0.113.9", "/accounts/password/change/"],
+    "top_up_succeeded": ["5,000,000", "$20.00"],
+    "top_up_declined": ["insufficient funds", "https://shop.example.com/pay"],
+    "top_up_action": ["$20.00", "https://shop.example.com/pay"],
+}
+
+
+@pytest.fixture
+def customer(alice: User) -> User:
+    """Alice, with 7,000 tokens."""
+    grant_credits(alice, credits=7_000, reason="test")
+    return alice
+
+
+def make_mail(user: User, kind: str, facts: dict[str, Any]) -> tuple[EmailMultiAlternatives, str]:
+    """Return a mail and its HTML."""
+    sent = compose(Notice.objects.create(user=user, kind=kind, reference="1", facts=facts))
+    html, mimetype = sent.alternatives[0]
+    assert mimetype == "text/html"
+    return sent, str(html)
+
+
+def test_every_kind_is_tried_here() -> None:
+    assert set(FACTS) == set(WORDS) == set(Notice.Kind.values)
+
+
+@pytest.mark.parametrize("kind", Notice.Kind.values)
+def test_text_and_html_say_the_same(customer: User, kind: str) -> None:
+    sent, html = make_mail(customer, kind, FACTS[kind])
+
+    for word in WORDS[kind]:
+        assert word in sent.body
+        assert word in html
+    assert sent.subject
+    assert "\n" not in sent.subject
+
+
+@pytest.mark.parametrize("kind", Notice.Kind.values)
+def test_it_loads_nothing_from_anywhere(customer: User, kind: str) -> None:
+    _, html = make_mail(customer, kind, FACTS[kind])
+
+    assert not re.search(r"<img|<script|<link|url\(|@import", html)
+
+
+@pytest.mark.parametrize("kind", Notice.Kind.values)
+def test_the_text_is_narrow_and_has_no_gaps(customer: User, kind: str) -> None:
+    sent, _ = make_mail(customer, kind, FACTS[kind])
+
+    too_wide = [line for line in sent.body.splitlines() if len(line) > 78 and "http" not in line]
+    assert too_wide == []
+    assert "\n\n\n" not in sent.body
+
+
+def test_names_are_written_as_they_are_and_never_as_markup(customer: User) -> None:
+    sent, html = make_mail(customer, "purchase", FACTS["purchase"])
+
+    assert "Builder <5>" in sent.body
+    assert "Builder &lt;5&gt;" in html
+    assert "Builder <5>" not in html
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_offered"), [("low_balance", True), ("purchase", False), ("new_sign_in", False)]
+)
+def test_only_mails_that_can_be_switched_off_say_where(
+    customer: User, kind: str, is_offered: bool
+) -> None:
+    sent, html = make_mail(customer, kind, FACTS[kind])
+
+    place = "/dashboard/settings/notifications/"
+    assert [place in text for text in (sent.body, html)] == [is_offered] * 2
+    assert ("List-Unsubscribe" in sent.extra_headers) == is_offered
+
+
+def test_a_mail_that_is_sent_again_has_the_same_message_id(customer: User) -> None:
+    issue_api_key(customer, name="Laptop")
+    notice = Notice.objects.get()
+
+    first, second = compose(notice), compose(notice)
+
+    assert first.message()["Message-ID"] == second.message()["Message-ID"]
+
+
+def test_links_lead_to_the_site(order: Purchase, settings: Settings) -> None:
+    settings.SITE_URL = "https://api.example.com"
+    notices.tell_purchase(order)
+
+    sent = compose(Notice.objects.get())
+
+    assert f"https://api.example.com/dashboard/orders/{order.public_id}/" in sent.body

@@ -1,0 +1,77 @@
+"""What is told, to whom, and once."""
+
+import pytest
+from django.core import mail
+from django.db import transaction
+
+from accounts.models import User
+from billing.models import Notice, NotificationSettings, Purchase
+from billing.services import notices
+from billing.services.api_keys import issue_api_key
+from billing.services.notices import notify, tell_dispute, tell_purchase, tell_refund
+from tests.billing.mail.conftest import Mailbox
+
+
+def test_a_cause_that_is_told_twice_is_mailed_once(order: Purchase, mailbox: Mailbox) -> None:
+    tell_purchase(order)
+    tell_purchase(order)
+
+    assert len(mailbox()) == 1
+
+
+def test_what_is_rolled_back_is_not_told(alice: User, mailbox: Mailbox) -> None:
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        issue_api_key(alice, name="Laptop")
+        raise ZeroDivisionError
+
+    assert mailbox() == []
+
+
+def test_a_new_key_is_told_without_its_secret(alice: User, mailbox: Mailbox) -> None:
+    key, secret = issue_api_key(alice, name="Laptop")
+
+    (sent,) = mailbox()
+    assert sent.to == [alice.email]
+    assert key.hint in sent.subject
+    assert secret not in str(sent.message())
+
+
+def test_each_further_refund_is_told(order: Purchase, mailbox: Mailbox) -> None:
+    for refunded_cents in (300, 300, 900):
+        order.refunded_cents = refunded_cents
+        tell_refund(order)
+
+    assert [sent.subject for sent in mailbox()] == [
+        "Refund: $3.00 for Small",
+        "Refund: $9.00 for Small",
+    ]
+
+
+def test_a_dispute_and_its_end_are_two_mails(order: Purchase, mailbox: Mailbox) -> None:
+    for state in ("opened", "opened", "won"):
+        tell_dispute(order, reference="dp_1", state=state)
+
+    assert [sent.subject for sent in mailbox()] == [
+        "Your payment is disputed, and your balance is frozen",
+        "The dispute of your payment is over",
+    ]
+
+
+@pytest.mark.parametrize("kind", Notice.Kind)
+def test_only_what_is_not_vital_can_be_switched_off(alice: User, kind: Notice.Kind) -> None:
+    NotificationSettings.objects.create(
+        user=alice, wants_low_balance=False, wants_lot_expiring=False, wants_top_up_succeeded=False
+    )
+
+    told = notify(alice, kind, reference="1")
+
+    is_vital = kind not in ("low_balance", "lot_expiring", "top_up_succeeded")
+    assert (told is not None) == is_vital
+    assert mail.outbox == []
+
+
+def test_what_one_customer_switched_off_the_other_still_gets(alice: User, bob: User) -> None:
+    NotificationSettings.objects.create(user=alice, wants_low_balance=False)
+
+    assert notices.is_switched_off(alice, Notice.Kind.LOW_BALANCE)
+    assert not notices.is_switched_off(bob, Notice.Kind.LOW_BALANCE)

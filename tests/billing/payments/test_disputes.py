@@ -1,0 +1,216 @@
+"""A dispute freezes and takes; won, it gives back; lost, it stays for a person."""
+
+import pytest
+
+from accounts.models import User
+from billing.models import Dispute, Freeze, InboxItem, Purchase, Wallet
+from billing.services.checkout import start_checkout
+from billing.services.fulfilment import fulfil_purchase
+from billing.services.wallets import freeze_wallet, get_wallet, unfreeze_wallet
+from tests.billing.payments.conftest import hear
+from tests.billing.payments.sandbox import Sandbox
+from tests.billing.wallet.shop import Till
+
+WON, LOST = "win", "lose"
+
+
+def state_of(user: User) -> str:
+    return Wallet.objects.get(user=user).state
+
+
+def hear_of(dispute_id: str, charge_id: str, kind: str = "created") -> None:
+    hear(f"charge.dispute.{kind}", dispute_id, charge=charge_id)
+
+
+def decide(sandbox: Sandbox, dispute_id: str, charge_id: str, how: str) -> None:
+    sandbox.control(f"disputes/{dispute_id}/{how}")
+    hear_of(dispute_id, charge_id, "closed")
+
+
+def figures(till: Till) -> tuple[int, int]:
+    """Return what can be spent and what is owed."""
+    till.drain()
+    balance = till.balance()
+    return balance.available_credits, balance.debt_credits
+
+
+def test_a_dispute_freezes_the_wallet_and_takes_the_credits(
+    charge_id: str, sandbox: Sandbox, till: Till, fulfilled: Purchase
+) -> None:
+    dispute_id = sandbox.dispute(charge_id)
+
+    hear_of(dispute_id, charge_id)
+
+    assert state_of(till.user) == Wallet.State.FROZEN
+    assert figures(till) == (0, 0)
+    fulfilled.refresh_from_db()
+    assert (fulfilled.disputed_cents, fulfilled.taken_back_credits) == (900, 1_000_000)
+    dispute = Dispute.objects.get()
+    assert (dispute.stripe_dispute_id, dispute.status) == (dispute_id, "needs_response")
+    assert dispute.respond_until is not None
+    assert InboxItem.objects.get().kind == "dispute"
+
+
+def test_a_dispute_that_is_won_gives_all_of_it_back(
+    charge_id: str, sandbox: Sandbox, till: Till
+) -> None:
+    dispute_id = sandbox.dispute(charge_id)
+    hear_of(dispute_id, charge_id)
+
+    decide(sandbox, dispute_id, charge_id, WON)
+
+    assert state_of(till.user) == Wallet.State.ACTIVE
+    assert figures(till) == (1_000_000, 0)
+    assert not InboxItem.objects.filter(kind="dispute_lost").exists()
+
+
+def test_a_dispute_that_is_lost_stays_for_a_person(
+    charge_id: str, sandbox: Sandbox, till: Till
+) -> None:
+    dispute_id = sandbox.dispute(charge_id)
+    hear_of(dispute_id, charge_id)
+
+    decide(sandbox, dispute_id, charge_id, LOST)
+
+    assert state_of(till.user) == Wallet.State.FROZEN
+    assert figures(till) == (0, 0)
+    assert InboxItem.objects.filter(kind="dispute_lost", reference=dispute_id).exists()
+
+
+def test_what_was_spent_before_the_dispute_is_owed_until_it_is_won(
+    charge_id: str, sandbox: Sandbox, till: Till
+) -> None:
+    till.place("r1", 400_000)
+    till.settle("r1", 400_000)
+    dispute_id = sandbox.dispute(charge_id)
+    hear_of(dispute_id, charge_id)
+    assert figures(till) == (0, 400_000)
+
+    decide(sandbox, dispute_id, charge_id, WON)
+
+    assert figures(till) == (600_000, 0)
+
+
+def test_only_the_end_of_a_dispute_is_heard_of(
+    charge_id: str, sandbox: Sandbox, till: Till
+) -> None:
+    dispute_id = sandbox.dispute(charge_id)
+
+    decide(sandbox, dispute_id, charge_id, WON)
+
+    assert (state_of(till.user), figures(till)) == (Wallet.State.ACTIVE, (1_000_000, 0))
+    assert not Freeze.objects.exists()
+
+
+def test_staff_froze_it_and_a_dispute_that_is_won_leaves_it_so(
+    charge_id: str, sandbox: Sandbox, alice: User
+) -> None:
+    freeze_wallet(get_wallet(alice), reason="Resells to children")
+    dispute_id = sandbox.dispute(charge_id)
+    hear_of(dispute_id, charge_id)
+    assert "Resells" in Wallet.objects.get(user=alice).frozen_reason
+
+    decide(sandbox, dispute_id, charge_id, WON)
+
+    wallet = Wallet.objects.get(user=alice)
+    assert (wallet.state, wallet.frozen_reason) == (Wallet.State.FROZEN, "Resells to children")
+
+
+def test_what_a_person_unfroze_stays_so_while_the_same_dispute_goes_on(
+    charge_id: str, sandbox: Sandbox, alice: User
+) -> None:
+    dispute_id = sandbox.dispute(charge_id)
+    hear_of(dispute_id, charge_id)
+    unfreeze_wallet(get_wallet(alice))
+
+    sandbox.control(f"disputes/{dispute_id}/submit")
+    hear_of(dispute_id, charge_id, "updated")
+
+    assert state_of(alice) == Wallet.State.ACTIVE
+    assert Dispute.objects.get().status == "under_review"
+
+
+def test_one_of_two_disputes_is_won_and_the_other_keeps_it_frozen(
+    charge_id: str, sandbox: Sandbox, alice: User
+) -> None:
+    second = start_checkout(alice, pack_slug="starter")
+    sandbox.pay(second.stripe_session_id)
+    other_charge = fulfil_purchase(second.stripe_session_id or "").stripe_charge_id
+    one, other = sandbox.dispute(charge_id), sandbox.dispute(other_charge)
+    hear_of(one, charge_id)
+    hear_of(other, other_charge)
+
+    decide(sandbox, one, charge_id, WON)
+    frozen = state_of(alice)
+    decide(sandbox, other, other_charge, WON)
+
+    assert (frozen, state_of(alice)) == (Wallet.State.FROZEN, Wallet.State.ACTIVE)
+
+
+@pytest.mark.parametrize("how", [WON, LOST])
+def test_a_refund_and_a_dispute_on_one_charge_add_up(
+    fulfilled: Purchase, charge_id: str, sandbox: Sandbox, till: Till, how: str
+) -> None:
+    sandbox.refund(fulfilled.stripe_payment_intent_id, 300)
+    dispute_id = sandbox.dispute(charge_id, amount=600)
+    hear_of(dispute_id, charge_id)
+    assert figures(till) == (0, 0)
+
+    decide(sandbox, dispute_id, charge_id, how)
+
+    assert figures(till) == ((666_667, 0) if how == WON else (0, 0))
+
+
+def test_an_inquiry_freezes_and_takes_nothing_until_it_becomes_a_dispute(
+    charge_id: str, sandbox: Sandbox, till: Till
+) -> None:
+    dispute_id = sandbox.dispute(charge_id, inquiry=True)
+    hear_of(dispute_id, charge_id)
+    assert (state_of(till.user), figures(till)) == (Wallet.State.FROZEN, (1_000_000, 0))
+
+    sandbox.control(f"disputes/{dispute_id}/escalate")
+    hear_of(dispute_id, charge_id, "updated")
+
+    assert figures(till) == (0, 0)
+
+
+def test_a_dispute_before_the_fulfilment_counts(
+    paid: Purchase, sandbox: Sandbox, till: Till
+) -> None:
+    session = sandbox.session(paid.stripe_session_id)
+    charge_id = sandbox.charge_id(str(session.payment_intent))
+    dispute_id = sandbox.dispute(charge_id)
+    hear_of(dispute_id, charge_id)
+    assert state_of(till.user) == Wallet.State.FROZEN
+
+    fulfil_purchase(paid.stripe_session_id or "")
+
+    assert figures(till) == (0, 0)
+
+
+def test_a_fraud_warning_freezes_until_a_person_decides(
+    charge_id: str, sandbox: Sandbox, alice: User
+) -> None:
+    kind = "radar.early_fraud_warning.created"
+
+    hear(kind, "issfr_1", charge=charge_id)
+
+    wallet = Wallet.objects.get(user=alice)
+    assert wallet.state == Wallet.State.FROZEN
+    assert "issfr_1" in wallet.frozen_reason
+    unfreeze_wallet(wallet)
+    hear(kind, "issfr_1", charge=charge_id)
+    assert state_of(alice) == Wallet.State.ACTIVE
+    assert InboxItem.objects.get().kind == "fraud_warning"
+
+
+def test_a_dispute_that_is_won_does_not_lift_a_fraud_warning(
+    charge_id: str, sandbox: Sandbox, alice: User
+) -> None:
+    hear("radar.early_fraud_warning.created", "issfr_1", charge=charge_id)
+    dispute_id = sandbox.dispute(charge_id)
+    hear_of(dispute_id, charge_id)
+
+    decide(sandbox, dispute_id, charge_id, WON)
+
+    assert state_of(alice) == Wallet.State.FROZEN

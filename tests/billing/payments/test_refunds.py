@@ -1,0 +1,289 @@
+"""Refunds that we ask for: the credits first, then the money."""
+
+from datetime import timedelta
+from functools import partial
+from uuid import uuid4
+
+import pytest
+from django.utils import timezone
+from pytest_django import Settings
+
+from accounts.models import User
+from billing.exceptions import MissingReason, RefundRefused
+from billing.models import InboxItem, Purchase, Refund
+from billing.services.debits import decide_open
+from billing.services.refunds import (
+    advance_refunds,
+    offer_to_customer,
+    offer_unused,
+    refund_amount,
+    refund_to_customer,
+    refund_unused,
+)
+from billing.services.wallets import freeze_wallet
+from devstack.ports import free_port
+from tests.billing.payments.conftest import hear
+from tests.billing.payments.racing import race
+from tests.billing.payments.sandbox import Sandbox
+from tests.billing.wallet.shop import Till
+from tests.conftest import open_fences
+
+Status = Refund.Status
+
+
+def work(till: Till) -> None:
+    """Book what was taken, and let the sweep ask Stripe."""
+    till.drain()
+    Refund.objects.update(next_attempt_at=timezone.now())
+    advance_refunds()
+
+
+def at_stripe(purchase: Purchase, sandbox: Sandbox) -> list[int]:
+    """Return the amounts of the refunds that Stripe knows, oldest first."""
+    found = sandbox.client.v1.refunds.list({"charge": purchase.stripe_charge_id})
+    return [refund.amount for refund in reversed(found.data)]
+
+
+def spend(till: Till, credits: int) -> None:
+    name = uuid4().hex
+    till.place(name, credits)
+    till.settle(name, credits)
+    till.drain()
+
+
+def give(purchase: Purchase, actor: User, amount_cents: int = 300) -> Refund:
+    return refund_amount(purchase, amount_cents=amount_cents, actor=actor, reason="Unhappy")
+
+
+def test_the_credits_are_taken_before_stripe_is_asked(
+    fulfilled: Purchase, bob: User, sandbox: Sandbox, till: Till
+) -> None:
+    refund = give(fulfilled, bob)
+
+    assert till.balance().available_credits == 666_667
+    assert advance_refunds() == 0
+    assert at_stripe(fulfilled, sandbox) == []
+    assert refund.debit is not None
+
+
+def test_a_refund_reaches_stripe_with_our_names_on_it(
+    fulfilled: Purchase, bob: User, sandbox: Sandbox, till: Till
+) -> None:
+    refund = give(fulfilled, bob)
+
+    work(till)
+
+    refund.refresh_from_db()
+    found = sandbox.client.v1.refunds.retrieve(refund.stripe_refund_id)
+    assert (found.amount, found.reason) == (300, "requested_by_customer")
+    assert found.metadata is not None
+    assert found.metadata["refund_id"] == str(refund.public_id)
+    assert found.metadata["order_id"] == str(fulfilled.public_id)
+    assert refund.status == Status.SUCCEEDED
+    fulfilled.refresh_from_db()
+    assert (fulfilled.refunded_cents, fulfilled.taken_back_credits) == (300, 333_333)
+
+
+def test_the_event_of_our_own_refund_takes_nothing_more(
+    fulfilled: Purchase, bob: User, till: Till
+) -> None:
+    give(fulfilled, bob)
+    work(till)
+
+    for kind in ("charge.refunded", "charge.refunded"):
+        hear(kind, fulfilled.stripe_charge_id)
+    till.drain()
+
+    assert till.posted() == till.balance().available_credits == 666_667
+
+
+def test_refunds_in_thirds_end_exact(
+    fulfilled: Purchase, bob: User, sandbox: Sandbox, till: Till
+) -> None:
+    left = []
+    for _ in range(3):
+        give(fulfilled, bob)
+        work(till)
+        left.append(till.posted())
+
+    assert left == [666_667, 333_334, 0]
+    assert at_stripe(fulfilled, sandbox) == [300, 300, 300]
+
+
+def test_of_spent_credits_a_refund_by_amount_leaves_debt(
+    fulfilled: Purchase, bob: User, till: Till
+) -> None:
+    spend(till, 900_000)
+
+    give(fulfilled, bob, 900)
+    work(till)
+
+    assert (till.posted(), till.balance().debt_credits) == (0, 900_000)
+
+
+def test_the_unused_part_is_rounded_down_to_cents_and_leaves_no_debt(
+    fulfilled: Purchase, bob: User, sandbox: Sandbox, till: Till
+) -> None:
+    spend(till, 400_001)
+
+    refund_unused(fulfilled, actor=bob, reason="Leaves")
+    work(till)
+
+    # 599,999 of 1,000,000 for $9.00 are $5.39; 539 cents are worth 598,888.
+    assert at_stripe(fulfilled, sandbox) == [539]
+    assert (till.posted(), till.balance().debt_credits) == (599_999 - 598_888, 0)
+
+
+def test_what_is_spent_before_it_could_be_taken_is_not_refunded(
+    fulfilled: Purchase, bob: User, sandbox: Sandbox, till: Till
+) -> None:
+    with till.redis_away():
+        refund_unused(fulfilled, actor=bob, reason="Leaves")
+    open_fences(till.client)
+    spend(till, 1)
+    decide_open()
+
+    work(till)
+
+    assert Refund.objects.get().status == Status.REFUSED
+    assert at_stripe(fulfilled, sandbox) == []
+    assert (till.posted(), till.balance().debt_credits) == (999_999, 0)
+
+
+def test_a_refund_that_stripe_refuses_gives_the_credits_back(
+    fulfilled: Purchase, bob: User, sandbox: Sandbox, till: Till
+) -> None:
+    give(fulfilled, bob)
+    # Staff was faster in Stripe's own dashboard, and we have not heard of it.
+    sandbox.refund(fulfilled.stripe_payment_intent_id, 900)
+
+    work(till)
+
+    assert Refund.objects.get().status == Status.REFUSED
+    assert till.balance().available_credits == 1_000_000
+    assert InboxItem.objects.get().kind == "refund_refused"
+    hear("charge.refunded", fulfilled.stripe_charge_id)
+    till.drain()
+    assert (till.posted(), till.balance().debt_credits) == (0, 0)
+
+
+def test_a_refund_whose_answer_was_lost_is_found_and_not_asked_again(
+    fulfilled: Purchase, bob: User, sandbox: Sandbox, till: Till, settings: Settings
+) -> None:
+    refund = give(fulfilled, bob)
+    till.drain()
+    settings.STRIPE_API_BASE = f"http://127.0.0.1:{free_port()}"
+    advance_refunds()
+    refund.refresh_from_db()
+    assert (refund.status, refund.attempts) == (Status.OPEN, 1)
+    assert refund.next_attempt_at > timezone.now()
+    settings.STRIPE_API_BASE = sandbox.url
+    # It did arrive; but so late that Stripe has forgotten our key.
+    sandbox.client.v1.refunds.create(
+        {
+            "payment_intent": fulfilled.stripe_payment_intent_id,
+            "amount": 300,
+            "metadata": {"refund_id": str(refund.public_id)},
+        }
+    )
+
+    work(till)
+
+    refund.refresh_from_db()
+    assert refund.status == Status.SUCCEEDED
+    assert at_stripe(fulfilled, sandbox) == [300]
+    assert till.posted() == 666_667
+
+
+def test_a_refund_that_fails_later_gives_the_credits_back(
+    fulfilled: Purchase, bob: User, sandbox: Sandbox, till: Till
+) -> None:
+    refund = give(fulfilled, bob)
+    work(till)
+    refund.refresh_from_db()
+    sandbox.control(f"refunds/{refund.stripe_refund_id}/fail")
+
+    hear("refund.failed", refund.stripe_refund_id, charge=fulfilled.stripe_charge_id)
+
+    refund.refresh_from_db()
+    assert refund.status == Status.FAILED
+    assert till.balance().available_credits == 1_000_000
+
+
+def test_the_same_key_asks_once(fulfilled: Purchase, bob: User, till: Till) -> None:
+    key = uuid4()
+
+    race([partial(refund_unused, fulfilled, actor=bob, reason="Leaves", key=key)] * 3)
+
+    assert Refund.objects.count() == 1
+    till.drain()
+    assert till.posted() == 0
+
+
+@pytest.mark.parametrize("amount", [0, -1, 901])
+def test_it_refuses_an_amount_that_was_not_paid(
+    fulfilled: Purchase, bob: User, amount: int
+) -> None:
+    with pytest.raises(RefundRefused):
+        give(fulfilled, bob, amount)
+
+    assert not Refund.objects.exists()
+
+
+def test_it_refuses_a_second_refund_while_one_is_under_way(fulfilled: Purchase, bob: User) -> None:
+    give(fulfilled, bob)
+
+    with pytest.raises(RefundRefused, match="under way"):
+        give(fulfilled, bob)
+
+
+def test_it_refuses_to_refund_what_is_disputed(
+    fulfilled: Purchase, bob: User, sandbox: Sandbox
+) -> None:
+    sandbox.dispute(fulfilled.stripe_charge_id)
+    hear("charge.dispute.created", "dp_1", charge=fulfilled.stripe_charge_id)
+
+    with pytest.raises(RefundRefused, match="disputed"):
+        give(fulfilled, bob)
+
+
+def test_it_refuses_an_order_that_was_not_paid(order: Purchase, bob: User) -> None:
+    with pytest.raises(RefundRefused, match="not paid"):
+        give(order, bob)
+
+
+def test_it_refuses_a_refund_without_a_reason(fulfilled: Purchase, bob: User) -> None:
+    with pytest.raises(MissingReason):
+        refund_amount(fulfilled, amount_cents=1, actor=bob, reason="  ")
+
+
+def test_a_customer_is_offered_the_unused_part_for_so_many_days(
+    fulfilled: Purchase, settings: Settings, till: Till
+) -> None:
+    assert offer_to_customer(fulfilled) is None
+    settings.CUSTOMER_REFUND_DAYS = 14
+    spend(till, 500_000)
+
+    offer = offer_to_customer(fulfilled)
+    assert offer is not None
+    assert (offer.amount_cents, offer.credits) == (450, 500_000)
+    fulfilled.fulfilled_at = timezone.now() - timedelta(days=15)
+
+    assert offer_to_customer(fulfilled) is None
+
+
+def test_a_customer_whose_wallet_is_frozen_is_offered_nothing(
+    fulfilled: Purchase, settings: Settings, till: Till
+) -> None:
+    settings.CUSTOMER_REFUND_DAYS = 14
+    freeze_wallet(till.wallet, reason="Looks stolen")
+
+    assert offer_to_customer(fulfilled) is None
+    with pytest.raises(RefundRefused):
+        refund_to_customer(fulfilled, key=uuid4())
+
+
+def test_held_credits_are_not_unused(fulfilled: Purchase, till: Till) -> None:
+    till.place("r1", 1_000_000)
+
+    assert offer_unused(fulfilled) is None

@@ -1,0 +1,102 @@
+"""What Prometheus may know, at `GET /metrics` for who has METRICS_TOKEN; without one there is none.
+
+Gauges are read from Redis and PostgreSQL when they are asked for, so every web process gives the
+same; whoever scrapes several takes their maximum. Requests are counted by each process for itself.
+"""
+
+import hmac
+import os
+import socket
+from collections.abc import Iterator
+
+from django.conf import settings
+from django.db import DatabaseError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from billing.exceptions import WalletRecovering
+from billing.services.inbox import count_open_items
+from billing.services.pushes import due_wallets
+from billing.services.readiness import read_wallet_load
+from tokenproxy_site.health import PARTS, find_problems
+
+REGISTRY = CollectorRegistry()
+
+REQUESTS = Counter(
+    "tokenproxy_requests",
+    "Requests that this process answered.",
+    ["process", "surface", "status"],
+    registry=REGISTRY,
+)
+
+
+def count_request(*, is_api: bool, status: int) -> None:
+    """Count one answer of this process."""
+    process = f"{socket.gethostname()}:{os.getpid()}"
+    REQUESTS.labels(process, "api" if is_api else "site", str(status)).inc()
+
+
+class Gauges(Collector):
+    """The state of the money, as of now. What can't be read is missing, and its part not ready."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Read everything."""
+        yield from _read_parts()
+        yield from _read_wallets()
+        yield from _read_books()
+
+
+def _read_parts() -> Iterator[GaugeMetricFamily]:
+    ready = GaugeMetricFamily(
+        "tokenproxy_ready", "Whether a part of the product can serve.", labels=["part"]
+    )
+    problems = find_problems()
+    for part in PARTS:
+        ready.add_metric([part], part not in problems)
+    yield ready
+
+
+def _read_wallets() -> Iterator[GaugeMetricFamily]:
+    try:
+        load = read_wallet_load()
+    except WalletRecovering:
+        return
+    yield GaugeMetricFamily(
+        "tokenproxy_undrained_events", "Charges that wait to be booked.", load.events
+    )
+    yield GaugeMetricFamily(
+        "tokenproxy_oldest_undrained_event_seconds",
+        "How long the drain has left the oldest of them.",
+        load.oldest_event_ms / 1_000,
+    )
+    yield GaugeMetricFamily("tokenproxy_open_holds", "Requests that hold credits.", load.holds)
+
+
+def _read_books() -> Iterator[GaugeMetricFamily]:
+    try:
+        due, items = due_wallets().count(), count_open_items()
+    except DatabaseError:
+        return
+    yield GaugeMetricFamily(
+        "tokenproxy_wallets_to_push", "Wallets of which Redis has not learnt everything.", due
+    )
+    yield GaugeMetricFamily(
+        "tokenproxy_open_inbox_items", "Findings that wait for a person.", items
+    )
+
+
+REGISTRY.register(Gauges())
+
+
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Answer in Prometheus' text format. 404 without METRICS_TOKEN, 401 without its bearer."""
+    if not settings.METRICS_TOKEN:
+        raise Http404
+    given = request.headers.get("Authorization", "")
+    if not hmac.compare_digest(given.encode(), f"Bearer {settings.METRICS_TOKEN}".encode()):
+        return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
+    return HttpResponse(generate_latest(REGISTRY), content_type=CONTENT_TYPE_LATEST)
