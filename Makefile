@@ -1,7 +1,8 @@
 # `make` lists the targets. Everything below needs Python 3.11 or newer and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long lint chaos chaos-short bench-wallet mutations races format lock clean venv
+.PHONY: help run test test-long lint chaos chaos-short bench-wallet drain-test mutations races \
+	format lock clean venv
 
 # Nothing here may depend on the user's own Python settings.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
@@ -52,6 +53,9 @@ chaos: venv ## kill what runs, for minutes, and audit (CHAOS_MINUTES=… and CHA
 
 chaos-short: venv ## the same in less than a minute (CHAOS_SEED=…)
 	@exec $(VENV_PYTHON) -m bench.chaos --with-parent --short $(CHAOS)
+
+drain-test: venv ## stop a web process under 50 streams: all must end and be charged exactly
+	@$(VENV_PYTHON) -m bench.drain
 
 format: venv ## put code and templates in shape
 	$(VENV_PYTHON) -m ruff check --fix .

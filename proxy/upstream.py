@@ -1,7 +1,8 @@
 """The one place that speaks HTTP to upstreams: httpx's types over aiohttp's transport.
 
     UpstreamError
-    ├── UpstreamNotReached   no connection, or it closed at once without a byte of an answer
+    ├── UpstreamNotReached   no connection
+    │   └── UpstreamHungUp   it closed at once, without a byte of an answer
     ├── UpstreamRefused      an answer other than 200; `status`, `error` and `retry_after_s` of it
     ├── UpstreamTimedOut     no answer in time; the request may have run
     └── AnswerBroken         the answer did not come whole, though the request was sent
@@ -52,7 +53,11 @@ class UpstreamError(ProxyError):
 
 
 class UpstreamNotReached(UpstreamError):
-    """There was no connection, or it closed at once, before a byte of an answer."""
+    """There was no connection."""
+
+
+class UpstreamHungUp(UpstreamNotReached):
+    """The connection closed at once, before a byte of an answer: the request can't have run."""
 
 
 class UpstreamRefused(UpstreamError):
@@ -243,8 +248,10 @@ def _failure(error: Exception, *, after_s: float) -> UpstreamError:
     if isinstance(cause, aiohttp.ServerTimeoutError):
         return UpstreamTimedOut("silence before an answer")
     is_hang_up = isinstance(cause, aiohttp.ClientOSError | aiohttp.ServerDisconnectedError)
-    if not is_hang_up or after_s < HANG_UP_S:
+    if not is_hang_up:
         return UpstreamNotReached(kind)
+    if after_s < HANG_UP_S:
+        return UpstreamHungUp(kind)
     return AnswerBroken(f"{kind} after {after_s:.1f} s without a byte")
 
 

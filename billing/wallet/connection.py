@@ -50,11 +50,15 @@ class Connection:
 
     async def close(self) -> None:
         """Close the socket; commands in flight fail."""
-        if self._connecting is not None:
-            self._connecting.cancel()
+        attempt = self._connecting
+        if attempt is not None:
+            attempt.cancel()
+            await asyncio.wait([attempt])
         if self._protocol is not None:
             self._protocol.abort(ConnectionLost("The connection was closed."))
             self._protocol = None
+        # An aborted socket is let go of in the loop's next turn, which may be its last.
+        await asyncio.sleep(0)
 
     async def _ask(self, protocol: "_Protocol", parts: Sequence[Argument]) -> Any:
         answer = protocol.send(parts)

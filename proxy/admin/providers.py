@@ -20,7 +20,7 @@ from proxy.admin.trials import CLOSE_PROVIDER, TEST_PROVIDER
 from proxy.crypto import encrypt_secret
 from proxy.models import Provider, ProviderKey, Route
 from proxy.routing.addresses import InvalidAddress, check_base_url
-from proxy.services.providers import HINT_CHARS
+from proxy.services.providers import hint_of
 
 
 class ProviderForm(forms.ModelForm[Provider]):
@@ -74,8 +74,7 @@ class ProviderKeyForm(forms.ModelForm[ProviderKey]):
         secret = self.cleaned_data["secret"]
         if secret:
             self.instance.encrypted_secret = encrypt_secret(secret)
-            # Of a short key, a hint would tell too much.
-            self.instance.hint = secret[-HINT_CHARS:] if len(secret) >= 4 * HINT_CHARS else ""
+            self.instance.hint = hint_of(secret)
             # What was refused was the old one.
             self.instance.ejected_at, self.instance.ejection_reason = None, ""
         return super().save(commit)

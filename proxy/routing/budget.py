@@ -1,12 +1,13 @@
 """How many second tries a provider may be sent, so that an outage is not multiplied.
 
 A token bucket per provider and process (Finagle's retry budget): a first try pays in a fifth of
-a second one, so at most a fifth of the traffic is repeated once the reserve is used up.
+a second one, so at most a fifth of the traffic is repeated once the reserve is used up. By then
+the circuit of what fails is open, and what comes next is a first try elsewhere.
 """
 
 SHARE = 0.2
 # What a quiet provider may be sent at once; also what it starts with.
-RESERVE = 10.0
+RESERVE = 100.0
 
 
 class RetryBudget:

@@ -2,7 +2,8 @@
 -- Nothing of it is money, and nothing is lost with it but seconds.
 --
 -- KEYS  1 circuits  hash: circuit -> JSON of its state; absent if it has never failed
---       2 marks     hash: key's mark -> "until_ms reason"; the key is spared until then
+--       2 marks     hash: key's mark -> "until_ms reason"; the key is spared until then, for one
+--                   model alone if the mark ends with "@" and its name
 --       3 changes   stream of length 1: an entry for each change that others must see at once
 --       4 counts    prefix of a hash per circuit: second/10 -> "ok failed latency_ms_sum"
 -- ARGV  1 what to do, 2 the limits as JSON, 3 its arguments as JSON, an array:
@@ -11,7 +12,7 @@
 --   probe   circuit, token, lease_ms   take the one try that a circuit allows after its pause
 --   ended   circuit, token, verdict, error   verdict: "ok" closes, "failed" opens, "" frees the try
 --   spare   mark, for_ms, reason       spare a key, never for a shorter time than now
---   clear   mark or circuit …          forget them
+--   clear   mark or circuit …          forget them, and what a key is spared for
 --   read                               nothing more
 -- Returns JSON: {granted, circuits: {circuit: [open_for_ms, probed_for_ms]}, marks: {mark: for_ms}},
 -- all open circuits and spared keys, after the deed. `granted` is for `probe`.
@@ -141,9 +142,14 @@ elseif what == 'ended' then
 elseif what == 'spare' then
   spare(unpack(args))
 elseif what == 'clear' then
+  local spared = redis.call('HKEYS', MARKS)
   for _, name in ipairs(args) do
     redis.call('HDEL', CIRCUITS, name)
     redis.call('HDEL', MARKS, name)
+    -- And what it is spared for.
+    for _, mark in ipairs(spared) do
+      if mark:sub(1, #name + 1) == name .. '@' then redis.call('HDEL', MARKS, mark) end
+    end
   end
   tell()
 elseif what ~= 'read' then

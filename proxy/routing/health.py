@@ -46,6 +46,8 @@ MOST_COOLING_S = 300.0
 QUOTA_COOLING_S = 900.0
 # By then every process has read that the key is ejected.
 EJECTION_MARK_S = 600.0
+# For one model alone, if the provider has no other key.
+LAST_KEY_COOLING_S = 60.0
 # What a try may take beyond its time limits before another process may make it.
 LEASE_SLACK_S = 5.0
 
@@ -200,11 +202,25 @@ class Health:
             wanted = DEFAULT_COOLING_S if retry_after_s is None else retry_after_s
             seconds = min(max(wanted, LEAST_COOLING_S), MOST_COOLING_S)
             self._spare_for(busy_mark(key, route), seconds, verdict.summary)
-        elif verdict.blame is Blame.KEY_EXHAUSTED:
-            if self._spare_for(key.mark, QUOTA_COOLING_S, verdict.summary):
-                self.spawn(self._in_books(alarm_quota, key.id, reason=verdict.summary))
-        elif self._spare_for(key.mark, EJECTION_MARK_S, verdict.summary):
-            self.spawn(self._in_books(eject_key, key.id, sealed=key.sealed, reason=verdict.summary))
+            return
+        is_revoked = verdict.blame is Blame.KEY_REVOKED
+        if self._is_last(key, route):
+            mark, seconds = busy_mark(key, route), LAST_KEY_COOLING_S
+        else:
+            mark, seconds = key.mark, EJECTION_MARK_S if is_revoked else QUOTA_COOLING_S
+        if not self._spare_for(mark, seconds, verdict.summary):
+            return
+        if is_revoked:
+            named = {"sealed": key.sealed, "reason": verdict.summary}
+            self.spawn(self._in_books(eject_key, key.id, **named))
+        else:
+            self.spawn(self._in_books(alarm_quota, key.id, reason=verdict.summary))
+
+    def _is_last(self, key: UpstreamKey, route: UpstreamRoute) -> bool:
+        """Tell whether the provider has no other key that may be used."""
+        now = time.monotonic()
+        others = (other.mark for other in route.upstream.keys if other.id != key.id)
+        return all(self._marks.get(mark, 0.0) > now for mark in others)
 
     def _spare_for(self, mark: str, seconds: float, reason: str) -> bool:
         """Spare a key here at once, and elsewhere in a moment. False if it is spared already."""

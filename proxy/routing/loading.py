@@ -2,6 +2,7 @@
 
 import structlog
 
+from billing.costs import Costs
 from proxy.crypto import InvalidToken, decrypt_secret
 from proxy.models import Provider, ProviderKey, Route
 from proxy.routing.adapting import Adaptation, InvalidRule
@@ -30,14 +31,18 @@ def load_routes() -> dict[int, list[UpstreamRoute]]:
 
 
 def load_keys() -> dict[int, list[UpstreamKey]]:
-    """Read the keys that may be used, by provider: switched on and not ejected."""
-    keys: dict[int, list[UpstreamKey]] = {}
-    usable = ProviderKey.objects.filter(is_active=True, ejected_at=None)
-    for row in usable.filter(provider__is_active=True):
+    """Read the keys that may be used, by provider: switched on and not ejected.
+
+    Where all are ejected, they are the last resort: each is refused once a minute, or not.
+    """
+    good: dict[int, list[UpstreamKey]] = {}
+    ejected: dict[int, list[UpstreamKey]] = {}
+    for row in ProviderKey.objects.filter(is_active=True, provider__is_active=True):
         key = to_key(row)
         if key is not None:
-            keys.setdefault(row.provider_id, []).append(key)
-    return keys
+            found = good if row.ejected_at is None else ejected
+            found.setdefault(row.provider_id, []).append(key)
+    return {**ejected, **good}
 
 
 def to_key(row: ProviderKey) -> UpstreamKey | None:
@@ -93,4 +98,9 @@ def to_route(row: Route, upstream: Upstream) -> UpstreamRoute | None:
         weight=row.weight,
         endpoints=frozenset(row.endpoints),
         adaptation=adaptation,
+        costs=Costs(
+            prompt_micros=row.prompt_cost_micros,
+            cached_prompt_micros=row.cached_prompt_cost_micros,
+            completion_micros=row.completion_cost_micros,
+        ),
     )

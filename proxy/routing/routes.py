@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field
 
+from billing.costs import UNKNOWN, Costs
 from proxy.routing.adapting import Adaptation
 
 # How our own paths are called where staff choose what a route serves.
@@ -67,6 +68,7 @@ class UpstreamRoute:
     weight: int = 1
     endpoints: frozenset[str] = frozenset()
     adaptation: Adaptation = UNCHANGED
+    costs: Costs = UNKNOWN
 
     @property
     def circuit(self) -> str:

@@ -57,10 +57,9 @@ def take_back_key(key: ProviderKey) -> bool:
     was_ejected = ProviderKey.objects.filter(pk=key.pk, ejected_at__isnull=False).update(
         ejected_at=None, ejection_reason=""
     )
-    marks = [usable.mark] if (usable := to_key(key)) else []
-    models = key.provider.routes.values_list("upstream_model", flat=True)
-    marks += [f"{mark}@{model}" for mark in marks for model in models]
-    transaction.on_commit(lambda: forget(*marks))
+    usable = to_key(key)
+    if usable is not None:
+        transaction.on_commit(lambda: forget(usable.mark))
     return bool(was_ejected)
 
 

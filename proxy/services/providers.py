@@ -12,6 +12,7 @@ from billing.services.prices import set_price
 from proxy.crypto import InvalidToken, decrypt_secret, encrypt_secret
 from proxy.models import Provider, ProviderKey, Route
 from proxy.routing.addresses import InvalidAddress, check_base_url
+from proxy.services.ejection import take_back_key
 
 HINT_CHARS = 4
 
@@ -74,22 +75,48 @@ def _set_provider(name: str, base_url: str) -> Changes:
     return changes
 
 
+def add_key(provider: Provider, secret: str, *, priority: int = 0, weight: int = 1) -> ProviderKey:
+    """Give a provider one more key. Raises InvalidProvider, also if it has that key already."""
+    _check_secret(secret)
+    if any(_is_secret(key, secret) for key in provider.keys.all()):
+        raise InvalidProvider(f"{provider.name} has this key already.")
+    key = ProviderKey(
+        provider=provider,
+        encrypted_secret=encrypt_secret(secret),
+        hint=hint_of(secret),
+        priority=priority,
+        weight=weight,
+    )
+    _check(key)
+    key.save()
+    return key
+
+
+def hint_of(secret: str) -> str:
+    """Return what is shown of a key. Of a short one, a hint would tell too much."""
+    return secret[-HINT_CHARS:] if len(secret) >= 4 * HINT_CHARS else ""
+
+
 def _set_key(changes: Changes, secret: str) -> None:
-    """Make this the provider's one active key; others stay, switched off."""
-    if not secret or not secret.isascii() or not secret.isprintable() or " " in secret:
-        raise InvalidProvider("The API key must be printable ASCII without spaces.")
+    """Make this one of the provider's active keys: beside it, only those that were with it stay."""
+    _check_secret(secret)
     provider = changes.provider
     active = list(provider.keys.filter(is_active=True))
-    if len(active) == 1 and _is_secret(active[0], secret):
+    known = next((key for key in active if _is_secret(key, secret)), None)
+    if known is not None:
+        if take_back_key(known):
+            changes.lines.append(f"took the API key of {provider.name} back")
         return
     provider.keys.filter(is_active=True).update(is_active=False)
     ProviderKey.objects.create(
-        provider=provider,
-        encrypted_secret=encrypt_secret(secret),
-        # Of a short key, a hint would tell too much.
-        hint=secret[-HINT_CHARS:] if len(secret) >= 4 * HINT_CHARS else "",
+        provider=provider, encrypted_secret=encrypt_secret(secret), hint=hint_of(secret)
     )
     changes.lines.append(f"{'replaced' if active else 'added'} the API key of {provider.name}")
+
+
+def _check_secret(secret: str) -> None:
+    if not secret or not secret.isascii() or not secret.isprintable() or " " in secret:
+        raise InvalidProvider("The API key must be printable ASCII without spaces.")
 
 
 def _is_secret(key: ProviderKey, secret: str) -> bool:
@@ -129,7 +156,7 @@ def _set_default_price(changes: Changes, model: PublicModel) -> None:
     changes.lines.append(f"priced {model.name} at 1 credit per prompt and completion token")
 
 
-def _check(row: Provider | PublicModel | Route) -> None:
+def _check(row: Provider | PublicModel | Route | ProviderKey) -> None:
     try:
         row.full_clean()
     except ValidationError as error:

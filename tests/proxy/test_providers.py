@@ -161,3 +161,66 @@ def test_it_does_not_show_a_key_in_a_traceback() -> None:
     add("--model", "gpt-4", "--default-price")
 
     assert KEY not in repr(load_models())
+
+
+def add_another(*options: str, name: str = "acme") -> str:
+    out = StringIO()
+    call_command("add_provider_key", name, *options, stdout=out)
+    return out.getvalue()
+
+
+def test_it_adds_a_key_beside_the_others() -> None:
+    add("--model", "gpt-4", "--default-price")
+
+    out = add_another("--api-key", "sk-fedcba9876543210", "--priority", "1", "--weight", "3")
+    again = add("--model", "gpt-4", "--default-price")
+
+    first, second = load_models()["gpt-4"].routes[0].upstream.keys
+    assert out == "added acme …3210\n"
+    assert again == "acme is set up like that already\n"
+    assert (first.secret, first.priority, first.weight) == (KEY, 0, 1)
+    assert (second.secret, second.priority, second.weight) == ("sk-fedcba9876543210", 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--api-key", KEY), "has this key already"),
+        (("--api-key", "two words"), "printable ASCII"),
+        (("--api-key", "sk-2", "--weight", "0"), "greater than or equal to 1"),
+        (("--api-key", "sk-2", "--priority", "-1"), "greater than or equal to 0"),
+    ],
+)
+def test_it_refuses_another_key_that_makes_no_sense(options: tuple[str, ...], message: str) -> None:
+    add("--model", "gpt-4")
+
+    with pytest.raises(CommandError, match=message):
+        add_another(*options)
+
+    assert ProviderKey.objects.count() == 1
+
+
+def test_a_key_is_added_to_a_provider_that_there_is() -> None:
+    with pytest.raises(CommandError, match="no provider"):
+        add_another("--api-key", KEY, name="nobody")
+
+
+def test_an_ejected_key_is_used_again_when_it_is_set_up_again() -> None:
+    add("--model", "gpt-4")
+    ProviderKey.objects.update(ejected_at="2026-01-01T00:00Z", ejection_reason="401")
+
+    out = add("--model", "gpt-4")
+
+    assert "took the API key of acme back" in out
+    assert ProviderKey.objects.get().ejected_at is None
+
+
+def test_ejected_keys_are_the_last_resort() -> None:
+    add("--model", "gpt-4", "--default-price")
+    ProviderKey.objects.update(ejected_at="2026-01-01T00:00Z", ejection_reason="401")
+    alone = load_models()["gpt-4"].routes[0].upstream.secrets
+
+    add_another("--api-key", "sk-2")
+
+    assert alone == (KEY,)
+    assert load_models()["gpt-4"].routes[0].upstream.secrets == ("sk-2",)

@@ -1,10 +1,12 @@
 """Upstreams and routes as tests need them, without a database."""
 
+from itertools import count
 from typing import Any
 
 from proxy.routing.routes import Upstream, UpstreamKey, UpstreamRoute
 
-_ids = iter(range(1, 1_000_000))
+# Far from what a database gives.
+_ids = count(1_000_000)
 
 
 def make_key(secret: str = "secret", **fields: Any) -> UpstreamKey:

@@ -53,8 +53,6 @@ async def pair(redis_wallets: SyncWalletClient) -> AsyncIterator[Pair]:
     await asyncio.gather(*tasks, return_exceptions=True)
     await pair.here.close()
     await pair.there.close()
-    # The sockets are let go of in the loop's next turn.
-    await asyncio.sleep(0)
 
 
 async def is_open(health: Health, route: UpstreamRoute) -> bool:
@@ -246,7 +244,8 @@ async def test_a_used_up_account_is_spared_for_long_and_told_once_a_day(
     pair: Pair, transactional_db: None
 ) -> None:
     row = await in_database(add_key)
-    upstream = make_upstream(keys=[UpstreamKey(row.pk, "sk-1", bytes(row.encrypted_secret))])
+    key = UpstreamKey(row.pk, "sk-1", bytes(row.encrypted_secret))
+    upstream = make_upstream(keys=[key, make_key("sk-2")])
     route, other = make_route(upstream, "large"), make_route(upstream, "small")
 
     for health in (pair.here, pair.there):
@@ -262,8 +261,9 @@ async def test_a_refused_key_is_ejected_everywhere_and_told_once(
     pair: Pair, transactional_db: None
 ) -> None:
     row = await in_database(add_key)
-    upstream = make_upstream(keys=[UpstreamKey(row.pk, "sk-1", bytes(row.encrypted_secret))])
-    route = make_route(upstream)
+    key = UpstreamKey(row.pk, "sk-1", bytes(row.encrypted_secret))
+    upstream = make_upstream(keys=[key, make_key("sk-2")])
+    route, other = make_route(upstream, "large"), make_route(upstream, "small")
 
     for _ in range(5):
         pair.here.note_failure(route, upstream.keys[0], REVOKED)
@@ -274,8 +274,25 @@ async def test_a_refused_key_is_ejected_everywhere_and_told_once(
     await in_database(row.refresh_from_db)
     assert row.ejected_at is not None
     assert row.ejection_reason == "401 invalid_api_key"
-    assert pair.there.is_spared(upstream.keys[0], route)
+    assert pair.there.is_spared(key, other)
     assert await in_database(list_items) == ["provider_key_ejected"]
+
+
+async def test_a_last_key_is_told_of_and_rests_for_one_model_alone(
+    pair: Pair, transactional_db: None
+) -> None:
+    row = await in_database(add_key)
+    key = UpstreamKey(row.pk, "sk-1", bytes(row.encrypted_secret))
+    upstream = make_upstream(keys=[key])
+    route, other = make_route(upstream, "large"), make_route(upstream, "small")
+
+    pair.here.note_failure(route, key, REVOKED)
+    await pair.here.finish()
+
+    await in_database(row.refresh_from_db)
+    assert row.ejected_at is not None
+    assert pair.here.is_spared(key, route)
+    assert not pair.here.is_spared(key, other)
 
 
 async def test_a_key_that_was_replaced_meanwhile_is_not_ejected(

@@ -1,0 +1,38 @@
+"""Give a provider one more key."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from proxy.models import Provider
+from proxy.services.providers import InvalidProvider, add_key
+
+
+class Command(BaseCommand):
+    """`add_provider_key NAME --api-key KEY [--priority N] [--weight N]`"""
+
+    help = "Give a provider one more key, beside those it has."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument("name")
+        parser.add_argument("--api-key", required=True, help="our key at the provider")
+        parser.add_argument("--priority", type=int, default=0, help="lower is used first")
+        parser.add_argument("--weight", type=int, default=1, help="share within one priority")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Add the key."""
+        provider = Provider.objects.filter(name=options["name"]).first()
+        if provider is None:
+            raise CommandError(f"There is no provider {options['name']!r}.")
+        try:
+            key = add_key(
+                provider,
+                options["api_key"],
+                priority=options["priority"],
+                weight=options["weight"],
+            )
+        except InvalidProvider as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"added {key}")
