@@ -14,6 +14,8 @@ from sandbox.stripe.resources import (
     events,
     payment_intents,
     payment_methods,
+    prices,
+    products,
     refunds,
     setup_intents,
 )
@@ -28,6 +30,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *events.OPERATIONS,
     *payment_intents.OPERATIONS,
     *payment_methods.OPERATIONS,
+    *prices.OPERATIONS,
+    *products.OPERATIONS,
     *refunds.OPERATIONS,
     *setup_intents.OPERATIONS,
 )

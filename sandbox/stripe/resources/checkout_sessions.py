@@ -77,7 +77,7 @@ def _create(call: Call) -> JsonObject:
     check(box, given)
     if given["mode"] == "setup":
         return _create_setup(call)
-    items = new_line_items(box, given["line_items"])
+    items = new_line_items(box, given["line_items"], currency=given.get("currency"))
     total = checked_total(given, items)
     body = _body(box, given, total, items[0]["currency"])
     private = {
