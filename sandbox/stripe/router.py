@@ -18,6 +18,7 @@ from sandbox.stripe.resources import (
     products,
     refunds,
     setup_intents,
+    webhook_endpoints,
 )
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -34,6 +35,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *products.OPERATIONS,
     *refunds.OPERATIONS,
     *setup_intents.OPERATIONS,
+    *webhook_endpoints.OPERATIONS,
 )
 
 
