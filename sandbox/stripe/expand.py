@@ -25,6 +25,8 @@ _EXPANDABLE: dict[str, frozenset[str]] = {
     "dispute": frozenset({"charge", "payment_intent"}),
     "payment_method": frozenset({"customer"}),
     "radar.early_fraud_warning": frozenset({"charge", "payment_intent"}),
+    "invoice": frozenset({"customer"}),
+    "promotion_code": frozenset({"customer"}),
     "setup_intent": frozenset({"customer", "payment_method"}),
     "price": frozenset({"product"}),
     "product": frozenset({"default_price"}),
