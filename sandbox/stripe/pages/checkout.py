@@ -132,7 +132,10 @@ def _change(box: Box, session: Record, form: Params, action: str) -> str | None:
             currency = session.body["currency"]
             return f"With the tax of your country the total is {written(after, currency)}."
     if action == "code":
-        change_order(box, session.id, code=str(form.get("code", "")).strip() or None)
+        code = str(form.get("code", "")).strip()
+        if not code:
+            raise InvalidParameter("Please enter a promotion code.", param="code")
+        change_order(box, session.id, code=code)
         return "Your code was applied."
     if action == "no_code":
         change_order(box, session.id, code="")
@@ -210,11 +213,10 @@ def _form(
         "checkout.html",
         cancel=cancel,
         email_lock="readonly" if _known_email(session) else "",
-        items=item_rows(box, session),
+        summary=_summary(box, session),
         message=render("_error.html", text=error) if error else "",
         session_id=session.id,
         bank=_bank_button(body),
-        breakdown=breakdown(body),
         code=_code_field(body),
         country=_country_field(session),
         tax_id=render("_tax_id.html") if session.private.get("asks_tax_id") else "",
@@ -225,12 +227,24 @@ def _form(
     return page("Checkout", content, status=status)
 
 
+def _summary(box: Box, session: Record) -> Markup:
+    body = session.body
+    if body["mode"] == "setup":
+        return render("_summary_of_setup.html")
+    return render(
+        "_summary.html",
+        breakdown=breakdown(body),
+        items=item_rows(box, session),
+        total=written(body["amount_total"], body["currency"]),
+    )
+
+
 def _words(session: JsonObject) -> dict[str, str]:
     """Return what differs between paying and only saving a card."""
     if session["mode"] == "setup":
-        return {"heading": "Save a card", "verb": "Save card", "total": ""}
+        return {"heading": "Your card", "verb": "Save card"}
     total = written(session["amount_total"], session["currency"])
-    return {"heading": "Pay with card", "verb": f"Pay {total}", "total": total}
+    return {"heading": "Pay with card", "verb": f"Pay {total}"}
 
 
 def _bank_button(session: JsonObject) -> Markup:

@@ -189,12 +189,14 @@ def _session_row(record: Record) -> Markup:
     body = record.body
     expire = f"/sandbox/checkout/{record.id}/expire"
     is_open = body["status"] == "open"
+    is_payment = body["mode"] == "payment"
     return render(
         "_session_row.html",
         id=record.id,
         short=f"{record.id[:14]}…",
         created=_time(body["created"]),
-        amount=written(body["amount_total"], body["currency"]),
+        # One that only saves a card has no amount.
+        amount=written(body["amount_total"], body["currency"]) if is_payment else "",
         status=body["status"],
         payment_status=body["payment_status"],
         reference=body["client_reference_id"] or "",
