@@ -19,6 +19,7 @@ from sandbox.stripe.pages.checkout import checkout_routes
 from sandbox.stripe.pages.control import control_routes
 from sandbox.stripe.pages.money import money_routes
 from sandbox.stripe.pages.receipts import receipt_routes
+from sandbox.stripe.pages.shortcut import shortcut_routes
 from sandbox.stripe.resources.checkout_sessions import expire_overdue
 from sandbox.stripe.sender import Sender
 from sandbox.stripe.store import open_store
@@ -64,6 +65,7 @@ def build_app(config: Config) -> Starlette:
         *challenge_routes(lambda: state["box"]),
         *checkout_routes(lambda: state["box"]),
         *receipt_routes(lambda: state["box"]),
+        *shortcut_routes(lambda: state["box"]),
         *control_routes(lambda: state["box"]),
         *money_routes(lambda: state["box"]),
     ]

@@ -1,48 +1,27 @@
 """A customer pays, or tries to, on the Checkout page: everything it changes, in one transaction."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from sandbox.stripe import attempts
-from sandbox.stripe.box import Box, Cause
-from sandbox.stripe.cards import Card, Decline
-from sandbox.stripe.errors import InvalidRequest
-from sandbox.stripe.resources.checkout_sessions import (
-    customer_details,
-    expire_session,
-    get_session,
+from sandbox.stripe.box import Box
+from sandbox.stripe.cards import Decline
+from sandbox.stripe.completion import (
+    NO_REQUEST,
+    Outcome,
+    Payer,
+    add_invoice,
+    complete,
+    wanted_customer,
 )
+from sandbox.stripe.errors import InvalidRequest
+from sandbox.stripe.resources.checkout_sessions import expire_session, get_session
 from sandbox.stripe.resources.customers import check_email, new_customer
 from sandbox.stripe.resources.payment_intents import get_payment_intent, new_payment_intent
-from sandbox.stripe.resources.payment_methods import (
-    Instrument,
-    get_payment_method,
-    new_payment_method,
-    set_up,
-)
-from sandbox.stripe.resources.setup_intents import get_setup_intent
+from sandbox.stripe.resources.payment_methods import new_payment_method
+from sandbox.stripe.setups import authenticate_setup, save_method
 from sandbox.stripe.store import JsonObject, Record
-
-# What a person did has no API request behind it.
-_NO_REQUEST = Cause()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    status: Literal["paid", "processing", "saved", "requires_action", "declined"]
-    session: JsonObject
-    # The id of the attempt's charge, where there was one.
-    charge_id: str | None = None
-    decline: Decline | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Payer:
-    """Who pays, with what, and whether that may be kept for later."""
-
-    instrument: Instrument
-    email: str
-    is_saving: bool = False
+from sandbox.stripe.tax_ids import read_tax_id
+from sandbox.stripe.totals import apply_code, remove_code, set_country
 
 
 class SessionClosed(InvalidRequest):
@@ -66,10 +45,35 @@ def pay(box: Box, session_id: str, payer: Payer) -> Outcome:
                 raise InvalidRequest(
                     f"This Checkout Session takes no {payer.instrument.type}.", param="method"
                 )
+            _note_payer(box, session, payer)
             if session.body["mode"] == "setup":
-                return _save(box, session, payer)
+                return save_method(box, session, payer)
+            if session.body["amount_total"] == 0:
+                return _give(box, session)
             return _attempt(box, session, payer)
     raise SessionClosed(f"This Checkout Session is {status} and can't be paid.", param="session")
+
+
+def change_order(
+    box: Box, session_id: str, *, code: str | None = None, country: str | None = None
+) -> JsonObject:
+    """Redeem a promotion code (empty: none any more), or choose a country; both change the total.
+
+    Return the session.
+    """
+    with box.store.transaction():
+        session = get_session(box, session_id)
+        _close_if_overdue(box, session)
+        status = session.body["status"]
+        if status == "open":
+            if country is not None:
+                set_country(box, session, country)
+            if code == "":
+                remove_code(box, session)
+            elif code is not None:
+                apply_code(box, session, code)
+            return session.body
+    raise SessionClosed(f"This Checkout Session is {status}.", param="session")
 
 
 def authenticate(box: Box, session_id: str, *, is_passed: bool) -> Outcome:
@@ -79,17 +83,17 @@ def authenticate(box: Box, session_id: str, *, is_passed: bool) -> Outcome:
         if session.body["status"] != "open":
             raise SessionClosed(f"This Checkout Session is {session.body['status']}.")
         if session.body["mode"] == "setup":
-            return _authenticate_setup(box, session, is_passed=is_passed)
+            return authenticate_setup(box, session, is_passed=is_passed)
         if session.body["payment_intent"] is None:
             raise InvalidRequest("Nobody tried to pay this Checkout Session yet.")
         intent = get_payment_intent(box, session.body["payment_intent"])
-        decline = attempts.authenticate(box, intent, is_passed=is_passed, cause=_NO_REQUEST)
+        decline = attempts.authenticate(box, intent, is_passed=is_passed, cause=NO_REQUEST)
         return _outcome(box, session, intent, decline)
 
 
 def settle(box: Box, intent: Record, *, is_paid: bool) -> None:
     """End a payment that was processing, and tell of its session if it has one."""
-    attempts.settle(box, intent, is_paid=is_paid, cause=_NO_REQUEST)
+    attempts.settle(box, intent, is_paid=is_paid, cause=NO_REQUEST)
     session_id = intent.private.get("session")
     if session_id is None:
         attempts.follow_up(box, intent)
@@ -97,8 +101,9 @@ def settle(box: Box, intent: Record, *, is_paid: bool) -> None:
     session = get_session(box, session_id)
     if is_paid:
         box.change(session, {"payment_status": "paid"})
+        add_invoice(box, session)
     event = "async_payment_succeeded" if is_paid else "async_payment_failed"
-    box.emit(f"checkout.session.{event}", session.body, cause=_NO_REQUEST)
+    box.emit(f"checkout.session.{event}", session.body, cause=NO_REQUEST)
     attempts.follow_up(box, intent)
 
 
@@ -109,14 +114,17 @@ def redirect_url(session: JsonObject) -> str:
 
 def _close_if_overdue(box: Box, session: Record) -> None:
     if session.body["status"] == "open" and session.body["expires_at"] <= box.clock.now():
-        expire_session(box, session, _NO_REQUEST)
+        expire_session(box, session, NO_REQUEST)
 
 
 def _attempt(box: Box, session: Record, payer: Payer) -> Outcome:
     intent = _intent(box, session)
-    _note_payer(session, intent, payer)
+    if given := wanted_customer(session):
+        intent.private["new_customer"] = given
+    if payer.is_saving and _may_save(session.body):
+        intent.body["setup_future_usage"] = "off_session"
     method = new_payment_method(box, payer.instrument, email=payer.email)
-    decline = attempts.attempt(box, intent, method, off_session=False, cause=_NO_REQUEST)
+    decline = attempts.attempt(box, intent, method, off_session=False, cause=NO_REQUEST)
     return _outcome(box, session, intent, decline)
 
 
@@ -133,20 +141,32 @@ def _intent(box: Box, session: Record) -> Record:
         customer=session.body["customer"],
         given=session.private["payment_intent_data"],
         private={"session": session.id},
-        cause=_NO_REQUEST,
+        cause=NO_REQUEST,
     )
     box.change(session, {"payment_intent": intent.id})
     return intent
 
 
-def _note_payer(session: Record, intent: Record, payer: Payer) -> None:
+def _note_payer(box: Box, session: Record, payer: Payer) -> None:
     """Remember who pays for when it succeeds, which may be days later."""
-    name = payer.instrument.name
-    session.private["payer"] = {"email": payer.email, "name": name}
-    if session.body["customer_creation"] == "always":
-        intent.private["new_customer"] = {"email": payer.email, "name": name or ""}
-    if payer.is_saving and _may_save(session.body):
-        intent.body["setup_future_usage"] = "off_session"
+    if session.body["automatic_tax"]["enabled"] and not session.private.get("country"):
+        raise InvalidRequest("Please choose your country.", param="country")
+    tax_id = payer.tax_id if session.private.get("asks_tax_id") else ""
+    session.private["payer"] = {
+        "email": payer.email,
+        "name": payer.instrument.name,
+        "tax_id": read_tax_id(tax_id, session.private.get("country")),
+    }
+    box.store.save(session)
+
+
+def _give(box: Box, session: Record) -> Outcome:
+    """Complete an order that costs nothing after its discount: no payment, no PaymentIntent."""
+    customer = session.body["customer"]
+    if given := wanted_customer(session):
+        customer = new_customer(box, given, NO_REQUEST).id
+    complete(box, session, customer=customer, payment_status="no_payment_required")
+    return Outcome(status="free", session=session.body)
 
 
 def _may_save(session: JsonObject) -> bool:
@@ -166,7 +186,7 @@ def _outcome(box: Box, session: Record, intent: Record, decline: Decline | None)
     if intent.body["status"] == "requires_action":
         return Outcome(status="requires_action", session=session.body)
     is_paid = intent.body["status"] == "succeeded"
-    _complete(
+    complete(
         box,
         session,
         customer=intent.body["customer"],
@@ -175,84 +195,6 @@ def _outcome(box: Box, session: Record, intent: Record, decline: Decline | None)
     attempts.follow_up(box, intent)
     status: Literal["paid", "processing"] = "paid" if is_paid else "processing"
     return Outcome(status=status, session=session.body, charge_id=charge_id)
-
-
-def _complete(box: Box, session: Record, *, customer: str | None, payment_status: str) -> None:
-    payer = session.private["payer"]
-    changes = {
-        "customer": customer,
-        "customer_details": customer_details(email=payer["email"], name=payer["name"]),
-        "payment_status": payment_status,
-        "status": "complete",
-        "url": None,
-    }
-    box.change(session, changes)
-    box.emit("checkout.session.completed", session.body, cause=_NO_REQUEST)
-
-
-def _save(box: Box, session: Record, payer: Payer) -> Outcome:
-    """Save a payment method without paying: `mode=setup`."""
-    intent = get_setup_intent(box, session.body["setup_intent"])
-    session.private["payer"] = {"email": payer.email, "name": payer.instrument.name}
-    box.store.save(session)
-    method = new_payment_method(box, payer.instrument, email=payer.email)
-    if decline := payer.instrument.refuses_setup():
-        return _refuse_setup(box, session, intent, method, decline)
-    # Checkout saves cards for off-session use, so it asks whom it may.
-    if _asks_at_setup(payer.instrument):
-        box.change(intent, {"payment_method": method.id, "status": "requires_action"})
-        box.emit("setup_intent.requires_action", intent.body, cause=_NO_REQUEST)
-        return Outcome(status="requires_action", session=session.body)
-    return _saved(box, session, intent, method)
-
-
-def _asks_at_setup(instrument: Instrument) -> bool:
-    return isinstance(instrument, Card) and instrument.needs_authentication(
-        off_session=False, is_set_up=False
-    )
-
-
-def _authenticate_setup(box: Box, session: Record, *, is_passed: bool) -> Outcome:
-    intent = get_setup_intent(box, session.body["setup_intent"])
-    if intent.body["status"] != "requires_action":
-        raise InvalidRequest(f"This SetupIntent has a status of {intent.body['status']}.")
-    method = get_payment_method(box, intent.body["payment_method"], param="payment_method")
-    if is_passed:
-        return _saved(box, session, intent, method)
-    return _refuse_setup(box, session, intent, method, attempts.SETUP_NOT_PASSED)
-
-
-def _refuse_setup(
-    box: Box, session: Record, intent: Record, method: Record, decline: Decline
-) -> Outcome:
-    error = attempts.failure(method, decline, None)
-    changes = {
-        "last_setup_error": error,
-        "payment_method": None,
-        "status": "requires_payment_method",
-    }
-    box.change(intent, changes)
-    box.emit("setup_intent.setup_failed", intent.body, cause=_NO_REQUEST)
-    return Outcome(status="declined", session=session.body, decline=decline)
-
-
-def _saved(box: Box, session: Record, intent: Record, method: Record) -> Outcome:
-    customer = session.body["customer"]
-    if session.body["customer_creation"] == "always":
-        payer = session.private["payer"]
-        given = {"email": payer["email"], "name": payer["name"] or ""}
-        customer = new_customer(box, given, _NO_REQUEST).id
-    set_up(box, method, customer, _NO_REQUEST)
-    changes = {
-        "customer": customer,
-        "last_setup_error": None,
-        "payment_method": method.id,
-        "status": "succeeded",
-    }
-    box.change(intent, changes)
-    box.emit("setup_intent.succeeded", intent.body, cause=_NO_REQUEST)
-    _complete(box, session, customer=customer, payment_status="no_payment_required")
-    return Outcome(status="saved", session=session.body)
 
 
 def has_challenge(box: Box, session: Record) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import sqlite3
+import ssl
 import time
 
 import httpx
@@ -31,20 +32,26 @@ class Sender:
         """Deliver until cancelled. An attempt cut off is made again at the next start."""
         async with (
             # A proxy from the environment has no business between two local processes.
-            httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False) as client,
+            httpx.AsyncClient(
+                timeout=_TIMEOUT_S, trust_env=False, verify=_tls(self.box.config.webhook_url)
+            ) as client,
             asyncio.TaskGroup() as tasks,
         ):
             while True:
                 wake = self.box.outbox.wake
                 wake.clear()
-                free = _PARALLEL - len(self.busy)
-                for row in self.box.outbox.due(limit=free, busy=self.busy):
+                free = self._parallel() - len(self.busy)
+                for row in self.box.outbox.due(limit=max(0, free), busy=self.busy):
                     self.busy.add(row["id"])
                     tasks.create_task(self._deliver(client, row))
                 await _wait(wake, self._pause_s())
 
+    def _parallel(self) -> int:
+        # Webhooks in an order of their own must not overtake each other on the way.
+        return 1 if self.box.outbox.mode == "reorder" else _PARALLEL
+
     def _pause_s(self) -> float:
-        if len(self.busy) >= _PARALLEL:
+        if len(self.busy) >= self._parallel():
             return _PAUSE_S
         due_in_s = self.box.outbox.next_due_in_s(busy=self.busy)
         return _PAUSE_S if due_in_s is None else min(due_in_s, _PAUSE_S)
@@ -52,11 +59,15 @@ class Sender:
     async def _deliver(self, client: httpx.AsyncClient, delivery: sqlite3.Row) -> None:
         event_id = delivery["event_id"]
         try:
-            attempt = await self._post(client, event_id)
+            copies = 2 if self.box.outbox.mode == "duplicate" else 1
+            attempts = await asyncio.gather(*(self._post(client, event_id) for _ in range(copies)))
             with self.box.store.transaction():
-                self.box.outbox.record(delivery["id"], delivery["round"], attempt)
-            if not attempt.is_success:
-                _LOG.warning("webhook %s: %s", event_id, attempt.status_code or attempt.response)
+                for attempt in attempts:
+                    self.box.outbox.record(delivery["id"], delivery["round"], attempt)
+            for attempt in attempts:
+                if not attempt.is_success:
+                    why = attempt.status_code or attempt.response
+                    _LOG.warning("webhook %s: %s", event_id, why)
         finally:
             self.busy.discard(delivery["id"])
             self.box.outbox.wake.set()
@@ -89,6 +100,13 @@ class Sender:
             "Stripe-Signature": signature,
             "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
         }
+
+
+def _tls(url: str) -> ssl.SSLContext:
+    """Return what an endpoint needs: reading all certificate authorities takes a while."""
+    if url.startswith("https:"):
+        return ssl.create_default_context()
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> None:

@@ -3,6 +3,7 @@
 import queue
 import socket
 import sqlite3
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ WEBHOOK_SECRET = "whsec_of_the_emulator"
 
 # Long enough for a busy machine, short enough to fail before the test's own time-out.
 PATIENCE_S = 20
+# Reading all certificate authorities for each test would take longer than most tests.
+NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @dataclass
@@ -117,7 +120,9 @@ class Emulator:
         )
         self.thread.start()
         # The socket listens already, so this waits in its queue until the process serves.
-        self.http = httpx.Client(base_url=self.url, timeout=PATIENCE_S, trust_env=False)
+        self.http = httpx.Client(
+            base_url=self.url, timeout=PATIENCE_S, trust_env=False, verify=NO_AUTHORITIES
+        )
         assert self.http.get("/healthz").status_code == 200
         self.client = self.new_client()
 
@@ -203,6 +208,11 @@ class Client:
         self.charges = self.stripe.v1.charges
         self.refunds = self.stripe.v1.refunds
         self.events = self.stripe.v1.events
+        self.products = self.stripe.v1.products
+        self.prices = self.stripe.v1.prices
+        self.coupons = self.stripe.v1.coupons
+        self.codes = self.stripe.v1.promotion_codes
+        self.invoices = self.stripe.v1.invoices
         self.methods = self.stripe.v1.payment_methods
         self.setups = self.stripe.v1.setup_intents
         self.disputes = self.stripe.v1.disputes

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.sandbox.stripe.driver import Client, Emulator
+from tests.sandbox.stripe.driver import Client, Emulator, setup
 
 FORM = {
     "email": "alice@example.com",
@@ -127,12 +127,13 @@ def test_it_escapes_what_the_shop_and_the_customer_wrote(emulator: Emulator) -> 
 
 def test_it_shows_sessions_deliveries_and_calls(emulator: Emulator, client: Client) -> None:
     session = emulator.session()
+    client.sessions.create(setup())
     event_id = client.events.list().data
     emulator.pay(session.id)
 
     page = emulator.http.get("/sandbox/").text
 
-    assert event_id == []
+    assert [event.type for event in event_id] == ["setup_intent.created"]
     assert f"/c/pay/{session.id}" in page
     assert "checkout.session.completed" in page
     assert "POST /v1/checkout/sessions" in page
