@@ -6,6 +6,7 @@ from sandbox.stripe.box import Box
 from sandbox.stripe.errors import InvalidParameter
 from sandbox.stripe.resources.charges import refund_list
 from sandbox.stripe.resources.checkout_sessions import get_session, line_item_list
+from sandbox.stripe.resources.prices import currency_options
 from sandbox.stripe.store import JsonObject
 
 _MAX_DEPTH = 4
@@ -24,6 +25,8 @@ _EXPANDABLE: dict[str, frozenset[str]] = {
     "dispute": frozenset({"charge", "payment_intent"}),
     "payment_method": frozenset({"customer"}),
     "radar.early_fraud_warning": frozenset({"charge", "payment_intent"}),
+    "invoice": frozenset({"customer"}),
+    "promotion_code": frozenset({"customer"}),
     "setup_intent": frozenset({"customer", "payment_method"}),
     "price": frozenset({"product"}),
     "product": frozenset({"default_price"}),
@@ -32,6 +35,7 @@ _EXPANDABLE: dict[str, frozenset[str]] = {
 # Fields that are there only when asked for.
 _INCLUDABLE: dict[tuple[str, str], Callable[[Box, JsonObject], JsonObject]] = {
     ("charge", "refunds"): lambda box, body: refund_list(box, body["id"]),
+    ("price", "currency_options"): currency_options,
     ("checkout.session", "line_items"): lambda box, body: line_item_list(
         get_session(box, body["id"])
     ),

@@ -36,7 +36,9 @@ CREATE TABLE IF NOT EXISTS attempts (
 CREATE INDEX IF NOT EXISTS attempts_of ON attempts (delivery_id);
 """
 
-Mode = Literal["normal", "off"]
+# How new events are delivered: at once, not at all, each twice at a time, newest first, some time
+# later, or all but every so-manieth.
+Mode = Literal["normal", "off", "duplicate", "reorder", "delay", "drop"]
 MODES: tuple[str, ...] = get_args(Mode)
 
 
@@ -53,9 +55,19 @@ class Attempt:
         return self.status_code is not None and 200 <= self.status_code < 300
 
 
+# Between two webhooks that must not overtake each other.
+_GAP_S = 0.01
+_REORDERED = 50
+
+
 class Outbox:
     def __init__(self, store: Store, retry_delays_s: tuple[float, ...]) -> None:
         self.store = store
+        # The window that `reorder` collects events in, and how many it has.
+        self.window_ends_at = 0.0
+        self.in_window = 0
+        # Events since `drop` was switched on.
+        self.since_drop = 0
         self.retry_delays_s = retry_delays_s
         # Set whenever something may have become due; the sender waits for it.
         self.wake = asyncio.Event()
@@ -64,21 +76,54 @@ class Outbox:
     def mode(self) -> str:
         return self.store.setting("webhook_mode", "normal")
 
-    def set_mode(self, mode: Mode) -> None:
-        """Switch delivery on or off. Off also drops what is still waiting."""
+    @property
+    def seconds(self) -> float:
+        """Return how long `delay` waits and `reorder` collects."""
+        return float(self.store.setting("webhook_seconds", "1"))
+
+    @property
+    def every(self) -> int:
+        """Return which event `drop` drops: every second, third, …"""
+        return int(self.store.setting("webhook_every", "2"))
+
+    def set_mode(self, mode: Mode, *, seconds: float, every: int) -> None:
+        """Choose how new events are delivered. Off also drops what is still waiting."""
         self.store.set_setting("webhook_mode", mode)
+        self.store.set_setting("webhook_seconds", str(seconds))
+        self.store.set_setting("webhook_every", str(every))
+        self.since_drop = 0
         if mode == "off":
             self.store.connection.execute(
                 "UPDATE deliveries SET status = 'dropped' WHERE status = 'pending'"
             )
 
     def add(self, event_id: str) -> None:
-        status = "pending" if self.mode == "normal" else "dropped"
+        status = "dropped" if self._is_dropped() else "pending"
         self.store.connection.execute(
             "INSERT INTO deliveries (event_id, status, next_attempt_at) VALUES (?, ?, ?)",
-            (event_id, status, time.time()),
+            (event_id, status, time.time() + self._wait_s()),
         )
         self.wake.set()
+
+    def _is_dropped(self) -> bool:
+        if self.mode == "drop":
+            self.since_drop += 1
+            return self.since_drop % self.every == 0
+        return self.mode == "off"
+
+    def _wait_s(self) -> float:
+        if self.mode == "delay":
+            return self.seconds
+        return self._reordered_s() if self.mode == "reorder" else 0.0
+
+    def _reordered_s(self) -> float:
+        """Return the wait of the next event in a window: each goes out before the one before."""
+        now = time.time()
+        if now >= self.window_ends_at:
+            self.window_ends_at, self.in_window = now + self.seconds, 0
+        self.in_window += 1
+        places = max(0, _REORDERED - self.in_window)
+        return self.window_ends_at - now + places * _GAP_S
 
     def resend(self, event_id: str) -> bool:
         """Deliver an event again, whatever became of it. False if there is no such event."""

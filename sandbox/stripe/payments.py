@@ -7,12 +7,10 @@ from sandbox.stripe import attempts
 from sandbox.stripe.box import Box, Cause
 from sandbox.stripe.cards import Card, Decline
 from sandbox.stripe.errors import InvalidRequest
-from sandbox.stripe.resources.checkout_sessions import (
-    customer_details,
-    expire_session,
-    get_session,
-)
-from sandbox.stripe.resources.customers import check_email, new_customer
+from sandbox.stripe.resources.checkout_body import customer_details
+from sandbox.stripe.resources.checkout_sessions import expire_session, get_session
+from sandbox.stripe.resources.customers import check_email, get_customer, new_customer
+from sandbox.stripe.resources.invoices import new_invoice
 from sandbox.stripe.resources.payment_intents import get_payment_intent, new_payment_intent
 from sandbox.stripe.resources.payment_methods import (
     Instrument,
@@ -20,8 +18,12 @@ from sandbox.stripe.resources.payment_methods import (
     new_payment_method,
     set_up,
 )
+from sandbox.stripe.resources.promotion_codes import redeem
 from sandbox.stripe.resources.setup_intents import get_setup_intent
+from sandbox.stripe.resources.shared import EMPTY_ADDRESS
 from sandbox.stripe.store import JsonObject, Record
+from sandbox.stripe.tax_ids import read_tax_id
+from sandbox.stripe.totals import apply_code, remove_code, set_country
 
 # What a person did has no API request behind it.
 _NO_REQUEST = Cause()
@@ -29,7 +31,7 @@ _NO_REQUEST = Cause()
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    status: Literal["paid", "processing", "saved", "requires_action", "declined"]
+    status: Literal["paid", "free", "processing", "saved", "requires_action", "declined"]
     session: JsonObject
     # The id of the attempt's charge, where there was one.
     charge_id: str | None = None
@@ -43,6 +45,7 @@ class Payer:
     instrument: Instrument
     email: str
     is_saving: bool = False
+    tax_id: str = ""
 
 
 class SessionClosed(InvalidRequest):
@@ -66,10 +69,35 @@ def pay(box: Box, session_id: str, payer: Payer) -> Outcome:
                 raise InvalidRequest(
                     f"This Checkout Session takes no {payer.instrument.type}.", param="method"
                 )
+            _note_payer(box, session, payer)
             if session.body["mode"] == "setup":
                 return _save(box, session, payer)
+            if session.body["amount_total"] == 0:
+                return _give(box, session)
             return _attempt(box, session, payer)
     raise SessionClosed(f"This Checkout Session is {status} and can't be paid.", param="session")
+
+
+def change_order(
+    box: Box, session_id: str, *, code: str | None = None, country: str | None = None
+) -> JsonObject:
+    """Redeem a promotion code (empty: none any more), or choose a country; both change the total.
+
+    Return the session.
+    """
+    with box.store.transaction():
+        session = get_session(box, session_id)
+        _close_if_overdue(box, session)
+        status = session.body["status"]
+        if status == "open":
+            if country is not None:
+                set_country(box, session, country)
+            if code == "":
+                remove_code(box, session)
+            elif code is not None:
+                apply_code(box, session, code)
+            return session.body
+    raise SessionClosed(f"This Checkout Session is {status}.", param="session")
 
 
 def authenticate(box: Box, session_id: str, *, is_passed: bool) -> Outcome:
@@ -97,6 +125,7 @@ def settle(box: Box, intent: Record, *, is_paid: bool) -> None:
     session = get_session(box, session_id)
     if is_paid:
         box.change(session, {"payment_status": "paid"})
+        _invoice(box, session)
     event = "async_payment_succeeded" if is_paid else "async_payment_failed"
     box.emit(f"checkout.session.{event}", session.body, cause=_NO_REQUEST)
     attempts.follow_up(box, intent)
@@ -114,7 +143,10 @@ def _close_if_overdue(box: Box, session: Record) -> None:
 
 def _attempt(box: Box, session: Record, payer: Payer) -> Outcome:
     intent = _intent(box, session)
-    _note_payer(session, intent, payer)
+    if given := _wanted_customer(session):
+        intent.private["new_customer"] = given
+    if payer.is_saving and _may_save(session.body):
+        intent.body["setup_future_usage"] = "off_session"
     method = new_payment_method(box, payer.instrument, email=payer.email)
     decline = attempts.attempt(box, intent, method, off_session=False, cause=_NO_REQUEST)
     return _outcome(box, session, intent, decline)
@@ -139,14 +171,36 @@ def _intent(box: Box, session: Record) -> Record:
     return intent
 
 
-def _note_payer(session: Record, intent: Record, payer: Payer) -> None:
+def _note_payer(box: Box, session: Record, payer: Payer) -> None:
     """Remember who pays for when it succeeds, which may be days later."""
-    name = payer.instrument.name
-    session.private["payer"] = {"email": payer.email, "name": name}
-    if session.body["customer_creation"] == "always":
-        intent.private["new_customer"] = {"email": payer.email, "name": name or ""}
-    if payer.is_saving and _may_save(session.body):
-        intent.body["setup_future_usage"] = "off_session"
+    if session.body["automatic_tax"]["enabled"] and not session.private.get("country"):
+        raise InvalidRequest("Please choose your country.", param="country")
+    tax_id = payer.tax_id if session.private.get("asks_tax_id") else ""
+    session.private["payer"] = {
+        "email": payer.email,
+        "name": payer.instrument.name,
+        "tax_id": read_tax_id(tax_id, session.private.get("country")),
+    }
+    box.store.save(session)
+
+
+def _wanted_customer(session: Record) -> JsonObject | None:
+    """Return whom to make a customer of once he pays; None if there is no need."""
+    needs_one = session.body["invoice_creation"]["enabled"] and not session.body["customer"]
+    if session.body["customer_creation"] != "always" and not needs_one:
+        return None
+    payer, country = session.private["payer"], session.private.get("country")
+    given: JsonObject = {"email": payer["email"], "name": payer["name"] or ""}
+    return {**given, "address": {"country": country}} if country else given
+
+
+def _give(box: Box, session: Record) -> Outcome:
+    """Complete an order that costs nothing after its discount: no payment, no PaymentIntent."""
+    customer = session.body["customer"]
+    if given := _wanted_customer(session):
+        customer = new_customer(box, given, _NO_REQUEST).id
+    _complete(box, session, customer=customer, payment_status="no_payment_required")
+    return Outcome(status="free", session=session.body)
 
 
 def _may_save(session: JsonObject) -> bool:
@@ -178,23 +232,45 @@ def _outcome(box: Box, session: Record, intent: Record, decline: Decline | None)
 
 
 def _complete(box: Box, session: Record, *, customer: str | None, payment_status: str) -> None:
-    payer = session.private["payer"]
+    payer, country = session.private["payer"], session.private.get("country")
+    details = customer_details(
+        email=payer["email"], name=payer["name"], country=country, tax_id=payer["tax_id"]
+    )
     changes = {
         "customer": customer,
-        "customer_details": customer_details(email=payer["email"], name=payer["name"]),
+        "customer_details": details,
         "payment_status": payment_status,
         "status": "complete",
         "url": None,
     }
     box.change(session, changes)
+    if discount := session.private.get("discount"):
+        redeem(box, promotion_code=discount["promotion_code"], coupon=discount["coupon"])
+    _update_customer(box, session)
+    if payment_status != "unpaid":
+        _invoice(box, session)
     box.emit("checkout.session.completed", session.body, cause=_NO_REQUEST)
+
+
+def _update_customer(box: Box, session: Record) -> None:
+    """Write the country to the customer, where the shop asked for that."""
+    country = session.private.get("country")
+    if session.private.get("updates", {}).get("address") == "auto" and country:
+        customer = get_customer(box, session.body["customer"])
+        address = {**(customer.body["address"] or EMPTY_ADDRESS), "country": country}
+        if previous := box.change(customer, {"address": address}):
+            box.emit("customer.updated", customer.body, cause=_NO_REQUEST, previous=previous)
+
+
+def _invoice(box: Box, session: Record) -> None:
+    if session.body["invoice_creation"]["enabled"]:
+        invoice = new_invoice(box, session, _NO_REQUEST)
+        box.change(session, {"invoice": invoice.id})
 
 
 def _save(box: Box, session: Record, payer: Payer) -> Outcome:
     """Save a payment method without paying: `mode=setup`."""
     intent = get_setup_intent(box, session.body["setup_intent"])
-    session.private["payer"] = {"email": payer.email, "name": payer.instrument.name}
-    box.store.save(session)
     method = new_payment_method(box, payer.instrument, email=payer.email)
     if decline := payer.instrument.refuses_setup():
         return _refuse_setup(box, session, intent, method, decline)
@@ -238,9 +314,7 @@ def _refuse_setup(
 
 def _saved(box: Box, session: Record, intent: Record, method: Record) -> Outcome:
     customer = session.body["customer"]
-    if session.body["customer_creation"] == "always":
-        payer = session.private["payer"]
-        given = {"email": payer["email"], "name": payer["name"] or ""}
+    if given := _wanted_customer(session):
         customer = new_customer(box, given, _NO_REQUEST).id
     set_up(box, method, customer, _NO_REQUEST)
     changes = {

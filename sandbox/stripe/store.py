@@ -30,6 +30,8 @@ CREATE INDEX IF NOT EXISTS objects_by_intent
 CREATE INDEX IF NOT EXISTS objects_by_customer ON objects (kind, json_extract(body, '$.customer'));
 CREATE INDEX IF NOT EXISTS objects_by_charge ON objects (kind, json_extract(body, '$.charge'));
 CREATE INDEX IF NOT EXISTS objects_by_status ON objects (kind, json_extract(body, '$.status'));
+CREATE INDEX IF NOT EXISTS objects_by_key ON objects (kind, json_extract(body, '$.lookup_key'));
+CREATE INDEX IF NOT EXISTS objects_by_created ON objects (kind, json_extract(body, '$.created'));
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 

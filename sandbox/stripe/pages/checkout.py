@@ -13,19 +13,21 @@ from sandbox.stripe.box import Box
 from sandbox.stripe.currencies import written
 from sandbox.stripe.errors import CardDeclined, InvalidParameter, StripeError
 from sandbox.stripe.forms import Params, parse
-from sandbox.stripe.pages.markup import Markup, notice, page, render, stylesheet
-from sandbox.stripe.pages.receipts import item_rows
+from sandbox.stripe.pages.markup import Markup, join, notice, page, render, stylesheet
+from sandbox.stripe.pages.receipts import breakdown, item_rows
 from sandbox.stripe.payments import (
     Outcome,
     Payer,
     SessionClosed,
     authenticate,
+    change_order,
     pay,
     redirect_url,
 )
 from sandbox.stripe.resources.checkout_sessions import get_session
 from sandbox.stripe.resources.payment_methods import Instrument
 from sandbox.stripe.store import JsonObject, Record
+from sandbox.stripe.totals import COUNTRIES
 
 _PREFILLED = {
     "number": "4242 4242 4242 4242",
@@ -78,15 +80,24 @@ def _submit(box: Box, session_id: str, form: Params) -> Response:
         return notice("Nothing to pay here", "There is no such Checkout Session.", None, 404)
     typed = {name: str(form.get(name, "")) for name in _FIELDS}
     email = _known_email(session) or typed["email"].strip()
+    action = str(form.get("action", "pay"))
     try:
+        if notice_text := _change(box, session, form, action):
+            changed = get_session(box, session_id)
+            return _form(box, changed, typed | {"email": email}, notice_text, 200)
         if not email:
             raise InvalidParameter("Please enter your e-mail address.")
-        instrument = _chosen(box, typed, str(form.get("action", "pay")))
-        payer = Payer(instrument=instrument, email=email, is_saving=form.get("save") == "on")
+        payer = Payer(
+            instrument=_chosen(box, typed, action),
+            email=email,
+            is_saving=form.get("save") == "on",
+            tax_id=str(form.get("tax_id", "")),
+        )
         outcome = pay(box, session_id, payer)
     except SessionClosed:
         return _closed(get_session(box, session_id), 409)
     except StripeError as error:
+        session = get_session(box, session_id)
         return _form(box, session, typed | {"email": email}, error.message, 400)
     if outcome.decline:
         message = f"{outcome.decline.message} Nothing was charged; you can try another card."
@@ -111,6 +122,24 @@ def _chosen(box: Box, typed: dict[str, str], action: str) -> Instrument:
     return _read(box, typed | {"number": number})
 
 
+def _change(box: Box, session: Record, form: Params, action: str) -> str | None:
+    """Do what changes the total; return what to tell the customer before anything is paid."""
+    country = str(form.get("country", ""))
+    before = session.body["amount_total"]
+    if country and country != session.private.get("country"):
+        after = change_order(box, session.id, country=country)["amount_total"]
+        if after != before:
+            currency = session.body["currency"]
+            return f"With the tax of your country the total is {written(after, currency)}."
+    if action == "code":
+        change_order(box, session.id, code=str(form.get("code", "")).strip() or None)
+        return "Your code was applied."
+    if action == "no_code":
+        change_order(box, session.id, code="")
+        return "Your code was removed."
+    return "Your country was noted." if action == "country" else None
+
+
 def next_url(outcome: Outcome) -> str:
     """Return where the customer goes after an attempt that was not declined."""
     if outcome.status == "requires_action":
@@ -129,7 +158,12 @@ def _shortcut(box: Box, session_id: str, body: bytes) -> Response:
             instrument=_chosen(box, typed, _choice(given, "method", ("card", "bank"))),
             email=email,
             is_saving=_choice(given, "save", ("no", "yes")) == "yes",
+            tax_id=given.get("tax_id", ""),
         )
+        if given.keys() & {"country", "promotion_code"}:
+            change_order(
+                box, session_id, code=given.get("promotion_code"), country=given.get("country")
+            )
         answer = _choice(given, "authentication", ("none", "pass", "fail"))
         outcome = pay(box, session_id, payer)
         if outcome.status == "requires_action" and answer != "none":
@@ -180,6 +214,10 @@ def _form(
         message=render("_error.html", text=error) if error else "",
         session_id=session.id,
         bank=_bank_button(body),
+        breakdown=breakdown(body),
+        code=_code_field(body),
+        country=_country_field(session),
+        tax_id=render("_tax_id.html") if session.private.get("asks_tax_id") else "",
         save=_save_box(body),
         **_words(body),
         **values,
@@ -201,6 +239,25 @@ def _bank_button(session: JsonObject) -> Markup:
     is_setup = session["mode"] == "setup"
     label = "Save a bank account" if is_setup else "Pay by bank debit, which takes days"
     return render("_bank_button.html", label=label)
+
+
+def _code_field(session: JsonObject) -> Markup:
+    if not session["allow_promotion_codes"]:
+        return Markup()
+    return render("_code_applied.html" if session["discounts"] else "_code.html")
+
+
+def _country_field(session: Record) -> Markup:
+    body = session.body
+    is_asked = body["automatic_tax"]["enabled"] or session.private.get("asks_tax_id")
+    if not is_asked and body["billing_address_collection"] != "required":
+        return Markup()
+    chosen = session.private.get("country")
+    options = [
+        render("_option.html", value=code, selected="selected" if code == chosen else "")
+        for code in ("", *COUNTRIES)
+    ]
+    return render("_country.html", options=join(options))
 
 
 def _save_box(session: JsonObject) -> Markup:
@@ -237,7 +294,9 @@ def _read(box: Box, typed: dict[str, str]) -> cards.Card:
     )
 
 
-_SHORTCUT = frozenset({"card", "email", "method", "save", "authentication"})
+_SHORTCUT = frozenset(
+    {"card", "email", "method", "save", "authentication", "country", "promotion_code", "tax_id"}
+)
 
 
 def _json_object(body: bytes) -> dict[str, str]:

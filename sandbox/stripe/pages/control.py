@@ -15,7 +15,7 @@ from sandbox.stripe.box import API_VERSION, Box, Cause, Latency
 from sandbox.stripe.currencies import written
 from sandbox.stripe.errors import InvalidParameter, ResourceMissing
 from sandbox.stripe.outbox import MODES, Mode
-from sandbox.stripe.pages.actions import Given, Run, action, choice
+from sandbox.stripe.pages.actions import Given, Run, action, choice, whole_number
 from sandbox.stripe.pages.markup import Markup, join, page, render
 from sandbox.stripe.pages.money import charge_rows, dispute_rows, money_state, refund_rows
 from sandbox.stripe.resources.checkout_sessions import (
@@ -28,6 +28,8 @@ from sandbox.stripe.store import JsonObject, Record
 
 _SHOWN = 50
 _MAX_LATENCY_S = 120
+# Days late is a matter of `off` and a resend.
+_MAX_HELD_S = 3_600
 _MAX_ADVANCE_S = 400 * 24 * 60 * 60
 
 
@@ -52,7 +54,7 @@ def control_routes(box: Callable[[], Box]) -> list[BaseRoute]:
         Route("/sandbox/events/{id}", event, methods=["GET"]),
         route("/sandbox/events/{id}/resend", _resend),
         route("/sandbox/checkout/{id}/expire", _expire),
-        route("/sandbox/webhooks", _set_mode, "mode"),
+        route("/sandbox/webhooks", _set_mode, "mode", "seconds", "every"),
         route("/sandbox/latency", _set_latency, "seconds", "when", "method", "path"),
         route("/sandbox/clock", _advance, "advance_seconds"),
     ]
@@ -72,26 +74,31 @@ def _expire(box: Box, object_id: str, _: Given) -> JsonObject:
 
 def _set_mode(box: Box, _: str, given: Given) -> JsonObject:
     mode = choice(given, "mode", MODES)
-    box.outbox.set_mode(cast(Mode, mode))
-    return {"mode": mode}
+    seconds = _seconds(given, default=1.0, most=_MAX_HELD_S)
+    every = whole_number(given, "every", least=2, most=1_000) or 2
+    box.outbox.set_mode(cast(Mode, mode), seconds=seconds, every=every)
+    return {"mode": mode, "seconds": seconds, "every": every}
 
 
 def _set_latency(box: Box, _: str, given: Given) -> JsonObject:
-    seconds = given.get("seconds")
-    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if not is_number or not 0 <= cast(float, seconds) <= _MAX_LATENCY_S:
-        raise InvalidParameter(
-            f"seconds must be a number from 0 to {_MAX_LATENCY_S}", param="seconds"
-        )
+    seconds = _seconds(given, default=None, most=_MAX_LATENCY_S)
     when = choice(given, "when", ("before", "after"), "before")
     method, path = str(given.get("method", "")), str(given.get("path", "/v1/"))
     box.latency = Latency(
-        seconds=float(cast(float, seconds)),
+        seconds=seconds,
         when="after" if when == "after" else "before",
         method=method.upper(),
         path=path,
     )
     return asdict(box.latency)
+
+
+def _seconds(given: Given, *, default: float | None, most: float) -> float:
+    seconds = given.get("seconds", default)
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not is_number or not 0 <= cast(float, seconds) <= most:
+        raise InvalidParameter(f"seconds must be a number from 0 to {most}", param="seconds")
+    return float(cast(float, seconds))
 
 
 def _advance(box: Box, _: str, given: Given) -> JsonObject:
@@ -118,6 +125,8 @@ def _state(box: Box) -> JsonObject:
         "objects": dict(box.store.counts()),
         "webhooks": {
             "mode": box.outbox.mode,
+            "seconds": box.outbox.seconds,
+            "every": box.outbox.every,
             "url": box.config.webhook_url,
             "counts": box.outbox.counts(),
         },
@@ -139,7 +148,6 @@ def _event(box: Box, event_id: str) -> Response:
 
 
 def _control(box: Box) -> Response:
-    is_on = box.outbox.mode == "normal"
     sessions = [_session_row(r) for r in box.store.select("checkout.session", limit=_SHOWN)]
     deliveries = [_delivery_row(delivery) for delivery in box.outbox.recent(_SHOWN)]
     recent_calls = [_call_row(call) for call in calls.recent(box.store, _SHOWN)]
@@ -151,13 +159,26 @@ def _control(box: Box) -> Response:
         disputes=_rows(dispute_rows(box, _SHOWN), 6, "No dispute yet."),
         calls=_rows(recent_calls, 6, "No call yet."),
         deliveries=_rows(deliveries, 5, "No event yet."),
-        mode_text="on" if is_on else "off: new events are dropped",
-        other_mode="off" if is_on else "normal",
+        mode_text=_MODE_TEXTS[box.outbox.mode],
+        modes=join([_mode_button(mode) for mode in MODES if mode != box.outbox.mode]),
         sessions=_rows(sessions, 6, "No session yet. Buy something in the shop."),
-        switch_text="Switch off" if is_on else "Switch on",
         webhook_url=box.config.webhook_url,
     )
     return page("Stripe sandbox", content)
+
+
+_MODE_TEXTS = {
+    "normal": "sent at once",
+    "off": "off: new events are dropped",
+    "duplicate": "sent twice at a time",
+    "reorder": "collected for a while and sent newest first",
+    "delay": "sent late",
+    "drop": "sent, but every second or so is dropped",
+}
+
+
+def _mode_button(mode: str) -> Markup:
+    return render("_mode_button.html", mode=mode)
 
 
 def _rows(rows: list[Markup], columns: int, empty: str) -> Markup:

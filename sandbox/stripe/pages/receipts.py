@@ -19,7 +19,14 @@ def receipt_routes(box: Callable[[], Box]) -> list[BaseRoute]:
     async def receipt(request: Request) -> Response:
         return _receipt(box(), request.path_params["id"])
 
-    return [Route("/receipts/{id}", receipt, methods=["GET"])]
+    async def invoice(request: Request) -> Response:
+        return _invoice(box(), request.path_params["id"])
+
+    return [
+        Route("/receipts/{id}", receipt, methods=["GET"]),
+        Route("/invoices/{id}", invoice, methods=["GET"]),
+        Route("/invoices/{id}/pdf", invoice, methods=["GET"]),
+    ]
 
 
 def _receipt(box: Box, charge_id: str) -> Response:
@@ -38,6 +45,28 @@ def _receipt(box: Box, charge_id: str) -> Response:
         refunded=_refunded(charge),
     )
     return page("Receipt", content)
+
+
+def _invoice(box: Box, invoice_id: str) -> Response:
+    record = box.store.find(invoice_id, "invoice")
+    if record is None:
+        return notice("No invoice", "There is no such invoice.", None, 404)
+    invoice, currency = record.body, record.body["currency"]
+    condition = Condition(path="$.invoice", value=record.id)
+    sessions = box.store.select("checkout.session", (condition,), limit=1)
+    content = render(
+        "invoice.html",
+        breakdown=join([breakdown(session.body) for session in sessions]),
+        country=(invoice["customer_address"] or {}).get("country") or "",
+        email=invoice["customer_email"],
+        issued_at=f"{datetime.fromtimestamp(invoice['created'], UTC):%Y-%m-%d}",
+        items=join([item_rows(box, session) for session in sessions]),
+        name=invoice["customer_name"] or "",
+        number=invoice["number"],
+        tax_ids=", ".join(tax_id["value"] for tax_id in invoice["customer_tax_ids"]),
+        total=written(invoice["total"], currency),
+    )
+    return page("Invoice", content)
 
 
 def _refunded(charge: JsonObject) -> Markup:
@@ -64,6 +93,28 @@ def item_rows(box: Box, session: Record) -> Markup:
     return join([_item(box, item) for item in session.private["line_items"]])
 
 
+def breakdown(session: JsonObject) -> Markup:
+    """Return how the total comes about, where it is more than the sum of the items."""
+    details, currency = session["total_details"], session["currency"]
+    if details is None or not (details["amount_discount"] or details["amount_tax"]):
+        return Markup()
+    rows = [("Subtotal", session["amount_subtotal"])]
+    if details["amount_discount"]:
+        rows.append(("Discount", -details["amount_discount"]))
+    if details["amount_tax"]:
+        rows.append(("Tax", details["amount_tax"]))
+    return join(
+        [
+            render("_total_row.html", name=name, amount=signed(amount, currency))
+            for name, amount in rows
+        ]
+    )
+
+
+def signed(amount: int, currency: str) -> str:
+    return f"−{written(-amount, currency)}" if amount < 0 else written(amount, currency)
+
+
 def _item(box: Box, item: JsonObject) -> Markup:
     each = written(item["price"]["unit_amount"], item["currency"])
     product = box.get("product", item["price"]["product"], param="product").body
@@ -72,5 +123,5 @@ def _item(box: Box, item: JsonObject) -> Markup:
         "_item.html",
         name=item["description"],
         detail=" · ".join(detail for detail in details if detail),
-        amount=written(item["amount_total"], item["currency"]),
+        amount=written(item["amount_subtotal"], item["currency"]),
     )

@@ -15,14 +15,25 @@ _MAX_LIFE_S = 24 * 60 * 60
 
 EMULATED = frozenset(
     {
+        "allow_promotion_codes",
+        "automatic_tax[enabled]",
+        "billing_address_collection",
         "cancel_url",
         "client_reference_id",
         "currency",
         "customer",
         "customer_creation",
         "customer_email",
+        "customer_update[address]",
+        "customer_update[name]",
+        "discounts[][coupon]",
+        "discounts[][promotion_code]",
         "expand",
         "expires_at",
+        "invoice_creation[enabled]",
+        "invoice_creation[invoice_data][description]",
+        "invoice_creation[invoice_data][footer]",
+        "invoice_creation[invoice_data][metadata]",
         "line_items[][metadata]",
         "line_items[][price]",
         "line_items[][price_data][currency]",
@@ -48,6 +59,7 @@ EMULATED = frozenset(
         "setup_intent_data[metadata]",
         "submit_type",
         "success_url",
+        "tax_id_collection[enabled]",
         "ui_mode",
     }
 )
@@ -74,6 +86,8 @@ def check(box: Box, given: JsonObject) -> None:
     check_email(given.get("customer_email", ""), "customer_email")
     _check_customer(box, given)
     _check_saving(given)
+    _check_discounts(given)
+    _check_updates(box, given)
 
 
 # What belongs to the other mode than the key's.
@@ -81,6 +95,10 @@ _FOREIGN = {
     "payment": ("setup_intent_data",),
     "setup": (
         "line_items",
+        "allow_promotion_codes",
+        "automatic_tax",
+        "discounts",
+        "invoice_creation",
         "payment_intent_data",
         "saved_payment_method_options",
         "submit_type",
@@ -182,3 +200,46 @@ def checked_expires_at(box: Box, given: JsonObject) -> int:
             param="expires_at",
         )
     return expires_at
+
+
+def _check_discounts(given: JsonObject) -> None:
+    discounts = given.get("discounts", [])
+    if not discounts:
+        return
+    if "allow_promotion_codes" in given:
+        raise InvalidParameter(
+            "You may only specify one of these parameters: allow_promotion_codes, discounts.",
+            param="discounts",
+        )
+    if len(discounts) > 1 or len(discounts[0]) != 1:
+        raise InvalidParameter(
+            "`discounts` takes one discount, of either `coupon` or `promotion_code`.",
+            param="discounts",
+        )
+
+
+def _check_updates(box: Box, given: JsonObject) -> None:
+    """Refuse to ask a known customer for what the session may not write to that customer."""
+    updates = given.get("customer_update", {})
+    if "customer" not in given:
+        if updates:
+            raise InvalidParameter(
+                "`customer_update` can only be used with `customer`.", param="customer_update"
+            )
+        return
+    asks_tax = given.get("automatic_tax", {}).get("enabled")
+    address = get_customer(box, given["customer"]).body["address"] or {}
+    if asks_tax and not address.get("country") and updates.get("address") != "auto":
+        raise InvalidParameter(
+            "Automatic tax calculation in Checkout requires a valid address on the Customer. Add "
+            "a valid address to the Customer or set either `customer_update[address]` to 'auto' "
+            "or `customer_update[shipping]` to 'auto' to save the address entered in Checkout to "
+            "the Customer.",
+            code="customer_tax_location_invalid",
+        )
+    asks_tax_id = given.get("tax_id_collection", {}).get("enabled")
+    if asks_tax_id and updates.get("name") != "auto":
+        raise InvalidParameter(
+            "Tax ID collection requires updating business name on the customer. To enable tax ID "
+            "collection for an existing customer, please set `customer_update[name]` to `auto`."
+        )

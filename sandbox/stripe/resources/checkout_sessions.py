@@ -12,18 +12,17 @@ from sandbox.stripe.box import Box, Cause
 from sandbox.stripe.errors import InvalidRequest, ResourceMissing
 from sandbox.stripe.listing import as_list, list_objects, page_limit
 from sandbox.stripe.operation import PAGING, Call, Operation
+from sandbox.stripe.resources.checkout_body import session_asks, session_body
 from sandbox.stripe.resources.checkout_rules import (
     EMULATED,
     check,
-    checked_expires_at,
     checked_total,
 )
-from sandbox.stripe.resources.customers import get_customer
 from sandbox.stripe.resources.line_items import new_line_items
 from sandbox.stripe.resources.payment_intents import cancel_expired
 from sandbox.stripe.resources.setup_intents import cancel_setup, new_setup_intent
-from sandbox.stripe.resources.shared import merge_metadata
 from sandbox.stripe.store import Condition, JsonObject, Record
+from sandbox.stripe.totals import recalculate, start_discount
 
 
 def get_session(box: Box, session_id: str) -> Record:
@@ -77,20 +76,24 @@ def _create(call: Call) -> JsonObject:
     check(box, given)
     if given["mode"] == "setup":
         return _create_setup(call)
-    items = new_line_items(box, given["line_items"])
+    items = new_line_items(box, given["line_items"], currency=given.get("currency"))
     total = checked_total(given, items)
-    body = _body(box, given, total, items[0]["currency"])
+    body = session_body(box, given, total, items[0]["currency"])
     private = {
         "line_items": items,
         "payment_intent_data": given.get("payment_intent_data", {}),
     }
-    return box.store.insert(body, private).body
+    record = box.store.insert(body, private | session_asks(box, given))
+    recalculate(box, record)
+    for discount in given.get("discounts", []):
+        start_discount(box, record, discount)
+    return record.body
 
 
 def _create_setup(call: Call) -> JsonObject:
     """Create a session that saves a payment method; its SetupIntent exists from the start."""
     box, given = call.box, call.params
-    body = _body(box, given, None, given.get("currency"))
+    body = session_body(box, given, None, given.get("currency"))
     intent = new_setup_intent(
         box,
         customer=body["customer"],
@@ -104,121 +107,7 @@ def _create_setup(call: Call) -> JsonObject:
         "setup_intent": intent.id,
         "total_details": None,
     }
-    return box.store.insert(body, {"line_items": []}).body
-
-
-def _customer_details(box: Box, given: JsonObject) -> JsonObject | None:
-    email = given.get("customer_email")
-    if "customer" in given:
-        email = get_customer(box, given["customer"]).body["email"]
-    if email is None:
-        return None
-    return customer_details(email=email, name=None)
-
-
-def customer_details(*, email: str, name: str | None) -> JsonObject:
-    return {
-        "address": None,
-        "business_name": None,
-        "email": email,
-        "individual_name": None,
-        "name": name,
-        "phone": None,
-        "tax_exempt": "none",
-        "tax_ids": None,
-    }
-
-
-def _body(box: Box, given: JsonObject, total: int | None, currency: str | None) -> JsonObject:
-    stamp = box.stamp("checkout.session")
-    creation = None if "customer" in given else given.get("customer_creation", "if_required")
-    return {
-        **stamp,
-        "adaptive_pricing": {"enabled": False},
-        "after_expiration": None,
-        "allow_promotion_codes": None,
-        "amount_subtotal": total,
-        "amount_total": total,
-        "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
-        "billing_address_collection": None,
-        "cancel_url": given.get("cancel_url"),
-        "client_reference_id": given.get("client_reference_id"),
-        "client_secret": None,
-        "collected_information": None,
-        "consent": None,
-        "consent_collection": None,
-        "currency": currency,
-        "currency_conversion": None,
-        "custom_fields": [],
-        "custom_text": {
-            "after_submit": None,
-            "shipping_address": None,
-            "submit": None,
-            "terms_of_service_acceptance": None,
-        },
-        "customer": given.get("customer"),
-        "customer_account": None,
-        "customer_creation": creation,
-        "customer_details": _customer_details(box, given),
-        "customer_email": given.get("customer_email"),
-        "discounts": [],
-        "expires_at": checked_expires_at(box, given),
-        "integration_identifier": None,
-        "invoice": None,
-        "invoice_creation": {
-            "enabled": False,
-            "invoice_data": {
-                "account_tax_ids": None,
-                "custom_fields": None,
-                "description": None,
-                "footer": None,
-                "issuer": None,
-                "metadata": {},
-                "rendering_options": None,
-            },
-        },
-        "locale": given.get("locale"),
-        "managed_payments": {"enabled": False},
-        "metadata": merge_metadata({}, given.get("metadata")),
-        "mode": "payment",
-        "origin_context": None,
-        # Stripe makes the PaymentIntent when the customer first tries to pay.
-        "payment_intent": None,
-        "payment_link": None,
-        "payment_method_collection": "if_required",
-        "payment_method_configuration_details": None,
-        "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
-        # A bank account is debited in dollars only.
-        "payment_method_types": ["card", "us_bank_account"] if currency == "usd" else ["card"],
-        "payment_status": "unpaid",
-        "permissions": None,
-        "phone_number_collection": {"enabled": False},
-        "recovered_from": None,
-        "saved_payment_method_options": _saving(given),
-        "setup_intent": None,
-        "shipping_address_collection": None,
-        "shipping_cost": None,
-        "shipping_options": [],
-        "status": "open",
-        "submit_type": given.get("submit_type"),
-        "subscription": None,
-        "success_url": given["success_url"],
-        "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
-        "ui_mode": "hosted_page",
-        "url": f"{box.config.public_url.rstrip('/')}/c/pay/{stamp['id']}",
-        "wallet_options": None,
-    }
-
-
-def _saving(given: JsonObject) -> JsonObject | None:
-    options = given.get("saved_payment_method_options")
-    if options is None:
-        return None
-    return {
-        "allow_redisplay_filters": ["always"],
-        "payment_method_remove": "disabled",
-        "payment_method_save": options.get("payment_method_save", "disabled"),
-    }
+    return box.store.insert(body, {"line_items": []} | session_asks(box, given)).body
 
 
 def _retrieve(call: Call) -> JsonObject:

@@ -1,10 +1,10 @@
 """Line items of a Checkout Session, and the inline prices and products that they bring."""
 
-from typing import Any
-
 from sandbox.stripe.box import Box
-from sandbox.stripe.errors import InvalidParameter, ResourceMissing
+from sandbox.stripe.errors import InvalidParameter
 from sandbox.stripe.ids import new_id
+from sandbox.stripe.resources.prices import amount_in, checked_unit_amount, price_body
+from sandbox.stripe.resources.products import get_product, new_product
 from sandbox.stripe.resources.shared import checked_currency, merge_metadata
 from sandbox.stripe.store import JsonObject
 
@@ -12,24 +12,27 @@ _MAX_ITEMS = 100
 _MAX_QUANTITY = 999_999
 
 
-def new_line_items(box: Box, given: list[JsonObject]) -> list[JsonObject]:
-    """Return line items made from validated parameters; they all have one currency."""
+def new_line_items(box: Box, given: list[JsonObject], *, currency: str | None) -> list[JsonObject]:
+    """Return line items made from validated parameters; they all have one currency.
+
+    A currency makes stored prices answer in it.
+    """
     if not 1 <= len(given) <= _MAX_ITEMS:
         raise InvalidParameter(
             f"A Checkout Session in `payment` mode needs 1 to {_MAX_ITEMS} line items.",
             code="parameter_missing",
             param="line_items",
         )
-    items = [_line_item(box, item, index) for index, item in enumerate(given)]
+    items = [_line_item(box, item, index, currency) for index, item in enumerate(given)]
     if len({item["currency"] for item in items}) > 1:
         raise InvalidParameter("All line items must have the same currency.", param="line_items")
     return items
 
 
-def _line_item(box: Box, given: JsonObject, index: int) -> JsonObject:
+def _line_item(box: Box, given: JsonObject, index: int, currency: str | None) -> JsonObject:
     where = f"line_items[{index}]"
     quantity = _quantity(given, where)
-    price = _price(box, given, where)
+    price = _price(box, given, where, currency)
     amount = price["unit_amount"] * quantity
     return {
         "id": new_id("item"),
@@ -62,13 +65,13 @@ def _quantity(given: JsonObject, where: str) -> int:
     return int(given["quantity"])
 
 
-def _price(box: Box, given: JsonObject, where: str) -> JsonObject:
+def _price(box: Box, given: JsonObject, where: str, currency: str | None) -> JsonObject:
     if "price" in given and "price_data" in given:
         raise InvalidParameter(
             "You may only specify one of these parameters: price, price_data.", param=where
         )
     if "price" in given:
-        raise ResourceMissing("price", given["price"], param=f"{where}[price]", status=400)
+        return _stored_price(box, given["price"], f"{where}[price]", currency)
     if "price_data" not in given:
         param = f"{where}[price_data]"
         raise InvalidParameter(
@@ -81,70 +84,46 @@ def _price(box: Box, given: JsonObject, where: str) -> JsonObject:
 
 def _inline_price(box: Box, data: JsonObject, where: str) -> JsonObject:
     currency = checked_currency(data["currency"], f"{where}[currency]")
-    unit_amount = _unit_amount(data, where)
+    unit_amount = checked_unit_amount(data, f"{where}[unit_amount]")
     if "product_data" not in data:
         raise InvalidParameter(
             f"Missing required param: {where}[product_data].",
             code="parameter_missing",
             param=f"{where}[product_data]",
         )
-    product = _inline_product(box, data["product_data"])
-    return {
-        **box.stamp("price"),
-        # An inline price can't be used again: Stripe shows it as inactive.
-        "active": False,
-        "billing_scheme": "per_unit",
-        "currency": currency,
-        "custom_unit_amount": None,
-        "lookup_key": None,
-        "metadata": {},
-        "nickname": None,
-        "product": product["id"],
-        "recurring": None,
-        "tax_behavior": data.get("tax_behavior", "unspecified"),
-        "tiers_mode": None,
-        "transform_quantity": None,
-        "type": "one_time",
-        "unit_amount": unit_amount,
-        "unit_amount_decimal": str(unit_amount),
-        "_name": product["name"],
-    }
+    product = new_product(box, data["product_data"], cause=None, is_active=False).body
+    # An inline price can't be used again: Stripe shows it as inactive.
+    body = price_body(
+        box,
+        currency=currency,
+        unit_amount=unit_amount,
+        product_id=product["id"],
+        given={"active": False, "tax_behavior": data.get("tax_behavior", "unspecified")},
+    )
+    return {**body, "_name": product["name"]}
 
 
-def _unit_amount(data: JsonObject, where: str) -> int:
-    param = f"{where}[unit_amount]"
-    amount: Any = data.get("unit_amount")
-    if amount is None:
+def _stored_price(box: Box, price_id: str, param: str, currency: str | None) -> JsonObject:
+    """Return a price of the catalogue, in the session's currency if it has that."""
+    price = box.get("price", price_id, param=param, status=400)
+    if not price.body["active"]:
         raise InvalidParameter(
-            f"Missing required param: {param}.", code="parameter_missing", param=param
-        )
-    if amount < 0:
-        raise InvalidParameter(
-            "This value must be greater than or equal to 0.",
-            code="parameter_invalid_integer",
+            f"The price specified is inactive. This field only accepts active prices: {price_id}",
             param=param,
         )
-    return int(amount)
-
-
-def _inline_product(box: Box, data: JsonObject) -> JsonObject:
-    stamp = box.stamp("product")
-    body = {
-        **stamp,
-        "active": False,
-        "default_price": None,
-        "description": data.get("description"),
-        "images": data.get("images", []),
-        "marketing_features": [],
-        "metadata": merge_metadata({}, data.get("metadata")),
-        "name": data["name"],
-        "package_dimensions": None,
-        "shippable": None,
-        "statement_descriptor": None,
-        "tax_code": None,
-        "type": "service",
-        "unit_label": data.get("unit_label"),
-        "updated": stamp["created"],
-        "url": None,
-    }
-    return box.store.insert(body).body
+    product = get_product(box, price.body["product"], param=param, status=400).body
+    if not product["active"]:
+        raise InvalidParameter(
+            f"The product {product['id']} is marked as inactive, and thus its price can't be "
+            "used in a Checkout Session.",
+            param=param,
+        )
+    wanted = (currency or price.body["currency"]).lower()
+    amount = amount_in(price, wanted)
+    if amount is None:
+        raise InvalidParameter(
+            f"The price specified does not support the currency {wanted}: {price_id}",
+            param=param,
+        )
+    shown = {"currency": wanted, "unit_amount": amount, "unit_amount_decimal": str(amount)}
+    return {**price.body, **shown, "_name": product["name"]}

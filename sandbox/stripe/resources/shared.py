@@ -4,7 +4,7 @@ from typing import Any
 
 from sandbox.stripe import currencies
 from sandbox.stripe.errors import InvalidParameter
-from sandbox.stripe.store import JsonObject
+from sandbox.stripe.store import Condition, JsonObject
 
 EMPTY_ADDRESS: JsonObject = {
     "city": None,
@@ -42,6 +42,11 @@ def billing_details(*, email: str | None, name: str | None) -> JsonObject:
         "phone": None,
         "tax_id": None,
     }
+
+
+def any_of(path: str, values: list[str] | None) -> tuple[Condition, ...]:
+    """Return the filter of a list of values, of which one must fit; none without a list."""
+    return () if not values else (Condition(path=path, value=tuple(values)),)
 
 
 def checked_currency(given: str, param: str = "currency") -> str:

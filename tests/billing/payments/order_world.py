@@ -134,9 +134,8 @@ class OrderWorld:
     def catch_up(self) -> None:
         """Do what ends everything, whatever was lost: the sweeps, the missed events, the worker."""
         self.sweep()
-        for kinds in self.story.events:
-            for kind in kinds:
-                self.hear(kind)
+        for letter in self.letters(len(self.story.events)):
+            self.hear(letter)
         self.work()
 
     def check_end(self) -> None:

@@ -203,6 +203,11 @@ class Client:
         self.charges = self.stripe.v1.charges
         self.refunds = self.stripe.v1.refunds
         self.events = self.stripe.v1.events
+        self.products = self.stripe.v1.products
+        self.prices = self.stripe.v1.prices
+        self.coupons = self.stripe.v1.coupons
+        self.codes = self.stripe.v1.promotion_codes
+        self.invoices = self.stripe.v1.invoices
         self.methods = self.stripe.v1.payment_methods
         self.setups = self.stripe.v1.setup_intents
         self.disputes = self.stripe.v1.disputes

@@ -49,9 +49,9 @@ def test_it_lives_for_a_day_unless_told_otherwise(emulator: Emulator) -> None:
         ({"metadata": {"k": "v" * 501}}, None, "metadata[k]"),
         ({"client_reference_id": "r" * 201}, None, "client_reference_id"),
         (
-            {"automatic_tax": {"enabled": True}},
+            {"automatic_tax": {"enabled": True, "liability": {"type": "self"}}},
             "parameter_not_emulated",
-            "automatic_tax[enabled]",
+            "automatic_tax[liability][type]",
         ),
         (
             {"payment_intent_data": {"capture_method": "manual"}},

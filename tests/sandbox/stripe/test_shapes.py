@@ -14,12 +14,14 @@ FIXTURES = json.loads((Path(__file__).parent / "fixtures.json").read_text())
 @pytest.fixture
 def objects(emulator: Emulator) -> dict[str, Any]:
     """Return one object of each kind, as the wire has it."""
-    session = emulator.paid(customer_creation="always")
+    session = emulator.paid(customer_creation="always", invoice_creation={"enabled": True})
     headers = {"Authorization": f"Bearer {API_KEY}"}
     charge = emulator.client.charges.list().data[0]
     emulator.client.refunds.create({"charge": charge.id, "amount": 100})
     emulator.control(f"charges/{charge.id}/warn")
     emulator.saved("4242424242424242")
+    coupon = emulator.client.coupons.create({"percent_off": 25.5})
+    emulator.client.codes.create({"promotion": {"type": "coupon", "coupon": coupon.id}})
     emulator.control(f"charges/{charge.id}/dispute", amount=100)
 
     def get(path: str) -> Any:
@@ -40,6 +42,10 @@ def objects(emulator: Emulator) -> dict[str, Any]:
         "event": get("events")["data"][0],
         "refund": get("refunds")["data"][0],
         "setup_intent": get("setup_intents")["data"][0],
+        "coupon": get("coupons")["data"][0],
+        "promotion_code": get("promotion_codes")["data"][0],
+        "invoice": get("invoices")["data"][0],
+        "webhook_endpoint": get("webhook_endpoints")["data"][0],
         "dispute": get("disputes")["data"][0],
         "radar.early_fraud_warning": get("radar/early_fraud_warnings")["data"][0],
         "item": items["data"][0],

@@ -1,9 +1,10 @@
 import time
+from typing import Any
 
 import pytest
 import stripe
 
-from tests.sandbox.stripe.driver import PATIENCE_S, Client, Emulator, Endpoint, refusal
+from tests.sandbox.stripe.driver import PATIENCE_S, Client, Emulator, Endpoint, refusal, types_of
 
 
 def status_of(emulator: Emulator, event_id: str, wanted: str) -> str:
@@ -155,3 +156,59 @@ def test_it_keeps_an_event_as_it_was(emulator: Emulator, client: Client) -> None
     created = client.events.list({"type": "customer.created"}).data[0]
 
     assert created.data.object["name"] == "Alice"
+
+
+def test_it_sends_each_event_twice(emulator: Emulator, client: Client, endpoint: Endpoint) -> None:
+    emulator.control("webhooks", mode="duplicate")
+
+    client.customers.create({})
+
+    first, second = endpoint.next(), endpoint.next()
+    assert first.id == second.id
+    assert status_of(emulator, first.id, "delivered") == "delivered"
+    assert client.events.retrieve(first.id).pending_webhooks == 0
+
+
+def test_it_sends_the_newest_first(emulator: Emulator, client: Client, endpoint: Endpoint) -> None:
+    emulator.control("webhooks", mode="reorder", seconds=0.3)
+
+    emulator.paid()
+
+    sent = [endpoint.next().type for _ in range(4)]
+    assert sent == types_of(client, "*")[::-1]
+
+
+def test_it_sends_late(emulator: Emulator, client: Client, endpoint: Endpoint) -> None:
+    emulator.control("webhooks", mode="delay", seconds=0.3)
+    started = time.monotonic()
+
+    client.customers.create({})
+    endpoint.next()
+
+    assert time.monotonic() - started >= 0.3
+
+
+def test_it_loses_every_third(emulator: Emulator, client: Client, endpoint: Endpoint) -> None:
+    emulator.control("webhooks", mode="drop", every=3)
+
+    customers = [client.customers.create({}).id for _ in range(4)]
+
+    arrived = {endpoint.next().data.object["id"] for _ in range(3)}
+    assert arrived == {customers[0], customers[1], customers[3]}
+
+
+@pytest.mark.parametrize("given", [{"every": 1}, {"seconds": -1}, {"seconds": "1"}, {"x": 1}])
+def test_it_refuses_a_mode_that_makes_no_sense(emulator: Emulator, given: dict[str, Any]) -> None:
+    answer = emulator.http.post("/sandbox/webhooks", json={"mode": "drop", **given})
+
+    assert answer.status_code == 400
+    assert emulator.state()["webhooks"]["mode"] == "normal"
+
+
+def test_it_lists_its_endpoint(client: Client, endpoint: Endpoint) -> None:
+    listed = client.stripe.v1.webhook_endpoints.list().data
+
+    assert [(each.url, each.status, each.enabled_events) for each in listed] == [
+        (endpoint.url, "enabled", ["*"])
+    ]
+    assert client.stripe.v1.webhook_endpoints.retrieve(listed[0].id).id == listed[0].id
