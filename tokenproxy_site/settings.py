@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import django_stubs_ext
+from celery.schedules import crontab
 from csp.constants import NONE, SELF
 
 from tokenproxy_site.env import (
@@ -332,7 +333,11 @@ CELERY_BEAT_SCHEDULE = {
     "sweep open purchases": _sweep("billing.sweep_open_purchases", every_s=30),
     "advance refunds": _sweep("billing.advance_refunds", every_s=5),
     "fetch missed events": _sweep("billing.fetch_missed_events", every_s=600),
-    "reconcile with Stripe": _sweep("billing.reconcile_stripe", every_s=86_400),
+    # By the clock, so that a beat that is restarted now and then does not put it off for ever.
+    "reconcile with Stripe": {
+        "task": "billing.reconcile_stripe",
+        "schedule": crontab(hour="4", minute="10"),
+    },
     "send notices": _sweep("billing.send_notices", every_s=3),
     "find low balances": _sweep("billing.find_low_balances", every_s=30),
     "find expiring lots": _sweep("billing.find_expiring_lots", every_s=600),

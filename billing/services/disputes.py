@@ -16,26 +16,18 @@ from billing.stripe_api import DisputeState, parse_order_id, read_charge
 
 def record_disputes(purchase: Purchase, states: tuple[DisputeState, ...]) -> None:
     """Book the disputes of a locked order's charge as Stripe has them. Safe to repeat."""
+    known = {dispute.stripe_dispute_id: dispute for dispute in purchase.disputes.all()}
     for state in states:
-        dispute, _ = Dispute.objects.update_or_create(
-            stripe_dispute_id=state.dispute_id,
-            defaults={
-                "purchase": purchase,
-                "amount_cents": state.amount_cents,
-                "reason": state.reason[:60],
-                "status": state.status,
-                "respond_until": state.respond_until,
-            },
-            create_defaults={
-                "purchase": purchase,
-                "amount_cents": state.amount_cents,
-                "reason": state.reason[:60],
-                "status": state.status,
-                "respond_until": state.respond_until,
-                "created_at": state.created_at,
-            },
+        dispute = known.get(state.dispute_id) or Dispute(
+            purchase=purchase, stripe_dispute_id=state.dispute_id, created_at=state.created_at
         )
-        _follow(dispute)
+        seen = (dispute.status, dispute.amount_cents, dispute.respond_until)
+        # A state is booked together with all that follows from it, so it is followed once.
+        if seen != (state.status, state.amount_cents, state.respond_until):
+            dispute.status, dispute.amount_cents = state.status, state.amount_cents
+            dispute.reason, dispute.respond_until = state.reason[:60], state.respond_until
+            dispute.save()
+            _follow(dispute)
 
 
 def heed_fraud_warning(charge_id: str, *, warning_id: str) -> None:

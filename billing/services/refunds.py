@@ -118,7 +118,8 @@ def offer_unused(purchase: Purchase) -> Offer | None:
 
 def offer_to_customer(purchase: Purchase) -> Offer | None:
     """Return what the customer may ask back without us, by the settings; None if nothing."""
-    days, wallet = settings.CUSTOMER_REFUND_DAYS, get_wallet(purchase.user)
+    days = settings.CUSTOMER_REFUND_DAYS
+    wallet = get_wallet(purchase.user)
     if not days or purchase.fulfilled_at is None:
         return None
     is_late = timezone.now() > purchase.fulfilled_at + timedelta(days=days)

@@ -132,7 +132,8 @@ def _missing_charges(
 
 
 def _find(charge: Charge) -> Purchase | None:
-    return Purchase.objects.filter(public_id=parse_order_id(charge.order_id)).first()
+    order_id = parse_order_id(charge.order_id)
+    return Purchase.objects.filter(public_id=order_id).first() if order_id else None
 
 
 def _first_order() -> datetime | None:

@@ -23,10 +23,10 @@ def list_charges(since: datetime) -> Iterator[Charge]:
 
 def list_returned_charges(since: datetime) -> set[str]:
     """Return the charges that were refunded or disputed since then, whenever they were made."""
-    created = {"gte": _stamp(since)}
+    start = _stamp(since)
     with call_stripe() as client:
-        refunds = client.v1.refunds.list({"created": created, "limit": PAGE})
-        disputes = client.v1.disputes.list({"created": created, "limit": PAGE})
+        refunds = client.v1.refunds.list({"created": {"gte": start}, "limit": PAGE})
+        disputes = client.v1.disputes.list({"created": {"gte": start}, "limit": PAGE})
         return {
             *(read_id(refund.charge) for refund in refunds.auto_paging_iter()),
             *(read_id(dispute.charge) for dispute in disputes.auto_paging_iter()),

@@ -14,6 +14,10 @@ PACK = {
     "currency": "usd",
     "is_active": "on",
     "order": "3",
+    "other_prices-TOTAL_FORMS": "1",
+    "other_prices-INITIAL_FORMS": "0",
+    "other_prices-0-currency": "eur",
+    "other_prices-0-price_cents": "3700",
 }
 
 
@@ -22,6 +26,7 @@ def test_a_pack_is_put_on_sale(root: Client) -> None:
 
     pack = Pack.objects.get(slug="large")
     assert (pack.credits, pack.price_cents, pack.is_active) == (5_000_000, 3_900, True)
+    assert [(p.currency, p.price_cents) for p in pack.other_prices.all()] == [("eur", 3_700)]
 
 
 @pytest.mark.parametrize(

@@ -96,10 +96,10 @@ class Sandbox:
         self.http.close()
 
 
-def event_body(kind: str, **subject: Any) -> bytes:
-    """Return an event as Stripe would post it."""
+def event_body(kind: str, *, event_id: str = "", **subject: Any) -> bytes:
+    """Return an event as Stripe would post it; without an id, one that is new."""
     event = {
-        "id": f"evt_{kind.replace('.', '_')}_{time.monotonic_ns()}",
+        "id": event_id or f"evt_{kind.replace('.', '_')}_{time.monotonic_ns()}",
         "object": "event",
         "api_version": stripe.api_version,
         "created": int(time.time()),
