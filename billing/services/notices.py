@@ -12,6 +12,7 @@ from uuid import UUID
 
 from accounts.models import ApiKey, User
 from billing.models import Lot, Notice, NotificationSettings, Purchase, Wallet
+from billing.services.entry_words import describe
 
 Kind = Notice.Kind
 
@@ -118,7 +119,7 @@ def tell_lot_expiring(lot: Lot) -> None:
         reference=f"lot:{lot.pk}",
         remaining_credits=lot.remaining_credits,
         expires_at=_text(lot.expires_at),
-        source=lot.entry.reason,
+        source=describe(lot.entry),
     )
 
 

@@ -103,7 +103,9 @@ def test_what_is_not_there_is_404(post: Post, path: str) -> None:
 def test_the_newest_are_kept_over_a_restart(tmp_path: Path) -> None:
     before = Mailbox(tmp_path)
     for number in range(MOST_KEPT + 3):
-        before.add(f"Subject: {number}\r\n\r\nx".encode(), recipients=["a@b.example"], now_ns=number)
+        before.add(
+            f"Subject: {number}\r\n\r\nx".encode(), recipients=["a@b.example"], now_ns=number
+        )
 
     subjects = [mail.subject for mail in Mailbox(tmp_path).read_all()]
 
