@@ -5,12 +5,15 @@ It stands above the services, like a view: it takes what they need from the requ
 
 from typing import Any
 
+from allauth.account.models import EmailAddress
 from django.conf import settings
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 
 from accounts.adapter import AccountAdapter as PlainAccountAdapter
 from accounts.models import User
 from billing.services.sign_ins import make_device_id, note_sign_in
+from billing.services.welcome import grant_welcome_credit
 
 DEVICE_COOKIE = "device"
 # Browsers keep no cookie for longer than 400 days.
@@ -19,7 +22,22 @@ MOST_USER_AGENT = 400
 
 
 class AccountAdapter(PlainAccountAdapter):
-    """The accounts' adapter, which also tells the customer of a new sign-in."""
+    """The accounts' adapter, which also tells of a new sign-in, and welcomes new customers."""
+
+    def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
+        """Confirm an address, and welcome its owner if that is new. A refusal is not told."""
+        is_new = bool(super().confirm_email(request, email_address))
+        if is_new:
+            entry = grant_welcome_credit(
+                email_address.user,
+                email=email_address.email,
+                ip_address=self.get_client_ip(request),
+            )
+            if entry is not None:
+                messages.success(
+                    request, f"Welcome! {entry.amount_credits:,} tokens are in your balance."
+                )
+        return is_new
 
     def post_login(self, request: HttpRequest, user: User, **given: Any) -> HttpResponse:
         """Note the browser and the network, and answer as allauth does."""

@@ -22,6 +22,13 @@ BillingError
 ├── WebhookRefused            a webhook that nothing may be done with
 │   ├── WebhookUnsigned       not signed by Stripe, or not just now
 │   └── WebhookMalformed      signed, but not an event for this site
+├── CodeError
+│   ├── CodeUnknown           no such code was ever made
+│   ├── CodeUsed              it was redeemed, or its batch is for one each
+│   ├── CodeExpired           it was not redeemed in time
+│   ├── CodeRevoked           staff withdrew its batch
+│   └── TooManyGuesses        too many codes were tried that were none
+├── BatchExists               a batch of codes was made by the same press of the button
 ├── MissingReason             a correction or a resolution without a word on why
 ├── UnbookableEvent           what Redis decided does not fit the books; a person decides
 └── InvalidAmount             an amount that can't be posted
@@ -124,6 +131,34 @@ class WebhookUnsigned(WebhookRefused):
 
 class WebhookMalformed(WebhookRefused):
     """The signature is right, but the body is not an event for this site."""
+
+
+class CodeError(BillingError):
+    """A code that gives nothing. Nothing was changed."""
+
+
+class CodeUnknown(CodeError):
+    """No such code was ever made."""
+
+
+class CodeUsed(CodeError):
+    """It was redeemed, or the customer has redeemed another one of its batch."""
+
+
+class CodeExpired(CodeError):
+    """It was not redeemed in time."""
+
+
+class CodeRevoked(CodeError):
+    """Staff withdrew its batch."""
+
+
+class TooManyGuesses(CodeError):
+    """This customer or network tried too many codes within an hour."""
+
+
+class BatchExists(BillingError):
+    """A batch of codes was made by the same press of the button; they can't be shown again."""
 
 
 class MissingReason(BillingError):

@@ -75,3 +75,20 @@ class NotificationForm(forms.Form):
     wants_top_up_succeeded = forms.BooleanField(
         required=False, label="My balance was topped up automatically"
     )
+
+
+class RedeemForm(forms.Form):
+    """Type a code."""
+
+    code = forms.CharField(
+        max_length=60,
+        widget=forms.TextInput(
+            attrs={
+                "placeholder": "XXXX-XXXX-XXXX-XXXX",
+                "autocomplete": "off",
+                "autocapitalize": "characters",
+                "spellcheck": "false",
+                "class": "mono",
+            }
+        ),
+    )

@@ -20,7 +20,7 @@ from billing import staff_reads as reads
 # Which pages belong together, in which order. A page that is not named here comes last.
 GROUPS: dict[str, tuple[str, ...]] = {
     "Customers": ("User", "EmailAddress", "SignIn", "ApiKey", "Wallet"),
-    "Sales": ("Purchase", "Pack", "StripeEvent"),
+    "Sales": ("Purchase", "Pack", "CodeBatch", "RedeemCode", "WelcomeCredit", "StripeEvent"),
     "Books": ("LedgerEntry", "Lot", "UsageRecord", "Debit"),
     "Models": ("PublicModel", "ModelPrice", "Route", "Provider"),
     "Mail": ("Notice", "NotificationSettings"),

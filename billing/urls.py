@@ -9,6 +9,7 @@ from billing.views import (
     notifications,
     orders,
     overview,
+    redeem,
     statements,
     storefront,
     usage,
@@ -27,6 +28,7 @@ urlpatterns = [
     path("dashboard/usage/<slug:request_id>/", usage.receipt, name="dashboard-receipt"),
     path("dashboard/orders/", orders.orders, name="dashboard-orders"),
     path("dashboard/orders/<uuid:public_id>/", orders.order, name="dashboard-order"),
+    path("dashboard/redeem/", redeem.redeem, name="dashboard-redeem"),
     path("dashboard/statements/", statements.statements, name="dashboard-statements"),
     path(
         "dashboard/statements/<str:month>.<str:form>",

@@ -226,6 +226,14 @@ STRIPE_TIMEOUT_S = get_int("STRIPE_TIMEOUT_S", 20, least=1)
 # Stripe allows 30 minutes to 24 hours, counted by its clock from when our call reaches it.
 CHECKOUT_LIFETIME_MINUTES = get_int("CHECKOUT_LIFETIME_MINUTES", 60, least=35, most=1_435)
 
+# --- Credit without a card ------------------------------------------------------------------
+
+# For whoever verifies an address; 0 gives nothing.
+WELCOME_CREDITS = get_int("WELCOME_CREDITS", 0, most=1_000_000_000)
+WELCOME_CREDIT_DAYS = get_int("WELCOME_CREDIT_DAYS", 30, least=1, most=36_500)
+# One network is not welcomed again for this long.
+WELCOME_NETWORK_DAYS = get_int("WELCOME_NETWORK_DAYS", 30, least=1, most=36_500)
+
 # --- Wallets and the API ------------------------------------------------------------------
 
 # Keys that encrypt the upstream providers' keys, newest first; older ones still decrypt.

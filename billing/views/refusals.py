@@ -8,10 +8,15 @@ from django.http import HttpRequest
 
 from billing.exceptions import (
     BillingError,
+    CodeExpired,
+    CodeRevoked,
+    CodeUnknown,
+    CodeUsed,
     PackUnavailable,
     PaymentProviderError,
     PaymentProviderRefusal,
     PurchaseMissing,
+    TooManyGuesses,
     TooManyOrders,
 )
 
@@ -20,6 +25,11 @@ MESSAGES: dict[type[BillingError], str] = {
     TooManyOrders: (
         "You started many orders within an hour and paid none of them. Please try again later."
     ),
+    CodeUnknown: "There is no such code. Please compare it with what you were given.",
+    CodeUsed: "This code was used already, or you have used another one of the same kind.",
+    CodeExpired: "This code has expired.",
+    CodeRevoked: "This code is no longer valid.",
+    TooManyGuesses: "Too many codes were tried that don't exist. Please try again in an hour.",
     PurchaseMissing: "The payment service knows no payment for this order. Nothing was charged.",
     PaymentProviderError: (
         "The payment service didn't answer. Nothing is lost: please try again in a moment."
