@@ -66,7 +66,7 @@ class NotificationForm(forms.Form):
 
     wants_low_balance = forms.BooleanField(required=False, label="My balance is low")
     low_balance_credits = forms.IntegerField(
-        label="Tell me below",
+        label="Tell me below so many tokens",
         min_value=1,
         max_value=MAX_THRESHOLD_CREDITS,
         widget=forms.NumberInput(attrs={"inputmode": "numeric"}),

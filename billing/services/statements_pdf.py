@@ -49,7 +49,7 @@ class Paper(FPDF):
     def write_in(self, colour: tuple[int, int, int], size_pt: float, style: str = "") -> None:
         """Choose the ink and the font of what comes next."""
         self.set_text_color(*colour)
-        self.set_font(MAIN, style, size_pt)  # type: ignore[arg-type]  # "" or "B"
+        self.set_font(MAIN, style, size_pt)
         # fpdf2 writes a font down with the first text in it, and loses it again if that text
         # starts in a fallback font. So the first text is a space that takes no room.
         x = self.x
