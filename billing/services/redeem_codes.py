@@ -8,6 +8,7 @@ import hashlib
 import re
 import secrets
 import unicodedata
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -113,8 +114,7 @@ def redeem(user: User, text: str, *, address: str) -> LedgerEntry:
             raise TooManyGuesses("Too many codes were tried.")
     entry = _redeem(user, text)
     for key in counters:
-        # A code that is right is no guess.
-        cache.decr(key)
+        _uncount(key)
     return entry
 
 
@@ -191,4 +191,14 @@ def _counters(user: User, address: str) -> dict[str, int]:
 def _count(key: str) -> int:
     """Count an attempt before it is made, so that attempts at once count too."""
     cache.add(key, 0, GUESS_WINDOW_S)
-    return int(cache.incr(key))
+    try:
+        return int(cache.incr(key))
+    except ValueError:
+        # The hour ended between the two lines.
+        return 1
+
+
+def _uncount(key: str) -> None:
+    """Take an attempt back: a code that is right is no guess."""
+    with suppress(ValueError):
+        cache.decr(key)

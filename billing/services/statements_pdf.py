@@ -100,12 +100,16 @@ def _write_head(paper: Paper, statement: Statement) -> None:
     paper.write_in(INK, 22, "B")
     paper.cell(paper.epw, 12, f"Statement for {month.words}", new_x="LMARGIN", new_y="NEXT")
     paper.write_in(PALE, BODY_PT)
-    paper.multi_cell(paper.epw, LINE_MM, printable(statement.email), new_x="LMARGIN", new_y="NEXT")
+    _write_line(paper, printable(statement.email))
     period = f"1 to {month.last_day.day} {month.words}, UTC. Amounts are tokens of your balance."
     if not statement.is_closed:
         period += f" Not closed yet: as booked on {_minute(timezone.now())}."
-    paper.multi_cell(paper.epw, LINE_MM, period, new_x="LMARGIN", new_y="NEXT")
+    _write_line(paper, period)
     paper.ln(5)
+
+
+def _write_line(paper: Paper, text: str) -> None:
+    paper.multi_cell(paper.epw, LINE_MM, text, align=Align.L, new_x="LMARGIN", new_y="NEXT")
 
 
 def _write_summary(paper: Paper, statement: Statement) -> None:

@@ -12,6 +12,7 @@ from billing.exceptions import (
     CodeRevoked,
     CodeUnknown,
     CodeUsed,
+    InvalidAmount,
     PackUnavailable,
     PaymentProviderError,
     PaymentProviderRefusal,
@@ -29,6 +30,7 @@ MESSAGES: dict[type[BillingError], str] = {
     CodeUsed: "This code was used already, or you have used another one of the same kind.",
     CodeExpired: "This code has expired.",
     CodeRevoked: "This code is no longer valid.",
+    InvalidAmount: "Your balance can't hold that many tokens. Nothing was changed.",
     TooManyGuesses: "Too many codes were tried that don't exist. Please try again in an hour.",
     PurchaseMissing: "The payment service knows no payment for this order. Nothing was charged.",
     PaymentProviderError: (
