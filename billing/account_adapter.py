@@ -3,23 +3,73 @@
 It stands above the services, like a view: it takes what they need from the request and calls one.
 """
 
+from smtplib import SMTPException
 from typing import Any
 
+import structlog
+from allauth.account.models import EmailAddress
+from allauth.core import context as allauth_context
 from django.conf import settings
+from django.contrib import messages
+from django.core.mail import EmailMessage
 from django.http import HttpRequest, HttpResponse
 
 from accounts.adapter import AccountAdapter as PlainAccountAdapter
 from accounts.models import User
 from billing.services.sign_ins import make_device_id, note_sign_in
+from billing.services.welcome import grant_welcome_credit
 
 DEVICE_COOKIE = "device"
 # Browsers keep no cookie for longer than 400 days.
 DEVICE_COOKIE_S = 400 * 24 * 3600
 MOST_USER_AGENT = 400
 
+log = structlog.get_logger(__name__)
+
 
 class AccountAdapter(PlainAccountAdapter):
-    """The accounts' adapter, which also tells the customer of a new sign-in."""
+    """The accounts' adapter, which also tells of a new sign-in, and welcomes new customers."""
+
+    def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
+        """Confirm an address, and welcome its owner if that is new. A refusal is not told."""
+        is_new = bool(super().confirm_email(request, email_address))
+        if is_new:
+            entry = grant_welcome_credit(
+                email_address.user,
+                email=email_address.email,
+                ip_address=self.get_client_ip(request),
+            )
+            if entry is not None:
+                messages.success(
+                    request, f"Welcome! {entry.amount_credits:,} tokens are in your balance."
+                )
+        return is_new
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Send a link. A mail server that is away must not cost a new customer the account.
+
+        Not through the outbox: what it sends is kept in the database, and these links are secrets.
+        """
+        try:
+            super().send_mail(template_prefix, email, context)
+        except (SMTPException, OSError) as error:
+            log.warning("account_mail_failed", template=template_prefix, error=str(error))
+            messages.error(
+                allauth_context.request,
+                "The mail could not be sent. Please ask for it again in a few minutes.",
+            )
+
+    def render_mail(
+        self,
+        template_prefix: str,
+        email: str | list[str],
+        context: dict[str, Any],
+        headers: dict[str, str] | None = None,
+    ) -> EmailMessage:
+        """Compose a mail that no holiday reply answers."""
+        given = {"Auto-Submitted": "auto-generated", **(headers or {})}
+        message: EmailMessage = super().render_mail(template_prefix, email, context, given)
+        return message
 
     def post_login(self, request: HttpRequest, user: User, **given: Any) -> HttpResponse:
         """Note the browser and the network, and answer as allauth does."""

@@ -29,6 +29,13 @@ BillingError
 ├── TooManyKeys               this user has as many usable API keys as there may be
 ├── KeyNotUsable              the API key is revoked or has expired
 ├── RotationUnderWay          the key's secret before the present one still works
+├── CodeError
+│   ├── CodeUnknown           no such code was ever made
+│   ├── CodeUsed              it was redeemed, or its batch is for one each
+│   ├── CodeExpired           it was not redeemed in time
+│   ├── CodeRevoked           staff withdrew its batch
+│   └── TooManyGuesses        too many codes were tried that were none
+├── BatchExists               a batch of codes was made by the same press of the button
 ├── MissingReason             a correction or a resolution without a word on why
 ├── UnbookableEvent           what Redis decided does not fit the books; a person decides
 └── InvalidAmount             an amount that can't be posted
@@ -185,6 +192,34 @@ class KeyNotUsable(BillingError):
 
 class RotationUnderWay(BillingError):
     """The secret before the present one still works; three at once would be one too many."""
+
+
+class CodeError(BillingError):
+    """A code that gives nothing. Nothing was changed."""
+
+
+class CodeUnknown(CodeError):
+    """No such code was ever made."""
+
+
+class CodeUsed(CodeError):
+    """It was redeemed, or the customer has redeemed another one of its batch."""
+
+
+class CodeExpired(CodeError):
+    """It was not redeemed in time."""
+
+
+class CodeRevoked(CodeError):
+    """Staff withdrew its batch."""
+
+
+class TooManyGuesses(CodeError):
+    """This customer or network tried too many codes within an hour."""
+
+
+class BatchExists(BillingError):
+    """A batch of codes was made by the same press of the button; they can't be shown again."""
 
 
 class MissingReason(BillingError):

@@ -45,7 +45,7 @@ class NotificationForm(forms.Form):
 
     wants_low_balance = forms.BooleanField(required=False, label="My balance is low")
     low_balance_credits = forms.IntegerField(
-        label="Tell me below",
+        label="Tell me below so many tokens",
         min_value=1,
         max_value=MAX_THRESHOLD_CREDITS,
         widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
@@ -53,4 +53,21 @@ class NotificationForm(forms.Form):
     wants_lot_expiring = forms.BooleanField(required=False, label="Tokens expire within a week")
     wants_top_up_succeeded = forms.BooleanField(
         required=False, label="My balance was topped up automatically"
+    )
+
+
+class RedeemForm(forms.Form):
+    """Type a code."""
+
+    code = forms.CharField(
+        max_length=60,
+        widget=forms.TextInput(
+            attrs={
+                "placeholder": "XXXX-XXXX-XXXX-XXXX",
+                "autocomplete": "off",
+                "autocapitalize": "characters",
+                "spellcheck": "false",
+                "class": "mono",
+            }
+        ),
     )

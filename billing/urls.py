@@ -2,7 +2,18 @@
 
 from django.urls import path
 
-from billing.views import checkout, docs, keys, notifications, orders, overview, storefront, usage
+from billing.views import (
+    checkout,
+    docs,
+    keys,
+    notifications,
+    orders,
+    overview,
+    redeem,
+    statements,
+    storefront,
+    usage,
+)
 
 urlpatterns = [
     path("", storefront.home, name="home"),
@@ -24,6 +35,13 @@ urlpatterns = [
     path("dashboard/usage/<slug:request_id>/", usage.receipt, name="dashboard-receipt"),
     path("dashboard/orders/", orders.orders, name="dashboard-orders"),
     path("dashboard/orders/<uuid:public_id>/", orders.order, name="dashboard-order"),
+    path("dashboard/redeem/", redeem.redeem, name="dashboard-redeem"),
+    path("dashboard/statements/", statements.statements, name="dashboard-statements"),
+    path(
+        "dashboard/statements/<str:month>.<str:form>",
+        statements.statement,
+        name="dashboard-statement",
+    ),
     path(
         "dashboard/orders/<uuid:public_id>/refund/",
         orders.order_refund,

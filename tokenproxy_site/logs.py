@@ -73,5 +73,8 @@ def configure_logging(form: str, level: str) -> dict[str, Any]:
             "celery.beat": {"level": "WARNING"},
             "django_structlog": {"level": "WARNING"},
             "stripe": {"level": "WARNING"},
+            # A line for each table of each font of a statement.
+            "fontTools": {"level": "WARNING"},
+            "fpdf": {"level": "WARNING"},
         },
     }

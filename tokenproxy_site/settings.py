@@ -240,6 +240,14 @@ STRIPE_RECEIPT_MAIL = get_bool("STRIPE_RECEIPT_MAIL", default=False)
 # For so many days customers may return the unused part of an order by themselves. 0: never.
 CUSTOMER_REFUND_DAYS = get_int("CUSTOMER_REFUND_DAYS", 0)
 
+# --- Credit without a card ------------------------------------------------------------------
+
+# For whoever verifies an address; 0 gives nothing.
+WELCOME_CREDITS = get_int("WELCOME_CREDITS", 0, most=1_000_000_000)
+WELCOME_CREDIT_DAYS = get_int("WELCOME_CREDIT_DAYS", 30, least=1, most=36_500)
+# One network is not welcomed again for this long.
+WELCOME_NETWORK_DAYS = get_int("WELCOME_NETWORK_DAYS", 30, least=1, most=36_500)
+
 # --- Wallets and the API ------------------------------------------------------------------
 
 # Keys that encrypt the upstream providers' keys, newest first; older ones still decrypt.

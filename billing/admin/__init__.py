@@ -5,6 +5,7 @@ Money tables are read-only for everyone. What changes them is an action (see `ac
 
 from billing.admin import (
     api_keys,
+    codes,
     debits,
     inbox,
     ledger,
@@ -20,6 +21,7 @@ from billing.admin import (
 
 __all__ = [
     "api_keys",
+    "codes",
     "debits",
     "inbox",
     "ledger",

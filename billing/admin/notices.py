@@ -44,7 +44,7 @@ SEND_AGAIN = StaffAction[Notice](
 @admin.register(Notice)
 class NoticeAdmin(ReadOnlyWithActions[Notice]):
     staff_actions = (SEND_AGAIN,)
-    list_display = ("kind", "user", "created_at", "state", "sent_at", "sent_to", "attempts")
+    list_display = ("kind", "user", "created_at", "state", "attempts")
     fields = (
         "kind",
         "user",

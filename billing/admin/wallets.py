@@ -6,12 +6,14 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern
 
 from accounts.admin_base import Tool, list_tool
 from billing import staff_reads as reads
 from billing.admin import columns
 from billing.admin.actions import ReadOnlyWithActions
 from billing.admin.filters import ConditionFilter
+from billing.admin.statements import statement_urls, statements_tool
 from billing.admin.wallet_actions import ADJUST, FREEZE, GRANT, LIMIT, UNFREEZE
 from billing.models import Wallet
 from billing.services.balances import read_balance
@@ -79,11 +81,15 @@ class WalletAdmin(ReadOnlyWithActions[Wallet]):
             return f"yes, version {wallet.version}"
         return f"not yet: version {wallet.pushed_version} of {wallet.version}"
 
+    def get_urls(self) -> list[URLPattern]:
+        return [*statement_urls(self), *super().get_urls()]
+
     def get_tools(self, request: HttpRequest, obj: Wallet) -> Sequence[Tool]:
         return (
             *super().get_tools(request, obj),
             list_tool("API keys", "accounts_apikey", user__id__exact=obj.user_id),
             list_tool("Purchases", "billing_purchase", user__id__exact=obj.user_id),
+            statements_tool(obj),
         )
 
     def render_change_form(

@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
             name='Notice',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('purchase', 'Purchase'), ('refund', 'Refund'), ('dispute', 'Dispute'), ('low_balance', 'low balance'), ('lot_expiring', 'expiring lot'), ('new_key', 'new key'), ('new_sign_in', 'new sign-in'), ('top_up_succeeded', 'auto top-up succeeded'), ('top_up_declined', 'auto top-up declined'), ('top_up_action', 'auto top-up needs authentication')], max_length=20)),
+                ('kind', models.CharField(choices=[('purchase', 'receipt'), ('refund', 'refund'), ('dispute', 'dispute'), ('low_balance', 'low balance'), ('lot_expiring', 'expiring lot'), ('new_key', 'new key'), ('new_sign_in', 'new sign-in'), ('top_up_succeeded', 'auto top-up succeeded'), ('top_up_declined', 'auto top-up declined'), ('top_up_action', 'auto top-up needs authentication')], max_length=20)),
                 ('reference', models.CharField(max_length=120)),
                 ('facts', models.JSONField(default=dict)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now)),

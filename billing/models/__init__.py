@@ -2,6 +2,7 @@
 
 from billing.models.catalogue import ModelPrice, Pack, PackPrice, PublicModel
 from billing.models.dispute import Dispute
+from billing.models.gift import CodeBatch, RedeemCode, WelcomeCredit
 from billing.models.inbox import InboxItem
 from billing.models.ledger import LedgerEntry, Lot
 from billing.models.notice import Notice, NotificationSettings, SignIn
@@ -12,6 +13,7 @@ from billing.models.usage import KeySpending, UsageRecord
 from billing.models.wallet import Debit, Freeze, Wallet
 
 __all__ = [
+    "CodeBatch",
     "Debit",
     "Dispute",
     "Freeze",
@@ -26,9 +28,11 @@ __all__ = [
     "PackPrice",
     "PublicModel",
     "Purchase",
+    "RedeemCode",
     "Refund",
     "SignIn",
     "StripeEvent",
     "UsageRecord",
     "Wallet",
+    "WelcomeCredit",
 ]

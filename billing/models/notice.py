@@ -17,9 +17,9 @@ class Notice(models.Model):
     """
 
     class Kind(models.TextChoices):
-        PURCHASE = "purchase"
-        REFUND = "refund"
-        DISPUTE = "dispute"
+        PURCHASE = "purchase", "receipt"
+        REFUND = "refund", "refund"
+        DISPUTE = "dispute", "dispute"
         LOW_BALANCE = "low_balance", "low balance"
         LOT_EXPIRING = "lot_expiring", "expiring lot"
         NEW_KEY = "new_key", "new key"

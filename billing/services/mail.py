@@ -41,7 +41,7 @@ def _context(notice: Notice) -> dict[str, Any]:
     return {
         **notice.facts,
         "kind": notice.kind,
-        "user": notice.user,
+        "email": notice.user.email,
         "created_at": notice.created_at,
         "balance": read_balance(get_wallet(notice.user)),
         "can_be_switched_off": notice.kind in SWITCHES,

@@ -5,8 +5,9 @@ brings the notice back by itself if this process dies. If it dies between the ma
 and our note of it, the mail is sent twice with the same Message-ID, which mail programs fold.
 """
 
+import time
 from datetime import timedelta
-from smtplib import SMTPRecipientsRefused
+from smtplib import SMTPConnectError, SMTPException, SMTPRecipientsRefused, SMTPServerDisconnected
 
 import structlog
 from django.core.mail import get_connection
@@ -24,6 +25,8 @@ LONGEST_RETRY_S = 6 * 3600
 # Over about a day; then a person has a look.
 MOST_ATTEMPTS = 12
 BATCH = 100
+# A slow mail server must not keep a worker's thread for long: the wallets' sweeps share them.
+MOST_TIME_S = 30
 
 log = structlog.get_logger(__name__)
 
@@ -31,16 +34,23 @@ log = structlog.get_logger(__name__)
 def send_due_notices(*, most: int = BATCH) -> int:
     """Send the notices that are due, oldest first, and return how many were tried.
 
-    Safe to run at once: each notice goes to one of the sweeps.
+    It ends early when the mail server is away or slow. Safe to run at once: each notice goes to
+    one of the sweeps.
     """
     notices = list(_due_notices().select_related("user")[:most])
-    if not notices:
-        return 0
-    connection = get_connection()
+    connection, until = get_connection(), time.monotonic() + MOST_TIME_S
+    tried = 0
     try:
-        return sum(_send(notice, connection) for notice in notices if _claim(notice))
+        for notice in notices:
+            if time.monotonic() > until:
+                break
+            if _claim(notice):
+                tried += 1
+                if not _send(notice, connection):
+                    break
     finally:
         connection.close()
+    return tried
 
 
 def send_again(notice: Notice) -> None:
@@ -67,7 +77,7 @@ def _claim(notice: Notice) -> bool:
 
 
 def _send(notice: Notice, connection: BaseEmailBackend) -> bool:
-    """Send one notice and note how it went. Returns True: it was tried."""
+    """Send one notice and note how it went. False if the mail server is away."""
     try:
         message = compose(notice)
         # Opened once for the whole batch, and anew after a failure.
@@ -77,6 +87,7 @@ def _send(notice: Notice, connection: BaseEmailBackend) -> bool:
     except Exception as error:  # noqa: BLE001 - whatever one mail breaks, the others go on
         connection.close()
         _note_failure(notice, error)
+        return not _is_away(error)
     else:
         Notice.objects.filter(pk=notice.pk).update(
             sent_at=timezone.now(), sent_to=notice.user.email, error=""
@@ -95,6 +106,13 @@ def _note_failure(notice: Notice, error: Exception) -> None:
         next_attempt_at=now + timedelta(seconds=wait_s),
         given_up_at=now if is_over else None,
     )
+
+
+def _is_away(error: Exception) -> bool:
+    """Tell whether the next mail would fail as this one did."""
+    # smtplib's errors are OSErrors, too, and most of them are about one mail.
+    is_network = isinstance(error, OSError) and not isinstance(error, SMTPException)
+    return is_network or isinstance(error, SMTPServerDisconnected | SMTPConnectError)
 
 
 def _is_final(error: Exception) -> bool:

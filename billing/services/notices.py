@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from accounts.models import ApiKey, User
 from billing.models import Lot, Notice, NotificationSettings, Purchase, Wallet
+from billing.services.entry_words import describe
 
 Kind = Notice.Kind
 
@@ -123,7 +124,7 @@ def tell_lot_expiring(lot: Lot) -> None:
         reference=f"lot:{lot.pk}",
         remaining_credits=lot.remaining_credits,
         expires_at=_text(lot.expires_at),
-        source=lot.entry.reason,
+        source=describe(lot.entry),
     )
 
 

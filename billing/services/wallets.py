@@ -11,7 +11,7 @@ from billing.models import Debit, Freeze, LedgerEntry, Wallet
 from billing.services.debits import ask_debit
 from billing.services.freezes import add_freeze, lift_every_freeze
 from billing.services.ledger import MAX_CREDITS, lock_wallet, post_credit
-from billing.services.pushes import push_if_possible
+from billing.services.pushes import push_if_possible, push_on_commit
 
 STAFF = Freeze.Kind.STAFF
 

@@ -1,16 +1,29 @@
 """Sweeps of the mail: find what is to be told, and send it."""
 
 from celery import shared_task
+from django.core.cache import cache
 
 from billing.services.lot_notices import tell_expiring_lots
 from billing.services.low_balance import tell_low_balances
 from billing.services.notice_outbox import send_due_notices
 
+SENDING = "sending_notices"
+# Longer than a sweep may take; it only matters if a worker was killed while it sent.
+SENDING_TTL_S = 120
+
 
 @shared_task(name="billing.send_notices", ignore_result=True)
 def send_notices() -> int:
-    """Send the mails that are due. Returns how many were tried."""
-    return send_due_notices()
+    """Send the mails that are due. Returns how many were tried.
+
+    One at a time: a mail server that hangs must not take all threads of a worker.
+    """
+    if not cache.add(SENDING, 1, SENDING_TTL_S):
+        return 0
+    try:
+        return send_due_notices()
+    finally:
+        cache.delete(SENDING)
 
 
 @shared_task(name="billing.find_low_balances", ignore_result=True)

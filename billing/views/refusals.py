@@ -8,11 +8,17 @@ from django.http import HttpRequest
 
 from billing.exceptions import (
     BillingError,
+    CodeExpired,
+    CodeRevoked,
+    CodeUnknown,
+    CodeUsed,
+    InvalidAmount,
     PackUnavailable,
     PaymentProviderError,
     PaymentProviderRefusal,
     PurchaseMissing,
     RefundRefused,
+    TooManyGuesses,
     TooManyOrders,
 )
 
@@ -23,6 +29,12 @@ MESSAGES: dict[type[BillingError], str] = {
         "Nothing was charged. Please try again later, or write to us."
     ),
     RefundRefused: "Nothing was refunded: this order can't be returned here any more.",
+    CodeUnknown: "There is no such code. Please compare it with what you were given.",
+    CodeUsed: "This code was used already, or you have used another one of the same kind.",
+    CodeExpired: "This code has expired.",
+    CodeRevoked: "This code is no longer valid.",
+    InvalidAmount: "Your balance can't hold that many tokens. Nothing was changed.",
+    TooManyGuesses: "Too many codes were tried that don't exist. Please try again in an hour.",
     PurchaseMissing: "The payment service knows no payment for this order. Nothing was charged.",
     PaymentProviderError: (
         "The payment service didn't answer. Nothing is lost: please try again in a moment."

@@ -15,7 +15,9 @@ NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 def grant(user: User, *, days: int | None) -> Lot:
     with time_machine.travel(NOON, tick=False):
         expires_at = NOON + timedelta(days=days) if days else None
-        return grant_credits(user, credits=500, reason="A gift", expires_at=expires_at).lot
+        return grant_credits(
+            user, credits=500, reason="He threatened to leave", expires_at=expires_at
+        ).lot
 
 
 def told_after(*, days: float) -> int:
@@ -38,7 +40,7 @@ def test_it_says_how_much_and_when(alice: User) -> None:
     assert Notice.objects.get().facts == {
         "remaining_credits": 500,
         "expires_at": "2026-04-01T12:00:00+00:00",
-        "source": "A gift",
+        "source": "Gift",
     }
 
 

@@ -84,6 +84,8 @@ def test_text_and_html_say_the_same(customer: User, kind: str) -> None:
     for word in WORDS[kind]:
         assert word in sent.body
         assert word in html
+    assert "Sent to alice@example.com" in sent.body
+    assert "Sent to alice@example.com" in html
     assert sent.subject
     assert "\n" not in sent.subject
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.core import mail
+from django.core.cache import cache
 from django.core.mail.backends.locmem import EmailBackend
 from pytest_django import Settings
 
@@ -14,6 +15,7 @@ from accounts.models import User
 from billing.models import Notice
 from billing.services.api_keys import issue_api_key
 from billing.services.notice_outbox import MOST_ATTEMPTS, send_again, send_due_notices
+from billing.tasks.notices import SENDING, send_notices
 from tests.billing.payments.racing import race
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -120,6 +122,38 @@ def test_an_address_that_will_never_do_is_given_up_at_once(
     sweep(notice, NOON)
 
     assert (notice.given_up_at is not None) == is_over
+
+
+def test_a_server_that_is_away_is_not_asked_for_each_mail(
+    alice: User, notice: Notice, settings: Settings
+) -> None:
+    use(settings, BrokenServer)
+    with time_machine.travel(NOON, tick=False):
+        issue_api_key(alice, name="Phone")
+        tried = send_due_notices()
+
+    assert tried == 1
+    assert sorted(Notice.objects.values_list("attempts", flat=True)) == [0, 1]
+
+
+def test_an_address_that_is_refused_does_not_keep_the_others(
+    alice: User, notice: Notice, settings: Settings
+) -> None:
+    use(settings, RefusingServer)
+    with time_machine.travel(NOON, tick=False):
+        issue_api_key(alice, name="Phone")
+        tried = send_due_notices()
+
+    assert tried == 2
+
+
+def test_the_worker_sends_in_one_thread_at_a_time(notice: Notice) -> None:
+    cache.add(SENDING, 1, 60)
+    while_another_sends = send_notices()
+    cache.delete(SENDING)
+
+    assert (while_another_sends, send_notices()) == (0, 1)
+    assert cache.get(SENDING) is None
 
 
 def test_it_can_be_sent_again(notice: Notice, settings: Settings) -> None:

@@ -6,6 +6,7 @@ from django.test import Client
 from accounts.models import User
 from billing.models import Notice, SignIn
 from billing.services.sign_ins import MOST_KNOWN, name_device, network_of, note_sign_in
+from billing.wallet.sync_client import SyncWalletClient
 from tests.accounts.test_pages import PASSWORD
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -126,7 +127,7 @@ def test_a_browser_is_known_by_its_cookie(alice: User) -> None:
     assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Lax", "/accounts/")
 
 
-def test_signing_up_is_no_new_sign_in(db: None) -> None:
+def test_signing_up_is_no_new_sign_in(redis_wallets: SyncWalletClient, db: None) -> None:
     Client().post("/accounts/signup/", {"email": "dora@example.com", "password1": PASSWORD})
 
     assert SignIn.objects.get().user.email == "dora@example.com"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from proxy.metering.counting import prompt_upper_bound
 
 from accounts.models import ApiKey
 from accounts.services.api_keys import KeySettings
@@ -17,7 +18,6 @@ from billing.services.api_keys import (
 )
 from billing.services.wallets import get_wallet, limit_wallet
 from proxy.database import in_database
-from proxy.metering.counting import prompt_upper_bound
 from proxy.parsing.chat import ChatRequest
 from tests.proxy.conftest import HELLO, Api, Customer, assert_envelope
 

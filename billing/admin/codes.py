@@ -1,0 +1,276 @@
+"""Codes and welcomes: what was given without a payment."""
+
+import csv
+import io
+from datetime import datetime, time
+from typing import Any, ClassVar
+from uuid import uuid4
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import Fieldset
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.admin_base import ReadOnlyAdmin, Tool, list_tool
+from accounts.models import User
+from billing.admin import columns
+from billing.admin.actions import Asked, ReadOnlyWithActions, StaffAction
+from billing.admin.filters import ConditionFilter
+from billing.exceptions import BatchExists
+from billing.models import CodeBatch, RedeemCode, WelcomeCredit
+from billing.services.ledger import MAX_CREDITS
+from billing.services.redeem_codes import (
+    MAX_BATCH,
+    BatchTerms,
+    digest_of,
+    make_batch,
+    normalize,
+    revoke_batch,
+)
+
+
+class BatchForm(forms.Form):
+    """What a new batch is. `once` makes a second press of the button make nothing."""
+
+    name = forms.CharField(max_length=60, help_text="For staff: the occasion.")
+    size = forms.IntegerField(label="How many codes", min_value=1, max_value=MAX_BATCH)
+    credits = forms.IntegerField(label="Credits of each", min_value=1, max_value=MAX_CREDITS)
+    last_day = forms.DateField(
+        label="Last day",
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}),
+        help_text="Until the end of this day, UTC, the codes work. Empty: for ever.",
+    )
+    lot_days = forms.IntegerField(
+        label="Credits valid for days",
+        required=False,
+        min_value=1,
+        max_value=36_500,
+        help_text="From the redemption. Empty: for ever.",
+    )
+    is_promotional = forms.BooleanField(
+        label="Promotional",
+        required=False,
+        initial=True,
+        help_text="Spent before what the customer paid for.",
+    )
+    is_one_each = forms.BooleanField(
+        label="One each",
+        required=False,
+        initial=True,
+        help_text="A customer can redeem one code of this batch.",
+    )
+    once = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
+
+    def clean_last_day(self) -> Any:
+        day = self.cleaned_data["last_day"]
+        if day and day < timezone.now().date():
+            raise forms.ValidationError("This day is over.")
+        return day
+
+    def terms(self) -> BatchTerms:
+        """Return what was asked for. The form must be valid."""
+        day = self.cleaned_data["last_day"]
+        return BatchTerms(
+            name=self.cleaned_data["name"],
+            credits=self.cleaned_data["credits"],
+            size=self.cleaned_data["size"],
+            expires_at=timezone.make_aware(datetime.combine(day, time.max)) if day else None,
+            lot_days=self.cleaned_data["lot_days"],
+            is_promotional=self.cleaned_data["is_promotional"],
+            is_one_each=self.cleaned_data["is_one_each"],
+        )
+
+
+def revoke(asked: Asked[CodeBatch]) -> str:
+    return "Revoked." if revoke_batch(asked.obj) else "It was revoked already."
+
+
+REVOKE = StaffAction[CodeBatch](
+    name="revoke",
+    label="Revoke",
+    explanation="The codes that nobody redeemed yet stop working at once and for good. What was"
+    " redeemed stays with its customers.",
+    permission="billing.change_codebatch",
+    apply=revoke,
+    refusal=lambda batch: "It is revoked already." if batch.revoked_at else "",
+)
+
+
+@admin.register(CodeBatch)
+class CodeBatchAdmin(ReadOnlyWithActions[CodeBatch]):
+    """Made once with all its codes, which are in the answer to that and nowhere else."""
+
+    staff_actions = (REVOKE,)
+    list_display = (
+        "name",
+        columns.number("credits", "Credits each"),
+        columns.number("size", "Codes"),
+        columns.number("redeemed", "Redeemed"),
+        "expires_at",
+        "state",
+        "created_by",
+        "created_at",
+    )
+    fields: ClassVar[Any] = (
+        "name",
+        columns.number("credits", "Credits each"),
+        columns.number("size", "Codes"),
+        columns.number("redeemed", "Redeemed"),
+        "expires_at",
+        "lot_days",
+        "is_promotional",
+        "is_one_each",
+        "state",
+        "created_by",
+        "created_at",
+        "revoked_at",
+    )
+    list_select_related = ("created_by",)
+    date_hierarchy = "created_at"
+    search_fields = ("name",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[CodeBatch]:
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                size=Count("codes"),
+                redeemed=Count("codes", filter=Q(codes__redeemed_at__isnull=False)),
+            )
+        )
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Let those make codes who may also grant credits: it comes to the same."""
+        return request.user.has_perms(("billing.add_codebatch", "billing.add_ledgerentry"))
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Ask for the terms (GET), make the batch and answer with its codes (POST)."""
+        if not self.has_add_permission(request) or not isinstance(request.user, User):
+            raise PermissionDenied
+        form = BatchForm(request.POST or None)
+        if request.method != "POST" or not form.is_valid():
+            return self.render_form(request, form)
+        try:
+            batch, codes = make_batch(
+                form.terms(), actor=request.user, once=form.cleaned_data["once"]
+            )
+        except BatchExists as refusal:
+            self.message_user(request, str(refusal), messages.WARNING)
+            return HttpResponseRedirect(reverse("admin:billing_codebatch_changelist"))
+        self.log_addition(
+            request, batch, f"Made {len(codes):,} codes of {batch.credits:,} credits."
+        )
+        return export(batch, codes)
+
+    def render_form(self, request: HttpRequest, form: BatchForm) -> TemplateResponse:
+        shown = [name for name in form.fields if not form[name].is_hidden]
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Make codes",
+            "opts": self.opts,
+            "form": form,
+            # It lays out any form; its stubs ask for one of a model.
+            "fieldset": Fieldset(form, fields=shown),  # type: ignore[arg-type]
+        }
+        return TemplateResponse(request, "admin/billing/codebatch/make.html", context)
+
+    def get_tools(self, request: HttpRequest, obj: CodeBatch) -> list[Tool]:
+        codes = list_tool("Codes", "billing_redeemcode", batch__id__exact=obj.pk)
+        return [*super().get_tools(request, obj), codes]
+
+    @admin.display(description="State")
+    def state(self, batch: CodeBatch) -> str:
+        if batch.revoked_at:
+            return columns.state("revoked", "quiet")
+        if batch.expires_at and batch.expires_at <= timezone.now():
+            return columns.state("expired", "quiet")
+        return columns.state("open", "good")
+
+
+def export(batch: CodeBatch, codes: list[str]) -> HttpResponse:
+    """Answer with the codes as a file, which is the only place where they are."""
+    file = io.StringIO(newline="")
+    writer = csv.writer(file)
+    writer.writerow(["Code", "Credits", "Last day"])
+    last_day = f"{batch.expires_at:%Y-%m-%d}" if batch.expires_at else ""
+    writer.writerows([code, batch.credits, last_day] for code in codes)
+    answer = HttpResponse(file.getvalue(), content_type="text/csv; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="codes-{batch.pk}.csv"'
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
+class CodeStateFilter(ConditionFilter):
+    title = "state"
+    parameter_name = "state"
+    conditions = {
+        "redeemed": ("Redeemed", Q(redeemed_at__isnull=False)),
+        "open": ("Not redeemed", Q(redeemed_at=None)),
+    }
+
+
+@admin.register(RedeemCode)
+class RedeemCodeAdmin(ReadOnlyAdmin[RedeemCode]):
+    """Single codes. Searching for a whole code finds it, though only its digest is kept."""
+
+    list_display = ("__str__", "batch", "redeemed_by", "redeemed_at")
+    fields = ("hint", "batch", "redeemed_by", "redeemed_at")
+    list_select_related = ("batch", "redeemed_by")
+    list_filter: ClassVar = (CodeStateFilter,)
+    search_fields = ("=hint", "batch__name", "redeemed_by__email")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[RedeemCode], search_term: str
+    ) -> tuple[QuerySet[RedeemCode], bool]:
+        if normalize(search_term):
+            return queryset.filter(digest=digest_of(search_term)), False
+        return super().get_search_results(request, queryset, search_term)
+
+
+class WelcomeFilter(ConditionFilter):
+    title = "answer"
+    parameter_name = "answer"
+    conditions = {
+        "given": ("Given", Q(refusal="")),
+        "refused": ("Refused", ~Q(refusal="")),
+    }
+
+
+@admin.register(WelcomeCredit)
+class WelcomeCreditAdmin(ReadOnlyAdmin[WelcomeCredit]):
+    """Who was welcomed, and who was not and why. Customers are not told of a refusal."""
+
+    list_display = (
+        "user",
+        "address",
+        "network",
+        "answer",
+        columns.number("credits", "Credits"),
+        "created_at",
+    )
+    fields: ClassVar[Any] = (
+        "user",
+        "address",
+        "network",
+        "answer",
+        columns.number("credits", "Credits"),
+        "created_at",
+    )
+    list_select_related = ("user",)
+    list_filter: ClassVar = (WelcomeFilter, "refusal")
+    date_hierarchy = "created_at"
+    search_fields = ("user__email", "address", "network")
+
+    @admin.display(description="Answer")
+    def answer(self, welcome: WelcomeCredit) -> str:
+        if welcome.refusal:
+            return columns.state(welcome.get_refusal_display(), "waiting")
+        return columns.state("given", "good")

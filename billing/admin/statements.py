@@ -1,0 +1,50 @@
+"""A customer's statements at the desk: the same files as on the customer's own page."""
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+
+from accounts.admin_base import DeskAdmin, Tool
+from billing.models import Wallet
+from billing.services.statements import list_months
+from billing.views.statements import download
+
+PERMISSION = "billing.view_ledgerentry"
+
+
+def statements_tool(wallet: Wallet) -> Tool:
+    """Lead from a wallet's page to its statements."""
+    return Tool("Statements", reverse("admin:billing_wallet_statements", args=[wallet.pk]))
+
+
+def statement_urls(page: DeskAdmin[Wallet]) -> list[URLPattern]:
+    """Return the addresses of a wallet's statements, for those who may see the ledger."""
+
+    def listing(request: HttpRequest, wallet_id: int) -> HttpResponse:
+        wallet = find(request, wallet_id)
+        context: dict[str, Any] = {
+            **page.admin_site.each_context(request),
+            "title": f"Statements of {wallet.user}",
+            "opts": page.opts,
+            "wallet": wallet,
+            "months": list_months(wallet),
+        }
+        return TemplateResponse(request, "admin/billing/wallet/statements.html", context)
+
+    def one(request: HttpRequest, wallet_id: int, month: str, form: str) -> HttpResponse:
+        return download(find(request, wallet_id), month, form)
+
+    def find(request: HttpRequest, wallet_id: int) -> Wallet:
+        if not (page.has_view_permission(request) and request.user.has_perm(PERMISSION)):
+            raise PermissionDenied
+        return get_object_or_404(Wallet.objects.select_related("user"), pk=wallet_id)
+
+    base, view = "<int:wallet_id>/statements/", page.admin_site.admin_view
+    return [
+        path(base, view(listing), name="billing_wallet_statements"),
+        path(f"{base}<str:month>.<str:form>", view(one), name="billing_wallet_statement"),
+    ]

@@ -1,0 +1,24 @@
+"""What a customer reads of a ledger entry.
+
+A reason that staff wrote is for staff; what the shop itself wrote is for the customer.
+"""
+
+from billing.models import LedgerEntry
+
+Kind = LedgerEntry.Kind
+
+# References of grants that the shop makes by itself, whose reasons are written for customers.
+OWN_GRANTS = ("code:", "welcome:")
+WORDS = {
+    Kind.GRANT: "Gift",
+    Kind.ADJUSTMENT: "Correction",
+    Kind.REINSTATEMENT: "Given back",
+    Kind.EXPIRY: "Expired",
+}
+
+
+def describe(entry: LedgerEntry) -> str:
+    """Return an entry's words for its customer."""
+    kind = Kind(entry.kind)
+    is_staffs = kind in WORDS and not entry.reference.startswith(OWN_GRANTS)
+    return WORDS[kind] if is_staffs else entry.reason or kind.label.capitalize()

@@ -1,0 +1,162 @@
+"""Welcome credit: once per person, as far as that can be told."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from allauth.account.models import EmailAddress
+from django.core import mail
+from django.test import Client
+from pytest_django import Settings
+
+from accounts.models import User
+from billing.models import Lot, WelcomeCredit
+from billing.services.welcome import grant_welcome_credit, network_of, normalize_address
+from billing.wallet.sync_client import SyncWalletClient
+from tests.accounts.test_pages import LINK, PASSWORD
+from tests.billing.payments.conftest import posted
+from tests.billing.payments.racing import race
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+HOME, AWAY = "203.0.113.9", "198.51.100.7"
+
+
+@pytest.fixture(autouse=True)
+def generous(settings: Settings) -> None:
+    """5,000 credits for 14 days; a network once in 30 days."""
+    settings.WELCOME_CREDITS = 5_000
+    settings.WELCOME_CREDIT_DAYS = 14
+    settings.WELCOME_NETWORK_DAYS = 30
+
+
+def welcome(user: User, *, email: str = "", ip: str = HOME) -> bool:
+    entry = grant_welcome_credit(user, email=email or user.email, ip_address=ip)
+    return entry is not None
+
+
+def test_a_new_customer_is_welcomed_for_a_while(alice: User) -> None:
+    with time_machine.travel(NOON, tick=False):
+        assert welcome(alice)
+
+    lot = Lot.objects.get()
+    assert (lot.remaining_credits, lot.is_promotional) == (5_000, True)
+    assert lot.expires_at == NOON + timedelta(days=14)
+
+
+def test_it_is_off_by_default(alice: User, settings: Settings) -> None:
+    settings.WELCOME_CREDITS = 0
+
+    assert not welcome(alice)
+    assert not WelcomeCredit.objects.exists()
+
+
+def test_once_is_enough(alice: User) -> None:
+    assert [welcome(alice), welcome(alice, email="other@example.org", ip=AWAY)] == [True, False]
+    assert posted(alice) == 5_000
+
+
+@pytest.mark.parametrize(
+    "email",
+    ["a.l.i.c.e@gmail.com", "Alice+2@Gmail.com", "alice@googlemail.com", "ＡＬＩＣＥ@gmail.com"],
+)
+def test_one_mailbox_is_one_person(alice: User, bob: User, email: str) -> None:
+    welcome(alice, email="alice@gmail.com")
+
+    assert not welcome(bob, email=email, ip=AWAY)
+    refused = WelcomeCredit.objects.get(user=bob)
+    assert (refused.refusal, refused.credits) == ("address", 0)
+    assert posted(bob) == 0
+
+
+@pytest.mark.parametrize(
+    ("email", "normal"),
+    [
+        ("A.Lice+x@Example.com", "a.lice@example.com"),
+        ("a.l.i+c@GoogleMail.com", "ali@gmail.com"),
+        ("x@münchen.example", "x@xn--mnchen-3ya.example"),
+        ("x@XN--MNCHEN-3YA.example", "x@xn--mnchen-3ya.example"),
+        ("STRASSE@x.example", "strasse@x.example"),
+        ("straße@x.example", "strasse@x.example"),
+        ("+@x.example", "@x.example"),
+        ("x@" + "a" * 70 + ".example", "x@" + "a" * 70 + ".example"),
+    ],
+)
+def test_an_address_is_compared_as_providers_do(email: str, normal: str) -> None:
+    assert normalize_address(email) == normal
+
+
+@pytest.mark.parametrize(
+    ("ip", "days", "is_welcomed"),
+    [
+        ("203.0.113.200", 29, False),
+        ("203.0.113.200", 31, True),
+        ("203.0.114.9", 0, True),
+    ],
+)
+def test_a_network_is_welcomed_once_in_a_while(
+    alice: User, bob: User, ip: str, days: int, is_welcomed: bool
+) -> None:
+    with time_machine.travel(NOON, tick=False):
+        welcome(alice)
+
+    with time_machine.travel(NOON + timedelta(days=days), tick=False):
+        assert welcome(bob, ip=ip) is is_welcomed
+
+
+def test_who_was_refused_for_the_network_may_be_welcomed_later(alice: User, bob: User) -> None:
+    with time_machine.travel(NOON, tick=False):
+        welcome(alice)
+        welcome(bob)
+
+    with time_machine.travel(NOON + timedelta(days=31), tick=False):
+        assert welcome(bob)
+
+    assert posted(bob) == 5_000
+
+
+@pytest.mark.parametrize(
+    ("ip", "network"),
+    [
+        (HOME, "203.0.113.0/24"),
+        ("::ffff:203.0.113.9", "203.0.113.0/24"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+    ],
+)
+def test_a_household_is_a_network(ip: str, network: str) -> None:
+    assert network_of(ip) == network
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_whole_network_at_once_is_welcomed_once(redis_wallets: SyncWalletClient) -> None:
+    users = [User.objects.create_user(f"user-{n}@example.com") for n in range(4)]
+
+    won = race([lambda user=user: welcome(user) for user in users])  # type: ignore[misc]
+
+    assert won.count(True) == 1
+    assert sum(posted(user) for user in users) == 5_000
+
+
+def verify(client: Client, email: str) -> str:
+    """Sign up, follow the link in the mail and return the page that comes."""
+    client.post("/accounts/signup/", {"email": email, "password1": PASSWORD})
+    link = LINK.search(str(mail.outbox[-1].body))
+    assert link is not None
+    return client.post(link[1], follow=True).content.decode()
+
+
+def test_verifying_an_address_brings_the_credit(redis_wallets: SyncWalletClient, db: None) -> None:
+    page = verify(Client(), "dora@example.com")
+
+    assert "Welcome! 5,000 tokens are in your balance." in page
+    assert posted(User.objects.get()) == 5_000
+
+
+def test_a_refusal_is_not_told(redis_wallets: SyncWalletClient, db: None) -> None:
+    verify(Client(), "dora@example.com")
+
+    page = verify(Client(), "dora+2@example.com")
+
+    assert EmailAddress.objects.filter(verified=True).count() == 2
+    assert not re.search("welcome|refus|network", page, re.IGNORECASE)
+    assert WelcomeCredit.objects.get(user__email="dora+2@example.com").refusal == "address"
