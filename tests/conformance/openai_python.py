@@ -138,7 +138,9 @@ def arguments(root: Path) -> list[str]:
 
 def _tests_with(path: Path, file: str, words: str) -> list[str]:
     """Deselect the tests of one file whose names hold one of these words."""
-    names = re.findall(r"^class (\w+)|^    (?:async )?def (test_\w+)", path.read_text(), re.MULTILINE)
+    names = re.findall(
+        r"^class (\w+)|^    (?:async )?def (test_\w+)", path.read_text(), re.MULTILINE
+    )
     deselected = []
     current = ""
     for of_class, of_test in names:

@@ -1,4 +1,4 @@
-"""How openai-python behaves: what it takes from the environment, when it retries, what it raises."""
+"""How openai-python behaves: what it takes from the environment, retries and raises."""
 
 import json
 from collections.abc import Iterator
@@ -146,7 +146,7 @@ def test_raw_bytes_of_a_stream_are_events(client: openai.OpenAI) -> None:
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    with client.chat.completions.with_streaming_response.create(**body) as response:  # type: ignore[arg-type]
+    with client.chat.completions.with_streaming_response.create(**body) as response:
         text = response.read().decode()
 
     blocks = [block for block in text.split("\n\n") if block and not block.startswith(":")]

@@ -24,9 +24,12 @@ MODELS = {
 
 
 def load() -> dict[str, Any]:
-    """The specification of what we serve."""
+    """The specification of what we serve; of the answers, those that it was cut with."""
     document: dict[str, Any] = json.loads(SPECIFICATION.read_text())
     paths = {path: rules for path, rules in document["paths"].items() if path not in NOT_SERVED}
+    for rules in paths.values():
+        for operation in rules.values():
+            operation["responses"] = {"200": operation["responses"]["200"]}
     return {**document, "paths": paths}
 
 
@@ -63,7 +66,7 @@ def check_stream(text: str) -> None:
     events = [json.loads(line) for line in data if line != "[DONE]"]
     ending = events[-1].get("type", "") if events else ""
     assert data[-1] == "[DONE]" or ending.startswith("response."), data[-1:]
-    assert not [event for event in events if "error" in event and event["error"]]
+    assert not [event for event in events if event.get("error")]
 
 
 @pytest.mark.timeout(240)
@@ -73,6 +76,8 @@ def check_stream(text: str) -> None:
     deadline=None,
     derandomize=True,
     database=None,
+    # A failure is shown as it was found: making it smaller may take minutes.
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
     suppress_health_check=list(hypothesis.HealthCheck),
 )
 def test_every_answer_is_one_of_ours(case: Any) -> None:
