@@ -1,8 +1,8 @@
 # `make` lists the targets. Everything below needs Python 3.11 or newer and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long lint chaos chaos-short bench-wallet drain-test mutations races \
-	format lock clean venv
+.PHONY: help run test test-long conformance lint chaos chaos-short bench-wallet drain-test \
+	mutations races format lock clean venv
 
 # Nothing here may depend on the user's own Python settings.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
@@ -45,6 +45,9 @@ mutations: venv ## break the wallet's guards one by one; a test must fail each t
 races: venv ## let requests compete over HTTP, 20 seeds of each race (RACE_SEEDS=…)
 	RACE_SEEDS=$${RACE_SEEDS:-20} $(VENV_PYTHON) -m pytest tests/stack/test_races.py -n0
 
+conformance: venv ## run other people's clients and tests against the API (SUITES='node llm')
+	@exec $(VENV_PYTHON) -m tests.conformance $(SUITES)
+
 lint: venv ## check style, types and imports, without the tests
 	@exec $(VENV_PYTHON) -m devstack --with-parent lint
 
@@ -62,9 +65,10 @@ format: venv ## put code and templates in shape
 	$(VENV_PYTHON) -m ruff format .
 	$(VENV_PYTHON) -m djlint templates --reformat --quiet
 
-lock: venv ## pin requirements.in and requirements-dev.in with hashes (needs the network)
+lock: venv ## pin the requirements*.in files with hashes (needs the network)
 	$(COMPILE) requirements.in -o requirements.txt
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt
+	$(COMPILE) requirements-conformance.in -o requirements-conformance.txt
 
 clean: venv ## remove var/ with all local data, unless something still runs
 	@$(VENV_PYTHON) -m devstack clean

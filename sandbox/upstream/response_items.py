@@ -72,6 +72,8 @@ def as_messages(items: list[Item]) -> list[Message]:
     for index, item in enumerate(items):
         param = f"input[{index}]"
         kind = item.get("type", "message")
+        if not isinstance(kind, str):
+            raise wrong_type(f"{param}.type", "a string", kind)
         if kind == "message":
             messages.append(_message(item, param))
         elif kind in CALLS:
