@@ -47,7 +47,7 @@ WORKER_POINTS = (
 RECOVERY_POINTS = (
     "billing.services.recovery:_rebuild",
     "billing.journal:read_all",
-    "billing.wallet.restoring:hold",
+    "billing.wallet.restoring:holds",
     "billing.wallet.restoring:open_fence",
 )
 POINTS = (*WEB_POINTS, *RARE_WEB_POINTS, *WORKER_POINTS, *RECOVERY_POINTS)
