@@ -61,7 +61,7 @@ class Bench:
     def _environment(self) -> dict[str, str]:
         own = {"REDIS_URL", "CELERY_BROKER_URL", "JOURNAL_DIR", "DEVSTACK_TEST_FOLDER"}
         inherited = {name: value for name, value in os.environ.items() if name not in own}
-        return {**inherited, "DATABASE_URL": self.database_url, "MACHINE_EXAMPLES": "40"}
+        return {**inherited, "DATABASE_URL": self.database_url}
 
 
 def main(parts: list[str]) -> int:

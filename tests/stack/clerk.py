@@ -17,8 +17,8 @@ import django
 Answer = Any
 
 
-def open_account(email: str, credits: int, requests_per_minute: int | None = None) -> Answer:
-    """Make a customer with a key and a balance."""
+def open_account(email: str, credits: int, limits: dict[str, int]) -> Answer:
+    """Make a customer with a balance, and a key with these limits."""
     from accounts.models import User
     from billing.services.api_keys import issue_api_key
     from billing.services.wallets import get_wallet, grant_credits
@@ -27,8 +27,8 @@ def open_account(email: str, credits: int, requests_per_minute: int | None = Non
     if credits:
         grant_credits(user, credits=credits, reason="a test")
     key, secret = issue_api_key(user, name="test")
-    if requests_per_minute:
-        type(key).objects.filter(pk=key.pk).update(requests_per_minute=requests_per_minute)
+    if limits:
+        type(key).objects.filter(pk=key.pk).update(**limits)
     return {"email": email, "secret": secret, "wallet_id": get_wallet(user).pk, "key_id": key.pk}
 
 

@@ -105,15 +105,15 @@ class Shop:
         self._customers = 0
         self._passer_by: Customer | None = None
 
-    def open_account(self, *, credits: int, requests_per_minute: int | None = None) -> Customer:
-        """Make a customer with a key and a balance, known to Redis."""
+    def open_account(self, *, credits: int, **limits: int) -> Customer:
+        """Make a customer with a balance, known to Redis, and a key with these limits."""
         self._customers += 1
         customer = Customer(
             **self.clerk.order(
                 "open_account",
                 email=f"customer-{self._customers}@example.com",
                 credits=credits,
-                requests_per_minute=requests_per_minute,
+                limits=limits,
             )
         )
         assert self.balance(customer)["available"] == credits

@@ -44,8 +44,13 @@ from billing.wallet import calls, keys
 from tests.billing.wallet.shop import Till
 from tests.billing.wallet.world import World
 
-EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "200"))
+# So many runs of so many steps. About every fourth that Hypothesis makes up ends early, and is
+# extra.
+WHOLE_RUNS = int(os.environ.get("MACHINE_EXAMPLES", "200"))
 STEPS = 50
+# How many it makes up at least before the whole ones are counted, and how often they are.
+BATCH = 50
+ROUNDS = 20
 LOST = mock.patch("billing.services.pushes.push_if_possible")
 UNDECIDED = mock.patch("billing.services.debits.decide_if_possible")
 
@@ -103,6 +108,7 @@ class MoneyMachine(RuleBasedStateMachine):
 
     tills: ClassVar[list[Till]]
     folder: ClassVar[Path]
+    whole_runs: ClassVar[int] = 0
 
     def __init__(self) -> None:
         super().__init__()
@@ -112,6 +118,7 @@ class MoneyMachine(RuleBasedStateMachine):
         self.is_closed = False
         self.books_changed = True
         self.number = 0
+        self.steps = 0
 
     # --- What customers and staff do ----------------------------------------------------------
 
@@ -406,7 +413,12 @@ class MoneyMachine(RuleBasedStateMachine):
             self.books_changed = False
             assert self.world.broken_books() == []
 
+    @invariant()
+    def steps_are_counted(self) -> None:
+        self.steps += 1
+
     def teardown(self) -> None:
+        type(self).whole_runs += self.steps >= STEPS
         try:
             self.finish()
         finally:
@@ -595,15 +607,20 @@ def silence() -> Iterator[None]:
 @pytest.mark.usefixtures("silence")
 @pytest.mark.timeout(36_000)
 def test_nothing_breaks_the_money(machine: type[MoneyMachine]) -> None:
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=EXAMPLES,
-            stateful_step_count=STEPS,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            database=None,
-            print_blob=True,
-            phases=[Phase.generate, Phase.shrink],
-        ),
-    )
+    for _ in range(ROUNDS):
+        if machine.whole_runs >= WHOLE_RUNS:
+            break
+        run_state_machine_as_test(
+            machine,
+            settings=settings(
+                max_examples=max(WHOLE_RUNS - machine.whole_runs, BATCH),
+                stateful_step_count=STEPS,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+                database=None,
+                print_blob=True,
+                phases=[Phase.generate, Phase.shrink],
+            ),
+        )
+
+    assert machine.whole_runs >= WHOLE_RUNS
