@@ -48,7 +48,7 @@ def test_it_answers_in_the_envelope(
 
 def test_the_documentation_explains_every_code() -> None:
     page = "".join(path.read_text() for path in Path("templates/docs").glob("*.html"))
-    codes = {kind.code for kind in subclasses(ex.ApiError) if isinstance(kind.code, str)}
+    codes = {getattr(kind, "code", None) for kind in subclasses(ex.ApiError)} - {None}
 
     assert {code for code in codes if f"<code>{code}</code>" not in page} == set()
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
-from proxy.metering.counting import prompt_upper_bound
 
 from accounts.models import ApiKey
 from accounts.services.api_keys import KeySettings
@@ -18,10 +17,10 @@ from billing.services.api_keys import (
 )
 from billing.services.wallets import get_wallet, limit_wallet
 from proxy.database import in_database
-from proxy.parsing.chat import ChatRequest
+from proxy.metering.chats import take_apart
 from tests.proxy.conftest import HELLO, Api, Customer, assert_envelope
 
-PROMPT_BOUND = prompt_upper_bound(ChatRequest.parse({"model": "gpt-4", "messages": HELLO}))
+PROMPT_BOUND = take_apart({"messages": HELLO}, "gpt-4").bound_exactly()
 ENDPOINTS = ["/v1/models", "/v1/models/gpt-4", "/v1/credits", "/v1/key"]
 # Nobody is called from there: the documentation has these addresses to itself.
 ELSEWHERE = "203.0.113.0/24"
