@@ -80,6 +80,8 @@ class Settlement:
     prompt_audio_tokens: int = 0
     prompt_image_tokens: int = 0
     completion_audio_tokens: int = 0
+    # What it costs us at the provider, in billionths of the currency. None if that is not known.
+    cost_nanos: int | None = None
 
     @property
     def used_tokens(self) -> int:

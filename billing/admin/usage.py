@@ -93,6 +93,7 @@ class UsageRecordAdmin(ReadOnlyAdmin[UsageRecord]):
                     columns.number("target_credits", "Target"),
                     columns.number("charged_credits", "Charged"),
                     columns.number("write_off_credits", "Written off"),
+                    columns.number("cost_nanos", "Cost (billionths of the currency)"),
                 ),
             },
         ),

@@ -51,6 +51,8 @@ class UsageRecord(models.Model):
     target_credits = models.BigIntegerField()
     charged_credits = models.BigIntegerField()
     write_off_credits = models.BigIntegerField(default=0)
+    # What it cost us at the provider, by the route's prices at the time. Null: they were not known.
+    cost_nanos = models.BigIntegerField(null=True, help_text="In billionths of the currency.")
 
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField()
@@ -78,6 +80,10 @@ class UsageRecord(models.Model):
                     write_off_credits__gte=0,
                 ),
                 name="usage_is_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(cost_nanos=None) | Q(cost_nanos__gte=0),
+                name="usage_cost_is_not_negative",
             ),
             models.CheckConstraint(
                 # Together, because no token is counted in two classes.

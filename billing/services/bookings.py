@@ -50,6 +50,7 @@ RAISED_FIELDS = [
     "write_off_credits",
     "ended_at",
     "first_byte_ms",
+    "cost_nanos",
 ]
 
 
@@ -190,6 +191,7 @@ def _outcome(event: Event) -> dict[str, object]:
         "write_off_credits": event.target - event.charged,
         "ended_at": _instant(settlement.ended_at_ms),
         "first_byte_ms": settlement.first_byte_ms,
+        "cost_nanos": settlement.cost_nanos,
     }
 
 

@@ -1,4 +1,4 @@
-"""The page that says how upstreams are doing now."""
+"""The pages that say how upstreams are doing, and what they bring in."""
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -6,6 +6,10 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from proxy.services.health_report import HealthUnknown, read_health
+from proxy.services.margin import CURRENCY, average_credit_price, read_margins
+
+# Days.
+PERIODS = ("7", "1", "30", "90")
 
 
 def show_health(request: HttpRequest) -> HttpResponse:
@@ -23,3 +27,21 @@ def show_health(request: HttpRequest) -> HttpResponse:
         "problem": problem,
     }
     return TemplateResponse(request, "admin/proxy/health.html", context)
+
+
+def show_margin(request: HttpRequest) -> HttpResponse:
+    """Show what requests brought in and cost in the last days."""
+    if not request.user.has_perm("billing.view_usagerecord"):
+        raise PermissionDenied
+    asked = request.GET.get("days", "")
+    days = int(asked) if asked in PERIODS else int(PERIODS[0])
+    context = {
+        **admin.site.each_context(request),
+        "title": "Margin",
+        "days": days,
+        "periods": PERIODS,
+        "currency": CURRENCY.upper(),
+        "credit_price": average_credit_price() * 1_000_000,
+        "margins": read_margins(days=days),
+    }
+    return TemplateResponse(request, "admin/proxy/margin.html", context)

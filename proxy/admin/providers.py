@@ -12,7 +12,7 @@ from django.urls import URLPattern, path
 
 from accounts.admin_base import Tool, list_tool
 from billing.admin.actions import StaffActionsAdmin
-from proxy.admin.health import show_health
+from proxy.admin.health import show_health, show_margin
 from proxy.admin.imports import SYNC_MODELS
 from proxy.admin.keys import state_of
 from proxy.admin.routes import RULES_WIDGET, RouteForm
@@ -170,5 +170,10 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
         )
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(show_health)
-        return [path("health/", view, name="proxy_health"), *super().get_urls()]
+        health = self.admin_site.admin_view(show_health)
+        margin = self.admin_site.admin_view(show_margin)
+        return [
+            path("health/", health, name="proxy_health"),
+            path("margin/", margin, name="proxy_margin"),
+            *super().get_urls(),
+        ]

@@ -205,6 +205,7 @@ async def _send(
     upstream = route.upstream
     call.attempts += 1
     call.provider_name = upstream.name
+    call.costs = route.costs
     call.bills_after_cancel = upstream.bills_after_cancel
     # A stream's first event may take as long as an answer that is none.
     call.idle_timeout_s = max(upstream.idle_timeout_s, upstream.first_byte_timeout_s)

@@ -11,6 +11,7 @@ import time
 
 import structlog
 
+from billing.costs import cost_nanos
 from billing.models import UsageRecord
 from billing.pricing import cost_credits
 from billing.usage import Settlement
@@ -112,4 +113,5 @@ def _settlement(
         attempts=call.attempts,
         ended_at_ms=time.time_ns() // 1_000_000,
         first_byte_ms=call.first_byte_ms,
+        cost_nanos=cost_nanos(call.costs, usage),
     )

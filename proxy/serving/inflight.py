@@ -14,6 +14,7 @@ from enum import Enum
 import structlog
 from django.conf import settings
 
+from billing.costs import UNKNOWN
 from billing.exceptions import WalletError
 from billing.pricing import Rates
 from billing.usage import RequestFacts, Settlement
@@ -76,6 +77,8 @@ class Call:
         # To be counted where an upstream does not.
         self.prompt = prompt
         self.provider_name = ""
+        # What the provider of this try takes for it.
+        self.costs = UNKNOWN
         self.attempts = 0
         self.idle_timeout_s = 0.0
         # Milliseconds from the request's arrival to the upstream's first byte.

@@ -273,3 +273,24 @@ async def test_a_healthy_request_asks_redis_nothing_of_its_upstream(
     # Once a second what was seen, and once in two seconds what others have.
     assert set(asked) <= {"report", "read"}
     assert len(asked) < 20
+
+
+async def test_a_receipt_keeps_what_the_request_cost_us(api: Api, alice: Customer) -> None:
+    # 2.50 per million prompt tokens and 10 per million completion tokens.
+    prices = {"prompt_cost_micros": 2_500_000, "completion_cost_micros": 10_000_000}
+    await in_database(Route.objects.update, **prices)
+    await api.runtime.catalogue.refresh()
+
+    await api.chat(alice, max_tokens=5)
+
+    record = await alice.record()
+    assert record is not None
+    assert record.cost_nanos == record.prompt_tokens * 2_500 + 5 * 10_000
+
+
+async def test_a_cost_that_is_not_known_stays_so(api: Api, alice: Customer) -> None:
+    await api.chat(alice, max_tokens=5)
+
+    record = await alice.record()
+    assert record is not None
+    assert record.cost_nanos is None

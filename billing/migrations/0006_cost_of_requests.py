@@ -1,0 +1,20 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+
+    dependencies = [
+        ('billing', '0005_key_spending_and_wallet_limits'),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name='usagerecord',
+            name='cost_nanos',
+            field=models.BigIntegerField(help_text='In billionths of the currency.', null=True),
+        ),
+        migrations.AddConstraint(
+            model_name='usagerecord',
+            constraint=models.CheckConstraint(condition=models.Q(('cost_nanos', None), ('cost_nanos__gte', 0), _connector='OR'), name='usage_cost_is_not_negative'),
+        ),
+    ]

@@ -1,0 +1,83 @@
+"""What requests brought in and what they cost us, by day, provider and model: for staff.
+
+Credits are sold at different prices, so what a charged credit brought in is an average: the money
+of all fulfilled purchases in the currency of our costs, by the credits that they sold.
+"""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+
+from django.db.models import Count, Q, Sum
+from django.db.models.functions import TruncDate
+from django.utils import timezone
+
+from billing.models import Purchase, UsageRecord
+
+# Routes' prices are kept in it.
+CURRENCY = "usd"
+NANOS = Decimal(1_000_000_000)
+CENTS = Decimal(100)
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """One day's requests of a model at a provider. Money is in the currency's whole units."""
+
+    day: date
+    provider: str
+    model: str
+    requests: int
+    charged_credits: int
+    income: Decimal
+    cost: Decimal
+    # Requests whose cost is not known: the margin leaves out what they cost.
+    unpriced: int
+
+    @property
+    def margin(self) -> Decimal:
+        return self.income - self.cost
+
+    @property
+    def share_percent(self) -> Decimal | None:
+        """What is left of the income. None without one, or if a cost is missing."""
+        return 100 * self.margin / self.income if self.income and not self.unpriced else None
+
+
+def read_margins(*, days: int) -> list[Margin]:
+    """Read the last days, newest first and dearest first within one."""
+    price = average_credit_price()
+    since = timezone.now() - timedelta(days=days)
+    rows = (
+        UsageRecord.objects.filter(ended_at__gte=since)
+        .annotate(day=TruncDate("ended_at"))
+        .values("day", "provider_name", "model_name")
+        .annotate(
+            requests=Count("pk"),
+            credits=Sum("charged_credits"),
+            cost=Sum("cost_nanos", default=0),
+            unpriced=Count("pk", filter=Q(cost_nanos=None)),
+        )
+        .order_by("-day", "-credits", "provider_name", "model_name")
+    )
+    return [
+        Margin(
+            day=row["day"],
+            provider=row["provider_name"],
+            model=row["model_name"],
+            requests=row["requests"],
+            charged_credits=row["credits"],
+            income=row["credits"] * price,
+            cost=Decimal(row["cost"]) / NANOS,
+            unpriced=row["unpriced"],
+        )
+        for row in rows
+    ]
+
+
+def average_credit_price() -> Decimal:
+    """Return what a sold credit brought in on average, 0 before the first sale."""
+    sold = Purchase.objects.filter(status=Purchase.Status.FULFILLED, currency=CURRENCY).aggregate(
+        cents=Sum("amount_cents", default=0), credits=Sum("credits", default=0)
+    )
+    return Decimal(sold["cents"]) / CENTS / sold["credits"] if sold["credits"] else Decimal(0)
