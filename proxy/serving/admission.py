@@ -106,9 +106,11 @@ async def find_worst(request: ModelRequest, prompt: Prompt, model: Model) -> Wor
         wanted = model.default_max_tokens if own is None else own
         least = min(wanted, request.least_max_tokens)
     rates: Rates = model.rates
+    unit_millicredits = rates.completion_millicredits * request.generations
     return Worst(
-        fixed_millicredits=await prompt.bound() * rates.prompt_millicredits,
-        unit_millicredits=rates.completion_millicredits * request.generations,
+        fixed_millicredits=await prompt.bound() * rates.prompt_millicredits
+        + prompt.bound_prediction() * unit_millicredits,
+        unit_millicredits=unit_millicredits,
         units_wanted=wanted,
         units_least=least,
     )
