@@ -46,11 +46,15 @@ def take_apart(body: Mapping[str, Any], model: str) -> Prompt:
             [*tools, *functions],
             [*(tool[tool["type"]] for tool in tools), *functions],
         )
-    # A schema to answer in, text to predict from: both become part of what the model reads.
-    for name in ("response_format", "prediction"):
-        value = body.get(name)
-        if isinstance(value, Mapping) and value.keys() != {"type"}:
-            prompt.texts.append(to_json(value))
+    # A schema to answer in becomes part of what the model reads.
+    response_format = body.get("response_format")
+    if isinstance(response_format, Mapping) and response_format.keys() != {"type"}:
+        prompt.texts.append(to_json(response_format))
+    if prediction := body.get("prediction"):
+        content = prediction["content"]
+        parts = [content] if isinstance(content, str) else [part["text"] for part in content]
+        prompt.predicted += parts
+        prompt.texts += parts
     return prompt
 
 

@@ -39,6 +39,8 @@ class Prompt:
     margin: int = 0
     media: int = 0
     media_bound: int = 0
+    # Text that the answer is expected to repeat: what of it is not repeated is billed as written.
+    predicted: list[str] = field(default_factory=list)
 
     def size_bytes(self) -> int:
         """Return the size of all texts in UTF-8."""
@@ -82,6 +84,10 @@ class Prompt:
         rules = _tokens(self.tool_texts, encoding) + self.tool_overhead
         tools = max(rules, _tokens([self.tools_json], encoding))
         return texts + tools + self.overhead + self.margin + self.media_bound
+
+    def bound_prediction(self) -> int:
+        """Give the most that may be billed as written beyond the maximum, at once, by its size."""
+        return _bytes(self.predicted)
 
     def bound_by_size(self) -> int:
         """Take every byte for a token."""

@@ -111,9 +111,11 @@ async def find_worst(request: ModelRequest, prompt: Prompt, model: Model) -> Wor
         least = min(wanted, request.least_max_tokens)
     rates: Rates = model.rates
     prompt_tokens = await prompt.bound()
+    unit_millicredits = rates.worst_completion_millicredits * request.generations
     return Worst(
-        fixed_millicredits=prompt_tokens * rates.worst_prompt_millicredits,
-        unit_millicredits=rates.worst_completion_millicredits * request.generations,
+        fixed_millicredits=prompt_tokens * rates.worst_prompt_millicredits
+        + prompt.bound_prediction() * unit_millicredits,
+        unit_millicredits=unit_millicredits,
         units_wanted=wanted,
         units_least=least,
         fixed_tokens=prompt_tokens,

@@ -146,7 +146,9 @@ class Exchange:
 
     @property
     def _max_completion_tokens(self) -> int:
-        return self._admission.max_tokens * self._request.generations
+        # Predictions that did not come true are billed as written, beside the maximum.
+        most = self._admission.max_tokens + self._call.prompt.bound_prediction()
+        return most * self._request.generations
 
     def _may_have_run(self, error: BaseException) -> bool:
         """Tell whether an upstream may have worked on a request that it never answered."""

@@ -93,8 +93,10 @@ class Relay:
         meter = self._meter
         with self._call.interruptible():
             async for chunk in chunks:
-                # An answer that is billed or kept as a whole is heard out, but nobody listens.
-                await self._send(meter.feed(chunk))
+                # An upstream that bills the whole answer is heard out, but nobody listens, unless
+                # the answer is kept for a request that is sent again.
+                if self._recorder.is_recording or not self._connection.has_left:
+                    await self._send(meter.feed(chunk))
                 self._read_at = time.monotonic()
                 if meter.is_behind:
                     await self._catch_up()

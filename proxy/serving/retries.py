@@ -99,16 +99,22 @@ class Waiter:
         """
         while (found := await recorder.claim()) is not None:
             self._check_same(found)
-            if (answer := await self._wait(found)) is not None:
-                return answer
+            if (ended := await self._wait(found)) is not None:
+                return self._replay(ended)
         return None
 
     async def join(self) -> HttpResponse | None:
-        """Return the answer to the attempt that this one repeats; None if there is none."""
-        found = await self._runtime.recordings.find(self.ticket)
-        return None if found is None else await self._wait(found)
+        """Return the answer to the attempt that this one repeats.
 
-    async def _wait(self, found: Recorded | None) -> HttpResponse | None:
+        None if there is none: its call ended without one, or it was too large to be handed over.
+        """
+        found = await self._runtime.recordings.find(self.ticket)
+        if found is not None:
+            found = await self._wait(found)
+        return None if found is None or found.state is State.UNKEPT else self._replay(found)
+
+    async def _wait(self, found: Recorded | None) -> Recorded | None:
+        """Wait until the first request has ended. None if it did without an answer to keep."""
         self._connection.watch(_ignore)
         while found is not None and found.state is State.RUNNING:
             if self._connection.has_left:
@@ -117,7 +123,7 @@ class Waiter:
                 raise UpstreamUnavailable("This server is about to stop. Try again in a moment.")
             await asyncio.sleep(LOOK_S)
             found = await self._runtime.recordings.wait_for(self.ticket)
-        return None if found is None else self._replay(found)
+        return found
 
     def _replay(self, found: Recorded) -> HttpResponse:
         if found.state is State.UNKEPT:

@@ -1,6 +1,7 @@
 """An upstream that gives every request the same bytes, for what the sandbox has no fault for."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,10 @@ class Canned:
     connections: int = 0
     requests: list[bytes] = field(default_factory=list)
     base_url: str = ""
+    # What follows an answer when it goes on, and when its beginning was written.
+    then: bytes = b""
+    goes_on: asyncio.Event = field(default_factory=asyncio.Event)
+    written_at: float = 0.0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -26,6 +31,10 @@ class Canned:
                 self.requests.append(head + await reader.readexactly(int(length)))
                 writer.write(self.answer)
                 await writer.drain()
+                self.written_at = time.monotonic()
+                if self.then:
+                    await self.goes_on.wait()
+                    writer.write(self.then)
                 if self.hangs_up:
                     break
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -56,9 +65,11 @@ def chunk(text: str = "", *, finish: bool = False) -> str:
 
 
 @asynccontextmanager
-async def serve_canned(answer: bytes, *, hangs_up: bool = False) -> AsyncIterator[Canned]:
+async def serve_canned(
+    answer: bytes, *, hangs_up: bool = False, then: bytes = b""
+) -> AsyncIterator[Canned]:
     """Run it on a free port."""
-    canned = Canned(answer, hangs_up)
+    canned = Canned(answer, hangs_up, then=then)
     server = await asyncio.start_server(canned.serve, "127.0.0.1", 0)
     canned.base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
     try:

@@ -4,6 +4,8 @@ from typing import Any, TypeVar
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.exceptions import InvalidRequest
 from proxy.parsing.chat import ChatRequest
@@ -11,6 +13,7 @@ from proxy.parsing.completion import CompletionRequest
 from proxy.parsing.embedding import EmbeddingRequest
 from proxy.parsing.request import STEERING_FIELDS, ModelRequest
 from proxy.parsing.response import ResponseRequest
+from proxy.serving.endpoints import ENDPOINTS, Endpoint
 
 R = TypeVar("R", bound=ModelRequest)
 
@@ -204,3 +207,46 @@ def test_it_sends_a_maximum_under_the_name_of_the_endpoint() -> None:
 def test_it_passes_unknown_fields_on() -> None:
     for kind in LEAST:
         assert sent(parse(kind, tomorrow=[1]))["tomorrow"] == [1]
+
+
+SHAPE = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.fixed_dictionaries(
+            {},
+            optional={
+                "type": st.sampled_from(
+                    ["message", "function_call", "reasoning", "input_text", "input_image", "custom"]
+                ),
+                "role": st.sampled_from(["user", "assistant", "x"]),
+                "content": inner,
+                "text": inner,
+                "name": inner,
+                "arguments": inner,
+                "call_id": inner,
+                "output": inner,
+                "summary": inner,
+                "image_url": st.just("https://x/y.png") | inner,
+                "parameters": inner,
+                "format": inner,
+            },
+        )
+    ),
+    max_leaves=12,
+)
+FIELDS = ["messages", "prompt", "input", "instructions", "tools", "text", "suffix", "prediction"]
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
+@given(fields=st.dictionaries(st.sampled_from(FIELDS), SHAPE, max_size=4))
+def test_it_refuses_or_counts_any_shape(endpoint: Endpoint, fields: dict[str, Any]) -> None:
+    try:
+        request = parse(endpoint.request, **fields)
+    except InvalidRequest as error:
+        assert error.param
+        return
+
+    prompt = endpoint.take_apart(request.body, request.model)
+    assert 0 <= prompt.count() <= prompt.bound_at_once()
+    assert sent(request)["model"] == "upstream"

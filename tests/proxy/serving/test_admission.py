@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from django.db import transaction
 
@@ -75,6 +76,55 @@ async def test_it_holds_for_every_choice(api: Api, make_customer: Callable[..., 
 
     assert (refused.status_code, served.status_code) == (429, 200)
     assert len(served.json()["choices"]) == 2
+
+
+async def test_it_holds_for_a_prediction_that_does_not_come_true(
+    api: Api, make_customer: Callable[..., Customer]
+) -> None:
+    # Read once, and billed once more as written: 100 bytes for at most 100 tokens each time.
+    body: dict[str, Any] = {
+        "messages": HELLO,
+        "prediction": {"type": "content", "content": "x" * 100},
+    }
+    bound = await take_apart(body, "gpt-4").bound() + 100
+    bob = await in_database(make_customer, "bob@example.com", credits=bound + 10)
+
+    refused = await api.chat(bob, **body, max_tokens=11)
+    served = await api.chat(bob, **body, max_tokens=10)
+
+    assert (refused.status_code, served.status_code) == (429, 200)
+
+
+async def test_it_holds_a_prompt_and_no_more_for_embeddings(
+    api: Api, make_customer: Callable[..., Customer]
+) -> None:
+    # Two tokens, by the vocabulary of gpt-4.
+    bob = await in_database(make_customer, "bob@example.com", credits=2)
+
+    refused = await api.ask(bob, "embeddings", input="Hello! you")
+    served = await api.ask(bob, "embeddings")
+
+    record = await bob.record()
+    assert (refused.status_code, served.status_code) == (429, 200)
+    assert record is not None
+    assert (record.held_credits, record.charged_credits) == (2, 2)
+    assert "x-tokenproxy-max-tokens" not in served.headers
+
+
+async def test_it_clamps_the_default_of_each_endpoint_to_the_balance(
+    api: Api, make_customer: Callable[..., Customer]
+) -> None:
+    # "Hello!" and 16 tokens of a text are 18 credits.
+    bob = await in_database(make_customer, "bob@example.com", credits=18 + PROMPT_BOUND + 25)
+
+    text = await api.ask(bob, "completions", max_tokens=None)
+    response = await api.ask(bob, "responses", max_output_tokens=None)
+    poor = await api.ask(bob, "responses", max_output_tokens=None)
+
+    # The specification's 16; what the balance affords; less than the 16 that a response takes.
+    assert text.headers["x-tokenproxy-max-tokens"] == "16"
+    assert response.headers["x-tokenproxy-max-tokens"] == "25"
+    assert poor.status_code == 429
 
 
 async def test_it_serves_no_more_than_the_balance_pays_for_however_many_ask_at_once(

@@ -265,6 +265,18 @@ async def test_a_retry_gets_the_answer_that_came_before_it(
     assert len(await charged(alice)) == (await upstream.served())["received"] == 1
 
 
+async def test_a_retry_starts_anew_if_the_answer_was_too_large_to_hand_over(
+    api: Api, alice: Customer, upstream: Sandbox, settings: Any
+) -> None:
+    settings.IDEMPOTENCY_MAX_BYTES = 100
+    await leave(api, alice, {})
+
+    retried = await post(api, alice, RETRY, messages=SLOWLY)
+
+    assert retried.status_code == 200
+    assert len(await charged(alice)) == (await upstream.served())["received"] == 2
+
+
 async def test_only_a_retry_joins(api: Api, alice: Customer, upstream: Sandbox) -> None:
     await leave(api, alice, {})
 

@@ -185,9 +185,11 @@ async def test_it_gives_up_a_client_that_does_not_read(
     api: Api, alice: Customer, settings: Any
 ) -> None:
     settings.SLOW_READER_S = 1
-    await api.sell("fault-huge-event-6000")
+    # Words follow the huge event one by one: if they came with it, in one piece, all that could
+    # be felt of the client is that it does not read the end.
+    await api.sell("fault-huge-event-6000-20tps")
 
-    async with reading_nothing(api, alice, "fault-huge-event-6000"):
+    async with reading_nothing(api, alice, "fault-huge-event-6000-20tps"):
         await first_call(api)
         await api.idle()
 

@@ -1,0 +1,153 @@
+"""Secrets of ours and words of customers: where they must not be found, whatever goes wrong."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from django.db import connection
+
+from proxy.database import in_database
+from tests.proxy.canned import json_answer, serve_canned, stream_answer
+from tests.proxy.conftest import PATHS, UPSTREAM_KEY, Api, Customer
+
+# All is well, or the upstream says more of itself than it should, or what is charged is unclear.
+ENDINGS = (
+    "gpt-4",
+    "fault-401",
+    "fault-402-quota",
+    "fault-429-quota",
+    "fault-500",
+    "fault-redirect",
+    "fault-error-event-5",
+    "fault-failed-event-5",
+    "fault-cut-5",
+    "fault-negative-usage",
+)
+# A word that customers say, and one that a model does.
+PROMPT = "canaryprompt"
+ANSWER = "canaryanswer"
+ORGANISATION = "org-SandboxUpstreamCanary"
+UPSTREAM_MODEL = "canary-model-0613"
+ASKED: dict[str, dict[str, Any]] = {
+    "chat.completions": {"messages": [{"role": "user", "content": PROMPT}]},
+    "completions": {"prompt": PROMPT},
+    "embeddings": {"input": PROMPT},
+    "responses": {"input": PROMPT},
+}
+
+
+@pytest.fixture
+def log_lines(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
+    """Everything that is logged, at any level, with its fields."""
+    lines: list[str] = []
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(f"{record.getMessage()} {record.__dict__}")
+
+    handler = Collect(logging.DEBUG)
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield lines
+    root.setLevel(level)
+    root.removeHandler(handler)
+
+
+def database_texts() -> str:
+    """Return every value of every text column, but for those that describe providers."""
+    texts: list[str] = []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT table_name, column_name FROM information_schema.columns"
+            " WHERE table_schema = current_schema()"
+            " AND data_type IN ('text', 'character varying', 'jsonb', 'json', 'bytea')"
+        )
+        for table, column in cursor.fetchall():
+            if table.startswith("proxy_"):
+                continue
+            cursor.execute(f'SELECT "{column}"::text FROM "{table}"')  # noqa: S608  # our own names
+            texts += [value for (value,) in cursor.fetchall() if value]
+    return "\n".join(texts)
+
+
+def text_of(response: httpx.Response) -> str:
+    return f"{response.headers} {response.text}"
+
+
+async def test_no_secret_and_no_prompt_leaves_its_place(
+    api: Api, alice: Customer, log_lines: list[str]
+) -> None:
+    await api.sell(*ENDINGS[1:])
+    seen = []
+    for endpoint, asked in ASKED.items():
+        for model in ENDINGS:
+            for stream in [False, True][: 1 if endpoint == "embeddings" else 2]:
+                body = {"model": model, **asked} | ({"stream": True} if stream else {})
+                response = await api.client.post(PATHS[endpoint], headers=alice.headers, json=body)
+                seen.append(text_of(response))
+    await api.idle()
+    await alice.receipt("")
+
+    answers, logged = "\n".join(seen), "\n".join(log_lines)
+    stored = await in_database(database_texts)
+    upstream_host = api.upstream.url.removeprefix("http://")
+    for secret in (UPSTREAM_KEY, UPSTREAM_KEY[-12:], ORGANISATION, upstream_host):
+        assert secret not in answers
+        assert secret not in logged
+        assert secret not in stored
+    assert alice.secret not in answers + logged + stored
+    assert PROMPT not in logged + stored
+    # That they would be found, if they were there.
+    assert "upstream_failed" in logged
+    assert "usage_parked" in logged
+    assert alice.user.email in stored
+
+
+@pytest.mark.parametrize("endpoint", PATHS)
+async def test_the_upstreams_name_for_a_model_does_not_leave(
+    api: Api, alice: Customer, endpoint: str, log_lines: list[str]
+) -> None:
+    choice = {"index": 0, "message": {"content": ANSWER}, "text": ANSWER, "finish_reason": "stop"}
+    answer = {
+        "id": "x",
+        "model": UPSTREAM_MODEL,
+        "status": "completed",
+        "choices": [choice],
+        "data": [],
+        "output": [{"type": "message", "content": [{"type": "output_text", "text": ANSWER}]}],
+    }
+    async with serve_canned(json_answer(200, answer)) as canned:
+        await api.send_to(canned.base_url)
+
+        response = await api.ask(alice, endpoint)
+
+    assert response.status_code == 200
+    assert response.json()["model"] == "gpt-4"
+    assert UPSTREAM_MODEL not in text_of(response)
+    stored = await in_database(database_texts)
+    assert ANSWER not in "\n".join(log_lines) + stored
+
+
+@pytest.mark.parametrize("endpoint", ["chat.completions", "completions"])
+async def test_the_upstreams_name_for_a_model_does_not_leave_in_streams(
+    api: Api, alice: Customer, endpoint: str
+) -> None:
+    chunks = [
+        f'{{"model":"{UPSTREAM_MODEL}","choices":[{{"index":0,"delta":{{"content":"a"}}}}]}}',
+        f'{{"model":"{UPSTREAM_MODEL}","choices":[],"usage":{{"prompt_tokens":1,'
+        '"completion_tokens":1}}',
+        "[DONE]",
+    ]
+    async with serve_canned(stream_answer(*chunks)) as canned:
+        await api.send_to(canned.base_url)
+
+        response = await api.ask(
+            alice, endpoint, stream=True, stream_options={"include_usage": True}
+        )
+
+    assert response.content.count(b'"model":"gpt-4"') == 2
+    assert UPSTREAM_MODEL not in text_of(response)
