@@ -85,7 +85,7 @@ def charge_id(fulfilled: Purchase) -> str:
     return fulfilled.stripe_charge_id
 
 
-def hear(kind: str, object_id: str, **subject: object) -> StripeEvent:
+def hear(kind: str, object_id: str, **subject: str) -> StripeEvent:
     body = event_body(kind, id=object_id, **subject)
     event = receive_event(body, sign(body))
     process_due_events()

@@ -111,7 +111,7 @@ STORIES = [
     Story("declined, then expired", (decline, expire), ((), (EXPIRES,)), "expired", 0),
     Story("declined, then paid", (decline, pay), ((), (PAID,)), "fulfilled", 1_000_000),
     Story("refunded in thirds", (pay, *THIRDS),
-          ((PAID,), REFUND, REFUND, REFUND), "fulfilled", 0, spends=True),
+          ((PAID,), REFUND, REFUND, REFUND), "fulfilled", 0),
     Story("refunded, and the refund failed", (pay, refund(450), fail_refund),
           ((PAID,), REFUND, FAILS), "fulfilled", 1_000_000, spends=True),
     Story("refunded, failed, refunded again", (pay, refund(450), fail_refund, refund(300)),

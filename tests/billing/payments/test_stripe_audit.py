@@ -63,7 +63,7 @@ def test_what_is_just_under_way_is_no_finding(paid: Purchase) -> None:
     ],
 )
 def test_a_figure_altered_by_hand_is_found(
-    fulfilled: Purchase, column: str, value: object, said: str
+    fulfilled: Purchase, column: str, value: str | int, said: str
 ) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"UPDATE billing_purchase SET {column} = %s", [value])  # noqa: S608
