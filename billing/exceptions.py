@@ -19,8 +19,8 @@ BillingError
 ├── PurchaseMissing           no order of ours belongs to this Checkout Session
 ├── PurchaseMismatch          Stripe's account of a payment differs from the order
 ├── RefundRefused             a refund that can't be given, or not now
-├── PaymentStateMoving        a payment's state changed each time it was read; later it won't
 ├── PaymentProviderError      Stripe did not answer: what we asked for may have happened or not
+│   ├── PaymentStateMoving        a payment's state changed each time it was read; later it won't
 │   └── PaymentProviderRefusal    Stripe refused what we asked for: it did not happen
 │       └── PaymentObjectMissing  Stripe has no object with this id
 ├── WebhookRefused            a webhook that nothing may be done with
@@ -154,12 +154,12 @@ class RefundRefused(BillingError):
     """A refund that can't be given, or not now. The message says why, to whoever asked."""
 
 
-class PaymentStateMoving(BillingError):
-    """A payment's state changed each time it was read. Looking again later ends it."""
-
-
 class PaymentProviderError(BillingError):
     """Stripe did not answer in time, or can't answer now. What was asked for may have happened."""
+
+
+class PaymentStateMoving(PaymentProviderError):
+    """A payment's state changed each time it was read. Looking again later ends it."""
 
 
 class PaymentProviderRefusal(PaymentProviderError):

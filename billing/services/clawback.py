@@ -29,9 +29,11 @@ from billing.services.wallets import get_wallet
 from billing.stripe_api import Charge, parse_order_id, read_charge
 
 # How often Stripe is asked again because somebody else booked an answer meanwhile.
-MOST_READS = 6
+MOST_READS = 8
 # What is given back can be used for at least this long, whenever its lot would have expired.
 LEAST_VALIDITY = timedelta(days=14)
+# https://docs.stripe.com/api/refunds/object#refund_object-status
+FAILURES = ("failed", "canceled")
 
 
 def settle_charge(charge_id: str) -> Purchase | None:
@@ -39,7 +41,7 @@ def settle_charge(charge_id: str) -> Purchase | None:
 
     Refunds, failed refunds, disputes and their ends all come here. Safe to repeat and to run at
     once. Of an order that is not fulfilled yet the figures are noted, and its fulfilment takes
-    them into account. Raises PaymentProviderError, PaymentStateMoving.
+    them into account. Raises PaymentProviderError, such as PaymentStateMoving.
     """
     known = Purchase.objects.filter(stripe_charge_id=charge_id).first()
     for _ in range(MOST_READS):
@@ -179,9 +181,6 @@ def _record_refunds(purchase: Purchase, charge: Charge) -> None:
             refund.save(update_fields=["stripe_refund_id", "status", "outcome"])
         if state.status in FAILURES:
             _report_failed_refund(purchase, state.refund_id, state.failure)
-
-
-FAILURES = ("failed", "canceled")
 
 
 def _status_of(stripe_status: str) -> str:

@@ -21,7 +21,6 @@ from billing.exceptions import (
     MissingReason,
     PaymentProviderError,
     PaymentProviderRefusal,
-    PaymentStateMoving,
     RefundRefused,
 )
 from billing.models import Purchase, Refund, Wallet
@@ -178,6 +177,8 @@ def _why_not(purchase: Purchase) -> str:
     """Return why no refund can be asked for now; empty if one can."""
     if purchase.status not in PAID or not purchase.stripe_payment_intent_id:
         return "This order was not paid."
+    if not purchase.stripe_charge_id:
+        return "Its charge is not known yet: ask Stripe again first."
     if any(dispute.is_open for dispute in purchase.disputes.all()):
         return "The payment is disputed: the money goes back that way, or not at all."
     if purchase.refunds.filter(status=Refund.Status.OPEN).exists():
@@ -215,7 +216,7 @@ def _advance(refund: Refund) -> None:
             _refuse(refund, "The tokens were spent before they could be taken back.")
         elif not (refund.attempts and _is_known(refund)):
             _send(refund)
-    except (PaymentProviderError, PaymentStateMoving) as error:
+    except PaymentProviderError as error:
         _postpone(refund, error)
 
 

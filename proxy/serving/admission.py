@@ -110,15 +110,15 @@ async def find_worst(request: ModelRequest, prompt: Prompt, model: Model) -> Wor
         wanted = model.default_max_tokens if own is None else own
         least = min(wanted, request.least_max_tokens)
     rates: Rates = model.rates
-    prompt_tokens = await prompt.bound()
+    prompt_tokens, predicted = await prompt.bound(), prompt.bound_prediction()
     unit_millicredits = rates.worst_completion_millicredits * request.generations
     return Worst(
         fixed_millicredits=prompt_tokens * rates.worst_prompt_millicredits
-        + prompt.bound_prediction() * unit_millicredits,
+        + predicted * unit_millicredits,
         unit_millicredits=unit_millicredits,
         units_wanted=wanted,
         units_least=least,
-        fixed_tokens=prompt_tokens,
+        fixed_tokens=prompt_tokens + predicted * request.generations,
         unit_tokens=request.generations,
     )
 

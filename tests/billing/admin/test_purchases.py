@@ -1,13 +1,14 @@
 """Orders at the desk: asking Stripe again."""
 
 import socket
+from uuid import uuid4
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from billing.models import Purchase
+from billing.models import Dispute, LedgerEntry, Purchase, Refund
 from tests import desk
 
 WHY = {"reason": "She says she paid"}
@@ -40,3 +41,109 @@ def test_an_order_without_a_session_is_not_asked_about(root: Client, alice: desk
 
     assert b"Stripe was never asked for a session." in answer.content
     assert b"do/ask-stripe/" not in answer.content
+
+
+@pytest.fixture
+def paid(alice: desk.Customer) -> Purchase:
+    """Alice's order over 1,000 credits for $9.00, with its payment at Stripe."""
+    Purchase.objects.filter(pk=alice.purchase.pk).update(
+        stripe_payment_intent_id="pi_1", stripe_charge_id="ch_1", paid_cents=900
+    )
+    return Purchase.objects.get(pk=alice.purchase.pk)
+
+
+def refund(root: Client, purchase: Purchase, amount: str, **more: str) -> str:
+    given = {"amount": amount, "kind": "requested_by_customer", "reason": "Unhappy", **more}
+    answer = root.post(
+        desk.do_url("refund", purchase), {"once": str(uuid4()), **given}, follow=True
+    )
+    return answer.content.decode()
+
+
+def test_a_refund_is_asked_for_with_a_reason_and_recorded(root: Client, paid: Purchase) -> None:
+    page = refund(root, paid, "4.50")
+
+    made = Refund.objects.get()
+    assert (made.amount_cents, made.reason) == (450, "Unhappy")
+    assert made.actor is not None
+    assert made.debit is not None
+    assert made.debit.amount_credits == 500
+    assert "$4.50 will be refunded" in page
+    assert "Reason: Unhappy" in desk.last_record().change_message
+
+
+def test_a_second_press_of_the_button_refunds_nothing_more(root: Client, paid: Purchase) -> None:
+    once = str(uuid4())
+
+    for _ in range(2):
+        refund(root, paid, "4.50", once=once)
+
+    assert Refund.objects.count() == 1
+
+
+@pytest.mark.parametrize("amount", ["0", "9.01", "-1", "0.001", "much", ""])
+def test_an_amount_that_makes_no_sense_is_refused(
+    root: Client, paid: Purchase, amount: str
+) -> None:
+    refund(root, paid, amount)
+
+    assert not Refund.objects.exists()
+    assert not LogEntry.objects.exists()
+
+
+def test_a_refund_needs_a_reason(root: Client, paid: Purchase) -> None:
+    refund(root, paid, "4.50", reason="")
+
+    assert not Refund.objects.exists()
+
+
+@pytest.mark.parametrize("action", ["refund", "refund-unused", "credit", "close"])
+def test_who_may_only_look_may_not_act(action: str, paid: Purchase) -> None:
+    clerk = desk.make_staff("clerk@example.com", "billing.view_purchase")
+
+    assert clerk.get(desk.do_url(action, paid)).status_code == 403
+
+
+def test_an_order_in_review_is_credited_from_its_page(root: Client, alice: desk.Customer) -> None:
+    order = desk.make_purchase(
+        alice.user, status="review", fulfilled_at=None, stripe_session_id="cs_test_review"
+    )
+
+    page = root.get(desk.page_url(order)).content.decode()
+    root.post(desk.do_url("credit", order), {"reason": "Our mistake"})
+
+    order.refresh_from_db()
+    assert "do/credit/" in page
+    assert "do/close/" in page
+    assert order.status == Purchase.Status.FULFILLED
+    assert LedgerEntry.objects.get(reference=str(order.public_id)).amount_credits == 1_000
+
+
+def test_an_order_in_review_is_closed_from_its_page(root: Client, alice: desk.Customer) -> None:
+    order = desk.make_purchase(
+        alice.user, status="review", fulfilled_at=None, stripe_session_id="cs_test_review"
+    )
+
+    root.post(desk.do_url("close", order), {"reason": "Fraud"})
+
+    order.refresh_from_db()
+    assert order.status == Purchase.Status.CLOSED
+    assert not LedgerEntry.objects.filter(reference=str(order.public_id)).exists()
+
+
+def test_refunds_and_disputes_have_pages(root: Client, paid: Purchase) -> None:
+    refund(root, paid, "4.50")
+    made = Refund.objects.get()
+    dispute = Dispute.objects.create(
+        purchase=paid,
+        stripe_dispute_id="dp_1",
+        amount_cents=900,
+        reason="fraudulent",
+        status="needs_response",
+        respond_until=desk.NOON,
+    )
+
+    for obj in (made, dispute):
+        assert root.get(desk.list_url(type(obj))).status_code == 200
+        page = root.get(desk.page_url(obj)).content.decode()
+        assert "alice@example.com" in page or str(paid.public_id) in page

@@ -39,7 +39,7 @@ class Explorer:
             self._visit(stage + 1, is_spent=is_spent)
         for act in self._acts(stage):
             self._try(stage, act, is_spent=is_spent)
-        if not is_spent:
+        if self.world.story.spends and not is_spent:
             self._try(stage, self.world.spend, is_spent=True)
 
     def _acts(self, stage: int) -> Iterator[Callable[[], object]]:

@@ -28,6 +28,8 @@ class Story:
     status: str
     entitled: int
     is_frozen: bool = False
+    # Whether the customer spends some of it, at any time: that doubles what there is to visit.
+    spends: bool = False
 
     def shoot(self, sandbox: Sandbox, film: Film) -> Film:
         """Let it happen at the emulator, and record each stage."""
@@ -108,15 +110,16 @@ STORIES = [
     Story("expired", (expire,), ((EXPIRES,),), "expired", 0),
     Story("declined, then expired", (decline, expire), ((), (EXPIRES,)), "expired", 0),
     Story("declined, then paid", (decline, pay), ((), (PAID,)), "fulfilled", 1_000_000),
-    Story("refunded in thirds", (pay, *THIRDS), ((PAID,), REFUND, REFUND, REFUND), "fulfilled", 0),
+    Story("refunded in thirds", (pay, *THIRDS),
+          ((PAID,), REFUND, REFUND, REFUND), "fulfilled", 0),
     Story("refunded, and the refund failed", (pay, refund(450), fail_refund),
-          ((PAID,), REFUND, FAILS), "fulfilled", 1_000_000),
+          ((PAID,), REFUND, FAILS), "fulfilled", 1_000_000, spends=True),
     Story("refunded, failed, refunded again", (pay, refund(450), fail_refund, refund(300)),
           ((PAID,), REFUND, FAILS, REFUND), "fulfilled", 666_667),
     Story("disputed and won", (pay, dispute(), decide("win")),
-          ((PAID,), DISPUTE, WON), "fulfilled", 1_000_000),
+          ((PAID,), DISPUTE, WON), "fulfilled", 1_000_000, spends=True),
     Story("disputed and lost", (pay, dispute(), decide("lose")),
-          ((PAID,), DISPUTE, LOST), "fulfilled", 0, is_frozen=True),
+          ((PAID,), DISPUTE, LOST), "fulfilled", 0, is_frozen=True, spends=True),
     Story("refunded, disputed and won", (pay, refund(300), dispute(600), decide("win")),
           ((PAID,), REFUND, DISPUTE, WON), "fulfilled", 666_667),
     Story("refunded, disputed and lost", (pay, refund(300), dispute(600), decide("lose")),

@@ -18,7 +18,7 @@ from tests.billing.payments.sandbox import Sandbox, event_body, sign
 from tests.billing.payments.stories import STORIES, Story
 from tests.billing.wallet.shop import Till
 
-SAMPLES = 4
+SAMPLES = 2
 
 
 @pytest.fixture(scope="module")

@@ -208,7 +208,7 @@ def test_an_order_that_a_code_made_free_is_credited(
 
 
 @pytest.mark.parametrize(("is_included", "paid"), [(False, 1_071), (True, 900)])
-def test_tax_is_paid_on_top_or_within(  # noqa: PLR0917  # two of them are the case
+def test_tax_is_paid_on_top_or_within(  # noqa: PLR0917  # pytest names them
     alice: User, pack: Pack, sandbox: Sandbox, settings: Settings, is_included: bool, paid: int
 ) -> None:
     settings.STRIPE_AUTOMATIC_TAX = True

@@ -34,6 +34,13 @@ def nowhere(settings: Settings) -> None:
         ("failed", {}, ("Payment failed", "Check again")),
         ("expired", {}, ("Expired", "Nothing was charged")),
         ("review", {}, ("Under review", "a person looks at it")),
+        ("pending", {}, ("Payment on its way", "the bank is still at work")),
+        ("closed", {}, ("Closed", "without adding tokens")),
+        (
+            "fulfilled",
+            {"invoice_url": "https://invoice.stripe.com/i/1", "discount_cents": 300},
+            ("Discount", "https://invoice.stripe.com/i/1"),
+        ),
         (
             "open",
             {"expires_at": datetime(2026, 1, 1, tzinfo=UTC)},
