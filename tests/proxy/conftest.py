@@ -61,6 +61,15 @@ class Sandbox:
     def reset(self) -> None:
         httpx.post(f"{self.url}/control/reset").raise_for_status()
 
+    async def await_open(self) -> None:
+        """Wait until a request is being answered."""
+        async with httpx.AsyncClient() as client:
+            while True:
+                if (await client.get(f"{self.url}/control/tally")).json()["totals"]["open"]:
+                    return
+                # It is another process: there is no event to wait for.
+                await asyncio.sleep(0.02)
+
     async def served(self, request_id: str | None = None) -> dict[str, int]:
         """Sum up what was served, once everything has ended."""
         params = {"request_id": request_id} if request_id else {}

@@ -302,7 +302,7 @@ async def test_it_describes_a_key_to_its_program(api: Api, alice: Customer) -> N
     monthly = described["spending"]["monthly"]
     assert described["hint"] == alice.key.hint
     assert described["name"] == "test"
-    assert described["expires_at"] == expires_at.isoformat()
+    assert described["expires_at"] == expires_at.isoformat(timespec="milliseconds")
     assert described["limits"] == {
         "requests_per_minute": 30,
         "tokens_per_minute": 10_000_000,
