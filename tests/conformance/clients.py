@@ -33,13 +33,13 @@ def set_up_python() -> None:
 
 
 def set_up_node() -> str | None:
-    """Install the Node project if it is not; return why that is impossible, None if it is done."""
+    """Install the Node project; return why that is impossible, None if it is done."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         return "node and npm are not installed"
     version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True)
     if int(version.stdout.strip().lstrip("v").partition(".")[0]) < 20:
-        return f"node is {version.stdout.strip()}, the clients need 20 or newer"
+        return "node is older than 20"
     wanted = _digest(NODE / "package-lock.json") + "\n"
     stamp = NODE / "node_modules" / STAMP
     if not (stamp.exists() and stamp.read_text() == wanted):

@@ -49,6 +49,7 @@ EMBEDDINGS = f"{RESOURCES}/test_embeddings.py"
 COMPLETIONS = f"{RESOURCES}/test_completions.py"
 # An argument over several lines, or on one.
 BLOCK = r"^( +){name}=\{{\n(?:\1 .*\n)+?\1\}},\n"
+LIST = r"^( +){name}=\[\n(?:\1 .*\n)+?\1\],\n"
 LINE = r"^ +{name}=.*\n"
 OPTIONS_WITHOUT_STREAM = r"( +stream=False,\n) +stream_options=\{\n(?:.*\n)*? +\},\n"
 
@@ -62,6 +63,12 @@ EDITS = (
     Edit(CHAT, r"max_completion_tokens=0", "max_completion_tokens=16", "0 tokens can't be asked"),
     Edit(CHAT, LINE.format(name="max_tokens"), "", "not both maxima, and not 0"),
     Edit(CHAT, OPTIONS_WITHOUT_STREAM, r"\1", "stream_options only go with a stream"),
+    Edit(
+        CHAT,
+        BLOCK.format(name="web_search_options"),
+        "",
+        "refused: a web search has a price of its own, which is not offered here",
+    ),
     Edit(COMPLETIONS, OPTIONS_WITHOUT_STREAM, r"\1", "stream_options only go with a stream"),
     Edit(
         EMBEDDINGS,
@@ -81,11 +88,24 @@ EDITS = (
         r'\1model="gpt-6-astra", input="string",\n\2',
         "nothing can be answered or priced without a model and an input",
     ),
+    Edit(
+        RESPONSES,
+        r"( +stream=False,\n) +stream_options=.*\n",
+        r"\1",
+        "stream_options only go with a stream",
+    ),
     Edit(RESPONSES, LINE.format(name="background"), "", "no stored responses: no background"),
     Edit(RESPONSES, BLOCK.format(name="background_options"), "", "no background mode"),
     Edit(RESPONSES, LINE.format(name="conversation"), "", "no such conversation"),
     Edit(RESPONSES, LINE.format(name="previous_response_id"), "", "no such response"),
     Edit(RESPONSES, BLOCK.format(name="prompt"), "", "no such prompt template"),
+    Edit(
+        RESPONSES,
+        LIST.format(name="context_management"),
+        "",
+        "refused: what a compaction would cost is not known beforehand",
+    ),
+    Edit(RESPONSES, r"max_tool_calls=0", "max_tool_calls=1", "0 calls can't be asked for"),
 )
 
 

@@ -42,7 +42,8 @@ class Outcome:
 
     @property
     def is_good(self) -> bool:
-        return not self.failed and self.passed > 0
+        """Nothing failed, and something was tried or there is a reason why not."""
+        return not self.failed and self.passed + self.skipped.total() > 0
 
 
 def list_suites(folder: Path) -> list[Suite]:

@@ -11,7 +11,7 @@ import pytest
 import schemathesis
 from target import API_KEY, BASE_URL
 
-EXAMPLES = int(os.environ.get("CONFORMANCE_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("CONFORMANCE_EXAMPLES", "25"))
 SPECIFICATION = Path(__file__).parents[1] / "openai-api.json"
 # In the reference, and not served: the product has no moderation.
 NOT_SERVED = {"/moderations"}
