@@ -120,7 +120,7 @@ def _write_summary(paper: Paper, statement: Statement) -> None:
     rows.append(("Closing balance", statement.closing_credits, True))
     with _table(paper, widths=(3, 1), aligns=(Align.L, Align.R), has_heading=False) as table:
         for title, amount, is_balance in rows:
-            text = credits_text(amount) if is_balance else _signed(amount)
+            text = _plain(amount) if is_balance else _signed(amount)
             style = FontFace(emphasis="B", size_pt=11) if is_balance else None
             table.row([title, text], style=style)
 
@@ -184,9 +184,12 @@ def _table(
 
 
 def _signed(amount: int) -> str:
+    return f"+{_plain(amount)}" if amount > 0 else _plain(amount)
+
+
+def _plain(amount: int) -> str:
     # Noto Sans has no minus sign of its own; its en dash is as wide as the plus.
-    text = credits_text(amount).replace("−", "–")
-    return f"+{text}" if amount > 0 else text
+    return credits_text(amount).replace("−", "–")
 
 
 def _minute(at: datetime) -> str:

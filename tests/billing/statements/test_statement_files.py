@@ -93,6 +93,15 @@ def test_the_pdf_has_every_figure() -> None:
     assert "–2,204,112" in text
 
 
+def test_every_character_of_the_pdf_has_a_glyph(caplog: pytest.LogCaptureFixture) -> None:
+    empty = Statement(email="a@b.example", month=Month(2026, 3), is_closed=True, opening_credits=-4)
+
+    text = read_pdf(empty)
+
+    assert text.count("–4") == 2
+    assert "missing the following glyphs" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("name", "seen"),
     [
