@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 KEEP_ATTEMPTS = 20
 KEEP_PAUSE_S = 0.5
 
+LIMITS = "x-ratelimit-"
+
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
 
 
@@ -84,6 +86,8 @@ class Recorder:
         if not self.is_recording:
             return
         self._is_ended = True
+        # Where the limits stood then is of no use later.
+        headers = {name: headers[name] for name in headers if not name.startswith(LIMITS)}
         unkept = self._value(State.UNKEPT, headers)
         kept = unkept
         if self._is_small:

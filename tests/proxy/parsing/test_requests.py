@@ -4,7 +4,7 @@ from typing import Any, TypeVar
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.exceptions import InvalidRequest
@@ -38,8 +38,8 @@ def refuse(kind: type[ModelRequest], payload: dict[str, Any]) -> InvalidRequest:
 
 
 def sent(request: ModelRequest, **given: Any) -> dict[str, Any]:
-    settings: dict[str, Any] = {"model": "upstream", "max_tokens": 40} | given
-    sent_body = orjson.loads(request.upstream_body(**settings))
+    chosen: dict[str, Any] = {"model": "upstream", "max_tokens": 40} | given
+    sent_body = orjson.loads(request.upstream_body(**chosen))
     assert isinstance(sent_body, dict)
     return sent_body
 
@@ -239,6 +239,7 @@ FIELDS = ["messages", "prompt", "input", "instructions", "tools", "text", "suffi
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
+@settings(max_examples=40)
 @given(fields=st.dictionaries(st.sampled_from(FIELDS), SHAPE, max_size=4))
 def test_it_refuses_or_counts_any_shape(endpoint: Endpoint, fields: dict[str, Any]) -> None:
     try:

@@ -1,5 +1,6 @@
 """Every ending of every endpoint: what the client sees, what is charged, what the receipt says."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from billing.models import UsageRecord
 from proxy.metering.answers import FAILED
-from tests.proxy.conftest import Api, Customer, Sandbox
+from tests.proxy.conftest import PATHS, Api, Customer, Sandbox
 
 WRITING = ["chat.completions", "completions", "responses"]
 # How a stream ends that is whole.
@@ -189,6 +190,39 @@ async def test_it_ends_a_broken_response_with_an_error_of_its_own_shape(
     assert (error["type"], error["code"], error["param"]) == ("error", "upstream_unavailable", None)
     assert error["message"] == error["error"]["message"]
     assert error["sequence_number"] == events - 1
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "slowly"),
+    [
+        ("completions", {"prompt": "[[tokens=200]] [[tps=20]]", "max_tokens": 300}),
+        ("responses", {"input": "[[tokens=200]] [[tps=20]]", "max_output_tokens": 300}),
+    ],
+)
+async def test_it_charges_what_was_delivered_to_a_client_that_leaves(
+    api: Api, alice: Customer, endpoint: str, slowly: dict[str, Any]
+) -> None:
+    body = {"model": "gpt-4", "stream": True, **slowly}
+    async with api.client.stream(
+        "POST", PATHS[endpoint], headers=alice.headers, json=body
+    ) as response:
+        seen = b""
+        async for piece in response.aiter_raw():
+            seen += piece
+            if seen.count(b"\n\n") >= 10:
+                break
+
+    async with asyncio.timeout(2):
+        await api.idle()
+
+    record = await alice.record()
+    served = await api.upstream.served(response.headers["x-request-id"])
+    assert record is not None
+    assert (record.outcome, record.source) == ("client_left", "estimated")
+    # A response opens with four events that have no text.
+    assert 5 <= record.completion_tokens <= served["completion_tokens_delivered"] < 20
+    assert record.charged_credits == served["prompt_tokens"] + record.completion_tokens
+    assert served["cut_by_client"] == 1
 
 
 def last_event(response: httpx.Response) -> Any:

@@ -86,6 +86,7 @@ async def test_it_gives_the_same_answer_to_the_same_idempotency_key_for_one_char
     assert second.content == first.content
     assert second.headers["content-type"] == "application/json"
     assert second.headers["x-tokenproxy-replay-of"] == first.headers["x-request-id"]
+    assert "x-ratelimit-remaining-requests" not in second.headers
     assert (
         second.headers["x-tokenproxy-credits-charged"]
         == first.headers["x-tokenproxy-credits-charged"]
