@@ -68,7 +68,7 @@ def main(parts: list[str]) -> int:
     chosen = [m for m in MUTANTS if not parts or any(part in m.name for part in parts)]
     for mutant in chosen:
         mutate((ROOT / mutant.file).read_text(), mutant)
-    with own_services(), tempfile.TemporaryDirectory() as folder:
+    with own_services(is_durable=False), tempfile.TemporaryDirectory() as folder:
         benches = list(set_up(Path(folder), count=os.cpu_count() or 1))
         if failed := benches[0].run(sorted({test for m in chosen for test in m.paths})):
             print(f"{failed} fails without any mutation.")

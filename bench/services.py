@@ -4,17 +4,23 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from devstack.pytest_plugin import SERVICES_HOME, open_folder, set_defaults, start_postgres
+from devstack.postgres import Postgres
+from devstack.pytest_plugin import SERVICES_HOME, copy_template, open_folder, set_defaults
 from devstack.valkey import Valkey
 
 
 @contextmanager
-def own_services() -> Iterator[Valkey]:
-    """Start both with durable settings, set up Django and migrate. Ignores what the caller set."""
+def own_services(*, is_durable: bool = True) -> Iterator[Valkey]:
+    """Start both as production does, set up Django and migrate. Ignores what the caller set.
+
+    What is not durable is faster, for who does not measure.
+    """
     services = open_folder(SERVICES_HOME)
     try:
-        services.postgres = start_postgres(services.folder, SERVICES_HOME)
-        services.valkey = valkey = Valkey(services.folder / "valkey")
+        copy_template(SERVICES_HOME, to=services.folder / "postgres")
+        services.postgres = Postgres(services.folder / "postgres", durable=is_durable)
+        services.postgres.start()
+        services.valkey = valkey = Valkey(services.folder / "valkey", durable=is_durable)
         os.environ["DATABASE_URL"] = services.postgres.url
         os.environ["REDIS_URL"] = valkey.start()
         os.environ["CELERY_BROKER_URL"] = valkey.broker_url

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -234,6 +235,7 @@ def main() -> None:
 
         from billing.journal import Journal
 
+        print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, load before {os.getloadavg()[0]:.1f}")
         print(f"{os.cpu_count()} cores, {PAIRS:,} pairs, {AT_ONCE} at once", flush=True)
         shop = open_shop()
         hot = shop.wallets[:1]

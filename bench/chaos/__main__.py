@@ -32,6 +32,7 @@ from devstack.run import end_with_parent
 HOME = ROOT / "var" / "chaos"
 SHORT_MINUTES = 0.4
 # Longer than what a dead worker may have claimed: its Stripe events are its own for 5 minutes.
+CANCEL_AGAIN_S = 2.0
 REST_TIMEOUT_S = 360.0
 REST_POLL_S = 1.0
 REST_TELL_S = 15.0
@@ -173,6 +174,20 @@ def open_shop(house: House, options: Options) -> Watched:
     )
 
 
+async def end_all(tasks: list[asyncio.Task[None]]) -> list[BaseException | None]:
+    """Cancel tasks until they have ended, and return how each did.
+
+    Once is not enough: a client that is timing out at that instant takes the cancellation for its
+    own, and goes on.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
 @contextlib.asynccontextmanager
 async def watching(watched: Watched) -> AsyncIterator[None]:
     """Sample and probe as long as the block runs."""
@@ -181,9 +196,7 @@ async def watching(watched: Watched) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        ended = await end_all(tasks)
     for problem in ended:
         if isinstance(problem, Exception):
             raise problem
