@@ -42,6 +42,20 @@ RACES = {
         (429, "rate_limit_exceeded"),
         admitted=5,
     ),
+    "lifetime cap": Race(
+        lambda shop: shop.open_account(credits=PLENTY, lifetime_cap_credits=PAID_FOR * WORDS),
+        (429, "insufficient_quota"),
+    ),
+    "monthly cap": Race(
+        lambda shop: shop.open_account(credits=PLENTY, monthly_cap_credits=PAID_FOR * WORDS),
+        (429, "insufficient_quota"),
+    ),
+    # None of them ends before the last has come.
+    "requests at once": Race(
+        lambda shop: shop.open_account(credits=PLENTY, concurrent_requests=PAID_FOR),
+        (429, "rate_limit_exceeded"),
+        text=f"Say {WORDS} words. [[tps=1]]",
+    ),
 }
 
 
