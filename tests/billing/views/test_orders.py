@@ -9,7 +9,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts.models import ApiKey, User
-from billing.models import Pack, Purchase
+from billing.models import Pack, PackPrice, Purchase
 from billing.services.balances import read_balance
 from billing.services.wallets import get_wallet
 from billing.views.checkout import poll_after_s
@@ -121,6 +121,30 @@ def test_the_order_page_changes_nothing_until_it_is_confirmed(
     assert "$9.00" in page
     assert "Continue to payment" in page
     assert not Purchase.objects.exists()
+
+
+def test_a_pack_in_two_currencies_lets_the_customer_choose(as_alice: Client, starter: Pack) -> None:
+    PackPrice.objects.create(pack=starter, currency="eur", price_cents=800)
+
+    page = as_alice.get("/billing/checkout/starter/").content.decode()
+    answer = as_alice.post("/billing/checkout/starter/", {"currency": "gbp"}, follow=True)
+
+    assert "$9.00" in page
+    assert "€8.00" in page
+    assert "no longer on sale" in answer.content.decode()
+    assert not Purchase.objects.exists()
+
+
+def test_who_starts_too_many_orders_is_told_so(
+    as_alice: Client, order: MakeOrder, settings: Settings
+) -> None:
+    settings.UNPAID_ORDERS_PER_USER = 1
+    order("expired", stripe_session_id="cs_test_old")
+
+    page = as_alice.post("/billing/checkout/starter/", follow=True).content.decode()
+
+    assert "Too many orders" in page
+    assert Purchase.objects.count() == 1
 
 
 def test_an_unknown_pack_is_refused_with_a_message(as_alice: Client, starter: Pack) -> None:
