@@ -1,5 +1,7 @@
 """schemathesis: requests made from OpenAI's specification, and what must hold of every answer."""
 
+import array
+import base64
 import json
 import os
 from pathlib import Path
@@ -55,6 +57,12 @@ COMPONENTS = in_json_schema(DOCUMENT["components"])
 
 def check_success(path: str, method: str, answer: Any) -> None:
     """The body fits the specification."""
+    if path == "/embeddings":
+        # The specification offers base64 for the request, and forgets it in the answer.
+        for row in answer["data"]:
+            if isinstance(row["embedding"], str):
+                coded = base64.b64decode(row["embedding"], validate=True)
+                row["embedding"] = array.array("f", coded).tolist()
     content = DOCUMENT["paths"][path][method]["responses"]["200"]["content"]["application/json"]
     rules = {**in_json_schema(content["schema"]), "components": COMPONENTS}
     errors = list(jsonschema.Draft202012Validator(rules).iter_errors(answer))
