@@ -50,6 +50,7 @@ def list_suites(folder: Path) -> list[Suite]:
     """Every suite, the longest first: two run side by side."""
     return [
         Suite("specification", ["suite_specification.py"]),
+        Suite("own-schema", ["suite_own_schema.py"]),
         Suite("langchain", ["suite_langchain.py"]),
         Suite("llm", ["suite_llm.py"]),
         Suite("openai-python", [], folder),

@@ -1,0 +1,59 @@
+"""schemathesis on the schema that the product publishes of itself."""
+
+import os
+from typing import Any
+from urllib.parse import urljoin
+
+import httpx
+import hypothesis
+import pytest
+import schemathesis
+from answers import check_stream
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from target import API_KEY, BASE_URL
+
+EXAMPLES = int(os.environ.get("CONFORMANCE_EXAMPLES", "25"))
+# The site that `/v1` is part of.
+SITE = urljoin(BASE_URL, "/")
+MODELS = ("gpt-4o", "gpt-3.5-turbo-instruct", "text-embedding-3-small")
+
+
+ADDRESS = urljoin(SITE, "api/schema/")
+if httpx.get(ADDRESS).status_code == 404:
+    pytest.skip("the API under test has no schema", allow_module_level=True)
+schema = schemathesis.openapi.from_url(ADDRESS)
+
+
+@pytest.mark.timeout(240)
+@schema.parametrize()
+@hypothesis.settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    # A failure is shown as it was found: making it smaller may take minutes.
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
+def test_every_answer_is_as_published(case: Any) -> None:
+    # Some requests name a model that there is, so that more than the refusal of names is tried.
+    if isinstance(case.body, dict) and "model" in case.body and len(str(case.body)) % 4:
+        case.body["model"] = MODELS[len(str(case.body)) % len(MODELS)]
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+
+    response = case.call(base_url=SITE.rstrip("/"), headers=headers, timeout=30)
+
+    if response.status_code == 204:
+        # The answer to OPTIONS.
+        assert not response.content
+        return
+    if response.headers["content-type"][0].startswith("text/event-stream"):
+        check_stream(response.text)
+        return
+    checks = [not_a_server_error, status_code_conformance, content_type_conformance]
+    case.validate_response(response, checks=[*checks, response_schema_conformance])
