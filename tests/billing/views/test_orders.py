@@ -39,7 +39,7 @@ def nowhere(settings: Settings) -> None:
         (
             "fulfilled",
             {"invoice_url": "https://invoice.stripe.com/i/1", "discount_cents": 300},
-            ("Discount", "https://invoice.stripe.com/i/1"),
+            ("Paid", "https://invoice.stripe.com/i/1"),
         ),
         (
             "open",
