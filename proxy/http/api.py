@@ -156,7 +156,8 @@ class ApiView(APIView):
 
     async def options(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
         """Say which methods there are. No other site's pages may call: keys are for programs."""
-        return HttpResponse(status=204, headers={"Allow": ", ".join(self.allowed_methods)})
+        allowed = {"Allow": ", ".join(self.allowed_methods)}
+        return HttpResponse(status=204, content_type=JSON, headers=allowed)
 
 
 def body_of(request: Request) -> dict[str, Any]:
