@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+import stripe
 from django.test import Client
 from pytest_django import Settings
 
@@ -57,6 +58,21 @@ def as_alice(alice: User) -> Client:
     client = Client()
     client.force_login(alice)
     return client
+
+
+@pytest.fixture
+def lost_answer(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Stripe does what it is asked for, and the answer to a new payment is lost."""
+    request = stripe.RequestsClient.request
+
+    def lose(self: stripe.RequestsClient, method: str, url: str, *args: object) -> object:
+        answer = request(self, method, url, *args)
+        if method == "post" and url.endswith("/v1/payment_intents"):
+            raise stripe.APIConnectionError("Timed out.")
+        return answer
+
+    monkeypatch.setattr(stripe.RequestsClient, "request", lose)
+    return monkeypatch
 
 
 def succeeded(sandbox: Sandbox, top_up: AutoTopUp) -> list[str]:

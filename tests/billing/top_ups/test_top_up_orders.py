@@ -4,7 +4,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import stripe
 import time_machine
 from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
@@ -209,21 +208,6 @@ def test_a_new_card_stays_on_when_the_old_one_fails_late(
     assert purchases_of(alice) == ["failed"]
     assert get_top_up(alice).is_on
     assert kinds_told(alice) == set()
-
-
-@pytest.fixture
-def lost_answer(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Stripe does what it is asked for, and the answer to a new payment is lost."""
-    request = stripe.RequestsClient.request
-
-    def lose(self: stripe.RequestsClient, method: str, url: str, *args: object) -> object:
-        answer = request(self, method, url, *args)
-        if method == "post" and url.endswith("/v1/payment_intents"):
-            raise stripe.APIConnectionError("Timed out.")
-        return answer
-
-    monkeypatch.setattr(stripe.RequestsClient, "request", lose)
-    return monkeypatch
 
 
 def test_it_asks_with_the_same_key_after_a_lost_answer(
