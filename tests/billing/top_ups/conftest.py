@@ -48,6 +48,30 @@ def save_card(sandbox: Sandbox, pack: Pack, settings: Settings) -> SaveCard:
 
 
 @pytest.fixture
+def attach_card(sandbox: Sandbox, pack: Pack) -> SaveCard:
+    """Save a card without Checkout, for tests that need many customers."""
+    methods = {"card": "pm_card_visa", BANK: "pm_usBankAccount_success"}
+
+    def attach(
+        user: User, *, turns: str = "", method: str = "card", terms: Terms = TERMS
+    ) -> AutoTopUp:
+        agree(user, terms)
+        stripe_api = sandbox.client.v1
+        customer = stripe_api.customers.create({})
+        saved = stripe_api.payment_methods.attach(methods[method], {"customer": customer.id})
+        if turns:
+            sandbox.control(f"payment_methods/{saved.id}/card", card=turns)
+        AutoTopUp.objects.filter(wallet__user=user).update(
+            stripe_customer_id=customer.id,
+            stripe_payment_method_id=saved.id,
+            state=AutoTopUp.State.ON,
+        )
+        return get_top_up(user)
+
+    return attach
+
+
+@pytest.fixture
 def top_up(alice: User, save_card: SaveCard) -> AutoTopUp:
     """Alice's, switched on, with a card that pays. Her balance is 0."""
     return save_card(alice)

@@ -32,7 +32,7 @@ from tests.billing.top_ups.conftest import (
     succeeded,
 )
 
-SEQUENCES = 12
+SEQUENCES = 10
 MOST_STEPS = 200
 EVENTS = [kind for kind in HANDLERS if kind.startswith("payment_intent.")]
 
@@ -113,12 +113,12 @@ def story(request: pytest.FixtureRequest) -> Story:
 
 
 @pytest.fixture
-def make_world(story: Story, sandbox: Sandbox, save_card: SaveCard) -> Callable[[str], World]:
+def make_world(story: Story, sandbox: Sandbox, attach_card: SaveCard) -> Callable[[str], World]:
     """Make a customer of their own for each telling of the story."""
 
     def make(name: str) -> World:
         user = User.objects.create_user(f"{name}@example.com", "correct horse battery")
-        found = save_card(user, turns=story.turns, method=story.method)
+        found = attach_card(user, turns=story.turns, method=story.method)
         return World(story, sandbox, found, user)
 
     return make
@@ -163,17 +163,18 @@ def test_a_death_at_any_step_charges_and_credits_once(
             break
         # So that the next customer's sweep has nothing else to do.
         AutoTopUp.objects.filter(pk=world.top_up.pk).update(state=AutoTopUp.State.OFF)
-    assert step > 25
+    assert step > 20
 
 
 def test_what_the_webhook_did_not_bring_is_fetched(
-    alice: User, top_up: AutoTopUp, lost_answer: pytest.MonkeyPatch
+    alice: User, top_up: AutoTopUp, sandbox: Sandbox, lost_answer: pytest.MonkeyPatch
 ) -> None:
     top_up_due()
     lost_answer.undo()
 
     fetch_missed_events()
-    StripeEvent.objects.update(next_attempt_at=timezone.now())
+    # Those of other tests, in the same account at Stripe, are about orders that are gone.
+    StripeEvent.objects.exclude(object_id__in=intents(sandbox, top_up)).delete()
     process_due_events()
 
     assert posted(alice) == 1_000_000
