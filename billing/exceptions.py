@@ -26,6 +26,7 @@ BillingError
 ├── WebhookRefused            a webhook that nothing may be done with
 │   ├── WebhookUnsigned       not signed by Stripe, or not just now
 │   └── WebhookMalformed      signed, but not an event for this site
+├── TopUpRefused              automatic top-up can't be set up like that
 ├── TooManyKeys               this user has as many usable API keys as there may be
 ├── KeyNotUsable              the API key is revoked or has expired
 ├── RotationUnderWay          the key's secret before the present one still works
@@ -168,6 +169,10 @@ class PaymentProviderRefusal(PaymentProviderError):
 
 class PaymentObjectMissing(PaymentProviderRefusal):
     """Stripe has no object with this id, in this account and mode."""
+
+
+class TopUpRefused(BillingError):
+    """Automatic top-up can't be set up like that; the text says why, for the customer."""
 
 
 class WebhookRefused(BillingError):

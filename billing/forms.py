@@ -1,15 +1,28 @@
 """What customers fill in."""
 
+from decimal import Decimal
 from typing import Any
 
 from django import forms
 
 from accounts.models import ApiKey, User
-from billing.models import PublicModel
+from billing.exceptions import InvalidAmount
+from billing.models import Pack, PublicModel
 from billing.services.low_balance import MAX_THRESHOLD_CREDITS
+from billing.services.pack_prices import list_prices
+from billing.services.top_ups import Terms
+from billing.templatetags import money
 
 # The largest id that PostgreSQL's bigint holds; beyond it a query would fail.
 MAX_ID = 2**63 - 1
+
+
+def to_cents(amount: Decimal, currency: str) -> int:
+    """Return an amount in the currency's smallest unit, as it was typed. Raises InvalidAmount."""
+    scaled = amount.scaleb(money.decimal_places(currency))
+    if scaled != scaled.to_integral_value():
+        raise InvalidAmount(f"{amount} has more decimal places than {currency} does.")
+    return int(scaled)
 
 
 class RefundForm(forms.Form):
@@ -71,3 +84,56 @@ class RedeemForm(forms.Form):
             }
         ),
     )
+
+
+class TopUpForm(forms.Form):
+    """Choose what is bought, when, and up to how much; and agree to it."""
+
+    offer = forms.ChoiceField(label="Buy this pack")
+    threshold_credits = forms.IntegerField(
+        label="When my balance falls below so many tokens",
+        min_value=1,
+        max_value=MAX_THRESHOLD_CREDITS,
+        widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
+    )
+    ceiling = forms.DecimalField(
+        label="Spend at most, in a calendar month",
+        min_value=0,
+        max_digits=12,
+        decimal_places=3,
+        help_text="In the pack's currency. Months start on the 1st, 00:00 UTC.",
+        widget=forms.NumberInput(attrs={"inputmode": "decimal", "step": "any"}),
+    )
+    agrees = forms.BooleanField(
+        error_messages={"required": "Without your consent nothing can be charged."}
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offer = self.fields["offer"]
+        assert isinstance(offer, forms.ChoiceField)  # noqa: S101 - tells the type checker
+        offer.choices = offer_choices()
+
+    def terms(self) -> Terms:
+        """Return what was chosen, once the form is valid. Raises InvalidAmount."""
+        slug, _, currency = self.cleaned_data["offer"].partition(":")
+        return Terms(
+            pack_slug=slug,
+            currency=currency,
+            threshold_credits=self.cleaned_data["threshold_credits"],
+            monthly_ceiling_cents=to_cents(self.cleaned_data["ceiling"], currency),
+        )
+
+
+def offer_choices() -> list[tuple[str, str]]:
+    """Name each pack on sale in each of its currencies."""
+    packs = Pack.objects.filter(is_active=True)
+    return [
+        (
+            f"{pack.slug}:{price.currency}",
+            f"{pack.name}: {pack.credits:,} tokens for "
+            f"{money.price(price.amount_cents, price.currency)}",
+        )
+        for pack in packs
+        for price in list_prices(pack)
+    ]

@@ -21,6 +21,7 @@ from billing import staff_reads as reads
 GROUPS: dict[str, tuple[str, ...]] = {
     "Customers": ("User", "EmailAddress", "SignIn", "ApiKey", "Wallet"),
     "Sales": ("Purchase", "Refund", "Dispute", "Pack", "StripeEvent"),
+    "Auto top-up": ("AutoTopUp", "TopUpConsent", "TopUpPayment"),
     "Gifts": ("CodeBatch", "RedeemCode", "WelcomeCredit"),
     "Books": ("LedgerEntry", "Lot", "UsageRecord", "Debit"),
     "Models": ("PublicModel", "ModelPrice", "Route", "Provider", "ProviderKey"),

@@ -12,6 +12,7 @@ from billing.views import (
     redeem,
     statements,
     storefront,
+    top_up,
     usage,
 )
 
@@ -36,6 +37,11 @@ urlpatterns = [
     path("dashboard/orders/", orders.orders, name="dashboard-orders"),
     path("dashboard/orders/<uuid:public_id>/", orders.order, name="dashboard-order"),
     path("dashboard/redeem/", redeem.redeem, name="dashboard-redeem"),
+    path("dashboard/top-up/", top_up.top_up, name="dashboard-top-up"),
+    path("dashboard/top-up/card/", top_up.save_card, name="dashboard-top-up-card"),
+    path("dashboard/top-up/saved/", top_up.card_saved, name="dashboard-top-up-saved"),
+    path("dashboard/top-up/off/", top_up.switch_off, name="dashboard-top-up-off"),
+    path("dashboard/top-up/remove/", top_up.remove_card, name="dashboard-top-up-remove"),
     path("dashboard/statements/", statements.statements, name="dashboard-statements"),
     path(
         "dashboard/statements/<str:month>.<str:form>",

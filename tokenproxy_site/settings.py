@@ -237,6 +237,8 @@ STRIPE_AUTOMATIC_TAX = get_bool("STRIPE_AUTOMATIC_TAX", default=False)
 PRICES_INCLUDE_TAX = get_bool("PRICES_INCLUDE_TAX", default=False)
 STRIPE_INVOICES = get_bool("STRIPE_INVOICES", default=False)
 STRIPE_RECEIPT_MAIL = get_bool("STRIPE_RECEIPT_MAIL", default=False)
+# Customers may let their balance top itself up with a saved card. Never with automatic tax.
+AUTO_TOP_UP = get_bool("AUTO_TOP_UP", default=True)
 # For so many days customers may return the unused part of an order by themselves. 0: never.
 CUSTOMER_REFUND_DAYS = get_int("CUSTOMER_REFUND_DAYS", 0)
 
@@ -339,6 +341,7 @@ CELERY_BEAT_SCHEDULE = {
     "expire lots": _sweep("billing.expire_lots", every_s=60),
     "process Stripe events": _sweep("billing.process_stripe_events", every_s=2),
     "sweep open purchases": _sweep("billing.sweep_open_purchases", every_s=30),
+    "top up wallets": _sweep("billing.top_up_wallets", every_s=10),
     "advance refunds": _sweep("billing.advance_refunds", every_s=5),
     "fetch missed events": _sweep("billing.fetch_missed_events", every_s=600),
     # By the clock, so that a beat that is restarted now and then does not put it off for ever.

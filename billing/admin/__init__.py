@@ -15,6 +15,7 @@ from billing.admin import (
     purchases,
     returns,
     stripe_events,
+    top_ups,
     usage,
     wallets,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "purchases",
     "returns",
     "stripe_events",
+    "top_ups",
     "usage",
     "wallets",
 ]

@@ -1,14 +1,13 @@
 """Ask Stripe again, refund, take out of review."""
 
-from decimal import Decimal
 from uuid import UUID, uuid4, uuid5
 
 from django import forms
 
 from billing.admin.actions import Asked, ReasonForm, StaffAction
-from billing.exceptions import InvalidAmount
+from billing.forms import to_cents
 from billing.models import Purchase, Refund
-from billing.services.fulfilment import fulfil_purchase
+from billing.services.open_purchases import ask_again
 from billing.services.refunds import PAID, refund_amount, refund_unused
 from billing.services.reviews import close_reviewed, credit_reviewed
 from billing.templatetags import money
@@ -38,7 +37,7 @@ class RefundUnusedForm(ReasonForm):
 
 
 def ask_stripe(asked: Asked[Purchase]) -> str:
-    purchase = fulfil_purchase(str(asked.obj.stripe_session_id))
+    purchase = ask_again(asked.obj)
     return f"Stripe was asked; the order is {purchase.get_status_display().lower()}."
 
 
@@ -70,14 +69,6 @@ def said_of(given: Refund) -> str:
     return f"{amount} will be refunded as soon as the tokens are taken back, within seconds."
 
 
-def to_cents(amount: Decimal, currency: str) -> int:
-    """Return an amount in the currency's smallest unit, as it was typed. Raises InvalidAmount."""
-    scaled = amount.scaleb(money.decimal_places(currency))
-    if scaled != scaled.to_integral_value():
-        raise InvalidAmount(f"{amount} has more decimal places than {currency} does.")
-    return int(scaled)
-
-
 def credit(asked: Asked[Purchase]) -> str:
     purchase = credit_reviewed(asked.obj, actor=asked.actor, reason=asked.reason)
     return f"{purchase.credits:,} credits were posted."
@@ -106,7 +97,9 @@ ASK_STRIPE = StaffAction[Purchase](
     permission=CHANGE,
     apply=ask_stripe,
     refusal=lambda order: (
-        "" if order.stripe_session_id else "Stripe was never asked for a session."
+        ""
+        if order.stripe_session_id or order.is_top_up
+        else "Stripe was never asked for a session."
     ),
     # It waits for Stripe, and fulfilment has a transaction of its own.
     is_atomic=False,

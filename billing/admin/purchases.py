@@ -46,6 +46,7 @@ class PurchaseAdmin(ReadOnlyWithActions[Purchase]):
                     columns.number("credits", "Credits"),
                     columns.price("amount_cents", "Amount"),
                     "validity_days",
+                    "channel",
                     "state",
                     "review_reason",
                 )
@@ -89,7 +90,7 @@ class PurchaseAdmin(ReadOnlyWithActions[Purchase]):
         ("From", {"fields": ("client_address",)}),
     )
     list_select_related = ("user",)
-    list_filter = ("status", "currency", "pack_name")
+    list_filter = ("status", "channel", "currency", "pack_name")
     date_hierarchy = "created_at"
     search_fields = (
         "user__email",
@@ -111,5 +112,9 @@ class PurchaseAdmin(ReadOnlyWithActions[Purchase]):
             list_tool("Ledger", "billing_ledgerentry", q=obj.public_id),
             list_tool("Refunds", "billing_refund", q=obj.public_id),
             list_tool("Disputes", "billing_dispute", q=obj.public_id),
-            list_tool("Stripe events", "billing_stripeevent", q=obj.stripe_session_id or ""),
+            list_tool(
+                "Stripe events",
+                "billing_stripeevent",
+                q=obj.stripe_session_id or obj.stripe_payment_intent_id,
+            ),
         )

@@ -9,10 +9,12 @@ from billing.models.notice import Notice, NotificationSettings, SignIn
 from billing.models.purchase import Purchase
 from billing.models.refund import Refund
 from billing.models.stripe_event import StripeEvent
+from billing.models.top_up import AutoTopUp, TopUpConsent, TopUpPayment
 from billing.models.usage import KeySpending, UsageRecord
 from billing.models.wallet import Debit, Freeze, Wallet
 
 __all__ = [
+    "AutoTopUp",
     "CodeBatch",
     "Debit",
     "Dispute",
@@ -32,6 +34,8 @@ __all__ = [
     "Refund",
     "SignIn",
     "StripeEvent",
+    "TopUpConsent",
+    "TopUpPayment",
     "UsageRecord",
     "Wallet",
     "WelcomeCredit",

@@ -30,6 +30,11 @@ class Purchase(models.Model):
         # A person took it out of review without crediting it.
         CLOSED = "closed"
 
+    class Channel(models.TextChoices):
+        CHECKOUT = "checkout", "Checkout"
+        # Paid with a saved card, without a Checkout Session.
+        TOP_UP = "top_up", "auto top-up"
+
     # A payment of these may still arrive, so the sweep keeps asking.
     UNPAID = (Status.OPEN, Status.PENDING)
 
@@ -46,6 +51,7 @@ class Purchase(models.Model):
     # Who ordered from where, for the limit on orders that nobody pays: an IPv6 network as its /64.
     client_address = models.GenericIPAddressField(null=True)
 
+    channel = models.CharField(max_length=8, choices=Channel, default=Channel.CHECKOUT)
     status = models.CharField(max_length=12, choices=Status, default=Status.OPEN)
     review_reason = models.CharField(max_length=200, blank=True)
     stripe_session_id = models.CharField(max_length=120, unique=True, null=True)
@@ -91,6 +97,12 @@ class Purchase(models.Model):
                 | ~Q(status="fulfilled") & Q(fulfilled_at=None),
                 name="purchase_is_fulfilled_at_an_instant",
             ),
+            # Also the index for the question whether a wallet has an open one.
+            models.UniqueConstraint(
+                fields=["user"],
+                condition=Q(channel="top_up", status__in=["open", "pending"]),
+                name="one_top_up_is_open",
+            ),
         ]
         indexes = [
             # The sweep looks at open orders that are due.
@@ -106,12 +118,22 @@ class Purchase(models.Model):
                 condition=~Q(stripe_charge_id=""),
                 name="purchases_by_charge",
             ),
+            # The monthly ceiling adds up a customer's top-ups.
+            models.Index(
+                fields=["user", "created_at"],
+                condition=Q(channel="top_up"),
+                name="top_ups_of_a_month",
+            ),
             # The limit on orders that nobody pays asks for one address's last hour.
             models.Index(fields=["client_address", "-created_at"], name="purchases_by_address"),
         ]
 
     def __str__(self) -> str:
         return f"{self.pack_name} for {self.user} ({self.status})"
+
+    @property
+    def is_top_up(self) -> bool:
+        return self.channel == self.Channel.TOP_UP
 
     @property
     def taken_back_credits(self) -> int:

@@ -153,6 +153,7 @@ def _find_open_order(user: User, pack: Pack, snapshot: dict[str, Any]) -> Purcha
             ~Q(stripe_session_id=None) | Q(created_at__gt=now - SESSION_PATIENCE),
             user=user,
             pack=pack,
+            channel=Purchase.Channel.CHECKOUT,
             status=Purchase.Status.OPEN,
             expires_at__gt=now + LEAST_TIME_TO_PAY,
             **snapshot,
@@ -165,7 +166,9 @@ def _find_open_order(user: User, pack: Pack, snapshot: dict[str, Any]) -> Purcha
 def _check_order_rate(user: User, network: str | None) -> None:
     """Raise TooManyOrders for one more order of a user, or from an address, that pays none."""
     unpaid = Purchase.objects.filter(
-        fulfilled_at=None, created_at__gt=timezone.now() - RATE_WINDOW
+        channel=Purchase.Channel.CHECKOUT,
+        fulfilled_at=None,
+        created_at__gt=timezone.now() - RATE_WINDOW,
     ).exclude(status=Purchase.Status.PENDING)
     if unpaid.filter(user=user).count() >= settings.UNPAID_ORDERS_PER_USER:
         raise TooManyOrders("You started too many orders within an hour and paid none of them.")

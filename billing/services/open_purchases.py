@@ -15,6 +15,8 @@ from billing.exceptions import (
 from billing.models import Purchase
 from billing.services.checkout import open_session
 from billing.services.fulfilment import fulfil_purchase
+from billing.services.top_up_orders import advance_top_up
+from billing.services.top_up_payments import settle_payment
 
 BATCH = 50
 SOONEST_CHECK = timedelta(minutes=1)
@@ -40,6 +42,18 @@ def check_open_purchases(*, most: int = BATCH) -> int:
             except PaymentProviderError:
                 break
     return asked
+
+
+def ask_again(purchase: Purchase) -> Purchase:
+    """Read an order's payment from Stripe now, book what became of it and return the order.
+
+    Safe to repeat. Raises PurchaseMissing if nothing was ever paid for it, PaymentProviderError.
+    """
+    if not purchase.is_top_up:
+        return fulfil_purchase(purchase.stripe_session_id or "")
+    if purchase.status in Purchase.UNPAID:
+        return advance_top_up(purchase)
+    return settle_payment(purchase.stripe_payment_intent_id)
 
 
 def _due_purchases() -> QuerySet[Purchase]:
@@ -69,7 +83,9 @@ def _pause(purchase: Purchase, now: datetime) -> timedelta:
 
 def _check(purchase: Purchase) -> None:
     is_overdue = purchase.expires_at <= timezone.now()
-    if purchase.stripe_session_id:
+    if purchase.is_top_up:
+        advance_top_up(purchase)
+    elif purchase.stripe_session_id:
         try:
             fulfil_purchase(purchase.stripe_session_id)
         except (PaymentObjectMissing, PurchaseMissing):

@@ -16,6 +16,7 @@ from billing.services.clawback import is_payment_of, settle_charge, target_credi
 from billing.services.fulfilment import fulfil_purchase
 from billing.services.inbox import file_item
 from billing.services.missed_events import fetch_missed_events
+from billing.services.top_up_payments import settle_payment
 from billing.stripe_api import Charge, parse_order_id, read_charge
 from billing.stripe_api.listing import list_charges, list_returned_charges
 
@@ -72,7 +73,9 @@ def _catch_up(charge: Charge) -> None:
     """Do what a late event would have done. What can't be done stays a finding."""
     purchase = _find(charge)
     try:
-        if purchase and purchase.status in UNCREDITED:
+        if purchase and purchase.is_top_up and purchase.status in UNCREDITED:
+            settle_payment(charge.payment_intent_id)
+        elif purchase and purchase.status in UNCREDITED:
             fulfil_purchase(purchase.stripe_session_id or "")
         elif purchase:
             settle_charge(charge.charge_id)

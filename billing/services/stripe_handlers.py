@@ -9,10 +9,13 @@ from collections.abc import Callable
 import structlog
 
 from billing.exceptions import PurchaseMissing
-from billing.models import StripeEvent
+from billing.models import Purchase, StripeEvent
 from billing.services.clawback import settle_charge
 from billing.services.disputes import heed_fraud_warning
 from billing.services.fulfilment import fulfil_purchase
+from billing.services.top_up_cards import finish_setup
+from billing.services.top_up_payments import settle_payment
+from billing.stripe_api.payments import CHANNEL_KEY
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +26,24 @@ def _fulfil(event: StripeEvent) -> None:
     except PurchaseMissing:
         # Something else sells through the same Stripe account.
         log.info("stripe_event_not_ours", event_id=event.event_id, session_id=event.object_id)
+
+
+def _complete(event: StripeEvent) -> None:
+    if event.payload["data"]["object"].get("mode") == "setup":
+        finish_setup(event.object_id)
+    else:
+        _fulfil(event)
+
+
+def _settle_top_up(event: StripeEvent) -> None:
+    """Look at a payment without Checkout. Those of Checkout have events of their session."""
+    metadata = event.payload["data"]["object"].get("metadata") or {}
+    if metadata.get(CHANNEL_KEY) != Purchase.Channel.TOP_UP:
+        return
+    try:
+        settle_payment(event.object_id)
+    except PurchaseMissing:
+        log.info("stripe_event_not_ours", event_id=event.event_id, payment=event.object_id)
 
 
 def _settle(event: StripeEvent) -> None:
@@ -49,10 +70,15 @@ def _charge_id(event: StripeEvent) -> str:
 
 # Every other kind is stored and needs nothing done.
 HANDLERS: dict[str, Callable[[StripeEvent], None]] = {
-    "checkout.session.completed": _fulfil,
+    "checkout.session.completed": _complete,
     "checkout.session.async_payment_succeeded": _fulfil,
     "checkout.session.async_payment_failed": _fulfil,
     "checkout.session.expired": _fulfil,
+    "payment_intent.succeeded": _settle_top_up,
+    "payment_intent.processing": _settle_top_up,
+    "payment_intent.payment_failed": _settle_top_up,
+    "payment_intent.requires_action": _settle_top_up,
+    "payment_intent.canceled": _settle_top_up,
     "charge.refunded": _settle,
     "charge.refund.updated": _settle_parent,
     "refund.created": _settle_parent,

@@ -11,6 +11,7 @@ from django.core.cache import cache
 from billing.exceptions import UnsafeRedis, WalletRecovering
 from billing.services import adoption, debits, drain, expiry, pushes, reaper, recovery
 from billing.services.audit import audit
+from billing.tasks.top_ups import nudge_top_ups
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +48,10 @@ def recover_wallets() -> int:
 @unless_recovering
 def drain_events() -> int:
     """Book what Redis decided."""
-    return drain.drain().booked
+    booked = drain.drain().booked
+    if booked:
+        nudge_top_ups()
+    return booked
 
 
 @shared_task(name="billing.push_wallets", ignore_result=True)

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from billing.forms import RefundForm
 from billing.models import Purchase
-from billing.services.fulfilment import fulfil_purchase
+from billing.services.open_purchases import ask_again
 from billing.services.refunds import offer_to_customer, refund_to_customer
 from billing.templatetags.money import price
 from billing.views.refusals import as_message
@@ -77,11 +77,11 @@ def ask_for_refund(request: CustomerRequest, purchase: Purchase) -> None:
 
 def check_again(request: CustomerRequest, purchase: Purchase) -> None:
     """Read the payment from Stripe once more and tell the customer."""
-    if not purchase.stripe_session_id:
+    if not purchase.stripe_session_id and not purchase.is_top_up:
         messages.info(request, "This order never reached the payment page. Nothing was charged.")
         return
     with as_message(request):
-        found = fulfil_purchase(purchase.stripe_session_id)
+        found = ask_again(purchase)
         if found.status == Purchase.Status.FULFILLED:
             messages.success(request, "Paid: the tokens are in your balance.")
         else:

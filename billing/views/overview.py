@@ -7,6 +7,7 @@ from django.views.decorators.http import require_safe
 from billing.reads.usage import read_recent_usage, read_usage_page
 from billing.services.api_keys import has_api_keys
 from billing.services.balances import read_balance
+from billing.services.top_ups import find_top_up
 from billing.services.wallets import get_wallet
 from billing.views.requests import CustomerRequest, customer_only
 
@@ -21,6 +22,7 @@ def dashboard(request: CustomerRequest) -> HttpResponse:
     latest = read_usage_page(wallet, size=LATEST).records
     context = {
         "wallet": wallet,
+        "top_up": find_top_up(request.user),
         "balance": read_balance(wallet),
         "latest": latest,
         "recent": read_recent_usage(wallet) if latest else None,

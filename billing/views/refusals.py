@@ -20,6 +20,7 @@ from billing.exceptions import (
     RefundRefused,
     TooManyGuesses,
     TooManyOrders,
+    TopUpRefused,
 )
 
 MESSAGES: dict[type[BillingError], str] = {
@@ -34,6 +35,7 @@ MESSAGES: dict[type[BillingError], str] = {
     CodeExpired: "This code has expired.",
     CodeRevoked: "This code is no longer valid.",
     InvalidAmount: "Your balance can't hold that many tokens. Nothing was changed.",
+    TopUpRefused: "Automatic top-up can't be set up like that. Nothing was changed.",
     TooManyGuesses: "Too many codes were tried that don't exist. Please try again in an hour.",
     PurchaseMissing: "The payment service knows no payment for this order. Nothing was charged.",
     PaymentProviderError: (

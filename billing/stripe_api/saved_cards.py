@@ -1,0 +1,113 @@
+"""Customers at Stripe and the cards they save for payments without them."""
+
+from dataclasses import dataclass
+
+import stripe
+from stripe.params.checkout import SessionCreateParams
+
+from billing.exceptions import PaymentProviderRefusal
+from billing.stripe_api.charges import read_id
+from billing.stripe_api.client import call_stripe, read_metadata
+
+# The key of a wallet's auto top-up in the metadata of its customer and set-up sessions.
+TOP_UP_KEY = "top_up_id"
+PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """The present state of a Checkout Session of `mode=setup`. Absent texts are empty."""
+
+    session_id: str
+    url: str
+    status: str
+    is_live: bool
+    top_up_id: str
+    customer_id: str
+    payment_method_id: str
+    label: str
+
+    @property
+    def is_complete(self) -> bool:
+        return self.status == "complete" and bool(self.payment_method_id)
+
+
+def create_customer(*, email: str, top_up_id: str, idempotency_key: str) -> str:
+    """Create a customer and return its id. Safe to repeat with the same key for a day."""
+    with call_stripe() as client:
+        customer = client.v1.customers.create(
+            {"email": email, "metadata": {TOP_UP_KEY: top_up_id}},
+            {"idempotency_key": idempotency_key},
+        )
+        return customer.id
+
+
+def create_setup(
+    *, customer_id: str, currency: str, top_up_id: str, success_url: str, cancel_url: str
+) -> Setup:
+    """Create the Checkout Session in which a customer saves a card. Each call makes a new one."""
+    params: SessionCreateParams = {
+        "mode": "setup",
+        "customer": customer_id,
+        "currency": currency,
+        "client_reference_id": top_up_id,
+        "metadata": {TOP_UP_KEY: top_up_id},
+        "setup_intent_data": {"metadata": {TOP_UP_KEY: top_up_id}},
+        "success_url": success_url,
+        "cancel_url": cancel_url,
+    }
+    with call_stripe() as client:
+        return _setup(client.v1.checkout.sessions.create(params))
+
+
+def read_setup(session_id: str) -> Setup:
+    """Read a set-up session with the card that it saved. Raises PaymentObjectMissing."""
+    with call_stripe() as client:
+        session = client.v1.checkout.sessions.retrieve(
+            session_id, {"expand": ["setup_intent.payment_method"]}
+        )
+        return _setup(session)
+
+
+def detach_cards(customer_id: str, *, keep: str = "") -> None:
+    """Let Stripe forget a customer's saved payment methods but for one. Safe to repeat."""
+    with call_stripe() as client:
+        found = client.v1.customers.payment_methods.list(customer_id, {"limit": PAGE})
+        saved = [method.id for method in found.auto_paging_iter() if method.id != keep]
+    for method_id in saved:
+        _detach(method_id)
+
+
+def _detach(method_id: str) -> None:
+    try:
+        with call_stripe() as client:
+            client.v1.payment_methods.detach(method_id)
+    except PaymentProviderRefusal:
+        # Somebody else has detached it since it was listed.
+        return
+
+
+def _setup(session: stripe.checkout.Session) -> Setup:
+    intent = session.setup_intent
+    method = intent.payment_method if isinstance(intent, stripe.SetupIntent) else None
+    return Setup(
+        session_id=session.id,
+        url=session.url or "",
+        status=session.status or "",
+        is_live=session.livemode,
+        top_up_id=read_metadata(session.metadata, TOP_UP_KEY),
+        customer_id=read_id(session.customer),
+        payment_method_id=read_id(method),
+        label=_label(method) if isinstance(method, stripe.PaymentMethod) else "",
+    )
+
+
+def _label(method: stripe.PaymentMethod) -> str:
+    """Name a payment method as its owner knows it."""
+    card = getattr(method, "card", None)
+    if card is not None:
+        return f"{card.brand.replace('_', ' ').title()} ending in {card.last4}"
+    bank = getattr(method, "us_bank_account", None)
+    if bank is not None:
+        return f"{bank.bank_name or 'Bank account'} ending in {bank.last4}"[:60]
+    return method.type.replace("_", " ").title()

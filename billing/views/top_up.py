@@ -1,0 +1,124 @@
+"""Automatic top-up: set up, change, switch off, remove the card."""
+
+from decimal import Decimal
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from billing.exceptions import InvalidAmount, PackUnavailable, TopUpRefused
+from billing.forms import TopUpForm
+from billing.models import AutoTopUp, Purchase
+from billing.services import top_up_cards, top_ups
+from billing.services.balances import read_balance
+from billing.templatetags import money
+from billing.views.refusals import as_message
+from billing.views.requests import CustomerRequest, customer_only
+
+LATEST = 20
+PAGE = "dashboard-top-up"
+
+
+@customer_only
+@require_http_methods(["GET", "HEAD", "POST"])
+def top_up(request: CustomerRequest) -> HttpResponse:
+    """Show how the balance tops itself up; on POST keep the customer's terms and consent."""
+    known = top_ups.get_top_up(request.user)
+    form = TopUpForm(request.POST or None, initial=_initial(known))
+    if request.method == "POST" and form.is_valid() and _agree(request, form):
+        if top_ups.get_top_up(request.user).is_on:
+            messages.success(request, "Saved. Automatic top-up is on.")
+            return redirect(PAGE)
+        return _to_stripe(request)
+    status = 400 if form.errors else 200
+    return render(request, "dashboard/top_up.html", _context(request, known, form), status=status)
+
+
+@customer_only
+@require_POST
+def save_card(request: CustomerRequest) -> HttpResponse:
+    """Lead to Stripe's page on which a card is saved."""
+    return _to_stripe(request)
+
+
+@customer_only
+@require_safe
+def card_saved(request: CustomerRequest) -> HttpResponse:
+    """Take up the card when Stripe sends the customer back. The webhook may have been faster."""
+    with as_message(request):
+        top_up_cards.finish_setup(request.GET.get("session_id", "")[:120])
+    known = top_ups.get_top_up(request.user)
+    if known.is_on:
+        messages.success(request, f"{known.card_label} is saved, and automatic top-up is on.")
+    elif known.stripe_payment_method_id:
+        messages.success(request, f"{known.card_label} is saved.")
+    else:
+        messages.info(request, "No card is saved yet.")
+    return redirect(PAGE)
+
+
+@customer_only
+@require_POST
+def switch_off(request: CustomerRequest) -> HttpResponse:
+    """Switch off and keep the card."""
+    top_ups.switch_off(request.user)
+    messages.success(request, "Automatic top-up is off. Nothing more will be charged.")
+    return redirect(PAGE)
+
+
+@customer_only
+@require_POST
+def remove_card(request: CustomerRequest) -> HttpResponse:
+    """Switch off and forget the card."""
+    with as_message(request):
+        top_up_cards.remove_card(request.user)
+        messages.success(request, "Your card is removed, and automatic top-up is off.")
+    return redirect(PAGE)
+
+
+def _agree(request: CustomerRequest, form: TopUpForm) -> bool:
+    """Keep what was agreed to; show on the form why it can't be. True if it was kept."""
+    try:
+        top_ups.agree(request.user, form.terms(), address=request.META.get("REMOTE_ADDR", ""))
+    except PackUnavailable:
+        form.add_error("offer", "That pack is no longer on sale.")
+    except (TopUpRefused, InvalidAmount) as refusal:
+        form.add_error(None, str(refusal))
+    return not form.errors
+
+
+def _to_stripe(request: CustomerRequest) -> HttpResponse:
+    next_url = reverse(PAGE)
+    with as_message(request):
+        next_url = top_up_cards.start_setup(request.user)
+    return redirect(next_url)
+
+
+def _initial(known: AutoTopUp) -> dict[str, Any]:
+    if known.pack is None or known.consent is None or known.monthly_ceiling_cents is None:
+        return {}
+    places = money.decimal_places(known.currency)
+    return {
+        "offer": f"{known.pack.slug}:{known.currency}",
+        "threshold_credits": known.threshold_credits,
+        "ceiling": Decimal(known.monthly_ceiling_cents).scaleb(-places),
+    }
+
+
+def _context(request: CustomerRequest, known: AutoTopUp, form: TopUpForm) -> dict[str, Any]:
+    found = Purchase.objects.filter(user=request.user, channel=Purchase.Channel.TOP_UP)
+    return {
+        "top_up": known,
+        "form": form,
+        "is_offered": top_ups.is_offered(),
+        "consent_text": top_ups.consent_text(),
+        "spent_cents": top_ups.spent_this_month(known.wallet, known.currency),
+        "orders": found[:LATEST],
+        "now": timezone.now(),
+        "wallet": known.wallet,
+        "balance": read_balance(known.wallet),
+    }

@@ -1,0 +1,126 @@
+"""Alice tops up below 200,000 tokens, by a pack of 1,000,000 for $9.00, up to $30.00 a month."""
+
+from collections.abc import Callable
+
+import pytest
+import stripe
+from django.test import Client
+from pytest_django import Settings
+
+from accounts.models import User
+from billing.models import AutoTopUp, LedgerEntry, Pack, Purchase
+from billing.services.top_up_cards import finish_setup, start_setup
+from billing.services.top_ups import Terms, agree, get_top_up
+from tests.billing.payments.conftest import pack as pack  # noqa: PLC0414 - a fixture
+from tests.billing.payments.conftest import sandbox as sandbox  # noqa: PLC0414 - a fixture
+from tests.billing.payments.conftest import (
+    sandbox_process as sandbox_process,  # noqa: PLC0414 - a fixture
+)
+from tests.billing.payments.sandbox import PAYS, Sandbox
+
+DECLINED_LATER = "4000000000000341"
+ASKS_ALWAYS = "4000002760003184"
+BANK = "bank"
+TERMS = Terms("starter", "usd", threshold_credits=200_000, monthly_ceiling_cents=3_000)
+
+SaveCard = Callable[..., AutoTopUp]
+
+
+@pytest.fixture
+def save_card(sandbox: Sandbox, pack: Pack, settings: Settings) -> SaveCard:
+    """Agree and save a card, as a person does; a card may turn bad afterwards."""
+    settings.AUTO_TOP_UP = True
+
+    def save(
+        user: User, *, turns: str = "", method: str = "card", terms: Terms = TERMS
+    ) -> AutoTopUp:
+        agree(user, terms, address="192.0.2.7")
+        start_setup(user)
+        session_id = get_top_up(user).stripe_setup_session_id
+        sandbox.control(f"checkout/{session_id}/pay", card=PAYS, method=method, save="yes")
+        assert finish_setup(session_id)
+        found = get_top_up(user)
+        if turns:
+            sandbox.control(f"payment_methods/{found.stripe_payment_method_id}/card", card=turns)
+        return found
+
+    return save
+
+
+@pytest.fixture
+def attach_card(sandbox: Sandbox, pack: Pack) -> SaveCard:
+    """Save a card without Checkout, for tests that need many customers."""
+    methods = {"card": "pm_card_visa", BANK: "pm_usBankAccount_success"}
+
+    def attach(
+        user: User, *, turns: str = "", method: str = "card", terms: Terms = TERMS
+    ) -> AutoTopUp:
+        agree(user, terms)
+        stripe_api = sandbox.client.v1
+        customer = stripe_api.customers.create({})
+        saved = stripe_api.payment_methods.attach(methods[method], {"customer": customer.id})
+        if turns:
+            sandbox.control(f"payment_methods/{saved.id}/card", card=turns)
+        AutoTopUp.objects.filter(wallet__user=user).update(
+            stripe_customer_id=customer.id,
+            stripe_payment_method_id=saved.id,
+            state=AutoTopUp.State.ON,
+        )
+        return get_top_up(user)
+
+    return attach
+
+
+@pytest.fixture
+def top_up(alice: User, save_card: SaveCard) -> AutoTopUp:
+    """Alice's, switched on, with a card that pays. Her balance is 0."""
+    return save_card(alice)
+
+
+@pytest.fixture
+def as_alice(alice: User) -> Client:
+    client = Client()
+    client.force_login(alice)
+    return client
+
+
+@pytest.fixture
+def lost_answer(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Stripe does what it is asked for, and the answer to a new payment is lost."""
+    request = stripe.RequestsClient.request
+
+    def lose(self: stripe.RequestsClient, method: str, url: str, *args: object) -> object:
+        answer = request(self, method, url, *args)
+        if method == "post" and url.endswith("/v1/payment_intents"):
+            raise stripe.APIConnectionError("Timed out.")
+        return answer
+
+    monkeypatch.setattr(stripe.RequestsClient, "request", lose)
+    return monkeypatch
+
+
+def succeeded(sandbox: Sandbox, top_up: AutoTopUp) -> list[str]:
+    """Return the payments of a customer that went through at Stripe."""
+    found = sandbox.client.v1.payment_intents.list(
+        {"customer": top_up.stripe_customer_id, "limit": 100}
+    )
+    return [intent.id for intent in found.auto_paging_iter() if intent.status == "succeeded"]
+
+
+def intents(sandbox: Sandbox, top_up: AutoTopUp) -> list[str]:
+    found = sandbox.client.v1.payment_intents.list(
+        {"customer": top_up.stripe_customer_id, "limit": 100}
+    )
+    return [intent.id for intent in found.auto_paging_iter()]
+
+
+def purchases_of(user: User) -> list[str]:
+    """Return the states of a person's top-ups, the newest first."""
+    found = Purchase.objects.filter(user=user, channel=Purchase.Channel.TOP_UP)
+    return list(found.values_list("status", flat=True))
+
+
+def credited(user: User) -> int:
+    """Return what a person's purchases credited, taken back or not."""
+    entries = LedgerEntry.objects.filter(wallet__user=user, kind="purchase")
+    return sum(entries.values_list("amount_credits", flat=True))

@@ -1,0 +1,405 @@
+"""A wallet below its level is topped up: once, within its ceiling, and only if it may be."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from django.db import IntegrityError, connections, transaction
+from django.utils import timezone
+from pytest_django import Settings
+
+from accounts.models import User
+from billing.models import AutoTopUp, InboxItem, LedgerEntry, Notice, Pack, Purchase, TopUpPayment
+from billing.services.checkout import start_checkout
+from billing.services.open_purchases import check_open_purchases
+from billing.services.top_up_orders import has_due_top_ups, top_up_due
+from billing.services.top_up_payments import settle_payment
+from billing.services.top_ups import OffReason, State, get_top_up, switch_off
+from billing.services.wallets import freeze_wallet, get_wallet, grant_credits
+from tests.billing.payments.conftest import posted
+from tests.billing.payments.sandbox import Sandbox
+from tests.billing.top_ups.conftest import (
+    ASKS_ALWAYS,
+    BANK,
+    DECLINED_LATER,
+    SaveCard,
+    credited,
+    intents,
+    purchases_of,
+    succeeded,
+)
+
+
+def sweep() -> None:
+    """Let the sweep over open orders look at all of them now."""
+    Purchase.objects.update(next_check_at=timezone.now())
+    check_open_purchases()
+
+
+def kinds_told(user: User) -> set[str]:
+    return set(Notice.objects.filter(user=user).values_list("kind", flat=True))
+
+
+def test_it_buys_a_pack_when_the_balance_is_below_the_level(
+    alice: User, top_up: AutoTopUp, sandbox: Sandbox
+) -> None:
+    grant_credits(alice, credits=199_999, reason="A gift")
+
+    assert top_up_due() == 1
+
+    assert posted(alice) == 199_999 + 1_000_000
+    assert purchases_of(alice) == ["fulfilled"]
+    assert len(succeeded(sandbox, top_up)) == 1
+    assert kinds_told(alice) == {"purchase", "top_up_succeeded"}
+
+
+def test_it_buys_nothing_at_the_level(alice: User, top_up: AutoTopUp) -> None:
+    grant_credits(alice, credits=200_000, reason="A gift")
+
+    assert not has_due_top_ups()
+    assert top_up_due() == 0
+
+
+def test_it_buys_once_however_often_the_sweep_runs(
+    alice: User, top_up: AutoTopUp, sandbox: Sandbox
+) -> None:
+    for _ in range(3):
+        top_up_due()
+
+    assert posted(alice) == 1_000_000
+    assert len(intents(sandbox, top_up)) == 1
+
+
+def test_it_buys_once_when_sweeps_run_at_once(
+    alice: User, top_up: AutoTopUp, sandbox: Sandbox
+) -> None:
+    def sweep_apart(_: int) -> int:
+        try:
+            return top_up_due()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(sweep_apart, range(4))) == 1
+
+    assert posted(alice) == 1_000_000
+    assert len(succeeded(sandbox, top_up)) == 1
+
+
+def test_the_database_refuses_a_second_open_top_up(alice: User, top_up: AutoTopUp) -> None:
+    def order() -> Purchase:
+        return Purchase.objects.create(
+            user=alice,
+            channel=Purchase.Channel.TOP_UP,
+            pack_name="Starter",
+            credits=1,
+            amount_cents=1,
+            currency="usd",
+            expires_at=timezone.now(),
+        )
+
+    order()
+
+    with pytest.raises(IntegrityError, match="one_top_up_is_open"), transaction.atomic():
+        order()
+
+
+def test_it_leaves_a_frozen_wallet_alone(alice: User, top_up: AutoTopUp) -> None:
+    freeze_wallet(get_wallet(alice), reason="Looked at")
+
+    assert top_up_due() == 0
+
+
+def test_it_leaves_a_wallet_in_debt_alone(alice: User, top_up: AutoTopUp) -> None:
+    wallet = get_wallet(alice)
+    wallet.debt_credits = 1
+    wallet.save()
+
+    assert top_up_due() == 0
+
+
+def test_it_buys_nothing_where_tax_is_worked_out_by_checkout(
+    alice: User, top_up: AutoTopUp, settings: Settings
+) -> None:
+    settings.STRIPE_AUTOMATIC_TAX = True
+
+    assert top_up_due() == 0
+    assert purchases_of(alice) == []
+
+
+def test_a_checkout_of_the_same_pack_is_an_order_of_its_own(
+    alice: User, save_card: SaveCard, sandbox: Sandbox
+) -> None:
+    found = save_card(alice, method=BANK)
+    top_up_due()
+    assert purchases_of(alice) == ["pending"]
+
+    order = start_checkout(alice, pack_slug="starter")
+
+    assert order.channel == Purchase.Channel.CHECKOUT
+    assert found.is_on
+
+
+def test_a_declined_card_switches_it_off_and_tells_why(
+    alice: User, save_card: SaveCard, sandbox: Sandbox
+) -> None:
+    found = save_card(alice, turns=DECLINED_LATER)
+
+    top_up_due()
+
+    now = get_top_up(alice)
+    assert (now.state, now.off_reason) == (State.OFF, OffReason.DECLINED)
+    assert purchases_of(alice) == ["failed"]
+    told = Notice.objects.get(user=alice)
+    assert told.kind == Notice.Kind.TOP_UP_DECLINED
+    assert told.facts["checkout_url"] == "http://testserver/billing/checkout/starter/"
+    statuses = [
+        sandbox.client.v1.payment_intents.retrieve(each).status for each in intents(sandbox, found)
+    ]
+    assert statuses == ["canceled"]
+    assert top_up_due() == 0
+
+
+def test_a_bank_that_asks_for_its_customer_switches_it_off_and_tells_where(
+    alice: User, save_card: SaveCard
+) -> None:
+    save_card(alice, turns=ASKS_ALWAYS)
+
+    top_up_due()
+
+    now = get_top_up(alice)
+    assert (now.state, now.off_reason) == (State.OFF, OffReason.AUTHENTICATION)
+    told = Notice.objects.get(user=alice)
+    assert told.kind == Notice.Kind.TOP_UP_ACTION
+    assert told.facts["checkout_url"] == "http://testserver/billing/checkout/starter/"
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "credits"), [("succeed", "fulfilled", 1_000_000), ("fail", "failed", 0)]
+)
+def test_a_bank_account_pays_or_fails_days_later(  # noqa: PLR0917  # pytest names them
+    end: str, status: str, credits: int, alice: User, save_card: SaveCard, sandbox: Sandbox
+) -> None:
+    found = save_card(alice, method=BANK)
+    top_up_due()
+    assert purchases_of(alice) == ["pending"]
+    assert top_up_due() == 0
+
+    sandbox.control(f"payment_intents/{intents(sandbox, found)[0]}/{end}")
+    sweep()
+
+    assert purchases_of(alice) == [status]
+    assert posted(alice) == credits
+    assert get_top_up(alice).is_on is bool(credits)
+
+
+def test_a_new_card_stays_on_when_the_old_one_fails_late(
+    alice: User, save_card: SaveCard, sandbox: Sandbox
+) -> None:
+    found = save_card(alice, method=BANK)
+    top_up_due()
+    intent_id = intents(sandbox, found)[0]
+    save_card(alice)
+
+    sandbox.control(f"payment_intents/{intent_id}/fail")
+    sweep()
+
+    assert purchases_of(alice) == ["failed"]
+    assert get_top_up(alice).is_on
+    assert kinds_told(alice) == set()
+
+
+def test_it_asks_with_the_same_key_after_a_lost_answer(
+    alice: User, top_up: AutoTopUp, sandbox: Sandbox, lost_answer: pytest.MonkeyPatch
+) -> None:
+    top_up_due()
+    assert purchases_of(alice) == ["open"]
+    lost_answer.undo()
+
+    sweep()
+
+    assert purchases_of(alice) == ["fulfilled"]
+    assert posted(alice) == 1_000_000
+    assert len(intents(sandbox, top_up)) == 1
+
+
+def test_it_looks_and_does_not_ask_once_it_was_switched_off(
+    alice: User, top_up: AutoTopUp, sandbox: Sandbox, lost_answer: pytest.MonkeyPatch
+) -> None:
+    top_up_due()
+    lost_answer.undo()
+    switch_off(alice)
+
+    sweep()
+
+    assert posted(alice) == 1_000_000
+    assert len(intents(sandbox, top_up)) == 1
+
+
+def test_it_gives_up_what_stripe_never_heard_of_once_it_was_switched_off(
+    alice: User, top_up: AutoTopUp, sandbox: Sandbox, settings: Settings
+) -> None:
+    settings.STRIPE_API_BASE = "http://127.0.0.1:9"
+    top_up_due()
+    settings.STRIPE_API_BASE = sandbox.url
+    switch_off(alice)
+
+    sweep()
+
+    assert purchases_of(alice) == ["expired"]
+    assert intents(sandbox, top_up) == []
+
+
+def test_it_does_not_ask_again_when_the_key_is_forgotten(
+    alice: User, top_up: AutoTopUp, sandbox: Sandbox, lost_answer: pytest.MonkeyPatch
+) -> None:
+    top_up_due()
+    lost_answer.undo()
+
+    with time_machine.travel(timezone.now() + timedelta(hours=24), tick=True):
+        sweep()
+
+    assert purchases_of(alice) == ["fulfilled"]
+    assert len(intents(sandbox, top_up)) == 1
+
+
+def test_a_payment_of_an_order_that_was_given_up_is_credited(
+    alice: User, top_up: AutoTopUp, sandbox: Sandbox, lost_answer: pytest.MonkeyPatch
+) -> None:
+    top_up_due()
+    lost_answer.undo()
+    Purchase.objects.update(status=Purchase.Status.EXPIRED)
+
+    settle_payment(intents(sandbox, top_up)[0])
+
+    assert purchases_of(alice) == ["fulfilled"]
+    assert posted(alice) == 1_000_000
+
+
+def test_a_refusal_of_our_own_key_leaves_it_on_and_alerts(
+    alice: User, top_up: AutoTopUp, settings: Settings
+) -> None:
+    settings.STRIPE_SECRET_KEY = "sk_test_of_somebody_else"
+
+    top_up_due()
+
+    assert get_top_up(alice).is_on
+    assert purchases_of(alice) == ["open"]
+    assert InboxItem.objects.get().kind == "top_up_refused"
+
+
+def test_it_buys_within_the_month_s_ceiling_and_goes_on_in_the_next(
+    alice: User, top_up: AutoTopUp, sandbox: Sandbox
+) -> None:
+    with time_machine.travel(datetime(2027, 1, 20, 12, tzinfo=UTC), tick=False) as clock:
+        for _ in range(5):
+            top_up_due()
+            empty(alice)
+        assert purchases_of(alice) == ["fulfilled"] * 3
+        assert get_top_up(alice).paused_until == datetime(2027, 2, 1, tzinfo=UTC)
+
+        clock.move_to(datetime(2027, 1, 31, 23, 59, 59, tzinfo=UTC))
+        assert top_up_due() == 0
+        clock.move_to(datetime(2027, 2, 1, tzinfo=UTC))
+        assert top_up_due() == 1
+
+    assert credited(alice) == 4_000_000
+    assert len(succeeded(sandbox, top_up)) == 4
+
+
+def test_the_ceiling_counts_an_open_top_up_and_not_a_failed_one(
+    alice: User, top_up: AutoTopUp
+) -> None:
+    for status in ("pending", "failed", "expired"):
+        Purchase.objects.create(
+            user=alice,
+            channel=Purchase.Channel.TOP_UP,
+            pack_name="Starter",
+            credits=1_000_000,
+            amount_cents=2_200,
+            currency="usd",
+            status=status,
+            expires_at=timezone.now(),
+        )
+    Purchase.objects.filter(status="pending").update(status="review")
+
+    assert top_up_due() == 0
+
+    assert get_top_up(alice).paused_until is not None
+
+
+@pytest.mark.parametrize(
+    "change", [{"price_cents": 901}, {"credits": 999_999}, {"is_active": False}]
+)
+def test_a_worse_offer_ends_the_consent(
+    change: dict[str, int], alice: User, top_up: AutoTopUp, pack: Pack
+) -> None:
+    Pack.objects.filter(pk=pack.pk).update(**change)
+
+    assert top_up_due() == 0
+
+    assert get_top_up(alice).off_reason == OffReason.TERMS
+    assert purchases_of(alice) == []
+
+
+def test_a_deleted_pack_ends_the_consent(alice: User, top_up: AutoTopUp, pack: Pack) -> None:
+    pack.delete()
+
+    top_up_due()
+
+    assert get_top_up(alice).off_reason == OffReason.TERMS
+
+
+def test_a_better_offer_is_bought_at_its_price(alice: User, top_up: AutoTopUp, pack: Pack) -> None:
+    Pack.objects.filter(pk=pack.pk).update(price_cents=800)
+
+    top_up_due()
+
+    assert Purchase.objects.get().paid_cents == 800
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"amount": 901},
+        {"amount_received": 899},
+        {"currency": "eur"},
+        {"livemode": True},
+        {"customer": "cus_of_bob"},
+    ],
+)
+def test_a_payment_that_differs_waits_for_a_person(
+    lie: dict[str, object],
+    alice: User,
+    top_up: AutoTopUp,
+    sandbox: Sandbox,
+    lost_answer: pytest.MonkeyPatch,
+) -> None:
+    top_up_due()
+    lost_answer.undo()
+    intent_id = intents(sandbox, top_up)[0]
+    sandbox.tamper(intent_id, **lie)
+
+    settle_payment(intent_id)
+
+    assert purchases_of(alice) == ["review"]
+    assert posted(alice) == 0
+    assert InboxItem.objects.get().kind == "purchase_mismatch"
+
+
+def test_what_is_asked_of_stripe_is_written_down_first(alice: User, top_up: AutoTopUp) -> None:
+    top_up_due()
+
+    request = TopUpPayment.objects.get().request
+    assert request["payment_method"] == top_up.stripe_payment_method_id
+    assert (request["amount"], request["off_session"]) == (900, True)
+    assert request["metadata"]["order_id"] == str(Purchase.objects.get().public_id)
+
+
+def empty(user: User) -> None:
+    """Have everything expire at once, as far as the books are concerned."""
+    wallet = get_wallet(user)
+    wallet.posted_credits = 0
+    wallet.save()
+    assert LedgerEntry.objects.filter(wallet=wallet).exists()

@@ -1,0 +1,133 @@
+"""A top-up's payment is refunded, disputed, reconciled and heard of like any other."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from accounts.models import User
+from billing.models import AutoTopUp, Dispute, Purchase, Refund, Wallet
+from billing.services.clawback import settle_charge
+from billing.services.debits import decide_open
+from billing.services.open_purchases import ask_again
+from billing.services.refunds import advance_refunds, refund_amount
+from billing.services.stripe_audit import audit_stripe, reconcile
+from billing.services.top_up_orders import top_up_due
+from billing.services.top_ups import get_top_up
+from tests.billing.payments.conftest import hear
+from tests.billing.payments.sandbox import Sandbox
+from tests.billing.top_ups.conftest import credited, intents
+from tests.billing.wallet.shop import Till
+
+
+@pytest.fixture
+def paid(alice: User, top_up: AutoTopUp) -> Purchase:
+    top_up_due()
+    return Purchase.objects.get()
+
+
+def test_a_refund_at_stripe_takes_its_share_back(paid: Purchase, sandbox: Sandbox) -> None:
+    sandbox.refund(paid.stripe_payment_intent_id, 450)
+
+    settled = hear("charge.refunded", paid.stripe_charge_id)
+
+    paid.refresh_from_db()
+    assert settled.error == ""
+    assert (paid.refunded_cents, paid.clawed_back_credits) == (450, 500_000)
+
+
+def test_staff_refund_it_through_stripe(
+    paid: Purchase, bob: User, sandbox: Sandbox, till: Till
+) -> None:
+    refund = refund_amount(paid, amount_cents=900, actor=bob, reason="Unhappy", key=uuid4())
+    decide_open()
+    till.drain()
+
+    advance_refunds()
+
+    refund.refresh_from_db()
+    paid.refresh_from_db()
+    assert refund.status == Refund.Status.SUCCEEDED
+    assert (paid.refunded_cents, till.posted()) == (900, 0)
+
+
+def test_a_dispute_freezes_the_wallet_and_stops_the_next_top_up(
+    alice: User, paid: Purchase, sandbox: Sandbox
+) -> None:
+    dispute_id = sandbox.dispute(paid.stripe_charge_id)
+
+    hear("charge.dispute.created", dispute_id, charge=paid.stripe_charge_id)
+
+    assert Dispute.objects.get().purchase == paid
+    assert Wallet.objects.get(user=alice).state == Wallet.State.FROZEN
+    Wallet.objects.update(posted_credits=0)
+    assert top_up_due() == 0
+
+
+def test_a_refund_before_its_fulfilment_is_booked_with_it(
+    alice: User, top_up: AutoTopUp, sandbox: Sandbox, lost_answer: pytest.MonkeyPatch
+) -> None:
+    top_up_due()
+    lost_answer.undo()
+    intent_id = intents(sandbox, top_up)[0]
+    sandbox.refund(intent_id, 900)
+    settle_charge(sandbox.charge_id(intent_id))
+
+    hear("payment_intent.succeeded", intent_id, metadata={"channel": "top_up"})
+
+    paid = Purchase.objects.get()
+    assert (paid.status, paid.refunded_cents) == ("fulfilled", 900)
+    assert (credited(alice), paid.taken_back_credits) == (1_000_000, 1_000_000)
+
+
+def test_the_books_and_stripe_agree_about_a_top_up(paid: Purchase) -> None:
+    # Other tests' charges are in the same account at Stripe.
+    findings = audit_stripe(grace=timedelta(0))
+    assert [each for each in findings if str(paid.public_id) in each.subject] == []
+
+
+def test_the_reconciliation_credits_a_top_up_that_nobody_told_of(
+    alice: User, top_up: AutoTopUp, lost_answer: pytest.MonkeyPatch
+) -> None:
+    top_up_due()
+    lost_answer.undo()
+    Purchase.objects.update(status=Purchase.Status.EXPIRED)
+
+    findings = reconcile()
+
+    order_id = str(Purchase.objects.get().public_id)
+    assert [each for each in findings if order_id in each.subject] == []
+    assert credited(alice) == 1_000_000
+
+
+def test_the_webhook_alone_credits_it_once(
+    alice: User, top_up: AutoTopUp, sandbox: Sandbox, lost_answer: pytest.MonkeyPatch
+) -> None:
+    top_up_due()
+    lost_answer.undo()
+    intent_id = intents(sandbox, top_up)[0]
+
+    for _ in range(2):
+        hear("payment_intent.succeeded", intent_id, metadata={"channel": "top_up"})
+
+    assert credited(alice) == 1_000_000
+
+
+def test_staff_and_customers_can_ask_stripe_again(
+    alice: User, top_up: AutoTopUp, lost_answer: pytest.MonkeyPatch
+) -> None:
+    top_up_due()
+    lost_answer.undo()
+
+    found = ask_again(Purchase.objects.get())
+
+    assert found.status == Purchase.Status.FULFILLED
+    assert ask_again(found).status == Purchase.Status.FULFILLED
+    assert credited(alice) == 1_000_000
+    assert get_top_up(alice).is_on
+
+
+def test_a_payment_of_checkout_is_left_to_its_session(sandbox: Sandbox, alice: User) -> None:
+    event = hear("payment_intent.succeeded", "pi_of_checkout", metadata={"order_id": "x"})
+
+    assert event.error == ""
