@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0005_key_spending_and_wallet_limits'),
+        ('billing', '0006_codes_and_welcome'),
     ]
 
     operations = [
