@@ -164,6 +164,19 @@ async def test_a_network_that_is_not_allowed_is_refused(
     assert_envelope(chat, code="ip_not_authorized")
 
 
+async def test_a_caller_on_this_machine_does_not_choose_its_address(
+    api: Api, alice: Customer
+) -> None:
+    await limit(alice, allowed_networks=(ELSEWHERE,))
+
+    answer = await api.client.get(
+        "/v1/key", headers={**alice.headers, "x-forwarded-for": "203.0.113.5"}
+    )
+
+    assert answer.status_code == 401
+    assert "(127.0.0.1)" in assert_envelope(answer, code="ip_not_authorized")
+
+
 @pytest.mark.parametrize("path", ENDPOINTS)
 async def test_changes_of_a_cached_key_take_effect_at_once(
     api: Api, alice: Customer, path: str
@@ -302,7 +315,7 @@ async def test_it_describes_a_key_to_its_program(api: Api, alice: Customer) -> N
     monthly = described["spending"]["monthly"]
     assert described["hint"] == alice.key.hint
     assert described["name"] == "test"
-    assert described["expires_at"] == expires_at.isoformat()
+    assert described["expires_at"] == expires_at.isoformat(timespec="milliseconds")
     assert described["limits"] == {
         "requests_per_minute": 30,
         "tokens_per_minute": 10_000_000,
