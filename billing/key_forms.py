@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar, NoReturn
 
 from django import forms
 from django.conf import settings as site
@@ -12,19 +12,25 @@ from django.utils import timezone
 
 from accounts.models import ApiKey
 from accounts.networks import BadNetwork, clean_networks
-from accounts.services.api_keys import KeySettings
+from accounts.services.api_keys import (
+    MOST_CREDITS,
+    MOST_PER_MINUTE,
+    KeySettings,
+    TooManyModels,
+    clean_models,
+)
 from billing.models import PublicModel
 
-# What a wallet can hold; a cap above it caps nothing.
-MOST_CREDITS = 1_000_000_000_000
-# What PostgreSQL's integer holds.
-MOST_PER_MINUTE = 2_147_483_647
-
 KEEP = "keep"
+ALL, ONLY = "all", "only"
 
 
 class LimitsForm(forms.Form):
-    """What a key may do. Empty is the site's default, no cap, or everything."""
+    """What a key may do. An empty number is the site's default, or no cap.
+
+    Whether a key is for everything or only for what is listed is a choice of its own: to clear a
+    list never opens a key by mistake.
+    """
 
     monthly_cap_credits = forms.IntegerField(
         label="Spend at most, each month",
@@ -43,21 +49,37 @@ class LimitsForm(forms.Form):
     requests_per_minute = forms.IntegerField(required=False, min_value=1)
     tokens_per_minute = forms.IntegerField(required=False, min_value=1)
     concurrent_requests = forms.IntegerField(label="Requests at once", required=False, min_value=1)
-    allowed_models = forms.MultipleChoiceField(
+    models_scope = forms.ChoiceField(
         label="Models",
-        required=False,
-        widget=forms.CheckboxSelectMultiple,
-        help_text="Tick none to allow all, those that are added later too.",
+        choices={ALL: "All models, later ones too", ONLY: "Only these"},
+        widget=forms.RadioSelect,
+        initial=ALL,
+        error_messages={"required": "Choose all models, or only some."},
+    )
+    allowed_models = forms.MultipleChoiceField(
+        label="Allowed models", required=False, widget=forms.CheckboxSelectMultiple
+    )
+    networks_scope = forms.ChoiceField(
+        label="Networks",
+        choices={ALL: "From anywhere", ONLY: "Only from these"},
+        widget=forms.RadioSelect,
+        initial=ALL,
+        error_messages={"required": "Choose everywhere, or only some networks."},
     )
     allowed_networks = forms.CharField(
-        label="Networks",
+        label="Allowed networks",
         required=False,
         max_length=4_000,
         widget=forms.Textarea(attrs={"rows": 2, "placeholder": "203.0.113.7\n198.51.100.0/24"}),
-        help_text="Addresses or networks that may use the key, one per line. Empty: from anywhere.",
+        help_text="Addresses or networks, one per line.",
     )
 
+    CAPS = ("monthly_cap_credits", "lifetime_cap_credits")
     LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent_requests")
+    SCOPES: ClassVar = {
+        "models_scope": "allowed_models",
+        "networks_scope": "allowed_networks",
+    }
 
     def __init__(self, *args: Any, key: ApiKey | None = None, **kwargs: Any) -> None:
         if key is not None:
@@ -81,17 +103,30 @@ class LimitsForm(forms.Form):
         """Return the models to choose from."""
         return PublicModel.objects.all()
 
-    def clean_allowed_networks(self) -> list[str]:
-        text: str = self.cleaned_data["allowed_networks"]
+    def clean_allowed_models(self) -> list[str]:
+        if not self._is_narrow("models_scope"):
+            return []
         try:
-            return clean_networks(text.replace(",", "\n").splitlines())
-        except BadNetwork as error:
+            return clean_models(self.cleaned_data["allowed_models"]) or _refuse("Tick a model.")
+        except TooManyModels as error:
             raise forms.ValidationError(str(error)) from error
 
-    def key_settings(self) -> KeySettings:
+    def clean_allowed_networks(self) -> list[str]:
+        if not self._is_narrow("networks_scope"):
+            return []
+        text: str = self.cleaned_data["allowed_networks"]
+        try:
+            networks = clean_networks(text.replace(",", "\n").splitlines())
+        except BadNetwork as error:
+            raise forms.ValidationError(str(error)) from error
+        return networks or _refuse("Name a network.")
+
+    def change(self, before: KeySettings) -> KeySettings:
         """Return what was chosen. The form must be valid. A key's expiry is left as it is."""
-        expires_at = self.key.expires_at if self.key else None
-        return replace(settings_from(self.cleaned_data), expires_at=expires_at)
+        return replace(settings_from(self.cleaned_data), expires_at=before.expires_at)
+
+    def _is_narrow(self, scope: str) -> bool:
+        return bool(self.cleaned_data.get(scope) == ONLY)
 
     def _bound(self, name: str) -> None:
         field, most = self.fields[name], self.most(name)
@@ -140,9 +175,9 @@ class ApiKeyForm(LimitsForm):
         """Return the models on sale."""
         return super().find_models().filter(is_active=True)
 
-    def key_settings(self) -> KeySettings:
+    def change(self, before: KeySettings) -> KeySettings:
         """Return what was chosen, the expiry counted from now. The form must be valid."""
-        chosen = super().key_settings()
+        chosen = super().change(before)
         lifetime = self.cleaned_data["lifetime"]
         if lifetime == KEEP:
             return chosen
@@ -150,15 +185,20 @@ class ApiKeyForm(LimitsForm):
         return replace(chosen, expires_at=expires_at)
 
     def limit_fields(self) -> list[forms.BoundField]:
-        """Return what the form keeps behind "Limits", in its order."""
-        return [self[name] for name in LimitsForm.base_fields]
+        """Return the numbers that the form keeps behind "Limits", in its order."""
+        return [self[name] for name in (*self.CAPS, *self.LIMITS)]
+
+    def scope_fields(self) -> list[tuple[forms.BoundField, forms.BoundField]]:
+        """Return each choice between everything and a list, with its list."""
+        return [(self[scope], self[listed]) for scope, listed in self.SCOPES.items()]
 
     @property
     def has_limits(self) -> bool:
         """Tell whether to show the limits at once: one is set, or is wrong."""
         if any(name in self.errors for name in LimitsForm.base_fields):
             return True
-        return any(self[name].value() for name in LimitsForm.base_fields)
+        closed = (*self.CAPS, *self.LIMITS, *self.SCOPES)
+        return any(self[name].value() not in {None, "", ALL} for name in closed)
 
 
 class RotateForm(forms.Form):
@@ -189,7 +229,9 @@ def initial_of(key: ApiKey) -> dict[str, Any]:
         "concurrent_requests": key.concurrent_requests,
         "lifetime_cap_credits": key.lifetime_cap_credits,
         "monthly_cap_credits": key.monthly_cap_credits,
+        "models_scope": ONLY if key.allowed_models else ALL,
         "allowed_models": key.allowed_models,
+        "networks_scope": ONLY if key.allowed_networks else ALL,
         "allowed_networks": "\n".join(key.allowed_networks),
     }
 
@@ -205,3 +247,7 @@ def settings_from(chosen: dict[str, Any]) -> KeySettings:
         allowed_models=tuple(chosen["allowed_models"]),
         allowed_networks=tuple(chosen["allowed_networks"]),
     )
+
+
+def _refuse(message: str) -> NoReturn:
+    raise forms.ValidationError(message)

@@ -12,6 +12,8 @@ from devstack.site import Site
 # there for a client of some page that has stopped reading.
 UVICORN_TIMEOUT_S = 40
 WEB_STOP_TIMEOUT_S = 45.0
+# Whose X-Forwarded-For counts is for TRUSTED_PROXIES to say: uvicorn would believe this machine.
+WEB_FLAGS = ("--no-access-log", "--no-proxy-headers")
 WEBHOOK_PATH = "/billing/stripe/webhook"
 
 
@@ -97,7 +99,7 @@ def web(site: Site, port: int, index: int) -> Command:
         "--port": str(port),
         "--timeout-graceful-shutdown": str(UVICORN_TIMEOUT_S),
     }
-    argv = module("uvicorn", options, "--no-access-log", "tokenproxy_site.asgi:application")
+    argv = module("uvicorn", options, *WEB_FLAGS, "tokenproxy_site.asgi:application")
     name = "web" if len(site.web_ports) == 1 else f"web{index}"
     return Command(name, argv, port=port, stop_timeout_s=WEB_STOP_TIMEOUT_S)
 

@@ -13,6 +13,7 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,13 +66,27 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
     return (yield)
 
 
-@pytest.fixture(scope="session")
-def valkey_server(pytestconfig: pytest.Config) -> Valkey:
-    """This process's own Valkey, to kill and restart: it keeps its URL."""
+@pytest.fixture
+def valkey_server(pytestconfig: pytest.Config) -> Iterator[Valkey]:
+    """This process's own Valkey, to kill and restart: it keeps its URL.
+
+    However the test ends, the server is up again for the next one.
+    """
     valkey = pytestconfig.stash[SERVICES].valkey
     if valkey is None:
         pytest.fail("REDIS_URL is set: unset it, faults are for the embedded Valkey alone")
-    return valkey
+    with kept_up(valkey):
+        yield valkey
+
+
+@contextmanager
+def kept_up(valkey: Valkey) -> Iterator[None]:
+    """Start a server again that was left dead."""
+    try:
+        yield
+    finally:
+        if not valkey.process.is_running:
+            valkey.start()
 
 
 def wants_services(config: pytest.Config) -> bool:

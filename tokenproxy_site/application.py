@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import structlog
 
+from proxy.http.client_address import with_client_address
 from proxy.http.connection import Message, Receive, Scope, Send
 from proxy.http.handler import ApiHandler
 from proxy.runtime import Runtime
@@ -45,7 +46,7 @@ class Application:
         elif scope["path"] == READY and (why := self._why_unready()):
             await _say_unready(send, why)
         else:
-            await self._site(scope, receive, send)
+            await self._site(with_client_address(scope), receive, send)
 
     def get_runtime(self) -> Runtime:
         """Return what the API shares. Raises RuntimeError outside of the lifespan."""

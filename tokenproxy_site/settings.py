@@ -269,7 +269,7 @@ WALLET_REQUESTS_PER_MINUTE = get_int("WALLET_REQUESTS_PER_MINUTE", 10_000, least
 WALLET_TOKENS_PER_MINUTE = get_int("WALLET_TOKENS_PER_MINUTE", 50_000_000, least=1)
 WALLET_CONCURRENT_REQUESTS = get_int("WALLET_CONCURRENT_REQUESTS", 5_000, least=1)
 MAX_API_KEYS = get_int("MAX_API_KEYS", 50, least=1)
-# Whose X-Forwarded-For is believed when a key is limited to networks.
+# Whose X-Forwarded-For is believed.
 TRUSTED_PROXIES = get_networks("TRUSTED_PROXIES")
 MAX_BODY_BYTES = get_int("MAX_BODY_BYTES", 20 * 1024 * 1024, least=1_024)
 # What a web process remembers of keys, and of models with their prices and routes.

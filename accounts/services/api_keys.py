@@ -4,6 +4,7 @@ What is done here changes the row alone. `billing.services.api_keys` wraps these
 the wallet, which is what makes a change effective at once in every web process.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
@@ -16,6 +17,14 @@ from accounts.networks import clean_networks
 from accounts.secrets import make_secret
 
 MOST_MODELS = 200
+# What a wallet can hold; a cap above it caps nothing.
+MOST_CREDITS = 1_000_000_000_000
+# What PostgreSQL's integer holds.
+MOST_PER_MINUTE = 2_147_483_647
+
+
+class TooManyModels(ValueError):
+    """A key names more models than it may. The message is for whoever named them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +49,26 @@ class KeySettings:
         return cls(**values)
 
     def apply_to(self, key: ApiKey) -> list[str]:
-        """Set them on a key that is not saved yet. Returns the fields. Raises BadNetwork."""
+        """Set them on a key that is not saved yet. Returns the fields.
+
+        Raises BadNetwork, TooManyModels; the key is then as it was.
+        """
+        lists = {
+            "allowed_models": clean_models(self.allowed_models),
+            "allowed_networks": clean_networks(self.allowed_networks),
+        }
         names = [field.name for field in fields(self)]
         for name in names:
-            setattr(key, name, getattr(self, name))
-        key.allowed_models = list(dict.fromkeys(self.allowed_models))[:MOST_MODELS]
-        key.allowed_networks = clean_networks(self.allowed_networks)
+            setattr(key, name, lists.get(name, getattr(self, name)))
         return names
+
+
+def clean_models(names: Iterable[str]) -> list[str]:
+    """Return models without repetitions. Raises TooManyModels."""
+    models = list(dict.fromkeys(names))
+    if len(models) > MOST_MODELS:
+        raise TooManyModels(f"At most {MOST_MODELS} models; these are {len(models)}.")
+    return models
 
 
 @transaction.atomic
@@ -55,7 +77,7 @@ def create_api_key(
 ) -> tuple[ApiKey, str]:
     """Create a key and return it with its secret, which can't be read again.
 
-    Raises BadNetwork.
+    Raises BadNetwork, TooManyModels.
     """
     secret = make_secret()
     key = ApiKey(user=user, name=name.strip() or "API key", digest=secret.digest, hint=secret.hint)
@@ -64,10 +86,23 @@ def create_api_key(
     return key, secret.text
 
 
-def change_api_key(key: ApiKey, *, name: str, settings: KeySettings) -> None:
-    """Rename a key and set what it may do. Safe to repeat. Raises BadNetwork."""
-    key.name = name.strip() or key.name
-    key.save(update_fields=["name", *settings.apply_to(key)])
+@transaction.atomic
+def change_api_key(
+    key: ApiKey, change: Callable[[KeySettings], KeySettings], *, name: str = ""
+) -> tuple[KeySettings, KeySettings] | None:
+    """Change what a key may do, from what it may do now, and its name unless that is empty.
+
+    Returns both, or None if the key is revoked, which is for good. Safe to repeat. Raises
+    BadNetwork, TooManyModels.
+    """
+    locked = _lock(key)
+    if locked.revoked_at is not None:
+        return None
+    before = KeySettings.of(locked)
+    names = change(before).apply_to(key)
+    key.name = name.strip() or locked.name
+    key.save(update_fields=["name", *names])
+    return before, KeySettings.of(key)
 
 
 @transaction.atomic
@@ -76,7 +111,7 @@ def rotate_api_key(key: ApiKey, *, overlap: timedelta) -> str | None:
 
     Returns the new secret, or None if the key is not usable or is being rotated already.
     """
-    locked, now = ApiKey.objects.select_for_update().get(pk=key.pk), timezone.now()
+    locked, now = _lock(key), timezone.now()
     if not locked.is_usable(now) or locked.is_rotating(now):
         return None
     secret = make_secret()
@@ -90,11 +125,17 @@ def rotate_api_key(key: ApiKey, *, overlap: timedelta) -> str | None:
     return secret.text
 
 
+@transaction.atomic
 def end_rotation(key: ApiKey) -> bool:
-    """Let the old secret stop working now. False if there is none. Safe to repeat."""
-    had_one = key.is_rotating(timezone.now())
+    """Let the old secret of `key` stop working now. False if it does not work. Safe to repeat.
+
+    Another old secret, of a rotation that began since `key` was read, goes on working.
+    """
+    locked = _lock(key)
+    had_one = locked.is_rotating(timezone.now()) and locked.previous_digest == key.previous_digest
     _forget_previous(key)
-    key.save(update_fields=PREVIOUS)
+    if had_one:
+        key.save(update_fields=PREVIOUS)
     return had_one
 
 
@@ -116,6 +157,11 @@ def usable_keys(user: User, *, at: datetime) -> "QuerySet[ApiKey]":
 
 
 PREVIOUS = ["previous_digest", "previous_hint", "previous_expires_at"]
+
+
+def _lock(key: ApiKey) -> ApiKey:
+    """Return the key as it is now, and keep everybody else from changing it."""
+    return ApiKey.objects.select_for_update().get(pk=key.pk)
 
 
 def _forget_previous(key: ApiKey) -> None:

@@ -17,7 +17,7 @@ from django.contrib.admin.options import IS_POPUP_VAR
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Model, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
@@ -66,7 +66,10 @@ class StaffAction(Generic[M]):
     """Something that staff may do to an object.
 
     `apply` calls a service and says what was done, in the past tense; `refusal` says why an object
-    can't be acted on, or nothing. An action that talks to the network must not be `is_atomic`.
+    can't be acted on, or nothing. An action that talks to the network must not be `is_atomic`. One
+    whose form shows what an object has now, to be changed, must be `is_for_one`: the fields that
+    one leaves alone would overwrite those of all others. `get_options` is what its form is made
+    with, beside the answers.
     """
 
     name: str
@@ -77,15 +80,34 @@ class StaffAction(Generic[M]):
     refusal: Callable[[M], str] = never_refused
     form_class: type[ReasonForm] = ReasonForm
     get_initial: Callable[[Sequence[M]], dict[str, Any]] = lambda objects: {}
+    get_options: Callable[[M], dict[str, Any]] = lambda obj: {}
+    is_for_one: bool = False
     is_atomic: bool = True
+
+    @property
+    def most(self) -> int:
+        """Return how many objects it is done to at once."""
+        return 1 if self.is_for_one else MOST_AT_ONCE
+
+    def make_form(self, objects: Sequence[M], answers: QueryDict | None) -> ReasonForm:
+        """Return the form that asks for what the action needs, filled in if it was answered."""
+        options = self.get_options(objects[0]) if self.is_for_one else {}
+        if answers is not None:
+            return self.form_class(answers, **options)
+        return self.form_class(initial=self.get_initial(objects), **options)
 
     def start(
         self, page: "StaffActionsAdmin[M]", request: HttpRequest, queryset: QuerySet[M]
     ) -> HttpResponse | None:
         """Lead from the list's menu to the confirmation page."""
         ids = list(queryset.values_list("pk", flat=True)[: MOST_AT_ONCE + 1])
-        if len(ids) > MOST_AT_ONCE:
-            page.message_user(request, f"Choose at most {MOST_AT_ONCE} at once.", messages.ERROR)
+        if len(ids) > self.most:
+            text = (
+                "Choose one at a time."
+                if self.is_for_one
+                else f"Choose at most {self.most} at once."
+            )
+            page.message_user(request, text, messages.ERROR)
             return None
         return HttpResponseRedirect(page.get_action_url(self.name, ids))
 
@@ -129,15 +151,12 @@ class StaffActionsAdmin(DeskAdmin[M]):
         action = self.find_action(name)
         if not (self.has_view_permission(request) and request.user.has_perm(action.permission)):
             raise PermissionDenied
-        objects = self.read_selection(request)
-        if request.method == "POST":
-            form = action.form_class(request.POST)
-            if form.is_valid():
-                for obj in objects:
-                    self.carry_out(action, Asked(request, obj, form.cleaned_data))
-                return HttpResponseRedirect(self.get_return_url(objects))
-        else:
-            form = action.form_class(initial=action.get_initial(objects))
+        objects = self.read_selection(request, most=action.most)
+        form = action.make_form(objects, request.POST if request.method == "POST" else None)
+        if request.method == "POST" and form.is_valid():
+            for obj in objects:
+                self.carry_out(action, Asked(request, obj, form.cleaned_data))
+            return HttpResponseRedirect(self.get_return_url(objects))
         return self.render_confirmation(request, action, objects, form)
 
     def find_action(self, name: str) -> StaffAction[M]:
@@ -146,10 +165,10 @@ class StaffActionsAdmin(DeskAdmin[M]):
                 return action
         raise Http404(f"There is no action {name!r} here.")
 
-    def read_selection(self, request: HttpRequest) -> list[M]:
+    def read_selection(self, request: HttpRequest, *, most: int) -> list[M]:
         """Return the objects that the address names; all of them must exist."""
         ids = request.GET.get("ids", "").split(",")
-        if not all(text.isdecimal() and len(text) < 19 for text in ids) or len(ids) > MOST_AT_ONCE:
+        if not all(text.isdecimal() and len(text) < 19 for text in ids) or len(ids) > most:
             raise Http404("The address names no objects.")
         objects = list(self.get_queryset(request).filter(pk__in=ids))
         if len(objects) != len(set(map(int, ids))):

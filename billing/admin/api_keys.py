@@ -16,8 +16,8 @@ from accounts.services.api_keys import KeySettings
 from billing.admin import columns
 from billing.admin.actions import Asked, ReadOnlyWithActions, ReasonForm, StaffAction
 from billing.admin.filters import ConditionFilter
-from billing.key_forms import LimitsForm, initial_of, settings_from
-from billing.services.api_keys import booked_spending, change_api_key, revoke_api_key
+from billing.key_forms import LimitsForm, settings_from
+from billing.services.api_keys import adjust_api_key, booked_spending, revoke_api_key
 
 
 class KeyStateFilter(ConditionFilter):
@@ -44,9 +44,10 @@ class KeyLimitsForm(ReasonForm, LimitsForm):
 
 
 def limit(asked: Asked[ApiKey]) -> str:
-    before = KeySettings.of(asked.obj)
-    after = replace(settings_from(asked.answers), expires_at=asked.obj.expires_at)
-    change_api_key(asked.obj, name=asked.obj.name, settings=after)
+    chosen = settings_from(asked.answers)
+    before, after = adjust_api_key(
+        asked.obj, lambda now: replace(chosen, expires_at=now.expires_at)
+    )
     return describe_change(before, after)
 
 
@@ -69,12 +70,13 @@ def _text(value: object) -> str:
 LIMIT = StaffAction[ApiKey](
     name="limit",
     label="Set limits",
-    explanation="Takes effect with the next request. What is empty is the site's default, no cap,"
-    " or everything.",
+    explanation="Takes effect with the next request. A number that is empty is the site's default,"
+    " or no cap.",
     permission="accounts.change_apikey",
     apply=limit,
     form_class=KeyLimitsForm,
-    get_initial=lambda keys: initial_of(keys[0]) if len(keys) == 1 else {},
+    get_options=lambda key: {"key": key},
+    is_for_one=True,
     refusal=lambda key: "It is revoked." if key.revoked_at else "",
 )
 REVOKE = StaffAction[ApiKey](

@@ -6,8 +6,8 @@ from uuid import uuid4
 from django import forms
 from django.utils import timezone
 
+from accounts.services.api_keys import MOST_PER_MINUTE
 from billing.admin.actions import Asked, ReasonForm, StaffAction
-from billing.key_forms import MOST_PER_MINUTE
 from billing.models import Wallet
 from billing.services.wallets import (
     adjust_credits,
@@ -151,9 +151,8 @@ LIMIT = StaffAction[Wallet](
     permission="billing.change_wallet",
     apply=limit,
     form_class=WalletLimitsForm,
-    get_initial=lambda wallets: (
-        {name: getattr(wallets[0], name) for name in LIMITS} if len(wallets) == 1 else {}
-    ),
+    get_initial=lambda wallets: {name: getattr(wallets[0], name) for name in LIMITS},
+    is_for_one=True,
 )
 FREEZE = StaffAction[Wallet](
     name="freeze",

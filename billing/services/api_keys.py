@@ -1,5 +1,6 @@
 """API keys as the shop handles them: every change tells the wallet, so it holds at once."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from django.conf import settings as site
@@ -26,7 +27,7 @@ def issue_api_key(
 ) -> tuple[ApiKey, str]:
     """Create a key and return it with its secret, which can't be read again.
 
-    Raises TooManyKeys, BadNetwork.
+    Raises TooManyKeys, BadNetwork, TooManyModels.
     """
     # Locked, so that two who ask at once are counted one after the other.
     lock_wallet(get_wallet(user).pk)
@@ -39,11 +40,27 @@ def issue_api_key(
     return key, secret
 
 
-@transaction.atomic
 def change_api_key(key: ApiKey, *, name: str, settings: KeySettings) -> None:
-    """Rename a key and set what it may do, in every process at once. Raises BadNetwork."""
-    api_keys.change_api_key(key, name=name, settings=settings)
+    """Rename a key and set what it may do, in every process at once.
+
+    Raises KeyNotUsable if it is revoked, BadNetwork, TooManyModels.
+    """
+    adjust_api_key(key, lambda _: settings, name=name)
+
+
+@transaction.atomic
+def adjust_api_key(
+    key: ApiKey, change: Callable[[KeySettings], KeySettings], *, name: str = ""
+) -> tuple[KeySettings, KeySettings]:
+    """Change what a key may do, from what it may do now, in every process at once. Returns both.
+
+    Raises KeyNotUsable if it is revoked, BadNetwork, TooManyModels.
+    """
+    changed = api_keys.change_api_key(key, change, name=name)
+    if changed is None:
+        raise KeyNotUsable("The key is revoked.")
     note_key_changed(key)
+    return changed
 
 
 @transaction.atomic

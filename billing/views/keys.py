@@ -6,7 +6,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.models import ApiKey
-from billing.exceptions import BillingError, TooManyKeys
+from accounts.services.api_keys import KeySettings
+from billing.exceptions import BillingError, KeyNotUsable, TooManyKeys
 from billing.key_forms import ApiKeyForm, RotateForm
 from billing.services import api_keys
 from billing.usage import month_end, month_of
@@ -30,7 +31,9 @@ def key_create(request: CustomerRequest) -> HttpResponse:
     if form.is_valid():
         try:
             key, secret = api_keys.issue_api_key(
-                request.user, name=form.cleaned_data["name"], settings=form.key_settings()
+                request.user,
+                name=form.cleaned_data["name"],
+                settings=form.change(KeySettings()),
             )
         except TooManyKeys as error:
             form.add_error(None, str(error))
@@ -48,8 +51,12 @@ def key_edit(request: CustomerRequest, key_id: int) -> HttpResponse:
         return redirect("dashboard-keys")
     form = ApiKeyForm(request.POST or None, key=key)
     if request.method == "POST" and form.is_valid():
-        api_keys.change_api_key(key, name=form.cleaned_data["name"], settings=form.key_settings())
-        return redirect("dashboard-keys")
+        try:
+            api_keys.adjust_api_key(key, form.change, name=form.cleaned_data["name"])
+        except KeyNotUsable as error:
+            form.add_error(None, str(error))
+        else:
+            return redirect("dashboard-keys")
     now = timezone.now()
     context = {
         "key": _with_spending(request, [key])[0],

@@ -2,7 +2,10 @@
 
 Each proxy appends to X-Forwarded-For whom it heard from. So the header is read from its end, and
 only for as long as the one who wrote an entry is one of TRUSTED_PROXIES; what a client sends along
-is further to the left, and never reached. uvicorn does the same for proxies that it knows.
+is further to the left, and never reached.
+
+uvicorn does likewise by itself, and takes everything on its own machine for a proxy: it must be
+started with `--no-proxy-headers`, or a local client chooses its address.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,6 +31,17 @@ def client_address(scope: Scope) -> Address | None:
             break
         address = parse_address(entry)
     return address
+
+
+def with_client_address(scope: Scope) -> Scope:
+    """Return the scope of a page, which asks for nothing but `client`, with the client's address.
+
+    Where that can't be known, it stays the proxy's: a limit is then shared, and not evaded.
+    """
+    peer, address = scope.get("client"), client_address(scope)
+    if peer is None or address is None:
+        return scope
+    return {**scope, "client": (str(address), peer[1])}
 
 
 def is_within(address: Address, networks: Iterable[Network]) -> bool:

@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from devstack.binaries import find_postgres
-from devstack.pytest_plugin import SERVICES_HOME, copy_template
+from devstack.pytest_plugin import SERVICES_HOME, copy_template, kept_up
 from devstack.services import IsLocked, LaunchError, Postgres, Valkey
 from tests.devstack.conftest import Script, await_true, is_running
 
@@ -174,6 +174,14 @@ def test_valkey_keeps_its_data_and_url_through_a_kill(valkey: Valkey) -> None:
 
     assert client(valkey).get("note") == "kept"
     assert valkey.url == url
+
+
+def test_a_server_that_a_failing_test_left_dead_is_started_again(valkey: Valkey) -> None:
+    with pytest.raises(AssertionError), kept_up(valkey):
+        valkey.kill()
+        raise AssertionError("the test fails here")
+
+    assert client(valkey).ping()
 
 
 def test_valkey_never_evicts_and_writes_a_log(valkey: Valkey) -> None:

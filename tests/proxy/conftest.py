@@ -277,7 +277,10 @@ async def api(runtime: Runtime, upstream: Sandbox) -> AsyncIterator[Api]:
         paths.append(scope["path"])
         await handler(scope, receive, send)
 
-    server = Server(uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False))
+    config = uvicorn.Config(
+        app, lifespan="off", log_level="warning", access_log=False, proxy_headers=False
+    )
+    server = Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     async with httpx.AsyncClient(base_url=base_url, timeout=30) as client:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, cast
 
@@ -80,3 +81,20 @@ async def living(application: Application) -> AsyncIterator[httpx.AsyncClient]:
         yield client
     await inbox.put({"type": "lifespan.shutdown"})
     await life
+
+
+async def test_a_page_knows_its_client_from_the_proxies_that_are_trusted(settings: Any) -> None:
+    settings.TRUSTED_PROXIES = [ip_network("10.0.0.0/8")]
+    seen: list[Any] = []
+
+    async def remember(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope["client"])
+        await site(scope, receive, send)
+
+    forwarded = {"x-forwarded-for": "1.1.1.1, 203.0.113.5"}
+    for peer in ("10.0.0.1", "127.0.0.1"):
+        transport = httpx.ASGITransport(app=Application(remember), client=(peer, 5_000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+            await client.get("/packs/", headers=forwarded)
+
+    assert seen == [("203.0.113.5", 5_000), ("127.0.0.1", 5_000)]

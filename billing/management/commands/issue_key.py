@@ -7,21 +7,24 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from accounts.networks import BadNetwork
-from accounts.services.api_keys import KeySettings
+from accounts.services.api_keys import (
+    MOST_CREDITS,
+    MOST_PER_MINUTE,
+    KeySettings,
+    TooManyModels,
+)
 from billing.exceptions import BillingError
 from billing.management.people import get_or_create_user
 from billing.services.api_keys import issue_api_key
 
-# Options that are numbers, and the least that each may be.
+# Options that are numbers, and the least and the most that each may be.
 NUMBERS = {
-    "requests_per_minute": 1,
-    "tokens_per_minute": 1,
-    "concurrent_requests": 1,
-    "lifetime_cap_credits": 0,
-    "monthly_cap_credits": 0,
+    "requests_per_minute": (1, MOST_PER_MINUTE),
+    "tokens_per_minute": (1, MOST_PER_MINUTE),
+    "concurrent_requests": (1, MOST_PER_MINUTE),
+    "lifetime_cap_credits": (0, MOST_CREDITS),
+    "monthly_cap_credits": (0, MOST_CREDITS),
 }
-# What the narrowest column holds.
-MOST = 2_147_483_647
 
 
 class Command(BaseCommand):
@@ -43,7 +46,7 @@ class Command(BaseCommand):
         user = get_or_create_user(email)
         try:
             key, secret = issue_api_key(user, name=name, settings=settings)
-        except (BillingError, BadNetwork) as error:
+        except (BillingError, BadNetwork, TooManyModels) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"API key {key.hint} for {user.email}, shown this once:")
         self.stdout.write(secret)
@@ -51,8 +54,8 @@ class Command(BaseCommand):
 
 def read_settings(options: dict[str, Any]) -> KeySettings:
     """Return the settings that were typed. Raises CommandError for a number out of bounds."""
-    for name, least in NUMBERS.items():
-        check_number(options, name, least=least, most=MOST)
+    for name, (least, most) in NUMBERS.items():
+        check_number(options, name, least=least, most=most)
     # A hundred years; more would overflow a date some day.
     check_number(options, "expires_in_days", least=1, most=36_500)
     days = options["expires_in_days"]

@@ -9,6 +9,7 @@ from django.test import Client
 from accounts.models import ApiKey, User
 from billing.models import Wallet
 from tests import desk
+from tests.billing.views.conftest import ANYWHERE
 
 WHY = {"reason": "Asked for by mail"}
 
@@ -16,7 +17,13 @@ WHY = {"reason": "Asked for by mail"}
 def test_a_keys_limits_are_set_with_a_record(root: Client, alice: desk.Customer) -> None:
     root.post(
         desk.do_url("limit", alice.key),
-        {**WHY, "requests_per_minute": "9000", "allowed_networks": "10.0.0.0/8"},
+        {
+            **WHY,
+            **ANYWHERE,
+            "requests_per_minute": "9000",
+            "networks_scope": "only",
+            "allowed_networks": "10.0.0.0/8",
+        },
     )
 
     alice.key.refresh_from_db()
@@ -39,8 +46,39 @@ def test_a_page_of_limits_begins_with_those_in_force(root: Client, alice: desk.C
     assert 'value="gpt-test"' in page and "checked" in page
 
 
+def test_a_model_that_is_no_longer_sold_stays_allowed(root: Client, alice: desk.Customer) -> None:
+    ApiKey.objects.filter(pk=alice.key.pk).update(allowed_models=["gpt-gone"])
+
+    root.post(
+        desk.do_url("limit", alice.key),
+        {**WHY, **ANYWHERE, "models_scope": "only", "allowed_models": ["gpt-gone"]},
+    )
+
+    alice.key.refresh_from_db()
+    assert alice.key.allowed_models == ["gpt-gone"]
+
+
+def test_limits_are_set_for_one_at_a_time(root: Client, alice: desk.Customer) -> None:
+    bob = desk.make_customer("bob@example.com")
+    ApiKey.objects.update(monthly_cap_credits=7)
+    Wallet.objects.update(requests_per_minute=7)
+
+    keys = root.post(desk.do_url("limit", alice.key, bob.key), {**WHY, **ANYWHERE})
+    wallets = root.post(desk.do_url("limit", alice.wallet, bob.wallet), WHY)
+    asked = root.post(
+        desk.list_url(ApiKey),
+        {"action": "limit", "_selected_action": [alice.key.pk, bob.key.pk]},
+        follow=True,
+    )
+
+    assert (keys.status_code, wallets.status_code) == (404, 404)
+    assert "Choose one at a time." in asked.content.decode()
+    assert ApiKey.objects.filter(monthly_cap_credits=7).count() == 2
+    assert Wallet.objects.filter(requests_per_minute=7).count() == 2
+
+
 def test_limits_without_a_reason_change_nothing(root: Client, alice: desk.Customer) -> None:
-    root.post(desk.do_url("limit", alice.key), {"requests_per_minute": "9000"})
+    root.post(desk.do_url("limit", alice.key), {**ANYWHERE, "requests_per_minute": "9000"})
 
     alice.key.refresh_from_db()
     assert alice.key.requests_per_minute is None
@@ -73,7 +111,8 @@ def test_a_shell_issues_a_key_with_limits(alice: desk.Customer) -> None:
         "issue_key",
         "bob@example.com",
         "--name=CI",
-        "--monthly-cap-credits=500",
+        # More than a column of 32 bits holds.
+        "--monthly-cap-credits=3000000000",
         "--concurrent-requests=3",
         "--expires-in-days=7",
         "--model=gpt-test",
@@ -83,7 +122,7 @@ def test_a_shell_issues_a_key_with_limits(alice: desk.Customer) -> None:
 
     key = ApiKey.objects.get(user__email="bob@example.com")
     assert out.getvalue().splitlines()[-1].startswith("tp_live_")
-    assert (key.monthly_cap_credits, key.concurrent_requests) == (500, 3)
+    assert (key.monthly_cap_credits, key.concurrent_requests) == (3_000_000_000, 3)
     assert (key.allowed_models, key.allowed_networks) == (["gpt-test"], ["10.0.0.0/8"])
     assert key.expires_at is not None
 
@@ -92,6 +131,8 @@ def test_a_shell_issues_a_key_with_limits(alice: desk.Customer) -> None:
     ("option", "words"),
     [
         ("--requests-per-minute=0", "--requests-per-minute must be between 1"),
+        ("--tokens-per-minute=2147483648", "--tokens-per-minute must be between 1"),
+        ("--monthly-cap-credits=1000000000001", "and 1,000,000,000,000"),
         ("--lifetime-cap-credits=-1", "--lifetime-cap-credits must be between 0"),
         ("--expires-in-days=40000", "--expires-in-days must be between 1"),
         ("--network=10.0.0.1/8", "write 10.0.0.0/8"),
@@ -105,3 +146,12 @@ def test_a_shell_issues_no_key_with_limits_that_are_none(
 
     assert list(ApiKey.objects.filter(user=alice.user)) == [alice.key]
     assert User.objects.count() == 1
+
+
+def test_a_shell_issues_no_key_for_more_models_than_are_kept(alice: desk.Customer) -> None:
+    models = [f"--model=m{number}" for number in range(201)]
+
+    with pytest.raises(CommandError, match="At most 200 models; these are 201"):
+        call_command("issue_key", alice.user.email, *models)
+
+    assert list(ApiKey.objects.filter(user=alice.user)) == [alice.key]

@@ -20,6 +20,8 @@ from devstack.process import Process
 from tests.billing.payments.sandbox import API_KEY, WEBHOOK_SECRET, Sandbox
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+# A key for all models, from everywhere.
+ANYWHERE = {"models_scope": "all", "networks_scope": "all"}
 HTMX = {"HX-Request": "true"}
 
 MakeUsage = Callable[..., UsageRecord]

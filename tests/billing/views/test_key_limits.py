@@ -14,6 +14,7 @@ from accounts.services.api_keys import KeySettings
 from billing.models import KeySpending, PublicModel
 from billing.services.api_keys import change_api_key, issue_api_key, rotate_api_key
 from billing.usage import month_of
+from tests.billing.views.conftest import ANYWHERE
 
 SECRET = re.compile(r'id="new-secret">(tp_live_[0-9A-Za-z]{38})<')
 
@@ -35,7 +36,9 @@ def test_a_key_is_created_with_its_limits(as_alice: Client, gpt_4: PublicModel) 
             "monthly_cap_credits": "5000",
             "lifetime_cap_credits": "0",
             "concurrent_requests": "2",
+            "models_scope": "only",
             "allowed_models": ["gpt-4"],
+            "networks_scope": "only",
             "allowed_networks": "203.0.113.7, 10.0.0.0/8\n",
         },
     )
@@ -57,16 +60,24 @@ def test_a_key_is_created_with_its_limits(as_alice: Client, gpt_4: PublicModel) 
         {"requests_per_minute": "601"},
         {"tokens_per_minute": "10000001"},
         {"concurrent_requests": "many"},
-        {"allowed_models": ["gpt-9"]},
-        {"allowed_networks": "10.0.0.1/8"},
-        {"allowed_networks": "everywhere"},
+        {"models_scope": "only"},
+        {"models_scope": "only", "allowed_models": ["gpt-9"]},
+        {"models_scope": "some"},
+        {"models_scope": ""},
+        {"networks_scope": "only"},
+        {"networks_scope": "only", "allowed_networks": " ,\n"},
+        {"networks_scope": "only", "allowed_networks": "10.0.0.1/8"},
+        {"networks_scope": "only", "allowed_networks": "everywhere"},
+        {"networks_scope": ""},
     ],
 )
 def test_limits_that_make_no_sense_are_shown_open_and_change_nothing(
     as_alice: Client, alices_key: ApiKey, values: dict[str, Any]
 ) -> None:
-    created = as_alice.post("/dashboard/keys/new/", {"name": "CI", **values})
-    changed = as_alice.post(url(alices_key), {"name": "CI", "lifetime": "keep", **values})
+    created = as_alice.post("/dashboard/keys/new/", {"name": "CI", **ANYWHERE, **values})
+    changed = as_alice.post(
+        url(alices_key), {"name": "CI", "lifetime": "keep", **ANYWHERE, **values}
+    )
 
     assert created.status_code == changed.status_code == 400
     for answer in (created, changed):
@@ -75,13 +86,45 @@ def test_limits_that_make_no_sense_are_shown_open_and_change_nothing(
     assert [key.name for key in ApiKey.objects.all()] == [alices_key.name]
 
 
+def test_clearing_a_list_does_not_open_a_key(
+    as_alice: Client, alices_key: ApiKey, gpt_4: PublicModel
+) -> None:
+    narrow = KeySettings(allowed_models=("gpt-4",), allowed_networks=("10.0.0.0/8",))
+    change_api_key(alices_key, name="CI", settings=narrow)
+    emptied = {"name": "CI", "lifetime": "keep", "models_scope": "only", "networks_scope": "only"}
+
+    refused = as_alice.post(url(alices_key), emptied)
+    kept = KeySettings.of(ApiKey.objects.get())
+    opened = as_alice.post(url(alices_key), {**emptied, **ANYWHERE, "allowed_models": ["gpt-4"]})
+
+    text = refused.content.decode()
+    assert (refused.status_code, opened.status_code) == (400, 302)
+    assert "Tick a model." in text and "Name a network." in text
+    assert kept == narrow
+    assert KeySettings.of(ApiKey.objects.get()) == KeySettings()
+
+
+def test_more_models_than_a_key_keeps_are_refused(as_alice: Client, alices_key: ApiKey) -> None:
+    names = [f"m{number}" for number in range(201)]
+    PublicModel.objects.bulk_create(PublicModel(name=name) for name in names)
+    many = {"name": "CI", "lifetime": "keep", **ANYWHERE, "models_scope": "only"}
+
+    refused = as_alice.post(url(alices_key), {**many, "allowed_models": names})
+    most = as_alice.post(url(alices_key), {**many, "allowed_models": names[1:]})
+
+    assert (refused.status_code, most.status_code) == (400, 302)
+    assert "At most 200 models; these are 201." in refused.content.decode()
+    assert ApiKey.objects.get().allowed_models == names[1:]
+
+
 def test_a_key_is_changed_and_its_wallets_version_with_it(
     as_alice: Client, alice: User, alices_key: ApiKey
 ) -> None:
     before = alice.wallet.version
 
     answer = as_alice.post(
-        url(alices_key), {"name": "Laptop", "lifetime": "keep", "monthly_cap_credits": "70"}
+        url(alices_key),
+        {"name": "Laptop", "lifetime": "keep", **ANYWHERE, "monthly_cap_credits": "70"},
     )
 
     alices_key.refresh_from_db()
@@ -95,9 +138,9 @@ def test_an_expiry_stays_unless_another_is_chosen(as_alice: Client, alice: User)
     ends = timezone.now() + timedelta(days=3)
     key, _ = issue_api_key(alice, name="Short", settings=KeySettings(expires_at=ends))
 
-    as_alice.post(url(key), {"name": "Short", "lifetime": "keep"})
+    as_alice.post(url(key), {"name": "Short", "lifetime": "keep", **ANYWHERE})
     kept = ApiKey.objects.get(pk=key.pk).expires_at
-    as_alice.post(url(key), {"name": "Short", "lifetime": ""})
+    as_alice.post(url(key), {"name": "Short", "lifetime": "", **ANYWHERE})
 
     assert kept == ends
     assert ApiKey.objects.get(pk=key.pk).expires_at is None
@@ -109,10 +152,12 @@ def test_a_customer_keeps_what_staff_allowed_beyond_the_default(
     change_api_key(alices_key, name="Fast", settings=KeySettings(requests_per_minute=5_000))
 
     kept = as_alice.post(
-        url(alices_key), {"name": "Fast", "lifetime": "keep", "requests_per_minute": "5000"}
+        url(alices_key),
+        {"name": "Fast", "lifetime": "keep", **ANYWHERE, "requests_per_minute": "5000"},
     )
     more = as_alice.post(
-        url(alices_key), {"name": "Fast", "lifetime": "keep", "requests_per_minute": "5001"}
+        url(alices_key),
+        {"name": "Fast", "lifetime": "keep", **ANYWHERE, "requests_per_minute": "5001"},
     )
 
     assert (kept.status_code, more.status_code) == (302, 400)
@@ -181,7 +226,7 @@ def test_an_overlap_that_is_not_offered_rotates_nothing(
 def test_a_revoked_key_is_neither_changed_nor_rotated(as_alice: Client, alices_key: ApiKey) -> None:
     as_alice.post(url(alices_key, "revoke/"))
 
-    changed = as_alice.post(url(alices_key), {"name": "New", "lifetime": "keep"})
+    changed = as_alice.post(url(alices_key), {"name": "New", "lifetime": "keep", **ANYWHERE})
     rotated = as_alice.post(url(alices_key, "rotate/"), {"overlap": "24"})
 
     key = ApiKey.objects.get()
@@ -204,11 +249,11 @@ def test_nobody_has_more_keys_than_there_may_be(
     as_alice: Client, alices_key: ApiKey, settings: Any
 ) -> None:
     settings.MAX_API_KEYS = 2
-    as_alice.post("/dashboard/keys/new/", {"name": "Second"})
+    as_alice.post("/dashboard/keys/new/", {"name": "Second", **ANYWHERE})
 
-    refused = as_alice.post("/dashboard/keys/new/", {"name": "Third"})
+    refused = as_alice.post("/dashboard/keys/new/", {"name": "Third", **ANYWHERE})
     as_alice.post(url(alices_key, "revoke/"))
-    as_alice.post("/dashboard/keys/new/", {"name": "Fourth"})
+    as_alice.post("/dashboard/keys/new/", {"name": "Fourth", **ANYWHERE})
 
     assert refused.status_code == 400
     assert "There are 2 keys already" in refused.content.decode()

@@ -9,13 +9,13 @@ from django.utils import timezone
 
 from accounts.models import ApiKey, User
 from accounts.secrets import digest_of
-from tests.billing.views.conftest import HTMX
+from tests.billing.views.conftest import ANYWHERE, HTMX
 
 SECRET = re.compile(r'id="new-secret">(tp_live_[0-9A-Za-z]{38})<')
 
 
 def test_it_shows_a_new_keys_secret_once_with_the_curl_line_filled_in(as_alice: Client) -> None:
-    made = as_alice.post("/dashboard/keys/new/", {"name": "Server"}).content.decode()
+    made = as_alice.post("/dashboard/keys/new/", {"name": "Server", **ANYWHERE}).content.decode()
     later = as_alice.get("/dashboard/keys/").content.decode()
 
     found = SECRET.search(made)
@@ -28,7 +28,7 @@ def test_it_shows_a_new_keys_secret_once_with_the_curl_line_filled_in(as_alice: 
 
 
 def test_it_gives_htmx_the_list_alone(as_alice: Client) -> None:
-    answer = as_alice.post("/dashboard/keys/new/", {"name": "Server"}, headers=HTMX)
+    answer = as_alice.post("/dashboard/keys/new/", {"name": "Server", **ANYWHERE}, headers=HTMX)
 
     assert "<html" not in answer.content.decode()
     assert SECRET.search(answer.content.decode())
@@ -36,7 +36,7 @@ def test_it_gives_htmx_the_list_alone(as_alice: Client) -> None:
 
 
 def test_it_lets_a_key_expire(as_alice: Client) -> None:
-    as_alice.post("/dashboard/keys/new/", {"name": "Server", "lifetime": "30"})
+    as_alice.post("/dashboard/keys/new/", {"name": "Server", "lifetime": "30", **ANYWHERE})
 
     expires_at = ApiKey.objects.get().expires_at
     assert expires_at is not None
@@ -55,7 +55,7 @@ def test_it_lets_a_key_expire(as_alice: Client) -> None:
     ],
 )
 def test_it_refuses_a_key_that_makes_no_sense(as_alice: Client, values: dict[str, str]) -> None:
-    answer = as_alice.post("/dashboard/keys/new/", values)
+    answer = as_alice.post("/dashboard/keys/new/", {**ANYWHERE, **values})
 
     assert answer.status_code == 400
     assert "errorlist" in answer.content.decode()
@@ -111,7 +111,7 @@ def test_bob_neither_sees_nor_revokes_alices_key(as_bob: Client, alices_key: Api
 
 
 def test_charlie_creates_nothing(as_charlie: Client) -> None:
-    answer = as_charlie.post("/dashboard/keys/new/", {"name": "Server"})
+    answer = as_charlie.post("/dashboard/keys/new/", {"name": "Server", **ANYWHERE})
 
     assert answer.status_code == 302
     assert not ApiKey.objects.exists()
@@ -121,7 +121,7 @@ def test_it_creates_nothing_without_a_csrf_token(alice: User) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(alice)
 
-    answer = client.post("/dashboard/keys/new/", {"name": "Server"})
+    answer = client.post("/dashboard/keys/new/", {"name": "Server", **ANYWHERE})
 
     assert answer.status_code == 403
     assert "This form is out of date" in answer.content.decode()
@@ -129,7 +129,7 @@ def test_it_creates_nothing_without_a_csrf_token(alice: User) -> None:
 
 
 def test_a_name_is_text_and_never_markup(as_alice: Client) -> None:
-    as_alice.post("/dashboard/keys/new/", {"name": "<script>alert(1)</script>"})
+    as_alice.post("/dashboard/keys/new/", {"name": "<script>alert(1)</script>", **ANYWHERE})
 
     page = as_alice.get("/dashboard/keys/").content.decode()
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from proxy.http.client_address import client_address, parse_address
+from proxy.http.client_address import client_address, parse_address, with_client_address
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")]
 
@@ -31,6 +31,24 @@ def scope(client: str | None, *forwarded: str) -> dict[str, Any]:
         ("2001:db8::1", ["[2001:ff::7]:443"], "2001:ff::7"),
         ("10.0.0.1", ["203.0.113.5:443"], "203.0.113.5"),
         ("::ffff:10.0.0.1", ["203.0.113.5"], "203.0.113.5"),
+        # Three hops of ours, and what two liars before them say.
+        (
+            "2001:db8::1",
+            ["127.0.0.1, 10.9.9.9, 203.0.113.5, 10.0.0.3", "2001:db8::2"],
+            "203.0.113.5",
+        ),
+        # A liar may claim to be a proxy of ours: whoever heard from it says otherwise.
+        ("10.0.0.1", ["203.0.113.9, 10.0.0.7, 203.0.113.5"], "203.0.113.5"),
+        ("2001:db8::1", ["2001:ff::7"], "2001:ff::7"),
+        ("2001:db8::1", ["::ffff:203.0.113.5"], "203.0.113.5"),
+        ("10.0.0.1", ["[2001:ff::7]"], "2001:ff::7"),
+        # Its own machine is nothing special.
+        ("127.0.0.1", ["203.0.113.5"], "127.0.0.1"),
+        ("::1", ["203.0.113.5"], "::1"),
+        ("10.0.0.1", [""], None),
+        ("10.0.0.1", ["203.0.113.5,"], None),
+        ("10.0.0.1", ["203.0.113.0/24"], None),
+        ("10.0.0.1", ["203.0.113.5; DROP"], None),
         ("10.0.0.1", ["203.0.113.5, nonsense"], None),
         ("10.0.0.1", ["unknown"], None),
         (None, ["203.0.113.5"], None),
@@ -55,3 +73,21 @@ def test_without_proxies_the_header_counts_for_nothing(settings: Any) -> None:
 @pytest.mark.parametrize("text", ["", "a.b.c.d", "1.2.3", "[", "1.2.3.4:x:y"])
 def test_what_is_no_address_is_none(text: str) -> None:
     assert parse_address(text) is None
+
+
+@pytest.mark.parametrize(
+    ("client", "forwarded", "expected"),
+    [
+        ("10.0.0.1", "1.1.1.1, 203.0.113.5", ("203.0.113.5", 5_000)),
+        ("198.51.100.7", "203.0.113.5", ("198.51.100.7", 5_000)),
+        # Who can't be known shares the proxy's limits.
+        ("10.0.0.1", "nonsense", ("10.0.0.1", 5_000)),
+        (None, "203.0.113.5", None),
+    ],
+)
+def test_a_page_is_told_the_same_address(
+    settings: Any, client: str | None, forwarded: str, expected: tuple[str, int] | None
+) -> None:
+    settings.TRUSTED_PROXIES = PROXIES
+
+    assert with_client_address(scope(client, forwarded))["client"] == expected

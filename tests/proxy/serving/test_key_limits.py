@@ -16,6 +16,7 @@ from billing.services.api_keys import (
     rotate_api_key,
 )
 from billing.services.wallets import get_wallet, limit_wallet
+from billing.wallet.client import WalletClient
 from proxy.database import in_database
 from proxy.metering.chats import take_apart
 from tests.proxy.conftest import HELLO, Api, Customer, assert_envelope
@@ -164,6 +165,40 @@ async def test_a_network_that_is_not_allowed_is_refused(
     assert_envelope(chat, code="ip_not_authorized")
 
 
+async def test_a_caller_on_this_machine_does_not_choose_its_address(
+    api: Api, alice: Customer
+) -> None:
+    await limit(alice, allowed_networks=(ELSEWHERE,))
+
+    answer = await api.client.get(
+        "/v1/key", headers={**alice.headers, "x-forwarded-for": "203.0.113.5"}
+    )
+
+    assert answer.status_code == 401
+    assert "(127.0.0.1)" in assert_envelope(answer, code="ip_not_authorized")
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/v1/models", 200), ("/v1/models/gpt-4", 200), ("/v1/credits", 503), ("/v1/key", 503)],
+)
+async def test_only_what_needs_no_figures_is_served_while_redis_is_away(
+    api: Api, alice: Customer, path: str, status: int
+) -> None:
+    present = api.runtime.wallet
+    # Nothing listens there.
+    api.runtime.wallet = await WalletClient.connect("redis://127.0.0.1:1/0")
+
+    away = await api.client.get(path, headers=alice.headers)
+    refused = await api.client.get(path, headers={"authorization": "Bearer tp_live_nobodys"})
+    await api.runtime.wallet.close()
+    api.runtime.wallet = present
+    back = await api.client.get(path, headers=alice.headers)
+
+    assert [answer.status_code for answer in (away, refused, back)] == [status, 401, 200]
+    assert status == 200 or assert_envelope(away)
+
+
 @pytest.mark.parametrize("path", ENDPOINTS)
 async def test_changes_of_a_cached_key_take_effect_at_once(
     api: Api, alice: Customer, path: str
@@ -310,7 +345,7 @@ async def test_it_describes_a_key_to_its_program(api: Api, alice: Customer) -> N
     }
     assert (monthly["cap_credits"], monthly["used_credits"]) == (5_000, charged)
     assert monthly["remaining_credits"] == 5_000 - charged
-    assert monthly["resets_at"].endswith("-01T00:00:00+00:00")
+    assert monthly["resets_at"].endswith("-01T00:00:00.000+00:00")
     assert described["spending"]["lifetime"]["cap_credits"] is None
     assert described["spending"]["lifetime"]["remaining_credits"] is None
     assert described["allowed_models"] == ["gpt-4"]
