@@ -1,11 +1,14 @@
 """Sweeps of the wallets. Each may run twice, at once, late or never, and loses nothing but time."""
 
+import threading
 import time
 from collections.abc import Callable
 from functools import wraps
+from typing import Any
 
 import structlog
 from celery import shared_task
+from celery.signals import worker_ready
 from django.core.cache import cache
 
 from billing.exceptions import UnsafeRedis, WalletRecovering
@@ -42,6 +45,16 @@ def recover_wallets() -> int:
     """Rebuild what Redis lost, and say that a worker is alive."""
     cache.set(WORKER_SEEN, time.time(), WORKER_SEEN_TTL_S)
     return len(recovery.recover())
+
+
+@worker_ready.connect
+def recover_at_start(**_: Any) -> None:
+    """Recover before the sweeps that piled up while no worker was there.
+
+    Their queue is long then, and as long as a fence is closed none of them can do anything. In a
+    thread: the signal comes from the one that takes tasks from the queue.
+    """
+    threading.Thread(target=recover_wallets.apply, name="recover-at-start", daemon=True).start()
 
 
 @shared_task(name="billing.drain_events", ignore_result=True)
