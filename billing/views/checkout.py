@@ -19,12 +19,10 @@ from billing.services.first_key import claim_first_key
 from billing.services.fulfilment import fulfil_purchase
 from billing.services.pack_prices import list_prices
 from billing.services.wallets import get_wallet
+from billing.views.polling import poll_after_s, read_polls
 from billing.views.refusals import as_message
 from billing.views.requests import CustomerRequest, HtmxRequest, customer_only
 
-# How often a page that waits for Stripe asks again: eagerly at first, then patiently.
-POLLS_S = ((10, 2), (30, 5))
-SLOWEST_POLL_S = 20
 SESSION_ID = re.compile(r"[A-Za-z0-9_]{1,120}")
 SETTLED = (Purchase.Status.FULFILLED, Purchase.Status.REVIEW)
 
@@ -65,7 +63,7 @@ def checkout_return(request: CustomerRequest) -> HttpResponse:
     purchase = get_object_or_404(Purchase, user=request.user, stripe_session_id=session_id)
     purchase, is_reachable = _settle(purchase)
     is_paid = purchase.status == Purchase.Status.FULFILLED
-    polls = _polls(request)
+    polls = read_polls(request)
     context = {
         "order": purchase,
         "is_reachable": is_reachable,
@@ -88,11 +86,6 @@ def checkout_cancel(request: CustomerRequest, public_id: UUID) -> HttpResponse:
     return render(request, "checkout/cancelled.html", {"order": purchase, "now": timezone.now()})
 
 
-def poll_after_s(polls: int) -> int:
-    """Return how long to wait before asking once more."""
-    return next((wait for most, wait in POLLS_S if polls < most), SLOWEST_POLL_S)
-
-
 def _settle(purchase: Purchase) -> tuple[Purchase, bool]:
     """Return the order as Stripe has it now, and whether Stripe could be asked."""
     if purchase.status in SETTLED or not purchase.stripe_session_id:
@@ -102,8 +95,3 @@ def _settle(purchase: Purchase) -> tuple[Purchase, bool]:
     except PaymentProviderError:
         # The webhook and the sweep go on by themselves; this page only shows it later.
         return purchase, False
-
-
-def _polls(request: CustomerRequest) -> int:
-    text = request.GET.get("n", "")
-    return min(int(text), 1_000) if text.isascii() and text.isdigit() and len(text) < 5 else 0

@@ -9,15 +9,17 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from billing.forms import RefundForm
-from billing.models import Purchase
+from billing.models import Purchase, Refund
 from billing.services.open_purchases import ask_again
 from billing.services.refunds import offer_to_customer, refund_to_customer
 from billing.templatetags.money import price
+from billing.views.polling import poll_after_s, read_polls
 from billing.views.refusals import as_message
 from billing.views.requests import CustomerRequest, customer_only
 
 # Nobody reads further back on one page; statements will list everything.
 MOST_ORDERS = 200
+ON_ITS_WAY = (Refund.Status.OPEN, Refund.Status.PENDING)
 
 
 @customer_only
@@ -36,14 +38,24 @@ def order(request: CustomerRequest, public_id: UUID) -> HttpResponse:
     if request.method == "POST":
         check_again(request, purchase)
         return redirect("dashboard-order", public_id=purchase.public_id)
+    polls = read_polls(request)
     context = {
         "order": purchase,
         "refunds": purchase.refunds.all(),
         "disputes": [dispute for dispute in purchase.disputes.all() if dispute.is_open],
         "offer": offer_to_customer(purchase),
         "now": timezone.now(),
+        "is_waiting": is_waiting(purchase),
+        "poll_after_s": poll_after_s(polls),
+        "poll_url": f"?n={polls + 1}",
     }
     return render(request, "dashboard/order.html", context)
+
+
+def is_waiting(purchase: Purchase) -> bool:
+    """Whether the payment or a refund of it is on its way, so that the page looks again."""
+    is_paying = purchase.status == Purchase.Status.PENDING
+    return is_paying or any(refund.status in ON_ITS_WAY for refund in purchase.refunds.all())
 
 
 @customer_only

@@ -49,6 +49,13 @@ class Customer:
         expect(self.page.get_by_role("heading", level=1)).to_contain_text("tokens are yours")
         return session_id
 
+    def order_by_bank(self, slug: str) -> str:
+        """Pay by a debit that takes days, and be back; return the session's id."""
+        session_id = self.order(slug)
+        self.page.get_by_role("button", name="Pay by bank debit, which takes days").click()
+        expect(self.page.get_by_role("heading", level=1)).to_have_text("Your payment is on its way")
+        return session_id
+
     def ask(self, model: str, text: str = "Hello!", **more: Any) -> httpx.Response:
         """Call the API with the first key."""
         return httpx.post(
@@ -81,6 +88,51 @@ def sign_up(page: Page, stack: Stack, name: str) -> Customer:
     page.get_by_role("button", name="Create account").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
     return Customer(email, page, stack)
+
+
+def pay_with(page: Page, *, card: str) -> None:
+    """Fill in another card on Stripe's page and press its button."""
+    page.get_by_label("Card number").fill(card)
+    page.get_by_role("button", name=re.compile(r"^Pay \S+$")).click()
+
+
+def expire(stack: Stack, session_id: str) -> None:
+    """End a payment page as its time does."""
+    httpx.post(f"{stack.stripe_url}/sandbox/checkout/{session_id}/expire").raise_for_status()
+
+
+def confirm_debit(stack: Stack, session_id: str) -> None:
+    """The money of a bank debit arrives."""
+    end_debit(stack, session_id, "succeed")
+
+
+def fail_debit(stack: Stack, session_id: str) -> None:
+    """The bank has no such money."""
+    end_debit(stack, session_id, "fail")
+
+
+def end_debit(stack: Stack, session_id: str, how: str) -> None:
+    intent = read_session(stack, session_id)["payment_intent"]
+    httpx.post(f"{stack.stripe_url}/sandbox/payment_intents/{intent}/{how}").raise_for_status()
+
+
+def refund(stack: Stack, session_id: str) -> None:
+    """Give a payment back as its seller would, at Stripe."""
+    intent = read_session(stack, session_id)["payment_intent"]
+    with stripe(stack) as api:
+        api.post("/v1/refunds", data={"payment_intent": intent}).raise_for_status()
+
+
+def read_session(stack: Stack, session_id: str) -> dict[str, Any]:
+    """What Stripe's API says of a payment page."""
+    with stripe(stack) as api:
+        answer = api.get(f"/v1/checkout/sessions/{session_id}").raise_for_status()
+    session: dict[str, Any] = answer.json()
+    return session
+
+
+def stripe(stack: Stack) -> httpx.Client:
+    return httpx.Client(base_url=stack.stripe_url, auth=(stack.env["STRIPE_SECRET_KEY"], ""))
 
 
 def wait_until(is_so: Callable[[], object], what: str) -> None:

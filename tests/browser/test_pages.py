@@ -6,13 +6,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, Page, StorageState, ViewportSize
 
 from devstack.stack import Stack
 from tests.browser.conftest import SCREENSHOTS, Browsers, Login
-from tests.browser.customers import Customer, sign_up, wait_for_models, wait_until
+from tests.browser.customers import (
+    Customer,
+    expire,
+    fail_debit,
+    refund,
+    sign_up,
+    wait_for_models,
+    wait_until,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -98,6 +105,8 @@ SCREENS = [
         for path in (
             "/dashboard/",
             "/dashboard/keys/",
+            "/dashboard/keys/{key}/",
+            "/dashboard/keys/{key}/rotate/",
             "/dashboard/keys/{key}/revoke/",
             "/dashboard/usage/",
             "/dashboard/usage/?model=gpt-4o-mini",
@@ -111,11 +120,16 @@ SCREENS = [
             "/dashboard/settings/notifications/",
             "/dashboard/orders/",
             "/dashboard/orders/{paid}/",
+            "/dashboard/orders/{paid}/refund/",
             "/dashboard/orders/{open}/",
+            "/dashboard/orders/{pending}/",
+            "/dashboard/orders/{failed}/",
             "/dashboard/orders/{expired}/",
             "/billing/cancelled/{open}/",
             "/billing/return/?session_id={session}",
             "/billing/return/?session_id={open_session}",
+            "/billing/return/?session_id={pending_session}",
+            "/billing/return/?session_id={failed_session}",
         )
     ),
     Screen("regular", "/dashboard/usage/?key=nonsense", status=400),
@@ -126,11 +140,18 @@ SCREENS = [
             "/admin/",
             "/admin/billing/wallet/",
             "/admin/billing/wallet/{wallet}/change/",
+            "/admin/billing/wallet/{wallet}/statements/",
             "/admin/billing/purchase/",
             "/admin/billing/usagerecord/",
             "/admin/billing/ledgerentry/",
             "/admin/billing/stripeevent/",
             "/admin/billing/pack/add/",
+            "/admin/billing/codebatch/",
+            "/admin/billing/inboxitem/",
+            "/admin/billing/refund/",
+            "/admin/proxy/provider/",
+            "/admin/proxy/provider/health/",
+            "/admin/proxy/provider/margin/",
         )
     ),
     Screen("debtor", "/dashboard/"),
@@ -272,15 +293,21 @@ def sell_models_that_end_badly(stack: Stack) -> None:
 def order_in_every_state(customer: Customer) -> dict[str, str]:
     paid_session = customer.buy("builder")
     expired_session = customer.order("scale")
-    expire = f"{customer.stack.stripe_url}/sandbox/checkout/{expired_session}/expire"
-    assert httpx.post(expire).is_success
+    expire(customer.stack, expired_session)
+    failed_session = customer.order_by_bank("starter")
+    fail_debit(customer.stack, failed_session)
+    pending_session = customer.order_by_bank("starter")
     open_session = customer.order("starter")
-    opened, expired, paid = order_ids(customer.page)
+    opened, pending, failed, expired, paid = order_ids(customer.page)
     return {
         "paid": paid,
         "expired": expired,
+        "failed": failed,
+        "pending": pending,
         "open": opened,
         "session": paid_session,
+        "failed_session": failed_session,
+        "pending_session": pending_session,
         "open_session": open_session,
     }
 
@@ -331,14 +358,6 @@ def key_id(page: Page) -> str:
     found = re.search(r"/keys/(\d+)/revoke/", str(link))
     assert found
     return found[1]
-
-
-def refund(stack: Stack, session_id: str) -> None:
-    """Give a payment back as its seller would, at Stripe."""
-    with httpx.Client(base_url=stack.stripe_url, auth=(stack.env["STRIPE_SECRET_KEY"], "")) as api:
-        session = api.get(f"/v1/checkout/sessions/{session_id}").raise_for_status().json()
-        refund = {"payment_intent": session["payment_intent"]}
-        api.post("/v1/refunds", data=refund).raise_for_status()
 
 
 def freeze(stack: Stack, email: str, *, reason: str) -> None:

@@ -22,35 +22,6 @@ def h1(page: Page) -> str:
     return page.get_by_role("heading", level=1).inner_text()
 
 
-def test_a_declined_card_can_be_followed_by_a_better_one(stack: Stack, browsers: Browsers) -> None:
-    customer = sign_up(browsers.open(), stack, "declined")
-    customer.order("starter")
-
-    page = customer.page
-    page.get_by_role("button", name="Try a card that is declined").click()
-    expect(page.get_by_role("alert")).to_contain_text("declined")
-    page.get_by_label("Card number").fill("4242 4242 4242 4242")
-    page.get_by_role("button", name="Pay $5.00").click()
-
-    expect(page.get_by_role("heading", level=1)).to_contain_text("1,000,000 tokens are yours")
-
-
-def test_an_order_that_was_left_is_paid_later(stack: Stack, browsers: Browsers) -> None:
-    customer = sign_up(browsers.open(), stack, "hesitant")
-    customer.order("starter")
-    page = customer.page
-    page.get_by_role("link", name="Cancel and go back").click()
-    assert h1(page) == "Nothing was charged"
-    keep(page, "cancelled")
-
-    page.goto("/dashboard/orders/")
-    page.get_by_role("row").filter(has_text="Waiting for payment").get_by_role("link").click()
-    page.get_by_role("link", name="Go to the payment page").click()
-    page.get_by_role("button", name="Pay $5.00").click()
-
-    expect(page.get_by_role("heading", level=1)).to_contain_text("1,000,000 tokens are yours")
-
-
 def test_the_way_back_after_paying_neither_pays_again_nor_shows_the_key_again(
     stack: Stack, browsers: Browsers
 ) -> None:

@@ -12,7 +12,7 @@ from accounts.models import ApiKey, User
 from billing.models import Pack, PackPrice, Purchase
 from billing.services.balances import read_balance
 from billing.services.wallets import get_wallet
-from billing.views.checkout import poll_after_s
+from billing.views.polling import poll_after_s
 from tests.billing.payments.sandbox import Sandbox
 from tests.billing.views.conftest import HTMX, MakeOrder
 
