@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from pytest_django import Settings
@@ -85,7 +86,7 @@ def charge_id(fulfilled: Purchase) -> str:
     return fulfilled.stripe_charge_id
 
 
-def hear(kind: str, object_id: str, **subject: str) -> StripeEvent:
+def hear(kind: str, object_id: str, **subject: Any) -> StripeEvent:
     body = event_body(kind, id=object_id, **subject)
     event = receive_event(body, sign(body))
     process_due_events()
