@@ -16,12 +16,14 @@ from pathlib import Path
 import httpx
 
 from bench.chaos import report
-from bench.chaos.customers import BAD_MODELS, GOOD_MODELS, Account, Crowd
+from bench.chaos.customers import Account, Crowd
 from bench.chaos.evidence import Evidence, read_books, read_served, read_sessions
 from bench.chaos.faults import Faults
 from bench.chaos.house import House
 from bench.chaos.kill_points import withdraw
+from bench.chaos.neighbours import Neighbours
 from bench.chaos.probes import BalanceSampler, Prober
+from bench.chaos.programs import BAD_MODELS, GOOD_MODELS
 from bench.chaos.schedule import DEFAULT_MINUTES, Strike, count_kinds, make_schedule
 from bench.chaos.verdict import Violation, judge, measure_recoveries
 from devstack.environment import ROOT
@@ -40,6 +42,8 @@ REST_TELL_S = 15.0
 MANY_ATTEMPTS = 4
 PACK = {"slug": "chaos", "name": "Chaos", "credits": 4_000, "price_cents": 700, "order": 99}
 RICH, POOR = 3_000_000, 2_500
+# One that a short run reaches, one that only a long run does.
+CAPS = (600, 6_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ class Watched:
     accounts: list[Account]
     faults: Faults
     buyers: list[Account] = field(default_factory=list)
+    neighbours: Neighbours = field(default_factory=Neighbours)
 
 
 def main() -> int:
@@ -142,6 +147,7 @@ def open_shop(house: House, options: Options) -> Watched:
             **{f"rich{number}": {"credits": RICH, "rpm": 100_000} for number in range(3)},
             **{f"poor{number}": {"credits": POOR, "rpm": 100_000} for number in range(4)},
             "slow": {"credits": RICH, "rpm": 60},
+            **{f"capped{cap}": {"credits": RICH, "rpm": 100_000, "cap": cap} for cap in CAPS},
         }.items()
     ]
     wanted = {
@@ -192,6 +198,7 @@ async def end_all(tasks: list[asyncio.Task[None]]) -> list[BaseException | None]
 async def watching(watched: Watched) -> AsyncIterator[None]:
     """Sample and probe as long as the block runs."""
     tasks = [asyncio.create_task(watched.sampler.run())]
+    tasks.append(asyncio.create_task(watched.neighbours.run()))
     tasks += [asyncio.create_task(prober.run()) for prober in watched.probers]
     try:
         yield
@@ -248,6 +255,7 @@ def find_unbooked(house: House, crowd: Crowd) -> list[str]:
     return [
         *(f"payment {session}" for session in crowd.paid_sessions if session not in credited),
         *(f"refund of {session}" for session in crowd.refunded if session not in refunded),
+        *(f"return of {row['public_id']}" for row in purchases if row["open_refunds"]),
     ]
 
 
@@ -273,13 +281,15 @@ async def gather(house: House, watched: Watched, *, audit: tuple[int, str]) -> E
         audit_code=audit[0],
         audit_says=audit[1],
         inbox=inbox,
+        accounts=watched.accounts,
+        hits=watched.faults.hits,
     )
 
 
 def conclude_run(house: House, watched: Watched, evidence: Evidence) -> list[Violation]:
     """Print the tables and return what is wrong."""
     hits = watched.faults.hits
-    recoveries = measure_recoveries(hits, watched.probers)
+    recoveries = measure_recoveries(hits, watched.probers, watched.neighbours)
     print(report.show_faults(hits), end="")
     print(report.show_requests(watched.crowd, evidence), end="")
     print(report.show_purchases(watched.crowd, evidence), end="")

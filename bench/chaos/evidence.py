@@ -8,13 +8,16 @@ import aiohttp
 import psycopg
 from psycopg.rows import dict_row
 
-from bench.chaos.customers import Seen
+from bench.chaos.customers import Account
+from bench.chaos.faults import Hit
+from bench.chaos.sightings import Seen
 
 Row = dict[str, Any]
 
 RECEIPTS = """
-    SELECT u.request_id, u.wallet_id, u.model_name, u.outcome, u.source, u.is_stream,
-           u.prompt_tokens, u.cached_tokens, u.completion_tokens, u.held_credits,
+    SELECT u.request_id, u.wallet_id, u.api_key_id, u.model_name, u.endpoint,
+           u.outcome, u.source, u.is_stream, u.prompt_tokens, u.cached_tokens,
+           u.completion_tokens, u.held_credits,
            u.target_credits, u.charged_credits, u.write_off_credits,
            p.prompt_rate_millicredits AS prompt_rate,
            p.cached_prompt_rate_millicredits AS cached_rate,
@@ -23,7 +26,10 @@ RECEIPTS = """
 """
 PURCHASES = """
     SELECT p.public_id::text AS public_id, p.status, p.credits, p.amount_cents, p.refunded_cents,
-           p.clawed_back_credits, p.stripe_session_id, p.stripe_payment_intent_id, p.user_id,
+           p.clawed_back_credits - p.reinstated_credits AS taken_back_credits,
+           p.stripe_session_id, p.stripe_payment_intent_id, p.user_id,
+           (SELECT count(*) FROM billing_refund r
+             WHERE r.purchase_id = p.id AND r.status = 'open') AS open_refunds,
            (SELECT count(*) FROM billing_ledgerentry e
              WHERE e.kind = 'purchase' AND e.reference = p.public_id::text) AS entries,
            (SELECT coalesce(sum(e.amount_credits), 0) FROM billing_ledgerentry e
@@ -49,6 +55,8 @@ class Evidence:
     audit_code: int = 0
     audit_says: str = ""
     inbox: dict[str, int] = field(default_factory=dict)
+    accounts: list[Account] = field(default_factory=list)
+    hits: list[Hit] = field(default_factory=list)
 
 
 def read_books(database_url: str) -> tuple[dict[str, Row], list[Row], dict[str, int]]:

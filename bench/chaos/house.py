@@ -71,6 +71,7 @@ class House:
             **os.environ,
             ORDERS_VARIABLE: str(self.orders),
             "HOLD_LEASE_S": str(HOLD_LEASE_S),
+            "CUSTOMER_REFUND_DAYS": "14",
         }
         self.stack = Stack(
             folder,

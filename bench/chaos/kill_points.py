@@ -24,11 +24,16 @@ WEB_POINTS = (
     "proxy.serving.relay:Relay._start",
     "proxy.serving.relay:Relay._end_complete",
     "proxy.serving.relay:Relay._end_broken",
+    "proxy.serving.recordings:Recordings.claim",
+    "proxy.serving.recordings:Recordings.keep",
+    "proxy.serving.recordings:Recordings.drop",
+    "proxy.serving.recordings:Recordings.wait_for",
 )
 # Steps that a web process passes only now and then; an order for one may find nobody.
 RARE_WEB_POINTS = (
     "billing.services.stripe_events:receive_event",
     "billing.services.checkout:start_checkout",
+    "billing.services.refunds:refund_to_customer",
 )
 WORKER_POINTS = (
     "billing.services.bookings:book",
@@ -40,7 +45,11 @@ WORKER_POINTS = (
     "billing.wallet.calls:debit",
     "billing.services.ledger:post_credit",
     "billing.services.fulfilment:fulfil_purchase",
+    "billing.services.bookings:_save_spending",
     "billing.services.clawback:claw_back",
+    "billing.services.clawback:settle_charge",
+    "billing.services.notice_outbox:_send",
+    "billing.stripe_api:create_refund",
     "billing.wallet.sync_client:SyncWalletClient.ask_many",
 )
 # Only passed after Redis was lost; a fault of Redis brings its own order.

@@ -50,11 +50,14 @@ def sell_models(provider: str, models: dict[str, list[int]], upstream: dict[str,
         )
 
 
-def open_account(email: str, password: str, credits: int, rpm: int) -> dict[str, Any]:
+def open_account(
+    email: str, password: str, credits: int, rpm: int, cap: int | None = None
+) -> dict[str, Any]:
     """Make a customer who can log in and has a key."""
     from allauth.account.models import EmailAddress
 
     from accounts.models import User
+    from accounts.services.api_keys import KeySettings
     from billing.services.api_keys import issue_api_key
     from billing.services.wallets import get_wallet, grant_credits
 
@@ -62,13 +65,15 @@ def open_account(email: str, password: str, credits: int, rpm: int) -> dict[str,
     EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
     if credits:
         grant_credits(user, credits=credits, reason="a start")
-    key, secret = issue_api_key(user, name="chaos")
-    type(key).objects.filter(pk=key.pk).update(requests_per_minute=rpm)
+    limits = KeySettings(requests_per_minute=rpm, lifetime_cap_credits=cap)
+    key, secret = issue_api_key(user, name="chaos", settings=limits)
     return {
         "email": email,
         "password": password,
         "secret": secret,
         "wallet_id": get_wallet(user).pk,
+        "api_key_id": key.pk,
+        "cap_credits": cap,
     }
 
 

@@ -28,6 +28,7 @@ def show_requests(crowd: Crowd, evidence: Evidence) -> str:
         + (f" {seen.status} {seen.error_code}" if seen.outcome == "refused" else "")
         for seen in crowd.requests
     )
+    replays = [seen for seen in crowd.requests if seen.replay_of]
     booked = Counter(f"{row['outcome']}, {row['source']}" for row in evidence.receipts.values())
     charged = sum(row["charged_credits"] for row in evidence.receipts.values())
     written_off = [row for row in evidence.receipts.values() if row["write_off_credits"]]
@@ -36,6 +37,10 @@ def show_requests(crowd: Crowd, evidence: Evidence) -> str:
         "requests sent by customers": len(crowd.requests),
         "accepted by the upstream": sum(row["is_accepted"] for row in evidence.served),
         "receipts": len(evidence.receipts),
+        "answers of an earlier request, by Idempotency-Key": sum(
+            seen.idempotency_key is not None for seen in replays
+        ),
+        "… that a retry joined without one": sum(seen.idempotency_key is None for seen in replays),
         "credits charged": charged,
         "receipts with a write-off": len(written_off),
         "… of a charge within its hold": within_hold,
@@ -60,13 +65,16 @@ def show_recoveries(recoveries: list[Recovery]) -> str:
     title = "Back after a fault"
     lines = [
         "",
-        f"{title:<24} {'n':>5} {'p50 s':>7} {'max s':>7} {'since the last hit, max s':>26}",
+        f"{title:<24} {'n':>5} {'p50 s':>7} {'max s':>7} {'since the last hit, max s':>26}"
+        f" {'of which others took':>21}",
     ]
     for kind in sorted({recovery.hit.kind for recovery in recoveries}):
         own = [recovery for recovery in recoveries if recovery.hit.kind == kind]
         back = [recovery.seconds for recovery in own]
         since = [recovery.since_last_s for recovery in own]
-        lines.append(f"  {kind:<22} {spread(back)} {spread(since).split()[2]:>26}")
+        taken = max(own, key=lambda recovery: recovery.since_last_s or 0.0).taken_s
+        longest = spread(since).split()[2]
+        lines.append(f"  {kind:<22} {spread(back)} {longest:>26} {taken:>21.2f}")
         if kind.startswith("web"):
             itself = [recovery.own_seconds for recovery in own]
             lines.append(f"  {'… that process itself':<22} {spread(itself)}")

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 from bench.chaos.evidence import Evidence, Row
 from bench.chaos.faults import Hit
+from bench.chaos.neighbours import Neighbours
 from bench.chaos.probes import Prober
+from bench.chaos.schedule import FREEZE_S
+from bench.chaos.sightings import Seen
 
 BACK_WITHIN_S = 10.0
 
@@ -39,7 +42,7 @@ def find_untold(evidence: Evidence) -> Iterator[Violation]:
     for seen in evidence.seen:
         if seen.outcome != "complete":
             continue
-        request_id = seen.request_id or "a complete answer without x-request-id"
+        request_id = seen.billed_id or "a complete answer without x-request-id"
         receipt = evidence.receipts.get(request_id)
         if receipt is None:
             yield Violation("no request lost", request_id, "answered whole, no receipt")
@@ -70,6 +73,59 @@ def find_undelivered(evidence: Evidence) -> Iterator[Violation]:
             yield Violation("none charged without delivery", request_id, problem)
 
 
+def find_charged_twice(evidence: Evidence) -> Iterator[Violation]:
+    """Who is given an earlier request's answer gets just that, and is charged nothing more."""
+    first = {seen.request_id: seen for seen in evidence.seen if seen.digest and not seen.replay_of}
+    for seen in evidence.seen:
+        if seen.replay_of is None:
+            continue
+        subject = f"{seen.request_id} instead of {seen.replay_of}"
+        if seen.request_id in evidence.receipts:
+            yield Violation("sent again, charged once", subject, "has a receipt of its own")
+        original = first.get(seen.replay_of)
+        if seen.digest and original and original.digest != seen.digest:
+            yield Violation("sent again, charged once", subject, "is another answer")
+
+
+def find_forgotten_keys(evidence: Evidence) -> Iterator[Violation]:
+    """The same Idempotency-Key is charged once, unless what is kept for it was struck meanwhile."""
+    by_key: dict[tuple[int, str], list[Seen]] = {}
+    for seen in evidence.seen:
+        if seen.idempotency_key and seen.outcome == "complete" and seen.ended_at is not None:
+            by_key.setdefault((seen.wallet_id, seen.idempotency_key), []).append(seen)
+    for (wallet_id, key), answers in by_key.items():
+        billed = {seen.billed_id for seen in answers}
+        since = min(seen.sent_at for seen in answers)
+        until = max(seen.ended_at or 0.0 for seen in answers)
+        if len(billed) > 1 and not may_be_forgotten(evidence.hits, since=since, until=until):
+            ids = ", ".join(sorted(map(str, billed)))
+            subject = f"key {key} of wallet {wallet_id}"
+            yield Violation("sent again, charged once", subject, f"is charged as {ids}")
+
+
+def may_be_forgotten(hits: list[Hit], *, since: float, until: float) -> bool:
+    """Tell whether an answer that is kept in Redis, or its lease, can be lost in a time.
+
+    Redis alone has it; and a process that is frozen does not renew its lease. Such a hit is noted
+    when it is over, so one soon after the time counts too.
+    """
+    lasts = {"redis kill": 0.0, "redis rewind": 0.0, "redis flush": 0.0, "web freeze": FREEZE_S}
+    return any(since <= hit.at <= until + lasts[hit.kind] for hit in hits if hit.kind in lasts)
+
+
+def find_caps_passed(evidence: Evidence) -> Iterator[Violation]:
+    """No key has spent more than its cap."""
+    spent: dict[int, int] = {}
+    for receipt in evidence.receipts.values():
+        key = receipt.get("api_key_id", 0)
+        spent[key] = spent.get(key, 0) + receipt["charged_credits"]
+    for account in evidence.accounts:
+        charged, cap = spent.get(account.api_key_id, 0), account.cap_credits
+        if cap is not None and charged > cap:
+            problem = f"spent {charged}, its cap is {cap}"
+            yield Violation("never above a cap", f"key {account.api_key_id}", problem)
+
+
 def find_overdrawn(evidence: Evidence) -> Iterator[Violation]:
     """No balance is below zero at any sampled instant."""
     for sample in evidence.overdrawn:
@@ -92,8 +148,8 @@ def find_unsound_purchases(evidence: Evidence) -> Iterator[Violation]:
             problem = f"paid, {entries} entries over {credited} of {purchase['credits']} credits"
             yield Violation("credited exactly once", purchase["public_id"], problem)
         share = purchase["credits"] * session["refunded_cents"] // purchase["amount_cents"]
-        if purchase["clawed_back_credits"] != share:
-            problem = f"clawed back {purchase['clawed_back_credits']}, refunds are worth {share}"
+        if purchase["taken_back_credits"] != share:
+            problem = f"took back {purchase['taken_back_credits']}, refunds are worth {share}"
             yield Violation("refunds are taken back", purchase["public_id"], problem)
     paid = {session["id"] for session in evidence.sessions if session["payment_status"] == "paid"}
     for purchase in evidence.purchases:
@@ -113,6 +169,9 @@ CHECKS: list[Callable[[Evidence], Iterator[Violation]]] = [
     find_lost,
     find_untold,
     find_undelivered,
+    find_charged_twice,
+    find_forgotten_keys,
+    find_caps_passed,
     find_overdrawn,
     find_unsound_purchases,
 ]
@@ -160,35 +219,43 @@ class Recovery:
     since_last_s: float | None
     # Until the web process that was hit served again itself.
     own_seconds: float | None
+    # Of the time since the last hit, what other programs of the machine took.
+    taken_s: float = 0.0
 
     @property
     def is_late(self) -> bool:
-        return self.since_last_s is None or self.since_last_s > BACK_WITHIN_S
+        return self.since_last_s is None or self.since_last_s - self.taken_s > BACK_WITHIN_S
 
     def __str__(self) -> str:
         if self.seconds is None or self.since_last_s is None:
             return f"not back after a {self.hit.kind} ({self.hit.how})"
         return (
             f"{self.seconds:.1f} s after a {self.hit.kind} ({self.hit.how}), "
-            f"{self.since_last_s:.1f} s after the last hit before that"
+            f"{self.since_last_s:.1f} s after the last hit before that, of which other programs "
+            f"took {self.taken_s:.1f} s"
         )
 
 
-def measure_recoveries(hits: list[Hit], probers: list[Prober]) -> list[Recovery]:
+def measure_recoveries(
+    hits: list[Hit], probers: list[Prober], neighbours: Neighbours
+) -> list[Recovery]:
     """For each hit, when any web process answered a probe that was sent after it.
 
     What counts is the time since the last hit before that, because they come faster than a
-    service can be back from each; the whole time is reported too. Of a lost worker or beat the
-    API's customers notice nothing by itself.
+    service can be back from each, less what programs that are none of ours took of the machine; the
+    whole time is reported too. Of a lost worker or beat the API's customers notice nothing by
+    itself.
     """
     return [
-        measure_recovery(hit, hits, probers)
+        measure_recovery(hit, hits, probers, neighbours)
         for hit in hits
         if hit.kind not in {"worker kill", "beat kill"}
     ]
 
 
-def measure_recovery(hit: Hit, hits: list[Hit], probers: list[Prober]) -> Recovery:
+def measure_recovery(
+    hit: Hit, hits: list[Hit], probers: list[Prober], neighbours: Neighbours
+) -> Recovery:
     """Look for the first answers after a hit."""
     own_at = first_answer(hit, [prober for prober in probers if prober.role == hit.target])
     own_seconds = None if own_at is None else own_at - hit.at
@@ -196,7 +263,8 @@ def measure_recovery(hit: Hit, hits: list[Hit], probers: list[Prober]) -> Recove
     if back_at is None:
         return Recovery(hit, None, None, own_seconds)
     last = max(other.at for other in hits if other.at < back_at)
-    return Recovery(hit, back_at - hit.at, back_at - last, own_seconds)
+    taken_s = neighbours.taken_s(last, back_at)
+    return Recovery(hit, back_at - hit.at, back_at - last, own_seconds, taken_s)
 
 
 def first_answer(hit: Hit, probers: list[Prober]) -> float | None:

@@ -6,15 +6,14 @@ from bench.mutants.mutant import Mutant, lua, service
 MUTANTS: list[Mutant] = [
     lua(
         "known: -0 is sent and refused",
-        "text(0 - released)",
-        "string.format('%.0f', -released)",
+        "  wallet.held = wallet.held - register.amount\n",
+        "  wallet.held = -(register.amount - wallet.held)\n",
         tests="holds::test_a_charge_is_the_highest_of_all_targets_in_any_order",
     ),
     lua(
         "known: an argument is looked at behind the first write",
-        "  local target = int(args[2], 'target', 0)\n  local settlement = str(args[3], 'settlement')\n"
-        "  local epoch",
-        "  local target = int(args[2], 'target', 0)\n  local settlement = args[3]\n  local epoch",
+        "  local settlement = str(args[3], 'settlement')\n  local used",
+        "  local settlement = args[3]\n  local used",
         within="settle(",
         tests="functions::test_a_wrong_argument_changes_nothing[settle]",
     ),

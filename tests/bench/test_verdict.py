@@ -1,11 +1,16 @@
 """What the verdict finds, and what it leaves alone."""
 
+import os
 from typing import Any
 
-from bench.chaos.customers import Seen
+import pytest
+
+from bench.chaos.customers import Account
 from bench.chaos.evidence import Evidence
 from bench.chaos.faults import Hit
+from bench.chaos.neighbours import Neighbours
 from bench.chaos.probes import BalanceSampler, Prober
+from bench.chaos.sightings import Seen
 from bench.chaos.verdict import judge, measure_recoveries
 
 RECEIPT = {
@@ -30,7 +35,7 @@ PURCHASE = {
     "stripe_session_id": "cs_1",
     "credits": 4_000,
     "amount_cents": 700,
-    "clawed_back_credits": 0,
+    "taken_back_credits": 0,
     "entries": 1,
     "credited": 4_000,
 }
@@ -139,7 +144,7 @@ def test_it_finds_credits_that_nobody_paid() -> None:
 def test_it_finds_a_refund_that_took_nothing_back() -> None:
     # 4,000 credits for 700 cents: 70 cents are worth 400.
     assert problems(evidence(session={"refunded_cents": 70})) == [
-        "refunds are taken back: order-1: clawed back 0, refunds are worth 400"
+        "refunds are taken back: order-1: took back 0, refunds are worth 400"
     ]
 
 
@@ -166,7 +171,9 @@ def test_it_finds_a_sample_below_zero() -> None:
 def test_a_service_is_back_with_the_first_answer_to_a_question_asked_afterwards() -> None:
     prober = Prober("web1", "", "", "", served=[(9.9, 10.4), (11.0, 11.5), (12.0, 12.5)])
 
-    [recovery] = measure_recoveries([Hit("redis kill", "redis", 10.0, "SIGKILL")], [prober])
+    [recovery] = measure_recoveries(
+        [Hit("redis kill", "redis", 10.0, "SIGKILL")], [prober], Neighbours()
+    )
 
     assert recovery.seconds == 1.5
     assert not recovery.is_late
@@ -175,7 +182,9 @@ def test_a_service_is_back_with_the_first_answer_to_a_question_asked_afterwards(
 def test_a_service_that_is_away_for_longer_than_ten_seconds_is_late() -> None:
     prober = Prober("web1", "", "", "", served=[(20.0, 20.5)])
 
-    [recovery] = measure_recoveries([Hit("redis kill", "redis", 10.0, "SIGKILL")], [prober])
+    [recovery] = measure_recoveries(
+        [Hit("redis kill", "redis", 10.0, "SIGKILL")], [prober], Neighbours()
+    )
 
     assert recovery.is_late
 
@@ -184,13 +193,103 @@ def test_the_time_counts_from_the_last_hit_before_the_answer() -> None:
     prober = Prober("web1", "", "", "", served=[(20.0, 20.5)])
     hits = [Hit("redis kill", "redis", 10.0, ""), Hit("worker kill", "worker", 18.0, "")]
 
-    [recovery] = measure_recoveries(hits, [prober])
+    [recovery] = measure_recoveries(hits, [prober], Neighbours())
 
     assert (recovery.seconds, recovery.since_last_s) == (10.5, 2.5)
     assert not recovery.is_late
 
 
 def test_a_service_that_never_came_back_is_late() -> None:
-    [recovery] = measure_recoveries([Hit("web kill", "web1", 10.0, "signal")], [])
+    [recovery] = measure_recoveries([Hit("web kill", "web1", 10.0, "signal")], [], Neighbours())
 
     assert recovery.is_late
+
+
+def test_time_that_other_programs_took_does_not_make_a_service_late() -> None:
+    neighbours = Neighbours()
+    neighbours.note(10.0, busy_s=0.0, ours_s=0.0)
+    neighbours.note(30.0, busy_s=10.0 * (os.cpu_count() or 1), ours_s=0.0)
+    prober = Prober("web1", "", "", "", served=[(24.0, 25.0)])
+
+    [recovery] = measure_recoveries([Hit("redis kill", "redis", 10.0, "")], [prober], neighbours)
+
+    # 15 s, of which others took a half.
+    assert (recovery.since_last_s, recovery.taken_s) == (15.0, 7.5)
+    assert not recovery.is_late
+
+
+def replay(**told: Any) -> Seen:
+    seen = whole(**told)
+    seen.request_id, seen.replay_of = "req_2", "req_1"
+    return seen
+
+
+def test_an_answer_of_an_earlier_request_has_that_one_s_receipt() -> None:
+    given = evidence(seen=whole(charged_credits=18, digest="a"))
+    given.seen.append(replay(charged_credits=18, digest="a"))
+
+    assert problems(given) == []
+
+
+def test_it_finds_a_replay_that_was_charged_too() -> None:
+    given = evidence(seen=replay())
+    given.receipts["req_2"] = {**RECEIPT, "charged_credits": 0}
+
+    assert problems(given) == [
+        "sent again, charged once: req_2 instead of req_1: has a receipt of its own"
+    ]
+
+
+def test_it_finds_a_replay_that_is_another_answer() -> None:
+    given = evidence(seen=whole(digest="a"))
+    given.seen.append(replay(digest="b"))
+
+    assert problems(given) == [
+        "sent again, charged once: req_2 instead of req_1: is another answer"
+    ]
+
+
+def charged_again(*, hits: list[Hit]) -> list[str]:
+    """One Idempotency-Key, sent at 10 and at 20, and charged both times."""
+    given = evidence(seen=whole(idempotency_key="k", sent_at=10.0, ended_at=11.0))
+    second = whole(idempotency_key="k", sent_at=20.0, ended_at=21.0)
+    second.request_id = "req_2"
+    given.seen.append(second)
+    given.receipts["req_2"] = RECEIPT
+    given.served.append({**SERVED, "number": 2, "request_id": "req_2"})
+    given.hits = hits
+    return problems(given)
+
+
+@pytest.mark.parametrize(
+    "hits",
+    [
+        [],
+        [Hit("web kill", "web1", 15.0, "signal")],
+        [Hit("redis flush", "redis", 9.0, "FLUSHALL"), Hit("redis kill", "redis", 22.0, "SIGKILL")],
+        [Hit("web freeze", "web1", 32.0, "SIGSTOP for 10 s")],
+    ],
+)
+def test_it_finds_a_key_that_was_charged_twice(hits: list[Hit]) -> None:
+    assert charged_again(hits=hits) == [
+        "sent again, charged once: key k of wallet 1: is charged as req_1, req_2"
+    ]
+
+
+@pytest.mark.parametrize(
+    "hit",
+    [
+        Hit("redis flush", "redis", 15.0, "FLUSHALL"),
+        Hit("web freeze", "web1", 30.0, "SIGSTOP for 10 s"),
+    ],
+)
+def test_a_key_may_be_forgotten_when_what_keeps_it_is_struck(hit: Hit) -> None:
+    assert charged_again(hits=[hit]) == []
+
+
+@pytest.mark.parametrize(("cap", "found"), [(18, []), (17, ["spent 18, its cap is 17"])])
+def test_it_finds_a_key_that_spent_more_than_its_cap(cap: int, found: list[str]) -> None:
+    given = evidence(receipt={"api_key_id": 4})
+    given.accounts = [Account("a@example.org", "", "", 1, api_key_id=4, cap_credits=cap)]
+
+    assert problems(given) == [f"never above a cap: key 4: {problem}" for problem in found]
