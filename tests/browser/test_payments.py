@@ -247,7 +247,7 @@ def test_a_code_is_redeemed_once_however_it_is_typed(
         page.get_by_role("button", name="Redeem").click()
         keep(page, f"redeemed-{'once' if typed.islower() else 'twice'}")
 
-    expect(page.get_by_role("status")).to_contain_text("redeemed")
+    expect(page.get_by_role("status")).to_contain_text("used already")
     expect(page.locator("tbody tr")).to_have_count(1)
     expect(page.locator("tbody tr")).to_contain_text(code[-4:])
     expect_balance(customer, "250,000")
