@@ -173,6 +173,7 @@ def test_a_customer_returns_the_unused_part(stack: Stack, browsers: Browsers) ->
     main = page.get_by_role("main")
     expect(page.get_by_role("status")).to_contain_text("$5.00 will be returned to you")
     expect(main).to_contain_text("Later $5.00 of the payment went back", timeout=PATIENCE_MS)
+    expect(page.locator(".console-head .badge")).to_have_text("Refunded")
     expect(main.get_by_role("table")).to_contain_text("Returned")
     keep(page, "returned")
     expect(page.get_by_role("link", name="Return the unused part")).to_have_count(0)
