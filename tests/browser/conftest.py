@@ -4,7 +4,6 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +15,6 @@ from devstack.stack import Stack
 from devstack.tools import CHROMIUM, ensure_tool
 from tests.browser.witness import Witness
 
-SCREENSHOTS = Path(__file__).resolve().parents[2] / "var" / "screenshots"
 # Nothing the browser does by itself may reach the network.
 CHROMIUM_FLAGS = [
     "--no-sandbox",

@@ -2,14 +2,13 @@
 
 import csv
 import json
-import os
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from devstack.stack import Stack
-from tests.browser.conftest import SCREENSHOTS, TIMEOUT_MS, Browsers
+from tests.browser.conftest import TIMEOUT_MS, Browsers
 from tests.browser.customers import (
     PATIENCE_S,
     Customer,
@@ -21,6 +20,7 @@ from tests.browser.customers import (
     sign_up,
     wait_until,
 )
+from tests.browser.pictures import keep
 
 pytestmark = pytest.mark.browser
 
@@ -49,12 +49,6 @@ def code(stack: Stack) -> str:
     """A code worth 250,000 tokens. The largest pack is also sold in euros from now on."""
     printed = stack.manage("shell", "-c", STOCK).strip().splitlines()[-1]
     return str(json.loads(printed)["code"])
-
-
-def keep(page: Page, name: str) -> None:
-    """Keep what is on the screen, if someone wants to look at it."""
-    if "SCREENSHOTS" in os.environ:
-        page.screenshot(path=SCREENSHOTS / "payments" / f"{name}.png", full_page=True)
 
 
 def expect_h1(page: Page, text: str, *, timeout_ms: float = TIMEOUT_MS) -> None:
@@ -120,7 +114,7 @@ def test_the_page_of_a_bank_debit_finishes_by_itself(stack: Stack, browsers: Bro
     page, order = customer.page, customer.page.context.new_page()
     open_latest_order(order)
     expect(order.get_by_role("main")).to_contain_text("the bank is still at work")
-    keep(order, "pending-order")
+    keep(order, "payments/pending-order")
 
     confirm_debit(stack, session_id)
 
@@ -129,7 +123,7 @@ def test_the_page_of_a_bank_debit_finishes_by_itself(stack: Stack, browsers: Bro
         "1,000,000 tokens were added to your balance", timeout=PATIENCE_MS
     )
     expect(order.locator(".badge")).to_have_text("Paid")
-    keep(order, "pending-order-paid")
+    keep(order, "payments/pending-order-paid")
 
 
 def test_a_bank_debit_that_fails_says_so_by_itself(stack: Stack, browsers: Browsers) -> None:
@@ -166,7 +160,7 @@ def test_a_customer_returns_the_unused_part(stack: Stack, browsers: Browsers) ->
     page = customer.page
     open_latest_order(page)
     page.get_by_role("link", name="Return the unused part").click()
-    keep(page, "return-the-unused-part")
+    keep(page, "payments/return-the-unused-part")
 
     page.get_by_role("button", name="Return $5.00").click()
 
@@ -175,7 +169,7 @@ def test_a_customer_returns_the_unused_part(stack: Stack, browsers: Browsers) ->
     expect(main).to_contain_text("Later $5.00 of the payment went back", timeout=PATIENCE_MS)
     expect(page.locator(".console-head .badge")).to_have_text("Refunded")
     expect(main.get_by_role("table")).to_contain_text("Returned")
-    keep(page, "returned")
+    keep(page, "payments/returned")
     expect(page.get_by_role("link", name="Return the unused part")).to_have_count(0)
     expect_balance(customer, "0")
 
@@ -190,7 +184,7 @@ def test_what_is_owed_is_paid_by_the_next_pack(stack: Stack, browsers: Browsers)
 
     refund(stack, session_id)
     wait_until(lambda: is_owing(page, spent), f"{spent} tokens are owed")
-    keep(page, "owing")
+    keep(page, "payments/owing")
     assert customer.ask("gpt-4").status_code == 429
     page.get_by_role("link", name="Pay what is owed").click()
     page.get_by_role("button", name="Buy Starter").click()
@@ -224,9 +218,9 @@ def test_a_customer_pays_in_another_currency(stack: Stack, browsers: Browsers) -
     customer = sign_up(browsers.open(), stack, "european")
     page = customer.page
     page.goto("/packs/")
-    keep(page, "packs-in-two-currencies")
+    keep(page, "payments/packs-in-two-currencies")
     page.get_by_role("link", name="Buy Scale").click()
-    keep(page, "currencies")
+    keep(page, "payments/currencies")
     page.get_by_label("EUR").check()
     page.get_by_role("button", name="Continue to payment").click()
 
@@ -246,7 +240,7 @@ def test_a_code_is_redeemed_once_however_it_is_typed(
     for typed in (code.lower(), code.replace("-", " ")):
         page.get_by_role("textbox", name="Code").fill(typed)
         page.get_by_role("button", name="Redeem").click()
-        keep(page, f"redeemed-{'once' if typed.islower() else 'twice'}")
+        keep(page, f"payments/redeemed-{'once' if typed.islower() else 'twice'}")
 
     expect(page.get_by_role("status")).to_contain_text("used already")
     expect(page.locator("tbody tr")).to_have_count(1)
