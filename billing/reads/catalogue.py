@@ -30,8 +30,8 @@ class PricedModel:
 
 
 def read_packs() -> list[Pack]:
-    """Return the packs on sale, in the order that staff gave them."""
-    return list(Pack.objects.filter(is_active=True))
+    """Return the packs on sale, in the order that staff gave them, with their other prices."""
+    return list(Pack.objects.filter(is_active=True).prefetch_related("other_prices"))
 
 
 def read_priced_models() -> list[PricedModel]:

@@ -4,11 +4,10 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page, expect
 
 from devstack.environment import without_product_settings
 from devstack.errors import LaunchError
@@ -16,7 +15,6 @@ from devstack.stack import Stack
 from devstack.tools import CHROMIUM, ensure_tool
 from tests.browser.witness import Witness
 
-SCREENSHOTS = Path(__file__).resolve().parents[2] / "var" / "screenshots"
 # Nothing the browser does by itself may reach the network.
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -27,6 +25,9 @@ CHROMIUM_FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
+# A machine that runs all the other tests beside these takes its time.
+TIMEOUT_MS = 15_000
+expect.set_options(timeout=TIMEOUT_MS)
 STAFF_LOGIN = re.compile(r"Staff: (\S+) / (\S+)$", re.MULTILINE)
 
 
@@ -85,7 +86,7 @@ class Browsers:
     def open(self, *, failing: str = "", **options: Any) -> Page:
         """Open an empty page. The address in `failing` is expected to answer with an error."""
         context = self.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(TIMEOUT_MS)
         theirs = (self.stack.stripe_url,)
         witness = Witness(context, home=self.stack.url, strangers=theirs, failing=failing)
         self.witnesses.append(witness)

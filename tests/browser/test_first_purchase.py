@@ -4,13 +4,13 @@ import json
 import re
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from devstack.stack import Stack
-from tests.browser.conftest import SCREENSHOTS, Browsers, Login
+from tests.browser import pictures
+from tests.browser.conftest import Browsers, Login
 
 pytestmark = pytest.mark.browser
 
@@ -23,20 +23,20 @@ TEST_CARD = "4242 4242 4242 4242"
 
 @dataclass
 class Album:
-    """Numbered screenshots of the steps, in one folder."""
+    """Numbered pictures of the steps, in one folder."""
 
-    folder: Path
+    folder: str
     page: Page
     taken: int = 0
 
     def keep(self, name: str) -> None:
         self.taken += 1
-        self.page.screenshot(path=self.folder / f"{self.taken:02}-{name}.png", full_page=True)
+        pictures.keep(self.page, f"{self.folder}/{self.taken:02}-{name}")
 
 
 @pytest.fixture
 def album(browsers: Browsers) -> Album:
-    return Album(SCREENSHOTS / "first-purchase", browsers.open())
+    return Album("first-purchase", browsers.open())
 
 
 def test_a_newcomer_buys_a_pack_calls_the_api_and_staff_finds_it_all(

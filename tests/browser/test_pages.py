@@ -1,16 +1,15 @@
 """Every page on a phone and on a desk, in light and in dark, with much to show and with nothing."""
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, StorageState, ViewportSize
+from playwright.sync_api import Browser, Page, StorageState
 
 from devstack.stack import Stack
-from tests.browser.conftest import SCREENSHOTS, Browsers, Login
+from tests.browser.conftest import Browsers, Login
 from tests.browser.customers import (
     Customer,
     expire,
@@ -20,14 +19,10 @@ from tests.browser.customers import (
     wait_for_models,
     wait_until,
 )
+from tests.browser.pictures import SIZES, keep_as_it_is
 
 pytestmark = pytest.mark.browser
 
-SIZES: dict[str, ViewportSize] = {
-    "phone": {"width": 390, "height": 844},
-    "desk": {"width": 1440, "height": 900},
-}
-SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 LONG_MODEL = "acme-research/very-long-model-name-instruct-2026-11-22-preview"
 # Public names of models that end badly, and what the emulator calls them.
 BAD_ENDINGS = {
@@ -237,19 +232,10 @@ def test_a_page_is_whole_on_every_screen(
     assert answer.status == screen.status
     for size, viewport in SIZES.items():
         page.set_viewport_size(viewport)
-        if "SCREENSHOTS" in os.environ:
-            keep_screenshots(page, f"{screen}-{size}")
+        keep_as_it_is(page, f"pages/{screen}-{size}")
         assert sideways(page) == []
     assert page.get_by_role("heading", level=1).count() == 1
     assert unlabelled(page) == []
-
-
-def keep_screenshots(page: Page, name: str) -> None:
-    page.evaluate("document.fonts.ready.then(() => null)")
-    for scheme in SCHEMES:
-        page.emulate_media(color_scheme=scheme)
-        path = SCREENSHOTS / "pages" / f"{name}-{scheme}.png"
-        page.screenshot(path=path, full_page=True, animations="disabled")
 
 
 def sideways(page: Page) -> list[str]:

@@ -2,14 +2,13 @@
 
 import csv
 import json
-import os
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from devstack.stack import Stack
-from tests.browser.conftest import SCREENSHOTS, Browsers
+from tests.browser.conftest import TIMEOUT_MS, Browsers
 from tests.browser.customers import (
     PATIENCE_S,
     Customer,
@@ -21,6 +20,7 @@ from tests.browser.customers import (
     sign_up,
     wait_until,
 )
+from tests.browser.pictures import keep
 
 pytestmark = pytest.mark.browser
 
@@ -51,13 +51,7 @@ def code(stack: Stack) -> str:
     return str(json.loads(printed)["code"])
 
 
-def keep(page: Page, name: str) -> None:
-    """Keep what is on the screen, if someone wants to look at it."""
-    if "SCREENSHOTS" in os.environ:
-        page.screenshot(path=SCREENSHOTS / "payments" / f"{name}.png", full_page=True)
-
-
-def expect_h1(page: Page, text: str, *, timeout_ms: float = 15_000) -> None:
+def expect_h1(page: Page, text: str, *, timeout_ms: float = TIMEOUT_MS) -> None:
     expect(page.get_by_role("heading", level=1)).to_contain_text(text, timeout=timeout_ms)
 
 
@@ -120,7 +114,7 @@ def test_the_page_of_a_bank_debit_finishes_by_itself(stack: Stack, browsers: Bro
     page, order = customer.page, customer.page.context.new_page()
     open_latest_order(order)
     expect(order.get_by_role("main")).to_contain_text("the bank is still at work")
-    keep(order, "pending-order")
+    keep(order, "payments/pending-order")
 
     confirm_debit(stack, session_id)
 
@@ -129,7 +123,7 @@ def test_the_page_of_a_bank_debit_finishes_by_itself(stack: Stack, browsers: Bro
         "1,000,000 tokens were added to your balance", timeout=PATIENCE_MS
     )
     expect(order.locator(".badge")).to_have_text("Paid")
-    keep(order, "pending-order-paid")
+    keep(order, "payments/pending-order-paid")
 
 
 def test_a_bank_debit_that_fails_says_so_by_itself(stack: Stack, browsers: Browsers) -> None:
@@ -166,15 +160,16 @@ def test_a_customer_returns_the_unused_part(stack: Stack, browsers: Browsers) ->
     page = customer.page
     open_latest_order(page)
     page.get_by_role("link", name="Return the unused part").click()
-    keep(page, "return-the-unused-part")
+    keep(page, "payments/return-the-unused-part")
 
     page.get_by_role("button", name="Return $5.00").click()
 
     main = page.get_by_role("main")
-    expect(page.locator(".messages")).to_contain_text("$5.00 will be returned to you")
+    expect(page.get_by_role("status")).to_contain_text("$5.00 will be returned to you")
     expect(main).to_contain_text("Later $5.00 of the payment went back", timeout=PATIENCE_MS)
+    expect(page.locator(".console-head .badge")).to_have_text("Refunded")
     expect(main.get_by_role("table")).to_contain_text("Returned")
-    keep(page, "returned")
+    keep(page, "payments/returned")
     expect(page.get_by_role("link", name="Return the unused part")).to_have_count(0)
     expect_balance(customer, "0")
 
@@ -184,18 +179,15 @@ def test_what_is_owed_is_paid_by_the_next_pack(stack: Stack, browsers: Browsers)
     customer.create_key("Laptop")
     session_id = customer.buy("starter")
     page = customer.page
-    usage = customer.ask("gpt-4").json()["usage"]
-    # The seed sells a token of this model for 15 on the way in and 45 on the way out.
+    assert customer.ask("gpt-4").status_code == 200
     spent = read_spending(customer)
-    assert spent >= usage["total_tokens"]
 
     refund(stack, session_id)
     wait_until(lambda: is_owing(page, spent), f"{spent} tokens are owed")
-    keep(page, "owing")
+    keep(page, "payments/owing")
     assert customer.ask("gpt-4").status_code == 429
     page.get_by_role("link", name="Pay what is owed").click()
     page.get_by_role("button", name="Buy Starter").click()
-    page.get_by_role("button", name="Continue to payment").click()
     page.get_by_role("button", name="Pay $5.00").click()
 
     expect_h1(page, "tokens are yours")
@@ -225,8 +217,10 @@ def is_owing(page: Page, credits: int) -> bool:
 def test_a_customer_pays_in_another_currency(stack: Stack, browsers: Browsers) -> None:
     customer = sign_up(browsers.open(), stack, "european")
     page = customer.page
-    page.goto("/billing/checkout/scale/")
-    keep(page, "currencies")
+    page.goto("/packs/")
+    keep(page, "payments/packs-in-two-currencies")
+    page.get_by_role("link", name="Buy Scale").click()
+    keep(page, "payments/currencies")
     page.get_by_label("EUR").check()
     page.get_by_role("button", name="Continue to payment").click()
 
@@ -242,14 +236,13 @@ def test_a_code_is_redeemed_once_however_it_is_typed(
 ) -> None:
     customer = sign_up(browsers.open(), stack, "gifted")
     page = customer.page
-    page.goto("/dashboard/")
     page.goto("/dashboard/redeem/")
     for typed in (code.lower(), code.replace("-", " ")):
-        page.get_by_label("Code").fill(typed)
+        page.get_by_role("textbox", name="Code").fill(typed)
         page.get_by_role("button", name="Redeem").click()
-        keep(page, f"redeemed-{'once' if typed.islower() else 'twice'}")
+        keep(page, f"payments/redeemed-{'once' if typed.islower() else 'twice'}")
 
-    expect(page.locator(".messages")).to_contain_text("redeemed")
+    expect(page.get_by_role("status")).to_contain_text("used already")
     expect(page.locator("tbody tr")).to_have_count(1)
     expect(page.locator("tbody tr")).to_contain_text(code[-4:])
     expect_balance(customer, "250,000")

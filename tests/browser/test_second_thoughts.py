@@ -6,16 +6,13 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from devstack.stack import Stack
-from tests.browser.conftest import SCREENSHOTS, Browsers
+from tests.browser.conftest import Browsers
 from tests.browser.customers import PASSWORD, sign_up, wait_until
+from tests.browser.pictures import keep
 
 pytestmark = pytest.mark.browser
 
 RESET_LINK = re.compile(r"http://\S+/accounts/password/reset/key/\S+")
-
-
-def keep(page: Page, name: str) -> None:
-    page.screenshot(path=SCREENSHOTS / "second-thoughts" / f"{name}.png", full_page=True)
 
 
 def h1(page: Page) -> str:
@@ -40,7 +37,7 @@ def test_the_way_back_after_paying_neither_pays_again_nor_shows_the_key_again(
     expect(page.get_by_role("main")).to_contain_text("Your balance is now 1,000,000 tokens")
     expect(page.get_by_role("main")).to_contain_text("Your first key was shown here once")
     assert page.locator("#new-secret").count() == 0
-    keep(page, "back-after-paying")
+    keep(page, "second-thoughts/back-after-paying")
 
 
 def test_a_revoked_key_is_refused_and_another_tab_learns_it(
@@ -55,7 +52,7 @@ def test_a_revoked_key_is_refused_and_another_tab_learns_it(
         tab.goto("/dashboard/keys/")
 
     page.get_by_role("link", name="Revoke Laptop").click()
-    keep(page, "revoke")
+    keep(page, "second-thoughts/revoke")
     page.get_by_role("button", name="Revoke now").click()
     expect(page.get_by_role("row").filter(has_text="Laptop")).to_contain_text("Revoked")
 
@@ -101,7 +98,7 @@ def test_a_wrong_password_is_said_and_what_was_typed_stays(
 
     expect(page.locator(".errorlist")).to_contain_text("not correct")
     expect(page.get_by_label("Email")).to_have_value("forgetful@example.com")
-    keep(page, "wrong-password")
+    keep(page, "second-thoughts/wrong-password")
 
 
 def test_a_forgotten_password_is_replaced_by_mail(stack: Stack, browsers: Browsers) -> None:
@@ -116,7 +113,7 @@ def test_a_forgotten_password_is_replaced_by_mail(stack: Stack, browsers: Browse
     page.goto(reset_link(stack))
     page.get_by_label("New Password").first.fill("another pelican, another ledger")
     page.get_by_label("New Password (again)").fill("another pelican, another ledger")
-    keep(page, "new-password")
+    keep(page, "second-thoughts/new-password")
     page.get_by_role("button", name="Save the password").click()
     assert h1(page) == "Your password is changed"
     page.get_by_role("main").get_by_role("link", name="Log in").click()
@@ -158,7 +155,7 @@ def test_a_form_of_another_session_says_that_it_is_out_of_date(
     page.get_by_role("button", name="Create key").click()
 
     expect(page.get_by_role("alert")).to_contain_text("This page is out of date")
-    keep(page, "out-of-date")
+    keep(page, "second-thoughts/out-of-date")
 
 
 def forget_session(page: Page) -> None:

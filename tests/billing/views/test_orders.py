@@ -48,6 +48,8 @@ def nowhere(settings: Settings) -> None:
         ),
         ("fulfilled", {"clawed_back_credits": 500_000}, ("Partly taken back", "500,000")),
         ("fulfilled", {"clawed_back_credits": 1_000_000}, ("Taken back", "1,000,000")),
+        ("fulfilled", {"refunded_cents": 200}, ("Partly refunded", "Later $2.00")),
+        ("fulfilled", {"refunded_cents": 900}, ("Refunded", "Later $9.00")),
     ],
 )
 def test_an_order_says_how_it_stands(
@@ -65,6 +67,20 @@ def test_an_order_says_how_it_stands(
     badge, words = said
     assert badge in listed
     assert words in page
+
+
+@pytest.mark.parametrize(
+    ("status", "count", "waits"),
+    [("pending", "", "2s"), ("pending", "?n=30", "20s"), ("open", "", ""), ("failed", "", "")],
+)
+def test_a_page_looks_again_while_the_bank_is_at_work(
+    as_alice: Client, order: MakeOrder, status: str, count: str, waits: str
+) -> None:
+    made = order(status)
+
+    page = as_alice.get(f"/dashboard/orders/{made.public_id}/{count}").content.decode()
+
+    assert re.findall(r'hx-trigger="load delay:(\w+)"', page) == ([waits] if waits else [])
 
 
 def test_a_paid_order_links_to_its_receipt(as_alice: Client, order: MakeOrder) -> None:
