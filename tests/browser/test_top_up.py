@@ -4,7 +4,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from devstack.stack import Stack
-from tests.browser.conftest import SCREENSHOTS, Browsers
+from tests.browser.conftest import Browsers
+from tests.browser.pictures import keep
 from tests.browser.customers import sign_up
 
 pytestmark = pytest.mark.browser
@@ -37,7 +38,7 @@ def test_a_balance_tops_itself_up_until_it_is_told_not_to(stack: Stack, browsers
         page.wait_for_timeout(1_000)
         page.reload()
     expect(main).to_contain_text("$5.00 of $50.00")
-    page.screenshot(path=SCREENSHOTS / "top-up" / "on.png", full_page=True)
+    keep(page, "top-up/on")
 
     fill_in(page, level="400000", limit="20")
     page.get_by_role("button", name="Save", exact=True).click()
