@@ -5,8 +5,8 @@ from playwright.sync_api import Page, expect
 
 from devstack.stack import Stack
 from tests.browser.conftest import Browsers
-from tests.browser.pictures import keep
 from tests.browser.customers import sign_up
+from tests.browser.pictures import keep
 
 pytestmark = pytest.mark.browser
 
