@@ -6,15 +6,15 @@ from bench.mutants.mutant import Mutant, lua, service
 MUTANTS: list[Mutant] = [
     lua(
         "known: -0 is sent and refused",
-        "text(0 - released)",
-        "string.format('%.0f', -released)",
-        tests="holds::test_a_charge_is_the_highest_of_all_targets_in_any_order",
+        "'pend', text(0 - amount)",
+        "'pend', string.format('%.0f', -amount)",
+        within="ack(",
+        tests="holds::test_a_charge_of_zero_is_a_charge",
     ),
     lua(
         "known: an argument is looked at behind the first write",
-        "  local target = int(args[2], 'target', 0)\n  local settlement = str(args[3], 'settlement')\n"
-        "  local epoch",
-        "  local target = int(args[2], 'target', 0)\n  local settlement = args[3]\n  local epoch",
+        "  local target = int(args[2], 'target', 0)\n  local settlement = str(args[3], 'settlement')\n",
+        "  local target = int(args[2], 'target', 0)\n  local settlement = args[3]\n",
         within="settle(",
         tests="functions::test_a_wrong_argument_changes_nothing[settle]",
     ),
