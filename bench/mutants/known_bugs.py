@@ -6,14 +6,15 @@ from bench.mutants.mutant import Mutant, lua, service
 MUTANTS: list[Mutant] = [
     lua(
         "known: -0 is sent and refused",
-        "  wallet.held = wallet.held - register.amount\n",
-        "  wallet.held = -(register.amount - wallet.held)\n",
-        tests="holds::test_a_charge_is_the_highest_of_all_targets_in_any_order",
+        "'pend', text(0 - amount)",
+        "'pend', string.format('%.0f', -amount)",
+        within="ack(",
+        tests="holds::test_a_charge_of_zero_is_a_charge",
     ),
     lua(
         "known: an argument is looked at behind the first write",
-        "  local settlement = str(args[3], 'settlement')\n  local used",
-        "  local settlement = args[3]\n  local used",
+        "  local target = int(args[2], 'target', 0)\n  local settlement = str(args[3], 'settlement')\n",
+        "  local target = int(args[2], 'target', 0)\n  local settlement = args[3]\n",
         within="settle(",
         tests="functions::test_a_wrong_argument_changes_nothing[settle]",
     ),

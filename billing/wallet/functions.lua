@@ -27,7 +27,7 @@
 --   * Replies are arrays of a status and integers, made with `int`, never with a unary minus.
 
 -- Counts upwards: a worker replaces an older library and leaves a newer one alone.
-local VERSION = '4'
+local VERSION = '5'
 local MAX_INTEGER = 9007199254740991 -- 2^53 - 1: the largest integer a Lua number counts exactly
 local REGISTER_TTL_S = 900 -- how long a booked register still answers to a late repetition
 local MINUTE_US = 60000000
@@ -157,9 +157,11 @@ end
 -- target seen, c what was charged of it, n the units held, f the facts, pt and p the progress that
 -- the reaper would book, e the epoch, k whose limits it counts for: the API key and the month (0:
 -- none), the tokens that it may use, and what they took of the key's and the wallet's minute, µs.
-local function write_register(key, epoch, register)
+local function write_register(key, epoch, register, is_first)
   -- One of another epoch may be there, with a time to live.
-  redis.call('DEL', key)
+  if not is_first then
+    redis.call('DEL', key)
+  end
   redis.call('HSET', key, 's', register.state, 'w', register.wallet, 'a', text(register.amount),
     't', text(register.target), 'c', text(register.charged), 'n', text(register.units),
     'f', register.facts, 'pt', text(register.progress_target), 'p', register.progress, 'e', epoch,
@@ -167,11 +169,12 @@ local function write_register(key, epoch, register)
       register.key_us, register.wallet_us))
 end
 
+-- Returns nil if there is none of this epoch, and then whether there is one of another.
 local function read_register(key, epoch)
   local fields = redis.call('HMGET', key, 's', 'w', 'a', 't', 'c', 'n', 'f', 'pt', 'p', 'e',
     'k')
   if not fields[1] or fields[10] ~= epoch then
-    return nil
+    return nil, fields[1] ~= false
   end
   local key, month, tokens, key_us, wallet_us =
     string.match(fields[11] or NO_KEY, '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
@@ -327,6 +330,122 @@ local function find_credits(wallet, key, limits, least_mc)
   return math.min(wallet.available, of_life, of_month)
 end
 
+-- What `place` is asked for: its arguments, all of them looked at.
+local function read_ask(args)
+  local ask = {
+    request = str(args[1], 'request'),
+    wallet_id = id(args[2], 'wallet_id'),
+    known = int(args[3], 'known_version', 0),
+    fixed = int(args[4], 'fixed_mc', 0),
+    unit = int(args[5], 'unit_mc', 0),
+    wanted = int(args[6], 'units_wanted', 0),
+    least = int(args[7], 'units_least', 0),
+    lease_ms = int(args[8], 'lease_ms', 1),
+    facts = str(args[9], 'facts'),
+    max_events = int(args[10], 'max_events', 0),
+    max_age_ms = int(args[11], 'max_age_ms', 0),
+    key_id = id(args[12], 'key_id'),
+    month = id(args[13], 'month'),
+    fixed_tokens = int(args[14], 'fixed_tokens', 0),
+    unit_tokens = int(args[15], 'unit_tokens', 0),
+    limits = read_limits(args[16]),
+  }
+  if ask.least > ask.wanted then
+    error('ARGUMENT units_least is above units_wanted')
+  end
+  return ask
+end
+
+-- Why a wallet places nothing at all just now; nil if it does. KEYS of `place`
+local function refuse_all(keys, ask, wallet)
+  if wallet.state ~= 'active' then
+    return { 'FROZEN' }
+  end
+  if wallet.debt > 0 then
+    return { 'IN_DEBT' }
+  end
+  if is_backlogged(keys[6], keys[7], ask.max_events, ask.max_age_ms) then
+    return { 'BACKLOGGED' }
+  end
+  return nil
+end
+
+-- A place among the requests at once and in a minute: what it takes of the key's and of the
+-- wallet's bucket, or a refusal, which wants the present rates.
+local function find_turn(wallet, key, limits, now)
+  if key.open >= limits.key_open then
+    return nil, { 'BUSY', 0, limits.key_open }
+  end
+  if wallet.open >= limits.wallet_open then
+    return nil, { 'BUSY', 1, limits.wallet_open }
+  end
+  local of_key = take_requests(key.requests_at, limits.key_rpm, 1, now)
+  if not of_key.may_pass then
+    return nil, { 'LIMITED', 0, of_key.limit, of_key.wait_ms }
+  end
+  local of_wallet = take_requests(wallet.requests_at, limits.wallet_rpm, 1, now)
+  if not of_wallet.may_pass then
+    return nil, { 'LIMITED', 1, of_wallet.limit, of_wallet.wait_ms }
+  end
+  return { key = of_key, wallet = of_wallet }
+end
+
+-- How many units the credits and a whole minute's tokens afford, or a refusal if that is less than
+-- the least.
+local function find_units(ask, wallet, key)
+  local credits, refusal = find_credits(wallet, key, ask.limits, ask.fixed + ask.unit * ask.least)
+  if not credits then
+    return nil, refusal
+  end
+  local most_tokens = math.min(ask.limits.key_tpm, ask.limits.wallet_tpm)
+  local least_tokens = ask.fixed_tokens + ask.unit_tokens * ask.least
+  if least_tokens > most_tokens then
+    return nil, { 'TOO_LARGE', most_tokens, least_tokens }
+  end
+  local units = ask.wanted
+  if ask.unit > 0 then
+    units = math.min(units, math.floor((credits * 1000 - ask.fixed) / ask.unit))
+  end
+  if ask.unit_tokens > 0 then
+    units = math.min(units, math.floor((most_tokens - ask.fixed_tokens) / ask.unit_tokens))
+  end
+  return units
+end
+
+-- What so many tokens take of the key's and of the wallet's minute, or a refusal, which wants the
+-- present rates.
+local function find_tokens(wallet, key, limits, tokens, now)
+  local of_key = take_tokens(key.tokens_at, limits.key_tpm, tokens, now)
+  if not of_key.may_pass then
+    return nil, { 'EXHAUSTED', 0, of_key.limit, of_key.wait_ms }
+  end
+  local of_wallet = take_tokens(wallet.tokens_at, limits.wallet_tpm, tokens, now)
+  if not of_wallet.may_pass then
+    return nil, { 'EXHAUSTED', 1, of_wallet.limit, of_wallet.wait_ms }
+  end
+  return { key = of_key, wallet = of_wallet, count = tokens }
+end
+
+-- Write a hold: all that `place` changes. KEYS of `place`
+local function write_hold(keys, epoch, ask, wallet, key, hold, turn, tokens, now)
+  redis.call('HSET', keys[2], 'held', text(wallet.held + hold.amount),
+    'open', text(wallet.open + 1), 'ra', text(turn.wallet.arrival),
+    'ta', text(tokens.wallet.arrival))
+  key.open = key.open + 1
+  key.held = key.held + hold.amount
+  key.month_held = key.month_held + hold.amount
+  key.requests_at = turn.key.arrival
+  key.tokens_at = tokens.key.arrival
+  write_key(key, epoch)
+  write_register(keys[3], epoch, {
+    state = 'open', wallet = ask.wallet_id, amount = hold.amount, target = 0, charged = 0,
+    units = hold.units, facts = ask.facts, progress_target = 0, progress = '', key = ask.key_id,
+    month = ask.month, tokens = tokens.count, key_us = tokens.key.cost,
+    wallet_us = tokens.wallet.cost,
+  }, not hold.is_over_stale)
+  redis.call('ZADD', keys[4], text(math.floor(now / 1000) + ask.lease_ms), ask.request)
+end
+
 -- place: hold the worst case of a request.
 -- KEYS fence wallet hold leases key events drained
 -- ARGV request wallet_id known_version fixed_mc unit_mc units_wanted units_least lease_ms facts
@@ -341,39 +460,21 @@ end
 -- RATES is limit left reset_ms of requests, then of tokens: the key's or the wallet's, whichever
 -- has less left. LIMITED is about requests per minute, EXHAUSTED about tokens.
 local function place(keys, args)
-  local fence, wallet_key, hold_key, leases = keys[1], keys[2], keys[3], keys[4]
-  local request = str(args[1], 'request')
-  local wallet_id = id(args[2], 'wallet_id')
-  local known = int(args[3], 'known_version', 0)
-  local fixed = int(args[4], 'fixed_mc', 0)
-  local unit = int(args[5], 'unit_mc', 0)
-  local wanted = int(args[6], 'units_wanted', 0)
-  local least = int(args[7], 'units_least', 0)
-  local lease_ms = int(args[8], 'lease_ms', 1)
-  local facts = str(args[9], 'facts')
-  local max_events = int(args[10], 'max_events', 0)
-  local max_age_ms = int(args[11], 'max_age_ms', 0)
-  local key_id = id(args[12], 'key_id')
-  local month = id(args[13], 'month')
-  local fixed_tokens = int(args[14], 'fixed_tokens', 0)
-  local unit_tokens = int(args[15], 'unit_tokens', 0)
-  local limits = read_limits(args[16])
-  if least > wanted then
-    error('ARGUMENT units_least is above units_wanted')
-  end
-  local epoch = read_epoch(fence)
+  local ask = read_ask(args)
+  local limits = ask.limits
+  local epoch = read_epoch(keys[1])
   if not epoch then
     return { 'RECOVERING' }
   end
-  local wallet = read_wallet(wallet_key)
+  local wallet = read_wallet(keys[2])
   if not wallet then
     return { 'MISSING' }
   end
-  if known < wallet.v then
+  if ask.known < wallet.v then
     return { 'STALE' }
   end
-  local key, now = read_key(keys[5], epoch, month), now_us()
-  local register = read_register(hold_key, epoch)
+  local key, now = read_key(keys[5], epoch, ask.month), now_us()
+  local register, is_stale = read_register(keys[3], epoch)
   if register then
     if register.state ~= 'open' then
       return { 'ENDED' }
@@ -381,76 +482,28 @@ local function place(keys, args)
     local reply = { 'OK', register.amount, register.units, wallet.available }
     return with_present_rates(reply, key, wallet, limits, now)
   end
-  if wallet.state ~= 'active' then
-    return { 'FROZEN' }
-  end
-  if wallet.debt > 0 then
-    return { 'IN_DEBT' }
-  end
-  if is_backlogged(keys[6], keys[7], max_events, max_age_ms) then
-    return { 'BACKLOGGED' }
-  end
-  if key.open >= limits.key_open then
-    return with_present_rates({ 'BUSY', 0, limits.key_open }, key, wallet, limits, now)
-  end
-  if wallet.open >= limits.wallet_open then
-    return with_present_rates({ 'BUSY', 1, limits.wallet_open }, key, wallet, limits, now)
-  end
-  local of_key = take_requests(key.requests_at, limits.key_rpm, 1, now)
-  if not of_key.may_pass then
-    local reply = { 'LIMITED', 0, of_key.limit, of_key.wait_ms }
-    return with_present_rates(reply, key, wallet, limits, now)
-  end
-  local of_wallet = take_requests(wallet.requests_at, limits.wallet_rpm, 1, now)
-  if not of_wallet.may_pass then
-    local reply = { 'LIMITED', 1, of_wallet.limit, of_wallet.wait_ms }
-    return with_present_rates(reply, key, wallet, limits, now)
-  end
-  local credits, refusal = find_credits(wallet, key, limits, fixed + unit * least)
-  if not credits then
+  local refusal = refuse_all(keys, ask, wallet)
+  if refusal then
     return refusal
   end
-  local most_tokens = math.min(limits.key_tpm, limits.wallet_tpm)
-  if fixed_tokens + unit_tokens * least > most_tokens then
-    return { 'TOO_LARGE', most_tokens, fixed_tokens + unit_tokens * least }
+  local turn, no_turn = find_turn(wallet, key, limits, now)
+  if not turn then
+    return with_present_rates(no_turn, key, wallet, limits, now)
   end
-  local units = wanted
-  if unit > 0 then
-    units = math.min(units, math.floor((credits * 1000 - fixed) / unit))
+  local units, no_units = find_units(ask, wallet, key)
+  if not units then
+    return no_units
   end
-  if unit_tokens > 0 then
-    units = math.min(units, math.floor((most_tokens - fixed_tokens) / unit_tokens))
+  local tokens, no_tokens =
+    find_tokens(wallet, key, limits, ask.fixed_tokens + ask.unit_tokens * units, now)
+  if not tokens then
+    return with_present_rates(no_tokens, key, wallet, limits, now)
   end
-  local amount = math.ceil((fixed + unit * units) / 1000)
-  local tokens = fixed_tokens + unit_tokens * units
-  local key_tokens = take_tokens(key.tokens_at, limits.key_tpm, tokens, now)
-  if not key_tokens.may_pass then
-    local reply = { 'EXHAUSTED', 0, key_tokens.limit, key_tokens.wait_ms }
-    return with_present_rates(reply, key, wallet, limits, now)
-  end
-  local wallet_tokens = take_tokens(wallet.tokens_at, limits.wallet_tpm, tokens, now)
-  if not wallet_tokens.may_pass then
-    local reply = { 'EXHAUSTED', 1, wallet_tokens.limit, wallet_tokens.wait_ms }
-    return with_present_rates(reply, key, wallet, limits, now)
-  end
-
-  redis.call('HSET', wallet_key, 'held', text(wallet.held + amount),
-    'open', text(wallet.open + 1), 'ra', text(of_wallet.arrival),
-    'ta', text(wallet_tokens.arrival))
-  key.open = key.open + 1
-  key.held = key.held + amount
-  key.month_held = key.month_held + amount
-  key.requests_at = of_key.arrival
-  key.tokens_at = key_tokens.arrival
-  write_key(key, epoch)
-  write_register(hold_key, epoch, {
-    state = 'open', wallet = wallet_id, amount = amount, target = 0, charged = 0, units = units,
-    facts = facts, progress_target = 0, progress = '', key = key_id, month = month,
-    tokens = tokens, key_us = key_tokens.cost, wallet_us = wallet_tokens.cost,
-  })
-  redis.call('ZADD', leases, text(math.floor(now / 1000) + lease_ms), request)
+  local amount = math.ceil((ask.fixed + ask.unit * units) / 1000)
+  local hold = { amount = amount, units = units, is_over_stale = is_stale }
+  write_hold(keys, epoch, ask, wallet, key, hold, turn, tokens, now)
   return with_rates({ 'OK', amount, units, wallet.available - amount },
-    tighter(of_key, of_wallet), tighter(key_tokens, wallet_tokens))
+    tighter(turn.key, turn.wallet), tighter(tokens.key, tokens.wallet))
 end
 
 -- extend: renew a lease and record how far the request got; the reaper would charge that.
@@ -513,7 +566,8 @@ local function charge(keys, epoch, request, register, wallet, target, how, used)
   target = math.max(target, register.target)
   local due = target - register.charged
   local released, kept = 0, 0
-  if register.state == 'open' then
+  local was_open = register.state == 'open'
+  if was_open then
     released = register.amount
     kept = math.min(due, register.amount)
     let_go(wallet, key, register)
@@ -530,7 +584,10 @@ local function charge(keys, epoch, request, register, wallet, target, how, used)
   wallet.pend = wallet.pend + delta
   write_ending(wallet_key, epoch, wallet, key)
   redis.call('HSET', hold_key, 's', 'settled', 't', text(target), 'c', text(register.charged))
-  redis.call('PERSIST', hold_key)
+  if not was_open then
+    -- It may be about to be forgotten. What is open has no time to live.
+    redis.call('PERSIST', hold_key)
+  end
   redis.call('ZREM', leases, request)
   add_event(events, 'usage', request, register, delta, how)
   return { 'OK', register.charged, wallet.available + released - delta }
