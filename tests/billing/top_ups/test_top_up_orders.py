@@ -341,6 +341,7 @@ def test_a_worse_offer_ends_the_consent(
 
     assert get_top_up(alice).off_reason == OffReason.TERMS
     assert purchases_of(alice) == []
+    assert kinds_told(alice) == {"top_up_off"}
 
 
 def test_a_deleted_pack_ends_the_consent(alice: User, top_up: AutoTopUp, pack: Pack) -> None:
