@@ -27,6 +27,7 @@ class Notice(models.Model):
         TOP_UP_SUCCEEDED = "top_up_succeeded", "auto top-up succeeded"
         TOP_UP_DECLINED = "top_up_declined", "auto top-up declined"
         TOP_UP_ACTION = "top_up_action", "auto top-up needs authentication"
+        TOP_UP_OFF = "top_up_off", "auto top-up switched off"
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="notices")
     kind = models.CharField(max_length=20, choices=Kind)

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from accounts.models import ApiKey, User
-from billing.models import Lot, Notice, NotificationSettings, Purchase, Wallet
+from billing.models import AutoTopUp, Lot, Notice, NotificationSettings, Purchase, Wallet
 from billing.services.entry_words import describe
 
 Kind = Notice.Kind
@@ -158,6 +158,16 @@ def tell_top_up_action(purchase: Purchase, *, checkout_url: str) -> None:
         reference=str(purchase.public_id),
         **_order_facts(purchase),
         checkout_url=checkout_url,
+    )
+
+
+def tell_top_up_off(top_up: AutoTopUp, *, reason: str) -> None:
+    """Tell that automatic top-up was switched off, and nothing was charged: `terms` or `staff`."""
+    notify(
+        top_up.wallet.user,
+        Kind.TOP_UP_OFF,
+        reference=f"{top_up.public_id}:{top_up.consent_id}:{reason}",
+        reason=reason,
     )
 
 

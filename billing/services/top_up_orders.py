@@ -25,6 +25,7 @@ from billing.exceptions import (
 from billing.models import AutoTopUp, Pack, Purchase, TopUpPayment, Wallet
 from billing.services.inbox import file_item
 from billing.services.ledger import lock_wallet
+from billing.services.notices import tell_top_up_off
 from billing.services.pack_prices import Price
 from billing.services.top_up_payments import fail_top_up, settle_payment
 from billing.services.top_ups import (
@@ -117,7 +118,8 @@ def _order(top_up_id: int) -> Purchase | None:
     try:
         price = agreed_price(top_up)
     except PackUnavailable as refusal:
-        turn_off(top_up, OffReason.TERMS, detail=str(refusal))
+        if turn_off(top_up, OffReason.TERMS, detail=str(refusal)):
+            tell_top_up_off(top_up, reason=OffReason.TERMS)
         return None
     if not has_room(top_up, price):
         AutoTopUp.objects.filter(pk=top_up.pk).update(paused_until=_next_month())

@@ -16,6 +16,7 @@ from accounts.models import User
 from billing.exceptions import MissingReason, PackUnavailable, TopUpRefused
 from billing.models import AutoTopUp, Pack, Purchase, TopUpConsent, Wallet
 from billing.services.checkout import client_network, get_pack
+from billing.services.notices import tell_top_up_off
 from billing.services.pack_prices import Price, get_price
 from billing.services.wallets import get_wallet
 
@@ -111,12 +112,14 @@ def switch_off(user: User) -> None:
         turn_off(top_up, OffReason.CUSTOMER)
 
 
+@transaction.atomic
 def switch_off_by_staff(top_up: AutoTopUp, *, actor: User, reason: str) -> None:
     """Switch off with a reason, which customers don't see. Safe to repeat. Raises MissingReason."""
     word = reason.strip()
     if not word:
         raise MissingReason("A reason is required: it is what the record will say.")
-    turn_off(top_up, OffReason.STAFF, detail=f"{word} ({actor})")
+    if turn_off(top_up, OffReason.STAFF, detail=f"{word} ({actor})"):
+        tell_top_up_off(top_up, reason=OffReason.STAFF)
 
 
 def turn_off(

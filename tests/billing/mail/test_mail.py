@@ -43,6 +43,7 @@ FACTS: dict[str, dict[str, Any]] = {
     "top_up_declined": ORDER
     | {"reason": "insufficient funds", "checkout_url": "https://shop.example.com/pay"},
     "top_up_action": ORDER | {"checkout_url": "https://shop.example.com/pay"},
+    "top_up_off": {"reason": "terms"},
 }
 WORDS = {
     "purchase": ["5,000,000", "$20.00", "Balance now", "7,000", "2 March 2027"],
@@ -55,6 +56,7 @@ WORDS = {
     "top_up_succeeded": ["5,000,000", "$20.00"],
     "top_up_declined": ["insufficient funds", "https://shop.example.com/pay"],
     "top_up_action": ["$20.00", "https://shop.example.com/pay"],
+    "top_up_off": ["no longer sold", "7,000", "/dashboard/top-up/"],
 }
 
 

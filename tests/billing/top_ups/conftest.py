@@ -1,6 +1,7 @@
 """Alice tops up below 200,000 tokens, by a pack of 1,000,000 for $9.00, up to $30.00 a month."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import stripe
@@ -89,10 +90,10 @@ def lost_answer(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Stripe does what it is asked for, and the answer to a new payment is lost."""
     request = stripe.RequestsClient.request
 
-    def lose(self: stripe.RequestsClient, method: str, url: str, *args: object) -> object:
+    def lose(self: stripe.RequestsClient, method: str, url: str, *args: Any) -> Any:
         answer = request(self, method, url, *args)
         if method == "post" and url.endswith("/v1/payment_intents"):
-            raise stripe.APIConnectionError("Timed out.")
+            raise stripe.APIConnectionError("Timed out.")  # type: ignore[no-untyped-call]
         return answer
 
     monkeypatch.setattr(stripe.RequestsClient, "request", lose)

@@ -32,7 +32,7 @@ from tests.billing.top_ups.conftest import (
     succeeded,
 )
 
-SEQUENCES = 10
+SEQUENCES = 6
 MOST_STEPS = 200
 EVENTS = [kind for kind in HANDLERS if kind.startswith("payment_intent.")]
 
@@ -112,6 +112,10 @@ def story(request: pytest.FixtureRequest) -> Story:
     return found
 
 
+def sweep_once() -> None:
+    top_up_due()
+
+
 @pytest.fixture
 def make_world(story: Story, sandbox: Sandbox, attach_card: SaveCard) -> Callable[[str], World]:
     """Make a customer of their own for each telling of the story."""
@@ -138,7 +142,7 @@ def test_every_order_of_hearing_ends_the_same(
         if is_heard_directly:
             top_up_due()
         else:
-            dies(top_up_due, chance.randrange(20, 40))
+            dies(sweep_once, chance.randrange(20, 40))
         for act in chance.choices(acts, k=chance.randrange(1, 5)):
             act()
 
@@ -148,12 +152,16 @@ def test_every_order_of_hearing_ends_the_same(
         world.check_end()
 
 
+# The others differ from these only in what is booked at the end.
+@pytest.mark.parametrize(
+    "story", [STORIES[0], STORIES[1], STORIES[4]], ids=["paid", "declined", "slow"], indirect=True
+)
 def test_a_death_at_any_step_charges_and_credits_once(
     make_world: Callable[[str], World], story: Story
 ) -> None:
     for step in range(1, MOST_STEPS):
         world = make_world(f"alice{step}")
-        is_dead = dies(top_up_due, step)
+        is_dead = dies(sweep_once, step)
 
         top_up_due()
         world.catch_up()

@@ -8,6 +8,7 @@ import time_machine
 from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
 from pytest_django import Settings
+from redis import Redis
 
 from accounts.models import User
 from billing.models import AutoTopUp, InboxItem, LedgerEntry, Notice, Pack, Purchase, TopUpPayment
@@ -17,6 +18,7 @@ from billing.services.top_up_orders import has_due_top_ups, top_up_due
 from billing.services.top_up_payments import settle_payment
 from billing.services.top_ups import OffReason, State, get_top_up, switch_off
 from billing.services.wallets import freeze_wallet, get_wallet, grant_credits
+from billing.tasks.wallet import drain_events
 from tests.billing.payments.conftest import posted
 from tests.billing.payments.sandbox import Sandbox
 from tests.billing.top_ups.conftest import (
@@ -29,6 +31,7 @@ from tests.billing.top_ups.conftest import (
     purchases_of,
     succeeded,
 )
+from tests.billing.wallet.shop import Till
 
 
 def sweep() -> None:
@@ -341,6 +344,7 @@ def test_a_worse_offer_ends_the_consent(
 
     assert get_top_up(alice).off_reason == OffReason.TERMS
     assert purchases_of(alice) == []
+    assert kinds_told(alice) == {"top_up_off"}
 
 
 def test_a_deleted_pack_ends_the_consent(alice: User, top_up: AutoTopUp, pack: Pack) -> None:
@@ -403,3 +407,30 @@ def empty(user: User) -> None:
     wallet.posted_credits = 0
     wallet.save()
     assert LedgerEntry.objects.filter(wallet=wallet).exists()
+
+
+def test_the_drain_has_a_wallet_topped_up_that_it_booked_below_the_level(
+    top_up: AutoTopUp, till: Till, settings: Settings
+) -> None:
+    till.grant(1_000_000)
+    till.place("r1", 900_000)
+    till.settle("r1", 900_000)
+
+    assert drain_events() == 1
+
+    with Redis.from_url(settings.CELERY_BROKER_URL) as broker:
+        waiting = broker.lrange("celery", 0, -1)
+    assert [b"billing.top_up_wallets" in message for message in waiting] == [True]
+
+
+def test_the_drain_asks_for_nothing_while_the_balance_is_above_the_level(
+    top_up: AutoTopUp, till: Till, settings: Settings
+) -> None:
+    till.grant(1_000_000)
+    till.place("r1", 800_000)
+    till.settle("r1", 800_000)
+
+    assert drain_events() == 1
+
+    with Redis.from_url(settings.CELERY_BROKER_URL) as broker:
+        assert broker.lrange("celery", 0, -1) == []
