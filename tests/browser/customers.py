@@ -30,7 +30,7 @@ class Customer:
     def create_key(self, name: str) -> str:
         """Create a key on its page; the secret is shown there once."""
         self.page.goto("/dashboard/keys/")
-        self.page.get_by_label("Name").fill(name)
+        self.page.get_by_label("Name", exact=True).fill(name)
         self.page.get_by_role("button", name="Create key").click()
         self.secrets[name] = self.page.locator("#new-secret").inner_text()
         return self.secrets[name]

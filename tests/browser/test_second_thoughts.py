@@ -76,7 +76,7 @@ def test_two_clicks_create_one_key(stack: Stack, browsers: Browsers) -> None:
     customer = sign_up(browsers.open(), stack, "hasty")
     page = customer.page
     page.goto("/dashboard/keys/")
-    page.get_by_label("Name").fill("Only one")
+    page.get_by_label("Name", exact=True).fill("Only one")
 
     page.get_by_role("button", name="Create key").dblclick()
 
@@ -131,7 +131,7 @@ def test_who_was_logged_out_meanwhile_comes_back_to_the_same_page(
     page = customer.page
     page.goto("/dashboard/keys/")
     forget_session(page)
-    page.get_by_label("Name").fill("Too late")
+    page.get_by_label("Name", exact=True).fill("Too late")
 
     page.get_by_role("button", name="Create key").click()
 
@@ -150,7 +150,7 @@ def test_a_form_of_another_session_says_that_it_is_out_of_date(
     sign_up(page, stack, "two-tabs")
     page.goto("/dashboard/keys/")
     page.context.clear_cookies(name="csrftoken")
-    page.get_by_label("Name").fill("Stale")
+    page.get_by_label("Name", exact=True).fill("Stale")
 
     page.get_by_role("button", name="Create key").click()
 
