@@ -162,6 +162,11 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
             return False
         return super().has_delete_permission(request, obj)
 
+    def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
+        """Name the switches of the list: Django leaves them without a label."""
+        switch = forms.CheckboxInput(attrs={"aria-label": "Is active"})
+        return super().get_changelist_form(request, widgets={"is_active": switch}, **kwargs)
+
     def get_tools(self, request: HttpRequest, obj: Provider) -> Sequence[Tool]:
         return (
             *super().get_tools(request, obj),
