@@ -6,9 +6,9 @@ from bench.mutants.mutant import Mutant, lua, service
 MUTANTS: list[Mutant] = [
     lua(
         "known: -0 is sent and refused",
-        "  wallet.held = wallet.held - register.amount\n",
-        "  wallet.held = -(register.amount - wallet.held)\n",
-        tests="holds::test_a_charge_is_the_highest_of_all_targets_in_any_order",
+        "string.format('%.0f', number + 0)",
+        "string.format('%.0f', -(0 - number))",
+        tests="functions::test_nothing_is_spelled_without_a_sign",
     ),
     lua(
         "known: an argument is looked at behind the first write",
