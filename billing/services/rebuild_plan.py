@@ -16,8 +16,8 @@ and per API key, whose caps count both:
   its lease run out and its end as its progress: the reaper settles it, in full up to its hold,
   even if this rebuild dies right behind the opening.
 * `available` can't come out below 0, whatever was lost: if more was held than there is, somebody
-  spent what a forgotten ending had released, and the oldest holds shrink. What they can't pay then
-  is written off.
+  spent what a forgotten ending had released, and holds shrink: those of requests that still run,
+  the oldest first, and only then of those that ended. What they can't pay is written off.
 
 No I/O here but the questions to PostgreSQL, inside the rebuild's snapshot.
 """
@@ -95,15 +95,18 @@ class Plan:
         return dict.fromkeys(self.kept_registers, HOLDS_NOTHING) | holds
 
     def shrink_to(self, wallets: list[Wallet]) -> None:
-        """Make the holds of each wallet fit into what it has, the oldest first."""
+        """Make the holds of each wallet fit into what it has, the oldest first.
+
+        What ended was paid for when it ended, so it gives way last: all that is charged once fits.
+        """
         held = self.held()
         excess = {
             w.pk: held[w.pk] + self.pend.get(w.pk, 0) - w.posted_credits
             for w in wallets
             if w.pk in held
         }
-        oldest = sorted(self._holds().items(), key=lambda item: item[1][0].started_at_ms)
-        for request_id, (facts, amount) in oldest:
+        by_age = sorted(self._holds().items(), key=lambda item: item[1][0].started_at_ms)
+        for request_id, (facts, amount) in sorted(by_age, key=lambda item: self._has_end(item[0])):
             cut = min(amount, excess.get(facts.wallet_id, 0))
             if cut > 0:
                 excess[facts.wallet_id] -= cut
@@ -113,6 +116,10 @@ class Plan:
     def _holds(self) -> dict[str, tuple[RequestFacts, int]]:
         lost = {r: (hold.facts, hold.amount) for r, hold in self.lost_holds.items()}
         return self.kept_holds | lost
+
+    def _has_end(self, request_id: str) -> bool:
+        lost = self.lost_holds.get(request_id)
+        return lost is not None and lost.ending is not None
 
     def _set_amount(self, request_id: str, amount: int) -> None:
         if request_id in self.lost_holds:

@@ -10,6 +10,7 @@ import structlog
 from celery import shared_task
 from celery.signals import worker_ready
 from django.core.cache import cache
+from django.db import connections
 
 from billing.exceptions import UnsafeRedis, WalletRecovering
 from billing.services import adoption, debits, drain, expiry, pushes, reaper, recovery
@@ -20,6 +21,7 @@ log = structlog.get_logger(__name__)
 
 WORKER_SEEN = "worker_seen_at"
 WORKER_SEEN_TTL_S = 60
+RECOVERING_THREAD = "recover-at-start"
 
 
 def unless_recovering(sweep: Callable[[], int]) -> Callable[[], int]:
@@ -54,7 +56,15 @@ def recover_at_start(**_: Any) -> None:
     Their queue is long then, and as long as a fence is closed none of them can do anything. In a
     thread: the signal comes from the one that takes tasks from the queue.
     """
-    threading.Thread(target=recover_wallets.apply, name="recover-at-start", daemon=True).start()
+    threading.Thread(target=_recover_apart, name=RECOVERING_THREAD, daemon=True).start()
+
+
+def _recover_apart() -> None:
+    try:
+        recover_wallets()
+    finally:
+        # Nobody else uses this thread's.
+        connections.close_all()
 
 
 @shared_task(name="billing.drain_events", ignore_result=True)

@@ -417,6 +417,16 @@ def test_a_hold_is_clamped_to_the_last_credit_and_no_further(till: Till) -> None
     assert (placed.units, placed.held_credits, placed.available_credits) == (4, 9, 1)
 
 
+def test_nothing_is_spelled_without_a_sign(till: Till) -> None:
+    # Lua has a zero below zero, and Redis refuses to count with "-0".
+    till.grant(10)
+    till.place("r1", 5)
+
+    till.settle("r1", 5)
+
+    assert till.client.redis.hget(keys.wallet(till.wallet.pk), "held") in {"0", b"0"}
+
+
 def test_a_hold_that_wants_less_than_its_least_is_refused(till: Till) -> None:
     till.grant(10)
     hold = replace(till.hold_request("r1", 5), units_wanted=4)

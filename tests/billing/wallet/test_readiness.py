@@ -1,14 +1,16 @@
 """What an operator is told of the wallets."""
 
 import json
+import threading
 from typing import Any
 
 import pytest
+from celery.signals import worker_ready
 from django.core.cache import cache
 from django.test import Client
 
 from billing.services.readiness import find_wallet_problem
-from billing.tasks.wallet import drain_events, recover_wallets
+from billing.tasks.wallet import RECOVERING_THREAD, drain_events, recover_wallets
 from tests.billing.wallet.faults import RedisFaults
 from tests.billing.wallet.shop import Till
 
@@ -64,6 +66,16 @@ def test_it_tells_how_far_the_ledger_is_behind(till: Till, settings: Any) -> Non
     drain_events()
 
     assert before is not None and "2 charges of one shard wait" in before
+    assert find_wallet_problem() is None
+
+
+def test_a_worker_that_starts_recovers_at_once(till: Till, faults: RedisFaults) -> None:
+    faults.flush()
+
+    worker_ready.send(sender=None)
+    [recovering] = [one for one in threading.enumerate() if one.name == RECOVERING_THREAD]
+    recovering.join(30)
+
     assert find_wallet_problem() is None
 
 

@@ -296,6 +296,28 @@ def test_an_end_leaves_others_their_holds_even_before_it_is_settled_again(
     assert till.balance() == Balance(0, 50, 50, 0)
 
 
+def test_an_older_end_is_charged_before_those_that_still_run(
+    till: Till, journal: Journal, faults: RedisFaults
+) -> None:
+    till.grant(100)
+    till.start("r1", 33, journal=journal)
+    till.finish("r1", 33, journal=journal)
+    till.start("r2", 67, journal=journal)
+    # Its line in the journal was lost, and its credits are held by another.
+    till.client.ask(calls.void(till.facts("r2")))
+    till.start("r3", 60, journal=journal)
+
+    faults.flush()
+    recover(grace_s=0)
+    reap()
+    till.drain()
+
+    # 33 + 67 + 60 are 60 too many: what runs gives way.
+    receipt = till.receipt("r1")
+    assert (receipt.charged_credits, receipt.write_off_credits) == (33, 0)
+    assert till.balance() == Balance(0, 67, 67, 0)
+
+
 def test_a_debit_that_is_booked_but_not_acknowledged_counts_once(
     till: Till, faults: RedisFaults
 ) -> None:
