@@ -66,7 +66,7 @@ def card_saved(request: CustomerRequest) -> HttpResponse:
 def switch_off(request: CustomerRequest) -> HttpResponse:
     """Switch off and keep the card."""
     top_ups.switch_off(request.user)
-    messages.success(request, "Automatic top-up is off. Nothing more will be charged.")
+    messages.success(request, "Automatic top-up is off. Nothing more will be ordered.")
     return redirect(PAGE)
 
 
