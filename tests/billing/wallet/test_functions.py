@@ -417,7 +417,7 @@ def test_a_hold_is_clamped_to_the_last_credit_and_no_further(till: Till) -> None
     assert (placed.units, placed.held_credits, placed.available_credits) == (4, 9, 1)
 
 
-def test_nothing_is_spelled_without_a_sign(till: Till) -> None:
+def test_a_charge_of_nothing_is_no_negative_zero(till: Till) -> None:
     # Lua has a zero below zero, and Redis refuses to count with "-0".
     till.grant(10)
     till.place("r1", 5)
