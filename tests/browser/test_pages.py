@@ -87,6 +87,7 @@ SCREENS = [
             "/dashboard/usage/",
             "/dashboard/orders/",
             "/dashboard/redeem/",
+            "/dashboard/top-up/",
             "/dashboard/settings/notifications/",
             "/billing/checkout/builder/",
             "/accounts/email/",
