@@ -1,6 +1,6 @@
 """Packs: what is on sale."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -16,10 +16,20 @@ class PackForm(forms.ModelForm[Pack]):
         labels: ClassVar = {"price_cents": "Price", "validity_days": "Valid for days"}
 
 
+class PackPriceForm(forms.ModelForm[PackPrice]):
+    """Names its fields for screen readers: a table has only headings for them."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.widget.attrs["aria-label"] = str(field.label)
+
+
 class PackPriceInline(admin.TabularInline[PackPrice, Pack]):
     """What it costs in other currencies. `sync_packs` tells Stripe."""
 
     model = PackPrice
+    form = PackPriceForm
     extra = 0
     readonly_fields = ("stripe_price_id",)
 

@@ -42,11 +42,7 @@ class Login:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One running product for all tests here; each brings customers of its own."""
-    # Mails go to the web process's log, where a test finds their links.
-    environ = without_product_settings(os.environ) | {
-        "EMAIL_URL": "consolemail://",
-        "CUSTOMER_REFUND_DAYS": "14",
-    }
+    environ = without_product_settings(os.environ) | {"CUSTOMER_REFUND_DAYS": "14"}
     with Stack(tmp_path_factory.mktemp("shop") / "stack", environ=environ) as running:
         yield running
 
