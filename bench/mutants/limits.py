@@ -153,13 +153,13 @@ MUTANTS: list[Mutant] = [
         tests="key_spending::test_a_rebuild_forgets_what_a_hold_of_the_past_held",
     ),
     lua(
-        "limits: limits may be missing",
+        "limits: may be missing",
         "  if count < #LIMITS then\n",
         "  if false then\n",
         tests="limits::test_limits_that_are_none_change_nothing",
     ),
     lua(
-        "limits: limits may be 0",
+        "limits: may be 0",
         "string.find(name, 'cap$') and -1 or 1",
         "-1",
         tests="limits::test_limits_that_are_none_change_nothing",
