@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT_S = 600
 # A guard that is gone may leave a test waiting for what never comes.
 TEST_TIMEOUT_S = 60
+# What is within a function of the library is above the end of it.
+END = "\nend\n"
 FAILED = re.compile(r"^(?:FAILED|ERROR) tests/\S*?(test_\S+)", re.MULTILINE)
 
 
@@ -139,11 +141,14 @@ def find_killer(bench: Bench, mutant: Mutant) -> str | None:
 
 
 def mutate(text: str, mutant: Mutant) -> str:
-    """Replace the one place that is meant. Raises ValueError if it is not there."""
+    """Replace the one place that is meant. Raises ValueError if it is not there, or not the one."""
     start = text.find(mutant.within)
-    at = text.find(mutant.old, start) if start >= 0 else -1
-    if at < 0:
+    end = text.find(END, start) + len(END) if mutant.within else len(text)
+    if start < 0 or (found := text.count(mutant.old, start, end)) == 0:
         raise ValueError(f"{mutant.name}: not found in {mutant.file}")
+    if found > 1:
+        raise ValueError(f"{mutant.name}: found {found} times in {mutant.file}")
+    at = text.index(mutant.old, start, end)
     return text[:at] + mutant.new + text[at + len(mutant.old) :]
 
 

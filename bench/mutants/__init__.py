@@ -4,7 +4,7 @@ First the bugs that the design's prototype had; then every guard of the function
 guards around it.
 """
 
-from bench.mutants import admission, ending, known_bugs, process, rebuilding, sweeps
+from bench.mutants import admission, ending, known_bugs, limits, process, rebuilding, sweeps
 from bench.mutants.mutant import Mutant
 
 __all__ = ["MUTANTS", "Mutant"]
@@ -12,6 +12,7 @@ __all__ = ["MUTANTS", "Mutant"]
 MUTANTS = [
     *known_bugs.MUTANTS,
     *admission.MUTANTS,
+    *limits.MUTANTS,
     *ending.MUTANTS,
     *rebuilding.MUTANTS,
     *sweeps.MUTANTS,

@@ -126,6 +126,7 @@ MUTANTS: list[Mutant] = [
         "place: beyond the rate",
         "if not of_key.may_pass then",
         "if false then",
+        within="find_turn(",
         tests="holds::test_requests_beyond_the_limit_wait_for_the_smooth_refill",
     ),
     lua(
@@ -148,9 +149,8 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "place: no lease",
-        "  redis.call('ZADD', leases, text(now_ms() + lease_ms), request)\n",
+        "  redis.call('ZADD', keys[4], text(math.floor(now / 1000) + ask.lease_ms), ask.request)\n",
         "",
-        within="place(",
         tests="holds::test_only_open_holds_have_a_lease",
     ),
 ]

@@ -38,6 +38,13 @@ MUTANTS: list[Mutant] = [
         tests="functions::test_progress_does_not_go_back",
     ),
     lua(
+        "extend: no new lease",
+        "  redis.call('ZADD', leases, text(now_ms() + lease_ms), request)\n",
+        "",
+        within="extend(",
+        tests="reaper::test_a_renewed_hold_lives",
+    ),
+    lua(
         "charge: the hold is not released",
         "    released = register.amount\n",
         "",

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from bench.mutants import MUTANTS, Mutant
+from bench.mutants.mutant import lua
 from bench.mutations import ROOT, mutate
 
 
@@ -21,6 +22,53 @@ def test_it_names_tests_that_exist(mutant: Mutant) -> None:
         file, _, test = path.partition("::")
         name = test.partition("[")[0]
         assert re.search(rf"^(async )?def {name}\(", (ROOT / file).read_text(), re.MULTILINE)
+
+
+FUNCTIONS = """local function first()
+  guard()
+end
+
+local function second()
+  guard()
+  twice() twice()
+end
+
+local function third()
+  third_guard()
+end
+"""
+
+
+def a_mutant(old: str, within: str = "") -> Mutant:
+    return lua("a mutant", old, "gone()", within=within)
+
+
+def test_it_changes_the_function_that_is_named() -> None:
+    changed = mutate(FUNCTIONS, a_mutant("guard()", within="second("))
+
+    assert changed.splitlines()[:6] == [
+        "local function first()",
+        "  guard()",
+        "end",
+        "",
+        "local function second()",
+        "  gone()",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "within", "message"),
+    [
+        ("third_guard()", "second(", "not found"),
+        ("guard()", "fourth(", "not found"),
+        ("fourth_guard()", "", "not found"),
+        ("twice()", "second(", "found 2 times"),
+        ("  guard()", "", "found 2 times"),
+    ],
+)
+def test_what_is_not_there_once_is_not_changed(old: str, within: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        mutate(FUNCTIONS, a_mutant(old, within))
 
 
 def test_no_two_have_the_same_name() -> None:

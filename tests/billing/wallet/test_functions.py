@@ -12,6 +12,7 @@ from billing.services.reaper import abandoned
 from billing.services.wallets import freeze_wallet
 from billing.wallet import calls, keys, restoring
 from billing.wallet.calls import Balance, Call, Reaped
+from billing.wallet.limits import KeyFigures
 from billing.wallet.restoring import MonthFigures, RestoredKey
 from tests.billing.wallet.shop import NO_LIMIT, NOW_MS, Till, limits
 from tests.conftest import open_fences
@@ -212,6 +213,20 @@ def test_what_a_rebuild_puts_back_is_put_back_once(busy: Till) -> None:
     assert (fields[b"delta"], fields[b"ref"]) == (b"3", b"settled")
 
 
+def test_a_restored_key_spent_only_what_the_rebuild_tells(busy: Till) -> None:
+    month = busy.facts("any").month
+    told = RestoredKey(open=0, held=0, spent=9, months={202_603: MonthFigures(0, 9)})
+    for call in (
+        restoring.begin(busy.shard, epoch="mine"),
+        restoring.api_keys(busy.shard, [(busy.key.pk, told)], epoch="mine"),
+        restoring.open_fence(busy.shard, epoch="mine"),
+    ):
+        calls.parse_ok(busy.client.ask(call))
+
+    assert busy.figures(202_603) == KeyFigures(0, 0, 9, 0, 9)
+    assert busy.figures(month) == KeyFigures(0, 0, 9, 0, 0)
+
+
 @pytest.mark.parametrize("name", ["extend", "settle", "void", "reap"])
 def test_a_hold_of_another_epoch_is_not_known(busy: Till, name: str) -> None:
     call = SERVING[name](busy)
@@ -225,7 +240,7 @@ def test_a_hold_of_another_epoch_is_not_known(busy: Till, name: str) -> None:
     assert busy.balance().posted_credits == 980
 
 
-@pytest.mark.parametrize("name", ["place", "settle_late", "debit", "read"])
+@pytest.mark.parametrize("name", ["place", "settle_late", "debit", "read", "look"])
 def test_a_wallet_that_is_not_there_is_missing(busy: Till, name: str) -> None:
     busy.client.redis.delete(keys.wallet(busy.wallet.pk))
     before = dump(busy)

@@ -17,6 +17,7 @@ from billing.services.reaper import reap
 from billing.wallet import calls, keys
 from billing.wallet.limits import KeyFigures, Limits
 from tests.billing.wallet.shop import NO_LIMIT, Till, limits
+from tests.conftest import open_fences
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -259,6 +260,16 @@ def test_an_answer_may_be_clamped_to_a_cap(rich: Till, bounds: Limits) -> None:
     assert rich.place("r2", 4_096, least=1, bounds=bounds).units == 70
 
 
+@pytest.mark.parametrize("is_monthly", [False, True])
+def test_nothing_is_left_of_a_cap_that_was_lowered(rich: Till, is_monthly: bool) -> None:
+    rich.place("r1", 70)
+    rich.settle("r1", 70)
+
+    lowered = limits(monthly=50) if is_monthly else limits(lifetime=50)
+
+    assert capped(rich, "r2", 1, lowered) == (is_monthly, 50, 0)
+
+
 @pytest.mark.parametrize("bounds", [limits(monthly=0), limits(lifetime=0)])
 def test_a_cap_of_nothing_lets_nothing_through_but_what_is_free(rich: Till, bounds: Limits) -> None:
     assert capped(rich, "r1", 1, bounds)[1:] == (0, 0)
@@ -327,6 +338,16 @@ def test_a_new_month_does_not_begin_with_the_lifetimes_cap(rich: Till) -> None:
 
     with pytest.raises(CapReached):
         place_in(rich, APRIL, "r2", 41, bounds)
+
+
+def test_a_key_of_another_epoch_spent_nothing_in_any_month(rich: Till) -> None:
+    place_in(rich, MARCH, "r1", 60, limits())
+    rich.settle("r1", 60)
+    open_fences(rich.client)
+
+    place_in(rich, APRIL, "r2", 5, limits())
+
+    assert rich.figures(202_603) == KeyFigures(1, 5, 0, 0, 0)
 
 
 # --- The argument, and looking ------------------------------------------------------------------

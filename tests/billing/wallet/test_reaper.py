@@ -75,7 +75,8 @@ def test_a_hold_that_was_to_be_voided_leaves_no_receipt(till: Till, journal: Jou
 
 def test_a_renewed_hold_lives(till: Till) -> None:
     till.grant(1_000)
-    till.place("r1", 100, lease_ms=1)
+    till.place("r1", 100)
+    end_lease(till, "r1")
     till.extend("r1", 25, lease_ms=60_000)
 
     assert (reap(), till.balance().held_credits) == (0, 100)
