@@ -1,7 +1,7 @@
 # `make` lists the targets. Everything below needs Python 3.11 or newer and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long conformance lint chaos chaos-short bench-wallet drain-test \
+.PHONY: help run test test-slow test-long conformance lint chaos chaos-short bench-wallet drain-test \
 	mutations races format lock clean venv
 
 # Nothing here may depend on the user's own Python settings.
@@ -31,6 +31,9 @@ run: venv ## run everything on http://127.0.0.1:8000 (PORT=… and HOST=… chan
 
 test: venv ## run every check and every test
 	@exec $(VENV_PYTHON) -m devstack --with-parent test
+
+test-slow: venv ## test the emulators themselves
+	$(VENV_PYTHON) -m pytest -n 2 --dist worksteal -m slow
 
 test-long: venv ## let the wallet's state machine run for hours (MACHINE_EXAMPLES=20000)
 	MACHINE_EXAMPLES=$${MACHINE_EXAMPLES:-20000} $(VENV_PYTHON) -m pytest \

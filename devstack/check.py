@@ -197,8 +197,11 @@ def static_steps(environ: Mapping[str, str], *, database_url: str) -> list[Step]
 IMPORT_LINTER = "from importlinter.cli import lint_imports_command as main; main()"
 
 
+FAST = "not stack and not browser and not slow"
+
+
 def unit_step(environ: Mapping[str, str]) -> Step:
-    return pytest("unit tests", environ, "-n", "2", "-m", "not stack and not browser")
+    return pytest("unit tests", environ, "-n", "2", "--dist", "worksteal", "-m", FAST)
 
 
 def stack_step(environ: Mapping[str, str]) -> Step:

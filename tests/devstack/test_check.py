@@ -95,4 +95,6 @@ def test_every_test_is_in_one_of_the_runs() -> None:
     steps = [check.unit_step({}), check.stack_step({}), check.browser_step({})]
     marks = [each.argv[each.argv.index("-m", 3) + 1] for each in steps]
 
-    assert marks == ["not stack and not browser", "stack and not browser", "browser"]
+    assert marks == ["not stack and not browser and not slow", "stack and not browser", "browser"]
+    assert "-m slow" in Path("Makefile").read_text()
+    assert "test-slow" in Path(".ci/run").read_text()
