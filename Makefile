@@ -32,7 +32,7 @@ run: venv ## run everything on http://127.0.0.1:8000 (PORT=… and HOST=… chan
 test: venv ## run every check and every test
 	@exec $(VENV_PYTHON) -m devstack --with-parent test
 
-test-slow: venv ## test the emulators themselves
+test-slow: venv ## test the emulators and the launcher themselves
 	$(VENV_PYTHON) -m pytest -n 2 --dist worksteal -m slow
 
 test-long: venv ## let the wallet's state machine run for hours (MACHINE_EXAMPLES=20000)

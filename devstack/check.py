@@ -1,7 +1,7 @@
 """`make test`: every check and every test, all of them even if one fails.
 
-Two lanes side by side: the linters and then the browser; the tests that need no running product and
-then those that do. Each step's output is kept under `var/test-logs/`.
+Two lanes side by side: what reads the code and then what needs the product running; and the tests
+that need neither. Each step's output is kept under `var/test-logs/`.
 """
 
 import os
@@ -158,7 +158,7 @@ def check(run: Lanes | None = None) -> int:
 def run_all(environ: Mapping[str, str], database_url: str, console: Console) -> list[Result]:
     """Run two lanes side by side, about as long as each other."""
     static = static_steps(environ, database_url=database_url)
-    lanes = [[*static, browser_step(environ)], [unit_step(environ), stack_step(environ)]]
+    lanes = [[*static, browser_step(environ), stack_step(environ)], [unit_step(environ)]]
     # Left in reverse: on Ctrl-C the steps are stopped first, or the pool would wait for them.
     with ThreadPoolExecutor(len(lanes)) as pool, StepRunner(console) as runner:
         jobs = [pool.submit(run_lane, steps, runner) for steps in lanes]
@@ -201,7 +201,8 @@ FAST = "not stack and not browser and not slow"
 
 
 def unit_step(environ: Mapping[str, str]) -> Step:
-    return pytest("unit tests", environ, "-n", "2", "--dist", "worksteal", "-m", FAST)
+    """The tests that need no running product: three at a time, because many of them wait."""
+    return pytest("unit tests", environ, "-n", "3", "--dist", "worksteal", "-m", FAST)
 
 
 def stack_step(environ: Mapping[str, str]) -> Step:

@@ -19,6 +19,17 @@ hypothesis_settings.register_profile("house", deadline=None)
 hypothesis_settings.load_profile("house")
 
 
+# What surrounds the product and does not change with it: `make test-slow` tests it.
+SURROUNDINGS = [Path(__file__).parent / name for name in ("sandbox", "devstack")]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of the emulators and of the launcher as slow."""
+    for item in items:
+        if any(folder in item.path.parents for folder in SURROUNDINGS):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cheap_passwords() -> Iterator[None]:
     """Passwords are hashed to be slow to guess; a test's need not be."""
