@@ -33,7 +33,7 @@ test: venv ## run every check and every test
 	@exec $(VENV_PYTHON) -m devstack --with-parent test
 
 test-slow: venv ## test the emulators and the launcher themselves
-	$(VENV_PYTHON) -m pytest -n 2 --dist worksteal -m slow
+	@exec $(VENV_PYTHON) -m devstack --with-parent test-slow
 
 test-long: venv ## let the wallet's state machine run for hours (MACHINE_EXAMPLES=20000)
 	MACHINE_EXAMPLES=$${MACHINE_EXAMPLES:-20000} $(VENV_PYTHON) -m pytest \

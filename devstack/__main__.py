@@ -1,4 +1,4 @@
-"""`python -m devstack run|test|lint|clean`: what the Makefile calls."""
+"""`python -m devstack run|test|test-slow|lint|clean`: what the Makefile calls."""
 
 import argparse
 import sys
@@ -10,6 +10,7 @@ from devstack.clean import clean
 COMMANDS: dict[str, Callable[[], int]] = {
     "run": run.run,
     "test": check.check,
+    "test-slow": check.slow,
     "lint": check.lint,
     "clean": clean,
 }

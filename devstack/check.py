@@ -130,6 +130,11 @@ def lint() -> int:
     return check(run_static)
 
 
+def slow() -> int:
+    """Run the tests of the emulators and of the launcher. 0 if every one was good."""
+    return check(run_slow)
+
+
 def check(run: Lanes | None = None) -> int:
     """Run everything, or what it is given, and print a summary. 0 if every step was good."""
     LOGS.mkdir(parents=True, exist_ok=True)
@@ -170,6 +175,11 @@ def run_static(environ: Mapping[str, str], database_url: str, console: Console) 
         return run_lane(static_steps(environ, database_url=database_url), runner)
 
 
+def run_slow(environ: Mapping[str, str], database_url: str, console: Console) -> list[Result]:
+    with StepRunner(console) as runner:
+        return run_lane([slow_step(environ)], runner)
+
+
 def run_lane(steps: Sequence[Step], runner: StepRunner) -> list[Result]:
     return [runner.run(step) for step in steps]
 
@@ -203,6 +213,11 @@ FAST = "not stack and not browser and not slow"
 def unit_step(environ: Mapping[str, str]) -> Step:
     """The tests that need no running product: three at a time, because many of them wait."""
     return pytest("unit tests", environ, "-n", "3", "--dist", "worksteal", "-m", FAST)
+
+
+def slow_step(environ: Mapping[str, str]) -> Step:
+    """The tests of what surrounds the product."""
+    return pytest("slow tests", environ, "-n", "3", "--dist", "worksteal", "-m", "slow")
 
 
 def stack_step(environ: Mapping[str, str]) -> Step:
