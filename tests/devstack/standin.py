@@ -42,9 +42,8 @@ def greet(whom: str) -> None:
 
 
 def note(name: str) -> None:
-    """Leave the process id for the test, and a word when told to stop."""
+    """Leave the process id for the test once it may be told to stop, and a word when it is."""
     folder = Path(os.environ["STANDIN_FOLDER"])
-    (folder / f"{name}.pid").write_text(str(os.getpid()))
 
     def leave(*_: object) -> None:
         with (folder / "stopped").open("a") as file:
@@ -52,6 +51,9 @@ def note(name: str) -> None:
         raise SystemExit(0)
 
     signal.signal(signal.SIGTERM, leave)
+    unfinished = folder / f"{name}.pid.new"
+    unfinished.write_text(str(os.getpid()))
+    unfinished.rename(folder / f"{name}.pid")
 
 
 def stand_in(*arguments: str) -> list[str]:

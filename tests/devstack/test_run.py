@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,9 +45,17 @@ class Launcher:
         self.banner = launcher.until("Ctrl-C stops it")
         return launcher
 
+    def pid(self, name: str) -> int:
+        """Of a stand-in. The launcher waits for no worker, so one may still be starting."""
+        noted = self.folder / f"{name}.pid"
+        deadline = time.monotonic() + 30
+        while not noted.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return int(noted.read_text())
+
     def pids(self) -> list[int]:
         """Of every child, the services included."""
-        noted = [int((self.folder / f"{name}.pid").read_text()) for name in CHILDREN]
+        noted = [self.pid(name) for name in CHILDREN]
         postmaster = (self.var / "postgres" / "data" / "postmaster.pid").read_text()
         valkey = (self.var / "valkey" / "data" / "valkey.pid").read_text()
         return [*noted, int(postmaster.split()[0]), int(valkey)]
@@ -142,7 +151,7 @@ def test_a_failing_setup_shows_why_and_stops_everything(launcher: Launcher) -> N
 
     assert failed.popen.returncode == 1
     assert "error: setup ended with 3:\nthis is why" in said
-    sandbox = int((launcher.folder / "sandbox.pid").read_text())
+    sandbox = launcher.pid("sandbox")
     assert not is_running(sandbox)
 
 
