@@ -27,7 +27,7 @@
 --   * Replies are arrays of a status and integers, made with `int`, never with a unary minus.
 
 -- Counts upwards: a worker replaces an older library and leaves a newer one alone.
-local VERSION = '5'
+local VERSION = '6'
 local MAX_INTEGER = 9007199254740991 -- 2^53 - 1: the largest integer a Lua number counts exactly
 local REGISTER_TTL_S = 900 -- how long a booked register still answers to a late repetition
 local MINUTE_US = 60000000
@@ -309,9 +309,10 @@ local function read_limits(packed)
   return limits
 end
 
--- What is left of a cap; -1 is none.
+-- What is left of a cap, at least nothing, so that what is free passes one that was lowered; -1 is
+-- no cap.
 local function left_of(cap, used)
-  return cap < 0 and MAX_INTEGER or cap - used
+  return cap < 0 and MAX_INTEGER or math.max(cap - used, 0)
 end
 
 -- What the balance and the key's caps afford: credits, or a refusal if that is less than `least_mc`.
@@ -322,10 +323,10 @@ local function find_credits(wallet, key, limits, least_mc)
     return nil, { 'INSUFFICIENT', wallet.available }
   end
   if least_mc > of_life * 1000 then
-    return nil, { 'CAPPED', 0, limits.lifetime_cap, math.max(of_life, 0) }
+    return nil, { 'CAPPED', 0, limits.lifetime_cap, of_life }
   end
   if least_mc > of_month * 1000 then
-    return nil, { 'CAPPED', 1, limits.monthly_cap, math.max(of_month, 0) }
+    return nil, { 'CAPPED', 1, limits.monthly_cap, of_month }
   end
   return math.min(wallet.available, of_life, of_month)
 end

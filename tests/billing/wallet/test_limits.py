@@ -268,6 +268,7 @@ def test_nothing_is_left_of_a_cap_that_was_lowered(rich: Till, is_monthly: bool)
     lowered = limits(monthly=50) if is_monthly else limits(lifetime=50)
 
     assert capped(rich, "r2", 1, lowered) == (is_monthly, 50, 0)
+    assert rich.place("r3", 0, bounds=lowered).held_credits == 0
 
 
 @pytest.mark.parametrize("bounds", [limits(monthly=0), limits(lifetime=0)])
