@@ -21,7 +21,6 @@ from bench.chaos.evidence import Evidence, read_books, read_served, read_session
 from bench.chaos.faults import Faults
 from bench.chaos.house import House
 from bench.chaos.kill_points import withdraw
-from bench.chaos.neighbours import Neighbours
 from bench.chaos.probes import BalanceSampler, Prober
 from bench.chaos.programs import BAD_MODELS, GOOD_MODELS
 from bench.chaos.schedule import DEFAULT_MINUTES, Strike, count_kinds, make_schedule
@@ -66,7 +65,6 @@ class Watched:
     accounts: list[Account]
     faults: Faults
     buyers: list[Account] = field(default_factory=list)
-    neighbours: Neighbours = field(default_factory=Neighbours)
 
 
 def main() -> int:
@@ -198,7 +196,6 @@ async def end_all(tasks: list[asyncio.Task[None]]) -> list[BaseException | None]
 async def watching(watched: Watched) -> AsyncIterator[None]:
     """Sample and probe as long as the block runs."""
     tasks = [asyncio.create_task(watched.sampler.run())]
-    tasks.append(asyncio.create_task(watched.neighbours.run()))
     tasks += [asyncio.create_task(prober.run()) for prober in watched.probers]
     try:
         yield
@@ -289,7 +286,7 @@ async def gather(house: House, watched: Watched, *, audit: tuple[int, str]) -> E
 def conclude_run(house: House, watched: Watched, evidence: Evidence) -> list[Violation]:
     """Print the tables and return what is wrong."""
     hits = watched.faults.hits
-    recoveries = measure_recoveries(hits, watched.probers, watched.neighbours)
+    recoveries = measure_recoveries(hits, watched.probers)
     print(report.show_faults(hits), end="")
     print(report.show_requests(watched.crowd, evidence), end="")
     print(report.show_purchases(watched.crowd, evidence), end="")

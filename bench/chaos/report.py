@@ -65,16 +65,14 @@ def show_recoveries(recoveries: list[Recovery]) -> str:
     title = "Back after a fault"
     lines = [
         "",
-        f"{title:<24} {'n':>5} {'p50 s':>7} {'max s':>7} {'since the last hit, max s':>26}"
-        f" {'of which others took':>21}",
+        f"{title:<24} {'n':>5} {'p50 s':>7} {'max s':>7} {'since the last hit, max s':>26}",
     ]
     for kind in sorted({recovery.hit.kind for recovery in recoveries}):
         own = [recovery for recovery in recoveries if recovery.hit.kind == kind]
         back = [recovery.seconds for recovery in own]
         since = [recovery.since_last_s for recovery in own]
-        taken = max(own, key=lambda recovery: recovery.since_last_s or 0.0).taken_s
         longest = spread(since).split()[2]
-        lines.append(f"  {kind:<22} {spread(back)} {longest:>26} {taken:>21.2f}")
+        lines.append(f"  {kind:<22} {spread(back)} {longest:>26}")
         if kind.startswith("web"):
             itself = [recovery.own_seconds for recovery in own]
             lines.append(f"  {'… that process itself':<22} {spread(itself)}")

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from bench.chaos.evidence import Evidence, Row
 from bench.chaos.faults import Hit
-from bench.chaos.neighbours import Neighbours
 from bench.chaos.probes import Prober
 from bench.chaos.schedule import FREEZE_S
 from bench.chaos.sightings import Seen
@@ -219,43 +218,35 @@ class Recovery:
     since_last_s: float | None
     # Until the web process that was hit served again itself.
     own_seconds: float | None
-    # Of the time since the last hit, what other programs of the machine took.
-    taken_s: float = 0.0
 
     @property
     def is_late(self) -> bool:
-        return self.since_last_s is None or self.since_last_s - self.taken_s > BACK_WITHIN_S
+        return self.since_last_s is None or self.since_last_s > BACK_WITHIN_S
 
     def __str__(self) -> str:
         if self.seconds is None or self.since_last_s is None:
             return f"not back after a {self.hit.kind} ({self.hit.how})"
         return (
             f"{self.seconds:.1f} s after a {self.hit.kind} ({self.hit.how}), "
-            f"{self.since_last_s:.1f} s after the last hit before that, of which other programs "
-            f"took {self.taken_s:.1f} s"
+            f"{self.since_last_s:.1f} s after the last hit before that"
         )
 
 
-def measure_recoveries(
-    hits: list[Hit], probers: list[Prober], neighbours: Neighbours
-) -> list[Recovery]:
+def measure_recoveries(hits: list[Hit], probers: list[Prober]) -> list[Recovery]:
     """For each hit, when any web process answered a probe that was sent after it.
 
     What counts is the time since the last hit before that, because they come faster than a
-    service can be back from each, less what programs that are none of ours took of the machine; the
-    whole time is reported too. Of a lost worker or beat the API's customers notice nothing by
-    itself.
+    service can be back from each; the whole time is reported too. Of a lost worker or beat the
+    API's customers notice nothing by itself.
     """
     return [
-        measure_recovery(hit, hits, probers, neighbours)
+        measure_recovery(hit, hits, probers)
         for hit in hits
         if hit.kind not in {"worker kill", "beat kill"}
     ]
 
 
-def measure_recovery(
-    hit: Hit, hits: list[Hit], probers: list[Prober], neighbours: Neighbours
-) -> Recovery:
+def measure_recovery(hit: Hit, hits: list[Hit], probers: list[Prober]) -> Recovery:
     """Look for the first answers after a hit."""
     own_at = first_answer(hit, [prober for prober in probers if prober.role == hit.target])
     own_seconds = None if own_at is None else own_at - hit.at
@@ -263,8 +254,7 @@ def measure_recovery(
     if back_at is None:
         return Recovery(hit, None, None, own_seconds)
     last = max(other.at for other in hits if other.at < back_at)
-    taken_s = neighbours.taken_s(last, back_at)
-    return Recovery(hit, back_at - hit.at, back_at - last, own_seconds, taken_s)
+    return Recovery(hit, back_at - hit.at, back_at - last, own_seconds)
 
 
 def first_answer(hit: Hit, probers: list[Prober]) -> float | None:

@@ -1,6 +1,5 @@
 """What the verdict finds, and what it leaves alone."""
 
-import os
 from typing import Any
 
 import pytest
@@ -8,7 +7,6 @@ import pytest
 from bench.chaos.customers import Account
 from bench.chaos.evidence import Evidence
 from bench.chaos.faults import Hit
-from bench.chaos.neighbours import Neighbours
 from bench.chaos.probes import BalanceSampler, Prober
 from bench.chaos.sightings import Seen
 from bench.chaos.verdict import judge, measure_recoveries
@@ -171,9 +169,7 @@ def test_it_finds_a_sample_below_zero() -> None:
 def test_a_service_is_back_with_the_first_answer_to_a_question_asked_afterwards() -> None:
     prober = Prober("web1", "", "", "", served=[(9.9, 10.4), (11.0, 11.5), (12.0, 12.5)])
 
-    [recovery] = measure_recoveries(
-        [Hit("redis kill", "redis", 10.0, "SIGKILL")], [prober], Neighbours()
-    )
+    [recovery] = measure_recoveries([Hit("redis kill", "redis", 10.0, "SIGKILL")], [prober])
 
     assert recovery.seconds == 1.5
     assert not recovery.is_late
@@ -182,9 +178,7 @@ def test_a_service_is_back_with_the_first_answer_to_a_question_asked_afterwards(
 def test_a_service_that_is_away_for_longer_than_ten_seconds_is_late() -> None:
     prober = Prober("web1", "", "", "", served=[(20.0, 20.5)])
 
-    [recovery] = measure_recoveries(
-        [Hit("redis kill", "redis", 10.0, "SIGKILL")], [prober], Neighbours()
-    )
+    [recovery] = measure_recoveries([Hit("redis kill", "redis", 10.0, "SIGKILL")], [prober])
 
     assert recovery.is_late
 
@@ -193,29 +187,16 @@ def test_the_time_counts_from_the_last_hit_before_the_answer() -> None:
     prober = Prober("web1", "", "", "", served=[(20.0, 20.5)])
     hits = [Hit("redis kill", "redis", 10.0, ""), Hit("worker kill", "worker", 18.0, "")]
 
-    [recovery] = measure_recoveries(hits, [prober], Neighbours())
+    [recovery] = measure_recoveries(hits, [prober])
 
     assert (recovery.seconds, recovery.since_last_s) == (10.5, 2.5)
     assert not recovery.is_late
 
 
 def test_a_service_that_never_came_back_is_late() -> None:
-    [recovery] = measure_recoveries([Hit("web kill", "web1", 10.0, "signal")], [], Neighbours())
+    [recovery] = measure_recoveries([Hit("web kill", "web1", 10.0, "signal")], [])
 
     assert recovery.is_late
-
-
-def test_time_that_other_programs_took_does_not_make_a_service_late() -> None:
-    neighbours = Neighbours()
-    neighbours.note(10.0, busy_s=0.0, ours_s=0.0)
-    neighbours.note(30.0, busy_s=10.0 * (os.cpu_count() or 1), ours_s=0.0)
-    prober = Prober("web1", "", "", "", served=[(24.0, 25.0)])
-
-    [recovery] = measure_recoveries([Hit("redis kill", "redis", 10.0, "")], [prober], neighbours)
-
-    # 15 s, of which others took a half.
-    assert (recovery.since_last_s, recovery.taken_s) == (15.0, 7.5)
-    assert not recovery.is_late
 
 
 def replay(**told: Any) -> Seen:
