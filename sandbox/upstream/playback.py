@@ -102,15 +102,22 @@ class Player:
         if not self._waiting and not is_last:
             return
         frames, self._waiting = self._waiting, []
-        data = b"".join([frame[0] for frame in frames])
         if script.is_bytewise:
-            for position in range(len(data)):
-                await self._exchange.write(data[position : position + 1], is_last=False)
-                # Lets the byte leave alone: the loop joins writes of one turn.
-                await asyncio.sleep(0)
-            data = b""
-        await self._exchange.write(data, is_last=is_last)
+            for frame in frames:
+                await self._write_bytewise(script, frame)
+            frames = []
+        await self._exchange.write(b"".join([frame[0] for frame in frames]), is_last=is_last)
         self._note_sent(script, frames)
+
+    async def _write_bytewise(self, script: Script, frame: Frame) -> None:
+        data = frame[0]
+        for position in range(len(data)):
+            await self._exchange.write(data[position : position + 1], is_last=False)
+            if position == len(data) - 1:
+                # At once: whoever has this byte has the frame, even if he leaves now.
+                self._note_sent(script, [frame])
+            # Lets the byte leave alone: the loop joins writes of one turn.
+            await asyncio.sleep(0)
 
     def _note_sent(self, script: Script, frames: list[Frame]) -> None:
         record = self._record

@@ -109,6 +109,18 @@ def test_a_stream_stops_when_the_client_hangs_up(emulator: Emulator) -> None:
     assert record["left_at_chunk"] == 1 + record["completion_tokens_delivered"]
 
 
+def test_what_was_read_byte_by_byte_counts_as_delivered(emulator: Emulator) -> None:
+    events = []
+    for event, _ in emulator.timed_stream("say 1000 words", model="fault-byte-chunks"):
+        events.append(event)
+        if len(texts(events)) == 5:
+            break
+
+    totals = emulator.wait_for(lambda totals: totals["cut_by_client"] == 1)
+
+    assert 5 <= totals["completion_tokens_delivered"] < 1000
+
+
 def test_a_stream_at_full_speed_stops_when_the_client_hangs_up(emulator: Emulator) -> None:
     for _ in emulator.timed_stream("say 100000 words"):
         break
