@@ -11,7 +11,7 @@ from billing.models import UsageRecord
 from billing.services.drain import drain
 from billing.services.recovery import recover
 from billing.services.wallets import get_wallet
-from billing.wallet.sync_client import SyncWalletClient
+from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 from devstack.services import Valkey
 from proxy.database import in_database
 from proxy.runtime import Runtime
@@ -31,6 +31,7 @@ from tests.proxy.conftest import (
 # The second of two attempts of the official SDKs.
 RETRY = {"x-stainless-retry-count": "1"}
 SLOWLY = [{"role": "user", "content": "[[tokens=12]] [[tps=20]]"}]
+SLOWLY_ASKED = {"messages": SLOWLY}
 
 
 def once(name: str = "order-1") -> dict[str, str]:
@@ -54,10 +55,14 @@ async def post(
     )
 
 
-async def leave(api: Api, customer: Customer, headers: dict[str, str], **body: Any) -> None:
-    """Ask for an answer that takes 0.6 s, and give up after 0.2 s, as an SDK's time-out does."""
+async def leave(api: Api, customer: Customer, body: dict[str, Any] = SLOWLY_ASKED) -> None:
+    """Ask for an answer that takes 0.6 s, and give up after 0.2 s, as an SDK's time-out does.
+
+    An SDK waits at least 0.4 s before it sends again; here until the hang-up has been noticed.
+    """
     with pytest.raises(httpx.ReadTimeout):
-        await post(api, customer, headers, gives_up_after_s=0.2, messages=SLOWLY, **body)
+        await post(api, customer, {}, gives_up_after_s=0.2, **body)
+    await until(lambda: any(get_sync_client().redis.scan_iter("*:answer:*")))
 
 
 async def charged(customer: Customer) -> list[int]:
@@ -245,7 +250,7 @@ async def test_it_stores_nothing_unless_asked(
 async def test_a_retry_joins_the_call_that_its_first_attempt_left_behind(
     api: Api, alice: Customer, upstream: Sandbox
 ) -> None:
-    await leave(api, alice, {})
+    await leave(api, alice)
 
     joined = await asyncio.gather(*(post(api, alice, RETRY, messages=SLOWLY) for _ in range(2)))
 
@@ -257,7 +262,7 @@ async def test_a_retry_joins_the_call_that_its_first_attempt_left_behind(
 async def test_a_retry_gets_the_answer_that_came_before_it(
     api: Api, alice: Customer, upstream: Sandbox
 ) -> None:
-    await leave(api, alice, {})
+    await leave(api, alice)
     await api.idle()
 
     retried = await post(api, alice, RETRY, messages=SLOWLY)
@@ -270,7 +275,7 @@ async def test_a_retry_starts_anew_if_the_answer_was_too_large_to_hand_over(
     api: Api, alice: Customer, upstream: Sandbox, settings: Any
 ) -> None:
     settings.IDEMPOTENCY_MAX_BYTES = 100
-    await leave(api, alice, {})
+    await leave(api, alice)
 
     retried = await post(api, alice, RETRY, messages=SLOWLY)
 
@@ -279,7 +284,7 @@ async def test_a_retry_starts_anew_if_the_answer_was_too_large_to_hand_over(
 
 
 async def test_only_a_retry_joins(api: Api, alice: Customer, upstream: Sandbox) -> None:
-    await leave(api, alice, {})
+    await leave(api, alice)
 
     fresh = await post(api, alice, {}, messages=SLOWLY)
     other = await post(api, alice, RETRY, messages=HELLO)
@@ -297,10 +302,10 @@ async def test_a_call_goes_on_for_as_long_as_a_retry_waits_for_it(
     monkeypatch.setattr(recordings, "LEASE_S", 0.9)
     monkeypatch.setattr("proxy.serving.recorder.LEASE_S", 0.9)
     slower = [{"role": "user", "content": "[[tokens=50]] [[tps=20]]"}]
-    with pytest.raises(httpx.ReadTimeout):
-        await post(api, alice, {}, gives_up_after_s=0.2, messages=slower, max_tokens=60)
+    asked = {"messages": slower, "max_tokens": 60}
+    await leave(api, alice, asked)
 
-    joined = await post(api, alice, RETRY, messages=slower, max_tokens=60)
+    joined = await post(api, alice, RETRY, **asked)
 
     assert joined.status_code == 200
     assert len(await charged(alice)) == 1
@@ -310,7 +315,7 @@ async def test_a_retry_joins_a_call_of_another_process(
     api: Api, alice: Customer, upstream: Sandbox
 ) -> None:
     first, other = api.runtime, await Runtime.start()
-    await leave(api, alice, {})
+    await leave(api, alice)
     api.runtime = other
 
     joined = await post(api, alice, RETRY, messages=SLOWLY)
