@@ -83,10 +83,11 @@ def refund_unused(
     With a `key` of its own, safe to repeat. Raises RefundRefused.
     """
     public_id = key or uuid4()
+    # Before the look for one of this key: its credits are taken when it is written down.
+    offer = offer_unused(purchase)
     asked = Refund.objects.filter(public_id=public_id, purchase=purchase).first()
     if asked is not None:
         return asked
-    offer = offer_unused(purchase)
     if offer is None:
         raise RefundRefused("Nothing of this order is left to be refunded.")
     return _ask(
@@ -132,10 +133,11 @@ def refund_to_customer(purchase: Purchase, *, key: UUID) -> Refund:
 
     Raises RefundRefused if the settings don't offer that, or not any more.
     """
+    offer = offer_to_customer(purchase)
     asked = Refund.objects.filter(public_id=key, purchase=purchase).first()
     if asked is not None:
         return asked
-    if offer_to_customer(purchase) is None:
+    if offer is None:
         raise RefundRefused("This order can't be refunded here. Please write to us.")
     return refund_unused(purchase, actor=None, reason="Asked for by the customer", key=key)
 

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from functools import partial
+from unittest import mock
 from uuid import uuid4
 
 import pytest
@@ -13,6 +14,7 @@ from billing.exceptions import MissingReason, RefundRefused
 from billing.models import InboxItem, Purchase, Refund
 from billing.services.debits import decide_open
 from billing.services.refunds import (
+    Offer,
     advance_refunds,
     offer_to_customer,
     offer_unused,
@@ -218,6 +220,21 @@ def test_the_same_key_asks_once(fulfilled: Purchase, bob: User, till: Till) -> N
     assert Refund.objects.count() == 1
     till.drain()
     assert till.posted() == 0
+
+
+def test_who_is_overtaken_by_the_same_key_gets_its_refund(fulfilled: Purchase, bob: User) -> None:
+    refund = partial(refund_unused, fulfilled, actor=bob, reason="Leaves", key=uuid4())
+    first: list[Refund] = []
+
+    def be_overtaken(purchase: Purchase) -> Offer | None:
+        with mock.patch("billing.services.refunds.offer_unused", offer_unused):
+            first.append(refund())
+        return offer_unused(purchase)
+
+    with mock.patch("billing.services.refunds.offer_unused", be_overtaken):
+        second = refund()
+
+    assert [second] == first
 
 
 @pytest.mark.parametrize("amount", [0, -1, 901])
