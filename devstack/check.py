@@ -131,7 +131,7 @@ def lint() -> int:
 
 
 def slow() -> int:
-    """Run the tests of the emulators and of the launcher. 0 if every one was good."""
+    """Run the tests of the emulators, the launcher and all screens. 0 if every one was good."""
     return check(run_slow)
 
 
@@ -176,8 +176,9 @@ def run_static(environ: Mapping[str, str], database_url: str, console: Console) 
 
 
 def run_slow(environ: Mapping[str, str], database_url: str, console: Console) -> list[Result]:
+    """Run one after the other: the launcher's tests watch the clock."""
     with StepRunner(console) as runner:
-        return run_lane([slow_step(environ)], runner)
+        return run_lane([slow_step(environ), screens_step(environ)], runner)
 
 
 def run_lane(steps: Sequence[Step], runner: StepRunner) -> list[Result]:
@@ -217,17 +218,23 @@ def unit_step(environ: Mapping[str, str]) -> Step:
 
 def slow_step(environ: Mapping[str, str]) -> Step:
     """The tests of what surrounds the product."""
-    return pytest("slow tests", environ, "-n", "3", "--dist", "worksteal", "-m", "slow")
+    chosen = "slow and not browser"
+    return pytest("slow tests", environ, "-n", "3", "--dist", "worksteal", "-m", chosen)
+
+
+def screens_step(environ: Mapping[str, str]) -> Step:
+    """Chromium's look at every page on every screen."""
+    return pytest("every screen", environ, "-m", "browser and slow", "tests/browser")
 
 
 def stack_step(environ: Mapping[str, str]) -> Step:
     """The tests of the running product."""
-    return pytest("stack tests", environ, "-m", "stack and not browser", "tests/stack")
+    return pytest("stack tests", environ, "-m", "stack and not browser and not slow", "tests/stack")
 
 
 def browser_step(environ: Mapping[str, str]) -> Step:
     """Chromium's tests, in a process of their own: their loop is no asyncio loop of ours."""
-    return pytest("browser tests", environ, "-m", "browser", "tests/browser")
+    return pytest("browser tests", environ, "-m", "browser and not slow", "tests/browser")
 
 
 def pytest(name: str, environ: Mapping[str, str], *arguments: str) -> Step:

@@ -28,10 +28,12 @@ SURROUNDINGS = [Path(__file__).parent / name for name in ("sandbox", "devstack")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of the emulators and of the launcher as slow."""
+    """Mark the tests of the emulators and of the launcher as slow, and begin with the longest."""
     for item in items:
         if any(folder in item.path.parents for folder in SURROUNDINGS):
             item.add_marker(pytest.mark.slow)
+    # Left to chance, the others could all be waiting for it in the end.
+    items.sort(key=lambda item: item.path.name != "test_machine.py")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -69,8 +69,8 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "limits: a cap before an empty balance",
-        "  if least_mc > wallet.available * 1000 then\n    return nil, { 'INSUFFICIENT', wallet.available }\n  end\n  if least_mc > of_life * 1000 then\n    return nil, { 'CAPPED', 0, limits.lifetime_cap, math.max(of_life, 0) }\n  end\n",
-        "  if least_mc > of_life * 1000 then\n    return nil, { 'CAPPED', 0, limits.lifetime_cap, math.max(of_life, 0) }\n  end\n  if least_mc > wallet.available * 1000 then\n    return nil, { 'INSUFFICIENT', wallet.available }\n  end\n",
+        "  if least_mc > wallet.available * 1000 then\n    return nil, { 'INSUFFICIENT', wallet.available }\n  end\n  if least_mc > of_life * 1000 then\n    return nil, { 'CAPPED', 0, limits.lifetime_cap, of_life }\n  end\n",
+        "  if least_mc > of_life * 1000 then\n    return nil, { 'CAPPED', 0, limits.lifetime_cap, of_life }\n  end\n  if least_mc > wallet.available * 1000 then\n    return nil, { 'INSUFFICIENT', wallet.available }\n  end\n",
         tests="limits::test_an_empty_balance_is_said_before_a_cap",
     ),
     lua(

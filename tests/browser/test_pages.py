@@ -21,7 +21,7 @@ from tests.browser.customers import (
 )
 from tests.browser.pictures import SIZES, keep_as_it_is
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 LONG_MODEL = "acme-research/very-long-model-name-instruct-2026-11-22-preview"
 # Public names of models that end badly, and what the emulator calls them.

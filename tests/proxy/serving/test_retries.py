@@ -302,7 +302,7 @@ async def test_a_call_goes_on_for_as_long_as_a_retry_waits_for_it(
     monkeypatch.setattr(recordings, "LEASE_S", 0.9)
     monkeypatch.setattr("proxy.serving.recorder.LEASE_S", 0.9)
     slower = [{"role": "user", "content": "[[tokens=50]] [[tps=20]]"}]
-    asked = {"messages": slower, "max_tokens": 60}
+    asked: dict[str, Any] = {"messages": slower, "max_tokens": 60}
     await leave(api, alice, asked)
 
     joined = await post(api, alice, RETRY, **asked)
