@@ -336,6 +336,7 @@ CELERY_BEAT_SCHEDULE = {
     "drain events": _sweep("billing.drain_events", every_s=1),
     "push wallets": _sweep("billing.push_wallets", every_s=1),
     "decide debits": _sweep("billing.decide_debits", every_s=2),
+    "pay debts": _sweep("billing.pay_debts", every_s=5),
     "reap holds": _sweep("billing.reap_holds", every_s=5),
     "adopt journals": _sweep("billing.adopt_journals", every_s=2),
     "expire lots": _sweep("billing.expire_lots", every_s=60),

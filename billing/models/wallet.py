@@ -106,8 +106,12 @@ class Debit(models.Model):
     """A debit that is not usage and that Redis still has to decide: clawback, expiry, adjustment.
 
     The row is the intention. Redis takes what is available, the drain books that as a ledger
-    entry with this reference and sets `booked_at`; what could not be taken of a clawback is debt.
+    entry with this reference and sets `booked_at`; what could not be taken of a clawback is debt,
+    except of one that pays debt itself.
     """
+
+    # How the references of those begin that pay debt from the balance.
+    PAYS_DEBT = "owed:"
 
     wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="debits")
     kind = models.CharField(max_length=16)

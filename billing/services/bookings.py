@@ -212,6 +212,10 @@ def _book_debit(batch: Batch, event: Event) -> None:
             amount=event.charged,
             debit=debit,
         )
+    if debit.reference.startswith(Debit.PAYS_DEBT):
+        batch.wallets[event.wallet_id].debt_credits -= event.charged
+        batch.indebted.add(event.wallet_id)
+        return
     shortfall = debit.amount_credits - event.charged
     if debit.kind == Kind.CLAWBACK and shortfall:
         batch.wallets[event.wallet_id].debt_credits += shortfall

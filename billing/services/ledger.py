@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, OuterRef, QuerySet, Sum
 
 from accounts.models import User
 from billing.exceptions import InvalidAmount
-from billing.models import LedgerEntry, Lot, Wallet
+from billing.models import Debit, LedgerEntry, Lot, Wallet
 from billing.services.low_balance import arm_low_balance
 from billing.services.pushes import push_on_commit
 
@@ -101,10 +101,18 @@ def order_of_use(lot: Lot) -> tuple[bool, float, int]:
     return (not lot.is_promotional, expiry, lot.pk)
 
 
+def open_payments(wallet_id: int | OuterRef) -> QuerySet[Debit]:
+    """Return the debits that will pay a wallet's debt and are not booked yet."""
+    return Debit.objects.filter(
+        wallet=wallet_id, booked_at=None, reference__startswith=Debit.PAYS_DEBT
+    )
+
+
 def _pay_debt(wallet: Wallet, lot: Lot, cause: Cause) -> int:
     """Pay what an earlier refund or dispute could not take back. Returns the credits paid."""
-    paid = min(wallet.debt_credits, lot.remaining_credits)
-    if not paid:
+    under_way: int = open_payments(wallet.pk).aggregate(sum=Sum("amount_credits", default=0))["sum"]
+    paid = min(wallet.debt_credits - under_way, lot.remaining_credits)
+    if paid <= 0:
         return 0
     wallet.debt_credits -= paid
     append_entry(

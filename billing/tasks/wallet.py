@@ -13,7 +13,7 @@ from django.core.cache import cache
 from django.db import connections
 
 from billing.exceptions import UnsafeRedis, WalletRecovering
-from billing.services import adoption, debits, drain, expiry, pushes, reaper, recovery
+from billing.services import adoption, debits, debts, drain, expiry, pushes, reaper, recovery
 from billing.services.audit import audit
 from billing.tasks.top_ups import nudge_top_ups
 
@@ -89,6 +89,13 @@ def push_wallets() -> int:
 def decide_debits() -> int:
     """Let Redis decide clawbacks, expiries and adjustments that wait."""
     return debits.decide_open()
+
+
+@shared_task(name="billing.pay_debts", ignore_result=True)
+@unless_recovering
+def pay_debts() -> int:
+    """Let wallets in debt pay it from what has become free."""
+    return debts.pay_debts()
 
 
 @shared_task(name="billing.reap_holds", ignore_result=True)

@@ -1,6 +1,7 @@
 """From the stream into the ledger."""
 
 from datetime import timedelta
+from unittest import mock
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -10,10 +11,12 @@ from billing.models import Debit, InboxItem, LedgerEntry, Lot, UsageRecord, Wall
 from billing.services import bookings, drain
 from billing.services.audit import audit
 from billing.services.debits import ask_debit, decide_open
+from billing.services.debts import pay_debts
 from billing.services.expiry import expire_lots
 from billing.services.ledger import post_credit
 from billing.services.wallets import adjust_credits, grant_credits
 from billing.wallet import calls, keys
+from billing.wallet.calls import Balance
 from billing.wallet.events import read_event
 from tests.billing.wallet.shop import Till
 from tests.conftest import open_fences
@@ -230,6 +233,73 @@ def test_the_next_credit_pays_the_debt_first(till: Till) -> None:
     assert till.balance() == type(till.balance())(70, 0, 70, 0)
     assert till.lots() == [0, 70]
     assert audit(at_rest=True) == []
+
+
+def owe(till: Till) -> None:
+    """Take 130 of 100 credits, of which a request holds 40 and leaves 30 in the end."""
+    till.grant(100)
+    till.place("r1", 40)
+    ask_debit(Debit(wallet=till.wallet, kind="clawback", reference="refund:1", amount_credits=130))
+    till.drain()
+    till.settle("r1", 10)
+    till.drain()
+
+
+def test_what_requests_leave_of_their_holds_pays_the_debt(till: Till) -> None:
+    owe(till)
+    before = till.balance()
+
+    asked = (pay_debts(), pay_debts())
+    till.drain()
+
+    assert (before.available_credits, before.debt_credits) == (30, 70)
+    assert asked == (1, 0)
+    assert till.balance() == Balance(0, 0, 0, 40)
+    assert pay_debts() == 0
+    assert audit(at_rest=True) == []
+
+
+def test_a_debt_that_is_paid_blocks_no_more(till: Till) -> None:
+    owe(till)
+    till.grant(20)
+    Wallet.objects.filter(pk=till.wallet.pk).update(debt_credits=10)
+
+    pay_debts()
+    till.drain()
+
+    assert till.balance() == Balance(20, 0, 20, 0)
+    assert till.place("r2", 20).held_credits == 20
+
+
+def test_a_credit_pays_nothing_that_is_being_paid(till: Till) -> None:
+    owe(till)
+    pay_debts()
+
+    till.grant(100)
+    till.drain()
+
+    assert till.balance() == Balance(60, 0, 60, 0)
+    assert audit(at_rest=True) == []
+
+
+def test_what_was_spent_before_it_could_pay_stays_owed(till: Till) -> None:
+    owe(till)
+    with mock.patch("billing.services.debits.decide_if_possible"):
+        pay_debts()
+    ask_debit(Debit(wallet=till.wallet, kind="clawback", reference="refund:2", amount_credits=20))
+
+    decide_open()
+    till.drain()
+
+    assert till.balance() == Balance(0, 0, 0, 60)
+    assert audit(at_rest=True) == []
+
+
+def test_nobody_pays_while_redis_is_away(till: Till) -> None:
+    owe(till)
+
+    with till.redis_away():
+        assert pay_debts() == 0
 
 
 def test_an_adjustment_down_takes_no_more_than_is_available(till: Till) -> None:

@@ -35,6 +35,7 @@ from billing.services import drain as drains
 from billing.services.adoption import adopt_journals
 from billing.services.audit import audit
 from billing.services.debits import ask_debit, decide_open
+from billing.services.debts import pay_debts
 from billing.services.expiry import expire_lots
 from billing.services.pushes import push_due
 from billing.services.reaper import reap
@@ -167,6 +168,11 @@ class MoneyMachine(RuleBasedStateMachine):
     @rule()
     def decide_debits(self) -> None:
         self.unless_closed(decide_open)
+        self.sync_debits()
+
+    @rule()
+    def pay(self) -> None:
+        pay_debts()
         self.sync_debits()
 
     @rule()
@@ -436,9 +442,12 @@ class MoneyMachine(RuleBasedStateMachine):
             for request in self.requests:
                 self.world.end_lease(request.till, request.name)
             reap()
+            pay_debts()
             drains.drain()
         push_due()
         self.resync(after_loss=False)
+        owing = Wallet.objects.filter(debt_credits__gt=0)
+        assert list(owing.filter(posted_credits__gt=0)) == []
         assert audit(at_rest=True) == []
         records = {record.request_id: record for record in UsageRecord.objects.all()}
         for request in self.requests:
