@@ -179,4 +179,32 @@ MUTANTS: list[Mutant] = [
         "    if False:\n",
         tests="drain::test_posting_the_same_credit_twice_credits_once",
     ),
+    service(
+        "a debt is paid twice at once",
+        "debts",
+        "if not amount or open_payments(wallet.pk).exists():",
+        "if not amount:",
+        tests="drain::test_two_sweeps_ask_once",
+    ),
+    service(
+        "a credit pays what is being paid",
+        "ledger",
+        "min(wallet.debt_credits - under_way, lot.remaining_credits)",
+        "min(wallet.debt_credits, lot.remaining_credits)",
+        tests="drain::test_a_credit_pays_nothing_that_is_being_paid",
+    ),
+    service(
+        "what pays a debt leaves it as it is",
+        "bookings",
+        "        batch.wallets[event.wallet_id].debt_credits -= event.charged\n",
+        "",
+        tests="drain::test_what_requests_leave_of_their_holds_pays_the_debt",
+    ),
+    service(
+        "what could not pay a debt adds to it",
+        "bookings",
+        "        batch.indebted.add(event.wallet_id)\n        return\n",
+        "        batch.indebted.add(event.wallet_id)\n",
+        tests="drain::test_what_was_spent_before_it_could_pay_stays_owed",
+    ),
 ]

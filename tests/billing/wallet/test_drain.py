@@ -10,6 +10,7 @@ from django.utils import timezone
 from billing.models import Debit, InboxItem, LedgerEntry, Lot, UsageRecord, Wallet
 from billing.services import bookings, drain
 from billing.services.audit import audit
+from billing.services.balances import read_balance
 from billing.services.debits import ask_debit, decide_open
 from billing.services.debts import pay_debts
 from billing.services.expiry import expire_lots
@@ -257,6 +258,19 @@ def test_what_requests_leave_of_their_holds_pays_the_debt(till: Till) -> None:
     assert till.balance() == Balance(0, 0, 0, 40)
     assert pay_debts() == 0
     assert audit(at_rest=True) == []
+
+
+def test_two_sweeps_ask_once(till: Till) -> None:
+    owe(till)
+    seen = read_balance(till.wallet)
+
+    def be_overtaken(wallet: Wallet) -> Balance:
+        with mock.patch("billing.services.debts.read_balance", return_value=seen):
+            assert pay_debts() == 1
+        return seen
+
+    with mock.patch("billing.services.debts.read_balance", be_overtaken):
+        assert pay_debts() == 0
 
 
 def test_a_debt_that_is_paid_blocks_no_more(till: Till) -> None:
