@@ -203,7 +203,6 @@ async def _send(
     body: bytes,
 ) -> UpstreamAnswer:
     upstream = route.upstream
-    call.attempts += 1
     call.provider_name = upstream.name
     call.costs = route.costs
     call.bills_after_cancel = upstream.bills_after_cancel
@@ -213,6 +212,7 @@ async def _send(
     call.limit(Reason.TOO_LONG, upstream.total_timeout_s)
     try:
         with call.interruptible():
+            call.sent()
             answer = await client.post(
                 upstream,
                 path,
@@ -226,6 +226,10 @@ async def _send(
         if error.reason in {Reason.NO_ANSWER, Reason.TOO_LONG}:
             raise UpstreamTimedOut(error.reason.value) from error
         raise
+    except (UpstreamRefused, UpstreamNotReached):
+        call.answered(is_refused=True)
+        raise
+    call.answered(is_refused=False)
     call.limit(Reason.NO_ANSWER, None)
     if not call.facts.is_stream:
         call.first_byte_ms = call.connection.age_ms

@@ -41,10 +41,11 @@ async def serve(
     """
     model = await runtime.catalogue.get_model(request.model)
     admission = await admit(runtime, connection, key, request, endpoint=endpoint, model=model)
+    # Made first: it knows whether the call outlives its client, who may have left already.
+    exchange = Exchange(
+        runtime, admission, request, endpoint=endpoint, model=model, recorder=recorder
+    )
     with runtime.inflight.track(admission.call):
-        exchange = Exchange(
-            runtime, admission, request, endpoint=endpoint, model=model, recorder=recorder
-        )
         return await exchange.run()
 
 
@@ -153,7 +154,7 @@ class Exchange:
     def _may_have_run(self, error: BaseException) -> bool:
         """Tell whether an upstream may have worked on a request that it never answered."""
         was_refused = isinstance(error, UpstreamNotReached | UpstreamRefused | ApiError)
-        return self._call.attempts > 0 and not was_refused
+        return self._call.may_have_run and not was_refused
 
     async def _no_progress(self) -> Settlement:
         # What a process that dies now has delivered: nothing, as far as anyone can know.
@@ -170,7 +171,7 @@ class Exchange:
     async def _unserved(self, error: BaseException, *, is_accepted: bool) -> None:
         """End the hold of a request of which the client got nothing."""
         facts = self._call.facts
-        if is_client_gone(error) and self._call.attempts:
+        if is_client_gone(error) and self._call.may_have_run:
             await self._settler.settle(facts, await settle_prompt(self._call))
         elif is_accepted:
             nothing = settle_nothing(self._call, outcome=Outcome.BROKEN)

@@ -26,6 +26,9 @@ from proxy.metering.prompt import Prompt
 log = structlog.get_logger(__name__)
 
 TICK_S = 1.0
+# How long a stream whose client left waits for the upstream to say whether it takes the request:
+# what it refuses is free.
+VERDICT_S = 0.5
 # How many leases are renewed at once; the rest wait their turn.
 RENEWALS_AT_ONCE = 100
 
@@ -80,6 +83,10 @@ class Call:
         # What the provider of this try takes for it.
         self.costs = UNKNOWN
         self.attempts = 0
+        # Whether an upstream was sent the request and has not refused it.
+        self.may_have_run = False
+        self._is_answered = False
+        self._leaves_when_answered = False
         self.idle_timeout_s = 0.0
         # Milliseconds from the request's arrival to the upstream's first byte.
         self.first_byte_ms: int | None = None
@@ -132,16 +139,35 @@ class Call:
         if self._is_waiting and self.task is not None:
             self.task.cancel()
 
+    def sent(self) -> None:
+        """Note that one more upstream is being sent the request."""
+        self.attempts += 1
+        self.may_have_run, self._is_answered = True, False
+
+    def answered(self, *, is_refused: bool) -> None:
+        """Note that the upstream has said whether it takes the request."""
+        self.may_have_run, self._is_answered = not is_refused, True
+        if self._leaves_when_answered:
+            self.interrupt(Reason.CLIENT_LEFT)
+
     def on_client_left(self) -> None:
-        """Cancel a stream at once; let a JSON answer come for a grace, as a retry may want it."""
+        """Cancel a stream; let a JSON answer come for a grace, as a retry may want it."""
         if self.bills_after_cancel:
             self.limit(Reason.CLIENT_LEFT, settings.CANCEL_DRAIN_S)
         elif self.facts.is_stream and not self.outlives_client:
-            self.interrupt(Reason.CLIENT_LEFT)
+            self._cancel_stream()
         else:
             self.limit(Reason.CLIENT_LEFT, settings.CLIENT_LEFT_GRACE_S)
         if self.on_left is not None:
             self.on_left()
+
+    def _cancel_stream(self) -> None:
+        """Cancel at once, or as soon as it is known whether there is anything to pay for."""
+        if self.may_have_run and not self._is_answered:
+            self._leaves_when_answered = True
+            asyncio.get_running_loop().call_later(VERDICT_S, self.interrupt, Reason.CLIENT_LEFT)
+        else:
+            self.interrupt(Reason.CLIENT_LEFT)
 
     def on_awaited(self) -> None:
         """Go on for another grace: a request sent again waits for the answer of this one."""

@@ -117,12 +117,12 @@ class Waiter:
         """Wait until the first request has ended. None if it did without an answer to keep."""
         self._connection.watch(_ignore)
         while found is not None and found.state is State.RUNNING:
-            if self._connection.has_left:
-                raise Interrupted(Reason.CLIENT_LEFT)
             if self._runtime.is_draining:
                 raise UpstreamUnavailable("This server is about to stop. Try again in a moment.")
             await asyncio.sleep(LOOK_S)
             found = await self._runtime.recordings.wait_for(self.ticket)
+            if self._connection.has_left:
+                raise Interrupted(Reason.CLIENT_LEFT)
         return found
 
     def _replay(self, found: Recorded) -> HttpResponse:

@@ -356,6 +356,28 @@ async def test_who_waits_for_a_process_that_died_starts_anew(
     assert len(await charged(alice)) == (await upstream.served())["received"] == calls
 
 
+async def test_nothing_is_sent_for_who_left_while_it_waited(
+    api: Api, alice: Customer, upstream: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recordings, "LEASE_S", 0.5)
+    monkeypatch.setattr("proxy.serving.retries.LOOK_S", 1)
+    asked = {"model": "gpt-4", "messages": HELLO, "max_tokens": 10}
+    await leave_running(api, alice, "order-1", orjson.dumps(asked))
+
+    with pytest.raises(httpx.ReadTimeout):
+        await api.client.post(
+            PATHS["chat.completions"],
+            headers=alice.headers | once() | {"content-type": "application/json"},
+            content=orjson.dumps(asked),
+            timeout=0.2,
+        )
+    # It looks again a second after it began, when the first request's lease has run out.
+    await asyncio.sleep(1.5)
+
+    assert (await upstream.served())["received"] == 0
+    assert await charged(alice) == []
+
+
 async def leave_running(api: Api, customer: Customer, name: str, body: bytes) -> None:
     """Leave what a killed process leaves: a recording that nobody renews."""
     wallet_id = await in_database(lambda: get_wallet(customer.user).pk)

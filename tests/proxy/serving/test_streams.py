@@ -3,14 +3,18 @@
 import asyncio
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
+import httpx
 import orjson
 import pytest
 
 from proxy.metering.streams import StreamMeter
-from tests.proxy.canned import chunk, serve_canned, stream_answer
-from tests.proxy.conftest import HELLO, Api, Customer, Sandbox, assert_envelope
+from proxy.routing.attempts import open_answer
+from proxy.serving.inflight import Call
+from tests.proxy.canned import Canned, chunk, json_answer, serve_canned, stream_answer
+from tests.proxy.conftest import HELLO, Api, Customer, Sandbox, assert_envelope, until
 
 SLOWLY = [{"role": "user", "content": "[[tokens=400]] [[tps=20]]"}]
 
@@ -215,6 +219,73 @@ async def test_it_cancels_the_upstream_and_charges_what_was_delivered_when_the_c
     assert record.charged_credits == served["prompt_tokens"] + record.completion_tokens
     assert served["cut_by_client"] == 1
     assert (await alice.balance()).held_credits == 0
+
+
+async def ask_and_leave(api: Api, alice: Customer, canned: Canned) -> None:
+    """Ask an upstream that does not answer yet, and leave as soon as it was sent the request."""
+    await api.send_to(canned.base_url)
+    asking = asyncio.create_task(api.chat(alice, stream=True))
+    await until(lambda: canned.requests)
+    asking.cancel()
+    await until(lambda: all(call.connection.has_left for call in api.runtime.inflight))
+
+
+async def test_it_charges_nothing_if_the_upstream_refuses_what_its_client_has_left(
+    api: Api, alice: Customer
+) -> None:
+    refusal = json_answer(500, {"error": {"message": "no", "type": "server_error"}})
+    async with serve_canned(b"", then=refusal) as canned:
+        await ask_and_leave(api, alice, canned)
+        canned.goes_on.set()
+        await api.idle()
+
+    assert await alice.record() is None
+    assert (await alice.balance()).available_credits == 10_000
+
+
+async def test_it_charges_the_prompt_if_the_upstream_took_what_its_client_has_left(
+    api: Api, alice: Customer
+) -> None:
+    async with serve_canned(b"", then=stream_answer(chunk("Hi"))) as canned:
+        await ask_and_leave(api, alice, canned)
+        canned.goes_on.set()
+        await api.idle()
+
+    record = await alice.record()
+    assert record is not None
+    assert (record.outcome, record.completion_tokens) == ("client_left", 0)
+    assert record.charged_credits == record.prompt_tokens > 0
+
+
+async def test_it_waits_a_moment_for_an_upstream_to_take_what_its_client_has_left(
+    api: Api, alice: Customer
+) -> None:
+    async with serve_canned(b"", then=b"too late") as canned:
+        await ask_and_leave(api, alice, canned)
+        async with asyncio.timeout(1):
+            await api.idle()
+        canned.goes_on.set()
+
+    record = await alice.record()
+    assert record is not None
+    assert (record.outcome, record.charged_credits) == ("client_left", record.prompt_tokens)
+
+
+async def test_it_sends_nothing_for_a_client_that_has_left_before(
+    api: Api, alice: Customer, upstream: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def leave_first(call: Call, *args: Any, **options: Any) -> Any:
+        call.on_client_left()
+        return await open_answer(call, *args, **options)
+
+    monkeypatch.setattr("proxy.serving.exchange.open_answer", leave_first)
+    with suppress(httpx.HTTPError):
+        await api.chat(alice, stream=True)
+    await api.idle()
+
+    assert (await upstream.served())["received"] == 0
+    assert await alice.record() is None
+    assert (await alice.balance()).available_credits == 10_000
 
 
 async def test_it_hears_out_an_upstream_that_bills_after_a_cancel(
