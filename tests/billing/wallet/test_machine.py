@@ -50,7 +50,7 @@ from tests.billing.wallet.world import World
 WHOLE_RUNS = int(os.environ.get("MACHINE_EXAMPLES", "200"))
 STEPS = 50
 # How many it makes up at least before the whole ones are counted, and how often they are.
-BATCH = 50
+BATCH = 20
 ROUNDS = 20
 LOST = mock.patch("billing.services.pushes.push_if_possible")
 UNDECIDED = mock.patch("billing.services.debits.decide_if_possible")
