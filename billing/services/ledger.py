@@ -110,6 +110,8 @@ def open_payments(wallet_id: int | OuterRef) -> QuerySet[Debit]:
 
 def _pay_debt(wallet: Wallet, lot: Lot, cause: Cause) -> int:
     """Pay what an earlier refund or dispute could not take back. Returns the credits paid."""
+    if not wallet.debt_credits:
+        return 0
     under_way: int = open_payments(wallet.pk).aggregate(sum=Sum("amount_credits", default=0))["sum"]
     paid = min(wallet.debt_credits - under_way, lot.remaining_credits)
     if paid <= 0:
