@@ -73,12 +73,17 @@ def build() -> int:
 
 
 def pip_arguments() -> list[str]:
+    """What to tell pip. The files name everything, so there is nothing for it to work out.
+
+    Left to itself, pip looks for the newest release of a requirement with extras, such as
+    coverage[toml], and refuses it for want of a hash as soon as that is not the pinned one.
+    """
     files = [part for path in REQUIREMENTS for part in ("-r", str(path))]
     quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
     # Without a home there is nowhere to keep a cache, and pip would complain at length.
     home = os.environ.get("HOME", "")
     cache = [] if home and os.access(home, os.W_OK) else ["--no-cache-dir"]
-    return ["install", "--require-hashes", *quiet, *cache, *files]
+    return ["install", "--require-hashes", "--no-deps", *quiet, *cache, *files]
 
 
 def run(command: list[str]) -> None:

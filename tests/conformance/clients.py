@@ -26,7 +26,7 @@ def set_up_python() -> None:
     venv.create(VENV, clear=True, with_pip=True)
     _run(
         [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-         "--no-input", "--require-hashes", "-r", str(REQUIREMENTS)],
+         "--no-input", "--require-hashes", "--no-deps", "-r", str(REQUIREMENTS)],
         ROOT,
     )  # fmt: skip
     stamp.write_text(wanted)
