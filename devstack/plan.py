@@ -12,6 +12,10 @@ from devstack.site import Site
 # there for a client of some page that has stopped reading.
 UVICORN_TIMEOUT_S = 40
 WEB_STOP_TIMEOUT_S = 45.0
+# uvicorn closes an idle connection after 5 s, and httpx, which the official SDKs stand on, keeps
+# one for just as long: a request that sets out as its connection closes is lost. 75 s is what
+# nginx gives its clients.
+WEB_KEEP_ALIVE_S = 75
 # Whose X-Forwarded-For counts is for TRUSTED_PROXIES to say: uvicorn would believe this machine.
 WEB_FLAGS = ("--no-access-log", "--no-proxy-headers")
 WEBHOOK_PATH = "/billing/stripe/webhook"
@@ -98,6 +102,7 @@ def web(site: Site, port: int, index: int) -> Command:
         "--host": site.host,
         "--port": str(port),
         "--timeout-graceful-shutdown": str(UVICORN_TIMEOUT_S),
+        "--timeout-keep-alive": str(WEB_KEEP_ALIVE_S),
     }
     argv = module("uvicorn", options, *WEB_FLAGS, "tokenproxy_site.asgi:application")
     name = "web" if len(site.web_ports) == 1 else f"web{index}"

@@ -10,6 +10,9 @@ import uvicorn
 from sandbox.stripe.app import build_app
 from sandbox.stripe.config import BadConfig, Config
 
+# Stripe keeps idle connections; clients that reuse one must not find it closing.
+KEEP_ALIVE_S = 600
+
 
 def main() -> None:
     parser = _parser()
@@ -34,6 +37,7 @@ def main() -> None:
         access_log=False,
         log_level="warning",
         ws="none",
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=3,
     )
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import openai
 import pytest
 
 from devstack.errors import LaunchError
@@ -105,6 +106,15 @@ def test_the_sandbox_is_told_the_key_and_secret_that_the_product_has(tmp_path: P
     assert stripe[stripe.index("--api-key") + 1] == chosen.settings["STRIPE_SECRET_KEY"]
     assert stripe[stripe.index("--webhook-secret") + 1] == chosen.settings["STRIPE_WEBHOOK_SECRET"]
     assert chosen.settings["STRIPE_API_BASE"] == chosen.stripe_url
+
+
+def test_a_connection_outlives_what_the_official_sdk_keeps_of_it(tmp_path: Path) -> None:
+    kept_s = openai.DEFAULT_CONNECTION_LIMITS.keepalive_expiry
+
+    [web] = product_plan(site(tmp_path, {})).web
+
+    assert kept_s == 5
+    assert float(web.argv[web.argv.index("--timeout-keep-alive") + 1]) > 2 * kept_s
 
 
 def test_a_malformed_secrets_file_is_named_with_its_line(tmp_path: Path) -> None:
