@@ -19,6 +19,7 @@ import os
 import secrets
 import socket
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +45,8 @@ class Journal:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._open: dict[str, tuple[RequestFacts, int]] = {}
+        # Ends that the disk had no room for, the first one first.
+        self._owed: deque[tuple[str, list[object]]] = deque()
         self._file = -1
         self._written = 0
         self._rotate_at = 0.0
@@ -58,21 +61,46 @@ class Journal:
 
     def start(self, facts: RequestFacts, held_credits: int) -> None:
         """Note a hold, after it was placed and before the upstream is called. Raises OSError."""
+        self._write_owed()
         self._write(["s", facts.as_tuple(), held_credits])
         self._open[facts.request_id] = (facts, held_credits)
 
     def end(self, facts: RequestFacts, settlement: Settlement) -> None:
-        """Note how a request ended, before Redis is told. Raises OSError."""
-        self._write(["e", facts.as_tuple(), settlement.as_tuple()])
-        self._open.pop(facts.request_id, None)
+        """Note how a request ended, before Redis is told; on a full disk, once there is room."""
+        self._end(facts.request_id, ["e", facts.as_tuple(), settlement.as_tuple()])
 
     def void(self, facts: RequestFacts) -> None:
-        """Note that no upstream accepted a request, before Redis is told. Raises OSError."""
-        self._write(["v", facts.request_id])
-        self._open.pop(facts.request_id, None)
+        """Note that no upstream accepted a request, before Redis is told; likewise."""
+        self._end(facts.request_id, ["v", facts.request_id])
+
+    def catch_up(self) -> None:
+        """Write what the disk had no room for, and rotate if that is due. A timer asks."""
+        try:
+            self._write_owed()
+        except OSError:
+            log.exception("journal_not_written", owed=len(self._owed))
+        self.rotate_if_due()
+
+    def _end(self, request_id: str, line: list[object]) -> None:
+        """Note an end. Redis is to be told of it even if it can't be written: the hold is there.
+
+        Until it is written the request is open here, and nothing new is started.
+        """
+        self._owed.append((request_id, line))
+        try:
+            self._write_owed()
+        except OSError:
+            log.exception("journal_not_written", request_id=request_id)
+
+    def _write_owed(self) -> None:
+        while self._owed:
+            request_id, line = self._owed[0]
+            self._write(line)
+            self._owed.popleft()
+            self._open.pop(request_id, None)
 
     def rotate_if_due(self) -> None:
-        """Go on in a new file if this one is old or long. Every line asks; so may a timer."""
+        """Go on in a new file if this one is old or long. Every line asks."""
         if not self._written:
             return
         if self._written >= ROTATE_BYTES or time.monotonic() >= self._rotate_at:

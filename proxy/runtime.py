@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 LAST_ENDS_S = 5.0
 
 # How often a journal that nobody writes to is looked at.
-ROTATION_CHECK_S = 1.0
+JOURNAL_CHECK_S = 1.0
 
 # How long the start waits for the catalogue. Without PostgreSQL the process starts all the same,
 # and is unready.
@@ -78,18 +78,18 @@ class Runtime:
             asyncio.create_task(runtime.catalogue.keep_fresh()),
             asyncio.create_task(runtime.upstream.health.keep_shared()),
             asyncio.create_task(runtime.upstream.health.listen()),
-            asyncio.create_task(runtime._keep_journal_short()),
+            asyncio.create_task(runtime._look_after_journal()),
         ]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FIRST_READ_S):
                 await runtime.catalogue.wait_read()
         return runtime
 
-    async def _keep_journal_short(self) -> None:
-        """Rotate the journal without traffic too, so that a worker may take over what is old."""
+    async def _look_after_journal(self) -> None:
+        """Rotate it without traffic too, so that a worker may take over what is old."""
         while True:
-            await asyncio.sleep(ROTATION_CHECK_S)
-            self.journal.rotate_if_due()
+            await asyncio.sleep(JOURNAL_CHECK_S)
+            self.journal.catch_up()
 
     def begin_drain(self) -> None:
         """Take note that the process is to stop: what runs may end, within DRAIN_TIMEOUT_S."""

@@ -102,10 +102,11 @@ class Exchange:
             with self._call.interruptible():
                 body = await answer.read()
             metered = self._endpoint.meter_json(body, self._request)
+            settlement = await self._settlement(metered)
         except BaseException as error:
             await self._end_unserved(error, is_accepted=True)
             raise
-        settled = await self._settler.settle(self._call.facts, await self._settle(metered))
+        settled = await self._settler.settle(self._call.facts, settlement)
         headers = self._admission.headers
         if settled is not None:
             headers["x-tokenproxy-credits-charged"] = str(settled.charged_credits)
@@ -114,8 +115,8 @@ class Exchange:
             await self._recorder.keep({"content-type": JSON} | headers)
         return HttpResponse(metered.body, content_type=JSON, headers=headers)
 
-    async def _settle(self, metered: JsonAnswer) -> Settlement:
-        """Settle a whole answer; one that failed, only at what the upstream says it used."""
+    async def _settlement(self, metered: JsonAnswer) -> Settlement:
+        """What a whole answer costs; one that failed, only what the upstream says it used."""
         outcome = Outcome.BROKEN if metered.is_failed else Outcome.COMPLETED
         if metered.is_failed and metered.reported is None:
             return settle_nothing(self._call, outcome=outcome)

@@ -191,6 +191,7 @@ class Inflight:
         self._is_empty = asyncio.Event()
         self._is_empty.set()
         self._drain_s: float | None = None
+        self._renewal: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -216,13 +217,17 @@ class Inflight:
         """Look after all calls for as long as the process lives."""
         renewal_s = settings.HOLD_LEASE_S / 4
         next_renewal = time.monotonic() + renewal_s
-        while True:
-            await asyncio.sleep(TICK_S)
-            now = time.monotonic()
-            self.check(now)
-            if now >= next_renewal:
-                next_renewal = now + renewal_s
-                await self.renew_leases()
+        try:
+            while True:
+                await asyncio.sleep(TICK_S)
+                now = time.monotonic()
+                self.check(now)
+                if now >= next_renewal:
+                    next_renewal = now + renewal_s
+                    self._start_renewal()
+        finally:
+            if self._renewal is not None:
+                self._renewal.cancel()
 
     def check(self, now: float) -> None:
         """Interrupt what has waited too long, keep silent streams alive."""
@@ -230,6 +235,11 @@ class Inflight:
             call.check(now)
             if call.on_tick is not None:
                 call.on_tick(now)
+
+    def _start_renewal(self) -> None:
+        """Renew in a task of its own: a Redis that hangs must not stop the time of every call."""
+        if self._renewal is None or self._renewal.done():
+            self._renewal = asyncio.create_task(self.renew_leases())
 
     async def renew_leases(self) -> None:
         """Renew every hold's lease with the progress so far."""
@@ -256,3 +266,6 @@ class Inflight:
         except WalletError:
             # The call ended meanwhile, or Redis is away: a hold survives three lost renewals.
             log.info("lease_not_renewed", request_id=call.facts.request_id)
+        except Exception:
+            # One call that can't say how far it got must not cost the others their leases.
+            log.exception("progress_not_known", request_id=call.facts.request_id)

@@ -209,6 +209,41 @@ def test_a_full_disk_leaves_no_half_line(
     assert contents.unreadable_lines == 0
 
 
+def test_an_end_without_room_is_written_once_there_is_some(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal.start(facts("r1"), 100)
+    journal.start(facts("r2"), 100)
+    with monkeypatch.context() as full_disk:
+        full_disk.setattr(os, "write", lambda file, line: 0)
+        journal.end(facts("r1"), ending(38))
+        journal.void(facts("r2"))
+        with pytest.raises(OSError, match="full"):
+            journal.start(facts("r3"), 100)
+
+    journal.catch_up()
+
+    contents = read_all(tmp_path)
+    assert (list(contents.ended), contents.voided) == (["r1"], {"r2"})
+    assert contents.open_requests() == []
+
+
+def test_an_end_that_is_owed_is_in_the_file_that_goes_on(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal.start(facts("r1"), 100)
+    with monkeypatch.context() as full_disk:
+        full_disk.setattr(os, "write", lambda file, line: 0)
+        journal.end(facts("r1"), ending(38))
+    old = only_file(tmp_path)
+    monkeypatch.setattr(journals, "ROTATE_BYTES", 1)
+
+    journal.catch_up()
+    old.unlink()
+
+    assert list(read_all(tmp_path).ended) == ["r1"]
+
+
 def test_what_could_not_be_written_is_not_taken_for_open(
     journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -124,6 +126,49 @@ async def test_it_starts_nothing_that_it_cannot_note(
     assert response.status_code == 503
     assert (await upstream.served())["received"] == 0
     assert (await alice.balance()).held_credits == 0
+
+
+async def test_it_charges_what_was_answered_although_the_journal_has_no_room_for_it(
+    api: Api, alice: Customer, journal_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking = asyncio.create_task(api.chat(alice, **SLOW))
+    await first_call(api)
+    with monkeypatch.context() as full_disk:
+        full_disk.setattr(os, "write", lambda file, line: 0)
+        response = await asking
+        refused = await api.chat(alice)
+
+    served_again = await api.chat(alice, max_tokens=10)
+
+    assert (response.status_code, refused.status_code, served_again.status_code) == (200, 503, 200)
+    record = await alice.receipt(response.headers["x-request-id"])
+    assert record is not None
+    assert record.charged_credits == response.json()["usage"]["total_tokens"]
+    assert int(response.headers["x-tokenproxy-credits-charged"]) == record.charged_credits
+    assert (await alice.balance()).held_credits == 0
+    assert response.headers["x-request-id"] in read_journal(journal_dir).ended
+
+
+async def test_a_redis_that_hangs_does_not_stop_the_time_of_what_runs(
+    api: Api, alice: Customer, valkey_server: Valkey, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking = asyncio.create_task(api.chat(alice, **SLOW))
+    call = await first_call(api)
+    ticks: list[float] = []
+    call.on_tick = ticks.append
+    settings.HOLD_LEASE_S = 0
+    monkeypatch.setattr("proxy.serving.inflight.TICK_S", 0.01)
+    valkey_server.process.signal(signal.SIGSTOP)
+    watching = asyncio.create_task(api.runtime.inflight.watch())
+    try:
+        async with asyncio.timeout(1):
+            while len(ticks) < 5:  # noqa: ASYNC110  # there is no event to wait for
+                await asyncio.sleep(0.01)
+    finally:
+        watching.cancel()
+        valkey_server.process.signal(signal.SIGCONT)
+
+    assert (await asking).status_code == 200
 
 
 async def test_it_records_the_progress_of_a_stream_with_its_lease(
