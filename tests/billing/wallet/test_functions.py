@@ -11,7 +11,7 @@ from billing.services.pushes import push_call
 from billing.services.reaper import abandoned
 from billing.services.wallets import freeze_wallet
 from billing.wallet import calls, keys, restoring
-from billing.wallet.calls import Balance, Call, Reaped
+from billing.wallet.calls import Balance, Call, OpenHold, Reaped
 from billing.wallet.limits import KeyFigures
 from billing.wallet.restoring import MonthFigures, RestoredKey
 from tests.billing.wallet.shop import NO_LIMIT, NOW_MS, Till, limits
@@ -46,6 +46,8 @@ SERVING: dict[str, Make] = {
     "backlog": lambda till: calls.backlog(till.shard),
     "read": lambda till: calls.read(till.wallet.pk),
     "look": lambda till: calls.look(till.wallet.pk, till.key.pk, known_version=99, month=202_611),
+    "register": lambda till: calls.register(till.wallet.pk, "open"),
+    "holds": lambda till: calls.holds(till.shard),
 }
 REBUILDING: dict[str, Callable[[Till, str], Call]] = {
     "wallets": lambda till, epoch: restoring.wallets(
@@ -260,6 +262,18 @@ def test_what_ended_can_neither_be_placed_nor_renewed(busy: Till) -> None:
             calls.parse_ok(busy.client.ask(call))
 
     assert dump(busy) == before
+
+
+def test_only_open_holds_of_this_epoch_are_told(busy: Till) -> None:
+    found = calls.parse_holds(busy.client.ask(calls.holds(busy.shard)))
+    # Somebody ended it and the lease was left behind.
+    busy.client.redis.zadd(keys.leases(busy.shard), {"settled": 1})
+    again = calls.parse_holds(busy.client.ask(calls.holds(busy.shard)))
+    open_fences(busy.client)
+    in_the_next = calls.parse_holds(busy.client.ask(calls.holds(busy.shard)))
+
+    assert found == again == [OpenHold(busy.wallet.pk, busy.key.pk, 100)]
+    assert in_the_next == []
 
 
 def test_progress_does_not_go_back(busy: Till) -> None:
