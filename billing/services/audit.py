@@ -2,14 +2,16 @@
 
 The numbers are those of the invariants in the design:
 
-1. posted = Σ ledger entries and ≥ 0, per wallet; credited = Σ of what PostgreSQL decided
+1. posted = Σ ledger entries and ≥ 0, per wallet; credited = Σ of what PostgreSQL decided;
+   debt = what clawbacks did not find − what was paid of it; a debit took what its entry says
 2. available ≥ 0
 3. what came in = what is left + what was charged, clawed back and expired − adjustments
 4. Redis agrees: base = posted + what is booked and not acknowledged, pend = Σ events,
    held = Σ open holds; at rest all of them are empty
 5. one receipt per charge, charged + write-off = target, and the target is what the usage costs
-6. Σ lots remaining = posted, per wallet
-7. fulfilled purchases and the ledger name each other, with the same credits
+6. Σ lots remaining = posted, per wallet; a lot is what its entry credited, for as long as agreed
+7. fulfilled purchases and the ledger name each other, with the same credits; what is taken back
+   is the share of what was returned
 8. what an API key spent is the sum of its receipts, by month; Redis adds what is not booked yet,
    and holds and counts the key's open holds
 

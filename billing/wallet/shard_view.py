@@ -71,4 +71,5 @@ def view_shard(
 
 def _read_figures(values: list[bytes]) -> WalletFigures:
     *figures, state = values
-    return WalletFigures(*map(int, figures), state=state.decode())
+    base, pend, held, credited, version, debt, opened = map(int, figures)
+    return WalletFigures(base, pend, held, credited, version, debt, opened, state.decode())
