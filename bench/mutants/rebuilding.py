@@ -124,4 +124,25 @@ MUTANTS: list[Mutant] = [
         within="close(",
         tests="functions::test_nothing_is_served_behind_a_closed_fence[place]",
     ),
+    lua(
+        "keep: what is not there",
+        "if redis.call('EXISTS', key) == 1 then",
+        "if true then",
+        within="keep(",
+        tests="functions::test_a_rebuild_keeps_only_what_is_there",
+    ),
+    lua(
+        "register: behind a closed fence",
+        CLOSED,
+        "",
+        within="find_register(",
+        tests="functions::test_nothing_is_served_behind_a_closed_fence[register]",
+    ),
+    lua(
+        "register: of what is not known",
+        "  if not found then\n    return { 'UNKNOWN' }\n  end\n",
+        "",
+        within="find_register(",
+        tests="functions::test_a_request_that_nobody_placed_is_unknown",
+    ),
 ]
