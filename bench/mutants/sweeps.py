@@ -210,8 +210,8 @@ MUTANTS: list[Mutant] = [
     service(
         "audit: nobody is kept from booking meanwhile",
         "audit_redis",
-        'rows.select_for_update(of=("self",), no_key=True).filter(',
-        "rows.filter(",
+        'Wallet.objects.select_for_update(of=("self",), no_key=True)',
+        "Wallet.objects.all()",
         tests="audit::test_nobody_books_while_a_suspect_is_looked_at",
     ),
     service(

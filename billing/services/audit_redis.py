@@ -8,10 +8,9 @@ a push that is due and for what `at_rest` demands.
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from django.db.models import QuerySet, Sum
+from django.db.models import Sum
 from django.db.models.functions import Coalesce
 
 from accounts.models import ApiKey
@@ -101,43 +100,40 @@ def differences(*, at_rest: bool) -> Iterator[Difference]:
     events = holds = 0
     for shard, wallet_ids in wallets.items():
         # Also of a shard without wallets: what is there belongs to nobody.
-        view = view_shard(client, shard, [], [])
-        events += len(view.events) + len(view.malformed)
-        holds += len(view.holds)
-        for name in view.malformed:
-            yield Difference(4, f"event {name}", "it can't be read")
-        for start in range(0, len(wallet_ids), BATCH):
-            yield from _compare(client, shard, wallet_ids[start : start + BATCH])
+        for start in range(0, max(len(wallet_ids), 1), BATCH):
+            first = _look(client, shard, wallet_ids[start : start + BATCH])
+            if start == 0:
+                events += len(first.view.events) + len(first.view.malformed)
+                holds += len(first.view.holds)
+                for name in first.view.malformed:
+                    yield Difference(4, f"event {name}", "it can't be read")
+            if suspects := list(first.differences()):
+                for found in _look_locked(client, shard, suspects).differences().values():
+                    yield from found
     if at_rest and events:
         yield Difference(4, "streams", f"{events} events are not booked", may_pass=True)
     if at_rest and holds:
         yield Difference(4, "leases", f"{holds} holds are open", may_pass=True)
 
 
-def _compare(client: SyncWalletClient, shard: int, wallet_ids: list[int]) -> Iterator[Difference]:
-    """Compare wallets without keeping anybody from them; then, locked, those that differ."""
-    rows = Wallet.objects.order_by("pk")
-    suspects = _look(client, shard, rows.filter(pk__in=wallet_ids), nullcontext())
-    if suspects:
-        locked = rows.select_for_update(of=("self",), no_key=True).filter(pk__in=suspects)
-        for found in _look(client, shard, locked, no_rebuild_meanwhile()).values():
-            yield from found
+def _look_locked(client: SyncWalletClient, shard: int, wallet_ids: list[int]) -> Comparison:
+    """Compare wallets while nobody books or credits on them."""
+    with no_rebuild_meanwhile():
+        rows = Wallet.objects.select_for_update(of=("self",), no_key=True)
+        return _compare(client, shard, list(rows.filter(pk__in=wallet_ids).order_by("pk")))
 
 
-def _look(
-    client: SyncWalletClient,
-    shard: int,
-    wallets: QuerySet[Wallet],
-    block: AbstractContextManager[None],
-) -> dict[int, list[Difference]]:
+def _look(client: SyncWalletClient, shard: int, wallet_ids: list[int]) -> Comparison:
+    """Compare wallets without keeping anybody from them."""
+    return _compare(client, shard, list(Wallet.objects.filter(pk__in=wallet_ids).order_by("pk")))
+
+
+def _compare(client: SyncWalletClient, shard: int, rows: list[Wallet]) -> Comparison:
     # In this order: what is booked of the events that are seen is asked for once they are.
-    with block:
-        rows = list(wallets)
-        wallet_ids = [row.pk for row in rows]
-        spending = _read_spending(wallet_ids)
-        view = view_shard(client, shard, wallet_ids, list(spending))
-        booked = _read_booked(view.events, set(wallet_ids))
-    return Comparison(rows, spending, view, booked).differences()
+    wallet_ids = [row.pk for row in rows]
+    spending = _read_spending(wallet_ids)
+    view = view_shard(client, shard, wallet_ids, list(spending))
+    return Comparison(rows, spending, view, _read_booked(view.events, set(wallet_ids)))
 
 
 def _read_spending(wallet_ids: list[int]) -> dict[tuple[int, int], int]:

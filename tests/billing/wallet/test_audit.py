@@ -125,10 +125,13 @@ def can_drain(till: Till) -> bool:
     """Drain, unless the wallet is locked."""
     with connection.cursor() as cursor:
         cursor.execute("SET lock_timeout = '20ms'")
-    try:
-        till.drain()
-    except OperationalError:
-        return False
+        try:
+            till.drain()
+        except OperationalError:
+            return False
+        finally:
+            # The session goes back to a pool.
+            cursor.execute("RESET lock_timeout")
     return True
 
 
