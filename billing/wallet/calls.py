@@ -376,10 +376,11 @@ def holds(shard: int) -> Call:
     return Call("tp_holds", (keys.fence(shard), keys.leases(shard)), (keys.prefix(shard),))
 
 
-def parse_holds(reply: Reply) -> list[OpenHold]:
-    """Read the answer to `holds`. Raises WalletRecovering."""
-    figures = iter(parse_ok(reply))
-    return [OpenHold(*each) for each in zip(figures, figures, figures, strict=True)]
+def parse_holds(reply: Reply) -> tuple[list[OpenHold], int]:
+    """Return the holds, and how many leases are of no open hold. Raises WalletRecovering."""
+    idle, *rest = parse_ok(reply)
+    figures = iter(rest)
+    return [OpenHold(*each) for each in zip(figures, figures, figures, strict=True)], idle
 
 
 def push(

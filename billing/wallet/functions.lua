@@ -924,21 +924,24 @@ local function find_register(keys, _)
   return { 'OK', is_open, found.amount, found.charged, found.target, found.facts }
 end
 
--- holds: the open holds of a shard. KEYS fence leases  ARGV prefix
--- Returns OK, and then of each hold: wallet_id key_id amount | RECOVERING
+-- holds: the open holds of a shard, and how many leases are of none of them.
+-- KEYS fence leases  ARGV prefix
+-- Returns OK idle, and then of each hold: wallet_id key_id amount | RECOVERING
 local function holds(keys, args)
   local prefix = str(args[1], 'prefix')
   local epoch = read_epoch(keys[1])
   if not epoch then
     return { 'RECOVERING' }
   end
-  local reply = { 'OK' }
+  local reply = { 'OK', 0 }
   for _, request in ipairs(redis.call('ZRANGE', keys[2], 0, -1)) do
     local found = read_register(prefix .. ':hold:' .. request, epoch)
     if found and found.state == 'open' then
       reply[#reply + 1] = tonumber(found.wallet)
       reply[#reply + 1] = tonumber(found.key)
       reply[#reply + 1] = found.amount
+    else
+      reply[2] = reply[2] + 1
     end
   end
   return reply

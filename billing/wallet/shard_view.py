@@ -33,6 +33,8 @@ class ShardView:
     # By API key; one that nobody used in this epoch is not there.
     api_keys: dict[int, dict[str, int]] = field(default_factory=dict)
     holds: list[OpenHold] = field(default_factory=list)
+    # How many leases are of none of them.
+    idle_leases: int = 0
     events: list[Amounts] = field(default_factory=list)
     malformed: list[str] = field(default_factory=list)
 
@@ -53,7 +55,8 @@ def view_shard(
             *(("HMGET", keys.api_key(*names), "e", *KEY_FIELDS) for names in api_keys),
         ],
     )
-    view = ShardView(holds=calls.parse_holds(held))
+    holds, idle_leases = calls.parse_holds(held)
+    view = ShardView(holds=holds, idle_leases=idle_leases)
     for wallet_id, values in zip(wallet_ids, hashes, strict=False):
         if values[0] is not None:
             view.wallets[wallet_id] = _read_figures(values)

@@ -219,3 +219,11 @@ def test_it_finds_a_key_whose_spending_was_altered_while_it_is_busy(rush: Rush) 
     KeySpending.objects.create(api_key=rush.till.key, month=202_001, charged_credits=5)
 
     assert 8 in {finding.invariant for finding in audit()}
+
+
+def test_it_finds_a_lease_of_no_open_hold(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("billing.services.audit.PAUSE_S", 0)
+    till.grant(1_000)
+    till.client.redis.zadd(keys.leases(till.shard), {"nobody": 1})
+
+    assert [str(each) for each in audit()] == ["invariant 4: leases: 1 are of no open hold"]

@@ -266,15 +266,15 @@ def test_what_ended_can_neither_be_placed_nor_renewed(busy: Till) -> None:
 
 
 def test_only_open_holds_of_this_epoch_are_told(busy: Till) -> None:
-    found = calls.parse_holds(busy.client.ask(calls.holds(busy.shard)))
+    told = [calls.parse_holds(busy.client.ask(calls.holds(busy.shard)))]
     # Somebody ended it and the lease was left behind.
     busy.client.redis.zadd(keys.leases(busy.shard), {"settled": 1})
-    again = calls.parse_holds(busy.client.ask(calls.holds(busy.shard)))
+    told.append(calls.parse_holds(busy.client.ask(calls.holds(busy.shard))))
     open_fences(busy.client)
-    in_the_next = calls.parse_holds(busy.client.ask(calls.holds(busy.shard)))
+    told.append(calls.parse_holds(busy.client.ask(calls.holds(busy.shard))))
 
-    assert found == again == [OpenHold(busy.wallet.pk, busy.key.pk, 100)]
-    assert in_the_next == []
+    hold = OpenHold(busy.wallet.pk, busy.key.pk, 100)
+    assert told == [([hold], 0), ([hold], 1), ([], 2)]
 
 
 def test_progress_does_not_go_back(busy: Till) -> None:
