@@ -24,5 +24,10 @@ def charged_cut(evidence: Evidence) -> list[Row]:
 
 
 def charged(evidence: Evidence) -> list[Row]:
-    """Return receipts with a charge."""
-    return [row for row in evidence.receipts.values() if row["charged_credits"]]
+    """Return customers' receipts with a charge. The harness's own probes note no request ids."""
+    wallet_ids = {account.wallet_id for account in evidence.accounts}
+    return [
+        row
+        for row in evidence.receipts.values()
+        if row["charged_credits"] and row["wallet_id"] in wallet_ids
+    ]
