@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 PAUSE_S = (0.05, 0.35)
 LOST_PAUSE_S = 0.4
 BAD_SHARE = 0.12
+# How many of the chat streams ask for their usage.
+USAGE_SHARE = 0.5
 # An SDK that gave up waiting sends its request again after about as long.
 RETRY_PAUSE_S = (0.05, 0.5)
 # How often a request with an Idempotency-Key is sent.
@@ -145,7 +147,8 @@ class Program:
         body: dict[str, Any] = {"messages": [{"role": "user", "content": content}]}
         if self._chance.random() < 0.7:
             body["max_tokens"] = self._chance.choice([20, 60, 120])
-        if stream:
+        # The usual client does not ask.
+        if stream and self._chance.random() < USAGE_SHARE:
             body["stream_options"] = {"include_usage": True}
         return self._wanted("/v1/chat/completions", body, stream=stream)
 

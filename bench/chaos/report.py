@@ -8,6 +8,7 @@ from bench.chaos.customers import Crowd
 from bench.chaos.evidence import Evidence
 from bench.chaos.faults import Hit
 from bench.chaos.house import Death
+from bench.chaos.lost_answers import charged_cut, charged_unanswered
 from bench.chaos.probes import BalanceSampler, Prober
 from bench.chaos.verdict import Recovery
 
@@ -33,6 +34,10 @@ def show_requests(crowd: Crowd, evidence: Evidence) -> str:
     charged = sum(row["charged_credits"] for row in evidence.receipts.values())
     written_off = [row for row in evidence.receipts.values() if row["write_off_credits"]]
     within_hold = sum(row["target_credits"] <= row["held_credits"] for row in written_off)
+    unanswered, cut = charged_unanswered(evidence), charged_cut(evidence)
+    gone = Counter(seen.outcome for seen in crowd.requests if seen.request_id is None)
+    # Without a connection nothing was sent.
+    never_sent = sum(count for outcome, count in gone.items() if "Connector" in outcome)
     sums = {
         "requests sent by customers": len(crowd.requests),
         "accepted by the upstream": sum(row["is_accepted"] for row in evidence.served),
@@ -42,6 +47,11 @@ def show_requests(crowd: Crowd, evidence: Evidence) -> str:
         ),
         "… that a retry joined without one": sum(seen.idempotency_key is None for seen in replays),
         "credits charged": charged,
+        "requests given up before any answer": gone["hung up"],
+        "requests lost before any answer": gone.total() - gone["hung up"] - never_sent,
+        "… of both, how many have a receipt over 0": len(unanswered),
+        "… credits charged for them": sum(row["charged_credits"] for row in unanswered),
+        "receipts over 0 whose answer was lost on its way": len(cut),
         "receipts with a write-off": len(written_off),
         "… of a charge within its hold": within_hold,
         "credits written off": sum(row["write_off_credits"] for row in written_off),

@@ -72,6 +72,18 @@ def find_undelivered(evidence: Evidence) -> Iterator[Violation]:
             yield Violation("none charged without delivery", request_id, problem)
 
 
+def find_charged_refusals(evidence: Evidence) -> Iterator[Violation]:
+    """Nothing is charged for a request that its customer was refused."""
+    for seen in evidence.seen:
+        if seen.outcome != "refused" or seen.request_id is None:
+            continue
+        receipt = evidence.receipts.get(seen.request_id)
+        if receipt is not None and receipt["charged_credits"]:
+            refusal = f"refused with {seen.status} {seen.error_code}"
+            problem = f"{refusal}, charged {receipt['charged_credits']}"
+            yield Violation("none charged without delivery", seen.request_id, problem)
+
+
 def find_charged_twice(evidence: Evidence) -> Iterator[Violation]:
     """Who is given an earlier request's answer gets just that, and is charged nothing more."""
     first = {seen.request_id: seen for seen in evidence.seen if seen.digest and not seen.replay_of}
@@ -168,6 +180,7 @@ CHECKS: list[Callable[[Evidence], Iterator[Violation]]] = [
     find_lost,
     find_untold,
     find_undelivered,
+    find_charged_refusals,
     find_charged_twice,
     find_forgotten_keys,
     find_caps_passed,

@@ -1,15 +1,25 @@
 """What is broken on purpose: exact replacements, each of which some test must notice.
 
-First the bugs that the design's prototype had; then every guard of the function library; then the
-guards around it.
+First every check of an argument of the function library, and the bugs that the design's prototype
+had; then the library's other guards, one by one; then the guards around it.
 """
 
-from bench.mutants import admission, ending, known_bugs, limits, process, rebuilding, sweeps
+from bench.mutants import (
+    admission,
+    arguments,
+    ending,
+    known_bugs,
+    limits,
+    process,
+    rebuilding,
+    sweeps,
+)
 from bench.mutants.mutant import Mutant
 
 __all__ = ["MUTANTS", "Mutant"]
 
 MUTANTS = [
+    *arguments.MUTANTS,
     *known_bugs.MUTANTS,
     *admission.MUTANTS,
     *limits.MUTANTS,

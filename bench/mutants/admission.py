@@ -153,4 +153,18 @@ MUTANTS: list[Mutant] = [
         "",
         tests="holds::test_only_open_holds_have_a_lease",
     ),
+    lua(
+        "a stream without events has a first one",
+        "  if waiting == 0 then\n    return false\n  end\n",
+        "",
+        within="is_backlogged(",
+        tests="holds::test_placing_again_finds_the_same_hold",
+    ),
+    lua(
+        "an event that came just now is too old",
+        "  if tonumber(string.match(first, '^%d+')) >= limit then\n    return false\n  end\n",
+        "",
+        within="is_backlogged(",
+        tests="functions::test_an_event_that_came_just_now_stops_nobody",
+    ),
 ]

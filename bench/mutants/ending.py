@@ -314,4 +314,25 @@ MUTANTS: list[Mutant] = [
         "redis.register_function('tp_ack', ack)",
         tests="client::test_a_full_server_places_nothing_but_settles",
     ),
+    lua(
+        "charge: a lower target lowers the charge",
+        "target = math.max(target, register.target)",
+        "target = target + 0",
+        within="charge(",
+        tests="functions::test_a_late_settlement_below_what_is_booked_lowers_nothing",
+    ),
+    lua(
+        "charge: more than the hold is taken in full",
+        "kept = math.min(due, register.amount)",
+        "kept = due",
+        within="charge(",
+        tests="drain::test_what_could_not_be_charged_is_written_off",
+    ),
+    lua(
+        "ack: of an event that is gone",
+        "  if not found then\n    return nil\n  end\n",
+        "",
+        within="find_event(",
+        tests="functions::test_an_event_acknowledged_twice_is_booked_once",
+    ),
 ]

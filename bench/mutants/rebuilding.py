@@ -1,6 +1,6 @@
 """Guards of the function library around the fence and a rebuild."""
 
-from bench.mutants.mutant import OVERTAKEN, Mutant, lua
+from bench.mutants.mutant import CLOSED, OVERTAKEN, Mutant, lua
 
 MUTANTS: list[Mutant] = [
     lua(
@@ -27,6 +27,20 @@ MUTANTS: list[Mutant] = [
         "if not fields[1] or fields[10] ~= epoch then",
         "if not fields[1] then",
         tests="functions::test_a_hold_of_another_epoch_is_not_known[extend]",
+    ),
+    lua(
+        "holds: behind a closed fence",
+        CLOSED,
+        "",
+        within="holds(",
+        tests="functions::test_nothing_is_served_behind_a_closed_fence[holds]",
+    ),
+    lua(
+        "holds: of what ended",
+        "if found and found.state == 'open' then",
+        "if found then",
+        within="holds(",
+        tests="functions::test_only_open_holds_of_this_epoch_are_told",
     ),
     lua(
         "restore_wallets: overtaken",
@@ -109,5 +123,26 @@ MUTANTS: list[Mutant] = [
         "",
         within="close(",
         tests="functions::test_nothing_is_served_behind_a_closed_fence[place]",
+    ),
+    lua(
+        "keep: what is not there",
+        "if redis.call('EXISTS', key) == 1 then",
+        "if true then",
+        within="keep(",
+        tests="functions::test_a_rebuild_keeps_only_what_is_there",
+    ),
+    lua(
+        "register: behind a closed fence",
+        CLOSED,
+        "",
+        within="find_register(",
+        tests="functions::test_nothing_is_served_behind_a_closed_fence[register]",
+    ),
+    lua(
+        "register: of what is not known",
+        "  if not found then\n    return { 'UNKNOWN' }\n  end\n",
+        "",
+        within="find_register(",
+        tests="functions::test_a_request_that_nobody_placed_is_unknown",
     ),
 ]

@@ -207,4 +207,32 @@ MUTANTS: list[Mutant] = [
         "        batch.indebted.add(event.wallet_id)\n",
         tests="drain::test_what_was_spent_before_it_could_pay_stays_owed",
     ),
+    service(
+        "audit: nobody is kept from booking meanwhile",
+        "audit_redis",
+        'Wallet.objects.select_for_update(of=("self",), no_key=True)',
+        "Wallet.objects.all()",
+        tests="audit::test_nobody_books_while_a_suspect_is_looked_at",
+    ),
+    service(
+        "audit: what is booked and not acknowledged is forgotten",
+        "audit_redis",
+        "row.posted_credits + booked - (",
+        "row.posted_credits - (",
+        tests="audit::test_it_knows_what_is_booked_and_not_acknowledged[all]",
+    ),
+    service(
+        "audit: a part of an event is all of it",
+        "audit_redis",
+        "min(max(charged - before, 0), event.delta)",
+        "event.delta",
+        tests="audit::test_it_knows_what_is_booked_and_not_acknowledged[half]",
+    ),
+    service(
+        "audit: what Redis has not learnt counts as its own",
+        "audit_redis",
+        " - (row.credited_credits - found.credited)",
+        "",
+        tests="audit::test_a_push_that_is_due_is_no_finding_unless_it_stays_so",
+    ),
 ]

@@ -34,6 +34,43 @@ QUERIES: list[tuple[int, str]] = [
         """,
     ),
     (
+        # What clawbacks did not find is owed, until a debit or a credit pays it.
+        1,
+        """
+        SELECT 'wallet ' || w.id, format('debt %s, clawbacks left %s, of which credits paid %s',
+               w.debt_credits, COALESCE(d.owed, 0), COALESCE(e.paid, 0))
+        FROM billing_wallet w LEFT JOIN (
+            SELECT wallet_id, SUM(CASE WHEN reference LIKE 'owed:%' THEN -taken_credits
+                                       ELSE amount_credits - taken_credits END) AS owed
+            FROM billing_debit WHERE kind = 'clawback' AND booked_at IS NOT NULL GROUP BY 1
+        ) d ON d.wallet_id = w.id LEFT JOIN (
+            SELECT wallet_id, -SUM(amount_credits) AS paid
+            FROM billing_ledgerentry WHERE kind = 'clawback' AND reference LIKE 'debt:%' GROUP BY 1
+        ) e ON e.wallet_id = w.id
+        WHERE w.debt_credits <> COALESCE(d.owed, 0) - COALESCE(e.paid, 0)
+        """,
+    ),
+    (
+        # A debit is open, took nothing, or took what its one entry says, when that was written.
+        1,
+        """
+        SELECT COALESCE('debit ' || d.id, 'ledger entry ' || e.id),
+               format('%s %s took %s at %s, ledger says %s at %s', COALESCE(d.kind, e.kind),
+                      COALESCE(d.reference, e.reference), d.taken_credits, d.booked_at,
+                      e.amount_credits, e.created_at)
+        FROM billing_debit d FULL JOIN (
+            SELECT * FROM billing_ledgerentry
+             WHERE kind IN ('clawback', 'expiry', 'adjustment') AND amount_credits < 0
+               AND reference NOT LIKE 'debt:%'
+        ) e ON e.kind = d.kind AND e.reference = d.reference AND e.wallet_id = d.wallet_id
+        WHERE d.id IS NULL OR (d.booked_at IS NULL) <> (d.taken_credits IS NULL)
+           OR COALESCE(d.taken_credits, 0) <> -COALESCE(e.amount_credits, 0)
+           OR d.taken_credits > d.amount_credits
+           OR d.booked_at NOT BETWEEN e.created_at - interval '1 minute'
+                                  AND e.created_at + interval '1 minute'
+        """,
+    ),
+    (
         3,
         """
         SELECT 'wallet ' || w.id, format('in %s, left %s, charged %s, clawed back %s, expired %s, '
@@ -91,8 +128,11 @@ QUERIES: list[tuple[int, str]] = [
                 * COALESCE(p.completion_audio_rate_millicredits, p.completion_rate_millicredits)
             ) / 1000)
             AS credits) cost
-        WHERE u.source = 'reported' AND u.outcome = 'completed'
-          AND u.target_credits <> cost.credits
+        WHERE u.target_credits <> cost.credits
+          -- Only what is reported of a whole answer costs more than its hold. A rebuild may have
+          -- lowered the hold since.
+          AND NOT (u.target_credits BETWEEN u.held_credits AND cost.credits
+                   AND (u.source <> 'reported' OR u.outcome <> 'completed'))
         """,
     ),
     (
@@ -106,6 +146,49 @@ QUERIES: list[tuple[int, str]] = [
             FROM billing_lot GROUP BY wallet_id
         ) l ON l.wallet_id = w.id
         WHERE w.posted_credits <> COALESCE(l.remaining, 0) OR l.is_off
+        """,
+    ),
+    (
+        # A lot is what its entry credited; it lasts as long as what was bought, and what is given
+        # back lasts as long as it would have, or fourteen days.
+        6,
+        """
+        SELECT 'lot ' || COALESCE(l.id::text, 'of ledger entry ' || e.id),
+               format('%s credits until %s, the %s is %s until %s', l.granted_credits, l.expires_at,
+                      e.kind, e.amount_credits, until.expires_at)
+        FROM billing_ledgerentry e
+        LEFT JOIN billing_lot l ON l.entry_id = e.id AND l.wallet_id = e.wallet_id
+        LEFT JOIN billing_purchase p ON e.kind IN ('purchase', 'reinstatement')
+             AND p.public_id::text = split_part(e.reference, ':', 1)
+        LEFT JOIN billing_redeemcode c ON e.kind = 'grant' AND e.reference = 'code:' || c.id
+        LEFT JOIN billing_codebatch b ON b.id = c.batch_id
+        CROSS JOIN LATERAL (SELECT CASE
+            WHEN e.kind IN ('purchase', 'reinstatement')
+                THEN p.fulfilled_at + p.validity_days * interval '24 hours'
+            WHEN c.id IS NOT NULL THEN c.redeemed_at + b.lot_days * interval '24 hours'
+            END AS expires_at) until
+        WHERE e.amount_credits > 0 AND (
+              l.granted_credits IS DISTINCT FROM e.amount_credits
+           OR CASE WHEN p.id IS NULL AND c.id IS NULL THEN
+                       e.kind = 'adjustment' AND l.expires_at IS NOT NULL
+                   WHEN e.kind = 'reinstatement' AND until.expires_at < l.expires_at THEN
+                       l.expires_at NOT BETWEEN e.created_at + interval '14 days 0 hours -1 minute'
+                                            AND e.created_at + interval '14 days 1 minute'
+                   ELSE l.expires_at IS DISTINCT FROM until.expires_at END)
+        """,
+    ),
+    (
+        # What a gift gave is what was promised.
+        6,
+        """
+        SELECT 'ledger entry ' || e.id, format('%s gave %s credits of %s', e.reference,
+               e.amount_credits, COALESCE(b.credits, w.credits))
+        FROM billing_ledgerentry e
+        LEFT JOIN (billing_redeemcode c JOIN billing_codebatch b ON b.id = c.batch_id)
+             ON e.reference = 'code:' || c.id
+        LEFT JOIN billing_welcomecredit w ON e.reference = 'welcome:' || w.user_id
+             AND w.refusal = ''
+        WHERE e.kind = 'grant' AND e.amount_credits <> COALESCE(b.credits, w.credits)
         """,
     ),
     (
@@ -135,6 +218,37 @@ QUERIES: list[tuple[int, str]] = [
                ON e.order_id = p.public_id::text
         WHERE p.clawed_back_credits <> COALESCE(d.asked, 0)
            OR p.reinstated_credits <> COALESCE(e.given, 0)
+        """,
+    ),
+    (
+        # What is taken back of an order is its share of what was returned, or is about to be.
+        7,
+        """
+        SELECT 'purchase ' || p.public_id, format('%s of %s credits taken back, %s of %s cents '
+               'returned', p.clawed_back_credits - p.reinstated_credits, p.credits, back.cents,
+               back.charged)
+        FROM billing_purchase p LEFT JOIN (
+            SELECT purchase_id, SUM(amount_cents) AS cents
+              FROM billing_refund WHERE status = 'open' GROUP BY 1
+        ) r ON r.purchase_id = p.id
+        CROSS JOIN LATERAL (SELECT
+            p.refunded_cents + p.disputed_cents + COALESCE(r.cents, 0)::numeric AS cents,
+            COALESCE(p.paid_cents, p.amount_cents) AS charged) back
+        WHERE p.clawed_back_credits - p.reinstated_credits <> CASE
+            WHEN p.status <> 'fulfilled' OR back.charged = 0 THEN 0
+            ELSE LEAST(p.credits, div(p.credits * back.cents, back.charged)) END
+        """,
+    ),
+    (
+        # What was paid is the price, less the discount, with the tax unless the price has it.
+        7,
+        """
+        SELECT 'purchase ' || public_id, format('%s cents paid for %s, discount %s, tax %s',
+               paid_cents, amount_cents, discount_cents, tax_cents)
+        FROM billing_purchase
+        WHERE status = 'fulfilled' AND review_reason = ''
+          AND paid_cents NOT IN (amount_cents - discount_cents,
+                                 amount_cents - discount_cents + tax_cents)
         """,
     ),
     (

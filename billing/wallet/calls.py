@@ -84,6 +84,15 @@ class Register:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenHold:
+    """A hold that is open: whose it is, for which API key it counts, and what it keeps."""
+
+    wallet_id: int
+    api_key_id: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """A settlement: what was charged in all, and what is left."""
 
@@ -360,6 +369,18 @@ def parse_register(reply: Reply) -> Register:
     is_open, held, charged, target = (int(figure) for figure in figures)
     facts = RequestFacts.unpack(packed if isinstance(packed, bytes) else b"")
     return Register(facts, bool(is_open), held, charged, target)
+
+
+def holds(shard: int) -> Call:
+    """Ask for every open hold of a shard."""
+    return Call("tp_holds", (keys.fence(shard), keys.leases(shard)), (keys.prefix(shard),))
+
+
+def parse_holds(reply: Reply) -> tuple[list[OpenHold], int]:
+    """Return the holds, and how many leases are of no open hold. Raises WalletRecovering."""
+    idle, *rest = parse_ok(reply)
+    figures = iter(rest)
+    return [OpenHold(*each) for each in zip(figures, figures, figures, strict=True)], idle
 
 
 def push(

@@ -924,6 +924,29 @@ local function find_register(keys, _)
   return { 'OK', is_open, found.amount, found.charged, found.target, found.facts }
 end
 
+-- holds: the open holds of a shard, and how many leases are of none of them.
+-- KEYS fence leases  ARGV prefix
+-- Returns OK idle, and then of each hold: wallet_id key_id amount | RECOVERING
+local function holds(keys, args)
+  local prefix = str(args[1], 'prefix')
+  local epoch = read_epoch(keys[1])
+  if not epoch then
+    return { 'RECOVERING' }
+  end
+  local reply = { 'OK', 0 }
+  for _, request in ipairs(redis.call('ZRANGE', keys[2], 0, -1)) do
+    local found = read_register(prefix .. ':hold:' .. request, epoch)
+    if found and found.state == 'open' then
+      reply[#reply + 1] = tonumber(found.wallet)
+      reply[#reply + 1] = tonumber(found.key)
+      reply[#reply + 1] = found.amount
+    else
+      reply[2] = reply[2] + 1
+    end
+  end
+  return reply
+end
+
 -- The recoverer's functions. `begin` closes the fence and names the epoch to come; the others
 -- answer OVERTAKEN unless that rebuild is still the present one. So neither a rebuild that was
 -- overtaken by another nor one that a restart or a flush caught half-way can open a shard.
@@ -1166,6 +1189,7 @@ register_ending('tp_drained', drained)
 register_reading('tp_read', read)
 register_reading('tp_look', look)
 register_reading('tp_register', find_register)
+register_reading('tp_holds', holds)
 register_reading('tp_backlog', backlog)
 register_reading('tp_status', status)
 redis.register_function('tp_begin', begin)

@@ -12,7 +12,7 @@ from django.conf import settings
 
 from billing.exceptions import UnsafeRedis, WalletError, WalletRecovering
 from billing.wallet import calls, keys
-from billing.wallet.calls import Balance, Call, Reply
+from billing.wallet.calls import Argument, Balance, Call, Reply
 from billing.wallet.client import refusal
 
 LIBRARY = Path(__file__).with_name("functions.lua")
@@ -80,6 +80,23 @@ class SyncWalletClient:
                 raise error
         calls.parse_ok(status)
         return cast(list[tuple[bytes, dict[bytes, bytes]]], found)
+
+    def ask_at_one_instant(
+        self, call: Call, reads: list[tuple[Argument, ...]]
+    ) -> tuple[Reply, list[Any]]:
+        """Send a call and plain reads of the same shard; nothing happens between them.
+
+        Raises WalletRecovering if Redis is away or without our library.
+        """
+        pipeline = self.redis.pipeline(transaction=True)
+        for parts in (call.parts(), *reads):
+            pipeline.execute_command(*parts)
+        with self.reaching():
+            replies = pipeline.execute(raise_on_error=False)
+        for reply in replies:
+            if isinstance(error := _checked(call, reply), WalletError):
+                raise error
+        return cast(Reply, replies[0]), replies[1:]
 
     @contextmanager
     def reaching(self) -> Iterator[None]:

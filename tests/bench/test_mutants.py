@@ -5,7 +5,8 @@ import re
 import pytest
 
 from bench.mutants import MUTANTS, Mutant
-from bench.mutants.mutant import lua
+from bench.mutants.arguments import weakened
+from bench.mutants.mutant import LUA, lua
 from bench.mutations import ROOT, mutate
 
 
@@ -73,3 +74,10 @@ def test_what_is_not_there_once_is_not_changed(old: str, within: str, message: s
 
 def test_no_two_have_the_same_name() -> None:
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
+
+
+def test_every_check_of_an_argument_has_a_mutant() -> None:
+    source = (ROOT / LUA).read_text()
+    checks = re.findall(r"\b(?:int|str|id)\((?:args|event)\[", source)
+
+    assert len(weakened(source)) == len(checks) > 90

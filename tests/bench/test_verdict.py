@@ -120,6 +120,34 @@ def test_it_finds_a_charge_above_what_was_made() -> None:
     ]
 
 
+def refused(request_id: str | None = "req_1") -> Seen:
+    return Seen(
+        "json",
+        "gpt-4o",
+        1,
+        outcome="refused",
+        status=503,
+        request_id=request_id,
+        error_code="upstream_error",
+    )
+
+
+def test_it_finds_a_charge_for_what_the_customer_was_refused() -> None:
+    assert problems(evidence(seen=refused())) == [
+        "none charged without delivery: req_1: refused with 503 upstream_error, charged 18"
+    ]
+
+
+def test_a_refusal_may_have_a_receipt_over_nothing() -> None:
+    free = {"charged_credits": 0, "target_credits": 0}
+
+    assert problems(evidence(seen=refused(), receipt=free)) == []
+
+
+def test_a_refusal_without_an_id_is_nobodys() -> None:
+    assert problems(evidence(seen=refused(request_id=None))) == []
+
+
 def test_it_lets_a_request_of_two_tries_cost_what_both_made() -> None:
     given = evidence(served={"completion_tokens_generated": 4})
     given.served.append({**SERVED, "number": 2, "completion_tokens_generated": 6})

@@ -11,7 +11,7 @@ from billing.services.pushes import push_call
 from billing.services.reaper import abandoned
 from billing.services.wallets import freeze_wallet
 from billing.wallet import calls, keys, restoring
-from billing.wallet.calls import Balance, Call, Reaped
+from billing.wallet.calls import Balance, Call, OpenHold, Reaped
 from billing.wallet.limits import KeyFigures
 from billing.wallet.restoring import MonthFigures, RestoredKey
 from tests.billing.wallet.shop import NO_LIMIT, NOW_MS, Till, limits
@@ -46,6 +46,8 @@ SERVING: dict[str, Make] = {
     "backlog": lambda till: calls.backlog(till.shard),
     "read": lambda till: calls.read(till.wallet.pk),
     "look": lambda till: calls.look(till.wallet.pk, till.key.pk, known_version=99, month=202_611),
+    "register": lambda till: calls.register(till.wallet.pk, "open"),
+    "holds": lambda till: calls.holds(till.shard),
 }
 REBUILDING: dict[str, Callable[[Till, str], Call]] = {
     "wallets": lambda till, epoch: restoring.wallets(
@@ -120,10 +122,11 @@ def test_a_wrong_argument_changes_nothing(busy: Till, name: str) -> None:
     assert dump(busy) == before
 
 
-@pytest.mark.parametrize("name", REBUILDING)
+@pytest.mark.parametrize("name", ["begin", *REBUILDING])
 def test_a_wrong_argument_of_a_rebuild_changes_nothing(busy: Till, name: str) -> None:
-    busy.client.ask(restoring.begin(busy.shard, epoch="mine"))
-    call = REBUILDING[name](busy, "mine")
+    begin = restoring.begin(busy.shard, epoch="mine")
+    busy.client.ask(begin)
+    call = begin if name == "begin" else REBUILDING[name](busy, "mine")
     before = dump(busy)
     for at, value in enumerate(call.arguments):
         for bad in [b for b in wrong(value) if not (name == "keep" and b == "-7")]:
@@ -262,6 +265,18 @@ def test_what_ended_can_neither_be_placed_nor_renewed(busy: Till) -> None:
     assert dump(busy) == before
 
 
+def test_only_open_holds_of_this_epoch_are_told(busy: Till) -> None:
+    told = [calls.parse_holds(busy.client.ask(calls.holds(busy.shard)))]
+    # Somebody ended it and the lease was left behind.
+    busy.client.redis.zadd(keys.leases(busy.shard), {"settled": 1})
+    told.append(calls.parse_holds(busy.client.ask(calls.holds(busy.shard))))
+    open_fences(busy.client)
+    told.append(calls.parse_holds(busy.client.ask(calls.holds(busy.shard))))
+
+    hold = OpenHold(busy.wallet.pk, busy.key.pk, 100)
+    assert told == [([hold], 0), ([hold], 1), ([], 2)]
+
+
 def test_progress_does_not_go_back(busy: Till) -> None:
     for amount in (30, 10):
         busy.extend("open", amount)
@@ -332,6 +347,55 @@ def test_an_acknowledgement_with_an_event_that_can_not_be_read_changes_nothing(b
         busy.client.ask(calls.ack(busy.shard, ids))
 
     assert dump(busy) == before
+
+
+@pytest.mark.parametrize("field", ["delta", "wallet", "ref"])
+def test_an_event_with_a_wrong_field_is_not_acknowledged(busy: Till, field: str) -> None:
+    value = {"delta": "1.5", "wallet": "x", "ref": ""}[field]
+    good = {"delta": "1", "wallet": str(busy.wallet.pk), "ref": "other"}
+    event = busy.client.redis.xadd(keys.events(busy.shard), {**good, field: value})
+    before = dump(busy)
+
+    with pytest.raises(WalletError, match="ARGUMENT"):
+        busy.client.ask(calls.ack(busy.shard, [event.decode()]))
+
+    assert dump(busy) == before
+
+
+def test_an_event_that_came_just_now_stops_nobody(busy: Till) -> None:
+    assert busy.client.ask(place(busy))[0] == b"OK"
+
+
+def test_a_request_that_nobody_placed_is_unknown(busy: Till) -> None:
+    with pytest.raises(UnknownHold):
+        calls.parse_register(busy.client.ask(calls.register(busy.wallet.pk, "nobody")))
+
+
+def test_a_rebuild_keeps_only_what_is_there(busy: Till) -> None:
+    busy.client.ask(restoring.begin(busy.shard, epoch="mine"))
+    before = dump(busy)
+
+    busy.client.ask(restoring.keep(busy.shard, [("gone", 7)], lease_ms=5, epoch="mine"))
+
+    assert dump(busy) == before
+
+
+def test_a_late_settlement_below_what_is_booked_lowers_nothing(busy: Till) -> None:
+    call = calls.settle_late(busy.facts("lost"), busy.settlement(5), held=9, charged=20, target=30)
+
+    settled = calls.parse_settle(busy.client.ask(call))
+
+    # 10 of the 30 were still due; of 880, 870 are left.
+    assert (settled.charged_credits, settled.available_credits) == (30, 870)
+
+
+def test_units_that_cost_nothing_are_all_given(till: Till) -> None:
+    till.grant(1)
+    free = replace(till.hold_request("r1", 7), unit_millicredits=0, fixed_millicredits=1_000)
+
+    placed = calls.parse_place(till.client.ask(calls.place(free, lease_ms=1_000, limit=NO_LIMIT)))
+
+    assert (placed.units, placed.held_credits) == (7, 1)
 
 
 def test_a_register_lives_until_its_event_is_booked_and_some_time_after(busy: Till) -> None:

@@ -1,0 +1,62 @@
+"""Every check of an argument of the function library, weakened in turn: made from its source."""
+
+import re
+from pathlib import Path
+
+from bench.mutants.mutant import LUA, Mutant, lua
+
+SOURCE = Path(__file__).resolve().parents[2] / LUA
+FUNCTION = re.compile(r"^local function (\w+)\(.*?^end$", re.MULTILINE | re.DOTALL)
+CHECK = re.compile(r"\b(int|str|id)\(((?:args|event)\[[^\]]+\]), '(\w+)'(?:, -?\d+)?\)")
+WRONG = "functions::test_a_wrong_argument_changes_nothing"
+WRONG_OF_REBUILD = "functions::test_a_wrong_argument_of_a_rebuild_changes_nothing"
+# Where a function has another name among the tests' calls than here.
+NAMES = {
+    "read_ask": "place",
+    "restore_wallets": "wallets",
+    "restore_keys": "api_keys",
+    "restore_holds": "holds",
+}
+REBUILDING = {
+    "begin",
+    "restore_wallets",
+    "restore_keys",
+    "restore_holds",
+    "keep",
+    "correct_event",
+    "forget",
+    "open",
+}
+
+
+def weakened(source: str) -> list[Mutant]:
+    """Return a mutant for each check of the source's functions: anything passes."""
+    return [
+        weaken(function[1], check)
+        for function in FUNCTION.finditer(source)
+        for check in CHECK.finditer(function[0])
+    ]
+
+
+def weaken(function: str, check: re.Match[str]) -> Mutant:
+    kind, value, name = check.groups()
+    # A call, because some checks stand alone as a statement.
+    instead = "tonumber" if kind == "int" else "tostring"
+    return lua(
+        f"unchecked: {name} of {function}",
+        check[0],
+        f"{instead}({value})",
+        within=f"{function}(",
+        tests=find_test(function, value, name),
+    )
+
+
+def find_test(function: str, value: str, name: str) -> str:
+    """Return the test that must notice."""
+    if value.startswith("event"):
+        return f"functions::test_an_event_with_a_wrong_field_is_not_acknowledged[{name}]"
+    test = WRONG_OF_REBUILD if function in REBUILDING else WRONG
+    return f"{test}[{NAMES.get(function, function)}]"
+
+
+MUTANTS = weakened(SOURCE.read_text())
