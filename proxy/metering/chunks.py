@@ -74,8 +74,10 @@ class ChunkMeter(StreamMeter):
                 return b""
         nulls = raw.count(_NO_USAGE)
         # Nearly always the key is there and null, since every stream is asked to report usage.
-        if (raw.count(b'"usage"') != nulls or b'"error"' in raw) and self._read_closely(event):
-            return b""
+        if raw.count(b'"usage"') != nulls or b'"error"' in raw:
+            raw = self._read_closely(event)
+            if not raw:
+                return b""
         raw = self._name.write_chunk(raw)
         return self._relay(raw.replace(_NO_USAGE_PAIR, b"") if self._strips(nulls) else raw)
 
@@ -103,22 +105,27 @@ class ChunkMeter(StreamMeter):
         # Without being asked the official API does not mention usage.
         return nulls > 0 and not self._wants_usage
 
-    def _read_closely(self, event: Event) -> bool:
-        """Look for usage and errors. True if the event is not for the client."""
+    def _read_closely(self, event: Event) -> bytes:
+        """Look for usage and errors. Return what of the event is for the client."""
         chunk = parse_object(event.data)
         if chunk.get("error"):
             self.error = chunk["error"]
-            return True
+            return b""
         usage = chunk.get("usage")
         if not usage:
-            return False
+            return event.raw
         # Anything but an object is impossible, and stays to be refused as such.
         self.reported = usage
         if chunk.get("choices") != []:
-            return False
+            # Some upstreams report with the last words. Clients add up what chunks say, and are
+            # told once, at the end.
+            shown = {name: value for name, value in chunk.items() if name != "usage"}
+            if self._wants_usage:
+                shown["usage"] = None
+            return b"data: " + orjson.dumps(shown) + b"\n\n"
         self._identify(chunk)
         self._usage_event = self._name.write_chunk(event.raw)
-        return True
+        return b""
 
     def _has_finished(self) -> bool:
         self.catch_up()

@@ -103,15 +103,20 @@ def test_it_makes_the_usage_chunk_that_the_upstream_forgot() -> None:
     assert chunks_of(metered.closing(usage)) == [HEAD | {"choices": [], "usage": usage.as_openai()}]
 
 
-def test_it_sends_one_usage_chunk_where_usage_came_with_the_last_words() -> None:
-    metered = meter(wants_usage=True)
-    last = event(choices=[{"index": 0, "delta": {}, "finish_reason": "stop"}], usage=REPORT)
+@pytest.mark.parametrize(("wants_usage", "shown"), [(True, {"usage": None}), (False, {})])
+def test_usage_that_comes_with_the_last_words_is_told_once_and_only_if_asked_for(
+    wants_usage: bool, shown: dict[str, None]
+) -> None:
+    metered = meter(wants_usage=wants_usage)
+    last = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 
-    relayed = b"".join(map(metered.feed, [delta("Hello"), last, DONE]))
+    relayed = b"".join(map(metered.feed, [delta("Hello"), event(**last, usage=REPORT), DONE]))
     closing = metered.closing(usage_of(metered))
 
-    assert relayed == delta("Hello") + last
-    assert chunks_of(closing) == [HEAD | {"choices": [], "usage": REPORT}]
+    assert chunks_of(relayed)[1:] == [HEAD | last | shown]
+    told = [HEAD | {"choices": [], "usage": REPORT}] if wants_usage else []
+    assert chunks_of(closing) == told
+    assert usage_of(metered).source is Source.REPORTED
     assert closing.endswith(DONE)
 
 
