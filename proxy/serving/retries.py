@@ -8,6 +8,7 @@ Without one, the official SDKs still send the same body again after a time-out, 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
@@ -24,11 +25,13 @@ from proxy.serving.endpoints import Endpoint
 from proxy.serving.inflight import Interrupted, Reason
 from proxy.serving.recorder import Recorder
 from proxy.serving.recordings import Recorded, State, Ticket
+from proxy.serving.standing import find_standing
 
 MAX_KEY_CHARS = 255
 # How often a request looks for the answer that it waits for.
 LOOK_S = 0.1
 CONTENT_TYPE = "content-type"
+_COUNT = re.compile(r"[0-9]{1,4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class Repeat:
                 code="invalid_idempotency_key",
             )
         count = meta.get("HTTP_X_STAINLESS_RETRY_COUNT", "")
-        return cls(idempotency_key, int(count) if count.isascii() and count.isdigit() else 0)
+        return cls(idempotency_key, int(count) if _COUNT.fullmatch(count) else 0)
 
 
 async def serve(
@@ -70,10 +73,14 @@ async def serve(
     recorder = Recorder(
         runtime.recordings, ticket, connection.request_id, spawn=runtime.settler.spawn
     )
+    found = None
     if repeat.idempotency_key:
-        if found := await waiter.claim(recorder):
-            return found
-    elif repeat.retries and not request.stream and (found := await waiter.join()):
+        found = await waiter.claim(recorder)
+    elif repeat.retries and not request.stream:
+        found = await waiter.join()
+    if found is not None:
+        # Nothing is held for it, so nothing else would notice that the key was revoked.
+        await find_standing(runtime, connection, key)
         return found
     try:
         return await exchange.serve(

@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from billing.models import UsageRecord
+from billing.services.api_keys import revoke_api_key
 from billing.services.drain import drain
 from billing.services.recovery import recover
 from billing.services.wallets import get_wallet
@@ -97,6 +98,21 @@ async def test_it_gives_the_same_answer_to_the_same_idempotency_key_for_one_char
         == first.headers["x-tokenproxy-credits-charged"]
     )
     assert len(await charged(alice)) == (await upstream.served())["received"] == 1
+
+
+async def test_a_revoked_key_gets_no_kept_answer(api: Api, alice: Customer) -> None:
+    first = await post(api, alice, once())
+    await in_database(revoke_api_key, alice.key)
+
+    second = await post(api, alice, once())
+
+    assert (first.status_code, second.status_code) == (200, 401)
+
+
+async def test_a_retry_count_of_no_sense_is_none(api: Api, alice: Customer) -> None:
+    response = await post(api, alice, {"x-stainless-retry-count": "9" * 5_000})
+
+    assert response.status_code == 200
 
 
 @pytest.mark.parametrize("endpoint", ["chat.completions", "responses"])
