@@ -57,15 +57,26 @@ class Adaptation:
             return body
         payload: dict[str, Any] = orjson.loads(body)
         renamed = self.renamed or {}
-        taken = payload.keys() - renamed.keys()
-        return orjson.dumps(
-            {
-                renamed.get(name, name): value
-                for name, value in payload.items()
+        adapted = {
+            name: value
+            for name, value in payload.items()
+            if name not in self.dropped and name not in renamed
+        }
+        for name, new_name in renamed.items():
+            if name not in payload:
+                continue
+            if new_name in MAXIMA and new_name in adapted:
+                adapted[new_name] = _lower(adapted[new_name], payload[name])
+            else:
                 # What the client has set under the new name already is not overwritten.
-                if name not in self.dropped and renamed.get(name) not in taken
-            }
-        )
+                adapted.setdefault(new_name, payload[name])
+        return orjson.dumps(adapted)
+
+
+def _lower(*maxima: object) -> object:
+    """The lowest of several maxima, of which one was held for: nothing may raise that."""
+    numbers = [value for value in maxima if isinstance(value, int) and not isinstance(value, bool)]
+    return min(numbers, default=None)
 
 
 def _read_rule(rule: object) -> tuple[str, str | None]:

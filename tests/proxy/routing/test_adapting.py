@@ -36,6 +36,13 @@ def test_what_has_the_new_name_already_stays() -> None:
     assert body == {"max_completion_tokens": 5}
 
 
+@pytest.mark.parametrize("foreign", [100_000, "all", True, None])
+def test_no_maximum_under_another_name_raises_the_one_that_was_held_for(foreign: Any) -> None:
+    body = adapt([TO_NEW], max_tokens=16, max_completion_tokens=foreign)
+
+    assert body == {"max_completion_tokens": 16}
+
+
 def test_it_does_not_ask_for_usage_where_none_is_reported() -> None:
     body = adapt([], reports_usage=False, model="m", stream_options={"include_usage": True})
 
