@@ -5,7 +5,7 @@ from typing import Any
 from accounts.models import ApiKey
 from billing.models import Purchase
 from billing.services.checkout import start_checkout
-from proxy.database import in_database
+from proxy.database import with_stripe
 from proxy.exceptions import InvalidRequest
 from proxy.http.instants import instant
 from proxy.keys import KeyFacts
@@ -29,7 +29,7 @@ async def open_checkout(key: KeyFacts, payload: dict[str, Any]) -> dict[str, Any
         raise InvalidRequest(
             f"Unsupported parameter: '{name}'.", param=name, code="unsupported_parameter"
         )
-    return describe(await in_database(_order, key.api_key_id, slug), pack=slug)
+    return describe(await with_stripe(_order, key.api_key_id, slug), pack=slug)
 
 
 def _order(api_key_id: int, slug: str) -> Purchase:

@@ -17,13 +17,25 @@ R = TypeVar("R")
 # Fewer than the connection pool has, so that pages are not starved by a burst of unknown keys.
 THREADS = 4
 
+STRIPE_THREADS = 2
+
 _threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="proxy-db")
+_stripe_threads = ThreadPoolExecutor(max_workers=STRIPE_THREADS, thread_name_prefix="proxy-stripe")
 
 
 async def in_database(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Run a function that uses the database in a thread, and give its connection back."""
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(_threads, partial(_call, function, *args, **kwargs))
+
+
+async def with_stripe(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Likewise, for what also waits for Stripe: a slow Stripe must not keep keys from being read.
+
+    Those who come when both threads wait are served in turn.
+    """
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(_stripe_threads, partial(_call, function, *args, **kwargs))
 
 
 def _call(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

@@ -1,12 +1,13 @@
 """PostgreSQL from the event loop, and what becomes of a request when it is away."""
 
 import asyncio
+import threading
 
 import psycopg
 import pytest
 from django.db import InterfaceError, OperationalError, connection
 
-from proxy.database import in_database
+from proxy.database import in_database, with_stripe
 from proxy.http.errors import to_api_error
 
 
@@ -39,6 +40,21 @@ async def test_it_uses_no_connection_that_postgresql_has_closed() -> None:
     after = await in_database(read_session)
 
     assert after != before
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_keys_are_read_while_everything_waits_for_stripe() -> None:
+    stripe_answers = threading.Event()
+    waiting = [asyncio.create_task(with_stripe(stripe_answers.wait, 10)) for _ in range(20)]
+    await asyncio.sleep(0)
+
+    try:
+        async with asyncio.timeout(5):
+            assert await in_database(read_session) > 0
+    finally:
+        stripe_answers.set()
+
+    assert await asyncio.gather(*waiting) == [True] * 20
 
 
 @pytest.mark.parametrize("lost", [OperationalError, InterfaceError])
