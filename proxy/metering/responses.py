@@ -70,6 +70,9 @@ class ResponseMeter(StreamMeter):
             return b""
         raw = event.raw
         if kind in _SNAPSHOTS:
+            if not isinstance(parse_object(event.data).get("response"), dict):
+                self.error = "an event holds no response"
+                return b""
             raw = _write(kind, self._name.write_object(event.data or b"{}", "response"))
         self._last = raw
         return self._relay(raw)

@@ -258,3 +258,21 @@ def test_it_meters_a_whole_response() -> None:
     assert metered.body == public(body)
     assert metered.usage(prompt_tokens=99, max_completion_tokens=3) == REPORTED
     assert not metered.is_failed
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"model":"a","response":{"model":"b"',
+        b'{"model":"a","other":{"model":"b"}}',
+        b'{"model":"a","other":{"model":"b"},"response":null}',
+    ],
+)
+def test_an_opening_without_a_response_breaks_the_stream_and_nothing_else(payload: bytes) -> None:
+    metered = meter()
+
+    relayed = metered.feed(b"event: response.created\ndata: " + payload + b"\n\n")
+
+    assert relayed == b""
+    assert metered.has_ended
+    assert not metered.is_complete
