@@ -27,7 +27,7 @@
 --   * Replies are arrays of a status and integers, made with `int`, never with a unary minus.
 
 -- Counts upwards: a worker replaces an older library and leaves a newer one alone.
-local VERSION = '6'
+local VERSION = '7'
 local MAX_INTEGER = 9007199254740991 -- 2^53 - 1: the largest integer a Lua number counts exactly
 local REGISTER_TTL_S = 900 -- how long a booked register still answers to a late repetition
 local MINUTE_US = 60000000

@@ -119,13 +119,15 @@ class SyncWalletClient:
             self.redis.execute_command("FUNCTION", "LOAD", "REPLACE", LIBRARY.read_text())
 
     def has_library(self) -> bool:
-        """Tell whether this server has our library, or the one of a newer release."""
+        """Tell whether this server has our library, or one that goes before it.
+
+        That of a newer release does. Of two with one version, the same one does for everybody, or
+        two workers would replace each other's for ever, and close every fence each time.
+        """
         with self.reaching():
             loaded = self._loaded_source()
         source = LIBRARY.read_text()
-        return loaded == source or (
-            loaded is not None and library_version(loaded) > library_version(source)
-        )
+        return loaded is not None and _rank(loaded) >= _rank(source)
 
     def demand_safe_server(self) -> None:
         """Raise UnsafeRedis if this server could drop keys or lose more than a second of them.
@@ -157,6 +159,10 @@ class SyncWalletClient:
             if "library_code" in fields:
                 return _text(fields["library_code"])
         return None
+
+
+def _rank(source: str) -> tuple[int, str]:
+    return library_version(source), source
 
 
 def library_version(source: str) -> int:

@@ -664,7 +664,7 @@ def test_a_server_that_could_lose_money_is_not_used(
 
 def test_another_library_is_replaced_and_the_wallets_rebuilt(till: Till) -> None:
     till.grant(100)
-    source = till.client.redis.execute_command("FUNCTION", "LIST", "WITHCODE")[0][-1].decode()
+    source = loaded_source(till)
     older = source.replace("local VERSION = ", "local VERSION = '0' --")
     till.client.redis.execute_command("FUNCTION", "LOAD", "REPLACE", older)
 
@@ -675,13 +675,32 @@ def test_another_library_is_replaced_and_the_wallets_rebuilt(till: Till) -> None
 
 
 def test_a_newer_library_is_left_to_the_newer_workers(till: Till) -> None:
-    source = till.client.redis.execute_command("FUNCTION", "LIST", "WITHCODE")[0][-1].decode()
+    source = loaded_source(till)
     newer = source.replace(f"'{library_version(source)}'", "'99999'", 1)
     till.client.redis.execute_command("FUNCTION", "LOAD", "REPLACE", newer)
 
     recover(grace_s=0)
 
     assert till.client.redis.execute_command("FCALL", "tp_version", 0) == b"99999"
+
+
+@pytest.mark.parametrize(("remark", "is_replaced"), [("-- Behind", True), ("-- Under", False)])
+def test_of_two_libraries_of_one_version_every_worker_prefers_the_same(
+    till: Till, remark: str, is_replaced: bool
+) -> None:
+    ours = loaded_source(till)
+    other = ours.replace("\n-- The wallets", f"\n{remark}\n-- The wallets", 1)
+    assert (other < ours) == is_replaced
+    till.client.redis.execute_command("FUNCTION", "LOAD", "REPLACE", other)
+
+    recover(grace_s=0)
+
+    assert loaded_source(till) == (ours if is_replaced else other)
+
+
+def loaded_source(till: Till) -> str:
+    source: bytes = till.client.redis.execute_command("FUNCTION", "LIST", "WITHCODE")[0][-1]
+    return source.decode()
 
 
 def test_rebuilding_from_a_shell_changes_nothing(
