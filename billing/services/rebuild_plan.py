@@ -22,6 +22,7 @@ and per API key, whose caps count both:
 No I/O here but the questions to PostgreSQL, inside the rebuild's snapshot.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -32,7 +33,7 @@ import structlog
 from billing.journal import JournalContents
 from billing.models import Debit, Wallet
 from billing.services.adoption import Booked, booked_requests
-from billing.services.bookings import debit_ids_of, is_covered
+from billing.services.bookings import is_covered
 from billing.services.remains import Remains
 from billing.usage import RequestFacts, Settlement
 from billing.wallet import keys
@@ -44,6 +45,8 @@ log = structlog.get_logger(__name__)
 Other = TypeVar("Other")
 
 NOTHING = Booked(0, 0)
+# As `debits.py` writes them.
+DEBIT_ID = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass
@@ -177,7 +180,8 @@ def _plan_events(plan: Plan, events: list[Amounts]) -> None:
             plan.forgotten_events.append(event.event_id)
             continue
         plan.pend[event.wallet_id] += delta
-        if event.is_usage:
+        # An event of a release before keys were counted names none.
+        if event.is_usage and event.api_key_id:
             plan.unbooked[(event.api_key_id, event.month)] += delta
         plan.kept_registers.add(event.reference)
         if event.is_usage:
@@ -243,5 +247,11 @@ def _of_shard(
 
 
 def _booked_debits(events: list[Amounts]) -> set[str]:
-    booked = Debit.objects.filter(pk__in=debit_ids_of(events)).exclude(booked_at=None)
+    """Return the references of debits that are booked. One that names no row is not.
+
+    The drain reports such an event; here it must not keep its shard, and all others, shut.
+    """
+    named = [event.reference.partition(":")[2] for event in events if not event.is_usage]
+    debit_ids = [int(name) for name in named if DEBIT_ID.fullmatch(name)]
+    booked = Debit.objects.filter(pk__in=debit_ids).exclude(booked_at=None)
     return {f"debit:{pk}" for pk in booked.values_list("pk", flat=True)}

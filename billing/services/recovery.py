@@ -17,7 +17,7 @@ from typing import TypeVar
 import structlog
 from django.conf import settings
 
-from billing.exceptions import WalletRecovering
+from billing.exceptions import UnsafeRedis, WalletRecovering
 from billing.journal import read_all
 from billing.models import KeySpending, Wallet
 from billing.services.rebuild_barrier import only_rebuilder, rebuild_snapshot
@@ -44,21 +44,35 @@ def recover(*, grace_s: float = GRACE_S) -> list[int]:
     """Rebuild and open every shard that is closed. Returns which were.
 
     Safe to repeat and to run at once: one worker does it, the others find nothing to do.
-    Raises WalletRecovering if Redis is away or was lost again, UnsafeRedis if it may not be used.
+    Raises WalletRecovering if Redis is away or was lost again, UnsafeRedis if it may not be used:
+    then every shard is closed until it may.
     """
     client = get_sync_client()
+    _demand_safe_server(client)
     if client.has_library() and not _closed_shards(client):
         return []
     with only_rebuilder() as is_mine:
         if not is_mine:
             return []
-        client.demand_safe_server()
         with client.reaching():
             client.load_library()
         closed = _closed_shards(client)
         if closed:
             _rebuild(client, closed, grace_s=grace_s)
     return closed
+
+
+def _demand_safe_server(client: SyncWalletClient) -> None:
+    """Close what is open on a server whose settings were changed so that it can lose holds.
+
+    A wallet that was evicted would be pushed anew, with nothing of it held.
+    """
+    try:
+        client.demand_safe_server()
+    except UnsafeRedis:
+        if client.has_library():
+            client.ask_many([restoring.close(shard) for shard in range(keys.SHARDS)])
+        raise
 
 
 def close_all() -> None:

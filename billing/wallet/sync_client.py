@@ -130,9 +130,9 @@ class SyncWalletClient:
         return loaded is not None and _rank(loaded) >= _rank(source)
 
     def demand_safe_server(self) -> None:
-        """Raise UnsafeRedis if this server could drop keys or lose more than a second of them.
+        """Raise UnsafeRedis if this server could drop keys or keeps no append-only file.
 
-        Reads INFO, which is allowed where CONFIG is not.
+        Reads INFO, which is allowed where CONFIG is not. It does not tell `appendfsync`.
         """
         with self.reaching():
             info = {**self.redis.info("memory"), **self.redis.info("persistence")}

@@ -632,14 +632,46 @@ def test_an_event_that_can_not_be_booked_keeps_its_credits_through_a_rebuild(
     journal.end(till.facts("r1"), settlement)
     till.client.ask(calls.settle(till.facts("r1"), settlement))
     till.client.redis.xadd(keys.events(till.shard), {"kind": "nonsense"})
-    assert drain().stuck == 2
+    of_nobody = event_of(till)
+    till.client.redis.xadd(keys.events(till.shard), of_nobody | {"kind": "debit", "ref": "debit:x"})
+    # As one of a release whose events named no key.
+    of_nobody = {name: of_nobody[name] for name in of_nobody if name not in {b"key", b"month"}}
+    till.client.redis.xadd(keys.events(till.shard), of_nobody | {"ref": "r0"})
+    assert drain().stuck == 4
 
     faults.kill_and_restart()
     rebuild()
 
     assert till.balance() == Balance(80, 0, 80, 0)
-    assert drain().stuck == 2
-    assert InboxItem.objects.filter(kind="event_not_booked").count() == 2
+    assert drain().stuck == 4
+    assert InboxItem.objects.filter(kind="event_not_booked").count() == 4
+
+
+def event_of(till: Till) -> dict[bytes | str, bytes | str | int]:
+    """Return the fields of the first event of the till's shard, as one that takes nothing."""
+    [(_, fields)] = till.client.redis.xrange(keys.events(till.shard), count=1)
+    return fields | {b"delta": 0, b"charged": 0, b"target": 0}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "good"),
+    [("maxmemory-policy", "allkeys-lru", "noeviction"), ("appendonly", "no", "yes")],
+)
+def test_a_server_that_is_made_unsafe_while_it_serves_is_used_no_more(
+    till: Till, setting: str, value: str, good: str
+) -> None:
+    till.grant(100)
+    till.client.redis.config_set(setting, value)
+    try:
+        with pytest.raises(UnsafeRedis, match=r"noeviction|append-only"):
+            recover(grace_s=0)
+        with pytest.raises(WalletRecovering):
+            till.balance()
+    finally:
+        till.client.redis.config_set(setting, good)
+
+    assert recover(grace_s=0) == list(range(keys.SHARDS))
+    assert till.balance().available_credits == 100
 
 
 @pytest.mark.parametrize(
