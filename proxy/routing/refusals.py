@@ -15,8 +15,13 @@ from proxy.upstream import UpstreamRefused
 MAX_MESSAGE_CHARS = 500
 GENERIC = "The model refused the request as invalid."
 
-# Our account at the upstream: its keys, money, organisation. Also in codes: `insufficient_quota`.
-_OURS = re.compile(r"quota|billing|credit|balance|payment|organi[sz]ation|api.?key", re.IGNORECASE)
+# Our account at the upstream: its keys, money, organisation.
+_OURS = r"(?:quota|billing|credit|balance|payment|organi[sz]ation|api.?key)"
+# In codes as a part, `insufficient_quota`; in messages as a word, which `get_balance` is not.
+_OURS_IN_CODE = re.compile(_OURS, re.IGNORECASE)
+_OURS_IN_WORDS = re.compile(rf"\b{_OURS}s?\b", re.IGNORECASE)
+# What a message quotes are the client's own names and values.
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
 # Addresses and identifiers: URLs, host names, `org-…`, `proj_…`, `sk-…`, `req_…`, long digits.
 _IDENTIFYING = re.compile(
     r"://|\bwww\.|\b[a-z0-9-]+\.(?:com|net|org|io|ai|dev|cloud|local|internal|test|example)\b"
@@ -41,7 +46,9 @@ def to_client_error(refused: UpstreamRefused, route: UpstreamRoute, model: str) 
 
 
 def _is_ours(error: dict[str, Any]) -> bool:
-    return any(_OURS.search(str(error.get(name) or "")) for name in ("message", "type", "code"))
+    if any(_OURS_IN_CODE.search(str(error.get(name) or "")) for name in ("type", "code")):
+        return True
+    return bool(_OURS_IN_WORDS.search(_QUOTED.sub(" ", str(error.get("message") or ""))))
 
 
 def _message(error: dict[str, Any], route: UpstreamRoute, model: str) -> str:

@@ -30,6 +30,8 @@ QUOTA = re.compile(r"quota|billing|credit|balance|payment", re.IGNORECASE)
 _KEY = re.compile(
     r"api.?key|authenti|unauthorized|invalid.?token|deactivated|disabled|suspended", re.IGNORECASE
 )
+# Words of a rate limit's message may speak of payment, as a way to a higher one.
+_RATE = re.compile(r"rate.?limit|^(?:requests|tokens)$", re.IGNORECASE)
 # A key may lack the right to one model and have it to others.
 _PERMISSION = re.compile(r"permission|scope", re.IGNORECASE)
 # The request itself is wrong; another upstream would say the same.
@@ -94,7 +96,9 @@ def _judge_refusal(refused: UpstreamRefused) -> tuple[Blame, Next]:
 
 def _blame_key(refused: UpstreamRefused) -> Blame | None:
     status, error = refused.status, refused.error
-    if status == 402 or _says(QUOTA, error, with_message=status in {403, 429}):
+    is_rate = status == 429 and _says(_RATE, error, with_message=False)
+    has_words = status == 403 or (status == 429 and not is_rate)
+    if status == 402 or _says(QUOTA, error, with_message=has_words):
         return Blame.KEY_EXHAUSTED
     is_refused = status == 401 or (status == 403 and _says(_KEY, error, with_message=True))
     if is_refused and not _says(_PERMISSION, error, with_message=False):

@@ -51,6 +51,21 @@ def test_it_takes_our_account_for_our_own_trouble_whatever_the_status(
 @pytest.mark.parametrize(
     "message",
     [
+        "Invalid schema for function 'get_account_balance': 'type' is missing.",
+        "Unknown parameter: 'payment'.",
+        'The value "credit" is not one of those allowed.',
+        "The tool set_billing_address was called without an answer.",
+    ],
+)
+def test_a_clients_own_names_do_not_make_its_mistake_ours(message: str) -> None:
+    error = told(400, message=message, code="invalid_value")
+
+    assert (error.status, error.message) == (400, message)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
         "See https://acme.example/docs",
         "Ask support@acme.example",
         "The host api.acme.com is busy",

@@ -32,6 +32,12 @@ def refused(status: int, **error: Any) -> UpstreamRefused:
         (refused(429), Blame.KEY_BUSY, Next.KEY),
         (refused(429, code="insufficient_quota"), Blame.KEY_EXHAUSTED, Next.KEY),
         (refused(429, message="You exceeded your current quota."), Blame.KEY_EXHAUSTED, Next.KEY),
+        (
+            refused(429, code="rate_limit_exceeded", message="Add a payment method for more."),
+            Blame.KEY_BUSY,
+            Next.KEY,
+        ),
+        (refused(429, type="requests", message="See billing."), Blame.KEY_BUSY, Next.KEY),
         (refused(400, type="billing_error"), Blame.KEY_EXHAUSTED, Next.KEY),
         (refused(404, code="model_not_found"), Blame.ROUTE, Next.ROUTE),
         (refused(404), Blame.NOBODY, Next.ROUTE),
