@@ -96,6 +96,7 @@ async def open_answer(
     routes = [route for route in model.routes if route.serves(path)]
     if not routes:
         raise EndpointNotServed(model.name, path)
+    client.budget.note_request({route.upstream.id for route in routes})
     search = _Search(call, model, client, path, body_for)
     for route in in_order(routes):
         passage = await client.health.enter(route)
@@ -154,11 +155,9 @@ class _Search:
     def _pay(self, route: UpstreamRoute) -> None:
         """Take leave for one more try. Raises the trouble so far if there is none."""
         budget, provider_id = self._upstreams.budget, route.upstream.id
-        if not self._call.attempts:
-            budget.note_first(provider_id)
-        elif self._call.attempts >= MAX_ATTEMPTS:
+        if self._call.attempts >= MAX_ATTEMPTS:
             raise self.trouble
-        elif self._is_repeated and not budget.take(provider_id):
+        if self._is_repeated and not budget.take(provider_id):
             log.warning("retry_budget_used_up", provider=route.upstream.name)
             raise self.trouble
 
@@ -206,21 +205,17 @@ async def _send(
     call.provider_name = upstream.name
     call.costs = route.costs
     call.bills_after_cancel = upstream.bills_after_cancel
-    # A stream's first event may take as long as an answer that is none.
-    call.idle_timeout_s = max(upstream.idle_timeout_s, upstream.first_byte_timeout_s)
-    call.limit(Reason.NO_ANSWER, upstream.first_byte_timeout_s)
+    call.first_byte_timeout_s = upstream.first_byte_timeout_s
+    call.idle_timeout_s = upstream.idle_timeout_s
+    # The first byte of an answer in one piece comes when all of it is made.
+    if call.facts.is_stream:
+        call.limit(Reason.NO_ANSWER, upstream.first_byte_timeout_s)
     call.limit(Reason.TOO_LONG, upstream.total_timeout_s)
     try:
         with call.interruptible():
             call.sent()
             answer = await client.post(
-                upstream,
-                path,
-                body,
-                secret=key.secret,
-                request_id=call.facts.request_id,
-                # A stream's silence is watched where it is relayed.
-                read_timeout_s=None if call.facts.is_stream else call.idle_timeout_s,
+                upstream, path, body, secret=key.secret, request_id=call.facts.request_id
             )
     except Interrupted as error:
         if error.reason in {Reason.NO_ANSWER, Reason.TOO_LONG}:

@@ -198,11 +198,15 @@ class Relay:
         if connection.is_writing:
             if now - connection.writing_since > settings.SLOW_READER_S:
                 self._call.interrupt(Reason.CLIENT_TOO_SLOW)
-        elif now - self._read_at > self._call.idle_timeout_s:
+        elif now - self._read_at > self._longest_silence_s():
             self._call.interrupt(Reason.SILENCE)
         elif now - max(connection.written_at, self._opened_at) >= settings.KEEP_ALIVE_S:
             # Kept, or the event loop may collect it half way.
             self._comment = asyncio.create_task(self._send_comment())
+
+    def _longest_silence_s(self) -> float:
+        has_begun = self._read_at > self._opened_at
+        return self._call.idle_timeout_s if has_begun else self._call.first_byte_timeout_s
 
     async def _send_comment(self) -> None:
         if not self._connection.has_started:

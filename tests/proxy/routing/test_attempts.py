@@ -97,7 +97,7 @@ async def test_it_does_not_ask_another_for_what_the_first_may_have_run(
     api: Api, alice: Customer, upstream: Sandbox, fault: str, status: int
 ) -> None:
     await in_database(add_first, upstream, fault)
-    await api.limit_providers(first_byte_timeout_s=1)
+    await api.limit_providers(total_timeout_s=1)
 
     response = await api.chat(alice)
 

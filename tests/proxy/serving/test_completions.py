@@ -134,7 +134,7 @@ async def test_it_answers_504_and_charges_nothing_if_the_upstream_does_not_answe
     api: Api, alice: Customer
 ) -> None:
     await api.sell("fault-slow-first-byte-30")
-    await api.limit_providers(first_byte_timeout_s=1)
+    await api.limit_providers(total_timeout_s=1)
 
     response = await api.chat(alice, "fault-slow-first-byte-30")
 
@@ -145,6 +145,20 @@ async def test_it_answers_504_and_charges_nothing_if_the_upstream_does_not_answe
     assert record is not None
     assert (record.outcome, record.charged_credits) == ("broken", 0)
     assert (await alice.balance()).held_credits == 0
+
+
+async def test_it_waits_for_an_answer_in_one_piece_until_all_of_it_is_made(
+    api: Api, alice: Customer
+) -> None:
+    await api.limit_providers(first_byte_timeout_s=1, idle_timeout_s=1)
+
+    # It takes 3 seconds, and comes at once.
+    response = await api.chat(
+        alice, messages=[{"role": "user", "content": "[[tokens=60]] [[tps=20]]"}], max_tokens=60
+    )
+
+    assert response.status_code == 200
+    assert response.json()["usage"]["completion_tokens"] == 60
 
 
 async def test_it_breaks_off_an_answer_that_takes_too_long_and_charges_nothing(
