@@ -73,9 +73,17 @@ STREAM_ENDINGS = {
     "fault-zero-usage": FREE,
     "fault-negative-usage": PARKED,
     "fault-usage-over-max": PARKED,
+    # Some upstreams send no end marker. The answer is whole if every choice says that it ended.
+    "fault-no-done": WHOLE,
+    # An event that is no JSON is the client's to read; what came around it is metered.
+    "fault-malformed-event": WHOLE,
 }
 # The older completions open without an event of their own, so nothing at all had come.
-DIFFERENT = {"completions": {"fault-cut-0": Ended(503, "error")}}
+DIFFERENT = {
+    "completions": {"fault-cut-0": Ended(503, "error")},
+    # A response says that it is whole in its last event alone.
+    "responses": {"fault-no-done": BROKEN},
+}
 
 
 async def read_ending(
