@@ -172,9 +172,14 @@ class UpstreamAnswer:
                 yield chunk
         except TRANSPORT_ERRORS as error:
             kind = type(error.__cause__ or error).__name__
-            if self.on_broken is not None:
-                self.on_broken(kind)
+            self.note_broken(kind)
             raise AnswerBroken(kind) from error
+
+    def note_broken(self, what: str) -> None:
+        """Count it, once, as an answer that its upstream did not bring to its end."""
+        if self.on_broken is not None:
+            tell, self.on_broken = self.on_broken, None
+            tell(what)
 
     async def read(self, limit_bytes: int = MAX_ANSWER_BYTES) -> bytes:
         """Read the whole body. Raises AnswerBroken, also if it is too large."""

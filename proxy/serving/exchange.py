@@ -18,7 +18,7 @@ from proxy.runtime import Runtime
 from proxy.serving.admission import Admission, admit
 from proxy.serving.endings import Outcome, settle_answer, settle_nothing, settle_prompt
 from proxy.serving.endpoints import Endpoint
-from proxy.serving.inflight import is_client_gone
+from proxy.serving.inflight import is_client_gone, is_upstreams_fault
 from proxy.serving.recorder import Recorder
 from proxy.serving.relay import Relay
 from proxy.upstream import UpstreamAnswer, UpstreamNotReached, UpstreamRefused
@@ -104,6 +104,8 @@ class Exchange:
             metered = self._endpoint.meter_json(body, self._request)
             settlement = await self._settlement(metered)
         except BaseException as error:
+            if is_upstreams_fault(error):
+                answer.note_broken(type(error).__name__)
             await self._end_unserved(error, is_accepted=True)
             raise
         settled = await self._settler.settle(self._call.facts, settlement)

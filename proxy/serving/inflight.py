@@ -19,9 +19,10 @@ from billing.exceptions import WalletError
 from billing.pricing import Rates
 from billing.usage import RequestFacts, Settlement
 from billing.wallet.client import WalletClient
-from proxy.exceptions import ProxyError
+from proxy.exceptions import MalformedAnswer, ProxyError
 from proxy.http.connection import ClientConnection
 from proxy.metering.prompt import Prompt
+from proxy.upstream import UpstreamError
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +46,8 @@ class Reason(Enum):
 
 
 CLIENT_REASONS = frozenset({Reason.CLIENT_LEFT, Reason.CLIENT_TOO_SLOW})
+# What speaks against an upstream; how long an answer may take in all is for customers to stretch.
+UPSTREAM_REASONS = frozenset({Reason.NO_ANSWER, Reason.SILENCE})
 TIME_REASONS = frozenset({Reason.NO_ANSWER, Reason.SILENCE, Reason.TOO_LONG})
 
 
@@ -59,6 +62,13 @@ class Interrupted(ProxyError):
 def is_client_gone(error: BaseException) -> bool:
     """Tell whether an error means that nobody is there to be told of it."""
     return isinstance(error, Interrupted) and error.reason in CLIENT_REASONS
+
+
+def is_upstreams_fault(error: BaseException) -> bool:
+    """Tell whether an answer that began and broke speaks against who gave it."""
+    if isinstance(error, Interrupted):
+        return error.reason in UPSTREAM_REASONS
+    return isinstance(error, UpstreamError | MalformedAnswer)
 
 
 class Call:

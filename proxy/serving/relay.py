@@ -22,7 +22,13 @@ from proxy.serving.endings import (
     settle_nothing,
     settle_usage,
 )
-from proxy.serving.inflight import Call, Interrupted, Reason, is_client_gone
+from proxy.serving.inflight import (
+    Call,
+    Interrupted,
+    Reason,
+    is_client_gone,
+    is_upstreams_fault,
+)
 from proxy.serving.recorder import Recorder
 from proxy.serving.settling import Settler
 from proxy.upstream import AnswerBroken, UpstreamAnswer, UpstreamError
@@ -145,6 +151,8 @@ class Relay:
         """Settle what was delivered, and tell the client if there still is one."""
         self._call.on_tick = None
         is_gone = is_client_gone(error)
+        if is_upstreams_fault(error):
+            self._answer.note_broken(type(error).__name__)
         await self._settle_broken(Outcome.CLIENT_LEFT if is_gone else Outcome.BROKEN)
         if is_gone or not self._connection.has_started:
             raise error

@@ -121,6 +121,25 @@ async def test_it_answers_503_and_charges_nothing_if_every_circuit_is_open(
     assert (await alice.balance()).held_credits == 0
 
 
+@pytest.mark.parametrize(
+    ("model", "is_stream"),
+    [("fault-error-event-2", True), ("fault-no-done", True), ("fault-not-json", False)],
+)
+async def test_answers_that_begin_and_break_open_a_circuit_too(
+    api: Api, alice: Customer, model: str, is_stream: bool
+) -> None:
+    health = api.runtime.upstream.health
+    health.limits = Limits(least_volume=4)
+    await api.sell(model)
+
+    endpoint = "responses" if model == "fault-no-done" else "chat.completions"
+    for _ in range(3):
+        await api.ask(alice, endpoint, model, **({"stream": True} if is_stream else {}))
+
+    await until(lambda: health._open)
+    assert (await alice.balance()).held_credits == 0
+
+
 async def test_it_repeats_no_more_than_the_budget_allows(api: Api, alice: Customer) -> None:
     await put_first(api, "fault-500")
     budget = RetryBudget(reserve=2, share=0)
