@@ -649,6 +649,7 @@ def test_an_event_that_can_not_be_booked_keeps_its_credits_through_a_rebuild(
 
 def event_of(till: Till) -> dict[bytes | str, bytes | str | int]:
     """Return the fields of the first event of the till's shard, as one that takes nothing."""
+    fields: dict[bytes | str, bytes | str | int]
     [(_, fields)] = till.client.redis.xrange(keys.events(till.shard), count=1)
     return fields | {b"delta": 0, b"charged": 0, b"target": 0}
 
