@@ -32,7 +32,7 @@ run: venv ## run everything on http://127.0.0.1:8000 (PORT=… and HOST=… chan
 test: venv ## run every check and every test
 	@exec $(VENV_PYTHON) -m devstack --with-parent test
 
-test-slow: venv ## test the emulators, the launcher, and every page on every screen
+test-slow: venv ## test the emulators, the launcher, all columns of money, every page on every screen
 	@exec $(VENV_PYTHON) -m devstack --with-parent test-slow
 
 test-long: venv ## let the wallet's state machine run for hours (MACHINE_EXAMPLES=20000)

@@ -217,7 +217,7 @@ def unit_step(environ: Mapping[str, str]) -> Step:
 
 
 def slow_step(environ: Mapping[str, str]) -> Step:
-    """The tests of what surrounds the product."""
+    """The tests of what surrounds the product, and of every column that the audit compares."""
     chosen = "slow and not browser"
     return pytest("slow tests", environ, "-n", "3", "--dist", "worksteal", "-m", chosen)
 

@@ -28,7 +28,7 @@ from billing.wallet import keys
 from tests.billing.eventful import let_all_happen
 from tests.billing.wallet.shop import Till
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 MONEY = re.compile(r"(^|_)(credits|cents|tokens|millicredits|nanos)$")
 ALSO = {"Debit.booked_at", "Lot.expires_at", "Wallet.version", "Wallet.state"}
