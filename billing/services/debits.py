@@ -49,7 +49,8 @@ def decide_open() -> int:
 
     One that is decided but not booked yet is asked again and answers the same.
     """
-    due = Debit.objects.filter(booked_at=None).order_by("pk")
+    # In any order, so that debits that are refused don't keep the others waiting.
+    due = Debit.objects.filter(booked_at=None).order_by("?")
     debit_ids = list(due.values_list("pk", flat=True)[:BATCH])
     if debit_ids:
         decide(debit_ids)

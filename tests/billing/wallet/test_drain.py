@@ -8,7 +8,7 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from billing.models import Debit, InboxItem, LedgerEntry, Lot, UsageRecord, Wallet
-from billing.services import bookings, drain
+from billing.services import bookings, debits, drain
 from billing.services.audit import audit
 from billing.services.balances import read_balance
 from billing.services.debits import ask_debit, decide_open
@@ -392,3 +392,21 @@ def test_the_audit_names_a_row_that_was_altered_by_hand(
     findings = audit()
 
     assert invariant in {finding.invariant for finding in findings}
+
+
+def test_debits_that_are_refused_do_not_keep_the_others_waiting(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    till.grant(100)
+    monkeypatch.setattr(debits, "BATCH", 1)
+    for amount in (2**60, 30):
+        debit = Debit(
+            wallet=till.wallet, kind="clawback", reference=f"r:{amount}", amount_credits=amount
+        )
+        debit.save()
+
+    # Whichever comes first, and it is the refused one each time once in 2**64.
+    for _ in range(64):
+        decide_open()
+
+    assert till.balance().available_credits == 70
