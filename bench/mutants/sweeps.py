@@ -21,7 +21,7 @@ MUTANTS: list[Mutant] = [
     service(
         "any Redis will do",
         "recovery",
-        "        client.demand_safe_server()\n",
+        "    _demand_safe_server(client)\n",
         "",
         tests="recovery::test_a_server_that_could_lose_money_is_not_used[maxmemory-policy-allkeys-lru-noeviction]",
     ),
