@@ -20,8 +20,9 @@ _OURS = r"(?:quota|billing|credit|balance|payment|organi[sz]ation|api.?key)"
 # In codes as a part, `insufficient_quota`; in messages as a word, which `get_balance` is not.
 _OURS_IN_CODE = re.compile(_OURS, re.IGNORECASE)
 _OURS_IN_WORDS = re.compile(rf"\b{_OURS}s?\b", re.IGNORECASE)
-# What a message quotes are the client's own names and values.
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
+# What a message quotes are the client's own names and values. An apostrophe quotes nothing: between
+# "you've" and "it's" may stand that our quota is used up.
+_QUOTED = re.compile(r"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"|`[^`]*`")
 # Addresses and identifiers: URLs, host names, `org-…`, `proj_…`, `sk-…`, `req_…`, long digits.
 _IDENTIFYING = re.compile(
     r"://|\bwww\.|\b[a-z0-9-]+\.(?:com|net|org|io|ai|dev|cloud|local|internal|test|example)\b"

@@ -40,6 +40,10 @@ def test_it_takes_every_other_status_for_our_own_trouble(status: int) -> None:
         {"message": "No.", "code": "insufficient_quota"},
         {"message": "No.", "type": "billing_error"},
         {"message": "Incorrect API key provided."},
+        # An apostrophe opens no quotation.
+        {"message": "You've used up your quota; it's time for more."},
+        {"message": "We can't bill your organization's card, so it won't do."},
+        {"message": "The model's users' credit isn't enough for 'gpt-4'."},
     ],
 )
 def test_it_takes_our_account_for_our_own_trouble_whatever_the_status(
