@@ -123,7 +123,12 @@ async def test_it_answers_503_and_charges_nothing_if_every_circuit_is_open(
 
 @pytest.mark.parametrize(
     ("model", "is_stream"),
-    [("fault-error-event-2", True), ("fault-no-done", True), ("fault-not-json", False)],
+    [
+        ("fault-error-event-2", True),
+        ("fault-no-done", True),
+        ("fault-not-json", True),
+        ("fault-not-json", False),
+    ],
 )
 async def test_answers_that_begin_and_break_open_a_circuit_too(
     api: Api, alice: Customer, model: str, is_stream: bool
@@ -148,6 +153,16 @@ async def test_it_repeats_no_more_than_the_budget_allows(api: Api, alice: Custom
     statuses = [(await api.chat(alice)).status_code for _ in range(4)]
 
     assert statuses == [200, 200, 502, 502]
+
+
+async def test_a_request_pays_in_for_the_standby_too(api: Api, alice: Customer) -> None:
+    await put_first(api, "fault-500")
+    budget = RetryBudget(reserve=1, share=1)
+    object.__setattr__(api.runtime.upstream, "budget", budget)
+
+    statuses = [(await api.chat(alice)).status_code for _ in range(4)]
+
+    assert statuses == [200, 200, 200, 200]
 
 
 async def test_a_provider_whose_keys_are_all_ejected_is_still_asked(

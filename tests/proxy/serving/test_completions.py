@@ -150,7 +150,7 @@ async def test_it_answers_504_and_charges_nothing_if_the_upstream_does_not_answe
 async def test_it_waits_for_an_answer_in_one_piece_until_all_of_it_is_made(
     api: Api, alice: Customer
 ) -> None:
-    await api.limit_providers(first_byte_timeout_s=1, idle_timeout_s=1)
+    await api.limit_providers(first_byte_timeout_s=1, idle_timeout_s=2, total_timeout_s=20)
 
     # It takes 3 seconds, and comes at once.
     response = await api.chat(

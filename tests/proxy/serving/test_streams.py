@@ -189,10 +189,36 @@ async def test_it_answers_502_to_a_stream_that_is_none_and_charges_nothing(
     assert (record.outcome, record.charged_credits) == ("broken", 0)
 
 
+async def test_it_waits_for_the_first_byte_of_a_stream_no_longer_than_it_may_take(
+    api: Api, alice: Customer
+) -> None:
+    await api.sell("fault-slow-first-byte-30")
+    await api.limit_providers(first_byte_timeout_s=1, idle_timeout_s=20, total_timeout_s=25)
+    began_at = time.monotonic()
+
+    response = await api.chat(alice, "fault-slow-first-byte-30", stream=True)
+
+    assert response.status_code == 504
+    assert time.monotonic() - began_at < 10
+
+
+async def test_it_ends_a_stream_of_which_only_the_headers_come(api: Api, alice: Customer) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+    async with serve_canned(head) as canned:
+        await api.send_to(canned.base_url)
+        await api.limit_providers(first_byte_timeout_s=1, idle_timeout_s=20, total_timeout_s=25)
+        began_at = time.monotonic()
+
+        response = await api.chat(alice, stream=True)
+
+    assert response.status_code == 504
+    assert time.monotonic() - began_at < 10
+
+
 async def test_it_ends_a_stream_that_falls_silent(api: Api, alice: Customer) -> None:
     await api.sell("fault-stall-5")
     # However long the first event may take.
-    await api.limit_providers(idle_timeout_s=1, first_byte_timeout_s=60)
+    await api.limit_providers(idle_timeout_s=1, first_byte_timeout_s=60, total_timeout_s=90)
 
     response = await api.chat(alice, "fault-stall-5", stream=True, max_tokens=30)
 
