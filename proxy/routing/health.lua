@@ -109,7 +109,9 @@ end
 
 local function ended(circuit, token, verdict, message)
   local state = load(circuit)
-  if state.probed_by ~= token then return end
+  -- A success counts however late it comes: an answer in one piece may take longer than the lease,
+  -- and the next try may have begun meanwhile. A late failure does not: that try decides.
+  if state.open_until == 0 or (state.probed_by ~= token and verdict ~= 'ok') then return end
   state.probe_until, state.probed_by = 0, nil
   if verdict == 'ok' then
     state.open_until, state.opened, state.row = 0, 0, 0

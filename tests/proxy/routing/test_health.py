@@ -172,6 +172,29 @@ async def test_a_try_that_fails_doubles_the_pause(
     assert 150 < answer.circuits[route.circuit][0] <= 300
 
 
+async def test_a_try_that_serves_after_its_lease_closes_the_circuit_all_the_same(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.routing.health.LEASE_SLACK_S", 0)
+    route = make_route(make_upstream(connect_timeout_s=0, first_byte_timeout_s=0.01))
+    for _ in range(4):
+        pair.here.note_failure(route, route.upstream.keys[0], FAILED)
+    await until_open(pair.here, route)
+    await until_open(pair.there, route)
+    slow = await until_passage(pair.here, route)
+    # Its answer takes longer than the lease, so another process makes a try as well.
+    other = await until_passage(pair.there, route)
+    assert slow.probes
+    assert other.probes
+
+    slow.served()
+    await until(lambda: not pair.there._open)
+    other.failed(FAILED)
+    await pair.there.report()
+
+    assert not await is_open(pair.there, route)
+
+
 async def test_a_try_that_was_not_made_is_left_to_the_next(pair: Pair) -> None:
     route = make_route()
     for _ in range(4):
