@@ -1167,7 +1167,8 @@ local function status(keys, _)
   return { read_epoch(keys[1]) and 'OK' or 'RECOVERING' }
 end
 
--- A full server admits nothing new, but ends what it has: only that, and the drain, make room.
+-- A full server admits nothing new, but ends what it has: only that, and the drain, make room. And
+-- it can be closed, as one is that evicts keys.
 local function register_ending(name, callback)
   redis.register_function{ function_name = name, callback = callback, flags = { 'allow-oom' } }
 end
@@ -1186,6 +1187,7 @@ register_ending('tp_void', void)
 register_ending('tp_reap', reap)
 register_ending('tp_ack', ack)
 register_ending('tp_drained', drained)
+register_ending('tp_close', close)
 register_reading('tp_read', read)
 register_reading('tp_look', look)
 register_reading('tp_register', find_register)
@@ -1200,5 +1202,4 @@ redis.register_function('tp_keep', keep)
 redis.register_function('tp_correct_event', correct_event)
 redis.register_function('tp_forget', forget)
 redis.register_function('tp_open', open)
-redis.register_function('tp_close', close)
 register_reading('tp_version', function() return VERSION end)

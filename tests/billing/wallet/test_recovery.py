@@ -654,14 +654,13 @@ def event_of(till: Till) -> dict[bytes | str, bytes | str | int]:
     return fields | {b"delta": 0, b"charged": 0, b"target": 0}
 
 
-@pytest.mark.parametrize(
+UNSAFE = pytest.mark.parametrize(
     ("setting", "value", "good"),
     [("maxmemory-policy", "allkeys-lru", "noeviction"), ("appendonly", "no", "yes")],
 )
-def test_a_server_that_is_made_unsafe_while_it_serves_is_used_no_more(
-    till: Till, setting: str, value: str, good: str
-) -> None:
-    till.grant(100)
+
+
+def assert_is_not_used_until_it_is_safe(till: Till, setting: str, value: str, good: str) -> None:
     till.client.redis.config_set(setting, value)
     try:
         with pytest.raises(UnsafeRedis, match=r"noeviction|append-only"):
@@ -672,25 +671,41 @@ def test_a_server_that_is_made_unsafe_while_it_serves_is_used_no_more(
         till.client.redis.config_set(setting, good)
 
     assert recover(grace_s=0) == list(range(keys.SHARDS))
+
+
+@UNSAFE
+def test_a_server_that_is_made_unsafe_while_it_serves_is_used_no_more(
+    till: Till, setting: str, value: str, good: str
+) -> None:
+    till.grant(100)
+
+    assert_is_not_used_until_it_is_safe(till, setting, value, good)
+
     assert till.balance().available_credits == 100
 
 
-@pytest.mark.parametrize(
-    ("setting", "value", "good"),
-    [("maxmemory-policy", "allkeys-lru", "noeviction"), ("appendonly", "no", "yes")],
-)
+@UNSAFE
 def test_a_server_that_could_lose_money_is_not_used(
     till: Till, faults: RedisFaults, setting: str, value: str, good: str
 ) -> None:
     faults.flush()
-    till.client.redis.config_set(setting, value)
+
+    assert_is_not_used_until_it_is_safe(till, setting, value, good)
+
+
+def test_a_server_that_is_full_and_evicts_can_still_be_closed(till: Till) -> None:
+    redis = till.client.redis
+    # Nothing may be evicted of this kind, so that every write is refused.
+    redis.config_set("maxmemory-policy", "volatile-lru")
+    redis.config_set("maxmemory", 1)
     try:
-        with pytest.raises(UnsafeRedis, match=r"noeviction|append-only"):
+        with pytest.raises(UnsafeRedis, match="noeviction"):
             recover(grace_s=0)
         with pytest.raises(WalletRecovering):
             till.balance()
     finally:
-        till.client.redis.config_set(setting, good)
+        redis.config_set("maxmemory", 0)
+        redis.config_set("maxmemory-policy", "noeviction")
 
     assert recover(grace_s=0) == list(range(keys.SHARDS))
 
