@@ -90,6 +90,24 @@ MUTANTS: list[Mutant] = [
         tests="functions::test_what_a_rebuild_puts_back_is_put_back_once",
     ),
     lua(
+        "correct_event: its register was charged more",
+        "      redis.call('HSET', keys[3], 'c', text(charged))\n",
+        "",
+        tests="recovery::test_a_raise_of_what_was_cut_is_charged_what_there_is",
+    ),
+    lua(
+        "correct_event: it was charged more",
+        "'delta', text(delta), 'charged', text(charged),",
+        "'delta', text(delta), 'charged', event['charged'],",
+        tests="recovery::test_what_was_decided_in_a_past_that_is_gone_takes_no_more_than_there_is",
+    ),
+    lua(
+        "correct_event: a register that is gone is made anew",
+        "    if redis.call('EXISTS', keys[3]) == 1 then\n",
+        "    if true then\n",
+        tests="functions::test_an_event_without_a_register_gets_none",
+    ),
+    lua(
         "forget: overtaken",
         OVERTAKEN,
         "",

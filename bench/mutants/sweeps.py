@@ -33,6 +33,13 @@ MUTANTS: list[Mutant] = [
         tests="recovery::test_a_redis_that_is_lost_again_while_it_is_rebuilt_stays_closed[kill_and_restart]",
     ),
     service(
+        "events of a past that is gone take what others have",
+        "rebuild_plan",
+        "    return min(delta, left)\n",
+        "    return delta\n",
+        tests="recovery::test_what_was_decided_in_a_past_that_is_gone_takes_no_more_than_there_is",
+    ),
+    service(
         "holds are put back whole after their end",
         "rebuild_plan",
         "amount=min(held, target)",
@@ -63,7 +70,7 @@ MUTANTS: list[Mutant] = [
     service(
         "a booked part of an event counts again",
         "rebuild_plan",
-        "        if delta != event.delta:\n",
+        "        if (delta, charged) != (event.delta, event.charged):\n",
         "        if False:\n",
         tests="recovery::test_an_event_of_another_past_counts_only_what_is_not_booked",
     ),

@@ -18,6 +18,8 @@ and per API key, whose caps count both:
 * `available` can't come out below 0, whatever was lost: if more was held than there is, somebody
   spent what a forgotten ending had released, and holds shrink: those of requests that still run,
   the oldest first, and only then of those that ended. What they can't pay is written off.
+* Nor can events take more than is posted. They do if Redis came back with what it decided in a past
+  of which the journals know nothing, and the credits went elsewhere since: the last ones are cut.
 
 No I/O here but the questions to PostgreSQL, inside the rebuild's snapshot.
 """
@@ -45,6 +47,17 @@ log = structlog.get_logger(__name__)
 Other = TypeVar("Other")
 
 NOTHING = Booked(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectedEvent:
+    """What an event moves instead, and the total that its register was charged with it."""
+
+    reference: str
+    delta: int
+    charged: int
+
+
 # As `debits.py` writes them.
 DEBIT_ID = re.compile(r"[0-9]{1,18}")
 
@@ -63,7 +76,7 @@ class Plan:
     lost_holds: dict[str, LostHold] = field(default_factory=dict)
     forgotten_events: list[str] = field(default_factory=list)
     forgotten_holds: list[str] = field(default_factory=list)
-    corrected_events: dict[str, int] = field(default_factory=dict)
+    corrected_events: dict[str, CorrectedEvent] = field(default_factory=dict)
     # What is booked, or will be once the events that stay are.
     known: dict[str, Booked] = field(default_factory=dict)
 
@@ -153,7 +166,7 @@ def _plan_shard(
     ended = _of_shard(remains.shard, journals.ended)
     usage = {event.reference for event in remains.events if event.is_usage}
     plan.known = booked_requests(usage | remains.holds.keys() | started.keys() | ended.keys())
-    _plan_events(plan, remains.events)
+    _plan_events(plan, remains.events, {wallet.pk: wallet.posted_credits for wallet in wallets})
     _plan_ended(plan, remains, started, ended)
     _plan_open(plan, remains, journals, lease_ms=lease_ms)
     stay = plan.registers().keys() | plan.lost_holds.keys()
@@ -163,10 +176,11 @@ def _plan_shard(
     return plan
 
 
-def _plan_events(plan: Plan, events: list[Amounts]) -> None:
+def _plan_events(plan: Plan, events: list[Amounts], posted: dict[int, int]) -> None:
     """Keep what the stream has and PostgreSQL has not, and drop the rest of the stream."""
     booked_debits = _booked_debits(events)
     for event in events:
+        before = NOTHING
         if not event.is_usage:
             is_booked, delta = event.reference in booked_debits, event.delta
         else:
@@ -179,18 +193,24 @@ def _plan_events(plan: Plan, events: list[Amounts]) -> None:
         if is_booked:
             plan.forgotten_events.append(event.event_id)
             continue
+        if event.wallet_id in posted:
+            delta = _cut(event, delta, posted[event.wallet_id] - plan.pend[event.wallet_id])
+        charged = before.charged_credits + delta
         plan.pend[event.wallet_id] += delta
         # An event of a release before keys were counted names none.
         if event.is_usage and event.api_key_id:
             plan.unbooked[(event.api_key_id, event.month)] += delta
         plan.kept_registers.add(event.reference)
         if event.is_usage:
-            plan.known[event.reference] = Booked(
-                max(event.target, before.target_credits),
-                max(event.charged, before.charged_credits),
-            )
-        if delta != event.delta:
-            plan.corrected_events[event.event_id] = delta
+            plan.known[event.reference] = Booked(max(event.target, before.target_credits), charged)
+        if (delta, charged) != (event.delta, event.charged):
+            plan.corrected_events[event.event_id] = CorrectedEvent(event.reference, delta, charged)
+
+
+def _cut(event: Amounts, delta: int, left: int) -> int:
+    if delta > left:
+        log.error("event_cut", event_id=event.event_id, reference=event.reference, cut=delta - left)
+    return min(delta, left)
 
 
 def _plan_ended(

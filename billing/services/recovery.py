@@ -154,8 +154,15 @@ def _forget(plan: Plan, *, epoch: str) -> Iterator[Call]:
 
 
 def _restore(plan: Plan, *, epoch: str) -> Iterator[Call]:
-    for event_id, delta in plan.corrected_events.items():
-        yield restoring.correct_event(plan.shard, event_id, delta=delta, epoch=epoch)
+    for event_id, event in plan.corrected_events.items():
+        yield restoring.correct_event(
+            plan.shard,
+            event_id,
+            reference=event.reference,
+            delta=event.delta,
+            charged=event.charged,
+            epoch=epoch,
+        )
     lease_ms = settings.HOLD_LEASE_S * 1_000
     for registers in _batches(plan.registers().items(), ITEM_BATCH):
         yield restoring.keep(plan.shard, registers, lease_ms=lease_ms, epoch=epoch)

@@ -27,7 +27,7 @@
 --   * Replies are arrays of a status and integers, made with `int`, never with a unary minus.
 
 -- Counts upwards: a worker replaces an older library and leaves a newer one alone.
-local VERSION = '7'
+local VERSION = '8'
 local MAX_INTEGER = 9007199254740991 -- 2^53 - 1: the largest integer a Lua number counts exactly
 local REGISTER_TTL_S = 900 -- how long a booked register still answers to a late repetition
 local MINUTE_US = 60000000
@@ -1098,23 +1098,28 @@ local function keep(keys, args)
   return { 'OK' }
 end
 
--- correct_event: replace an event of which PostgreSQL has booked a part already.
--- KEYS fence events  ARGV epoch event_id delta.  Returns OK | OVERTAKEN
+-- correct_event: replace an event of which PostgreSQL has booked a part already, or of which it
+-- can't book all: its amount, and what its register was charged in total.
+-- KEYS fence events hold  ARGV epoch event_id delta charged.  Returns OK | OVERTAKEN
 local function correct_event(keys, args)
   local epoch = str(args[1], 'epoch')
   local event_id = str(args[2], 'event_id')
   local delta = int(args[3], 'delta', 0)
+  local charged = int(args[4], 'charged', 0)
   if not is_rebuilding(keys[1], epoch) then
     return { 'OVERTAKEN' }
   end
   local event = find_event(keys[2], event_id)
   if event then
     redis.call('XADD', keys[2], '*', 'kind', event['kind'], 'ref', event['ref'],
-      'wallet', event['wallet'], 'delta', text(delta), 'charged', event['charged'],
+      'wallet', event['wallet'], 'delta', text(delta), 'charged', text(charged),
       'target', event['target'], 'held', event['held'], 'facts', event['facts'],
       'settlement', event['settlement'], 'key', event['key'] or '0',
       'month', event['month'] or '0')
     redis.call('XDEL', keys[2], event_id)
+    if redis.call('EXISTS', keys[3]) == 1 then
+      redis.call('HSET', keys[3], 'c', text(charged))
+    end
   end
   return { 'OK' }
 end

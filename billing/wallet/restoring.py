@@ -110,10 +110,14 @@ def keep(shard: int, registers: Iterable[tuple[str, int]], *, lease_ms: int, epo
     return Call("tp_keep", (keys.fence(shard), keys.leases(shard)), tuple(arguments))
 
 
-def correct_event(shard: int, event_id: str, *, delta: int, epoch: str) -> Call:
-    """Replace an event of which a part is booked already."""
+def correct_event(
+    shard: int, event_id: str, *, reference: str, delta: int, charged: int, epoch: str
+) -> Call:
+    """Replace an event of which a part is booked already, or can't be any more."""
     return Call(
-        "tp_correct_event", (keys.fence(shard), keys.events(shard)), (epoch, event_id, delta)
+        "tp_correct_event",
+        (keys.fence(shard), keys.events(shard), keys.register(shard, reference)),
+        (epoch, event_id, delta, charged),
     )
 
 

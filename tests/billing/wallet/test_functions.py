@@ -63,7 +63,7 @@ REBUILDING: dict[str, Callable[[Till, str], Call]] = {
     ),
     "keep": lambda till, epoch: restoring.keep(till.shard, [("open", 7)], lease_ms=5, epoch=epoch),
     "correct_event": lambda till, epoch: restoring.correct_event(
-        till.shard, event_id(till), delta=3, epoch=epoch
+        till.shard, event_id(till), reference="settled", delta=3, charged=4, epoch=epoch
     ),
     "forget": lambda till, epoch: restoring.forget(
         till.shard, event_ids=[event_id(till)], holds=["open"], epoch=epoch
@@ -207,13 +207,23 @@ def test_opening_twice_opens_once(busy: Till) -> None:
 def test_what_a_rebuild_puts_back_is_put_back_once(busy: Till) -> None:
     redis = busy.client.redis
     busy.client.ask(restoring.begin(busy.shard, epoch="mine"))
-    call = restoring.correct_event(busy.shard, event_id(busy), delta=3, epoch="mine")
+    call = REBUILDING["correct_event"](busy, "mine")
 
     for _ in range(3):
         busy.client.ask(call)
 
     ((_, fields),) = redis.xrange(keys.events(busy.shard))
-    assert (fields[b"delta"], fields[b"ref"]) == (b"3", b"settled")
+    assert (fields[b"delta"], fields[b"charged"], fields[b"ref"]) == (b"3", b"4", b"settled")
+    assert redis.hget(keys.register(busy.shard, "settled"), "c") == b"4"
+
+
+def test_an_event_without_a_register_gets_none(busy: Till) -> None:
+    busy.client.redis.delete(keys.register(busy.shard, "settled"))
+    busy.client.ask(restoring.begin(busy.shard, epoch="mine"))
+
+    busy.client.ask(REBUILDING["correct_event"](busy, "mine"))
+
+    assert not busy.client.redis.exists(keys.register(busy.shard, "settled"))
 
 
 def test_a_restored_key_spent_only_what_the_rebuild_tells(busy: Till) -> None:

@@ -385,6 +385,60 @@ def test_available_does_not_fall_below_0_whatever_was_lost(
     assert audit(at_rest=True) == []
 
 
+@pytest.mark.parametrize(("taken", "left"), [(100, [0, 0]), (60, [30, 10]), (20, [30, 30])])
+def test_what_was_decided_in_a_past_that_is_gone_takes_no_more_than_there_is(
+    till: Till, faults: RedisFaults, taken: int, left: list[int]
+) -> None:
+    till.grant(100)
+    for request in ("r1", "r2"):
+        till.place(request, 30)
+        till.settle(request, 30)
+    faults.back_up()
+    # Their journal is lost as well, so that their credits go elsewhere, and then they come back.
+    faults.lose_everything()
+    recover(grace_s=0)
+    ask_debit(
+        Debit(wallet=till.wallet, kind="clawback", reference="refund:1", amount_credits=taken)
+    )
+    till.drain()
+    faults.rewind()
+
+    recover(grace_s=0)
+
+    rest = 100 - taken - sum(left)
+    assert till.balance() == Balance(rest, 0, rest, 0)
+    assert till.drain() == 2
+    receipts = [till.receipt(request) for request in ("r1", "r2")]
+    assert [receipt.charged_credits for receipt in receipts] == left
+    assert [receipt.write_off_credits for receipt in receipts] == [30 - n for n in left]
+    assert till.balance() == Balance(rest, 0, rest, 0)
+    assert audit(at_rest=True) == []
+
+
+def test_a_raise_of_what_was_cut_is_charged_what_there_is(till: Till, faults: RedisFaults) -> None:
+    till.grant(100)
+    till.place("r1", 50)
+    till.settle("r1", 30)
+    till.settle("r1", 40)
+    faults.back_up()
+    faults.lose_everything()
+    recover(grace_s=0)
+    ask_debit(Debit(wallet=till.wallet, kind="clawback", reference="refund:1", amount_credits=80))
+    till.drain()
+    faults.rewind()
+    recover(grace_s=0)
+
+    # 20 are left, of which the first ending takes all and the raises nothing, until there is more.
+    till.settle("r1", 45)
+    till.grant(10)
+    till.settle("r1", 50)
+    till.drain()
+
+    assert (till.receipt("r1").charged_credits, till.receipt("r1").write_off_credits) == (30, 20)
+    assert till.balance() == Balance(0, 0, 0, 0)
+    assert audit(at_rest=True) == []
+
+
 def test_progress_survives_a_restart(till: Till, journal: Journal, faults: RedisFaults) -> None:
     till.grant(100)
     till.start("r1", 60, journal=journal)
