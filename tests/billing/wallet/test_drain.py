@@ -145,6 +145,21 @@ def test_one_wallets_trouble_does_not_stop_the_others(till: Till) -> None:
     assert (drained.booked, drained.stuck, till.posted()) == (2, 1, 960)
 
 
+def test_one_event_that_can_not_be_booked_does_not_slow_down_a_thousand(till: Till) -> None:
+    till.grant(1_000)
+    for number in range(64):
+        till.place(f"r{number}", 10)
+        settlement = till.settlement(1, outcome="x" * 50 if number == 40 else "ok")
+        till.client.ask(calls.settle(till.facts(f"r{number}"), settlement))
+
+    with mock.patch.object(drain, "book", wraps=bookings.book) as book:
+        drained = drain.drain()
+
+    assert (drained.booked, drained.stuck, till.posted()) == (63, 1, 937)
+    # The whole, and two halves of 64, 32, 16, 8, 4 and 2.
+    assert book.call_count == 13
+
+
 def test_lots_are_consumed_promotional_first_then_first_to_expire(till: Till) -> None:
     soon, later = timezone.now() + timedelta(days=1), timezone.now() + timedelta(days=9)
     for reference, expires_at, is_promotional in (
