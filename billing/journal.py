@@ -33,6 +33,7 @@ from billing.usage import RequestFacts, Settlement
 log = structlog.get_logger(__name__)
 
 SUFFIX = ".journal"
+FOLDER_NAME = ".folder"
 ROTATE_BYTES = 8 * 1024 * 1024
 ROTATE_S = 300
 # Every rotation copies what is open, so even many reasons for it cost one in this time.
@@ -215,6 +216,20 @@ class JournalContents:
 
 def _facts(packed: list[object]) -> RequestFacts:
     return RequestFacts(*packed)  # type: ignore[arg-type]
+
+
+def name_folder(directory: Path) -> str:
+    """Return a folder's name for itself, which is the same wherever it is mounted."""
+    path = directory / FOLDER_NAME
+    if not path.exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        mine = path.with_name(f"{FOLDER_NAME}-{secrets.token_hex(4)}")
+        mine.write_text(secrets.token_hex(8))
+        # Of many who do this at once, the first names it.
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(mine)
+        mine.unlink()
+    return path.read_text()
 
 
 def journal_files(directory: Path) -> list[Path]:

@@ -1,19 +1,16 @@
 """Whether this process lives and whether the product is ready to serve."""
 
-import time
 from collections.abc import Callable
 
 import redis
-from django.core.cache import cache
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
 from billing.services.readiness import find_wallet_problem
-from billing.tasks.wallet import WORKER_SEEN
-
-WORKER_SILENCE_S = 30
+from billing.services.worker_sightings import find_worker_problem
 
 
 @require_safe
@@ -48,12 +45,9 @@ def _check_database() -> str | None:
 
 def _check_worker() -> str | None:
     try:
-        seen_at = cache.get(WORKER_SEEN)
+        return find_worker_problem(settings.JOURNAL_DIR)
     except redis.RedisError:
         return "the broker does not answer"
-    if seen_at is None or time.time() - seen_at > WORKER_SILENCE_S:
-        return "no worker has been seen"
-    return None
 
 
 # What has to work, and who says whether it does.

@@ -1,7 +1,6 @@
 """Sweeps of the wallets. Each may run twice, at once, late or never, and loses nothing but time."""
 
 import threading
-import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -9,18 +8,17 @@ from typing import Any
 import structlog
 from celery import shared_task
 from celery.signals import worker_ready
-from django.core.cache import cache
+from django.conf import settings
 from django.db import connections
 
 from billing.exceptions import UnsafeRedis, WalletRecovering
 from billing.services import adoption, debits, debts, drain, expiry, pushes, reaper, recovery
 from billing.services.audit import audit
+from billing.services.worker_sightings import note_worker
 from billing.tasks.top_ups import nudge_top_ups
 
 log = structlog.get_logger(__name__)
 
-WORKER_SEEN = "worker_seen_at"
-WORKER_SEEN_TTL_S = 60
 RECOVERING_THREAD = "recover-at-start"
 
 
@@ -45,7 +43,7 @@ def unless_recovering(sweep: Callable[[], int]) -> Callable[[], int]:
 @unless_recovering
 def recover_wallets() -> int:
     """Rebuild what Redis lost, and say that a worker is alive."""
-    cache.set(WORKER_SEEN, time.time(), WORKER_SEEN_TTL_S)
+    note_worker(settings.JOURNAL_DIR)
     return len(recovery.recover())
 
 

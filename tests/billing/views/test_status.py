@@ -1,20 +1,19 @@
 """The status page, in customers' words."""
 
-import time
+from pathlib import Path
 
 import pytest
-from django.core.cache import cache
 from django.test import Client
 
-from billing.tasks.wallet import WORKER_SEEN
+from billing.services.worker_sightings import note_worker
 from billing.wallet.sync_client import SyncWalletClient
 from tests.billing.views.conftest import HTMX
 
 
 @pytest.fixture
-def worker(redis_wallets: SyncWalletClient) -> None:
+def worker(redis_wallets: SyncWalletClient, journal_dir: Path) -> None:
     """A worker was seen just now."""
-    cache.set(WORKER_SEEN, time.time())
+    note_worker(journal_dir)
 
 
 def test_it_says_that_everything_works(as_charlie: Client, worker: None) -> None:
