@@ -79,6 +79,8 @@ def due_top_ups() -> QuerySet[AutoTopUp]:
         Q(paused_until=None) | Q(paused_until__lte=timezone.now()),
         ~Exists(is_open),
         state=AutoTopUp.State.ON,
+        # Whoever can't log in can't switch it off.
+        wallet__user__is_active=True,
         wallet__state=Wallet.State.ACTIVE,
         wallet__debt_credits=0,
         wallet__posted_credits__lt=F("threshold_credits"),
@@ -95,11 +97,20 @@ def advance_top_up(purchase: Purchase) -> Purchase:
 
     Safe to repeat and to run at once. Raises PaymentProviderError: then it stays open.
     """
-    intent_id = purchase.stripe_payment_intent_id or _find_or_ask(purchase)
-    if not intent_id:
-        _expire(purchase)
-        purchase.refresh_from_db()
-        return purchase
+    try:
+        intent_id = purchase.stripe_payment_intent_id or _find_or_ask(purchase)
+        if intent_id:
+            return _settle_or_end(intent_id)
+    except PaymentObjectMissing:
+        # Payment, card or customer are gone at Stripe, or in another account than our key's.
+        if not _is_overdue(purchase):
+            raise
+    _expire(purchase)
+    purchase.refresh_from_db()
+    return purchase
+
+
+def _settle_or_end(intent_id: str) -> Purchase:
     found = settle_payment(intent_id)
     if found.status == Purchase.Status.OPEN and _is_overdue(found):
         # It waits for something that nobody will do.
@@ -195,6 +206,7 @@ def _may_ask(purchase: Purchase, asked: TopUpPayment) -> bool:
             state=AutoTopUp.State.ON,
             stripe_payment_method_id=asked.stripe_payment_method_id,
             wallet__user=purchase.user_id,
+            wallet__user__is_active=True,
             wallet__state=Wallet.State.ACTIVE,
             wallet__debt_credits=0,
         ).exists()
@@ -209,7 +221,7 @@ def _fail_missing(purchase: Purchase) -> None:
 
 
 def _expire(purchase: Purchase) -> None:
-    """Give an order up that was never asked for. A late payment would still be credited."""
+    """Give an order up that nothing will come of. A late payment would still be credited."""
     Purchase.objects.filter(pk=purchase.pk, status__in=Purchase.UNPAID).update(
         status=Purchase.Status.EXPIRED
     )
