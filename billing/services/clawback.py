@@ -25,6 +25,7 @@ from billing.services.disputes import record_disputes
 from billing.services.inbox import file_item
 from billing.services.ledger import post_credit
 from billing.services.notices import tell_refund
+from billing.services.top_up_switch import turn_off_for_return
 from billing.services.wallets import get_wallet
 from billing.stripe_api import Charge, parse_order_id, read_charge
 
@@ -141,6 +142,7 @@ def _find_purchase(charge: Charge) -> Purchase | None:
 
 def _take(purchase: Purchase, credits: int) -> Debit:
     purchase.clawed_back_credits += credits
+    turn_off_for_return(purchase)
     return ask_debit(
         Debit(
             wallet=get_wallet(purchase.user),

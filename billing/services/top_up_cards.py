@@ -14,14 +14,8 @@ from django.urls import reverse
 from accounts.models import User
 from billing.exceptions import PaymentProviderError, TopUpRefused
 from billing.models import AutoTopUp
-from billing.services.top_ups import (
-    OffReason,
-    State,
-    get_top_up,
-    is_offered,
-    lock_top_up,
-    turn_off,
-)
+from billing.services.top_up_switch import OffReason, State, turn_off
+from billing.services.top_ups import get_top_up, is_offered, lock_top_up
 from billing.stripe_api.saved_cards import (
     Setup,
     create_customer,

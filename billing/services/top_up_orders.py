@@ -28,14 +28,8 @@ from billing.services.ledger import lock_wallet
 from billing.services.notices import tell_top_up_off
 from billing.services.pack_prices import Price
 from billing.services.top_up_payments import fail_top_up, settle_payment
-from billing.services.top_ups import (
-    OffReason,
-    agreed_price,
-    has_room,
-    is_offered,
-    lock_top_up,
-    turn_off,
-)
+from billing.services.top_up_switch import OffReason, turn_off
+from billing.services.top_ups import agreed_price, has_room, is_offered, lock_top_up
 from billing.stripe_api import ORDER_KEY
 from billing.stripe_api.payments import CHANNEL_KEY, cancel_payment, create_payment, find_payment
 
@@ -55,7 +49,7 @@ def top_up_due(*, most: int = BATCH) -> int:
     """
     started = 0
     for top_up in due_top_ups()[:most]:
-        purchase = _order(top_up.pk)
+        purchase = _order(top_up)
         if purchase is None:
             continue
         started += 1
@@ -120,10 +114,11 @@ def _settle_or_end(intent_id: str) -> Purchase:
 
 
 @transaction.atomic(durable=True)
-def _order(top_up_id: int) -> Purchase | None:
-    """Make the order of a top-up that is still due, under its lock and the wallet's."""
-    top_up = lock_top_up(top_up_id)
-    wallet = lock_wallet(top_up.wallet_id)
+def _order(known: AutoTopUp) -> Purchase | None:
+    """Make the order of a top-up that is still due, under the wallet's lock and its own."""
+    # In this order: so does whoever takes a payment back.
+    wallet = lock_wallet(known.wallet_id)
+    top_up = lock_top_up(known.pk)
     if not is_offered() or not due_top_ups().filter(pk=top_up.pk).exists():
         return None
     try:

@@ -30,7 +30,7 @@ from billing.services.notices import (
     tell_top_up_declined,
     tell_top_up_succeeded,
 )
-from billing.services.top_ups import OffReason, turn_off
+from billing.services.top_up_switch import OffReason, turn_off
 from billing.stripe_api import parse_order_id
 from billing.stripe_api.payments import Payment, cancel_payment, read_payment
 

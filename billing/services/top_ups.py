@@ -18,9 +18,8 @@ from billing.models import AutoTopUp, Pack, Purchase, TopUpConsent, Wallet
 from billing.services.checkout import client_network, get_pack
 from billing.services.notices import tell_top_up_off
 from billing.services.pack_prices import Price, get_price
+from billing.services.top_up_switch import OffReason, State, turn_off
 from billing.services.wallets import get_wallet
-
-State, OffReason = AutoTopUp.State, AutoTopUp.OffReason
 
 # Named anew whenever the words change: a consent says which words it was given to.
 CONSENT_VERSION = "2026-11-22"
@@ -120,28 +119,6 @@ def switch_off_by_staff(top_up: AutoTopUp, *, actor: User, reason: str) -> None:
         raise MissingReason("A reason is required: it is what the record will say.")
     if turn_off(top_up, OffReason.STAFF, detail=f"{word} ({actor})"):
         tell_top_up_off(top_up, reason=OffReason.STAFF)
-
-
-def turn_off(
-    top_up: AutoTopUp, reason: AutoTopUp.OffReason, *, detail: str = "", method_id: str = ""
-) -> bool:
-    """Switch off for a reason, if it is on or waits for a card; and if it uses this card.
-
-    False if there was nothing to switch off.
-    """
-    found = AutoTopUp.objects.filter(pk=top_up.pk).exclude(state=State.OFF)
-    if method_id:
-        found = found.filter(stripe_payment_method_id=method_id)
-    return (
-        found.update(
-            state=State.OFF,
-            off_reason=reason,
-            off_detail=detail[:200],
-            off_at=timezone.now(),
-            stripe_setup_session_id="",
-        )
-        == 1
-    )
 
 
 def lock_top_up(pk: int) -> AutoTopUp:
