@@ -64,14 +64,17 @@ def tell_purchase(purchase: Purchase) -> None:
 
 
 def tell_refund(purchase: Purchase) -> None:
-    """Tell how much of an order was refunded so far, once for each amount."""
+    """Tell how much of an order was refunded so far, once for each time that it grew."""
+    # The same amount may be reached twice, if the first refund failed. What was clawed back for
+    # the two only grows.
+    reached = f"{purchase.refunded_cents}:{purchase.clawed_back_credits}"
     notify(
         purchase.user,
         Kind.REFUND,
-        reference=f"{purchase.public_id}:{purchase.refunded_cents}",
+        reference=f"{purchase.public_id}:{reached}",
         **_order_facts(purchase),
         refunded_cents=purchase.refunded_cents,
-        clawed_back_credits=purchase.clawed_back_credits,
+        clawed_back_credits=purchase.taken_back_credits,
     )
 
 
@@ -177,7 +180,8 @@ def _order_facts(purchase: Purchase) -> dict[str, Any]:
         "order_id": str(public_id),
         "pack_name": purchase.pack_name,
         "credits": purchase.credits,
-        "amount_cents": purchase.amount_cents,
+        # What was paid, which a discount or tax makes another figure than the pack's price.
+        "amount_cents": purchase.charged_cents,
         "currency": purchase.currency,
     }
 

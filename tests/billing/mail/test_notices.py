@@ -47,6 +47,18 @@ def test_each_further_refund_is_told(order: Purchase, mailbox: Mailbox) -> None:
     ]
 
 
+def test_a_receipt_says_what_was_paid_and_not_the_price(order: Purchase, mailbox: Mailbox) -> None:
+    order.paid_cents, order.discount_cents = 450, 450
+    tell_purchase(order)
+    order.refunded_cents = 450
+    tell_refund(order)
+
+    receipt, refund = mailbox()
+    assert receipt.subject == "Receipt: 1,000 tokens for $4.50"
+    assert "$9.00" not in receipt.body
+    assert "The whole price" in str(refund.body)
+
+
 def test_a_dispute_and_its_end_are_two_mails(order: Purchase, mailbox: Mailbox) -> None:
     for state in ("opened", "opened", "won"):
         tell_dispute(order, reference="dp_1", state=state)
