@@ -24,7 +24,12 @@ from tests.billing.payments.conftest import hear
 from tests.billing.payments.sandbox import Sandbox
 from tests.billing.top_ups.conftest import TERMS, SaveCard
 
-FORM = {"offer": "starter:usd", "threshold_credits": "200000", "ceiling": "30.00"}
+FORM = {
+    "offer": "starter:usd:900:1000000:30",
+    "threshold_credits": "200000",
+    "ceiling": "30.00",
+    "words": CONSENT_VERSION,
+}
 PAGE = "/dashboard/top-up/"
 
 
@@ -190,7 +195,8 @@ def test_the_way_back_from_stripe_switches_it_on(
         ({"ceiling": "8.99"}, "The monthly limit must be enough for one pack."),
         ({"ceiling": "30.001"}, "has more decimal places than usd does"),
         ({"threshold_credits": "1000001"}, "a level of at most the pack"),
-        ({"offer": "gold:usd"}, "gold:usd is not one of the available choices"),
+        ({"offer": "gold:usd:900:1000000:None"}, "That offer has changed."),
+        ({"words": "2020-01-01"}, "What you agree to has new words."),
     ],
 )
 def test_it_says_what_is_wrong_and_keeps_nothing(
@@ -201,6 +207,32 @@ def test_it_says_what_is_wrong_and_keeps_nothing(
     assert answer.status_code == 400
     assert words in answer.content.decode()
     assert not TopUpConsent.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "change", [{"price_cents": 901}, {"credits": 999_999}, {"validity_days": 7}]
+)
+def test_nobody_agrees_to_an_offer_that_was_not_shown(
+    change: dict[str, int], alice: User, pack: Pack, as_alice: Client
+) -> None:
+    shown = as_alice.get(PAGE).content.decode()
+    assert FORM["offer"] in shown
+    assert f'name="words" value="{CONSENT_VERSION}"' in shown
+    Pack.objects.filter(pk=pack.pk).update(**change)
+
+    answer = as_alice.post(PAGE, {**FORM, "agrees": "on"})
+
+    assert answer.status_code == 400
+    assert "That offer has changed. Please choose again." in answer.content.decode()
+    assert not TopUpConsent.objects.exists()
+
+
+def test_the_offer_that_was_agreed_to_is_chosen_in_the_form(
+    top_up: AutoTopUp, as_alice: Client
+) -> None:
+    page = " ".join(as_alice.get(PAGE).content.decode().split())
+
+    assert f'<option value="{FORM["offer"]}" selected>' in page
 
 
 def test_a_change_of_terms_is_a_new_consent(
