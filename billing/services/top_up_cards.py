@@ -14,6 +14,7 @@ from django.urls import reverse
 from accounts.models import User
 from billing.exceptions import PaymentProviderError, TopUpRefused
 from billing.models import AutoTopUp
+from billing.services.fulfilment import SESSION_ID
 from billing.services.top_up_switch import OffReason, State, turn_off
 from billing.services.top_ups import get_top_up, is_offered, lock_top_up
 from billing.stripe_api.saved_cards import (
@@ -57,6 +58,8 @@ def finish_setup(session_id: str) -> bool:
     False if it saved none, is not ours, or a later one was started. Safe to repeat and to run at
     once. Raises PaymentProviderError.
     """
+    if not SESSION_ID.fullmatch(session_id):
+        return False
     known = AutoTopUp.objects.filter(stripe_setup_session_id=session_id).first()
     if known is None:
         return False

@@ -188,6 +188,20 @@ def test_the_way_back_from_stripe_switches_it_on(
     assert "Visa ending in 4242 is saved, and automatic top-up is on." in answer.content.decode()
 
 
+@pytest.mark.parametrize("session_id", ["", "%00", "cs_of_nobody", "../customers/cus_1"])
+def test_a_way_back_that_nobody_came_from_shows_the_page(
+    session_id: str, alice: User, bob: User, as_alice: Client, sandbox: Sandbox
+) -> None:
+    # Bob's has no session either, and is not to be found by none.
+    get_top_up(bob)
+
+    answer = as_alice.get(f"{PAGE}saved/?session_id={session_id}", follow=True)
+
+    assert answer.status_code == 200
+    assert "No card is saved yet." in answer.content.decode()
+    assert "payment service" not in answer.content.decode()
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
