@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from billing.exceptions import InvalidAmount, PackUnavailable, TopUpRefused
+from billing.exceptions import InvalidAmount, PackUnavailable, TooManyCards, TopUpRefused
 from billing.forms import TopUpForm, offer_of
 from billing.models import AutoTopUp, Purchase
 from billing.services import top_up_cards, top_ups
@@ -87,7 +87,7 @@ def _agree(request: CustomerRequest, form: TopUpForm) -> bool:
         top_ups.agree(request.user, form.terms(), address=request.META.get("REMOTE_ADDR", ""))
     except PackUnavailable:
         form.add_error("offer", "That pack is no longer on sale.")
-    except (TopUpRefused, InvalidAmount) as refusal:
+    except (TopUpRefused, TooManyCards, InvalidAmount) as refusal:
         form.add_error(None, str(refusal))
     return not form.errors
 
@@ -95,7 +95,9 @@ def _agree(request: CustomerRequest, form: TopUpForm) -> bool:
 def _to_stripe(request: CustomerRequest) -> HttpResponse:
     next_url = reverse(PAGE)
     with as_message(request):
-        next_url = top_up_cards.start_setup(request.user)
+        next_url = top_up_cards.start_setup(
+            request.user, address=request.META.get("REMOTE_ADDR", "")
+        )
     return redirect(next_url)
 
 

@@ -6,7 +6,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts.models import User
-from billing.exceptions import MissingReason, TopUpRefused
+from billing.exceptions import MissingReason, TooManyCards, TopUpRefused
 from billing.models import AutoTopUp, Pack, TopUpConsent
 from billing.services.top_up_cards import finish_setup, remove_card, start_setup
 from billing.services.top_up_orders import top_up_due
@@ -22,7 +22,7 @@ from billing.services.top_ups import (
 )
 from tests.billing.payments.conftest import hear
 from tests.billing.payments.sandbox import Sandbox
-from tests.billing.top_ups.conftest import TERMS, SaveCard
+from tests.billing.top_ups.conftest import DECLINED_LATER, TERMS, SaveCard
 
 FORM = {
     "offer": "starter:usd:900:1000000:30",
@@ -186,6 +186,49 @@ def test_the_way_back_from_stripe_switches_it_on(
     answer = as_alice.get(f"{PAGE}saved/?session_id={session_id}", follow=True)
 
     assert "Visa ending in 4242 is saved, and automatic top-up is on." in answer.content.decode()
+
+
+def test_a_customer_saves_so_many_cards_an_hour(
+    alice: User, bob: User, pack: Pack, sandbox: Sandbox, settings: Settings
+) -> None:
+    settings.UNPAID_ORDERS_PER_USER, settings.UNPAID_ORDERS_PER_ADDRESS = 2, 3
+    for user in (alice, bob):
+        agree(user, TERMS)
+    for _ in range(2):
+        start_setup(alice, address="192.0.2.7")
+
+    with pytest.raises(TooManyCards):
+        start_setup(alice, address="192.0.2.99")
+    start_setup(bob, address="192.0.2.7")
+    with pytest.raises(TooManyCards):
+        start_setup(bob, address="192.0.2.7")
+
+
+def test_a_customer_has_cards_declined_so_often_an_hour(
+    alice: User, attach_card: SaveCard, as_alice: Client, settings: Settings
+) -> None:
+    settings.UNPAID_ORDERS_PER_USER = 2
+    attach_card(alice, turns=DECLINED_LATER)
+    top_up_due()
+    agree(alice, TERMS)
+    top_up_due()
+
+    answer = as_alice.post(PAGE, {**FORM, "agrees": "on"})
+
+    assert answer.status_code == 400
+    assert "Too many charges were declined within an hour." in answer.content.decode()
+    assert top_up_due() == 0
+
+
+def test_the_page_says_that_too_many_cards_were_tried(
+    alice: User, pack: Pack, as_alice: Client, sandbox: Sandbox, settings: Settings
+) -> None:
+    settings.UNPAID_ORDERS_PER_USER = 1
+    as_alice.post(PAGE, {**FORM, "agrees": "on"})
+
+    answer = as_alice.post(f"{PAGE}card/", follow=True)
+
+    assert "Too many cards were tried within an hour" in answer.content.decode()
 
 
 @pytest.mark.parametrize("session_id", ["", "%00", "cs_of_nobody", "../customers/cus_1"])
