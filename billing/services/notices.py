@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from allauth.account.models import EmailAddress
 from django.utils import timezone
 
 from accounts.models import ApiKey, User
@@ -25,14 +26,20 @@ SWITCHES = {
     Kind.TOP_UP_SUCCEEDED: "wants_top_up_succeeded",
 }
 
+# What anybody can cause at will who has an account. Until an address is verified it may be somebody
+# else's, who must not be mailed a hundred times, with a key's name of the sender's choosing in it.
+FOR_KNOWN_ADDRESSES = (Kind.NEW_KEY, Kind.NEW_SIGN_IN)
+
 
 def notify(user: User, kind: Notice.Kind, *, reference: str, **facts: Any) -> Notice | None:
     """Write down a mail, to be sent once the caller's transaction commits. Safe to repeat.
 
     Returns the notice; the first one if this cause was told before; None if the customer switched
-    this kind off.
+    this kind off, or it is not for an address that may be anybody's.
     """
     if is_switched_off(user, kind):
+        return None
+    if kind in FOR_KNOWN_ADDRESSES and not is_known_address(user):
         return None
     notice, _ = Notice.objects.get_or_create(
         kind=kind, reference=reference, defaults={"user": user, "facts": facts}
@@ -46,6 +53,16 @@ def is_switched_off(user: User, kind: Notice.Kind) -> bool:
     if switch is None:
         return False
     return NotificationSettings.objects.filter(user=user, **{switch: False}).exists()
+
+
+def is_known_address(user: User) -> bool:
+    """Tell whether the address is the customer's own, as far as we know.
+
+    It was verified, or never had to be because staff made the account, or its owner has paid.
+    """
+    unverified = EmailAddress.objects.filter(user=user, email__iexact=user.email, verified=False)
+    paid = Purchase.objects.filter(user=user, fulfilled_at__isnull=False)
+    return not unverified.exists() or paid.exists()
 
 
 def tell_purchase(purchase: Purchase) -> None:
