@@ -179,7 +179,7 @@ def test_a_declined_card_switches_it_off_and_tells_why(
     assert purchases_of(alice) == ["failed"]
     told = Notice.objects.get(user=alice)
     assert told.kind == Notice.Kind.TOP_UP_DECLINED
-    assert told.facts["checkout_url"] == "http://testserver/billing/checkout/starter/"
+    assert told.facts["checkout_url"] == "http://testserver/billing/checkout/starter/?currency=usd"
     statuses = [
         sandbox.client.v1.payment_intents.retrieve(each).status for each in intents(sandbox, found)
     ]
@@ -198,7 +198,7 @@ def test_a_bank_that_asks_for_its_customer_switches_it_off_and_tells_where(
     assert (now.state, now.off_reason) == (State.OFF, OffReason.AUTHENTICATION)
     told = Notice.objects.get(user=alice)
     assert told.kind == Notice.Kind.TOP_UP_ACTION
-    assert told.facts["checkout_url"] == "http://testserver/billing/checkout/starter/"
+    assert told.facts["checkout_url"] == "http://testserver/billing/checkout/starter/?currency=usd"
 
 
 @pytest.mark.parametrize(
