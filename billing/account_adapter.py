@@ -12,6 +12,7 @@ from allauth.core import context as allauth_context
 from django.conf import settings
 from django.contrib import messages
 from django.core.mail import EmailMessage
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 
 from accounts.adapter import AccountAdapter as PlainAccountAdapter
@@ -31,7 +32,14 @@ class AccountAdapter(PlainAccountAdapter):
     """The accounts' adapter, which also tells of a new sign-in, and welcomes new customers."""
 
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
-        """Confirm an address, and welcome its owner if that is new. A refusal is not told."""
+        """Confirm an address, and welcome its owner if that is new. A refusal is not told.
+
+        Both or none: an address is new once, so who is not welcomed then never is.
+        """
+        with transaction.atomic():
+            return self._confirm_and_welcome(request, email_address)
+
+    def _confirm_and_welcome(self, request: HttpRequest, email_address: EmailAddress) -> bool:
         is_new = bool(super().confirm_email(request, email_address))
         if is_new:
             entry = grant_welcome_credit(

@@ -143,6 +143,10 @@ class TooManyOrders(BillingError):
     """This user started too many orders within an hour and paid none of them."""
 
 
+class TooManyCards(BillingError):
+    """This user, or this network, tried too many cards within an hour."""
+
+
 class PurchaseMissing(BillingError):
     """No order of ours belongs to this Checkout Session."""
 

@@ -9,8 +9,8 @@ from accounts.models import ApiKey, User
 from billing.exceptions import InvalidAmount
 from billing.models import Pack, PublicModel
 from billing.services.low_balance import MAX_THRESHOLD_CREDITS
-from billing.services.pack_prices import list_prices
-from billing.services.top_ups import Terms
+from billing.services.pack_prices import Price, list_prices
+from billing.services.top_ups import CONSENT_VERSION, Terms
 from billing.templatetags import money
 
 # The largest id that PostgreSQL's bigint holds; beyond it a query would fail.
@@ -89,7 +89,10 @@ class RedeemForm(forms.Form):
 class TopUpForm(forms.Form):
     """Choose what is bought, when, and up to how much; and agree to it."""
 
-    offer = forms.ChoiceField(label="Buy this pack")
+    offer = forms.ChoiceField(
+        label="Buy this pack",
+        error_messages={"invalid_choice": "That offer has changed. Please choose again."},
+    )
     threshold_credits = forms.IntegerField(
         label="When my balance falls below so many tokens",
         min_value=1,
@@ -114,9 +117,13 @@ class TopUpForm(forms.Form):
         assert isinstance(offer, forms.ChoiceField)  # noqa: S101 - tells the type checker
         offer.choices = offer_choices()
 
+    def clean(self) -> None:
+        if self.data.get("words") != CONSENT_VERSION:
+            raise forms.ValidationError("What you agree to has new words. Please read them again.")
+
     def terms(self) -> Terms:
         """Return what was chosen, once the form is valid. Raises InvalidAmount."""
-        slug, _, currency = self.cleaned_data["offer"].partition(":")
+        slug, currency = self.cleaned_data["offer"].split(":")[:2]
         return Terms(
             pack_slug=slug,
             currency=currency,
@@ -125,12 +132,17 @@ class TopUpForm(forms.Form):
         )
 
 
+def offer_of(pack: Pack, price: Price) -> str:
+    """Return what names an offer in the form: all of it, so that nobody agrees to another one."""
+    return f"{pack.slug}:{price.currency}:{price.amount_cents}:{pack.credits}:{pack.validity_days}"
+
+
 def offer_choices() -> list[tuple[str, str]]:
     """Name each pack on sale in each of its currencies."""
     packs = Pack.objects.filter(is_active=True)
     return [
         (
-            f"{pack.slug}:{price.currency}",
+            offer_of(pack, price),
             f"{pack.name}: {pack.credits:,} tokens for "
             f"{money.price(price.amount_cents, price.currency)}",
         )

@@ -62,6 +62,7 @@ class AutoTopUp(models.Model):
         AUTHENTICATION = "authentication", "the bank asks for a confirmation"
         TERMS = "terms", "the pack changed or is no longer sold"
         STAFF = "staff", "switched off by staff"
+        RETURNED = "returned", "a payment was refunded or disputed"
 
     wallet = models.OneToOneField(Wallet, models.PROTECT, related_name="auto_top_up")
     # Names this customer to Stripe: our own ids may be another installation's, too.

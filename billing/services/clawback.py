@@ -25,6 +25,7 @@ from billing.services.disputes import record_disputes
 from billing.services.inbox import file_item
 from billing.services.ledger import post_credit
 from billing.services.notices import tell_refund
+from billing.services.top_up_switch import turn_off_for_return
 from billing.services.wallets import get_wallet
 from billing.stripe_api import Charge, parse_order_id, read_charge
 
@@ -58,18 +59,20 @@ def settle_charge(charge_id: str) -> Purchase | None:
 
 def claw_back(purchase: Purchase, charge: Charge) -> None:
     """Book what a charge says was given back of a locked order. Safe to repeat."""
+    refunded_before = purchase.refunded_cents
     record_disputes(purchase, charge.disputes)
     if is_payment_of(purchase, charge):
         _record_refunds(purchase, charge)
         purchase.stripe_charge_id = charge.charge_id
         purchase.refunded_cents = charge.refunded_cents
         purchase.disputed_cents = charge.disputed_cents
-        if charge.refunded_cents:
-            tell_refund(purchase)
     elif charge.refunds or charge.disputes:
         _report_other_payment(purchase, charge)
     purchase.revision += 1
     move_to_target(purchase)
+    # Not before: the mail says how many tokens were taken back.
+    if purchase.refunded_cents > refunded_before:
+        tell_refund(purchase)
 
 
 def move_to_target(purchase: Purchase) -> Debit | None:
@@ -141,6 +144,7 @@ def _find_purchase(charge: Charge) -> Purchase | None:
 
 def _take(purchase: Purchase, credits: int) -> Debit:
     purchase.clawed_back_credits += credits
+    turn_off_for_return(purchase)
     return ask_debit(
         Debit(
             wallet=get_wallet(purchase.user),

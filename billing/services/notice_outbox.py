@@ -7,7 +7,13 @@ and our note of it, the mail is sent twice with the same Message-ID, which mail 
 
 import time
 from datetime import timedelta
-from smtplib import SMTPConnectError, SMTPException, SMTPRecipientsRefused, SMTPServerDisconnected
+from smtplib import (
+    SMTPAuthenticationError,
+    SMTPConnectError,
+    SMTPException,
+    SMTPRecipientsRefused,
+    SMTPServerDisconnected,
+)
 
 import structlog
 from django.core.mail import get_connection
@@ -24,6 +30,8 @@ FIRST_RETRY_S = 60
 LONGEST_RETRY_S = 6 * 3600
 # Over about a day; then a person has a look.
 MOST_ATTEMPTS = 12
+# While the mail server can't be reached, which is no mail's fault; older mails say nothing new.
+LONGEST_OUTAGE = timedelta(days=7)
 BATCH = 100
 # A slow mail server must not keep a worker's thread for long: the wallets' sweeps share them.
 MOST_TIME_S = 30
@@ -99,7 +107,9 @@ def _note_failure(notice: Notice, error: Exception) -> None:
     """Keep the error and try again, twice as late as the last time; give up in the end."""
     attempts, now = notice.attempts + 1, timezone.now()
     wait_s = min(FIRST_RETRY_S * 2 ** (attempts - 1), LONGEST_RETRY_S)
-    is_over = attempts >= MOST_ATTEMPTS or _is_final(error)
+    is_over = _is_final(error) or attempts >= MOST_ATTEMPTS
+    if _is_unreachable(error):
+        is_over = now - notice.created_at > LONGEST_OUTAGE
     log.warning("notice_failed", notice_id=notice.pk, attempts=attempts, exc_info=error)
     Notice.objects.filter(pk=notice.pk, sent_at=None).update(
         error=f"{type(error).__name__}: {error}",
@@ -110,9 +120,14 @@ def _note_failure(notice: Notice, error: Exception) -> None:
 
 def _is_away(error: Exception) -> bool:
     """Tell whether the next mail would fail as this one did."""
+    return _is_unreachable(error) or isinstance(error, SMTPServerDisconnected)
+
+
+def _is_unreachable(error: Exception) -> bool:
+    """Tell whether the mail server never saw this mail."""
     # smtplib's errors are OSErrors, too, and most of them are about one mail.
     is_network = isinstance(error, OSError) and not isinstance(error, SMTPException)
-    return is_network or isinstance(error, SMTPServerDisconnected | SMTPConnectError)
+    return is_network or isinstance(error, SMTPConnectError | SMTPAuthenticationError)
 
 
 def _is_final(error: Exception) -> bool:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from allauth.account.models import EmailAddress
 from django.utils import timezone
 
 from accounts.models import ApiKey, User
@@ -25,14 +26,20 @@ SWITCHES = {
     Kind.TOP_UP_SUCCEEDED: "wants_top_up_succeeded",
 }
 
+# What anybody can cause at will who has an account. Until an address is verified it may be somebody
+# else's, who must not be mailed a hundred times, with a key's name of the sender's choosing in it.
+FOR_KNOWN_ADDRESSES = (Kind.NEW_KEY, Kind.NEW_SIGN_IN)
+
 
 def notify(user: User, kind: Notice.Kind, *, reference: str, **facts: Any) -> Notice | None:
     """Write down a mail, to be sent once the caller's transaction commits. Safe to repeat.
 
     Returns the notice; the first one if this cause was told before; None if the customer switched
-    this kind off.
+    this kind off, or it is not for an address that may be anybody's.
     """
     if is_switched_off(user, kind):
+        return None
+    if kind in FOR_KNOWN_ADDRESSES and not is_known_address(user):
         return None
     notice, _ = Notice.objects.get_or_create(
         kind=kind, reference=reference, defaults={"user": user, "facts": facts}
@@ -46,6 +53,16 @@ def is_switched_off(user: User, kind: Notice.Kind) -> bool:
     if switch is None:
         return False
     return NotificationSettings.objects.filter(user=user, **{switch: False}).exists()
+
+
+def is_known_address(user: User) -> bool:
+    """Tell whether the address is the customer's own, as far as we know.
+
+    It was verified, or never had to be because staff made the account, or its owner has paid.
+    """
+    unverified = EmailAddress.objects.filter(user=user, email__iexact=user.email, verified=False)
+    paid = Purchase.objects.filter(user=user, fulfilled_at__isnull=False)
+    return not unverified.exists() or paid.exists()
 
 
 def tell_purchase(purchase: Purchase) -> None:
@@ -64,14 +81,17 @@ def tell_purchase(purchase: Purchase) -> None:
 
 
 def tell_refund(purchase: Purchase) -> None:
-    """Tell how much of an order was refunded so far, once for each amount."""
+    """Tell how much of an order was refunded so far, once for each time that it grew."""
+    # The same amount may be reached twice, if the first refund failed. What was clawed back for
+    # the two only grows.
+    reached = f"{purchase.refunded_cents}:{purchase.clawed_back_credits}"
     notify(
         purchase.user,
         Kind.REFUND,
-        reference=f"{purchase.public_id}:{purchase.refunded_cents}",
+        reference=f"{purchase.public_id}:{reached}",
         **_order_facts(purchase),
         refunded_cents=purchase.refunded_cents,
-        clawed_back_credits=purchase.clawed_back_credits,
+        clawed_back_credits=purchase.taken_back_credits,
     )
 
 
@@ -162,7 +182,7 @@ def tell_top_up_action(purchase: Purchase, *, checkout_url: str) -> None:
 
 
 def tell_top_up_off(top_up: AutoTopUp, *, reason: str) -> None:
-    """Tell that automatic top-up was switched off, and nothing was charged: `terms` or `staff`."""
+    """Tell that automatic top-up was switched off, and why: `terms`, `returned` or `staff`."""
     notify(
         top_up.wallet.user,
         Kind.TOP_UP_OFF,
@@ -177,7 +197,8 @@ def _order_facts(purchase: Purchase) -> dict[str, Any]:
         "order_id": str(public_id),
         "pack_name": purchase.pack_name,
         "credits": purchase.credits,
-        "amount_cents": purchase.amount_cents,
+        # What was paid, which a discount or tax makes another figure than the pack's price.
+        "amount_cents": purchase.charged_cents,
         "currency": purchase.currency,
     }
 

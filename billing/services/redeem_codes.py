@@ -8,12 +8,10 @@ import hashlib
 import re
 import secrets
 import unicodedata
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.core.cache import cache
 from django.db import transaction
 from django.utils import timezone
 
@@ -28,6 +26,7 @@ from billing.exceptions import (
     TooManyGuesses,
 )
 from billing.models import CodeBatch, LedgerEntry, RedeemCode
+from billing.services.attempts import count_attempt, uncount_attempt
 from billing.services.ledger import MAX_CREDITS
 from billing.services.sign_ins import network_of
 from billing.services.wallets import grant_credits
@@ -39,7 +38,6 @@ LENGTH = 16
 GROUP = 4
 MAX_BATCH = 10_000
 
-GUESS_WINDOW_S = 3_600
 # A person mistypes a few times; a house or an office has a few persons.
 MAX_GUESSES_PER_USER = 10
 MAX_GUESSES_PER_NETWORK = 50
@@ -110,11 +108,11 @@ def redeem(user: User, text: str, *, address: str) -> LedgerEntry:
     """
     counters = _counters(user, address)
     for key, most in counters.items():
-        if _count(key) > most:
+        if count_attempt(key) > most:
             raise TooManyGuesses("Too many codes were tried.")
     entry = _redeem(user, text)
     for key in counters:
-        _uncount(key)
+        uncount_attempt(key)
     return entry
 
 
@@ -186,19 +184,3 @@ def _counters(user: User, address: str) -> dict[str, int]:
         f"redeem-guesses:user:{user.pk}": MAX_GUESSES_PER_USER,
         f"redeem-guesses:network:{network_of(address)}": MAX_GUESSES_PER_NETWORK,
     }
-
-
-def _count(key: str) -> int:
-    """Count an attempt before it is made, so that attempts at once count too."""
-    cache.add(key, 0, GUESS_WINDOW_S)
-    try:
-        return int(cache.incr(key))
-    except ValueError:
-        # The hour ended between the two lines.
-        return 1
-
-
-def _uncount(key: str) -> None:
-    """Take an attempt back: a code that is right is no guess."""
-    with suppress(ValueError):
-        cache.decr(key)

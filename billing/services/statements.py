@@ -188,10 +188,10 @@ def _line(entry: LedgerEntry, prices: dict[str, str]) -> Line:
 
 
 def _prices(order_ids: list[str]) -> dict[str, str]:
-    """Return what was paid for these orders, as their snapshots have it."""
+    """Return what was paid for these orders: with tax, less a discount."""
     public_ids = [order_id for text in order_ids if (order_id := parse_order_id(text))]
     return {
-        str(purchase.public_id): price(purchase.amount_cents, purchase.currency)
+        str(purchase.public_id): price(purchase.charged_cents, purchase.currency)
         for purchase in Purchase.objects.filter(public_id__in=public_ids)
     }
 

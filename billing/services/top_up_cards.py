@@ -12,16 +12,13 @@ from django.db import transaction
 from django.urls import reverse
 
 from accounts.models import User
-from billing.exceptions import PaymentProviderError, TopUpRefused
+from billing.exceptions import PaymentProviderError, TooManyCards, TopUpRefused
 from billing.models import AutoTopUp
-from billing.services.top_ups import (
-    OffReason,
-    State,
-    get_top_up,
-    is_offered,
-    lock_top_up,
-    turn_off,
-)
+from billing.services.attempts import count_attempt
+from billing.services.checkout import client_network
+from billing.services.fulfilment import SESSION_ID
+from billing.services.top_up_switch import OffReason, State, turn_off
+from billing.services.top_ups import get_top_up, is_offered, lock_top_up
 from billing.stripe_api.saved_cards import (
     Setup,
     create_customer,
@@ -33,14 +30,16 @@ from billing.stripe_api.saved_cards import (
 log = structlog.get_logger(__name__)
 
 
-def start_setup(user: User) -> str:
+def start_setup(user: User, *, address: str = "") -> str:
     """Return the address of Stripe's page on which the customer saves a card.
 
-    Raises TopUpRefused before there is a consent, PaymentProviderError.
+    `address` is where the browser is. Raises TopUpRefused before there is a consent, TooManyCards,
+    PaymentProviderError.
     """
     top_up = get_top_up(user)
     if not is_offered() or top_up.consent_id is None:
         raise TopUpRefused("Choose what is bought before you save a card.")
+    _check_rate(user, client_network(address))
     page = f"{settings.SITE_URL}{reverse('dashboard-top-up')}"
     setup = create_setup(
         customer_id=_get_customer(top_up, user.email),
@@ -63,6 +62,8 @@ def finish_setup(session_id: str) -> bool:
     False if it saved none, is not ours, or a later one was started. Safe to repeat and to run at
     once. Raises PaymentProviderError.
     """
+    if not SESSION_ID.fullmatch(session_id):
+        return False
     known = AutoTopUp.objects.filter(stripe_setup_session_id=session_id).first()
     if known is None:
         return False
@@ -86,6 +87,19 @@ def remove_card(user: User) -> None:
     AutoTopUp.objects.filter(pk=top_up.pk).exclude(state=State.ON).update(
         stripe_payment_method_id="", card_label=""
     )
+
+
+def _check_rate(user: User, network: str | None) -> None:
+    """Raise TooManyCards for one more page of a user, or from an address, that saves a card.
+
+    As many as orders that nobody pays, and for the same reason: stolen cards are tried out there.
+    """
+    counters = {f"card-set-ups:user:{user.pk}": settings.UNPAID_ORDERS_PER_USER}
+    if network is not None:
+        counters[f"card-set-ups:network:{network}"] = settings.UNPAID_ORDERS_PER_ADDRESS
+    for key, most in counters.items():
+        if count_attempt(key) > most:
+            raise TooManyCards("Too many cards were tried within an hour.")
 
 
 def _get_customer(top_up: AutoTopUp, email: str) -> str:

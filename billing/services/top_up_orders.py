@@ -28,14 +28,8 @@ from billing.services.ledger import lock_wallet
 from billing.services.notices import tell_top_up_off
 from billing.services.pack_prices import Price
 from billing.services.top_up_payments import fail_top_up, settle_payment
-from billing.services.top_ups import (
-    OffReason,
-    agreed_price,
-    has_room,
-    is_offered,
-    lock_top_up,
-    turn_off,
-)
+from billing.services.top_up_switch import OffReason, turn_off
+from billing.services.top_ups import agreed_price, has_room, is_offered, lock_top_up
 from billing.stripe_api import ORDER_KEY
 from billing.stripe_api.payments import CHANNEL_KEY, cancel_payment, create_payment, find_payment
 
@@ -55,7 +49,7 @@ def top_up_due(*, most: int = BATCH) -> int:
     """
     started = 0
     for top_up in due_top_ups()[:most]:
-        purchase = _order(top_up.pk)
+        purchase = _order(top_up)
         if purchase is None:
             continue
         started += 1
@@ -79,6 +73,8 @@ def due_top_ups() -> QuerySet[AutoTopUp]:
         Q(paused_until=None) | Q(paused_until__lte=timezone.now()),
         ~Exists(is_open),
         state=AutoTopUp.State.ON,
+        # Whoever can't log in can't switch it off.
+        wallet__user__is_active=True,
         wallet__state=Wallet.State.ACTIVE,
         wallet__debt_credits=0,
         wallet__posted_credits__lt=F("threshold_credits"),
@@ -95,11 +91,20 @@ def advance_top_up(purchase: Purchase) -> Purchase:
 
     Safe to repeat and to run at once. Raises PaymentProviderError: then it stays open.
     """
-    intent_id = purchase.stripe_payment_intent_id or _find_or_ask(purchase)
-    if not intent_id:
-        _expire(purchase)
-        purchase.refresh_from_db()
-        return purchase
+    try:
+        intent_id = purchase.stripe_payment_intent_id or _find_or_ask(purchase)
+        if intent_id:
+            return _settle_or_end(intent_id)
+    except PaymentObjectMissing:
+        # Payment, card or customer are gone at Stripe, or in another account than our key's.
+        if not _is_overdue(purchase):
+            raise
+    _expire(purchase)
+    purchase.refresh_from_db()
+    return purchase
+
+
+def _settle_or_end(intent_id: str) -> Purchase:
     found = settle_payment(intent_id)
     if found.status == Purchase.Status.OPEN and _is_overdue(found):
         # It waits for something that nobody will do.
@@ -109,10 +114,11 @@ def advance_top_up(purchase: Purchase) -> Purchase:
 
 
 @transaction.atomic(durable=True)
-def _order(top_up_id: int) -> Purchase | None:
-    """Make the order of a top-up that is still due, under its lock and the wallet's."""
-    top_up = lock_top_up(top_up_id)
-    wallet = lock_wallet(top_up.wallet_id)
+def _order(known: AutoTopUp) -> Purchase | None:
+    """Make the order of a top-up that is still due, under the wallet's lock and its own."""
+    # In this order: so does whoever takes a payment back.
+    wallet = lock_wallet(known.wallet_id)
+    top_up = lock_top_up(known.pk)
     if not is_offered() or not due_top_ups().filter(pk=top_up.pk).exists():
         return None
     try:
@@ -195,6 +201,7 @@ def _may_ask(purchase: Purchase, asked: TopUpPayment) -> bool:
             state=AutoTopUp.State.ON,
             stripe_payment_method_id=asked.stripe_payment_method_id,
             wallet__user=purchase.user_id,
+            wallet__user__is_active=True,
             wallet__state=Wallet.State.ACTIVE,
             wallet__debt_credits=0,
         ).exists()
@@ -209,7 +216,7 @@ def _fail_missing(purchase: Purchase) -> None:
 
 
 def _expire(purchase: Purchase) -> None:
-    """Give an order up that was never asked for. A late payment would still be credited."""
+    """Give an order up that nothing will come of. A late payment would still be credited."""
     Purchase.objects.filter(pk=purchase.pk, status__in=Purchase.UNPAID).update(
         status=Purchase.Status.EXPIRED
     )

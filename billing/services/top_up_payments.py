@@ -6,6 +6,7 @@ nothing that it was told but the PaymentIntent's id.
 """
 
 import re
+from urllib.parse import urlencode
 
 import structlog
 from django.conf import settings
@@ -30,7 +31,7 @@ from billing.services.notices import (
     tell_top_up_declined,
     tell_top_up_succeeded,
 )
-from billing.services.top_ups import OffReason, turn_off
+from billing.services.top_up_switch import OffReason, turn_off
 from billing.stripe_api import parse_order_id
 from billing.stripe_api.payments import Payment, cancel_payment, read_payment
 
@@ -208,7 +209,7 @@ def _tell_failure(purchase: Purchase, reason: AutoTopUp.OffReason, decline_code:
     # Our own page, which leads to Checkout: a session of Stripe's would be gone within a day.
     pack = purchase.pack
     path = reverse("checkout", args=[pack.slug]) if pack else reverse("packs")
-    url = f"{settings.SITE_URL}{path}"
+    url = f"{settings.SITE_URL}{path}?{urlencode({'currency': purchase.currency})}"
     if reason == OffReason.AUTHENTICATION:
         tell_top_up_action(purchase, checkout_url=url)
     else:

@@ -13,14 +13,13 @@ from django.db.models import Case, F, Sum, When
 from django.utils import timezone
 
 from accounts.models import User
-from billing.exceptions import MissingReason, PackUnavailable, TopUpRefused
+from billing.exceptions import MissingReason, PackUnavailable, TooManyCards, TopUpRefused
 from billing.models import AutoTopUp, Pack, Purchase, TopUpConsent, Wallet
-from billing.services.checkout import client_network, get_pack
+from billing.services.checkout import RATE_WINDOW, client_network, get_pack
 from billing.services.notices import tell_top_up_off
 from billing.services.pack_prices import Price, get_price
+from billing.services.top_up_switch import OffReason, State, turn_off
 from billing.services.wallets import get_wallet
-
-State, OffReason = AutoTopUp.State, AutoTopUp.OffReason
 
 # Named anew whenever the words change: a consent says which words it was given to.
 CONSENT_VERSION = "2026-11-22"
@@ -76,13 +75,14 @@ def consent_text() -> str:
 def agree(user: User, terms: Terms, *, address: str = "") -> AutoTopUp:
     """Store a customer's consent to these terms, and switch on; without a card, wait for one.
 
-    Raises TopUpRefused, PackUnavailable.
+    Raises TopUpRefused, PackUnavailable, TooManyCards.
     """
     if not is_offered():
         raise TopUpRefused("Automatic top-up is not offered here.")
     pack = get_pack(terms.pack_slug)
     price = get_price(pack, terms.currency)
     _check_terms(terms, pack, price)
+    _check_rate(user)
     top_up = lock_top_up(get_top_up(user).pk)
     top_up.consent = TopUpConsent.objects.create(
         wallet=top_up.wallet,
@@ -120,28 +120,6 @@ def switch_off_by_staff(top_up: AutoTopUp, *, actor: User, reason: str) -> None:
         raise MissingReason("A reason is required: it is what the record will say.")
     if turn_off(top_up, OffReason.STAFF, detail=f"{word} ({actor})"):
         tell_top_up_off(top_up, reason=OffReason.STAFF)
-
-
-def turn_off(
-    top_up: AutoTopUp, reason: AutoTopUp.OffReason, *, detail: str = "", method_id: str = ""
-) -> bool:
-    """Switch off for a reason, if it is on or waits for a card; and if it uses this card.
-
-    False if there was nothing to switch off.
-    """
-    found = AutoTopUp.objects.filter(pk=top_up.pk).exclude(state=State.OFF)
-    if method_id:
-        found = found.filter(stripe_payment_method_id=method_id)
-    return (
-        found.update(
-            state=State.OFF,
-            off_reason=reason,
-            off_detail=detail[:200],
-            off_at=timezone.now(),
-            stripe_setup_session_id="",
-        )
-        == 1
-    )
 
 
 def lock_top_up(pk: int) -> AutoTopUp:
@@ -188,6 +166,21 @@ def _check_terms(terms: Terms, pack: Pack, price: Price) -> None:
         raise TopUpRefused(f"Choose a level of at most the pack's {pack.credits:,} tokens.")
     if not price.amount_cents <= terms.monthly_ceiling_cents <= MAX_CEILING_CENTS:
         raise TopUpRefused("The monthly limit must be enough for one pack.")
+
+
+def _check_rate(user: User) -> None:
+    """Raise TooManyCards for a user whose cards were declined too often.
+
+    Each consent has a card charged, so that this is a way of trying out stolen ones, too.
+    """
+    declined = Purchase.objects.filter(
+        user=user,
+        channel=Purchase.Channel.TOP_UP,
+        status=Purchase.Status.FAILED,
+        created_at__gt=timezone.now() - RATE_WINDOW,
+    )
+    if declined.count() >= settings.UNPAID_ORDERS_PER_USER:
+        raise TooManyCards("Too many charges were declined within an hour. Please wait a while.")
 
 
 def _start(top_up: AutoTopUp) -> None:

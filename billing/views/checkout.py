@@ -3,6 +3,7 @@
 import re
 from uuid import UUID
 
+from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -11,7 +12,7 @@ from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from billing.exceptions import PaymentProviderError
+from billing.exceptions import PackUnavailable, PaymentProviderError
 from billing.models import Pack, Purchase
 from billing.services.balances import read_balance
 from billing.services.checkout import start_checkout
@@ -20,7 +21,7 @@ from billing.services.fulfilment import fulfil_purchase
 from billing.services.pack_prices import list_prices
 from billing.services.wallets import get_wallet
 from billing.views.polling import poll_after_s, read_polls
-from billing.views.refusals import as_message
+from billing.views.refusals import MESSAGES, as_message
 from billing.views.requests import CustomerRequest, HtmxRequest, customer_only
 
 SESSION_ID = re.compile(r"[A-Za-z0-9_]{1,120}")
@@ -34,8 +35,10 @@ def checkout(request: HtmxRequest, slug: str) -> HttpResponse:
 
     Who has no account yet signs up first and comes back to this page.
     """
-    here = reverse("checkout", args=[slug])
     if not request.user.is_authenticated:
+        here = reverse("checkout", args=[slug])
+        if request.method != "POST":
+            here = request.get_full_path()
         return redirect(f"{reverse('account_signup')}?{urlencode({'next': here})}")
     if request.method == "POST":
         next_url = reverse("packs")
@@ -48,8 +51,15 @@ def checkout(request: HtmxRequest, slug: str) -> HttpResponse:
             )
             next_url = purchase.stripe_session_url
         return redirect(next_url)
-    pack = get_object_or_404(Pack, slug=slug, is_active=True)
-    context = {"pack": pack, "prices": list_prices(pack)}
+    pack = get_object_or_404(Pack, slug=slug)
+    if not pack.is_active:
+        # A mail or a bookmark leads here, and is older than the offer.
+        messages.error(request, MESSAGES[PackUnavailable])
+        return redirect("packs")
+    prices = list_prices(pack)
+    wanted = request.GET.get("currency")
+    chosen = next((price for price in prices if price.currency == wanted), prices[0])
+    context = {"pack": pack, "prices": prices, "chosen": chosen}
     return render(request, "checkout/confirm.html", context)
 
 

@@ -18,6 +18,7 @@ from billing.exceptions import (
     PaymentProviderRefusal,
     PurchaseMissing,
     RefundRefused,
+    TooManyCards,
     TooManyGuesses,
     TooManyOrders,
     TopUpRefused,
@@ -28,6 +29,10 @@ MESSAGES: dict[type[BillingError], str] = {
     TooManyOrders: (
         "Too many orders were started and not paid within an hour, by you or from your network. "
         "Nothing was charged. Please try again later, or write to us."
+    ),
+    TooManyCards: (
+        "Too many cards were tried within an hour, by you or from your network. Nothing was "
+        "charged. Please try again later, or write to us."
     ),
     RefundRefused: "Nothing was refunded: this order can't be returned here any more.",
     CodeUnknown: "There is no such code. Please compare it with what you were given.",

@@ -10,11 +10,12 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from billing.exceptions import InvalidAmount, PackUnavailable, TopUpRefused
-from billing.forms import TopUpForm
+from billing.exceptions import InvalidAmount, PackUnavailable, TooManyCards, TopUpRefused
+from billing.forms import TopUpForm, offer_of
 from billing.models import AutoTopUp, Purchase
 from billing.services import top_up_cards, top_ups
 from billing.services.balances import read_balance
+from billing.services.pack_prices import list_prices
 from billing.templatetags import money
 from billing.views.refusals import as_message
 from billing.views.requests import CustomerRequest, customer_only
@@ -86,7 +87,7 @@ def _agree(request: CustomerRequest, form: TopUpForm) -> bool:
         top_ups.agree(request.user, form.terms(), address=request.META.get("REMOTE_ADDR", ""))
     except PackUnavailable:
         form.add_error("offer", "That pack is no longer on sale.")
-    except (TopUpRefused, InvalidAmount) as refusal:
+    except (TopUpRefused, TooManyCards, InvalidAmount) as refusal:
         form.add_error(None, str(refusal))
     return not form.errors
 
@@ -94,7 +95,9 @@ def _agree(request: CustomerRequest, form: TopUpForm) -> bool:
 def _to_stripe(request: CustomerRequest) -> HttpResponse:
     next_url = reverse(PAGE)
     with as_message(request):
-        next_url = top_up_cards.start_setup(request.user)
+        next_url = top_up_cards.start_setup(
+            request.user, address=request.META.get("REMOTE_ADDR", "")
+        )
     return redirect(next_url)
 
 
@@ -102,8 +105,10 @@ def _initial(known: AutoTopUp) -> dict[str, Any]:
     if known.pack is None or known.consent is None or known.monthly_ceiling_cents is None:
         return {}
     places = money.decimal_places(known.currency)
+    offers = [offer_of(known.pack, price) for price in list_prices(known.pack)]
+    prefix = f"{known.pack.slug}:{known.currency}:"
     return {
-        "offer": f"{known.pack.slug}:{known.currency}",
+        "offer": next((offer for offer in offers if offer.startswith(prefix)), ""),
         "threshold_credits": known.threshold_credits,
         "ceiling": Decimal(known.monthly_ceiling_cents).scaleb(-places),
     }
@@ -116,6 +121,7 @@ def _context(request: CustomerRequest, known: AutoTopUp, form: TopUpForm) -> dic
         "form": form,
         "is_offered": top_ups.is_offered(),
         "consent_text": top_ups.consent_text(),
+        "consent_version": top_ups.CONSENT_VERSION,
         "spent_cents": top_ups.spent_this_month(known.wallet, known.currency),
         "orders": found[:LATEST],
         "now": timezone.now(),

@@ -16,7 +16,7 @@ from billing.services.welcome import grant_welcome_credit, network_of, normalize
 from billing.wallet.sync_client import SyncWalletClient
 from tests.accounts.test_pages import LINK, PASSWORD
 from tests.billing.payments.conftest import posted
-from tests.billing.payments.racing import race
+from tests.billing.payments.racing import before_statement, race
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 HOME, AWAY = "203.0.113.9", "198.51.100.7"
@@ -149,6 +149,28 @@ def test_verifying_an_address_brings_the_credit(redis_wallets: SyncWalletClient,
     page = verify(Client(), "dora@example.com")
 
     assert "Welcome! 5,000 tokens are in your balance." in page
+    assert posted(User.objects.get()) == 5_000
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_was_not_welcomed_because_the_process_died_is_when_it_is_tried_again(
+    redis_wallets: SyncWalletClient,
+) -> None:
+    def die() -> None:
+        raise ZeroDivisionError
+
+    with (
+        pytest.raises(ZeroDivisionError),
+        before_statement('INSERT INTO "billing_welcomecredit"', die),
+    ):
+        verify(Client(), "dora@example.com")
+    assert not EmailAddress.objects.get().verified
+
+    link = LINK.search(str(mail.outbox[-1].body))
+    assert link is not None
+    Client().post(link[1])
+
+    assert EmailAddress.objects.get().verified
     assert posted(User.objects.get()) == 5_000
 
 

@@ -108,6 +108,24 @@ def test_the_text_is_narrow_and_has_no_gaps(customer: User, kind: str) -> None:
     assert "\n\n\n" not in sent.body
 
 
+@pytest.mark.parametrize(
+    ("reason", "words", "is_untouched"),
+    [
+        ("terms", "no longer sold", True),
+        ("staff", "Our staff switched it off", True),
+        ("returned", "was refunded or disputed", False),
+    ],
+)
+def test_a_top_up_that_ends_says_why(
+    reason: str, words: str, is_untouched: bool, customer: User
+) -> None:
+    sent, html = make_mail(customer, "top_up_off", {"reason": reason})
+
+    for text in (sent.body, html):
+        assert words in text
+        assert ("Nothing was charged" in text) is is_untouched
+
+
 def test_names_are_written_as_they_are_and_never_as_markup(customer: User) -> None:
     sent, html = make_mail(customer, "purchase", FACTS["purchase"])
 

@@ -1,7 +1,7 @@
 """Sending: what is tried again, what is given up, and what two sweeps at once do."""
 
 from datetime import UTC, datetime, timedelta
-from smtplib import SMTPRecipientsRefused, SMTPServerDisconnected
+from smtplib import SMTPAuthenticationError, SMTPRecipientsRefused, SMTPServerDisconnected
 from typing import Any
 
 import pytest
@@ -36,6 +36,14 @@ class RefusingServer(BrokenServer):
 
 class BusyServer(BrokenServer):
     error = SMTPRecipientsRefused({"alice@example.com": (451, b"try again later")})
+
+
+class UnreachableServer(BrokenServer):
+    error = ConnectionRefusedError("Connection refused")
+
+
+class LockedServer(BrokenServer):
+    error = SMTPAuthenticationError(535, b"bad credentials")
 
 
 def use(settings: Settings, server: type[EmailBackend]) -> None:
@@ -111,6 +119,35 @@ def test_it_is_given_up_in_the_end(notice: Notice, settings: Settings) -> None:
 
     assert notice.attempts == MOST_ATTEMPTS
     assert timedelta(hours=12) < notice.given_up_at - NOON < timedelta(hours=36)
+
+
+@pytest.mark.parametrize("server", [UnreachableServer, LockedServer])
+def test_no_mail_is_lost_by_a_long_weekend_without_a_mail_server(
+    notice: Notice, settings: Settings, server: type[EmailBackend]
+) -> None:
+    use(settings, server)
+    at = NOON
+    while notice.given_up_at is None and at < NOON + timedelta(days=4):
+        sweep(notice, at)
+        at = notice.next_attempt_at
+    assert notice.attempts > MOST_ATTEMPTS
+    use(settings, EmailBackend)
+
+    sweep(notice, at)
+
+    assert len(mail.outbox) == 1
+
+
+def test_after_a_week_without_a_mail_server_nothing_new_is_said(
+    notice: Notice, settings: Settings
+) -> None:
+    use(settings, UnreachableServer)
+
+    sweep(notice, NOON + timedelta(days=7))
+    assert notice.given_up_at is None
+    sweep(notice, NOON + timedelta(days=8))
+
+    assert notice.given_up_at is not None
 
 
 @pytest.mark.parametrize(("server", "is_over"), [(RefusingServer, True), (BusyServer, False)])

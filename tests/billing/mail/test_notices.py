@@ -1,15 +1,23 @@
 """What is told, to whom, and once."""
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.core import mail
 from django.db import transaction
 
 from accounts.models import User
 from billing.models import Notice, NotificationSettings, Purchase
 from billing.services import notices
-from billing.services.api_keys import issue_api_key
-from billing.services.notices import notify, tell_dispute, tell_purchase, tell_refund
+from billing.services.api_keys import issue_api_key, revoke_api_key
+from billing.services.notices import (
+    notify,
+    tell_dispute,
+    tell_new_sign_in,
+    tell_purchase,
+    tell_refund,
+)
 from tests.billing.mail.conftest import Mailbox
+from tests.desk import NOON, make_purchase
 
 
 def test_a_cause_that_is_told_twice_is_mailed_once(order: Purchase, mailbox: Mailbox) -> None:
@@ -36,6 +44,36 @@ def test_a_new_key_is_told_without_its_secret(alice: User, mailbox: Mailbox) -> 
     assert secret not in str(sent.message())
 
 
+def test_whoever_uses_a_strangers_address_does_not_mail_the_stranger(
+    alice: User, mailbox: Mailbox
+) -> None:
+    EmailAddress.objects.create(user=alice, email=alice.email, primary=True, verified=False)
+
+    for number in range(3):
+        key, _ = issue_api_key(alice, name="You won! See prize.example")
+        tell_new_sign_in(
+            alice, reference=f"{number}", device_name="Firefox", address="192.0.2.7", at=NOON
+        )
+        revoke_api_key(key)
+
+    assert mailbox() == []
+
+
+@pytest.mark.parametrize("how", ["verified", "paid"])
+def test_an_address_that_is_known_is_told_of_its_keys(
+    how: str, alice: User, mailbox: Mailbox
+) -> None:
+    EmailAddress.objects.create(
+        user=alice, email=alice.email, primary=True, verified=how == "verified"
+    )
+    if how == "paid":
+        make_purchase(alice)
+
+    issue_api_key(alice, name="Laptop")
+
+    assert len(mailbox()) == 1
+
+
 def test_each_further_refund_is_told(order: Purchase, mailbox: Mailbox) -> None:
     for refunded_cents in (300, 300, 900):
         order.refunded_cents = refunded_cents
@@ -45,6 +83,18 @@ def test_each_further_refund_is_told(order: Purchase, mailbox: Mailbox) -> None:
         "Refund: $3.00 for Small",
         "Refund: $9.00 for Small",
     ]
+
+
+def test_a_receipt_says_what_was_paid_and_not_the_price(order: Purchase, mailbox: Mailbox) -> None:
+    order.paid_cents, order.discount_cents = 450, 450
+    tell_purchase(order)
+    order.refunded_cents = 450
+    tell_refund(order)
+
+    receipt, refund = mailbox()
+    assert receipt.subject == "Receipt: 1,000 tokens for $4.50"
+    assert "$9.00" not in receipt.body
+    assert "The whole price" in str(refund.body)
 
 
 def test_a_dispute_and_its_end_are_two_mails(order: Purchase, mailbox: Mailbox) -> None:

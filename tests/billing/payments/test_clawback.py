@@ -6,7 +6,7 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from accounts.models import User
-from billing.models import Debit, InboxItem, LedgerEntry, Lot, Purchase
+from billing.models import Debit, InboxItem, LedgerEntry, Lot, Notice, Purchase
 from billing.services.checkout import start_checkout
 from billing.services.clawback import settle_charge
 from billing.services.fulfilment import fulfil_purchase
@@ -38,6 +38,45 @@ def test_a_full_refund_takes_all_credits_back(fulfilled: Purchase, sandbox: Sand
     assert debit.purchase == fulfilled
     fulfilled.refresh_from_db()
     assert (fulfilled.refunded_cents, fulfilled.clawed_back_credits) == (900, 1_000_000)
+
+
+def test_each_refund_is_mailed_with_the_tokens_that_it_took(
+    fulfilled: Purchase, sandbox: Sandbox
+) -> None:
+    for cents in (300, 150):
+        hear("charge.refunded", refund(fulfilled, sandbox, cents))
+
+    told = Notice.objects.filter(kind=Notice.Kind.REFUND).order_by("pk")
+    assert [(each.facts["refunded_cents"], each.facts["clawed_back_credits"]) for each in told] == [
+        (300, 333_333),
+        (450, 500_000),
+    ]
+
+
+def test_a_refund_that_takes_the_place_of_a_failed_one_is_mailed_too(
+    fulfilled: Purchase, sandbox: Sandbox
+) -> None:
+    for is_last in (False, True):
+        charge_id = refund(fulfilled, sandbox, 300)
+        hear("charge.refunded", charge_id)
+        if not is_last:
+            sandbox.control(f"refunds/{sandbox.refund_ids(charge_id)[0]}/fail")
+            hear("refund.failed", "re_1", charge=charge_id)
+
+    assert Notice.objects.filter(kind=Notice.Kind.REFUND).count() == 2
+
+
+def test_a_refund_that_failed_beside_another_is_no_new_refund(
+    fulfilled: Purchase, sandbox: Sandbox
+) -> None:
+    refund(fulfilled, sandbox, 300)
+    charge_id = refund(fulfilled, sandbox, 150)
+    hear("charge.refunded", charge_id)
+
+    sandbox.control(f"refunds/{sandbox.refund_ids(charge_id)[0]}/fail")
+    hear("refund.failed", "re_1", charge=charge_id)
+
+    assert Notice.objects.filter(kind=Notice.Kind.REFUND).count() == 1
 
 
 def test_a_refund_takes_from_the_live_balance(

@@ -99,6 +99,15 @@ def test_a_purchase_is_told_with_its_price(wallet: Wallet, post: Post) -> None:
     assert section(statement, "Purchases") == [("Small, $9.00", 1_000)]
 
 
+def test_a_purchase_is_told_with_what_was_paid_for_it(wallet: Wallet, post: Post) -> None:
+    order = make_purchase(wallet.user, discount_cents=450, paid_cents=450)
+    post("purchase", 1_000, reference=str(order.public_id), reason="Small")
+
+    statement = make_statement(wallet, MARCH_2026)
+
+    assert section(statement, "Purchases") == [("Small, $4.50", 1_000)]
+
+
 def test_usage_is_summed_by_model_and_key(wallet: Wallet, use: Use) -> None:
     use("r1", 20)
     use("r2", 30)

@@ -122,6 +122,29 @@ def test_it_leaves_a_wallet_in_debt_alone(alice: User, top_up: AutoTopUp) -> Non
     assert top_up_due() == 0
 
 
+def test_it_charges_nobody_who_can_not_log_in_to_stop_it(
+    alice: User, top_up: AutoTopUp, sandbox: Sandbox
+) -> None:
+    User.objects.filter(pk=alice.pk).update(is_active=False)
+
+    assert top_up_due() == 0
+    assert intents(sandbox, top_up) == []
+
+
+def test_it_does_not_ask_for_what_was_ordered_before_the_customer_was_locked_out(
+    alice: User, top_up: AutoTopUp, sandbox: Sandbox, settings: Settings
+) -> None:
+    settings.STRIPE_API_BASE = "http://127.0.0.1:9"
+    top_up_due()
+    settings.STRIPE_API_BASE = sandbox.url
+    User.objects.filter(pk=alice.pk).update(is_active=False)
+
+    sweep()
+
+    assert purchases_of(alice) == ["expired"]
+    assert intents(sandbox, top_up) == []
+
+
 def test_it_buys_nothing_where_tax_is_worked_out_by_checkout(
     alice: User, top_up: AutoTopUp, settings: Settings
 ) -> None:
@@ -156,7 +179,7 @@ def test_a_declined_card_switches_it_off_and_tells_why(
     assert purchases_of(alice) == ["failed"]
     told = Notice.objects.get(user=alice)
     assert told.kind == Notice.Kind.TOP_UP_DECLINED
-    assert told.facts["checkout_url"] == "http://testserver/billing/checkout/starter/"
+    assert told.facts["checkout_url"] == "http://testserver/billing/checkout/starter/?currency=usd"
     statuses = [
         sandbox.client.v1.payment_intents.retrieve(each).status for each in intents(sandbox, found)
     ]
@@ -175,7 +198,7 @@ def test_a_bank_that_asks_for_its_customer_switches_it_off_and_tells_where(
     assert (now.state, now.off_reason) == (State.OFF, OffReason.AUTHENTICATION)
     told = Notice.objects.get(user=alice)
     assert told.kind == Notice.Kind.TOP_UP_ACTION
-    assert told.facts["checkout_url"] == "http://testserver/billing/checkout/starter/"
+    assert told.facts["checkout_url"] == "http://testserver/billing/checkout/starter/?currency=usd"
 
 
 @pytest.mark.parametrize(
@@ -265,6 +288,21 @@ def test_it_does_not_ask_again_when_the_key_is_forgotten(
 
     assert purchases_of(alice) == ["fulfilled"]
     assert len(intents(sandbox, top_up)) == 1
+
+
+def test_what_stripe_does_not_know_any_more_blocks_the_wallet_for_a_day_at_most(
+    alice: User, top_up: AutoTopUp, lost_answer: pytest.MonkeyPatch
+) -> None:
+    top_up_due()
+    lost_answer.undo()
+    Purchase.objects.update(stripe_payment_intent_id="pi_of_another_account")
+
+    sweep()
+    assert purchases_of(alice) == ["open"]
+    with time_machine.travel(timezone.now() + timedelta(hours=24), tick=True):
+        sweep()
+
+    assert purchases_of(alice) == ["expired"]
 
 
 def test_a_payment_of_an_order_that_was_given_up_is_credited(

@@ -6,17 +6,19 @@ from uuid import uuid4
 import pytest
 
 from accounts.models import User
-from billing.models import AutoTopUp, Dispute, Purchase, Refund, Wallet
+from billing.models import AutoTopUp, Dispute, Notice, Purchase, Refund, Wallet
 from billing.services.clawback import settle_charge
 from billing.services.debits import decide_open
 from billing.services.open_purchases import ask_again
 from billing.services.refunds import advance_refunds, refund_amount
 from billing.services.stripe_audit import audit_stripe, reconcile
 from billing.services.top_up_orders import top_up_due
+from billing.services.top_up_switch import OffReason
 from billing.services.top_ups import get_top_up
+from billing.services.wallets import get_wallet, unfreeze_wallet
 from tests.billing.payments.conftest import hear
 from tests.billing.payments.sandbox import Sandbox
-from tests.billing.top_ups.conftest import credited, intents
+from tests.billing.top_ups.conftest import credited, intents, succeeded
 from tests.billing.wallet.shop import Till
 
 
@@ -49,6 +51,38 @@ def test_staff_refund_it_through_stripe(
     paid.refresh_from_db()
     assert refund.status == Refund.Status.SUCCEEDED
     assert (paid.refunded_cents, till.posted()) == (900, 0)
+
+
+@pytest.mark.parametrize("cents", [450, 900])
+def test_who_gets_money_back_is_not_charged_for_the_balance_that_fell(
+    cents: int, alice: User, paid: Purchase, sandbox: Sandbox, till: Till
+) -> None:
+    till.place("r1", 500_000)
+    till.settle("r1", 500_000)
+    till.drain()
+    sandbox.refund(paid.stripe_payment_intent_id, cents)
+
+    hear("charge.refunded", paid.stripe_charge_id)
+    decide_open()
+    till.drain()
+
+    assert top_up_due() == 0
+    assert len(succeeded(sandbox, get_top_up(alice))) == 1
+    assert get_top_up(alice).off_reason == OffReason.RETURNED
+    assert Notice.objects.filter(user=alice, kind=Notice.Kind.TOP_UP_OFF).count() == 1
+
+
+def test_who_disputed_a_charge_is_not_charged_again_once_unfrozen(
+    alice: User, paid: Purchase, sandbox: Sandbox
+) -> None:
+    dispute_id = sandbox.dispute(paid.stripe_charge_id)
+    hear("charge.dispute.created", dispute_id, charge=paid.stripe_charge_id)
+    unfreeze_wallet(get_wallet(alice))
+    Wallet.objects.update(posted_credits=0)
+
+    assert top_up_due() == 0
+
+    assert get_top_up(alice).off_reason == OffReason.RETURNED
 
 
 def test_a_dispute_freezes_the_wallet_and_stops_the_next_top_up(

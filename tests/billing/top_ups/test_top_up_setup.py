@@ -6,7 +6,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts.models import User
-from billing.exceptions import MissingReason, TopUpRefused
+from billing.exceptions import MissingReason, TooManyCards, TopUpRefused
 from billing.models import AutoTopUp, Pack, TopUpConsent
 from billing.services.top_up_cards import finish_setup, remove_card, start_setup
 from billing.services.top_up_orders import top_up_due
@@ -22,9 +22,14 @@ from billing.services.top_ups import (
 )
 from tests.billing.payments.conftest import hear
 from tests.billing.payments.sandbox import Sandbox
-from tests.billing.top_ups.conftest import TERMS, SaveCard
+from tests.billing.top_ups.conftest import DECLINED_LATER, TERMS, SaveCard
 
-FORM = {"offer": "starter:usd", "threshold_credits": "200000", "ceiling": "30.00"}
+FORM = {
+    "offer": "starter:usd:900:1000000:30",
+    "threshold_credits": "200000",
+    "ceiling": "30.00",
+    "words": CONSENT_VERSION,
+}
 PAGE = "/dashboard/top-up/"
 
 
@@ -183,6 +188,63 @@ def test_the_way_back_from_stripe_switches_it_on(
     assert "Visa ending in 4242 is saved, and automatic top-up is on." in answer.content.decode()
 
 
+def test_a_customer_saves_so_many_cards_an_hour(
+    alice: User, bob: User, pack: Pack, sandbox: Sandbox, settings: Settings
+) -> None:
+    settings.UNPAID_ORDERS_PER_USER, settings.UNPAID_ORDERS_PER_ADDRESS = 2, 3
+    for user in (alice, bob):
+        agree(user, TERMS)
+    for _ in range(2):
+        start_setup(alice, address="192.0.2.7")
+
+    with pytest.raises(TooManyCards):
+        start_setup(alice, address="192.0.2.99")
+    start_setup(bob, address="192.0.2.7")
+    with pytest.raises(TooManyCards):
+        start_setup(bob, address="192.0.2.7")
+
+
+def test_a_customer_has_cards_declined_so_often_an_hour(
+    alice: User, attach_card: SaveCard, as_alice: Client, settings: Settings
+) -> None:
+    settings.UNPAID_ORDERS_PER_USER = 2
+    attach_card(alice, turns=DECLINED_LATER)
+    top_up_due()
+    agree(alice, TERMS)
+    top_up_due()
+
+    answer = as_alice.post(PAGE, {**FORM, "agrees": "on"})
+
+    assert answer.status_code == 400
+    assert "Too many charges were declined within an hour." in answer.content.decode()
+    assert top_up_due() == 0
+
+
+def test_the_page_says_that_too_many_cards_were_tried(
+    alice: User, pack: Pack, as_alice: Client, sandbox: Sandbox, settings: Settings
+) -> None:
+    settings.UNPAID_ORDERS_PER_USER = 1
+    as_alice.post(PAGE, {**FORM, "agrees": "on"})
+
+    answer = as_alice.post(f"{PAGE}card/", follow=True)
+
+    assert "Too many cards were tried within an hour" in answer.content.decode()
+
+
+@pytest.mark.parametrize("session_id", ["", "%00", "cs_of_nobody", "../customers/cus_1"])
+def test_a_way_back_that_nobody_came_from_shows_the_page(
+    session_id: str, alice: User, bob: User, as_alice: Client, sandbox: Sandbox
+) -> None:
+    # Bob's has no session either, and is not to be found by none.
+    get_top_up(bob)
+
+    answer = as_alice.get(f"{PAGE}saved/?session_id={session_id}", follow=True)
+
+    assert answer.status_code == 200
+    assert "No card is saved yet." in answer.content.decode()
+    assert "payment service" not in answer.content.decode()
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -190,7 +252,8 @@ def test_the_way_back_from_stripe_switches_it_on(
         ({"ceiling": "8.99"}, "The monthly limit must be enough for one pack."),
         ({"ceiling": "30.001"}, "has more decimal places than usd does"),
         ({"threshold_credits": "1000001"}, "a level of at most the pack"),
-        ({"offer": "gold:usd"}, "gold:usd is not one of the available choices"),
+        ({"offer": "gold:usd:900:1000000:None"}, "That offer has changed."),
+        ({"words": "2020-01-01"}, "What you agree to has new words."),
     ],
 )
 def test_it_says_what_is_wrong_and_keeps_nothing(
@@ -201,6 +264,32 @@ def test_it_says_what_is_wrong_and_keeps_nothing(
     assert answer.status_code == 400
     assert words in answer.content.decode()
     assert not TopUpConsent.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "change", [{"price_cents": 901}, {"credits": 999_999}, {"validity_days": 7}]
+)
+def test_nobody_agrees_to_an_offer_that_was_not_shown(
+    change: dict[str, int], alice: User, pack: Pack, as_alice: Client
+) -> None:
+    shown = as_alice.get(PAGE).content.decode()
+    assert FORM["offer"] in shown
+    assert f'name="words" value="{CONSENT_VERSION}"' in shown
+    Pack.objects.filter(pk=pack.pk).update(**change)
+
+    answer = as_alice.post(PAGE, {**FORM, "agrees": "on"})
+
+    assert answer.status_code == 400
+    assert "That offer has changed. Please choose again." in answer.content.decode()
+    assert not TopUpConsent.objects.exists()
+
+
+def test_the_offer_that_was_agreed_to_is_chosen_in_the_form(
+    top_up: AutoTopUp, as_alice: Client
+) -> None:
+    page = " ".join(as_alice.get(PAGE).content.decode().split())
+
+    assert f'<option value="{FORM["offer"]}" selected>' in page
 
 
 def test_a_change_of_terms_is_a_new_consent(

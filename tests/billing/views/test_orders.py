@@ -151,6 +151,20 @@ def test_a_pack_in_two_currencies_lets_the_customer_choose(as_alice: Client, sta
     assert not Purchase.objects.exists()
 
 
+def test_a_link_may_choose_the_currency(
+    as_alice: Client, as_charlie: Client, starter: Pack
+) -> None:
+    PackPrice.objects.create(pack=starter, currency="eur", price_cents=800)
+    link = "/billing/checkout/starter/?currency=eur"
+
+    page = " ".join(as_alice.get(link).content.decode().split())
+    answer = as_charlie.get(link)
+
+    assert 'value="eur" checked' in page
+    assert page.count("checked") == 1
+    assert answer.headers["Location"].endswith("starter%2F%3Fcurrency%3Deur")
+
+
 def test_who_starts_too_many_orders_is_told_so(
     as_alice: Client, order: MakeOrder, settings: Settings
 ) -> None:
@@ -163,14 +177,16 @@ def test_who_starts_too_many_orders_is_told_so(
     assert Purchase.objects.count() == 1
 
 
-def test_an_unknown_pack_is_refused_with_a_message(as_alice: Client, starter: Pack) -> None:
+def test_a_pack_that_is_off_sale_is_refused_with_a_message(as_alice: Client, starter: Pack) -> None:
     Pack.objects.filter(pk=starter.pk).update(is_active=False)
 
-    shown = as_alice.get("/billing/checkout/starter/")
+    shown = as_alice.get("/billing/checkout/starter/", follow=True)
     answer = as_alice.post("/billing/checkout/starter/", follow=True)
 
-    assert shown.status_code == 404
-    assert "no longer on sale" in answer.content.decode()
+    for page in (shown, answer):
+        assert page.redirect_chain == [("/packs/", 302)]
+        assert "no longer on sale" in page.content.decode()
+    assert as_alice.get("/billing/checkout/no-such-pack/").status_code == 404
     assert not Purchase.objects.exists()
 
 
