@@ -8,8 +8,7 @@ from django.utils import timezone
 
 from billing.exceptions import (
     PaymentObjectMissing,
-    PaymentProviderError,
-    PaymentProviderRefusal,
+    PaymentProviderAway,
     PurchaseMissing,
 )
 from billing.models import Purchase
@@ -28,8 +27,8 @@ log = structlog.get_logger(__name__)
 def check_open_purchases(*, most: int = BATCH) -> int:
     """Ask Stripe about open orders that are due, and return how many were asked about.
 
-    Safe to run at once: each order goes to one of the sweeps. Stops when Stripe does not answer;
-    the orders stay open and due.
+    Safe to run at once: each order goes to one of the sweeps. Whatever one order breaks, the others
+    go on. Stops while Stripe can't be reached; the orders stay open and due.
     """
     asked = 0
     for purchase in _due_purchases()[:most]:
@@ -37,10 +36,10 @@ def check_open_purchases(*, most: int = BATCH) -> int:
             asked += 1
             try:
                 _check(purchase)
-            except PaymentProviderRefusal:
-                log.warning("open_purchase_refused", purchase_id=purchase.pk)
-            except PaymentProviderError:
+            except PaymentProviderAway:
                 break
+            except Exception:
+                log.warning("open_purchase_failed", purchase_id=purchase.pk, exc_info=True)
     return asked
 
 

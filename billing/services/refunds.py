@@ -19,6 +19,7 @@ from django.utils import timezone
 from accounts.models import User
 from billing.exceptions import (
     MissingReason,
+    PaymentProviderAway,
     PaymentProviderError,
     PaymentProviderRefusal,
     RefundRefused,
@@ -146,12 +147,14 @@ def advance_refunds(*, most: int = BATCH) -> int:
     """Ask Stripe for the refunds whose credits are taken, and return how many were tried.
 
     Safe to run at once: each goes to one of the sweeps. One that fails stays due, later each time.
+    Stops while Stripe can't be reached: the others stay due.
     """
     tried = 0
     for refund in _due_refunds()[:most]:
         if _claim(refund):
             tried += 1
-            _advance(refund)
+            if isinstance(_advance(refund), PaymentProviderAway):
+                break
     return tried
 
 
@@ -211,8 +214,8 @@ def _claim(refund: Refund) -> bool:
     )
 
 
-def _advance(refund: Refund) -> None:
-    """Ask Stripe for one refund and book the answer; note a failure."""
+def _advance(refund: Refund) -> Exception | None:
+    """Ask Stripe for one refund and book the answer; note a failure, and return it."""
     try:
         if refund.is_unused_part and _is_short(refund):
             _refuse(refund, "The tokens were spent before they could be taken back.")
@@ -220,6 +223,8 @@ def _advance(refund: Refund) -> None:
             _send(refund)
     except PaymentProviderError as error:
         _postpone(refund, error)
+        return error
+    return None
 
 
 def _is_short(refund: Refund) -> bool:
