@@ -6,7 +6,6 @@ that, the sweep asks Stripe, with the row's id as idempotency key. A refused ref
 which gives its credits back. A lost answer is found again by the row's id in Stripe's metadata.
 """
 
-from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -25,9 +24,9 @@ from billing.exceptions import (
     RefundRefused,
 )
 from billing.models import Purchase, Refund, Wallet
-from billing.services.balances import read_balance
-from billing.services.clawback import find_lot, move_to_target, settle_charge, share_of
+from billing.services.clawback import move_to_target, settle_charge
 from billing.services.inbox import file_item
+from billing.services.refund_offers import Offer, offer_unused
 from billing.services.wallets import get_wallet
 from billing.stripe_api import create_refund
 
@@ -40,14 +39,6 @@ ALARMING_ATTEMPTS = 8
 BATCH = 50
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What a customer would get for the unused part of an order, and give for it."""
-
-    amount_cents: int
-    credits: int
 
 
 def refund_amount(
@@ -101,20 +92,6 @@ def refund_unused(
             actor=actor,
         ),
     )
-
-
-def offer_unused(purchase: Purchase) -> Offer | None:
-    """Return what the unused part of an order is worth, rounded down to cents; None if nothing."""
-    lot = find_lot(purchase)
-    if purchase.status != Purchase.Status.FULFILLED or lot is None:
-        return None
-    unused = min(lot.remaining_credits, read_balance(lot.wallet).available_credits)
-    worth = purchase.charged_cents * unused // purchase.credits
-    amount = min(worth, purchase.charged_cents - purchase.returned_cents)
-    if amount <= 0:
-        return None
-    credits = share_of(purchase, purchase.returned_cents + amount) - purchase.taken_back_credits
-    return Offer(amount, max(credits, 0))
 
 
 def offer_to_customer(purchase: Purchase) -> Offer | None:

@@ -13,11 +13,11 @@ from accounts.models import User
 from billing.exceptions import MissingReason, RefundRefused
 from billing.models import InboxItem, Purchase, Refund
 from billing.services.debits import decide_open
+from billing.services.ledger import post_credit
+from billing.services.refund_offers import Offer, offer_unused
 from billing.services.refunds import (
-    Offer,
     advance_refunds,
     offer_to_customer,
-    offer_unused,
     refund_amount,
     refund_to_customer,
     refund_unused,
@@ -304,3 +304,29 @@ def test_held_credits_are_not_unused(fulfilled: Purchase, till: Till) -> None:
     till.place("r1", 1_000_000)
 
     assert offer_unused(fulfilled) is None
+
+
+def test_what_is_charged_but_not_booked_yet_is_not_unused(
+    fulfilled: Purchase, alice: User, till: Till
+) -> None:
+    # 1,000,000 that were bought, and as many that stay when those are spent.
+    post_credit(
+        till.wallet.pk, kind="grant", amount_credits=1_000_000, reference="goodwill", actor=alice
+    )
+    till.place("r1", 400_000)
+    till.settle("r1", 400_000)
+
+    offer = offer_unused(fulfilled)
+
+    assert offer == Offer(amount_cents=540, credits=600_000)
+
+
+def test_what_is_charged_of_another_lot_leaves_the_order_unused(
+    fulfilled: Purchase, till: Till
+) -> None:
+    # A gift is used first.
+    till.grant(400_000)
+    till.place("r1", 500_000)
+    till.settle("r1", 500_000)
+
+    assert offer_unused(fulfilled) == Offer(amount_cents=810, credits=900_000)
