@@ -195,7 +195,8 @@ def _advance(refund: Refund) -> Exception | None:
     """Ask Stripe for one refund and book the answer; note a failure, and return it."""
     try:
         if refund.is_unused_part and _is_short(refund):
-            _refuse(refund, "The tokens were spent before they could be taken back.")
+            text = "The tokens were spent before they could be taken back."
+            _refuse(refund, text, is_told=refund.actor_id is not None)
         elif not (refund.attempts and _is_known(refund)):
             _send(refund)
     except PaymentProviderError as error:
@@ -226,7 +227,8 @@ def _send(refund: Refund) -> None:
             refund_id=str(refund.public_id),
         )
     except PaymentProviderRefusal as refusal:
-        _refuse(refund, str(refusal))
+        # Stripe's own words, for staff: what it is about, and the request to ask Stripe about.
+        _refuse(refund, str(refusal.__cause__ or refusal), is_told=True)
         return
     _settle(refund)
 
@@ -237,8 +239,8 @@ def _settle(refund: Refund) -> None:
 
 
 @transaction.atomic(durable=True)
-def _refuse(refund: Refund, outcome: str) -> None:
-    """End a refund that was not given; its credits come back."""
+def _refuse(refund: Refund, outcome: str, *, is_told: bool) -> None:
+    """End a refund that was not given; its credits come back. A person is told, if need be."""
     purchase = Purchase.objects.select_for_update().get(pk=refund.purchase_id)
     ended = Refund.objects.filter(pk=refund.pk, status=Refund.Status.OPEN).update(
         status=Refund.Status.REFUSED, outcome=outcome[:200]
@@ -246,7 +248,7 @@ def _refuse(refund: Refund, outcome: str) -> None:
     if ended:
         move_to_target(purchase)
         log.warning("refund_refused", refund_id=str(refund.public_id), outcome=outcome)
-        if refund.actor_id is not None:
+        if is_told:
             file_item(
                 kind="refund_refused",
                 reference=str(refund.public_id),

@@ -330,3 +330,33 @@ def test_what_is_charged_of_another_lot_leaves_the_order_unused(
     till.settle("r1", 500_000)
 
     assert offer_unused(fulfilled) == Offer(amount_cents=810, credits=900_000)
+
+
+def test_a_customers_refund_that_stripe_refuses_is_told_to_staff_with_its_reason(
+    fulfilled: Purchase, sandbox: Sandbox, till: Till, settings: Settings
+) -> None:
+    settings.CUSTOMER_REFUND_DAYS = 14
+    refund = refund_to_customer(fulfilled, key=uuid4())
+    sandbox.refund(fulfilled.stripe_payment_intent_id, 900)
+
+    work(till)
+
+    item = InboxItem.objects.get()
+    assert (item.kind, item.reference) == ("refund_refused", str(refund.public_id))
+    assert "has already been refunded" in item.summary
+
+
+def test_a_customers_refund_that_was_spent_meanwhile_bothers_nobody(
+    fulfilled: Purchase, till: Till, settings: Settings
+) -> None:
+    settings.CUSTOMER_REFUND_DAYS = 14
+    with till.redis_away():
+        refund_to_customer(fulfilled, key=uuid4())
+    open_fences(till.client)
+    spend(till, 1)
+    decide_open()
+
+    work(till)
+
+    assert Refund.objects.get().status == Status.REFUSED
+    assert not InboxItem.objects.exists()
