@@ -59,17 +59,19 @@ def settle_charge(charge_id: str) -> Purchase | None:
 def claw_back(purchase: Purchase, charge: Charge) -> None:
     """Book what a charge says was given back of a locked order. Safe to repeat."""
     record_disputes(purchase, charge.disputes)
-    if is_payment_of(purchase, charge):
+    is_ours = is_payment_of(purchase, charge)
+    if is_ours:
         _record_refunds(purchase, charge)
         purchase.stripe_charge_id = charge.charge_id
         purchase.refunded_cents = charge.refunded_cents
         purchase.disputed_cents = charge.disputed_cents
-        if charge.refunded_cents:
-            tell_refund(purchase)
     elif charge.refunds or charge.disputes:
         _report_other_payment(purchase, charge)
     purchase.revision += 1
     move_to_target(purchase)
+    # Only now it is known what was taken back for it.
+    if is_ours and charge.refunded_cents:
+        tell_refund(purchase)
 
 
 def move_to_target(purchase: Purchase) -> Debit | None:

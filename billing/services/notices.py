@@ -71,7 +71,7 @@ def tell_refund(purchase: Purchase) -> None:
         reference=f"{purchase.public_id}:{purchase.refunded_cents}",
         **_order_facts(purchase),
         refunded_cents=purchase.refunded_cents,
-        clawed_back_credits=purchase.clawed_back_credits,
+        clawed_back_credits=purchase.taken_back_credits,
     )
 
 
@@ -177,7 +177,8 @@ def _order_facts(purchase: Purchase) -> dict[str, Any]:
         "order_id": str(public_id),
         "pack_name": purchase.pack_name,
         "credits": purchase.credits,
-        "amount_cents": purchase.amount_cents,
+        # What was paid, with discount and tax: mails call it that. The price, until it is paid.
+        "amount_cents": purchase.charged_cents,
         "currency": purchase.currency,
     }
 

@@ -6,7 +6,7 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from accounts.models import User
-from billing.models import Debit, InboxItem, LedgerEntry, Lot, Purchase
+from billing.models import Debit, InboxItem, LedgerEntry, Lot, Notice, Purchase
 from billing.services.checkout import start_checkout
 from billing.services.clawback import settle_charge
 from billing.services.fulfilment import fulfil_purchase
@@ -260,3 +260,12 @@ def test_a_charge_of_another_shop_is_left_alone(fulfilled: Purchase, sandbox: Sa
 
     assert asked_back() == 0
     assert not InboxItem.objects.exists()
+
+
+def test_the_mail_of_a_refund_says_what_it_took(fulfilled: Purchase, sandbox: Sandbox) -> None:
+    for _ in range(2):
+        hear("charge.refunded", refund(fulfilled, sandbox, 300))
+
+    told = Notice.objects.filter(kind="refund").order_by("pk").values_list("facts", flat=True)
+    figures = [(fact["refunded_cents"], fact["clawed_back_credits"]) for fact in told]
+    assert figures == [(300, 333_333), (600, 666_666)]

@@ -8,7 +8,7 @@ from pytest_django import Settings
 
 from accounts.models import User
 from billing.exceptions import PackUnavailable, TooManyOrders
-from billing.models import Pack, PackPrice, Purchase
+from billing.models import Notice, Pack, PackPrice, Purchase
 from billing.services.catalogue_sync import sync_packs
 from billing.services.checkout import client_network, start_checkout
 from billing.services.fulfilment import fulfil_purchase
@@ -179,6 +179,8 @@ def test_a_discount_is_paid_less_and_credited_in_full(
     assert order.status == Status.FULFILLED
     assert (order.paid_cents, order.discount_cents) == (603, 297)
     assert posted(alice) == 1_000_000
+    # The receipt says what was paid, not the price.
+    assert Notice.objects.get(kind="purchase").facts["amount_cents"] == 603
 
 
 def test_a_refund_of_a_discounted_order_is_a_share_of_what_was_paid(
