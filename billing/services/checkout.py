@@ -31,6 +31,7 @@ from billing.exceptions import (
 from billing.models import Pack, Purchase
 from billing.services.fulfilment import fulfil_purchase
 from billing.services.pack_prices import Price, get_price, tax_behavior
+from billing.services.turns import take_turns
 from billing.stripe_api import ORDER_KEY, create_checkout, read_checkout
 
 SLUG = re.compile(r"[-a-zA-Z0-9_]{1,50}")
@@ -174,6 +175,8 @@ def _check_order_rate(user: User, network: str | None) -> None:
         raise TooManyOrders("You started too many orders within an hour and paid none of them.")
     if network is None:
         return
+    # Other users' orders of this address are under no lock of this one's.
+    take_turns(f"orders from {network}")
     if unpaid.filter(client_address=network).count() >= settings.UNPAID_ORDERS_PER_ADDRESS:
         raise TooManyOrders("Too many orders from your network were not paid within an hour.")
 
