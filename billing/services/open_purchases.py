@@ -20,6 +20,8 @@ from billing.services.top_up_payments import settle_payment
 BATCH = 50
 SOONEST_CHECK = timedelta(minutes=1)
 LATEST_CHECK = timedelta(hours=1)
+# Stripe makes no session that can be paid for less than 30 minutes, by its own clock.
+LEAST_LIFE = timedelta(minutes=31)
 
 log = structlog.get_logger(__name__)
 
@@ -81,7 +83,8 @@ def _pause(purchase: Purchase, now: datetime) -> timedelta:
 
 
 def _check(purchase: Purchase) -> None:
-    is_overdue = purchase.expires_at <= timezone.now()
+    now = timezone.now()
+    is_overdue = purchase.expires_at <= now
     if purchase.is_top_up:
         advance_top_up(purchase)
     elif purchase.stripe_session_id:
@@ -91,7 +94,7 @@ def _check(purchase: Purchase) -> None:
             # The session is in another account than our key's, so nothing will come of it here.
             if is_overdue:
                 _expire(purchase)
-    elif is_overdue:
+    elif purchase.expires_at <= now + LEAST_LIFE:
         # Nobody was given the address of its session, if there is one.
         _expire(purchase)
     else:
