@@ -20,6 +20,7 @@ BillingError
 ├── PurchaseMismatch          Stripe's account of a payment differs from the order
 ├── RefundRefused             a refund that can't be given, or not now
 ├── PaymentProviderError      Stripe did not answer: what we asked for may have happened or not
+│   ├── PaymentProviderAway       no answer at all, so nobody else would get one either
 │   ├── PaymentStateMoving        a payment's state changed each time it was read; later it won't
 │   └── PaymentProviderRefusal    Stripe refused what we asked for: it did not happen
 │       └── PaymentObjectMissing  Stripe has no object with this id
@@ -161,6 +162,10 @@ class RefundRefused(BillingError):
 
 class PaymentProviderError(BillingError):
     """Stripe did not answer in time, or can't answer now. What was asked for may have happened."""
+
+
+class PaymentProviderAway(PaymentProviderError):
+    """Stripe can't be reached, or asks us to slow down: whatever else we asked would fail too."""
 
 
 class PaymentStateMoving(PaymentProviderError):

@@ -11,8 +11,8 @@ from proxy.http.instants import instant
 from proxy.keys import KeyFacts
 
 
-async def open_checkout(key: KeyFacts, payload: dict[str, Any]) -> dict[str, Any]:
-    """Return an order of a pack that its owner can pay at `url`.
+async def open_checkout(key: KeyFacts, payload: dict[str, Any], *, address: str) -> dict[str, Any]:
+    """Return an order of a pack that its owner can pay at `url`. `address` is the program's.
 
     Safe to repeat: an order that can still be paid is given again. Raises InvalidRequest,
     PackUnavailable, TooManyOrders, PaymentProviderError.
@@ -29,12 +29,12 @@ async def open_checkout(key: KeyFacts, payload: dict[str, Any]) -> dict[str, Any
         raise InvalidRequest(
             f"Unsupported parameter: '{name}'.", param=name, code="unsupported_parameter"
         )
-    return describe(await with_stripe(_order, key.api_key_id, slug), pack=slug)
+    return describe(await with_stripe(_order, key.api_key_id, slug, address), pack=slug)
 
 
-def _order(api_key_id: int, slug: str) -> Purchase:
+def _order(api_key_id: int, slug: str, address: str) -> Purchase:
     owner = ApiKey.objects.select_related("user").get(pk=api_key_id).user
-    return start_checkout(owner, pack_slug=slug)
+    return start_checkout(owner, pack_slug=slug, address=address)
 
 
 def describe(purchase: Purchase, *, pack: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from proxy import checkouts, openapi, receipts
 from proxy.exceptions import ModelNotFound
 from proxy.http.api import ApiView, body_of, render
+from proxy.http.client_address import client_address
 from proxy.openapi import TEXT_OR_NUMBERS, described, openai_endpoint
 from proxy.routing.catalogue import Model
 from proxy.serving import endpoints, estimates, retries
@@ -172,7 +173,9 @@ class CheckoutView(ApiView):
     )
     async def post(self, request: Request) -> HttpResponse:
         """Order a pack for the key's owner, and return where to pay it."""
-        return render(await checkouts.open_checkout(self.key, body_of(request)))
+        address = client_address(self.connection.scope)
+        body = body_of(request)
+        return render(await checkouts.open_checkout(self.key, body, address=str(address or "")))
 
 
 class CreditsView(ApiView):

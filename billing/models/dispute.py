@@ -46,5 +46,10 @@ class Dispute(models.Model):
         return self.status in self.OPEN
 
     @property
+    def is_won(self) -> bool:
+        """Tell whether it ended in our favour: won, prevented, or an inquiry that was closed."""
+        return not self.is_open and not self.is_counted
+
+    @property
     def is_counted(self) -> bool:
         return self.status in self.COUNTED

@@ -30,7 +30,9 @@ from billing.exceptions import (
 )
 from billing.models import Pack, Purchase
 from billing.services.fulfilment import fulfil_purchase
+from billing.services.inbox import file_item
 from billing.services.pack_prices import Price, get_price, tax_behavior
+from billing.services.turns import take_turns
 from billing.stripe_api import ORDER_KEY, create_checkout, read_checkout
 
 SLUG = re.compile(r"[-a-zA-Z0-9_]{1,50}")
@@ -84,16 +86,27 @@ def open_session(purchase: Purchase) -> Purchase:
         checkout = create_checkout(
             _session_params(purchase), idempotency_key=f"checkout-{purchase.public_id}"
         )
-    except PaymentProviderRefusal:
+    except PaymentProviderRefusal as refusal:
         Purchase.objects.filter(
             pk=purchase.pk, status=Purchase.Status.OPEN, stripe_session_id=None
         ).update(status=Purchase.Status.FAILED)
+        _report_refusal(purchase, str(refusal.__cause__ or refusal))
         raise
     Purchase.objects.filter(pk=purchase.pk, stripe_session_id=None).update(
         stripe_session_id=checkout.session_id, stripe_session_url=checkout.url
     )
     purchase.refresh_from_db()
     return purchase
+
+
+def _report_refusal(purchase: Purchase, words: str) -> None:
+    """Tell staff, once a day, of a pack that nobody can buy: it is rarely the customer's fault."""
+    file_item(
+        kind="checkout_refused",
+        reference=f"{purchase.pack_id}:{purchase.currency}:{timezone.now():%Y-%m-%d}",
+        summary=f"Stripe refuses to sell {purchase.pack_name}: {words}",
+        detail={"order_id": str(purchase.public_id)},
+    )
 
 
 def client_network(address: str) -> str | None:
@@ -169,11 +182,17 @@ def _check_order_rate(user: User, network: str | None) -> None:
         channel=Purchase.Channel.CHECKOUT,
         fulfilled_at=None,
         created_at__gt=timezone.now() - RATE_WINDOW,
-    ).exclude(status=Purchase.Status.PENDING)
+    ).exclude(
+        # No card can be tried out without a page to pay on.
+        Q(status=Purchase.Status.PENDING)
+        | Q(stripe_session_id=None, status__in=(Purchase.Status.FAILED, Purchase.Status.EXPIRED))
+    )
     if unpaid.filter(user=user).count() >= settings.UNPAID_ORDERS_PER_USER:
         raise TooManyOrders("You started too many orders within an hour and paid none of them.")
     if network is None:
         return
+    # Other users' orders of this address are under no lock of this one's.
+    take_turns(f"orders from {network}")
     if unpaid.filter(client_address=network).count() >= settings.UNPAID_ORDERS_PER_ADDRESS:
         raise TooManyOrders("Too many orders from your network were not paid within an hour.")
 

@@ -127,6 +127,13 @@ def is_payment_of(purchase: Purchase, charge: Charge) -> bool:
     return charge.is_paid and (not known or charge.payment_intent_id == known)
 
 
+def refund_status(stripe_status: str) -> str:
+    """Return what a refund's status at Stripe is called here."""
+    if stripe_status in FAILURES:
+        return Refund.Status.FAILED
+    return Refund.Status.SUCCEEDED if stripe_status == "succeeded" else Refund.Status.PENDING
+
+
 @transaction.atomic(durable=True)
 def _settle(known: Purchase, charge: Charge) -> Purchase | None:
     """Book a charge's state. None if the order has seen another since its revision was read."""
@@ -180,17 +187,11 @@ def _record_refunds(purchase: Purchase, charge: Charge) -> None:
         refund = ours.get(state.our_id)
         if refund is not None:
             refund.stripe_refund_id = state.refund_id
-            refund.status = _status_of(state.status)
+            refund.status = refund_status(state.status)
             refund.outcome = state.failure[:200]
             refund.save(update_fields=["stripe_refund_id", "status", "outcome"])
         if state.status in FAILURES:
             _report_failed_refund(purchase, state.refund_id, state.failure)
-
-
-def _status_of(stripe_status: str) -> str:
-    if stripe_status in FAILURES:
-        return Refund.Status.FAILED
-    return Refund.Status.SUCCEEDED if stripe_status == "succeeded" else Refund.Status.PENDING
 
 
 def _report_failed_refund(purchase: Purchase, refund_id: str, failure: str) -> None:

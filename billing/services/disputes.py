@@ -7,7 +7,7 @@ person. The credits follow the money and are `clawback.py`'s business.
 from django.db import transaction
 
 from billing.models import Dispute, Freeze, Purchase
-from billing.services.freezes import add_freeze, lift_freeze
+from billing.services.freezes import add_freeze, lift_freeze, renew_freeze
 from billing.services.inbox import file_item
 from billing.services.notices import tell_dispute
 from billing.services.wallets import get_wallet
@@ -24,10 +24,11 @@ def record_disputes(purchase: Purchase, states: tuple[DisputeState, ...]) -> Non
         seen = (dispute.status, dispute.amount_cents, dispute.respond_until)
         # A state is booked together with all that follows from it, so it is followed once.
         if seen != (state.status, state.amount_cents, state.respond_until):
+            is_renewed = dispute.pk is not None and dispute.is_won
             dispute.status, dispute.amount_cents = state.status, state.amount_cents
             dispute.reason, dispute.respond_until = state.reason[:60], state.respond_until
             dispute.save()
-            _follow(dispute)
+            _follow(dispute, is_renewed=is_renewed)
 
 
 def heed_fraud_warning(charge_id: str, *, warning_id: str) -> None:
@@ -45,24 +46,39 @@ def heed_fraud_warning(charge_id: str, *, warning_id: str) -> None:
             _freeze(purchase, kind=Freeze.Kind.FRAUD_WARNING, reference=warning_id)
 
 
-def _follow(dispute: Dispute) -> None:
-    """Freeze for an open or lost dispute; lift that when it ended in the customer's favour."""
-    kind = Freeze.Kind.DISPUTE
-    if dispute.is_open or dispute.status == "lost":
-        _freeze(dispute.purchase, kind=kind, reference=dispute.stripe_dispute_id)
-        state = "opened" if dispute.is_open else "lost"
-    else:
+def _follow(dispute: Dispute, *, is_renewed: bool) -> None:
+    """Freeze for an open or lost dispute; lift that when it ended in the customer's favour.
+
+    A dispute that was won may be renewed, by arbitration or as an inquiry that comes back.
+    """
+    kind, reference = Freeze.Kind.DISPUTE, dispute.stripe_dispute_id
+    wallet = get_wallet(dispute.purchase.user)
+    if dispute.is_won:
         state = "won"
-        wallet = get_wallet(dispute.purchase.user)
-        lift_freeze(wallet.pk, kind=kind, reference=dispute.stripe_dispute_id)
-    tell_dispute(dispute.purchase, reference=dispute.stripe_dispute_id, state=state)
+        lift_freeze(wallet.pk, kind=kind, reference=reference)
+    else:
+        state = "opened" if dispute.is_open else "lost"
+        if is_renewed:
+            # It was lifted because the dispute was over, and by nobody's decision.
+            renew_freeze(wallet.pk, kind=kind, reference=reference)
+        _freeze(dispute.purchase, kind=kind, reference=reference)
+    cause = f"{reference}:renewed" if is_renewed else reference
+    tell_dispute(dispute.purchase, reference=cause, state=state)
+    if is_renewed and dispute.is_open:
+        file_item(
+            kind=kind,
+            reference=cause,
+            summary=f"The dispute {reference} of {dispute.purchase.user} goes on after it was won.",
+            detail={"order_id": str(dispute.purchase.public_id)},
+        )
     if dispute.status == "lost":
+        wallet.refresh_from_db(fields=["state"])
         file_item(
             kind="dispute_lost",
             reference=dispute.stripe_dispute_id,
             summary=(
-                f"A dispute of {dispute.purchase.user} was lost. The credits stay taken back and "
-                "the wallet stays frozen until somebody decides."
+                f"A dispute of {dispute.purchase.user} was lost. The credits stay taken back, and "
+                f"the wallet is {wallet.state} until somebody decides."
             ),
             detail={"order_id": str(dispute.purchase.public_id)},
         )

@@ -21,6 +21,13 @@ def add_freeze(wallet_id: int, *, kind: str, reference: str, reason: str) -> boo
     return is_new
 
 
+def renew_freeze(wallet_id: int, *, kind: str, reference: str) -> None:
+    """Freeze again for a cause that was over and is back, inside the caller's transaction."""
+    wallet = lock_wallet(wallet_id)
+    Freeze.objects.filter(wallet=wallet, kind=kind, reference=reference).update(lifted_at=None)
+    _show(wallet)
+
+
 def lift_freeze(wallet_id: int, *, kind: str, reference: str) -> None:
     """Lift one cause, inside the caller's transaction; others keep the wallet frozen."""
     wallet = lock_wallet(wallet_id)

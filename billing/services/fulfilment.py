@@ -43,6 +43,9 @@ PAYMENT_FIELDS = [
     "tax_cents",
 ]
 
+# Once paid, only a person takes an order out of review, and closes it.
+DECIDED = (Purchase.Status.FULFILLED, Purchase.Status.REVIEW, Purchase.Status.CLOSED)
+
 
 def fulfil_purchase(session_id: str) -> Purchase:
     """Read a Checkout Session from Stripe, book what became of it and return its order.
@@ -130,14 +133,11 @@ def _book_payment(purchase: Purchase, checkout: Checkout) -> None:
 
     So is one that matches and would fill the wallet beyond its limit.
     """
-    if purchase.status == Purchase.Status.FULFILLED:
-        if purchase.stripe_session_id != checkout.session_id:
+    if purchase.status in DECIDED:
+        if _is_other_payment(purchase, checkout):
             _report_second_payment(purchase, checkout)
         elif checkout.charge:
             claw_back(purchase, checkout.charge)
-        return
-    # Only a person takes an order out of review, and closes it.
-    if purchase.status in (Purchase.Status.REVIEW, Purchase.Status.CLOSED):
         return
     try:
         _check_payment(purchase, checkout)
@@ -150,6 +150,13 @@ def _book_payment(purchase: Purchase, checkout: Checkout) -> None:
     # A refund may come before the fulfilment.
     if checkout.charge:
         claw_back(purchase, checkout.charge)
+
+
+def _is_other_payment(purchase: Purchase, checkout: Checkout) -> bool:
+    """Tell whether an order that was paid is paid again. What is free has no payment to name."""
+    known = (purchase.stripe_payment_intent_id, purchase.stripe_session_id)
+    found = (checkout.payment_intent_id, checkout.session_id)
+    return known[0] != found[0] if known[0] or found[0] else known[1] != found[1]
 
 
 def _check_payment(purchase: Purchase, checkout: Checkout) -> None:
@@ -243,7 +250,7 @@ def _report_second_payment(purchase: Purchase, checkout: Checkout) -> None:
     file_item(
         kind="purchase_paid_twice",
         reference=checkout.session_id,
-        summary="A fulfilled order was paid again through another session; refund one of them.",
+        summary="An order was paid again through another session; refund one of the payments.",
         detail=_detail(purchase, checkout),
     )
 

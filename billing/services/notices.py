@@ -197,7 +197,7 @@ def _order_facts(purchase: Purchase) -> dict[str, Any]:
         "order_id": str(public_id),
         "pack_name": purchase.pack_name,
         "credits": purchase.credits,
-        # What was paid, which a discount or tax makes another figure than the pack's price.
+        # What was paid, with discount and tax: mails call it that. The price, until it is paid.
         "amount_cents": purchase.charged_cents,
         "currency": purchase.currency,
     }

@@ -8,8 +8,7 @@ from django.utils import timezone
 
 from billing.exceptions import (
     PaymentObjectMissing,
-    PaymentProviderError,
-    PaymentProviderRefusal,
+    PaymentProviderAway,
     PurchaseMissing,
 )
 from billing.models import Purchase
@@ -21,6 +20,8 @@ from billing.services.top_up_payments import settle_payment
 BATCH = 50
 SOONEST_CHECK = timedelta(minutes=1)
 LATEST_CHECK = timedelta(hours=1)
+# Stripe makes no session that can be paid for less than 30 minutes, by its own clock.
+LEAST_LIFE = timedelta(minutes=31)
 
 log = structlog.get_logger(__name__)
 
@@ -28,8 +29,8 @@ log = structlog.get_logger(__name__)
 def check_open_purchases(*, most: int = BATCH) -> int:
     """Ask Stripe about open orders that are due, and return how many were asked about.
 
-    Safe to run at once: each order goes to one of the sweeps. Stops when Stripe does not answer;
-    the orders stay open and due.
+    Safe to run at once: each order goes to one of the sweeps. Whatever one order breaks, the others
+    go on. Stops while Stripe can't be reached; the orders stay open and due.
     """
     asked = 0
     for purchase in _due_purchases()[:most]:
@@ -37,10 +38,10 @@ def check_open_purchases(*, most: int = BATCH) -> int:
             asked += 1
             try:
                 _check(purchase)
-            except PaymentProviderRefusal:
-                log.warning("open_purchase_refused", purchase_id=purchase.pk)
-            except PaymentProviderError:
+            except PaymentProviderAway:
                 break
+            except Exception:
+                log.warning("open_purchase_failed", purchase_id=purchase.pk, exc_info=True)
     return asked
 
 
@@ -82,7 +83,8 @@ def _pause(purchase: Purchase, now: datetime) -> timedelta:
 
 
 def _check(purchase: Purchase) -> None:
-    is_overdue = purchase.expires_at <= timezone.now()
+    now = timezone.now()
+    is_overdue = purchase.expires_at <= now
     if purchase.is_top_up:
         advance_top_up(purchase)
     elif purchase.stripe_session_id:
@@ -92,7 +94,7 @@ def _check(purchase: Purchase) -> None:
             # The session is in another account than our key's, so nothing will come of it here.
             if is_overdue:
                 _expire(purchase)
-    elif is_overdue:
+    elif purchase.expires_at <= now + LEAST_LIFE:
         # Nobody was given the address of its session, if there is one.
         _expire(purchase)
     else:

@@ -6,7 +6,6 @@ that, the sweep asks Stripe, with the row's id as idempotency key. A refused ref
 which gives its credits back. A lost answer is found again by the row's id in Stripe's metadata.
 """
 
-from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -19,14 +18,15 @@ from django.utils import timezone
 from accounts.models import User
 from billing.exceptions import (
     MissingReason,
+    PaymentProviderAway,
     PaymentProviderError,
     PaymentProviderRefusal,
     RefundRefused,
 )
 from billing.models import Purchase, Refund, Wallet
-from billing.services.balances import read_balance
-from billing.services.clawback import find_lot, move_to_target, settle_charge, share_of
+from billing.services.clawback import move_to_target, settle_charge
 from billing.services.inbox import file_item
+from billing.services.refund_offers import Offer, offer_unused
 from billing.services.wallets import get_wallet
 from billing.stripe_api import create_refund
 
@@ -39,14 +39,6 @@ ALARMING_ATTEMPTS = 8
 BATCH = 50
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What a customer would get for the unused part of an order, and give for it."""
-
-    amount_cents: int
-    credits: int
 
 
 def refund_amount(
@@ -102,20 +94,6 @@ def refund_unused(
     )
 
 
-def offer_unused(purchase: Purchase) -> Offer | None:
-    """Return what the unused part of an order is worth, rounded down to cents; None if nothing."""
-    lot = find_lot(purchase)
-    if purchase.status != Purchase.Status.FULFILLED or lot is None:
-        return None
-    unused = min(lot.remaining_credits, read_balance(lot.wallet).available_credits)
-    worth = purchase.charged_cents * unused // purchase.credits
-    amount = min(worth, purchase.charged_cents - purchase.returned_cents)
-    if amount <= 0:
-        return None
-    credits = share_of(purchase, purchase.returned_cents + amount) - purchase.taken_back_credits
-    return Offer(amount, max(credits, 0))
-
-
 def offer_to_customer(purchase: Purchase) -> Offer | None:
     """Return what the customer may ask back without us, by the settings; None if nothing."""
     days = settings.CUSTOMER_REFUND_DAYS
@@ -146,12 +124,14 @@ def advance_refunds(*, most: int = BATCH) -> int:
     """Ask Stripe for the refunds whose credits are taken, and return how many were tried.
 
     Safe to run at once: each goes to one of the sweeps. One that fails stays due, later each time.
+    Stops while Stripe can't be reached: the others stay due.
     """
     tried = 0
     for refund in _due_refunds()[:most]:
         if _claim(refund):
             tried += 1
-            _advance(refund)
+            if isinstance(_advance(refund), PaymentProviderAway):
+                break
     return tried
 
 
@@ -211,15 +191,18 @@ def _claim(refund: Refund) -> bool:
     )
 
 
-def _advance(refund: Refund) -> None:
-    """Ask Stripe for one refund and book the answer; note a failure."""
+def _advance(refund: Refund) -> Exception | None:
+    """Ask Stripe for one refund and book the answer; note a failure, and return it."""
     try:
         if refund.is_unused_part and _is_short(refund):
-            _refuse(refund, "The tokens were spent before they could be taken back.")
+            text = "The tokens were spent before they could be taken back."
+            _refuse(refund, text, is_told=refund.actor_id is not None)
         elif not (refund.attempts and _is_known(refund)):
             _send(refund)
     except PaymentProviderError as error:
         _postpone(refund, error)
+        return error
+    return None
 
 
 def _is_short(refund: Refund) -> bool:
@@ -244,7 +227,8 @@ def _send(refund: Refund) -> None:
             refund_id=str(refund.public_id),
         )
     except PaymentProviderRefusal as refusal:
-        _refuse(refund, str(refusal))
+        # Stripe's own words, for staff: what it is about, and the request to ask Stripe about.
+        _refuse(refund, str(refusal.__cause__ or refusal), is_told=True)
         return
     _settle(refund)
 
@@ -255,8 +239,8 @@ def _settle(refund: Refund) -> None:
 
 
 @transaction.atomic(durable=True)
-def _refuse(refund: Refund, outcome: str) -> None:
-    """End a refund that was not given; its credits come back."""
+def _refuse(refund: Refund, outcome: str, *, is_told: bool) -> None:
+    """End a refund that was not given; its credits come back. A person is told, if need be."""
     purchase = Purchase.objects.select_for_update().get(pk=refund.purchase_id)
     ended = Refund.objects.filter(pk=refund.pk, status=Refund.Status.OPEN).update(
         status=Refund.Status.REFUSED, outcome=outcome[:200]
@@ -264,7 +248,7 @@ def _refuse(refund: Refund, outcome: str) -> None:
     if ended:
         move_to_target(purchase)
         log.warning("refund_refused", refund_id=str(refund.public_id), outcome=outcome)
-        if refund.actor_id is not None:
+        if is_told:
             file_item(
                 kind="refund_refused",
                 reference=str(refund.public_id),

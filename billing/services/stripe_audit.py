@@ -10,9 +10,14 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from billing.exceptions import BillingError
-from billing.models import Purchase
+from billing.models import Dispute, Purchase, Refund
 from billing.services.audit import Finding
-from billing.services.clawback import is_payment_of, settle_charge, target_credits
+from billing.services.clawback import (
+    is_payment_of,
+    refund_status,
+    settle_charge,
+    target_credits,
+)
 from billing.services.fulfilment import fulfil_purchase
 from billing.services.inbox import file_item
 from billing.services.missed_events import fetch_missed_events
@@ -25,6 +30,8 @@ INVARIANT = 7
 DAILY_WINDOW = timedelta(days=7)
 # What happened just now may still be on its way to us.
 GRACE = timedelta(minutes=10)
+# What Stripe has accepted, whatever became of it.
+GIVEN = (Refund.Status.PENDING, Refund.Status.SUCCEEDED, Refund.Status.FAILED)
 UNCREDITED = (*Purchase.UNPAID, Purchase.Status.EXPIRED, Purchase.Status.FAILED)
 
 
@@ -38,7 +45,14 @@ def audit_stripe(*, since: datetime | None = None, grace: timedelta = GRACE) -> 
         return []
     until = timezone.now() - grace
     charges = _charges_since(start)
-    return sorted({*_wrong_charges(charges, until), *_missing_charges(charges, start, until)})
+    return sorted(
+        {
+            *_wrong_charges(charges, until),
+            *_missing_charges(charges, start, until),
+            # Only of all charges it can be told that none has it.
+            *(() if since else _missing_returns(charges)),
+        }
+    )
 
 
 def reconcile(*, window: timedelta = DAILY_WINDOW) -> list[Finding]:
@@ -87,7 +101,7 @@ def _wrong_charges(charges: Iterable[Charge], until: datetime) -> Iterator[Findi
     for charge in charges:
         purchase = _find(charge)
         subject = f"order {charge.order_id}" if purchase else f"charge {charge.charge_id}"
-        if purchase is None or purchase.created_at < until:
+        if charge.changed_at < until:
             for problem in _problems(charge):
                 yield Finding(INVARIANT, subject, problem)
 
@@ -95,26 +109,55 @@ def _wrong_charges(charges: Iterable[Charge], until: datetime) -> Iterator[Findi
 def _problems(charge: Charge) -> list[str]:
     """Say in which ways a paid charge and its order differ."""
     purchase = _find(charge)
+    is_back = charge.refunded_cents + charge.disputed_cents >= charge.amount_cents
     if purchase is None:
-        return [f"was paid for the order {charge.order_id}, which does not exist"]
+        orphan = f"was paid for the order {charge.order_id}, which does not exist"
+        return [] if is_back else [orphan]
     if purchase.status in UNCREDITED:
         return [f"was paid ({charge.charge_id}), but is {purchase.status}"]
     if not is_payment_of(purchase, charge):
-        return [f"was paid again ({charge.charge_id})"]
+        paid_again = [] if is_back else [f"was paid again ({charge.charge_id})"]
+        return [*paid_again, *_wrong_disputes(purchase, charge)]
+    return [
+        *_wrong_figures(purchase, charge),
+        *_wrong_refunds(purchase, charge),
+        *_wrong_disputes(purchase, charge),
+    ]
+
+
+def _wrong_figures(purchase: Purchase, charge: Charge) -> Iterator[str]:
     figures = {
-        "paid": (charge.amount_cents, purchase.charged_cents),
+        "paid": (
+            f"{charge.amount_cents} {charge.currency}",
+            f"{purchase.charged_cents} {purchase.currency}",
+        ),
         "refunded": (charge.refunded_cents, purchase.refunded_cents),
         "disputed": (charge.disputed_cents, purchase.disputed_cents),
     }
-    problems = [
-        f"Stripe says {theirs} {name}, we say {ours}"
-        for name, (theirs, ours) in figures.items()
-        if theirs != ours
-    ]
+    for name, (theirs, ours) in figures.items():
+        if theirs != ours:
+            yield f"Stripe says {theirs} {name}, we say {ours}"
     target = target_credits(purchase)
     if purchase.status == Purchase.Status.FULFILLED and purchase.taken_back_credits != target:
-        problems.append(f"{purchase.taken_back_credits} credits taken back instead of {target}")
-    return problems
+        yield f"{purchase.taken_back_credits} credits taken back instead of {target}"
+
+
+def _wrong_refunds(purchase: Purchase, charge: Charge) -> Iterator[str]:
+    """Say which refunds that we asked for stand otherwise."""
+    ours = {str(refund.public_id): refund.status for refund in purchase.refunds.all()}
+    for state in charge.refunds:
+        status = ours.get(state.our_id)
+        if status is not None and status != refund_status(state.status):
+            yield f"the refund {state.our_id} is {state.status}, we say {status}"
+
+
+def _wrong_disputes(purchase: Purchase, charge: Charge) -> Iterator[str]:
+    """Say which disputes stand otherwise: an inquiry moves no money, and a lost one no more."""
+    ours = {dispute.stripe_dispute_id: dispute.status for dispute in purchase.disputes.all()}
+    for state in charge.disputes:
+        status = ours.get(state.dispute_id, "nothing")
+        if status != state.status:
+            yield f"the dispute {state.dispute_id} is {state.status}, we say {status}"
 
 
 def _missing_charges(
@@ -132,6 +175,30 @@ def _missing_charges(
         yield Finding(
             INVARIANT, f"order {purchase.public_id}", "was credited, but Stripe has no such charge"
         )
+
+
+def _missing_returns(charges: Iterable[Charge]) -> Iterator[Finding]:
+    """Name what we have of refunds and disputes of these charges' orders that Stripe has not."""
+    charges = list(charges)
+    order_ids = {parse_order_id(charge.order_id) for charge in charges}
+    refund_ids = {
+        parse_order_id(refund.our_id) for charge in charges for refund in charge.refunds
+    } - {None}
+    dispute_ids = {dispute.dispute_id for charge in charges for dispute in charge.disputes}
+    for refund in (
+        Refund.objects.filter(purchase__public_id__in=order_ids, status__in=GIVEN)
+        .exclude(public_id__in=refund_ids)
+        .select_related("purchase")
+    ):
+        text = f"the refund {refund.public_id} is not at Stripe, we say {refund.status}"
+        yield Finding(INVARIANT, f"order {refund.purchase.public_id}", text)
+    for dispute in (
+        Dispute.objects.filter(purchase__public_id__in=order_ids)
+        .exclude(stripe_dispute_id__in=dispute_ids)
+        .select_related("purchase")
+    ):
+        text = f"the dispute {dispute.stripe_dispute_id} is not at Stripe, we say {dispute.status}"
+        yield Finding(INVARIANT, f"order {dispute.purchase.public_id}", text)
 
 
 def _find(charge: Charge) -> Purchase | None:

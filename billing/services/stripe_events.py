@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from billing.exceptions import WebhookMalformed, WebhookUnsigned
+from billing.exceptions import PaymentProviderAway, WebhookMalformed, WebhookUnsigned
 from billing.models import StripeEvent
 from billing.services.inbox import file_item
 from billing.services.stripe_handlers import HANDLERS
@@ -66,13 +66,14 @@ def process_due_events(*, most: int = BATCH) -> int:
     """Process the events that are due, oldest first, and return how many were tried.
 
     Safe to run at once: each event goes to one of the sweeps. One that fails stays due, later
-    each time, with its error.
+    each time, with its error. Stops while Stripe can't be reached: the others stay due.
     """
     tried = 0
     for event in _due_events()[:most]:
         if _claim(event):
-            _process(event)
             tried += 1
+            if isinstance(_process(event), PaymentProviderAway):
+                break
     return tried
 
 
@@ -159,16 +160,17 @@ def _claim(event: StripeEvent) -> bool:
     )
 
 
-def _process(event: StripeEvent) -> None:
-    """Run an event's handler and note how it went."""
+def _process(event: StripeEvent) -> Exception | None:
+    """Run an event's handler, note how it went, and return what broke it."""
     try:
         handler = HANDLERS.get(event.kind)
         if handler is not None:
             handler(event)
     except Exception as error:  # noqa: BLE001 - whatever one event breaks, the others go on
         _note_failure(event, error)
-    else:
-        StripeEvent.objects.filter(pk=event.pk).update(processed_at=timezone.now(), error="")
+        return error
+    StripeEvent.objects.filter(pk=event.pk).update(processed_at=timezone.now(), error="")
+    return None
 
 
 def _note_failure(event: StripeEvent, error: Exception) -> None:

@@ -23,7 +23,7 @@ from billing.exceptions import (
 )
 from billing.models import AutoTopUp, Purchase, TopUpPayment
 from billing.services.clawback import MOST_READS, claw_back
-from billing.services.fulfilment import PAYMENT_FIELDS, credit_order
+from billing.services.fulfilment import DECIDED, PAYMENT_FIELDS, credit_order
 from billing.services.inbox import file_item
 from billing.services.notices import (
     tell_purchase,
@@ -113,14 +113,11 @@ def _book(known: Purchase, payment: Payment) -> Purchase | None:
 
 
 def _book_payment(purchase: Purchase, payment: Payment) -> None:
-    if purchase.status == Purchase.Status.FULFILLED:
+    if purchase.status in DECIDED:
         if purchase.stripe_payment_intent_id != payment.payment_intent_id:
             _report_second_payment(purchase, payment)
         elif payment.charge:
             claw_back(purchase, payment.charge)
-        return
-    # Only a person takes an order out of review, and closes it.
-    if purchase.status in (Purchase.Status.REVIEW, Purchase.Status.CLOSED):
         return
     try:
         _check_payment(purchase, payment)
@@ -221,7 +218,7 @@ def _report_second_payment(purchase: Purchase, payment: Payment) -> None:
     file_item(
         kind="purchase_paid_twice",
         reference=payment.payment_intent_id,
-        summary="A fulfilled top-up was paid again; refund one of the payments.",
+        summary="A top-up was paid again; refund one of the payments.",
         detail=_detail(payment) | {"order_id": str(purchase.public_id)},
     )
 

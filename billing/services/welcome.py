@@ -4,18 +4,18 @@ An address counts as mail providers deliver it, and a network had its welcome fo
 refusal is kept for staff and not told to the customer: whoever collects accounts learns nothing.
 """
 
-import hashlib
 import ipaddress
 import unicodedata
 from datetime import timedelta
 
 import structlog
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
 from billing.models import LedgerEntry, WelcomeCredit
+from billing.services.turns import take_turns
 from billing.services.wallets import grant_credits
 
 # https://support.google.com/mail/answer/7436150: dots don't matter, and both names are one.
@@ -36,7 +36,7 @@ def grant_welcome_credit(user: User, *, email: str, ip_address: str) -> LedgerEn
 
 @transaction.atomic
 def _grant(user: User, *, address: str, network: str) -> LedgerEntry | None:
-    _take_turns(f"user:{user.pk}", f"address:{address}", f"network:{network}")
+    take_turns(*(f"welcome {name}" for name in (f"user:{user.pk}", address, network)))
     given = WelcomeCredit.objects.filter(refusal="")
     if given.filter(user=user).exists():
         return None
@@ -91,14 +91,3 @@ def network_of(ip_address: str) -> str:
         ip = ip.ipv4_mapped
     bits = 24 if ip.version == 4 else 64
     return str(ipaddress.ip_network(f"{ip}/{bits}", strict=False))
-
-
-def _take_turns(*names: str) -> None:
-    """Wait for whoever holds one of these names, until the transaction ends."""
-    numbers = sorted(
-        int.from_bytes(hashlib.sha256(f"welcome {name}".encode()).digest()[:8], signed=True)
-        for name in names
-    )
-    with connection.cursor() as cursor:
-        for number in numbers:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [number])

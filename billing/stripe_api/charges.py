@@ -22,6 +22,7 @@ class RefundState:
     status: str
     amount_cents: int
     failure: str
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Charge:
     amount_cents: int
     currency: str
     receipt_url: str
+    created_at: datetime
     refunded_cents: int
     refunds: tuple[RefundState, ...]
     disputes: tuple[DisputeState, ...]
@@ -55,6 +57,12 @@ class Charge:
     def disputed_cents(self) -> int:
         """What disputes have taken, at least for now."""
         return sum(d.amount_cents for d in self.disputes if d.status in Dispute.COUNTED)
+
+    @property
+    def changed_at(self) -> datetime:
+        """When the last of it was paid, refunded or disputed."""
+        returns = (*self.refunds, *self.disputes)
+        return max([self.created_at, *(each.created_at for each in returns)])
 
 
 def read_charge(charge_id: str) -> Charge:
@@ -74,6 +82,7 @@ def describe_charge(client: stripe.StripeClient, charge: stripe.Charge) -> Charg
         amount_cents=charge.amount,
         currency=charge.currency,
         receipt_url=charge.receipt_url or "",
+        created_at=datetime.fromtimestamp(charge.created, UTC),
         refunded_cents=charge.amount_refunded,
         refunds=tuple(_refund(refund) for refund in _refunds(client, charge)),
         disputes=tuple(_disputes(client, charge)),
@@ -116,6 +125,7 @@ def _refund(refund: stripe.Refund) -> RefundState:
         status=refund.status or "",
         amount_cents=refund.amount,
         failure=getattr(refund, "failure_reason", None) or "",
+        created_at=datetime.fromtimestamp(refund.created, UTC),
     )
 
 

@@ -12,6 +12,7 @@ from django.db import connection
 
 from billing.exceptions import (
     PaymentObjectMissing,
+    PaymentProviderAway,
     PaymentProviderError,
     PaymentProviderRefusal,
 )
@@ -30,6 +31,8 @@ REFUSALS = (
     stripe.PermissionError,
     stripe.CardError,
 )
+# No answer, too many calls, or nobody behind Stripe's front door: not about what was asked for.
+AWAY = (None, 429, 502, 503, 504)
 
 log = structlog.get_logger(__name__)
 
@@ -84,7 +87,10 @@ def _translate(error: stripe.StripeError) -> PaymentProviderError:
         return PaymentObjectMissing("The payment provider does not know this payment.")
     if isinstance(error, REFUSALS):
         return PaymentProviderRefusal("The payment provider refused the request.")
-    return PaymentProviderError("The payment provider did not answer. Please try again.")
+    text = "The payment provider did not answer. Please try again."
+    if error.http_status in AWAY:
+        return PaymentProviderAway(text)
+    return PaymentProviderError(text)
 
 
 @lru_cache(maxsize=4)

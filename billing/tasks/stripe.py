@@ -9,23 +9,27 @@ from billing.services.open_purchases import check_open_purchases
 from billing.services.refunds import advance_refunds
 from billing.services.stripe_audit import reconcile
 from billing.services.stripe_events import process_due_events
+from billing.tasks.stripe_turns import in_turn
 
 log = structlog.get_logger(__name__)
 
 
 @shared_task(name="billing.process_stripe_events", ignore_result=True)
+@in_turn
 def process_stripe_events() -> int:
     """Process the stored events that are due. Returns how many were tried."""
     return process_due_events()
 
 
 @shared_task(name="billing.sweep_open_purchases", ignore_result=True)
+@in_turn
 def sweep_open_purchases() -> int:
     """Ask Stripe about open orders. Returns how many were asked about."""
     return check_open_purchases()
 
 
 @shared_task(name="billing.advance_refunds", ignore_result=True)
+@in_turn
 def ask_for_refunds() -> int:
     """Ask Stripe for the refunds whose credits are taken. Returns how many were tried."""
     return advance_refunds()

@@ -12,7 +12,7 @@ from billing.exceptions import (
     PaymentProviderRefusal,
     TooManyOrders,
 )
-from billing.models import Pack, Purchase
+from billing.models import InboxItem, Pack, Purchase
 from billing.services.checkout import open_session, start_checkout
 from billing.stripe_api import read_checkout
 from devstack.ports import free_port
@@ -171,6 +171,34 @@ def test_an_order_that_stripe_refuses_has_failed(alice: User, pack: Pack) -> Non
         start_checkout(alice, pack_slug="starter")
 
     assert Purchase.objects.get().status == Status.FAILED
+
+
+def test_staff_hear_once_a_day_that_stripe_refuses_to_sell_a_pack(
+    alice: User, bob: User, pack: Pack
+) -> None:
+    # Such as a price that was archived in Stripe's dashboard, or a key that may not sell.
+    Pack.objects.update(price_cents=1)
+
+    for user in (alice, bob, alice):
+        with pytest.raises(PaymentProviderRefusal):
+            start_checkout(user, pack_slug="starter")
+
+    item = InboxItem.objects.get()
+    assert item.kind == "checkout_refused"
+    assert "Starter" in item.summary
+    assert "50 cents" in item.summary or "0.50" in item.summary
+
+
+def test_an_order_that_never_had_a_page_to_pay_it_does_not_count(
+    alice: User, pack: Pack, settings: Settings
+) -> None:
+    settings.UNPAID_ORDERS_PER_USER = 1
+    Pack.objects.update(price_cents=1)
+    with pytest.raises(PaymentProviderRefusal):
+        start_checkout(alice, pack_slug="starter")
+    Pack.objects.update(price_cents=900)
+
+    assert start_checkout(alice, pack_slug="starter").stripe_session_url
 
 
 def test_an_order_stays_open_while_stripe_does_not_answer(

@@ -299,3 +299,12 @@ def test_a_charge_of_another_shop_is_left_alone(fulfilled: Purchase, sandbox: Sa
 
     assert asked_back() == 0
     assert not InboxItem.objects.exists()
+
+
+def test_the_mail_of_a_refund_says_what_it_took(fulfilled: Purchase, sandbox: Sandbox) -> None:
+    for _ in range(2):
+        hear("charge.refunded", refund(fulfilled, sandbox, 300))
+
+    told = Notice.objects.filter(kind="refund").order_by("pk").values_list("facts", flat=True)
+    figures = [(fact["refunded_cents"], fact["clawed_back_credits"]) for fact in told]
+    assert figures == [(300, 333_333), (600, 666_666)]

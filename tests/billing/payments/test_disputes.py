@@ -214,3 +214,33 @@ def test_a_dispute_that_is_won_does_not_lift_a_fraud_warning(
     decide(sandbox, dispute_id, charge_id, WON)
 
     assert state_of(alice) == Wallet.State.FROZEN
+
+
+@pytest.mark.parametrize("status", ["lost", "under_review", "needs_response"])
+def test_a_dispute_that_begins_anew_after_it_was_won_freezes_again(
+    charge_id: str, sandbox: Sandbox, till: Till, status: str
+) -> None:
+    dispute_id = sandbox.dispute(charge_id)
+    hear_of(dispute_id, charge_id)
+    decide(sandbox, dispute_id, charge_id, WON)
+
+    # The bank's second word: arbitration, or an inquiry that was closed and comes back.
+    sandbox.tamper(dispute_id, status=status)
+    hear_of(dispute_id, charge_id, "updated")
+
+    assert (state_of(till.user), figures(till)) == (Wallet.State.FROZEN, (0, 0))
+    assert Freeze.objects.get().lifted_at is None
+
+
+def test_a_dispute_that_is_lost_after_a_person_unfroze_leaves_it_to_the_person(
+    charge_id: str, sandbox: Sandbox, alice: User
+) -> None:
+    dispute_id = sandbox.dispute(charge_id)
+    hear_of(dispute_id, charge_id)
+    unfreeze_wallet(get_wallet(alice))
+
+    decide(sandbox, dispute_id, charge_id, LOST)
+
+    assert state_of(alice) == Wallet.State.ACTIVE
+    item = InboxItem.objects.get(kind="dispute_lost")
+    assert "stays frozen" not in item.summary

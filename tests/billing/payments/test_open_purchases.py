@@ -1,11 +1,12 @@
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import User
-from billing.models import Pack, Purchase
+from billing.models import InboxItem, Pack, Purchase
 from billing.services.open_purchases import check_open_purchases
 from billing.tasks.stripe import sweep_open_purchases
 from devstack.ports import free_port
@@ -76,6 +77,22 @@ def test_an_order_that_never_got_a_session_expires(order: Purchase) -> None:
     check_open_purchases()
 
     assert status_of(order) == Status.EXPIRED
+
+
+def test_an_order_without_a_session_is_given_up_once_stripe_would_make_none(
+    order: Purchase,
+) -> None:
+    # After an outage of half an hour: a session must be payable for 30 minutes at least.
+    soon = timezone.now() + timedelta(minutes=29)
+    Purchase.objects.update(
+        public_id=uuid4(), stripe_session_id=None, stripe_session_url="", expires_at=soon
+    )
+    make_due()
+
+    check_open_purchases()
+
+    assert status_of(order) == Status.EXPIRED
+    assert not InboxItem.objects.exists()
 
 
 def test_an_order_of_a_session_that_stripe_does_not_know_expires_in_time(order: Purchase) -> None:

@@ -13,11 +13,11 @@ from accounts.models import User
 from billing.exceptions import MissingReason, RefundRefused
 from billing.models import InboxItem, Purchase, Refund
 from billing.services.debits import decide_open
+from billing.services.ledger import post_credit
+from billing.services.refund_offers import Offer, offer_unused
 from billing.services.refunds import (
-    Offer,
     advance_refunds,
     offer_to_customer,
-    offer_unused,
     refund_amount,
     refund_to_customer,
     refund_unused,
@@ -304,3 +304,59 @@ def test_held_credits_are_not_unused(fulfilled: Purchase, till: Till) -> None:
     till.place("r1", 1_000_000)
 
     assert offer_unused(fulfilled) is None
+
+
+def test_what_is_charged_but_not_booked_yet_is_not_unused(
+    fulfilled: Purchase, alice: User, till: Till
+) -> None:
+    # 1,000,000 that were bought, and as many that stay when those are spent.
+    post_credit(
+        till.wallet.pk, kind="grant", amount_credits=1_000_000, reference="goodwill", actor=alice
+    )
+    till.place("r1", 400_000)
+    till.settle("r1", 400_000)
+
+    offer = offer_unused(fulfilled)
+
+    assert offer == Offer(amount_cents=540, credits=600_000)
+
+
+def test_what_is_charged_of_another_lot_leaves_the_order_unused(
+    fulfilled: Purchase, till: Till
+) -> None:
+    # A gift is used first.
+    till.grant(400_000)
+    till.place("r1", 500_000)
+    till.settle("r1", 500_000)
+
+    assert offer_unused(fulfilled) == Offer(amount_cents=810, credits=900_000)
+
+
+def test_a_customers_refund_that_stripe_refuses_is_told_to_staff_with_its_reason(
+    fulfilled: Purchase, sandbox: Sandbox, till: Till, settings: Settings
+) -> None:
+    settings.CUSTOMER_REFUND_DAYS = 14
+    refund = refund_to_customer(fulfilled, key=uuid4())
+    sandbox.refund(fulfilled.stripe_payment_intent_id, 900)
+
+    work(till)
+
+    item = InboxItem.objects.get()
+    assert (item.kind, item.reference) == ("refund_refused", str(refund.public_id))
+    assert "has already been refunded" in item.summary
+
+
+def test_a_customers_refund_that_was_spent_meanwhile_bothers_nobody(
+    fulfilled: Purchase, till: Till, settings: Settings
+) -> None:
+    settings.CUSTOMER_REFUND_DAYS = 14
+    with till.redis_away():
+        refund_to_customer(fulfilled, key=uuid4())
+    open_fences(till.client)
+    spend(till, 1)
+    decide_open()
+
+    work(till)
+
+    assert Refund.objects.get().status == Status.REFUSED
+    assert not InboxItem.objects.exists()

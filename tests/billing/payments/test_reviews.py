@@ -85,3 +85,70 @@ def test_a_closed_order_can_be_refunded(
     refund = refund_amount(parked, amount_cents=800, actor=bob, reason="Fraud")
 
     assert refund.debit is None
+
+
+def pay_again(order: Purchase, sandbox: Sandbox) -> str:
+    """Pay the order through a session that is not its own, and return that session's id."""
+    order_id = str(order.public_id)
+    other = sandbox.client.v1.checkout.sessions.create(
+        {
+            "mode": "payment",
+            "client_reference_id": order_id,
+            "metadata": {"order_id": order_id},
+            "payment_intent_data": {"metadata": {"order_id": order_id}},
+            "line_items": [
+                {
+                    "quantity": 1,
+                    "price_data": {
+                        "currency": "usd",
+                        "unit_amount": 900,
+                        "product_data": {"name": "Starter"},
+                    },
+                }
+            ],
+            "success_url": "http://testserver/",
+        }
+    )
+    assert sandbox.pay(other.id) == 200
+    return other.id
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_a_second_payment_of_an_order_in_review_is_reported(
+    parked: Purchase, bob: User, sandbox: Sandbox, is_closed: bool
+) -> None:
+    if is_closed:
+        close_reviewed(parked, actor=bob, reason="Fraud")
+    other = pay_again(parked, sandbox)
+
+    fulfil_purchase(other)
+
+    item = InboxItem.objects.get(kind="purchase_paid_twice")
+    assert item.reference == other
+    assert item.detail["paid_cents"] == 900
+
+
+def test_the_orders_own_payment_after_one_that_only_named_it_is_reported(
+    order: Purchase, sandbox: Sandbox
+) -> None:
+    fulfil_purchase(pay_again(order, sandbox))
+    assert status_of(order) == Status.REVIEW
+    sandbox.pay(order.stripe_session_id)
+
+    fulfil_purchase(order.stripe_session_id or "")
+
+    assert status_of(order) == Status.REVIEW
+    item = InboxItem.objects.get(kind="purchase_paid_twice")
+    assert item.reference == order.stripe_session_id
+
+
+def test_asking_again_notes_what_was_refunded_of_an_order_in_review(
+    parked: Purchase, sandbox: Sandbox
+) -> None:
+    sandbox.refund(parked.stripe_payment_intent_id, 400)
+
+    fulfil_purchase(parked.stripe_session_id or "")
+
+    parked.refresh_from_db()
+    assert (parked.status, parked.refunded_cents) == (Status.REVIEW, 400)
+    assert not InboxItem.objects.filter(kind="purchase_paid_twice").exists()

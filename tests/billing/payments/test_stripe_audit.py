@@ -11,7 +11,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import User
-from billing.models import InboxItem, Purchase, StripeEvent, Wallet
+from billing.models import Dispute, InboxItem, Purchase, Refund, StripeEvent, Wallet
 from billing.services.missed_events import fetch_missed_events
 from billing.services.stripe_audit import audit_stripe, reconcile
 from billing.services.stripe_events import process_due_events
@@ -55,10 +55,11 @@ def test_what_is_just_under_way_is_no_finding(paid: Purchase) -> None:
 @pytest.mark.parametrize(
     ("column", "value", "said"),
     [
-        ("paid_cents", 901, "Stripe says 900 paid, we say 901"),
+        ("paid_cents", 901, "Stripe says 900 usd paid, we say 901 usd"),
         ("refunded_cents", 1, "Stripe says 0 refunded, we say 1"),
         ("disputed_cents", 1, "Stripe says 0 disputed, we say 1"),
         ("stripe_payment_intent_id", "pi_other", "was paid again"),
+        ("currency", "eur", "Stripe says 900 usd paid, we say 900 eur"),
         ("public_id", "5e0cfb1e-8f6d-4f2e-9d43-3b9f1a8a1111", "which does not exist"),
     ],
 )
@@ -69,6 +70,114 @@ def test_a_figure_altered_by_hand_is_found(
         cursor.execute(f"UPDATE billing_purchase SET {column} = %s", [value])  # noqa: S608
 
     assert any(said in problem for problem in problems())
+
+
+def test_what_was_paid_just_now_for_an_older_order_is_no_finding(paid: Purchase) -> None:
+    Purchase.objects.update(created_at=timezone.now() - timedelta(hours=1))
+
+    assert audit_stripe() == []
+
+
+def test_what_was_refunded_just_now_is_no_finding(fulfilled: Purchase, sandbox: Sandbox) -> None:
+    an_hour_ago = timezone.now() - timedelta(hours=1)
+    Purchase.objects.update(created_at=an_hour_ago)
+    sandbox.tamper(fulfilled.stripe_charge_id, created=int(an_hour_ago.timestamp()))
+    sandbox.refund(fulfilled.stripe_payment_intent_id, 300)
+
+    assert audit_stripe() == []
+    assert problems() != []
+
+
+def test_a_second_payment_that_was_given_back_is_clean(
+    fulfilled: Purchase, sandbox: Sandbox
+) -> None:
+    order_id = str(fulfilled.public_id)
+    intent_id = pay_beside_checkout(sandbox, order_id)
+    assert [problem[:14] for problem in problems()] == ["was paid again"]
+
+    sandbox.refund(intent_id, 900)
+
+    assert problems() == []
+
+
+def test_a_payment_without_an_order_that_was_given_back_is_clean(
+    fulfilled: Purchase, sandbox: Sandbox
+) -> None:
+    intent_id = pay_beside_checkout(sandbox, "5e0cfb1e-8f6d-4f2e-9d43-3b9f1a8a1111")
+    assert ["does not exist" in problem for problem in problems()] == [True]
+
+    sandbox.refund(intent_id, 900)
+
+    assert problems() == []
+
+
+def test_an_inquiry_that_we_never_heard_of_is_found(fulfilled: Purchase, sandbox: Sandbox) -> None:
+    dispute_id = sandbox.dispute(fulfilled.stripe_charge_id, inquiry=True)
+
+    assert problems() == [f"the dispute {dispute_id} is warning_needs_response, we say nothing"]
+
+
+def test_a_dispute_that_was_lost_and_we_did_not_hear_of_it_is_found(
+    fulfilled: Purchase, sandbox: Sandbox
+) -> None:
+    dispute_id = sandbox.dispute(fulfilled.stripe_charge_id)
+    hear("charge.dispute.created", dispute_id, charge=fulfilled.stripe_charge_id)
+    sandbox.control(f"disputes/{dispute_id}/lose")
+
+    assert problems() == [f"the dispute {dispute_id} is lost, we say needs_response"]
+
+
+def test_a_dispute_that_stripe_does_not_know_is_found(fulfilled: Purchase) -> None:
+    Dispute.objects.create(
+        purchase=fulfilled, stripe_dispute_id="dp_1", amount_cents=900, status="won"
+    )
+
+    assert problems() == ["the dispute dp_1 is not at Stripe, we say won"]
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ("pending", "the refund {} is succeeded, we say pending"),
+        ("refused", "the refund {} is succeeded, we say refused"),
+        ("succeeded", ""),
+    ],
+)
+def test_a_refund_of_ours_that_stands_otherwise_is_found(
+    fulfilled: Purchase, sandbox: Sandbox, status: str, said: str
+) -> None:
+    ours = Refund.objects.create(purchase=fulfilled, amount_cents=300, status=status)
+    sandbox.client.v1.refunds.create(
+        {
+            "payment_intent": fulfilled.stripe_payment_intent_id,
+            "amount": 300,
+            "metadata": {"refund_id": str(ours.public_id)},
+        }
+    )
+    Purchase.objects.update(refunded_cents=300, clawed_back_credits=333_333)
+
+    assert problems() == ([said.format(ours.public_id)] if said else [])
+
+
+@pytest.mark.parametrize("status", ["pending", "succeeded", "failed"])
+def test_a_refund_that_stripe_never_gave_is_found(fulfilled: Purchase, status: str) -> None:
+    ours = Refund.objects.create(purchase=fulfilled, amount_cents=300, status=status)
+
+    assert problems() == [f"the refund {ours.public_id} is not at Stripe, we say {status}"]
+
+
+def pay_beside_checkout(sandbox: Sandbox, order_id: str) -> str:
+    """Pay $9.00 that name an order, without its session; return the PaymentIntent."""
+    return sandbox.client.v1.payment_intents.create(
+        {
+            "amount": 900,
+            "currency": "usd",
+            "confirm": True,
+            "payment_method": "pm_card_visa",
+            "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+            "metadata": {"order_id": order_id},
+        }
+    ).id
 
 
 def test_credits_without_a_payment_are_found(fulfilled: Purchase, sandbox: Sandbox) -> None:
@@ -109,9 +218,9 @@ def test_the_daily_run_catches_up_on_a_dispute(fulfilled: Purchase, sandbox: San
 
 
 def test_what_still_differs_is_filed_once(fulfilled: Purchase, sandbox: Sandbox) -> None:
-    Purchase.objects.update(
-        paid_cents=901, created_at=timezone.now() - timedelta(hours=1), revision=5
-    )
+    an_hour_ago = timezone.now() - timedelta(hours=1)
+    sandbox.tamper(fulfilled.stripe_charge_id, created=int(an_hour_ago.timestamp()))
+    Purchase.objects.update(paid_cents=901, created_at=an_hour_ago, revision=5)
 
     assert len(reconcile()) == len(reconcile()) == 1
 
@@ -132,9 +241,10 @@ def test_events_that_no_webhook_brought_are_fetched_and_processed(
 
 
 def test_the_command_asks_stripe_and_exits_with_what_it_found(
-    fulfilled: Purchase, redis_wallets: object
+    fulfilled: Purchase, sandbox: Sandbox, redis_wallets: object
 ) -> None:
     an_hour_ago = timezone.now() - timedelta(hours=1)
+    sandbox.tamper(fulfilled.stripe_charge_id, created=int(an_hour_ago.timestamp()))
     # The books add up: only Stripe knows better.
     Purchase.objects.update(amount_cents=901, paid_cents=901, created_at=an_hour_ago)
     call_command("audit_money", stdout=StringIO())

@@ -98,7 +98,7 @@ def test_a_failure_is_kept_and_tried_again_later(
 
     event.refresh_from_db()
     assert event.processed_at is None
-    assert event.error.startswith("PaymentProviderError")
+    assert event.error.startswith("PaymentProviderAway")
     assert event.next_attempt_at > timezone.now()
     settings.STRIPE_API_BASE = sandbox.url
     make_due()

@@ -1,5 +1,6 @@
 """On what terms an order is sold: currencies, the catalogue, discounts, tax, invoices, limits."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,11 +9,12 @@ from pytest_django import Settings
 
 from accounts.models import User
 from billing.exceptions import PackUnavailable, TooManyOrders
-from billing.models import Pack, PackPrice, Purchase
+from billing.models import Notice, Pack, PackPrice, Purchase
 from billing.services.catalogue_sync import sync_packs
 from billing.services.checkout import client_network, start_checkout
 from billing.services.fulfilment import fulfil_purchase
 from tests.billing.payments.conftest import hear, posted
+from tests.billing.payments.racing import race
 from tests.billing.payments.sandbox import Sandbox
 
 Status = Purchase.Status
@@ -179,6 +181,8 @@ def test_a_discount_is_paid_less_and_credited_in_full(
     assert order.status == Status.FULFILLED
     assert (order.paid_cents, order.discount_cents) == (603, 297)
     assert posted(alice) == 1_000_000
+    # The receipt says what was paid, not the price.
+    assert Notice.objects.get(kind="purchase").facts["amount_cents"] == 603
 
 
 def test_a_refund_of_a_discounted_order_is_a_share_of_what_was_paid(
@@ -276,3 +280,21 @@ def test_an_address_that_pays_nothing_is_refused_whoever_asks(
 )
 def test_an_address_stands_for_a_customers_connection(address: str, network: str | None) -> None:
     assert client_network(address) == network
+
+
+def test_orders_at_once_from_one_address_keep_the_limit_together(
+    alice: User, bob: User, pack: Pack, settings: Settings
+) -> None:
+    settings.UNPAID_ORDERS_PER_ADDRESS = 1
+
+    def order(user: User) -> bool:
+        try:
+            return bool(start_checkout(user, pack_slug="starter", address="203.0.113.9"))
+        except TooManyOrders:
+            return False
+
+    were_taken = race(
+        [partial(order, user) for user in (alice, bob)], meet_at='INSERT INTO "billing_purchase"'
+    )
+
+    assert sorted(were_taken) == [False, True]

@@ -1,0 +1,48 @@
+"""What the unused part of an order is worth."""
+
+from dataclasses import dataclass
+
+from billing.models import Lot, Purchase
+from billing.services.balances import read_balance
+from billing.services.clawback import find_lot, share_of
+from billing.services.ledger import order_of_use
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a customer would get for the unused part of an order, and give for it."""
+
+    amount_cents: int
+    credits: int
+
+
+def offer_unused(purchase: Purchase) -> Offer | None:
+    """Return what the unused part of an order is worth, rounded down to cents; None if nothing."""
+    lot = find_lot(purchase)
+    if purchase.status != Purchase.Status.FULFILLED or lot is None:
+        return None
+    unused = _unused_of(lot)
+    worth = purchase.charged_cents * unused // purchase.credits
+    amount = min(worth, purchase.charged_cents - purchase.returned_cents)
+    if amount <= 0:
+        return None
+    credits = share_of(purchase, purchase.returned_cents + amount) - purchase.taken_back_credits
+    return Offer(amount, max(credits, 0))
+
+
+def _unused_of(lot: Lot) -> int:
+    """Return what is left of a lot once all that is charged or held by now is booked.
+
+    The ledger lags behind by a second: what was just spent of this lot is still in it, and a
+    balance that other lots fill up would not show that.
+    """
+    # The lots first: what is booked in between is then missing from neither figure.
+    lots = sorted(lot.wallet.lots.filter(remaining_credits__gt=0), key=order_of_use)
+    total = sum(each.remaining_credits for each in lots)
+    under_way = max(total - read_balance(lot.wallet).available_credits, 0)
+    for each in lots:
+        left = max(each.remaining_credits - under_way, 0)
+        if each.pk == lot.pk:
+            return left
+        under_way -= each.remaining_credits - left
+    return 0
