@@ -49,7 +49,7 @@ def checkout(request: HtmxRequest, slug: str) -> HttpResponse:
             next_url = purchase.stripe_session_url
         return redirect(next_url)
     pack = get_object_or_404(Pack, slug=slug, is_active=True)
-    context = {"pack": pack, "prices": list_prices(pack)}
+    context = {"pack": pack, "prices": list_prices(pack), "wallet": get_wallet(request.user)}
     return render(request, "checkout/confirm.html", context)
 
 
