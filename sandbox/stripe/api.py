@@ -1,7 +1,7 @@
 """The `/v1` API: one request from its bytes to its answer.
 
-Who (401) → which version (400) → which endpoint (404) → which idempotency key (400, 409, replay)
-→ which parameters (400) → the operation and its answer, in one transaction.
+Who (401) → which version (400) → what the key may (403) → which idempotency key (400, 409, replay)
+→ which endpoint (404) → which parameters (400) → the operation and its answer, in one transaction.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from typing import Literal
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sandbox.stripe import calls, forms, idempotency
+from sandbox.stripe import calls, forms, idempotency, permissions
 from sandbox.stripe.box import API_VERSION, Box, Cause
 from sandbox.stripe.errors import (
     InternalError,
@@ -98,6 +98,7 @@ class Api:
             self._authenticate(incoming.authorization)
             if not _VERSION.match(incoming.version):
                 raise InvalidRequest(f"Invalid Stripe API version: {incoming.version[:100]}")
+            permissions.check_call(self.box.store, incoming.method, incoming.path)
             return await self._execute(incoming)
         except StripeError as error:
             return self._refusal(error, incoming)

@@ -7,6 +7,7 @@ StripeError
 ├── CardDeclined            402
 │   └── PaymentDeclined     402  an attempt that was made and failed: what it wrote stays
 ├── Unauthenticated         401
+├── Forbidden               403  a restricted key that may not do this
 ├── IdempotencyMismatch     400
 ├── IdempotencyInUse        409
 ├── RateLimited             429  nothing ran; not kept under an idempotency key
@@ -78,6 +79,11 @@ class PaymentDeclined(CardDeclined):
 
 class Unauthenticated(StripeError):
     status = 401
+    is_kept = False
+
+
+class Forbidden(StripeError):
+    status = 403
     is_kept = False
 
 

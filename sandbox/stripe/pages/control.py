@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from sandbox.stripe import calls
+from sandbox.stripe import calls, permissions
 from sandbox.stripe.box import API_VERSION, Box, Cause, Failures, Latency, When
 from sandbox.stripe.currencies import written
 from sandbox.stripe.errors import InvalidParameter, ResourceMissing
@@ -58,6 +58,7 @@ def control_routes(box: Callable[[], Box]) -> list[BaseRoute]:
         route("/sandbox/webhooks", _set_mode, "mode", "seconds", "every"),
         route("/sandbox/latency", _set_latency, "seconds", "when", "method", "path"),
         route("/sandbox/failures", _set_failures, "times", "status", "when", "method", "path"),
+        route("/sandbox/permissions", _restrict, *permissions.NAMES),
         route("/sandbox/clock", _advance, "advance_seconds"),
     ]
 
@@ -93,6 +94,13 @@ def _set_latency(box: Box, _: str, given: Given) -> JsonObject:
         path=path,
     )
     return asdict(box.latency)
+
+
+def _restrict(box: Box, _: str, given: Given) -> JsonObject:
+    """Let the key do so much from now on, as a restricted one; nothing given lifts that."""
+    levels = {name: choice(given, name, permissions.LEVELS) for name in given}
+    permissions.restrict(box.store, cast(dict[str, permissions.Level], levels))
+    return dict(levels)
 
 
 def _set_failures(box: Box, _: str, given: Given) -> JsonObject:
