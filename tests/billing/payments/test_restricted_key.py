@@ -5,11 +5,14 @@ The chapter's tables are read as they stand, so none of them can say something e
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import pytest
+import stripe
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -46,7 +49,7 @@ OF_EVENTS = "radar"
 PERMITTED = {
     NAMED[name]: level for names, level in ROWS.findall(CHAPTER) for name in names.split(", ")
 }
-LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+ID_IN_PATH = re.compile(r"/[a-z]+_\w{10,}")
 
 
 @pytest.fixture(autouse=True)
@@ -145,6 +148,34 @@ def test_nothing_of_it_can_be_left_out(
 
     with pytest.raises(PaymentProviderRefusal):
         use()
+
+
+def test_the_chapter_names_every_call_with_its_parameters_and_no_other(
+    use: Callable[[], None], monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.STRIPE_PROMOTION_CODES = True
+    settings.STRIPE_RECEIPT_MAIL = True
+    made: dict[str, set[str]] = {}
+    request = stripe.RequestsClient.request
+
+    def watch(self: stripe.RequestsClient, method: str, url: str, *args: Any) -> Any:
+        path, query = urlsplit(url)[2:4]
+        names = {name.partition("[")[0] for name in parse_qs(args[1] or query)}
+        call = f"{method.upper()} {ID_IN_PATH.sub('/{id}', path)}"
+        made.setdefault(call, set()).update(names)
+        return request(self, method, url, *args)
+
+    monkeypatch.setattr(stripe.RequestsClient, "request", watch)
+    use()
+
+    _, _, table = CHAPTER.partition("## Every call to Stripe")
+    named: dict[str, set[str]] = {}
+    for call, parameters in re.findall(r"^\| `([A-Z]+ /[^`]+)` \| (.+?) \| .+ \|$", table, re.M):
+        # Of `metadata[order_id]` and `mode=payment` the first word.
+        words = re.findall(r"`([a-z_]+)[^`]*`", parameters)
+        named.setdefault(call, set()).update(words)
+    assert named.keys() == made.keys()
+    assert {call: names - named[call] for call, names in made.items() if names - named[call]} == {}
 
 
 def test_the_webhook_of_the_chapter_sends_what_is_handled_and_nothing_else() -> None:
