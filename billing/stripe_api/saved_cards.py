@@ -82,9 +82,10 @@ def _detach(method_id: str) -> None:
     try:
         with call_stripe() as client:
             client.v1.payment_methods.detach(method_id)
-    except PaymentProviderRefusal:
-        # Somebody else has detached it since it was listed.
-        return
+    except PaymentProviderRefusal as refusal:
+        # Somebody else has detached it since it was listed. A key that may not is no such case.
+        if not isinstance(refusal.__cause__, stripe.InvalidRequestError):
+            raise
 
 
 def _setup(session: stripe.checkout.Session) -> Setup:

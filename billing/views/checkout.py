@@ -59,7 +59,12 @@ def checkout(request: HtmxRequest, slug: str) -> HttpResponse:
     prices = list_prices(pack)
     wanted = request.GET.get("currency")
     chosen = next((price for price in prices if price.currency == wanted), prices[0])
-    context = {"pack": pack, "prices": prices, "chosen": chosen}
+    context = {
+        "pack": pack,
+        "prices": prices,
+        "chosen": chosen,
+        "wallet": get_wallet(request.user),
+    }
     return render(request, "checkout/confirm.html", context)
 
 

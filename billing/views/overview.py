@@ -4,6 +4,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from billing.models import Dispute, Purchase
 from billing.reads.usage import read_recent_usage, read_usage_page
 from billing.services.api_keys import has_api_keys
 from billing.services.balances import read_balance
@@ -12,6 +13,8 @@ from billing.services.wallets import get_wallet
 from billing.views.requests import CustomerRequest, customer_only
 
 LATEST = 6
+# Their money has not become tokens yet, and their customer asks where those are.
+AT_WORK = (Purchase.Status.PENDING, Purchase.Status.REVIEW)
 
 
 @customer_only
@@ -20,8 +23,11 @@ def dashboard(request: CustomerRequest) -> HttpResponse:
     """Show the balance, what was used lately, and what to do next. htmx gets the page's middle."""
     wallet = get_wallet(request.user)
     latest = read_usage_page(wallet, size=LATEST).records
+    orders = Purchase.objects.filter(user=request.user)
     context = {
         "wallet": wallet,
+        "orders_at_work": orders.filter(status__in=AT_WORK),
+        "disputed_orders": orders.filter(disputes__status__in=Dispute.OPEN).distinct(),
         "top_up": find_top_up(request.user),
         "balance": read_balance(wallet),
         "latest": latest,

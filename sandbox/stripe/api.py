@@ -1,7 +1,7 @@
 """The `/v1` API: one request from its bytes to its answer.
 
-Who (401) → which version (400) → which endpoint (404) → which idempotency key (400, 409, replay)
-→ which parameters (400) → the operation and its answer, in one transaction.
+Who (401) → which version (400) → what the key may (403) → which idempotency key (400, 409, replay)
+→ which endpoint (404) → which parameters (400) → the operation and its answer, in one transaction.
 """
 
 import asyncio
@@ -16,12 +16,13 @@ from typing import Literal
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sandbox.stripe import calls, forms, idempotency
+from sandbox.stripe import calls, forms, idempotency, permissions
 from sandbox.stripe.box import API_VERSION, Box, Cause
 from sandbox.stripe.errors import (
     InternalError,
     InvalidParameter,
     InvalidRequest,
+    RateLimited,
     StripeError,
     Unauthenticated,
 )
@@ -35,6 +36,8 @@ from sandbox.stripe.store import JsonObject
 _LOG = logging.getLogger("sandbox.stripe")
 _VERSION = re.compile(r"^\d{4}-\d{2}-\d{2}(\.[a-z]+)?$")
 _FORM = "application/x-www-form-urlencoded"
+
+_TROUBLE = "Sorry, there was an unexpected error. The sandbox was told to fail."
 
 # Far above any form that the parameters' own limits allow.
 _MAX_BODY = 1_000_000
@@ -95,13 +98,16 @@ class Api:
             self._authenticate(incoming.authorization)
             if not _VERSION.match(incoming.version):
                 raise InvalidRequest(f"Invalid Stripe API version: {incoming.version[:100]}")
+            permissions.check_call(self.box.store, incoming.method, incoming.path)
             return await self._execute(incoming)
         except StripeError as error:
             return self._refusal(error, incoming)
         except Exception:  # noqa: BLE001  Stripe answers its own failures in its envelope too
-            _LOG.exception("%s %s failed", incoming.method, incoming.path)
-            message = "The sandbox failed on this request; its log says why."
-            return self._refusal(InternalError(message), incoming)
+            return self._refusal(self._own_failure(incoming), incoming)
+
+    def _own_failure(self, incoming: Incoming) -> InternalError:
+        _LOG.exception("%s %s failed", incoming.method, incoming.path)
+        return InternalError("The sandbox failed on this request; its log says why.")
 
     def _authenticate(self, header: str) -> None:
         given = _key(header)
@@ -116,6 +122,8 @@ class Api:
 
     async def _execute(self, incoming: Incoming) -> Answer:
         params = _params(incoming)
+        if self.box.failures.strike(incoming.method, incoming.path, "at_the_door"):
+            raise RateLimited("Request rate limit exceeded.", code="rate_limit")
         key = incoming.idempotency_key if incoming.method == "POST" else None
         if key is not None:
             kept = idempotency.claim(
@@ -144,6 +152,8 @@ class Api:
             await asyncio.sleep(seconds)
 
     def _run(self, incoming: Incoming, params: forms.Params, key: str | None) -> Answer:
+        if self.box.failures.strike(incoming.method, incoming.path, "before"):
+            return self._keep(InternalError(_TROUBLE), incoming, key)
         operation, path_params = find_operation(incoming.method, incoming.path)
         typed = validate(operation.params, params)
         refuse_unemulated(typed, operation.emulated)
@@ -160,11 +170,19 @@ class Api:
                 if key is not None:
                     idempotency.answer(self.box.store, key, status=answer.status, body=answer.body)
         except StripeError as error:
-            refusal = self._refusal(error, incoming)
-            if key is not None and error.is_kept:
-                idempotency.answer(self.box.store, key, status=refusal.status, body=refusal.body)
-            return refusal
+            return self._keep(error, incoming, key)
+        except Exception:  # noqa: BLE001  What ran and failed is kept under its key, too
+            return self._keep(self._own_failure(incoming), incoming, key)
+        if self.box.failures.strike(incoming.method, incoming.path, "after"):
+            return self._keep(InternalError(_TROUBLE), incoming, key)
         return answer
+
+    def _keep(self, error: StripeError, incoming: Incoming, key: str | None) -> Answer:
+        """Return a refusal, kept under its idempotency key if Stripe would keep it."""
+        refusal = self._refusal(error, incoming)
+        if key is not None and error.is_kept:
+            idempotency.answer(self.box.store, key, status=refusal.status, body=refusal.body)
+        return refusal
 
     def _answer_to(self, operation: Operation, call: Call, incoming: Incoming) -> Answer:
         """Run an operation. An error that has effects is an answer, and they are committed."""

@@ -1,7 +1,7 @@
 """What every part of the emulator works on, and the event log all of them write to."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import stripe
@@ -40,6 +40,28 @@ class Latency:
         return self.seconds if is_meant and when == self.when else 0.0
 
 
+When = Literal["at_the_door", "before", "after"]
+
+
+@dataclass(kw_only=True)
+class Failures:
+    """How many more API calls fail: turned away (429), or 500 before or after they happened."""
+
+    times: int = 0
+    when: When = "before"
+    # Only calls of this method (empty for all) whose path starts like this.
+    method: str = ""
+    path: str = "/v1/"
+
+    def strike(self, method: str, path: str, when: When) -> bool:
+        """Return whether this call fails here, and count it."""
+        is_meant = self.method in ("", method) and path.startswith(self.path)
+        if not (is_meant and self.times and when == self.when):
+            return False
+        self.times -= 1
+        return True
+
+
 @dataclass(kw_only=True)
 class Box:
     config: Config
@@ -48,6 +70,7 @@ class Box:
     outbox: Outbox
     # Seconds that API calls wait, so that time-outs can be tried.
     latency: Latency = Latency()
+    failures: Failures = field(default_factory=Failures)
 
     def get(self, kind: str, object_id: str, *, param: str, status: int = 404) -> Record:
         """Return an object or raise ResourceMissing; 400 is for ids given as parameters."""

@@ -3,6 +3,8 @@
 Amounts are integers of the smallest unit. Minimums: https://docs.stripe.com/currencies
 """
 
+from decimal import Decimal
+
 # Written as prose: a quoted list of 150 codes is no easier to read.
 _ZERO_DECIMAL_TEXT = "bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf"
 _KNOWN_TEXT = """
@@ -13,6 +15,7 @@ _KNOWN_TEXT = """
     rub sar sbd scr sek sgd shp sle sos srd std szl thb tjs tnd top try ttd twd tzs uah uyu uzs wst
     xcd xcg yer zar zmw"""
 _ZERO_DECIMAL = frozenset(_ZERO_DECIMAL_TEXT.split())
+_THREE_DECIMAL = frozenset(("bhd", "jod", "kwd", "omr", "tnd"))
 _KNOWN = _ZERO_DECIMAL | frozenset(_KNOWN_TEXT.split())
 
 
@@ -36,8 +39,17 @@ def minimum(currency: str) -> int:
     return _MINIMUMS.get(currency, 50)
 
 
+def step(currency: str) -> int:
+    """Return what amounts must be divisible by: whole króna, and thousandths in tens.
+
+    https://docs.stripe.com/currencies#three-decimal and #special-cases
+    """
+    return 100 if currency == "isk" else 10 if currency in _THREE_DECIMAL else 1
+
+
 def written(amount: int, currency: str) -> str:
     """Return `$12.50`, or `12.50 SEK` where no symbol is certain."""
-    number = f"{amount:,}" if currency in _ZERO_DECIMAL else f"{amount // 100:,}.{amount % 100:02}"
+    places = 0 if currency in _ZERO_DECIMAL else 3 if currency in _THREE_DECIMAL else 2
+    number = f"{Decimal(amount).scaleb(-places):,.{places}f}"
     symbol = _SYMBOLS.get(currency)
     return f"{symbol}{number}" if symbol else f"{number} {currency.upper()}"

@@ -7,8 +7,11 @@ StripeError
 ├── CardDeclined            402
 │   └── PaymentDeclined     402  an attempt that was made and failed: what it wrote stays
 ├── Unauthenticated         401
+├── Forbidden               403  a restricted key that may not do this
 ├── IdempotencyMismatch     400
-└── IdempotencyInUse        409
+├── IdempotencyInUse        409
+├── RateLimited             429  nothing ran; not kept under an idempotency key
+└── InternalError           500  kept under an idempotency key: a retry gets it again
 """
 
 from typing import Any, ClassVar
@@ -79,6 +82,11 @@ class Unauthenticated(StripeError):
     is_kept = False
 
 
+class Forbidden(StripeError):
+    status = 403
+    is_kept = False
+
+
 class IdempotencyMismatch(StripeError):
     type = "idempotency_error"
     is_kept = False
@@ -90,7 +98,16 @@ class IdempotencyInUse(StripeError):
     is_kept = False
 
 
+class RateLimited(StripeError):
+    status = 429
+    is_kept = False
+
+
 class InternalError(StripeError):
+    """Trouble of Stripe's own: whether anything happened has to be looked up.
+
+    "including 500 errors", says https://docs.stripe.com/api/idempotent_requests of what is kept.
+    """
+
     status = 500
     type = "api_error"
-    is_kept = False

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from sandbox.stripe.box import Box
 from sandbox.stripe.errors import InvalidParameter
+from sandbox.stripe.permissions import check_expansion
 from sandbox.stripe.resources.charges import refund_list
 from sandbox.stripe.resources.checkout_sessions import get_session, line_item_list
 from sandbox.stripe.resources.prices import currency_options
@@ -73,10 +74,12 @@ def _fill(box: Box, node: JsonObject, head: str, path: str, *, is_last: bool) ->
     kind = str(node.get("object"))
     include = _INCLUDABLE.get((kind, head))
     if include is not None:
+        check_expansion(box.store, kind)
         if not node.get(head):
             node[head] = include(box, node)
     elif head in _EXPANDABLE.get(kind, ()):
         if isinstance(node[head], str) and (record := box.store.find(node[head])):
+            check_expansion(box.store, record.kind)
             node[head] = record.body
     elif is_last or not isinstance(node.get(head), dict):
         raise InvalidParameter(f"This property cannot be expanded ({path[:200]}).", param="expand")

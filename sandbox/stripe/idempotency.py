@@ -1,5 +1,7 @@
 """Idempotency keys: the first answer under a key is the only one, for as long as it is kept.
 
+A failure of Stripe's own (500) is such an answer, too: the key won't get another.
+
 A key is claimed before its request runs and answered in the transaction of the request's own
 effects. A claim without an answer therefore means: nothing happened. Claims a dead process left
 are dropped when the next one starts.

@@ -21,7 +21,7 @@ from sandbox.stripe.resources.payment_methods import new_payment_method
 from sandbox.stripe.setups import authenticate_setup, save_method
 from sandbox.stripe.store import JsonObject, Record
 from sandbox.stripe.tax_ids import read_tax_id
-from sandbox.stripe.totals import apply_code, remove_code, set_country
+from sandbox.stripe.totals import apply_code, check_discount, remove_code, set_country
 
 
 class SessionClosed(InvalidRequest):
@@ -45,6 +45,7 @@ def pay(box: Box, session_id: str, payer: Payer) -> Outcome:
                 raise InvalidRequest(
                     f"This Checkout Session takes no {payer.instrument.type}.", param="method"
                 )
+            check_discount(box, session)
             _note_payer(box, session, payer)
             if session.body["mode"] == "setup":
                 return save_method(box, session, payer)

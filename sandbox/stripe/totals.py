@@ -33,6 +33,16 @@ def apply_code(box: Box, session: Record, code: str) -> None:
     _discount(box, session, discount, param="code")
 
 
+def check_discount(box: Box, session: Record) -> None:
+    """Refuse to pay with a discount that has ended since it was applied."""
+    discount = session.private.get("discount")
+    if discount is None:
+        return
+    coupon = coupons.get_coupon(box, discount["coupon"])
+    if not _is_redeemable(box, session, coupon, discount["promotion_code"]):
+        raise InvalidRequest("This code has expired or was used up meanwhile.", param="code")
+
+
 def remove_code(box: Box, session: Record) -> None:
     session.private["discount"] = None
     recalculate(box, session)

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from sandbox.stripe import calls
-from sandbox.stripe.box import API_VERSION, Box, Cause, Latency
+from sandbox.stripe import calls, permissions
+from sandbox.stripe.box import API_VERSION, Box, Cause, Failures, Latency, When
 from sandbox.stripe.currencies import written
 from sandbox.stripe.errors import InvalidParameter, ResourceMissing
 from sandbox.stripe.outbox import MODES, Mode
@@ -28,6 +28,7 @@ from sandbox.stripe.store import JsonObject, Record
 
 _SHOWN = 50
 _MAX_LATENCY_S = 120
+_MAX_FAILURES = 1_000
 # Days late is a matter of `off` and a resend.
 _MAX_HELD_S = 3_600
 _MAX_ADVANCE_S = 400 * 24 * 60 * 60
@@ -56,6 +57,8 @@ def control_routes(box: Callable[[], Box]) -> list[BaseRoute]:
         route("/sandbox/checkout/{id}/expire", _expire),
         route("/sandbox/webhooks", _set_mode, "mode", "seconds", "every"),
         route("/sandbox/latency", _set_latency, "seconds", "when", "method", "path"),
+        route("/sandbox/failures", _set_failures, "times", "status", "when", "method", "path"),
+        route("/sandbox/permissions", _restrict, *permissions.NAMES),
         route("/sandbox/clock", _advance, "advance_seconds"),
     ]
 
@@ -93,6 +96,29 @@ def _set_latency(box: Box, _: str, given: Given) -> JsonObject:
     return asdict(box.latency)
 
 
+def _restrict(box: Box, _: str, given: Given) -> JsonObject:
+    """Let the key do so much from now on, as a restricted one; nothing given lifts that."""
+    levels = {name: choice(given, name, permissions.LEVELS) for name in given}
+    permissions.restrict(box.store, cast(dict[str, permissions.Level], levels))
+    return dict(levels)
+
+
+def _set_failures(box: Box, _: str, given: Given) -> JsonObject:
+    """Let the next calls fail. One that is turned away never ran, so there is no after."""
+    times = whole_number(given, "times", least=0, most=_MAX_FAILURES)
+    status = whole_number(given, "status", least=429, most=500)
+    if status not in (None, 429, 500):
+        raise InvalidParameter("status must be 429 or 500", param="status")
+    when = choice(given, "when", ("before", "after"), "before")
+    box.failures = Failures(
+        times=1 if times is None else times,
+        when="at_the_door" if status == 429 else cast(When, when),
+        method=str(given.get("method", "")).upper(),
+        path=str(given.get("path", "/v1/")),
+    )
+    return asdict(box.failures)
+
+
 def _seconds(given: Given, *, default: float | None, most: float) -> float:
     seconds = given.get("seconds", default)
     is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
@@ -122,6 +148,7 @@ def _state(box: Box) -> JsonObject:
         "api_version": API_VERSION,
         "clock": {"now": box.clock.now(), "ahead_seconds": box.clock.ahead_s},
         "latency": asdict(box.latency),
+        "failures": asdict(box.failures),
         "objects": dict(box.store.counts()),
         "webhooks": {
             "mode": box.outbox.mode,

@@ -15,7 +15,7 @@ _MERCHANT = "TOKENPROXY SANDBOX"
 def new_charge(box: Box, *, intent: Record, method: Record, decline: Decline | None) -> Record:
     """Create the charge of one attempt; its metadata is copied from the PaymentIntent.
 
-    One that is not declined is pending until it is booked.
+    One that is not declined is pending until it is booked. It has no `refunds` but when expanded.
     """
     instrument = instrument_of(method)
     stamp = box.stamp("charge")
@@ -55,8 +55,6 @@ def new_charge(box: Box, *, intent: Record, method: Record, decline: Decline | N
         "receipt_number": None,
         "receipt_url": None if decline else f"{public_url}/receipts/{stamp['id']}",
         "refunded": False,
-        # Only present in full when expanded.
-        "refunds": None,
         "review": None,
         "shipping": None,
         "source": None,

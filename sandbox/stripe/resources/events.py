@@ -5,12 +5,14 @@ import re
 from stripe.params import EventListParams, EventRetrieveParams
 
 from sandbox.stripe.box import Box
-from sandbox.stripe.errors import InvalidParameter
+from sandbox.stripe.errors import InvalidParameter, ResourceMissing
 from sandbox.stripe.listing import list_objects
 from sandbox.stripe.operation import PAGING, Call, Operation
 from sandbox.stripe.store import Condition, JsonObject, Record
 
 _MAX_TYPES = 20
+# https://docs.stripe.com/api/events
+_KEPT_S = 30 * 24 * 60 * 60
 # A type, or a group of them: `charge.*`.
 _TYPE = re.compile(r"^[a-z0-9_.]*\*?$")
 
@@ -21,14 +23,25 @@ def shown(box: Box, record: Record) -> JsonObject:
 
 
 def _retrieve(call: Call) -> JsonObject:
-    return shown(call.box, call.box.get("event", call.path_params["id"], param="id"))
+    event = call.box.get("event", call.path_params["id"], param="id")
+    if event.body["created"] < _oldest(call.box):
+        raise ResourceMissing("event", event.id, param="id")
+    return shown(call.box, event)
+
+
+def _oldest(box: Box) -> int:
+    """Return when the oldest event was made that Stripe still tells of."""
+    return box.clock.now() - _KEPT_S
 
 
 def _list(call: Call) -> JsonObject:
     return list_objects(
         call,
         "event",
-        conditions=_types(call.params),
+        conditions=(
+            *_types(call.params),
+            Condition(path="$.created", operator=">=", value=_oldest(call.box)),
+        ),
         show=lambda record: shown(call.box, record),
     )
 

@@ -84,7 +84,7 @@ def _price(box: Box, given: JsonObject, where: str, currency: str | None) -> Jso
 
 def _inline_price(box: Box, data: JsonObject, where: str) -> JsonObject:
     currency = checked_currency(data["currency"], f"{where}[currency]")
-    unit_amount = checked_unit_amount(data, f"{where}[unit_amount]")
+    unit_amount = checked_unit_amount(data, f"{where}[unit_amount]", currency)
     if "product_data" not in data:
         raise InvalidParameter(
             f"Missing required param: {where}[product_data].",

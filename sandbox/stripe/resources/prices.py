@@ -15,7 +15,13 @@ from sandbox.stripe.listing import list_objects
 from sandbox.stripe.operation import PAGING, Call, Operation
 from sandbox.stripe.params import refuse_empty
 from sandbox.stripe.resources.products import get_product, new_product
-from sandbox.stripe.resources.shared import any_of, checked_currency, merge_metadata, or_none
+from sandbox.stripe.resources.shared import (
+    any_of,
+    check_step,
+    checked_currency,
+    merge_metadata,
+    or_none,
+)
 from sandbox.stripe.store import Condition, JsonObject, Record
 
 
@@ -43,7 +49,7 @@ def price_body(
     }
 
 
-def checked_unit_amount(data: JsonObject, param: str) -> int:
+def checked_unit_amount(data: JsonObject, param: str, currency: str) -> int:
     amount: Any = data.get("unit_amount")
     if amount is None:
         raise InvalidParameter(
@@ -55,6 +61,7 @@ def checked_unit_amount(data: JsonObject, param: str) -> int:
             code="parameter_invalid_integer",
             param=param,
         )
+    check_step(amount, currency, param)
     return int(amount)
 
 
@@ -87,7 +94,7 @@ def _create(call: Call) -> JsonObject:
     box, given = call.box, call.params
     refuse_empty(given)
     currency = checked_currency(given["currency"])
-    unit_amount = checked_unit_amount(given, "unit_amount")
+    unit_amount = checked_unit_amount(given, "unit_amount", currency)
     options = _checked_options(given, currency)
     product_id = _product(box, given, call.cause)
     _free_lookup_key(box, given, price_id=None)
@@ -123,7 +130,7 @@ def _checked_options(given: JsonObject, currency: str) -> dict[str, JsonObject]:
                 code="parameter_not_emulated",
                 param=f"{where}[{name}]",
             )
-        checked_unit_amount(option, f"{where}[unit_amount]")
+        checked_unit_amount(option, f"{where}[unit_amount]", code.lower())
         options[code.lower()] = option
     return options
 

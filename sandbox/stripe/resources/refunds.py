@@ -22,7 +22,7 @@ from sandbox.stripe.operation import PAGING, Call, Operation
 from sandbox.stripe.resources.balance import new_balance_transaction
 from sandbox.stripe.resources.disputes import disputed_amount
 from sandbox.stripe.resources.early_fraud_warnings import settle_warnings
-from sandbox.stripe.resources.shared import merge_metadata
+from sandbox.stripe.resources.shared import check_step, merge_metadata
 from sandbox.stripe.store import JsonObject, Record
 
 FailureReason = Literal[
@@ -189,8 +189,9 @@ def _amount(box: Box, charge: JsonObject, wanted: int | None) -> int:
             code="parameter_invalid_integer",
             param="amount",
         )
+    currency = charge["currency"]
+    check_step(amount, currency, "amount")
     if amount > left:
-        currency = charge["currency"]
         raise InvalidRequest(
             f"Refund amount ({written(amount, currency)}) is greater than unrefunded amount on "
             f"charge ({written(left, currency)})",

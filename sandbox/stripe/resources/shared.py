@@ -59,8 +59,22 @@ def checked_currency(given: str, param: str = "currency") -> str:
     return currency
 
 
+def check_step(amount: int, currency: str, param: str) -> None:
+    """Refuse an amount finer than its currency is paid in."""
+    step = currencies.step(currency)
+    if amount % step:
+        raise InvalidParameter(
+            f"Invalid amount. Amounts in {currency.upper()} must be evenly divisible by {step}. "
+            "See https://docs.stripe.com/currencies for more information.",
+            # Where Stripe names one: it speaks of currencies that have lost their decimals.
+            code="invalid_charge_amount_no_decimal_compatible" if step == 100 else None,
+            param=param,
+        )
+
+
 def check_amount(amount: int, currency: str) -> None:
     """Refuse an amount that no charge may have."""
+    check_step(amount, currency, "amount")
     least = currencies.minimum(currency)
     if amount < least:
         raise InvalidParameter(

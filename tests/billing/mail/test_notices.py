@@ -3,6 +3,7 @@
 import pytest
 from allauth.account.models import EmailAddress
 from django.core import mail
+from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
 
 from accounts.models import User
@@ -105,6 +106,25 @@ def test_a_dispute_and_its_end_are_two_mails(order: Purchase, mailbox: Mailbox) 
         "Your payment is disputed, and your balance is frozen",
         "The dispute of your payment is over",
     ]
+
+
+def test_a_dispute_is_told_with_what_its_customer_can_still_do(
+    order: Purchase, mailbox: Mailbox
+) -> None:
+    for state in ("opened", "lost", "won"):
+        tell_dispute(order, reference="dp_1", state=state)
+
+    opened, lost, won = (all_words(sent) for sent in mailbox())
+    # An inquiry takes nothing.
+    assert "tokens that this payment paid for may be set aside" in opened
+    assert "one call to the bank" in opened
+    assert "one call to the bank" not in lost + won
+    assert "Write to support@example.com" in lost
+
+
+def all_words(sent: EmailMultiAlternatives) -> str:
+    """Return a mail's text and HTML with their white space made single."""
+    return " ".join(f"{sent.body} {sent.alternatives[0][0]}".split())
 
 
 @pytest.mark.parametrize("kind", Notice.Kind)

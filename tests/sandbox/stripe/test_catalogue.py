@@ -137,6 +137,12 @@ def test_it_deletes_a_product_that_has_no_price(client: Client, price: stripe.Pr
         ({"currency": "dollars"}, None, "currency"),
         ({"unit_amount": -1}, "parameter_invalid_integer", "unit_amount"),
         ({"unit_amount": None}, "parameter_missing", "unit_amount"),
+        ({"currency": "kwd", "unit_amount": 1255}, None, "unit_amount"),
+        (
+            {"currency": "isk", "unit_amount": 1250},
+            "invalid_charge_amount_no_decimal_compatible",
+            "unit_amount",
+        ),
         ({"product": "prod_unknown"}, "resource_missing", "product"),
         ({"product": None}, "parameter_missing", "product"),
         ({"currency_options": {"usd": {"unit_amount": 1}}}, None, "currency_options[usd]"),

@@ -93,6 +93,24 @@ def test_it_refuses_a_code_that_was_used_up_or_is_anothers(
     assert [answer.status_code for answer in answers] == [200, 400, 400]
 
 
+def test_it_takes_no_payment_with_a_code_that_was_used_up_meanwhile(
+    emulator: Emulator, client: Client
+) -> None:
+    coupon = client.coupons.create({"percent_off": 10})
+    promotion: Any = {"type": "coupon", "coupon": coupon.id}
+    client.codes.create({"promotion": promotion, "code": "ONCE", "max_redemptions": 1})
+    first, second = (emulator.session(allow_promotion_codes=True).id for _ in range(2))
+    for session_id in (first, second):
+        emulator.http.post(f"/c/pay/{session_id}", data={"action": "code", "code": "ONCE"})
+
+    answers = [emulator.pay(session_id) for session_id in (first, second)]
+    emulator.http.post(f"/c/pay/{second}", data={"action": "no_code"})
+
+    assert [answer.status_code for answer in answers] == [200, 400]
+    assert emulator.pay(second).status_code == 200
+    assert sorted(charge.amount for charge in client.charges.list().data) == [1125, 1250]
+
+
 def test_it_refuses_codes_where_the_shop_takes_none(
     emulator: Emulator, code: stripe.PromotionCode
 ) -> None:

@@ -1,6 +1,6 @@
 import stripe
 
-from tests.sandbox.stripe.driver import Client, Emulator, Endpoint, charge_of, refusal
+from tests.sandbox.stripe.driver import API_KEY, Client, Emulator, Endpoint, charge_of, refusal
 
 
 def test_it_refunds_in_parts_until_nothing_is_left(emulator: Emulator, client: Client) -> None:
@@ -188,3 +188,27 @@ def test_it_refunds_once_under_one_idempotency_key(emulator: Emulator, client: C
         "7",
     )
     assert client.charges.retrieve(charge.id).amount_refunded == 500
+
+
+def test_it_refunds_dinars_in_tens_only(emulator: Emulator, client: Client) -> None:
+    price = {"currency": "kwd", "unit_amount": 1250, "product_data": {"name": "Starter"}}
+    charge = charge_of(emulator.paid(line_items=[{"price_data": price, "quantity": 1}]))
+
+    error = refusal(lambda: client.refunds.create({"charge": charge.id, "amount": 305}))
+    refund = client.refunds.create({"charge": charge.id, "amount": 300})
+
+    assert (error.http_status, error.param) == (400, "amount")
+    assert refund.amount == 300
+
+
+def test_it_shows_refunds_in_a_charge_only_to_who_asks(emulator: Emulator) -> None:
+    charge = charge_of(emulator.paid())
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+
+    bare = emulator.http.get(f"/v1/charges/{charge.id}", headers=headers).json()
+    listed = emulator.http.get("/v1/charges", headers=headers).json()["data"][0]
+    full = emulator.http.get(f"/v1/charges/{charge.id}?expand[]=refunds", headers=headers).json()
+
+    assert "refunds" not in bare
+    assert "refunds" not in listed
+    assert full["refunds"]["data"] == []

@@ -29,7 +29,7 @@ def objects(emulator: Emulator) -> dict[str, Any]:
 
     intent = get(
         f"payment_intents/{charge.payment_intent}"
-        "?expand[]=latest_charge.balance_transaction&expand[]=payment_method&expand[]=customer"
+        "?expand[]=latest_charge.balance_transaction&expand[]=latest_charge.refunds&expand[]=payment_method&expand[]=customer"
     )
     items = get(f"checkout/sessions/{session.id}/line_items?expand[]=data.price.product")
     return {

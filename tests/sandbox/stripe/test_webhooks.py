@@ -149,6 +149,19 @@ def test_it_lists_events_by_type_and_by_group(emulator: Emulator, client: Client
     assert both.http_status == 400
 
 
+def test_it_forgets_an_event_after_thirty_days(emulator: Emulator, client: Client) -> None:
+    client.customers.create({"name": "Alice"})
+    event = client.events.list().data[0]
+    emulator.control("clock", advance_seconds=30 * 86_400)
+    kept = client.events.list().data
+
+    emulator.control("clock", advance_seconds=60)
+
+    assert [event.id for event in kept] == [event.id]
+    assert client.events.list().data == []
+    assert refusal(lambda: client.events.retrieve(event.id)).code == "resource_missing"
+
+
 def test_it_keeps_an_event_as_it_was(emulator: Emulator, client: Client) -> None:
     alice = client.customers.create({"name": "Alice"})
     client.customers.update(alice.id, {"name": "Alice B."})

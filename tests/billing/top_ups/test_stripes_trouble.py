@@ -1,0 +1,30 @@
+"""Stripe charges a saved card and answers 500, again and again: its key gets no other answer."""
+
+from django.utils import timezone
+
+from accounts.models import User
+from billing.models import AutoTopUp, Purchase
+from billing.services.missed_events import fetch_missed_events
+from billing.services.open_purchases import check_open_purchases
+from billing.services.stripe_events import process_due_events
+from billing.services.top_up_orders import top_up_due
+from tests.billing.payments.conftest import posted
+from tests.billing.payments.sandbox import Sandbox
+from tests.billing.top_ups.conftest import purchases_of, succeeded
+
+
+def test_a_charge_that_stripe_did_not_own_up_to_is_credited_by_its_event(
+    alice: User, top_up: AutoTopUp, sandbox: Sandbox
+) -> None:
+    sandbox.control("failures", when="after", method="post", path="/v1/payment_intents")
+    top_up_due()
+    Purchase.objects.update(next_check_at=timezone.now())
+    check_open_purchases()
+    assert purchases_of(alice) == ["open"]
+
+    fetch_missed_events()
+    process_due_events()
+
+    assert purchases_of(alice) == ["fulfilled"]
+    assert posted(alice) == 1_000_000
+    assert len(succeeded(sandbox, top_up)) == 1
