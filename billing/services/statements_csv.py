@@ -5,6 +5,7 @@ The amounts of all rows between the opening and the closing balance add up to th
 
 import csv
 import io
+import re
 
 from billing.services.statements import Statement
 
@@ -12,6 +13,9 @@ HEADER = ("Section", "Date (UTC)", "Description", "Reference", "API key", "Reque
 # A cell that starts with one of these is run as a formula:
 # https://owasp.org/www-community/attacks/CSV_Injection. The wide ones are those of East Asia.
 STARTS_A_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+# Where the comma is the decimal point, spreadsheets split lines at semicolons, and then a quotation
+# mark in the middle of one protects nothing: what comes after the semicolon is a cell of its own.
+AFTER_A_SEPARATOR = re.compile(r"(?<=.)([;\t][\s\"']*)(?=[=+\-@＝＋－＠])")
 
 Cell = str | int
 
@@ -66,8 +70,7 @@ def _balance(title: str, day: str, credits: int) -> tuple[Cell, ...]:
 
 def _safe(cell: Cell) -> Cell:
     """Put an apostrophe before text that a spreadsheet would run; numbers stay numbers."""
-    if isinstance(cell, str) and (
-        cell.startswith(STARTS_A_FORMULA) or cell.lstrip().startswith(STARTS_A_FORMULA)
-    ):
-        return f"'{cell}"
-    return cell
+    if not isinstance(cell, str):
+        return cell
+    starts = cell.startswith(STARTS_A_FORMULA) or cell.lstrip().startswith(STARTS_A_FORMULA)
+    return ("'" if starts else "") + AFTER_A_SEPARATOR.sub(r"\1'", cell)

@@ -82,11 +82,19 @@ def remove_card(user: User) -> None:
     top_up = get_top_up(user)
     turn_off(top_up, OffReason.CUSTOMER)
     AutoTopUp.objects.filter(pk=top_up.pk).update(stripe_setup_session_id="")
+    removed = [top_up.stripe_payment_method_id]
     if top_up.stripe_customer_id:
-        detach_cards(top_up.stripe_customer_id)
-    AutoTopUp.objects.filter(pk=top_up.pk).exclude(state=State.ON).update(
-        stripe_payment_method_id="", card_label=""
-    )
+        removed += detach_cards(top_up.stripe_customer_id)
+    _forget_card(top_up.pk, removed)
+
+
+@transaction.atomic
+def _forget_card(pk: int, removed: list[str]) -> None:
+    """Forget a card that is gone, and switch off if another window switched it on meanwhile."""
+    top_up = lock_top_up(pk)
+    if top_up.stripe_payment_method_id in removed:
+        turn_off(top_up, OffReason.CUSTOMER)
+        AutoTopUp.objects.filter(pk=pk).update(stripe_payment_method_id="", card_label="")
 
 
 def _check_rate(user: User, network: str | None) -> None:

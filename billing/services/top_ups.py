@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, F, Sum, When
+from django.db.models import Case, F, Q, Sum, When
 from django.utils import timezone
 
 from accounts.models import User
@@ -130,15 +130,17 @@ def lock_top_up(pk: int) -> AutoTopUp:
 def spent_this_month(wallet: Wallet, currency: str) -> int:
     """Return what top-ups of this UTC month cost or may yet cost, in the smallest unit.
 
-    One belongs to the month in which it was ordered. What was refunded counts.
+    One that was ordered in the last month and was or will be charged in this one counts in both,
+    so that no month has more charges than its limit allows. What was refunded counts.
     """
     start = timezone.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     top_ups = Purchase.objects.filter(
         user_id=wallet.user_id,
         channel=Purchase.Channel.TOP_UP,
         currency=currency,
-        created_at__gte=start,
-    ).exclude(status__in=UNCHARGED)
+    )
+    in_month = Q(created_at__gte=start) | Q(fulfilled_at__gte=start)
+    top_ups = top_ups.filter(in_month | Q(status__in=Purchase.UNPAID)).exclude(status__in=UNCHARGED)
     cost = Case(When(paid_cents=None, then=F("amount_cents")), default=F("paid_cents"))
     return top_ups.aggregate(total=Sum(cost))["total"] or 0
 

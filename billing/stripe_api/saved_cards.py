@@ -69,13 +69,17 @@ def read_setup(session_id: str) -> Setup:
         return _setup(session)
 
 
-def detach_cards(customer_id: str, *, keep: str = "") -> None:
-    """Let Stripe forget a customer's saved payment methods but for one. Safe to repeat."""
+def detach_cards(customer_id: str, *, keep: str = "") -> list[str]:
+    """Let Stripe forget a customer's saved payment methods but for one. Returns which.
+
+    Safe to repeat.
+    """
     with call_stripe() as client:
         found = client.v1.customers.payment_methods.list(customer_id, {"limit": PAGE})
         saved = [method.id for method in found.auto_paging_iter() if method.id != keep]
     for method_id in saved:
         _detach(method_id)
+    return saved
 
 
 def _detach(method_id: str) -> None:

@@ -68,6 +68,14 @@ def test_no_cell_starts_a_formula(name: str) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["x;=1+1", "x; @SUM(A1)", 'x;"=1+1', "x\t-1", "x;＝1"])
+def test_no_cell_starts_a_formula_where_semicolons_separate_cells(name: str) -> None:
+    text = write_csv(make(pack=name, key=name)).decode("utf-8-sig")
+
+    cells = [cell for line in text.splitlines() for cell in re.split(r"[;\t]", line)]
+    assert [cell for cell in cells if cell.lstrip(' "').startswith(STARTS_A_FORMULA)] == []
+
+
 @given(name=st.text(max_size=60))
 @settings(max_examples=100)
 def test_no_name_breaks_the_table(name: str) -> None:

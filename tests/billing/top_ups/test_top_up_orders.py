@@ -16,7 +16,7 @@ from billing.services.checkout import start_checkout
 from billing.services.open_purchases import check_open_purchases
 from billing.services.top_up_orders import has_due_top_ups, top_up_due
 from billing.services.top_up_payments import settle_payment
-from billing.services.top_ups import OffReason, State, get_top_up, switch_off
+from billing.services.top_ups import OffReason, State, get_top_up, spent_this_month, switch_off
 from billing.services.wallets import freeze_wallet, get_wallet, grant_credits
 from billing.tasks.wallet import drain_events
 from tests.billing.payments.conftest import posted
@@ -347,6 +347,26 @@ def test_it_buys_within_the_month_s_ceiling_and_goes_on_in_the_next(
 
     assert credited(alice) == 4_000_000
     assert len(succeeded(sandbox, top_up)) == 4
+
+
+def test_what_was_ordered_in_one_month_and_charged_in_the_next_counts_in_both(
+    alice: User, top_up: AutoTopUp, sandbox: Sandbox, settings: Settings
+) -> None:
+    with time_machine.travel(datetime(2027, 1, 31, 23, 59, tzinfo=UTC), tick=False) as clock:
+        settings.STRIPE_API_BASE = "http://127.0.0.1:9"
+        top_up_due()
+        settings.STRIPE_API_BASE = sandbox.url
+        assert spent_this_month(get_wallet(alice), "usd") == 900
+
+        clock.move_to(datetime(2027, 2, 1, 0, 1, tzinfo=UTC))
+        assert spent_this_month(get_wallet(alice), "usd") == 900
+        sweep()
+        for _ in range(5):
+            empty(alice)
+            top_up_due()
+
+    # $27.00 of $30.00 in February, the one of January included.
+    assert len(succeeded(sandbox, top_up)) == 3
 
 
 def test_the_ceiling_counts_an_open_top_up_and_not_a_failed_one(

@@ -1,6 +1,7 @@
 """What a customer agrees to is stored, the card is saved at Stripe, and both can be taken back."""
 
 import pytest
+import stripe
 from django.db import IntegrityError, transaction
 from django.test import Client
 from pytest_django import Settings
@@ -150,6 +151,27 @@ def test_removing_the_card_switches_off_and_forgets_it_at_stripe(
     assert (now.state, now.stripe_payment_method_id, now.card_label) == (State.OFF, "", "")
     assert cards_of(sandbox, top_up) == []
     assert top_up_due() == 0
+
+
+def test_a_card_that_is_removed_is_not_switched_on_meanwhile(
+    alice: User, top_up: AutoTopUp, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = stripe.RequestsClient.request
+
+    def switch_on_first(
+        self: stripe.RequestsClient, method: str, url: str, *args: object
+    ) -> object:
+        if url.endswith("/detach"):
+            agree(alice, TERMS)
+        return request(self, method, url, *args)
+
+    monkeypatch.setattr(stripe.RequestsClient, "request", switch_on_first)
+
+    remove_card(alice)
+
+    now = get_top_up(alice)
+    assert (now.state, now.off_reason) == (State.OFF, OffReason.CUSTOMER)
+    assert (now.stripe_payment_method_id, cards_of(sandbox, top_up)) == ("", [])
 
 
 def test_staff_switch_it_off_with_a_reason(alice: User, bob: User, top_up: AutoTopUp) -> None:
