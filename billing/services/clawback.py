@@ -3,7 +3,7 @@
 Per order, `target = min(credits, floor(credits × (refunded + disputed) / paid))`, and what was
 taken back follows it up and down: up by a clawback, down by a reinstatement, when a refund failed
 or a dispute was won. So refunds in thirds, in any order, seen twice or late, end exact. What was
-spent in the meantime becomes the wallet's debt.
+spent in the meantime becomes the wallet's debt; what expired does not.
 
 A refund that we are about to ask for counts from the moment in which we decide to ask.
 
@@ -13,9 +13,10 @@ is asked, and if it has changed by the time the answer is booked, Stripe is aske
 """
 
 from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
 from billing.exceptions import PaymentStateMoving
@@ -35,6 +36,8 @@ MOST_READS = 8
 LEAST_VALIDITY = timedelta(days=14)
 # https://docs.stripe.com/api/refunds/object#refund_object-status
 FAILURES = ("failed", "canceled")
+# The name of a correction that lets what had expired of an order pay for its clawback.
+REVIVED = "expired:"
 
 
 def settle_charge(charge_id: str) -> Purchase | None:
@@ -152,6 +155,7 @@ def _find_purchase(charge: Charge) -> Purchase | None:
 def _take(purchase: Purchase, credits: int) -> Debit:
     purchase.clawed_back_credits += credits
     turn_off_for_return(purchase)
+    _revive(purchase, most=credits)
     return ask_debit(
         Debit(
             wallet=get_wallet(purchase.user),
@@ -164,6 +168,35 @@ def _take(purchase: Purchase, credits: int) -> Debit:
             reason=f"Payment for {purchase.pack_name} taken back"[:200],
         )
     )
+
+
+def _revive(purchase: Purchase, *, most: int) -> None:
+    """Put back what had expired of an order, to be taken: its payment is returned for it, too.
+
+    Else a customer who used nothing would owe what expired, after a refund of all of it.
+    """
+    own = Q(lot__entry__reference=str(purchase.public_id)) | Q(
+        lot__entry__reference__startswith=f"{purchase.public_id}:"
+    )
+    expired = Debit.objects.filter(own, kind=LedgerEntry.Kind.EXPIRY, booked_at__isnull=False)
+    revived = LedgerEntry.objects.filter(
+        kind=LedgerEntry.Kind.ADJUSTMENT,
+        reference__startswith=f"{REVIVED}{purchase.public_id}:",
+    )
+    left = _sum(expired, "taken_credits") - _sum(revived, "amount_credits")
+    if min(left, most) > 0:
+        post_credit(
+            get_wallet(purchase.user).pk,
+            kind=LedgerEntry.Kind.ADJUSTMENT,
+            amount_credits=min(left, most),
+            reference=f"{REVIVED}{purchase.public_id}:{purchase.clawed_back_credits}",
+            reason=f"Expired, and its payment returned: {purchase.pack_name}"[:200],
+        )
+
+
+def _sum(rows: QuerySet[Any], column: str) -> int:
+    total: int = rows.aggregate(total=Sum(column, default=0))["total"]
+    return total
 
 
 def _reinstate(purchase: Purchase, credits: int) -> None:

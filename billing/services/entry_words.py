@@ -7,8 +7,9 @@ from billing.models import LedgerEntry
 
 Kind = LedgerEntry.Kind
 
-# References of grants that the shop makes by itself, whose reasons are written for customers.
-OWN_GRANTS = ("code:", "welcome:")
+# References of gifts and corrections that the shop makes by itself, whose reasons are written for
+# customers.
+OWN_ENTRIES = ("code:", "welcome:", "expired:")
 WORDS = {
     Kind.GRANT: "Gift",
     Kind.ADJUSTMENT: "Correction",
@@ -20,5 +21,5 @@ WORDS = {
 def describe(entry: LedgerEntry) -> str:
     """Return an entry's words for its customer."""
     kind = Kind(entry.kind)
-    is_staffs = kind in WORDS and not entry.reference.startswith(OWN_GRANTS)
+    is_staffs = kind in WORDS and not entry.reference.startswith(OWN_ENTRIES)
     return WORDS[kind] if is_staffs else entry.reason or kind.label.capitalize()

@@ -2,15 +2,17 @@ from datetime import timedelta
 from itertools import permutations
 
 import pytest
-from django.db.models import Sum
+from django.db.models import F, Sum
 from django.utils import timezone
 
 from accounts.models import User
 from billing.models import Debit, InboxItem, LedgerEntry, Lot, Notice, Purchase
 from billing.services.checkout import start_checkout
 from billing.services.clawback import settle_charge
+from billing.services.expiry import expire_lots
 from billing.services.fulfilment import fulfil_purchase
 from tests.billing.payments.conftest import hear
+from tests.billing.payments.order_world import broken_books
 from tests.billing.payments.racing import before_statement, in_background
 from tests.billing.payments.sandbox import Sandbox
 from tests.billing.wallet.shop import Till
@@ -308,3 +310,59 @@ def test_the_mail_of_a_refund_says_what_it_took(fulfilled: Purchase, sandbox: Sa
     told = Notice.objects.filter(kind="refund").order_by("pk").values_list("facts", flat=True)
     figures = [(fact["refunded_cents"], fact["clawed_back_credits"]) for fact in told]
     assert figures == [(300, 333_333), (600, 666_666)]
+
+
+def figures(till: Till) -> tuple[int, int]:
+    """Return what is posted and what is owed."""
+    till.drain()
+    return till.posted(), till.balance().debt_credits
+
+
+def expire(till: Till) -> None:
+    long_ago = timedelta(days=31)
+    Lot.objects.update(expires_at=F("expires_at") - long_ago)
+    Purchase.objects.update(fulfilled_at=F("fulfilled_at") - long_ago)
+    expire_lots()
+    till.drain()
+
+
+def test_what_had_expired_is_not_owed_when_it_is_refunded(
+    fulfilled: Purchase, sandbox: Sandbox, till: Till
+) -> None:
+    till.place("r1", 400_000)
+    till.settle("r1", 400_000)
+    till.drain()
+    expire(till)
+    assert figures(till) == (0, 0)
+
+    # 600,000 expired. A third and two more: first what was not used is given back for.
+    owed = []
+    for _ in range(3):
+        for _ in range(2):
+            hear("charge.refunded", sandbox.charge_id(fulfilled.stripe_payment_intent_id))
+        owed.append(figures(till))
+        refund(fulfilled, sandbox, 300)
+    hear("charge.refunded", fulfilled.stripe_charge_id)
+    owed.append(figures(till))
+
+    assert owed == [(0, 0), (0, 0), (0, 66_666), (0, 400_000)]
+    assert broken_books() == []
+
+
+def test_a_refund_of_what_had_expired_that_fails_gives_it_back_once(
+    fulfilled: Purchase, sandbox: Sandbox, till: Till
+) -> None:
+    expire(till)
+    charge_id = refund(fulfilled, sandbox, 900)
+    hear("charge.refunded", charge_id)
+    assert figures(till) == (0, 0)
+
+    sandbox.control(f"refunds/{sandbox.refund_ids(charge_id)[0]}/fail")
+    for _ in range(2):
+        hear("refund.failed", "re_1", charge=charge_id)
+    assert figures(till) == (1_000_000, 0)
+    refund(fulfilled, sandbox, 900)
+    hear("charge.refunded", charge_id)
+
+    assert figures(till) == (0, 0)
+    assert broken_books() == []

@@ -228,6 +228,29 @@ def test_the_cancel_page_says_that_nothing_was_charged(as_alice: Client, order: 
     assert made.status == Purchase.Status.OPEN
 
 
+@pytest.mark.parametrize("status", ["pending", "review", "closed"])
+def test_the_cancel_page_of_an_order_that_was_paid_does_not_deny_it(
+    as_alice: Client, order: MakeOrder, status: str
+) -> None:
+    made = order(status=status)
+
+    page = as_alice.get(f"/billing/cancelled/{made.public_id}/").content.decode()
+
+    assert "Nothing was charged" not in page
+    assert "This order was paid for" in page
+
+
+def test_the_return_page_of_a_closed_order_does_not_call_it_expired(
+    as_alice: Client, order: MakeOrder, nowhere: None
+) -> None:
+    order(status="closed", stripe_session_id="cs_test_closed")
+
+    page = as_alice.get("/billing/return/?session_id=cs_test_closed").content.decode()
+
+    assert "has expired" not in page
+    assert "t match this order" in page
+
+
 def test_the_cancel_page_doesnt_offer_an_order_that_has_expired(
     as_alice: Client, order: MakeOrder
 ) -> None:
