@@ -20,6 +20,7 @@ from billing.services.top_ups import OffReason, State, get_top_up, spent_this_mo
 from billing.services.wallets import freeze_wallet, get_wallet, grant_credits
 from billing.tasks.wallet import drain_events
 from tests.billing.payments.conftest import posted
+from tests.billing.payments.racing import before_statement, race
 from tests.billing.payments.sandbox import Sandbox
 from tests.billing.top_ups.conftest import (
     ASKS_ALWAYS,
@@ -88,6 +89,25 @@ def test_it_buys_once_when_sweeps_run_at_once(
 
     assert posted(alice) == 1_000_000
     assert len(succeeded(sandbox, top_up)) == 1
+
+
+def test_two_sweeps_that_find_the_same_wallet_make_one_order_of_it(
+    alice: User, top_up: AutoTopUp, sandbox: Sandbox
+) -> None:
+    made = race([top_up_due, top_up_due], meet_at='INSERT INTO "billing_purchase"')
+
+    assert sorted(made) == [0, 1]
+    assert posted(alice) == 1_000_000
+    assert len(succeeded(sandbox, top_up)) == 1
+
+
+def test_it_orders_nothing_that_was_switched_off_since_the_sweep_looked(
+    alice: User, top_up: AutoTopUp
+) -> None:
+    with before_statement("FOR NO KEY UPDATE", lambda: switch_off(alice)):
+        assert top_up_due() == 0
+
+    assert purchases_of(alice) == []
 
 
 def test_the_database_refuses_a_second_open_top_up(alice: User, top_up: AutoTopUp) -> None:
