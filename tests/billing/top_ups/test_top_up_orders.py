@@ -11,7 +11,16 @@ from pytest_django import Settings
 from redis import Redis
 
 from accounts.models import User
-from billing.models import AutoTopUp, InboxItem, LedgerEntry, Notice, Pack, Purchase, TopUpPayment
+from billing.models import (
+    AutoTopUp,
+    InboxItem,
+    LedgerEntry,
+    Notice,
+    Pack,
+    Purchase,
+    TopUpPayment,
+    Wallet,
+)
 from billing.services.checkout import start_checkout
 from billing.services.open_purchases import check_open_purchases
 from billing.services.top_up_orders import has_due_top_ups, top_up_due
@@ -295,6 +304,39 @@ def test_it_gives_up_what_stripe_never_heard_of_once_it_was_switched_off(
 
     assert purchases_of(alice) == ["expired"]
     assert intents(sandbox, top_up) == []
+
+
+def test_it_does_not_charge_a_card_that_was_replaced(
+    alice: User, top_up: AutoTopUp, save_card: SaveCard, sandbox: Sandbox, settings: Settings
+) -> None:
+    settings.STRIPE_API_BASE = "http://127.0.0.1:9"
+    top_up_due()
+    settings.STRIPE_API_BASE = sandbox.url
+    save_card(alice)
+
+    sweep()
+    assert (purchases_of(alice), intents(sandbox, top_up)) == (["expired"], [])
+
+    assert top_up_due() == 1
+    assert len(succeeded(sandbox, top_up)) == 1
+
+
+@pytest.mark.parametrize("change", [{"state": Wallet.State.FROZEN}, {"debt_credits": 1}])
+def test_it_does_not_ask_for_a_wallet_that_was_stopped_since_it_was_ordered(
+    change: dict[str, object],
+    alice: User,
+    top_up: AutoTopUp,
+    sandbox: Sandbox,
+    settings: Settings,
+) -> None:
+    settings.STRIPE_API_BASE = "http://127.0.0.1:9"
+    top_up_due()
+    settings.STRIPE_API_BASE = sandbox.url
+    Wallet.objects.filter(user=alice).update(**change)
+
+    sweep()
+
+    assert (purchases_of(alice), intents(sandbox, top_up)) == (["expired"], [])
 
 
 def test_it_does_not_ask_again_when_the_key_is_forgotten(
