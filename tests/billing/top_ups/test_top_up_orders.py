@@ -50,6 +50,12 @@ def sweep() -> None:
     check_open_purchases()
 
 
+def sweep_looks_at(intent_id: str) -> None:
+    """Let the sweep find this payment of the only order."""
+    Purchase.objects.update(stripe_payment_intent_id=intent_id)
+    sweep()
+
+
 def kinds_told(user: User) -> set[str]:
     return set(Notice.objects.filter(user=user).values_list("kind", flat=True))
 
@@ -350,6 +356,39 @@ def test_it_does_not_ask_again_when_the_key_is_forgotten(
 
     assert purchases_of(alice) == ["fulfilled"]
     assert len(intents(sandbox, top_up)) == 1
+
+
+def test_it_does_not_ask_for_the_first_time_once_the_key_would_be_forgotten(
+    alice: User, top_up: AutoTopUp, sandbox: Sandbox, settings: Settings
+) -> None:
+    settings.STRIPE_API_BASE = "http://127.0.0.1:9"
+    top_up_due()
+    settings.STRIPE_API_BASE = sandbox.url
+
+    with time_machine.travel(timezone.now() + timedelta(hours=24), tick=True):
+        sweep()
+
+    assert (purchases_of(alice), intents(sandbox, top_up)) == (["expired"], [])
+
+
+def test_a_payment_that_waits_for_nobody_is_cancelled_after_a_day(
+    alice: User, top_up: AutoTopUp, sandbox: Sandbox, settings: Settings
+) -> None:
+    settings.STRIPE_API_BASE = "http://127.0.0.1:9"
+    top_up_due()
+    settings.STRIPE_API_BASE = sandbox.url
+    # As if Stripe had been asked to wait for a confirmation, which nobody gives.
+    waiting = {**TopUpPayment.objects.get().request, "confirm": False}
+    del waiting["off_session"]
+    intent = sandbox.client.v1.payment_intents.create(waiting)  # type: ignore[arg-type]
+    sweep_looks_at(intent.id)
+    assert purchases_of(alice) == ["open"]
+
+    with time_machine.travel(timezone.now() + timedelta(hours=24), tick=True):
+        sweep()
+
+    assert sandbox.client.v1.payment_intents.retrieve(intent.id).status == "canceled"
+    assert purchases_of(alice) == ["failed"]
 
 
 def test_what_stripe_does_not_know_any_more_blocks_the_wallet_for_a_day_at_most(
