@@ -25,7 +25,8 @@ from billing.services.checkout import start_checkout
 from billing.services.open_purchases import check_open_purchases
 from billing.services.top_up_orders import has_due_top_ups, top_up_due
 from billing.services.top_up_payments import settle_payment
-from billing.services.top_ups import OffReason, State, get_top_up, spent_this_month, switch_off
+from billing.services.top_up_switch import OffReason, State
+from billing.services.top_ups import get_top_up, spent_this_month, switch_off
 from billing.services.wallets import freeze_wallet, get_wallet, grant_credits
 from billing.tasks.wallet import drain_events
 from tests.billing.payments.conftest import posted
