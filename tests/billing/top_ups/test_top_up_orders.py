@@ -11,15 +11,26 @@ from pytest_django import Settings
 from redis import Redis
 
 from accounts.models import User
-from billing.models import AutoTopUp, InboxItem, LedgerEntry, Notice, Pack, Purchase, TopUpPayment
+from billing.models import (
+    AutoTopUp,
+    InboxItem,
+    LedgerEntry,
+    Notice,
+    Pack,
+    Purchase,
+    TopUpPayment,
+    Wallet,
+)
 from billing.services.checkout import start_checkout
 from billing.services.open_purchases import check_open_purchases
 from billing.services.top_up_orders import has_due_top_ups, top_up_due
 from billing.services.top_up_payments import settle_payment
-from billing.services.top_ups import OffReason, State, get_top_up, spent_this_month, switch_off
+from billing.services.top_up_switch import OffReason, State
+from billing.services.top_ups import get_top_up, spent_this_month, switch_off
 from billing.services.wallets import freeze_wallet, get_wallet, grant_credits
 from billing.tasks.wallet import drain_events
 from tests.billing.payments.conftest import posted
+from tests.billing.payments.racing import before_statement, race
 from tests.billing.payments.sandbox import Sandbox
 from tests.billing.top_ups.conftest import (
     ASKS_ALWAYS,
@@ -38,6 +49,12 @@ def sweep() -> None:
     """Let the sweep over open orders look at all of them now."""
     Purchase.objects.update(next_check_at=timezone.now())
     check_open_purchases()
+
+
+def sweep_looks_at(intent_id: str) -> None:
+    """Let the sweep find this payment of the only order."""
+    Purchase.objects.update(stripe_payment_intent_id=intent_id)
+    sweep()
 
 
 def kinds_told(user: User) -> set[str]:
@@ -88,6 +105,25 @@ def test_it_buys_once_when_sweeps_run_at_once(
 
     assert posted(alice) == 1_000_000
     assert len(succeeded(sandbox, top_up)) == 1
+
+
+def test_two_sweeps_that_find_the_same_wallet_make_one_order_of_it(
+    alice: User, top_up: AutoTopUp, sandbox: Sandbox
+) -> None:
+    made = race([top_up_due, top_up_due], meet_at='INSERT INTO "billing_purchase"')
+
+    assert sorted(made) == [0, 1]
+    assert posted(alice) == 1_000_000
+    assert len(succeeded(sandbox, top_up)) == 1
+
+
+def test_it_orders_nothing_that_was_switched_off_since_the_sweep_looked(
+    alice: User, top_up: AutoTopUp
+) -> None:
+    with before_statement("FOR NO KEY UPDATE", lambda: switch_off(alice)):
+        assert top_up_due() == 0
+
+    assert purchases_of(alice) == []
 
 
 def test_the_database_refuses_a_second_open_top_up(alice: User, top_up: AutoTopUp) -> None:
@@ -277,6 +313,39 @@ def test_it_gives_up_what_stripe_never_heard_of_once_it_was_switched_off(
     assert intents(sandbox, top_up) == []
 
 
+def test_it_does_not_charge_a_card_that_was_replaced(
+    alice: User, top_up: AutoTopUp, save_card: SaveCard, sandbox: Sandbox, settings: Settings
+) -> None:
+    settings.STRIPE_API_BASE = "http://127.0.0.1:9"
+    top_up_due()
+    settings.STRIPE_API_BASE = sandbox.url
+    save_card(alice)
+
+    sweep()
+    assert (purchases_of(alice), intents(sandbox, top_up)) == (["expired"], [])
+
+    assert top_up_due() == 1
+    assert len(succeeded(sandbox, top_up)) == 1
+
+
+@pytest.mark.parametrize("change", [{"state": Wallet.State.FROZEN}, {"debt_credits": 1}])
+def test_it_does_not_ask_for_a_wallet_that_was_stopped_since_it_was_ordered(
+    change: dict[str, object],
+    alice: User,
+    top_up: AutoTopUp,
+    sandbox: Sandbox,
+    settings: Settings,
+) -> None:
+    settings.STRIPE_API_BASE = "http://127.0.0.1:9"
+    top_up_due()
+    settings.STRIPE_API_BASE = sandbox.url
+    Wallet.objects.filter(user=alice).update(**change)
+
+    sweep()
+
+    assert (purchases_of(alice), intents(sandbox, top_up)) == (["expired"], [])
+
+
 def test_it_does_not_ask_again_when_the_key_is_forgotten(
     alice: User, top_up: AutoTopUp, sandbox: Sandbox, lost_answer: pytest.MonkeyPatch
 ) -> None:
@@ -288,6 +357,39 @@ def test_it_does_not_ask_again_when_the_key_is_forgotten(
 
     assert purchases_of(alice) == ["fulfilled"]
     assert len(intents(sandbox, top_up)) == 1
+
+
+def test_it_does_not_ask_for_the_first_time_once_the_key_would_be_forgotten(
+    alice: User, top_up: AutoTopUp, sandbox: Sandbox, settings: Settings
+) -> None:
+    settings.STRIPE_API_BASE = "http://127.0.0.1:9"
+    top_up_due()
+    settings.STRIPE_API_BASE = sandbox.url
+
+    with time_machine.travel(timezone.now() + timedelta(hours=24), tick=True):
+        sweep()
+
+    assert (purchases_of(alice), intents(sandbox, top_up)) == (["expired"], [])
+
+
+def test_a_payment_that_waits_for_nobody_is_cancelled_after_a_day(
+    alice: User, top_up: AutoTopUp, sandbox: Sandbox, settings: Settings
+) -> None:
+    settings.STRIPE_API_BASE = "http://127.0.0.1:9"
+    top_up_due()
+    settings.STRIPE_API_BASE = sandbox.url
+    # As if Stripe had been asked to wait for a confirmation, which nobody gives.
+    waiting = {**TopUpPayment.objects.get().request, "confirm": False}
+    del waiting["off_session"]
+    intent = sandbox.client.v1.payment_intents.create(waiting)  # type: ignore[arg-type]
+    sweep_looks_at(intent.id)
+    assert purchases_of(alice) == ["open"]
+
+    with time_machine.travel(timezone.now() + timedelta(hours=24), tick=True):
+        sweep()
+
+    assert sandbox.client.v1.payment_intents.retrieve(intent.id).status == "canceled"
+    assert purchases_of(alice) == ["failed"]
 
 
 def test_what_stripe_does_not_know_any_more_blocks_the_wallet_for_a_day_at_most(

@@ -1,5 +1,7 @@
 """What a customer agrees to is stored, the card is saved at Stripe, and both can be taken back."""
 
+from typing import Any
+
 import pytest
 import stripe
 from django.db import IntegrityError, transaction
@@ -11,10 +13,9 @@ from billing.exceptions import MissingReason, TooManyCards, TopUpRefused
 from billing.models import AutoTopUp, Pack, TopUpConsent
 from billing.services.top_up_cards import finish_setup, remove_card, start_setup
 from billing.services.top_up_orders import top_up_due
+from billing.services.top_up_switch import OffReason, State
 from billing.services.top_ups import (
     CONSENT_VERSION,
-    OffReason,
-    State,
     Terms,
     agree,
     get_top_up,
@@ -22,6 +23,7 @@ from billing.services.top_ups import (
     switch_off_by_staff,
 )
 from tests.billing.payments.conftest import hear
+from tests.billing.payments.racing import before_statement
 from tests.billing.payments.sandbox import Sandbox
 from tests.billing.top_ups.conftest import DECLINED_LATER, TERMS, SaveCard
 
@@ -118,6 +120,41 @@ def test_a_set_up_that_was_overtaken_changes_nothing(
     assert get_top_up(alice).state == State.WAITING
 
 
+@pytest.mark.parametrize(
+    "lie", [{"livemode": True}, {"customer": "cus_of_bob"}, {"metadata": {"top_up_id": "of Bob"}}]
+)
+def test_a_set_up_that_is_not_ours_saves_no_card(
+    lie: dict[str, object], alice: User, pack: Pack, sandbox: Sandbox
+) -> None:
+    agree(alice, TERMS)
+    start_setup(alice)
+    session_id = get_top_up(alice).stripe_setup_session_id
+    sandbox.pay(session_id)
+    sandbox.tamper(session_id, **lie)
+
+    assert not finish_setup(session_id)
+
+    assert get_top_up(alice).state == State.WAITING
+
+
+def test_a_set_up_that_is_overtaken_while_it_is_read_saves_no_card(
+    alice: User, pack: Pack, sandbox: Sandbox
+) -> None:
+    agree(alice, TERMS)
+    start_setup(alice)
+    first = get_top_up(alice).stripe_setup_session_id
+    sandbox.pay(first)
+
+    def overtake() -> None:
+        AutoTopUp.objects.update(stripe_setup_session_id="cs_test_second")
+
+    with before_statement("FOR UPDATE", overtake):
+        assert not finish_setup(first)
+
+    assert get_top_up(alice).stripe_setup_session_id == "cs_test_second"
+    assert get_top_up(alice).state == State.WAITING
+
+
 def test_a_late_set_up_does_not_switch_on_what_was_switched_off(
     alice: User, pack: Pack, sandbox: Sandbox
 ) -> None:
@@ -158,9 +195,7 @@ def test_a_card_that_is_removed_is_not_switched_on_meanwhile(
 ) -> None:
     request = stripe.RequestsClient.request
 
-    def switch_on_first(
-        self: stripe.RequestsClient, method: str, url: str, *args: object
-    ) -> object:
+    def switch_on_first(self: stripe.RequestsClient, method: str, url: str, *args: Any) -> Any:
         if url.endswith("/detach"):
             agree(alice, TERMS)
         return request(self, method, url, *args)
