@@ -123,6 +123,20 @@ def refund(stack: Stack, session_id: str) -> None:
         api.post("/v1/refunds", data={"payment_intent": intent}).raise_for_status()
 
 
+def dispute(stack: Stack, session_id: str) -> str:
+    """Have the customer's bank dispute a payment; return the dispute's id."""
+    intent = read_session(stack, session_id)["payment_intent"]
+    with stripe(stack) as api:
+        charge = api.get(f"/v1/payment_intents/{intent}").raise_for_status().json()["latest_charge"]
+        opened = api.post(f"/sandbox/charges/{charge}/dispute").raise_for_status().json()
+    return str(opened["id"])
+
+
+def end_dispute(stack: Stack, dispute_id: str, how: str) -> None:
+    """The bank decides: `win` or `lose`."""
+    httpx.post(f"{stack.stripe_url}/sandbox/disputes/{dispute_id}/{how}").raise_for_status()
+
+
 def read_session(stack: Stack, session_id: str) -> dict[str, Any]:
     """What Stripe's API says of a payment page."""
     with stripe(stack) as api:

@@ -13,6 +13,8 @@ from tests.browser.customers import (
     PATIENCE_S,
     Customer,
     confirm_debit,
+    dispute,
+    end_dispute,
     expire,
     fail_debit,
     pay_with,
@@ -112,7 +114,10 @@ def test_the_page_of_a_bank_debit_finishes_by_itself(stack: Stack, browsers: Bro
     customer = sign_up(browsers.open(), stack, "patient")
     session_id = customer.order_by_bank("starter")
     page, order = customer.page, customer.page.context.new_page()
-    open_latest_order(order)
+    order.goto("/dashboard/")
+    expect(order.get_by_role("main")).to_contain_text("$5.00 for Starter is on its way")
+    keep(order, "payments/pending-overview")
+    order.get_by_role("link", name="See the order").click()
     expect(order.get_by_role("main")).to_contain_text("the bank is still at work")
     keep(order, "payments/pending-order")
 
@@ -194,6 +199,50 @@ def test_what_is_owed_is_paid_by_the_next_pack(stack: Stack, browsers: Browsers)
     expect_balance(customer, f"{1_000_000 - spent:,}")
     expect(page.get_by_role("main")).not_to_contain_text("are owed")
     assert customer.ask("gpt-4").status_code == 200
+
+
+def test_a_disputed_payment_is_explained_and_a_won_one_is_as_before(
+    stack: Stack, browsers: Browsers
+) -> None:
+    customer = sign_up(browsers.open(), stack, "disputing")
+    customer.create_key("Laptop")
+    session_id = customer.buy("starter")
+    page, main = customer.page, customer.page.get_by_role("main")
+
+    dispute_id = dispute(stack, session_id)
+    wait_until(lambda: is_said(page, "Your balance is frozen"), "the balance is frozen")
+    keep(page, "payments/disputed-overview")
+    assert customer.ask("gpt-4").status_code != 200
+    page.get_by_role("link", name="the payment of $5.00").click()
+    expect(main).to_contain_text("Your bank disputes $5.00 of the payment")
+    keep(page, "payments/disputed-order")
+    page.goto("/billing/checkout/starter/")
+    expect(page.get_by_role("alert")).to_contain_text("Your balance is frozen")
+    keep(page, "payments/frozen-confirm")
+
+    end_dispute(stack, dispute_id, "win")
+    wait_until(lambda: is_said(page, "1,000,000"), "the tokens are back")
+    expect(main).not_to_contain_text("frozen")
+    wait_until(lambda: customer.ask("gpt-4").status_code == 200, "calls are answered")
+
+
+def test_a_payment_that_the_bank_took_back_says_so(stack: Stack, browsers: Browsers) -> None:
+    customer = sign_up(browsers.open(), stack, "losing")
+    session_id = customer.buy("starter")
+    page = customer.page
+
+    end_dispute(stack, dispute(stack, session_id), "lose")
+    open_latest_order(page)
+    words = "Your bank took $5.00 of the payment back"
+    wait_until(lambda: page.reload() and words in page.inner_text("main"), "the dispute is lost")
+
+    expect(page.get_by_role("main")).not_to_contain_text("Your bank disputes")
+    keep(page, "payments/lost-dispute")
+
+
+def is_said(page: Page, words: str) -> bool:
+    page.goto("/dashboard/")
+    return words in page.get_by_role("main").inner_text()
 
 
 def read_spending(customer: Customer) -> int:

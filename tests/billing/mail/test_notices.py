@@ -124,7 +124,7 @@ def test_a_dispute_is_told_with_what_its_customer_can_still_do(
 
 def all_words(sent: EmailMultiAlternatives) -> str:
     """Return a mail's text and HTML with their white space made single."""
-    return " ".join(f"{sent.body} {sent.alternatives[0][0]}".split())
+    return " ".join(f"{sent.body} {sent.alternatives[0][0]!s}".split())
 
 
 @pytest.mark.parametrize("kind", Notice.Kind)

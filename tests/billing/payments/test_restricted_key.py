@@ -175,7 +175,9 @@ def test_the_chapter_names_every_call_with_its_parameters_and_no_other(
         words = re.findall(r"`([a-z_]+)[^`]*`", parameters)
         named.setdefault(call, set()).update(words)
     assert named.keys() == made.keys()
-    assert {call: names - named[call] for call, names in made.items() if names - named[call]} == {}
+    # The SDK adds a cursor where a list has another page.
+    rest = {call: names - named[call] - {"starting_after"} for call, names in made.items()}
+    assert {call: names for call, names in rest.items() if names} == {}
 
 
 def test_the_webhook_of_the_chapter_sends_what_is_handled_and_nothing_else() -> None:
