@@ -19,6 +19,7 @@ from billing.services.wallets import adjust_credits, grant_credits
 from billing.wallet import calls, keys
 from billing.wallet.calls import Balance
 from billing.wallet.events import read_event
+from tests.billing.payments.racing import race
 from tests.billing.wallet.shop import Till
 from tests.conftest import open_fences
 
@@ -204,6 +205,20 @@ def test_an_expired_lot_goes_but_not_what_is_held_or_just_spent(till: Till) -> N
     till.drain()
     assert (till.posted(), till.balance().available_credits) == (50, 50)
     assert audit(at_rest=True) == []
+
+
+def test_a_lot_expires_once_and_takes_nothing_of_the_others(till: Till) -> None:
+    grant_credits(
+        till.user, credits=100, reason="gift", expires_at=timezone.now() - timedelta(seconds=1)
+    )
+    grant_credits(till.user, credits=500, reason="bought", is_promotional=False)
+
+    race([expire_lots] * 2, meet_at="FOR NO KEY UPDATE")
+    expire_lots()
+    till.drain()
+
+    assert Debit.objects.count() == 1
+    assert (till.posted(), sorted(till.lots())) == (500, [0, 500])
 
 
 def test_a_clawback_takes_what_is_there_and_the_rest_is_debt_that_blocks(till: Till) -> None:
