@@ -411,3 +411,19 @@ def test_a_payment_in_another_currency_waits_for_a_person(
     assert status_of(paid) == Status.REVIEW
     assert paid.review_reason == "currency is 'eur', expected 'usd'"
     assert posted(alice) == 0
+
+
+def test_a_discount_that_was_not_offered_waits_for_a_person(
+    paid: Purchase, alice: User, sandbox: Sandbox
+) -> None:
+    intent = intent_of(paid, sandbox)
+    sandbox.tamper(
+        paid.stripe_session_id, **{"total_details.amount_discount": 300, "amount_total": 600}
+    )
+    sandbox.tamper(sandbox.charge_id(intent), amount=600, amount_captured=600)
+
+    fulfil(paid)
+
+    assert status_of(paid) == Status.REVIEW
+    assert paid.review_reason == "discount is False, expected True"
+    assert posted(alice) == 0
