@@ -10,6 +10,7 @@ from bench.mutants import (
     ending,
     known_bugs,
     limits,
+    payments,
     process,
     rebuilding,
     sweeps,
@@ -27,4 +28,5 @@ MUTANTS = [
     *rebuilding.MUTANTS,
     *sweeps.MUTANTS,
     *process.MUTANTS,
+    *payments.MUTANTS,
 ]

@@ -6,6 +6,7 @@ done; what still differs then goes to the inbox.
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.utils import timezone
 
@@ -180,10 +181,8 @@ def _missing_charges(
 def _missing_returns(charges: Iterable[Charge]) -> Iterator[Finding]:
     """Name what we have of refunds and disputes of these charges' orders that Stripe has not."""
     charges = list(charges)
-    order_ids = {parse_order_id(charge.order_id) for charge in charges}
-    refund_ids = {
-        parse_order_id(refund.our_id) for charge in charges for refund in charge.refunds
-    } - {None}
+    order_ids = _ids(charge.order_id for charge in charges)
+    refund_ids = _ids(refund.our_id for charge in charges for refund in charge.refunds)
     dispute_ids = {dispute.dispute_id for charge in charges for dispute in charge.disputes}
     for refund in (
         Refund.objects.filter(purchase__public_id__in=order_ids, status__in=GIVEN)
@@ -199,6 +198,11 @@ def _missing_returns(charges: Iterable[Charge]) -> Iterator[Finding]:
     ):
         text = f"the dispute {dispute.stripe_dispute_id} is not at Stripe, we say {dispute.status}"
         yield Finding(INVARIANT, f"order {dispute.purchase.public_id}", text)
+
+
+def _ids(texts: Iterable[str]) -> set[UUID]:
+    found = (parse_order_id(text) for text in texts)
+    return {each for each in found if each is not None}
 
 
 def _find(charge: Charge) -> Purchase | None:

@@ -61,8 +61,9 @@ class Charge:
     @property
     def changed_at(self) -> datetime:
         """When the last of it was paid, refunded or disputed."""
-        returns = (*self.refunds, *self.disputes)
-        return max([self.created_at, *(each.created_at for each in returns)])
+        refunded = [refund.created_at for refund in self.refunds]
+        disputed = [dispute.created_at for dispute in self.disputes]
+        return max([self.created_at, *refunded, *disputed])
 
 
 def read_charge(charge_id: str) -> Charge:

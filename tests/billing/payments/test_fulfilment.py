@@ -382,3 +382,48 @@ def intent_of(order: Purchase, sandbox: Sandbox) -> str:
     intent = sandbox.session(order.stripe_session_id).payment_intent
     assert isinstance(intent, str)
     return intent
+
+
+def test_a_payment_that_adds_up_but_for_another_price_waits_for_a_person(
+    paid: Purchase, alice: User, sandbox: Sandbox
+) -> None:
+    """Session and charge agree with each other, as if the price had been swapped."""
+    intent = intent_of(paid, sandbox)
+    sandbox.tamper(paid.stripe_session_id, amount_subtotal=800, amount_total=800)
+    sandbox.tamper(sandbox.charge_id(intent), amount=800, amount_captured=800)
+
+    fulfil(paid)
+
+    assert status_of(paid) == Status.REVIEW
+    assert paid.review_reason == "subtotal is 800, expected 900"
+    assert posted(alice) == 0
+
+
+def test_a_payment_in_another_currency_waits_for_a_person(
+    paid: Purchase, alice: User, sandbox: Sandbox
+) -> None:
+    intent = intent_of(paid, sandbox)
+    sandbox.tamper(paid.stripe_session_id, currency="eur")
+    sandbox.tamper(sandbox.charge_id(intent), currency="eur")
+
+    fulfil(paid)
+
+    assert status_of(paid) == Status.REVIEW
+    assert paid.review_reason == "currency is 'eur', expected 'usd'"
+    assert posted(alice) == 0
+
+
+def test_a_discount_that_was_not_offered_waits_for_a_person(
+    paid: Purchase, alice: User, sandbox: Sandbox
+) -> None:
+    intent = intent_of(paid, sandbox)
+    sandbox.tamper(
+        paid.stripe_session_id, **{"total_details.amount_discount": 300, "amount_total": 600}
+    )
+    sandbox.tamper(sandbox.charge_id(intent), amount=600, amount_captured=600)
+
+    fulfil(paid)
+
+    assert status_of(paid) == Status.REVIEW
+    assert paid.review_reason == "discount is False, expected True"
+    assert posted(alice) == 0

@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from accounts.models import User
 from billing.exceptions import MissingReason, RefundRefused
-from billing.models import InboxItem, Purchase, Refund
+from billing.models import InboxItem, Purchase, Refund, Wallet
 from billing.services.debits import decide_open
 from billing.services.ledger import post_credit
 from billing.services.refund_offers import Offer, offer_unused
@@ -360,3 +360,24 @@ def test_a_customers_refund_that_was_spent_meanwhile_bothers_nobody(
 
     assert Refund.objects.get().status == Status.REFUSED
     assert not InboxItem.objects.exists()
+
+
+def test_sweeps_at_once_share_the_refunds(fulfilled: Purchase, bob: User, till: Till) -> None:
+    give(fulfilled, bob)
+    till.drain()
+
+    counts = race([advance_refunds] * 3, meet_at='UPDATE "billing_refund"')
+
+    assert sorted(counts) == [0, 0, 1]
+    assert Refund.objects.get().status == Status.SUCCEEDED
+
+
+def test_a_customer_who_owes_tokens_is_offered_nothing(
+    fulfilled: Purchase, settings: Settings, till: Till
+) -> None:
+    settings.CUSTOMER_REFUND_DAYS = 14
+    assert offer_to_customer(fulfilled) is not None
+
+    Wallet.objects.filter(pk=till.wallet.pk).update(debt_credits=1)
+
+    assert offer_to_customer(fulfilled) is None

@@ -87,8 +87,8 @@ def test_a_closed_order_can_be_refunded(
     assert refund.debit is None
 
 
-def pay_again(order: Purchase, sandbox: Sandbox) -> str:
-    """Pay the order through a session that is not its own, and return that session's id."""
+def make_session(order: Purchase, sandbox: Sandbox) -> str:
+    """Make a session that names the order and is not its own; return its id."""
     order_id = str(order.public_id)
     other = sandbox.client.v1.checkout.sessions.create(
         {
@@ -109,8 +109,14 @@ def pay_again(order: Purchase, sandbox: Sandbox) -> str:
             "success_url": "http://testserver/",
         }
     )
-    assert sandbox.pay(other.id) == 200
     return other.id
+
+
+def pay_again(order: Purchase, sandbox: Sandbox) -> str:
+    """Pay the order through a session that is not its own, and return that session's id."""
+    other = make_session(order, sandbox)
+    assert sandbox.pay(other) == 200
+    return other
 
 
 @pytest.mark.parametrize("is_closed", [False, True])
@@ -152,3 +158,14 @@ def test_asking_again_notes_what_was_refunded_of_an_order_in_review(
     parked.refresh_from_db()
     assert (parked.status, parked.refunded_cents) == (Status.REVIEW, 400)
     assert not InboxItem.objects.filter(kind="purchase_paid_twice").exists()
+
+
+def test_the_end_of_a_session_that_only_names_an_order_leaves_it_open(
+    order: Purchase, sandbox: Sandbox
+) -> None:
+    other = make_session(order, sandbox)
+    sandbox.expire(other)
+
+    fulfil_purchase(other)
+
+    assert status_of(order) == Status.OPEN

@@ -234,7 +234,9 @@ def test_events_that_no_webhook_brought_are_fetched_and_processed(
 
     assert fetch_missed_events() > 0
     assert fetch_missed_events() == 0
-    process_due_events()
+    # The emulator outlives a test: there may be more than one batch.
+    while process_due_events():
+        pass
 
     assert status_of(paid) == Purchase.Status.FULFILLED
     assert posted(alice) == 1_000_000
