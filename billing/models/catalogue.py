@@ -3,16 +3,27 @@
 from functools import reduce
 from operator import and_
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
+
+from billing.currencies import smallest_step
 
 CURRENCY = RegexValidator(r"^[a-z]{3}$", "A currency is three lower-case letters, such as usd.")
 MODEL_NAME = RegexValidator(
     r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$",
     "A model's name has letters, digits and . _ : / - and starts with a letter or digit.",
 )
+
+
+def demand_whole_steps(price_cents: int | None, currency: str) -> None:
+    """Raise ValidationError for a price that Stripe takes in no payment."""
+    step = smallest_step(currency)
+    if price_cents is not None and price_cents % step:
+        message = f"Amounts of this currency are divisible by {step}."
+        raise ValidationError({"price_cents": message})
 
 
 class Pack(models.Model):
@@ -54,6 +65,10 @@ class Pack(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def clean(self) -> None:
+        """Raise ValidationError for a price that Stripe would refuse."""
+        demand_whole_steps(self.price_cents, self.currency)
+
 
 class PackPrice(models.Model):
     """What a pack costs in one more currency than its own."""
@@ -82,6 +97,10 @@ class PackPrice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pack} in {self.currency}"
+
+    def clean(self) -> None:
+        """Raise ValidationError for a price that Stripe would refuse."""
+        demand_whole_steps(self.price_cents, self.currency)
 
 
 class PublicModel(models.Model):

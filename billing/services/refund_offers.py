@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from billing.currencies import smallest_step
 from billing.models import Lot, Purchase
 from billing.services.balances import read_balance
 from billing.services.clawback import find_lot, share_of
@@ -17,13 +18,17 @@ class Offer:
 
 
 def offer_unused(purchase: Purchase) -> Offer | None:
-    """Return what the unused part of an order is worth, rounded down to cents; None if nothing."""
+    """Return what the unused part of an order is worth; None if nothing.
+
+    Rounded down to cents, or to what its currency has of them.
+    """
     lot = find_lot(purchase)
     if purchase.status != Purchase.Status.FULFILLED or lot is None:
         return None
     unused = _unused_of(lot)
     worth = purchase.charged_cents * unused // purchase.credits
-    amount = min(worth, purchase.charged_cents - purchase.returned_cents)
+    rest = purchase.charged_cents - purchase.returned_cents
+    amount = rest if worth >= rest else worth - worth % smallest_step(purchase.currency)
     if amount <= 0:
         return None
     credits = share_of(purchase, purchase.returned_cents + amount) - purchase.taken_back_credits

@@ -16,6 +16,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
+from billing.currencies import smallest_step
 from billing.exceptions import (
     MissingReason,
     PaymentProviderAway,
@@ -148,6 +149,9 @@ def _ask(purchase_id: int, refund: Refund) -> Refund:
     rest = purchase.charged_cents - purchase.returned_cents
     if not 0 < refund.amount_cents <= rest:
         raise RefundRefused(f"Of this payment {rest} can still be refunded, in its smallest unit.")
+    step = smallest_step(purchase.currency)
+    if refund.amount_cents < rest and refund.amount_cents % step:
+        raise RefundRefused(f"Amounts of this currency are divisible by {step}.")
     refund.purchase = purchase
     refund.save(force_insert=True)
     refund.debit = move_to_target(purchase)

@@ -4,16 +4,10 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from django import template
 
+from billing.currencies import decimal_places
+
 register = template.Library()
 
-# https://docs.stripe.com/currencies: amounts without, and with three, decimal places.
-# fmt: off
-ZERO_DECIMAL = frozenset({
-    "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv",
-    "xaf", "xof", "xpf",
-})
-# fmt: on
-THREE_DECIMAL = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})
 SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥", "inr": "₹", "krw": "₩"}
 MILLION = 1_000_000
 STEPS = ((1_000_000_000_000, "T"), (1_000_000_000, "B"), (MILLION, "M"), (1_000, "k"))
@@ -77,13 +71,6 @@ def per_thousand(rate_millicredits: int) -> str:
 def millicredits(amount_millicredits: int) -> str:
     """Return credits with as many decimal places as they need: 1,180 or 30.5."""
     return f"{Decimal(amount_millicredits).scaleb(-3).normalize():,f}"
-
-
-def decimal_places(currency: str) -> int:
-    """Return how many decimal places Stripe's amounts of this currency have."""
-    if currency in ZERO_DECIMAL:
-        return 0
-    return 3 if currency in THREE_DECIMAL else 2
 
 
 def with_symbol(text: str, currency: str) -> str:

@@ -51,6 +51,22 @@ def test_it_refuses_a_pack_that_makes_no_sense(field: str, value: str, root: Cli
     assert not Pack.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("currency", "cents", "is_sold"),
+    [("kwd", "9005", False), ("kwd", "9010", True), ("isk", "99950", False), ("jpy", "901", True)],
+)
+def test_a_price_is_one_that_stripe_takes(
+    currency: str, cents: str, is_sold: bool, root: Client
+) -> None:
+    own = {"currency": currency, "price_cents": cents}
+    other = {"other_prices-0-currency": currency, "other_prices-0-price_cents": cents}
+
+    for number, price in enumerate((own, other)):
+        root.post(desk.list_url(Pack) + "add/", {**PACK, "slug": f"new-{number}", **price})
+
+    assert Pack.objects.filter(slug__startswith="new-").count() == (2 if is_sold else 0)
+
+
 def test_a_pack_that_was_ordered_is_not_deleted(root: Client, alice: desk.Customer) -> None:
     pack = Pack.objects.get(slug="small")
 

@@ -306,6 +306,24 @@ def test_held_credits_are_not_unused(fulfilled: Purchase, till: Till) -> None:
     assert offer_unused(fulfilled) is None
 
 
+def test_a_part_is_offered_in_amounts_that_the_currency_has(
+    fulfilled: Purchase, bob: User, till: Till
+) -> None:
+    # 9.005 dinars, of which Stripe takes no thousandths.
+    Purchase.objects.update(currency="kwd", amount_cents=9_005, paid_cents=9_005)
+    fulfilled.refresh_from_db()
+
+    whole = offer_unused(fulfilled)
+    spend(till, 400_001)
+    part = offer_unused(fulfilled)
+
+    assert whole is not None
+    assert part is not None
+    assert (whole.amount_cents, part.amount_cents) == (9_005, 5_400)
+    with pytest.raises(RefundRefused, match="divisible by 10"):
+        give(fulfilled, bob, 5_401)
+
+
 def test_what_is_charged_but_not_booked_yet_is_not_unused(
     fulfilled: Purchase, alice: User, till: Till
 ) -> None:
