@@ -366,3 +366,18 @@ def test_a_refund_of_what_had_expired_that_fails_gives_it_back_once(
 
     assert figures(till) == (0, 0)
     assert broken_books() == []
+
+
+def test_a_refund_and_a_dispute_of_all_of_it_take_no_more_than_was_given(
+    fulfilled: Purchase, sandbox: Sandbox, till: Till
+) -> None:
+    dispute_id = sandbox.dispute(refund(fulfilled, sandbox, 300), amount=600)
+    # Banks dispute what their customer paid, in their currency and at their rate.
+    sandbox.tamper(dispute_id, amount=960)
+
+    hear("charge.dispute.created", dispute_id, charge=fulfilled.stripe_charge_id)
+
+    fulfilled.refresh_from_db()
+    assert (fulfilled.refunded_cents, fulfilled.disputed_cents) == (300, 960)
+    assert fulfilled.taken_back_credits == 1_000_000
+    assert figures(till) == (0, 0)
