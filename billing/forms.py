@@ -6,12 +6,12 @@ from typing import Any
 from django import forms
 
 from accounts.models import ApiKey, User
+from billing.currencies import decimal_places
 from billing.exceptions import InvalidAmount
 from billing.models import Pack, PublicModel
 from billing.services.low_balance import MAX_THRESHOLD_CREDITS
 from billing.services.pack_prices import Price, list_prices
 from billing.services.top_ups import CONSENT_VERSION, Terms
-from billing.templatetags import money
 
 # The largest id that PostgreSQL's bigint holds; beyond it a query would fail.
 MAX_ID = 2**63 - 1
@@ -19,7 +19,7 @@ MAX_ID = 2**63 - 1
 
 def to_cents(amount: Decimal, currency: str) -> int:
     """Return an amount in the currency's smallest unit, as it was typed. Raises InvalidAmount."""
-    scaled = amount.scaleb(money.decimal_places(currency))
+    scaled = amount.scaleb(decimal_places(currency))
     if scaled != scaled.to_integral_value():
         raise InvalidAmount(f"{amount} has more decimal places than {currency} does.")
     return int(scaled)

@@ -10,13 +10,13 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from billing.currencies import decimal_places
 from billing.exceptions import InvalidAmount, PackUnavailable, TooManyCards, TopUpRefused
 from billing.forms import TopUpForm, offer_of
 from billing.models import AutoTopUp, Purchase
 from billing.services import top_up_cards, top_ups
 from billing.services.balances import read_balance
 from billing.services.pack_prices import list_prices
-from billing.templatetags import money
 from billing.views.refusals import as_message
 from billing.views.requests import CustomerRequest, customer_only
 
@@ -104,7 +104,7 @@ def _to_stripe(request: CustomerRequest) -> HttpResponse:
 def _initial(known: AutoTopUp) -> dict[str, Any]:
     if known.pack is None or known.consent is None or known.monthly_ceiling_cents is None:
         return {}
-    places = money.decimal_places(known.currency)
+    places = decimal_places(known.currency)
     offers = [offer_of(known.pack, price) for price in list_prices(known.pack)]
     prefix = f"{known.pack.slug}:{known.currency}:"
     return {
