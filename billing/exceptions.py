@@ -110,6 +110,7 @@ class Limited(Enum):
     REQUESTS = "requests per minute"
     TOKENS = "tokens per minute"
     CONCURRENT = "requests at once"
+    WAITING = "requests that wait for another's answer"
 
 
 @dataclass
