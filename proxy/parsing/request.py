@@ -27,8 +27,9 @@ from proxy.parsing.schema import (
 
 MAX_MODEL_CHARS = 256
 
-# Fields that would steer the call: LiteLLM's and the SDKs' transport settings, and OpenRouter's
-# choice of other models, providers and paid plugins.
+# Fields that would steer the call: LiteLLM's and the SDKs' transport settings, OpenRouter's choice
+# of other models, providers and paid plugins, and vLLM's template, a program that could write a
+# prompt of any length.
 STEERING_FIELDS = frozenset(
     {
         "api_base",
@@ -36,6 +37,7 @@ STEERING_FIELDS = frozenset(
         "api_type",
         "api_version",
         "base_url",
+        "chat_template",
         "custom_llm_provider",
         "deployment_id",
         "extra_body",
