@@ -58,7 +58,7 @@ def log_lines(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
 
 
 def database_texts() -> str:
-    """Return every value of every text column, but for those that describe providers."""
+    """Return every value of every text column, but for where providers are."""
     texts: list[str] = []
     with connection.cursor() as cursor:
         cursor.execute(
@@ -67,7 +67,7 @@ def database_texts() -> str:
             " AND data_type IN ('text', 'character varying', 'jsonb', 'json', 'bytea')"
         )
         for table, column in cursor.fetchall():
-            if table.startswith("proxy_"):
+            if (table, column) == ("proxy_provider", "base_url"):
                 continue
             cursor.execute(f'SELECT "{column}"::text FROM "{table}"')  # noqa: S608  # our own names
             texts += [value for (value,) in cursor.fetchall() if value]
@@ -105,6 +105,29 @@ async def test_no_secret_and_no_prompt_leaves_its_place(
     assert "upstream_failed" in logged
     assert "usage_parked" in logged
     assert alice.user.email in stored
+
+
+@pytest.mark.parametrize("status", [400, 404, 413, 415, 422])
+async def test_no_refusal_of_a_request_says_who_refused(
+    api: Api, alice: Customer, status: int, log_lines: list[str]
+) -> None:
+    said = f"{PROMPT}: org {ORGANISATION}, key {UPSTREAM_KEY}, model {UPSTREAM_MODEL}"
+    error = {"message": said, "type": ORGANISATION, "param": ORGANISATION, "code": UPSTREAM_KEY}
+    seen = []
+    async with serve_canned(json_answer(status, {"error": error})) as canned:
+        await api.send_to(canned.base_url)
+
+        for endpoint in PATHS:
+            seen.append(await api.ask(alice, endpoint))
+            if endpoint != "embeddings":
+                seen.append(await api.ask(alice, endpoint, stream=True))
+
+    host = canned.base_url.removeprefix("http://").removesuffix("/v1")
+    stored = await in_database(database_texts)
+    everywhere = "\n".join([*map(text_of, seen), *log_lines, stored])
+    assert {answer.status_code for answer in seen} == {503 if status == 404 else status}
+    for secret in (UPSTREAM_KEY, ORGANISATION, UPSTREAM_MODEL, host, PROMPT):
+        assert secret not in everywhere
 
 
 @pytest.mark.parametrize("endpoint", PATHS)

@@ -10,12 +10,15 @@ import httpx
 import orjson
 import pytest
 
+from proxy.metering.chunks import ChunkMeter
 from proxy.metering.streams import StreamMeter
 from proxy.routing.attempts import open_answer
 from proxy.serving.inflight import Call
 from tests.proxy.canned import Canned, chunk, json_answer, serve_canned, stream_answer
 from tests.proxy.conftest import HELLO, Api, Customer, Sandbox, assert_envelope, until
 
+# What a chunk meter takes for granted, with a limit that a test can reach.
+LIMITED = ChunkMeter.__init__.__kwdefaults__ | {"max_event_bytes": 100_000}
 SLOWLY = [{"role": "user", "content": "[[tokens=400]] [[tps=20]]"}]
 
 
@@ -353,6 +356,39 @@ async def test_it_relays_bytes_whatever_way_the_network_cuts_them(
     events = read_events(response.content)
     assert events[-1] == "[DONE]"
     assert len(text_of(events).split()) == 10
+
+
+async def test_it_relays_an_event_of_any_size_up_to_the_limit(
+    api: Api, alice: Customer, upstream: Sandbox
+) -> None:
+    await api.sell("fault-huge-event-3000")
+
+    response = await api.chat(alice, "fault-huge-event-3000", stream=True, max_tokens=20)
+
+    events = read_events(response.content)
+    record = await alice.record()
+    assert events[-1] == "[DONE]"
+    assert max(map(len, response.content.split(b"\n\n"))) > 3_000 * 1_024
+    assert record is not None
+    assert (record.outcome, record.source) == ("completed", "reported")
+
+
+async def test_an_event_above_the_limit_breaks_the_stream(
+    api: Api, alice: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ChunkMeter.__init__, "__kwdefaults__", LIMITED)
+    await api.sell("fault-huge-event-3000")
+
+    response = await api.chat(alice, "fault-huge-event-3000", stream=True, max_tokens=20)
+
+    events = read_events(response.content)
+    record = await alice.record()
+    assert set(events[-1]) == {"error"}
+    assert len(response.content) < 100_000
+    assert record is not None
+    assert (record.outcome, record.source) == ("broken", "estimated")
+    assert record.completion_tokens == 1
+    assert (await alice.balance()).held_credits == 0
 
 
 async def test_it_forwards_the_first_piece_within_50_ms(api: Api, alice: Customer) -> None:
