@@ -119,7 +119,7 @@ class ModelRequest(ABC):
         if field := self.max_tokens_field or self.own_max_tokens_field:
             body[field] = max_tokens
         body |= self.own_fields(temperature)
-        for name in drop:
+        for name in (*drop, *self.left_out()):
             body.pop(name, None)
         for name, other in rename.items():
             value = body.pop(name, None)
@@ -130,6 +130,10 @@ class ModelRequest(ABC):
     def own_fields(self, temperature: float | None) -> dict[str, Any]:
         """Return what is sent beside the maximum, whatever the client said of it."""
         return {}
+
+    def left_out(self) -> Collection[str]:
+        """Return which of the client's fields are not sent."""
+        return ()
 
 
 def refuse_steering(payload: Mapping[str, Any]) -> None:

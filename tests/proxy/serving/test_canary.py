@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 from django.db import connection
 
@@ -174,3 +175,88 @@ async def test_the_upstreams_name_for_a_model_does_not_leave_in_streams(
 
     assert response.content.count(b'"model":"gpt-4"') == 2
     assert UPSTREAM_MODEL not in text_of(response)
+
+
+# What gateways add of who served a request, and what we paid.
+TOLD = {"provider": "AcmeCanary", "x_groq": {"id": "req_AcmeCanary"}}
+COST = {"cost": 0.0314, "cost_details": {"upstream_inference_cost": 0.0314}, "is_byok": False}
+
+
+@pytest.mark.parametrize("endpoint", PATHS)
+async def test_who_served_and_what_it_cost_us_does_not_leave(
+    api: Api, alice: Customer, endpoint: str
+) -> None:
+    choice = {"index": 0, "message": {"content": "Hi"}, "text": "Hi", "finish_reason": "stop"}
+    usage = {"prompt_tokens": 9, "input_tokens": 9, "completion_tokens": 1, "output_tokens": 1}
+    answer = {
+        "id": "x",
+        "model": "m",
+        "status": "completed",
+        "choices": [choice],
+        "data": [],
+        "output": [{"type": "message", "content": [{"type": "output_text", "text": "Hi"}]}],
+        "metadata": {"provider": "mine"},
+        "usage": usage | {"total_tokens": 10} | COST,
+    }
+    async with serve_canned(json_answer(200, answer | TOLD)) as canned:
+        await api.send_to(canned.base_url)
+
+        response = await api.ask(alice, endpoint)
+
+    assert "Canary" not in response.text
+    assert "0.0314" not in response.text
+    assert response.json()["usage"] == usage | {"total_tokens": 10}
+    assert response.json()["metadata"] == {"provider": "mine"}
+
+
+async def test_who_served_and_what_it_cost_us_does_not_leave_in_chunks(
+    api: Api, alice: Customer
+) -> None:
+    head = {"id": "c", "object": "chat.completion.chunk", "created": 7, "model": "m"} | TOLD
+    usage = {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10}
+    choice = {"index": 0, "delta": {"content": '"provider":"mine"'}, "finish_reason": "stop"}
+    chunks = [
+        orjson.dumps(head | {"choices": [choice]}).decode(),
+        orjson.dumps(head | {"choices": [], "usage": usage | COST}).decode(),
+        "[DONE]",
+    ]
+    async with serve_canned(stream_answer(*chunks)) as canned:
+        await api.send_to(canned.base_url)
+
+        response = await api.chat(alice, stream=True, stream_options={"include_usage": True})
+
+    events = [line.removeprefix("data: ") for line in response.text.split("\n\n")][:-2]
+    assert "Canary" not in response.text
+    assert "0.0314" not in response.text
+    assert [orjson.loads(event)["choices"] for event in events] == [[choice], []]
+    assert orjson.loads(events[1])["usage"] == usage
+
+
+async def test_who_served_and_what_it_cost_us_does_not_leave_in_events(
+    api: Api, alice: Customer
+) -> None:
+    usage = {"input_tokens": 9, "output_tokens": 1, "total_tokens": 10}
+    begun: dict[str, Any] = {
+        "id": "r",
+        "status": "in_progress",
+        "model": "m",
+        "output": [],
+        "usage": None,
+    } | TOLD
+    ended = begun | {"status": "completed", "usage": usage | COST}
+    said = {"type": "response.output_text.delta", "delta": "Hi", "item_id": "i"} | TOLD
+    events = [
+        {"type": "response.created", "sequence_number": 0, "response": begun} | TOLD,
+        said | {"sequence_number": 1, "output_index": 0, "content_index": 0},
+        {"type": "response.completed", "sequence_number": 2, "response": ended} | TOLD,
+    ]
+    async with serve_canned(stream_answer(*(orjson.dumps(e).decode() for e in events))) as canned:
+        await api.send_to(canned.base_url)
+
+        response = await api.ask(alice, "responses", stream=True)
+
+    last = orjson.loads(response.text.rstrip().rpartition("data: ")[2])
+    assert response.text.count("data: ") == 3
+    assert "Canary" not in response.text
+    assert "0.0314" not in response.text
+    assert last["response"]["usage"] == usage
