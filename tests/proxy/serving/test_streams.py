@@ -13,12 +13,12 @@ import pytest
 from proxy.metering.chunks import ChunkMeter
 from proxy.metering.streams import StreamMeter
 from proxy.routing.attempts import open_answer
-from proxy.serving.inflight import Call
+from proxy.serving.inflight import Call, Reason
 from tests.proxy.canned import Canned, chunk, json_answer, serve_canned, stream_answer
 from tests.proxy.conftest import HELLO, Api, Customer, Sandbox, assert_envelope, until
 
 # What a chunk meter takes for granted, with a limit that a test can reach.
-LIMITED = ChunkMeter.__init__.__kwdefaults__ | {"max_event_bytes": 100_000}
+LIMITED = (ChunkMeter.__init__.__kwdefaults__ or {}) | {"max_event_bytes": 100_000}
 SLOWLY = [{"role": "user", "content": "[[tokens=400]] [[tps=20]]"}]
 
 
@@ -216,6 +216,44 @@ async def test_it_ends_a_stream_of_which_only_the_headers_come(api: Api, alice: 
 
     assert response.status_code == 504
     assert time.monotonic() - began_at < 10
+
+
+async def test_a_stream_has_one_limit_for_its_headers_and_its_first_event(
+    api: Api, alice: Customer
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+    async with serve_canned(head[:9], then=head[9:]) as canned:
+        await api.send_to(canned.base_url)
+        await api.limit_providers(first_byte_timeout_s=60, idle_timeout_s=60, total_timeout_s=90)
+        asking = asyncio.create_task(api.chat(alice, stream=True))
+        await until(lambda: canned.requests)
+        [call] = api.runtime.inflight
+        # As if the headers had taken 55 of the 60 seconds.
+        call.limit(Reason.NO_ANSWER, 5)
+        canned.goes_on.set()
+        await until(lambda: call.on_tick)
+
+        api.runtime.inflight.check(time.monotonic() + 6)
+
+        async with asyncio.timeout(5):
+            response = await asking
+    assert response.status_code == 504
+
+
+async def test_a_stream_that_has_begun_has_met_its_first_limit(api: Api, alice: Customer) -> None:
+    whole = stream_answer(chunk("Hi"), chunk(finish=True), "[DONE]")
+    cut = whole.index(b"\n\n", whole.index(b"Hi")) + 2
+    async with serve_canned(whole[:cut], then=whole[cut:]) as canned:
+        await api.send_to(canned.base_url)
+        await api.limit_providers(first_byte_timeout_s=5, idle_timeout_s=60, total_timeout_s=90)
+        asking = asyncio.create_task(api.chat(alice, stream=True))
+        await until(lambda: [call for call in api.runtime.inflight if call.first_byte_ms])
+
+        api.runtime.inflight.check(time.monotonic() + 10)
+
+        canned.goes_on.set()
+        response = await asking
+    assert response.content.endswith(b"data: [DONE]\n\n")
 
 
 async def test_it_ends_a_stream_that_falls_silent(api: Api, alice: Customer) -> None:
