@@ -111,6 +111,7 @@ class Limited(Enum):
     REQUESTS = "requests per minute"
     TOKENS = "tokens per minute"
     CONCURRENT = "requests at once"
+    WAITING = "requests that wait for another's answer"
 
 
 @dataclass

@@ -12,6 +12,7 @@ from billing.models import Pack, PublicModel
 from billing.services.low_balance import MAX_THRESHOLD_CREDITS
 from billing.services.pack_prices import Price, list_prices
 from billing.services.top_ups import CONSENT_VERSION, Terms
+from billing.templatetags import money
 
 # The largest id that PostgreSQL's bigint holds; beyond it a query would fail.
 MAX_ID = 2**63 - 1

@@ -49,14 +49,24 @@ class Provider(models.Model):
         default=list, blank=True, validators=[check_rules], help_text=RULES_HELP
     )
     connect_timeout_s = models.PositiveSmallIntegerField(
-        default=5, validators=[MinValueValidator(1)]
+        default=5,
+        validators=[MinValueValidator(1)],
+        help_text="How long a connection may take to open, in seconds; then the next is tried.",
     )
     first_byte_timeout_s = models.PositiveSmallIntegerField(
-        default=60, validators=[MinValueValidator(1)]
+        default=60,
+        validators=[MinValueValidator(1)],
+        help_text="Streams only: how long the first event may take, headers included.",
     )
-    idle_timeout_s = models.PositiveSmallIntegerField(default=60, validators=[MinValueValidator(1)])
+    idle_timeout_s = models.PositiveSmallIntegerField(
+        default=60,
+        validators=[MinValueValidator(1)],
+        help_text="Streams only: the longest silence between two events.",
+    )
     total_timeout_s = models.PositiveSmallIntegerField(
-        default=600, validators=[MinValueValidator(1)]
+        default=600,
+        validators=[MinValueValidator(1)],
+        help_text="How long a whole answer may take. The only limit of one that is no stream.",
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 

@@ -4,12 +4,26 @@ What OpenAI's specification defines is not copied here: those bodies name what w
 and admit the rest. Serializers are used to describe alone; requests are checked by the parsers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema,
+    extend_schema_view,
+)
 from rest_framework import serializers
+
+from proxy.openapi_answers import (
+    BODY_ERRORS,
+    CALL_ERRORS,
+    COMMON_ERRORS,
+    OF_CALLING_A_MODEL,
+    OF_EVERY_ANSWER,
+    OF_READING,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 C = TypeVar("C", bound=type)
@@ -227,13 +241,16 @@ def described(
     answers: Any,
     body: Any = None,
     errors: Mapping[int, str] | None = None,
+    headers: Sequence[OpenApiParameter] = OF_READING,
 ) -> Callable[[F], F]:
     """Describe a view's method. Every endpoint may also answer 401, 429 and 503."""
-    refusals = {401: "No usable API key.", 503: "Try again in a moment.", **(errors or {})}
+    of_body = BODY_ERRORS if body is not None else {}
+    refusals = {**COMMON_ERRORS, **of_body, **(errors or {})}
     decorate: Callable[[F], F] = extend_schema(
         summary=summary,
         operation_id=name,
         tags=[tag],
+        parameters=[*OF_EVERY_ANSWER, *headers],
         request={"application/json": body} if body is not None else None,
         responses={
             **(answers if isinstance(answers, dict) else {200: answers}),
@@ -254,6 +271,7 @@ def openai_endpoint(
         body=openai_body(model={"type": "string"}, **properties),
         answers=openai_answer(is_streamed=is_streamed),
         errors=CALL_ERRORS,
+        headers=OF_CALLING_A_MODEL,
     )
     decorate: Callable[[C], C] = extend_schema_view(post=post)
     return decorate
@@ -282,13 +300,3 @@ def openai_answer(*, is_streamed: bool) -> dict[Any, Any]:
 
 # A text, several, or the same as token numbers.
 TEXT_OR_NUMBERS: Schema = {"oneOf": [{"type": "string"}, {"type": "array", "minItems": 1}]}
-
-CALL_ERRORS = {
-    400: "The request is not valid; `param` names what is wrong.",
-    404: "No such model, or not for this key.",
-    413: "The body is too large.",
-    415: "The body is not JSON.",
-    429: "Out of balance (`insufficient_quota`), or too fast (`rate_limit_exceeded`).",
-    502: "The model's provider failed.",
-    504: "The model's provider did not answer in time.",
-}

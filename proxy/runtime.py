@@ -22,7 +22,9 @@ from proxy.routing.catalogue import Catalogue
 from proxy.routing.health import Health
 from proxy.serving.inflight import Inflight
 from proxy.serving.recordings import Recordings
+from proxy.serving.refusals import Refusals
 from proxy.serving.settling import Settler
+from proxy.serving.waiting import WaitingRoom
 from proxy.upstream import UpstreamClient
 
 log = structlog.get_logger(__name__)
@@ -50,6 +52,8 @@ class Runtime:
     inflight: Inflight
     settler: Settler
     recordings: Recordings
+    refusals: Refusals = field(default_factory=Refusals)
+    waiting: WaitingRoom = field(default_factory=WaitingRoom)
     is_draining: bool = False
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 

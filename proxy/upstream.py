@@ -144,8 +144,8 @@ class UpstreamAnswer:
 
     def __init__(self, response: httpx.Response) -> None:
         self._response = response
-        # Told what broke the body, if something does.
-        self.on_broken: Callable[[str], None] | None = None
+        # Told once how it ended: what broke the body, or "" if nothing did.
+        self.on_ended: Callable[[str], None] | None = None
 
     @property
     def status(self) -> int:
@@ -177,9 +177,7 @@ class UpstreamAnswer:
 
     def note_broken(self, what: str) -> None:
         """Count it, once, as an answer that its upstream did not bring to its end."""
-        if self.on_broken is not None:
-            tell, self.on_broken = self.on_broken, None
-            tell(what)
+        self._tell_end(what)
 
     async def read(self, limit_bytes: int = MAX_ANSWER_BYTES) -> bytes:
         """Read the whole body. Raises AnswerBroken, also if it is too large."""
@@ -192,11 +190,17 @@ class UpstreamAnswer:
 
     async def close(self) -> None:
         """Let go of the connection; an answer that has not come to its end is cancelled."""
+        self._tell_end("")
         try:
             await self._stream().aclose()
         except TRANSPORT_ERRORS:
             # It is closed all the same, which is all that was asked for.
             return
+
+    def _tell_end(self, broken: str) -> None:
+        if self.on_ended is not None:
+            tell, self.on_ended = self.on_ended, None
+            tell(broken)
 
     def _stream(self) -> httpx.AsyncByteStream:
         stream = self._response.stream

@@ -168,7 +168,7 @@ class CheckoutView(ApiView):
         errors={
             400: "The body does not name a pack.",
             404: "No such pack.",
-            429: "Too many unpaid orders.",
+            429: "Too many unpaid orders, or too fast.",
         },
     )
     async def post(self, request: Request) -> HttpResponse:

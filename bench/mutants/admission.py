@@ -126,7 +126,7 @@ MUTANTS: list[Mutant] = [
         "place: beyond the rate",
         "if not of_key.may_pass then",
         "if false then",
-        within="find_turn(",
+        within="find_requests(",
         tests="holds::test_requests_beyond_the_limit_wait_for_the_smooth_refill",
     ),
     lua(

@@ -5,6 +5,7 @@ Both clients, the web processes' asynchronous one and the sweeps' synchronous on
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from billing.exceptions import (
     CapReached,
@@ -109,6 +110,14 @@ class Balance:
     posted_credits: int
     debt_credits: int
     is_live: bool = True
+
+
+class Looked(NamedTuple):
+    """Where a wallet and one of its keys stand, and the looks in a minute."""
+
+    balance: Balance
+    figures: KeyFigures
+    rate: RateState
 
 
 class Reaped(Enum):
@@ -325,23 +334,46 @@ def parse_read(reply: Reply) -> Balance:
     return _balance(figures)
 
 
-def look(wallet_id: int, api_key_id: int, *, known_version: int, month: int) -> Call:
-    """Read a wallet's and a key's figures, if the caller knows both up to this version."""
+def look(
+    wallet_id: int,
+    api_key_id: int,
+    *,
+    known_version: int,
+    month: int,
+    limits: Limits,
+    looks: int = 1,
+) -> Call:
+    """Read a wallet's and a key's figures, if the caller knows both up to this version.
+
+    Takes so many looks of as many in a minute as `limits` allow requests: 1 for a request of a
+    client's, 0 for one that looks again.
+    """
     return Call(
         "tp_look",
         (
             keys.fence(keys.shard_of(wallet_id)),
             keys.wallet(wallet_id),
             keys.api_key(wallet_id, api_key_id),
+            keys.looks_of_key(wallet_id, api_key_id),
+            keys.looks_of_wallet(wallet_id),
         ),
-        (known_version, month),
+        (known_version, month, looks, limits.packed),
     )
 
 
-def parse_look(reply: Reply) -> tuple[Balance, KeyFigures]:
-    """Read the answer to `look`. Raises WalletStale, WalletMissing, WalletRecovering."""
-    figures = parse_ok(reply)
-    return _balance(figures[:5]), KeyFigures(*figures[5:])
+def parse_look(reply: Reply) -> Looked:
+    """Read the answer to `look`.
+
+    Raises RateLimited, WalletStale, WalletMissing, WalletRecovering.
+    """
+    status, figures = _read(reply)
+    if status in _LIMITED:
+        raise _limited(status, figures)
+    if status != "OK":
+        raise _refusal(status)
+    return Looked(
+        _balance(figures[:5]), KeyFigures(*figures[5:-_RATES]), RateState.read(figures[-_RATES:])
+    )
 
 
 def _balance(figures: list[int]) -> Balance:

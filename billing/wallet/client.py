@@ -19,15 +19,25 @@ from billing.wallet.calls import (
     Balance,
     Call,
     HoldRequest,
+    Looked,
     Placed,
     Register,
     Reply,
     Settled,
 )
 from billing.wallet.connection import CommandRefused, Connection, ConnectionLost, NotConnected
-from billing.wallet.limits import KeyFigures, RateState
+from billing.wallet.limits import KeyFigures, Limits, RateState
 
-__all__ = ["Balance", "HoldRequest", "KeyFigures", "Placed", "RateState", "Settled", "WalletClient"]
+__all__ = [
+    "Balance",
+    "HoldRequest",
+    "KeyFigures",
+    "Looked",
+    "Placed",
+    "RateState",
+    "Settled",
+    "WalletClient",
+]
 
 log = structlog.get_logger(__name__)
 
@@ -96,13 +106,28 @@ class WalletClient:
         return calls.parse_register(await self._ask(calls.register(wallet_id, request_id)))
 
     async def look(
-        self, wallet_id: int, api_key_id: int, *, known_version: int, month: int
-    ) -> tuple[Balance, KeyFigures]:
-        """Return a wallet's and a key's figures.
+        self,
+        wallet_id: int,
+        api_key_id: int,
+        *,
+        known_version: int,
+        month: int,
+        limits: Limits,
+        looks: int = 1,
+    ) -> Looked:
+        """Return a wallet's and a key's figures, and take so many looks of its minute.
 
-        Raises WalletStale if either changed since this version, WalletMissing, WalletRecovering.
+        Raises WalletStale if either changed since this version, RateLimited, WalletMissing,
+        WalletRecovering.
         """
-        call = calls.look(wallet_id, api_key_id, known_version=known_version, month=month)
+        call = calls.look(
+            wallet_id,
+            api_key_id,
+            known_version=known_version,
+            month=month,
+            limits=limits,
+            looks=looks,
+        )
         return calls.parse_look(await self._ask(call))
 
     async def _ask(self, call: Call) -> Reply:

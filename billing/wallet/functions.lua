@@ -15,6 +15,7 @@
 --   {s}:leases         sorted set: request id -> when its lease runs out, ms
 --   {s}:events         stream: debits for the drain to book
 --   {s}:drained        string: when the drain last went through all events, ms
+--   {s}:looks:…        string: where a key's or a wallet's looks per minute stand (see `look`)
 --
 -- Rules that keep it whole:
 --   * A failing script is not rolled back, so every argument is validated before the first write.
@@ -371,6 +372,20 @@ local function refuse_all(keys, ask, wallet)
   return nil
 end
 
+-- What so many requests take of the key's and of the wallet's minute, or a refusal, which wants the
+-- present rates.
+local function find_requests(key_arrival, wallet_arrival, limits, count, now)
+  local of_key = take_requests(key_arrival, limits.key_rpm, count, now)
+  if not of_key.may_pass then
+    return nil, { 'LIMITED', 0, of_key.limit, of_key.wait_ms }
+  end
+  local of_wallet = take_requests(wallet_arrival, limits.wallet_rpm, count, now)
+  if not of_wallet.may_pass then
+    return nil, { 'LIMITED', 1, of_wallet.limit, of_wallet.wait_ms }
+  end
+  return { key = of_key, wallet = of_wallet }
+end
+
 -- A place among the requests at once and in a minute: what it takes of the key's and of the
 -- wallet's bucket, or a refusal, which wants the present rates.
 local function find_turn(wallet, key, limits, now)
@@ -380,15 +395,7 @@ local function find_turn(wallet, key, limits, now)
   if wallet.open >= limits.wallet_open then
     return nil, { 'BUSY', 1, limits.wallet_open }
   end
-  local of_key = take_requests(key.requests_at, limits.key_rpm, 1, now)
-  if not of_key.may_pass then
-    return nil, { 'LIMITED', 0, of_key.limit, of_key.wait_ms }
-  end
-  local of_wallet = take_requests(wallet.requests_at, limits.wallet_rpm, 1, now)
-  if not of_wallet.may_pass then
-    return nil, { 'LIMITED', 1, of_wallet.limit, of_wallet.wait_ms }
-  end
-  return { key = of_key, wallet = of_wallet }
+  return find_requests(key.requests_at, wallet.requests_at, limits, 1, now)
 end
 
 -- How many units the credits and a whole minute's tokens afford, or a refusal if that is less than
@@ -886,13 +893,23 @@ local function read(keys, _)
   return { 'OK', wallet.base, wallet.pend, wallet.held, wallet.debt, wallet.v }
 end
 
--- look: a wallet's figures and a key's, for who knows both up to this version.
--- KEYS fence wallet key  ARGV known_version month
--- Returns OK base pend held debt version open key_held key_spent month_held month_spent
---   | RECOVERING | MISSING | STALE
+-- What looks took of a minute, which is no matter of money: it is forgotten once all are back.
+local function write_looks(name, bucket)
+  if bucket.reset_ms > 0 then
+    redis.call('SET', name, text(bucket.arrival), 'PX', text(bucket.reset_ms))
+  end
+end
+
+-- look: a wallet's figures and a key's, for who knows both up to this version. What holds nothing
+-- takes `looks` (0 or 1) of as many a minute as requests that do, out of buckets of its own.
+-- KEYS fence wallet key looks_of_key looks_of_wallet  ARGV known_version month looks limits
+-- Returns OK base pend held debt version open key_held key_spent month_held month_spent RATES
+--   | RECOVERING | MISSING | STALE | LIMITED is_wallets limit retry_after_ms RATES
 local function look(keys, args)
   local known = int(args[1], 'known_version', 0)
   local month = id(args[2], 'month')
+  local looks = int(args[3], 'looks', 0)
+  local limits = read_limits(args[4])
   local epoch = read_epoch(keys[1])
   if not epoch then
     return { 'RECOVERING' }
@@ -904,9 +921,21 @@ local function look(keys, args)
   if known < wallet.v then
     return { 'STALE' }
   end
-  local key = read_key(keys[3], epoch, month)
-  return { 'OK', wallet.base, wallet.pend, wallet.held, wallet.debt, wallet.v, key.open, key.held,
-    key.spent, key.month_held, key.month_spent }
+  local key, now = read_key(keys[3], epoch, month), now_us()
+  -- The rates that are told are those of looks.
+  key.requests_at = tonumber(redis.call('GET', keys[4]) or '0')
+  wallet.requests_at = tonumber(redis.call('GET', keys[5]) or '0')
+  local turn, no_turn =
+    find_requests(key.requests_at, wallet.requests_at, limits, looks, now)
+  if not turn then
+    return with_present_rates(no_turn, key, wallet, limits, now)
+  end
+  write_looks(keys[4], turn.key)
+  write_looks(keys[5], turn.wallet)
+  key.requests_at, wallet.requests_at = turn.key.arrival, turn.wallet.arrival
+  local reply = { 'OK', wallet.base, wallet.pend, wallet.held, wallet.debt, wallet.v, key.open,
+    key.held, key.spent, key.month_held, key.month_spent }
+  return with_present_rates(reply, key, wallet, limits, now)
 end
 
 -- register: a request's register, which PostgreSQL may not have yet. KEYS fence hold
@@ -1172,8 +1201,9 @@ local function status(keys, _)
   return { read_epoch(keys[1]) and 'OK' or 'RECOVERING' }
 end
 
--- A full server admits nothing new, but ends what it has: only that, and the drain, make room. And
--- it can be closed, as one is that evicts keys.
+-- A full server admits nothing new, but ends what it has: only that, and the drain, make room. It
+-- still tells where one stands, for which it needs some bytes a minute. And it can be closed, as one
+-- is that evicts keys.
 local function register_ending(name, callback)
   redis.register_function{ function_name = name, callback = callback, flags = { 'allow-oom' } }
 end
@@ -1193,8 +1223,8 @@ register_ending('tp_reap', reap)
 register_ending('tp_ack', ack)
 register_ending('tp_drained', drained)
 register_ending('tp_close', close)
+register_ending('tp_look', look)
 register_reading('tp_read', read)
-register_reading('tp_look', look)
 register_reading('tp_register', find_register)
 register_reading('tp_holds', holds)
 register_reading('tp_backlog', backlog)

@@ -51,3 +51,13 @@ def drained(shard: int) -> str:
 def api_key(wallet_id: int, api_key_id: int) -> str:
     """What an API key spent, what it holds, and where its limits stand."""
     return f"{{{wallet_id % SHARDS}}}:key:{api_key_id}"
+
+
+def looks_of_key(wallet_id: int, api_key_id: int) -> str:
+    """Where an API key's requests per minute stand that hold nothing."""
+    return f"{{{wallet_id % SHARDS}}}:looks:key:{api_key_id}"
+
+
+def looks_of_wallet(wallet_id: int) -> str:
+    """Where a wallet's requests per minute stand that hold nothing."""
+    return f"{{{wallet_id % SHARDS}}}:looks:wallet:{wallet_id}"

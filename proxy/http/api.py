@@ -16,7 +16,7 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from billing.exceptions import WalletError, WalletRecovering
+from billing.exceptions import RateLimited, WalletError, WalletRecovering
 from proxy.exceptions import MethodNotAllowed, UnsupportedMediaType
 from proxy.http import jsonbody
 from proxy.http.auth import authenticate, check_network, is_from_allowed_network
@@ -124,7 +124,7 @@ class ApiView(APIView):
     async def find_key(self) -> None:
         """Set `key`, and `request.auth` to the same.
 
-        Raises AuthenticationFailed, NetworkRefused.
+        Raises AuthenticationFailed, NetworkRefused, RateLimited.
         """
         authorization = self.request.META.get("HTTP_AUTHORIZATION", "")
         self.key = await authenticate(authorization, self.runtime.keys)
@@ -143,6 +143,8 @@ class ApiView(APIView):
     async def _find_standing(self) -> None:
         try:
             self.standing = await find_standing(self.runtime, self.connection, self.key)
+        except RateLimited:
+            raise
         except WalletError:
             # What needs no figures is served by what was known of the key, seconds ago.
             return

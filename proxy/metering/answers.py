@@ -10,7 +10,7 @@ import orjson
 from proxy.exceptions import MalformedAnswer
 from proxy.metering.delivered import Delivered, add_choices, add_output
 from proxy.metering.encodings import Encoding
-from proxy.metering.naming import PublicName
+from proxy.metering.naming import PublicName, is_telling, without_telling
 from proxy.metering.streams import estimate_usage, parse_object
 from proxy.metering.usage import Usage, as_completion_usage, check_usage
 
@@ -59,7 +59,7 @@ class JsonAnswer:
 
 def meter_completion(body: bytes, *, encoding: Encoding, model: str, echoes: int = 0) -> JsonAnswer:
     """Meter a completion, of a chat or of the older kind. Raises MalformedAnswer."""
-    answer = _parse(body, "choices")
+    body, answer = _read(body, "choices")
     return JsonAnswer(
         PublicName(model).write_object(body),
         answer.get("usage"),
@@ -71,9 +71,10 @@ def meter_completion(body: bytes, *, encoding: Encoding, model: str, echoes: int
 
 def meter_embeddings(body: bytes, *, encoding: Encoding, model: str) -> JsonAnswer:
     """Meter embeddings, in which nothing is written. Raises MalformedAnswer."""
+    body, answer = _read(body, "data")
     return JsonAnswer(
         PublicName(model).write_object(body),
-        _parse(body, "data").get("usage"),
+        answer.get("usage"),
         encoding=encoding,
         read=lambda delivered: None,
     )
@@ -81,7 +82,7 @@ def meter_embeddings(body: bytes, *, encoding: Encoding, model: str) -> JsonAnsw
 
 def meter_response(body: bytes, *, encoding: Encoding, model: str) -> JsonAnswer:
     """Meter a response, which may say that it failed. Raises MalformedAnswer."""
-    answer = _parse(body, "output")
+    body, answer = _read(body, "output")
     is_failed = answer.get("status") not in WHOLE
     return JsonAnswer(
         PublicName(model).write_object(hide_failure(answer) if is_failed else body),
@@ -99,8 +100,12 @@ def hide_failure(response: dict[str, Any]) -> bytes:
     return orjson.dumps(response | {"error": {"code": "server_error", "message": FAILED}})
 
 
-def _parse(body: bytes, name: str) -> dict[str, Any]:
+def _read(body: bytes, name: str) -> tuple[bytes, dict[str, Any]]:
+    """Return an answer as it is passed on, and parsed. Raises MalformedAnswer."""
     answer = parse_object(body)
     if not isinstance(answer.get(name), list):
         raise MalformedAnswer(f"the answer has no {name}")
-    return answer
+    if not is_telling(body):
+        return body, answer
+    answer = without_telling(answer)
+    return orjson.dumps(answer), answer

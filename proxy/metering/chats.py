@@ -12,7 +12,8 @@ from typing import Any
 
 from proxy.metering.images import bound_image, count_image
 from proxy.metering.prompt import Prompt
-from proxy.metering.tools import add_call, add_tools, to_json
+from proxy.metering.tools import add_call, add_tools
+from proxy.metering.unread import NEVER_SHOWN, add_unread, to_json
 
 PER_MESSAGE = 3
 PER_NAME = 1
@@ -46,16 +47,26 @@ def take_apart(body: Mapping[str, Any], model: str) -> Prompt:
             [*tools, *functions],
             [*(tool[tool["type"]] for tool in tools), *functions],
         )
+    read = {"messages", "tools", "functions", "prediction"}
     # A schema to answer in becomes part of what the model reads.
     response_format = body.get("response_format")
     if isinstance(response_format, Mapping) and response_format.keys() != {"type"}:
         prompt.texts.append(to_json(response_format))
+        read.add("response_format")
     if prediction := body.get("prediction"):
-        content = prediction["content"]
-        parts = [content] if isinstance(content, str) else [part["text"] for part in content]
-        prompt.predicted += parts
-        prompt.texts += parts
+        _add_prediction(prompt, prediction)
+    add_unread(prompt, body, *read, *NEVER_SHOWN)
     return prompt
+
+
+def _add_prediction(prompt: Prompt, prediction: Mapping[str, Any]) -> None:
+    content = prediction["content"]
+    parts = [{"text": content}] if isinstance(content, str) else content
+    for part in parts:
+        prompt.predicted.append(part["text"])
+        prompt.texts.append(part["text"])
+        add_unread(prompt, part, "text")
+    add_unread(prompt, prediction, "content")
 
 
 def _empty(model: str) -> Prompt:
@@ -72,19 +83,26 @@ def _add_message(prompt: Prompt, message: Mapping[str, Any]) -> None:
         prompt.overhead += PER_NAME
     if isinstance(identifier := message.get("tool_call_id"), str):
         prompt.identifiers.append(identifier)
+    read = ["role", "content", "name", "tool_call_id"]
     if message["role"] == "assistant":
-        _add_answer(prompt, message)
+        read += _add_answer(prompt, message)
+    add_unread(prompt, message, *read)
 
 
-def _add_answer(prompt: Prompt, message: Mapping[str, Any]) -> None:
+def _add_answer(prompt: Prompt, message: Mapping[str, Any]) -> list[str]:
+    """Add what only an answer has. Returns which fields that was."""
+    read = ["tool_calls", "function_call"]
     for key in ("refusal", "reasoning_content"):
         if isinstance(text := message.get(key), str):
             prompt.texts.append(text)
+            read.append(key)
     for call in message.get("tool_calls") or []:
         add_call(prompt, call[call["type"]])
         prompt.identifiers.append(call["id"])
+        add_unread(prompt, call, "id", "type", call["type"])
     if call := message.get("function_call"):
         add_call(prompt, call)
+    return read
 
 
 def _add_content(prompt: Prompt, content: object) -> None:
@@ -94,6 +112,7 @@ def _add_content(prompt: Prompt, content: object) -> None:
         for part in content:
             prompt.margin += 1
             _add_part(prompt, part)
+            add_unread(prompt, part, "type", part["type"])
 
 
 def _add_part(prompt: Prompt, part: Mapping[str, Any]) -> None:
@@ -103,12 +122,16 @@ def _add_part(prompt: Prompt, part: Mapping[str, Any]) -> None:
         case "image_url":
             image = part["image_url"]
             add_image(prompt, image["url"], image.get("detail"))
+            add_unread(prompt, image, "url", "detail")
         case "input_audio":
-            cost = -(-len(part["input_audio"]["data"]) // AUDIO_CHARS_PER_TOKEN)
+            audio = part["input_audio"]
+            cost = -(-len(audio["data"]) // AUDIO_CHARS_PER_TOKEN)
             prompt.media += cost
             prompt.media_bound += cost
+            add_unread(prompt, audio, "data")
         case "file":
             add_file(prompt, part["file"]["file_data"])
+            add_unread(prompt, part["file"], "file_data")
 
 
 def add_image(prompt: Prompt, url: str, detail: str | None) -> None:

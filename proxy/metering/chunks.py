@@ -12,6 +12,7 @@ import orjson
 from proxy.exceptions import ApiError
 from proxy.metering.delivered import add_choices
 from proxy.metering.encodings import Encoding
+from proxy.metering.naming import is_telling, without_telling
 from proxy.metering.sse import DEFAULT_MAX_EVENT_BYTES, DONE, Event, error_event
 from proxy.metering.streams import StreamMeter, estimate_usage, parse_object
 from proxy.metering.usage import Source, Usage
@@ -72,6 +73,9 @@ class ChunkMeter(StreamMeter):
             if event.name == b"error":
                 self.error = parse_object(event.data) or "an error event"
                 return b""
+        if is_telling(raw) and (chunk := parse_object(event.data)):
+            raw = b"data: " + orjson.dumps(without_telling(chunk)) + b"\n\n"
+            event = Event(raw)
         nulls = raw.count(_NO_USAGE)
         # Nearly always the key is there and null, since every stream is asked to report usage.
         if raw.count(b'"usage"') != nulls or b'"error"' in raw:

@@ -10,6 +10,7 @@ from typing import Any
 
 from proxy.metering.encodings import is_known_model
 from proxy.metering.prompt import Prompt
+from proxy.metering.unread import NEVER_SHOWN, add_unread
 from proxy.parsing.inputs import count_inputs
 
 # Models of other makers may put a token before each input and one after it.
@@ -23,12 +24,15 @@ def take_apart_completion(body: Mapping[str, Any], model: str) -> Prompt:
         # A model that inserts reads both sides, and three marks that say which is which.
         prompt.texts.append(suffix)
         prompt.margin += 3
+    add_unread(prompt, body, "prompt", "suffix", *NEVER_SHOWN)
     return prompt
 
 
 def take_apart_embedding(body: Mapping[str, Any], model: str) -> Prompt:
     """Take apart the body of a checked embedding request."""
-    return _take_apart(body["input"], model)
+    prompt = _take_apart(body["input"], model)
+    add_unread(prompt, body, "input", *NEVER_SHOWN)
+    return prompt
 
 
 def _take_apart(value: Any, model: str) -> Prompt:

@@ -17,7 +17,8 @@ from proxy.metering.chats import (
     add_image,
 )
 from proxy.metering.prompt import Prompt
-from proxy.metering.tools import add_call, add_tools, to_json
+from proxy.metering.tools import add_call, add_tools
+from proxy.metering.unread import NEVER_SHOWN, add_unread, to_json
 
 
 def take_apart(body: Mapping[str, Any], model: str) -> Prompt:
@@ -33,23 +34,34 @@ def take_apart(body: Mapping[str, Any], model: str) -> Prompt:
             _add_item(prompt, item)
     if tools := body.get("tools"):
         add_tools(prompt, tools, tools)
-    text_format = (body.get("text") or {}).get("format") or {}
-    if text_format.keys() - {"type"}:
-        prompt.texts.append(to_json(text_format))
+    add_unread(prompt, body, "instructions", "input", "tools", "text", *NEVER_SHOWN)
+    _add_text_options(prompt, body.get("text") or {})
     return prompt
+
+
+def _add_text_options(prompt: Prompt, text: Mapping[str, Any]) -> None:
+    text_format = text.get("format") or {}
+    if text_format.keys() - {"type"}:
+        # A schema to answer in becomes part of what the model reads.
+        prompt.texts.append(to_json(text_format))
+        add_unread(prompt, text, "format")
+    else:
+        add_unread(prompt, text)
 
 
 def _add_item(prompt: Prompt, item: Mapping[str, Any]) -> None:
     match item.get("type") or "message":
         case "message":
             _add_message(prompt, item["role"], item["content"])
+            add_unread(prompt, item, "type", "role", "content")
         case "function_call" | "custom_tool_call":
             prompt.overhead += PER_MESSAGE
-            add_call(prompt, item)
+            add_call(prompt, item, "type", "call_id")
             prompt.identifiers.append(item["call_id"])
         case "function_call_output" | "custom_tool_call_output":
             _add_message(prompt, "tool", item["output"])
             prompt.identifiers.append(item["call_id"])
+            add_unread(prompt, item, "type", "output", "call_id")
         case "reasoning":
             _add_reasoning(prompt, item)
 
@@ -70,12 +82,17 @@ def _add_part(prompt: Prompt, part: Mapping[str, Any]) -> None:
     match part["type"]:
         case "input_text" | "output_text":
             prompt.texts.append(part["text"])
+            # Of an answer that is handed back: figures, which no model reads.
+            add_unread(prompt, part, "type", "text", "logprobs")
         case "refusal":
             prompt.texts.append(part["refusal"])
+            add_unread(prompt, part, "type", "refusal")
         case "input_image":
             add_image(prompt, part["image_url"], part.get("detail"))
+            add_unread(prompt, part, "type", "image_url", "detail")
         case "input_file":
             add_file(prompt, part["file_data"])
+            add_unread(prompt, part, "type", "file_data")
 
 
 def _add_reasoning(prompt: Prompt, item: Mapping[str, Any]) -> None:
@@ -83,6 +100,8 @@ def _add_reasoning(prompt: Prompt, item: Mapping[str, Any]) -> None:
     prompt.overhead += PER_MESSAGE
     for part in [*(item.get("summary") or []), *(item.get("content") or [])]:
         prompt.texts.append(part["text"])
+        add_unread(prompt, part, "text")
+    add_unread(prompt, item, "type", "summary", "content", "encrypted_content")
     sealed = item.get("encrypted_content") or ""
     # Four characters of base64 seal three bytes, and no token has less than one.
     prompt.media += len(sealed) // 16

@@ -1,15 +1,40 @@
 """Write the public model's name over the upstream's, and leave all other bytes as they are.
 
+Gateways also say which of their upstreams served a request and what it cost us. An answer in which
+they do is written anew without it; a search for three keys finds out whether it is one.
+
 A quotation mark inside a JSON string is escaped, so `"model":` can't be anything but a key.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import orjson
 
 _MODEL = re.compile(rb'"model"\s*:\s*"(?:[^"\\]|\\.)*"')
+
+
+# Of an answer or a chunk, and of its usage.
+_TELLING = frozenset({"provider", "x_groq"})
+_TELLING_OF_COST = frozenset({"cost", "cost_details", "is_byok"})
+
+
+def is_telling(raw: bytes) -> bool:
+    """Tell whether an answer may say who served it, or what that cost us."""
+    return b'"provider"' in raw or b'"x_groq"' in raw or b'"cost"' in raw
+
+
+def without_telling(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an answer, a chunk or an event without what says who served it, and at what cost."""
+    told = {name: value for name, value in answer.items() if name not in _TELLING}
+    if isinstance(usage := told.get("usage"), Mapping):
+        told["usage"] = {name: usage[name] for name in usage if name not in _TELLING_OF_COST}
+    if isinstance(response := told.get("response"), Mapping):
+        told["response"] = without_telling(response)
+    return told
 
 
 class PublicName:

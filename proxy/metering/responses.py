@@ -15,6 +15,7 @@ from proxy.exceptions import ApiError
 from proxy.metering.answers import hide_failure
 from proxy.metering.delivered import add_event, add_output
 from proxy.metering.encodings import Encoding
+from proxy.metering.naming import is_telling, without_telling
 from proxy.metering.sse import DEFAULT_MAX_EVENT_BYTES, Event
 from proxy.metering.streams import StreamMeter, parse_object
 from proxy.metering.usage import Source, Usage, as_completion_usage
@@ -69,6 +70,9 @@ class ResponseMeter(StreamMeter):
             self.error = parse_object(event.data) or "an error event"
             return b""
         raw = event.raw
+        if is_telling(raw) and (payload := parse_object(event.data)):
+            raw = _write(kind, orjson.dumps(without_telling(payload)))
+            event = Event(raw)
         if kind in _SNAPSHOTS:
             if not isinstance(parse_object(event.data).get("response"), dict):
                 self.error = "an event holds no response"
@@ -104,11 +108,14 @@ class ResponseMeter(StreamMeter):
         return super().estimate(prompt_tokens=prompt_tokens)
 
     def _take_end(self, event: Event, kind: bytes) -> None:
-        end = parse_object(event.data)
+        end, data = parse_object(event.data), event.data or b""
+        if is_telling(data):
+            end = without_telling(end)
+            data = orjson.dumps(end)
         if not isinstance(end.get("response"), dict):
             self.error = "the last event holds no response"
             return
-        self._end, self._end_kind, self._end_data = end, kind, event.data or b""
+        self._end, self._end_kind, self._end_data = end, kind, data
         self.reported = as_completion_usage(end["response"].get("usage")) or None
         if kind in _FAILED:
             self.error = end["response"].get("error") or "the response failed"

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import orjson
-
 from proxy.metering.encodings import CL100K, encoding_name
 from proxy.metering.prompt import Prompt
+from proxy.metering.unread import add_unread, to_json
 
 # Not published; the text around a call's name and arguments, seen in usage of gpt-3.5-turbo.
 PER_TOOL_CALL = 6
@@ -24,12 +23,13 @@ PER_TOOL_LIST = 12
 MARGIN_PER_TOOL = 32
 
 
-def add_call(prompt: Prompt, call: Mapping[str, Any]) -> None:
-    """Add a call that the model made earlier in the conversation."""
+def add_call(prompt: Prompt, call: Mapping[str, Any], *besides: str) -> None:
+    """Add a call that the model made earlier in the conversation. `besides` is read elsewhere."""
     prompt.overhead += PER_TOOL_CALL
     for key in ("name", "arguments", "input"):
         if isinstance(text := call.get(key), str):
             prompt.texts.append(text)
+    add_unread(prompt, call, "name", "arguments", "input", *besides)
 
 
 def add_tools(prompt: Prompt, tools: Sequence[Any], functions: Iterable[Mapping[str, Any]]) -> None:
@@ -86,8 +86,3 @@ def _add_property(prompt: Prompt, name: str, value: object) -> None:
 def _description(schema: Mapping[str, Any]) -> str:
     description = schema.get("description")
     return description.removesuffix(".") if isinstance(description, str) else ""
-
-
-def to_json(value: object) -> str:
-    """Write a value as it is sent."""
-    return orjson.dumps(value).decode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -74,6 +74,10 @@ class ChatRequest(ModelRequest):
         if self.body.get("store"):
             fields["store"] = False
         return fields
+
+    def left_out(self) -> Collection[str]:
+        """Return the labels of what would have been stored: without it, OpenAI refuses them."""
+        return ("metadata",) if self.body.get("store") else ()
 
 
 def _check_maximum(payload: dict[str, Any]) -> tuple[str | None, int | None]:

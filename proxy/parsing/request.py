@@ -27,8 +27,9 @@ from proxy.parsing.schema import (
 
 MAX_MODEL_CHARS = 256
 
-# Fields that would steer the call: LiteLLM's and the SDKs' transport settings, and OpenRouter's
-# choice of other models, providers and paid plugins.
+# Fields that would steer the call: LiteLLM's and the SDKs' transport settings, OpenRouter's choice
+# of other models, providers and paid plugins, and vLLM's template, a program that could write a
+# prompt of any length.
 STEERING_FIELDS = frozenset(
     {
         "api_base",
@@ -36,6 +37,7 @@ STEERING_FIELDS = frozenset(
         "api_type",
         "api_version",
         "base_url",
+        "chat_template",
         "custom_llm_provider",
         "deployment_id",
         "extra_body",
@@ -117,7 +119,7 @@ class ModelRequest(ABC):
         if field := self.max_tokens_field or self.own_max_tokens_field:
             body[field] = max_tokens
         body |= self.own_fields(temperature)
-        for name in drop:
+        for name in (*drop, *self.left_out()):
             body.pop(name, None)
         for name, other in rename.items():
             value = body.pop(name, None)
@@ -128,6 +130,10 @@ class ModelRequest(ABC):
     def own_fields(self, temperature: float | None) -> dict[str, Any]:
         """Return what is sent beside the maximum, whatever the client said of it."""
         return {}
+
+    def left_out(self) -> Collection[str]:
+        """Return which of the client's fields are not sent."""
+        return ()
 
 
 def refuse_steering(payload: Mapping[str, Any]) -> None:

@@ -148,7 +148,6 @@ class _Search:
                     return None
             else:
                 passage.served()
-                answer.on_broken = partial(health.note_broken, route)
                 return answer
         return None
 
@@ -167,7 +166,9 @@ class _Search:
             self._call, route, key, self._upstreams.client, path=self._path, body=body
         )
         latency_ms = int((time.monotonic() - began_at) * 1_000)
-        self._upstreams.health.note_answer(route, key, latency_ms=latency_ms)
+        health = self._upstreams.health
+        health.note_answer(route, key, latency_ms=latency_ms)
+        answer.on_ended = partial(health.note_ended, route, latency_ms=latency_ms)
         return answer
 
     def _after(
@@ -205,9 +206,9 @@ async def _send(
     call.provider_name = upstream.name
     call.costs = route.costs
     call.bills_after_cancel = upstream.bills_after_cancel
-    call.first_byte_timeout_s = upstream.first_byte_timeout_s
     call.idle_timeout_s = upstream.idle_timeout_s
-    # The first byte of an answer in one piece comes when all of it is made.
+    # The first byte of an answer in one piece comes when all of it is made. Of a stream, the relay
+    # lifts the limit: headers alone are no answer.
     if call.facts.is_stream:
         call.limit(Reason.NO_ANSWER, upstream.first_byte_timeout_s)
     call.limit(Reason.TOO_LONG, upstream.total_timeout_s)
@@ -225,7 +226,6 @@ async def _send(
         call.answered(is_refused=True)
         raise
     call.answered(is_refused=False)
-    call.limit(Reason.NO_ANSWER, None)
     if not call.facts.is_stream:
         call.first_byte_ms = call.connection.age_ms
     return answer

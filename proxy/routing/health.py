@@ -95,15 +95,17 @@ class Health:
     # What a request tells.
 
     def note_answer(self, route: UpstreamRoute, key: UpstreamKey, *, latency_ms: int) -> None:
-        """Count an answer that has begun."""
+        """Count an answer that has begun: for the provider and the key. The route owes its end."""
         self._tally.note_ok(route.upstream.circuit, GUARD_ROW)
-        self._tally.note_ok(route.circuit, GUARD_RATE, latency_ms=latency_ms)
         self._tally.note_ok(f"k{key.id}", GUARD_NONE, latency_ms=latency_ms)
 
-    def note_broken(self, route: UpstreamRoute, error: str) -> None:
-        """Count an answer that began and broke off."""
-        self._tally.note_failed(route.circuit, GUARD_RATE, error)
-        self._must_report.set()
+    def note_ended(self, route: UpstreamRoute, broken: str = "", *, latency_ms: int = 0) -> None:
+        """Count an answer that has ended, once: whole, or broken off by what is named."""
+        if broken:
+            self._tally.note_failed(route.circuit, GUARD_RATE, broken)
+            self._must_report.set()
+        else:
+            self._tally.note_ok(route.circuit, GUARD_RATE, latency_ms=latency_ms)
 
     def note_failure(
         self,

@@ -9,7 +9,7 @@ from typing import Any
 
 from proxy.exceptions import ApiError, InvalidRequest
 from proxy.routing.routes import UpstreamRoute
-from proxy.routing.verdicts import CLIENT_STATUSES
+from proxy.routing.verdicts import CLIENT_STATUSES, without_quotations
 from proxy.upstream import UpstreamRefused
 
 MAX_MESSAGE_CHARS = 500
@@ -20,9 +20,6 @@ _OURS = r"(?:quota|billing|credit|balance|payment|organi[sz]ation|api.?key)"
 # In codes as a part, `insufficient_quota`; in messages as a word, which `get_balance` is not.
 _OURS_IN_CODE = re.compile(_OURS, re.IGNORECASE)
 _OURS_IN_WORDS = re.compile(rf"\b{_OURS}s?\b", re.IGNORECASE)
-# What a message quotes are the client's own names and values. An apostrophe quotes nothing: between
-# "you've" and "it's" may stand that our quota is used up.
-_QUOTED = re.compile(r"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"|`[^`]*`")
 # Addresses and identifiers: URLs, host names, `org-…`, `proj_…`, `sk-…`, `req_…`, long digits.
 _IDENTIFYING = re.compile(
     r"://|\bwww\.|\b[a-z0-9-]+\.(?:com|net|org|io|ai|dev|cloud|local|internal|test|example)\b"
@@ -49,7 +46,7 @@ def to_client_error(refused: UpstreamRefused, route: UpstreamRoute, model: str) 
 def _is_ours(error: dict[str, Any]) -> bool:
     if any(_OURS_IN_CODE.search(str(error.get(name) or "")) for name in ("type", "code")):
         return True
-    return bool(_OURS_IN_WORDS.search(_QUOTED.sub(" ", str(error.get("message") or ""))))
+    return bool(_OURS_IN_WORDS.search(without_quotations(error.get("message"))))
 
 
 def _message(error: dict[str, Any], route: UpstreamRoute, model: str) -> str:

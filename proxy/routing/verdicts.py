@@ -16,7 +16,7 @@ A provider's last key is never taken away: it rests for that model alone, for a 
 are told all the same. Nothing else would serve, and a provider can be wrong about a key too.
 
 Only `code` and `type` are read of an answer to which a customer's words could have led, or they
-could spare our keys at will.
+could spare our keys at will; and of a 403's message only what it does not quote.
 """
 
 import re
@@ -34,6 +34,9 @@ _KEY = re.compile(
 _RATE = re.compile(r"rate.?limit|^(?:requests|tokens)$", re.IGNORECASE)
 # A key may lack the right to one model and have it to others.
 _PERMISSION = re.compile(r"permission|scope", re.IGNORECASE)
+# What a message quotes are the client's own names and values. An apostrophe quotes nothing: between
+# "you've" and "it's" may stand that our quota is used up.
+_QUOTED = re.compile(r"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"|`[^`]*`")
 # The request itself is wrong; another upstream would say the same.
 CLIENT_STATUSES = frozenset({400, 413, 415, 422})
 # A gateway gave up waiting, while the request ran on behind it.
@@ -107,5 +110,11 @@ def _blame_key(refused: UpstreamRefused) -> Blame | None:
 
 
 def _says(pattern: re.Pattern[str], error: dict[str, Any], *, with_message: bool) -> bool:
-    names = ("code", "type", "message") if with_message else ("code", "type")
-    return any(pattern.search(str(error.get(name) or "")) for name in names)
+    if any(pattern.search(str(error.get(name) or "")) for name in ("code", "type")):
+        return True
+    return with_message and bool(pattern.search(without_quotations(error.get("message"))))
+
+
+def without_quotations(message: object) -> str:
+    """Return what an upstream says in words of its own."""
+    return _QUOTED.sub(" ", str(message or ""))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from billing.exceptions import WalletMissing, WalletRecovering, WalletStale
+from billing.exceptions import RateLimited, WalletMissing, WalletRecovering, WalletStale
 from billing.pricing import Rates
 from billing.services.wallets import push_wallet
 from billing.usage import RequestFacts
@@ -67,10 +67,15 @@ async def admit(
 
     The caller owes the hold an end from here on.
     """
+    runtime.refusals.check(key)
     prompt = endpoint.take_apart(request.body, request.model)
     worst = await find_worst(request, prompt, model)
     facts = make_facts(connection, key, model, endpoint=endpoint.name, is_stream=request.stream)
-    placed = await place(runtime, connection, key, facts, worst)
+    try:
+        placed = await place(runtime, connection, key, facts, worst)
+    except RateLimited as refused:
+        runtime.refusals.note(key, refused)
+        raise
     try:
         runtime.journal.start(facts, placed.held_credits)
     except OSError as error:

@@ -97,8 +97,7 @@ class Call:
         self.may_have_run = False
         self._is_answered = False
         self._leaves_when_answered = False
-        # Of a stream: the longest silence before its first event, and between two.
-        self.first_byte_timeout_s = 0.0
+        # Of a stream: the longest silence between two events.
         self.idle_timeout_s = 0.0
         # Milliseconds from the request's arrival to the upstream's first byte.
         self.first_byte_ms: int | None = None

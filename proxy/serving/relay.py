@@ -69,6 +69,7 @@ class Relay:
         # What is being counted in a thread, during which nobody else may use the meter.
         self._counting: asyncio.Future[None] | None = None
         self._read_at = self._opened_at = time.monotonic()
+        self._has_begun = False
         self._comment: asyncio.Task[None] | None = None
 
     async def run(self) -> AlreadySent:
@@ -103,7 +104,7 @@ class Relay:
                 # the answer is kept for a request that is sent again.
                 if self._recorder.is_recording or not self._connection.has_left:
                     await self._send(meter.feed(chunk))
-                self._read_at = time.monotonic()
+                self._note_read()
                 if meter.is_behind:
                     await self._catch_up()
                 if meter.has_ended:
@@ -112,6 +113,13 @@ class Relay:
                 await self._send(meter.flush())
         if not meter.is_complete:
             raise _break(self._connection.has_left)
+
+    def _note_read(self) -> None:
+        """Take note that the upstream speaks: from here on, only its silences are limited."""
+        self._read_at = time.monotonic()
+        if not self._has_begun:
+            self._has_begun = True
+            self._call.limit(Reason.NO_ANSWER, None)
 
     async def _send(self, events: bytes) -> None:
         if not events:
@@ -206,15 +214,11 @@ class Relay:
         if connection.is_writing:
             if now - connection.writing_since > settings.SLOW_READER_S:
                 self._call.interrupt(Reason.CLIENT_TOO_SLOW)
-        elif now - self._read_at > self._longest_silence_s():
+        elif self._has_begun and now - self._read_at > self._call.idle_timeout_s:
             self._call.interrupt(Reason.SILENCE)
         elif now - max(connection.written_at, self._opened_at) >= settings.KEEP_ALIVE_S:
             # Kept, or the event loop may collect it half way.
             self._comment = asyncio.create_task(self._send_comment())
-
-    def _longest_silence_s(self) -> float:
-        has_begun = self._read_at > self._opened_at
-        return self._call.idle_timeout_s if has_begun else self._call.first_byte_timeout_s
 
     async def _send_comment(self) -> None:
         if not self._connection.has_started:

@@ -15,6 +15,7 @@ from typing import Self
 
 from django.http import HttpResponse, HttpResponseBase
 
+from billing.wallet.limits import RateState
 from proxy.exceptions import InvalidRequest, UpstreamUnavailable
 from proxy.http.connection import ClientConnection
 from proxy.keys import KeyFacts
@@ -66,10 +67,11 @@ async def serve(
 ) -> HttpResponseBase:
     """Serve a request, or give it the answer that its first attempt got.
 
-    Raises what `exchange.serve` raises, and InvalidRequest for a key that was used for another.
+    Raises what `exchange.serve` raises, InvalidRequest for a key that was used for another, and
+    RateLimited for who is sent again too often or waits with too many.
     """
     ticket = Ticket(key.wallet_id, key.api_key_id, endpoint.name, repeat.idempotency_key, body)
-    waiter = Waiter(runtime, connection, ticket)
+    waiter = Waiter(runtime, connection, key, ticket)
     recorder = Recorder(
         runtime.recordings, ticket, connection.request_id, spawn=runtime.settler.spawn
     )
@@ -79,8 +81,6 @@ async def serve(
     elif repeat.retries and not request.stream:
         found = await waiter.join()
     if found is not None:
-        # Nothing is held for it, so nothing else would notice that the key was revoked.
-        await find_standing(runtime, connection, key)
         return found
     try:
         return await exchange.serve(
@@ -92,11 +92,19 @@ async def serve(
 
 
 class Waiter:
-    """A request that may get an answer of another one."""
+    """A request that may get an answer of another one.
 
-    def __init__(self, runtime: Runtime, connection: ClientConnection, ticket: Ticket) -> None:
+    Nothing is held for it, so nothing else would notice that its key was revoked, or limit how many
+    there are.
+    """
+
+    def __init__(
+        self, runtime: Runtime, connection: ClientConnection, key: KeyFacts, ticket: Ticket
+    ) -> None:
         self._runtime = runtime
         self._connection = connection
+        self._key = key
+        self._rate: RateState | None = None
         self.ticket = ticket
 
     async def claim(self, recorder: Recorder) -> HttpResponse | None:
@@ -105,8 +113,9 @@ class Waiter:
         If the first ends without an answer to keep, one of those who wait for it is the next.
         """
         while (found := await recorder.claim()) is not None:
+            rate = await self._take_turn()
             self._check_same(found)
-            if (ended := await self._wait(found)) is not None:
+            if (ended := await self._wait(found, rate)) is not None:
                 return self._replay(ended)
         return None
 
@@ -117,20 +126,37 @@ class Waiter:
         """
         found = await self._runtime.recordings.find(self.ticket)
         if found is not None:
-            found = await self._wait(found)
+            found = await self._wait(found, await self._take_turn())
         return None if found is None or found.state is State.UNKEPT else self._replay(found)
 
-    async def _wait(self, found: Recorded | None) -> Recorded | None:
+    async def _take_turn(self) -> RateState:
+        """Be one of the requests per minute that hold nothing, once. Raises RateLimited."""
+        if self._rate is None:
+            standing = await find_standing(self._runtime, self._connection, self._key)
+            self._key, self._rate = standing.key, standing.rate
+        return self._rate
+
+    async def _wait(self, found: Recorded, rate: RateState) -> Recorded | None:
         """Wait until the first request has ended. None if it did without an answer to keep."""
+        if found.state is not State.RUNNING:
+            return found
         self._connection.watch(_ignore)
-        while found is not None and found.state is State.RUNNING:
+        with self._runtime.waiting.enter(self.ticket.wallet_id, rate):
+            ended = await self._wait_for_end()
+        # The key may have been revoked meanwhile.
+        await find_standing(self._runtime, self._connection, self._key, looks=0)
+        return ended
+
+    async def _wait_for_end(self) -> Recorded | None:
+        while True:
             if self._runtime.is_draining:
                 raise UpstreamUnavailable("This server is about to stop. Try again in a moment.")
             await asyncio.sleep(LOOK_S)
             found = await self._runtime.recordings.wait_for(self.ticket)
             if self._connection.has_left:
                 raise Interrupted(Reason.CLIENT_LEFT)
-        return found
+            if found is None or found.state is not State.RUNNING:
+                return found
 
     def _replay(self, found: Recorded) -> HttpResponse:
         if found.state is State.UNKEPT:

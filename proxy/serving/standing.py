@@ -1,7 +1,8 @@
 """Where a key and its wallet stand now: for endpoints that hold nothing, and so ask nobody else.
 
 A hold is refused if its key was changed since it was read; these endpoints ask Redis the same, so
-that a revoked key is refused everywhere at once.
+that a revoked key is refused everywhere at once. The same question takes one of the requests per
+minute: as many as may hold something, but counted apart, so that reading never costs an answer.
 """
 
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from billing.exceptions import WalletMissing, WalletStale
 from billing.services.wallets import push_wallet
 from billing.usage import month_of
-from billing.wallet.client import Balance, KeyFigures
+from billing.wallet.client import Balance, KeyFigures, RateState
 from proxy.database import in_database
 from proxy.http.auth import refresh_key
 from proxy.http.connection import ClientConnection
@@ -28,26 +29,39 @@ class Standing:
     balance: Balance
     figures: KeyFigures
     month: int
+    # Of requests like this one, which hold nothing.
+    rate: RateState
 
 
-async def find_standing(runtime: Runtime, connection: ClientConnection, key: KeyFacts) -> Standing:
+async def find_standing(
+    runtime: Runtime, connection: ClientConnection, key: KeyFacts, *, looks: int = 1
+) -> Standing:
     """Ask where a key stands, and repair what this process or Redis does not know yet.
 
-    Raises AuthenticationFailed or NetworkRefused if the key is not what it was, WalletRecovering.
+    It is one of the requests per minute that hold nothing; with 0 `looks`, one that was counted.
+    Raises AuthenticationFailed or NetworkRefused if the key is not what it was, RateLimited,
+    WalletRecovering.
     """
     for _ in range(ATTEMPTS - 1):
         try:
-            return await _look(runtime, connection, key)
+            return await _look(runtime, connection, key, looks)
         except WalletStale:
             key = await refresh_key(runtime.keys, key, connection)
         except WalletMissing:
             await in_database(push_wallet, key.wallet_id)
-    return await _look(runtime, connection, key)
+    return await _look(runtime, connection, key, looks)
 
 
-async def _look(runtime: Runtime, connection: ClientConnection, key: KeyFacts) -> Standing:
+async def _look(
+    runtime: Runtime, connection: ClientConnection, key: KeyFacts, looks: int
+) -> Standing:
     month = month_of(connection.started_at_ms)
-    balance, figures = await runtime.wallet.look(
-        key.wallet_id, key.api_key_id, known_version=key.wallet_version, month=month
+    balance, figures, rate = await runtime.wallet.look(
+        key.wallet_id,
+        key.api_key_id,
+        known_version=key.wallet_version,
+        month=month,
+        limits=key.limits,
+        looks=looks,
     )
-    return Standing(key, balance, figures, month)
+    return Standing(key, balance, figures, month, rate)

@@ -37,7 +37,7 @@ def test_every_operation_needs_a_key_and_says_how_it_fails(schema: Schema) -> No
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
             assert operation["security"] == [{"apiKey": []}], (path, method)
-            assert {"200", "401", "503"} <= set(operation["responses"]), (path, method)
+            assert {"200", "401", "429", "503"} <= set(operation["responses"]), (path, method)
             assert operation["operationId"][0].islower()
 
 

@@ -19,7 +19,15 @@ from billing.services.reaper import abandoned
 from billing.services.wallets import get_wallet, grant_credits
 from billing.usage import RequestFacts, Settlement, month_of
 from billing.wallet import calls, keys, restoring
-from billing.wallet.calls import BacklogLimit, Balance, HoldRequest, Placed, Reaped, Settled
+from billing.wallet.calls import (
+    BacklogLimit,
+    Balance,
+    HoldRequest,
+    Looked,
+    Placed,
+    Reaped,
+    Settled,
+)
 from billing.wallet.limits import Allowance, KeyFigures, Limits
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 
@@ -159,13 +167,20 @@ class Till:
 
     def figures(self, month: int | None = None) -> KeyFigures:
         """Return what the key has open, holds and spent."""
+        return self.look(month=month, looks=0).figures
+
+    def look(
+        self, *, month: int | None = None, bounds: Limits | None = None, looks: int = 1
+    ) -> Looked:
         call = calls.look(
             self.wallet.pk,
             self.key.pk,
             known_version=10**9,
             month=month or month_of(NOW_MS),
+            limits=bounds or limits(),
+            looks=looks,
         )
-        return calls.parse_look(self.client.ask(call))[1]
+        return calls.parse_look(self.client.ask(call))
 
     def extend(self, request_id: str, amount: int, *, lease_ms: int = 60_000) -> None:
         progress = self.settlement(amount, outcome="abandoned", source="estimated")

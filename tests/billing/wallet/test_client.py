@@ -181,11 +181,12 @@ async def test_a_full_server_places_nothing_but_settles(till: Till, wallet: Wall
         with pytest.raises(WalletRecovering, match="OOM"):
             await wallet.place(till.hold_request("r2", 300))
         settled = await wallet.settle(till.facts("r1"), till.settlement(120))
+        told = await in_thread(till.look)
         drained = await in_thread(till.drain)
     finally:
         await in_thread(till.client.redis.config_set, "maxmemory", 0)
 
-    assert (settled.charged_credits, drained) == (120, 1)
+    assert (settled.charged_credits, told.figures.spent_credits, drained) == (120, 120, 1)
     assert await wallet.read_balance(till.wallet.pk) == Balance(880, 0, 880, 0)
 
 

@@ -45,7 +45,9 @@ SERVING: dict[str, Make] = {
     "drained": lambda till: calls.drained(till.shard),
     "backlog": lambda till: calls.backlog(till.shard),
     "read": lambda till: calls.read(till.wallet.pk),
-    "look": lambda till: calls.look(till.wallet.pk, till.key.pk, known_version=99, month=202_611),
+    "look": lambda till: calls.look(
+        till.wallet.pk, till.key.pk, known_version=99, month=202_611, limits=limits()
+    ),
     "register": lambda till: calls.register(till.wallet.pk, "open"),
     "holds": lambda till: calls.holds(till.shard),
 }

@@ -393,8 +393,76 @@ def test_a_thousand_kinds_of_limits_are_read_right(rich: Till) -> None:
 def test_who_knows_an_older_version_of_a_key_is_told_nothing(rich: Till) -> None:
     with pytest.raises(WalletStale):
         calls.parse_look(
-            rich.client.ask(calls.look(rich.wallet.pk, rich.key.pk, known_version=1, month=202_611))
+            rich.client.ask(
+                calls.look(
+                    rich.wallet.pk, rich.key.pk, known_version=1, month=202_611, limits=limits()
+                )
+            )
         )
+
+
+@pytest.mark.parametrize("whose", ["key", "wallet"])
+def test_looks_beyond_a_minutes_wait_for_the_smooth_refill(rich: Till, whose: str) -> None:
+    bounds = limits(**{whose: {"requests_per_minute": 2}})  # type: ignore[arg-type]
+    left = [rich.look(bounds=bounds).rate.requests.remaining for _ in range(2)]
+
+    with pytest.raises(RateLimited) as refused:
+        rich.look(bounds=bounds)
+
+    assert left == [1, 0]
+    assert (refused.value.what, refused.value.limit) == (Limited.REQUESTS, 2)
+    assert refused.value.is_wallets == (whose == "wallet")
+    assert 29_000 < refused.value.retry_after_ms <= 30_000
+
+
+def test_a_look_that_is_refused_takes_nothing(rich: Till) -> None:
+    bounds = limits({"requests_per_minute": 2}, {"requests_per_minute": 1})
+    rich.look(bounds=bounds)
+
+    with pytest.raises(RateLimited):
+        rich.look(bounds=bounds)
+
+    assert rich.look(bounds=limits({"requests_per_minute": 2})).rate.requests.remaining == 0
+
+
+def test_all_keys_of_a_wallet_share_its_looks_per_minute(rich: Till) -> None:
+    bounds = limits(wallet={"requests_per_minute": 2})
+    other = rich.with_another_key()
+    rich.look(bounds=bounds)
+    other.look(bounds=bounds)
+
+    with pytest.raises(RateLimited):
+        rich.look(bounds=bounds)
+
+
+def test_looking_again_takes_no_look(rich: Till) -> None:
+    bounds = limits({"requests_per_minute": 2})
+
+    left = [rich.look(bounds=bounds, looks=looks).rate.requests.remaining for looks in (1, 0, 0)]
+
+    assert left == [1, 1, 1]
+
+
+def test_looking_at_what_was_never_looked_at(rich: Till) -> None:
+    assert rich.look(looks=0).rate.requests.remaining == limits().key.requests_per_minute
+
+
+def test_looks_and_holds_take_nothing_of_each_other(rich: Till) -> None:
+    bounds = limits({"requests_per_minute": 2})
+    rich.look(bounds=bounds)
+    rich.look(bounds=bounds)
+
+    placed = rich.place("r1", 10, bounds=bounds)
+
+    assert placed.rate.requests.remaining == 1
+
+
+def test_looks_are_forgotten_when_all_are_back(rich: Till) -> None:
+    rich.look(bounds=limits({"requests_per_minute": 2}, {"requests_per_minute": 1}))
+
+    redis, wallet_id = rich.client.redis, rich.wallet.pk
+    assert 29_000 < redis.pttl(keys.looks_of_key(wallet_id, rich.key.pk)) <= 30_000
+    assert 59_000 < redis.pttl(keys.looks_of_wallet(wallet_id)) <= 60_000
 
 
 def test_a_late_settlement_is_spent_by_its_key(rich: Till) -> None:

@@ -67,6 +67,22 @@ def test_a_test_says_what_the_upstream_said_but_not_our_key(
     assert "canary" not in said
 
 
+def test_a_test_waits_for_a_whole_answer_as_a_customer_does(
+    root: Client, sandbox: Provider
+) -> None:
+    sandbox.routes.update(upstream_model="fault-slow-first-byte-2")
+    type(sandbox).objects.update(first_byte_timeout_s=1)
+
+    assert "chat.completions: 200 in" in do(root, "test", sandbox)
+
+
+def test_a_test_waits_no_longer_than_an_answer_may_take(root: Client, sandbox: Provider) -> None:
+    sandbox.routes.update(upstream_model="fault-slow-first-byte-30")
+    type(sandbox).objects.update(total_timeout_s=1)
+
+    assert "Gave up after 1 s" in do(root, "test", sandbox)
+
+
 def test_a_test_follows_the_routes_rules(root: Client, sandbox: Provider) -> None:
     sandbox.routes.update(
         parameter_rules=[{"rename": "max_tokens", "to": "max_completion_tokens"}],

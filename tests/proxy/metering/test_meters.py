@@ -92,6 +92,37 @@ def test_it_relays_the_same_at_any_split(
     assert split.events_relayed == whole.events_relayed == 5
 
 
+# As upstreams send them: what each relays, and what is charged, must not depend on the network.
+GOLDEN = {
+    "usage apart": [*HELLO, b": ping\n\n", delta("\u2028"), final(REPORT), DONE],
+    "usage with the last words": [delta("Hi"), event(choices=[], usage=None), final(REPORT), DONE],
+    "no usage": [*HELLO, DONE],
+    "an error": [delta("Hi"), b'data: {"error":{"message":"no"}}\n\n', DONE],
+    "who served": [event(choices=[], provider="Acme"), delta('\\"'), final(REPORT), DONE],
+}
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("wants_usage", [True, False])
+@pytest.mark.parametrize("kind", GOLDEN)
+def test_it_relays_the_same_split_at_every_single_byte(
+    kind: str, wants_usage: bool, line_end: bytes
+) -> None:
+    stream = b"".join(GOLDEN[kind]).replace(b"\n", line_end)
+    whole = meter(wants_usage=wants_usage)
+    expected = whole.feed(stream) + whole.flush()
+
+    for at in range(1, len(stream)):
+        split = meter(wants_usage=wants_usage)
+        relayed = split.feed(stream[:at]) + split.feed(stream[at:]) + split.flush()
+        assert relayed == expected, at
+        assert (split.is_complete, split.error) == (whole.is_complete, whole.error), at
+        assert usage_of(split) == usage_of(whole), at
+    bytewise = meter(wants_usage=wants_usage)
+    pieces = [bytewise.feed(stream[at : at + 1]) for at in range(len(stream))]
+    assert b"".join(pieces) + bytewise.flush() == expected
+
+
 def test_it_makes_the_usage_chunk_that_the_upstream_forgot() -> None:
     metered = meter(wants_usage=True)
     for chunk in [*HELLO, DONE]:

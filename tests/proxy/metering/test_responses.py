@@ -86,6 +86,21 @@ def test_it_relays_the_same_at_any_split(cuts: list[int], line_end: bytes) -> No
     assert split.events_relayed == whole.events_relayed == 5
 
 
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("kind", ["completed", "incomplete", "failed"])
+def test_it_relays_the_same_split_at_every_single_place(kind: str, line_end: bytes) -> None:
+    stream = b"".join([*HELLO, b": ping\n\n", end(kind)]).replace(b"\n", line_end)
+    whole = meter()
+    expected = whole.feed(stream) + whole.flush()
+
+    for at in range(1, len(stream)):
+        split = meter()
+        relayed = split.feed(stream[:at]) + split.feed(stream[at:]) + split.flush()
+        assert relayed == expected, at
+        assert (split.is_complete, split.error) == (whole.is_complete, whole.error), at
+        assert usage_of(split) == usage_of(whole), at
+
+
 def test_it_relays_the_same_at_every_single_byte() -> None:
     stream = b"".join([*HELLO, end()])
     for cut in range(len(stream)):

@@ -197,6 +197,15 @@ def test_it_has_nothing_stored(store: bool | None) -> None:
     assert not sent(parse(ChatRequest, store=store))["store"]
 
 
+def test_it_labels_nothing_that_is_not_stored() -> None:
+    labels = {"metadata": {"a": "b"}}
+
+    assert "metadata" not in sent(parse(ChatRequest, store=True, **labels))
+    # OpenAI's own answer to it is for the client; and responses have their labels either way.
+    assert sent(parse(ChatRequest, **labels))["metadata"] == {"a": "b"}
+    assert sent(parse(ResponseRequest, store=True, **labels))["metadata"] == {"a": "b"}
+
+
 def test_it_sends_a_maximum_under_the_name_of_the_endpoint() -> None:
     assert sent(parse(ResponseRequest))["max_output_tokens"] == 40
     assert sent(parse(CompletionRequest))["max_tokens"] == 40

@@ -15,9 +15,11 @@ from proxy.database import in_database
 from proxy.models import Provider, ProviderKey, Route
 from proxy.routing.budget import RetryBudget
 from proxy.routing.shared import Limits
+from proxy.services.health_report import Figures, read_health
 from tests.proxy.canned import Canned, json_answer, serve_canned
 from tests.proxy.conftest import Api, Customer, Sandbox, until
 from tests.proxy.routing.test_attempts import add_first
+from tests.proxy.serving.test_streams import hang_up_after
 
 OK = json_answer(
     200,
@@ -134,7 +136,7 @@ async def test_answers_that_begin_and_break_open_a_circuit_too(
     api: Api, alice: Customer, model: str, is_stream: bool
 ) -> None:
     health = api.runtime.upstream.health
-    health.limits = Limits(least_volume=4)
+    health.limits = Limits(least_volume=3)
     await api.sell(model)
 
     endpoint = "responses" if model == "fault-no-done" else "chat.completions"
@@ -318,3 +320,44 @@ async def test_a_cost_that_is_not_known_stays_so(api: Api, alice: Customer) -> N
     record = await alice.record()
     assert record is not None
     assert record.cost_nanos is None
+
+
+async def figures_of(api: Api) -> tuple[Figures, Figures]:
+    """Return what was counted of the sandbox's only route to gpt-4, and of the sandbox."""
+    await api.idle()
+    await api.runtime.upstream.health.finish()
+    [provider] = await in_database(lambda: list(read_health()))
+    [(_, figures)] = provider.routes
+    return figures, provider.figures
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_that_breaks_is_one_failure_and_no_success(
+    api: Api, alice: Customer, stream: bool
+) -> None:
+    await in_database(lambda: Route.objects.update(upstream_model="fault-cut-3"))
+    await api.runtime.catalogue.refresh()
+
+    await api.chat(alice, stream=stream, max_tokens=20)
+
+    of_route, of_provider = await figures_of(api)
+    assert (of_route.ok, of_route.failed) == (0, 1)
+    assert (of_provider.ok, of_provider.failed) == (1, 0)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_that_comes_to_its_end_is_one_success(
+    api: Api, alice: Customer, stream: bool
+) -> None:
+    await api.chat(alice, stream=stream, max_tokens=20)
+
+    of_route, _ = await figures_of(api)
+    assert (of_route.ok, of_route.failed) == (1, 0)
+    assert of_route.latency_ms is not None
+
+
+async def test_an_answer_whose_client_left_is_a_success(api: Api, alice: Customer) -> None:
+    await hang_up_after(api, alice, events=2)
+
+    of_route, _ = await figures_of(api)
+    assert (of_route.ok, of_route.failed) == (1, 0)

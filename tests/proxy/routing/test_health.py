@@ -117,8 +117,8 @@ async def test_a_route_is_left_alone_when_half_of_its_answers_fail_anywhere(pair
     key = route.upstream.keys[0]
 
     # Two successes here and two failures there: four requests, and half of them failed.
-    pair.here.note_answer(route, key, latency_ms=5)
-    pair.here.note_answer(route, key, latency_ms=5)
+    pair.here.note_ended(route, latency_ms=5)
+    pair.here.note_ended(route, latency_ms=5)
     await pair.here.report()
     pair.there.note_failure(route, key, FAILED)
     pair.there.note_failure(route, key, FAILED)
@@ -132,7 +132,7 @@ async def test_a_few_failures_among_many_answers_change_nothing(pair: Pair) -> N
     key = route.upstream.keys[0]
 
     for _ in range(6):
-        pair.here.note_answer(route, key, latency_ms=5)
+        pair.here.note_ended(route, latency_ms=5)
     for _ in range(5):
         pair.here.note_failure(route, key, FAILED)
     await pair.here.report()

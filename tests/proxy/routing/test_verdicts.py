@@ -68,6 +68,19 @@ def test_a_customers_words_cant_spare_our_keys(message: str) -> None:
     assert judge(refused(400, message=message)).blame is Blame.NOBODY
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "The tool 'get_account_balance' is not allowed here.",
+        '"my credit" was flagged as harmful.',
+        "`billing api_key` is not a value of this field.",
+    ],
+)
+def test_what_a_403_quotes_of_a_customer_cant_spare_our_keys(message: str) -> None:
+    assert judge(refused(403, message=message)).blame is Blame.NOBODY
+    assert judge(refused(403, message=f"{message} No credit.")).blame is Blame.KEY_EXHAUSTED
+
+
 def test_its_summary_has_no_words_of_the_upstream() -> None:
     verdict = judge(refused(401, message="Bad key sk-123", code="sk-123 at https://acme.test"))
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 from django.db import connection
 
@@ -58,7 +59,7 @@ def log_lines(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
 
 
 def database_texts() -> str:
-    """Return every value of every text column, but for those that describe providers."""
+    """Return every value of every text column, but for where providers are."""
     texts: list[str] = []
     with connection.cursor() as cursor:
         cursor.execute(
@@ -67,7 +68,7 @@ def database_texts() -> str:
             " AND data_type IN ('text', 'character varying', 'jsonb', 'json', 'bytea')"
         )
         for table, column in cursor.fetchall():
-            if table.startswith("proxy_"):
+            if (table, column) == ("proxy_provider", "base_url"):
                 continue
             cursor.execute(f'SELECT "{column}"::text FROM "{table}"')  # noqa: S608  # our own names
             texts += [value for (value,) in cursor.fetchall() if value]
@@ -105,6 +106,29 @@ async def test_no_secret_and_no_prompt_leaves_its_place(
     assert "upstream_failed" in logged
     assert "usage_parked" in logged
     assert alice.user.email in stored
+
+
+@pytest.mark.parametrize("status", [400, 404, 413, 415, 422])
+async def test_no_refusal_of_a_request_says_who_refused(
+    api: Api, alice: Customer, status: int, log_lines: list[str]
+) -> None:
+    said = f"{PROMPT}: org {ORGANISATION}, key {UPSTREAM_KEY}, model {UPSTREAM_MODEL}"
+    error = {"message": said, "type": ORGANISATION, "param": ORGANISATION, "code": UPSTREAM_KEY}
+    seen = []
+    async with serve_canned(json_answer(status, {"error": error})) as canned:
+        await api.send_to(canned.base_url)
+
+        for endpoint in PATHS:
+            seen.append(await api.ask(alice, endpoint))
+            if endpoint != "embeddings":
+                seen.append(await api.ask(alice, endpoint, stream=True))
+
+    host = canned.base_url.removeprefix("http://").removesuffix("/v1")
+    stored = await in_database(database_texts)
+    everywhere = "\n".join([*map(text_of, seen), *log_lines, stored])
+    assert {answer.status_code for answer in seen} == {503 if status == 404 else status}
+    for secret in (UPSTREAM_KEY, ORGANISATION, UPSTREAM_MODEL, host, PROMPT):
+        assert secret not in everywhere
 
 
 @pytest.mark.parametrize("endpoint", PATHS)
@@ -151,3 +175,88 @@ async def test_the_upstreams_name_for_a_model_does_not_leave_in_streams(
 
     assert response.content.count(b'"model":"gpt-4"') == 2
     assert UPSTREAM_MODEL not in text_of(response)
+
+
+# What gateways add of who served a request, and what we paid.
+TOLD = {"provider": "AcmeCanary", "x_groq": {"id": "req_AcmeCanary"}}
+COST = {"cost": 0.0314, "cost_details": {"upstream_inference_cost": 0.0314}, "is_byok": False}
+
+
+@pytest.mark.parametrize("endpoint", PATHS)
+async def test_who_served_and_what_it_cost_us_does_not_leave(
+    api: Api, alice: Customer, endpoint: str
+) -> None:
+    choice = {"index": 0, "message": {"content": "Hi"}, "text": "Hi", "finish_reason": "stop"}
+    usage = {"prompt_tokens": 9, "input_tokens": 9, "completion_tokens": 1, "output_tokens": 1}
+    answer = {
+        "id": "x",
+        "model": "m",
+        "status": "completed",
+        "choices": [choice],
+        "data": [],
+        "output": [{"type": "message", "content": [{"type": "output_text", "text": "Hi"}]}],
+        "metadata": {"provider": "mine"},
+        "usage": usage | {"total_tokens": 10} | COST,
+    }
+    async with serve_canned(json_answer(200, answer | TOLD)) as canned:
+        await api.send_to(canned.base_url)
+
+        response = await api.ask(alice, endpoint)
+
+    assert "Canary" not in response.text
+    assert "0.0314" not in response.text
+    assert response.json()["usage"] == usage | {"total_tokens": 10}
+    assert response.json()["metadata"] == {"provider": "mine"}
+
+
+async def test_who_served_and_what_it_cost_us_does_not_leave_in_chunks(
+    api: Api, alice: Customer
+) -> None:
+    head = {"id": "c", "object": "chat.completion.chunk", "created": 7, "model": "m"} | TOLD
+    usage = {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10}
+    choice = {"index": 0, "delta": {"content": '"provider":"mine"'}, "finish_reason": "stop"}
+    chunks = [
+        orjson.dumps(head | {"choices": [choice]}).decode(),
+        orjson.dumps(head | {"choices": [], "usage": usage | COST}).decode(),
+        "[DONE]",
+    ]
+    async with serve_canned(stream_answer(*chunks)) as canned:
+        await api.send_to(canned.base_url)
+
+        response = await api.chat(alice, stream=True, stream_options={"include_usage": True})
+
+    events = [line.removeprefix("data: ") for line in response.text.split("\n\n")][:-2]
+    assert "Canary" not in response.text
+    assert "0.0314" not in response.text
+    assert [orjson.loads(event)["choices"] for event in events] == [[choice], []]
+    assert orjson.loads(events[1])["usage"] == usage
+
+
+async def test_who_served_and_what_it_cost_us_does_not_leave_in_events(
+    api: Api, alice: Customer
+) -> None:
+    usage = {"input_tokens": 9, "output_tokens": 1, "total_tokens": 10}
+    begun: dict[str, Any] = {
+        "id": "r",
+        "status": "in_progress",
+        "model": "m",
+        "output": [],
+        "usage": None,
+    } | TOLD
+    ended = begun | {"status": "completed", "usage": usage | COST}
+    said = {"type": "response.output_text.delta", "delta": "Hi", "item_id": "i"} | TOLD
+    events = [
+        {"type": "response.created", "sequence_number": 0, "response": begun} | TOLD,
+        said | {"sequence_number": 1, "output_index": 0, "content_index": 0},
+        {"type": "response.completed", "sequence_number": 2, "response": ended} | TOLD,
+    ]
+    async with serve_canned(stream_answer(*(orjson.dumps(e).decode() for e in events))) as canned:
+        await api.send_to(canned.base_url)
+
+        response = await api.ask(alice, "responses", stream=True)
+
+    last = orjson.loads(response.text.rstrip().rpartition("data: ")[2])
+    assert response.text.count("data: ") == 3
+    assert "Canary" not in response.text
+    assert "0.0314" not in response.text
+    assert last["response"]["usage"] == usage

@@ -10,12 +10,15 @@ import httpx
 import orjson
 import pytest
 
+from proxy.metering.chunks import ChunkMeter
 from proxy.metering.streams import StreamMeter
 from proxy.routing.attempts import open_answer
-from proxy.serving.inflight import Call
+from proxy.serving.inflight import Call, Reason
 from tests.proxy.canned import Canned, chunk, json_answer, serve_canned, stream_answer
 from tests.proxy.conftest import HELLO, Api, Customer, Sandbox, assert_envelope, until
 
+# What a chunk meter takes for granted, with a limit that a test can reach.
+LIMITED = (ChunkMeter.__init__.__kwdefaults__ or {}) | {"max_event_bytes": 100_000}
 SLOWLY = [{"role": "user", "content": "[[tokens=400]] [[tps=20]]"}]
 
 
@@ -215,6 +218,44 @@ async def test_it_ends_a_stream_of_which_only_the_headers_come(api: Api, alice: 
     assert time.monotonic() - began_at < 10
 
 
+async def test_a_stream_has_one_limit_for_its_headers_and_its_first_event(
+    api: Api, alice: Customer
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+    async with serve_canned(head[:9], then=head[9:]) as canned:
+        await api.send_to(canned.base_url)
+        await api.limit_providers(first_byte_timeout_s=60, idle_timeout_s=60, total_timeout_s=90)
+        asking = asyncio.create_task(api.chat(alice, stream=True))
+        await until(lambda: canned.requests)
+        [call] = api.runtime.inflight
+        # As if the headers had taken 55 of the 60 seconds.
+        call.limit(Reason.NO_ANSWER, 5)
+        canned.goes_on.set()
+        await until(lambda: call.on_tick)
+
+        api.runtime.inflight.check(time.monotonic() + 6)
+
+        async with asyncio.timeout(5):
+            response = await asking
+    assert response.status_code == 504
+
+
+async def test_a_stream_that_has_begun_has_met_its_first_limit(api: Api, alice: Customer) -> None:
+    whole = stream_answer(chunk("Hi"), chunk(finish=True), "[DONE]")
+    cut = whole.index(b"\n\n", whole.index(b"Hi")) + 2
+    async with serve_canned(whole[:cut], then=whole[cut:]) as canned:
+        await api.send_to(canned.base_url)
+        await api.limit_providers(first_byte_timeout_s=5, idle_timeout_s=60, total_timeout_s=90)
+        asking = asyncio.create_task(api.chat(alice, stream=True))
+        await until(lambda: [call for call in api.runtime.inflight if call.first_byte_ms])
+
+        api.runtime.inflight.check(time.monotonic() + 10)
+
+        canned.goes_on.set()
+        response = await asking
+    assert response.content.endswith(b"data: [DONE]\n\n")
+
+
 async def test_it_ends_a_stream_that_falls_silent(api: Api, alice: Customer) -> None:
     await api.sell("fault-stall-5")
     # However long the first event may take.
@@ -353,6 +394,39 @@ async def test_it_relays_bytes_whatever_way_the_network_cuts_them(
     events = read_events(response.content)
     assert events[-1] == "[DONE]"
     assert len(text_of(events).split()) == 10
+
+
+async def test_it_relays_an_event_of_any_size_up_to_the_limit(
+    api: Api, alice: Customer, upstream: Sandbox
+) -> None:
+    await api.sell("fault-huge-event-3000")
+
+    response = await api.chat(alice, "fault-huge-event-3000", stream=True, max_tokens=20)
+
+    events = read_events(response.content)
+    record = await alice.record()
+    assert events[-1] == "[DONE]"
+    assert max(map(len, response.content.split(b"\n\n"))) > 3_000 * 1_024
+    assert record is not None
+    assert (record.outcome, record.source) == ("completed", "reported")
+
+
+async def test_an_event_above_the_limit_breaks_the_stream(
+    api: Api, alice: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ChunkMeter.__init__, "__kwdefaults__", LIMITED)
+    await api.sell("fault-huge-event-3000")
+
+    response = await api.chat(alice, "fault-huge-event-3000", stream=True, max_tokens=20)
+
+    events = read_events(response.content)
+    record = await alice.record()
+    assert set(events[-1]) == {"error"}
+    assert len(response.content) < 100_000
+    assert record is not None
+    assert (record.outcome, record.source) == ("broken", "estimated")
+    assert record.completion_tokens == 1
+    assert (await alice.balance()).held_credits == 0
 
 
 async def test_it_forwards_the_first_piece_within_50_ms(api: Api, alice: Customer) -> None:
