@@ -23,7 +23,9 @@ def test_a_charge_that_stripe_did_not_own_up_to_is_credited_by_its_event(
     assert purchases_of(alice) == ["open"]
 
     fetch_missed_events()
-    process_due_events()
+    # Those of other tests' orders come, too.
+    while process_due_events():
+        pass
 
     assert purchases_of(alice) == ["fulfilled"]
     assert posted(alice) == 1_000_000
