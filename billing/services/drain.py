@@ -6,7 +6,6 @@ usage record is known by its request, a debit by its row. No rebuild comes betwe
 and its commit, so what is booked here is known to every rebuild that follows.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import structlog
@@ -33,11 +32,11 @@ class Drained:
     stuck: int = 0
 
 
-def drain(shards: Iterable[int] = range(keys.SHARDS)) -> Drained:
+def drain() -> Drained:
     """Book every event that waits. Safe to repeat and to run at once. Raises WalletRecovering."""
     client = get_sync_client()
     drained = Drained()
-    for shard in _shards_with_events(client, list(shards)):
+    for shard in _shards_with_events(client, list(range(keys.SHARDS))):
         _drain_shard(client, shard, drained)
     return drained
 

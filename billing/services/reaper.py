@@ -1,7 +1,6 @@
 """End holds whose lease ran out: their process stopped renewing it."""
 
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import structlog
@@ -29,13 +28,13 @@ class Due:
     has_progress: bool
 
 
-def reap(shards: Iterable[int] = range(keys.SHARDS)) -> int:
+def reap() -> int:
     """End every hold whose lease ran out, at its last progress. Returns how many.
 
     Safe to repeat and to run at once: Redis looks at the lease again. Raises WalletRecovering.
     """
     client = get_sync_client()
-    return sum(_reap_shard(client, shard) for shard in shards)
+    return sum(_reap_shard(client, shard) for shard in range(keys.SHARDS))
 
 
 def abandoned(ended_at_ms: int) -> Settlement:

@@ -602,8 +602,12 @@ def _only_name(folder: Path) -> str:
 
 
 @pytest.fixture
-def machine(alice: User, bob: User, journal_dir: Path) -> Iterator[type[MoneyMachine]]:
+def machine(
+    alice: User, bob: User, journal_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[type[MoneyMachine]]:
     journal_dir.mkdir()
+    # The other fourteen shards would be empty, and every sweep would ask each.
+    monkeypatch.setattr(keys, "SHARDS", 2)
 
     class Ready(MoneyMachine):
         tills = [Till(alice), Till(bob)]
