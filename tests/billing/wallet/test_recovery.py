@@ -25,7 +25,7 @@ from billing.services.wallets import freeze_wallet
 from billing.wallet import calls, keys, restoring
 from billing.wallet.calls import Balance
 from billing.wallet.events import read_event
-from billing.wallet.sync_client import SyncWalletClient, library_version
+from billing.wallet.sync_client import LIBRARY, SyncWalletClient, library_version
 from devstack.valkey import Valkey
 from tests.billing.wallet.faults import RedisFaults
 from tests.billing.wallet.shop import Till, in_a_thread
@@ -790,7 +790,8 @@ def test_a_newer_library_is_left_to_the_newer_workers(till: Till) -> None:
 def test_of_two_libraries_of_one_version_every_worker_prefers_the_same(
     till: Till, remark: str, is_replaced: bool
 ) -> None:
-    ours = loaded_source(till)
+    # Not what is loaded: that may be another test's.
+    ours = LIBRARY.read_text()
     other = ours.replace("\n-- The wallets", f"\n{remark}\n-- The wallets", 1)
     assert (other < ours) == is_replaced
     till.client.redis.execute_command("FUNCTION", "LOAD", "REPLACE", other)
