@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -164,12 +164,15 @@ async def test_a_try_that_fails_doubles_the_pause(
     for _ in range(4):
         pair.here.note_failure(route, route.upstream.keys[0], FAILED)
     await until_open(pair.here, route)
+    tried = await until_passage(pair.here, route)
 
-    (await until_passage(pair.here, route)).failed(FAILED)
+    # Long enough to be read before it is over.
+    pair.here.limits = replace(LIMITS, open_ms=5_000)
+    tried.failed(FAILED)
     await until_open(pair.there, route)
 
     answer = await pair.here._ask("read")
-    assert 150 < answer.circuits[route.circuit][0] <= 300
+    assert 5_000 < answer.circuits[route.circuit][0] <= 10_000
 
 
 async def test_a_try_that_serves_after_its_lease_closes_the_circuit_all_the_same(
