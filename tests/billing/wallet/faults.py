@@ -1,6 +1,7 @@
 """What can happen to Redis, done for real: killed, restarted, flushed, replaced by an older one."""
 
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ class RedisFaults:
     backup: Path
 
     def kill_and_restart(self) -> None:
+        wait_for_whole_file()
         self.server.kill()
         self.server.start()
 
@@ -24,6 +26,7 @@ class RedisFaults:
 
     def back_up(self) -> None:
         """Remember the append-only file as it is now."""
+        wait_for_whole_file()
         shutil.rmtree(self.backup, ignore_errors=True)
         shutil.copytree(self.server.data, self.backup)
 
@@ -39,3 +42,15 @@ class RedisFaults:
         self.server.kill()
         shutil.rmtree(self.server.data)
         self.server.start()
+
+
+def wait_for_whole_file() -> None:
+    """Wait until the append-only file is whole: it is written anew once it is switched on again."""
+    until = time.monotonic() + 10
+    redis = get_sync_client().redis
+    while time.monotonic() < until:
+        info = redis.info("persistence")
+        if not info["aof_rewrite_in_progress"] and not info["aof_rewrite_scheduled"]:
+            return
+        time.sleep(0.01)
+    raise TimeoutError("The append-only file is still being written anew.")
