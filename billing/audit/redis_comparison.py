@@ -97,26 +97,36 @@ def differences(*, at_rest: bool) -> Iterator[Difference]:
     wallets: dict[int, list[int]] = {shard: [] for shard in range(keys.SHARDS)}
     for wallet_id in Wallet.objects.order_by("pk").values_list("pk", flat=True):
         wallets[keys.shard_of(wallet_id)].append(wallet_id)
-    events = holds = idle = 0
+    waiting: Counter[str] = Counter()
     for shard, wallet_ids in wallets.items():
         # Also of a shard without wallets: what is there belongs to nobody.
         for start in range(0, max(len(wallet_ids), 1), BATCH):
             first = _look(client, shard, wallet_ids[start : start + BATCH])
             if start == 0:
-                events += len(first.view.events) + len(first.view.malformed)
-                holds += len(first.view.holds)
-                idle += first.view.idle_leases
+                waiting.update(_count_waiting(first.view))
                 for name in first.view.malformed:
                     yield Difference(4, f"event {name}", "it can't be read")
             if suspects := list(first.differences()):
                 for found in _look_locked(client, shard, suspects).differences().values():
                     yield from found
-    if idle:
+    yield from _differences_of_waiting(waiting, at_rest=at_rest)
+
+
+def _count_waiting(view: ShardView) -> dict[str, int]:
+    return {
+        "events": len(view.events) + len(view.malformed),
+        "holds": len(view.holds),
+        "idle": view.idle_leases,
+    }
+
+
+def _differences_of_waiting(waiting: Counter[str], *, at_rest: bool) -> Iterator[Difference]:
+    if idle := waiting["idle"]:
         # The reaper drops them once they run out.
         yield Difference(4, "leases", f"{idle} are of no open hold", may_pass=True, stays_at=1)
-    if at_rest and events:
+    if at_rest and (events := waiting["events"]):
         yield Difference(4, "streams", f"{events} events are not booked", may_pass=True)
-    if at_rest and holds:
+    if at_rest and (holds := waiting["holds"]):
         yield Difference(4, "leases", f"{holds} holds are open", may_pass=True)
 
 

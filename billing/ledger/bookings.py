@@ -145,7 +145,8 @@ def _book_usage(batch: Batch, event: Event) -> None:
 
 def _new_record(event: Event) -> UsageRecord:
     facts, settlement = event.facts, event.settlement
-    assert facts is not None and settlement is not None  # noqa: S101  # it is usage
+    assert facts is not None  # noqa: S101  # it is usage
+    assert settlement is not None  # noqa: S101
     return UsageRecord(
         request_id=facts.request_id,
         wallet_id=facts.wallet_id,

@@ -79,7 +79,8 @@ def test_a_killed_process_leaves_its_file_to_the_worker(tmp_path: Path) -> None:
         [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, cwd=Path.cwd()
     )
     with process:
-        assert process.stdout is not None and process.stdout.readline() == b"open\n"
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"open\n"
         before = list(adoptable_files(tmp_path))
         process.send_signal(signal.SIGKILL)
         process.wait(10)

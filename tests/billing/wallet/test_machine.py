@@ -604,7 +604,7 @@ def _only_name(folder: Path) -> str:
 @pytest.fixture
 def machine(
     alice: User, bob: User, journal_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[type[MoneyMachine]]:
+) -> type[MoneyMachine]:
     journal_dir.mkdir()
     # The other fourteen shards would be empty, and every sweep would ask each.
     monkeypatch.setattr(keys, "SHARDS", 2)
@@ -613,7 +613,7 @@ def machine(
         tills = [Till(alice), Till(bob)]
         folder = journal_dir
 
-    yield Ready
+    return Ready
 
 
 @pytest.fixture

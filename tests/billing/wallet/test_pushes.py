@@ -33,9 +33,9 @@ def test_a_credit_is_available_as_soon_as_it_is_committed(till: Till) -> None:
 def test_a_credit_that_is_rolled_back_is_not_pushed(till: Till) -> None:
     till.grant(100)
 
-    with pytest.raises(ZeroDivisionError), transaction.atomic():
+    with transaction.atomic():
         till.grant(50)
-        raise ZeroDivisionError
+        transaction.set_rollback(True)
 
     assert till.balance().available_credits == 100
     assert audit(at_rest=True) == []

@@ -94,7 +94,8 @@ class Racers:
             for number in range(PROCESSES)
         ]
         for process in self.processes:
-            assert process.stdout is not None and process.stdout.readline() == "ready\n"
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
 
     def race(
         self,

@@ -65,7 +65,8 @@ def test_it_tells_how_far_the_ledger_is_behind(till: Till, settings: Any) -> Non
     before = find_wallet_problem()
     drain_events()
 
-    assert before is not None and "2 charges of one shard wait" in before
+    assert before is not None
+    assert "2 charges of one shard wait" in before
     assert find_wallet_problem() is None
 
 
