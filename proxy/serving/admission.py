@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import structlog
 
+from billing.catalogue.pricing import Rates
 from billing.exceptions import RateLimited, WalletMissing, WalletRecovering, WalletStale
-from billing.pricing import Rates
-from billing.services.wallets import push_wallet
-from billing.usage import RequestFacts
+from billing.ledger.wallets import push_wallet
 from billing.wallet.client import HoldRequest, Placed
+from billing.wallet.usage import RequestFacts
 from proxy.database import in_database
 from proxy.exceptions import InvalidRequest, ModelNotFound
 from proxy.http.auth import refresh_key

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from billing.pricing import round_up
+from billing.catalogue.pricing import round_up
 from proxy.exceptions import InvalidRequest, ModelNotFound
 from proxy.routing.catalogue import Catalogue, Model
 from proxy.serving.admission import Worst, find_worst

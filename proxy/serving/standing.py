@@ -8,9 +8,9 @@ minute: as many as may hold something, but counted apart, so that reading never 
 from dataclasses import dataclass
 
 from billing.exceptions import WalletMissing, WalletStale
-from billing.services.wallets import push_wallet
-from billing.usage import month_of
+from billing.ledger.wallets import push_wallet
 from billing.wallet.client import Balance, KeyFigures, RateState
+from billing.wallet.usage import month_of
 from proxy.database import in_database
 from proxy.http.auth import refresh_key
 from proxy.http.connection import ClientConnection

@@ -12,9 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from billing import journal as journals
-from billing.journal import Journal, JournalContents, adoptable_files, journal_files, read_all
-from billing.usage import RequestFacts, Settlement
+from billing.wallet import journal as journals
+from billing.wallet.journal import (
+    Journal,
+    JournalContents,
+    adoptable_files,
+    journal_files,
+    read_all,
+)
+from billing.wallet.usage import RequestFacts, Settlement
 
 
 @pytest.fixture
@@ -66,7 +72,7 @@ def test_a_closed_journal_is_left_to_the_worker(tmp_path: Path) -> None:
 
 def test_a_killed_process_leaves_its_file_to_the_worker(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from billing.journal import Journal\n"
+        "import sys, time; from pathlib import Path; from billing.wallet.journal import Journal\n"
         "journal = Journal.open(Path(sys.argv[1])); print('open', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen(

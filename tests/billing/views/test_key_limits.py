@@ -11,9 +11,9 @@ from django.utils import timezone
 from accounts.models import ApiKey, User
 from accounts.secrets import digest_of
 from accounts.services.api_keys import KeySettings
+from billing.keys.api_keys import change_api_key, issue_api_key, rotate_api_key
 from billing.models import KeySpending, PublicModel
-from billing.services.api_keys import change_api_key, issue_api_key, rotate_api_key
-from billing.usage import month_of
+from billing.wallet.usage import month_of
 from tests.billing.views.conftest import ANYWHERE
 
 SECRET = re.compile(r'id="new-secret">(tp_live_[0-9A-Za-z]{38})<')

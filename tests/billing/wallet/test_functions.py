@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from billing.exceptions import UnknownHold, WalletError, WalletMissing, WalletRecovering
+from billing.ledger.pushes import push_call
+from billing.ledger.wallets import freeze_wallet
 from billing.models import Wallet
-from billing.services.pushes import push_call
-from billing.services.reaper import abandoned
-from billing.services.wallets import freeze_wallet
+from billing.upkeep.reaper import abandoned
 from billing.wallet import calls, keys, restoring
 from billing.wallet.calls import Balance, Call, OpenHold, Reaped
 from billing.wallet.limits import KeyFigures

@@ -9,8 +9,8 @@ from celery.signals import worker_ready
 from django.core.cache import cache
 from django.test import Client
 
-from billing.services.readiness import find_wallet_problem
 from billing.tasks.wallet import RECOVERING_THREAD, drain_events, recover_wallets
+from billing.upkeep.readiness import find_wallet_problem
 from tests.billing.wallet.faults import RedisFaults
 from tests.billing.wallet.shop import Till
 

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from accounts.models import ApiKey
-from billing.services.api_keys import note_key_changed
+from billing.keys.api_keys import note_key_changed
 from proxy.database import in_database
 from tests.proxy.conftest import HELLO, Api, Customer, assert_envelope
 
