@@ -71,7 +71,10 @@ class ApiKey(models.Model):
         max_length=24, editable=False, help_text="The secret's first and last characters."
     )
     # While a rotation lasts, the secret before this one works too.
-    previous_digest = models.CharField(max_length=64, unique=True, null=True, editable=False)
+    # NULL where there is none, so that it is unique where there is one.
+    previous_digest = models.CharField(  # noqa: DJ001
+        max_length=64, unique=True, null=True, editable=False
+    )
     previous_hint = models.CharField(max_length=24, blank=True, editable=False)
     previous_expires_at = models.DateTimeField(null=True, editable=False)
 

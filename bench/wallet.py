@@ -19,10 +19,10 @@ from bench.services import own_services
 from devstack.valkey import Valkey
 
 if TYPE_CHECKING:
-    from billing.journal import Journal
-    from billing.usage import RequestFacts, Settlement
     from billing.wallet.calls import HoldRequest
     from billing.wallet.client import WalletClient
+    from billing.wallet.journal import Journal
+    from billing.wallet.usage import RequestFacts, Settlement
 
 PAIRS = int(os.environ.get("BENCH_PAIRS", "10000"))
 AT_ONCE = 16
@@ -45,7 +45,7 @@ class Shop:
     numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def facts(self, wallet_id: int) -> "RequestFacts":
-        from billing.usage import RequestFacts
+        from billing.wallet.usage import RequestFacts
 
         return RequestFacts(
             f"req_{next(self.numbers):032x}",
@@ -68,7 +68,7 @@ class Shop:
 
 
 def ending() -> "Settlement":
-    from billing.usage import Settlement
+    from billing.wallet.usage import Settlement
 
     return Settlement(50, "completed", "reported", 20, 0, 30, 0, "sandbox", 1, NOW_MS + 900, 120)
 
@@ -76,10 +76,10 @@ def ending() -> "Settlement":
 def open_shop() -> Shop:
     """Make the customers, each with credits that last."""
     from accounts.models import ApiKey, User
+    from billing.catalogue.model_prices import set_price
+    from billing.ledger.credits import post_credit
     from billing.models import PublicModel, Wallet
-    from billing.services.ledger import post_credit
-    from billing.services.prices import set_price
-    from billing.services.recovery import recover
+    from billing.upkeep.recovery import recover
 
     recover(grace_s=0)
     names = [f"c{number}@example.com" for number in range(WALLETS)]
@@ -150,7 +150,7 @@ async def _worker(
 
 def measure_drain(shop: Shop, wallet_ids: list[int]) -> str:
     """Book events, and return a row of the table."""
-    from billing.services.drain import drain
+    from billing.upkeep.drain import drain
 
     drain()
     fill(shop, wallet_ids, DRAINED, journal=None)
@@ -166,7 +166,7 @@ def measure_drain(shop: Shop, wallet_ids: list[int]) -> str:
 
 def measure_recovery(shop: Shop, fault: str) -> str:
     """Lose Redis with a full stream and many holds, and return a row of the table."""
-    from billing.services.recovery import recover
+    from billing.upkeep.recovery import recover
     from billing.wallet.sync_client import LIBRARY, get_sync_client
 
     redis = get_sync_client().redis
@@ -233,7 +233,7 @@ def main() -> None:
     with own_services() as valkey:
         from django.conf import settings
 
-        from billing.journal import Journal
+        from billing.wallet.journal import Journal
 
         print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, load before {os.getloadavg()[0]:.1f}")
         print(f"{os.cpu_count()} cores, {PAIRS:,} pairs, {AT_ONCE} at once", flush=True)

@@ -17,8 +17,8 @@ from django.http import HttpRequest, HttpResponse
 
 from accounts.adapter import AccountAdapter as PlainAccountAdapter
 from accounts.models import User
-from billing.services.sign_ins import make_device_id, note_sign_in
-from billing.services.welcome import grant_welcome_credit
+from billing.gifts.welcome import grant_welcome_credit
+from billing.notices.sign_ins import make_device_id, note_sign_in
 
 DEVICE_COOKIE = "device"
 # Browsers keep no cookie for longer than 400 days.

@@ -10,4 +10,4 @@ class BillingConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the checks of the settings."""
-        from billing import checks  # noqa: F401 - importing it registers them
+        from billing.stripe_api import checks  # noqa: F401 - importing it registers them

@@ -4,7 +4,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from billing.exceptions import WebhookRefused
-from billing.services.stripe_events import receive_event
+from billing.stripe_inbox.events import receive_event
 from billing.tasks.stripe import nudge_stripe_events
 
 # Stripe's events are a few KiB; some with many line items reach tens of KiB.

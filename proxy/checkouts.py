@@ -4,7 +4,7 @@ from typing import Any
 
 from accounts.models import ApiKey
 from billing.models import Purchase
-from billing.services.checkout import start_checkout
+from billing.orders.checkout import start_checkout
 from proxy.database import with_stripe
 from proxy.exceptions import InvalidRequest
 from proxy.http.instants import instant

@@ -16,8 +16,8 @@ from django.utils import timezone
 
 from accounts.models import ApiKey
 from accounts.services.api_keys import keys_with_digest
-from billing.services.limits import limits_of
-from billing.services.wallets import get_wallet
+from billing.keys.limits import limits_of
+from billing.ledger.wallets import get_wallet
 from billing.wallet.limits import Limits
 from proxy.database import in_database
 from proxy.http.client_address import Address, Network, is_within

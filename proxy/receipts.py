@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from billing.exceptions import UnknownHold
+from billing.ledger.receipts import Receipt, explain
 from billing.models import UsageRecord
-from billing.reads.receipts import Receipt, explain
 from billing.wallet.calls import Register
 from billing.wallet.client import WalletClient
 from proxy.database import in_database

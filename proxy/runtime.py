@@ -12,8 +12,8 @@ from typing import Self
 import structlog
 from django.conf import settings
 
-from billing.journal import Journal
 from billing.wallet.client import WalletClient
+from billing.wallet.journal import Journal
 from proxy.keys import KeyCache
 from proxy.metering import encodings
 from proxy.routing.attempts import Upstreams

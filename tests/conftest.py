@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from psycopg.sql import SQL, Identifier
 
 from accounts.models import User
-from billing.services.wallets import get_wallet
+from billing.ledger.wallets import get_wallet
 from billing.wallet import keys, restoring
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 

@@ -12,6 +12,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import ApiKey, User
+from billing.ledger.credits import post_credit
+from billing.ledger.wallets import get_wallet
 from billing.models import (
     Debit,
     InboxItem,
@@ -24,8 +26,6 @@ from billing.models import (
     UsageRecord,
     Wallet,
 )
-from billing.services.ledger import post_credit
-from billing.services.wallets import get_wallet
 from proxy.models import Provider, Route
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)

@@ -9,8 +9,8 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
-from billing.services.readiness import find_wallet_problem
-from billing.services.worker_sightings import find_worker_problem
+from billing.upkeep.readiness import find_wallet_problem
+from billing.upkeep.sightings import find_worker_problem
 
 
 @require_safe

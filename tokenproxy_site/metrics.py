@@ -18,9 +18,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from billing.exceptions import WalletRecovering
-from billing.services.inbox import count_open_items
-from billing.services.pushes import due_wallets
-from billing.services.readiness import read_wallet_load
+from billing.ledger.inbox import count_open_items
+from billing.ledger.pushes import due_wallets
+from billing.upkeep.readiness import read_wallet_load
 from tokenproxy_site.health import PARTS, find_problems
 
 REGISTRY = CollectorRegistry()

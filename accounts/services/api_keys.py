@@ -1,6 +1,6 @@
 """API keys: create, limit, rotate, revoke, find.
 
-What is done here changes the row alone. `billing.services.api_keys` wraps these calls and tells
+What is done here changes the row alone. `billing.keys.api_keys` wraps these calls and tells
 the wallet, which is what makes a change effective at once in every web process.
 """
 
@@ -13,8 +13,8 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import ApiKey, User
-from accounts.networks import clean_networks
 from accounts.secrets import make_secret
+from common.networks import clean_networks
 
 MOST_MODELS = 200
 # What a wallet can hold; a cap above it caps nothing.

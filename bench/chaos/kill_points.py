@@ -12,9 +12,9 @@ from typing import Literal, Self
 When = Literal["before", "after"]
 
 WEB_POINTS = (
-    "billing.journal:Journal.start",
-    "billing.journal:Journal.end",
-    "billing.journal:Journal.void",
+    "billing.wallet.journal:Journal.start",
+    "billing.wallet.journal:Journal.end",
+    "billing.wallet.journal:Journal.void",
     "billing.wallet.client:WalletClient.place",
     "billing.wallet.client:WalletClient.extend",
     "billing.wallet.client:WalletClient.settle",
@@ -31,31 +31,31 @@ WEB_POINTS = (
 )
 # Steps that a web process passes only now and then; an order for one may find nobody.
 RARE_WEB_POINTS = (
-    "billing.services.stripe_events:receive_event",
-    "billing.services.checkout:start_checkout",
-    "billing.services.refunds:refund_to_customer",
+    "billing.stripe_inbox.events:receive_event",
+    "billing.orders.checkout:start_checkout",
+    "billing.orders.refunds:refund_to_customer",
 )
 WORKER_POINTS = (
-    "billing.services.bookings:book",
+    "billing.ledger.bookings:book",
     "billing.wallet.calls:ack",
-    "billing.services.adoption:_adopt",
+    "billing.upkeep.adoption:_adopt",
     "billing.wallet.calls:reap",
     "billing.wallet.calls:settle",
     "billing.wallet.calls:push",
     "billing.wallet.calls:debit",
-    "billing.services.ledger:post_credit",
-    "billing.services.fulfilment:fulfil_purchase",
-    "billing.services.bookings:_save_spending",
-    "billing.services.clawback:claw_back",
-    "billing.services.clawback:settle_charge",
-    "billing.services.notice_outbox:_send",
+    "billing.ledger.credits:post_credit",
+    "billing.orders.fulfilment:fulfil_purchase",
+    "billing.ledger.bookings:_save_spending",
+    "billing.orders.clawback:claw_back",
+    "billing.orders.clawback:settle_charge",
+    "billing.notices.outbox:_send",
     "billing.stripe_api:create_refund",
     "billing.wallet.sync_client:SyncWalletClient.ask_many",
 )
 # Only passed after Redis was lost; a fault of Redis brings its own order.
 RECOVERY_POINTS = (
-    "billing.services.recovery:_rebuild",
-    "billing.journal:read_all",
+    "billing.upkeep.recovery:_rebuild",
+    "billing.wallet.journal:read_all",
     "billing.wallet.restoring:holds",
     "billing.wallet.restoring:open_fence",
 )

@@ -31,8 +31,8 @@ def sell_pack(pack: dict[str, Any]) -> None:
 
 def sell_models(provider: str, models: dict[str, list[int]], upstream: dict[str, str]) -> None:
     """Route models to the sandbox under their own names, at these rates."""
+    from billing.catalogue.model_prices import set_price
     from billing.models import PublicModel
-    from billing.services.prices import set_price
     from proxy.services.providers import set_up_provider
 
     set_up_provider(
@@ -58,8 +58,8 @@ def open_account(
 
     from accounts.models import User
     from accounts.services.api_keys import KeySettings
-    from billing.services.api_keys import issue_api_key
-    from billing.services.wallets import get_wallet, grant_credits
+    from billing.keys.api_keys import issue_api_key
+    from billing.ledger.wallets import get_wallet, grant_credits
 
     user = User.objects.create_user(email, password)
     EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)

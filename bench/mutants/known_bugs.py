@@ -32,14 +32,14 @@ MUTANTS: list[Mutant] = [
     ),
     service(
         "known: open holds lost with Redis are forgotten",
-        "rebuild_plan",
+        "upkeep/rebuild_plan",
         "            plan.lost_holds[request_id] = LostHold(facts, amount=held, lease_ms=lease_ms)\n",
         "            continue\n",
         tests="recovery::test_what_was_booked_held_and_settled_is_there_again[flush]",
     ),
     service(
         "known: ends lost with Redis are never billed",
-        "rebuild_plan",
+        "upkeep/rebuild_plan",
         "    for request_id, (facts, settlement) in ended.items():\n",
         "    for request_id, (facts, settlement) in {}.items():\n",
         tests="recovery::test_what_was_booked_held_and_settled_is_there_again[flush]",

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 LUA = "billing/wallet/functions.lua"
-SERVICES = "billing/services"
 CLOSED = "  if not epoch then\n    return { 'RECOVERING' }\n  end\n"
 CLOSED_UNREAD = "  if not read_epoch({}) then\n    return {{ 'RECOVERING' }}\n  end\n"
 OVERTAKEN = "  if not is_rebuilding(keys[1], epoch) then\n    return { 'OVERTAKEN' }\n  end\n"
@@ -39,4 +38,4 @@ def lua(name: str, old: str, new: str, *, within: str = "", tests: str = "functi
 
 
 def service(name: str, module: str, old: str, new: str, *, tests: str) -> Mutant:
-    return Mutant(name, f"{SERVICES}/{module}.py", old, new, tests)
+    return Mutant(name, f"billing/{module}.py", old, new, tests)

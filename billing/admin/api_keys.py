@@ -16,8 +16,8 @@ from accounts.services.api_keys import KeySettings
 from billing.admin import columns
 from billing.admin.actions import Asked, ReadOnlyWithActions, ReasonForm, StaffAction
 from billing.admin.filters import ConditionFilter
-from billing.key_forms import LimitsForm, settings_from
-from billing.services.api_keys import adjust_api_key, booked_spending, revoke_api_key
+from billing.keys.api_keys import adjust_api_key, booked_spending, revoke_api_key
+from billing.keys.forms import LimitsForm, settings_from
 
 
 class KeyStateFilter(ConditionFilter):

@@ -22,9 +22,7 @@ from billing.admin import columns
 from billing.admin.actions import Asked, ReadOnlyWithActions, StaffAction
 from billing.admin.filters import ConditionFilter
 from billing.exceptions import BatchExists
-from billing.models import CodeBatch, RedeemCode, WelcomeCredit
-from billing.services.ledger import MAX_CREDITS
-from billing.services.redeem_codes import (
+from billing.gifts.redeem_codes import (
     MAX_BATCH,
     BatchTerms,
     digest_of,
@@ -32,6 +30,8 @@ from billing.services.redeem_codes import (
     normalize,
     revoke_batch,
 )
+from billing.ledger.credits import MAX_CREDITS
+from billing.models import CodeBatch, RedeemCode, WelcomeCredit
 
 
 class BatchForm(forms.Form):

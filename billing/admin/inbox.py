@@ -10,8 +10,8 @@ from django.utils.html import format_html
 from billing.admin import columns
 from billing.admin.actions import Asked, ReadOnlyWithActions, StaffAction
 from billing.admin.filters import ConditionFilter
+from billing.ledger.inbox import resolve_item
 from billing.models import InboxItem
-from billing.services.inbox import resolve_item
 
 
 class OpenFilter(ConditionFilter):

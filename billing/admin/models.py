@@ -11,9 +11,9 @@ from django.http import HttpRequest
 from accounts.admin_base import ReadOnlyAdmin, Tool, list_tool
 from billing.admin import columns
 from billing.admin.actions import Asked, ReasonForm, StaffAction, StaffActionsAdmin
+from billing.catalogue.model_prices import set_price
+from billing.catalogue.pricing import MILLICREDITS
 from billing.models import ModelPrice, PublicModel
-from billing.pricing import MILLICREDITS
-from billing.services.prices import set_price
 
 RATES = (
     "prompt_rate_millicredits",

@@ -12,7 +12,7 @@ from billing.admin import columns
 from billing.admin.actions import Asked, ReadOnlyWithActions, StaffAction
 from billing.admin.filters import ConditionFilter
 from billing.models import Notice, NotificationSettings, SignIn
-from billing.services.notice_outbox import send_again
+from billing.notices.outbox import send_again
 
 
 class ProgressFilter(ConditionFilter):

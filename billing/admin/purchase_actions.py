@@ -7,9 +7,9 @@ from django import forms
 from billing.admin.actions import Asked, ReasonForm, StaffAction
 from billing.forms import to_cents
 from billing.models import Purchase, Refund
-from billing.services.open_purchases import ask_again
-from billing.services.refunds import PAID, refund_amount, refund_unused
-from billing.services.reviews import close_reviewed, credit_reviewed
+from billing.orders.refunds import PAID, refund_amount, refund_unused
+from billing.orders.reviews import close_reviewed, credit_reviewed
+from billing.stripe_inbox.open_orders import ask_again
 from billing.templatetags import money
 
 CHANGE = "billing.change_purchase"

@@ -10,7 +10,7 @@ from django.urls import URLPattern, path, reverse
 
 from accounts.admin_base import DeskAdmin, Tool
 from billing.models import Wallet
-from billing.services.statements import list_months
+from billing.statements.month import list_months
 from billing.views.statements import download
 
 PERMISSION = "billing.view_ledgerentry"

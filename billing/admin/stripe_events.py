@@ -11,7 +11,7 @@ from billing.admin import columns
 from billing.admin.actions import Asked, ReadOnlyWithActions, StaffAction
 from billing.admin.filters import ConditionFilter
 from billing.models import StripeEvent
-from billing.services.stripe_events import process_again
+from billing.stripe_inbox.events import process_again
 
 
 class ProgressFilter(ConditionFilter):

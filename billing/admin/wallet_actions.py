@@ -8,14 +8,14 @@ from django.utils import timezone
 
 from accounts.services.api_keys import MOST_PER_MINUTE
 from billing.admin.actions import Asked, ReasonForm, StaffAction
-from billing.models import Wallet
-from billing.services.wallets import (
+from billing.ledger.wallets import (
     adjust_credits,
     freeze_wallet,
     grant_credits,
     limit_wallet,
     unfreeze_wallet,
 )
+from billing.models import Wallet
 
 # A thousand times the largest pack that anybody sells; a slip of the finger goes no further.
 MOST_CREDITS = 1_000_000_000_000

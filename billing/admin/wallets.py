@@ -15,8 +15,8 @@ from billing.admin.actions import ReadOnlyWithActions
 from billing.admin.filters import ConditionFilter
 from billing.admin.statements import statement_urls, statements_tool
 from billing.admin.wallet_actions import ADJUST, FREEZE, GRANT, LIMIT, UNFREEZE
+from billing.ledger.balances import read_balance
 from billing.models import Wallet
-from billing.services.balances import read_balance
 
 
 class DebtFilter(ConditionFilter):

@@ -11,7 +11,7 @@ from billing.models.wallet import Wallet
 class LedgerEntry(models.Model):
     """One immutable, signed posting to a wallet, in credits.
 
-    A trigger refuses UPDATE and DELETE. `billing.services.ledger` is the one writer.
+    A trigger refuses UPDATE and DELETE. `billing.ledger.credits` is the one writer.
     """
 
     class Kind(models.TextChoices):

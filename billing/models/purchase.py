@@ -54,7 +54,8 @@ class Purchase(models.Model):
     channel = models.CharField(max_length=8, choices=Channel, default=Channel.CHECKOUT)
     status = models.CharField(max_length=12, choices=Status, default=Status.OPEN)
     review_reason = models.CharField(max_length=200, blank=True)
-    stripe_session_id = models.CharField(max_length=120, unique=True, null=True)
+    # NULL where there is none, so that it is unique where there is one.
+    stripe_session_id = models.CharField(max_length=120, unique=True, null=True)  # noqa: DJ001
     stripe_session_url = models.URLField(max_length=2_000, blank=True)
     stripe_payment_intent_id = models.CharField(max_length=120, blank=True)
     stripe_charge_id = models.CharField(max_length=120, blank=True)

@@ -3,9 +3,9 @@
 from celery import shared_task
 from django.core.cache import cache
 
-from billing.services.lot_notices import tell_expiring_lots
-from billing.services.low_balance import tell_low_balances
-from billing.services.notice_outbox import send_due_notices
+from billing.notices.expiring_lots import tell_expiring_lots
+from billing.notices.low_balance import tell_low_balances
+from billing.notices.outbox import send_due_notices
 
 SENDING = "sending_notices"
 # Longer than a sweep may take; it only matters if a worker was killed while it sent.

@@ -4,11 +4,11 @@ import structlog
 from celery import shared_task
 from kombu.exceptions import OperationalError
 
-from billing.services.missed_events import fetch_missed_events
-from billing.services.open_purchases import check_open_purchases
-from billing.services.refunds import advance_refunds
-from billing.services.stripe_audit import reconcile
-from billing.services.stripe_events import process_due_events
+from billing.orders.refunds import advance_refunds
+from billing.stripe_inbox.comparison import reconcile
+from billing.stripe_inbox.events import process_due_events
+from billing.stripe_inbox.missed_events import fetch_missed_events
+from billing.stripe_inbox.open_orders import check_open_purchases
 from billing.tasks.stripe_turns import in_turn
 
 log = structlog.get_logger(__name__)

@@ -11,11 +11,12 @@ from celery.signals import worker_ready
 from django.conf import settings
 from django.db import connections
 
+from billing.audit.books import audit
 from billing.exceptions import UnsafeRedis, WalletRecovering
-from billing.services import adoption, debits, debts, drain, expiry, pushes, reaper, recovery
-from billing.services.audit import audit
-from billing.services.worker_sightings import note_worker
+from billing.ledger import debits, debts, expiry, pushes
 from billing.tasks.top_ups import nudge_top_ups
+from billing.upkeep import adoption, drain, reaper, recovery
+from billing.upkeep.sightings import note_worker
 
 log = structlog.get_logger(__name__)
 

@@ -4,7 +4,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from django import template
 
-from billing.currencies import decimal_places
+from billing.catalogue.currencies import decimal_places
 
 register = template.Library()
 

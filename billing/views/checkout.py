@@ -12,14 +12,14 @@ from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
+from billing.catalogue.pack_prices import list_prices
 from billing.exceptions import PackUnavailable, PaymentProviderError
+from billing.keys.first_key import claim_first_key
+from billing.ledger.balances import read_balance
+from billing.ledger.wallets import get_wallet
 from billing.models import Pack, Purchase
-from billing.services.balances import read_balance
-from billing.services.checkout import start_checkout
-from billing.services.first_key import claim_first_key
-from billing.services.fulfilment import fulfil_purchase
-from billing.services.pack_prices import list_prices
-from billing.services.wallets import get_wallet
+from billing.orders.checkout import start_checkout
+from billing.orders.fulfilment import fulfil_purchase
 from billing.views.polling import poll_after_s, read_polls
 from billing.views.refusals import MESSAGES, as_message
 from billing.views.requests import CustomerRequest, HtmxRequest, customer_only

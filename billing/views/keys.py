@@ -8,10 +8,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.models import ApiKey
 from accounts.services.api_keys import KeySettings
 from billing.exceptions import BillingError, KeyNotUsable, TooManyKeys
-from billing.key_forms import ApiKeyForm, RotateForm
-from billing.services import api_keys
-from billing.usage import month_end, month_of
+from billing.keys import api_keys
+from billing.keys.forms import ApiKeyForm, RotateForm
 from billing.views.requests import CustomerRequest, customer_only
+from billing.wallet.usage import month_end, month_of
 
 
 @customer_only

@@ -7,7 +7,7 @@ from django.views.decorators.http import require_http_methods
 
 from billing.forms import NotificationForm
 from billing.models import Notice
-from billing.services.low_balance import get_notification_settings, save_notification_settings
+from billing.notices.low_balance import get_notification_settings, save_notification_settings
 from billing.views.requests import CustomerRequest, customer_only
 
 LATEST = 10

@@ -4,12 +4,12 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from billing.keys.api_keys import has_api_keys
+from billing.ledger.balances import read_balance
+from billing.ledger.usage import read_recent_usage, read_usage_page
+from billing.ledger.wallets import get_wallet
 from billing.models import Dispute, Purchase
-from billing.reads.usage import read_recent_usage, read_usage_page
-from billing.services.api_keys import has_api_keys
-from billing.services.balances import read_balance
-from billing.services.top_ups import find_top_up
-from billing.services.wallets import get_wallet
+from billing.top_ups.agreement import find_top_up
 from billing.views.requests import CustomerRequest, customer_only
 
 LATEST = 6

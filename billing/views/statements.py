@@ -6,11 +6,11 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from billing.ledger.wallets import get_wallet
 from billing.models import Wallet
-from billing.services.statements import Statement, list_months, make_statement, parse_month
-from billing.services.statements_csv import write_csv
-from billing.services.statements_pdf import write_pdf
-from billing.services.wallets import get_wallet
+from billing.statements.csv_file import write_csv
+from billing.statements.month import Statement, list_months, make_statement, parse_month
+from billing.statements.pdf_file import write_pdf
 from billing.views.requests import CustomerRequest, customer_only
 
 FORMS: dict[str, tuple[str, Callable[[Statement], bytes]]] = {

@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from billing.reads.catalogue import read_packs, read_priced_models
+from billing.catalogue.on_sale import read_packs, read_priced_models
 
 
 @require_safe

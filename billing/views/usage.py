@@ -6,10 +6,10 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
 from billing.forms import UsageFilterForm
+from billing.ledger.receipts import explain
+from billing.ledger.usage import UsagePage, read_usage_page
+from billing.ledger.wallets import get_wallet
 from billing.models import UsageRecord
-from billing.reads.receipts import explain
-from billing.reads.usage import UsagePage, read_usage_page
-from billing.services.wallets import get_wallet
 from billing.views.requests import CustomerRequest, customer_only
 
 

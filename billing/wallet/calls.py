@@ -22,9 +22,9 @@ from billing.exceptions import (
     WalletRecovering,
     WalletStale,
 )
-from billing.usage import RequestFacts, Settlement
 from billing.wallet import keys
 from billing.wallet.limits import KeyFigures, Limits, RateState
+from billing.wallet.usage import RequestFacts, Settlement
 
 Reply = list[bytes | int]
 Argument = str | bytes | int

@@ -12,7 +12,6 @@ import structlog
 from django.conf import settings
 
 from billing.exceptions import WalletError, WalletRecovering
-from billing.usage import RequestFacts, Settlement
 from billing.wallet import calls
 from billing.wallet.calls import (
     BacklogLimit,
@@ -27,6 +26,7 @@ from billing.wallet.calls import (
 )
 from billing.wallet.connection import CommandRefused, Connection, ConnectionLost, NotConnected
 from billing.wallet.limits import KeyFigures, Limits, RateState
+from billing.wallet.usage import RequestFacts, Settlement
 
 __all__ = [
     "Balance",

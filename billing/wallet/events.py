@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from billing.usage import RequestFacts, Settlement
+from billing.wallet.usage import RequestFacts, Settlement
 
 Fields = dict[bytes, bytes]
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from billing.models import Wallet
-from billing.usage import RequestFacts, Settlement
 from billing.wallet import keys
 from billing.wallet.calls import Argument, Call
+from billing.wallet.usage import RequestFacts, Settlement
 
 # Instead of an amount, for a register that is no open hold.
 HOLDS_NOTHING = -1

@@ -15,7 +15,7 @@ from django.http import Http404, HttpResponse
 from rest_framework.exceptions import APIException
 
 from billing import exceptions as billing
-from billing.usage import month_end, month_of
+from billing.wallet.usage import month_end, month_of
 from proxy import exceptions as proxy
 from proxy.exceptions import ApiError
 from proxy.http.headers import rate_limit_headers

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from billing import pricing
+from billing.catalogue import pricing
 from proxy.exceptions import ImpossibleUsage
 
 # Far beyond any model's context; keeps every product of tokens and rates within 64 bits.

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import structlog
 from django.conf import settings
 
+from billing.catalogue.model_prices import current_prices
+from billing.catalogue.pricing import Rates
 from billing.models import PublicModel
-from billing.pricing import Rates
-from billing.services.prices import current_prices
 from proxy.database import in_database
 from proxy.exceptions import BooksUnavailable, ModelNotFound
 from proxy.parsing.chat import DEFAULT_TEMPERATURE

@@ -2,7 +2,7 @@
 
 import structlog
 
-from billing.costs import Costs
+from billing.catalogue.costs import Costs
 from proxy.crypto import InvalidToken, decrypt_secret
 from proxy.models import Provider, ProviderKey, Route
 from proxy.routing.adapting import Adaptation, InvalidRule

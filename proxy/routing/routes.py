@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field
 
-from billing.costs import UNKNOWN, Costs
+from billing.catalogue.costs import UNKNOWN, Costs
 from proxy.routing.adapting import Adaptation
 
 # How our own paths are called where staff choose what a route serves.

@@ -12,9 +12,9 @@ from allauth.account.models import EmailAddress
 from django.db import transaction
 
 from accounts.models import User
+from billing.catalogue.model_prices import set_price
+from billing.ledger.wallets import get_wallet
 from billing.models import Pack, PublicModel
-from billing.services.prices import set_price
-from billing.services.wallets import get_wallet
 from proxy.services.providers import set_up_provider
 
 CUSTOMER = "demo@example.com"

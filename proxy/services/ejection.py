@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from billing.services.inbox import file_item
+from billing.ledger.inbox import file_item
 from proxy.models import ProviderKey
 from proxy.routing import shared
 from proxy.routing.loading import to_key

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from billing.catalogue.model_prices import set_price
+from billing.catalogue.pricing import MILLICREDITS
 from billing.models import PublicModel
-from billing.pricing import MILLICREDITS
-from billing.services.prices import set_price
 from proxy.crypto import InvalidToken, decrypt_secret, encrypt_secret
 from proxy.models import Provider, ProviderKey, Route
 from proxy.routing.addresses import InvalidAddress, check_base_url

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import structlog
 
+from billing.catalogue.pricing import Rates
 from billing.exceptions import RateLimited, WalletRecovering
-from billing.pricing import Rates
-from billing.usage import RequestFacts
 from billing.wallet.client import HoldRequest, Placed
+from billing.wallet.usage import RequestFacts
 from proxy.exceptions import InvalidRequest, ModelNotFound
 from proxy.http.connection import ClientConnection
 from proxy.http.headers import rate_limit_headers

@@ -11,10 +11,10 @@ import time
 
 import structlog
 
-from billing.costs import cost_nanos
+from billing.catalogue.costs import cost_nanos
+from billing.catalogue.pricing import cost_credits
 from billing.models import UsageRecord
-from billing.pricing import cost_credits
-from billing.usage import Settlement
+from billing.wallet.usage import Settlement
 from proxy.exceptions import ImpossibleUsage
 from proxy.metering.answers import JsonAnswer
 from proxy.metering.streams import UNREAD_BYTES, StreamMeter

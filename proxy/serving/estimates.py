@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from billing.catalogue.pricing import round_up
 from billing.exceptions import (
     CapReached,
     InsufficientCredits,
@@ -10,7 +11,6 @@ from billing.exceptions import (
     WalletFrozen,
     WalletInDebt,
 )
-from billing.pricing import round_up
 from proxy.exceptions import InvalidRequest, ModelNotFound
 from proxy.http.connection import ClientConnection
 from proxy.http.errors import to_api_error

@@ -6,7 +6,7 @@ left pays for the prompt that an upstream was given; whole answers are charged a
 
 from django.http import HttpResponse, HttpResponseBase
 
-from billing.usage import Settlement
+from billing.wallet.usage import Settlement
 from proxy.exceptions import ApiError
 from proxy.http.connection import ClientConnection
 from proxy.keys import KeyFacts

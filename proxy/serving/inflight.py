@@ -14,11 +14,11 @@ from enum import Enum
 import structlog
 from django.conf import settings
 
-from billing.costs import UNKNOWN
+from billing.catalogue.costs import UNKNOWN
+from billing.catalogue.pricing import Rates
 from billing.exceptions import WalletError
-from billing.pricing import Rates
-from billing.usage import RequestFacts, Settlement
 from billing.wallet.client import WalletClient
+from billing.wallet.usage import RequestFacts, Settlement
 from proxy.exceptions import MalformedAnswer, ProxyError
 from proxy.http.connection import ClientConnection
 from proxy.metering.prompt import Prompt

@@ -1,7 +1,7 @@
 """What GET /v1/key tells: limits, caps, what is spent, and the state of a rotation."""
 
-from billing.usage import month_end
 from billing.wallet.limits import Allowance
+from billing.wallet.usage import month_end
 from proxy.http.instants import instant
 from proxy.keys import KeyAbout, KeyFacts
 from proxy.serving.standing import Standing

@@ -11,7 +11,7 @@ from contextlib import aclosing, asynccontextmanager
 
 from django.conf import settings
 
-from billing.usage import Settlement
+from billing.wallet.usage import Settlement
 from proxy.http.connection import AlreadySent
 from proxy.http.errors import to_api_error
 from proxy.metering.streams import StreamMeter

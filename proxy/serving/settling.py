@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 import structlog
 
 from billing.exceptions import UnknownHold, WalletError
-from billing.journal import Journal
-from billing.usage import RequestFacts, Settlement
 from billing.wallet.client import Settled, WalletClient
+from billing.wallet.journal import Journal
+from billing.wallet.usage import RequestFacts, Settlement
 
 R = TypeVar("R")
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from billing.exceptions import WalletMissing, WalletStale
-from billing.services.wallets import push_wallet
-from billing.usage import month_of
+from billing.ledger.wallets import push_wallet
 from billing.wallet.client import Balance, KeyFigures, RateState
+from billing.wallet.usage import month_of
 from proxy.database import in_database
 from proxy.http.auth import refresh_key
 from proxy.http.connection import ClientConnection

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
@@ -27,9 +28,47 @@ LINK = re.compile(r"https?://[^\s<>\"]+[^\s<>\".,;:!?)]")
 MAIL_CSP = "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"  # noqa: E501 - one header
 
 
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What a browser, or a program, sees of a mailbox."""
+
+    mailbox: Mailbox
+    smtp_port: int
+
+    async def listing(self, _: Request) -> Response:
+        rows = join([_row(mail) for mail in self.mailbox.read_all()])
+        if not rows:
+            return page("Mailbox", render("empty.html", smtp_port=self.smtp_port))
+        return page("Mailbox", render("list.html", rows=rows))
+
+    async def as_json(self, _: Request) -> Response:
+        return JSONResponse([_shape(mail) for mail in self.mailbox.read_all()])
+
+    async def one(self, request: Request) -> Response:
+        mail = self.mailbox.find(request.path_params["id"])
+        return _missing() if mail is None else _message(mail)
+
+    async def html(self, request: Request) -> Response:
+        mail = self.mailbox.find(request.path_params["id"])
+        if mail is None or not mail.html:
+            return _missing()
+        return HTMLResponse(
+            _opening_links(mail.html), headers={"Content-Security-Policy": MAIL_CSP}
+        )
+
+    async def source(self, request: Request) -> Response:
+        mail = self.mailbox.find(request.path_params["id"])
+        return _missing() if mail is None else PlainTextResponse(mail.source)
+
+    async def clear(self, _: Request) -> Response:
+        self.mailbox.clear()
+        return RedirectResponse("/", 303)
+
+
 def build_app(folder: Path, *, smtp_host: str, smtp_port: int) -> Starlette:
     """Return the application; it listens for SMTP as long as it runs."""
     mailbox = Mailbox(folder)
+    pages = Pages(mailbox, smtp_port)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -38,54 +77,27 @@ def build_app(folder: Path, *, smtp_host: str, smtp_port: int) -> Starlette:
         async with server:
             yield
 
-    async def listing(_: Request) -> Response:
-        rows = join([_row(mail) for mail in mailbox.read_all()])
-        if not rows:
-            return page("Mailbox", render("empty.html", smtp_port=smtp_port))
-        return page("Mailbox", render("list.html", rows=rows))
-
-    async def as_json(_: Request) -> Response:
-        return JSONResponse([_shape(mail) for mail in mailbox.read_all()])
-
-    async def one(request: Request) -> Response:
-        mail = mailbox.find(request.path_params["id"])
-        return _missing() if mail is None else _message(mail)
-
-    async def html(request: Request) -> Response:
-        mail = mailbox.find(request.path_params["id"])
-        if mail is None or not mail.html:
-            return _missing()
-        return HTMLResponse(
-            _opening_links(mail.html), headers={"Content-Security-Policy": MAIL_CSP}
-        )
-
-    async def source(request: Request) -> Response:
-        mail = mailbox.find(request.path_params["id"])
-        return _missing() if mail is None else PlainTextResponse(mail.source)
-
-    async def clear(_: Request) -> Response:
-        mailbox.clear()
-        return RedirectResponse("/", 303)
-
-    async def style(_: Request) -> Response:
-        return Response(stylesheet(), media_type="text/css")
-
-    async def healthz(_: Request) -> Response:
-        return JSONResponse({"status": "ok"})
-
     return Starlette(
         lifespan=lifespan,
         routes=[
-            Route("/", listing),
-            Route("/healthz", healthz),
-            Route("/style.css", style),
-            Route("/messages.json", as_json),
-            Route("/messages/{id}", one),
-            Route("/messages/{id}/html", html),
-            Route("/messages/{id}/source", source),
-            Route("/clear", clear, methods=["POST"]),
+            Route("/", pages.listing),
+            Route("/healthz", _healthz),
+            Route("/style.css", _style),
+            Route("/messages.json", pages.as_json),
+            Route("/messages/{id}", pages.one),
+            Route("/messages/{id}/html", pages.html),
+            Route("/messages/{id}/source", pages.source),
+            Route("/clear", pages.clear, methods=["POST"]),
         ],
     )
+
+
+async def _style(_: Request) -> Response:
+    return Response(stylesheet(), media_type="text/css")
+
+
+async def _healthz(_: Request) -> Response:
+    return JSONResponse({"status": "ok"})
 
 
 def _row(mail: Mail) -> Markup:

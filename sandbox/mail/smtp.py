@@ -16,7 +16,9 @@ class Taker:
     def __init__(self, mailbox: Mailbox) -> None:
         self._mailbox = mailbox
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+    async def handle_DATA(  # noqa: N802  # aiosmtpd's name
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
         content: Any = envelope.content
         self._mailbox.add(
             bytes(content or b""), recipients=list(envelope.rcpt_tos), now_ns=time.time_ns()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from accounts.networks import BadNetwork, clean_networks
+from common.networks import BadNetwork, clean_networks
 
 
 def test_it_spells_networks_in_one_way_and_once() -> None:

@@ -13,7 +13,7 @@ import pytest
 from bench.chaos.kill_points import POINTS, Order, Watch, give, has_fired, withdraw
 from devstack.environment import ROOT
 
-STEP = "billing.journal:Journal.start"
+STEP = "billing.wallet.journal:Journal.start"
 
 
 def order(order_id: str = "w1", *, call: int = 1) -> Order:
@@ -49,7 +49,7 @@ def test_other_steps_and_the_other_side_of_a_step_do_not_count(tmp_path: Path) -
     give(tmp_path, "web1", order())
     watch = Watch(tmp_path, "web1")
 
-    assert watch.is_due("billing.journal:Journal.end", "after") is None
+    assert watch.is_due("billing.wallet.journal:Journal.end", "after") is None
     assert watch.is_due(STEP, "before") is None
     assert not has_fired(tmp_path, "web1", order())
 
@@ -87,8 +87,8 @@ def test_an_order_that_was_withdrawn_kills_nobody(tmp_path: Path) -> None:
 
 SCRIPT = """
 from pathlib import Path
-from billing.journal import Journal
-from billing.usage import RequestFacts
+from billing.wallet.journal import Journal
+from billing.wallet.usage import RequestFacts
 
 journal = Journal.open(Path("journal"))
 for number in (1, 2, 3):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from accounts.models import User
-from billing.journal import Journal
+from billing.wallet.journal import Journal
 from devstack.valkey import Valkey
 from tests.billing.wallet.faults import RedisFaults
 from tests.billing.wallet.shop import Till

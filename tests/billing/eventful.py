@@ -8,16 +8,16 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
+from billing.gifts.redeem_codes import BatchTerms, make_batch, redeem
+from billing.gifts.welcome import grant_welcome_credit
+from billing.ledger.debts import pay_debts
+from billing.ledger.expiry import expire_lots
+from billing.ledger.wallets import adjust_credits, grant_credits
 from billing.models import ModelPrice, PublicModel, Purchase
-from billing.services.clawback import move_to_target
-from billing.services.debts import pay_debts
-from billing.services.expiry import expire_lots
-from billing.services.fulfilment import credit_order
-from billing.services.redeem_codes import BatchTerms, make_batch, redeem
-from billing.services.wallets import adjust_credits, grant_credits
-from billing.services.welcome import grant_welcome_credit
-from billing.usage import Settlement
+from billing.orders.clawback import move_to_target
+from billing.orders.fulfilment import credit_order
 from billing.wallet import calls
+from billing.wallet.usage import Settlement
 from tests.billing.wallet.shop import Till
 
 

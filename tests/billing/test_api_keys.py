@@ -13,8 +13,7 @@ from accounts.models import ApiKey, User
 from accounts.services.api_keys import KeySettings, TooManyModels
 from billing import migrations
 from billing.exceptions import KeyNotUsable, TooManyKeys
-from billing.models import KeySpending, UsageRecord
-from billing.services.api_keys import (
+from billing.keys.api_keys import (
     adjust_api_key,
     change_api_key,
     end_rotation,
@@ -22,6 +21,7 @@ from billing.services.api_keys import (
     revoke_api_key,
     rotate_api_key,
 )
+from billing.models import KeySpending, UsageRecord
 from tests import desk
 from tests.billing.payments.racing import before_statement, in_background, race
 

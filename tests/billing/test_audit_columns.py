@@ -15,6 +15,7 @@ from django.db.models import F
 from pytest_django import Settings
 
 from accounts.models import User
+from billing.audit.books import audit
 from billing.models import (
     CodeBatch,
     LedgerEntry,
@@ -23,7 +24,6 @@ from billing.models import (
     Purchase,
     UsageRecord,
 )
-from billing.services.audit import audit
 from billing.wallet import keys
 from tests.billing.eventful import let_all_happen
 from tests.billing.wallet.shop import Till
@@ -79,7 +79,7 @@ def columns() -> list[tuple[type[models.Model], str]]:
 @pytest.fixture
 def books(till: Till, bob: User, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Till:
     """Two wallets to which all has happened that moves credits."""
-    monkeypatch.setattr("billing.services.audit.PAUSE_S", 0)
+    monkeypatch.setattr("billing.audit.books.PAUSE_S", 0)
     settings.WELCOME_CREDITS, settings.WELCOME_CREDIT_DAYS = 700, 14
     let_all_happen(till, bob)
     assert audit() == []

@@ -2,8 +2,8 @@
 
 import pytest
 
-from billing.costs import UNKNOWN, Costs, cost_nanos
-from billing.pricing import Usage
+from billing.catalogue.costs import UNKNOWN, Costs, cost_nanos
+from billing.catalogue.pricing import Usage
 
 
 def test_it_adds_up_the_classes() -> None:

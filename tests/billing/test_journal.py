@@ -12,9 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from billing import journal as journals
-from billing.journal import Journal, JournalContents, adoptable_files, journal_files, read_all
-from billing.usage import RequestFacts, Settlement
+from billing.wallet import journal as journals
+from billing.wallet.journal import (
+    Journal,
+    JournalContents,
+    adoptable_files,
+    journal_files,
+    read_all,
+)
+from billing.wallet.usage import RequestFacts, Settlement
 
 
 @pytest.fixture
@@ -66,14 +72,15 @@ def test_a_closed_journal_is_left_to_the_worker(tmp_path: Path) -> None:
 
 def test_a_killed_process_leaves_its_file_to_the_worker(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from billing.journal import Journal\n"
+        "import sys, time; from pathlib import Path; from billing.wallet.journal import Journal\n"
         "journal = Journal.open(Path(sys.argv[1])); print('open', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, cwd=Path.cwd()
     )
     with process:
-        assert process.stdout is not None and process.stdout.readline() == b"open\n"
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"open\n"
         before = list(adoptable_files(tmp_path))
         process.send_signal(signal.SIGKILL)
         process.wait(10)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.pricing import Rates, Usage, cost_credits, price_classes
+from billing.catalogue.pricing import Rates, Usage, cost_credits, price_classes
 
 RATES = Rates(
     price_id=1,

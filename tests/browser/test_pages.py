@@ -351,6 +351,6 @@ def freeze(stack: Stack, email: str, *, reason: str) -> None:
     stack.manage(
         "shell",
         "-c",
-        "from billing.services.wallets import freeze_wallet; from billing.models import Wallet; "
+        "from billing.ledger.wallets import freeze_wallet; from billing.models import Wallet; "
         f"freeze_wallet(Wallet.objects.get(user__email={email!r}), reason={reason!r})",
     )

@@ -37,7 +37,7 @@ from datetime import timedelta
 from uuid import uuid4
 from accounts.models import User
 from billing.models import Pack, PackPrice
-from billing.services.redeem_codes import BatchTerms, make_batch
+from billing.gifts.redeem_codes import BatchTerms, make_batch
 clerk = User.objects.filter(is_superuser=True).first()
 terms = BatchTerms(name="Fair", credits=250_000, size=1)
 _, codes = make_batch(terms, actor=clerk, once=uuid4())

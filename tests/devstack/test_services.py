@@ -177,9 +177,12 @@ def test_valkey_keeps_its_data_and_url_through_a_kill(valkey: Valkey) -> None:
 
 
 def test_a_server_that_a_failing_test_left_dead_is_started_again(valkey: Valkey) -> None:
-    with pytest.raises(AssertionError), kept_up(valkey):
+    def fail() -> None:
         valkey.kill()
         raise AssertionError("the test fails here")
+
+    with pytest.raises(AssertionError, match="fails here"), kept_up(valkey):
+        fail()
 
     assert client(valkey).ping()
 

@@ -17,10 +17,10 @@ import pytest
 import uvicorn
 
 from accounts.models import ApiKey, User
+from billing.keys.api_keys import issue_api_key
+from billing.ledger.wallets import get_wallet, grant_credits, push_wallet
 from billing.models import UsageRecord
-from billing.services.api_keys import issue_api_key
-from billing.services.drain import drain
-from billing.services.wallets import get_wallet, grant_credits, push_wallet
+from billing.upkeep.drain import drain
 from billing.wallet.calls import Balance
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 from proxy.database import in_database

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from billing.catalogue.model_prices import set_price
 from billing.models import ModelPrice, PublicModel
-from billing.services.prices import set_price
 from proxy.crypto import decrypt_secret
 from proxy.models import Provider, ProviderKey, Route
 from proxy.routing.addresses import PublicResolver, check_base_url, is_allowed_address

@@ -5,8 +5,8 @@ from typing import Any
 
 import httpx
 
-from billing.services.api_keys import issue_api_key
-from billing.services.wallets import get_wallet, push_wallet
+from billing.keys.api_keys import issue_api_key
+from billing.ledger.wallets import get_wallet, push_wallet
 from proxy.database import in_database
 from tests.proxy.conftest import Api, Customer, assert_envelope, until
 

@@ -6,9 +6,9 @@ import httpx
 import pytest
 from django.test import Client
 
-from billing.services.drain import drain
-from billing.services.recovery import recover
 from billing.tasks.wallet import recover_wallets
+from billing.upkeep.drain import drain
+from billing.upkeep.recovery import recover
 from billing.wallet.sync_client import SyncWalletClient
 from proxy.database import in_database
 from tests.proxy.conftest import Api, Customer, assert_envelope

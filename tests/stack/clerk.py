@@ -20,8 +20,8 @@ Answer = Any
 def open_account(email: str, credits: int, limits: dict[str, int]) -> Answer:
     """Make a customer with a balance, and a key with these limits."""
     from accounts.models import User
-    from billing.services.api_keys import issue_api_key
-    from billing.services.wallets import get_wallet, grant_credits
+    from billing.keys.api_keys import issue_api_key
+    from billing.ledger.wallets import get_wallet, grant_credits
 
     user = User.objects.create_user(email)
     if credits:
@@ -40,8 +40,8 @@ def sell(provider: dict[str, Any], routes: dict[str, list[str]], rates: list[int
     """
     from django.db import transaction
 
+    from billing.catalogue.model_prices import set_price
     from billing.models import PublicModel
-    from billing.services.prices import set_price
     from proxy.models import Provider, Route
     from proxy.services.providers import set_up_provider
 
@@ -78,8 +78,8 @@ def receipts(wallet_ids: list[int]) -> Answer:
 
 def is_at_rest() -> Answer:
     """Tell whether nothing is under way in any wallet: no hold, no unbooked event."""
+    from billing.audit.redis_comparison import differences
     from billing.exceptions import WalletRecovering
-    from billing.services.audit_redis import differences
 
     try:
         return not list(differences(at_rest=True))
@@ -89,7 +89,7 @@ def is_at_rest() -> Answer:
 
 def audit() -> Answer:
     """Check the books at rest."""
-    from billing.services.audit import audit
+    from billing.audit.books import audit
 
     return [str(finding) for finding in audit(at_rest=True)]
 

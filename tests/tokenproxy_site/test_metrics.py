@@ -7,7 +7,7 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 
-from billing.services.inbox import file_item
+from billing.ledger.inbox import file_item
 from billing.tasks.wallet import recover_wallets
 from tests.billing.wallet.faults import RedisFaults
 from tests.billing.wallet.shop import Till

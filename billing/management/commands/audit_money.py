@@ -5,10 +5,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from billing.audit.books import audit
 from billing.exceptions import PaymentProviderError, WalletRecovering
 from billing.models import LedgerEntry, UsageRecord, Wallet
-from billing.services.audit import audit
-from billing.services.stripe_audit import audit_stripe
+from billing.stripe_inbox.comparison import audit_stripe
 
 
 class Command(BaseCommand):

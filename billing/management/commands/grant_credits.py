@@ -5,8 +5,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from billing.exceptions import BillingError
+from billing.ledger.wallets import grant_credits
 from billing.management.people import get_or_create_user
-from billing.services.wallets import grant_credits
 
 
 class Command(BaseCommand):

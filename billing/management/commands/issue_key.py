@@ -6,7 +6,6 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from accounts.networks import BadNetwork
 from accounts.services.api_keys import (
     MOST_CREDITS,
     MOST_PER_MINUTE,
@@ -14,8 +13,9 @@ from accounts.services.api_keys import (
     TooManyModels,
 )
 from billing.exceptions import BillingError
+from billing.keys.api_keys import issue_api_key
 from billing.management.people import get_or_create_user
-from billing.services.api_keys import issue_api_key
+from common.networks import BadNetwork
 
 # Options that are numbers, and the least and the most that each may be.
 NUMBERS = {

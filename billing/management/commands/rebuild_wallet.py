@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from billing.exceptions import WalletRecovering
-from billing.services.recovery import close_all, recover
+from billing.upkeep.recovery import close_all, recover
 
 
 class Command(BaseCommand):

@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from billing.catalogue.stripe_sync import sync_packs
 from billing.exceptions import PaymentProviderError
-from billing.services.catalogue_sync import sync_packs
 
 
 class Command(BaseCommand):

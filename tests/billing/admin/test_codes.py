@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from billing.gifts.redeem_codes import redeem
 from billing.models import CodeBatch, RedeemCode, WelcomeCredit
-from billing.services.redeem_codes import redeem
 from tests import desk
 
 ADD = "/admin/billing/codebatch/add/"

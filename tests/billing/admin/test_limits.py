@@ -43,7 +43,8 @@ def test_a_page_of_limits_begins_with_those_in_force(root: Client, alice: desk.C
     page = root.get(desk.do_url("limit", alice.key)).content.decode()
 
     assert 'value="4711"' in page
-    assert 'value="gpt-test"' in page and "checked" in page
+    assert 'value="gpt-test"' in page
+    assert "checked" in page
 
 
 def test_a_model_that_is_no_longer_sold_stays_allowed(root: Client, alice: desk.Customer) -> None:

@@ -17,8 +17,7 @@ from billing.exceptions import (
     InvalidAmount,
     TooManyGuesses,
 )
-from billing.models import CodeBatch, LedgerEntry, Lot, RedeemCode
-from billing.services.redeem_codes import (
+from billing.gifts.redeem_codes import (
     MAX_GUESSES_PER_NETWORK,
     MAX_GUESSES_PER_USER,
     BatchTerms,
@@ -28,6 +27,7 @@ from billing.services.redeem_codes import (
     redeem,
     revoke_batch,
 )
+from billing.models import CodeBatch, LedgerEntry, Lot, RedeemCode
 from tests.billing.payments.conftest import posted
 from tests.billing.payments.racing import race
 

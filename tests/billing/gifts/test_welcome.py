@@ -11,8 +11,8 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts.models import User
+from billing.gifts.welcome import grant_welcome_credit, network_of, normalize_address
 from billing.models import Lot, WelcomeCredit
-from billing.services.welcome import grant_welcome_credit, network_of, normalize_address
 from billing.wallet.sync_client import SyncWalletClient
 from tests.accounts.test_pages import LINK, PASSWORD
 from tests.billing.payments.conftest import posted

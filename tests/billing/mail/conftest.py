@@ -9,7 +9,7 @@ from django.core.mail import EmailMultiAlternatives
 
 from accounts.models import User
 from billing.models import Purchase
-from billing.services.notice_outbox import send_due_notices
+from billing.notices.outbox import send_due_notices
 from tests.desk import make_purchase
 
 Mailbox = Callable[[], list[EmailMultiAlternatives]]

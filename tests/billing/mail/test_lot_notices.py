@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import time_machine
 
 from accounts.models import User
+from billing.ledger.wallets import grant_credits
 from billing.models import Lot, Notice, NotificationSettings
-from billing.services.lot_notices import tell_expiring_lots
-from billing.services.wallets import grant_credits
+from billing.notices.expiring_lots import tell_expiring_lots
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 

@@ -4,14 +4,14 @@ import pytest
 
 from accounts.models import User
 from billing.exceptions import InvalidAmount
+from billing.ledger.credits import Cause, append_entry, lock_wallet
+from billing.ledger.wallets import get_wallet, grant_credits
 from billing.models import LedgerEntry, Notice, NotificationSettings
-from billing.services.ledger import Cause, append_entry, lock_wallet
-from billing.services.low_balance import (
+from billing.notices.low_balance import (
     get_notification_settings,
     save_notification_settings,
     tell_low_balances,
 )
-from billing.services.wallets import get_wallet, grant_credits
 
 
 def set_threshold(user: User, credits: int, *, is_wanted: bool = True) -> None:

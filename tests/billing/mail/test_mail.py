@@ -9,11 +9,11 @@ from django.core.mail import EmailMultiAlternatives
 from pytest_django import Settings
 
 from accounts.models import User
+from billing.keys.api_keys import issue_api_key
+from billing.ledger.wallets import grant_credits
 from billing.models import Notice, Purchase
-from billing.services import notices
-from billing.services.api_keys import issue_api_key
-from billing.services.mail import compose
-from billing.services.wallets import grant_credits
+from billing.notices import tell as notices
+from billing.notices.composing import compose
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 ORDER: dict[str, Any] = {

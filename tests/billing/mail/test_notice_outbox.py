@@ -12,9 +12,9 @@ from django.core.mail.backends.locmem import EmailBackend
 from pytest_django import Settings
 
 from accounts.models import User
+from billing.keys.api_keys import issue_api_key
 from billing.models import Notice
-from billing.services.api_keys import issue_api_key
-from billing.services.notice_outbox import MOST_ATTEMPTS, send_again, send_due_notices
+from billing.notices.outbox import MOST_ATTEMPTS, send_again, send_due_notices
 from billing.tasks.notices import SENDING, send_notices
 from tests.billing.payments.racing import race
 

@@ -5,7 +5,7 @@ from django.test import Client
 
 from accounts.models import User
 from billing.models import Notice, SignIn
-from billing.services.sign_ins import MOST_KNOWN, name_device, network_of, note_sign_in
+from billing.notices.sign_ins import MOST_KNOWN, name_device, network_of, note_sign_in
 from billing.wallet.sync_client import SyncWalletClient
 from tests.accounts.test_pages import PASSWORD
 

@@ -9,9 +9,9 @@ from pytest_django import Settings
 
 from accounts.models import User
 from billing.models import LedgerEntry, Pack, Purchase, StripeEvent, Wallet
-from billing.services.checkout import start_checkout
-from billing.services.fulfilment import fulfil_purchase
-from billing.services.stripe_events import process_due_events, receive_event
+from billing.orders.checkout import start_checkout
+from billing.orders.fulfilment import fulfil_purchase
+from billing.stripe_inbox.events import process_due_events, receive_event
 from devstack.ports import free_port
 from devstack.process import Process
 from tests.billing.payments.sandbox import API_KEY, WEBHOOK_SECRET, Sandbox, event_body, sign

@@ -13,13 +13,14 @@ from uuid import uuid4
 from django.db import connection, transaction
 from django.utils import timezone
 
+from billing.audit import queries as audit_queries
+from billing.ledger.debits import decide_open, event_reference
+from billing.ledger.pushes import push_wallets
 from billing.models import Debit, LedgerEntry, Purchase, StripeEvent, Wallet
-from billing.services import audit_queries, drain
-from billing.services.debits import decide_open, event_reference
-from billing.services.fulfilment import fulfil_purchase
-from billing.services.open_purchases import check_open_purchases
-from billing.services.pushes import push_wallets
-from billing.services.stripe_handlers import HANDLERS
+from billing.orders.fulfilment import fulfil_purchase
+from billing.stripe_inbox.handlers import HANDLERS
+from billing.stripe_inbox.open_orders import check_open_purchases
+from billing.upkeep import drain
 from billing.wallet import keys
 from tests.billing.payments.film import Film, Projector
 from tests.billing.payments.stories import PAID, Story

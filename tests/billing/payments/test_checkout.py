@@ -13,7 +13,7 @@ from billing.exceptions import (
     TooManyOrders,
 )
 from billing.models import InboxItem, Pack, Purchase
-from billing.services.checkout import open_session, start_checkout
+from billing.orders.checkout import open_session, start_checkout
 from billing.stripe_api import read_checkout
 from devstack.ports import free_port
 from tests.billing.payments.conftest import status_of

@@ -1,7 +1,7 @@
 import pytest
 from pytest_django import Settings
 
-from billing.checks import check_stripe_address
+from billing.stripe_api.checks import check_stripe_address
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ from django.db.models import F, Sum
 from django.utils import timezone
 
 from accounts.models import User
+from billing.ledger.expiry import expire_lots
 from billing.models import Debit, InboxItem, LedgerEntry, Lot, Notice, Purchase
-from billing.services.checkout import start_checkout
-from billing.services.clawback import settle_charge
-from billing.services.expiry import expire_lots
-from billing.services.fulfilment import fulfil_purchase
+from billing.orders.checkout import start_checkout
+from billing.orders.clawback import settle_charge
+from billing.orders.fulfilment import fulfil_purchase
 from tests.billing.payments.conftest import hear
 from tests.billing.payments.order_world import broken_books
 from tests.billing.payments.racing import before_statement, in_background

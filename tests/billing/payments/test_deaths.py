@@ -16,8 +16,8 @@ from pytest_django import Settings
 
 from accounts.models import User
 from billing.models import Pack, Purchase, Refund
-from billing.services.checkout import start_checkout
-from billing.services.refunds import advance_refunds, refund_amount
+from billing.orders.checkout import start_checkout
+from billing.orders.refunds import advance_refunds, refund_amount
 from tests.billing.payments.film import Film, Projector, project, shoot
 from tests.billing.payments.order_world import OrderWorld, put_back
 from tests.billing.payments.sandbox import Sandbox

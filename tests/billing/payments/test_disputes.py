@@ -3,10 +3,10 @@
 import pytest
 
 from accounts.models import User
+from billing.ledger.wallets import freeze_wallet, get_wallet, unfreeze_wallet
 from billing.models import Dispute, Freeze, InboxItem, Purchase, Wallet
-from billing.services.checkout import start_checkout
-from billing.services.fulfilment import fulfil_purchase
-from billing.services.wallets import freeze_wallet, get_wallet, unfreeze_wallet
+from billing.orders.checkout import start_checkout
+from billing.orders.fulfilment import fulfil_purchase
 from tests.billing.payments.conftest import hear
 from tests.billing.payments.sandbox import Sandbox
 from tests.billing.wallet.shop import Till

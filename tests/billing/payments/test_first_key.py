@@ -1,10 +1,10 @@
 from accounts.models import ApiKey, User
 from accounts.secrets import digest_of
+from billing.keys.api_keys import issue_api_key
+from billing.keys.first_key import claim_first_key
 from billing.models import Pack, Purchase
-from billing.services.api_keys import issue_api_key
-from billing.services.checkout import start_checkout
-from billing.services.first_key import claim_first_key
-from billing.services.fulfilment import fulfil_purchase
+from billing.orders.checkout import start_checkout
+from billing.orders.fulfilment import fulfil_purchase
 from tests.billing.payments.racing import race
 from tests.billing.payments.sandbox import Sandbox
 

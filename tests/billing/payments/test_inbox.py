@@ -2,8 +2,8 @@ import pytest
 
 from accounts.models import User
 from billing.exceptions import MissingReason
+from billing.ledger.inbox import file_item, resolve_item
 from billing.models import InboxItem
-from billing.services.inbox import file_item, resolve_item
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pytest_django import Settings
 
 from accounts.models import User
 from billing.models import InboxItem, Pack, Purchase
-from billing.services.open_purchases import check_open_purchases
+from billing.stripe_inbox.open_orders import check_open_purchases
 from billing.tasks.stripe import sweep_open_purchases
 from devstack.ports import free_port
 from tests.billing.payments.conftest import posted, status_of

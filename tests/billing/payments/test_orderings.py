@@ -9,8 +9,8 @@ from pytest_django import Settings
 
 from accounts.models import User
 from billing.models import Pack, StripeEvent
-from billing.services.checkout import start_checkout
-from billing.services.stripe_events import process_due_events, receive_event
+from billing.orders.checkout import start_checkout
+from billing.stripe_inbox.events import process_due_events, receive_event
 from tests.billing.payments.explorer import Explorer, count_sequences
 from tests.billing.payments.film import Film, Projector, project
 from tests.billing.payments.order_world import OrderWorld, put_back

@@ -11,18 +11,18 @@ from pytest_django import Settings
 
 from accounts.models import User
 from billing.exceptions import MissingReason, RefundRefused
+from billing.ledger.credits import post_credit
+from billing.ledger.debits import decide_open
+from billing.ledger.wallets import freeze_wallet
 from billing.models import InboxItem, Purchase, Refund, Wallet
-from billing.services.debits import decide_open
-from billing.services.ledger import post_credit
-from billing.services.refund_offers import Offer, offer_unused
-from billing.services.refunds import (
+from billing.orders.refund_offers import Offer, offer_unused
+from billing.orders.refunds import (
     advance_refunds,
     offer_to_customer,
     refund_amount,
     refund_to_customer,
     refund_unused,
 )
-from billing.services.wallets import freeze_wallet
 from devstack.ports import free_port
 from tests.billing.payments.conftest import hear
 from tests.billing.payments.racing import race
@@ -227,11 +227,11 @@ def test_who_is_overtaken_by_the_same_key_gets_its_refund(fulfilled: Purchase, b
     first: list[Refund] = []
 
     def be_overtaken(purchase: Purchase) -> Offer | None:
-        with mock.patch("billing.services.refunds.offer_unused", offer_unused):
+        with mock.patch("billing.orders.refunds.offer_unused", offer_unused):
             first.append(refund())
         return offer_unused(purchase)
 
-    with mock.patch("billing.services.refunds.offer_unused", be_overtaken):
+    with mock.patch("billing.orders.refunds.offer_unused", be_overtaken):
         second = refund()
 
     assert [second] == first

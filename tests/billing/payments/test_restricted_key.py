@@ -18,11 +18,11 @@ from pytest_django import Settings
 
 from billing.exceptions import PaymentProviderRefusal
 from billing.models import Pack
-from billing.services.checkout import start_checkout
-from billing.services.fulfilment import fulfil_purchase
-from billing.services.stripe_handlers import HANDLERS
+from billing.orders.checkout import start_checkout
+from billing.orders.fulfilment import fulfil_purchase
 from billing.stripe_api import catalogue, listing, payments, read_charge, refunds, saved_cards
 from billing.stripe_api.catalogue import CatalogueProduct
+from billing.stripe_inbox.handlers import HANDLERS
 from sandbox.stripe.permissions import NAMES
 from tests.billing.payments.sandbox import Sandbox
 from tests.conftest import person

@@ -5,9 +5,9 @@ import pytest
 from accounts.models import User
 from billing.exceptions import MissingReason, PurchaseMismatch
 from billing.models import InboxItem, Purchase
-from billing.services.fulfilment import fulfil_purchase
-from billing.services.refunds import refund_amount
-from billing.services.reviews import close_reviewed, credit_reviewed
+from billing.orders.fulfilment import fulfil_purchase
+from billing.orders.refunds import refund_amount
+from billing.orders.reviews import close_reviewed, credit_reviewed
 from tests.billing.payments.conftest import hear, posted, status_of
 from tests.billing.payments.sandbox import Sandbox
 from tests.billing.wallet.shop import Till

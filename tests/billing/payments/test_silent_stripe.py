@@ -16,11 +16,11 @@ from pytest_django import Settings
 
 from accounts.models import User
 from billing.models import Pack, Purchase, Refund, StripeEvent
-from billing.services.checkout import start_checkout
-from billing.services.fulfilment import fulfil_purchase
-from billing.services.open_purchases import check_open_purchases
-from billing.services.refunds import advance_refunds, refund_amount
-from billing.services.stripe_events import process_due_events, receive_event
+from billing.orders.checkout import start_checkout
+from billing.orders.fulfilment import fulfil_purchase
+from billing.orders.refunds import advance_refunds, refund_amount
+from billing.stripe_inbox.events import process_due_events, receive_event
+from billing.stripe_inbox.open_orders import check_open_purchases
 from billing.tasks import stripe as tasks
 from billing.tasks.stripe_turns import MOST_WAITING, in_turn
 from devstack.ports import free_port

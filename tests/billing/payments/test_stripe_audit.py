@@ -12,9 +12,9 @@ from pytest_django import Settings
 
 from accounts.models import User
 from billing.models import Dispute, InboxItem, Purchase, Refund, StripeEvent, Wallet
-from billing.services.missed_events import fetch_missed_events
-from billing.services.stripe_audit import audit_stripe, reconcile
-from billing.services.stripe_events import process_due_events
+from billing.stripe_inbox.comparison import audit_stripe, reconcile
+from billing.stripe_inbox.events import process_due_events
+from billing.stripe_inbox.missed_events import fetch_missed_events
 from devstack.ports import free_port
 from tests.billing.payments.conftest import hear, posted, status_of
 from tests.billing.payments.sandbox import Sandbox

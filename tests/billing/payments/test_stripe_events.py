@@ -8,7 +8,7 @@ from pytest_django import Settings
 
 from accounts.models import User
 from billing.models import InboxItem, Purchase, StripeEvent
-from billing.services.stripe_events import (
+from billing.stripe_inbox.events import (
     ALARMING_ATTEMPTS,
     process_again,
     process_due_events,

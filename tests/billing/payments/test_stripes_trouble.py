@@ -12,10 +12,10 @@ from django.utils import timezone
 from accounts.models import User
 from billing.exceptions import PaymentProviderError
 from billing.models import Pack, Purchase, Refund
-from billing.services.checkout import start_checkout
-from billing.services.missed_events import fetch_missed_events
-from billing.services.refunds import advance_refunds, refund_amount
-from billing.services.stripe_events import process_due_events
+from billing.orders.checkout import start_checkout
+from billing.orders.refunds import advance_refunds, refund_amount
+from billing.stripe_inbox.events import process_due_events
+from billing.stripe_inbox.missed_events import fetch_missed_events
 from tests.billing.payments.sandbox import Sandbox
 from tests.billing.wallet.shop import Till
 

@@ -8,11 +8,11 @@ from django.core.management import call_command
 from pytest_django import Settings
 
 from accounts.models import User
+from billing.catalogue.stripe_sync import sync_packs
 from billing.exceptions import PackUnavailable, TooManyOrders
 from billing.models import Notice, Pack, PackPrice, Purchase
-from billing.services.catalogue_sync import sync_packs
-from billing.services.checkout import client_network, start_checkout
-from billing.services.fulfilment import fulfil_purchase
+from billing.orders.checkout import client_network, start_checkout
+from billing.orders.fulfilment import fulfil_purchase
 from tests.billing.payments.conftest import hear, posted
 from tests.billing.payments.racing import race
 from tests.billing.payments.sandbox import Sandbox

@@ -8,7 +8,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from billing.models import Purchase, StripeEvent
-from billing.services.stripe_events import process_due_events
+from billing.stripe_inbox.events import process_due_events
 from billing.tasks.stripe import process_stripe_events
 from billing.webhooks import MAX_BODY_BYTES
 from devstack.valkey import Valkey

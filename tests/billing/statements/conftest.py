@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from accounts.models import ApiKey, User
+from billing.ledger.wallets import get_wallet
 from billing.models import LedgerEntry, UsageRecord, Wallet
-from billing.services.wallets import get_wallet
 from tests.desk import make_model
 
 MARCH = datetime(2026, 3, 2, 12, tzinfo=UTC)

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pypdf import PdfReader
 
-from billing.services.statement_fonts import FOLDER, fallbacks_for, printable
-from billing.services.statements import Line, Month, Section, Statement, UsageLine
-from billing.services.statements_csv import HEADER, STARTS_A_FORMULA, write_csv
-from billing.services.statements_pdf import write_pdf
+from billing.statements.csv_file import HEADER, STARTS_A_FORMULA, write_csv
+from billing.statements.fonts import FOLDER, fallbacks_for, printable
+from billing.statements.month import Line, Month, Section, Statement, UsageLine
+from billing.statements.pdf_file import write_pdf
 
 AT = datetime(2026, 3, 9, 14, 5, tzinfo=UTC)
 

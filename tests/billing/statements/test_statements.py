@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from billing.models import LedgerEntry, Wallet
-from billing.services.statements import Month, Statement, list_months, make_statement, parse_month
+from billing.statements.month import Month, Statement, list_months, make_statement, parse_month
 from tests.billing.statements.conftest import MARCH, Post, Use
 from tests.desk import make_purchase
 

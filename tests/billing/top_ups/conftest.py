@@ -10,8 +10,8 @@ from pytest_django import Settings
 
 from accounts.models import User
 from billing.models import AutoTopUp, LedgerEntry, Pack, Purchase
-from billing.services.top_up_cards import finish_setup, start_setup
-from billing.services.top_ups import Terms, agree, get_top_up
+from billing.top_ups.agreement import Terms, agree, get_top_up
+from billing.top_ups.cards import finish_setup, start_setup
 from tests.billing.payments.conftest import pack as pack  # noqa: PLC0414 - a fixture
 from tests.billing.payments.conftest import sandbox as sandbox  # noqa: PLC0414 - a fixture
 from tests.billing.payments.conftest import (

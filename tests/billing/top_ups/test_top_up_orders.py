@@ -11,6 +11,7 @@ from pytest_django import Settings
 from redis import Redis
 
 from accounts.models import User
+from billing.ledger.wallets import freeze_wallet, get_wallet, grant_credits
 from billing.models import (
     AutoTopUp,
     InboxItem,
@@ -21,14 +22,13 @@ from billing.models import (
     TopUpPayment,
     Wallet,
 )
-from billing.services.checkout import start_checkout
-from billing.services.open_purchases import check_open_purchases
-from billing.services.top_up_orders import has_due_top_ups, top_up_due
-from billing.services.top_up_payments import settle_payment
-from billing.services.top_up_switch import OffReason, State
-from billing.services.top_ups import get_top_up, spent_this_month, switch_off
-from billing.services.wallets import freeze_wallet, get_wallet, grant_credits
+from billing.orders.checkout import start_checkout
+from billing.stripe_inbox.open_orders import check_open_purchases
 from billing.tasks.wallet import drain_events
+from billing.top_ups.agreement import get_top_up, spent_this_month, switch_off
+from billing.top_ups.orders import has_due_top_ups, top_up_due
+from billing.top_ups.payments import settle_payment
+from billing.top_ups.switch import OffReason, State
 from tests.billing.payments.conftest import posted
 from tests.billing.payments.racing import before_statement, race
 from tests.billing.payments.sandbox import Sandbox

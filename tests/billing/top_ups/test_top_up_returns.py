@@ -6,16 +6,16 @@ from uuid import uuid4
 import pytest
 
 from accounts.models import User
+from billing.ledger.debits import decide_open
+from billing.ledger.wallets import get_wallet, unfreeze_wallet
 from billing.models import AutoTopUp, Dispute, Notice, Purchase, Refund, Wallet
-from billing.services.clawback import settle_charge
-from billing.services.debits import decide_open
-from billing.services.open_purchases import ask_again
-from billing.services.refunds import advance_refunds, refund_amount
-from billing.services.stripe_audit import audit_stripe, reconcile
-from billing.services.top_up_orders import top_up_due
-from billing.services.top_up_switch import OffReason
-from billing.services.top_ups import get_top_up
-from billing.services.wallets import get_wallet, unfreeze_wallet
+from billing.orders.clawback import settle_charge
+from billing.orders.refunds import advance_refunds, refund_amount
+from billing.stripe_inbox.comparison import audit_stripe, reconcile
+from billing.stripe_inbox.open_orders import ask_again
+from billing.top_ups.agreement import get_top_up
+from billing.top_ups.orders import top_up_due
+from billing.top_ups.switch import OffReason
 from tests.billing.payments.conftest import hear
 from tests.billing.payments.sandbox import Sandbox
 from tests.billing.top_ups.conftest import credited, intents, succeeded

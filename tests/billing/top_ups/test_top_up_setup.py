@@ -11,10 +11,7 @@ from pytest_django import Settings
 from accounts.models import User
 from billing.exceptions import MissingReason, TooManyCards, TopUpRefused
 from billing.models import AutoTopUp, Pack, TopUpConsent
-from billing.services.top_up_cards import finish_setup, remove_card, start_setup
-from billing.services.top_up_orders import top_up_due
-from billing.services.top_up_switch import OffReason, State
-from billing.services.top_ups import (
+from billing.top_ups.agreement import (
     CONSENT_VERSION,
     Terms,
     agree,
@@ -22,6 +19,9 @@ from billing.services.top_ups import (
     switch_off,
     switch_off_by_staff,
 )
+from billing.top_ups.cards import finish_setup, remove_card, start_setup
+from billing.top_ups.orders import top_up_due
+from billing.top_ups.switch import OffReason, State
 from tests.billing.payments.conftest import hear
 from tests.billing.payments.racing import before_statement
 from tests.billing.payments.sandbox import Sandbox

@@ -11,10 +11,10 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts.models import ApiKey, User
+from billing.catalogue.model_prices import set_price
+from billing.keys.api_keys import issue_api_key
+from billing.ledger.wallets import get_wallet
 from billing.models import ModelPrice, Pack, PublicModel, Purchase, UsageRecord
-from billing.services.api_keys import issue_api_key
-from billing.services.prices import set_price
-from billing.services.wallets import get_wallet
 from devstack.ports import free_port
 from devstack.process import Process
 from tests.billing.payments.sandbox import API_KEY, WEBHOOK_SECRET, Sandbox

@@ -11,9 +11,9 @@ from django.utils import timezone
 from accounts.models import ApiKey, User
 from accounts.secrets import digest_of
 from accounts.services.api_keys import KeySettings
+from billing.keys.api_keys import change_api_key, issue_api_key, rotate_api_key
 from billing.models import KeySpending, PublicModel
-from billing.services.api_keys import change_api_key, issue_api_key, rotate_api_key
-from billing.usage import month_of
+from billing.wallet.usage import month_of
 from tests.billing.views.conftest import ANYWHERE
 
 SECRET = re.compile(r'id="new-secret">(tp_live_[0-9A-Za-z]{38})<')
@@ -99,7 +99,8 @@ def test_clearing_a_list_does_not_open_a_key(
 
     text = refused.content.decode()
     assert (refused.status_code, opened.status_code) == (400, 302)
-    assert "Tick a model." in text and "Name a network." in text
+    assert "Tick a model." in text
+    assert "Name a network." in text
     assert kept == narrow
     assert KeySettings.of(ApiKey.objects.get()) == KeySettings()
 
@@ -184,12 +185,14 @@ def test_a_rotation_shows_the_new_secret_once(as_alice: Client, alices_key: ApiK
 
     found = SECRET.search(made.content.decode())
     rotated = ApiKey.objects.get()
-    assert found is not None and SECRET.search(asked) is None
+    assert SECRET.search(asked) is None
+    assert found is not None
     assert rotated.digest == digest_of(found[1])
     assert rotated.previous_digest == alices_key.digest
     assert "no-store" in made.headers["Cache-Control"]
     assert found[1] not in later
-    assert alices_key.hint in later and "End the old secret now" in later
+    assert alices_key.hint in later
+    assert "End the old secret now" in later
 
 
 def test_a_key_is_not_rotated_twice_at_once(as_alice: Client, alices_key: ApiKey) -> None:

@@ -4,7 +4,7 @@ from django.test import Client
 
 from accounts.models import User
 from billing.models import Notice
-from billing.services.low_balance import get_notification_settings
+from billing.notices.low_balance import get_notification_settings
 from tests.billing.views.conftest import NOON
 
 PAGE = "/dashboard/settings/notifications/"

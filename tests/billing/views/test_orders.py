@@ -9,9 +9,9 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts.models import ApiKey, User
+from billing.ledger.balances import read_balance
+from billing.ledger.wallets import get_wallet
 from billing.models import Pack, PackPrice, Purchase
-from billing.services.balances import read_balance
-from billing.services.wallets import get_wallet
 from billing.views.polling import poll_after_s
 from tests.billing.payments.sandbox import Sandbox
 from tests.billing.views.conftest import HTMX, MakeOrder

@@ -6,9 +6,9 @@ import time_machine
 from django.test import Client
 
 from accounts.models import User
+from billing.ledger.usage import read_recent_usage
+from billing.ledger.wallets import freeze_wallet, get_wallet, grant_credits, push_wallet
 from billing.models import Wallet
-from billing.reads.usage import read_recent_usage
-from billing.services.wallets import freeze_wallet, get_wallet, grant_credits, push_wallet
 from billing.wallet.sync_client import SyncWalletClient
 from tests.billing.views.conftest import HTMX, NOON, MakeUsage
 from tests.billing.wallet.shop import Till

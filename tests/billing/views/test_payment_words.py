@@ -4,8 +4,8 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
+from billing.ledger.wallets import freeze_wallet, get_wallet, grant_credits
 from billing.models import Dispute, Purchase, Refund, Wallet
-from billing.services.wallets import freeze_wallet, get_wallet, grant_credits
 from tests.billing.views.conftest import MakeOrder
 
 

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
-from billing.services.redeem_codes import BatchTerms, make_batch, make_code
+from billing.gifts.redeem_codes import BatchTerms, make_batch, make_code
 from tests.billing.payments.conftest import posted
 
 PAGE = "/dashboard/redeem/"

@@ -8,9 +8,9 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import User
+from billing.ledger.credits import post_credit
+from billing.ledger.wallets import get_wallet
 from billing.models import LedgerEntry, Purchase, Refund
-from billing.services.ledger import post_credit
-from billing.services.wallets import get_wallet
 from tests.billing.views.conftest import MakeOrder
 
 

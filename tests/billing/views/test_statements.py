@@ -4,8 +4,8 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
+from billing.ledger.wallets import grant_credits
 from billing.models import Wallet
-from billing.services.wallets import grant_credits
 from tests import desk
 from tests.billing.views.conftest import NOON
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
-from billing.services.worker_sightings import note_worker
+from billing.upkeep.sightings import note_worker
 from billing.wallet.sync_client import SyncWalletClient
 from tests.billing.views.conftest import HTMX
 

@@ -4,8 +4,8 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
+from billing.catalogue.model_prices import set_price
 from billing.models import ModelPrice, Pack, PublicModel
-from billing.services.prices import set_price
 
 
 def test_it_sells_a_pack_with_its_price_and_its_price_per_million(

@@ -7,10 +7,10 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import ApiKey, User
-from billing.reads.receipts import explain
-from billing.reads.usage import read_usage_page
-from billing.services.api_keys import issue_api_key
-from billing.services.wallets import get_wallet
+from billing.keys.api_keys import issue_api_key
+from billing.ledger.receipts import explain
+from billing.ledger.usage import read_usage_page
+from billing.ledger.wallets import get_wallet
 from tests.billing.views.conftest import HTMX, MakeUsage
 
 LINK = re.compile(r"/dashboard/usage/(req_\d+)/")

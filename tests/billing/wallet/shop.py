@@ -10,14 +10,12 @@ from typing import TypeVar
 from django.db import connections
 
 from accounts.models import ApiKey, User
-from billing.journal import Journal
+from billing.catalogue.model_prices import set_price
+from billing.keys.api_keys import issue_api_key
+from billing.ledger.wallets import get_wallet, grant_credits
 from billing.models import LedgerEntry, Lot, ModelPrice, PublicModel, UsageRecord, Wallet
-from billing.services import drain
-from billing.services.api_keys import issue_api_key
-from billing.services.prices import set_price
-from billing.services.reaper import abandoned
-from billing.services.wallets import get_wallet, grant_credits
-from billing.usage import RequestFacts, Settlement, month_of
+from billing.upkeep import drain
+from billing.upkeep.reaper import abandoned
 from billing.wallet import calls, keys, restoring
 from billing.wallet.calls import (
     BacklogLimit,
@@ -28,8 +26,10 @@ from billing.wallet.calls import (
     Reaped,
     Settled,
 )
+from billing.wallet.journal import Journal
 from billing.wallet.limits import Allowance, KeyFigures, Limits
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
+from billing.wallet.usage import RequestFacts, Settlement, month_of
 
 R = TypeVar("R")
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from billing.audit.books import audit
 from billing.exceptions import WalletRecovering
-from billing.journal import Journal, journal_files
 from billing.models import InboxItem, LedgerEntry, UsageRecord
-from billing.services.adoption import adopt_journals
-from billing.services.audit import audit
+from billing.upkeep.adoption import adopt_journals
 from billing.wallet import keys
 from billing.wallet.calls import Balance
+from billing.wallet.journal import Journal, journal_files
 from tests.billing.wallet.faults import RedisFaults
 from tests.billing.wallet.shop import Till, in_a_thread
 
@@ -104,7 +104,7 @@ def test_a_rotated_file_of_a_living_process_settles_what_ended_in_it_only(
     till.start("open", 100, journal=journal)
     till.start("ended", 100, journal=journal)
     journal.end(till.facts("ended"), till.settlement(40))
-    monkeypatch.setattr("billing.journal.ROTATE_BYTES", 1)
+    monkeypatch.setattr("billing.wallet.journal.ROTATE_BYTES", 1)
     journal.rotate_if_due()
 
     adopt_and_book(till)

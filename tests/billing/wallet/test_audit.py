@@ -9,9 +9,10 @@ from itertools import count
 import pytest
 from django.db import OperationalError, connection, connections
 
+from billing.audit import redis_comparison as audit_redis
+from billing.audit.books import audit
+from billing.ledger import pushes
 from billing.models import KeySpending, Wallet
-from billing.services import audit_redis, pushes
-from billing.services.audit import audit
 from billing.wallet import keys
 from billing.wallet.shard_view import ShardView, view_shard
 from billing.wallet.sync_client import SyncWalletClient
@@ -73,7 +74,7 @@ class Rush:
 @pytest.fixture
 def rush(till: Till, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rush]:
     """A wallet that is never at rest, with one hold that stays open."""
-    monkeypatch.setattr("billing.services.audit.PAUSE_S", 0)
+    monkeypatch.setattr("billing.audit.books.PAUSE_S", 0)
     till.grant(1_000_000)
     till.place("open", 100)
     rush = Rush(till)
@@ -186,7 +187,7 @@ def book_without_acknowledging(till: Till) -> None:
 def test_a_push_that_is_due_is_no_finding_unless_it_stays_so(
     till: Till, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("billing.services.audit.PAUSE_S", 0)
+    monkeypatch.setattr("billing.audit.books.PAUSE_S", 0)
     till.grant(1_000)
     with monkeypatch.context() as lost:
         lost.setattr(pushes, "push_wallets", lambda wallet_ids: None)
@@ -222,7 +223,7 @@ def test_it_finds_a_key_whose_spending_was_altered_while_it_is_busy(rush: Rush) 
 
 
 def test_it_finds_a_lease_of_no_open_hold(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("billing.services.audit.PAUSE_S", 0)
+    monkeypatch.setattr("billing.audit.books.PAUSE_S", 0)
     till.grant(1_000)
     till.client.redis.zadd(keys.leases(till.shard), {"nobody": 1})
 

@@ -7,14 +7,14 @@ import pytest
 from django.db import OperationalError, connection, transaction
 
 from accounts.models import User
+from billing.audit.books import audit
+from billing.keys.api_keys import revoke_api_key
+from billing.ledger import bookings
+from billing.ledger.bookings import book
+from billing.ledger.debits import ask_debit
+from billing.ledger.inbox import file_items
 from billing.models import Debit, InboxItem, LedgerEntry, Lot, UsageRecord, Wallet
-from billing.services import bookings
-from billing.services import drain as drains
-from billing.services.api_keys import revoke_api_key
-from billing.services.audit import audit
-from billing.services.bookings import book
-from billing.services.debits import ask_debit
-from billing.services.inbox import file_items
+from billing.upkeep import drain as drains
 from billing.wallet import keys
 from billing.wallet.events import read_event
 from tests.billing.wallet.shop import Till, in_a_thread

@@ -7,15 +7,16 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
+from billing.audit.books import audit
+from billing.ledger import bookings, debits
+from billing.ledger.balances import read_balance
+from billing.ledger.credits import post_credit
+from billing.ledger.debits import ask_debit, decide_open
+from billing.ledger.debts import pay_debts
+from billing.ledger.expiry import expire_lots
+from billing.ledger.wallets import adjust_credits, grant_credits
 from billing.models import Debit, InboxItem, LedgerEntry, Lot, UsageRecord, Wallet
-from billing.services import bookings, debits, drain
-from billing.services.audit import audit
-from billing.services.balances import read_balance
-from billing.services.debits import ask_debit, decide_open
-from billing.services.debts import pay_debts
-from billing.services.expiry import expire_lots
-from billing.services.ledger import post_credit
-from billing.services.wallets import adjust_credits, grant_credits
+from billing.upkeep import drain
 from billing.wallet import calls, keys
 from billing.wallet.calls import Balance
 from billing.wallet.events import read_event
@@ -295,11 +296,11 @@ def test_two_sweeps_ask_once(till: Till) -> None:
     seen = read_balance(till.wallet)
 
     def be_overtaken(wallet: Wallet) -> Balance:
-        with mock.patch("billing.services.debts.read_balance", return_value=seen):
+        with mock.patch("billing.ledger.debts.read_balance", return_value=seen):
             assert pay_debts() == 1
         return seen
 
-    with mock.patch("billing.services.debts.read_balance", be_overtaken):
+    with mock.patch("billing.ledger.debts.read_balance", be_overtaken):
         assert pay_debts() == 0
 
 
@@ -328,7 +329,7 @@ def test_a_credit_pays_nothing_that_is_being_paid(till: Till) -> None:
 
 def test_what_was_spent_before_it_could_pay_stays_owed(till: Till) -> None:
     owe(till)
-    with mock.patch("billing.services.debits.decide_if_possible"):
+    with mock.patch("billing.ledger.debits.decide_if_possible"):
         pay_debts()
     ask_debit(Debit(wallet=till.wallet, kind="clawback", reference="refund:2", amount_credits=20))
 

@@ -15,9 +15,9 @@ from billing.exceptions import (
     WalletRecovering,
     WalletStale,
 )
+from billing.ledger.debits import ask_debit
+from billing.ledger.wallets import freeze_wallet, unfreeze_wallet
 from billing.models import Debit
-from billing.services.debits import ask_debit
-from billing.services.wallets import freeze_wallet, unfreeze_wallet
 from billing.wallet import calls, keys
 from billing.wallet.calls import Call
 from tests.billing.wallet.shop import NO_LIMIT, Till, limits

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from billing.audit.books import audit
 from billing.exceptions import CapReached
-from billing.journal import Journal
 from billing.models import KeySpending, UsageRecord
-from billing.services.audit import audit
-from billing.services.reaper import reap
-from billing.services.recovery import recover
+from billing.upkeep.reaper import reap
+from billing.upkeep.recovery import recover
 from billing.wallet import calls, keys
+from billing.wallet.journal import Journal
 from billing.wallet.limits import KeyFigures
 from billing.wallet.sync_client import LIBRARY
 from tests.billing.wallet.shop import NO_LIMIT, Till, limits
@@ -187,7 +187,7 @@ def test_the_audit_finds_a_sum_that_is_not_that_of_the_receipts(till: Till) -> N
 def test_the_audit_finds_a_key_that_redis_counts_wrong(
     till: Till, field: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("billing.services.audit.PAUSE_S", 0)
+    monkeypatch.setattr("billing.audit.books.PAUSE_S", 0)
     till.grant(1_000)
     till.place("r1", 10)
     till.client.redis.hincrby(keys.api_key(till.wallet.pk, till.key.pk), field, 1)
@@ -198,7 +198,7 @@ def test_the_audit_finds_a_key_that_redis_counts_wrong(
 def test_the_audit_finds_a_wallet_that_miscounts_its_open_requests(
     till: Till, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("billing.services.audit.PAUSE_S", 0)
+    monkeypatch.setattr("billing.audit.books.PAUSE_S", 0)
     till.grant(1_000)
     till.place("r1", 10)
     till.client.redis.hincrby(keys.wallet(till.wallet.pk), "open", 1)

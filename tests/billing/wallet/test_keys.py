@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from redis.crc import key_slot
 
-from billing.services.reaper import abandoned
+from billing.upkeep.reaper import abandoned
 from billing.wallet import calls, keys, restoring
 from billing.wallet.calls import Call
 from billing.wallet.restoring import MonthFigures, RestoredKey

@@ -13,7 +13,7 @@ from billing.exceptions import (
     WalletError,
     WalletStale,
 )
-from billing.services.reaper import reap
+from billing.upkeep.reaper import reap
 from billing.wallet import calls, keys
 from billing.wallet.limits import KeyFigures, Limits
 from tests.billing.wallet.shop import NO_LIMIT, Till, limits

@@ -29,18 +29,18 @@ from hypothesis.stateful import (
 )
 
 from accounts.models import User
+from billing.audit.books import audit
 from billing.exceptions import InsufficientCredits, UnknownHold, WalletInDebt, WalletRecovering
+from billing.ledger.debits import ask_debit, decide_open
+from billing.ledger.debts import pay_debts
+from billing.ledger.expiry import expire_lots
+from billing.ledger.pushes import push_due
+from billing.ledger.wallets import grant_credits
 from billing.models import Debit, UsageRecord, Wallet
-from billing.services import drain as drains
-from billing.services.adoption import adopt_journals
-from billing.services.audit import audit
-from billing.services.debits import ask_debit, decide_open
-from billing.services.debts import pay_debts
-from billing.services.expiry import expire_lots
-from billing.services.pushes import push_due
-from billing.services.reaper import reap
-from billing.services.recovery import recover
-from billing.services.wallets import grant_credits
+from billing.upkeep import drain as drains
+from billing.upkeep.adoption import adopt_journals
+from billing.upkeep.reaper import reap
+from billing.upkeep.recovery import recover
 from billing.wallet import calls, keys
 from tests.billing.wallet.shop import Till
 from tests.billing.wallet.world import World
@@ -52,8 +52,8 @@ STEPS = 50
 # How many it makes up at least before the whole ones are counted, and how often they are.
 BATCH = 20
 ROUNDS = 20
-LOST = mock.patch("billing.services.pushes.push_if_possible")
-UNDECIDED = mock.patch("billing.services.debits.decide_if_possible")
+LOST = mock.patch("billing.ledger.pushes.push_if_possible")
+UNDECIDED = mock.patch("billing.ledger.debits.decide_if_possible")
 
 amounts = st.integers(0, 120)
 picks = st.integers(0, 999)
@@ -300,7 +300,7 @@ class MoneyMachine(RuleBasedStateMachine):
 
     @rule()
     def rotate(self) -> None:
-        with mock.patch("billing.journal.ROTATE_BYTES", 1):
+        with mock.patch("billing.wallet.journal.ROTATE_BYTES", 1):
             self.world.journal.rotate_if_due()
 
     # --- What the worker does -----------------------------------------------------------------
@@ -604,7 +604,7 @@ def _only_name(folder: Path) -> str:
 @pytest.fixture
 def machine(
     alice: User, bob: User, journal_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[type[MoneyMachine]]:
+) -> type[MoneyMachine]:
     journal_dir.mkdir()
     # The other fourteen shards would be empty, and every sweep would ask each.
     monkeypatch.setattr(keys, "SHARDS", 2)
@@ -613,7 +613,7 @@ def machine(
         tills = [Till(alice), Till(bob)]
         folder = journal_dir
 
-    yield Ready
+    return Ready
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from billing.audit.books import audit
 from billing.exceptions import InsufficientCredits
-from billing.services.audit import audit
 from billing.wallet.calls import Balance
 from billing.wallet.client import WalletClient
 from billing.wallet.limits import Limits
@@ -35,7 +35,7 @@ import asyncio, json, random, sys
 import django
 django.setup()
 from billing.exceptions import CapReached, InsufficientCredits, RateLimited
-from billing.usage import RequestFacts, Settlement
+from billing.wallet.usage import RequestFacts, Settlement
 from billing.wallet.client import HoldRequest, WalletClient
 from billing.wallet.limits import Allowance, Limits
 url, number, each = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
@@ -94,7 +94,8 @@ class Racers:
             for number in range(PROCESSES)
         ]
         for process in self.processes:
-            assert process.stdout is not None and process.stdout.readline() == "ready\n"
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
 
     def race(
         self,

@@ -5,14 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from billing.audit.books import audit
 from billing.exceptions import WalletRecovering
-from billing.journal import Journal
 from billing.models import UsageRecord
-from billing.services import reaper
-from billing.services.audit import audit
-from billing.services.reaper import reap
+from billing.upkeep import reaper
+from billing.upkeep.reaper import reap
 from billing.wallet import calls, keys
 from billing.wallet.calls import Balance, Reaped
+from billing.wallet.journal import Journal
 from tests.billing.wallet.faults import RedisFaults
 from tests.billing.wallet.shop import Till, in_a_thread
 

@@ -10,21 +10,22 @@ import pytest
 from django.core.management import call_command
 from django.db import connections, transaction
 
+from billing.audit.books import audit
 from billing.exceptions import InsufficientCredits, UnsafeRedis, WalletError, WalletRecovering
-from billing.journal import Journal
+from billing.ledger import bookings
+from billing.ledger.debits import ask_debit, decide, decide_open
+from billing.ledger.pushes import push_due
+from billing.ledger.wallets import freeze_wallet
 from billing.models import Debit, InboxItem, LedgerEntry, UsageRecord
-from billing.services import bookings, rebuild_barrier, recovery
-from billing.services.audit import audit
-from billing.services.debits import ask_debit, decide, decide_open
-from billing.services.drain import drain
-from billing.services.pushes import push_due
-from billing.services.reaper import reap
-from billing.services.rebuild_plan import plan_rebuild
-from billing.services.recovery import recover
-from billing.services.wallets import freeze_wallet
-from billing.wallet import calls, keys, restoring
+from billing.upkeep import recovery
+from billing.upkeep.drain import drain
+from billing.upkeep.reaper import reap
+from billing.upkeep.rebuild_plan import plan_rebuild
+from billing.upkeep.recovery import recover
+from billing.wallet import calls, keys, rebuild_barrier, restoring
 from billing.wallet.calls import Balance
 from billing.wallet.events import read_event
+from billing.wallet.journal import Journal
 from billing.wallet.sync_client import LIBRARY, SyncWalletClient, library_version
 from devstack.valkey import Valkey
 from tests.billing.wallet.faults import RedisFaults
@@ -652,7 +653,7 @@ def test_a_rebuild_waits_for_a_drain_that_is_half_way(
             assert not other.done()
             book(events)
 
-        monkeypatch.setattr("billing.services.drain.book", flush_and_book_late)
+        monkeypatch.setattr("billing.upkeep.drain.book", flush_and_book_late)
         # The acknowledgement finds the shard closed, or the event gone.
         with contextlib.suppress(WalletRecovering):
             drain()

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from django.core.cache import cache
 
-from billing.journal import journal_files, name_folder
-from billing.services import worker_sightings
-from billing.services.worker_sightings import find_worker_problem, note_worker
+from billing.upkeep import sightings as worker_sightings
+from billing.upkeep.sightings import find_worker_problem, note_worker
+from billing.wallet.journal import journal_files, name_folder
 
 
 @pytest.fixture(autouse=True)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from django.db import connection
 
-from billing.journal import Journal, read_all
+from billing.audit import queries as audit_queries
 from billing.models import Debit, KeySpending, LedgerEntry, Lot, UsageRecord, Wallet
-from billing.services import audit_queries
 from billing.wallet import keys
 from billing.wallet.events import Amounts, read_amounts
+from billing.wallet.journal import Journal, read_all
 from billing.wallet.sync_client import LIBRARY, SyncWalletClient, get_sync_client
 from tests.billing.wallet.shop import Till
 from tests.conftest import open_fences

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from accounts.secrets import make_secret
+from billing.keys.api_keys import revoke_api_key
 from billing.models import PublicModel
-from billing.services.api_keys import revoke_api_key
 from proxy.database import in_database
 from proxy.parsing.chat import ChatRequest
 from tests.proxy.conftest import HELLO, Api, Customer, assert_envelope

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from django.test import Client
 
-from billing.services.wallets import freeze_wallet, get_wallet
+from billing.ledger.wallets import freeze_wallet, get_wallet
 from billing.wallet import keys, restoring
 from billing.wallet.sync_client import get_sync_client
 from proxy.database import in_database

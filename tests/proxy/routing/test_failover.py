@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from billing.models import InboxItem, UsageRecord
-from billing.services.drain import drain
+from billing.upkeep.drain import drain
 from proxy import upstream as upstream_module
 from proxy.crypto import encrypt_secret
 from proxy.database import in_database

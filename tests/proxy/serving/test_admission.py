@@ -6,9 +6,9 @@ from typing import Any
 
 from django.db import transaction
 
+from billing.ledger.pushes import push_on_commit
+from billing.ledger.wallets import freeze_wallet, get_wallet
 from billing.models import Wallet
-from billing.services.pushes import push_on_commit
-from billing.services.wallets import freeze_wallet, get_wallet
 from billing.wallet import keys
 from billing.wallet.sync_client import get_sync_client
 from proxy.database import in_database

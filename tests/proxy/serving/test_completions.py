@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from billing.catalogue.model_prices import set_price
 from billing.models import PublicModel
-from billing.services.prices import set_price
 from billing.wallet.calls import Balance
 from proxy.database import in_database
 from tests.proxy.conftest import Api, Customer, Sandbox, assert_envelope

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from accounts.models import ApiKey
-from billing.services.api_keys import note_key_changed
-from billing.services.wallets import freeze_wallet, get_wallet, limit_wallet
+from billing.keys.api_keys import note_key_changed
+from billing.ledger.wallets import freeze_wallet, get_wallet, limit_wallet
 from proxy.database import in_database
 from tests.billing.wallet.shop import Till, limits
 from tests.proxy.conftest import HELLO, Api, Customer, assert_envelope

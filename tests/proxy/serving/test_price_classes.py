@@ -1,9 +1,9 @@
 """Token classes on their way from an upstream's figures to a receipt that adds up."""
 
+from billing.audit.books import audit
+from billing.catalogue.model_prices import set_price
+from billing.ledger.receipts import explain
 from billing.models import PublicModel
-from billing.reads.receipts import explain
-from billing.services.audit import audit
-from billing.services.prices import set_price
 from proxy.database import in_database
 from tests.proxy.canned import json_answer, serve_canned
 from tests.proxy.conftest import Api, Customer

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from billing.services.api_keys import revoke_api_key
-from billing.services.wallets import get_wallet, limit_wallet
+from billing.keys.api_keys import revoke_api_key
+from billing.ledger.wallets import get_wallet, limit_wallet
 from billing.wallet.sync_client import get_sync_client
 from proxy.database import in_database
 from tests.proxy.conftest import HELLO, Api, Customer, Sandbox, assert_envelope

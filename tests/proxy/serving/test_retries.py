@@ -7,11 +7,11 @@ import httpx
 import orjson
 import pytest
 
+from billing.keys.api_keys import revoke_api_key
+from billing.ledger.wallets import get_wallet
 from billing.models import UsageRecord
-from billing.services.api_keys import revoke_api_key
-from billing.services.drain import drain
-from billing.services.recovery import recover
-from billing.services.wallets import get_wallet
+from billing.upkeep.drain import drain
+from billing.upkeep.recovery import recover
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 from devstack.services import Valkey
 from proxy.database import in_database

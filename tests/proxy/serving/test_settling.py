@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
-from billing.journal import JournalContents, journal_files
-from billing.services.adoption import adopt_journals
-from billing.services.recovery import recover
+from billing.upkeep.adoption import adopt_journals
+from billing.upkeep.recovery import recover
 from billing.wallet import keys
+from billing.wallet.journal import JournalContents, journal_files
 from billing.wallet.sync_client import SyncWalletClient
 from devstack.services import Valkey
 from proxy.database import in_database
@@ -92,7 +92,7 @@ async def test_it_leaves_a_hold_that_redis_does_not_know_to_the_worker_at_once(
     redis_wallets: SyncWalletClient,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("billing.journal.SOON_S", 0)
+    monkeypatch.setattr("billing.wallet.journal.SOON_S", 0)
     asking = asyncio.create_task(api.chat(alice, **SLOW))
     call = await first_call(api)
     lose_hold(redis_wallets, call)

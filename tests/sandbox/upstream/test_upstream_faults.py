@@ -123,8 +123,9 @@ def test_a_flaky_conversation_succeeds_after_its_failures(emulator: Emulator) ->
 def test_a_stream_is_cut_after_so_many_chunks(emulator: Emulator) -> None:
     events: list[Any] = []
     with pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"):
-        for event, _ in emulator.timed_stream("say 9 words", model="fault-cut-5"):
-            events.append(event)
+        events.extend(
+            event for event, _ in emulator.timed_stream("say 9 words", model="fault-cut-5")
+        )
 
     assert len(texts(events)) == 5
     totals = emulator.wait_for(lambda totals: totals["open"] == 0)
@@ -162,7 +163,7 @@ def test_a_broken_json_answer_is_complete_on_the_wire(
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_stalled_answer_falls_silent(emulator: Emulator, stream: bool) -> None:
     payload = body("say 9 words", model="fault-stall-2", stream=stream)
-    data = b""
+    parts: list[bytes] = []
 
     with (
         pytest.raises(httpx.ReadTimeout),
@@ -170,9 +171,9 @@ def test_a_stalled_answer_falls_silent(emulator: Emulator, stream: bool) -> None
             "POST", "/v1/chat/completions", json=payload, timeout=0.3
         ) as response,
     ):
-        for part in response.iter_raw():
-            data += part
+        parts.extend(response.iter_raw())
 
+    data = b"".join(parts)
     assert data
     assert b"[DONE]" not in data
     totals = emulator.wait_for(lambda totals: totals["open"] == 0)

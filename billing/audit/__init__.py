@@ -1,0 +1,1 @@
+"""Check that the books add up. Reports; repairs nothing."""

@@ -1,0 +1,225 @@
+"""The audit's comparison of Redis with PostgreSQL, as exact for a busy wallet as for one at rest.
+
+What Redis has of a shard is read at one instant. Who differs then is looked at again with the
+wallet's row locked: nobody books or credits meanwhile, and what is booked but not acknowledged is
+known by the events that are still there. So what differs then is wrong and not merely late, but for
+a push that is due and for what `at_rest` demands.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.db.models import Sum
+from django.db.models.functions import Coalesce
+
+from accounts.models import ApiKey
+from billing.models import Debit, UsageRecord, Wallet
+from billing.wallet import keys
+from billing.wallet.events import Amounts
+from billing.wallet.rebuild_barrier import no_rebuild_meanwhile
+from billing.wallet.shard_view import KEY_FIELDS, ShardView, WalletFigures, view_shard
+from billing.wallet.sync_client import SyncWalletClient, get_sync_client
+
+# Few enough that the drain does not notice that they are locked.
+BATCH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What Redis and PostgreSQL disagree on.
+
+    One that may pass counts if it is found again, as long as `stays_at` is the same.
+    """
+
+    invariant: int
+    subject: str
+    problem: str
+    may_pass: bool = False
+    stays_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Some wallets of one shard in PostgreSQL and in Redis."""
+
+    rows: list[Wallet]
+    # What PostgreSQL has of each API key's spending, by wallet and key.
+    spending: dict[tuple[int, int], int]
+    view: ShardView
+    # What is booked of each event that is still there, in their order.
+    booked: list[int]
+
+    def differences(self) -> dict[int, list[Difference]]:
+        """Return what differs, by wallet."""
+        pend, booked = Counter[int](), Counter[int]()
+        for event, part in zip(self.view.events, self.booked, strict=True):
+            pend[event.wallet_id] += event.delta
+            booked[event.wallet_id] += part
+        held, opened = Counter[int](), Counter[int]()
+        for hold in self.view.holds:
+            held[hold.wallet_id] += hold.amount
+            opened[hold.wallet_id] += 1
+        found: dict[int, list[Difference]] = {}
+        for row in self.rows:
+            theirs = self.view.wallets.get(row.pk)
+            sums = (pend[row.pk], held[row.pk], opened[row.pk])
+            found[row.pk] = [
+                *_compare_figures(row, theirs, sums),
+                *_compare_books(row, theirs, booked[row.pk]),
+            ]
+        for wallet_id, difference in self._differences_of_keys():
+            found[wallet_id].append(difference)
+        return {wallet_id: some for wallet_id, some in found.items() if some}
+
+    def _differences_of_keys(self) -> Iterator[tuple[int, Difference]]:
+        sums: dict[int, Counter[str]] = {api_key_id: Counter() for _, api_key_id in self.spending}
+        for hold in self.view.holds:
+            if hold.api_key_id in sums:
+                sums[hold.api_key_id].update(open=1, held=hold.amount)
+        for event, part in zip(self.view.events, self.booked, strict=True):
+            if event.api_key_id in sums:
+                sums[event.api_key_id].update(spent=event.delta - part)
+        for (wallet_id, api_key_id), spent in self.spending.items():
+            if wallet_id not in self.view.wallets:
+                continue
+            sums[api_key_id].update(spent=spent)
+            expected = {name: sums[api_key_id][name] for name in KEY_FIELDS}
+            found = self.view.api_keys.get(api_key_id, dict.fromkeys(KEY_FIELDS, 0))
+            if found != expected:
+                problem = f"Redis says {found}, it adds up to {expected}"
+                yield wallet_id, Difference(8, f"API key {api_key_id}", problem)
+
+
+def differences(*, at_rest: bool) -> Iterator[Difference]:
+    """Yield every difference as of now. Raises WalletRecovering."""
+    client = get_sync_client()
+    wallets: dict[int, list[int]] = {shard: [] for shard in range(keys.SHARDS)}
+    for wallet_id in Wallet.objects.order_by("pk").values_list("pk", flat=True):
+        wallets[keys.shard_of(wallet_id)].append(wallet_id)
+    waiting: Counter[str] = Counter()
+    for shard, wallet_ids in wallets.items():
+        # Also of a shard without wallets: what is there belongs to nobody.
+        for start in range(0, max(len(wallet_ids), 1), BATCH):
+            first = _look(client, shard, wallet_ids[start : start + BATCH])
+            if start == 0:
+                waiting.update(_count_waiting(first.view))
+                for name in first.view.malformed:
+                    yield Difference(4, f"event {name}", "it can't be read")
+            if suspects := list(first.differences()):
+                for found in _look_locked(client, shard, suspects).differences().values():
+                    yield from found
+    yield from _differences_of_waiting(waiting, at_rest=at_rest)
+
+
+def _count_waiting(view: ShardView) -> dict[str, int]:
+    return {
+        "events": len(view.events) + len(view.malformed),
+        "holds": len(view.holds),
+        "idle": view.idle_leases,
+    }
+
+
+def _differences_of_waiting(waiting: Counter[str], *, at_rest: bool) -> Iterator[Difference]:
+    if idle := waiting["idle"]:
+        # The reaper drops them once they run out.
+        yield Difference(4, "leases", f"{idle} are of no open hold", may_pass=True, stays_at=1)
+    if at_rest and (events := waiting["events"]):
+        yield Difference(4, "streams", f"{events} events are not booked", may_pass=True)
+    if at_rest and (holds := waiting["holds"]):
+        yield Difference(4, "leases", f"{holds} holds are open", may_pass=True)
+
+
+def _look_locked(client: SyncWalletClient, shard: int, wallet_ids: list[int]) -> Comparison:
+    """Compare wallets while nobody books or credits on them."""
+    with no_rebuild_meanwhile():
+        rows = Wallet.objects.select_for_update(of=("self",), no_key=True)
+        return _compare(client, shard, list(rows.filter(pk__in=wallet_ids).order_by("pk")))
+
+
+def _look(client: SyncWalletClient, shard: int, wallet_ids: list[int]) -> Comparison:
+    """Compare wallets without keeping anybody from them."""
+    return _compare(client, shard, list(Wallet.objects.filter(pk__in=wallet_ids).order_by("pk")))
+
+
+def _compare(client: SyncWalletClient, shard: int, rows: list[Wallet]) -> Comparison:
+    # In this order: what is booked of the events that are seen is asked for once they are.
+    wallet_ids = [row.pk for row in rows]
+    spending = _read_spending(wallet_ids)
+    view = view_shard(client, shard, wallet_ids, list(spending))
+    return Comparison(rows, spending, view, _read_booked(view.events, set(wallet_ids)))
+
+
+def _read_spending(wallet_ids: list[int]) -> dict[tuple[int, int], int]:
+    rows = ApiKey.objects.filter(user__wallet__in=wallet_ids).annotate(
+        spent=Coalesce(Sum("spending__charged_credits"), 0)
+    )
+    return {
+        (wallet_id, api_key_id): int(spent)
+        for wallet_id, api_key_id, spent in rows.order_by().values_list(
+            "user__wallet", "pk", "spent"
+        )
+    }
+
+
+def _read_booked(events: list[Amounts], wallet_ids: set[int]) -> list[int]:
+    """Return how much of each event PostgreSQL has booked; 0 of those of other wallets."""
+    mine = [event.reference for event in events if event.wallet_id in wallet_ids]
+    records = UsageRecord.objects.filter(request_id__in=mine)
+    charged = dict(records.values_list("request_id", "charged_credits"))
+    debit_ids = [name for ref in mine if (name := ref.removeprefix("debit:")).isdecimal()]
+    debits = Debit.objects.filter(pk__in=debit_ids, booked_at__isnull=False)
+    decided = {f"debit:{pk}" for pk in debits.values_list("pk", flat=True)}
+    return [
+        _part_of(event, charged.get(event.reference))
+        if event.is_usage
+        else event.delta * (event.reference in decided)
+        for event in events
+    ]
+
+
+def _part_of(event: Amounts, charged: int | None) -> int:
+    """Return what of an event's step, from its register's last total to the next, is booked."""
+    before = event.charged - event.delta
+    return 0 if charged is None else min(max(charged - before, 0), event.delta)
+
+
+def _compare_figures(
+    row: Wallet, found: WalletFigures | None, sums: tuple[int, int, int]
+) -> Iterator[Difference]:
+    """Compare a wallet's figures with the events and holds that they are the sums of."""
+    subject = f"wallet {row.pk}"
+    if found is None:
+        # A wallet that nobody has used yet is pushed when it is first asked for.
+        if row.pushed_version:
+            yield Difference(4, subject, "Redis does not know it")
+        return
+    pend, held, opened = sums
+    available = found.base - found.pend - found.held
+    if available < 0:
+        yield Difference(2, subject, f"available is {available}")
+    if found.pend != pend:
+        yield Difference(4, subject, f"pend is {found.pend}, its events add up to {pend}")
+    if found.held != held:
+        yield Difference(4, subject, f"held is {found.held}, its holds add up to {held}")
+    if found.open != opened:
+        yield Difference(4, subject, f"open is {found.open}, there are {opened} holds")
+
+
+def _compare_books(row: Wallet, found: WalletFigures | None, booked: int) -> Iterator[Difference]:
+    """Compare a wallet's figures with PostgreSQL; `booked` is what is not acknowledged yet."""
+    if found is None:
+        return
+    subject = f"wallet {row.pk}"
+    # Credits that Redis has not learnt of are not in its base either.
+    base = row.posted_credits + booked - (row.credited_credits - found.credited)
+    if found.base != base:
+        yield Difference(4, subject, f"base is {found.base}, its books add up to {base}")
+    if found.version < row.version and row.pushed_version < row.version:
+        problem = f"Redis stays at version {found.version}"
+        yield Difference(4, subject, problem, may_pass=True, stays_at=found.version)
+        return
+    mine = (row.credited_credits, row.version, row.state, row.debt_credits)
+    theirs = (found.credited, found.version, found.state, found.debt)
+    if mine != theirs:
+        yield Difference(4, subject, f"PostgreSQL says {mine}, Redis {theirs}")

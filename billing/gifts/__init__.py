@@ -1,0 +1,1 @@
+"""Credits that nobody paid for."""

@@ -1,0 +1,186 @@
+"""Codes that give credits, once: made by staff in batches, redeemed by customers.
+
+A code has 80 random bits, so its plain digest can't be turned back, and guessing one is hopeless
+even without the limit on attempts. That limit keeps people from trying it on our database.
+"""
+
+import hashlib
+import re
+import secrets
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import User
+from billing.exceptions import (
+    BatchExists,
+    CodeExpired,
+    CodeRevoked,
+    CodeUnknown,
+    CodeUsed,
+    InvalidAmount,
+    TooManyGuesses,
+)
+from billing.ledger.credits import MAX_CREDITS
+from billing.ledger.wallets import grant_credits
+from billing.models import CodeBatch, LedgerEntry, RedeemCode
+from billing.notices.sign_ins import network_of
+from common.attempts import count_attempt, uncount_attempt
+
+# Crockford's base 32: no letter that looks like a digit. https://www.crockford.com/base32.html
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+LOOKALIKES = str.maketrans("OIL", "011")
+LENGTH = 16
+GROUP = 4
+MAX_BATCH = 10_000
+
+# A person mistypes a few times; a house or an office has a few persons.
+MAX_GUESSES_PER_USER = 10
+MAX_GUESSES_PER_NETWORK = 50
+
+
+@dataclass(frozen=True, slots=True)
+class BatchTerms:
+    """What every code of a batch gives, and until when."""
+
+    name: str
+    credits: int
+    size: int
+    expires_at: datetime | None = None
+    lot_days: int | None = None
+    is_promotional: bool = True
+    is_one_each: bool = True
+
+
+@transaction.atomic
+def make_batch(terms: BatchTerms, *, actor: User, once: UUID) -> tuple[CodeBatch, list[str]]:
+    """Make a batch and return it with its codes, which can't be read again.
+
+    Raises InvalidAmount, and BatchExists if this press of the button made its batch before.
+    """
+    if not 0 < terms.credits <= MAX_CREDITS or not 0 < terms.size <= MAX_BATCH:
+        raise InvalidAmount(f"A batch has 1 to {MAX_BATCH:,} codes of at least 1 credit.")
+    batch, is_new = CodeBatch.objects.get_or_create(
+        once=once,
+        defaults={
+            "name": terms.name,
+            "credits": terms.credits,
+            "lot_days": terms.lot_days,
+            "is_promotional": terms.is_promotional,
+            "is_one_each": terms.is_one_each,
+            "expires_at": terms.expires_at,
+            "created_by": actor,
+        },
+    )
+    if not is_new:
+        raise BatchExists("This batch was made already; its codes can't be shown again.")
+    texts = [make_code() for _ in range(terms.size)]
+    RedeemCode.objects.bulk_create(
+        (
+            RedeemCode(
+                batch=batch,
+                digest=digest_of(text),
+                hint=text[-GROUP:],
+                is_one_each=batch.is_one_each,
+            )
+            for text in texts
+        ),
+        batch_size=1_000,
+    )
+    return batch, texts
+
+
+def revoke_batch(batch: CodeBatch) -> bool:
+    """Stop a batch's codes that were not redeemed yet. False if it was. Safe to repeat."""
+    waiting = CodeBatch.objects.filter(pk=batch.pk, revoked_at=None)
+    return waiting.update(revoked_at=timezone.now()) == 1
+
+
+def redeem(user: User, text: str, *, address: str) -> LedgerEntry:
+    """Redeem a code for somebody at this IP address, and return the grant.
+
+    Raises CodeUnknown, CodeUsed, CodeExpired, CodeRevoked, and TooManyGuesses after too many of
+    those within an hour. Two at once: one gets the credits, the other CodeUsed.
+    """
+    counters = _counters(user, address)
+    for key, most in counters.items():
+        if count_attempt(key) > most:
+            raise TooManyGuesses("Too many codes were tried.")
+    entry = _redeem(user, text)
+    for key in counters:
+        uncount_attempt(key)
+    return entry
+
+
+@transaction.atomic
+def _redeem(user: User, text: str) -> LedgerEntry:
+    # One customer's redemptions take turns, for the sake of one code of a batch each.
+    User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    now = timezone.now()
+    code = _find_code(text)
+    _check_code(code, user, now)
+    claimed = RedeemCode.objects.filter(pk=code.pk, redeemed_at=None).update(
+        redeemed_by=user, redeemed_at=now
+    )
+    if claimed != 1:
+        raise CodeUsed("This code was redeemed already.")
+    days = code.batch.lot_days
+    return grant_credits(
+        user,
+        credits=code.batch.credits,
+        reason=f"Code …{code.hint}",
+        is_promotional=code.batch.is_promotional,
+        expires_at=now + timedelta(days=days) if days else None,
+        reference=f"code:{code.pk}",
+    )
+
+
+def _find_code(text: str) -> RedeemCode:
+    plain = normalize(text)
+    code = (
+        plain and RedeemCode.objects.select_related("batch").filter(digest=digest_of(plain)).first()
+    )
+    if not code:
+        raise CodeUnknown("There is no such code.")
+    return code
+
+
+def _check_code(code: RedeemCode, user: User, now: datetime) -> None:
+    if code.redeemed_at is not None:
+        raise CodeUsed("This code was redeemed already.")
+    if code.batch.revoked_at is not None:
+        raise CodeRevoked("This code was withdrawn.")
+    if code.batch.expires_at is not None and code.batch.expires_at <= now:
+        raise CodeExpired("This code has expired.")
+    if code.is_one_each and code.batch.codes.filter(redeemed_by=user).exists():
+        raise CodeUsed("A code of this batch was redeemed by the same customer.")
+
+
+def make_code() -> str:
+    """Return a new code from the system's random source, as people write it."""
+    plain = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+    return "-".join(plain[at : at + GROUP] for at in range(0, LENGTH, GROUP))
+
+
+def normalize(text: str) -> str:
+    """Return a code as it is compared, however it was typed; empty if it can't be one."""
+    folded = unicodedata.normalize("NFKC", text[:100]).upper()
+    plain = re.sub(r"[\s\-–—_.]", "", folded).translate(LOOKALIKES)
+    is_code = len(plain) == LENGTH and set(plain) <= set(ALPHABET)
+    return plain if is_code else ""
+
+
+def digest_of(text: str) -> str:
+    """Return the SHA-256 of a code in hex, which is what the database holds."""
+    return hashlib.sha256(normalize(text).encode()).hexdigest()
+
+
+def _counters(user: User, address: str) -> dict[str, int]:
+    return {
+        f"redeem-guesses:user:{user.pk}": MAX_GUESSES_PER_USER,
+        f"redeem-guesses:network:{network_of(address)}": MAX_GUESSES_PER_NETWORK,
+    }

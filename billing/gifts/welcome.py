@@ -1,0 +1,93 @@
+"""Welcome credit: for a verified address, once per person as far as that can be told.
+
+An address counts as mail providers deliver it, and a network had its welcome for a while. A
+refusal is kept for staff and not told to the customer: whoever collects accounts learns nothing.
+"""
+
+import ipaddress
+import unicodedata
+from datetime import timedelta
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import User
+from billing.ledger.wallets import grant_credits
+from billing.models import LedgerEntry, WelcomeCredit
+from common.turns import take_turns
+
+# https://support.google.com/mail/answer/7436150: dots don't matter, and both names are one.
+GMAIL = {"gmail.com", "googlemail.com"}
+
+log = structlog.get_logger(__name__)
+
+
+def grant_welcome_credit(user: User, *, email: str, ip_address: str) -> LedgerEntry | None:
+    """Welcome somebody who verified an address. None if that is off, was done, or is refused.
+
+    Safe to repeat and to race: whoever shares the address or the network takes turns.
+    """
+    if not settings.WELCOME_CREDITS:
+        return None
+    return _grant(user, address=normalize_address(email), network=network_of(ip_address))
+
+
+@transaction.atomic
+def _grant(user: User, *, address: str, network: str) -> LedgerEntry | None:
+    take_turns(*(f"welcome {name}" for name in (f"user:{user.pk}", address, network)))
+    given = WelcomeCredit.objects.filter(refusal="")
+    if given.filter(user=user).exists():
+        return None
+    refusal = _find_refusal(address=address, network=network)
+    WelcomeCredit.objects.create(
+        user=user,
+        address=address,
+        network=network,
+        refusal=refusal,
+        credits=0 if refusal else settings.WELCOME_CREDITS,
+    )
+    if refusal:
+        log.info("welcome_refused", user_id=user.pk, refusal=refusal)
+        return None
+    return grant_credits(
+        user,
+        credits=settings.WELCOME_CREDITS,
+        reason="Welcome credit",
+        expires_at=timezone.now() + timedelta(days=settings.WELCOME_CREDIT_DAYS),
+        reference=f"welcome:{user.pk}",
+    )
+
+
+def _find_refusal(*, address: str, network: str) -> str:
+    given = WelcomeCredit.objects.filter(refusal="")
+    if given.filter(address=address).exists():
+        return WelcomeCredit.Refusal.ADDRESS
+    since = timezone.now() - timedelta(days=settings.WELCOME_NETWORK_DAYS)
+    if given.filter(network=network, created_at__gt=since).exists():
+        return WelcomeCredit.Refusal.NETWORK
+    return ""
+
+
+def normalize_address(email: str) -> str:
+    """Return an address as its provider compares it: case, dots, +tags and IDN don't matter."""
+    local, _, domain = unicodedata.normalize("NFKC", email.strip()).casefold().rpartition("@")
+    try:
+        domain = domain.encode("idna").decode()
+    except UnicodeError:
+        # Too long or empty a label: no mail was delivered there, and it is only compared.
+        log.info("welcome_odd_domain")
+    local = local.partition("+")[0]
+    if domain in GMAIL:
+        local, domain = local.replace(".", ""), "gmail.com"
+    return f"{local}@{domain}"[:254]
+
+
+def network_of(ip_address: str) -> str:
+    """Return the network that one household has: the /24, or the /64 of IPv6."""
+    ip = ipaddress.ip_address(ip_address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    bits = 24 if ip.version == 4 else 64
+    return str(ipaddress.ip_network(f"{ip}/{bits}", strict=False))

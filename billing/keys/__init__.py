@@ -1,0 +1,1 @@
+"""API keys as the shop handles them."""

@@ -1,0 +1,253 @@
+"""What customers and staff fill in about an API key."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, ClassVar, NoReturn
+
+from django import forms
+from django.conf import settings as site
+from django.core.validators import MaxValueValidator
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from accounts.models import ApiKey
+from accounts.services.api_keys import (
+    MOST_CREDITS,
+    MOST_PER_MINUTE,
+    KeySettings,
+    TooManyModels,
+    clean_models,
+)
+from billing.models import PublicModel
+from common.networks import BadNetwork, clean_networks
+
+KEEP = "keep"
+ALL, ONLY = "all", "only"
+
+
+class LimitsForm(forms.Form):
+    """What a key may do. An empty number is the site's default, or no cap.
+
+    Whether a key is for everything or only for what is listed is a choice of its own: to clear a
+    list never opens a key by mistake.
+    """
+
+    monthly_cap_credits = forms.IntegerField(
+        label="Spend at most, each month",
+        required=False,
+        min_value=0,
+        max_value=MOST_CREDITS,
+        help_text="In tokens of your balance. Starts anew on the 1st, UTC. Empty: no cap.",
+    )
+    lifetime_cap_credits = forms.IntegerField(
+        label="Spend at most, in all",
+        required=False,
+        min_value=0,
+        max_value=MOST_CREDITS,
+        help_text="The key stops for good when it is used up. Empty: no cap.",
+    )
+    requests_per_minute = forms.IntegerField(required=False, min_value=1)
+    tokens_per_minute = forms.IntegerField(required=False, min_value=1)
+    concurrent_requests = forms.IntegerField(label="Requests at once", required=False, min_value=1)
+    models_scope = forms.ChoiceField(
+        label="Models",
+        choices={ALL: "All models, later ones too", ONLY: "Only these"},
+        widget=forms.RadioSelect,
+        initial=ALL,
+        error_messages={"required": "Choose all models, or only some."},
+    )
+    allowed_models = forms.MultipleChoiceField(
+        label="Allowed models", required=False, widget=forms.CheckboxSelectMultiple
+    )
+    networks_scope = forms.ChoiceField(
+        label="Networks",
+        choices={ALL: "From anywhere", ONLY: "Only from these"},
+        widget=forms.RadioSelect,
+        initial=ALL,
+        error_messages={"required": "Choose everywhere, or only some networks."},
+    )
+    allowed_networks = forms.CharField(
+        label="Allowed networks",
+        required=False,
+        max_length=4_000,
+        widget=forms.Textarea(attrs={"rows": 2, "placeholder": "203.0.113.7\n198.51.100.0/24"}),
+        help_text="Addresses or networks, one per line.",
+    )
+
+    CAPS = ("monthly_cap_credits", "lifetime_cap_credits")
+    LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent_requests")
+    SCOPES: ClassVar = {
+        "models_scope": "allowed_models",
+        "networks_scope": "allowed_networks",
+    }
+
+    def __init__(self, *args: Any, key: ApiKey | None = None, **kwargs: Any) -> None:
+        if key is not None:
+            kwargs["initial"] = {**initial_of(key), **(kwargs.get("initial") or {})}
+        super().__init__(*args, **kwargs)
+        self.key = key
+        names = list(self.find_models().values_list("name", flat=True))
+        # One that is no longer sold stays allowed until somebody unticks it.
+        names += [name for name in (key.allowed_models if key else []) if name not in names]
+        models = self.fields["allowed_models"]
+        assert isinstance(models, forms.MultipleChoiceField)  # noqa: S101 - tells the type checker
+        models.choices = [(name, name) for name in names]
+        for name in self.LIMITS:
+            self._bound(name)
+
+    def most(self, name: str) -> int:
+        """Return the most that whoever fills this in may allow."""
+        return MOST_PER_MINUTE
+
+    def find_models(self) -> "QuerySet[PublicModel]":
+        """Return the models to choose from."""
+        return PublicModel.objects.all()
+
+    def clean_allowed_models(self) -> list[str]:
+        if not self._is_narrow("models_scope"):
+            return []
+        try:
+            return clean_models(self.cleaned_data["allowed_models"]) or _refuse("Tick a model.")
+        except TooManyModels as error:
+            raise forms.ValidationError(str(error)) from error
+
+    def clean_allowed_networks(self) -> list[str]:
+        if not self._is_narrow("networks_scope"):
+            return []
+        text: str = self.cleaned_data["allowed_networks"]
+        try:
+            networks = clean_networks(text.replace(",", "\n").splitlines())
+        except BadNetwork as error:
+            raise forms.ValidationError(str(error)) from error
+        return networks or _refuse("Name a network.")
+
+    def change(self, before: KeySettings) -> KeySettings:
+        """Return what was chosen. The form must be valid. A key's expiry is left as it is."""
+        return replace(settings_from(self.cleaned_data), expires_at=before.expires_at)
+
+    def _is_narrow(self, scope: str) -> bool:
+        return bool(self.cleaned_data.get(scope) == ONLY)
+
+    def _bound(self, name: str) -> None:
+        field, most = self.fields[name], self.most(name)
+        assert isinstance(field, forms.IntegerField)  # noqa: S101 - tells the type checker
+        field.max_value = most
+        field.validators = [*field.validators, MaxValueValidator(most)]
+        default: int = getattr(site, f"DEFAULT_{name.upper()}")
+        field.widget.attrs.update({"max": most, "placeholder": str(default)})
+        field.help_text = f"Empty: {default:,}."
+
+
+class ApiKeyForm(LimitsForm):
+    """A customer's key: its name first, the rest for who wants it."""
+
+    LIFETIMES = {
+        "": "Never expires",
+        "7": "Expires in 7 days",
+        "30": "Expires in 30 days",
+        "90": "Expires in 90 days",
+        "365": "Expires in a year",
+    }
+
+    name = forms.CharField(
+        max_length=60,
+        widget=forms.TextInput(attrs={"placeholder": "Production server", "autocomplete": "off"}),
+    )
+    lifetime = forms.ChoiceField(
+        label="Expiry", choices=list(LIFETIMES.items()), required=False, initial=""
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.key is not None:
+            self.fields["name"].initial = self.key.name
+            lifetime = self.fields["lifetime"]
+            assert isinstance(lifetime, forms.ChoiceField)  # noqa: S101 - tells the type checker
+            lifetime.choices = [(KEEP, "Leave as it is"), *self.LIFETIMES.items()]
+            lifetime.initial = KEEP
+
+    def most(self, name: str) -> int:
+        """Return the site's default, or more where staff allowed this key more."""
+        default: int = getattr(site, f"DEFAULT_{name.upper()}")
+        return max(default, (getattr(self.key, name) if self.key else None) or 0)
+
+    def find_models(self) -> "QuerySet[PublicModel]":
+        """Return the models on sale."""
+        return super().find_models().filter(is_active=True)
+
+    def change(self, before: KeySettings) -> KeySettings:
+        """Return what was chosen, the expiry counted from now. The form must be valid."""
+        chosen = super().change(before)
+        lifetime = self.cleaned_data["lifetime"]
+        if lifetime == KEEP:
+            return chosen
+        expires_at = timezone.now() + timedelta(days=int(lifetime)) if lifetime else None
+        return replace(chosen, expires_at=expires_at)
+
+    def limit_fields(self) -> list[forms.BoundField]:
+        """Return the numbers that the form keeps behind "Limits", in its order."""
+        return [self[name] for name in (*self.CAPS, *self.LIMITS)]
+
+    def scope_fields(self) -> list[tuple[forms.BoundField, forms.BoundField]]:
+        """Return each choice between everything and a list, with its list."""
+        return [(self[scope], self[listed]) for scope, listed in self.SCOPES.items()]
+
+    @property
+    def has_limits(self) -> bool:
+        """Tell whether to show the limits at once: one is set, or is wrong."""
+        if any(name in self.errors for name in LimitsForm.base_fields):
+            return True
+        closed = (*self.CAPS, *self.LIMITS, *self.SCOPES)
+        return any(self[name].value() not in {None, "", ALL} for name in closed)
+
+
+class RotateForm(forms.Form):
+    """How long the old secret goes on working."""
+
+    OVERLAPS = {
+        "0": "End the old secret at once",
+        "1": "For 1 hour",
+        "24": "For 24 hours",
+        "168": "For 7 days",
+        "720": "For 30 days",
+    }
+
+    overlap = forms.ChoiceField(
+        label="Let the old secret work", choices=list(OVERLAPS.items()), initial="24"
+    )
+
+    def duration(self) -> timedelta:
+        """Return how long. The form must be valid."""
+        return timedelta(hours=int(self.cleaned_data["overlap"]))
+
+
+def initial_of(key: ApiKey) -> dict[str, Any]:
+    """Return a key's settings as a form shows them."""
+    return {
+        "requests_per_minute": key.requests_per_minute,
+        "tokens_per_minute": key.tokens_per_minute,
+        "concurrent_requests": key.concurrent_requests,
+        "lifetime_cap_credits": key.lifetime_cap_credits,
+        "monthly_cap_credits": key.monthly_cap_credits,
+        "models_scope": ONLY if key.allowed_models else ALL,
+        "allowed_models": key.allowed_models,
+        "networks_scope": ONLY if key.allowed_networks else ALL,
+        "allowed_networks": "\n".join(key.allowed_networks),
+    }
+
+
+def settings_from(chosen: dict[str, Any]) -> KeySettings:
+    """Return what a valid form chose, but for the expiry."""
+    return KeySettings(
+        requests_per_minute=chosen["requests_per_minute"],
+        tokens_per_minute=chosen["tokens_per_minute"],
+        concurrent_requests=chosen["concurrent_requests"],
+        lifetime_cap_credits=chosen["lifetime_cap_credits"],
+        monthly_cap_credits=chosen["monthly_cap_credits"],
+        allowed_models=tuple(chosen["allowed_models"]),
+        allowed_networks=tuple(chosen["allowed_networks"]),
+    )
+
+
+def _refuse(message: str) -> NoReturn:
+    raise forms.ValidationError(message)

@@ -1,0 +1,340 @@
+"""Turn decided debits into rows: the part of the ledger that the drain writes.
+
+Runs inside the drain's transaction. Wallets are locked in the order of their ids, so two drains
+can't deadlock. Whatever was booked before is recognised and left alone.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import ApiKey
+from billing.exceptions import UnbookableEvent
+from billing.ledger.credits import order_of_use
+from billing.ledger.inbox import file_items
+from billing.ledger.pushes import push_on_commit
+from billing.models import (
+    Debit,
+    InboxItem,
+    KeySpending,
+    LedgerEntry,
+    Lot,
+    UsageRecord,
+    Wallet,
+)
+from billing.wallet.events import Amounts, Event
+from billing.wallet.usage import month_of
+
+Kind = LedgerEntry.Kind
+
+# What a later settlement of a request may change in its record.
+RAISED_FIELDS = [
+    "provider_name",
+    "attempts",
+    "prompt_tokens",
+    "cached_tokens",
+    "completion_tokens",
+    "reasoning_tokens",
+    "cache_write_tokens",
+    "prompt_audio_tokens",
+    "prompt_image_tokens",
+    "completion_audio_tokens",
+    "outcome",
+    "source",
+    "target_credits",
+    "charged_credits",
+    "write_off_credits",
+    "ended_at",
+    "first_byte_ms",
+    "cost_nanos",
+]
+
+
+@dataclass
+class Batch:
+    """What one transaction will write."""
+
+    wallets: dict[int, Wallet]
+    lots: dict[int, list[Lot]]
+    records: dict[str, UsageRecord]
+    debits: dict[str, Debit]
+    new_records: dict[str, UsageRecord] = field(default_factory=dict)
+    raised_records: dict[str, UsageRecord] = field(default_factory=dict)
+    booked_debits: dict[int, Debit] = field(default_factory=dict)
+    entries: list[LedgerEntry] = field(default_factory=list)
+    changed_lots: dict[int, Lot] = field(default_factory=dict)
+    indebted: set[int] = field(default_factory=set)
+    parked: dict[str, UsageRecord] = field(default_factory=dict)
+    # What API keys were charged, by key and month.
+    spent: dict[tuple[int, int], int] = field(default_factory=lambda: defaultdict(int))
+
+
+def is_covered(event: Amounts, *, target: int, charged: int) -> bool:
+    """Tell whether a booked target and charge leave nothing of a settlement to book."""
+    return event.target <= target and event.charged <= charged
+
+
+def debit_ids_of(events: Iterable[Amounts]) -> list[int]:
+    """Return the rows of those events that are debits. Raises UnbookableEvent."""
+    try:
+        return [int(e.reference.partition(":")[2]) for e in events if not e.is_usage]
+    except ValueError as error:
+        raise UnbookableEvent("A debit's reference names no row.") from error
+
+
+def book(events: list[Event]) -> None:
+    """Book events of any wallets, inside the caller's transaction. Safe to repeat."""
+    if not events:
+        return
+    batch = _load(events)
+    for event in events:
+        if event.is_usage:
+            _book_usage(batch, event)
+        else:
+            _book_debit(batch, event)
+    _save(batch)
+
+
+def _load(events: list[Event]) -> Batch:
+    wallet_ids = sorted({event.wallet_id for event in events})
+    wallets = Wallet.objects.select_for_update(of=("self",), no_key=True).order_by("pk")
+    locked = {wallet.pk: wallet for wallet in wallets.filter(pk__in=wallet_ids)}
+    lots: dict[int, list[Lot]] = defaultdict(list)
+    for lot in Lot.objects.filter(wallet__in=wallet_ids, remaining_credits__gt=0):
+        lots[lot.wallet_id].append(lot)
+    for some in lots.values():
+        some.sort(key=order_of_use)
+    requests = [event.reference for event in events if event.is_usage]
+    records = UsageRecord.objects.filter(request_id__in=requests)
+    debit_ids = debit_ids_of(events)
+    debits = Debit.objects.filter(pk__in=debit_ids)
+    if len(locked) < len(wallet_ids):
+        raise UnbookableEvent("There is no such wallet.")
+    return Batch(
+        wallets=locked,
+        lots=lots,
+        records={record.request_id: record for record in records},
+        debits={f"debit:{debit.pk}": debit for debit in debits},
+    )
+
+
+def _book_usage(batch: Batch, event: Event) -> None:
+    record = batch.records.get(event.reference)
+    if record is None:
+        record = _new_record(event)
+        batch.records[event.reference] = batch.new_records[event.reference] = record
+        reference, amount = event.reference, event.charged
+    else:
+        if is_covered(event, target=record.target_credits, charged=record.charged_credits):
+            return
+        reference = f"{event.reference}:{event.charged}"
+        amount = event.charged - record.charged_credits
+        _raise_record(record, event)
+        if event.reference not in batch.new_records:
+            batch.raised_records[event.reference] = record
+    if record.source == UsageRecord.Source.PARKED:
+        batch.parked[record.request_id] = record
+    if amount > 0:
+        _append(batch, event.wallet_id, kind=Kind.USAGE, reference=reference, amount=amount)
+        batch.spent[(record.api_key_id, month_of(_milliseconds(record.started_at)))] += amount
+
+
+def _new_record(event: Event) -> UsageRecord:
+    facts, settlement = event.facts, event.settlement
+    assert facts is not None  # noqa: S101  # it is usage
+    assert settlement is not None  # noqa: S101
+    return UsageRecord(
+        request_id=facts.request_id,
+        wallet_id=facts.wallet_id,
+        api_key_id=facts.api_key_id,
+        price_id=facts.price_id,
+        model_name=facts.model_name,
+        endpoint=facts.endpoint,
+        is_stream=facts.is_stream,
+        held_credits=event.held,
+        started_at=_instant(facts.started_at_ms),
+        **_outcome(event),
+    )
+
+
+def _raise_record(record: UsageRecord, event: Event) -> None:
+    """Charge and target only grow; the rest is told by whoever saw the highest target."""
+    charged = max(record.charged_credits, event.charged)
+    if event.target >= record.target_credits:
+        for name, value in _outcome(event).items():
+            setattr(record, name, value)
+    record.charged_credits = charged
+    record.write_off_credits = record.target_credits - charged
+
+
+def _outcome(event: Event) -> dict[str, object]:
+    settlement = event.settlement
+    assert settlement is not None  # noqa: S101  # it is usage
+    return {
+        "provider_name": settlement.provider_name,
+        "attempts": settlement.attempts,
+        "prompt_tokens": settlement.prompt_tokens,
+        "cached_tokens": settlement.cached_tokens,
+        "completion_tokens": settlement.completion_tokens,
+        "reasoning_tokens": settlement.reasoning_tokens,
+        "cache_write_tokens": settlement.cache_write_tokens,
+        "prompt_audio_tokens": settlement.prompt_audio_tokens,
+        "prompt_image_tokens": settlement.prompt_image_tokens,
+        "completion_audio_tokens": settlement.completion_audio_tokens,
+        "outcome": settlement.outcome,
+        "source": settlement.source,
+        "target_credits": event.target,
+        "charged_credits": event.charged,
+        "write_off_credits": event.target - event.charged,
+        "ended_at": _instant(settlement.ended_at_ms),
+        "first_byte_ms": settlement.first_byte_ms,
+        "cost_nanos": settlement.cost_nanos,
+    }
+
+
+def _book_debit(batch: Batch, event: Event) -> None:
+    debit = batch.debits.get(event.reference)
+    if debit is None:
+        raise UnbookableEvent(f"There is no {event.reference}.")
+    if debit.booked_at is not None:
+        return
+    debit.taken_credits, debit.booked_at = event.charged, timezone.now()
+    batch.booked_debits[debit.pk] = debit
+    if event.charged:
+        _append(
+            batch,
+            event.wallet_id,
+            kind=debit.kind,
+            reference=debit.reference,
+            amount=event.charged,
+            debit=debit,
+        )
+    if debit.reference.startswith(Debit.PAYS_DEBT):
+        batch.wallets[event.wallet_id].debt_credits -= event.charged
+        batch.indebted.add(event.wallet_id)
+        return
+    shortfall = debit.amount_credits - event.charged
+    if debit.kind == Kind.CLAWBACK and shortfall:
+        batch.wallets[event.wallet_id].debt_credits += shortfall
+        batch.indebted.add(event.wallet_id)
+
+
+def _append(
+    batch: Batch,
+    wallet_id: int,
+    *,
+    kind: str,
+    reference: str,
+    amount: int,
+    debit: Debit | None = None,
+) -> None:
+    wallet = batch.wallets[wallet_id]
+    wallet.posted_credits -= amount
+    batch.entries.append(
+        LedgerEntry(
+            wallet=wallet,
+            kind=kind,
+            reference=reference,
+            amount_credits=-amount,
+            balance_credits=wallet.posted_credits,
+            actor_id=debit.actor_id if debit else None,
+            reason=debit.reason if debit else "",
+        )
+    )
+    _take(batch, wallet_id, amount, debit.lot_id if debit else None)
+
+
+def _take(batch: Batch, wallet_id: int, amount: int, first: int | None) -> None:
+    """Take from the lots in their order of use; those of the wallet are sorted already."""
+    lots = batch.lots[wallet_id]
+    if first is not None:
+        lots = sorted(lots, key=lambda lot: lot.pk != first)
+    for lot in lots:
+        taken = min(lot.remaining_credits, amount)
+        if taken:
+            lot.remaining_credits -= taken
+            batch.changed_lots[lot.pk] = lot
+            amount -= taken
+        if not amount:
+            break
+    if amount:
+        raise UnbookableEvent(f"Wallet {wallet_id}: the lots are {amount} credits short.")
+    batch.lots[wallet_id] = [lot for lot in batch.lots[wallet_id] if lot.remaining_credits]
+
+
+def _save(batch: Batch) -> None:
+    UsageRecord.objects.bulk_create(batch.new_records.values())
+    UsageRecord.objects.bulk_update(batch.raised_records.values(), RAISED_FIELDS)
+    LedgerEntry.objects.bulk_create(batch.entries)
+    Lot.objects.bulk_update(batch.changed_lots.values(), ["remaining_credits"])
+    _save_spending(batch)
+    Debit.objects.bulk_update(batch.booked_debits.values(), ["taken_credits", "booked_at"])
+    Wallet.objects.bulk_update(batch.wallets.values(), ["posted_credits", "debt_credits"])
+    file_items([_finding(record) for record in batch.parked.values()])
+    for wallet_id in sorted(batch.indebted):
+        push_on_commit(wallet_id)
+
+
+def _finding(record: UsageRecord) -> InboxItem:
+    """Say which figures a person has to get right. The upstream's own are nowhere: they lied."""
+    return InboxItem(
+        kind="usage_parked",
+        reference=record.request_id,
+        summary=f"{record.provider_name} reported impossible usage of {record.model_name}. "
+        "The request was charged by our own count, within its hold.",
+        detail={
+            "wallet": record.wallet_id,
+            "provider": record.provider_name,
+            "model": record.model_name,
+            "prompt_tokens": record.prompt_tokens,
+            "completion_tokens": record.completion_tokens,
+            "held_credits": record.held_credits,
+            "charged_credits": record.charged_credits,
+        },
+    )
+
+
+def _save_spending(batch: Batch) -> None:
+    """Add to what keys spent. Their wallets are locked, so nobody else does."""
+    api_keys = {api_key_id for api_key_id, _ in batch.spent}
+    known = {
+        (row.api_key_id, row.month): row for row in KeySpending.objects.filter(api_key__in=api_keys)
+    }
+    new = []
+    for (api_key_id, month), amount in batch.spent.items():
+        row = known.get((api_key_id, month))
+        if row is None:
+            new.append(KeySpending(api_key_id=api_key_id, month=month, charged_credits=amount))
+        else:
+            row.charged_credits += amount
+    KeySpending.objects.bulk_create(new)
+    changed = [row for name, row in known.items() if name in batch.spent]
+    KeySpending.objects.bulk_update(changed, ["charged_credits"])
+
+
+def note_last_use(events: Iterable[Event]) -> None:
+    """Tell keys of their last use, so that no request waits for a write. Safe to repeat.
+
+    Not in the transaction of `book`: whoever revokes a key locks it before the wallet.
+    """
+    last_use: dict[int, datetime] = {}
+    for event in events:
+        if event.facts is not None and event.settlement is not None:
+            key, ended_at = event.facts.api_key_id, _instant(event.settlement.ended_at_ms)
+            last_use[key] = max(ended_at, last_use.get(key, ended_at))
+    for api_key_id, at in sorted(last_use.items()):
+        ApiKey.objects.filter(Q(last_used_at=None) | Q(last_used_at__lt=at), pk=api_key_id).update(
+            last_used_at=at
+        )
+
+
+def _milliseconds(instant: datetime) -> int:
+    return round(instant.timestamp() * 1_000)
+
+
+def _instant(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1_000, UTC)

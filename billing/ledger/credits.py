@@ -1,0 +1,124 @@
+"""The one writer of money in PostgreSQL.
+
+Everything here runs inside the caller's transaction with the wallet's row locked, so that a
+wallet's entries, lots and posted balance change together or not at all. A posting is known by its
+kind and reference: posting the same cause again finds the first entry and changes nothing.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F, OuterRef, QuerySet, Sum
+
+from accounts.models import User
+from billing.exceptions import InvalidAmount
+from billing.ledger.pushes import push_on_commit
+from billing.models import Debit, LedgerEntry, Lot, Wallet
+from billing.notices.low_balance import arm_low_balance
+
+# Redis multiplies a balance by 1,000 and counts exactly to 2^53; this leaves room for both.
+MAX_CREDITS = 1_000_000_000_000
+
+Kind = LedgerEntry.Kind
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why an entry is posted: its kind and reference are its identity, the rest explains it."""
+
+    kind: str
+    reference: str
+    actor: User | None = None
+    reason: str = ""
+
+
+@transaction.atomic
+def post_credit(
+    wallet_id: int,
+    *,
+    kind: str,
+    amount_credits: int,
+    reference: str,
+    actor: User | None = None,
+    reason: str = "",
+    expires_at: datetime | None = None,
+    is_promotional: bool = False,
+) -> LedgerEntry:
+    """Add credits to a wallet, pay its debt first, and tell Redis on commit.
+
+    Returns the entry; the first one if this reference was posted before. Raises InvalidAmount.
+    """
+    if not 0 < amount_credits <= MAX_CREDITS:
+        raise InvalidAmount(f"A credit must be between 1 and {MAX_CREDITS:,} credits.")
+    wallet = lock_wallet(wallet_id)
+    cause = Cause(kind, reference, actor, reason)
+    posted = LedgerEntry.objects.filter(kind=kind, reference=reference).first()
+    if posted is not None:
+        return posted
+    if wallet.posted_credits + amount_credits > MAX_CREDITS:
+        raise InvalidAmount(f"A wallet holds at most {MAX_CREDITS:,} credits.")
+    entry = append_entry(wallet, cause, amount_credits)
+    lot = Lot.objects.create(
+        wallet=wallet,
+        entry=entry,
+        is_promotional=is_promotional,
+        granted_credits=amount_credits,
+        remaining_credits=amount_credits,
+        expires_at=expires_at,
+    )
+    paid = _pay_debt(wallet, lot, cause)
+    wallet.credited_credits += amount_credits - paid
+    wallet.save(update_fields=["posted_credits", "credited_credits", "debt_credits"])
+    arm_low_balance(wallet, entry)
+    push_on_commit(wallet.pk)
+    return entry
+
+
+def lock_wallet(wallet_id: int) -> Wallet:
+    """Return the wallet with its row locked until the transaction ends."""
+    # no_key: rows that only refer to the wallet may be inserted meanwhile.
+    return Wallet.objects.select_for_update(of=("self",), no_key=True).get(pk=wallet_id)
+
+
+def append_entry(wallet: Wallet, cause: Cause, amount_credits: int) -> LedgerEntry:
+    """Append one entry to a locked wallet's ledger. The caller saves the wallet."""
+    wallet.posted_credits += amount_credits
+    return LedgerEntry.objects.create(
+        wallet=wallet,
+        kind=cause.kind,
+        reference=cause.reference,
+        actor=cause.actor,
+        reason=cause.reason,
+        amount_credits=amount_credits,
+        balance_credits=wallet.posted_credits,
+    )
+
+
+def order_of_use(lot: Lot) -> tuple[bool, float, int]:
+    """Sort lots: promotional first, then the first to expire, then the oldest."""
+    expiry = lot.expires_at.timestamp() if lot.expires_at else float("inf")
+    return (not lot.is_promotional, expiry, lot.pk)
+
+
+def open_payments(wallet_id: int | OuterRef) -> QuerySet[Debit]:
+    """Return the debits that will pay a wallet's debt and are not booked yet."""
+    return Debit.objects.filter(
+        wallet=wallet_id, booked_at=None, reference__startswith=Debit.PAYS_DEBT
+    )
+
+
+def _pay_debt(wallet: Wallet, lot: Lot, cause: Cause) -> int:
+    """Pay what an earlier refund or dispute could not take back. Returns the credits paid."""
+    if not wallet.debt_credits:
+        return 0
+    under_way: int = open_payments(wallet.pk).aggregate(sum=Sum("amount_credits", default=0))["sum"]
+    paid = min(wallet.debt_credits - under_way, lot.remaining_credits)
+    if paid <= 0:
+        return 0
+    wallet.debt_credits -= paid
+    append_entry(
+        wallet, Cause(Kind.CLAWBACK, f"debt:{cause.reference}", cause.actor, "Debt paid"), -paid
+    )
+    Lot.objects.filter(pk=lot.pk).update(remaining_credits=F("remaining_credits") - paid)
+    return paid

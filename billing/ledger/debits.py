@@ -1,0 +1,108 @@
+"""Debits that are not usage: clawbacks, expiries, adjustments.
+
+PostgreSQL writes down the intention, Redis decides how much of it is available, and the drain
+books that. What a clawback could not take becomes debt.
+"""
+
+import structlog
+from django.db import transaction
+
+from billing.exceptions import WalletError, WalletMissing, WalletRecovering
+from billing.ledger.pushes import push_due, push_wallets
+from billing.models import Debit, Wallet
+from billing.wallet import calls
+from billing.wallet.calls import Call
+from billing.wallet.rebuild_barrier import no_rebuild_meanwhile
+from billing.wallet.sync_client import SyncWalletClient, get_sync_client
+
+log = structlog.get_logger(__name__)
+
+BATCH = 500
+
+
+@transaction.atomic
+def ask_debit(debit: Debit) -> Debit:
+    """Record the intention and let Redis decide it after the commit. Safe to repeat.
+
+    A second intention of the same kind and reference finds the first one and changes nothing.
+    """
+    found = Debit.objects.filter(kind=debit.kind, reference=debit.reference).first()
+    if found is not None:
+        return found
+    debit.save(force_insert=True)
+    transaction.on_commit(lambda: decide_if_possible(debit))
+    return debit
+
+
+def decide_if_possible(debit: Debit) -> bool:
+    """Let Redis decide a debit now; if it is away, the sweep does it. Safe to repeat."""
+    try:
+        decide([debit.pk])
+    except WalletRecovering:
+        log.info("debit_postponed", reference=debit.reference)
+        return False
+    return True
+
+
+def decide_open() -> int:
+    """Let Redis decide every debit that is not booked. Returns how many. Raises WalletRecovering.
+
+    One that is decided but not booked yet is asked again and answers the same.
+    """
+    # In any order, so that debits that are refused don't keep the others waiting.
+    due = Debit.objects.filter(booked_at=None).order_by("?")
+    debit_ids = list(due.values_list("pk", flat=True)[:BATCH])
+    if debit_ids:
+        decide(debit_ids)
+    return len(debit_ids)
+
+
+def decide(debit_ids: list[int]) -> None:
+    """Let Redis take what is available of each of these. Safe to repeat. Raises WalletRecovering.
+
+    Redis learns of credits first whose push was lost: it would find too little, and what a
+    clawback does not find becomes debt.
+    No rebuild comes between finding a debit not booked and asking Redis, which after a rebuild
+    would not know of it any more and take it a second time.
+    """
+    client = get_sync_client()
+    push_due(among=Wallet.objects.filter(debits__in=debit_ids, debits__booked_at=None))
+    with no_rebuild_meanwhile():
+        debits = list(Debit.objects.filter(pk__in=debit_ids, booked_at=None).order_by("pk"))
+        missing = [debit for debit in debits if not _ask(client, debit)]
+    if missing:
+        push_wallets(sorted({debit.wallet_id for debit in missing}))
+        with no_rebuild_meanwhile():
+            for debit in Debit.objects.filter(pk__in=[d.pk for d in missing], booked_at=None):
+                _ask(client, debit)
+
+
+def event_reference(debit: Debit) -> str:
+    """Return the name of a debit's register and event in Redis."""
+    return f"debit:{debit.pk}"
+
+
+def _ask(client: SyncWalletClient, debit: Debit) -> bool:
+    """Let Redis decide one debit. False if Redis does not know its wallet yet."""
+    try:
+        calls.parse_ok(client.ask(_call(debit)))
+    except WalletMissing:
+        return False
+    except WalletRecovering:
+        raise
+    except WalletError as error:
+        # A defect of one debit must not keep the others waiting.
+        log.error("debit_refused", reference=debit.reference, error=str(error))
+    return True
+
+
+def _call(debit: Debit) -> Call:
+    snapshot = None
+    if debit.snapshot_posted_credits is not None and debit.snapshot_credited_credits is not None:
+        snapshot = (debit.snapshot_posted_credits, debit.snapshot_credited_credits)
+    return calls.debit(
+        debit.wallet_id,
+        event_reference(debit),
+        amount_credits=debit.amount_credits,
+        snapshot=snapshot,
+    )

@@ -1,0 +1,60 @@
+"""Freezes: a wallet refuses calls while there is a reason for it, and each is lifted by itself."""
+
+from django.utils import timezone
+
+from billing.ledger.credits import lock_wallet
+from billing.ledger.pushes import push_on_commit
+from billing.models import Freeze, Wallet
+
+
+def add_freeze(wallet_id: int, *, kind: str, reference: str, reason: str) -> bool:
+    """Freeze a wallet for one cause, inside the caller's transaction. Safe to repeat.
+
+    False if this cause is known: also if it was lifted, for what a person decided stands.
+    """
+    wallet = lock_wallet(wallet_id)
+    _, is_new = Freeze.objects.get_or_create(
+        kind=kind, reference=reference, defaults={"wallet": wallet, "reason": reason[:200]}
+    )
+    if is_new:
+        _show(wallet)
+    return is_new
+
+
+def renew_freeze(wallet_id: int, *, kind: str, reference: str) -> None:
+    """Freeze again for a cause that was over and is back, inside the caller's transaction."""
+    wallet = lock_wallet(wallet_id)
+    Freeze.objects.filter(wallet=wallet, kind=kind, reference=reference).update(lifted_at=None)
+    _show(wallet)
+
+
+def lift_freeze(wallet_id: int, *, kind: str, reference: str) -> None:
+    """Lift one cause, inside the caller's transaction; others keep the wallet frozen."""
+    wallet = lock_wallet(wallet_id)
+    _lift(wallet, kind=kind, reference=reference)
+
+
+def lift_every_freeze(wallet_id: int) -> None:
+    """Lift every cause there is, inside the caller's transaction: a person has looked at them."""
+    _lift(lock_wallet(wallet_id))
+
+
+def _lift(wallet: Wallet, **cause: str) -> None:
+    Freeze.objects.filter(wallet=wallet, lifted_at=None, **cause).update(lifted_at=timezone.now())
+    _show(wallet)
+
+
+def _show(wallet: Wallet) -> None:
+    """Make the locked wallet's state what its open causes say, and tell Redis of a change."""
+    reasons = list(
+        Freeze.objects.filter(wallet=wallet, lifted_at=None)
+        .order_by("pk")
+        .values_list("reason", flat=True)
+    )
+    state = Wallet.State.FROZEN if reasons else Wallet.State.ACTIVE
+    text = "; ".join(reasons)[:200]
+    if (wallet.state, wallet.frozen_reason) == (state, text):
+        return
+    wallet.state, wallet.frozen_reason = state, text
+    wallet.save(update_fields=["state", "frozen_reason"])
+    push_on_commit(wallet.pk)

@@ -1,0 +1,131 @@
+"""What staff and the shop do to a wallet: create, grant, adjust, limit, freeze."""
+
+import uuid
+from datetime import datetime
+
+from django.db import transaction
+
+from accounts.models import User
+from billing.exceptions import InvalidAmount, MissingReason
+from billing.ledger.credits import MAX_CREDITS, lock_wallet, post_credit
+from billing.ledger.debits import ask_debit
+from billing.ledger.freezes import add_freeze, lift_every_freeze
+from billing.ledger.pushes import push_if_possible, push_on_commit
+from billing.models import Debit, Freeze, LedgerEntry, Wallet
+
+STAFF = Freeze.Kind.STAFF
+
+
+def get_wallet(user: User) -> Wallet:
+    """Return a person's wallet, and make it if this is the first time anyone asks."""
+    wallet, _ = Wallet.objects.get_or_create(user=user)
+    return wallet
+
+
+def grant_credits(
+    user: User,
+    *,
+    credits: int,  # the ledger's unit is called so everywhere
+    reason: str,
+    actor: User | None = None,
+    is_promotional: bool = True,
+    expires_at: datetime | None = None,
+    reference: str | None = None,
+) -> LedgerEntry:
+    """Give credits without a purchase. With a `reference` of its own, safe to repeat.
+
+    Raises InvalidAmount for an amount that can't be posted, MissingReason.
+    """
+    return post_credit(
+        get_wallet(user).pk,
+        kind=LedgerEntry.Kind.GRANT,
+        amount_credits=credits,
+        reference=reference or f"grant:{uuid.uuid4()}",
+        actor=actor,
+        reason=_reason(reason),
+        expires_at=expires_at,
+        is_promotional=is_promotional,
+    )
+
+
+def adjust_credits(
+    wallet: Wallet,
+    *,
+    amount_credits: int,
+    actor: User,
+    reason: str,
+    reference: str | None = None,
+) -> None:
+    """Correct a balance by hand: up at once, down as far as Redis finds it available.
+
+    With a `reference` of its own, safe to repeat. Raises InvalidAmount for zero or an amount
+    beyond the limit, MissingReason.
+    """
+    reason = _reason(reason)
+    reference = reference or f"adjustment:{uuid.uuid4()}"
+    if amount_credits > 0:
+        post_credit(
+            wallet.pk,
+            kind=LedgerEntry.Kind.ADJUSTMENT,
+            amount_credits=amount_credits,
+            reference=reference,
+            actor=actor,
+            reason=reason,
+        )
+        return
+    if not 0 < -amount_credits <= MAX_CREDITS:
+        raise InvalidAmount("An adjustment must move something, and no more than a wallet holds.")
+    ask_debit(
+        Debit(
+            wallet=wallet,
+            kind=LedgerEntry.Kind.ADJUSTMENT,
+            reference=reference,
+            amount_credits=-amount_credits,
+            actor=actor,
+            reason=reason,
+        )
+    )
+
+
+@transaction.atomic
+def freeze_wallet(wallet: Wallet, *, reason: str) -> None:
+    """Stop every call of a wallet at once, until a person unfreezes it. Safe to repeat."""
+    reason = _reason(reason)
+    lock_wallet(wallet.pk)
+    if not Freeze.objects.filter(wallet=wallet, kind=STAFF, lifted_at=None).exists():
+        add_freeze(wallet.pk, kind=STAFF, reference=f"staff:{uuid.uuid4()}", reason=reason)
+
+
+@transaction.atomic
+def unfreeze_wallet(wallet: Wallet) -> None:
+    """Let a wallet's calls through again, whatever it was frozen for. Safe to repeat."""
+    lift_every_freeze(wallet.pk)
+
+
+@transaction.atomic
+def limit_wallet(
+    wallet: Wallet,
+    *,
+    requests_per_minute: int | None,
+    tokens_per_minute: int | None,
+    concurrent_requests: int | None,
+) -> None:
+    """Set what all keys of a wallet may do together; None is the site's default. Safe to repeat."""
+    locked = lock_wallet(wallet.pk)
+    locked.requests_per_minute = requests_per_minute
+    locked.tokens_per_minute = tokens_per_minute
+    locked.concurrent_requests = concurrent_requests
+    locked.save(update_fields=["requests_per_minute", "tokens_per_minute", "concurrent_requests"])
+    push_on_commit(locked.pk)
+
+
+def push_wallet(wallet_id: int) -> bool:
+    """Push a wallet to Redis now. False if Redis is away."""
+    return push_if_possible(wallet_id)
+
+
+def _reason(text: str) -> str:
+    reason = text.strip()[:200]
+    if not reason:
+        raise MissingReason("A reason is required: it is what the ledger will say.")
+    return reason

@@ -1,0 +1,45 @@
+"""Tell customers of tokens that expire soon, while there is time to use them."""
+
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import CharField, DateTimeField, Exists, ExpressionWrapper, F, OuterRef, Value
+from django.db.models.functions import Cast, Concat
+from django.utils import timezone
+
+from billing.models import Lot, Notice
+from billing.notices.tell import tell_lot_expiring
+
+AHEAD = timedelta(days=7)
+BATCH = 500
+
+
+def tell_expiring_lots() -> int:
+    """Tell of every lot that expires within a week, once. Returns how many were looked at.
+
+    A lot that lives for less than two weeks is told of after half its life, so that nobody who has
+    just got it is told that it is about to go. Safe to repeat and to run at once.
+    """
+    now = timezone.now()
+    told = Notice.objects.filter(
+        kind=Notice.Kind.LOT_EXPIRING,
+        reference=Concat(Value("lot:"), Cast(OuterRef("pk"), CharField())),
+    )
+    half_life = ExpressionWrapper(
+        F("created_at") + (F("expires_at") - F("created_at")) / 2, output_field=DateTimeField()
+    )
+    due = (
+        Lot.objects.filter(
+            ~Exists(told), remaining_credits__gt=0, expires_at__gt=now, expires_at__lte=now + AHEAD
+        )
+        .alias(half_life=half_life)
+        .filter(half_life__lte=now)
+        .exclude(wallet__user__notification_settings__wants_lot_expiring=False)
+        .select_related("wallet__user", "entry")
+        .order_by("expires_at")
+    )
+    lots = list(due[:BATCH])
+    for lot in lots:
+        with transaction.atomic():
+            tell_lot_expiring(lot)
+    return len(lots)

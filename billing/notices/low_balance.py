@@ -1,0 +1,94 @@
+"""Tell a customer that the balance is low: once for each time that it had been above.
+
+The credit that lifts the balance to the customer's threshold arms the notice; telling disarms it.
+A balance only rises by a credit, so nothing is missed between two sweeps. Arming and telling both
+hold the wallet's lock.
+"""
+
+from django.db import transaction
+from django.db.models import F
+
+from accounts.models import User
+from billing.exceptions import InvalidAmount
+from billing.models import LedgerEntry, NotificationSettings, Wallet
+from billing.notices.tell import tell_low_balance
+
+# As much as a wallet holds.
+MAX_THRESHOLD_CREDITS = 1_000_000_000_000
+BATCH = 500
+
+
+def get_notification_settings(user: User) -> NotificationSettings:
+    """Return what a customer wants to be mailed; the defaults, if nobody changed them."""
+    found, _ = NotificationSettings.objects.get_or_create(user=user)
+    return found
+
+
+def arm_low_balance(wallet: Wallet, entry: LedgerEntry) -> None:
+    """Arm the notice if this credit lifted a locked wallet to the threshold. Safe to repeat."""
+    NotificationSettings.objects.get_or_create(user_id=wallet.user_id)
+    NotificationSettings.objects.filter(
+        user_id=wallet.user_id, armed_by=None, low_balance_credits__lte=wallet.posted_credits
+    ).update(armed_by=entry)
+
+
+@transaction.atomic
+def save_notification_settings(
+    user: User,
+    *,
+    wants_low_balance: bool,
+    low_balance_credits: int,
+    wants_lot_expiring: bool,
+    wants_top_up_succeeded: bool,
+) -> None:
+    """Keep what a customer wants to be mailed. Raises InvalidAmount.
+
+    With a balance below a new threshold, the notice waits until the balance was above it.
+    """
+    if not 0 < low_balance_credits <= MAX_THRESHOLD_CREDITS:
+        raise InvalidAmount("The threshold must be at least 1 token.")
+    wallet = _lock_wallet_of(user)
+    known = get_notification_settings(user)
+    if known.low_balance_credits != low_balance_credits:
+        is_above = wallet is not None and wallet.posted_credits >= low_balance_credits
+        known.armed_by = wallet.entries.order_by("-pk").first() if wallet and is_above else None
+    known.wants_low_balance = wants_low_balance
+    known.low_balance_credits = low_balance_credits
+    known.wants_lot_expiring = wants_lot_expiring
+    known.wants_top_up_succeeded = wants_top_up_succeeded
+    known.save()
+
+
+def tell_low_balances() -> int:
+    """Tell every customer whose balance fell below the threshold. Returns how many were told.
+
+    Safe to repeat and to run at once.
+    """
+    low = NotificationSettings.objects.filter(
+        armed_by__isnull=False,
+        wants_low_balance=True,
+        user__wallet__posted_credits__lt=F("low_balance_credits"),
+    )
+    users = User.objects.filter(pk__in=low.values_list("user_id", flat=True)[:BATCH])
+    return sum(_tell(user) for user in users)
+
+
+@transaction.atomic
+def _tell(user: User) -> bool:
+    wallet = _lock_wallet_of(user)
+    known = get_notification_settings(user)
+    if wallet is None or known.armed_by_id is None:
+        return False
+    if wallet.posted_credits >= known.low_balance_credits:
+        return False
+    tell_low_balance(
+        wallet, threshold_credits=known.low_balance_credits, armed_by=known.armed_by_id
+    )
+    NotificationSettings.objects.filter(pk=known.pk).update(armed_by=None)
+    return True
+
+
+def _lock_wallet_of(user: User) -> Wallet | None:
+    """Lock a customer's wallet, as every credit does. None if there is none yet."""
+    wallets = Wallet.objects.select_for_update(of=("self",), no_key=True)
+    return wallets.filter(user=user).first()

@@ -1,0 +1,137 @@
+"""Send the notices that are due, and again later what could not be sent.
+
+Taking a notice pushes `next_attempt_at` forward, which makes the loser of a race see no row and
+brings the notice back by itself if this process dies. If it dies between the mail server's yes
+and our note of it, the mail is sent twice with the same Message-ID, which mail programs fold.
+"""
+
+import time
+from datetime import timedelta
+from smtplib import (
+    SMTPAuthenticationError,
+    SMTPConnectError,
+    SMTPException,
+    SMTPRecipientsRefused,
+    SMTPServerDisconnected,
+)
+
+import structlog
+from django.core.mail import get_connection
+from django.core.mail.backends.base import BaseEmailBackend
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from billing.models import Notice
+from billing.notices.composing import compose
+
+# Well above EMAIL_TIMEOUT: two at once would do no harm but a second mail.
+LEASE = timedelta(minutes=5)
+FIRST_RETRY_S = 60
+LONGEST_RETRY_S = 6 * 3600
+# Over about a day; then a person has a look.
+MOST_ATTEMPTS = 12
+# While the mail server can't be reached, which is no mail's fault; older mails say nothing new.
+LONGEST_OUTAGE = timedelta(days=7)
+BATCH = 100
+# A slow mail server must not keep a worker's thread for long: the wallets' sweeps share them.
+MOST_TIME_S = 30
+
+log = structlog.get_logger(__name__)
+
+
+def send_due_notices(*, most: int = BATCH) -> int:
+    """Send the notices that are due, oldest first, and return how many were tried.
+
+    It ends early when the mail server is away or slow. Safe to run at once: each notice goes to
+    one of the sweeps.
+    """
+    notices = list(_due_notices().select_related("user")[:most])
+    connection, until = get_connection(), time.monotonic() + MOST_TIME_S
+    tried = 0
+    try:
+        for notice in notices:
+            if time.monotonic() > until:
+                break
+            if _claim(notice):
+                tried += 1
+                if not _send(notice, connection):
+                    break
+    finally:
+        connection.close()
+    return tried
+
+
+def send_again(notice: Notice) -> None:
+    """Make a notice due, sent or not; the next sweep sends it."""
+    Notice.objects.filter(pk=notice.pk).update(
+        sent_at=None, given_up_at=None, attempts=0, error="", next_attempt_at=timezone.now()
+    )
+
+
+def _due_notices() -> QuerySet[Notice]:
+    return Notice.objects.filter(
+        sent_at=None, given_up_at=None, next_attempt_at__lte=timezone.now()
+    ).order_by("next_attempt_at", "pk")
+
+
+def _claim(notice: Notice) -> bool:
+    """Take a due notice for a while. False if another sweep has it."""
+    return (
+        Notice.objects.filter(
+            pk=notice.pk, sent_at=None, given_up_at=None, next_attempt_at=notice.next_attempt_at
+        ).update(attempts=F("attempts") + 1, next_attempt_at=timezone.now() + LEASE)
+        == 1
+    )
+
+
+def _send(notice: Notice, connection: BaseEmailBackend) -> bool:
+    """Send one notice and note how it went. False if the mail server is away."""
+    try:
+        message = compose(notice)
+        # Opened once for the whole batch, and anew after a failure.
+        connection.open()
+        message.connection = connection
+        message.send()
+    except Exception as error:  # noqa: BLE001 - whatever one mail breaks, the others go on
+        connection.close()
+        _note_failure(notice, error)
+        return not _is_away(error)
+    else:
+        Notice.objects.filter(pk=notice.pk).update(
+            sent_at=timezone.now(), sent_to=notice.user.email, error=""
+        )
+    return True
+
+
+def _note_failure(notice: Notice, error: Exception) -> None:
+    """Keep the error and try again, twice as late as the last time; give up in the end."""
+    attempts, now = notice.attempts + 1, timezone.now()
+    wait_s = min(FIRST_RETRY_S * 2 ** (attempts - 1), LONGEST_RETRY_S)
+    is_over = _is_final(error) or attempts >= MOST_ATTEMPTS
+    if _is_unreachable(error):
+        is_over = now - notice.created_at > LONGEST_OUTAGE
+    log.warning("notice_failed", notice_id=notice.pk, attempts=attempts, exc_info=error)
+    Notice.objects.filter(pk=notice.pk, sent_at=None).update(
+        error=f"{type(error).__name__}: {error}",
+        next_attempt_at=now + timedelta(seconds=wait_s),
+        given_up_at=now if is_over else None,
+    )
+
+
+def _is_away(error: Exception) -> bool:
+    """Tell whether the next mail would fail as this one did."""
+    return _is_unreachable(error) or isinstance(error, SMTPServerDisconnected)
+
+
+def _is_unreachable(error: Exception) -> bool:
+    """Tell whether the mail server never saw this mail."""
+    # smtplib's errors are OSErrors, too, and most of them are about one mail.
+    is_network = isinstance(error, OSError) and not isinstance(error, SMTPException)
+    return is_network or isinstance(error, SMTPConnectError | SMTPAuthenticationError)
+
+
+def _is_final(error: Exception) -> bool:
+    """Tell whether the mail server said that this address will never do (RFC 5321, 4.2.1)."""
+    return isinstance(error, SMTPRecipientsRefused) and all(
+        code >= 500 for code, _ in error.recipients.values()
+    )

@@ -1,0 +1,105 @@
+"""Know the browsers and networks that a customer signs in from, and tell of a new one."""
+
+import hashlib
+import ipaddress
+import secrets
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import User
+from billing.models import SignIn
+from billing.notices.tell import tell_new_sign_in
+
+# Nobody has more; older ones are forgotten, so that the table stays small.
+MOST_KNOWN = 50
+
+# What tells browsers and systems apart in a user agent; the first that fits. Chrome's text also
+# names Safari, and Edge's and Opera's also name Chrome.
+BROWSERS = (
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("FxiOS/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("CriOS/", "Chrome"),
+    ("Safari/", "Safari"),
+)
+SYSTEMS = (
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Android", "Android"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "macOS"),
+    ("CrOS", "ChromeOS"),
+    ("Linux", "Linux"),
+)
+
+
+def make_device_id() -> str:
+    """Return a new name for a browser to keep in a cookie."""
+    return secrets.token_urlsafe(24)
+
+
+@transaction.atomic
+def note_sign_in(user: User, *, device_id: str, user_agent: str, address: str) -> bool:
+    """Note from where somebody signed in, and mail the customer if that is new. True if told.
+
+    The same browser is known wherever it is, and the same kind of browser on the same network.
+    The first sign-in of an account is nothing new. Safe to race: one user's take turns.
+    """
+    User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    now = timezone.now()
+    digest = hashlib.sha256(device_id.encode()).hexdigest()
+    device_name, network = name_device(user_agent), network_of(address)
+    known = SignIn.objects.filter(user=user)
+    is_familiar = known.filter(
+        Q(device_digest=digest) | Q(device_name=device_name, network=network)
+    ).exists()
+    is_new = not is_familiar and known.exists()
+    seen, _ = SignIn.objects.update_or_create(
+        user=user,
+        device_digest=digest,
+        network=network,
+        defaults={"device_name": device_name, "last_at": now},
+        create_defaults={"device_name": device_name, "first_at": now, "last_at": now},
+    )
+    _forget_oldest(user)
+    if is_new:
+        tell_new_sign_in(
+            user,
+            reference=f"sign-in:{seen.pk}",
+            device_name=device_name,
+            address=address,
+            at=now,
+        )
+    return is_new
+
+
+def name_device(user_agent: str) -> str:
+    """Return words for a browser, such as "Firefox on Linux"."""
+    browser = next((name for mark, name in BROWSERS if mark in user_agent), "")
+    system = next((name for mark, name in SYSTEMS if mark in user_agent), "")
+    if browser and system:
+        return f"{browser} on {system}"
+    return browser or system or "An unknown program"
+
+
+def network_of(address: str) -> str:
+    """Return the network of an address as providers hand them out: a /24, or a /48 of IPv6."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return "unknown"
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    bits = 24 if ip.version == 4 else 48
+    return str(ipaddress.ip_network(f"{ip}/{bits}", strict=False))
+
+
+def _forget_oldest(user: User) -> None:
+    kept = SignIn.objects.filter(user=user).order_by("-last_at", "-pk")[:MOST_KNOWN]
+    SignIn.objects.filter(user=user).exclude(
+        pk__in=list(kept.values_list("pk", flat=True))
+    ).delete()

@@ -1,0 +1,1 @@
+"""An order, from its checkout to its refund."""

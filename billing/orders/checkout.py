@@ -1,0 +1,260 @@
+"""Checkout: an order with a snapshot of its pack, and the Stripe page on which it is paid.
+
+The order is committed before Stripe hears of it, and Stripe is called outside any transaction,
+with an idempotency key made from the order. So a crash or time-out anywhere leaves an order that
+can be taken up again: by the customer's next click, or by the sweep over open orders.
+"""
+
+import re
+from datetime import timedelta
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.urls import reverse
+from django.utils import timezone
+from stripe.params.checkout import (
+    SessionCreateParams,
+    SessionCreateParamsLineItem,
+    SessionCreateParamsLineItemPriceData,
+)
+
+from accounts.models import User
+from billing.catalogue.pack_prices import Price, get_price, tax_behavior
+from billing.exceptions import (
+    PackUnavailable,
+    PaymentObjectMissing,
+    PaymentProviderRefusal,
+    TooManyOrders,
+)
+from billing.ledger.inbox import file_item
+from billing.models import Pack, Purchase
+from billing.orders.fulfilment import fulfil_purchase
+from billing.stripe_api import ORDER_KEY, create_checkout, read_checkout
+from common.turns import take_turns
+
+SLUG = re.compile(r"[-a-zA-Z0-9_]{1,50}")
+# An open order is offered again while the customer still has this long to pay it.
+LEAST_TIME_TO_PAY = timedelta(minutes=10)
+# An order without a session is a double click's, or one that Stripe has trouble with: Stripe keeps
+# answering a key with the error that it first gave, so a later click gets a new order and key.
+SESSION_PATIENCE = timedelta(minutes=1)
+RATE_WINDOW = timedelta(hours=1)
+# A customer of IPv6 has a whole network of addresses.
+IPV6_PREFIX = 64
+
+
+def start_checkout(
+    user: User, *, pack_slug: str, currency: str = "", address: str = ""
+) -> Purchase:
+    """Return an order of this pack whose `stripe_session_url` is ready to be paid.
+
+    In the pack's own currency unless another of its currencies is named. `address` is where the
+    customer's browser is, for the limit on orders that nobody pays.
+
+    An order of the same pack at the same price that can still be paid is returned instead of a
+    new one, so that a double click or a way back makes no second. Raises PackUnavailable,
+    TooManyOrders, and PaymentProviderError. After the last one the order stays open if Stripe may
+    have created the session, and the sweep asks again with the same key.
+    """
+    pack = get_pack(pack_slug)
+    snapshot = _snapshot(pack, get_price(pack, currency))
+    network = client_network(address)
+    purchase = _order_pack(user, pack, snapshot, network=network, is_new=False)
+    if purchase.stripe_session_id and not _is_payable(purchase.stripe_session_id):
+        purchase = _order_pack(user, pack, snapshot, network=network, is_new=True)
+    return purchase if purchase.stripe_session_id else open_session(purchase)
+
+
+def get_pack(slug: str) -> Pack:
+    """Return the pack on sale under this slug. Raises PackUnavailable."""
+    pack = SLUG.fullmatch(slug) and Pack.objects.filter(slug=slug, is_active=True).first()
+    if not pack:
+        raise PackUnavailable("This pack is not on sale.")
+    return pack
+
+
+def open_session(purchase: Purchase) -> Purchase:
+    """Create the Checkout Session of an order that has none yet. Safe to repeat and to race.
+
+    If Stripe refuses, the order is failed. If it can't be told whether Stripe created the session,
+    the order stays open; nobody was given the session's address, so nobody can have paid it.
+    """
+    try:
+        checkout = create_checkout(
+            _session_params(purchase), idempotency_key=f"checkout-{purchase.public_id}"
+        )
+    except PaymentProviderRefusal as refusal:
+        Purchase.objects.filter(
+            pk=purchase.pk, status=Purchase.Status.OPEN, stripe_session_id=None
+        ).update(status=Purchase.Status.FAILED)
+        _report_refusal(purchase, str(refusal.__cause__ or refusal))
+        raise
+    Purchase.objects.filter(pk=purchase.pk, stripe_session_id=None).update(
+        stripe_session_id=checkout.session_id, stripe_session_url=checkout.url
+    )
+    purchase.refresh_from_db()
+    return purchase
+
+
+def _report_refusal(purchase: Purchase, words: str) -> None:
+    """Tell staff, once a day, of a pack that nobody can buy: it is rarely the customer's fault."""
+    file_item(
+        kind="checkout_refused",
+        reference=f"{purchase.pack_id}:{purchase.currency}:{timezone.now():%Y-%m-%d}",
+        summary=f"Stripe refuses to sell {purchase.pack_name}: {words}",
+        detail={"order_id": str(purchase.public_id)},
+    )
+
+
+def client_network(address: str) -> str | None:
+    """Return what stands for a customer's connection: an IPv4 address, or an IPv6 network."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        # A proxy that names no address: there is nothing to count by.
+        return None
+    if isinstance(parsed, IPv6Address):
+        if parsed.ipv4_mapped:
+            return str(parsed.ipv4_mapped)
+        return str(ip_network((parsed, IPV6_PREFIX), strict=False).network_address)
+    return str(parsed)
+
+
+@transaction.atomic
+def _order_pack(
+    user: User, pack: Pack, snapshot: dict[str, Any], *, network: str | None, is_new: bool
+) -> Purchase:
+    """Return the user's open order of this pack, or a new one. One at a time per user."""
+    User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    found = None if is_new else _find_open_order(user, pack, snapshot)
+    if found is not None:
+        return found
+    _check_order_rate(user, network)
+    now = timezone.now()
+    return Purchase.objects.create(
+        user=user,
+        pack=pack,
+        **snapshot,
+        client_address=network,
+        created_at=now,
+        expires_at=now + timedelta(minutes=settings.CHECKOUT_LIFETIME_MINUTES),
+        # The first look of the sweep; a customer rarely pays within a minute.
+        next_check_at=now + timedelta(minutes=1),
+    )
+
+
+def _snapshot(pack: Pack, price: Price) -> dict[str, Any]:
+    """Return what is agreed now, whatever becomes of the pack."""
+    return {
+        "pack_name": pack.name,
+        "credits": pack.credits,
+        "amount_cents": price.amount_cents,
+        "currency": price.currency,
+        "stripe_price_id": price.stripe_price_id,
+        "validity_days": pack.validity_days,
+    }
+
+
+def _find_open_order(user: User, pack: Pack, snapshot: dict[str, Any]) -> Purchase | None:
+    """Return the newest order that could still be paid, on the terms that hold today."""
+    now = timezone.now()
+    return (
+        Purchase.objects.filter(
+            ~Q(stripe_session_id=None) | Q(created_at__gt=now - SESSION_PATIENCE),
+            user=user,
+            pack=pack,
+            channel=Purchase.Channel.CHECKOUT,
+            status=Purchase.Status.OPEN,
+            expires_at__gt=now + LEAST_TIME_TO_PAY,
+            **snapshot,
+        )
+        .order_by("-pk")
+        .first()
+    )
+
+
+def _check_order_rate(user: User, network: str | None) -> None:
+    """Raise TooManyOrders for one more order of a user, or from an address, that pays none."""
+    unpaid = Purchase.objects.filter(
+        channel=Purchase.Channel.CHECKOUT,
+        fulfilled_at=None,
+        created_at__gt=timezone.now() - RATE_WINDOW,
+    ).exclude(
+        # No card can be tried out without a page to pay on.
+        Q(status=Purchase.Status.PENDING)
+        | Q(stripe_session_id=None, status__in=(Purchase.Status.FAILED, Purchase.Status.EXPIRED))
+    )
+    if unpaid.filter(user=user).count() >= settings.UNPAID_ORDERS_PER_USER:
+        raise TooManyOrders("You started too many orders within an hour and paid none of them.")
+    if network is None:
+        return
+    # Other users' orders of this address are under no lock of this one's.
+    take_turns(f"orders from {network}")
+    if unpaid.filter(client_address=network).count() >= settings.UNPAID_ORDERS_PER_ADDRESS:
+        raise TooManyOrders("Too many orders from your network were not paid within an hour.")
+
+
+def _is_payable(session_id: str) -> bool:
+    """Tell whether a session still waits for its customer; book what became of it if not."""
+    try:
+        if read_checkout(session_id).is_open:
+            return True
+        fulfil_purchase(session_id)
+    except PaymentObjectMissing:
+        # It was made with another account's key.
+        return False
+    return False
+
+
+def _session_params(purchase: Purchase) -> SessionCreateParams:
+    """Return the session's parameters: the same for the same order, as its idempotency key asks."""
+    order_id = str(purchase.public_id)
+    cancel_path = reverse("checkout-cancel", args=[purchase.public_id])
+    params: SessionCreateParams = {
+        "mode": "payment",
+        "client_reference_id": order_id,
+        "metadata": {ORDER_KEY: order_id},
+        "payment_intent_data": {"metadata": {ORDER_KEY: order_id}},
+        "customer_email": purchase.user.email,
+        "line_items": [_line_item(purchase)],
+        # Stripe puts the session's id in place of the braces.
+        "success_url": (
+            f"{settings.SITE_URL}{reverse('checkout-return')}?session_id={{CHECKOUT_SESSION_ID}}"
+        ),
+        "cancel_url": f"{settings.SITE_URL}{cancel_path}",
+        "expires_at": int(purchase.expires_at.timestamp()),
+    }
+    if settings.STRIPE_PROMOTION_CODES:
+        params["allow_promotion_codes"] = True
+    if settings.STRIPE_AUTOMATIC_TAX:
+        params["automatic_tax"] = {"enabled": True}
+        params["tax_id_collection"] = {"enabled": True}
+    if settings.STRIPE_INVOICES:
+        params["invoice_creation"] = {
+            "enabled": True,
+            "invoice_data": {"metadata": {ORDER_KEY: order_id}},
+        }
+    if settings.STRIPE_RECEIPT_MAIL:
+        params["payment_intent_data"]["receipt_email"] = purchase.user.email
+    return params
+
+
+def _line_item(purchase: Purchase) -> SessionCreateParamsLineItem:
+    """Name the catalogue's price where there is one, or else the price itself."""
+    if purchase.stripe_price_id:
+        return {"quantity": 1, "price": purchase.stripe_price_id}
+    price_data: SessionCreateParamsLineItemPriceData = {
+        "currency": purchase.currency,
+        "unit_amount": purchase.amount_cents,
+        "product_data": {
+            "name": purchase.pack_name,
+            "description": f"{purchase.credits:,} tokens",
+        },
+    }
+    behavior = tax_behavior()
+    if behavior:
+        price_data["tax_behavior"] = behavior
+    return {"quantity": 1, "price_data": price_data}

@@ -1,0 +1,96 @@
+"""Disputes and fraud warnings: freeze first, then do what Stripe's present state asks for.
+
+An open dispute freezes the wallet behind it. Won, the freeze is lifted; lost, it stays for a
+person. The credits follow the money and are `clawback.py`'s business.
+"""
+
+from django.db import transaction
+
+from billing.ledger.freezes import add_freeze, lift_freeze, renew_freeze
+from billing.ledger.inbox import file_item
+from billing.ledger.wallets import get_wallet
+from billing.models import Dispute, Freeze, Purchase
+from billing.notices.tell import tell_dispute
+from billing.stripe_api import DisputeState, parse_order_id, read_charge
+
+
+def record_disputes(purchase: Purchase, states: tuple[DisputeState, ...]) -> None:
+    """Book the disputes of a locked order's charge as Stripe has them. Safe to repeat."""
+    known = {dispute.stripe_dispute_id: dispute for dispute in purchase.disputes.all()}
+    for state in states:
+        dispute = known.get(state.dispute_id) or Dispute(
+            purchase=purchase, stripe_dispute_id=state.dispute_id, created_at=state.created_at
+        )
+        seen = (dispute.status, dispute.amount_cents, dispute.respond_until)
+        # A state is booked together with all that follows from it, so it is followed once.
+        if seen != (state.status, state.amount_cents, state.respond_until):
+            is_renewed = dispute.pk is not None and dispute.is_won
+            dispute.status, dispute.amount_cents = state.status, state.amount_cents
+            dispute.reason, dispute.respond_until = state.reason[:60], state.respond_until
+            dispute.save()
+            _follow(dispute, is_renewed=is_renewed)
+
+
+def heed_fraud_warning(charge_id: str, *, warning_id: str) -> None:
+    """Freeze the wallet behind a charge that the bank reported as fraud, and tell a person.
+
+    When the person has unfrozen the wallet, the same warning leaves it so. Safe to repeat.
+    """
+    charge = read_charge(charge_id)
+    order_id = parse_order_id(charge.order_id)
+    with transaction.atomic(durable=True):
+        purchase = order_id and (
+            Purchase.objects.select_for_update().filter(public_id=order_id).first()
+        )
+        if purchase:
+            _freeze(purchase, kind=Freeze.Kind.FRAUD_WARNING, reference=warning_id)
+
+
+def _follow(dispute: Dispute, *, is_renewed: bool) -> None:
+    """Freeze for an open or lost dispute; lift that when it ended in the customer's favour.
+
+    A dispute that was won may be renewed, by arbitration or as an inquiry that comes back.
+    """
+    kind, reference = Freeze.Kind.DISPUTE, dispute.stripe_dispute_id
+    wallet = get_wallet(dispute.purchase.user)
+    if dispute.is_won:
+        state = "won"
+        lift_freeze(wallet.pk, kind=kind, reference=reference)
+    else:
+        state = "opened" if dispute.is_open else "lost"
+        if is_renewed:
+            # It was lifted because the dispute was over, and by nobody's decision.
+            renew_freeze(wallet.pk, kind=kind, reference=reference)
+        _freeze(dispute.purchase, kind=kind, reference=reference)
+    cause = f"{reference}:renewed" if is_renewed else reference
+    tell_dispute(dispute.purchase, reference=cause, state=state)
+    if is_renewed and dispute.is_open:
+        file_item(
+            kind=kind,
+            reference=cause,
+            summary=f"The dispute {reference} of {dispute.purchase.user} goes on after it was won.",
+            detail={"order_id": str(dispute.purchase.public_id)},
+        )
+    if dispute.status == "lost":
+        wallet.refresh_from_db(fields=["state"])
+        file_item(
+            kind="dispute_lost",
+            reference=dispute.stripe_dispute_id,
+            summary=(
+                f"A dispute of {dispute.purchase.user} was lost. The credits stay taken back, and "
+                f"the wallet is {wallet.state} until somebody decides."
+            ),
+            detail={"order_id": str(dispute.purchase.public_id)},
+        )
+
+
+def _freeze(purchase: Purchase, *, kind: str, reference: str) -> None:
+    word = "A payment is disputed" if kind == Freeze.Kind.DISPUTE else "Stripe warns of fraud"
+    wallet = get_wallet(purchase.user)
+    if add_freeze(wallet.pk, kind=kind, reference=reference, reason=f"{word} ({reference})."):
+        file_item(
+            kind=kind,
+            reference=reference,
+            summary=f"{word} ({reference}). The wallet of {purchase.user} is frozen.",
+            detail={"order_id": str(purchase.public_id), "wallet_id": wallet.pk},
+        )

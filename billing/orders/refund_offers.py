@@ -1,0 +1,53 @@
+"""What the unused part of an order is worth."""
+
+from dataclasses import dataclass
+
+from billing.catalogue.currencies import smallest_step
+from billing.ledger.balances import read_balance
+from billing.ledger.credits import order_of_use
+from billing.models import Lot, Purchase
+from billing.orders.clawback import find_lot, share_of
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a customer would get for the unused part of an order, and give for it."""
+
+    amount_cents: int
+    credits: int
+
+
+def offer_unused(purchase: Purchase) -> Offer | None:
+    """Return what the unused part of an order is worth; None if nothing.
+
+    Rounded down to cents, or to what its currency has of them.
+    """
+    lot = find_lot(purchase)
+    if purchase.status != Purchase.Status.FULFILLED or lot is None:
+        return None
+    unused = _unused_of(lot)
+    worth = purchase.charged_cents * unused // purchase.credits
+    rest = purchase.charged_cents - purchase.returned_cents
+    amount = rest if worth >= rest else worth - worth % smallest_step(purchase.currency)
+    if amount <= 0:
+        return None
+    credits = share_of(purchase, purchase.returned_cents + amount) - purchase.taken_back_credits
+    return Offer(amount, max(credits, 0))
+
+
+def _unused_of(lot: Lot) -> int:
+    """Return what is left of a lot once all that is charged or held by now is booked.
+
+    The ledger lags behind by a second: what was just spent of this lot is still in it, and a
+    balance that other lots fill up would not show that.
+    """
+    # The lots first: what is booked in between is then missing from neither figure.
+    lots = sorted(lot.wallet.lots.filter(remaining_credits__gt=0), key=order_of_use)
+    total = sum(each.remaining_credits for each in lots)
+    under_way = max(total - read_balance(lot.wallet).available_credits, 0)
+    for each in lots:
+        left = max(each.remaining_credits - under_way, 0)
+        if each.pk == lot.pk:
+            return left
+        under_way -= each.remaining_credits - left
+    return 0

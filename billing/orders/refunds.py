@@ -1,0 +1,277 @@
+"""Refunds that we ask for: the credits first, then the money.
+
+A refund is a row before anything happens. The order's clawback target counts it at once, so its
+credits are on their way out of the wallet before Stripe hears of it. When the ledger has booked
+that, the sweep asks Stripe, with the row's id as idempotency key. A refused refund stops counting,
+which gives its credits back. A lost answer is found again by the row's id in Stripe's metadata.
+"""
+
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
+
+from accounts.models import User
+from billing.catalogue.currencies import smallest_step
+from billing.exceptions import (
+    MissingReason,
+    PaymentProviderAway,
+    PaymentProviderError,
+    PaymentProviderRefusal,
+    RefundRefused,
+)
+from billing.ledger.inbox import file_item
+from billing.ledger.wallets import get_wallet
+from billing.models import Purchase, Refund, Wallet
+from billing.orders.clawback import move_to_target, settle_charge
+from billing.orders.refund_offers import Offer, offer_unused
+from billing.stripe_api import create_refund
+
+# What staff may refund: also a payment that was never credited.
+PAID = (Purchase.Status.FULFILLED, Purchase.Status.REVIEW, Purchase.Status.CLOSED)
+LEASE = timedelta(minutes=2)
+FIRST_RETRY_S = 5
+LONGEST_RETRY_S = 3600
+ALARMING_ATTEMPTS = 8
+BATCH = 50
+
+log = structlog.get_logger(__name__)
+
+
+def refund_amount(
+    purchase: Purchase,
+    *,
+    amount_cents: int,
+    actor: User,
+    reason: str,
+    kind: str = Refund.Reason.REQUESTED,
+    key: UUID | None = None,
+) -> Refund:
+    """Refund so much of an order's payment, whatever became of its credits: what was spent of
+    their share becomes debt. With a `key` of its own, safe to repeat. Raises RefundRefused.
+    """
+    if not reason.strip():
+        raise MissingReason("A reason is required: it is what the record will say.")
+    return _ask(
+        purchase.pk,
+        Refund(
+            public_id=key or uuid4(),
+            amount_cents=amount_cents,
+            kind=kind,
+            reason=reason.strip()[:200],
+            actor=actor,
+        ),
+    )
+
+
+def refund_unused(
+    purchase: Purchase, *, actor: User | None, reason: str, key: UUID | None = None
+) -> Refund:
+    """Refund what is unused of an order. If it is spent before it can be taken, nothing happens.
+
+    With a `key` of its own, safe to repeat. Raises RefundRefused.
+    """
+    public_id = key or uuid4()
+    # Before the look for one of this key: its credits are taken when it is written down.
+    offer = offer_unused(purchase)
+    asked = Refund.objects.filter(public_id=public_id, purchase=purchase).first()
+    if asked is not None:
+        return asked
+    if offer is None:
+        raise RefundRefused("Nothing of this order is left to be refunded.")
+    return _ask(
+        purchase.pk,
+        Refund(
+            public_id=public_id,
+            amount_cents=offer.amount_cents,
+            is_unused_part=True,
+            reason=reason.strip()[:200],
+            actor=actor,
+        ),
+    )
+
+
+def offer_to_customer(purchase: Purchase) -> Offer | None:
+    """Return what the customer may ask back without us, by the settings; None if nothing."""
+    days = settings.CUSTOMER_REFUND_DAYS
+    wallet = get_wallet(purchase.user)
+    if not days or purchase.fulfilled_at is None:
+        return None
+    is_late = timezone.now() > purchase.fulfilled_at + timedelta(days=days)
+    if is_late or wallet.state != Wallet.State.ACTIVE or wallet.debt_credits:
+        return None
+    return None if _why_not(purchase) else offer_unused(purchase)
+
+
+def refund_to_customer(purchase: Purchase, *, key: UUID) -> Refund:
+    """Refund the unused part because its customer asked for it. Safe to repeat.
+
+    Raises RefundRefused if the settings don't offer that, or not any more.
+    """
+    offer = offer_to_customer(purchase)
+    asked = Refund.objects.filter(public_id=key, purchase=purchase).first()
+    if asked is not None:
+        return asked
+    if offer is None:
+        raise RefundRefused("This order can't be refunded here. Please write to us.")
+    return refund_unused(purchase, actor=None, reason="Asked for by the customer", key=key)
+
+
+def advance_refunds(*, most: int = BATCH) -> int:
+    """Ask Stripe for the refunds whose credits are taken, and return how many were tried.
+
+    Safe to run at once: each goes to one of the sweeps. One that fails stays due, later each time.
+    Stops while Stripe can't be reached: the others stay due.
+    """
+    tried = 0
+    for refund in _due_refunds()[:most]:
+        if _claim(refund):
+            tried += 1
+            if isinstance(_advance(refund), PaymentProviderAway):
+                break
+    return tried
+
+
+@transaction.atomic
+def _ask(purchase_id: int, refund: Refund) -> Refund:
+    """Write the refund down and take its credits. The first of a key is the only one."""
+    purchase = Purchase.objects.select_for_update().get(pk=purchase_id)
+    asked = Refund.objects.filter(public_id=refund.public_id).first()
+    if asked is not None:
+        return asked
+    problem = _why_not(purchase)
+    if problem:
+        raise RefundRefused(problem)
+    rest = purchase.charged_cents - purchase.returned_cents
+    if not 0 < refund.amount_cents <= rest:
+        raise RefundRefused(f"Of this payment {rest} can still be refunded, in its smallest unit.")
+    step = smallest_step(purchase.currency)
+    if refund.amount_cents < rest and refund.amount_cents % step:
+        raise RefundRefused(f"Amounts of this currency are divisible by {step}.")
+    refund.purchase = purchase
+    refund.save(force_insert=True)
+    refund.debit = move_to_target(purchase)
+    refund.save(update_fields=["debit"])
+    return refund
+
+
+def _why_not(purchase: Purchase) -> str:
+    """Return why no refund can be asked for now; empty if one can."""
+    if purchase.status not in PAID or not purchase.stripe_payment_intent_id:
+        return "This order was not paid."
+    if not purchase.stripe_charge_id:
+        return "Its charge is not known yet: ask Stripe again first."
+    if any(dispute.is_open for dispute in purchase.disputes.all()):
+        return "The payment is disputed: the money goes back that way, or not at all."
+    if purchase.refunds.filter(status=Refund.Status.OPEN).exists():
+        return "A refund of this order is under way."
+    return ""
+
+
+def _due_refunds() -> QuerySet[Refund]:
+    # Not before the ledger has booked its credits.
+    return (
+        Refund.objects.filter(
+            Q(debit=None) | Q(debit__booked_at__isnull=False),
+            status=Refund.Status.OPEN,
+            next_attempt_at__lte=timezone.now(),
+        )
+        .select_related("purchase", "debit")
+        .order_by("next_attempt_at", "pk")
+    )
+
+
+def _claim(refund: Refund) -> bool:
+    """Take a due refund for a while. False if another sweep has it."""
+    return (
+        Refund.objects.filter(
+            pk=refund.pk, status=Refund.Status.OPEN, next_attempt_at=refund.next_attempt_at
+        ).update(attempts=F("attempts") + 1, next_attempt_at=timezone.now() + LEASE)
+        == 1
+    )
+
+
+def _advance(refund: Refund) -> Exception | None:
+    """Ask Stripe for one refund and book the answer; note a failure, and return it."""
+    try:
+        if refund.is_unused_part and _is_short(refund):
+            text = "The tokens were spent before they could be taken back."
+            _refuse(refund, text, is_told=refund.actor_id is not None)
+        elif not (refund.attempts and _is_known(refund)):
+            _send(refund)
+    except PaymentProviderError as error:
+        _postpone(refund, error)
+        return error
+    return None
+
+
+def _is_short(refund: Refund) -> bool:
+    debit = refund.debit
+    return debit is not None and (debit.taken_credits or 0) < debit.amount_credits
+
+
+def _is_known(refund: Refund) -> bool:
+    """Tell whether an earlier attempt, whose answer was lost, has reached Stripe."""
+    _settle(refund)
+    refund.refresh_from_db(fields=["status"])
+    return refund.status != Refund.Status.OPEN
+
+
+def _send(refund: Refund) -> None:
+    try:
+        create_refund(
+            refund.purchase.stripe_payment_intent_id,
+            amount_cents=refund.amount_cents,
+            reason=refund.kind,
+            order_id=str(refund.purchase.public_id),
+            refund_id=str(refund.public_id),
+        )
+    except PaymentProviderRefusal as refusal:
+        # Stripe's own words, for staff: what it is about, and the request to ask Stripe about.
+        _refuse(refund, str(refusal.__cause__ or refusal), is_told=True)
+        return
+    _settle(refund)
+
+
+def _settle(refund: Refund) -> None:
+    """Book what Stripe says of the payment now, this refund included."""
+    settle_charge(refund.purchase.stripe_charge_id)
+
+
+@transaction.atomic(durable=True)
+def _refuse(refund: Refund, outcome: str, *, is_told: bool) -> None:
+    """End a refund that was not given; its credits come back. A person is told, if need be."""
+    purchase = Purchase.objects.select_for_update().get(pk=refund.purchase_id)
+    ended = Refund.objects.filter(pk=refund.pk, status=Refund.Status.OPEN).update(
+        status=Refund.Status.REFUSED, outcome=outcome[:200]
+    )
+    if ended:
+        move_to_target(purchase)
+        log.warning("refund_refused", refund_id=str(refund.public_id), outcome=outcome)
+        if is_told:
+            file_item(
+                kind="refund_refused",
+                reference=str(refund.public_id),
+                summary=f"A refund to {purchase.user} was not given: {outcome}",
+                detail={"order_id": str(purchase.public_id)},
+            )
+
+
+def _postpone(refund: Refund, error: Exception) -> None:
+    attempts = refund.attempts + 1
+    wait_s = min(FIRST_RETRY_S * 2 ** min(attempts - 1, 20), LONGEST_RETRY_S)
+    log.warning("refund_postponed", refund_id=str(refund.public_id), attempts=attempts)
+    Refund.objects.filter(pk=refund.pk, status=Refund.Status.OPEN).update(
+        outcome=str(error)[:200], next_attempt_at=timezone.now() + timedelta(seconds=wait_s)
+    )
+    if attempts >= ALARMING_ATTEMPTS:
+        file_item(
+            kind="refund_failing",
+            reference=str(refund.public_id),
+            summary=f"A refund to {refund.purchase.user} can't be asked for: {error}",
+            detail={"order_id": str(refund.purchase.public_id)},
+        )

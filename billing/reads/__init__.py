@@ -1,1 +1,0 @@
-"""Aggregates for pages. Everything here reads; nothing writes."""

@@ -1,0 +1,1 @@
+"""What happened to a balance in a month."""

@@ -1,0 +1,76 @@
+"""A statement as a table for spreadsheets: one row per line, amounts as plain integers.
+
+The amounts of all rows between the opening and the closing balance add up to their difference.
+"""
+
+import csv
+import io
+import re
+
+from billing.statements.month import Statement
+
+HEADER = ("Section", "Date (UTC)", "Description", "Reference", "API key", "Requests", "Tokens")
+# A cell that starts with one of these is run as a formula:
+# https://owasp.org/www-community/attacks/CSV_Injection. The wide ones are those of East Asia.
+STARTS_A_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+# Where the comma is the decimal point, spreadsheets split lines at semicolons, and then a quotation
+# mark in the middle of one protects nothing: what comes after the semicolon is a cell of its own.
+AFTER_A_SEPARATOR = re.compile(r"(?<=.)([;\t][\s\"']*)(?=[=+\-@＝＋－＠])")
+
+Cell = str | int
+
+
+def write_csv(statement: Statement) -> bytes:
+    """Return the statement as CSV, in UTF-8 with the mark that Excel wants."""
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
+    writer.writerow(HEADER)
+    for row in _rows(statement):
+        writer.writerow([_safe(cell) for cell in row])
+    return file.getvalue().encode("utf-8-sig")
+
+
+def _rows(statement: Statement) -> list[tuple[Cell, ...]]:
+    month = statement.month
+    end = f"{month.last_day}" if statement.is_closed else ""
+    return [
+        _balance("Opening balance", f"{month.start:%Y-%m-%d}", statement.opening_credits),
+        *(
+            (
+                section.title,
+                f"{line.at:%Y-%m-%d %H:%M:%S}",
+                line.words,
+                line.reference,
+                "",
+                "",
+                line.amount_credits,
+            )
+            for section in statement.sections
+            for line in section.lines
+        ),
+        *(
+            (
+                "Usage",
+                "",
+                line.model_name,
+                "",
+                f"{line.key_name} {line.key_hint}".rstrip(),
+                line.requests,
+                line.amount_credits,
+            )
+            for line in statement.usage
+        ),
+        _balance("Closing balance", end, statement.closing_credits),
+    ]
+
+
+def _balance(title: str, day: str, credits: int) -> tuple[Cell, ...]:
+    return (title, day, "", "", "", "", credits)
+
+
+def _safe(cell: Cell) -> Cell:
+    """Put an apostrophe before text that a spreadsheet would run; numbers stay numbers."""
+    if not isinstance(cell, str):
+        return cell
+    starts = cell.startswith(STARTS_A_FORMULA) or cell.lstrip().startswith(STARTS_A_FORMULA)
+    return ("'" if starts else "") + AFTER_A_SEPARATOR.sub(r"\1'", cell)

@@ -1,0 +1,238 @@
+"""A customer's statement of one month, from the ledger and nothing else.
+
+A month is a calendar month in UTC. An entry belongs to the month of its `created_at`, so that the
+opening balance, the lines and the closing balance add up exactly, and a closed month is the same
+whenever it is made: entries are never changed, and none is written with an instant that is past.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+
+from django.db.models import CharField, Count, F, Func, OuterRef, Q, QuerySet, Subquery, Sum, Value
+from django.utils import timezone
+
+from accounts.models import ApiKey
+from billing.ledger.entry_words import describe
+from billing.models import LedgerEntry, Purchase, UsageRecord, Wallet
+from billing.stripe_api import parse_order_id
+from billing.templatetags.money import price
+
+Kind = LedgerEntry.Kind
+
+# An entry gets its instant before its transaction commits, which takes seconds at most.
+CLOSING_TIME = timedelta(hours=1)
+MONTH = re.compile(r"(20\d\d)-(0[1-9]|1[0-2])")
+
+# The order in which a statement tells what happened; usage has its own shape.
+SECTIONS = (
+    (Kind.PURCHASE, "Purchases"),
+    (Kind.GRANT, "Gifts and codes"),
+    (Kind.REINSTATEMENT, "Given back"),
+    (Kind.CLAWBACK, "Refunds and disputes"),
+    (Kind.EXPIRY, "Expired"),
+    (Kind.ADJUSTMENT, "Corrections"),
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Month:
+    """A calendar month in UTC."""
+
+    year: int
+    number: int
+
+    @classmethod
+    def of(cls, at: datetime) -> "Month":
+        at = at.astimezone(UTC)
+        return cls(at.year, at.month)
+
+    @property
+    def start(self) -> datetime:
+        return datetime(self.year, self.number, 1, tzinfo=UTC)
+
+    @property
+    def next(self) -> "Month":
+        return Month(self.year + self.number // 12, self.number % 12 + 1)
+
+    @property
+    def end(self) -> datetime:
+        """Return the first instant that does not belong to it."""
+        return self.next.start
+
+    @property
+    def last_day(self) -> date:
+        return (self.end - timedelta(days=1)).date()
+
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether nothing can come to it any more."""
+        return timezone.now() >= self.end + CLOSING_TIME
+
+    @property
+    def words(self) -> str:
+        return f"{self.start:%B %Y}"
+
+    def __str__(self) -> str:
+        return f"{self.year}-{self.number:02}"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One entry that is not usage."""
+
+    at: datetime
+    words: str
+    reference: str
+    amount_credits: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsageLine:
+    """What one key spent on one model."""
+
+    model_name: str
+    key_name: str
+    key_hint: str
+    requests: int
+    amount_credits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The entries of one kind, oldest first."""
+
+    title: str
+    lines: Sequence[Line]
+
+    @property
+    def amount_credits(self) -> int:
+        return sum(line.amount_credits for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One wallet's month: opening + sections + usage = closing."""
+
+    email: str
+    month: Month
+    is_closed: bool
+    opening_credits: int
+    sections: Sequence[Section] = field(default_factory=tuple)
+    usage: Sequence[UsageLine] = field(default_factory=tuple)
+
+    @property
+    def usage_credits(self) -> int:
+        """Return what usage took, below zero."""
+        return sum(line.amount_credits for line in self.usage)
+
+    @property
+    def closing_credits(self) -> int:
+        return (
+            self.opening_credits
+            + sum(section.amount_credits for section in self.sections)
+            + self.usage_credits
+        )
+
+
+def parse_month(text: str) -> Month | None:
+    """Return the month of a text such as 2026-03; None if it is none."""
+    found = MONTH.fullmatch(text)
+    return Month(int(found[1]), int(found[2])) if found else None
+
+
+def list_months(wallet: Wallet) -> list[Month]:
+    """Return the months that a wallet has a statement for, newest first, the present included."""
+    month, last = Month.of(wallet.created_at), Month.of(timezone.now())
+    # A wallet is older than its entries, but for one that was put in by hand.
+    first_entry = wallet.entries.order_by("pk").first()
+    if first_entry is not None:
+        month = min(month, Month.of(first_entry.created_at))
+    months = [month]
+    while months[-1] < last:
+        months.append(months[-1].next)
+    return months[::-1]
+
+
+def make_statement(wallet: Wallet, month: Month) -> Statement:
+    """Return the statement of a month; of one that is not closed, as far as it is booked."""
+    entries = wallet.entries.filter(created_at__gte=month.start, created_at__lt=month.end)
+    before = wallet.entries.filter(created_at__lt=month.start)
+    return Statement(
+        email=wallet.user.email,
+        month=month,
+        is_closed=month.is_closed,
+        opening_credits=before.aggregate(sum=Sum("amount_credits", default=0))["sum"],
+        sections=_sections(entries.exclude(kind=Kind.USAGE).order_by("created_at", "pk")),
+        usage=_usage(entries.filter(kind=Kind.USAGE)),
+    )
+
+
+def _sections(entries: QuerySet[LedgerEntry]) -> list[Section]:
+    found = list(entries)
+    prices = _prices([e.reference for e in found if e.kind == Kind.PURCHASE])
+    sections = []
+    for kind, title in SECTIONS:
+        lines = [_line(entry, prices) for entry in found if entry.kind == kind]
+        if lines:
+            sections.append(Section(title, lines))
+    return sections
+
+
+def _line(entry: LedgerEntry, prices: dict[str, str]) -> Line:
+    words = describe(entry)
+    if entry.reference in prices:
+        words = f"{words}, {prices[entry.reference]}"
+    return Line(entry.created_at, words, entry.reference, entry.amount_credits)
+
+
+def _prices(order_ids: list[str]) -> dict[str, str]:
+    """Return what was paid for these orders: with tax, less a discount."""
+    public_ids = [order_id for text in order_ids if (order_id := parse_order_id(text))]
+    return {
+        str(purchase.public_id): price(purchase.charged_cents, purchase.currency)
+        for purchase in Purchase.objects.filter(public_id__in=public_ids)
+    }
+
+
+def _usage(entries: QuerySet[LedgerEntry]) -> list[UsageLine]:
+    """Sum usage by model and key, the dearest first.
+
+    A request that was raised later has more entries, `<request>:<charge>`; it counts as one
+    request, in the month of the first, and each amount in the month of its own entry.
+    """
+    record = UsageRecord.objects.filter(request_id=OuterRef("request_id"))
+    rows = (
+        entries.annotate(
+            request_id=Func(
+                F("reference"),
+                Value(":"),
+                Value(1),
+                function="split_part",
+                output_field=CharField(),
+            )
+        )
+        .annotate(
+            model=Subquery(record.values("model_name")), key=Subquery(record.values("api_key_id"))
+        )
+        .values("model", "key")
+        .order_by("model", "key")
+        .annotate(
+            requests=Count("pk", filter=Q(reference=F("request_id"))),
+            amount=Sum("amount_credits"),
+        )
+    )
+    found = list(rows)
+    keys = ApiKey.objects.in_bulk([row["key"] for row in found if row["key"]])
+    lines = [
+        UsageLine(
+            model_name=row["model"] or "Unknown",
+            key_name=keys[row["key"]].name if row["key"] else "Unknown",
+            key_hint=keys[row["key"]].hint if row["key"] else "",
+            requests=row["requests"],
+            amount_credits=row["amount"],
+        )
+        for row in found
+    ]
+    return sorted(lines, key=lambda line: line.amount_credits)

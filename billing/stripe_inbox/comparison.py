@@ -1,0 +1,214 @@
+"""Invariant 7 against Stripe itself: every charge with our order's id, and what went back of it.
+
+`audit_stripe` reports and changes nothing. `reconcile` first does what a late event would have
+done; what still differs then goes to the inbox.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.utils import timezone
+
+from billing.audit.books import Finding
+from billing.exceptions import BillingError
+from billing.ledger.inbox import file_item
+from billing.models import Dispute, Purchase, Refund
+from billing.orders.clawback import (
+    is_payment_of,
+    refund_status,
+    settle_charge,
+    target_credits,
+)
+from billing.orders.fulfilment import fulfil_purchase
+from billing.stripe_api import Charge, parse_order_id, read_charge
+from billing.stripe_api.listing import list_charges, list_returned_charges
+from billing.stripe_inbox.missed_events import fetch_missed_events
+from billing.top_ups.payments import settle_payment
+
+INVARIANT = 7
+# A dispute may come four months after its payment, but is listed by its own day.
+DAILY_WINDOW = timedelta(days=7)
+# What happened just now may still be on its way to us.
+GRACE = timedelta(minutes=10)
+# What Stripe has accepted, whatever became of it.
+GIVEN = (Refund.Status.PENDING, Refund.Status.SUCCEEDED, Refund.Status.FAILED)
+UNCREDITED = (*Purchase.UNPAID, Purchase.Status.EXPIRED, Purchase.Status.FAILED)
+
+
+def audit_stripe(*, since: datetime | None = None, grace: timedelta = GRACE) -> list[Finding]:
+    """Return every difference between Stripe's charges and our orders since then, or ever.
+
+    Raises PaymentProviderError.
+    """
+    start = since or _first_order()
+    if start is None:
+        return []
+    until = timezone.now() - grace
+    charges = _charges_since(start)
+    return sorted(
+        {
+            *_wrong_charges(charges, until),
+            *_missing_charges(charges, start, until),
+            # Only of all charges it can be told that none has it.
+            *(() if since else _missing_returns(charges)),
+        }
+    )
+
+
+def reconcile(*, window: timedelta = DAILY_WINDOW) -> list[Finding]:
+    """Catch up on what was missed, then file what still differs. Safe to repeat.
+
+    Raises PaymentProviderError.
+    """
+    fetch_missed_events(window)
+    since = timezone.now() - window
+    for charge in _charges_since(since):
+        if _problems(charge):
+            _catch_up(charge)
+    findings = audit_stripe(since=since)
+    for finding in findings:
+        file_item(
+            kind="stripe_difference",
+            reference=f"{finding.subject}: {finding.problem}"[:120],
+            summary=f"{finding.subject}: {finding.problem}",
+        )
+    return findings
+
+
+def _charges_since(since: datetime) -> list[Charge]:
+    """Return our charges that were made or given back since then."""
+    charges = {charge.charge_id: charge for charge in list_charges(since)}
+    for charge_id in sorted(list_returned_charges(since) - charges.keys()):
+        charges[charge_id] = read_charge(charge_id)
+    return [c for c in charges.values() if c.is_paid and parse_order_id(c.order_id)]
+
+
+def _catch_up(charge: Charge) -> None:
+    """Do what a late event would have done. What can't be done stays a finding."""
+    purchase = _find(charge)
+    try:
+        if purchase and purchase.is_top_up and purchase.status in UNCREDITED:
+            settle_payment(charge.payment_intent_id)
+        elif purchase and purchase.status in UNCREDITED:
+            fulfil_purchase(purchase.stripe_session_id or "")
+        elif purchase:
+            settle_charge(charge.charge_id)
+    except BillingError:
+        return
+
+
+def _wrong_charges(charges: Iterable[Charge], until: datetime) -> Iterator[Finding]:
+    for charge in charges:
+        purchase = _find(charge)
+        subject = f"order {charge.order_id}" if purchase else f"charge {charge.charge_id}"
+        if charge.changed_at < until:
+            for problem in _problems(charge):
+                yield Finding(INVARIANT, subject, problem)
+
+
+def _problems(charge: Charge) -> list[str]:
+    """Say in which ways a paid charge and its order differ."""
+    purchase = _find(charge)
+    is_back = charge.refunded_cents + charge.disputed_cents >= charge.amount_cents
+    if purchase is None:
+        orphan = f"was paid for the order {charge.order_id}, which does not exist"
+        return [] if is_back else [orphan]
+    if purchase.status in UNCREDITED:
+        return [f"was paid ({charge.charge_id}), but is {purchase.status}"]
+    if not is_payment_of(purchase, charge):
+        paid_again = [] if is_back else [f"was paid again ({charge.charge_id})"]
+        return [*paid_again, *_wrong_disputes(purchase, charge)]
+    return [
+        *_wrong_figures(purchase, charge),
+        *_wrong_refunds(purchase, charge),
+        *_wrong_disputes(purchase, charge),
+    ]
+
+
+def _wrong_figures(purchase: Purchase, charge: Charge) -> Iterator[str]:
+    figures = {
+        "paid": (
+            f"{charge.amount_cents} {charge.currency}",
+            f"{purchase.charged_cents} {purchase.currency}",
+        ),
+        "refunded": (charge.refunded_cents, purchase.refunded_cents),
+        "disputed": (charge.disputed_cents, purchase.disputed_cents),
+    }
+    for name, (theirs, ours) in figures.items():
+        if theirs != ours:
+            yield f"Stripe says {theirs} {name}, we say {ours}"
+    target = target_credits(purchase)
+    if purchase.status == Purchase.Status.FULFILLED and purchase.taken_back_credits != target:
+        yield f"{purchase.taken_back_credits} credits taken back instead of {target}"
+
+
+def _wrong_refunds(purchase: Purchase, charge: Charge) -> Iterator[str]:
+    """Say which refunds that we asked for stand otherwise."""
+    ours = {str(refund.public_id): refund.status for refund in purchase.refunds.all()}
+    for state in charge.refunds:
+        status = ours.get(state.our_id)
+        if status is not None and status != refund_status(state.status):
+            yield f"the refund {state.our_id} is {state.status}, we say {status}"
+
+
+def _wrong_disputes(purchase: Purchase, charge: Charge) -> Iterator[str]:
+    """Say which disputes stand otherwise: an inquiry moves no money, and a lost one no more."""
+    ours = {dispute.stripe_dispute_id: dispute.status for dispute in purchase.disputes.all()}
+    for state in charge.disputes:
+        status = ours.get(state.dispute_id, "nothing")
+        if status != state.status:
+            yield f"the dispute {state.dispute_id} is {state.status}, we say {status}"
+
+
+def _missing_charges(
+    charges: Iterable[Charge], since: datetime, until: datetime
+) -> Iterator[Finding]:
+    """Name the orders that were credited for a payment that Stripe does not know."""
+    seen = {charge.payment_intent_id for charge in charges}
+    credited = Purchase.objects.filter(
+        status=Purchase.Status.FULFILLED,
+        # Made no later than its charge, which may be a day younger than its order.
+        created_at__gte=since,
+        fulfilled_at__lt=until,
+    ).exclude(paid_cents=0)
+    for purchase in credited.exclude(stripe_payment_intent_id__in=seen):
+        yield Finding(
+            INVARIANT, f"order {purchase.public_id}", "was credited, but Stripe has no such charge"
+        )
+
+
+def _missing_returns(charges: Iterable[Charge]) -> Iterator[Finding]:
+    """Name what we have of refunds and disputes of these charges' orders that Stripe has not."""
+    charges = list(charges)
+    order_ids = _ids(charge.order_id for charge in charges)
+    refund_ids = _ids(refund.our_id for charge in charges for refund in charge.refunds)
+    dispute_ids = {dispute.dispute_id for charge in charges for dispute in charge.disputes}
+    for refund in (
+        Refund.objects.filter(purchase__public_id__in=order_ids, status__in=GIVEN)
+        .exclude(public_id__in=refund_ids)
+        .select_related("purchase")
+    ):
+        text = f"the refund {refund.public_id} is not at Stripe, we say {refund.status}"
+        yield Finding(INVARIANT, f"order {refund.purchase.public_id}", text)
+    for dispute in (
+        Dispute.objects.filter(purchase__public_id__in=order_ids)
+        .exclude(stripe_dispute_id__in=dispute_ids)
+        .select_related("purchase")
+    ):
+        text = f"the dispute {dispute.stripe_dispute_id} is not at Stripe, we say {dispute.status}"
+        yield Finding(INVARIANT, f"order {dispute.purchase.public_id}", text)
+
+
+def _ids(texts: Iterable[str]) -> set[UUID]:
+    found = (parse_order_id(text) for text in texts)
+    return {each for each in found if each is not None}
+
+
+def _find(charge: Charge) -> Purchase | None:
+    order_id = parse_order_id(charge.order_id)
+    return Purchase.objects.filter(public_id=order_id).first() if order_id else None
+
+
+def _first_order() -> datetime | None:
+    return Purchase.objects.order_by("created_at").values_list("created_at", flat=True).first()

@@ -1,0 +1,190 @@
+"""The inbox of Stripe's webhook: verify, store, answer; process later.
+
+*Seen* and *processed* are two things. An event is stored once, under Stripe's id, and stays due
+until its handler has succeeded. A handler takes the id of the object from the event and nothing
+else: it looks at the object's present state in Stripe, so events may come twice, late, in any
+order.
+
+Taking an event pushes `next_attempt_at` forward, which makes the loser of a race see no row and
+brings the event back by itself if this process dies.
+"""
+
+import time
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import stripe
+import structlog
+from django.conf import settings
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from billing.exceptions import PaymentProviderAway, WebhookMalformed, WebhookUnsigned
+from billing.ledger.inbox import file_item
+from billing.models import StripeEvent
+from billing.stripe_inbox.handlers import HANDLERS
+
+# https://docs.stripe.com/webhooks#verify-official-libraries
+SIGNATURE_TOLERANCE_S = 300
+# About what a handler takes when every call to Stripe times out and is repeated. Two at once do no
+# harm, and a killed worker must not keep a refund waiting for longer.
+LEASE = timedelta(minutes=2)
+FIRST_RETRY_S = 5
+LONGEST_RETRY_S = 3600
+# After these many failures, about an hour, a person is told. The retries go on.
+ALARMING_ATTEMPTS = 10
+BATCH = 100
+
+log = structlog.get_logger(__name__)
+
+
+def receive_event(body: bytes, signature: str) -> StripeEvent:
+    """Verify and store an event; the same event is stored once. Safe to repeat and to race.
+
+    Raises WebhookUnsigned or WebhookMalformed, and has then stored nothing.
+    """
+    _verify_signature(body, signature)
+    return store_event(_parse_event(body))
+
+
+def store_event(event: dict[str, Any]) -> StripeEvent:
+    """Store an event that is known to be Stripe's; the same one is stored once. Safe to race."""
+    stored, is_new = StripeEvent.objects.get_or_create(
+        event_id=event["id"],
+        defaults={
+            "kind": event["type"],
+            "object_id": event["data"]["object"].get("id") or "",
+            "payload": event,
+        },
+    )
+    log.info("stripe_event_received", event_id=stored.event_id, kind=stored.kind, is_new=is_new)
+    return stored
+
+
+def process_due_events(*, most: int = BATCH) -> int:
+    """Process the events that are due, oldest first, and return how many were tried.
+
+    Safe to run at once: each event goes to one of the sweeps. One that fails stays due, later
+    each time, with its error. Stops while Stripe can't be reached: the others stay due.
+    """
+    tried = 0
+    for event in _due_events()[:most]:
+        if _claim(event):
+            tried += 1
+            if isinstance(_process(event), PaymentProviderAway):
+                break
+    return tried
+
+
+def process_again(event: StripeEvent) -> None:
+    """Make an event due again, processed or not. Handlers are safe to repeat."""
+    StripeEvent.objects.filter(pk=event.pk).update(
+        processed_at=None, next_attempt_at=timezone.now(), attempts=0, error=""
+    )
+
+
+def _verify_signature(body: bytes, signature: str) -> None:
+    """Raise WebhookUnsigned unless one of the secrets signed this body just now."""
+    # Comparing digests in constant time works on ASCII text alone.
+    if not signature.isascii() or not any(
+        _is_signed(body, signature, secret) for secret in settings.STRIPE_WEBHOOK_SECRETS
+    ):
+        raise WebhookUnsigned("The signature is missing, wrong or too old.")
+    # The SDK refuses what is too old and takes what is yet to come.
+    if _signed_at_s(signature) > time.time() + SIGNATURE_TOLERANCE_S:
+        raise WebhookUnsigned("The signature is from the future.")
+
+
+def _is_signed(body: bytes, signature: str, secret: str) -> bool:
+    try:
+        stripe.WebhookSignature.verify_header(body, signature, secret, SIGNATURE_TOLERANCE_S)
+    except (stripe.SignatureVerificationError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def _signed_at_s(signature: str) -> int:
+    """Return the instant in a header that was verified: its first `t`, as in the SDK."""
+    pairs = (item.split("=", 2) for item in signature.split(","))
+    return next(int(pair[1]) for pair in pairs if pair[0] == "t")
+
+
+def _parse_event(body: bytes) -> dict[str, Any]:
+    """Return the event in a signed body. Raises WebhookMalformed if it is not one of ours."""
+    try:
+        event: dict[str, Any] = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise WebhookMalformed("The body is not JSON.") from error
+    if not _is_event(event):
+        raise WebhookMalformed("The body is not a Stripe event.")
+    # PostgreSQL's JSON can't hold it, and Stripe's API refuses it.
+    if b"\\u0000" in body:
+        raise WebhookMalformed("The body contains a NUL character.")
+    if event["livemode"] is not settings.STRIPE_LIVE_MODE:
+        raise WebhookMalformed("The event is from the other mode, test or live, than this site.")
+    return event
+
+
+def _is_event(event: Any) -> bool:
+    return (
+        isinstance(event, dict)
+        and event.get("object") == "event"
+        and _is_text(event.get("id"), most=120)
+        and _is_text(event.get("type"), most=80)
+        and isinstance(event.get("livemode"), bool)
+        and isinstance(event.get("data"), dict)
+        and isinstance(event["data"].get("object"), dict)
+        # A balance, for one, has no id.
+        and _is_text(event["data"]["object"].get("id") or "none", most=120)
+    )
+
+
+def _is_text(value: Any, *, most: int) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= most
+
+
+def _due_events() -> QuerySet[StripeEvent]:
+    return StripeEvent.objects.filter(
+        processed_at=None, next_attempt_at__lte=timezone.now()
+    ).order_by("next_attempt_at", "pk")
+
+
+def _claim(event: StripeEvent) -> bool:
+    """Take a due event for a while. False if another sweep has it."""
+    return (
+        StripeEvent.objects.filter(
+            pk=event.pk, processed_at=None, next_attempt_at=event.next_attempt_at
+        ).update(attempts=F("attempts") + 1, next_attempt_at=timezone.now() + LEASE)
+        == 1
+    )
+
+
+def _process(event: StripeEvent) -> Exception | None:
+    """Run an event's handler, note how it went, and return what broke it."""
+    try:
+        handler = HANDLERS.get(event.kind)
+        if handler is not None:
+            handler(event)
+    except Exception as error:  # noqa: BLE001 - whatever one event breaks, the others go on
+        _note_failure(event, error)
+        return error
+    StripeEvent.objects.filter(pk=event.pk).update(processed_at=timezone.now(), error="")
+    return None
+
+
+def _note_failure(event: StripeEvent, error: Exception) -> None:
+    """Keep the error and make the event due again, twice as late as the last time."""
+    attempts = event.attempts + 1
+    wait_s = min(FIRST_RETRY_S * 2 ** min(attempts - 1, 20), LONGEST_RETRY_S)
+    text = f"{type(error).__name__}: {error}"
+    log.warning("stripe_event_failed", event_id=event.event_id, attempts=attempts, exc_info=error)
+    StripeEvent.objects.filter(pk=event.pk, processed_at=None).update(
+        error=text, next_attempt_at=timezone.now() + timedelta(seconds=wait_s)
+    )
+    if attempts >= ALARMING_ATTEMPTS:
+        file_item(
+            kind="stripe_event_failing",
+            reference=event.event_id,
+            summary=f"{event.kind} failed {attempts} times: {text}",
+        )

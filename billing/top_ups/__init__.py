@@ -1,0 +1,1 @@
+"""Balances that top themselves up with a saved card."""

@@ -1,0 +1,193 @@
+"""Automatic top-up: what a customer agrees to, changes and switches off.
+
+Nobody is charged without a stored consent: its words, its terms, when and from where it was given.
+Each change of the terms is a new one. Whatever switches it off says why, and only the customer
+switches it on again.
+"""
+
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Case, F, Q, Sum, When
+from django.utils import timezone
+
+from accounts.models import User
+from billing.catalogue.pack_prices import Price, get_price
+from billing.exceptions import MissingReason, PackUnavailable, TooManyCards, TopUpRefused
+from billing.ledger.wallets import get_wallet
+from billing.models import AutoTopUp, Pack, Purchase, TopUpConsent, Wallet
+from billing.notices.tell import tell_top_up_off
+from billing.orders.checkout import RATE_WINDOW, client_network, get_pack
+from billing.top_ups.switch import OffReason, State, turn_off
+
+# Named anew whenever the words change: a consent says which words it was given to.
+CONSENT_VERSION = "2026-11-22"
+CONSENT_TEXT = (
+    "I allow {site} to charge my saved payment method without asking me each time: the price of the"
+    " pack chosen above, whenever my balance falls below the level chosen above, and in one"
+    " calendar month (UTC) no more than the limit chosen above. If the price rises or the pack"
+    " gets smaller, this ends. I can switch it off at any time on this page; what was bought until"
+    " then stays bought."
+)
+# An open one may still be charged; of these nothing was taken.
+UNCHARGED = (Purchase.Status.FAILED, Purchase.Status.EXPIRED)
+# Fits the column, and is beyond what anybody pays.
+MAX_CEILING_CENTS = 10**12
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a customer chooses."""
+
+    pack_slug: str
+    currency: str
+    threshold_credits: int
+    monthly_ceiling_cents: int
+
+
+def is_offered() -> bool:
+    """Tell whether this site tops up automatically.
+
+    Stripe works out tax on its Checkout page alone, so not where each sale needs it.
+    """
+    return settings.AUTO_TOP_UP and not settings.STRIPE_AUTOMATIC_TAX
+
+
+def find_top_up(user: User) -> AutoTopUp | None:
+    """Return how a customer's wallet tops itself up; None if that was never set up."""
+    found = AutoTopUp.objects.select_related("wallet__user", "pack", "consent")
+    return found.filter(wallet__user=user).first()
+
+
+def get_top_up(user: User) -> AutoTopUp:
+    """Return how a customer's wallet tops itself up; switched off, if nobody set it up."""
+    found, _ = AutoTopUp.objects.get_or_create(wallet=get_wallet(user))
+    return found
+
+
+def consent_text() -> str:
+    """Return the words that a customer agrees to."""
+    return CONSENT_TEXT.format(site=settings.SITE_NAME)
+
+
+@transaction.atomic
+def agree(user: User, terms: Terms, *, address: str = "") -> AutoTopUp:
+    """Store a customer's consent to these terms, and switch on; without a card, wait for one.
+
+    Raises TopUpRefused, PackUnavailable, TooManyCards.
+    """
+    if not is_offered():
+        raise TopUpRefused("Automatic top-up is not offered here.")
+    pack = get_pack(terms.pack_slug)
+    price = get_price(pack, terms.currency)
+    _check_terms(terms, pack, price)
+    _check_rate(user)
+    top_up = lock_top_up(get_top_up(user).pk)
+    top_up.consent = TopUpConsent.objects.create(
+        wallet=top_up.wallet,
+        version=CONSENT_VERSION,
+        text=consent_text(),
+        pack_name=pack.name,
+        credits=pack.credits,
+        amount_cents=price.amount_cents,
+        currency=price.currency,
+        threshold_credits=terms.threshold_credits,
+        monthly_ceiling_cents=terms.monthly_ceiling_cents,
+        address=client_network(address),
+    )
+    top_up.pack = pack
+    top_up.currency = price.currency
+    top_up.threshold_credits = terms.threshold_credits
+    top_up.monthly_ceiling_cents = terms.monthly_ceiling_cents
+    top_up.paused_until = None
+    _start(top_up)
+    return top_up
+
+
+def switch_off(user: User) -> None:
+    """Switch off as the customer asks. The saved card stays. Safe to repeat."""
+    top_up = find_top_up(user)
+    if top_up is not None and top_up.state != State.OFF:
+        turn_off(top_up, OffReason.CUSTOMER)
+
+
+@transaction.atomic
+def switch_off_by_staff(top_up: AutoTopUp, *, actor: User, reason: str) -> None:
+    """Switch off with a reason, which customers don't see. Safe to repeat. Raises MissingReason."""
+    word = reason.strip()
+    if not word:
+        raise MissingReason("A reason is required: it is what the record will say.")
+    if turn_off(top_up, OffReason.STAFF, detail=f"{word} ({actor})"):
+        tell_top_up_off(top_up, reason=OffReason.STAFF)
+
+
+def lock_top_up(pk: int) -> AutoTopUp:
+    """Lock it for the caller's transaction, and return it as it is now."""
+    return AutoTopUp.objects.select_for_update().get(pk=pk)
+
+
+def spent_this_month(wallet: Wallet, currency: str) -> int:
+    """Return what top-ups of this UTC month cost or may yet cost, in the smallest unit.
+
+    One that was ordered in the last month and was or will be charged in this one counts in both,
+    so that no month has more charges than its limit allows. What was refunded counts.
+    """
+    start = timezone.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    top_ups = Purchase.objects.filter(
+        user_id=wallet.user_id,
+        channel=Purchase.Channel.TOP_UP,
+        currency=currency,
+    )
+    in_month = Q(created_at__gte=start) | Q(fulfilled_at__gte=start)
+    top_ups = top_ups.filter(in_month | Q(status__in=Purchase.UNPAID)).exclude(status__in=UNCHARGED)
+    cost = Case(When(paid_cents=None, then=F("amount_cents")), default=F("paid_cents"))
+    return top_ups.aggregate(total=Sum(cost))["total"] or 0
+
+
+def has_room(top_up: AutoTopUp, price: Price) -> bool:
+    """Tell whether one more top-up stays within the month's ceiling."""
+    spent = spent_this_month(top_up.wallet, price.currency)
+    return spent + price.amount_cents <= (top_up.monthly_ceiling_cents or 0)
+
+
+def agreed_price(top_up: AutoTopUp) -> Price:
+    """Return today's price. Raises PackUnavailable if it is not what was agreed to, or better."""
+    pack, consent = top_up.pack, top_up.consent
+    if pack is None or consent is None or not pack.is_active:
+        raise PackUnavailable("The pack is no longer on sale.")
+    price = get_price(pack, top_up.currency)
+    if price.amount_cents > consent.amount_cents or pack.credits < consent.credits:
+        raise PackUnavailable("The pack is no longer sold on the terms that were agreed to.")
+    return price
+
+
+def _check_terms(terms: Terms, pack: Pack, price: Price) -> None:
+    if not 0 < terms.threshold_credits <= pack.credits:
+        # Otherwise one pack would not lift the balance over the level, and the next would follow.
+        raise TopUpRefused(f"Choose a level of at most the pack's {pack.credits:,} tokens.")
+    if not price.amount_cents <= terms.monthly_ceiling_cents <= MAX_CEILING_CENTS:
+        raise TopUpRefused("The monthly limit must be enough for one pack.")
+
+
+def _check_rate(user: User) -> None:
+    """Raise TooManyCards for a user whose cards were declined too often.
+
+    Each consent has a card charged, so that this is a way of trying out stolen ones, too.
+    """
+    declined = Purchase.objects.filter(
+        user=user,
+        channel=Purchase.Channel.TOP_UP,
+        status=Purchase.Status.FAILED,
+        created_at__gt=timezone.now() - RATE_WINDOW,
+    )
+    if declined.count() >= settings.UNPAID_ORDERS_PER_USER:
+        raise TooManyCards("Too many charges were declined within an hour. Please wait a while.")
+
+
+def _start(top_up: AutoTopUp) -> None:
+    """Switch on, or wait for the card; what switched it off is over."""
+    top_up.state = State.ON if top_up.stripe_payment_method_id else State.WAITING
+    top_up.off_reason = top_up.off_detail = ""
+    top_up.off_at = None
+    top_up.save()

@@ -1,0 +1,159 @@
+"""The saved card of an automatic top-up: saved on Stripe's page, shown by its label, removed.
+
+Of a set-up session, too, only its id is believed: what it saved is read from Stripe. Only the
+session that was started last counts, so a repeated or late event changes nothing.
+"""
+
+import hashlib
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.urls import reverse
+
+from accounts.models import User
+from billing.exceptions import PaymentProviderError, TooManyCards, TopUpRefused
+from billing.models import AutoTopUp
+from billing.orders.checkout import client_network
+from billing.orders.fulfilment import SESSION_ID
+from billing.stripe_api.saved_cards import (
+    Setup,
+    create_customer,
+    create_setup,
+    detach_cards,
+    read_setup,
+)
+from billing.top_ups.agreement import get_top_up, is_offered, lock_top_up
+from billing.top_ups.switch import OffReason, State, turn_off
+from common.attempts import count_attempt
+
+log = structlog.get_logger(__name__)
+
+
+def start_setup(user: User, *, address: str = "") -> str:
+    """Return the address of Stripe's page on which the customer saves a card.
+
+    `address` is where the browser is. Raises TopUpRefused before there is a consent, TooManyCards,
+    PaymentProviderError.
+    """
+    top_up = get_top_up(user)
+    if not is_offered() or top_up.consent_id is None:
+        raise TopUpRefused("Choose what is bought before you save a card.")
+    _check_rate(user, client_network(address))
+    page = f"{settings.SITE_URL}{reverse('dashboard-top-up')}"
+    setup = create_setup(
+        customer_id=_get_customer(top_up, user.email),
+        currency=top_up.currency,
+        top_up_id=str(top_up.public_id),
+        # Stripe puts the session's id in place of the braces.
+        success_url=(
+            f"{settings.SITE_URL}{reverse('dashboard-top-up-saved')}"
+            "?session_id={CHECKOUT_SESSION_ID}"
+        ),
+        cancel_url=page,
+    )
+    AutoTopUp.objects.filter(pk=top_up.pk).update(stripe_setup_session_id=setup.session_id)
+    return setup.url
+
+
+def finish_setup(session_id: str) -> bool:
+    """Take up the card that a set-up session saved, and switch on what waited for it.
+
+    False if it saved none, is not ours, or a later one was started. Safe to repeat and to run at
+    once. Raises PaymentProviderError.
+    """
+    if not SESSION_ID.fullmatch(session_id):
+        return False
+    known = AutoTopUp.objects.filter(stripe_setup_session_id=session_id).first()
+    if known is None:
+        return False
+    setup = read_setup(session_id)
+    if not _is_ours(known, setup) or not _take_up(known, setup):
+        return False
+    _forget_others(setup.customer_id, keep=setup.payment_method_id)
+    return True
+
+
+def remove_card(user: User) -> None:
+    """Switch off, and have Stripe forget every saved card. Safe to repeat.
+
+    Raises PaymentProviderError: then it is off, and the card is still there.
+    """
+    top_up = get_top_up(user)
+    turn_off(top_up, OffReason.CUSTOMER)
+    AutoTopUp.objects.filter(pk=top_up.pk).update(stripe_setup_session_id="")
+    removed = [top_up.stripe_payment_method_id]
+    if top_up.stripe_customer_id:
+        removed += detach_cards(top_up.stripe_customer_id)
+    _forget_card(top_up.pk, removed)
+
+
+@transaction.atomic
+def _forget_card(pk: int, removed: list[str]) -> None:
+    """Forget a card that is gone, and switch off if another window switched it on meanwhile."""
+    top_up = lock_top_up(pk)
+    if top_up.stripe_payment_method_id in removed:
+        turn_off(top_up, OffReason.CUSTOMER)
+        AutoTopUp.objects.filter(pk=pk).update(stripe_payment_method_id="", card_label="")
+
+
+def _check_rate(user: User, network: str | None) -> None:
+    """Raise TooManyCards for one more page of a user, or from an address, that saves a card.
+
+    As many as orders that nobody pays, and for the same reason: stolen cards are tried out there.
+    """
+    counters = {f"card-set-ups:user:{user.pk}": settings.UNPAID_ORDERS_PER_USER}
+    if network is not None:
+        counters[f"card-set-ups:network:{network}"] = settings.UNPAID_ORDERS_PER_ADDRESS
+    for key, most in counters.items():
+        if count_attempt(key) > most:
+            raise TooManyCards("Too many cards were tried within an hour.")
+
+
+def _get_customer(top_up: AutoTopUp, email: str) -> str:
+    """Return the wallet's customer at Stripe; make it if this is the first card."""
+    if top_up.stripe_customer_id:
+        return top_up.stripe_customer_id
+    # The same key with another address would be refused.
+    mark = hashlib.sha256(email.encode()).hexdigest()[:12]
+    customer_id = create_customer(
+        email=email,
+        top_up_id=str(top_up.public_id),
+        idempotency_key=f"customer-{top_up.public_id}-{mark}",
+    )
+    AutoTopUp.objects.filter(pk=top_up.pk, stripe_customer_id="").update(
+        stripe_customer_id=customer_id
+    )
+    top_up.refresh_from_db(fields=["stripe_customer_id"])
+    return top_up.stripe_customer_id
+
+
+def _is_ours(top_up: AutoTopUp, setup: Setup) -> bool:
+    return (
+        setup.is_complete
+        and setup.is_live == settings.STRIPE_LIVE_MODE
+        and setup.top_up_id == str(top_up.public_id)
+        and setup.customer_id == top_up.stripe_customer_id
+    )
+
+
+@transaction.atomic(durable=True)
+def _take_up(known: AutoTopUp, setup: Setup) -> bool:
+    top_up = lock_top_up(known.pk)
+    if top_up.stripe_setup_session_id != setup.session_id:
+        return False
+    top_up.stripe_setup_session_id = ""
+    top_up.stripe_payment_method_id = setup.payment_method_id
+    top_up.card_label = setup.label
+    if top_up.state == State.WAITING:
+        top_up.state = State.ON
+    top_up.save()
+    return True
+
+
+def _forget_others(customer_id: str, *, keep: str) -> None:
+    """Detach the card that this one replaced. What stays is not used, and goes the next time."""
+    try:
+        detach_cards(customer_id, keep=keep)
+    except PaymentProviderError:
+        log.warning("old_card_not_detached", stripe_customer_id=customer_id)

@@ -1,0 +1,1 @@
+"""What keeps Redis and PostgreSQL one."""

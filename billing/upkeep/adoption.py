@@ -1,0 +1,199 @@
+"""Take over the journals of web processes that are gone, and give every request its end.
+
+A file is deleted only when PostgreSQL has a record of each request that ended in it, so that the
+journals alone can restore what Redis decided and the drain had not booked.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+from django.conf import settings
+
+from billing.exceptions import UnknownHold, WalletMissing
+from billing.ledger.inbox import file_item
+from billing.models import UsageRecord
+from billing.upkeep.reaper import abandoned
+from billing.wallet import calls
+from billing.wallet.calls import Reaped
+from billing.wallet.journal import JournalContents, adoptable_files
+from billing.wallet.rebuild_barrier import no_rebuild_meanwhile
+from billing.wallet.sync_client import SyncWalletClient, get_sync_client
+from billing.wallet.usage import RequestFacts, Settlement
+
+log = structlog.get_logger(__name__)
+
+Item = TypeVar("Item")
+
+QUERY_BATCH = 10_000
+CALL_BATCH = 500
+
+# The suffix of a file that has lines nobody can read; it stays for a person.
+DAMAGED = ".damaged"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a request ended, and what was held for it."""
+
+    facts: RequestFacts
+    settlement: Settlement
+    held_credits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """What PostgreSQL has of a request."""
+
+    target_credits: int
+    charged_credits: int
+
+
+def adopt_journals(directory: Path | None = None) -> int:
+    """Settle what lost processes left open. Returns how many files were finished.
+
+    Safe to repeat and to run at once. Raises WalletRecovering.
+    """
+    client = get_sync_client()
+    finished = 0
+    for path in adoptable_files(directory or settings.JOURNAL_DIR):
+        contents = JournalContents()
+        contents.read(path)
+        if _adopt(client, contents):
+            _finish(path, contents)
+            finished += 1
+    return finished
+
+
+def booked_requests(request_ids: Iterable[str]) -> dict[str, Booked]:
+    """Return what PostgreSQL has of these requests, by request id."""
+    wanted = list(request_ids)
+    found: dict[str, Booked] = {}
+    for some in _batches(wanted, QUERY_BATCH):
+        records = UsageRecord.objects.filter(request_id__in=some)
+        for request_id, target, charged in records.values_list(
+            "request_id", "target_credits", "charged_credits"
+        ):
+            found[request_id] = Booked(target, charged)
+    return found
+
+
+def is_booked(booked: dict[str, Booked], request_id: str, target_credits: int) -> bool:
+    """Tell whether a request is booked with at least this target."""
+    return request_id in booked and booked[request_id].target_credits >= target_credits
+
+
+def _adopt(client: SyncWalletClient, contents: JournalContents) -> bool:
+    """Settle everything in a file. True once PostgreSQL has booked all of it."""
+    left_open = [] if contents.is_rotated else contents.open_requests()
+    booked = booked_requests([facts.request_id for facts, _ in left_open] + list(contents.ended))
+    abandoned_now = [hold for hold in left_open if hold[0].request_id not in booked]
+    ended_now = [
+        Ending(facts, settlement, contents.held.get(request_id, (facts, 0))[1])
+        for request_id, (facts, settlement) in contents.ended.items()
+        if not is_booked(booked, request_id, settlement.target_credits)
+    ]
+    _void(client, [contents.held[r][0] for r in contents.voided if r in contents.held])
+    to_be_booked = [*_abandon(client, abandoned_now), *_settle(client, ended_now)]
+    return not to_be_booked
+
+
+def _void(client: SyncWalletClient, many: list[RequestFacts]) -> None:
+    """Release holds whose process died before it could."""
+    for some in _batches(many, CALL_BATCH):
+        for reply in client.ask_many([calls.void(facts) for facts in some]):
+            try:
+                calls.parse_ended(reply)
+            except UnknownHold:
+                continue
+
+
+def _abandon(
+    client: SyncWalletClient, many: list[tuple[RequestFacts, int]]
+) -> Iterator[RequestFacts]:
+    """End requests whose process died in the middle. Yields those that are now to be booked."""
+    ending = abandoned(int(time.time() * 1_000))
+    lost = []
+    for some in _batches(many, CALL_BATCH):
+        asked = [
+            calls.reap(f.wallet_id, f.request_id, without_progress=ending, is_dead=True)
+            for f, _ in some
+        ]
+        for (facts, held_credits), reply in zip(some, client.ask_many(asked), strict=True):
+            try:
+                outcome = calls.parse_reap(reply)
+            except UnknownHold:
+                # Redis lost the hold and its progress with it; the receipt says so, at no charge.
+                lost.append(Ending(facts, ending, held_credits))
+            else:
+                if outcome is not Reaped.VOIDED:
+                    yield facts
+    yield from _settle_late(client, lost)
+
+
+def _settle(client: SyncWalletClient, many: list[Ending]) -> Iterator[RequestFacts]:
+    """Settle ends that Redis may have missed. Yields what is now to be booked."""
+    lost = []
+    for some in _batches(many, CALL_BATCH):
+        asked = [calls.settle(end.facts, end.settlement) for end in some]
+        for end, reply in zip(some, client.ask_many(asked), strict=True):
+            try:
+                calls.parse_settle(reply)
+            except UnknownHold:
+                lost.append(end)
+            else:
+                yield end.facts
+    yield from _settle_late(client, lost)
+
+
+def _settle_late(client: SyncWalletClient, many: list[Ending]) -> Iterator[RequestFacts]:
+    """Settle requests that Redis does not know, from what PostgreSQL has of them.
+
+    No rebuild comes between the two: Redis would forget that a request was settled meanwhile, and
+    charge it again.
+    """
+    for some in _batches(many, CALL_BATCH):
+        with no_rebuild_meanwhile():
+            booked = booked_requests(end.facts.request_id for end in some)
+            for end in some:
+                if is_booked(booked, end.facts.request_id, end.settlement.target_credits):
+                    continue
+                log.warning("settled_late", request_id=end.facts.request_id)
+                _settle_lost(client, end, booked.get(end.facts.request_id, Booked(0, 0)))
+                yield end.facts
+
+
+def _settle_lost(client: SyncWalletClient, end: Ending, booked: Booked) -> None:
+    call = calls.settle_late(
+        end.facts,
+        end.settlement,
+        held=end.held_credits,
+        charged=booked.charged_credits,
+        target=booked.target_credits,
+    )
+    try:
+        calls.parse_settle(client.ask(call))
+    except WalletMissing:
+        # The refresher pushes the wallet; the next sweep settles.
+        log.info("settle_postponed", request_id=end.facts.request_id)
+
+
+def _finish(path: Path, contents: JournalContents) -> None:
+    """Remove a file that is booked; one with unreadable lines is put aside for a person."""
+    if not contents.unreadable_lines:
+        path.unlink(missing_ok=True)
+        return
+    file_item(
+        kind="journal_damaged",
+        reference=path.name[-120:],
+        summary=f"A journal has {contents.unreadable_lines} lines that can't be read.",
+    )
+    path.rename(path.with_name(path.name + DAMAGED))
+
+
+def _batches(items: list[Item], size: int) -> Iterator[list[Item]]:
+    for first in range(0, len(items), size):
+        yield items[first : first + size]

@@ -1,0 +1,117 @@
+"""Book what Redis decided: stream events become usage records, ledger entries and lots.
+
+One batch is one transaction; only after its commit are the events acknowledged, and only that
+reduces `pend`. A batch that is read twice, or by two workers at once, books nothing twice: a
+usage record is known by its request, a debit by its row. No rebuild comes between reading a batch
+and its commit, so what is booked here is known to every rebuild that follows.
+"""
+
+from dataclasses import dataclass
+
+import structlog
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+
+from billing.exceptions import BillingError
+from billing.ledger.bookings import book, note_last_use
+from billing.ledger.inbox import file_item
+from billing.wallet import calls, keys
+from billing.wallet.events import Event, Fields, MalformedEvent, read_event
+from billing.wallet.rebuild_barrier import no_rebuild_meanwhile
+from billing.wallet.sync_client import SyncWalletClient, get_sync_client
+
+log = structlog.get_logger(__name__)
+
+BATCH = 1_000
+
+
+@dataclass
+class Drained:
+    """How many events were booked, and how many could not be and wait for a person."""
+
+    booked: int = 0
+    stuck: int = 0
+
+
+def drain() -> Drained:
+    """Book every event that waits. Safe to repeat and to run at once. Raises WalletRecovering."""
+    client = get_sync_client()
+    drained = Drained()
+    for shard in _shards_with_events(client, list(range(keys.SHARDS))):
+        _drain_shard(client, shard, drained)
+    return drained
+
+
+def _shards_with_events(client: SyncWalletClient, shards: list[int]) -> list[int]:
+    pipeline = client.redis.pipeline(transaction=False)
+    for shard in shards:
+        pipeline.xlen(keys.events(shard))
+    with client.reaching():
+        lengths = pipeline.execute()
+    return [shard for shard, length in zip(shards, lengths, strict=True) if length]
+
+
+def _drain_shard(client: SyncWalletClient, shard: int, drained: Drained) -> None:
+    start = "-"
+    stuck = 0
+    while True:
+        with no_rebuild_meanwhile():
+            found = client.read_events(shard, start=start, count=BATCH)
+            booked = _book_batch(found)
+        note_last_use(booked)
+        if booked:
+            ids = [event.event_id for event in booked]
+            calls.parse_ok(client.ask(calls.ack(shard, ids)))
+        drained.booked += len(booked)
+        stuck += len(found) - len(booked)
+        if len(found) < BATCH:
+            break
+        # Events that can't be booked stay at the head; go on behind them.
+        start = f"({found[-1][0].decode()}"
+    if stuck:
+        drained.stuck += stuck
+        calls.parse_ok(client.ask(calls.drained(shard)))
+
+
+def _book_batch(found: list[tuple[bytes, Fields]]) -> list[Event]:
+    """Book what can be booked of a batch. Returns what was."""
+    return _book_all([event for event in (_parse(item) for item in found) if event is not None])
+
+
+def _book_all(events: list[Event]) -> list[Event]:
+    """Book events in one transaction; if that fails, each half in its own, down to one event.
+
+    One that can't be booked stays at the head of its shard, so every sweep meets it: among 1,000
+    it costs 20 transactions.
+    """
+    try:
+        with transaction.atomic():
+            book(events)
+    except (OperationalError, InterfaceError):
+        # PostgreSQL's trouble, not the events': they wait for the next sweep.
+        raise
+    except (DatabaseError, BillingError) as error:
+        if len(events) == 1:
+            _report(events[0].event_id, events[0].reference, str(error))
+            return []
+        log.warning("batch_not_booked", events=len(events), error=str(error))
+        half = len(events) // 2
+        return _book_all(events[:half]) + _book_all(events[half:])
+    return events
+
+
+def _parse(item: tuple[bytes, Fields]) -> Event | None:
+    try:
+        return read_event(*item)
+    except MalformedEvent as error:
+        _report(item[0].decode(), item[1].get(b"ref", b"?").decode(errors="replace"), str(error))
+        return None
+
+
+def _report(event_id: str, reference: str, error: str) -> None:
+    """Tell staff of an event that can't be booked; it stays in the stream."""
+    log.error("event_not_booked", event_id=event_id, reference=reference, error=error)
+    file_item(
+        kind="event_not_booked",
+        reference=reference[:120],
+        summary=f"An event can't be booked: {error}",
+    )

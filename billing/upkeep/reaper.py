@@ -1,0 +1,107 @@
+"""End holds whose lease ran out: their process stopped renewing it."""
+
+import time
+from dataclasses import dataclass
+
+import structlog
+from django.conf import settings
+
+from billing.exceptions import UnknownHold
+from billing.models import UsageRecord
+from billing.wallet import calls, keys
+from billing.wallet.calls import Reaped
+from billing.wallet.journal import read_all
+from billing.wallet.sync_client import SyncWalletClient, get_sync_client
+from billing.wallet.usage import Settlement
+
+log = structlog.get_logger(__name__)
+
+BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A hold whose lease ran out. It may be alive again by the time it is reaped."""
+
+    request_id: str
+    wallet_id: int
+    has_progress: bool
+
+
+def reap() -> int:
+    """End every hold whose lease ran out, at its last progress. Returns how many.
+
+    Safe to repeat and to run at once: Redis looks at the lease again. Raises WalletRecovering.
+    """
+    client = get_sync_client()
+    return sum(_reap_shard(client, shard) for shard in range(keys.SHARDS))
+
+
+def abandoned(ended_at_ms: int) -> Settlement:
+    """Return the end of a request of which nothing is known to have been delivered."""
+    return Settlement(
+        target_credits=0,
+        outcome=UsageRecord.Outcome.ABANDONED,
+        source=UsageRecord.Source.ESTIMATED,
+        prompt_tokens=0,
+        cached_tokens=0,
+        completion_tokens=0,
+        reasoning_tokens=0,
+        provider_name="",
+        attempts=1,
+        ended_at_ms=ended_at_ms,
+    )
+
+
+def _reap_shard(client: SyncWalletClient, shard: int) -> int:
+    reaped = 0
+    while due := _find_due(client, shard):
+        reaped += _reap_batch(client, due)
+        if len(due) < BATCH:
+            break
+    return reaped
+
+
+def _find_due(client: SyncWalletClient, shard: int) -> list[Due]:
+    now_ms = int(time.time() * 1_000)
+    with client.reaching():
+        found = client.redis.zrangebyscore(keys.leases(shard), "-inf", now_ms, start=0, num=BATCH)
+        request_ids = [member.decode() for member in found]
+        pipeline = client.redis.pipeline(transaction=False)
+        for request_id in request_ids:
+            pipeline.hmget(keys.register(shard, request_id), "w", "p")
+        registers = pipeline.execute()
+    # One without a register has no owner either; any wallet of the shard will do to drop it.
+    return [
+        Due(request_id, int(owner) if owner else shard, bool(progress))
+        for request_id, (owner, progress) in zip(request_ids, registers, strict=True)
+    ]
+
+
+def _reap_batch(client: SyncWalletClient, due: list[Due]) -> int:
+    ending = abandoned(int(time.time() * 1_000))
+    started = _started() if any(not hold.has_progress for hold in due) else set()
+    many = [
+        # The journal's line comes before the upstream's call: without it there was none.
+        calls.reap(
+            hold.wallet_id,
+            hold.request_id,
+            without_progress=ending if hold.request_id in started else None,
+        )
+        for hold in due
+    ]
+    reaped = 0
+    for hold, reply in zip(due, client.ask_many(many), strict=True):
+        try:
+            outcome = calls.parse_reap(reply)
+        except UnknownHold:
+            continue
+        if outcome in {Reaped.SETTLED, Reaped.VOIDED}:
+            reaped += 1
+            log.warning("hold_reaped", request_id=hold.request_id, outcome=outcome.name)
+    return reaped
+
+
+def _started() -> set[str]:
+    journals = read_all(settings.JOURNAL_DIR)
+    return journals.held.keys() - journals.voided

@@ -1,0 +1,277 @@
+"""Work out what a shard's wallets must look like, from all that is known of them.
+
+PostgreSQL says what is booked, Redis (as it came back) what it had decided and held, the journals
+what the web processes started and ended. Per wallet:
+
+    base = posted      pend = events not booked      held = requests started and not ended
+
+and per API key, whose caps count both:
+
+    spent = booked + events not booked              held = as above
+
+* An event is booked if the receipt or debit that it leads to has at least its target and charge.
+* A hold without a line in the journals never had its upstream called: the line comes first. Redis
+  may have come back from before it was voided, so others may hold its credits by now: it goes.
+* A request that ended, and whose settlement Redis forgot, is put back as a hold of what it cost,
+  its lease run out and its end as its progress: the reaper settles it, in full up to its hold,
+  even if this rebuild dies right behind the opening.
+* `available` can't come out below 0, whatever was lost: if more was held than there is, somebody
+  spent what a forgotten ending had released, and holds shrink: those of requests that still run,
+  the oldest first, and only then of those that ended. What they can't pay is written off.
+* Nor can events take more than is posted. They do if Redis came back with what it decided in a past
+  of which the journals know nothing, and the credits went elsewhere since: the last ones are cut.
+
+No I/O here but the questions to PostgreSQL, inside the rebuild's snapshot.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import structlog
+
+from billing.ledger.bookings import is_covered
+from billing.models import Debit, Wallet
+from billing.upkeep.adoption import Booked, booked_requests
+from billing.upkeep.remains import Remains
+from billing.wallet import keys
+from billing.wallet.events import Amounts
+from billing.wallet.journal import JournalContents
+from billing.wallet.restoring import HOLDS_NOTHING, LostHold, RestoredKey
+from billing.wallet.usage import RequestFacts, Settlement
+
+log = structlog.get_logger(__name__)
+
+Other = TypeVar("Other")
+
+NOTHING = Booked(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectedEvent:
+    """What an event moves instead, and the total that its register was charged with it."""
+
+    reference: str
+    delta: int
+    charged: int
+
+
+# As `debits.py` writes them.
+DEBIT_ID = re.compile(r"[0-9]{1,18}")
+
+
+@dataclass
+class Plan:
+    """What has to change in one closed shard before it may be opened."""
+
+    shard: int
+    pend: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    # The same by API key and month.
+    unbooked: dict[tuple[int, int], int] = field(default_factory=lambda: defaultdict(int))
+    # Registers whose events stay.
+    kept_registers: set[str] = field(default_factory=set)
+    kept_holds: dict[str, tuple[RequestFacts, int]] = field(default_factory=dict)
+    lost_holds: dict[str, LostHold] = field(default_factory=dict)
+    forgotten_events: list[str] = field(default_factory=list)
+    forgotten_holds: list[str] = field(default_factory=list)
+    corrected_events: dict[str, CorrectedEvent] = field(default_factory=dict)
+    # What is booked, or will be once the events that stay are.
+    known: dict[str, Booked] = field(default_factory=dict)
+
+    def held(self) -> dict[int, int]:
+        """Return the credits held, by wallet."""
+        held: dict[int, int] = defaultdict(int)
+        for facts, amount in self._holds().values():
+            held[facts.wallet_id] += amount
+        return held
+
+    def open(self) -> dict[int, int]:
+        """Return how many holds are open, by wallet."""
+        return Counter(facts.wallet_id for facts, _ in self._holds().values())
+
+    def api_keys(self, booked: Iterable[tuple[int, int, int]]) -> dict[int, RestoredKey]:
+        """Return what keys have open, hold and spent, given what is booked: key, month, charge."""
+        keys: dict[int, RestoredKey] = defaultdict(RestoredKey)
+        unbooked = [(*name, amount) for name, amount in self.unbooked.items()]
+        for api_key_id, month, amount in [*booked, *unbooked]:
+            keys[api_key_id].spent += amount
+            keys[api_key_id].month(month).spent += amount
+        for facts, amount in self._holds().values():
+            key = keys[facts.api_key_id]
+            key.open += 1
+            key.held += amount
+            key.month(facts.month).held += amount
+        return keys
+
+    def registers(self) -> dict[str, int]:
+        """Return what stays in Redis: the credits that each register holds, or HOLDS_NOTHING."""
+        holds = {request_id: amount for request_id, (_, amount) in self.kept_holds.items()}
+        return dict.fromkeys(self.kept_registers, HOLDS_NOTHING) | holds
+
+    def shrink_to(self, wallets: list[Wallet]) -> None:
+        """Make the holds of each wallet fit into what it has, the oldest first.
+
+        What ended was paid for when it ended, so it gives way last: all that is charged once fits.
+        """
+        held = self.held()
+        excess = {
+            w.pk: held[w.pk] + self.pend.get(w.pk, 0) - w.posted_credits
+            for w in wallets
+            if w.pk in held
+        }
+        by_age = sorted(self._holds().items(), key=lambda item: item[1][0].started_at_ms)
+        for request_id, (facts, amount) in sorted(by_age, key=lambda item: self._has_end(item[0])):
+            cut = min(amount, excess.get(facts.wallet_id, 0))
+            if cut > 0:
+                excess[facts.wallet_id] -= cut
+                self._set_amount(request_id, amount - cut)
+                log.error("hold_shrunk", request_id=request_id, held=amount, shrunk_by=cut)
+
+    def _holds(self) -> dict[str, tuple[RequestFacts, int]]:
+        lost = {r: (hold.facts, hold.amount) for r, hold in self.lost_holds.items()}
+        return self.kept_holds | lost
+
+    def _has_end(self, request_id: str) -> bool:
+        lost = self.lost_holds.get(request_id)
+        return lost is not None and lost.ending is not None
+
+    def _set_amount(self, request_id: str, amount: int) -> None:
+        if request_id in self.lost_holds:
+            lost = self.lost_holds[request_id]
+            self.lost_holds[request_id] = replace(lost, amount=amount)
+        else:
+            facts, _ = self.kept_holds[request_id]
+            self.kept_holds[request_id] = (facts, amount)
+
+
+def plan_rebuild(
+    remains: list[Remains], journals: JournalContents, wallets: list[Wallet], *, lease_ms: int
+) -> list[Plan]:
+    """Return the plan of every closed shard. Runs inside the rebuild's snapshot."""
+    by_shard: dict[int, list[Wallet]] = defaultdict(list)
+    for wallet in wallets:
+        by_shard[keys.shard_of(wallet.pk)].append(wallet)
+    return [
+        _plan_shard(found, journals, by_shard[found.shard], lease_ms=lease_ms) for found in remains
+    ]
+
+
+def _plan_shard(
+    remains: Remains, journals: JournalContents, wallets: list[Wallet], *, lease_ms: int
+) -> Plan:
+    plan = Plan(remains.shard)
+    started = _of_shard(remains.shard, journals.held)
+    ended = _of_shard(remains.shard, journals.ended)
+    usage = {event.reference for event in remains.events if event.is_usage}
+    plan.known = booked_requests(usage | remains.holds.keys() | started.keys() | ended.keys())
+    _plan_events(plan, remains.events, {wallet.pk: wallet.posted_credits for wallet in wallets})
+    _plan_ended(plan, remains, started, ended)
+    _plan_open(plan, remains, journals, lease_ms=lease_ms)
+    stay = plan.registers().keys() | plan.lost_holds.keys()
+    leased = [*remains.idle_leases, *remains.holds]
+    plan.forgotten_holds = [request_id for request_id in leased if request_id not in stay]
+    plan.shrink_to(wallets)
+    return plan
+
+
+def _plan_events(plan: Plan, events: list[Amounts], posted: dict[int, int]) -> None:
+    """Keep what the stream has and PostgreSQL has not, and drop the rest of the stream."""
+    booked_debits = _booked_debits(events)
+    for event in events:
+        before = NOTHING
+        if not event.is_usage:
+            is_booked, delta = event.reference in booked_debits, event.delta
+        else:
+            known = plan.known.get(event.reference)
+            before = known or NOTHING
+            is_booked = known is not None and is_covered(
+                event, target=before.target_credits, charged=before.charged_credits
+            )
+            delta = max(event.charged - before.charged_credits, 0)
+        if is_booked:
+            plan.forgotten_events.append(event.event_id)
+            continue
+        if event.wallet_id in posted:
+            delta = _cut(event, delta, posted[event.wallet_id] - plan.pend[event.wallet_id])
+        charged = before.charged_credits + delta
+        plan.pend[event.wallet_id] += delta
+        # An event of a release before keys were counted names none.
+        if event.is_usage and event.api_key_id:
+            plan.unbooked[(event.api_key_id, event.month)] += delta
+        plan.kept_registers.add(event.reference)
+        if event.is_usage:
+            plan.known[event.reference] = Booked(max(event.target, before.target_credits), charged)
+        if (delta, charged) != (event.delta, event.charged):
+            plan.corrected_events[event.event_id] = CorrectedEvent(event.reference, delta, charged)
+
+
+def _cut(event: Amounts, delta: int, left: int) -> int:
+    if delta > left:
+        log.error("event_cut", event_id=event.event_id, reference=event.reference, cut=delta - left)
+    return min(delta, left)
+
+
+def _plan_ended(
+    plan: Plan,
+    remains: Remains,
+    started: dict[str, tuple[RequestFacts, int]],
+    ended: dict[str, tuple[RequestFacts, Settlement]],
+) -> None:
+    """Put back the ends that Redis forgot, or that it was told less of."""
+    for request_id, (facts, settlement) in ended.items():
+        known = plan.known.get(request_id)
+        target = settlement.target_credits
+        if known is not None and known.target_credits >= target:
+            continue
+        if known is not None:
+            # It was settled lower before; its hold is gone.
+            plan.lost_holds[request_id] = LostHold(
+                facts,
+                amount=0,
+                lease_ms=0,
+                ending=settlement,
+                charged=known.charged_credits,
+                target=known.target_credits,
+            )
+            continue
+        hold = remains.holds.get(request_id)
+        held = hold.amount if hold else started.get(request_id, (facts, 0))[1]
+        plan.lost_holds[request_id] = LostHold(
+            facts, amount=min(held, target), lease_ms=0, ending=settlement
+        )
+
+
+def _plan_open(plan: Plan, remains: Remains, journals: JournalContents, *, lease_ms: int) -> None:
+    """Keep or put back the holds of requests that are under way."""
+    for facts, held in journals.open_requests():
+        request_id = facts.request_id
+        if keys.shard_of(facts.wallet_id) != plan.shard or request_id in plan.known:
+            continue
+        hold = remains.holds.get(request_id)
+        if hold is None:
+            plan.lost_holds[request_id] = LostHold(facts, amount=held, lease_ms=lease_ms)
+        else:
+            plan.kept_holds[request_id] = (facts, hold.amount)
+
+
+def _of_shard(
+    shard: int, by_request: dict[str, tuple[RequestFacts, Other]]
+) -> dict[str, tuple[RequestFacts, Other]]:
+    return {
+        request_id: value
+        for request_id, value in by_request.items()
+        if keys.shard_of(value[0].wallet_id) == shard
+    }
+
+
+def _booked_debits(events: list[Amounts]) -> set[str]:
+    """Return the references of debits that are booked. One that names no row is not.
+
+    The drain reports such an event; here it must not keep its shard, and all others, shut.
+    """
+    named = [event.reference.partition(":")[2] for event in events if not event.is_usage]
+    debit_ids = [int(name) for name in named if DEBIT_ID.fullmatch(name)]
+    booked = Debit.objects.filter(pk__in=debit_ids).exclude(booked_at=None)
+    return {f"debit:{pk}" for pk in booked.values_list("pk", flat=True)}

@@ -1,0 +1,184 @@
+"""Rebuild the wallets in Redis after it was restarted, replaced, rewound or flushed.
+
+Until a shard is rebuilt its fence is closed and every call on it answers RECOVERING. The order:
+close, wait for the last lines of the journals, read them and what Redis has, take a snapshot of
+PostgreSQL, write, open. Dying anywhere before the last step leaves the fence closed, and the next
+sweep starts anew; a restart or flush of Redis meanwhile, or another rebuild, makes the rest of the
+steps come to nothing, because Redis knows the epoch of the present rebuild and refuses any other.
+"""
+
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+import structlog
+from django.conf import settings
+
+from billing.exceptions import UnsafeRedis, WalletRecovering
+from billing.models import KeySpending, Wallet
+from billing.upkeep.rebuild_plan import Plan, plan_rebuild
+from billing.upkeep.remains import read_remains
+from billing.wallet import calls, keys, restoring
+from billing.wallet.calls import Call
+from billing.wallet.journal import read_all
+from billing.wallet.rebuild_barrier import only_rebuilder, rebuild_snapshot
+from billing.wallet.sync_client import SyncWalletClient, get_sync_client
+
+log = structlog.get_logger(__name__)
+
+Item = TypeVar("Item")
+
+# How many calls go out in one round trip, and how many items in one call. A call of this size
+# keeps Redis from its other work for a millisecond or two.
+CALL_BATCH = 50
+ITEM_BATCH = 200
+# A web process that placed a hold just before Redis died writes its journal line within this. One
+# that was stopped for longer finds its hold gone, and is charged what is available.
+GRACE_S = 0.5
+
+
+def recover(*, grace_s: float = GRACE_S) -> list[int]:
+    """Rebuild and open every shard that is closed. Returns which were.
+
+    Safe to repeat and to run at once: one worker does it, the others find nothing to do.
+    Raises WalletRecovering if Redis is away or was lost again, UnsafeRedis if it may not be used:
+    then every shard is closed until it may.
+    """
+    client = get_sync_client()
+    _demand_safe_server(client)
+    if client.has_library() and not _closed_shards(client):
+        return []
+    with only_rebuilder() as is_mine:
+        if not is_mine:
+            return []
+        with client.reaching():
+            client.load_library()
+        closed = _closed_shards(client)
+        if closed:
+            _rebuild(client, closed, grace_s=grace_s)
+    return closed
+
+
+def _demand_safe_server(client: SyncWalletClient) -> None:
+    """Close what is open on a server whose settings were changed so that it can lose holds.
+
+    A wallet that was evicted would be pushed anew, with nothing of it held.
+    """
+    try:
+        client.demand_safe_server()
+    except UnsafeRedis:
+        if client.has_library():
+            client.ask_many([restoring.close(shard) for shard in range(keys.SHARDS)])
+        raise
+
+
+def close_all() -> None:
+    """Close every fence, so that `recover` rebuilds all wallets. Calls answer 503 meanwhile."""
+    client = get_sync_client()
+    with client.reaching():
+        client.load_library()
+    client.ask_many([restoring.close(shard) for shard in range(keys.SHARDS)])
+
+
+def _closed_shards(client: SyncWalletClient) -> list[int]:
+    shards = range(keys.SHARDS)
+    replies = client.ask_many([calls.status(shard) for shard in shards])
+    return [shard for shard, reply in zip(shards, replies, strict=True) if reply[0] != b"OK"]
+
+
+def _rebuild(client: SyncWalletClient, closed: list[int], *, grace_s: float) -> None:
+    started = time.monotonic()
+    epoch = uuid.uuid4().hex
+    client.ask_many([restoring.begin(shard, epoch=epoch) for shard in closed])
+    time.sleep(grace_s)
+    journals = read_all(settings.JOURNAL_DIR)
+    remains = [read_remains(client, shard) for shard in closed]
+    with rebuild_snapshot():
+        wallets = list(Wallet.objects.order_by("pk"))
+        spending = read_spending()
+        plans = plan_rebuild(remains, journals, wallets, lease_ms=settings.HOLD_LEASE_S * 1_000)
+    _write(client, _steps(plans, wallets, spending, epoch=epoch))
+    log.warning(
+        "wallets_rebuilt",
+        shards=len(closed),
+        wallets=len(wallets),
+        events=sum(len(found.events) for found in remains),
+        holds_kept=sum(len(plan.kept_holds) for plan in plans),
+        holds_put_back=sum(len(plan.lost_holds) for plan in plans),
+        seconds=round(time.monotonic() - started, 3),
+    )
+
+
+def read_spending() -> dict[int, list[tuple[int, int, int]]]:
+    """Return what API keys spent, by shard: key, month, charge."""
+    by_shard: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
+    rows = KeySpending.objects.values_list(
+        "api_key__user__wallet", "api_key", "month", "charged_credits"
+    )
+    for wallet_id, api_key_id, month, charged in rows.order_by():
+        by_shard[keys.shard_of(wallet_id)].append((api_key_id, month, charged))
+    return by_shard
+
+
+def _steps(
+    plans: list[Plan],
+    wallets: list[Wallet],
+    spending: dict[int, list[tuple[int, int, int]]],
+    *,
+    epoch: str,
+) -> Iterator[Call]:
+    for plan in plans:
+        mine = [wallet for wallet in wallets if keys.shard_of(wallet.pk) == plan.shard]
+        yield from _forget(plan, epoch=epoch)
+        yield from _restore(plan, epoch=epoch)
+        held, open_ = plan.held(), plan.open()
+        for some in _batches(mine, ITEM_BATCH):
+            rows = [
+                (row, plan.pend.get(row.pk, 0), held.get(row.pk, 0), open_.get(row.pk, 0))
+                for row in some
+            ]
+            yield restoring.wallets(plan.shard, rows, epoch=epoch)
+        for api_keys in _batches(plan.api_keys(spending[plan.shard]).items(), ITEM_BATCH):
+            yield restoring.api_keys(plan.shard, api_keys, epoch=epoch)
+        yield restoring.open_fence(plan.shard, epoch=epoch)
+
+
+def _forget(plan: Plan, *, epoch: str) -> Iterator[Call]:
+    for ids in _batches(plan.forgotten_events, ITEM_BATCH):
+        yield restoring.forget(plan.shard, event_ids=ids, holds=[], epoch=epoch)
+    for holds in _batches(plan.forgotten_holds, ITEM_BATCH):
+        yield restoring.forget(plan.shard, event_ids=[], holds=holds, epoch=epoch)
+
+
+def _restore(plan: Plan, *, epoch: str) -> Iterator[Call]:
+    for event_id, event in plan.corrected_events.items():
+        yield restoring.correct_event(
+            plan.shard,
+            event_id,
+            reference=event.reference,
+            delta=event.delta,
+            charged=event.charged,
+            epoch=epoch,
+        )
+    lease_ms = settings.HOLD_LEASE_S * 1_000
+    for registers in _batches(plan.registers().items(), ITEM_BATCH):
+        yield restoring.keep(plan.shard, registers, lease_ms=lease_ms, epoch=epoch)
+    # Behind those that are kept: a request may have a settlement that is and a raise that is not.
+    for lost in _batches(plan.lost_holds.values(), ITEM_BATCH):
+        yield restoring.holds(plan.shard, lost, epoch=epoch)
+
+
+def _write(client: SyncWalletClient, steps: Iterator[Call]) -> None:
+    for some in _batches(steps, CALL_BATCH):
+        for reply in client.ask_many(some):
+            if reply[0] != b"OK":
+                raise WalletRecovering("Redis was lost again, or another rebuild began.")
+
+
+def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    remaining = iter(items)
+    while some := list(islice(remaining, size)):
+        yield some

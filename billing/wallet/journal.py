@@ -1,0 +1,269 @@
+"""What a web process started and ended, in a local file, in case Redis or the process is lost.
+
+One line per fact, appended with a single write, so that a killed process leaves at most its last
+line torn; a full disk leaves none. The process holds a lock on its file as long as it lives; a
+file whose lock is free has lost its process, and the worker adopts it
+(`billing.upkeep.adoption`). Files are rotated: the new one starts with what is still open, so
+that an old one can be adopted while its process lives.
+
+    ["s", [request facts…], held credits]    a hold was placed; the upstream is called next
+    ["e", [request facts…], [settlement…]]   the request ended; written before Redis is told
+    ["v", request id]                        no upstream accepted it; the hold is released
+    ["r"]                                    rotated: whatever is open goes on in the next file
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import secrets
+import socket
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import orjson
+import structlog
+
+from billing.wallet.usage import RequestFacts, Settlement
+
+log = structlog.get_logger(__name__)
+
+SUFFIX = ".journal"
+FOLDER_NAME = ".folder"
+ROTATE_BYTES = 8 * 1024 * 1024
+ROTATE_S = 300
+# Every rotation copies what is open, so even many reasons for it cost one in this time.
+SOON_S = 2
+
+
+class Journal:
+    """The journal of this process. Not for threads: one event loop writes it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._open: dict[str, tuple[RequestFacts, int]] = {}
+        # Ends that the disk had no room for, the first one first.
+        self._owed: deque[tuple[str, list[object]]] = deque()
+        self._file = -1
+        self._written = 0
+        self._rotate_at = 0.0
+
+    @classmethod
+    def open(cls, directory: Path) -> Self:
+        """Start this process's journal. Whoever opens it closes it."""
+        directory.mkdir(parents=True, exist_ok=True)
+        journal = cls(directory)
+        journal._begin_file()
+        return journal
+
+    def start(self, facts: RequestFacts, held_credits: int) -> None:
+        """Note a hold, after it was placed and before the upstream is called. Raises OSError."""
+        self._write_owed()
+        self._write(["s", facts.as_tuple(), held_credits])
+        self._open[facts.request_id] = (facts, held_credits)
+
+    def end(self, facts: RequestFacts, settlement: Settlement) -> None:
+        """Note how a request ended, before Redis is told; on a full disk, once there is room."""
+        self._end(facts.request_id, ["e", facts.as_tuple(), settlement.as_tuple()])
+
+    def void(self, facts: RequestFacts) -> None:
+        """Note that no upstream accepted a request, before Redis is told; likewise."""
+        self._end(facts.request_id, ["v", facts.request_id])
+
+    def catch_up(self) -> None:
+        """Write what the disk had no room for, and rotate if that is due. A timer asks."""
+        try:
+            self._write_owed()
+        except OSError:
+            log.exception("journal_not_written", owed=len(self._owed))
+        self.rotate_if_due()
+
+    def _end(self, request_id: str, line: list[object]) -> None:
+        """Note an end. Redis is to be told of it even if it can't be written: the hold is there.
+
+        Until it is written the request is open here, and nothing new is started.
+        """
+        self._owed.append((request_id, line))
+        try:
+            self._write_owed()
+        except OSError:
+            log.exception("journal_not_written", request_id=request_id)
+
+    def _write_owed(self) -> None:
+        while self._owed:
+            request_id, line = self._owed[0]
+            self._write(line)
+            self._owed.popleft()
+            self._open.pop(request_id, None)
+
+    def rotate_if_due(self) -> None:
+        """Go on in a new file if this one is old or long. Every line asks."""
+        if not self._written:
+            return
+        if self._written >= ROTATE_BYTES or time.monotonic() >= self._rotate_at:
+            try:
+                self._rotate()
+            except OSError:
+                # The old file is as good as it was; the next line tries again.
+                log.exception("journal_not_rotated")
+
+    def rotate_soon(self) -> None:
+        """Have a worker adopt what this file says within seconds. Many who ask at once share it."""
+        self._rotate_at = min(self._rotate_at, time.monotonic() + SOON_S)
+
+    def close(self) -> None:
+        """Let go of the file: the worker settles what is not booked by now. Safe to repeat."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _write(self, line: list[object]) -> None:
+        self.rotate_if_due()
+        self._append(self._file, line)
+
+    def _append(self, file: int, line: list[object]) -> None:
+        packed = orjson.dumps(line) + b"\n"
+        written = os.write(file, packed)
+        if written < len(packed):
+            # The disk is full. Half a line would spoil the one that is written behind it.
+            os.ftruncate(file, os.fstat(file).st_size - written)
+            raise OSError(errno.ENOSPC, "The journal's disk is full.")
+        self._written += written
+
+    def _rotate(self) -> None:
+        old, old_written = self._file, self._written
+        path = self._begin_file()
+        try:
+            for facts, held_credits in self._open.values():
+                self._append(self._file, ["s", facts.as_tuple(), held_credits])
+            # Only now: a crash in between leaves open requests in both files, never in none.
+            self._append(old, ["r"])
+        except OSError:
+            # Removed while it is locked: the worker must not take it for that of a lost process.
+            path.unlink()
+            os.close(self._file)
+            self._file, self._written = old, old_written
+            raise
+        os.close(old)
+        # What was copied does not count, or more open requests than fit into a file would have it
+        # rotated with every line.
+        self._written = 0
+
+    def _begin_file(self) -> Path:
+        # The clock only puts them in order; two of the same instant must not be one file.
+        unique = f"{time.time_ns()}-{secrets.token_hex(4)}"
+        path = self._directory / f"{socket.gethostname()}-{os.getpid()}-{unique}{SUFFIX}"
+        # Made under another name and locked first: the worker never sees it without its lock.
+        hidden = path.with_name(f".{path.name}")
+        file = os.open(hidden, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            hidden.rename(path)
+        except OSError:
+            os.close(file)
+            raise
+        self._file = file
+        self._written = 0
+        self._rotate_at = time.monotonic() + ROTATE_S
+        return path
+
+
+@dataclass
+class JournalContents:
+    """What one file, or many, say. A request that is open was started and never ended."""
+
+    held: dict[str, tuple[RequestFacts, int]] = field(default_factory=dict)
+    ended: dict[str, tuple[RequestFacts, Settlement]] = field(default_factory=dict)
+    voided: set[str] = field(default_factory=set)
+    is_rotated: bool = False
+    unreadable_lines: int = 0
+
+    def open_requests(self) -> list[tuple[RequestFacts, int]]:
+        """Return what was started and neither ended nor voided, with the credits held."""
+        over = self.voided | self.ended.keys()
+        return [hold for request_id, hold in self.held.items() if request_id not in over]
+
+    def read(self, path: Path) -> None:
+        """Add what a file says; a torn last line is no line. Raises FileNotFoundError."""
+        for line in path.read_bytes().split(b"\n")[:-1]:
+            try:
+                self._take(orjson.loads(line))
+            except (ValueError, TypeError, IndexError, KeyError):
+                # One bad line must not hide the others; whoever adopts the file reports it.
+                self.unreadable_lines += 1
+
+    def _take(self, line: list[list[object]]) -> None:
+        kind: object = line[0]
+        if kind == "s":
+            facts = _facts(line[1])
+            self.held[facts.request_id] = (facts, int(str(line[2])))
+        elif kind == "e":
+            facts, settlement = _facts(line[1]), Settlement(*line[2])  # type: ignore[arg-type]
+            known = self.ended.get(facts.request_id)
+            if known is None or known[1].target_credits <= settlement.target_credits:
+                self.ended[facts.request_id] = (facts, settlement)
+        elif kind == "v":
+            self.voided.add(str(line[1]))
+        elif kind == "r":
+            self.is_rotated = True
+        else:
+            raise ValueError(f"A journal's line is of no known kind: {kind!r}")
+
+
+def _facts(packed: list[object]) -> RequestFacts:
+    return RequestFacts(*packed)  # type: ignore[arg-type]
+
+
+def name_folder(directory: Path) -> str:
+    """Return a folder's name for itself, which is the same wherever it is mounted."""
+    path = directory / FOLDER_NAME
+    if not path.exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        mine = path.with_name(f"{FOLDER_NAME}-{secrets.token_hex(4)}")
+        mine.write_text(secrets.token_hex(8))
+        # Of many who do this at once, the first names it.
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(mine)
+        mine.unlink()
+    return path.read_text()
+
+
+def journal_files(directory: Path) -> list[Path]:
+    """Return every journal in a directory, of living processes and of lost ones."""
+    return sorted(directory.glob(f"[!.]*{SUFFIX}"))
+
+
+def read_all(directory: Path) -> JournalContents:
+    """Read every journal in a directory as one."""
+    contents = JournalContents()
+    read: set[Path] = set()
+    # Again until nothing is new: a file that was rotated away before it was read has a successor.
+    while unread := [path for path in journal_files(directory) if path not in read]:
+        for path in unread:
+            read.add(path)
+            with contextlib.suppress(FileNotFoundError):
+                # Adopted meanwhile: everything in it is booked.
+                contents.read(path)
+    return contents
+
+
+def adoptable_files(directory: Path) -> Iterator[Path]:
+    """Yield files whose process is gone or has rotated them, each locked while it is looked at."""
+    for path in journal_files(directory):
+        try:
+            file = os.open(path, os.O_RDWR)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Another worker may have finished it between the two lines above.
+            if os.fstat(file).st_nlink:
+                yield path
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(file)

@@ -1,0 +1,1 @@
+"""What several apps share. It knows none of them."""
