@@ -22,7 +22,9 @@ _BOM = b"\xef\xbb\xbf"
 _TOO_DEEP = "The JSON body is nested too deeply: the limit is {} levels."
 # orjson turns an integer outside [-2**63, 2**64) into a float; every such literal has 19 digits.
 _SMALLEST_LOST_INTEGER = 2.0**63
-_LONG_INTEGER = re.compile(rb"-?\d{19,}(?![\d.eE])")
+# It begins where a number begins, and gives back no digit once it has them (`++`): a run of them is
+# looked at once, however long it is.
+_LONG_INTEGER = re.compile(rb"(?<![\d.eE+-])-?\d{19}\d*+(?![.eE])")
 
 
 def parse(

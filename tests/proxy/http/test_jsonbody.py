@@ -131,6 +131,25 @@ def test_it_keeps_numbers_that_only_look_too_long() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "literal",
+    [
+        "1." + "1" * 30 + "e19",
+        "-1." + "1" * 30 + "E+19",
+        "1" * 25 + ".5",
+        "1" * 25 + "e3",
+        "1e" + "0" * 25 + "20",
+        "1e+" + "0" * 25 + "20",
+        "0." + "1" * 30,
+    ],
+)
+def test_it_keeps_floats_however_many_digits_they_have(literal: str) -> None:
+    # Beside a number so large that it may have been an integer of more than 64 bits.
+    body = f'{{"a":1e30,"b":{literal},"c":[-{literal.removeprefix("-")}]}}'
+
+    assert jsonbody.parse(body.encode()) == json.loads(body)
+
+
 def test_it_refuses_a_body_over_the_limit() -> None:
     assert jsonbody.parse(b'{"a":12}', max_bytes=8) == {"a": 12}
 
