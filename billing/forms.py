@@ -6,13 +6,13 @@ from typing import Any
 from django import forms
 
 from accounts.models import ApiKey, User
-from billing.catalogue.currencies import decimal_places
 from billing.catalogue.pack_prices import Price, list_prices
 from billing.exceptions import InvalidAmount
 from billing.models import Pack, PublicModel
 from billing.notices.low_balance import MAX_THRESHOLD_CREDITS
-from billing.templatetags import money
 from billing.top_ups.agreement import CONSENT_VERSION, Terms
+from common import money
+from common.currencies import decimal_places
 
 # The largest id that PostgreSQL's bigint holds; beyond it a query would fail.
 MAX_ID = 2**63 - 1

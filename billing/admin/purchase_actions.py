@@ -10,7 +10,7 @@ from billing.models import Purchase, Refund
 from billing.orders.refunds import PAID, refund_amount, refund_unused
 from billing.orders.reviews import close_reviewed, credit_reviewed
 from billing.stripe_inbox.open_orders import ask_again
-from billing.templatetags import money
+from common import money
 
 CHANGE = "billing.change_purchase"
 

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from accounts.admin_base import ReadOnlyAdmin, Tool, list_tool
 from billing.admin import columns
 from billing.models import Dispute, Purchase, Refund
-from billing.templatetags import money
+from common import money
 
 TONES = {
     Refund.Status.OPEN: "waiting",

@@ -10,8 +10,8 @@ from accounts.admin_base import ReadOnlyAdmin, Tool, list_tool
 from billing.admin import columns
 from billing.admin.actions import Asked, ReadOnlyWithActions, StaffAction
 from billing.models import AutoTopUp, TopUpConsent, TopUpPayment
-from billing.templatetags import money
 from billing.top_ups.agreement import switch_off_by_staff
+from common import money
 
 TONES = {
     AutoTopUp.State.ON: "good",

@@ -12,10 +12,10 @@ from billing.forms import RefundForm
 from billing.models import Purchase, Refund
 from billing.orders.refunds import offer_to_customer, refund_to_customer
 from billing.stripe_inbox.open_orders import ask_again
-from billing.templatetags.money import price
 from billing.views.polling import poll_after_s, read_polls
 from billing.views.refusals import as_message
 from billing.views.requests import CustomerRequest, customer_only
+from common.money import price
 
 # Nobody reads further back on one page; statements will list everything.
 MOST_ORDERS = 200

@@ -15,7 +15,7 @@ from typing import Self
 
 from django.http import HttpResponse, HttpResponseBase
 
-from billing.wallet.limits import RateState
+from common.rates import RateState
 from proxy.exceptions import InvalidRequest, UpstreamUnavailable
 from proxy.http.connection import ClientConnection
 from proxy.keys import KeyFacts

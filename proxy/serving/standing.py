@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from billing.exceptions import WalletMissing, WalletStale
 from billing.ledger.wallets import push_wallet
-from billing.wallet.client import Balance, KeyFigures, RateState
+from billing.wallet.client import Balance, KeyFigures
 from billing.wallet.usage import month_of
+from common.rates import RateState
 from proxy.database import in_database
 from proxy.http.auth import refresh_key
 from proxy.http.connection import ClientConnection
