@@ -46,10 +46,11 @@ BillingError
 from dataclasses import dataclass
 from enum import Enum
 
+from common.exceptions import DomainError
 from common.rates import RateState
 
 
-class BillingError(Exception):
+class BillingError(DomainError):
     """Anything that billing refuses."""
 
 

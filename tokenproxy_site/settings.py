@@ -193,7 +193,7 @@ ACCOUNT_LOGOUT_REDIRECT_URL = "/"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if IS_HTTPS else "http"
 ACCOUNT_SESSION_REMEMBER = True
-ACCOUNT_ADAPTER = "billing.account_adapter.AccountAdapter"
+ACCOUNT_ADAPTER = "billing.views.account_adapter.AccountAdapter"
 
 # The launcher gives an empty value for what is not set.
 EMAIL_URL = get_text("EMAIL_URL", "consolemail://") or "consolemail://"

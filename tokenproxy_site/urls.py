@@ -9,7 +9,6 @@ from tokenproxy_site.status import status
 
 urlpatterns = [
     path("", include("billing.urls")),
-    path("", include("billing.webhook_urls")),
     path("", include("proxy.site_urls")),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),

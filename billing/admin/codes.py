@@ -16,11 +16,11 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.admin_base import ReadOnlyAdmin, Tool, list_tool
+from accounts.desk import columns
+from accounts.desk.actions import Asked, ReadOnlyWithActions, StaffAction
+from accounts.desk.filters import ConditionFilter
+from accounts.desk.pages import ReadOnlyAdmin, Tool, list_tool
 from accounts.models import User
-from billing.admin import columns
-from billing.admin.actions import Asked, ReadOnlyWithActions, StaffAction
-from billing.admin.filters import ConditionFilter
 from billing.exceptions import BatchExists
 from billing.gifts.redeem_codes import (
     MAX_BATCH,

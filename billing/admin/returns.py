@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.http import HttpRequest
 
-from accounts.admin_base import ReadOnlyAdmin, Tool, list_tool
-from billing.admin import columns
+from accounts.desk import columns
+from accounts.desk.pages import ReadOnlyAdmin, Tool, list_tool
 from billing.models import Dispute, Purchase, Refund
 from common import money
 

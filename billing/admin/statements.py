@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from accounts.admin_base import DeskAdmin, Tool
+from accounts.desk.pages import DeskAdmin, Tool
 from billing.models import Wallet
 from billing.statements.files import find_file
 from billing.statements.month import list_months

@@ -14,7 +14,7 @@ from django.urls import reverse
 from accounts.models import User
 from billing.exceptions import PaymentProviderError, TooManyCards, TopUpRefused
 from billing.models import AutoTopUp
-from billing.orders.fulfilment import SESSION_ID
+from billing.stripe_api import SESSION_ID
 from billing.stripe_api.saved_cards import (
     Setup,
     create_customer,

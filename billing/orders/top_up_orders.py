@@ -27,10 +27,10 @@ from billing.ledger.credits import lock_wallet
 from billing.ledger.inbox import file_item
 from billing.models import AutoTopUp, Pack, Purchase, TopUpPayment, Wallet
 from billing.notices.tell import tell_top_up_off
+from billing.orders.top_up_payments import fail_top_up, settle_payment
 from billing.stripe_api import ORDER_KEY
 from billing.stripe_api.payments import CHANNEL_KEY, cancel_payment, create_payment, find_payment
 from billing.top_ups.agreement import agreed_price, has_room, is_offered, lock_top_up
-from billing.top_ups.payments import fail_top_up, settle_payment
 from billing.top_ups.switch import OffReason, turn_off
 
 BATCH = 50
