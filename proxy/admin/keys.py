@@ -9,7 +9,7 @@ from billing.admin import columns
 from billing.admin.actions import Asked, ReadOnlyWithActions, StaffAction
 from billing.admin.filters import ConditionFilter
 from proxy.models import ProviderKey
-from proxy.services.ejection import take_back_key
+from proxy.upstreams.ejection import take_back_key
 
 
 class StateFilter(ConditionFilter):
