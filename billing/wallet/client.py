@@ -102,10 +102,6 @@ class WalletClient:
         """Release a hold without a record. Safe to repeat. Raises UnknownHold, WalletRecovering."""
         calls.parse_ended(await self._ask(calls.void(facts)))
 
-    async def read_balance(self, wallet_id: int) -> Balance:
-        """Return a wallet's figures. Raises WalletMissing, WalletRecovering."""
-        return calls.parse_read(await self._ask(calls.read(wallet_id)))
-
     async def find_register(self, wallet_id: int, request_id: str) -> Register:
         """Return a request's register. Raises UnknownHold, WalletRecovering."""
         return calls.parse_register(await self._ask(calls.register(wallet_id, request_id)))
