@@ -84,6 +84,11 @@ class WalletClient:
             raise
         return calls.parse_place(reply)
 
+    async def quote(self, hold: HoldRequest) -> Placed:
+        """Tell what `place` would hold now, and hold nothing. Raises as it."""
+        call = calls.quote(hold, lease_ms=lease_ms(), limit=backlog_limit())
+        return calls.parse_place(await self._ask(call))
+
     async def extend(self, facts: RequestFacts, progress: Settlement) -> None:
         """Renew a hold's lease and record its progress. Raises UnknownHold, WalletRecovering."""
         calls.parse_ok(await self._ask(calls.extend(facts, progress, lease_ms=lease_ms())))
@@ -95,10 +100,6 @@ class WalletClient:
     async def void(self, facts: RequestFacts) -> None:
         """Release a hold without a record. Safe to repeat. Raises UnknownHold, WalletRecovering."""
         calls.parse_ended(await self._ask(calls.void(facts)))
-
-    async def read_balance(self, wallet_id: int) -> Balance:
-        """Return a wallet's figures. Raises WalletMissing, WalletRecovering."""
-        return calls.parse_read(await self._ask(calls.read(wallet_id)))
 
     async def find_register(self, wallet_id: int, request_id: str) -> Register:
         """Return a request's register. Raises UnknownHold, WalletRecovering."""

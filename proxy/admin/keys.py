@@ -9,7 +9,7 @@ from accounts.desk import columns
 from accounts.desk.actions import Asked, ReadOnlyWithActions, StaffAction
 from accounts.desk.filters import ConditionFilter
 from proxy.models import ProviderKey
-from proxy.services.ejection import take_back_key
+from proxy.upstreams.ejection import take_back_key
 
 
 class StateFilter(ConditionFilter):

@@ -7,9 +7,9 @@ from django import forms
 from accounts.desk.actions import Asked, ReasonForm, StaffAction
 from billing.exceptions import BillingError
 from proxy.models import Provider, Route
-from proxy.routing.verdicts import Blame
-from proxy.services.ejection import forget
-from proxy.services.trial import Trial, try_provider, try_route
+from proxy.upstreams.ejection import forget
+from proxy.upstreams.providers.trial import Trial, try_provider, try_route
+from proxy.upstreams.verdicts import Blame
 
 MOST_LINES = 12
 
