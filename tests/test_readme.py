@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 SETTINGS = (ROOT / "tokenproxy_site" / "settings.py").read_text()
-READ = re.compile(r'get_(?:text|url|int|bool|list|fernet_keys|networks)\(\s*"([A-Z_]+)"')
+READ = re.compile(r'get_(?:text|url|redis_url|int|bool|list|fernet_keys|networks)\(\s*"([A-Z_]+)"')
 LISTED = re.compile(r"^\| `([A-Z_]+)` \|", re.MULTILINE)
 
 
