@@ -7,8 +7,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from billing.models import PublicModel
-from proxy.routing.adapting import Adaptation, InvalidRule
-from proxy.routing.routes import ENDPOINTS
+from proxy.parsing.adapting import Adaptation, InvalidRule
+from proxy.upstreams.routes import ENDPOINTS
 
 PROVIDER_NAME = RegexValidator(
     r"^[a-z0-9][a-z0-9-]*$", "A provider's name has small letters, digits and hyphens."

@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 import structlog
 
+from proxy.api.handler import ApiHandler
 from proxy.http.client_address import with_client_address
 from proxy.http.connection import Message, Receive, Scope, Send
-from proxy.http.handler import ApiHandler
-from proxy.runtime import Runtime
+from proxy.serving.runtime import Runtime
 from tokenproxy_site.metrics import count_request
 
 log = structlog.get_logger(__name__)

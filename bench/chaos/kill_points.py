@@ -19,15 +19,15 @@ WEB_POINTS = (
     "billing.wallet.client:WalletClient.extend",
     "billing.wallet.client:WalletClient.settle",
     "billing.wallet.client:WalletClient.void",
-    "proxy.routing.attempts:open_answer",
-    "proxy.upstream:UpstreamAnswer.read",
+    "proxy.upstreams.attempts:open_answer",
+    "proxy.upstreams.client:UpstreamAnswer.read",
     "proxy.serving.relay:Relay._start",
     "proxy.serving.relay:Relay._end_complete",
     "proxy.serving.relay:Relay._end_broken",
-    "proxy.serving.recordings:Recordings.claim",
-    "proxy.serving.recordings:Recordings.keep",
-    "proxy.serving.recordings:Recordings.drop",
-    "proxy.serving.recordings:Recordings.wait_for",
+    "proxy.serving.replay.recordings:Recordings.claim",
+    "proxy.serving.replay.recordings:Recordings.keep",
+    "proxy.serving.replay.recordings:Recordings.drop",
+    "proxy.serving.replay.recordings:Recordings.wait_for",
 )
 # Steps that a web process passes only now and then; an order for one may find nobody.
 RARE_WEB_POINTS = (

@@ -25,7 +25,7 @@ from billing.wallet.calls import (
     Settled,
 )
 from billing.wallet.connection import CommandRefused, Connection, ConnectionLost, NotConnected
-from billing.wallet.limits import KeyFigures, Limits, RateState
+from billing.wallet.limits import KeyFigures, Limits
 from billing.wallet.usage import RequestFacts, Settlement
 
 __all__ = [
@@ -34,7 +34,6 @@ __all__ = [
     "KeyFigures",
     "Looked",
     "Placed",
-    "RateState",
     "Settled",
     "WalletClient",
 ]

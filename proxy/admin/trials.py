@@ -4,12 +4,12 @@ from typing import Any
 
 from django import forms
 
-from billing.admin.actions import Asked, ReasonForm, StaffAction
+from accounts.desk.actions import Asked, ReasonForm, StaffAction
 from billing.exceptions import BillingError
 from proxy.models import Provider, Route
-from proxy.routing.verdicts import Blame
-from proxy.services.ejection import forget
-from proxy.services.trial import Trial, try_provider, try_route
+from proxy.upstreams.ejection import forget
+from proxy.upstreams.providers.trial import Trial, try_provider, try_route
+from proxy.upstreams.verdicts import Blame
 
 MOST_LINES = 12
 

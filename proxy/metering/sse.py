@@ -11,7 +11,7 @@ import re
 
 import orjson
 
-from proxy.exceptions import ApiError, EventTooLarge
+from proxy.errors import ApiError, EventTooLarge
 
 # A tool call or an image can make a big event; the largest seen in practice is a few MB of base64.
 DEFAULT_MAX_EVENT_BYTES = 16 * 1024 * 1024

@@ -21,7 +21,7 @@ from typing import Any
 
 import orjson
 
-from proxy.exceptions import ApiError, EventTooLarge
+from proxy.errors import ApiError, EventTooLarge
 from proxy.metering.delivered import Delivered
 from proxy.metering.encodings import Encoding
 from proxy.metering.naming import PublicName

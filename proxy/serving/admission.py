@@ -8,17 +8,17 @@ from billing.catalogue.pricing import Rates
 from billing.exceptions import RateLimited, WalletRecovering
 from billing.wallet.client import HoldRequest, Placed
 from billing.wallet.usage import RequestFacts
-from proxy.exceptions import InvalidRequest, ModelNotFound
+from proxy.errors import InvalidRequest, ModelNotFound
 from proxy.http.connection import ClientConnection
 from proxy.http.headers import rate_limit_headers
-from proxy.keys import KeyFacts
 from proxy.metering.prompt import Prompt
 from proxy.parsing.request import ModelRequest
-from proxy.routing.catalogue import Model
-from proxy.runtime import Runtime
 from proxy.serving.endpoints import Endpoint
 from proxy.serving.inflight import Call
+from proxy.serving.keys import KeyFacts
+from proxy.serving.runtime import Runtime
 from proxy.serving.standing import ask_wallet, find_standing
+from proxy.upstreams.catalogue import Model
 
 log = structlog.get_logger(__name__)
 

@@ -15,7 +15,7 @@ from billing.catalogue.costs import cost_nanos
 from billing.catalogue.pricing import cost_credits
 from billing.models import UsageRecord
 from billing.wallet.usage import Settlement
-from proxy.exceptions import ImpossibleUsage
+from proxy.errors import ImpossibleUsage
 from proxy.metering.answers import JsonAnswer
 from proxy.metering.streams import UNREAD_BYTES, StreamMeter
 from proxy.metering.usage import Source, Usage

@@ -7,21 +7,21 @@ left pays for the prompt that an upstream was given; whole answers are charged a
 from django.http import HttpResponse, HttpResponseBase
 
 from billing.wallet.usage import Settlement
-from proxy.exceptions import ApiError
+from proxy.errors import ApiError
 from proxy.http.connection import ClientConnection
-from proxy.keys import KeyFacts
 from proxy.metering.answers import JsonAnswer
 from proxy.parsing.request import ModelRequest
-from proxy.routing.attempts import open_answer
-from proxy.routing.catalogue import Model, UpstreamRoute
-from proxy.runtime import Runtime
 from proxy.serving.admission import Admission, admit
 from proxy.serving.endings import Outcome, settle_answer, settle_nothing, settle_prompt
 from proxy.serving.endpoints import Endpoint
 from proxy.serving.inflight import is_client_gone, is_upstreams_fault
-from proxy.serving.recorder import Recorder
+from proxy.serving.keys import KeyFacts
 from proxy.serving.relay import Relay
-from proxy.upstream import UpstreamAnswer, UpstreamNotReached, UpstreamRefused
+from proxy.serving.replay.recorder import Recorder
+from proxy.serving.runtime import Runtime
+from proxy.upstreams.attempts import open_answer
+from proxy.upstreams.catalogue import Model, UpstreamRoute
+from proxy.upstreams.client import UpstreamAnswer, UpstreamNotReached, UpstreamRefused
 
 JSON = "application/json"
 

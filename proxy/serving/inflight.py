@@ -19,10 +19,10 @@ from billing.catalogue.pricing import Rates
 from billing.exceptions import WalletError
 from billing.wallet.client import WalletClient
 from billing.wallet.usage import RequestFacts, Settlement
-from proxy.exceptions import MalformedAnswer, ProxyError
+from proxy.errors import MalformedAnswer, ProxyError
 from proxy.http.connection import ClientConnection
 from proxy.metering.prompt import Prompt
-from proxy.upstream import UpstreamError
+from proxy.upstreams.client import UpstreamError
 
 log = structlog.get_logger(__name__)
 

@@ -12,8 +12,8 @@ from contextlib import aclosing, asynccontextmanager
 from django.conf import settings
 
 from billing.wallet.usage import Settlement
+from proxy.api.error_table import to_api_error
 from proxy.http.connection import AlreadySent
-from proxy.http.errors import to_api_error
 from proxy.metering.streams import StreamMeter
 from proxy.serving.endings import (
     Outcome,
@@ -29,9 +29,9 @@ from proxy.serving.inflight import (
     is_client_gone,
     is_upstreams_fault,
 )
-from proxy.serving.recorder import Recorder
+from proxy.serving.replay.recorder import Recorder
 from proxy.serving.settling import Settler
-from proxy.upstream import AnswerBroken, UpstreamAnswer, UpstreamError
+from proxy.upstreams.client import AnswerBroken, UpstreamAnswer, UpstreamError
 
 HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",

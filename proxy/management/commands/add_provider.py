@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from proxy.services.providers import InvalidProvider, set_up_provider
+from proxy.upstreams.providers.setup import InvalidProvider, set_up_provider
 
 
 class Command(BaseCommand):

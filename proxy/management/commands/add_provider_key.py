@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from proxy.models import Provider
-from proxy.services.providers import InvalidProvider, add_key
+from proxy.upstreams.providers.setup import InvalidProvider, add_key
 
 
 class Command(BaseCommand):

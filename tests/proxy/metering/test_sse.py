@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.exceptions import EventTooLarge, InsufficientQuota
+from proxy.errors import EventTooLarge, InsufficientQuota
 from proxy.metering.sse import Event, Splitter, error_event
 
 GOLDEN = {

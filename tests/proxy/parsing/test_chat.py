@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.exceptions import InvalidRequest
+from proxy.errors import InvalidRequest
 from proxy.metering import chats
 from proxy.parsing.chat import ChatRequest
 from proxy.parsing.request import STEERING_FIELDS

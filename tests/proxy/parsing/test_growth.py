@@ -11,8 +11,8 @@ from contextlib import suppress
 
 import pytest
 
-from proxy.exceptions import InvalidRequest
-from proxy.http import jsonbody
+from proxy.errors import InvalidRequest
+from proxy.parsing import jsonbody
 from proxy.serving.endpoints import CHAT, COMPLETIONS, RESPONSES, Endpoint
 
 # Above every size at which the work changes its kind, below the one from which bytes are a bound.

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.exceptions import InvalidRequest
+from proxy.errors import InvalidRequest
 from proxy.parsing.chat import ChatRequest
 from proxy.parsing.completion import CompletionRequest
 from proxy.parsing.embedding import EmbeddingRequest

@@ -12,8 +12,8 @@ import pytest
 
 from proxy.metering.chunks import ChunkMeter
 from proxy.metering.streams import StreamMeter
-from proxy.routing.attempts import open_answer
 from proxy.serving.inflight import Call, Reason
+from proxy.upstreams.attempts import open_answer
 from tests.proxy.canned import Canned, chunk, json_answer, serve_canned, stream_answer
 from tests.proxy.conftest import HELLO, Api, Customer, Sandbox, assert_envelope, until
 
