@@ -17,10 +17,16 @@ from rest_framework.exceptions import APIException
 from billing import exceptions as billing
 from billing.wallet.usage import month_end, month_of
 from proxy import errors as proxy
-from proxy.errors import ApiError
+from proxy.errors import (
+    TIME_REASONS,
+    AnswerBroken,
+    ApiError,
+    Interrupted,
+    UpstreamError,
+    UpstreamRefused,
+    UpstreamTimedOut,
+)
 from proxy.http.headers import rate_limit_headers
-from proxy.serving.inflight import TIME_REASONS, Interrupted
-from proxy.upstreams.client import AnswerBroken, UpstreamError, UpstreamRefused, UpstreamTimedOut
 
 log = structlog.get_logger(__name__)
 
@@ -154,7 +160,6 @@ TABLE: list[tuple[type[Exception], Callable[[Exception], ApiError]]] = [
     (AnswerBroken, _upstream(502)),
     (UpstreamRefused, _refused),
     (UpstreamError, _upstream(503)),
-    (proxy.MalformedAnswer, _upstream(502)),
     (Interrupted, _interrupted),
     (Http404, lambda error: proxy.InvalidRequest("Not found.", status=404, code="not_found")),
     (APIException, _rest_framework),

@@ -7,21 +7,26 @@ left pays for the prompt that an upstream was given; whole answers are charged a
 from django.http import HttpResponse, HttpResponseBase
 
 from billing.wallet.usage import Settlement
-from proxy.errors import ApiError
+from proxy.errors import (
+    ApiError,
+    UpstreamNotReached,
+    UpstreamRefused,
+    is_client_gone,
+    is_upstreams_fault,
+)
 from proxy.http.connection import ClientConnection
 from proxy.metering.answers import JsonAnswer
 from proxy.parsing.request import ModelRequest
 from proxy.serving.admission import Admission, admit
 from proxy.serving.endings import Outcome, settle_answer, settle_nothing, settle_prompt
 from proxy.serving.endpoints import Endpoint
-from proxy.serving.inflight import is_client_gone, is_upstreams_fault
 from proxy.serving.keys import KeyFacts
 from proxy.serving.relay import Relay
 from proxy.serving.replay.recorder import Recorder
 from proxy.serving.runtime import Runtime
 from proxy.upstreams.attempts import open_answer
 from proxy.upstreams.catalogue import Model, UpstreamRoute
-from proxy.upstreams.client import UpstreamAnswer, UpstreamNotReached, UpstreamRefused
+from proxy.upstreams.client import UpstreamAnswer
 
 JSON = "application/json"
 

@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from enum import Enum
 
 import structlog
 from django.conf import settings
@@ -19,10 +18,9 @@ from billing.catalogue.pricing import Rates
 from billing.exceptions import WalletError
 from billing.wallet.client import WalletClient
 from billing.wallet.usage import RequestFacts, Settlement
-from proxy.errors import MalformedAnswer, ProxyError
+from proxy.errors import Interrupted, Reason
 from proxy.http.connection import ClientConnection
 from proxy.metering.prompt import Prompt
-from proxy.upstreams.client import UpstreamError
 
 log = structlog.get_logger(__name__)
 
@@ -32,43 +30,6 @@ TICK_S = 1.0
 VERDICT_S = 0.5
 # How many leases are renewed at once; the rest wait their turn.
 RENEWALS_AT_ONCE = 100
-
-
-class Reason(Enum):
-    """Why a request was interrupted."""
-
-    CLIENT_LEFT = "the client left"
-    CLIENT_TOO_SLOW = "the client read too slowly"
-    NO_ANSWER = "no answer in time"
-    SILENCE = "silence in the middle of an answer"
-    TOO_LONG = "the answer took too long"
-    DRAIN = "this process is about to stop"
-
-
-CLIENT_REASONS = frozenset({Reason.CLIENT_LEFT, Reason.CLIENT_TOO_SLOW})
-# What speaks against an upstream; how long an answer may take in all is for customers to stretch.
-UPSTREAM_REASONS = frozenset({Reason.NO_ANSWER, Reason.SILENCE})
-TIME_REASONS = frozenset({Reason.NO_ANSWER, Reason.SILENCE, Reason.TOO_LONG})
-
-
-class Interrupted(ProxyError):
-    """A wait that was ended from outside."""
-
-    def __init__(self, reason: Reason) -> None:
-        super().__init__(reason.value)
-        self.reason = reason
-
-
-def is_client_gone(error: BaseException) -> bool:
-    """Tell whether an error means that nobody is there to be told of it."""
-    return isinstance(error, Interrupted) and error.reason in CLIENT_REASONS
-
-
-def is_upstreams_fault(error: BaseException) -> bool:
-    """Tell whether an answer that began and broke speaks against who gave it."""
-    if isinstance(error, Interrupted):
-        return error.reason in UPSTREAM_REASONS
-    return isinstance(error, UpstreamError | MalformedAnswer)
 
 
 class Call:

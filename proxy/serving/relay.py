@@ -13,6 +13,14 @@ from django.conf import settings
 
 from billing.wallet.usage import Settlement
 from proxy.api.error_table import to_api_error
+from proxy.errors import (
+    AnswerBroken,
+    Interrupted,
+    Reason,
+    UpstreamError,
+    is_client_gone,
+    is_upstreams_fault,
+)
 from proxy.http.connection import AlreadySent
 from proxy.metering.streams import StreamMeter
 from proxy.serving.endings import (
@@ -22,16 +30,10 @@ from proxy.serving.endings import (
     settle_nothing,
     settle_usage,
 )
-from proxy.serving.inflight import (
-    Call,
-    Interrupted,
-    Reason,
-    is_client_gone,
-    is_upstreams_fault,
-)
+from proxy.serving.inflight import Call
 from proxy.serving.replay.recorder import Recorder
 from proxy.serving.settling import Settler
-from proxy.upstreams.client import AnswerBroken, UpstreamAnswer, UpstreamError
+from proxy.upstreams.client import UpstreamAnswer
 
 HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",

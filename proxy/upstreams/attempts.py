@@ -14,18 +14,19 @@ from typing import Protocol, TypeVar
 
 import structlog
 
-from proxy.errors import EndpointNotServed
-from proxy.serving.inflight import Call, Interrupted, Reason
-from proxy.upstreams.budget import RetryBudget
-from proxy.upstreams.catalogue import Model
-from proxy.upstreams.client import (
-    UpstreamAnswer,
-    UpstreamClient,
+from proxy.errors import (
+    EndpointNotServed,
+    Interrupted,
+    Reason,
     UpstreamError,
     UpstreamNotReached,
     UpstreamRefused,
     UpstreamTimedOut,
 )
+from proxy.serving.inflight import Call
+from proxy.upstreams.budget import RetryBudget
+from proxy.upstreams.catalogue import Model
+from proxy.upstreams.client import UpstreamAnswer, UpstreamClient
 from proxy.upstreams.client_errors import to_client_error
 from proxy.upstreams.health import Health
 from proxy.upstreams.passage import Passage

@@ -16,12 +16,11 @@ from typing import Self
 from django.http import HttpResponse, HttpResponseBase
 
 from billing.wallet.limits import RateState
-from proxy.errors import InvalidRequest, UpstreamUnavailable
+from proxy.errors import Interrupted, InvalidRequest, Reason, UpstreamUnavailable
 from proxy.http.connection import ClientConnection
 from proxy.parsing.request import ModelRequest
 from proxy.serving import exchange
 from proxy.serving.endpoints import Endpoint
-from proxy.serving.inflight import Interrupted, Reason
 from proxy.serving.keys import KeyFacts
 from proxy.serving.replay.recorder import Recorder
 from proxy.serving.replay.recordings import Recorded, State, Ticket

@@ -10,9 +10,10 @@ import httpx
 import orjson
 import pytest
 
+from proxy.errors import Reason
 from proxy.metering.chunks import ChunkMeter
 from proxy.metering.streams import StreamMeter
-from proxy.serving.inflight import Call, Reason
+from proxy.serving.inflight import Call
 from proxy.upstreams.attempts import open_answer
 from tests.proxy.canned import Canned, chunk, json_answer, serve_canned, stream_answer
 from tests.proxy.conftest import HELLO, Api, Customer, Sandbox, assert_envelope, until
