@@ -2,6 +2,7 @@
 
     ProxyError
     ├── ApiError                     becomes an answer in OpenAI's envelope
+    │   ├── Defect                   500  of ours, of which not a word is told
     │   ├── InvalidRequest           400  the client's fault, nothing was done
     │   │   ├── PayloadTooLarge      413
     │   │   └── UnsupportedMediaType 415
@@ -94,6 +95,11 @@ class ApiError(ProxyError):
                 "code": self.code,
             }
         }
+
+
+class Defect(ApiError):
+    def __init__(self) -> None:
+        super().__init__("Something went wrong on our side. Try again in a moment.")
 
 
 class InvalidRequest(ApiError):

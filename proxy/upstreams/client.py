@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Callable
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import cache, lru_cache
+from types import TracebackType
 from typing import Self
 
 import aiohttp
@@ -25,6 +26,7 @@ from proxy.errors import (
     UpstreamNotReached,
     UpstreamRefused,
     UpstreamTimedOut,
+    is_upstreams_fault,
 )
 from proxy.upstreams.addresses import PublicResolver
 from proxy.upstreams.routes import Upstream
@@ -114,6 +116,20 @@ class UpstreamAnswer:
         # Told once how it ended: what broke the body, or "" if nothing did.
         self.on_ended: Callable[[str], None] | None = None
 
+    async def __aenter__(self) -> "UpstreamAnswer":
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close it, and count it as broken if that is its upstream's fault."""
+        if error is not None and is_upstreams_fault(error):
+            self._tell_end(type(error).__name__)
+        await self.close()
+
     @property
     def status(self) -> int:
         """The HTTP status."""
@@ -139,12 +155,8 @@ class UpstreamAnswer:
                 yield chunk
         except TRANSPORT_ERRORS as error:
             kind = type(error.__cause__ or error).__name__
-            self.note_broken(kind)
+            self._tell_end(kind)
             raise AnswerBroken(kind) from error
-
-    def note_broken(self, what: str) -> None:
-        """Count it, once, as an answer that its upstream did not bring to its end."""
-        self._tell_end(what)
 
     async def read(self, limit_bytes: int = MAX_ANSWER_BYTES) -> bytes:
         """Read the whole body. Raises AnswerBroken, also if it is too large."""
