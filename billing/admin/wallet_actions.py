@@ -6,8 +6,8 @@ from uuid import uuid4
 from django import forms
 from django.utils import timezone
 
+from accounts.desk.actions import Asked, ReasonForm, StaffAction
 from accounts.services.api_keys import MOST_PER_MINUTE
-from billing.admin.actions import Asked, ReasonForm, StaffAction
 from billing.ledger.wallets import (
     adjust_credits,
     freeze_wallet,

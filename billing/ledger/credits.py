@@ -14,8 +14,8 @@ from django.db.models import F, OuterRef, QuerySet, Sum
 from accounts.models import User
 from billing.exceptions import InvalidAmount
 from billing.ledger.pushes import push_on_commit
+from billing.ledger.thresholds import arm_threshold
 from billing.models import Debit, LedgerEntry, Lot, Wallet
-from billing.notices.low_balance import arm_low_balance
 
 # Redis multiplies a balance by 1,000 and counts exactly to 2^53; this leaves room for both.
 MAX_CREDITS = 1_000_000_000_000
@@ -70,7 +70,7 @@ def post_credit(
     paid = _pay_debt(wallet, lot, cause)
     wallet.credited_credits += amount_credits - paid
     wallet.save(update_fields=["posted_credits", "credited_credits", "debt_credits"])
-    arm_low_balance(wallet, entry)
+    arm_threshold(wallet, entry)
     push_on_commit(wallet.pk)
     return entry
 

@@ -17,7 +17,7 @@ from accounts.models import ApiKey
 from billing.ledger.entry_words import describe
 from billing.models import LedgerEntry, Purchase, UsageRecord, Wallet
 from billing.stripe_api import parse_order_id
-from billing.templatetags.money import price
+from common.money import price
 
 Kind = LedgerEntry.Kind
 

@@ -23,8 +23,9 @@ from billing.exceptions import (
     WalletStale,
 )
 from billing.wallet import keys
-from billing.wallet.limits import KeyFigures, Limits, RateState
+from billing.wallet.limits import KeyFigures, Limits
 from billing.wallet.usage import RequestFacts, Settlement
+from common.rates import RateState
 
 Reply = list[bytes | int]
 Argument = str | bytes | int

@@ -25,7 +25,7 @@ from billing.wallet.calls import (
     Settled,
 )
 from billing.wallet.connection import CommandRefused, Connection, ConnectionLost, NotConnected
-from billing.wallet.limits import KeyFigures, Limits, RateState
+from billing.wallet.limits import KeyFigures, Limits
 from billing.wallet.usage import RequestFacts, Settlement
 
 __all__ = [
@@ -34,7 +34,6 @@ __all__ = [
     "KeyFigures",
     "Looked",
     "Placed",
-    "RateState",
     "Settled",
     "WalletClient",
 ]
@@ -101,10 +100,6 @@ class WalletClient:
     async def void(self, facts: RequestFacts) -> None:
         """Release a hold without a record. Safe to repeat. Raises UnknownHold, WalletRecovering."""
         calls.parse_ended(await self._ask(calls.void(facts)))
-
-    async def read_balance(self, wallet_id: int) -> Balance:
-        """Return a wallet's figures. Raises WalletMissing, WalletRecovering."""
-        return calls.parse_read(await self._ask(calls.read(wallet_id)))
 
     async def find_register(self, wallet_id: int, request_id: str) -> Register:
         """Return a request's register. Raises UnknownHold, WalletRecovering."""

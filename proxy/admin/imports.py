@@ -2,7 +2,7 @@
 
 from django import forms
 
-from billing.admin.actions import Asked, ReasonForm, StaffAction
+from accounts.desk.actions import Asked, ReasonForm, StaffAction
 from proxy.models import Provider
 from proxy.upstreams.providers.model_sync import apply_sync, plan_sync
 

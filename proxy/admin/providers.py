@@ -10,8 +10,8 @@ from django.db.models import Count, Q, QuerySet, URLField
 from django.http import HttpRequest
 from django.urls import URLPattern, path
 
-from accounts.admin_base import Tool, list_tool
-from billing.admin.actions import StaffActionsAdmin
+from accounts.desk.actions import StaffActionsAdmin
+from accounts.desk.pages import Tool, list_tool
 from proxy.admin.health import show_health, show_margin
 from proxy.admin.imports import SYNC_MODELS
 from proxy.admin.keys import state_of

@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 
-from billing.admin.actions import Asked, ReasonForm, StaffAction
+from accounts.desk.actions import Asked, ReasonForm, StaffAction
 from proxy.errors import TrialFailed
 from proxy.models import Provider, Route
 from proxy.upstreams.ejection import forget

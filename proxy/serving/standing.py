@@ -11,8 +11,9 @@ from typing import TypeVar
 
 from billing.exceptions import WalletMissing, WalletStale
 from billing.ledger.wallets import push_wallet
-from billing.wallet.client import Balance, KeyFigures, RateState
+from billing.wallet.client import Balance, KeyFigures
 from billing.wallet.usage import month_of
+from common.rates import RateState
 from proxy.api.authentication import refresh_key
 from proxy.database import in_database
 from proxy.http.connection import ClientConnection

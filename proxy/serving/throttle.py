@@ -9,7 +9,7 @@ import time
 from dataclasses import replace
 
 from billing.exceptions import Limited, RateLimited
-from billing.wallet.limits import Bucket, RateState
+from common.rates import Bucket, RateState
 from proxy.serving.keys import KeyFacts
 
 # Limits may have been raised meanwhile: that is noticed after this at the latest.

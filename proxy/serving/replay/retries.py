@@ -15,7 +15,7 @@ from typing import Self
 
 from django.http import HttpResponse
 
-from billing.wallet.limits import RateState
+from common.rates import RateState
 from proxy.errors import Interrupted, InvalidRequest, Reason, UpstreamUnavailable
 from proxy.http.connection import ClientConnection
 from proxy.serving.keys import KeyFacts

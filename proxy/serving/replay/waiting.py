@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from billing.exceptions import Limited, RateLimited
-from billing.wallet.limits import RateState
+from common.rates import RateState
 
 # Each asks Redis ten times a second. What this bounds is a process's work, so each has its own.
 MOST_WAITING = 20

@@ -21,9 +21,9 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from accounts.admin_base import DeskAdmin, M, ReadOnlyAdmin, Tool
+from accounts.desk.pages import DeskAdmin, M, ReadOnlyAdmin, Tool
 from accounts.models import User
-from billing.exceptions import BillingError
+from common.exceptions import DomainError
 
 # Keeps the confirmation page readable and its address below 2,000 characters.
 MOST_AT_ONCE = 100
@@ -184,7 +184,7 @@ class StaffActionsAdmin(DeskAdmin[M]):
                     text = action.apply(asked)
                     self.log_change(asked.request, asked.obj, f"{text} Reason: {asked.reason}")
                 level = messages.SUCCESS
-            except BillingError as error:
+            except DomainError as error:
                 text = str(error) or str(type(error).__doc__)
         self.message_user(asked.request, f"{asked.obj}: {text}", level)
 

@@ -1,4 +1,4 @@
-"""What the desk's pages sum up. Reads only."""
+"""What a wallet's page at the desk sums up. Reads only."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -8,12 +8,8 @@ from django.db.models import Count, F, QuerySet, Sum
 from django.utils import timezone
 
 from billing.models import (
-    InboxItem,
     LedgerEntry,
     Lot,
-    Notice,
-    Purchase,
-    StripeEvent,
     UsageRecord,
     Wallet,
 )
@@ -60,31 +56,3 @@ def spending_by_model(wallet: Wallet) -> Sequence[Mapping[str, Any]]:
         )
         .order_by("-charged")[:RECENT]
     )
-
-
-def count_open_items() -> int:
-    return InboxItem.objects.filter(resolved_at=None).count()
-
-
-def count_orders_in_review() -> int:
-    return Purchase.objects.filter(status=Purchase.Status.REVIEW).count()
-
-
-def count_waiting_events() -> int:
-    return StripeEvent.objects.filter(processed_at=None).count()
-
-
-def count_failing_events() -> int:
-    return StripeEvent.objects.filter(processed_at=None).exclude(error="").count()
-
-
-def count_failing_notices() -> int:
-    return Notice.objects.filter(sent_at=None).exclude(error="").count()
-
-
-def count_frozen_wallets() -> int:
-    return Wallet.objects.filter(state=Wallet.State.FROZEN).count()
-
-
-def count_wallets_in_debt() -> int:
-    return Wallet.objects.filter(debt_credits__gt=0).count()

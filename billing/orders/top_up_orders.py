@@ -27,10 +27,10 @@ from billing.ledger.credits import lock_wallet
 from billing.ledger.inbox import file_item
 from billing.models import AutoTopUp, Pack, Purchase, TopUpPayment, Wallet
 from billing.notices.tell import tell_top_up_off
+from billing.orders.top_up_payments import fail_top_up, settle_payment
 from billing.stripe_api import ORDER_KEY
 from billing.stripe_api.payments import CHANNEL_KEY, cancel_payment, create_payment, find_payment
 from billing.top_ups.agreement import agreed_price, has_room, is_offered, lock_top_up
-from billing.top_ups.payments import fail_top_up, settle_payment
 from billing.top_ups.switch import OffReason, turn_off
 
 BATCH = 50
@@ -177,7 +177,7 @@ def _find_or_ask(purchase: Purchase) -> str | None:
     if not _may_ask(purchase, asked):
         return find_payment(asked.stripe_customer_id, order_id=str(purchase.public_id))
     try:
-        return create_payment(asked.request, idempotency_key=f"top-up-{purchase.public_id}")
+        intent_id = create_payment(asked.request, idempotency_key=f"top-up-{purchase.public_id}")
     except PaymentObjectMissing:
         # Customer or card were deleted at Stripe: nothing was charged.
         _fail_missing(purchase)
@@ -190,6 +190,12 @@ def _find_or_ask(purchase: Purchase) -> str | None:
             summary=f"Stripe refuses to charge a top-up: {refusal.__cause__ or refusal}",
         )
         raise
+    # It pays this order whatever its metadata say: without them it would be taken for a stranger's,
+    # and the order for one that was never charged.
+    Purchase.objects.filter(pk=purchase.pk, status__in=Purchase.UNPAID).update(
+        stripe_payment_intent_id=intent_id
+    )
+    return intent_id
 
 
 def _may_ask(purchase: Purchase, asked: TopUpPayment) -> bool:

@@ -1,29 +1,18 @@
 """What customers fill in."""
 
-from decimal import Decimal
 from typing import Any
 
 from django import forms
 
 from accounts.models import ApiKey, User
-from billing.catalogue.currencies import decimal_places
-from billing.catalogue.pack_prices import Price, list_prices
-from billing.exceptions import InvalidAmount
+from billing.catalogue.pack_prices import Price, list_prices, to_cents
 from billing.models import Pack, PublicModel
 from billing.notices.low_balance import MAX_THRESHOLD_CREDITS
-from billing.templatetags import money
 from billing.top_ups.agreement import CONSENT_VERSION, Terms
+from common import money
 
 # The largest id that PostgreSQL's bigint holds; beyond it a query would fail.
 MAX_ID = 2**63 - 1
-
-
-def to_cents(amount: Decimal, currency: str) -> int:
-    """Return an amount in the currency's smallest unit, as it was typed. Raises InvalidAmount."""
-    scaled = amount.scaleb(decimal_places(currency))
-    if scaled != scaled.to_integral_value():
-        raise InvalidAmount(f"{amount} has more decimal places than {currency} does.")
-    return int(scaled)
 
 
 class RefundForm(forms.Form):

@@ -5,11 +5,11 @@ A page is read-only until its own class says otherwise, and why. Nothing is dele
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
 from django.contrib import admin
-from django.db.models import Model
+from django.db.models import Model, Q
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.http import urlencode
@@ -35,9 +35,19 @@ def list_tool(label: str, model: str, /, **filters: str | int | UUID) -> Tool:
     return Tool(label, f"{reverse(f'admin:{model}_changelist')}?{query}")
 
 
-class DeskAdmin(admin.ModelAdmin[M]):
-    """A page of the desk, with its tools."""
+@dataclass(frozen=True, slots=True)
+class Matter:
+    """Rows that wait for a person: counted on the desk's first page, which leads to their list."""
 
+    label: str
+    query: str
+    condition: Q
+
+
+class DeskAdmin(admin.ModelAdmin[M]):
+    """A page of the desk, with its tools and with what waits on it."""
+
+    matters: ClassVar[Sequence[Matter]] = ()
     empty_value_display = "–"
     list_per_page = 50
     show_full_result_count = False

@@ -11,7 +11,7 @@ from django.contrib import admin
 from django.db.models import Model
 from django.utils.html import format_html
 
-from billing.templatetags import money
+from common import money
 
 Column = Callable[[Any], str]
 NOTHING = "–"

@@ -1,11 +1,5 @@
-"""The staff desk: Django's admin, in the order of the work, with what waits for a person on top.
+"""The staff desk: Django's admin, in the order of the work, with what waits for a person on top."""
 
-It stands beside `billing.admin`, not in it: Django makes the site while the pages of that package
-register themselves.
-"""
-
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from allauth.account.decorators import secure_admin_login
@@ -15,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.text import slugify
 
-from billing import staff_reads as reads
+from accounts.desk.pages import DeskAdmin
 
 # Which pages belong together, in which order. A page that is not named here comes last.
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -30,68 +24,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Matter:
-    """A number on the desk's first page, and the list it leads to."""
-
-    label: str
-    permission: str
-    model: str
-    query: str
-    count: Callable[[], int]
-
-
-MATTERS = (
-    Matter(
-        "Open inbox items",
-        "billing.view_inboxitem",
-        "billing_inboxitem",
-        "state=open",
-        reads.count_open_items,
-    ),
-    Matter(
-        "Orders in review",
-        "billing.view_purchase",
-        "billing_purchase",
-        "status__exact=review",
-        reads.count_orders_in_review,
-    ),
-    Matter(
-        "Stripe events failing",
-        "billing.view_stripeevent",
-        "billing_stripeevent",
-        "progress=failing",
-        reads.count_failing_events,
-    ),
-    Matter(
-        "Stripe events not processed",
-        "billing.view_stripeevent",
-        "billing_stripeevent",
-        "progress=waiting",
-        reads.count_waiting_events,
-    ),
-    Matter(
-        "Mails failing",
-        "billing.view_notice",
-        "billing_notice",
-        "progress=failing",
-        reads.count_failing_notices,
-    ),
-    Matter(
-        "Wallets frozen",
-        "billing.view_wallet",
-        "billing_wallet",
-        "state__exact=frozen",
-        reads.count_frozen_wallets,
-    ),
-    Matter(
-        "Wallets in debt",
-        "billing.view_wallet",
-        "billing_wallet",
-        "debt=yes",
-        reads.count_wallets_in_debt,
-    ),
-)
+# Whose rows are waiting: in this order on the first page.
+FIRST = ("InboxItem", "Purchase", "StripeEvent", "Notice", "Wallet")
 
 
 class StaffSite(AdminSite):
@@ -115,7 +49,8 @@ class StaffSite(AdminSite):
         return response
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        return super().index(request, {**(extra_context or {}), "matters": read_matters(request)})
+        matters = read_matters(self, request)
+        return super().index(request, {**(extra_context or {}), "matters": matters})
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> Any:
         """Group the pages by the work they serve, not by the app that holds them."""
@@ -151,14 +86,21 @@ def make_group(title: str, pages: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def read_matters(request: HttpRequest) -> list[dict[str, Any]]:
+def changelist_url(page: DeskAdmin[Any]) -> str:
+    return reverse(f"admin:{page.opts.app_label}_{page.opts.model_name}_changelist")
+
+
+def read_matters(site: AdminSite, request: HttpRequest) -> list[dict[str, Any]]:
     """Count what waits for a person, as far as this one may see it."""
+    pages = {model.__name__: page for model, page in site._registry.items()}
+    names = (*FIRST, *(name for name in pages if name not in FIRST))
     return [
         {
             "label": matter.label,
-            "url": f"{reverse(f'admin:{matter.model}_changelist')}?{matter.query}",
-            "count": matter.count(),
+            "url": f"{changelist_url(page)}?{matter.query}",
+            "count": page.model._default_manager.filter(matter.condition).count(),
         }
-        for matter in MATTERS
-        if request.user.has_perm(matter.permission)
+        for name in names
+        if isinstance(page := pages[name], DeskAdmin) and page.has_view_permission(request)
+        for matter in page.matters
     ]
