@@ -13,12 +13,12 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import User
+from billing.catalogue.checks import check_currencies
 from billing.catalogue.stripe_sync import sync_packs
 from billing.exceptions import CurrencyUnproven, PackUnavailable
 from billing.models import AutoTopUp, InboxItem, Pack, PackPrice, Purchase
 from billing.orders.checkout import start_checkout
 from billing.orders.top_up_orders import top_up_due
-from billing.stripe_api.checks import check_currencies
 from billing.stripe_inbox.open_orders import check_open_purchases
 from billing.top_ups.agreement import Terms, agree, get_top_up
 from billing.top_ups.switch import OffReason
