@@ -77,7 +77,7 @@ class ProviderKeyForm(forms.ModelForm[ProviderKey]):
         return super().save(commit)
 
 
-class ProviderKeyFormSet(BaseInlineFormSet[ProviderKey, Provider, ProviderKeyForm]):
+class ProviderKeyFormSet(BaseInlineFormSet[ProviderKey, Provider, forms.ModelForm[ProviderKey]]):
     """The keys of a provider, each for the host that the provider is given with them."""
 
     def clean(self) -> None:
