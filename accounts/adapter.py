@@ -3,6 +3,10 @@
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from django.http import HttpRequest, HttpResponse
+
+from accounts.models import User
+from accounts.reauthentication import has_just_signed_in, note_signed_in
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -11,3 +15,14 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def clean_email(self, email: str) -> Any:
         """Return the address as it is stored and compared."""
         return super().clean_email(email).lower()
+
+    def post_login(self, request: HttpRequest, user: User, **given: Any) -> HttpResponse:
+        """Note when it was: whoever signed in just now is not asked again."""
+        response: HttpResponse = super().post_login(request, user, **given)
+        note_signed_in(request)
+        return response
+
+    def is_reauthentication_required(self, *, app: str, **given: Any) -> bool:
+        """Ask before something sensitive, unless this browser signed in just now."""
+        is_asked = bool(super().is_reauthentication_required(app=app, **given))
+        return is_asked and not has_just_signed_in(self.request)
