@@ -3,6 +3,7 @@
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.models import EmailAddress
 from django.http import HttpRequest, HttpResponse
 
 from accounts.models import User
@@ -15,6 +16,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def clean_email(self, email: str) -> Any:
         """Return the address as it is stored and compared."""
         return super().clean_email(email).lower()
+
+    def can_delete_email(self, email_address: EmailAddress) -> bool:
+        """Keep the address that a person has: it is replaced, and never only removed."""
+        if email_address.email == email_address.user.email:
+            return False
+        return bool(super().can_delete_email(email_address))
 
     def post_login(self, request: HttpRequest, user: User, **given: Any) -> HttpResponse:
         """Note when it was: whoever signed in just now is not asked again."""

@@ -46,7 +46,15 @@ class AccountAdapter(PlainAccountAdapter):
             return self._confirm_and_welcome(request, email_address)
 
     def _confirm_and_welcome(self, request: HttpRequest, email_address: EmailAddress) -> bool:
+        user, new_email = email_address.user, email_address.email
+        old_email = user.email
+        if User.objects.filter(email=new_email).exclude(pk=user.pk).exists():
+            failed = "account/messages/email_confirmation_failed.txt"
+            self.add_message(request, messages.ERROR, failed, {"email": new_email})
+            return False
         is_new = bool(super().confirm_email(request, email_address))
+        if is_new and new_email != old_email:
+            tell_address_changed(user, old_email=old_email, new_email=new_email)
         if is_new:
             entry = grant_welcome_credit(
                 email_address.user,
@@ -99,10 +107,8 @@ class AccountAdapter(PlainAccountAdapter):
             case "password_reset":
                 tell_password_reset(user, **self._origin())
             case "email_changed":
-                changed = context or {}
-                tell_address_changed(
-                    user, old_email=changed["from_email"], new_email=changed["to_email"]
-                )
+                # `confirm_email` knows better which address it was.
+                pass
             case "email_deleted":
                 # A change that was asked for, told, and given up: nothing is different.
                 pass

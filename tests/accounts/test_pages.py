@@ -37,7 +37,7 @@ def test_a_visitors_page_wears_the_sites_clothes(as_charlie: Client, path: str, 
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("/accounts/email/", "Email addresses"),
+        ("/accounts/email/", "Email address"),
         ("/accounts/password/change/", "Change your password"),
         ("/accounts/logout/", "Log out?"),
     ],

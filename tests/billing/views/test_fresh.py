@@ -71,6 +71,7 @@ SENSITIVE: dict[str, tuple[str, Path, dict[str, str]]] = {
     "rotate a key": ("post", lambda u: f"/dashboard/keys/{key_of(u).pk}/rotate/", {"overlap": "0"}),
     "agree to top-up": ("post", lambda _: reverse("dashboard-top-up"), {"offer": "x"}),
     "save a card": ("post", lambda _: reverse("dashboard-top-up-card"), {}),
+    "open the address": ("get", lambda _: "/accounts/email/", {}),
     "change the address": (
         "post",
         lambda _: "/accounts/email/",
