@@ -1,10 +1,13 @@
 """What every test may use: people, open wallets, and a clean Redis."""
 
+import os
 import uuid
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from unittest import mock
 
+import psycopg
 import pytest
 from django.conf import LazySettings
 from django.db import connection, transaction
@@ -12,11 +15,13 @@ from django.test import TransactionTestCase
 from django.test.utils import override_settings
 from hypothesis import settings as hypothesis_settings
 from psycopg.sql import SQL, Identifier
+from pytest_django import DjangoDbBlocker
 
 from accounts.models import User
 from billing.ledger.wallets import get_wallet
 from billing.wallet import keys, restoring
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
+from devstack.pytest_plugin import TEMPLATE_VARIABLE
 
 # Examples are timed by the clock, and a busy machine is no defect of ours.
 hypothesis_settings.register_profile("house", deadline=None)
@@ -43,6 +48,35 @@ def cheap_passwords() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(
+    request: pytest.FixtureRequest,
+    django_db_blocker: DjangoDbBlocker,
+    django_db_modify_db_settings: None,
+) -> None:
+    """Copy the database with all tables, which saves 3 s of migrating in each process.
+
+    In a PostgreSQL that was given, Django makes the test database as ever.
+    """
+    template = os.environ.get(TEMPLATE_VARIABLE)
+    if not template:
+        request.getfixturevalue("django_db_setup")
+        return
+    with django_db_blocker.unblock():
+        copy_database(template)
+
+
+def copy_database(template: str) -> None:
+    """Let Django use a copy. It is gone with the server, which takes less than dropping it."""
+    settings = connection.settings_dict
+    name = settings["TEST"]["NAME"] or f"test_{settings['NAME']}"
+    creation = SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template))
+    with psycopg.connect(os.environ["DATABASE_URL"], dbname="postgres", autocommit=True) as server:
+        server.execute(creation)
+    connection.close()
+    settings["NAME"] = name
+
+
 # Filled by the migrations and never changed by a test.
 KEPT_TABLES = {"django_migrations", "django_content_type", "auth_permission"}
 
@@ -58,12 +92,16 @@ def quick_emptying() -> Iterator[None]:
 
 
 def empty_tables(case: TransactionTestCase) -> None:
+    # A test may empty what the product may only add to, and in any order.
     with transaction.atomic(), connection.cursor() as cursor:
-        # A test may empty what the product may only add to, and in any order.
-        cursor.execute("SET LOCAL session_replication_role = replica")
-        tables = set(connection.introspection.table_names(cursor)) - KEPT_TABLES
-        for table in sorted(tables):
-            cursor.execute(SQL("DELETE FROM {}").format(Identifier(table)))
+        cursor.execute(f"SET LOCAL session_replication_role = replica; {deletions()}")
+
+
+@cache
+def deletions() -> str:
+    """Return the statements that empty every table, to be sent at once."""
+    tables = set(connection.introspection.table_names()) - KEPT_TABLES
+    return "; ".join(f"DELETE FROM {connection.ops.quote_name(table)}" for table in sorted(tables))
 
 
 def open_fences(client: SyncWalletClient) -> None:
