@@ -59,7 +59,7 @@ SERVICES = pytest.StashKey[Services]()
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
     """Run before pytest-django, which imports the settings in the same hook."""
-    # Nothing that is imported is garbage, and looking for some takes a quarter of the imports' time.
+    # Looking for garbage among what is imported takes a quarter of the imports' time.
     gc.disable()
     if wants_services(early_config):
         services = open_folder(SERVICES_HOME)

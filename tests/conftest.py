@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.test import TransactionTestCase
 from django.test.utils import override_settings
 from hypothesis import settings as hypothesis_settings
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Composed, Identifier
 from pytest_django import DjangoDbBlocker
 
 from accounts.models import User
@@ -92,16 +92,18 @@ def quick_emptying() -> Iterator[None]:
 
 
 def empty_tables(case: TransactionTestCase) -> None:
-    # A test may empty what the product may only add to, and in any order.
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL session_replication_role = replica; {deletions()}")
+        # A test may empty what the product may only add to, and in any order.
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(deletions())
 
 
 @cache
-def deletions() -> str:
+def deletions() -> Composed:
     """Return the statements that empty every table, to be sent at once."""
     tables = set(connection.introspection.table_names()) - KEPT_TABLES
-    return "; ".join(f"DELETE FROM {connection.ops.quote_name(table)}" for table in sorted(tables))
+    emptied = (SQL("DELETE FROM {}").format(Identifier(table)) for table in sorted(tables))
+    return SQL("; ").join(emptied)
 
 
 def open_fences(client: SyncWalletClient) -> None:
