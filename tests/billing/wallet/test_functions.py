@@ -250,6 +250,7 @@ def test_a_restored_key_spent_only_what_the_rebuild_tells(busy: Till) -> None:
         ("void", calls.parse_ok),
         ("reap", calls.parse_reap),
     ],
+    ids=["extend", "settle", "void", "reap"],
 )
 def test_a_hold_of_another_epoch_is_not_known(
     busy: Till, name: str, parse: Callable[[calls.Reply], object]
