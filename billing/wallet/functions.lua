@@ -503,7 +503,7 @@ local function write_hold(keys, ask, hold)
 end
 
 -- The answer to who is given a hold.
-local function tell(hold)
+local function hold_reply(hold)
   return with_rates({ 'OK', hold.amount, hold.units, hold.wallet.available - hold.amount },
     tighter(hold.turn.key, hold.turn.wallet), tighter(hold.tokens.key, hold.tokens.wallet))
 end
@@ -526,7 +526,7 @@ local function place(keys, args)
   local reply, hold = decide(keys, ask)
   if hold then
     write_hold(keys, ask, hold)
-    reply = tell(hold)
+    reply = hold_reply(hold)
   end
   return reply
 end
@@ -534,7 +534,7 @@ end
 -- quote: what `place` would answer now, with the same KEYS and ARGV. Writes nothing.
 local function quote(keys, args)
   local reply, hold = decide(keys, read_ask(args))
-  return hold and tell(hold) or reply
+  return hold and hold_reply(hold) or reply
 end
 
 -- extend: renew a lease and record how far the request got; the reaper would charge that.
