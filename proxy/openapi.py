@@ -142,7 +142,8 @@ class Models(serializers.Serializer[Any]):
 class Estimate(serializers.Serializer[Any]):
     """A request's worst case. Token counts are of the whole request, `max_tokens` of each answer.
 
-    `affordable_max_tokens` is null if not even the shortest answer is affordable.
+    `affordable_max_tokens` is how long an answer the balance and the limits allow now; null if the
+    request would be refused, and then `refusal` is the error that it would be answered with.
     """
 
     object = serializers.ChoiceField(["estimate"])
@@ -158,6 +159,7 @@ class Estimate(serializers.Serializer[Any]):
     available_credits = serializers.IntegerField(min_value=0)
     affordable_max_tokens = serializers.IntegerField(allow_null=True)
     is_affordable = serializers.BooleanField()
+    refusal = ErrorBody(allow_null=True)
 
 
 class CheckoutOrder(serializers.Serializer[Any]):

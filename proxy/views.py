@@ -152,7 +152,9 @@ class EstimateView(ApiView):
     async def post(self, request: Request) -> HttpResponse:
         """Tell what a request would cost at most, without sending it."""
         return render(
-            await estimates.estimate(self.runtime.catalogue, self.get_standing(), body_of(request))
+            await estimates.estimate(
+                self.runtime, self.connection, self.get_standing(), body_of(request)
+            )
         )
 
 

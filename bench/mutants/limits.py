@@ -143,7 +143,7 @@ MUTANTS: list[Mutant] = [
         "limits: placing again takes a place",
         "    local reply = { 'OK', register.amount",
         "    key.open = key.open + 1\n    write_key(key, epoch)\n    local reply = { 'OK', register.amount",
-        within="place(",
+        within="decide(",
         tests="limits::test_placing_again_takes_one_place",
     ),
     lua(

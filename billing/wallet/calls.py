@@ -3,7 +3,7 @@
 Both clients, the web processes' asynchronous one and the sweeps' synchronous one, send these.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
 
@@ -179,6 +179,11 @@ def place(hold: HoldRequest, *, lease_ms: int, limit: BacklogLimit) -> Call:
             hold.limits.packed,
         ),
     )
+
+
+def quote(hold: HoldRequest, *, lease_ms: int, limit: BacklogLimit) -> Call:
+    """Ask what `place` would answer, and hold nothing. `parse_place` reads the answer."""
+    return replace(place(hold, lease_ms=lease_ms, limit=limit), function="tp_quote")
 
 
 def parse_place(reply: Reply) -> Placed:

@@ -85,6 +85,11 @@ class WalletClient:
             raise
         return calls.parse_place(reply)
 
+    async def quote(self, hold: HoldRequest) -> Placed:
+        """Tell what `place` would hold now, and hold nothing. Raises as it."""
+        call = calls.quote(hold, lease_ms=lease_ms(), limit=backlog_limit())
+        return calls.parse_place(await self._ask(call))
+
     async def extend(self, facts: RequestFacts, progress: Settlement) -> None:
         """Renew a hold's lease and record its progress. Raises UnknownHold, WalletRecovering."""
         calls.parse_ok(await self._ask(calls.extend(facts, progress, lease_ms=lease_ms())))

@@ -28,7 +28,7 @@
 --   * Replies are arrays of a status and integers, made with `int`, never with a unary minus.
 
 -- Counts upwards: a worker replaces an older library and leaves a newer one alone.
-local VERSION = '8'
+local VERSION = '9'
 local MAX_INTEGER = 9007199254740991 -- 2^53 - 1: the largest integer a Lua number counts exactly
 local REGISTER_TTL_S = 900 -- how long a booked register still answers to a late repetition
 local MINUTE_US = 60000000
@@ -434,41 +434,9 @@ local function find_tokens(wallet, key, limits, tokens, now)
   return { key = of_key, wallet = of_wallet, count = tokens }
 end
 
--- Write a hold: all that `place` changes. KEYS of `place`
-local function write_hold(keys, epoch, ask, wallet, key, hold, turn, tokens, now)
-  redis.call('HSET', keys[2], 'held', text(wallet.held + hold.amount),
-    'open', text(wallet.open + 1), 'ra', text(turn.wallet.arrival),
-    'ta', text(tokens.wallet.arrival))
-  key.open = key.open + 1
-  key.held = key.held + hold.amount
-  key.month_held = key.month_held + hold.amount
-  key.requests_at = turn.key.arrival
-  key.tokens_at = tokens.key.arrival
-  write_key(key, epoch)
-  write_register(keys[3], epoch, {
-    state = 'open', wallet = ask.wallet_id, amount = hold.amount, target = 0, charged = 0,
-    units = hold.units, facts = ask.facts, progress_target = 0, progress = '', key = ask.key_id,
-    month = ask.month, tokens = tokens.count, key_us = tokens.key.cost,
-    wallet_us = tokens.wallet.cost,
-  }, not hold.is_over_stale)
-  redis.call('ZADD', keys[4], text(math.floor(now / 1000) + ask.lease_ms), ask.request)
-end
-
--- place: hold the worst case of a request.
--- KEYS fence wallet hold leases key events drained
--- ARGV request wallet_id known_version fixed_mc unit_mc units_wanted units_least lease_ms facts
---   max_events max_age_ms key_id month fixed_tokens unit_tokens limits
--- The amount is ceil((fixed_mc + unit_mc * units) / 1000) for as many units as are affordable,
--- between units_least and units_wanted; the tokens are fixed_tokens + unit_tokens * units, and no
--- more than a whole minute's. `limits` are those of `LIMITS`.
--- Returns OK held units available RATES | RECOVERING | BACKLOGGED | MISSING | STALE | FROZEN
---   | IN_DEBT | INSUFFICIENT available | CAPPED is_monthly cap left | TOO_LARGE limit tokens
---   | BUSY is_wallets limit RATES | LIMITED is_wallets limit retry_after_ms RATES
---   | EXHAUSTED is_wallets limit retry_after_ms RATES | ENDED
--- RATES is limit left reset_ms of requests, then of tokens: the key's or the wallet's, whichever
--- has less left. LIMITED is about requests per minute, EXHAUSTED about tokens.
-local function place(keys, args)
-  local ask = read_ask(args)
+-- Decide about a hold, and write nothing: the one rule of what is admitted. Returns an answer that
+-- stands already, or nil and the hold that is to be written. KEYS of `place`
+local function decide(keys, ask)
   local limits = ask.limits
   local epoch = read_epoch(keys[1])
   if not epoch then
@@ -507,11 +475,66 @@ local function place(keys, args)
   if not tokens then
     return with_present_rates(no_tokens, key, wallet, limits, now)
   end
-  local amount = math.ceil((ask.fixed + ask.unit * units) / 1000)
-  local hold = { amount = amount, units = units, is_over_stale = is_stale }
-  write_hold(keys, epoch, ask, wallet, key, hold, turn, tokens, now)
-  return with_rates({ 'OK', amount, units, wallet.available - amount },
-    tighter(turn.key, turn.wallet), tighter(tokens.key, tokens.wallet))
+  return nil, {
+    amount = math.ceil((ask.fixed + ask.unit * units) / 1000), units = units, epoch = epoch,
+    wallet = wallet, key = key, turn = turn, tokens = tokens, now = now, is_over_stale = is_stale,
+  }
+end
+
+-- Write a hold: all that `place` changes. KEYS of `place`
+local function write_hold(keys, ask, hold)
+  local wallet, key, turn, tokens = hold.wallet, hold.key, hold.turn, hold.tokens
+  redis.call('HSET', keys[2], 'held', text(wallet.held + hold.amount),
+    'open', text(wallet.open + 1), 'ra', text(turn.wallet.arrival),
+    'ta', text(tokens.wallet.arrival))
+  key.open = key.open + 1
+  key.held = key.held + hold.amount
+  key.month_held = key.month_held + hold.amount
+  key.requests_at = turn.key.arrival
+  key.tokens_at = tokens.key.arrival
+  write_key(key, hold.epoch)
+  write_register(keys[3], hold.epoch, {
+    state = 'open', wallet = ask.wallet_id, amount = hold.amount, target = 0, charged = 0,
+    units = hold.units, facts = ask.facts, progress_target = 0, progress = '', key = ask.key_id,
+    month = ask.month, tokens = tokens.count, key_us = tokens.key.cost,
+    wallet_us = tokens.wallet.cost,
+  }, not hold.is_over_stale)
+  redis.call('ZADD', keys[4], text(math.floor(hold.now / 1000) + ask.lease_ms), ask.request)
+end
+
+-- The answer to who is given a hold.
+local function tell(hold)
+  return with_rates({ 'OK', hold.amount, hold.units, hold.wallet.available - hold.amount },
+    tighter(hold.turn.key, hold.turn.wallet), tighter(hold.tokens.key, hold.tokens.wallet))
+end
+
+-- place: hold the worst case of a request.
+-- KEYS fence wallet hold leases key events drained
+-- ARGV request wallet_id known_version fixed_mc unit_mc units_wanted units_least lease_ms facts
+--   max_events max_age_ms key_id month fixed_tokens unit_tokens limits
+-- The amount is ceil((fixed_mc + unit_mc * units) / 1000) for as many units as are affordable,
+-- between units_least and units_wanted; the tokens are fixed_tokens + unit_tokens * units, and no
+-- more than a whole minute's. `limits` are those of `LIMITS`.
+-- Returns OK held units available RATES | RECOVERING | BACKLOGGED | MISSING | STALE | FROZEN
+--   | IN_DEBT | INSUFFICIENT available | CAPPED is_monthly cap left | TOO_LARGE limit tokens
+--   | BUSY is_wallets limit RATES | LIMITED is_wallets limit retry_after_ms RATES
+--   | EXHAUSTED is_wallets limit retry_after_ms RATES | ENDED
+-- RATES is limit left reset_ms of requests, then of tokens: the key's or the wallet's, whichever
+-- has less left. LIMITED is about requests per minute, EXHAUSTED about tokens.
+local function place(keys, args)
+  local ask = read_ask(args)
+  local reply, hold = decide(keys, ask)
+  if hold then
+    write_hold(keys, ask, hold)
+    reply = tell(hold)
+  end
+  return reply
+end
+
+-- quote: what `place` would answer now, with the same KEYS and ARGV. Writes nothing.
+local function quote(keys, args)
+  local reply, hold = decide(keys, read_ask(args))
+  return hold and tell(hold) or reply
 end
 
 -- extend: renew a lease and record how far the request got; the reaper would charge that.
@@ -1224,6 +1247,7 @@ register_ending('tp_ack', ack)
 register_ending('tp_drained', drained)
 register_ending('tp_close', close)
 register_ending('tp_look', look)
+register_reading('tp_quote', quote)
 register_reading('tp_read', read)
 register_reading('tp_register', find_register)
 register_reading('tp_holds', holds)

@@ -5,13 +5,10 @@ from dataclasses import dataclass
 import structlog
 
 from billing.catalogue.pricing import Rates
-from billing.exceptions import RateLimited, WalletMissing, WalletRecovering, WalletStale
-from billing.ledger.wallets import push_wallet
+from billing.exceptions import RateLimited, WalletRecovering
 from billing.wallet.client import HoldRequest, Placed
 from billing.wallet.usage import RequestFacts
-from proxy.database import in_database
 from proxy.exceptions import InvalidRequest, ModelNotFound
-from proxy.http.auth import refresh_key
 from proxy.http.connection import ClientConnection
 from proxy.http.headers import rate_limit_headers
 from proxy.keys import KeyFacts
@@ -21,14 +18,12 @@ from proxy.routing.catalogue import Model
 from proxy.runtime import Runtime
 from proxy.serving.endpoints import Endpoint
 from proxy.serving.inflight import Call
-from proxy.serving.standing import find_standing
+from proxy.serving.standing import ask_wallet, find_standing
 
 log = structlog.get_logger(__name__)
 
 # Ten times what the longest model writes; keeps every product within what Redis counts exactly.
 MAX_MAX_TOKENS = 10_000_000
-# One for a stale version, one for a wallet that Redis had to be told of, and the answer.
-PLACE_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,22 +146,26 @@ async def place(
     facts: RequestFacts,
     worst: Worst,
 ) -> Placed:
-    """Place a hold, and repair what this process or Redis does not know yet.
-
-    Raises AuthenticationFailed, NetworkRefused or ModelNotFound if the key is not what it was when
-    the request arrived, else as `WalletClient.place`.
-    """
+    """Place a hold. Raises as `ask_wallet` and `WalletClient.place`, and ModelNotFound."""
     if not key.may_call(facts.model_name):
         # It may have been allowed since the key was read.
         key = (await find_standing(runtime, connection, key)).key
-    for _ in range(PLACE_ATTEMPTS - 1):
-        try:
-            return await runtime.wallet.place(_hold(key, facts, worst))
-        except WalletStale:
-            key = await refresh_key(runtime.keys, key, connection)
-        except WalletMissing:
-            await in_database(push_wallet, key.wallet_id)
-    return await runtime.wallet.place(_hold(key, facts, worst))
+    return await ask_wallet(
+        runtime, connection, key, lambda key: runtime.wallet.place(_hold(key, facts, worst))
+    )
+
+
+async def quote(
+    runtime: Runtime,
+    connection: ClientConnection,
+    key: KeyFacts,
+    facts: RequestFacts,
+    worst: Worst,
+) -> Placed:
+    """Tell what `place` would hold now, by the same rule, and hold nothing. Raises as it."""
+    return await ask_wallet(
+        runtime, connection, key, lambda key: runtime.wallet.quote(_hold(key, facts, worst))
+    )
 
 
 def answer_headers(chat: ModelRequest, placed: Placed) -> dict[str, str]:

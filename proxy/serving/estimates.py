@@ -3,20 +3,42 @@
 from typing import Any
 
 from billing.catalogue.pricing import round_up
+from billing.exceptions import (
+    CapReached,
+    InsufficientCredits,
+    RateLimited,
+    RequestTooLarge,
+    WalletFrozen,
+    WalletInDebt,
+)
 from proxy.exceptions import InvalidRequest, ModelNotFound
-from proxy.routing.catalogue import Catalogue, Model
-from proxy.serving.admission import Worst, find_worst
+from proxy.http.connection import ClientConnection
+from proxy.http.errors import to_api_error
+from proxy.routing.catalogue import Model
+from proxy.runtime import Runtime
+from proxy.serving.admission import find_worst, make_facts, quote
 from proxy.serving.endpoints import CHAT, ENDPOINTS, Endpoint
 from proxy.serving.standing import Standing
 
+# What stands against a hold for as long as the balance, the limits or the account are as they are.
+REFUSALS = (
+    InsufficientCredits,
+    CapReached,
+    RateLimited,
+    RequestTooLarge,
+    WalletFrozen,
+    WalletInDebt,
+)
 BY_NAME = {endpoint.name: endpoint for endpoint in ENDPOINTS}
 
 
 async def estimate(
-    catalogue: Catalogue, standing: Standing, payload: dict[str, Any]
+    runtime: Runtime, connection: ClientConnection, standing: Standing, payload: dict[str, Any]
 ) -> dict[str, Any]:
-    """Work out a request's hold. Raises what the request itself would be refused with, but for
-    an empty balance, which the estimate is there to tell.
+    """Work out a request's hold, and ask whether it would be placed now.
+
+    Raises what the request itself would be refused with, but for a hold that the wallet would not
+    place, which the estimate is there to tell.
 
     The body is the one that would be sent, and `endpoint` says where if it is not a chat.
     """
@@ -24,12 +46,18 @@ async def estimate(
     request = endpoint.request.parse(
         {name: value for name, value in payload.items() if name != "endpoint"}
     )
-    if not standing.key.may_call(request.model):
+    key = standing.key
+    if not key.may_call(request.model):
         raise ModelNotFound(request.model)
-    model = await catalogue.get_model(request.model)
+    model = await runtime.catalogue.get_model(request.model)
     prompt = endpoint.take_apart(request.body, request.model)
     worst = await find_worst(request, prompt, model)
-    available = find_available(standing)
+    facts = make_facts(connection, key, model, endpoint=endpoint.name, is_stream=request.stream)
+    units, refusal = None, None
+    try:
+        units = (await quote(runtime, connection, key, facts, worst)).units
+    except REFUSALS as error:
+        refusal = to_api_error(error).envelope()["error"]
     return {
         "object": "estimate",
         "endpoint": endpoint.name,
@@ -43,9 +71,10 @@ async def estimate(
         "most_credits": round_up(
             worst.fixed_millicredits + worst.unit_millicredits * worst.units_wanted
         ),
-        "available_credits": available,
-        "affordable_max_tokens": affordable_units(worst, available),
-        "is_affordable": affordable_units(worst, available) is not None,
+        "available_credits": find_available(standing),
+        "affordable_max_tokens": units,
+        "is_affordable": refusal is None,
+        "refusal": refusal,
     }
 
 
@@ -73,17 +102,6 @@ def find_available(standing: Standing) -> int:
         spent = figures.month_spent_credits + figures.month_held_credits
         left.append(max(0, limits.monthly_cap_credits - spent))
     return min(left)
-
-
-def affordable_units(worst: Worst, available_credits: int) -> int | None:
-    """Return the longest answer that is affordable, as `place` works it out. None if none is."""
-    left = available_credits * 1_000 - worst.fixed_millicredits
-    units = worst.units_wanted
-    if left < 0:
-        return None
-    if worst.unit_millicredits:
-        units = min(units, left // worst.unit_millicredits)
-    return units if units >= worst.units_least else None
 
 
 def describe_rates(model: Model) -> dict[str, int]:

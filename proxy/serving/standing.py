@@ -5,7 +5,9 @@ that a revoked key is refused everywhere at once. The same question takes one of
 minute: as many as may hold something, but counted apart, so that reading never costs an answer.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from billing.exceptions import WalletMissing, WalletStale
 from billing.ledger.wallets import push_wallet
@@ -16,6 +18,8 @@ from proxy.http.auth import refresh_key
 from proxy.http.connection import ClientConnection
 from proxy.keys import KeyFacts
 from proxy.runtime import Runtime
+
+R = TypeVar("R")
 
 # One for a stale version, one for a wallet that Redis had to be told of, and the answer.
 ATTEMPTS = 3
@@ -36,20 +40,35 @@ class Standing:
 async def find_standing(
     runtime: Runtime, connection: ClientConnection, key: KeyFacts, *, looks: int = 1
 ) -> Standing:
-    """Ask where a key stands, and repair what this process or Redis does not know yet.
+    """Ask where a key stands.
 
     It is one of the requests per minute that hold nothing; with 0 `looks`, one that was counted.
-    Raises AuthenticationFailed or NetworkRefused if the key is not what it was, RateLimited,
-    WalletRecovering.
+    Raises as `ask_wallet`, and RateLimited, WalletRecovering.
+    """
+    return await ask_wallet(
+        runtime, connection, key, lambda key: _look(runtime, connection, key, looks)
+    )
+
+
+async def ask_wallet(
+    runtime: Runtime,
+    connection: ClientConnection,
+    key: KeyFacts,
+    ask: Callable[[KeyFacts], Awaitable[R]],
+) -> R:
+    """Ask Redis on behalf of a key, and repair what this process or Redis does not know yet.
+
+    Raises AuthenticationFailed or NetworkRefused if the key is not what it was when the request
+    arrived, else as `ask`.
     """
     for _ in range(ATTEMPTS - 1):
         try:
-            return await _look(runtime, connection, key, looks)
+            return await ask(key)
         except WalletStale:
             key = await refresh_key(runtime.keys, key, connection)
         except WalletMissing:
             await in_database(push_wallet, key.wallet_id)
-    return await _look(runtime, connection, key, looks)
+    return await ask(key)
 
 
 async def _look(

@@ -258,3 +258,26 @@ async def test_closing_stops_what_is_being_voided(till: Till, connection: LossyC
 
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_a_quote_is_what_would_be_placed_and_writes_nothing(
+    wallet: WalletClient, till: Till
+) -> None:
+    await in_thread(till.grant, 100)
+    hold = till.hold_request("r1", 500, least=1)
+    before = await in_thread(_dump, till)
+
+    quoted = [await wallet.quote(hold) for _ in range(2)]
+    after = await in_thread(_dump, till)
+    placed = await wallet.place(hold)
+
+    assert after == before
+    assert {(one.held_credits, one.units, one.available_credits) for one in quoted} == {
+        (placed.held_credits, placed.units, placed.available_credits)
+    }
+    assert (placed.held_credits, placed.available_credits) == (100, 0)
+
+
+def _dump(till: Till) -> dict[bytes, bytes]:
+    redis = till.client.redis
+    return {name: redis.dump(name) for name in sorted(redis.keys("*"))}
