@@ -10,8 +10,8 @@ from typing import Any
 from billing.exceptions import UnknownHold
 from billing.ledger.receipts import Receipt, explain
 from billing.models import UsageRecord
-from billing.wallet.calls import Register
 from billing.wallet.client import WalletClient
+from billing.wallet.commands import Register
 from proxy.database import in_database
 from proxy.exceptions import ReceiptNotFound
 from proxy.http.instants import instant

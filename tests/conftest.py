@@ -15,7 +15,8 @@ from psycopg.sql import SQL, Identifier
 
 from accounts.models import User
 from billing.ledger.wallets import get_wallet
-from billing.wallet import keys, restoring
+from billing.wallet import keys
+from billing.wallet.commands import restoring
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 
 # Examples are timed by the clock, and a busy machine is no defect of ours.

@@ -51,7 +51,7 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "restore_wallets: unchecked",
-        "    int(args[at + 2], 'pend', 0)\n",
+        "    int(pend, 'pend', 0)\n",
         "",
         tests="functions::test_a_wrong_argument_of_a_rebuild_changes_nothing[wallets]",
     ),
@@ -71,7 +71,7 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "keep: without a new lease",
-        "        redis.call('ZADD', keys[2], lease, args[at])\n",
+        "        redis.call('ZADD', leases, lease, reference)\n",
         "",
         tests="recovery::test_leases_are_renewed_because_nobody_could_do_it_meanwhile",
     ),
@@ -91,7 +91,7 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "correct_event: its register was charged more",
-        "      redis.call('HSET', keys[3], 'c', text(charged))\n",
+        "      redis.call('HSET', hold_key, 'c', text(charged))\n",
         "",
         tests="recovery::test_a_raise_of_what_was_cut_is_charged_what_there_is",
     ),
@@ -103,7 +103,7 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "correct_event: a register that is gone is made anew",
-        "    if redis.call('EXISTS', keys[3]) == 1 then\n",
+        "    if redis.call('EXISTS', hold_key) == 1 then\n",
         "    if true then\n",
         tests="functions::test_an_event_without_a_register_gets_none",
     ),
@@ -123,28 +123,28 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "open: a second time",
-        "  if read_epoch(keys[1]) == epoch then\n    return { 'OK' }\n  end\n",
+        "  if read_epoch(fence) == epoch then\n    return { 'OK' }\n  end\n",
         "",
         within="open(",
         tests="functions::test_opening_twice_opens_once",
     ),
     lua(
         "begin: the fence stays open",
-        "  epochs[keys[1]] = nil\n",
+        "  epochs[fence] = nil\n",
         "",
         within="begin(",
         tests="functions::test_a_rebuild_that_begins_in_the_epoch_of_the_last_one_closes_the_shard",
     ),
     lua(
         "close: the fence stays open",
-        "  epochs[keys[1]] = nil\n  rebuilding[keys[1]] = nil\n  redis.call('DEL', keys[1])\n",
+        "  epochs[fence] = nil\n  rebuilding[fence] = nil\n  redis.call('DEL', fence)\n",
         "",
         within="close(",
         tests="functions::test_nothing_is_served_behind_a_closed_fence[place]",
     ),
     lua(
         "keep: what is not there",
-        "if redis.call('EXISTS', key) == 1 then",
+        "if redis.call('EXISTS', name) == 1 then",
         "if true then",
         within="keep(",
         tests="functions::test_a_rebuild_keeps_only_what_is_there",

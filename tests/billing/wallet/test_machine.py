@@ -41,7 +41,7 @@ from billing.upkeep import drain as drains
 from billing.upkeep.adoption import adopt_journals
 from billing.upkeep.reaper import reap
 from billing.upkeep.recovery import recover
-from billing.wallet import calls, keys
+from billing.wallet import commands, keys
 from tests.billing.wallet.shop import Till
 from tests.billing.wallet.world import World
 
@@ -320,7 +320,7 @@ class MoneyMachine(RuleBasedStateMachine):
             if acknowledges:
                 self.unless_closed(drains.drain)
             else:
-                with mock.patch.object(calls, "ack", _no_ack):
+                with mock.patch.object(commands, "ack", _no_ack):
                     self.unless_closed(drains.drain)
         self.after_booking()
 
@@ -375,7 +375,7 @@ class MoneyMachine(RuleBasedStateMachine):
         """A rebuild dies after so many calls of its last round trip."""
         ask = self.world.client.ask_many
 
-        def die(many: list[calls.Call]) -> Any:
+        def die(many: list[commands.Command]) -> Any:
             if many[0].function in {"tp_status", "tp_begin"}:
                 return ask(many)
             ask([call for call in many[:dies_after] if call.function != "tp_open"])
@@ -592,8 +592,8 @@ class MoneyMachine(RuleBasedStateMachine):
         request.target, request.charged = None, 0
 
 
-def _no_ack(shard: int, event_ids: list[str]) -> calls.Call:
-    return calls.status(shard)
+def _no_ack(shard: int, event_ids: list[str]) -> commands.Command:
+    return commands.status(shard)
 
 
 def _only_name(folder: Path) -> str:

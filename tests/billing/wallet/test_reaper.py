@@ -10,8 +10,8 @@ from billing.exceptions import WalletRecovering
 from billing.models import UsageRecord
 from billing.upkeep import reaper
 from billing.upkeep.reaper import reap
-from billing.wallet import calls, keys
-from billing.wallet.calls import Balance, Reaped
+from billing.wallet import commands, keys
+from billing.wallet.commands import Balance, Reaped
 from billing.wallet.journal import Journal
 from tests.billing.wallet.faults import RedisFaults
 from tests.billing.wallet.shop import Till, in_a_thread
@@ -90,7 +90,7 @@ def test_a_lease_that_is_renewed_while_it_is_looked_at_lives(
     end_lease(till, "r1")
     batch = reaper._reap_batch
 
-    def renew_first(client: calls.Call, due: list[reaper.Due]) -> int:
+    def renew_first(client: commands.Command, due: list[reaper.Due]) -> int:
         till.extend("r1", 25)
         return batch(client, due)  # type: ignore[arg-type]
 
