@@ -14,6 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
+from billing.ledger.references import Welcome
 from billing.ledger.wallets import grant_credits
 from billing.models import LedgerEntry, WelcomeCredit
 from common.turns import take_turns
@@ -56,7 +57,7 @@ def _grant(user: User, *, address: str, network: str) -> LedgerEntry | None:
         credits=settings.WELCOME_CREDITS,
         reason="Welcome credit",
         expires_at=timezone.now() + timedelta(days=settings.WELCOME_CREDIT_DAYS),
-        reference=f"welcome:{user.pk}",
+        reference=Welcome(user.pk),
     )
 
 
