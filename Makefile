@@ -1,7 +1,7 @@
 # `make` lists the targets. Everything below needs Python 3.11 or newer and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-long conformance lint chaos chaos-short bench-wallet drain-test \
+.PHONY: help run test test-slow test-long conformance lint lint-more chaos chaos-short bench-wallet drain-test \
 	mutations races format lock clean venv
 
 # Nothing here may depend on the user's own Python settings.
@@ -53,6 +53,9 @@ conformance: venv ## run other people's clients and tests against the API (SUITE
 
 lint: venv ## check style, types and imports, without the tests
 	@exec $(VENV_PYTHON) -m devstack --with-parent lint
+
+lint-more: venv ## check Lua, style sheets and JavaScript, with linters that it installs
+	@exec $(VENV_PYTHON) -m devstack.lint_more
 
 chaos: venv ## kill what runs, for minutes, and audit (CHAOS_MINUTES=… and CHAOS_SEED=…)
 	@exec $(VENV_PYTHON) -m bench.chaos --with-parent $(CHAOS)

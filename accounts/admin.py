@@ -11,7 +11,7 @@ from django.contrib.auth.forms import AdminUserCreationForm
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 
-from accounts.admin_base import DeskAdmin, ReadOnlyAdmin, Tool, list_tool
+from accounts.desk.pages import DeskAdmin, ReadOnlyAdmin, Tool, list_tool
 from accounts.models import User
 
 # allauth's own page lets staff add a verified address to anybody, which is a way into an account.

@@ -43,17 +43,14 @@ BillingError
 └── InvalidAmount             an amount that can't be posted
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from billing.wallet.limits import RateState
+from common.exceptions import DomainError
+from common.rates import RateState
 
 
-class BillingError(Exception):
+class BillingError(DomainError):
     """Anything that billing refuses."""
 
 

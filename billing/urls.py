@@ -1,4 +1,4 @@
-"""Addresses of the storefront, the dashboard and the way to the payment page and back."""
+"""Addresses of the storefront, the dashboard, the way to payment and back, and the webhook."""
 
 from django.urls import path
 
@@ -12,6 +12,7 @@ from billing.views import (
     redeem,
     statements,
     storefront,
+    stripe_webhook,
     top_up,
     usage,
 )
@@ -59,6 +60,7 @@ urlpatterns = [
         name="settings-notifications",
     ),
     path("billing/checkout/<slug:slug>/", checkout.checkout, name="checkout"),
+    path("billing/stripe/webhook", stripe_webhook.stripe_webhook, name="stripe-webhook"),
     path("billing/return/", checkout.checkout_return, name="checkout-return"),
     path("billing/cancelled/<uuid:public_id>/", checkout.checkout_cancel, name="checkout-cancel"),
 ]

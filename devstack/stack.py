@@ -5,7 +5,6 @@ started it; a folder that a killed one left behind can be started again, with it
 """
 
 import os
-import signal
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -294,11 +293,6 @@ class Stack:
         for service in (self.valkey, self.postgres):
             if service is not None:
                 service.stop()
-
-    def signal_all(self, number: signal.Signals) -> None:
-        """Send a signal to every child process but the services."""
-        for process in self._children():
-            process.signal(number)
 
     def _children(self) -> list[Process]:
         return [*self.web, *self.background, *self.sandboxes]

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from proxy import views
+from proxy.api import views
 
 urlpatterns = [
     path("v1/chat/completions", views.ChatCompletionsView.as_view()),

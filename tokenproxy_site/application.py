@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 import structlog
 
+from proxy.api.handler import ApiHandler
 from proxy.http.client_address import with_client_address
 from proxy.http.connection import Message, Receive, Scope, Send
-from proxy.http.handler import ApiHandler
-from proxy.runtime import Runtime
+from proxy.serving.runtime import Runtime
 from tokenproxy_site.metrics import count_request
 
 log = structlog.get_logger(__name__)
@@ -31,14 +31,20 @@ class Application:
         self._runtime: Runtime | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or the lifespan of the process."""
-        if scope["type"] == "lifespan":
-            await self._live(receive, send)
-        elif scope["type"] == "http":
-            is_api = _is_api(scope["path"])
-            await self._serve(scope, receive, counted(send, is_api=is_api), is_api=is_api)
-        else:
-            await self._site(scope, receive, send)
+        """Serve one request, or the lifespan of the process. Refuse whatever else there is.
+
+        Raises ValueError for a kind that nobody knows how to refuse, as ASGI asks.
+        """
+        match scope["type"]:
+            case "http":
+                is_api = _is_api(scope["path"])
+                await self._serve(scope, receive, counted(send, is_api=is_api), is_api=is_api)
+            case "lifespan":
+                await self._live(receive, send)
+            case "websocket":
+                await _refuse_websocket(receive, send)
+            case other:
+                raise ValueError(f"nothing is served over {other!r}")
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, *, is_api: bool) -> None:
         if is_api:
@@ -107,6 +113,12 @@ def counted(send: Send, *, is_api: bool) -> Send:
         await send(message)
 
     return count_and_send
+
+
+async def _refuse_websocket(receive: Receive, send: Send) -> None:
+    """Close before it is accepted, which the server answers with 403. Nothing here has any."""
+    await receive()
+    await send({"type": "websocket.close"})
 
 
 async def _say_unready(send: Send, why: str) -> None:

@@ -4,4 +4,4 @@ from django.contrib.admin.apps import AdminConfig
 
 
 class StaffAdminConfig(AdminConfig):
-    default_site = "billing.staff_site.StaffSite"
+    default_site = "tokenproxy_site.desk.StaffSite"

@@ -33,7 +33,7 @@ def sell_models(provider: str, models: dict[str, list[int]], upstream: dict[str,
     """Route models to the sandbox under their own names, at these rates."""
     from billing.catalogue.model_prices import set_price
     from billing.models import PublicModel
-    from proxy.services.providers import set_up_provider
+    from proxy.upstreams.providers.setup import set_up_provider
 
     set_up_provider(
         provider,

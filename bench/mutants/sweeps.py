@@ -112,8 +112,8 @@ MUTANTS: list[Mutant] = [
     service(
         "a closed shard is drained",
         "upkeep/drain",
-        "            found = client.read_events(shard, start=start, count=BATCH)\n",
-        "            found = client.redis.xrange(keys.events(shard), min=start, count=BATCH)\n",
+        "            found = client.read_events(shard, start=start, count=batch)\n",
+        "            found = client.redis.xrange(keys.events(shard), min=start, count=batch)\n",
         tests="recovery::test_a_drain_of_a_closed_shard_books_nothing",
     ),
     service(

@@ -1,6 +1,6 @@
 """The staff desk's pages of money: one module per noun.
 
-Money tables are read-only for everyone. What changes them is an action (see `actions.py`).
+Money tables are read-only for everyone. Actions change them (see `accounts.desk.actions`).
 """
 
 from billing.admin import (

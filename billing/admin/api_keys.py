@@ -10,12 +10,12 @@ from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts.admin_base import Tool, list_tool
+from accounts.desk import columns
+from accounts.desk.actions import Asked, ReadOnlyWithActions, ReasonForm, StaffAction
+from accounts.desk.filters import ConditionFilter
+from accounts.desk.pages import Tool, list_tool
 from accounts.models import ApiKey
 from accounts.services.api_keys import KeySettings
-from billing.admin import columns
-from billing.admin.actions import Asked, ReadOnlyWithActions, ReasonForm, StaffAction
-from billing.admin.filters import ConditionFilter
 from billing.keys.api_keys import adjust_api_key, booked_spending, revoke_api_key
 from billing.keys.forms import LimitsForm, settings_from
 

@@ -16,11 +16,11 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.admin_base import ReadOnlyAdmin, Tool, list_tool
+from accounts.desk import columns
+from accounts.desk.actions import Asked, ReadOnlyWithActions, StaffAction
+from accounts.desk.filters import ConditionFilter
+from accounts.desk.pages import ReadOnlyAdmin, Tool, list_tool
 from accounts.models import User
-from billing.admin import columns
-from billing.admin.actions import Asked, ReadOnlyWithActions, StaffAction
-from billing.admin.filters import ConditionFilter
 from billing.exceptions import BatchExists
 from billing.gifts.redeem_codes import (
     MAX_BATCH,
@@ -32,6 +32,7 @@ from billing.gifts.redeem_codes import (
 )
 from billing.models import CodeBatch, RedeemCode, WelcomeCredit
 from common.credits import MAX_CREDITS
+from common.downloads import as_download
 
 
 class BatchForm(forms.Form):
@@ -202,8 +203,9 @@ def export(batch: CodeBatch, codes: list[str]) -> HttpResponse:
     writer.writerow(["Code", "Credits", "Last day"])
     last_day = f"{batch.expires_at:%Y-%m-%d}" if batch.expires_at else ""
     writer.writerows([code, batch.credits, last_day] for code in codes)
-    answer = HttpResponse(file.getvalue(), content_type="text/csv; charset=utf-8")
-    answer["Content-Disposition"] = f'attachment; filename="codes-{batch.pk}.csv"'
+    answer = as_download(
+        file.getvalue(), name=f"codes-{batch.pk}.csv", content_type="text/csv; charset=utf-8"
+    )
     answer["Cache-Control"] = "no-store"
     return answer
 

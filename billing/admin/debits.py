@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.db.models import Q
 
-from accounts.admin_base import ReadOnlyAdmin
-from billing.admin import columns
-from billing.admin.filters import ConditionFilter
+from accounts.desk import columns
+from accounts.desk.filters import ConditionFilter
+from accounts.desk.pages import ReadOnlyAdmin
 from billing.models import Debit
 
 

@@ -7,9 +7,10 @@ from django.contrib import admin
 from django.db.models import F, Q
 from django.utils.html import format_html
 
-from billing.admin import columns
-from billing.admin.actions import Asked, ReadOnlyWithActions, StaffAction
-from billing.admin.filters import ConditionFilter
+from accounts.desk import columns
+from accounts.desk.actions import Asked, ReadOnlyWithActions, StaffAction
+from accounts.desk.filters import ConditionFilter
+from accounts.desk.pages import Matter
 from billing.ledger.inbox import resolve_item
 from billing.models import InboxItem
 
@@ -40,6 +41,7 @@ RESOLVE = StaffAction[InboxItem](
 
 @admin.register(InboxItem)
 class InboxItemAdmin(ReadOnlyWithActions[InboxItem]):
+    matters = (Matter("Open inbox items", "state=open", OpenFilter.conditions["open"][1]),)
     staff_actions = (RESOLVE,)
     # Open items first; PostgreSQL would put them last.
     ordering = (F("resolved_at").asc(nulls_first=True), "-pk")

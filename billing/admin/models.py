@@ -8,9 +8,9 @@ from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 
-from accounts.admin_base import ReadOnlyAdmin, Tool, list_tool
-from billing.admin import columns
-from billing.admin.actions import Asked, ReasonForm, StaffAction, StaffActionsAdmin
+from accounts.desk import columns
+from accounts.desk.actions import Asked, ReasonForm, StaffAction, StaffActionsAdmin
+from accounts.desk.pages import ReadOnlyAdmin, Tool, list_tool
 from billing.catalogue.model_prices import set_price
 from billing.catalogue.pricing import MILLICREDITS
 from billing.models import ModelPrice, PublicModel

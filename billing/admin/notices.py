@@ -7,10 +7,10 @@ from django.contrib import admin
 from django.db.models import Q
 from django.utils.html import format_html
 
-from accounts.admin_base import ReadOnlyAdmin
-from billing.admin import columns
-from billing.admin.actions import Asked, ReadOnlyWithActions, StaffAction
-from billing.admin.filters import ConditionFilter
+from accounts.desk import columns
+from accounts.desk.actions import Asked, ReadOnlyWithActions, StaffAction
+from accounts.desk.filters import ConditionFilter
+from accounts.desk.pages import Matter, ReadOnlyAdmin
 from billing.models import Notice, NotificationSettings, SignIn
 from billing.notices.outbox import send_again
 
@@ -43,6 +43,9 @@ SEND_AGAIN = StaffAction[Notice](
 
 @admin.register(Notice)
 class NoticeAdmin(ReadOnlyWithActions[Notice]):
+    matters = (
+        Matter("Mails failing", "progress=failing", ProgressFilter.conditions["failing"][1]),
+    )
     staff_actions = (SEND_AGAIN,)
     list_display = ("kind", "user", "created_at", "state", "attempts")
     fields = (

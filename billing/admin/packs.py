@@ -6,8 +6,8 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
-from accounts.admin_base import DeskAdmin
-from billing.admin import columns
+from accounts.desk import columns
+from accounts.desk.pages import DeskAdmin
 from billing.models import Pack, PackPrice
 
 

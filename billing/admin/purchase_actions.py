@@ -4,13 +4,13 @@ from uuid import UUID, uuid4, uuid5
 
 from django import forms
 
-from billing.admin.actions import Asked, ReasonForm, StaffAction
-from billing.forms import to_cents
+from accounts.desk.actions import Asked, ReasonForm, StaffAction
+from billing.catalogue.pack_prices import to_cents
 from billing.models import Purchase, Refund
 from billing.orders.refunds import PAID, refund_amount, refund_unused
 from billing.orders.reviews import close_reviewed, credit_reviewed
 from billing.stripe_inbox.open_orders import ask_again
-from billing.templatetags import money
+from common import money
 
 CHANGE = "billing.change_purchase"
 

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.db.models import Q
 from django.http import HttpRequest
 
-from accounts.admin_base import Tool, list_tool
-from billing.admin import columns
-from billing.admin.actions import ReadOnlyWithActions
+from accounts.desk import columns
+from accounts.desk.actions import ReadOnlyWithActions
+from accounts.desk.pages import Matter, Tool, list_tool
 from billing.admin.purchase_actions import ACTIONS
 from billing.models import Purchase
 
@@ -22,6 +23,9 @@ TONES = {
 
 @admin.register(Purchase)
 class PurchaseAdmin(ReadOnlyWithActions[Purchase]):
+    matters = (
+        Matter("Orders in review", "status__exact=review", Q(status=Purchase.Status.REVIEW)),
+    )
     staff_actions = ACTIONS
     list_display = (
         "id",

@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.http import HttpRequest
 
-from accounts.admin_base import ReadOnlyAdmin, Tool, list_tool
-from billing.admin import columns
+from accounts.desk import columns
+from accounts.desk.pages import ReadOnlyAdmin, Tool, list_tool
 from billing.models import Dispute, Purchase, Refund
-from billing.templatetags import money
+from common import money
 
 TONES = {
     Refund.Status.OPEN: "waiting",

@@ -3,15 +3,16 @@
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from accounts.admin_base import DeskAdmin, Tool
+from accounts.desk.pages import DeskAdmin, Tool
 from billing.models import Wallet
+from billing.statements.files import find_file
 from billing.statements.month import list_months
-from billing.views.statements import download
+from common.downloads import as_download
 
 PERMISSION = "billing.view_ledgerentry"
 
@@ -36,7 +37,10 @@ def statement_urls(page: DeskAdmin[Wallet]) -> list[URLPattern]:
         return TemplateResponse(request, "admin/billing/wallet/statements.html", context)
 
     def one(request: HttpRequest, wallet_id: int, month: str, form: str) -> HttpResponse:
-        return download(find(request, wallet_id), month, form)
+        file = find_file(find(request, wallet_id), month, form)
+        if file is None:
+            raise Http404("There is no such statement.")
+        return as_download(file.content, name=file.name, content_type=file.content_type)
 
     def find(request: HttpRequest, wallet_id: int) -> Wallet:
         if not (page.has_view_permission(request) and request.user.has_perm(PERMISSION)):

@@ -7,9 +7,10 @@ from django.contrib import admin
 from django.db.models import Q
 from django.utils.html import format_html
 
-from billing.admin import columns
-from billing.admin.actions import Asked, ReadOnlyWithActions, StaffAction
-from billing.admin.filters import ConditionFilter
+from accounts.desk import columns
+from accounts.desk.actions import Asked, ReadOnlyWithActions, StaffAction
+from accounts.desk.filters import ConditionFilter
+from accounts.desk.pages import Matter
 from billing.models import StripeEvent
 from billing.stripe_inbox.events import process_again
 
@@ -40,6 +41,16 @@ PROCESS_AGAIN = StaffAction[StripeEvent](
 
 @admin.register(StripeEvent)
 class StripeEventAdmin(ReadOnlyWithActions[StripeEvent]):
+    matters = (
+        Matter(
+            "Stripe events failing", "progress=failing", ProgressFilter.conditions["failing"][1]
+        ),
+        Matter(
+            "Stripe events not processed",
+            "progress=waiting",
+            ProgressFilter.conditions["waiting"][1],
+        ),
+    )
     staff_actions = (PROCESS_AGAIN,)
     list_display = ("event_id", "kind", "object_id", "received_at", "state", "attempts")
     fields = (

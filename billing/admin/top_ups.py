@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.http import HttpRequest
 
-from accounts.admin_base import ReadOnlyAdmin, Tool, list_tool
-from billing.admin import columns
-from billing.admin.actions import Asked, ReadOnlyWithActions, StaffAction
+from accounts.desk import columns
+from accounts.desk.actions import Asked, ReadOnlyWithActions, StaffAction
+from accounts.desk.pages import ReadOnlyAdmin, Tool, list_tool
 from billing.models import AutoTopUp, TopUpConsent, TopUpPayment
-from billing.templatetags import money
 from billing.top_ups.agreement import switch_off_by_staff
+from common import money
 
 TONES = {
     AutoTopUp.State.ON: "good",

@@ -8,9 +8,9 @@ from django.contrib.admin import ModelAdmin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from accounts.admin_base import ReadOnlyAdmin, Tool, list_tool
-from billing.admin import columns
-from billing.admin.filters import Lookups
+from accounts.desk import columns
+from accounts.desk.filters import Lookups
+from accounts.desk.pages import ReadOnlyAdmin, Tool, list_tool
 from billing.models import PublicModel, UsageRecord
 
 

@@ -6,8 +6,8 @@ from uuid import uuid4
 from django import forms
 from django.utils import timezone
 
+from accounts.desk.actions import Asked, ReasonForm, StaffAction
 from accounts.services.api_keys import MOST_PER_MINUTE
-from billing.admin.actions import Asked, ReasonForm, StaffAction
 from billing.ledger.references import DeskPress
 from billing.ledger.wallets import (
     adjust_credits,
@@ -19,7 +19,6 @@ from billing.ledger.wallets import (
 from billing.models import Wallet
 from common.credits import MAX_CREDITS
 
-# A thousand times the largest pack that anybody sells; a slip of the finger goes no further.
 LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent_requests")
 
 

@@ -8,11 +8,11 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 
-from accounts.admin_base import Tool, list_tool
-from billing import staff_reads as reads
-from billing.admin import columns
-from billing.admin.actions import ReadOnlyWithActions
-from billing.admin.filters import ConditionFilter
+from accounts.desk import columns
+from accounts.desk.actions import ReadOnlyWithActions
+from accounts.desk.filters import ConditionFilter
+from accounts.desk.pages import Matter, Tool, list_tool
+from billing.admin import wallet_reads as reads
 from billing.admin.statements import statement_urls, statements_tool
 from billing.admin.wallet_actions import ADJUST, FREEZE, GRANT, LIMIT, UNFREEZE
 from billing.ledger.balances import read_balance
@@ -33,6 +33,10 @@ class WalletAdmin(ReadOnlyWithActions[Wallet]):
     """Balances change through the ledger alone; a page that let staff type one would lie."""
 
     change_form_template = "admin/billing/wallet/change_form.html"
+    matters = (
+        Matter("Wallets frozen", "state__exact=frozen", Q(state=Wallet.State.FROZEN)),
+        Matter("Wallets in debt", "debt=yes", DebtFilter.conditions["yes"][1]),
+    )
     staff_actions = (GRANT, ADJUST, LIMIT, FREEZE, UNFREEZE)
     ordering = ("-pk",)
     list_display = (

@@ -1,10 +1,14 @@
 """What is on sale: packs, and models with their present rates."""
 
+import re
 from dataclasses import dataclass
 
 from billing.catalogue.model_prices import current_prices
 from billing.catalogue.pricing import Rates
+from billing.exceptions import PackUnavailable
 from billing.models import Pack, PublicModel
+
+SLUG = re.compile(r"[-a-zA-Z0-9_]{1,50}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +43,11 @@ def read_priced_models() -> list[PricedModel]:
     prices = current_prices()
     models = PublicModel.objects.filter(is_active=True, name__in=prices)
     return [PricedModel(model, prices[model.name]) for model in models]
+
+
+def get_pack(slug: str) -> Pack:
+    """Return the pack on sale under this slug. Raises PackUnavailable."""
+    pack = SLUG.fullmatch(slug) and Pack.objects.filter(slug=slug, is_active=True).first()
+    if not pack:
+        raise PackUnavailable("This pack is not on sale.")
+    return pack

@@ -1,12 +1,14 @@
 """What a pack costs: its own currency and others, and their Prices in Stripe's catalogue."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
 from django.conf import settings
 
-from billing.exceptions import PackUnavailable
+from billing.exceptions import InvalidAmount, PackUnavailable
 from billing.models import Pack, PackPrice
+from common.currencies import decimal_places
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +53,11 @@ def tax_behavior() -> Literal["inclusive", "exclusive"] | None:
 def _price(row: Pack | PackPrice) -> Price:
     is_synced = row.stripe_price_terms == terms_of(row)
     return Price(row.price_cents, row.currency, row.stripe_price_id if is_synced else "")
+
+
+def to_cents(amount: Decimal, currency: str) -> int:
+    """Return an amount in the currency's smallest unit, as it was typed. Raises InvalidAmount."""
+    scaled = amount.scaleb(decimal_places(currency))
+    if scaled != scaled.to_integral_value():
+        raise InvalidAmount(f"{amount} has more decimal places than {currency} does.")
+    return int(scaled)

@@ -28,8 +28,8 @@ from billing.exceptions import (
 from billing.ledger.references import Code
 from billing.ledger.wallets import grant_credits
 from billing.models import CodeBatch, LedgerEntry, RedeemCode
-from billing.notices.sign_ins import network_of
 from common.attempts import count_attempt, uncount_attempt
+from common.client_networks import SITE_IPV6_BITS, network_of
 from common.credits import MAX_CREDITS
 
 # Crockford's base 32: no letter that looks like a digit. https://www.crockford.com/base32.html
@@ -181,7 +181,8 @@ def digest_of(text: str) -> str:
 
 
 def _counters(user: User, address: str) -> dict[str, int]:
+    network = network_of(address, ipv6_bits=SITE_IPV6_BITS)
     return {
         f"redeem-guesses:user:{user.pk}": MAX_GUESSES_PER_USER,
-        f"redeem-guesses:network:{network_of(address)}": MAX_GUESSES_PER_NETWORK,
+        f"redeem-guesses:network:{network}": MAX_GUESSES_PER_NETWORK,
     }

@@ -4,7 +4,6 @@ An address counts as mail providers deliver it, and a network had its welcome fo
 refusal is kept for staff and not told to the customer: whoever collects accounts learns nothing.
 """
 
-import ipaddress
 import unicodedata
 from datetime import timedelta
 
@@ -17,6 +16,7 @@ from accounts.models import User
 from billing.ledger.references import Welcome
 from billing.ledger.wallets import grant_credits
 from billing.models import LedgerEntry, WelcomeCredit
+from common.client_networks import HOME_IPV6_BITS, network_of
 from common.turns import take_turns
 
 # https://support.google.com/mail/answer/7436150: dots don't matter, and both names are one.
@@ -32,7 +32,8 @@ def grant_welcome_credit(user: User, *, email: str, ip_address: str) -> LedgerEn
     """
     if not settings.WELCOME_CREDITS:
         return None
-    return _grant(user, address=normalize_address(email), network=network_of(ip_address))
+    network = network_of(ip_address, ipv6_bits=HOME_IPV6_BITS)
+    return _grant(user, address=normalize_address(email), network=network)
 
 
 @transaction.atomic
@@ -83,12 +84,3 @@ def normalize_address(email: str) -> str:
     if domain in GMAIL:
         local, domain = local.replace(".", ""), "gmail.com"
     return f"{local}@{domain}"[:254]
-
-
-def network_of(ip_address: str) -> str:
-    """Return the network that one household has: the /24, or the /64 of IPv6."""
-    ip = ipaddress.ip_address(ip_address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
-        ip = ip.ipv4_mapped
-    bits = 24 if ip.version == 4 else 64
-    return str(ipaddress.ip_network(f"{ip}/{bits}", strict=False))

@@ -16,8 +16,8 @@ from accounts.models import User
 from billing.exceptions import InvalidAmount
 from billing.ledger.pushes import push_on_commit
 from billing.ledger.references import DebtPaidBy, DebtPayment, Reference
+from billing.ledger.thresholds import arm_threshold
 from billing.models import Debit, LedgerEntry, Lot, Wallet
-from billing.notices.low_balance import arm_low_balance
 from common.credits import MAX_CREDITS
 
 Kind = LedgerEntry.Kind
@@ -70,7 +70,7 @@ def post_credit(
     paid = _pay_debt(wallet, lot, cause)
     wallet.credited_credits += amount_credits - paid
     wallet.save(update_fields=["posted_credits", "credited_credits", "debt_credits"])
-    arm_low_balance(wallet, entry)
+    arm_threshold(wallet, entry)
     push_on_commit(wallet.pk)
     return entry
 

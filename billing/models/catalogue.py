@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from billing.catalogue.currencies import smallest_step
+from common.currencies import smallest_step
 
 CURRENCY = RegexValidator(r"^[a-z]{3}$", "A currency is three lower-case letters, such as usd.")
 MODEL_NAME = RegexValidator(

@@ -10,7 +10,7 @@ from django.db.models import F
 
 from accounts.models import User
 from billing.exceptions import InvalidAmount
-from billing.models import LedgerEntry, NotificationSettings, Wallet
+from billing.models import NotificationSettings, Wallet
 from billing.notices.tell import tell_low_balance
 from common.credits import MAX_CREDITS
 
@@ -21,14 +21,6 @@ def get_notification_settings(user: User) -> NotificationSettings:
     """Return what a customer wants to be mailed; the defaults, if nobody changed them."""
     found, _ = NotificationSettings.objects.get_or_create(user=user)
     return found
-
-
-def arm_low_balance(wallet: Wallet, entry: LedgerEntry) -> None:
-    """Arm the notice if this credit lifted a locked wallet to the threshold. Safe to repeat."""
-    NotificationSettings.objects.get_or_create(user_id=wallet.user_id)
-    NotificationSettings.objects.filter(
-        user_id=wallet.user_id, armed_by=None, low_balance_credits__lte=wallet.posted_credits
-    ).update(armed_by=entry)
 
 
 @transaction.atomic

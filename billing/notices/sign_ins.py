@@ -1,7 +1,6 @@
 """Know the browsers and networks that a customer signs in from, and tell of a new one."""
 
 import hashlib
-import ipaddress
 import secrets
 
 from django.db import transaction
@@ -11,6 +10,7 @@ from django.utils import timezone
 from accounts.models import User
 from billing.models import SignIn
 from billing.notices.tell import tell_new_sign_in
+from common.client_networks import SITE_IPV6_BITS, network_of
 
 # Nobody has more; older ones are forgotten, so that the table stays small.
 MOST_KNOWN = 50
@@ -52,7 +52,7 @@ def note_sign_in(user: User, *, device_id: str, user_agent: str, address: str) -
     User.objects.select_for_update(no_key=True).get(pk=user.pk)
     now = timezone.now()
     digest = hashlib.sha256(device_id.encode()).hexdigest()
-    device_name, network = name_device(user_agent), network_of(address)
+    device_name, network = name_device(user_agent), network_of(address, ipv6_bits=SITE_IPV6_BITS)
     known = SignIn.objects.filter(user=user)
     is_familiar = known.filter(
         Q(device_digest=digest) | Q(device_name=device_name, network=network)
@@ -84,18 +84,6 @@ def name_device(user_agent: str) -> str:
     if browser and system:
         return f"{browser} on {system}"
     return browser or system or "An unknown program"
-
-
-def network_of(address: str) -> str:
-    """Return the network of an address as providers hand them out: a /24, or a /48 of IPv6."""
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return "unknown"
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
-        ip = ip.ipv4_mapped
-    bits = 24 if ip.version == 4 else 48
-    return str(ipaddress.ip_network(f"{ip}/{bits}", strict=False))
 
 
 def _forget_oldest(user: User) -> None:

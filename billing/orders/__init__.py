@@ -1,1 +1,1 @@
-"""An order, from its checkout to its refund."""
+"""An order, from its checkout or its top-up to its refund."""

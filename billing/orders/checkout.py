@@ -5,9 +5,7 @@ with an idempotency key made from the order. So a crash or time-out anywhere lea
 can be taken up again: by the customer's next click, or by the sweep over open orders.
 """
 
-import re
 from datetime import timedelta
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 from django.conf import settings
@@ -22,9 +20,9 @@ from stripe.params.checkout import (
 )
 
 from accounts.models import User
+from billing.catalogue.on_sale import get_pack
 from billing.catalogue.pack_prices import Price, get_price, tax_behavior
 from billing.exceptions import (
-    PackUnavailable,
     PaymentObjectMissing,
     PaymentProviderRefusal,
     TooManyOrders,
@@ -33,17 +31,15 @@ from billing.ledger.inbox import file_item
 from billing.models import Pack, Purchase
 from billing.orders.fulfilment import fulfil_purchase
 from billing.stripe_api import ORDER_KEY, create_checkout, read_checkout
+from common.attempts import WINDOW_S
+from common.client_networks import client_network
 from common.turns import take_turns
 
-SLUG = re.compile(r"[-a-zA-Z0-9_]{1,50}")
 # An open order is offered again while the customer still has this long to pay it.
 LEAST_TIME_TO_PAY = timedelta(minutes=10)
 # An order without a session is a double click's, or one that Stripe has trouble with: Stripe keeps
 # answering a key with the error that it first gave, so a later click gets a new order and key.
 SESSION_PATIENCE = timedelta(minutes=1)
-RATE_WINDOW = timedelta(hours=1)
-# A customer of IPv6 has a whole network of addresses.
-IPV6_PREFIX = 64
 
 
 def start_checkout(
@@ -66,14 +62,6 @@ def start_checkout(
     if purchase.stripe_session_id and not _is_payable(purchase.stripe_session_id):
         purchase = _order_pack(user, pack, snapshot, network=network, is_new=True)
     return purchase if purchase.stripe_session_id else open_session(purchase)
-
-
-def get_pack(slug: str) -> Pack:
-    """Return the pack on sale under this slug. Raises PackUnavailable."""
-    pack = SLUG.fullmatch(slug) and Pack.objects.filter(slug=slug, is_active=True).first()
-    if not pack:
-        raise PackUnavailable("This pack is not on sale.")
-    return pack
 
 
 def open_session(purchase: Purchase) -> Purchase:
@@ -107,20 +95,6 @@ def _report_refusal(purchase: Purchase, words: str) -> None:
         summary=f"Stripe refuses to sell {purchase.pack_name}: {words}",
         detail={"order_id": str(purchase.public_id)},
     )
-
-
-def client_network(address: str) -> str | None:
-    """Return what stands for a customer's connection: an IPv4 address, or an IPv6 network."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        # A proxy that names no address: there is nothing to count by.
-        return None
-    if isinstance(parsed, IPv6Address):
-        if parsed.ipv4_mapped:
-            return str(parsed.ipv4_mapped)
-        return str(ip_network((parsed, IPV6_PREFIX), strict=False).network_address)
-    return str(parsed)
 
 
 @transaction.atomic
@@ -181,7 +155,7 @@ def _check_order_rate(user: User, network: str | None) -> None:
     unpaid = Purchase.objects.filter(
         channel=Purchase.Channel.CHECKOUT,
         fulfilled_at=None,
-        created_at__gt=timezone.now() - RATE_WINDOW,
+        created_at__gt=timezone.now() - timedelta(seconds=WINDOW_S),
     ).exclude(
         # No card can be tried out without a page to pay on.
         Q(status=Purchase.Status.PENDING)

@@ -5,7 +5,6 @@ the sweep over open orders call it; any one of them alone is enough. It believes
 was told but the session's id: the session's present state is read from Stripe.
 """
 
-import re
 from datetime import timedelta
 
 from django.conf import settings
@@ -26,9 +25,8 @@ from billing.ledger.wallets import get_wallet
 from billing.models import LedgerEntry, Purchase
 from billing.notices.tell import tell_purchase
 from billing.orders.clawback import MOST_READS, claw_back
-from billing.stripe_api import Checkout, parse_order_id, read_checkout
+from billing.stripe_api import SESSION_ID, Checkout, parse_order_id, read_checkout
 
-SESSION_ID = re.compile(r"cs_[A-Za-z0-9_]{1,110}")
 PAYMENT_FIELDS = [
     "status",
     "review_reason",

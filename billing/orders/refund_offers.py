@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from billing.catalogue.currencies import smallest_step
 from billing.ledger.balances import read_balance
 from billing.ledger.credits import order_of_use
 from billing.models import Lot, Purchase
 from billing.orders.clawback import find_lot, share_of
+from common.currencies import smallest_step
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
-from billing.catalogue.currencies import smallest_step
 from billing.exceptions import (
     MissingReason,
     PaymentProviderAway,
@@ -30,6 +29,7 @@ from billing.models import Purchase, Refund, Wallet
 from billing.orders.clawback import move_to_target, settle_charge
 from billing.orders.refund_offers import Offer, offer_unused
 from billing.stripe_api import create_refund
+from common.currencies import smallest_step
 
 # What staff may refund: also a payment that was never credited.
 PAID = (Purchase.Status.FULFILLED, Purchase.Status.REVIEW, Purchase.Status.CLOSED)

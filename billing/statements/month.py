@@ -18,7 +18,7 @@ from billing.ledger.entry_words import describe
 from billing.ledger.references import SEPARATOR
 from billing.models import LedgerEntry, Purchase, UsageRecord, Wallet
 from billing.stripe_api import parse_order_id
-from billing.templatetags.money import price
+from common.money import price
 
 Kind = LedgerEntry.Kind
 

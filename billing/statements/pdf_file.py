@@ -18,7 +18,7 @@ from fpdf.table import Table
 
 from billing.statements.fonts import FALLBACKS, FOLDER, MAIN, fallbacks_for, printable
 from billing.statements.month import Section, Statement
-from billing.templatetags.money import credits as credits_text
+from common.money import credits as credits_text
 
 INK, PALE, ACCENT = (16, 23, 21), (83, 96, 92), (10, 122, 88)
 RULE, FILL = (227, 232, 230), (246, 248, 247)

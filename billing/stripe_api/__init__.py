@@ -5,13 +5,14 @@ says comes back as a small value of ours, so that nothing else depends on the SD
 """
 
 from billing.stripe_api.charges import Charge, DisputeState, RefundState, read_charge
-from billing.stripe_api.checkouts import Checkout, create_checkout, read_checkout
+from billing.stripe_api.checkouts import SESSION_ID, Checkout, create_checkout, read_checkout
 from billing.stripe_api.client import ORDER_KEY, REFUND_KEY, call_stripe, parse_order_id
 from billing.stripe_api.refunds import create_refund
 
 __all__ = [
     "ORDER_KEY",
     "REFUND_KEY",
+    "SESSION_ID",
     "Charge",
     "Checkout",
     "DisputeState",

@@ -1,5 +1,6 @@
 """Checkout Sessions: the page on which an order is paid, and what became of it."""
 
+import re
 from dataclasses import dataclass
 
 import stripe
@@ -7,6 +8,8 @@ from stripe.params.checkout import SessionCreateParams
 
 from billing.stripe_api.charges import Charge, describe_charge, read_id
 from billing.stripe_api.client import ORDER_KEY, call_stripe, read_metadata
+
+SESSION_ID = re.compile(r"cs_[A-Za-z0-9_]{1,110}")
 
 
 @dataclass(frozen=True, slots=True)

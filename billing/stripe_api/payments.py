@@ -31,7 +31,6 @@ class Payment:
     currency: str
     error_code: str
     decline_code: str
-    error_message: str
     charge: Charge | None
 
     @property
@@ -120,6 +119,5 @@ def _payment(client: stripe.StripeClient, intent: stripe.PaymentIntent) -> Payme
         currency=intent.currency,
         error_code=(error.code or "") if error else "",
         decline_code=(error.decline_code or "") if error else "",
-        error_message=(error.message or "") if error else "",
         charge=describe_charge(client, charge) if isinstance(charge, stripe.Charge) else None,
     )

@@ -21,10 +21,10 @@ from billing.orders.clawback import (
     target_credits,
 )
 from billing.orders.fulfilment import fulfil_purchase
+from billing.orders.top_up_payments import settle_payment
 from billing.stripe_api import Charge, parse_order_id, read_charge
 from billing.stripe_api.listing import list_charges, list_returned_charges
 from billing.stripe_inbox.missed_events import fetch_missed_events
-from billing.top_ups.payments import settle_payment
 
 INVARIANT = 7
 # A dispute may come four months after its payment, but is listed by its own day.

@@ -13,9 +13,9 @@ from billing.models import Purchase, StripeEvent
 from billing.orders.clawback import settle_charge
 from billing.orders.disputes import heed_fraud_warning
 from billing.orders.fulfilment import fulfil_purchase
+from billing.orders.top_up_payments import settle_payment
 from billing.stripe_api.payments import CHANNEL_KEY
 from billing.top_ups.cards import finish_setup
-from billing.top_ups.payments import settle_payment
 
 log = structlog.get_logger(__name__)
 

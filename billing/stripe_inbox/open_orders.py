@@ -14,8 +14,8 @@ from billing.exceptions import (
 from billing.models import Purchase
 from billing.orders.checkout import open_session
 from billing.orders.fulfilment import fulfil_purchase
-from billing.top_ups.orders import advance_top_up
-from billing.top_ups.payments import settle_payment
+from billing.orders.top_up_orders import advance_top_up
+from billing.orders.top_up_payments import settle_payment
 
 BATCH = 50
 SOONEST_CHECK = timedelta(minutes=1)

@@ -4,8 +4,8 @@ import structlog
 from celery import shared_task
 from kombu.exceptions import OperationalError
 
+from billing.orders.top_up_orders import has_due_top_ups, top_up_due
 from billing.tasks.stripe_turns import in_turn
-from billing.top_ups.orders import has_due_top_ups, top_up_due
 
 log = structlog.get_logger(__name__)
 

@@ -1,79 +1,19 @@
-"""How money and credits become text on pages. Integers in, text out; nothing else formats them."""
-
-from decimal import ROUND_HALF_UP, Decimal
+"""Filters that show money and credits: each is the function of its name in `common.money`."""
 
 from django import template
 
-from billing.catalogue.currencies import decimal_places
+from common import money
 
 register = template.Library()
 
-SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥", "inr": "₹", "krw": "₩"}
-MILLION = 1_000_000
-STEPS = ((1_000_000_000_000, "T"), (1_000_000_000, "B"), (MILLION, "M"), (1_000, "k"))
-
-
-@register.filter
-def credits(amount_credits: int) -> str:
-    """Return 1,234,567."""
-    return f"{amount_credits:,}".replace("-", "−")
-
-
-@register.filter
-def compact(amount_credits: int) -> str:
-    """Return 1.2M, rounded down, so that no page promises more than there is."""
-    for size, letter in STEPS:
-        if amount_credits >= size:
-            tenths = amount_credits * 10 // size
-            whole, tenth = divmod(tenths, 10)
-            return f"{whole:,}.{tenth}{letter}" if tenth else f"{whole:,}{letter}"
-    return str(amount_credits)
-
-
-@register.filter
-def price(amount_cents: int, currency: str) -> str:
-    """Return $9.00, €9.00, ¥900 or CHF 9.00 for an amount in the smallest unit."""
-    places = decimal_places(currency)
-    return with_symbol(f"{Decimal(amount_cents).scaleb(-places):,.{places}f}", currency)
-
-
-@register.filter
-def per_million(pack_cents: int, pack_credits: int) -> Decimal:
-    """Return what a million credits of a pack cost, in the smallest unit, unrounded."""
-    return Decimal(pack_cents) * MILLION / pack_credits
-
-
-@register.filter
-def fine_price(amount_cents: Decimal, currency: str) -> str:
-    """Return a unit price, with two more decimal places where it needs them."""
-    places = decimal_places(currency)
-    amount = amount_cents.scaleb(-places)
-    short = amount.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
-    if short == amount:
-        return with_symbol(f"{short:,}", currency)
-    fine = amount.quantize(Decimal(1).scaleb(-places - 2), ROUND_HALF_UP)
-    return with_symbol(f"{fine:,}", currency)
-
-
-@register.filter
-def rate(rate_millicredits: int) -> str:
-    """Return credits per token: 1, 0.5, 0.075."""
-    return f"{Decimal(rate_millicredits).scaleb(-3).normalize():,f}"
-
-
-@register.filter
-def per_thousand(rate_millicredits: int) -> str:
-    """Return credits per 1,000 tokens, which is the rate in millicredits per token."""
-    return f"{rate_millicredits:,}"
-
-
-@register.filter
-def millicredits(amount_millicredits: int) -> str:
-    """Return credits with as many decimal places as they need: 1,180 or 30.5."""
-    return f"{Decimal(amount_millicredits).scaleb(-3).normalize():,f}"
-
-
-def with_symbol(text: str, currency: str) -> str:
-    """Put the currency before the figure."""
-    symbol = SYMBOLS.get(currency)
-    return f"{symbol}{text}" if symbol else f"{currency.upper()} {text}"
+for each in (
+    money.credits,
+    money.compact,
+    money.price,
+    money.per_million,
+    money.fine_price,
+    money.rate,
+    money.per_thousand,
+    money.millicredits,
+):
+    register.filter(each)

@@ -1,1 +1,1 @@
-"""Balances that top themselves up with a saved card."""
+"""What a customer agreed to when a balance tops itself up, and the card saved for it."""

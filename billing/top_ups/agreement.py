@@ -6,6 +6,7 @@ switches it on again.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
@@ -13,13 +14,15 @@ from django.db.models import Case, F, Q, Sum, When
 from django.utils import timezone
 
 from accounts.models import User
+from billing.catalogue.on_sale import get_pack
 from billing.catalogue.pack_prices import Price, get_price
 from billing.exceptions import MissingReason, PackUnavailable, TooManyCards, TopUpRefused
 from billing.ledger.wallets import get_wallet
 from billing.models import AutoTopUp, Pack, Purchase, TopUpConsent, Wallet
 from billing.notices.tell import tell_top_up_off
-from billing.orders.checkout import RATE_WINDOW, client_network, get_pack
 from billing.top_ups.switch import OffReason, State, turn_off
+from common.attempts import WINDOW_S
+from common.client_networks import client_network
 
 # Named anew whenever the words change: a consent says which words it was given to.
 CONSENT_VERSION = "2026-11-22"
@@ -179,7 +182,7 @@ def _check_rate(user: User) -> None:
         user=user,
         channel=Purchase.Channel.TOP_UP,
         status=Purchase.Status.FAILED,
-        created_at__gt=timezone.now() - RATE_WINDOW,
+        created_at__gt=timezone.now() - timedelta(seconds=WINDOW_S),
     )
     if declined.count() >= settings.UNPAID_ORDERS_PER_USER:
         raise TooManyCards("Too many charges were declined within an hour. Please wait a while.")

@@ -14,8 +14,7 @@ from django.urls import reverse
 from accounts.models import User
 from billing.exceptions import PaymentProviderError, TooManyCards, TopUpRefused
 from billing.models import AutoTopUp
-from billing.orders.checkout import client_network
-from billing.orders.fulfilment import SESSION_ID
+from billing.stripe_api import SESSION_ID
 from billing.stripe_api.saved_cards import (
     Setup,
     create_customer,
@@ -26,6 +25,7 @@ from billing.stripe_api.saved_cards import (
 from billing.top_ups.agreement import get_top_up, is_offered, lock_top_up
 from billing.top_ups.switch import OffReason, State, turn_off
 from common.attempts import count_attempt
+from common.client_networks import client_network
 
 log = structlog.get_logger(__name__)
 

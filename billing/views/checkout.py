@@ -1,6 +1,5 @@
 """From a pack to the payment page and back."""
 
-import re
 from uuid import UUID
 
 from django.contrib import messages
@@ -20,11 +19,11 @@ from billing.ledger.wallets import get_wallet
 from billing.models import Pack, Purchase
 from billing.orders.checkout import start_checkout
 from billing.orders.fulfilment import fulfil_purchase
+from billing.stripe_api import SESSION_ID
 from billing.views.polling import poll_after_s, read_polls
 from billing.views.refusals import MESSAGES, as_message
 from billing.views.requests import CustomerRequest, HtmxRequest, customer_only
 
-SESSION_ID = re.compile(r"[A-Za-z0-9_]{1,120}")
 SETTLED = (Purchase.Status.FULFILLED, Purchase.Status.REVIEW)
 
 

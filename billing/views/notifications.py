@@ -5,9 +5,9 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from billing.forms import NotificationForm
 from billing.models import Notice
 from billing.notices.low_balance import get_notification_settings, save_notification_settings
+from billing.views.forms import NotificationForm
 from billing.views.requests import CustomerRequest, customer_only
 
 LATEST = 10

@@ -8,14 +8,14 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from billing.forms import RefundForm
 from billing.models import Purchase, Refund
 from billing.orders.refunds import offer_to_customer, refund_to_customer
 from billing.stripe_inbox.open_orders import ask_again
-from billing.templatetags.money import price
+from billing.views.forms import RefundForm
 from billing.views.polling import poll_after_s, read_polls
 from billing.views.refusals import as_message
 from billing.views.requests import CustomerRequest, customer_only
+from common.money import price
 
 # Nobody reads further back on one page; statements will list everything.
 MOST_ORDERS = 200

@@ -6,12 +6,12 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from billing.forms import RedeemForm
 from billing.gifts import redeem_codes
 from billing.models import RedeemCode
-from billing.templatetags.money import credits as credits_text
+from billing.views.forms import RedeemForm
 from billing.views.refusals import as_message
 from billing.views.requests import CustomerRequest, customer_only
+from common.money import credits as credits_text
 
 LATEST = 10
 

@@ -1,4 +1,4 @@
-"""Domain errors as messages on a page: one table, as `proxy/http/errors.py` is the API's."""
+"""Domain errors as messages on a page: one table, as `proxy/api/error_table.py` is the API's."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

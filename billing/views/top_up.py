@@ -10,16 +10,16 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from billing.catalogue.currencies import decimal_places
 from billing.catalogue.pack_prices import list_prices
 from billing.exceptions import InvalidAmount, PackUnavailable, TooManyCards, TopUpRefused
-from billing.forms import TopUpForm, offer_of
 from billing.ledger.balances import read_balance
 from billing.models import AutoTopUp, Purchase
 from billing.top_ups import agreement as top_ups
 from billing.top_ups import cards as top_up_cards
+from billing.views.forms import TopUpForm, offer_of
 from billing.views.refusals import as_message
 from billing.views.requests import CustomerRequest, customer_only
+from common.currencies import decimal_places
 
 LATEST = 20
 PAGE = "dashboard-top-up"

@@ -5,11 +5,11 @@ from django.shortcuts import get_object_or_404, render
 from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
-from billing.forms import UsageFilterForm
 from billing.ledger.receipts import explain
 from billing.ledger.usage import UsagePage, read_usage_page
 from billing.ledger.wallets import get_wallet
 from billing.models import UsageRecord
+from billing.views.forms import UsageFilterForm
 from billing.views.requests import CustomerRequest, customer_only
 
 

@@ -26,7 +26,7 @@ from billing.wallet.commands import (
 )
 from billing.wallet.connection import CommandRefused, Connection, ConnectionLost, NotConnected
 from billing.wallet.library import locate
-from billing.wallet.limits import KeyFigures, Limits, RateState
+from billing.wallet.limits import KeyFigures, Limits
 from billing.wallet.usage import RequestFacts, Settlement
 
 __all__ = [
@@ -35,7 +35,6 @@ __all__ = [
     "Inquiry",
     "KeyFigures",
     "Placed",
-    "RateState",
     "Settled",
     "WalletClient",
 ]
@@ -54,8 +53,9 @@ VOID_ATTEMPTS = 120
 class WalletClient:
     """Places, extends and settles holds. One per process; safe to use from many tasks."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, void_retry_s: float = VOID_RETRY_S) -> None:
         self._connection = connection
+        self._void_retry_s = void_retry_s
         self._voiding: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -102,10 +102,6 @@ class WalletClient:
     async def void(self, facts: RequestFacts) -> None:
         """Release a hold without a record. Safe to repeat. Raises UnknownHold, WalletRecovering."""
         commands.parse_ended(await self._ask(commands.void(facts)))
-
-    async def read_balance(self, wallet_id: int) -> Balance:
-        """Return a wallet's figures. Raises WalletMissing, WalletRecovering."""
-        return commands.parse_read(await self._ask(commands.read(wallet_id)))
 
     async def find_register(self, wallet_id: int, request_id: str) -> Register:
         """Return a request's register. Raises UnknownHold, WalletRecovering."""
@@ -155,7 +151,7 @@ class WalletClient:
             try:
                 await self.void(facts)
             except WalletRecovering:
-                await asyncio.sleep(VOID_RETRY_S)
+                await asyncio.sleep(self._void_retry_s)
             except WalletError:
                 return
             else:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 NO_CAP = -1
 
@@ -40,26 +39,6 @@ class Limits:
             *(NO_CAP if cap is None else cap for cap in caps),
         )
         return " ".join(map(str, numbers))
-
-
-class Bucket(NamedTuple):
-    """Where requests or tokens per minute stand: of the key or the wallet, whichever has less."""
-
-    limit: int
-    remaining: int
-    reset_ms: int
-
-
-class RateState(NamedTuple):
-    """Where requests and tokens per minute stand."""
-
-    requests: Bucket
-    tokens: Bucket
-
-    @classmethod
-    def read(cls, figures: list[int]) -> "RateState":
-        """Read the six figures at the end of a reply."""
-        return cls(Bucket(*figures[:3]), Bucket(*figures[3:]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from django.conf import settings
 
 from billing.exceptions import UnsafeRedis, WalletError, WalletRecovering
 from billing.wallet import commands, keys, library
+from billing.wallet.address import open_redis
 from billing.wallet.client import refusal
 from billing.wallet.commands import Argument, Balance, Command, Reply
 
@@ -29,7 +30,7 @@ class SyncWalletClient:
 
     def __init__(self, url: str) -> None:
         # Any: redis-py leaves `execute_command`, which FCALL needs, without types.
-        self.redis: Any = redis.Redis.from_url(
+        self.redis: Any = open_redis(
             url, protocol=2, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
         )
 

@@ -2,9 +2,9 @@
 
 from django import forms
 
-from billing.admin.actions import Asked, ReasonForm, StaffAction
+from accounts.desk.actions import Asked, ReasonForm, StaffAction
 from proxy.models import Provider
-from proxy.services.model_sync import apply_sync, plan_sync
+from proxy.upstreams.providers.model_sync import apply_sync, plan_sync
 
 MOST_LINES = 25
 

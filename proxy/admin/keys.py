@@ -5,11 +5,11 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.db.models import Q
 
-from billing.admin import columns
-from billing.admin.actions import Asked, ReadOnlyWithActions, StaffAction
-from billing.admin.filters import ConditionFilter
+from accounts.desk import columns
+from accounts.desk.actions import Asked, ReadOnlyWithActions, StaffAction
+from accounts.desk.filters import ConditionFilter
 from proxy.models import ProviderKey
-from proxy.services.ejection import take_back_key
+from proxy.upstreams.ejection import take_back_key
 
 
 class StateFilter(ConditionFilter):

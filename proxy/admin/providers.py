@@ -10,17 +10,18 @@ from django.db.models import Count, Q, QuerySet, URLField
 from django.http import HttpRequest
 from django.urls import URLPattern, path
 
-from accounts.admin_base import Tool, list_tool
-from billing.admin.actions import StaffActionsAdmin
+from accounts.desk.actions import StaffActionsAdmin
+from accounts.desk.pages import Tool, list_tool
 from proxy.admin.health import show_health, show_margin
 from proxy.admin.imports import SYNC_MODELS
 from proxy.admin.keys import state_of
 from proxy.admin.routes import RULES_WIDGET, RouteForm
 from proxy.admin.trials import CLOSE_PROVIDER, TEST_PROVIDER
-from proxy.crypto import encrypt_secret
+from proxy.errors import InvalidAddress
 from proxy.models import Provider, ProviderKey, Route
-from proxy.routing.addresses import InvalidAddress, check_base_url
-from proxy.services.providers import hint_of
+from proxy.upstreams.addresses import check_base_url
+from proxy.upstreams.crypto import encrypt_secret
+from proxy.upstreams.providers.setup import hint_of
 
 
 class ProviderForm(forms.ModelForm[Provider]):

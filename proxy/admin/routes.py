@@ -6,12 +6,12 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Q
 
-from billing.admin import columns
-from billing.admin.actions import StaffActionsAdmin
-from billing.admin.filters import ConditionFilter
+from accounts.desk import columns
+from accounts.desk.actions import StaffActionsAdmin
+from accounts.desk.filters import ConditionFilter
 from proxy.admin.trials import CLOSE_ROUTE, TEST_ROUTE
 from proxy.models import Route
-from proxy.routing.routes import ENDPOINTS
+from proxy.parsing.endpoints import ENDPOINTS
 
 RULES_WIDGET = forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"})
 

@@ -4,18 +4,14 @@ from typing import Any
 
 from django import forms
 
-from billing.admin.actions import Asked, ReasonForm, StaffAction
-from billing.exceptions import BillingError
+from accounts.desk.actions import Asked, ReasonForm, StaffAction
+from proxy.errors import TrialFailed
 from proxy.models import Provider, Route
-from proxy.routing.verdicts import Blame
-from proxy.services.ejection import forget
-from proxy.services.trial import Trial, try_provider, try_route
+from proxy.upstreams.ejection import forget
+from proxy.upstreams.providers.trial import Trial, try_provider, try_route
+from proxy.upstreams.verdicts import Blame
 
 MOST_LINES = 12
-
-
-class TrialFailed(BillingError):
-    """An upstream did not answer as it should."""
 
 
 class NoReasonForm(ReasonForm):

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.http import HttpResponse, HttpResponseBase
 
-from proxy.exceptions import ClientLeft, PayloadTooLarge
+from proxy.errors import ClientLeft, PayloadTooLarge
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -1,6 +1,6 @@
 """The headers in which an answer tells of limits, maxima and charges."""
 
-from billing.wallet.limits import RateState
+from common.rates import RateState
 
 
 def rate_limit_headers(rate: RateState) -> dict[str, str]:

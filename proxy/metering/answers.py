@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from proxy.exceptions import MalformedAnswer
+from proxy.errors import MalformedAnswer
 from proxy.metering.delivered import Delivered, add_choices, add_output
 from proxy.metering.encodings import Encoding
 from proxy.metering.naming import PublicName, is_telling, without_telling

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from proxy.exceptions import ApiError
+from proxy.errors import ApiError
 from proxy.metering.delivered import add_choices
 from proxy.metering.encodings import Encoding
 from proxy.metering.naming import is_telling, without_telling

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from proxy.exceptions import ApiError
+from proxy.errors import ApiError
 from proxy.metering.answers import hide_failure
 from proxy.metering.delivered import add_event, add_output
 from proxy.metering.encodings import Encoding

@@ -11,7 +11,7 @@ import re
 
 import orjson
 
-from proxy.exceptions import ApiError, EventTooLarge
+from proxy.errors import ApiError, EventTooLarge
 
 # A tool call or an image can make a big event; the largest seen in practice is a few MB of base64.
 DEFAULT_MAX_EVENT_BYTES = 16 * 1024 * 1024
@@ -143,7 +143,7 @@ class Splitter:
 
     def _check_size(self, size_bytes: int, before: list[Event]) -> None:
         if size_bytes > self._max_event_bytes:
-            raise EventTooLarge(self._max_event_bytes, before)
+            raise EventTooLarge(self._max_event_bytes, [event.raw for event in before])
 
 
 def error_event(error: ApiError) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from billing.catalogue import pricing
-from proxy.exceptions import ImpossibleUsage
+from proxy.errors import ImpossibleUsage
 
 # Far beyond any model's context; keeps every product of tokens and rates within 64 bits.
 MAX_COUNT = 10**9

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from proxy.exceptions import InvalidRequest
+from proxy.errors import InvalidRequest
 from proxy.parsing.messages import check_messages
 from proxy.parsing.request import (
     ModelRequest,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from proxy.exceptions import InvalidRequest
+from proxy.errors import InvalidRequest
 
 _KINDS: dict[type, str] = {
     bool: "a boolean",

@@ -11,13 +11,14 @@ from typing import TypeVar
 
 from billing.exceptions import WalletMissing, WalletStale
 from billing.ledger.wallets import push_wallet
-from billing.wallet.client import Balance, KeyFigures, RateState
+from billing.wallet.client import Balance, KeyFigures
 from billing.wallet.usage import month_of
+from common.rates import RateState
+from proxy.api.authentication import refresh_key
 from proxy.database import in_database
-from proxy.http.auth import refresh_key
 from proxy.http.connection import ClientConnection
-from proxy.keys import KeyFacts
-from proxy.runtime import Runtime
+from proxy.serving.keys import KeyFacts
+from proxy.serving.runtime import Runtime
 
 R = TypeVar("R")
 

@@ -26,8 +26,6 @@ OTHER_MODELS = "(other models)"
 # What was said, in one endpoint's body or another's.
 SPOKEN = ("messages", "prompt", "input", "instructions", "suffix")
 
-USAGE_CLASSES = ("prompt_tokens", "completion_tokens")
-
 
 @dataclass(slots=True)
 class Record:

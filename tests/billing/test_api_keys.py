@@ -15,7 +15,6 @@ from billing import migrations
 from billing.exceptions import KeyNotUsable, TooManyKeys
 from billing.keys.api_keys import (
     adjust_api_key,
-    change_api_key,
     end_rotation,
     issue_api_key,
     revoke_api_key,
@@ -66,7 +65,7 @@ def test_a_change_waits_for_a_revocation_and_then_changes_nothing(alice: User) -
 
     def change() -> None:
         try:
-            change_api_key(ApiKey.objects.get(pk=key.pk), name="New", settings=KeySettings())
+            adjust_api_key(ApiKey.objects.get(pk=key.pk), lambda _: KeySettings(), name="New")
         except KeyNotUsable:
             outcome.append(False)
         else:
@@ -106,7 +105,7 @@ def test_a_change_that_is_refused_leaves_a_key_as_it_was(alice: User) -> None:
     models = tuple(f"m{number}" for number in range(201))
 
     with pytest.raises(TooManyModels, match="At most 200 models; these are 201"):
-        change_api_key(key, name="New", settings=KeySettings(allowed_models=models))
+        adjust_api_key(key, lambda _: KeySettings(allowed_models=models), name="New")
 
     assert (key.name, KeySettings.of(key)) == ("CI", KeySettings(monthly_cap_credits=100))
     key.refresh_from_db()
@@ -117,7 +116,7 @@ def test_a_change_that_is_refused_leaves_a_key_as_it_was(alice: User) -> None:
 def test_a_change_keeps_the_expiry_that_was_set_since(alice: User) -> None:
     key, _ = issue_api_key(alice, name="CI")
     ends = timezone.now() + timedelta(days=3)
-    change_api_key(ApiKey.objects.get(pk=key.pk), name="CI", settings=KeySettings(expires_at=ends))
+    adjust_api_key(ApiKey.objects.get(pk=key.pk), lambda _: KeySettings(expires_at=ends), name="CI")
 
     adjust_api_key(key, lambda now: KeySettings(expires_at=now.expires_at, requests_per_minute=5))
 

@@ -23,11 +23,11 @@ from billing.models import UsageRecord
 from billing.upkeep.drain import drain
 from billing.wallet.commands import Balance
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
+from proxy.api.handler import ApiHandler
 from proxy.database import in_database
-from proxy.http.handler import ApiHandler
 from proxy.models import Provider
-from proxy.runtime import Runtime
-from proxy.services.providers import set_up_provider
+from proxy.serving.runtime import Runtime
+from proxy.upstreams.providers.setup import set_up_provider
 
 # Every address here is plain: reading the authorities takes a client 17 ms.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -7,8 +7,8 @@ import psycopg
 import pytest
 from django.db import InterfaceError, OperationalError, connection
 
+from proxy.api.error_table import to_api_error
 from proxy.database import in_database, with_stripe
-from proxy.http.errors import to_api_error
 
 
 def read_session() -> int:

@@ -43,7 +43,7 @@ def sell(provider: dict[str, Any], routes: dict[str, list[str]], rates: list[int
     from billing.catalogue.model_prices import set_price
     from billing.models import PublicModel
     from proxy.models import Provider, Route
-    from proxy.services.providers import set_up_provider
+    from proxy.upstreams.providers.setup import set_up_provider
 
     name, limits = provider.pop("name"), provider.pop("limits")
     prompt, cached_prompt, completion = rates

@@ -38,7 +38,7 @@ async def test_a_process_starts_without_postgresql_and_waits_for_it(
     journal_dir: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.CATALOGUE_REFRESH_S = 0.05
-    monkeypatch.setattr("proxy.runtime.FIRST_READ_S", 0.05)
+    monkeypatch.setattr("proxy.serving.runtime.FIRST_READ_S", 0.05)
     application = Application(site)
 
     async with AsyncExitStack() as stack:

@@ -6,7 +6,8 @@ from typing import NamedTuple
 from billing.wallet import arguments, keys
 from billing.wallet.commands.command import Command, Reply, parse_ok, read_reply, refusal_of
 from billing.wallet.commands.placing import LIMITED, RATE_FIGURES, rate_refusal
-from billing.wallet.limits import KeyFigures, Limits, RateState
+from billing.wallet.limits import KeyFigures, Limits
+from common.rates import RateState
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from billing.exceptions import (
 )
 from billing.wallet import arguments, keys
 from billing.wallet.commands.command import Command, Reply, read_reply, refusal_of
-from billing.wallet.limits import Limits, RateState
+from billing.wallet.limits import Limits
 from billing.wallet.usage import RequestFacts
+from common.rates import RateState
 
 # How soon to try again where nobody knows when a request will end.
 BUSY_RETRY_MS = 500

@@ -7,8 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from proxy.services.demo import seed
-from proxy.services.providers import InvalidProvider
+from proxy.errors import InvalidProvider
+from proxy.upstreams.providers.demo import seed
 
 
 class Command(BaseCommand):

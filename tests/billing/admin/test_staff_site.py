@@ -7,8 +7,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from billing.models import Wallet
-from billing.staff_site import GROUPS
 from tests import desk
+from tokenproxy_site.desk import GROUPS
 
 INDEX = reverse("admin:index")
 

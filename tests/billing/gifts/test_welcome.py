@@ -11,9 +11,10 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts.models import User
-from billing.gifts.welcome import grant_welcome_credit, network_of, normalize_address
+from billing.gifts.welcome import grant_welcome_credit, normalize_address
 from billing.models import Lot, WelcomeCredit
 from billing.wallet.sync_client import SyncWalletClient
+from common.client_networks import HOME_IPV6_BITS, network_of
 from tests.accounts.test_pages import LINK, PASSWORD
 from tests.billing.payments.conftest import posted
 from tests.billing.payments.racing import before_statement, race
@@ -124,7 +125,7 @@ def test_who_was_refused_for_the_network_may_be_welcomed_later(alice: User, bob:
     ],
 )
 def test_a_household_is_a_network(ip: str, network: str) -> None:
-    assert network_of(ip) == network
+    assert network_of(ip, ipv6_bits=HOME_IPV6_BITS) == network
 
 
 @pytest.mark.django_db(transaction=True)

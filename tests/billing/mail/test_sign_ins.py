@@ -5,8 +5,9 @@ from django.test import Client
 
 from accounts.models import User
 from billing.models import Notice, SignIn
-from billing.notices.sign_ins import MOST_KNOWN, name_device, network_of, note_sign_in
+from billing.notices.sign_ins import MOST_KNOWN, name_device, note_sign_in
 from billing.wallet.sync_client import SyncWalletClient
+from common.client_networks import SITE_IPV6_BITS, network_of
 from tests.accounts.test_pages import PASSWORD
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -95,7 +96,7 @@ def test_a_browser_has_a_name_that_people_know(agent: str, name: str) -> None:
     ],
 )
 def test_an_address_has_a_network(address: str, network: str) -> None:
-    assert network_of(address) == network
+    assert network_of(address, ipv6_bits=SITE_IPV6_BITS) == network
 
 
 def log_in(client: Client, user: User, *, agent: str) -> None:

@@ -11,8 +11,9 @@ from accounts.models import User
 from billing.catalogue.stripe_sync import sync_packs
 from billing.exceptions import PackUnavailable, TooManyOrders
 from billing.models import Notice, Pack, PackPrice, Purchase
-from billing.orders.checkout import client_network, start_checkout
+from billing.orders.checkout import start_checkout
 from billing.orders.fulfilment import fulfil_purchase
+from common.client_networks import client_network
 from tests.billing.payments.conftest import hear, posted
 from tests.billing.payments.racing import race
 from tests.billing.payments.sandbox import Sandbox

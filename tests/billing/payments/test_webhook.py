@@ -10,7 +10,7 @@ from pytest_django import Settings
 from billing.models import Purchase, StripeEvent
 from billing.stripe_inbox.events import process_due_events
 from billing.tasks.stripe import process_stripe_events
-from billing.webhooks import MAX_BODY_BYTES
+from billing.views.stripe_webhook import MAX_BODY_BYTES
 from devstack.valkey import Valkey
 from tests.billing.payments.conftest import status_of
 from tests.billing.payments.sandbox import WEBHOOK_SECRET, event_body, sign

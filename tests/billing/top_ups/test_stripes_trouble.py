@@ -4,10 +4,10 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing.models import AutoTopUp, Purchase
+from billing.orders.top_up_orders import top_up_due
 from billing.stripe_inbox.events import process_due_events
 from billing.stripe_inbox.missed_events import fetch_missed_events
 from billing.stripe_inbox.open_orders import check_open_purchases
-from billing.top_ups.orders import top_up_due
 from tests.billing.payments.conftest import posted
 from tests.billing.payments.sandbox import Sandbox
 from tests.billing.top_ups.conftest import purchases_of, succeeded

@@ -23,11 +23,11 @@ from billing.models import (
     Wallet,
 )
 from billing.orders.checkout import start_checkout
+from billing.orders.top_up_orders import has_due_top_ups, top_up_due
+from billing.orders.top_up_payments import settle_payment
 from billing.stripe_inbox.open_orders import check_open_purchases
 from billing.tasks.wallet import drain_events
 from billing.top_ups.agreement import get_top_up, spent_this_month, switch_off
-from billing.top_ups.orders import has_due_top_ups, top_up_due
-from billing.top_ups.payments import settle_payment
 from billing.top_ups.switch import OffReason, State
 from tests.billing.payments.conftest import posted
 from tests.billing.payments.racing import before_statement, race

@@ -11,10 +11,10 @@ from billing.ledger.wallets import get_wallet, unfreeze_wallet
 from billing.models import AutoTopUp, Dispute, Notice, Purchase, Refund, Wallet
 from billing.orders.clawback import settle_charge
 from billing.orders.refunds import advance_refunds, refund_amount
+from billing.orders.top_up_orders import top_up_due
 from billing.stripe_inbox.comparison import audit_stripe, reconcile
 from billing.stripe_inbox.open_orders import ask_again
 from billing.top_ups.agreement import get_top_up
-from billing.top_ups.orders import top_up_due
 from billing.top_ups.switch import OffReason
 from tests.billing.payments.conftest import hear
 from tests.billing.payments.sandbox import Sandbox

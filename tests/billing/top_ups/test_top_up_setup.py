@@ -11,6 +11,7 @@ from pytest_django import Settings
 from accounts.models import User
 from billing.exceptions import MissingReason, TooManyCards, TopUpRefused
 from billing.models import AutoTopUp, Pack, TopUpConsent
+from billing.orders.top_up_orders import top_up_due
 from billing.top_ups.agreement import (
     CONSENT_VERSION,
     Terms,
@@ -20,7 +21,6 @@ from billing.top_ups.agreement import (
     switch_off_by_staff,
 )
 from billing.top_ups.cards import finish_setup, remove_card, start_setup
-from billing.top_ups.orders import top_up_due
 from billing.top_ups.switch import OffReason, State
 from tests.billing.payments.conftest import hear
 from tests.billing.payments.racing import before_statement

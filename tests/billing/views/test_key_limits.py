@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.models import ApiKey, User
 from accounts.secrets import digest_of
 from accounts.services.api_keys import KeySettings
-from billing.keys.api_keys import change_api_key, issue_api_key, rotate_api_key
+from billing.keys.api_keys import adjust_api_key, issue_api_key, rotate_api_key
 from billing.models import KeySpending, PublicModel
 from billing.wallet.usage import month_of
 from tests.billing.views.conftest import ANYWHERE
@@ -90,7 +90,7 @@ def test_clearing_a_list_does_not_open_a_key(
     as_alice: Client, alices_key: ApiKey, gpt_4: PublicModel
 ) -> None:
     narrow = KeySettings(allowed_models=("gpt-4",), allowed_networks=("10.0.0.0/8",))
-    change_api_key(alices_key, name="CI", settings=narrow)
+    adjust_api_key(alices_key, lambda _: narrow, name="CI")
     emptied = {"name": "CI", "lifetime": "keep", "models_scope": "only", "networks_scope": "only"}
 
     refused = as_alice.post(url(alices_key), emptied)
@@ -150,7 +150,7 @@ def test_an_expiry_stays_unless_another_is_chosen(as_alice: Client, alice: User)
 def test_a_customer_keeps_what_staff_allowed_beyond_the_default(
     as_alice: Client, alices_key: ApiKey
 ) -> None:
-    change_api_key(alices_key, name="Fast", settings=KeySettings(requests_per_minute=5_000))
+    adjust_api_key(alices_key, lambda _: KeySettings(requests_per_minute=5_000), name="Fast")
 
     kept = as_alice.post(
         url(alices_key),
@@ -165,7 +165,7 @@ def test_a_customer_keeps_what_staff_allowed_beyond_the_default(
 
 
 def test_it_shows_what_a_key_spent_of_its_caps(as_alice: Client, alices_key: ApiKey) -> None:
-    change_api_key(alices_key, name="CI", settings=KeySettings(monthly_cap_credits=5_000))
+    adjust_api_key(alices_key, lambda _: KeySettings(monthly_cap_credits=5_000), name="CI")
     present = month_of(int(timezone.now().timestamp() * 1_000))
     KeySpending.objects.create(api_key=alices_key, month=present, charged_credits=1_200)
     KeySpending.objects.create(api_key=alices_key, month=202_501, charged_credits=34)

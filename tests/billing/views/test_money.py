@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from billing.templatetags import money
+from common import money
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from billing.exceptions import (
     WalletError,
     WalletRecovering,
 )
-from billing.wallet import client as clients
 from billing.wallet.client import WalletClient
 from billing.wallet.commands import Balance
 from billing.wallet.connection import Connection, ConnectionLost
@@ -80,7 +79,7 @@ async def test_a_request_is_held_renewed_and_settled(till: Till, wallet: WalletC
 
     assert (placed.held_credits, placed.available_credits) == (300, 700)
     assert (settled.charged_credits, settled.available_credits) == (120, 880)
-    assert await wallet.read_balance(till.wallet.pk) == Balance(880, 0, 880, 0)
+    assert till.balance() == Balance(880, 0, 880, 0)
 
 
 async def test_a_hold_whose_answer_was_lost_is_voided(
@@ -99,7 +98,9 @@ async def test_a_hold_whose_answer_was_lost_is_voided(
 
 async def test_a_hold_whose_task_was_cancelled_is_voided(till: Till, wallet: WalletClient) -> None:
     await in_thread(till.grant, 1_000)
-    await wallet.read_balance(till.wallet.pk)
+    # The connection is there by now.
+    await wallet.place(till.hold_request("r0", 1))
+    await wallet.void(till.facts("r0"))
     task = asyncio.create_task(wallet.place(till.hold_request("r1", 300)))
     await asyncio.sleep(0)
 
@@ -113,11 +114,9 @@ async def test_a_hold_whose_task_was_cancelled_is_voided(till: Till, wallet: Wal
 
 async def test_a_void_is_tried_again_until_redis_answers(
     till: Till,
-    wallet: WalletClient,
     connection: LossyConnection,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(clients, "VOID_RETRY_S", 0.01)
+    wallet = WalletClient(connection, void_retry_s=0.01)
     await in_thread(till.grant, 1_000)
     connection.losses = 4
 
@@ -126,7 +125,7 @@ async def test_a_void_is_tried_again_until_redis_answers(
 
     await wait_until(lambda: connection.losses == 0)
     await wait_until(lambda: not wallet._voiding)
-    assert (await wallet.read_balance(till.wallet.pk)).held_credits == 0
+    assert till.balance().held_credits == 0
 
 
 async def test_nothing_piles_up_while_redis_is_away(till: Till) -> None:
@@ -170,7 +169,7 @@ async def test_a_server_without_the_library_is_recovering(till: Till, wallet: Wa
     await in_thread(till.client.redis.execute_command, "FUNCTION", "FLUSH")
 
     with pytest.raises(WalletRecovering, match="Function not found"):
-        await wallet.read_balance(till.wallet.pk)
+        await wallet.settle(till.facts("r1"), till.settlement(1))
 
 
 async def test_a_full_server_places_nothing_but_settles(till: Till, wallet: WalletClient) -> None:
@@ -187,7 +186,7 @@ async def test_a_full_server_places_nothing_but_settles(till: Till, wallet: Wall
         await in_thread(till.client.redis.config_set, "maxmemory", 0)
 
     assert (settled.charged_credits, told.figures.spent_credits, drained) == (120, 120, 1)
-    assert await wallet.read_balance(till.wallet.pk) == Balance(880, 0, 880, 0)
+    assert till.balance() == Balance(880, 0, 880, 0)
 
 
 async def test_nothing_is_admitted_while_too_many_events_wait(

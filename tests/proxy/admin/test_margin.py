@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing.models import UsageRecord
-from proxy.services.margin import read_margins
+from proxy.upstreams.providers.margin import read_margins
 from tests import desk
 
 MARGIN = "/admin/proxy/provider/margin/"

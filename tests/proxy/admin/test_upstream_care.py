@@ -11,9 +11,9 @@ from accounts.models import User
 from billing.models import LedgerEntry, PublicModel, UsageRecord
 from billing.wallet.sync_client import SyncWalletClient
 from proxy.models import Provider, ProviderKey, Route
-from proxy.routing import shared
-from proxy.routing.shared import Limits
-from proxy.services.ejection import eject_key
+from proxy.upstreams import shared
+from proxy.upstreams.ejection import eject_key
+from proxy.upstreams.shared import Limits
 from tests import desk
 from tests.proxy.conftest import Sandbox, sell
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.exceptions import ImpossibleUsage, MalformedAnswer
+from proxy.errors import ImpossibleUsage, MalformedAnswer
 from proxy.metering.answers import JsonAnswer, meter_completion
 from proxy.metering.chunks import ChunkMeter
 from proxy.metering.encodings import encoding_for

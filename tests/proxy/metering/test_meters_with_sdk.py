@@ -5,7 +5,7 @@ import openai
 import orjson
 import pytest
 
-from proxy.exceptions import UpstreamUnavailable
+from proxy.errors import UpstreamUnavailable
 from proxy.metering.chunks import ChunkMeter
 from proxy.metering.encodings import encoding_for
 from proxy.metering.sse import error_event

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.exceptions import UpstreamUnavailable
+from proxy.errors import UpstreamUnavailable
 from proxy.metering.answers import FAILED, meter_response
 from proxy.metering.encodings import encoding_for
 from proxy.metering.responses import ResponseMeter

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.exceptions import InvalidRequest
+from proxy.errors import InvalidRequest
 from proxy.metering.encodings import count_text, encoding_for
 from proxy.metering.unread import NEVER_SHOWN
 from proxy.serving.endpoints import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, Endpoint

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.exceptions import ImpossibleUsage
+from proxy.errors import ImpossibleUsage
 from proxy.metering.usage import Source, Usage, check_usage
 
 COUNT: st.SearchStrategy[Any] = (

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.exceptions import InvalidRequest
+from proxy.errors import InvalidRequest
 from proxy.parsing.chat import ChatRequest
 from proxy.parsing.completion import CompletionRequest
 from proxy.parsing.embedding import EmbeddingRequest
@@ -258,5 +258,5 @@ def test_it_refuses_or_counts_any_shape(endpoint: Endpoint, fields: dict[str, An
         return
 
     prompt = endpoint.take_apart(request.body, request.model)
-    assert 0 <= prompt.count() <= prompt.bound_at_once()
+    assert 0 <= prompt.count() <= prompt.bound()
     assert sent(request)["model"] == "upstream"

@@ -1,0 +1,221 @@
+"""What staff may do: asked for with a reason, confirmed on a page, done by a service, recorded.
+
+An action is started from a list's menu or from a button on an object's page. Both lead to the same
+page, `do/<name>/?ids=…`: GET shows what would happen, POST does it and writes one log entry for
+each object.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, cast
+
+from django import forms
+from django.contrib import messages
+from django.contrib.admin.helpers import Fieldset
+from django.contrib.admin.options import IS_POPUP_VAR
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+
+from accounts.desk.pages import DeskAdmin, M, ReadOnlyAdmin, Tool
+from accounts.models import User
+from common.exceptions import DomainError
+
+# Keeps the confirmation page readable and its address below 2,000 characters.
+MOST_AT_ONCE = 100
+
+
+class ReasonForm(forms.Form):
+    """The least that an action asks for."""
+
+    reason = forms.CharField(
+        max_length=200,
+        widget=forms.TextInput(attrs={"class": "vTextField", "autocomplete": "off"}),
+        help_text="Kept with the record: who asked for it, and why.",
+    )
+
+
+@dataclass(frozen=True)
+class Asked(Generic[M]):
+    """One object that an action is applied to, with what the confirmation page was given."""
+
+    request: HttpRequest
+    obj: M
+    answers: dict[str, Any]
+
+    @property
+    def reason(self) -> str:
+        return str(self.answers["reason"])
+
+    @property
+    def actor(self) -> User:
+        """The member of staff; the desk lets nobody else in."""
+        return cast(User, self.request.user)
+
+
+def never_refused(obj: Model) -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class StaffAction(Generic[M]):
+    """Something that staff may do to an object.
+
+    `apply` calls a service and says what was done, in the past tense; `refusal` says why an object
+    can't be acted on, or nothing. An action that talks to the network must not be `is_atomic`. One
+    whose form shows what an object has now, to be changed, must be `is_for_one`: the fields that
+    one leaves alone would overwrite those of all others. `get_options` is what its form is made
+    with, beside the answers.
+    """
+
+    name: str
+    label: str
+    explanation: str
+    permission: str
+    apply: Callable[[Asked[M]], str]
+    refusal: Callable[[M], str] = never_refused
+    form_class: type[ReasonForm] = ReasonForm
+    get_initial: Callable[[Sequence[M]], dict[str, Any]] = lambda objects: {}
+    get_options: Callable[[M], dict[str, Any]] = lambda obj: {}
+    is_for_one: bool = False
+    is_atomic: bool = True
+
+    @property
+    def most(self) -> int:
+        """Return how many objects it is done to at once."""
+        return 1 if self.is_for_one else MOST_AT_ONCE
+
+    def make_form(self, objects: Sequence[M], answers: QueryDict | None) -> ReasonForm:
+        """Return the form that asks for what the action needs, filled in if it was answered."""
+        options = self.get_options(objects[0]) if self.is_for_one else {}
+        if answers is not None:
+            return self.form_class(answers, **options)
+        return self.form_class(initial=self.get_initial(objects), **options)
+
+    def start(
+        self, page: "StaffActionsAdmin[M]", request: HttpRequest, queryset: QuerySet[M]
+    ) -> HttpResponse | None:
+        """Lead from the list's menu to the confirmation page."""
+        ids = list(queryset.values_list("pk", flat=True)[: MOST_AT_ONCE + 1])
+        if len(ids) > self.most:
+            text = (
+                "Choose one at a time."
+                if self.is_for_one
+                else f"Choose at most {self.most} at once."
+            )
+            page.message_user(request, text, messages.ERROR)
+            return None
+        return HttpResponseRedirect(page.get_action_url(self.name, ids))
+
+    def guard(self) -> AbstractContextManager[None]:
+        """Make the deed and its record one, unless the deed waits for the network."""
+        return transaction.atomic() if self.is_atomic else nullcontext()
+
+
+class StaffActionsAdmin(DeskAdmin[M]):
+    """A page whose objects can be acted on."""
+
+    staff_actions: ClassVar[tuple[StaffAction[Any], ...]] = ()
+
+    def get_urls(self) -> list[URLPattern]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}_do"
+        view = self.admin_site.admin_view(self.confirm_view)
+        return [path("do/<slug:name>/", view, name=name), *super().get_urls()]
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Fill the list's menu. None in the window that picks an object for another page."""
+        if IS_POPUP_VAR in request.GET:
+            return {}
+        return {a.name: (a.start, a.name, a.label) for a in self.get_allowed_actions(request)}
+
+    def get_allowed_actions(self, request: HttpRequest) -> list[StaffAction[M]]:
+        return [a for a in self.staff_actions if request.user.has_perm(a.permission)]
+
+    def get_tools(self, request: HttpRequest, obj: M) -> Sequence[Tool]:
+        return [
+            Tool(action.label, self.get_action_url(action.name, [obj.pk]), is_action=True)
+            for action in self.get_allowed_actions(request)
+            if not action.refusal(obj)
+        ]
+
+    def get_action_url(self, name: str, ids: Sequence[int]) -> str:
+        url = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_do", args=[name])
+        return f"{url}?ids={','.join(map(str, ids))}"
+
+    def confirm_view(self, request: HttpRequest, name: str) -> HttpResponse:
+        """Show what the action would do (GET), do it (POST)."""
+        action = self.find_action(name)
+        if not (self.has_view_permission(request) and request.user.has_perm(action.permission)):
+            raise PermissionDenied
+        objects = self.read_selection(request, most=action.most)
+        form = action.make_form(objects, request.POST if request.method == "POST" else None)
+        if request.method == "POST" and form.is_valid():
+            for obj in objects:
+                self.carry_out(action, Asked(request, obj, form.cleaned_data))
+            return HttpResponseRedirect(self.get_return_url(objects))
+        return self.render_confirmation(request, action, objects, form)
+
+    def find_action(self, name: str) -> StaffAction[M]:
+        for action in self.staff_actions:
+            if action.name == name:
+                return action
+        raise Http404(f"There is no action {name!r} here.")
+
+    def read_selection(self, request: HttpRequest, *, most: int) -> list[M]:
+        """Return the objects that the address names; all of them must exist."""
+        ids = request.GET.get("ids", "").split(",")
+        if not all(text.isdecimal() and len(text) < 19 for text in ids) or len(ids) > most:
+            raise Http404("The address names no objects.")
+        objects = list(self.get_queryset(request).filter(pk__in=ids))
+        if len(objects) != len(set(map(int, ids))):
+            raise Http404("Some of these don't exist.")
+        return objects
+
+    def carry_out(self, action: StaffAction[M], asked: Asked[M]) -> None:
+        """Act on one object and record it. A refusal is told, and the others go on."""
+        level, text = messages.ERROR, action.refusal(asked.obj)
+        if not text:
+            try:
+                with action.guard():
+                    text = action.apply(asked)
+                    self.log_change(asked.request, asked.obj, f"{text} Reason: {asked.reason}")
+                level = messages.SUCCESS
+            except DomainError as error:
+                text = str(error) or str(type(error).__doc__)
+        self.message_user(asked.request, f"{asked.obj}: {text}", level)
+
+    def get_return_url(self, objects: Sequence[M]) -> str:
+        base = f"admin:{self.opts.app_label}_{self.opts.model_name}"
+        if len(objects) == 1:
+            return reverse(f"{base}_change", args=[objects[0].pk])
+        return reverse(f"{base}_changelist")
+
+    def render_confirmation(
+        self,
+        request: HttpRequest,
+        action: StaffAction[M],
+        objects: Sequence[M],
+        form: forms.Form,
+    ) -> TemplateResponse:
+        shown = [name for name in form.fields if not form[name].is_hidden]
+        # It takes any form, whatever its stubs say: it lays fields out and asks for no model.
+        fieldset = Fieldset(cast(Any, form), fields=shown)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": action.label,
+            "opts": self.opts,
+            "action": action,
+            "objects": [(obj, action.refusal(obj)) for obj in objects],
+            "form": form,
+            "fieldset": fieldset,
+            "return_url": self.get_return_url(objects),
+        }
+        return TemplateResponse(request, "admin/confirm_action.html", context)
+
+
+class ReadOnlyWithActions(StaffActionsAdmin[M], ReadOnlyAdmin[M]):
+    """A page that changes through its actions alone."""

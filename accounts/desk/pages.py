@@ -1,0 +1,78 @@
+"""What every page of the staff desk shares.
+
+A page is read-only until its own class says otherwise, and why. Nothing is deleted in bulk.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+from uuid import UUID
+
+from django.contrib import admin
+from django.db.models import Model, Q
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.http import urlencode
+
+M = TypeVar("M", bound=Model)
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A button at the top of an object's page. It leads to a page: GET changes nothing."""
+
+    label: str
+    url: str
+    is_action: bool = False
+
+
+def list_tool(label: str, model: str, /, **filters: str | int | UUID) -> Tool:
+    """Lead to a list, such as `billing_lot`, filtered by these look-ups.
+
+    By name, because an app may link to the lists of an app that it must not import.
+    """
+    query = urlencode({name: str(value) for name, value in filters.items()})
+    return Tool(label, f"{reverse(f'admin:{model}_changelist')}?{query}")
+
+
+@dataclass(frozen=True, slots=True)
+class Matter:
+    """Rows that wait for a person: counted on the desk's first page, which leads to their list."""
+
+    label: str
+    query: str
+    condition: Q
+
+
+class DeskAdmin(admin.ModelAdmin[M]):
+    """A page of the desk, with its tools and with what waits on it."""
+
+    matters: ClassVar[Sequence[Matter]] = ()
+    empty_value_display = "–"
+    list_per_page = 50
+    show_full_result_count = False
+
+    def get_tools(self, request: HttpRequest, obj: M) -> Sequence[Tool]:
+        """Return the buttons of this object's page."""
+        return ()
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        obj: M | None = context.get("original")
+        if obj is not None:
+            context["tools"] = self.get_tools(request, obj)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+
+class ReadOnlyAdmin(DeskAdmin[M]):
+    """A page that shows and never changes, whoever asks: superusers included."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return False

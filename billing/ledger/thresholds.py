@@ -1,0 +1,15 @@
+"""The balance below which a customer wants a mail: a credit that lifts the balance to it arms it.
+
+The ledger arms, because each credit must, in its own transaction. The mail itself is written by
+`billing.notices.low_balance`, which disarms.
+"""
+
+from billing.models import LedgerEntry, NotificationSettings, Wallet
+
+
+def arm_threshold(wallet: Wallet, entry: LedgerEntry) -> None:
+    """Arm the notice if this credit lifted a locked wallet to the threshold. Safe to repeat."""
+    NotificationSettings.objects.get_or_create(user_id=wallet.user_id)
+    NotificationSettings.objects.filter(
+        user_id=wallet.user_id, armed_by=None, low_balance_credits__lte=wallet.posted_credits
+    ).update(armed_by=entry)

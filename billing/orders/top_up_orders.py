@@ -1,0 +1,237 @@
+"""Top-ups: wallets whose balance fell below the level get an order, and Stripe is asked for it.
+
+The order is committed before Stripe hears of it, with all that will be asked, and its id is the
+idempotency key. So after a time-out or a death the same is asked again, and charged once. Stripe
+forgets a key after a day: an older order is looked for, and never asked for again.
+
+The posted balance is what counts. What a running request merely holds buys nothing.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from billing.catalogue.pack_prices import Price
+from billing.exceptions import (
+    PackUnavailable,
+    PaymentObjectMissing,
+    PaymentProviderError,
+    PaymentProviderRefusal,
+)
+from billing.ledger.credits import lock_wallet
+from billing.ledger.inbox import file_item
+from billing.models import AutoTopUp, Pack, Purchase, TopUpPayment, Wallet
+from billing.notices.tell import tell_top_up_off
+from billing.orders.top_up_payments import fail_top_up, settle_payment
+from billing.stripe_api import ORDER_KEY
+from billing.stripe_api.payments import CHANNEL_KEY, cancel_payment, create_payment, find_payment
+from billing.top_ups.agreement import agreed_price, has_room, is_offered, lock_top_up
+from billing.top_ups.switch import OffReason, turn_off
+
+BATCH = 50
+# Stripe keeps an idempotency key for at least a day.
+# https://docs.stripe.com/api/idempotent_requests
+KEY_LIFETIME = timedelta(hours=23)
+
+log = structlog.get_logger(__name__)
+
+
+def top_up_due(*, most: int = BATCH) -> int:
+    """Top up the wallets that need it, and return how many orders were made.
+
+    Safe to repeat and to run at once. Stops when Stripe does not answer; the orders stay open, and
+    the sweep over open orders goes on with them.
+    """
+    started = 0
+    for top_up in due_top_ups()[:most]:
+        purchase = _order(top_up)
+        if purchase is None:
+            continue
+        started += 1
+        try:
+            advance_top_up(purchase)
+        except PaymentProviderRefusal:
+            log.warning("top_up_refused", purchase_id=purchase.pk)
+        except PaymentProviderError:
+            break
+    return started
+
+
+def due_top_ups() -> QuerySet[AutoTopUp]:
+    """Return those whose wallet is below its level, may be topped up, and isn't being."""
+    is_open = Purchase.objects.filter(
+        user=OuterRef("wallet__user"),
+        channel=Purchase.Channel.TOP_UP,
+        status__in=Purchase.UNPAID,
+    )
+    return AutoTopUp.objects.filter(
+        Q(paused_until=None) | Q(paused_until__lte=timezone.now()),
+        ~Exists(is_open),
+        state=AutoTopUp.State.ON,
+        # Whoever can't log in can't switch it off.
+        wallet__user__is_active=True,
+        wallet__state=Wallet.State.ACTIVE,
+        wallet__debt_credits=0,
+        wallet__posted_credits__lt=F("threshold_credits"),
+    ).order_by("pk")
+
+
+def has_due_top_ups() -> bool:
+    """Tell whether there is something to top up. Cheap: few wallets are on and below."""
+    return due_top_ups().exists()
+
+
+def advance_top_up(purchase: Purchase) -> Purchase:
+    """Find out what became of an open top-up, and ask Stripe for it if nobody has.
+
+    Safe to repeat and to run at once. Raises PaymentProviderError: then it stays open.
+    """
+    try:
+        intent_id = purchase.stripe_payment_intent_id or _find_or_ask(purchase)
+        if intent_id:
+            return _settle_or_end(intent_id)
+    except PaymentObjectMissing:
+        # Payment, card or customer are gone at Stripe, or in another account than our key's.
+        if not _is_overdue(purchase):
+            raise
+    _expire(purchase)
+    purchase.refresh_from_db()
+    return purchase
+
+
+def _settle_or_end(intent_id: str) -> Purchase:
+    found = settle_payment(intent_id)
+    if found.status == Purchase.Status.OPEN and _is_overdue(found):
+        # It waits for something that nobody will do.
+        cancel_payment(intent_id)
+        found = settle_payment(intent_id)
+    return found
+
+
+@transaction.atomic(durable=True)
+def _order(known: AutoTopUp) -> Purchase | None:
+    """Make the order of a top-up that is still due, under the wallet's lock and its own."""
+    # In this order: so does whoever takes a payment back.
+    wallet = lock_wallet(known.wallet_id)
+    top_up = lock_top_up(known.pk)
+    if not is_offered() or not due_top_ups().filter(pk=top_up.pk).exists():
+        return None
+    try:
+        price = agreed_price(top_up)
+    except PackUnavailable as refusal:
+        if turn_off(top_up, OffReason.TERMS, detail=str(refusal)):
+            tell_top_up_off(top_up, reason=OffReason.TERMS)
+        return None
+    if not has_room(top_up, price):
+        AutoTopUp.objects.filter(pk=top_up.pk).update(paused_until=_next_month())
+        return None
+    assert top_up.pack is not None  # noqa: S101 - `agreed_price` has looked
+    return _create_order(top_up, wallet, top_up.pack, price)
+
+
+def _create_order(top_up: AutoTopUp, wallet: Wallet, pack: Pack, price: Price) -> Purchase:
+    now = timezone.now()
+    purchase = Purchase.objects.create(
+        user=wallet.user,
+        pack=pack,
+        channel=Purchase.Channel.TOP_UP,
+        pack_name=pack.name,
+        credits=pack.credits,
+        amount_cents=price.amount_cents,
+        currency=price.currency,
+        validity_days=pack.validity_days,
+        created_at=now,
+        expires_at=now + KEY_LIFETIME,
+        next_check_at=now + timedelta(minutes=1),
+    )
+    TopUpPayment.objects.create(purchase=purchase, request=_request(top_up, purchase))
+    return purchase
+
+
+def _request(top_up: AutoTopUp, purchase: Purchase) -> dict[str, Any]:
+    """Return what Stripe is asked for."""
+    request: dict[str, Any] = {
+        "amount": purchase.amount_cents,
+        "currency": purchase.currency,
+        "customer": top_up.stripe_customer_id,
+        "payment_method": top_up.stripe_payment_method_id,
+        "confirm": True,
+        "off_session": True,
+        "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+        "description": f"{purchase.pack_name}: {purchase.credits:,} tokens",
+        "metadata": {ORDER_KEY: str(purchase.public_id), CHANNEL_KEY: purchase.channel},
+    }
+    if settings.STRIPE_RECEIPT_MAIL:
+        request["receipt_email"] = purchase.user.email
+    return request
+
+
+def _find_or_ask(purchase: Purchase) -> str | None:
+    """Return the order's PaymentIntent; None if there is none and there must be none any more."""
+    asked = purchase.top_up_payment
+    if not _may_ask(purchase, asked):
+        return find_payment(asked.stripe_customer_id, order_id=str(purchase.public_id))
+    try:
+        intent_id = create_payment(asked.request, idempotency_key=f"top-up-{purchase.public_id}")
+    except PaymentObjectMissing:
+        # Customer or card were deleted at Stripe: nothing was charged.
+        _fail_missing(purchase)
+        raise
+    except PaymentProviderRefusal as refusal:
+        # Our key, our account, or what we ask for: not the customer's fault, so it stays on.
+        file_item(
+            kind="top_up_refused",
+            reference=str(purchase.public_id),
+            summary=f"Stripe refuses to charge a top-up: {refusal.__cause__ or refusal}",
+        )
+        raise
+    # It pays this order whatever its metadata say: without them it would be taken for a stranger's,
+    # and the order for one that was never charged.
+    Purchase.objects.filter(pk=purchase.pk, status__in=Purchase.UNPAID).update(
+        stripe_payment_intent_id=intent_id
+    )
+    return intent_id
+
+
+def _may_ask(purchase: Purchase, asked: TopUpPayment) -> bool:
+    """Tell whether the customer still wants it, and the idempotency key still holds."""
+    return (
+        not _is_overdue(purchase)
+        and is_offered()
+        and AutoTopUp.objects.filter(
+            state=AutoTopUp.State.ON,
+            stripe_payment_method_id=asked.stripe_payment_method_id,
+            wallet__user=purchase.user_id,
+            wallet__user__is_active=True,
+            wallet__state=Wallet.State.ACTIVE,
+            wallet__debt_credits=0,
+        ).exists()
+    )
+
+
+@transaction.atomic(durable=True)
+def _fail_missing(purchase: Purchase) -> None:
+    locked = Purchase.objects.select_for_update().get(pk=purchase.pk)
+    if locked.status in Purchase.UNPAID:
+        fail_top_up(locked, reason=OffReason.DECLINED, decline_code="card_missing")
+
+
+def _expire(purchase: Purchase) -> None:
+    """Give an order up that nothing will come of. A late payment would still be credited."""
+    Purchase.objects.filter(pk=purchase.pk, status__in=Purchase.UNPAID).update(
+        status=Purchase.Status.EXPIRED
+    )
+
+
+def _is_overdue(purchase: Purchase) -> bool:
+    return purchase.expires_at <= timezone.now()
+
+
+def _next_month() -> datetime:
+    start = timezone.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return (start + timedelta(days=32)).replace(day=1)

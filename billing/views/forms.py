@@ -1,0 +1,141 @@
+"""What customers fill in."""
+
+from typing import Any
+
+from django import forms
+
+from accounts.models import ApiKey, User
+from billing.catalogue.pack_prices import Price, list_prices, to_cents
+from billing.models import Pack, PublicModel
+from billing.top_ups.agreement import CONSENT_VERSION, Terms
+from common import money
+from common.credits import MAX_CREDITS
+
+# The largest id that PostgreSQL's bigint holds; beyond it a query would fail.
+MAX_ID = 2**63 - 1
+
+
+class RefundForm(forms.Form):
+    """Confirm a refund. `once` makes a second press of the button ask for nothing."""
+
+    once = forms.UUIDField(widget=forms.HiddenInput)
+
+
+class UsageFilterForm(forms.Form):
+    """Narrow the usage table, and say where its page starts."""
+
+    key: "forms.ModelChoiceField[ApiKey]" = forms.ModelChoiceField(
+        label="API key", queryset=ApiKey.objects.none(), required=False, empty_label="All keys"
+    )
+    model = forms.ChoiceField(required=False)
+    before = forms.IntegerField(
+        required=False, min_value=1, max_value=MAX_ID, widget=forms.HiddenInput
+    )
+
+    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        keys = self.fields["key"]
+        assert isinstance(keys, forms.ModelChoiceField)  # noqa: S101 - tells the type checker
+        keys.queryset = ApiKey.objects.filter(user=user)
+        models = self.fields["model"]
+        assert isinstance(models, forms.ChoiceField)  # noqa: S101 - tells the type checker
+        names = PublicModel.objects.values_list("name", flat=True)
+        models.choices = [("", "All models"), *((name, name) for name in names)]
+
+
+class NotificationForm(forms.Form):
+    """Choose which mails to get. Receipts and security mails are not among them."""
+
+    wants_low_balance = forms.BooleanField(required=False, label="My balance is low")
+    low_balance_credits = forms.IntegerField(
+        label="Tell me below so many tokens",
+        min_value=1,
+        max_value=MAX_CREDITS,
+        widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
+    )
+    wants_lot_expiring = forms.BooleanField(required=False, label="Tokens expire within a week")
+    wants_top_up_succeeded = forms.BooleanField(
+        required=False, label="My balance was topped up automatically"
+    )
+
+
+class RedeemForm(forms.Form):
+    """Type a code."""
+
+    code = forms.CharField(
+        max_length=60,
+        widget=forms.TextInput(
+            attrs={
+                "placeholder": "XXXX-XXXX-XXXX-XXXX",
+                "autocomplete": "off",
+                "autocapitalize": "characters",
+                "spellcheck": "false",
+                "class": "mono",
+            }
+        ),
+    )
+
+
+class TopUpForm(forms.Form):
+    """Choose what is bought, when, and up to how much; and agree to it."""
+
+    offer = forms.ChoiceField(
+        label="Buy this pack",
+        error_messages={"invalid_choice": "That offer has changed. Please choose again."},
+    )
+    threshold_credits = forms.IntegerField(
+        label="When my balance falls below so many tokens",
+        min_value=1,
+        max_value=MAX_CREDITS,
+        widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
+    )
+    ceiling = forms.DecimalField(
+        label="Spend at most, in a calendar month",
+        min_value=0,
+        max_digits=12,
+        decimal_places=3,
+        help_text="In the pack's currency. Months start on the 1st, 00:00 UTC.",
+        widget=forms.NumberInput(attrs={"inputmode": "decimal", "step": "any"}),
+    )
+    agrees = forms.BooleanField(
+        error_messages={"required": "Without your consent nothing can be charged."}
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offer = self.fields["offer"]
+        assert isinstance(offer, forms.ChoiceField)  # noqa: S101 - tells the type checker
+        offer.choices = offer_choices()
+
+    def clean(self) -> None:
+        if self.data.get("words") != CONSENT_VERSION:
+            raise forms.ValidationError("What you agree to has new words. Please read them again.")
+
+    def terms(self) -> Terms:
+        """Return what was chosen, once the form is valid. Raises InvalidAmount."""
+        slug, currency = self.cleaned_data["offer"].split(":")[:2]
+        return Terms(
+            pack_slug=slug,
+            currency=currency,
+            threshold_credits=self.cleaned_data["threshold_credits"],
+            monthly_ceiling_cents=to_cents(self.cleaned_data["ceiling"], currency),
+        )
+
+
+def offer_of(pack: Pack, price: Price) -> str:
+    """Return what names an offer in the form: all of it, so that nobody agrees to another one."""
+    return f"{pack.slug}:{price.currency}:{price.amount_cents}:{pack.credits}:{pack.validity_days}"
+
+
+def offer_choices() -> list[tuple[str, str]]:
+    """Name each pack on sale in each of its currencies."""
+    packs = Pack.objects.filter(is_active=True)
+    return [
+        (
+            offer_of(pack, price),
+            f"{pack.name}: {pack.credits:,} tokens for "
+            f"{money.price(price.amount_cents, price.currency)}",
+        )
+        for pack in packs
+        for price in list_prices(pack)
+    ]

@@ -1,0 +1,114 @@
+"""`make lint-more`: the linters of Lua, style sheets and JavaScript.
+
+They are no Python packages: Node's are installed under `var/lint-more` as `package-lock.json` pins
+them, luacheck comes from the system. What is missing and can't be installed is named, and fails.
+"""
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from devstack.environment import ROOT
+from devstack.errors import LaunchError
+from devstack.tools import Tool, ensure_tool
+
+SOURCE = Path(__file__).parent
+# As deep as the source: the patterns of stylelint.config.js are relative to it.
+FOLDER = ROOT / "var" / "lint-more"
+STAMP = "tokenproxy-stamp"
+OLDEST_NODE = (18, 18)
+LUACHECK = Tool(("luacheck",), "lua-check", "the checks of Lua")
+NODE = Tool(("node", "nodejs"), "nodejs", "the checks of style sheets and JavaScript")
+NPM = Tool(("npm",), "npm", "the installation of stylelint and ESLint")
+
+
+LUA = ("billing/**/*.lua", "proxy/**/*.lua")
+CSS = ("static/css/**/*.css", "sandbox/**/*.css")
+JAVASCRIPT = ("static/js/**/*.js", "tests/conformance/node/*.js", "devstack/lint_more/*.js")
+
+
+def luacheck() -> list[str]:
+    config = str(SOURCE / "luacheckrc")
+    return [ensure_tool(LUACHECK), "--no-color", "--config", config, *find(LUA)]
+
+
+def stylelint() -> list[str]:
+    return [*node_program("stylelint"), *find(CSS)]
+
+
+def eslint() -> list[str]:
+    return [*node_program("eslint"), *find(JAVASCRIPT)]
+
+
+LINTERS = (luacheck, stylelint, eslint)
+
+
+def find(patterns: Sequence[str]) -> list[str]:
+    """Return what there is to look at. Raises LaunchError if that is nothing."""
+    found = [path for pattern in patterns for path in sorted(ROOT.glob(pattern))]
+    ours = [str(path.relative_to(ROOT)) for path in found if "node_modules" not in path.parts]
+    if not ours:
+        raise LaunchError(f"no file is like {' or '.join(patterns)}")
+    return ours
+
+
+def node_program(name: str) -> list[str]:
+    """Return the start of a command line, after installing what it needs. Raises LaunchError."""
+    node = ensure_tool(NODE)
+    check_node(node)
+    install_packages()
+    config = FOLDER / f"{name}.config.js"
+    return [node, str(FOLDER / "node_modules" / ".bin" / name), "--config", str(config)]
+
+
+def check_node(node: str) -> None:
+    shown = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.match(r"v(\d+)\.(\d+)", shown)
+    if found is None or (int(found[1]), int(found[2])) < OLDEST_NODE:
+        oldest = ".".join(map(str, OLDEST_NODE))
+        raise LaunchError(f"{node} is {shown.strip()}; stylelint and ESLint need {oldest} or newer")
+
+
+def install_packages() -> None:
+    """Make the folder what the lock file says, if it is not. Raises LaunchError."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for path in [*SOURCE.glob("*.js"), *SOURCE.glob("*.json")]:
+        shutil.copy(path, FOLDER)
+    wanted = hashlib.sha256((SOURCE / "package-lock.json").read_bytes()).hexdigest()
+    stamp = FOLDER / "node_modules" / STAMP
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    print("Installing stylelint and ESLint under var/lint-more …", flush=True)
+    quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
+    if subprocess.run([ensure_tool(NPM), "ci", *quiet], cwd=FOLDER, check=False).returncode:
+        raise LaunchError("npm could not install stylelint and ESLint; it needs the network once")
+    stamp.write_text(wanted)
+
+
+def failures() -> Iterator[str]:
+    """Run every linter; yield the name of each that finds something or can't be run."""
+    for command_of in LINTERS:
+        name = command_of.__name__
+        try:
+            code = subprocess.run(command_of(), cwd=ROOT, check=False).returncode
+        except LaunchError as error:
+            print(f"error: {error}", file=sys.stderr)
+            code = 1
+        print(f"--- {name}: {'FAILED' if code else 'ok'}", flush=True)
+        if code:
+            yield name
+
+
+def main() -> int:
+    failed = list(failures())
+    if failed:
+        print(f"Failed: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

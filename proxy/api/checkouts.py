@@ -1,0 +1,51 @@
+"""A link to pay for tokens, for a program that ran out and asks its person for more."""
+
+from typing import Any
+
+from accounts.models import ApiKey
+from billing.models import Purchase
+from billing.orders.checkout import start_checkout
+from proxy.api.instants import instant
+from proxy.database import with_stripe
+from proxy.errors import InvalidRequest
+from proxy.serving.keys import KeyFacts
+
+
+async def open_checkout(key: KeyFacts, payload: dict[str, Any], *, address: str) -> dict[str, Any]:
+    """Return an order of a pack that its owner can pay at `url`. `address` is the program's.
+
+    Safe to repeat: an order that can still be paid is given again. Raises InvalidRequest,
+    PackUnavailable, TooManyOrders, PaymentProviderError.
+    """
+    slug = payload.get("pack")
+    if not isinstance(slug, str):
+        raise InvalidRequest(
+            "'pack' must be the slug of a pack, such as those on the packs page.",
+            param="pack",
+            code="missing_required_parameter" if slug is None else "invalid_type",
+        )
+    if unknown := payload.keys() - {"pack"}:
+        name = min(unknown)
+        raise InvalidRequest(
+            f"Unsupported parameter: '{name}'.", param=name, code="unsupported_parameter"
+        )
+    return describe(await with_stripe(_order, key.api_key_id, slug, address), pack=slug)
+
+
+def _order(api_key_id: int, slug: str, address: str) -> Purchase:
+    owner = ApiKey.objects.select_related("user").get(pk=api_key_id).user
+    return start_checkout(owner, pack_slug=slug, address=address)
+
+
+def describe(purchase: Purchase, *, pack: str) -> dict[str, Any]:
+    """Write an order and where to pay it."""
+    return {
+        "id": str(purchase.public_id),
+        "object": "checkout",
+        "url": purchase.stripe_session_url,
+        "pack": pack,
+        "credits": purchase.credits,
+        "amount_cents": purchase.amount_cents,
+        "currency": purchase.currency,
+        "expires_at": instant(purchase.expires_at),
+    }

@@ -1,0 +1,142 @@
+"""Turn whatever goes wrong into an answer in OpenAI's envelope. The one table of it.
+
+Our own errors of the API know their status; the table is for the domain's, which know nothing of
+HTTP. What is not in it is a defect: 500, logged, and not a word about it to the client.
+"""
+
+import time
+from collections.abc import Callable
+
+import orjson
+import structlog
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpResponse
+from rest_framework.exceptions import APIException
+
+from billing import exceptions as billing
+from billing.wallet.usage import month_end, month_of
+from proxy import errors as proxy
+from proxy.errors import ApiError, Interrupted, UpstreamError
+from proxy.http.headers import rate_limit_headers
+from proxy.serving.endings import tell
+
+log = structlog.get_logger(__name__)
+
+
+def to_api_error(error: Exception) -> ApiError:
+    """Return what the client is told of an error. A defect is logged here."""
+    if isinstance(error, ApiError):
+        return error
+    for kind, translate in TABLE:
+        if isinstance(error, kind):
+            return translate(error)
+    log.error("request_failed", exc_info=error)
+    return proxy.Defect()
+
+
+def to_response(error: ApiError) -> HttpResponse:
+    """Write an error as an answer."""
+    return HttpResponse(
+        orjson.dumps(error.envelope()),
+        status=error.status,
+        content_type="application/json",
+        headers=error.headers,
+    )
+
+
+def _top_up_url() -> str:
+    return f"{settings.SITE_URL}/packs/"
+
+
+def _insufficient_credits(error: Exception) -> ApiError:
+    return proxy.InsufficientQuota(
+        "Your balance does not cover this request. Lower max_tokens, or buy tokens: "
+        f"top_up_url: {_top_up_url()}"
+    )
+
+
+def _in_debt(error: Exception) -> ApiError:
+    return proxy.InsufficientQuota(
+        "Your balance is below zero after a refund or a dispute. The next purchase settles it: "
+        f"top_up_url: {_top_up_url()}"
+    )
+
+
+def _frozen(error: Exception) -> ApiError:
+    return proxy.AccountFrozen(
+        f"This account is frozen. Write to {settings.SUPPORT_EMAIL} to have it looked at."
+    )
+
+
+def _capped(error: Exception) -> ApiError:
+    assert isinstance(error, billing.CapReached)  # noqa: S101  # by the table
+    left = f"{error.left_credits:,} of {error.cap_credits:,} tokens are left"
+    if not error.is_monthly:
+        return proxy.InsufficientQuota(
+            f"This API key's spending cap does not cover this request: {left}. Its owner can raise "
+            "the cap in the dashboard."
+        )
+    resets_at = month_end(month_of(time.time_ns() // 1_000_000))
+    return proxy.InsufficientQuota(
+        f"This API key's monthly spending cap does not cover this request: {left}. It resets at "
+        f"{resets_at:%Y-%m-%d %H:%M} UTC; its owner can raise it in the dashboard."
+    )
+
+
+def _rate_limited(error: Exception) -> ApiError:
+    assert isinstance(error, billing.RateLimited)  # noqa: S101  # by the table
+    whose = "all API keys of this account together" if error.is_wallets else "this API key"
+    return proxy.RateLimited(
+        f"Rate limit reached: {error.limit:,} {error.what.value} for {whose}.",
+        retry_after_s=error.retry_after_ms / 1_000,
+        headers=rate_limit_headers(error.rate),
+    )
+
+
+def _too_large(error: Exception) -> ApiError:
+    assert isinstance(error, billing.RequestTooLarge)  # noqa: S101  # by the table
+    return proxy.RequestTooLarge(
+        f"This request may use {error.tokens:,} tokens, more than the {error.tokens_per_minute:,} "
+        "tokens per minute that you may use. Shorten it, or lower max_tokens."
+    )
+
+
+def _too_many_orders(error: Exception) -> ApiError:
+    return proxy.RateLimited(
+        "There are too many unpaid orders. Pay one of them, or try again in an hour.",
+        retry_after_s=3_600,
+    )
+
+
+def _rest_framework(error: Exception) -> ApiError:
+    status = error.status_code if isinstance(error, APIException) else 400
+    if status >= 500:
+        return proxy.Defect()
+    return proxy.InvalidRequest("The request was not understood.", status=status)
+
+
+# The first row that fits counts, so the special stand before the general.
+TABLE: list[tuple[type[Exception], Callable[[Exception], ApiError]]] = [
+    (billing.InsufficientCredits, _insufficient_credits),
+    (billing.WalletInDebt, _in_debt),
+    (billing.WalletFrozen, _frozen),
+    (billing.CapReached, _capped),
+    (billing.RateLimited, _rate_limited),
+    (billing.PackUnavailable, lambda error: proxy.PackNotFound()),
+    (billing.TooManyOrders, _too_many_orders),
+    (
+        billing.PaymentProviderError,
+        lambda error: proxy.BooksUnavailable("Payments are not available right now."),
+    ),
+    (billing.WalletBacklogged, lambda error: proxy.BooksUnavailable()),
+    (billing.RequestTooLarge, _too_large),
+    # Missing and stale are repaired before they come here; if that failed, so did the wallet.
+    (billing.WalletError, lambda error: proxy.WalletRecovering()),
+    (OperationalError, lambda error: proxy.BooksUnavailable()),
+    (InterfaceError, lambda error: proxy.BooksUnavailable()),
+    (UpstreamError, tell),
+    (Interrupted, tell),
+    (Http404, lambda error: proxy.InvalidRequest("Not found.", status=404, code="not_found")),
+    (APIException, _rest_framework),
+]

@@ -1,0 +1,121 @@
+"""What a request would cost at most and what the balance affords, without sending it."""
+
+from typing import Any
+
+from billing.catalogue.pricing import round_up
+from billing.exceptions import (
+    CapReached,
+    InsufficientCredits,
+    RateLimited,
+    RequestTooLarge,
+    WalletFrozen,
+    WalletInDebt,
+)
+from proxy.api.error_table import to_api_error
+from proxy.errors import InvalidRequest, ModelNotFound
+from proxy.http.connection import ClientConnection
+from proxy.serving.admission import find_worst, make_facts, quote
+from proxy.serving.endings import count_prompt
+from proxy.serving.endpoints import CHAT, ENDPOINTS, Endpoint
+from proxy.serving.runtime import Runtime
+from proxy.serving.standing import Standing
+from proxy.upstreams.catalogue import Model
+
+# What stands against a hold for as long as the balance, the limits or the account are as they are.
+REFUSALS = (
+    InsufficientCredits,
+    CapReached,
+    RateLimited,
+    RequestTooLarge,
+    WalletFrozen,
+    WalletInDebt,
+)
+BY_NAME = {endpoint.name: endpoint for endpoint in ENDPOINTS}
+
+
+async def estimate(
+    runtime: Runtime, connection: ClientConnection, standing: Standing, payload: dict[str, Any]
+) -> dict[str, Any]:
+    """Work out a request's hold, and ask whether it would be placed now.
+
+    Raises what the request itself would be refused with, but for a hold that the wallet would not
+    place, which the estimate is there to tell.
+
+    The body is the one that would be sent, and `endpoint` says where if it is not a chat.
+    """
+    endpoint = find_endpoint(payload)
+    request = endpoint.request.parse(
+        {name: value for name, value in payload.items() if name != "endpoint"}
+    )
+    key = standing.key
+    if not key.may_call(request.model):
+        raise ModelNotFound(request.model)
+    model = await runtime.catalogue.get_model(request.model)
+    model.routes_for(endpoint.path)
+    prompt = endpoint.take_apart(request.body, request.model)
+    worst = await find_worst(request, prompt, model)
+    facts = make_facts(connection, key, model, endpoint=endpoint.name, is_stream=request.stream)
+    units, refusal = None, None
+    try:
+        units = (await quote(runtime, connection, key, facts, worst)).units
+    except REFUSALS as error:
+        refusal = to_api_error(error).envelope()["error"]
+    return {
+        "object": "estimate",
+        "endpoint": endpoint.name,
+        "model": model.name,
+        "price_version": model.rates.version,
+        "rates_millicredits": describe_rates(model),
+        "prompt_tokens": await count_prompt(prompt),
+        "most_prompt_tokens": worst.fixed_tokens,
+        "max_tokens": worst.units_wanted,
+        "answers": request.generations,
+        "most_credits": round_up(
+            worst.fixed_millicredits + worst.unit_millicredits * worst.units_wanted
+        ),
+        "available_credits": find_available(standing),
+        "affordable_max_tokens": units,
+        "is_affordable": refusal is None,
+        "refusal": refusal,
+    }
+
+
+def find_endpoint(payload: dict[str, Any]) -> Endpoint:
+    """Return the endpoint that a request would be sent to. Raises InvalidRequest."""
+    name = payload.get("endpoint", CHAT.name)
+    endpoint = BY_NAME.get(name) if isinstance(name, str) else None
+    if endpoint is None:
+        raise InvalidRequest(
+            f"'endpoint' must be one of {', '.join(BY_NAME)}.",
+            param="endpoint",
+            code="invalid_value",
+        )
+    return endpoint
+
+
+def find_available(standing: Standing) -> int:
+    """Return what a new hold could take: of the balance, within the key's caps."""
+    limits, figures = standing.key.limits, standing.figures
+    left = [max(0, standing.balance.available_credits)]
+    if limits.lifetime_cap_credits is not None:
+        spent = figures.spent_credits + figures.held_credits
+        left.append(max(0, limits.lifetime_cap_credits - spent))
+    if limits.monthly_cap_credits is not None:
+        spent = figures.month_spent_credits + figures.month_held_credits
+        left.append(max(0, limits.monthly_cap_credits - spent))
+    return min(left)
+
+
+def describe_rates(model: Model) -> dict[str, int]:
+    """Write a model's rates by class, in millicredits per token."""
+    rates = model.rates
+    return {
+        "prompt": rates.prompt_millicredits,
+        "cached_prompt": rates.cached_prompt_millicredits,
+        "cache_write": rates.cache_write_millicredits,
+        "prompt_audio": rates.prompt_audio_millicredits,
+        "prompt_image": rates.prompt_image_millicredits,
+        "completion": rates.completion_millicredits,
+        "reasoning": rates.reasoning_millicredits,
+        "completion_audio": rates.completion_audio_millicredits,
+    }

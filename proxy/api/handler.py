@@ -1,0 +1,80 @@
+"""The ASGI application of /v1/: Django's requests, routes and responses without the rest of it.
+
+No middleware of browsers, no thread, no cookie, no signal. A request's body is read once; whatever
+goes wrong is answered in the envelope of `proxy.api.error_table`, on every path.
+"""
+
+from collections.abc import Callable
+from io import BytesIO
+
+from django.conf import settings
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpResponse, HttpResponseBase
+from django.urls import Resolver404, get_resolver
+
+from proxy.api.error_table import to_api_error, to_response
+from proxy.errors import InvalidRequest, PathNotFound, is_client_gone
+from proxy.http.connection import ClientConnection, Receive, Scope, Send
+from proxy.serving.runtime import Runtime
+
+URLS = "proxy.urls"
+
+
+class ApiRequest(ASGIRequest):
+    """A request with its body read, its client's connection, and what the process shares."""
+
+    def __init__(
+        self, scope: Scope, body: bytes, connection: ClientConnection, runtime: Runtime
+    ) -> None:
+        super().__init__(scope, BytesIO(body))
+        self.connection = connection
+        self.runtime = runtime
+        self._body = body
+        # A chunked request has no length of its own, and is not empty for that.
+        self.META["CONTENT_LENGTH"] = str(len(body))
+
+
+class ApiHandler:
+    """Serves /v1/ with the runtime that `get_runtime` gives."""
+
+    def __init__(self, get_runtime: Callable[[], Runtime]) -> None:
+        self._get_runtime = get_runtime
+        self._resolver = get_resolver(URLS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        connection = ClientConnection(scope, receive, send)
+        try:
+            response = await self._respond(scope, connection)
+            if response is not None:
+                await connection.respond(response)
+        finally:
+            connection.close()
+
+    async def _respond(self, scope: Scope, connection: ClientConnection) -> HttpResponseBase | None:
+        """Return the answer to a request, or None if nobody is there to take it."""
+        try:
+            body = await connection.read_body(settings.MAX_BODY_BYTES)
+            request = self._make_request(scope, body, connection)
+            return await self._call_view(request)
+        except Exception as error:  # noqa: BLE001  # the envelope is for every error there is
+            if is_client_gone(error) or connection.has_started:
+                return None
+            return to_response(to_api_error(error))
+
+    def _make_request(self, scope: Scope, body: bytes, connection: ClientConnection) -> ApiRequest:
+        try:
+            return ApiRequest(scope, body, connection, self._get_runtime())
+        except UnicodeDecodeError:
+            raise InvalidRequest("The URL is not valid UTF-8.") from None
+
+    async def _call_view(self, request: ApiRequest) -> HttpResponseBase:
+        try:
+            match = self._resolver.resolve(request.path_info)
+        except Resolver404:
+            raise PathNotFound(request.method or "", request.path_info) from None
+        request.resolver_match = match
+        response: HttpResponseBase = await match.func(request, *match.args, **match.kwargs)
+        if request.method == "HEAD" and isinstance(response, HttpResponse):
+            response.content = b""
+        return response

@@ -1,0 +1,65 @@
+"""What GET /v1/key tells: limits, caps, what is spent, and the state of a rotation."""
+
+from billing.wallet.limits import Allowance
+from billing.wallet.usage import month_end
+from proxy.api.instants import instant
+from proxy.serving.keys import KeyAbout, KeyFacts
+from proxy.serving.standing import Standing
+
+
+def describe_key(standing: Standing) -> dict[str, object]:
+    """Describe a key. Instants are ISO 8601 in UTC; null is no cap, or everything allowed."""
+    key, figures = standing.key, standing.figures
+    lifetime = describe_cap(
+        key.limits.lifetime_cap_credits, figures.spent_credits, figures.held_credits
+    )
+    monthly = describe_cap(
+        key.limits.monthly_cap_credits, figures.month_spent_credits, figures.month_held_credits
+    )
+    return {
+        "object": "key",
+        "name": key.about.name,
+        "hint": key.about.hint,
+        "created_at": instant(key.about.created_at),
+        "expires_at": instant(key.about.expires_at),
+        "limits": describe_allowance(key.limits.key),
+        "account_limits": describe_allowance(key.limits.wallet),
+        "open_requests": figures.open_requests,
+        "spending": {
+            "lifetime": lifetime,
+            "monthly": {**monthly, "resets_at": instant(month_end(standing.month))},
+        },
+        "allowed_models": sorted(key.allowed_models) or None,
+        "allowed_networks": [str(network) for network in key.allowed_networks] or None,
+        "rotation": describe_rotation(key, key.about),
+    }
+
+
+def describe_allowance(allowance: Allowance) -> dict[str, int]:
+    """Describe what may happen at once and in a minute."""
+    return {
+        "requests_per_minute": allowance.requests_per_minute,
+        "tokens_per_minute": allowance.tokens_per_minute,
+        "concurrent_requests": allowance.concurrent_requests,
+    }
+
+
+def describe_cap(cap: int | None, spent: int, held: int) -> dict[str, int | None]:
+    """Describe a cap. What open requests hold counts as used until they end."""
+    return {
+        "cap_credits": cap,
+        "used_credits": spent + held,
+        "held_credits": held,
+        "remaining_credits": None if cap is None else max(cap - spent - held, 0),
+    }
+
+
+def describe_rotation(key: KeyFacts, about: KeyAbout) -> dict[str, object] | None:
+    """Describe a rotation that is under way, to whoever uses either secret."""
+    if about.previous_expires_at is None:
+        return None
+    return {
+        "old_hint": about.previous_hint,
+        "old_secret_ends_at": instant(about.previous_expires_at),
+        "is_old_secret": key.is_old_secret,
+    }

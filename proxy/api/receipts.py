@@ -1,0 +1,110 @@
+"""A request's receipt as programs read it: what was held, counted, priced, charged and released.
+
+The books have it about a second after the request ended. Until then Redis knows whether it runs
+and what it was charged, and the receipt says so with `status`.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from billing.exceptions import UnknownHold
+from billing.ledger.receipts import Receipt, explain
+from billing.models import UsageRecord
+from billing.wallet.client import WalletClient
+from billing.wallet.commands import Register
+from proxy.api.instants import instant
+from proxy.database import in_database
+from proxy.errors import ReceiptNotFound
+from proxy.serving.keys import KeyFacts
+
+
+async def get_receipt(wallet: WalletClient, key: KeyFacts, request_id: str) -> dict[str, Any]:
+    """Return the receipt of a request that this key made. Raises ReceiptNotFound.
+
+    Another key's requests are nobody's business, be it of the same customer.
+    """
+    if receipt := await in_database(find_receipt, key.api_key_id, request_id):
+        return describe(receipt)
+    try:
+        register = await wallet.find_register(key.wallet_id, request_id)
+    except UnknownHold:
+        # It may have been booked and forgotten between the two looks.
+        receipt = await in_database(find_receipt, key.api_key_id, request_id)
+        if receipt is None:
+            raise ReceiptNotFound(request_id) from None
+        return describe(receipt)
+    if register.facts.api_key_id != key.api_key_id:
+        raise ReceiptNotFound(request_id)
+    return describe_unbooked(register)
+
+
+def find_receipt(api_key_id: int, request_id: str) -> Receipt | None:
+    """Read a booked request of a key with its price."""
+    record = (
+        UsageRecord.objects.select_related("price", "wallet")
+        .filter(request_id=request_id, api_key_id=api_key_id)
+        .first()
+    )
+    return explain(record) if record else None
+
+
+def describe(receipt: Receipt) -> dict[str, Any]:
+    """Write a receipt: its lines add up to `millicredits`, which are rounded up once."""
+    record = receipt.record
+    return {
+        "id": record.request_id,
+        "object": "usage",
+        "status": "booked",
+        "model": record.model_name,
+        "endpoint": record.endpoint,
+        "stream": record.is_stream,
+        "outcome": record.outcome,
+        "counted_by": record.source,
+        "attempts": record.attempts,
+        "usage": {
+            "prompt_tokens": record.prompt_tokens,
+            "cached_tokens": record.cached_tokens,
+            "cache_write_tokens": record.cache_write_tokens,
+            "prompt_audio_tokens": record.prompt_audio_tokens,
+            "prompt_image_tokens": record.prompt_image_tokens,
+            "completion_tokens": record.completion_tokens,
+            "reasoning_tokens": record.reasoning_tokens,
+            "completion_audio_tokens": record.completion_audio_tokens,
+            "total_tokens": record.prompt_tokens + record.completion_tokens,
+        },
+        "price_version": record.price.version,
+        "lines": [
+            {
+                "class": line.name,
+                "tokens": line.tokens,
+                "rate_millicredits": line.rate_millicredits,
+                "amount_millicredits": line.amount_millicredits,
+            }
+            for line in receipt.lines
+        ],
+        "sum_millicredits": receipt.sum_millicredits,
+        "held_credits": record.held_credits,
+        "charged_credits": record.charged_credits,
+        "released_credits": receipt.released_credits,
+        "written_off_credits": record.write_off_credits,
+        "waived_credits": receipt.waived_credits,
+        "started_at": instant(record.started_at),
+        "ended_at": instant(record.ended_at),
+        "first_byte_ms": record.first_byte_ms,
+    }
+
+
+def describe_unbooked(register: Register) -> dict[str, Any]:
+    """Write what is known of a request that runs, or that ended a moment ago."""
+    facts = register.facts
+    return {
+        "id": facts.request_id,
+        "object": "usage",
+        "status": "running" if register.is_open else "settled",
+        "model": facts.model_name,
+        "endpoint": facts.endpoint,
+        "stream": facts.is_stream,
+        "held_credits": register.held_credits,
+        "charged_credits": register.charged_credits,
+        "started_at": instant(datetime.fromtimestamp(facts.started_at_ms / 1_000, UTC)),
+    }

@@ -1,0 +1,402 @@
+"""What can go wrong on the way of a request, and what the client is told.
+
+    ProxyError
+    ├── ApiError                     becomes an answer in OpenAI's envelope
+    │   ├── Defect                   500  of ours, of which not a word is told
+    │   ├── InvalidRequest           400  the client's fault, nothing was done
+    │   │   ├── PayloadTooLarge      413
+    │   │   └── UnsupportedMediaType 415
+    │   ├── AuthenticationFailed     401  invalid_api_key
+    │   ├── NetworkRefused           401  ip_not_authorized, not from this address
+    │   ├── AccountFrozen            403  account_frozen, until a person lifts it
+    │   ├── PathNotFound             404  not_found
+    │   ├── ModelNotFound            404  model_not_found
+    │   ├── ReceiptNotFound          404  not_found
+    │   ├── PackNotFound             404  pack_not_found
+    │   ├── EndpointNotServed        404  model_not_supported, by no route at this endpoint
+    │   ├── MethodNotAllowed         405  method_not_allowed
+    │   ├── InsufficientQuota        429  insufficient_quota, never retried by SDKs
+    │   ├── RateLimited              429  rate_limit_exceeded, with when to retry
+    │   ├── RequestTooLarge          429  rate_limit_exceeded, waiting would not help
+    │   ├── WalletRecovering         503  no answer from the wallet means no
+    │   ├── BooksUnavailable         503  service_unavailable, PostgreSQL or Stripe is away
+    │   └── UpstreamUnavailable      502, 503 or 504
+    ├── UpstreamError                an upstream did not serve a request
+    │   ├── UpstreamNotReached       no connection
+    │   │   └── UpstreamHungUp       it closed at once, without a byte: it can't have run
+    │   ├── UpstreamRefused          an answer other than 200
+    │   ├── UpstreamTimedOut         no answer in time; it may have run
+    │   └── AnswerBroken             the answer did not come whole, though the request was sent
+    │       └── MalformedAnswer      it came, and is not what was asked for
+    ├── Interrupted                  a wait that was ended from outside, for a `Reason`
+    ├── ClientLeft                   nobody is there to answer
+    ├── ImpossibleUsage              an upstream's figures can't be true
+    ├── EventTooLarge                an upstream's event has no end in sight
+    ├── VocabularyDamaged            a tokenizer's file is not the one that was published
+    └── SetupError                   staff asked for what can't be
+        ├── InvalidRule              a rule for parameters that can't be followed
+        ├── InvalidAddress           a base URL that requests may not be sent to
+        └── InvalidProvider          a provider that can't be set up like that
+    BillingError                     (billing's: what actions of the staff desk show)
+    ├── HealthUnknown                Redis does not say how upstreams do
+    ├── NotTried                     there is nothing to try
+    ├── TrialFailed                  a try was not answered well
+    └── NotSynced                    a provider's list of models can't be used
+
+Messages are written for customers: no host, key or organisation of an upstream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from math import ceil
+from typing import Any
+
+from billing.exceptions import BillingError
+
+
+class ProxyError(Exception):
+    """Everything this app raises on purpose."""
+
+
+class ApiError(ProxyError):
+    """An answer other than 200. `headers` go out with it."""
+
+    status = 500
+    type = "server_error"
+    code: str | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        status: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.headers = dict(headers or {})
+        if code is not None:
+            self.code = code
+        if status is not None:
+            self.status = status
+
+    def envelope(self) -> dict[str, dict[str, str | None]]:
+        """Give the body of the answer, always with all four keys."""
+        return {
+            "error": {
+                "message": self.message,
+                "type": self.type,
+                "param": self.param,
+                "code": self.code,
+            }
+        }
+
+
+class Defect(ApiError):
+    def __init__(self) -> None:
+        super().__init__("Something went wrong on our side. Try again in a moment.")
+
+
+class InvalidRequest(ApiError):
+    status = 400
+    type = "invalid_request_error"
+
+
+class PayloadTooLarge(InvalidRequest):
+    status = 413
+    code = "payload_too_large"
+
+
+class UnsupportedMediaType(InvalidRequest):
+    status = 415
+    code = "unsupported_media_type"
+
+
+class AuthenticationFailed(ApiError):
+    status = 401
+    type = "invalid_request_error"
+    code = "invalid_api_key"
+
+
+class NetworkRefused(ApiError):
+    status = 401
+    type = "invalid_request_error"
+    # OpenAI's name for it.
+    code = "ip_not_authorized"
+
+
+class AccountFrozen(ApiError):
+    status = 403
+    type = "permission_error"
+    code = "account_frozen"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"x-should-retry": "false"})
+
+
+class PathNotFound(ApiError):
+    status = 404
+    type = "invalid_request_error"
+    code = "not_found"
+
+    def __init__(self, method: str, path: str) -> None:
+        super().__init__(f"There is nothing at {method} {path[:200]}.")
+
+
+class MethodNotAllowed(ApiError):
+    status = 405
+    type = "invalid_request_error"
+    code = "method_not_allowed"
+
+    def __init__(self, method: str, *, allowed: str) -> None:
+        super().__init__(
+            f"{method} is not allowed here; use {allowed}.", headers={"Allow": allowed}
+        )
+
+
+class ModelNotFound(ApiError):
+    status = 404
+    type = "invalid_request_error"
+    code = "model_not_found"
+
+    def __init__(self, model: str) -> None:
+        super().__init__(
+            f"The model `{model}` does not exist or you do not have access to it.", param="model"
+        )
+
+
+class ReceiptNotFound(ApiError):
+    status = 404
+    type = "invalid_request_error"
+    code = "not_found"
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(
+            f"This API key has no receipt for the request `{request_id}`. Requests that no model "
+            "accepted cost nothing and have none.",
+            param="request_id",
+        )
+
+
+class PackNotFound(ApiError):
+    status = 404
+    type = "invalid_request_error"
+    code = "pack_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("No pack with this slug is on sale.", param="pack")
+
+
+class EndpointNotServed(ApiError):
+    status = 404
+    type = "invalid_request_error"
+    code = "model_not_supported"
+
+    def __init__(self, model: str, path: str) -> None:
+        super().__init__(f"The model `{model}` is not served at /v1{path}.", param="model")
+
+
+class InsufficientQuota(ApiError):
+    status = 429
+    type = "insufficient_quota"
+    code = "insufficient_quota"
+
+    def __init__(self, message: str) -> None:
+        # Official SDKs retry every 429 unless this header forbids it.
+        super().__init__(message, headers={"x-should-retry": "false"})
+
+
+class RateLimited(ApiError):
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+    def __init__(
+        self, message: str, *, retry_after_s: float, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message, headers=headers)
+        # Whole seconds round up: a client that obeys must not come too early.
+        self.headers["Retry-After"] = str(ceil(retry_after_s))
+        self.headers["retry-after-ms"] = str(ceil(retry_after_s * 1000))
+
+
+class RequestTooLarge(ApiError):
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"x-should-retry": "false"})
+
+
+class WalletRecovering(ApiError):
+    status = 503
+    code = "wallet_recovering"
+
+    def __init__(
+        self, message: str = "Balances are being restored. Try again in a moment."
+    ) -> None:
+        super().__init__(message, headers={"Retry-After": "1"})
+
+
+class BooksUnavailable(ApiError):
+    status = 503
+    code = "service_unavailable"
+
+    def __init__(
+        self, message: str = "The service is not available right now. Try again in a moment."
+    ) -> None:
+        super().__init__(message, headers={"Retry-After": "1"})
+
+
+class UpstreamUnavailable(ApiError):
+    status = 503
+    code = "upstream_unavailable"
+
+    def __init__(
+        self,
+        message: str = "The model is not available right now. Try again in a moment.",
+        *,
+        status: int = 503,
+    ) -> None:
+        if status not in {502, 503, 504}:
+            raise ValueError(f"an upstream's trouble is 502, 503 or 504, not {status}")
+        super().__init__(message, status=status)
+
+
+class UpstreamError(ProxyError):
+    """An upstream did not serve a request. Its message is for staff."""
+
+    # When it wants to be asked again, if it said so.
+    retry_after_s: float | None = None
+
+
+class UpstreamNotReached(UpstreamError):
+    """There was no connection."""
+
+
+class UpstreamHungUp(UpstreamNotReached):
+    """The connection closed at once, before a byte of an answer: the request can't have run."""
+
+
+class UpstreamRefused(UpstreamError):
+    """An answer other than 200. `error` is the error object of its body, if it had one."""
+
+    def __init__(self, status: int, error: dict[str, Any], retry_after_s: float | None) -> None:
+        super().__init__(f"the upstream answered {status}")
+        self.status = status
+        self.error = error
+        self.retry_after_s = retry_after_s
+
+
+class UpstreamTimedOut(UpstreamError):
+    """No answer in time. The request may have run, so it is not sent elsewhere."""
+
+
+class AnswerBroken(UpstreamError):
+    """The answer did not come whole. The request has run, or may have."""
+
+
+class MalformedAnswer(AnswerBroken):
+    """A 200 whose body is not a completion."""
+
+
+class Reason(Enum):
+    """Why a request was interrupted."""
+
+    CLIENT_LEFT = "the client left"
+    CLIENT_TOO_SLOW = "the client read too slowly"
+    NO_ANSWER = "no answer in time"
+    SILENCE = "silence in the middle of an answer"
+    TOO_LONG = "the answer took too long"
+    DRAIN = "this process is about to stop"
+
+
+CLIENT_REASONS = frozenset({Reason.CLIENT_LEFT, Reason.CLIENT_TOO_SLOW})
+# What speaks against an upstream; how long an answer may take in all is for customers to stretch.
+UPSTREAM_REASONS = frozenset({Reason.NO_ANSWER, Reason.SILENCE})
+TIME_REASONS = frozenset({Reason.NO_ANSWER, Reason.SILENCE, Reason.TOO_LONG})
+
+
+class Interrupted(ProxyError):
+    """A wait that was ended from outside."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+
+
+def is_client_gone(error: BaseException | None) -> bool:
+    """Tell whether an error means that nobody is there to be told of it."""
+    if isinstance(error, Interrupted):
+        return error.reason in CLIENT_REASONS
+    return isinstance(error, ClientLeft)
+
+
+def is_upstreams_fault(error: BaseException | None) -> bool:
+    """Tell whether an answer that began and broke speaks against who gave it."""
+    if isinstance(error, Interrupted):
+        return error.reason in UPSTREAM_REASONS
+    return isinstance(error, UpstreamError)
+
+
+class ClientLeft(ProxyError):
+    """The client closed its connection before its request was read."""
+
+
+class ImpossibleUsage(ProxyError):
+    """Figures that can't be true. `raw` is what the upstream sent, for staff."""
+
+    def __init__(self, reason: str, raw: object) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.raw = raw
+
+
+class EventTooLarge(ProxyError):
+    """An event over the limit. `events` are the bytes of the whole ones that came before it."""
+
+    def __init__(self, limit_bytes: int, events: Sequence[bytes]) -> None:
+        super().__init__(f"an event is longer than {limit_bytes} bytes")
+        self.events = tuple(events)
+
+
+class VocabularyDamaged(ProxyError):
+    """A vocabulary file is not the one that was published."""
+
+
+class SetupError(ProxyError):
+    """Something that staff asked for and can't have; the message says why."""
+
+
+class InvalidRule(SetupError):
+    """A rule that can't be followed."""
+
+
+class InvalidAddress(SetupError):
+    """A base URL that requests may not be sent to."""
+
+
+class InvalidProvider(SetupError):
+    """A provider that can't be set up as asked."""
+
+
+class HealthUnknown(BillingError):
+    """Redis does not answer."""
+
+
+class NotTried(BillingError):
+    """There is nothing to try; the message says what is missing."""
+
+
+class TrialFailed(BillingError):
+    """A try was not answered well; the message says what came of it."""
+
+
+class NotSynced(BillingError):
+    """A provider's list of models can't be read, or not used."""

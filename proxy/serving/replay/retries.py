@@ -1,0 +1,170 @@
+"""Requests that are sent again: the answer to the first, instead of another call and charge.
+
+With an `Idempotency-Key`, the same key and body get the same answer for as long as it is kept.
+Without one, the official SDKs still send the same body again after a time-out, and count it in
+`x-stainless-retry-count`: such a retry joins the call that its first attempt has left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from django.http import HttpResponse
+
+from common.rates import RateState
+from proxy.errors import Interrupted, InvalidRequest, Reason, UpstreamUnavailable
+from proxy.http.connection import ClientConnection
+from proxy.serving.keys import KeyFacts
+from proxy.serving.replay.recorder import Recorder
+from proxy.serving.replay.recordings import Recorded, State, Ticket
+from proxy.serving.runtime import Runtime
+from proxy.serving.standing import find_standing
+
+MAX_KEY_CHARS = 255
+# How often a request looks for the answer that it waits for.
+LOOK_S = 0.1
+CONTENT_TYPE = "content-type"
+_COUNT = re.compile(r"[0-9]{1,4}")
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """What a request says of being one that is sent again."""
+
+    idempotency_key: str
+    retries: int
+
+    @classmethod
+    def read(cls, meta: Mapping[str, str]) -> Self:
+        """Read it from a request's headers, as WSGI names them. Raises InvalidRequest."""
+        idempotency_key = meta.get("HTTP_IDEMPOTENCY_KEY", "")
+        if len(idempotency_key) > MAX_KEY_CHARS:
+            raise InvalidRequest(
+                f"An Idempotency-Key has at most {MAX_KEY_CHARS} characters.",
+                code="invalid_idempotency_key",
+            )
+        count = meta.get("HTTP_X_STAINLESS_RETRY_COUNT", "")
+        return cls(idempotency_key, int(count) if _COUNT.fullmatch(count) else 0)
+
+
+async def find_kept(
+    runtime: Runtime,
+    connection: ClientConnection,
+    key: KeyFacts,
+    repeat: Repeat,
+    recorder: Recorder,
+    *,
+    is_stream: bool,
+) -> HttpResponse | None:
+    """Return the answer that the first attempt of a request got. None if it is the first.
+
+    With an `Idempotency-Key`, its recording begins. Raises InvalidRequest for a key that was used
+    for another request, and RateLimited for who is sent again too often or waits with too many.
+    """
+    waiter = Waiter(runtime, connection, key, recorder.ticket)
+    if repeat.idempotency_key:
+        return await waiter.claim(recorder)
+    if repeat.retries and not is_stream:
+        return await waiter.join()
+    return None
+
+
+class Waiter:
+    """A request that may get an answer of another one.
+
+    Nothing is held for it, so nothing else would notice that its key was revoked, or limit how many
+    there are.
+    """
+
+    def __init__(
+        self, runtime: Runtime, connection: ClientConnection, key: KeyFacts, ticket: Ticket
+    ) -> None:
+        self._runtime = runtime
+        self._connection = connection
+        self._key = key
+        self._rate: RateState | None = None
+        self.ticket = ticket
+
+    async def claim(self, recorder: Recorder) -> HttpResponse | None:
+        """Return the answer to the first request with this key, or None: this is the first.
+
+        If the first ends without an answer to keep, one of those who wait for it is the next.
+        """
+        while (found := await recorder.claim()) is not None:
+            rate = await self._take_turn()
+            self._check_same(found)
+            if (ended := await self._wait(found, rate)) is not None:
+                return self._replay(ended)
+        return None
+
+    async def join(self) -> HttpResponse | None:
+        """Return the answer to the attempt that this one repeats.
+
+        None if there is none: its call ended without one, or it was too large to be handed over.
+        """
+        found = await self._runtime.recordings.find(self.ticket)
+        if found is not None:
+            found = await self._wait(found, await self._take_turn())
+        return None if found is None or found.state is State.UNKEPT else self._replay(found)
+
+    async def _take_turn(self) -> RateState:
+        """Be one of the requests per minute that hold nothing, once. Raises RateLimited."""
+        if self._rate is None:
+            standing = await find_standing(self._runtime, self._connection, self._key)
+            self._key, self._rate = standing.key, standing.rate
+        return self._rate
+
+    async def _wait(self, found: Recorded, rate: RateState) -> Recorded | None:
+        """Wait until the first request has ended. None if it did without an answer to keep."""
+        if found.state is not State.RUNNING:
+            return found
+        self._connection.watch(_ignore)
+        with self._runtime.waiting.enter(self.ticket.wallet_id, rate):
+            ended = await self._wait_for_end()
+        # The key may have been revoked meanwhile.
+        await find_standing(self._runtime, self._connection, self._key, looks=0)
+        return ended
+
+    async def _wait_for_end(self) -> Recorded | None:
+        while True:
+            if self._runtime.is_draining:
+                raise UpstreamUnavailable("This server is about to stop. Try again in a moment.")
+            await asyncio.sleep(LOOK_S)
+            found = await self._runtime.recordings.wait_for(self.ticket)
+            if self._connection.has_left:
+                raise Interrupted(Reason.CLIENT_LEFT)
+            if found is None or found.state is not State.RUNNING:
+                return found
+
+    def _replay(self, found: Recorded) -> HttpResponse:
+        if found.state is State.UNKEPT:
+            raise InvalidRequest(
+                f"The answer to the first request ({found.request_id}) was charged, but was too "
+                "large to be kept. To ask again, and pay again, use another Idempotency-Key.",
+                status=409,
+                code="idempotent_answer_not_kept",
+                headers={"x-should-retry": "false"},
+            )
+        headers = dict(found.headers)
+        return HttpResponse(
+            self.ticket.unseal(found.sealed),
+            content_type=headers.pop(CONTENT_TYPE),
+            headers=headers | {"x-tokenproxy-replay-of": found.request_id},
+        )
+
+    def _check_same(self, found: Recorded) -> None:
+        if found.digest != self.ticket.digest():
+            raise InvalidRequest(
+                "This Idempotency-Key was used for another request: a key belongs to one body.",
+                status=409,
+                code="idempotency_key_reused",
+                headers={"x-should-retry": "false"},
+            )
+
+
+def _ignore() -> None:
+    """Do nothing when the client leaves: who waits looks for itself."""

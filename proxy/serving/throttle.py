@@ -1,0 +1,57 @@
+"""Refusals that this process knows still to stand, so that it need not ask again.
+
+A client that does not wait for its turn would otherwise cost a count of its prompt and a round trip
+each time. Only requests per minute are known beforehand: whether the tokens of a minute suffice is
+a matter of the prompt, and a request at once may end any moment.
+"""
+
+import time
+from dataclasses import replace
+
+from billing.exceptions import Limited, RateLimited
+from common.rates import Bucket, RateState
+from proxy.serving.keys import KeyFacts
+
+# Limits may have been raised meanwhile: that is noticed after this at the latest.
+LONGEST_S = 1.0
+# Keys beyond it are forgotten, which costs a round trip, not an error.
+MAX_KEYS = 10_000
+
+
+class Throttle:
+    """Which keys have no turn yet. One per process."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, str], tuple[float, RateLimited]] = {}
+
+    def note(self, key: KeyFacts, refused: RateLimited) -> None:
+        """Remember a refusal for as long as it is sure to stand."""
+        if refused.what is not Limited.REQUESTS:
+            return
+        if len(self._known) >= MAX_KEYS:
+            self._known.clear()
+        self._known[_name(key)] = (time.monotonic(), refused)
+
+    def check(self, key: KeyFacts) -> None:
+        """Refuse a request whose turn has not come. Raises RateLimited."""
+        if (found := self._known.get(_name(key))) is None:
+            return
+        refused_at, refused = found
+        passed_ms = int((time.monotonic() - refused_at) * 1_000)
+        if passed_ms >= min(refused.retry_after_ms, LONGEST_S * 1_000):
+            del self._known[_name(key)]
+            return
+        raise replace(
+            refused,
+            retry_after_ms=refused.retry_after_ms - passed_ms,
+            rate=RateState(*(_later(bucket, passed_ms) for bucket in refused.rate)),
+        )
+
+
+def _name(key: KeyFacts) -> tuple[int, str]:
+    # With other limits it may have its turn.
+    return key.api_key_id, key.limits.packed
+
+
+def _later(bucket: Bucket, passed_ms: int) -> Bucket:
+    return bucket._replace(reset_ms=max(0, bucket.reset_ms - passed_ms))

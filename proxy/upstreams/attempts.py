@@ -1,0 +1,196 @@
+"""Choose who is asked, and who is asked next where one refused.
+
+A request is sent elsewhere only if it can't have run, or was refused in so many words; never
+after the first byte of an answer, and not after a time-out: it may have run. How often a provider
+is sent what another did not serve is limited by a budget.
+"""
+
+import random
+import time
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, TypeVar
+
+import structlog
+
+from billing.catalogue.costs import Costs
+from proxy.errors import UpstreamError, UpstreamNotReached, UpstreamRefused
+from proxy.upstreams.budget import RetryBudget
+from proxy.upstreams.client import UpstreamAnswer, UpstreamClient
+from proxy.upstreams.client_errors import to_client_error
+from proxy.upstreams.health import Health
+from proxy.upstreams.passage import Passage
+from proxy.upstreams.routes import UpstreamKey, UpstreamRoute
+from proxy.upstreams.verdicts import Blame, Next, judge
+
+log = structlog.get_logger(__name__)
+
+# A request that this many upstreams refused will not be served by one more.
+MAX_ATTEMPTS = 4
+
+
+class Ranked(Protocol):
+    """What is tried in an order."""
+
+    @property
+    def priority(self) -> int: ...
+
+    @property
+    def weight(self) -> int: ...
+
+
+R = TypeVar("R", bound=Ranked)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One upstream that is asked: by which route, with which key, and as which of how many."""
+
+    number: int
+    route: UpstreamRoute
+    key: UpstreamKey
+    passage: Passage
+
+    @property
+    def provider_name(self) -> str:
+        """Who would serve."""
+        return self.route.upstream.name
+
+    @property
+    def costs(self) -> Costs:
+        """What the provider takes for it."""
+        return self.route.costs
+
+
+@dataclass(frozen=True, slots=True)
+class Upstreams:
+    """What a web process sends requests with. One per process."""
+
+    client: UpstreamClient
+    health: Health
+    budget: RetryBudget
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.client.close()
+        await self.health.close()
+
+
+class Attempts:
+    """The attempts to have one request served: iterate over them, and tell how each went.
+
+    async with aclosing(attempts.each()) as each:
+        async for attempt in each:
+            try:
+                return await attempts.send(attempt, body)
+            except UpstreamError as error:
+                attempts.failed(attempt, error)
+    """
+
+    def __init__(
+        self,
+        upstreams: Upstreams,
+        routes: Sequence[UpstreamRoute],
+        *,
+        model_name: str,
+        path: str,
+        request_id: str,
+    ) -> None:
+        self._upstreams = upstreams
+        self._routes = routes
+        self._model_name = model_name
+        self._path = path
+        self._request_id = request_id
+        self._made = 0
+        self._trouble: UpstreamError = UpstreamNotReached("no route may be tried now")
+        # Where the last failure lets the request go.
+        self._next = Next.ROUTE
+        # Whether the next attempt repeats what an upstream might have had trouble with.
+        self._is_repeated = False
+
+    async def each(self) -> AsyncGenerator[Attempt, None]:
+        """Give whom to ask, one after the other. Raises the last UpstreamError if nobody is left.
+
+        By routes, and by the keys of each; what stands open or rests is left out.
+        """
+        health = self._upstreams.health
+        self._upstreams.budget.note_request({route.upstream.id for route in self._routes})
+        for route in in_order(self._routes):
+            passage = await health.enter(route)
+            if passage is None:
+                continue
+            with passage:
+                for key in in_order(route.upstream.keys):
+                    if health.is_spared(key, route):
+                        continue
+                    self._take_leave(route)
+                    yield Attempt(self._made, route, key, passage)
+                    if self._next is Next.ROUTE:
+                        break
+        raise self._trouble
+
+    async def send(self, attempt: Attempt, body: bytes) -> UpstreamAnswer:
+        """Ask one. Whoever gets the answer closes it. Raises UpstreamError, to be told `failed`."""
+        route, key, health = attempt.route, attempt.key, self._upstreams.health
+        began_at = time.monotonic()
+        answer = await self._upstreams.client.post(
+            route.upstream, self._path, body, secret=key.secret, request_id=self._request_id
+        )
+        latency_ms = int((time.monotonic() - began_at) * 1_000)
+        health.note_answer(route, key, latency_ms=latency_ms)
+        answer.on_ended = partial(health.note_ended, route, latency_ms=latency_ms)
+        attempt.passage.served()
+        return answer
+
+    def failed(self, attempt: Attempt, error: UpstreamError) -> None:
+        """Take note of a failure.
+
+        Raises it if the request may go nowhere else, or the ApiError if the client is at fault.
+        """
+        verdict = judge(error)
+        self._trouble, self._next = error, verdict.next
+        self._is_repeated = verdict.blame is not Blame.KEY_REVOKED
+        attempt.passage.failed(verdict)
+        self._upstreams.health.note_failure(
+            attempt.route, attempt.key, verdict, retry_after_s=error.retry_after_s
+        )
+        log.warning(
+            "upstream_failed",
+            request_id=self._request_id,
+            provider=attempt.provider_name,
+            attempt=attempt.number,
+            blame=verdict.blame.value,
+            reason=verdict.summary,
+        )
+        if isinstance(error, UpstreamRefused):
+            theirs = to_client_error(error, attempt.route, self._model_name)
+            if theirs is not None:
+                raise theirs from error
+        if verdict.next is Next.NOWHERE:
+            raise error
+
+    def _take_leave(self, route: UpstreamRoute) -> None:
+        """Take leave for one more attempt. Raises the trouble so far if there is none."""
+        if self._made >= MAX_ATTEMPTS:
+            raise self._trouble
+        if self._is_repeated and not self._upstreams.budget.take(route.upstream.id):
+            log.warning("retry_budget_used_up", provider=route.upstream.name)
+            raise self._trouble
+        self._made += 1
+
+
+def in_order(ranked: Iterable[R]) -> list[R]:
+    """Return routes or keys in the order to try: by priority, and by chance within one.
+
+    One of weight 3 comes first three times as often as one of weight 1 (Efraimidis and
+    Spirakis, "Weighted random sampling with a reservoir").
+    """
+    found = list(ranked)
+    if len(found) > 1:
+        found.sort(key=lambda one: (one.priority, -(_chance() ** (1 / one.weight))))
+    return found
+
+
+def _chance() -> float:
+    return random.random()  # noqa: S311  # it spreads load and hides nothing

@@ -1,0 +1,123 @@
+"""The models on sale with their rates and routes, as one immutable snapshot per process.
+
+Read from PostgreSQL every few seconds in the background; a request looks at memory alone.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+from django.conf import settings
+
+from billing.catalogue.model_prices import current_prices
+from billing.catalogue.pricing import Rates
+from billing.models import PublicModel
+from proxy.database import in_database
+from proxy.errors import BooksUnavailable, EndpointNotServed, ModelNotFound
+from proxy.parsing.chat import DEFAULT_TEMPERATURE
+from proxy.upstreams.loading import load_routes
+from proxy.upstreams.routes import Upstream, UpstreamRoute
+
+__all__ = ["Catalogue", "Model", "Upstream", "UpstreamRoute", "load_models"]
+
+log = structlog.get_logger(__name__)
+
+# A name that is not in the snapshot may have been added since: look, but not more often.
+LEAST_AGE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A public model that can be called: it has a price and a route."""
+
+    name: str
+    owned_by: str
+    created_at_s: int
+    default_max_tokens: int
+    default_temperature: float | None
+    rates: Rates
+    routes: tuple[UpstreamRoute, ...]
+
+    def routes_for(self, path: str) -> tuple[UpstreamRoute, ...]:
+        """Return the routes that take requests of a path. Raises EndpointNotServed."""
+        routes = tuple(route for route in self.routes if route.serves(path))
+        if not routes:
+            raise EndpointNotServed(self.name, path)
+        return routes
+
+
+class Catalogue:
+    """The present snapshot, and what keeps it present."""
+
+    def __init__(self) -> None:
+        self._models: Mapping[str, Model] = {}
+        self._read_at = float("-inf")
+        self._reading: asyncio.Task[None] | None = None
+        self._is_read = asyncio.Event()
+
+    @property
+    def is_read(self) -> bool:
+        """Whether PostgreSQL was asked at least once; until then there is no snapshot."""
+        return self._is_read.is_set()
+
+    async def wait_read(self) -> None:
+        """Wait for the first snapshot. `keep_fresh` must run."""
+        await self._is_read.wait()
+
+    @property
+    def models(self) -> Mapping[str, Model]:
+        """Every callable model by its public name, in the shop's order. Raises BooksUnavailable."""
+        if not self.is_read:
+            raise BooksUnavailable
+        return self._models
+
+    async def get_model(self, name: str) -> Model:
+        """Return a callable model. Raises ModelNotFound."""
+        model = self._models.get(name)
+        if model is None and time.monotonic() - self._read_at > LEAST_AGE_S:
+            await self.refresh()
+            model = self._models.get(name)
+        if model is None:
+            raise ModelNotFound(name)
+        return model
+
+    async def refresh(self) -> None:
+        """Read the catalogue anew. Many who ask at once share one reading."""
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read())
+        await asyncio.shield(self._reading)
+
+    async def keep_fresh(self) -> None:
+        """Refresh for as long as the process lives. A database that is away leaves the old one."""
+        while True:
+            try:
+                await self.refresh()
+            except Exception:  # whatever it is, the next round may do better
+                log.warning("catalogue_not_refreshed", exc_info=True)
+            await asyncio.sleep(settings.CATALOGUE_REFRESH_S)
+
+    async def _read(self) -> None:
+        self._models = await in_database(load_models)
+        self._read_at = time.monotonic()
+        self._is_read.set()
+
+
+def load_models() -> dict[str, Model]:
+    """Read every model that has a price, an active route, and a key to use it with."""
+    prices = current_prices()
+    routes = load_routes()
+    return {
+        model.name: Model(
+            name=model.name,
+            owned_by=model.owned_by,
+            created_at_s=int(model.created_at.timestamp()),
+            default_max_tokens=model.default_max_tokens,
+            default_temperature=DEFAULT_TEMPERATURE if model.has_default_temperature else None,
+            rates=prices[model.name],
+            routes=tuple(routes[model.pk]),
+        )
+        for model in PublicModel.objects.filter(is_active=True)
+        if model.name in prices and model.pk in routes
+    }

@@ -1,0 +1,156 @@
+"""Import the list of models that an upstream says it serves.
+
+What is new becomes a route that is switched off, to a model of the same name that staff have to
+price before anybody can call it. What is not listed any more is marked, and nothing is deleted.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from itertools import chain
+
+import orjson
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+
+from billing.models import PublicModel
+from proxy.errors import NotSynced, UpstreamError
+from proxy.models import Provider, Route
+from proxy.upstreams.client import UpstreamClient
+from proxy.upstreams.loading import to_key, to_upstream
+from proxy.upstreams.routes import Upstream
+
+MAX_MODELS = 5_000
+MAX_LIST_BYTES = 8 * 1024 * 1024
+MAX_NAME_CHARS = 120
+PATIENCE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """What differs between an upstream's list and our routes to it."""
+
+    provider: Provider
+    # Our name for it and the upstream's.
+    new: list[tuple[str, str]] = field(default_factory=list)
+    vanished: list[Route] = field(default_factory=list)
+    returned: list[Route] = field(default_factory=list)
+    # Names that can't be ours, with the reason.
+    refused: list[tuple[str, str]] = field(default_factory=list)
+    unchanged: int = 0
+
+    def lines(self) -> list[str]:
+        """Say it in words, one line for each model."""
+        return [
+            *(f"new: {public} → {upstream}" for public, upstream in self.new),
+            *(f"vanished: {route.model} → {route.upstream_model}" for route in self.vanished),
+            *(f"returned: {route.model} → {route.upstream_model}" for route in self.returned),
+            *(f"refused: {name}: {reason}" for name, reason in self.refused),
+            f"{len(self.new)} new, {len(self.vanished)} vanished, {len(self.returned)} returned,"
+            f" {len(self.refused)} refused, {self.unchanged} as before",
+        ]
+
+
+def plan_sync(provider: Provider, *, prefix: str = "", only: Sequence[str] = ()) -> Sync:
+    """Ask an upstream for its models and compare. Changes nothing. Raises NotSynced.
+
+    `prefix` is put before the upstream's names to make ours; `only` are patterns such as gpt-4*
+    for what is imported.
+    """
+    listed = list_models(provider)
+    sync = Sync(provider)
+    routes = list(provider.routes.select_related("model"))
+    for route in routes:
+        if route.upstream_model in listed:
+            sync.returned.extend([route] if route.vanished_at else [])
+        elif not route.vanished_at:
+            sync.vanished.append(route)
+    routed = {route.upstream_model for route in routes}
+    for name in sorted(listed - routed):
+        if only and not any(fnmatchcase(name, pattern) for pattern in only):
+            continue
+        reason = _find_objection(prefix + name)
+        if reason:
+            sync.refused.append((name[:MAX_NAME_CHARS], reason))
+        else:
+            sync.new.append((prefix + name, name))
+    unchanged = len(routes) - len(sync.vanished) - len(sync.returned)
+    return Sync(provider, sync.new, sync.vanished, sync.returned, sync.refused, unchanged)
+
+
+@transaction.atomic
+def apply_sync(sync: Sync, *, is_active: bool = False) -> None:
+    """Make what was planned so. Safe to repeat. Routes begin switched off unless told otherwise."""
+    for public_name, upstream_model in sync.new:
+        model, _ = PublicModel.objects.get_or_create(name=public_name)
+        Route.objects.get_or_create(
+            model=model,
+            provider=sync.provider,
+            upstream_model=upstream_model,
+            defaults={"is_active": is_active},
+        )
+    _mark(sync.vanished, is_vanished=True)
+    _mark(sync.returned, is_vanished=False)
+
+
+def list_models(provider: Provider) -> set[str]:
+    """Ask an upstream for the names of its models. Raises NotSynced."""
+    rows = provider.keys.filter(is_active=True, ejected_at=None)
+    upstream = to_upstream(provider, [key for row in rows if (key := to_key(row))])
+    if upstream is None:
+        raise NotSynced("Its address is not allowed; the log says why.")
+    if not upstream.keys:
+        raise NotSynced("The provider has no usable key.")
+    try:
+        body = asyncio.run(_fetch(upstream))
+    except (UpstreamError, TimeoutError) as error:
+        raise NotSynced(f"The provider did not give its list: {error or 'no answer'}.") from error
+    return _read_names(body)
+
+
+async def _fetch(upstream: Upstream) -> bytes:
+    client = await UpstreamClient.connect(max_connections=1)
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            answer = await client.get(
+                upstream,
+                "/models",
+                secret=upstream.keys[0].secret,
+                request_id=f"sync-{uuid.uuid4().hex}",
+            )
+            try:
+                return await answer.read(MAX_LIST_BYTES)
+            finally:
+                await answer.close()
+    finally:
+        await client.close()
+
+
+def _read_names(body: bytes) -> set[str]:
+    try:
+        names = [model["id"] for model in orjson.loads(body)["data"]]
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise NotSynced("The provider's list is not a list of models.") from error
+    if len(names) > MAX_MODELS or not all(isinstance(name, str) and name for name in names):
+        raise NotSynced(f"The provider's list must hold at most {MAX_MODELS:,} names.")
+    # An empty list is a fault rather than a shop without goods: it would mark every route.
+    if not names:
+        raise NotSynced("The provider's list is empty.")
+    return set(names)
+
+
+def _find_objection(name: str) -> str:
+    """Say why a model can't be called so, or nothing."""
+    try:
+        PublicModel(name=name).clean_fields(exclude=["created_at"])
+    except ValidationError as error:
+        return " ".join(chain.from_iterable(error.message_dict.values()))
+    return ""
+
+
+def _mark(routes: Sequence[Route], *, is_vanished: bool) -> None:
+    marked = Route.objects.filter(pk__in=[route.pk for route in routes])
+    marked.update(vanished_at=timezone.now() if is_vanished else None)

@@ -1,0 +1,78 @@
+"""Who may serve a model, as requests see it: upstreams, their keys, and routes to them."""
+
+import hashlib
+from dataclasses import dataclass, field
+
+from billing.catalogue.costs import UNKNOWN, Costs
+from proxy.parsing.adapting import Adaptation
+from proxy.parsing.endpoints import endpoint_of
+
+UNCHANGED = Adaptation()
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamKey:
+    """One of our keys at a provider. `sealed` is its encrypted form, as the row has it."""
+
+    id: int
+    secret: str = field(repr=False)
+    sealed: bytes = field(repr=False)
+    priority: int = 0
+    weight: int = 1
+
+    @property
+    def mark(self) -> str:
+        """Name this key in Redis: another one after its secret was replaced."""
+        return f"{self.id}.{hashlib.sha256(self.sealed).hexdigest()[:12]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A provider as requests are sent to it, with its usable keys."""
+
+    id: int
+    name: str
+    base_url: str
+    keys: tuple[UpstreamKey, ...]
+    bills_after_cancel: bool
+    connect_timeout_s: float
+    first_byte_timeout_s: float
+    idle_timeout_s: float
+    total_timeout_s: float
+
+    def __repr__(self) -> str:
+        """Show the name alone: a traceback must not print a key."""
+        return f"Upstream({self.name!r})"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Our keys' texts, which must not be shown to anybody."""
+        return tuple(key.secret for key in self.keys)
+
+    @property
+    def circuit(self) -> str:
+        """Name the circuit that opens when the provider can't be reached."""
+        return f"p{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRoute:
+    """One way to serve a model. No endpoints named means all of them."""
+
+    id: int
+    upstream: Upstream
+    upstream_model: str
+    priority: int = 0
+    weight: int = 1
+    endpoints: frozenset[str] = frozenset()
+    adaptation: Adaptation = UNCHANGED
+    costs: Costs = UNKNOWN
+
+    @property
+    def circuit(self) -> str:
+        """Name the circuit that opens when the provider fails at this model."""
+        return f"r{self.id}"
+
+    def serves(self, path: str) -> bool:
+        """Tell whether requests of a path, such as /chat/completions, may go here."""
+        return not self.endpoints or endpoint_of(path) in self.endpoints

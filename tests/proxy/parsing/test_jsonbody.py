@@ -1,0 +1,186 @@
+import json
+import time
+from typing import Any, NoReturn
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.errors import InvalidRequest, PayloadTooLarge
+from proxy.parsing import jsonbody
+
+
+def reference(body: bytes) -> dict[str, Any]:
+    """Parse as slowly and strictly as can be: the same language by other means."""
+
+    def refuse(literal: str) -> NoReturn:
+        raise ValueError(literal)
+
+    def integer(literal: str) -> int:
+        if not -(2**63) <= int(literal) < 2**64:
+            raise ValueError(literal)
+        return int(literal)
+
+    def number(literal: str) -> float:
+        if abs(float(literal)) == float("inf"):
+            raise ValueError(literal)
+        return float(literal)
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) != len(pairs):
+            raise ValueError(pairs)
+        return dict(pairs)
+
+    value = json.loads(
+        body.decode("utf-8"),
+        object_pairs_hook=unique,
+        parse_constant=refuse,
+        parse_int=integer,
+        parse_float=number,
+    )
+    json.dumps(value, ensure_ascii=False).encode("utf-8")
+    if not isinstance(value, dict):
+        raise ValueError(value)
+    return value
+
+
+def agree(body: bytes) -> None:
+    try:
+        expected = reference(body)
+    except ValueError:
+        with pytest.raises(InvalidRequest):
+            jsonbody.parse(body)
+    else:
+        assert jsonbody.parse(body) == expected
+
+
+TEXT = st.text(st.sampled_from('ab:"\\/{}[], é\n😀'), max_size=6)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**65), 2**65) | st.floats() | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(TEXT, VALUES, max_size=4), st.sampled_from([None, 1]), st.booleans())
+def test_it_agrees_with_a_strict_parser_on_json(
+    value: dict[str, Any], indent: int | None, ascii_only: bool
+) -> None:
+    agree(json.dumps(value, indent=indent, ensure_ascii=ascii_only).encode("utf-8"))
+
+
+@given(st.lists(st.tuples(TEXT, VALUES), max_size=5), st.sampled_from([":", " :", "\t: ", "\n:"]))
+def test_it_agrees_with_a_strict_parser_on_duplicate_keys(
+    pairs: list[tuple[str, Any]], colon: str
+) -> None:
+    body = ",".join(json.dumps(key) + colon + json.dumps(value) for key, value in pairs)
+
+    agree(b'{"outer": [{' + body.encode() + b"}]}")
+
+
+@given(st.lists(st.sampled_from(list(r'{}[]:,"\ab1.-e')) | st.sampled_from(['"a"', '"a":', "1"])))
+def test_it_agrees_with_a_strict_parser_on_fragments(pieces: list[str]) -> None:
+    agree("".join(pieces).encode())
+    agree(('{"x":' + "".join(pieces) + "}").encode())
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "it is empty"),
+        (b"  \n", "it is empty"),
+        (b'\xef\xbb\xbf{"a":1}', "byte order mark"),
+        (b'{"a":1} x', "unexpected content after document"),
+        (b'{"a":NaN}', "line 1, column 6"),
+        (b'{"a":1e999}', "not valid JSON"),
+        (b'{"a":"\\ud800"}', "not valid JSON"),
+        (b'{"a":"\xff"}', "not valid UTF-8"),
+        (b"[1]", "must be an object"),
+        (b'{"a":18446744073709551616}', "exceeds 64 bits"),
+        (b'{"a":-9223372036854775809}', "exceeds 64 bits"),
+        (b'{"a":' + b"9" * 300 + b"}", "exceeds 64 bits"),
+        (b'{"model":"a","model":"b"}', "`model` twice"),
+        (b'{"m":"a:b","x":[{"k" :1,"\\u006b":2}]}', "`k` twice"),
+        (b'{"n":' + b"1" * 19 + b',"n":2}', "`n` twice"),
+    ],
+)
+def test_it_says_what_is_wrong(body: bytes, message: str) -> None:
+    with pytest.raises(InvalidRequest, match=message) as refusal:
+        jsonbody.parse(body)
+
+    assert refusal.value.status == 400
+    assert refusal.value.code == "invalid_json"
+
+
+def test_it_names_the_duplicate_key() -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        jsonbody.parse(b'{"messages":[],"messages":[]}')
+
+    assert refusal.value.param == "messages"
+
+
+def test_it_keeps_numbers_that_only_look_too_long() -> None:
+    body = b'{"a":18446744073709551615,"b":1e30,"c":"18446744073709551616","d":1.%s1}' % (b"0" * 21)
+
+    assert jsonbody.parse(body) == {
+        "a": 2**64 - 1,
+        "b": 1e30,
+        "c": "18446744073709551616",
+        "d": 1.0,
+    }
+
+
+@pytest.mark.parametrize(
+    "literal",
+    [
+        "1." + "1" * 30 + "e19",
+        "-1." + "1" * 30 + "E+19",
+        "1" * 25 + ".5",
+        "1" * 25 + "e3",
+        "1e" + "0" * 25 + "20",
+        "1e+" + "0" * 25 + "20",
+        "0." + "1" * 30,
+    ],
+)
+def test_it_keeps_floats_however_many_digits_they_have(literal: str) -> None:
+    # Beside a number so large that it may have been an integer of more than 64 bits.
+    body = f'{{"a":1e30,"b":{literal},"c":[-{literal.removeprefix("-")}]}}'
+
+    assert jsonbody.parse(body.encode()) == json.loads(body)
+
+
+def test_it_refuses_a_body_over_the_limit() -> None:
+    assert jsonbody.parse(b'{"a":12}', max_bytes=8) == {"a": 12}
+
+    with pytest.raises(PayloadTooLarge, match="larger than 7 bytes") as refusal:
+        jsonbody.parse(b'{"a":12}', max_bytes=7)
+
+    assert refusal.value.status == 413
+
+
+def test_it_counts_levels() -> None:
+    body = b'{"a":[{"b":[1]}]}'
+
+    assert jsonbody.parse(body, max_depth=4) == {"a": [{"b": [1]}]}
+
+    with pytest.raises(InvalidRequest, match="the limit is 3 levels"):
+        jsonbody.parse(body, max_depth=3)
+
+
+@pytest.mark.parametrize("levels", [101, 1_025, 1_000_000])
+def test_it_refuses_towers_of_brackets(levels: int) -> None:
+    with pytest.raises(InvalidRequest, match="nested too deeply"):
+        jsonbody.parse(b'{"a":' + b"[" * levels + b"]" * levels + b"}")
+
+
+@pytest.mark.parametrize("unit", [b'\\"', b"\\\\", b":", b"\\u003a", b"{:", b"\\n:"])
+def test_it_takes_linear_time_for_hostile_strings(unit: bytes) -> None:
+    body = b'{"a":"' + unit * 200_000 + b'","b":1}'
+
+    started = time.process_time()
+    parsed = jsonbody.parse(body)
+
+    # A quadratic scan of a megabyte takes minutes; this takes a few milliseconds.
+    assert time.process_time() - started < 2
+    assert parsed == orjson.loads(body)
