@@ -15,6 +15,7 @@ NAMES = {
     "restore_wallets": "wallets",
     "restore_keys": "api_keys",
     "restore_holds": "holds",
+    "open_fence": "open",
 }
 REBUILDING = {
     "begin",
@@ -24,7 +25,7 @@ REBUILDING = {
     "keep",
     "correct_event",
     "forget",
-    "open",
+    "open_fence",
 }
 
 

@@ -118,14 +118,14 @@ MUTANTS: list[Mutant] = [
         "open: overtaken",
         OVERTAKEN,
         "",
-        within="open(",
+        within="open_fence(",
         tests="functions::test_only_the_present_rebuild_may_write[open]",
     ),
     lua(
         "open: a second time",
         "  if read_epoch(fence) == epoch then\n    return { 'OK' }\n  end\n",
         "",
-        within="open(",
+        within="open_fence(",
         tests="functions::test_opening_twice_opens_once",
     ),
     lua(

@@ -1,9 +1,11 @@
 """The function library: the parts in `lua/`, joined into the one source that Redis loads.
 
 Redis names errors by the line of the joined source; `locate` says in which line of which part.
+`python -m billing.wallet.library` prints it.
 """
 
 import re
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -69,3 +71,7 @@ def _find_line(line: int) -> str | None:
             return f"{part}.lua:{line}"
         line -= lines
     return None
+
+
+if __name__ == "__main__":
+    sys.stdout.write(read_source())

@@ -36,7 +36,7 @@ end
 -- KEYS fence
 -- ARGV epoch
 -- Returns OK | OVERTAKEN
-local function open(keys, args)
+local function open_fence(keys, args)
   local fence = unpack(keys)
   local epoch = unpack(args)
   str(epoch, 'epoch')

@@ -28,7 +28,7 @@
 --   * What a key holds and has open changes where its wallet's does, by as much.
 --   * Replies are arrays of a status and integers, made with `int`, never with a unary minus.
 --
--- The library is the parts of this folder, one behind the other in the order of `library.py`. A part
+-- The library is the parts of this folder, one behind the other in the order of `library.py`. Each
 -- sees the functions of the parts before it. Nothing reads a key or an argument by its number: a
 -- function unpacks them into the names that its header gives, which are those of `arguments.py`.
 

@@ -36,7 +36,7 @@ local function left_of(cap, used)
   return cap < 0 and MAX_INTEGER or math.max(cap - used, 0)
 end
 
--- What the balance and the key's caps afford: credits, or a refusal if that is less than `least_mc`.
+-- What the balance and the key's caps afford: credits, or a refusal if that is below `least_mc`.
 local function find_credits(wallet, key, limits, least_mc)
   local of_life = left_of(limits.lifetime_cap, key.spent + key.held)
   local of_month = left_of(limits.monthly_cap, key.month_spent + key.month_held)
