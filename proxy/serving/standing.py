@@ -99,12 +99,12 @@ async def _look(
     runtime: Runtime, connection: ClientConnection, key: KeyFacts, looks: int
 ) -> Standing:
     month = month_of(connection.started_at_ms)
-    balance, figures, rate = await runtime.wallet.look(
+    balance, figures, rate = await runtime.wallet.inquire(
         key.wallet_id,
         key.api_key_id,
         known_version=key.wallet_version,
         month=month,
         limits=key.limits,
-        looks=looks,
+        count=looks,
     )
     return Standing(key, balance, figures, month, rate)
