@@ -203,8 +203,8 @@ class PackNotFound(ApiError):
     type = "invalid_request_error"
     code = "pack_not_found"
 
-    def __init__(self) -> None:
-        super().__init__("No pack with this slug is on sale.", param="pack")
+    def __init__(self, message: str = "No pack with this slug is on sale.") -> None:
+        super().__init__(message, param="pack")
 
 
 class EndpointNotServed(ApiError):

@@ -14,7 +14,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, transacti
 from billing.exceptions import BillingError
 from billing.ledger.bookings import book, note_last_use
 from billing.ledger.inbox import file_item
-from billing.wallet import calls, keys
+from billing.wallet import commands, keys
 from billing.wallet.events import Event, Fields, MalformedEvent, read_event
 from billing.wallet.rebuild_barrier import no_rebuild_meanwhile
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
@@ -32,12 +32,12 @@ class Drained:
     stuck: int = 0
 
 
-def drain() -> Drained:
+def drain(*, batch: int = BATCH) -> Drained:
     """Book every event that waits. Safe to repeat and to run at once. Raises WalletRecovering."""
     client = get_sync_client()
     drained = Drained()
     for shard in _shards_with_events(client, list(range(keys.SHARDS))):
-        _drain_shard(client, shard, drained)
+        _drain_shard(client, shard, drained, batch=batch)
     return drained
 
 
@@ -50,26 +50,26 @@ def _shards_with_events(client: SyncWalletClient, shards: list[int]) -> list[int
     return [shard for shard, length in zip(shards, lengths, strict=True) if length]
 
 
-def _drain_shard(client: SyncWalletClient, shard: int, drained: Drained) -> None:
+def _drain_shard(client: SyncWalletClient, shard: int, drained: Drained, *, batch: int) -> None:
     start = "-"
     stuck = 0
     while True:
         with no_rebuild_meanwhile():
-            found = client.read_events(shard, start=start, count=BATCH)
+            found = client.read_events(shard, start=start, count=batch)
             booked = _book_batch(found)
         note_last_use(booked)
         if booked:
             ids = [event.event_id for event in booked]
-            calls.parse_ok(client.ask(calls.ack(shard, ids)))
+            commands.parse_ok(client.ask(commands.ack(shard, ids)))
         drained.booked += len(booked)
         stuck += len(found) - len(booked)
-        if len(found) < BATCH:
+        if len(found) < batch:
             break
         # Events that can't be booked stay at the head; go on behind them.
         start = f"({found[-1][0].decode()}"
     if stuck:
         drained.stuck += stuck
-        calls.parse_ok(client.ask(calls.drained(shard)))
+        commands.parse_ok(client.ask(commands.drained(shard)))
 
 
 def _book_batch(found: list[tuple[bytes, Fields]]) -> list[Event]:

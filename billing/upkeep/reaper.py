@@ -8,8 +8,9 @@ from django.conf import settings
 
 from billing.exceptions import UnknownHold
 from billing.models import UsageRecord
-from billing.wallet import calls, keys
-from billing.wallet.calls import Reaped
+from billing.token_classes import COUNTS
+from billing.wallet import commands, keys
+from billing.wallet.commands import Reaped
 from billing.wallet.journal import read_all
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 from billing.wallet.usage import Settlement
@@ -28,13 +29,13 @@ class Due:
     has_progress: bool
 
 
-def reap() -> int:
+def reap(*, batch: int = BATCH) -> int:
     """End every hold whose lease ran out, at its last progress. Returns how many.
 
     Safe to repeat and to run at once: Redis looks at the lease again. Raises WalletRecovering.
     """
     client = get_sync_client()
-    return sum(_reap_shard(client, shard) for shard in range(keys.SHARDS))
+    return sum(_reap_shard(client, shard, batch=batch) for shard in range(keys.SHARDS))
 
 
 def abandoned(ended_at_ms: int) -> Settlement:
@@ -43,29 +44,26 @@ def abandoned(ended_at_ms: int) -> Settlement:
         target_credits=0,
         outcome=UsageRecord.Outcome.ABANDONED,
         source=UsageRecord.Source.ESTIMATED,
-        prompt_tokens=0,
-        cached_tokens=0,
-        completion_tokens=0,
-        reasoning_tokens=0,
         provider_name="",
         attempts=1,
         ended_at_ms=ended_at_ms,
+        **dict.fromkeys(COUNTS, 0),
     )
 
 
-def _reap_shard(client: SyncWalletClient, shard: int) -> int:
+def _reap_shard(client: SyncWalletClient, shard: int, *, batch: int) -> int:
     reaped = 0
-    while due := _find_due(client, shard):
+    while due := _find_due(client, shard, most=batch):
         reaped += _reap_batch(client, due)
-        if len(due) < BATCH:
+        if len(due) < batch:
             break
     return reaped
 
 
-def _find_due(client: SyncWalletClient, shard: int) -> list[Due]:
+def _find_due(client: SyncWalletClient, shard: int, *, most: int) -> list[Due]:
     now_ms = int(time.time() * 1_000)
     with client.reaching():
-        found = client.redis.zrangebyscore(keys.leases(shard), "-inf", now_ms, start=0, num=BATCH)
+        found = client.redis.zrangebyscore(keys.leases(shard), "-inf", now_ms, start=0, num=most)
         request_ids = [member.decode() for member in found]
         pipeline = client.redis.pipeline(transaction=False)
         for request_id in request_ids:
@@ -83,7 +81,7 @@ def _reap_batch(client: SyncWalletClient, due: list[Due]) -> int:
     started = _started() if any(not hold.has_progress for hold in due) else set()
     many = [
         # The journal's line comes before the upstream's call: without it there was none.
-        calls.reap(
+        commands.reap(
             hold.wallet_id,
             hold.request_id,
             without_progress=ending if hold.request_id in started else None,
@@ -93,7 +91,7 @@ def _reap_batch(client: SyncWalletClient, due: list[Due]) -> int:
     reaped = 0
     for hold, reply in zip(due, client.ask_many(many), strict=True):
         try:
-            outcome = calls.parse_reap(reply)
+            outcome = commands.parse_reap(reply)
         except UnknownHold:
             continue
         if outcome in {Reaped.SETTLED, Reaped.VOIDED}:

@@ -133,6 +133,12 @@ TABLE: list[tuple[type[Exception], Callable[[Exception], ApiError]]] = [
     (billing.WalletFrozen, _frozen),
     (billing.CapReached, _capped),
     (billing.RateLimited, _rate_limited),
+    (
+        billing.CurrencyUnproven,
+        lambda error: proxy.PackNotFound(
+            "This pack can't be sold in its currency at the moment. Choose another one."
+        ),
+    ),
     (billing.PackUnavailable, lambda error: proxy.PackNotFound()),
     (billing.TooManyOrders, _too_many_orders),
     (

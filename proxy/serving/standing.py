@@ -102,12 +102,12 @@ async def _read_standing(
     runtime: Runtime, connection: ClientConnection, key: KeyFacts, *, is_counted: bool
 ) -> Standing:
     month = month_of(connection.started_at_ms)
-    balance, figures, rate = await runtime.wallet.look(
+    balance, figures, rate = await runtime.wallet.inquire(
         key.wallet_id,
         key.api_key_id,
         known_version=key.wallet_version,
         month=month,
         limits=key.limits,
-        looks=int(is_counted),
+        count=int(is_counted),
     )
     return Standing(key, balance, figures, month, rate)

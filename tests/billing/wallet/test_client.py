@@ -13,9 +13,8 @@ from billing.exceptions import (
     WalletError,
     WalletRecovering,
 )
-from billing.wallet import client as clients
-from billing.wallet.calls import Balance
 from billing.wallet.client import WalletClient
+from billing.wallet.commands import Balance
 from billing.wallet.connection import Connection, ConnectionLost
 from devstack.valkey import Valkey
 from tests.billing.wallet.shop import Till
@@ -115,11 +114,9 @@ async def test_a_hold_whose_task_was_cancelled_is_voided(till: Till, wallet: Wal
 
 async def test_a_void_is_tried_again_until_redis_answers(
     till: Till,
-    wallet: WalletClient,
     connection: LossyConnection,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(clients, "VOID_RETRY_S", 0.01)
+    wallet = WalletClient(connection, void_retry_s=0.01)
     await in_thread(till.grant, 1_000)
     connection.losses = 4
 
@@ -183,7 +180,7 @@ async def test_a_full_server_places_nothing_but_settles(till: Till, wallet: Wall
         with pytest.raises(WalletRecovering, match="OOM"):
             await wallet.place(till.hold_request("r2", 300))
         settled = await wallet.settle(till.facts("r1"), till.settlement(120))
-        told = await in_thread(till.look)
+        told = await in_thread(till.inquire)
         drained = await in_thread(till.drain)
     finally:
         await in_thread(till.client.redis.config_set, "maxmemory", 0)

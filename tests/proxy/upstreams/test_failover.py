@@ -11,6 +11,7 @@ from billing.models import InboxItem, UsageRecord
 from billing.upkeep.drain import drain
 from proxy.database import in_database
 from proxy.models import Provider, ProviderKey, Route
+from proxy.parsing.origins import origin_of
 from proxy.upstreams import client as upstream_module
 from proxy.upstreams.attempts import RetryBudget
 from proxy.upstreams.crypto import encrypt_secret
@@ -43,7 +44,10 @@ def add_wrong_key() -> ProviderKey:
     provider = Provider.objects.get(name="sandbox")
     provider.keys.update(priority=1)
     return ProviderKey.objects.create(
-        provider=provider, encrypted_secret=encrypt_secret("sk-wrong"), hint="rong"
+        provider=provider,
+        encrypted_secret=encrypt_secret("sk-wrong"),
+        hint="rong",
+        origin=origin_of(provider.base_url),
     )
 
 
