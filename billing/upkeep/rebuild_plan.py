@@ -231,8 +231,8 @@ def _plan_ended(
                 target=known.target_credits,
             )
             continue
-        hold = remains.holds.get(request_id)
-        held = hold.amount if hold else started.get(request_id, (facts, 0))[1]
+        _, started_with = started.get(request_id, (facts, 0))
+        held = remains.holds.get(request_id, started_with)
         plan.lost_holds[request_id] = LostHold(
             facts, amount=min(held, target), lease_ms=0, ending=settlement
         )
@@ -244,11 +244,11 @@ def _plan_open(plan: Plan, remains: Remains, journals: JournalContents, *, lease
         request_id = facts.request_id
         if keys.shard_of(facts.wallet_id) != plan.shard or request_id in plan.known:
             continue
-        hold = remains.holds.get(request_id)
-        if hold is None:
+        kept = remains.holds.get(request_id)
+        if kept is None:
             plan.lost_holds[request_id] = LostHold(facts, amount=held, lease_ms=lease_ms)
         else:
-            plan.kept_holds[request_id] = (facts, hold.amount)
+            plan.kept_holds[request_id] = (facts, kept)
 
 
 def _of_shard(
