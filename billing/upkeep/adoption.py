@@ -97,7 +97,7 @@ def _adopt(client: SyncWalletClient, contents: JournalContents) -> bool:
         if not is_booked(booked, request_id, settlement.target_credits)
     ]
     _void(client, [contents.held[r][0] for r in contents.voided if r in contents.held])
-    to_be_booked = [*_abandon(client, abandoned_now), *_settle(client, ended_now)]
+    to_be_booked = [*_abandon(client, abandoned_now), *_replay(client, ended_now)]
     return not to_be_booked
 
 
@@ -134,7 +134,7 @@ def _abandon(
     yield from _settle_late(client, lost)
 
 
-def _settle(client: SyncWalletClient, many: list[Ending]) -> Iterator[RequestFacts]:
+def _replay(client: SyncWalletClient, many: list[Ending]) -> Iterator[RequestFacts]:
     """Settle ends that Redis may have missed. Yields what is now to be booked."""
     lost = []
     for some in _batches(many, CALL_BATCH):
@@ -162,11 +162,11 @@ def _settle_late(client: SyncWalletClient, many: list[Ending]) -> Iterator[Reque
                 if is_booked(booked, end.facts.request_id, end.settlement.target_credits):
                     continue
                 log.warning("settled_late", request_id=end.facts.request_id)
-                _settle_lost(client, end, booked.get(end.facts.request_id, Booked(0, 0)))
+                _ask_late(client, end, booked.get(end.facts.request_id, Booked(0, 0)))
                 yield end.facts
 
 
-def _settle_lost(client: SyncWalletClient, end: Ending, booked: Booked) -> None:
+def _ask_late(client: SyncWalletClient, end: Ending, booked: Booked) -> None:
     call = commands.settle_late(
         end.facts,
         end.settlement,
