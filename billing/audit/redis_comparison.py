@@ -1,9 +1,9 @@
 """The audit's comparison of Redis with PostgreSQL, as exact for a busy wallet as for one at rest.
 
-What Redis has of a shard is read at one instant. Who differs then is looked at again with the
-wallet's row locked: nobody books or credits meanwhile, and what is booked but not acknowledged is
-known by the events that are still there. So what differs then is wrong and not merely late, but for
-a push that is due and for what `at_rest` demands.
+What Redis has of a shard is read at one instant. A wallet that differs is read again with its row
+locked: nobody books or credits meanwhile, and the events that are still there tell what is booked but
+not acknowledged. So what differs then is wrong and not merely late, except for a push that is due and
+for what `at_rest` demands.
 """
 
 from collections import Counter

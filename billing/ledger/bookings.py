@@ -171,7 +171,7 @@ def _new_record(event: Event) -> UsageRecord:
 
 
 def _raise_record(record: UsageRecord, event: Event) -> None:
-    """Charge and target only grow; the rest is told by whoever saw the highest target."""
+    """Raise charge and target; the rest is what the settlement with the highest target says."""
     charged = max(record.charged_credits, event.charged)
     if event.target >= record.target_credits:
         for name, value in _outcome(event).items():
@@ -289,7 +289,7 @@ def _save(batch: Batch) -> None:
 
 
 def _finding(record: UsageRecord) -> InboxItem:
-    """Say which figures a person has to get right. The upstream's own are nowhere: they lied."""
+    """Name the figures that a person has to check. What the upstream reported is kept nowhere."""
     return InboxItem(
         kind="usage_parked",
         reference=record.request_id,

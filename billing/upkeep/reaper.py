@@ -82,7 +82,7 @@ def _reap_batch(client: SyncWalletClient, due: list[Due]) -> int:
     ending = abandoned(int(time.time() * 1_000))
     started = _started() if any(not hold.has_progress for hold in due) else set()
     many = [
-        # The journal's line comes before the upstream's call: without it there was none.
+        # The journal's line is written before the upstream is called: no line, no call.
         commands.reap(
             hold.wallet_id,
             hold.request_id,
