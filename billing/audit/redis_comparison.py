@@ -1,9 +1,9 @@
 """The audit's comparison of Redis with PostgreSQL, as exact for a busy wallet as for one at rest.
 
 What Redis has of a shard is read at one instant. A wallet that differs is read again with its row
-locked: nobody books or credits meanwhile, and the events that are still there tell what is booked but
-not acknowledged. So what differs then is wrong and not merely late, except for a push that is due and
-for what `at_rest` demands.
+locked: nobody books or credits meanwhile, and the events that are still there tell what is booked
+but not acknowledged. So what differs then is wrong and not merely late, except for a push that is
+due and for what `at_rest` demands.
 """
 
 from collections import Counter

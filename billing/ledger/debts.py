@@ -1,7 +1,7 @@
 """Pay a wallet's debt from its balance.
 
-A refund or dispute can't take what requests hold at that moment, so it leaves a debt. What they don't
-use is available again afterwards, while the debt still blocks every request.
+A refund or dispute can't take what requests hold at that moment, so it leaves a debt. What they
+don't use is available again afterwards, while the debt still blocks every request.
 """
 
 from django.db import transaction

@@ -11,7 +11,7 @@ and per API key, whose caps count both:
 
 * An event is booked if the receipt or debit that it leads to has at least its target and charge.
 * A hold without a line in the journals never had its upstream called: the line comes first. Redis
-  may have come back from before it was voided, so others may hold its credits by now: it is dropped.
+  may have come back from before it was voided, so others may hold its credits now: it is dropped.
 * A request that ended, and whose settlement Redis forgot, is put back as a hold of what it cost,
   its lease run out and its end as its progress: the reaper settles it, in full up to its hold,
   even if this rebuild dies right behind the opening.

@@ -1,6 +1,6 @@
 """Rebuild the wallets in Redis after it was restarted, replaced, rewound or flushed.
 
-Until a shard is rebuilt its fence is closed and every command to it is answered RECOVERING. In order:
+Until a shard is rebuilt its fence is closed and every command is answered RECOVERING. The order:
 close, wait for the last lines of the journals, read them and what Redis has, take a snapshot of
 PostgreSQL, write, open. Dying anywhere before the last step leaves the fence closed, and the next
 sweep starts anew; a restart or flush of Redis meanwhile, or another rebuild, makes the rest of the

@@ -114,7 +114,7 @@ class Journal:
                 log.exception("journal_not_rotated")
 
     def rotate_soon(self) -> None:
-        """Have a worker adopt this file within seconds. Who asks at the same time shares one rotation."""
+        """Have a worker adopt this file within seconds. Who asks meanwhile shares the rotation."""
         self._rotate_at = min(self._rotate_at, time.monotonic() + SOON_S)
 
     def close(self) -> None:
