@@ -1,5 +1,6 @@
 """What every test may use: people, open wallets, and a clean Redis."""
 
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,12 +9,13 @@ from unittest import mock
 import pytest
 from django.conf import LazySettings
 from django.db import connection, transaction
-from django.test import TransactionTestCase
+from django.test import Client, TransactionTestCase
 from django.test.utils import override_settings
 from hypothesis import settings as hypothesis_settings
 from psycopg.sql import SQL, Identifier
 
 from accounts.models import User
+from accounts.reauthentication import SIGNED_IN_AT
 from billing.ledger.wallets import get_wallet
 from billing.wallet import keys
 from billing.wallet.commands import restoring
@@ -90,6 +92,16 @@ def journal_dir(settings: LazySettings, tmp_path: Path) -> Path:
     """An empty folder for journals, known to the settings."""
     settings.JOURNAL_DIR = tmp_path / "journal"
     return tmp_path / "journal"
+
+
+def signed_in(user: User) -> Client:
+    """Return the browser of somebody who signed in just now."""
+    client = Client()
+    client.force_login(user)
+    session = client.session
+    session[SIGNED_IN_AT] = time.time()
+    session.save()
+    return client
 
 
 def person(name: str) -> User:

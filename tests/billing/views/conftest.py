@@ -18,6 +18,7 @@ from billing.models import ModelPrice, Pack, PublicModel, Purchase, UsageRecord
 from devstack.ports import free_port
 from devstack.process import Process
 from tests.billing.payments.sandbox import API_KEY, WEBHOOK_SECRET, Sandbox
+from tests.conftest import signed_in
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 # A key for all models, from everywhere.
@@ -28,20 +29,14 @@ MakeUsage = Callable[..., UsageRecord]
 MakeOrder = Callable[..., Purchase]
 
 
-def log_in(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
-
-
 @pytest.fixture
 def as_alice(alice: User) -> Client:
-    return log_in(alice)
+    return signed_in(alice)
 
 
 @pytest.fixture
 def as_bob(bob: User) -> Client:
-    return log_in(bob)
+    return signed_in(bob)
 
 
 @pytest.fixture
