@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0009_returned_top_ups")]
+    dependencies = [("billing", "0011_sell_in_proven_currencies")]
 
     operations = [
         migrations.AddField(
