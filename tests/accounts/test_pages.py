@@ -1,7 +1,5 @@
 """allauth's pages in the site's clothes, and the flows through them."""
 
-import re
-
 import pytest
 from allauth.account.models import EmailAddress
 from django.core import mail
@@ -9,9 +7,7 @@ from django.test import Client
 
 from accounts.models import User
 from billing.wallet.sync_client import SyncWalletClient
-
-PASSWORD = "correct horse battery"
-LINK = re.compile(r"http://\S+?(/accounts/\S+)")
+from tests.accounts.sign_up import LINK, PASSWORD
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from accounts.models import User
 from billing.wallet.journal import Journal
 from devstack.valkey import Valkey
 from tests.billing.wallet.faults import RedisFaults
-from tests.billing.wallet.shop import Till
+from tests.till import Till
 
 
 @pytest.fixture

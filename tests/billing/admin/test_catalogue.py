@@ -67,7 +67,7 @@ def test_a_price_is_one_that_stripe_takes(
     assert Pack.objects.filter(slug__startswith="new-").count() == (2 if is_sold else 0)
 
 
-def test_a_pack_that_was_ordered_is_not_deleted(root: Client, alice: desk.Customer) -> None:
+def test_a_pack_that_was_ordered_is_not_deleted(root: Client, alice: desk.Buyer) -> None:
     pack = Pack.objects.get(slug="small")
 
     assert root.post(desk.page_url(pack, "delete"), {"post": "yes"}).status_code == 403
@@ -82,7 +82,7 @@ def test_a_pack_that_nobody_ordered_may_go(root: Client) -> None:
     assert not Pack.objects.exists()
 
 
-def test_packs_are_taken_off_sale_in_the_list(root: Client, alice: desk.Customer) -> None:
+def test_packs_are_taken_off_sale_in_the_list(root: Client, alice: desk.Buyer) -> None:
     pack = Pack.objects.get(slug="small")
 
     root.post(

@@ -8,7 +8,7 @@ from billing.models import Notice, SignIn
 from billing.notices.sign_ins import MOST_KNOWN, name_device, note_sign_in
 from billing.wallet.sync_client import SyncWalletClient
 from common.client_networks import SITE_IPV6_BITS, network_of
-from tests.accounts.test_pages import PASSWORD
+from tests.accounts.sign_up import PASSWORD
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 CHROME = (

@@ -17,7 +17,7 @@ from tests.billing.payments.conftest import sandbox as sandbox  # noqa: PLC0414 
 from tests.billing.payments.conftest import (
     sandbox_process as sandbox_process,  # noqa: PLC0414 - a fixture
 )
-from tests.billing.payments.sandbox import PAYS, Sandbox
+from tests.stripe_sandbox import PAYS, Sandbox
 
 DECLINED_LATER = "4000000000000341"
 ASKS_ALWAYS = "4000002760003184"

@@ -1,9 +1,7 @@
 """Alice owns, Bob is another customer, Charlie has no account. Pages are asked for over HTTP."""
 
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +13,7 @@ from billing.catalogue.model_prices import set_price
 from billing.keys.api_keys import issue_api_key
 from billing.ledger.wallets import get_wallet
 from billing.models import ModelPrice, Pack, PublicModel, Purchase, UsageRecord
-from devstack.ports import free_port
-from devstack.process import Process
-from tests.billing.payments.sandbox import API_KEY, WEBHOOK_SECRET, Sandbox
+from tests.stripe_sandbox import Sandbox, start_sandbox, use_sandbox
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 # A key for all models, from everywhere.
@@ -135,34 +131,12 @@ def order(alice: User, starter: Pack) -> MakeOrder:
 @pytest.fixture(scope="session")
 def stripe_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """One Stripe emulator for the pages' tests."""
-    data_dir = tmp_path_factory.mktemp("stripe-of-pages")
-    port = free_port()
-    argv: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "sandbox.stripe",
-        "--port",
-        str(port),
-        "--data-dir",
-        data_dir,
-    ]
-    argv += ["--api-key", API_KEY, "--webhook-secret", WEBHOOK_SECRET]
-    argv += ["--webhook-url", "http://127.0.0.1:9/nobody"]
-    process = Process("stripe", argv, output=data_dir / "log")
-    process.start()
-    sandbox = Sandbox(f"http://127.0.0.1:{port}", data_dir)
-    try:
-        sandbox.wait_until_ready()
+    with start_sandbox(tmp_path_factory.mktemp("stripe-of-pages")) as sandbox:
         yield sandbox
-    finally:
-        sandbox.close()
-        process.stop()
 
 
 @pytest.fixture
 def stripe(stripe_process: Sandbox, settings: Settings, transactional_db: None) -> Sandbox:
     """The emulator, and the site set up to use it. The test sees its own commits."""
-    settings.STRIPE_API_BASE = stripe_process.url
-    settings.STRIPE_SECRET_KEY = API_KEY
-    settings.STRIPE_LIVE_MODE = False
+    use_sandbox(stripe_process, settings)
     return stripe_process

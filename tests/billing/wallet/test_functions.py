@@ -14,8 +14,8 @@ from billing.wallet import calls, keys, restoring
 from billing.wallet.calls import Balance, Call, OpenHold, Reaped
 from billing.wallet.limits import KeyFigures
 from billing.wallet.restoring import MonthFigures, RestoredKey
-from tests.billing.wallet.shop import NO_LIMIT, NOW_MS, Till, limits
 from tests.conftest import open_fences
+from tests.till import NO_LIMIT, NOW_MS, Till, limits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -20,8 +20,8 @@ from billing.ledger.wallets import freeze_wallet, unfreeze_wallet
 from billing.models import Debit
 from billing.wallet import calls, keys
 from billing.wallet.calls import Call
-from tests.billing.wallet.shop import NO_LIMIT, Till, limits
 from tests.conftest import open_fences
+from tests.till import NO_LIMIT, Till, limits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

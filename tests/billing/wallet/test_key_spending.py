@@ -16,7 +16,7 @@ from billing.wallet import calls, keys
 from billing.wallet.journal import Journal
 from billing.wallet.limits import KeyFigures
 from billing.wallet.sync_client import LIBRARY
-from tests.billing.wallet.shop import NO_LIMIT, Till, limits
+from tests.till import NO_LIMIT, Till, limits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -12,7 +12,7 @@ from billing.wallet import calls, keys, restoring
 from billing.wallet.calls import Call
 from billing.wallet.restoring import MonthFigures, RestoredKey
 from billing.wallet.sync_client import LIBRARY
-from tests.billing.wallet.shop import NOW_MS, Till
+from tests.till import NOW_MS, Till
 
 SOURCE = LIBRARY.read_text()
 WALLETS = [1, 7, 15, 16, 17, 12_345_678_901]

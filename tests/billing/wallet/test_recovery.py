@@ -25,10 +25,11 @@ from billing.wallet.events import read_event
 from billing.wallet.journal import Journal
 from billing.wallet.sync_client import LIBRARY, library_version
 from devstack.valkey import Valkey
-from tests.billing.payments.racing import before_statement
 from tests.billing.wallet.faults import RedisFaults
-from tests.billing.wallet.shop import Till, in_a_thread
-from tests.redis_wire import Killed, before_command, die
+from tests.deaths import Death, die
+from tests.racing import before_statement
+from tests.redis_wire import before_command
+from tests.till import Till, in_a_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -550,7 +551,7 @@ def test_a_rebuild_that_dies_half_way_is_done_anew(
     till.finish("lost", 30, journal=journal)
     faults.rewind()
     # Before the first step that writes, the second, …; the last call asks what is open.
-    with pytest.raises(Killed), before_command("FCALL", die, nth=after + 3):
+    with pytest.raises(Death), before_command("FCALL", die, nth=after + 3):
         recover(grace_s=0, batch=1)
 
     rebuild()
