@@ -1,6 +1,20 @@
 """The audit's questions to PostgreSQL. Each returns rows of (whom it concerns, what is wrong)."""
 
+from billing.token_classes import BY_NAME, CLASSES, PARTS, TokenClass
+
 USAGE_ENTRIES = "SELECT split_part(reference, ':', 1) AS request_id, wallet_id, -SUM(amount_credits) AS charged FROM billing_ledgerentry WHERE kind = 'usage' GROUP BY 1, 2"  # noqa: E501
+
+
+def _millicredits_of(each: TokenClass) -> str:
+    """Write what the tokens of one class cost that are in none of its parts."""
+    parts = "".join(f" - u.{part.count}" for part in PARTS.get(each, ()))
+    rate = f"p.{each.price_rate}"
+    if not each.has_own_rate:
+        rate = f"COALESCE({rate}, p.{BY_NAME[each.parent].price_rate})"
+    return f"(u.{each.count}{parts})::numeric * {rate}"
+
+
+MILLICREDITS_OF_USAGE = " + ".join(_millicredits_of(each) for each in CLASSES)
 
 QUERIES: list[tuple[int, str]] = [
     (
@@ -106,34 +120,17 @@ QUERIES: list[tuple[int, str]] = [
     ),
     (
         5,
-        """
+        f"""
         SELECT 'request ' || u.request_id, format('costs %s by its price, receipt says %s',
                cost.credits, u.target_credits)
         FROM billing_usagerecord u JOIN billing_modelprice p ON p.id = u.price_id,
-        LATERAL (SELECT CEIL((
-            (u.prompt_tokens - u.cached_tokens - u.cache_write_tokens - u.prompt_audio_tokens
-                - u.prompt_image_tokens)::numeric * p.prompt_rate_millicredits
-            + u.cached_tokens::numeric * p.cached_prompt_rate_millicredits
-            + u.cache_write_tokens::numeric
-                * COALESCE(p.cache_write_rate_millicredits, p.prompt_rate_millicredits)
-            + u.prompt_audio_tokens::numeric
-                * COALESCE(p.prompt_audio_rate_millicredits, p.prompt_rate_millicredits)
-            + u.prompt_image_tokens::numeric
-                * COALESCE(p.prompt_image_rate_millicredits, p.prompt_rate_millicredits)
-            + (u.completion_tokens - u.reasoning_tokens - u.completion_audio_tokens)::numeric
-                * p.completion_rate_millicredits
-            + u.reasoning_tokens::numeric
-                * COALESCE(p.reasoning_rate_millicredits, p.completion_rate_millicredits)
-            + u.completion_audio_tokens::numeric
-                * COALESCE(p.completion_audio_rate_millicredits, p.completion_rate_millicredits)
-            ) / 1000)
-            AS credits) cost
+        LATERAL (SELECT CEIL(({MILLICREDITS_OF_USAGE}) / 1000) AS credits) cost
         WHERE u.target_credits <> cost.credits
           -- Only what is reported of a whole answer costs more than its hold. A rebuild may have
           -- lowered the hold since.
           AND NOT (u.target_credits BETWEEN u.held_credits AND cost.credits
                    AND (u.source <> 'reported' OR u.outcome <> 'completed'))
-        """,
+        """,  # noqa: S608  # column names of our own table
     ),
     (
         6,

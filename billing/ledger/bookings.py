@@ -26,6 +26,7 @@ from billing.models import (
     UsageRecord,
     Wallet,
 )
+from billing.token_classes import COUNTS, counts_of
 from billing.wallet.events import Amounts, Event
 from billing.wallet.usage import month_of
 
@@ -35,14 +36,7 @@ Kind = LedgerEntry.Kind
 RAISED_FIELDS = [
     "provider_name",
     "attempts",
-    "prompt_tokens",
-    "cached_tokens",
-    "completion_tokens",
-    "reasoning_tokens",
-    "cache_write_tokens",
-    "prompt_audio_tokens",
-    "prompt_image_tokens",
-    "completion_audio_tokens",
+    *COUNTS,
     "outcome",
     "source",
     "target_credits",
@@ -177,14 +171,7 @@ def _outcome(event: Event) -> dict[str, object]:
     return {
         "provider_name": settlement.provider_name,
         "attempts": settlement.attempts,
-        "prompt_tokens": settlement.prompt_tokens,
-        "cached_tokens": settlement.cached_tokens,
-        "completion_tokens": settlement.completion_tokens,
-        "reasoning_tokens": settlement.reasoning_tokens,
-        "cache_write_tokens": settlement.cache_write_tokens,
-        "prompt_audio_tokens": settlement.prompt_audio_tokens,
-        "prompt_image_tokens": settlement.prompt_image_tokens,
-        "completion_audio_tokens": settlement.completion_audio_tokens,
+        **counts_of(settlement),
         "outcome": settlement.outcome,
         "source": settlement.source,
         "target_credits": event.target,

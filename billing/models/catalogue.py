@@ -9,7 +9,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from common.currencies import smallest_step
+from billing.token_classes import CLASSES
+from common.currencies import UNPROVEN, UNPROVEN_REASON, smallest_step
 
 CURRENCY = RegexValidator(r"^[a-z]{3}$", "A currency is three lower-case letters, such as usd.")
 MODEL_NAME = RegexValidator(
@@ -60,6 +61,11 @@ class Pack(models.Model):
             models.CheckConstraint(
                 condition=Q(validity_days=None) | Q(validity_days__gt=0), name="pack_is_valid_a_day"
             ),
+            models.CheckConstraint(
+                condition=~Q(currency__in=sorted(UNPROVEN)) | Q(is_active=False),
+                name="pack_on_sale_has_a_proven_currency",
+                violation_error_message=UNPROVEN_REASON,
+            ),
         ]
 
     def __str__(self) -> str:
@@ -92,6 +98,11 @@ class PackPrice(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(currency__regex="^[a-z]{3}$"), name="pack_price_has_a_currency"
+            ),
+            models.CheckConstraint(
+                condition=~Q(currency__in=sorted(UNPROVEN)),
+                name="pack_price_has_a_proven_currency",
+                violation_error_message=UNPROVEN_REASON,
             ),
         ]
 
@@ -157,19 +168,13 @@ class ModelPrice(models.Model):
             models.UniqueConstraint(fields=["model", "version"], name="price_version_is_unique"),
             models.CheckConstraint(
                 condition=Q(
-                    prompt_rate_millicredits__gte=0,
-                    cached_prompt_rate_millicredits__gte=0,
-                    completion_rate_millicredits__gte=0,
+                    **{f"{each.price_rate}__gte": 0 for each in CLASSES if each.has_own_rate}
                 ),
                 name="price_is_not_negative",
             ),
             models.CheckConstraint(
                 condition=_empty_or_not_negative(
-                    "cache_write_rate_millicredits",
-                    "prompt_audio_rate_millicredits",
-                    "prompt_image_rate_millicredits",
-                    "reasoning_rate_millicredits",
-                    "completion_audio_rate_millicredits",
+                    *(each.price_rate for each in CLASSES if not each.has_own_rate)
                 ),
                 name="price_of_a_class_is_not_negative",
             ),

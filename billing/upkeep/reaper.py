@@ -8,6 +8,7 @@ from django.conf import settings
 
 from billing.exceptions import UnknownHold
 from billing.models import UsageRecord
+from billing.token_classes import COUNTS
 from billing.wallet import calls, keys
 from billing.wallet.calls import Reaped
 from billing.wallet.journal import read_all
@@ -43,13 +44,10 @@ def abandoned(ended_at_ms: int) -> Settlement:
         target_credits=0,
         outcome=UsageRecord.Outcome.ABANDONED,
         source=UsageRecord.Source.ESTIMATED,
-        prompt_tokens=0,
-        cached_tokens=0,
-        completion_tokens=0,
-        reasoning_tokens=0,
         provider_name="",
         attempts=1,
         ended_at_ms=ended_at_ms,
+        **dict.fromkeys(COUNTS, 0),
     )
 
 

@@ -11,10 +11,12 @@ from billing.exceptions import (
     WalletFrozen,
     WalletInDebt,
 )
+from billing.token_classes import CLASSES
 from proxy.api.error_table import to_api_error
 from proxy.errors import InvalidRequest, ModelNotFound
 from proxy.http.connection import ClientConnection
 from proxy.serving.admission import find_worst, make_facts, quote
+from proxy.serving.endings import count_prompt
 from proxy.serving.endpoints import CHAT, ENDPOINTS, Endpoint
 from proxy.serving.runtime import Runtime
 from proxy.serving.standing import Standing
@@ -50,6 +52,7 @@ async def estimate(
     if not key.may_call(request.model):
         raise ModelNotFound(request.model)
     model = await runtime.catalogue.get_model(request.model)
+    model.routes_for(endpoint.path)
     prompt = endpoint.take_apart(request.body, request.model)
     worst = await find_worst(request, prompt, model)
     facts = make_facts(connection, key, model, endpoint=endpoint.name, is_stream=request.stream)
@@ -64,7 +67,7 @@ async def estimate(
         "model": model.name,
         "price_version": model.rates.version,
         "rates_millicredits": describe_rates(model),
-        "prompt_tokens": await prompt.count_off_loop(),
+        "prompt_tokens": await count_prompt(prompt),
         "most_prompt_tokens": worst.fixed_tokens,
         "max_tokens": worst.units_wanted,
         "answers": request.generations,
@@ -106,14 +109,4 @@ def find_available(standing: Standing) -> int:
 
 def describe_rates(model: Model) -> dict[str, int]:
     """Write a model's rates by class, in millicredits per token."""
-    rates = model.rates
-    return {
-        "prompt": rates.prompt_millicredits,
-        "cached_prompt": rates.cached_prompt_millicredits,
-        "cache_write": rates.cache_write_millicredits,
-        "prompt_audio": rates.prompt_audio_millicredits,
-        "prompt_image": rates.prompt_image_millicredits,
-        "completion": rates.completion_millicredits,
-        "reasoning": rates.reasoning_millicredits,
-        "completion_audio": rates.completion_audio_millicredits,
-    }
+    return {each.name: getattr(model.rates, each.rate) for each in CLASSES}

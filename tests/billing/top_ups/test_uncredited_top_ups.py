@@ -5,8 +5,6 @@ from datetime import timedelta
 
 import pytest
 import time_machine
-from billing.top_ups.orders import top_up_due
-from billing.top_ups.payments import settle_payment
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
@@ -14,6 +12,8 @@ from pytest_django import Settings
 from accounts.models import User
 from billing.models import AutoTopUp, InboxItem, Notice, Purchase, Wallet
 from billing.orders.reviews import close_reviewed, credit_reviewed
+from billing.orders.top_up_orders import top_up_due
+from billing.orders.top_up_payments import settle_payment
 from billing.stripe_inbox.open_orders import check_open_purchases
 from billing.top_ups.agreement import Terms, agree, get_top_up, switch_off
 from billing.top_ups.switch import OffReason, State
