@@ -15,7 +15,7 @@ from billing.ledger.credits import lock_wallet
 from billing.ledger.pushes import push_on_commit
 from billing.ledger.wallets import get_wallet
 from billing.models import KeySpending
-from billing.notices.tell import tell_new_key
+from billing.notices.tell import tell_key_revoked, tell_key_rotated, tell_new_key
 from billing.wallet.usage import month_of
 
 DEFAULT_OVERLAP = timedelta(hours=24)
@@ -75,6 +75,7 @@ def rotate_api_key(key: ApiKey, *, overlap: timedelta = DEFAULT_OVERLAP) -> str:
             raise RotationUnderWay("The secret before this one still works. End it first.")
         raise KeyNotUsable("The key is revoked or has expired.")
     note_key_changed(key)
+    tell_key_rotated(key)
     return secret
 
 
@@ -92,6 +93,7 @@ def revoke_api_key(key: ApiKey) -> bool:
     if not api_keys.revoke_api_key(key):
         return False
     note_key_changed(key)
+    tell_key_revoked(key)
     return True
 
 

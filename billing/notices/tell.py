@@ -8,7 +8,7 @@ the customer's present balance; amounts are integers, instants ISO texts.
 
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from allauth.account.models import EmailAddress
 from django.utils import timezone
@@ -28,21 +28,31 @@ SWITCHES = {
 
 # What anybody can cause at will who has an account. Until an address is verified it may be somebody
 # else's, who must not be mailed a hundred times, with a key's name of the sender's choosing in it.
-FOR_KNOWN_ADDRESSES = (Kind.NEW_KEY, Kind.NEW_SIGN_IN)
+FOR_KNOWN_ADDRESSES = (
+    Kind.NEW_KEY,
+    Kind.KEY_ROTATED,
+    Kind.KEY_REVOKED,
+    Kind.NEW_SIGN_IN,
+    Kind.PASSWORD_CHANGED,
+    Kind.ADDRESS_ASKED,
+)
 
 
-def notify(user: User, kind: Notice.Kind, *, reference: str, **facts: Any) -> Notice | None:
+def notify(
+    user: User, kind: Notice.Kind, *, reference: str, to: str = "", **facts: Any
+) -> Notice | None:
     """Write down a mail, to be sent once the caller's transaction commits. Safe to repeat.
 
-    Returns the notice; the first one if this cause was told before; None if the customer switched
-    this kind off, or it is not for an address that may be anybody's.
+    It goes to the address that the customer has then, unless `to` names another. Returns the
+    notice; the first one if this cause was told before; None if the customer switched this kind
+    off, or it is not for an address that may be anybody's.
     """
     if is_switched_off(user, kind):
         return None
     if kind in FOR_KNOWN_ADDRESSES and not is_known_address(user):
         return None
     notice, _ = Notice.objects.get_or_create(
-        kind=kind, reference=reference, defaults={"user": user, "facts": facts}
+        kind=kind, reference=reference, defaults={"user": user, "address": to, "facts": facts}
     )
     return notice
 
@@ -109,6 +119,75 @@ def tell_dispute(purchase: Purchase, *, reference: str, state: str = "opened") -
 def tell_new_key(key: ApiKey) -> None:
     """Tell that an API key was made. The secret is in no mail."""
     notify(key.user, Kind.NEW_KEY, reference=f"key:{key.pk}", name=key.name, hint=key.hint)
+
+
+def tell_key_rotated(key: ApiKey) -> None:
+    """Tell that a key has a new secret, and until when the one before works."""
+    notify(
+        key.user,
+        Kind.KEY_ROTATED,
+        reference=f"key:{key.pk}:{key.digest[:32]}",
+        name=key.name,
+        hint=key.hint,
+        previous_hint=key.previous_hint,
+        previous_expires_at=_text(key.previous_expires_at),
+    )
+
+
+def tell_key_revoked(key: ApiKey) -> None:
+    """Tell that a key was revoked."""
+    notify(key.user, Kind.KEY_REVOKED, reference=f"key:{key.pk}", name=key.name, hint=key.hint)
+
+
+def tell_password_changed(user: User, *, device_name: str, address: str) -> None:
+    """Tell that the password was changed by somebody who was signed in, each time."""
+    notify(
+        user,
+        Kind.PASSWORD_CHANGED,
+        reference=f"{user.pk}:{uuid4()}",
+        device_name=device_name,
+        address=address,
+    )
+
+
+def tell_password_reset(user: User, *, device_name: str, address: str) -> None:
+    """Tell that the password was reset with a link that was mailed, each time."""
+    notify(
+        user,
+        Kind.PASSWORD_RESET,
+        reference=f"{user.pk}:{uuid4()}",
+        device_name=device_name,
+        address=address,
+    )
+
+
+def tell_address_asked(
+    user: User, *, reference: str, new_email: str, device_name: str, address: str
+) -> None:
+    """Tell the present address that it is to be replaced, once for each time that it was asked."""
+    notify(
+        user,
+        Kind.ADDRESS_ASKED,
+        reference=reference,
+        to=user.email,
+        new_email=new_email,
+        device_name=device_name,
+        address=address,
+    )
+
+
+def tell_address_changed(user: User, *, old_email: str, new_email: str) -> None:
+    """Tell both addresses that one has replaced the other, each time."""
+    cause = uuid4()
+    for to in (old_email, new_email):
+        notify(
+            user,
+            Kind.ADDRESS_CHANGED,
+            reference=f"{user.pk}:{cause}:{'old' if to == old_email else 'new'}",
+            to=to,
+            old_email=old_email,
+            new_email=new_email,
+        )
 
 
 def tell_new_sign_in(

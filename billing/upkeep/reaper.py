@@ -9,8 +9,8 @@ from django.conf import settings
 from billing.exceptions import UnknownHold
 from billing.models import UsageRecord
 from billing.token_classes import COUNTS
-from billing.wallet import calls, keys
-from billing.wallet.calls import Reaped
+from billing.wallet import commands, keys
+from billing.wallet.commands import Reaped
 from billing.wallet.journal import read_all
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 from billing.wallet.usage import Settlement
@@ -81,7 +81,7 @@ def _reap_batch(client: SyncWalletClient, due: list[Due]) -> int:
     started = _started() if any(not hold.has_progress for hold in due) else set()
     many = [
         # The journal's line comes before the upstream's call: without it there was none.
-        calls.reap(
+        commands.reap(
             hold.wallet_id,
             hold.request_id,
             without_progress=ending if hold.request_id in started else None,
@@ -91,7 +91,7 @@ def _reap_batch(client: SyncWalletClient, due: list[Due]) -> int:
     reaped = 0
     for hold, reply in zip(due, client.ask_many(many), strict=True):
         try:
-            outcome = calls.parse_reap(reply)
+            outcome = commands.parse_reap(reply)
         except UnknownHold:
             continue
         if outcome in {Reaped.SETTLED, Reaped.VOIDED}:

@@ -37,7 +37,7 @@ OPENAI = "As OpenAI's specification has it; what we read of it is listed, the re
 class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """An API key in the Authorization header."""
 
-    target_class = "proxy.api.dispatch.KeyAuthentication"
+    target_class = "proxy.api.authentication.KeyAuthentication"
     name = "apiKey"
 
     def get_security_definition(self, auto_schema: Any) -> Schema:

@@ -8,6 +8,7 @@ from django.test import Client
 from accounts.models import User
 from billing.wallet.sync_client import SyncWalletClient
 from tests.accounts.sign_up import LINK, PASSWORD
+from tests.conftest import signed_in
 
 
 @pytest.mark.parametrize(
@@ -32,16 +33,13 @@ def test_a_visitors_page_wears_the_sites_clothes(as_charlie: Client, path: str, 
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("/accounts/email/", "Email addresses"),
+        ("/accounts/email/", "Email address"),
         ("/accounts/password/change/", "Change your password"),
         ("/accounts/logout/", "Log out?"),
     ],
 )
 def test_a_customers_page_wears_the_sites_clothes(alice: User, path: str, words: str) -> None:
-    client = Client()
-    client.force_login(alice)
-
-    page = client.get(path).content.decode()
+    page = signed_in(alice).get(path).content.decode()
 
     assert words in page
     assert 'class="site-header"' in page

@@ -9,6 +9,7 @@ from accounts.models import User
 from billing.wallet.journal import Journal
 from devstack.valkey import Valkey
 from tests.billing.wallet.faults import RedisFaults
+from tests.stripe_sandbox import Sandbox, start_sandbox
 from tests.till import Till
 
 
@@ -30,3 +31,10 @@ def journal(journal_dir: Path) -> Iterator[Journal]:
 def faults(valkey_server: Valkey, tmp_path: Path) -> RedisFaults:
     """Ways to break Redis."""
     return RedisFaults(valkey_server, tmp_path / "backup")
+
+
+@pytest.fixture(scope="session")
+def stripe_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """One emulator for the whole run; whoever uses it empties it first."""
+    with start_sandbox(tmp_path_factory.mktemp("stripe")) as sandbox:
+        yield sandbox

@@ -1,6 +1,5 @@
 """Alice buys, Bob buys beside her; Stripe is the emulator, PostgreSQL is real."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,22 +10,16 @@ from billing.models import LedgerEntry, Pack, Purchase, StripeEvent, Wallet
 from billing.orders.checkout import start_checkout
 from billing.orders.fulfilment import fulfil_purchase
 from billing.stripe_inbox.events import process_due_events, receive_event
-from tests.stripe_sandbox import Sandbox, event_body, sign, start_sandbox, use_sandbox
-
-
-@pytest.fixture(scope="session")
-def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """One emulator for the whole run."""
-    with start_sandbox(tmp_path_factory.mktemp("stripe")) as sandbox:
-        yield sandbox
+from tests.stripe_sandbox import Sandbox, event_body, sign, use_sandbox
 
 
 @pytest.fixture(autouse=True)
-def sandbox(sandbox_process: Sandbox, settings: Settings, transactional_db: None) -> Sandbox:
-    """The emulator, and the site set up to use it. Every test sees its own commits."""
-    use_sandbox(sandbox_process, settings)
+def sandbox(stripe_process: Sandbox, settings: Settings, transactional_db: None) -> Sandbox:
+    """The emulator, empty, and the site set up to use it. Every test sees its own commits."""
+    stripe_process.forget()
+    use_sandbox(stripe_process, settings)
     settings.SITE_URL = "http://testserver"
-    return sandbox_process
+    return stripe_process
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing.exceptions import PaymentProviderError, PurchaseMissing
-from billing.ledger.credits import MAX_CREDITS
 from billing.ledger.wallets import grant_credits
 from billing.models import InboxItem, LedgerEntry, Lot, Pack, Purchase
 from billing.orders.checkout import start_checkout
 from billing.orders.fulfilment import fulfil_purchase
 from billing.stripe_inbox.events import process_due_events, receive_event
 from billing.stripe_inbox.open_orders import check_open_purchases
+from common.credits import MAX_CREDITS
 from tests.billing.payments.conftest import posted, status_of
 from tests.deaths import dies_at_statement
 from tests.racing import race

@@ -1,6 +1,6 @@
 """Alice owns, Bob is another customer, Charlie has no account. Pages are asked for over HTTP."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,8 @@ from billing.catalogue.model_prices import set_price
 from billing.keys.api_keys import issue_api_key
 from billing.ledger.wallets import get_wallet
 from billing.models import ModelPrice, Pack, PublicModel, Purchase, UsageRecord
-from tests.stripe_sandbox import Sandbox, start_sandbox, use_sandbox
+from tests.conftest import signed_in
+from tests.stripe_sandbox import Sandbox, use_sandbox
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 # A key for all models, from everywhere.
@@ -24,20 +25,14 @@ MakeUsage = Callable[..., UsageRecord]
 MakeOrder = Callable[..., Purchase]
 
 
-def log_in(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
-
-
 @pytest.fixture
 def as_alice(alice: User) -> Client:
-    return log_in(alice)
+    return signed_in(alice)
 
 
 @pytest.fixture
 def as_bob(bob: User) -> Client:
-    return log_in(bob)
+    return signed_in(bob)
 
 
 @pytest.fixture
@@ -128,15 +123,9 @@ def order(alice: User, starter: Pack) -> MakeOrder:
     return make
 
 
-@pytest.fixture(scope="session")
-def stripe_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """One Stripe emulator for the pages' tests."""
-    with start_sandbox(tmp_path_factory.mktemp("stripe-of-pages")) as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
 def stripe(stripe_process: Sandbox, settings: Settings, transactional_db: None) -> Sandbox:
-    """The emulator, and the site set up to use it. The test sees its own commits."""
+    """The emulator, empty, and the site set up to use it. The test sees its own commits."""
+    stripe_process.forget()
     use_sandbox(stripe_process, settings)
     return stripe_process
