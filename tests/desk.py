@@ -64,7 +64,7 @@ def do_url(action: str, *objects: Model) -> str:
 
 
 @dataclass
-class Customer:
+class Buyer:
     """Somebody who bought 1,000 credits and made one request."""
 
     user: User
@@ -74,7 +74,7 @@ class Customer:
     record: UsageRecord
 
 
-def make_customer(email: str) -> Customer:
+def make_customer(email: str) -> Buyer:
     user = User.objects.create_user(email)
     wallet = get_wallet(user)
     purchase = make_purchase(user)
@@ -92,7 +92,7 @@ def make_customer(email: str) -> Customer:
         wallet=wallet, kind="clawback", reference=f"re_{user.pk}", amount_credits=5
     )
     wallet.refresh_from_db()
-    return Customer(user, wallet, key, purchase, record)
+    return Buyer(user, wallet, key, purchase, record)
 
 
 def make_purchase(user: User, **fields: Any) -> Purchase:

@@ -25,10 +25,10 @@ from billing.orders.refunds import (
 )
 from devstack.ports import free_port
 from tests.billing.payments.conftest import hear
-from tests.billing.payments.racing import before_statement, race
-from tests.billing.payments.sandbox import Sandbox
-from tests.billing.wallet.shop import Till
 from tests.conftest import open_fences
+from tests.racing import before_statement, race
+from tests.stripe_sandbox import Sandbox
+from tests.till import Till
 
 Status = Refund.Status
 

@@ -20,10 +20,10 @@ from billing.upkeep import drain
 from billing.wallet import commands, keys
 from billing.wallet.commands import Balance
 from billing.wallet.events import read_event
-from tests.billing.payments.racing import before_statement, race
 from tests.billing.wallet.faults import full_redis
-from tests.billing.wallet.shop import Till, in_a_thread
 from tests.conftest import open_fences
+from tests.racing import before_statement, race
+from tests.till import Till, in_a_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

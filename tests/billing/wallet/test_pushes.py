@@ -19,8 +19,8 @@ from billing.wallet import keys
 from billing.wallet.commands import Balance, parse_ok
 from billing.wallet.events import read_event
 from tests.billing.wallet.faults import RedisFaults
-from tests.billing.wallet.shop import Till, in_a_thread
 from tests.conftest import open_fences
+from tests.till import Till, in_a_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
