@@ -14,7 +14,7 @@ from billing.wallet.hashes import (
     WalletFigures,
 )
 from billing.wallet.usage import month_of
-from tests.billing.wallet.shop import NOW_MS, Till
+from tests.till import NOW_MS, Till
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
