@@ -21,7 +21,8 @@ from pytest_django import DjangoDbBlocker
 from accounts.models import User
 from accounts.reauthentication import SIGNED_IN_AT
 from billing.ledger.wallets import get_wallet
-from billing.wallet import keys, restoring
+from billing.wallet import keys
+from billing.wallet.commands import restoring
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 from devstack.pytest_plugin import TEMPLATE_VARIABLE
 

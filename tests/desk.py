@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from accounts.models import ApiKey, User
 from billing.ledger.credits import post_credit
+from billing.ledger.references import OrderCredit
 from billing.ledger.wallets import get_wallet
 from billing.models import (
     Debit,
@@ -63,7 +64,7 @@ def do_url(action: str, *objects: Model) -> str:
 
 
 @dataclass
-class Customer:
+class Buyer:
     """Somebody who bought 1,000 credits and made one request."""
 
     user: User
@@ -73,7 +74,7 @@ class Customer:
     record: UsageRecord
 
 
-def make_customer(email: str) -> Customer:
+def make_customer(email: str) -> Buyer:
     user = User.objects.create_user(email)
     wallet = get_wallet(user)
     purchase = make_purchase(user)
@@ -81,7 +82,7 @@ def make_customer(email: str) -> Customer:
         wallet.pk,
         kind=LedgerEntry.Kind.PURCHASE,
         amount_credits=1_000,
-        reference=str(purchase.public_id),
+        reference=OrderCredit(purchase.public_id),
     )
     key = ApiKey.objects.create(
         user=user, name="Laptop", digest=f"{user.pk:064x}", hint="tp_live_Ab…xy"
@@ -91,7 +92,7 @@ def make_customer(email: str) -> Customer:
         wallet=wallet, kind="clawback", reference=f"re_{user.pk}", amount_credits=5
     )
     wallet.refresh_from_db()
-    return Customer(user, wallet, key, purchase, record)
+    return Buyer(user, wallet, key, purchase, record)
 
 
 def make_purchase(user: User, **fields: Any) -> Purchase:

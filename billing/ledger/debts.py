@@ -1,7 +1,7 @@
-"""Let what a wallet has pay what it owes.
+"""Pay a wallet's debt from its balance.
 
-A refund or dispute finds nothing of what is held just then, so it leaves a debt; what the requests
-don't use of their holds is free again, and would lie beside a debt that blocks every call.
+A refund or dispute can't take what requests hold at that moment, so it leaves a debt. What they
+don't use is available again afterwards, while the debt still blocks every request.
 """
 
 from django.db import transaction
@@ -10,6 +10,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from billing.ledger.balances import read_balance
 from billing.ledger.credits import lock_wallet, open_payments
 from billing.ledger.debits import ask_debit
+from billing.ledger.references import DebtPayment
 from billing.models import Debit, LedgerEntry, Wallet
 
 BATCH = 500
@@ -41,7 +42,7 @@ def _pay(owing: Wallet) -> bool:
             Debit(
                 wallet=wallet,
                 kind=LedgerEntry.Kind.CLAWBACK,
-                reference=f"{Debit.PAYS_DEBT}{wallet.pk}:{wallet.debits.count() + 1}",
+                reference=str(DebtPayment(wallet.pk, wallet.debits.count() + 1)),
                 amount_credits=amount,
                 reason="Debt paid",
             )

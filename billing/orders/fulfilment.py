@@ -20,6 +20,7 @@ from billing.exceptions import (
 )
 from billing.ledger.credits import post_credit
 from billing.ledger.inbox import file_item
+from billing.ledger.references import OrderCredit
 from billing.ledger.wallets import get_wallet
 from billing.models import LedgerEntry, Purchase
 from billing.notices.tell import tell_purchase
@@ -80,7 +81,7 @@ def credit_order(purchase: Purchase) -> None:
         get_wallet(purchase.user).pk,
         kind=LedgerEntry.Kind.PURCHASE,
         amount_credits=purchase.credits,
-        reference=str(purchase.public_id),
+        reference=OrderCredit(purchase.public_id),
         reason=purchase.pack_name,
         expires_at=None if days is None else now + timedelta(days=days),
     )

@@ -17,8 +17,8 @@ from billing.exceptions import UnknownHold, WalletMissing
 from billing.ledger.inbox import file_item
 from billing.models import UsageRecord
 from billing.upkeep.reaper import abandoned
-from billing.wallet import calls
-from billing.wallet.calls import Reaped
+from billing.wallet import commands
+from billing.wallet.commands import Reaped
 from billing.wallet.journal import JournalContents, adoptable_files
 from billing.wallet.rebuild_barrier import no_rebuild_meanwhile
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 Item = TypeVar("Item")
 
 QUERY_BATCH = 10_000
-CALL_BATCH = 500
+COMMAND_BATCH = 500
 
 # The suffix of a file that has lines nobody can read; it stays for a person.
 DAMAGED = ".damaged"
@@ -97,16 +97,16 @@ def _adopt(client: SyncWalletClient, contents: JournalContents) -> bool:
         if not is_booked(booked, request_id, settlement.target_credits)
     ]
     _void(client, [contents.held[r][0] for r in contents.voided if r in contents.held])
-    to_be_booked = [*_abandon(client, abandoned_now), *_settle(client, ended_now)]
+    to_be_booked = [*_abandon(client, abandoned_now), *_replay(client, ended_now)]
     return not to_be_booked
 
 
 def _void(client: SyncWalletClient, many: list[RequestFacts]) -> None:
     """Release holds whose process died before it could."""
-    for some in _batches(many, CALL_BATCH):
-        for reply in client.ask_many([calls.void(facts) for facts in some]):
+    for some in _batches(many, COMMAND_BATCH):
+        for reply in client.ask_many([commands.void(facts) for facts in some]):
             try:
-                calls.parse_ended(reply)
+                commands.parse_ended(reply)
             except UnknownHold:
                 continue
 
@@ -117,14 +117,14 @@ def _abandon(
     """End requests whose process died in the middle. Yields those that are now to be booked."""
     ending = abandoned(int(time.time() * 1_000))
     lost = []
-    for some in _batches(many, CALL_BATCH):
+    for some in _batches(many, COMMAND_BATCH):
         asked = [
-            calls.reap(f.wallet_id, f.request_id, without_progress=ending, is_dead=True)
+            commands.reap(f.wallet_id, f.request_id, without_progress=ending, is_dead=True)
             for f, _ in some
         ]
         for (facts, held_credits), reply in zip(some, client.ask_many(asked), strict=True):
             try:
-                outcome = calls.parse_reap(reply)
+                outcome = commands.parse_reap(reply)
             except UnknownHold:
                 # Redis lost the hold and its progress with it; the receipt says so, at no charge.
                 lost.append(Ending(facts, ending, held_credits))
@@ -134,14 +134,14 @@ def _abandon(
     yield from _settle_late(client, lost)
 
 
-def _settle(client: SyncWalletClient, many: list[Ending]) -> Iterator[RequestFacts]:
+def _replay(client: SyncWalletClient, many: list[Ending]) -> Iterator[RequestFacts]:
     """Settle ends that Redis may have missed. Yields what is now to be booked."""
     lost = []
-    for some in _batches(many, CALL_BATCH):
-        asked = [calls.settle(end.facts, end.settlement) for end in some]
+    for some in _batches(many, COMMAND_BATCH):
+        asked = [commands.settle(end.facts, end.settlement) for end in some]
         for end, reply in zip(some, client.ask_many(asked), strict=True):
             try:
-                calls.parse_settle(reply)
+                commands.parse_settle(reply)
             except UnknownHold:
                 lost.append(end)
             else:
@@ -155,19 +155,19 @@ def _settle_late(client: SyncWalletClient, many: list[Ending]) -> Iterator[Reque
     No rebuild comes between the two: Redis would forget that a request was settled meanwhile, and
     charge it again.
     """
-    for some in _batches(many, CALL_BATCH):
+    for some in _batches(many, COMMAND_BATCH):
         with no_rebuild_meanwhile():
             booked = booked_requests(end.facts.request_id for end in some)
             for end in some:
                 if is_booked(booked, end.facts.request_id, end.settlement.target_credits):
                     continue
                 log.warning("settled_late", request_id=end.facts.request_id)
-                _settle_lost(client, end, booked.get(end.facts.request_id, Booked(0, 0)))
+                _ask_late(client, end, booked.get(end.facts.request_id, Booked(0, 0)))
                 yield end.facts
 
 
-def _settle_lost(client: SyncWalletClient, end: Ending, booked: Booked) -> None:
-    call = calls.settle_late(
+def _ask_late(client: SyncWalletClient, end: Ending, booked: Booked) -> None:
+    command = commands.settle_late(
         end.facts,
         end.settlement,
         held=end.held_credits,
@@ -175,7 +175,7 @@ def _settle_lost(client: SyncWalletClient, end: Ending, booked: Booked) -> None:
         target=booked.target_credits,
     )
     try:
-        calls.parse_settle(client.ask(call))
+        commands.parse_settle(client.ask(command))
     except WalletMissing:
         # The refresher pushes the wallet; the next sweep settles.
         log.info("settle_postponed", request_id=end.facts.request_id)

@@ -1,6 +1,6 @@
 """Rebuild the wallets in Redis after it was restarted, replaced, rewound or flushed.
 
-Until a shard is rebuilt its fence is closed and every call on it answers RECOVERING. The order:
+Until a shard is rebuilt its fence is closed and every command is answered RECOVERING. The order:
 close, wait for the last lines of the journals, read them and what Redis has, take a snapshot of
 PostgreSQL, write, open. Dying anywhere before the last step leaves the fence closed, and the next
 sweep starts anew; a restart or flush of Redis meanwhile, or another rebuild, makes the rest of the
@@ -21,8 +21,8 @@ from billing.exceptions import UnsafeRedis, WalletRecovering
 from billing.models import KeySpending, Wallet
 from billing.upkeep.rebuild_plan import Plan, plan_rebuild
 from billing.upkeep.remains import read_remains
-from billing.wallet import calls, keys, restoring
-from billing.wallet.calls import Call
+from billing.wallet import commands, keys
+from billing.wallet.commands import Command, restoring
 from billing.wallet.journal import read_all
 from billing.wallet.rebuild_barrier import only_rebuilder, rebuild_snapshot
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
@@ -31,16 +31,16 @@ log = structlog.get_logger(__name__)
 
 Item = TypeVar("Item")
 
-# How many calls go out in one round trip, and how many items in one call. A call of this size
+# How many commands go out in one round trip, and how many items in one command. One of this size
 # keeps Redis from its other work for a millisecond or two.
-CALL_BATCH = 50
+COMMAND_BATCH = 50
 ITEM_BATCH = 200
 # A web process that placed a hold just before Redis died writes its journal line within this. One
 # that was stopped for longer finds its hold gone, and is charged what is available.
 GRACE_S = 0.5
 
 
-def recover(*, grace_s: float = GRACE_S, batch: int = CALL_BATCH) -> list[int]:
+def recover(*, grace_s: float = GRACE_S, batch: int = COMMAND_BATCH) -> list[int]:
     """Rebuild and open every shard that is closed. Returns which were.
 
     Safe to repeat and to run at once: one worker does it, the others find nothing to do.
@@ -85,7 +85,7 @@ def close_all() -> None:
 
 def _closed_shards(client: SyncWalletClient) -> list[int]:
     shards = range(keys.SHARDS)
-    replies = client.ask_many([calls.status(shard) for shard in shards])
+    replies = client.ask_many([commands.status(shard) for shard in shards])
     return [shard for shard, reply in zip(shards, replies, strict=True) if reply[0] != b"OK"]
 
 
@@ -129,7 +129,7 @@ def _steps(
     spending: dict[int, list[tuple[int, int, int]]],
     *,
     epoch: str,
-) -> Iterator[Call]:
+) -> Iterator[Command]:
     for plan in plans:
         mine = [wallet for wallet in wallets if keys.shard_of(wallet.pk) == plan.shard]
         yield from _forget(plan, epoch=epoch)
@@ -146,14 +146,14 @@ def _steps(
         yield restoring.open_fence(plan.shard, epoch=epoch)
 
 
-def _forget(plan: Plan, *, epoch: str) -> Iterator[Call]:
+def _forget(plan: Plan, *, epoch: str) -> Iterator[Command]:
     for ids in _batches(plan.forgotten_events, ITEM_BATCH):
         yield restoring.forget(plan.shard, event_ids=ids, holds=[], epoch=epoch)
     for holds in _batches(plan.forgotten_holds, ITEM_BATCH):
         yield restoring.forget(plan.shard, event_ids=[], holds=holds, epoch=epoch)
 
 
-def _restore(plan: Plan, *, epoch: str) -> Iterator[Call]:
+def _restore(plan: Plan, *, epoch: str) -> Iterator[Command]:
     for event_id, event in plan.corrected_events.items():
         yield restoring.correct_event(
             plan.shard,
@@ -166,12 +166,12 @@ def _restore(plan: Plan, *, epoch: str) -> Iterator[Call]:
     lease_ms = settings.HOLD_LEASE_S * 1_000
     for registers in _batches(plan.registers().items(), ITEM_BATCH):
         yield restoring.keep(plan.shard, registers, lease_ms=lease_ms, epoch=epoch)
-    # Behind those that are kept: a request may have a settlement that is and a raise that is not.
+    # After the kept registers: a request may have one, and a later raise that was lost.
     for lost in _batches(plan.lost_holds.values(), ITEM_BATCH):
         yield restoring.holds(plan.shard, lost, epoch=epoch)
 
 
-def _write(client: SyncWalletClient, steps: Iterator[Call], *, batch: int) -> None:
+def _write(client: SyncWalletClient, steps: Iterator[Command], *, batch: int) -> None:
     for some in _batches(steps, batch):
         for reply in client.ask_many(some):
             if reply[0] != b"OK":

@@ -7,7 +7,6 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from accounts.services.api_keys import (
-    MOST_CREDITS,
     MOST_PER_MINUTE,
     KeySettings,
     TooManyModels,
@@ -15,6 +14,7 @@ from accounts.services.api_keys import (
 from billing.exceptions import BillingError
 from billing.keys.api_keys import issue_api_key
 from billing.management.people import get_or_create_user
+from common.credits import MAX_CREDITS
 from common.networks import BadNetwork
 
 # Options that are numbers, and the least and the most that each may be.
@@ -22,8 +22,8 @@ NUMBERS = {
     "requests_per_minute": (1, MOST_PER_MINUTE),
     "tokens_per_minute": (1, MOST_PER_MINUTE),
     "concurrent_requests": (1, MOST_PER_MINUTE),
-    "lifetime_cap_credits": (0, MOST_CREDITS),
-    "monthly_cap_credits": (0, MOST_CREDITS),
+    "lifetime_cap_credits": (0, MAX_CREDITS),
+    "monthly_cap_credits": (0, MAX_CREDITS),
 }
 
 

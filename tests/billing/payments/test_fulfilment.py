@@ -4,22 +4,22 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from accounts.models import User
 from billing.exceptions import PaymentProviderError, PurchaseMissing
-from billing.ledger.credits import MAX_CREDITS
 from billing.ledger.wallets import grant_credits
 from billing.models import InboxItem, LedgerEntry, Lot, Pack, Purchase
 from billing.orders.checkout import start_checkout
 from billing.orders.fulfilment import fulfil_purchase
 from billing.stripe_inbox.events import process_due_events, receive_event
 from billing.stripe_inbox.open_orders import check_open_purchases
+from common.credits import MAX_CREDITS
 from tests.billing.payments.conftest import posted, status_of
-from tests.billing.payments.racing import race
-from tests.billing.payments.sandbox import DECLINES, Sandbox, event_body, sign
-from tests.billing.wallet.shop import Till
+from tests.deaths import dies_at_statement
+from tests.racing import race
+from tests.stripe_sandbox import DECLINES, Sandbox, event_body, sign
+from tests.till import Till
 
 Status = Purchase.Status
 Way = Callable[[Purchase], object]
@@ -341,7 +341,7 @@ def test_dying_at_any_statement_and_running_again_ends_the_same(
     paid: Purchase, alice: User
 ) -> None:
     deaths = 0
-    while dies_at_statement(deaths, paid):
+    while dies_at_statement(lambda: fulfil(paid), deaths + 1):
         deaths += 1
         assert posted(alice) in {0, 1_000_000}
 
@@ -352,30 +352,6 @@ def test_dying_at_any_statement_and_running_again_ends_the_same(
     assert status_of(paid) == Status.FULFILLED
     assert posted(alice) == 1_000_000
     assert LedgerEntry.objects.count() == Lot.objects.count() == 1
-
-
-class Death(BaseException):
-    """The process is gone: nothing that catches exceptions sees it."""
-
-
-def dies_at_statement(number: int, order: Purchase) -> bool:
-    """Fulfil, but die right before one statement. False if there are not so many."""
-    seen = 0
-
-    def guillotine(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        nonlocal seen
-        if seen == number:
-            raise Death
-        seen += 1
-        return execute(sql, params, many, context)
-
-    try:
-        with connection.execute_wrapper(guillotine):
-            fulfil(order)
-    except Death:
-        connection.close()
-        return True
-    return False
 
 
 def intent_of(order: Purchase, sandbox: Sandbox) -> str:
