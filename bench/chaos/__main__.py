@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import secrets
 import shutil
 import subprocess
@@ -29,6 +30,7 @@ from devstack.environment import ROOT
 from devstack.errors import LaunchError
 from devstack.plan import manage
 from devstack.run import end_with_parent
+from devstack.share import LEFT_OUT, take_share
 
 HOME = ROOT / "var" / "chaos"
 SHORT_MINUTES = 0.4
@@ -68,7 +70,11 @@ class Watched:
 
 
 def main() -> int:
-    options = read_options()
+    share = take_share(os.environ)
+    options = read_options(seed=None if share.is_whole else share.seed % 1_000_000)
+    if share.is_over:
+        print(f"{LEFT_OUT}1 of 1 storms, seed {options.seed}")
+        return 0
     folder = HOME / str(options.seed)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -86,7 +92,8 @@ def main() -> int:
     return conclude(violations, options, folder)
 
 
-def read_options() -> Options:
+def read_options(*, seed: int | None) -> Options:
+    """Read the command line. `seed` is that of a share of the clock, if there is one."""
     parser = argparse.ArgumentParser(prog="python -m bench.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--minutes", type=float, default=None, help="how long faults go on")
@@ -98,8 +105,11 @@ def read_options() -> Options:
     if given.with_parent:
         end_with_parent()
     minutes = given.minutes or (SHORT_MINUTES if given.short else DEFAULT_MINUTES)
-    seed = secrets.randbelow(1_000_000) if given.seed is None else given.seed
-    return Options(seed, minutes, given.webs, given.programs)
+    chosen = next(
+        (number for number in (given.seed, seed) if number is not None),
+        secrets.randbelow(1_000_000),
+    )
+    return Options(chosen, minutes, given.webs, given.programs)
 
 
 def announce(options: Options, schedule: list[Strike], folder: Path) -> None:

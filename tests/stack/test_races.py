@@ -12,7 +12,8 @@ import pytest
 from tests.stack.crowds import ask_at_once, mixed, refusals, served
 from tests.stack.shop import Customer, Shop
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(60)]
+# The product may take longer to start, on a slow machine.
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(60, func_only=True)]
 
 SEEDS = range(1, int(os.environ.get("RACE_SEEDS", "1")) + 1)
 REQUESTS = 500

@@ -191,6 +191,7 @@ def test_a_restored_key_spent_only_what_the_rebuild_tells(busy: Till) -> None:
         ("void", commands.parse_ok),
         ("reap", commands.parse_reap),
     ],
+    ids=["extend", "settle", "void", "reap"],
 )
 def test_a_hold_of_another_epoch_is_not_known(
     busy: Till, name: str, parse: Callable[[commands.Reply], object]

@@ -48,9 +48,9 @@ from tests.deaths import Death, die
 from tests.redis_wire import before_command
 from tests.till import Till
 
-# So many runs of so many steps. About every fourth that Hypothesis makes up ends early, and is
-# extra.
-WHOLE_RUNS = int(os.environ.get("MACHINE_EXAMPLES", "200"))
+# So many runs of so many steps, anew each time: a sample, of which `make test-slow` takes 200 and
+# `make test-long` 20,000. About every fourth that Hypothesis makes up ends early, and is extra.
+WHOLE_RUNS = int(os.environ.get("MACHINE_EXAMPLES", "50"))
 STEPS = 50
 # How many it makes up at least before the whole ones are counted, and how often they are.
 BATCH = 20
