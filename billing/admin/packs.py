@@ -59,6 +59,6 @@ class PackAdmin(DeskAdmin[Pack]):
     readonly_fields = ("stripe_product_id", "stripe_price_id")
 
     def has_delete_permission(self, request: HttpRequest, obj: Pack | None = None) -> bool:
-        if obj is not None and obj.purchases.exists():
+        if obj is not None and obj.orders.exists():
             return False
         return super().has_delete_permission(request, obj)

@@ -92,7 +92,7 @@ class WalletAdmin(ReadOnlyWithActions[Wallet]):
         return (
             *super().get_tools(request, obj),
             list_tool("API keys", "accounts_apikey", user__id__exact=obj.user_id),
-            list_tool("Purchases", "billing_purchase", user__id__exact=obj.user_id),
+            list_tool("Orders", "billing_order", user__id__exact=obj.user_id),
             statements_tool(obj),
         )
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.models import ApiKey, User
 from billing.ledger.entry_words import describe
-from billing.models import AutoTopUp, Lot, Notice, NotificationSettings, Purchase, Wallet
+from billing.models import AutoTopUp, Lot, Notice, NotificationSettings, Order, Wallet
 
 Kind = Notice.Kind
 
@@ -61,47 +61,47 @@ def is_known_address(user: User) -> bool:
     It was verified, or never had to be because staff made the account, or its owner has paid.
     """
     unverified = EmailAddress.objects.filter(user=user, email__iexact=user.email, verified=False)
-    paid = Purchase.objects.filter(user=user, fulfilled_at__isnull=False)
+    paid = Order.objects.filter(user=user, fulfilled_at__isnull=False)
     return not unverified.exists() or paid.exists()
 
 
-def tell_purchase(purchase: Purchase) -> None:
+def tell_order(order: Order) -> None:
     """Send the receipt of an order that was credited."""
-    days = purchase.validity_days
-    credited_at = purchase.fulfilled_at or timezone.now()
+    days = order.validity_days
+    credited_at = order.fulfilled_at or timezone.now()
     expires_at = None if days is None else credited_at + timedelta(days=days)
     notify(
-        purchase.user,
+        order.user,
         Kind.PURCHASE,
-        reference=str(purchase.public_id),
-        **_order_facts(purchase),
-        receipt_url=purchase.receipt_url,
+        reference=str(order.public_id),
+        **_order_facts(order),
+        receipt_url=order.receipt_url,
         expires_at=_text(expires_at),
     )
 
 
-def tell_refund(purchase: Purchase) -> None:
+def tell_refund(order: Order) -> None:
     """Tell how much of an order was refunded so far, once for each time that it grew."""
     # The same amount may be reached twice, if the first refund failed. What was clawed back for
     # the two only grows.
-    reached = f"{purchase.refunded_cents}:{purchase.clawed_back_credits}"
+    reached = f"{order.refunded_cents}:{order.clawed_back_credits}"
     notify(
-        purchase.user,
+        order.user,
         Kind.REFUND,
-        reference=f"{purchase.public_id}:{reached}",
-        **_order_facts(purchase),
-        refunded_cents=purchase.refunded_cents,
-        clawed_back_credits=purchase.taken_back_credits,
+        reference=f"{order.public_id}:{reached}",
+        **_order_facts(order),
+        refunded_cents=order.refunded_cents,
+        clawed_back_credits=order.taken_back_credits,
     )
 
 
-def tell_dispute(purchase: Purchase, *, reference: str, state: str = "opened") -> None:
+def tell_dispute(order: Order, *, reference: str, state: str = "opened") -> None:
     """Tell that a payment is disputed, or how that ended: `opened`, `won` or `lost` (by us)."""
     notify(
-        purchase.user,
+        order.user,
         Kind.DISPUTE,
         reference=f"{reference}:{state}",
-        **_order_facts(purchase),
+        **_order_facts(order),
         state=state,
     )
 
@@ -148,35 +148,35 @@ def tell_lot_expiring(lot: Lot) -> None:
     )
 
 
-def tell_top_up_succeeded(purchase: Purchase) -> None:
-    """Tell that an automatic top-up was paid; its receipt is told by `tell_purchase`."""
+def tell_top_up_succeeded(order: Order) -> None:
+    """Tell that an automatic top-up was paid; its receipt is told by `tell_order`."""
     notify(
-        purchase.user,
+        order.user,
         Kind.TOP_UP_SUCCEEDED,
-        reference=str(purchase.public_id),
-        **_order_facts(purchase),
+        reference=str(order.public_id),
+        **_order_facts(order),
     )
 
 
-def tell_top_up_declined(purchase: Purchase, *, reason: str, checkout_url: str) -> None:
+def tell_top_up_declined(order: Order, *, reason: str, checkout_url: str) -> None:
     """Tell that the card was declined and that automatic top-up is off; link to a Checkout."""
     notify(
-        purchase.user,
+        order.user,
         Kind.TOP_UP_DECLINED,
-        reference=str(purchase.public_id),
-        **_order_facts(purchase),
+        reference=str(order.public_id),
+        **_order_facts(order),
         reason=reason,
         checkout_url=checkout_url,
     )
 
 
-def tell_top_up_action(purchase: Purchase, *, checkout_url: str) -> None:
+def tell_top_up_action(order: Order, *, checkout_url: str) -> None:
     """Tell that the bank wants the customer to confirm; link to a Checkout where that is done."""
     notify(
-        purchase.user,
+        order.user,
         Kind.TOP_UP_ACTION,
-        reference=str(purchase.public_id),
-        **_order_facts(purchase),
+        reference=str(order.public_id),
+        **_order_facts(order),
         checkout_url=checkout_url,
     )
 
@@ -191,15 +191,15 @@ def tell_top_up_off(top_up: AutoTopUp, *, reason: str) -> None:
     )
 
 
-def _order_facts(purchase: Purchase) -> dict[str, Any]:
-    public_id: UUID = purchase.public_id
+def _order_facts(order: Order) -> dict[str, Any]:
+    public_id: UUID = order.public_id
     return {
         "order_id": str(public_id),
-        "pack_name": purchase.pack_name,
-        "credits": purchase.credits,
+        "pack_name": order.pack_name,
+        "credits": order.credits,
         # What was paid, with discount and tax: mails call it that. The price, until it is paid.
-        "amount_cents": purchase.charged_cents,
-        "currency": purchase.currency,
+        "amount_cents": order.charged_cents,
+        "currency": order.currency,
     }
 
 

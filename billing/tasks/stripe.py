@@ -8,7 +8,7 @@ from billing.orders.refunds import advance_refunds
 from billing.stripe_inbox.comparison import reconcile
 from billing.stripe_inbox.events import process_due_events
 from billing.stripe_inbox.missed_events import fetch_missed_events
-from billing.stripe_inbox.open_orders import check_open_purchases
+from billing.stripe_inbox.open_orders import check_open_orders
 from billing.tasks.stripe_turns import in_turn
 
 log = structlog.get_logger(__name__)
@@ -21,11 +21,11 @@ def process_stripe_events() -> int:
     return process_due_events()
 
 
-@shared_task(name="billing.sweep_open_purchases", ignore_result=True)
+@shared_task(name="billing.sweep_open_orders", ignore_result=True)
 @in_turn
-def sweep_open_purchases() -> int:
+def sweep_open_orders() -> int:
     """Ask Stripe about open orders. Returns how many were asked about."""
-    return check_open_purchases()
+    return check_open_orders()
 
 
 @shared_task(name="billing.advance_refunds", ignore_result=True)

@@ -2,7 +2,7 @@
 
 from django.utils import timezone
 
-from billing.models import AutoTopUp, Purchase
+from billing.models import AutoTopUp, Order
 from billing.notices.tell import tell_top_up_off
 
 State, OffReason = AutoTopUp.State, AutoTopUp.OffReason
@@ -30,12 +30,12 @@ def turn_off(
     )
 
 
-def turn_off_for_return(purchase: Purchase) -> None:
+def turn_off_for_return(order: Order) -> None:
     """Switch off and tell, because a payment goes back and takes its credits with it.
 
     Otherwise the lower balance would have the next pack charged within seconds: to somebody who
     wanted the money back, or to a card whose owner disputes it.
     """
-    top_up = AutoTopUp.objects.filter(wallet__user=purchase.user_id).first()
-    if top_up is not None and turn_off(top_up, OffReason.RETURNED, detail=str(purchase.public_id)):
+    top_up = AutoTopUp.objects.filter(wallet__user=order.user_id).first()
+    if top_up is not None and turn_off(top_up, OffReason.RETURNED, detail=str(order.public_id)):
         tell_top_up_off(top_up, reason=OffReason.RETURNED)

@@ -13,10 +13,10 @@ from billing.exceptions import (
     CodeUnknown,
     CodeUsed,
     InvalidAmount,
+    OrderMissing,
     PackUnavailable,
     PaymentProviderError,
     PaymentProviderRefusal,
-    PurchaseMissing,
     RefundRefused,
     TooManyCards,
     TooManyGuesses,
@@ -42,7 +42,7 @@ MESSAGES: dict[type[BillingError], str] = {
     InvalidAmount: "Your balance can't hold that many tokens. Nothing was changed.",
     TopUpRefused: "Automatic top-up can't be set up like that. Nothing was changed.",
     TooManyGuesses: "Too many codes were tried that don't exist. Please try again in an hour.",
-    PurchaseMissing: "The payment service knows no payment for this order. Nothing was charged.",
+    OrderMissing: "The payment service knows no payment for this order. Nothing was charged.",
     PaymentProviderError: (
         "The payment service didn't answer. Nothing is lost: please try again in a moment."
     ),

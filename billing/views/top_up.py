@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from billing.catalogue.pack_prices import list_prices
 from billing.exceptions import InvalidAmount, PackUnavailable, TooManyCards, TopUpRefused
 from billing.ledger.balances import read_balance
-from billing.models import AutoTopUp, Purchase
+from billing.models import AutoTopUp, Order
 from billing.top_ups import agreement as top_ups
 from billing.top_ups import cards as top_up_cards
 from billing.views.forms import TopUpForm, offer_of
@@ -116,7 +116,7 @@ def _initial(known: AutoTopUp) -> dict[str, Any]:
 
 
 def _context(request: CustomerRequest, known: AutoTopUp, form: TopUpForm) -> dict[str, Any]:
-    found = Purchase.objects.filter(user=request.user, channel=Purchase.Channel.TOP_UP)
+    found = Order.objects.filter(user=request.user, channel=Order.Channel.TOP_UP)
     return {
         "top_up": known,
         "form": form,

@@ -28,7 +28,7 @@ SERVED = {
     "prompt_tokens": 8,
     "completion_tokens_generated": 10,
 }
-PURCHASE = {
+ORDER = {
     "public_id": "order-1",
     "stripe_session_id": "cs_1",
     "credits": 4_000,
@@ -45,7 +45,7 @@ def evidence(
     receipt: dict[str, Any] | None = None,
     served: dict[str, Any] | None = None,
     seen: Seen | None = None,
-    purchase: dict[str, Any] | None = None,
+    order: dict[str, Any] | None = None,
     session: dict[str, Any] | None = None,
 ) -> Evidence:
     """One request of 8 + 10 tokens that went well and one order that was paid, but for this."""
@@ -54,7 +54,7 @@ def evidence(
         seen=[seen] if seen else [],
         receipts=receipts,
         served=[{**SERVED, **(served or {})}],
-        purchases=[{**PURCHASE, **(purchase or {})}],
+        orders=[{**ORDER, **(order or {})}],
         sessions=[{**SESSION, **(session or {})}],
     )
 
@@ -156,7 +156,7 @@ def test_it_lets_a_request_of_two_tries_cost_what_both_made() -> None:
 
 
 def test_it_finds_a_payment_that_was_not_credited() -> None:
-    assert problems(evidence(purchase={"entries": 0, "credited": 0})) == [
+    assert problems(evidence(order={"entries": 0, "credited": 0})) == [
         "credited exactly once: order-1: paid, 0 entries over 0 of 4000 credits"
     ]
 

@@ -137,7 +137,7 @@ SCREENS = [
             "/admin/billing/wallet/",
             "/admin/billing/wallet/{wallet}/change/",
             "/admin/billing/wallet/{wallet}/statements/",
-            "/admin/billing/purchase/",
+            "/admin/billing/order/",
             "/admin/billing/usagerecord/",
             "/admin/billing/ledgerentry/",
             "/admin/billing/stripeevent/",

@@ -313,7 +313,7 @@ def test_a_statement_is_a_document_and_a_table_that_adds_up(
     rows = list(csv.DictReader(table.splitlines()))
     assert [(row["Section"], row["Tokens"]) for row in rows] == [
         ("Opening balance", "0"),
-        ("Purchases", "1000000"),
+        ("Orders", "1000000"),
         ("Closing balance", "1000000"),
     ]
 

@@ -29,7 +29,7 @@ def subjects(stack: Stack) -> list[str]:
     return [mail["subject"] for mail in mails if mail["to"] == EMAIL]
 
 
-def test_a_purchase_is_mailed_after_the_verification(stack: Stack, dora: Visitor) -> None:
+def test_an_order_is_mailed_after_the_verification(stack: Stack, dora: Visitor) -> None:
     dora.pay(dora.order("starter"))
 
     await_true(lambda: len(subjects(stack)) == 2, what="the receipt to be mailed")

@@ -11,7 +11,7 @@ from pytest_django import Settings
 from accounts.models import User
 from billing.keys.api_keys import issue_api_key
 from billing.ledger.wallets import grant_credits
-from billing.models import Notice, Purchase
+from billing.models import Notice, Order
 from billing.notices import tell as notices
 from billing.notices.composing import compose
 
@@ -156,9 +156,9 @@ def test_a_mail_that_is_sent_again_has_the_same_message_id(customer: User) -> No
     assert first.message()["Message-ID"] == second.message()["Message-ID"]
 
 
-def test_links_lead_to_the_site(order: Purchase, settings: Settings) -> None:
+def test_links_lead_to_the_site(order: Order, settings: Settings) -> None:
     settings.SITE_URL = "https://api.example.com"
-    notices.tell_purchase(order)
+    notices.tell_order(order)
 
     sent = compose(Notice.objects.get())
 

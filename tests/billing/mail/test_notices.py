@@ -8,22 +8,22 @@ from django.db import transaction
 
 from accounts.models import User
 from billing.keys.api_keys import issue_api_key, revoke_api_key
-from billing.models import Notice, NotificationSettings, Purchase
+from billing.models import Notice, NotificationSettings, Order
 from billing.notices import tell as notices
 from billing.notices.tell import (
     notify,
     tell_dispute,
     tell_new_sign_in,
-    tell_purchase,
+    tell_order,
     tell_refund,
 )
 from tests.billing.mail.conftest import Mailbox
-from tests.desk import NOON, make_purchase
+from tests.desk import NOON, make_order
 
 
-def test_a_cause_that_is_told_twice_is_mailed_once(order: Purchase, mailbox: Mailbox) -> None:
-    tell_purchase(order)
-    tell_purchase(order)
+def test_a_cause_that_is_told_twice_is_mailed_once(order: Order, mailbox: Mailbox) -> None:
+    tell_order(order)
+    tell_order(order)
 
     assert len(mailbox()) == 1
 
@@ -68,14 +68,14 @@ def test_an_address_that_is_known_is_told_of_its_keys(
         user=alice, email=alice.email, primary=True, verified=how == "verified"
     )
     if how == "paid":
-        make_purchase(alice)
+        make_order(alice)
 
     issue_api_key(alice, name="Laptop")
 
     assert len(mailbox()) == 1
 
 
-def test_each_further_refund_is_told(order: Purchase, mailbox: Mailbox) -> None:
+def test_each_further_refund_is_told(order: Order, mailbox: Mailbox) -> None:
     for refunded_cents in (300, 300, 900):
         order.refunded_cents = refunded_cents
         tell_refund(order)
@@ -86,9 +86,9 @@ def test_each_further_refund_is_told(order: Purchase, mailbox: Mailbox) -> None:
     ]
 
 
-def test_a_receipt_says_what_was_paid_and_not_the_price(order: Purchase, mailbox: Mailbox) -> None:
+def test_a_receipt_says_what_was_paid_and_not_the_price(order: Order, mailbox: Mailbox) -> None:
     order.paid_cents, order.discount_cents = 450, 450
-    tell_purchase(order)
+    tell_order(order)
     order.refunded_cents = 450
     tell_refund(order)
 
@@ -98,7 +98,7 @@ def test_a_receipt_says_what_was_paid_and_not_the_price(order: Purchase, mailbox
     assert "The whole price" in str(refund.body)
 
 
-def test_a_dispute_and_its_end_are_two_mails(order: Purchase, mailbox: Mailbox) -> None:
+def test_a_dispute_and_its_end_are_two_mails(order: Order, mailbox: Mailbox) -> None:
     for state in ("opened", "opened", "won"):
         tell_dispute(order, reference="dp_1", state=state)
 
@@ -109,7 +109,7 @@ def test_a_dispute_and_its_end_are_two_mails(order: Purchase, mailbox: Mailbox) 
 
 
 def test_a_dispute_is_told_with_what_its_customer_can_still_do(
-    order: Purchase, mailbox: Mailbox
+    order: Order, mailbox: Mailbox
 ) -> None:
     for state in ("opened", "lost", "won"):
         tell_dispute(order, reference="dp_1", state=state)

@@ -14,7 +14,7 @@ from accounts.models import ApiKey, User
 from billing.catalogue.model_prices import set_price
 from billing.keys.api_keys import issue_api_key
 from billing.ledger.wallets import get_wallet
-from billing.models import ModelPrice, Pack, PublicModel, Purchase, UsageRecord
+from billing.models import ModelPrice, Order, Pack, PublicModel, UsageRecord
 from devstack.ports import free_port
 from devstack.process import Process
 from tests.billing.payments.sandbox import API_KEY, WEBHOOK_SECRET, Sandbox
@@ -25,7 +25,7 @@ ANYWHERE = {"models_scope": "all", "networks_scope": "all"}
 HTMX = {"HX-Request": "true"}
 
 MakeUsage = Callable[..., UsageRecord]
-MakeOrder = Callable[..., Purchase]
+MakeOrder = Callable[..., Order]
 
 
 def log_in(user: User) -> Client:
@@ -109,7 +109,7 @@ def use(alice: User, alices_key: ApiKey, gpt4: ModelPrice) -> MakeUsage:
 def order(alice: User, starter: Pack) -> MakeOrder:
     """Orders of Alice's for the Starter pack."""
 
-    def make(status: str = "open", **fields: Any) -> Purchase:
+    def make(status: str = "open", **fields: Any) -> Order:
         values: dict[str, Any] = {
             "expires_at": datetime.now(UTC) + timedelta(hours=1),
             "stripe_session_id": "cs_test_alice",
@@ -117,7 +117,7 @@ def order(alice: User, starter: Pack) -> MakeOrder:
         }
         if status == "fulfilled":
             values["fulfilled_at"] = NOON
-        return Purchase.objects.create(
+        return Order.objects.create(
             user=alice,
             pack=starter,
             pack_name=starter.name,

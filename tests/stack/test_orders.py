@@ -33,13 +33,13 @@ def email_of(request: pytest.FixtureRequest) -> str:
     return f"{request.node.name.replace('_', '-')[-50:]}@example.com"
 
 
-def test_the_webhook_alone_fulfils_a_purchase(shop: Shop, dora: Visitor, email: str) -> None:
+def test_the_webhook_alone_fulfils_an_order(shop: Shop, dora: Visitor, email: str) -> None:
     session_id = dora.order("starter")
 
     paid = dora.pay(session_id)
 
     assert paid.status_code == 200
-    await_true(lambda: shop.ledger(email) != [], what="the webhook to credit the purchase")
+    await_true(lambda: shop.ledger(email) != [], what="the webhook to credit the order")
     [entry] = shop.ledger(email)
     assert (entry["kind"], entry["amount_credits"]) == ("purchase", STARTER_CREDITS)
     assert "Paid" in dora.orders_page()
@@ -58,7 +58,7 @@ def test_webhook_return_page_and_repetition_credit_once(
     assert [entry["amount_credits"] for entry in shop.ledger(email)] == [STARTER_CREDITS]
 
 
-def test_the_first_key_is_shown_once_and_pays_from_the_purchase(
+def test_the_first_key_is_shown_once_and_pays_from_the_order(
     shop: Shop, dora: Visitor, email: str
 ) -> None:
     session_id = dora.order("starter")
