@@ -1,4 +1,4 @@
-"""Tell customers of tokens that expire soon, while there is time to use them."""
+"""Tell customers of credits that expire soon, while there is time to use them."""
 
 from datetime import timedelta
 

@@ -38,7 +38,7 @@ def save_notification_settings(
     With a balance below a new threshold, the notice waits until the balance was above it.
     """
     if not 0 < low_balance_credits <= MAX_THRESHOLD_CREDITS:
-        raise InvalidAmount("The threshold must be at least 1 token.")
+        raise InvalidAmount("The threshold must be at least 1 credit.")
     wallet = _lock_wallet_of(user)
     known = get_notification_settings(user)
     if known.low_balance_credits != low_balance_credits:

@@ -223,7 +223,7 @@ def _line_item(order: Order) -> SessionCreateParamsLineItem:
         "unit_amount": order.amount_cents,
         "product_data": {
             "name": order.pack_name,
-            "description": f"{order.credits:,} tokens",
+            "description": f"{order.credits:,} credits",
         },
     }
     behavior = tax_behavior()

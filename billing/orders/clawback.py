@@ -73,7 +73,7 @@ def claw_back(order: Order, charge: Charge) -> None:
         _report_other_payment(order, charge)
     order.revision += 1
     move_to_target(order)
-    # Not before: the mail says how many tokens were taken back.
+    # Not before: the mail says how many credits were taken back.
     if order.refunded_cents > refunded_before:
         tell_refund(order)
 

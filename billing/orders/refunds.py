@@ -199,7 +199,7 @@ def _advance(refund: Refund) -> Exception | None:
     """Ask Stripe for one refund and book the answer; note a failure, and return it."""
     try:
         if refund.is_unused_part and _is_short(refund):
-            text = "The tokens were spent before they could be taken back."
+            text = "The credits were spent before they could be taken back."
             _refuse(refund, text, is_told=refund.actor_id is not None)
         elif not (refund.attempts and _is_known(refund)):
             _send(refund)

@@ -163,7 +163,7 @@ def _request(top_up: AutoTopUp, order: Order) -> dict[str, Any]:
         "confirm": True,
         "off_session": True,
         "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
-        "description": f"{order.pack_name}: {order.credits:,} tokens",
+        "description": f"{order.pack_name}: {order.credits:,} credits",
         "metadata": {ORDER_KEY: str(order.public_id), CHANNEL_KEY: order.channel},
     }
     if settings.STRIPE_RECEIPT_MAIL:

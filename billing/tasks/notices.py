@@ -34,5 +34,5 @@ def find_low_balances() -> int:
 
 @shared_task(name="billing.find_expiring_lots", ignore_result=True)
 def find_expiring_lots() -> int:
-    """Tell customers of tokens that expire soon. Returns how many lots were found."""
+    """Tell customers of credits that expire soon. Returns how many lots were found."""
     return tell_expiring_lots()

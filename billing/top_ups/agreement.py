@@ -168,7 +168,7 @@ def agreed_price(top_up: AutoTopUp) -> Price:
 def _check_terms(terms: Terms, pack: Pack, price: Price) -> None:
     if not 0 < terms.threshold_credits <= pack.credits:
         # Otherwise one pack would not lift the balance over the level, and the next would follow.
-        raise TopUpRefused(f"Choose a level of at most the pack's {pack.credits:,} tokens.")
+        raise TopUpRefused(f"Choose a level of at most the pack's {pack.credits:,} credits.")
     if not price.amount_cents <= terms.monthly_ceiling_cents <= MAX_CEILING_CENTS:
         raise TopUpRefused("The monthly limit must be enough for one pack.")
 

@@ -39,7 +39,7 @@ MESSAGES: dict[type[BillingError], str] = {
     CodeUsed: "This code was used already, or you have used another one of the same kind.",
     CodeExpired: "This code has expired.",
     CodeRevoked: "This code is no longer valid.",
-    InvalidAmount: "Your balance can't hold that many tokens. Nothing was changed.",
+    InvalidAmount: "Your balance can't hold that many credits. Nothing was changed.",
     TopUpRefused: "Automatic top-up can't be set up like that. Nothing was changed.",
     TooManyGuesses: "Too many codes were tried that don't exist. Please try again in an hour.",
     OrderMissing: "The payment service knows no payment for this order. Nothing was charged.",

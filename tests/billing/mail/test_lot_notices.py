@@ -1,4 +1,4 @@
-"""Tokens that expire soon are told of once, a week before."""
+"""Credits that expire soon are told of once, a week before."""
 
 from datetime import UTC, datetime, timedelta
 

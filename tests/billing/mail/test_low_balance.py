@@ -43,7 +43,7 @@ def told() -> int:
 
 @pytest.fixture
 def buyer(alice: User) -> User:
-    """Alice with 1,000 tokens, who wants to know when fewer than 300 are left."""
+    """Alice with 1,000 credits, who wants to know when fewer than 300 are left."""
     set_threshold(alice, 300)
     grant(alice, 1_000)
     return alice

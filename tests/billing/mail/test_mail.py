@@ -62,7 +62,7 @@ WORDS = {
 
 @pytest.fixture
 def customer(alice: User) -> User:
-    """Alice, with 7,000 tokens."""
+    """Alice, with 7,000 credits."""
     grant_credits(alice, credits=7_000, reason="test")
     return alice
 

@@ -93,7 +93,7 @@ def test_a_receipt_says_what_was_paid_and_not_the_price(order: Order, mailbox: M
     tell_refund(order)
 
     receipt, refund = mailbox()
-    assert receipt.subject == "Receipt: 1,000 tokens for $4.50"
+    assert receipt.subject == "Receipt: 1,000 credits for $4.50"
     assert "$9.00" not in receipt.body
     assert "The whole price" in str(refund.body)
 
@@ -116,7 +116,7 @@ def test_a_dispute_is_told_with_what_its_customer_can_still_do(
 
     opened, lost, won = (all_words(sent) for sent in mailbox())
     # An inquiry takes nothing.
-    assert "tokens that this payment paid for may be set aside" in opened
+    assert "credits that this payment paid for may be set aside" in opened
     assert "one call to the bank" in opened
     assert "one call to the bank" not in lost + won
     assert "Write to support@example.com" in lost
