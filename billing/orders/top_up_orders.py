@@ -32,6 +32,7 @@ from billing.stripe_api import ORDER_KEY
 from billing.stripe_api.payments import CHANNEL_KEY, cancel_payment, create_payment, find_payment
 from billing.top_ups.agreement import agreed_price, has_room, is_offered, lock_top_up
 from billing.top_ups.switch import OffReason, turn_off
+from common.currencies import is_unproven
 
 BATCH = 50
 # Stripe keeps an idempotency key for at least a day.
@@ -202,6 +203,7 @@ def _may_ask(order: Order, asked: TopUpPayment) -> bool:
     """Tell whether the customer still wants it, and the idempotency key still holds."""
     return (
         not _is_overdue(order)
+        and not is_unproven(order.currency)
         and is_offered()
         and AutoTopUp.objects.filter(
             state=AutoTopUp.State.ON,

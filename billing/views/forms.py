@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 
 from accounts.models import ApiKey, User
-from billing.catalogue.pack_prices import Price, list_prices, to_cents
+from billing.catalogue.pack_prices import Price, list_prices, packs_on_sale, to_cents
 from billing.models import Pack, PublicModel
 from billing.notices.low_balance import MAX_THRESHOLD_CREDITS
 from billing.top_ups.agreement import CONSENT_VERSION, Terms
@@ -129,13 +129,12 @@ def offer_of(pack: Pack, price: Price) -> str:
 
 def offer_choices() -> list[tuple[str, str]]:
     """Name each pack on sale in each of its currencies."""
-    packs = Pack.objects.filter(is_active=True)
     return [
         (
             offer_of(pack, price),
             f"{pack.name}: {pack.credits:,} credits for "
             f"{money.price(price.amount_cents, price.currency)}",
         )
-        for pack in packs
+        for pack in packs_on_sale()
         for price in list_prices(pack)
     ]

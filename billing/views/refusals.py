@@ -12,6 +12,7 @@ from billing.exceptions import (
     CodeRevoked,
     CodeUnknown,
     CodeUsed,
+    CurrencyUnproven,
     InvalidAmount,
     OrderMissing,
     PackUnavailable,
@@ -25,6 +26,10 @@ from billing.exceptions import (
 )
 
 MESSAGES: dict[type[BillingError], str] = {
+    CurrencyUnproven: (
+        "That pack can't be sold in this currency at the moment. Nothing was charged. Please "
+        "choose another currency or pack, or write to us."
+    ),
     PackUnavailable: "That pack is no longer on sale. Nothing was charged.",
     TooManyOrders: (
         "Too many orders were started and not paid within an hour, by you or from your network. "
