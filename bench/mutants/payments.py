@@ -309,7 +309,7 @@ MUTANTS: list[Mutant] = [
     payment(
         "an address orders twice at once",
         "orders/checkout.py",
-        '    take_turns(f"orders from {network}")\n',
+        '    lock_names(f"orders from {network}")\n',
         "",
         tests="terms.py::test_orders_at_once_from_one_address_keep_the_limit_together",
     ),

@@ -34,7 +34,7 @@ from billing.orders.fulfilment import fulfil_order
 from billing.stripe_api import ORDER_KEY, create_checkout, read_checkout
 from common.attempts import WINDOW_S
 from common.client_networks import client_network
-from common.turns import take_turns
+from common.locks import lock_names
 
 # An open order is offered again while the customer still has this long to pay it.
 LEAST_TIME_TO_PAY = timedelta(minutes=10)
@@ -179,7 +179,7 @@ def _check_order_rate(user: User, network: str | None) -> None:
     if network is None:
         return
     # Other users' orders of this address are under no lock of this one's.
-    take_turns(f"orders from {network}")
+    lock_names(f"orders from {network}")
     if unpaid.filter(client_address=network).count() >= settings.UNPAID_ORDERS_PER_ADDRESS:
         raise TooManyOrders("Too many orders from your network were not paid within an hour.")
 

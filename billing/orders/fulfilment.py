@@ -22,8 +22,8 @@ from billing.ledger.credits import post_credit
 from billing.ledger.inbox import file_item
 from billing.ledger.wallets import get_wallet
 from billing.models import LedgerEntry, Order
-from billing.notices.tell import tell_order
 from billing.orders.clawback import MOST_READS, claw_back
+from billing.orders.notices import notify_order
 from billing.stripe_api import SESSION_ID, Checkout, parse_order_id, read_checkout
 
 PAYMENT_FIELDS = [
@@ -144,7 +144,7 @@ def _book_payment(order: Order, checkout: Checkout) -> None:
         _park(order, checkout, reason=str(refusal))
         return
     _save_payment(order, checkout)
-    tell_order(order)
+    notify_order(order)
     # A refund may come before the fulfilment.
     if checkout.charge:
         claw_back(order, checkout.charge)

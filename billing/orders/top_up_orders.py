@@ -26,12 +26,12 @@ from billing.exceptions import (
 from billing.ledger.credits import lock_wallet
 from billing.ledger.inbox import file_item
 from billing.models import AutoTopUp, Order, Pack, TopUpPayment, Wallet
-from billing.notices.tell import tell_top_up_off
 from billing.orders.top_up_payments import fail_top_up, settle_payment
 from billing.stripe_api import ORDER_KEY
 from billing.stripe_api.payments import CHANNEL_KEY, cancel_payment, create_payment, find_payment
 from billing.top_ups.agreement import agreed_price, has_room, is_offered, lock_top_up
-from billing.top_ups.switch import OffReason, turn_off
+from billing.top_ups.notices import notify_top_up_off
+from billing.top_ups.switch import OffReason, switch_off
 from common.currencies import is_unproven
 
 BATCH = 50
@@ -125,8 +125,8 @@ def _order(known: AutoTopUp) -> Order | None:
     try:
         price = agreed_price(top_up)
     except PackUnavailable as refusal:
-        if turn_off(top_up, OffReason.TERMS, detail=str(refusal)):
-            tell_top_up_off(top_up, reason=OffReason.TERMS)
+        if switch_off(top_up, OffReason.TERMS, detail=str(refusal)):
+            notify_top_up_off(top_up, reason=OffReason.TERMS)
         return None
     if not has_room(top_up, price):
         AutoTopUp.objects.filter(pk=top_up.pk).update(paused_until=_next_month())

@@ -23,17 +23,22 @@ from billing.exceptions import (
 )
 from billing.ledger.inbox import file_item
 from billing.models import AutoTopUp, Order, TopUpPayment
-from billing.notices.tell import (
-    tell_order,
-    tell_top_up_action,
-    tell_top_up_declined,
-    tell_top_up_succeeded,
-)
 from billing.orders.clawback import MOST_READS, claw_back
 from billing.orders.fulfilment import DECIDED, PAYMENT_FIELDS, credit_order
+from billing.orders.notices import (
+    notify_order,
+    notify_top_up_action,
+    notify_top_up_declined,
+    notify_top_up_succeeded,
+)
 from billing.stripe_api import parse_order_id
 from billing.stripe_api.payments import Payment, cancel_payment, read_payment
-from billing.top_ups.switch import OffReason, turn_off, turn_off_for_orphan, turn_off_for_review
+from billing.top_ups.switch import (
+    OffReason,
+    switch_off,
+    switch_off_for_orphan,
+    switch_off_for_review,
+)
 
 INTENT_ID = re.compile(r"pi_[A-Za-z0-9_]{1,110}")
 # Decline codes that may be told. Of the others Stripe advises to say nothing more than declined.
@@ -83,8 +88,8 @@ def fail_top_up(order: Order, *, reason: AutoTopUp.OffReason, decline_code: str)
     asked.decline_code = decline_code[:60]
     asked.save(update_fields=["decline_code"])
     top_up = AutoTopUp.objects.get(wallet__user_id=order.user_id)
-    if turn_off(top_up, reason, detail=decline_code, method_id=asked.stripe_payment_method_id):
-        _tell_failure(order, reason, decline_code)
+    if switch_off(top_up, reason, detail=decline_code, method_id=asked.stripe_payment_method_id):
+        _notify_failure(order, reason, decline_code)
 
 
 def _top_ups() -> QuerySet[Order]:
@@ -126,8 +131,8 @@ def _book_payment(order: Order, payment: Payment) -> None:
         _park(order, payment, reason=str(refusal))
         return
     _save_payment(order, payment)
-    tell_order(order)
-    tell_top_up_succeeded(order)
+    notify_order(order)
+    notify_top_up_succeeded(order)
     # A refund may come before the fulfilment.
     if payment.charge:
         claw_back(order, payment.charge)
@@ -174,7 +179,7 @@ def _park(order: Order, payment: Payment, *, reason: str) -> None:
     order.status = Order.Status.REVIEW
     order.review_reason = reason[:200]
     _save_payment(order, payment)
-    turn_off_for_review(order)
+    switch_off_for_review(order)
     file_item(
         kind="order_mismatch",
         reference=str(order.public_id),
@@ -203,16 +208,16 @@ def _put_away(order: Order, payment: Payment) -> None:
         log.warning("payment_not_cancelled", payment_intent_id=payment.payment_intent_id)
 
 
-def _tell_failure(order: Order, reason: AutoTopUp.OffReason, decline_code: str) -> None:
+def _notify_failure(order: Order, reason: AutoTopUp.OffReason, decline_code: str) -> None:
     # Our own page, which leads to Checkout: a session of Stripe's would be gone within a day.
     pack = order.pack
     path = reverse("checkout", args=[pack.slug]) if pack else reverse("packs")
     url = f"{settings.SITE_URL}{path}?{urlencode({'currency': order.currency})}"
     if reason == OffReason.AUTHENTICATION:
-        tell_top_up_action(order, checkout_url=url)
+        notify_top_up_action(order, checkout_url=url)
     else:
         words = DECLINE_WORDS.get(decline_code, "")
-        tell_top_up_declined(order, reason=words, checkout_url=url)
+        notify_top_up_declined(order, reason=words, checkout_url=url)
 
 
 def _report_second_payment(order: Order, payment: Payment) -> None:
@@ -224,7 +229,7 @@ def _report_second_payment(order: Order, payment: Payment) -> None:
     )
     # Heard of again, it must not undo that the customer switched it on again.
     if is_new:
-        turn_off_for_review(order)
+        switch_off_for_review(order)
 
 
 @transaction.atomic(durable=True)
@@ -239,7 +244,7 @@ def _report_orphan(payment: Payment) -> None:
         detail=_detail(payment),
     )
     if is_new:
-        turn_off_for_orphan(payment.customer_id, payment.payment_intent_id)
+        switch_off_for_orphan(payment.customer_id, payment.payment_intent_id)
 
 
 def _detail(payment: Payment) -> dict[str, str | int]:

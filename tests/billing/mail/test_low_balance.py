@@ -9,8 +9,8 @@ from billing.ledger.wallets import get_wallet, grant_credits
 from billing.models import LedgerEntry, Notice, NotificationSettings
 from billing.notices.low_balance import (
     get_notification_settings,
+    notify_low_balances,
     save_notification_settings,
-    tell_low_balances,
 )
 
 
@@ -37,7 +37,7 @@ def grant(user: User, credits: int) -> None:
 
 
 def told() -> int:
-    tell_low_balances()
+    notify_low_balances()
     return Notice.objects.filter(kind="low_balance").count()
 
 
