@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.models import ApiKey, User
 from billing.ledger.credits import post_credit
-from billing.ledger.references import OrderCredits
+from billing.ledger.references import OrderCredit
 from billing.ledger.wallets import get_wallet
 from billing.models import (
     Debit,
@@ -64,7 +64,7 @@ def do_url(action: str, *objects: Model) -> str:
 
 
 @dataclass
-class Customer:
+class Buyer:
     """Somebody who bought 1,000 credits and made one request."""
 
     user: User
@@ -74,7 +74,7 @@ class Customer:
     record: UsageRecord
 
 
-def make_customer(email: str) -> Customer:
+def make_customer(email: str) -> Buyer:
     user = User.objects.create_user(email)
     wallet = get_wallet(user)
     order = make_order(user)
@@ -82,7 +82,7 @@ def make_customer(email: str) -> Customer:
         wallet.pk,
         kind=LedgerEntry.Kind.PURCHASE,
         amount_credits=1_000,
-        reference=OrderCredits(order.public_id),
+        reference=OrderCredit(order.public_id),
     )
     key = ApiKey.objects.create(
         user=user, name="Laptop", digest=f"{user.pk:064x}", hint="tp_live_Ab…xy"
@@ -92,7 +92,7 @@ def make_customer(email: str) -> Customer:
         wallet=wallet, kind="clawback", reference=f"re_{user.pk}", amount_credits=5
     )
     wallet.refresh_from_db()
-    return Customer(user, wallet, key, order, record)
+    return Buyer(user, wallet, key, order, record)
 
 
 def make_order(user: User, **fields: Any) -> Order:

@@ -45,7 +45,7 @@ WORKER_POINTS = (
     "billing.wallet.commands:debit",
     "billing.ledger.credits:post_credit",
     "billing.orders.fulfilment:fulfil_order",
-    "billing.ledger.bookings:_save_spending",
+    "billing.ledger.bookings:add_spending",
     "billing.orders.clawback:claw_back",
     "billing.orders.clawback:settle_charge",
     "billing.notices.outbox:_send",

@@ -12,6 +12,7 @@ WRONG_OF_REBUILD = "functions::test_a_wrong_argument_of_a_rebuild_changes_nothin
 # Where a function has another name among the tests' calls than here.
 NAMES = {
     "read_ask": "place",
+    "read_limits": "place",
     "restore_wallets": "wallets",
     "restore_keys": "api_keys",
     "restore_holds": "holds",

@@ -16,7 +16,7 @@ The numbers are those of the invariants in the design:
    and holds and counts the key's open holds
 
 PostgreSQL is read in one snapshot, so those checks are exact under traffic. So is the comparison
-with Redis, see `audit_redis`; only what is late there is looked at again before it counts.
+with Redis, see `redis_comparison.py`; only what is late there is looked at again before it counts.
 """
 
 import time

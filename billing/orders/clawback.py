@@ -23,7 +23,7 @@ from billing.exceptions import PaymentStateMoving
 from billing.ledger.credits import post_credit
 from billing.ledger.debits import ask_debit
 from billing.ledger.inbox import file_item
-from billing.ledger.references import OrderCredits, OrderStep, Revival
+from billing.ledger.references import OrderCredit, OrderStep, Revival
 from billing.ledger.wallets import get_wallet
 from billing.models import Debit, LedgerEntry, Lot, Order, Refund
 from billing.orders.disputes import record_disputes
@@ -119,7 +119,7 @@ def share_of(order: Order, cents: int) -> int:
 def find_lot(order: Order) -> Lot | None:
     """Return the lot that an order's credits are in."""
     return Lot.objects.filter(
-        entry__kind=LedgerEntry.Kind.PURCHASE, entry__reference=str(OrderCredits(order.public_id))
+        entry__kind=LedgerEntry.Kind.PURCHASE, entry__reference=str(OrderCredit(order.public_id))
     ).first()
 
 
@@ -173,7 +173,7 @@ def _revive(order: Order, *, most: int) -> None:
 
     Else a customer who used nothing would owe what expired, after a refund of all of it.
     """
-    own = Q(lot__entry__reference=str(OrderCredits(order.public_id))) | Q(
+    own = Q(lot__entry__reference=str(OrderCredit(order.public_id))) | Q(
         lot__entry__reference__startswith=OrderStep.prefix_of(order.public_id)
     )
     expired = Debit.objects.filter(own, kind=LedgerEntry.Kind.EXPIRY, booked_at__isnull=False)

@@ -20,7 +20,7 @@ from billing.exceptions import (
 )
 from billing.ledger.credits import post_credit
 from billing.ledger.inbox import file_item
-from billing.ledger.references import OrderCredits
+from billing.ledger.references import OrderCredit
 from billing.ledger.wallets import get_wallet
 from billing.models import LedgerEntry, Order
 from billing.orders.clawback import MOST_READS, claw_back
@@ -81,7 +81,7 @@ def credit_order(order: Order) -> None:
         get_wallet(order.user).pk,
         kind=LedgerEntry.Kind.PURCHASE,
         amount_credits=order.credits,
-        reference=OrderCredits(order.public_id),
+        reference=OrderCredit(order.public_id),
         reason=order.pack_name,
         expires_at=None if days is None else now + timedelta(days=days),
     )

@@ -200,7 +200,7 @@ def _prices(order_ids: list[str]) -> dict[str, str]:
 def _usage(entries: QuerySet[LedgerEntry]) -> list[UsageLine]:
     """Sum usage by model and key, the dearest first.
 
-    A request that was raised later has more entries (`RaisedRequest`). It counts as one request, in
+    A request that was raised later has more entries (`RequestRaise`). It counts as one request, in
     the month of the first, and each amount counts in the month of its own entry.
     """
     record = UsageRecord.objects.filter(request_id=OuterRef("request_id"))

@@ -18,7 +18,7 @@ from billing.orders.clawback import move_to_target
 from billing.orders.fulfilment import credit_order
 from billing.wallet import commands
 from billing.wallet.usage import Settlement
-from tests.billing.wallet.shop import Till
+from tests.till import Till
 
 
 def let_all_happen(till: Till, other: User) -> None:

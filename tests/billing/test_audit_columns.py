@@ -26,7 +26,7 @@ from billing.models import (
 )
 from billing.wallet import keys
 from tests.billing.eventful import let_all_happen
-from tests.billing.wallet.shop import Till
+from tests.till import Till
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 

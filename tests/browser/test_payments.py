@@ -9,9 +9,9 @@ from playwright.sync_api import Page, expect
 
 from devstack.stack import Stack
 from tests.browser.conftest import TIMEOUT_MS, Browsers
-from tests.browser.customers import (
-    PATIENCE_S,
-    Customer,
+from tests.browser.pictures import keep
+from tests.browser.shoppers import (
+    Shopper,
     confirm_debit,
     dispute,
     end_dispute,
@@ -20,9 +20,8 @@ from tests.browser.customers import (
     pay_with,
     refund,
     sign_up,
-    wait_until,
 )
-from tests.browser.pictures import keep
+from tests.waiting import PATIENCE_S, await_true
 
 pytestmark = pytest.mark.browser
 
@@ -57,7 +56,7 @@ def expect_h1(page: Page, text: str, *, timeout_ms: float = TIMEOUT_MS) -> None:
     expect(page.get_by_role("heading", level=1)).to_contain_text(text, timeout=timeout_ms)
 
 
-def expect_balance(customer: Customer, credits: str) -> None:
+def expect_balance(customer: Shopper, credits: str) -> None:
     customer.page.goto("/dashboard/")
     expect(customer.page.locator(".balance-figure")).to_contain_text(f"{credits} credits")
 
@@ -188,7 +187,7 @@ def test_what_is_owed_is_paid_by_the_next_pack(stack: Stack, browsers: Browsers)
     spent = read_spending(customer)
 
     refund(stack, session_id)
-    wait_until(lambda: is_owing(page, spent), f"{spent} credits are owed")
+    await_true(lambda: is_owing(page, spent), what=f"{spent} credits are owed")
     keep(page, "payments/owing")
     assert customer.ask("gpt-4").status_code == 429
     page.get_by_role("link", name="Pay what is owed").click()
@@ -210,7 +209,7 @@ def test_a_disputed_payment_is_explained_and_a_won_one_is_as_before(
     page, main = customer.page, customer.page.get_by_role("main")
 
     dispute_id = dispute(stack, session_id)
-    wait_until(lambda: is_said(page, "Your balance is frozen"), "the balance is frozen")
+    await_true(lambda: is_said(page, "Your balance is frozen"), what="the balance is frozen")
     keep(page, "payments/disputed-overview")
     assert customer.ask("gpt-4").status_code != 200
     page.get_by_role("link", name="the payment of $5.00").click()
@@ -221,9 +220,9 @@ def test_a_disputed_payment_is_explained_and_a_won_one_is_as_before(
     keep(page, "payments/frozen-confirm")
 
     end_dispute(stack, dispute_id, "win")
-    wait_until(lambda: is_said(page, "1,000,000"), "the credits are back")
+    await_true(lambda: is_said(page, "1,000,000"), what="the credits are back")
     expect(main).not_to_contain_text("frozen")
-    wait_until(lambda: customer.ask("gpt-4").status_code == 200, "calls are answered")
+    await_true(lambda: customer.ask("gpt-4").status_code == 200, what="calls are answered")
 
 
 def test_a_payment_that_the_bank_took_back_says_so(stack: Stack, browsers: Browsers) -> None:
@@ -234,7 +233,9 @@ def test_a_payment_that_the_bank_took_back_says_so(stack: Stack, browsers: Brows
     end_dispute(stack, dispute(stack, session_id), "lose")
     open_latest_order(page)
     words = "Your bank took $5.00 of the payment back"
-    wait_until(lambda: page.reload() and words in page.inner_text("main"), "the dispute is lost")
+    await_true(
+        lambda: page.reload() and words in page.inner_text("main"), what="the dispute is lost"
+    )
 
     expect(page.get_by_role("main")).not_to_contain_text("Your bank disputes")
     keep(page, "payments/lost-dispute")
@@ -245,7 +246,7 @@ def is_said(page: Page, words: str) -> bool:
     return words in page.get_by_role("main").inner_text()
 
 
-def read_spending(customer: Customer) -> int:
+def read_spending(customer: Shopper) -> int:
     """What the only request was charged, as soon as it is booked."""
     page = customer.page
 
@@ -253,7 +254,7 @@ def read_spending(customer: Customer) -> int:
         page.goto("/dashboard/usage/")
         return page.locator("tbody tr").count() == 1
 
-    wait_until(is_booked, "the request is booked")
+    await_true(is_booked, what="the request is booked")
     return int(page.locator("tbody tr td").last.inner_text().replace(",", ""))
 
 

@@ -8,8 +8,9 @@ from playwright.sync_api import Page, expect
 
 from devstack.stack import Stack
 from tests.browser.conftest import Browsers
-from tests.browser.customers import PASSWORD, sign_up, wait_until
 from tests.browser.pictures import keep
+from tests.browser.shoppers import PASSWORD, sign_up
+from tests.waiting import await_true
 
 pytestmark = pytest.mark.browser
 
@@ -165,7 +166,7 @@ def forget_session(page: Page) -> None:
 
 
 def reset_link(stack: Stack, *, email: str) -> str:
-    wait_until(lambda: RESET_LINK.search(mailed(stack, email)), "the mail is sent")
+    await_true(lambda: RESET_LINK.search(mailed(stack, email)), what="the mail is sent")
     return str(RESET_LINK.findall(mailed(stack, email))[0])
 
 

@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from devstack.stack import Stack
-from tests.stack.shop import await_true
 from tests.stack.visitor import Visitor
+from tests.waiting import await_true
 
 pytestmark = pytest.mark.stack
 

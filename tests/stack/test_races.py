@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.stack.racing import ask_at_once, mixed, refusals, served
+from tests.stack.crowds import ask_at_once, mixed, refusals, served
 from tests.stack.shop import Customer, Shop
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(60)]

@@ -58,7 +58,7 @@ def wallets(shard: int, rows: Iterable[tuple[Wallet, int, int, int]], *, epoch: 
     """Set wallets of a shard to absolute figures: each with what is pending, held and open."""
     given: list[Argument] = [*arguments.Rebuild(epoch, keys.prefix(shard))]
     for row, pend, held, count in rows:
-        given += arguments.RestoredWallet(
+        given += arguments.WalletRow(
             wallet_id=row.pk,
             base=row.posted_credits,
             pend=pend,
@@ -76,7 +76,7 @@ def api_keys(shard: int, rows: Iterable[tuple[int, RestoredKey]], *, epoch: str)
     """Set API keys of a shard to absolute figures. Those that are not told of spent nothing."""
     given: list[Argument] = [*arguments.Rebuild(epoch, keys.prefix(shard))]
     for api_key_id, key in rows:
-        given += arguments.RestoredKey(
+        given += arguments.KeyRow(
             key_id=api_key_id,
             open=key.open,
             held=key.held,
@@ -84,7 +84,7 @@ def api_keys(shard: int, rows: Iterable[tuple[int, RestoredKey]], *, epoch: str)
             months=len(key.months),
         )
         for month, figures in key.months.items():
-            given += arguments.RestoredMonth(month, figures.held, figures.spent)
+            given += arguments.MonthRow(month, figures.held, figures.spent)
     return Command("tp_restore_keys", keys.Fence.of(shard), tuple(given))
 
 
@@ -92,7 +92,7 @@ def holds(shard: int, lost: Iterable[LostHold], *, epoch: str) -> Command:
     """Put back open holds that Redis lost."""
     given: list[Argument] = [*arguments.Rebuild(epoch, keys.prefix(shard))]
     for hold in lost:
-        given += arguments.RestoredHold(
+        given += arguments.HoldRow(
             request=hold.facts.request_id,
             wallet_id=hold.facts.wallet_id,
             amount=hold.amount,
@@ -112,7 +112,7 @@ def keep(shard: int, registers: Iterable[tuple[str, int]], *, lease_ms: int, epo
     """Bring registers into the new epoch: open holds of so many credits, or HOLDS_NOTHING."""
     given: list[Argument] = [*arguments.Keep(epoch, keys.prefix(shard), lease_ms)]
     for reference, amount in registers:
-        given += arguments.KeptRegister(reference, amount)
+        given += arguments.RegisterRow(reference, amount)
     return Command("tp_keep", keys.LeasesKeys.of(shard), tuple(given))
 
 

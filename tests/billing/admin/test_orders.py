@@ -23,7 +23,7 @@ def nobody_answers(settings: Settings) -> None:
 
 
 def test_stripes_silence_is_told_and_changes_nothing(
-    root: Client, alice: desk.Customer, nobody_answers: None
+    root: Client, alice: desk.Buyer, nobody_answers: None
 ) -> None:
     before = Order.objects.values().get(pk=alice.order.pk)
 
@@ -34,7 +34,7 @@ def test_stripes_silence_is_told_and_changes_nothing(
     assert not LogEntry.objects.exists()
 
 
-def test_an_order_without_a_session_is_not_asked_about(root: Client, alice: desk.Customer) -> None:
+def test_an_order_without_a_session_is_not_asked_about(root: Client, alice: desk.Buyer) -> None:
     Order.objects.filter(pk=alice.order.pk).update(stripe_session_id=None)
 
     answer = root.post(desk.do_url("ask-stripe", alice.order), WHY, follow=True)
@@ -44,7 +44,7 @@ def test_an_order_without_a_session_is_not_asked_about(root: Client, alice: desk
 
 
 @pytest.fixture
-def paid(alice: desk.Customer) -> Order:
+def paid(alice: desk.Buyer) -> Order:
     """Alice's order over 1,000 credits for $9.00, with its payment at Stripe."""
     Order.objects.filter(pk=alice.order.pk).update(
         stripe_payment_intent_id="pi_1", stripe_charge_id="ch_1", paid_cents=900
@@ -100,7 +100,7 @@ def test_who_may_only_look_may_not_act(action: str, paid: Order) -> None:
     assert clerk.get(desk.do_url(action, paid)).status_code == 403
 
 
-def test_an_order_in_review_is_credited_from_its_page(root: Client, alice: desk.Customer) -> None:
+def test_an_order_in_review_is_credited_from_its_page(root: Client, alice: desk.Buyer) -> None:
     order = desk.make_order(
         alice.user, status="review", fulfilled_at=None, stripe_session_id="cs_test_review"
     )
@@ -115,7 +115,7 @@ def test_an_order_in_review_is_credited_from_its_page(root: Client, alice: desk.
     assert LedgerEntry.objects.get(reference=str(order.public_id)).amount_credits == 1_000
 
 
-def test_an_order_in_review_is_closed_from_its_page(root: Client, alice: desk.Customer) -> None:
+def test_an_order_in_review_is_closed_from_its_page(root: Client, alice: desk.Buyer) -> None:
     order = desk.make_order(
         alice.user, status="review", fulfilled_at=None, stripe_session_id="cs_test_review"
     )

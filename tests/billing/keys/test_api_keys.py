@@ -22,7 +22,7 @@ from billing.keys.api_keys import (
 from billing.keys.settings import KeySettings, TooManyModels
 from billing.models import KeySpending, UsageRecord
 from tests import desk
-from tests.billing.payments.racing import before_statement, in_background, race
+from tests.racing import before_statement, in_background, race
 
 
 @pytest.mark.django_db(transaction=True)

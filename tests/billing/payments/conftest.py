@@ -10,17 +10,14 @@ from billing.models import LedgerEntry, Order, Pack, StripeEvent, Wallet
 from billing.orders.checkout import start_checkout
 from billing.orders.fulfilment import fulfil_order
 from billing.stripe_inbox.events import process_due_events, receive_event
-from tests.billing.payments.sandbox import API_KEY, WEBHOOK_SECRET, Sandbox, event_body, sign
+from tests.stripe_sandbox import Sandbox, event_body, sign, use_sandbox
 
 
 @pytest.fixture(autouse=True)
 def sandbox(stripe_process: Sandbox, settings: Settings, transactional_db: None) -> Sandbox:
     """The emulator, empty, and the site set up to use it. Every test sees its own commits."""
     stripe_process.forget()
-    settings.STRIPE_API_BASE = stripe_process.url
-    settings.STRIPE_SECRET_KEY = API_KEY
-    settings.STRIPE_WEBHOOK_SECRETS = [WEBHOOK_SECRET]
-    settings.STRIPE_LIVE_MODE = False
+    use_sandbox(stripe_process, settings)
     settings.SITE_URL = "http://testserver"
     return stripe_process
 

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from billing.models import Order
-from tests.billing.payments.sandbox import API_KEY, Sandbox
+from tests.stripe_sandbox import API_KEY, Sandbox
 
 Stage = dict[str, Any]
 

@@ -25,7 +25,7 @@ from billing.upkeep import drain
 from billing.wallet import keys
 from tests.billing.payments.film import Film, Projector
 from tests.billing.payments.stories import PAID, Story
-from tests.billing.wallet.shop import Till
+from tests.till import Till
 
 SPENT = 400_000
 WARNING_ID = "issfr_of_the_film"

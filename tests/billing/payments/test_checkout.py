@@ -17,8 +17,8 @@ from billing.orders.checkout import open_session, start_checkout
 from billing.stripe_api import read_checkout
 from devstack.ports import free_port
 from tests.billing.payments.conftest import status_of
-from tests.billing.payments.racing import race
-from tests.billing.payments.sandbox import DECLINES, Sandbox
+from tests.racing import race
+from tests.stripe_sandbox import DECLINES, Sandbox
 
 Status = Order.Status
 

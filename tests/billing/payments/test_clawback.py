@@ -13,9 +13,9 @@ from billing.orders.clawback import settle_charge
 from billing.orders.fulfilment import fulfil_order
 from tests.billing.payments.conftest import hear
 from tests.billing.payments.order_world import broken_books
-from tests.billing.payments.racing import before_statement, in_background
-from tests.billing.payments.sandbox import Sandbox
-from tests.billing.wallet.shop import Till
+from tests.racing import before_statement, in_background
+from tests.stripe_sandbox import Sandbox
+from tests.till import Till
 
 
 def refund(order: Order, sandbox: Sandbox, amount_cents: int) -> str:

@@ -8,8 +8,8 @@ from billing.models import Dispute, Freeze, InboxItem, Order, Wallet
 from billing.orders.checkout import start_checkout
 from billing.orders.fulfilment import fulfil_order
 from tests.billing.payments.conftest import hear
-from tests.billing.payments.sandbox import Sandbox
-from tests.billing.wallet.shop import Till
+from tests.stripe_sandbox import Sandbox
+from tests.till import Till
 
 WON, LOST = "win", "lose"
 

@@ -5,8 +5,8 @@ from billing.keys.first_key import claim_first_key
 from billing.models import Order, Pack
 from billing.orders.checkout import start_checkout
 from billing.orders.fulfilment import fulfil_order
-from tests.billing.payments.racing import race
-from tests.billing.payments.sandbox import Sandbox
+from tests.racing import race
+from tests.stripe_sandbox import Sandbox
 
 
 def fulfil(order: Order) -> Order:

@@ -4,7 +4,6 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from accounts.models import User
@@ -17,9 +16,10 @@ from billing.stripe_inbox.events import process_due_events, receive_event
 from billing.stripe_inbox.open_orders import check_open_orders
 from common.credits import MAX_CREDITS
 from tests.billing.payments.conftest import posted, status_of
-from tests.billing.payments.racing import race
-from tests.billing.payments.sandbox import DECLINES, Sandbox, event_body, sign
-from tests.billing.wallet.shop import Till
+from tests.deaths import dies_at_statement
+from tests.racing import race
+from tests.stripe_sandbox import DECLINES, Sandbox, event_body, sign
+from tests.till import Till
 
 Status = Order.Status
 Way = Callable[[Order], object]
@@ -339,7 +339,7 @@ def test_an_unknown_session_is_an_error_of_its_own(order: Order) -> None:
 
 def test_dying_at_any_statement_and_running_again_ends_the_same(paid: Order, alice: User) -> None:
     deaths = 0
-    while dies_at_statement(deaths, paid):
+    while dies_at_statement(lambda: fulfil(paid), deaths + 1):
         deaths += 1
         assert posted(alice) in {0, 1_000_000}
 
@@ -350,30 +350,6 @@ def test_dying_at_any_statement_and_running_again_ends_the_same(paid: Order, ali
     assert status_of(paid) == Status.FULFILLED
     assert posted(alice) == 1_000_000
     assert LedgerEntry.objects.count() == Lot.objects.count() == 1
-
-
-class Death(BaseException):
-    """The process is gone: nothing that catches exceptions sees it."""
-
-
-def dies_at_statement(number: int, order: Order) -> bool:
-    """Fulfil, but die right before one statement. False if there are not so many."""
-    seen = 0
-
-    def guillotine(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        nonlocal seen
-        if seen == number:
-            raise Death
-        seen += 1
-        return execute(sql, params, many, context)
-
-    try:
-        with connection.execute_wrapper(guillotine):
-            fulfil(order)
-    except Death:
-        connection.close()
-        return True
-    return False
 
 
 def intent_of(order: Order, sandbox: Sandbox) -> str:

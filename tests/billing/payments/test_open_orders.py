@@ -11,8 +11,8 @@ from billing.stripe_inbox.open_orders import check_open_orders
 from billing.tasks.stripe import sweep_open_orders
 from devstack.ports import free_port
 from tests.billing.payments.conftest import posted, status_of
-from tests.billing.payments.racing import race
-from tests.billing.payments.sandbox import Sandbox
+from tests.racing import race
+from tests.stripe_sandbox import Sandbox
 
 Status = Order.Status
 

@@ -12,7 +12,7 @@ from accounts.models import User
 from billing.exceptions import MissingReason, RefundRefused
 from billing.ledger.credits import post_credit
 from billing.ledger.debits import decide_open
-from billing.ledger.references import Request
+from billing.ledger.references import RequestCharge
 from billing.ledger.wallets import freeze_wallet
 from billing.models import InboxItem, Order, Refund, Wallet
 from billing.orders.refund_offers import Offer, offer_unused
@@ -25,10 +25,10 @@ from billing.orders.refunds import (
 )
 from devstack.ports import free_port
 from tests.billing.payments.conftest import hear
-from tests.billing.payments.racing import before_statement, race
-from tests.billing.payments.sandbox import Sandbox
-from tests.billing.wallet.shop import Till
 from tests.conftest import open_fences
+from tests.racing import before_statement, race
+from tests.stripe_sandbox import Sandbox
+from tests.till import Till
 
 Status = Refund.Status
 
@@ -326,7 +326,7 @@ def test_what_is_charged_but_not_booked_yet_is_not_unused(
         till.wallet.pk,
         kind="grant",
         amount_credits=1_000_000,
-        reference=Request("goodwill"),
+        reference=RequestCharge("goodwill"),
         actor=alice,
     )
     till.place("r1", 400_000)

@@ -24,8 +24,8 @@ from billing.stripe_api import catalogue, listing, payments, read_charge, refund
 from billing.stripe_api.catalogue import CatalogueProduct
 from billing.stripe_inbox.handlers import HANDLERS
 from sandbox.stripe.permissions import NAMES
-from tests.billing.payments.sandbox import Sandbox
 from tests.conftest import person
+from tests.stripe_sandbox import Sandbox
 
 CHAPTER = (Path(__file__).parents[3] / "docs" / "payments.md").read_text()
 ROWS = re.compile(r"^\| ([A-Za-z ,]+?) \| (read|write) \| .+ \|$", re.MULTILINE)

@@ -9,8 +9,8 @@ from billing.orders.fulfilment import fulfil_order
 from billing.orders.refunds import refund_amount
 from billing.orders.reviews import close_reviewed, credit_reviewed
 from tests.billing.payments.conftest import hear, posted, status_of
-from tests.billing.payments.sandbox import Sandbox
-from tests.billing.wallet.shop import Till
+from tests.stripe_sandbox import Sandbox
+from tests.till import Till
 
 Status = Order.Status
 

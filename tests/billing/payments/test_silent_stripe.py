@@ -25,8 +25,8 @@ from billing.tasks import stripe as tasks
 from billing.tasks.stripe_slots import MOST_WAITING, with_slot
 from devstack.ports import free_port
 from tests.billing.payments.conftest import status_of
-from tests.billing.payments.sandbox import Sandbox, event_body, sign
-from tests.billing.wallet.shop import Till
+from tests.stripe_sandbox import Sandbox, event_body, sign
+from tests.till import Till
 
 PATIENCE_S = 10
 

@@ -16,7 +16,7 @@ from billing.stripe_inbox.events import process_due_events
 from billing.stripe_inbox.missed_events import fetch_missed_events
 from devstack.ports import free_port
 from tests.billing.payments.conftest import hear, posted, status_of
-from tests.billing.payments.sandbox import Sandbox
+from tests.stripe_sandbox import Sandbox
 
 AT_ONCE = timedelta(0)
 

@@ -2,7 +2,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -16,8 +15,9 @@ from billing.stripe_inbox.events import (
 )
 from devstack.ports import free_port
 from tests.billing.payments.conftest import posted, status_of
-from tests.billing.payments.racing import race
-from tests.billing.payments.sandbox import Sandbox, event_body, sign
+from tests.deaths import dies_at_statement
+from tests.racing import race
+from tests.stripe_sandbox import Sandbox, event_body, sign
 
 
 def receive(kind: str, object_id: str | None, **subject: Any) -> StripeEvent:
@@ -155,14 +155,10 @@ def test_sweeps_at_once_share_the_events(paid: Order, alice: User) -> None:
     assert posted(alice) == 1_000_000
 
 
-class Death(BaseException):
-    """The process is gone."""
-
-
 def test_dying_at_any_statement_loses_no_event(paid: Order, alice: User) -> None:
     event = receive("checkout.session.completed", paid.stripe_session_id)
     deaths = 0
-    while dies_at_statement(deaths):
+    while dies_at_statement(process_due_events, deaths + 1):
         deaths += 1
         event.refresh_from_db()
         assert event.processed_at is None
@@ -176,7 +172,7 @@ def test_dying_at_any_statement_loses_no_event(paid: Order, alice: User) -> None
 
 def test_an_event_whose_process_died_comes_back_by_itself(paid: Order) -> None:
     event = receive("checkout.session.completed", paid.stripe_session_id)
-    assert dies_at_statement(4)
+    assert dies_at_statement(process_due_events, 5)
 
     assert process_due_events() == 0
     event.refresh_from_db()
@@ -199,26 +195,6 @@ def test_a_person_can_have_an_event_processed_again(paid: Order) -> None:
 
 def make_due() -> None:
     StripeEvent.objects.filter(processed_at=None).update(next_attempt_at=timezone.now())
-
-
-def dies_at_statement(number: int) -> bool:
-    """Process what is due, but die right before one statement. False if there are not so many."""
-    seen = 0
-
-    def guillotine(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        nonlocal seen
-        if seen == number:
-            raise Death
-        seen += 1
-        return execute(sql, params, many, context)
-
-    try:
-        with connection.execute_wrapper(guillotine):
-            process_due_events()
-    except Death:
-        connection.close()
-        return True
-    return False
 
 
 @pytest.mark.parametrize("kind", ["checkout.session.completed", "charge.refunded"])

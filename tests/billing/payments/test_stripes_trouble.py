@@ -16,8 +16,8 @@ from billing.orders.checkout import start_checkout
 from billing.orders.refunds import advance_refunds, refund_amount
 from billing.stripe_inbox.events import process_due_events
 from billing.stripe_inbox.missed_events import fetch_missed_events
-from tests.billing.payments.sandbox import Sandbox
-from tests.billing.wallet.shop import Till
+from tests.stripe_sandbox import Sandbox
+from tests.till import Till
 
 
 @pytest.fixture(autouse=True)

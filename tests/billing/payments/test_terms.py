@@ -15,8 +15,8 @@ from billing.orders.checkout import start_checkout
 from billing.orders.fulfilment import fulfil_order
 from common.client_networks import client_network
 from tests.billing.payments.conftest import hear, posted
-from tests.billing.payments.racing import race
-from tests.billing.payments.sandbox import Sandbox
+from tests.racing import race
+from tests.stripe_sandbox import Sandbox
 
 Status = Order.Status
 
@@ -214,7 +214,12 @@ def test_an_order_that_a_code_made_free_is_credited(
 
 @pytest.mark.parametrize(("is_included", "paid"), [(False, 1_071), (True, 900)])
 def test_tax_is_paid_on_top_or_within(  # noqa: PLR0917  # pytest names them
-    alice: User, pack: Pack, sandbox: Sandbox, settings: Settings, is_included: bool, paid: int
+    alice: User,
+    pack: Pack,
+    sandbox: Sandbox,
+    settings: Settings,
+    is_included: bool,
+    paid: int,
 ) -> None:
     settings.STRIPE_AUTOMATIC_TAX = True
     settings.PRICES_INCLUDE_TAX = is_included

@@ -13,7 +13,7 @@ from billing.tasks.stripe import process_stripe_events
 from billing.views.stripe_webhook import MAX_BODY_BYTES
 from devstack.valkey import Valkey
 from tests.billing.payments.conftest import status_of
-from tests.billing.payments.sandbox import WEBHOOK_SECRET, event_body, sign
+from tests.stripe_sandbox import WEBHOOK_SECRET, event_body, sign
 
 URL = "/billing/stripe/webhook"
 BODY = event_body("checkout.session.completed", id="cs_test_1")

@@ -14,8 +14,8 @@ from billing.top_ups.agreement import Terms, agree, get_top_up
 from billing.top_ups.cards import finish_setup, start_setup
 from tests.billing.payments.conftest import pack as pack  # noqa: PLC0414 - a fixture
 from tests.billing.payments.conftest import sandbox as sandbox  # noqa: PLC0414 - a fixture
-from tests.billing.payments.sandbox import PAYS, Sandbox
 from tests.conftest import signed_in
+from tests.stripe_sandbox import PAYS, Sandbox
 
 DECLINED_LATER = "4000000000000341"
 ASKS_ALWAYS = "4000002760003184"

@@ -9,8 +9,8 @@ from billing.stripe_inbox.events import process_due_events
 from billing.stripe_inbox.missed_events import fetch_missed_events
 from billing.stripe_inbox.open_orders import check_open_orders
 from tests.billing.payments.conftest import posted
-from tests.billing.payments.sandbox import Sandbox
 from tests.billing.top_ups.conftest import orders_of, succeeded
+from tests.stripe_sandbox import Sandbox
 
 
 def test_a_charge_that_stripe_did_not_own_up_to_is_credited_by_its_event(

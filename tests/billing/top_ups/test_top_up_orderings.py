@@ -22,8 +22,6 @@ from billing.stripe_inbox.missed_events import fetch_missed_events
 from billing.stripe_inbox.open_orders import check_open_orders
 from billing.top_ups.agreement import get_top_up
 from tests.billing.payments.conftest import posted
-from tests.billing.payments.sandbox import Sandbox
-from tests.billing.payments.test_deaths import dies
 from tests.billing.top_ups.conftest import (
     ASKS_ALWAYS,
     DECLINED_LATER,
@@ -32,6 +30,8 @@ from tests.billing.top_ups.conftest import (
     orders_of,
     succeeded,
 )
+from tests.deaths import dies
+from tests.stripe_sandbox import Sandbox
 
 SEQUENCES = 6
 MOST_STEPS = 200

@@ -30,8 +30,6 @@ from billing.tasks.wallet import drain_events
 from billing.top_ups.agreement import get_top_up, spent_this_month, switch_off_by_customer
 from billing.top_ups.switch import OffReason, State
 from tests.billing.payments.conftest import posted
-from tests.billing.payments.racing import before_statement, race
-from tests.billing.payments.sandbox import Sandbox
 from tests.billing.top_ups.conftest import (
     ASKS_ALWAYS,
     BANK,
@@ -42,7 +40,9 @@ from tests.billing.top_ups.conftest import (
     orders_of,
     succeeded,
 )
-from tests.billing.wallet.shop import Till
+from tests.racing import before_statement, race
+from tests.stripe_sandbox import Sandbox
+from tests.till import Till
 
 
 def sweep() -> None:

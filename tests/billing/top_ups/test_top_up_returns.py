@@ -17,9 +17,9 @@ from billing.stripe_inbox.open_orders import ask_again
 from billing.top_ups.agreement import get_top_up
 from billing.top_ups.switch import OffReason
 from tests.billing.payments.conftest import hear
-from tests.billing.payments.sandbox import Sandbox
 from tests.billing.top_ups.conftest import credited, intents, succeeded
-from tests.billing.wallet.shop import Till
+from tests.stripe_sandbox import Sandbox
+from tests.till import Till
 
 
 @pytest.fixture

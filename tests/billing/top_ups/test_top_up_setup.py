@@ -23,9 +23,9 @@ from billing.top_ups.agreement import (
 from billing.top_ups.cards import finish_setup, remove_card, start_setup
 from billing.top_ups.switch import OffReason, State
 from tests.billing.payments.conftest import hear
-from tests.billing.payments.racing import before_statement
-from tests.billing.payments.sandbox import Sandbox
 from tests.billing.top_ups.conftest import DECLINED_LATER, TERMS, SaveCard
+from tests.racing import before_statement
+from tests.stripe_sandbox import Sandbox
 
 FORM = {
     "offer": "starter:usd:900:1000000:30",

@@ -19,9 +19,9 @@ from billing.top_ups.agreement import Terms, agree, get_top_up, switch_off_by_cu
 from billing.top_ups.switch import OffReason, State
 from tests import desk
 from tests.billing.payments.conftest import hear, posted
-from tests.billing.payments.racing import before_statement, in_background, race
-from tests.billing.payments.sandbox import Sandbox
 from tests.billing.top_ups.conftest import TERMS, SaveCard, intents, orders_of, succeeded
+from tests.racing import before_statement, in_background, race
+from tests.stripe_sandbox import Sandbox
 
 SWEEPS = 12
 # What the ceiling of $3,000.00 has room for, and more than all sweeps charge.

@@ -25,8 +25,8 @@ from billing.top_ups.switch import OffReason
 from billing.views.forms import offer_choices
 from common.currencies import UNPROVEN_REASON
 from proxy.api.error_table import to_api_error
-from tests.billing.payments.sandbox import Sandbox
 from tests.billing.top_ups.conftest import intents, orders_of
+from tests.stripe_sandbox import Sandbox
 
 GUARDS: dict[type[models.Model], str] = {
     Pack: "pack_on_sale_has_a_proven_currency",

@@ -13,8 +13,8 @@ from billing.catalogue.model_prices import set_price
 from billing.keys.api_keys import issue_api_key
 from billing.ledger.wallets import get_wallet
 from billing.models import ModelPrice, Order, Pack, PublicModel, UsageRecord
-from tests.billing.payments.sandbox import API_KEY, Sandbox
 from tests.conftest import signed_in
+from tests.stripe_sandbox import Sandbox, use_sandbox
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 # A key for all models, from everywhere.
@@ -127,7 +127,5 @@ def order(alice: User, starter: Pack) -> MakeOrder:
 def stripe(stripe_process: Sandbox, settings: Settings, transactional_db: None) -> Sandbox:
     """The emulator, empty, and the site set up to use it. The test sees its own commits."""
     stripe_process.forget()
-    settings.STRIPE_API_BASE = stripe_process.url
-    settings.STRIPE_SECRET_KEY = API_KEY
-    settings.STRIPE_LIVE_MODE = False
+    use_sandbox(stripe_process, settings)
     return stripe_process

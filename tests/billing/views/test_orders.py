@@ -13,8 +13,8 @@ from billing.ledger.balances import read_balance
 from billing.ledger.wallets import get_wallet
 from billing.models import Order, Pack, PackPrice
 from billing.views.polling import poll_after_s
-from tests.billing.payments.sandbox import Sandbox
 from tests.billing.views.conftest import HTMX, MakeOrder
+from tests.stripe_sandbox import Sandbox
 
 SECRET = re.compile(r'id="new-secret">(tp_live_[0-9A-Za-z]{38})<')
 

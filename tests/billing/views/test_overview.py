@@ -11,7 +11,7 @@ from billing.ledger.wallets import freeze_wallet, get_wallet, grant_credits, pus
 from billing.models import Wallet
 from billing.wallet.sync_client import SyncWalletClient
 from tests.billing.views.conftest import HTMX, NOON, MakeUsage
-from tests.billing.wallet.shop import Till
+from tests.till import Till
 
 
 def test_it_shows_the_live_balance(alice: User, as_alice: Client) -> None:
