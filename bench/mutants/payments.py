@@ -11,6 +11,12 @@ def payment(name: str, file: str, old: str, new: str, *, tests: str) -> Mutant:
     return Mutant(f"payments: {name}", f"billing/{file}", old, new, f"{FOLDER}/test_{tests}")
 
 
+def due(name: str, old: str, new: str, *, tests: str) -> Mutant:
+    """One guard of the rows that sweeps share."""
+    tests = f"tests/common/test_due.py::test_{tests}"
+    return Mutant(f"due rows: {name}", "common/due.py", old, new, tests)
+
+
 MUTANTS: list[Mutant] = [
     payment(
         "session may differ",
@@ -204,15 +210,15 @@ MUTANTS: list[Mutant] = [
     payment(
         "a refund is asked for again when its answer was lost",
         "orders/refunds.py",
-        "        elif not (refund.attempts and _is_known(refund)):",
+        "        elif not (refund.attempts > 1 and _is_known(refund)):",
         "        else:",
         tests="refunds.py::test_a_refund_whose_answer_was_lost_is_found_and_not_asked_again",
     ),
     payment(
         "money goes back before the credits",
         "orders/refunds.py",
-        "            Q(debit=None) | Q(debit__booked_at__isnull=False),\n",
-        "",
+        "REFUNDS.due().filter(is_taken)",
+        "REFUNDS.due()",
         tests="refunds.py::test_the_credits_are_taken_before_stripe_is_asked",
     ),
     payment(
@@ -222,12 +228,53 @@ MUTANTS: list[Mutant] = [
         "        if False:",
         tests="refunds.py::test_what_is_spent_before_it_could_be_taken_is_not_refunded",
     ),
-    payment(
-        "two sweeps ask for a refund",
-        "orders/refunds.py",
-        "next_attempt_at=timezone.now() + LEASE)\n        == 1",
-        "next_attempt_at=timezone.now() + LEASE)\n        >= 0",
-        tests="refunds.py::test_sweeps_at_once_share_the_refunds",
+    due(
+        "two sweeps claim a row",
+        ".update(**changes) == 1",
+        ".update(**changes) >= 0",
+        tests="one_of_those_who_claim_a_row_at_once_gets_it",
+    ),
+    due(
+        "a claim does not look whether the row was claimed",
+        '{"pk": row.pk, self.due_column: getattr(row, self.due_column)}',
+        '{"pk": row.pk}',
+        tests="one_of_those_who_claim_a_row_at_once_gets_it",
+    ),
+    due(
+        "a claim does not look whether the row is done",
+        "        return self.open_rows.filter(**as_it_was)",
+        "        return self.open_rows.model._default_manager.filter(**as_it_was)",
+        tests="a_row_that_is_done_meanwhile_is_not_claimed",
+    ),
+    due(
+        "attempts are not counted",
+        "{column: F(column) + 1, **changes}",
+        "changes",
+        tests="a_row_whose_claimer_died_is_due_again_when_its_lease_ends",
+    ),
+    due(
+        "pauses grow for ever",
+        "        return min(doubled, self.longest_pause)",
+        "        return doubled",
+        tests="each_failure_doubles_the_pause_up_to_the_longest",
+    ),
+    due(
+        "pauses do not grow",
+        "self.first_pause * 2 ** min(attempts - 1, MOST_DOUBLINGS)",
+        "self.first_pause",
+        tests="each_failure_doubles_the_pause_up_to_the_longest",
+    ),
+    due(
+        "a late failure undoes a success",
+        "        self.open_rows.filter(pk=row.pk).update(**changes)",
+        "        self.open_rows.model._default_manager.filter(pk=row.pk).update(**changes)",
+        tests="a_failure_that_comes_after_anothers_success_changes_nothing",
+    ),
+    due(
+        "a person is told of the first failure",
+        "        return self.attempts(row) >= self.alarming_attempts",
+        "        return True",
+        tests="it_alarms_from_the_given_attempt_on",
     ),
     payment(
         "a refund is more than was paid",
@@ -267,8 +314,8 @@ MUTANTS: list[Mutant] = [
     payment(
         "refunds go on while Stripe is away",
         "orders/refunds.py",
-        "            if isinstance(_advance(refund), PaymentProviderAway):\n                break\n",
-        "            _advance(refund)\n",
+        "        if isinstance(_advance(refund), PaymentProviderAway):\n            break\n",
+        "        _advance(refund)\n",
         tests="silent_stripe.py::test_refunds_wait_while_stripe_does_not_answer",
     ),
     payment(

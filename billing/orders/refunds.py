@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
@@ -30,13 +30,17 @@ from billing.orders.clawback import move_to_target, settle_charge
 from billing.orders.refund_offers import Offer, offer_unused
 from billing.stripe_api import create_refund
 from common.currencies import smallest_step
+from common.due import RetriedRows
 
 # What staff may refund: also a payment that was never credited.
 PAID = (Order.Status.FULFILLED, Order.Status.REVIEW, Order.Status.CLOSED)
-LEASE = timedelta(minutes=2)
-FIRST_RETRY_S = 5
-LONGEST_RETRY_S = 3600
-ALARMING_ATTEMPTS = 8
+REFUNDS = RetriedRows(
+    Refund.objects.filter(status=Refund.Status.OPEN),
+    lease=timedelta(minutes=2),
+    first_pause=timedelta(seconds=5),
+    longest_pause=timedelta(hours=1),
+    alarming_attempts=8,
+)
 BATCH = 50
 
 log = structlog.get_logger(__name__)
@@ -128,11 +132,10 @@ def advance_refunds(*, most: int = BATCH) -> int:
     Stops while Stripe can't be reached: the others stay due.
     """
     tried = 0
-    for refund in _due_refunds()[:most]:
-        if _claim(refund):
-            tried += 1
-            if isinstance(_advance(refund), PaymentProviderAway):
-                break
+    for refund in REFUNDS.take(_due_refunds()[:most]):
+        tried += 1
+        if isinstance(_advance(refund), PaymentProviderAway):
+            break
     return tried
 
 
@@ -174,25 +177,8 @@ def _why_not(order: Order) -> str:
 
 def _due_refunds() -> QuerySet[Refund]:
     # Not before the ledger has booked its credits.
-    return (
-        Refund.objects.filter(
-            Q(debit=None) | Q(debit__booked_at__isnull=False),
-            status=Refund.Status.OPEN,
-            next_attempt_at__lte=timezone.now(),
-        )
-        .select_related("order", "debit")
-        .order_by("next_attempt_at", "pk")
-    )
-
-
-def _claim(refund: Refund) -> bool:
-    """Take a due refund for a while. False if another sweep has it."""
-    return (
-        Refund.objects.filter(
-            pk=refund.pk, status=Refund.Status.OPEN, next_attempt_at=refund.next_attempt_at
-        ).update(attempts=F("attempts") + 1, next_attempt_at=timezone.now() + LEASE)
-        == 1
-    )
+    is_taken = Q(debit=None) | Q(debit__booked_at__isnull=False)
+    return REFUNDS.due().filter(is_taken).select_related("order", "debit")
 
 
 def _advance(refund: Refund) -> Exception | None:
@@ -201,7 +187,7 @@ def _advance(refund: Refund) -> Exception | None:
         if refund.is_unused_part and _is_short(refund):
             text = "The tokens were spent before they could be taken back."
             _refuse(refund, text, is_told=refund.actor_id is not None)
-        elif not (refund.attempts and _is_known(refund)):
+        elif not (refund.attempts > 1 and _is_known(refund)):
             _send(refund)
     except PaymentProviderError as error:
         _postpone(refund, error)
@@ -262,13 +248,9 @@ def _refuse(refund: Refund, outcome: str, *, is_told: bool) -> None:
 
 
 def _postpone(refund: Refund, error: Exception) -> None:
-    attempts = refund.attempts + 1
-    wait_s = min(FIRST_RETRY_S * 2 ** min(attempts - 1, 20), LONGEST_RETRY_S)
-    log.warning("refund_postponed", refund_id=str(refund.public_id), attempts=attempts)
-    Refund.objects.filter(pk=refund.pk, status=Refund.Status.OPEN).update(
-        outcome=str(error)[:200], next_attempt_at=timezone.now() + timedelta(seconds=wait_s)
-    )
-    if attempts >= ALARMING_ATTEMPTS:
+    log.warning("refund_postponed", refund_id=str(refund.public_id), attempts=refund.attempts)
+    REFUNDS.postpone(refund, outcome=str(error)[:200])
+    if REFUNDS.is_alarming(refund):
         file_item(
             kind="refund_failing",
             reference=str(refund.public_id),
