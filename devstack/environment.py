@@ -10,7 +10,6 @@ import secrets
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 from devstack.errors import LaunchError
 
@@ -69,18 +68,7 @@ def without_product_settings(environ: Mapping[str, str]) -> dict[str, str]:
 
 def closed(settings: Mapping[str, str]) -> dict[str, str]:
     """Complete settings with empty ones, so that another site's `run.env` adds nothing."""
-    complete = {name: settings.get(name, "") for name in SETTINGS}
-    # The one setting for which empty does not mean its default.
-    complete["CELERY_BROKER_URL"] = complete["CELERY_BROKER_URL"] or broker_beside(
-        complete["REDIS_URL"]
-    )
-    return complete
-
-
-def broker_beside(redis_url: str) -> str:
-    """Database 1 of the same server."""
-    parts = urlsplit(redis_url)
-    return urlunsplit(parts._replace(path="/1")) if parts.netloc else ""
+    return {name: settings.get(name, "") for name in SETTINGS}
 
 
 def child_environment(environ: Mapping[str, str], *, folder: Path) -> dict[str, str]:

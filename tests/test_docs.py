@@ -23,7 +23,7 @@ PAGES = sorted(
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
 INDEX = (ROOT / "docs" / "decisions" / "README.md").read_text()
 
-READ = re.compile(r'get_(?:text|url|int|bool|list|fernet_keys|networks)\(\s*"([A-Z_]+)"')
+READ = re.compile(r'get_(?:text|url|redis_url|int|bool|list|fernet_keys|networks)\(\s*"([A-Z_]+)"')
 LISTED = re.compile(r"^\| `([A-Z_]+)` \|", re.MULTILINE)
 TARGET = re.compile(r"^([a-z][a-z-]*):", re.MULTILINE)
 NAMED_TARGET = re.compile(r"`make ([a-z][a-z-]*)")

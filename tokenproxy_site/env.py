@@ -13,6 +13,8 @@ import environ
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
+from billing.wallet.address import MalformedAddress, RedisAddress
+
 env = environ.Env()
 
 
@@ -84,6 +86,16 @@ def get_url(name: str, default: str | None = None, *, schemes: Iterable[str]) ->
             f"The setting {name} must be an address such as {next(iter(schemes))}://host/…"
         )
     return value.rstrip("/")
+
+
+def get_redis_url(name: str, default: str | None = None) -> str:
+    """Return the URL of a Redis server, which says nothing that a client would have to drop."""
+    value = get_text(name, default) or default or ""
+    try:
+        RedisAddress.parse(value).demand_files()
+    except MalformedAddress as error:
+        raise ImproperlyConfigured(f"The setting {name} {error}.") from error
+    return value
 
 
 def get_fernet_keys(name: str) -> list[str]:

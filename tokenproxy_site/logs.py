@@ -20,6 +20,19 @@ class WithoutProbes(logging.Filter):
         return not any(probe in said for probe in ("/readyz", "/healthz", "/metrics"))
 
 
+class ClientErrorsInOneLine(logging.Filter):
+    """Takes the traceback from what Django calls suspicious: a wrong host, a form too large.
+
+    Anybody can cause these at will, and they say nothing of our code.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.startswith("django.security."):
+            record.exc_info = record.exc_text = None
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+        return True
+
+
 def configure_logging(form: str, level: str) -> dict[str, Any]:
     """Set structlog up and return Django's LOGGING. `form` is console or json."""
     if form not in {"console", "json"}:
@@ -55,12 +68,15 @@ def configure_logging(form: str, level: str) -> dict[str, Any]:
                 "foreign_pre_chain": shared,
             }
         },
-        "filters": {"without_probes": {"()": WithoutProbes}},
+        "filters": {
+            "without_probes": {"()": WithoutProbes},
+            "client_errors_in_one_line": {"()": ClientErrorsInOneLine},
+        },
         "handlers": {
             "stderr": {
                 "class": "logging.StreamHandler",
                 "formatter": "default",
-                "filters": ["without_probes"],
+                "filters": ["without_probes", "client_errors_in_one_line"],
             }
         },
         "root": {"handlers": ["stderr"], "level": level},

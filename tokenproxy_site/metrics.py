@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from django.conf import settings
 from django.db import DatabaseError
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -95,7 +95,7 @@ REGISTRY.register(Gauges())
 def metrics(request: HttpRequest) -> HttpResponse:
     """Answer in Prometheus' text format. 404 without METRICS_TOKEN, 401 without its bearer."""
     if not settings.METRICS_TOKEN:
-        raise Http404
+        return HttpResponse(status=404)
     given = request.headers.get("Authorization", "")
     if not hmac.compare_digest(given.encode(), f"Bearer {settings.METRICS_TOKEN}".encode()):
         return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})

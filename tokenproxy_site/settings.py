@@ -11,6 +11,7 @@ import django_stubs_ext
 from celery.schedules import crontab
 from csp.constants import NONE, SELF
 
+from billing.wallet.address import AddressPool, RedisAddress, beside
 from tokenproxy_site.env import (
     env,
     get_bool,
@@ -18,6 +19,7 @@ from tokenproxy_site.env import (
     get_int,
     get_list,
     get_networks,
+    get_redis_url,
     get_text,
     get_url,
     read_run_file,
@@ -44,8 +46,6 @@ IS_HTTPS = SITE_URL.startswith("https://")
 # Requests arrive over plain HTTP from the proxy that ends TLS, which sets this header.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if IS_HTTPS else None
 SECURE_SSL_REDIRECT = IS_HTTPS
-# The probes of an orchestrator speak plain HTTP to the process itself.
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 31_536_000 if IS_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = IS_HTTPS
 SECURE_HSTS_PRELOAD = IS_HTTPS
@@ -76,6 +76,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "tokenproxy_site.probes.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -136,17 +137,14 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-REDIS_URL = get_url("REDIS_URL", schemes=("redis", "rediss", "unix"))
-CELERY_BROKER_URL = get_url(
-    "CELERY_BROKER_URL",
-    f"{REDIS_URL.rpartition('/')[0]}/1" if REDIS_URL.count("/") > 2 else f"{REDIS_URL}/1",
-    schemes=("redis", "rediss", "unix"),
-)
+REDIS_URL = get_redis_url("REDIS_URL")
+CELERY_BROKER_URL = get_redis_url("CELERY_BROKER_URL", beside(REDIS_URL, 1))
 # The cache holds rate limits of the log-in pages and nothing that may not be lost.
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": CELERY_BROKER_URL,
+        "OPTIONS": {"pool_class": AddressPool},
         "KEY_PREFIX": "cache",
     }
 }
@@ -319,6 +317,11 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 CELERY_TIMEZONE = "UTC"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# These go before CELERY_BROKER_URL, which Celery would read itself, from the environment first: by
+# its reading a broker is not verified unless an option says so.
+_broker = RedisAddress.parse(CELERY_BROKER_URL)
+CELERY_BROKER_READ_URL = CELERY_BROKER_WRITE_URL = _broker.broker_url()
+CELERY_BROKER_USE_SSL = False if _broker.tls is None else dict(_broker.tls)
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # A broker that is away or hangs must not keep a web request waiting: Stripe's webhook nudges a

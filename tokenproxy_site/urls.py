@@ -1,18 +1,16 @@
-"""Addresses of the site. The /v1 API is mounted beside it, in asgi.py."""
+"""Addresses of the site.
+
+Beside them: the /v1 API, which asgi.py mounts, and probes, which are answered before all else.
+"""
 
 from django.contrib import admin
 from django.urls import include, path
 
-from tokenproxy_site.health import healthz, readyz
-from tokenproxy_site.metrics import metrics
 from tokenproxy_site.status import status
 
 urlpatterns = [
     path("", include("billing.urls")),
     path("", include("proxy.site_urls")),
-    path("healthz", healthz, name="healthz"),
-    path("readyz", readyz, name="readyz"),
-    path("metrics", metrics, name="metrics"),
     path("status/", status, name="status"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),

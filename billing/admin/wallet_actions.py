@@ -7,7 +7,7 @@ from django import forms
 from django.utils import timezone
 
 from accounts.desk.actions import Asked, ReasonForm, StaffAction
-from accounts.services.api_keys import MOST_PER_MINUTE
+from billing.keys.settings import MOST_PER_MINUTE
 from billing.ledger.wallets import (
     adjust_credits,
     freeze_wallet,

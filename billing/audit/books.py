@@ -43,13 +43,14 @@ class Finding:
         return f"invariant {self.invariant}: {self.subject}: {self.problem}"
 
 
-def audit(*, at_rest: bool = False) -> list[Finding]:
+def audit(*, at_rest: bool = False, pause_s: float = PAUSE_S) -> list[Finding]:
     """Return every broken invariant; an empty list is a clean bill.
 
     `at_rest` also demands that nothing is under way: no hold, no event, no late push.
+    What may be late in Redis is looked at again after `pause_s`, some times.
     Raises WalletRecovering while Redis can't be read.
     """
-    return sorted({*_audit_books(), *_audit_redis(at_rest=at_rest)})
+    return sorted({*_audit_books(), *_audit_redis(at_rest=at_rest, pause_s=pause_s)})
 
 
 def _audit_books() -> list[Finding]:
@@ -68,14 +69,14 @@ def _is_nested() -> bool:
     return len(connection.savepoint_ids) > 0
 
 
-def _audit_redis(*, at_rest: bool) -> list[Finding]:
+def _audit_redis(*, at_rest: bool, pause_s: float) -> list[Finding]:
     """Compare with Redis; what may be late is a finding if it stays."""
     found = list(differences(at_rest=at_rest))
     late = {_identity(each): each for each in found if each.may_pass}
     for _ in range(TRIES - 1):
         if not late:
             break
-        time.sleep(PAUSE_S)
+        time.sleep(pause_s)
         again = [each for each in differences(at_rest=at_rest) if each.may_pass]
         late = {_identity(each): each for each in again if _identity(each) in late}
     wrong = [each for each in found if not each.may_pass]

@@ -11,7 +11,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import ApiKey
-from accounts.services.api_keys import (
+from billing.keys.networks import BadNetwork, clean_networks
+from billing.keys.settings import (
     MOST_CREDITS,
     MOST_PER_MINUTE,
     KeySettings,
@@ -19,7 +20,6 @@ from accounts.services.api_keys import (
     clean_models,
 )
 from billing.models import PublicModel
-from common.networks import BadNetwork, clean_networks
 
 KEEP = "keep"
 ALL, ONLY = "all", "only"

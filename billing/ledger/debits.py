@@ -44,14 +44,14 @@ def decide_if_possible(debit: Debit) -> bool:
     return True
 
 
-def decide_open() -> int:
+def decide_open(*, most: int = BATCH) -> int:
     """Let Redis decide every debit that is not booked. Returns how many. Raises WalletRecovering.
 
     One that is decided but not booked yet is asked again and answers the same.
     """
     # In any order, so that debits that are refused don't keep the others waiting.
     due = Debit.objects.filter(booked_at=None).order_by("?")
-    debit_ids = list(due.values_list("pk", flat=True)[:BATCH])
+    debit_ids = list(due.values_list("pk", flat=True)[:most])
     if debit_ids:
         decide(debit_ids)
     return len(debit_ids)

@@ -63,6 +63,7 @@ class AutoTopUp(models.Model):
         TERMS = "terms", "the pack changed or is no longer sold"
         STAFF = "staff", "switched off by staff"
         RETURNED = "returned", "a payment was refunded or disputed"
+        UNCREDITED = "uncredited", "a payment could not be credited"
 
     wallet = models.OneToOneField(Wallet, models.PROTECT, related_name="auto_top_up")
     # Names this customer to Stripe: our own ids may be another installation's, too.

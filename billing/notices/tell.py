@@ -182,7 +182,9 @@ def tell_top_up_action(order: Order, *, checkout_url: str) -> None:
 
 
 def tell_top_up_off(top_up: AutoTopUp, *, reason: str) -> None:
-    """Tell that automatic top-up was switched off, and why: `terms`, `returned` or `staff`."""
+    """Tell that automatic top-up was switched off, and why: `terms`, `returned`, `uncredited`
+    or `staff`.
+    """
     notify(
         top_up.wallet.user,
         Kind.TOP_UP_OFF,

@@ -177,7 +177,7 @@ def _find_or_ask(order: Order) -> str | None:
     if not _may_ask(order, asked):
         return find_payment(asked.stripe_customer_id, order_id=str(order.public_id))
     try:
-        return create_payment(asked.request, idempotency_key=f"top-up-{order.public_id}")
+        intent_id = create_payment(asked.request, idempotency_key=f"top-up-{order.public_id}")
     except PaymentObjectMissing:
         # Customer or card were deleted at Stripe: nothing was charged.
         _fail_missing(order)
@@ -190,6 +190,12 @@ def _find_or_ask(order: Order) -> str | None:
             summary=f"Stripe refuses to charge a top-up: {refusal.__cause__ or refusal}",
         )
         raise
+    # It pays this order whatever its metadata say: without them it would be taken for a stranger's,
+    # and the order for one that was never charged.
+    Order.objects.filter(pk=order.pk, status__in=Order.UNPAID).update(
+        stripe_payment_intent_id=intent_id
+    )
+    return intent_id
 
 
 def _may_ask(order: Order, asked: TopUpPayment) -> bool:

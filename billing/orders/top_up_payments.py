@@ -33,7 +33,7 @@ from billing.orders.clawback import MOST_READS, claw_back
 from billing.orders.fulfilment import DECIDED, PAYMENT_FIELDS, credit_order
 from billing.stripe_api import parse_order_id
 from billing.stripe_api.payments import Payment, cancel_payment, read_payment
-from billing.top_ups.switch import OffReason, turn_off
+from billing.top_ups.switch import OffReason, turn_off, turn_off_for_orphan, turn_off_for_review
 
 INTENT_ID = re.compile(r"pi_[A-Za-z0-9_]{1,110}")
 # Decline codes that may be told. Of the others Stripe advises to say nothing more than declined.
@@ -52,9 +52,9 @@ def settle_payment(payment_intent_id: str) -> Order:
     """Read a top-up's PaymentIntent from Stripe, book what became of it and return its order.
 
     Paid and matching: the credits are posted, also if the order was given up before. Paid but
-    different: it waits for a person. Refused: the order is failed, the top-up switched off and its
-    owner told. Safe to repeat and to run at once. Raises OrderMissing if it pays no top-up of
-    ours, PaymentProviderError.
+    different: it waits for a person. Refused: the order is failed. Whatever brings no credits
+    switches the top-up off and tells its owner, in the transaction that books it. Safe to repeat
+    and to run at once. Raises OrderMissing if it pays no top-up of ours, PaymentProviderError.
     """
     if not INTENT_ID.fullmatch(payment_intent_id):
         raise OrderMissing("There is no such top-up.")
@@ -170,10 +170,11 @@ def _check_payment(order: Order, payment: Payment) -> None:
 
 
 def _park(order: Order, payment: Payment, *, reason: str) -> None:
-    """Leave a payment that differs from its order to a person."""
+    """Leave a payment that differs from its order to a person, and charge nothing meanwhile."""
     order.status = Order.Status.REVIEW
     order.review_reason = reason[:200]
     _save_payment(order, payment)
+    turn_off_for_review(order)
     file_item(
         kind="order_mismatch",
         reference=str(order.public_id),
@@ -215,23 +216,30 @@ def _tell_failure(order: Order, reason: AutoTopUp.OffReason, decline_code: str) 
 
 
 def _report_second_payment(order: Order, payment: Payment) -> None:
-    file_item(
+    _, is_new = file_item(
         kind="order_paid_twice",
         reference=payment.payment_intent_id,
         summary="A top-up was paid again; refund one of the payments.",
         detail=_detail(payment) | {"order_id": str(order.public_id)},
     )
+    # Heard of again, it must not undo that the customer switched it on again.
+    if is_new:
+        turn_off_for_review(order)
 
 
+@transaction.atomic(durable=True)
 def _report_orphan(payment: Payment) -> None:
     """Report money of a top-up that we don't have, such as after a restore."""
-    if payment.is_paid and payment.channel == Order.Channel.TOP_UP:
-        file_item(
-            kind="payment_without_order",
-            reference=payment.payment_intent_id,
-            summary=f"A top-up names the order {payment.order_id[:60]}, which does not exist.",
-            detail=_detail(payment),
-        )
+    if not payment.is_paid or payment.channel != Order.Channel.TOP_UP:
+        return
+    _, is_new = file_item(
+        kind="payment_without_order",
+        reference=payment.payment_intent_id,
+        summary=f"A top-up names the order {payment.order_id[:60]}, which does not exist.",
+        detail=_detail(payment),
+    )
+    if is_new:
+        turn_off_for_orphan(payment.customer_id, payment.payment_intent_id)
 
 
 def _detail(payment: Payment) -> dict[str, str | int]:

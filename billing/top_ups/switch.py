@@ -1,5 +1,6 @@
 """What switches automatic top-up off. Each says why, and only the customer switches it on again."""
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from billing.models import AutoTopUp, Order
@@ -36,6 +37,33 @@ def turn_off_for_return(order: Order) -> None:
     Otherwise the lower balance would have the next pack charged within seconds: to somebody who
     wanted the money back, or to a card whose owner disputes it.
     """
-    top_up = AutoTopUp.objects.filter(wallet__user=order.user_id).first()
-    if top_up is not None and turn_off(top_up, OffReason.RETURNED, detail=str(order.public_id)):
-        tell_top_up_off(top_up, reason=OffReason.RETURNED)
+    _turn_off_and_tell(_of_buyer(order), OffReason.RETURNED, detail=str(order.public_id))
+
+
+def turn_off_for_review(order: Order) -> None:
+    """Switch off and tell, because a payment of this order brought no credits.
+
+    The balance is as low as before, so the next sweep would charge the same again. Whichever card
+    is saved now, and whatever a person decides about the payment.
+    """
+    _turn_off_and_tell(_of_buyer(order), OffReason.UNCREDITED, detail=str(order.public_id))
+
+
+def turn_off_for_orphan(customer_id: str, payment_intent_id: str) -> None:
+    """Switch off and tell, because a payment of this customer at Stripe pays no order of ours."""
+    of_customer = AutoTopUp.objects.filter(stripe_customer_id=customer_id)
+    _turn_off_and_tell(
+        of_customer.exclude(stripe_customer_id=""), OffReason.UNCREDITED, detail=payment_intent_id
+    )
+
+
+def _of_buyer(order: Order) -> QuerySet[AutoTopUp]:
+    return AutoTopUp.objects.filter(wallet__user=order.user_id)
+
+
+def _turn_off_and_tell(
+    found: QuerySet[AutoTopUp], reason: AutoTopUp.OffReason, *, detail: str
+) -> None:
+    top_up = found.first()
+    if top_up is not None and turn_off(top_up, reason, detail=detail):
+        tell_top_up_off(top_up, reason=reason)

@@ -32,12 +32,12 @@ class Drained:
     stuck: int = 0
 
 
-def drain() -> Drained:
+def drain(*, batch: int = BATCH) -> Drained:
     """Book every event that waits. Safe to repeat and to run at once. Raises WalletRecovering."""
     client = get_sync_client()
     drained = Drained()
     for shard in _shards_with_events(client, list(range(keys.SHARDS))):
-        _drain_shard(client, shard, drained)
+        _drain_shard(client, shard, drained, batch=batch)
     return drained
 
 
@@ -50,12 +50,12 @@ def _shards_with_events(client: SyncWalletClient, shards: list[int]) -> list[int
     return [shard for shard, length in zip(shards, lengths, strict=True) if length]
 
 
-def _drain_shard(client: SyncWalletClient, shard: int, drained: Drained) -> None:
+def _drain_shard(client: SyncWalletClient, shard: int, drained: Drained, *, batch: int) -> None:
     start = "-"
     stuck = 0
     while True:
         with no_rebuild_meanwhile():
-            found = client.read_events(shard, start=start, count=BATCH)
+            found = client.read_events(shard, start=start, count=batch)
             booked = _book_batch(found)
         note_last_use(booked)
         if booked:
@@ -63,7 +63,7 @@ def _drain_shard(client: SyncWalletClient, shard: int, drained: Drained) -> None
             calls.parse_ok(client.ask(calls.ack(shard, ids)))
         drained.booked += len(booked)
         stuck += len(found) - len(booked)
-        if len(found) < BATCH:
+        if len(found) < batch:
             break
         # Events that can't be booked stay at the head; go on behind them.
         start = f"({found[-1][0].decode()}"

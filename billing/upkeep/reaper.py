@@ -28,13 +28,13 @@ class Due:
     has_progress: bool
 
 
-def reap() -> int:
+def reap(*, batch: int = BATCH) -> int:
     """End every hold whose lease ran out, at its last progress. Returns how many.
 
     Safe to repeat and to run at once: Redis looks at the lease again. Raises WalletRecovering.
     """
     client = get_sync_client()
-    return sum(_reap_shard(client, shard) for shard in range(keys.SHARDS))
+    return sum(_reap_shard(client, shard, batch=batch) for shard in range(keys.SHARDS))
 
 
 def abandoned(ended_at_ms: int) -> Settlement:
@@ -53,19 +53,19 @@ def abandoned(ended_at_ms: int) -> Settlement:
     )
 
 
-def _reap_shard(client: SyncWalletClient, shard: int) -> int:
+def _reap_shard(client: SyncWalletClient, shard: int, *, batch: int) -> int:
     reaped = 0
-    while due := _find_due(client, shard):
+    while due := _find_due(client, shard, most=batch):
         reaped += _reap_batch(client, due)
-        if len(due) < BATCH:
+        if len(due) < batch:
             break
     return reaped
 
 
-def _find_due(client: SyncWalletClient, shard: int) -> list[Due]:
+def _find_due(client: SyncWalletClient, shard: int, *, most: int) -> list[Due]:
     now_ms = int(time.time() * 1_000)
     with client.reaching():
-        found = client.redis.zrangebyscore(keys.leases(shard), "-inf", now_ms, start=0, num=BATCH)
+        found = client.redis.zrangebyscore(keys.leases(shard), "-inf", now_ms, start=0, num=most)
         request_ids = [member.decode() for member in found]
         pipeline = client.redis.pipeline(transaction=False)
         for request_id in request_ids:

@@ -40,7 +40,7 @@ ITEM_BATCH = 200
 GRACE_S = 0.5
 
 
-def recover(*, grace_s: float = GRACE_S) -> list[int]:
+def recover(*, grace_s: float = GRACE_S, batch: int = CALL_BATCH) -> list[int]:
     """Rebuild and open every shard that is closed. Returns which were.
 
     Safe to repeat and to run at once: one worker does it, the others find nothing to do.
@@ -58,7 +58,7 @@ def recover(*, grace_s: float = GRACE_S) -> list[int]:
             client.load_library()
         closed = _closed_shards(client)
         if closed:
-            _rebuild(client, closed, grace_s=grace_s)
+            _rebuild(client, closed, grace_s=grace_s, batch=batch)
     return closed
 
 
@@ -89,7 +89,7 @@ def _closed_shards(client: SyncWalletClient) -> list[int]:
     return [shard for shard, reply in zip(shards, replies, strict=True) if reply[0] != b"OK"]
 
 
-def _rebuild(client: SyncWalletClient, closed: list[int], *, grace_s: float) -> None:
+def _rebuild(client: SyncWalletClient, closed: list[int], *, grace_s: float, batch: int) -> None:
     started = time.monotonic()
     epoch = uuid.uuid4().hex
     client.ask_many([restoring.begin(shard, epoch=epoch) for shard in closed])
@@ -100,7 +100,7 @@ def _rebuild(client: SyncWalletClient, closed: list[int], *, grace_s: float) -> 
         wallets = list(Wallet.objects.order_by("pk"))
         spending = read_spending()
         plans = plan_rebuild(remains, journals, wallets, lease_ms=settings.HOLD_LEASE_S * 1_000)
-    _write(client, _steps(plans, wallets, spending, epoch=epoch))
+    _write(client, _steps(plans, wallets, spending, epoch=epoch), batch=batch)
     log.warning(
         "wallets_rebuilt",
         shards=len(closed),
@@ -171,8 +171,8 @@ def _restore(plan: Plan, *, epoch: str) -> Iterator[Call]:
         yield restoring.holds(plan.shard, lost, epoch=epoch)
 
 
-def _write(client: SyncWalletClient, steps: Iterator[Call]) -> None:
-    for some in _batches(steps, CALL_BATCH):
+def _write(client: SyncWalletClient, steps: Iterator[Call], *, batch: int) -> None:
+    for some in _batches(steps, batch):
         for reply in client.ask_many(some):
             if reply[0] != b"OK":
                 raise WalletRecovering("Redis was lost again, or another rebuild began.")

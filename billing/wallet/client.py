@@ -52,8 +52,9 @@ VOID_ATTEMPTS = 120
 class WalletClient:
     """Places, extends and settles holds. One per process; safe to use from many tasks."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, void_retry_s: float = VOID_RETRY_S) -> None:
         self._connection = connection
+        self._void_retry_s = void_retry_s
         self._voiding: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -149,7 +150,7 @@ class WalletClient:
             try:
                 await self.void(facts)
             except WalletRecovering:
-                await asyncio.sleep(VOID_RETRY_S)
+                await asyncio.sleep(self._void_retry_s)
             except WalletError:
                 return
             else:

@@ -9,13 +9,13 @@ Nothing is sent twice: only the caller knows what may be repeated.
 """
 
 import asyncio
-import ssl
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, cast
 
 import hiredis
-from redis.asyncio.connection import parse_url
+
+from billing.wallet.address import RedisAddress
 
 Argument = str | bytes | int
 
@@ -36,7 +36,7 @@ class Connection:
     """A lazy, self-mending connection. Safe to use from many tasks of one event loop."""
 
     def __init__(self, url: str, *, timeout_s: float = 5.0) -> None:
-        self._address: dict[str, Any] = dict(parse_url(url))
+        self._address = RedisAddress.parse(url)
         self._timeout_s = timeout_s
         self._protocol: _Protocol | None = None
         self._connecting: asyncio.Task[_Protocol] | None = None
@@ -102,21 +102,17 @@ class Connection:
     async def _open(self) -> "_Protocol":
         loop = asyncio.get_running_loop()
         address = self._address
-        if "path" in address:
-            _, protocol = await loop.create_unix_connection(_Protocol, address["path"])
+        if address.path:
+            _, protocol = await loop.create_unix_connection(_Protocol, address.path)
         else:
-            is_tls = "connection_class" in address
             _, protocol = await loop.create_connection(
-                _Protocol,
-                address.get("host", "127.0.0.1"),
-                address.get("port", 6379),
-                ssl=ssl.create_default_context() if is_tls else None,
+                _Protocol, address.host, address.port, ssl=address.new_context()
             )
         try:
-            if "password" in address:
-                names = [address["username"]] if address.get("username") else []
-                await self._ask(protocol, ["AUTH", *names, address["password"]])
-            await self._ask(protocol, ["SELECT", int(address.get("db", 0))])
+            if address.password is not None:
+                names = [address.username] if address.username else []
+                await self._ask(protocol, ["AUTH", *names, address.password])
+            await self._ask(protocol, ["SELECT", address.db])
         except BaseException:
             protocol.abort(ConnectionLost("Redis refused the connection."))
             raise

@@ -43,8 +43,10 @@ SOON_S = 2
 class Journal:
     """The journal of this process. Not for threads: one event loop writes it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, rotate_s: float = ROTATE_S) -> None:
         self._directory = directory
+        self.rotate_bytes = ROTATE_BYTES
+        self.rotate_s = rotate_s
         self._open: dict[str, tuple[RequestFacts, int]] = {}
         # Ends that the disk had no room for, the first one first.
         self._owed: deque[tuple[str, list[object]]] = deque()
@@ -53,10 +55,10 @@ class Journal:
         self._rotate_at = 0.0
 
     @classmethod
-    def open(cls, directory: Path) -> Self:
+    def open(cls, directory: Path, *, rotate_s: float = ROTATE_S) -> Self:
         """Start this process's journal. Whoever opens it closes it."""
         directory.mkdir(parents=True, exist_ok=True)
-        journal = cls(directory)
+        journal = cls(directory, rotate_s=rotate_s)
         journal._begin_file()
         return journal
 
@@ -104,7 +106,7 @@ class Journal:
         """Go on in a new file if this one is old or long. Every line asks."""
         if not self._written:
             return
-        if self._written >= ROTATE_BYTES or time.monotonic() >= self._rotate_at:
+        if self._written >= self.rotate_bytes or time.monotonic() >= self._rotate_at:
             try:
                 self._rotate()
             except OSError:
@@ -168,7 +170,7 @@ class Journal:
             raise
         self._file = file
         self._written = 0
-        self._rotate_at = time.monotonic() + ROTATE_S
+        self._rotate_at = time.monotonic() + self.rotate_s
         return path
 
 

@@ -12,6 +12,7 @@ from django.conf import settings
 
 from billing.exceptions import UnsafeRedis, WalletError, WalletRecovering
 from billing.wallet import calls, keys
+from billing.wallet.address import open_redis
 from billing.wallet.calls import Argument, Balance, Call, Reply
 from billing.wallet.client import refusal
 
@@ -33,7 +34,7 @@ class SyncWalletClient:
 
     def __init__(self, url: str) -> None:
         # Any: redis-py leaves `execute_command`, which FCALL needs, without types.
-        self.redis: Any = redis.Redis.from_url(
+        self.redis: Any = open_redis(
             url, protocol=2, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
         )
 

@@ -7,6 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from billing.ledger.inbox import file_item
+from billing.wallet.address import open_redis
 from proxy.models import ProviderKey
 from proxy.upstreams import shared
 from proxy.upstreams.loading import to_key
@@ -68,7 +69,7 @@ def forget(*names: str) -> None:
 
     Without Redis nothing is shared anyway, so that it is logged and no error.
     """
-    client = redis.Redis.from_url(
+    client = open_redis(
         settings.REDIS_URL,
         socket_timeout=REDIS_TIMEOUT_S,
         socket_connect_timeout=REDIS_TIMEOUT_S,

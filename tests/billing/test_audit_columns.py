@@ -77,12 +77,11 @@ def columns() -> list[tuple[type[models.Model], str]]:
 
 
 @pytest.fixture
-def books(till: Till, bob: User, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Till:
+def books(till: Till, bob: User, settings: Settings) -> Till:
     """Two wallets to which all has happened that moves credits."""
-    monkeypatch.setattr("billing.audit.books.PAUSE_S", 0)
     settings.WELCOME_CREDITS, settings.WELCOME_CREDIT_DAYS = 700, 14
     let_all_happen(till, bob)
-    assert audit() == []
+    assert audit(pause_s=0) == []
     return till
 
 
@@ -111,7 +110,7 @@ def is_noticed(model: type[models.Model], name: str, pk: int) -> bool:
             row.update(**{name: "altered"})
         else:
             row.update(**{name: F(name) + step_of(name)})
-        findings = audit()
+        findings = audit(pause_s=0)
         transaction.set_rollback(True)
     return bool(findings)
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from billing.wallet import journal as journals
 from billing.wallet.journal import (
     Journal,
     JournalContents,
@@ -139,12 +138,12 @@ def test_an_unreadable_line_hides_no_other(journal: Journal, tmp_path: Path, lin
 
 
 def test_an_old_file_is_followed_by_one_with_what_is_still_open(
-    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    journal: Journal, tmp_path: Path
 ) -> None:
     journal.start(facts("open"), 100)
     journal.start(facts("ended"), 100)
     journal.end(facts("ended"), ending(38))
-    monkeypatch.setattr(journals, "ROTATE_BYTES", 1)
+    journal.rotate_bytes = 1
 
     journal.rotate_if_due()
 
@@ -157,11 +156,8 @@ def test_an_old_file_is_followed_by_one_with_what_is_still_open(
     assert (in_new.is_rotated, in_new.open_requests()) == (False, [(facts("open"), 100)])
 
 
-def test_a_file_is_rotated_after_its_time_but_not_before_it_has_a_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(journals, "ROTATE_S", 0)
-    journal = Journal.open(tmp_path)
+def test_a_file_is_rotated_after_its_time_but_not_before_it_has_a_line(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path, rotate_s=0)
 
     journal.rotate_if_due()
     before = len(journal_files(tmp_path))
@@ -173,11 +169,11 @@ def test_a_file_is_rotated_after_its_time_but_not_before_it_has_a_line(
 
 
 def test_more_open_requests_than_fit_into_a_file_do_not_rotate_it_with_every_line(
-    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    journal: Journal, tmp_path: Path
 ) -> None:
     for number in range(100):
         journal.start(facts(f"r{number}"), 100)
-    monkeypatch.setattr(journals, "ROTATE_BYTES", 1_000)
+    journal.rotate_bytes = 1_000
 
     for number in range(5):
         journal.start(facts(f"s{number}"), 100)
@@ -189,7 +185,7 @@ def test_a_clock_that_goes_back_loses_no_file(
     journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(time, "time_ns", lambda: 1)
-    monkeypatch.setattr(journals, "ROTATE_BYTES", 1)
+    journal.rotate_bytes = 1
 
     for number in range(5):
         journal.start(facts(f"r{number}"), 100)
@@ -243,7 +239,7 @@ def test_an_end_that_is_owed_is_in_the_file_that_goes_on(
         full_disk.setattr(os, "write", lambda file, line: 0)
         journal.end(facts("r1"), ending(38))
     old = only_file(tmp_path)
-    monkeypatch.setattr(journals, "ROTATE_BYTES", 1)
+    journal.rotate_bytes = 1
 
     journal.catch_up()
     old.unlink()
@@ -260,7 +256,7 @@ def test_what_could_not_be_written_is_not_taken_for_open(
             journal.start(facts("refused"), 100)
 
     journal.start(facts("r1"), 100)
-    monkeypatch.setattr(journals, "ROTATE_BYTES", 1)
+    journal.rotate_bytes = 1
     journal.rotate_if_due()
 
     assert [r.request_id for r, _ in read_all(tmp_path).open_requests()] == ["r1"]
@@ -278,7 +274,7 @@ def test_a_rotation_that_fails_goes_on_in_the_old_file(
 
     with monkeypatch.context() as trouble:
         trouble.setattr(os, "write", refuse_the_mark)
-        trouble.setattr(journals, "ROTATE_BYTES", 1)
+        journal.rotate_bytes = 1
         journal.end(facts("r1"), ending(38))
 
     assert journal_files(tmp_path) == [old]
@@ -291,17 +287,16 @@ def test_reading_all_finds_the_successor_of_a_file_that_went_away(
 ) -> None:
     journal.start(facts("open"), 100)
     old = only_file(tmp_path)
-    read = JournalContents.read
+    read = Path.read_bytes
 
-    def rotate_before_reading(contents: JournalContents, path: Path) -> None:
+    def rotate_before_reading(path: Path) -> bytes:
         if path == old and old.exists():
-            with monkeypatch.context() as now:
-                now.setattr(journals, "ROTATE_BYTES", 1)
-                journal.rotate_if_due()
+            journal.rotate_bytes = 1
+            journal.rotate_if_due()
             old.unlink()
-        read(contents, path)
+        return read(path)
 
-    monkeypatch.setattr(JournalContents, "read", rotate_before_reading)
+    monkeypatch.setattr(Path, "read_bytes", rotate_before_reading)
 
     assert read_all(tmp_path).open_requests() == [(facts("open"), 100)]
 

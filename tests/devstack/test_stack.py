@@ -69,7 +69,8 @@ def test_it_uses_the_services_it_is_given(tmp_path: Path) -> None:
         env = stack.env
 
     assert env["DATABASE_URL"] == "postgresql://db.example/x"
-    assert env["CELERY_BROKER_URL"] == "redis://r.example:1/1"
+    # The product puts it beside the wallets.
+    assert env["CELERY_BROKER_URL"] == ""
     assert (stack.postgres, stack.valkey) == (None, None)
 
 

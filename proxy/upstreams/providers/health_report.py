@@ -8,6 +8,7 @@ import redis
 from django.conf import settings
 from django.utils import timezone
 
+from billing.wallet.address import open_redis
 from proxy.models import Provider, ProviderKey, Route
 from proxy.upstreams import shared
 from proxy.upstreams.loading import to_key
@@ -124,7 +125,7 @@ def _key_health(key: ProviderKey, snapshot: _Snapshot) -> KeyHealth:
 
 
 def _read(circuits: list[str]) -> _Snapshot:
-    client = redis.Redis.from_url(
+    client = open_redis(
         settings.REDIS_URL,
         socket_timeout=REDIS_TIMEOUT_S,
         socket_connect_timeout=REDIS_TIMEOUT_S,

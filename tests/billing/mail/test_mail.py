@@ -114,6 +114,7 @@ def test_the_text_is_narrow_and_has_no_gaps(customer: User, kind: str) -> None:
         ("terms", "no longer sold", True),
         ("staff", "Our staff switched it off", True),
         ("returned", "was refunded or disputed", False),
+        ("uncredited", "Your card was charged, but", False),
     ],
 )
 def test_a_top_up_that_ends_says_why(

@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 from functools import partial
-from unittest import mock
 from uuid import uuid4
 
 import pytest
@@ -25,7 +24,7 @@ from billing.orders.refunds import (
 )
 from devstack.ports import free_port
 from tests.billing.payments.conftest import hear
-from tests.billing.payments.racing import race
+from tests.billing.payments.racing import before_statement, race
 from tests.billing.payments.sandbox import Sandbox
 from tests.billing.wallet.shop import Till
 from tests.conftest import open_fences
@@ -226,12 +225,8 @@ def test_who_is_overtaken_by_the_same_key_gets_its_refund(fulfilled: Order, bob:
     refund = partial(refund_unused, fulfilled, actor=bob, reason="Leaves", key=uuid4())
     first: list[Refund] = []
 
-    def be_overtaken(order: Order) -> Offer | None:
-        with mock.patch("billing.orders.refunds.offer_unused", offer_unused):
-            first.append(refund())
-        return offer_unused(order)
-
-    with mock.patch("billing.orders.refunds.offer_unused", be_overtaken):
+    # Before the look at what is left, which comes before that for a refund of this key.
+    with before_statement('FROM "billing_lot"', lambda: first.append(refund())):
         second = refund()
 
     assert [second] == first

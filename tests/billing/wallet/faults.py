@@ -2,6 +2,8 @@
 
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +44,17 @@ class RedisFaults:
         self.server.kill()
         shutil.rmtree(self.server.data)
         self.server.start()
+
+
+@contextmanager
+def full_redis() -> Iterator[None]:
+    """Let Redis have no room: what only ends or reads goes on, pushes and debits are refused."""
+    redis = get_sync_client().redis
+    redis.config_set("maxmemory", 1)
+    try:
+        yield
+    finally:
+        redis.config_set("maxmemory", 0)
 
 
 def wait_for_whole_file() -> None:

@@ -98,13 +98,13 @@ def test_a_living_process_is_left_alone(till: Till, journal: Journal) -> None:
 
 
 def test_a_rotated_file_of_a_living_process_settles_what_ended_in_it_only(
-    till: Till, journal: Journal, journal_dir: Path, monkeypatch: pytest.MonkeyPatch
+    till: Till, journal: Journal, journal_dir: Path
 ) -> None:
     till.grant(1_000)
     till.start("open", 100, journal=journal)
     till.start("ended", 100, journal=journal)
     journal.end(till.facts("ended"), till.settlement(40))
-    monkeypatch.setattr("billing.wallet.journal.ROTATE_BYTES", 1)
+    journal.rotate_bytes = 1
     journal.rotate_if_due()
 
     adopt_and_book(till)

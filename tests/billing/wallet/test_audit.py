@@ -5,18 +5,17 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 import pytest
 from django.db import OperationalError, connection, connections
 
-from billing.audit import redis_comparison as audit_redis
 from billing.audit.books import audit
 from billing.ledger import pushes
 from billing.models import KeySpending, Wallet
 from billing.wallet import keys
-from billing.wallet.shard_view import ShardView, view_shard
-from billing.wallet.sync_client import SyncWalletClient
 from tests.billing.wallet.shop import Till, in_a_thread
+from tests.redis_wire import before_commands
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -72,9 +71,8 @@ class Rush:
 
 
 @pytest.fixture
-def rush(till: Till, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rush]:
+def rush(till: Till) -> Iterator[Rush]:
     """A wallet that is never at rest, with one hold that stays open."""
-    monkeypatch.setattr("billing.audit.books.PAUSE_S", 0)
     till.grant(1_000_000)
     till.place("open", 100)
     rush = Rush(till)
@@ -90,34 +88,37 @@ def rush(till: Till, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rush]:
 def test_it_finds_nothing_in_a_wallet_that_never_rests(rush: Rush) -> None:
     before = rush.served
 
-    findings = [finding for _ in range(AUDITS) for finding in audit()]
+    findings = [finding for _ in range(AUDITS) for finding in audit(pause_s=0)]
 
     assert findings == []
     assert rush.served > before
 
 
-def test_nobody_books_while_a_suspect_is_looked_at(
-    till: Till, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nobody_books_while_a_suspect_is_looked_at(till: Till) -> None:
     till.grant(1_000)
-    numbers = count()
+    charged: list[str] = []
     was_kept: list[bool] = []
 
-    def be_overtaken(
-        client: SyncWalletClient, shard: int, wallet_ids: list[int], api_keys: list[tuple[int, int]]
-    ) -> ShardView:
-        if not wallet_ids:
-            return view_shard(client, shard, wallet_ids, api_keys)
-        name = f"r{next(numbers)}"
+    def charge() -> None:
+        name = f"r{len(was_kept)}"
         till.place(name, 10)
         till.settle(name, 4)
-        view = view_shard(client, shard, wallet_ids, api_keys)
-        was_kept.append(not in_a_thread(lambda: can_drain(till)))
-        return view
+        charged.append(name)
 
-    monkeypatch.setattr(audit_redis, "view_shard", be_overtaken)
+    def try_to_book(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        # Redis has been looked at by now, and what is booked of its events is asked for.
+        if charged and "billing_usagerecord" in sql:
+            charged.clear()
+            was_kept.append(not in_a_thread(lambda: can_drain(till)))
+        return execute(sql, *rest)
 
-    assert audit() == []
+    with (
+        before_commands(keys.wallet(till.wallet.pk), charge),
+        connection.execute_wrapper(try_to_book),
+    ):
+        findings = audit()
+
+    assert findings == []
     # Only who differed at first is locked.
     assert was_kept == [False, True]
 
@@ -187,13 +188,12 @@ def book_without_acknowledging(till: Till) -> None:
 def test_a_push_that_is_due_is_no_finding_unless_it_stays_so(
     till: Till, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("billing.audit.books.PAUSE_S", 0)
     till.grant(1_000)
     with monkeypatch.context() as lost:
         lost.setattr(pushes, "push_wallets", lambda wallet_ids: None)
         till.grant(500)
 
-    stays = audit()
+    stays = audit(pause_s=0)
     pushes.push_due()
 
     assert [str(each) for each in stays] == [
@@ -222,9 +222,10 @@ def test_it_finds_a_key_whose_spending_was_altered_while_it_is_busy(rush: Rush) 
     assert 8 in {finding.invariant for finding in audit()}
 
 
-def test_it_finds_a_lease_of_no_open_hold(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("billing.audit.books.PAUSE_S", 0)
+def test_it_finds_a_lease_of_no_open_hold(till: Till) -> None:
     till.grant(1_000)
     till.client.redis.zadd(keys.leases(till.shard), {"nobody": 1})
 
-    assert [str(each) for each in audit()] == ["invariant 4: leases: 1 are of no open hold"]
+    assert [str(each) for each in audit(pause_s=0)] == [
+        "invariant 4: leases: 1 are of no open hold"
+    ]

@@ -13,7 +13,6 @@ from billing.exceptions import (
     WalletError,
     WalletRecovering,
 )
-from billing.wallet import client as clients
 from billing.wallet.calls import Balance
 from billing.wallet.client import WalletClient
 from billing.wallet.connection import Connection, ConnectionLost
@@ -115,11 +114,9 @@ async def test_a_hold_whose_task_was_cancelled_is_voided(till: Till, wallet: Wal
 
 async def test_a_void_is_tried_again_until_redis_answers(
     till: Till,
-    wallet: WalletClient,
     connection: LossyConnection,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(clients, "VOID_RETRY_S", 0.01)
+    wallet = WalletClient(connection, void_retry_s=0.01)
     await in_thread(till.grant, 1_000)
     connection.losses = 4
 

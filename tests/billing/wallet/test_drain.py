@@ -1,15 +1,14 @@
 """From the stream into the ledger."""
 
 from datetime import timedelta
-from unittest import mock
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from billing.audit.books import audit
-from billing.ledger import bookings, debits
-from billing.ledger.balances import read_balance
+from billing.ledger import bookings
 from billing.ledger.credits import post_credit
 from billing.ledger.debits import ask_debit, decide_open
 from billing.ledger.debts import pay_debts
@@ -20,8 +19,9 @@ from billing.upkeep import drain
 from billing.wallet import calls, keys
 from billing.wallet.calls import Balance
 from billing.wallet.events import read_event
-from tests.billing.payments.racing import race
-from tests.billing.wallet.shop import Till
+from tests.billing.payments.racing import before_statement, race
+from tests.billing.wallet.faults import full_redis
+from tests.billing.wallet.shop import Till, in_a_thread
 from tests.conftest import open_fences
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -154,12 +154,13 @@ def test_one_event_that_can_not_be_booked_does_not_slow_down_a_thousand(till: Ti
         settlement = till.settlement(1, outcome="x" * 50 if number == 40 else "ok")
         till.client.ask(calls.settle(till.facts(f"r{number}"), settlement))
 
-    with mock.patch.object(drain, "book", wraps=bookings.book) as book:
+    with CaptureQueriesContext(connection) as queries:
         drained = drain.drain()
 
     assert (drained.booked, drained.stuck, till.posted()) == (63, 1, 937)
     # The whole, and two halves of 64, 32, 16, 8, 4 and 2.
-    assert book.call_count == 13
+    inserts = [query for query in queries if 'INSERT INTO "billing_usagerecord"' in query["sql"]]
+    assert len(inserts) == 13
 
 
 def test_lots_are_consumed_promotional_first_then_first_to_expire(till: Till) -> None:
@@ -293,15 +294,15 @@ def test_what_requests_leave_of_their_holds_pays_the_debt(till: Till) -> None:
 
 def test_two_sweeps_ask_once(till: Till) -> None:
     owe(till)
-    seen = read_balance(till.wallet)
+    first: list[int] = []
 
-    def be_overtaken(wallet: Wallet) -> Balance:
-        with mock.patch("billing.ledger.debts.read_balance", return_value=seen):
-            assert pay_debts() == 1
-        return seen
+    def be_overtaken() -> None:
+        first.append(in_a_thread(pay_debts))
 
-    with mock.patch("billing.ledger.debts.read_balance", be_overtaken):
-        assert pay_debts() == 0
+    with before_statement("FOR NO KEY UPDATE", be_overtaken):
+        second = pay_debts()
+
+    assert (first, second) == ([1], 0)
 
 
 def test_a_debt_that_is_paid_blocks_no_more(till: Till) -> None:
@@ -329,7 +330,7 @@ def test_a_credit_pays_nothing_that_is_being_paid(till: Till) -> None:
 
 def test_what_was_spent_before_it_could_pay_stays_owed(till: Till) -> None:
     owe(till)
-    with mock.patch("billing.ledger.debits.decide_if_possible"):
+    with full_redis():
         pay_debts()
     ask_debit(Debit(wallet=till.wallet, kind="clawback", reference="refund:2", amount_credits=20))
 
@@ -426,10 +427,9 @@ def test_the_audit_names_a_row_that_was_altered_by_hand(
 
 
 def test_debits_that_are_refused_do_not_keep_the_others_waiting(
-    till: Till, monkeypatch: pytest.MonkeyPatch
+    till: Till,
 ) -> None:
     till.grant(100)
-    monkeypatch.setattr(debits, "BATCH", 1)
     for amount in (2**60, 30):
         debit = Debit(
             wallet=till.wallet, kind="clawback", reference=f"r:{amount}", amount_credits=amount
@@ -438,6 +438,6 @@ def test_debits_that_are_refused_do_not_keep_the_others_waiting(
 
     # Whichever comes first, and it is the refused one each time once in 2**64.
     for _ in range(64):
-        decide_open()
+        decide_open(most=1)
 
     assert till.balance().available_credits == 70

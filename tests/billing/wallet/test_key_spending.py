@@ -184,23 +184,17 @@ def test_the_audit_finds_a_sum_that_is_not_that_of_the_receipts(till: Till) -> N
 
 
 @pytest.mark.parametrize("field", ["open", "held", "spent"])
-def test_the_audit_finds_a_key_that_redis_counts_wrong(
-    till: Till, field: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("billing.audit.books.PAUSE_S", 0)
+def test_the_audit_finds_a_key_that_redis_counts_wrong(till: Till, field: str) -> None:
     till.grant(1_000)
     till.place("r1", 10)
     till.client.redis.hincrby(keys.api_key(till.wallet.pk, till.key.pk), field, 1)
 
-    assert [finding.invariant for finding in audit()] == [8]
+    assert [finding.invariant for finding in audit(pause_s=0)] == [8]
 
 
-def test_the_audit_finds_a_wallet_that_miscounts_its_open_requests(
-    till: Till, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("billing.audit.books.PAUSE_S", 0)
+def test_the_audit_finds_a_wallet_that_miscounts_its_open_requests(till: Till) -> None:
     till.grant(1_000)
     till.place("r1", 10)
     till.client.redis.hincrby(keys.wallet(till.wallet.pk), "open", 1)
 
-    assert [finding.invariant for finding in audit()] == [4]
+    assert [finding.invariant for finding in audit(pause_s=0)] == [4]

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
-from unittest import mock
 
 import pytest
 from django.utils import timezone
@@ -41,9 +41,11 @@ from billing.upkeep import drain as drains
 from billing.upkeep.adoption import adopt_journals
 from billing.upkeep.reaper import reap
 from billing.upkeep.recovery import recover
-from billing.wallet import calls, keys
+from billing.wallet import keys
+from tests.billing.wallet.faults import full_redis
 from tests.billing.wallet.shop import Till
 from tests.billing.wallet.world import World
+from tests.redis_wire import Killed, before_command, die
 
 # So many runs of so many steps. About every fourth that Hypothesis makes up ends early, and is
 # extra.
@@ -52,8 +54,6 @@ STEPS = 50
 # How many it makes up at least before the whole ones are counted, and how often they are.
 BATCH = 20
 ROUNDS = 20
-LOST = mock.patch("billing.ledger.pushes.push_if_possible")
-UNDECIDED = mock.patch("billing.ledger.debits.decide_if_possible")
 
 amounts = st.integers(0, 120)
 picks = st.integers(0, 999)
@@ -140,7 +140,7 @@ class MoneyMachine(RuleBasedStateMachine):
         expires_at = timezone.now() - timedelta(seconds=1) if expires else None
         options = {"credits": amount, "reason": "machine", "expires_at": expires_at}
         if is_lost:
-            with LOST:
+            with full_redis():
                 grant_credits(till.user, **options)  # type: ignore[arg-type]
         else:
             grant_credits(till.user, **options)  # type: ignore[arg-type]
@@ -161,7 +161,7 @@ class MoneyMachine(RuleBasedStateMachine):
             amount_credits=amount,
         )
         if is_lost:
-            with UNDECIDED:
+            with full_redis():
                 ask_debit(debit)
         else:
             ask_debit(debit)
@@ -300,28 +300,20 @@ class MoneyMachine(RuleBasedStateMachine):
 
     @rule()
     def rotate(self) -> None:
-        with mock.patch("billing.wallet.journal.ROTATE_BYTES", 1):
-            self.world.journal.rotate_if_due()
+        journal = self.world.journal
+        usual, journal.rotate_bytes = journal.rotate_bytes, 1
+        journal.rotate_if_due()
+        journal.rotate_bytes = usual
 
     # --- What the worker does -----------------------------------------------------------------
 
     @rule(count=st.integers(1, 4), acknowledges=st.booleans())
     def drain_some(self, count: int, acknowledges: bool) -> None:
-        """Book a few events; the acknowledgement may be lost."""
-        read = self.world.client.read_events
-
-        def read_few(shard: int, *, start: str = "-", **_: Any) -> Any:
-            return read(shard, start=start, count=count)
-
-        with (
-            mock.patch.object(self.world.client, "read_events", read_few),
-            mock.patch.object(drains, "BATCH", 10_000),
-        ):
-            if acknowledges:
-                self.unless_closed(drains.drain)
-            else:
-                with mock.patch.object(calls, "ack", _no_ack):
-                    self.unless_closed(drains.drain)
+        """A worker books a few events and dies: before it acknowledges them, or right after."""
+        # Each look at a shard asks for its status first.
+        moment, nth = ("tp_status", 2) if acknowledges else ("tp_ack", 1)
+        with suppress(Killed), before_command(moment, die, nth=nth):
+            self.unless_closed(partial(drains.drain, batch=count))
         self.after_booking()
 
     @rule()
@@ -372,17 +364,14 @@ class MoneyMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.is_closed)
     @rule(dies_after=st.integers(0, 40))
     def rebuild_half(self, dies_after: int) -> None:
-        """A rebuild dies after so many calls of its last round trip."""
-        ask = self.world.client.ask_many
-
-        def die(many: list[calls.Call]) -> Any:
-            if many[0].function in {"tp_status", "tp_begin"}:
-                return ask(many)
-            ask([call for call in many[:dies_after] if call.function != "tp_open"])
-            raise WalletRecovering("killed")
-
-        with mock.patch.object(self.world.client, "ask_many", die), suppress(WalletRecovering):
-            recover(grace_s=0)
+        """A rebuild dies after so many steps, at the latest before it opens a shard."""
+        steps = 3 + dies_after
+        with (
+            suppress(Killed),
+            before_command("tp_open", die),
+            before_command("FCALL", die, nth=steps),
+        ):
+            recover(grace_s=0, batch=1)
 
     @precondition(lambda self: self.is_closed)
     @rule(reaps=st.booleans())
@@ -590,10 +579,6 @@ class MoneyMachine(RuleBasedStateMachine):
             assert request.is_voided or request.is_orphan
         request.is_voided = True
         request.target, request.charged = None, 0
-
-
-def _no_ack(shard: int, event_ids: list[str]) -> calls.Call:
-    return calls.status(shard)
 
 
 def _only_name(folder: Path) -> str:

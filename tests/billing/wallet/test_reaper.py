@@ -8,13 +8,13 @@ import pytest
 from billing.audit.books import audit
 from billing.exceptions import WalletRecovering
 from billing.models import UsageRecord
-from billing.upkeep import reaper
 from billing.upkeep.reaper import reap
-from billing.wallet import calls, keys
+from billing.wallet import keys
 from billing.wallet.calls import Balance, Reaped
 from billing.wallet.journal import Journal
 from tests.billing.wallet.faults import RedisFaults
 from tests.billing.wallet.shop import Till, in_a_thread
+from tests.redis_wire import before_command
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -82,21 +82,15 @@ def test_a_renewed_hold_lives(till: Till) -> None:
     assert (reap(), till.balance().held_credits) == (0, 100)
 
 
-def test_a_lease_that_is_renewed_while_it_is_looked_at_lives(
-    till: Till, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lease_that_is_renewed_while_it_is_looked_at_lives(till: Till) -> None:
     till.grant(1_000)
     till.place("r1", 100)
     end_lease(till, "r1")
-    batch = reaper._reap_batch
 
-    def renew_first(client: calls.Call, due: list[reaper.Due]) -> int:
-        till.extend("r1", 25)
-        return batch(client, due)  # type: ignore[arg-type]
+    with before_command("tp_reap", lambda: till.extend("r1", 25)):
+        reaped = reap()
 
-    monkeypatch.setattr(reaper, "_reap_batch", renew_first)
-
-    assert (reap(), till.balance().held_credits) == (0, 100)
+    assert (reaped, till.balance().held_credits) == (0, 100)
 
 
 def test_a_hold_settled_meanwhile_is_charged_once(till: Till) -> None:
@@ -134,8 +128,7 @@ def test_a_lease_without_a_hold_is_dropped(till: Till) -> None:
     assert till.client.redis.zcard(keys.leases(till.shard)) == 0
 
 
-def test_many_workers_reap_each_hold_once(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reaper, "BATCH", 7)
+def test_many_workers_reap_each_hold_once(till: Till) -> None:
     till.grant(1_000)
     names = [f"r{number}" for number in range(40)]
     for name in names:
@@ -144,7 +137,7 @@ def test_many_workers_reap_each_hold_once(till: Till, monkeypatch: pytest.Monkey
     end_lease(till, *names)
 
     with ThreadPoolExecutor(4) as pool:
-        reaped = list(pool.map(lambda _: in_a_thread(reap), range(4)))
+        reaped = list(pool.map(lambda _: in_a_thread(lambda: reap(batch=7)), range(4)))
 
     till.drain()
     assert (sum(reaped), till.posted()) == (40, 1_000 - 40 * 2)

@@ -4,11 +4,10 @@ import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import connections, transaction
+from django.db import connection, connections, transaction
 
 from billing.audit.books import audit
 from billing.exceptions import InsufficientCredits, UnsafeRedis, WalletError, WalletRecovering
@@ -17,19 +16,19 @@ from billing.ledger.debits import ask_debit, decide, decide_open
 from billing.ledger.pushes import push_due
 from billing.ledger.wallets import freeze_wallet
 from billing.models import Debit, InboxItem, LedgerEntry, UsageRecord
-from billing.upkeep import recovery
 from billing.upkeep.drain import drain
 from billing.upkeep.reaper import reap
-from billing.upkeep.rebuild_plan import plan_rebuild
 from billing.upkeep.recovery import recover
 from billing.wallet import calls, keys, rebuild_barrier, restoring
 from billing.wallet.calls import Balance
 from billing.wallet.events import read_event
 from billing.wallet.journal import Journal
-from billing.wallet.sync_client import LIBRARY, SyncWalletClient, library_version
+from billing.wallet.sync_client import LIBRARY, library_version
 from devstack.valkey import Valkey
+from tests.billing.payments.racing import before_statement
 from tests.billing.wallet.faults import RedisFaults
 from tests.billing.wallet.shop import Till, in_a_thread
+from tests.redis_wire import Killed, before_command, die
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -511,19 +510,14 @@ def test_a_credit_after_the_snapshot_is_pushed(till: Till, faults: RedisFaults) 
 
 
 def test_a_push_while_the_wallets_are_rebuilt_arrives_afterwards(
-    till: Till, monkeypatch: pytest.MonkeyPatch, faults: RedisFaults
+    till: Till, faults: RedisFaults
 ) -> None:
     till.grant(100)
     faults.flush()
-    plan = plan_rebuild
 
-    def grant_behind_the_snapshot(*args: Any, **options: Any) -> Any:
-        planned = plan(*args, **options)
-        in_a_thread(lambda: till.grant(50))
-        return planned
-
-    monkeypatch.setattr(recovery, "plan_rebuild", grant_behind_the_snapshot)
-    recover(grace_s=0)
+    # Behind the snapshot, before anything of it is written.
+    with before_command("tp_restore_", lambda: till.grant(50)):
+        recover(grace_s=0)
     before = till.balance().available_credits
     push_due()
 
@@ -545,7 +539,7 @@ def test_a_freeze_survives_a_rewind(till: Till, faults: RedisFaults) -> None:
 
 @pytest.mark.parametrize("after", range(6))
 def test_a_rebuild_that_dies_half_way_is_done_anew(
-    till: Till, journal: Journal, faults: RedisFaults, monkeypatch: pytest.MonkeyPatch, after: int
+    till: Till, journal: Journal, faults: RedisFaults, after: int
 ) -> None:
     till.grant(1_000)
     till.start("settled", 100, journal=journal)
@@ -555,19 +549,9 @@ def test_a_rebuild_that_dies_half_way_is_done_anew(
     faults.back_up()
     till.finish("lost", 30, journal=journal)
     faults.rewind()
-    ask, left = SyncWalletClient.ask_many, [after + 2]
-
-    def die(client: Any, many: list[Any]) -> Any:
-        if not left[0]:
-            raise KeyboardInterrupt
-        left[0] -= 1
-        return ask(client, many)
-
-    monkeypatch.setattr(recovery, "CALL_BATCH", 1)
-    with monkeypatch.context() as mortal:
-        mortal.setattr(SyncWalletClient, "ask_many", die)
-        with pytest.raises(KeyboardInterrupt):
-            recover(grace_s=0)
+    # Before the first step that writes, the second, …; the last call asks what is open.
+    with pytest.raises(Killed), before_command("FCALL", die, nth=after + 3):
+        recover(grace_s=0, batch=1)
 
     rebuild()
 
@@ -579,23 +563,16 @@ def test_a_rebuild_that_dies_half_way_is_done_anew(
 
 @pytest.mark.parametrize("fault", ["kill_and_restart", "flush", "rewind", "lose_everything"])
 def test_a_redis_that_is_lost_again_while_it_is_rebuilt_stays_closed(
-    till: Till, faults: RedisFaults, monkeypatch: pytest.MonkeyPatch, fault: str
+    till: Till, faults: RedisFaults, fault: str
 ) -> None:
     till.grant(1_000)
     faults.back_up()
     faults.flush()
-    write = recovery._write
+    lose_it_again = getattr(faults, fault)
 
-    def lose_it_again(client: Any, steps: Any) -> None:
-        some = list(steps)
-        write(client, iter(some[:-2]))
-        getattr(faults, fault)()
-        write(client, iter(some[-2:]))
-
-    with monkeypatch.context() as unlucky:
-        unlucky.setattr(recovery, "_write", lose_it_again)
-        with pytest.raises(WalletError):
-            recover(grace_s=0)
+    # All shards but the last have been opened.
+    with before_command("tp_open", lose_it_again, nth=keys.SHARDS), pytest.raises(WalletError):
+        recover(grace_s=0, batch=1)
 
     with pytest.raises(WalletRecovering):
         till.client.read_balance(15)
@@ -603,25 +580,22 @@ def test_a_redis_that_is_lost_again_while_it_is_rebuilt_stays_closed(
     assert till.balance() == Balance(1_000, 0, 1_000, 0)
 
 
-def test_a_rebuild_that_was_overtaken_writes_nothing_more(
-    till: Till, faults: RedisFaults, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rebuild_that_was_overtaken_writes_nothing_more(till: Till, faults: RedisFaults) -> None:
     till.grant(1_000)
     faults.flush()
-    write = recovery._write
 
-    def sleep_through_another_rebuild(client: Any, steps: Any) -> None:
-        some = list(steps)
-        monkeypatch.setattr(recovery, "_write", write)
-        # As if the session that held the lock had been lost.
-        rebuild_barrier._unlock(rebuild_barrier.REBUILDER)
-        rebuild()
+    def sleep_through_another_rebuild() -> None:
+        in_a_thread(end_the_rebuilders_session)
+        in_a_thread(rebuild)
         till.place("r1", 300)
-        write(client, iter(some))
 
-    monkeypatch.setattr(recovery, "_write", sleep_through_another_rebuild)
-    with pytest.raises(WalletRecovering, match="another rebuild"):
+    with (
+        before_command("tp_restore_", sleep_through_another_rebuild),
+        pytest.raises(WalletRecovering, match="another rebuild"),
+    ):
         recover(grace_s=0)
+    # Its session is gone; the next statement opens another.
+    connection.close()
 
     assert till.balance() == Balance(700, 300, 1_000, 0)
 
@@ -638,26 +612,25 @@ def test_two_recoveries_at_once_rebuild_once(till: Till, faults: RedisFaults) ->
 
 
 def test_a_rebuild_waits_for_a_drain_that_is_half_way(
-    till: Till, journal: Journal, faults: RedisFaults, monkeypatch: pytest.MonkeyPatch
+    till: Till, journal: Journal, faults: RedisFaults
 ) -> None:
     till.grant(100)
     till.start("r1", 60, journal=journal)
     till.finish("r1", 60, journal=journal)
-    book = bookings.book
     with ThreadPoolExecutor(1) as pool:
 
-        def flush_and_book_late(events: Any) -> None:
+        def flush_and_rebuild() -> None:
             faults.flush()
             other = pool.submit(in_a_thread, lambda: recover(grace_s=0))
-            wait_for_lock()
+            in_a_thread(wait_for_lock)
             assert not other.done()
-            book(events)
 
-        monkeypatch.setattr("billing.upkeep.drain.book", flush_and_book_late)
         # The acknowledgement finds the shard closed, or the event gone.
-        with contextlib.suppress(WalletRecovering):
+        with (
+            before_statement('INSERT INTO "billing_usagerecord"', flush_and_rebuild),
+            contextlib.suppress(WalletRecovering),
+        ):
             drain()
-        monkeypatch.undo()
 
     reap()
     till.drain()
@@ -851,3 +824,14 @@ def wait_for_lock() -> None:
             )
             if cursor.fetchone()[0]:
                 return
+
+
+def end_the_rebuilders_session() -> None:
+    """PostgreSQL loses the session that keeps others from rebuilding."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks"
+            " WHERE locktype = 'advisory' AND (classid, objid) = (%s, %s)",
+            rebuild_barrier.REBUILDER,
+        )
+        assert cursor.fetchall() == [(True,)]

@@ -2,22 +2,24 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import time_machine
 from django.core.cache import cache
+from django.utils import timezone
 
-from billing.upkeep import sightings as worker_sightings
-from billing.upkeep.sightings import find_worker_problem, note_worker
+from billing.upkeep.sightings import SIGHTINGS, SILENCE_S, find_worker_problem, note_worker
 from billing.wallet.journal import journal_files, name_folder
 
 
 @pytest.fixture(autouse=True)
 def nobody() -> Iterator[None]:
     """No worker was seen yet."""
-    cache.delete(worker_sightings.SIGHTINGS)
+    cache.delete(SIGHTINGS)
     yield
-    cache.delete(worker_sightings.SIGHTINGS)
+    cache.delete(SIGHTINGS)
 
 
 def test_a_worker_that_reads_the_same_folder_is_all_it_takes(tmp_path: Path) -> None:
@@ -47,15 +49,14 @@ def test_even_one_of_many_workers_that_reads_another_is_one_too_many(
     assert "JOURNAL_DIR" in problem
 
 
-def test_a_worker_that_is_gone_is_forgotten(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_that_is_gone_is_forgotten(tmp_path: Path) -> None:
     note_worker(tmp_path / "other")
     note_worker(tmp_path / "mine")
 
-    monkeypatch.setattr(worker_sightings, "SILENCE_S", -1)
+    with time_machine.travel(timezone.now() + timedelta(seconds=SILENCE_S + 1)):
+        problem = find_worker_problem(tmp_path / "mine")
 
-    assert find_worker_problem(tmp_path / "mine") == "no worker has been seen"
+    assert problem == "no worker has been seen"
 
 
 def test_a_folder_is_named_once_by_whoever_comes_first(tmp_path: Path) -> None:

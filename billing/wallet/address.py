@@ -1,0 +1,220 @@
+"""The one reading of a Redis URL: every client of the product is made from it.
+
+`rediss://user:password@host:port/db?ssl_ca_certs=/etc/redis/ca.pem`, in redis-py's spelling. What
+is not in OPTIONS is refused: a client that drops an option of security does so in silence.
+"""
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+import redis
+from redis.asyncio.connection import RedisSSLContext
+
+SCHEMES = ("redis", "rediss", "unix")
+PORT = 6379
+ESCAPES = "In a password, write / ? # @ : as %2F %3F %23 %40 %3A"
+
+# What a word in an option stands for.
+VERIFIES = {
+    "required": "required",
+    # To a client it means the same.
+    "optional": "required",
+    "none": "none",
+}
+TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+# The numbers are those of redis-py, which takes no names.
+VERSIONS = {
+    "tlsv1.2": ssl.TLSVersion.TLSv1_2,
+    "771": ssl.TLSVersion.TLSv1_2,
+    "tlsv1.3": ssl.TLSVersion.TLSv1_3,
+    "772": ssl.TLSVersion.TLSv1_3,
+}
+# The options of TLS, and the words that each may be; any text if none are named.
+OPTIONS: dict[str, Mapping[str, Any] | None] = {
+    "ssl_ca_certs": None,
+    "ssl_certfile": None,
+    "ssl_keyfile": None,
+    "ssl_password": None,
+    "ssl_cert_reqs": VERIFIES,
+    "ssl_check_hostname": TRUTHS,
+    "ssl_min_version": VERSIONS,
+}
+FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+# Without a password, OpenSSL asks the terminal for the one of a key that has one.
+SAFE = {"ssl_cert_reqs": "required", "ssl_check_hostname": True, "ssl_password": ""}
+
+
+class MalformedAddress(ValueError):
+    """A Redis URL says what is not understood or can't be honoured."""
+
+
+@dataclass(frozen=True, slots=True)
+class RedisAddress:
+    """Where a Redis server is and how it is spoken to."""
+
+    host: str = ""
+    port: int = PORT
+    # Of a socket in the file system, instead of host and port.
+    path: str = ""
+    db: int = 0
+    username: str | None = None
+    password: str | None = None
+    # redis-py's arguments of TLS; None without it.
+    tls: Mapping[str, Any] | None = None
+
+    @classmethod
+    def parse(cls, url: str) -> Self:
+        """Read a URL. Raises MalformedAddress."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            # Its words could be a part of the password.
+            raise MalformedAddress(f"has a host or port that is none. {ESCAPES}") from None
+        if parts.scheme not in SCHEMES:
+            raise MalformedAddress("must be an address such as redis://host:6379/0")
+        if parts.fragment or "@" in parts.path + parts.query:
+            # What follows may be a part of the password, which no message may tell.
+            raise MalformedAddress(f"has a '#', or an '@' behind its host. {ESCAPES}")
+        if parts.username and not parts.password:
+            raise MalformedAddress("names a user without a password")
+        is_unix = parts.scheme == "unix"
+        if not (parts.path if is_unix else parts.hostname):
+            raise MalformedAddress(f"names no {'path' if is_unix else 'host'}")
+        options = _options(parts.query)
+        numbers = [options.pop("db", ""), "" if is_unix else parts.path.strip("/")]
+        return cls(
+            host="" if is_unix else unquote(parts.hostname or ""),
+            port=PORT if port is None else port,
+            path=unquote(parts.path) if is_unix else "",
+            db=_database(numbers),
+            username=unquote(parts.username) if parts.username else None,
+            password=unquote(parts.password) if parts.password else None,
+            tls=_tls(options, is_tls=parts.scheme == "rediss"),
+        )
+
+    def demand_files(self) -> None:
+        """Raise MalformedAddress if a file that it names can't be used."""
+        for option in FILES:
+            if self.tls and option in self.tls:
+                try:
+                    Path(self.tls[option]).read_bytes()
+                except (OSError, ValueError) as error:
+                    raise MalformedAddress(f"has an {option} that can't be read: {error}") from None
+        try:
+            self.new_context()
+        except OSError as error:
+            raise MalformedAddress(f"names certificates that can't be used: {error}") from None
+
+    def new_context(self) -> ssl.SSLContext | None:
+        """Return what redis-py would make of it; None without TLS. Raises OSError.
+
+        It reads the files anew, so a certificate can be replaced while the process runs.
+        """
+        if self.tls is None:
+            return None
+        named = {option.removeprefix("ssl_"): value for option, value in self.tls.items()}
+        context: ssl.SSLContext = RedisSSLContext(**named).get()
+        return context
+
+    def arguments(self) -> dict[str, Any]:
+        """Return it as redis-py's connections take it."""
+        shared = {"db": self.db, "username": self.username, "password": self.password}
+        if self.path:
+            return {
+                "connection_class": redis.UnixDomainSocketConnection,
+                "path": self.path,
+                **shared,
+            }
+        plain = {"host": self.host, "port": self.port, **shared}
+        if self.tls is None:
+            return plain
+        return {"connection_class": redis.SSLConnection, **plain, **self.tls}
+
+    def broker_url(self) -> str:
+        """Return it as Celery's transport takes it, which wants `tls` apart."""
+        user, password = quote(self.username or "", safe=""), quote(self.password or "", safe="")
+        login = f"{user}:{password}@" if password else ""
+        if self.path:
+            return f"redis+socket://{login}{quote(self.path)}?virtual_host={self.db}"
+        scheme = "redis" if self.tls is None else "rediss"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}://{login}{host}:{self.port}/{self.db}"
+
+
+class AddressPool(redis.ConnectionPool):
+    """redis-py's pool for our reading of a URL. Django's cache uses it, too."""
+
+    @classmethod
+    def from_url(cls, url: str, **arguments: Any) -> "AddressPool":
+        """Return a pool of connections to a URL. Raises MalformedAddress."""
+        return cls(**RedisAddress.parse(url).arguments(), **arguments)
+
+
+def open_redis(url: str, **arguments: Any) -> redis.Redis:
+    """Return redis-py's client for a URL; whoever opens it closes it. Raises MalformedAddress."""
+    return redis.Redis.from_pool(AddressPool.from_url(url, **arguments))
+
+
+def beside(url: str, db: int) -> str:
+    """Return the URL of another database of the same server."""
+    parts = urlsplit(url)
+    options = [(name, value) for name, value in parse_qsl(parts.query) if name != "db"]
+    path = f"/{db}"
+    if parts.scheme == "unix":
+        path = parts.path
+        options.append(("db", str(db)))
+    query = f"?{urlencode(options)}" if options else ""
+    return f"{parts.scheme}://{parts.netloc}{path}{query}"
+
+
+def _options(query: str) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name != "db" and name not in OPTIONS:
+            raise MalformedAddress(f"has the option {name}: it may have db, {', '.join(OPTIONS)}")
+        if name in options:
+            raise MalformedAddress(f"has the option {name} twice")
+        if not value:
+            raise MalformedAddress(f"has an empty option {name}")
+        options[name] = value
+    return options
+
+
+def _database(numbers: list[str]) -> int:
+    found = [number for number in numbers if number]
+    # redis-py takes the option's, Celery the path's.
+    if len(found) > 1:
+        raise MalformedAddress("names its database twice, in its path and as an option")
+    if found and not (found[0].isascii() and found[0].isdigit()):
+        raise MalformedAddress(f"must name its database by a number. {ESCAPES}")
+    return int(found[0]) if found else 0
+
+
+def _tls(options: dict[str, str], *, is_tls: bool) -> dict[str, Any] | None:
+    if not is_tls:
+        if options:
+            raise MalformedAddress(f"has the option {min(options)}: it needs rediss://")
+        return None
+    tls = {name: _value(name, text) for name, text in options.items()}
+    if "ssl_keyfile" in tls and "ssl_certfile" not in tls:
+        raise MalformedAddress("has an ssl_keyfile without an ssl_certfile")
+    # A name that nobody vouches for says nothing.
+    if tls.get("ssl_cert_reqs") == "none" and tls.setdefault("ssl_check_hostname", False):
+        raise MalformedAddress("can't check a host's name (ssl_check_hostname) unverified")
+    return SAFE | tls
+
+
+def _value(name: str, text: str) -> Any:
+    words = OPTIONS[name]
+    if words is None:
+        return text
+    # Celery writes them so.
+    word = text.lower().removeprefix("cert_")
+    if word not in words:
+        raise MalformedAddress(f"has {name}={text}: it must be one of {', '.join(words)}")
+    return words[word]

@@ -1,0 +1,135 @@
+"""Probes and scrapers ask a process by its own address; everything else knows the site's hosts."""
+
+import asyncio
+import logging
+import sys
+from typing import Any
+
+import pytest
+from django.core.asgi import get_asgi_application
+from django.core.cache import cache
+from django.test import Client
+
+from billing.tasks.wallet import recover_wallets
+from tests.billing.wallet.shop import Till
+from tokenproxy_site.probes import PROBES
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+HOSTS = ["10.1.2.3:8000", "[2001:db8::7]:8000", "elsewhere.example", "a b", "[::", "é", "x/y", ""]
+
+
+@pytest.fixture(autouse=True)
+def token(settings: Any) -> None:
+    settings.METRICS_TOKEN = "scrape-me"
+    cache.clear()
+
+
+@pytest.fixture
+def ready(till: Till) -> None:
+    recover_wallets()
+
+
+def ask(path: str, *, method: str = "get", **given: str) -> Any:
+    return Client(headers={"Authorization": "Bearer scrape-me"}).generic(method, path, **given)
+
+
+@pytest.mark.parametrize("path", sorted(PROBES))
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_probe_is_answered_whatever_the_host(till: Till, path: str, host: str) -> None:
+    asked = ask(path, HTTP_HOST=host)
+
+    assert asked.status_code == (503 if path == "/readyz" else 200)
+    assert b"worker" in asked.content or path == "/healthz"
+
+
+@pytest.mark.parametrize("path", sorted(PROBES))
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_probe_is_answered_without_a_host(till: Till, path: str, method: str) -> None:
+    # Without the header a host is made of the address that the server listens on.
+    asked = ask(path, method=method, SERVER_NAME="10.1.2.3")
+
+    assert asked.status_code == (503 if path == "/readyz" else 200)
+    assert int(asked["Content-Length"]) > 0
+    assert bool(asked.content) == (method == "GET")
+
+
+@pytest.mark.parametrize("path", sorted(PROBES))
+def test_a_probe_is_not_sent_to_https(till: Till, settings: Any, path: str) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+
+    assert ask(path, HTTP_HOST="10.1.2.3").status_code in (200, 503)
+    assert ask("/packs/").status_code == 301
+
+
+@pytest.mark.parametrize("path", sorted(PROBES))
+def test_a_probe_only_reads(till: Till, path: str) -> None:
+    assert ask(path, method="post", HTTP_HOST="10.1.2.3").status_code == 405
+
+
+def test_the_scraper_still_needs_its_token(till: Till, settings: Any) -> None:
+    assert Client().get("/metrics", HTTP_HOST="10.1.2.3").status_code == 401
+
+    settings.METRICS_TOKEN = ""
+    assert ask("/metrics", HTTP_HOST="10.1.2.3").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/packs/", "/accounts/login/", "/admin/login/", "/healthz/", "//healthz", "/x"]
+)
+@pytest.mark.parametrize("host", HOSTS)
+def test_every_other_page_refuses_an_unknown_host(path: str, host: str) -> None:
+    assert ask(path, HTTP_HOST=host).status_code == 400
+
+
+def test_a_wrong_host_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    ask("/accounts/login/", HTTP_HOST="elsewhere.example")
+    ask("/accounts/login/", method="post", HTTP_HOST="elsewhere.example")
+
+    lines = [as_written(record) for record in caplog.records]
+    assert len(lines) == 2
+    assert all("elsewhere.example" in line and "\n" not in line for line in lines)
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
+
+
+def test_an_error_of_ours_keeps_its_traceback() -> None:
+    try:
+        raise RuntimeError("boom")
+    except RuntimeError:
+        record = logging.getLogger("django.request").makeRecord(
+            "django.request", logging.ERROR, __file__, 1, "%s", ("boom",), sys.exc_info()
+        )
+
+    assert "Traceback" in as_written(record)
+
+
+def as_written(record: logging.LogRecord) -> str:
+    """Return what the product's own handler would write of a record."""
+    (handler,) = (h for h in logging.getLogger().handlers if type(h) is logging.StreamHandler)
+    passed = handler.filter(record)
+    return handler.format(record) if passed else ""
+
+
+async def test_a_request_of_http_1_0_needs_no_host() -> None:
+    scope = {
+        "type": "http",
+        "http_version": "1.0",
+        "method": "GET",
+        "path": "/healthz",
+        "query_string": b"",
+        "scheme": "http",
+        "headers": [],
+        "server": ("10.1.2.3", 8000),
+        "client": ("10.1.2.4", 5000),
+    }
+    inbox: asyncio.Queue[Any] = asyncio.Queue()
+    await inbox.put({"type": "http.request"})
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await get_asgi_application()(scope, inbox.get, send)
+
+    assert (sent[0]["status"], sent[1]["body"]) == (200, b'{"status": "ok"}')
+    assert (b"Content-Length", b"16") in sent[0]["headers"]
