@@ -16,8 +16,8 @@ BillingError
 │   └── UnknownHold           nothing is held under this request id
 ├── PackUnavailable           no such pack is on sale
 ├── TooManyOrders             this user started too many orders and paid none of them
-├── OrderMissing           no order of ours belongs to this Checkout Session
-├── OrderMismatch          Stripe's account of a payment differs from the order
+├── OrderMissing              no order of ours belongs to this payment
+├── OrderMismatch             Stripe's account of a payment differs from the order
 ├── RefundRefused             a refund that can't be given, or not now
 ├── PaymentProviderError      Stripe did not answer: what we asked for may have happened or not
 │   ├── PaymentProviderAway       no answer at all, so nobody else would get one either
@@ -147,7 +147,7 @@ class TooManyCards(BillingError):
 
 
 class OrderMissing(BillingError):
-    """No order of ours belongs to this Checkout Session."""
+    """No order of ours belongs to this payment."""
 
 
 class OrderMismatch(BillingError):

@@ -96,7 +96,7 @@ class RetriedRows(DueRows[Row]):
 
     def pause(self, attempts: int) -> timedelta:
         """Return how long to wait after so many attempts."""
-        doubled = self.first_pause * 2 ** min(attempts - 1, MOST_DOUBLINGS)
+        doubled: timedelta = self.first_pause * 2 ** min(attempts - 1, MOST_DOUBLINGS)
         return min(doubled, self.longest_pause)
 
     def attempts(self, row: Row) -> int:

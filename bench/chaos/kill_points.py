@@ -44,7 +44,7 @@ WORKER_POINTS = (
     "billing.wallet.calls:push",
     "billing.wallet.calls:debit",
     "billing.ledger.credits:post_credit",
-    "billing.orders.fulfilment:fulfil_order",
+    "billing.orders.fulfilment:fulfil",
     "billing.ledger.bookings:_save_spending",
     "billing.orders.clawback:claw_back",
     "billing.orders.clawback:settle_charge",

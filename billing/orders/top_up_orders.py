@@ -27,9 +27,14 @@ from billing.ledger.credits import lock_wallet
 from billing.ledger.inbox import file_item
 from billing.models import AutoTopUp, Order, Pack, TopUpPayment, Wallet
 from billing.notices.tell import tell_top_up_off
-from billing.orders.top_up_payments import fail_top_up, settle_payment
+from billing.orders.top_up_payments import fail_top_up, fulfil_top_up
 from billing.stripe_api import ORDER_KEY
-from billing.stripe_api.payments import CHANNEL_KEY, cancel_payment, create_payment, find_payment
+from billing.stripe_api.card_payments import (
+    CHANNEL_KEY,
+    cancel_payment,
+    create_payment,
+    find_payment,
+)
 from billing.top_ups.agreement import agreed_price, has_room, is_offered, lock_top_up
 from billing.top_ups.switch import OffReason, turn_off
 
@@ -105,11 +110,11 @@ def advance_top_up(order: Order) -> Order:
 
 
 def _settle_or_end(intent_id: str) -> Order:
-    found = settle_payment(intent_id)
+    found = fulfil_top_up(intent_id)
     if found.status == Order.Status.OPEN and _is_overdue(found):
         # It waits for something that nobody will do.
         cancel_payment(intent_id)
-        found = settle_payment(intent_id)
+        found = fulfil_top_up(intent_id)
     return found
 
 

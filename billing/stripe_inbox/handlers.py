@@ -10,11 +10,11 @@ import structlog
 
 from billing.exceptions import OrderMissing
 from billing.models import Order, StripeEvent
+from billing.orders.checkout_payments import fulfil_checkout
 from billing.orders.clawback import settle_charge
 from billing.orders.disputes import heed_fraud_warning
-from billing.orders.fulfilment import fulfil_order
-from billing.orders.top_up_payments import settle_payment
-from billing.stripe_api.payments import CHANNEL_KEY
+from billing.orders.top_up_payments import fulfil_top_up
+from billing.stripe_api.card_payments import CHANNEL_KEY
 from billing.top_ups.cards import finish_setup
 
 log = structlog.get_logger(__name__)
@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 def _fulfil(event: StripeEvent) -> None:
     try:
-        fulfil_order(event.object_id)
+        fulfil_checkout(event.object_id)
     except OrderMissing:
         # Something else sells through the same Stripe account.
         log.info("stripe_event_not_ours", event_id=event.event_id, session_id=event.object_id)
@@ -41,7 +41,7 @@ def _settle_top_up(event: StripeEvent) -> None:
     if metadata.get(CHANNEL_KEY) != Order.Channel.TOP_UP:
         return
     try:
-        settle_payment(event.object_id)
+        fulfil_top_up(event.object_id)
     except OrderMissing:
         log.info("stripe_event_not_ours", event_id=event.event_id, payment=event.object_id)
 

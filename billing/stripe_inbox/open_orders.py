@@ -12,9 +12,9 @@ from billing.exceptions import (
 )
 from billing.models import Order
 from billing.orders.checkout import open_session
-from billing.orders.fulfilment import fulfil_order
+from billing.orders.checkout_payments import fulfil_checkout
 from billing.orders.top_up_orders import advance_top_up
-from billing.orders.top_up_payments import settle_payment
+from billing.orders.top_up_payments import fulfil_top_up
 from common.due import DueRows
 
 BATCH = 50
@@ -62,10 +62,10 @@ def ask_again(order: Order) -> Order:
     Safe to repeat. Raises OrderMissing if nothing was ever paid for it, PaymentProviderError.
     """
     if not order.is_top_up:
-        return fulfil_order(order.stripe_session_id or "")
+        return fulfil_checkout(order.stripe_session_id or "")
     if order.status in Order.UNPAID:
         return advance_top_up(order)
-    return settle_payment(order.stripe_payment_intent_id)
+    return fulfil_top_up(order.stripe_payment_intent_id)
 
 
 def _check(order: Order) -> None:
@@ -75,7 +75,7 @@ def _check(order: Order) -> None:
         advance_top_up(order)
     elif order.stripe_session_id:
         try:
-            fulfil_order(order.stripe_session_id)
+            fulfil_checkout(order.stripe_session_id)
         except (PaymentObjectMissing, OrderMissing):
             # The session is in another account than our key's, so nothing will come of it here.
             if is_overdue:

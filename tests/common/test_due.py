@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.utils import timezone
@@ -60,7 +61,7 @@ def test_one_of_those_who_claim_a_row_at_once_gets_it() -> None:
     copies = [StripeEvent.objects.get(pk=event.pk) for _ in range(4)]
 
     won = race(
-        [lambda copy=copy: EVENTS.claim(copy) for copy in copies],
+        [partial(EVENTS.claim, copy) for copy in copies],
         meet_at='UPDATE "billing_stripeevent"',
     )
 
