@@ -9,5 +9,6 @@ class BillingConfig(AppConfig):
     name = "billing"
 
     def ready(self) -> None:
-        """Register the checks of the settings."""
-        from billing.stripe_api import checks  # noqa: F401 - importing it registers them
+        """Register the checks of the settings and of prices: importing them does."""
+        from billing.catalogue import checks as _prices  # noqa: F401
+        from billing.stripe_api import checks as _settings  # noqa: F401

@@ -15,6 +15,7 @@ BillingError
 │   ├── RequestTooLarge       more tokens than a whole minute allows
 │   └── UnknownHold           nothing is held under this request id
 ├── PackUnavailable           no such pack is on sale
+│   └── CurrencyUnproven      nobody knows yet how Stripe reads amounts of its currency
 ├── TooManyOrders             this user started too many orders and paid none of them
 ├── OrderMissing              no order of ours belongs to this payment
 ├── OrderMismatch             Stripe's account of a payment differs from the order
@@ -136,6 +137,10 @@ class UnknownHold(WalletError):
 
 class PackUnavailable(BillingError):
     """No pack with this slug is on sale."""
+
+
+class CurrencyUnproven(PackUnavailable):
+    """Nobody knows yet how Stripe reads amounts of this pack's or price's currency."""
 
 
 class TooManyOrders(BillingError):

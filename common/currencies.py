@@ -9,6 +9,22 @@ ZERO_DECIMAL = frozenset({
 # fmt: on
 THREE_DECIMAL = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})
 
+# Stripe's page names it among the zero-decimal currencies, and under #special-cases as one of two
+# decimal places in whole hundreds. Whichever we took, the other would charge a hundredth or a
+# hundredfold, so nothing is sold in it until a charge in test mode has shown which one holds.
+# docs/payments.md says how.
+UNPROVEN = frozenset({"ugx"})
+UNPROVEN_REASON = (
+    "Nothing can be sold in UGX yet: Stripe's documentation names it both as a currency without "
+    "decimal places and as one with two, so a customer might be charged a hundredth of the price. "
+    "See docs/payments.md."
+)
+
+
+def is_unproven(currency: str) -> bool:
+    """Tell whether nobody knows yet how Stripe reads amounts of this currency."""
+    return currency in UNPROVEN
+
 
 def decimal_places(currency: str) -> int:
     """Return how many decimal places Stripe's amounts of this currency have."""

@@ -2,6 +2,7 @@
 
     ProxyError
     ├── ApiError                     becomes an answer in OpenAI's envelope
+    │   ├── Defect                   500  of ours, of which not a word is told
     │   ├── InvalidRequest           400  the client's fault, nothing was done
     │   │   ├── PayloadTooLarge      413
     │   │   └── UnsupportedMediaType 415
@@ -20,10 +21,27 @@
     │   ├── WalletRecovering         503  no answer from the wallet means no
     │   ├── BooksUnavailable         503  service_unavailable, PostgreSQL or Stripe is away
     │   └── UpstreamUnavailable      502, 503 or 504
+    ├── UpstreamError                an upstream did not serve a request
+    │   ├── UpstreamNotReached       no connection
+    │   │   └── UpstreamHungUp       it closed at once, without a byte: it can't have run
+    │   ├── UpstreamRefused          an answer other than 200
+    │   ├── UpstreamTimedOut         no answer in time; it may have run
+    │   └── AnswerBroken             the answer did not come whole, though the request was sent
+    │       └── MalformedAnswer      it came, and is not what was asked for
+    ├── Interrupted                  a wait that was ended from outside, for a `Reason`
     ├── ClientLeft                   nobody is there to answer
     ├── ImpossibleUsage              an upstream's figures can't be true
-    ├── MalformedAnswer              an upstream's answer is not what was asked for
-    └── EventTooLarge                an upstream's event has no end in sight
+    ├── EventTooLarge                an upstream's event has no end in sight
+    ├── VocabularyDamaged            a tokenizer's file is not the one that was published
+    └── SetupError                   staff asked for what can't be
+        ├── InvalidRule              a rule for parameters that can't be followed
+        ├── InvalidAddress           a base URL that requests may not be sent to
+        └── InvalidProvider          a provider that can't be set up like that
+    BillingError                     (billing's: what actions of the staff desk show)
+    ├── HealthUnknown                Redis does not say how upstreams do
+    ├── NotTried                     there is nothing to try
+    ├── TrialFailed                  a try was not answered well
+    └── NotSynced                    a provider's list of models can't be used
 
 Messages are written for customers: no host, key or organisation of an upstream.
 """
@@ -31,11 +49,11 @@ Messages are written for customers: no host, key or organisation of an upstream.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from proxy.metering.sse import Event
+from billing.exceptions import BillingError
 
 
 class ProxyError(Exception):
@@ -77,6 +95,11 @@ class ApiError(ProxyError):
                 "code": self.code,
             }
         }
+
+
+class Defect(ApiError):
+    def __init__(self) -> None:
+        super().__init__("Something went wrong on our side. Try again in a moment.")
 
 
 class InvalidRequest(ApiError):
@@ -165,8 +188,8 @@ class PackNotFound(ApiError):
     type = "invalid_request_error"
     code = "pack_not_found"
 
-    def __init__(self) -> None:
-        super().__init__("No pack with this slug is on sale.", param="pack")
+    def __init__(self, message: str = "No pack with this slug is on sale.") -> None:
+        super().__init__(message, param="pack")
 
 
 class EndpointNotServed(ApiError):
@@ -246,6 +269,82 @@ class UpstreamUnavailable(ApiError):
         super().__init__(message, status=status)
 
 
+class UpstreamError(ProxyError):
+    """An upstream did not serve a request. Its message is for staff."""
+
+    # When it wants to be asked again, if it said so.
+    retry_after_s: float | None = None
+
+
+class UpstreamNotReached(UpstreamError):
+    """There was no connection."""
+
+
+class UpstreamHungUp(UpstreamNotReached):
+    """The connection closed at once, before a byte of an answer: the request can't have run."""
+
+
+class UpstreamRefused(UpstreamError):
+    """An answer other than 200. `error` is the error object of its body, if it had one."""
+
+    def __init__(self, status: int, error: dict[str, Any], retry_after_s: float | None) -> None:
+        super().__init__(f"the upstream answered {status}")
+        self.status = status
+        self.error = error
+        self.retry_after_s = retry_after_s
+
+
+class UpstreamTimedOut(UpstreamError):
+    """No answer in time. The request may have run, so it is not sent elsewhere."""
+
+
+class AnswerBroken(UpstreamError):
+    """The answer did not come whole. The request has run, or may have."""
+
+
+class MalformedAnswer(AnswerBroken):
+    """A 200 whose body is not a completion."""
+
+
+class Reason(Enum):
+    """Why a request was interrupted."""
+
+    CLIENT_LEFT = "the client left"
+    CLIENT_TOO_SLOW = "the client read too slowly"
+    NO_ANSWER = "no answer in time"
+    SILENCE = "silence in the middle of an answer"
+    TOO_LONG = "the answer took too long"
+    DRAIN = "this process is about to stop"
+
+
+CLIENT_REASONS = frozenset({Reason.CLIENT_LEFT, Reason.CLIENT_TOO_SLOW})
+# What speaks against an upstream; how long an answer may take in all is for customers to stretch.
+UPSTREAM_REASONS = frozenset({Reason.NO_ANSWER, Reason.SILENCE})
+TIME_REASONS = frozenset({Reason.NO_ANSWER, Reason.SILENCE, Reason.TOO_LONG})
+
+
+class Interrupted(ProxyError):
+    """A wait that was ended from outside."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+
+
+def is_client_gone(error: BaseException | None) -> bool:
+    """Tell whether an error means that nobody is there to be told of it."""
+    if isinstance(error, Interrupted):
+        return error.reason in CLIENT_REASONS
+    return isinstance(error, ClientLeft)
+
+
+def is_upstreams_fault(error: BaseException | None) -> bool:
+    """Tell whether an answer that began and broke speaks against who gave it."""
+    if isinstance(error, Interrupted):
+        return error.reason in UPSTREAM_REASONS
+    return isinstance(error, UpstreamError)
+
+
 class ClientLeft(ProxyError):
     """The client closed its connection before its request was read."""
 
@@ -259,13 +358,45 @@ class ImpossibleUsage(ProxyError):
         self.raw = raw
 
 
-class MalformedAnswer(ProxyError):
-    """A 200 whose body is not a completion."""
-
-
 class EventTooLarge(ProxyError):
-    """An event over the limit. `events` are the whole ones that came before it."""
+    """An event over the limit. `events` are the bytes of the whole ones that came before it."""
 
-    def __init__(self, limit_bytes: int, events: Sequence[Event]) -> None:
+    def __init__(self, limit_bytes: int, events: Sequence[bytes]) -> None:
         super().__init__(f"an event is longer than {limit_bytes} bytes")
         self.events = tuple(events)
+
+
+class VocabularyDamaged(ProxyError):
+    """A vocabulary file is not the one that was published."""
+
+
+class SetupError(ProxyError):
+    """Something that staff asked for and can't have; the message says why."""
+
+
+class InvalidRule(SetupError):
+    """A rule that can't be followed."""
+
+
+class InvalidAddress(SetupError):
+    """A base URL that requests may not be sent to."""
+
+
+class InvalidProvider(SetupError):
+    """A provider that can't be set up as asked."""
+
+
+class HealthUnknown(BillingError):
+    """Redis does not answer."""
+
+
+class NotTried(BillingError):
+    """There is nothing to try; the message says what is missing."""
+
+
+class TrialFailed(BillingError):
+    """A try was not answered well; the message says what came of it."""
+
+
+class NotSynced(BillingError):
+    """A provider's list of models can't be read, or not used."""

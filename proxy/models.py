@@ -7,8 +7,9 @@ from django.db.models import Q
 from django.utils import timezone
 
 from billing.models import PublicModel
-from proxy.parsing.adapting import Adaptation, InvalidRule
-from proxy.upstreams.routes import ENDPOINTS
+from proxy.errors import InvalidRule
+from proxy.parsing.adapting import Adaptation
+from proxy.parsing.endpoints import ENDPOINTS
 
 PROVIDER_NAME = RegexValidator(
     r"^[a-z0-9][a-z0-9-]*$", "A provider's name has small letters, digits and hyphens."

@@ -6,6 +6,7 @@ It happens where redis-py writes to its socket, so the code under test is as it 
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 from unittest import mock
 
 from redis.connection import AbstractConnection
@@ -37,7 +38,9 @@ def before_command(text: str, act: Callable[[], object], *, nth: int = 1) -> Ite
 @contextmanager
 def before_commands(text: str, act: Callable[[], object]) -> Iterator[None]:
     """Do something before each packet with this text that this thread sends, but for its own."""
-    send, thread, wanted = AbstractConnection.send_packed_command, threading.get_ident(), text
+    # Any: redis-py leaves it without types.
+    send: Any = AbstractConnection.send_packed_command
+    thread = threading.get_ident()
     is_acting = False
 
     def interrupt(
@@ -45,7 +48,7 @@ def before_commands(text: str, act: Callable[[], object]) -> Iterator[None]:
     ) -> None:
         nonlocal is_acting
         packet = command if isinstance(command, str) else list(command)
-        if threading.get_ident() == thread and not is_acting and _has(packet, wanted):
+        if threading.get_ident() == thread and not is_acting and _has(packet, text):
             is_acting = True
             try:
                 act()

@@ -125,6 +125,9 @@ DATABASES = {
         # A connection is looked at when it leaves the pool: after a restart of PostgreSQL each one
         # in there is dead, and would cost a request or a sweep.
         "CONN_HEALTH_CHECKS": True,
+        # Outside a transaction a cursor on the server lives in the session, and behind a pooler
+        # such as PgBouncer the next statement may reach another one.
+        "DISABLE_SERVER_SIDE_CURSORS": True,
         # Every request runs in a thread of its own, so connections are pooled, not kept by thread.
         "OPTIONS": {
             "pool": {

@@ -7,16 +7,37 @@ MUTANTS: list[Mutant] = [
     service(
         "a rebuild does not wait for drains",
         "wallet/rebuild_barrier",
-        '        cursor.execute("SELECT pg_advisory_lock(%s, %s)", BARRIER)\n',
-        '        cursor.execute("SELECT 1")\n',
+        '        apart.execute("SELECT pg_advisory_xact_lock(%s, %s)", BARRIER)\n',
+        '        apart.execute("SELECT 1")\n',
         tests="recovery::test_a_rebuild_waits_for_a_drain_that_is_half_way",
     ),
     service(
         "two rebuild at once",
         "wallet/rebuild_barrier",
-        "        (is_mine,) = cursor.fetchone()\n",
-        "        cursor.fetchone()\n        is_mine = True\n",
+        "        (is_mine,) = apart.fetchone()\n",
+        "        apart.fetchone()\n        is_mine = True\n",
         tests="recovery::test_whoever_comes_second_leaves_the_rebuild_to_the_first",
+    ),
+    service(
+        "a rebuild's lock stays with its session",
+        "wallet/rebuild_barrier",
+        "SELECT pg_try_advisory_xact_lock(",
+        "SELECT pg_try_advisory_lock(",
+        tests="rebuild_barrier::test_a_redis_that_is_lost_again_and_again_heals_behind_a_pooler",
+    ),
+    service(
+        "a rebuild takes a snapshot without the lock it waited for",
+        "wallet/rebuild_barrier",
+        "        with _transaction_apart(silence_s=PATIENCE_S) as apart:\n",
+        "        with _transaction_apart(silence_s=PATIENCE_S, must_last=False) as apart:\n",
+        tests="rebuild_barrier::test_there_is_no_snapshot_once_the_barrier_was_lost",
+    ),
+    service(
+        "a rebuild's snapshot is older than its lock",
+        "wallet/rebuild_barrier",
+        "            _wait_alone(apart)\n",
+        '            cursor.execute("SELECT 1")\n            _wait_alone(apart)\n',
+        tests="rebuild_barrier::test_a_snapshot_knows_what_was_booked_by_those_it_waited_for",
     ),
     service(
         "any Redis will do",
@@ -112,8 +133,8 @@ MUTANTS: list[Mutant] = [
     service(
         "a closed shard is drained",
         "upkeep/drain",
-        "            found = client.read_events(shard, start=start, count=BATCH)\n",
-        "            found = client.redis.xrange(keys.events(shard), min=start, count=BATCH)\n",
+        "            found = client.read_events(shard, start=start, count=batch)\n",
+        "            found = client.redis.xrange(keys.events(shard), min=start, count=batch)\n",
         tests="recovery::test_a_drain_of_a_closed_shard_books_nothing",
     ),
     service(

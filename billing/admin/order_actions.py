@@ -23,7 +23,7 @@ class RefundForm(ReasonForm):
         max_digits=12,
         decimal_places=3,
         help_text="In the order's currency, such as 4.50. What was spent of its share of the"
-        " tokens is owed by the customer afterwards.",
+        " credits is owed by the customer afterwards.",
     )
     kind = forms.ChoiceField(label="Why, for the bank", choices=Refund.Reason.choices)
     once = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
@@ -66,7 +66,7 @@ def key_of(asked: Asked[Order]) -> UUID:
 
 def said_of(given: Refund) -> str:
     amount = money.price(given.amount_cents, given.order.currency)
-    return f"{amount} will be refunded as soon as the tokens are taken back, within seconds."
+    return f"{amount} will be refunded as soon as the credits are taken back, within seconds."
 
 
 def credit(asked: Asked[Order]) -> str:
@@ -107,8 +107,8 @@ ASK_STRIPE = StaffAction[Order](
 REFUND = StaffAction[Order](
     name="refund",
     label="Refund an amount",
-    explanation="Takes the amount's share of the tokens back first, then returns the money through"
-    " Stripe. If Stripe refuses, the tokens come back and the inbox says so.",
+    explanation="Takes the amount's share of the credits back first, then returns the money through"
+    " Stripe. If Stripe refuses, the credits come back and the inbox says so.",
     permission=CHANGE,
     apply=refund,
     refusal=not_paid,
@@ -117,7 +117,7 @@ REFUND = StaffAction[Order](
 REFUND_UNUSED = StaffAction[Order](
     name="refund-unused",
     label="Refund what is unused",
-    explanation="Returns the money for the tokens of this order that are still there, rounded down"
+    explanation="Returns the money for the credits of this order that are still there, rounded down"
     " to the currency's smallest unit. The customer owes nothing afterwards.",
     permission=CHANGE,
     apply=refund_rest,

@@ -9,11 +9,22 @@ from django.http import HttpRequest
 from accounts.desk import columns
 from accounts.desk.pages import DeskAdmin
 from billing.models import Pack, PackPrice
+from common.currencies import UNPROVEN_REASON, is_unproven
 
 
 class PackForm(forms.ModelForm[Pack]):
     class Meta:
         labels: ClassVar = {"price_cents": "Price", "validity_days": "Valid for days"}
+
+
+class PackListForm(forms.ModelForm[Pack]):
+    """What is edited in the list, where the currency is not a field of the form."""
+
+    def clean_is_active(self) -> bool:
+        is_active = bool(self.cleaned_data["is_active"])
+        if is_active and is_unproven(self.instance.currency):
+            raise forms.ValidationError(UNPROVEN_REASON)
+        return is_active
 
 
 class PackPriceForm(forms.ModelForm[PackPrice]):
@@ -57,6 +68,12 @@ class PackAdmin(DeskAdmin[Pack]):
     form = PackForm
     inlines = (PackPriceInline,)
     readonly_fields = ("stripe_product_id", "stripe_price_id")
+
+    def get_changelist_form(
+        self, request: HttpRequest, **kwargs: Any
+    ) -> type[forms.ModelForm[Pack]]:
+        kwargs.setdefault("form", PackListForm)
+        return super().get_changelist_form(request, **kwargs)
 
     def has_delete_permission(self, request: HttpRequest, obj: Pack | None = None) -> bool:
         if obj is not None and obj.orders.exists():

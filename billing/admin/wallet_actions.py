@@ -118,8 +118,8 @@ def unfreeze(asked: Asked[Wallet]) -> str:
 def limit(asked: Asked[Wallet]) -> str:
     chosen = {name: asked.answers[name] for name in LIMITS}
     limit_wallet(asked.obj, **chosen)
-    told = (f"{name.replace('_', ' ')} {value or 'default'}" for name, value in chosen.items())
-    return f"Limits set: {', '.join(told)}."
+    limits = (f"{name.replace('_', ' ')} {value or 'default'}" for name, value in chosen.items())
+    return f"Limits set: {', '.join(limits)}."
 
 
 def is_frozen(wallet: Wallet) -> bool:

@@ -106,7 +106,7 @@ class WalletAdmin(ReadOnlyWithActions[Wallet]):
 
 
 def describe_wallet(request: HttpRequest, wallet: Wallet) -> dict[str, Any]:
-    """Answer "where did my tokens go?", as far as this member of staff may see it."""
+    """Answer "where did my credits go?", as far as this member of staff may see it."""
     user = request.user
     sees_ledger = user.has_perm("billing.view_ledgerentry")
     sees_usage = user.has_perm("billing.view_usagerecord")

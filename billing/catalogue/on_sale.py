@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from billing.catalogue.model_prices import current_prices
+from billing.catalogue.pack_prices import packs_on_sale
 from billing.catalogue.pricing import Rates
 from billing.exceptions import PackUnavailable
 from billing.models import Pack, PublicModel
@@ -35,7 +36,7 @@ class PricedModel:
 
 def read_packs() -> list[Pack]:
     """Return the packs on sale, in the order that staff gave them, with their other prices."""
-    return list(Pack.objects.filter(is_active=True).prefetch_related("other_prices"))
+    return list(packs_on_sale())
 
 
 def read_priced_models() -> list[PricedModel]:

@@ -5,10 +5,11 @@ from decimal import Decimal
 from typing import Literal
 
 from django.conf import settings
+from django.db.models import Prefetch, QuerySet
 
-from billing.exceptions import InvalidAmount, PackUnavailable
+from billing.exceptions import CurrencyUnproven, InvalidAmount, PackUnavailable
 from billing.models import Pack, PackPrice
-from common.currencies import decimal_places
+from common.currencies import UNPROVEN, UNPROVEN_REASON, decimal_places, is_unproven
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,22 +21,50 @@ class Price:
     stripe_price_id: str
 
 
+def packs_on_sale() -> QuerySet[Pack]:
+    """Return the packs on sale, in the order that staff gave them, with their other prices."""
+    other_prices = PackPrice.objects.exclude(currency__in=UNPROVEN)
+    return (
+        Pack.objects.filter(is_active=True)
+        .exclude(currency__in=UNPROVEN)
+        .prefetch_related(Prefetch("other_prices", other_prices))
+    )
+
+
+def list_unproven() -> list[str]:
+    """Name the prices that stand in the database and are not sold, because of their currency."""
+    packs = Pack.objects.filter(is_active=True, currency__in=UNPROVEN)
+    others = PackPrice.objects.filter(currency__in=UNPROVEN).select_related("pack")
+    return [f"{pack} in {pack.currency}" for pack in packs] + [str(price) for price in others]
+
+
 def list_prices(pack: Pack) -> list[Price]:
-    """Return what a pack costs in each of its currencies, its own first."""
+    """Return what a pack costs in each of its currencies, its own first; empty if it isn't sold."""
     return [_price(row) for row in price_rows(pack)]
 
 
 def get_price(pack: Pack, currency: str) -> Price:
-    """Return what a pack costs in a currency; empty is its own. Raises PackUnavailable."""
+    """Return what a pack costs in a currency; empty is its own.
+
+    Raises PackUnavailable, such as CurrencyUnproven.
+    """
+    wanted = currency or pack.currency
     for price in list_prices(pack):
-        if currency in ("", price.currency):
+        if price.currency == wanted:
             return price
+    if is_unproven(wanted) or is_unproven(pack.currency):
+        raise CurrencyUnproven(UNPROVEN_REASON)
     raise PackUnavailable("This pack is not on sale in this currency.")
 
 
 def price_rows(pack: Pack) -> list[Pack | PackPrice]:
-    """Return the rows that name a pack's prices; its own currency is named once."""
-    return [pack, *pack.other_prices.exclude(currency=pack.currency)]
+    """Return the rows that name what a pack is sold for; its own currency is named once.
+
+    None in a currency that is unproven; and none at all if its own is.
+    """
+    if is_unproven(pack.currency):
+        return []
+    return [pack, *pack.other_prices.exclude(currency__in=[pack.currency, *UNPROVEN])]
 
 
 def terms_of(row: Pack | PackPrice) -> str:

@@ -16,17 +16,21 @@ from billing.stripe_api.catalogue import (
     retire_price,
     update_product,
 )
+from common.currencies import is_unproven
 
 
 def sync_packs() -> list[str]:
     """Create and update every pack's Product and Prices; return what was done, a line each.
 
+    Stripe is not told of prices in a currency that is unproven: `list_unproven` names them.
     Safe to repeat: what agrees already is left alone. Raises PaymentProviderError.
     """
     return [line for pack in Pack.objects.order_by("pk") for line in _sync(pack)]
 
 
 def _sync(pack: Pack) -> list[str]:
+    if pack.is_active and is_unproven(pack.currency):
+        return []
     product_id = pack.stripe_product_id or f"tokenproxy-{pack.slug}"
     done = _sync_product(pack, product_id)
     Pack.objects.filter(pk=pack.pk).update(stripe_product_id=product_id)
@@ -38,7 +42,7 @@ def _sync(pack: Pack) -> list[str]:
 
 def _sync_product(pack: Pack, product_id: str) -> list[str]:
     wanted = CatalogueProduct(
-        product_id, pack.name, pack.description or f"{pack.credits:,} tokens", pack.is_active
+        product_id, pack.name, pack.description or f"{pack.credits:,} credits", pack.is_active
     )
     found = find_product(product_id)
     if found is None:

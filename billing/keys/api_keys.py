@@ -15,12 +15,12 @@ from accounts.api_keys import usable_keys
 from accounts.models import ApiKey, User
 from accounts.secrets import make_secret
 from billing.exceptions import KeyNotUsable, RotationUnderWay, TooManyKeys
+from billing.keys.notices import notify_new_key
 from billing.keys.settings import KeySettings
 from billing.ledger.credits import lock_wallet
 from billing.ledger.pushes import push_on_commit
 from billing.ledger.wallets import get_wallet
 from billing.models import KeySpending
-from billing.notices.tell import tell_new_key
 from billing.wallet.usage import month_of
 
 DEFAULT_OVERLAP = timedelta(hours=24)
@@ -45,7 +45,7 @@ def issue_api_key(
     key = ApiKey(user=user, name=name.strip() or "API key", digest=secret.digest, hint=secret.hint)
     (settings or KeySettings()).apply_to(key)
     key.save()
-    tell_new_key(key)
+    notify_new_key(key)
     return key, secret.text
 
 

@@ -37,7 +37,7 @@ class LimitsForm(forms.Form):
         required=False,
         min_value=0,
         max_value=MOST_CREDITS,
-        help_text="In tokens of your balance. Starts anew on the 1st, UTC. Empty: no cap.",
+        help_text="In credits. Starts anew on the 1st, UTC. Empty: no cap.",
     )
     lifetime_cap_credits = forms.IntegerField(
         label="Spend at most, in all",

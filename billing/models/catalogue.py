@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from common.currencies import smallest_step
+from common.currencies import UNPROVEN, UNPROVEN_REASON, smallest_step
 
 CURRENCY = RegexValidator(r"^[a-z]{3}$", "A currency is three lower-case letters, such as usd.")
 MODEL_NAME = RegexValidator(
@@ -60,6 +60,11 @@ class Pack(models.Model):
             models.CheckConstraint(
                 condition=Q(validity_days=None) | Q(validity_days__gt=0), name="pack_is_valid_a_day"
             ),
+            models.CheckConstraint(
+                condition=~Q(currency__in=sorted(UNPROVEN)) | Q(is_active=False),
+                name="pack_on_sale_has_a_proven_currency",
+                violation_error_message=UNPROVEN_REASON,
+            ),
         ]
 
     def __str__(self) -> str:
@@ -92,6 +97,11 @@ class PackPrice(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(currency__regex="^[a-z]{3}$"), name="pack_price_has_a_currency"
+            ),
+            models.CheckConstraint(
+                condition=~Q(currency__in=sorted(UNPROVEN)),
+                name="pack_price_has_a_proven_currency",
+                violation_error_message=UNPROVEN_REASON,
             ),
         ]
 

@@ -23,6 +23,7 @@ from accounts.models import User
 from billing.catalogue.on_sale import get_pack
 from billing.catalogue.pack_prices import Price, get_price, tax_behavior
 from billing.exceptions import (
+    CurrencyUnproven,
     PaymentObjectMissing,
     PaymentProviderRefusal,
     TooManyOrders,
@@ -33,7 +34,7 @@ from billing.orders.checkout_payments import fulfil_checkout
 from billing.stripe_api import ORDER_KEY, create_checkout, read_checkout
 from common.attempts import WINDOW_S
 from common.client_networks import client_network
-from common.turns import take_turns
+from common.locks import lock_names
 
 # An open order is offered again while the customer still has this long to pay it.
 LEAST_TIME_TO_PAY = timedelta(minutes=10)
@@ -54,7 +55,12 @@ def start_checkout(user: User, *, pack_slug: str, currency: str = "", address: s
     have created the session, and the sweep asks again with the same key.
     """
     pack = get_pack(pack_slug)
-    snapshot = _snapshot(pack, get_price(pack, currency))
+    try:
+        price = get_price(pack, currency)
+    except CurrencyUnproven as refusal:
+        _report_unproven(pack, currency or pack.currency, str(refusal))
+        raise
+    snapshot = _snapshot(pack, price)
     network = client_network(address)
     order = _order_pack(user, pack, snapshot, network=network, is_new=False)
     if order.stripe_session_id and not _is_payable(order.stripe_session_id):
@@ -92,6 +98,15 @@ def _report_refusal(order: Order, words: str) -> None:
         reference=f"{order.pack_id}:{order.currency}:{timezone.now():%Y-%m-%d}",
         summary=f"Stripe refuses to sell {order.pack_name}: {words}",
         detail={"order_id": str(order.public_id)},
+    )
+
+
+def _report_unproven(pack: Pack, currency: str, words: str) -> None:
+    """Tell staff, once, of a price that stands and can't be sold."""
+    file_item(
+        kind="currency_unproven",
+        reference=f"{pack.pk}:{currency}",
+        summary=f"A customer could not buy {pack.name} in {currency}. {words}",
     )
 
 
@@ -164,7 +179,7 @@ def _check_order_rate(user: User, network: str | None) -> None:
     if network is None:
         return
     # Other users' orders of this address are under no lock of this one's.
-    take_turns(f"orders from {network}")
+    lock_names(f"orders from {network}")
     if unpaid.filter(client_address=network).count() >= settings.UNPAID_ORDERS_PER_ADDRESS:
         raise TooManyOrders("Too many orders from your network were not paid within an hour.")
 
@@ -223,7 +238,7 @@ def _line_item(order: Order) -> SessionCreateParamsLineItem:
         "unit_amount": order.amount_cents,
         "product_data": {
             "name": order.pack_name,
-            "description": f"{order.credits:,} tokens",
+            "description": f"{order.credits:,} credits",
         },
     }
     behavior = tax_behavior()

@@ -23,11 +23,11 @@ from billing.ledger.debits import ask_debit
 from billing.ledger.inbox import file_item
 from billing.ledger.wallets import get_wallet
 from billing.models import Debit, LedgerEntry, Lot, Order, Refund
-from billing.notices.tell import tell_refund
 from billing.orders.disputes import record_disputes
+from billing.orders.notices import notify_refund
 from billing.orders.revisions import book_answer
 from billing.stripe_api import Charge, parse_order_id, read_charge
-from billing.top_ups.switch import turn_off_for_return
+from billing.top_ups.switch import switch_off_for_return
 
 # What is given back can be used for at least this long, whenever its lot would have expired.
 LEAST_VALIDITY = timedelta(days=14)
@@ -66,9 +66,9 @@ def claw_back(order: Order, charge: Charge) -> None:
         _report_other_payment(order, charge)
     order.revision += 1
     move_to_target(order)
-    # Not before: the mail says how many tokens were taken back.
+    # Not before: the mail says how many credits were taken back.
     if order.refunded_cents > refunded_before:
-        tell_refund(order)
+        notify_refund(order)
 
 
 def move_to_target(order: Order) -> Debit | None:
@@ -137,7 +137,7 @@ def _find_order(charge: Charge) -> Order | None:
 
 def _take(order: Order, credits: int) -> Debit:
     order.clawed_back_credits += credits
-    turn_off_for_return(order)
+    switch_off_for_return(order)
     _revive(order, most=credits)
     return ask_debit(
         Debit(

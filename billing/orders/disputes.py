@@ -10,7 +10,7 @@ from billing.ledger.freezes import add_freeze, lift_freeze, renew_freeze
 from billing.ledger.inbox import file_item
 from billing.ledger.wallets import get_wallet
 from billing.models import Dispute, Freeze, Order
-from billing.notices.tell import tell_dispute
+from billing.orders.notices import notify_dispute
 from billing.stripe_api import DisputeState, parse_order_id, read_charge
 
 
@@ -61,7 +61,7 @@ def _follow(dispute: Dispute, *, is_renewed: bool) -> None:
             renew_freeze(wallet.pk, kind=kind, reference=reference)
         _freeze(dispute.order, kind=kind, reference=reference)
     cause = f"{reference}:renewed" if is_renewed else reference
-    tell_dispute(dispute.order, reference=cause, state=state)
+    notify_dispute(dispute.order, reference=cause, state=state)
     if is_renewed and dispute.is_open:
         file_item(
             kind=kind,

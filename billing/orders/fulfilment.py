@@ -20,8 +20,8 @@ from billing.ledger.credits import post_credit
 from billing.ledger.inbox import file_item
 from billing.ledger.wallets import get_wallet
 from billing.models import LedgerEntry, Order
-from billing.notices.tell import tell_order
 from billing.orders.clawback import claw_back
+from billing.orders.notices import notify_order
 from billing.orders.revisions import book_answer
 from billing.stripe_api.payments import Payment, PaymentState
 
@@ -171,7 +171,7 @@ def _book_paid(channel: PaymentChannel[AnyPayment], order: Order, payment: AnyPa
         _park(channel, order, payment, reason=str(refusal))
         return
     _save_payment(order, payment)
-    tell_order(order)
+    notify_order(order)
     channel.after_credit(order)
     # A refund may come before the fulfilment.
     if payment.charge:

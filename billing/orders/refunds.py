@@ -185,8 +185,8 @@ def _advance(refund: Refund) -> Exception | None:
     """Ask Stripe for one refund and book the answer; note a failure, and return it."""
     try:
         if refund.is_unused_part and _is_short(refund):
-            text = "The tokens were spent before they could be taken back."
-            _refuse(refund, text, is_told=refund.actor_id is not None)
+            text = "The credits were spent before they could be taken back."
+            _refuse(refund, text, needs_person=refund.actor_id is not None)
         elif not (refund.attempts > 1 and _is_known(refund)):
             _send(refund)
     except PaymentProviderError as error:
@@ -218,7 +218,7 @@ def _send(refund: Refund) -> None:
         )
     except PaymentProviderRefusal as refusal:
         # Stripe's own words, for staff: what it is about, and the request to ask Stripe about.
-        _refuse(refund, str(refusal.__cause__ or refusal), is_told=True)
+        _refuse(refund, str(refusal.__cause__ or refusal), needs_person=True)
         return
     _settle(refund)
 
@@ -229,8 +229,8 @@ def _settle(refund: Refund) -> None:
 
 
 @transaction.atomic(durable=True)
-def _refuse(refund: Refund, outcome: str, *, is_told: bool) -> None:
-    """End a refund that was not given; its credits come back. A person is told, if need be."""
+def _refuse(refund: Refund, outcome: str, *, needs_person: bool) -> None:
+    """End a refund that was not given; its credits come back. A person looks at it, if need be."""
     order = Order.objects.select_for_update().get(pk=refund.order_id)
     ended = Refund.objects.filter(pk=refund.pk, status=Refund.Status.OPEN).update(
         status=Refund.Status.REFUSED, outcome=outcome[:200]
@@ -238,7 +238,7 @@ def _refuse(refund: Refund, outcome: str, *, is_told: bool) -> None:
     if ended:
         move_to_target(order)
         log.warning("refund_refused", refund_id=str(refund.public_id), outcome=outcome)
-        if is_told:
+        if needs_person:
             file_item(
                 kind="refund_refused",
                 reference=str(refund.public_id),

@@ -6,9 +6,9 @@ from accounts.models import User
 from billing.exceptions import MissingReason, OrderMismatch
 from billing.ledger.inbox import resolve_item
 from billing.models import InboxItem, Order
-from billing.notices.tell import tell_order
 from billing.orders.clawback import move_to_target
 from billing.orders.fulfilment import PAYMENT_FIELDS, credit_order
+from billing.orders.notices import notify_order
 
 
 def credit_reviewed(order: Order, *, actor: User, reason: str) -> Order:
@@ -40,7 +40,7 @@ def _decide(order: Order, *, actor: User, reason: str, is_credited: bool) -> Ord
         locked.status = Order.Status.CLOSED
     locked.save(update_fields=PAYMENT_FIELDS)
     if is_credited:
-        tell_order(locked)
+        notify_order(locked)
     move_to_target(locked)
     _resolve_finding(locked, actor, f"{'Credited' if is_credited else 'Closed'}: {word}")
     return locked

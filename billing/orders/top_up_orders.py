@@ -26,7 +26,6 @@ from billing.exceptions import (
 from billing.ledger.credits import lock_wallet
 from billing.ledger.inbox import file_item
 from billing.models import AutoTopUp, Order, Pack, TopUpPayment, Wallet
-from billing.notices.tell import tell_top_up_off
 from billing.orders.top_up_payments import fail_top_up, fulfil_top_up
 from billing.stripe_api import ORDER_KEY
 from billing.stripe_api.card_payments import (
@@ -36,7 +35,9 @@ from billing.stripe_api.card_payments import (
     find_payment,
 )
 from billing.top_ups.agreement import agreed_price, has_room, is_offered, lock_top_up
-from billing.top_ups.switch import OffReason, turn_off
+from billing.top_ups.notices import notify_top_up_off
+from billing.top_ups.switch import OffReason, switch_off
+from common.currencies import is_unproven
 
 BATCH = 50
 # Stripe keeps an idempotency key for at least a day.
@@ -129,8 +130,8 @@ def _order(known: AutoTopUp) -> Order | None:
     try:
         price = agreed_price(top_up)
     except PackUnavailable as refusal:
-        if turn_off(top_up, OffReason.TERMS, detail=str(refusal)):
-            tell_top_up_off(top_up, reason=OffReason.TERMS)
+        if switch_off(top_up, OffReason.TERMS, detail=str(refusal)):
+            notify_top_up_off(top_up, reason=OffReason.TERMS)
         return None
     if not has_room(top_up, price):
         AutoTopUp.objects.filter(pk=top_up.pk).update(paused_until=_next_month())
@@ -168,7 +169,7 @@ def _request(top_up: AutoTopUp, order: Order) -> dict[str, Any]:
         "confirm": True,
         "off_session": True,
         "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
-        "description": f"{order.pack_name}: {order.credits:,} tokens",
+        "description": f"{order.pack_name}: {order.credits:,} credits",
         "metadata": {ORDER_KEY: str(order.public_id), CHANNEL_KEY: order.channel},
     }
     if settings.STRIPE_RECEIPT_MAIL:
@@ -207,6 +208,7 @@ def _may_ask(order: Order, asked: TopUpPayment) -> bool:
     """Tell whether the customer still wants it, and the idempotency key still holds."""
     return (
         not _is_overdue(order)
+        and not is_unproven(order.currency)
         and is_offered()
         and AutoTopUp.objects.filter(
             state=AutoTopUp.State.ON,

@@ -13,12 +13,21 @@ from django.urls import reverse
 
 from billing.exceptions import PaymentProviderError
 from billing.models import AutoTopUp, Order, TopUpPayment
-from billing.notices.tell import tell_top_up_action, tell_top_up_declined, tell_top_up_succeeded
 from billing.orders.fulfilment import PaymentChannel, Terms, fulfil
+from billing.orders.notices import (
+    notify_top_up_action,
+    notify_top_up_declined,
+    notify_top_up_succeeded,
+)
 from billing.stripe_api import parse_order_id
 from billing.stripe_api.card_payments import CardPayment, cancel_payment, read_payment
 from billing.stripe_api.payments import PaymentState
-from billing.top_ups.switch import OffReason, turn_off, turn_off_for_orphan, turn_off_for_review
+from billing.top_ups.switch import (
+    OffReason,
+    switch_off,
+    switch_off_for_orphan,
+    switch_off_for_review,
+)
 
 INTENT_ID = re.compile(r"pi_[A-Za-z0-9_]{1,110}")
 # Decline codes that may be told. Of the others Stripe advises to say nothing more than declined.
@@ -45,7 +54,7 @@ def fail_top_up(order: Order, *, reason: AutoTopUp.OffReason, decline_code: str)
     """
     order.status = Order.Status.FAILED
     order.save(update_fields=["status"])
-    _turn_off_for_failure(order, reason=reason, decline_code=decline_code)
+    _switch_off_for_failure(order, reason=reason, decline_code=decline_code)
 
 
 class TopUpChannel(PaymentChannel[CardPayment]):
@@ -79,21 +88,21 @@ class TopUpChannel(PaymentChannel[CardPayment]):
         }
 
     def after_credit(self, order: Order) -> None:
-        tell_top_up_succeeded(order)
+        notify_top_up_succeeded(order)
 
     def after_failure(self, order: Order, payment: CardPayment) -> None:
         reason = OffReason.DECLINED
         if payment.needs_authentication:
             reason = OffReason.AUTHENTICATION
         code = payment.decline_code or payment.error_code or payment.status
-        _turn_off_for_failure(order, reason=reason, decline_code=code)
+        _switch_off_for_failure(order, reason=reason, decline_code=code)
 
     def without_credits(self, order: Order | None, payment: CardPayment) -> None:
         """Charge nothing more by itself: the balance is as low as before."""
         if order is not None:
-            turn_off_for_review(order)
+            switch_off_for_review(order)
         else:
-            turn_off_for_orphan(payment.customer_id, payment.payment_intent_id)
+            switch_off_for_orphan(payment.customer_id, payment.payment_intent_id)
 
     def after_commit(self, order: Order, payment: CardPayment) -> None:
         """Cancel what was refused, so that nobody can pay it later."""
@@ -113,23 +122,25 @@ def _top_ups() -> QuerySet[Order]:
     return Order.objects.filter(channel=Order.Channel.TOP_UP)
 
 
-def _turn_off_for_failure(order: Order, *, reason: AutoTopUp.OffReason, decline_code: str) -> None:
+def _switch_off_for_failure(
+    order: Order, *, reason: AutoTopUp.OffReason, decline_code: str
+) -> None:
     """Keep why a payment failed; switch the top-up off and tell, if it still uses the card."""
     asked = TopUpPayment.objects.get(order=order)
     asked.decline_code = decline_code[:60]
     asked.save(update_fields=["decline_code"])
     top_up = AutoTopUp.objects.get(wallet__user_id=order.user_id)
-    if turn_off(top_up, reason, detail=decline_code, method_id=asked.stripe_payment_method_id):
-        _tell_failure(order, reason, decline_code)
+    if switch_off(top_up, reason, detail=decline_code, method_id=asked.stripe_payment_method_id):
+        _notify_failure(order, reason, decline_code)
 
 
-def _tell_failure(order: Order, reason: AutoTopUp.OffReason, decline_code: str) -> None:
+def _notify_failure(order: Order, reason: AutoTopUp.OffReason, decline_code: str) -> None:
     # Our own page, which leads to Checkout: a session of Stripe's would be gone within a day.
     pack = order.pack
     path = reverse("checkout", args=[pack.slug]) if pack else reverse("packs")
     url = f"{settings.SITE_URL}{path}?{urlencode({'currency': order.currency})}"
     if reason == OffReason.AUTHENTICATION:
-        tell_top_up_action(order, checkout_url=url)
+        notify_top_up_action(order, checkout_url=url)
     else:
         words = DECLINE_WORDS.get(decline_code, "")
-        tell_top_up_declined(order, reason=words, checkout_url=url)
+        notify_top_up_declined(order, reason=words, checkout_url=url)

@@ -15,6 +15,7 @@ from billing.orders.checkout import open_session
 from billing.orders.checkout_payments import fulfil_checkout
 from billing.orders.top_up_orders import advance_top_up
 from billing.orders.top_up_payments import fulfil_top_up
+from common.currencies import is_unproven
 from common.due import DueRows
 
 BATCH = 50
@@ -80,7 +81,7 @@ def _check(order: Order) -> None:
             # The session is in another account than our key's, so nothing will come of it here.
             if is_overdue:
                 _expire(order)
-    elif order.expires_at <= now + LEAST_LIFE:
+    elif order.expires_at <= now + LEAST_LIFE or is_unproven(order.currency):
         # Nobody was given the address of its session, if there is one.
         _expire(order)
     else:

@@ -19,8 +19,8 @@ from billing.catalogue.pack_prices import Price, get_price
 from billing.exceptions import MissingReason, PackUnavailable, TooManyCards, TopUpRefused
 from billing.ledger.wallets import get_wallet
 from billing.models import AutoTopUp, Order, Pack, TopUpConsent, Wallet
-from billing.notices.tell import tell_top_up_off
-from billing.top_ups.switch import OffReason, State, turn_off
+from billing.top_ups.notices import notify_top_up_off
+from billing.top_ups.switch import OffReason, State, switch_off
 from common.attempts import WINDOW_S
 from common.client_networks import client_network
 
@@ -108,11 +108,11 @@ def agree(user: User, terms: Terms, *, address: str = "") -> AutoTopUp:
     return top_up
 
 
-def switch_off(user: User) -> None:
+def switch_off_by_customer(user: User) -> None:
     """Switch off as the customer asks. The saved card stays. Safe to repeat."""
     top_up = find_top_up(user)
     if top_up is not None and top_up.state != State.OFF:
-        turn_off(top_up, OffReason.CUSTOMER)
+        switch_off(top_up, OffReason.CUSTOMER)
 
 
 @transaction.atomic
@@ -121,8 +121,8 @@ def switch_off_by_staff(top_up: AutoTopUp, *, actor: User, reason: str) -> None:
     word = reason.strip()
     if not word:
         raise MissingReason("A reason is required: it is what the record will say.")
-    if turn_off(top_up, OffReason.STAFF, detail=f"{word} ({actor})"):
-        tell_top_up_off(top_up, reason=OffReason.STAFF)
+    if switch_off(top_up, OffReason.STAFF, detail=f"{word} ({actor})"):
+        notify_top_up_off(top_up, reason=OffReason.STAFF)
 
 
 def lock_top_up(pk: int) -> AutoTopUp:
@@ -168,7 +168,7 @@ def agreed_price(top_up: AutoTopUp) -> Price:
 def _check_terms(terms: Terms, pack: Pack, price: Price) -> None:
     if not 0 < terms.threshold_credits <= pack.credits:
         # Otherwise one pack would not lift the balance over the level, and the next would follow.
-        raise TopUpRefused(f"Choose a level of at most the pack's {pack.credits:,} tokens.")
+        raise TopUpRefused(f"Choose a level of at most the pack's {pack.credits:,} credits.")
     if not price.amount_cents <= terms.monthly_ceiling_cents <= MAX_CEILING_CENTS:
         raise TopUpRefused("The monthly limit must be enough for one pack.")
 

@@ -49,7 +49,7 @@ class AccountAdapter(PlainAccountAdapter):
             )
             if entry is not None:
                 messages.success(
-                    request, f"Welcome! {entry.amount_credits:,} tokens are in your balance."
+                    request, f"Welcome! {entry.amount_credits:,} credits are in your balance."
                 )
         return is_new
 

@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from billing.catalogue.pack_prices import list_prices
-from billing.exceptions import PackUnavailable, PaymentProviderError
+from billing.exceptions import CurrencyUnproven, PackUnavailable, PaymentProviderError
 from billing.keys.first_key import claim_first_key
 from billing.ledger.balances import read_balance
 from billing.ledger.wallets import get_wallet
@@ -56,6 +56,9 @@ def checkout(request: HtmxRequest, slug: str) -> HttpResponse:
         messages.error(request, MESSAGES[PackUnavailable])
         return redirect("packs")
     prices = list_prices(pack)
+    if not prices:
+        messages.error(request, MESSAGES[CurrencyUnproven])
+        return redirect("packs")
     wanted = request.GET.get("currency")
     chosen = next((price for price in prices if price.currency == wanted), prices[0])
     context = {

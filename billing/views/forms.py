@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 
 from accounts.models import ApiKey, User
-from billing.catalogue.pack_prices import Price, list_prices, to_cents
+from billing.catalogue.pack_prices import Price, list_prices, packs_on_sale, to_cents
 from billing.models import Pack, PublicModel
 from billing.notices.low_balance import MAX_THRESHOLD_CREDITS
 from billing.top_ups.agreement import CONSENT_VERSION, Terms
@@ -48,12 +48,12 @@ class NotificationForm(forms.Form):
 
     wants_low_balance = forms.BooleanField(required=False, label="My balance is low")
     low_balance_credits = forms.IntegerField(
-        label="Tell me below so many tokens",
+        label="Mail me below so many credits",
         min_value=1,
         max_value=MAX_THRESHOLD_CREDITS,
         widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
     )
-    wants_lot_expiring = forms.BooleanField(required=False, label="Tokens expire within a week")
+    wants_lot_expiring = forms.BooleanField(required=False, label="Credits expire within a week")
     wants_top_up_succeeded = forms.BooleanField(
         required=False, label="My balance was topped up automatically"
     )
@@ -84,7 +84,7 @@ class TopUpForm(forms.Form):
         error_messages={"invalid_choice": "That offer has changed. Please choose again."},
     )
     threshold_credits = forms.IntegerField(
-        label="When my balance falls below so many tokens",
+        label="When my balance falls below so many credits",
         min_value=1,
         max_value=MAX_THRESHOLD_CREDITS,
         widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
@@ -129,13 +129,12 @@ def offer_of(pack: Pack, price: Price) -> str:
 
 def offer_choices() -> list[tuple[str, str]]:
     """Name each pack on sale in each of its currencies."""
-    packs = Pack.objects.filter(is_active=True)
     return [
         (
             offer_of(pack, price),
-            f"{pack.name}: {pack.credits:,} tokens for "
+            f"{pack.name}: {pack.credits:,} credits for "
             f"{money.price(price.amount_cents, price.currency)}",
         )
-        for pack in packs
+        for pack in packs_on_sale()
         for price in list_prices(pack)
     ]

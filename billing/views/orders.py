@@ -95,6 +95,6 @@ def check_again(request: CustomerRequest, order: Order) -> None:
     with as_message(request):
         found = ask_again(order)
         if found.status == Order.Status.FULFILLED:
-            messages.success(request, "Paid: the tokens are in your balance.")
+            messages.success(request, "Paid: the credits are in your balance.")
         else:
             messages.info(request, "Checked just now; the order's state is below.")

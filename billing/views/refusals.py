@@ -12,6 +12,7 @@ from billing.exceptions import (
     CodeRevoked,
     CodeUnknown,
     CodeUsed,
+    CurrencyUnproven,
     InvalidAmount,
     OrderMissing,
     PackUnavailable,
@@ -25,6 +26,10 @@ from billing.exceptions import (
 )
 
 MESSAGES: dict[type[BillingError], str] = {
+    CurrencyUnproven: (
+        "That pack can't be sold in this currency at the moment. Nothing was charged. Please "
+        "choose another currency or pack, or write to us."
+    ),
     PackUnavailable: "That pack is no longer on sale. Nothing was charged.",
     TooManyOrders: (
         "Too many orders were started and not paid within an hour, by you or from your network. "
@@ -39,7 +44,7 @@ MESSAGES: dict[type[BillingError], str] = {
     CodeUsed: "This code was used already, or you have used another one of the same kind.",
     CodeExpired: "This code has expired.",
     CodeRevoked: "This code is no longer valid.",
-    InvalidAmount: "Your balance can't hold that many tokens. Nothing was changed.",
+    InvalidAmount: "Your balance can't hold that many credits. Nothing was changed.",
     TopUpRefused: "Automatic top-up can't be set up like that. Nothing was changed.",
     TooManyGuesses: "Too many codes were tried that don't exist. Please try again in an hour.",
     OrderMissing: "The payment service knows no payment for this order. Nothing was charged.",

@@ -67,7 +67,7 @@ def card_saved(request: CustomerRequest) -> HttpResponse:
 @require_POST
 def switch_off(request: CustomerRequest) -> HttpResponse:
     """Switch off and keep the card."""
-    top_ups.switch_off(request.user)
+    top_ups.switch_off_by_customer(request.user)
     messages.success(request, "Automatic top-up is off. Nothing more will be ordered.")
     return redirect(PAGE)
 

@@ -5,7 +5,8 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from proxy.upstreams.providers.health_report import HealthUnknown, read_health
+from proxy.errors import HealthUnknown
+from proxy.upstreams.providers.health_report import read_health
 from proxy.upstreams.providers.margin import CURRENCY, average_credit_price, read_margins
 
 # Days.

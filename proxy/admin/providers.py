@@ -17,8 +17,9 @@ from proxy.admin.imports import SYNC_MODELS
 from proxy.admin.keys import state_of
 from proxy.admin.routes import RULES_WIDGET, RouteForm
 from proxy.admin.trials import CLOSE_PROVIDER, TEST_PROVIDER
+from proxy.errors import InvalidAddress
 from proxy.models import Provider, ProviderKey, Route
-from proxy.upstreams.addresses import InvalidAddress, check_base_url
+from proxy.upstreams.addresses import check_base_url
 from proxy.upstreams.crypto import encrypt_secret
 from proxy.upstreams.providers.setup import hint_of
 

@@ -11,7 +11,7 @@ from accounts.desk.actions import StaffActionsAdmin
 from accounts.desk.filters import ConditionFilter
 from proxy.admin.trials import CLOSE_ROUTE, TEST_ROUTE
 from proxy.models import Route
-from proxy.upstreams.routes import ENDPOINTS
+from proxy.parsing.endpoints import ENDPOINTS
 
 RULES_WIDGET = forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"})
 

@@ -5,17 +5,13 @@ from typing import Any
 from django import forms
 
 from accounts.desk.actions import Asked, ReasonForm, StaffAction
-from billing.exceptions import BillingError
+from proxy.errors import TrialFailed
 from proxy.models import Provider, Route
 from proxy.upstreams.ejection import forget
 from proxy.upstreams.providers.trial import Trial, try_provider, try_route
 from proxy.upstreams.verdicts import Blame
 
 MOST_LINES = 12
-
-
-class TrialFailed(BillingError):
-    """An upstream did not answer as it should."""
 
 
 class NoReasonForm(ReasonForm):

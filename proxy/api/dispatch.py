@@ -20,10 +20,9 @@ from billing.exceptions import RateLimited, WalletError, WalletRecovering
 from proxy.api.authentication import authenticate, check_network, is_from_allowed_network
 from proxy.api.error_table import to_api_error, to_response
 from proxy.api.handler import ApiRequest
-from proxy.errors import MethodNotAllowed, UnsupportedMediaType
+from proxy.errors import MethodNotAllowed, UnsupportedMediaType, is_client_gone
 from proxy.http.connection import ClientConnection
 from proxy.parsing import jsonbody
-from proxy.serving.inflight import is_client_gone
 from proxy.serving.keys import KeyFacts
 from proxy.serving.runtime import Runtime
 from proxy.serving.standing import Standing, find_standing

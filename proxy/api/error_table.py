@@ -17,10 +17,9 @@ from rest_framework.exceptions import APIException
 from billing import exceptions as billing
 from billing.wallet.usage import month_end, month_of
 from proxy import errors as proxy
-from proxy.errors import ApiError
+from proxy.errors import ApiError, Interrupted, UpstreamError
 from proxy.http.headers import rate_limit_headers
-from proxy.serving.inflight import TIME_REASONS, Interrupted
-from proxy.upstreams.client import AnswerBroken, UpstreamError, UpstreamRefused, UpstreamTimedOut
+from proxy.serving.endings import tell
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +32,7 @@ def to_api_error(error: Exception) -> ApiError:
         if isinstance(error, kind):
             return translate(error)
     log.error("request_failed", exc_info=error)
-    return ApiError("Something went wrong on our side. Try again in a moment.")
+    return proxy.Defect()
 
 
 def to_response(error: ApiError) -> HttpResponse:
@@ -110,24 +109,10 @@ def _too_many_orders(error: Exception) -> ApiError:
     )
 
 
-def _upstream(status: int) -> Callable[[Exception], ApiError]:
-    return lambda error: proxy.UpstreamUnavailable(status=status)
-
-
-def _interrupted(error: Exception) -> ApiError:
-    is_late = isinstance(error, Interrupted) and error.reason in TIME_REASONS
-    return proxy.UpstreamUnavailable(status=504 if is_late else 503)
-
-
-def _refused(error: Exception) -> ApiError:
-    is_broken = isinstance(error, UpstreamRefused) and error.status >= 500
-    return proxy.UpstreamUnavailable(status=502 if is_broken else 503)
-
-
 def _rest_framework(error: Exception) -> ApiError:
     status = error.status_code if isinstance(error, APIException) else 400
     if status >= 500:
-        return ApiError("Something went wrong on our side. Try again in a moment.")
+        return proxy.Defect()
     return proxy.InvalidRequest("The request was not understood.", status=status)
 
 
@@ -138,6 +123,12 @@ TABLE: list[tuple[type[Exception], Callable[[Exception], ApiError]]] = [
     (billing.WalletFrozen, _frozen),
     (billing.CapReached, _capped),
     (billing.RateLimited, _rate_limited),
+    (
+        billing.CurrencyUnproven,
+        lambda error: proxy.PackNotFound(
+            "This pack can't be sold in its currency at the moment. Choose another one."
+        ),
+    ),
     (billing.PackUnavailable, lambda error: proxy.PackNotFound()),
     (billing.TooManyOrders, _too_many_orders),
     (
@@ -150,12 +141,8 @@ TABLE: list[tuple[type[Exception], Callable[[Exception], ApiError]]] = [
     (billing.WalletError, lambda error: proxy.WalletRecovering()),
     (OperationalError, lambda error: proxy.BooksUnavailable()),
     (InterfaceError, lambda error: proxy.BooksUnavailable()),
-    (UpstreamTimedOut, _upstream(504)),
-    (AnswerBroken, _upstream(502)),
-    (UpstreamRefused, _refused),
-    (UpstreamError, _upstream(503)),
-    (proxy.MalformedAnswer, _upstream(502)),
-    (Interrupted, _interrupted),
+    (UpstreamError, tell),
+    (Interrupted, tell),
     (Http404, lambda error: proxy.InvalidRequest("Not found.", status=404, code="not_found")),
     (APIException, _rest_framework),
 ]

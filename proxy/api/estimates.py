@@ -15,6 +15,7 @@ from proxy.api.error_table import to_api_error
 from proxy.errors import InvalidRequest, ModelNotFound
 from proxy.http.connection import ClientConnection
 from proxy.serving.admission import find_worst, make_facts, quote
+from proxy.serving.endings import count_prompt
 from proxy.serving.endpoints import CHAT, ENDPOINTS, Endpoint
 from proxy.serving.runtime import Runtime
 from proxy.serving.standing import Standing
@@ -50,6 +51,7 @@ async def estimate(
     if not key.may_call(request.model):
         raise ModelNotFound(request.model)
     model = await runtime.catalogue.get_model(request.model)
+    model.routes_for(endpoint.path)
     prompt = endpoint.take_apart(request.body, request.model)
     worst = await find_worst(request, prompt, model)
     facts = make_facts(connection, key, model, endpoint=endpoint.name, is_stream=request.stream)
@@ -64,7 +66,7 @@ async def estimate(
         "model": model.name,
         "price_version": model.rates.version,
         "rates_millicredits": describe_rates(model),
-        "prompt_tokens": await prompt.count_off_loop(),
+        "prompt_tokens": await count_prompt(prompt),
         "most_prompt_tokens": worst.fixed_tokens,
         "max_tokens": worst.units_wanted,
         "answers": request.generations,

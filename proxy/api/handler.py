@@ -13,9 +13,8 @@ from django.http import HttpResponse, HttpResponseBase
 from django.urls import Resolver404, get_resolver
 
 from proxy.api.error_table import to_api_error, to_response
-from proxy.errors import ClientLeft, InvalidRequest, PathNotFound
+from proxy.errors import InvalidRequest, PathNotFound, is_client_gone
 from proxy.http.connection import ClientConnection, Receive, Scope, Send
-from proxy.serving.inflight import is_client_gone
 from proxy.serving.runtime import Runtime
 
 URLS = "proxy.urls"
@@ -59,7 +58,7 @@ class ApiHandler:
             request = self._make_request(scope, body, connection)
             return await self._call_view(request)
         except Exception as error:  # noqa: BLE001  # the envelope is for every error there is
-            if isinstance(error, ClientLeft) or is_client_gone(error) or connection.has_started:
+            if is_client_gone(error) or connection.has_started:
                 return None
             return to_response(to_api_error(error))
 

@@ -12,7 +12,8 @@ from proxy.api.schema import TEXT_OR_NUMBERS, described, openai_endpoint
 from proxy.errors import ModelNotFound
 from proxy.http.client_address import client_address
 from proxy.serving import endpoints
-from proxy.serving.replay import retries
+from proxy.serving.replay.retries import Repeat
+from proxy.serving.serve import serve
 from proxy.upstreams.catalogue import Model
 
 
@@ -26,13 +27,13 @@ class ModelRequestView(ApiView):
     async def post(self, request: Request) -> HttpResponseBase:
         """Have a model answer, whole or as a stream."""
         asked = self.endpoint.request.parse(body_of(request))
-        return await retries.serve(
+        return await serve(
             self.runtime,
             self.connection,
             self.key,
             asked,
             endpoint=self.endpoint,
-            repeat=retries.Repeat.read(request.META),
+            repeat=Repeat.read(request.META),
             body=request.body,
         )
 

@@ -7,7 +7,7 @@ response schema is written into the prompt, is counted by its text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from proxy.metering.images import bound_image, count_image
@@ -24,14 +24,6 @@ AUDIO_CHARS_PER_TOKEN = 100
 # What an upstream may wrap around each part beyond the published rules.
 MARGIN_PER_PROMPT = 16
 MARGIN_PER_MESSAGE = 4
-
-
-def count_messages(messages: Sequence[Mapping[str, Any]], *, model: str) -> int:
-    """Count messages by the published rule, the priming of the answer included."""
-    prompt = _empty(model)
-    for message in messages:
-        _add_message(prompt, message)
-    return prompt.count()
 
 
 def take_apart(body: Mapping[str, Any], model: str) -> Prompt:

@@ -15,10 +15,11 @@ from typing import Final
 
 from tiktoken import Encoding
 
+from proxy.errors import VocabularyDamaged
+
 __all__ = [
     "Encoding",
     "TextCounter",
-    "VocabularyDamaged",
     "base_model",
     "count_text",
     "encoding_for",
@@ -75,10 +76,6 @@ _O200K_PREFIXES = ("gpt-4o", "gpt-4.", "gpt-5", "chatgpt-", "o1", "o3", "o4")
 
 _loaded: dict[str, Encoding] = {}
 _loading = Lock()
-
-
-class VocabularyDamaged(RuntimeError):
-    """A vocabulary file is not the one that was published."""
 
 
 def load(name: str) -> Encoding:

@@ -7,7 +7,6 @@ more than one token of a byte.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -56,26 +55,19 @@ class Prompt:
         texts = _tokens(self.texts, encoding) + _tokens(self.tool_texts, encoding)
         return texts + self.overhead + self.tool_overhead + self.media
 
-    async def count_off_loop(self) -> int:
-        """Count by the rules, in a thread if it is long."""
-        if self.size_bytes() <= INLINE_BYTES:
-            return self.count()
-        return await asyncio.to_thread(self.count)
+    @property
+    def is_short(self) -> bool:
+        """Whether it may be counted on an event loop."""
+        return self.size_bytes() <= INLINE_BYTES
 
-    def bound_at_once(self) -> int:
-        """Give a number that the prompt can't exceed: exact if short, by size if long."""
-        if is_known_model(self.model) and self.size_bytes() <= INLINE_BYTES:
-            return self.bound_exactly()
-        return self.bound_by_size()
+    @property
+    def is_countable(self) -> bool:
+        """Whether its bound is worth an exact count, by a tokenizer that we have."""
+        return is_known_model(self.model) and self.size_bytes() <= EXACT_BYTES
 
-    async def bound(self) -> int:
-        """Give a number that the prompt can't exceed, closer for long ones, off the event loop."""
-        size_bytes = self.size_bytes()
-        if not is_known_model(self.model) or size_bytes > EXACT_BYTES:
-            return self.bound_by_size()
-        if size_bytes <= INLINE_BYTES:
-            return self.bound_exactly()
-        return await asyncio.to_thread(self.bound_exactly)
+    def bound(self) -> int:
+        """Give a number that the prompt can't exceed."""
+        return self.bound_exactly() if self.is_countable else self.bound_by_size()
 
     def bound_exactly(self) -> int:
         """Count, and add what the rules leave open."""

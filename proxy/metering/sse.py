@@ -143,7 +143,7 @@ class Splitter:
 
     def _check_size(self, size_bytes: int, before: list[Event]) -> None:
         if size_bytes > self._max_event_bytes:
-            raise EventTooLarge(self._max_event_bytes, before)
+            raise EventTooLarge(self._max_event_bytes, [event.raw for event in before])
 
 
 def error_event(error: ApiError) -> bytes:

@@ -99,7 +99,7 @@ class StreamMeter(ABC):
         try:
             events = self._splitter.feed(chunk)
         except EventTooLarge as error:
-            relayed = b"".join([self.take(event) for event in error.events])
+            relayed = b"".join([self.take(Event(raw)) for raw in error.events])
             if not self.has_ended:
                 self.error = str(error)
             return relayed

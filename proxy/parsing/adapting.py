@@ -10,6 +10,8 @@ from typing import Any, Self
 
 import orjson
 
+from proxy.errors import InvalidRule
+
 # The longest answer, under the names that upstreams know it by.
 MAXIMA = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens"})
 # The request itself, and what it is priced by.
@@ -18,10 +20,6 @@ STREAM_OPTIONS = "stream_options"
 MAX_RULES = 50
 
 _NAME = re.compile(r"^[a-z][a-z0-9_]{0,63}$")
-
-
-class InvalidRule(ValueError):
-    """A rule that can't be followed; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)

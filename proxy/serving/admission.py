@@ -1,5 +1,6 @@
 """Admit a request: work out its worst case, hold it, and note the hold in the journal."""
 
+import asyncio
 from dataclasses import dataclass
 
 import structlog
@@ -13,8 +14,8 @@ from proxy.http.connection import ClientConnection
 from proxy.http.headers import rate_limit_headers
 from proxy.metering.prompt import Prompt
 from proxy.parsing.request import ModelRequest
+from proxy.serving.call import Admission
 from proxy.serving.endpoints import Endpoint
-from proxy.serving.inflight import Call
 from proxy.serving.keys import KeyFacts
 from proxy.serving.runtime import Runtime
 from proxy.serving.standing import ask_wallet, find_standing
@@ -39,16 +40,6 @@ class Worst:
     unit_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """An admitted request: its call, and what the hold allows."""
-
-    call: Call
-    # For each answer. The client's own, or the default as far as the balance affords it.
-    max_tokens: int
-    headers: dict[str, str]
-
-
 async def admit(
     runtime: Runtime,
     connection: ClientConnection,
@@ -62,14 +53,14 @@ async def admit(
 
     The caller owes the hold an end from here on.
     """
-    runtime.refusals.check(key)
+    runtime.throttle.check(key)
     prompt = endpoint.take_apart(request.body, request.model)
     worst = await find_worst(request, prompt, model)
     facts = make_facts(connection, key, model, endpoint=endpoint.name, is_stream=request.stream)
     try:
         placed = await place(runtime, connection, key, facts, worst)
     except RateLimited as refused:
-        runtime.refusals.note(key, refused)
+        runtime.throttle.note(key, refused)
         raise
     try:
         runtime.journal.start(facts, placed.held_credits)
@@ -78,17 +69,10 @@ async def admit(
         log.error("journal_not_written", exc_info=True)
         await runtime.wallet.void(facts)
         raise WalletRecovering("The journal can't be written.") from error
-    call = Call(
-        facts,
-        rates=model.rates,
-        held_credits=placed.held_credits,
-        connection=connection,
-        prompt=prompt,
-    )
-    headers = answer_headers(request, placed)
-    if request.own_max_tokens_field is None:
-        headers.pop("x-tokenproxy-max-tokens", None)
-    return Admission(call, placed.units, headers)
+    headers = rate_limit_headers(placed.rate)
+    if request.client_max_tokens is None and request.own_max_tokens_field is not None:
+        headers["x-tokenproxy-max-tokens"] = str(placed.units)
+    return Admission(facts, request, model, prompt, placed.held_credits, placed.units, headers)
 
 
 async def find_worst(request: ModelRequest, prompt: Prompt, model: Model) -> Worst:
@@ -110,7 +94,7 @@ async def find_worst(request: ModelRequest, prompt: Prompt, model: Model) -> Wor
         wanted = model.default_max_tokens if own is None else own
         least = min(wanted, request.least_max_tokens)
     rates: Rates = model.rates
-    prompt_tokens, predicted = await prompt.bound(), prompt.bound_prediction()
+    prompt_tokens, predicted = await bound_prompt(prompt), prompt.bound_prediction()
     unit_millicredits = rates.worst_completion_millicredits * request.generations
     return Worst(
         fixed_millicredits=prompt_tokens * rates.worst_prompt_millicredits
@@ -168,12 +152,11 @@ async def quote(
     )
 
 
-def answer_headers(chat: ModelRequest, placed: Placed) -> dict[str, str]:
-    """Return the headers that tell of the rate limits and of a maximum that we chose."""
-    headers = rate_limit_headers(placed.rate)
-    if chat.client_max_tokens is None:
-        headers["x-tokenproxy-max-tokens"] = str(placed.units)
-    return headers
+async def bound_prompt(prompt: Prompt) -> int:
+    """Give a number that a prompt can't exceed, counted in a thread if it is long."""
+    if prompt.is_short or not prompt.is_countable:
+        return prompt.bound()
+    return await asyncio.to_thread(prompt.bound)
 
 
 def _hold(key: KeyFacts, facts: RequestFacts, worst: Worst) -> HoldRequest:

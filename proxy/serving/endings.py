@@ -1,25 +1,50 @@
-"""What each ending of a request is charged.
+"""What each ending of a call settles, voids and tells the client. The one table of it.
 
-An answer that came whole is charged as reported, or by our count if nothing was reported.
-One that the client cut short is charged for the prompt and what was delivered, one that the
-upstream broke likewise if anything of it was delivered and else nothing; never more than held.
-Figures that can't be true are parked for staff, and our own count is charged.
+| ending | no upstream has it | nothing was delivered | something was | the client is told |
+|---|---|---|---|---|
+| completed | | | as reported, else by our count | the answer |
+| broken | void | nothing | prompt and what was delivered | an error, and no end marker |
+| client left | void | prompt | prompt and what was delivered | nothing |
+| abandoned | nothing | nothing | prompt and what was delivered | |
+
+*Abandoned* is what its lease says of a call whose process dies. Only a whole answer is charged as
+reported even above its hold. An answer that says of itself that it failed is broken, and what of
+it was delivered is what its upstream reported. Figures that can't be true are parked for staff,
+and our own count is charged.
 """
 
 import asyncio
 import time
+from dataclasses import dataclass
+from enum import Enum
 
 import structlog
 
-from billing.catalogue.costs import cost_nanos
+from billing.catalogue.costs import UNKNOWN, cost_nanos
 from billing.catalogue.pricing import cost_credits
 from billing.models import UsageRecord
+from billing.wallet.client import Settled
 from billing.wallet.usage import Settlement
-from proxy.errors import ImpossibleUsage
+from proxy.errors import (
+    TIME_REASONS,
+    AnswerBroken,
+    ApiError,
+    Defect,
+    ImpossibleUsage,
+    Interrupted,
+    UpstreamError,
+    UpstreamRefused,
+    UpstreamTimedOut,
+    UpstreamUnavailable,
+    is_client_gone,
+)
+from proxy.http.connection import AlreadySent
 from proxy.metering.answers import JsonAnswer
+from proxy.metering.prompt import Prompt
 from proxy.metering.streams import UNREAD_BYTES, StreamMeter
 from proxy.metering.usage import Source, Usage
-from proxy.serving.inflight import Call
+from proxy.serving.call import Call, Phase
+from proxy.serving.settling import Settler
 
 log = structlog.get_logger(__name__)
 
@@ -27,64 +52,177 @@ Outcome = UsageRecord.Outcome
 NOTHING = Usage(prompt_tokens=0, completion_tokens=0, source=Source.ESTIMATED)
 
 
-async def settle_answer(
-    call: Call,
-    meter: StreamMeter | JsonAnswer,
-    *,
-    outcome: Outcome,
-    max_completion_tokens: int,
-) -> tuple[Usage, Settlement]:
-    """Settle an answer, whole or not, by what its meter says; count the prompt if it must."""
+class Charge(Enum):
+    """What a call is charged."""
+
+    VOID = "nothing, and it has no receipt"
+    NOTHING = "nothing"
+    METERED = "what was reported, or else the prompt and what was delivered"
+    COUNTED = "the prompt and what was delivered, by our count"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An ending's charges, by what became of the call before it."""
+
+    unsent: Charge
+    undelivered: Charge
+    delivered: Charge
+
+
+TABLE = {
+    Outcome.COMPLETED: Row(Charge.METERED, Charge.METERED, Charge.METERED),
+    Outcome.BROKEN: Row(Charge.VOID, Charge.NOTHING, Charge.METERED),
+    Outcome.CLIENT_LEFT: Row(Charge.VOID, Charge.METERED, Charge.METERED),
+    Outcome.ABANDONED: Row(Charge.NOTHING, Charge.NOTHING, Charge.COUNTED),
+}
+
+# What an upstream's failure is to the client; the first row that fits counts.
+TOLD: tuple[tuple[type[Exception], int], ...] = (
+    (UpstreamTimedOut, 504),
+    (AnswerBroken, 502),
+    (UpstreamError, 503),
+    (Interrupted, 503),
+)
+
+
+async def end_whole(
+    call: Call, settler: Settler, meter: JsonAnswer | StreamMeter
+) -> tuple[Usage, Settled | None]:
+    """Settle a call whose answer came whole. None if Redis does not say now what was charged."""
+    call.meter = meter
+    has_failed = isinstance(meter, JsonAnswer) and meter.is_failed
+    return await _end(call, settler, Outcome.BROKEN if has_failed else Outcome.COMPLETED)
+
+
+async def end_broken(call: Call, settler: Settler, error: BaseException) -> AlreadySent:
+    """End a call that an error broke off, and tell a client that has the answer's beginning.
+
+    Raises the error if its client has nothing yet, or is gone.
+    """
+    if call.phase is Phase.ENDED:
+        raise error
+    stream, is_gone = call.stream, is_client_gone(error)
+    ending = _end(call, settler, Outcome.CLIENT_LEFT if is_gone else Outcome.BROKEN)
+    if not isinstance(error, Exception):
+        # The server cancels this task, and the next await of it too, perhaps.
+        settler.spawn(ending)
+        raise error
+    await ending
+    if stream is None or is_gone or not stream.connection.has_started:
+        raise error
+    assert isinstance(call.meter, StreamMeter)  # noqa: S101  # whose stream it is
+    await stream.end(call.meter.failing(tell(error)))
+    return AlreadySent()
+
+
+async def progress(call: Call) -> Settlement:
+    """Say what a call should be charged if this process died now."""
+    charge = await _find_charge(call, TABLE[Outcome.ABANDONED], has_run=call.may_have_run)
+    _, settlement = await _make_settlement(call, Outcome.ABANDONED, charge)
+    return settlement
+
+
+def tell(error: Exception) -> ApiError:
+    """Return what the client is told of what broke an answer; it names no upstream."""
+    if isinstance(error, UpstreamRefused):
+        return UpstreamUnavailable(status=502 if error.status >= 500 else 503)
+    if isinstance(error, Interrupted) and error.reason in TIME_REASONS:
+        return UpstreamUnavailable(status=504)
+    for kind, status in TOLD:
+        if isinstance(error, kind):
+            return UpstreamUnavailable(status=status)
+    log.error("request_failed", exc_info=error)
+    return Defect()
+
+
+async def count_prompt(prompt: Prompt) -> int:
+    """Count a prompt by the published rules, in a thread if it is long."""
+    if prompt.is_short:
+        return prompt.count()
+    return await asyncio.to_thread(prompt.count)
+
+
+async def _end(call: Call, settler: Settler, outcome: Outcome) -> tuple[Usage, Settled | None]:
+    """End a call once: by the table, in the journal, in Redis."""
+    has_run = call.may_have_run
+    call.end()
     try:
-        if meter.reported is None:
-            usage = await estimate_usage(call, meter)
-        else:
-            usage = meter.usage(prompt_tokens=0, max_completion_tokens=max_completion_tokens)
-    except ImpossibleUsage as error:
-        # Only the reason: the figures themselves are whatever the upstream sent.
-        log.error(
-            "usage_parked",
-            request_id=call.facts.request_id,
-            provider=call.provider_name,
-            reason=error.reason,
-        )
-        usage = await estimate_usage(call, meter)
-        return usage, _settlement(
-            call, usage, outcome=outcome, source=UsageRecord.Source.PARKED, is_bounded=True
-        )
-    return usage, settle_usage(call, usage, outcome=outcome)
+        charge = await _find_charge(call, TABLE[outcome], has_run=has_run)
+        if charge is Charge.VOID:
+            await settler.void(call.facts)
+            return NOTHING, None
+        usage, settlement = await _make_settlement(call, outcome, charge)
+    except asyncio.CancelledError:
+        # While it was counted. What is owed stays owed.
+        settler.spawn(_end_cancelled(call, settler, outcome, has_run=has_run))
+        raise
+    return usage, await settler.settle(call.facts, settlement)
 
 
-def settle_usage(call: Call, usage: Usage, *, outcome: Outcome) -> Settlement:
-    """Settle at a usage that is known."""
-    return _settlement(
-        call,
-        usage,
-        outcome=outcome,
-        source=UsageRecord.Source(usage.source.value),
-        # What was reported of a whole answer is its cost, even above the hold.
-        is_bounded=outcome != Outcome.COMPLETED or usage.source is not Source.REPORTED,
+async def _end_cancelled(call: Call, settler: Settler, outcome: Outcome, *, has_run: bool) -> None:
+    charge = await _find_charge(call, TABLE[outcome], has_run=has_run)
+    _, settlement = await _make_settlement(call, outcome, charge)
+    await settler.settle(call.facts, settlement)
+
+
+async def _find_charge(call: Call, row: Row, *, has_run: bool) -> Charge:
+    if not has_run:
+        return row.unsent
+    await call.counted()
+    if row.undelivered is row.delivered:
+        return row.delivered
+    return row.delivered if _has_delivered(call.meter) else row.undelivered
+
+
+def _has_delivered(meter: JsonAnswer | StreamMeter | None) -> bool:
+    """Tell whether anything came of the answer that is to be paid for.
+
+    An opening alone is free, and so is an answer that failed unless its upstream says otherwise.
+    """
+    if isinstance(meter, JsonAnswer):
+        return meter.reported is not None
+    return meter is not None and meter.has_text
+
+
+async def _make_settlement(
+    call: Call, outcome: Outcome, charge: Charge
+) -> tuple[Usage, Settlement]:
+    meter, source = call.meter, None
+    if charge is Charge.NOTHING:
+        usage = NOTHING
+    elif charge is Charge.METERED and meter is not None and meter.reported is not None:
+        try:
+            usage = meter.usage(
+                prompt_tokens=0, max_completion_tokens=call.admission.max_completion_tokens
+            )
+        except ImpossibleUsage as error:
+            # Only the reason: the figures themselves are whatever the upstream sent.
+            log.error("usage_parked", **_named(call), reason=error.reason)
+            usage, source = await _count(call), UsageRecord.Source.PARKED
+    else:
+        usage = await _count(call)
+    # What was reported of a whole answer is its cost, even above the hold.
+    is_bounded = source is not None or (
+        outcome != Outcome.COMPLETED or usage.source is not Source.REPORTED
     )
+    source = source or UsageRecord.Source(usage.source.value)
+    return usage, _settlement(call, usage, outcome=outcome, source=source, is_bounded=is_bounded)
 
 
-async def estimate_usage(call: Call, meter: StreamMeter | JsonAnswer) -> Usage:
+async def _count(call: Call) -> Usage:
     """Count the prompt and what came of the answer, in a thread where that is much."""
-    prompt_tokens = await call.prompt.count_off_loop()
+    prompt_tokens, meter = await count_prompt(call.admission.prompt), call.meter
+    if meter is None:
+        return Usage(prompt_tokens=prompt_tokens, completion_tokens=0, source=Source.ESTIMATED)
     if meter.unread_bytes <= UNREAD_BYTES:
         return meter.estimate(prompt_tokens=prompt_tokens)
     return await asyncio.to_thread(meter.estimate, prompt_tokens=prompt_tokens)
 
 
-async def settle_prompt(call: Call) -> Settlement:
-    """Settle a request whose client left before anything was delivered: the prompt alone."""
-    prompt_tokens = await call.prompt.count_off_loop()
-    usage = Usage(prompt_tokens=prompt_tokens, completion_tokens=0, source=Source.ESTIMATED)
-    return settle_usage(call, usage, outcome=Outcome.CLIENT_LEFT)
-
-
-def settle_nothing(call: Call, *, outcome: Outcome) -> Settlement:
-    """Settle an answer of which nothing was delivered: free of charge."""
-    return settle_usage(call, NOTHING, outcome=outcome)
+def _named(call: Call) -> dict[str, str]:
+    provider = call.attempt.provider_name if call.attempt else ""
+    return {"request_id": call.facts.request_id, "provider": provider}
 
 
 def _settlement(
@@ -96,9 +234,10 @@ def _settlement(
     is_bounded: bool,
 ) -> Settlement:
     usage = usage.count_once()
-    cost = cost_credits(call.rates, usage)
+    attempt, admission = call.attempt, call.admission
+    cost = cost_credits(admission.model.rates, usage)
     return Settlement(
-        target_credits=min(cost, call.held_credits) if is_bounded else cost,
+        target_credits=min(cost, admission.held_credits) if is_bounded else cost,
         outcome=outcome.value,
         source=source.value,
         prompt_tokens=usage.prompt_tokens,
@@ -109,9 +248,9 @@ def _settlement(
         prompt_audio_tokens=usage.prompt_audio_tokens,
         prompt_image_tokens=usage.prompt_image_tokens,
         completion_audio_tokens=usage.completion_audio_tokens,
-        provider_name=call.provider_name,
-        attempts=call.attempts,
+        provider_name=attempt.provider_name if attempt else "",
+        attempts=attempt.number if attempt else 0,
         ended_at_ms=time.time_ns() // 1_000_000,
         first_byte_ms=call.first_byte_ms,
-        cost_nanos=cost_nanos(call.costs, usage),
+        cost_nanos=cost_nanos(attempt.costs if attempt else UNKNOWN, usage),
     )

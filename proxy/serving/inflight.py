@@ -7,190 +7,23 @@ silent streams get a comment. What happens at once, a client that leaves, does n
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import Enum
 
 import structlog
 from django.conf import settings
 
-from billing.catalogue.costs import UNKNOWN
-from billing.catalogue.pricing import Rates
 from billing.exceptions import WalletError
 from billing.wallet.client import WalletClient
-from billing.wallet.usage import RequestFacts, Settlement
-from proxy.errors import MalformedAnswer, ProxyError
-from proxy.http.connection import ClientConnection
-from proxy.metering.prompt import Prompt
-from proxy.upstreams.client import UpstreamError
+from proxy.errors import Reason
+from proxy.serving.call import Call, Phase
+from proxy.serving.endings import progress
 
 log = structlog.get_logger(__name__)
 
 TICK_S = 1.0
-# How long a stream whose client left waits for the upstream to say whether it takes the request:
-# what it refuses is free.
-VERDICT_S = 0.5
 # How many leases are renewed at once; the rest wait their turn.
 RENEWALS_AT_ONCE = 100
-
-
-class Reason(Enum):
-    """Why a request was interrupted."""
-
-    CLIENT_LEFT = "the client left"
-    CLIENT_TOO_SLOW = "the client read too slowly"
-    NO_ANSWER = "no answer in time"
-    SILENCE = "silence in the middle of an answer"
-    TOO_LONG = "the answer took too long"
-    DRAIN = "this process is about to stop"
-
-
-CLIENT_REASONS = frozenset({Reason.CLIENT_LEFT, Reason.CLIENT_TOO_SLOW})
-# What speaks against an upstream; how long an answer may take in all is for customers to stretch.
-UPSTREAM_REASONS = frozenset({Reason.NO_ANSWER, Reason.SILENCE})
-TIME_REASONS = frozenset({Reason.NO_ANSWER, Reason.SILENCE, Reason.TOO_LONG})
-
-
-class Interrupted(ProxyError):
-    """A wait that was ended from outside."""
-
-    def __init__(self, reason: Reason) -> None:
-        super().__init__(reason.value)
-        self.reason = reason
-
-
-def is_client_gone(error: BaseException) -> bool:
-    """Tell whether an error means that nobody is there to be told of it."""
-    return isinstance(error, Interrupted) and error.reason in CLIENT_REASONS
-
-
-def is_upstreams_fault(error: BaseException) -> bool:
-    """Tell whether an answer that began and broke speaks against who gave it."""
-    if isinstance(error, Interrupted):
-        return error.reason in UPSTREAM_REASONS
-    return isinstance(error, UpstreamError | MalformedAnswer)
-
-
-class Call:
-    """One admitted request. Its task is the only one that ends it; others may interrupt it."""
-
-    def __init__(
-        self,
-        facts: RequestFacts,
-        *,
-        rates: Rates,
-        held_credits: int,
-        connection: ClientConnection,
-        prompt: Prompt,
-    ) -> None:
-        self.facts = facts
-        self.rates = rates
-        self.held_credits = held_credits
-        self.connection = connection
-        # To be counted where an upstream does not.
-        self.prompt = prompt
-        self.provider_name = ""
-        # What the provider of this try takes for it.
-        self.costs = UNKNOWN
-        self.attempts = 0
-        # Whether an upstream was sent the request and has not refused it.
-        self.may_have_run = False
-        self._is_answered = False
-        self._leaves_when_answered = False
-        # Of a stream: the longest silence between two events.
-        self.idle_timeout_s = 0.0
-        # Milliseconds from the request's arrival to the upstream's first byte.
-        self.first_byte_ms: int | None = None
-        # What it should be charged if nothing more came; set by whoever meters it.
-        self.progress: Callable[[], Awaitable[Settlement]] | None = None
-        # Called when the client leaves and the call goes on for its sake.
-        self.on_left: Callable[[], None] | None = None
-        # The client asked for its answer to be kept, so it is wanted although nobody listens.
-        self.outlives_client = False
-        # Called by the timer while a stream is open.
-        self.on_tick: Callable[[float], None] | None = None
-        # The upstream bills the whole answer anyway, so there is nothing to cancel.
-        self.bills_after_cancel = False
-        self.task = asyncio.current_task()
-        self._interruption: Reason | None = None
-        self._is_waiting = False
-        self._deadlines: dict[Reason, float] = {}
-
-    def limit(self, reason: Reason, seconds: float | None) -> None:
-        """Interrupt the call for this reason in so many seconds, unless told otherwise before."""
-        if seconds is None:
-            self._deadlines.pop(reason, None)
-        else:
-            self._deadlines[reason] = time.monotonic() + seconds
-
-    @contextmanager
-    def interruptible(self) -> Iterator[None]:
-        """Allow interruptions while the block waits. Raises Interrupted."""
-        self._raise_interruption()
-        self._is_waiting = True
-        try:
-            yield
-        except asyncio.CancelledError:
-            # A cancellation of our own is taken back; any other one goes on.
-            if self.task is not None and self._interruption and self.task.uncancel() == 0:
-                self._raise_interruption()
-            raise
-        finally:
-            self._is_waiting = False
-
-    def _raise_interruption(self) -> None:
-        if self._interruption is not None:
-            raise Interrupted(self._interruption) from None
-
-    def interrupt(self, reason: Reason) -> None:
-        """End the present wait, or the next one. The first reason counts."""
-        if self._interruption is not None:
-            return
-        self._interruption = reason
-        if self._is_waiting and self.task is not None:
-            self.task.cancel()
-
-    def sent(self) -> None:
-        """Note that one more upstream is being sent the request."""
-        self.attempts += 1
-        self.may_have_run, self._is_answered = True, False
-
-    def answered(self, *, is_refused: bool) -> None:
-        """Note that the upstream has said whether it takes the request."""
-        self.may_have_run, self._is_answered = not is_refused, True
-        if self._leaves_when_answered:
-            self.interrupt(Reason.CLIENT_LEFT)
-
-    def on_client_left(self) -> None:
-        """Cancel a stream; let a JSON answer come for a grace, as a retry may want it."""
-        if self.bills_after_cancel:
-            self.limit(Reason.CLIENT_LEFT, settings.CANCEL_DRAIN_S)
-        elif self.facts.is_stream and not self.outlives_client:
-            self._cancel_stream()
-        else:
-            self.limit(Reason.CLIENT_LEFT, settings.CLIENT_LEFT_GRACE_S)
-        if self.on_left is not None:
-            self.on_left()
-
-    def _cancel_stream(self) -> None:
-        """Cancel at once, or as soon as it is known whether there is anything to pay for."""
-        if self.may_have_run and not self._is_answered:
-            self._leaves_when_answered = True
-            asyncio.get_running_loop().call_later(VERDICT_S, self.interrupt, Reason.CLIENT_LEFT)
-        else:
-            self.interrupt(Reason.CLIENT_LEFT)
-
-    def on_awaited(self) -> None:
-        """Go on for another grace: a request sent again waits for the answer of this one."""
-        if self.connection.has_left and not self.bills_after_cancel:
-            self.limit(Reason.CLIENT_LEFT, settings.CLIENT_LEFT_GRACE_S)
-
-    def check(self, now: float) -> None:
-        """Interrupt the call if one of its limits has passed."""
-        for reason, deadline in self._deadlines.items():
-            if now >= deadline:
-                self.interrupt(reason)
-                return
 
 
 class Inflight:
@@ -215,8 +48,9 @@ class Inflight:
         """Watch over a call while the block runs."""
         self._calls.add(call)
         self._is_empty.clear()
-        call.limit(Reason.DRAIN, self._drain_s)
-        call.connection.watch(call.on_client_left)
+        if self._drain_s is not None:
+            call.limit(Reason.DRAIN, self._drain_s)
+        call.connection.watch(call.client_left)
         try:
             yield
         finally:
@@ -244,8 +78,6 @@ class Inflight:
         """Interrupt what has waited too long, keep silent streams alive."""
         for call in self:
             call.check(now)
-            if call.on_tick is not None:
-                call.on_tick(now)
 
     def _start_renewal(self) -> None:
         """Renew in a task of its own: a Redis that hangs must not stop the time of every call."""
@@ -270,10 +102,10 @@ class Inflight:
         await self._is_empty.wait()
 
     async def _renew(self, call: Call) -> None:
-        if call.progress is None:
+        if call.phase is Phase.ENDED:
             return
         try:
-            await self._wallet.extend(call.facts, await call.progress())
+            await self._wallet.extend(call.facts, await progress(call))
         except WalletError:
             # The call ended meanwhile, or Redis is away: a hold survives three lost renewals.
             log.info("lease_not_renewed", request_id=call.facts.request_id)

@@ -20,7 +20,7 @@ from proxy.serving.keys import KeyCache
 from proxy.serving.replay.recordings import Recordings
 from proxy.serving.replay.waiting import WaitingRoom
 from proxy.serving.settling import Settler
-from proxy.serving.throttle import Refusals
+from proxy.serving.throttle import Throttle
 from proxy.upstreams.attempts import Upstreams
 from proxy.upstreams.budget import RetryBudget
 from proxy.upstreams.catalogue import Catalogue
@@ -45,14 +45,14 @@ class Runtime:
     """The clients, caches and background tasks of one web process."""
 
     wallet: WalletClient
-    upstream: Upstreams
+    upstreams: Upstreams
     journal: Journal
     catalogue: Catalogue
     keys: KeyCache
     inflight: Inflight
     settler: Settler
     recordings: Recordings
-    refusals: Refusals = field(default_factory=Refusals)
+    throttle: Throttle = field(default_factory=Throttle)
     waiting: WaitingRoom = field(default_factory=WaitingRoom)
     is_draining: bool = False
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Runtime:
         journal = Journal.open(settings.JOURNAL_DIR)
         runtime = cls(
             wallet=wallet,
-            upstream=Upstreams(
+            upstreams=Upstreams(
                 await UpstreamClient.connect(max_connections=settings.UPSTREAM_MAX_CONNECTIONS),
                 Health(settings.REDIS_URL),
                 RetryBudget(),
@@ -80,8 +80,8 @@ class Runtime:
         runtime._tasks = [
             asyncio.create_task(runtime.inflight.watch()),
             asyncio.create_task(runtime.catalogue.keep_fresh()),
-            asyncio.create_task(runtime.upstream.health.keep_shared()),
-            asyncio.create_task(runtime.upstream.health.listen()),
+            asyncio.create_task(runtime.upstreams.health.keep_shared()),
+            asyncio.create_task(runtime.upstreams.health.listen()),
             asyncio.create_task(runtime._look_after_journal()),
         ]
         with contextlib.suppress(TimeoutError):
@@ -114,7 +114,7 @@ class Runtime:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        await self.upstream.close()
+        await self.upstreams.close()
         await self.wallet.close()
         await self.recordings.close()
         self.journal.close()

@@ -32,7 +32,7 @@ class Settler:
     def __init__(self, wallet: WalletClient, journal: Journal) -> None:
         self._wallet = wallet
         self._journal = journal
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
 
     async def settle(self, facts: RequestFacts, settlement: Settlement) -> Settled | None:
         """End a request at what it cost. None if Redis does not say now what was charged."""
@@ -44,7 +44,7 @@ class Settler:
         self._journal.void(facts)
         await self._try(facts, lambda: self._wallet.void(facts))
 
-    def spawn(self, ending: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, ending: Coroutine[Any, Any, object]) -> None:
         """End a request in a task of its own, because the present one is being cancelled."""
         task = asyncio.create_task(ending)
         self._tasks.add(task)

@@ -18,7 +18,7 @@ LONGEST_S = 1.0
 MAX_KEYS = 10_000
 
 
-class Refusals:
+class Throttle:
     """Which keys have no turn yet. One per process."""
 
     def __init__(self) -> None:

@@ -13,6 +13,8 @@ from aiohttp import ThreadedResolver
 from aiohttp.abc import AbstractResolver, ResolveResult
 from django.conf import settings
 
+from proxy.errors import InvalidAddress
+
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # Names that can only be of this machine or its network, whatever a resolver says of them.
@@ -22,10 +24,6 @@ _ODD_NUMBER = re.compile(r"^(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*\.?$", 
 # IPv6 addresses that carry an IPv4 address in their last bits, which a gateway may send on to.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _COMPATIBLE = ipaddress.IPv6Network("::/96")
-
-
-class InvalidAddress(ValueError):
-    """A base URL that requests may not be sent to; the message says why."""
 
 
 def is_allowed_address(address: str) -> bool:

@@ -15,7 +15,7 @@ from billing.catalogue.model_prices import current_prices
 from billing.catalogue.pricing import Rates
 from billing.models import PublicModel
 from proxy.database import in_database
-from proxy.errors import BooksUnavailable, ModelNotFound
+from proxy.errors import BooksUnavailable, EndpointNotServed, ModelNotFound
 from proxy.parsing.chat import DEFAULT_TEMPERATURE
 from proxy.upstreams.loading import load_routes
 from proxy.upstreams.routes import Upstream, UpstreamRoute
@@ -40,9 +40,12 @@ class Model:
     rates: Rates
     routes: tuple[UpstreamRoute, ...]
 
-    def serves(self, path: str) -> bool:
-        """Tell whether a route takes requests of a path, such as /chat/completions."""
-        return any(route.serves(path) for route in self.routes)
+    def routes_for(self, path: str) -> tuple[UpstreamRoute, ...]:
+        """Return the routes that take requests of a path. Raises EndpointNotServed."""
+        routes = tuple(route for route in self.routes if route.serves(path))
+        if not routes:
+            raise EndpointNotServed(self.name, path)
+        return routes
 
 
 class Catalogue:

@@ -1,12 +1,5 @@
 """The one place that speaks HTTP to upstreams: httpx's types over aiohttp's transport.
 
-    UpstreamError
-    ├── UpstreamNotReached   no connection
-    │   └── UpstreamHungUp   it closed at once, without a byte of an answer
-    ├── UpstreamRefused      an answer other than 200; `status`, `error` and `retry_after_s` of it
-    ├── UpstreamTimedOut     no answer in time; the request may have run
-    └── AnswerBroken         the answer did not come whole, though the request was sent
-
 The transport is used without httpx's client, which costs 0.16 ms a request and adds cookies,
 redirects and proxies from the environment: here, nothing leaves that was not asked for. Time
 limits beyond connecting are the caller's, who watches all requests with one timer.
@@ -18,14 +11,23 @@ from collections.abc import AsyncGenerator, Callable
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import cache, lru_cache
-from typing import Any, Self
+from types import TracebackType
+from typing import Self
 
 import aiohttp
 import httpx
 import orjson
 from httpx_aiohttp import AiohttpTransport
 
-from proxy.errors import ProxyError
+from proxy.errors import (
+    AnswerBroken,
+    UpstreamError,
+    UpstreamHungUp,
+    UpstreamNotReached,
+    UpstreamRefused,
+    UpstreamTimedOut,
+    is_upstreams_fault,
+)
 from proxy.upstreams.addresses import PublicResolver
 from proxy.upstreams.routes import Upstream
 
@@ -43,39 +45,6 @@ MOST_RETRY_AFTER_S = 86_400.0
 
 # Whatever the libraries raise for a request that went wrong on the way.
 TRANSPORT_ERRORS = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError)
-
-
-class UpstreamError(ProxyError):
-    """An upstream did not serve a request. Its message is for staff."""
-
-    # When it wants to be asked again, if it said so.
-    retry_after_s: float | None = None
-
-
-class UpstreamNotReached(UpstreamError):
-    """There was no connection."""
-
-
-class UpstreamHungUp(UpstreamNotReached):
-    """The connection closed at once, before a byte of an answer: the request can't have run."""
-
-
-class UpstreamRefused(UpstreamError):
-    """An answer other than 200. `error` is the error object of its body, if it had one."""
-
-    def __init__(self, status: int, error: dict[str, Any], retry_after_s: float | None) -> None:
-        super().__init__(f"the upstream answered {status}")
-        self.status = status
-        self.error = error
-        self.retry_after_s = retry_after_s
-
-
-class UpstreamTimedOut(UpstreamError):
-    """No answer in time. The request may have run, so it is not sent elsewhere."""
-
-
-class AnswerBroken(UpstreamError):
-    """The answer did not come whole. The request has run, or may have."""
 
 
 class UpstreamClient:
@@ -147,6 +116,20 @@ class UpstreamAnswer:
         # Told once how it ended: what broke the body, or "" if nothing did.
         self.on_ended: Callable[[str], None] | None = None
 
+    async def __aenter__(self) -> "UpstreamAnswer":
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close it, and count it as broken if that is its upstream's fault."""
+        if error is not None and is_upstreams_fault(error):
+            self._tell_end(type(error).__name__)
+        await self.close()
+
     @property
     def status(self) -> int:
         """The HTTP status."""
@@ -172,12 +155,8 @@ class UpstreamAnswer:
                 yield chunk
         except TRANSPORT_ERRORS as error:
             kind = type(error.__cause__ or error).__name__
-            self.note_broken(kind)
+            self._tell_end(kind)
             raise AnswerBroken(kind) from error
-
-    def note_broken(self, what: str) -> None:
-        """Count it, once, as an answer that its upstream did not bring to its end."""
-        self._tell_end(what)
 
     async def read(self, limit_bytes: int = MAX_ANSWER_BYTES) -> bytes:
         """Read the whole body. Raises AnswerBroken, also if it is too large."""

@@ -7,8 +7,7 @@ model. A quota that ran out, whatever status it comes with, is ours, not the cus
 import re
 from typing import Any
 
-from proxy.errors import ApiError, InvalidRequest
-from proxy.upstreams.client import UpstreamRefused
+from proxy.errors import ApiError, InvalidRequest, UpstreamRefused
 from proxy.upstreams.routes import UpstreamRoute
 from proxy.upstreams.verdicts import CLIENT_STATUSES, without_quotations
 

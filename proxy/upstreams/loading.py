@@ -3,9 +3,10 @@
 import structlog
 
 from billing.catalogue.costs import Costs
+from proxy.errors import InvalidAddress, InvalidRule
 from proxy.models import Provider, ProviderKey, Route
-from proxy.parsing.adapting import Adaptation, InvalidRule
-from proxy.upstreams.addresses import InvalidAddress, check_base_url
+from proxy.parsing.adapting import Adaptation
+from proxy.upstreams.addresses import check_base_url
 from proxy.upstreams.crypto import InvalidToken, decrypt_secret
 from proxy.upstreams.routes import Upstream, UpstreamKey, UpstreamRoute
 

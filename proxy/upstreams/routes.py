@@ -5,9 +5,7 @@ from dataclasses import dataclass, field
 
 from billing.catalogue.costs import UNKNOWN, Costs
 from proxy.parsing.adapting import Adaptation
-
-# How our own paths are called where staff choose what a route serves.
-ENDPOINTS = ("chat.completions", "completions", "embeddings", "responses")
+from proxy.parsing.endpoints import endpoint_of
 
 UNCHANGED = Adaptation()
 
@@ -78,8 +76,3 @@ class UpstreamRoute:
     def serves(self, path: str) -> bool:
         """Tell whether requests of a path, such as /chat/completions, may go here."""
         return not self.endpoints or endpoint_of(path) in self.endpoints
-
-
-def endpoint_of(path: str) -> str:
-    """Return the endpoint of a path: chat.completions for /chat/completions."""
-    return path.strip("/").replace("/", ".")

@@ -24,12 +24,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from proxy.upstreams.client import (
-    UpstreamError,
-    UpstreamHungUp,
-    UpstreamNotReached,
-    UpstreamRefused,
-)
+from proxy.errors import UpstreamError, UpstreamHungUp, UpstreamNotReached, UpstreamRefused
 
 QUOTA = re.compile(r"quota|billing|credit|balance|payment", re.IGNORECASE)
 _KEY = re.compile(

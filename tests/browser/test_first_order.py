@@ -96,7 +96,7 @@ def pay(album: Album, stack: Stack) -> None:
 def read_command(album: Album) -> str:
     """The curl line of the return page, the first key filled in."""
     page = album.page
-    expect(page.get_by_role("heading", level=1)).to_contain_text("5,000,000 tokens are yours")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("5,000,000 credits are yours")
     secret = page.locator("#new-secret").inner_text()
     command = page.locator("[data-example=curl-quickstart]").inner_text()
     assert re.fullmatch(r"tp_live_\w{30,}", secret)

@@ -34,6 +34,6 @@ def test_an_order_is_mailed_after_the_verification(stack: Stack, dora: Visitor) 
 
     await_true(lambda: len(subjects(stack)) == 2, what="the receipt to be mailed")
     assert subjects(stack) == [
-        "Receipt: 1,000,000 tokens for $5.00",
+        "Receipt: 1,000,000 credits for $5.00",
         "Verify your e-mail address",
     ]

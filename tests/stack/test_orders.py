@@ -52,7 +52,7 @@ def test_webhook_return_page_and_repetition_credit_once(
     dora.pay(session_id)
 
     for _ in range(3):
-        assert "1,000,000 tokens are yours" in dora.come_back(session_id)
+        assert "1,000,000 credits are yours" in dora.come_back(session_id)
     shop.await_webhooks()
 
     assert [entry["amount_credits"] for entry in shop.ledger(email)] == [STARTER_CREDITS]
@@ -86,7 +86,7 @@ def test_a_declined_card_buys_nothing_and_the_next_one_does(
     assert "Waiting for your payment" in dora.come_back(session_id)
     assert shop.ledger(email) == []
     assert dora.pay(session_id).status_code == 200
-    assert "1,000,000 tokens are yours" in dora.come_back(session_id)
+    assert "1,000,000 credits are yours" in dora.come_back(session_id)
 
 
 def test_a_key_revoked_on_the_dashboard_is_refused_at_once_by_every_web_process(

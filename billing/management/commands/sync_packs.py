@@ -4,8 +4,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from billing.catalogue.pack_prices import list_unproven
 from billing.catalogue.stripe_sync import sync_packs
 from billing.exceptions import PaymentProviderError
+from common.currencies import UNPROVEN_REASON
 
 
 class Command(BaseCommand):
@@ -20,4 +22,6 @@ class Command(BaseCommand):
             raise CommandError(f"Stopped half-way; run it again: {error}") from error
         for line in done:
             self.stdout.write(line)
+        for name in list_unproven():
+            self.stderr.write(f"{name}: not told to Stripe. {UNPROVEN_REASON}")
         self.stdout.write(f"{len(done)} changes; the catalogue at Stripe is ours.")

@@ -5,7 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from proxy.upstreams.providers.setup import InvalidProvider, set_up_provider
+from proxy.errors import InvalidProvider
+from proxy.upstreams.providers.setup import set_up_provider
 
 
 class Command(BaseCommand):

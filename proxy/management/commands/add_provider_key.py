@@ -5,8 +5,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from proxy.errors import InvalidProvider
 from proxy.models import Provider
-from proxy.upstreams.providers.setup import InvalidProvider, add_key
+from proxy.upstreams.providers.setup import add_key
 
 
 class Command(BaseCommand):

@@ -7,8 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from proxy.errors import InvalidProvider
 from proxy.upstreams.providers.demo import seed
-from proxy.upstreams.providers.setup import InvalidProvider
 
 
 class Command(BaseCommand):

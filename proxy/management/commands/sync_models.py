@@ -5,8 +5,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from proxy.errors import NotSynced
 from proxy.models import Provider
-from proxy.upstreams.providers.model_sync import NotSynced, apply_sync, plan_sync
+from proxy.upstreams.providers.model_sync import apply_sync, plan_sync
 
 
 class Command(BaseCommand):

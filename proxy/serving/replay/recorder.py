@@ -7,14 +7,16 @@ once its client has left before a whole answer came, for as long as an SDK's ret
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
+import time
+from collections.abc import Mapping
+from types import TracebackType
 
 import structlog
 from django.conf import settings
 
 from billing.exceptions import WalletError
 from proxy.serving.replay.recordings import LEASE_S, Recorded, Recordings, State, Ticket
+from proxy.serving.settling import Settler
 
 log = structlog.get_logger(__name__)
 
@@ -24,22 +26,23 @@ KEEP_PAUSE_S = 0.5
 
 LIMITS = "x-ratelimit-"
 
-Spawn = Callable[[Coroutine[Any, Any, None]], None]
-
 
 class Recorder:
     """Records the answer to one request, if it is to be recorded at all.
 
-    `spawn` runs what outlives the request.
+    Used as a context: a recording that no answer has ended is dropped at its end. The settler runs
+    what outlives the request.
     """
 
     def __init__(
-        self, recordings: Recordings, ticket: Ticket, request_id: str, *, spawn: Spawn
+        self, recordings: Recordings, ticket: Ticket, request_id: str, settler: Settler
     ) -> None:
+        self.ticket = ticket
+        # When somebody was last seen to wait for the answer, by the monotonic clock.
+        self.awaited_at = float("-inf")
         self._recordings = recordings
-        self._ticket = ticket
         self._request_id = request_id
-        self._spawn = spawn
+        self._settler = settler
         self._running = b""
         self._keep_s = 0.0
         self._claiming: asyncio.Task[None] | None = None
@@ -47,18 +50,24 @@ class Recorder:
         self._parts: list[bytes] = []
         self._size_bytes = 0
         self._is_ended = False
-        # Called while somebody waits for the answer.
-        self.on_awaited: Callable[[], None] | None = None
+
+    async def __aenter__(self) -> Recorder:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Drop what was begun and no answer came to end: sent again, the request starts anew."""
+        if self.is_recording and not self._is_ended:
+            self._settler.spawn(self._drop())
 
     @property
     def is_recording(self) -> bool:
         """Whether the answer is to be kept when it has come."""
         return self._renewing is not None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it was begun, and no answer came to end it."""
-        return self.is_recording and not self._is_ended
 
     async def claim(self) -> Recorded | None:
         """Start recording, unless there is a recording already, which is returned."""
@@ -67,43 +76,43 @@ class Recorder:
             self._renewing = asyncio.create_task(self._renew())
         return found
 
-    def on_client_left(self) -> None:
+    def client_left(self) -> None:
         """Start recording for a retry that may come, without waiting for Redis."""
         if self._renewing is None:
             self._claiming = asyncio.create_task(self._announce())
             self._renewing = asyncio.create_task(self._renew())
 
     def add(self, part: bytes) -> None:
-        """Take a part of the answer. Of one that is too large nothing is kept."""
+        """Take a part of an answer that is recorded. Of a large one nothing is kept."""
+        if not self.is_recording:
+            return
         self._size_bytes += len(part)
         if self._is_small:
             self._parts.append(part)
         else:
             self._parts.clear()
 
-    async def keep(self, headers: dict[str, str]) -> None:
-        """End the recording with the answer taken so far; later, if Redis is away."""
+    async def keep(self, headers: Mapping[str, str], last_part: bytes) -> None:
+        """End the recording with the answer and its last part; later, if Redis is away."""
         if not self.is_recording:
             return
+        self.add(last_part)
         self._is_ended = True
         # Where the limits stood then is of no use later.
-        headers = {name: headers[name] for name in headers if not name.startswith(LIMITS)}
-        unkept = self._value(State.UNKEPT, headers)
+        lasting = {name: headers[name] for name in headers if not name.startswith(LIMITS)}
+        unkept = self._value(State.UNKEPT, lasting)
         kept = unkept
         if self._is_small:
-            kept = self._value(State.KEPT, headers, self._ticket.seal(b"".join(self._parts)))
+            kept = self._value(State.KEPT, lasting, self.ticket.seal(b"".join(self._parts)))
         try:
             await self._end(kept, unkept)
         except WalletError:
-            self._spawn(self._end_later(kept, unkept))
+            self._settler.spawn(self._end_later(kept, unkept))
 
-    async def drop(self) -> None:
-        """End the recording without an answer: the request, sent again, starts anew."""
-        if not self.is_recording:
-            return
+    async def _drop(self) -> None:
         self._stop()
         try:
-            await self._recordings.drop(self._ticket, self._running)
+            await self._recordings.drop(self.ticket, self._running)
         except WalletError:
             # Its lease runs out.
             log.info("recording_not_dropped", request_id=self._request_id)
@@ -115,7 +124,7 @@ class Recorder:
     async def _begin(self, keep_s: float) -> Recorded | None:
         self._keep_s = keep_s
         self._running = self._value(State.RUNNING, {})
-        return await self._recordings.claim(self._ticket, self._running)
+        return await self._recordings.claim(self.ticket, self._running)
 
     async def _announce(self) -> None:
         try:
@@ -129,17 +138,17 @@ class Recorder:
         while True:
             await asyncio.sleep(LEASE_S / 3)
             try:
-                is_awaited = await self._recordings.renew(self._ticket, self._running)
+                is_awaited = await self._recordings.renew(self.ticket, self._running)
             except WalletError:
                 continue
-            if is_awaited and self.on_awaited is not None:
-                self.on_awaited()
+            if is_awaited:
+                self.awaited_at = time.monotonic()
 
     async def _end(self, kept: bytes, unkept: bytes) -> None:
         if self._claiming is not None:
             await asyncio.wait({self._claiming})
         await self._recordings.keep(
-            self._ticket, self._running, kept=kept, unkept=unkept, seconds=self._keep_s
+            self.ticket, self._running, kept=kept, unkept=unkept, seconds=self._keep_s
         )
         self._stop()
 
@@ -160,5 +169,5 @@ class Recorder:
             self._renewing = None
 
     def _value(self, state: State, headers: dict[str, str], sealed: bytes = b"") -> bytes:
-        digest = self._ticket.digest()
+        digest = self.ticket.digest()
         return Recorded(state, self._request_id, digest, headers, sealed).pack()

@@ -13,15 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpResponse
 
 from common.rates import RateState
-from proxy.errors import InvalidRequest, UpstreamUnavailable
+from proxy.errors import Interrupted, InvalidRequest, Reason, UpstreamUnavailable
 from proxy.http.connection import ClientConnection
-from proxy.parsing.request import ModelRequest
-from proxy.serving import exchange
-from proxy.serving.endpoints import Endpoint
-from proxy.serving.inflight import Interrupted, Reason
 from proxy.serving.keys import KeyFacts
 from proxy.serving.replay.recorder import Recorder
 from proxy.serving.replay.recordings import Recorded, State, Ticket
@@ -55,40 +51,26 @@ class Repeat:
         return cls(idempotency_key, int(count) if _COUNT.fullmatch(count) else 0)
 
 
-async def serve(
+async def find_kept(
     runtime: Runtime,
     connection: ClientConnection,
     key: KeyFacts,
-    request: ModelRequest,
-    *,
-    endpoint: Endpoint,
     repeat: Repeat,
-    body: bytes,
-) -> HttpResponseBase:
-    """Serve a request, or give it the answer that its first attempt got.
+    recorder: Recorder,
+    *,
+    is_stream: bool,
+) -> HttpResponse | None:
+    """Return the answer that the first attempt of a request got. None if it is the first.
 
-    Raises what `exchange.serve` raises, InvalidRequest for a key that was used for another, and
-    RateLimited for who is sent again too often or waits with too many.
+    With an `Idempotency-Key`, its recording begins. Raises InvalidRequest for a key that was used
+    for another request, and RateLimited for who is sent again too often or waits with too many.
     """
-    ticket = Ticket(key.wallet_id, key.api_key_id, endpoint.name, repeat.idempotency_key, body)
-    waiter = Waiter(runtime, connection, key, ticket)
-    recorder = Recorder(
-        runtime.recordings, ticket, connection.request_id, spawn=runtime.settler.spawn
-    )
-    found = None
+    waiter = Waiter(runtime, connection, key, recorder.ticket)
     if repeat.idempotency_key:
-        found = await waiter.claim(recorder)
-    elif repeat.retries and not request.stream:
-        found = await waiter.join()
-    if found is not None:
-        return found
-    try:
-        return await exchange.serve(
-            runtime, connection, key, request, endpoint=endpoint, recorder=recorder
-        )
-    finally:
-        if recorder.is_open:
-            runtime.settler.spawn(recorder.drop())
+        return await waiter.claim(recorder)
+    if repeat.retries and not is_stream:
+        return await waiter.join()
+    return None
 
 
 class Waiter:

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from billing.wallet.address import open_redis
+from proxy.errors import HealthUnknown
 from proxy.models import Provider, ProviderKey, Route
 from proxy.upstreams import shared
 from proxy.upstreams.loading import to_key
@@ -60,10 +61,6 @@ class ProviderHealth:
     figures: Figures
     routes: list[tuple[Route, Figures]]
     keys: list[KeyHealth]
-
-
-class HealthUnknown(Exception):
-    """Redis does not answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,10 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from billing.exceptions import BillingError
 from billing.models import PublicModel
+from proxy.errors import NotSynced, UpstreamError
 from proxy.models import Provider, Route
-from proxy.upstreams.client import UpstreamClient, UpstreamError
+from proxy.upstreams.client import UpstreamClient
 from proxy.upstreams.loading import to_key, to_upstream
 from proxy.upstreams.routes import Upstream
 
@@ -27,10 +27,6 @@ MAX_MODELS = 5_000
 MAX_LIST_BYTES = 8 * 1024 * 1024
 MAX_NAME_CHARS = 120
 PATIENCE_S = 60.0
-
-
-class NotSynced(BillingError):
-    """The list could not be read; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)

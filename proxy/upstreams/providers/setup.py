@@ -9,16 +9,13 @@ from django.db import transaction
 from billing.catalogue.model_prices import set_price
 from billing.catalogue.pricing import MILLICREDITS
 from billing.models import PublicModel
+from proxy.errors import InvalidAddress, InvalidProvider
 from proxy.models import Provider, ProviderKey, Route
-from proxy.upstreams.addresses import InvalidAddress, check_base_url
+from proxy.upstreams.addresses import check_base_url
 from proxy.upstreams.crypto import InvalidToken, decrypt_secret, encrypt_secret
 from proxy.upstreams.ejection import take_back_key
 
 HINT_CHARS = 4
-
-
-class InvalidProvider(Exception):
-    """A provider that can't be set up as asked; the message says why."""
 
 
 @dataclass

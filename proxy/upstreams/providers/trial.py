@@ -8,11 +8,12 @@ from typing import Any
 
 import orjson
 
-from billing.exceptions import BillingError
+from proxy.errors import NotTried, UpstreamError, UpstreamRefused
 from proxy.models import Provider, Route
-from proxy.upstreams.client import UpstreamClient, UpstreamError, UpstreamRefused
+from proxy.parsing.endpoints import ENDPOINTS
+from proxy.upstreams.client import UpstreamClient
 from proxy.upstreams.loading import to_key, to_route, to_upstream
-from proxy.upstreams.routes import ENDPOINTS, UpstreamKey, UpstreamRoute
+from proxy.upstreams.routes import UpstreamKey, UpstreamRoute
 
 # A person waits for it.
 PATIENCE_S = 60.0
@@ -25,10 +26,6 @@ BODIES: dict[str, dict[str, Any]] = {
     "embeddings": {"input": "OK"},
     "responses": {"input": "Say OK.", "max_output_tokens": 16},
 }
-
-
-class NotTried(BillingError):
-    """There is nothing to try; the message says what is missing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,13 @@ def any_of(path: str, values: list[str] | None) -> tuple[Condition, ...]:
 def checked_currency(given: str, param: str = "currency") -> str:
     """Return a currency's code in lower case, or refuse one that Stripe does not know."""
     currency = given.lower()
+    if currencies.is_unproven(currency):
+        raise InvalidParameter(
+            f"This emulator does not know how Stripe reads amounts in {currency.upper()}: "
+            "https://docs.stripe.com/currencies says both with and without decimal places.",
+            code="parameter_not_emulated",
+            param=param,
+        )
     if not currencies.is_known(currency):
         raise InvalidParameter(
             f"Invalid currency: {given[:20]}. Stripe does not support it.", param=param

@@ -1,9 +1,12 @@
 """Packs and models: what staff sells."""
 
+from html import unescape
+
 import pytest
 from django.test import Client
 
 from billing.models import Pack, PublicModel
+from common.currencies import UNPROVEN_REASON
 from tests import desk
 
 PACK = {
@@ -65,6 +68,45 @@ def test_a_price_is_one_that_stripe_takes(
         root.post(desk.list_url(Pack) + "add/", {**PACK, "slug": f"new-{number}", **price})
 
     assert Pack.objects.filter(slug__startswith="new-").count() == (2 if is_sold else 0)
+
+
+@pytest.mark.parametrize(
+    "price",
+    [
+        {"currency": "ugx", "price_cents": "50000"},
+        {"other_prices-0-currency": "ugx", "other_prices-0-price_cents": "50000"},
+    ],
+    ids=["own", "other"],
+)
+def test_a_price_that_stripe_may_read_in_two_ways_is_refused_and_says_why(
+    price: dict[str, str], root: Client
+) -> None:
+    answer = root.post(desk.list_url(Pack) + "add/", {**PACK, **price})
+
+    assert UNPROVEN_REASON in unescape(answer.text)
+    assert not Pack.objects.exists()
+
+
+def test_a_pack_in_such_a_currency_is_not_put_on_sale_in_the_list(root: Client) -> None:
+    pack = Pack.objects.create(
+        name="Kampala", slug="kampala", credits=1, price_cents=1, currency="ugx", is_active=False
+    )
+
+    answer = root.post(
+        desk.list_url(Pack),
+        {
+            "form-TOTAL_FORMS": "1",
+            "form-INITIAL_FORMS": "1",
+            "form-0-id": str(pack.pk),
+            "form-0-order": "7",
+            "form-0-is_active": "on",
+            "_save": "Save",
+        },
+    )
+
+    assert UNPROVEN_REASON in unescape(answer.text)
+    pack.refresh_from_db()
+    assert (pack.is_active, pack.order) == (False, 0)
 
 
 def test_a_pack_that_was_ordered_is_not_deleted(root: Client, alice: desk.Customer) -> None:

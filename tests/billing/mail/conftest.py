@@ -28,5 +28,5 @@ def mailbox(db: None) -> Mailbox:
 
 @pytest.fixture
 def order(alice: User) -> Order:
-    """1,000 tokens for $9.00, paid and credited."""
+    """1,000 credits for $9.00, paid and credited."""
     return make_order(alice, receipt_url="https://pay.stripe.com/receipts/1")

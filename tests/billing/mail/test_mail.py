@@ -12,8 +12,8 @@ from accounts.models import User
 from billing.keys.api_keys import issue_api_key
 from billing.ledger.wallets import grant_credits
 from billing.models import Notice, Order
-from billing.notices import tell as notices
 from billing.notices.composing import compose
+from billing.orders.notices import notify_order
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 ORDER: dict[str, Any] = {
@@ -62,7 +62,7 @@ WORDS = {
 
 @pytest.fixture
 def customer(alice: User) -> User:
-    """Alice, with 7,000 tokens."""
+    """Alice, with 7,000 credits."""
     grant_credits(alice, credits=7_000, reason="test")
     return alice
 
@@ -159,7 +159,7 @@ def test_a_mail_that_is_sent_again_has_the_same_message_id(customer: User) -> No
 
 def test_links_lead_to_the_site(order: Order, settings: Settings) -> None:
     settings.SITE_URL = "https://api.example.com"
-    notices.tell_order(order)
+    notify_order(order)
 
     sent = compose(Notice.objects.get())
 

@@ -22,7 +22,7 @@ from billing.orders.refunds import advance_refunds, refund_amount
 from billing.stripe_inbox.events import process_due_events, receive_event
 from billing.stripe_inbox.open_orders import check_open_orders
 from billing.tasks import stripe as tasks
-from billing.tasks.stripe_turns import MOST_WAITING, in_turn
+from billing.tasks.stripe_slots import MOST_WAITING, with_slot
 from devstack.ports import free_port
 from tests.billing.payments.conftest import status_of
 from tests.billing.payments.sandbox import Sandbox, event_body, sign
@@ -117,15 +117,15 @@ def test_two_threads_wait_for_stripe_and_the_others_go_on(
 
 
 def test_two_kinds_of_sweeps_run_at_once_and_no_third() -> None:
-    @in_turn
+    @with_slot
     def third() -> int:
         return 1
 
-    @in_turn
+    @with_slot
     def second() -> int:
         return third()
 
-    @in_turn
+    @with_slot
     def first() -> int:
         return second()
 
@@ -134,7 +134,7 @@ def test_two_kinds_of_sweeps_run_at_once_and_no_third() -> None:
 
 
 def test_a_sweep_that_breaks_gives_its_turn_back() -> None:
-    @in_turn
+    @with_slot
     def break_down() -> int:
         raise ZeroDivisionError
 

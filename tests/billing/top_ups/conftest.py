@@ -1,4 +1,4 @@
-"""Alice tops up below 200,000 tokens, by a pack of 1,000,000 for $9.00, up to $30.00 a month."""
+"""Alice tops up below 200,000 credits, by a pack of 1,000,000 for $9.00, up to $30.00 a month."""
 
 from collections.abc import Callable
 from typing import Any

@@ -27,7 +27,7 @@ from billing.orders.top_up_orders import has_due_top_ups, top_up_due
 from billing.orders.top_up_payments import fulfil_top_up
 from billing.stripe_inbox.open_orders import check_open_orders
 from billing.tasks.wallet import drain_events
-from billing.top_ups.agreement import get_top_up, spent_this_month, switch_off
+from billing.top_ups.agreement import get_top_up, spent_this_month, switch_off_by_customer
 from billing.top_ups.switch import OffReason, State
 from tests.billing.payments.conftest import posted
 from tests.billing.payments.racing import before_statement, race
@@ -120,7 +120,7 @@ def test_two_sweeps_that_find_the_same_wallet_make_one_order_of_it(
 def test_it_orders_nothing_that_was_switched_off_since_the_sweep_looked(
     alice: User, top_up: AutoTopUp
 ) -> None:
-    with before_statement("FOR NO KEY UPDATE", lambda: switch_off(alice)):
+    with before_statement("FOR NO KEY UPDATE", lambda: switch_off_by_customer(alice)):
         assert top_up_due() == 0
 
     assert orders_of(alice) == []
@@ -291,7 +291,7 @@ def test_it_looks_and_does_not_ask_once_it_was_switched_off(
 ) -> None:
     top_up_due()
     lost_answer.undo()
-    switch_off(alice)
+    switch_off_by_customer(alice)
 
     sweep()
 
@@ -305,7 +305,7 @@ def test_it_gives_up_what_stripe_never_heard_of_once_it_was_switched_off(
     settings.STRIPE_API_BASE = "http://127.0.0.1:9"
     top_up_due()
     settings.STRIPE_API_BASE = sandbox.url
-    switch_off(alice)
+    switch_off_by_customer(alice)
 
     sweep()
 

@@ -15,7 +15,7 @@ from billing.orders.reviews import close_reviewed, credit_reviewed
 from billing.orders.top_up_orders import top_up_due
 from billing.orders.top_up_payments import fulfil_top_up
 from billing.stripe_inbox.open_orders import check_open_orders
-from billing.top_ups.agreement import Terms, agree, get_top_up, switch_off
+from billing.top_ups.agreement import Terms, agree, get_top_up, switch_off_by_customer
 from billing.top_ups.switch import OffReason, State
 from tests import desk
 from tests.billing.payments.conftest import hear, posted
@@ -120,7 +120,7 @@ def test_what_the_customer_switched_off_meanwhile_stays_theirs(
 ) -> None:
     top_up_due()
     lost_answer.undo()
-    switch_off(alice)
+    switch_off_by_customer(alice)
 
     sweep()
 

@@ -51,7 +51,7 @@ def as_charlie(db: None) -> Client:
 
 @pytest.fixture
 def starter(db: None) -> Pack:
-    """1,000,000 tokens for $9.00, valid for 30 days."""
+    """1,000,000 credits for $9.00, valid for 30 days."""
     return Pack.objects.create(
         name="Starter", slug="starter", credits=1_000_000, price_cents=900, validity_days=30
     )

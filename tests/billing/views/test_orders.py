@@ -29,13 +29,13 @@ def nowhere(settings: Settings) -> None:
     ("status", "fields", "said"),
     [
         ("open", {}, ("Waiting for payment", "We are waiting for the payment")),
-        ("fulfilled", {}, ("Paid", "1,000,000 tokens were added")),
+        ("fulfilled", {}, ("Paid", "1,000,000 credits were added")),
         ("failed", {}, ("Payment failed", "didn't go through")),
         ("failed", {}, ("Payment failed", "Check again")),
         ("expired", {}, ("Expired", "Nothing was charged")),
         ("review", {}, ("Under review", "a person looks at it")),
         ("pending", {}, ("Payment on its way", "the bank is still at work")),
-        ("closed", {}, ("Closed", "without adding tokens")),
+        ("closed", {}, ("Closed", "without adding credits")),
         (
             "fulfilled",
             {"invoice_url": "https://invoice.stripe.com/i/1", "discount_cents": 300},
@@ -326,7 +326,7 @@ class TestWithStripe:
 
         order.refresh_from_db()
         assert order.status == Order.Status.FULFILLED
-        assert "the tokens are in your balance" in page.content.decode()
+        assert "the credits are in your balance" in page.content.decode()
 
     def test_bob_gets_neither_the_tokens_nor_the_key(
         self, as_alice: Client, as_bob: Client, starter: Pack

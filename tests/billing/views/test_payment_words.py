@@ -65,7 +65,7 @@ def test_a_frozen_balance_names_the_payment_that_is_disputed(
 
     assert f'Your bank questions <a href="/dashboard/orders/{made.public_id}/">' in page
     # They may have been taken back.
-    assert "Your tokens stay where they are" not in page
+    assert "Your credits stay where they are" not in page
 
 
 def test_the_first_steps_claim_no_tokens_that_were_taken_back(
@@ -76,8 +76,8 @@ def test_the_first_steps_claim_no_tokens_that_were_taken_back(
 
     page = read(as_alice, "/dashboard/")
 
-    assert "there are tokens in your balance" not in page
-    assert "Done: tokens were added to your balance." in page
+    assert "there are credits in your balance" not in page
+    assert "Done: credits were added to your balance." in page
 
 
 def test_an_order_says_that_its_bank_only_asks_so_far(as_alice: Client, order: MakeOrder) -> None:
@@ -142,7 +142,7 @@ def test_who_buys_while_something_is_owed_reads_what_becomes_of_it(
 
     page = read(as_alice, "/billing/checkout/starter/")
 
-    assert "480 of these tokens pay what you owe" in page
+    assert "480 of these credits pay what you owe" in page
 
 
 def test_who_buys_while_the_balance_is_frozen_is_warned(

@@ -16,7 +16,7 @@ from tests.billing.views.conftest import MakeOrder
 
 @pytest.fixture
 def bought(order: MakeOrder, alice: User, settings: Settings) -> Order:
-    """1,000,000 tokens for $9.00 just now, none of them spent."""
+    """1,000,000 credits for $9.00 just now, none of them spent."""
     settings.CUSTOMER_REFUND_DAYS = 14
     paid = order(
         "fulfilled",

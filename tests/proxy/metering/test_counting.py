@@ -1,4 +1,3 @@
-import threading
 from typing import Any
 
 import orjson
@@ -95,7 +94,7 @@ def user(content: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("model", "reported"), [("gpt-4", 129), ("gpt-4o", 124)])
 def test_it_counts_messages_as_the_api_does(model: str, reported: int) -> None:
-    assert chats.count_messages(CORPORATE, model=model) == reported
+    assert chats.take_apart({"messages": CORPORATE}, model).count() == reported
 
 
 @pytest.mark.parametrize(("model", "reported"), [("gpt-4", 105), ("gpt-4o", 101)])
@@ -187,48 +186,28 @@ async def test_it_never_counts_more_than_it_held(
 
         count = taken(request).count()
 
-        assert count <= await taken(request).bound()
-        assert count <= taken(request).bound_at_once()
+        assert count <= taken(request).bound()
+        assert count <= taken(request).bound_by_size()
 
 
 def test_it_holds_little_more_than_a_short_prompt_costs() -> None:
     request = ask(*CORPORATE)
 
     assert taken(request).count() == 124
-    assert taken(request).bound_at_once() == 124 + 16 + 6 * 4
+    assert taken(request).bound() == 124 + 16 + 6 * 4
 
 
 def test_it_holds_a_stranger_to_its_bytes() -> None:
     request = ask(user("é" * 1000), model="llama-3")
 
     # 2,000 bytes of content, 4 of the role, 3 + 3, and the margin.
-    assert taken(request).bound_at_once() == 2000 + 4 + 6 + 20
+    assert taken(request).bound() == 2000 + 4 + 6 + 20
 
 
-async def test_it_counts_long_prompts_off_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    threads: list[bool] = []
-
-    def watch(prompt: Prompt) -> int:
-        threads.append(threading.current_thread() is threading.main_thread())
-        return exact(prompt)
-
-    exact = Prompt.bound_exactly
-    monkeypatch.setattr(Prompt, "bound_exactly", watch)
-    long = ask(user("word " * 4_000))
-
-    short_bound = await taken(ask(user("word"))).bound()
-    long_bound = await taken(long).bound()
-
-    assert threads == [True, False]
-    assert (short_bound, long_bound) == (8 + 20, 8 + 4_000 + 20)
-    assert taken(long).bound_at_once() == 20_000 + 4 + 6 + 20
-    assert await taken(long).count_off_loop() == 8 + 4_000
-
-
-async def test_it_takes_huge_prompts_by_size() -> None:
+def test_it_takes_huge_prompts_by_size() -> None:
     request = ask(user("word " * 220_000))
 
-    assert await taken(request).bound() == 1_100_000 + 4 + 6 + 20
+    assert taken(request).bound() == 1_100_000 + 4 + 6 + 20
 
 
 def test_it_counts_the_schema_of_the_answer() -> None:

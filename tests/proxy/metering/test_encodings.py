@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiktoken_ext import openai_public  # type: ignore[import-untyped]  # it ships no types
 
+from proxy.errors import VocabularyDamaged
 from proxy.metering import encodings
-from proxy.metering.encodings import TextCounter, VocabularyDamaged, count_text, encoding_for
+from proxy.metering.encodings import TextCounter, count_text, encoding_for
 
 O200K = encodings.load("o200k_base")
 CL100K = encodings.load("cl100k_base")

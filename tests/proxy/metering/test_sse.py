@@ -107,7 +107,7 @@ def test_it_refuses_an_endless_event_and_keeps_those_before_it(size: int) -> Non
         for start in range(0, len(stream), size):
             events += splitter.feed(stream[start : start + size])
 
-    assert [*events, *refusal.value.events] == [Event(b"data: 1\n\n")]
+    assert [*(event.raw for event in events), *refusal.value.events] == [b"data: 1\n\n"]
 
 
 def test_it_takes_an_event_of_exactly_the_limit() -> None:

@@ -5,7 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.parsing.adapting import Adaptation, InvalidRule
+from proxy.errors import InvalidRule
+from proxy.parsing.adapting import Adaptation
 
 TO_NEW = {"rename": "max_tokens", "to": "max_completion_tokens"}
 

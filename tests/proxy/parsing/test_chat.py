@@ -191,7 +191,7 @@ def test_it_takes_every_published_message() -> None:
     request = parse(messages=messages)
 
     prompt = chats.take_apart(request.body, request.model)
-    assert 0 < prompt.count() <= prompt.bound_at_once()
+    assert 0 < prompt.count() <= prompt.bound()
 
 
 @pytest.mark.parametrize("name", sorted(STEERING_FIELDS))
@@ -352,5 +352,5 @@ def test_it_accepts_only_what_it_can_count(
         return
 
     prompt = chats.take_apart(request.body, request.model)
-    assert prompt.count() <= prompt.bound_at_once()
+    assert prompt.count() <= prompt.bound()
     assert sent(request)["messages"] == messages

@@ -258,5 +258,5 @@ def test_it_refuses_or_counts_any_shape(endpoint: Endpoint, fields: dict[str, An
         return
 
     prompt = endpoint.take_apart(request.body, request.model)
-    assert 0 <= prompt.count() <= prompt.bound_at_once()
+    assert 0 <= prompt.count() <= prompt.bound()
     assert sent(request)["model"] == "upstream"

@@ -1,9 +1,11 @@
 """What a request needs to be let in: credits, a wallet in order, a rate within its limit."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from django.db import transaction
 
 from billing.ledger.pushes import push_on_commit
@@ -13,10 +15,13 @@ from billing.wallet import keys
 from billing.wallet.sync_client import get_sync_client
 from proxy.database import in_database
 from proxy.metering.chats import take_apart
+from proxy.metering.prompt import Prompt
+from proxy.serving.admission import bound_prompt
+from proxy.serving.endings import count_prompt
 from tests.proxy.conftest import HELLO, Api, Customer, assert_envelope
 
 # What a hold takes for the prompt alone.
-PROMPT_BOUND = take_apart({"messages": HELLO}, "gpt-4").bound_at_once()
+PROMPT_BOUND = take_apart({"messages": HELLO}, "gpt-4").bound()
 
 
 async def test_it_refuses_what_the_balance_does_not_cover(
@@ -86,7 +91,7 @@ async def test_it_holds_for_a_prediction_that_does_not_come_true(
         "messages": HELLO,
         "prediction": {"type": "content", "content": "x" * 100},
     }
-    bound = await take_apart(body, "gpt-4").bound() + 100
+    bound = take_apart(body, "gpt-4").bound() + 100
     bob = await in_database(make_customer, "bob@example.com", credits=bound + 10)
 
     refused = await api.chat(bob, **body, max_tokens=11)
@@ -198,6 +203,25 @@ async def test_it_tells_redis_of_a_wallet_that_it_does_not_know(api: Api, alice:
     response = await api.chat(alice)
 
     assert response.status_code == 200
+
+
+async def test_it_counts_long_prompts_off_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[bool] = []
+
+    def watch(prompt: Prompt) -> int:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return exact(prompt)
+
+    exact = Prompt.bound_exactly
+    monkeypatch.setattr(Prompt, "bound_exactly", watch)
+    short = take_apart({"messages": [{"role": "user", "content": "word"}]}, "gpt-4")
+    long = take_apart({"messages": [{"role": "user", "content": "word " * 4_000}]}, "gpt-4")
+
+    bounds = (await bound_prompt(short), await bound_prompt(long))
+
+    assert threads == [True, False]
+    assert bounds == (8 + 20, 8 + 4_000 + 20)
+    assert await count_prompt(long) == 8 + 4_000
 
 
 def put_in_debt(wallet_id: int) -> None:

@@ -20,7 +20,8 @@ from billing.wallet.journal import JournalContents, journal_files
 from billing.wallet.sync_client import SyncWalletClient
 from devstack.services import Valkey
 from proxy.database import in_database
-from proxy.serving.inflight import Call
+from proxy.serving.call import Call
+from proxy.serving.endings import progress
 from tests.proxy.conftest import HELLO, Api, Customer, Sandbox, until
 from tests.proxy.serving.test_streams import hang_up_after
 
@@ -155,7 +156,7 @@ async def test_a_redis_that_hangs_does_not_stop_the_time_of_what_runs(
     asking = asyncio.create_task(api.chat(alice, **SLOW))
     call = await first_call(api)
     ticks: list[float] = []
-    call.on_tick = ticks.append
+    monkeypatch.setattr(call, "check", ticks.append)
     settings.HOLD_LEASE_S = 0
     monkeypatch.setattr("proxy.serving.inflight.TICK_S", 0.01)
     valkey_server.process.signal(signal.SIGSTOP)
@@ -181,12 +182,11 @@ async def test_it_records_the_progress_of_a_stream_with_its_lease(
 
     await api.runtime.inflight.renew_leases()
 
-    assert call.progress is not None
-    progress = await call.progress()
+    told = await progress(call)
     [hold] = list(redis_wallets.redis.scan_iter("*:hold:*"))
     noted = int(redis_wallets.redis.hget(hold, "pt") or 0)
-    assert 0 < noted <= progress.target_credits
-    assert progress.outcome == "abandoned"
+    assert 0 < noted <= told.target_credits
+    assert told.outcome == "abandoned"
     await leaving
     await api.idle()
 

@@ -10,10 +10,10 @@ import httpx
 import orjson
 import pytest
 
+from proxy.errors import Reason
 from proxy.metering.chunks import ChunkMeter
 from proxy.metering.streams import StreamMeter
-from proxy.serving.inflight import Call, Reason
-from proxy.upstreams.attempts import open_answer
+from proxy.serving.call import Call
 from tests.proxy.canned import Canned, chunk, json_answer, serve_canned, stream_answer
 from tests.proxy.conftest import HELLO, Api, Customer, Sandbox, assert_envelope, until
 
@@ -231,7 +231,7 @@ async def test_a_stream_has_one_limit_for_its_headers_and_its_first_event(
         # As if the headers had taken 55 of the 60 seconds.
         call.limit(Reason.NO_ANSWER, 5)
         canned.goes_on.set()
-        await until(lambda: call.on_tick)
+        await until(lambda: call.stream)
 
         api.runtime.inflight.check(time.monotonic() + 6)
 
@@ -342,11 +342,12 @@ async def test_it_waits_a_moment_for_an_upstream_to_take_what_its_client_has_lef
 async def test_it_sends_nothing_for_a_client_that_has_left_before(
     api: Api, alice: Customer, upstream: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def leave_first(call: Call, *args: Any, **options: Any) -> Any:
-        call.on_client_left()
-        return await open_answer(call, *args, **options)
+    class LeftAtOnce(Call):
+        def __init__(self, *admitted: Any) -> None:
+            super().__init__(*admitted)
+            self.client_left()
 
-    monkeypatch.setattr("proxy.serving.exchange.open_answer", leave_first)
+    monkeypatch.setattr("proxy.serving.serve.Call", LeftAtOnce)
     with suppress(httpx.HTTPError):
         await api.chat(alice, stream=True)
     await api.idle()

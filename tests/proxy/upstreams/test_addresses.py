@@ -6,12 +6,8 @@ from typing import Any
 import pytest
 from aiohttp.abc import ResolveResult
 
-from proxy.upstreams.addresses import (
-    InvalidAddress,
-    PublicResolver,
-    check_base_url,
-    is_allowed_address,
-)
+from proxy.errors import InvalidAddress
+from proxy.upstreams.addresses import PublicResolver, check_base_url, is_allowed_address
 
 
 @pytest.fixture(autouse=True)

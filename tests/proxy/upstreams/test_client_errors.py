@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from proxy.upstreams.client import UpstreamRefused
+from proxy.errors import UpstreamRefused
 from proxy.upstreams.client_errors import GENERIC, to_client_error
 from tests.proxy.upstreams.stage import make_key, make_route, make_upstream
 

@@ -65,7 +65,7 @@ async def test_a_refused_key_is_ejected_and_the_next_one_serves(api: Api, alice:
     await api.runtime.catalogue.refresh()
 
     first, second = await served_by(api, alice), await served_by(api, alice)
-    await api.runtime.upstream.health.finish()
+    await api.runtime.upstreams.health.finish()
 
     await in_database(wrong.refresh_from_db)
     assert (first, second) == (("sandbox", 2), ("sandbox", 1))
@@ -84,7 +84,7 @@ async def test_a_busy_upstream_is_left_alone_as_long_as_it_says(api: Api, alice:
 async def test_a_failing_route_is_left_alone_and_taken_back_by_one_try(
     api: Api, alice: Customer
 ) -> None:
-    health = api.runtime.upstream.health
+    health = api.runtime.upstreams.health
     health.limits = Limits(least_volume=3, open_ms=300)
     await put_first(api, "fault-500")
 
@@ -108,7 +108,7 @@ async def test_a_failing_route_is_left_alone_and_taken_back_by_one_try(
 async def test_it_answers_503_and_charges_nothing_if_every_circuit_is_open(
     api: Api, alice: Customer
 ) -> None:
-    health = api.runtime.upstream.health
+    health = api.runtime.upstreams.health
     health.limits = Limits(least_volume=2)
     await api.sell("fault-500")
     statuses = [(await api.chat(alice, "fault-500")).status_code for _ in range(2)]
@@ -135,7 +135,7 @@ async def test_it_answers_503_and_charges_nothing_if_every_circuit_is_open(
 async def test_answers_that_begin_and_break_open_a_circuit_too(
     api: Api, alice: Customer, model: str, is_stream: bool
 ) -> None:
-    health = api.runtime.upstream.health
+    health = api.runtime.upstreams.health
     health.limits = Limits(least_volume=3)
     await api.sell(model)
 
@@ -150,7 +150,7 @@ async def test_answers_that_begin_and_break_open_a_circuit_too(
 async def test_it_repeats_no_more_than_the_budget_allows(api: Api, alice: Customer) -> None:
     await put_first(api, "fault-500")
     budget = RetryBudget(reserve=2, share=0)
-    object.__setattr__(api.runtime.upstream, "budget", budget)
+    object.__setattr__(api.runtime.upstreams, "budget", budget)
 
     statuses = [(await api.chat(alice)).status_code for _ in range(4)]
 
@@ -160,7 +160,7 @@ async def test_it_repeats_no_more_than_the_budget_allows(api: Api, alice: Custom
 async def test_a_request_pays_in_for_the_standby_too(api: Api, alice: Customer) -> None:
     await put_first(api, "fault-500")
     budget = RetryBudget(reserve=1, share=1)
-    object.__setattr__(api.runtime.upstream, "budget", budget)
+    object.__setattr__(api.runtime.upstreams, "budget", budget)
 
     statuses = [(await api.chat(alice)).status_code for _ in range(4)]
 
@@ -284,7 +284,7 @@ async def test_an_address_that_is_no_longer_allowed_is_not_used(
 async def test_a_healthy_request_asks_redis_nothing_of_its_upstream(
     api: Api, alice: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    health = api.runtime.upstream.health
+    health = api.runtime.upstreams.health
     asked: list[str] = []
     ask = health._ask
 
@@ -325,7 +325,7 @@ async def test_a_cost_that_is_not_known_stays_so(api: Api, alice: Customer) -> N
 async def figures_of(api: Api) -> tuple[Figures, Figures]:
     """Return what was counted of the sandbox's only route to gpt-4, and of the sandbox."""
     await api.idle()
-    await api.runtime.upstream.health.finish()
+    await api.runtime.upstreams.health.finish()
     [provider] = await in_database(lambda: list(read_health()))
     [(_, figures)] = provider.routes
     return figures, provider.figures

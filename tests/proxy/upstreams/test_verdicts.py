@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from proxy.upstreams.client import (
+from proxy.errors import (
     AnswerBroken,
     UpstreamError,
     UpstreamHungUp,

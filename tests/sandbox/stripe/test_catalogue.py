@@ -135,6 +135,8 @@ def test_it_deletes_a_product_that_has_no_price(client: Client, price: stripe.Pr
     ("changes", "code", "param"),
     [
         ({"currency": "dollars"}, None, "currency"),
+        ({"currency": "ugx"}, "parameter_not_emulated", "currency"),
+        ({"currency": "UGX"}, "parameter_not_emulated", "currency"),
         ({"unit_amount": -1}, "parameter_invalid_integer", "unit_amount"),
         ({"unit_amount": None}, "parameter_missing", "unit_amount"),
         ({"currency": "kwd", "unit_amount": 1255}, None, "unit_amount"),

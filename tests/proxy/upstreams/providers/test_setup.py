@@ -8,11 +8,12 @@ from django.core.management import CommandError, call_command
 
 from billing.catalogue.model_prices import set_price
 from billing.models import ModelPrice, PublicModel
+from proxy.errors import InvalidProvider
 from proxy.models import Provider, ProviderKey, Route
 from proxy.upstreams.addresses import PublicResolver, check_base_url, is_allowed_address
 from proxy.upstreams.catalogue import load_models
 from proxy.upstreams.crypto import decrypt_secret
-from proxy.upstreams.providers.setup import InvalidProvider, set_up_provider
+from proxy.upstreams.providers.setup import set_up_provider
 
 pytestmark = pytest.mark.django_db
 

@@ -1,0 +1,32 @@
+"""What `manage.py migrate` and `check --database default` say about prices."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.core.checks import CheckMessage, Tags, Warning, register
+from django.db import connection
+
+from billing.catalogue.pack_prices import list_unproven
+from common.currencies import UNPROVEN_REASON
+
+
+@register(Tags.database)
+def check_currencies(
+    app_configs: Sequence[AppConfig] | None,
+    *,
+    databases: Sequence[str] | None = None,
+    **kwargs: Any,
+) -> list[CheckMessage]:
+    """Tell of prices that stand and can't be sold."""
+    # `migrate` looks before it makes the first table, too.
+    if not databases or "billing_packprice" not in connection.introspection.table_names():
+        return []
+    return [
+        Warning(
+            f"{name} is not sold. {UNPROVEN_REASON}",
+            hint="Take the pack off sale or delete the price, at the desk.",
+            id="billing.W001",
+        )
+        for name in list_unproven()
+    ]

@@ -1,0 +1,54 @@
+"""A stream of events on its way to a client."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from django.conf import settings
+
+from proxy.errors import Interrupted, Reason
+from proxy.http.connection import ClientConnection
+
+HEADERS = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache",
+    # Or nginx, in front of us, collects the stream before it passes it on.
+    "x-accel-buffering": "no",
+}
+COMMENT = b": keep-alive\n\n"
+
+
+class EventStream:
+    """Writes events; its head goes out with the first of them, or with the first comment."""
+
+    def __init__(self, connection: ClientConnection, headers: Mapping[str, str]) -> None:
+        self.connection = connection
+        self.headers = {**HEADERS, **headers}
+        self._opened_at = time.monotonic()
+        self._comment: asyncio.Task[None] | None = None
+
+    async def write(self, events: bytes) -> None:
+        """Send events; waits while the client reads slowly."""
+        if not self.connection.has_started:
+            await self.connection.start(200, self.headers.items())
+        await self.connection.write(events)
+
+    async def end(self, events: bytes) -> None:
+        """Send the last events, to a client that reads them in time. Raises Interrupted."""
+        try:
+            async with asyncio.timeout(settings.SLOW_READER_S):
+                if events and not self.connection.has_left:
+                    await self.write(events)
+                await self.connection.finish()
+        except TimeoutError as error:
+            raise Interrupted(Reason.CLIENT_TOO_SLOW) from error
+
+    def is_stuck(self, now: float) -> bool:
+        """Tell whether the client has been too slow to take what is being written."""
+        return now - self.connection.writing_since > settings.SLOW_READER_S
+
+    def keep_alive(self, now: float) -> None:
+        """Send a comment if nothing was written for long. Called every second."""
+        if now - max(self.connection.written_at, self._opened_at) >= settings.KEEP_ALIVE_S:
+            # Kept, or the event loop may collect it half way.
+            self._comment = asyncio.create_task(self.write(COMMENT))

@@ -1,0 +1,275 @@
+"""A call: one admitted request on its way, as a state machine.
+
+    ADMITTED ── asking ──> ASKED ── it takes the request ──> ANSWERED ── ending ──> ENDED
+       ^                     │
+       └──── it refused ─────┘
+
+The call's task is the only one that moves it; a timer and the client's leaving may interrupt it.
+What an ending means, for the hold and for the client, is a table in `endings.py`.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from django.conf import settings
+
+from billing.wallet.usage import RequestFacts
+from proxy.errors import (
+    Interrupted,
+    Reason,
+    UpstreamNotReached,
+    UpstreamRefused,
+    UpstreamTimedOut,
+)
+from proxy.http.connection import ClientConnection
+from proxy.http.events import EventStream
+from proxy.metering.answers import JsonAnswer
+from proxy.metering.prompt import Prompt
+from proxy.metering.streams import StreamMeter
+from proxy.parsing.request import ModelRequest
+from proxy.upstreams.attempts import Attempt
+from proxy.upstreams.catalogue import Model
+from proxy.upstreams.routes import UpstreamRoute
+
+# How long a stream whose client left waits for the upstream to say whether it takes the request:
+# what it refuses is free.
+VERDICT_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """An admitted request: what it asks, what is held for it, and what that allows."""
+
+    facts: RequestFacts
+    request: ModelRequest
+    model: Model
+    # To be counted where an upstream does not.
+    prompt: Prompt
+    held_credits: int
+    # For each answer. The client's own, or the default as far as the balance affords it.
+    max_tokens: int
+    headers: dict[str, str]
+
+    @property
+    def max_completion_tokens(self) -> int:
+        """The most that may be written in all."""
+        # Predictions that did not come true are billed as written, beside the maximum.
+        return (self.max_tokens + self.prompt.bound_prediction()) * self.request.generations
+
+    def body_for(self, route: UpstreamRoute) -> bytes:
+        """Write the request as an upstream takes it."""
+        body = self.request.upstream_body(
+            model=route.upstream_model,
+            max_tokens=self.max_tokens,
+            temperature=self.model.default_temperature,
+        )
+        return route.adaptation.apply(body)
+
+
+class Phase(Enum):
+    """How far a call is."""
+
+    ADMITTED = "no upstream has it"
+    ASKED = "an upstream was sent it, and has not said whether it takes it"
+    ANSWERED = "an upstream answers it"
+    ENDED = "it is settled or voided"
+
+
+class Observer(Protocol):
+    """Who keeps the answer of a call for a request that is sent again."""
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether the answer is wanted although nobody listens."""
+
+    @property
+    def awaited_at(self) -> float:
+        """When somebody was last seen to wait for it, by the monotonic clock."""
+
+    def client_left(self) -> None:
+        """Learn that the client left, and that the call goes on for the sake of a retry."""
+
+
+class Call:
+    """One admitted request, from its hold to its end."""
+
+    def __init__(
+        self, admission: Admission, connection: ClientConnection, observer: Observer
+    ) -> None:
+        self.facts = admission.facts
+        self.admission = admission
+        self.connection = connection
+        self.phase = Phase.ADMITTED
+        # The last one, whatever became of it.
+        self.attempt: Attempt | None = None
+        # What came of the answer; of a stream, so far.
+        self.meter: JsonAnswer | StreamMeter | None = None
+        # Where a stream goes, while it is passed on.
+        self.stream: EventStream | None = None
+        # Milliseconds from the request's arrival to the upstream's first byte.
+        self.first_byte_ms: int | None = None
+        self.task = asyncio.current_task()
+        self._observer = observer
+        self._heard_at: float | None = None
+        self._leaves_when_answered = False
+        self._interruption: Reason | None = None
+        self._is_waiting = False
+        self._deadlines: dict[Reason, float] = {}
+        # What is being counted in a thread, during which nobody else may use the meter.
+        self._counting: asyncio.Future[None] | None = None
+
+    @property
+    def may_have_run(self) -> bool:
+        """Whether an upstream was sent the request and has not refused it."""
+        return self.phase in {Phase.ASKED, Phase.ANSWERED}
+
+    @contextmanager
+    def asking(self, attempt: Attempt) -> Iterator[None]:
+        """Ask an upstream in the block. Raises UpstreamTimedOut, and Interrupted."""
+        self._raise_interruption()
+        upstream = attempt.route.upstream
+        self.attempt = attempt
+        self.phase = Phase.ASKED
+        # The first byte of an answer in one piece comes when all of it is made. Of a stream, its
+        # first event lifts the limit: headers alone are no answer.
+        if self.facts.is_stream:
+            self.limit(Reason.NO_ANSWER, upstream.first_byte_timeout_s)
+        self.limit(Reason.TOO_LONG, upstream.total_timeout_s)
+        try:
+            with self.interruptible():
+                yield
+        except Interrupted as error:
+            if error.reason in {Reason.NO_ANSWER, Reason.TOO_LONG}:
+                raise UpstreamTimedOut(error.reason.value) from error
+            raise
+        except (UpstreamRefused, UpstreamNotReached):
+            self._decided(Phase.ADMITTED)
+            raise
+        if not self.facts.is_stream:
+            self.note_first_byte()
+        self._decided(Phase.ANSWERED)
+
+    def _decided(self, phase: Phase) -> None:
+        self.phase = phase
+        if self._leaves_when_answered:
+            self.interrupt(Reason.CLIENT_LEFT)
+
+    def pass_on(self, stream: EventStream, meter: StreamMeter) -> None:
+        """Take note that the answer is passed on as it comes: the timer looks after it."""
+        self.stream, self.meter = stream, meter
+
+    def note_first_byte(self) -> None:
+        """Take note of the time once, when the answer begins."""
+        if self.first_byte_ms is None:
+            self.first_byte_ms = self.connection.age_ms
+
+    def heard(self) -> None:
+        """Take note that the upstream speaks: from here on, only its silences are limited."""
+        if self._heard_at is None:
+            self._deadlines.pop(Reason.NO_ANSWER, None)
+        self._heard_at = time.monotonic()
+
+    def end(self) -> None:
+        """Take note that it is being settled or voided: nothing is looked after any more."""
+        self.phase, self.stream = Phase.ENDED, None
+
+    # Interruptions.
+
+    def limit(self, reason: Reason, seconds: float) -> None:
+        """Interrupt the call for this reason in so many seconds, unless told otherwise before."""
+        self._deadlines[reason] = time.monotonic() + seconds
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Allow interruptions while the block waits. Raises Interrupted."""
+        self._raise_interruption()
+        self._is_waiting = True
+        try:
+            yield
+        except asyncio.CancelledError:
+            # A cancellation of our own is taken back; any other one goes on.
+            if self.task is not None and self._interruption and self.task.uncancel() == 0:
+                self._raise_interruption()
+            raise
+        finally:
+            self._is_waiting = False
+
+    def _raise_interruption(self) -> None:
+        if self._interruption is not None:
+            raise Interrupted(self._interruption) from None
+
+    def interrupt(self, reason: Reason) -> None:
+        """End the present wait, or the next one. The first reason counts."""
+        if self._interruption is not None:
+            return
+        self._interruption = reason
+        if self._is_waiting and self.task is not None:
+            self.task.cancel()
+
+    def client_left(self) -> None:
+        """Cancel a stream; let a JSON answer come for a grace, as a retry may want it."""
+        if self._is_billed_anyway:
+            self.limit(Reason.CLIENT_LEFT, settings.CANCEL_DRAIN_S)
+        elif self.facts.is_stream and not self._observer.is_recording:
+            self._cancel_stream()
+        else:
+            self.limit(Reason.CLIENT_LEFT, settings.CLIENT_LEFT_GRACE_S)
+        if not self.facts.is_stream:
+            self._observer.client_left()
+
+    @property
+    def _is_billed_anyway(self) -> bool:
+        """Whether the upstream bills the whole answer, so that there is nothing to cancel."""
+        return self.attempt is not None and self.attempt.route.upstream.bills_after_cancel
+
+    def _cancel_stream(self) -> None:
+        """Cancel at once, or as soon as it is known whether there is anything to pay for."""
+        if self.phase is Phase.ASKED:
+            self._leaves_when_answered = True
+            asyncio.get_running_loop().call_later(VERDICT_S, self.interrupt, Reason.CLIENT_LEFT)
+        else:
+            self.interrupt(Reason.CLIENT_LEFT)
+
+    def check(self, now: float) -> None:
+        """Interrupt the call if one of its limits has passed. Called every second."""
+        for reason, deadline in self._deadlines.items():
+            if now >= deadline and not self._is_awaited(reason, now):
+                self.interrupt(reason)
+                return
+        if self.stream is None:
+            return
+        if self.connection.is_writing:
+            if self.stream.is_stuck(now):
+                self.interrupt(Reason.CLIENT_TOO_SLOW)
+        elif self._is_silent(now):
+            self.interrupt(Reason.SILENCE)
+        else:
+            self.stream.keep_alive(now)
+
+    def _is_awaited(self, reason: Reason, now: float) -> bool:
+        """Tell whether a request that was sent again has another grace for its answer."""
+        if reason is not Reason.CLIENT_LEFT or self._is_billed_anyway:
+            return False
+        return now < self._observer.awaited_at + settings.CLIENT_LEFT_GRACE_S
+
+    def _is_silent(self, now: float) -> bool:
+        if self._heard_at is None or self.attempt is None:
+            return False
+        return now - self._heard_at > self.attempt.route.upstream.idle_timeout_s
+
+    # The meter.
+
+    async def catch_up(self, meter: StreamMeter) -> None:
+        """Count in a thread what has piled up: the other streams of this process go on."""
+        self._counting = asyncio.ensure_future(asyncio.to_thread(meter.catch_up))
+        await asyncio.shield(self._counting)
+
+    async def counted(self) -> None:
+        """Wait until nothing is counted in a thread, be it of a task that was cancelled."""
+        if self._counting is not None:
+            await asyncio.wait({self._counting})

@@ -1,0 +1,115 @@
+"""The life of a request to a model, from its key to its end.
+
+Every way out of here ends the hold: what an ending settles, voids and tells is a table in
+`endings.py`.
+"""
+
+from contextlib import aclosing
+
+from django.http import HttpResponse, HttpResponseBase
+
+from proxy.errors import UpstreamError
+from proxy.http.connection import ClientConnection
+from proxy.parsing.request import ModelRequest
+from proxy.serving.admission import admit
+from proxy.serving.call import Call
+from proxy.serving.endings import end_broken, end_whole
+from proxy.serving.endpoints import Endpoint
+from proxy.serving.keys import KeyFacts
+from proxy.serving.relay import relay
+from proxy.serving.replay.recorder import Recorder
+from proxy.serving.replay.recordings import Ticket
+from proxy.serving.replay.retries import Repeat, find_kept
+from proxy.serving.runtime import Runtime
+from proxy.serving.settling import Settler
+from proxy.upstreams.attempts import Attempts
+from proxy.upstreams.client import UpstreamAnswer
+
+JSON = "application/json"
+
+
+async def serve(
+    runtime: Runtime,
+    connection: ClientConnection,
+    key: KeyFacts,
+    request: ModelRequest,
+    *,
+    endpoint: Endpoint,
+    repeat: Repeat,
+    body: bytes,
+) -> HttpResponseBase:
+    """Serve a request. A stream is sent from here; the response then only says so.
+
+    Raises the ApiError, WalletError, UpstreamError or Interrupted that the client is to be told of.
+    """
+    ticket = Ticket(key.wallet_id, key.api_key_id, endpoint.name, repeat.idempotency_key, body)
+    async with Recorder(
+        runtime.recordings, ticket, connection.request_id, runtime.settler
+    ) as recorder:
+        kept = await find_kept(runtime, connection, key, repeat, recorder, is_stream=request.stream)
+        if kept is not None:
+            return kept
+        model = await runtime.catalogue.get_model(request.model)
+        admission = await admit(runtime, connection, key, request, endpoint=endpoint, model=model)
+        call = Call(admission, connection, recorder)
+        with runtime.inflight.track(call):
+            try:
+                return await _answer(runtime, call, endpoint, recorder)
+            except BaseException as error:  # noqa: BLE001  # whatever it is, the hold is ended
+                return await end_broken(call, runtime.settler, error)
+
+
+async def _answer(
+    runtime: Runtime, call: Call, endpoint: Endpoint, recorder: Recorder
+) -> HttpResponseBase:
+    """Have an upstream answer, and give the answer to the client. Raises what broke it."""
+    request, settler = call.admission.request, runtime.settler
+    async with await _ask(runtime, call, endpoint) as answer:
+        if request.stream:
+            meter = endpoint.meter_stream(request)
+            return await relay(call, answer, meter, settler=settler, recorder=recorder)
+        return await _answer_whole(call, answer, endpoint, settler=settler, recorder=recorder)
+
+
+async def _ask(runtime: Runtime, call: Call, endpoint: Endpoint) -> UpstreamAnswer:
+    """Ask one upstream after the other until one answers. Whoever gets the answer closes it.
+
+    Raises Interrupted, the UpstreamError of the last, or the ApiError that is the client's.
+    """
+    model = call.admission.model
+    attempts = Attempts(
+        runtime.upstreams,
+        model.routes_for(endpoint.path),
+        model_name=model.name,
+        path=endpoint.path,
+        request_id=call.facts.request_id,
+    )
+    async with aclosing(attempts.each()) as each:
+        async for attempt in each:
+            try:
+                with call.asking(attempt):
+                    return await attempts.send(attempt, call.admission.body_for(attempt.route))
+            except UpstreamError as error:
+                attempts.failed(attempt, error)
+    raise RuntimeError("attempts end with an answer or an error")
+
+
+async def _answer_whole(
+    call: Call,
+    answer: UpstreamAnswer,
+    endpoint: Endpoint,
+    *,
+    settler: Settler,
+    recorder: Recorder,
+) -> HttpResponse:
+    """Wait for an answer in one piece, settle it, and give it back with its charge."""
+    with call.interruptible():
+        body = await answer.read()
+    metered = endpoint.meter_json(body, call.admission.request)
+    _, settled = await end_whole(call, settler, metered)
+    headers = call.admission.headers
+    if settled is not None:
+        headers["x-tokenproxy-credits-charged"] = str(settled.charged_credits)
+    if not metered.is_failed:
+        await recorder.keep({"content-type": JSON} | headers, metered.body)
+    return HttpResponse(metered.body, content_type=JSON, headers=headers)
