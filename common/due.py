@@ -13,6 +13,8 @@ from django.utils import timezone
 
 Row = TypeVar("Row", bound=Model)
 
+# The column in which retried rows count.
+ATTEMPTS = "attempts"
 # Beyond 2 to this power no pause is doubled: it is above every longest one, and must not overflow.
 MOST_DOUBLINGS = 20
 
@@ -53,7 +55,7 @@ class DueRows(Generic[Row]):
 class RetriedRows(DueRows[Row]):
     """Due rows whose work may fail. Each failure is tried again, twice as late as the last one.
 
-    Their attempts are counted in a column, from the moment of the claim.
+    Their attempts are counted from the moment of the claim.
     """
 
     def __init__(
@@ -64,21 +66,17 @@ class RetriedRows(DueRows[Row]):
         first_pause: timedelta,
         longest_pause: timedelta,
         alarming_attempts: int,
-        due_column: str = "next_attempt_at",
-        attempts_column: str = "attempts",
     ) -> None:
-        super().__init__(open_rows, lease=lambda row: lease, due_column=due_column)
+        super().__init__(open_rows, lease=lambda row: lease)
         self.first_pause = first_pause
         self.longest_pause = longest_pause
         self.alarming_attempts = alarming_attempts
-        self.attempts_column = attempts_column
 
     def claim(self, row: Row, **changes: Any) -> bool:
         """Claim a row as above, and count the attempt in the table and in `row`."""
-        column = self.attempts_column
-        is_mine = super().claim(row, **{column: F(column) + 1, **changes})
+        is_mine = super().claim(row, attempts=F(ATTEMPTS) + 1, **changes)
         if is_mine:
-            setattr(row, column, self.attempts(row) + 1)
+            setattr(row, ATTEMPTS, self.attempts(row) + 1)
         return is_mine
 
     def postpone(self, row: Row, **changes: Any) -> None:
@@ -101,5 +99,5 @@ class RetriedRows(DueRows[Row]):
 
     def attempts(self, row: Row) -> int:
         """Return how often a row was claimed, this time included."""
-        count: int = getattr(row, self.attempts_column)
+        count: int = getattr(row, ATTEMPTS)
         return count

@@ -345,8 +345,8 @@ MUTANTS: list[Mutant] = [
     ),
     due(
         "attempts are not counted",
-        "{column: F(column) + 1, **changes}",
-        "changes",
+        "attempts=F(ATTEMPTS) + 1, **changes",
+        "**changes",
         tests="a_row_whose_claimer_died_is_due_again_when_its_lease_ends",
     ),
     due(
