@@ -3,6 +3,11 @@
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.models import EmailAddress
+from django.http import HttpRequest, HttpResponse
+
+from accounts.models import User
+from accounts.reauthentication import has_just_signed_in, note_signed_in
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -11,3 +16,20 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def clean_email(self, email: str) -> Any:
         """Return the address as it is stored and compared."""
         return super().clean_email(email).lower()
+
+    def can_delete_email(self, email_address: EmailAddress) -> bool:
+        """Keep the address that a person has: it is replaced, and never only removed."""
+        if email_address.email == email_address.user.email:
+            return False
+        return bool(super().can_delete_email(email_address))
+
+    def post_login(self, request: HttpRequest, user: User, **given: Any) -> HttpResponse:
+        """Note when it was: whoever signed in just now is not asked again."""
+        response: HttpResponse = super().post_login(request, user, **given)
+        note_signed_in(request)
+        return response
+
+    def is_reauthentication_required(self, *, app: str, **given: Any) -> bool:
+        """Ask before something sensitive, unless this browser signed in just now."""
+        is_asked = bool(super().is_reauthentication_required(app=app, **given))
+        return is_asked and not has_just_signed_in(self.request)

@@ -6,14 +6,18 @@ from allauth.account.models import EmailAddress
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
+from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 
-from accounts.desk.pages import DeskAdmin, ReadOnlyAdmin, Tool, list_tool
+from accounts.desk.pages import DeskAdmin, ReadOnlyAdmin, SuperusersAdmin, Tool, list_tool
 from accounts.models import User
 
+# Django's own page lets whoever may change a group give it, and so themselves, every permission.
+admin.site.unregister(Group)
 # allauth's own page lets staff add a verified address to anybody, which is a way into an account.
 admin.site.unregister(EmailAddress)
 
@@ -76,7 +80,8 @@ class UserAdmin(DeskAdmin[User], DjangoUserAdmin[User]):
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """Let only superusers change staff: a password set for a colleague is a way in."""
-        if obj is not None and obj.is_staff and not request.user.is_superuser:
+        has_power = obj is not None and (obj.is_staff or obj.is_superuser)
+        if has_power and not request.user.is_superuser:
             return False
         return super().has_change_permission(request, obj)
 
@@ -98,6 +103,11 @@ class UserAdmin(DeskAdmin[User], DjangoUserAdmin[User]):
             list_tool("Orders", "billing_order", user__id__exact=obj.pk),
             list_tool("Usage", "billing_usagerecord", wallet__user__id__exact=obj.pk),
         )
+
+
+@admin.register(Group)
+class GroupAdmin(SuperusersAdmin[Group], DjangoGroupAdmin):
+    """What groups of staff may do."""
 
 
 @admin.register(EmailAddress)

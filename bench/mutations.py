@@ -22,6 +22,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from bench.mutants import MUTANTS, Mutant
 from bench.services import own_services
+from devstack.pytest_plugin import FOLDER_VARIABLE, TEMPLATE_VARIABLE
 
 ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT_S = 600
@@ -61,7 +62,7 @@ class Bench:
         return None if done.returncode == 0 else failed[1] if failed else "the start of the tests"
 
     def _environment(self) -> dict[str, str]:
-        own = {"REDIS_URL", "CELERY_BROKER_URL", "JOURNAL_DIR", "DEVSTACK_TEST_FOLDER"}
+        own = {"REDIS_URL", "CELERY_BROKER_URL", "JOURNAL_DIR", FOLDER_VARIABLE, TEMPLATE_VARIABLE}
         inherited = {name: value for name, value in os.environ.items() if name not in own}
         return {**inherited, "DATABASE_URL": self.database_url}
 

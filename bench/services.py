@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from devstack.postgres import Postgres
-from devstack.pytest_plugin import SERVICES_HOME, copy_template, open_folder, set_defaults
+from devstack.pytest_plugin import SERVICES_HOME, open_folder, set_defaults
+from devstack.template import copy_template
 from devstack.valkey import Valkey
 
 

@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from bench.services import own_services
 from devstack.valkey import Valkey
 
 if TYPE_CHECKING:
-    from billing.wallet.calls import HoldRequest
     from billing.wallet.client import WalletClient
+    from billing.wallet.commands import HoldRequest
     from billing.wallet.journal import Journal
     from billing.wallet.usage import RequestFacts, Settlement
 
@@ -78,6 +79,7 @@ def open_shop() -> Shop:
     from accounts.models import ApiKey, User
     from billing.catalogue.model_prices import set_price
     from billing.ledger.credits import post_credit
+    from billing.ledger.references import Grant
     from billing.models import PublicModel, Wallet
     from billing.upkeep.recovery import recover
 
@@ -94,7 +96,7 @@ def open_shop() -> Shop:
     )
     for wallet in wallets:
         amount = 100_000_000_000 if wallet is wallets[0] else 1_000_000
-        post_credit(wallet.pk, kind="grant", amount_credits=amount, reference=f"bench:{wallet.pk}")
+        post_credit(wallet.pk, kind="grant", amount_credits=amount, reference=Grant(uuid4()))
     return Shop([wallet.pk for wallet in wallets], key.pk, price.pk)
 
 
@@ -167,13 +169,14 @@ def measure_drain(shop: Shop, wallet_ids: list[int]) -> str:
 def measure_recovery(shop: Shop, fault: str) -> str:
     """Lose Redis with a full stream and many holds, and return a row of the table."""
     from billing.upkeep.recovery import recover
-    from billing.wallet.sync_client import LIBRARY, get_sync_client
+    from billing.wallet import library
+    from billing.wallet.sync_client import get_sync_client
 
     redis = get_sync_client().redis
     if fault == "flush":
         redis.flushdb()
     else:
-        redis.execute_command("FUNCTION", "LOAD", "REPLACE", LIBRARY.read_text())
+        redis.execute_command("FUNCTION", "LOAD", "REPLACE", library.read_source())
     cpu, clock = time.process_time(), time.perf_counter()
     recover()
     seconds, cpu = time.perf_counter() - clock, time.process_time() - cpu
@@ -185,7 +188,7 @@ def measure_recovery(shop: Shop, fault: str) -> str:
 
 def fill(shop: Shop, wallet_ids: list[int], count: int, *, journal: "Journal | None") -> None:
     """Settle so many requests, many in one round trip, without the drain."""
-    from billing.wallet import calls
+    from billing.wallet import commands
     from billing.wallet.sync_client import get_sync_client
 
     turns = itertools.cycle(wallet_ids)
@@ -194,24 +197,24 @@ def fill(shop: Shop, wallet_ids: list[int], count: int, *, journal: "Journal | N
         if journal is not None:
             for facts in some:
                 journal.end(facts, ending())
-        get_sync_client().ask_many([calls.settle(facts, ending()) for facts in some])
+        get_sync_client().ask_many([commands.settle(facts, ending()) for facts in some])
 
 
 def hold_many(
     shop: Shop, wallet_ids: list[int], count: int, *, journal: "Journal | None"
 ) -> "list[RequestFacts]":
     """Place so many holds, many in one round trip."""
-    from billing.wallet import calls
+    from billing.wallet import commands
     from billing.wallet.sync_client import get_sync_client
 
     turns = itertools.cycle(wallet_ids)
     holds = [shop.hold(next(turns)) for _ in range(count)]
-    limit = calls.BacklogLimit(10**9, 10**9)
+    limit = commands.BacklogLimit(10**9, 10**9)
     for first in range(0, count, CHUNK):
         some = holds[first : first + CHUNK]
-        asked = [calls.place(hold, lease_ms=3_600_000, limit=limit) for hold in some]
+        asked = [commands.place(hold, lease_ms=3_600_000, limit=limit) for hold in some]
         for hold, reply in zip(some, get_sync_client().ask_many(asked), strict=True):
-            placed = calls.parse_place(reply)
+            placed = commands.parse_place(reply)
             if journal is not None:
                 journal.start(hold.facts, placed.held_credits)
     return [hold.facts for hold in holds]

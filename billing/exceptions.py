@@ -247,5 +247,9 @@ class UnbookableEvent(BillingError):
     """A decided debit that PostgreSQL has no wallet, row or lot for."""
 
 
+class UnknownReference(BillingError):
+    """A text that is no reference of the expected form."""
+
+
 class InvalidAmount(BillingError):
     """An amount that can't be posted: zero, negative, or too large."""

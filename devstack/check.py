@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devstack.console import Console
-from devstack.environment import LOCAL, ROOT, SECRETS, child_environment, closed
+from devstack.environment import ROOT, child_environment, local_settings
 from devstack.errors import LaunchError
 from devstack.locks import FileLock, IsLocked
 from devstack.process import Process
@@ -25,6 +25,7 @@ from devstack.pytest_plugin import SERVICES_HOME, open_folder, start_postgres
 
 VAR = ROOT / "var"
 LOGS = VAR / "test-logs"
+JOURNAL = VAR / "journal"
 # Long enough for any step on a slow machine, short enough that a hung one ends.
 STEP_TIMEOUT_S = 1_800.0
 
@@ -187,7 +188,7 @@ def run_lane(steps: Sequence[Step], runner: StepRunner) -> list[Result]:
 
 def static_steps(environ: Mapping[str, str], *, database_url: str) -> list[Step]:
     """Everything that reads the code without running it."""
-    env = {**environ, **local_settings(database_url)}
+    env = {**environ, **local_settings(database_url, journal=JOURNAL)}
     deployed = {**environ, **deployed_settings(database_url)}
     migrations = python("manage.py", "makemigrations", "--check", "--dry-run")
     deploy = python("manage.py", "check", "--deploy", "--fail-level", "WARNING")
@@ -247,14 +248,6 @@ def python(*arguments: str) -> list[str]:
     return [sys.executable, *arguments]
 
 
-def local_settings(database_url: str) -> dict[str, str]:
-    """Enough for the settings to load."""
-    made = {name: make() for name, make in SECRETS.items()}
-    services = {"DATABASE_URL": database_url, "REDIS_URL": "redis://127.0.0.1:6379/0"}
-    site = {"SITE_URL": "http://127.0.0.1", "ALLOWED_HOSTS": "127.0.0.1"}
-    return closed({**LOCAL, **made, **services, **site, "JOURNAL_DIR": str(VAR / "journal")})
-
-
 def deployed_settings(database_url: str) -> dict[str, str]:
     """As a production site would be set up."""
     deployed = {
@@ -266,7 +259,7 @@ def deployed_settings(database_url: str) -> dict[str, str]:
         "ALLOWED_HOSTS": "tokens.example.com",
         "STRIPE_SECRET_KEY": "sk_live_" + secrets.token_hex(16),
     }
-    return local_settings(database_url) | deployed
+    return local_settings(database_url, journal=JOURNAL) | deployed
 
 
 def read_report(report: Path | None) -> tuple[int, int, int]:

@@ -71,6 +71,14 @@ def closed(settings: Mapping[str, str]) -> dict[str, str]:
     return {name: settings.get(name, "") for name in SETTINGS}
 
 
+def local_settings(database_url: str, *, journal: Path) -> dict[str, str]:
+    """Enough for the settings to load. There is no Redis."""
+    made = {name: make() for name, make in SECRETS.items()}
+    services = {"DATABASE_URL": database_url, "REDIS_URL": "redis://127.0.0.1:6379/0"}
+    site = {"SITE_URL": "http://127.0.0.1", "ALLOWED_HOSTS": "127.0.0.1"}
+    return closed({**LOCAL, **made, **services, **site, "JOURNAL_DIR": str(journal)})
+
+
 def child_environment(environ: Mapping[str, str], *, folder: Path) -> dict[str, str]:
     """What any Python child needs: its lines at once, and a home that it may write to."""
     home = environ.get("HOME", "")

@@ -8,10 +8,10 @@ it, and the next run removes what a killed one left under `var/test/`.
 """
 
 import base64
+import gc
 import os
 import secrets
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ from pathlib import Path
 
 import pytest
 
-from devstack.binaries import find_postgres, postgres_version
 from devstack.environment import LOCAL, ROOT, closed, product_settings
 from devstack.locks import FileLock, IsLocked
-from devstack.postgres import Postgres, server_user
+from devstack.postgres import DATABASE, Postgres
+from devstack.template import copy_template
 from devstack.valkey import Valkey
 
 SERVICES_HOME = ROOT / "var" / "test"
@@ -30,6 +30,8 @@ SERVICES_HOME = ROOT / "var" / "test"
 NO_REDIS = "redis://127.0.0.1:1/0"
 # Tells xdist's workers where the run's folder is.
 FOLDER_VARIABLE = "DEVSTACK_TEST_FOLDER"
+# The database with all tables, of which each process makes a copy; unset if PostgreSQL is theirs.
+TEMPLATE_VARIABLE = "DEVSTACK_TEMPLATE"
 
 
 @dataclass
@@ -57,6 +59,8 @@ SERVICES = pytest.StashKey[Services]()
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
     """Run before pytest-django, which imports the settings in the same hook."""
+    # Looking for garbage among what is imported takes a quarter of the imports' time.
+    gc.disable()
     if wants_services(early_config):
         services = open_folder(SERVICES_HOME)
         early_config.stash[SERVICES] = services
@@ -64,6 +68,12 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
         start_services(services, early_config)
         set_defaults(services.folder)
     return (yield)
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage again, but never look at what was imported: it is there to stay."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture
@@ -109,6 +119,7 @@ def start_services(services: Services, config: pytest.Config) -> None:
     if not os.environ.get("DATABASE_URL"):
         services.postgres = start_postgres(services.folder, SERVICES_HOME)
         os.environ["DATABASE_URL"] = services.postgres.url
+        os.environ[TEMPLATE_VARIABLE] = DATABASE
     if is_controller(config):
         # It runs no test, but reads the settings. Its workers replace this.
         os.environ["REDIS_URL"] = NO_REDIS
@@ -160,26 +171,6 @@ def start_postgres(folder: Path, home: Path) -> Postgres:
     postgres = Postgres(folder / "postgres", durable=False)
     postgres.start()
     return postgres
-
-
-def copy_template(home: Path, *, to: Path) -> None:
-    """Copy the template cluster, which the first run makes. Runs at once take turns."""
-    user = server_user()
-    version = postgres_version(find_postgres(user))
-    template = home / f"postgres-{version}-{'nobody' if user else 'self'}"
-    making = template.with_suffix(".making")
-    lock = FileLock(home / "template.lock")
-    lock.acquire(wait=True)
-    try:
-        if not template.exists():
-            shutil.rmtree(making, ignore_errors=True)
-            with Postgres(making):
-                pass
-            making.rename(template)
-        # `cp -a` keeps the owner, which shutil does not.
-        subprocess.run(["cp", "-a", template, to], check=True)  # noqa: S607 - in every system
-    finally:
-        lock.release()
 
 
 def set_defaults(folder: Path) -> None:

@@ -118,9 +118,18 @@ class UnsupportedMediaType(InvalidRequest):
 
 
 class AuthenticationFailed(ApiError):
+    """No usable key: whether it is unknown, revoked or expired is not said."""
+
     status = 401
     type = "invalid_request_error"
     code = "invalid_api_key"
+
+    def __init__(self, message: str = "Incorrect API key provided.") -> None:
+        super().__init__(
+            f"{message} Send your API key in the Authorization header (Authorization: Bearer "
+            "YOUR_API_KEY); your keys are in the dashboard.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
 
 
 class NetworkRefused(ApiError):
@@ -128,6 +137,12 @@ class NetworkRefused(ApiError):
     type = "invalid_request_error"
     # OpenAI's name for it.
     code = "ip_not_authorized"
+
+    def __init__(self, address: str) -> None:
+        super().__init__(
+            f"This API key may not be used from your address ({address or 'unknown'}). "
+            "Its owner chooses the allowed networks in the dashboard."
+        )
 
 
 class AccountFrozen(ApiError):

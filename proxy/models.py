@@ -10,6 +10,7 @@ from billing.models import PublicModel
 from proxy.errors import InvalidRule
 from proxy.parsing.adapting import Adaptation
 from proxy.parsing.endpoints import ENDPOINTS
+from proxy.upstreams.addresses import origin_of
 
 PROVIDER_NAME = RegexValidator(
     r"^[a-z0-9][a-z0-9-]*$", "A provider's name has small letters, digits and hyphens."
@@ -81,12 +82,19 @@ class Provider(models.Model):
 class ProviderKey(models.Model):
     """One of our keys at a provider, encrypted with PROVIDER_KEYS_SECRET.
 
-    Staff switch it on and off; a provider that refuses it ejects it, until staff take it back.
+    Staff switch it on and off; a provider that refuses it ejects it, until staff take it back. It
+    is sent to the host that it was entered for and to no other.
     """
 
     provider = models.ForeignKey(Provider, models.CASCADE, related_name="keys")
     encrypted_secret = models.BinaryField(editable=False)
     hint = models.CharField(max_length=12, editable=False, help_text="The last four characters.")
+    # A base URL that is moved must not carry the key to somebody else's server.
+    origin = models.CharField(
+        max_length=320,
+        editable=False,
+        help_text="The scheme, host and port that the key was entered for.",
+    )
     priority = models.PositiveSmallIntegerField(default=0, help_text="Lower is used first.")
     weight = models.PositiveSmallIntegerField(
         default=1,
@@ -111,6 +119,15 @@ class ProviderKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.provider} …{self.hint}"
+
+    def is_for(self, base_url: str) -> bool:
+        """Tell whether the key was entered for the host of this base URL."""
+        return self.origin == origin_of(base_url)
+
+    @property
+    def is_for_another_host(self) -> bool:
+        """Tell whether its provider has moved since the key was entered."""
+        return not self.is_for(self.provider.base_url)
 
 
 class Route(models.Model):

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from accounts.models import ApiKey, User
 from billing.ledger.credits import post_credit
+from billing.ledger.references import OrderCredits
 from billing.ledger.wallets import get_wallet
 from billing.models import (
     Debit,
@@ -81,7 +82,7 @@ def make_customer(email: str) -> Customer:
         wallet.pk,
         kind=LedgerEntry.Kind.PURCHASE,
         amount_credits=1_000,
-        reference=str(order.public_id),
+        reference=OrderCredits(order.public_id),
     )
     key = ApiKey.objects.create(
         user=user, name="Laptop", digest=f"{user.pk:064x}", hint="tp_live_Ab…xy"

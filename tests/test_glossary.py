@@ -24,6 +24,7 @@ ALLOWED: dict[str, dict[str, str]] = {
         "token_hex": "Python's name",
         "token_urlsafe": "Python's name",
         "AUDIO_CHARS_PER_TOKEN": "of one token that a model counts",
+        "TokenClass": "of the tokens that a model counts",
         "proxy/parsing/*": "a token by its number, which an embedding may be asked for",
         "proxy/upstreams/*": "who holds the probe of a circuit; the proxy's owner renames it",
     },

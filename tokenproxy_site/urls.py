@@ -6,12 +6,14 @@ Beside them: the /v1 API, which asgi.py mounts, and probes, which are answered b
 from django.contrib import admin
 from django.urls import include, path
 
+from accounts.views import AddressView
 from tokenproxy_site.status import status
 
 urlpatterns = [
     path("", include("billing.urls")),
     path("", include("proxy.site_urls")),
     path("status/", status, name="status"),
+    path("accounts/email/", AddressView.as_view(), name="account_email"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
 ]

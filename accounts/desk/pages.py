@@ -65,6 +65,22 @@ class DeskAdmin(admin.ModelAdmin[M]):
         return super().render_change_form(request, context, *args, **kwargs)
 
 
+class SuperusersAdmin(DeskAdmin[M]):
+    """A page that gives power over others: superusers alone change it.
+
+    A permission to change it would imply every other one.
+    """
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_superuser)
+
+    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return bool(request.user.is_superuser)
+
+    def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return bool(request.user.is_superuser)
+
+
 class ReadOnlyAdmin(DeskAdmin[M]):
     """A page that shows and never changes, whoever asks: superusers included."""
 

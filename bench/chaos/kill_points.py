@@ -37,12 +37,12 @@ RARE_WEB_POINTS = (
 )
 WORKER_POINTS = (
     "billing.ledger.bookings:book",
-    "billing.wallet.calls:ack",
+    "billing.wallet.commands:ack",
     "billing.upkeep.adoption:_adopt",
-    "billing.wallet.calls:reap",
-    "billing.wallet.calls:settle",
-    "billing.wallet.calls:push",
-    "billing.wallet.calls:debit",
+    "billing.wallet.commands:reap",
+    "billing.wallet.commands:settle",
+    "billing.wallet.commands:push",
+    "billing.wallet.commands:debit",
     "billing.ledger.credits:post_credit",
     "billing.orders.fulfilment:fulfil",
     "billing.ledger.bookings:_save_spending",
@@ -56,8 +56,8 @@ WORKER_POINTS = (
 RECOVERY_POINTS = (
     "billing.upkeep.recovery:_rebuild",
     "billing.wallet.journal:read_all",
-    "billing.wallet.restoring:holds",
-    "billing.wallet.restoring:open_fence",
+    "billing.wallet.commands.restoring:holds",
+    "billing.wallet.commands.restoring:open_fence",
 )
 POINTS = (*WEB_POINTS, *RARE_WEB_POINTS, *WORKER_POINTS, *RECOVERY_POINTS)
 

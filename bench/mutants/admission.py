@@ -53,13 +53,13 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "no event is too old",
-        "  return tonumber(redis.call('GET', drained) or '0') < limit\n",
+        "  return tonumber(redis.call('GET', drained_at) or '0') < limit\n",
         "  return false\n",
         tests="client::test_nothing_is_admitted_while_an_event_waits_too_long",
     ),
     lua(
         "an event that can't be booked stops its shard",
-        "  return tonumber(redis.call('GET', drained) or '0') < limit\n",
+        "  return tonumber(redis.call('GET', drained_at) or '0') < limit\n",
         "  return true\n",
         tests="client::test_an_event_that_can_not_be_booked_does_not_stop_its_shard",
     ),
@@ -118,7 +118,7 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "place: behind a backlog",
-        "if is_backlogged(keys[6], keys[7], ask.max_events, ask.max_age_ms) then",
+        "if is_backlogged(ask.events, ask.drained_at, ask.max_events, ask.max_age_ms) then",
         "if false then",
         tests="client::test_nothing_is_admitted_while_too_many_events_wait",
     ),
@@ -126,7 +126,7 @@ MUTANTS: list[Mutant] = [
         "place: beyond the rate",
         "if not of_key.may_pass then",
         "if false then",
-        within="find_requests(",
+        within="admit_requests(",
         tests="holds::test_requests_beyond_the_limit_wait_for_the_smooth_refill",
     ),
     lua(
@@ -149,15 +149,15 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "quote: it holds",
-        "local reply, hold = decide(keys, read_ask(args))",
-        "local ask = read_ask(args)\n  local reply, hold = decide(keys, ask)\n"
-        "  if hold then\n    write_hold(keys, ask, hold)\n  end",
+        "local reply, hold = decide(read_ask(keys, args))",
+        "local ask = read_ask(keys, args)\n  local reply, hold = decide(ask)\n"
+        "  if hold then\n    write_hold(ask, hold)\n  end",
         within="quote(",
         tests="client::test_a_quote_is_what_would_be_placed_and_writes_nothing",
     ),
     lua(
         "place: no lease",
-        "  redis.call('ZADD', keys[4], text(math.floor(hold.now / 1000) + ask.lease_ms),"
+        "  redis.call('ZADD', ask.leases, text(math.floor(hold.now / 1000) + ask.lease_ms),"
         " ask.request)\n",
         "",
         tests="holds::test_only_open_holds_have_a_lease",

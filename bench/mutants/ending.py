@@ -5,7 +5,7 @@ from bench.mutants.mutant import CLOSED, CLOSED_UNREAD, MISSING, UNKNOWN, Mutant
 MUTANTS: list[Mutant] = [
     lua(
         "a register keeps an old time to live",
-        "  redis.call('DEL', key)\n",
+        "    redis.call('DEL', name)\n",
         "",
         within="write_register(",
         tests="functions::test_a_register_of_another_epoch_leaves_no_time_to_live_behind",
@@ -106,14 +106,14 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "settle_late: without a wallet",
-        "if not read_wallet(keys[2]) then",
+        "if not read_wallet(wallet_key) then",
         "if false then",
         within="settle_late(",
         tests="functions::test_a_wallet_that_is_not_there_is_missing[settle_late]",
     ),
     lua(
         "settle_late: over what is known",
-        "if not read_register(keys[3], epoch) then",
+        "if not read_register(hold_key, epoch) then",
         "if true then",
         tests="functions::test_a_late_settlement_of_a_hold_that_is_known_is_a_settlement",
     ),
@@ -225,14 +225,14 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "ack: behind a closed fence",
-        CLOSED_UNREAD.format("fence"),
+        CLOSED_UNREAD,
         "",
         within="ack(",
         tests="functions::test_nothing_is_served_behind_a_closed_fence[ack]",
     ),
     lua(
         "ack: an event twice",
-        "not seen[args[index]] and find_event",
+        "not seen[event_id] and find_event",
         "find_event",
         tests="functions::test_an_event_acknowledged_twice_is_booked_once",
     ),
@@ -251,21 +251,21 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "drained: behind a closed fence",
-        CLOSED_UNREAD.format("keys[1]"),
+        CLOSED_UNREAD,
         "",
         within="drained(",
         tests="functions::test_nothing_is_served_behind_a_closed_fence[drained]",
     ),
     lua(
         "backlog: behind a closed fence",
-        CLOSED_UNREAD.format("keys[1]"),
+        CLOSED_UNREAD,
         "",
         within="backlog(",
         tests="functions::test_nothing_is_served_behind_a_closed_fence[backlog]",
     ),
     lua(
         "push: behind a closed fence",
-        CLOSED_UNREAD.format("fence"),
+        CLOSED_UNREAD,
         "",
         within="push(",
         tests="functions::test_nothing_is_served_behind_a_closed_fence[push]",
@@ -290,7 +290,7 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "read: behind a closed fence",
-        CLOSED_UNREAD.format("keys[1]"),
+        CLOSED_UNREAD,
         "",
         within="read(",
         tests="functions::test_nothing_is_served_behind_a_closed_fence[read]",

@@ -13,8 +13,8 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "known: an argument is looked at behind the first write",
-        "  local target = int(args[2], 'target', 0)\n  local settlement = str(args[3], 'settlement')\n",
-        "  local target = int(args[2], 'target', 0)\n  local settlement = args[3]\n",
+        "  str(settlement, 'settlement')\n",
+        "",
         within="settle(",
         tests="functions::test_a_wrong_argument_changes_nothing[settle]",
     ),

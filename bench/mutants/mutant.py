@@ -1,11 +1,13 @@
 """One change for the worse, and the spellings that many of them share."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
-LUA = "billing/wallet/functions.lua"
+LUA = Path("billing/wallet/lua")
+PARTS = sorted((Path(__file__).resolve().parents[2] / LUA).iterdir())
 CLOSED = "  if not epoch then\n    return { 'RECOVERING' }\n  end\n"
-CLOSED_UNREAD = "  if not read_epoch({}) then\n    return {{ 'RECOVERING' }}\n  end\n"
-OVERTAKEN = "  if not is_rebuilding(keys[1], epoch) then\n    return { 'OVERTAKEN' }\n  end\n"
+CLOSED_UNREAD = "  if not read_epoch(fence) then\n    return { 'RECOVERING' }\n  end\n"
+OVERTAKEN = "  if not is_rebuilding(fence, epoch) then\n    return { 'OVERTAKEN' }\n  end\n"
 UNKNOWN = "  if not register or not wallet then\n    return { 'UNKNOWN' }\n  end\n"
 MISSING = "  if not wallet then\n    return { 'MISSING' }\n  end\n"
 
@@ -34,7 +36,12 @@ def place(file: str) -> str:
 
 
 def lua(name: str, old: str, new: str, *, within: str = "", tests: str = "functions") -> Mutant:
-    return Mutant(name, LUA, old, new, tests, f"local function {within}" if within else "")
+    """Return a mutant of the function library: of the part that has the text, or the function."""
+    start = f"local function {within}" if within else ""
+    parts = [part.name for part in PARTS if (start or old) in part.read_text()]
+    if len(parts) != 1:
+        raise ValueError(f"{name}: found in {len(parts)} parts of the library")
+    return Mutant(name, str(LUA / parts[0]), old, new, tests, start)
 
 
 def service(name: str, module: str, old: str, new: str, *, tests: str) -> Mutant:

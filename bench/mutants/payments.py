@@ -258,14 +258,14 @@ MUTANTS: list[Mutant] = [
     payment(
         "all reinstatements have one name",
         "orders/clawback.py",
-        'reference=f"{order.public_id}:{order.reinstated_credits}"',
+        "reference=OrderStep(order.public_id, order.reinstated_credits)",
         'reference=f"{order.public_id}"',
         tests="clawback.py::test_a_refund_that_failed_gives_the_credits_back",
     ),
     payment(
         "all clawbacks have one name",
         "orders/clawback.py",
-        'reference=f"{order.public_id}:{order.clawed_back_credits}"',
+        "reference=str(OrderStep(order.public_id, order.clawed_back_credits))",
         'reference=f"{order.public_id}"',
         tests="clawback.py::test_refunds_in_thirds_end_exact",
     ),

@@ -30,8 +30,8 @@ from billing.gifts.redeem_codes import (
     normalize,
     revoke_batch,
 )
-from billing.ledger.credits import MAX_CREDITS
 from billing.models import CodeBatch, RedeemCode, WelcomeCredit
+from common.credits import MAX_CREDITS
 from common.downloads import as_download
 
 

@@ -14,19 +14,17 @@ from accounts.desk.pages import ReadOnlyAdmin, Tool, list_tool
 from billing.catalogue.model_prices import set_price
 from billing.catalogue.pricing import MILLICREDITS
 from billing.models import ModelPrice, PublicModel
+from billing.token_classes import CLASSES
 
-RATES = (
-    "prompt_rate_millicredits",
-    "cached_prompt_rate_millicredits",
-    "completion_rate_millicredits",
-)
+RATES = {each.price_rate: each for each in CLASSES if each.has_own_rate}
 # Empty: as much as what they are part of.
-CLASS_RATES = {
-    "cache_write_rate_millicredits": "Prompt written to a cache",
-    "prompt_audio_rate_millicredits": "Audio in the prompt",
-    "prompt_image_rate_millicredits": "Images in the prompt",
-    "reasoning_rate_millicredits": "Reasoning",
-    "completion_audio_rate_millicredits": "Audio in the answer",
+CLASS_RATES = {each.price_rate: each for each in CLASSES if not each.has_own_rate}
+CACHED = "cached_prompt_rate_millicredits"
+HELP = {
+    CACHED: "At most the prompt's rate.",
+    "completion_rate_millicredits": (
+        "All in millicredits per token: 1000 is one credit for each token."
+    ),
 }
 # A thousand credits a token.
 MOST_MILLICREDITS = 1_000 * MILLICREDITS
@@ -35,41 +33,25 @@ MOST_MILLICREDITS = 1_000 * MILLICREDITS
 class PriceForm(ReasonForm):
     """The rates of a price's next version."""
 
-    prompt_rate_millicredits = forms.IntegerField(
-        label="Prompt", min_value=0, max_value=MOST_MILLICREDITS
-    )
-    cached_prompt_rate_millicredits = forms.IntegerField(
-        label="Cached prompt",
-        min_value=0,
-        max_value=MOST_MILLICREDITS,
-        help_text="At most the prompt's rate.",
-    )
-    completion_rate_millicredits = forms.IntegerField(
-        label="Completion",
-        min_value=0,
-        max_value=MOST_MILLICREDITS,
-        help_text="All in millicredits per token: 1000 is one credit for each token.",
-    )
     field_order = (*RATES, *CLASS_RATES, "reason")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name, label in CLASS_RATES.items():
-            part_of = "completion" if name.startswith(("reasoning", "completion")) else "prompt"
+        for name, each in (RATES | CLASS_RATES).items():
             self.fields[name] = forms.IntegerField(
-                label=label,
+                label=each.label,
                 min_value=0,
                 max_value=MOST_MILLICREDITS,
-                required=False,
-                help_text=f"Empty: as much as {part_of}.",
+                required=each.has_own_rate,
+                help_text=HELP.get(name, f"Empty: as much as {each.parent}."),
             )
         self.order_fields(self.field_order)
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean() or self.cleaned_data
-        prompt, cached = cleaned.get(RATES[0]), cleaned.get(RATES[1])
+        prompt, cached = cleaned.get("prompt_rate_millicredits"), cleaned.get(CACHED)
         if prompt is not None and cached is not None and cached > prompt:
-            self.add_error(RATES[1], "A cached prompt token can't cost more than a prompt token.")
+            self.add_error(CACHED, "A cached prompt token can't cost more than a prompt token.")
         return cleaned
 
 
@@ -86,8 +68,8 @@ def add_version(asked: Asked[PublicModel]) -> str:
         f"Price version {price.version}: prompt {prompt}, cached {cached},"
         f" completion {completion} millicredits per token."
         + "".join(
-            f" {label}: {asked.answers[rate]:,}."
-            for rate, label in CLASS_RATES.items()
+            f" {each.label}: {asked.answers[rate]:,}."
+            for rate, each in CLASS_RATES.items()
             if asked.answers[rate] is not None
         )
     )

@@ -12,6 +12,7 @@ from accounts.desk import columns
 from accounts.desk.filters import Lookups
 from accounts.desk.pages import ReadOnlyAdmin, Tool, list_tool
 from billing.models import PublicModel, UsageRecord
+from billing.token_classes import CLASSES
 
 
 class ModelFilter(admin.SimpleListFilter):
@@ -62,18 +63,7 @@ class UsageRecordAdmin(ReadOnlyAdmin[UsageRecord]):
         ),
         (
             "Counted",
-            {
-                "fields": (
-                    columns.number("prompt_tokens", "Prompt tokens"),
-                    columns.number("cached_tokens", "of these cached"),
-                    columns.number("cache_write_tokens", "of these written to a cache"),
-                    columns.number("prompt_audio_tokens", "of these audio"),
-                    columns.number("prompt_image_tokens", "of these images"),
-                    columns.number("completion_tokens", "Completion tokens"),
-                    columns.number("reasoning_tokens", "of these reasoning"),
-                    columns.number("completion_audio_tokens", "of these audio"),
-                )
-            },
+            {"fields": tuple(columns.number(each.count, each.label) for each in CLASSES)},
         ),
         (
             "Charged",
@@ -82,12 +72,11 @@ class UsageRecordAdmin(ReadOnlyAdmin[UsageRecord]):
                 " tokens cost at the price version the request was admitted under.",
                 "fields": (
                     "price",
-                    columns.number("price.prompt_rate_millicredits", "Prompt rate (millicredits)"),
-                    columns.number(
-                        "price.cached_prompt_rate_millicredits", "Cached rate (millicredits)"
-                    ),
-                    columns.number(
-                        "price.completion_rate_millicredits", "Completion rate (millicredits)"
+                    *(
+                        columns.number(
+                            f"price.{each.price_rate}", f"{each.label}, rate (millicredits)"
+                        )
+                        for each in CLASSES
                     ),
                     columns.number("held_credits", "Held"),
                     columns.number("target_credits", "Target"),

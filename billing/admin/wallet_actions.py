@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from accounts.desk.actions import Asked, ReasonForm, StaffAction
 from billing.keys.settings import MOST_PER_MINUTE
+from billing.ledger.references import DeskPress
 from billing.ledger.wallets import (
     adjust_credits,
     freeze_wallet,
@@ -16,16 +17,15 @@ from billing.ledger.wallets import (
     unfreeze_wallet,
 )
 from billing.models import Wallet
+from common.credits import MAX_CREDITS
 
-# A thousand times the largest pack that anybody sells; a slip of the finger goes no further.
-MOST_CREDITS = 1_000_000_000_000
 LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent_requests")
 
 
 class GrantForm(ReasonForm):
     """Credits for nothing. `once` makes a second press of the button post nothing."""
 
-    credits = forms.IntegerField(min_value=1, max_value=MOST_CREDITS)
+    credits = forms.IntegerField(min_value=1, max_value=MAX_CREDITS)
     validity_days = forms.IntegerField(
         required=False,
         min_value=1,
@@ -47,8 +47,8 @@ class AdjustForm(ReasonForm):
 
     amount_credits = forms.IntegerField(
         label="Credits",
-        min_value=-MOST_CREDITS,
-        max_value=MOST_CREDITS,
+        min_value=-MAX_CREDITS,
+        max_value=MAX_CREDITS,
         help_text="More than zero adds, less than zero takes away.",
     )
     once = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
@@ -72,9 +72,9 @@ class WalletLimitsForm(ReasonForm):
     field_order = ("requests_per_minute", "tokens_per_minute", "concurrent_requests", "reason")
 
 
-def reference_of(asked: Asked[Wallet]) -> str:
+def reference_of(asked: Asked[Wallet]) -> DeskPress:
     """Name this press of the button for this wallet."""
-    return f"desk-{asked.answers['once'].hex}-{asked.obj.pk}"
+    return DeskPress(asked.answers["once"].hex, asked.obj.pk)
 
 
 def grant(asked: Asked[Wallet]) -> str:

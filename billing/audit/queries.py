@@ -1,11 +1,32 @@
 """The audit's questions to PostgreSQL. Each returns rows of (whom it concerns, what is wrong)."""
 
-USAGE_ENTRIES = "SELECT split_part(reference, ':', 1) AS request_id, wallet_id, -SUM(amount_credits) AS charged FROM billing_ledgerentry WHERE kind = 'usage' GROUP BY 1, 2"  # noqa: E501
+from billing.ledger.references import Code, DebtPaidBy, DebtPayment, Welcome, first_part_sql
+from billing.token_classes import BY_NAME, CLASSES, PARTS, TokenClass
+
+# How the references of these begin, for LIKE and for joins.
+PAID_BY_CREDIT = f"'{DebtPaidBy.prefix()}%'"
+PAID_BY_DEBIT = f"'{DebtPayment.prefix()}%'"
+CODE = f"'{Code.prefix()}'"
+WELCOME = f"'{Welcome.prefix()}'"
+
+USAGE_ENTRIES = f"SELECT {first_part_sql('reference')} AS request_id, wallet_id, -SUM(amount_credits) AS charged FROM billing_ledgerentry WHERE kind = 'usage' GROUP BY 1, 2"  # noqa: E501, S608
+
+
+def _millicredits_of(each: TokenClass) -> str:
+    """Write what the tokens of one class cost that are in none of its parts."""
+    parts = "".join(f" - u.{part.count}" for part in PARTS.get(each, ()))
+    rate = f"p.{each.price_rate}"
+    if not each.has_own_rate:
+        rate = f"COALESCE({rate}, p.{BY_NAME[each.parent].price_rate})"
+    return f"(u.{each.count}{parts})::numeric * {rate}"
+
+
+MILLICREDITS_OF_USAGE = " + ".join(_millicredits_of(each) for each in CLASSES)
 
 QUERIES: list[tuple[int, str]] = [
     (
         1,
-        """
+        f"""
         SELECT 'wallet ' || w.id, format('posted %s, debt %s, ledger %s, decided by PostgreSQL %s, '
                'credited %s', w.posted_credits, w.debt_credits, COALESCE(e.total, 0),
                COALESCE(e.credited, 0), w.credited_credits)
@@ -14,12 +35,12 @@ QUERIES: list[tuple[int, str]] = [
                    SUM(amount_credits) FILTER (
                        WHERE kind IN ('purchase', 'grant', 'reinstatement')
                        OR (kind = 'adjustment' AND amount_credits > 0)
-                       OR (kind = 'clawback' AND reference LIKE 'debt:%')) AS credited
+                       OR (kind = 'clawback' AND reference LIKE {PAID_BY_CREDIT})) AS credited
             FROM billing_ledgerentry GROUP BY wallet_id
         ) e ON e.wallet_id = w.id
         WHERE w.posted_credits <> COALESCE(e.total, 0) OR w.posted_credits < 0
            OR w.debt_credits < 0 OR w.credited_credits <> COALESCE(e.credited, 0)
-        """,
+        """,  # noqa: S608  # constants of the ledger
     ),
     (
         1,
@@ -36,24 +57,25 @@ QUERIES: list[tuple[int, str]] = [
     (
         # What clawbacks did not find is owed, until a debit or a credit pays it.
         1,
-        """
+        f"""
         SELECT 'wallet ' || w.id, format('debt %s, clawbacks left %s, of which credits paid %s',
                w.debt_credits, COALESCE(d.owed, 0), COALESCE(e.paid, 0))
         FROM billing_wallet w LEFT JOIN (
-            SELECT wallet_id, SUM(CASE WHEN reference LIKE 'owed:%' THEN -taken_credits
+            SELECT wallet_id, SUM(CASE WHEN reference LIKE {PAID_BY_DEBIT} THEN -taken_credits
                                        ELSE amount_credits - taken_credits END) AS owed
             FROM billing_debit WHERE kind = 'clawback' AND booked_at IS NOT NULL GROUP BY 1
         ) d ON d.wallet_id = w.id LEFT JOIN (
             SELECT wallet_id, -SUM(amount_credits) AS paid
-            FROM billing_ledgerentry WHERE kind = 'clawback' AND reference LIKE 'debt:%' GROUP BY 1
+            FROM billing_ledgerentry
+            WHERE kind = 'clawback' AND reference LIKE {PAID_BY_CREDIT} GROUP BY 1
         ) e ON e.wallet_id = w.id
         WHERE w.debt_credits <> COALESCE(d.owed, 0) - COALESCE(e.paid, 0)
-        """,
+        """,  # noqa: S608  # constants of the ledger
     ),
     (
         # A debit is open, took nothing, or took what its one entry says, when that was written.
         1,
-        """
+        f"""
         SELECT COALESCE('debit ' || d.id, 'ledger entry ' || e.id),
                format('%s %s took %s at %s, ledger says %s at %s', COALESCE(d.kind, e.kind),
                       COALESCE(d.reference, e.reference), d.taken_credits, d.booked_at,
@@ -61,14 +83,14 @@ QUERIES: list[tuple[int, str]] = [
         FROM billing_debit d FULL JOIN (
             SELECT * FROM billing_ledgerentry
              WHERE kind IN ('clawback', 'expiry', 'adjustment') AND amount_credits < 0
-               AND reference NOT LIKE 'debt:%'
+               AND reference NOT LIKE {PAID_BY_CREDIT}
         ) e ON e.kind = d.kind AND e.reference = d.reference AND e.wallet_id = d.wallet_id
         WHERE d.id IS NULL OR (d.booked_at IS NULL) <> (d.taken_credits IS NULL)
            OR COALESCE(d.taken_credits, 0) <> -COALESCE(e.amount_credits, 0)
            OR d.taken_credits > d.amount_credits
            OR d.booked_at NOT BETWEEN e.created_at - interval '1 minute'
                                   AND e.created_at + interval '1 minute'
-        """,
+        """,  # noqa: S608  # constants of the ledger
     ),
     (
         3,
@@ -106,34 +128,17 @@ QUERIES: list[tuple[int, str]] = [
     ),
     (
         5,
-        """
+        f"""
         SELECT 'request ' || u.request_id, format('costs %s by its price, receipt says %s',
                cost.credits, u.target_credits)
         FROM billing_usagerecord u JOIN billing_modelprice p ON p.id = u.price_id,
-        LATERAL (SELECT CEIL((
-            (u.prompt_tokens - u.cached_tokens - u.cache_write_tokens - u.prompt_audio_tokens
-                - u.prompt_image_tokens)::numeric * p.prompt_rate_millicredits
-            + u.cached_tokens::numeric * p.cached_prompt_rate_millicredits
-            + u.cache_write_tokens::numeric
-                * COALESCE(p.cache_write_rate_millicredits, p.prompt_rate_millicredits)
-            + u.prompt_audio_tokens::numeric
-                * COALESCE(p.prompt_audio_rate_millicredits, p.prompt_rate_millicredits)
-            + u.prompt_image_tokens::numeric
-                * COALESCE(p.prompt_image_rate_millicredits, p.prompt_rate_millicredits)
-            + (u.completion_tokens - u.reasoning_tokens - u.completion_audio_tokens)::numeric
-                * p.completion_rate_millicredits
-            + u.reasoning_tokens::numeric
-                * COALESCE(p.reasoning_rate_millicredits, p.completion_rate_millicredits)
-            + u.completion_audio_tokens::numeric
-                * COALESCE(p.completion_audio_rate_millicredits, p.completion_rate_millicredits)
-            ) / 1000)
-            AS credits) cost
+        LATERAL (SELECT CEIL(({MILLICREDITS_OF_USAGE}) / 1000) AS credits) cost
         WHERE u.target_credits <> cost.credits
           -- Only what is reported of a whole answer costs more than its hold. A rebuild may have
           -- lowered the hold since.
           AND NOT (u.target_credits BETWEEN u.held_credits AND cost.credits
                    AND (u.source <> 'reported' OR u.outcome <> 'completed'))
-        """,
+        """,  # noqa: S608  # column names of our own table
     ),
     (
         6,
@@ -152,15 +157,15 @@ QUERIES: list[tuple[int, str]] = [
         # A lot is what its entry credited; it lasts as long as what was bought, and what is given
         # back lasts as long as it would have, or fourteen days.
         6,
-        """
+        f"""
         SELECT 'lot ' || COALESCE(l.id::text, 'of ledger entry ' || e.id),
                format('%s credits until %s, the %s is %s until %s', l.granted_credits, l.expires_at,
                       e.kind, e.amount_credits, until.expires_at)
         FROM billing_ledgerentry e
         LEFT JOIN billing_lot l ON l.entry_id = e.id AND l.wallet_id = e.wallet_id
         LEFT JOIN billing_order p ON e.kind IN ('purchase', 'reinstatement')
-             AND p.public_id::text = split_part(e.reference, ':', 1)
-        LEFT JOIN billing_redeemcode c ON e.kind = 'grant' AND e.reference = 'code:' || c.id
+             AND p.public_id::text = {first_part_sql("e.reference")}
+        LEFT JOIN billing_redeemcode c ON e.kind = 'grant' AND e.reference = {CODE} || c.id
         LEFT JOIN billing_codebatch b ON b.id = c.batch_id
         CROSS JOIN LATERAL (SELECT CASE
             WHEN e.kind IN ('purchase', 'reinstatement')
@@ -175,21 +180,21 @@ QUERIES: list[tuple[int, str]] = [
                        l.expires_at NOT BETWEEN e.created_at + interval '14 days 0 hours -1 minute'
                                             AND e.created_at + interval '14 days 1 minute'
                    ELSE l.expires_at IS DISTINCT FROM until.expires_at END)
-        """,
+        """,  # noqa: S608  # constants of the ledger
     ),
     (
         # What a gift gave is what was promised.
         6,
-        """
+        f"""
         SELECT 'ledger entry ' || e.id, format('%s gave %s credits of %s', e.reference,
                e.amount_credits, COALESCE(b.credits, w.credits))
         FROM billing_ledgerentry e
         LEFT JOIN (billing_redeemcode c JOIN billing_codebatch b ON b.id = c.batch_id)
-             ON e.reference = 'code:' || c.id
-        LEFT JOIN billing_welcomecredit w ON e.reference = 'welcome:' || w.user_id
+             ON e.reference = {CODE} || c.id
+        LEFT JOIN billing_welcomecredit w ON e.reference = {WELCOME} || w.user_id
              AND w.refusal = ''
         WHERE e.kind = 'grant' AND e.amount_credits <> COALESCE(b.credits, w.credits)
-        """,
+        """,  # noqa: S608  # constants of the ledger
     ),
     (
         7,
@@ -205,7 +210,7 @@ QUERIES: list[tuple[int, str]] = [
     ),
     (
         7,
-        """
+        f"""
         SELECT 'order ' || p.public_id,
                format('%s taken back and %s reinstated, debits say %s and the ledger %s',
                       p.clawed_back_credits, p.reinstated_credits, COALESCE(d.asked, 0),
@@ -213,12 +218,12 @@ QUERIES: list[tuple[int, str]] = [
         FROM billing_order p
         LEFT JOIN (SELECT order_id, SUM(amount_credits) AS asked FROM billing_debit
                     WHERE kind = 'clawback' GROUP BY order_id) d ON d.order_id = p.id
-        LEFT JOIN (SELECT split_part(reference, ':', 1) AS order_id, SUM(amount_credits) AS given
+        LEFT JOIN (SELECT {first_part_sql("reference")} AS order_id, SUM(amount_credits) AS given
                      FROM billing_ledgerentry WHERE kind = 'reinstatement' GROUP BY 1) e
                ON e.order_id = p.public_id::text
         WHERE p.clawed_back_credits <> COALESCE(d.asked, 0)
            OR p.reinstated_credits <> COALESCE(e.given, 0)
-        """,
+        """,  # noqa: S608  # constants of the ledger
     ),
     (
         # What is taken back of an order is its share of what was returned, or is about to be.

@@ -14,7 +14,8 @@ from django.db.models import Sum
 from django.db.models.functions import Coalesce
 
 from accounts.models import ApiKey
-from billing.models import Debit, UsageRecord, Wallet
+from billing.ledger.bookings import booked_debits
+from billing.models import UsageRecord, Wallet
 from billing.wallet import keys
 from billing.wallet.events import Amounts
 from billing.wallet.rebuild_barrier import no_rebuild_meanwhile
@@ -167,9 +168,7 @@ def _read_booked(events: list[Amounts], wallet_ids: set[int]) -> list[int]:
     mine = [event.reference for event in events if event.wallet_id in wallet_ids]
     records = UsageRecord.objects.filter(request_id__in=mine)
     charged = dict(records.values_list("request_id", "charged_credits"))
-    debit_ids = [name for ref in mine if (name := ref.removeprefix("debit:")).isdecimal()]
-    debits = Debit.objects.filter(pk__in=debit_ids, booked_at__isnull=False)
-    decided = {f"debit:{pk}" for pk in debits.values_list("pk", flat=True)}
+    decided = booked_debits(mine)
     return [
         _part_of(event, charged.get(event.reference))
         if event.is_usage

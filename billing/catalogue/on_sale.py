@@ -8,6 +8,7 @@ from billing.catalogue.pack_prices import packs_on_sale
 from billing.catalogue.pricing import Rates
 from billing.exceptions import PackUnavailable
 from billing.models import Pack, PublicModel
+from billing.token_classes import BY_NAME, CLASSES
 
 SLUG = re.compile(r"[-a-zA-Z0-9_]{1,50}")
 
@@ -22,16 +23,12 @@ class PricedModel:
     @property
     def special_rates(self) -> list[tuple[str, int]]:
         """Return the classes that cost something else than what they are part of, in words."""
-        rates = self.rates
-        prompt, completion = rates.prompt_millicredits, rates.completion_millicredits
-        classes = [
-            ("written to a cache", rates.cache_write_millicredits, prompt),
-            ("audio sent", rates.prompt_audio_millicredits, prompt),
-            ("images sent", rates.prompt_image_millicredits, prompt),
-            ("reasoning", rates.reasoning_millicredits, completion),
-            ("audio answered", rates.completion_audio_millicredits, completion),
+        return [
+            (each.words, getattr(self.rates, each.rate))
+            for each in CLASSES
+            if not each.has_own_rate
+            and getattr(self.rates, each.rate) != getattr(self.rates, BY_NAME[each.parent].rate)
         ]
-        return [(words, rate) for words, rate, parent in classes if rate != parent]
 
 
 def read_packs() -> list[Pack]:

@@ -1,7 +1,11 @@
 """What a request costs: integer millicredits per token and class, rounded once, up."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Self
+from operator import attrgetter
+from typing import Self, cast
+
+from billing.token_classes import CLASSES, PARTS, TokenClass
 
 MILLICREDITS = 1_000
 
@@ -24,22 +28,19 @@ class Rates:
     @property
     def worst_prompt_millicredits(self) -> int:
         """Return what no prompt token costs more than."""
-        return max(
-            self.prompt_millicredits,
-            self.cached_prompt_millicredits,
-            self.cache_write_millicredits,
-            self.prompt_audio_millicredits,
-            self.prompt_image_millicredits,
-        )
+        return max(_rates_of_prompt(self))
 
     @property
     def worst_completion_millicredits(self) -> int:
         """Return what no completion token costs more than."""
-        return max(
-            self.completion_millicredits,
-            self.reasoning_millicredits,
-            self.completion_audio_millicredits,
-        )
+        return max(_rates_of_completion(self))
+
+
+_Read = Callable[[object], tuple[int, ...]]
+_rates_of_prompt, _rates_of_completion = (
+    cast(_Read, attrgetter(parent.rate, *(part.rate for part in parts)))
+    for parent, parts in PARTS.items()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,41 +61,23 @@ class Usage:
         """Return all tokens there were."""
         return self.prompt_tokens + self.completion_tokens
 
-    @property
-    def _has_rare_classes(self) -> bool:
-        return bool(
-            self.cache_write_tokens
-            or self.prompt_audio_tokens
-            or self.prompt_image_tokens
-            or self.completion_audio_tokens
-        )
-
     def count_once(self) -> Self:
         """Return it with no token in two classes.
 
-        A cached image token is reported as both: it stays in the class that is named first above.
+        A cached image token is reported as both: it stays in the class that the table names first.
         """
-        if not (self.cached_tokens or self.reasoning_tokens) and not self._has_rare_classes:
+        if not any(_parts_of(self)):
             return self
-        prompt = _fill(
-            self.prompt_tokens,
-            self.cached_tokens,
-            self.cache_write_tokens,
-            self.prompt_audio_tokens,
-            self.prompt_image_tokens,
-        )
-        completion = _fill(
-            self.completion_tokens, self.reasoning_tokens, self.completion_audio_tokens
-        )
-        return replace(
-            self,
-            cached_tokens=prompt[0],
-            cache_write_tokens=prompt[1],
-            prompt_audio_tokens=prompt[2],
-            prompt_image_tokens=prompt[3],
-            reasoning_tokens=completion[0],
-            completion_audio_tokens=completion[1],
-        )
+        fitting: dict[str, int] = {}
+        for parent, parts in PARTS.items():
+            left: int = getattr(self, parent.count)
+            for part in parts:
+                fitting[part.count] = min(getattr(self, part.count), left)
+                left -= fitting[part.count]
+        return replace(self, **fitting)
+
+
+_parts_of: _Read = attrgetter(*(part.count for parts in PARTS.values() for part in parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,21 +97,16 @@ class PricedClass:
 def price_classes(rates: Rates, usage: Usage) -> list[PricedClass]:
     """Take a usage apart into its classes, each token counted once; the sum is the cost."""
     once = usage.count_once()
-    read = once.cached_tokens + once.cache_write_tokens
-    seen = once.prompt_audio_tokens + once.prompt_image_tokens
-    thought = once.reasoning_tokens + once.completion_audio_tokens
     return [
-        PricedClass("prompt", once.prompt_tokens - read - seen, rates.prompt_millicredits),
-        PricedClass("cached_prompt", once.cached_tokens, rates.cached_prompt_millicredits),
-        PricedClass("cache_write", once.cache_write_tokens, rates.cache_write_millicredits),
-        PricedClass("prompt_audio", once.prompt_audio_tokens, rates.prompt_audio_millicredits),
-        PricedClass("prompt_image", once.prompt_image_tokens, rates.prompt_image_millicredits),
-        PricedClass("completion", once.completion_tokens - thought, rates.completion_millicredits),
-        PricedClass("reasoning", once.reasoning_tokens, rates.reasoning_millicredits),
-        PricedClass(
-            "completion_audio", once.completion_audio_tokens, rates.completion_audio_millicredits
-        ),
+        PricedClass(each.name, _tokens_of(each, once), getattr(rates, each.rate))
+        for each in CLASSES
     ]
+
+
+def _tokens_of(each: TokenClass, once: Usage) -> int:
+    """Return the tokens that are in this class and in none that is part of it."""
+    parts: Iterable[int] = (getattr(once, part.count) for part in PARTS.get(each, ()))
+    return int(getattr(once, each.count)) - sum(parts)
 
 
 def cost_credits(rates: Rates, usage: Usage) -> int:
@@ -139,12 +117,3 @@ def cost_credits(rates: Rates, usage: Usage) -> int:
 def round_up(millicredits: int) -> int:
     """Return whole credits, rounded up."""
     return -(-millicredits // MILLICREDITS)
-
-
-def _fill(whole: int, *parts: int) -> list[int]:
-    """Cut the parts so that they fit into the whole together, the last ones first."""
-    fitting = []
-    for part in parts:
-        fitting.append(min(part, whole))
-        whole -= fitting[-1]
-    return fitting

@@ -25,11 +25,12 @@ from billing.exceptions import (
     InvalidAmount,
     TooManyGuesses,
 )
-from billing.ledger.credits import MAX_CREDITS
+from billing.ledger.references import Code
 from billing.ledger.wallets import grant_credits
 from billing.models import CodeBatch, LedgerEntry, RedeemCode
 from common.attempts import count_attempt, uncount_attempt
 from common.client_networks import SITE_IPV6_BITS, network_of
+from common.credits import MAX_CREDITS
 
 # Crockford's base 32: no letter that looks like a digit. https://www.crockford.com/base32.html
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -135,7 +136,7 @@ def _redeem(user: User, text: str) -> LedgerEntry:
         reason=f"Code …{code.hint}",
         is_promotional=code.batch.is_promotional,
         expires_at=now + timedelta(days=days) if days else None,
-        reference=f"code:{code.pk}",
+        reference=Code(code.pk),
     )
 
 

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
+from billing.ledger.references import Welcome
 from billing.ledger.wallets import grant_credits
 from billing.models import LedgerEntry, WelcomeCredit
 from common.client_networks import HOME_IPV6_BITS, network_of
@@ -57,7 +58,7 @@ def _grant(user: User, *, address: str, network: str) -> LedgerEntry | None:
         credits=settings.WELCOME_CREDITS,
         reason="Welcome credit",
         expires_at=timezone.now() + timedelta(days=settings.WELCOME_CREDIT_DAYS),
-        reference=f"welcome:{user.pk}",
+        reference=Welcome(user.pk),
     )
 
 

@@ -15,7 +15,7 @@ from accounts.api_keys import usable_keys
 from accounts.models import ApiKey, User
 from accounts.secrets import make_secret
 from billing.exceptions import KeyNotUsable, RotationUnderWay, TooManyKeys
-from billing.keys.notices import notify_new_key
+from billing.keys.notices import notify_key_revoked, notify_key_rotated, notify_new_key
 from billing.keys.settings import KeySettings
 from billing.ledger.credits import lock_wallet
 from billing.ledger.pushes import push_on_commit
@@ -97,6 +97,7 @@ def rotate_api_key(key: ApiKey, *, overlap: timedelta = DEFAULT_OVERLAP) -> str:
     key.digest, key.hint = secret.digest, secret.hint
     key.save(update_fields=["digest", "hint", *PREVIOUS])
     note_key_changed(key)
+    notify_key_rotated(key)
     return secret.text
 
 
@@ -122,6 +123,7 @@ def revoke_api_key(key: ApiKey) -> bool:
     if usable.update(revoked_at=timezone.now()) != 1:
         return False
     note_key_changed(key)
+    notify_key_revoked(key)
     return True
 
 

@@ -13,13 +13,13 @@ from django.utils import timezone
 from accounts.models import ApiKey
 from billing.keys.networks import BadNetwork, clean_networks
 from billing.keys.settings import (
-    MOST_CREDITS,
     MOST_PER_MINUTE,
     KeySettings,
     TooManyModels,
     clean_models,
 )
 from billing.models import PublicModel
+from common.credits import MAX_CREDITS
 
 KEEP = "keep"
 ALL, ONLY = "all", "only"
@@ -36,14 +36,14 @@ class LimitsForm(forms.Form):
         label="Spend at most, each month",
         required=False,
         min_value=0,
-        max_value=MOST_CREDITS,
+        max_value=MAX_CREDITS,
         help_text="In credits. Starts anew on the 1st, UTC. Empty: no cap.",
     )
     lifetime_cap_credits = forms.IntegerField(
         label="Spend at most, in all",
         required=False,
         min_value=0,
-        max_value=MOST_CREDITS,
+        max_value=MAX_CREDITS,
         help_text="The key stops for good when it is used up. Empty: no cap.",
     )
     requests_per_minute = forms.IntegerField(required=False, min_value=1)

@@ -8,8 +8,6 @@ from accounts.models import ApiKey
 from billing.keys.networks import clean_networks
 
 MOST_MODELS = 200
-# What a wallet can hold; a cap above it caps nothing.
-MOST_CREDITS = 1_000_000_000_000
 # What PostgreSQL's integer holds.
 MOST_PER_MINUTE = 2_147_483_647
 

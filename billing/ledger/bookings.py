@@ -1,7 +1,8 @@
-"""Turn decided debits into rows: the part of the ledger that the drain writes.
+"""Book what Redis decided: one of the two writers of entries, lots and balances.
 
-Runs inside the drain's transaction. Wallets are locked in the order of their ids, so two drains
-can't deadlock. Whatever was booked before is recognised and left alone.
+The other is `credits.py`. This one runs inside the drain's transaction. Wallets are locked in the
+order of their ids, so two drains can't deadlock. What was booked before is recognised and left
+alone.
 """
 
 from collections import defaultdict
@@ -13,10 +14,11 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import ApiKey
-from billing.exceptions import UnbookableEvent
+from billing.exceptions import UnbookableEvent, UnknownReference
 from billing.ledger.credits import order_of_use
 from billing.ledger.inbox import file_items
 from billing.ledger.pushes import push_on_commit
+from billing.ledger.references import DebitRow, DebtPayment, RaisedRequest, Reference, Request
 from billing.models import (
     Debit,
     InboxItem,
@@ -26,6 +28,7 @@ from billing.models import (
     UsageRecord,
     Wallet,
 )
+from billing.token_classes import COUNTS, counts_of
 from billing.wallet.events import Amounts, Event
 from billing.wallet.usage import month_of
 
@@ -35,14 +38,7 @@ Kind = LedgerEntry.Kind
 RAISED_FIELDS = [
     "provider_name",
     "attempts",
-    "prompt_tokens",
-    "cached_tokens",
-    "completion_tokens",
-    "reasoning_tokens",
-    "cache_write_tokens",
-    "prompt_audio_tokens",
-    "prompt_image_tokens",
-    "completion_audio_tokens",
+    *COUNTS,
     "outcome",
     "source",
     "target_credits",
@@ -81,9 +77,17 @@ def is_covered(event: Amounts, *, target: int, charged: int) -> bool:
 def debit_ids_of(events: Iterable[Amounts]) -> list[int]:
     """Return the rows of those events that are debits. Raises UnbookableEvent."""
     try:
-        return [int(e.reference.partition(":")[2]) for e in events if not e.is_usage]
-    except ValueError as error:
+        return [DebitRow.parse(e.reference).debit_id for e in events if not e.is_usage]
+    except UnknownReference as error:
         raise UnbookableEvent("A debit's reference names no row.") from error
+
+
+def booked_debits(references: Iterable[str]) -> set[str]:
+    """Return those of these references of events that name a debit which is booked."""
+    named = (DebitRow.find(reference) for reference in references)
+    rows = Debit.objects.filter(pk__in=[row.debit_id for row in named if row is not None])
+    booked = rows.exclude(booked_at=None).values_list("pk", flat=True)
+    return {str(DebitRow(debit_id)) for debit_id in booked}
 
 
 def book(events: list[Event]) -> None:
@@ -118,7 +122,7 @@ def _load(events: list[Event]) -> Batch:
         wallets=locked,
         lots=lots,
         records={record.request_id: record for record in records},
-        debits={f"debit:{debit.pk}": debit for debit in debits},
+        debits={str(DebitRow(debit.pk)): debit for debit in debits},
     )
 
 
@@ -127,11 +131,12 @@ def _book_usage(batch: Batch, event: Event) -> None:
     if record is None:
         record = _new_record(event)
         batch.records[event.reference] = batch.new_records[event.reference] = record
-        reference, amount = event.reference, event.charged
+        reference: Reference = Request(event.reference)
+        amount = event.charged
     else:
         if is_covered(event, target=record.target_credits, charged=record.charged_credits):
             return
-        reference = f"{event.reference}:{event.charged}"
+        reference = RaisedRequest(event.reference, event.charged)
         amount = event.charged - record.charged_credits
         _raise_record(record, event)
         if event.reference not in batch.new_records:
@@ -139,7 +144,7 @@ def _book_usage(batch: Batch, event: Event) -> None:
     if record.source == UsageRecord.Source.PARKED:
         batch.parked[record.request_id] = record
     if amount > 0:
-        _append(batch, event.wallet_id, kind=Kind.USAGE, reference=reference, amount=amount)
+        _append(batch, event.wallet_id, kind=Kind.USAGE, reference=str(reference), amount=amount)
         batch.spent[(record.api_key_id, month_of(_milliseconds(record.started_at)))] += amount
 
 
@@ -177,14 +182,7 @@ def _outcome(event: Event) -> dict[str, object]:
     return {
         "provider_name": settlement.provider_name,
         "attempts": settlement.attempts,
-        "prompt_tokens": settlement.prompt_tokens,
-        "cached_tokens": settlement.cached_tokens,
-        "completion_tokens": settlement.completion_tokens,
-        "reasoning_tokens": settlement.reasoning_tokens,
-        "cache_write_tokens": settlement.cache_write_tokens,
-        "prompt_audio_tokens": settlement.prompt_audio_tokens,
-        "prompt_image_tokens": settlement.prompt_image_tokens,
-        "completion_audio_tokens": settlement.completion_audio_tokens,
+        **counts_of(settlement),
         "outcome": settlement.outcome,
         "source": settlement.source,
         "target_credits": event.target,
@@ -213,7 +211,7 @@ def _book_debit(batch: Batch, event: Event) -> None:
             amount=event.charged,
             debit=debit,
         )
-    if debit.reference.startswith(Debit.PAYS_DEBT):
+    if DebtPayment.find(debit.reference):
         batch.wallets[event.wallet_id].debt_credits -= event.charged
         batch.indebted.add(event.wallet_id)
         return

@@ -1,8 +1,9 @@
-"""The one writer of money in PostgreSQL.
+"""Post credits: one of the two writers of entries, lots and balances. The other is `bookings.py`.
 
-Everything here runs inside the caller's transaction with the wallet's row locked, so that a
-wallet's entries, lots and posted balance change together or not at all. A posting is known by its
-kind and reference: posting the same cause again finds the first entry and changes nothing.
+Credits are decided here, debits by Redis. Everything here runs inside the caller's transaction with
+the wallet's row locked, so that a wallet's entries, lots and posted balance change together or not
+at all. A posting is known by its kind and reference: posting the same cause again finds the first
+entry and changes nothing.
 """
 
 from dataclasses import dataclass
@@ -14,11 +15,10 @@ from django.db.models import F, OuterRef, QuerySet, Sum
 from accounts.models import User
 from billing.exceptions import InvalidAmount
 from billing.ledger.pushes import push_on_commit
+from billing.ledger.references import DebtPaidBy, DebtPayment, Reference
 from billing.ledger.thresholds import arm_threshold
 from billing.models import Debit, LedgerEntry, Lot, Wallet
-
-# Redis multiplies a balance by 1,000 and counts exactly to 2^53; this leaves room for both.
-MAX_CREDITS = 1_000_000_000_000
+from common.credits import MAX_CREDITS
 
 Kind = LedgerEntry.Kind
 
@@ -28,7 +28,7 @@ class Cause:
     """Why an entry is posted: its kind and reference are its identity, the rest explains it."""
 
     kind: str
-    reference: str
+    reference: Reference
     actor: User | None = None
     reason: str = ""
 
@@ -39,7 +39,7 @@ def post_credit(
     *,
     kind: str,
     amount_credits: int,
-    reference: str,
+    reference: Reference,
     actor: User | None = None,
     reason: str = "",
     expires_at: datetime | None = None,
@@ -53,7 +53,7 @@ def post_credit(
         raise InvalidAmount(f"A credit must be between 1 and {MAX_CREDITS:,} credits.")
     wallet = lock_wallet(wallet_id)
     cause = Cause(kind, reference, actor, reason)
-    posted = LedgerEntry.objects.filter(kind=kind, reference=reference).first()
+    posted = LedgerEntry.objects.filter(kind=kind, reference=str(reference)).first()
     if posted is not None:
         return posted
     if wallet.posted_credits + amount_credits > MAX_CREDITS:
@@ -87,7 +87,7 @@ def append_entry(wallet: Wallet, cause: Cause, amount_credits: int) -> LedgerEnt
     return LedgerEntry.objects.create(
         wallet=wallet,
         kind=cause.kind,
-        reference=cause.reference,
+        reference=str(cause.reference),
         actor=cause.actor,
         reason=cause.reason,
         amount_credits=amount_credits,
@@ -104,7 +104,7 @@ def order_of_use(lot: Lot) -> tuple[bool, float, int]:
 def open_payments(wallet_id: int | OuterRef) -> QuerySet[Debit]:
     """Return the debits that will pay a wallet's debt and are not booked yet."""
     return Debit.objects.filter(
-        wallet=wallet_id, booked_at=None, reference__startswith=Debit.PAYS_DEBT
+        wallet=wallet_id, booked_at=None, reference__startswith=DebtPayment.prefix()
     )
 
 
@@ -118,7 +118,7 @@ def _pay_debt(wallet: Wallet, lot: Lot, cause: Cause) -> int:
         return 0
     wallet.debt_credits -= paid
     append_entry(
-        wallet, Cause(Kind.CLAWBACK, f"debt:{cause.reference}", cause.actor, "Debt paid"), -paid
+        wallet, Cause(Kind.CLAWBACK, DebtPaidBy(cause.reference), cause.actor, "Debt paid"), -paid
     )
     Lot.objects.filter(pk=lot.pk).update(remaining_credits=F("remaining_credits") - paid)
     return paid

@@ -9,9 +9,10 @@ from django.db import transaction
 
 from billing.exceptions import WalletError, WalletMissing, WalletRecovering
 from billing.ledger.pushes import push_due, push_wallets
+from billing.ledger.references import DebitRow
 from billing.models import Debit, Wallet
-from billing.wallet import calls
-from billing.wallet.calls import Call
+from billing.wallet import commands
+from billing.wallet.commands import Command
 from billing.wallet.rebuild_barrier import no_rebuild_meanwhile
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 
@@ -77,15 +78,10 @@ def decide(debit_ids: list[int]) -> None:
                 _ask(client, debit)
 
 
-def event_reference(debit: Debit) -> str:
-    """Return the name of a debit's register and event in Redis."""
-    return f"debit:{debit.pk}"
-
-
 def _ask(client: SyncWalletClient, debit: Debit) -> bool:
     """Let Redis decide one debit. False if Redis does not know its wallet yet."""
     try:
-        calls.parse_ok(client.ask(_call(debit)))
+        commands.parse_ok(client.ask(_call(debit)))
     except WalletMissing:
         return False
     except WalletRecovering:
@@ -96,13 +92,13 @@ def _ask(client: SyncWalletClient, debit: Debit) -> bool:
     return True
 
 
-def _call(debit: Debit) -> Call:
+def _call(debit: Debit) -> Command:
     snapshot = None
     if debit.snapshot_posted_credits is not None and debit.snapshot_credited_credits is not None:
         snapshot = (debit.snapshot_posted_credits, debit.snapshot_credited_credits)
-    return calls.debit(
+    return commands.debit(
         debit.wallet_id,
-        event_reference(debit),
+        str(DebitRow(debit.pk)),
         amount_credits=debit.amount_credits,
         snapshot=snapshot,
     )

@@ -10,6 +10,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from billing.ledger.balances import read_balance
 from billing.ledger.credits import lock_wallet, open_payments
 from billing.ledger.debits import ask_debit
+from billing.ledger.references import DebtPayment
 from billing.models import Debit, LedgerEntry, Wallet
 
 BATCH = 500
@@ -41,7 +42,7 @@ def _pay(owing: Wallet) -> bool:
             Debit(
                 wallet=wallet,
                 kind=LedgerEntry.Kind.CLAWBACK,
-                reference=f"{Debit.PAYS_DEBT}{wallet.pk}:{wallet.debits.count() + 1}",
+                reference=str(DebtPayment(wallet.pk, wallet.debits.count() + 1)),
                 amount_credits=amount,
                 reason="Debt paid",
             )

@@ -3,13 +3,14 @@
 A reason that staff wrote is for staff; what the shop itself wrote is for the customer.
 """
 
+from billing.ledger.references import Code, Revival, Welcome
 from billing.models import LedgerEntry
 
 Kind = LedgerEntry.Kind
 
 # References of gifts and corrections that the shop makes by itself, whose reasons are written for
 # customers.
-OWN_ENTRIES = ("code:", "welcome:", "expired:")
+OWN_ENTRIES = (Code.prefix(), Welcome.prefix(), Revival.prefix())
 WORDS = {
     Kind.GRANT: "Gift",
     Kind.ADJUSTMENT: "Correction",

@@ -5,6 +5,7 @@ from django.utils import timezone
 
 from billing.ledger.credits import lock_wallet
 from billing.ledger.debits import ask_debit
+from billing.ledger.references import ExpiredLot
 from billing.models import Debit, LedgerEntry, Lot
 
 BATCH = 500
@@ -32,7 +33,7 @@ def _expire(lot_id: int, wallet_id: int) -> bool:
         Debit(
             wallet=wallet,
             kind=LedgerEntry.Kind.EXPIRY,
-            reference=f"lot:{lot.pk}:{lot.debits.count() + 1}",
+            reference=str(ExpiredLot(lot.pk, lot.debits.count() + 1)),
             amount_credits=lot.remaining_credits,
             snapshot_posted_credits=wallet.posted_credits,
             snapshot_credited_credits=wallet.credited_credits,

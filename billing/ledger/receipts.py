@@ -5,20 +5,10 @@ from dataclasses import dataclass
 from billing.catalogue.model_prices import rates_of
 from billing.catalogue.pricing import PricedClass, Usage, cost_credits, price_classes
 from billing.models import UsageRecord
+from billing.token_classes import BY_NAME, PARTS, counts_of
 
-# What a customer reads for each class of tokens.
-LABELS = {
-    "prompt": "Prompt",
-    "cached_prompt": "Cached prompt",
-    "cache_write": "Prompt written to the cache",
-    "prompt_audio": "Audio in the prompt",
-    "prompt_image": "Images in the prompt",
-    "completion": "Completion",
-    "reasoning": "Reasoning",
-    "completion_audio": "Audio in the answer",
-}
 # These are shown also when there is nothing of them.
-ALWAYS = {"prompt", "completion"}
+ALWAYS = {each.name for each in PARTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +18,7 @@ class ReceiptLine(PricedClass):
     @property
     def label(self) -> str:
         """Return the class in a customer's words."""
-        return LABELS[self.name]
+        return BY_NAME[self.name].label
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +54,7 @@ class Receipt:
 def explain(record: UsageRecord) -> Receipt:
     """Return the receipt of a record whose price is loaded."""
     rates = rates_of(record.price)
-    usage = Usage(
-        prompt_tokens=record.prompt_tokens,
-        completion_tokens=record.completion_tokens,
-        cached_tokens=record.cached_tokens,
-        cache_write_tokens=record.cache_write_tokens,
-        prompt_audio_tokens=record.prompt_audio_tokens,
-        prompt_image_tokens=record.prompt_image_tokens,
-        reasoning_tokens=record.reasoning_tokens,
-        completion_audio_tokens=record.completion_audio_tokens,
-    )
+    usage = Usage(**counts_of(record))
     lines = [
         ReceiptLine(part.name, part.tokens, part.rate_millicredits)
         for part in price_classes(rates, usage)

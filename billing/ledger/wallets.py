@@ -7,11 +7,13 @@ from django.db import transaction
 
 from accounts.models import User
 from billing.exceptions import InvalidAmount, MissingReason
-from billing.ledger.credits import MAX_CREDITS, lock_wallet, post_credit
+from billing.ledger.credits import lock_wallet, post_credit
 from billing.ledger.debits import ask_debit
 from billing.ledger.freezes import add_freeze, lift_every_freeze
 from billing.ledger.pushes import push_if_possible, push_on_commit
+from billing.ledger.references import Adjustment, Grant, Reference
 from billing.models import Debit, Freeze, LedgerEntry, Wallet
+from common.credits import MAX_CREDITS
 
 STAFF = Freeze.Kind.STAFF
 
@@ -30,7 +32,7 @@ def grant_credits(
     actor: User | None = None,
     is_promotional: bool = True,
     expires_at: datetime | None = None,
-    reference: str | None = None,
+    reference: Reference | None = None,
 ) -> LedgerEntry:
     """Give credits without a purchase. With a `reference` of its own, safe to repeat.
 
@@ -40,7 +42,7 @@ def grant_credits(
         get_wallet(user).pk,
         kind=LedgerEntry.Kind.GRANT,
         amount_credits=credits,
-        reference=reference or f"grant:{uuid.uuid4()}",
+        reference=reference or Grant(uuid.uuid4()),
         actor=actor,
         reason=_reason(reason),
         expires_at=expires_at,
@@ -54,7 +56,7 @@ def adjust_credits(
     amount_credits: int,
     actor: User,
     reason: str,
-    reference: str | None = None,
+    reference: Reference | None = None,
 ) -> None:
     """Correct a balance by hand: up at once, down as far as Redis finds it available.
 
@@ -62,7 +64,7 @@ def adjust_credits(
     beyond the limit, MissingReason.
     """
     reason = _reason(reason)
-    reference = reference or f"adjustment:{uuid.uuid4()}"
+    reference = reference or Adjustment(uuid.uuid4())
     if amount_credits > 0:
         post_credit(
             wallet.pk,
@@ -79,7 +81,7 @@ def adjust_credits(
         Debit(
             wallet=wallet,
             kind=LedgerEntry.Kind.ADJUSTMENT,
-            reference=reference,
+            reference=str(reference),
             amount_credits=-amount_credits,
             actor=actor,
             reason=reason,

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from billing.token_classes import CLASSES
 from common.currencies import UNPROVEN, UNPROVEN_REASON, smallest_step
 
 CURRENCY = RegexValidator(r"^[a-z]{3}$", "A currency is three lower-case letters, such as usd.")
@@ -167,19 +168,13 @@ class ModelPrice(models.Model):
             models.UniqueConstraint(fields=["model", "version"], name="price_version_is_unique"),
             models.CheckConstraint(
                 condition=Q(
-                    prompt_rate_millicredits__gte=0,
-                    cached_prompt_rate_millicredits__gte=0,
-                    completion_rate_millicredits__gte=0,
+                    **{f"{each.price_rate}__gte": 0 for each in CLASSES if each.has_own_rate}
                 ),
                 name="price_is_not_negative",
             ),
             models.CheckConstraint(
                 condition=_empty_or_not_negative(
-                    "cache_write_rate_millicredits",
-                    "prompt_audio_rate_millicredits",
-                    "prompt_image_rate_millicredits",
-                    "reasoning_rate_millicredits",
-                    "completion_audio_rate_millicredits",
+                    *(each.price_rate for each in CLASSES if not each.has_own_rate)
                 ),
                 name="price_of_a_class_is_not_negative",
             ),

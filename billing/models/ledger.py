@@ -11,7 +11,8 @@ from billing.models.wallet import Wallet
 class LedgerEntry(models.Model):
     """One immutable, signed posting to a wallet, in credits.
 
-    A trigger refuses UPDATE and DELETE. `billing.ledger.credits` is the one writer.
+    A trigger refuses UPDATE and DELETE. `billing.ledger.credits` and `billing.ledger.bookings` are
+    the two writers; their forms of `reference` are in `billing.ledger.references`.
     """
 
     class Kind(models.TextChoices):

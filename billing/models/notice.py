@@ -23,7 +23,13 @@ class Notice(models.Model):
         LOW_BALANCE = "low_balance", "low balance"
         LOT_EXPIRING = "lot_expiring", "expiring lot"
         NEW_KEY = "new_key", "new key"
+        KEY_ROTATED = "key_rotated", "rotated key"
+        KEY_REVOKED = "key_revoked", "revoked key"
         NEW_SIGN_IN = "new_sign_in", "new sign-in"
+        PASSWORD_CHANGED = "password_changed", "changed password"
+        PASSWORD_RESET = "password_reset", "reset password"
+        ADDRESS_ASKED = "address_asked", "change of address asked for"
+        ADDRESS_CHANGED = "address_changed", "changed address"
         TOP_UP_SUCCEEDED = "top_up_succeeded", "auto top-up succeeded"
         TOP_UP_DECLINED = "top_up_declined", "auto top-up declined"
         TOP_UP_ACTION = "top_up_action", "auto top-up needs authentication"
@@ -32,6 +38,9 @@ class Notice(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="notices")
     kind = models.CharField(max_length=20, choices=Kind)
     reference = models.CharField(max_length=120)
+    address = models.EmailField(
+        blank=True, help_text="Where it goes. Empty: to the customer's address when it is sent."
+    )
     facts = models.JSONField(default=dict)
     created_at = models.DateTimeField(default=timezone.now)
     sent_at = models.DateTimeField(null=True)
@@ -63,6 +72,11 @@ class Notice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.reference}"
+
+    @property
+    def recipient(self) -> str:
+        """Return the address that it goes to."""
+        return self.address or self.user.email
 
 
 class NotificationSettings(models.Model):

@@ -1,11 +1,17 @@
 """What one request consumed and was charged: the customer's receipt."""
 
+from functools import reduce
+from operator import add
+
 from django.db import models
 from django.db.models import F, Q
 
 from accounts.models import ApiKey
 from billing.models.catalogue import ModelPrice
 from billing.models.wallet import Wallet
+from billing.token_classes import COUNTS, PARTS
+
+NOT_NEGATIVE = ("held_credits", "charged_credits", "write_off_credits")
 
 
 class UsageRecord(models.Model):
@@ -66,19 +72,7 @@ class UsageRecord(models.Model):
                 name="usage_is_charged_or_written_off",
             ),
             models.CheckConstraint(
-                condition=Q(
-                    prompt_tokens__gte=0,
-                    cached_tokens__gte=0,
-                    cache_write_tokens__gte=0,
-                    prompt_audio_tokens__gte=0,
-                    prompt_image_tokens__gte=0,
-                    completion_audio_tokens__gte=0,
-                    completion_tokens__gte=0,
-                    reasoning_tokens__gte=0,
-                    held_credits__gte=0,
-                    charged_credits__gte=0,
-                    write_off_credits__gte=0,
-                ),
+                condition=Q(**{f"{name}__gte": 0 for name in (*COUNTS, *NOT_NEGATIVE)}),
                 name="usage_is_not_negative",
             ),
             models.CheckConstraint(
@@ -88,11 +82,10 @@ class UsageRecord(models.Model):
             models.CheckConstraint(
                 # Together, because no token is counted in two classes.
                 condition=Q(
-                    prompt_tokens__gte=F("cached_tokens")
-                    + F("cache_write_tokens")
-                    + F("prompt_audio_tokens")
-                    + F("prompt_image_tokens"),
-                    completion_tokens__gte=F("reasoning_tokens") + F("completion_audio_tokens"),
+                    **{
+                        f"{parent.count}__gte": reduce(add, (F(part.count) for part in parts))
+                        for parent, parts in PARTS.items()
+                    }
                 ),
                 name="usage_classes_are_subsets",
             ),

@@ -110,9 +110,6 @@ class Debit(models.Model):
     except of one that pays debt itself.
     """
 
-    # How the references of those begin that pay debt from the balance.
-    PAYS_DEBT = "owed:"
-
     wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="debits")
     kind = models.CharField(max_length=16)
     reference = models.CharField(max_length=80)

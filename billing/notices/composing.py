@@ -24,7 +24,7 @@ def compose(notice: Notice) -> EmailMultiAlternatives:
     message = EmailMultiAlternatives(
         subject=subject.strip(),
         body=f"{text.strip()}\n",
-        to=[notice.user.email],
+        to=[notice.recipient],
         headers=_headers(notice),
     )
     context["subject"] = message.subject
@@ -41,7 +41,7 @@ def _context(notice: Notice) -> dict[str, Any]:
     return {
         **notice.facts,
         "kind": notice.kind,
-        "email": notice.user.email,
+        "email": notice.recipient,
         "created_at": notice.created_at,
         "balance": read_balance(get_wallet(notice.user)),
         "can_be_switched_off": notice.kind in SWITCHES,

@@ -12,9 +12,8 @@ from accounts.models import User
 from billing.exceptions import InvalidAmount
 from billing.models import Notice, NotificationSettings, Wallet
 from billing.notices.notify import notify
+from common.credits import MAX_CREDITS
 
-# As much as a wallet holds.
-MAX_THRESHOLD_CREDITS = 1_000_000_000_000
 BATCH = 500
 
 
@@ -37,7 +36,7 @@ def save_notification_settings(
 
     With a balance below a new threshold, the notice waits until the balance was above it.
     """
-    if not 0 < low_balance_credits <= MAX_THRESHOLD_CREDITS:
+    if not 0 < low_balance_credits <= MAX_CREDITS:
         raise InvalidAmount("The threshold must be at least 1 credit.")
     wallet = _lock_wallet_of(user)
     known = get_notification_settings(user)

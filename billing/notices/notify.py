@@ -25,21 +25,31 @@ SWITCHES = {
 
 # What anybody can cause at will who has an account. Until an address is verified it may be somebody
 # else's, who must not be mailed a hundred times, with a key's name of the sender's choosing in it.
-FOR_KNOWN_ADDRESSES = (Kind.NEW_KEY, Kind.NEW_SIGN_IN)
+FOR_KNOWN_ADDRESSES = (
+    Kind.NEW_KEY,
+    Kind.KEY_ROTATED,
+    Kind.KEY_REVOKED,
+    Kind.NEW_SIGN_IN,
+    Kind.PASSWORD_CHANGED,
+    Kind.ADDRESS_ASKED,
+)
 
 
-def notify(user: User, kind: Notice.Kind, *, reference: str, **facts: Any) -> Notice | None:
+def notify(
+    user: User, kind: Notice.Kind, *, reference: str, to: str = "", **facts: Any
+) -> Notice | None:
     """Write down a mail, to be sent once the caller's transaction commits. Safe to repeat.
 
-    Returns the notice; the first one if this cause had one before; None if the customer switched
-    this kind off, or it is not for an address that may be anybody's.
+    It goes to the address that the customer has then, unless `to` names another. Returns the
+    notice; the first one if this cause had one before; None if the customer switched this kind
+    off, or it is not for an address that may be anybody's.
     """
     if is_switched_off(user, kind):
         return None
     if kind in FOR_KNOWN_ADDRESSES and not is_known_address(user):
         return None
     notice, _ = Notice.objects.get_or_create(
-        kind=kind, reference=reference, defaults={"user": user, "facts": facts}
+        kind=kind, reference=reference, defaults={"user": user, "address": to, "facts": facts}
     )
     return notice
 

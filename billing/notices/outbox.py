@@ -82,7 +82,7 @@ def _send(notice: Notice, connection: BaseEmailBackend) -> bool:
         return not _is_away(error)
     else:
         Notice.objects.filter(pk=notice.pk).update(
-            sent_at=timezone.now(), sent_to=notice.user.email, error=""
+            sent_at=timezone.now(), sent_to=notice.recipient, error=""
         )
     return True
 

@@ -21,6 +21,7 @@ from django.utils import timezone
 from billing.ledger.credits import post_credit
 from billing.ledger.debits import ask_debit
 from billing.ledger.inbox import file_item
+from billing.ledger.references import OrderCredits, OrderStep, Revival
 from billing.ledger.wallets import get_wallet
 from billing.models import Debit, LedgerEntry, Lot, Order, Refund
 from billing.orders.disputes import record_disputes
@@ -33,8 +34,6 @@ from billing.top_ups.switch import switch_off_for_return
 LEAST_VALIDITY = timedelta(days=14)
 # https://docs.stripe.com/api/refunds/object#refund_object-status
 FAILURES = ("failed", "canceled")
-# The name of a correction that lets what had expired of an order pay for its clawback.
-REVIVED = "expired:"
 
 
 def settle_charge(charge_id: str) -> Order | None:
@@ -113,7 +112,7 @@ def share_of(order: Order, cents: int) -> int:
 def find_lot(order: Order) -> Lot | None:
     """Return the lot that an order's credits are in."""
     return Lot.objects.filter(
-        entry__kind=LedgerEntry.Kind.PURCHASE, entry__reference=str(order.public_id)
+        entry__kind=LedgerEntry.Kind.PURCHASE, entry__reference=str(OrderCredits(order.public_id))
     ).first()
 
 
@@ -143,8 +142,7 @@ def _take(order: Order, credits: int) -> Debit:
         Debit(
             wallet=get_wallet(order.user),
             kind=LedgerEntry.Kind.CLAWBACK,
-            # The sum only grows, so each step towards it has a name of its own.
-            reference=f"{order.public_id}:{order.clawed_back_credits}",
+            reference=str(OrderStep(order.public_id, order.clawed_back_credits)),
             amount_credits=credits,
             lot=find_lot(order),
             order=order,
@@ -158,13 +156,13 @@ def _revive(order: Order, *, most: int) -> None:
 
     Else a customer who used nothing would owe what expired, after a refund of all of it.
     """
-    own = Q(lot__entry__reference=str(order.public_id)) | Q(
-        lot__entry__reference__startswith=f"{order.public_id}:"
+    own = Q(lot__entry__reference=str(OrderCredits(order.public_id))) | Q(
+        lot__entry__reference__startswith=OrderStep.prefix_of(order.public_id)
     )
     expired = Debit.objects.filter(own, kind=LedgerEntry.Kind.EXPIRY, booked_at__isnull=False)
     revived = LedgerEntry.objects.filter(
         kind=LedgerEntry.Kind.ADJUSTMENT,
-        reference__startswith=f"{REVIVED}{order.public_id}:",
+        reference__startswith=Revival.prefix_of(order.public_id),
     )
     left = _sum(expired, "taken_credits") - _sum(revived, "amount_credits")
     if min(left, most) > 0:
@@ -172,7 +170,7 @@ def _revive(order: Order, *, most: int) -> None:
             get_wallet(order.user).pk,
             kind=LedgerEntry.Kind.ADJUSTMENT,
             amount_credits=min(left, most),
-            reference=f"{REVIVED}{order.public_id}:{order.clawed_back_credits}",
+            reference=Revival(order.public_id, order.clawed_back_credits),
             reason=f"Expired, and its payment returned: {order.pack_name}"[:200],
         )
 
@@ -190,7 +188,7 @@ def _reinstate(order: Order, credits: int) -> None:
         get_wallet(order.user).pk,
         kind=LedgerEntry.Kind.REINSTATEMENT,
         amount_credits=credits,
-        reference=f"{order.public_id}:{order.reinstated_credits}",
+        reference=OrderStep(order.public_id, order.reinstated_credits),
         reason=f"Payment for {order.pack_name} stands again"[:200],
         expires_at=expires_at and max(expires_at, timezone.now() + LEAST_VALIDITY),
     )

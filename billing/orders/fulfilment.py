@@ -18,6 +18,7 @@ from django.utils import timezone
 from billing.exceptions import InvalidAmount, OrderMismatch, OrderMissing
 from billing.ledger.credits import post_credit
 from billing.ledger.inbox import file_item
+from billing.ledger.references import OrderCredits
 from billing.ledger.wallets import get_wallet
 from billing.models import LedgerEntry, Order
 from billing.orders.clawback import claw_back
@@ -137,7 +138,7 @@ def credit_order(order: Order) -> None:
         get_wallet(order.user).pk,
         kind=LedgerEntry.Kind.PURCHASE,
         amount_credits=order.credits,
-        reference=str(order.public_id),
+        reference=OrderCredits(order.public_id),
         reason=order.pack_name,
         expires_at=None if days is None else now + timedelta(days=days),
     )

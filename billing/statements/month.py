@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from accounts.models import ApiKey
 from billing.ledger.entry_words import describe
+from billing.ledger.references import SEPARATOR
 from billing.models import LedgerEntry, Order, UsageRecord, Wallet
 from billing.stripe_api import parse_order_id
 from common.money import price
@@ -199,15 +200,15 @@ def _prices(order_ids: list[str]) -> dict[str, str]:
 def _usage(entries: QuerySet[LedgerEntry]) -> list[UsageLine]:
     """Sum usage by model and key, the dearest first.
 
-    A request that was raised later has more entries, `<request>:<charge>`; it counts as one
-    request, in the month of the first, and each amount in the month of its own entry.
+    A request that was raised later has more entries (`RaisedRequest`). It counts as one request, in
+    the month of the first, and each amount counts in the month of its own entry.
     """
     record = UsageRecord.objects.filter(request_id=OuterRef("request_id"))
     rows = (
         entries.annotate(
             request_id=Func(
                 F("reference"),
-                Value(":"),
+                Value(SEPARATOR),
                 Value(1),
                 function="split_part",
                 output_field=CharField(),

@@ -17,8 +17,8 @@ from billing.exceptions import UnknownHold, WalletMissing
 from billing.ledger.inbox import file_item
 from billing.models import UsageRecord
 from billing.upkeep.reaper import abandoned
-from billing.wallet import calls
-from billing.wallet.calls import Reaped
+from billing.wallet import commands
+from billing.wallet.commands import Reaped
 from billing.wallet.journal import JournalContents, adoptable_files
 from billing.wallet.rebuild_barrier import no_rebuild_meanwhile
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
@@ -104,9 +104,9 @@ def _adopt(client: SyncWalletClient, contents: JournalContents) -> bool:
 def _void(client: SyncWalletClient, many: list[RequestFacts]) -> None:
     """Release holds whose process died before it could."""
     for some in _batches(many, CALL_BATCH):
-        for reply in client.ask_many([calls.void(facts) for facts in some]):
+        for reply in client.ask_many([commands.void(facts) for facts in some]):
             try:
-                calls.parse_ended(reply)
+                commands.parse_ended(reply)
             except UnknownHold:
                 continue
 
@@ -119,12 +119,12 @@ def _abandon(
     lost = []
     for some in _batches(many, CALL_BATCH):
         asked = [
-            calls.reap(f.wallet_id, f.request_id, without_progress=ending, is_dead=True)
+            commands.reap(f.wallet_id, f.request_id, without_progress=ending, is_dead=True)
             for f, _ in some
         ]
         for (facts, held_credits), reply in zip(some, client.ask_many(asked), strict=True):
             try:
-                outcome = calls.parse_reap(reply)
+                outcome = commands.parse_reap(reply)
             except UnknownHold:
                 # Redis lost the hold and its progress with it; the receipt says so, at no charge.
                 lost.append(Ending(facts, ending, held_credits))
@@ -138,10 +138,10 @@ def _settle(client: SyncWalletClient, many: list[Ending]) -> Iterator[RequestFac
     """Settle ends that Redis may have missed. Yields what is now to be booked."""
     lost = []
     for some in _batches(many, CALL_BATCH):
-        asked = [calls.settle(end.facts, end.settlement) for end in some]
+        asked = [commands.settle(end.facts, end.settlement) for end in some]
         for end, reply in zip(some, client.ask_many(asked), strict=True):
             try:
-                calls.parse_settle(reply)
+                commands.parse_settle(reply)
             except UnknownHold:
                 lost.append(end)
             else:
@@ -167,7 +167,7 @@ def _settle_late(client: SyncWalletClient, many: list[Ending]) -> Iterator[Reque
 
 
 def _settle_lost(client: SyncWalletClient, end: Ending, booked: Booked) -> None:
-    call = calls.settle_late(
+    call = commands.settle_late(
         end.facts,
         end.settlement,
         held=end.held_credits,
@@ -175,7 +175,7 @@ def _settle_lost(client: SyncWalletClient, end: Ending, booked: Booked) -> None:
         target=booked.target_credits,
     )
     try:
-        calls.parse_settle(client.ask(call))
+        commands.parse_settle(client.ask(call))
     except WalletMissing:
         # The refresher pushes the wallet; the next sweep settles.
         log.info("settle_postponed", request_id=end.facts.request_id)

@@ -14,7 +14,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, transacti
 from billing.exceptions import BillingError
 from billing.ledger.bookings import book, note_last_use
 from billing.ledger.inbox import file_item
-from billing.wallet import calls, keys
+from billing.wallet import commands, keys
 from billing.wallet.events import Event, Fields, MalformedEvent, read_event
 from billing.wallet.rebuild_barrier import no_rebuild_meanwhile
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
@@ -60,7 +60,7 @@ def _drain_shard(client: SyncWalletClient, shard: int, drained: Drained, *, batc
         note_last_use(booked)
         if booked:
             ids = [event.event_id for event in booked]
-            calls.parse_ok(client.ask(calls.ack(shard, ids)))
+            commands.parse_ok(client.ask(commands.ack(shard, ids)))
         drained.booked += len(booked)
         stuck += len(found) - len(booked)
         if len(found) < batch:
@@ -69,7 +69,7 @@ def _drain_shard(client: SyncWalletClient, shard: int, drained: Drained, *, batc
         start = f"({found[-1][0].decode()}"
     if stuck:
         drained.stuck += stuck
-        calls.parse_ok(client.ask(calls.drained(shard)))
+        commands.parse_ok(client.ask(commands.drained(shard)))
 
 
 def _book_batch(found: list[tuple[bytes, Fields]]) -> list[Event]:

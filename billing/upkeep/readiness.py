@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from billing.exceptions import UnsafeRedis, WalletRecovering
-from billing.wallet import calls, keys
-from billing.wallet.calls import Backlog
+from billing.wallet import commands, keys
 from billing.wallet.client import backlog_limit
+from billing.wallet.commands import Backlog
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 
 
@@ -53,8 +53,8 @@ def find_wallet_problem() -> str | None:
 
 def read_backlogs(client: SyncWalletClient) -> list[Backlog]:
     """Return how far the drain is behind, by shard. Raises WalletRecovering."""
-    replies = client.ask_many([calls.backlog(shard) for shard in range(keys.SHARDS)])
-    return [calls.parse_backlog(reply) for reply in replies]
+    replies = client.ask_many([commands.backlog(shard) for shard in range(keys.SHARDS)])
+    return [commands.parse_backlog(reply) for reply in replies]
 
 
 def _why_closed(client: SyncWalletClient) -> str:

@@ -8,8 +8,9 @@ from django.conf import settings
 
 from billing.exceptions import UnknownHold
 from billing.models import UsageRecord
-from billing.wallet import calls, keys
-from billing.wallet.calls import Reaped
+from billing.token_classes import COUNTS
+from billing.wallet import commands, keys
+from billing.wallet.commands import Reaped
 from billing.wallet.journal import read_all
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 from billing.wallet.usage import Settlement
@@ -43,13 +44,10 @@ def abandoned(ended_at_ms: int) -> Settlement:
         target_credits=0,
         outcome=UsageRecord.Outcome.ABANDONED,
         source=UsageRecord.Source.ESTIMATED,
-        prompt_tokens=0,
-        cached_tokens=0,
-        completion_tokens=0,
-        reasoning_tokens=0,
         provider_name="",
         attempts=1,
         ended_at_ms=ended_at_ms,
+        **dict.fromkeys(COUNTS, 0),
     )
 
 
@@ -83,7 +81,7 @@ def _reap_batch(client: SyncWalletClient, due: list[Due]) -> int:
     started = _started() if any(not hold.has_progress for hold in due) else set()
     many = [
         # The journal's line comes before the upstream's call: without it there was none.
-        calls.reap(
+        commands.reap(
             hold.wallet_id,
             hold.request_id,
             without_progress=ending if hold.request_id in started else None,
@@ -93,7 +91,7 @@ def _reap_batch(client: SyncWalletClient, due: list[Due]) -> int:
     reaped = 0
     for hold, reply in zip(due, client.ask_many(many), strict=True):
         try:
-            outcome = calls.parse_reap(reply)
+            outcome = commands.parse_reap(reply)
         except UnknownHold:
             continue
         if outcome in {Reaped.SETTLED, Reaped.VOIDED}:

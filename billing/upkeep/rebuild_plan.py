@@ -24,7 +24,6 @@ and per API key, whose caps count both:
 No I/O here but the questions to PostgreSQL, inside the rebuild's snapshot.
 """
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -32,14 +31,14 @@ from typing import TypeVar
 
 import structlog
 
-from billing.ledger.bookings import is_covered
-from billing.models import Debit, Wallet
+from billing.ledger.bookings import booked_debits, is_covered
+from billing.models import Wallet
 from billing.upkeep.adoption import Booked, booked_requests
 from billing.upkeep.remains import Remains
 from billing.wallet import keys
+from billing.wallet.commands.restoring import HOLDS_NOTHING, LostHold, RestoredKey
 from billing.wallet.events import Amounts
 from billing.wallet.journal import JournalContents
-from billing.wallet.restoring import HOLDS_NOTHING, LostHold, RestoredKey
 from billing.wallet.usage import RequestFacts, Settlement
 
 log = structlog.get_logger(__name__)
@@ -56,10 +55,6 @@ class CorrectedEvent:
     reference: str
     delta: int
     charged: int
-
-
-# As `debits.py` writes them.
-DEBIT_ID = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass
@@ -271,7 +266,4 @@ def _booked_debits(events: list[Amounts]) -> set[str]:
 
     The drain reports such an event; here it must not keep its shard, and all others, shut.
     """
-    named = [event.reference.partition(":")[2] for event in events if not event.is_usage]
-    debit_ids = [int(name) for name in named if DEBIT_ID.fullmatch(name)]
-    booked = Debit.objects.filter(pk__in=debit_ids).exclude(booked_at=None)
-    return {f"debit:{pk}" for pk in booked.values_list("pk", flat=True)}
+    return booked_debits(event.reference for event in events if not event.is_usage)

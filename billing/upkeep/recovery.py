@@ -21,8 +21,8 @@ from billing.exceptions import UnsafeRedis, WalletRecovering
 from billing.models import KeySpending, Wallet
 from billing.upkeep.rebuild_plan import Plan, plan_rebuild
 from billing.upkeep.remains import read_remains
-from billing.wallet import calls, keys, restoring
-from billing.wallet.calls import Call
+from billing.wallet import commands, keys
+from billing.wallet.commands import Command, restoring
 from billing.wallet.journal import read_all
 from billing.wallet.rebuild_barrier import only_rebuilder, rebuild_snapshot
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
@@ -85,7 +85,7 @@ def close_all() -> None:
 
 def _closed_shards(client: SyncWalletClient) -> list[int]:
     shards = range(keys.SHARDS)
-    replies = client.ask_many([calls.status(shard) for shard in shards])
+    replies = client.ask_many([commands.status(shard) for shard in shards])
     return [shard for shard, reply in zip(shards, replies, strict=True) if reply[0] != b"OK"]
 
 
@@ -129,7 +129,7 @@ def _steps(
     spending: dict[int, list[tuple[int, int, int]]],
     *,
     epoch: str,
-) -> Iterator[Call]:
+) -> Iterator[Command]:
     for plan in plans:
         mine = [wallet for wallet in wallets if keys.shard_of(wallet.pk) == plan.shard]
         yield from _forget(plan, epoch=epoch)
@@ -146,14 +146,14 @@ def _steps(
         yield restoring.open_fence(plan.shard, epoch=epoch)
 
 
-def _forget(plan: Plan, *, epoch: str) -> Iterator[Call]:
+def _forget(plan: Plan, *, epoch: str) -> Iterator[Command]:
     for ids in _batches(plan.forgotten_events, ITEM_BATCH):
         yield restoring.forget(plan.shard, event_ids=ids, holds=[], epoch=epoch)
     for holds in _batches(plan.forgotten_holds, ITEM_BATCH):
         yield restoring.forget(plan.shard, event_ids=[], holds=holds, epoch=epoch)
 
 
-def _restore(plan: Plan, *, epoch: str) -> Iterator[Call]:
+def _restore(plan: Plan, *, epoch: str) -> Iterator[Command]:
     for event_id, event in plan.corrected_events.items():
         yield restoring.correct_event(
             plan.shard,
@@ -171,7 +171,7 @@ def _restore(plan: Plan, *, epoch: str) -> Iterator[Call]:
         yield restoring.holds(plan.shard, lost, epoch=epoch)
 
 
-def _write(client: SyncWalletClient, steps: Iterator[Call], *, batch: int) -> None:
+def _write(client: SyncWalletClient, steps: Iterator[Command], *, batch: int) -> None:
     for some in _batches(steps, batch):
         for reply in client.ask_many(some):
             if reply[0] != b"OK":

@@ -18,7 +18,13 @@ from django.http import HttpRequest, HttpResponse
 from accounts.adapter import AccountAdapter as PlainAccountAdapter
 from accounts.models import User
 from billing.gifts.welcome import grant_welcome_credit
-from billing.notices.sign_ins import make_device_id, note_sign_in
+from billing.notices.security import (
+    notify_address_asked,
+    notify_address_changed,
+    notify_password_changed,
+    notify_password_reset,
+)
+from billing.notices.sign_ins import make_device_id, name_device, note_sign_in
 
 DEVICE_COOKIE = "device"
 # Browsers keep no cookie for longer than 400 days.
@@ -40,7 +46,15 @@ class AccountAdapter(PlainAccountAdapter):
             return self._confirm_and_welcome(request, email_address)
 
     def _confirm_and_welcome(self, request: HttpRequest, email_address: EmailAddress) -> bool:
+        user, new_email = email_address.user, email_address.email
+        old_email = user.email
+        if User.objects.filter(email=new_email).exclude(pk=user.pk).exists():
+            failed = "account/messages/email_confirmation_failed.txt"
+            self.add_message(request, messages.ERROR, failed, {"email": new_email})
+            return False
         is_new = bool(super().confirm_email(request, email_address))
+        if is_new and new_email != old_email:
+            notify_address_changed(user, old_email=old_email, new_email=new_email)
         if is_new:
             entry = grant_welcome_credit(
                 email_address.user,
@@ -66,6 +80,46 @@ class AccountAdapter(PlainAccountAdapter):
                 allauth_context.request,
                 "The mail could not be sent. Please ask for it again in a few minutes.",
             )
+
+    def send_confirmation_mail(
+        self, request: HttpRequest, emailconfirmation: Any, signup: bool
+    ) -> None:
+        """Send a link, and tell the present address if the new one is to replace it."""
+        super().send_confirmation_mail(request, emailconfirmation, signup)
+        asked: EmailAddress = emailconfirmation.email_address
+        user = asked.user
+        if isinstance(user, User) and asked.email != user.email:
+            notify_address_asked(
+                user, reference=f"address:{asked.pk}", new_email=asked.email, **self._origin()
+            )
+
+    def send_notification_mail(
+        self,
+        template_prefix: str,
+        user: User,
+        context: dict[str, Any] | None = None,
+        email: str | None = None,
+    ) -> None:
+        """Tell of a change of security through the outbox, as of everything that is no secret."""
+        match template_prefix.removeprefix("account/email/"):
+            case "password_changed" | "password_set":
+                notify_password_changed(user, **self._origin())
+            case "password_reset":
+                notify_password_reset(user, **self._origin())
+            case "email_changed":
+                # `confirm_email` knows better which address it was.
+                pass
+            case "email_deleted":
+                # A change that was asked for, told, and given up: nothing is different.
+                pass
+            case _:
+                super().send_notification_mail(template_prefix, user, context, email)
+
+    def _origin(self) -> dict[str, str]:
+        """Say whom the present request comes from, for a mail about it."""
+        agent = self.request.headers.get("User-Agent", "")[:MOST_USER_AGENT]
+        address = self.get_client_ip(self.request)
+        return {"device_name": name_device(agent), "address": address}
 
     def render_mail(
         self,

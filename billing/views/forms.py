@@ -7,9 +7,9 @@ from django import forms
 from accounts.models import ApiKey, User
 from billing.catalogue.pack_prices import Price, list_prices, packs_on_sale, to_cents
 from billing.models import Pack, PublicModel
-from billing.notices.low_balance import MAX_THRESHOLD_CREDITS
 from billing.top_ups.agreement import CONSENT_VERSION, Terms
 from common import money
+from common.credits import MAX_CREDITS
 
 # The largest id that PostgreSQL's bigint holds; beyond it a query would fail.
 MAX_ID = 2**63 - 1
@@ -50,7 +50,7 @@ class NotificationForm(forms.Form):
     low_balance_credits = forms.IntegerField(
         label="Mail me below so many credits",
         min_value=1,
-        max_value=MAX_THRESHOLD_CREDITS,
+        max_value=MAX_CREDITS,
         widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
     )
     wants_lot_expiring = forms.BooleanField(required=False, label="Credits expire within a week")
@@ -86,7 +86,7 @@ class TopUpForm(forms.Form):
     threshold_credits = forms.IntegerField(
         label="When my balance falls below so many credits",
         min_value=1,
-        max_value=MAX_THRESHOLD_CREDITS,
+        max_value=MAX_CREDITS,
         widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
     )
     ceiling = forms.DecimalField(

@@ -10,7 +10,7 @@ from billing.exceptions import BillingError, KeyNotUsable, TooManyKeys
 from billing.keys import api_keys
 from billing.keys.forms import ApiKeyForm, RotateForm
 from billing.keys.settings import KeySettings
-from billing.views.requests import CustomerRequest, customer_only
+from billing.views.requests import CustomerRequest, customer_only, fresh_only
 from billing.wallet.usage import month_end, month_of
 
 
@@ -22,6 +22,7 @@ def keys(request: CustomerRequest) -> HttpResponse:
 
 
 @customer_only
+@fresh_only("POST")
 @require_http_methods(["GET", "HEAD", "POST"])
 def key_create(request: CustomerRequest) -> HttpResponse:
     """Create a key and show its secret, this once. Whoever only opens the address gets the list."""
@@ -43,6 +44,7 @@ def key_create(request: CustomerRequest) -> HttpResponse:
 
 
 @customer_only
+@fresh_only("POST")
 @require_http_methods(["GET", "HEAD", "POST"])
 def key_edit(request: CustomerRequest, key_id: int) -> HttpResponse:
     """Show a key with its limits and what it spent, and on POST change it."""
@@ -69,6 +71,7 @@ def key_edit(request: CustomerRequest, key_id: int) -> HttpResponse:
 
 
 @customer_only
+@fresh_only("GET", "HEAD", "POST")
 @require_http_methods(["GET", "HEAD", "POST"])
 def key_rotate(request: CustomerRequest, key_id: int) -> HttpResponse:
     """Ask how long the old secret shall work, and on POST show the new one, this once."""

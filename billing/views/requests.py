@@ -8,13 +8,14 @@ from urllib.parse import urlsplit
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponseBase
-from django.urls import reverse
+from django.urls import resolve, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 from accounts.models import User
+from accounts.reauthentication import ask_again, must_ask_again
 
 
 class HtmxRequest(HttpRequest):
@@ -45,6 +46,31 @@ def customer_only(view: View) -> View:
         return HttpResponseClientRedirect(answer.url) if request.htmx else answer
 
     return never_cache(checked)
+
+
+def fresh_only(*methods: str) -> Callable[[View], View]:
+    """Ask for the password before requests with these methods, if it was long ago.
+
+    What was sent is kept and done then, so it stands below `customer_only` and above the rest.
+    """
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def checked(request: CustomerRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if request.method not in methods:
+                return view(request, *args, **kwargs)
+            if not must_ask_again(request):
+                # What was kept is done at the address of the page that asked.
+                request.resolver_match = resolve(request.path_info)
+                return view(request, *args, **kwargs)
+            is_htmx = bool(request.htmx)
+            answer = ask_again(request)
+            # htmx would put the page that asks into the middle of the present one.
+            return HttpResponseClientRedirect(answer["Location"]) if is_htmx else answer
+
+        return checked
+
+    return decorate
 
 
 def page_to_return_to(request: HtmxRequest) -> str:

@@ -18,7 +18,7 @@ from billing.top_ups import agreement as top_ups
 from billing.top_ups import cards as top_up_cards
 from billing.views.forms import TopUpForm, offer_of
 from billing.views.refusals import as_message
-from billing.views.requests import CustomerRequest, customer_only
+from billing.views.requests import CustomerRequest, customer_only, fresh_only
 from common.currencies import decimal_places
 
 LATEST = 20
@@ -26,6 +26,7 @@ PAGE = "dashboard-top-up"
 
 
 @customer_only
+@fresh_only("POST")
 @require_http_methods(["GET", "HEAD", "POST"])
 def top_up(request: CustomerRequest) -> HttpResponse:
     """Show how the balance tops itself up; on POST keep the customer's terms and consent."""
@@ -41,10 +42,11 @@ def top_up(request: CustomerRequest) -> HttpResponse:
 
 
 @customer_only
-@require_POST
+@fresh_only("POST")
+@require_http_methods(["GET", "HEAD", "POST"])
 def save_card(request: CustomerRequest) -> HttpResponse:
-    """Lead to Stripe's page on which a card is saved."""
-    return _to_stripe(request)
+    """Lead to Stripe's page on which a card is saved. Who only opens the address gets ours."""
+    return _to_stripe(request) if request.method == "POST" else redirect(PAGE)
 
 
 @customer_only

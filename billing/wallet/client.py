@@ -12,27 +12,28 @@ import structlog
 from django.conf import settings
 
 from billing.exceptions import WalletError, WalletRecovering
-from billing.wallet import calls
-from billing.wallet.calls import (
+from billing.wallet import commands
+from billing.wallet.commands import (
     BacklogLimit,
     Balance,
-    Call,
+    Command,
     HoldRequest,
-    Looked,
+    Inquiry,
     Placed,
     Register,
     Reply,
     Settled,
 )
 from billing.wallet.connection import CommandRefused, Connection, ConnectionLost, NotConnected
+from billing.wallet.library import locate
 from billing.wallet.limits import KeyFigures, Limits
 from billing.wallet.usage import RequestFacts, Settlement
 
 __all__ = [
     "Balance",
     "HoldRequest",
+    "Inquiry",
     "KeyFigures",
-    "Looked",
     "Placed",
     "Settled",
     "WalletClient",
@@ -59,7 +60,7 @@ class WalletClient:
 
     @classmethod
     async def connect(cls, url: str) -> Self:
-        """Return a client; the socket is opened by the first call, so Redis may be away now."""
+        """Return a client; the socket is opened by the first command, so Redis may be away now."""
         return cls(Connection(url))
 
     async def close(self) -> None:
@@ -70,11 +71,11 @@ class WalletClient:
 
     async def place(self, hold: HoldRequest) -> Placed:
         """Hold the worst case of a request. Raises the WalletError that stands against it."""
-        call = calls.place(hold, lease_ms=lease_ms(), limit=backlog_limit())
+        command = commands.place(hold, lease_ms=lease_ms(), limit=backlog_limit())
         try:
-            reply: Reply = await self._connection.command(*call.parts())
+            reply: Reply = await self._connection.command(*command.parts())
         except CommandRefused as error:
-            raise refusal(call, str(error)) from error
+            raise refusal(command, str(error)) from error
         except NotConnected as error:
             raise WalletRecovering(str(error)) from error
         except ConnectionLost as error:
@@ -83,30 +84,30 @@ class WalletClient:
         except asyncio.CancelledError:
             self._void_later(hold.facts)
             raise
-        return calls.parse_place(reply)
+        return commands.parse_place(reply)
 
     async def quote(self, hold: HoldRequest) -> Placed:
         """Tell what `place` would hold now, and hold nothing. Raises as it."""
-        call = calls.quote(hold, lease_ms=lease_ms(), limit=backlog_limit())
-        return calls.parse_place(await self._ask(call))
+        command = commands.quote(hold, lease_ms=lease_ms(), limit=backlog_limit())
+        return commands.parse_place(await self._ask(command))
 
     async def extend(self, facts: RequestFacts, progress: Settlement) -> None:
         """Renew a hold's lease and record its progress. Raises UnknownHold, WalletRecovering."""
-        calls.parse_ok(await self._ask(calls.extend(facts, progress, lease_ms=lease_ms())))
+        commands.parse_ok(await self._ask(commands.extend(facts, progress, lease_ms=lease_ms())))
 
     async def settle(self, facts: RequestFacts, settlement: Settlement) -> Settled:
         """End a request at what it cost. Safe to repeat. Raises UnknownHold, WalletRecovering."""
-        return calls.parse_settle(await self._ask(calls.settle(facts, settlement)))
+        return commands.parse_settle(await self._ask(commands.settle(facts, settlement)))
 
     async def void(self, facts: RequestFacts) -> None:
         """Release a hold without a record. Safe to repeat. Raises UnknownHold, WalletRecovering."""
-        calls.parse_ended(await self._ask(calls.void(facts)))
+        commands.parse_ended(await self._ask(commands.void(facts)))
 
     async def find_register(self, wallet_id: int, request_id: str) -> Register:
         """Return a request's register. Raises UnknownHold, WalletRecovering."""
-        return calls.parse_register(await self._ask(calls.register(wallet_id, request_id)))
+        return commands.parse_register(await self._ask(commands.register(wallet_id, request_id)))
 
-    async def look(
+    async def inquire(
         self,
         wallet_id: int,
         api_key_id: int,
@@ -114,30 +115,30 @@ class WalletClient:
         known_version: int,
         month: int,
         limits: Limits,
-        looks: int = 1,
-    ) -> Looked:
-        """Return a wallet's and a key's figures, and take so many looks of its minute.
+        count: int = 1,
+    ) -> Inquiry:
+        """Return a wallet's and a key's figures, and count as so many inquiries of its minute.
 
         Raises WalletStale if either changed since this version, RateLimited, WalletMissing,
         WalletRecovering.
         """
-        call = calls.look(
+        command = commands.inquire(
             wallet_id,
             api_key_id,
             known_version=known_version,
             month=month,
             limits=limits,
-            looks=looks,
+            count=count,
         )
-        return calls.parse_look(await self._ask(call))
+        return commands.parse_inquiry(await self._ask(command))
 
-    async def _ask(self, call: Call) -> Reply:
+    async def _ask(self, command: Command) -> Reply:
         try:
-            reply: Reply = await self._connection.command(*call.parts())
+            reply: Reply = await self._connection.command(*command.parts())
         except ConnectionLost as error:
             raise WalletRecovering(str(error)) from error
         except CommandRefused as error:
-            raise refusal(call, str(error)) from error
+            raise refusal(command, str(error)) from error
         return reply
 
     def _void_later(self, facts: RequestFacts) -> None:
@@ -170,8 +171,8 @@ def backlog_limit() -> BacklogLimit:
     return BacklogLimit(settings.WALLET_BACKLOG_EVENTS, settings.WALLET_BACKLOG_AGE_S * 1_000)
 
 
-def refusal(call: Call, error: str) -> WalletError:
+def refusal(command: Command, error: str) -> WalletError:
     """Say what an error reply means: a server that can't serve just now, or a defect of ours."""
     if NO_LIBRARY in error or error.startswith(NOT_NOW):
         return WalletRecovering(error)
-    return WalletError(f"{call.function}: {error}")
+    return WalletError(f"{command.function}: {locate(error)}")

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from billing.wallet import calls, keys
-from billing.wallet.calls import OpenHold
+from billing.wallet import commands, keys
+from billing.wallet.commands import OpenHold
 from billing.wallet.events import Amounts, MalformedEvent, read_amounts
 from billing.wallet.sync_client import SyncWalletClient
 
@@ -47,7 +47,7 @@ def view_shard(
     Every figure is of the same instant, however busy the wallets are.
     """
     held, (epoch, events, *hashes) = client.ask_at_one_instant(
-        calls.holds(shard),
+        commands.holds(shard),
         [
             ("GET", keys.fence(shard)),
             ("XRANGE", keys.events(shard), "-", "+"),
@@ -55,7 +55,7 @@ def view_shard(
             *(("HMGET", keys.api_key(*names), "e", *KEY_FIELDS) for names in api_keys),
         ],
     )
-    holds, idle_leases = calls.parse_holds(held)
+    holds, idle_leases = commands.parse_holds(held)
     view = ShardView(holds=holds, idle_leases=idle_leases)
     for wallet_id, values in zip(wallet_ids, hashes, strict=False):
         if values[0] is not None:

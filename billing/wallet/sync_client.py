@@ -1,23 +1,19 @@
 """The wallet as pages, sweeps and commands use it: synchronous, over redis-py's pool."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from typing import Any, cast
 
 import redis
 from django.conf import settings
 
 from billing.exceptions import UnsafeRedis, WalletError, WalletRecovering
-from billing.wallet import calls, keys
+from billing.wallet import commands, keys, library
 from billing.wallet.address import open_redis
-from billing.wallet.calls import Argument, Balance, Call, Reply
 from billing.wallet.client import refusal
+from billing.wallet.commands import Argument, Balance, Command, Reply
 
-LIBRARY = Path(__file__).with_name("functions.lua")
-LIBRARY_NAME = "tokenproxy_wallet"
 TIMEOUT_S = 10
 # redis-py takes the words by which `refusal` would know these away from the message.
 NOT_NOW = (
@@ -38,12 +34,12 @@ class SyncWalletClient:
             url, protocol=2, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
         )
 
-    def ask(self, call: Call) -> Reply:
-        """Send one call. Raises WalletRecovering if Redis is away or without our library."""
-        return self.ask_many([call])[0]
+    def ask(self, command: Command) -> Reply:
+        """Send one command. Raises WalletRecovering if Redis is away or without our library."""
+        return self.ask_many([command])[0]
 
-    def ask_many(self, many: list[Call]) -> list[Reply]:
-        """Send calls in one round trip; each is atomic, the batch is not.
+    def ask_many(self, many: list[Command]) -> list[Reply]:
+        """Send commands in one round trip; each is atomic, the batch is not.
 
         Raises the first error.
         """
@@ -53,17 +49,17 @@ class SyncWalletClient:
                 raise reply
         return cast(list[Reply], replies)
 
-    def ask_each(self, many: list[Call]) -> list[Reply | WalletError]:
-        """Send calls in one round trip and return what became of each.
+    def ask_each(self, many: list[Command]) -> list[Reply | WalletError]:
+        """Send commands in one round trip and return what became of each.
 
         Raises WalletRecovering if Redis is away or without our library.
         """
         pipeline = self.redis.pipeline(transaction=False)
-        for call in many:
-            pipeline.execute_command(*call.parts())
+        for command in many:
+            pipeline.execute_command(*command.parts())
         with self.reaching():
             replies = pipeline.execute(raise_on_error=False)
-        return [_checked(call, reply) for call, reply in zip(many, replies, strict=True)]
+        return [_checked(command, reply) for command, reply in zip(many, replies, strict=True)]
 
     def read_events(
         self, shard: int, *, start: str = "-", count: int
@@ -71,31 +67,31 @@ class SyncWalletClient:
         """Return events of an open shard, oldest first. Raises WalletRecovering if it is closed."""
         # In this order and over one connection: the server that answers is the one that is open.
         pipeline = self.redis.pipeline(transaction=False)
-        call = calls.status(shard)
-        pipeline.execute_command(*call.parts())
+        command = commands.status(shard)
+        pipeline.execute_command(*command.parts())
         pipeline.xrange(keys.events(shard), min=start, count=count)
         with self.reaching():
             status, found = pipeline.execute(raise_on_error=False)
         for reply in (status, found):
-            if isinstance(error := _checked(call, reply), WalletError):
+            if isinstance(error := _checked(command, reply), WalletError):
                 raise error
-        calls.parse_ok(status)
+        commands.parse_ok(status)
         return cast(list[tuple[bytes, dict[bytes, bytes]]], found)
 
     def ask_at_one_instant(
-        self, call: Call, reads: list[tuple[Argument, ...]]
+        self, command: Command, reads: list[tuple[Argument, ...]]
     ) -> tuple[Reply, list[Any]]:
-        """Send a call and plain reads of the same shard; nothing happens between them.
+        """Send a command and plain reads of the same shard; nothing happens between them.
 
         Raises WalletRecovering if Redis is away or without our library.
         """
         pipeline = self.redis.pipeline(transaction=True)
-        for parts in (call.parts(), *reads):
+        for parts in (command.parts(), *reads):
             pipeline.execute_command(*parts)
         with self.reaching():
             replies = pipeline.execute(raise_on_error=False)
         for reply in replies:
-            if isinstance(error := _checked(call, reply), WalletError):
+            if isinstance(error := _checked(command, reply), WalletError):
                 raise error
         return cast(Reply, replies[0]), replies[1:]
 
@@ -109,7 +105,7 @@ class SyncWalletClient:
 
     def read_balance(self, wallet_id: int) -> Balance:
         """Return a wallet's figures. Raises WalletMissing, WalletRecovering."""
-        return calls.parse_read(self.ask(calls.read(wallet_id)))
+        return commands.parse_read(self.ask(commands.read(wallet_id)))
 
     def load_library(self) -> None:
         """Load the function library unless this server has it, or a newer one.
@@ -117,7 +113,7 @@ class SyncWalletClient:
         Loading closes every fence, so an upgrade is followed by a rebuild.
         """
         if not self.has_library():
-            self.redis.execute_command("FUNCTION", "LOAD", "REPLACE", LIBRARY.read_text())
+            self.redis.execute_command("FUNCTION", "LOAD", "REPLACE", library.read_source())
 
     def has_library(self) -> bool:
         """Tell whether this server has our library, or one that goes before it.
@@ -127,8 +123,8 @@ class SyncWalletClient:
         """
         with self.reaching():
             loaded = self._loaded_source()
-        source = LIBRARY.read_text()
-        return loaded is not None and _rank(loaded) >= _rank(source)
+        source = library.read_source()
+        return loaded is not None and library.rank(loaded) >= library.rank(source)
 
     def demand_safe_server(self) -> None:
         """Raise UnsafeRedis if this server could drop keys or keeps no append-only file.
@@ -147,14 +143,14 @@ class SyncWalletClient:
     def _loaded_source(self) -> str | None:
         listed = cast(
             list[Any],
-            self.redis.execute_command("FUNCTION", "LIST", "LIBRARYNAME", LIBRARY_NAME, "WITHCODE"),
+            self.redis.execute_command("FUNCTION", "LIST", "LIBRARYNAME", library.NAME, "WITHCODE"),
         )
-        for library in listed:
+        for loaded in listed:
             # A map in RESP3, which redis-py speaks by default; a flat list in RESP2.
             pairs = (
-                library.items()
-                if isinstance(library, dict)
-                else zip(*[iter(library)] * 2, strict=True)
+                loaded.items()
+                if isinstance(loaded, dict)
+                else zip(*[iter(loaded)] * 2, strict=True)
             )
             fields = {_text(name): value for name, value in pairs}
             if "library_code" in fields:
@@ -162,21 +158,11 @@ class SyncWalletClient:
         return None
 
 
-def _rank(source: str) -> tuple[int, str]:
-    return library_version(source), source
-
-
-def library_version(source: str) -> int:
-    """Return the version that a library's source names; 0 if it names none."""
-    found = re.search(r"^local VERSION = '(\d+)'$", source, re.MULTILINE)
-    return int(found[1]) if found else 0
-
-
-def _checked(call: Call, reply: Any) -> Reply | WalletError:
+def _checked(command: Command, reply: Any) -> Reply | WalletError:
     if isinstance(reply, NOT_NOW):
         raise WalletRecovering(f"Redis does not serve now: {reply}") from reply
     if isinstance(reply, Exception):
-        error = refusal(call, str(reply))
+        error = refusal(command, str(reply))
         if isinstance(error, WalletRecovering):
             raise error from reply
         return error

@@ -38,6 +38,8 @@ TAKE_BACK = StaffAction[ProviderKey](
 
 def state_of(key: ProviderKey) -> str:
     """Say in one word whether a key is used."""
+    if key.is_for_another_host:
+        return columns.state("for another host", "bad")
     if key.ejected_at is not None:
         return columns.state("ejected", "bad")
     return columns.state("usable", "good") if key.is_active else columns.state("off", "quiet")
@@ -55,6 +57,7 @@ class ProviderKeyAdmin(ReadOnlyWithActions[ProviderKey]):
     fields = (
         "provider",
         "hint",
+        "origin",
         "state",
         "is_active",
         "priority",

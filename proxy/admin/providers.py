@@ -7,6 +7,7 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import Count, Q, QuerySet, URLField
+from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest
 from django.urls import URLPattern, path
 
@@ -19,9 +20,8 @@ from proxy.admin.routes import RULES_WIDGET, RouteForm
 from proxy.admin.trials import CLOSE_PROVIDER, TEST_PROVIDER
 from proxy.errors import InvalidAddress
 from proxy.models import Provider, ProviderKey, Route
-from proxy.upstreams.addresses import check_base_url
-from proxy.upstreams.crypto import encrypt_secret
-from proxy.upstreams.providers.setup import hint_of
+from proxy.upstreams.addresses import check_base_url, origin_of
+from proxy.upstreams.providers.setup import enter_secret
 
 
 class ProviderForm(forms.ModelForm[Provider]):
@@ -72,13 +72,31 @@ class ProviderKeyForm(forms.ModelForm[ProviderKey]):
         return secret
 
     def save(self, commit: bool = True) -> ProviderKey:
-        secret = self.cleaned_data["secret"]
-        if secret:
-            self.instance.encrypted_secret = encrypt_secret(secret)
-            self.instance.hint = hint_of(secret)
-            # What was refused was the old one.
-            self.instance.ejected_at, self.instance.ejection_reason = None, ""
+        if self.cleaned_data["secret"]:
+            enter_secret(self.instance, self.cleaned_data["secret"])
         return super().save(commit)
+
+
+class ProviderKeyFormSet(BaseInlineFormSet[ProviderKey, Provider, forms.ModelForm[ProviderKey]]):
+    """The keys of a provider, each for the host that the provider is given with them."""
+
+    def clean(self) -> None:
+        """Ask for each key again that was entered for another host than the provider's.
+
+        Who may change an address could otherwise have the keys sent to a server that shows them.
+        """
+        super().clean()
+        for form in self.initial_forms:
+            if form in self.deleted_forms or not hasattr(form, "cleaned_data"):
+                continue
+            if not form.cleaned_data.get("secret") and not form.instance.is_for(
+                self.instance.base_url
+            ):
+                form.add_error(
+                    "secret",
+                    f"This key was entered for {form.instance.origin}. Enter it again for"
+                    f" {origin_of(self.instance.base_url)}, or delete it.",
+                )
 
 
 class ProviderKeyInline(admin.TabularInline[ProviderKey, Provider]):
@@ -86,9 +104,13 @@ class ProviderKeyInline(admin.TabularInline[ProviderKey, Provider]):
 
     model = ProviderKey
     form = ProviderKeyForm
+    formset = ProviderKeyFormSet
     fields = ("secret", "hint", "state", "priority", "weight", "is_active", "created_at")
     readonly_fields = ("hint", "state", "created_at")
     extra = 0
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ProviderKey]:
+        return super().get_queryset(request).select_related("provider")
 
     @admin.display(description="State")
     def state(self, key: ProviderKey) -> str:
@@ -120,7 +142,6 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
     list_editable = ("is_active",)
     list_filter = ("is_active",)
     search_fields = ("name", "base_url")
-    readonly_fields = ("created_at",)
     fieldsets: ClassVar[Any] = (
         (None, {"fields": ("name", "base_url", "is_active")}),
         (
@@ -157,6 +178,14 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
     @admin.display(description="Active routes", ordering="route_count")
     def active_routes(self, provider: Any) -> int:
         return int(provider.route_count)
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Provider | None = None
+    ) -> tuple[str, ...]:
+        """Leave the address to who may enter keys: one that moves asks for them again."""
+        if obj is None or request.user.has_perm("proxy.change_providerkey"):
+            return ("created_at",)
+        return ("base_url", "created_at")
 
     def has_delete_permission(self, request: HttpRequest, obj: Provider | None = None) -> bool:
         if obj is not None and obj.routes.exists():

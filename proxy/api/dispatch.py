@@ -1,31 +1,32 @@
 """What all views of the API share: DRF's views, dispatched without leaving the event loop.
 
-DRF's own dispatch awaits nothing and negotiates what is fixed here: JSON in, JSON out. Its hooks
-are kept: parsers, authenticators, permissions, the exception handler.
+DRF's own dispatch awaits nothing. Its hooks do their work: authentication and permissions, which
+are awaited here, the parser, the renderer, and the exception handler (`error_table.answer`).
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import orjson
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from rest_framework.authentication import BaseAuthentication
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
+from rest_framework.permissions import BasePermission
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from billing.exceptions import RateLimited, WalletError, WalletRecovering
-from proxy.api.authentication import authenticate, check_network, is_from_allowed_network
-from proxy.api.error_table import to_api_error, to_response
+from billing.exceptions import WalletRecovering
+from proxy.api.authentication import Found, KeyAuthentication
 from proxy.api.handler import ApiRequest
-from proxy.errors import MethodNotAllowed, UnsupportedMediaType, is_client_gone
+from proxy.api.permissions import FromAllowedNetwork, KeyStands
+from proxy.errors import MethodNotAllowed, UnsupportedMediaType
 from proxy.http.connection import ClientConnection
 from proxy.parsing import jsonbody
 from proxy.serving.keys import KeyFacts
 from proxy.serving.runtime import Runtime
-from proxy.serving.standing import Standing, find_standing
+from proxy.serving.standing import Standing
 
 JSON = "application/json"
 
@@ -69,30 +70,19 @@ class FixedNegotiation(BaseContentNegotiation):
         return renderers[0], JSON
 
 
-class KeyAuthentication(BaseAuthentication):
-    """Names the scheme in DRF's terms; the key itself is found by `ApiView.find_key`."""
-
-    def authenticate(self, request: Request) -> None:
-        """Leave it to the coroutine: a look-up may have to wait."""
-
-    def authenticate_header(self, request: Request) -> str:
-        """Return the challenge of a 401."""
-        return "Bearer"
-
-
 class ApiView(APIView):
-    """A view of the API. Its methods are coroutines; `key` is who calls."""
+    """A view of the API. Its methods are coroutines."""
 
     parser_classes = (StrictJsonParser,)
     renderer_classes = (JsonRenderer,)
     authentication_classes = (KeyAuthentication,)
-    permission_classes = ()
+    permission_classes: tuple[type[BasePermission], ...] = (KeyStands, FromAllowedNetwork)
     content_negotiation_class = FixedNegotiation
+    # No address names a format by its suffix.
+    format_kwarg = None
     connection: ClientConnection
     runtime: Runtime
-    key: KeyFacts
-    # A hold is refused if its key was changed meanwhile. Views that place none must ask.
-    places_hold = False
+    # Where the key stands, once Redis has said so.
     standing: Standing | None = None
 
     async def dispatch(  # type: ignore[override]  # DRF's is not a coroutine
@@ -103,14 +93,27 @@ class ApiView(APIView):
             raise TypeError("the API is served by its own handler")
         self.connection, self.runtime = request.connection, request.runtime
         self.request = self.initialize_request(request)
+        response: HttpResponseBase
         try:
             handler = self.find_handler(request.method or "")
-            await self.find_key()
-            self.check_permissions(self.request)
-            response: HttpResponseBase = await handler(self.request, *args, **kwargs)
+            await self.admit()
+            response = await handler(self.request, *args, **kwargs)
         except Exception as error:  # noqa: BLE001  # DRF's hook decides about every error
-            return self.handle_exception(error)
-        return response
+            response = self.handle_exception(error)
+        return self.render(response) if isinstance(response, Response) else response
+
+    async def admit(self) -> None:
+        """Find who calls, and ask whether that key may. Raises what stands against it."""
+        for authenticator in self.get_authenticators():
+            found = await cast("Awaitable[Found]", authenticator.authenticate(self.request))
+            self.request.user, self.request.auth = found
+        for permission in self.get_permissions():
+            await cast("Awaitable[bool]", permission.has_permission(self.request, self))
+
+    @property
+    def key(self) -> KeyFacts:
+        """Who calls."""
+        return cast("KeyFacts", self.request.auth)
 
     def find_handler(self, method: str) -> Callable[..., Awaitable[HttpResponseBase]]:
         """Return the coroutine of a method. Raises MethodNotAllowed."""
@@ -120,40 +123,22 @@ class ApiView(APIView):
         handler: Callable[..., Awaitable[HttpResponseBase]] = getattr(self, name)
         return handler
 
-    async def find_key(self) -> None:
-        """Set `key`, and `request.auth` to the same.
-
-        Raises AuthenticationFailed, NetworkRefused, RateLimited.
-        """
-        authorization = self.request.META.get("HTTP_AUTHORIZATION", "")
-        self.key = await authenticate(authorization, self.runtime.keys)
-        # Nobody is refused either by what was known of the key seconds ago.
-        if not self.places_hold or not is_from_allowed_network(self.key, self.connection):
-            await self._find_standing()
-        check_network(self.key, self.connection)
-        self.request.auth = self.key
-
     def get_standing(self) -> Standing:
         """Return where the key stands. Raises WalletRecovering if Redis did not say."""
         if self.standing is None:
             raise WalletRecovering("Redis did not say where the key stands.")
         return self.standing
 
-    async def _find_standing(self) -> None:
-        try:
-            self.standing = await find_standing(self.runtime, self.connection, self.key)
-        except RateLimited:
-            raise
-        except WalletError:
-            # What needs no figures is served by what was known of the key, seconds ago.
-            return
-        self.key = self.standing.key
+    def render(self, response: Response) -> HttpResponse:
+        """Have the renderer write what a view or the error table answers."""
+        negotiated = self.perform_content_negotiation(self.request)
+        response.accepted_renderer, response.accepted_media_type = negotiated
+        response.renderer_context = self.get_renderer_context()  # type: ignore[attr-defined]
+        return cast("HttpResponse", response.render())
 
-    def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]
-        """Answer an error in the envelope. What the handler alone can deal with is raised."""
-        if self.connection.has_started or is_client_gone(exc):
-            raise exc
-        return to_response(to_api_error(exc))
+    def raise_uncaught_exception(self, exc: Exception) -> NoReturn:
+        """Leave what nobody is there to see to the handler. DRF's looks at a renderer first."""
+        raise exc
 
     async def options(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
         """Say which methods there are. No other site's pages may call: keys are for programs."""
@@ -165,11 +150,6 @@ def body_of(request: Request) -> dict[str, Any]:
     """Return the parsed body. Raises InvalidRequest, UnsupportedMediaType."""
     # DRF's type allows for lists, which the parser refuses.
     return cast("dict[str, Any]", request.data)
-
-
-def render(data: Any) -> HttpResponse:
-    """Answer with JSON."""
-    return HttpResponse(orjson.dumps(data), content_type=JSON)
 
 
 def check_media_type(media_type: str, encoding: str) -> None:

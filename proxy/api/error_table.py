@@ -6,6 +6,7 @@ HTTP. What is not in it is a defect: 500, logged, and not a word about it to the
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import orjson
 import structlog
@@ -13,11 +14,12 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpResponse
 from rest_framework.exceptions import APIException
+from rest_framework.response import Response
 
 from billing import exceptions as billing
 from billing.wallet.usage import month_end, month_of
 from proxy import errors as proxy
-from proxy.errors import ApiError, Interrupted, UpstreamError
+from proxy.errors import ApiError, Interrupted, UpstreamError, is_client_gone
 from proxy.http.headers import rate_limit_headers
 from proxy.serving.endings import tell
 
@@ -35,8 +37,16 @@ def to_api_error(error: Exception) -> ApiError:
     return proxy.Defect()
 
 
+def answer(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Answer an error in the envelope: DRF's exception handler. None if nobody is there to see."""
+    if is_client_gone(error) or context["view"].connection.has_started:
+        return None
+    told = to_api_error(error)
+    return Response(told.envelope(), status=told.status, headers=told.headers)
+
+
 def to_response(error: ApiError) -> HttpResponse:
-    """Write an error as an answer."""
+    """Write an error that no view has met."""
     return HttpResponse(
         orjson.dumps(error.envelope()),
         status=error.status,

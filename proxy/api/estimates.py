@@ -11,6 +11,7 @@ from billing.exceptions import (
     WalletFrozen,
     WalletInDebt,
 )
+from billing.token_classes import CLASSES
 from proxy.api.error_table import to_api_error
 from proxy.errors import InvalidRequest, ModelNotFound
 from proxy.http.connection import ClientConnection
@@ -108,14 +109,4 @@ def find_available(standing: Standing) -> int:
 
 def describe_rates(model: Model) -> dict[str, int]:
     """Write a model's rates by class, in millicredits per token."""
-    rates = model.rates
-    return {
-        "prompt": rates.prompt_millicredits,
-        "cached_prompt": rates.cached_prompt_millicredits,
-        "cache_write": rates.cache_write_millicredits,
-        "prompt_audio": rates.prompt_audio_millicredits,
-        "prompt_image": rates.prompt_image_millicredits,
-        "completion": rates.completion_millicredits,
-        "reasoning": rates.reasoning_millicredits,
-        "completion_audio": rates.completion_audio_millicredits,
-    }
+    return {each.name: getattr(model.rates, each.rate) for each in CLASSES}

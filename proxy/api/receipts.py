@@ -10,8 +10,9 @@ from typing import Any
 from billing.exceptions import UnknownHold
 from billing.ledger.receipts import Receipt, explain
 from billing.models import UsageRecord
-from billing.wallet.calls import Register
+from billing.token_classes import counts_of
 from billing.wallet.client import WalletClient
+from billing.wallet.commands import Register
 from proxy.api.instants import instant
 from proxy.database import in_database
 from proxy.errors import ReceiptNotFound
@@ -62,14 +63,7 @@ def describe(receipt: Receipt) -> dict[str, Any]:
         "counted_by": record.source,
         "attempts": record.attempts,
         "usage": {
-            "prompt_tokens": record.prompt_tokens,
-            "cached_tokens": record.cached_tokens,
-            "cache_write_tokens": record.cache_write_tokens,
-            "prompt_audio_tokens": record.prompt_audio_tokens,
-            "prompt_image_tokens": record.prompt_image_tokens,
-            "completion_tokens": record.completion_tokens,
-            "reasoning_tokens": record.reasoning_tokens,
-            "completion_audio_tokens": record.completion_audio_tokens,
+            **counts_of(record),
             "total_tokens": record.prompt_tokens + record.completion_tokens,
         },
         "price_version": record.price.version,

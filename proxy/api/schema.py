@@ -16,6 +16,7 @@ from drf_spectacular.utils import (
 )
 from rest_framework import serializers
 
+from billing.token_classes import COUNTS
 from proxy.api.schema_headers import (
     BODY_ERRORS,
     CALL_ERRORS,
@@ -36,7 +37,7 @@ OPENAI = "As OpenAI's specification has it; what we read of it is listed, the re
 class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """An API key in the Authorization header."""
 
-    target_class = "proxy.api.dispatch.KeyAuthentication"
+    target_class = "proxy.api.authentication.KeyAuthentication"
     name = "apiKey"
 
     def get_security_definition(self, auto_schema: Any) -> Schema:
@@ -181,18 +182,14 @@ class Checkout(serializers.Serializer[Any]):
     expires_at = serializers.DateTimeField()
 
 
-class ReceiptUsage(serializers.Serializer[Any]):
-    """Tokens by class; each class is a part of the prompt or of the completion."""
-
-    prompt_tokens = serializers.IntegerField(min_value=0)
-    cached_tokens = serializers.IntegerField(min_value=0)
-    cache_write_tokens = serializers.IntegerField(min_value=0)
-    prompt_audio_tokens = serializers.IntegerField(min_value=0)
-    prompt_image_tokens = serializers.IntegerField(min_value=0)
-    completion_tokens = serializers.IntegerField(min_value=0)
-    reasoning_tokens = serializers.IntegerField(min_value=0)
-    completion_audio_tokens = serializers.IntegerField(min_value=0)
-    total_tokens = serializers.IntegerField(min_value=0)
+ReceiptUsage: type[serializers.Serializer[Any]] = type(
+    "ReceiptUsage",
+    (serializers.Serializer,),
+    {
+        "__doc__": "Tokens by class; each class is a part of the prompt or of the completion.",
+        **{name: serializers.IntegerField(min_value=0) for name in (*COUNTS, "total_tokens")},
+    },
+)
 
 
 # `class` can't be an attribute's name, and this is the word of the answer.

@@ -2,12 +2,14 @@
 
 from typing import ClassVar
 
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpResponseBase
 from rest_framework.request import Request
+from rest_framework.response import Response
 
 from proxy.api import checkouts, estimates, receipts, schema
-from proxy.api.dispatch import ApiView, body_of, render
+from proxy.api.dispatch import ApiView, body_of
 from proxy.api.key_description import describe_key
+from proxy.api.permissions import FromAllowedNetwork
 from proxy.api.schema import TEXT_OR_NUMBERS, described, openai_endpoint
 from proxy.errors import ModelNotFound
 from proxy.http.client_address import client_address
@@ -22,7 +24,8 @@ class ModelRequestView(ApiView):
 
     endpoint: ClassVar[endpoints.Endpoint]
 
-    places_hold = True
+    # The hold itself is refused if the key was changed meanwhile.
+    permission_classes = (FromAllowedNetwork,)
 
     async def post(self, request: Request) -> HttpResponseBase:
         """Have a model answer, whole or as a stream."""
@@ -98,11 +101,11 @@ class ModelsView(ApiView):
     """GET /v1/models"""
 
     @described("List models", name="listModels", tag="OpenAI", answers=schema.Models)
-    async def get(self, request: Request) -> HttpResponse:
+    async def get(self, request: Request) -> Response:
         """List the models that this key may call."""
         models = self.runtime.catalogue.models.values()
         mine = [describe_model(model) for model in models if self.key.may_call(model.name)]
-        return render({"object": "list", "data": mine})
+        return Response({"object": "list", "data": mine})
 
 
 class ModelView(ApiView):
@@ -115,11 +118,11 @@ class ModelView(ApiView):
         answers=schema.Model,
         errors={404: "No such model."},
     )
-    async def get(self, request: Request, name: str) -> HttpResponse:
+    async def get(self, request: Request, name: str) -> Response:
         """Describe one model that this key may call."""
         if not self.key.may_call(name):
             raise ModelNotFound(name)
-        return render(describe_model(await self.runtime.catalogue.get_model(name)))
+        return Response(describe_model(await self.runtime.catalogue.get_model(name)))
 
 
 class ReceiptView(ApiView):
@@ -132,9 +135,9 @@ class ReceiptView(ApiView):
         answers=schema.Receipt,
         errors={404: "This key has no receipt for that request."},
     )
-    async def get(self, request: Request, request_id: str) -> HttpResponse:
+    async def get(self, request: Request, request_id: str) -> Response:
         """Explain what a request was charged."""
-        return render(await receipts.get_receipt(self.runtime.wallet, self.key, request_id))
+        return Response(await receipts.get_receipt(self.runtime.wallet, self.key, request_id))
 
 
 class EstimateView(ApiView):
@@ -151,9 +154,9 @@ class EstimateView(ApiView):
         answers=schema.Estimate,
         errors={400: "The request would be refused.", 404: "No such model, or not for this key."},
     )
-    async def post(self, request: Request) -> HttpResponse:
+    async def post(self, request: Request) -> Response:
         """Tell what a request would cost at most, without sending it."""
-        return render(
+        return Response(
             await estimates.estimate(
                 self.runtime, self.connection, self.get_standing(), body_of(request)
             )
@@ -175,21 +178,21 @@ class CheckoutView(ApiView):
             429: "Too many unpaid orders, or too fast.",
         },
     )
-    async def post(self, request: Request) -> HttpResponse:
+    async def post(self, request: Request) -> Response:
         """Order a pack for the key's owner, and return where to pay it."""
         address = client_address(self.connection.scope)
         body = body_of(request)
-        return render(await checkouts.open_checkout(self.key, body, address=str(address or "")))
+        return Response(await checkouts.open_checkout(self.key, body, address=str(address or "")))
 
 
 class CreditsView(ApiView):
     """GET /v1/credits"""
 
     @described("Read the balance", name="retrieveCredits", tag="Balance", answers=schema.Credits)
-    async def get(self, request: Request) -> HttpResponse:
+    async def get(self, request: Request) -> Response:
         """Tell the balance: `available` is what a new hold could take now."""
         balance = self.get_standing().balance
-        return render(
+        return Response(
             {
                 "available_credits": balance.available_credits,
                 "held_credits": balance.held_credits,
@@ -203,9 +206,9 @@ class KeyView(ApiView):
     """GET /v1/key"""
 
     @described("Describe the key", name="retrieveKey", tag="Balance", answers=schema.Key)
-    async def get(self, request: Request) -> HttpResponse:
+    async def get(self, request: Request) -> Response:
         """Tell what this key may do, and what it has spent of its caps."""
-        return render(describe_key(self.get_standing()))
+        return Response(describe_key(self.get_standing()))
 
 
 def describe_model(model: Model) -> dict[str, object]:

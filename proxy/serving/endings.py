@@ -23,6 +23,7 @@ import structlog
 from billing.catalogue.costs import UNKNOWN, cost_nanos
 from billing.catalogue.pricing import cost_credits
 from billing.models import UsageRecord
+from billing.token_classes import counts_of
 from billing.wallet.client import Settled
 from billing.wallet.usage import Settlement
 from proxy.errors import (
@@ -240,17 +241,10 @@ def _settlement(
         target_credits=min(cost, admission.held_credits) if is_bounded else cost,
         outcome=outcome.value,
         source=source.value,
-        prompt_tokens=usage.prompt_tokens,
-        cached_tokens=usage.cached_tokens,
-        completion_tokens=usage.completion_tokens,
-        reasoning_tokens=usage.reasoning_tokens,
-        cache_write_tokens=usage.cache_write_tokens,
-        prompt_audio_tokens=usage.prompt_audio_tokens,
-        prompt_image_tokens=usage.prompt_image_tokens,
-        completion_audio_tokens=usage.completion_audio_tokens,
         provider_name=attempt.provider_name if attempt else "",
         attempts=attempt.number if attempt else 0,
         ended_at_ms=time.time_ns() // 1_000_000,
         first_byte_ms=call.first_byte_ms,
         cost_nanos=cost_nanos(attempt.costs if attempt else UNKNOWN, usage),
+        **counts_of(usage),
     )

@@ -14,8 +14,9 @@ from billing.ledger.wallets import push_wallet
 from billing.wallet.client import Balance, KeyFigures
 from billing.wallet.usage import month_of
 from common.rates import RateState
-from proxy.api.authentication import refresh_key
 from proxy.database import in_database
+from proxy.errors import AuthenticationFailed, NetworkRefused
+from proxy.http.client_address import client_address
 from proxy.http.connection import ClientConnection
 from proxy.serving.keys import KeyFacts
 from proxy.serving.runtime import Runtime
@@ -66,22 +67,44 @@ async def ask_wallet(
         try:
             return await ask(key)
         except WalletStale:
-            key = await refresh_key(runtime.keys, key, connection)
+            key = await _refresh(runtime, connection, key)
         except WalletMissing:
             await in_database(push_wallet, key.wallet_id)
     return await ask(key)
+
+
+def is_from_allowed_network(key: KeyFacts, connection: ClientConnection) -> bool:
+    """Tell whether a key may be used from where the request comes."""
+    if not key.allowed_networks:
+        return True
+    return key.may_come_from(client_address(connection.scope))
+
+
+def check_network(key: KeyFacts, connection: ClientConnection) -> None:
+    """Refuse a key that may not be used from where the request comes. Raises NetworkRefused."""
+    if not is_from_allowed_network(key, connection):
+        raise NetworkRefused(str(client_address(connection.scope) or ""))
+
+
+async def _refresh(runtime: Runtime, connection: ClientConnection, key: KeyFacts) -> KeyFacts:
+    """Read a key anew that was changed meanwhile. Raises AuthenticationFailed, NetworkRefused."""
+    facts = await runtime.keys.reload(key.digest)
+    if facts is None:
+        raise AuthenticationFailed
+    check_network(facts, connection)
+    return facts
 
 
 async def _look(
     runtime: Runtime, connection: ClientConnection, key: KeyFacts, looks: int
 ) -> Standing:
     month = month_of(connection.started_at_ms)
-    balance, figures, rate = await runtime.wallet.look(
+    balance, figures, rate = await runtime.wallet.inquire(
         key.wallet_id,
         key.api_key_id,
         known_version=key.wallet_version,
         month=month,
         limits=key.limits,
-        looks=looks,
+        count=looks,
     )
     return Standing(key, balance, figures, month, rate)

@@ -6,7 +6,7 @@ from billing.catalogue.costs import Costs
 from proxy.errors import InvalidAddress, InvalidRule
 from proxy.models import Provider, ProviderKey, Route
 from proxy.parsing.adapting import Adaptation
-from proxy.upstreams.addresses import check_base_url
+from proxy.upstreams.addresses import check_base_url, origin_of
 from proxy.upstreams.crypto import InvalidToken, decrypt_secret
 from proxy.upstreams.routes import Upstream, UpstreamKey, UpstreamRoute
 
@@ -20,7 +20,7 @@ def load_routes() -> dict[int, list[UpstreamRoute]]:
     upstreams = {
         provider.pk: upstream
         for provider in providers
-        if (upstream := to_upstream(provider, keys[provider.pk])) is not None
+        if (upstream := to_upstream(provider, keys[provider.pk])) is not None and upstream.keys
     }
     routes: dict[int, list[UpstreamRoute]] = {}
     active = Route.objects.filter(is_active=True, provider__in=list(upstreams))
@@ -54,13 +54,16 @@ def to_key(row: ProviderKey) -> UpstreamKey | None:
     except InvalidToken:
         log.error("provider_key_not_decrypted", provider_id=row.provider_id, key_id=row.pk)
         return None
-    return UpstreamKey(row.pk, secret, sealed, priority=row.priority, weight=row.weight)
+    return UpstreamKey(
+        row.pk, secret, sealed, priority=row.priority, weight=row.weight, origin=row.origin
+    )
 
 
 def to_upstream(provider: Provider, keys: list[UpstreamKey]) -> Upstream | None:
     """Return a provider as requests are sent to it, or None if its address is not allowed now.
 
     It was checked when it was saved, but the setting that allows this machine may have changed.
+    Keys that were entered for another host are left out, whoever moved the address, and how.
     """
     try:
         base_url = check_base_url(provider.base_url)
@@ -71,7 +74,7 @@ def to_upstream(provider: Provider, keys: list[UpstreamKey]) -> Upstream | None:
         id=provider.pk,
         name=provider.name,
         base_url=base_url,
-        keys=tuple(keys),
+        keys=tuple(key for key in keys if key.origin == origin_of(base_url)),
         bills_after_cancel=provider.bills_after_cancel,
         connect_timeout_s=provider.connect_timeout_s,
         first_byte_timeout_s=provider.first_byte_timeout_s,

@@ -12,13 +12,17 @@ UNCHANGED = Adaptation()
 
 @dataclass(frozen=True, slots=True)
 class UpstreamKey:
-    """One of our keys at a provider. `sealed` is its encrypted form, as the row has it."""
+    """One of our keys at a provider. `sealed` is its encrypted form, as the row has it.
+
+    `origin` is whom it may be sent to.
+    """
 
     id: int
     secret: str = field(repr=False)
     sealed: bytes = field(repr=False)
     priority: int = 0
     weight: int = 1
+    origin: str = ""
 
     @property
     def mark(self) -> str:

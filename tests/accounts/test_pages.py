@@ -9,6 +9,7 @@ from django.test import Client
 
 from accounts.models import User
 from billing.wallet.sync_client import SyncWalletClient
+from tests.conftest import signed_in
 
 PASSWORD = "correct horse battery"
 LINK = re.compile(r"http://\S+?(/accounts/\S+)")
@@ -36,16 +37,13 @@ def test_a_visitors_page_wears_the_sites_clothes(as_charlie: Client, path: str, 
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("/accounts/email/", "Email addresses"),
+        ("/accounts/email/", "Email address"),
         ("/accounts/password/change/", "Change your password"),
         ("/accounts/logout/", "Log out?"),
     ],
 )
 def test_a_customers_page_wears_the_sites_clothes(alice: User, path: str, words: str) -> None:
-    client = Client()
-    client.force_login(alice)
-
-    page = client.get(path).content.decode()
+    page = signed_in(alice).get(path).content.decode()
 
     assert words in page
     assert 'class="site-header"' in page

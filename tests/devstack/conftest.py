@@ -12,7 +12,12 @@ import pytest
 from devstack.environment import ROOT, child_environment, without_product_settings
 
 PATIENCE_S = 20.0
-NOT_FOR_CHILDREN = ("PYTEST_XDIST_WORKER", "PYTEST_CURRENT_TEST", "DEVSTACK_TEST_FOLDER")
+NOT_FOR_CHILDREN = (
+    "PYTEST_XDIST_WORKER",
+    "PYTEST_CURRENT_TEST",
+    "DEVSTACK_TEST_FOLDER",
+    "DEVSTACK_TEMPLATE",
+)
 
 
 def is_running(pid: int) -> bool:

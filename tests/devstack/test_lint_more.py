@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from billing.wallet import library
 from devstack.environment import ROOT
 from devstack.lint_more import __main__ as lint_more
 
 PACKAGES = ROOT / "devstack" / "lint_more"
+# Joined before they are looked at.
+PARTS = "billing/wallet/lua/*.lua"
 NOT_OURS = {"var", "staticfiles", "vendor", "node_modules"}
 
 
@@ -41,7 +44,7 @@ def test_its_packages_are_pinned_and_name_no_host() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "patterns"),
-    [("lua", lint_more.LUA), ("css", lint_more.CSS), ("js", lint_more.JAVASCRIPT)],
+    [("lua", (*lint_more.LUA, PARTS)), ("css", lint_more.CSS), ("js", lint_more.JAVASCRIPT)],
 )
 def test_every_file_of_ours_is_looked_at(kind: str, patterns: tuple[str, ...]) -> None:
     found = [path.relative_to(ROOT) for path in ROOT.glob(f"[a-z]*/**/*.{kind}")]
@@ -49,3 +52,7 @@ def test_every_file_of_ours_is_looked_at(kind: str, patterns: tuple[str, ...]) -
 
     assert ours
     assert ours == set(lint_more.find(patterns))
+
+
+def test_the_library_is_looked_at_as_it_is_loaded() -> None:
+    assert lint_more.join_library().read_text() == library.read_source()

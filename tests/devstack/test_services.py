@@ -12,8 +12,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from devstack.binaries import find_postgres
-from devstack.pytest_plugin import SERVICES_HOME, copy_template, kept_up
+from devstack.pytest_plugin import SERVICES_HOME, kept_up
 from devstack.services import IsLocked, LaunchError, Postgres, Valkey
+from devstack.template import copy_template
 from tests.devstack.conftest import Script, await_true, is_running
 
 # Starts a service in the folder of its second argument, prints its process id, and waits.

@@ -21,12 +21,13 @@ from billing.keys.api_keys import issue_api_key
 from billing.ledger.wallets import get_wallet, grant_credits, push_wallet
 from billing.models import UsageRecord
 from billing.upkeep.drain import drain
-from billing.wallet.calls import Balance
+from billing.wallet.commands import Balance
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 from proxy.api.handler import ApiHandler
 from proxy.database import in_database
-from proxy.models import Provider
+from proxy.models import Provider, ProviderKey
 from proxy.serving.runtime import Runtime
+from proxy.upstreams.addresses import origin_of
 from proxy.upstreams.providers.setup import set_up_provider
 
 # Every address here is plain: reading the authorities takes a client 17 ms.
@@ -255,7 +256,8 @@ class Api:
         await self.runtime.catalogue.refresh()
 
     async def send_to(self, base_url: str) -> None:
-        """Send gpt-4 elsewhere."""
+        """Send gpt-4 elsewhere, with keys that were entered for there."""
+        await in_database(lambda: ProviderKey.objects.update(origin=origin_of(base_url)))
         await self.limit_providers(base_url=base_url)
 
     async def chat(self, customer: Customer, model: str = "gpt-4", **body: Any) -> httpx.Response:

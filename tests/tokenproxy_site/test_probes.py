@@ -30,7 +30,7 @@ def ready(till: Till) -> None:
     recover_wallets()
 
 
-def ask(path: str, *, method: str = "get", **given: str) -> Any:
+def ask(path: str, *, method: str = "get", **given: Any) -> Any:
     return Client(headers={"Authorization": "Bearer scrape-me"}).generic(method, path, **given)
 
 

@@ -9,16 +9,17 @@ from django.utils import timezone
 from billing.exceptions import BillingError
 from billing.keys.api_keys import issue_api_key
 from billing.keys.networks import BadNetwork
-from billing.keys.settings import MOST_CREDITS, MOST_PER_MINUTE, KeySettings, TooManyModels
+from billing.keys.settings import MOST_PER_MINUTE, KeySettings, TooManyModels
 from billing.management.people import get_or_create_user
+from common.credits import MAX_CREDITS
 
 # Options that are numbers, and the least and the most that each may be.
 NUMBERS = {
     "requests_per_minute": (1, MOST_PER_MINUTE),
     "tokens_per_minute": (1, MOST_PER_MINUTE),
     "concurrent_requests": (1, MOST_PER_MINUTE),
-    "lifetime_cap_credits": (0, MOST_CREDITS),
-    "monthly_cap_credits": (0, MOST_CREDITS),
+    "lifetime_cap_credits": (0, MAX_CREDITS),
+    "monthly_cap_credits": (0, MAX_CREDITS),
 }
 
 

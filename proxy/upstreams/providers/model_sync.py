@@ -103,7 +103,7 @@ def list_models(provider: Provider) -> set[str]:
     if upstream is None:
         raise NotSynced("Its address is not allowed; the log says why.")
     if not upstream.keys:
-        raise NotSynced("The provider has no usable key.")
+        raise NotSynced("The provider has no usable key that was entered for its host.")
     try:
         body = asyncio.run(_fetch(upstream))
     except (UpstreamError, TimeoutError) as error:

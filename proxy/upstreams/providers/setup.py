@@ -11,7 +11,7 @@ from billing.catalogue.pricing import MILLICREDITS
 from billing.models import PublicModel
 from proxy.errors import InvalidAddress, InvalidProvider
 from proxy.models import Provider, ProviderKey, Route
-from proxy.upstreams.addresses import check_base_url
+from proxy.upstreams.addresses import check_base_url, origin_of
 from proxy.upstreams.crypto import InvalidToken, decrypt_secret, encrypt_secret
 from proxy.upstreams.ejection import take_back_key
 
@@ -73,20 +73,28 @@ def _set_provider(name: str, base_url: str) -> Changes:
 
 
 def add_key(provider: Provider, secret: str, *, priority: int = 0, weight: int = 1) -> ProviderKey:
-    """Give a provider one more key. Raises InvalidProvider, also if it has that key already."""
+    """Give a provider one more key. Raises InvalidProvider, also if it has that key already.
+
+    One that was entered for another host is entered anew by this.
+    """
     _check_secret(secret)
-    if any(_is_secret(key, secret) for key in provider.keys.all()):
+    known = next((key for key in provider.keys.all() if _is_secret(key, secret)), None)
+    if known is not None and known.is_for(provider.base_url):
         raise InvalidProvider(f"{provider.name} has this key already.")
-    key = ProviderKey(
-        provider=provider,
-        encrypted_secret=encrypt_secret(secret),
-        hint=hint_of(secret),
-        priority=priority,
-        weight=weight,
-    )
+    key = known or ProviderKey(provider=provider)
+    enter_secret(key, secret)
+    key.priority, key.weight = priority, weight
     _check(key)
     key.save()
     return key
+
+
+def enter_secret(key: ProviderKey, secret: str) -> None:
+    """Give a key that is not saved yet its text, for the host that its provider has now."""
+    key.encrypted_secret, key.hint = encrypt_secret(secret), hint_of(secret)
+    key.origin = origin_of(key.provider.base_url)
+    # What was refused was the old one.
+    key.ejected_at, key.ejection_reason = None, ""
 
 
 def hint_of(secret: str) -> str:
@@ -95,19 +103,23 @@ def hint_of(secret: str) -> str:
 
 
 def _set_key(changes: Changes, secret: str) -> None:
-    """Make this one of the provider's active keys: beside it, only those that were with it stay."""
+    """Make this one of the provider's active keys: beside it, only those that were with it stay.
+
+    None stays when the provider has moved to another host: the others were not entered for it.
+    """
     _check_secret(secret)
     provider = changes.provider
     active = list(provider.keys.filter(is_active=True))
     known = next((key for key in active if _is_secret(key, secret)), None)
-    if known is not None:
+    if known is not None and known.is_for(provider.base_url):
         if take_back_key(known):
             changes.lines.append(f"took the API key of {provider.name} back")
         return
     provider.keys.filter(is_active=True).update(is_active=False)
-    ProviderKey.objects.create(
-        provider=provider, encrypted_secret=encrypt_secret(secret), hint=hint_of(secret)
-    )
+    key = known or ProviderKey(provider=provider)
+    enter_secret(key, secret)
+    key.is_active = True
+    key.save()
     changes.lines.append(f"{'replaced' if active else 'added'} the API key of {provider.name}")
 
 

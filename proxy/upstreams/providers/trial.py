@@ -54,14 +54,13 @@ class Trial:
 def try_route(row: Route) -> list[Trial]:
     """Send a tiny request through a route with each of its usable keys. Raises NotTried."""
     keys = row.provider.keys.filter(is_active=True).order_by("ejected_at", "priority", "pk")
-    usable = {key.hint or "": found for key in keys if (found := to_key(key))}
-    upstream = to_upstream(row.provider, list(usable.values()))
+    upstream = to_upstream(row.provider, [found for key in keys if (found := to_key(key))])
     route = to_route(row, upstream) if upstream else None
     if route is None:
         raise NotTried("Its address or its rules are not allowed; the log says why.")
-    if not usable:
-        raise NotTried("The provider has no key that is switched on.")
-    return asyncio.run(_try_all(route, usable))
+    if not route.upstream.keys:
+        raise NotTried("The provider has no key that is switched on and was entered for its host.")
+    return asyncio.run(_try_all(route, {key.pk: key.hint for key in keys}))
 
 
 def try_provider(provider: Provider) -> list[Trial]:
@@ -72,10 +71,11 @@ def try_provider(provider: Provider) -> list[Trial]:
     return try_route(row)
 
 
-async def _try_all(route: UpstreamRoute, keys: dict[str, UpstreamKey]) -> list[Trial]:
+async def _try_all(route: UpstreamRoute, hints: dict[int, str]) -> list[Trial]:
+    keys = route.upstream.keys
     client = await UpstreamClient.connect(max_connections=len(keys))
     try:
-        return [await _try(client, route, hint, key) for hint, key in keys.items()]
+        return [await _try(client, route, hints[key.id], key) for key in keys]
     finally:
         await client.close()
 

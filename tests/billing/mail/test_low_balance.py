@@ -5,6 +5,7 @@ import pytest
 from accounts.models import User
 from billing.exceptions import InvalidAmount
 from billing.ledger.credits import Cause, append_entry, lock_wallet
+from billing.ledger.references import Request
 from billing.ledger.wallets import get_wallet, grant_credits
 from billing.models import LedgerEntry, Notice, NotificationSettings
 from billing.notices.low_balance import (
@@ -28,7 +29,7 @@ def spend(user: User, amount: int) -> None:
     """Book usage as the drain does; what Redis thinks of it does not matter here."""
     wallet = lock_wallet(get_wallet(user).pk)
     reference = f"req_{LedgerEntry.objects.count()}"
-    append_entry(wallet, Cause(LedgerEntry.Kind.USAGE, reference), -amount)
+    append_entry(wallet, Cause(LedgerEntry.Kind.USAGE, Request(reference)), -amount)
     wallet.save()
 
 

@@ -23,6 +23,7 @@ ORDER: dict[str, Any] = {
     "amount_cents": 2_000,
     "currency": "usd",
 }
+ORIGIN = {"device_name": "Firefox on Linux", "address": "203.0.113.9"}
 FACTS: dict[str, dict[str, Any]] = {
     "purchase": ORDER | {"receipt_url": "https://pay.stripe.com/r/1", "expires_at": "2027-03-02"},
     "refund": ORDER | {"refunded_cents": 500, "clawed_back_credits": 1_250_000},
@@ -34,11 +35,18 @@ FACTS: dict[str, dict[str, Any]] = {
         "source": "Builder",
     },
     "new_key": {"name": "Laptop & co", "hint": "tp_live_Ab12…9xYz"},
-    "new_sign_in": {
-        "device_name": "Firefox on Linux",
-        "address": "203.0.113.9",
-        "at": NOON.isoformat(),
+    "key_rotated": {
+        "name": "Laptop & co",
+        "hint": "tp_live_Ab12…9xYz",
+        "previous_hint": "tp_live_Cd34…8wVu",
+        "previous_expires_at": NOON.isoformat(),
     },
+    "key_revoked": {"name": "Laptop & co", "hint": "tp_live_Ab12…9xYz"},
+    "new_sign_in": ORIGIN | {"at": NOON.isoformat()},
+    "password_changed": ORIGIN,
+    "password_reset": ORIGIN,
+    "address_asked": ORIGIN | {"new_email": "new@example.com"},
+    "address_changed": {"old_email": "old@example.com", "new_email": "new@example.com"},
     "top_up_succeeded": ORDER,
     "top_up_declined": ORDER
     | {"reason": "insufficient funds", "checkout_url": "https://shop.example.com/pay"},
@@ -52,6 +60,12 @@ WORDS = {
     "low_balance": ["50,000", "7,000", "/packs/"],
     "lot_expiring": ["9,000", "2 March 2026, 12:00 UTC"],
     "new_key": ["tp_live_Ab12…9xYz", "/dashboard/keys/"],
+    "key_rotated": ["tp_live_Ab12…9xYz", "tp_live_Cd34…8wVu", "2 March 2026, 12:00 UTC"],
+    "key_revoked": ["tp_live_Ab12…9xYz", "/dashboard/keys/"],
+    "password_changed": ["Firefox on Linux", "203.0.113.9", "/accounts/password/reset/"],
+    "password_reset": ["Firefox on Linux", "203.0.113.9", "/accounts/password/reset/"],
+    "address_asked": ["new@example.com", "203.0.113.9", "/accounts/email/"],
+    "address_changed": ["old@example.com", "new@example.com", "/accounts/email/"],
     "new_sign_in": ["Firefox on Linux", "203.0.113.9", "/accounts/password/change/"],
     "top_up_succeeded": ["5,000,000", "$20.00"],
     "top_up_declined": ["insufficient funds", "https://shop.example.com/pay"],

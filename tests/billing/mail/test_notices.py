@@ -1,5 +1,7 @@
 """What is told, to whom, and once."""
 
+from datetime import timedelta
+
 import pytest
 from allauth.account.models import EmailAddress
 from django.core import mail
@@ -7,7 +9,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
 
 from accounts.models import User
-from billing.keys.api_keys import issue_api_key, revoke_api_key
+from billing.keys.api_keys import issue_api_key, revoke_api_key, rotate_api_key
 from billing.models import Notice, NotificationSettings, Order
 from billing.notices.notify import is_switched_off, notify
 from billing.notices.security import notify_new_sign_in
@@ -40,6 +42,36 @@ def test_a_new_key_is_told_without_its_secret(alice: User, mailbox: Mailbox) -> 
     assert secret not in str(sent.message())
 
 
+def test_a_new_secret_is_told_without_it(alice: User, mailbox: Mailbox) -> None:
+    key, old = issue_api_key(alice, name="Laptop")
+    old_hint = key.hint
+
+    new = rotate_api_key(key)
+
+    _, sent = mailbox()
+    assert key.hint in sent.subject
+    assert old_hint in str(sent.body)
+    assert not any(secret in str(sent.message()) for secret in (old, new))
+
+
+def test_a_secret_that_ends_at_once_is_not_said_to_work(alice: User, mailbox: Mailbox) -> None:
+    key, _ = issue_api_key(alice, name="Laptop")
+
+    rotate_api_key(key, overlap=timedelta())
+
+    assert "Old secret" not in str(mailbox()[1].body)
+
+
+def test_a_key_that_is_revoked_is_told_once(alice: User, mailbox: Mailbox) -> None:
+    key, _ = issue_api_key(alice, name="Laptop")
+
+    for _ in range(2):
+        revoke_api_key(key)
+
+    assert [key.hint in sent.subject for sent in mailbox()] == [True, True]
+    assert mailbox()[1].subject == f"An API key was revoked: {key.hint}"
+
+
 def test_whoever_uses_a_strangers_address_does_not_mail_the_stranger(
     alice: User, mailbox: Mailbox
 ) -> None:
@@ -50,6 +82,7 @@ def test_whoever_uses_a_strangers_address_does_not_mail_the_stranger(
         notify_new_sign_in(
             alice, reference=f"{number}", device_name="Firefox", address="192.0.2.7", at=NOON
         )
+        rotate_api_key(key)
         revoke_api_key(key)
 
     assert mailbox() == []

@@ -1,7 +1,5 @@
 """Alice buys, Bob buys beside her; Stripe is the emulator, PostgreSQL is real."""
 
-import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,40 +10,19 @@ from billing.models import LedgerEntry, Order, Pack, StripeEvent, Wallet
 from billing.orders.checkout import start_checkout
 from billing.orders.checkout_payments import fulfil_checkout
 from billing.stripe_inbox.events import process_due_events, receive_event
-from devstack.ports import free_port
-from devstack.process import Process
 from tests.billing.payments.sandbox import API_KEY, WEBHOOK_SECRET, Sandbox, event_body, sign
 
 
-@pytest.fixture(scope="session")
-def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """One emulator for the whole run."""
-    data_dir = tmp_path_factory.mktemp("stripe")
-    port = free_port()
-    argv = [sys.executable, "-m", "sandbox.stripe", "--port", str(port)]
-    argv += ["--data-dir", str(data_dir)]
-    argv += ["--api-key", API_KEY, "--webhook-secret", WEBHOOK_SECRET]
-    argv += ["--webhook-url", "http://127.0.0.1:9/nobody"]
-    process = Process("stripe", argv, output=data_dir / "log")
-    process.start()
-    sandbox = Sandbox(f"http://127.0.0.1:{port}", data_dir)
-    try:
-        sandbox.wait_until_ready()
-        yield sandbox
-    finally:
-        sandbox.close()
-        process.stop()
-
-
 @pytest.fixture(autouse=True)
-def sandbox(sandbox_process: Sandbox, settings: Settings, transactional_db: None) -> Sandbox:
-    """The emulator, and the site set up to use it. Every test sees its own commits."""
-    settings.STRIPE_API_BASE = sandbox_process.url
+def sandbox(stripe_process: Sandbox, settings: Settings, transactional_db: None) -> Sandbox:
+    """The emulator, empty, and the site set up to use it. Every test sees its own commits."""
+    stripe_process.forget()
+    settings.STRIPE_API_BASE = stripe_process.url
     settings.STRIPE_SECRET_KEY = API_KEY
     settings.STRIPE_WEBHOOK_SECRETS = [WEBHOOK_SECRET]
     settings.STRIPE_LIVE_MODE = False
     settings.SITE_URL = "http://testserver"
-    return sandbox_process
+    return stripe_process
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from billing.audit import queries as audit_queries
-from billing.ledger.debits import decide_open, event_reference
+from billing.ledger.debits import decide_open
 from billing.ledger.pushes import push_wallets
+from billing.ledger.references import DebitRow
 from billing.models import Debit, LedgerEntry, Order, StripeEvent, Wallet
 from billing.orders.checkout_payments import fulfil_checkout
 from billing.stripe_inbox.handlers import HANDLERS
@@ -113,7 +114,7 @@ class OrderWorld:
         wallet_id = self.till.wallet.pk
         # What Redis decided in a past that was put back, it has never heard of.
         undecided = Debit.objects.filter(booked_at=None)
-        forgotten = [keys.hold(wallet_id, event_reference(debit)) for debit in undecided]
+        forgotten = [keys.hold(wallet_id, str(DebitRow(debit.pk))) for debit in undecided]
         self.till.client.redis.delete(keys.wallet(wallet_id), *forgotten)
         push_wallets([wallet_id])
         decide_open()

@@ -3,6 +3,8 @@
 import json
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,13 +80,26 @@ class Sandbox:
 
     def tamper(self, object_id: str | None, **values: Any) -> None:
         """Change what Stripe says of an object, behind its API."""
-        database = sqlite3.connect(self.data_dir / "stripe.sqlite3", timeout=PATIENCE_S)
-        with database:
+        with self._behind() as database:
             for name, value in values.items():
                 database.execute(
                     "UPDATE objects SET body = json_set(body, ?, json(?)) WHERE id = ?",
                     (f"$.{name}", json.dumps(value), object_id),
                 )
+
+    def forget(self) -> None:
+        """Be an account that nobody has used yet: what it lists would grow with every test."""
+        with self._behind() as database:
+            database.execute("DELETE FROM objects")
+
+    @contextmanager
+    def _behind(self) -> Iterator[sqlite3.Connection]:
+        """Open the emulator's file, for one transaction."""
+        database = sqlite3.connect(self.data_dir / "stripe.sqlite3", timeout=PATIENCE_S)
+        # Nobody misses it after a power cut.
+        database.execute("PRAGMA synchronous = OFF")
+        with database:
+            yield database
         database.close()
 
     def session_count(self) -> int:

@@ -9,13 +9,13 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing.exceptions import OrderMissing, PaymentProviderError
-from billing.ledger.credits import MAX_CREDITS
 from billing.ledger.wallets import grant_credits
 from billing.models import InboxItem, LedgerEntry, Lot, Order, Pack
 from billing.orders.checkout import start_checkout
 from billing.orders.checkout_payments import fulfil_checkout
 from billing.stripe_inbox.events import process_due_events, receive_event
 from billing.stripe_inbox.open_orders import check_open_orders
+from common.credits import MAX_CREDITS
 from tests.billing.payments.conftest import posted, status_of
 from tests.billing.payments.racing import race
 from tests.billing.payments.sandbox import DECLINES, Sandbox, event_body, sign

@@ -12,6 +12,7 @@ from accounts.models import User
 from billing.exceptions import MissingReason, RefundRefused
 from billing.ledger.credits import post_credit
 from billing.ledger.debits import decide_open
+from billing.ledger.references import Request
 from billing.ledger.wallets import freeze_wallet
 from billing.models import InboxItem, Order, Refund, Wallet
 from billing.orders.refund_offers import Offer, offer_unused
@@ -322,7 +323,11 @@ def test_what_is_charged_but_not_booked_yet_is_not_unused(
 ) -> None:
     # 1,000,000 that were bought, and as many that stay when those are spent.
     post_credit(
-        till.wallet.pk, kind="grant", amount_credits=1_000_000, reference="goodwill", actor=alice
+        till.wallet.pk,
+        kind="grant",
+        amount_credits=1_000_000,
+        reference=Request("goodwill"),
+        actor=alice,
     )
     till.place("r1", 400_000)
     till.settle("r1", 400_000)

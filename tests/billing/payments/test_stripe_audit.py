@@ -1,6 +1,5 @@
 """Invariant 7 against Stripe: what is missed is caught up on, what differs is found."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from io import StringIO
 
@@ -20,15 +19,6 @@ from tests.billing.payments.conftest import hear, posted, status_of
 from tests.billing.payments.sandbox import Sandbox
 
 AT_ONCE = timedelta(0)
-
-
-@pytest.fixture(autouse=True)
-def only_this_test(sandbox: Sandbox) -> Iterator[None]:
-    """The emulator outlives a test; the charges of earlier ones are another shop's."""
-    charges = sandbox.client.v1.charges.list({"limit": 100}).auto_paging_iter()
-    for charge_id in [charge.id for charge in charges]:
-        sandbox.tamper(charge_id, metadata={})
-    return iter(())
 
 
 def problems() -> list[str]:

@@ -90,7 +90,6 @@ def test_what_was_paid_while_stripe_failed_is_fetched_later(
         fetch_missed_events()
 
     fetch_missed_events()
-    # Those of other tests' orders come, too.
     while process_due_events():
         pass
 

@@ -14,10 +14,8 @@ from billing.top_ups.agreement import Terms, agree, get_top_up
 from billing.top_ups.cards import finish_setup, start_setup
 from tests.billing.payments.conftest import pack as pack  # noqa: PLC0414 - a fixture
 from tests.billing.payments.conftest import sandbox as sandbox  # noqa: PLC0414 - a fixture
-from tests.billing.payments.conftest import (
-    sandbox_process as sandbox_process,  # noqa: PLC0414 - a fixture
-)
 from tests.billing.payments.sandbox import PAYS, Sandbox
+from tests.conftest import signed_in
 
 DECLINED_LATER = "4000000000000341"
 ASKS_ALWAYS = "4000002760003184"
@@ -80,9 +78,7 @@ def top_up(alice: User, save_card: SaveCard) -> AutoTopUp:
 
 @pytest.fixture
 def as_alice(alice: User) -> Client:
-    client = Client()
-    client.force_login(alice)
-    return client
+    return signed_in(alice)
 
 
 @pytest.fixture

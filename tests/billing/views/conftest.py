@@ -1,9 +1,7 @@
 """Alice owns, Bob is another customer, Charlie has no account. Pages are asked for over HTTP."""
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +13,8 @@ from billing.catalogue.model_prices import set_price
 from billing.keys.api_keys import issue_api_key
 from billing.ledger.wallets import get_wallet
 from billing.models import ModelPrice, Order, Pack, PublicModel, UsageRecord
-from devstack.ports import free_port
-from devstack.process import Process
-from tests.billing.payments.sandbox import API_KEY, WEBHOOK_SECRET, Sandbox
+from tests.billing.payments.sandbox import API_KEY, Sandbox
+from tests.conftest import signed_in
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 # A key for all models, from everywhere.
@@ -28,20 +25,14 @@ MakeUsage = Callable[..., UsageRecord]
 MakeOrder = Callable[..., Order]
 
 
-def log_in(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
-
-
 @pytest.fixture
 def as_alice(alice: User) -> Client:
-    return log_in(alice)
+    return signed_in(alice)
 
 
 @pytest.fixture
 def as_bob(bob: User) -> Client:
-    return log_in(bob)
+    return signed_in(bob)
 
 
 @pytest.fixture
@@ -132,36 +123,10 @@ def order(alice: User, starter: Pack) -> MakeOrder:
     return make
 
 
-@pytest.fixture(scope="session")
-def stripe_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """One Stripe emulator for the pages' tests."""
-    data_dir = tmp_path_factory.mktemp("stripe-of-pages")
-    port = free_port()
-    argv: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "sandbox.stripe",
-        "--port",
-        str(port),
-        "--data-dir",
-        data_dir,
-    ]
-    argv += ["--api-key", API_KEY, "--webhook-secret", WEBHOOK_SECRET]
-    argv += ["--webhook-url", "http://127.0.0.1:9/nobody"]
-    process = Process("stripe", argv, output=data_dir / "log")
-    process.start()
-    sandbox = Sandbox(f"http://127.0.0.1:{port}", data_dir)
-    try:
-        sandbox.wait_until_ready()
-        yield sandbox
-    finally:
-        sandbox.close()
-        process.stop()
-
-
 @pytest.fixture
 def stripe(stripe_process: Sandbox, settings: Settings, transactional_db: None) -> Sandbox:
-    """The emulator, and the site set up to use it. The test sees its own commits."""
+    """The emulator, empty, and the site set up to use it. The test sees its own commits."""
+    stripe_process.forget()
     settings.STRIPE_API_BASE = stripe_process.url
     settings.STRIPE_SECRET_KEY = API_KEY
     settings.STRIPE_LIVE_MODE = False

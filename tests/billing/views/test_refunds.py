@@ -9,6 +9,7 @@ from pytest_django import Settings
 
 from accounts.models import User
 from billing.ledger.credits import post_credit
+from billing.ledger.references import OrderCredits
 from billing.ledger.wallets import get_wallet
 from billing.models import LedgerEntry, Order, Refund
 from tests.billing.views.conftest import MakeOrder
@@ -29,7 +30,7 @@ def bought(order: MakeOrder, alice: User, settings: Settings) -> Order:
         get_wallet(alice).pk,
         kind=LedgerEntry.Kind.PURCHASE,
         amount_credits=1_000_000,
-        reference=str(paid.public_id),
+        reference=OrderCredits(paid.public_id),
     )
     return paid
 

@@ -16,15 +16,16 @@ from billing.ledger.wallets import get_wallet, grant_credits
 from billing.models import LedgerEntry, Lot, ModelPrice, PublicModel, UsageRecord, Wallet
 from billing.upkeep import drain
 from billing.upkeep.reaper import abandoned
-from billing.wallet import calls, keys, restoring
-from billing.wallet.calls import (
+from billing.wallet import commands, keys
+from billing.wallet.commands import (
     BacklogLimit,
     Balance,
     HoldRequest,
-    Looked,
+    Inquiry,
     Placed,
     Reaped,
     Settled,
+    restoring,
 )
 from billing.wallet.journal import Journal
 from billing.wallet.limits import Allowance, KeyFigures, Limits
@@ -157,8 +158,8 @@ class Till:
         tokens: int = 0,
     ) -> Placed:
         hold = self.hold_request(request_id, amount, least=least, bounds=bounds, tokens=tokens)
-        return calls.parse_place(
-            self.client.ask(calls.place(hold, lease_ms=lease_ms, limit=NO_LIMIT))
+        return commands.parse_place(
+            self.client.ask(commands.place(hold, lease_ms=lease_ms, limit=NO_LIMIT))
         )
 
     def with_another_key(self) -> "Till":
@@ -167,37 +168,37 @@ class Till:
 
     def figures(self, month: int | None = None) -> KeyFigures:
         """Return what the key has open, holds and spent."""
-        return self.look(month=month, looks=0).figures
+        return self.inquire(month=month, count=0).figures
 
-    def look(
-        self, *, month: int | None = None, bounds: Limits | None = None, looks: int = 1
-    ) -> Looked:
-        call = calls.look(
+    def inquire(
+        self, *, month: int | None = None, bounds: Limits | None = None, count: int = 1
+    ) -> Inquiry:
+        call = commands.inquire(
             self.wallet.pk,
             self.key.pk,
             known_version=10**9,
             month=month or month_of(NOW_MS),
             limits=bounds or limits(),
-            looks=looks,
+            count=count,
         )
-        return calls.parse_look(self.client.ask(call))
+        return commands.parse_inquiry(self.client.ask(call))
 
     def extend(self, request_id: str, amount: int, *, lease_ms: int = 60_000) -> None:
         progress = self.settlement(amount, outcome="abandoned", source="estimated")
-        call = calls.extend(self.facts(request_id), progress, lease_ms=lease_ms)
-        calls.parse_ok(self.client.ask(call))
+        call = commands.extend(self.facts(request_id), progress, lease_ms=lease_ms)
+        commands.parse_ok(self.client.ask(call))
 
     def settle(self, request_id: str, amount: int, *, source: str = "reported") -> Settled:
-        call = calls.settle(self.facts(request_id), self.settlement(amount, source=source))
-        return calls.parse_settle(self.client.ask(call))
+        call = commands.settle(self.facts(request_id), self.settlement(amount, source=source))
+        return commands.parse_settle(self.client.ask(call))
 
     def void(self, request_id: str) -> bool:
-        return calls.parse_ended(self.client.ask(calls.void(self.facts(request_id))))
+        return commands.parse_ended(self.client.ask(commands.void(self.facts(request_id))))
 
     def reap(self, request_id: str, *, is_dead: bool = False) -> Reaped:
         ending = abandoned(NOW_MS)
-        call = calls.reap(self.wallet.pk, request_id, without_progress=ending, is_dead=is_dead)
-        return calls.parse_reap(self.client.ask(call))
+        call = commands.reap(self.wallet.pk, request_id, without_progress=ending, is_dead=is_dead)
+        return commands.parse_reap(self.client.ask(call))
 
     @contextmanager
     def redis_away(self) -> Iterator[None]:

@@ -210,8 +210,8 @@ from django.conf import settings
 from django.core.cache import cache
 from billing.wallet.connection import Connection
 from billing.wallet.sync_client import get_sync_client
-from proxy.services.ejection import forget
-from proxy.services.health_report import _read
+from proxy.upstreams.ejection import forget
+from proxy.upstreams.providers.health_report import _read
 from tokenproxy_site.celery import app
 
 async def ask():

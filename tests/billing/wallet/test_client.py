@@ -13,8 +13,8 @@ from billing.exceptions import (
     WalletError,
     WalletRecovering,
 )
-from billing.wallet.calls import Balance
 from billing.wallet.client import WalletClient
+from billing.wallet.commands import Balance
 from billing.wallet.connection import Connection, ConnectionLost
 from devstack.valkey import Valkey
 from tests.billing.wallet.shop import Till
@@ -180,7 +180,7 @@ async def test_a_full_server_places_nothing_but_settles(till: Till, wallet: Wall
         with pytest.raises(WalletRecovering, match="OOM"):
             await wallet.place(till.hold_request("r2", 300))
         settled = await wallet.settle(till.facts("r1"), till.settlement(120))
-        told = await in_thread(till.look)
+        told = await in_thread(till.inquire)
         drained = await in_thread(till.drain)
     finally:
         await in_thread(till.client.redis.config_set, "maxmemory", 0)

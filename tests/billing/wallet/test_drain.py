@@ -13,11 +13,12 @@ from billing.ledger.credits import post_credit
 from billing.ledger.debits import ask_debit, decide_open
 from billing.ledger.debts import pay_debts
 from billing.ledger.expiry import expire_lots
+from billing.ledger.references import Request
 from billing.ledger.wallets import adjust_credits, grant_credits
 from billing.models import Debit, InboxItem, LedgerEntry, Lot, UsageRecord, Wallet
 from billing.upkeep import drain
-from billing.wallet import calls, keys
-from billing.wallet.calls import Balance
+from billing.wallet import commands, keys
+from billing.wallet.commands import Balance
 from billing.wallet.events import read_event
 from tests.billing.payments.racing import before_statement, race
 from tests.billing.wallet.faults import full_redis
@@ -139,7 +140,7 @@ def test_one_wallets_trouble_does_not_stop_the_others(till: Till) -> None:
     till.settle("r0", 10)
     broken = till.facts("r1")
     settlement = till.settlement(20, outcome="x" * 50)
-    till.client.ask(calls.settle(broken, settlement))
+    till.client.ask(commands.settle(broken, settlement))
     till.settle("r2", 30)
 
     drained = drain.drain()
@@ -152,7 +153,7 @@ def test_one_event_that_can_not_be_booked_does_not_slow_down_a_thousand(till: Ti
     for number in range(64):
         till.place(f"r{number}", 10)
         settlement = till.settlement(1, outcome="x" * 50 if number == 40 else "ok")
-        till.client.ask(calls.settle(till.facts(f"r{number}"), settlement))
+        till.client.ask(commands.settle(till.facts(f"r{number}"), settlement))
 
     with CaptureQueriesContext(connection) as queries:
         drained = drain.drain()
@@ -175,7 +176,7 @@ def test_lots_are_consumed_promotional_first_then_first_to_expire(till: Till) ->
             till.wallet.pk,
             kind="grant",
             amount_credits=100,
-            reference=reference,
+            reference=Request(reference),
             expires_at=expires_at,
             is_promotional=is_promotional,
         )
@@ -371,7 +372,9 @@ def test_asking_for_the_same_debit_twice_takes_once(till: Till) -> None:
 
 def test_posting_the_same_credit_twice_credits_once(till: Till) -> None:
     entries = [
-        post_credit(till.wallet.pk, kind="purchase", amount_credits=100, reference="order-1")
+        post_credit(
+            till.wallet.pk, kind="purchase", amount_credits=100, reference=Request("order_1")
+        )
         for _ in range(3)
     ]
 

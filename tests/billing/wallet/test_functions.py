@@ -10,48 +10,48 @@ from billing.ledger.pushes import push_call
 from billing.ledger.wallets import freeze_wallet
 from billing.models import Wallet
 from billing.upkeep.reaper import abandoned
-from billing.wallet import calls, keys, restoring
-from billing.wallet.calls import Balance, Call, OpenHold, Reaped
+from billing.wallet import commands, keys
+from billing.wallet.commands import Balance, Command, OpenHold, Reaped, restoring
+from billing.wallet.commands.restoring import MonthFigures, RestoredKey
 from billing.wallet.limits import KeyFigures
-from billing.wallet.restoring import MonthFigures, RestoredKey
 from tests.billing.wallet.shop import NO_LIMIT, NOW_MS, Till, limits
 from tests.conftest import open_fences
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-Make = Callable[[Till], Call]
+Make = Callable[[Till], Command]
 
 
-def place(till: Till, name: str = "new") -> Call:
-    return calls.place(till.hold_request(name, 10), lease_ms=60_000, limit=NO_LIMIT)
+def place(till: Till, name: str = "new") -> Command:
+    return commands.place(till.hold_request(name, 10), lease_ms=60_000, limit=NO_LIMIT)
 
 
 SERVING: dict[str, Make] = {
     "place": place,
-    "extend": lambda till: calls.extend(till.facts("open"), till.settlement(5), lease_ms=60_000),
-    "settle": lambda till: calls.settle(till.facts("open"), till.settlement(5)),
-    "settle_late": lambda till: calls.settle_late(
+    "extend": lambda till: commands.extend(till.facts("open"), till.settlement(5), lease_ms=60_000),
+    "settle": lambda till: commands.settle(till.facts("open"), till.settlement(5)),
+    "settle_late": lambda till: commands.settle_late(
         till.facts("lost"), till.settlement(5), held=10, charged=1, target=2
     ),
-    "void": lambda till: calls.void(till.facts("open")),
-    "reap": lambda till: calls.reap(
+    "void": lambda till: commands.void(till.facts("open")),
+    "reap": lambda till: commands.reap(
         till.wallet.pk, "open", without_progress=abandoned(NOW_MS), is_dead=True
     ),
-    "debit": lambda till: calls.debit(till.wallet.pk, "debit:1", amount_credits=5),
-    "push": lambda till: calls.push(
+    "debit": lambda till: commands.debit(till.wallet.pk, "debit:1", amount_credits=5),
+    "push": lambda till: commands.push(
         till.wallet.pk, posted=2_000, credited=2_000, debt=0, state="active", version=99
     ),
-    "ack": lambda till: calls.ack(till.shard, [event_id(till)]),
-    "drained": lambda till: calls.drained(till.shard),
-    "backlog": lambda till: calls.backlog(till.shard),
-    "read": lambda till: calls.read(till.wallet.pk),
-    "look": lambda till: calls.look(
+    "ack": lambda till: commands.ack(till.shard, [event_id(till)]),
+    "drained": lambda till: commands.drained(till.shard),
+    "backlog": lambda till: commands.backlog(till.shard),
+    "read": lambda till: commands.read(till.wallet.pk),
+    "inquire": lambda till: commands.inquire(
         till.wallet.pk, till.key.pk, known_version=99, month=202_611, limits=limits()
     ),
-    "register": lambda till: calls.register(till.wallet.pk, "open"),
-    "holds": lambda till: calls.holds(till.shard),
+    "register": lambda till: commands.register(till.wallet.pk, "open"),
+    "holds": lambda till: commands.holds(till.shard),
 }
-REBUILDING: dict[str, Callable[[Till, str], Call]] = {
+REBUILDING: dict[str, Callable[[Till, str], Command]] = {
     "wallets": lambda till, epoch: restoring.wallets(
         till.shard, [(Wallet.objects.get(pk=till.wallet.pk), 0, 0, 0)], epoch=epoch
     ),
@@ -149,7 +149,7 @@ def test_nothing_is_served_behind_a_closed_fence(busy: Till, name: str) -> None:
     before = dump(busy)
 
     with pytest.raises(WalletRecovering):
-        calls.parse_ok(busy.client.ask(call))
+        commands.parse_ok(busy.client.ask(call))
 
     assert dump(busy) == before
 
@@ -161,7 +161,7 @@ def test_nothing_is_served_while_a_rebuild_is_under_way(busy: Till, name: str) -
     before = dump(busy)
 
     with pytest.raises(WalletRecovering):
-        calls.parse_ok(busy.client.ask(call))
+        commands.parse_ok(busy.client.ask(call))
 
     assert dump(busy) == before
 
@@ -236,7 +236,7 @@ def test_a_restored_key_spent_only_what_the_rebuild_tells(busy: Till) -> None:
         restoring.api_keys(busy.shard, [(busy.key.pk, told)], epoch="mine"),
         restoring.open_fence(busy.shard, epoch="mine"),
     ):
-        calls.parse_ok(busy.client.ask(call))
+        commands.parse_ok(busy.client.ask(call))
 
     assert busy.figures(202_603) == KeyFigures(0, 0, 9, 0, 9)
     assert busy.figures(month) == KeyFigures(0, 0, 9, 0, 0)
@@ -245,14 +245,14 @@ def test_a_restored_key_spent_only_what_the_rebuild_tells(busy: Till) -> None:
 @pytest.mark.parametrize(
     ("name", "parse"),
     [
-        ("extend", calls.parse_ok),
-        ("settle", calls.parse_ok),
-        ("void", calls.parse_ok),
-        ("reap", calls.parse_reap),
+        ("extend", commands.parse_ok),
+        ("settle", commands.parse_ok),
+        ("void", commands.parse_ok),
+        ("reap", commands.parse_reap),
     ],
 )
 def test_a_hold_of_another_epoch_is_not_known(
-    busy: Till, name: str, parse: Callable[[calls.Reply], object]
+    busy: Till, name: str, parse: Callable[[commands.Reply], object]
 ) -> None:
     call = SERVING[name](busy)
     open_fences(busy.client)
@@ -264,35 +264,35 @@ def test_a_hold_of_another_epoch_is_not_known(
     assert busy.balance().posted_credits == 980
 
 
-@pytest.mark.parametrize("name", ["place", "settle_late", "debit", "read", "look"])
+@pytest.mark.parametrize("name", ["place", "settle_late", "debit", "read", "inquire"])
 def test_a_wallet_that_is_not_there_is_missing(busy: Till, name: str) -> None:
     busy.client.redis.delete(keys.wallet(busy.wallet.pk))
     before = dump(busy)
 
     with pytest.raises(WalletMissing):
-        calls.parse_ok(busy.client.ask(SERVING[name](busy)))
+        commands.parse_ok(busy.client.ask(SERVING[name](busy)))
 
     assert dump(busy) == before
 
 
 def test_what_ended_can_neither_be_placed_nor_renewed(busy: Till) -> None:
     before = dump(busy)
-    extend = calls.extend(busy.facts("settled"), busy.settlement(5), lease_ms=60_000)
+    extend = commands.extend(busy.facts("settled"), busy.settlement(5), lease_ms=60_000)
 
     for call in (place(busy, "settled"), extend):
         with pytest.raises(UnknownHold, match="ENDED"):
-            calls.parse_ok(busy.client.ask(call))
+            commands.parse_ok(busy.client.ask(call))
 
     assert dump(busy) == before
 
 
 def test_only_open_holds_of_this_epoch_are_told(busy: Till) -> None:
-    told = [calls.parse_holds(busy.client.ask(calls.holds(busy.shard)))]
+    told = [commands.parse_holds(busy.client.ask(commands.holds(busy.shard)))]
     # Somebody ended it and the lease was left behind.
     busy.client.redis.zadd(keys.leases(busy.shard), {"settled": 1})
-    told.append(calls.parse_holds(busy.client.ask(calls.holds(busy.shard))))
+    told.append(commands.parse_holds(busy.client.ask(commands.holds(busy.shard))))
     open_fences(busy.client)
-    told.append(calls.parse_holds(busy.client.ask(calls.holds(busy.shard))))
+    told.append(commands.parse_holds(busy.client.ask(commands.holds(busy.shard))))
 
     hold = OpenHold(busy.wallet.pk, busy.key.pk, 100)
     assert told == [([hold], 0), ([hold], 1), ([], 2)]
@@ -332,18 +332,20 @@ def test_a_voided_hold_says_so_to_the_reaper(busy: Till) -> None:
 
 
 def test_a_late_settlement_of_a_hold_that_is_known_is_a_settlement(busy: Till) -> None:
-    call = calls.settle_late(busy.facts("open"), busy.settlement(60), held=1, charged=55, target=55)
+    call = commands.settle_late(
+        busy.facts("open"), busy.settlement(60), held=1, charged=55, target=55
+    )
 
     for _ in range(2):
-        calls.parse_settle(busy.client.ask(call))
+        commands.parse_settle(busy.client.ask(call))
 
     assert busy.balance() == Balance(920, 0, 920, 0)
 
 
 def test_a_debit_is_decided_once(busy: Till) -> None:
-    call = calls.debit(busy.wallet.pk, "debit:1", amount_credits=5)
+    call = commands.debit(busy.wallet.pk, "debit:1", amount_credits=5)
 
-    answers = [calls.parse_ok(busy.client.ask(call)) for _ in range(3)]
+    answers = [commands.parse_ok(busy.client.ask(call)) for _ in range(3)]
 
     assert answers == [[5, 875]] * 3
 
@@ -352,7 +354,7 @@ def test_an_event_acknowledged_twice_is_booked_once(busy: Till) -> None:
     found = event_id(busy)
     before = busy.balance()
 
-    answers = [busy.client.ask(calls.ack(busy.shard, [found, found, "1-1"])) for _ in range(2)]
+    answers = [busy.client.ask(commands.ack(busy.shard, [found, found, "1-1"])) for _ in range(2)]
 
     assert [answer[1] for answer in answers] == [1, 0]
     assert busy.balance() == before
@@ -365,7 +367,7 @@ def test_an_acknowledgement_with_an_event_that_can_not_be_read_changes_nothing(b
     before = dump(busy)
 
     with pytest.raises(WalletError, match="ARGUMENT"):
-        busy.client.ask(calls.ack(busy.shard, ids))
+        busy.client.ask(commands.ack(busy.shard, ids))
 
     assert dump(busy) == before
 
@@ -378,7 +380,7 @@ def test_an_event_with_a_wrong_field_is_not_acknowledged(busy: Till, field: str)
     before = dump(busy)
 
     with pytest.raises(WalletError, match="ARGUMENT"):
-        busy.client.ask(calls.ack(busy.shard, [event.decode()]))
+        busy.client.ask(commands.ack(busy.shard, [event.decode()]))
 
     assert dump(busy) == before
 
@@ -389,7 +391,7 @@ def test_an_event_that_came_just_now_stops_nobody(busy: Till) -> None:
 
 def test_a_request_that_nobody_placed_is_unknown(busy: Till) -> None:
     with pytest.raises(UnknownHold):
-        calls.parse_register(busy.client.ask(calls.register(busy.wallet.pk, "nobody")))
+        commands.parse_register(busy.client.ask(commands.register(busy.wallet.pk, "nobody")))
 
 
 def test_a_rebuild_keeps_only_what_is_there(busy: Till) -> None:
@@ -402,9 +404,11 @@ def test_a_rebuild_keeps_only_what_is_there(busy: Till) -> None:
 
 
 def test_a_late_settlement_below_what_is_booked_lowers_nothing(busy: Till) -> None:
-    call = calls.settle_late(busy.facts("lost"), busy.settlement(5), held=9, charged=20, target=30)
+    call = commands.settle_late(
+        busy.facts("lost"), busy.settlement(5), held=9, charged=20, target=30
+    )
 
-    settled = calls.parse_settle(busy.client.ask(call))
+    settled = commands.parse_settle(busy.client.ask(call))
 
     # 10 of the 30 were still due; of 880, 870 are left.
     assert (settled.charged_credits, settled.available_credits) == (30, 870)
@@ -414,7 +418,9 @@ def test_units_that_cost_nothing_are_all_given(till: Till) -> None:
     till.grant(1)
     free = replace(till.hold_request("r1", 7), unit_millicredits=0, fixed_millicredits=1_000)
 
-    placed = calls.parse_place(till.client.ask(calls.place(free, lease_ms=1_000, limit=NO_LIMIT)))
+    placed = commands.parse_place(
+        till.client.ask(commands.place(free, lease_ms=1_000, limit=NO_LIMIT))
+    )
 
     assert (placed.units, placed.held_credits) == (7, 1)
 
@@ -422,7 +428,7 @@ def test_units_that_cost_nothing_are_all_given(till: Till) -> None:
 def test_a_register_lives_until_its_event_is_booked_and_some_time_after(busy: Till) -> None:
     redis, register = busy.client.redis, keys.hold(busy.wallet.pk, "settled")
     ttls = [redis.ttl(register)]
-    busy.client.ask(calls.ack(busy.shard, [event_id(busy)]))
+    busy.client.ask(commands.ack(busy.shard, [event_id(busy)]))
     ttls.append(redis.ttl(register))
     busy.settle("settled", 40)
     ttls.append(redis.ttl(register))
@@ -448,7 +454,7 @@ def test_a_rebuild_that_begins_in_the_epoch_of_the_last_one_closes_the_shard(bus
 
     busy.client.ask(restoring.begin(busy.shard, epoch="e"))
 
-    assert busy.client.ask(calls.status(busy.shard)) == [b"RECOVERING"]
+    assert busy.client.ask(commands.status(busy.shard)) == [b"RECOVERING"]
 
 
 def test_a_lower_push_of_credits_is_refused(busy: Till) -> None:
@@ -468,7 +474,7 @@ def test_a_clock_that_was_set_back_limits_nobody_for_longer_than_a_minute(busy: 
     busy.client.redis.hset(keys.api_key(busy.wallet.pk, busy.key.pk), "ra", hour_ahead)
     limited = replace(busy.hold_request("r1", 1), limits=limits({"requests_per_minute": 60_000}))
 
-    reply = busy.client.ask(calls.place(limited, lease_ms=1_000, limit=NO_LIMIT))
+    reply = busy.client.ask(commands.place(limited, lease_ms=1_000, limit=NO_LIMIT))
 
     assert reply[0] == b"LIMITED"
     assert int(reply[3]) <= 2
@@ -478,9 +484,9 @@ def test_a_refused_request_costs_nothing_of_the_rate(busy: Till) -> None:
     dear = replace(busy.hold_request("dear", 5_000), limits=limits({"requests_per_minute": 2}))
     cheap = replace(busy.hold_request("cheap", 1), limits=limits({"requests_per_minute": 2}))
     for _ in range(5):
-        assert busy.client.ask(calls.place(dear, lease_ms=1_000, limit=NO_LIMIT))[0] != b"OK"
+        assert busy.client.ask(commands.place(dear, lease_ms=1_000, limit=NO_LIMIT))[0] != b"OK"
 
-    reply = busy.client.ask(calls.place(cheap, lease_ms=1_000, limit=NO_LIMIT))
+    reply = busy.client.ask(commands.place(cheap, lease_ms=1_000, limit=NO_LIMIT))
 
     assert (reply[0], reply[5]) == (b"OK", 1)
 
@@ -497,7 +503,9 @@ def test_a_millicredit_is_rounded_up_once(till: Till) -> None:
         till.hold_request("r1", 3), fixed_millicredits=1, unit_millicredits=333, units_wanted=3
     )
 
-    placed = calls.parse_place(till.client.ask(calls.place(hold, lease_ms=1_000, limit=NO_LIMIT)))
+    placed = commands.parse_place(
+        till.client.ask(commands.place(hold, lease_ms=1_000, limit=NO_LIMIT))
+    )
 
     assert placed.held_credits == 1
 
@@ -512,7 +520,9 @@ def test_a_hold_is_clamped_to_the_last_credit_and_no_further(till: Till) -> None
         units_least=1,
     )
 
-    placed = calls.parse_place(till.client.ask(calls.place(hold, lease_ms=1_000, limit=NO_LIMIT)))
+    placed = commands.parse_place(
+        till.client.ask(commands.place(hold, lease_ms=1_000, limit=NO_LIMIT))
+    )
 
     assert (placed.units, placed.held_credits, placed.available_credits) == (4, 9, 1)
 
@@ -532,4 +542,4 @@ def test_a_hold_that_wants_less_than_its_least_is_refused(till: Till) -> None:
     hold = replace(till.hold_request("r1", 5), units_wanted=4)
 
     with pytest.raises(WalletError, match="units_least"):
-        till.client.ask(calls.place(hold, lease_ms=1_000, limit=NO_LIMIT))
+        till.client.ask(commands.place(hold, lease_ms=1_000, limit=NO_LIMIT))

@@ -12,10 +12,9 @@ from billing.exceptions import CapReached
 from billing.models import KeySpending, UsageRecord
 from billing.upkeep.reaper import reap
 from billing.upkeep.recovery import recover
-from billing.wallet import calls, keys
+from billing.wallet import commands, keys, library
 from billing.wallet.journal import Journal
 from billing.wallet.limits import KeyFigures
-from billing.wallet.sync_client import LIBRARY
 from tests.billing.wallet.shop import NO_LIMIT, Till, limits
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -31,7 +30,7 @@ def journal(till: Till, journal_dir: Path) -> Iterator[Journal]:
 
 
 def restart(till: Till) -> None:
-    till.client.redis.execute_command("FUNCTION", "LOAD", "REPLACE", LIBRARY.read_text())
+    till.client.redis.execute_command("FUNCTION", "LOAD", "REPLACE", library.read_source())
 
 
 def flush(till: Till) -> None:
@@ -51,7 +50,7 @@ def serve_in(till: Till, at_ms: int, name: str, *targets: int) -> None:
     """Serve a request that began at an instant, settled at one target after another."""
     hold = till.hold_request(name, 100)
     hold = replace(hold, facts=replace(hold.facts, started_at_ms=at_ms))
-    till.client.ask(calls.place(hold, lease_ms=60_000, limit=NO_LIMIT))
+    till.client.ask(commands.place(hold, lease_ms=60_000, limit=NO_LIMIT))
     for target in targets:
         till.settle(name, target)
 

@@ -8,23 +8,22 @@ import pytest
 from redis.crc import key_slot
 
 from billing.upkeep.reaper import abandoned
-from billing.wallet import calls, keys, restoring
-from billing.wallet.calls import Call
-from billing.wallet.restoring import MonthFigures, RestoredKey
-from billing.wallet.sync_client import LIBRARY
+from billing.wallet import commands, keys, library
+from billing.wallet.commands import Command, restoring
+from billing.wallet.commands.restoring import MonthFigures, RestoredKey
 from tests.billing.wallet.shop import NOW_MS, Till
 
-SOURCE = LIBRARY.read_text()
+SOURCE = library.read_source()
 WALLETS = [1, 7, 15, 16, 17, 12_345_678_901]
 BUILDERS = {
     name: function
     for name, function in inspect.getmembers(keys, inspect.isfunction)
-    if name not in {"shard_of", "prefix"}
+    if function.__module__ == keys.__name__ and name not in {"shard_of", "prefix"}
 }
 
 
 def build(function: Callable[..., str], wallet_id: int) -> str:
-    """Call a builder with whatever it asks for."""
+    """Command a builder with whatever it asks for."""
     values = {
         "wallet_id": wallet_id,
         "shard": keys.shard_of(wallet_id),
@@ -87,14 +86,14 @@ def test_whatever_the_functions_write_is_in_the_slot_of_their_wallet(till: Till)
     assert {slot(name) for name in mine} == {slot(keys.wallet(till.wallet.pk))}
 
 
-def many_calls(till: Till, lost: restoring.LostHold, told: RestoredKey) -> list[Call]:
-    late = calls.settle_late(till.facts("late"), till.settlement(5), held=9, charged=1, target=2)
+def many_calls(till: Till, lost: restoring.LostHold, told: RestoredKey) -> list[Command]:
+    late = commands.settle_late(till.facts("late"), till.settlement(5), held=9, charged=1, target=2)
     ending = abandoned(NOW_MS)
     return [
         late,
-        calls.debit(till.wallet.pk, "debit:1", amount_credits=5),
-        calls.reap(till.wallet.pk, "open", without_progress=ending, is_dead=True),
-        calls.drained(till.shard),
+        commands.debit(till.wallet.pk, "debit:1", amount_credits=5),
+        commands.reap(till.wallet.pk, "open", without_progress=ending, is_dead=True),
+        commands.drained(till.shard),
         restoring.begin(till.shard, epoch="mine"),
         restoring.api_keys(till.shard, [(till.key.pk, told)], epoch="mine"),
         restoring.holds(till.shard, [lost], epoch="mine"),

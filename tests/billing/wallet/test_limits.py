@@ -14,7 +14,7 @@ from billing.exceptions import (
     WalletStale,
 )
 from billing.upkeep.reaper import reap
-from billing.wallet import calls, keys
+from billing.wallet import commands, keys
 from billing.wallet.limits import KeyFigures, Limits
 from tests.billing.wallet.shop import NO_LIMIT, Till, limits
 from tests.conftest import open_fences
@@ -220,7 +220,9 @@ def test_an_answer_may_be_clamped_to_a_minutes_tokens(rich: Till) -> None:
         unit_tokens=2,
     )
 
-    placed = calls.parse_place(rich.client.ask(calls.place(hold, lease_ms=1_000, limit=NO_LIMIT)))
+    placed = commands.parse_place(
+        rich.client.ask(commands.place(hold, lease_ms=1_000, limit=NO_LIMIT))
+    )
 
     assert (placed.units, placed.held_credits, placed.rate.tokens.remaining) == (30, 30, 0)
 
@@ -311,11 +313,11 @@ def test_each_key_has_its_own_cap(rich: Till) -> None:
     assert other.place("r2", 100, bounds=limits(lifetime=100)).held_credits == 100
 
 
-def place_in(till: Till, at_ms: int, name: str, amount: int, bounds: Limits) -> calls.Placed:
+def place_in(till: Till, at_ms: int, name: str, amount: int, bounds: Limits) -> commands.Placed:
     hold = till.hold_request(name, amount, bounds=bounds)
     hold = replace(hold, facts=replace(hold.facts, started_at_ms=at_ms))
-    reply = till.client.ask(calls.place(hold, lease_ms=60_000, limit=NO_LIMIT))
-    return calls.parse_place(reply)
+    reply = till.client.ask(commands.place(hold, lease_ms=60_000, limit=NO_LIMIT))
+    return commands.parse_place(reply)
 
 
 def test_a_new_month_begins_with_the_whole_cap(rich: Till) -> None:
@@ -371,7 +373,7 @@ def test_a_key_of_another_epoch_spent_nothing_in_any_month(rich: Till) -> None:
     ],
 )
 def test_limits_that_are_none_change_nothing(rich: Till, packed: str) -> None:
-    call = calls.place(rich.hold_request("r1", 10), lease_ms=1_000, limit=NO_LIMIT)
+    call = commands.place(rich.hold_request("r1", 10), lease_ms=1_000, limit=NO_LIMIT)
     before = dump(rich)
 
     for _ in range(2):
@@ -384,7 +386,7 @@ def test_limits_that_are_none_change_nothing(rich: Till, packed: str) -> None:
 def test_a_thousand_kinds_of_limits_are_read_right(rich: Till) -> None:
     for number in range(1, 1_100):
         hold = rich.hold_request("free", 0, bounds=limits(lifetime=number))
-        reply = rich.client.ask(calls.place(hold, lease_ms=60_000, limit=NO_LIMIT))
+        reply = rich.client.ask(commands.place(hold, lease_ms=60_000, limit=NO_LIMIT))
         assert reply[0] == b"OK"
 
     assert capped(rich, "r1", 8, limits(lifetime=7)) == (False, 7, 7)
@@ -392,9 +394,9 @@ def test_a_thousand_kinds_of_limits_are_read_right(rich: Till) -> None:
 
 def test_who_knows_an_older_version_of_a_key_is_told_nothing(rich: Till) -> None:
     with pytest.raises(WalletStale):
-        calls.parse_look(
+        commands.parse_inquiry(
             rich.client.ask(
-                calls.look(
+                commands.inquire(
                     rich.wallet.pk, rich.key.pk, known_version=1, month=202_611, limits=limits()
                 )
             )
@@ -402,12 +404,12 @@ def test_who_knows_an_older_version_of_a_key_is_told_nothing(rich: Till) -> None
 
 
 @pytest.mark.parametrize("whose", ["key", "wallet"])
-def test_looks_beyond_a_minutes_wait_for_the_smooth_refill(rich: Till, whose: str) -> None:
+def test_inquiries_beyond_a_minutes_wait_for_the_smooth_refill(rich: Till, whose: str) -> None:
     bounds = limits(**{whose: {"requests_per_minute": 2}})  # type: ignore[arg-type]
-    left = [rich.look(bounds=bounds).rate.requests.remaining for _ in range(2)]
+    left = [rich.inquire(bounds=bounds).rate.requests.remaining for _ in range(2)]
 
     with pytest.raises(RateLimited) as refused:
-        rich.look(bounds=bounds)
+        rich.inquire(bounds=bounds)
 
     assert left == [1, 0]
     assert (refused.value.what, refused.value.limit) == (Limited.REQUESTS, 2)
@@ -415,62 +417,62 @@ def test_looks_beyond_a_minutes_wait_for_the_smooth_refill(rich: Till, whose: st
     assert 29_000 < refused.value.retry_after_ms <= 30_000
 
 
-def test_a_look_that_is_refused_takes_nothing(rich: Till) -> None:
+def test_an_inquiry_that_is_refused_takes_nothing(rich: Till) -> None:
     bounds = limits({"requests_per_minute": 2}, {"requests_per_minute": 1})
-    rich.look(bounds=bounds)
-    bucket = keys.looks_of_key(rich.wallet.pk, rich.key.pk)
+    rich.inquire(bounds=bounds)
+    bucket = keys.inquiries_of_key(rich.wallet.pk, rich.key.pk)
     before = rich.client.redis.get(bucket)
 
     with pytest.raises(RateLimited):
-        rich.look(bounds=bounds)
+        rich.inquire(bounds=bounds)
 
     assert before is not None
     assert rich.client.redis.get(bucket) == before
 
 
-def test_all_keys_of_a_wallet_share_its_looks_per_minute(rich: Till) -> None:
+def test_all_keys_of_a_wallet_share_its_inquiries_per_minute(rich: Till) -> None:
     bounds = limits(wallet={"requests_per_minute": 2})
     other = rich.with_another_key()
-    rich.look(bounds=bounds)
-    other.look(bounds=bounds)
+    rich.inquire(bounds=bounds)
+    other.inquire(bounds=bounds)
 
     with pytest.raises(RateLimited):
-        rich.look(bounds=bounds)
+        rich.inquire(bounds=bounds)
 
 
-def test_looking_again_takes_no_look(rich: Till) -> None:
+def test_asking_again_is_no_inquiry(rich: Till) -> None:
     bounds = limits({"requests_per_minute": 2})
 
-    left = [rich.look(bounds=bounds, looks=looks).rate.requests.remaining for looks in (1, 0, 0)]
+    left = [rich.inquire(bounds=bounds, count=count).rate.requests.remaining for count in (1, 0, 0)]
 
     assert left == [1, 1, 1]
 
 
-def test_looking_at_what_was_never_looked_at(rich: Till) -> None:
-    assert rich.look(looks=0).rate.requests.remaining == limits().key.requests_per_minute
+def test_asking_about_what_was_never_asked_about(rich: Till) -> None:
+    assert rich.inquire(count=0).rate.requests.remaining == limits().key.requests_per_minute
 
 
-def test_looks_and_holds_take_nothing_of_each_other(rich: Till) -> None:
+def test_inquiries_and_holds_take_nothing_of_each_other(rich: Till) -> None:
     bounds = limits({"requests_per_minute": 2})
-    rich.look(bounds=bounds)
-    rich.look(bounds=bounds)
+    rich.inquire(bounds=bounds)
+    rich.inquire(bounds=bounds)
 
     placed = rich.place("r1", 10, bounds=bounds)
 
     assert placed.rate.requests.remaining == 1
 
 
-def test_looks_are_forgotten_when_all_are_back(rich: Till) -> None:
-    rich.look(bounds=limits({"requests_per_minute": 2}, {"requests_per_minute": 1}))
+def test_inquiries_are_forgotten_when_all_are_back(rich: Till) -> None:
+    rich.inquire(bounds=limits({"requests_per_minute": 2}, {"requests_per_minute": 1}))
 
     redis, wallet_id = rich.client.redis, rich.wallet.pk
-    assert 29_000 < redis.pttl(keys.looks_of_key(wallet_id, rich.key.pk)) <= 30_000
-    assert 59_000 < redis.pttl(keys.looks_of_wallet(wallet_id)) <= 60_000
+    assert 29_000 < redis.pttl(keys.inquiries_of_key(wallet_id, rich.key.pk)) <= 30_000
+    assert 59_000 < redis.pttl(keys.inquiries_of_wallet(wallet_id)) <= 60_000
 
 
 def test_a_late_settlement_is_spent_by_its_key(rich: Till) -> None:
     ending = rich.settlement(30)
-    call = calls.settle_late(rich.facts("lost"), ending, held=50, charged=0, target=0)
+    call = commands.settle_late(rich.facts("lost"), ending, held=50, charged=0, target=0)
 
     rich.client.ask(call)
 

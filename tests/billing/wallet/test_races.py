@@ -14,8 +14,8 @@ from django.conf import settings
 
 from billing.audit.books import audit
 from billing.exceptions import InsufficientCredits
-from billing.wallet.calls import Balance
 from billing.wallet.client import WalletClient
+from billing.wallet.commands import Balance
 from billing.wallet.limits import Limits
 from tests.billing.wallet.shop import Till, in_a_thread, limits
 

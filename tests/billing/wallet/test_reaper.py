@@ -10,7 +10,7 @@ from billing.exceptions import WalletRecovering
 from billing.models import UsageRecord
 from billing.upkeep.reaper import reap
 from billing.wallet import keys
-from billing.wallet.calls import Balance, Reaped
+from billing.wallet.commands import Balance, Reaped
 from billing.wallet.journal import Journal
 from tests.billing.wallet.faults import RedisFaults
 from tests.billing.wallet.shop import Till, in_a_thread

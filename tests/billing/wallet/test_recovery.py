@@ -19,11 +19,10 @@ from billing.models import Debit, InboxItem, LedgerEntry, UsageRecord
 from billing.upkeep.drain import drain
 from billing.upkeep.reaper import reap
 from billing.upkeep.recovery import recover
-from billing.wallet import calls, keys, rebuild_barrier, restoring
-from billing.wallet.calls import Balance
+from billing.wallet import commands, keys, library, rebuild_barrier
+from billing.wallet.commands import Balance, restoring
 from billing.wallet.events import read_event
 from billing.wallet.journal import Journal
-from billing.wallet.sync_client import LIBRARY, library_version
 from devstack.valkey import Valkey
 from tests.billing.payments.racing import before_statement
 from tests.billing.wallet.faults import RedisFaults
@@ -304,7 +303,7 @@ def test_an_older_end_is_charged_before_those_that_still_run(
     till.finish("r1", 33, journal=journal)
     till.start("r2", 67, journal=journal)
     # Its line in the journal was lost, and its credits are held by another.
-    till.client.ask(calls.void(till.facts("r2")))
+    till.client.ask(commands.void(till.facts("r2")))
     till.start("r3", 60, journal=journal)
 
     faults.flush()
@@ -368,7 +367,7 @@ def test_available_does_not_fall_below_0_whatever_was_lost(
     till.grant(100)
     till.start("stopped", 100, journal=journal)
     till.client.ask(
-        calls.reap(till.wallet.pk, "stopped", without_progress=till.settlement(0), is_dead=True)
+        commands.reap(till.wallet.pk, "stopped", without_progress=till.settlement(0), is_dead=True)
     )
     till.start("next", 100, journal=journal)
 
@@ -446,7 +445,7 @@ def test_progress_survives_a_restart(till: Till, journal: Journal, faults: Redis
 
     faults.kill_and_restart()
     rebuild()
-    till.client.ask(calls.reap(till.wallet.pk, "r1", without_progress=None, is_dead=True))
+    till.client.ask(commands.reap(till.wallet.pk, "r1", without_progress=None, is_dead=True))
     till.drain()
 
     assert till.receipt("r1").charged_credits == 25
@@ -658,7 +657,7 @@ def test_an_event_that_can_not_be_booked_keeps_its_credits_through_a_rebuild(
     till.start("r1", 60, journal=journal)
     settlement = till.settlement(20, outcome="x" * 50)
     journal.end(till.facts("r1"), settlement)
-    till.client.ask(calls.settle(till.facts("r1"), settlement))
+    till.client.ask(commands.settle(till.facts("r1"), settlement))
     till.client.redis.xadd(keys.events(till.shard), {"kind": "nonsense"})
     of_nobody = event_of(till)
     till.client.redis.xadd(keys.events(till.shard), of_nobody | {"kind": "debit", "ref": "debit:x"})
@@ -752,7 +751,7 @@ def test_another_library_is_replaced_and_the_wallets_rebuilt(till: Till) -> None
 
 def test_a_newer_library_is_left_to_the_newer_workers(till: Till) -> None:
     source = loaded_source(till)
-    newer = source.replace(f"'{library_version(source)}'", "'99999'", 1)
+    newer = source.replace(f"'{library.library_version(source)}'", "'99999'", 1)
     till.client.redis.execute_command("FUNCTION", "LOAD", "REPLACE", newer)
 
     recover(grace_s=0)
@@ -765,7 +764,7 @@ def test_of_two_libraries_of_one_version_every_worker_prefers_the_same(
     till: Till, remark: str, is_replaced: bool
 ) -> None:
     # Not what is loaded: that may be another test's.
-    ours = LIBRARY.read_text()
+    ours = library.read_source()
     other = ours.replace("\n-- The wallets", f"\n{remark}\n-- The wallets", 1)
     assert (other < ours) == is_replaced
     till.client.redis.execute_command("FUNCTION", "LOAD", "REPLACE", other)
@@ -799,13 +798,18 @@ def test_ten_thousand_holds_and_events_come_back(
     till.grant(1_000_000)
     holds = [till.hold_request(f"r{n}", 10) for n in range(2_000)]
     till.client.ask_many(
-        [calls.place(hold, lease_ms=60_000, limit=calls.BacklogLimit(9**9, 9**9)) for hold in holds]
+        [
+            commands.place(hold, lease_ms=60_000, limit=commands.BacklogLimit(9**9, 9**9))
+            for hold in holds
+        ]
     )
     for hold in holds:
         journal.start(hold.facts, 10)
     for hold in holds[:1_000]:
         journal.end(hold.facts, till.settlement(7))
-    till.client.ask_many([calls.settle(hold.facts, till.settlement(7)) for hold in holds[:1_000]])
+    till.client.ask_many(
+        [commands.settle(hold.facts, till.settlement(7)) for hold in holds[:1_000]]
+    )
 
     RedisFaults(valkey_server, valkey_server.folder / "unused").flush()
     rebuild()

@@ -12,10 +12,10 @@ from django.db import connection
 
 from billing.audit import queries as audit_queries
 from billing.models import Debit, KeySpending, LedgerEntry, Lot, UsageRecord, Wallet
-from billing.wallet import keys
+from billing.wallet import keys, library
 from billing.wallet.events import Amounts, read_amounts
 from billing.wallet.journal import Journal, read_all
-from billing.wallet.sync_client import LIBRARY, SyncWalletClient, get_sync_client
+from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 from tests.billing.wallet.shop import Till
 from tests.conftest import open_fences
 
@@ -64,7 +64,7 @@ class World:
         self.journal = Journal.open(self.folder)
 
     def restart_redis(self) -> None:
-        self.client.redis.execute_command("FUNCTION", "LOAD", "REPLACE", LIBRARY.read_text())
+        self.client.redis.execute_command("FUNCTION", "LOAD", "REPLACE", library.read_source())
 
     def flush_redis(self) -> None:
         self.client.redis.flushdb()

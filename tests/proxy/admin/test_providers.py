@@ -145,6 +145,80 @@ def test_a_key_is_replaced(root: Client, key: ProviderKey) -> None:
     assert replaced.hint == "QRST"
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://elsewhere.example/v1",
+        "https://api.example.com:8443/v1",
+        "https://api.example.com.elsewhere.example/v1",
+        "https://api.example.com./v1",
+    ],
+)
+def test_another_host_asks_for_its_keys_again(url: str, root: Client, key: ProviderKey) -> None:
+    refused = root.post(desk.page_url(key.provider), change(key, "", base_url=url))
+
+    page = refused.content.decode()
+    assert "This key was entered for https://api.example.com:443. Enter it again for" in page
+    assert Provider.objects.get().base_url == "https://api.example.com/v1"
+
+    root.post(desk.page_url(key.provider), change(key, "sk-another-0123-QRST", base_url=url))
+    moved = ProviderKey.objects.get()
+    assert (moved.provider.base_url, moved.hint) == (url, "QRST")
+    assert moved.is_for(url)
+
+
+def test_another_host_asks_for_keys_that_are_switched_off(root: Client, key: ProviderKey) -> None:
+    ProviderKey.objects.update(is_active=False)
+    data = change(key, "", base_url="https://elsewhere.example/v1")
+    del data["keys-0-is_active"]
+
+    assert b"This key was entered for" in root.post(desk.page_url(key.provider), data).content
+    assert Provider.objects.get().base_url == "https://api.example.com/v1"
+
+
+def test_a_key_may_be_deleted_as_the_host_changes(root: Client, key: ProviderKey) -> None:
+    url = "https://elsewhere.example/v1"
+
+    root.post(desk.page_url(key.provider), change(key, "", base_url=url, **{"keys-0-DELETE": "on"}))
+
+    assert Provider.objects.get().base_url == url
+    assert not ProviderKey.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://api.example.com/v2", "https://API.example.com:443/v1", "https://api.example.com"],
+)
+def test_another_path_of_the_host_keeps_the_keys(url: str, root: Client, key: ProviderKey) -> None:
+    root.post(desk.page_url(key.provider), change(key, "", base_url=url))
+
+    kept = ProviderKey.objects.get()
+    assert kept.provider.base_url == url
+    assert kept.is_for(url)
+
+
+def test_a_page_sent_without_its_keys_does_not_move_them(root: Client, key: ProviderKey) -> None:
+    url = "https://elsewhere.example/v1"
+    crafted = change(key, "", base_url=url, **{"keys-TOTAL_FORMS": "0", "keys-INITIAL_FORMS": "0"})
+
+    root.post(desk.page_url(key.provider), crafted)
+
+    assert not ProviderKey.objects.get().is_for(url)
+
+
+def test_who_may_not_enter_keys_moves_no_address(key: ProviderKey) -> None:
+    dave = desk.make_staff("dave@example.com", "proxy.view_provider", "proxy.change_provider")
+
+    dave.post(
+        desk.page_url(key.provider),
+        change(key, "sk-of-dave-0123456789", base_url="https://elsewhere.example/v1"),
+    )
+
+    kept = ProviderKey.objects.get()
+    assert kept.provider.base_url == "https://api.example.com/v1"
+    assert decrypt_secret(bytes(kept.encrypted_secret)) == SECRET
+
+
 def test_a_key_that_leaked_is_deleted(root: Client, key: ProviderKey) -> None:
     root.post(desk.page_url(key.provider), change(key, "", **{"keys-0-DELETE": "on"}))
 

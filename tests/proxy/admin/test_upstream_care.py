@@ -12,7 +12,9 @@ from billing.models import LedgerEntry, PublicModel, UsageRecord
 from billing.wallet.sync_client import SyncWalletClient
 from proxy.models import Provider, ProviderKey, Route
 from proxy.upstreams import shared
+from proxy.upstreams.addresses import origin_of
 from proxy.upstreams.ejection import eject_key
+from proxy.upstreams.loading import load_routes
 from proxy.upstreams.shared import Limits
 from tests import desk
 from tests.proxy.conftest import Sandbox, sell
@@ -94,11 +96,35 @@ def test_a_test_follows_the_routes_rules(root: Client, sandbox: Provider) -> Non
 
 def test_every_key_is_tested(root: Client, sandbox: Provider) -> None:
     key = sandbox.keys.get()
-    ProviderKey.objects.create(provider=sandbox, encrypted_secret=key.encrypted_secret, hint="twin")
+    ProviderKey.objects.create(
+        provider=sandbox, encrypted_secret=key.encrypted_secret, hint=key.hint, origin=key.origin
+    )
 
     said = do(root, "test", sandbox)
 
     assert said.count("200 in") == 2
+
+
+@pytest.mark.parametrize("how", ["test", "import-models", "serve"])
+def test_a_key_is_not_sent_to_another_host(root: Client, sandbox: Provider, how: str) -> None:
+    # The same server by another name, as if somebody had moved the address past every form.
+    moved = sandbox.base_url.replace("127.0.0.1", "localhost")
+    Provider.objects.update(base_url=moved)
+
+    if how == "serve":
+        assert load_routes() == {}
+    else:
+        assert "entered for its host" in do(root, how, sandbox)
+
+    sandbox.keys.update(origin=origin_of(moved))
+    assert load_routes() if how == "serve" else "entered for" not in do(root, how, sandbox)
+
+
+def test_a_key_for_another_host_is_told(root: Client, sandbox: Provider) -> None:
+    Provider.objects.update(base_url="https://elsewhere.example/v1")
+
+    for url in (desk.list_url(ProviderKey), desk.page_url(sandbox), HEALTH):
+        assert "for another host" in root.get(url).content.decode()
 
 
 def test_what_cant_be_tested_is_told(root: Client, sandbox: Provider) -> None:
@@ -250,6 +276,7 @@ def test_a_name_that_cant_be_ours_is_told(sandbox: Provider) -> None:
 
 def test_a_list_that_does_not_come_marks_nothing(sandbox: Provider) -> None:
     Provider.objects.update(base_url="http://127.0.0.1:9/v1")
+    ProviderKey.objects.update(origin="http://127.0.0.1:9")
 
     with pytest.raises(CommandError, match="did not give its list"):
         sync("--apply")

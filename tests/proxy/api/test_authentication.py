@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.secrets import ALPHABET, LENGTH, PREFIX
-from proxy.api.authentication import authenticate
+from proxy.api.authentication import find_key
 from proxy.errors import AuthenticationFailed
 from proxy.serving.keys import KeyCache
 
@@ -26,4 +26,4 @@ class NoKeys(KeyCache):
 )
 async def test_whatever_a_header_says_is_refused_without_a_look_up(header: str) -> None:
     with pytest.raises(AuthenticationFailed):
-        await authenticate(header, NoKeys())
+        await find_key(header, NoKeys())

@@ -8,7 +8,8 @@ import pytest
 from django.test import Client
 
 from billing.ledger.wallets import freeze_wallet, get_wallet
-from billing.wallet import keys, restoring
+from billing.wallet import keys
+from billing.wallet.commands import restoring
 from billing.wallet.sync_client import get_sync_client
 from proxy.database import in_database
 from tests.proxy.conftest import HELLO, Api, Customer

@@ -6,6 +6,7 @@ import pytest
 
 from proxy.database import in_database
 from proxy.models import Provider, Route
+from proxy.upstreams.addresses import origin_of
 from proxy.upstreams.attempts import in_order
 from proxy.upstreams.routes import UpstreamRoute
 from tests.proxy.canned import json_answer, serve_canned
@@ -23,6 +24,7 @@ def add_first(upstream: Sandbox, model: str, *, base_url: str | None = None) -> 
     first = Provider.objects.get(name="first")
     if base_url is not None:
         Provider.objects.filter(pk=first.pk).update(base_url=base_url)
+        first.keys.update(origin=origin_of(base_url))
     gpt_4 = Route.objects.get(model__name="gpt-4", provider__name="sandbox")
     Route.objects.filter(pk=gpt_4.pk).update(priority=1)
     Route.objects.get_or_create(model=gpt_4.model, provider=first, upstream_model=model)

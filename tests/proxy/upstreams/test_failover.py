@@ -12,6 +12,7 @@ from billing.upkeep.drain import drain
 from proxy.database import in_database
 from proxy.models import Provider, ProviderKey, Route
 from proxy.upstreams import client as upstream_module
+from proxy.upstreams.addresses import origin_of
 from proxy.upstreams.budget import RetryBudget
 from proxy.upstreams.crypto import encrypt_secret
 from proxy.upstreams.providers.health_report import Figures, read_health
@@ -43,7 +44,10 @@ def add_wrong_key() -> ProviderKey:
     provider = Provider.objects.get(name="sandbox")
     provider.keys.update(priority=1)
     return ProviderKey.objects.create(
-        provider=provider, encrypted_secret=encrypt_secret("sk-wrong"), hint="rong"
+        provider=provider,
+        encrypted_secret=encrypt_secret("sk-wrong"),
+        hint="rong",
+        origin=origin_of(provider.base_url),
     )
 
 

@@ -75,6 +75,39 @@ def test_it_replaces_the_key_of_an_existing_provider() -> None:
     assert load_models()["gpt-4"].routes[0].upstream.secrets == ("sk-fedcba9876543210",)
 
 
+ELSEWHERE = "https://elsewhere.example/v1"
+
+
+def test_another_host_gets_the_key_that_was_given_with_it_alone() -> None:
+    add("--model", "gpt-4", "--default-price")
+    add_another("--api-key", "sk-fedcba9876543210")
+
+    out = add("--model", "gpt-4", base_url=ELSEWHERE)
+
+    assert "changed the base URL of acme" in out
+    assert load_models()["gpt-4"].routes[0].upstream.secrets == (KEY,)
+    assert not ProviderKey.objects.get(hint="3210").is_active
+
+
+def test_a_key_that_is_switched_on_again_is_not_sent_to_another_host() -> None:
+    add("--model", "gpt-4", "--default-price")
+    add("--model", "gpt-4", base_url=ELSEWHERE, key="sk-fedcba9876543210")
+
+    ProviderKey.objects.update(is_active=True)
+
+    assert load_models()["gpt-4"].routes[0].upstream.secrets == ("sk-fedcba9876543210",)
+
+
+def test_a_key_is_entered_again_for_another_host() -> None:
+    add("--model", "gpt-4", "--default-price")
+    Provider.objects.update(base_url=ELSEWHERE)
+
+    add_another("--api-key", KEY)
+
+    assert ProviderKey.objects.get().is_for(ELSEWHERE)
+    assert load_models()["gpt-4"].routes[0].upstream.secrets == (KEY,)
+
+
 def test_it_leaves_a_price_that_staff_has_set() -> None:
     add("--model", "gpt-4", "--default-price")
     set_price(

@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ("auth", "0012_alter_user_first_name_max_length"),
-        ("billing", "0011_sell_in_proven_currencies"),
+        ("billing", "0012_notices_of_security"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -1,0 +1,234 @@
+"""What an entry, a debit or a register was made for, as the text that its `reference` is.
+
+A kind and a reference name one cause, so posting it again finds the first entry. Each class below
+is one form of that text: `str()` writes it, `parse` reads it back, and nobody else takes it apart.
+
+| kind of entry | references |
+|---|---|
+| order | OrderCredits |
+| grant | Grant, Code, Welcome, DeskPress |
+| usage | Request, RaisedRequest |
+| clawback | OrderStep, DebtPayment (both by a debit), DebtPaidBy (by a credit) |
+| reinstatement | OrderStep |
+| expiry | ExpiredLot (by a debit) |
+| adjustment | Adjustment, DeskPress, Revival |
+
+In Redis a request's register and events are named by its Request, a debit's by its DebitRow.
+"""
+
+import re
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Self
+from uuid import UUID
+
+from billing.exceptions import UnknownReference
+
+# What a field of a form may be: just what `str` writes, so that reading and writing are exact.
+PATTERNS: dict[type, str] = {
+    int: r"0|[1-9][0-9]{0,17}",  # PostgreSQL's bigint holds these
+    UUID: r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+    str: r"[A-Za-z0-9_]+",
+}
+# Between the parts of every form but DeskPress.
+SEPARATOR = ":"
+FIELD = re.compile(r"\{(\w+)\}")
+
+
+class Reference:
+    """One form of a reference: `FORM` with a field in each pair of braces."""
+
+    __slots__ = ()
+    FORM: ClassVar[str]
+
+    def __str__(self) -> str:
+        return self.FORM.format(**{name: getattr(self, name) for name in FIELD.findall(self.FORM)})
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a reference of this form. Raises UnknownReference for any other text."""
+        found = cls.find(text)
+        if found is None:
+            raise UnknownReference(f"{text!r} is not of the form {cls.FORM}.")
+        return found
+
+    @classmethod
+    def find(cls, text: str) -> Self | None:
+        """Read a reference of this form; None for any other text."""
+        found = re.fullmatch(_pattern(cls), text)
+        if found is None:
+            return None
+        types = types_of(cls)
+        return cls(**{name: types[name](value) for name, value in found.groupdict().items()})
+
+    @classmethod
+    def prefix(cls) -> str:
+        """Return how every reference of this form begins."""
+        return cls.FORM.partition("{")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCredits(Reference):
+    """The credits of an order."""
+
+    FORM = "{order_id}"
+    order_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class OrderStep(Reference):
+    """A step by which an order's credits are taken back or given back.
+
+    The sum only grows, so that each step has a name of its own.
+    """
+
+    FORM = "{order_id}:{total_credits}"
+    order_id: UUID
+    total_credits: int
+
+    @staticmethod
+    def prefix_of(order_id: UUID) -> str:
+        """Return how the references of all steps of an order begin."""
+        return f"{order_id}:"
+
+
+@dataclass(frozen=True, slots=True)
+class Revival(Reference):
+    """What had expired of an order, put back to be taken."""
+
+    FORM = "expired:{order_id}:{total_credits}"
+    order_id: UUID
+    total_credits: int
+
+    @classmethod
+    def prefix_of(cls, order_id: UUID) -> str:
+        """Return how the references of all revivals of an order begin."""
+        return f"{cls.prefix()}{order_id}:"
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Reference):
+    """The first charge of a request."""
+
+    FORM = "{request_id}"
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RaisedRequest(Reference):
+    """A later charge of a request, which raises it to this sum."""
+
+    FORM = "{request_id}:{charged_credits}"
+    request_id: str
+    charged_credits: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiredLot(Reference):
+    """An expiry of a lot, the first or a later one."""
+
+    FORM = "lot:{lot_id}:{number}"
+    lot_id: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class DebtPayment(Reference):
+    """A debit that pays a wallet's debt from what is available."""
+
+    FORM = "owed:{wallet_id}:{number}"
+    wallet_id: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class DebtPaidBy(Reference):
+    """What a credit paid of its wallet's debt at once; `credit` is the credit's own reference."""
+
+    FORM = "debt:{credit}"
+    credit: Reference
+
+    @classmethod
+    def find(cls, text: str) -> Self | None:
+        """Read a reference of this form; None for any other text."""
+        paid_by = text.removeprefix(cls.prefix())
+        if paid_by == text:
+            return None
+        credits = filter(None, (form.find(paid_by) for form in CREDITS))
+        return next((cls(credit) for credit in credits), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Code(Reference):
+    """A redeemed code."""
+
+    FORM = "code:{code_id}"
+    code_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome(Reference):
+    """A person's welcome credit."""
+
+    FORM = "welcome:{user_id}"
+    user_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grant(Reference):
+    """A grant without another cause."""
+
+    FORM = "grant:{number}"
+    number: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment(Reference):
+    """An adjustment without another cause."""
+
+    FORM = "adjustment:{number}"
+    number: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class DeskPress(Reference):
+    """One press of a button at the desk, for one wallet. `press` is a UUID without its dashes."""
+
+    FORM = "desk-{press}-{wallet_id}"
+    press: str
+    wallet_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class DebitRow(Reference):
+    """A debit's register and events in Redis."""
+
+    FORM = "debit:{debit_id}"
+    debit_id: int
+
+
+# What adds credits, and may pay a debt with them.
+CREDITS: tuple[type[Reference], ...] = (
+    OrderCredits,
+    OrderStep,
+    Grant,
+    Code,
+    Welcome,
+    DeskPress,
+    Adjustment,
+    Revival,
+)
+
+
+def first_part_sql(column: str) -> str:
+    """Return the SQL of a reference's first part: the order or request that it names, as text."""
+    return f"split_part({column}, '{SEPARATOR}', 1)"
+
+
+def types_of(form: Any) -> dict[str, Any]:
+    """Return the types of a form's fields."""
+    return {field.name: field.type for field in fields(form)}
+
+
+def _pattern(form: type[Reference]) -> str:
+    types = types_of(form)
+    return FIELD.sub(lambda at: f"(?P<{at[1]}>{PATTERNS[types[at[1]]]})", form.FORM)

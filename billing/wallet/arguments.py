@@ -1,0 +1,216 @@
+"""The arguments of the library's functions, by name and in order; see `signatures.py`."""
+
+from typing import NamedTuple
+
+
+class Place(NamedTuple):
+    """The worst case of a request, and how far behind the drain may be."""
+
+    request: str
+    wallet_id: int
+    known_version: int
+    fixed_mc: int
+    unit_mc: int
+    units_wanted: int
+    units_least: int
+    lease_ms: int
+    facts: bytes
+    max_events: int
+    max_age_ms: int
+    key_id: int
+    month: int
+    fixed_tokens: int
+    unit_tokens: int
+    limits: str
+
+
+class Extend(NamedTuple):
+    """How far a request got; `progress` is a packed settlement."""
+
+    request: str
+    lease_ms: int
+    progress_target: int
+    progress: bytes
+
+
+class Settle(NamedTuple):
+    """What a request cost."""
+
+    request: str
+    target: int
+    settlement: bytes
+    used_tokens: int
+
+
+class SettleLate(NamedTuple):
+    """What a request cost, and what PostgreSQL has of it."""
+
+    request: str
+    target: int
+    settlement: bytes
+    used_tokens: int
+    wallet_id: int
+    held: int
+    booked_charged: int
+    booked_target: int
+    facts: bytes
+    key_id: int
+    month: int
+
+
+class Void(NamedTuple):
+    """A request that no upstream accepted."""
+
+    request: str
+
+
+class Reap(NamedTuple):
+    """A hold whose lease ran out. `-` has it voided if there is no progress."""
+
+    request: str
+    settlement_without_progress: bytes | str
+    is_dead: int
+
+
+class Debit(NamedTuple):
+    """An amount to take. `posted` and `credited` are -1 but for an expiry."""
+
+    ref: str
+    wallet_id: int
+    amount: int
+    posted: int
+    credited: int
+
+
+class Push(NamedTuple):
+    """A wallet as PostgreSQL has it."""
+
+    posted: int
+    credited: int
+    debt: int
+    state: str
+    version: int
+
+
+class Inquire(NamedTuple):
+    """What is known of a wallet, and as how many inquiries this one counts."""
+
+    known_version: int
+    month: int
+    inquiries: int
+    limits: str
+
+
+class Prefix(NamedTuple):
+    """The hash tag of a shard, from which the library makes the names of keys."""
+
+    prefix: str
+
+
+class EventId(NamedTuple):
+    """An event."""
+
+    event_id: str
+
+
+class Epoch(NamedTuple):
+    """The epoch that a rebuild will open."""
+
+    epoch: str
+
+
+class Rebuild(NamedTuple):
+    """The epoch that a rebuild will open, and the shard's hash tag."""
+
+    epoch: str
+    prefix: str
+
+
+class RestoredWallet(NamedTuple):
+    """A wallet's figures."""
+
+    wallet_id: int
+    base: int
+    pend: int
+    held: int
+    credited: int
+    debt: int
+    state: str
+    version: int
+    open: int
+
+
+class RestoredKey(NamedTuple):
+    """An API key's figures; so many `RestoredMonth` follow."""
+
+    key_id: int
+    open: int
+    held: int
+    spent: int
+    months: int
+
+
+class RestoredMonth(NamedTuple):
+    """What an API key's requests that started in one month hold and were charged."""
+
+    month: int
+    month_held: int
+    month_spent: int
+
+
+class RestoredHold(NamedTuple):
+    """An open hold. `progress` is a packed settlement, or empty."""
+
+    request: str
+    wallet_id: int
+    amount: int
+    charged: int
+    target: int
+    progress_target: int
+    progress: bytes | str
+    lease_ms: int
+    facts: bytes
+    key_id: int
+    month: int
+
+
+class Keep(NamedTuple):
+    """The rebuild, and the new lease of open holds."""
+
+    epoch: str
+    prefix: str
+    lease_ms: int
+
+
+class KeptRegister(NamedTuple):
+    """A register, and what it holds; -1 for one that is no open hold."""
+
+    reference: str
+    amount: int
+
+
+class CorrectEvent(NamedTuple):
+    """What an event moves instead, and the total that its register was charged with it."""
+
+    epoch: str
+    event_id: str
+    delta: int
+    charged: int
+
+
+class Forget(NamedTuple):
+    """The rebuild, and how many of what follows are events."""
+
+    epoch: str
+    prefix: str
+    n_events: int
+
+
+class Forgotten(NamedTuple):
+    """An event, or behind the events a register."""
+
+    event_id_or_reference: str
+
+
+class Nothing(NamedTuple):
+    """No arguments."""

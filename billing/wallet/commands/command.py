@@ -1,0 +1,63 @@
+"""A command to Redis, and the errors that its reply may mean."""
+
+from dataclasses import dataclass
+
+from billing.exceptions import (
+    UnknownHold,
+    WalletBacklogged,
+    WalletError,
+    WalletFrozen,
+    WalletInDebt,
+    WalletMissing,
+    WalletRecovering,
+    WalletStale,
+)
+
+Reply = list[bytes | int]
+Argument = str | bytes | int
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One FCALL: the function's name, its keys, its arguments, as `signatures.py` has them."""
+
+    function: str
+    keys: tuple[str, ...]
+    arguments: tuple[Argument, ...] = ()
+
+    def parts(self) -> tuple[Argument, ...]:
+        """Return the command as Redis takes it."""
+        return ("FCALL", self.function, len(self.keys), *self.keys, *self.arguments)
+
+
+def read_reply(reply: Reply) -> tuple[str, list[int]]:
+    """Return a reply's status and figures."""
+    head, *figures = reply
+    if not isinstance(head, bytes):
+        raise WalletError(f"The wallet answered {head!r} where a status was due.")
+    return head.decode(), [int(figure) for figure in figures]
+
+
+def parse_ok(reply: Reply) -> list[int]:
+    """Return the figures of a reply that must be OK. Raises the WalletError that it means."""
+    status, figures = read_reply(reply)
+    if status != "OK":
+        raise refusal_of(status)
+    return figures
+
+
+def refusal_of(status: str) -> WalletError:
+    """Return the error that a status means."""
+    return _REFUSALS.get(status, WalletError)(f"The wallet answered {status}.")
+
+
+_REFUSALS: dict[str, type[WalletError]] = {
+    "RECOVERING": WalletRecovering,
+    "BACKLOGGED": WalletBacklogged,
+    "MISSING": WalletMissing,
+    "STALE": WalletStale,
+    "FROZEN": WalletFrozen,
+    "IN_DEBT": WalletInDebt,
+    "UNKNOWN": UnknownHold,
+    "ENDED": UnknownHold,
+}

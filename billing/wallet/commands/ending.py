@@ -1,0 +1,140 @@
+"""Renew a hold, and end it: settle it at what its request cost, void it, or reap it."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from billing.wallet import arguments, keys
+from billing.wallet.commands.command import Command, Reply, parse_ok, read_reply, refusal_of
+from billing.wallet.usage import RequestFacts, Settlement
+
+# Instead of a settlement: a hold without progress is voided.
+VOID_IT = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A settlement: what was charged in all, and what is left."""
+
+    charged_credits: int
+    available_credits: int
+
+
+class Reaped(Enum):
+    """What became of a hold that was to be reaped."""
+
+    SETTLED = "OK"
+    VOIDED = "VOID"
+    ENDED = "ENDED"  # before, by somebody else
+    ALIVE = "ALIVE"  # its lease was renewed
+
+
+def extend(facts: RequestFacts, progress: Settlement, *, lease_ms: int) -> Command:
+    """Renew a lease; `progress` is what the reaper would book if it ran out."""
+    shard = keys.shard_of(facts.wallet_id)
+    return Command(
+        "tp_extend",
+        keys.ExtendKeys(
+            fence=keys.fence(shard),
+            hold_key=keys.hold(facts.wallet_id, facts.request_id),
+            leases=keys.leases(shard),
+        ),
+        arguments.Extend(
+            request=facts.request_id,
+            lease_ms=lease_ms,
+            progress_target=progress.target_credits,
+            progress=progress.pack(),
+        ),
+    )
+
+
+def settle(facts: RequestFacts, settlement: Settlement) -> Command:
+    """End a request at what it cost."""
+    return Command(
+        "tp_settle",
+        keys.EndingKeys.of(facts.wallet_id, facts.request_id),
+        arguments.Settle(
+            request=facts.request_id,
+            target=settlement.target_credits,
+            settlement=settlement.pack(),
+            used_tokens=settlement.used_tokens,
+        ),
+    )
+
+
+def settle_late(
+    facts: RequestFacts, settlement: Settlement, *, held: int, charged: int, target: int
+) -> Command:
+    """Settle a request that Redis does not know; `charged` and `target` are what is booked."""
+    return Command(
+        "tp_settle_late",
+        keys.EndingKeys.of(facts.wallet_id, facts.request_id),
+        arguments.SettleLate(
+            request=facts.request_id,
+            target=settlement.target_credits,
+            settlement=settlement.pack(),
+            used_tokens=settlement.used_tokens,
+            wallet_id=facts.wallet_id,
+            held=held,
+            booked_charged=charged,
+            booked_target=target,
+            facts=facts.pack(),
+            key_id=facts.api_key_id,
+            month=facts.month,
+        ),
+    )
+
+
+def parse_settle(reply: Reply) -> Settled:
+    """Read the answer to `settle` or `settle_late`. Raises UnknownHold, WalletRecovering."""
+    charged, available = parse_ok(reply)
+    return Settled(charged, available)
+
+
+def void(facts: RequestFacts) -> Command:
+    """Release a hold whose request no upstream accepted."""
+    shard = keys.shard_of(facts.wallet_id)
+    return Command(
+        "tp_void",
+        keys.VoidKeys(
+            fence=keys.fence(shard),
+            wallet_key=keys.wallet(facts.wallet_id),
+            hold_key=keys.hold(facts.wallet_id, facts.request_id),
+            leases=keys.leases(shard),
+        ),
+        arguments.Void(request=facts.request_id),
+    )
+
+
+def parse_ended(reply: Reply) -> bool:
+    """Tell whether the hold was still open; one that was settled before is no error."""
+    status, _ = read_reply(reply)
+    if status not in {"OK", "ENDED"}:
+        raise refusal_of(status)
+    return status == "OK"
+
+
+def reap(
+    wallet_id: int, request_id: str, *, without_progress: Settlement | None, is_dead: bool = False
+) -> Command:
+    """Settle a hold at its last progress: its lease ran out, or its process is known to be dead.
+
+    Without progress it is settled as told, or voided if there is nothing to tell.
+    """
+    return Command(
+        "tp_reap",
+        keys.EndingKeys.of(wallet_id, request_id),
+        arguments.Reap(
+            request=request_id,
+            settlement_without_progress=without_progress.pack() if without_progress else VOID_IT,
+            is_dead=int(is_dead),
+        ),
+    )
+
+
+def parse_reap(reply: Reply) -> Reaped:
+    """Read the answer to `reap`. Raises UnknownHold, WalletRecovering."""
+    status, _ = read_reply(reply)
+    try:
+        return Reaped(status)
+    except ValueError:
+        raise refusal_of(status) from None

@@ -1,0 +1,136 @@
+"""Place a hold, or ask what would be held."""
+
+from dataclasses import dataclass, replace
+
+from billing.exceptions import (
+    CapReached,
+    InsufficientCredits,
+    Limited,
+    RateLimited,
+    RequestTooLarge,
+)
+from billing.wallet import arguments, keys
+from billing.wallet.commands.command import Command, Reply, read_reply, refusal_of
+from billing.wallet.limits import Limits
+from billing.wallet.usage import RequestFacts
+from common.rates import RateState
+
+# How soon to try again where nobody knows when a request will end.
+BUSY_RETRY_MS = 500
+# Two buckets of three figures end each reply that tells of rates.
+RATE_FIGURES = 6
+LIMITED: dict[str, Limited] = {
+    "BUSY": Limited.CONCURRENT,
+    "LIMITED": Limited.REQUESTS,
+    "EXHAUSTED": Limited.TOKENS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRequest:
+    """The worst case of one request, to be held.
+
+    The amount is `ceil((fixed + unit × units) / 1000)` credits for as many units as the balance
+    affords, between `units_least` and `units_wanted`. A unit is a completion token of each choice.
+    Of the tokens per minute it takes `fixed_tokens + unit_tokens × units`.
+    """
+
+    facts: RequestFacts
+    wallet_version: int
+    fixed_millicredits: int
+    unit_millicredits: int
+    units_wanted: int
+    units_least: int
+    fixed_tokens: int
+    unit_tokens: int
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A hold: what it keeps, how many completion tokens that pays for, and what is left."""
+
+    held_credits: int
+    units: int
+    available_credits: int
+    rate: RateState
+
+
+@dataclass(frozen=True, slots=True)
+class BacklogLimit:
+    """How far behind the drain may be before a shard admits nothing new."""
+
+    events: int
+    age_ms: int
+
+
+def place(hold: HoldRequest, *, lease_ms: int, limit: BacklogLimit) -> Command:
+    """Hold the worst case of a request."""
+    facts = hold.facts
+    shard = keys.shard_of(facts.wallet_id)
+    return Command(
+        "tp_place",
+        keys.PlaceKeys(
+            fence=keys.fence(shard),
+            wallet_key=keys.wallet(facts.wallet_id),
+            hold_key=keys.hold(facts.wallet_id, facts.request_id),
+            leases=keys.leases(shard),
+            api_key=keys.api_key(facts.wallet_id, facts.api_key_id),
+            events=keys.events(shard),
+            drained_at=keys.drained(shard),
+        ),
+        arguments.Place(
+            request=facts.request_id,
+            wallet_id=facts.wallet_id,
+            known_version=hold.wallet_version,
+            fixed_mc=hold.fixed_millicredits,
+            unit_mc=hold.unit_millicredits,
+            units_wanted=hold.units_wanted,
+            units_least=hold.units_least,
+            lease_ms=lease_ms,
+            facts=facts.pack(),
+            max_events=limit.events,
+            max_age_ms=limit.age_ms,
+            key_id=facts.api_key_id,
+            month=facts.month,
+            fixed_tokens=hold.fixed_tokens,
+            unit_tokens=hold.unit_tokens,
+            limits=hold.limits.packed,
+        ),
+    )
+
+
+def quote(hold: HoldRequest, *, lease_ms: int, limit: BacklogLimit) -> Command:
+    """Ask what `place` would answer, and hold nothing. `parse_place` reads the answer."""
+    return replace(place(hold, lease_ms=lease_ms, limit=limit), function="tp_quote")
+
+
+def parse_place(reply: Reply) -> Placed:
+    """Read the answer to `place` or `quote`. Raises the WalletError that it means."""
+    status, figures = read_reply(reply)
+    if status == "OK":
+        held, units, available, *rates = figures
+        return Placed(held, units, available, RateState.read(rates))
+    if status == "INSUFFICIENT":
+        raise InsufficientCredits(available_credits=figures[0])
+    if status == "CAPPED":
+        is_monthly, cap, left = figures
+        raise CapReached(is_monthly=bool(is_monthly), cap_credits=cap, left_credits=left)
+    if status == "TOO_LARGE":
+        raise RequestTooLarge(tokens_per_minute=figures[0], tokens=figures[1])
+    if status in LIMITED:
+        raise rate_refusal(status, figures)
+    raise refusal_of(status)
+
+
+def rate_refusal(status: str, figures: list[int]) -> RateLimited:
+    """Return the error that a status of `LIMITED` means."""
+    is_wallets, limit, *rest = figures
+    retry_after_ms, *rates = rest if len(rest) > RATE_FIGURES else (BUSY_RETRY_MS, *rest)
+    return RateLimited(
+        what=LIMITED[status],
+        is_wallets=bool(is_wallets),
+        limit=limit,
+        retry_after_ms=retry_after_ms,
+        rate=RateState.read(rates),
+    )

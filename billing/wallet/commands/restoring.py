@@ -1,0 +1,152 @@
+"""The recoverer's commands: they work only between `begin` and `open_fence` of the same epoch.
+
+Each is refused as OVERTAKEN if Redis was restarted or flushed since, or another rebuild began.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from billing.models import Wallet
+from billing.wallet import arguments, keys
+from billing.wallet.commands.command import Argument, Command
+from billing.wallet.usage import RequestFacts, Settlement
+
+# Instead of an amount, for a register that is no open hold.
+HOLDS_NOTHING = -1
+
+
+@dataclass(frozen=True, slots=True)
+class LostHold:
+    """An open hold to put back, and the end that its request came to meanwhile, if it did."""
+
+    facts: RequestFacts
+    amount: int
+    lease_ms: int
+    ending: Settlement | None = None
+    charged: int = 0
+    target: int = 0
+
+
+def begin(shard: int, *, epoch: str) -> Command:
+    """Close a shard and start to rebuild it."""
+    return Command("tp_begin", keys.Fence.of(shard), arguments.Epoch(epoch))
+
+
+@dataclass(slots=True)
+class MonthFigures:
+    """What an API key's requests that started in one month hold and were charged."""
+
+    held: int = 0
+    spent: int = 0
+
+
+@dataclass(slots=True)
+class RestoredKey:
+    """What an API key has open, holds and spent; `months` are those that still matter."""
+
+    open: int = 0
+    held: int = 0
+    spent: int = 0
+    months: dict[int, MonthFigures] = field(default_factory=dict)
+
+    def month(self, month: int) -> MonthFigures:
+        """Return the figures of a month, to be added to."""
+        return self.months.setdefault(month, MonthFigures())
+
+
+def wallets(shard: int, rows: Iterable[tuple[Wallet, int, int, int]], *, epoch: str) -> Command:
+    """Set wallets of a shard to absolute figures: each with what is pending, held and open."""
+    given: list[Argument] = [*arguments.Rebuild(epoch, keys.prefix(shard))]
+    for row, pend, held, count in rows:
+        given += arguments.RestoredWallet(
+            wallet_id=row.pk,
+            base=row.posted_credits,
+            pend=pend,
+            held=held,
+            credited=row.credited_credits,
+            debt=row.debt_credits,
+            state=row.state,
+            version=row.version,
+            open=count,
+        )
+    return Command("tp_restore_wallets", keys.Fence.of(shard), tuple(given))
+
+
+def api_keys(shard: int, rows: Iterable[tuple[int, RestoredKey]], *, epoch: str) -> Command:
+    """Set API keys of a shard to absolute figures. Those that are not told of spent nothing."""
+    given: list[Argument] = [*arguments.Rebuild(epoch, keys.prefix(shard))]
+    for api_key_id, key in rows:
+        given += arguments.RestoredKey(
+            key_id=api_key_id,
+            open=key.open,
+            held=key.held,
+            spent=key.spent,
+            months=len(key.months),
+        )
+        for month, figures in key.months.items():
+            given += arguments.RestoredMonth(month, figures.held, figures.spent)
+    return Command("tp_restore_keys", keys.Fence.of(shard), tuple(given))
+
+
+def holds(shard: int, lost: Iterable[LostHold], *, epoch: str) -> Command:
+    """Put back open holds that Redis lost."""
+    given: list[Argument] = [*arguments.Rebuild(epoch, keys.prefix(shard))]
+    for hold in lost:
+        given += arguments.RestoredHold(
+            request=hold.facts.request_id,
+            wallet_id=hold.facts.wallet_id,
+            amount=hold.amount,
+            charged=hold.charged,
+            target=hold.target,
+            progress_target=hold.ending.target_credits if hold.ending else 0,
+            progress=hold.ending.pack() if hold.ending else "",
+            lease_ms=hold.lease_ms,
+            facts=hold.facts.pack(),
+            key_id=hold.facts.api_key_id,
+            month=hold.facts.month,
+        )
+    return Command("tp_restore_holds", keys.LeasesKeys.of(shard), tuple(given))
+
+
+def keep(shard: int, registers: Iterable[tuple[str, int]], *, lease_ms: int, epoch: str) -> Command:
+    """Bring registers into the new epoch: open holds of so many credits, or HOLDS_NOTHING."""
+    given: list[Argument] = [*arguments.Keep(epoch, keys.prefix(shard), lease_ms)]
+    for reference, amount in registers:
+        given += arguments.KeptRegister(reference, amount)
+    return Command("tp_keep", keys.LeasesKeys.of(shard), tuple(given))
+
+
+def correct_event(
+    shard: int, event_id: str, *, reference: str, delta: int, charged: int, epoch: str
+) -> Command:
+    """Replace an event of which a part is booked already, or can't be any more."""
+    return Command(
+        "tp_correct_event",
+        keys.CorrectEventKeys(
+            fence=keys.fence(shard),
+            events=keys.events(shard),
+            hold_key=keys.register(shard, reference),
+        ),
+        arguments.CorrectEvent(epoch=epoch, event_id=event_id, delta=delta, charged=charged),
+    )
+
+
+def forget(shard: int, *, event_ids: list[str], holds: list[str], epoch: str) -> Command:
+    """Drop events, registers and leases that PostgreSQL already has."""
+    return Command(
+        "tp_forget",
+        keys.ForgetKeys(
+            fence=keys.fence(shard), leases=keys.leases(shard), events=keys.events(shard)
+        ),
+        (*arguments.Forget(epoch, keys.prefix(shard), len(event_ids)), *event_ids, *holds),
+    )
+
+
+def open_fence(shard: int, *, epoch: str) -> Command:
+    """Let the API use a shard that has been rebuilt."""
+    return Command("tp_open", keys.Fence.of(shard), arguments.Epoch(epoch))
+
+
+def close(shard: int) -> Command:
+    """Stop serving a shard until it has been rebuilt."""
+    return Command("tp_close", keys.Fence.of(shard))

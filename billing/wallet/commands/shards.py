@@ -1,0 +1,105 @@
+"""A shard: whether it is open, its holds, its events, and how far the drain is behind."""
+
+from dataclasses import dataclass
+
+from billing.wallet import arguments, keys
+from billing.wallet.commands.command import Command, Reply, parse_ok, read_reply, refusal_of
+from billing.wallet.usage import RequestFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """A request as Redis has it: running as long as it is open, then charged and maybe unbooked."""
+
+    facts: RequestFacts
+    is_open: bool
+    held_credits: int
+    charged_credits: int
+    target_credits: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenHold:
+    """A hold that is open: whose it is, for which API key it counts, and what it keeps."""
+
+    wallet_id: int
+    api_key_id: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How many events of a shard wait, and for how long the drain has left them waiting."""
+
+    events: int
+    age_ms: int
+
+
+def status(shard: int) -> Command:
+    """Ask whether a shard is open."""
+    return Command("tp_status", keys.Fence.of(shard))
+
+
+def register(wallet_id: int, request_id: str) -> Command:
+    """Read the register of a request."""
+    return Command(
+        "tp_register",
+        keys.RegisterKeys(
+            fence=keys.fence(keys.shard_of(wallet_id)), hold_key=keys.hold(wallet_id, request_id)
+        ),
+    )
+
+
+def parse_register(reply: Reply) -> Register:
+    """Read the answer to `register`. Raises UnknownHold, WalletRecovering."""
+    status, *fields = reply
+    if status != b"OK":
+        raise refusal_of(read_reply(reply)[0])
+    *figures, packed = fields
+    is_open, held, charged, target = (int(figure) for figure in figures)
+    facts = RequestFacts.unpack(packed if isinstance(packed, bytes) else b"")
+    return Register(facts, bool(is_open), held, charged, target)
+
+
+def holds(shard: int) -> Command:
+    """Ask for every open hold of a shard."""
+    return Command("tp_holds", keys.LeasesKeys.of(shard), arguments.Prefix(keys.prefix(shard)))
+
+
+def parse_holds(reply: Reply) -> tuple[list[OpenHold], int]:
+    """Return the holds, and how many leases are of no open hold. Raises WalletRecovering."""
+    idle, *rest = parse_ok(reply)
+    figures = iter(rest)
+    return [OpenHold(*each) for each in zip(figures, figures, figures, strict=True)], idle
+
+
+def ack(shard: int, event_ids: list[str]) -> Command:
+    """Say that PostgreSQL has booked these events."""
+    return Command(
+        "tp_ack",
+        keys.EventsKeys(fence=keys.fence(shard), events=keys.events(shard)),
+        (*arguments.Prefix(keys.prefix(shard)), *event_ids),
+    )
+
+
+def drained(shard: int) -> Command:
+    """Say that the drain went through all events; those that are left can't be booked."""
+    return Command(
+        "tp_drained",
+        keys.DrainedKeys(fence=keys.fence(shard), drained_at=keys.drained(shard)),
+    )
+
+
+def backlog(shard: int) -> Command:
+    """Ask how far the drain is behind."""
+    return Command(
+        "tp_backlog",
+        keys.BacklogKeys(
+            fence=keys.fence(shard), events=keys.events(shard), drained_at=keys.drained(shard)
+        ),
+    )
+
+
+def parse_backlog(reply: Reply) -> Backlog:
+    """Read the answer to `backlog`. Raises WalletRecovering."""
+    return Backlog(*parse_ok(reply))

@@ -1,0 +1,131 @@
+-- Admission: whether a request may be held now, and how much of it.
+
+-- What `place` and `quote` are asked for: their keys and arguments, all of them validated.
+-- KEYS fence wallet_key hold_key leases api_key events drained_at
+-- ARGV request wallet_id known_version fixed_mc unit_mc units_wanted units_least lease_ms facts
+--   max_events max_age_ms key_id month fixed_tokens unit_tokens limits
+local function read_ask(keys, args)
+  local fence, wallet_key, hold_key, leases, api_key, events, drained_at = unpack(keys)
+  local request, wallet_id, known_version, fixed_mc, unit_mc, units_wanted, units_least, lease_ms,
+    facts, max_events, max_age_ms, key_id, month, fixed_tokens, unit_tokens, limits = unpack(args)
+  local ask = {
+    fence = fence, wallet_key = wallet_key, hold_key = hold_key, leases = leases,
+    api_key = api_key, events = events, drained_at = drained_at,
+    request = str(request, 'request'),
+    wallet_id = id(wallet_id, 'wallet_id'),
+    known = int(known_version, 'known_version', 0),
+    fixed = int(fixed_mc, 'fixed_mc', 0),
+    unit = int(unit_mc, 'unit_mc', 0),
+    wanted = int(units_wanted, 'units_wanted', 0),
+    least = int(units_least, 'units_least', 0),
+    lease_ms = int(lease_ms, 'lease_ms', 1),
+    facts = str(facts, 'facts'),
+    max_events = int(max_events, 'max_events', 0),
+    max_age_ms = int(max_age_ms, 'max_age_ms', 0),
+    key_id = id(key_id, 'key_id'),
+    month = id(month, 'month'),
+    fixed_tokens = int(fixed_tokens, 'fixed_tokens', 0),
+    unit_tokens = int(unit_tokens, 'unit_tokens', 0),
+    limits = read_limits(limits),
+  }
+  if ask.least > ask.wanted then
+    error('ARGUMENT units_least is above units_wanted')
+  end
+  return ask
+end
+
+-- Why a wallet holds nothing at all just now; nil if it may.
+local function refuse_all(ask, wallet)
+  if wallet.state ~= 'active' then
+    return { 'FROZEN' }
+  end
+  if wallet.debt > 0 then
+    return { 'IN_DEBT' }
+  end
+  if is_backlogged(ask.events, ask.drained_at, ask.max_events, ask.max_age_ms) then
+    return { 'BACKLOGGED' }
+  end
+  return nil
+end
+
+-- One more among the requests at once and in a minute: what it takes of the key's and of the
+-- wallet's bucket, or a refusal, which wants the present rates.
+local function admit_request(wallet, key, limits, now)
+  if key.open >= limits.key_open then
+    return nil, { 'BUSY', 0, limits.key_open }
+  end
+  if wallet.open >= limits.wallet_open then
+    return nil, { 'BUSY', 1, limits.wallet_open }
+  end
+  return admit_requests(key.requests_at, wallet.requests_at, limits, 1, now)
+end
+
+-- How many units the credits and a whole minute's tokens afford, or a refusal if that is less than
+-- the least.
+local function find_units(ask, wallet, key)
+  local credits, refusal = find_credits(wallet, key, ask.limits, ask.fixed + ask.unit * ask.least)
+  if not credits then
+    return nil, refusal
+  end
+  local most_tokens = math.min(ask.limits.key_tpm, ask.limits.wallet_tpm)
+  local least_tokens = ask.fixed_tokens + ask.unit_tokens * ask.least
+  if least_tokens > most_tokens then
+    return nil, { 'TOO_LARGE', most_tokens, least_tokens }
+  end
+  local units = ask.wanted
+  if ask.unit > 0 then
+    units = math.min(units, math.floor((credits * 1000 - ask.fixed) / ask.unit))
+  end
+  if ask.unit_tokens > 0 then
+    units = math.min(units, math.floor((most_tokens - ask.fixed_tokens) / ask.unit_tokens))
+  end
+  return units
+end
+
+-- Decide about a hold, and write nothing: the one rule of what is admitted. Returns an answer that
+-- stands already, or nil and the hold that is to be written.
+local function decide(ask)
+  local limits = ask.limits
+  local epoch = read_epoch(ask.fence)
+  if not epoch then
+    return { 'RECOVERING' }
+  end
+  local wallet = read_wallet(ask.wallet_key)
+  if not wallet then
+    return { 'MISSING' }
+  end
+  if ask.known < wallet.v then
+    return { 'STALE' }
+  end
+  local key, now = read_key(ask.api_key, epoch, ask.month), now_us()
+  local register, is_stale = read_register(ask.hold_key, epoch)
+  if register then
+    if register.state ~= 'open' then
+      return { 'ENDED' }
+    end
+    local reply = { 'OK', register.amount, register.units, wallet.available }
+    return with_present_rates(reply, key, wallet, limits, now)
+  end
+  local refusal = refuse_all(ask, wallet)
+  if refusal then
+    return refusal
+  end
+  local requests, no_requests = admit_request(wallet, key, limits, now)
+  if not requests then
+    return with_present_rates(no_requests, key, wallet, limits, now)
+  end
+  local units, no_units = find_units(ask, wallet, key)
+  if not units then
+    return no_units
+  end
+  local tokens, no_tokens =
+    admit_tokens(wallet, key, limits, ask.fixed_tokens + ask.unit_tokens * units, now)
+  if not tokens then
+    return with_present_rates(no_tokens, key, wallet, limits, now)
+  end
+  return nil, {
+    amount = math.ceil((ask.fixed + ask.unit * units) / 1000), units = units, epoch = epoch,
+    wallet = wallet, key = key, requests = requests, tokens = tokens, now = now,
+    is_over_stale = is_stale,
+  }
+end

@@ -1,0 +1,34 @@
+-- An API key: what its requests hold and were charged, in all and of those that started in a month
+-- (UTC), and where its requests and tokens per minute stand (see `take`).
+
+local function read_key(name, epoch, month)
+  local held_then, spent_then = 'held:' .. month, 'spent:' .. month
+  local fields = redis.call('HMGET', name, 'e', 'open', 'held', 'spent', held_then, spent_then,
+    'ra', 'ta')
+  local is_new = fields[1] ~= epoch
+  if is_new then
+    fields = { epoch, '0', '0', '0' }
+  end
+  return {
+    name = name,
+    is_new = is_new,
+    month = month,
+    open = tonumber(fields[2]),
+    held = tonumber(fields[3]),
+    spent = tonumber(fields[4]),
+    month_held = tonumber(fields[5] or '0'),
+    month_spent = tonumber(fields[6] or '0'),
+    requests_at = tonumber(fields[7] or '0'),
+    tokens_at = tonumber(fields[8] or '0'),
+  }
+end
+
+local function write_key(key, epoch)
+  if key.is_new then
+    redis.call('DEL', key.name)
+  end
+  redis.call('HSET', key.name, 'e', epoch, 'open', text(key.open), 'held', text(key.held),
+    'spent', text(key.spent), 'held:' .. key.month, text(key.month_held),
+    'spent:' .. key.month, text(key.month_spent), 'ra', text(key.requests_at),
+    'ta', text(key.tokens_at))
+end

@@ -1,0 +1,49 @@
+-- Inquiries: where a key and its wallet stand, for requests that hold nothing. They have a rate of
+-- their own, as high as that of requests which hold, so that asking never costs an answer.
+
+-- The rate of inquiries is no matter of money: it is forgotten once a whole minute's are back.
+local function write_inquiries(name, bucket)
+  if bucket.reset_ms > 0 then
+    redis.call('SET', name, text(bucket.arrival), 'PX', text(bucket.reset_ms))
+  end
+end
+
+-- inquire: a wallet's figures and a key's, for who knows both up to this version. It counts as so
+-- many (0 or 1) of the inquiries per minute, whose rate it tells.
+-- KEYS fence wallet_key api_key inquiries_of_key inquiries_of_wallet
+-- ARGV known_version month inquiries limits
+-- Returns OK base pend held debt version open key_held key_spent month_held month_spent RATES
+--   | RECOVERING | MISSING | STALE | LIMITED is_wallets limit retry_after_ms RATES
+local function inquire(keys, args)
+  local fence, wallet_key, api_key, inquiries_of_key, inquiries_of_wallet = unpack(keys)
+  local known_version, month, inquiries, limits = unpack(args)
+  known_version = int(known_version, 'known_version', 0)
+  id(month, 'month')
+  inquiries = int(inquiries, 'inquiries', 0)
+  limits = read_limits(limits)
+  local epoch = read_epoch(fence)
+  if not epoch then
+    return { 'RECOVERING' }
+  end
+  local wallet = read_wallet(wallet_key)
+  if not wallet then
+    return { 'MISSING' }
+  end
+  if known_version < wallet.v then
+    return { 'STALE' }
+  end
+  local key, now = read_key(api_key, epoch, month), now_us()
+  key.requests_at = tonumber(redis.call('GET', inquiries_of_key) or '0')
+  wallet.requests_at = tonumber(redis.call('GET', inquiries_of_wallet) or '0')
+  local admitted, refusal =
+    admit_requests(key.requests_at, wallet.requests_at, limits, inquiries, now)
+  if not admitted then
+    return with_present_rates(refusal, key, wallet, limits, now)
+  end
+  write_inquiries(inquiries_of_key, admitted.key)
+  write_inquiries(inquiries_of_wallet, admitted.wallet)
+  key.requests_at, wallet.requests_at = admitted.key.arrival, admitted.wallet.arrival
+  local reply = { 'OK', wallet.base, wallet.pend, wallet.held, wallet.debt, wallet.v, key.open,
+    key.held, key.spent, key.month_held, key.month_spent }
+  return with_present_rates(reply, key, wallet, limits, now)
+end

@@ -1,0 +1,53 @@
+-- The limits of an API key and of its wallet, and what they and the balance afford.
+
+-- Eight numbers in one argument, which many requests share. `limits.py` packs them.
+local LIMITS = { 'key_rpm', 'key_tpm', 'key_open', 'wallet_rpm', 'wallet_tpm', 'wallet_open',
+  'lifetime_cap', 'monthly_cap' }
+local MOST_KNOWN_LIMITS = 1000
+local known_limits, n_known_limits = {}, 0
+
+local function read_limits(packed)
+  local limits = known_limits[packed]
+  if limits then
+    return limits
+  end
+  limits = {}
+  local count = 0
+  for number in string.gmatch(str(packed, 'limits'), '[^ ]+') do
+    count = count + 1
+    local name = LIMITS[count] or error('ARGUMENT limits has too many numbers')
+    -- Only a cap may be 0, and -1 is none.
+    limits[name] = int(number, name, string.find(name, 'cap$') and -1 or 1)
+  end
+  if count < #LIMITS then
+    error('ARGUMENT limits has too few numbers')
+  end
+  if n_known_limits >= MOST_KNOWN_LIMITS then
+    known_limits, n_known_limits = {}, 0
+  end
+  known_limits[packed] = limits
+  n_known_limits = n_known_limits + 1
+  return limits
+end
+
+-- What is left of a cap, at least nothing, so that what is free passes one that was lowered; -1 is
+-- no cap.
+local function left_of(cap, used)
+  return cap < 0 and MAX_INTEGER or math.max(cap - used, 0)
+end
+
+-- What the balance and the key's caps afford: credits, or a refusal if that is below `least_mc`.
+local function find_credits(wallet, key, limits, least_mc)
+  local of_life = left_of(limits.lifetime_cap, key.spent + key.held)
+  local of_month = left_of(limits.monthly_cap, key.month_spent + key.month_held)
+  if least_mc > wallet.available * 1000 then
+    return nil, { 'INSUFFICIENT', wallet.available }
+  end
+  if least_mc > of_life * 1000 then
+    return nil, { 'CAPPED', 0, limits.lifetime_cap, of_life }
+  end
+  if least_mc > of_month * 1000 then
+    return nil, { 'CAPPED', 1, limits.monthly_cap, of_month }
+  end
+  return math.min(wallet.available, of_life, of_month)
+end

@@ -1,0 +1,198 @@
+-- Settling: how a hold ends. It is settled at what its request cost, voided, or reaped.
+
+-- An open hold is one no more: its wallet and its key let go of it.
+local function let_go(wallet, key, register)
+  wallet.held = wallet.held - register.amount
+  wallet.open = wallet.open - 1
+  key.held = key.held - register.amount
+  key.month_held = key.month_held - register.amount
+  key.open = key.open - 1
+end
+
+-- Write what an ending changes of a wallet and its key.
+local function write_ending(wallet_key, epoch, wallet, key)
+  redis.call('HSET', wallet_key, 'held', text(wallet.held), 'pend', text(wallet.pend),
+    'open', text(wallet.open), 'ta', text(wallet.tokens_at))
+  write_key(key, epoch)
+end
+
+-- Raise a register to `target` and record it. Up to the hold a charge is taken in full, because
+-- the hold kept it; above the hold only what is available, and the drain writes off the rest.
+-- `used` is how many tokens the request used; nil leaves them at what it might have used.
+-- KEYS fence wallet_key hold_key leases events
+local function charge(keys, epoch, request, register, wallet, target, how, used)
+  local fence, wallet_key, hold_key, leases, events = unpack(keys)
+  local key = key_of(fence, epoch, register)
+  target = math.max(target, register.target)
+  local due = target - register.charged
+  local released, kept = 0, 0
+  local was_open = register.state == 'open'
+  if was_open then
+    released = register.amount
+    kept = math.min(due, register.amount)
+    let_go(wallet, key, register)
+    if used then
+      correct_tokens(wallet, key, register, used)
+    end
+  end
+  local delta = kept + math.min(due - kept, math.max(wallet.available + released - kept, 0))
+  register.target = target
+  register.charged = register.charged + delta
+  key.spent = key.spent + delta
+  key.month_spent = key.month_spent + delta
+
+  wallet.pend = wallet.pend + delta
+  write_ending(wallet_key, epoch, wallet, key)
+  redis.call('HSET', hold_key, 's', 'settled', 't', text(target), 'c', text(register.charged))
+  if not was_open then
+    -- It may be about to be forgotten. What is open has no time to live.
+    redis.call('PERSIST', hold_key)
+  end
+  redis.call('ZREM', leases, request)
+  add_event(events, 'usage', request, register, delta, how)
+  return { 'OK', register.charged, wallet.available + released - delta }
+end
+
+-- settle: end a request at what it cost. charged = max(all targets seen), as far as it is covered.
+-- KEYS fence wallet_key hold_key leases events
+-- ARGV request target settlement used_tokens
+-- Returns OK charged available | RECOVERING | UNKNOWN
+local function settle(keys, args)
+  local fence, wallet_key, hold_key = unpack(keys)
+  local request, target, settlement, used_tokens = unpack(args)
+  str(request, 'request')
+  target = int(target, 'target', 0)
+  str(settlement, 'settlement')
+  local used = int(used_tokens, 'used_tokens', 0)
+  local epoch = read_epoch(fence)
+  if not epoch then
+    return { 'RECOVERING' }
+  end
+  local register = read_register(hold_key, epoch)
+  local wallet = read_wallet(wallet_key)
+  if not register or not wallet then
+    return { 'UNKNOWN' }
+  end
+  if register.state == 'settled' and target <= register.target then
+    return { 'OK', register.charged, wallet.available }
+  end
+  return charge(keys, epoch, request, register, wallet, target, settlement, used)
+end
+
+-- settle_late: settle a request that Redis does not know any more, from what PostgreSQL has of it.
+-- Its hold is gone, so it is charged what is available. If Redis does know it, this is `settle`.
+-- KEYS fence wallet_key hold_key leases events
+-- ARGV request target settlement used_tokens wallet_id held booked_charged booked_target facts
+--   key_id month
+-- Returns OK charged available | RECOVERING | MISSING
+local function settle_late(keys, args)
+  local fence, wallet_key, hold_key = unpack(keys)
+  local request, target, settlement, used_tokens, wallet_id, held, booked_charged, booked_target,
+    facts, key_id, month = unpack(args)
+  str(request, 'request')
+  int(target, 'target', 0)
+  str(settlement, 'settlement')
+  int(used_tokens, 'used_tokens', 0)
+  id(wallet_id, 'wallet_id')
+  held = int(held, 'held', 0)
+  booked_charged = int(booked_charged, 'booked_charged', 0)
+  booked_target = int(booked_target, 'booked_target', 0)
+  str(facts, 'facts')
+  id(key_id, 'key_id')
+  id(month, 'month')
+  local epoch = read_epoch(fence)
+  if not epoch then
+    return { 'RECOVERING' }
+  end
+  if not read_wallet(wallet_key) then
+    return { 'MISSING' }
+  end
+  if not read_register(hold_key, epoch) then
+    -- void: it holds nothing, and even a settlement at 0 leaves its record.
+    write_register(hold_key, epoch, {
+      state = 'void', wallet = wallet_id, amount = held, target = booked_target,
+      charged = booked_charged, units = 0, facts = facts, progress_target = 0, progress = '',
+      key = key_id, month = month, tokens = 0, key_us = 0, wallet_us = 0,
+    })
+  end
+  return settle(keys, { request, target, settlement, used_tokens })
+end
+
+-- Release an open hold without a record. Its tokens were not used.
+-- KEYS fence wallet_key hold_key leases
+local function release(keys, epoch, request, register, wallet)
+  local fence, wallet_key, hold_key, leases = unpack(keys)
+  local key = key_of(fence, epoch, register)
+  let_go(wallet, key, register)
+  correct_tokens(wallet, key, register, 0)
+  write_ending(wallet_key, epoch, wallet, key)
+  redis.call('HSET', hold_key, 's', 'void')
+  redis.call('EXPIRE', hold_key, REGISTER_TTL_S)
+  redis.call('ZREM', leases, request)
+end
+
+-- void: release a hold whose request no upstream accepted. Leaves no usage record.
+-- KEYS fence wallet_key hold_key leases
+-- ARGV request
+-- Returns OK available | RECOVERING | UNKNOWN | ENDED
+local function void(keys, args)
+  local fence, wallet_key, hold_key = unpack(keys)
+  local request = unpack(args)
+  str(request, 'request')
+  local epoch = read_epoch(fence)
+  if not epoch then
+    return { 'RECOVERING' }
+  end
+  local register = read_register(hold_key, epoch)
+  local wallet = read_wallet(wallet_key)
+  if not register or not wallet then
+    return { 'UNKNOWN' }
+  end
+  if register.state == 'void' then
+    return { 'OK', wallet.available }
+  end
+  if register.state ~= 'open' then
+    return { 'ENDED' }
+  end
+  release(keys, epoch, request, register, wallet)
+  return { 'OK', wallet.available + register.amount }
+end
+
+-- reap: end a hold whose lease ran out, or whose process died: settle it at its last recorded
+-- progress, without one at `settlement_without_progress`, and if that is '-', void it.
+-- KEYS fence wallet_key hold_key leases events
+-- ARGV request settlement_without_progress is_dead
+-- Returns OK charged available | VOID | RECOVERING | UNKNOWN | ENDED | ALIVE
+local function reap(keys, args)
+  local fence, wallet_key, hold_key, leases = unpack(keys)
+  local request, settlement_without_progress, is_dead = unpack(args)
+  str(request, 'request')
+  local settlement = str(settlement_without_progress, 'settlement_without_progress')
+  is_dead = int(is_dead, 'is_dead', 0) == 1
+  local epoch = read_epoch(fence)
+  if not epoch then
+    return { 'RECOVERING' }
+  end
+  local lease = redis.call('ZSCORE', leases, request)
+  if lease and not is_dead and tonumber(lease) > now_ms() then
+    return { 'ALIVE' }
+  end
+  local register = read_register(hold_key, epoch)
+  local wallet = read_wallet(wallet_key)
+  if not register or not wallet then
+    redis.call('ZREM', leases, request)
+    return { 'UNKNOWN' }
+  end
+  if register.state ~= 'open' then
+    redis.call('ZREM', leases, request)
+    return { register.state == 'void' and 'VOID' or 'ENDED' }
+  end
+  local target = 0
+  if register.progress ~= '' then
+    target, settlement = register.progress_target, register.progress
+  elseif settlement == '-' then
+    release(keys, epoch, request, register, wallet)
+    return { 'VOID' }
+  end
+  return charge(keys, epoch, request, register, wallet, target, settlement)
+end

@@ -1,0 +1,71 @@
+-- A wallet: its figures, and what PostgreSQL tells of it.
+
+local function read_wallet(wallet_key)
+  local fields = redis.call('HMGET', wallet_key, 'base', 'pend', 'held', 'v', 'state', 'debt',
+    'credited', 'open', 'ra', 'ta')
+  if not fields[1] then
+    return nil
+  end
+  local wallet = {
+    base = int(fields[1], 'base', 0),
+    pend = int(fields[2], 'pend', 0),
+    held = int(fields[3], 'held', 0),
+    v = int(fields[4], 'v', 0),
+    state = fields[5],
+    debt = int(fields[6], 'debt', 0),
+    credited = int(fields[7], 'credited', 0),
+    open = int(fields[8], 'open', 0),
+    requests_at = tonumber(fields[9] or '0'),
+    tokens_at = tonumber(fields[10] or '0'),
+  }
+  wallet.available = wallet.base - wallet.pend - wallet.held
+  return wallet
+end
+
+-- push: learn of credits, debt, state and key changes that PostgreSQL decided. The figures are
+-- absolute and have a version: an older push changes nothing. PostgreSQL's credits only grow.
+-- KEYS fence wallet_key
+-- ARGV posted credited debt state version
+-- Returns OK | RECOVERING
+local function push(keys, args)
+  local fence, wallet_key = unpack(keys)
+  local posted, credited, debt, state, version = unpack(args)
+  posted = int(posted, 'posted', 0)
+  credited = int(credited, 'credited', 0)
+  debt = int(debt, 'debt', 0)
+  str(state, 'state')
+  version = int(version, 'version', 1)
+  if not read_epoch(fence) then
+    return { 'RECOVERING' }
+  end
+  local wallet = read_wallet(wallet_key)
+  if not wallet then
+    -- No debit of this wallet was ever decided in this epoch, so all of them are in `posted`.
+    redis.call('HSET', wallet_key, 'base', text(posted), 'pend', '0', 'held', '0',
+      'credited', text(credited), 'debt', text(debt), 'state', state, 'v', text(version),
+      'open', '0')
+  elseif version > wallet.v then
+    if credited < wallet.credited then
+      error('ARGUMENT credited is below what it was')
+    end
+    redis.call('HINCRBY', wallet_key, 'base', text(credited - wallet.credited))
+    redis.call('HSET', wallet_key, 'credited', text(credited), 'debt', text(debt),
+      'state', state, 'v', text(version))
+  end
+  return { 'OK' }
+end
+
+-- read: a wallet's figures.
+-- KEYS fence wallet_key
+-- Returns OK base pend held debt version | RECOVERING | MISSING
+local function read(keys, _)
+  local fence, wallet_key = unpack(keys)
+  if not read_epoch(fence) then
+    return { 'RECOVERING' }
+  end
+  local wallet = read_wallet(wallet_key)
+  if not wallet then
+    return { 'MISSING' }
+  end
+  return { 'OK', wallet.base, wallet.pend, wallet.held, wallet.debt, wallet.v }
+end
