@@ -47,7 +47,7 @@ WORKER_POINTS = (
     "billing.orders.fulfilment:fulfil",
     "billing.ledger.bookings:_save_spending",
     "billing.orders.clawback:claw_back",
-    "billing.orders.clawback:settle_charge",
+    "billing.orders.clawback:book_charge",
     "billing.notices.outbox:_send",
     "billing.stripe_api:create_refund",
     "billing.wallet.sync_client:SyncWalletClient.ask_many",

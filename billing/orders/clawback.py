@@ -36,7 +36,7 @@ LEAST_VALIDITY = timedelta(days=14)
 FAILURES = ("failed", "canceled")
 
 
-def settle_charge(charge_id: str) -> Order | None:
+def book_charge(charge_id: str) -> Order | None:
     """Bring an order in line with what Stripe says of its charge. None if it is not one of ours.
 
     Refunds, failed refunds, disputes and their ends all come here. Safe to repeat and to run at

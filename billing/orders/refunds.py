@@ -26,7 +26,7 @@ from billing.exceptions import (
 from billing.ledger.inbox import file_item
 from billing.ledger.wallets import get_wallet
 from billing.models import Order, Refund, Wallet
-from billing.orders.clawback import move_to_target, settle_charge
+from billing.orders.clawback import book_charge, move_to_target
 from billing.orders.refund_offers import Offer, offer_unused
 from billing.stripe_api import create_refund
 from common.currencies import smallest_step
@@ -202,7 +202,7 @@ def _is_short(refund: Refund) -> bool:
 
 def _is_known(refund: Refund) -> bool:
     """Tell whether an earlier attempt, whose answer was lost, has reached Stripe."""
-    _settle(refund)
+    _book_charge(refund)
     refund.refresh_from_db(fields=["status"])
     return refund.status != Refund.Status.OPEN
 
@@ -220,12 +220,12 @@ def _send(refund: Refund) -> None:
         # Stripe's own words, for staff: what it is about, and the request to ask Stripe about.
         _refuse(refund, str(refusal.__cause__ or refusal), needs_person=True)
         return
-    _settle(refund)
+    _book_charge(refund)
 
 
-def _settle(refund: Refund) -> None:
+def _book_charge(refund: Refund) -> None:
     """Book what Stripe says of the payment now, this refund included."""
-    settle_charge(refund.order.stripe_charge_id)
+    book_charge(refund.order.stripe_charge_id)
 
 
 @transaction.atomic(durable=True)

@@ -100,7 +100,7 @@ def advance_top_up(order: Order) -> Order:
     try:
         intent_id = order.stripe_payment_intent_id or _find_or_ask(order)
         if intent_id:
-            return _settle_or_end(intent_id)
+            return _fulfil_or_end(intent_id)
     except PaymentObjectMissing:
         # Payment, card or customer are gone at Stripe, or in another account than our key's.
         if not _is_overdue(order):
@@ -110,7 +110,7 @@ def advance_top_up(order: Order) -> Order:
     return order
 
 
-def _settle_or_end(intent_id: str) -> Order:
+def _fulfil_or_end(intent_id: str) -> Order:
     found = fulfil_top_up(intent_id)
     if found.status == Order.Status.OPEN and _is_overdue(found):
         # It waits for something that nobody will do.

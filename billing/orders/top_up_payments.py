@@ -125,7 +125,7 @@ def _top_ups() -> QuerySet[Order]:
 def _switch_off_for_failure(
     order: Order, *, reason: AutoTopUp.OffReason, decline_code: str
 ) -> None:
-    """Keep why a payment failed; switch the top-up off and tell, if it still uses the card."""
+    """Keep why a payment failed; switch the top-up off and notify, if it still uses the card."""
     asked = TopUpPayment.objects.get(order=order)
     asked.decline_code = decline_code[:60]
     asked.save(update_fields=["decline_code"])

@@ -16,9 +16,9 @@ from billing.ledger.inbox import file_item
 from billing.models import Dispute, Order, Refund
 from billing.orders.checkout_payments import fulfil_checkout
 from billing.orders.clawback import (
+    book_charge,
     is_payment_of,
     refund_status,
-    settle_charge,
     target_credits,
 )
 from billing.orders.top_up_payments import fulfil_top_up
@@ -93,7 +93,7 @@ def _catch_up(charge: Charge) -> None:
         elif order and order.status in UNCREDITED:
             fulfil_checkout(order.stripe_session_id or "")
         elif order:
-            settle_charge(charge.charge_id)
+            book_charge(charge.charge_id)
     except BillingError:
         return
 

@@ -10,7 +10,7 @@ from billing.ledger.expiry import expire_lots
 from billing.models import Debit, InboxItem, LedgerEntry, Lot, Notice, Order
 from billing.orders.checkout import start_checkout
 from billing.orders.checkout_payments import fulfil_checkout
-from billing.orders.clawback import settle_charge
+from billing.orders.clawback import book_charge
 from tests.billing.payments.conftest import hear
 from tests.billing.payments.order_world import broken_books
 from tests.billing.payments.racing import before_statement, in_background
@@ -255,14 +255,14 @@ def test_a_late_answer_is_not_booked_over_a_newer_one(
 
     def fail_meanwhile() -> None:
         sandbox.control(f"refunds/{sandbox.refund_ids(charge_id)[0]}/fail")
-        settle_charge(charge_id)
+        book_charge(charge_id)
 
     # The failure is booked while the answer that knows only the refund is on its way.
     with (
         in_background(fail_meanwhile) as start,
         before_statement("FOR UPDATE", start),
     ):
-        settle_charge(charge_id)
+        book_charge(charge_id)
     till.drain()
 
     assert (till.posted(), till.balance().debt_credits) == (1_000_000, 0)
