@@ -10,8 +10,8 @@ from django.test import Client
 from billing.ledger.inbox import file_item
 from billing.tasks.wallet import recover_wallets
 from tests.billing.wallet.faults import RedisFaults
-from tests.billing.wallet.shop import Till
 from tests.conftest import open_fences
+from tests.till import Till
 from tokenproxy_site.application import counted
 from tokenproxy_site.metrics import REQUESTS
 

@@ -14,8 +14,8 @@ from billing.audit.books import audit
 from billing.ledger import pushes
 from billing.models import KeySpending, Wallet
 from billing.wallet import keys
-from tests.billing.wallet.shop import Till, in_a_thread
 from tests.redis_wire import before_commands
+from tests.till import Till, in_a_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

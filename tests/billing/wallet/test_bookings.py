@@ -17,7 +17,7 @@ from billing.models import Debit, InboxItem, LedgerEntry, Lot, UsageRecord, Wall
 from billing.upkeep import drain as drains
 from billing.wallet import keys
 from billing.wallet.events import read_event
-from tests.billing.wallet.shop import Till, in_a_thread
+from tests.till import Till, in_a_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,10 @@ from typing import Any
 
 import httpx
 import stripe
+from pytest_django import Settings
+
+from devstack.ports import free_port
+from devstack.process import Process
 
 API_KEY = "sk_test_of_the_payment_tests"
 WEBHOOK_SECRET = "whsec_of_the_payment_tests"
@@ -21,14 +26,19 @@ DECLINES = "4000000000000002"
 
 @dataclass
 class Sandbox:
-    """A running emulator. Its webhooks are off: a test posts the event that it means."""
+    """A running emulator."""
 
     url: str
-    data_dir: Path
+    api_key: str = API_KEY
+    # Where it keeps its objects, of one that the tests have started.
+    data_dir: Path | None = None
 
     def __post_init__(self) -> None:
         self.http = httpx.Client(base_url=self.url, timeout=PATIENCE_S, trust_env=False)
-        self.client = stripe.StripeClient(API_KEY, base_addresses={"api": self.url})
+        self.transport = stripe.RequestsClient()
+        self.client = stripe.StripeClient(
+            self.api_key, base_addresses={"api": self.url}, http_client=self.transport
+        )
 
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + PATIENCE_S
@@ -41,7 +51,6 @@ class Sandbox:
                     raise
                 # A process that starts has no event that another could wait for.
                 time.sleep(0.05)
-        self.control("webhooks", mode="off")
 
     def control(self, action: str, **given: Any) -> dict[str, Any]:
         answer = self.http.post(f"/sandbox/{action}", json=given)
@@ -59,15 +68,34 @@ class Sandbox:
         ).status_code
 
     def expire(self, session_id: str | None) -> None:
+        """End a payment page as its time does."""
         self.control(f"checkout/{session_id}/expire")
 
-    def refund(self, payment_intent_id: str, amount_cents: int) -> None:
-        self.client.v1.refunds.create({"payment_intent": payment_intent_id, "amount": amount_cents})
+    def end_debit(self, payment_intent_id: str, how: str) -> None:
+        """The bank has the money, or not: `succeed` or `fail`."""
+        self.control(f"payment_intents/{payment_intent_id}/{how}")
+
+    def refund(self, payment_intent_id: str, amount_cents: int | None = None) -> None:
+        """Give a payment back as its seller would, or so much of it."""
+        wanted: Any = {"payment_intent": payment_intent_id}
+        if amount_cents is not None:
+            wanted["amount"] = amount_cents
+        self.client.v1.refunds.create(wanted)
 
     def dispute(self, charge_id: str, **given: Any) -> str:
         """Open a dispute, or an inquiry, and return its id."""
         self.control(f"charges/{charge_id}/dispute", **given)
         return self.client.v1.disputes.list({"charge": charge_id, "limit": 1}).data[0].id
+
+    def end_dispute(self, dispute_id: str, how: str) -> None:
+        """The bank decides: `win` or `lose`."""
+        self.control(f"disputes/{dispute_id}/{how}")
+
+    def intent_id(self, session_id: str) -> str:
+        """Return the payment of a payment page."""
+        intent = self.session(session_id).payment_intent
+        assert isinstance(intent, str)
+        return intent
 
     def refund_ids(self, charge_id: str) -> list[str]:
         """Return a charge's refunds, the oldest first."""
@@ -95,6 +123,7 @@ class Sandbox:
     @contextmanager
     def _behind(self) -> Iterator[sqlite3.Connection]:
         """Open the emulator's file, for one transaction."""
+        assert self.data_dir is not None
         database = sqlite3.connect(self.data_dir / "stripe.sqlite3", timeout=PATIENCE_S)
         # Nobody misses it after a power cut.
         database.execute("PRAGMA synchronous = OFF")
@@ -109,6 +138,35 @@ class Sandbox:
 
     def close(self) -> None:
         self.http.close()
+        self.transport.close()  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def start_sandbox(data_dir: Path) -> Iterator[Sandbox]:
+    """Run an emulator. Its webhooks are off: a test posts the event that it means."""
+    port = free_port()
+    argv = [sys.executable, "-m", "sandbox.stripe", "--port", str(port)]
+    argv += ["--data-dir", str(data_dir)]
+    argv += ["--api-key", API_KEY, "--webhook-secret", WEBHOOK_SECRET]
+    argv += ["--webhook-url", "http://127.0.0.1:9/nobody"]
+    process = Process("stripe", argv, output=data_dir / "log")
+    process.start()
+    sandbox = Sandbox(f"http://127.0.0.1:{port}", data_dir=data_dir)
+    try:
+        sandbox.wait_until_ready()
+        sandbox.control("webhooks", mode="off")
+        yield sandbox
+    finally:
+        sandbox.close()
+        process.stop()
+
+
+def use_sandbox(sandbox: Sandbox, settings: Settings) -> None:
+    """Set the site up to use it."""
+    settings.STRIPE_API_BASE = sandbox.url
+    settings.STRIPE_SECRET_KEY = API_KEY
+    settings.STRIPE_WEBHOOK_SECRETS = [WEBHOOK_SECRET]
+    settings.STRIPE_LIVE_MODE = False
 
 
 def event_body(kind: str, *, event_id: str = "", **subject: Any) -> bytes:

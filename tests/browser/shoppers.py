@@ -1,8 +1,8 @@
 """Customers of the running product, made as customers make themselves: through its own pages."""
 
 import re
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,15 +10,15 @@ import httpx
 from playwright.sync_api import Page, expect
 
 from devstack.stack import Stack
+from tests.stripe_sandbox import Sandbox
+from tests.waiting import await_true
 
 PASSWORD = "a pelican reads the ledger"
 PACK_PRICES = {"starter": "$5.00", "builder": "$20.00", "scale": "$80.00"}
-# How long the worker may take for what it does every second or two.
-PATIENCE_S = 20.0
 
 
 @dataclass
-class Customer:
+class Shopper:
     """Someone who is logged in in `page`."""
 
     email: str
@@ -46,7 +46,7 @@ class Customer:
         """Pay for a pack and wait on the return page; return the session's id."""
         session_id = self.order(slug)
         self.page.get_by_role("button", name=f"Pay {PACK_PRICES[slug]}").click()
-        expect(self.page.get_by_role("heading", level=1)).to_contain_text("tokens are yours")
+        expect(self.page.get_by_role("heading", level=1)).to_contain_text("credits are yours")
         return session_id
 
     def order_by_bank(self, slug: str) -> str:
@@ -79,7 +79,7 @@ class Customer:
                 pass
 
 
-def sign_up(page: Page, stack: Stack, name: str) -> Customer:
+def sign_up(page: Page, stack: Stack, name: str) -> Shopper:
     """Create an account and be logged in."""
     email = f"{name}@example.com"
     page.goto("/accounts/signup/")
@@ -87,7 +87,7 @@ def sign_up(page: Page, stack: Stack, name: str) -> Customer:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Create account").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
-    return Customer(email, page, stack)
+    return Shopper(email, page, stack)
 
 
 def pay_with(page: Page, *, card: str) -> None:
@@ -96,68 +96,48 @@ def pay_with(page: Page, *, card: str) -> None:
     page.get_by_role("button", name=re.compile(r"^Pay \S+$")).click()
 
 
+def at_stripe(stack: Stack) -> AbstractContextManager[Sandbox]:
+    """What happens on Stripe's side, or at a bank."""
+    return closing(Sandbox(stack.stripe_url, stack.env["STRIPE_SECRET_KEY"]))
+
+
 def expire(stack: Stack, session_id: str) -> None:
     """End a payment page as its time does."""
-    httpx.post(f"{stack.stripe_url}/sandbox/checkout/{session_id}/expire").raise_for_status()
+    with at_stripe(stack) as stripe:
+        stripe.expire(session_id)
 
 
 def confirm_debit(stack: Stack, session_id: str) -> None:
     """The money of a bank debit arrives."""
-    end_debit(stack, session_id, "succeed")
+    with at_stripe(stack) as stripe:
+        stripe.end_debit(stripe.intent_id(session_id), "succeed")
 
 
 def fail_debit(stack: Stack, session_id: str) -> None:
     """The bank has no such money."""
-    end_debit(stack, session_id, "fail")
-
-
-def end_debit(stack: Stack, session_id: str, how: str) -> None:
-    intent = read_session(stack, session_id)["payment_intent"]
-    httpx.post(f"{stack.stripe_url}/sandbox/payment_intents/{intent}/{how}").raise_for_status()
+    with at_stripe(stack) as stripe:
+        stripe.end_debit(stripe.intent_id(session_id), "fail")
 
 
 def refund(stack: Stack, session_id: str) -> None:
     """Give a payment back as its seller would, at Stripe."""
-    intent = read_session(stack, session_id)["payment_intent"]
-    with stripe(stack) as api:
-        api.post("/v1/refunds", data={"payment_intent": intent}).raise_for_status()
+    with at_stripe(stack) as stripe:
+        stripe.refund(stripe.intent_id(session_id))
 
 
 def dispute(stack: Stack, session_id: str) -> str:
     """Have the customer's bank dispute a payment; return the dispute's id."""
-    intent = read_session(stack, session_id)["payment_intent"]
-    with stripe(stack) as api:
-        charge = api.get(f"/v1/payment_intents/{intent}").raise_for_status().json()["latest_charge"]
-        opened = api.post(f"/sandbox/charges/{charge}/dispute").raise_for_status().json()
-    return str(opened["id"])
+    with at_stripe(stack) as stripe:
+        return stripe.dispute(stripe.charge_id(stripe.intent_id(session_id)))
 
 
 def end_dispute(stack: Stack, dispute_id: str, how: str) -> None:
     """The bank decides: `win` or `lose`."""
-    httpx.post(f"{stack.stripe_url}/sandbox/disputes/{dispute_id}/{how}").raise_for_status()
+    with at_stripe(stack) as stripe:
+        stripe.end_dispute(dispute_id, how)
 
 
-def read_session(stack: Stack, session_id: str) -> dict[str, Any]:
-    """What Stripe's API says of a payment page."""
-    with stripe(stack) as api:
-        answer = api.get(f"/v1/checkout/sessions/{session_id}").raise_for_status()
-    session: dict[str, Any] = answer.json()
-    return session
-
-
-def stripe(stack: Stack) -> httpx.Client:
-    return httpx.Client(base_url=stack.stripe_url, auth=(stack.env["STRIPE_SECRET_KEY"], ""))
-
-
-def wait_until(is_so: Callable[[], object], what: str) -> None:
-    """Ask again and again until something that happens elsewhere has happened."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < deadline, f"{what}: not within {PATIENCE_S:.0f} s"
-        time.sleep(0.1)
-
-
-def wait_for_models(customer: Customer, models: Iterable[str]) -> None:
+def wait_for_models(customer: Shopper, models: Iterable[str]) -> None:
     """A web process reads the catalogue every few seconds."""
     headers = {"Authorization": f"Bearer {next(iter(customer.secrets.values()))}"}
 
@@ -165,4 +145,4 @@ def wait_for_models(customer: Customer, models: Iterable[str]) -> None:
         answer = httpx.get(f"{customer.stack.url}/v1/models", headers=headers)
         return {model["id"] for model in answer.json()["data"]} if answer.is_success else set()
 
-    wait_until(lambda: set(models) <= listed(), "the models are listed")
+    await_true(lambda: set(models) <= listed(), what="the models to be listed")
