@@ -256,13 +256,13 @@ def audit(house: House) -> tuple[int, str]:
 
 def find_unbooked(house: House, crowd: Crowd) -> list[str]:
     """Return payments and refunds that a customer saw succeed and that are not booked yet."""
-    _, purchases, _ = read_books(house.stack.env["DATABASE_URL"])
-    credited = {row["stripe_session_id"] for row in purchases if row["entries"]}
-    refunded = {row["stripe_session_id"] for row in purchases if row["refunded_cents"]}
+    _, orders, _ = read_books(house.stack.env["DATABASE_URL"])
+    credited = {row["stripe_session_id"] for row in orders if row["entries"]}
+    refunded = {row["stripe_session_id"] for row in orders if row["refunded_cents"]}
     return [
         *(f"payment {session}" for session in crowd.paid_sessions if session not in credited),
         *(f"refund of {session}" for session in crowd.refunded if session not in refunded),
-        *(f"return of {row['public_id']}" for row in purchases if row["open_refunds"]),
+        *(f"return of {row['public_id']}" for row in orders if row["open_refunds"]),
     ]
 
 
@@ -277,12 +277,12 @@ def hurry_stripe(house: House) -> None:
 
 async def gather(house: House, watched: Watched, *, audit: tuple[int, str]) -> Evidence:
     stack = house.stack
-    receipts, purchases, inbox = read_books(stack.env["DATABASE_URL"])
+    receipts, orders, inbox = read_books(stack.env["DATABASE_URL"])
     return Evidence(
         seen=watched.crowd.requests,
         receipts=receipts,
         served=await read_served(stack.upstream_url),
-        purchases=purchases,
+        orders=orders,
         sessions=await read_sessions(stack.stripe_url, stack.env["STRIPE_SECRET_KEY"]),
         overdrawn=watched.sampler.overdrawn,
         audit_code=audit[0],
@@ -299,7 +299,7 @@ def conclude_run(house: House, watched: Watched, evidence: Evidence) -> list[Vio
     recoveries = measure_recoveries(hits, watched.probers)
     print(report.show_faults(hits), end="")
     print(report.show_requests(watched.crowd, evidence), end="")
-    print(report.show_purchases(watched.crowd, evidence), end="")
+    print(report.show_orders(watched.crowd, evidence), end="")
     print(report.show_watch(watched.sampler, watched.probers, house.deaths), end="")
     print(report.show_recoveries(recoveries), flush=True)
     late = [

@@ -44,7 +44,7 @@ WORKER_POINTS = (
     "billing.wallet.commands:push",
     "billing.wallet.commands:debit",
     "billing.ledger.credits:post_credit",
-    "billing.orders.fulfilment:fulfil_purchase",
+    "billing.orders.fulfilment:fulfil_order",
     "billing.ledger.bookings:add_spending",
     "billing.orders.clawback:claw_back",
     "billing.orders.clawback:settle_charge",

@@ -5,7 +5,7 @@ is one form of that text: `str()` writes it, `parse` reads it back, and nobody e
 
 | kind of entry | references |
 |---|---|
-| purchase | OrderCredit |
+| order | OrderCredit |
 | grant | Grant, Code, Welcome, DeskPress |
 | usage | RequestCharge, RequestRaise |
 | clawback | OrderStep, DebtPayment (both by a debit), DebtPaidBy (by a credit) |

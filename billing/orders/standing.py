@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from billing.models import Purchase
+from billing.models import Order
 
-Status = Purchase.Status
+Status = Order.Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Standing:
 class Facts:
     """What is said of an order depends on these."""
 
-    order: Purchase
+    order: Order
     now: datetime
     # Shown on the order's own page alone.
     is_disputed: bool = False
@@ -126,16 +126,16 @@ TOP_UP_STANDINGS = {
 }
 
 
-def _is_refunded(order: Purchase) -> bool:
+def _is_refunded(order: Order) -> bool:
     return bool(order.refunded_cents) and not order.disputed_cents
 
 
-def _is_refunded_whole(order: Purchase) -> bool:
+def _is_refunded_whole(order: Order) -> bool:
     return _is_refunded(order) and order.refunded_cents >= order.charged_cents
 
 
 # Of a paid order, the first that fits: its badge's words and tone.
-PAID_BADGES: tuple[tuple[Callable[[Purchase], object], str, str], ...] = (
+PAID_BADGES: tuple[tuple[Callable[[Order], object], str, str], ...] = (
     (_is_refunded_whole, "Refunded", ""),
     (_is_refunded, "Partly refunded", ""),
     (lambda order: order.taken_back_credits == order.credits, "Taken back", "badge-warn"),
@@ -180,7 +180,7 @@ REMARKS = (
 )
 
 
-def standing_of(order: Purchase, *, now: datetime) -> Standing:
+def standing_of(order: Order, *, now: datetime) -> Standing:
     """Return the row of an order. One that nobody paid in time has expired, whoever noted it."""
     if order.status == Status.OPEN and order.expires_at <= now:
         return EXPIRED
@@ -189,7 +189,7 @@ def standing_of(order: Purchase, *, now: datetime) -> Standing:
     return own or STANDINGS[status]
 
 
-def badge_of(order: Purchase, *, now: datetime) -> tuple[str, str]:
+def badge_of(order: Order, *, now: datetime) -> tuple[str, str]:
     """Return the words and the tone of an order's badge."""
     if order.status == Status.FULFILLED:
         return next((words, tone) for is_so, words, tone in PAID_BADGES if is_so(order))

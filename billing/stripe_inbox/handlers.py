@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import structlog
 
-from billing.exceptions import PurchaseMissing
-from billing.models import Purchase, StripeEvent
+from billing.exceptions import OrderMissing
+from billing.models import Order, StripeEvent
 from billing.orders.clawback import settle_charge
 from billing.orders.disputes import heed_fraud_warning
-from billing.orders.fulfilment import fulfil_purchase
+from billing.orders.fulfilment import fulfil_order
 from billing.orders.top_up_payments import settle_payment
 from billing.stripe_api.payments import CHANNEL_KEY
 from billing.top_ups.cards import finish_setup
@@ -22,8 +22,8 @@ log = structlog.get_logger(__name__)
 
 def _fulfil(event: StripeEvent) -> None:
     try:
-        fulfil_purchase(event.object_id)
-    except PurchaseMissing:
+        fulfil_order(event.object_id)
+    except OrderMissing:
         # Something else sells through the same Stripe account.
         log.info("stripe_event_not_ours", event_id=event.event_id, session_id=event.object_id)
 
@@ -38,11 +38,11 @@ def _complete(event: StripeEvent) -> None:
 def _settle_top_up(event: StripeEvent) -> None:
     """Look at a payment without Checkout. Those of Checkout have events of their session."""
     metadata = event.payload["data"]["object"].get("metadata") or {}
-    if metadata.get(CHANNEL_KEY) != Purchase.Channel.TOP_UP:
+    if metadata.get(CHANNEL_KEY) != Order.Channel.TOP_UP:
         return
     try:
         settle_payment(event.object_id)
-    except PurchaseMissing:
+    except OrderMissing:
         log.info("stripe_event_not_ours", event_id=event.event_id, payment=event.object_id)
 
 

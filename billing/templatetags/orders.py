@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from billing.models import Purchase, Refund
+from billing.models import Order, Refund
 from billing.orders import standing
 from billing.orders.standing import Facts, Standing
 from billing.templatetags.instants import instant
@@ -20,12 +20,12 @@ register = template.Library()
 
 
 @register.simple_tag
-def standing_of(order: Purchase, now: datetime) -> Standing:
+def standing_of(order: Order, now: datetime) -> Standing:
     return standing.standing_of(order, now=now)
 
 
 @register.simple_tag
-def order_badge(order: Purchase, now: datetime) -> SafeString:
+def order_badge(order: Order, now: datetime) -> SafeString:
     """Return the badge of an order."""
     words, tone = standing.badge_of(order, now=now)
     return format_html('<span class="{}">{}</span>', f"badge {tone}".rstrip(), words)
@@ -34,7 +34,7 @@ def order_badge(order: Purchase, now: datetime) -> SafeString:
 @register.simple_tag(takes_context=True)
 def order_words(context: Context) -> list[SafeString]:
     """Return the paragraphs about the context's order, its open disputes and its refunds."""
-    order: Purchase = context["order"]
+    order: Order = context["order"]
     refunds = list(context.get("refunds") or ())
     facts = Facts(
         order,
@@ -46,7 +46,7 @@ def order_words(context: Context) -> list[SafeString]:
     return [format_html(words, **places) for words in standing.words_of(facts)]
 
 
-def _places(order: Purchase) -> dict[str, Any]:
+def _places(order: Order) -> dict[str, Any]:
     refunded = money.price(order.refunded_cents, order.currency)
     return {
         "packs": reverse("packs"),

@@ -68,7 +68,7 @@ def _insufficient_credits(error: Exception) -> ApiError:
 
 def _in_debt(error: Exception) -> ApiError:
     return proxy.InsufficientQuota(
-        "Your balance is below zero after a refund or a dispute. The next purchase settles it: "
+        "Your balance is below zero after a refund or a dispute. The next order settles it: "
         f"top_up_url: {_top_up_url()}"
     )
 

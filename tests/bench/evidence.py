@@ -40,7 +40,7 @@ def evidence(
     receipt: dict[str, Any] | None = None,
     served: dict[str, Any] | None = None,
     seen: Seen | None = None,
-    purchase: dict[str, Any] | None = None,
+    order: dict[str, Any] | None = None,
     session: dict[str, Any] | None = None,
 ) -> Evidence:
     """One request of 8 + 10 tokens that went well and one order that was paid, but for this."""
@@ -49,7 +49,7 @@ def evidence(
         seen=[seen] if seen else [],
         receipts=receipts,
         served=[{**SERVED, **(served or {})}],
-        purchases=[{**PURCHASE, **(purchase or {})}],
+        orders=[{**PURCHASE, **(order or {})}],
         sessions=[{**SESSION, **(session or {})}],
     )
 

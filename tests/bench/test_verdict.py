@@ -99,7 +99,7 @@ def test_it_lets_a_request_of_two_tries_cost_what_both_made() -> None:
 
 
 def test_it_finds_a_payment_that_was_not_credited() -> None:
-    assert problems(evidence(purchase={"entries": 0, "credited": 0})) == [
+    assert problems(evidence(order={"entries": 0, "credited": 0})) == [
         "credited exactly once: order-1: paid, 0 entries over 0 of 4000 credits"
     ]
 

@@ -46,7 +46,7 @@ class Shopper:
         """Pay for a pack and wait on the return page; return the session's id."""
         session_id = self.order(slug)
         self.page.get_by_role("button", name=f"Pay {PACK_PRICES[slug]}").click()
-        expect(self.page.get_by_role("heading", level=1)).to_contain_text("tokens are yours")
+        expect(self.page.get_by_role("heading", level=1)).to_contain_text("credits are yours")
         return session_id
 
     def order_by_bank(self, slug: str) -> str:

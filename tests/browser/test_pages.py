@@ -137,7 +137,7 @@ SCREENS = [
             "/admin/billing/wallet/",
             "/admin/billing/wallet/{wallet}/change/",
             "/admin/billing/wallet/{wallet}/statements/",
-            "/admin/billing/purchase/",
+            "/admin/billing/order/",
             "/admin/billing/usagerecord/",
             "/admin/billing/ledgerentry/",
             "/admin/billing/stripeevent/",
@@ -179,7 +179,7 @@ def regular(stack: Stack, browser: Browser) -> Iterator[Visitor]:
 
 @pytest.fixture(scope="session")
 def debtor(stack: Stack, browser: Browser) -> Iterator[Visitor]:
-    """Someone whose payment was taken back after the first tokens were spent."""
+    """Someone whose payment was taken back after the first credits were spent."""
     context = browser.new_context(base_url=stack.url)
     customer = sign_up(context.new_page(), stack, "debtor")
     customer.create_key("Laptop")
@@ -189,9 +189,9 @@ def debtor(stack: Stack, browser: Browser) -> Iterator[Visitor]:
 
     def is_owing() -> bool:
         customer.page.goto("/dashboard/")
-        return "tokens are owed" in customer.page.get_by_role("main").inner_text()
+        return "credits are owed" in customer.page.get_by_role("main").inner_text()
 
-    await_true(is_owing, what="the refund takes the tokens back")
+    await_true(is_owing, what="the refund takes the credits back")
     freeze(stack, customer.email, reason="A card's owner disputes a payment")
     yield Visitor(context.storage_state(), {"paid": order_ids(customer.page)[0]})
     context.close()

@@ -47,7 +47,7 @@ print(json.dumps({"code": codes[0]}))
 
 @pytest.fixture(scope="module")
 def code(stack: Stack) -> str:
-    """A code worth 250,000 tokens. The largest pack is also sold in euros from now on."""
+    """A code worth 250,000 credits. The largest pack is also sold in euros from now on."""
     printed = stack.manage("shell", "-c", STOCK).strip().splitlines()[-1]
     return str(json.loads(printed)["code"])
 
@@ -58,7 +58,7 @@ def expect_h1(page: Page, text: str, *, timeout_ms: float = TIMEOUT_MS) -> None:
 
 def expect_balance(customer: Shopper, credits: str) -> None:
     customer.page.goto("/dashboard/")
-    expect(customer.page.locator(".balance-figure")).to_contain_text(f"{credits} tokens")
+    expect(customer.page.locator(".balance-figure")).to_contain_text(f"{credits} credits")
 
 
 def open_latest_order(page: Page) -> None:
@@ -76,7 +76,7 @@ def test_a_declined_card_can_be_followed_by_a_better_one(stack: Stack, browsers:
     expect(page.get_by_role("alert")).to_contain_text("declined")
     pay_with(page, card=GOOD_CARD)
 
-    expect_h1(page, "1,000,000 tokens are yours")
+    expect_h1(page, "1,000,000 credits are yours")
 
 
 def test_an_order_that_was_left_is_paid_later(stack: Stack, browsers: Browsers) -> None:
@@ -91,7 +91,7 @@ def test_an_order_that_was_left_is_paid_later(stack: Stack, browsers: Browsers) 
     page.get_by_role("link", name="Go to the payment page").click()
     page.get_by_role("button", name="Pay $5.00").click()
 
-    expect_h1(page, "1,000,000 tokens are yours")
+    expect_h1(page, "1,000,000 credits are yours")
 
 
 def test_a_bank_that_asks_may_be_answered_the_second_time(stack: Stack, browsers: Browsers) -> None:
@@ -105,7 +105,7 @@ def test_a_bank_that_asks_may_be_answered_the_second_time(stack: Stack, browsers
     pay_with(page, card=ASKING_CARD)
     page.get_by_role("button", name="Complete authentication").click()
 
-    expect_h1(page, "1,000,000 tokens are yours")
+    expect_h1(page, "1,000,000 credits are yours")
     expect_balance(customer, "1,000,000")
 
 
@@ -122,9 +122,9 @@ def test_the_page_of_a_bank_debit_finishes_by_itself(stack: Stack, browsers: Bro
 
     confirm_debit(stack, session_id)
 
-    expect_h1(page, "1,000,000 tokens are yours", timeout_ms=PATIENCE_MS)
+    expect_h1(page, "1,000,000 credits are yours", timeout_ms=PATIENCE_MS)
     expect(order.get_by_role("main")).to_contain_text(
-        "1,000,000 tokens were added to your balance", timeout=PATIENCE_MS
+        "1,000,000 credits were added to your balance", timeout=PATIENCE_MS
     )
     expect(order.locator(".badge")).to_have_text("Paid")
     keep(order, "payments/pending-order-paid")
@@ -187,14 +187,14 @@ def test_what_is_owed_is_paid_by_the_next_pack(stack: Stack, browsers: Browsers)
     spent = read_spending(customer)
 
     refund(stack, session_id)
-    await_true(lambda: is_owing(page, spent), what=f"{spent} tokens are owed")
+    await_true(lambda: is_owing(page, spent), what=f"{spent} credits are owed")
     keep(page, "payments/owing")
     assert customer.ask("gpt-4").status_code == 429
     page.get_by_role("link", name="Pay what is owed").click()
     page.get_by_role("button", name="Buy Starter").click()
     page.get_by_role("button", name="Pay $5.00").click()
 
-    expect_h1(page, "tokens are yours")
+    expect_h1(page, "credits are yours")
     expect_balance(customer, f"{1_000_000 - spent:,}")
     expect(page.get_by_role("main")).not_to_contain_text("are owed")
     assert customer.ask("gpt-4").status_code == 200
@@ -220,7 +220,7 @@ def test_a_disputed_payment_is_explained_and_a_won_one_is_as_before(
     keep(page, "payments/frozen-confirm")
 
     end_dispute(stack, dispute_id, "win")
-    await_true(lambda: is_said(page, "1,000,000"), what="the tokens are back")
+    await_true(lambda: is_said(page, "1,000,000"), what="the credits are back")
     expect(main).not_to_contain_text("frozen")
     await_true(lambda: customer.ask("gpt-4").status_code == 200, what="calls are answered")
 
@@ -260,7 +260,7 @@ def read_spending(customer: Shopper) -> int:
 
 def is_owing(page: Page, credits: int) -> bool:
     page.goto("/dashboard/")
-    return f"{credits:,} tokens are owed" in page.get_by_role("main").inner_text()
+    return f"{credits:,} credits are owed" in page.get_by_role("main").inner_text()
 
 
 @pytest.mark.usefixtures("code")
@@ -276,7 +276,7 @@ def test_a_customer_pays_in_another_currency(stack: Stack, browsers: Browsers) -
 
     page.get_by_role("button", name="Pay €74.00").click()
 
-    expect_h1(page, "tokens are yours")
+    expect_h1(page, "credits are yours")
     page.goto("/dashboard/orders/")
     expect(page.locator("tbody tr")).to_contain_text("€74.00")
 
@@ -312,9 +312,9 @@ def test_a_statement_is_a_document_and_a_table_that_adds_up(
     assert document.startswith(b"%PDF-1.")
     assert document.rstrip().endswith(b"%%EOF")
     rows = list(csv.DictReader(table.splitlines()))
-    assert [(row["Section"], row["Tokens"]) for row in rows] == [
+    assert [(row["Section"], row["Credits"]) for row in rows] == [
         ("Opening balance", "0"),
-        ("Purchases", "1000000"),
+        ("Orders", "1000000"),
         ("Closing balance", "1000000"),
     ]
 

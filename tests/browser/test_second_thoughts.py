@@ -35,8 +35,8 @@ def test_the_way_back_after_paying_neither_pays_again_nor_shows_the_key_again(
     page.go_forward()
     page.go_forward()
 
-    expect(page.get_by_role("heading", level=1)).to_contain_text("1,000,000 tokens are yours")
-    expect(page.get_by_role("main")).to_contain_text("Your balance is now 1,000,000 tokens")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("1,000,000 credits are yours")
+    expect(page.get_by_role("main")).to_contain_text("Your balance is now 1,000,000 credits")
     expect(page.get_by_role("main")).to_contain_text("Your first key was shown here once")
     assert page.locator("#new-secret").count() == 0
     keep(page, "second-thoughts/back-after-paying")

@@ -23,7 +23,7 @@ def test_the_first_page_counts_what_waits(root: Client, alice: desk.Buyer) -> No
     desk.make_inbox_item("two")
     root.post(desk.do_url("resolve", desk.make_inbox_item("three")), {"reason": "Done"})
     bob = desk.make_customer("bob@example.com")
-    desk.make_purchase(bob.user, status="review", fulfilled_at=None, stripe_session_id="cs_test_r")
+    desk.make_order(bob.user, status="review", fulfilled_at=None, stripe_session_id="cs_test_r")
     desk.make_event("evt_new")
     desk.make_event("evt_failing", error="Stripe was away")
     desk.make_event("evt_done", processed_at=timezone.now())
@@ -43,9 +43,7 @@ def test_the_first_page_counts_what_waits(root: Client, alice: desk.Buyer) -> No
 
 def test_each_number_leads_to_its_rows(root: Client, alice: desk.Buyer) -> None:
     desk.make_inbox_item()
-    desk.make_purchase(
-        alice.user, status="review", fulfilled_at=None, stripe_session_id="cs_test_r"
-    )
+    desk.make_order(alice.user, status="review", fulfilled_at=None, stripe_session_id="cs_test_r")
     desk.make_event(error="Stripe was away")
     Wallet.objects.filter(pk=alice.wallet.pk).update(
         state="frozen", frozen_reason="Why", debt_credits=5

@@ -1,4 +1,4 @@
-""" "Where did my tokens go?", answered on one page."""
+""" "Where did my credits go?", answered on one page."""
 
 from django.test import Client
 

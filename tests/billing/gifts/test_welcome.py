@@ -149,7 +149,7 @@ def verify(client: Client, email: str) -> str:
 def test_verifying_an_address_brings_the_credit(redis_wallets: SyncWalletClient, db: None) -> None:
     page = verify(Client(), "dora@example.com")
 
-    assert "Welcome! 5,000 tokens are in your balance." in page
+    assert "Welcome! 5,000 credits are in your balance." in page
     assert posted(User.objects.get()) == 5_000
 
 

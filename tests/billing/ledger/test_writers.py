@@ -134,7 +134,7 @@ def test_two_modules_write_the_ledger() -> None:
         "wallet.lots.all().update(expires_at=None)",
         "Lot.objects.get_or_create(entry=entry)",
         "await Lot.objects.aupdate_or_create(entry=entry)",
-        "purchase.entry.lot.delete()",
+        "order.entry.lot.delete()",
         "lot.remaining_credits -= 1",
         "wallet.posted_credits = 5",
         "del wallet.debt_credits",

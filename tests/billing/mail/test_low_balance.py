@@ -10,8 +10,8 @@ from billing.ledger.wallets import get_wallet, grant_credits
 from billing.models import LedgerEntry, Notice, NotificationSettings
 from billing.notices.low_balance import (
     get_notification_settings,
+    notify_low_balances,
     save_notification_settings,
-    tell_low_balances,
 )
 
 
@@ -38,13 +38,13 @@ def grant(user: User, credits: int) -> None:
 
 
 def told() -> int:
-    tell_low_balances()
+    notify_low_balances()
     return Notice.objects.filter(kind="low_balance").count()
 
 
 @pytest.fixture
 def buyer(alice: User) -> User:
-    """Alice with 1,000 tokens, who wants to know when fewer than 300 are left."""
+    """Alice with 1,000 credits, who wants to know when fewer than 300 are left."""
     set_threshold(alice, 300)
     grant(alice, 1_000)
     return alice

@@ -12,7 +12,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import User
-from billing.models import Pack, Purchase, Refund
+from billing.models import Order, Pack, Refund
 from billing.orders.checkout import start_checkout
 from billing.orders.refunds import advance_refunds, refund_amount
 from tests.billing.payments.film import Film, Projector, project, shoot
@@ -115,8 +115,8 @@ def test_a_death_at_any_step_of_a_refund_gives_the_money_back_once(
     world.projector.refund = (2, shoot_refund(sandbox, world.film))
 
     def ask() -> None:
-        purchase = Purchase.objects.get()
-        refund_amount(purchase, amount_cents=450, actor=bob, reason="Unhappy", key=REFUND_ID)
+        order = Order.objects.get()
+        refund_amount(order, amount_cents=450, actor=bob, reason="Unhappy", key=REFUND_ID)
 
     def send() -> None:
         # As if the lease of whoever died had run out.
@@ -126,7 +126,7 @@ def test_a_death_at_any_step_of_a_refund_gives_the_money_back_once(
     def check() -> None:
         refund = Refund.objects.get()
         assert (refund.status, refund.public_id) == (Refund.Status.SUCCEEDED, REFUND_ID)
-        assert Purchase.objects.get().refunded_cents == 450
+        assert Order.objects.get().refunded_cents == 450
 
     with put_back():
         world.projector.at = 1

@@ -19,7 +19,7 @@ from pytest_django import Settings
 from billing.exceptions import PaymentProviderRefusal
 from billing.models import Pack
 from billing.orders.checkout import start_checkout
-from billing.orders.fulfilment import fulfil_purchase
+from billing.orders.fulfilment import fulfil_order
 from billing.stripe_api import catalogue, listing, payments, read_charge, refunds, saved_cards
 from billing.stripe_api.catalogue import CatalogueProduct
 from billing.stripe_inbox.handlers import HANDLERS
@@ -67,7 +67,7 @@ def use(sandbox: Sandbox, pack: Pack) -> Callable[[], None]:
     def make_all_calls() -> None:
         order = start_checkout(person(uuid4().hex), pack_slug=pack.slug)
         sandbox.pay(order.stripe_session_id)
-        order = fulfil_purchase(order.stripe_session_id or "")
+        order = fulfil_order(order.stripe_session_id or "")
         sandbox.control(f"charges/{order.stripe_charge_id}/dispute", amount=100)
         read_charge(order.stripe_charge_id)
         refunds.create_refund(

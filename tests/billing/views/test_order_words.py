@@ -7,14 +7,14 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 
 from accounts.models import User
-from billing.models import Purchase, Refund
+from billing.models import Order, Refund
 from billing.orders.standing import STANDINGS, TOP_UP_STANDINGS, standing_of
 
 
 def order_of(
     user: User, status: str, *, channel: str = "checkout", hours: int = 1, **sums: int
-) -> Purchase:
-    return Purchase(
+) -> Order:
+    return Order(
         user=user,
         pack_name="Starter",
         credits=1_000_000,
@@ -27,15 +27,15 @@ def order_of(
     )
 
 
-def read(order: Purchase, **more: object) -> str:
+def read(order: Order, **more: object) -> str:
     """Return the words about an order, with its badge."""
     context = {"order": order, "now": timezone.now(), **more}
     names = ("dashboard/_order_badge.html", "dashboard/_order_words.html")
     return " ".join("".join(render_to_string(name, context) for name in names).split())
 
 
-@pytest.mark.parametrize("channel", Purchase.Channel)
-@pytest.mark.parametrize("status", Purchase.Status)
+@pytest.mark.parametrize("channel", Order.Channel)
+@pytest.mark.parametrize("status", Order.Status)
 def test_every_order_has_a_badge_and_words(alice: User, status: str, channel: str) -> None:
     order = order_of(alice, status, channel=channel)
 
@@ -69,5 +69,5 @@ def test_an_order_that_nobody_paid_in_time_has_expired_whoever_noted_it(alice: U
 
 
 def test_the_table_knows_every_status() -> None:
-    assert STANDINGS.keys() == set(Purchase.Status)
-    assert TOP_UP_STANDINGS.keys() <= set(Purchase.Status)
+    assert STANDINGS.keys() == set(Order.Status)
+    assert TOP_UP_STANDINGS.keys() <= set(Order.Status)

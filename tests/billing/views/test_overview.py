@@ -63,7 +63,7 @@ def test_it_says_that_a_wallet_is_frozen_and_in_debt(alice: User, as_alice: Clie
 
     assert "Your balance is frozen" in page
     assert "A payment is disputed" not in page  # staff writes it for staff
-    assert "120,000 tokens are owed" in page
+    assert "120,000 credits are owed" in page
 
 
 def test_it_shows_nothing_of_anyone_else(as_bob: Client, use: MakeUsage) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.networks import BadNetwork, clean_networks
+from billing.keys.networks import BadNetwork, clean_networks
 
 
 def test_it_spells_networks_in_one_way_and_once() -> None:

@@ -8,7 +8,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from billing.models import Dispute, LedgerEntry, Purchase, Refund
+from billing.models import Dispute, LedgerEntry, Order, Refund
 from tests import desk
 
 WHY = {"reason": "She says she paid"}
@@ -25,42 +25,40 @@ def nobody_answers(settings: Settings) -> None:
 def test_stripes_silence_is_told_and_changes_nothing(
     root: Client, alice: desk.Buyer, nobody_answers: None
 ) -> None:
-    before = Purchase.objects.values().get(pk=alice.purchase.pk)
+    before = Order.objects.values().get(pk=alice.order.pk)
 
-    answer = root.post(desk.do_url("ask-stripe", alice.purchase), WHY, follow=True)
+    answer = root.post(desk.do_url("ask-stripe", alice.order), WHY, follow=True)
 
     assert [message.level_tag for message in answer.context["messages"]] == ["error"]
-    assert Purchase.objects.values().get(pk=alice.purchase.pk) == before
+    assert Order.objects.values().get(pk=alice.order.pk) == before
     assert not LogEntry.objects.exists()
 
 
 def test_an_order_without_a_session_is_not_asked_about(root: Client, alice: desk.Buyer) -> None:
-    Purchase.objects.filter(pk=alice.purchase.pk).update(stripe_session_id=None)
+    Order.objects.filter(pk=alice.order.pk).update(stripe_session_id=None)
 
-    answer = root.post(desk.do_url("ask-stripe", alice.purchase), WHY, follow=True)
+    answer = root.post(desk.do_url("ask-stripe", alice.order), WHY, follow=True)
 
     assert b"Stripe was never asked for a session." in answer.content
     assert b"do/ask-stripe/" not in answer.content
 
 
 @pytest.fixture
-def paid(alice: desk.Buyer) -> Purchase:
+def paid(alice: desk.Buyer) -> Order:
     """Alice's order over 1,000 credits for $9.00, with its payment at Stripe."""
-    Purchase.objects.filter(pk=alice.purchase.pk).update(
+    Order.objects.filter(pk=alice.order.pk).update(
         stripe_payment_intent_id="pi_1", stripe_charge_id="ch_1", paid_cents=900
     )
-    return Purchase.objects.get(pk=alice.purchase.pk)
+    return Order.objects.get(pk=alice.order.pk)
 
 
-def refund(root: Client, purchase: Purchase, amount: str, **more: str) -> str:
+def refund(root: Client, order: Order, amount: str, **more: str) -> str:
     given = {"amount": amount, "kind": "requested_by_customer", "reason": "Unhappy", **more}
-    answer = root.post(
-        desk.do_url("refund", purchase), {"once": str(uuid4()), **given}, follow=True
-    )
+    answer = root.post(desk.do_url("refund", order), {"once": str(uuid4()), **given}, follow=True)
     return answer.content.decode()
 
 
-def test_a_refund_is_asked_for_with_a_reason_and_recorded(root: Client, paid: Purchase) -> None:
+def test_a_refund_is_asked_for_with_a_reason_and_recorded(root: Client, paid: Order) -> None:
     page = refund(root, paid, "4.50")
 
     made = Refund.objects.get()
@@ -72,7 +70,7 @@ def test_a_refund_is_asked_for_with_a_reason_and_recorded(root: Client, paid: Pu
     assert "Reason: Unhappy" in desk.last_record().change_message
 
 
-def test_a_second_press_of_the_button_refunds_nothing_more(root: Client, paid: Purchase) -> None:
+def test_a_second_press_of_the_button_refunds_nothing_more(root: Client, paid: Order) -> None:
     once = str(uuid4())
 
     for _ in range(2):
@@ -82,30 +80,28 @@ def test_a_second_press_of_the_button_refunds_nothing_more(root: Client, paid: P
 
 
 @pytest.mark.parametrize("amount", ["0", "9.01", "-1", "0.001", "much", ""])
-def test_an_amount_that_makes_no_sense_is_refused(
-    root: Client, paid: Purchase, amount: str
-) -> None:
+def test_an_amount_that_makes_no_sense_is_refused(root: Client, paid: Order, amount: str) -> None:
     refund(root, paid, amount)
 
     assert not Refund.objects.exists()
     assert not LogEntry.objects.exists()
 
 
-def test_a_refund_needs_a_reason(root: Client, paid: Purchase) -> None:
+def test_a_refund_needs_a_reason(root: Client, paid: Order) -> None:
     refund(root, paid, "4.50", reason="")
 
     assert not Refund.objects.exists()
 
 
 @pytest.mark.parametrize("action", ["refund", "refund-unused", "credit", "close"])
-def test_who_may_only_look_may_not_act(action: str, paid: Purchase) -> None:
-    clerk = desk.make_staff("clerk@example.com", "billing.view_purchase")
+def test_who_may_only_look_may_not_act(action: str, paid: Order) -> None:
+    clerk = desk.make_staff("clerk@example.com", "billing.view_order")
 
     assert clerk.get(desk.do_url(action, paid)).status_code == 403
 
 
 def test_an_order_in_review_is_credited_from_its_page(root: Client, alice: desk.Buyer) -> None:
-    order = desk.make_purchase(
+    order = desk.make_order(
         alice.user, status="review", fulfilled_at=None, stripe_session_id="cs_test_review"
     )
 
@@ -115,27 +111,27 @@ def test_an_order_in_review_is_credited_from_its_page(root: Client, alice: desk.
     order.refresh_from_db()
     assert "do/credit/" in page
     assert "do/close/" in page
-    assert order.status == Purchase.Status.FULFILLED
+    assert order.status == Order.Status.FULFILLED
     assert LedgerEntry.objects.get(reference=str(order.public_id)).amount_credits == 1_000
 
 
 def test_an_order_in_review_is_closed_from_its_page(root: Client, alice: desk.Buyer) -> None:
-    order = desk.make_purchase(
+    order = desk.make_order(
         alice.user, status="review", fulfilled_at=None, stripe_session_id="cs_test_review"
     )
 
     root.post(desk.do_url("close", order), {"reason": "Fraud"})
 
     order.refresh_from_db()
-    assert order.status == Purchase.Status.CLOSED
+    assert order.status == Order.Status.CLOSED
     assert not LedgerEntry.objects.filter(reference=str(order.public_id)).exists()
 
 
-def test_refunds_and_disputes_have_pages(root: Client, paid: Purchase) -> None:
+def test_refunds_and_disputes_have_pages(root: Client, paid: Order) -> None:
     refund(root, paid, "4.50")
     made = Refund.objects.get()
     dispute = Dispute.objects.create(
-        purchase=paid,
+        order=paid,
         stripe_dispute_id="dp_1",
         amount_cents=900,
         reason="fraudulent",

@@ -35,13 +35,13 @@ def email_of(request: pytest.FixtureRequest) -> str:
     return f"{request.node.name.replace('_', '-')[-50:]}@example.com"
 
 
-def test_the_webhook_alone_fulfils_a_purchase(shop: Shop, dora: Visitor, email: str) -> None:
+def test_the_webhook_alone_fulfils_an_order(shop: Shop, dora: Visitor, email: str) -> None:
     session_id = dora.order("starter")
 
     paid = dora.pay(session_id)
 
     assert paid == 200
-    await_true(lambda: shop.ledger(email) != [], what="the webhook to credit the purchase")
+    await_true(lambda: shop.ledger(email) != [], what="the webhook to credit the order")
     [entry] = shop.ledger(email)
     assert (entry["kind"], entry["amount_credits"]) == ("purchase", STARTER_CREDITS)
     assert "Paid" in dora.orders_page()
@@ -54,13 +54,13 @@ def test_webhook_return_page_and_repetition_credit_once(
     dora.pay(session_id)
 
     for _ in range(3):
-        assert "1,000,000 tokens are yours" in dora.come_back(session_id)
+        assert "1,000,000 credits are yours" in dora.come_back(session_id)
     shop.await_webhooks()
 
     assert [entry["amount_credits"] for entry in shop.ledger(email)] == [STARTER_CREDITS]
 
 
-def test_the_first_key_is_shown_once_and_pays_from_the_purchase(
+def test_the_first_key_is_shown_once_and_pays_from_the_order(
     shop: Shop, dora: Visitor, email: str
 ) -> None:
     session_id = dora.order("starter")
@@ -88,7 +88,7 @@ def test_a_declined_card_buys_nothing_and_the_next_one_does(
     assert "Waiting for your payment" in dora.come_back(session_id)
     assert shop.ledger(email) == []
     assert dora.pay(session_id) == 200
-    assert "1,000,000 tokens are yours" in dora.come_back(session_id)
+    assert "1,000,000 credits are yours" in dora.come_back(session_id)
 
 
 def test_a_key_revoked_on_the_dashboard_is_refused_at_once_by_every_web_process(

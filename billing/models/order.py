@@ -10,7 +10,7 @@ from django.utils import timezone
 from billing.models.catalogue import Pack
 
 
-class Purchase(models.Model):
+class Order(models.Model):
     """An order. The pack may be edited or deleted afterwards; the snapshot is what was agreed.
 
     `clawed_back_credits` and `reinstated_credits` only grow. Their difference follows
@@ -39,8 +39,8 @@ class Purchase(models.Model):
     UNPAID = (Status.OPEN, Status.PENDING)
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="purchases")
-    pack = models.ForeignKey(Pack, models.SET_NULL, null=True, related_name="purchases")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="orders")
+    pack = models.ForeignKey(Pack, models.SET_NULL, null=True, related_name="orders")
     pack_name = models.CharField(max_length=60)
     credits = models.BigIntegerField()
     amount_cents = models.PositiveIntegerField()
@@ -83,20 +83,18 @@ class Purchase(models.Model):
     class Meta:
         ordering = ["-pk"]
         constraints = [
-            models.CheckConstraint(condition=Q(credits__gt=0), name="purchase_has_credits"),
-            models.CheckConstraint(
-                condition=Q(amount_cents__gt=0), name="purchase_costs_something"
-            ),
+            models.CheckConstraint(condition=Q(credits__gt=0), name="order_has_credits"),
+            models.CheckConstraint(condition=Q(amount_cents__gt=0), name="order_costs_something"),
             models.CheckConstraint(
                 condition=Q(reinstated_credits__gte=0)
                 & Q(clawed_back_credits__gte=F("reinstated_credits"))
                 & Q(clawed_back_credits__lte=F("reinstated_credits") + F("credits")),
-                name="purchase_gives_back_at_most_its_credits",
+                name="order_gives_back_at_most_its_credits",
             ),
             models.CheckConstraint(
                 condition=Q(status="fulfilled", fulfilled_at__isnull=False)
                 | ~Q(status="fulfilled") & Q(fulfilled_at=None),
-                name="purchase_is_fulfilled_at_an_instant",
+                name="order_is_fulfilled_at_an_instant",
             ),
             # Also the index for the question whether a wallet has an open one.
             models.UniqueConstraint(
@@ -110,14 +108,14 @@ class Purchase(models.Model):
             models.Index(
                 fields=["next_check_at"],
                 condition=Q(status__in=["open", "pending"]),
-                name="purchases_to_check",
+                name="orders_to_check",
             ),
-            models.Index(fields=["user", "-id"], name="purchases_of_a_user"),
+            models.Index(fields=["user", "-id"], name="orders_of_a_user"),
             # Events name a charge; reconciliation looks charges up by the hundred.
             models.Index(
                 fields=["stripe_charge_id"],
                 condition=~Q(stripe_charge_id=""),
-                name="purchases_by_charge",
+                name="orders_by_charge",
             ),
             # The monthly ceiling adds up a customer's top-ups.
             models.Index(
@@ -126,7 +124,7 @@ class Purchase(models.Model):
                 name="top_ups_of_a_month",
             ),
             # The limit on orders that nobody pays asks for one address's last hour.
-            models.Index(fields=["client_address", "-created_at"], name="purchases_by_address"),
+            models.Index(fields=["client_address", "-created_at"], name="orders_by_address"),
         ]
 
     def __str__(self) -> str:

@@ -16,7 +16,7 @@ _lock = threading.Lock()
 _running: set[str] = set()
 
 
-def in_turn(sweep: Callable[[], int]) -> Callable[[], int]:
+def with_slot(sweep: Callable[[], int]) -> Callable[[], int]:
     """Let a sweep run once at a time in this process, beside at most one other of these.
 
     One whose turn it is not returns 0: the next one of its kind does its work.

@@ -10,7 +10,6 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import ApiKey, User
-from accounts.services.api_keys import KeySettings, TooManyModels
 from billing import migrations
 from billing.exceptions import KeyNotUsable, TooManyKeys
 from billing.keys.api_keys import (
@@ -20,6 +19,7 @@ from billing.keys.api_keys import (
     revoke_api_key,
     rotate_api_key,
 )
+from billing.keys.settings import KeySettings, TooManyModels
 from billing.models import KeySpending, UsageRecord
 from tests import desk
 from tests.racing import before_statement, in_background, race

@@ -36,7 +36,7 @@ class Album:
 
 @pytest.fixture
 def album(browsers: Browsers) -> Album:
-    return Album("first-purchase", browsers.open())
+    return Album("first-order", browsers.open())
 
 
 def test_a_newcomer_buys_a_pack_calls_the_api_and_staff_finds_it_all(
@@ -55,7 +55,7 @@ def test_a_newcomer_buys_a_pack_calls_the_api_and_staff_finds_it_all(
 
     page.context.clear_cookies()
     log_in_as_staff(album, staff)
-    find_purchase(album)
+    find_order(album)
     find_ledger(album, charged=charged)
     find_usage(album, charged=charged)
 
@@ -96,7 +96,7 @@ def pay(album: Album, stack: Stack) -> None:
 def read_command(album: Album) -> str:
     """The curl line of the return page, the first key filled in."""
     page = album.page
-    expect(page.get_by_role("heading", level=1)).to_contain_text("5,000,000 tokens are yours")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("5,000,000 credits are yours")
     secret = page.locator("#new-secret").inner_text()
     command = page.locator("[data-example=curl-quickstart]").inner_text()
     assert re.fullmatch(r"tp_live_\w{30,}", secret)
@@ -168,12 +168,12 @@ def log_in_as_staff(album: Album, staff: Login) -> None:
     album.keep("desk")
 
 
-def find_purchase(album: Album) -> None:
+def find_order(album: Album) -> None:
     row = search(album, "purchase")
     expect(row).to_contain_text("Builder")
     expect(row).to_contain_text("$20.00")
     expect(row).to_contain_text(re.compile("fulfilled", re.IGNORECASE))
-    album.keep("desk-purchase")
+    album.keep("desk-order")
 
 
 def find_ledger(album: Album, *, charged: int) -> None:

@@ -1,12 +1,12 @@
-"""Let those wait for each other who have no row in common that they could lock."""
+"""Locks by name, for those who have no row in common that they could lock."""
 
 import hashlib
 
 from django.db import connection
 
 
-def take_turns(*names: str) -> None:
-    """Wait for whoever holds one of these names, until the caller's transaction ends."""
+def lock_names(*names: str) -> None:
+    """Lock these names until the caller's transaction ends; wait for whoever holds one of them."""
     numbers = sorted(
         int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True) for name in names
     )

@@ -1,4 +1,4 @@
-"""Purchases: every order, with the snapshot of what was agreed."""
+"""Orders: every order, with the snapshot of what was agreed."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -10,22 +10,20 @@ from django.http import HttpRequest
 from accounts.desk import columns
 from accounts.desk.actions import ReadOnlyWithActions
 from accounts.desk.pages import Matter, Tool, list_tool
-from billing.admin.purchase_actions import ACTIONS
-from billing.models import Purchase
+from billing.admin.order_actions import ACTIONS
+from billing.models import Order
 
 TONES = {
-    Purchase.Status.OPEN: "waiting",
-    Purchase.Status.PENDING: "waiting",
-    Purchase.Status.FULFILLED: "good",
-    Purchase.Status.REVIEW: "bad",
+    Order.Status.OPEN: "waiting",
+    Order.Status.PENDING: "waiting",
+    Order.Status.FULFILLED: "good",
+    Order.Status.REVIEW: "bad",
 }
 
 
-@admin.register(Purchase)
-class PurchaseAdmin(ReadOnlyWithActions[Purchase]):
-    matters = (
-        Matter("Orders in review", "status__exact=review", Q(status=Purchase.Status.REVIEW)),
-    )
+@admin.register(Order)
+class OrderAdmin(ReadOnlyWithActions[Order]):
+    matters = (Matter("Orders in review", "status__exact=review", Q(status=Order.Status.REVIEW)),)
     staff_actions = ACTIONS
     list_display = (
         "id",
@@ -105,11 +103,11 @@ class PurchaseAdmin(ReadOnlyWithActions[Purchase]):
     )
 
     @admin.display(description="State", ordering="status")
-    def state(self, purchase: Purchase) -> str:
-        tone = TONES.get(Purchase.Status(purchase.status), "quiet")
-        return columns.state(purchase.get_status_display().lower(), tone)
+    def state(self, order: Order) -> str:
+        tone = TONES.get(Order.Status(order.status), "quiet")
+        return columns.state(order.get_status_display().lower(), tone)
 
-    def get_tools(self, request: HttpRequest, obj: Purchase) -> Sequence[Tool]:
+    def get_tools(self, request: HttpRequest, obj: Order) -> Sequence[Tool]:
         return (
             *super().get_tools(request, obj),
             list_tool("Wallet", "billing_wallet", user__id__exact=obj.user_id),
