@@ -17,8 +17,8 @@ BillingError
 ├── PackUnavailable           no such pack is on sale
 │   └── CurrencyUnproven      nobody knows yet how Stripe reads amounts of its currency
 ├── TooManyOrders             this user started too many orders and paid none of them
-├── OrderMissing           no order of ours belongs to this Checkout Session
-├── OrderMismatch          Stripe's account of a payment differs from the order
+├── OrderMissing              no order of ours belongs to this payment
+├── OrderMismatch             Stripe's account of a payment differs from the order
 ├── RefundRefused             a refund that can't be given, or not now
 ├── PaymentProviderError      Stripe did not answer: what we asked for may have happened or not
 │   ├── PaymentProviderAway       no answer at all, so nobody else would get one either
@@ -152,7 +152,7 @@ class TooManyCards(BillingError):
 
 
 class OrderMissing(BillingError):
-    """No order of ours belongs to this Checkout Session."""
+    """No order of ours belongs to this payment."""
 
 
 class OrderMismatch(BillingError):

@@ -11,19 +11,31 @@ def payment(name: str, file: str, old: str, new: str, *, tests: str) -> Mutant:
     return Mutant(f"payments: {name}", f"billing/{file}", old, new, f"{FOLDER}/test_{tests}")
 
 
+def top_up(name: str, file: str, old: str, new: str, *, tests: str) -> Mutant:
+    """One guard of the top-ups' payments; `tests` are in their folder."""
+    tests = f"tests/billing/top_ups/test_{tests}"
+    return Mutant(f"top-ups: {name}", f"billing/{file}", old, new, tests)
+
+
+def due(name: str, old: str, new: str, *, tests: str) -> Mutant:
+    """One guard of the rows that sweeps share."""
+    tests = f"tests/common/test_due.py::test_{tests}"
+    return Mutant(f"due rows: {name}", "common/due.py", old, new, tests)
+
+
 MUTANTS: list[Mutant] = [
     payment(
         "session may differ",
-        "orders/fulfilment.py",
-        '        "session": (',
-        '        "session": (0, 0) or (',
+        "orders/checkout_payments.py",
+        '            "session": (',
+        '            "session": (0, 0) or (',
         tests="reviews.py::test_the_orders_own_payment_after_one_that_only_named_it_is_reported",
     ),
     payment(
         "mode may differ",
-        "orders/fulfilment.py",
-        '        "mode": (',
-        '        "mode": (0, 0) or (',
+        "orders/checkout_payments.py",
+        '            "mode": (',
+        '            "mode": (0, 0) or (',
         tests="fulfilment.py::test_a_payment_that_differs_waits_for_a_person",
     ),
     payment(
@@ -35,9 +47,9 @@ MUTANTS: list[Mutant] = [
     ),
     payment(
         "reference may differ",
-        "orders/fulfilment.py",
-        '        "reference": (',
-        '        "reference": (0, 0) or (',
+        "orders/checkout_payments.py",
+        '            "reference": (',
+        '            "reference": (0, 0) or (',
         tests="fulfilment.py::test_a_payment_that_differs_waits_for_a_person",
     ),
     payment(
@@ -56,78 +68,71 @@ MUTANTS: list[Mutant] = [
     ),
     payment(
         "subtotal may differ",
-        "orders/fulfilment.py",
-        '        "subtotal": (',
-        '        "subtotal": (0, 0) or (',
+        "orders/checkout_payments.py",
+        '            "subtotal": (',
+        '            "subtotal": (0, 0) or (',
         tests="fulfilment.py::test_a_payment_that_adds_up_but_for_another_price_waits_for_a_person",
     ),
     payment(
         "discount may differ",
-        "orders/fulfilment.py",
-        '        "discount": (',
-        '        "discount": (0, 0) or (',
+        "orders/checkout_payments.py",
+        '            "discount": (',
+        '            "discount": (0, 0) or (',
         tests="fulfilment.py::test_a_discount_that_was_not_offered_waits_for_a_person",
     ),
     payment(
         "tax may differ",
-        "orders/fulfilment.py",
-        '        "tax": (',
-        '        "tax": (0, 0) or (',
+        "orders/checkout_payments.py",
+        '            "tax": (',
+        '            "tax": (0, 0) or (',
         tests="terms.py::test_what_was_not_sold_on_our_terms_waits_for_a_person",
     ),
     payment(
         "total may differ",
-        "orders/fulfilment.py",
-        '        "total": (',
-        '        "total": (0, 0) or (',
+        "orders/checkout_payments.py",
+        '            "total": (',
+        '            "total": (0, 0) or (',
         tests="fulfilment.py::test_a_payment_that_differs_waits_for_a_person",
     ),
     payment(
-        "a fulfilment locks nothing",
-        "orders/fulfilment.py",
+        "an answer is booked without a lock",
+        "orders/revisions.py",
         "Order.objects.select_for_update().get(",
         "Order.objects.get(",
         tests="clawback.py::test_a_refund_in_the_middle_of_the_fulfilment_counts",
     ),
     payment(
         "a fulfilment books an older answer",
-        "orders/fulfilment.py",
+        "orders/revisions.py",
         "    if order.revision != known.revision:\n        return None\n",
         "",
         tests="clawback.py::test_a_refund_in_the_middle_of_the_fulfilment_counts",
     ),
     payment(
-        "a clawback locks nothing",
-        "orders/clawback.py",
-        "Order.objects.select_for_update().get(",
-        "Order.objects.get(",
-        tests="clawback.py::test_a_refund_in_the_middle_of_the_fulfilment_counts",
-    ),
-    payment(
         "a clawback books an older answer",
-        "orders/clawback.py",
+        "orders/revisions.py",
         "    if order.revision != known.revision:\n        return None\n",
         "",
         tests="clawback.py::test_a_late_answer_is_not_booked_over_a_newer_one",
     ),
     payment(
         "what is complete is paid",
-        "orders/fulfilment.py",
-        "    if checkout.is_settled:\n        _book_payment",
-        "    if checkout.status == 'complete':\n        _book_payment",
+        "stripe_api/checkouts.py",
+        '    if session.payment_status != "unpaid":\n',
+        "    if True:\n",
         tests="fulfilment.py::test_an_asynchronous_payment_is_waited_for_and_then_credited",
     ),
     payment(
         "an order that was given up is closed again",
         "orders/fulfilment.py",
-        "    elif order.status in Order.UNPAID and _is_own_session(order, checkout):",
-        "    elif _is_own_session(order, checkout):",
+        "    elif order.status in Order.UNPAID and channel.is_own(order, payment):",
+        "    elif channel.is_own(order, payment):",
         tests="fulfilment.py::test_an_expiry_never_undoes_a_fulfilment",
     ),
     payment(
         "any session closes an order",
         "orders/fulfilment.py",
-        "    elif order.status in Order.UNPAID and _is_own_session(order, checkout):",
+        "    elif order.status in Order.UNPAID and channel.is_own(order, payment):",
         "    elif order.status in Order.UNPAID:",
         tests="reviews.py::test_the_end_of_a_session_that_only_names_an_order_leaves_it_open",
     ),
@@ -141,16 +146,114 @@ MUTANTS: list[Mutant] = [
     payment(
         "a second payment passes for the first",
         "orders/fulfilment.py",
-        "        if _is_other_payment(order, checkout):",
+        "        if _is_other_payment(order, payment):",
         "        if False:",
         tests="reviews.py::test_a_second_payment_of_an_order_in_review_is_reported",
     ),
     payment(
         "a refund before the fulfilment is forgotten",
         "orders/fulfilment.py",
-        "    # A refund may come before the fulfilment.\n    if checkout.charge:",
+        "    # A refund may come before the fulfilment.\n    if payment.charge:",
         "    if False:",
         tests="clawback.py::test_a_refund_before_the_fulfilment_makes_no_debt",
+    ),
+    top_up(
+        "channel may differ",
+        "orders/top_up_payments.py",
+        '            "channel": (',
+        '            "channel": (0, 0) or (',
+        tests="top_up_orders.py::test_a_payment_that_does_not_call_itself_a_top_up_waits_for_a_person",
+    ),
+    top_up(
+        "customer may differ",
+        "orders/top_up_payments.py",
+        '            "customer": (',
+        '            "customer": (0, 0) or (',
+        tests="top_up_orders.py::test_a_payment_that_differs_waits_for_a_person",
+    ),
+    top_up(
+        "amount may differ",
+        "orders/top_up_payments.py",
+        '            "amount": (',
+        '            "amount": (0, 0) or (',
+        tests="top_up_orders.py::test_a_payment_that_differs_waits_for_a_person",
+    ),
+    top_up(
+        "received may differ",
+        "orders/top_up_payments.py",
+        '            "received": (',
+        '            "received": (0, 0) or (',
+        tests="top_up_orders.py::test_a_payment_that_differs_waits_for_a_person",
+    ),
+    top_up(
+        "charge may differ",
+        "orders/top_up_payments.py",
+        '            "charge": (',
+        '            "charge": (0, 0) or (',
+        tests="top_up_orders.py::test_a_charge_of_another_amount_waits_for_a_person",
+    ),
+    top_up(
+        "livemode may differ",
+        "orders/fulfilment.py",
+        '        "livemode": (',
+        '        "livemode": (0, 0) or (',
+        tests="top_up_orders.py::test_a_payment_that_differs_waits_for_a_person",
+    ),
+    top_up(
+        "currency may differ",
+        "orders/fulfilment.py",
+        '        "currency": (',
+        '        "currency": (0, 0) or (',
+        tests="top_up_orders.py::test_a_payment_that_differs_waits_for_a_person",
+    ),
+    top_up(
+        "what is in review is charged for again",
+        "orders/fulfilment.py",
+        "    channel.without_credits(order, payment)\n    file_item(",
+        "    file_item(",
+        tests="uncredited_top_ups.py::test_sweeps_charge_once_what_lands_in_review",
+    ),
+    top_up(
+        "what was paid twice is charged for again",
+        "orders/fulfilment.py",
+        "    if is_new:\n        channel.without_credits(order, payment)\n",
+        "",
+        tests="uncredited_top_ups.py::test_a_charge_beyond_the_orders_switches_it_off_once[paid-twice]",
+    ),
+    top_up(
+        "what was paid twice undoes what its customer decides",
+        "orders/fulfilment.py",
+        "    if is_new:\n        channel.without_credits(order, payment)\n",
+        "    channel.without_credits(order, payment)\n",
+        tests="uncredited_top_ups.py::test_a_charge_beyond_the_orders_switches_it_off_once[paid-twice]",
+    ),
+    top_up(
+        "what was paid for no order is charged for again",
+        "orders/fulfilment.py",
+        "    if is_new:\n        channel.without_credits(None, payment)\n",
+        "",
+        tests="uncredited_top_ups.py::test_a_charge_beyond_the_orders_switches_it_off_once[without-an-order]",
+    ),
+    top_up(
+        "a declined card stays on",
+        "orders/fulfilment.py",
+        "        channel.after_failure(order, payment)\n",
+        "        pass\n",
+        tests="top_up_orders.py::test_a_declined_card_switches_it_off_and_tells_why",
+    ),
+    top_up(
+        "a declined payment can be paid later",
+        "orders/fulfilment.py",
+        "    channel.after_commit(order, payment)\n",
+        "",
+        tests="top_up_orders.py::test_a_declined_card_switches_it_off_and_tells_why",
+    ),
+    top_up(
+        "a card that is replaced switches the new one off",
+        "orders/top_up_payments.py",
+        ", method_id=asked.stripe_payment_method_id)",
+        ")",
+        tests="top_up_orders.py::test_a_new_card_stays_on_when_the_old_one_fails_late",
     ),
     payment(
         "all reinstatements have one name",
@@ -204,15 +307,15 @@ MUTANTS: list[Mutant] = [
     payment(
         "a refund is asked for again when its answer was lost",
         "orders/refunds.py",
-        "        elif not (refund.attempts and _is_known(refund)):",
+        "        elif not (refund.attempts > 1 and _is_known(refund)):",
         "        else:",
         tests="refunds.py::test_a_refund_whose_answer_was_lost_is_found_and_not_asked_again",
     ),
     payment(
         "money goes back before the credits",
         "orders/refunds.py",
-        "            Q(debit=None) | Q(debit__booked_at__isnull=False),\n",
-        "",
+        "REFUNDS.due().filter(is_taken)",
+        "REFUNDS.due()",
         tests="refunds.py::test_the_credits_are_taken_before_stripe_is_asked",
     ),
     payment(
@@ -222,12 +325,53 @@ MUTANTS: list[Mutant] = [
         "        if False:",
         tests="refunds.py::test_what_is_spent_before_it_could_be_taken_is_not_refunded",
     ),
-    payment(
-        "two sweeps ask for a refund",
-        "orders/refunds.py",
-        "next_attempt_at=timezone.now() + LEASE)\n        == 1",
-        "next_attempt_at=timezone.now() + LEASE)\n        >= 0",
-        tests="refunds.py::test_sweeps_at_once_share_the_refunds",
+    due(
+        "two sweeps claim a row",
+        ".update(**changes) == 1",
+        ".update(**changes) >= 0",
+        tests="one_of_those_who_claim_a_row_at_once_gets_it",
+    ),
+    due(
+        "a claim does not look whether the row was claimed",
+        '{"pk": row.pk, self.due_column: getattr(row, self.due_column)}',
+        '{"pk": row.pk}',
+        tests="one_of_those_who_claim_a_row_at_once_gets_it",
+    ),
+    due(
+        "a claim does not look whether the row is done",
+        "        return self.open_rows.filter(**as_it_was)",
+        "        return self.open_rows.model._default_manager.filter(**as_it_was)",
+        tests="a_row_that_is_done_meanwhile_is_not_claimed",
+    ),
+    due(
+        "attempts are not counted",
+        "attempts=F(ATTEMPTS) + 1, **changes",
+        "**changes",
+        tests="a_row_whose_claimer_died_is_due_again_when_its_lease_ends",
+    ),
+    due(
+        "pauses grow for ever",
+        "        return min(doubled, self.longest_pause)",
+        "        return doubled",
+        tests="each_failure_doubles_the_pause_up_to_the_longest",
+    ),
+    due(
+        "pauses do not grow",
+        "self.first_pause * 2 ** min(attempts - 1, MOST_DOUBLINGS)",
+        "self.first_pause",
+        tests="each_failure_doubles_the_pause_up_to_the_longest",
+    ),
+    due(
+        "a late failure undoes a success",
+        "        self.open_rows.filter(pk=row.pk).update(**changes)",
+        "        self.open_rows.model._default_manager.filter(pk=row.pk).update(**changes)",
+        tests="a_failure_that_comes_after_anothers_success_changes_nothing",
+    ),
+    due(
+        "a person is told of the first failure",
+        "        return self.attempts(row) >= self.alarming_attempts",
+        "        return True",
+        tests="it_alarms_from_the_given_attempt_on",
     ),
     payment(
         "a refund is more than was paid",
@@ -267,8 +411,8 @@ MUTANTS: list[Mutant] = [
     payment(
         "refunds go on while Stripe is away",
         "orders/refunds.py",
-        "            if isinstance(_advance(refund), PaymentProviderAway):\n                break\n",
-        "            _advance(refund)\n",
+        "        if isinstance(_advance(refund), PaymentProviderAway):\n            break\n",
+        "        _advance(refund)\n",
         tests="silent_stripe.py::test_refunds_wait_while_stripe_does_not_answer",
     ),
     payment(

@@ -30,7 +30,7 @@ from billing.exceptions import (
 )
 from billing.ledger.inbox import file_item
 from billing.models import Order, Pack
-from billing.orders.fulfilment import fulfil_order
+from billing.orders.checkout_payments import fulfil_checkout
 from billing.stripe_api import ORDER_KEY, create_checkout, read_checkout
 from common.attempts import WINDOW_S
 from common.client_networks import client_network
@@ -85,7 +85,7 @@ def open_session(order: Order) -> Order:
         _report_refusal(order, str(refusal.__cause__ or refusal))
         raise
     Order.objects.filter(pk=order.pk, stripe_session_id=None).update(
-        stripe_session_id=checkout.session_id, stripe_session_url=checkout.url
+        stripe_session_id=checkout.session_id, stripe_session_url=checkout.session_url
     )
     order.refresh_from_db()
     return order
@@ -189,7 +189,7 @@ def _is_payable(session_id: str) -> bool:
     try:
         if read_checkout(session_id).is_open:
             return True
-        fulfil_order(session_id)
+        fulfil_checkout(session_id)
     except PaymentObjectMissing:
         # It was made with another account's key.
         return False

@@ -7,19 +7,17 @@ spent in the meantime becomes the wallet's debt; what expired does not.
 
 A refund that we are about to ask for counts from the moment in which we decide to ask.
 
-The target may fall, so an answer of Stripe's that is older than what is booked must not be booked
-over it. Stripe can't be asked under a lock. Instead the order's `revision` is read before Stripe
-is asked, and if it has changed by the time the answer is booked, Stripe is asked again.
+The target may fall: `revisions.py` keeps an older answer of Stripe's from being booked over a newer
+one.
 """
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
-from django.db import transaction
 from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
-from billing.exceptions import PaymentStateMoving
 from billing.ledger.credits import post_credit
 from billing.ledger.debits import ask_debit
 from billing.ledger.inbox import file_item
@@ -28,35 +26,30 @@ from billing.ledger.wallets import get_wallet
 from billing.models import Debit, LedgerEntry, Lot, Order, Refund
 from billing.orders.disputes import record_disputes
 from billing.orders.notices import notify_refund
+from billing.orders.revisions import book_answer
 from billing.stripe_api import Charge, parse_order_id, read_charge
 from billing.top_ups.switch import switch_off_for_return
 
-# How often Stripe is asked again because somebody else booked an answer meanwhile.
-MOST_READS = 8
 # What is given back can be used for at least this long, whenever its lot would have expired.
 LEAST_VALIDITY = timedelta(days=14)
 # https://docs.stripe.com/api/refunds/object#refund_object-status
 FAILURES = ("failed", "canceled")
 
 
-def settle_charge(charge_id: str) -> Order | None:
+def book_charge(charge_id: str) -> Order | None:
     """Bring an order in line with what Stripe says of its charge. None if it is not one of ours.
 
     Refunds, failed refunds, disputes and their ends all come here. Safe to repeat and to run at
     once. Of an order that is not fulfilled yet the figures are noted, and its fulfilment takes
     them into account. Raises PaymentProviderError, such as PaymentStateMoving.
     """
-    known = Order.objects.filter(stripe_charge_id=charge_id).first()
-    for _ in range(MOST_READS):
-        charge = read_charge(charge_id)
-        if known is not None and (settled := _settle(known, charge)) is not None:
-            return settled
-        # Only now it is known which order this is, or somebody was faster: its revision must be
-        # older than the answer.
-        known = _find_order(charge)
-        if known is None:
-            return None
-    raise PaymentStateMoving("The payment's state keeps changing; it is looked at again later.")
+    order, _ = book_answer(
+        Order.objects.filter(stripe_charge_id=charge_id).first(),
+        read=partial(read_charge, charge_id),
+        find=_find_order,
+        book=claw_back,
+    )
+    return order
 
 
 def claw_back(order: Order, charge: Charge) -> None:
@@ -134,16 +127,6 @@ def refund_status(stripe_status: str) -> str:
     if stripe_status in FAILURES:
         return Refund.Status.FAILED
     return Refund.Status.SUCCEEDED if stripe_status == "succeeded" else Refund.Status.PENDING
-
-
-@transaction.atomic(durable=True)
-def _settle(known: Order, charge: Charge) -> Order | None:
-    """Book a charge's state. None if the order has seen another since its revision was read."""
-    order = Order.objects.select_for_update().get(pk=known.pk)
-    if order.revision != known.revision:
-        return None
-    claw_back(order, charge)
-    return order
 
 
 def _find_order(charge: Charge) -> Order | None:

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
@@ -26,17 +26,21 @@ from billing.exceptions import (
 from billing.ledger.inbox import file_item
 from billing.ledger.wallets import get_wallet
 from billing.models import Order, Refund, Wallet
-from billing.orders.clawback import move_to_target, settle_charge
+from billing.orders.clawback import book_charge, move_to_target
 from billing.orders.refund_offers import Offer, offer_unused
 from billing.stripe_api import create_refund
 from common.currencies import smallest_step
+from common.due import RetriedRows
 
 # What staff may refund: also a payment that was never credited.
 PAID = (Order.Status.FULFILLED, Order.Status.REVIEW, Order.Status.CLOSED)
-LEASE = timedelta(minutes=2)
-FIRST_RETRY_S = 5
-LONGEST_RETRY_S = 3600
-ALARMING_ATTEMPTS = 8
+REFUNDS = RetriedRows(
+    Refund.objects.filter(status=Refund.Status.OPEN),
+    lease=timedelta(minutes=2),
+    first_pause=timedelta(seconds=5),
+    longest_pause=timedelta(hours=1),
+    alarming_attempts=8,
+)
 BATCH = 50
 
 log = structlog.get_logger(__name__)
@@ -128,11 +132,10 @@ def advance_refunds(*, most: int = BATCH) -> int:
     Stops while Stripe can't be reached: the others stay due.
     """
     tried = 0
-    for refund in _due_refunds()[:most]:
-        if _claim(refund):
-            tried += 1
-            if isinstance(_advance(refund), PaymentProviderAway):
-                break
+    for refund in REFUNDS.take(_due_refunds()[:most]):
+        tried += 1
+        if isinstance(_advance(refund), PaymentProviderAway):
+            break
     return tried
 
 
@@ -174,25 +177,8 @@ def _why_not(order: Order) -> str:
 
 def _due_refunds() -> QuerySet[Refund]:
     # Not before the ledger has booked its credits.
-    return (
-        Refund.objects.filter(
-            Q(debit=None) | Q(debit__booked_at__isnull=False),
-            status=Refund.Status.OPEN,
-            next_attempt_at__lte=timezone.now(),
-        )
-        .select_related("order", "debit")
-        .order_by("next_attempt_at", "pk")
-    )
-
-
-def _claim(refund: Refund) -> bool:
-    """Take a due refund for a while. False if another sweep has it."""
-    return (
-        Refund.objects.filter(
-            pk=refund.pk, status=Refund.Status.OPEN, next_attempt_at=refund.next_attempt_at
-        ).update(attempts=F("attempts") + 1, next_attempt_at=timezone.now() + LEASE)
-        == 1
-    )
+    is_taken = Q(debit=None) | Q(debit__booked_at__isnull=False)
+    return REFUNDS.due().filter(is_taken).select_related("order", "debit")
 
 
 def _advance(refund: Refund) -> Exception | None:
@@ -201,7 +187,7 @@ def _advance(refund: Refund) -> Exception | None:
         if refund.is_unused_part and _is_short(refund):
             text = "The credits were spent before they could be taken back."
             _refuse(refund, text, needs_person=refund.actor_id is not None)
-        elif not (refund.attempts and _is_known(refund)):
+        elif not (refund.attempts > 1 and _is_known(refund)):
             _send(refund)
     except PaymentProviderError as error:
         _postpone(refund, error)
@@ -216,7 +202,7 @@ def _is_short(refund: Refund) -> bool:
 
 def _is_known(refund: Refund) -> bool:
     """Tell whether an earlier attempt, whose answer was lost, has reached Stripe."""
-    _settle(refund)
+    _book_charge(refund)
     refund.refresh_from_db(fields=["status"])
     return refund.status != Refund.Status.OPEN
 
@@ -234,12 +220,12 @@ def _send(refund: Refund) -> None:
         # Stripe's own words, for staff: what it is about, and the request to ask Stripe about.
         _refuse(refund, str(refusal.__cause__ or refusal), needs_person=True)
         return
-    _settle(refund)
+    _book_charge(refund)
 
 
-def _settle(refund: Refund) -> None:
+def _book_charge(refund: Refund) -> None:
     """Book what Stripe says of the payment now, this refund included."""
-    settle_charge(refund.order.stripe_charge_id)
+    book_charge(refund.order.stripe_charge_id)
 
 
 @transaction.atomic(durable=True)
@@ -262,13 +248,9 @@ def _refuse(refund: Refund, outcome: str, *, needs_person: bool) -> None:
 
 
 def _postpone(refund: Refund, error: Exception) -> None:
-    attempts = refund.attempts + 1
-    wait_s = min(FIRST_RETRY_S * 2 ** min(attempts - 1, 20), LONGEST_RETRY_S)
-    log.warning("refund_postponed", refund_id=str(refund.public_id), attempts=attempts)
-    Refund.objects.filter(pk=refund.pk, status=Refund.Status.OPEN).update(
-        outcome=str(error)[:200], next_attempt_at=timezone.now() + timedelta(seconds=wait_s)
-    )
-    if attempts >= ALARMING_ATTEMPTS:
+    log.warning("refund_postponed", refund_id=str(refund.public_id), attempts=refund.attempts)
+    REFUNDS.postpone(refund, outcome=str(error)[:200])
+    if REFUNDS.is_alarming(refund):
         file_item(
             kind="refund_failing",
             reference=str(refund.public_id),

@@ -26,9 +26,14 @@ from billing.exceptions import (
 from billing.ledger.credits import lock_wallet
 from billing.ledger.inbox import file_item
 from billing.models import AutoTopUp, Order, Pack, TopUpPayment, Wallet
-from billing.orders.top_up_payments import fail_top_up, settle_payment
+from billing.orders.top_up_payments import fail_top_up, fulfil_top_up
 from billing.stripe_api import ORDER_KEY
-from billing.stripe_api.payments import CHANNEL_KEY, cancel_payment, create_payment, find_payment
+from billing.stripe_api.card_payments import (
+    CHANNEL_KEY,
+    cancel_payment,
+    create_payment,
+    find_payment,
+)
 from billing.top_ups.agreement import agreed_price, has_room, is_offered, lock_top_up
 from billing.top_ups.notices import notify_top_up_off
 from billing.top_ups.switch import OffReason, switch_off
@@ -95,7 +100,7 @@ def advance_top_up(order: Order) -> Order:
     try:
         intent_id = order.stripe_payment_intent_id or _find_or_ask(order)
         if intent_id:
-            return _settle_or_end(intent_id)
+            return _fulfil_or_end(intent_id)
     except PaymentObjectMissing:
         # Payment, card or customer are gone at Stripe, or in another account than our key's.
         if not _is_overdue(order):
@@ -105,12 +110,12 @@ def advance_top_up(order: Order) -> Order:
     return order
 
 
-def _settle_or_end(intent_id: str) -> Order:
-    found = settle_payment(intent_id)
+def _fulfil_or_end(intent_id: str) -> Order:
+    found = fulfil_top_up(intent_id)
     if found.status == Order.Status.OPEN and _is_overdue(found):
         # It waits for something that nobody will do.
         cancel_payment(intent_id)
-        found = settle_payment(intent_id)
+        found = fulfil_top_up(intent_id)
     return found
 
 

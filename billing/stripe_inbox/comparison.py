@@ -14,14 +14,14 @@ from billing.audit.books import Finding
 from billing.exceptions import BillingError
 from billing.ledger.inbox import file_item
 from billing.models import Dispute, Order, Refund
+from billing.orders.checkout_payments import fulfil_checkout
 from billing.orders.clawback import (
+    book_charge,
     is_payment_of,
     refund_status,
-    settle_charge,
     target_credits,
 )
-from billing.orders.fulfilment import fulfil_order
-from billing.orders.top_up_payments import settle_payment
+from billing.orders.top_up_payments import fulfil_top_up
 from billing.stripe_api import Charge, parse_order_id, read_charge
 from billing.stripe_api.listing import list_charges, list_returned_charges
 from billing.stripe_inbox.missed_events import fetch_missed_events
@@ -89,11 +89,11 @@ def _catch_up(charge: Charge) -> None:
     order = _find(charge)
     try:
         if order and order.is_top_up and order.status in UNCREDITED:
-            settle_payment(charge.payment_intent_id)
+            fulfil_top_up(charge.payment_intent_id)
         elif order and order.status in UNCREDITED:
-            fulfil_order(order.stripe_session_id or "")
+            fulfil_checkout(order.stripe_session_id or "")
         elif order:
-            settle_charge(charge.charge_id)
+            book_charge(charge.charge_id)
     except BillingError:
         return
 

@@ -1,9 +1,8 @@
 """The sweep over open orders finds out what neither webhook nor return page told us."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from billing.exceptions import (
@@ -13,10 +12,11 @@ from billing.exceptions import (
 )
 from billing.models import Order
 from billing.orders.checkout import open_session
-from billing.orders.fulfilment import fulfil_order
+from billing.orders.checkout_payments import fulfil_checkout
 from billing.orders.top_up_orders import advance_top_up
-from billing.orders.top_up_payments import settle_payment
+from billing.orders.top_up_payments import fulfil_top_up
 from common.currencies import is_unproven
+from common.due import DueRows
 
 BATCH = 50
 SOONEST_CHECK = timedelta(minutes=1)
@@ -27,6 +27,18 @@ LEAST_LIFE = timedelta(minutes=31)
 log = structlog.get_logger(__name__)
 
 
+def _pause(order: Order) -> timedelta:
+    """Return how long to wait after a check: an old order changes rarely."""
+    age = timezone.now() - order.created_at
+    return min(max(age / 4, SOONEST_CHECK), LATEST_CHECK)
+
+
+# An order that was looked at is due again, whatever the look showed: a claim needs no other end.
+ORDERS = DueRows(
+    Order.objects.filter(status__in=Order.UNPAID), lease=_pause, due_column="next_check_at"
+)
+
+
 def check_open_orders(*, most: int = BATCH) -> int:
     """Ask Stripe about open orders that are due, and return how many were asked about.
 
@@ -34,15 +46,14 @@ def check_open_orders(*, most: int = BATCH) -> int:
     go on. Stops while Stripe can't be reached; the orders stay open and due.
     """
     asked = 0
-    for order in _due_orders()[:most]:
-        if _claim(order):
-            asked += 1
-            try:
-                _check(order)
-            except PaymentProviderAway:
-                break
-            except Exception:
-                log.warning("open_order_failed", order_id=order.pk, exc_info=True)
+    for order in ORDERS.take(ORDERS.due()[:most]):
+        asked += 1
+        try:
+            _check(order)
+        except PaymentProviderAway:
+            break
+        except Exception:
+            log.warning("open_order_failed", order_id=order.pk, exc_info=True)
     return asked
 
 
@@ -52,35 +63,10 @@ def ask_again(order: Order) -> Order:
     Safe to repeat. Raises OrderMissing if nothing was ever paid for it, PaymentProviderError.
     """
     if not order.is_top_up:
-        return fulfil_order(order.stripe_session_id or "")
+        return fulfil_checkout(order.stripe_session_id or "")
     if order.status in Order.UNPAID:
         return advance_top_up(order)
-    return settle_payment(order.stripe_payment_intent_id)
-
-
-def _due_orders() -> QuerySet[Order]:
-    return Order.objects.filter(
-        status__in=Order.UNPAID, next_check_at__lte=timezone.now()
-    ).order_by("next_check_at", "pk")
-
-
-def _claim(order: Order) -> bool:
-    """Take a due order and name the next check. False if another sweep has it."""
-    now = timezone.now()
-    return (
-        Order.objects.filter(
-            pk=order.pk,
-            status__in=Order.UNPAID,
-            next_check_at=order.next_check_at,
-        ).update(next_check_at=now + _pause(order, now))
-        == 1
-    )
-
-
-def _pause(order: Order, now: datetime) -> timedelta:
-    """Return how long to wait after a check at `now`: an old order changes rarely."""
-    age = now - order.created_at
-    return min(max(age / 4, SOONEST_CHECK), LATEST_CHECK)
+    return fulfil_top_up(order.stripe_payment_intent_id)
 
 
 def _check(order: Order) -> None:
@@ -90,7 +76,7 @@ def _check(order: Order) -> None:
         advance_top_up(order)
     elif order.stripe_session_id:
         try:
-            fulfil_order(order.stripe_session_id)
+            fulfil_checkout(order.stripe_session_id)
         except (PaymentObjectMissing, OrderMissing):
             # The session is in another account than our key's, so nothing will come of it here.
             if is_overdue:

@@ -18,7 +18,7 @@ from billing.ledger.balances import read_balance
 from billing.ledger.wallets import get_wallet
 from billing.models import Order, Pack
 from billing.orders.checkout import start_checkout
-from billing.orders.fulfilment import fulfil_order
+from billing.orders.checkout_payments import fulfil_checkout
 from billing.stripe_api import SESSION_ID
 from billing.views.polling import poll_after_s, read_polls
 from billing.views.refusals import MESSAGES, as_message
@@ -108,7 +108,7 @@ def _settle(order: Order) -> tuple[Order, bool]:
     if order.status in SETTLED or not order.stripe_session_id:
         return order, True
     try:
-        return fulfil_order(order.stripe_session_id), True
+        return fulfil_checkout(order.stripe_session_id), True
     except PaymentProviderError:
         # The webhook and the sweep go on by themselves; this page only shows it later.
         return order, False

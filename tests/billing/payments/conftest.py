@@ -8,7 +8,7 @@ from pytest_django import Settings
 from accounts.models import User
 from billing.models import LedgerEntry, Order, Pack, StripeEvent, Wallet
 from billing.orders.checkout import start_checkout
-from billing.orders.fulfilment import fulfil_order
+from billing.orders.checkout_payments import fulfil_checkout
 from billing.stripe_inbox.events import process_due_events, receive_event
 from tests.stripe_sandbox import Sandbox, event_body, sign, use_sandbox
 
@@ -51,7 +51,7 @@ def paid(order: Order, sandbox: Sandbox) -> Order:
 @pytest.fixture
 def fulfilled(paid: Order) -> Order:
     """$9.00 paid for 1,000,000 credits, and credited."""
-    return fulfil_order(paid.stripe_session_id or "")
+    return fulfil_checkout(paid.stripe_session_id or "")
 
 
 @pytest.fixture

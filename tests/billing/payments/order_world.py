@@ -18,7 +18,7 @@ from billing.ledger.debits import decide_open
 from billing.ledger.pushes import push_wallets
 from billing.ledger.references import DebitRow
 from billing.models import Debit, LedgerEntry, Order, StripeEvent, Wallet
-from billing.orders.fulfilment import fulfil_order
+from billing.orders.checkout_payments import fulfil_checkout
 from billing.stripe_inbox.handlers import HANDLERS
 from billing.stripe_inbox.open_orders import check_open_orders
 from billing.upkeep import drain
@@ -103,7 +103,7 @@ class OrderWorld:
         return StripeEvent(kind=kind, object_id=object_id, payload={"data": {"object": subject}})
 
     def return_page(self) -> None:
-        fulfil_order(str(self.film.order.stripe_session_id))
+        fulfil_checkout(str(self.film.order.stripe_session_id))
 
     def sweep(self) -> None:
         Order.objects.update(next_check_at=timezone.now())

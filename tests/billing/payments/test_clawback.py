@@ -9,8 +9,8 @@ from accounts.models import User
 from billing.ledger.expiry import expire_lots
 from billing.models import Debit, InboxItem, LedgerEntry, Lot, Notice, Order
 from billing.orders.checkout import start_checkout
-from billing.orders.clawback import settle_charge
-from billing.orders.fulfilment import fulfil_order
+from billing.orders.checkout_payments import fulfil_checkout
+from billing.orders.clawback import book_charge
 from tests.billing.payments.conftest import hear
 from tests.billing.payments.order_world import broken_books
 from tests.racing import before_statement, in_background
@@ -104,7 +104,7 @@ def test_what_was_spent_before_the_refund_is_debt_that_the_next_order_pays(
     assert (till.balance().available_credits, till.balance().debt_credits) == (0, 400_000)
     second = start_checkout(alice, pack_slug="starter")
     sandbox.pay(second.stripe_session_id)
-    fulfil_order(second.stripe_session_id or "")
+    fulfil_checkout(second.stripe_session_id or "")
     assert (till.balance().available_credits, till.balance().debt_credits) == (600_000, 0)
 
 
@@ -113,7 +113,7 @@ def test_a_refund_before_the_fulfilment_makes_no_debt(
 ) -> None:
     refund(paid, sandbox, 450)
 
-    fulfil_order(paid.stripe_session_id or "")
+    fulfil_checkout(paid.stripe_session_id or "")
     till.drain()
 
     assert (till.balance().available_credits, till.balance().debt_credits) == (500_000, 0)
@@ -158,7 +158,7 @@ def test_a_refund_before_the_fulfilment_counts(paid: Order, sandbox: Sandbox) ->
     hear("charge.refunded", charge_id)
     assert asked_back() == 0
 
-    fulfil_order(paid.stripe_session_id or "")
+    fulfil_checkout(paid.stripe_session_id or "")
 
     assert asked_back() == 500_000
 
@@ -173,7 +173,7 @@ def test_a_refund_in_the_middle_of_the_fulfilment_counts(
         in_background(lambda: hear("charge.refunded", refund(paid, sandbox, 450))) as start,
         before_statement(statement, start),
     ):
-        fulfil_order(paid.stripe_session_id or "")
+        fulfil_checkout(paid.stripe_session_id or "")
 
     assert asked_back() == 500_000
 
@@ -255,14 +255,14 @@ def test_a_late_answer_is_not_booked_over_a_newer_one(
 
     def fail_meanwhile() -> None:
         sandbox.control(f"refunds/{sandbox.refund_ids(charge_id)[0]}/fail")
-        settle_charge(charge_id)
+        book_charge(charge_id)
 
     # The failure is booked while the answer that knows only the refund is on its way.
     with (
         in_background(fail_meanwhile) as start,
         before_statement("FOR UPDATE", start),
     ):
-        settle_charge(charge_id)
+        book_charge(charge_id)
     till.drain()
 
     assert (till.posted(), till.balance().debt_credits) == (1_000_000, 0)

@@ -6,7 +6,7 @@ from accounts.models import User
 from billing.ledger.wallets import freeze_wallet, get_wallet, unfreeze_wallet
 from billing.models import Dispute, Freeze, InboxItem, Order, Wallet
 from billing.orders.checkout import start_checkout
-from billing.orders.fulfilment import fulfil_order
+from billing.orders.checkout_payments import fulfil_checkout
 from tests.billing.payments.conftest import hear
 from tests.stripe_sandbox import Sandbox
 from tests.till import Till
@@ -135,7 +135,7 @@ def test_one_of_two_disputes_is_won_and_the_other_keeps_it_frozen(
 ) -> None:
     second = start_checkout(alice, pack_slug="starter")
     sandbox.pay(second.stripe_session_id)
-    other_charge = fulfil_order(second.stripe_session_id or "").stripe_charge_id
+    other_charge = fulfil_checkout(second.stripe_session_id or "").stripe_charge_id
     one, other = sandbox.dispute(charge_id), sandbox.dispute(other_charge)
     hear_of(one, charge_id)
     hear_of(other, other_charge)
@@ -181,7 +181,7 @@ def test_a_dispute_before_the_fulfilment_counts(paid: Order, sandbox: Sandbox, t
     hear_of(dispute_id, charge_id)
     assert state_of(till.user) == Wallet.State.FROZEN
 
-    fulfil_order(paid.stripe_session_id or "")
+    fulfil_checkout(paid.stripe_session_id or "")
 
     assert figures(till) == (0, 0)
 

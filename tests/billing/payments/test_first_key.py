@@ -4,13 +4,13 @@ from billing.keys.api_keys import issue_api_key
 from billing.keys.first_key import claim_first_key
 from billing.models import Order, Pack
 from billing.orders.checkout import start_checkout
-from billing.orders.fulfilment import fulfil_order
+from billing.orders.checkout_payments import fulfil_checkout
 from tests.racing import race
 from tests.stripe_sandbox import Sandbox
 
 
 def fulfil(order: Order) -> Order:
-    return fulfil_order(order.stripe_session_id or "")
+    return fulfil_checkout(order.stripe_session_id or "")
 
 
 def test_the_first_payment_makes_a_key_that_works(paid: Order, alice: User) -> None:

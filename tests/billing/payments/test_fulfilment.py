@@ -11,7 +11,7 @@ from billing.exceptions import OrderMissing, PaymentProviderError
 from billing.ledger.wallets import grant_credits
 from billing.models import InboxItem, LedgerEntry, Lot, Order, Pack
 from billing.orders.checkout import start_checkout
-from billing.orders.fulfilment import fulfil_order
+from billing.orders.checkout_payments import fulfil_checkout
 from billing.stripe_inbox.events import process_due_events, receive_event
 from billing.stripe_inbox.open_orders import check_open_orders
 from common.credits import MAX_CREDITS
@@ -44,7 +44,7 @@ WAYS: list[Way] = [by_webhook, by_return_page, by_sweep]
 
 
 def fulfil(order: Order) -> Order:
-    return fulfil_order(order.stripe_session_id or "")
+    return fulfil_checkout(order.stripe_session_id or "")
 
 
 def test_a_payment_becomes_credits(paid: Order, alice: User) -> None:
@@ -279,7 +279,7 @@ def test_a_session_whose_answer_was_lost_is_known_by_its_reference(
     session_id = paid.stripe_session_id
     Order.objects.update(stripe_session_id=None, stripe_session_url="")
 
-    fulfil_order(session_id or "")
+    fulfil_checkout(session_id or "")
 
     assert status_of(paid) == Status.FULFILLED
     assert paid.stripe_session_id == session_id
@@ -296,7 +296,7 @@ def test_an_order_paid_through_two_sessions_is_credited_once_and_reported(
     order_id = str(paid.public_id)
     sandbox.tamper(second, client_reference_id=order_id, metadata={"order_id": order_id})
 
-    fulfil_order(second or "")
+    fulfil_checkout(second or "")
 
     assert posted(alice) == 1_000_000
     item = InboxItem.objects.get()
@@ -327,12 +327,12 @@ def test_a_session_of_something_else_that_we_sell_is_left_alone(
 @pytest.mark.parametrize("session_id", ["", "cs_test_\x00", "cs_/../../charges", "pi_123", "cs_é"])
 def test_a_text_that_is_no_session_id_never_reaches_stripe(session_id: str) -> None:
     with pytest.raises(OrderMissing):
-        fulfil_order(session_id)
+        fulfil_checkout(session_id)
 
 
 def test_an_unknown_session_is_an_error_of_its_own(order: Order) -> None:
     with pytest.raises(PaymentProviderError):
-        fulfil_order("cs_test_unknown")
+        fulfil_checkout("cs_test_unknown")
 
     assert status_of(order) == Status.OPEN
 

@@ -5,7 +5,7 @@ import pytest
 from accounts.models import User
 from billing.exceptions import MissingReason, OrderMismatch
 from billing.models import InboxItem, Order
-from billing.orders.fulfilment import fulfil_order
+from billing.orders.checkout_payments import fulfil_checkout
 from billing.orders.refunds import refund_amount
 from billing.orders.reviews import close_reviewed, credit_reviewed
 from tests.billing.payments.conftest import hear, posted, status_of
@@ -20,7 +20,7 @@ def parked(paid: Order, sandbox: Sandbox) -> Order:
     """Paid for $8.00 instead of $9.00."""
     for name in ("amount_total", "amount_subtotal"):
         sandbox.tamper(paid.stripe_session_id, **{name: 800})
-    return fulfil_order(paid.stripe_session_id or "")
+    return fulfil_checkout(paid.stripe_session_id or "")
 
 
 def test_it_is_credited_as_it_was_ordered_and_the_finding_closed(
@@ -38,7 +38,7 @@ def test_it_is_credited_as_it_was_ordered_and_the_finding_closed(
 def test_it_is_closed_and_stays_so_whatever_is_heard(parked: Order, alice: User, bob: User) -> None:
     close_reviewed(parked, actor=bob, reason="Fraud")
 
-    fulfil_order(parked.stripe_session_id or "")
+    fulfil_checkout(parked.stripe_session_id or "")
 
     assert (status_of(parked), posted(alice)) == (Status.CLOSED, 0)
 
@@ -125,7 +125,7 @@ def test_a_second_payment_of_an_order_in_review_is_reported(
         close_reviewed(parked, actor=bob, reason="Fraud")
     other = pay_again(parked, sandbox)
 
-    fulfil_order(other)
+    fulfil_checkout(other)
 
     item = InboxItem.objects.get(kind="order_paid_twice")
     assert item.reference == other
@@ -135,11 +135,11 @@ def test_a_second_payment_of_an_order_in_review_is_reported(
 def test_the_orders_own_payment_after_one_that_only_named_it_is_reported(
     order: Order, sandbox: Sandbox
 ) -> None:
-    fulfil_order(pay_again(order, sandbox))
+    fulfil_checkout(pay_again(order, sandbox))
     assert status_of(order) == Status.REVIEW
     sandbox.pay(order.stripe_session_id)
 
-    fulfil_order(order.stripe_session_id or "")
+    fulfil_checkout(order.stripe_session_id or "")
 
     assert status_of(order) == Status.REVIEW
     item = InboxItem.objects.get(kind="order_paid_twice")
@@ -151,7 +151,7 @@ def test_asking_again_notes_what_was_refunded_of_an_order_in_review(
 ) -> None:
     sandbox.refund(parked.stripe_payment_intent_id, 400)
 
-    fulfil_order(parked.stripe_session_id or "")
+    fulfil_checkout(parked.stripe_session_id or "")
 
     parked.refresh_from_db()
     assert (parked.status, parked.refunded_cents) == (Status.REVIEW, 400)
@@ -164,6 +164,6 @@ def test_the_end_of_a_session_that_only_names_an_order_leaves_it_open(
     other = make_session(order, sandbox)
     sandbox.expire(other)
 
-    fulfil_order(other)
+    fulfil_checkout(other)
 
     assert status_of(order) == Status.OPEN

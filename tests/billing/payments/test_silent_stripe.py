@@ -17,7 +17,7 @@ from pytest_django import Settings
 from accounts.models import User
 from billing.models import Order, Pack, Refund, StripeEvent
 from billing.orders.checkout import start_checkout
-from billing.orders.fulfilment import fulfil_order
+from billing.orders.checkout_payments import fulfil_checkout
 from billing.orders.refunds import advance_refunds, refund_amount
 from billing.stripe_inbox.events import process_due_events, receive_event
 from billing.stripe_inbox.open_orders import check_open_orders
@@ -158,7 +158,7 @@ def test_refunds_wait_while_stripe_does_not_answer(
 ) -> None:
     second = start_checkout(till.user, pack_slug="starter")
     sandbox.pay(second.stripe_session_id)
-    for order in (fulfilled, fulfil_order(second.stripe_session_id or "")):
+    for order in (fulfilled, fulfil_checkout(second.stripe_session_id or "")):
         refund_amount(order, amount_cents=300, actor=bob, reason="Unhappy")
     till.drain()
     settings.STRIPE_API_BASE = f"http://127.0.0.1:{free_port()}"

@@ -121,14 +121,15 @@ def test_each_failure_doubles_the_wait_up_to_an_hour() -> None:
     assert waits == [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600]
 
 
-def test_a_person_is_told_of_an_event_that_keeps_failing() -> None:
+def test_a_person_is_told_once_of_an_event_that_keeps_failing() -> None:
     event = receive("checkout.session.completed", "cs_test_unknown")
     StripeEvent.objects.update(attempts=ALARMING_ATTEMPTS - 2)
 
     process_due_events()
     assert not InboxItem.objects.exists()
-    make_due()
-    process_due_events()
+    for _ in range(2):
+        make_due()
+        process_due_events()
 
     assert InboxItem.objects.get().reference == event.event_id
     event.refresh_from_db()

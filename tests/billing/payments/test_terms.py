@@ -12,7 +12,7 @@ from billing.catalogue.stripe_sync import sync_packs
 from billing.exceptions import PackUnavailable, TooManyOrders
 from billing.models import Notice, Order, Pack, PackPrice
 from billing.orders.checkout import start_checkout
-from billing.orders.fulfilment import fulfil_order
+from billing.orders.checkout_payments import fulfil_checkout
 from common.client_networks import client_network
 from tests.billing.payments.conftest import hear, posted
 from tests.racing import race
@@ -30,7 +30,7 @@ def euros(pack: Pack) -> PackPrice:
 def buy(user: User, sandbox: Sandbox, *, currency: str = "", **paying: Any) -> Order:
     order = start_checkout(user, pack_slug="starter", currency=currency)
     sandbox.control(f"checkout/{order.stripe_session_id}/pay", **paying)
-    return fulfil_order(order.stripe_session_id or "")
+    return fulfil_checkout(order.stripe_session_id or "")
 
 
 def make_code(sandbox: Sandbox, code: str, percent_off: int) -> None:
@@ -150,7 +150,7 @@ class TestCatalogue:
 
         order = start_checkout(alice, pack_slug=self.pack.slug, currency="eur")
         self.sandbox.pay(order.stripe_session_id)
-        fulfil_order(order.stripe_session_id or "")
+        fulfil_checkout(order.stripe_session_id or "")
 
         assert order.stripe_price_id == self.euros.stripe_price_id
         items = self.sandbox.client.v1.checkout.sessions.line_items.list(
@@ -168,7 +168,7 @@ class TestCatalogue:
         self.sandbox.pay(order.stripe_session_id)
 
         assert order.stripe_price_id == ""
-        assert fulfil_order(order.stripe_session_id or "").paid_cents == 1_000
+        assert fulfil_checkout(order.stripe_session_id or "").paid_cents == 1_000
 
 
 def test_a_discount_is_paid_less_and_credited_in_full(
@@ -256,7 +256,7 @@ def test_what_was_not_sold_on_our_terms_waits_for_a_person(
 ) -> None:
     sandbox.tamper(paid.stripe_session_id, **{field: value})
 
-    order = fulfil_order(paid.stripe_session_id or "")
+    order = fulfil_checkout(paid.stripe_session_id or "")
 
     assert order.status == Status.REVIEW
     assert posted(alice) == 0

@@ -24,7 +24,7 @@ from billing.models import (
 )
 from billing.orders.checkout import start_checkout
 from billing.orders.top_up_orders import has_due_top_ups, top_up_due
-from billing.orders.top_up_payments import settle_payment
+from billing.orders.top_up_payments import fulfil_top_up
 from billing.stripe_inbox.open_orders import check_open_orders
 from billing.tasks.wallet import drain_events
 from billing.top_ups.agreement import get_top_up, spent_this_month, switch_off_by_customer
@@ -414,7 +414,7 @@ def test_a_payment_of_an_order_that_was_given_up_is_credited(
     lost_answer.undo()
     Order.objects.update(status=Order.Status.EXPIRED)
 
-    settle_payment(intents(sandbox, top_up)[0])
+    fulfil_top_up(intents(sandbox, top_up)[0])
 
     assert orders_of(alice) == ["fulfilled"]
     assert posted(alice) == 1_000_000
@@ -545,11 +545,39 @@ def test_a_payment_that_differs_waits_for_a_person(
     intent_id = intents(sandbox, top_up)[0]
     sandbox.tamper(intent_id, **lie)
 
-    settle_payment(intent_id)
+    fulfil_top_up(intent_id)
 
     assert orders_of(alice) == ["review"]
     assert posted(alice) == 0
     assert InboxItem.objects.get().kind == "order_mismatch"
+
+
+def test_a_charge_of_another_amount_waits_for_a_person(
+    alice: User, top_up: AutoTopUp, sandbox: Sandbox, lost_answer: pytest.MonkeyPatch
+) -> None:
+    top_up_due()
+    lost_answer.undo()
+    intent_id = intents(sandbox, top_up)[0]
+    sandbox.tamper(sandbox.charge_id(intent_id), amount=800)
+
+    order = fulfil_top_up(intent_id)
+
+    assert (order.status, posted(alice)) == ("review", 0)
+    assert order.review_reason == "charge is 800, expected 900"
+
+
+def test_a_payment_that_does_not_call_itself_a_top_up_waits_for_a_person(
+    alice: User, top_up: AutoTopUp, sandbox: Sandbox, lost_answer: pytest.MonkeyPatch
+) -> None:
+    top_up_due()
+    lost_answer.undo()
+    intent_id = intents(sandbox, top_up)[0]
+    sandbox.tamper(intent_id, metadata={"order_id": str(Order.objects.get().public_id)})
+
+    order = fulfil_top_up(intent_id)
+
+    assert (order.status, posted(alice)) == ("review", 0)
+    assert order.review_reason == "channel is '', expected 'top_up'"
 
 
 def test_what_is_asked_of_stripe_is_written_down_first(alice: User, top_up: AutoTopUp) -> None:

@@ -9,7 +9,7 @@ from accounts.models import User
 from billing.ledger.debits import decide_open
 from billing.ledger.wallets import get_wallet, unfreeze_wallet
 from billing.models import AutoTopUp, Dispute, Notice, Order, Refund, Wallet
-from billing.orders.clawback import settle_charge
+from billing.orders.clawback import book_charge
 from billing.orders.refunds import advance_refunds, refund_amount
 from billing.orders.top_up_orders import top_up_due
 from billing.stripe_inbox.comparison import audit_stripe, reconcile
@@ -105,7 +105,7 @@ def test_a_refund_before_its_fulfilment_is_booked_with_it(
     lost_answer.undo()
     intent_id = intents(sandbox, top_up)[0]
     sandbox.refund(intent_id, 900)
-    settle_charge(sandbox.charge_id(intent_id))
+    book_charge(sandbox.charge_id(intent_id))
 
     hear("payment_intent.succeeded", intent_id, metadata={"channel": "top_up"})
 

@@ -13,7 +13,7 @@ from accounts.models import User
 from billing.models import AutoTopUp, InboxItem, Notice, Order, Wallet
 from billing.orders.reviews import close_reviewed, credit_reviewed
 from billing.orders.top_up_orders import top_up_due
-from billing.orders.top_up_payments import settle_payment
+from billing.orders.top_up_payments import fulfil_top_up
 from billing.stripe_inbox.open_orders import check_open_orders
 from billing.top_ups.agreement import Terms, agree, get_top_up, switch_off_by_customer
 from billing.top_ups.switch import OffReason, State
@@ -221,6 +221,6 @@ def test_asking_again_about_one_in_review_leaves_what_was_switched_on_since(
     top_up_due()
     agree(alice, WIDE)
 
-    settle_payment(Order.objects.get().stripe_payment_intent_id)
+    fulfil_top_up(Order.objects.get().stripe_payment_intent_id)
 
     assert get_top_up(alice).is_on
