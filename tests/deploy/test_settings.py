@@ -54,7 +54,11 @@ def test_its_defaults_are_those_in_force() -> None:
 def test_the_same_secrets_come_from_files_everywhere() -> None:
     in_systemd = dict(re.findall(r"^Environment=([A-Z_]+)=(%d/\w+)$", COMMON, re.MULTILINE))
 
+    manage = (DEPLOY / "manage").read_text()
+    [in_shell] = re.findall(r"for name in ([a-z_ \\\n]+); do", manage)
+
     assert SECRET <= KNOWN
+    assert set(in_shell.replace("\\", "").split()) == {name.lower() for name in SECRET}
     assert files_in(CONFIG) == SECRET
     assert files_in(in_systemd) == SECRET
     for name in SECRET:
