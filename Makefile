@@ -61,7 +61,7 @@ deploy-check: venv ## check deploy/ against the schemas of Kubernetes, Compose a
 	@exec $(VENV_PYTHON) -m devstack.deploy_check
 
 edge-test: venv ## attack the product through nginx and HAProxy (needs Debian's nginx, haproxy)
-	@exec $(VENV_PYTHON) -m pytest tests/edge -n0 --run-edges
+	@exec $(VENV_PYTHON) -m pytest tests/edge -n0 -m stack -s
 
 chaos: venv ## kill what runs, for minutes, and audit (CHAOS_MINUTES=… and CHAOS_SEED=…)
 	@exec $(VENV_PYTHON) -m bench.chaos --with-parent $(CHAOS)

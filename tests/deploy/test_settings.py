@@ -12,7 +12,7 @@ from cryptography.fernet import Fernet
 from billing.wallet.address import RedisAddress
 from devstack.environment import ROOT
 from devstack.plan import UVICORN_TIMEOUT_S, WEB_FLAGS, WEB_KEEP_ALIVE_S
-from tests.test_docs import READ
+from tests.sources import SETTING_READ
 
 DEPLOY = ROOT / "deploy"
 SETTINGS = (ROOT / "tokenproxy_site" / "settings.py").read_text()
@@ -21,7 +21,7 @@ COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 CONFIG = yaml.safe_load((DEPLOY / "kubernetes" / "config.yaml").read_text())["data"]
 COMMON = (DEPLOY / "systemd" / "tokenproxy-.service.d" / "common.conf").read_text()
 RUN = (DEPLOY / "run").read_text()
-KNOWN = set(READ.findall(SETTINGS))
+KNOWN = set(SETTING_READ.findall(SETTINGS))
 IN_EXAMPLE = dict(re.findall(r"^#?([A-Z_]+)=(.*)$", EXAMPLE, re.MULTILINE))
 DRAIN_S = 30
 
@@ -54,7 +54,11 @@ def test_its_defaults_are_those_in_force() -> None:
 def test_the_same_secrets_come_from_files_everywhere() -> None:
     in_systemd = dict(re.findall(r"^Environment=([A-Z_]+)=(%d/\w+)$", COMMON, re.MULTILINE))
 
+    manage = (DEPLOY / "manage").read_text()
+    [in_shell] = re.findall(r"for name in ([a-z_ \\\n]+); do", manage)
+
     assert SECRET <= KNOWN
+    assert set(in_shell.replace("\\", "").split()) == {name.lower() for name in SECRET}
     assert files_in(CONFIG) == SECRET
     assert files_in(in_systemd) == SECRET
     for name in SECRET:
