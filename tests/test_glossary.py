@@ -24,6 +24,7 @@ ALLOWED: dict[str, dict[str, str]] = {
         "token_hex": "Python's name",
         "token_urlsafe": "Python's name",
         "AUDIO_CHARS_PER_TOKEN": "of one token that a model counts",
+        "TokenLimitExceeded": "of the tokens that a model counts",
         "TokenClass": "of the tokens that a model counts",
         "proxy/parsing/*": "a token by its number, which an embedding may be asked for",
         "proxy/upstreams/*": "who holds the probe of a circuit; the proxy's owner renames it",
@@ -35,7 +36,6 @@ ALLOWED: dict[str, dict[str, str]] = {
     "channel": {
         "billing/*": "how an order is paid, by Checkout or a saved card; no provider is meant",
     },
-    "turn": {"proxy/*": "the proxy's owner renames it"},
     "tell": {"proxy/*": "the proxy's owner renames it"},
     "told": {"proxy/*": "the proxy's owner renames it"},
 }

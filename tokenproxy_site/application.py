@@ -13,7 +13,7 @@ from proxy.api.handler import ApiHandler
 from proxy.http.client_address import with_client_address
 from proxy.http.connection import Message, Receive, Scope, Send
 from proxy.serving.runtime import Runtime
-from tokenproxy_site.metrics import count_request
+from tokenproxy_site.metrics import count_request, open_call
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +48,8 @@ class Application:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, *, is_api: bool) -> None:
         if is_api:
-            await self._api(scope, receive, send)
+            with open_call():
+                await self._api(scope, receive, send)
         elif scope["path"] == READY and (why := self._why_unready()):
             await _say_unready(send, why)
         else:

@@ -2,6 +2,9 @@
 
 `make run` leaves the addresses of the services it started in `var/run.env`; a variable that is
 not in the environment is looked up there, so that `manage.py` in the same checkout finds them.
+
+Instead of any setting NAME, NAME_FILE may name a file that holds its value: secrets then stand in
+no environment and on no command line.
 """
 
 from collections.abc import Iterable
@@ -26,13 +29,29 @@ def read_run_file(path: Path) -> None:
 
 def get_text(name: str, default: str | None = None, *, prefixes: Iterable[str] = ()) -> str:
     """Return a non-empty text setting that starts with one of `prefixes`, if any are given."""
-    value = str(env.str(name, default="" if default is None else default)).strip()
+    value = _read_given(name) or (default or "").strip()
     if not value and default is None:
         raise ImproperlyConfigured(f"The setting {name} is required and is missing or empty.")
     allowed = tuple(prefixes)
     if value and allowed and not value.startswith(allowed):
         raise ImproperlyConfigured(f"The setting {name} must start with {' or '.join(allowed)}.")
     return value
+
+
+def _read_given(name: str) -> str:
+    """Return what the environment or the file that it names says; nothing if neither does."""
+    value = str(env.str(name, default="")).strip()
+    path = str(env.str(f"{name}_FILE", default="")).strip()
+    if not path:
+        return value
+    if value:
+        raise ImproperlyConfigured(f"Set {name} or {name}_FILE, not both.")
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImproperlyConfigured(
+            f"The file that {name}_FILE names can't be read: {error}."
+        ) from error
 
 
 def get_list(name: str, default: str | None = None, *, prefixes: Iterable[str] = ()) -> list[str]:

@@ -1,19 +1,27 @@
 """What Prometheus may know, at `GET /metrics` for who has METRICS_TOKEN; without one there is none.
 
 Gauges are read from Redis and PostgreSQL when they are asked for, so every web process gives the
-same; whoever scrapes several takes their maximum. Requests are counted by each process for itself.
+same; whoever scrapes several takes their maximum. Requests, and calls under way, are counted by
+each process for itself.
 """
 
 import hmac
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.conf import settings
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -31,6 +39,23 @@ REQUESTS = Counter(
     ["process", "surface", "status"],
     registry=REGISTRY,
 )
+
+# Without a label: whoever scrapes knows which process it asked. A deployment grows by this.
+OPEN_STREAMS = Gauge(
+    "tokenproxy_open_streams",
+    "Answers to API calls, streams and others, that this process is working on.",
+    registry=REGISTRY,
+)
+
+
+@contextmanager
+def open_call() -> Iterator[None]:
+    """Count an API call as under way while the block runs."""
+    OPEN_STREAMS.inc()
+    try:
+        yield
+    finally:
+        OPEN_STREAMS.dec()
 
 
 def count_request(*, is_api: bool, status: int) -> None:

@@ -1,6 +1,6 @@
 """Settings of the site. Every value that differs between places comes from the environment.
 
-The table in README.md lists them; a test fails when one is missing there.
+The tables in docs/operations.md list them; a test fails when one is missing there.
 """
 
 from pathlib import Path
@@ -43,7 +43,8 @@ SUPPORT_EMAIL = get_text("SUPPORT_EMAIL", "support@example.com")
 ALLOWED_HOSTS = get_list("ALLOWED_HOSTS", urlsplit(SITE_URL).hostname or "localhost")
 CSRF_TRUSTED_ORIGINS = [SITE_URL]
 IS_HTTPS = SITE_URL.startswith("https://")
-# Requests arrive over plain HTTP from the proxy that ends TLS, which sets this header.
+# Requests arrive over plain HTTP from the proxy that ends TLS, which sets this header. It reaches
+# a page only from one of TRUSTED_PROXIES.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if IS_HTTPS else None
 SECURE_SSL_REDIRECT = IS_HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if IS_HTTPS else 0
@@ -207,8 +208,7 @@ ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_ADAPTER = "billing.views.account_adapter.AccountAdapter"
 
-# The launcher gives an empty value for what is not set.
-EMAIL_URL = get_text("EMAIL_URL", "consolemail://") or "consolemail://"
+EMAIL_URL = get_text("EMAIL_URL", "consolemail://")
 vars().update(env.email_url_config(EMAIL_URL))
 # A mail server that hangs must not keep a worker's thread.
 EMAIL_TIMEOUT = 20
@@ -281,7 +281,7 @@ WALLET_REQUESTS_PER_MINUTE = get_int("WALLET_REQUESTS_PER_MINUTE", 10_000, least
 WALLET_TOKENS_PER_MINUTE = get_int("WALLET_TOKENS_PER_MINUTE", 50_000_000, least=1)
 WALLET_CONCURRENT_REQUESTS = get_int("WALLET_CONCURRENT_REQUESTS", 5_000, least=1)
 MAX_API_KEYS = get_int("MAX_API_KEYS", 50, least=1)
-# Whose X-Forwarded-For is believed.
+# Whose X-Forwarded-For and X-Forwarded-Proto are believed.
 TRUSTED_PROXIES = get_networks("TRUSTED_PROXIES")
 MAX_BODY_BYTES = get_int("MAX_BODY_BYTES", 20 * 1024 * 1024, least=1_024)
 # What a web process remembers of keys, and of models with their prices and routes.

@@ -22,7 +22,7 @@ MUTANTS: list[Mutant] = [
         "  if not register then\n    return { 'UNKNOWN' }\n  end\n",
         "",
         within="extend(",
-        tests="functions::test_a_hold_of_another_epoch_is_not_known[extend-parse_ok]",
+        tests="functions::test_a_hold_of_another_epoch_is_not_known[extend]",
     ),
     lua(
         "extend: what ended",
@@ -89,7 +89,7 @@ MUTANTS: list[Mutant] = [
         UNKNOWN,
         "",
         within="settle(",
-        tests="functions::test_a_hold_of_another_epoch_is_not_known[settle-parse_ok]",
+        tests="functions::test_a_hold_of_another_epoch_is_not_known[settle]",
     ),
     lua(
         "settle: a repetition charges",
@@ -129,7 +129,7 @@ MUTANTS: list[Mutant] = [
         UNKNOWN,
         "",
         within="void(",
-        tests="functions::test_a_hold_of_another_epoch_is_not_known[void-parse_ok]",
+        tests="functions::test_a_hold_of_another_epoch_is_not_known[void]",
     ),
     lua(
         "void: again",
@@ -163,7 +163,7 @@ MUTANTS: list[Mutant] = [
         "if not register or not wallet then",
         "if false then",
         within="reap(",
-        tests="functions::test_a_hold_of_another_epoch_is_not_known[reap-parse_reap]",
+        tests="functions::test_a_hold_of_another_epoch_is_not_known[reap]",
     ),
     lua(
         "reap: what ended",

@@ -26,7 +26,7 @@ MUTANTS: list[Mutant] = [
         "registers live on from epoch to epoch",
         "if not fields[1] or fields[10] ~= epoch then",
         "if not fields[1] then",
-        tests="functions::test_a_hold_of_another_epoch_is_not_known[extend-parse_ok]",
+        tests="functions::test_a_hold_of_another_epoch_is_not_known[extend]",
     ),
     lua(
         "holds: behind a closed fence",

@@ -60,14 +60,14 @@ STANDINGS = {
         "Paid",
         "badge-good",
         "Thank you",
-        "Paid, and {credits} tokens were added to your balance.",
+        "Paid, and {credits} credits were added to your balance.",
     ),
     Status.PENDING: Standing(
         "Payment on its way",
         "badge-warn",
         "Your payment is on its way",
         "You have finished on the payment page, and the bank is still at work. With some ways to "
-        "pay that takes several days. The tokens are added by themselves as soon as the money is "
+        "pay that takes several days. The credits are added by themselves as soon as the money is "
         "confirmed; you don't need to do anything.",
         may_ask_again=True,
     ),
@@ -75,7 +75,7 @@ STANDINGS = {
         "Closed",
         "",
         "This order was closed",
-        "Your payment didn't match this order, and a person closed it without adding tokens."
+        "Your payment didn't match this order, and a person closed it without adding credits."
         '{went_back} Write to <a href="mailto:{support}">{support}</a> if anything is unclear.',
     ),
     Status.REVIEW: Standing(
@@ -99,7 +99,7 @@ STANDINGS = {
         "Waiting for payment",
         "",
         "Waiting for your payment",
-        "We are waiting for the payment. As soon as it arrives, the tokens are added by "
+        "We are waiting for the payment. As soon as it arrives, the credits are added by "
         "themselves, whether or not this page is open. The order stays open until {expires} UTC.",
         may_ask_again=True,
         has_page=True,
@@ -111,7 +111,7 @@ TOP_UP_STANDINGS = {
         "Payment on its way",
         "badge-warn",
         "Your payment is on its way",
-        "The payment is on its way, and your bank takes its time with it. The tokens are added by "
+        "The payment is on its way, and your bank takes its time with it. The credits are added by "
         "themselves as soon as the money is confirmed.",
         may_ask_again=True,
     ),
@@ -119,7 +119,7 @@ TOP_UP_STANDINGS = {
         "Waiting for payment",
         "",
         "Waiting for your payment",
-        "Your saved card is being charged. The tokens are added by themselves as soon as that is "
+        "Your saved card is being charged. The credits are added by themselves as soon as that is "
         "confirmed.",
         may_ask_again=True,
     ),
@@ -156,7 +156,7 @@ REMARKS = (
     Remark(
         lambda facts: facts.order.disputed_cents and facts.is_disputed,
         "Your bank disputes {disputed} of the payment. If that was a mistake, tell your bank: "
-        "as soon as the dispute is withdrawn, the tokens come back by themselves.",
+        "as soon as the dispute is withdrawn, the credits come back by themselves.",
     ),
     Remark(
         lambda facts: facts.order.disputed_cents and not facts.is_disputed,
@@ -165,16 +165,16 @@ REMARKS = (
     Remark(
         lambda facts: facts.is_disputed and not facts.order.disputed_cents,
         "Your bank asks about this payment, and calls are refused until that is answered. If "
-        "you know the payment, tell your bank; the tokens stay where they are.",
+        "you know the payment, tell your bank; the credits stay where they are.",
     ),
     Remark(
         lambda facts: facts.order.taken_back_credits,
-        "{taken_back} of the tokens were taken back for that. If some of them had been spent "
+        "{taken_back} of the credits were taken back for that. If some of them had been spent "
         'before, <a href="{dashboard}">your overview</a> says what is owed.',
     ),
     Remark(
         lambda facts: facts.is_refund_refused,
-        "Your bank did not take the refund, so its tokens are back. Write to "
+        "Your bank did not take the refund, so its credits are back. Write to "
         '<a href="mailto:{support}">{support}</a> and we will find another way.',
     ),
 )

@@ -1,4 +1,4 @@
-"""Where a request comes from, as far as our own proxies can be believed.
+"""Where a request comes from, and over what, as far as our own proxies can be believed.
 
 Each proxy appends to X-Forwarded-For whom it heard from. So the header is read from its end, and
 only for as long as the one who wrote an entry is one of TRUSTED_PROXIES; what a client sends along
@@ -8,6 +8,7 @@ uvicorn does likewise by itself, and takes everything on its own machine for a p
 started with `--no-proxy-headers`, or a local client chooses its address.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
@@ -17,6 +18,15 @@ from proxy.http.connection import Scope
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+
+# Only what a trusted proxy says here reaches a page.
+PROTOCOL = b"x-forwarded-proto"
+# What else is used to tell of clients. Pages get `client` instead; log lines and limits of
+# libraries would believe these from anybody.
+FORWARDING = re.compile(
+    rb"x-forwarded(-.+)?|forwarded(-.+)?|via|((x|true|fastly|cf)-)?(cluster-)?"
+    rb"(client|real|connecting)-ip"
+)
 
 
 def client_address(scope: Scope) -> Address | None:
@@ -37,11 +47,28 @@ def with_client_address(scope: Scope) -> Scope:
     """Return the scope of a page, which asks for nothing but `client`, with the client's address.
 
     Where that can't be known, it stays the proxy's: a limit is then shared, and not evaded.
+    Of the headers that proxies write, X-Forwarded-Proto stays, if a trusted one sent it.
     """
     peer, address = scope.get("client"), client_address(scope)
+    believed = {**scope, "headers": _without_forwarding(scope)}
     if peer is None or address is None:
-        return scope
-    return {**scope, "client": (str(address), peer[1])}
+        return believed
+    return {**believed, "client": (str(address), peer[1])}
+
+
+def _without_forwarding(scope: Scope) -> list[tuple[bytes, bytes]]:
+    is_trusted = _is_from_a_trusted_proxy(scope)
+    return [
+        (name, value)
+        for name, value in scope["headers"]
+        if not FORWARDING.fullmatch(name) or (name == PROTOCOL and is_trusted)
+    ]
+
+
+def _is_from_a_trusted_proxy(scope: Scope) -> bool:
+    client = scope.get("client")
+    address = parse_address(client[0]) if client else None
+    return address is not None and is_within(address, settings.TRUSTED_PROXIES)
 
 
 def is_within(address: Address, networks: Iterable[Network]) -> bool:

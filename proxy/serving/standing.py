@@ -1,7 +1,7 @@
-"""Where a key and its wallet stand now: for endpoints that hold nothing, and so ask nobody else.
+"""Where a key and its wallet stand now: the question of endpoints that hold nothing.
 
 A hold is refused if its key was changed since it was read; these endpoints ask Redis the same, so
-that a revoked key is refused everywhere at once. The same question takes one of the requests per
+that a revoked key is refused everywhere at once. The question counts as one of the requests per
 minute: as many as may hold something, but counted apart, so that reading never costs an answer.
 """
 

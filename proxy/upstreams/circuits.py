@@ -108,6 +108,6 @@ class Passage:
             self._end(circuit, "")
 
     def _end(self, circuit: str, verdict: str, error: str = "") -> None:
-        token = self.probes.pop(circuit, None)
-        if token is not None:
-            self._health.end_probe(circuit, token, verdict=verdict, error=error)
+        probe_id = self.probes.pop(circuit, None)
+        if probe_id is not None:
+            self._health.end_probe(circuit, probe_id, verdict=verdict, error=error)

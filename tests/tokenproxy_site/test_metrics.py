@@ -1,5 +1,6 @@
 """What an operator's Prometheus gets, and nobody else."""
 
+import asyncio
 import re
 from typing import Any
 
@@ -11,9 +12,10 @@ from billing.ledger.inbox import file_item
 from billing.tasks.wallet import recover_wallets
 from tests.billing.wallet.faults import RedisFaults
 from tests.conftest import open_fences
+from tests.proxy.conftest import until
 from tests.till import Till
-from tokenproxy_site.application import counted
-from tokenproxy_site.metrics import REQUESTS
+from tokenproxy_site.application import Application, counted
+from tokenproxy_site.metrics import OPEN_STREAMS, REQUESTS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -99,3 +101,26 @@ async def test_it_counts_what_this_process_answered() -> None:
         await counted(send, is_api=True)({"type": kind, "status": 429})
 
     assert (count() - before, len(sent)) == (1, 2)
+
+
+async def test_it_counts_api_calls_while_they_are_under_way() -> None:
+    def count() -> float:
+        [family] = OPEN_STREAMS.collect()
+        return family.samples[0].value
+
+    async def send(message: Any) -> None:
+        pass
+
+    async def page(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError("an API call is no page")
+
+    inbox: asyncio.Queue[Any] = asyncio.Queue()
+    scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": []}
+    before = count()
+
+    call = asyncio.create_task(Application(page)(scope, inbox.get, send))
+    await until(lambda: count() == before + 1)
+    inbox.put_nowait({"type": "http.disconnect"})
+    await call
+
+    assert count() == before

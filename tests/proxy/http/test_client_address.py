@@ -91,3 +91,56 @@ def test_a_page_is_told_the_same_address(
     settings.TRUSTED_PROXIES = PROXIES
 
     assert with_client_address(scope(client, forwarded))["client"] == expected
+
+
+def headers_of_a_page(client: str | None, *names: str) -> list[str]:
+    """Send these headers from an address; return the names of those that reach a page."""
+    headers = [(name.encode(), b"https") for name in names]
+    passed = with_client_address(
+        {"client": (client, 5_000) if client else None, "headers": headers}
+    )
+    return [name.decode() for name, _ in passed["headers"]]
+
+
+@pytest.mark.parametrize(
+    ("client", "expected"),
+    [
+        ("10.0.0.1", ["host", "x-forwarded-proto"]),
+        ("::ffff:10.0.0.1", ["host", "x-forwarded-proto"]),
+        ("198.51.100.7", ["host"]),
+        ("127.0.0.1", ["host"]),
+        (None, ["host"]),
+    ],
+)
+def test_only_a_trusted_proxy_says_that_a_page_came_over_https(
+    settings: Any, client: str | None, expected: list[str]
+) -> None:
+    settings.TRUSTED_PROXIES = PROXIES
+
+    assert headers_of_a_page(client, "host", "x-forwarded-proto") == expected
+
+
+@pytest.mark.parametrize("client", ["10.0.0.1", "198.51.100.7"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded",
+        "forwarded",
+        "forwarded-for",
+        "x-real-ip",
+        "x-client-ip",
+        "client-ip",
+        "true-client-ip",
+        "cf-connecting-ip",
+        "fastly-client-ip",
+        "x-cluster-client-ip",
+    ],
+)
+def test_nothing_else_that_tells_of_clients_reaches_a_page(
+    settings: Any, client: str, name: str
+) -> None:
+    settings.TRUSTED_PROXIES = PROXIES
+
+    assert headers_of_a_page(client, name, "x-request-id") == ["x-request-id"]

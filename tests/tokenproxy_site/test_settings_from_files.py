@@ -1,0 +1,77 @@
+"""Settings come from the environment, or from files that it names."""
+
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from tokenproxy_site.env import get_int, get_list, get_text, get_url
+
+
+@pytest.fixture
+def secret_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that a setting's value is in."""
+    path = tmp_path / "secret"
+    monkeypatch.setenv("A_SETTING_FILE", str(path))
+    return path
+
+
+def test_a_file_gives_what_the_environment_does_not(secret_file: Path) -> None:
+    secret_file.write_text("sk_test_1\n")
+
+    assert get_text("A_SETTING", prefixes=("sk_",)) == "sk_test_1"
+
+
+def test_a_file_is_held_to_the_same_rules(secret_file: Path) -> None:
+    secret_file.write_text("pk_1")
+
+    with pytest.raises(ImproperlyConfigured, match="A_SETTING must start with sk_"):
+        get_text("A_SETTING", prefixes=("sk_",))
+
+
+def test_every_kind_of_setting_may_be_in_a_file(secret_file: Path) -> None:
+    secret_file.write_text("12")
+    number = get_int("A_SETTING", 1)
+    secret_file.write_text("postgres://user:word@host/db\n")
+    url = get_url("A_SETTING", schemes=("postgres",))
+    secret_file.write_text("one, two")
+    items = get_list("A_SETTING")
+
+    assert (number, url, items) == (12, "postgres://user:word@host/db", ["one", "two"])
+
+
+def test_a_value_that_stands_twice_is_refused(
+    secret_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret_file.write_text("one")
+    monkeypatch.setenv("A_SETTING", "one")
+
+    with pytest.raises(ImproperlyConfigured, match="Set A_SETTING or A_SETTING_FILE, not both"):
+        get_text("A_SETTING")
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe"])
+def test_a_file_that_cannot_be_read_is_named(secret_file: Path, content: bytes | None) -> None:
+    if content is not None:
+        secret_file.write_bytes(content)
+
+    with pytest.raises(ImproperlyConfigured, match="file that A_SETTING_FILE names can't be read"):
+        get_text("A_SETTING", "a default")
+
+
+def test_an_empty_file_gives_no_required_setting(secret_file: Path) -> None:
+    secret_file.write_text("\n")
+
+    with pytest.raises(ImproperlyConfigured, match="A_SETTING is required"):
+        get_text("A_SETTING")
+
+
+def test_an_empty_value_counts_as_not_set(
+    secret_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As compose passes what its .env leaves out.
+    secret_file.write_text("from the file")
+    monkeypatch.setenv("A_SETTING", "")
+    monkeypatch.setenv("A_NUMBER", "")
+
+    assert (get_text("A_SETTING"), get_int("A_NUMBER", 7)) == ("from the file", 7)
