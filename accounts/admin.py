@@ -100,7 +100,7 @@ class UserAdmin(DeskAdmin[User], DjangoUserAdmin[User]):
         return (
             list_tool("Wallet", "billing_wallet", user__id__exact=obj.pk),
             list_tool("API keys", "accounts_apikey", user__id__exact=obj.pk),
-            list_tool("Purchases", "billing_purchase", user__id__exact=obj.pk),
+            list_tool("Orders", "billing_order", user__id__exact=obj.pk),
             list_tool("Usage", "billing_usagerecord", wallet__user__id__exact=obj.pk),
         )
 

@@ -11,6 +11,7 @@ leave by itself, with the books at rest.
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from typing import Any
 import aiohttp
 
 from devstack.errors import LaunchError
+from devstack.share import Sample, take_share
 from devstack.stack import Stack
 
 MODEL = "gpt-4o"
@@ -234,6 +236,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.drain", description=__doc__)
     parser.add_argument("--streams", type=int, default=50)
     options = parser.parse_args(arguments)
+    # One scenario, which can't be cut: within a share it is begun or it is not.
+    sample = Sample(take_share(os.environ))
+    if not sample.wants("stopping a web process under streams"):
+        print(sample.tell(1, "scenarios"))
+        return 0
     result = measure(options.streams)
     print(f"A web process was stopped under {options.streams} streams:\n\n{result.table()}")
     for stream in result.streams:

@@ -3,7 +3,7 @@
 Each mutant is a copy of the tree with one text replaced, and names the tests that must notice:
 one that only other tests catch has no test of its own, and counts as a survivor. As many run at
 once as there are processors. Name a part of some mutants' names to try only those:
-`python -m bench.mutations reap`.
+`python -m bench.mutations reap`. Within a share of the clock (`devstack/share.py`), a sample.
 """
 
 import os
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,13 +23,17 @@ from urllib.parse import urlsplit, urlunsplit
 from bench.mutants import MUTANTS, Mutant
 from bench.services import own_services
 from devstack.pytest_plugin import FOLDER_VARIABLE, TEMPLATE_VARIABLE
+from devstack.share import Sample, take_share
 
 ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT_S = 600
 # A guard that is gone may leave a test waiting for what never comes.
 TEST_TIMEOUT_S = 60
+# Within a share of the clock, so many are begun before the next tests are tried unbroken.
+BATCH = 12
 # What is within a function of the library is above the end of it.
 END = "\nend\n"
+MISSING = re.compile(r"^ERROR: not found: \S*?(tests/\S+)", re.MULTILINE)
 FAILED = re.compile(r"^(?:FAILED|ERROR) tests/\S*?(test_\S+)", re.MULTILINE)
 
 
@@ -40,26 +44,33 @@ class Bench:
     tree: Path
     database_url: str
 
+    def find_missing(self, tests: Iterable[str]) -> list[str]:
+        """Return those that pytest does not find."""
+        said = self._pytest("--collect-only", "-qq", *sorted(tests), timeout_s=TIMEOUT_S)
+        return sorted(set(MISSING.findall(said.stdout + said.stderr)))
+
     def run(self, tests: Iterable[str]) -> str | None:
         """Run tests and return the name of the first that fails; None if all pass."""
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-n0", "-p", "no:randomly"]
-        options = ["--reuse-db", f"--timeout={TEST_TIMEOUT_S}", "--tb=no", *tests]
+        options = ["-x", "--reuse-db", f"--timeout={TEST_TIMEOUT_S}", "--tb=no"]
         try:
-            done = subprocess.run(
-                [*command, *options],
-                cwd=self.tree,
-                env=self._environment(),
-                capture_output=True,
-                text=True,
-                timeout=TIMEOUT_S,
-                check=False,
-            )
+            done = self._pytest(*options, *tests, timeout_s=TIMEOUT_S)
         except subprocess.TimeoutExpired:
             return "the clock"
         if done.returncode not in {0, 1, 2}:
             raise RuntimeError(done.stdout[-2_000:] + done.stderr[-2_000:])
         failed = FAILED.search(done.stdout)
         return None if done.returncode == 0 else failed[1] if failed else "the start of the tests"
+
+    def _pytest(self, *arguments: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:randomly", *arguments],
+            cwd=self.tree,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
 
     def _environment(self) -> dict[str, str]:
         own = {"REDIS_URL", "CELERY_BROKER_URL", "JOURNAL_DIR", FOLDER_VARIABLE, TEMPLATE_VARIABLE}
@@ -68,19 +79,40 @@ class Bench:
 
 
 def main(parts: list[str]) -> int:
+    share = take_share(os.environ)
     chosen = [m for m in MUTANTS if not parts or any(part in m.name for part in parts)]
     for mutant in chosen:
         mutate((ROOT / mutant.file).read_text(), mutant)
+    sample = Sample(share)
+    proven: set[str] = set()
+    survivors: list[Mutant] = []
     with own_services(is_durable=False), tempfile.TemporaryDirectory() as folder:
         benches = list(set_up(Path(folder), count=os.cpu_count() or 1))
-        if failed := benches[0].run(sorted({test for m in chosen for test in m.paths})):
-            print(f"{failed} fails without any mutation.")
+        if missing := benches[0].find_missing({test for m in chosen for test in m.paths}):
+            print("\n".join(f"There is no {test}" for test in missing))
             return 2
-        survivors = [mutant for mutant, fate in try_all(benches, chosen) if fate is None]
+        for batch in cut(share.order(chosen), size=len(chosen) if share.is_whole else BATCH):
+            wanted = [mutant for mutant in batch if sample.wants(mutant.name)]
+            tests = {test for mutant in wanted for test in mutant.paths} - proven
+            if tests and (failed := benches[0].run(sorted(tests))):
+                print(f"{failed} fails without any mutation.")
+                return 2
+            proven |= tests
+            fates = try_all(benches, wanted, sample)
+            survivors += [mutant for mutant, has_survived in fates if has_survived]
     for mutant in survivors:
         print(f"SURVIVED: {mutant.name}")
-    print(f"{len(chosen)} mutants, {len(survivors)} survived")
+    tried = len(chosen) - len(sample.left_out)
+    print(f"{tried} mutants, {len(survivors)} survived")
+    if not share.is_whole:
+        print(sample.tell(len(chosen), "mutants"))
     return 1 if survivors else 0
+
+
+def cut(mutants: Sequence[Mutant], *, size: int) -> Iterator[Sequence[Mutant]]:
+    """Cut them into batches: within a share of the clock, each proves its own tests first."""
+    for start in range(0, len(mutants), size or 1):
+        yield mutants[start : start + size]
 
 
 def set_up(folder: Path, *, count: int) -> Iterator[Bench]:
@@ -109,16 +141,18 @@ def copy_tree(tree: Path) -> None:
         (tree / ".venv").symlink_to((ROOT / ".venv").resolve())
 
 
-def try_all(benches: list[Bench], mutants: list[Mutant]) -> Iterator[tuple[Mutant, str | None]]:
-    """Try mutants on whichever bench is free; yields each with the test that noticed it."""
+def try_all(
+    benches: list[Bench], mutants: list[Mutant], sample: Sample
+) -> Iterator[tuple[Mutant, bool]]:
+    """Try mutants on whichever bench is free, while there is time; yields who has survived."""
     free: SimpleQueue[Bench] = SimpleQueue()
     for bench in benches:
         free.put(bench)
 
-    def try_one(mutant: Mutant) -> str | None:
+    def try_one(mutant: Mutant) -> bool:
         bench = free.get()
         try:
-            return find_killer(bench, mutant)
+            return sample.wants(mutant.name) and find_killer(bench, mutant) is None
         finally:
             free.put(bench)
 

@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 
 class BillingConfig(AppConfig):
-    """Packs, purchases, wallets, the ledger, prices and usage."""
+    """Packs, orders, wallets, the ledger, prices and usage."""
 
     name = "billing"
 

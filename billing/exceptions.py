@@ -17,8 +17,8 @@ BillingError
 ├── PackUnavailable           no such pack is on sale
 │   └── CurrencyUnproven      nobody knows yet how Stripe reads amounts of its currency
 ├── TooManyOrders             this user started too many orders and paid none of them
-├── PurchaseMissing           no order of ours belongs to this Checkout Session
-├── PurchaseMismatch          Stripe's account of a payment differs from the order
+├── OrderMissing              no order of ours belongs to this payment
+├── OrderMismatch             Stripe's account of a payment differs from the order
 ├── RefundRefused             a refund that can't be given, or not now
 ├── PaymentProviderError      Stripe did not answer: what we asked for may have happened or not
 │   ├── PaymentProviderAway       no answer at all, so nobody else would get one either
@@ -84,7 +84,7 @@ class WalletFrozen(WalletError):
 
 
 class WalletInDebt(WalletError):
-    """A refund or dispute took back more than was left; the next purchase pays it first."""
+    """A refund or dispute took back more than was left; the next order pays it first."""
 
 
 @dataclass
@@ -151,11 +151,11 @@ class TooManyCards(BillingError):
     """This user, or this network, tried too many cards within an hour."""
 
 
-class PurchaseMissing(BillingError):
-    """No order of ours belongs to this Checkout Session."""
+class OrderMissing(BillingError):
+    """No order of ours belongs to this payment."""
 
 
-class PurchaseMismatch(BillingError):
+class OrderMismatch(BillingError):
     """What Stripe says of a payment differs from the order's snapshot."""
 
 

@@ -22,6 +22,7 @@ from devstack.errors import LaunchError
 from devstack.locks import FileLock, IsLocked
 from devstack.process import Process
 from devstack.pytest_plugin import SERVICES_HOME, open_folder, start_postgres
+from devstack.share import take_share
 
 VAR = ROOT / "var"
 LOGS = VAR / "test-logs"
@@ -177,9 +178,15 @@ def run_static(environ: Mapping[str, str], database_url: str, console: Console) 
 
 
 def run_slow(environ: Mapping[str, str], database_url: str, console: Console) -> list[Result]:
-    """Run one after the other: the launcher's tests watch the clock."""
+    """Run one after the other: the launcher's tests watch the clock. Each has its share of it."""
+    share = take_share(os.environ)
+    makers = [slow_step, machine_step, screens_step]
+    results = []
     with StepRunner(console) as runner:
-        return run_lane([slow_step(environ), screens_step(environ)], runner)
+        for done, make in enumerate(makers):
+            own = share.environment(parts=len(makers) - done)
+            results.append(runner.run(make({**environ, **own})))
+    return results
 
 
 def run_lane(steps: Sequence[Step], runner: StepRunner) -> list[Result]:
@@ -221,6 +228,12 @@ def slow_step(environ: Mapping[str, str]) -> Step:
     """The tests of what surrounds the product, and of every column that the audit compares."""
     chosen = "slow and not browser"
     return pytest("slow tests", environ, "-n", "3", "--dist", "worksteal", "-m", chosen)
+
+
+def machine_step(environ: Mapping[str, str]) -> Step:
+    """The wallet's state machine, four times as long as in every run."""
+    environ = {"MACHINE_EXAMPLES": "200", **environ}
+    return pytest("state machine", environ, "tests/billing/wallet/test_machine.py")
 
 
 def screens_step(environ: Mapping[str, str]) -> Step:

@@ -16,9 +16,9 @@
     │   ├── EndpointNotServed        404  model_not_supported, by no route at this endpoint
     │   ├── MethodNotAllowed         405  method_not_allowed
     │   ├── InsufficientQuota        429  insufficient_quota, never retried by SDKs
-    │   ├── RateLimited              429  rate_limit_exceeded, with when to retry
-    │   ├── RequestTooLarge          429  rate_limit_exceeded, waiting would not help
-    │   ├── WalletRecovering         503  no answer from the wallet means no
+    │   ├── RateLimitExceeded              429  rate_limit_exceeded, with when to retry
+    │   ├── TokenLimitExceeded          429  rate_limit_exceeded, waiting would not help
+    │   ├── WalletUnavailable         503  no answer from the wallet means no
     │   ├── BooksUnavailable         503  service_unavailable, PostgreSQL or Stripe is away
     │   └── UpstreamUnavailable      502, 503 or 504
     ├── UpstreamError                an upstream did not serve a request
@@ -226,7 +226,7 @@ class InsufficientQuota(ApiError):
         super().__init__(message, headers={"x-should-retry": "false"})
 
 
-class RateLimited(ApiError):
+class RateLimitExceeded(ApiError):
     status = 429
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
@@ -240,7 +240,7 @@ class RateLimited(ApiError):
         self.headers["retry-after-ms"] = str(ceil(retry_after_s * 1000))
 
 
-class RequestTooLarge(ApiError):
+class TokenLimitExceeded(ApiError):
     status = 429
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
@@ -249,7 +249,7 @@ class RequestTooLarge(ApiError):
         super().__init__(message, headers={"x-should-retry": "false"})
 
 
-class WalletRecovering(ApiError):
+class WalletUnavailable(ApiError):
     status = 503
     code = "wallet_recovering"
 

@@ -10,7 +10,7 @@ from billing.models import PublicModel
 from proxy.errors import InvalidRule
 from proxy.parsing.adapting import Adaptation
 from proxy.parsing.endpoints import ENDPOINTS
-from proxy.upstreams.addresses import origin_of
+from proxy.parsing.origins import origin_of
 
 PROVIDER_NAME = RegexValidator(
     r"^[a-z0-9][a-z0-9-]*$", "A provider's name has small letters, digits and hyphens."

@@ -13,16 +13,16 @@ from django.utils import timezone
 
 from accounts.models import ApiKey, User
 from billing.ledger.credits import post_credit
-from billing.ledger.references import Order
+from billing.ledger.references import OrderCredit
 from billing.ledger.wallets import get_wallet
 from billing.models import (
     Debit,
     InboxItem,
     LedgerEntry,
     ModelPrice,
+    Order,
     Pack,
     PublicModel,
-    Purchase,
     StripeEvent,
     UsageRecord,
     Wallet,
@@ -64,25 +64,25 @@ def do_url(action: str, *objects: Model) -> str:
 
 
 @dataclass
-class Customer:
+class Buyer:
     """Somebody who bought 1,000 credits and made one request."""
 
     user: User
     wallet: Wallet
     key: ApiKey
-    purchase: Purchase
+    order: Order
     record: UsageRecord
 
 
-def make_customer(email: str) -> Customer:
+def make_customer(email: str) -> Buyer:
     user = User.objects.create_user(email)
     wallet = get_wallet(user)
-    purchase = make_purchase(user)
+    order = make_order(user)
     post_credit(
         wallet.pk,
         kind=LedgerEntry.Kind.PURCHASE,
         amount_credits=1_000,
-        reference=Order(purchase.public_id),
+        reference=OrderCredit(order.public_id),
     )
     key = ApiKey.objects.create(
         user=user, name="Laptop", digest=f"{user.pk:064x}", hint="tp_live_Ab…xy"
@@ -92,14 +92,14 @@ def make_customer(email: str) -> Customer:
         wallet=wallet, kind="clawback", reference=f"re_{user.pk}", amount_credits=5
     )
     wallet.refresh_from_db()
-    return Customer(user, wallet, key, purchase, record)
+    return Buyer(user, wallet, key, order, record)
 
 
-def make_purchase(user: User, **fields: Any) -> Purchase:
+def make_order(user: User, **fields: Any) -> Order:
     pack, _ = Pack.objects.get_or_create(
         slug="small", defaults={"name": "Small", "credits": 1_000, "price_cents": 900}
     )
-    return Purchase.objects.create(
+    return Order.objects.create(
         user=user,
         pack=pack,
         pack_name="Small",
@@ -161,7 +161,7 @@ def make_event(event_id: str = "evt_1", **fields: Any) -> StripeEvent:
 
 def make_inbox_item(reference: str = "order-1") -> InboxItem:
     return InboxItem.objects.create(
-        kind="purchase_mismatch", reference=reference, summary="Paid 8 instead of 9"
+        kind="order_mismatch", reference=reference, summary="Paid 8 instead of 9"
     )
 
 

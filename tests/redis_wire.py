@@ -12,14 +12,6 @@ from unittest import mock
 from redis.connection import AbstractConnection
 
 
-class Killed(BaseException):
-    """The process dies here: nothing catches it."""
-
-
-def die() -> None:
-    raise Killed
-
-
 @contextmanager
 def before_command(text: str, act: Callable[[], object], *, nth: int = 1) -> Iterator[None]:
     """Do something once, right before this thread sends the nth packet with this text in it."""

@@ -14,7 +14,7 @@ from accounts.desk.pages import DeskAdmin
 # Which pages belong together, in which order. A page that is not named here comes last.
 GROUPS: dict[str, tuple[str, ...]] = {
     "Customers": ("User", "EmailAddress", "SignIn", "ApiKey", "Wallet"),
-    "Sales": ("Purchase", "Refund", "Dispute", "Pack", "StripeEvent"),
+    "Sales": ("Order", "Refund", "Dispute", "Pack", "StripeEvent"),
     "Auto top-up": ("AutoTopUp", "TopUpConsent", "TopUpPayment"),
     "Gifts": ("CodeBatch", "RedeemCode", "WelcomeCredit"),
     "Books": ("LedgerEntry", "Lot", "UsageRecord", "Debit"),
@@ -25,7 +25,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 
 # Whose rows are waiting: in this order on the first page.
-FIRST = ("InboxItem", "Purchase", "StripeEvent", "Notice", "Wallet")
+FIRST = ("InboxItem", "Order", "StripeEvent", "Notice", "Wallet")
 
 
 class StaffSite(AdminSite):

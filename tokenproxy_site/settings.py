@@ -217,7 +217,7 @@ DEFAULT_FROM_EMAIL = get_text("DEFAULT_FROM_EMAIL", f"{SITE_NAME} <{SUPPORT_EMAI
 # --- The browser's rules ------------------------------------------------------------------
 
 STRIPE_API_BASE = get_url("STRIPE_API_BASE", "", schemes=("https", "http"))
-# Browsers apply form-action to redirects too, and a purchase ends on Stripe's own page.
+# Browsers apply form-action to redirects too, and an order ends on Stripe's own page.
 STRIPE_CHECKOUT_ORIGINS = get_list(
     "STRIPE_CHECKOUT_ORIGINS", STRIPE_API_BASE or "https://checkout.stripe.com"
 )
@@ -359,7 +359,7 @@ CELERY_BEAT_SCHEDULE = {
     "adopt journals": _sweep("billing.adopt_journals", every_s=2),
     "expire lots": _sweep("billing.expire_lots", every_s=60),
     "process Stripe events": _sweep("billing.process_stripe_events", every_s=2),
-    "sweep open purchases": _sweep("billing.sweep_open_purchases", every_s=30),
+    "sweep open orders": _sweep("billing.sweep_open_orders", every_s=30),
     "top up wallets": _sweep("billing.top_up_wallets", every_s=10),
     "advance refunds": _sweep("billing.advance_refunds", every_s=5),
     "fetch missed events": _sweep("billing.fetch_missed_events", every_s=600),

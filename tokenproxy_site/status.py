@@ -12,7 +12,7 @@ from tokenproxy_site.health import find_problems
 
 # Customers read what a part does for them; what is wrong inside is for the operator.
 PARTS = {
-    "database": ("Accounts and orders", "Log-in, the dashboard and purchases."),
+    "database": ("Accounts and orders", "Log-in, the dashboard and orders."),
     "wallet": ("API and balances", "Requests to models, and the balance that pays for them."),
     "worker": ("Bookkeeping", "Puts charges and payments on the books within seconds."),
 }

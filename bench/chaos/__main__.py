@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import secrets
 import shutil
 import subprocess
@@ -29,6 +30,7 @@ from devstack.environment import ROOT
 from devstack.errors import LaunchError
 from devstack.plan import manage
 from devstack.run import end_with_parent
+from devstack.share import LEFT_OUT, take_share
 
 HOME = ROOT / "var" / "chaos"
 SHORT_MINUTES = 0.4
@@ -68,7 +70,11 @@ class Watched:
 
 
 def main() -> int:
-    options = read_options()
+    share = take_share(os.environ)
+    options = read_options(seed=None if share.is_whole else share.seed % 1_000_000)
+    if share.is_over:
+        print(f"{LEFT_OUT}1 of 1 storms, seed {options.seed}")
+        return 0
     folder = HOME / str(options.seed)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -86,7 +92,8 @@ def main() -> int:
     return conclude(violations, options, folder)
 
 
-def read_options() -> Options:
+def read_options(*, seed: int | None) -> Options:
+    """Read the command line. `seed` is that of a share of the clock, if there is one."""
     parser = argparse.ArgumentParser(prog="python -m bench.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--minutes", type=float, default=None, help="how long faults go on")
@@ -98,8 +105,11 @@ def read_options() -> Options:
     if given.with_parent:
         end_with_parent()
     minutes = given.minutes or (SHORT_MINUTES if given.short else DEFAULT_MINUTES)
-    seed = secrets.randbelow(1_000_000) if given.seed is None else given.seed
-    return Options(seed, minutes, given.webs, given.programs)
+    chosen = next(
+        (number for number in (given.seed, seed) if number is not None),
+        secrets.randbelow(1_000_000),
+    )
+    return Options(chosen, minutes, given.webs, given.programs)
 
 
 def announce(options: Options, schedule: list[Strike], folder: Path) -> None:
@@ -246,13 +256,13 @@ def audit(house: House) -> tuple[int, str]:
 
 def find_unbooked(house: House, crowd: Crowd) -> list[str]:
     """Return payments and refunds that a customer saw succeed and that are not booked yet."""
-    _, purchases, _ = read_books(house.stack.env["DATABASE_URL"])
-    credited = {row["stripe_session_id"] for row in purchases if row["entries"]}
-    refunded = {row["stripe_session_id"] for row in purchases if row["refunded_cents"]}
+    _, orders, _ = read_books(house.stack.env["DATABASE_URL"])
+    credited = {row["stripe_session_id"] for row in orders if row["entries"]}
+    refunded = {row["stripe_session_id"] for row in orders if row["refunded_cents"]}
     return [
         *(f"payment {session}" for session in crowd.paid_sessions if session not in credited),
         *(f"refund of {session}" for session in crowd.refunded if session not in refunded),
-        *(f"return of {row['public_id']}" for row in purchases if row["open_refunds"]),
+        *(f"return of {row['public_id']}" for row in orders if row["open_refunds"]),
     ]
 
 
@@ -267,12 +277,12 @@ def hurry_stripe(house: House) -> None:
 
 async def gather(house: House, watched: Watched, *, audit: tuple[int, str]) -> Evidence:
     stack = house.stack
-    receipts, purchases, inbox = read_books(stack.env["DATABASE_URL"])
+    receipts, orders, inbox = read_books(stack.env["DATABASE_URL"])
     return Evidence(
         seen=watched.crowd.requests,
         receipts=receipts,
         served=await read_served(stack.upstream_url),
-        purchases=purchases,
+        orders=orders,
         sessions=await read_sessions(stack.stripe_url, stack.env["STRIPE_SECRET_KEY"]),
         overdrawn=watched.sampler.overdrawn,
         audit_code=audit[0],
@@ -289,7 +299,7 @@ def conclude_run(house: House, watched: Watched, evidence: Evidence) -> list[Vio
     recoveries = measure_recoveries(hits, watched.probers)
     print(report.show_faults(hits), end="")
     print(report.show_requests(watched.crowd, evidence), end="")
-    print(report.show_purchases(watched.crowd, evidence), end="")
+    print(report.show_orders(watched.crowd, evidence), end="")
     print(report.show_watch(watched.sampler, watched.probers, house.deaths), end="")
     print(report.show_recoveries(recoveries), flush=True)
     late = [

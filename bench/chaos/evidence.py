@@ -24,17 +24,17 @@ RECEIPTS = """
            p.completion_rate_millicredits AS completion_rate
     FROM billing_usagerecord u JOIN billing_modelprice p ON p.id = u.price_id
 """
-PURCHASES = """
+ORDERS = """
     SELECT p.public_id::text AS public_id, p.status, p.credits, p.amount_cents, p.refunded_cents,
            p.clawed_back_credits - p.reinstated_credits AS taken_back_credits,
            p.stripe_session_id, p.stripe_payment_intent_id, p.user_id,
            (SELECT count(*) FROM billing_refund r
-             WHERE r.purchase_id = p.id AND r.status = 'open') AS open_refunds,
+             WHERE r.order_id = p.id AND r.status = 'open') AS open_refunds,
            (SELECT count(*) FROM billing_ledgerentry e
              WHERE e.kind = 'purchase' AND e.reference = p.public_id::text) AS entries,
            (SELECT coalesce(sum(e.amount_credits), 0) FROM billing_ledgerentry e
              WHERE e.kind = 'purchase' AND e.reference = p.public_id::text) AS credited
-    FROM billing_purchase p
+    FROM billing_order p
 """
 INBOX = "SELECT kind, count(*) AS count FROM billing_inboxitem GROUP BY kind ORDER BY kind"
 
@@ -48,7 +48,7 @@ class Evidence:
     receipts: dict[str, Row]
     # As the upstream has them; a request that was tried again has several.
     served: list[Row]
-    purchases: list[Row]
+    orders: list[Row]
     # Checkout Sessions as Stripe has them, with `refunded_cents`.
     sessions: list[Row]
     overdrawn: list[str] = field(default_factory=list)
@@ -60,12 +60,12 @@ class Evidence:
 
 
 def read_books(database_url: str) -> tuple[dict[str, Row], list[Row], dict[str, int]]:
-    """Return receipts by request id, purchases, and the inbox by kind."""
+    """Return receipts by request id, orders, and the inbox by kind."""
     with psycopg.connect(database_url, row_factory=dict_row) as connection:
         receipts = {row["request_id"]: row for row in connection.execute(RECEIPTS)}
-        purchases = list(connection.execute(PURCHASES))
+        orders = list(connection.execute(ORDERS))
         inbox = {row["kind"]: row["count"] for row in connection.execute(INBOX)}
-    return receipts, purchases, inbox
+    return receipts, orders, inbox
 
 
 async def read_served(upstream_url: str) -> list[Row]:

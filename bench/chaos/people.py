@@ -57,8 +57,8 @@ def open_account(
     from allauth.account.models import EmailAddress
 
     from accounts.models import User
-    from accounts.services.api_keys import KeySettings
     from billing.keys.api_keys import issue_api_key
+    from billing.keys.settings import KeySettings
     from billing.ledger.wallets import get_wallet, grant_credits
 
     user = User.objects.create_user(email, password)

@@ -63,11 +63,11 @@ def show_requests(crowd: Crowd, evidence: Evidence) -> str:
     )
 
 
-def show_purchases(crowd: Crowd, evidence: Evidence) -> str:
+def show_orders(crowd: Crowd, evidence: Evidence) -> str:
     """What happened at the till."""
-    states = Counter(f"orders {row['status']}" for row in evidence.purchases)
+    states = Counter(f"orders {row['status']}" for row in evidence.orders)
     inbox = {f"inbox: {kind}": count for kind, count in evidence.inbox.items()}
-    return table("Purchases", [*sorted(crowd.checkouts.items()), *states.items(), *inbox.items()])
+    return table("Orders", [*sorted(crowd.checkouts.items()), *states.items(), *inbox.items()])
 
 
 def show_recoveries(recoveries: list[Recovery]) -> str:

@@ -144,28 +144,28 @@ def find_overdrawn(evidence: Evidence) -> Iterator[Violation]:
         yield Violation("never overdrawn", subject, figures)
 
 
-def find_unsound_purchases(evidence: Evidence) -> Iterator[Violation]:
+def find_unsound_orders(evidence: Evidence) -> Iterator[Violation]:
     """Every payment is credited once, and every refund takes its share back."""
-    by_session = {row["stripe_session_id"]: row for row in evidence.purchases}
+    by_session = {row["stripe_session_id"]: row for row in evidence.orders}
     for session in evidence.sessions:
         if session["payment_status"] != "paid":
             continue
-        purchase = by_session.get(session["id"])
-        if purchase is None:
+        order = by_session.get(session["id"])
+        if order is None:
             yield Violation("credited exactly once", session["id"], "paid, no order")
             continue
-        entries, credited = purchase["entries"], int(purchase["credited"])
-        if (entries, credited) != (1, purchase["credits"]):
-            problem = f"paid, {entries} entries over {credited} of {purchase['credits']} credits"
-            yield Violation("credited exactly once", purchase["public_id"], problem)
-        share = purchase["credits"] * session["refunded_cents"] // purchase["amount_cents"]
-        if purchase["taken_back_credits"] != share:
-            problem = f"took back {purchase['taken_back_credits']}, refunds are worth {share}"
-            yield Violation("refunds are taken back", purchase["public_id"], problem)
+        entries, credited = order["entries"], int(order["credited"])
+        if (entries, credited) != (1, order["credits"]):
+            problem = f"paid, {entries} entries over {credited} of {order['credits']} credits"
+            yield Violation("credited exactly once", order["public_id"], problem)
+        share = order["credits"] * session["refunded_cents"] // order["amount_cents"]
+        if order["taken_back_credits"] != share:
+            problem = f"took back {order['taken_back_credits']}, refunds are worth {share}"
+            yield Violation("refunds are taken back", order["public_id"], problem)
     paid = {session["id"] for session in evidence.sessions if session["payment_status"] == "paid"}
-    for purchase in evidence.purchases:
-        if purchase["entries"] and purchase["stripe_session_id"] not in paid:
-            yield Violation("credited exactly once", purchase["public_id"], "credited, not paid")
+    for order in evidence.orders:
+        if order["entries"] and order["stripe_session_id"] not in paid:
+            yield Violation("credited exactly once", order["public_id"], "credited, not paid")
 
 
 def find_audit_failure(evidence: Evidence) -> Iterator[Violation]:
@@ -185,7 +185,7 @@ CHECKS: list[Callable[[Evidence], Iterator[Violation]]] = [
     find_forgotten_keys,
     find_caps_passed,
     find_overdrawn,
-    find_unsound_purchases,
+    find_unsound_orders,
 ]
 
 

@@ -12,6 +12,7 @@ WRONG_OF_REBUILD = "functions::test_a_wrong_argument_of_a_rebuild_changes_nothin
 # Where a function has another name among the tests' calls than here.
 NAMES = {
     "read_ask": "place",
+    "read_limits": "place",
     "restore_wallets": "wallets",
     "restore_keys": "api_keys",
     "restore_holds": "holds",
@@ -53,7 +54,7 @@ def weaken(function: str, check: re.Match[str]) -> Mutant:
 
 def find_test(function: str, value: str, name: str) -> str:
     """Return the test that must notice."""
-    if value.startswith("event"):
+    if value.startswith("event["):
         return f"functions::test_an_event_with_a_wrong_field_is_not_acknowledged[{name}]"
     test = WRONG_OF_REBUILD if function in REBUILDING else WRONG
     return f"{test}[{NAMES.get(function, function)}]"

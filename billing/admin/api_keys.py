@@ -15,9 +15,9 @@ from accounts.desk.actions import Asked, ReadOnlyWithActions, ReasonForm, StaffA
 from accounts.desk.filters import ConditionFilter
 from accounts.desk.pages import Tool, list_tool
 from accounts.models import ApiKey
-from accounts.services.api_keys import KeySettings
 from billing.keys.api_keys import adjust_api_key, booked_spending, revoke_api_key
 from billing.keys.forms import LimitsForm, settings_from
+from billing.keys.settings import KeySettings
 
 
 class KeyStateFilter(ConditionFilter):

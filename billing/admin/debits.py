@@ -41,7 +41,7 @@ class DebitAdmin(ReadOnlyAdmin[Debit]):
         columns.number("taken_credits", "Taken"),
         "reference",
         "lot",
-        "purchase",
+        "order",
         "actor",
         "reason",
         "created_at",

@@ -76,6 +76,6 @@ class PackAdmin(DeskAdmin[Pack]):
         return super().get_changelist_form(request, **kwargs)
 
     def has_delete_permission(self, request: HttpRequest, obj: Pack | None = None) -> bool:
-        if obj is not None and obj.purchases.exists():
+        if obj is not None and obj.orders.exists():
             return False
         return super().has_delete_permission(request, obj)

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from accounts.desk import columns
 from accounts.desk.pages import ReadOnlyAdmin, Tool, list_tool
-from billing.models import Dispute, Purchase, Refund
+from billing.models import Dispute, Order, Refund
 from common import money
 
 TONES = {
@@ -20,10 +20,10 @@ TONES = {
 }
 
 
-def order_tools(purchase: Purchase) -> Sequence[Tool]:
+def order_tools(order: Order) -> Sequence[Tool]:
     return (
-        list_tool("Order", "billing_purchase", q=purchase.public_id),
-        list_tool("Wallet", "billing_wallet", user__id__exact=purchase.user_id),
+        list_tool("Order", "billing_order", q=order.public_id),
+        list_tool("Wallet", "billing_wallet", user__id__exact=order.user_id),
     )
 
 
@@ -32,7 +32,7 @@ class RefundAdmin(ReadOnlyAdmin[Refund]):
     list_display = ("id", "created_at", "customer", "amount", "state", "actor", "reason")
     fields = (
         "public_id",
-        "purchase",
+        "order",
         "amount",
         "is_unused_part",
         "kind",
@@ -46,25 +46,25 @@ class RefundAdmin(ReadOnlyAdmin[Refund]):
         "next_attempt_at",
         "created_at",
     )
-    list_select_related = ("purchase__user", "actor")
+    list_select_related = ("order__user", "actor")
     list_filter = ("status", "kind")
     date_hierarchy = "created_at"
-    search_fields = ("=public_id", "=stripe_refund_id", "=purchase__public_id")
+    search_fields = ("=public_id", "=stripe_refund_id", "=order__public_id")
 
-    @admin.display(description="Customer", ordering="purchase__user__email")
+    @admin.display(description="Customer", ordering="order__user__email")
     def customer(self, refund: Refund) -> str:
-        return refund.purchase.user.email
+        return refund.order.user.email
 
     @admin.display(description="Amount", ordering="amount_cents")
     def amount(self, refund: Refund) -> str:
-        return money.price(refund.amount_cents, refund.purchase.currency)
+        return money.price(refund.amount_cents, refund.order.currency)
 
     @admin.display(description="State", ordering="status")
     def state(self, refund: Refund) -> str:
         return columns.state(refund.get_status_display(), TONES[Refund.Status(refund.status)])
 
     def get_tools(self, request: HttpRequest, obj: Refund) -> Sequence[Tool]:
-        return order_tools(obj.purchase)
+        return order_tools(obj.order)
 
 
 @admin.register(Dispute)
@@ -82,25 +82,25 @@ class DisputeAdmin(ReadOnlyAdmin[Dispute]):
     )
     fields: ClassVar[Any] = (
         "stripe_dispute_id",
-        "purchase",
+        "order",
         "amount",
         "reason",
         "state",
         "respond_until",
         "created_at",
     )
-    list_select_related = ("purchase__user",)
+    list_select_related = ("order__user",)
     list_filter = ("status", "reason")
     date_hierarchy = "created_at"
-    search_fields = ("=stripe_dispute_id", "=purchase__public_id", "purchase__user__email")
+    search_fields = ("=stripe_dispute_id", "=order__public_id", "order__user__email")
 
-    @admin.display(description="Customer", ordering="purchase__user__email")
+    @admin.display(description="Customer", ordering="order__user__email")
     def customer(self, dispute: Dispute) -> str:
-        return dispute.purchase.user.email
+        return dispute.order.user.email
 
     @admin.display(description="Amount", ordering="amount_cents")
     def amount(self, dispute: Dispute) -> str:
-        return money.price(dispute.amount_cents, dispute.purchase.currency)
+        return money.price(dispute.amount_cents, dispute.order.currency)
 
     @admin.display(description="State", ordering="status")
     def state(self, dispute: Dispute) -> str:
@@ -108,4 +108,4 @@ class DisputeAdmin(ReadOnlyAdmin[Dispute]):
         return columns.state(dispute.status.replace("_", " "), tone)
 
     def get_tools(self, request: HttpRequest, obj: Dispute) -> Sequence[Tool]:
-        return order_tools(obj.purchase)
+        return order_tools(obj.order)

@@ -93,7 +93,7 @@ class AutoTopUpAdmin(ReadOnlyWithActions[AutoTopUp]):
             list_tool("Consents", "billing_topupconsent", q=obj.wallet.user.email),
             list_tool(
                 "Orders",
-                "billing_purchase",
+                "billing_order",
                 q=obj.wallet.user.email,
                 channel__exact="top_up",
             ),
@@ -136,7 +136,7 @@ class TopUpConsentAdmin(ReadOnlyAdmin[TopUpConsent]):
 
 @admin.register(TopUpPayment)
 class TopUpPaymentAdmin(ReadOnlyAdmin[TopUpPayment]):
-    list_display = ("id", "purchase", "decline_code")
-    fields = ("purchase", "decline_code", "request")
-    list_select_related = ("purchase__user",)
-    search_fields = ("=purchase__public_id", "purchase__user__email")
+    list_display = ("id", "order", "decline_code")
+    fields = ("order", "decline_code", "request")
+    list_select_related = ("order__user",)
+    search_fields = ("=order__public_id", "order__user__email")

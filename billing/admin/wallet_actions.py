@@ -7,7 +7,7 @@ from django import forms
 from django.utils import timezone
 
 from accounts.desk.actions import Asked, ReasonForm, StaffAction
-from accounts.services.api_keys import MOST_PER_MINUTE
+from billing.keys.settings import MOST_PER_MINUTE
 from billing.ledger.references import DeskPress
 from billing.ledger.wallets import (
     adjust_credits,
@@ -118,8 +118,8 @@ def unfreeze(asked: Asked[Wallet]) -> str:
 def limit(asked: Asked[Wallet]) -> str:
     chosen = {name: asked.answers[name] for name in LIMITS}
     limit_wallet(asked.obj, **chosen)
-    told = (f"{name.replace('_', ' ')} {value or 'default'}" for name, value in chosen.items())
-    return f"Limits set: {', '.join(told)}."
+    limits = (f"{name.replace('_', ' ')} {value or 'default'}" for name, value in chosen.items())
+    return f"Limits set: {', '.join(limits)}."
 
 
 def is_frozen(wallet: Wallet) -> bool:

@@ -92,7 +92,7 @@ class WalletAdmin(ReadOnlyWithActions[Wallet]):
         return (
             *super().get_tools(request, obj),
             list_tool("API keys", "accounts_apikey", user__id__exact=obj.user_id),
-            list_tool("Purchases", "billing_purchase", user__id__exact=obj.user_id),
+            list_tool("Orders", "billing_order", user__id__exact=obj.user_id),
             statements_tool(obj),
         )
 
@@ -106,7 +106,7 @@ class WalletAdmin(ReadOnlyWithActions[Wallet]):
 
 
 def describe_wallet(request: HttpRequest, wallet: Wallet) -> dict[str, Any]:
-    """Answer "where did my tokens go?", as far as this member of staff may see it."""
+    """Answer "where did my credits go?", as far as this member of staff may see it."""
     user = request.user
     sees_ledger = user.has_perm("billing.view_ledgerentry")
     sees_usage = user.has_perm("billing.view_usagerecord")

@@ -10,13 +10,13 @@ The numbers are those of the invariants in the design:
    held = Σ open holds; at rest all of them are empty
 5. one receipt per charge, charged + write-off = target, and the target is what the usage costs
 6. Σ lots remaining = posted, per wallet; a lot is what its entry credited, for as long as agreed
-7. fulfilled purchases and the ledger name each other, with the same credits; what is taken back
+7. fulfilled orders and the ledger name each other, with the same credits; what is taken back
    is the share of what was returned
 8. what an API key spent is the sum of its receipts, by month; Redis adds what is not booked yet,
    and holds and counts the key's open holds
 
 PostgreSQL is read in one snapshot, so those checks are exact under traffic. So is the comparison
-with Redis, see `audit_redis`; only what is late there is looked at again before it counts.
+with Redis, see `redis_comparison.py`; only what is late there is looked at again before it counts.
 """
 
 import time

@@ -163,7 +163,7 @@ QUERIES: list[tuple[int, str]] = [
                       e.kind, e.amount_credits, until.expires_at)
         FROM billing_ledgerentry e
         LEFT JOIN billing_lot l ON l.entry_id = e.id AND l.wallet_id = e.wallet_id
-        LEFT JOIN billing_purchase p ON e.kind IN ('purchase', 'reinstatement')
+        LEFT JOIN billing_order p ON e.kind IN ('purchase', 'reinstatement')
              AND p.public_id::text = {first_part_sql("e.reference")}
         LEFT JOIN billing_redeemcode c ON e.kind = 'grant' AND e.reference = {CODE} || c.id
         LEFT JOIN billing_codebatch b ON b.id = c.batch_id
@@ -199,10 +199,10 @@ QUERIES: list[tuple[int, str]] = [
     (
         7,
         """
-        SELECT 'purchase ' || COALESCE(p.public_id::text, e.reference),
+        SELECT 'order ' || COALESCE(p.public_id::text, e.reference),
                format('status %s over %s credits, ledger says %s', p.status, p.credits,
                       e.amount_credits)
-        FROM (SELECT * FROM billing_purchase WHERE status = 'fulfilled') p
+        FROM (SELECT * FROM billing_order WHERE status = 'fulfilled') p
         FULL JOIN (SELECT * FROM billing_ledgerentry WHERE kind = 'purchase') e
              ON e.reference = p.public_id::text
         WHERE p.credits IS DISTINCT FROM e.amount_credits
@@ -211,13 +211,13 @@ QUERIES: list[tuple[int, str]] = [
     (
         7,
         f"""
-        SELECT 'purchase ' || p.public_id,
+        SELECT 'order ' || p.public_id,
                format('%s taken back and %s reinstated, debits say %s and the ledger %s',
                       p.clawed_back_credits, p.reinstated_credits, COALESCE(d.asked, 0),
                       COALESCE(e.given, 0))
-        FROM billing_purchase p
-        LEFT JOIN (SELECT purchase_id, SUM(amount_credits) AS asked FROM billing_debit
-                    WHERE kind = 'clawback' GROUP BY purchase_id) d ON d.purchase_id = p.id
+        FROM billing_order p
+        LEFT JOIN (SELECT order_id, SUM(amount_credits) AS asked FROM billing_debit
+                    WHERE kind = 'clawback' GROUP BY order_id) d ON d.order_id = p.id
         LEFT JOIN (SELECT {first_part_sql("reference")} AS order_id, SUM(amount_credits) AS given
                      FROM billing_ledgerentry WHERE kind = 'reinstatement' GROUP BY 1) e
                ON e.order_id = p.public_id::text
@@ -229,13 +229,13 @@ QUERIES: list[tuple[int, str]] = [
         # What is taken back of an order is its share of what was returned, or is about to be.
         7,
         """
-        SELECT 'purchase ' || p.public_id, format('%s of %s credits taken back, %s of %s cents '
+        SELECT 'order ' || p.public_id, format('%s of %s credits taken back, %s of %s cents '
                'returned', p.clawed_back_credits - p.reinstated_credits, p.credits, back.cents,
                back.charged)
-        FROM billing_purchase p LEFT JOIN (
-            SELECT purchase_id, SUM(amount_cents) AS cents
+        FROM billing_order p LEFT JOIN (
+            SELECT order_id, SUM(amount_cents) AS cents
               FROM billing_refund WHERE status = 'open' GROUP BY 1
-        ) r ON r.purchase_id = p.id
+        ) r ON r.order_id = p.id
         CROSS JOIN LATERAL (SELECT
             p.refunded_cents + p.disputed_cents + COALESCE(r.cents, 0)::numeric AS cents,
             COALESCE(p.paid_cents, p.amount_cents) AS charged) back
@@ -248,9 +248,9 @@ QUERIES: list[tuple[int, str]] = [
         # What was paid is the price, less the discount, with the tax unless the price has it.
         7,
         """
-        SELECT 'purchase ' || public_id, format('%s cents paid for %s, discount %s, tax %s',
+        SELECT 'order ' || public_id, format('%s cents paid for %s, discount %s, tax %s',
                paid_cents, amount_cents, discount_cents, tax_cents)
-        FROM billing_purchase
+        FROM billing_order
         WHERE status = 'fulfilled' AND review_reason = ''
           AND paid_cents NOT IN (amount_cents - discount_cents,
                                  amount_cents - discount_cents + tax_cents)

@@ -1,14 +1,14 @@
 """The audit's comparison of Redis with PostgreSQL, as exact for a busy wallet as for one at rest.
 
-What Redis has of a shard is read at one instant. Who differs then is looked at again with the
-wallet's row locked: nobody books or credits meanwhile, and what is booked but not acknowledged is
-known by the events that are still there. So what differs then is wrong and not merely late, but for
-a push that is due and for what `at_rest` demands.
+What Redis has of a shard is read at one instant. A wallet that differs is read again with its row
+locked: nobody books or credits meanwhile, and the events that are still there tell what is booked
+but not acknowledged. So what differs then is wrong and not merely late, except for a push that is
+due and for what `at_rest` demands.
 """
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from django.db.models import Sum
 from django.db.models.functions import Coalesce
@@ -18,8 +18,9 @@ from billing.ledger.bookings import booked_debits
 from billing.models import UsageRecord, Wallet
 from billing.wallet import keys
 from billing.wallet.events import Amounts
+from billing.wallet.hashes import KeyTotals, WalletFigures
 from billing.wallet.rebuild_barrier import no_rebuild_meanwhile
-from billing.wallet.shard_view import KEY_FIELDS, ShardView, WalletFigures, view_shard
+from billing.wallet.shard_view import ShardView, view_shard
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 
 # Few enough that the drain does not notice that they are locked.
@@ -85,10 +86,10 @@ class Comparison:
             if wallet_id not in self.view.wallets:
                 continue
             sums[api_key_id].update(spent=spent)
-            expected = {name: sums[api_key_id][name] for name in KEY_FIELDS}
-            found = self.view.api_keys.get(api_key_id, dict.fromkeys(KEY_FIELDS, 0))
+            expected = KeyTotals(**sums[api_key_id])
+            found = self.view.api_keys[api_key_id]
             if found != expected:
-                problem = f"Redis says {found}, it adds up to {expected}"
+                problem = f"Redis says {asdict(found)}, it adds up to {asdict(expected)}"
                 yield wallet_id, Difference(8, f"API key {api_key_id}", problem)
 
 

@@ -42,7 +42,7 @@ def _sync(pack: Pack) -> list[str]:
 
 def _sync_product(pack: Pack, product_id: str) -> list[str]:
     wanted = CatalogueProduct(
-        product_id, pack.name, pack.description or f"{pack.credits:,} tokens", pack.is_active
+        product_id, pack.name, pack.description or f"{pack.credits:,} credits", pack.is_active
     )
     found = find_product(product_id)
     if found is None:

@@ -17,7 +17,7 @@ from billing.ledger.references import Welcome
 from billing.ledger.wallets import grant_credits
 from billing.models import LedgerEntry, WelcomeCredit
 from common.client_networks import HOME_IPV6_BITS, network_of
-from common.turns import take_turns
+from common.locks import lock_names
 
 # https://support.google.com/mail/answer/7436150: dots don't matter, and both names are one.
 GMAIL = {"gmail.com", "googlemail.com"}
@@ -38,7 +38,7 @@ def grant_welcome_credit(user: User, *, email: str, ip_address: str) -> LedgerEn
 
 @transaction.atomic
 def _grant(user: User, *, address: str, network: str) -> LedgerEntry | None:
-    take_turns(*(f"welcome {name}" for name in (f"user:{user.pk}", address, network)))
+    lock_names(*(f"welcome {name}" for name in (f"user:{user.pk}", address, network)))
     given = WelcomeCredit.objects.filter(refusal="")
     if given.filter(user=user).exists():
         return None

@@ -1,4 +1,8 @@
-"""API keys as the shop handles them: every change tells the wallet, so it holds at once."""
+"""API keys: issue, change, rotate, revoke.
+
+The one place that writes keys. Each change tells the wallet in the same transaction, so that every
+web process knows of it with the next request.
+"""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -7,18 +11,20 @@ from django.conf import settings as site
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.api_keys import usable_keys
 from accounts.models import ApiKey, User
-from accounts.services import api_keys
-from accounts.services.api_keys import KeySettings
+from accounts.secrets import make_secret
 from billing.exceptions import KeyNotUsable, RotationUnderWay, TooManyKeys
+from billing.keys.notices import notify_key_revoked, notify_key_rotated, notify_new_key
+from billing.keys.settings import KeySettings
 from billing.ledger.credits import lock_wallet
 from billing.ledger.pushes import push_on_commit
 from billing.ledger.wallets import get_wallet
 from billing.models import KeySpending
-from billing.notices.tell import tell_key_revoked, tell_key_rotated, tell_new_key
 from billing.wallet.usage import month_of
 
 DEFAULT_OVERLAP = timedelta(hours=24)
+PREVIOUS = ["previous_digest", "previous_hint", "previous_expires_at"]
 
 
 @transaction.atomic
@@ -31,13 +37,16 @@ def issue_api_key(
     """
     # Locked, so that two who ask at once are counted one after the other.
     lock_wallet(get_wallet(user).pk)
-    if api_keys.usable_keys(user, at=timezone.now()).count() >= site.MAX_API_KEYS:
+    if usable_keys(user, at=timezone.now()).count() >= site.MAX_API_KEYS:
         raise TooManyKeys(
             f"There are {site.MAX_API_KEYS} keys already. Revoke one that is not needed any more."
         )
-    key, secret = api_keys.create_api_key(user, name=name, settings=settings)
-    tell_new_key(key)
-    return key, secret
+    secret = make_secret()
+    key = ApiKey(user=user, name=name.strip() or "API key", digest=secret.digest, hint=secret.hint)
+    (settings or KeySettings()).apply_to(key)
+    key.save()
+    notify_new_key(key)
+    return key, secret.text
 
 
 def change_api_key(key: ApiKey, *, name: str, settings: KeySettings) -> None:
@@ -52,15 +61,20 @@ def change_api_key(key: ApiKey, *, name: str, settings: KeySettings) -> None:
 def adjust_api_key(
     key: ApiKey, change: Callable[[KeySettings], KeySettings], *, name: str = ""
 ) -> tuple[KeySettings, KeySettings]:
-    """Change what a key may do, from what it may do now, in every process at once. Returns both.
+    """Change what a key may do, from what it may do now, and its name unless that is empty.
 
-    Raises KeyNotUsable if it is revoked, BadNetwork, TooManyModels.
+    Returns what it might do before and what it may now. Safe to repeat. Raises KeyNotUsable if it
+    is revoked, BadNetwork, TooManyModels.
     """
-    changed = api_keys.change_api_key(key, change, name=name)
-    if changed is None:
+    locked = _lock(key)
+    if locked.revoked_at is not None:
         raise KeyNotUsable("The key is revoked.")
+    before = KeySettings.of(locked)
+    names = change(before).apply_to(key)
+    key.name = name.strip() or locked.name
+    key.save(update_fields=["name", *names])
     note_key_changed(key)
-    return changed
+    return before, KeySettings.of(key)
 
 
 @transaction.atomic
@@ -69,31 +83,47 @@ def rotate_api_key(key: ApiKey, *, overlap: timedelta = DEFAULT_OVERLAP) -> str:
 
     Limits, spending and receipts go on. Raises KeyNotUsable, RotationUnderWay.
     """
-    secret = api_keys.rotate_api_key(key, overlap=overlap)
-    if secret is None:
-        if key.is_usable(timezone.now()):
-            raise RotationUnderWay("The secret before this one still works. End it first.")
+    locked, now = _lock(key), timezone.now()
+    if not locked.is_usable(now):
         raise KeyNotUsable("The key is revoked or has expired.")
+    if locked.is_rotating(now):
+        raise RotationUnderWay("The secret before this one still works. End it first.")
+    secret = make_secret()
+    if overlap:
+        key.previous_digest, key.previous_hint = locked.digest, locked.hint
+        key.previous_expires_at = now + overlap
+    else:
+        _forget_previous(key)
+    key.digest, key.hint = secret.digest, secret.hint
+    key.save(update_fields=["digest", "hint", *PREVIOUS])
     note_key_changed(key)
-    tell_key_rotated(key)
-    return secret
+    notify_key_rotated(key)
+    return secret.text
 
 
 @transaction.atomic
 def end_rotation(key: ApiKey) -> bool:
-    """Let the old secret stop working now. False if there is none."""
-    had_one = api_keys.end_rotation(key)
+    """Let the old secret of `key` stop working now. False if it does not work. Safe to repeat.
+
+    Another old secret, of a rotation that began since `key` was read, goes on working.
+    """
+    locked = _lock(key)
+    had_one = locked.is_rotating(timezone.now()) and locked.previous_digest == key.previous_digest
+    _forget_previous(key)
+    if had_one:
+        key.save(update_fields=PREVIOUS)
     note_key_changed(key)
     return had_one
 
 
 @transaction.atomic
 def revoke_api_key(key: ApiKey) -> bool:
-    """Revoke a key for good, in every process at once. False if it already was."""
-    if not api_keys.revoke_api_key(key):
+    """Revoke a key for good, in every process at once. False if it already was. Safe to repeat."""
+    usable = ApiKey.objects.filter(pk=key.pk, revoked_at=None)
+    if usable.update(revoked_at=timezone.now()) != 1:
         return False
     note_key_changed(key)
-    tell_key_revoked(key)
+    notify_key_revoked(key)
     return True
 
 
@@ -120,3 +150,12 @@ def booked_spending(user: User) -> dict[int, tuple[int, int]]:
             this_month + (row.charged_credits if is_present else 0),
         )
     return spent
+
+
+def _lock(key: ApiKey) -> ApiKey:
+    """Return the key as it is now, and keep everybody else from changing it."""
+    return ApiKey.objects.select_for_update().get(pk=key.pk)
+
+
+def _forget_previous(key: ApiKey) -> None:
+    key.previous_digest, key.previous_hint, key.previous_expires_at = None, "", None

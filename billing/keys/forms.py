@@ -11,7 +11,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import ApiKey
-from accounts.services.api_keys import (
+from billing.keys.networks import BadNetwork, clean_networks
+from billing.keys.settings import (
     MOST_PER_MINUTE,
     KeySettings,
     TooManyModels,
@@ -19,7 +20,6 @@ from accounts.services.api_keys import (
 )
 from billing.models import PublicModel
 from common.credits import MAX_CREDITS
-from common.networks import BadNetwork, clean_networks
 
 KEEP = "keep"
 ALL, ONLY = "all", "only"
@@ -37,7 +37,7 @@ class LimitsForm(forms.Form):
         required=False,
         min_value=0,
         max_value=MAX_CREDITS,
-        help_text="In tokens of your balance. Starts anew on the 1st, UTC. Empty: no cap.",
+        help_text="In credits. Starts anew on the 1st, UTC. Empty: no cap.",
     )
     lifetime_cap_credits = forms.IntegerField(
         label="Spend at most, in all",

@@ -8,21 +8,19 @@ alone.
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
-from django.db.models import Q
 from django.utils import timezone
 
-from accounts.models import ApiKey
 from billing.exceptions import UnbookableEvent, UnknownReference
 from billing.ledger.credits import order_of_use
 from billing.ledger.inbox import file_items
+from billing.ledger.key_use import add_spending, instant_of
 from billing.ledger.pushes import push_on_commit
-from billing.ledger.references import DebitRow, DebtPayment, RaisedRequest, Reference, Request
+from billing.ledger.references import DebitRow, DebtPayment, Reference, RequestCharge, RequestRaise
 from billing.models import (
     Debit,
     InboxItem,
-    KeySpending,
     LedgerEntry,
     Lot,
     UsageRecord,
@@ -131,12 +129,12 @@ def _book_usage(batch: Batch, event: Event) -> None:
     if record is None:
         record = _new_record(event)
         batch.records[event.reference] = batch.new_records[event.reference] = record
-        reference: Reference = Request(event.reference)
+        reference: Reference = RequestCharge(event.reference)
         amount = event.charged
     else:
         if is_covered(event, target=record.target_credits, charged=record.charged_credits):
             return
-        reference = RaisedRequest(event.reference, event.charged)
+        reference = RequestRaise(event.reference, event.charged)
         amount = event.charged - record.charged_credits
         _raise_record(record, event)
         if event.reference not in batch.new_records:
@@ -161,13 +159,13 @@ def _new_record(event: Event) -> UsageRecord:
         endpoint=facts.endpoint,
         is_stream=facts.is_stream,
         held_credits=event.held,
-        started_at=_instant(facts.started_at_ms),
+        started_at=instant_of(facts.started_at_ms),
         **_outcome(event),
     )
 
 
 def _raise_record(record: UsageRecord, event: Event) -> None:
-    """Charge and target only grow; the rest is told by whoever saw the highest target."""
+    """Raise charge and target; the rest is what the settlement with the highest target says."""
     charged = max(record.charged_credits, event.charged)
     if event.target >= record.target_credits:
         for name, value in _outcome(event).items():
@@ -188,7 +186,7 @@ def _outcome(event: Event) -> dict[str, object]:
         "target_credits": event.target,
         "charged_credits": event.charged,
         "write_off_credits": event.target - event.charged,
-        "ended_at": _instant(settlement.ended_at_ms),
+        "ended_at": instant_of(settlement.ended_at_ms),
         "first_byte_ms": settlement.first_byte_ms,
         "cost_nanos": settlement.cost_nanos,
     }
@@ -269,7 +267,7 @@ def _save(batch: Batch) -> None:
     UsageRecord.objects.bulk_update(batch.raised_records.values(), RAISED_FIELDS)
     LedgerEntry.objects.bulk_create(batch.entries)
     Lot.objects.bulk_update(batch.changed_lots.values(), ["remaining_credits"])
-    _save_spending(batch)
+    add_spending(batch.spent)
     Debit.objects.bulk_update(batch.booked_debits.values(), ["taken_credits", "booked_at"])
     Wallet.objects.bulk_update(batch.wallets.values(), ["posted_credits", "debt_credits"])
     file_items([_finding(record) for record in batch.parked.values()])
@@ -278,7 +276,7 @@ def _save(batch: Batch) -> None:
 
 
 def _finding(record: UsageRecord) -> InboxItem:
-    """Say which figures a person has to get right. The upstream's own are nowhere: they lied."""
+    """Name the figures that a person has to check. What the upstream reported is kept nowhere."""
     return InboxItem(
         kind="usage_parked",
         reference=record.request_id,
@@ -296,43 +294,5 @@ def _finding(record: UsageRecord) -> InboxItem:
     )
 
 
-def _save_spending(batch: Batch) -> None:
-    """Add to what keys spent. Their wallets are locked, so nobody else does."""
-    api_keys = {api_key_id for api_key_id, _ in batch.spent}
-    known = {
-        (row.api_key_id, row.month): row for row in KeySpending.objects.filter(api_key__in=api_keys)
-    }
-    new = []
-    for (api_key_id, month), amount in batch.spent.items():
-        row = known.get((api_key_id, month))
-        if row is None:
-            new.append(KeySpending(api_key_id=api_key_id, month=month, charged_credits=amount))
-        else:
-            row.charged_credits += amount
-    KeySpending.objects.bulk_create(new)
-    changed = [row for name, row in known.items() if name in batch.spent]
-    KeySpending.objects.bulk_update(changed, ["charged_credits"])
-
-
-def note_last_use(events: Iterable[Event]) -> None:
-    """Tell keys of their last use, so that no request waits for a write. Safe to repeat.
-
-    Not in the transaction of `book`: whoever revokes a key locks it before the wallet.
-    """
-    last_use: dict[int, datetime] = {}
-    for event in events:
-        if event.facts is not None and event.settlement is not None:
-            key, ended_at = event.facts.api_key_id, _instant(event.settlement.ended_at_ms)
-            last_use[key] = max(ended_at, last_use.get(key, ended_at))
-    for api_key_id, at in sorted(last_use.items()):
-        ApiKey.objects.filter(Q(last_used_at=None) | Q(last_used_at__lt=at), pk=api_key_id).update(
-            last_used_at=at
-        )
-
-
 def _milliseconds(instant: datetime) -> int:
     return round(instant.timestamp() * 1_000)
-
-
-def _instant(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1_000, UTC)

@@ -1,7 +1,7 @@
-"""Let what a wallet has pay what it owes.
+"""Pay a wallet's debt from its balance.
 
-A refund or dispute finds nothing of what is held just then, so it leaves a debt; what the requests
-don't use of their holds is free again, and would lie beside a debt that blocks every call.
+A refund or dispute can't take what requests hold at that moment, so it leaves a debt. What they
+don't use is available again afterwards, while the debt still blocks every request.
 """
 
 from django.db import transaction

@@ -8,8 +8,7 @@ from billing.models import LedgerEntry
 
 Kind = LedgerEntry.Kind
 
-# References of gifts and corrections that the shop makes by itself, whose reasons are written for
-# customers.
+# Gifts and corrections that the shop makes by itself: their reasons are written for customers.
 OWN_ENTRIES = (Code.prefix(), Welcome.prefix(), Revival.prefix())
 WORDS = {
     Kind.GRANT: "Gift",

@@ -1,4 +1,4 @@
-"""Let lots expire: never credits that are held, never what was spent before the hour."""
+"""Let lots expire, but neither credits that are held nor those spent before the lot expired."""
 
 from django.db import transaction
 from django.utils import timezone

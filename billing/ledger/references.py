@@ -5,15 +5,15 @@ is one form of that text: `str()` writes it, `parse` reads it back, and nobody e
 
 | kind of entry | references |
 |---|---|
-| purchase | Order |
+| order | OrderCredit |
 | grant | Grant, Code, Welcome, DeskPress |
-| usage | Request, RaisedRequest |
+| usage | RequestCharge, RequestRaise |
 | clawback | OrderStep, DebtPayment (both by a debit), DebtPaidBy (by a credit) |
 | reinstatement | OrderStep |
 | expiry | ExpiredLot (by a debit) |
 | adjustment | Adjustment, DeskPress, Revival |
 
-In Redis a request's register and events are named by its Request, a debit's by its DebitRow.
+In Redis a request's register and events are named by its RequestCharge, a debit's by its DebitRow.
 """
 
 import re
@@ -67,7 +67,7 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class Order(Reference):
+class OrderCredit(Reference):
     """The credits of an order."""
 
     FORM = "{order_id}"
@@ -106,7 +106,7 @@ class Revival(Reference):
 
 
 @dataclass(frozen=True, slots=True)
-class Request(Reference):
+class RequestCharge(Reference):
     """The first charge of a request."""
 
     FORM = "{request_id}"
@@ -114,7 +114,7 @@ class Request(Reference):
 
 
 @dataclass(frozen=True, slots=True)
-class RaisedRequest(Reference):
+class RequestRaise(Reference):
     """A later charge of a request, which raises it to this sum."""
 
     FORM = "{request_id}:{charged_credits}"
@@ -208,7 +208,7 @@ class DebitRow(Reference):
 
 # What adds credits, and may pay a debt with them.
 CREDITS: tuple[type[Reference], ...] = (
-    Order,
+    OrderCredit,
     OrderStep,
     Grant,
     Code,

@@ -6,7 +6,7 @@ from billing.models.gift import CodeBatch, RedeemCode, WelcomeCredit
 from billing.models.inbox import InboxItem
 from billing.models.ledger import LedgerEntry, Lot
 from billing.models.notice import Notice, NotificationSettings, SignIn
-from billing.models.purchase import Purchase
+from billing.models.order import Order
 from billing.models.refund import Refund
 from billing.models.stripe_event import StripeEvent
 from billing.models.top_up import AutoTopUp, TopUpConsent, TopUpPayment
@@ -26,10 +26,10 @@ __all__ = [
     "ModelPrice",
     "Notice",
     "NotificationSettings",
+    "Order",
     "Pack",
     "PackPrice",
     "PublicModel",
-    "Purchase",
     "RedeemCode",
     "Refund",
     "SignIn",

@@ -3,7 +3,7 @@
 from django.db import models
 from django.utils import timezone
 
-from billing.models.purchase import Purchase
+from billing.models.order import Order
 
 
 class Dispute(models.Model):
@@ -27,7 +27,7 @@ class Dispute(models.Model):
         "lost",
     )
 
-    purchase = models.ForeignKey(Purchase, models.PROTECT, related_name="disputes")
+    order = models.ForeignKey(Order, models.PROTECT, related_name="disputes")
     stripe_dispute_id = models.CharField(max_length=120, unique=True)
     amount_cents = models.PositiveIntegerField()
     reason = models.CharField(max_length=60, blank=True)

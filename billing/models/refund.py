@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from billing.models.purchase import Purchase
+from billing.models.order import Order
 
 
 class Refund(models.Model):
@@ -33,7 +33,7 @@ class Refund(models.Model):
         FRAUDULENT = "fraudulent"
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    purchase = models.ForeignKey(Purchase, models.PROTECT, related_name="refunds")
+    order = models.ForeignKey(Order, models.PROTECT, related_name="refunds")
     amount_cents = models.PositiveIntegerField()
     # Of an unused part nothing may be owed: if it was spent meanwhile, the refund is refused.
     is_unused_part = models.BooleanField(default=False)
@@ -54,7 +54,7 @@ class Refund(models.Model):
             models.CheckConstraint(condition=Q(amount_cents__gt=0), name="refund_gives_something"),
             # The next one is worked out from what this one leaves.
             models.UniqueConstraint(
-                fields=["purchase"],
+                fields=["order"],
                 condition=Q(status="open"),
                 name="refund_is_asked_one_at_a_time",
             ),
@@ -67,4 +67,4 @@ class Refund(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"Refund of {self.purchase}"
+        return f"Refund of {self.order}"

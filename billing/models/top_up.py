@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from billing.models.catalogue import Pack
-from billing.models.purchase import Purchase
+from billing.models.order import Order
 from billing.models.wallet import Wallet
 
 
@@ -124,13 +124,13 @@ class AutoTopUp(models.Model):
 class TopUpPayment(models.Model):
     """What is asked of Stripe to pay a top-up, so that a repeat asks exactly the same."""
 
-    purchase = models.OneToOneField(Purchase, models.PROTECT, related_name="top_up_payment")
+    order = models.OneToOneField(Order, models.PROTECT, related_name="top_up_payment")
     request = models.JSONField()
     # Why it was not paid, in Stripe's words: a decline code.
     decline_code = models.CharField(max_length=60, blank=True)
 
     def __str__(self) -> str:
-        return f"Payment of {self.purchase}"
+        return f"Payment of {self.order}"
 
     @property
     def stripe_customer_id(self) -> str:

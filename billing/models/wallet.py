@@ -125,9 +125,7 @@ class Debit(models.Model):
         related_name="debits",
         help_text="Take it from this lot, not from the one that expires first.",
     )
-    purchase = models.ForeignKey(
-        "billing.Purchase", models.PROTECT, null=True, related_name="debits"
-    )
+    order = models.ForeignKey("billing.Order", models.PROTECT, null=True, related_name="debits")
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     reason = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(default=timezone.now)

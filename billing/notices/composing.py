@@ -14,7 +14,7 @@ from django.urls import reverse
 from billing.ledger.balances import read_balance
 from billing.ledger.wallets import get_wallet
 from billing.models import Notice
-from billing.notices.tell import SWITCHES
+from billing.notices.notify import SWITCHES
 
 
 def compose(notice: Notice) -> EmailMultiAlternatives:

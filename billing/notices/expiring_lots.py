@@ -1,4 +1,4 @@
-"""Tell customers of tokens that expire soon, while there is time to use them."""
+"""Mail customers about credits that expire soon, while there is time to use them."""
 
 from datetime import timedelta
 
@@ -7,21 +7,22 @@ from django.db.models import CharField, DateTimeField, Exists, ExpressionWrapper
 from django.db.models.functions import Cast, Concat
 from django.utils import timezone
 
+from billing.ledger.entry_words import describe
 from billing.models import Lot, Notice
-from billing.notices.tell import tell_lot_expiring
+from billing.notices.notify import as_fact, notify
 
 AHEAD = timedelta(days=7)
 BATCH = 500
 
 
-def tell_expiring_lots() -> int:
-    """Tell of every lot that expires within a week, once. Returns how many were looked at.
+def notify_expiring_lots() -> int:
+    """Mail about every lot that expires within a week, once. Returns how many there were.
 
-    A lot that lives for less than two weeks is told of after half its life, so that nobody who has
-    just got it is told that it is about to go. Safe to repeat and to run at once.
+    A lot that lives for less than two weeks is due after half its life, so that nobody who has
+    just got it hears that it is about to go. Safe to repeat and to run at once.
     """
     now = timezone.now()
-    told = Notice.objects.filter(
+    mailed = Notice.objects.filter(
         kind=Notice.Kind.LOT_EXPIRING,
         reference=Concat(Value("lot:"), Cast(OuterRef("pk"), CharField())),
     )
@@ -30,7 +31,10 @@ def tell_expiring_lots() -> int:
     )
     due = (
         Lot.objects.filter(
-            ~Exists(told), remaining_credits__gt=0, expires_at__gt=now, expires_at__lte=now + AHEAD
+            ~Exists(mailed),
+            remaining_credits__gt=0,
+            expires_at__gt=now,
+            expires_at__lte=now + AHEAD,
         )
         .alias(half_life=half_life)
         .filter(half_life__lte=now)
@@ -41,5 +45,16 @@ def tell_expiring_lots() -> int:
     lots = list(due[:BATCH])
     for lot in lots:
         with transaction.atomic():
-            tell_lot_expiring(lot)
+            _notify(lot)
     return len(lots)
+
+
+def _notify(lot: Lot) -> None:
+    notify(
+        lot.wallet.user,
+        Notice.Kind.LOT_EXPIRING,
+        reference=f"lot:{lot.pk}",
+        remaining_credits=lot.remaining_credits,
+        expires_at=as_fact(lot.expires_at),
+        source=describe(lot.entry),
+    )

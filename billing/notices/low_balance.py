@@ -1,8 +1,8 @@
-"""Tell a customer that the balance is low: once for each time that it had been above.
+"""Mail a customer that the balance is low: once for each time that it had been above.
 
-The credit that lifts the balance to the customer's threshold arms the notice; telling disarms it.
-A balance only rises by a credit, so nothing is missed between two sweeps. Arming and telling both
-hold the wallet's lock.
+The credit that lifts the balance to the customer's threshold arms the notice (see
+`billing.ledger.thresholds`); writing it disarms it. Both hold the wallet's lock. A balance only
+rises by a credit, so nothing is missed between two sweeps.
 """
 
 from django.db import transaction
@@ -10,8 +10,8 @@ from django.db.models import F
 
 from accounts.models import User
 from billing.exceptions import InvalidAmount
-from billing.models import NotificationSettings, Wallet
-from billing.notices.tell import tell_low_balance
+from billing.models import Notice, NotificationSettings, Wallet
+from billing.notices.notify import notify
 from common.credits import MAX_CREDITS
 
 BATCH = 500
@@ -37,7 +37,7 @@ def save_notification_settings(
     With a balance below a new threshold, the notice waits until the balance was above it.
     """
     if not 0 < low_balance_credits <= MAX_CREDITS:
-        raise InvalidAmount("The threshold must be at least 1 token.")
+        raise InvalidAmount("The threshold must be at least 1 credit.")
     wallet = _lock_wallet_of(user)
     known = get_notification_settings(user)
     if known.low_balance_credits != low_balance_credits:
@@ -50,8 +50,8 @@ def save_notification_settings(
     known.save()
 
 
-def tell_low_balances() -> int:
-    """Tell every customer whose balance fell below the threshold. Returns how many were told.
+def notify_low_balances() -> int:
+    """Mail every customer whose balance fell below the threshold. Returns how many.
 
     Safe to repeat and to run at once.
     """
@@ -61,19 +61,24 @@ def tell_low_balances() -> int:
         user__wallet__posted_credits__lt=F("low_balance_credits"),
     )
     users = User.objects.filter(pk__in=low.values_list("user_id", flat=True)[:BATCH])
-    return sum(_tell(user) for user in users)
+    return sum(_notify(user) for user in users)
 
 
 @transaction.atomic
-def _tell(user: User) -> bool:
+def _notify(user: User) -> bool:
     wallet = _lock_wallet_of(user)
     known = get_notification_settings(user)
     if wallet is None or known.armed_by_id is None:
         return False
     if wallet.posted_credits >= known.low_balance_credits:
         return False
-    tell_low_balance(
-        wallet, threshold_credits=known.low_balance_credits, armed_by=known.armed_by_id
+    notify(
+        user,
+        Notice.Kind.LOW_BALANCE,
+        # Once for each credit that lifted the balance above the threshold.
+        reference=f"{wallet.pk}:{known.armed_by_id}:{known.low_balance_credits}",
+        posted_credits=wallet.posted_credits,
+        threshold_credits=known.low_balance_credits,
     )
     NotificationSettings.objects.filter(pk=known.pk).update(armed_by=None)
     return True

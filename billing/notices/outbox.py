@@ -1,8 +1,8 @@
 """Send the notices that are due, and again later what could not be sent.
 
-Taking a notice pushes `next_attempt_at` forward, which makes the loser of a race see no row and
-brings the notice back by itself if this process dies. If it dies between the mail server's yes
-and our note of it, the mail is sent twice with the same Message-ID, which mail programs fold.
+`common/due.py` says how sweeps share the due notices. A process that dies between the mail server's
+yes and our note of it leaves a mail that is sent twice, with the same Message-ID, which mail
+programs fold.
 """
 
 import time
@@ -18,18 +18,22 @@ from smtplib import (
 import structlog
 from django.core.mail import get_connection
 from django.core.mail.backends.base import BaseEmailBackend
-from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from billing.models import Notice
 from billing.notices.composing import compose
+from common.due import RetriedRows
 
-# Well above EMAIL_TIMEOUT: two at once would do no harm but a second mail.
-LEASE = timedelta(minutes=5)
-FIRST_RETRY_S = 60
-LONGEST_RETRY_S = 6 * 3600
 # Over about a day; then a person has a look.
 MOST_ATTEMPTS = 12
+NOTICES = RetriedRows(
+    Notice.objects.filter(sent_at=None, given_up_at=None),
+    # Well above EMAIL_TIMEOUT: two at once would do no harm but a second mail.
+    lease=timedelta(minutes=5),
+    first_pause=timedelta(minutes=1),
+    longest_pause=timedelta(hours=6),
+    alarming_attempts=MOST_ATTEMPTS,
+)
 # While the mail server can't be reached, which is no mail's fault; older mails say nothing new.
 LONGEST_OUTAGE = timedelta(days=7)
 BATCH = 100
@@ -45,17 +49,13 @@ def send_due_notices(*, most: int = BATCH) -> int:
     It ends early when the mail server is away or slow. Safe to run at once: each notice goes to
     one of the sweeps.
     """
-    notices = list(_due_notices().select_related("user")[:most])
     connection, until = get_connection(), time.monotonic() + MOST_TIME_S
     tried = 0
     try:
-        for notice in notices:
-            if time.monotonic() > until:
+        for notice in NOTICES.take(NOTICES.due().select_related("user")[:most]):
+            tried += 1
+            if not _send(notice, connection) or time.monotonic() > until:
                 break
-            if _claim(notice):
-                tried += 1
-                if not _send(notice, connection):
-                    break
     finally:
         connection.close()
     return tried
@@ -65,22 +65,6 @@ def send_again(notice: Notice) -> None:
     """Make a notice due, sent or not; the next sweep sends it."""
     Notice.objects.filter(pk=notice.pk).update(
         sent_at=None, given_up_at=None, attempts=0, error="", next_attempt_at=timezone.now()
-    )
-
-
-def _due_notices() -> QuerySet[Notice]:
-    return Notice.objects.filter(
-        sent_at=None, given_up_at=None, next_attempt_at__lte=timezone.now()
-    ).order_by("next_attempt_at", "pk")
-
-
-def _claim(notice: Notice) -> bool:
-    """Take a due notice for a while. False if another sweep has it."""
-    return (
-        Notice.objects.filter(
-            pk=notice.pk, sent_at=None, given_up_at=None, next_attempt_at=notice.next_attempt_at
-        ).update(attempts=F("attempts") + 1, next_attempt_at=timezone.now() + LEASE)
-        == 1
     )
 
 
@@ -104,16 +88,15 @@ def _send(notice: Notice, connection: BaseEmailBackend) -> bool:
 
 
 def _note_failure(notice: Notice, error: Exception) -> None:
-    """Keep the error and try again, twice as late as the last time; give up in the end."""
-    attempts, now = notice.attempts + 1, timezone.now()
-    wait_s = min(FIRST_RETRY_S * 2 ** (attempts - 1), LONGEST_RETRY_S)
-    is_over = _is_final(error) or attempts >= MOST_ATTEMPTS
+    """Keep the error and have it tried again later; give up in the end."""
+    now = timezone.now()
+    is_over = _is_final(error) or NOTICES.is_alarming(notice)
     if _is_unreachable(error):
         is_over = now - notice.created_at > LONGEST_OUTAGE
-    log.warning("notice_failed", notice_id=notice.pk, attempts=attempts, exc_info=error)
-    Notice.objects.filter(pk=notice.pk, sent_at=None).update(
+    log.warning("notice_failed", notice_id=notice.pk, attempts=notice.attempts, exc_info=error)
+    NOTICES.postpone(
+        notice,
         error=f"{type(error).__name__}: {error}",
-        next_attempt_at=now + timedelta(seconds=wait_s),
         given_up_at=now if is_over else None,
     )
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing.models import SignIn
-from billing.notices.tell import tell_new_sign_in
+from billing.notices.security import notify_new_sign_in
 from common.client_networks import SITE_IPV6_BITS, network_of
 
 # Nobody has more; older ones are forgotten, so that the table stays small.
@@ -67,7 +67,7 @@ def note_sign_in(user: User, *, device_id: str, user_agent: str, address: str) -
     )
     _forget_oldest(user)
     if is_new:
-        tell_new_sign_in(
+        notify_new_sign_in(
             user,
             reference=f"sign-in:{seen.pk}",
             device_name=device_name,

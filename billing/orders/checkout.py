@@ -29,12 +29,12 @@ from billing.exceptions import (
     TooManyOrders,
 )
 from billing.ledger.inbox import file_item
-from billing.models import Pack, Purchase
-from billing.orders.fulfilment import fulfil_purchase
+from billing.models import Order, Pack
+from billing.orders.checkout_payments import fulfil_checkout
 from billing.stripe_api import ORDER_KEY, create_checkout, read_checkout
 from common.attempts import WINDOW_S
 from common.client_networks import client_network
-from common.turns import take_turns
+from common.locks import lock_names
 
 # An open order is offered again while the customer still has this long to pay it.
 LEAST_TIME_TO_PAY = timedelta(minutes=10)
@@ -43,9 +43,7 @@ LEAST_TIME_TO_PAY = timedelta(minutes=10)
 SESSION_PATIENCE = timedelta(minutes=1)
 
 
-def start_checkout(
-    user: User, *, pack_slug: str, currency: str = "", address: str = ""
-) -> Purchase:
+def start_checkout(user: User, *, pack_slug: str, currency: str = "", address: str = "") -> Order:
     """Return an order of this pack whose `stripe_session_url` is ready to be paid.
 
     In the pack's own currency unless another of its currencies is named. `address` is where the
@@ -64,13 +62,13 @@ def start_checkout(
         raise
     snapshot = _snapshot(pack, price)
     network = client_network(address)
-    purchase = _order_pack(user, pack, snapshot, network=network, is_new=False)
-    if purchase.stripe_session_id and not _is_payable(purchase.stripe_session_id):
-        purchase = _order_pack(user, pack, snapshot, network=network, is_new=True)
-    return purchase if purchase.stripe_session_id else open_session(purchase)
+    order = _order_pack(user, pack, snapshot, network=network, is_new=False)
+    if order.stripe_session_id and not _is_payable(order.stripe_session_id):
+        order = _order_pack(user, pack, snapshot, network=network, is_new=True)
+    return order if order.stripe_session_id else open_session(order)
 
 
-def open_session(purchase: Purchase) -> Purchase:
+def open_session(order: Order) -> Order:
     """Create the Checkout Session of an order that has none yet. Safe to repeat and to race.
 
     If Stripe refuses, the order is failed. If it can't be told whether Stripe created the session,
@@ -78,28 +76,28 @@ def open_session(purchase: Purchase) -> Purchase:
     """
     try:
         checkout = create_checkout(
-            _session_params(purchase), idempotency_key=f"checkout-{purchase.public_id}"
+            _session_params(order), idempotency_key=f"checkout-{order.public_id}"
         )
     except PaymentProviderRefusal as refusal:
-        Purchase.objects.filter(
-            pk=purchase.pk, status=Purchase.Status.OPEN, stripe_session_id=None
-        ).update(status=Purchase.Status.FAILED)
-        _report_refusal(purchase, str(refusal.__cause__ or refusal))
+        Order.objects.filter(pk=order.pk, status=Order.Status.OPEN, stripe_session_id=None).update(
+            status=Order.Status.FAILED
+        )
+        _report_refusal(order, str(refusal.__cause__ or refusal))
         raise
-    Purchase.objects.filter(pk=purchase.pk, stripe_session_id=None).update(
-        stripe_session_id=checkout.session_id, stripe_session_url=checkout.url
+    Order.objects.filter(pk=order.pk, stripe_session_id=None).update(
+        stripe_session_id=checkout.session_id, stripe_session_url=checkout.session_url
     )
-    purchase.refresh_from_db()
-    return purchase
+    order.refresh_from_db()
+    return order
 
 
-def _report_refusal(purchase: Purchase, words: str) -> None:
+def _report_refusal(order: Order, words: str) -> None:
     """Tell staff, once a day, of a pack that nobody can buy: it is rarely the customer's fault."""
     file_item(
         kind="checkout_refused",
-        reference=f"{purchase.pack_id}:{purchase.currency}:{timezone.now():%Y-%m-%d}",
-        summary=f"Stripe refuses to sell {purchase.pack_name}: {words}",
-        detail={"order_id": str(purchase.public_id)},
+        reference=f"{order.pack_id}:{order.currency}:{timezone.now():%Y-%m-%d}",
+        summary=f"Stripe refuses to sell {order.pack_name}: {words}",
+        detail={"order_id": str(order.public_id)},
     )
 
 
@@ -115,7 +113,7 @@ def _report_unproven(pack: Pack, currency: str, words: str) -> None:
 @transaction.atomic
 def _order_pack(
     user: User, pack: Pack, snapshot: dict[str, Any], *, network: str | None, is_new: bool
-) -> Purchase:
+) -> Order:
     """Return the user's open order of this pack, or a new one. One at a time per user."""
     User.objects.select_for_update(no_key=True).get(pk=user.pk)
     found = None if is_new else _find_open_order(user, pack, snapshot)
@@ -123,7 +121,7 @@ def _order_pack(
         return found
     _check_order_rate(user, network)
     now = timezone.now()
-    return Purchase.objects.create(
+    return Order.objects.create(
         user=user,
         pack=pack,
         **snapshot,
@@ -147,16 +145,16 @@ def _snapshot(pack: Pack, price: Price) -> dict[str, Any]:
     }
 
 
-def _find_open_order(user: User, pack: Pack, snapshot: dict[str, Any]) -> Purchase | None:
+def _find_open_order(user: User, pack: Pack, snapshot: dict[str, Any]) -> Order | None:
     """Return the newest order that could still be paid, on the terms that hold today."""
     now = timezone.now()
     return (
-        Purchase.objects.filter(
+        Order.objects.filter(
             ~Q(stripe_session_id=None) | Q(created_at__gt=now - SESSION_PATIENCE),
             user=user,
             pack=pack,
-            channel=Purchase.Channel.CHECKOUT,
-            status=Purchase.Status.OPEN,
+            channel=Order.Channel.CHECKOUT,
+            status=Order.Status.OPEN,
             expires_at__gt=now + LEAST_TIME_TO_PAY,
             **snapshot,
         )
@@ -167,21 +165,21 @@ def _find_open_order(user: User, pack: Pack, snapshot: dict[str, Any]) -> Purcha
 
 def _check_order_rate(user: User, network: str | None) -> None:
     """Raise TooManyOrders for one more order of a user, or from an address, that pays none."""
-    unpaid = Purchase.objects.filter(
-        channel=Purchase.Channel.CHECKOUT,
+    unpaid = Order.objects.filter(
+        channel=Order.Channel.CHECKOUT,
         fulfilled_at=None,
         created_at__gt=timezone.now() - timedelta(seconds=WINDOW_S),
     ).exclude(
         # No card can be tried out without a page to pay on.
-        Q(status=Purchase.Status.PENDING)
-        | Q(stripe_session_id=None, status__in=(Purchase.Status.FAILED, Purchase.Status.EXPIRED))
+        Q(status=Order.Status.PENDING)
+        | Q(stripe_session_id=None, status__in=(Order.Status.FAILED, Order.Status.EXPIRED))
     )
     if unpaid.filter(user=user).count() >= settings.UNPAID_ORDERS_PER_USER:
         raise TooManyOrders("You started too many orders within an hour and paid none of them.")
     if network is None:
         return
     # Other users' orders of this address are under no lock of this one's.
-    take_turns(f"orders from {network}")
+    lock_names(f"orders from {network}")
     if unpaid.filter(client_address=network).count() >= settings.UNPAID_ORDERS_PER_ADDRESS:
         raise TooManyOrders("Too many orders from your network were not paid within an hour.")
 
@@ -191,30 +189,30 @@ def _is_payable(session_id: str) -> bool:
     try:
         if read_checkout(session_id).is_open:
             return True
-        fulfil_purchase(session_id)
+        fulfil_checkout(session_id)
     except PaymentObjectMissing:
         # It was made with another account's key.
         return False
     return False
 
 
-def _session_params(purchase: Purchase) -> SessionCreateParams:
+def _session_params(order: Order) -> SessionCreateParams:
     """Return the session's parameters: the same for the same order, as its idempotency key asks."""
-    order_id = str(purchase.public_id)
-    cancel_path = reverse("checkout-cancel", args=[purchase.public_id])
+    order_id = str(order.public_id)
+    cancel_path = reverse("checkout-cancel", args=[order.public_id])
     params: SessionCreateParams = {
         "mode": "payment",
         "client_reference_id": order_id,
         "metadata": {ORDER_KEY: order_id},
         "payment_intent_data": {"metadata": {ORDER_KEY: order_id}},
-        "customer_email": purchase.user.email,
-        "line_items": [_line_item(purchase)],
+        "customer_email": order.user.email,
+        "line_items": [_line_item(order)],
         # Stripe puts the session's id in place of the braces.
         "success_url": (
             f"{settings.SITE_URL}{reverse('checkout-return')}?session_id={{CHECKOUT_SESSION_ID}}"
         ),
         "cancel_url": f"{settings.SITE_URL}{cancel_path}",
-        "expires_at": int(purchase.expires_at.timestamp()),
+        "expires_at": int(order.expires_at.timestamp()),
     }
     if settings.STRIPE_PROMOTION_CODES:
         params["allow_promotion_codes"] = True
@@ -227,20 +225,20 @@ def _session_params(purchase: Purchase) -> SessionCreateParams:
             "invoice_data": {"metadata": {ORDER_KEY: order_id}},
         }
     if settings.STRIPE_RECEIPT_MAIL:
-        params["payment_intent_data"]["receipt_email"] = purchase.user.email
+        params["payment_intent_data"]["receipt_email"] = order.user.email
     return params
 
 
-def _line_item(purchase: Purchase) -> SessionCreateParamsLineItem:
+def _line_item(order: Order) -> SessionCreateParamsLineItem:
     """Name the catalogue's price where there is one, or else the price itself."""
-    if purchase.stripe_price_id:
-        return {"quantity": 1, "price": purchase.stripe_price_id}
+    if order.stripe_price_id:
+        return {"quantity": 1, "price": order.stripe_price_id}
     price_data: SessionCreateParamsLineItemPriceData = {
-        "currency": purchase.currency,
-        "unit_amount": purchase.amount_cents,
+        "currency": order.currency,
+        "unit_amount": order.amount_cents,
         "product_data": {
-            "name": purchase.pack_name,
-            "description": f"{purchase.credits:,} tokens",
+            "name": order.pack_name,
+            "description": f"{order.credits:,} credits",
         },
     }
     behavior = tax_behavior()

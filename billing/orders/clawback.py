@@ -7,88 +7,81 @@ spent in the meantime becomes the wallet's debt; what expired does not.
 
 A refund that we are about to ask for counts from the moment in which we decide to ask.
 
-The target may fall, so an answer of Stripe's that is older than what is booked must not be booked
-over it. Stripe can't be asked under a lock. Instead the order's `revision` is read before Stripe
-is asked, and if it has changed by the time the answer is booked, Stripe is asked again.
+The target may fall: `revisions.py` keeps an older answer of Stripe's from being booked over a newer
+one.
 """
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
-from django.db import transaction
 from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
-from billing.exceptions import PaymentStateMoving
 from billing.ledger.credits import post_credit
 from billing.ledger.debits import ask_debit
 from billing.ledger.inbox import file_item
-from billing.ledger.references import Order, OrderStep, Revival
+from billing.ledger.references import OrderCredit, OrderStep, Revival
 from billing.ledger.wallets import get_wallet
-from billing.models import Debit, LedgerEntry, Lot, Purchase, Refund
-from billing.notices.tell import tell_refund
+from billing.models import Debit, LedgerEntry, Lot, Order, Refund
 from billing.orders.disputes import record_disputes
+from billing.orders.notices import notify_refund
+from billing.orders.revisions import book_answer
 from billing.stripe_api import Charge, parse_order_id, read_charge
-from billing.top_ups.switch import turn_off_for_return
+from billing.top_ups.switch import switch_off_for_return
 
-# How often Stripe is asked again because somebody else booked an answer meanwhile.
-MOST_READS = 8
 # What is given back can be used for at least this long, whenever its lot would have expired.
 LEAST_VALIDITY = timedelta(days=14)
 # https://docs.stripe.com/api/refunds/object#refund_object-status
 FAILURES = ("failed", "canceled")
 
 
-def settle_charge(charge_id: str) -> Purchase | None:
+def book_charge(charge_id: str) -> Order | None:
     """Bring an order in line with what Stripe says of its charge. None if it is not one of ours.
 
     Refunds, failed refunds, disputes and their ends all come here. Safe to repeat and to run at
     once. Of an order that is not fulfilled yet the figures are noted, and its fulfilment takes
     them into account. Raises PaymentProviderError, such as PaymentStateMoving.
     """
-    known = Purchase.objects.filter(stripe_charge_id=charge_id).first()
-    for _ in range(MOST_READS):
-        charge = read_charge(charge_id)
-        if known is not None and (settled := _settle(known, charge)) is not None:
-            return settled
-        # Only now it is known which order this is, or somebody was faster: its revision must be
-        # older than the answer.
-        known = _find_purchase(charge)
-        if known is None:
-            return None
-    raise PaymentStateMoving("The payment's state keeps changing; it is looked at again later.")
+    order, _ = book_answer(
+        Order.objects.filter(stripe_charge_id=charge_id).first(),
+        read=partial(read_charge, charge_id),
+        find=_find_order,
+        book=claw_back,
+    )
+    return order
 
 
-def claw_back(purchase: Purchase, charge: Charge) -> None:
+def claw_back(order: Order, charge: Charge) -> None:
     """Book what a charge says was given back of a locked order. Safe to repeat."""
-    refunded_before = purchase.refunded_cents
-    record_disputes(purchase, charge.disputes)
-    if is_payment_of(purchase, charge):
-        _record_refunds(purchase, charge)
-        purchase.stripe_charge_id = charge.charge_id
-        purchase.refunded_cents = charge.refunded_cents
-        purchase.disputed_cents = charge.disputed_cents
+    refunded_before = order.refunded_cents
+    record_disputes(order, charge.disputes)
+    if is_payment_of(order, charge):
+        _record_refunds(order, charge)
+        order.stripe_charge_id = charge.charge_id
+        order.refunded_cents = charge.refunded_cents
+        order.disputed_cents = charge.disputed_cents
     elif charge.refunds or charge.disputes:
-        _report_other_payment(purchase, charge)
-    purchase.revision += 1
-    move_to_target(purchase)
-    # Not before: the mail says how many tokens were taken back.
-    if purchase.refunded_cents > refunded_before:
-        tell_refund(purchase)
+        _report_other_payment(order, charge)
+    order.revision += 1
+    move_to_target(order)
+    # Not before: the mail says how many credits were taken back.
+    if order.refunded_cents > refunded_before:
+        notify_refund(order)
 
 
-def move_to_target(purchase: Purchase) -> Debit | None:
+def move_to_target(order: Order) -> Debit | None:
     """Take or give back the credits between what was taken back of a locked order and what should
     be. Returns the debit if credits are taken.
     """
     debit = None
-    if purchase.status == Purchase.Status.FULFILLED:
-        missing = target_credits(purchase) - purchase.taken_back_credits
+    if order.status == Order.Status.FULFILLED:
+        missing = target_credits(order) - order.taken_back_credits
         if missing > 0:
-            debit = _take(purchase, missing)
+            debit = _take(order, missing)
         elif missing < 0:
-            _reinstate(purchase, -missing)
-    purchase.save(
+            _reinstate(order, -missing)
+    order.save(
         update_fields=[
             "clawed_back_credits",
             "reinstated_credits",
@@ -101,31 +94,31 @@ def move_to_target(purchase: Purchase) -> Debit | None:
     return debit
 
 
-def target_credits(purchase: Purchase) -> int:
+def target_credits(order: Order) -> int:
     """Return the credits that should be taken back of an order, as things stand."""
-    asked = Refund.objects.filter(purchase=purchase, status=Refund.Status.OPEN)
+    asked = Refund.objects.filter(order=order, status=Refund.Status.OPEN)
     asked_cents = asked.aggregate(total=Sum("amount_cents"))["total"] or 0
-    cents = purchase.refunded_cents + purchase.disputed_cents + asked_cents
-    return share_of(purchase, cents)
+    cents = order.refunded_cents + order.disputed_cents + asked_cents
+    return share_of(order, cents)
 
 
-def share_of(purchase: Purchase, cents: int) -> int:
+def share_of(order: Order, cents: int) -> int:
     """Return how many of an order's credits a part of its payment is worth, rounded down."""
-    if not purchase.charged_cents:
+    if not order.charged_cents:
         return 0
-    return min(purchase.credits, purchase.credits * cents // purchase.charged_cents)
+    return min(order.credits, order.credits * cents // order.charged_cents)
 
 
-def find_lot(purchase: Purchase) -> Lot | None:
+def find_lot(order: Order) -> Lot | None:
     """Return the lot that an order's credits are in."""
     return Lot.objects.filter(
-        entry__kind=LedgerEntry.Kind.PURCHASE, entry__reference=str(Order(purchase.public_id))
+        entry__kind=LedgerEntry.Kind.PURCHASE, entry__reference=str(OrderCredit(order.public_id))
     ).first()
 
 
-def is_payment_of(purchase: Purchase, charge: Charge) -> bool:
+def is_payment_of(order: Order, charge: Charge) -> bool:
     """Tell whether a charge is the order's payment, and not a second one that names the order."""
-    known = purchase.stripe_payment_intent_id
+    known = order.stripe_payment_intent_id
     return charge.is_paid and (not known or charge.payment_intent_id == known)
 
 
@@ -136,59 +129,49 @@ def refund_status(stripe_status: str) -> str:
     return Refund.Status.SUCCEEDED if stripe_status == "succeeded" else Refund.Status.PENDING
 
 
-@transaction.atomic(durable=True)
-def _settle(known: Purchase, charge: Charge) -> Purchase | None:
-    """Book a charge's state. None if the order has seen another since its revision was read."""
-    purchase = Purchase.objects.select_for_update().get(pk=known.pk)
-    if purchase.revision != known.revision:
-        return None
-    claw_back(purchase, charge)
-    return purchase
-
-
-def _find_purchase(charge: Charge) -> Purchase | None:
+def _find_order(charge: Charge) -> Order | None:
     order_id = parse_order_id(charge.order_id)
-    return Purchase.objects.filter(public_id=order_id).first() if order_id else None
+    return Order.objects.filter(public_id=order_id).first() if order_id else None
 
 
-def _take(purchase: Purchase, credits: int) -> Debit:
-    purchase.clawed_back_credits += credits
-    turn_off_for_return(purchase)
-    _revive(purchase, most=credits)
+def _take(order: Order, credits: int) -> Debit:
+    order.clawed_back_credits += credits
+    switch_off_for_return(order)
+    _revive(order, most=credits)
     return ask_debit(
         Debit(
-            wallet=get_wallet(purchase.user),
+            wallet=get_wallet(order.user),
             kind=LedgerEntry.Kind.CLAWBACK,
-            reference=str(OrderStep(purchase.public_id, purchase.clawed_back_credits)),
+            reference=str(OrderStep(order.public_id, order.clawed_back_credits)),
             amount_credits=credits,
-            lot=find_lot(purchase),
-            purchase=purchase,
-            reason=f"Payment for {purchase.pack_name} taken back"[:200],
+            lot=find_lot(order),
+            order=order,
+            reason=f"Payment for {order.pack_name} taken back"[:200],
         )
     )
 
 
-def _revive(purchase: Purchase, *, most: int) -> None:
+def _revive(order: Order, *, most: int) -> None:
     """Put back what had expired of an order, to be taken: its payment is returned for it, too.
 
     Else a customer who used nothing would owe what expired, after a refund of all of it.
     """
-    own = Q(lot__entry__reference=str(Order(purchase.public_id))) | Q(
-        lot__entry__reference__startswith=OrderStep.prefix_of(purchase.public_id)
+    own = Q(lot__entry__reference=str(OrderCredit(order.public_id))) | Q(
+        lot__entry__reference__startswith=OrderStep.prefix_of(order.public_id)
     )
     expired = Debit.objects.filter(own, kind=LedgerEntry.Kind.EXPIRY, booked_at__isnull=False)
     revived = LedgerEntry.objects.filter(
         kind=LedgerEntry.Kind.ADJUSTMENT,
-        reference__startswith=Revival.prefix_of(purchase.public_id),
+        reference__startswith=Revival.prefix_of(order.public_id),
     )
     left = _sum(expired, "taken_credits") - _sum(revived, "amount_credits")
     if min(left, most) > 0:
         post_credit(
-            get_wallet(purchase.user).pk,
+            get_wallet(order.user).pk,
             kind=LedgerEntry.Kind.ADJUSTMENT,
             amount_credits=min(left, most),
-            reference=Revival(purchase.public_id, purchase.clawed_back_credits),
-            reason=f"Expired, and its payment returned: {purchase.pack_name}"[:200],
+            reference=Revival(order.public_id, order.clawed_back_credits),
+            reason=f"Expired, and its payment returned: {order.pack_name}"[:200],
         )
 
 
@@ -197,23 +180,23 @@ def _sum(rows: QuerySet[Any], column: str) -> int:
     return total
 
 
-def _reinstate(purchase: Purchase, credits: int) -> None:
-    purchase.reinstated_credits += credits
-    lot = find_lot(purchase)
+def _reinstate(order: Order, credits: int) -> None:
+    order.reinstated_credits += credits
+    lot = find_lot(order)
     expires_at = lot.expires_at if lot else None
     post_credit(
-        get_wallet(purchase.user).pk,
+        get_wallet(order.user).pk,
         kind=LedgerEntry.Kind.REINSTATEMENT,
         amount_credits=credits,
-        reference=OrderStep(purchase.public_id, purchase.reinstated_credits),
-        reason=f"Payment for {purchase.pack_name} stands again"[:200],
+        reference=OrderStep(order.public_id, order.reinstated_credits),
+        reason=f"Payment for {order.pack_name} stands again"[:200],
         expires_at=expires_at and max(expires_at, timezone.now() + LEAST_VALIDITY),
     )
 
 
-def _record_refunds(purchase: Purchase, charge: Charge) -> None:
+def _record_refunds(order: Order, charge: Charge) -> None:
     """Note how the refunds that we asked for stand; from here on Stripe's figures hold them."""
-    ours = {str(refund.public_id): refund for refund in purchase.refunds.all()}
+    ours = {str(refund.public_id): refund for refund in order.refunds.all()}
     for state in charge.refunds:
         refund = ours.get(state.our_id)
         if refund is not None:
@@ -222,26 +205,26 @@ def _record_refunds(purchase: Purchase, charge: Charge) -> None:
             refund.outcome = state.failure[:200]
             refund.save(update_fields=["stripe_refund_id", "status", "outcome"])
         if state.status in FAILURES:
-            _report_failed_refund(purchase, state.refund_id, state.failure)
+            _report_failed_refund(order, state.refund_id, state.failure)
 
 
-def _report_failed_refund(purchase: Purchase, refund_id: str, failure: str) -> None:
+def _report_failed_refund(order: Order, refund_id: str, failure: str) -> None:
     """The credits come back by themselves; the money the customer expects is a person's matter."""
     file_item(
         kind="refund_failed",
         reference=refund_id,
         summary=(
-            f"A refund to {purchase.user} failed ({failure or 'no reason given'}). Its credits are "
+            f"A refund to {order.user} failed ({failure or 'no reason given'}). Its credits are "
             "reinstated; the customer may expect the money another way."
         ),
-        detail={"order_id": str(purchase.public_id)},
+        detail={"order_id": str(order.public_id)},
     )
 
 
-def _report_other_payment(purchase: Purchase, charge: Charge) -> None:
+def _report_other_payment(order: Order, charge: Charge) -> None:
     file_item(
         kind="second_payment_returned",
         reference=charge.charge_id,
         summary="A payment that names an order but did not pay it was refunded or disputed.",
-        detail={"order_id": str(purchase.public_id), "charge_id": charge.charge_id},
+        detail={"order_id": str(order.public_id), "charge_id": charge.charge_id},
     )

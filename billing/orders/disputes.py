@@ -9,17 +9,17 @@ from django.db import transaction
 from billing.ledger.freezes import add_freeze, lift_freeze, renew_freeze
 from billing.ledger.inbox import file_item
 from billing.ledger.wallets import get_wallet
-from billing.models import Dispute, Freeze, Purchase
-from billing.notices.tell import tell_dispute
+from billing.models import Dispute, Freeze, Order
+from billing.orders.notices import notify_dispute
 from billing.stripe_api import DisputeState, parse_order_id, read_charge
 
 
-def record_disputes(purchase: Purchase, states: tuple[DisputeState, ...]) -> None:
+def record_disputes(order: Order, states: tuple[DisputeState, ...]) -> None:
     """Book the disputes of a locked order's charge as Stripe has them. Safe to repeat."""
-    known = {dispute.stripe_dispute_id: dispute for dispute in purchase.disputes.all()}
+    known = {dispute.stripe_dispute_id: dispute for dispute in order.disputes.all()}
     for state in states:
         dispute = known.get(state.dispute_id) or Dispute(
-            purchase=purchase, stripe_dispute_id=state.dispute_id, created_at=state.created_at
+            order=order, stripe_dispute_id=state.dispute_id, created_at=state.created_at
         )
         seen = (dispute.status, dispute.amount_cents, dispute.respond_until)
         # A state is booked together with all that follows from it, so it is followed once.
@@ -39,11 +39,9 @@ def heed_fraud_warning(charge_id: str, *, warning_id: str) -> None:
     charge = read_charge(charge_id)
     order_id = parse_order_id(charge.order_id)
     with transaction.atomic(durable=True):
-        purchase = order_id and (
-            Purchase.objects.select_for_update().filter(public_id=order_id).first()
-        )
-        if purchase:
-            _freeze(purchase, kind=Freeze.Kind.FRAUD_WARNING, reference=warning_id)
+        order = order_id and (Order.objects.select_for_update().filter(public_id=order_id).first())
+        if order:
+            _freeze(order, kind=Freeze.Kind.FRAUD_WARNING, reference=warning_id)
 
 
 def _follow(dispute: Dispute, *, is_renewed: bool) -> None:
@@ -52,7 +50,7 @@ def _follow(dispute: Dispute, *, is_renewed: bool) -> None:
     A dispute that was won may be renewed, by arbitration or as an inquiry that comes back.
     """
     kind, reference = Freeze.Kind.DISPUTE, dispute.stripe_dispute_id
-    wallet = get_wallet(dispute.purchase.user)
+    wallet = get_wallet(dispute.order.user)
     if dispute.is_won:
         state = "won"
         lift_freeze(wallet.pk, kind=kind, reference=reference)
@@ -61,15 +59,15 @@ def _follow(dispute: Dispute, *, is_renewed: bool) -> None:
         if is_renewed:
             # It was lifted because the dispute was over, and by nobody's decision.
             renew_freeze(wallet.pk, kind=kind, reference=reference)
-        _freeze(dispute.purchase, kind=kind, reference=reference)
+        _freeze(dispute.order, kind=kind, reference=reference)
     cause = f"{reference}:renewed" if is_renewed else reference
-    tell_dispute(dispute.purchase, reference=cause, state=state)
+    notify_dispute(dispute.order, reference=cause, state=state)
     if is_renewed and dispute.is_open:
         file_item(
             kind=kind,
             reference=cause,
-            summary=f"The dispute {reference} of {dispute.purchase.user} goes on after it was won.",
-            detail={"order_id": str(dispute.purchase.public_id)},
+            summary=f"The dispute {reference} of {dispute.order.user} goes on after it was won.",
+            detail={"order_id": str(dispute.order.public_id)},
         )
     if dispute.status == "lost":
         wallet.refresh_from_db(fields=["state"])
@@ -77,20 +75,20 @@ def _follow(dispute: Dispute, *, is_renewed: bool) -> None:
             kind="dispute_lost",
             reference=dispute.stripe_dispute_id,
             summary=(
-                f"A dispute of {dispute.purchase.user} was lost. The credits stay taken back, and "
+                f"A dispute of {dispute.order.user} was lost. The credits stay taken back, and "
                 f"the wallet is {wallet.state} until somebody decides."
             ),
-            detail={"order_id": str(dispute.purchase.public_id)},
+            detail={"order_id": str(dispute.order.public_id)},
         )
 
 
-def _freeze(purchase: Purchase, *, kind: str, reference: str) -> None:
+def _freeze(order: Order, *, kind: str, reference: str) -> None:
     word = "A payment is disputed" if kind == Freeze.Kind.DISPUTE else "Stripe warns of fraud"
-    wallet = get_wallet(purchase.user)
+    wallet = get_wallet(order.user)
     if add_freeze(wallet.pk, kind=kind, reference=reference, reason=f"{word} ({reference})."):
         file_item(
             kind=kind,
             reference=reference,
-            summary=f"{word} ({reference}). The wallet of {purchase.user} is frozen.",
-            detail={"order_id": str(purchase.public_id), "wallet_id": wallet.pk},
+            summary=f"{word} ({reference}). The wallet of {order.user} is frozen.",
+            detail={"order_id": str(order.public_id), "wallet_id": wallet.pk},
         )

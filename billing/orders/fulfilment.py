@@ -1,31 +1,30 @@
-"""Fulfilment: what Stripe says of a payment becomes credits, once.
+"""Fulfilment: what Stripe says was paid for an order becomes credits, once.
 
-`fulfil_purchase` is the only function that credits a purchase. The webhook, the return page and
-the sweep over open orders call it; any one of them alone is enough. It believes nothing that it
-was told but the session's id: the session's present state is read from Stripe.
+`fulfil` is the only function that credits an order by itself. The webhook, the return page, the
+direct answer and the sweeps call it, through `fulfil_checkout` and `fulfil_top_up`; any one of them
+alone is enough. It believes nothing that it was told but an id: the payment's present state is read
+from Stripe. What differs by the channel of the payment is in its `PaymentChannel`.
 """
 
+import re
 from datetime import timedelta
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
 
-from billing.exceptions import (
-    InvalidAmount,
-    PaymentStateMoving,
-    PurchaseMismatch,
-    PurchaseMissing,
-)
+from billing.exceptions import InvalidAmount, OrderMismatch, OrderMissing
 from billing.ledger.credits import post_credit
 from billing.ledger.inbox import file_item
-from billing.ledger.references import Order
+from billing.ledger.references import OrderCredit
 from billing.ledger.wallets import get_wallet
-from billing.models import LedgerEntry, Purchase
-from billing.notices.tell import tell_purchase
-from billing.orders.clawback import MOST_READS, claw_back
-from billing.stripe_api import SESSION_ID, Checkout, parse_order_id, read_checkout
+from billing.models import LedgerEntry, Order
+from billing.orders.clawback import claw_back
+from billing.orders.notices import notify_order
+from billing.orders.revisions import book_answer
+from billing.stripe_api.payments import Payment, PaymentState
 
 PAYMENT_FIELDS = [
     "status",
@@ -43,143 +42,164 @@ PAYMENT_FIELDS = [
 ]
 
 # Once paid, only a person takes an order out of review, and closes it.
-DECIDED = (Purchase.Status.FULFILLED, Purchase.Status.REVIEW, Purchase.Status.CLOSED)
+DECIDED = (Order.Status.FULFILLED, Order.Status.REVIEW, Order.Status.CLOSED)
+
+# What becomes of an unpaid order. A late payment would still be credited.
+UNPAID_STATUS = {
+    PaymentState.PENDING: Order.Status.PENDING,
+    PaymentState.FAILED: Order.Status.FAILED,
+    PaymentState.EXPIRED: Order.Status.EXPIRED,
+}
+
+AnyPayment = TypeVar("AnyPayment", bound=Payment)
+# By name, what was agreed and what Stripe says.
+Terms = dict[str, tuple[object, object]]
 
 
-def fulfil_purchase(session_id: str) -> Purchase:
-    """Read a Checkout Session from Stripe, book what became of it and return its order.
+class PaymentChannel(Generic[AnyPayment]):
+    """One way in which orders are paid: how its payments are read, checked and followed up.
+
+    What books or follows up is called under the order's lock, in the transaction that books it.
+    """
+
+    # What its payments are called in the inbox.
+    noun: str
+    id_pattern: re.Pattern[str]
+
+    def read(self, stripe_id: str) -> AnyPayment:
+        """Read a payment's present state from Stripe."""
+        raise NotImplementedError
+
+    def find_known(self, stripe_id: str) -> Order | None:
+        """Return the order for which a payment of this id was made, as far as that was saved."""
+        raise NotImplementedError
+
+    def find_order(self, payment: AnyPayment) -> Order | None:
+        """Return the order that a payment belongs to, or says that it does."""
+        raise NotImplementedError
+
+    def is_ours(self, payment: AnyPayment) -> bool:
+        """Tell whether we asked for it: something else may sell through the same account."""
+        raise NotImplementedError
+
+    def terms(self, order: Order, payment: AnyPayment) -> Terms:
+        """Return what must be as agreed, beside what must for each channel."""
+        raise NotImplementedError
+
+    def is_own(self, order: Order, payment: AnyPayment) -> bool:
+        """Tell whether the end of this payment ends its unpaid order."""
+        return True
+
+    def after_credit(self, order: Order) -> None:
+        """Follow up on an order that was credited."""
+
+    def after_failure(self, order: Order, payment: AnyPayment) -> None:
+        """Follow up on an order that was failed because its payment was."""
+
+    def without_credits(self, order: Order | None, payment: AnyPayment) -> None:
+        """Follow up on a payment that was paid and brought no credits, or not to any order."""
+
+    def after_commit(self, order: Order, payment: AnyPayment) -> None:
+        """Follow up at Stripe, once all is booked."""
+
+
+def fulfil(channel: PaymentChannel[AnyPayment], stripe_id: str) -> Order:
+    """Read a payment from Stripe, book what became of it and return its order.
 
     Paid and matching the order: the credits are posted and the order is fulfilled, also if it was
     given up before. Paid but different: the order waits for a person and nothing is credited.
     Expired or refused: an open order is closed. Anything else changes nothing. Safe to repeat and
-    to run at once. Raises PurchaseMissing if the session is not one of ours, PaymentProviderError
-    if Stripe does not answer.
+    to run at once. Raises OrderMissing if it pays no order of ours, PaymentProviderError if Stripe
+    does not answer.
     """
-    if not SESSION_ID.fullmatch(session_id):
-        raise PurchaseMissing("There is no such order.")
-    known = Purchase.objects.filter(stripe_session_id=session_id).first()
-    for _ in range(MOST_READS):
-        checkout = read_checkout(session_id)
-        if known is not None and (booked := _book(known, checkout)) is not None:
-            return booked
-        # As in `settle_charge`: the order's revision must be older than Stripe's answer.
-        known = _find_purchase(checkout)
-        if known is None:
-            _report_orphan(checkout)
-            raise PurchaseMissing("There is no such order.")
-    raise PaymentStateMoving("The payment's state keeps changing; it is looked at again later.")
+    if not channel.id_pattern.fullmatch(stripe_id):
+        raise OrderMissing("There is no such order.")
+    order, payment = book_answer(
+        channel.find_known(stripe_id),
+        read=partial(channel.read, stripe_id),
+        find=channel.find_order,
+        book=partial(_book, channel),
+    )
+    if order is None:
+        _report_orphan(channel, payment)
+        raise OrderMissing("There is no such order.")
+    channel.after_commit(order, payment)
+    return order
 
 
-def credit_order(purchase: Purchase) -> None:
+def credit_order(order: Order) -> None:
     """Post the credits of a locked order and fulfil it. Raises InvalidAmount.
 
     The ledger knows the order by its id, so a second call would post nothing. The caller saves.
     """
     now = timezone.now()
-    days = purchase.validity_days
+    days = order.validity_days
     post_credit(
-        get_wallet(purchase.user).pk,
+        get_wallet(order.user).pk,
         kind=LedgerEntry.Kind.PURCHASE,
-        amount_credits=purchase.credits,
-        reference=Order(purchase.public_id),
-        reason=purchase.pack_name,
+        amount_credits=order.credits,
+        reference=OrderCredit(order.public_id),
+        reason=order.pack_name,
         expires_at=None if days is None else now + timedelta(days=days),
     )
-    purchase.status = Purchase.Status.FULFILLED
-    purchase.fulfilled_at = now
+    order.status = Order.Status.FULFILLED
+    order.fulfilled_at = now
 
 
-@transaction.atomic(durable=True)
-def _book(known: Purchase, checkout: Checkout) -> Purchase | None:
-    """Bring the order in line with its session, under the order's lock.
-
-    None if a newer state of its charge may have been booked since the session was read.
-    """
-    purchase = Purchase.objects.select_for_update().get(pk=known.pk)
-    if purchase.revision != known.revision:
-        return None
-    if checkout.is_settled:
-        _book_payment(purchase, checkout)
-    elif purchase.status in Purchase.UNPAID and _is_own_session(purchase, checkout):
-        _close(purchase, checkout)
-    return purchase
+def _book(channel: PaymentChannel[AnyPayment], order: Order, payment: AnyPayment) -> None:
+    """Bring a locked order in line with its payment."""
+    if payment.is_paid:
+        _book_paid(channel, order, payment)
+    elif order.status in Order.UNPAID and channel.is_own(order, payment):
+        _book_unpaid(channel, order, payment)
 
 
-def _find_purchase(checkout: Checkout) -> Purchase | None:
-    """Return the order of this session; one whose session was never saved has its id in there."""
-    is_ours = Q(stripe_session_id=checkout.session_id)
-    for text in (checkout.client_reference, checkout.order_id):
-        order_id = parse_order_id(text)
-        is_ours |= Q(public_id=order_id) if order_id else Q()
-    found = Purchase.objects.filter(is_ours).order_by("pk")
-    # The order that we made this session for, before one that the session merely names.
-    return max(found, key=lambda each: each.stripe_session_id == checkout.session_id, default=None)
-
-
-def _is_own_session(purchase: Purchase, checkout: Checkout) -> bool:
-    """Tell whether the order was to be paid through this very session."""
-    order_id = str(purchase.public_id)
-    return purchase.stripe_session_id == checkout.session_id or (
-        # The process died, or the answer was lost, between creating and saving the session.
-        purchase.stripe_session_id is None
-        and checkout.client_reference == order_id
-        and checkout.order_id == order_id
-    )
-
-
-def _book_payment(purchase: Purchase, checkout: Checkout) -> None:
+def _book_paid(channel: PaymentChannel[AnyPayment], order: Order, payment: AnyPayment) -> None:
     """Credit a payment that matches its order; leave any other to a person.
 
     So is one that matches and would fill the wallet beyond its limit.
     """
-    if purchase.status in DECIDED:
-        if _is_other_payment(purchase, checkout):
-            _report_second_payment(purchase, checkout)
-        elif checkout.charge:
-            claw_back(purchase, checkout.charge)
+    if order.status in DECIDED:
+        if _is_other_payment(order, payment):
+            _report_second_payment(channel, order, payment)
+        elif payment.charge:
+            claw_back(order, payment.charge)
         return
     try:
-        _check_payment(purchase, checkout)
-        credit_order(purchase)
-    except (PurchaseMismatch, InvalidAmount) as refusal:
-        _park(purchase, checkout, reason=str(refusal))
+        _check_terms(channel, order, payment)
+        credit_order(order)
+    except (OrderMismatch, InvalidAmount) as refusal:
+        _park(channel, order, payment, reason=str(refusal))
         return
-    _save_payment(purchase, checkout)
-    tell_purchase(purchase)
+    _save_payment(order, payment)
+    notify_order(order)
+    channel.after_credit(order)
     # A refund may come before the fulfilment.
-    if checkout.charge:
-        claw_back(purchase, checkout.charge)
+    if payment.charge:
+        claw_back(order, payment.charge)
 
 
-def _is_other_payment(purchase: Purchase, checkout: Checkout) -> bool:
+def _book_unpaid(channel: PaymentChannel[AnyPayment], order: Order, payment: AnyPayment) -> None:
+    order.status = UNPAID_STATUS.get(payment.state, order.status)
+    _save_payment(order, payment)
+    if payment.state is PaymentState.FAILED:
+        channel.after_failure(order, payment)
+
+
+def _is_other_payment(order: Order, payment: Payment) -> bool:
     """Tell whether an order that was paid is paid again. What is free has no payment to name."""
-    known = (purchase.stripe_payment_intent_id, purchase.stripe_session_id)
-    found = (checkout.payment_intent_id, checkout.session_id)
+    known = (order.stripe_payment_intent_id, order.stripe_session_id)
+    found = (payment.payment_intent_id, payment.session_id)
     return known[0] != found[0] if known[0] or found[0] else known[1] != found[1]
 
 
-def _check_payment(purchase: Purchase, checkout: Checkout) -> None:
-    """Raise PurchaseMismatch unless the session sold exactly what the order agreed on.
-
-    What was paid for it may be less by a discount and more by tax, where the session allows them.
-    """
-    order_id = str(purchase.public_id)
-    is_free = checkout.allows_discount and checkout.amount_cents == 0
-    expected: dict[str, tuple[object, object]] = {
-        "session": (True, _is_own_session(purchase, checkout)),
-        "mode": ("payment", checkout.mode),
-        "livemode": (settings.STRIPE_LIVE_MODE, checkout.is_live),
-        "reference": (order_id, checkout.client_reference),
-        "metadata": (order_id, checkout.order_id),
-        "currency": (purchase.currency, checkout.currency),
-        "subtotal": (purchase.amount_cents, checkout.subtotal_cents),
-        "discount": (True, checkout.allows_discount or not checkout.discount_cents),
-        "tax": (True, checkout.adds_tax or not checkout.tax_cents),
-        "total": (True, _is_sum(checkout)),
-        "payment status": (
-            "no_payment_required" if is_free else "paid",
-            checkout.payment_status,
-        ),
+def _check_terms(channel: PaymentChannel[AnyPayment], order: Order, payment: AnyPayment) -> None:
+    """Raise OrderMismatch unless exactly what the order agreed on was paid."""
+    expected: Terms = {
+        "livemode": (settings.STRIPE_LIVE_MODE, payment.is_live),
+        "metadata": (str(order.public_id), payment.order_id),
+        "currency": (order.currency, payment.currency),
+        **channel.terms(order, payment),
     }
     wrong = [
         f"{name} is {found!r}, expected {wanted!r}"
@@ -187,94 +207,77 @@ def _check_payment(purchase: Purchase, checkout: Checkout) -> None:
         if wanted != found
     ]
     if wrong:
-        raise PurchaseMismatch("; ".join(wrong))
+        raise OrderMismatch("; ".join(wrong))
 
 
-def _is_sum(checkout: Checkout) -> bool:
-    """Tell whether total and charge follow from what was sold. Tax may be within the price."""
-    if checkout.subtotal_cents is None or checkout.amount_cents is None:
-        return False
-    price = checkout.subtotal_cents - checkout.discount_cents
-    if checkout.amount_cents not in (price, price + checkout.tax_cents):
-        return False
-    charge = checkout.charge
-    return (
-        charge is None
-        or charge.currency != checkout.currency
-        or charge.amount_cents == checkout.amount_cents
-    )
+def _save_payment(order: Order, payment: Payment) -> None:
+    if order.stripe_session_id is None and payment.session_id:
+        order.stripe_session_id = payment.session_id
+        order.stripe_session_url = payment.session_url
+    order.stripe_payment_intent_id = payment.payment_intent_id
+    order.invoice_url = payment.invoice_url
+    if payment.is_paid:
+        order.paid_cents = payment.paid_cents
+        order.discount_cents = payment.discount_cents
+        order.tax_cents = payment.tax_cents
+    if payment.charge and payment.charge.is_paid:
+        order.stripe_charge_id = payment.charge.charge_id
+        order.receipt_url = payment.charge.receipt_url
+    order.save(update_fields=PAYMENT_FIELDS)
 
 
-def _park(purchase: Purchase, checkout: Checkout, *, reason: str) -> None:
+def _park(
+    channel: PaymentChannel[AnyPayment], order: Order, payment: AnyPayment, *, reason: str
+) -> None:
     """Leave a payment that differs from its order to a person."""
-    purchase.status = Purchase.Status.REVIEW
-    purchase.review_reason = reason[:200]
-    _save_payment(purchase, checkout)
+    order.status = Order.Status.REVIEW
+    order.review_reason = reason[:200]
+    _save_payment(order, payment)
+    channel.without_credits(order, payment)
     file_item(
-        kind="purchase_mismatch",
-        reference=str(purchase.public_id),
-        summary=f"A payment could not be credited to its order: {reason}",
-        detail=_detail(purchase, checkout),
+        kind="order_mismatch",
+        reference=str(order.public_id),
+        summary=f"A {channel.noun} could not be credited to its order: {reason}",
+        detail=_detail(order, payment),
     )
 
 
-def _close(purchase: Purchase, checkout: Checkout) -> None:
-    """Close an order that can't be paid any more. A late payment would still be credited."""
-    if checkout.status == "expired":
-        purchase.status = Purchase.Status.EXPIRED
-    elif checkout.is_failed:
-        purchase.status = Purchase.Status.FAILED
-    elif checkout.is_pending:
-        purchase.status = Purchase.Status.PENDING
-    _save_payment(purchase, checkout)
-
-
-def _save_payment(purchase: Purchase, checkout: Checkout) -> None:
-    if purchase.stripe_session_id is None:
-        purchase.stripe_session_id = checkout.session_id
-        purchase.stripe_session_url = checkout.url
-    purchase.stripe_payment_intent_id = checkout.payment_intent_id
-    purchase.invoice_url = checkout.invoice_url
-    if checkout.is_settled:
-        purchase.paid_cents = checkout.amount_cents
-        purchase.discount_cents = checkout.discount_cents
-        purchase.tax_cents = checkout.tax_cents
-    if checkout.charge and checkout.charge.is_paid:
-        purchase.stripe_charge_id = checkout.charge.charge_id
-        purchase.receipt_url = checkout.charge.receipt_url
-    purchase.save(update_fields=PAYMENT_FIELDS)
-
-
-def _report_second_payment(purchase: Purchase, checkout: Checkout) -> None:
-    file_item(
-        kind="purchase_paid_twice",
-        reference=checkout.session_id,
-        summary="An order was paid again through another session; refund one of the payments.",
-        detail=_detail(purchase, checkout),
+def _report_second_payment(
+    channel: PaymentChannel[AnyPayment], order: Order, payment: AnyPayment
+) -> None:
+    _, is_new = file_item(
+        kind="order_paid_twice",
+        reference=payment.stripe_id,
+        summary=f"A {channel.noun} is for an order that was paid before; refund one of the two.",
+        detail=_detail(order, payment),
     )
+    # Heard of again, it must not undo what the customer decided since.
+    if is_new:
+        channel.without_credits(order, payment)
 
 
-def _report_orphan(checkout: Checkout) -> None:
-    """Report money that came in for an order that we don't have, such as after a restore.
+@transaction.atomic(durable=True)
+def _report_orphan(channel: PaymentChannel[AnyPayment], payment: AnyPayment) -> None:
+    """Report money that came in for an order that we don't have, such as after a restore."""
+    if not payment.is_paid or not channel.is_ours(payment):
+        return
+    _, is_new = file_item(
+        kind="payment_without_order",
+        reference=payment.stripe_id,
+        summary=f"A {channel.noun} names the order {payment.order_id[:60]}, which does not exist.",
+        detail=_detail(None, payment),
+    )
+    if is_new:
+        channel.without_credits(None, payment)
 
-    A session without an order's id was made by something else in the same Stripe account.
-    """
-    if checkout.is_settled and checkout.order_id:
-        file_item(
-            kind="payment_without_order",
-            reference=checkout.session_id,
-            summary=f"A payment names the order {checkout.order_id[:60]}, which does not exist.",
-            detail=_detail(None, checkout),
-        )
 
-
-def _detail(purchase: Purchase | None, checkout: Checkout) -> dict[str, str | int | None]:
+def _detail(order: Order | None, payment: Payment) -> dict[str, Any]:
     return {
-        "order_id": str(purchase.public_id) if purchase else checkout.order_id,
-        "session_id": checkout.session_id,
-        "payment_intent_id": checkout.payment_intent_id,
-        "paid_cents": checkout.amount_cents,
-        "paid_currency": checkout.currency,
-        "ordered_cents": purchase.amount_cents if purchase else None,
-        "ordered_currency": purchase.currency if purchase else None,
+        "order_id": str(order.public_id) if order else payment.order_id,
+        "session_id": payment.session_id,
+        "payment_intent_id": payment.payment_intent_id,
+        "paid_cents": payment.paid_cents,
+        "paid_currency": payment.currency,
+        "ordered_cents": order.amount_cents if order else None,
+        "ordered_currency": order.currency if order else None,
     }

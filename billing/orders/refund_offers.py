@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from billing.ledger.balances import read_balance
 from billing.ledger.credits import order_of_use
-from billing.models import Lot, Purchase
+from billing.models import Lot, Order
 from billing.orders.clawback import find_lot, share_of
 from common.currencies import smallest_step
 
@@ -17,21 +17,21 @@ class Offer:
     credits: int
 
 
-def offer_unused(purchase: Purchase) -> Offer | None:
+def offer_unused(order: Order) -> Offer | None:
     """Return what the unused part of an order is worth; None if nothing.
 
     Rounded down to cents, or to what its currency has of them.
     """
-    lot = find_lot(purchase)
-    if purchase.status != Purchase.Status.FULFILLED or lot is None:
+    lot = find_lot(order)
+    if order.status != Order.Status.FULFILLED or lot is None:
         return None
     unused = _unused_of(lot)
-    worth = purchase.charged_cents * unused // purchase.credits
-    rest = purchase.charged_cents - purchase.returned_cents
-    amount = rest if worth >= rest else worth - worth % smallest_step(purchase.currency)
+    worth = order.charged_cents * unused // order.credits
+    rest = order.charged_cents - order.returned_cents
+    amount = rest if worth >= rest else worth - worth % smallest_step(order.currency)
     if amount <= 0:
         return None
-    credits = share_of(purchase, purchase.returned_cents + amount) - purchase.taken_back_credits
+    credits = share_of(order, order.returned_cents + amount) - order.taken_back_credits
     return Offer(amount, max(credits, 0))
 
 

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
@@ -25,25 +25,29 @@ from billing.exceptions import (
 )
 from billing.ledger.inbox import file_item
 from billing.ledger.wallets import get_wallet
-from billing.models import Purchase, Refund, Wallet
-from billing.orders.clawback import move_to_target, settle_charge
+from billing.models import Order, Refund, Wallet
+from billing.orders.clawback import book_charge, move_to_target
 from billing.orders.refund_offers import Offer, offer_unused
 from billing.stripe_api import create_refund
 from common.currencies import smallest_step
+from common.due import RetriedRows
 
 # What staff may refund: also a payment that was never credited.
-PAID = (Purchase.Status.FULFILLED, Purchase.Status.REVIEW, Purchase.Status.CLOSED)
-LEASE = timedelta(minutes=2)
-FIRST_RETRY_S = 5
-LONGEST_RETRY_S = 3600
-ALARMING_ATTEMPTS = 8
+PAID = (Order.Status.FULFILLED, Order.Status.REVIEW, Order.Status.CLOSED)
+REFUNDS = RetriedRows(
+    Refund.objects.filter(status=Refund.Status.OPEN),
+    lease=timedelta(minutes=2),
+    first_pause=timedelta(seconds=5),
+    longest_pause=timedelta(hours=1),
+    alarming_attempts=8,
+)
 BATCH = 50
 
 log = structlog.get_logger(__name__)
 
 
 def refund_amount(
-    purchase: Purchase,
+    order: Order,
     *,
     amount_cents: int,
     actor: User,
@@ -57,7 +61,7 @@ def refund_amount(
     if not reason.strip():
         raise MissingReason("A reason is required: it is what the record will say.")
     return _ask(
-        purchase.pk,
+        order.pk,
         Refund(
             public_id=key or uuid4(),
             amount_cents=amount_cents,
@@ -69,7 +73,7 @@ def refund_amount(
 
 
 def refund_unused(
-    purchase: Purchase, *, actor: User | None, reason: str, key: UUID | None = None
+    order: Order, *, actor: User | None, reason: str, key: UUID | None = None
 ) -> Refund:
     """Refund what is unused of an order. If it is spent before it can be taken, nothing happens.
 
@@ -77,14 +81,14 @@ def refund_unused(
     """
     public_id = key or uuid4()
     # Before the look for one of this key: its credits are taken when it is written down.
-    offer = offer_unused(purchase)
-    asked = Refund.objects.filter(public_id=public_id, purchase=purchase).first()
+    offer = offer_unused(order)
+    asked = Refund.objects.filter(public_id=public_id, order=order).first()
     if asked is not None:
         return asked
     if offer is None:
         raise RefundRefused("Nothing of this order is left to be refunded.")
     return _ask(
-        purchase.pk,
+        order.pk,
         Refund(
             public_id=public_id,
             amount_cents=offer.amount_cents,
@@ -95,30 +99,30 @@ def refund_unused(
     )
 
 
-def offer_to_customer(purchase: Purchase) -> Offer | None:
+def offer_to_customer(order: Order) -> Offer | None:
     """Return what the customer may ask back without us, by the settings; None if nothing."""
     days = settings.CUSTOMER_REFUND_DAYS
-    wallet = get_wallet(purchase.user)
-    if not days or purchase.fulfilled_at is None:
+    wallet = get_wallet(order.user)
+    if not days or order.fulfilled_at is None:
         return None
-    is_late = timezone.now() > purchase.fulfilled_at + timedelta(days=days)
+    is_late = timezone.now() > order.fulfilled_at + timedelta(days=days)
     if is_late or wallet.state != Wallet.State.ACTIVE or wallet.debt_credits:
         return None
-    return None if _why_not(purchase) else offer_unused(purchase)
+    return None if _why_not(order) else offer_unused(order)
 
 
-def refund_to_customer(purchase: Purchase, *, key: UUID) -> Refund:
+def refund_to_customer(order: Order, *, key: UUID) -> Refund:
     """Refund the unused part because its customer asked for it. Safe to repeat.
 
     Raises RefundRefused if the settings don't offer that, or not any more.
     """
-    offer = offer_to_customer(purchase)
-    asked = Refund.objects.filter(public_id=key, purchase=purchase).first()
+    offer = offer_to_customer(order)
+    asked = Refund.objects.filter(public_id=key, order=order).first()
     if asked is not None:
         return asked
     if offer is None:
         raise RefundRefused("This order can't be refunded here. Please write to us.")
-    return refund_unused(purchase, actor=None, reason="Asked for by the customer", key=key)
+    return refund_unused(order, actor=None, reason="Asked for by the customer", key=key)
 
 
 def advance_refunds(*, most: int = BATCH) -> int:
@@ -128,80 +132,62 @@ def advance_refunds(*, most: int = BATCH) -> int:
     Stops while Stripe can't be reached: the others stay due.
     """
     tried = 0
-    for refund in _due_refunds()[:most]:
-        if _claim(refund):
-            tried += 1
-            if isinstance(_advance(refund), PaymentProviderAway):
-                break
+    for refund in REFUNDS.take(_due_refunds()[:most]):
+        tried += 1
+        if isinstance(_advance(refund), PaymentProviderAway):
+            break
     return tried
 
 
 @transaction.atomic
-def _ask(purchase_id: int, refund: Refund) -> Refund:
+def _ask(order_id: int, refund: Refund) -> Refund:
     """Write the refund down and take its credits. The first of a key is the only one."""
-    purchase = Purchase.objects.select_for_update().get(pk=purchase_id)
+    order = Order.objects.select_for_update().get(pk=order_id)
     asked = Refund.objects.filter(public_id=refund.public_id).first()
     if asked is not None:
         return asked
-    problem = _why_not(purchase)
+    problem = _why_not(order)
     if problem:
         raise RefundRefused(problem)
-    rest = purchase.charged_cents - purchase.returned_cents
+    rest = order.charged_cents - order.returned_cents
     if not 0 < refund.amount_cents <= rest:
         raise RefundRefused(f"Of this payment {rest} can still be refunded, in its smallest unit.")
-    step = smallest_step(purchase.currency)
+    step = smallest_step(order.currency)
     if refund.amount_cents < rest and refund.amount_cents % step:
         raise RefundRefused(f"Amounts of this currency are divisible by {step}.")
-    refund.purchase = purchase
+    refund.order = order
     refund.save(force_insert=True)
-    refund.debit = move_to_target(purchase)
+    refund.debit = move_to_target(order)
     refund.save(update_fields=["debit"])
     return refund
 
 
-def _why_not(purchase: Purchase) -> str:
+def _why_not(order: Order) -> str:
     """Return why no refund can be asked for now; empty if one can."""
-    if purchase.status not in PAID or not purchase.stripe_payment_intent_id:
+    if order.status not in PAID or not order.stripe_payment_intent_id:
         return "This order was not paid."
-    if not purchase.stripe_charge_id:
+    if not order.stripe_charge_id:
         return "Its charge is not known yet: ask Stripe again first."
-    if any(dispute.is_open for dispute in purchase.disputes.all()):
+    if any(dispute.is_open for dispute in order.disputes.all()):
         return "The payment is disputed: the money goes back that way, or not at all."
-    if purchase.refunds.filter(status=Refund.Status.OPEN).exists():
+    if order.refunds.filter(status=Refund.Status.OPEN).exists():
         return "A refund of this order is under way."
     return ""
 
 
 def _due_refunds() -> QuerySet[Refund]:
     # Not before the ledger has booked its credits.
-    return (
-        Refund.objects.filter(
-            Q(debit=None) | Q(debit__booked_at__isnull=False),
-            status=Refund.Status.OPEN,
-            next_attempt_at__lte=timezone.now(),
-        )
-        .select_related("purchase", "debit")
-        .order_by("next_attempt_at", "pk")
-    )
-
-
-def _claim(refund: Refund) -> bool:
-    """Take a due refund for a while. False if another sweep has it."""
-    return (
-        Refund.objects.filter(
-            pk=refund.pk, status=Refund.Status.OPEN, next_attempt_at=refund.next_attempt_at
-        ).update(attempts=F("attempts") + 1, next_attempt_at=timezone.now() + LEASE)
-        == 1
-    )
+    is_taken = Q(debit=None) | Q(debit__booked_at__isnull=False)
+    return REFUNDS.due().filter(is_taken).select_related("order", "debit")
 
 
 def _advance(refund: Refund) -> Exception | None:
     """Ask Stripe for one refund and book the answer; note a failure, and return it."""
     try:
         if refund.is_unused_part and _is_short(refund):
-            text = "The tokens were spent before they could be taken back."
-            _refuse(refund, text, is_told=refund.actor_id is not None)
-        elif not (refund.attempts and _is_known(refund)):
+            text = "The credits were spent before they could be taken back."
+            _refuse(refund, text, needs_person=refund.actor_id is not None)
+        elif not (refund.attempts > 1 and _is_known(refund)):
             _send(refund)
     except PaymentProviderError as error:
         _postpone(refund, error)
@@ -216,7 +202,7 @@ def _is_short(refund: Refund) -> bool:
 
 def _is_known(refund: Refund) -> bool:
     """Tell whether an earlier attempt, whose answer was lost, has reached Stripe."""
-    _settle(refund)
+    _book_charge(refund)
     refund.refresh_from_db(fields=["status"])
     return refund.status != Refund.Status.OPEN
 
@@ -224,54 +210,50 @@ def _is_known(refund: Refund) -> bool:
 def _send(refund: Refund) -> None:
     try:
         create_refund(
-            refund.purchase.stripe_payment_intent_id,
+            refund.order.stripe_payment_intent_id,
             amount_cents=refund.amount_cents,
             reason=refund.kind,
-            order_id=str(refund.purchase.public_id),
+            order_id=str(refund.order.public_id),
             refund_id=str(refund.public_id),
         )
     except PaymentProviderRefusal as refusal:
         # Stripe's own words, for staff: what it is about, and the request to ask Stripe about.
-        _refuse(refund, str(refusal.__cause__ or refusal), is_told=True)
+        _refuse(refund, str(refusal.__cause__ or refusal), needs_person=True)
         return
-    _settle(refund)
+    _book_charge(refund)
 
 
-def _settle(refund: Refund) -> None:
+def _book_charge(refund: Refund) -> None:
     """Book what Stripe says of the payment now, this refund included."""
-    settle_charge(refund.purchase.stripe_charge_id)
+    book_charge(refund.order.stripe_charge_id)
 
 
 @transaction.atomic(durable=True)
-def _refuse(refund: Refund, outcome: str, *, is_told: bool) -> None:
-    """End a refund that was not given; its credits come back. A person is told, if need be."""
-    purchase = Purchase.objects.select_for_update().get(pk=refund.purchase_id)
+def _refuse(refund: Refund, outcome: str, *, needs_person: bool) -> None:
+    """End a refund that was not given; its credits come back. A person looks at it, if need be."""
+    order = Order.objects.select_for_update().get(pk=refund.order_id)
     ended = Refund.objects.filter(pk=refund.pk, status=Refund.Status.OPEN).update(
         status=Refund.Status.REFUSED, outcome=outcome[:200]
     )
     if ended:
-        move_to_target(purchase)
+        move_to_target(order)
         log.warning("refund_refused", refund_id=str(refund.public_id), outcome=outcome)
-        if is_told:
+        if needs_person:
             file_item(
                 kind="refund_refused",
                 reference=str(refund.public_id),
-                summary=f"A refund to {purchase.user} was not given: {outcome}",
-                detail={"order_id": str(purchase.public_id)},
+                summary=f"A refund to {order.user} was not given: {outcome}",
+                detail={"order_id": str(order.public_id)},
             )
 
 
 def _postpone(refund: Refund, error: Exception) -> None:
-    attempts = refund.attempts + 1
-    wait_s = min(FIRST_RETRY_S * 2 ** min(attempts - 1, 20), LONGEST_RETRY_S)
-    log.warning("refund_postponed", refund_id=str(refund.public_id), attempts=attempts)
-    Refund.objects.filter(pk=refund.pk, status=Refund.Status.OPEN).update(
-        outcome=str(error)[:200], next_attempt_at=timezone.now() + timedelta(seconds=wait_s)
-    )
-    if attempts >= ALARMING_ATTEMPTS:
+    log.warning("refund_postponed", refund_id=str(refund.public_id), attempts=refund.attempts)
+    REFUNDS.postpone(refund, outcome=str(error)[:200])
+    if REFUNDS.is_alarming(refund):
         file_item(
             kind="refund_failing",
             reference=str(refund.public_id),
-            summary=f"A refund to {refund.purchase.user} can't be asked for: {error}",
-            detail={"order_id": str(refund.purchase.public_id)},
+            summary=f"A refund to {refund.order.user} can't be asked for: {error}",
+            detail={"order_id": str(refund.order.public_id)},
         )

@@ -25,13 +25,18 @@ from billing.exceptions import (
 )
 from billing.ledger.credits import lock_wallet
 from billing.ledger.inbox import file_item
-from billing.models import AutoTopUp, Pack, Purchase, TopUpPayment, Wallet
-from billing.notices.tell import tell_top_up_off
-from billing.orders.top_up_payments import fail_top_up, settle_payment
+from billing.models import AutoTopUp, Order, Pack, TopUpPayment, Wallet
+from billing.orders.top_up_payments import fail_top_up, fulfil_top_up
 from billing.stripe_api import ORDER_KEY
-from billing.stripe_api.payments import CHANNEL_KEY, cancel_payment, create_payment, find_payment
+from billing.stripe_api.card_payments import (
+    CHANNEL_KEY,
+    cancel_payment,
+    create_payment,
+    find_payment,
+)
 from billing.top_ups.agreement import agreed_price, has_room, is_offered, lock_top_up
-from billing.top_ups.switch import OffReason, turn_off
+from billing.top_ups.notices import notify_top_up_off
+from billing.top_ups.switch import OffReason, switch_off
 from common.currencies import is_unproven
 
 BATCH = 50
@@ -50,14 +55,14 @@ def top_up_due(*, most: int = BATCH) -> int:
     """
     started = 0
     for top_up in due_top_ups()[:most]:
-        purchase = _order(top_up)
-        if purchase is None:
+        order = _order(top_up)
+        if order is None:
             continue
         started += 1
         try:
-            advance_top_up(purchase)
+            advance_top_up(order)
         except PaymentProviderRefusal:
-            log.warning("top_up_refused", purchase_id=purchase.pk)
+            log.warning("top_up_refused", order_id=order.pk)
         except PaymentProviderError:
             break
     return started
@@ -65,10 +70,10 @@ def top_up_due(*, most: int = BATCH) -> int:
 
 def due_top_ups() -> QuerySet[AutoTopUp]:
     """Return those whose wallet is below its level, may be topped up, and isn't being."""
-    is_open = Purchase.objects.filter(
+    is_open = Order.objects.filter(
         user=OuterRef("wallet__user"),
-        channel=Purchase.Channel.TOP_UP,
-        status__in=Purchase.UNPAID,
+        channel=Order.Channel.TOP_UP,
+        status__in=Order.UNPAID,
     )
     return AutoTopUp.objects.filter(
         Q(paused_until=None) | Q(paused_until__lte=timezone.now()),
@@ -87,35 +92,35 @@ def has_due_top_ups() -> bool:
     return due_top_ups().exists()
 
 
-def advance_top_up(purchase: Purchase) -> Purchase:
+def advance_top_up(order: Order) -> Order:
     """Find out what became of an open top-up, and ask Stripe for it if nobody has.
 
     Safe to repeat and to run at once. Raises PaymentProviderError: then it stays open.
     """
     try:
-        intent_id = purchase.stripe_payment_intent_id or _find_or_ask(purchase)
+        intent_id = order.stripe_payment_intent_id or _find_or_ask(order)
         if intent_id:
-            return _settle_or_end(intent_id)
+            return _fulfil_or_end(intent_id)
     except PaymentObjectMissing:
         # Payment, card or customer are gone at Stripe, or in another account than our key's.
-        if not _is_overdue(purchase):
+        if not _is_overdue(order):
             raise
-    _expire(purchase)
-    purchase.refresh_from_db()
-    return purchase
+    _expire(order)
+    order.refresh_from_db()
+    return order
 
 
-def _settle_or_end(intent_id: str) -> Purchase:
-    found = settle_payment(intent_id)
-    if found.status == Purchase.Status.OPEN and _is_overdue(found):
+def _fulfil_or_end(intent_id: str) -> Order:
+    found = fulfil_top_up(intent_id)
+    if found.status == Order.Status.OPEN and _is_overdue(found):
         # It waits for something that nobody will do.
         cancel_payment(intent_id)
-        found = settle_payment(intent_id)
+        found = fulfil_top_up(intent_id)
     return found
 
 
 @transaction.atomic(durable=True)
-def _order(known: AutoTopUp) -> Purchase | None:
+def _order(known: AutoTopUp) -> Order | None:
     """Make the order of a top-up that is still due, under the wallet's lock and its own."""
     # In this order: so does whoever takes a payment back.
     wallet = lock_wallet(known.wallet_id)
@@ -125,8 +130,8 @@ def _order(known: AutoTopUp) -> Purchase | None:
     try:
         price = agreed_price(top_up)
     except PackUnavailable as refusal:
-        if turn_off(top_up, OffReason.TERMS, detail=str(refusal)):
-            tell_top_up_off(top_up, reason=OffReason.TERMS)
+        if switch_off(top_up, OffReason.TERMS, detail=str(refusal)):
+            notify_top_up_off(top_up, reason=OffReason.TERMS)
         return None
     if not has_room(top_up, price):
         AutoTopUp.objects.filter(pk=top_up.pk).update(paused_until=_next_month())
@@ -135,12 +140,12 @@ def _order(known: AutoTopUp) -> Purchase | None:
     return _create_order(top_up, wallet, top_up.pack, price)
 
 
-def _create_order(top_up: AutoTopUp, wallet: Wallet, pack: Pack, price: Price) -> Purchase:
+def _create_order(top_up: AutoTopUp, wallet: Wallet, pack: Pack, price: Price) -> Order:
     now = timezone.now()
-    purchase = Purchase.objects.create(
+    order = Order.objects.create(
         user=wallet.user,
         pack=pack,
-        channel=Purchase.Channel.TOP_UP,
+        channel=Order.Channel.TOP_UP,
         pack_name=pack.name,
         credits=pack.credits,
         amount_cents=price.amount_cents,
@@ -150,65 +155,65 @@ def _create_order(top_up: AutoTopUp, wallet: Wallet, pack: Pack, price: Price) -
         expires_at=now + KEY_LIFETIME,
         next_check_at=now + timedelta(minutes=1),
     )
-    TopUpPayment.objects.create(purchase=purchase, request=_request(top_up, purchase))
-    return purchase
+    TopUpPayment.objects.create(order=order, request=_request(top_up, order))
+    return order
 
 
-def _request(top_up: AutoTopUp, purchase: Purchase) -> dict[str, Any]:
+def _request(top_up: AutoTopUp, order: Order) -> dict[str, Any]:
     """Return what Stripe is asked for."""
     request: dict[str, Any] = {
-        "amount": purchase.amount_cents,
-        "currency": purchase.currency,
+        "amount": order.amount_cents,
+        "currency": order.currency,
         "customer": top_up.stripe_customer_id,
         "payment_method": top_up.stripe_payment_method_id,
         "confirm": True,
         "off_session": True,
         "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
-        "description": f"{purchase.pack_name}: {purchase.credits:,} tokens",
-        "metadata": {ORDER_KEY: str(purchase.public_id), CHANNEL_KEY: purchase.channel},
+        "description": f"{order.pack_name}: {order.credits:,} credits",
+        "metadata": {ORDER_KEY: str(order.public_id), CHANNEL_KEY: order.channel},
     }
     if settings.STRIPE_RECEIPT_MAIL:
-        request["receipt_email"] = purchase.user.email
+        request["receipt_email"] = order.user.email
     return request
 
 
-def _find_or_ask(purchase: Purchase) -> str | None:
+def _find_or_ask(order: Order) -> str | None:
     """Return the order's PaymentIntent; None if there is none and there must be none any more."""
-    asked = purchase.top_up_payment
-    if not _may_ask(purchase, asked):
-        return find_payment(asked.stripe_customer_id, order_id=str(purchase.public_id))
+    asked = order.top_up_payment
+    if not _may_ask(order, asked):
+        return find_payment(asked.stripe_customer_id, order_id=str(order.public_id))
     try:
-        intent_id = create_payment(asked.request, idempotency_key=f"top-up-{purchase.public_id}")
+        intent_id = create_payment(asked.request, idempotency_key=f"top-up-{order.public_id}")
     except PaymentObjectMissing:
         # Customer or card were deleted at Stripe: nothing was charged.
-        _fail_missing(purchase)
+        _fail_missing(order)
         raise
     except PaymentProviderRefusal as refusal:
         # Our key, our account, or what we ask for: not the customer's fault, so it stays on.
         file_item(
             kind="top_up_refused",
-            reference=str(purchase.public_id),
+            reference=str(order.public_id),
             summary=f"Stripe refuses to charge a top-up: {refusal.__cause__ or refusal}",
         )
         raise
     # It pays this order whatever its metadata say: without them it would be taken for a stranger's,
     # and the order for one that was never charged.
-    Purchase.objects.filter(pk=purchase.pk, status__in=Purchase.UNPAID).update(
+    Order.objects.filter(pk=order.pk, status__in=Order.UNPAID).update(
         stripe_payment_intent_id=intent_id
     )
     return intent_id
 
 
-def _may_ask(purchase: Purchase, asked: TopUpPayment) -> bool:
+def _may_ask(order: Order, asked: TopUpPayment) -> bool:
     """Tell whether the customer still wants it, and the idempotency key still holds."""
     return (
-        not _is_overdue(purchase)
-        and not is_unproven(purchase.currency)
+        not _is_overdue(order)
+        and not is_unproven(order.currency)
         and is_offered()
         and AutoTopUp.objects.filter(
             state=AutoTopUp.State.ON,
             stripe_payment_method_id=asked.stripe_payment_method_id,
-            wallet__user=purchase.user_id,
+            wallet__user=order.user_id,
             wallet__user__is_active=True,
             wallet__state=Wallet.State.ACTIVE,
             wallet__debt_credits=0,
@@ -217,21 +222,19 @@ def _may_ask(purchase: Purchase, asked: TopUpPayment) -> bool:
 
 
 @transaction.atomic(durable=True)
-def _fail_missing(purchase: Purchase) -> None:
-    locked = Purchase.objects.select_for_update().get(pk=purchase.pk)
-    if locked.status in Purchase.UNPAID:
+def _fail_missing(order: Order) -> None:
+    locked = Order.objects.select_for_update().get(pk=order.pk)
+    if locked.status in Order.UNPAID:
         fail_top_up(locked, reason=OffReason.DECLINED, decline_code="card_missing")
 
 
-def _expire(purchase: Purchase) -> None:
+def _expire(order: Order) -> None:
     """Give an order up that nothing will come of. A late payment would still be credited."""
-    Purchase.objects.filter(pk=purchase.pk, status__in=Purchase.UNPAID).update(
-        status=Purchase.Status.EXPIRED
-    )
+    Order.objects.filter(pk=order.pk, status__in=Order.UNPAID).update(status=Order.Status.EXPIRED)
 
 
-def _is_overdue(purchase: Purchase) -> bool:
-    return purchase.expires_at <= timezone.now()
+def _is_overdue(order: Order) -> bool:
+    return order.expires_at <= timezone.now()
 
 
 def _next_month() -> datetime:

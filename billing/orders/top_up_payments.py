@@ -1,8 +1,6 @@
-"""What became of a top-up's payment: paid is credited once, refused switches the top-up off.
+"""Payments of top-ups: a saved card is charged while its owner is away.
 
-`settle_payment` is to a top-up what `fulfil_purchase` is to an order of the Checkout page. The
-direct answer, the webhook and the sweep call it, and any one of them alone is enough. It believes
-nothing that it was told but the PaymentIntent's id.
+Whatever brings no credits switches the top-up off and tells its owner.
 """
 
 import re
@@ -10,30 +8,26 @@ from urllib.parse import urlencode
 
 import structlog
 from django.conf import settings
-from django.db import transaction
 from django.db.models import QuerySet
 from django.urls import reverse
 
-from billing.exceptions import (
-    InvalidAmount,
-    PaymentProviderError,
-    PaymentStateMoving,
-    PurchaseMismatch,
-    PurchaseMissing,
+from billing.exceptions import PaymentProviderError
+from billing.models import AutoTopUp, Order, TopUpPayment
+from billing.orders.fulfilment import PaymentChannel, Terms, fulfil
+from billing.orders.notices import (
+    notify_top_up_action,
+    notify_top_up_declined,
+    notify_top_up_succeeded,
 )
-from billing.ledger.inbox import file_item
-from billing.models import AutoTopUp, Purchase, TopUpPayment
-from billing.notices.tell import (
-    tell_purchase,
-    tell_top_up_action,
-    tell_top_up_declined,
-    tell_top_up_succeeded,
-)
-from billing.orders.clawback import MOST_READS, claw_back
-from billing.orders.fulfilment import DECIDED, PAYMENT_FIELDS, credit_order
 from billing.stripe_api import parse_order_id
-from billing.stripe_api.payments import Payment, cancel_payment, read_payment
-from billing.top_ups.switch import OffReason, turn_off, turn_off_for_orphan, turn_off_for_review
+from billing.stripe_api.card_payments import CardPayment, cancel_payment, read_payment
+from billing.stripe_api.payments import PaymentState
+from billing.top_ups.switch import (
+    OffReason,
+    switch_off,
+    switch_off_for_orphan,
+    switch_off_for_review,
+)
 
 INTENT_ID = re.compile(r"pi_[A-Za-z0-9_]{1,110}")
 # Decline codes that may be told. Of the others Stripe advises to say nothing more than declined.
@@ -48,204 +42,105 @@ DECLINE_WORDS = {
 log = structlog.get_logger(__name__)
 
 
-def settle_payment(payment_intent_id: str) -> Purchase:
-    """Read a top-up's PaymentIntent from Stripe, book what became of it and return its order.
-
-    Paid and matching: the credits are posted, also if the order was given up before. Paid but
-    different: it waits for a person. Refused: the order is failed. Whatever brings no credits
-    switches the top-up off and tells its owner, in the transaction that books it. Safe to repeat
-    and to run at once. Raises PurchaseMissing if it pays no top-up of ours, PaymentProviderError.
-    """
-    if not INTENT_ID.fullmatch(payment_intent_id):
-        raise PurchaseMissing("There is no such top-up.")
-    known = _top_ups().filter(stripe_payment_intent_id=payment_intent_id).first()
-    for _ in range(MOST_READS):
-        payment = read_payment(payment_intent_id)
-        if known is not None and (booked := _book(known, payment)) is not None:
-            _put_away(booked, payment)
-            return booked
-        # As in `settle_charge`: the order's revision must be older than Stripe's answer.
-        known = _find_purchase(payment)
-        if known is None:
-            _report_orphan(payment)
-            raise PurchaseMissing("There is no such top-up.")
-    raise PaymentStateMoving("The payment's state keeps changing; it is looked at again later.")
+def fulfil_top_up(payment_intent_id: str) -> Order:
+    """Book what became of a top-up's PaymentIntent and return its order, as `fulfil` says."""
+    return fulfil(TOP_UP, payment_intent_id)
 
 
-def fail_top_up(purchase: Purchase, *, reason: AutoTopUp.OffReason, decline_code: str) -> None:
+def fail_top_up(order: Order, *, reason: AutoTopUp.OffReason, decline_code: str) -> None:
     """Close a locked, open order as not paid, and switch the top-up off if it still uses the card.
 
     The caller's transaction holds the mail, too.
     """
-    purchase.status = Purchase.Status.FAILED
-    purchase.save(update_fields=PAYMENT_FIELDS)
-    asked = TopUpPayment.objects.get(purchase=purchase)
-    asked.decline_code = decline_code[:60]
-    asked.save(update_fields=["decline_code"])
-    top_up = AutoTopUp.objects.get(wallet__user_id=purchase.user_id)
-    if turn_off(top_up, reason, detail=decline_code, method_id=asked.stripe_payment_method_id):
-        _tell_failure(purchase, reason, decline_code)
+    order.status = Order.Status.FAILED
+    order.save(update_fields=["status"])
+    _switch_off_for_failure(order, reason=reason, decline_code=decline_code)
 
 
-def _top_ups() -> QuerySet[Purchase]:
-    return Purchase.objects.filter(channel=Purchase.Channel.TOP_UP)
+class TopUpChannel(PaymentChannel[CardPayment]):
+    """A saved card that we charge."""
 
+    noun = "top-up's payment"
+    id_pattern = INTENT_ID
 
-def _find_purchase(payment: Payment) -> Purchase | None:
-    order_id = parse_order_id(payment.order_id)
-    return _top_ups().filter(public_id=order_id).first() if order_id else None
+    def read(self, stripe_id: str) -> CardPayment:
+        return read_payment(stripe_id)
 
+    def find_known(self, stripe_id: str) -> Order | None:
+        return _top_ups().filter(stripe_payment_intent_id=stripe_id).first()
 
-@transaction.atomic(durable=True)
-def _book(known: Purchase, payment: Payment) -> Purchase | None:
-    """Bring the order in line with its payment, under the order's lock.
+    def find_order(self, payment: CardPayment) -> Order | None:
+        order_id = parse_order_id(payment.order_id)
+        return _top_ups().filter(public_id=order_id).first() if order_id else None
 
-    None if a newer state of its charge may have been booked since the payment was read.
-    """
-    purchase = Purchase.objects.select_for_update().get(pk=known.pk)
-    if purchase.revision != known.revision:
-        return None
-    if payment.is_paid:
-        _book_payment(purchase, payment)
-    elif purchase.status in Purchase.UNPAID:
-        _book_unpaid(purchase, payment)
-    return purchase
+    def is_ours(self, payment: CardPayment) -> bool:
+        return payment.channel == Order.Channel.TOP_UP
 
+    def terms(self, order: Order, payment: CardPayment) -> Terms:
+        """Return what must be as agreed: exactly the order was paid, by whom we asked."""
+        charge = payment.charge
+        return {
+            "channel": (order.channel, payment.channel),
+            "customer": (order.top_up_payment.stripe_customer_id, payment.customer_id),
+            "amount": (order.amount_cents, payment.amount_cents),
+            "received": (order.amount_cents, payment.paid_cents),
+            "charge": (order.amount_cents, charge.amount_cents if charge else None),
+        }
 
-def _book_payment(purchase: Purchase, payment: Payment) -> None:
-    if purchase.status in DECIDED:
-        if purchase.stripe_payment_intent_id != payment.payment_intent_id:
-            _report_second_payment(purchase, payment)
-        elif payment.charge:
-            claw_back(purchase, payment.charge)
-        return
-    try:
-        _check_payment(purchase, payment)
-        credit_order(purchase)
-    except (PurchaseMismatch, InvalidAmount) as refusal:
-        _park(purchase, payment, reason=str(refusal))
-        return
-    _save_payment(purchase, payment)
-    tell_purchase(purchase)
-    tell_top_up_succeeded(purchase)
-    # A refund may come before the fulfilment.
-    if payment.charge:
-        claw_back(purchase, payment.charge)
+    def after_credit(self, order: Order) -> None:
+        notify_top_up_succeeded(order)
 
-
-def _book_unpaid(purchase: Purchase, payment: Payment) -> None:
-    purchase.stripe_payment_intent_id = payment.payment_intent_id
-    if payment.is_failed:
+    def after_failure(self, order: Order, payment: CardPayment) -> None:
         reason = OffReason.DECLINED
         if payment.needs_authentication:
             reason = OffReason.AUTHENTICATION
         code = payment.decline_code or payment.error_code or payment.status
-        fail_top_up(purchase, reason=reason, decline_code=code)
-        return
-    if payment.is_pending:
-        purchase.status = Purchase.Status.PENDING
-    purchase.save(update_fields=PAYMENT_FIELDS)
+        _switch_off_for_failure(order, reason=reason, decline_code=code)
+
+    def without_credits(self, order: Order | None, payment: CardPayment) -> None:
+        """Charge nothing more by itself: the balance is as low as before."""
+        if order is not None:
+            switch_off_for_review(order)
+        else:
+            switch_off_for_orphan(payment.customer_id, payment.payment_intent_id)
+
+    def after_commit(self, order: Order, payment: CardPayment) -> None:
+        """Cancel what was refused, so that nobody can pay it later."""
+        is_refused = payment.state is PaymentState.FAILED and payment.status != "canceled"
+        if not is_refused or order.status != Order.Status.FAILED:
+            return
+        try:
+            cancel_payment(payment.payment_intent_id)
+        except PaymentProviderError:
+            log.warning("payment_not_cancelled", payment_intent_id=payment.payment_intent_id)
 
 
-def _check_payment(purchase: Purchase, payment: Payment) -> None:
-    """Raise PurchaseMismatch unless exactly the order was paid, by whom we asked."""
-    charge = payment.charge
-    expected: dict[str, tuple[object, object]] = {
-        "livemode": (settings.STRIPE_LIVE_MODE, payment.is_live),
-        "metadata": (str(purchase.public_id), payment.order_id),
-        "channel": (purchase.channel, payment.channel),
-        "customer": (purchase.top_up_payment.stripe_customer_id, payment.customer_id),
-        "currency": (purchase.currency, payment.currency),
-        "amount": (purchase.amount_cents, payment.amount_cents),
-        "received": (purchase.amount_cents, payment.received_cents),
-        "charge": (purchase.amount_cents, charge.amount_cents if charge else None),
-    }
-    wrong = [
-        f"{name} is {found!r}, expected {wanted!r}"
-        for name, (wanted, found) in expected.items()
-        if wanted != found
-    ]
-    if wrong:
-        raise PurchaseMismatch("; ".join(wrong))
+TOP_UP = TopUpChannel()
 
 
-def _park(purchase: Purchase, payment: Payment, *, reason: str) -> None:
-    """Leave a payment that differs from its order to a person, and charge nothing meanwhile."""
-    purchase.status = Purchase.Status.REVIEW
-    purchase.review_reason = reason[:200]
-    _save_payment(purchase, payment)
-    turn_off_for_review(purchase)
-    file_item(
-        kind="purchase_mismatch",
-        reference=str(purchase.public_id),
-        summary=f"A top-up's payment could not be credited to its order: {reason}",
-        detail=_detail(payment),
-    )
+def _top_ups() -> QuerySet[Order]:
+    return Order.objects.filter(channel=Order.Channel.TOP_UP)
 
 
-def _save_payment(purchase: Purchase, payment: Payment) -> None:
-    purchase.stripe_payment_intent_id = payment.payment_intent_id
-    purchase.paid_cents = payment.received_cents
-    if payment.charge and payment.charge.is_paid:
-        purchase.stripe_charge_id = payment.charge.charge_id
-        purchase.receipt_url = payment.charge.receipt_url
-    purchase.save(update_fields=PAYMENT_FIELDS)
+def _switch_off_for_failure(
+    order: Order, *, reason: AutoTopUp.OffReason, decline_code: str
+) -> None:
+    """Keep why a payment failed; switch the top-up off and notify, if it still uses the card."""
+    asked = TopUpPayment.objects.get(order=order)
+    asked.decline_code = decline_code[:60]
+    asked.save(update_fields=["decline_code"])
+    top_up = AutoTopUp.objects.get(wallet__user_id=order.user_id)
+    if switch_off(top_up, reason, detail=decline_code, method_id=asked.stripe_payment_method_id):
+        _notify_failure(order, reason, decline_code)
 
 
-def _put_away(purchase: Purchase, payment: Payment) -> None:
-    """Cancel what was refused, so that nobody can pay it later. Nobody knows its secret anyway."""
-    is_refused = payment.is_failed and payment.status != "canceled"
-    if not is_refused or purchase.status != Purchase.Status.FAILED:
-        return
-    try:
-        cancel_payment(payment.payment_intent_id)
-    except PaymentProviderError:
-        log.warning("payment_not_cancelled", payment_intent_id=payment.payment_intent_id)
-
-
-def _tell_failure(purchase: Purchase, reason: AutoTopUp.OffReason, decline_code: str) -> None:
+def _notify_failure(order: Order, reason: AutoTopUp.OffReason, decline_code: str) -> None:
     # Our own page, which leads to Checkout: a session of Stripe's would be gone within a day.
-    pack = purchase.pack
+    pack = order.pack
     path = reverse("checkout", args=[pack.slug]) if pack else reverse("packs")
-    url = f"{settings.SITE_URL}{path}?{urlencode({'currency': purchase.currency})}"
+    url = f"{settings.SITE_URL}{path}?{urlencode({'currency': order.currency})}"
     if reason == OffReason.AUTHENTICATION:
-        tell_top_up_action(purchase, checkout_url=url)
+        notify_top_up_action(order, checkout_url=url)
     else:
         words = DECLINE_WORDS.get(decline_code, "")
-        tell_top_up_declined(purchase, reason=words, checkout_url=url)
-
-
-def _report_second_payment(purchase: Purchase, payment: Payment) -> None:
-    _, is_new = file_item(
-        kind="purchase_paid_twice",
-        reference=payment.payment_intent_id,
-        summary="A top-up was paid again; refund one of the payments.",
-        detail=_detail(payment) | {"order_id": str(purchase.public_id)},
-    )
-    # Heard of again, it must not undo that the customer switched it on again.
-    if is_new:
-        turn_off_for_review(purchase)
-
-
-@transaction.atomic(durable=True)
-def _report_orphan(payment: Payment) -> None:
-    """Report money of a top-up that we don't have, such as after a restore."""
-    if not payment.is_paid or payment.channel != Purchase.Channel.TOP_UP:
-        return
-    _, is_new = file_item(
-        kind="payment_without_order",
-        reference=payment.payment_intent_id,
-        summary=f"A top-up names the order {payment.order_id[:60]}, which does not exist.",
-        detail=_detail(payment),
-    )
-    if is_new:
-        turn_off_for_orphan(payment.customer_id, payment.payment_intent_id)
-
-
-def _detail(payment: Payment) -> dict[str, str | int]:
-    return {
-        "order_id": payment.order_id,
-        "payment_intent_id": payment.payment_intent_id,
-        "paid_cents": payment.received_cents,
-        "paid_currency": payment.currency,
-    }
+        notify_top_up_declined(order, reason=words, checkout_url=url)

@@ -9,7 +9,7 @@ import re
 
 from billing.statements.month import Statement
 
-HEADER = ("Section", "Date (UTC)", "Description", "Reference", "API key", "Requests", "Tokens")
+HEADER = ("Section", "Date (UTC)", "Description", "Reference", "API key", "Requests", "Credits")
 # A cell that starts with one of these is run as a formula:
 # https://owasp.org/www-community/attacks/CSV_Injection. The wide ones are those of East Asia.
 STARTS_A_FORMULA = tuple("=+-@\t\r\n＝＋－＠")

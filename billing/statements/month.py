@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts.models import ApiKey
 from billing.ledger.entry_words import describe
 from billing.ledger.references import SEPARATOR
-from billing.models import LedgerEntry, Purchase, UsageRecord, Wallet
+from billing.models import LedgerEntry, Order, UsageRecord, Wallet
 from billing.stripe_api import parse_order_id
 from common.money import price
 
@@ -28,7 +28,7 @@ MONTH = re.compile(r"(20\d\d)-(0[1-9]|1[0-2])")
 
 # The order in which a statement tells what happened; usage has its own shape.
 SECTIONS = (
-    (Kind.PURCHASE, "Purchases"),
+    (Kind.PURCHASE, "Orders"),
     (Kind.GRANT, "Gifts and codes"),
     (Kind.REINSTATEMENT, "Given back"),
     (Kind.CLAWBACK, "Refunds and disputes"),
@@ -192,15 +192,15 @@ def _prices(order_ids: list[str]) -> dict[str, str]:
     """Return what was paid for these orders: with tax, less a discount."""
     public_ids = [order_id for text in order_ids if (order_id := parse_order_id(text))]
     return {
-        str(purchase.public_id): price(purchase.charged_cents, purchase.currency)
-        for purchase in Purchase.objects.filter(public_id__in=public_ids)
+        str(order.public_id): price(order.charged_cents, order.currency)
+        for order in Order.objects.filter(public_id__in=public_ids)
     }
 
 
 def _usage(entries: QuerySet[LedgerEntry]) -> list[UsageLine]:
     """Sum usage by model and key, the dearest first.
 
-    A request that was raised later has more entries (`RaisedRequest`). It counts as one request, in
+    A request that was raised later has more entries (`RequestRaise`). It counts as one request, in
     the month of the first, and each amount counts in the month of its own entry.
     """
     record = UsageRecord.objects.filter(request_id=OuterRef("request_id"))

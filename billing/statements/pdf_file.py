@@ -101,7 +101,7 @@ def _write_head(paper: Paper, statement: Statement) -> None:
     paper.cell(paper.epw, 12, f"Statement for {month.words}", new_x="LMARGIN", new_y="NEXT")
     paper.write_in(PALE, BODY_PT)
     _write_line(paper, printable(statement.email))
-    period = f"1 to {month.last_day.day} {month.words}, UTC. Amounts are tokens of your balance."
+    period = f"1 to {month.last_day.day} {month.words}, UTC. Amounts are in credits."
     if not statement.is_closed:
         period += f" Not closed yet: as booked on {_minute(timezone.now())}."
     _write_line(paper, period)
@@ -129,7 +129,7 @@ def _write_section(paper: Paper, section: Section) -> None:
     _write_title(paper, section.title, _signed(section.amount_credits))
     aligns = (Align.L, Align.L, Align.R)
     with _table(paper, widths=(2, 6, 2), aligns=aligns) as table:
-        table.row(["Date (UTC)", "What", "Tokens"])
+        table.row(["Date (UTC)", "What", "Credits"])
         for line in section.lines:
             table.row([_minute(line.at), printable(line.words), _signed(line.amount_credits)])
 
@@ -138,7 +138,7 @@ def _write_usage(paper: Paper, statement: Statement) -> None:
     _write_title(paper, "Usage by model and key", _signed(statement.usage_credits))
     aligns = (Align.L, Align.L, Align.R, Align.R)
     with _table(paper, widths=(3, 4, 1.5, 2), aligns=aligns) as table:
-        table.row(["Model", "API key", "Requests", "Tokens"])
+        table.row(["Model", "API key", "Requests", "Credits"])
         for line in statement.usage:
             key = f"{line.key_name} {line.key_hint}".strip()
             table.row(

@@ -6,62 +6,32 @@ from dataclasses import dataclass
 import stripe
 from stripe.params.checkout import SessionCreateParams
 
-from billing.stripe_api.charges import Charge, describe_charge, read_id
+from billing.stripe_api.charges import describe_charge, read_id
 from billing.stripe_api.client import ORDER_KEY, call_stripe, read_metadata
+from billing.stripe_api.payments import Payment, PaymentState
 
 SESSION_ID = re.compile(r"cs_[A-Za-z0-9_]{1,110}")
 
 
-@dataclass(frozen=True, slots=True)
-class Checkout:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkout(Payment):
     """The present state of a Checkout Session and of its payment. Absent texts are empty.
 
     What was sold is the subtotal; discounts and tax make the amount of it that was paid.
     """
 
-    session_id: str
-    url: str
     mode: str
-    is_live: bool
     status: str
     payment_status: str
     client_reference: str
-    order_id: str
-    currency: str
-    amount_cents: int | None
     subtotal_cents: int | None
-    discount_cents: int
-    tax_cents: int
     allows_discount: bool
     adds_tax: bool
-    payment_intent_id: str
-    payment_intent_status: str
-    invoice_url: str
-    charge: Charge | None
 
     @property
     def is_open(self) -> bool:
         """Tell whether a customer can still pay it."""
         return self.status == "open"
-
-    @property
-    def is_settled(self) -> bool:
-        """Tell whether the customer owes nothing more; `payment_status` says why."""
-        return self.status == "complete" and self.payment_status != "unpaid"
-
-    @property
-    def is_failed(self) -> bool:
-        """Tell whether an asynchronous payment, such as a bank debit, was refused in the end."""
-        return (
-            self.status == "complete"
-            and self.payment_status == "unpaid"
-            and self.payment_intent_status in {"requires_payment_method", "canceled"}
-        )
-
-    @property
-    def is_pending(self) -> bool:
-        """Tell whether an asynchronous payment is on its way."""
-        return self.status == "complete" and not self.is_settled and not self.is_failed
 
 
 def create_checkout(params: SessionCreateParams, *, idempotency_key: str) -> Checkout:
@@ -88,8 +58,9 @@ def _checkout(client: stripe.StripeClient, session: stripe.checkout.Session) -> 
     invoice = session.invoice if isinstance(session.invoice, stripe.Invoice) else None
     totals = session.total_details
     return Checkout(
+        state=_state(session, payment),
         session_id=session.id,
-        url=session.url or "",
+        session_url=session.url or "",
         mode=session.mode,
         is_live=session.livemode,
         status=session.status or "",
@@ -97,14 +68,26 @@ def _checkout(client: stripe.StripeClient, session: stripe.checkout.Session) -> 
         client_reference=session.client_reference_id or "",
         order_id=read_metadata(session.metadata, ORDER_KEY),
         currency=session.currency or "",
-        amount_cents=session.amount_total,
+        paid_cents=session.amount_total,
         subtotal_cents=session.amount_subtotal,
         discount_cents=totals.amount_discount if totals else 0,
         tax_cents=totals.amount_tax if totals else 0,
         allows_discount=bool(session.allow_promotion_codes),
         adds_tax=session.automatic_tax.enabled,
         payment_intent_id=read_id(intent),
-        payment_intent_status=payment.status if payment else "",
         invoice_url=(invoice.hosted_invoice_url or "") if invoice else "",
         charge=describe_charge(client, paid) if paid else None,
     )
+
+
+def _state(session: stripe.checkout.Session, payment: stripe.PaymentIntent | None) -> PaymentState:
+    if session.status == "expired":
+        return PaymentState.EXPIRED
+    if session.status != "complete":
+        return PaymentState.OPEN
+    if session.payment_status != "unpaid":
+        return PaymentState.PAID
+    # An asynchronous payment, such as a bank debit: refused in the end, or on its way.
+    if payment and payment.status in {"requires_payment_method", "canceled"}:
+        return PaymentState.FAILED
+    return PaymentState.PENDING

@@ -13,15 +13,15 @@ from django.utils import timezone
 from billing.audit.books import Finding
 from billing.exceptions import BillingError
 from billing.ledger.inbox import file_item
-from billing.models import Dispute, Purchase, Refund
+from billing.models import Dispute, Order, Refund
+from billing.orders.checkout_payments import fulfil_checkout
 from billing.orders.clawback import (
+    book_charge,
     is_payment_of,
     refund_status,
-    settle_charge,
     target_credits,
 )
-from billing.orders.fulfilment import fulfil_purchase
-from billing.orders.top_up_payments import settle_payment
+from billing.orders.top_up_payments import fulfil_top_up
 from billing.stripe_api import Charge, parse_order_id, read_charge
 from billing.stripe_api.listing import list_charges, list_returned_charges
 from billing.stripe_inbox.missed_events import fetch_missed_events
@@ -33,7 +33,7 @@ DAILY_WINDOW = timedelta(days=7)
 GRACE = timedelta(minutes=10)
 # What Stripe has accepted, whatever became of it.
 GIVEN = (Refund.Status.PENDING, Refund.Status.SUCCEEDED, Refund.Status.FAILED)
-UNCREDITED = (*Purchase.UNPAID, Purchase.Status.EXPIRED, Purchase.Status.FAILED)
+UNCREDITED = (*Order.UNPAID, Order.Status.EXPIRED, Order.Status.FAILED)
 
 
 def audit_stripe(*, since: datetime | None = None, grace: timedelta = GRACE) -> list[Finding]:
@@ -86,22 +86,22 @@ def _charges_since(since: datetime) -> list[Charge]:
 
 def _catch_up(charge: Charge) -> None:
     """Do what a late event would have done. What can't be done stays a finding."""
-    purchase = _find(charge)
+    order = _find(charge)
     try:
-        if purchase and purchase.is_top_up and purchase.status in UNCREDITED:
-            settle_payment(charge.payment_intent_id)
-        elif purchase and purchase.status in UNCREDITED:
-            fulfil_purchase(purchase.stripe_session_id or "")
-        elif purchase:
-            settle_charge(charge.charge_id)
+        if order and order.is_top_up and order.status in UNCREDITED:
+            fulfil_top_up(charge.payment_intent_id)
+        elif order and order.status in UNCREDITED:
+            fulfil_checkout(order.stripe_session_id or "")
+        elif order:
+            book_charge(charge.charge_id)
     except BillingError:
         return
 
 
 def _wrong_charges(charges: Iterable[Charge], until: datetime) -> Iterator[Finding]:
     for charge in charges:
-        purchase = _find(charge)
-        subject = f"order {charge.order_id}" if purchase else f"charge {charge.charge_id}"
+        order = _find(charge)
+        subject = f"order {charge.order_id}" if order else f"charge {charge.charge_id}"
         if charge.changed_at < until:
             for problem in _problems(charge):
                 yield Finding(INVARIANT, subject, problem)
@@ -109,52 +109,52 @@ def _wrong_charges(charges: Iterable[Charge], until: datetime) -> Iterator[Findi
 
 def _problems(charge: Charge) -> list[str]:
     """Say in which ways a paid charge and its order differ."""
-    purchase = _find(charge)
+    order = _find(charge)
     is_back = charge.refunded_cents + charge.disputed_cents >= charge.amount_cents
-    if purchase is None:
+    if order is None:
         orphan = f"was paid for the order {charge.order_id}, which does not exist"
         return [] if is_back else [orphan]
-    if purchase.status in UNCREDITED:
-        return [f"was paid ({charge.charge_id}), but is {purchase.status}"]
-    if not is_payment_of(purchase, charge):
+    if order.status in UNCREDITED:
+        return [f"was paid ({charge.charge_id}), but is {order.status}"]
+    if not is_payment_of(order, charge):
         paid_again = [] if is_back else [f"was paid again ({charge.charge_id})"]
-        return [*paid_again, *_wrong_disputes(purchase, charge)]
+        return [*paid_again, *_wrong_disputes(order, charge)]
     return [
-        *_wrong_figures(purchase, charge),
-        *_wrong_refunds(purchase, charge),
-        *_wrong_disputes(purchase, charge),
+        *_wrong_figures(order, charge),
+        *_wrong_refunds(order, charge),
+        *_wrong_disputes(order, charge),
     ]
 
 
-def _wrong_figures(purchase: Purchase, charge: Charge) -> Iterator[str]:
+def _wrong_figures(order: Order, charge: Charge) -> Iterator[str]:
     figures = {
         "paid": (
             f"{charge.amount_cents} {charge.currency}",
-            f"{purchase.charged_cents} {purchase.currency}",
+            f"{order.charged_cents} {order.currency}",
         ),
-        "refunded": (charge.refunded_cents, purchase.refunded_cents),
-        "disputed": (charge.disputed_cents, purchase.disputed_cents),
+        "refunded": (charge.refunded_cents, order.refunded_cents),
+        "disputed": (charge.disputed_cents, order.disputed_cents),
     }
     for name, (theirs, ours) in figures.items():
         if theirs != ours:
             yield f"Stripe says {theirs} {name}, we say {ours}"
-    target = target_credits(purchase)
-    if purchase.status == Purchase.Status.FULFILLED and purchase.taken_back_credits != target:
-        yield f"{purchase.taken_back_credits} credits taken back instead of {target}"
+    target = target_credits(order)
+    if order.status == Order.Status.FULFILLED and order.taken_back_credits != target:
+        yield f"{order.taken_back_credits} credits taken back instead of {target}"
 
 
-def _wrong_refunds(purchase: Purchase, charge: Charge) -> Iterator[str]:
+def _wrong_refunds(order: Order, charge: Charge) -> Iterator[str]:
     """Say which refunds that we asked for stand otherwise."""
-    ours = {str(refund.public_id): refund.status for refund in purchase.refunds.all()}
+    ours = {str(refund.public_id): refund.status for refund in order.refunds.all()}
     for state in charge.refunds:
         status = ours.get(state.our_id)
         if status is not None and status != refund_status(state.status):
             yield f"the refund {state.our_id} is {state.status}, we say {status}"
 
 
-def _wrong_disputes(purchase: Purchase, charge: Charge) -> Iterator[str]:
+def _wrong_disputes(order: Order, charge: Charge) -> Iterator[str]:
     """Say which disputes stand otherwise: an inquiry moves no money, and a lost one no more."""
-    ours = {dispute.stripe_dispute_id: dispute.status for dispute in purchase.disputes.all()}
+    ours = {dispute.stripe_dispute_id: dispute.status for dispute in order.disputes.all()}
     for state in charge.disputes:
         status = ours.get(state.dispute_id, "nothing")
         if status != state.status:
@@ -166,15 +166,15 @@ def _missing_charges(
 ) -> Iterator[Finding]:
     """Name the orders that were credited for a payment that Stripe does not know."""
     seen = {charge.payment_intent_id for charge in charges}
-    credited = Purchase.objects.filter(
-        status=Purchase.Status.FULFILLED,
+    credited = Order.objects.filter(
+        status=Order.Status.FULFILLED,
         # Made no later than its charge, which may be a day younger than its order.
         created_at__gte=since,
         fulfilled_at__lt=until,
     ).exclude(paid_cents=0)
-    for purchase in credited.exclude(stripe_payment_intent_id__in=seen):
+    for order in credited.exclude(stripe_payment_intent_id__in=seen):
         yield Finding(
-            INVARIANT, f"order {purchase.public_id}", "was credited, but Stripe has no such charge"
+            INVARIANT, f"order {order.public_id}", "was credited, but Stripe has no such charge"
         )
 
 
@@ -185,19 +185,19 @@ def _missing_returns(charges: Iterable[Charge]) -> Iterator[Finding]:
     refund_ids = _ids(refund.our_id for charge in charges for refund in charge.refunds)
     dispute_ids = {dispute.dispute_id for charge in charges for dispute in charge.disputes}
     for refund in (
-        Refund.objects.filter(purchase__public_id__in=order_ids, status__in=GIVEN)
+        Refund.objects.filter(order__public_id__in=order_ids, status__in=GIVEN)
         .exclude(public_id__in=refund_ids)
-        .select_related("purchase")
+        .select_related("order")
     ):
         text = f"the refund {refund.public_id} is not at Stripe, we say {refund.status}"
-        yield Finding(INVARIANT, f"order {refund.purchase.public_id}", text)
+        yield Finding(INVARIANT, f"order {refund.order.public_id}", text)
     for dispute in (
-        Dispute.objects.filter(purchase__public_id__in=order_ids)
+        Dispute.objects.filter(order__public_id__in=order_ids)
         .exclude(stripe_dispute_id__in=dispute_ids)
-        .select_related("purchase")
+        .select_related("order")
     ):
         text = f"the dispute {dispute.stripe_dispute_id} is not at Stripe, we say {dispute.status}"
-        yield Finding(INVARIANT, f"order {dispute.purchase.public_id}", text)
+        yield Finding(INVARIANT, f"order {dispute.order.public_id}", text)
 
 
 def _ids(texts: Iterable[str]) -> set[UUID]:
@@ -205,10 +205,10 @@ def _ids(texts: Iterable[str]) -> set[UUID]:
     return {each for each in found if each is not None}
 
 
-def _find(charge: Charge) -> Purchase | None:
+def _find(charge: Charge) -> Order | None:
     order_id = parse_order_id(charge.order_id)
-    return Purchase.objects.filter(public_id=order_id).first() if order_id else None
+    return Order.objects.filter(public_id=order_id).first() if order_id else None
 
 
 def _first_order() -> datetime | None:
-    return Purchase.objects.order_by("created_at").values_list("created_at", flat=True).first()
+    return Order.objects.order_by("created_at").values_list("created_at", flat=True).first()

@@ -5,8 +5,7 @@ until its handler has succeeded. A handler takes the id of the object from the e
 else: it looks at the object's present state in Stripe, so events may come twice, late, in any
 order.
 
-Taking an event pushes `next_attempt_at` forward, which makes the loser of a race see no row and
-brings the event back by itself if this process dies.
+`common/due.py` says how sweeps share the due events, and how one whose process dies comes back.
 """
 
 import time
@@ -17,23 +16,27 @@ import orjson
 import stripe
 import structlog
 from django.conf import settings
-from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from billing.exceptions import PaymentProviderAway, WebhookMalformed, WebhookUnsigned
 from billing.ledger.inbox import file_item
 from billing.models import StripeEvent
 from billing.stripe_inbox.handlers import HANDLERS
+from common.due import RetriedRows
 
 # https://docs.stripe.com/webhooks#verify-official-libraries
 SIGNATURE_TOLERANCE_S = 300
-# About what a handler takes when every call to Stripe times out and is repeated. Two at once do no
-# harm, and a killed worker must not keep a refund waiting for longer.
-LEASE = timedelta(minutes=2)
-FIRST_RETRY_S = 5
-LONGEST_RETRY_S = 3600
-# After these many failures, about an hour, a person is told. The retries go on.
+# After these many failures, about an hour, a person is told.
 ALARMING_ATTEMPTS = 10
+EVENTS = RetriedRows(
+    StripeEvent.objects.filter(processed_at=None),
+    # About what a handler takes when every call to Stripe times out and is repeated. Two at once do
+    # no harm, and a killed worker must not keep a refund waiting for longer.
+    lease=timedelta(minutes=2),
+    first_pause=timedelta(seconds=5),
+    longest_pause=timedelta(hours=1),
+    alarming_attempts=ALARMING_ATTEMPTS,
+)
 BATCH = 100
 
 log = structlog.get_logger(__name__)
@@ -69,11 +72,10 @@ def process_due_events(*, most: int = BATCH) -> int:
     each time, with its error. Stops while Stripe can't be reached: the others stay due.
     """
     tried = 0
-    for event in _due_events()[:most]:
-        if _claim(event):
-            tried += 1
-            if isinstance(_process(event), PaymentProviderAway):
-                break
+    for event in EVENTS.take(EVENTS.due()[:most]):
+        tried += 1
+        if isinstance(_process(event), PaymentProviderAway):
+            break
     return tried
 
 
@@ -144,22 +146,6 @@ def _is_text(value: Any, *, most: int) -> bool:
     return isinstance(value, str) and 0 < len(value) <= most
 
 
-def _due_events() -> QuerySet[StripeEvent]:
-    return StripeEvent.objects.filter(
-        processed_at=None, next_attempt_at__lte=timezone.now()
-    ).order_by("next_attempt_at", "pk")
-
-
-def _claim(event: StripeEvent) -> bool:
-    """Take a due event for a while. False if another sweep has it."""
-    return (
-        StripeEvent.objects.filter(
-            pk=event.pk, processed_at=None, next_attempt_at=event.next_attempt_at
-        ).update(attempts=F("attempts") + 1, next_attempt_at=timezone.now() + LEASE)
-        == 1
-    )
-
-
 def _process(event: StripeEvent) -> Exception | None:
     """Run an event's handler, note how it went, and return what broke it."""
     try:
@@ -174,17 +160,14 @@ def _process(event: StripeEvent) -> Exception | None:
 
 
 def _note_failure(event: StripeEvent, error: Exception) -> None:
-    """Keep the error and make the event due again, twice as late as the last time."""
-    attempts = event.attempts + 1
-    wait_s = min(FIRST_RETRY_S * 2 ** min(attempts - 1, 20), LONGEST_RETRY_S)
     text = f"{type(error).__name__}: {error}"
-    log.warning("stripe_event_failed", event_id=event.event_id, attempts=attempts, exc_info=error)
-    StripeEvent.objects.filter(pk=event.pk, processed_at=None).update(
-        error=text, next_attempt_at=timezone.now() + timedelta(seconds=wait_s)
+    log.warning(
+        "stripe_event_failed", event_id=event.event_id, attempts=event.attempts, exc_info=error
     )
-    if attempts >= ALARMING_ATTEMPTS:
+    EVENTS.postpone(event, error=text)
+    if EVENTS.is_alarming(event):
         file_item(
             kind="stripe_event_failing",
             reference=event.event_id,
-            summary=f"{event.kind} failed {attempts} times: {text}",
+            summary=f"{event.kind} failed {event.attempts} times: {text}",
         )

@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 import structlog
 
-from billing.exceptions import PurchaseMissing
-from billing.models import Purchase, StripeEvent
-from billing.orders.clawback import settle_charge
+from billing.exceptions import OrderMissing
+from billing.models import Order, StripeEvent
+from billing.orders.checkout_payments import fulfil_checkout
+from billing.orders.clawback import book_charge
 from billing.orders.disputes import heed_fraud_warning
-from billing.orders.fulfilment import fulfil_purchase
-from billing.orders.top_up_payments import settle_payment
-from billing.stripe_api.payments import CHANNEL_KEY
+from billing.orders.top_up_payments import fulfil_top_up
+from billing.stripe_api.card_payments import CHANNEL_KEY
 from billing.top_ups.cards import finish_setup
 
 log = structlog.get_logger(__name__)
@@ -22,8 +22,8 @@ log = structlog.get_logger(__name__)
 
 def _fulfil(event: StripeEvent) -> None:
     try:
-        fulfil_purchase(event.object_id)
-    except PurchaseMissing:
+        fulfil_checkout(event.object_id)
+    except OrderMissing:
         # Something else sells through the same Stripe account.
         log.info("stripe_event_not_ours", event_id=event.event_id, session_id=event.object_id)
 
@@ -35,25 +35,25 @@ def _complete(event: StripeEvent) -> None:
         _fulfil(event)
 
 
-def _settle_top_up(event: StripeEvent) -> None:
+def _fulfil_top_up(event: StripeEvent) -> None:
     """Look at a payment without Checkout. Those of Checkout have events of their session."""
     metadata = event.payload["data"]["object"].get("metadata") or {}
-    if metadata.get(CHANNEL_KEY) != Purchase.Channel.TOP_UP:
+    if metadata.get(CHANNEL_KEY) != Order.Channel.TOP_UP:
         return
     try:
-        settle_payment(event.object_id)
-    except PurchaseMissing:
+        fulfil_top_up(event.object_id)
+    except OrderMissing:
         log.info("stripe_event_not_ours", event_id=event.event_id, payment=event.object_id)
 
 
-def _settle(event: StripeEvent) -> None:
-    settle_charge(event.object_id)
+def _book_charge(event: StripeEvent) -> None:
+    book_charge(event.object_id)
 
 
-def _settle_parent(event: StripeEvent) -> None:
+def _book_parent_charge(event: StripeEvent) -> None:
     charge_id = _charge_id(event)
     if charge_id:
-        settle_charge(charge_id)
+        book_charge(charge_id)
 
 
 def _heed_fraud_warning(event: StripeEvent) -> None:
@@ -74,20 +74,20 @@ HANDLERS: dict[str, Callable[[StripeEvent], None]] = {
     "checkout.session.async_payment_succeeded": _fulfil,
     "checkout.session.async_payment_failed": _fulfil,
     "checkout.session.expired": _fulfil,
-    "payment_intent.succeeded": _settle_top_up,
-    "payment_intent.processing": _settle_top_up,
-    "payment_intent.payment_failed": _settle_top_up,
-    "payment_intent.requires_action": _settle_top_up,
-    "payment_intent.canceled": _settle_top_up,
-    "charge.refunded": _settle,
-    "charge.refund.updated": _settle_parent,
-    "refund.created": _settle_parent,
-    "refund.updated": _settle_parent,
-    "refund.failed": _settle_parent,
-    "charge.dispute.created": _settle_parent,
-    "charge.dispute.updated": _settle_parent,
-    "charge.dispute.funds_withdrawn": _settle_parent,
-    "charge.dispute.funds_reinstated": _settle_parent,
-    "charge.dispute.closed": _settle_parent,
+    "payment_intent.succeeded": _fulfil_top_up,
+    "payment_intent.processing": _fulfil_top_up,
+    "payment_intent.payment_failed": _fulfil_top_up,
+    "payment_intent.requires_action": _fulfil_top_up,
+    "payment_intent.canceled": _fulfil_top_up,
+    "charge.refunded": _book_charge,
+    "charge.refund.updated": _book_parent_charge,
+    "refund.created": _book_parent_charge,
+    "refund.updated": _book_parent_charge,
+    "refund.failed": _book_parent_charge,
+    "charge.dispute.created": _book_parent_charge,
+    "charge.dispute.updated": _book_parent_charge,
+    "charge.dispute.funds_withdrawn": _book_parent_charge,
+    "charge.dispute.funds_reinstated": _book_parent_charge,
+    "charge.dispute.closed": _book_parent_charge,
     "radar.early_fraud_warning.created": _heed_fraud_warning,
 }

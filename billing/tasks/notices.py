@@ -3,8 +3,8 @@
 from celery import shared_task
 from django.core.cache import cache
 
-from billing.notices.expiring_lots import tell_expiring_lots
-from billing.notices.low_balance import tell_low_balances
+from billing.notices.expiring_lots import notify_expiring_lots
+from billing.notices.low_balance import notify_low_balances
 from billing.notices.outbox import send_due_notices
 
 SENDING = "sending_notices"
@@ -29,10 +29,10 @@ def send_notices() -> int:
 @shared_task(name="billing.find_low_balances", ignore_result=True)
 def find_low_balances() -> int:
     """Tell customers whose balance fell below their threshold. Returns how many."""
-    return tell_low_balances()
+    return notify_low_balances()
 
 
 @shared_task(name="billing.find_expiring_lots", ignore_result=True)
 def find_expiring_lots() -> int:
-    """Tell customers of tokens that expire soon. Returns how many lots were found."""
-    return tell_expiring_lots()
+    """Tell customers of credits that expire soon. Returns how many lots were found."""
+    return notify_expiring_lots()

@@ -8,28 +8,28 @@ from billing.orders.refunds import advance_refunds
 from billing.stripe_inbox.comparison import reconcile
 from billing.stripe_inbox.events import process_due_events
 from billing.stripe_inbox.missed_events import fetch_missed_events
-from billing.stripe_inbox.open_orders import check_open_purchases
-from billing.tasks.stripe_turns import in_turn
+from billing.stripe_inbox.open_orders import check_open_orders
+from billing.tasks.stripe_slots import with_slot
 
 log = structlog.get_logger(__name__)
 
 
 @shared_task(name="billing.process_stripe_events", ignore_result=True)
-@in_turn
+@with_slot
 def process_stripe_events() -> int:
     """Process the stored events that are due. Returns how many were tried."""
     return process_due_events()
 
 
-@shared_task(name="billing.sweep_open_purchases", ignore_result=True)
-@in_turn
-def sweep_open_purchases() -> int:
+@shared_task(name="billing.sweep_open_orders", ignore_result=True)
+@with_slot
+def sweep_open_orders() -> int:
     """Ask Stripe about open orders. Returns how many were asked about."""
-    return check_open_purchases()
+    return check_open_orders()
 
 
 @shared_task(name="billing.advance_refunds", ignore_result=True)
-@in_turn
+@with_slot
 def ask_for_refunds() -> int:
     """Ask Stripe for the refunds whose credits are taken. Returns how many were tried."""
     return advance_refunds()

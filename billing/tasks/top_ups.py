@@ -5,13 +5,13 @@ from celery import shared_task
 from kombu.exceptions import OperationalError
 
 from billing.orders.top_up_orders import has_due_top_ups, top_up_due
-from billing.tasks.stripe_turns import in_turn
+from billing.tasks.stripe_slots import with_slot
 
 log = structlog.get_logger(__name__)
 
 
 @shared_task(name="billing.top_up_wallets", ignore_result=True)
-@in_turn
+@with_slot
 def top_up_wallets() -> int:
     """Top up the wallets that fell below their level. Returns how many orders were made."""
     return top_up_due()

@@ -18,9 +18,9 @@ from billing.catalogue.on_sale import get_pack
 from billing.catalogue.pack_prices import Price, get_price
 from billing.exceptions import MissingReason, PackUnavailable, TooManyCards, TopUpRefused
 from billing.ledger.wallets import get_wallet
-from billing.models import AutoTopUp, Pack, Purchase, TopUpConsent, Wallet
-from billing.notices.tell import tell_top_up_off
-from billing.top_ups.switch import OffReason, State, turn_off
+from billing.models import AutoTopUp, Order, Pack, TopUpConsent, Wallet
+from billing.top_ups.notices import notify_top_up_off
+from billing.top_ups.switch import OffReason, State, switch_off
 from common.attempts import WINDOW_S
 from common.client_networks import client_network
 
@@ -34,7 +34,7 @@ CONSENT_TEXT = (
     " then stays bought."
 )
 # An open one may still be charged; of these nothing was taken.
-UNCHARGED = (Purchase.Status.FAILED, Purchase.Status.EXPIRED)
+UNCHARGED = (Order.Status.FAILED, Order.Status.EXPIRED)
 # Fits the column, and is beyond what anybody pays.
 MAX_CEILING_CENTS = 10**12
 
@@ -108,11 +108,11 @@ def agree(user: User, terms: Terms, *, address: str = "") -> AutoTopUp:
     return top_up
 
 
-def switch_off(user: User) -> None:
+def switch_off_by_customer(user: User) -> None:
     """Switch off as the customer asks. The saved card stays. Safe to repeat."""
     top_up = find_top_up(user)
     if top_up is not None and top_up.state != State.OFF:
-        turn_off(top_up, OffReason.CUSTOMER)
+        switch_off(top_up, OffReason.CUSTOMER)
 
 
 @transaction.atomic
@@ -121,8 +121,8 @@ def switch_off_by_staff(top_up: AutoTopUp, *, actor: User, reason: str) -> None:
     word = reason.strip()
     if not word:
         raise MissingReason("A reason is required: it is what the record will say.")
-    if turn_off(top_up, OffReason.STAFF, detail=f"{word} ({actor})"):
-        tell_top_up_off(top_up, reason=OffReason.STAFF)
+    if switch_off(top_up, OffReason.STAFF, detail=f"{word} ({actor})"):
+        notify_top_up_off(top_up, reason=OffReason.STAFF)
 
 
 def lock_top_up(pk: int) -> AutoTopUp:
@@ -137,13 +137,13 @@ def spent_this_month(wallet: Wallet, currency: str) -> int:
     so that no month has more charges than its limit allows. What was refunded counts.
     """
     start = timezone.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    top_ups = Purchase.objects.filter(
+    top_ups = Order.objects.filter(
         user_id=wallet.user_id,
-        channel=Purchase.Channel.TOP_UP,
+        channel=Order.Channel.TOP_UP,
         currency=currency,
     )
     in_month = Q(created_at__gte=start) | Q(fulfilled_at__gte=start)
-    top_ups = top_ups.filter(in_month | Q(status__in=Purchase.UNPAID)).exclude(status__in=UNCHARGED)
+    top_ups = top_ups.filter(in_month | Q(status__in=Order.UNPAID)).exclude(status__in=UNCHARGED)
     cost = Case(When(paid_cents=None, then=F("amount_cents")), default=F("paid_cents"))
     return top_ups.aggregate(total=Sum(cost))["total"] or 0
 
@@ -168,7 +168,7 @@ def agreed_price(top_up: AutoTopUp) -> Price:
 def _check_terms(terms: Terms, pack: Pack, price: Price) -> None:
     if not 0 < terms.threshold_credits <= pack.credits:
         # Otherwise one pack would not lift the balance over the level, and the next would follow.
-        raise TopUpRefused(f"Choose a level of at most the pack's {pack.credits:,} tokens.")
+        raise TopUpRefused(f"Choose a level of at most the pack's {pack.credits:,} credits.")
     if not price.amount_cents <= terms.monthly_ceiling_cents <= MAX_CEILING_CENTS:
         raise TopUpRefused("The monthly limit must be enough for one pack.")
 
@@ -178,10 +178,10 @@ def _check_rate(user: User) -> None:
 
     Each consent has a card charged, so that this is a way of trying out stolen ones, too.
     """
-    declined = Purchase.objects.filter(
+    declined = Order.objects.filter(
         user=user,
-        channel=Purchase.Channel.TOP_UP,
-        status=Purchase.Status.FAILED,
+        channel=Order.Channel.TOP_UP,
+        status=Order.Status.FAILED,
         created_at__gt=timezone.now() - timedelta(seconds=WINDOW_S),
     )
     if declined.count() >= settings.UNPAID_ORDERS_PER_USER:

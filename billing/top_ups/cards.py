@@ -23,7 +23,7 @@ from billing.stripe_api.saved_cards import (
     read_setup,
 )
 from billing.top_ups.agreement import get_top_up, is_offered, lock_top_up
-from billing.top_ups.switch import OffReason, State, turn_off
+from billing.top_ups.switch import OffReason, State, switch_off
 from common.attempts import count_attempt
 from common.client_networks import client_network
 
@@ -80,7 +80,7 @@ def remove_card(user: User) -> None:
     Raises PaymentProviderError: then it is off, and the card is still there.
     """
     top_up = get_top_up(user)
-    turn_off(top_up, OffReason.CUSTOMER)
+    switch_off(top_up, OffReason.CUSTOMER)
     AutoTopUp.objects.filter(pk=top_up.pk).update(stripe_setup_session_id="")
     removed = [top_up.stripe_payment_method_id]
     if top_up.stripe_customer_id:
@@ -93,7 +93,7 @@ def _forget_card(pk: int, removed: list[str]) -> None:
     """Forget a card that is gone, and switch off if another window switched it on meanwhile."""
     top_up = lock_top_up(pk)
     if top_up.stripe_payment_method_id in removed:
-        turn_off(top_up, OffReason.CUSTOMER)
+        switch_off(top_up, OffReason.CUSTOMER)
         AutoTopUp.objects.filter(pk=pk).update(stripe_payment_method_id="", card_label="")
 
 

@@ -3,13 +3,13 @@
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from billing.models import AutoTopUp, Purchase
-from billing.notices.tell import tell_top_up_off
+from billing.models import AutoTopUp, Order
+from billing.top_ups.notices import notify_top_up_off
 
 State, OffReason = AutoTopUp.State, AutoTopUp.OffReason
 
 
-def turn_off(
+def switch_off(
     top_up: AutoTopUp, reason: AutoTopUp.OffReason, *, detail: str = "", method_id: str = ""
 ) -> bool:
     """Switch off for a reason, if it is on or waits for a card; and if it uses this card.
@@ -31,39 +31,39 @@ def turn_off(
     )
 
 
-def turn_off_for_return(purchase: Purchase) -> None:
+def switch_off_for_return(order: Order) -> None:
     """Switch off and tell, because a payment goes back and takes its credits with it.
 
     Otherwise the lower balance would have the next pack charged within seconds: to somebody who
     wanted the money back, or to a card whose owner disputes it.
     """
-    _turn_off_and_tell(_of_buyer(purchase), OffReason.RETURNED, detail=str(purchase.public_id))
+    _switch_off_and_notify(_of_buyer(order), OffReason.RETURNED, detail=str(order.public_id))
 
 
-def turn_off_for_review(purchase: Purchase) -> None:
+def switch_off_for_review(order: Order) -> None:
     """Switch off and tell, because a payment of this order brought no credits.
 
     The balance is as low as before, so the next sweep would charge the same again. Whichever card
     is saved now, and whatever a person decides about the payment.
     """
-    _turn_off_and_tell(_of_buyer(purchase), OffReason.UNCREDITED, detail=str(purchase.public_id))
+    _switch_off_and_notify(_of_buyer(order), OffReason.UNCREDITED, detail=str(order.public_id))
 
 
-def turn_off_for_orphan(customer_id: str, payment_intent_id: str) -> None:
+def switch_off_for_orphan(customer_id: str, payment_intent_id: str) -> None:
     """Switch off and tell, because a payment of this customer at Stripe pays no order of ours."""
     of_customer = AutoTopUp.objects.filter(stripe_customer_id=customer_id)
-    _turn_off_and_tell(
+    _switch_off_and_notify(
         of_customer.exclude(stripe_customer_id=""), OffReason.UNCREDITED, detail=payment_intent_id
     )
 
 
-def _of_buyer(purchase: Purchase) -> QuerySet[AutoTopUp]:
-    return AutoTopUp.objects.filter(wallet__user=purchase.user_id)
+def _of_buyer(order: Order) -> QuerySet[AutoTopUp]:
+    return AutoTopUp.objects.filter(wallet__user=order.user_id)
 
 
-def _turn_off_and_tell(
+def _switch_off_and_notify(
     found: QuerySet[AutoTopUp], reason: AutoTopUp.OffReason, *, detail: str
 ) -> None:
     top_up = found.first()
-    if top_up is not None and turn_off(top_up, reason, detail=detail):
-        tell_top_up_off(top_up, reason=reason)
+    if top_up is not None and switch_off(top_up, reason, detail=detail):
+        notify_top_up_off(top_up, reason=reason)

@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 Item = TypeVar("Item")
 
 QUERY_BATCH = 10_000
-CALL_BATCH = 500
+COMMAND_BATCH = 500
 
 # The suffix of a file that has lines nobody can read; it stays for a person.
 DAMAGED = ".damaged"
@@ -97,13 +97,13 @@ def _adopt(client: SyncWalletClient, contents: JournalContents) -> bool:
         if not is_booked(booked, request_id, settlement.target_credits)
     ]
     _void(client, [contents.held[r][0] for r in contents.voided if r in contents.held])
-    to_be_booked = [*_abandon(client, abandoned_now), *_settle(client, ended_now)]
+    to_be_booked = [*_abandon(client, abandoned_now), *_replay(client, ended_now)]
     return not to_be_booked
 
 
 def _void(client: SyncWalletClient, many: list[RequestFacts]) -> None:
     """Release holds whose process died before it could."""
-    for some in _batches(many, CALL_BATCH):
+    for some in _batches(many, COMMAND_BATCH):
         for reply in client.ask_many([commands.void(facts) for facts in some]):
             try:
                 commands.parse_ended(reply)
@@ -117,7 +117,7 @@ def _abandon(
     """End requests whose process died in the middle. Yields those that are now to be booked."""
     ending = abandoned(int(time.time() * 1_000))
     lost = []
-    for some in _batches(many, CALL_BATCH):
+    for some in _batches(many, COMMAND_BATCH):
         asked = [
             commands.reap(f.wallet_id, f.request_id, without_progress=ending, is_dead=True)
             for f, _ in some
@@ -134,10 +134,10 @@ def _abandon(
     yield from _settle_late(client, lost)
 
 
-def _settle(client: SyncWalletClient, many: list[Ending]) -> Iterator[RequestFacts]:
+def _replay(client: SyncWalletClient, many: list[Ending]) -> Iterator[RequestFacts]:
     """Settle ends that Redis may have missed. Yields what is now to be booked."""
     lost = []
-    for some in _batches(many, CALL_BATCH):
+    for some in _batches(many, COMMAND_BATCH):
         asked = [commands.settle(end.facts, end.settlement) for end in some]
         for end, reply in zip(some, client.ask_many(asked), strict=True):
             try:
@@ -155,19 +155,19 @@ def _settle_late(client: SyncWalletClient, many: list[Ending]) -> Iterator[Reque
     No rebuild comes between the two: Redis would forget that a request was settled meanwhile, and
     charge it again.
     """
-    for some in _batches(many, CALL_BATCH):
+    for some in _batches(many, COMMAND_BATCH):
         with no_rebuild_meanwhile():
             booked = booked_requests(end.facts.request_id for end in some)
             for end in some:
                 if is_booked(booked, end.facts.request_id, end.settlement.target_credits):
                     continue
                 log.warning("settled_late", request_id=end.facts.request_id)
-                _settle_lost(client, end, booked.get(end.facts.request_id, Booked(0, 0)))
+                _ask_late(client, end, booked.get(end.facts.request_id, Booked(0, 0)))
                 yield end.facts
 
 
-def _settle_lost(client: SyncWalletClient, end: Ending, booked: Booked) -> None:
-    call = commands.settle_late(
+def _ask_late(client: SyncWalletClient, end: Ending, booked: Booked) -> None:
+    command = commands.settle_late(
         end.facts,
         end.settlement,
         held=end.held_credits,
@@ -175,7 +175,7 @@ def _settle_lost(client: SyncWalletClient, end: Ending, booked: Booked) -> None:
         target=booked.target_credits,
     )
     try:
-        commands.parse_settle(client.ask(call))
+        commands.parse_settle(client.ask(command))
     except WalletMissing:
         # The refresher pushes the wallet; the next sweep settles.
         log.info("settle_postponed", request_id=end.facts.request_id)

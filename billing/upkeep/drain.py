@@ -12,8 +12,9 @@ import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 
 from billing.exceptions import BillingError
-from billing.ledger.bookings import book, note_last_use
+from billing.ledger.bookings import book
 from billing.ledger.inbox import file_item
+from billing.ledger.key_use import note_last_use
 from billing.wallet import commands, keys
 from billing.wallet.events import Event, Fields, MalformedEvent, read_event
 from billing.wallet.rebuild_barrier import no_rebuild_meanwhile

@@ -11,6 +11,7 @@ from billing.models import UsageRecord
 from billing.token_classes import COUNTS
 from billing.wallet import commands, keys
 from billing.wallet.commands import Reaped
+from billing.wallet.hashes import read_registers
 from billing.wallet.journal import read_all
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 from billing.wallet.usage import Settlement
@@ -65,14 +66,13 @@ def _find_due(client: SyncWalletClient, shard: int, *, most: int) -> list[Due]:
     with client.reaching():
         found = client.redis.zrangebyscore(keys.leases(shard), "-inf", now_ms, start=0, num=most)
         request_ids = [member.decode() for member in found]
-        pipeline = client.redis.pipeline(transaction=False)
-        for request_id in request_ids:
-            pipeline.hmget(keys.register(shard, request_id), "w", "p")
-        registers = pipeline.execute()
-    # One without a register has no owner either; any wallet of the shard will do to drop it.
+    registers = read_registers(client, shard, request_ids)
+    # One without a register has no wallet either; any wallet of the shard will do to drop it.
     return [
-        Due(request_id, int(owner) if owner else shard, bool(progress))
-        for request_id, (owner, progress) in zip(request_ids, registers, strict=True)
+        Due(request_id, register.wallet_id, register.has_progress)
+        if register is not None
+        else Due(request_id, shard, has_progress=False)
+        for request_id, register in zip(request_ids, registers, strict=True)
     ]
 
 
@@ -80,7 +80,7 @@ def _reap_batch(client: SyncWalletClient, due: list[Due]) -> int:
     ending = abandoned(int(time.time() * 1_000))
     started = _started() if any(not hold.has_progress for hold in due) else set()
     many = [
-        # The journal's line comes before the upstream's call: without it there was none.
+        # The journal's line is written before the upstream is called: no line, no call.
         commands.reap(
             hold.wallet_id,
             hold.request_id,

@@ -11,7 +11,7 @@ and per API key, whose caps count both:
 
 * An event is booked if the receipt or debit that it leads to has at least its target and charge.
 * A hold without a line in the journals never had its upstream called: the line comes first. Redis
-  may have come back from before it was voided, so others may hold its credits by now: it goes.
+  may have come back from before it was voided, so others may hold its credits now: it is dropped.
 * A request that ended, and whose settlement Redis forgot, is put back as a hold of what it cost,
   its lease run out and its end as its progress: the reaper settles it, in full up to its hold,
   even if this rebuild dies right behind the opening.
@@ -108,7 +108,7 @@ class Plan:
     def shrink_to(self, wallets: list[Wallet]) -> None:
         """Make the holds of each wallet fit into what it has, the oldest first.
 
-        What ended was paid for when it ended, so it gives way last: all that is charged once fits.
+        A request that ended was covered when it ended, so its hold is cut last.
         """
         held = self.held()
         excess = {
@@ -231,8 +231,8 @@ def _plan_ended(
                 target=known.target_credits,
             )
             continue
-        hold = remains.holds.get(request_id)
-        held = hold.amount if hold else started.get(request_id, (facts, 0))[1]
+        _, started_with = started.get(request_id, (facts, 0))
+        held = remains.holds.get(request_id, started_with)
         plan.lost_holds[request_id] = LostHold(
             facts, amount=min(held, target), lease_ms=0, ending=settlement
         )
@@ -244,11 +244,11 @@ def _plan_open(plan: Plan, remains: Remains, journals: JournalContents, *, lease
         request_id = facts.request_id
         if keys.shard_of(facts.wallet_id) != plan.shard or request_id in plan.known:
             continue
-        hold = remains.holds.get(request_id)
-        if hold is None:
+        kept = remains.holds.get(request_id)
+        if kept is None:
             plan.lost_holds[request_id] = LostHold(facts, amount=held, lease_ms=lease_ms)
         else:
-            plan.kept_holds[request_id] = (facts, hold.amount)
+            plan.kept_holds[request_id] = (facts, kept)
 
 
 def _of_shard(

@@ -1,6 +1,6 @@
 """Rebuild the wallets in Redis after it was restarted, replaced, rewound or flushed.
 
-Until a shard is rebuilt its fence is closed and every call on it answers RECOVERING. The order:
+Until a shard is rebuilt its fence is closed and every command is answered RECOVERING. The order:
 close, wait for the last lines of the journals, read them and what Redis has, take a snapshot of
 PostgreSQL, write, open. Dying anywhere before the last step leaves the fence closed, and the next
 sweep starts anew; a restart or flush of Redis meanwhile, or another rebuild, makes the rest of the
@@ -31,16 +31,16 @@ log = structlog.get_logger(__name__)
 
 Item = TypeVar("Item")
 
-# How many calls go out in one round trip, and how many items in one call. A call of this size
+# How many commands go out in one round trip, and how many items in one command. One of this size
 # keeps Redis from its other work for a millisecond or two.
-CALL_BATCH = 50
+COMMAND_BATCH = 50
 ITEM_BATCH = 200
 # A web process that placed a hold just before Redis died writes its journal line within this. One
 # that was stopped for longer finds its hold gone, and is charged what is available.
 GRACE_S = 0.5
 
 
-def recover(*, grace_s: float = GRACE_S, batch: int = CALL_BATCH) -> list[int]:
+def recover(*, grace_s: float = GRACE_S, batch: int = COMMAND_BATCH) -> list[int]:
     """Rebuild and open every shard that is closed. Returns which were.
 
     Safe to repeat and to run at once: one worker does it, the others find nothing to do.
@@ -166,7 +166,7 @@ def _restore(plan: Plan, *, epoch: str) -> Iterator[Command]:
     lease_ms = settings.HOLD_LEASE_S * 1_000
     for registers in _batches(plan.registers().items(), ITEM_BATCH):
         yield restoring.keep(plan.shard, registers, lease_ms=lease_ms, epoch=epoch)
-    # Behind those that are kept: a request may have a settlement that is and a raise that is not.
+    # After the kept registers: a request may have one, and a later raise that was lost.
     for lost in _batches(plan.lost_holds.values(), ITEM_BATCH):
         yield restoring.holds(plan.shard, lost, epoch=epoch)
 

@@ -6,6 +6,7 @@ import structlog
 
 from billing.wallet import keys
 from billing.wallet.events import Amounts, MalformedEvent, read_amounts
+from billing.wallet.hashes import read_registers
 from billing.wallet.sync_client import SyncWalletClient
 
 log = structlog.get_logger(__name__)
@@ -14,20 +15,13 @@ BATCH = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class OpenHold:
-    """A hold that Redis has as open."""
-
-    wallet_id: int
-    amount: int
-
-
-@dataclass(frozen=True, slots=True)
 class Remains:
     """The events that wait and the holds that are open; leases of which no open hold is left."""
 
     shard: int
     events: list[Amounts]
-    holds: dict[str, OpenHold]
+    # What each keeps, by request.
+    holds: dict[str, int]
     idle_leases: list[str]
 
 
@@ -36,14 +30,11 @@ def read_remains(client: SyncWalletClient, shard: int) -> Remains:
     with client.reaching():
         events = _read_events(client, shard)
         request_ids = [m.decode() for m in client.redis.zrange(keys.leases(shard), 0, -1)]
-        pipeline = client.redis.pipeline(transaction=False)
-        for request_id in request_ids:
-            pipeline.hmget(keys.register(shard, request_id), "s", "w", "a")
-        registers = pipeline.execute()
+    registers = read_registers(client, shard, request_ids)
     holds = {
-        request_id: OpenHold(int(owner), int(amount))
-        for request_id, (state, owner, amount) in zip(request_ids, registers, strict=True)
-        if state == b"open"
+        request_id: register.amount
+        for request_id, register in zip(request_ids, registers, strict=True)
+        if register is not None and register.is_open
     }
     return Remains(shard, events, holds, [r for r in request_ids if r not in holds])
 

@@ -18,13 +18,13 @@ from django.http import HttpRequest, HttpResponse
 from accounts.adapter import AccountAdapter as PlainAccountAdapter
 from accounts.models import User
 from billing.gifts.welcome import grant_welcome_credit
-from billing.notices.sign_ins import make_device_id, name_device, note_sign_in
-from billing.notices.tell import (
-    tell_address_asked,
-    tell_address_changed,
-    tell_password_changed,
-    tell_password_reset,
+from billing.notices.security import (
+    notify_address_asked,
+    notify_address_changed,
+    notify_password_changed,
+    notify_password_reset,
 )
+from billing.notices.sign_ins import make_device_id, name_device, note_sign_in
 
 DEVICE_COOKIE = "device"
 # Browsers keep no cookie for longer than 400 days.
@@ -54,7 +54,7 @@ class AccountAdapter(PlainAccountAdapter):
             return False
         is_new = bool(super().confirm_email(request, email_address))
         if is_new and new_email != old_email:
-            tell_address_changed(user, old_email=old_email, new_email=new_email)
+            notify_address_changed(user, old_email=old_email, new_email=new_email)
         if is_new:
             entry = grant_welcome_credit(
                 email_address.user,
@@ -63,7 +63,7 @@ class AccountAdapter(PlainAccountAdapter):
             )
             if entry is not None:
                 messages.success(
-                    request, f"Welcome! {entry.amount_credits:,} tokens are in your balance."
+                    request, f"Welcome! {entry.amount_credits:,} credits are in your balance."
                 )
         return is_new
 
@@ -89,7 +89,7 @@ class AccountAdapter(PlainAccountAdapter):
         asked: EmailAddress = emailconfirmation.email_address
         user = asked.user
         if isinstance(user, User) and asked.email != user.email:
-            tell_address_asked(
+            notify_address_asked(
                 user, reference=f"address:{asked.pk}", new_email=asked.email, **self._origin()
             )
 
@@ -103,9 +103,9 @@ class AccountAdapter(PlainAccountAdapter):
         """Tell of a change of security through the outbox, as of everything that is no secret."""
         match template_prefix.removeprefix("account/email/"):
             case "password_changed" | "password_set":
-                tell_password_changed(user, **self._origin())
+                notify_password_changed(user, **self._origin())
             case "password_reset":
-                tell_password_reset(user, **self._origin())
+                notify_password_reset(user, **self._origin())
             case "email_changed":
                 # `confirm_email` knows better which address it was.
                 pass

@@ -16,15 +16,15 @@ from billing.exceptions import CurrencyUnproven, PackUnavailable, PaymentProvide
 from billing.keys.first_key import claim_first_key
 from billing.ledger.balances import read_balance
 from billing.ledger.wallets import get_wallet
-from billing.models import Pack, Purchase
+from billing.models import Order, Pack
 from billing.orders.checkout import start_checkout
-from billing.orders.fulfilment import fulfil_purchase
+from billing.orders.checkout_payments import fulfil_checkout
 from billing.stripe_api import SESSION_ID
 from billing.views.polling import poll_after_s, read_polls
 from billing.views.refusals import MESSAGES, as_message
 from billing.views.requests import CustomerRequest, HtmxRequest, customer_only
 
-SETTLED = (Purchase.Status.FULFILLED, Purchase.Status.REVIEW)
+SETTLED = (Order.Status.FULFILLED, Order.Status.REVIEW)
 
 
 @never_cache
@@ -42,13 +42,13 @@ def checkout(request: HtmxRequest, slug: str) -> HttpResponse:
     if request.method == "POST":
         next_url = reverse("packs")
         with as_message(request):
-            purchase = start_checkout(
+            order = start_checkout(
                 request.user,
                 pack_slug=slug,
                 currency=request.POST.get("currency", "")[:3],
                 address=request.META.get("REMOTE_ADDR", ""),
             )
-            next_url = purchase.stripe_session_url
+            next_url = order.stripe_session_url
         return redirect(next_url)
     pack = get_object_or_404(Pack, slug=slug)
     if not pack.is_active:
@@ -77,18 +77,18 @@ def checkout_return(request: CustomerRequest) -> HttpResponse:
     session_id = request.GET.get("session_id", "")
     if not SESSION_ID.fullmatch(session_id):
         raise Http404("No order has such a session.")
-    purchase = get_object_or_404(Purchase, user=request.user, stripe_session_id=session_id)
-    purchase, is_reachable = _settle(purchase)
-    is_paid = purchase.status == Purchase.Status.FULFILLED
+    order = get_object_or_404(Order, user=request.user, stripe_session_id=session_id)
+    order, is_reachable = _settle(order)
+    is_paid = order.status == Order.Status.FULFILLED
     polls = read_polls(request)
     context = {
-        "order": purchase,
+        "order": order,
         "is_reachable": is_reachable,
-        "is_waiting": purchase.status in Purchase.UNPAID,
+        "is_waiting": order.status in Order.UNPAID,
         "poll_after_s": poll_after_s(polls),
         "poll_url": f"?{urlencode({'session_id': session_id, 'n': str(polls + 1)})}",
         "balance": read_balance(get_wallet(request.user)) if is_paid else None,
-        "secret": claim_first_key(purchase) if is_paid else None,
+        "secret": claim_first_key(order) if is_paid else None,
         "now": timezone.now(),
     }
     template = "checkout/_return.html" if request.htmx else "checkout/return.html"
@@ -99,16 +99,16 @@ def checkout_return(request: CustomerRequest) -> HttpResponse:
 @require_safe
 def checkout_cancel(request: CustomerRequest, public_id: UUID) -> HttpResponse:
     """Say that nothing was charged. The order stays open until it expires."""
-    purchase = get_object_or_404(Purchase, public_id=public_id, user=request.user)
-    return render(request, "checkout/cancelled.html", {"order": purchase, "now": timezone.now()})
+    order = get_object_or_404(Order, public_id=public_id, user=request.user)
+    return render(request, "checkout/cancelled.html", {"order": order, "now": timezone.now()})
 
 
-def _settle(purchase: Purchase) -> tuple[Purchase, bool]:
+def _settle(order: Order) -> tuple[Order, bool]:
     """Return the order as Stripe has it now, and whether Stripe could be asked."""
-    if purchase.status in SETTLED or not purchase.stripe_session_id:
-        return purchase, True
+    if order.status in SETTLED or not order.stripe_session_id:
+        return order, True
     try:
-        return fulfil_purchase(purchase.stripe_session_id), True
+        return fulfil_checkout(order.stripe_session_id), True
     except PaymentProviderError:
         # The webhook and the sweep go on by themselves; this page only shows it later.
-        return purchase, False
+        return order, False

@@ -48,12 +48,12 @@ class NotificationForm(forms.Form):
 
     wants_low_balance = forms.BooleanField(required=False, label="My balance is low")
     low_balance_credits = forms.IntegerField(
-        label="Tell me below so many tokens",
+        label="Mail me below so many credits",
         min_value=1,
         max_value=MAX_CREDITS,
         widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
     )
-    wants_lot_expiring = forms.BooleanField(required=False, label="Tokens expire within a week")
+    wants_lot_expiring = forms.BooleanField(required=False, label="Credits expire within a week")
     wants_top_up_succeeded = forms.BooleanField(
         required=False, label="My balance was topped up automatically"
     )
@@ -84,7 +84,7 @@ class TopUpForm(forms.Form):
         error_messages={"invalid_choice": "That offer has changed. Please choose again."},
     )
     threshold_credits = forms.IntegerField(
-        label="When my balance falls below so many tokens",
+        label="When my balance falls below so many credits",
         min_value=1,
         max_value=MAX_CREDITS,
         widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
@@ -132,7 +132,7 @@ def offer_choices() -> list[tuple[str, str]]:
     return [
         (
             offer_of(pack, price),
-            f"{pack.name}: {pack.credits:,} tokens for "
+            f"{pack.name}: {pack.credits:,} credits for "
             f"{money.price(price.amount_cents, price.currency)}",
         )
         for pack in packs_on_sale()

@@ -6,10 +6,10 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.models import ApiKey
-from accounts.services.api_keys import KeySettings
 from billing.exceptions import BillingError, KeyNotUsable, TooManyKeys
 from billing.keys import api_keys
 from billing.keys.forms import ApiKeyForm, RotateForm
+from billing.keys.settings import KeySettings
 from billing.views.requests import CustomerRequest, customer_only, fresh_only
 from billing.wallet.usage import month_end, month_of
 

@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from billing.models import Purchase, Refund
+from billing.models import Order, Refund
 from billing.orders.refunds import offer_to_customer, refund_to_customer
 from billing.stripe_inbox.open_orders import ask_again
 from billing.views.forms import RefundForm
@@ -26,7 +26,7 @@ ON_ITS_WAY = (Refund.Status.OPEN, Refund.Status.PENDING)
 @require_safe
 def orders(request: CustomerRequest) -> HttpResponse:
     """List the customer's orders, newest first."""
-    found = Purchase.objects.filter(user=request.user)[:MOST_ORDERS]
+    found = Order.objects.filter(user=request.user)[:MOST_ORDERS]
     return render(request, "dashboard/orders.html", {"orders": found, "now": timezone.now()})
 
 
@@ -34,46 +34,46 @@ def orders(request: CustomerRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def order(request: CustomerRequest, public_id: UUID) -> HttpResponse:
     """Show one order; on POST ask Stripe again how it stands."""
-    purchase = get_object_or_404(Purchase, public_id=public_id, user=request.user)
+    order = get_object_or_404(Order, public_id=public_id, user=request.user)
     if request.method == "POST":
-        check_again(request, purchase)
-        return redirect("dashboard-order", public_id=purchase.public_id)
+        check_again(request, order)
+        return redirect("dashboard-order", public_id=order.public_id)
     polls = read_polls(request)
     context = {
-        "order": purchase,
-        "refunds": purchase.refunds.all(),
-        "disputes": [dispute for dispute in purchase.disputes.all() if dispute.is_open],
-        "offer": offer_to_customer(purchase),
+        "order": order,
+        "refunds": order.refunds.all(),
+        "disputes": [dispute for dispute in order.disputes.all() if dispute.is_open],
+        "offer": offer_to_customer(order),
         "now": timezone.now(),
-        "is_waiting": is_waiting(purchase),
+        "is_waiting": is_waiting(order),
         "poll_after_s": poll_after_s(polls),
         "poll_url": f"?n={polls + 1}",
     }
     return render(request, "dashboard/order.html", context)
 
 
-def is_waiting(purchase: Purchase) -> bool:
+def is_waiting(order: Order) -> bool:
     """Whether the payment or a refund of it is on its way, so that the page looks again."""
-    is_paying = purchase.status == Purchase.Status.PENDING
-    return is_paying or any(refund.status in ON_ITS_WAY for refund in purchase.refunds.all())
+    is_paying = order.status == Order.Status.PENDING
+    return is_paying or any(refund.status in ON_ITS_WAY for refund in order.refunds.all())
 
 
 @customer_only
 @require_http_methods(["GET", "HEAD", "POST"])
 def order_refund(request: CustomerRequest, public_id: UUID) -> HttpResponse:
     """Show what the unused part of an order is worth; on POST return it."""
-    purchase = get_object_or_404(Purchase, public_id=public_id, user=request.user)
+    order = get_object_or_404(Order, public_id=public_id, user=request.user)
     if request.method == "POST":
-        ask_for_refund(request, purchase)
-        return redirect("dashboard-order", public_id=purchase.public_id)
-    offer = offer_to_customer(purchase)
+        ask_for_refund(request, order)
+        return redirect("dashboard-order", public_id=order.public_id)
+    offer = offer_to_customer(order)
     if offer is None:
-        return redirect("dashboard-order", public_id=purchase.public_id)
-    context = {"order": purchase, "offer": offer, "form": RefundForm(initial={"once": uuid4()})}
+        return redirect("dashboard-order", public_id=order.public_id)
+    context = {"order": order, "offer": offer, "form": RefundForm(initial={"once": uuid4()})}
     return render(request, "dashboard/order_refund.html", context)
 
 
-def ask_for_refund(request: CustomerRequest, purchase: Purchase) -> None:
+def ask_for_refund(request: CustomerRequest, order: Order) -> None:
     """Return the unused part and tell the customer what happens next."""
     form = RefundForm(request.POST)
     if not form.is_valid():
@@ -81,20 +81,20 @@ def ask_for_refund(request: CustomerRequest, purchase: Purchase) -> None:
         return
     with as_message(request):
         refund = refund_to_customer(
-            purchase, key=uuid5(form.cleaned_data["once"], str(purchase.public_id))
+            order, key=uuid5(form.cleaned_data["once"], str(order.public_id))
         )
-        amount = price(refund.amount_cents, purchase.currency)
+        amount = price(refund.amount_cents, order.currency)
         messages.success(request, f"{amount} will be returned to you. This takes a few days.")
 
 
-def check_again(request: CustomerRequest, purchase: Purchase) -> None:
+def check_again(request: CustomerRequest, order: Order) -> None:
     """Read the payment from Stripe once more and tell the customer."""
-    if not purchase.stripe_session_id and not purchase.is_top_up:
+    if not order.stripe_session_id and not order.is_top_up:
         messages.info(request, "This order never reached the payment page. Nothing was charged.")
         return
     with as_message(request):
-        found = ask_again(purchase)
-        if found.status == Purchase.Status.FULFILLED:
-            messages.success(request, "Paid: the tokens are in your balance.")
+        found = ask_again(order)
+        if found.status == Order.Status.FULFILLED:
+            messages.success(request, "Paid: the credits are in your balance.")
         else:
             messages.info(request, "Checked just now; the order's state is below.")

@@ -8,13 +8,13 @@ from billing.keys.api_keys import has_api_keys
 from billing.ledger.balances import read_balance
 from billing.ledger.usage import read_recent_usage, read_usage_page
 from billing.ledger.wallets import get_wallet
-from billing.models import Dispute, Purchase
+from billing.models import Dispute, Order
 from billing.top_ups.agreement import find_top_up
 from billing.views.requests import CustomerRequest, customer_only
 
 LATEST = 6
-# Their money has not become tokens yet, and their customer asks where those are.
-AT_WORK = (Purchase.Status.PENDING, Purchase.Status.REVIEW)
+# Their money has not become credits yet, and their customer asks where those are.
+AT_WORK = (Order.Status.PENDING, Order.Status.REVIEW)
 
 
 @customer_only
@@ -23,7 +23,7 @@ def dashboard(request: CustomerRequest) -> HttpResponse:
     """Show the balance, what was used lately, and what to do next. htmx gets the page's middle."""
     wallet = get_wallet(request.user)
     latest = read_usage_page(wallet, size=LATEST).records
-    orders = Purchase.objects.filter(user=request.user)
+    orders = Order.objects.filter(user=request.user)
     context = {
         "wallet": wallet,
         "orders_at_work": orders.filter(status__in=AT_WORK),

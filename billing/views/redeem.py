@@ -26,7 +26,7 @@ def redeem(request: CustomerRequest) -> HttpResponse:
         with as_message(request):
             entry = redeem_codes.redeem(request.user, form.cleaned_data["code"], address=address)
             words = credits_text(entry.amount_credits)
-            messages.success(request, f"{words} tokens are in your balance.")
+            messages.success(request, f"{words} credits are in your balance.")
         return redirect("dashboard-redeem")
     redeemed = RedeemCode.objects.select_related("batch").filter(redeemed_by=request.user)
     context = {"form": form, "redeemed": redeemed.order_by("-redeemed_at")[:LATEST]}

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from billing.catalogue.pack_prices import list_prices
 from billing.exceptions import InvalidAmount, PackUnavailable, TooManyCards, TopUpRefused
 from billing.ledger.balances import read_balance
-from billing.models import AutoTopUp, Purchase
+from billing.models import AutoTopUp, Order
 from billing.top_ups import agreement as top_ups
 from billing.top_ups import cards as top_up_cards
 from billing.views.forms import TopUpForm, offer_of
@@ -69,7 +69,7 @@ def card_saved(request: CustomerRequest) -> HttpResponse:
 @require_POST
 def switch_off(request: CustomerRequest) -> HttpResponse:
     """Switch off and keep the card."""
-    top_ups.switch_off(request.user)
+    top_ups.switch_off_by_customer(request.user)
     messages.success(request, "Automatic top-up is off. Nothing more will be ordered.")
     return redirect(PAGE)
 
@@ -118,7 +118,7 @@ def _initial(known: AutoTopUp) -> dict[str, Any]:
 
 
 def _context(request: CustomerRequest, known: AutoTopUp, form: TopUpForm) -> dict[str, Any]:
-    found = Purchase.objects.filter(user=request.user, channel=Purchase.Channel.TOP_UP)
+    found = Order.objects.filter(user=request.user, channel=Order.Channel.TOP_UP)
     return {
         "top_up": known,
         "form": form,

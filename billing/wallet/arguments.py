@@ -1,4 +1,7 @@
-"""The arguments of the library's functions, by name and in order; see `signatures.py`."""
+"""The arguments of the library's functions, by name and in order; see `signatures.py`.
+
+Each is named as its function, and each row that may follow as what it is.
+"""
 
 from typing import NamedTuple
 
@@ -126,7 +129,7 @@ class Rebuild(NamedTuple):
     prefix: str
 
 
-class RestoredWallet(NamedTuple):
+class WalletRow(NamedTuple):
     """A wallet's figures."""
 
     wallet_id: int
@@ -140,8 +143,8 @@ class RestoredWallet(NamedTuple):
     open: int
 
 
-class RestoredKey(NamedTuple):
-    """An API key's figures; so many `RestoredMonth` follow."""
+class KeyRow(NamedTuple):
+    """An API key's figures; so many `MonthRow` follow."""
 
     key_id: int
     open: int
@@ -150,7 +153,7 @@ class RestoredKey(NamedTuple):
     months: int
 
 
-class RestoredMonth(NamedTuple):
+class MonthRow(NamedTuple):
     """What an API key's requests that started in one month hold and were charged."""
 
     month: int
@@ -158,7 +161,7 @@ class RestoredMonth(NamedTuple):
     month_spent: int
 
 
-class RestoredHold(NamedTuple):
+class HoldRow(NamedTuple):
     """An open hold. `progress` is a packed settlement, or empty."""
 
     request: str
@@ -182,7 +185,7 @@ class Keep(NamedTuple):
     lease_ms: int
 
 
-class KeptRegister(NamedTuple):
+class RegisterRow(NamedTuple):
     """A register, and what it holds; -1 for one that is no open hold."""
 
     reference: str

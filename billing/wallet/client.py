@@ -70,7 +70,7 @@ class WalletClient:
         await self._connection.close()
 
     async def place(self, hold: HoldRequest) -> Placed:
-        """Hold the worst case of a request. Raises the WalletError that stands against it."""
+        """Hold the worst case of a request. Raises the WalletError that refuses it."""
         command = commands.place(hold, lease_ms=lease_ms(), limit=backlog_limit())
         try:
             reply: Reply = await self._connection.command(*command.parts())
@@ -87,7 +87,7 @@ class WalletClient:
         return commands.parse_place(reply)
 
     async def quote(self, hold: HoldRequest) -> Placed:
-        """Tell what `place` would hold now, and hold nothing. Raises as it."""
+        """Tell what `place` would hold now, and hold nothing. Raises what `place` raises."""
         command = commands.quote(hold, lease_ms=lease_ms(), limit=backlog_limit())
         return commands.parse_place(await self._ask(command))
 

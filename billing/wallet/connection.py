@@ -33,7 +33,7 @@ class CommandRefused(Exception):
 
 
 class Connection:
-    """A lazy, self-mending connection. Safe to use from many tasks of one event loop."""
+    """Connects with the first command, and anew once lost. Safe in many tasks of one loop."""
 
     def __init__(self, url: str, *, timeout_s: float = 5.0) -> None:
         self._address = RedisAddress.parse(url)

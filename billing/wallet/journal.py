@@ -36,7 +36,7 @@ SUFFIX = ".journal"
 FOLDER_NAME = ".folder"
 ROTATE_BYTES = 8 * 1024 * 1024
 ROTATE_S = 300
-# Every rotation copies what is open, so even many reasons for it cost one in this time.
+# A rotation copies what is open, so it happens at most once in this time.
 SOON_S = 2
 
 
@@ -114,7 +114,7 @@ class Journal:
                 log.exception("journal_not_rotated")
 
     def rotate_soon(self) -> None:
-        """Have a worker adopt what this file says within seconds. Many who ask at once share it."""
+        """Have a worker adopt this file within seconds. Who asks meanwhile shares the rotation."""
         self._rotate_at = min(self._rotate_at, time.monotonic() + SOON_S)
 
     def close(self) -> None:

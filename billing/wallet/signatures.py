@@ -39,12 +39,12 @@ FUNCTIONS = {
     "tp_status": Signature(keys.Fence),
     "tp_close": Signature(keys.Fence),
     "tp_begin": Signature(keys.Fence, arguments.Epoch),
-    "tp_restore_wallets": Signature(keys.Fence, arguments.Rebuild, (arguments.RestoredWallet,)),
+    "tp_restore_wallets": Signature(keys.Fence, arguments.Rebuild, (arguments.WalletRow,)),
     "tp_restore_keys": Signature(
-        keys.Fence, arguments.Rebuild, (arguments.RestoredKey, arguments.RestoredMonth)
+        keys.Fence, arguments.Rebuild, (arguments.KeyRow, arguments.MonthRow)
     ),
-    "tp_restore_holds": Signature(keys.LeasesKeys, arguments.Rebuild, (arguments.RestoredHold,)),
-    "tp_keep": Signature(keys.LeasesKeys, arguments.Keep, (arguments.KeptRegister,)),
+    "tp_restore_holds": Signature(keys.LeasesKeys, arguments.Rebuild, (arguments.HoldRow,)),
+    "tp_keep": Signature(keys.LeasesKeys, arguments.Keep, (arguments.RegisterRow,)),
     "tp_correct_event": Signature(keys.CorrectEventKeys, arguments.CorrectEvent),
     "tp_forget": Signature(keys.ForgetKeys, arguments.Forget, (arguments.Forgotten,)),
     "tp_open": Signature(keys.Fence, arguments.Epoch),

@@ -15,7 +15,7 @@ from billing.wallet.client import refusal
 from billing.wallet.commands import Argument, Balance, Command, Reply
 
 TIMEOUT_S = 10
-# redis-py takes the words by which `refusal` would know these away from the message.
+# redis-py removes from the messages of these the words that `refusal` looks for.
 NOT_NOW = (
     redis.ConnectionError,
     redis.TimeoutError,
@@ -97,7 +97,7 @@ class SyncWalletClient:
 
     @contextmanager
     def reaching(self) -> Iterator[None]:
-        """Make a Redis that is away a WalletRecovering."""
+        """Raise WalletRecovering if Redis is away."""
         try:
             yield
         except (redis.ConnectionError, redis.TimeoutError) as error:
@@ -118,8 +118,8 @@ class SyncWalletClient:
     def has_library(self) -> bool:
         """Tell whether this server has our library, or one that goes before it.
 
-        That of a newer release does. Of two with one version, the same one does for everybody, or
-        two workers would replace each other's for ever, and close every fence each time.
+        One of a newer release goes before it. Of two with one version every worker prefers the same
+        one: else two workers would replace each other's for ever, and close every fence each time.
         """
         with self.reaching():
             loaded = self._loaded_source()

@@ -20,7 +20,8 @@ from proxy.admin.routes import RULES_WIDGET, RouteForm
 from proxy.admin.trials import CLOSE_PROVIDER, TEST_PROVIDER
 from proxy.errors import InvalidAddress
 from proxy.models import Provider, ProviderKey, Route
-from proxy.upstreams.addresses import check_base_url, origin_of
+from proxy.parsing.origins import origin_of
+from proxy.upstreams.addresses import check_base_url
 from proxy.upstreams.providers.setup import enter_secret
 
 

@@ -1,13 +1,25 @@
-"""Who calls: the API key in the Authorization header."""
+"""Who calls, and whether that key may: DRF's authentication and permissions, which are awaited.
+
+A hold is refused if its key was changed since it was cached, so views that place one need not ask
+beforehand. Every other view asks, and nobody is turned away by what was known seconds ago.
+"""
+
+from typing import TYPE_CHECKING
 
 from django.contrib.auth.models import AnonymousUser
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from accounts.secrets import digest_of, is_well_formed
+from billing.exceptions import RateLimited, WalletError
 from proxy.api.handler import ApiRequest
 from proxy.errors import AuthenticationFailed
 from proxy.serving.keys import KeyCache, KeyFacts
+from proxy.serving.standing import check_network, find_standing, is_from_allowed_network
+
+if TYPE_CHECKING:
+    from proxy.api.dispatch import ApiView
 
 SCHEME = "Bearer"
 
@@ -26,10 +38,6 @@ class KeyAuthentication(BaseAuthentication):
             request.META.get("HTTP_AUTHORIZATION", ""), sent.runtime.keys
         )
 
-    def authenticate_header(self, request: Request) -> str:
-        """Return the challenge of a 401."""
-        return SCHEME
-
 
 async def find_key(authorization: str, keys: KeyCache) -> KeyFacts:
     """Return the key that a header names. Raises AuthenticationFailed.
@@ -44,3 +52,36 @@ async def find_key(authorization: str, keys: KeyCache) -> KeyFacts:
     if facts is None:
         raise AuthenticationFailed
     return facts
+
+
+class KeyStands(BasePermission):
+    """The key is in force, and has a turn among the requests that hold nothing."""
+
+    async def has_permission(  # type: ignore[override]  # DRF's is not a coroutine
+        self, request: Request, view: "ApiView"
+    ) -> bool:
+        """Set where the key stands. Raises AuthenticationFailed, RateLimited."""
+        try:
+            view.standing = await find_standing(view.runtime, view.connection, view.key)
+        except RateLimited:
+            raise
+        except WalletError:
+            # What needs no figures is served by what was known of the key, seconds ago.
+            return True
+        request.auth = view.standing.key
+        return True
+
+
+class FromAllowedNetwork(BasePermission):
+    """The key may be used from where the request comes."""
+
+    async def has_permission(  # type: ignore[override]  # DRF's is not a coroutine
+        self, request: Request, view: "ApiView"
+    ) -> bool:
+        """Ask again before refusing: it may have been allowed since. Raises NetworkRefused."""
+        if is_from_allowed_network(view.key, view.connection):
+            return True
+        if view.standing is None:
+            await KeyStands().has_permission(request, view)
+        check_network(view.key, view.connection)
+        return True

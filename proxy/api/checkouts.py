@@ -3,7 +3,7 @@
 from typing import Any
 
 from accounts.models import ApiKey
-from billing.models import Purchase
+from billing.models import Order
 from billing.orders.checkout import start_checkout
 from proxy.api.instants import instant
 from proxy.database import with_stripe
@@ -32,20 +32,20 @@ async def open_checkout(key: KeyFacts, payload: dict[str, Any], *, address: str)
     return describe(await with_stripe(_order, key.api_key_id, slug, address), pack=slug)
 
 
-def _order(api_key_id: int, slug: str, address: str) -> Purchase:
+def _order(api_key_id: int, slug: str, address: str) -> Order:
     owner = ApiKey.objects.select_related("user").get(pk=api_key_id).user
     return start_checkout(owner, pack_slug=slug, address=address)
 
 
-def describe(purchase: Purchase, *, pack: str) -> dict[str, Any]:
+def describe(order: Order, *, pack: str) -> dict[str, Any]:
     """Write an order and where to pay it."""
     return {
-        "id": str(purchase.public_id),
+        "id": str(order.public_id),
         "object": "checkout",
-        "url": purchase.stripe_session_url,
+        "url": order.stripe_session_url,
         "pack": pack,
-        "credits": purchase.credits,
-        "amount_cents": purchase.amount_cents,
-        "currency": purchase.currency,
-        "expires_at": instant(purchase.expires_at),
+        "credits": order.credits,
+        "amount_cents": order.amount_cents,
+        "currency": order.currency,
+        "expires_at": instant(order.expires_at),
     }

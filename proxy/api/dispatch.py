@@ -18,9 +18,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from billing.exceptions import WalletRecovering
-from proxy.api.authentication import Found, KeyAuthentication
+from proxy.api.authentication import Found, FromAllowedNetwork, KeyAuthentication, KeyStands
 from proxy.api.handler import ApiRequest
-from proxy.api.permissions import FromAllowedNetwork, KeyStands
 from proxy.errors import MethodNotAllowed, UnsupportedMediaType
 from proxy.http.connection import ClientConnection
 from proxy.parsing import jsonbody

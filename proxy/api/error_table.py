@@ -21,7 +21,7 @@ from billing.wallet.usage import month_end, month_of
 from proxy import errors as proxy
 from proxy.errors import ApiError, Interrupted, UpstreamError, is_client_gone
 from proxy.http.headers import rate_limit_headers
-from proxy.serving.endings import tell
+from proxy.serving.endings import failure_answer
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +68,7 @@ def _insufficient_credits(error: Exception) -> ApiError:
 
 def _in_debt(error: Exception) -> ApiError:
     return proxy.InsufficientQuota(
-        "Your balance is below zero after a refund or a dispute. The next purchase settles it: "
+        "Your balance is below zero after a refund or a dispute. The next order settles it: "
         f"top_up_url: {_top_up_url()}"
     )
 
@@ -97,7 +97,7 @@ def _capped(error: Exception) -> ApiError:
 def _rate_limited(error: Exception) -> ApiError:
     assert isinstance(error, billing.RateLimited)  # noqa: S101  # by the table
     whose = "all API keys of this account together" if error.is_wallets else "this API key"
-    return proxy.RateLimited(
+    return proxy.RateLimitExceeded(
         f"Rate limit reached: {error.limit:,} {error.what.value} for {whose}.",
         retry_after_s=error.retry_after_ms / 1_000,
         headers=rate_limit_headers(error.rate),
@@ -106,14 +106,14 @@ def _rate_limited(error: Exception) -> ApiError:
 
 def _too_large(error: Exception) -> ApiError:
     assert isinstance(error, billing.RequestTooLarge)  # noqa: S101  # by the table
-    return proxy.RequestTooLarge(
+    return proxy.TokenLimitExceeded(
         f"This request may use {error.tokens:,} tokens, more than the {error.tokens_per_minute:,} "
         "tokens per minute that you may use. Shorten it, or lower max_tokens."
     )
 
 
 def _too_many_orders(error: Exception) -> ApiError:
-    return proxy.RateLimited(
+    return proxy.RateLimitExceeded(
         "There are too many unpaid orders. Pay one of them, or try again in an hour.",
         retry_after_s=3_600,
     )
@@ -148,11 +148,11 @@ TABLE: list[tuple[type[Exception], Callable[[Exception], ApiError]]] = [
     (billing.WalletBacklogged, lambda error: proxy.BooksUnavailable()),
     (billing.RequestTooLarge, _too_large),
     # Missing and stale are repaired before they come here; if that failed, so did the wallet.
-    (billing.WalletError, lambda error: proxy.WalletRecovering()),
+    (billing.WalletError, lambda error: proxy.WalletUnavailable()),
     (OperationalError, lambda error: proxy.BooksUnavailable()),
     (InterfaceError, lambda error: proxy.BooksUnavailable()),
-    (UpstreamError, tell),
-    (Interrupted, tell),
+    (UpstreamError, failure_answer),
+    (Interrupted, failure_answer),
     (Http404, lambda error: proxy.InvalidRequest("Not found.", status=404, code="not_found")),
     (APIException, _rest_framework),
 ]

@@ -7,9 +7,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from proxy.api import checkouts, estimates, receipts, schema
+from proxy.api.authentication import FromAllowedNetwork
 from proxy.api.dispatch import ApiView, body_of
 from proxy.api.key_description import describe_key
-from proxy.api.permissions import FromAllowedNetwork
 from proxy.api.schema import TEXT_OR_NUMBERS, described, openai_endpoint
 from proxy.errors import ModelNotFound
 from proxy.http.client_address import client_address

@@ -8,10 +8,15 @@ from typing import Any
 import orjson
 
 from proxy.errors import MalformedAnswer
-from proxy.metering.delivered import Delivered, add_choices, add_output
+from proxy.metering.delivered import (
+    Delivered,
+    add_choices,
+    add_output,
+    estimate_usage,
+    parse_object,
+)
 from proxy.metering.encodings import Encoding
 from proxy.metering.naming import PublicName, is_telling, without_telling
-from proxy.metering.streams import estimate_usage, parse_object
 from proxy.metering.usage import Usage, as_completion_usage, check_usage
 
 # How a response ends that is to be paid for; any other one says itself that it went wrong.

@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from proxy.metering.images import bound_image, count_image
-from proxy.metering.prompt import Prompt
+from proxy.metering.prompt import NEVER_SHOWN, Prompt, add_unread, to_json
 from proxy.metering.tools import add_call, add_tools
-from proxy.metering.unread import NEVER_SHOWN, add_unread, to_json
 
 PER_MESSAGE = 3
 PER_NAME = 1

@@ -10,11 +10,11 @@ from typing import Any
 import orjson
 
 from proxy.errors import ApiError
-from proxy.metering.delivered import add_choices
+from proxy.metering.delivered import add_choices, estimate_usage, parse_object
 from proxy.metering.encodings import Encoding
 from proxy.metering.naming import is_telling, without_telling
 from proxy.metering.sse import DEFAULT_MAX_EVENT_BYTES, DONE, Event, error_event
-from proxy.metering.streams import StreamMeter, estimate_usage, parse_object
+from proxy.metering.streams import StreamMeter
 from proxy.metering.usage import Source, Usage
 
 _NO_USAGE = b'"usage":null'

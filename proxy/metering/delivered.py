@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from proxy.metering.encodings import Encoding, TextCounter
+from proxy.metering.usage import Source, Usage
 
 # Where a delta or a message holds text that a model wrote. `reasoning_content` and `reasoning`
 # are what DeepSeek, vLLM and OpenRouter call thoughts that they show.
@@ -134,3 +137,23 @@ def _append(
     if name not in counters:
         counters[name] = TextCounter(encoding)
     counters[name].add(text)
+
+
+def estimate_usage(delivered: Delivered, prompt_tokens: int, *, echoes: int = 0) -> Usage:
+    """Count what was delivered, less what of it repeats the prompt."""
+    written = delivered.completion_tokens() - echoes * prompt_tokens
+    return Usage(
+        prompt_tokens=prompt_tokens,
+        completion_tokens=max(0, written),
+        reasoning_tokens=delivered.reasoning_tokens(),
+        source=Source.ESTIMATED,
+    )
+
+
+def parse_object(data: bytes | None) -> dict[str, Any]:
+    """Parse a payload; what is not a JSON object has nothing to meter."""
+    try:
+        value = orjson.loads(data or b"")
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from proxy.metering.encodings import is_known_model
-from proxy.metering.prompt import Prompt
-from proxy.metering.unread import NEVER_SHOWN, add_unread
+from proxy.metering.prompt import NEVER_SHOWN, Prompt, add_unread
 from proxy.parsing.inputs import count_inputs
 
 # Models of other makers may put a token before each input and one after it.

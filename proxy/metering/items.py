@@ -16,9 +16,8 @@ from proxy.metering.chats import (
     add_file,
     add_image,
 )
-from proxy.metering.prompt import Prompt
+from proxy.metering.prompt import NEVER_SHOWN, Prompt, add_unread, to_json
 from proxy.metering.tools import add_call, add_tools
-from proxy.metering.unread import NEVER_SHOWN, add_unread, to_json
 
 
 def take_apart(body: Mapping[str, Any], model: str) -> Prompt:

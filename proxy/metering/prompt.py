@@ -3,12 +3,18 @@
 A hold must cover the worst case. For a model whose tokenizer we have, that is the exact count and
 a margin; for others and for very long prompts it is the number of bytes, since no tokenizer makes
 more than one token of a byte.
+
+What is sent on without being read, fields of tomorrow or of one upstream only, may be shown to a
+model; so it is held for, as it is written. The estimate leaves it out, since nobody knows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
 
 from proxy.metering.encodings import Encoding, count_text, encoding_for, is_known_model
 
@@ -93,3 +99,38 @@ def _tokens(texts: Iterable[str], encoding: Encoding) -> int:
 
 def _bytes(texts: Iterable[str]) -> int:
     return sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
+
+
+# Of a request itself: by OpenAI's specification, and by every upstream that we know of, these steer
+# the call or mark it, and no model reads them.
+NEVER_SHOWN = frozenset(
+    {
+        "encoding_format",
+        "logit_bias",
+        "metadata",
+        "model",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "safety_identifier",
+        "service_tier",
+        "stop",
+        "stream_options",
+        "user",
+    }
+)
+
+
+def add_unread(prompt: Prompt, given: Mapping[str, Any], *read: str) -> None:
+    """Add the texts of an object, but for those of the fields that are read elsewhere."""
+    rest = {
+        name: value
+        for name, value in given.items()
+        if value and isinstance(value, str | list | dict) and name not in read
+    }
+    if rest:
+        prompt.identifiers.append(to_json(rest))
+
+
+def to_json(value: object) -> str:
+    """Write a value as it is sent."""
+    return orjson.dumps(value).decode()

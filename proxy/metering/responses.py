@@ -13,11 +13,11 @@ import orjson
 
 from proxy.errors import ApiError
 from proxy.metering.answers import hide_failure
-from proxy.metering.delivered import add_event, add_output
+from proxy.metering.delivered import add_event, add_output, parse_object
 from proxy.metering.encodings import Encoding
 from proxy.metering.naming import is_telling, without_telling
 from proxy.metering.sse import DEFAULT_MAX_EVENT_BYTES, Event
-from proxy.metering.streams import StreamMeter, parse_object
+from proxy.metering.streams import StreamMeter
 from proxy.metering.usage import Source, Usage, as_completion_usage
 
 _COMPLETE = frozenset({b"response.completed", b"response.incomplete"})

@@ -19,14 +19,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
-import orjson
-
 from proxy.errors import ApiError, EventTooLarge
-from proxy.metering.delivered import Delivered
+from proxy.metering.delivered import Delivered, estimate_usage, parse_object
 from proxy.metering.encodings import Encoding
 from proxy.metering.naming import PublicName
 from proxy.metering.sse import DEFAULT_MAX_EVENT_BYTES, Event, Splitter
-from proxy.metering.usage import Source, Usage, check_usage
+from proxy.metering.usage import Usage, check_usage
 
 # Some 400 chunks of the usual size; then their texts are counted and the bytes let go.
 UNREAD_BYTES = 128 * 1024
@@ -148,23 +146,3 @@ class StreamMeter(ABC):
         if event.is_done or parse_object(event.data):
             return self.take(Event(event.raw.rstrip(b"\r\n") + b"\n\n"))
         return b""
-
-
-def estimate_usage(delivered: Delivered, prompt_tokens: int, *, echoes: int = 0) -> Usage:
-    """Count what was delivered, less what of it repeats the prompt."""
-    written = delivered.completion_tokens() - echoes * prompt_tokens
-    return Usage(
-        prompt_tokens=prompt_tokens,
-        completion_tokens=max(0, written),
-        reasoning_tokens=delivered.reasoning_tokens(),
-        source=Source.ESTIMATED,
-    )
-
-
-def parse_object(data: bytes | None) -> dict[str, Any]:
-    """Parse a payload; what is not a JSON object has nothing to meter."""
-    try:
-        value = orjson.loads(data or b"")
-    except orjson.JSONDecodeError:
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from proxy.metering.encodings import CL100K, encoding_name
-from proxy.metering.prompt import Prompt
-from proxy.metering.unread import add_unread, to_json
+from proxy.metering.prompt import Prompt, add_unread, to_json
 
 # Not published; the text around a call's name and arguments, seen in usage of gpt-3.5-turbo.
 PER_TOOL_CALL = 6

@@ -11,7 +11,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, ClassVar, NoReturn, Self
 
 import orjson
@@ -59,8 +58,6 @@ STEERING_FIELDS = frozenset(
 # Others cost more or less than the price list says.
 SERVICE_TIERS = frozenset({"auto", "default"})
 
-_NOTHING: Mapping[str, str] = MappingProxyType({})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRequest(ABC):
@@ -106,25 +103,18 @@ class ModelRequest(ABC):
         model: str,
         max_tokens: int,
         temperature: float | None = None,
-        drop: Collection[str] = (),
-        rename: Mapping[str, str] = _NOTHING,
     ) -> bytes:
         """Write the body for an upstream: the client's, but for what is given here.
 
         The maximum goes under the name the client used, `temperature` only where the client set
-        none. Then the fields in `drop` are left out, and those in `rename` get the name that this
-        upstream knows them by.
+        none.
         """
         body = self.body | {"model": model}
         if field := self.max_tokens_field or self.own_max_tokens_field:
             body[field] = max_tokens
         body |= self.own_fields(temperature)
-        for name in (*drop, *self.left_out()):
+        for name in self.left_out():
             body.pop(name, None)
-        for name, other in rename.items():
-            value = body.pop(name, None)
-            if value is not None:
-                body[other] = value
         return orjson.dumps(body)
 
     def own_fields(self, temperature: float | None) -> dict[str, Any]:

@@ -49,10 +49,11 @@ async def admit(
     endpoint: Endpoint,
     model: Model,
 ) -> Admission:
-    """Hold a request's worst case. Raises InvalidRequest, AuthenticationFailed or WalletError.
+    """Hold a request's worst case. Raises the ApiError or WalletError that stands against it.
 
     The caller owes the hold an end from here on.
     """
+    routes = model.routes_for(endpoint.path)
     runtime.throttle.check(key)
     prompt = endpoint.take_apart(request.body, request.model)
     worst = await find_worst(request, prompt, model)
@@ -72,7 +73,9 @@ async def admit(
     headers = rate_limit_headers(placed.rate)
     if request.client_max_tokens is None and request.own_max_tokens_field is not None:
         headers["x-tokenproxy-max-tokens"] = str(placed.units)
-    return Admission(facts, request, model, prompt, placed.held_credits, placed.units, headers)
+    return Admission(
+        facts, request, model, routes, prompt, placed.held_credits, placed.units, headers
+    )
 
 
 async def find_worst(request: ModelRequest, prompt: Prompt, model: Model) -> Worst:

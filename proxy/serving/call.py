@@ -48,6 +48,8 @@ class Admission:
     facts: RequestFacts
     request: ModelRequest
     model: Model
+    # Who may serve it.
+    routes: tuple[UpstreamRoute, ...]
     # To be counted where an upstream does not.
     prompt: Prompt
     held_credits: int

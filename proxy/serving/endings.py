@@ -113,7 +113,7 @@ async def end_broken(call: Call, settler: Settler, error: BaseException) -> Alre
     if stream is None or is_gone or not stream.connection.has_started:
         raise error
     assert isinstance(call.meter, StreamMeter)  # noqa: S101  # whose stream it is
-    await stream.end(call.meter.failing(tell(error)))
+    await stream.end(call.meter.failing(failure_answer(error)))
     return AlreadySent()
 
 
@@ -124,7 +124,7 @@ async def progress(call: Call) -> Settlement:
     return settlement
 
 
-def tell(error: Exception) -> ApiError:
+def failure_answer(error: Exception) -> ApiError:
     """Return what the client is told of what broke an answer; it names no upstream."""
     if isinstance(error, UpstreamRefused):
         return UpstreamUnavailable(status=502 if error.status >= 500 else 503)

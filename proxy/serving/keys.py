@@ -14,8 +14,8 @@ from typing import TypeVar
 from django.conf import settings
 from django.utils import timezone
 
+from accounts.api_keys import keys_with_digest
 from accounts.models import ApiKey
-from accounts.services.api_keys import keys_with_digest
 from billing.keys.limits import limits_of
 from billing.ledger.wallets import get_wallet
 from billing.wallet.limits import Limits

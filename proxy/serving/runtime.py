@@ -21,8 +21,7 @@ from proxy.serving.replay.recordings import Recordings
 from proxy.serving.replay.waiting import WaitingRoom
 from proxy.serving.settling import Settler
 from proxy.serving.throttle import Throttle
-from proxy.upstreams.attempts import Upstreams
-from proxy.upstreams.budget import RetryBudget
+from proxy.upstreams.attempts import RetryBudget, Upstreams
 from proxy.upstreams.catalogue import Catalogue
 from proxy.upstreams.client import UpstreamClient
 from proxy.upstreams.health import Health

@@ -76,11 +76,11 @@ async def _ask(runtime: Runtime, call: Call, endpoint: Endpoint) -> UpstreamAnsw
 
     Raises Interrupted, the UpstreamError of the last, or the ApiError that is the client's.
     """
-    model = call.admission.model
+    admission = call.admission
     attempts = Attempts(
         runtime.upstreams,
-        model.routes_for(endpoint.path),
-        model_name=model.name,
+        admission.routes,
+        model_name=admission.model.name,
         path=endpoint.path,
         request_id=call.facts.request_id,
     )
@@ -88,7 +88,7 @@ async def _ask(runtime: Runtime, call: Call, endpoint: Endpoint) -> UpstreamAnsw
         async for attempt in each:
             try:
                 with call.asking(attempt):
-                    return await attempts.send(attempt, call.admission.body_for(attempt.route))
+                    return await attempts.send(attempt, admission.body_for(attempt.route))
             except UpstreamError as error:
                 attempts.failed(attempt, error)
     raise RuntimeError("attempts end with an answer or an error")

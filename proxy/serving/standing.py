@@ -1,7 +1,7 @@
-"""Where a key and its wallet stand now: for endpoints that hold nothing, and so ask nobody else.
+"""Where a key and its wallet stand now: the question of endpoints that hold nothing.
 
 A hold is refused if its key was changed since it was read; these endpoints ask Redis the same, so
-that a revoked key is refused everywhere at once. The same question takes one of the requests per
+that a revoked key is refused everywhere at once. The question counts as one of the requests per
 minute: as many as may hold something, but counted apart, so that reading never costs an answer.
 """
 
@@ -40,15 +40,18 @@ class Standing:
 
 
 async def find_standing(
-    runtime: Runtime, connection: ClientConnection, key: KeyFacts, *, looks: int = 1
+    runtime: Runtime, connection: ClientConnection, key: KeyFacts, *, is_counted: bool = True
 ) -> Standing:
     """Ask where a key stands.
 
-    It is one of the requests per minute that hold nothing; with 0 `looks`, one that was counted.
+    It is one of the requests per minute that hold nothing, unless it was counted before.
     Raises as `ask_wallet`, and RateLimited, WalletRecovering.
     """
     return await ask_wallet(
-        runtime, connection, key, lambda key: _look(runtime, connection, key, looks)
+        runtime,
+        connection,
+        key,
+        lambda key: _read_standing(runtime, connection, key, is_counted=is_counted),
     )
 
 
@@ -95,8 +98,8 @@ async def _refresh(runtime: Runtime, connection: ClientConnection, key: KeyFacts
     return facts
 
 
-async def _look(
-    runtime: Runtime, connection: ClientConnection, key: KeyFacts, looks: int
+async def _read_standing(
+    runtime: Runtime, connection: ClientConnection, key: KeyFacts, *, is_counted: bool
 ) -> Standing:
     month = month_of(connection.started_at_ms)
     balance, figures, rate = await runtime.wallet.inquire(
@@ -105,6 +108,6 @@ async def _look(
         known_version=key.wallet_version,
         month=month,
         limits=key.limits,
-        count=looks,
+        count=int(is_counted),
     )
     return Standing(key, balance, figures, month, rate)

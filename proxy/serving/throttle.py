@@ -1,8 +1,8 @@
-"""Refusals that this process knows still to stand, so that it need not ask again.
+"""Refuse a key again that was just refused for its requests per minute, without asking Redis.
 
-A client that does not wait for its turn would otherwise cost a count of its prompt and a round trip
-each time. Only requests per minute are known beforehand: whether the tokens of a minute suffice is
-a matter of the prompt, and a request at once may end any moment.
+A client that sends on regardless would otherwise cost a count of its prompt and a round trip each
+time. Only requests per minute can be known beforehand: whether the tokens of a minute suffice
+depends on the prompt, and one of several requests at once may end at any moment.
 """
 
 import time
@@ -19,7 +19,7 @@ MAX_KEYS = 10_000
 
 
 class Throttle:
-    """Which keys have no turn yet. One per process."""
+    """The keys that have no requests left in this minute. One per process."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, str], tuple[float, RateLimited]] = {}
@@ -33,7 +33,7 @@ class Throttle:
         self._known[_name(key)] = (time.monotonic(), refused)
 
     def check(self, key: KeyFacts) -> None:
-        """Refuse a request whose turn has not come. Raises RateLimited."""
+        """Refuse a request of a key that still has none left. Raises RateLimited."""
         if (found := self._known.get(_name(key))) is None:
             return
         refused_at, refused = found

@@ -11,7 +11,7 @@ from billing.wallet.address import open_redis
 from proxy.models import ProviderKey
 from proxy.upstreams import shared
 from proxy.upstreams.loading import to_key
-from proxy.upstreams.shared import Limits
+from proxy.upstreams.shared import CircuitLimits
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +77,6 @@ def forget(*names: str) -> None:
     with client:
         try:
             # redis-py leaves this method without types.
-            client.execute_command(*shared.parts(Limits(), "clear", *names))  # type: ignore[no-untyped-call]
+            client.execute_command(*shared.parts(CircuitLimits(), "clear", *names))  # type: ignore[no-untyped-call]
         except redis.RedisError:
             log.warning("upstream_health_not_cleared", exc_info=True)

@@ -23,11 +23,10 @@ import structlog
 from billing.wallet.connection import CommandRefused, Connection, ConnectionLost
 from proxy.database import in_database
 from proxy.upstreams import shared
+from proxy.upstreams.circuits import GUARD_NONE, GUARD_RATE, GUARD_ROW, Passage, Tally
 from proxy.upstreams.ejection import alarm_quota, eject_key
-from proxy.upstreams.passage import Passage
 from proxy.upstreams.routes import Upstream, UpstreamKey, UpstreamRoute
-from proxy.upstreams.shared import Limits, Shared
-from proxy.upstreams.tally import GUARD_NONE, GUARD_RATE, GUARD_ROW, Tally
+from proxy.upstreams.shared import CircuitLimits, Shared
 from proxy.upstreams.verdicts import Blame, Verdict
 
 log = structlog.get_logger(__name__)
@@ -57,8 +56,8 @@ REDIS_AWAY = (ConnectionLost, CommandRefused)
 class Health:
     """What this process knows of upstreams. One per process."""
 
-    def __init__(self, redis_url: str, *, limits: Limits | None = None) -> None:
-        self.limits = limits or Limits()
+    def __init__(self, redis_url: str, *, limits: CircuitLimits | None = None) -> None:
+        self.limits = limits or CircuitLimits()
         self._redis = Connection(redis_url)
         # A connection of its own: it waits, and all that came behind it would wait too.
         self._ear = Connection(redis_url)
@@ -77,11 +76,11 @@ class Health:
         for circuit in (route.upstream.circuit, route.circuit):
             if circuit not in self._open:
                 continue
-            token = await self._take_probe(circuit, route.upstream)
-            if token is None:
+            probe_id = await self._take_probe(circuit, route.upstream)
+            if probe_id is None:
                 passage.close()
                 return None
-            passage.probes[circuit] = token
+            passage.probes[circuit] = probe_id
         return passage
 
     def is_spared(self, key: UpstreamKey, route: UpstreamRoute) -> bool:
@@ -128,9 +127,9 @@ class Health:
             self._spare(route, key, verdict, retry_after_s)
         self._must_report.set()
 
-    def end_probe(self, circuit: str, token: str, *, verdict: str, error: str = "") -> None:
+    def end_probe(self, circuit: str, probe_id: str, *, verdict: str, error: str = "") -> None:
         """Say what came of a try: "ok", "failed", or "" if it was not made."""
-        self.spawn(self._ask_quietly("ended", circuit, token, verdict, error))
+        self.spawn(self._ask_quietly("ended", circuit, probe_id, verdict, error))
 
     # What runs in the background.
 
@@ -188,14 +187,14 @@ class Health:
         now = time.monotonic()
         if now < max(self._open[circuit]):
             return None
-        token = uuid.uuid4().hex
+        probe_id = uuid.uuid4().hex
         lease_s = upstream.connect_timeout_s + upstream.first_byte_timeout_s + LEASE_SLACK_S
         try:
-            answer = await self._ask("probe", circuit, token, int(lease_s * 1_000))
+            answer = await self._ask("probe", circuit, probe_id, int(lease_s * 1_000))
         except REDIS_AWAY:
             self._forget_circuits()
-            return token
-        return token if answer.is_granted else None
+            return probe_id
+        return probe_id if answer.is_granted else None
 
     def _spare(
         self, route: UpstreamRoute, key: UpstreamKey, verdict: Verdict, retry_after_s: float | None

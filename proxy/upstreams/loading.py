@@ -6,7 +6,8 @@ from billing.catalogue.costs import Costs
 from proxy.errors import InvalidAddress, InvalidRule
 from proxy.models import Provider, ProviderKey, Route
 from proxy.parsing.adapting import Adaptation
-from proxy.upstreams.addresses import check_base_url, origin_of
+from proxy.parsing.origins import origin_of
+from proxy.upstreams.addresses import check_base_url
 from proxy.upstreams.crypto import InvalidToken, decrypt_secret
 from proxy.upstreams.routes import Upstream, UpstreamKey, UpstreamRoute
 

@@ -23,7 +23,7 @@ KEPT_BUCKETS = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class CircuitLimits:
     """When a circuit opens, and for how long. The same in all processes."""
 
     # So many connections in a row that could not be opened.
@@ -48,7 +48,7 @@ class Shared:
     marks: dict[str, int] = field(default_factory=dict)
 
 
-def parts(limits: Limits, what: str, *arguments: Any) -> list[str | bytes | int]:
+def parts(limits: CircuitLimits, what: str, *arguments: Any) -> list[str | bytes | int]:
     """Return the Redis command that does something of `health.lua`."""
     packed = orjson.dumps(arguments)
     return ["EVAL", _script(), len(KEYS), *KEYS, what, orjson.dumps(asdict(limits)), packed]

@@ -9,7 +9,7 @@ from django.core.cache import cache
 from django.test import Client
 
 from accounts.models import User
-from tests.accounts.test_pages import LINK, PASSWORD
+from tests.accounts.sign_up import LINK, PASSWORD
 from tests.billing.mail.conftest import Mailbox, mailbox
 from tests.conftest import signed_in
 

@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from accounts.models import User
 from billing.wallet.sync_client import SyncWalletClient
-from tests.accounts.test_pages import LINK, PASSWORD
+from tests.accounts.sign_up import LINK, PASSWORD
 
 
 class AwayServer(EmailBackend):

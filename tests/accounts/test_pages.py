@@ -1,7 +1,5 @@
 """allauth's pages in the site's clothes, and the flows through them."""
 
-import re
-
 import pytest
 from allauth.account.models import EmailAddress
 from django.core import mail
@@ -9,10 +7,8 @@ from django.test import Client
 
 from accounts.models import User
 from billing.wallet.sync_client import SyncWalletClient
+from tests.accounts.sign_up import LINK, PASSWORD
 from tests.conftest import signed_in
-
-PASSWORD = "correct horse battery"
-LINK = re.compile(r"http://\S+?(/accounts/\S+)")
 
 
 @pytest.mark.parametrize(

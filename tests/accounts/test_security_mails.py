@@ -5,9 +5,9 @@ from allauth.account.models import EmailAddress
 from django.test import Client
 
 from accounts.models import User
-from tests.accounts.test_pages import LINK, PASSWORD
+from tests.accounts.sign_up import LINK, PASSWORD
 from tests.billing.mail.conftest import Mailbox, mailbox
-from tests.billing.mail.test_sign_ins import FIREFOX
+from tests.user_agents import FIREFOX
 
 __all__ = ["mailbox"]
 

@@ -6,7 +6,7 @@ from bench.chaos.customers import Account
 from bench.chaos.evidence import Evidence
 from bench.chaos.lost_answers import charged_cut, charged_unanswered
 from bench.chaos.sightings import Seen
-from tests.bench.test_verdict import evidence, problems, replay
+from tests.bench.evidence import evidence, problems, replay
 
 
 def sight(outcome: str, request_id: str | None, *, wallet_id: int = 1) -> Evidence:

@@ -1,70 +1,13 @@
 """What the verdict finds, and what it leaves alone."""
 
-from typing import Any
-
 import pytest
 
 from bench.chaos.customers import Account
-from bench.chaos.evidence import Evidence
 from bench.chaos.faults import Hit
 from bench.chaos.probes import BalanceSampler, Prober
 from bench.chaos.sightings import Seen
-from bench.chaos.verdict import judge, measure_recoveries
-
-RECEIPT = {
-    "request_id": "req_1",
-    "source": "reported",
-    "target_credits": 18,
-    "charged_credits": 18,
-    "prompt_rate": 1_000,
-    "cached_rate": 500,
-    "completion_rate": 1_000,
-}
-SERVED = {
-    "number": 1,
-    "request_id": "req_1",
-    "model": "gpt-4o",
-    "is_accepted": True,
-    "prompt_tokens": 8,
-    "completion_tokens_generated": 10,
-}
-PURCHASE = {
-    "public_id": "order-1",
-    "stripe_session_id": "cs_1",
-    "credits": 4_000,
-    "amount_cents": 700,
-    "taken_back_credits": 0,
-    "entries": 1,
-    "credited": 4_000,
-}
-SESSION = {"id": "cs_1", "payment_status": "paid", "refunded_cents": 0}
-
-
-def evidence(
-    *,
-    receipt: dict[str, Any] | None = None,
-    served: dict[str, Any] | None = None,
-    seen: Seen | None = None,
-    purchase: dict[str, Any] | None = None,
-    session: dict[str, Any] | None = None,
-) -> Evidence:
-    """One request of 8 + 10 tokens that went well and one order that was paid, but for this."""
-    receipts = {"req_1": {**RECEIPT, **receipt}} if receipt is not None else {"req_1": RECEIPT}
-    return Evidence(
-        seen=[seen] if seen else [],
-        receipts=receipts,
-        served=[{**SERVED, **(served or {})}],
-        purchases=[{**PURCHASE, **(purchase or {})}],
-        sessions=[{**SESSION, **(session or {})}],
-    )
-
-
-def whole(**told: Any) -> Seen:
-    return Seen("json", "gpt-4o", 1, outcome="complete", request_id="req_1", **told)
-
-
-def problems(given: Evidence) -> list[str]:
-    return [str(violation) for violation in judge(given)]
+from bench.chaos.verdict import measure_recoveries
+from tests.bench.evidence import RECEIPT, SERVED, evidence, problems, replay, whole
 
 
 def test_it_acquits_when_all_agree() -> None:
@@ -156,7 +99,7 @@ def test_it_lets_a_request_of_two_tries_cost_what_both_made() -> None:
 
 
 def test_it_finds_a_payment_that_was_not_credited() -> None:
-    assert problems(evidence(purchase={"entries": 0, "credited": 0})) == [
+    assert problems(evidence(order={"entries": 0, "credited": 0})) == [
         "credited exactly once: order-1: paid, 0 entries over 0 of 4000 credits"
     ]
 
@@ -225,12 +168,6 @@ def test_a_service_that_never_came_back_is_late() -> None:
     [recovery] = measure_recoveries([Hit("web kill", "web1", 10.0, "signal")], [])
 
     assert recovery.is_late
-
-
-def replay(**told: Any) -> Seen:
-    seen = whole(**told)
-    seen.request_id, seen.replay_of = "req_2", "req_1"
-    return seen
 
 
 def test_an_answer_of_an_earlier_request_has_that_one_s_receipt() -> None:

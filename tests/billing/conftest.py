@@ -1,6 +1,5 @@
 """A till on Alice's wallet, and what surrounds it."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,12 +7,10 @@ import pytest
 
 from accounts.models import User
 from billing.wallet.journal import Journal
-from devstack.ports import free_port
-from devstack.process import Process
 from devstack.valkey import Valkey
-from tests.billing.payments.sandbox import API_KEY, WEBHOOK_SECRET, Sandbox
 from tests.billing.wallet.faults import RedisFaults
-from tests.billing.wallet.shop import Till
+from tests.stripe_sandbox import Sandbox, start_sandbox
+from tests.till import Till
 
 
 @pytest.fixture
@@ -39,18 +36,5 @@ def faults(valkey_server: Valkey, tmp_path: Path) -> RedisFaults:
 @pytest.fixture(scope="session")
 def stripe_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """One emulator for the whole run; whoever uses it empties it first."""
-    data_dir = tmp_path_factory.mktemp("stripe")
-    port = free_port()
-    argv = [sys.executable, "-m", "sandbox.stripe", "--port", str(port)]
-    argv += ["--data-dir", str(data_dir)]
-    argv += ["--api-key", API_KEY, "--webhook-secret", WEBHOOK_SECRET]
-    argv += ["--webhook-url", "http://127.0.0.1:9/nobody"]
-    process = Process("stripe", argv, output=data_dir / "log")
-    process.start()
-    sandbox = Sandbox(f"http://127.0.0.1:{port}", data_dir)
-    try:
-        sandbox.wait_until_ready()
+    with start_sandbox(tmp_path_factory.mktemp("stripe")) as sandbox:
         yield sandbox
-    finally:
-        sandbox.close()
-        process.stop()

@@ -13,12 +13,12 @@ from billing.gifts.welcome import grant_welcome_credit
 from billing.ledger.debts import pay_debts
 from billing.ledger.expiry import expire_lots
 from billing.ledger.wallets import adjust_credits, grant_credits
-from billing.models import ModelPrice, PublicModel, Purchase
+from billing.models import ModelPrice, Order, PublicModel
 from billing.orders.clawback import move_to_target
 from billing.orders.fulfilment import credit_order
 from billing.wallet import commands
 from billing.wallet.usage import Settlement
-from tests.billing.wallet.shop import Till
+from tests.till import Till
 
 
 def let_all_happen(till: Till, other: User) -> None:
@@ -63,8 +63,8 @@ def dear_price() -> ModelPrice:
     )
 
 
-def bought(user: User, *, credits: int) -> Purchase:
-    order = Purchase(
+def bought(user: User, *, credits: int) -> Order:
+    order = Order(
         user=user,
         pack_name="Starter",
         credits=credits,
@@ -106,7 +106,7 @@ def serve(till: Till, name: str, *, held: int, outcome: str, source: str) -> Non
     commands.parse_settle(till.client.ask(commands.settle(till.facts(name), settlement)))
 
 
-def take_back_while_held(till: Till, order: Purchase) -> None:
+def take_back_while_held(till: Till, order: Order) -> None:
     """Refund an order of which a part is held: the rest is owed, and paid in both ways."""
     till.place("held", 300)
     return_cents(order, 920)
@@ -118,11 +118,11 @@ def take_back_while_held(till: Till, order: Purchase) -> None:
     assert spent_more.status == "fulfilled"
 
 
-def give_back_half(order: Purchase) -> None:
+def give_back_half(order: Order) -> None:
     return_cents(order, 460)
 
 
-def return_cents(order: Purchase, cents: int) -> None:
+def return_cents(order: Order, cents: int) -> None:
     order.refresh_from_db()
     order.refunded_cents = cents
     with transaction.atomic():

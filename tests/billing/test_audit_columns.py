@@ -21,12 +21,12 @@ from billing.models import (
     LedgerEntry,
     Lot,
     ModelPrice,
-    Purchase,
+    Order,
     UsageRecord,
 )
 from billing.wallet import keys
 from tests.billing.eventful import let_all_happen
-from tests.billing.wallet.shop import Till
+from tests.till import Till
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -173,13 +173,13 @@ BY_HAND: dict[str, tuple[str, str, dict[str, Any]]] = {
         },
     ),
     "receipt tokens": ("request left", "usagerecord", {"prompt_tokens": F("prompt_tokens") + 1}),
-    "order credits": ("purchase {order}", "purchase", {"credits": F("credits") + 1}),
+    "order credits": ("order {order}", "order", {"credits": F("credits") + 1}),
     "order refund": (
-        "purchase {order}",
-        "purchase",
+        "order {order}",
+        "order",
         {"refunded_cents": F("refunded_cents") + 1},
     ),
-    "order price": ("purchase {order}", "purchase", {"amount_cents": F("amount_cents") + 1}),
+    "order price": ("order {order}", "order", {"amount_cents": F("amount_cents") + 1}),
     "code": ("ledger entry {code}", "codebatch", {"credits": F("credits") + 1}),
 }
 
@@ -188,7 +188,7 @@ BY_HAND: dict[str, tuple[str, str, dict[str, Any]]] = {
 def test_the_command_fails_and_names_whom_an_altered_row_concerns(
     books: Till, altered: str
 ) -> None:
-    order = Purchase.objects.filter(user=books.user).earliest("pk")
+    order = Order.objects.filter(user=books.user).earliest("pk")
     lot = order_lot(order)
     rows: dict[str, Any] = {
         "wallet": books.wallet.pk,
@@ -196,7 +196,7 @@ def test_the_command_fails_and_names_whom_an_altered_row_concerns(
         "debit": books.wallet.debits.filter(kind="clawback").earliest("pk").pk,
         "lot": lot.pk,
         "usagerecord": UsageRecord.objects.get(request_id="left").pk,
-        "purchase": order.pk,
+        "order": order.pk,
         "codebatch": CodeBatch.objects.get().pk,
     }
     code = LedgerEntry.objects.get(reference__startswith="code:")
@@ -213,7 +213,7 @@ def test_the_command_fails_and_names_whom_an_altered_row_concerns(
     assert f": {name}: " in errors.getvalue()
 
 
-def order_lot(order: Purchase) -> Lot:
+def order_lot(order: Order) -> Lot:
     return Lot.objects.get(entry__kind="purchase", entry__reference=str(order.public_id))
 
 

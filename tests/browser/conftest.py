@@ -11,7 +11,9 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from devstack.environment import without_product_settings
 from devstack.errors import LaunchError
+from devstack.pytest_plugin import SERVICES_HOME
 from devstack.stack import Stack
+from devstack.template import copy_template
 from devstack.tools import CHROMIUM, ensure_tool
 from tests.browser.witness import Witness
 
@@ -43,7 +45,9 @@ class Login:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One running product for all tests here; each brings customers of its own."""
     environ = without_product_settings(os.environ) | {"CUSTOMER_REFUND_DAYS": "14"}
-    with Stack(tmp_path_factory.mktemp("shop") / "stack", environ=environ) as running:
+    folder = tmp_path_factory.mktemp("shop")
+    copy_template(SERVICES_HOME, to=folder / "postgres")
+    with Stack(folder, environ=environ) as running:
         yield running
 
 

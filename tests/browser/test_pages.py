@@ -10,16 +10,16 @@ from playwright.sync_api import Browser, Page, StorageState
 
 from devstack.stack import Stack
 from tests.browser.conftest import Browsers, Login
-from tests.browser.customers import (
-    Customer,
+from tests.browser.pictures import SIZES, keep_as_it_is
+from tests.browser.shoppers import (
+    Shopper,
     expire,
     fail_debit,
     refund,
     sign_up,
     wait_for_models,
-    wait_until,
 )
-from tests.browser.pictures import SIZES, keep_as_it_is
+from tests.waiting import await_true
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -137,7 +137,7 @@ SCREENS = [
             "/admin/billing/wallet/",
             "/admin/billing/wallet/{wallet}/change/",
             "/admin/billing/wallet/{wallet}/statements/",
-            "/admin/billing/purchase/",
+            "/admin/billing/order/",
             "/admin/billing/usagerecord/",
             "/admin/billing/ledgerentry/",
             "/admin/billing/stripeevent/",
@@ -179,7 +179,7 @@ def regular(stack: Stack, browser: Browser) -> Iterator[Visitor]:
 
 @pytest.fixture(scope="session")
 def debtor(stack: Stack, browser: Browser) -> Iterator[Visitor]:
-    """Someone whose payment was taken back after the first tokens were spent."""
+    """Someone whose payment was taken back after the first credits were spent."""
     context = browser.new_context(base_url=stack.url)
     customer = sign_up(context.new_page(), stack, "debtor")
     customer.create_key("Laptop")
@@ -189,9 +189,9 @@ def debtor(stack: Stack, browser: Browser) -> Iterator[Visitor]:
 
     def is_owing() -> bool:
         customer.page.goto("/dashboard/")
-        return "tokens are owed" in customer.page.get_by_role("main").inner_text()
+        return "credits are owed" in customer.page.get_by_role("main").inner_text()
 
-    wait_until(is_owing, "the refund takes the tokens back")
+    await_true(is_owing, what="the refund takes the credits back")
     freeze(stack, customer.email, reason="A card's owner disputes a payment")
     yield Visitor(context.storage_state(), {"paid": order_ids(customer.page)[0]})
     context.close()
@@ -277,7 +277,7 @@ def sell_models_that_end_badly(stack: Stack) -> None:
     stack.manage("add_provider", "acme", *base, "--default-price", *models)
 
 
-def order_in_every_state(customer: Customer) -> dict[str, str]:
+def order_in_every_state(customer: Shopper) -> dict[str, str]:
     paid_session = customer.buy("builder")
     expired_session = customer.order("scale")
     expire(customer.stack, expired_session)
@@ -306,7 +306,7 @@ def order_ids(page: Page) -> list[str]:
     return [link.rstrip("/").rpartition("/")[2] for link in links]
 
 
-def call_with_every_ending(customer: Customer) -> dict[str, str]:
+def call_with_every_ending(customer: Shopper) -> dict[str, str]:
     """Make requests; the ids of their receipts by how they ended."""
     wait_for_models(customer, BAD_ENDINGS)
     page = customer.page
@@ -327,7 +327,7 @@ def call_with_every_ending(customer: Customer) -> dict[str, str]:
         page.goto("/dashboard/usage/")
         return page.locator("tbody tr").count() == 8
 
-    wait_until(is_booked, "all eight requests are booked")
+    await_true(is_booked, what="all eight requests are booked")
     rows = page.locator("tbody tr")
     found = {
         ending: receipt_id(rows.filter(has_text=words).first) for ending, words in endings.items()

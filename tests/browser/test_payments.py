@@ -9,9 +9,9 @@ from playwright.sync_api import Page, expect
 
 from devstack.stack import Stack
 from tests.browser.conftest import TIMEOUT_MS, Browsers
-from tests.browser.customers import (
-    PATIENCE_S,
-    Customer,
+from tests.browser.pictures import keep
+from tests.browser.shoppers import (
+    Shopper,
     confirm_debit,
     dispute,
     end_dispute,
@@ -20,9 +20,8 @@ from tests.browser.customers import (
     pay_with,
     refund,
     sign_up,
-    wait_until,
 )
-from tests.browser.pictures import keep
+from tests.waiting import PATIENCE_S, await_true
 
 pytestmark = pytest.mark.browser
 
@@ -48,7 +47,7 @@ print(json.dumps({"code": codes[0]}))
 
 @pytest.fixture(scope="module")
 def code(stack: Stack) -> str:
-    """A code worth 250,000 tokens. The largest pack is also sold in euros from now on."""
+    """A code worth 250,000 credits. The largest pack is also sold in euros from now on."""
     printed = stack.manage("shell", "-c", STOCK).strip().splitlines()[-1]
     return str(json.loads(printed)["code"])
 
@@ -57,9 +56,9 @@ def expect_h1(page: Page, text: str, *, timeout_ms: float = TIMEOUT_MS) -> None:
     expect(page.get_by_role("heading", level=1)).to_contain_text(text, timeout=timeout_ms)
 
 
-def expect_balance(customer: Customer, credits: str) -> None:
+def expect_balance(customer: Shopper, credits: str) -> None:
     customer.page.goto("/dashboard/")
-    expect(customer.page.locator(".balance-figure")).to_contain_text(f"{credits} tokens")
+    expect(customer.page.locator(".balance-figure")).to_contain_text(f"{credits} credits")
 
 
 def open_latest_order(page: Page) -> None:
@@ -77,7 +76,7 @@ def test_a_declined_card_can_be_followed_by_a_better_one(stack: Stack, browsers:
     expect(page.get_by_role("alert")).to_contain_text("declined")
     pay_with(page, card=GOOD_CARD)
 
-    expect_h1(page, "1,000,000 tokens are yours")
+    expect_h1(page, "1,000,000 credits are yours")
 
 
 def test_an_order_that_was_left_is_paid_later(stack: Stack, browsers: Browsers) -> None:
@@ -92,7 +91,7 @@ def test_an_order_that_was_left_is_paid_later(stack: Stack, browsers: Browsers) 
     page.get_by_role("link", name="Go to the payment page").click()
     page.get_by_role("button", name="Pay $5.00").click()
 
-    expect_h1(page, "1,000,000 tokens are yours")
+    expect_h1(page, "1,000,000 credits are yours")
 
 
 def test_a_bank_that_asks_may_be_answered_the_second_time(stack: Stack, browsers: Browsers) -> None:
@@ -106,7 +105,7 @@ def test_a_bank_that_asks_may_be_answered_the_second_time(stack: Stack, browsers
     pay_with(page, card=ASKING_CARD)
     page.get_by_role("button", name="Complete authentication").click()
 
-    expect_h1(page, "1,000,000 tokens are yours")
+    expect_h1(page, "1,000,000 credits are yours")
     expect_balance(customer, "1,000,000")
 
 
@@ -123,9 +122,9 @@ def test_the_page_of_a_bank_debit_finishes_by_itself(stack: Stack, browsers: Bro
 
     confirm_debit(stack, session_id)
 
-    expect_h1(page, "1,000,000 tokens are yours", timeout_ms=PATIENCE_MS)
+    expect_h1(page, "1,000,000 credits are yours", timeout_ms=PATIENCE_MS)
     expect(order.get_by_role("main")).to_contain_text(
-        "1,000,000 tokens were added to your balance", timeout=PATIENCE_MS
+        "1,000,000 credits were added to your balance", timeout=PATIENCE_MS
     )
     expect(order.locator(".badge")).to_have_text("Paid")
     keep(order, "payments/pending-order-paid")
@@ -188,14 +187,14 @@ def test_what_is_owed_is_paid_by_the_next_pack(stack: Stack, browsers: Browsers)
     spent = read_spending(customer)
 
     refund(stack, session_id)
-    wait_until(lambda: is_owing(page, spent), f"{spent} tokens are owed")
+    await_true(lambda: is_owing(page, spent), what=f"{spent} credits are owed")
     keep(page, "payments/owing")
     assert customer.ask("gpt-4").status_code == 429
     page.get_by_role("link", name="Pay what is owed").click()
     page.get_by_role("button", name="Buy Starter").click()
     page.get_by_role("button", name="Pay $5.00").click()
 
-    expect_h1(page, "tokens are yours")
+    expect_h1(page, "credits are yours")
     expect_balance(customer, f"{1_000_000 - spent:,}")
     expect(page.get_by_role("main")).not_to_contain_text("are owed")
     assert customer.ask("gpt-4").status_code == 200
@@ -210,7 +209,7 @@ def test_a_disputed_payment_is_explained_and_a_won_one_is_as_before(
     page, main = customer.page, customer.page.get_by_role("main")
 
     dispute_id = dispute(stack, session_id)
-    wait_until(lambda: is_said(page, "Your balance is frozen"), "the balance is frozen")
+    await_true(lambda: is_said(page, "Your balance is frozen"), what="the balance is frozen")
     keep(page, "payments/disputed-overview")
     assert customer.ask("gpt-4").status_code != 200
     page.get_by_role("link", name="the payment of $5.00").click()
@@ -221,9 +220,9 @@ def test_a_disputed_payment_is_explained_and_a_won_one_is_as_before(
     keep(page, "payments/frozen-confirm")
 
     end_dispute(stack, dispute_id, "win")
-    wait_until(lambda: is_said(page, "1,000,000"), "the tokens are back")
+    await_true(lambda: is_said(page, "1,000,000"), what="the credits are back")
     expect(main).not_to_contain_text("frozen")
-    wait_until(lambda: customer.ask("gpt-4").status_code == 200, "calls are answered")
+    await_true(lambda: customer.ask("gpt-4").status_code == 200, what="calls are answered")
 
 
 def test_a_payment_that_the_bank_took_back_says_so(stack: Stack, browsers: Browsers) -> None:
@@ -234,7 +233,9 @@ def test_a_payment_that_the_bank_took_back_says_so(stack: Stack, browsers: Brows
     end_dispute(stack, dispute(stack, session_id), "lose")
     open_latest_order(page)
     words = "Your bank took $5.00 of the payment back"
-    wait_until(lambda: page.reload() and words in page.inner_text("main"), "the dispute is lost")
+    await_true(
+        lambda: page.reload() and words in page.inner_text("main"), what="the dispute is lost"
+    )
 
     expect(page.get_by_role("main")).not_to_contain_text("Your bank disputes")
     keep(page, "payments/lost-dispute")
@@ -245,7 +246,7 @@ def is_said(page: Page, words: str) -> bool:
     return words in page.get_by_role("main").inner_text()
 
 
-def read_spending(customer: Customer) -> int:
+def read_spending(customer: Shopper) -> int:
     """What the only request was charged, as soon as it is booked."""
     page = customer.page
 
@@ -253,13 +254,13 @@ def read_spending(customer: Customer) -> int:
         page.goto("/dashboard/usage/")
         return page.locator("tbody tr").count() == 1
 
-    wait_until(is_booked, "the request is booked")
+    await_true(is_booked, what="the request is booked")
     return int(page.locator("tbody tr td").last.inner_text().replace(",", ""))
 
 
 def is_owing(page: Page, credits: int) -> bool:
     page.goto("/dashboard/")
-    return f"{credits:,} tokens are owed" in page.get_by_role("main").inner_text()
+    return f"{credits:,} credits are owed" in page.get_by_role("main").inner_text()
 
 
 @pytest.mark.usefixtures("code")
@@ -275,7 +276,7 @@ def test_a_customer_pays_in_another_currency(stack: Stack, browsers: Browsers) -
 
     page.get_by_role("button", name="Pay €74.00").click()
 
-    expect_h1(page, "tokens are yours")
+    expect_h1(page, "credits are yours")
     page.goto("/dashboard/orders/")
     expect(page.locator("tbody tr")).to_contain_text("€74.00")
 
@@ -311,9 +312,9 @@ def test_a_statement_is_a_document_and_a_table_that_adds_up(
     assert document.startswith(b"%PDF-1.")
     assert document.rstrip().endswith(b"%%EOF")
     rows = list(csv.DictReader(table.splitlines()))
-    assert [(row["Section"], row["Tokens"]) for row in rows] == [
+    assert [(row["Section"], row["Credits"]) for row in rows] == [
         ("Opening balance", "0"),
-        ("Purchases", "1000000"),
+        ("Orders", "1000000"),
         ("Closing balance", "1000000"),
     ]
 

@@ -8,8 +8,9 @@ from playwright.sync_api import Page, expect
 
 from devstack.stack import Stack
 from tests.browser.conftest import Browsers
-from tests.browser.customers import PASSWORD, sign_up, wait_until
 from tests.browser.pictures import keep
+from tests.browser.shoppers import PASSWORD, sign_up
+from tests.waiting import await_true
 
 pytestmark = pytest.mark.browser
 
@@ -34,8 +35,8 @@ def test_the_way_back_after_paying_neither_pays_again_nor_shows_the_key_again(
     page.go_forward()
     page.go_forward()
 
-    expect(page.get_by_role("heading", level=1)).to_contain_text("1,000,000 tokens are yours")
-    expect(page.get_by_role("main")).to_contain_text("Your balance is now 1,000,000 tokens")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("1,000,000 credits are yours")
+    expect(page.get_by_role("main")).to_contain_text("Your balance is now 1,000,000 credits")
     expect(page.get_by_role("main")).to_contain_text("Your first key was shown here once")
     assert page.locator("#new-secret").count() == 0
     keep(page, "second-thoughts/back-after-paying")
@@ -165,7 +166,7 @@ def forget_session(page: Page) -> None:
 
 
 def reset_link(stack: Stack, *, email: str) -> str:
-    wait_until(lambda: RESET_LINK.search(mailed(stack, email)), "the mail is sent")
+    await_true(lambda: RESET_LINK.search(mailed(stack, email)), what="the mail is sent")
     return str(RESET_LINK.findall(mailed(stack, email))[0])
 
 

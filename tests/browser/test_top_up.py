@@ -5,8 +5,9 @@ from playwright.sync_api import Page, expect
 
 from devstack.stack import Stack
 from tests.browser.conftest import Browsers
-from tests.browser.customers import sign_up, wait_until
 from tests.browser.pictures import keep
+from tests.browser.shoppers import sign_up
+from tests.waiting import await_true
 
 pytestmark = pytest.mark.browser
 
@@ -64,14 +65,14 @@ def test_a_card_that_is_declined_switches_it_off_and_leads_to_checkout(
     expect(main).to_contain_text("Visa ending in 0341")
 
     words = "Automatic top-up was switched off"
-    wait_until(lambda: page.reload() and words in main.inner_text(), "the card is declined")
+    await_true(lambda: page.reload() and words in main.inner_text(), what="the card is declined")
     keep(page, "top-up/declined")
     expect(main).to_contain_text("Your card was declined, and nothing was charged")
-    page.get_by_role("link", name="Buy tokens with another card").click()
+    page.get_by_role("link", name="Buy credits with another card").click()
     page.get_by_role("button", name="Continue to payment").click()
     page.get_by_role("button", name="Pay $5.00").click()
 
-    expect(page.get_by_role("heading", level=1)).to_contain_text("1,000,000 tokens are yours")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("1,000,000 credits are yours")
 
 
 def test_who_leaves_the_page_for_the_card_finds_it_waiting(

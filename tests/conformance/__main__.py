@@ -8,6 +8,7 @@ has its reason in the README.
 import argparse
 import gzip
 import hashlib
+import os
 import sys
 import time
 from collections import Counter
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from devstack.share import Sample, take_share
 from tests.conformance import clients, runs
 from tests.conformance.runs import Outcome, Suite
 from tests.conformance.target import Target, own_stack
@@ -30,18 +32,20 @@ VOCABULARIES = "https://openaipublic.blob.core.windows.net/encodings/"
 def main() -> int:
     """Run what is asked for and print what it counted."""
     options = _parser().parse_args()
+    sample = Sample(take_share(os.environ))
     FOLDER.mkdir(parents=True, exist_ok=True)
     suites = [s for s in runs.list_suites(FOLDER) if s.name in (options.suites or [s.name])]
+    suites = sample.share.order(suites)
     with ThreadPoolExecutor() as pool:
         python = pool.submit(clients.set_up_python)
         missing = pool.submit(clients.set_up_node).result() if _needs_node(suites) else None
         python.result()
     started = time.monotonic()
     if options.base_url:
-        outcomes = _run_all(suites, Target(options.base_url, options.api_key), missing)
+        outcomes = _run_all(suites, Target(options.base_url, options.api_key), missing, sample)
     else:
         with own_stack(FOLDER / "stack-log") as target:
-            outcomes = _run_all(suites, target, missing)
+            outcomes = _run_all(suites, target, missing, sample)
     _print(outcomes, time.monotonic() - started)
     return 0 if all(outcome.is_good for outcome in outcomes) and _are_explained(outcomes) else 1
 
@@ -59,20 +63,30 @@ def _needs_node(suites: Sequence[Suite]) -> bool:
     return any(suite.is_node for suite in suites)
 
 
-def _run_all(suites: Sequence[Suite], target: Target, missing: str | None) -> list[Outcome]:
+def _run_all(
+    suites: Sequence[Suite], target: Target, missing: str | None, sample: Sample
+) -> list[Outcome]:
+    """Run those for which there is time; within a share, their tests have what is left of it."""
     environment = {**target.environment, "TIKTOKEN_CACHE_DIR": str(_cache_vocabularies())}
 
-    def run(suite: Suite) -> Outcome:
+    def run(suite: Suite) -> Outcome | None:
         if suite.is_node and missing is not None:
             print(f"--- {suite.name}: {missing}", flush=True)
             return Outcome(suite.name, 0.0, skipped=Counter([missing]))
-        outcome = runs.run(suite, environment, FOLDER)
+        if not sample.wants(suite.name):
+            return None
+        outcome = runs.run(suite, {**environment, **sample.share.environment()}, FOLDER)
         state = "ok" if outcome.is_good else "FAILED"
         print(f"--- {suite.name}: {state}, {outcome.seconds:.0f} s", flush=True)
+        for line in outcome.left_out:
+            print(f"--- {suite.name}: {line}", flush=True)
         return outcome
 
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        return list(pool.map(run, suites))
+        outcomes = [outcome for outcome in pool.map(run, suites) if outcome is not None]
+    if not sample.share.is_whole:
+        print(sample.tell(len(suites), "suites"))
+    return outcomes
 
 
 def _cache_vocabularies() -> Path:

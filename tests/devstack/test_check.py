@@ -109,7 +109,3 @@ def test_every_test_is_in_one_of_the_runs(marked: tuple[bool, bool, bool]) -> No
     takes = [bool(eval(each, {}, marks)) for each in chosen]  # noqa: S307
 
     assert takes.count(True) == 1
-
-
-def test_continuous_integration_runs_the_slow_ones_too() -> None:
-    assert "test-slow" in Path(".ci/run").read_text()

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from devstack.process import Process
-from tests.devstack.conftest import Script, await_true, is_running
+from tests.devstack.conftest import Script, is_running
+from tests.waiting import await_true
 
 # Says that it is there, then waits for a signal.
 SLEEPER = [sys.executable, "-c", "import signal; print('up', flush=True); signal.pause()"]

@@ -15,7 +15,8 @@ from devstack.binaries import find_postgres
 from devstack.pytest_plugin import SERVICES_HOME, kept_up
 from devstack.services import IsLocked, LaunchError, Postgres, Valkey
 from devstack.template import copy_template
-from tests.devstack.conftest import Script, await_true, is_running
+from tests.devstack.conftest import Script, is_running
+from tests.waiting import await_true
 
 # Starts a service in the folder of its second argument, prints its process id, and waits.
 OWNER = """

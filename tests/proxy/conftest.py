@@ -26,8 +26,8 @@ from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 from proxy.api.handler import ApiHandler
 from proxy.database import in_database
 from proxy.models import Provider, ProviderKey
+from proxy.parsing.origins import origin_of
 from proxy.serving.runtime import Runtime
-from proxy.upstreams.addresses import origin_of
 from proxy.upstreams.providers.setup import set_up_provider
 
 # Every address here is plain: reading the authorities takes a client 17 ms.

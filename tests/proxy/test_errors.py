@@ -26,8 +26,13 @@ def test_it_draws_every_exception() -> None:
         (ex.AuthenticationFailed("m"), 401, "invalid_request_error", "invalid_api_key"),
         (ex.ModelNotFound("gpt-9"), 404, "invalid_request_error", "model_not_found"),
         (ex.InsufficientQuota("m"), 429, "insufficient_quota", "insufficient_quota"),
-        (ex.RateLimited("m", retry_after_s=1), 429, "rate_limit_error", "rate_limit_exceeded"),
-        (ex.WalletRecovering(), 503, "server_error", "wallet_recovering"),
+        (
+            ex.RateLimitExceeded("m", retry_after_s=1),
+            429,
+            "rate_limit_error",
+            "rate_limit_exceeded",
+        ),
+        (ex.WalletUnavailable(), 503, "server_error", "wallet_recovering"),
         (ex.BooksUnavailable(), 503, "server_error", "service_unavailable"),
         (ex.UpstreamUnavailable(status=504), 504, "server_error", "upstream_unavailable"),
     ],
@@ -58,7 +63,7 @@ def test_it_keeps_sdks_from_retrying_an_empty_balance() -> None:
 
 
 def test_it_tells_when_to_come_back_and_never_too_early() -> None:
-    headers = ex.RateLimited("m", retry_after_s=1.2001, headers={"x-a": "b"}).headers
+    headers = ex.RateLimitExceeded("m", retry_after_s=1.2001, headers={"x-a": "b"}).headers
 
     assert headers == {"Retry-After": "2", "retry-after-ms": "1201", "x-a": "b"}
 

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from devstack.environment import without_product_settings
+from devstack.pytest_plugin import SERVICES_HOME
 from devstack.stack import Stack
+from devstack.template import copy_template
 from tests.stack.shop import Clerk, Shop, Upstream
 
 # How the stack differs from a site's defaults.
@@ -30,7 +32,9 @@ SETTINGS = {
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The whole product, with four web processes."""
     environ = {**without_product_settings(os.environ), **SETTINGS}
-    with Stack(tmp_path_factory.mktemp("stack"), webs=4, environ=environ) as running:
+    folder = tmp_path_factory.mktemp("stack")
+    copy_template(SERVICES_HOME, to=folder / "postgres")
+    with Stack(folder, webs=4, environ=environ) as running:
         yield running
 
 

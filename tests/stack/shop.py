@@ -3,8 +3,7 @@
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -13,19 +12,10 @@ import httpx
 
 from devstack.environment import ROOT
 from devstack.stack import Stack
+from tests.waiting import PATIENCE_S, await_true
 
-PATIENCE_S = 20.0
-LOOK_AGAIN_S = 0.05
 # One credit per token of each class.
 ONE_EACH = [1_000, 1_000, 1_000]
-
-
-def await_true(condition: Callable[[], bool], *, what: str, within_s: float = PATIENCE_S) -> None:
-    """Wait for what other processes do, of which nothing tells us."""
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {within_s:.0f} s for {what}"
-        time.sleep(LOOK_AGAIN_S)
 
 
 class Clerk:

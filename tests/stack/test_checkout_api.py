@@ -6,8 +6,9 @@ import httpx
 import pytest
 
 from devstack.stack import Stack
-from tests.stack.shop import Customer, Shop, await_true
-from tests.stack.visitor import PAYS
+from tests.stack.shop import Customer, Shop
+from tests.stripe_sandbox import PAYS
+from tests.waiting import await_true
 
 pytestmark = pytest.mark.stack
 

@@ -15,7 +15,8 @@ import pytest
 from bench.traffic import Ending, Load, run
 from devstack.errors import LaunchError
 from devstack.stack import Stack
-from tests.stack.shop import Customer, Shop, Upstream, await_true, say
+from tests.stack.shop import Customer, Shop, Upstream, say
+from tests.waiting import await_true
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
 

@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from devstack.stack import Stack
-from tests.stack.shop import await_true
 from tests.stack.visitor import Visitor
+from tests.waiting import await_true
 
 pytestmark = pytest.mark.stack
 
@@ -29,11 +29,11 @@ def subjects(stack: Stack) -> list[str]:
     return [mail["subject"] for mail in mails if mail["to"] == EMAIL]
 
 
-def test_a_purchase_is_mailed_after_the_verification(stack: Stack, dora: Visitor) -> None:
+def test_an_order_is_mailed_after_the_verification(stack: Stack, dora: Visitor) -> None:
     dora.pay(dora.order("starter"))
 
     await_true(lambda: len(subjects(stack)) == 2, what="the receipt to be mailed")
     assert subjects(stack) == [
-        "Receipt: 1,000,000 tokens for $5.00",
+        "Receipt: 1,000,000 credits for $5.00",
         "Verify your e-mail address",
     ]

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.stack.racing import ask_at_once, mixed, served
+from tests.stack.crowds import ask_at_once, mixed, served
 from tests.stack.shop import Shop
 
 pytestmark = pytest.mark.stack

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.stack.racing import ask_at_once, mixed, refusals, served
+from tests.stack.crowds import ask_at_once, mixed, refusals, served
 from tests.stack.shop import Customer, Shop
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(60)]
+# The product may take longer to start, on a slow machine.
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(60, func_only=True)]
 
 SEEDS = range(1, int(os.environ.get("RACE_SEEDS", "1")) + 1)
 REQUESTS = 500

@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 import httpx
 
 from devstack.stack import Stack
+from tests.stripe_sandbox import PAYS, Sandbox
 
 CSRF = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
 SECRET = re.compile(r'<code id="new-secret">([^<]+)</code>')
 REVOKE = re.compile(r'(/dashboard/keys/\d+/revoke/)"')
 PASSWORD = "correct horse battery staple 9"
-PAYS, DECLINES = "4242424242424242", "4000000000000002"
 
 
 class Visitor:
@@ -20,10 +20,12 @@ class Visitor:
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
+        self._stripe = Sandbox(stack.stripe_url, stack.env["STRIPE_SECRET_KEY"])
         self.http = httpx.Client(base_url=stack.url, timeout=30, trust_env=False)
 
     def close(self) -> None:
         self.http.close()
+        self._stripe.close()
 
     def submit(self, page: str, *, action: str | None = None, **fields: str) -> httpx.Response:
         """Open a page and submit its form, whose hidden token the site wants back."""
@@ -48,13 +50,9 @@ class Visitor:
         assert page.startswith(f"{self._stack.stripe_url}/c/pay/")
         return urlsplit(page).path.rpartition("/")[2]
 
-    def pay(self, session_id: str, *, card: str = PAYS) -> httpx.Response:
-        """Pay on Stripe's side, without coming back to the site."""
-        return httpx.post(
-            f"{self._stack.stripe_url}/sandbox/checkout/{session_id}/pay",
-            json={"card": card},
-            trust_env=False,
-        )
+    def pay(self, session_id: str, *, card: str = PAYS) -> int:
+        """Pay on Stripe's side, without coming back to the site; return the HTTP status."""
+        return self._stripe.pay(session_id, card=card)
 
     def come_back(self, session_id: str) -> str:
         """Open the return page as Stripe's redirect does, and return what it says."""

@@ -11,9 +11,9 @@ from django.test import Client
 from billing.ledger.inbox import file_item
 from billing.tasks.wallet import recover_wallets
 from tests.billing.wallet.faults import RedisFaults
-from tests.billing.wallet.shop import Till
 from tests.conftest import open_fences
 from tests.proxy.conftest import until
+from tests.till import Till
 from tokenproxy_site.application import Application, counted
 from tokenproxy_site.metrics import OPEN_STREAMS, REQUESTS
 

@@ -11,7 +11,7 @@ from django.core.cache import cache
 from django.test import Client
 
 from billing.tasks.wallet import recover_wallets
-from tests.billing.wallet.shop import Till
+from tests.till import Till
 from tokenproxy_site.probes import PROBES
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -6,16 +6,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from accounts.services.api_keys import (
-    MOST_PER_MINUTE,
-    KeySettings,
-    TooManyModels,
-)
 from billing.exceptions import BillingError
 from billing.keys.api_keys import issue_api_key
+from billing.keys.networks import BadNetwork
+from billing.keys.settings import MOST_PER_MINUTE, KeySettings, TooManyModels
 from billing.management.people import get_or_create_user
 from common.credits import MAX_CREDITS
-from common.networks import BadNetwork
 
 # Options that are numbers, and the least and the most that each may be.
 NUMBERS = {

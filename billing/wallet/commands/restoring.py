@@ -56,9 +56,9 @@ class RestoredKey:
 
 def wallets(shard: int, rows: Iterable[tuple[Wallet, int, int, int]], *, epoch: str) -> Command:
     """Set wallets of a shard to absolute figures: each with what is pending, held and open."""
-    told: list[Argument] = [*arguments.Rebuild(epoch, keys.prefix(shard))]
+    given: list[Argument] = [*arguments.Rebuild(epoch, keys.prefix(shard))]
     for row, pend, held, count in rows:
-        told += arguments.RestoredWallet(
+        given += arguments.WalletRow(
             wallet_id=row.pk,
             base=row.posted_credits,
             pend=pend,
@@ -69,14 +69,14 @@ def wallets(shard: int, rows: Iterable[tuple[Wallet, int, int, int]], *, epoch: 
             version=row.version,
             open=count,
         )
-    return Command("tp_restore_wallets", keys.Fence.of(shard), tuple(told))
+    return Command("tp_restore_wallets", keys.Fence.of(shard), tuple(given))
 
 
 def api_keys(shard: int, rows: Iterable[tuple[int, RestoredKey]], *, epoch: str) -> Command:
     """Set API keys of a shard to absolute figures. Those that are not told of spent nothing."""
-    told: list[Argument] = [*arguments.Rebuild(epoch, keys.prefix(shard))]
+    given: list[Argument] = [*arguments.Rebuild(epoch, keys.prefix(shard))]
     for api_key_id, key in rows:
-        told += arguments.RestoredKey(
+        given += arguments.KeyRow(
             key_id=api_key_id,
             open=key.open,
             held=key.held,
@@ -84,15 +84,15 @@ def api_keys(shard: int, rows: Iterable[tuple[int, RestoredKey]], *, epoch: str)
             months=len(key.months),
         )
         for month, figures in key.months.items():
-            told += arguments.RestoredMonth(month, figures.held, figures.spent)
-    return Command("tp_restore_keys", keys.Fence.of(shard), tuple(told))
+            given += arguments.MonthRow(month, figures.held, figures.spent)
+    return Command("tp_restore_keys", keys.Fence.of(shard), tuple(given))
 
 
 def holds(shard: int, lost: Iterable[LostHold], *, epoch: str) -> Command:
     """Put back open holds that Redis lost."""
-    told: list[Argument] = [*arguments.Rebuild(epoch, keys.prefix(shard))]
+    given: list[Argument] = [*arguments.Rebuild(epoch, keys.prefix(shard))]
     for hold in lost:
-        told += arguments.RestoredHold(
+        given += arguments.HoldRow(
             request=hold.facts.request_id,
             wallet_id=hold.facts.wallet_id,
             amount=hold.amount,
@@ -105,15 +105,15 @@ def holds(shard: int, lost: Iterable[LostHold], *, epoch: str) -> Command:
             key_id=hold.facts.api_key_id,
             month=hold.facts.month,
         )
-    return Command("tp_restore_holds", keys.LeasesKeys.of(shard), tuple(told))
+    return Command("tp_restore_holds", keys.LeasesKeys.of(shard), tuple(given))
 
 
 def keep(shard: int, registers: Iterable[tuple[str, int]], *, lease_ms: int, epoch: str) -> Command:
     """Bring registers into the new epoch: open holds of so many credits, or HOLDS_NOTHING."""
-    told: list[Argument] = [*arguments.Keep(epoch, keys.prefix(shard), lease_ms)]
+    given: list[Argument] = [*arguments.Keep(epoch, keys.prefix(shard), lease_ms)]
     for reference, amount in registers:
-        told += arguments.KeptRegister(reference, amount)
-    return Command("tp_keep", keys.LeasesKeys.of(shard), tuple(told))
+        given += arguments.RegisterRow(reference, amount)
+    return Command("tp_keep", keys.LeasesKeys.of(shard), tuple(given))
 
 
 def correct_event(

@@ -26,7 +26,7 @@ from proxy.serving.standing import find_standing
 
 MAX_KEY_CHARS = 255
 # How often a request looks for the answer that it waits for.
-LOOK_S = 0.1
+POLL_S = 0.1
 CONTENT_TYPE = "content-type"
 _COUNT = re.compile(r"[0-9]{1,4}")
 
@@ -95,7 +95,7 @@ class Waiter:
         If the first ends without an answer to keep, one of those who wait for it is the next.
         """
         while (found := await recorder.claim()) is not None:
-            rate = await self._take_turn()
+            rate = await self._count_once()
             self._check_same(found)
             if (ended := await self._wait(found, rate)) is not None:
                 return self._replay(ended)
@@ -108,10 +108,10 @@ class Waiter:
         """
         found = await self._runtime.recordings.find(self.ticket)
         if found is not None:
-            found = await self._wait(found, await self._take_turn())
+            found = await self._wait(found, await self._count_once())
         return None if found is None or found.state is State.UNKEPT else self._replay(found)
 
-    async def _take_turn(self) -> RateState:
+    async def _count_once(self) -> RateState:
         """Be one of the requests per minute that hold nothing, once. Raises RateLimited."""
         if self._rate is None:
             standing = await find_standing(self._runtime, self._connection, self._key)
@@ -126,14 +126,14 @@ class Waiter:
         with self._runtime.waiting.enter(self.ticket.wallet_id, rate):
             ended = await self._wait_for_end()
         # The key may have been revoked meanwhile.
-        await find_standing(self._runtime, self._connection, self._key, looks=0)
+        await find_standing(self._runtime, self._connection, self._key, is_counted=False)
         return ended
 
     async def _wait_for_end(self) -> Recorded | None:
         while True:
             if self._runtime.is_draining:
                 raise UpstreamUnavailable("This server is about to stop. Try again in a moment.")
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(POLL_S)
             found = await self._runtime.recordings.wait_for(self.ticket)
             if self._connection.has_left:
                 raise Interrupted(Reason.CLIENT_LEFT)

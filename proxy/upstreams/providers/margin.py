@@ -1,7 +1,7 @@
 """What requests brought in and what they cost us, by day, provider and model: for staff.
 
 Credits are sold at different prices, so what a charged credit brought in is an average: the money
-of all fulfilled purchases in the currency of our costs, by the credits that they sold.
+of all fulfilled orders in the currency of our costs, by the credits that they sold.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from django.db.models import Count, Q, Sum
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
-from billing.models import Purchase, UsageRecord
+from billing.models import Order, UsageRecord
 
 # Routes' prices are kept in it.
 CURRENCY = "usd"
@@ -77,7 +77,7 @@ def read_margins(*, days: int) -> list[Margin]:
 
 def average_credit_price() -> Decimal:
     """Return what a sold credit brought in on average, 0 before the first sale."""
-    sold = Purchase.objects.filter(status=Purchase.Status.FULFILLED, currency=CURRENCY).aggregate(
+    sold = Order.objects.filter(status=Order.Status.FULFILLED, currency=CURRENCY).aggregate(
         cents=Sum("amount_cents", default=0), credits=Sum("credits", default=0)
     )
     return Decimal(sold["cents"]) / CENTS / sold["credits"] if sold["credits"] else Decimal(0)

@@ -11,7 +11,8 @@ from billing.catalogue.pricing import MILLICREDITS
 from billing.models import PublicModel
 from proxy.errors import InvalidAddress, InvalidProvider
 from proxy.models import Provider, ProviderKey, Route
-from proxy.upstreams.addresses import check_base_url, origin_of
+from proxy.parsing.origins import origin_of
+from proxy.upstreams.addresses import check_base_url
 from proxy.upstreams.crypto import InvalidToken, decrypt_secret, encrypt_secret
 from proxy.upstreams.ejection import take_back_key
 

@@ -8,7 +8,7 @@ from tests import desk
 
 
 @pytest.fixture
-def alice(db: None) -> desk.Customer:
+def alice(db: None) -> desk.Buyer:
     return desk.make_customer("alice@example.com")
 
 

@@ -20,7 +20,7 @@ def start(browser: Client, action: str, *rows: Wallet) -> str:
     return answer.headers["Location"]
 
 
-def test_the_list_leads_to_the_confirmation(root: Client, alice: desk.Customer) -> None:
+def test_the_list_leads_to_the_confirmation(root: Client, alice: desk.Buyer) -> None:
     bob = desk.make_customer("bob@example.com")
 
     url = start(root, "freeze", alice.wallet, bob.wallet)
@@ -33,7 +33,7 @@ def test_the_list_leads_to_the_confirmation(root: Client, alice: desk.Customer) 
     assert not Wallet.objects.filter(state="frozen").exists()
 
 
-def test_several_come_back_to_the_list(root: Client, alice: desk.Customer) -> None:
+def test_several_come_back_to_the_list(root: Client, alice: desk.Buyer) -> None:
     bob = desk.make_customer("bob@example.com")
 
     answer = root.post(desk.do_url("freeze", alice.wallet, bob.wallet), WHY)
@@ -43,7 +43,7 @@ def test_several_come_back_to_the_list(root: Client, alice: desk.Customer) -> No
     assert LogEntry.objects.count() == 2
 
 
-def test_one_refusal_stops_none_of_the_others(root: Client, alice: desk.Customer) -> None:
+def test_one_refusal_stops_none_of_the_others(root: Client, alice: desk.Buyer) -> None:
     bob = desk.make_customer("bob@example.com")
     root.post(desk.do_url("freeze", alice.wallet), WHY)
 
@@ -55,7 +55,7 @@ def test_one_refusal_stops_none_of_the_others(root: Client, alice: desk.Customer
 
 @pytest.mark.parametrize("ids", ["", "x", "1,", "0", "999999999", "-1", "9" * 40, "1;2"])
 def test_an_address_that_names_nothing_is_not_found(
-    ids: str, root: Client, alice: desk.Customer
+    ids: str, root: Client, alice: desk.Buyer
 ) -> None:
     url = reverse("admin:billing_wallet_do", args=["freeze"]) + f"?ids={ids}"
 
@@ -63,18 +63,18 @@ def test_an_address_that_names_nothing_is_not_found(
     assert root.post(url, WHY).status_code == 404
 
 
-def test_at_most_a_hundred_at_once(root: Client, alice: desk.Customer) -> None:
+def test_at_most_a_hundred_at_once(root: Client, alice: desk.Buyer) -> None:
     many = ",".join([str(alice.wallet.pk)] * 101)
     url = reverse("admin:billing_wallet_do", args=["freeze"]) + f"?ids={many}"
 
     assert root.post(url, WHY).status_code == 404
 
 
-def test_there_are_no_other_actions(root: Client, alice: desk.Customer) -> None:
+def test_there_are_no_other_actions(root: Client, alice: desk.Buyer) -> None:
     assert root.post(desk.do_url("explode", alice.wallet), WHY).status_code == 404
 
 
-def test_an_action_needs_the_forms_own_token(alice: desk.Customer) -> None:
+def test_an_action_needs_the_forms_own_token(alice: desk.Buyer) -> None:
     browser = Client(enforce_csrf_checks=True)
     desk.make_staff("carol@example.com", "billing.view_wallet", "billing.change_wallet")
     browser.force_login(desk.find_user("carol@example.com"))
@@ -85,7 +85,7 @@ def test_an_action_needs_the_forms_own_token(alice: desk.Customer) -> None:
     assert not Wallet.objects.filter(state="frozen").exists()
 
 
-def test_a_key_is_revoked_for_good(root: Client, alice: desk.Customer) -> None:
+def test_a_key_is_revoked_for_good(root: Client, alice: desk.Buyer) -> None:
     root.post(desk.do_url("revoke", alice.key), WHY)
 
     first = ApiKey.objects.get(pk=alice.key.pk).revoked_at
@@ -94,7 +94,7 @@ def test_a_key_is_revoked_for_good(root: Client, alice: desk.Customer) -> None:
     assert ApiKey.objects.get(pk=alice.key.pk).revoked_at == first
 
 
-def test_revoking_a_key_tells_the_wallet(root: Client, alice: desk.Customer) -> None:
+def test_revoking_a_key_tells_the_wallet(root: Client, alice: desk.Buyer) -> None:
     before = Wallet.objects.get(pk=alice.wallet.pk).version
 
     root.post(desk.do_url("revoke", alice.key), WHY)

@@ -109,7 +109,7 @@ def test_a_pack_in_such_a_currency_is_not_put_on_sale_in_the_list(root: Client) 
     assert (pack.is_active, pack.order) == (False, 0)
 
 
-def test_a_pack_that_was_ordered_is_not_deleted(root: Client, alice: desk.Customer) -> None:
+def test_a_pack_that_was_ordered_is_not_deleted(root: Client, alice: desk.Buyer) -> None:
     pack = Pack.objects.get(slug="small")
 
     assert root.post(desk.page_url(pack, "delete"), {"post": "yes"}).status_code == 403
@@ -124,7 +124,7 @@ def test_a_pack_that_nobody_ordered_may_go(root: Client) -> None:
     assert not Pack.objects.exists()
 
 
-def test_packs_are_taken_off_sale_in_the_list(root: Client, alice: desk.Customer) -> None:
+def test_packs_are_taken_off_sale_in_the_list(root: Client, alice: desk.Buyer) -> None:
     pack = Pack.objects.get(slug="small")
 
     root.post(

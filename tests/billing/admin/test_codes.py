@@ -31,7 +31,7 @@ def read_codes(content: bytes) -> list[str]:
     return [row[0] for row in csv.reader(io.StringIO(content.decode()))][1:]
 
 
-def test_a_batch_is_made_and_shown_once(root: Client, alice: desk.Customer) -> None:
+def test_a_batch_is_made_and_shown_once(root: Client, alice: desk.Buyer) -> None:
     asked = terms()
 
     answer = root.post(ADD, asked)
@@ -83,7 +83,7 @@ def test_a_code_is_found_by_its_text(root: Client) -> None:
     assert page.count('class="field-batch') == 1
 
 
-def test_a_refused_welcome_is_seen(root: Client, alice: desk.Customer) -> None:
+def test_a_refused_welcome_is_seen(root: Client, alice: desk.Buyer) -> None:
     WelcomeCredit.objects.create(
         user=alice.user, address="a@example.com", network="203.0.113.0/24", refusal="network"
     )

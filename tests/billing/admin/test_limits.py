@@ -14,7 +14,7 @@ from tests.billing.views.conftest import ANYWHERE
 WHY = {"reason": "Asked for by mail"}
 
 
-def test_a_keys_limits_are_set_with_a_record(root: Client, alice: desk.Customer) -> None:
+def test_a_keys_limits_are_set_with_a_record(root: Client, alice: desk.Buyer) -> None:
     root.post(
         desk.do_url("limit", alice.key),
         {
@@ -35,7 +35,7 @@ def test_a_keys_limits_are_set_with_a_record(root: Client, alice: desk.Customer)
     assert "Asked for by mail" in record
 
 
-def test_a_page_of_limits_begins_with_those_in_force(root: Client, alice: desk.Customer) -> None:
+def test_a_page_of_limits_begins_with_those_in_force(root: Client, alice: desk.Buyer) -> None:
     ApiKey.objects.filter(pk=alice.key.pk).update(
         monthly_cap_credits=4_711, allowed_models=["gpt-test"]
     )
@@ -47,7 +47,7 @@ def test_a_page_of_limits_begins_with_those_in_force(root: Client, alice: desk.C
     assert "checked" in page
 
 
-def test_a_model_that_is_no_longer_sold_stays_allowed(root: Client, alice: desk.Customer) -> None:
+def test_a_model_that_is_no_longer_sold_stays_allowed(root: Client, alice: desk.Buyer) -> None:
     ApiKey.objects.filter(pk=alice.key.pk).update(allowed_models=["gpt-gone"])
 
     root.post(
@@ -59,7 +59,7 @@ def test_a_model_that_is_no_longer_sold_stays_allowed(root: Client, alice: desk.
     assert alice.key.allowed_models == ["gpt-gone"]
 
 
-def test_limits_are_set_for_one_at_a_time(root: Client, alice: desk.Customer) -> None:
+def test_limits_are_set_for_one_at_a_time(root: Client, alice: desk.Buyer) -> None:
     bob = desk.make_customer("bob@example.com")
     ApiKey.objects.update(monthly_cap_credits=7)
     Wallet.objects.update(requests_per_minute=7)
@@ -78,14 +78,14 @@ def test_limits_are_set_for_one_at_a_time(root: Client, alice: desk.Customer) ->
     assert Wallet.objects.filter(requests_per_minute=7).count() == 2
 
 
-def test_limits_without_a_reason_change_nothing(root: Client, alice: desk.Customer) -> None:
+def test_limits_without_a_reason_change_nothing(root: Client, alice: desk.Buyer) -> None:
     root.post(desk.do_url("limit", alice.key), {**ANYWHERE, "requests_per_minute": "9000"})
 
     alice.key.refresh_from_db()
     assert alice.key.requests_per_minute is None
 
 
-def test_a_wallets_limits_are_set_and_pushed(root: Client, alice: desk.Customer) -> None:
+def test_a_wallets_limits_are_set_and_pushed(root: Client, alice: desk.Buyer) -> None:
     root.post(
         desk.do_url("limit", alice.wallet),
         {**WHY, "tokens_per_minute": "5", "concurrent_requests": ""},
@@ -97,7 +97,7 @@ def test_a_wallets_limits_are_set_and_pushed(root: Client, alice: desk.Customer)
     assert "tokens per minute 5" in desk.last_record().get_change_message()
 
 
-def test_who_may_only_look_sets_no_limits(alice: desk.Customer) -> None:
+def test_who_may_only_look_sets_no_limits(alice: desk.Buyer) -> None:
     clerk = desk.make_staff("clerk@example.com", "accounts.view_apikey", "billing.view_wallet")
 
     answers = [clerk.post(desk.do_url("limit", row), WHY) for row in (alice.key, alice.wallet)]
@@ -105,7 +105,7 @@ def test_who_may_only_look_sets_no_limits(alice: desk.Customer) -> None:
     assert [answer.status_code for answer in answers] == [403, 403]
 
 
-def test_a_shell_issues_a_key_with_limits(alice: desk.Customer) -> None:
+def test_a_shell_issues_a_key_with_limits(alice: desk.Buyer) -> None:
     out = StringIO()
 
     call_command(
@@ -140,7 +140,7 @@ def test_a_shell_issues_a_key_with_limits(alice: desk.Customer) -> None:
     ],
 )
 def test_a_shell_issues_no_key_with_limits_that_are_none(
-    alice: desk.Customer, option: str, words: str
+    alice: desk.Buyer, option: str, words: str
 ) -> None:
     with pytest.raises(CommandError, match=words):
         call_command("issue_key", alice.user.email, option)
@@ -149,7 +149,7 @@ def test_a_shell_issues_no_key_with_limits_that_are_none(
     assert User.objects.count() == 1
 
 
-def test_a_shell_issues_no_key_for_more_models_than_are_kept(alice: desk.Customer) -> None:
+def test_a_shell_issues_no_key_for_more_models_than_are_kept(alice: desk.Buyer) -> None:
     models = [f"--model=m{number}" for number in range(201)]
 
     with pytest.raises(CommandError, match="At most 200 models; these are 201"):

@@ -14,9 +14,9 @@ from billing.models import (
     LedgerEntry,
     Lot,
     ModelPrice,
+    Order,
     Pack,
     PublicModel,
-    Purchase,
     StripeEvent,
     UsageRecord,
     Wallet,
@@ -31,7 +31,7 @@ MONEY = [
     LedgerEntry,
     Lot,
     ModelPrice,
-    Purchase,
+    Order,
     StripeEvent,
     UsageRecord,
     Wallet,
@@ -45,7 +45,7 @@ each_table = pytest.mark.parametrize("model", MONEY + EDITABLE, ids=lambda model
 
 
 @pytest.fixture
-def full_desk(alice: desk.Customer) -> None:
+def full_desk(alice: desk.Buyer) -> None:
     """One row or more of everything."""
     desk.make_event()
     desk.make_inbox_item()
@@ -159,13 +159,13 @@ def test_staff_without_a_permission_sees_nothing(model: type[Model], full_desk: 
     assert carol.get(desk.page_url(row)).status_code == 403
 
 
-def test_a_customer_is_not_let_in(alice: desk.Customer) -> None:
+def test_a_customer_is_not_let_in(alice: desk.Buyer) -> None:
     browser = desk.log_in(alice.user)
 
     assert browser.get(reverse("admin:index"), follow=True).status_code == 403
 
 
-def test_the_digest_of_a_key_is_nowhere(root: Client, alice: desk.Customer) -> None:
+def test_the_digest_of_a_key_is_nowhere(root: Client, alice: desk.Buyer) -> None:
     page = root.get(desk.page_url(alice.key)).content.decode()
     listed = root.get(desk.list_url(ApiKey)).content.decode()
 
@@ -173,7 +173,7 @@ def test_the_digest_of_a_key_is_nowhere(root: Client, alice: desk.Customer) -> N
     assert alice.key.digest not in page + listed
 
 
-def test_instants_read_as_on_the_sites_own_pages(root: Client, alice: desk.Customer) -> None:
+def test_instants_read_as_on_the_sites_own_pages(root: Client, alice: desk.Buyer) -> None:
     page = root.get(desk.page_url(alice.record)).content.decode()
 
     assert "2 Mar 2026, 12:00" in page

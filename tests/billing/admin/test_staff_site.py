@@ -18,12 +18,12 @@ def matters(browser: Client) -> dict[str, int]:
     return {matter["label"]: matter["count"] for matter in browser.get(INDEX).context["matters"]}
 
 
-def test_the_first_page_counts_what_waits(root: Client, alice: desk.Customer) -> None:
+def test_the_first_page_counts_what_waits(root: Client, alice: desk.Buyer) -> None:
     desk.make_inbox_item("one")
     desk.make_inbox_item("two")
     root.post(desk.do_url("resolve", desk.make_inbox_item("three")), {"reason": "Done"})
     bob = desk.make_customer("bob@example.com")
-    desk.make_purchase(bob.user, status="review", fulfilled_at=None, stripe_session_id="cs_test_r")
+    desk.make_order(bob.user, status="review", fulfilled_at=None, stripe_session_id="cs_test_r")
     desk.make_event("evt_new")
     desk.make_event("evt_failing", error="Stripe was away")
     desk.make_event("evt_done", processed_at=timezone.now())
@@ -41,11 +41,9 @@ def test_the_first_page_counts_what_waits(root: Client, alice: desk.Customer) ->
     }
 
 
-def test_each_number_leads_to_its_rows(root: Client, alice: desk.Customer) -> None:
+def test_each_number_leads_to_its_rows(root: Client, alice: desk.Buyer) -> None:
     desk.make_inbox_item()
-    desk.make_purchase(
-        alice.user, status="review", fulfilled_at=None, stripe_session_id="cs_test_r"
-    )
+    desk.make_order(alice.user, status="review", fulfilled_at=None, stripe_session_id="cs_test_r")
     desk.make_event(error="Stripe was away")
     Wallet.objects.filter(pk=alice.wallet.pk).update(
         state="frozen", frozen_reason="Why", debt_credits=5
@@ -57,13 +55,13 @@ def test_each_number_leads_to_its_rows(root: Client, alice: desk.Customer) -> No
         assert (matter["label"], listed) == (matter["label"], matter["count"])
 
 
-def test_it_counts_only_what_one_may_see(alice: desk.Customer) -> None:
+def test_it_counts_only_what_one_may_see(alice: desk.Buyer) -> None:
     carol = desk.make_staff("carol@example.com", "billing.view_wallet")
 
     assert set(matters(carol)) == {"Wallets frozen", "Wallets in debt"}
 
 
-def test_staff_without_a_permission_gets_an_empty_desk(alice: desk.Customer) -> None:
+def test_staff_without_a_permission_gets_an_empty_desk(alice: desk.Buyer) -> None:
     carol = desk.make_staff("carol@example.com")
 
     page = carol.get(INDEX)

@@ -24,14 +24,14 @@ def entries(wallet: Wallet, kind: str) -> list[LedgerEntry]:
     return list(wallet.entries.filter(kind=kind))
 
 
-def test_looking_at_the_page_grants_nothing(root: Client, alice: desk.Customer) -> None:
+def test_looking_at_the_page_grants_nothing(root: Client, alice: desk.Buyer) -> None:
     page = root.get(desk.do_url("grant", alice.wallet))
 
     assert page.status_code == 200
     assert posted(alice.wallet) == 1_000
 
 
-def test_a_grant_is_posted_with_who_and_why(root: Client, alice: desk.Customer) -> None:
+def test_a_grant_is_posted_with_who_and_why(root: Client, alice: desk.Buyer) -> None:
     answer = root.post(desk.do_url("grant", alice.wallet), GRANT)
 
     [entry] = entries(alice.wallet, "grant")
@@ -42,7 +42,7 @@ def test_a_grant_is_posted_with_who_and_why(root: Client, alice: desk.Customer) 
     assert entry.lot.is_promotional
 
 
-def test_a_grant_expires_after_its_days(root: Client, alice: desk.Customer) -> None:
+def test_a_grant_expires_after_its_days(root: Client, alice: desk.Buyer) -> None:
     root.post(desk.do_url("grant", alice.wallet), {**GRANT, "validity_days": "30"})
 
     [entry] = entries(alice.wallet, "grant")
@@ -51,14 +51,14 @@ def test_a_grant_expires_after_its_days(root: Client, alice: desk.Customer) -> N
     assert abs(expires_at - timezone.now() - timedelta(days=30)) < timedelta(minutes=1)
 
 
-def test_a_second_press_of_the_button_grants_nothing(root: Client, alice: desk.Customer) -> None:
+def test_a_second_press_of_the_button_grants_nothing(root: Client, alice: desk.Buyer) -> None:
     root.post(desk.do_url("grant", alice.wallet), GRANT)
     root.post(desk.do_url("grant", alice.wallet), GRANT)
 
     assert posted(alice.wallet) == 1_000 + 500
 
 
-def test_a_page_opened_anew_grants_again(root: Client, alice: desk.Customer) -> None:
+def test_a_page_opened_anew_grants_again(root: Client, alice: desk.Buyer) -> None:
     url = desk.do_url("grant", alice.wallet)
     for _ in range(2):
         once = root.get(url).context["form"]["once"].value()
@@ -67,7 +67,7 @@ def test_a_page_opened_anew_grants_again(root: Client, alice: desk.Customer) -> 
     assert posted(alice.wallet) == 1_000 + 500 + 500
 
 
-def test_a_grant_goes_to_every_chosen_wallet(root: Client, alice: desk.Customer) -> None:
+def test_a_grant_goes_to_every_chosen_wallet(root: Client, alice: desk.Buyer) -> None:
     bob = desk.make_customer("bob@example.com")
 
     root.post(desk.do_url("grant", alice.wallet, bob.wallet), GRANT)
@@ -78,7 +78,7 @@ def test_a_grant_goes_to_every_chosen_wallet(root: Client, alice: desk.Customer)
 @pytest.mark.parametrize("reason", ["", "   ", "x" * 201])
 @pytest.mark.parametrize("action", ["grant", "adjust", "freeze"])
 def test_nothing_happens_without_a_reason(
-    action: str, reason: str, root: Client, alice: desk.Customer
+    action: str, reason: str, root: Client, alice: desk.Buyer
 ) -> None:
     answer = root.post(
         desk.do_url(action, alice.wallet),
@@ -94,7 +94,7 @@ def test_nothing_happens_without_a_reason(
 
 @pytest.mark.parametrize("credits", ["0", "-5", "1.5", "ten", "1000000000001", ""])
 def test_it_refuses_a_grant_of_a_wrong_amount(
-    credits: str, root: Client, alice: desk.Customer
+    credits: str, root: Client, alice: desk.Buyer
 ) -> None:
     answer = root.post(desk.do_url("grant", alice.wallet), {**GRANT, "credits": credits})
 
@@ -102,7 +102,7 @@ def test_it_refuses_a_grant_of_a_wrong_amount(
     assert posted(alice.wallet) == 1_000
 
 
-def test_it_tells_what_the_ledger_refuses(root: Client, alice: desk.Customer) -> None:
+def test_it_tells_what_the_ledger_refuses(root: Client, alice: desk.Buyer) -> None:
     answer = root.post(
         desk.do_url("grant", alice.wallet), {**GRANT, "credits": "1000000000000"}, follow=True
     )
@@ -112,7 +112,7 @@ def test_it_tells_what_the_ledger_refuses(root: Client, alice: desk.Customer) ->
     assert not LogEntry.objects.exists()
 
 
-def test_an_adjustment_upwards_is_posted_at_once(root: Client, alice: desk.Customer) -> None:
+def test_an_adjustment_upwards_is_posted_at_once(root: Client, alice: desk.Buyer) -> None:
     root.post(desk.do_url("adjust", alice.wallet), {**ADJUST, "amount_credits": "70"})
 
     [entry] = entries(alice.wallet, "adjustment")
@@ -120,7 +120,7 @@ def test_an_adjustment_upwards_is_posted_at_once(root: Client, alice: desk.Custo
     assert posted(alice.wallet) == 1_000 + 70
 
 
-def test_an_adjustment_downwards_is_asked_of_redis(root: Client, alice: desk.Customer) -> None:
+def test_an_adjustment_downwards_is_asked_of_redis(root: Client, alice: desk.Buyer) -> None:
     for _ in range(2):
         root.post(desk.do_url("adjust", alice.wallet), {**ADJUST, "amount_credits": "-70"})
 
@@ -130,13 +130,13 @@ def test_an_adjustment_downwards_is_asked_of_redis(root: Client, alice: desk.Cus
     assert posted(alice.wallet) == 1_000
 
 
-def test_an_adjustment_of_nothing_is_refused(root: Client, alice: desk.Customer) -> None:
+def test_an_adjustment_of_nothing_is_refused(root: Client, alice: desk.Buyer) -> None:
     answer = root.post(desk.do_url("adjust", alice.wallet), {**ADJUST, "amount_credits": "0"})
 
     assert "amount_credits" in answer.context["form"].errors
 
 
-def test_a_wallet_is_frozen_and_unfrozen(root: Client, alice: desk.Customer) -> None:
+def test_a_wallet_is_frozen_and_unfrozen(root: Client, alice: desk.Buyer) -> None:
     root.post(desk.do_url("freeze", alice.wallet), {"reason": "Stolen card"})
     frozen = Wallet.objects.get(pk=alice.wallet.pk)
     root.post(desk.do_url("unfreeze", alice.wallet), {"reason": "Card was hers"})
@@ -146,7 +146,7 @@ def test_a_wallet_is_frozen_and_unfrozen(root: Client, alice: desk.Customer) -> 
     assert (thawed.state, thawed.frozen_reason) == ("active", "")
 
 
-def test_a_frozen_wallet_is_not_frozen_again(root: Client, alice: desk.Customer) -> None:
+def test_a_frozen_wallet_is_not_frozen_again(root: Client, alice: desk.Buyer) -> None:
     root.post(desk.do_url("freeze", alice.wallet), {"reason": "Stolen card"})
     root.post(desk.do_url("freeze", alice.wallet), {"reason": "Something else"})
 
@@ -154,7 +154,7 @@ def test_a_frozen_wallet_is_not_frozen_again(root: Client, alice: desk.Customer)
     assert LogEntry.objects.count() == 1
 
 
-def test_each_deed_is_recorded_with_its_reason(root: Client, alice: desk.Customer) -> None:
+def test_each_deed_is_recorded_with_its_reason(root: Client, alice: desk.Buyer) -> None:
     root.post(desk.do_url("grant", alice.wallet), GRANT)
 
     [record] = LogEntry.objects.all()
@@ -163,7 +163,7 @@ def test_each_deed_is_recorded_with_its_reason(root: Client, alice: desk.Custome
     assert record.get_change_message() == "Granted 500 credits. Reason: Sorry for Monday"
 
 
-def test_the_page_offers_what_can_be_done(root: Client, alice: desk.Customer) -> None:
+def test_the_page_offers_what_can_be_done(root: Client, alice: desk.Buyer) -> None:
     active = root.get(desk.page_url(alice.wallet)).content.decode()
     root.post(desk.do_url("freeze", alice.wallet), {"reason": "Stolen card"})
     frozen = root.get(desk.page_url(alice.wallet)).content.decode()
@@ -175,7 +175,7 @@ def test_the_page_offers_what_can_be_done(root: Client, alice: desk.Customer) ->
 
 
 @pytest.mark.parametrize("action", ["grant", "adjust", "freeze", "unfreeze"])
-def test_looking_is_not_enough_to_act(action: str, alice: desk.Customer) -> None:
+def test_looking_is_not_enough_to_act(action: str, alice: desk.Buyer) -> None:
     carol = desk.make_staff("carol@example.com", "billing.view_wallet")
     url = desk.do_url(action, alice.wallet)
     page = carol.get(desk.page_url(alice.wallet))
@@ -188,7 +188,7 @@ def test_looking_is_not_enough_to_act(action: str, alice: desk.Customer) -> None
     assert f'value="{action}"' not in listed.content.decode()
 
 
-def test_the_right_to_act_alone_is_not_enough(alice: desk.Customer) -> None:
+def test_the_right_to_act_alone_is_not_enough(alice: desk.Buyer) -> None:
     dave = desk.make_staff("dave@example.com", "billing.add_ledgerentry")
 
     answer = dave.post(desk.do_url("grant", alice.wallet), GRANT)

@@ -1,11 +1,11 @@
-""" "Where did my tokens go?", answered on one page."""
+""" "Where did my credits go?", answered on one page."""
 
 from django.test import Client
 
 from tests import desk
 
 
-def test_it_shows_what_was_spent_on_what(root: Client, alice: desk.Customer) -> None:
+def test_it_shows_what_was_spent_on_what(root: Client, alice: desk.Buyer) -> None:
     alice.record.ended_at = desk.just_now()
     alice.record.save()
 
@@ -15,7 +15,7 @@ def test_it_shows_what_was_spent_on_what(root: Client, alice: desk.Customer) -> 
     assert (row["prompt"], row["completion"], row["charged"]) == (10, 5, 20)
 
 
-def test_its_sums_add_up_to_what_is_posted(root: Client, alice: desk.Customer) -> None:
+def test_its_sums_add_up_to_what_is_posted(root: Client, alice: desk.Buyer) -> None:
     root.post(
         desk.do_url("adjust", alice.wallet),
         {
@@ -32,7 +32,7 @@ def test_its_sums_add_up_to_what_is_posted(root: Client, alice: desk.Customer) -
     assert page.context["balance"].posted_credits == 1_000 + 70
 
 
-def test_it_lists_lots_in_the_order_of_use(root: Client, alice: desk.Customer) -> None:
+def test_it_lists_lots_in_the_order_of_use(root: Client, alice: desk.Buyer) -> None:
     for days, once in (("90", 1), ("30", 2)):
         root.post(
             desk.do_url("grant", alice.wallet),
@@ -51,7 +51,7 @@ def test_it_lists_lots_in_the_order_of_use(root: Client, alice: desk.Customer) -
     assert lots[0].expires_at < lots[1].expires_at
 
 
-def test_another_wallets_rows_are_not_on_it(root: Client, alice: desk.Customer) -> None:
+def test_another_wallets_rows_are_not_on_it(root: Client, alice: desk.Buyer) -> None:
     bob = desk.make_customer("bob@example.com")
 
     page = root.get(desk.page_url(alice.wallet))
@@ -60,7 +60,7 @@ def test_another_wallets_rows_are_not_on_it(root: Client, alice: desk.Customer) 
     assert bob.record.request_id not in page.content.decode()
 
 
-def test_it_shows_no_more_than_one_may_see(alice: desk.Customer) -> None:
+def test_it_shows_no_more_than_one_may_see(alice: desk.Buyer) -> None:
     carol = desk.make_staff("carol@example.com", "billing.view_wallet")
 
     page = carol.get(desk.page_url(alice.wallet))

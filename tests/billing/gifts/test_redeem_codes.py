@@ -29,7 +29,7 @@ from billing.gifts.redeem_codes import (
 )
 from billing.models import CodeBatch, LedgerEntry, Lot, RedeemCode
 from tests.billing.payments.conftest import posted
-from tests.billing.payments.racing import race
+from tests.racing import race
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 HERE = "203.0.113.9"

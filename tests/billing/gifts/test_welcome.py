@@ -15,9 +15,9 @@ from billing.gifts.welcome import grant_welcome_credit, normalize_address
 from billing.models import Lot, WelcomeCredit
 from billing.wallet.sync_client import SyncWalletClient
 from common.client_networks import HOME_IPV6_BITS, network_of
-from tests.accounts.test_pages import LINK, PASSWORD
+from tests.accounts.sign_up import LINK, PASSWORD
 from tests.billing.payments.conftest import posted
-from tests.billing.payments.racing import before_statement, race
+from tests.racing import before_statement, race
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 HOME, AWAY = "203.0.113.9", "198.51.100.7"
@@ -149,7 +149,7 @@ def verify(client: Client, email: str) -> str:
 def test_verifying_an_address_brings_the_credit(redis_wallets: SyncWalletClient, db: None) -> None:
     page = verify(Client(), "dora@example.com")
 
-    assert "Welcome! 5,000 tokens are in your balance." in page
+    assert "Welcome! 5,000 credits are in your balance." in page
     assert posted(User.objects.get()) == 5_000
 
 

@@ -19,11 +19,11 @@ from billing.ledger.references import (
     DeskPress,
     ExpiredLot,
     Grant,
-    Order,
+    OrderCredit,
     OrderStep,
-    RaisedRequest,
     Reference,
-    Request,
+    RequestCharge,
+    RequestRaise,
     Revival,
     Welcome,
 )
@@ -34,11 +34,11 @@ Kind = LedgerEntry.Kind
 ID = UUID("00000000-0000-4000-8000-00000000000a")
 # As they have been written since the first release: rows of these are in people's databases.
 WRITTEN: list[tuple[Reference, str]] = [
-    (Order(ID), "00000000-0000-4000-8000-00000000000a"),
+    (OrderCredit(ID), "00000000-0000-4000-8000-00000000000a"),
     (OrderStep(ID, 70), "00000000-0000-4000-8000-00000000000a:70"),
     (Revival(ID, 70), "expired:00000000-0000-4000-8000-00000000000a:70"),
-    (Request("req_0a"), "req_0a"),
-    (RaisedRequest("req_0a", 25), "req_0a:25"),
+    (RequestCharge("req_0a"), "req_0a"),
+    (RequestRaise("req_0a", 25), "req_0a:25"),
     (ExpiredLot(7, 1), "lot:7:1"),
     (DebtPayment(7, 1), "owed:7:1"),
     (DebtPaidBy(Code(7)), "debt:code:7"),
@@ -51,14 +51,14 @@ WRITTEN: list[tuple[Reference, str]] = [
     (DebitRow(7), "debit:7"),
 ]
 FORMS: dict[str, tuple[type[Reference], ...]] = {
-    Kind.PURCHASE: (Order,),
+    Kind.PURCHASE: (OrderCredit,),
     Kind.GRANT: (Grant, Code, Welcome, DeskPress),
-    Kind.USAGE: (Request, RaisedRequest),
+    Kind.USAGE: (RequestCharge, RequestRaise),
     Kind.CLAWBACK: (OrderStep, DebtPayment, DebtPaidBy),
     Kind.REINSTATEMENT: (OrderStep,),
     Kind.EXPIRY: (ExpiredLot,),
     Kind.ADJUSTMENT: (Adjustment, DeskPress, Revival),
-    "register": (Request, DebitRow),
+    "register": (RequestCharge, DebitRow),
 }
 ALL = sorted({form for forms in FORMS.values() for form in forms}, key=repr)
 
@@ -129,7 +129,7 @@ def test_the_longest_references_fit_into_their_column() -> None:
         DebtPaidBy(Revival(ID, 10**12)),
         DebtPaidBy(DeskPress(ID.hex, 10**18 - 1)),
         DebtPayment(10**18 - 1, 10**9),
-        RaisedRequest(f"req_{ID.hex}", 10**12),
+        RequestRaise(f"req_{ID.hex}", 10**12),
     }
 
     length = LedgerEntry._meta.get_field("reference").max_length

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -17,9 +18,8 @@ from billing.ledger.expiry import expire_lots
 from billing.ledger.references import OrderStep
 from billing.ledger.wallets import adjust_credits, grant_credits
 from billing.models import Debit, LedgerEntry, Lot, Wallet
-from tests.billing.ledger.test_references import ID
-from tests.billing.wallet.shop import Till
 from tests.sources import product_files
+from tests.till import Till
 
 WRITERS = {"billing/ledger/credits.py", "billing/ledger/bookings.py"}
 BOOKS = {"LedgerEntry", "Lot"}
@@ -134,7 +134,7 @@ def test_two_modules_write_the_ledger() -> None:
         "wallet.lots.all().update(expires_at=None)",
         "Lot.objects.get_or_create(entry=entry)",
         "await Lot.objects.aupdate_or_create(entry=entry)",
-        "purchase.entry.lot.delete()",
+        "order.entry.lot.delete()",
         "lot.remaining_credits -= 1",
         "wallet.posted_credits = 5",
         "del wallet.debt_credits",
@@ -213,7 +213,10 @@ def test_whatever_moves_credits_is_written_by_the_two(till: Till, watch: Watch) 
     till.drain()
     expire_lots()
     clawback = Debit(
-        wallet=till.wallet, kind="clawback", reference=str(OrderStep(ID, 1)), amount_credits=2_000
+        wallet=till.wallet,
+        kind="clawback",
+        reference=str(OrderStep(uuid4(), 1)),
+        amount_credits=2_000,
     )
     ask_debit(clawback)
     till.drain()

@@ -8,9 +8,9 @@ from django.core import mail
 from django.core.mail import EmailMultiAlternatives
 
 from accounts.models import User
-from billing.models import Purchase
+from billing.models import Order
 from billing.notices.outbox import send_due_notices
-from tests.desk import make_purchase
+from tests.desk import make_order
 
 Mailbox = Callable[[], list[EmailMultiAlternatives]]
 
@@ -27,6 +27,6 @@ def mailbox(db: None) -> Mailbox:
 
 
 @pytest.fixture
-def order(alice: User) -> Purchase:
-    """1,000 tokens for $9.00, paid and credited."""
-    return make_purchase(alice, receipt_url="https://pay.stripe.com/receipts/1")
+def order(alice: User) -> Order:
+    """1,000 credits for $9.00, paid and credited."""
+    return make_order(alice, receipt_url="https://pay.stripe.com/receipts/1")

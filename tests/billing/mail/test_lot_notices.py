@@ -1,4 +1,4 @@
-"""Tokens that expire soon are told of once, a week before."""
+"""Credits that expire soon are told of once, a week before."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,7 +7,7 @@ import time_machine
 from accounts.models import User
 from billing.ledger.wallets import grant_credits
 from billing.models import Lot, Notice, NotificationSettings
-from billing.notices.expiring_lots import tell_expiring_lots
+from billing.notices.expiring_lots import notify_expiring_lots
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -22,7 +22,7 @@ def grant(user: User, *, days: int | None) -> Lot:
 
 def told_after(*, days: float) -> int:
     with time_machine.travel(NOON + timedelta(days=days), tick=False):
-        tell_expiring_lots()
+        notify_expiring_lots()
     return Notice.objects.filter(kind="lot_expiring").count()
 
 

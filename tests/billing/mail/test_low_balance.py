@@ -5,13 +5,13 @@ import pytest
 from accounts.models import User
 from billing.exceptions import InvalidAmount
 from billing.ledger.credits import Cause, append_entry, lock_wallet
-from billing.ledger.references import Request
+from billing.ledger.references import RequestCharge
 from billing.ledger.wallets import get_wallet, grant_credits
 from billing.models import LedgerEntry, Notice, NotificationSettings
 from billing.notices.low_balance import (
     get_notification_settings,
+    notify_low_balances,
     save_notification_settings,
-    tell_low_balances,
 )
 
 
@@ -29,7 +29,7 @@ def spend(user: User, amount: int) -> None:
     """Book usage as the drain does; what Redis thinks of it does not matter here."""
     wallet = lock_wallet(get_wallet(user).pk)
     reference = f"req_{LedgerEntry.objects.count()}"
-    append_entry(wallet, Cause(LedgerEntry.Kind.USAGE, Request(reference)), -amount)
+    append_entry(wallet, Cause(LedgerEntry.Kind.USAGE, RequestCharge(reference)), -amount)
     wallet.save()
 
 
@@ -38,13 +38,13 @@ def grant(user: User, credits: int) -> None:
 
 
 def told() -> int:
-    tell_low_balances()
+    notify_low_balances()
     return Notice.objects.filter(kind="low_balance").count()
 
 
 @pytest.fixture
 def buyer(alice: User) -> User:
-    """Alice with 1,000 tokens, who wants to know when fewer than 300 are left."""
+    """Alice with 1,000 credits, who wants to know when fewer than 300 are left."""
     set_threshold(alice, 300)
     grant(alice, 1_000)
     return alice

@@ -11,9 +11,9 @@ from pytest_django import Settings
 from accounts.models import User
 from billing.keys.api_keys import issue_api_key
 from billing.ledger.wallets import grant_credits
-from billing.models import Notice, Purchase
-from billing.notices import tell as notices
+from billing.models import Notice, Order
 from billing.notices.composing import compose
+from billing.orders.notices import notify_order
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 ORDER: dict[str, Any] = {
@@ -76,7 +76,7 @@ WORDS = {
 
 @pytest.fixture
 def customer(alice: User) -> User:
-    """Alice, with 7,000 tokens."""
+    """Alice, with 7,000 credits."""
     grant_credits(alice, credits=7_000, reason="test")
     return alice
 
@@ -171,9 +171,9 @@ def test_a_mail_that_is_sent_again_has_the_same_message_id(customer: User) -> No
     assert first.message()["Message-ID"] == second.message()["Message-ID"]
 
 
-def test_links_lead_to_the_site(order: Purchase, settings: Settings) -> None:
+def test_links_lead_to_the_site(order: Order, settings: Settings) -> None:
     settings.SITE_URL = "https://api.example.com"
-    notices.tell_purchase(order)
+    notify_order(order)
 
     sent = compose(Notice.objects.get())
 

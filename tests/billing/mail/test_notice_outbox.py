@@ -16,7 +16,7 @@ from billing.keys.api_keys import issue_api_key
 from billing.models import Notice
 from billing.notices.outbox import MOST_ATTEMPTS, send_again, send_due_notices
 from billing.tasks.notices import SENDING, send_notices
-from tests.billing.payments.racing import race
+from tests.racing import race
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 

@@ -10,22 +10,17 @@ from django.db import transaction
 
 from accounts.models import User
 from billing.keys.api_keys import issue_api_key, revoke_api_key, rotate_api_key
-from billing.models import Notice, NotificationSettings, Purchase
-from billing.notices import tell as notices
-from billing.notices.tell import (
-    notify,
-    tell_dispute,
-    tell_new_sign_in,
-    tell_purchase,
-    tell_refund,
-)
+from billing.models import Notice, NotificationSettings, Order
+from billing.notices.notify import is_switched_off, notify
+from billing.notices.security import notify_new_sign_in
+from billing.orders.notices import notify_dispute, notify_order, notify_refund
 from tests.billing.mail.conftest import Mailbox
-from tests.desk import NOON, make_purchase
+from tests.desk import NOON, make_order
 
 
-def test_a_cause_that_is_told_twice_is_mailed_once(order: Purchase, mailbox: Mailbox) -> None:
-    tell_purchase(order)
-    tell_purchase(order)
+def test_a_cause_that_is_told_twice_is_mailed_once(order: Order, mailbox: Mailbox) -> None:
+    notify_order(order)
+    notify_order(order)
 
     assert len(mailbox()) == 1
 
@@ -84,7 +79,7 @@ def test_whoever_uses_a_strangers_address_does_not_mail_the_stranger(
 
     for number in range(3):
         key, _ = issue_api_key(alice, name="You won! See prize.example")
-        tell_new_sign_in(
+        notify_new_sign_in(
             alice, reference=f"{number}", device_name="Firefox", address="192.0.2.7", at=NOON
         )
         rotate_api_key(key)
@@ -101,17 +96,17 @@ def test_an_address_that_is_known_is_told_of_its_keys(
         user=alice, email=alice.email, primary=True, verified=how == "verified"
     )
     if how == "paid":
-        make_purchase(alice)
+        make_order(alice)
 
     issue_api_key(alice, name="Laptop")
 
     assert len(mailbox()) == 1
 
 
-def test_each_further_refund_is_told(order: Purchase, mailbox: Mailbox) -> None:
+def test_each_further_refund_is_told(order: Order, mailbox: Mailbox) -> None:
     for refunded_cents in (300, 300, 900):
         order.refunded_cents = refunded_cents
-        tell_refund(order)
+        notify_refund(order)
 
     assert [sent.subject for sent in mailbox()] == [
         "Refund: $3.00 for Small",
@@ -119,21 +114,21 @@ def test_each_further_refund_is_told(order: Purchase, mailbox: Mailbox) -> None:
     ]
 
 
-def test_a_receipt_says_what_was_paid_and_not_the_price(order: Purchase, mailbox: Mailbox) -> None:
+def test_a_receipt_says_what_was_paid_and_not_the_price(order: Order, mailbox: Mailbox) -> None:
     order.paid_cents, order.discount_cents = 450, 450
-    tell_purchase(order)
+    notify_order(order)
     order.refunded_cents = 450
-    tell_refund(order)
+    notify_refund(order)
 
     receipt, refund = mailbox()
-    assert receipt.subject == "Receipt: 1,000 tokens for $4.50"
+    assert receipt.subject == "Receipt: 1,000 credits for $4.50"
     assert "$9.00" not in receipt.body
     assert "The whole price" in str(refund.body)
 
 
-def test_a_dispute_and_its_end_are_two_mails(order: Purchase, mailbox: Mailbox) -> None:
+def test_a_dispute_and_its_end_are_two_mails(order: Order, mailbox: Mailbox) -> None:
     for state in ("opened", "opened", "won"):
-        tell_dispute(order, reference="dp_1", state=state)
+        notify_dispute(order, reference="dp_1", state=state)
 
     assert [sent.subject for sent in mailbox()] == [
         "Your payment is disputed, and your balance is frozen",
@@ -142,14 +137,14 @@ def test_a_dispute_and_its_end_are_two_mails(order: Purchase, mailbox: Mailbox) 
 
 
 def test_a_dispute_is_told_with_what_its_customer_can_still_do(
-    order: Purchase, mailbox: Mailbox
+    order: Order, mailbox: Mailbox
 ) -> None:
     for state in ("opened", "lost", "won"):
-        tell_dispute(order, reference="dp_1", state=state)
+        notify_dispute(order, reference="dp_1", state=state)
 
     opened, lost, won = (all_words(sent) for sent in mailbox())
     # An inquiry takes nothing.
-    assert "tokens that this payment paid for may be set aside" in opened
+    assert "credits that this payment paid for may be set aside" in opened
     assert "one call to the bank" in opened
     assert "one call to the bank" not in lost + won
     assert "Write to support@example.com" in lost
@@ -176,5 +171,5 @@ def test_only_what_is_not_vital_can_be_switched_off(alice: User, kind: Notice.Ki
 def test_what_one_customer_switched_off_the_other_still_gets(alice: User, bob: User) -> None:
     NotificationSettings.objects.create(user=alice, wants_low_balance=False)
 
-    assert notices.is_switched_off(alice, Notice.Kind.LOW_BALANCE)
-    assert not notices.is_switched_off(bob, Notice.Kind.LOW_BALANCE)
+    assert is_switched_off(alice, Notice.Kind.LOW_BALANCE)
+    assert not is_switched_off(bob, Notice.Kind.LOW_BALANCE)

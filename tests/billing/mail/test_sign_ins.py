@@ -8,18 +8,9 @@ from billing.models import Notice, SignIn
 from billing.notices.sign_ins import MOST_KNOWN, name_device, note_sign_in
 from billing.wallet.sync_client import SyncWalletClient
 from common.client_networks import SITE_IPV6_BITS, network_of
-from tests.accounts.test_pages import PASSWORD
+from tests.accounts.sign_up import PASSWORD
+from tests.user_agents import CHROME, EDGE, FIREFOX, IPHONE
 
-FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-CHROME = (
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
-    "Chrome/140.0.0.0 Safari/537.36"
-)
-EDGE = f"{CHROME} Edg/140.0.0.0"
-IPHONE = (
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 "
-    "(KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1"
-)
 HOME, AWAY = "203.0.113.9", "198.51.100.7"
 
 

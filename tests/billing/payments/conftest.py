@@ -6,21 +6,18 @@ import pytest
 from pytest_django import Settings
 
 from accounts.models import User
-from billing.models import LedgerEntry, Pack, Purchase, StripeEvent, Wallet
+from billing.models import LedgerEntry, Order, Pack, StripeEvent, Wallet
 from billing.orders.checkout import start_checkout
-from billing.orders.fulfilment import fulfil_purchase
+from billing.orders.checkout_payments import fulfil_checkout
 from billing.stripe_inbox.events import process_due_events, receive_event
-from tests.billing.payments.sandbox import API_KEY, WEBHOOK_SECRET, Sandbox, event_body, sign
+from tests.stripe_sandbox import Sandbox, event_body, sign, use_sandbox
 
 
 @pytest.fixture(autouse=True)
 def sandbox(stripe_process: Sandbox, settings: Settings, transactional_db: None) -> Sandbox:
     """The emulator, empty, and the site set up to use it. Every test sees its own commits."""
     stripe_process.forget()
-    settings.STRIPE_API_BASE = stripe_process.url
-    settings.STRIPE_SECRET_KEY = API_KEY
-    settings.STRIPE_WEBHOOK_SECRETS = [WEBHOOK_SECRET]
-    settings.STRIPE_LIVE_MODE = False
+    use_sandbox(stripe_process, settings)
     settings.SITE_URL = "http://testserver"
     return stripe_process
 
@@ -39,26 +36,26 @@ def pack() -> Pack:
 
 
 @pytest.fixture
-def order(alice: User, pack: Pack) -> Purchase:
+def order(alice: User, pack: Pack) -> Order:
     """Alice's order of the pack, ready to be paid."""
     return start_checkout(alice, pack_slug=pack.slug)
 
 
 @pytest.fixture
-def paid(order: Purchase, sandbox: Sandbox) -> Purchase:
+def paid(order: Order, sandbox: Sandbox) -> Order:
     """Alice's order, paid at Stripe; we have not heard of it yet."""
     assert sandbox.pay(order.stripe_session_id) == 200
     return order
 
 
 @pytest.fixture
-def fulfilled(paid: Purchase) -> Purchase:
+def fulfilled(paid: Order) -> Order:
     """$9.00 paid for 1,000,000 credits, and credited."""
-    return fulfil_purchase(paid.stripe_session_id or "")
+    return fulfil_checkout(paid.stripe_session_id or "")
 
 
 @pytest.fixture
-def charge_id(fulfilled: Purchase) -> str:
+def charge_id(fulfilled: Order) -> str:
     """The charge that paid for the order."""
     return fulfilled.stripe_charge_id
 
@@ -81,6 +78,6 @@ def posted(user: User) -> int:
     return total
 
 
-def status_of(purchase: Purchase) -> str:
-    purchase.refresh_from_db()
-    return purchase.status
+def status_of(order: Order) -> str:
+    order.refresh_from_db()
+    return order.status

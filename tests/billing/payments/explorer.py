@@ -47,7 +47,7 @@ class Explorer:
         for letter in letters:
             yield partial(self.world.hear, letter)
         if PAID not in letters:
-            # Elsewhere it is what that event does: `fulfil_purchase`.
+            # Elsewhere it is what that event does: `fulfil_checkout`.
             yield self.world.return_page
         yield self.world.work
 

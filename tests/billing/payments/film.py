@@ -14,8 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from billing.models import Purchase
-from tests.billing.payments.sandbox import API_KEY, Sandbox
+from billing.models import Order
+from tests.stripe_sandbox import API_KEY, Sandbox
 
 Stage = dict[str, Any]
 
@@ -24,7 +24,7 @@ Stage = dict[str, Any]
 class Film:
     """The stages of one order's life, the first one before anything was paid."""
 
-    order: Purchase
+    order: Order
     stages: list[Stage] = field(default_factory=list)
     charge_id: str = ""
 

@@ -17,22 +17,22 @@ from billing.audit import queries as audit_queries
 from billing.ledger.debits import decide_open
 from billing.ledger.pushes import push_wallets
 from billing.ledger.references import DebitRow
-from billing.models import Debit, LedgerEntry, Purchase, StripeEvent, Wallet
-from billing.orders.fulfilment import fulfil_purchase
+from billing.models import Debit, LedgerEntry, Order, StripeEvent, Wallet
+from billing.orders.checkout_payments import fulfil_checkout
 from billing.stripe_inbox.handlers import HANDLERS
-from billing.stripe_inbox.open_orders import check_open_purchases
+from billing.stripe_inbox.open_orders import check_open_orders
 from billing.upkeep import drain
 from billing.wallet import keys
 from tests.billing.payments.film import Film, Projector
 from tests.billing.payments.stories import PAID, Story
-from tests.billing.wallet.shop import Till
+from tests.till import Till
 
 SPENT = 400_000
 WARNING_ID = "issfr_of_the_film"
 SESSION_EVENTS = "checkout.session."
 # One round trip for all rows. References name orders and debits, which are the same in every run.
 _ROWS = {
-    "purchase": "status, paid_cents, refunded_cents, disputed_cents, clawed_back_credits, "
+    "order": "status, paid_cents, refunded_cents, disputed_cents, clawed_back_credits, "
     "reinstated_credits, stripe_charge_id, stripe_payment_intent_id, review_reason",
     "ledgerentry": "kind, reference, amount_credits",
     "lot": "is_promotional, granted_credits, remaining_credits",
@@ -103,11 +103,11 @@ class OrderWorld:
         return StripeEvent(kind=kind, object_id=object_id, payload={"data": {"object": subject}})
 
     def return_page(self) -> None:
-        fulfil_purchase(str(self.film.order.stripe_session_id))
+        fulfil_checkout(str(self.film.order.stripe_session_id))
 
     def sweep(self) -> None:
-        Purchase.objects.update(next_check_at=timezone.now())
-        check_open_purchases()
+        Order.objects.update(next_check_at=timezone.now())
+        check_open_orders()
 
     def work(self) -> None:
         """A turn of the worker: Redis learns of the wallet, decides the debits; they are booked."""
@@ -146,7 +146,7 @@ class OrderWorld:
         used = LedgerEntry.objects.filter(wallet=wallet, kind="usage")
         spent = -sum(used.values_list("amount_credits", flat=True))
         net = self.story.entitled - spent
-        assert Purchase.objects.get().status == self.story.status
+        assert Order.objects.get().status == self.story.status
         figures = (wallet.posted_credits, wallet.debt_credits)
         assert figures == (max(net, 0), max(-net, 0)), self.digest()
         assert (wallet.state == Wallet.State.FROZEN) is self.story.is_frozen

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.billing.payments.film import Film, shoot
-from tests.billing.payments.sandbox import DECLINES, Sandbox
+from tests.stripe_sandbox import DECLINES, Sandbox
 
 PAID = "checkout.session.completed"
 REFUND = ("refund.created", "charge.refunded")

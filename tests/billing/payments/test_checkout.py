@@ -12,30 +12,30 @@ from billing.exceptions import (
     PaymentProviderRefusal,
     TooManyOrders,
 )
-from billing.models import InboxItem, Pack, Purchase
+from billing.models import InboxItem, Order, Pack
 from billing.orders.checkout import open_session, start_checkout
 from billing.stripe_api import read_checkout
 from devstack.ports import free_port
 from tests.billing.payments.conftest import status_of
-from tests.billing.payments.racing import race
-from tests.billing.payments.sandbox import DECLINES, Sandbox
+from tests.racing import race
+from tests.stripe_sandbox import DECLINES, Sandbox
 
-Status = Purchase.Status
+Status = Order.Status
 
 
 def test_it_keeps_a_snapshot_of_what_was_ordered(alice: User, pack: Pack) -> None:
-    purchase = start_checkout(alice, pack_slug="starter")
+    order = start_checkout(alice, pack_slug="starter")
 
-    assert purchase.status == Status.OPEN
-    assert (purchase.pack_name, purchase.credits, purchase.validity_days) == (
+    assert order.status == Status.OPEN
+    assert (order.pack_name, order.credits, order.validity_days) == (
         "Starter",
         1_000_000,
         30,
     )
-    assert (purchase.amount_cents, purchase.currency) == (900, "usd")
+    assert (order.amount_cents, order.currency) == (900, "usd")
 
 
-def test_it_tells_stripe_what_was_ordered_and_by_whom(order: Purchase, sandbox: Sandbox) -> None:
+def test_it_tells_stripe_what_was_ordered_and_by_whom(order: Order, sandbox: Sandbox) -> None:
     session = sandbox.session(order.stripe_session_id)
 
     assert (session.amount_total, session.currency, session.mode) == (900, "usd", "payment")
@@ -51,7 +51,7 @@ def test_it_tells_stripe_what_was_ordered_and_by_whom(order: Purchase, sandbox: 
     assert session.url == order.stripe_session_url
 
 
-def test_it_writes_the_order_on_the_charge(paid: Purchase, sandbox: Sandbox) -> None:
+def test_it_writes_the_order_on_the_charge(paid: Order, sandbox: Sandbox) -> None:
     intent_id = read_checkout(paid.stripe_session_id or "").payment_intent_id
 
     charge = sandbox.client.v1.charges.retrieve(sandbox.charge_id(intent_id))
@@ -66,10 +66,10 @@ def test_it_refuses_a_pack_that_is_not_on_sale(alice: User, pack: Pack, slug: st
     with pytest.raises(PackUnavailable):
         start_checkout(alice, pack_slug=slug)
 
-    assert not Purchase.objects.exists()
+    assert not Order.objects.exists()
 
 
-def test_a_second_click_finds_the_open_order(order: Purchase, alice: User) -> None:
+def test_a_second_click_finds_the_open_order(order: Order, alice: User) -> None:
     again = start_checkout(alice, pack_slug="starter")
 
     assert again.pk == order.pk
@@ -83,19 +83,19 @@ def test_clicks_at_once_make_one_order_and_one_session(
 
     orders = race(
         [lambda: start_checkout(alice, pack_slug="starter")] * 4,
-        meet_at='INSERT INTO "billing_purchase"',
+        meet_at='INSERT INTO "billing_order"',
     )
 
     assert len({order.stripe_session_id for order in orders}) == 1
-    assert Purchase.objects.count() == 1
+    assert Order.objects.count() == 1
     assert sandbox.session_count() == sessions_before + 1
 
 
-def test_another_customer_gets_an_order_of_their_own(order: Purchase, bob: User) -> None:
+def test_another_customer_gets_an_order_of_their_own(order: Order, bob: User) -> None:
     assert start_checkout(bob, pack_slug="starter").pk != order.pk
 
 
-def test_a_new_price_makes_a_new_order(order: Purchase, alice: User) -> None:
+def test_a_new_price_makes_a_new_order(order: Order, alice: User) -> None:
     Pack.objects.update(price_cents=1_000)
 
     again = start_checkout(alice, pack_slug="starter")
@@ -105,14 +105,14 @@ def test_a_new_price_makes_a_new_order(order: Purchase, alice: User) -> None:
 
 
 def test_a_declined_card_leaves_the_order_to_be_paid(
-    order: Purchase, alice: User, sandbox: Sandbox
+    order: Order, alice: User, sandbox: Sandbox
 ) -> None:
     assert sandbox.pay(order.stripe_session_id, card=DECLINES) == 402
 
     assert start_checkout(alice, pack_slug="starter").pk == order.pk
 
 
-def test_who_paid_and_buys_again_gets_a_new_order(paid: Purchase, alice: User) -> None:
+def test_who_paid_and_buys_again_gets_a_new_order(paid: Order, alice: User) -> None:
     again = start_checkout(alice, pack_slug="starter")
 
     assert again.pk != paid.pk
@@ -120,16 +120,14 @@ def test_who_paid_and_buys_again_gets_a_new_order(paid: Purchase, alice: User) -
     assert status_of(paid) == Status.FULFILLED
 
 
-def test_an_order_about_to_expire_is_not_offered_again(order: Purchase, alice: User) -> None:
-    Purchase.objects.update(expires_at=timezone.now() + timedelta(minutes=9))
+def test_an_order_about_to_expire_is_not_offered_again(order: Order, alice: User) -> None:
+    Order.objects.update(expires_at=timezone.now() + timedelta(minutes=9))
 
     assert start_checkout(alice, pack_slug="starter").pk != order.pk
 
 
-def test_an_order_of_another_stripe_account_is_not_offered_again(
-    order: Purchase, alice: User
-) -> None:
-    Purchase.objects.update(stripe_session_id="cs_test_of_another_account")
+def test_an_order_of_another_stripe_account_is_not_offered_again(order: Order, alice: User) -> None:
+    Order.objects.update(stripe_session_id="cs_test_of_another_account")
 
     assert start_checkout(alice, pack_slug="starter").pk != order.pk
 
@@ -143,7 +141,7 @@ def test_it_refuses_one_order_too_many_that_nobody_pays(
     with pytest.raises(TooManyOrders):
         start_checkout(alice, pack_slug="starter")
 
-    assert Purchase.objects.filter(user=alice).count() == 3
+    assert Order.objects.filter(user=alice).count() == 3
     assert start_checkout(bob, pack_slug="starter").stripe_session_url
 
 
@@ -152,12 +150,10 @@ def test_orders_that_were_paid_or_are_old_do_not_count(
 ) -> None:
     settings.UNPAID_ORDERS_PER_USER = 3
     make_orders(alice, pack, 3)
-    first, second, *_ = Purchase.objects.all()
-    Purchase.objects.filter(pk=first.pk).update(
-        status=Status.FULFILLED, fulfilled_at=timezone.now()
-    )
+    first, second, *_ = Order.objects.all()
+    Order.objects.filter(pk=first.pk).update(status=Status.FULFILLED, fulfilled_at=timezone.now())
     assert start_checkout(alice, pack_slug="starter").stripe_session_url
-    Purchase.objects.filter(pk=second.pk).update(created_at=timezone.now() - timedelta(hours=2))
+    Order.objects.filter(pk=second.pk).update(created_at=timezone.now() - timedelta(hours=2))
     Pack.objects.update(price_cents=1_000)
 
     assert start_checkout(alice, pack_slug="starter").stripe_session_url
@@ -170,7 +166,7 @@ def test_an_order_that_stripe_refuses_has_failed(alice: User, pack: Pack) -> Non
     with pytest.raises(PaymentProviderRefusal):
         start_checkout(alice, pack_slug="starter")
 
-    assert Purchase.objects.get().status == Status.FAILED
+    assert Order.objects.get().status == Status.FAILED
 
 
 def test_staff_hear_once_a_day_that_stripe_refuses_to_sell_a_pack(
@@ -208,7 +204,7 @@ def test_an_order_stays_open_while_stripe_does_not_answer(
     with pytest.raises(PaymentProviderError) as error:
         start_checkout(alice, pack_slug="starter")
     assert not isinstance(error.value, PaymentProviderRefusal)
-    order = Purchase.objects.get()
+    order = Order.objects.get()
     assert (order.status, order.stripe_session_id) == (Status.OPEN, None)
 
     settings.STRIPE_API_BASE = sandbox.url
@@ -219,19 +215,17 @@ def test_an_order_stays_open_while_stripe_does_not_answer(
 
 
 def test_an_order_without_a_session_is_given_up_for_a_new_one_after_a_minute(
-    order: Purchase, alice: User
+    order: Order, alice: User
 ) -> None:
-    Purchase.objects.update(
-        stripe_session_id=None, created_at=timezone.now() - timedelta(seconds=61)
-    )
+    Order.objects.update(stripe_session_id=None, created_at=timezone.now() - timedelta(seconds=61))
 
     assert start_checkout(alice, pack_slug="starter").pk != order.pk
 
 
-def test_a_lost_answer_leads_to_the_same_session(order: Purchase, sandbox: Sandbox) -> None:
+def test_a_lost_answer_leads_to_the_same_session(order: Order, sandbox: Sandbox) -> None:
     session_id = order.stripe_session_id
     sessions_before = sandbox.session_count()
-    Purchase.objects.update(stripe_session_id=None, stripe_session_url="")
+    Order.objects.update(stripe_session_id=None, stripe_session_url="")
     order.refresh_from_db()
 
     open_session(order)
@@ -240,12 +234,12 @@ def test_a_lost_answer_leads_to_the_same_session(order: Purchase, sandbox: Sandb
     assert sandbox.session_count() == sessions_before
 
 
-def test_stripe_is_never_called_inside_a_transaction(order: Purchase) -> None:
+def test_stripe_is_never_called_inside_a_transaction(order: Order) -> None:
     with transaction.atomic(), pytest.raises(RuntimeError, match="inside a transaction"):
         read_checkout(order.stripe_session_id or "")
 
 
-def test_no_database_connection_is_held_while_stripe_is_asked(order: Purchase) -> None:
+def test_no_database_connection_is_held_while_stripe_is_asked(order: Order) -> None:
     order.refresh_from_db()
     assert connection.connection is not None
 
@@ -256,8 +250,8 @@ def test_no_database_connection_is_held_while_stripe_is_asked(order: Purchase) -
 
 def make_orders(user: User, pack: Pack, count: int) -> None:
     now = timezone.now()
-    Purchase.objects.bulk_create(
-        Purchase(
+    Order.objects.bulk_create(
+        Order(
             user=user,
             pack=pack,
             pack_name=f"Another {number}",

@@ -7,18 +7,18 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing.ledger.expiry import expire_lots
-from billing.models import Debit, InboxItem, LedgerEntry, Lot, Notice, Purchase
+from billing.models import Debit, InboxItem, LedgerEntry, Lot, Notice, Order
 from billing.orders.checkout import start_checkout
-from billing.orders.clawback import settle_charge
-from billing.orders.fulfilment import fulfil_purchase
+from billing.orders.checkout_payments import fulfil_checkout
+from billing.orders.clawback import book_charge
 from tests.billing.payments.conftest import hear
 from tests.billing.payments.order_world import broken_books
-from tests.billing.payments.racing import before_statement, in_background
-from tests.billing.payments.sandbox import Sandbox
-from tests.billing.wallet.shop import Till
+from tests.racing import before_statement, in_background
+from tests.stripe_sandbox import Sandbox
+from tests.till import Till
 
 
-def refund(order: Purchase, sandbox: Sandbox, amount_cents: int) -> str:
+def refund(order: Order, sandbox: Sandbox, amount_cents: int) -> str:
     """Refund at Stripe and return the charge; we have not heard of it."""
     session = sandbox.session(order.stripe_session_id)
     assert isinstance(session.payment_intent, str)
@@ -30,20 +30,20 @@ def asked_back() -> int:
     return Debit.objects.aggregate(total=Sum("amount_credits"))["total"] or 0
 
 
-def test_a_full_refund_takes_all_credits_back(fulfilled: Purchase, sandbox: Sandbox) -> None:
+def test_a_full_refund_takes_all_credits_back(fulfilled: Order, sandbox: Sandbox) -> None:
     charge_id = refund(fulfilled, sandbox, 900)
 
     hear("charge.refunded", charge_id)
 
     debit = Debit.objects.get()
     assert (debit.kind, debit.amount_credits) == ("clawback", 1_000_000)
-    assert debit.purchase == fulfilled
+    assert debit.order == fulfilled
     fulfilled.refresh_from_db()
     assert (fulfilled.refunded_cents, fulfilled.clawed_back_credits) == (900, 1_000_000)
 
 
 def test_each_refund_is_mailed_with_the_tokens_that_it_took(
-    fulfilled: Purchase, sandbox: Sandbox
+    fulfilled: Order, sandbox: Sandbox
 ) -> None:
     for cents in (300, 150):
         hear("charge.refunded", refund(fulfilled, sandbox, cents))
@@ -56,7 +56,7 @@ def test_each_refund_is_mailed_with_the_tokens_that_it_took(
 
 
 def test_a_refund_that_takes_the_place_of_a_failed_one_is_mailed_too(
-    fulfilled: Purchase, sandbox: Sandbox
+    fulfilled: Order, sandbox: Sandbox
 ) -> None:
     for is_last in (False, True):
         charge_id = refund(fulfilled, sandbox, 300)
@@ -69,7 +69,7 @@ def test_a_refund_that_takes_the_place_of_a_failed_one_is_mailed_too(
 
 
 def test_a_refund_that_failed_beside_another_is_no_new_refund(
-    fulfilled: Purchase, sandbox: Sandbox
+    fulfilled: Order, sandbox: Sandbox
 ) -> None:
     refund(fulfilled, sandbox, 300)
     charge_id = refund(fulfilled, sandbox, 150)
@@ -82,7 +82,7 @@ def test_a_refund_that_failed_beside_another_is_no_new_refund(
 
 
 def test_a_refund_takes_from_the_live_balance(
-    fulfilled: Purchase, sandbox: Sandbox, till: Till
+    fulfilled: Order, sandbox: Sandbox, till: Till
 ) -> None:
     hear("charge.refunded", refund(fulfilled, sandbox, 300))
 
@@ -92,8 +92,8 @@ def test_a_refund_takes_from_the_live_balance(
     assert till.lots() == [666_667]
 
 
-def test_what_was_spent_before_the_refund_is_debt_that_the_next_purchase_pays(
-    fulfilled: Purchase, alice: User, sandbox: Sandbox, till: Till
+def test_what_was_spent_before_the_refund_is_debt_that_the_next_order_pays(
+    fulfilled: Order, alice: User, sandbox: Sandbox, till: Till
 ) -> None:
     till.place("r1", 400_000)
     till.settle("r1", 400_000)
@@ -104,22 +104,22 @@ def test_what_was_spent_before_the_refund_is_debt_that_the_next_purchase_pays(
     assert (till.balance().available_credits, till.balance().debt_credits) == (0, 400_000)
     second = start_checkout(alice, pack_slug="starter")
     sandbox.pay(second.stripe_session_id)
-    fulfil_purchase(second.stripe_session_id or "")
+    fulfil_checkout(second.stripe_session_id or "")
     assert (till.balance().available_credits, till.balance().debt_credits) == (600_000, 0)
 
 
 def test_a_refund_before_the_fulfilment_makes_no_debt(
-    paid: Purchase, sandbox: Sandbox, till: Till
+    paid: Order, sandbox: Sandbox, till: Till
 ) -> None:
     refund(paid, sandbox, 450)
 
-    fulfil_purchase(paid.stripe_session_id or "")
+    fulfil_checkout(paid.stripe_session_id or "")
     till.drain()
 
     assert (till.balance().available_credits, till.balance().debt_credits) == (500_000, 0)
 
 
-def test_refunds_in_thirds_end_exact(fulfilled: Purchase, sandbox: Sandbox) -> None:
+def test_refunds_in_thirds_end_exact(fulfilled: Order, sandbox: Sandbox) -> None:
     taken = []
     for _ in range(3):
         hear("charge.refunded", refund(fulfilled, sandbox, 300))
@@ -128,7 +128,7 @@ def test_refunds_in_thirds_end_exact(fulfilled: Purchase, sandbox: Sandbox) -> N
     assert taken == [333_333, 666_666, 1_000_000]
 
 
-def test_one_event_for_many_refunds_is_enough(fulfilled: Purchase, sandbox: Sandbox) -> None:
+def test_one_event_for_many_refunds_is_enough(fulfilled: Order, sandbox: Sandbox) -> None:
     refund(fulfilled, sandbox, 300)
     charge_id = refund(fulfilled, sandbox, 150)
 
@@ -143,7 +143,7 @@ def test_one_event_for_many_refunds_is_enough(fulfilled: Purchase, sandbox: Sand
     ids=" ".join,
 )
 def test_events_in_any_order_and_twice_take_once(
-    fulfilled: Purchase, sandbox: Sandbox, kinds: tuple[str, ...]
+    fulfilled: Order, sandbox: Sandbox, kinds: tuple[str, ...]
 ) -> None:
     charge_id = refund(fulfilled, sandbox, 450)
 
@@ -153,33 +153,33 @@ def test_events_in_any_order_and_twice_take_once(
     assert asked_back() == 500_000
 
 
-def test_a_refund_before_the_fulfilment_counts(paid: Purchase, sandbox: Sandbox) -> None:
+def test_a_refund_before_the_fulfilment_counts(paid: Order, sandbox: Sandbox) -> None:
     charge_id = refund(paid, sandbox, 450)
     hear("charge.refunded", charge_id)
     assert asked_back() == 0
 
-    fulfil_purchase(paid.stripe_session_id or "")
+    fulfil_checkout(paid.stripe_session_id or "")
 
     assert asked_back() == 500_000
 
 
 @pytest.mark.parametrize(
-    "statement", ['FROM "billing_purchase"', 'INSERT INTO "billing_ledgerentry"', "UPDATE"]
+    "statement", ['FROM "billing_order"', 'INSERT INTO "billing_ledgerentry"', "UPDATE"]
 )
 def test_a_refund_in_the_middle_of_the_fulfilment_counts(
-    paid: Purchase, sandbox: Sandbox, statement: str
+    paid: Order, sandbox: Sandbox, statement: str
 ) -> None:
     with (
         in_background(lambda: hear("charge.refunded", refund(paid, sandbox, 450))) as start,
         before_statement(statement, start),
     ):
-        fulfil_purchase(paid.stripe_session_id or "")
+        fulfil_checkout(paid.stripe_session_id or "")
 
     assert asked_back() == 500_000
 
 
 def test_an_answer_older_than_what_was_booked_alarms_nobody(
-    fulfilled: Purchase, sandbox: Sandbox
+    fulfilled: Order, sandbox: Sandbox
 ) -> None:
     charge_id = refund(fulfilled, sandbox, 300)
 
@@ -189,7 +189,7 @@ def test_an_answer_older_than_what_was_booked_alarms_nobody(
     # The second refund is booked while the first one's answer is on its way to the order.
     with (
         in_background(refund_again) as start,
-        before_statement('FROM "billing_purchase"', start),
+        before_statement('FROM "billing_order"', start),
     ):
         hear("charge.refunded", charge_id)
 
@@ -198,7 +198,7 @@ def test_an_answer_older_than_what_was_booked_alarms_nobody(
 
 
 def test_a_refund_that_failed_gives_the_credits_back(
-    fulfilled: Purchase, sandbox: Sandbox, till: Till
+    fulfilled: Order, sandbox: Sandbox, till: Till
 ) -> None:
     charge_id = refund(fulfilled, sandbox, 450)
     hear("charge.refunded", charge_id)
@@ -217,7 +217,7 @@ def test_a_refund_that_failed_gives_the_credits_back(
 
 
 def test_what_comes_back_can_be_used_for_two_weeks_whenever_it_would_have_expired(
-    fulfilled: Purchase, sandbox: Sandbox, till: Till
+    fulfilled: Order, sandbox: Sandbox, till: Till
 ) -> None:
     charge_id = refund(fulfilled, sandbox, 900)
     hear("charge.refunded", charge_id)
@@ -233,7 +233,7 @@ def test_what_comes_back_can_be_used_for_two_weeks_whenever_it_would_have_expire
 
 
 def test_a_refund_after_one_that_failed_takes_the_credits_again(
-    fulfilled: Purchase, sandbox: Sandbox, till: Till
+    fulfilled: Order, sandbox: Sandbox, till: Till
 ) -> None:
     charge_id = refund(fulfilled, sandbox, 900)
     hear("charge.refunded", charge_id)
@@ -249,27 +249,27 @@ def test_a_refund_after_one_that_failed_takes_the_credits_again(
 
 
 def test_a_late_answer_is_not_booked_over_a_newer_one(
-    fulfilled: Purchase, sandbox: Sandbox, till: Till
+    fulfilled: Order, sandbox: Sandbox, till: Till
 ) -> None:
     charge_id = refund(fulfilled, sandbox, 900)
 
     def fail_meanwhile() -> None:
         sandbox.control(f"refunds/{sandbox.refund_ids(charge_id)[0]}/fail")
-        settle_charge(charge_id)
+        book_charge(charge_id)
 
     # The failure is booked while the answer that knows only the refund is on its way.
     with (
         in_background(fail_meanwhile) as start,
         before_statement("FOR UPDATE", start),
     ):
-        settle_charge(charge_id)
+        book_charge(charge_id)
     till.drain()
 
     assert (till.posted(), till.balance().debt_credits) == (1_000_000, 0)
 
 
 def test_a_clawback_takes_from_the_lot_that_was_refunded(
-    fulfilled: Purchase, sandbox: Sandbox, till: Till
+    fulfilled: Order, sandbox: Sandbox, till: Till
 ) -> None:
     till.grant(5_000)
 
@@ -280,10 +280,10 @@ def test_a_clawback_takes_from_the_lot_that_was_refunded(
 
 
 def test_a_second_payment_of_an_order_that_is_refunded_takes_nothing(
-    fulfilled: Purchase, sandbox: Sandbox
+    fulfilled: Order, sandbox: Sandbox
 ) -> None:
     charge_id = refund(fulfilled, sandbox, 900)
-    Purchase.objects.update(stripe_payment_intent_id="pi_of_the_first_payment")
+    Order.objects.update(stripe_payment_intent_id="pi_of_the_first_payment")
 
     hear("charge.refunded", charge_id)
 
@@ -291,10 +291,10 @@ def test_a_second_payment_of_an_order_that_is_refunded_takes_nothing(
     assert InboxItem.objects.get().kind == "second_payment_returned"
 
 
-def test_a_charge_of_another_shop_is_left_alone(fulfilled: Purchase, sandbox: Sandbox) -> None:
+def test_a_charge_of_another_shop_is_left_alone(fulfilled: Order, sandbox: Sandbox) -> None:
     charge_id = refund(fulfilled, sandbox, 900)
     sandbox.tamper(charge_id, metadata={})
-    Purchase.objects.update(stripe_charge_id="ch_of_ours")
+    Order.objects.update(stripe_charge_id="ch_of_ours")
 
     hear("charge.refunded", charge_id)
     hear("charge.dispute.closed", "dp_1", charge=charge_id)
@@ -303,7 +303,7 @@ def test_a_charge_of_another_shop_is_left_alone(fulfilled: Purchase, sandbox: Sa
     assert not InboxItem.objects.exists()
 
 
-def test_the_mail_of_a_refund_says_what_it_took(fulfilled: Purchase, sandbox: Sandbox) -> None:
+def test_the_mail_of_a_refund_says_what_it_took(fulfilled: Order, sandbox: Sandbox) -> None:
     for _ in range(2):
         hear("charge.refunded", refund(fulfilled, sandbox, 300))
 
@@ -321,13 +321,13 @@ def figures(till: Till) -> tuple[int, int]:
 def expire(till: Till) -> None:
     long_ago = timedelta(days=31)
     Lot.objects.update(expires_at=F("expires_at") - long_ago)
-    Purchase.objects.update(fulfilled_at=F("fulfilled_at") - long_ago)
+    Order.objects.update(fulfilled_at=F("fulfilled_at") - long_ago)
     expire_lots()
     till.drain()
 
 
 def test_what_had_expired_is_not_owed_when_it_is_refunded(
-    fulfilled: Purchase, sandbox: Sandbox, till: Till
+    fulfilled: Order, sandbox: Sandbox, till: Till
 ) -> None:
     till.place("r1", 400_000)
     till.settle("r1", 400_000)
@@ -350,7 +350,7 @@ def test_what_had_expired_is_not_owed_when_it_is_refunded(
 
 
 def test_a_refund_of_what_had_expired_that_fails_gives_it_back_once(
-    fulfilled: Purchase, sandbox: Sandbox, till: Till
+    fulfilled: Order, sandbox: Sandbox, till: Till
 ) -> None:
     expire(till)
     charge_id = refund(fulfilled, sandbox, 900)
@@ -369,7 +369,7 @@ def test_a_refund_of_what_had_expired_that_fails_gives_it_back_once(
 
 
 def test_a_refund_and_a_dispute_of_all_of_it_take_no_more_than_was_given(
-    fulfilled: Purchase, sandbox: Sandbox, till: Till
+    fulfilled: Order, sandbox: Sandbox, till: Till
 ) -> None:
     dispute_id = sandbox.dispute(refund(fulfilled, sandbox, 300), amount=600)
     # Banks dispute what their customer paid, in their currency and at their rate.

@@ -4,68 +4,27 @@ A death is an exception that nothing catches. What PostgreSQL had not committed 
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
 import pytest
-import stripe
-from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import User
-from billing.models import Pack, Purchase, Refund
+from billing.models import Order, Pack, Refund
 from billing.orders.checkout import start_checkout
 from billing.orders.refunds import advance_refunds, refund_amount
 from tests.billing.payments.film import Film, Projector, project, shoot
 from tests.billing.payments.order_world import OrderWorld, put_back
-from tests.billing.payments.sandbox import Sandbox
 from tests.billing.payments.stories import PAID, STORIES, Story
-from tests.billing.wallet.shop import Till
+from tests.deaths import dies
+from tests.stripe_sandbox import Sandbox
+from tests.till import Till
 
 BY_NAME = {story.name: story for story in STORIES}
 REFUND_ID = UUID("5e0cfb1e-8f6d-4f2e-9d43-3b9f1a8a1111")
 MOST_STEPS = 300
-
-
-class Death(BaseException):
-    """The process ends here."""
-
-
-class Reaper:
-    """Counts what a process does, and ends it at one of these steps."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-        self.steps = 0
-
-    def tick(self) -> None:
-        self.steps += 1
-        if self.steps == self.step:
-            raise Death
-
-    def around_statement(self, execute: Callable[..., Any], *args: Any) -> Any:
-        self.tick()
-        return execute(*args)
-
-
-@contextmanager
-def dying_at(step: int) -> Iterator[Reaper]:
-    """Die before the n-th statement, or before or after a call to Stripe."""
-    reaper = Reaper(step)
-    request = stripe.RequestsClient.request
-
-    def call(self: stripe.RequestsClient, *args: Any, **kwargs: Any) -> Any:
-        reaper.tick()
-        answer = request(self, *args, **kwargs)
-        reaper.tick()
-        return answer
-
-    with pytest.MonkeyPatch.context() as patch, connection.execute_wrapper(reaper.around_statement):
-        # The SDK's transport, where a process that dies loses its call or its answer.
-        patch.setattr(stripe.RequestsClient, "request", call)
-        yield reaper
 
 
 def die_everywhere(world: OrderWorld, act: Callable[[], None], end: Callable[[], None]) -> int:
@@ -86,15 +45,6 @@ def die_everywhere(world: OrderWorld, act: Callable[[], None], end: Callable[[],
     raise AssertionError("It never ends.")
 
 
-def dies(act: Callable[[], None], step: int) -> bool:
-    try:
-        with dying_at(step):
-            act()
-    except Death:
-        return True
-    return False
-
-
 @pytest.fixture(scope="module")
 def projector() -> Iterator[Projector]:
     with project() as running:
@@ -103,7 +53,12 @@ def projector() -> Iterator[Projector]:
 
 @pytest.fixture
 def make_world(  # noqa: PLR0917  # pytest names them
-    alice: User, pack: Pack, till: Till, sandbox: Sandbox, projector: Projector, settings: Settings
+    alice: User,
+    pack: Pack,
+    till: Till,
+    sandbox: Sandbox,
+    projector: Projector,
+    settings: Settings,
 ) -> Callable[[Story], OrderWorld]:
     def make(story: Story) -> OrderWorld:
         film = story.shoot(sandbox, Film(start_checkout(alice, pack_slug=pack.slug)))
@@ -160,8 +115,8 @@ def test_a_death_at_any_step_of_a_refund_gives_the_money_back_once(
     world.projector.refund = (2, shoot_refund(sandbox, world.film))
 
     def ask() -> None:
-        purchase = Purchase.objects.get()
-        refund_amount(purchase, amount_cents=450, actor=bob, reason="Unhappy", key=REFUND_ID)
+        order = Order.objects.get()
+        refund_amount(order, amount_cents=450, actor=bob, reason="Unhappy", key=REFUND_ID)
 
     def send() -> None:
         # As if the lease of whoever died had run out.
@@ -171,7 +126,7 @@ def test_a_death_at_any_step_of_a_refund_gives_the_money_back_once(
     def check() -> None:
         refund = Refund.objects.get()
         assert (refund.status, refund.public_id) == (Refund.Status.SUCCEEDED, REFUND_ID)
-        assert Purchase.objects.get().refunded_cents == 450
+        assert Order.objects.get().refunded_cents == 450
 
     with put_back():
         world.projector.at = 1

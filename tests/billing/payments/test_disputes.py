@@ -4,12 +4,12 @@ import pytest
 
 from accounts.models import User
 from billing.ledger.wallets import freeze_wallet, get_wallet, unfreeze_wallet
-from billing.models import Dispute, Freeze, InboxItem, Purchase, Wallet
+from billing.models import Dispute, Freeze, InboxItem, Order, Wallet
 from billing.orders.checkout import start_checkout
-from billing.orders.fulfilment import fulfil_purchase
+from billing.orders.checkout_payments import fulfil_checkout
 from tests.billing.payments.conftest import hear
-from tests.billing.payments.sandbox import Sandbox
-from tests.billing.wallet.shop import Till
+from tests.stripe_sandbox import Sandbox
+from tests.till import Till
 
 WON, LOST = "win", "lose"
 
@@ -35,7 +35,7 @@ def figures(till: Till) -> tuple[int, int]:
 
 
 def test_a_dispute_freezes_the_wallet_and_takes_the_credits(
-    charge_id: str, sandbox: Sandbox, till: Till, fulfilled: Purchase
+    charge_id: str, sandbox: Sandbox, till: Till, fulfilled: Order
 ) -> None:
     dispute_id = sandbox.dispute(charge_id)
 
@@ -135,7 +135,7 @@ def test_one_of_two_disputes_is_won_and_the_other_keeps_it_frozen(
 ) -> None:
     second = start_checkout(alice, pack_slug="starter")
     sandbox.pay(second.stripe_session_id)
-    other_charge = fulfil_purchase(second.stripe_session_id or "").stripe_charge_id
+    other_charge = fulfil_checkout(second.stripe_session_id or "").stripe_charge_id
     one, other = sandbox.dispute(charge_id), sandbox.dispute(other_charge)
     hear_of(one, charge_id)
     hear_of(other, other_charge)
@@ -149,7 +149,7 @@ def test_one_of_two_disputes_is_won_and_the_other_keeps_it_frozen(
 
 @pytest.mark.parametrize("how", [WON, LOST])
 def test_a_refund_and_a_dispute_on_one_charge_add_up(
-    fulfilled: Purchase, charge_id: str, sandbox: Sandbox, till: Till, how: str
+    fulfilled: Order, charge_id: str, sandbox: Sandbox, till: Till, how: str
 ) -> None:
     sandbox.refund(fulfilled.stripe_payment_intent_id, 300)
     dispute_id = sandbox.dispute(charge_id, amount=600)
@@ -174,16 +174,14 @@ def test_an_inquiry_freezes_and_takes_nothing_until_it_becomes_a_dispute(
     assert figures(till) == (0, 0)
 
 
-def test_a_dispute_before_the_fulfilment_counts(
-    paid: Purchase, sandbox: Sandbox, till: Till
-) -> None:
+def test_a_dispute_before_the_fulfilment_counts(paid: Order, sandbox: Sandbox, till: Till) -> None:
     session = sandbox.session(paid.stripe_session_id)
     charge_id = sandbox.charge_id(str(session.payment_intent))
     dispute_id = sandbox.dispute(charge_id)
     hear_of(dispute_id, charge_id)
     assert state_of(till.user) == Wallet.State.FROZEN
 
-    fulfil_purchase(paid.stripe_session_id or "")
+    fulfil_checkout(paid.stripe_session_id or "")
 
     assert figures(till) == (0, 0)
 

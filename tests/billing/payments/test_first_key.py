@@ -2,18 +2,18 @@ from accounts.models import ApiKey, User
 from accounts.secrets import digest_of
 from billing.keys.api_keys import issue_api_key
 from billing.keys.first_key import claim_first_key
-from billing.models import Pack, Purchase
+from billing.models import Order, Pack
 from billing.orders.checkout import start_checkout
-from billing.orders.fulfilment import fulfil_purchase
-from tests.billing.payments.racing import race
-from tests.billing.payments.sandbox import Sandbox
+from billing.orders.checkout_payments import fulfil_checkout
+from tests.racing import race
+from tests.stripe_sandbox import Sandbox
 
 
-def fulfil(order: Purchase) -> Purchase:
-    return fulfil_purchase(order.stripe_session_id or "")
+def fulfil(order: Order) -> Order:
+    return fulfil_checkout(order.stripe_session_id or "")
 
 
-def test_the_first_payment_makes_a_key_that_works(paid: Purchase, alice: User) -> None:
+def test_the_first_payment_makes_a_key_that_works(paid: Order, alice: User) -> None:
     secret = claim_first_key(fulfil(paid))
 
     assert secret is not None
@@ -22,22 +22,22 @@ def test_the_first_payment_makes_a_key_that_works(paid: Purchase, alice: User) -
     assert key.digest == digest_of(secret)
 
 
-def test_it_is_shown_once(paid: Purchase) -> None:
-    purchase = fulfil(paid)
-    claim_first_key(purchase)
+def test_it_is_shown_once(paid: Order) -> None:
+    order = fulfil(paid)
+    claim_first_key(order)
 
-    assert claim_first_key(purchase) is None
+    assert claim_first_key(order) is None
 
     assert ApiKey.objects.count() == 1
 
 
-def test_an_order_that_is_not_paid_makes_no_key(order: Purchase) -> None:
+def test_an_order_that_is_not_paid_makes_no_key(order: Order) -> None:
     assert claim_first_key(order) is None
 
     assert not ApiKey.objects.exists()
 
 
-def test_who_has_a_key_gets_no_other(paid: Purchase, alice: User) -> None:
+def test_who_has_a_key_gets_no_other(paid: Order, alice: User) -> None:
     issue_api_key(alice, name="Mine")
 
     assert claim_first_key(fulfil(paid)) is None
@@ -45,7 +45,7 @@ def test_who_has_a_key_gets_no_other(paid: Purchase, alice: User) -> None:
     assert ApiKey.objects.count() == 1
 
 
-def test_the_second_order_makes_no_key(paid: Purchase, alice: User, sandbox: Sandbox) -> None:
+def test_the_second_order_makes_no_key(paid: Order, alice: User, sandbox: Sandbox) -> None:
     fulfil(paid)
     second = start_checkout(alice, pack_slug="starter")
     sandbox.pay(second.stripe_session_id)
@@ -55,9 +55,9 @@ def test_the_second_order_makes_no_key(paid: Purchase, alice: User, sandbox: San
     assert claim_first_key(paid) is not None
 
 
-def test_return_pages_at_once_show_one_key(paid: Purchase, pack: Pack) -> None:
-    purchase = fulfil(paid)
-    secrets = race([lambda: claim_first_key(purchase)] * 4, meet_at='INSERT INTO "accounts_apikey"')
+def test_return_pages_at_once_show_one_key(paid: Order, pack: Pack) -> None:
+    order = fulfil(paid)
+    secrets = race([lambda: claim_first_key(order)] * 4, meet_at='INSERT INTO "accounts_apikey"')
 
     assert len([secret for secret in secrets if secret]) == 1
     assert ApiKey.objects.count() == 1

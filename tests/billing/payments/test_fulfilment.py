@@ -4,79 +4,79 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from accounts.models import User
-from billing.exceptions import PaymentProviderError, PurchaseMissing
+from billing.exceptions import OrderMissing, PaymentProviderError
 from billing.ledger.wallets import grant_credits
-from billing.models import InboxItem, LedgerEntry, Lot, Pack, Purchase
+from billing.models import InboxItem, LedgerEntry, Lot, Order, Pack
 from billing.orders.checkout import start_checkout
-from billing.orders.fulfilment import fulfil_purchase
+from billing.orders.checkout_payments import fulfil_checkout
 from billing.stripe_inbox.events import process_due_events, receive_event
-from billing.stripe_inbox.open_orders import check_open_purchases
+from billing.stripe_inbox.open_orders import check_open_orders
 from common.credits import MAX_CREDITS
 from tests.billing.payments.conftest import posted, status_of
-from tests.billing.payments.racing import race
-from tests.billing.payments.sandbox import DECLINES, Sandbox, event_body, sign
-from tests.billing.wallet.shop import Till
+from tests.deaths import dies_at_statement
+from tests.racing import race
+from tests.stripe_sandbox import DECLINES, Sandbox, event_body, sign
+from tests.till import Till
 
-Status = Purchase.Status
-Way = Callable[[Purchase], object]
+Status = Order.Status
+Way = Callable[[Order], object]
 
 
-def by_webhook(order: Purchase) -> None:
+def by_webhook(order: Order) -> None:
     body = event_body("checkout.session.completed", id=order.stripe_session_id)
     receive_event(body, sign(body))
     process_due_events()
 
 
-def by_return_page(order: Purchase) -> None:
+def by_return_page(order: Order) -> None:
     fulfil(order)
 
 
-def by_sweep(order: Purchase) -> None:
-    Purchase.objects.filter(pk=order.pk).update(next_check_at=timezone.now())
-    check_open_purchases()
+def by_sweep(order: Order) -> None:
+    Order.objects.filter(pk=order.pk).update(next_check_at=timezone.now())
+    check_open_orders()
 
 
 WAYS: list[Way] = [by_webhook, by_return_page, by_sweep]
 
 
-def fulfil(order: Purchase) -> Purchase:
-    return fulfil_purchase(order.stripe_session_id or "")
+def fulfil(order: Order) -> Order:
+    return fulfil_checkout(order.stripe_session_id or "")
 
 
-def test_a_payment_becomes_credits(paid: Purchase, alice: User) -> None:
-    purchase = fulfil(paid)
+def test_a_payment_becomes_credits(paid: Order, alice: User) -> None:
+    order = fulfil(paid)
 
     assert posted(alice) == 1_000_000
-    assert purchase.status == Status.FULFILLED
+    assert order.status == Status.FULFILLED
     entry = LedgerEntry.objects.get()
     assert (entry.kind, entry.reference) == ("purchase", str(paid.public_id))
     lot = Lot.objects.get()
     assert (lot.remaining_credits, lot.is_promotional) == (1_000_000, False)
     assert lot.expires_at is not None
-    assert purchase.fulfilled_at is not None
-    assert lot.expires_at - purchase.fulfilled_at == timedelta(days=30)
+    assert order.fulfilled_at is not None
+    assert lot.expires_at - order.fulfilled_at == timedelta(days=30)
 
 
-def test_the_credits_can_be_spent_at_once(paid: Purchase, till: Till) -> None:
+def test_the_credits_can_be_spent_at_once(paid: Order, till: Till) -> None:
     fulfil(paid)
 
     assert till.balance().available_credits == 1_000_000
 
 
-def test_it_keeps_where_the_payment_and_its_receipt_are(paid: Purchase, sandbox: Sandbox) -> None:
-    purchase = fulfil(paid)
+def test_it_keeps_where_the_payment_and_its_receipt_are(paid: Order, sandbox: Sandbox) -> None:
+    order = fulfil(paid)
 
     session = sandbox.session(paid.stripe_session_id)
-    assert purchase.stripe_payment_intent_id == session.payment_intent
-    assert sandbox.http.get(purchase.receipt_url).status_code == 200
+    assert order.stripe_payment_intent_id == session.payment_intent
+    assert sandbox.http.get(order.receipt_url).status_code == 200
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_each_way_alone_is_enough(paid: Purchase, alice: User, way: Way) -> None:
+def test_each_way_alone_is_enough(paid: Order, alice: User, way: Way) -> None:
     way(paid)
 
     assert status_of(paid) == Status.FULFILLED
@@ -84,7 +84,7 @@ def test_each_way_alone_is_enough(paid: Purchase, alice: User, way: Way) -> None
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_once_more_credits_nothing(paid: Purchase, alice: User, way: Way) -> None:
+def test_once_more_credits_nothing(paid: Order, alice: User, way: Way) -> None:
     fulfil(paid)
 
     way(paid)
@@ -93,7 +93,7 @@ def test_once_more_credits_nothing(paid: Purchase, alice: User, way: Way) -> Non
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_nothing_is_credited_before_it_is_paid(order: Purchase, alice: User, way: Way) -> None:
+def test_nothing_is_credited_before_it_is_paid(order: Order, alice: User, way: Way) -> None:
     way(order)
 
     assert status_of(order) == Status.OPEN
@@ -102,9 +102,9 @@ def test_nothing_is_credited_before_it_is_paid(order: Purchase, alice: User, way
 
 @pytest.mark.parametrize(
     "meet_at",
-    [None, 'FROM "billing_purchase"', 'INSERT INTO "billing_ledgerentry"', "UPDATE"],
+    [None, 'FROM "billing_order"', 'INSERT INTO "billing_ledgerentry"', "UPDATE"],
 )
-def test_all_ways_at_once_credit_once(paid: Purchase, alice: User, meet_at: str | None) -> None:
+def test_all_ways_at_once_credit_once(paid: Order, alice: User, meet_at: str | None) -> None:
     race([partial(way, paid) for way in WAYS * 2], meet_at=meet_at)
 
     assert status_of(paid) == Status.FULFILLED
@@ -112,7 +112,7 @@ def test_all_ways_at_once_credit_once(paid: Purchase, alice: User, meet_at: str 
     assert LedgerEntry.objects.count() == Lot.objects.count() == 1
 
 
-def test_a_pack_edited_after_the_order_changes_nothing(paid: Purchase, alice: User) -> None:
+def test_a_pack_edited_after_the_order_changes_nothing(paid: Order, alice: User) -> None:
     Pack.objects.update(credits=5, price_cents=50, currency="eur", validity_days=1)
 
     fulfil(paid)
@@ -120,7 +120,7 @@ def test_a_pack_edited_after_the_order_changes_nothing(paid: Purchase, alice: Us
     assert posted(alice) == 1_000_000
 
 
-def test_a_pack_deleted_after_the_order_changes_nothing(paid: Purchase, alice: User) -> None:
+def test_a_pack_deleted_after_the_order_changes_nothing(paid: Order, alice: User) -> None:
     Pack.objects.all().delete()
 
     fulfil(paid)
@@ -146,7 +146,7 @@ def test_a_pack_deleted_after_the_order_changes_nothing(paid: Purchase, alice: U
     ],
 )
 def test_a_payment_that_differs_waits_for_a_person(
-    paid: Purchase, alice: User, sandbox: Sandbox, field: str, value: Any
+    paid: Order, alice: User, sandbox: Sandbox, field: str, value: Any
 ) -> None:
     sandbox.tamper(paid.stripe_session_id, **{field: value})
 
@@ -161,7 +161,7 @@ def test_a_payment_that_differs_waits_for_a_person(
 
 
 def test_only_a_person_takes_an_order_out_of_review(
-    paid: Purchase, alice: User, sandbox: Sandbox
+    paid: Order, alice: User, sandbox: Sandbox
 ) -> None:
     sandbox.tamper(paid.stripe_session_id, amount_total=1)
     fulfil(paid)
@@ -174,7 +174,7 @@ def test_only_a_person_takes_an_order_out_of_review(
 
 
 def test_a_session_that_names_another_customers_order_touches_neither(
-    paid: Purchase, alice: User, bob: User, sandbox: Sandbox
+    paid: Order, alice: User, bob: User, sandbox: Sandbox
 ) -> None:
     order_of_bob = start_checkout(bob, pack_slug="starter")
     order_id = str(order_of_bob.public_id)
@@ -189,18 +189,18 @@ def test_a_session_that_names_another_customers_order_touches_neither(
     assert posted(alice) == posted(bob) == 0
 
 
-def test_a_wallet_that_would_overflow_waits_for_a_person(paid: Purchase, alice: User) -> None:
+def test_a_wallet_that_would_overflow_waits_for_a_person(paid: Order, alice: User) -> None:
     grant_credits(alice, credits=MAX_CREDITS, reason="All there is")
 
     fulfil(paid)
 
     assert status_of(paid) == Status.REVIEW
     assert posted(alice) == MAX_CREDITS
-    assert InboxItem.objects.get().kind == "purchase_mismatch"
+    assert InboxItem.objects.get().kind == "order_mismatch"
 
 
 def test_a_declined_card_can_be_followed_by_one_that_pays(
-    order: Purchase, alice: User, sandbox: Sandbox
+    order: Order, alice: User, sandbox: Sandbox
 ) -> None:
     sandbox.pay(order.stripe_session_id, card=DECLINES)
     fulfil(order)
@@ -214,7 +214,7 @@ def test_a_declined_card_can_be_followed_by_one_that_pays(
 
 @pytest.mark.parametrize("way", WAYS)
 def test_an_expired_session_closes_the_order(
-    order: Purchase, alice: User, sandbox: Sandbox, way: Way
+    order: Order, alice: User, sandbox: Sandbox, way: Way
 ) -> None:
     sandbox.expire(order.stripe_session_id)
 
@@ -226,9 +226,9 @@ def test_an_expired_session_closes_the_order(
 
 @pytest.mark.parametrize("status", [Status.EXPIRED, Status.FAILED])
 def test_a_late_payment_of_a_closed_order_is_still_credited(
-    paid: Purchase, alice: User, status: Status
+    paid: Order, alice: User, status: Status
 ) -> None:
-    Purchase.objects.update(status=status)
+    Order.objects.update(status=status)
 
     fulfil(paid)
 
@@ -236,7 +236,7 @@ def test_a_late_payment_of_a_closed_order_is_still_credited(
     assert posted(alice) == 1_000_000
 
 
-def test_an_expiry_never_undoes_a_fulfilment(paid: Purchase, alice: User, sandbox: Sandbox) -> None:
+def test_an_expiry_never_undoes_a_fulfilment(paid: Order, alice: User, sandbox: Sandbox) -> None:
     fulfil(paid)
     sandbox.tamper(paid.stripe_session_id, status="expired", payment_status="unpaid")
 
@@ -247,7 +247,7 @@ def test_an_expiry_never_undoes_a_fulfilment(paid: Purchase, alice: User, sandbo
 
 
 def test_an_asynchronous_payment_is_waited_for_and_then_credited(
-    paid: Purchase, alice: User, sandbox: Sandbox
+    paid: Order, alice: User, sandbox: Sandbox
 ) -> None:
     sandbox.tamper(paid.stripe_session_id, payment_status="unpaid")
     sandbox.tamper(intent_of(paid, sandbox), status="processing")
@@ -262,7 +262,7 @@ def test_an_asynchronous_payment_is_waited_for_and_then_credited(
 
 
 def test_an_asynchronous_payment_that_is_refused_fails_the_order(
-    paid: Purchase, alice: User, sandbox: Sandbox
+    paid: Order, alice: User, sandbox: Sandbox
 ) -> None:
     sandbox.tamper(paid.stripe_session_id, payment_status="unpaid")
     sandbox.tamper(intent_of(paid, sandbox), status="requires_payment_method")
@@ -274,12 +274,12 @@ def test_an_asynchronous_payment_that_is_refused_fails_the_order(
 
 
 def test_a_session_whose_answer_was_lost_is_known_by_its_reference(
-    paid: Purchase, alice: User
+    paid: Order, alice: User
 ) -> None:
     session_id = paid.stripe_session_id
-    Purchase.objects.update(stripe_session_id=None, stripe_session_url="")
+    Order.objects.update(stripe_session_id=None, stripe_session_url="")
 
-    fulfil_purchase(session_id or "")
+    fulfil_checkout(session_id or "")
 
     assert status_of(paid) == Status.FULFILLED
     assert paid.stripe_session_id == session_id
@@ -287,38 +287,38 @@ def test_a_session_whose_answer_was_lost_is_known_by_its_reference(
 
 
 def test_an_order_paid_through_two_sessions_is_credited_once_and_reported(
-    paid: Purchase, alice: User, bob: User, sandbox: Sandbox
+    paid: Order, alice: User, bob: User, sandbox: Sandbox
 ) -> None:
     fulfil(paid)
     second = start_checkout(bob, pack_slug="starter").stripe_session_id
-    Purchase.objects.filter(user=bob).delete()
+    Order.objects.filter(user=bob).delete()
     sandbox.pay(second)
     order_id = str(paid.public_id)
     sandbox.tamper(second, client_reference_id=order_id, metadata={"order_id": order_id})
 
-    fulfil_purchase(second or "")
+    fulfil_checkout(second or "")
 
     assert posted(alice) == 1_000_000
     item = InboxItem.objects.get()
-    assert (item.kind, item.reference) == ("purchase_paid_twice", second)
+    assert (item.kind, item.reference) == ("order_paid_twice", second)
 
 
-def test_a_payment_without_an_order_is_reported(paid: Purchase) -> None:
-    Purchase.objects.all().delete()
+def test_a_payment_without_an_order_is_reported(paid: Order) -> None:
+    Order.objects.all().delete()
 
-    with pytest.raises(PurchaseMissing):
+    with pytest.raises(OrderMissing):
         fulfil(paid)
 
     assert InboxItem.objects.get().kind == "payment_without_order"
 
 
 def test_a_session_of_something_else_that_we_sell_is_left_alone(
-    paid: Purchase, sandbox: Sandbox
+    paid: Order, sandbox: Sandbox
 ) -> None:
-    Purchase.objects.all().delete()
+    Order.objects.all().delete()
     sandbox.tamper(paid.stripe_session_id, client_reference_id="shirt-42", metadata={})
 
-    with pytest.raises(PurchaseMissing):
+    with pytest.raises(OrderMissing):
         fulfil(paid)
 
     assert not InboxItem.objects.exists()
@@ -326,22 +326,20 @@ def test_a_session_of_something_else_that_we_sell_is_left_alone(
 
 @pytest.mark.parametrize("session_id", ["", "cs_test_\x00", "cs_/../../charges", "pi_123", "cs_é"])
 def test_a_text_that_is_no_session_id_never_reaches_stripe(session_id: str) -> None:
-    with pytest.raises(PurchaseMissing):
-        fulfil_purchase(session_id)
+    with pytest.raises(OrderMissing):
+        fulfil_checkout(session_id)
 
 
-def test_an_unknown_session_is_an_error_of_its_own(order: Purchase) -> None:
+def test_an_unknown_session_is_an_error_of_its_own(order: Order) -> None:
     with pytest.raises(PaymentProviderError):
-        fulfil_purchase("cs_test_unknown")
+        fulfil_checkout("cs_test_unknown")
 
     assert status_of(order) == Status.OPEN
 
 
-def test_dying_at_any_statement_and_running_again_ends_the_same(
-    paid: Purchase, alice: User
-) -> None:
+def test_dying_at_any_statement_and_running_again_ends_the_same(paid: Order, alice: User) -> None:
     deaths = 0
-    while dies_at_statement(deaths, paid):
+    while dies_at_statement(lambda: fulfil(paid), deaths + 1):
         deaths += 1
         assert posted(alice) in {0, 1_000_000}
 
@@ -354,38 +352,14 @@ def test_dying_at_any_statement_and_running_again_ends_the_same(
     assert LedgerEntry.objects.count() == Lot.objects.count() == 1
 
 
-class Death(BaseException):
-    """The process is gone: nothing that catches exceptions sees it."""
-
-
-def dies_at_statement(number: int, order: Purchase) -> bool:
-    """Fulfil, but die right before one statement. False if there are not so many."""
-    seen = 0
-
-    def guillotine(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        nonlocal seen
-        if seen == number:
-            raise Death
-        seen += 1
-        return execute(sql, params, many, context)
-
-    try:
-        with connection.execute_wrapper(guillotine):
-            fulfil(order)
-    except Death:
-        connection.close()
-        return True
-    return False
-
-
-def intent_of(order: Purchase, sandbox: Sandbox) -> str:
+def intent_of(order: Order, sandbox: Sandbox) -> str:
     intent = sandbox.session(order.stripe_session_id).payment_intent
     assert isinstance(intent, str)
     return intent
 
 
 def test_a_payment_that_adds_up_but_for_another_price_waits_for_a_person(
-    paid: Purchase, alice: User, sandbox: Sandbox
+    paid: Order, alice: User, sandbox: Sandbox
 ) -> None:
     """Session and charge agree with each other, as if the price had been swapped."""
     intent = intent_of(paid, sandbox)
@@ -400,7 +374,7 @@ def test_a_payment_that_adds_up_but_for_another_price_waits_for_a_person(
 
 
 def test_a_payment_in_another_currency_waits_for_a_person(
-    paid: Purchase, alice: User, sandbox: Sandbox
+    paid: Order, alice: User, sandbox: Sandbox
 ) -> None:
     intent = intent_of(paid, sandbox)
     sandbox.tamper(paid.stripe_session_id, currency="eur")
@@ -414,7 +388,7 @@ def test_a_payment_in_another_currency_waits_for_a_person(
 
 
 def test_a_discount_that_was_not_offered_waits_for_a_person(
-    paid: Purchase, alice: User, sandbox: Sandbox
+    paid: Order, alice: User, sandbox: Sandbox
 ) -> None:
     intent = intent_of(paid, sandbox)
     sandbox.tamper(

@@ -8,11 +8,11 @@ from billing.models import InboxItem
 
 @pytest.fixture
 def item() -> InboxItem:
-    return file_item(kind="purchase_mismatch", reference="order-1", summary="Paid too little")[0]
+    return file_item(kind="order_mismatch", reference="order-1", summary="Paid too little")[0]
 
 
 def test_a_finding_is_filed_once(item: InboxItem) -> None:
-    again, is_new = file_item(kind="purchase_mismatch", reference="order-1", summary="Once more")
+    again, is_new = file_item(kind="order_mismatch", reference="order-1", summary="Once more")
 
     assert (again.pk, is_new) == (item.pk, False)
     assert InboxItem.objects.get().summary == "Paid too little"

@@ -14,9 +14,9 @@ from billing.stripe_inbox.events import process_due_events, receive_event
 from tests.billing.payments.explorer import Explorer, count_sequences
 from tests.billing.payments.film import Film, Projector, project
 from tests.billing.payments.order_world import OrderWorld, put_back
-from tests.billing.payments.sandbox import Sandbox, event_body, sign
 from tests.billing.payments.stories import STORIES, Story
-from tests.billing.wallet.shop import Till
+from tests.stripe_sandbox import Sandbox, event_body, sign
+from tests.till import Till
 
 SAMPLES = 2
 

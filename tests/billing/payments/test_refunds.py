@@ -12,9 +12,9 @@ from accounts.models import User
 from billing.exceptions import MissingReason, RefundRefused
 from billing.ledger.credits import post_credit
 from billing.ledger.debits import decide_open
-from billing.ledger.references import Request
+from billing.ledger.references import RequestCharge
 from billing.ledger.wallets import freeze_wallet
-from billing.models import InboxItem, Purchase, Refund, Wallet
+from billing.models import InboxItem, Order, Refund, Wallet
 from billing.orders.refund_offers import Offer, offer_unused
 from billing.orders.refunds import (
     advance_refunds,
@@ -25,10 +25,10 @@ from billing.orders.refunds import (
 )
 from devstack.ports import free_port
 from tests.billing.payments.conftest import hear
-from tests.billing.payments.racing import before_statement, race
-from tests.billing.payments.sandbox import Sandbox
-from tests.billing.wallet.shop import Till
 from tests.conftest import open_fences
+from tests.racing import before_statement, race
+from tests.stripe_sandbox import Sandbox
+from tests.till import Till
 
 Status = Refund.Status
 
@@ -40,9 +40,9 @@ def work(till: Till) -> None:
     advance_refunds()
 
 
-def at_stripe(purchase: Purchase, sandbox: Sandbox) -> list[int]:
+def at_stripe(order: Order, sandbox: Sandbox) -> list[int]:
     """Return the amounts of the refunds that Stripe knows, oldest first."""
-    found = sandbox.client.v1.refunds.list({"charge": purchase.stripe_charge_id})
+    found = sandbox.client.v1.refunds.list({"charge": order.stripe_charge_id})
     return [refund.amount for refund in reversed(found.data)]
 
 
@@ -53,12 +53,12 @@ def spend(till: Till, credits: int) -> None:
     till.drain()
 
 
-def give(purchase: Purchase, actor: User, amount_cents: int = 300) -> Refund:
-    return refund_amount(purchase, amount_cents=amount_cents, actor=actor, reason="Unhappy")
+def give(order: Order, actor: User, amount_cents: int = 300) -> Refund:
+    return refund_amount(order, amount_cents=amount_cents, actor=actor, reason="Unhappy")
 
 
 def test_the_credits_are_taken_before_stripe_is_asked(
-    fulfilled: Purchase, bob: User, sandbox: Sandbox, till: Till
+    fulfilled: Order, bob: User, sandbox: Sandbox, till: Till
 ) -> None:
     refund = give(fulfilled, bob)
 
@@ -69,7 +69,7 @@ def test_the_credits_are_taken_before_stripe_is_asked(
 
 
 def test_a_refund_reaches_stripe_with_our_names_on_it(
-    fulfilled: Purchase, bob: User, sandbox: Sandbox, till: Till
+    fulfilled: Order, bob: User, sandbox: Sandbox, till: Till
 ) -> None:
     refund = give(fulfilled, bob)
 
@@ -87,7 +87,7 @@ def test_a_refund_reaches_stripe_with_our_names_on_it(
 
 
 def test_the_event_of_our_own_refund_takes_nothing_more(
-    fulfilled: Purchase, bob: User, till: Till
+    fulfilled: Order, bob: User, till: Till
 ) -> None:
     give(fulfilled, bob)
     work(till)
@@ -100,7 +100,7 @@ def test_the_event_of_our_own_refund_takes_nothing_more(
 
 
 def test_refunds_in_thirds_end_exact(
-    fulfilled: Purchase, bob: User, sandbox: Sandbox, till: Till
+    fulfilled: Order, bob: User, sandbox: Sandbox, till: Till
 ) -> None:
     left = []
     for _ in range(3):
@@ -113,7 +113,7 @@ def test_refunds_in_thirds_end_exact(
 
 
 def test_of_spent_credits_a_refund_by_amount_leaves_debt(
-    fulfilled: Purchase, bob: User, till: Till
+    fulfilled: Order, bob: User, till: Till
 ) -> None:
     spend(till, 900_000)
 
@@ -124,7 +124,7 @@ def test_of_spent_credits_a_refund_by_amount_leaves_debt(
 
 
 def test_the_unused_part_is_rounded_down_to_cents_and_leaves_no_debt(
-    fulfilled: Purchase, bob: User, sandbox: Sandbox, till: Till
+    fulfilled: Order, bob: User, sandbox: Sandbox, till: Till
 ) -> None:
     spend(till, 400_001)
 
@@ -137,7 +137,7 @@ def test_the_unused_part_is_rounded_down_to_cents_and_leaves_no_debt(
 
 
 def test_what_is_spent_before_it_could_be_taken_is_not_refunded(
-    fulfilled: Purchase, bob: User, sandbox: Sandbox, till: Till
+    fulfilled: Order, bob: User, sandbox: Sandbox, till: Till
 ) -> None:
     with till.redis_away():
         refund_unused(fulfilled, actor=bob, reason="Leaves")
@@ -153,7 +153,7 @@ def test_what_is_spent_before_it_could_be_taken_is_not_refunded(
 
 
 def test_a_refund_that_stripe_refuses_gives_the_credits_back(
-    fulfilled: Purchase, bob: User, sandbox: Sandbox, till: Till
+    fulfilled: Order, bob: User, sandbox: Sandbox, till: Till
 ) -> None:
     give(fulfilled, bob)
     # Staff was faster in Stripe's own dashboard, and we have not heard of it.
@@ -170,7 +170,7 @@ def test_a_refund_that_stripe_refuses_gives_the_credits_back(
 
 
 def test_a_refund_whose_answer_was_lost_is_found_and_not_asked_again(
-    fulfilled: Purchase, bob: User, sandbox: Sandbox, till: Till, settings: Settings
+    fulfilled: Order, bob: User, sandbox: Sandbox, till: Till, settings: Settings
 ) -> None:
     refund = give(fulfilled, bob)
     till.drain()
@@ -198,7 +198,7 @@ def test_a_refund_whose_answer_was_lost_is_found_and_not_asked_again(
 
 
 def test_a_refund_that_fails_later_gives_the_credits_back(
-    fulfilled: Purchase, bob: User, sandbox: Sandbox, till: Till
+    fulfilled: Order, bob: User, sandbox: Sandbox, till: Till
 ) -> None:
     refund = give(fulfilled, bob)
     work(till)
@@ -212,7 +212,7 @@ def test_a_refund_that_fails_later_gives_the_credits_back(
     assert till.balance().available_credits == 1_000_000
 
 
-def test_the_same_key_asks_once(fulfilled: Purchase, bob: User, till: Till) -> None:
+def test_the_same_key_asks_once(fulfilled: Order, bob: User, till: Till) -> None:
     key = uuid4()
 
     race([partial(refund_unused, fulfilled, actor=bob, reason="Leaves", key=key)] * 3)
@@ -222,7 +222,7 @@ def test_the_same_key_asks_once(fulfilled: Purchase, bob: User, till: Till) -> N
     assert till.posted() == 0
 
 
-def test_who_is_overtaken_by_the_same_key_gets_its_refund(fulfilled: Purchase, bob: User) -> None:
+def test_who_is_overtaken_by_the_same_key_gets_its_refund(fulfilled: Order, bob: User) -> None:
     refund = partial(refund_unused, fulfilled, actor=bob, reason="Leaves", key=uuid4())
     first: list[Refund] = []
 
@@ -234,16 +234,14 @@ def test_who_is_overtaken_by_the_same_key_gets_its_refund(fulfilled: Purchase, b
 
 
 @pytest.mark.parametrize("amount", [0, -1, 901])
-def test_it_refuses_an_amount_that_was_not_paid(
-    fulfilled: Purchase, bob: User, amount: int
-) -> None:
+def test_it_refuses_an_amount_that_was_not_paid(fulfilled: Order, bob: User, amount: int) -> None:
     with pytest.raises(RefundRefused):
         give(fulfilled, bob, amount)
 
     assert not Refund.objects.exists()
 
 
-def test_it_refuses_a_second_refund_while_one_is_under_way(fulfilled: Purchase, bob: User) -> None:
+def test_it_refuses_a_second_refund_while_one_is_under_way(fulfilled: Order, bob: User) -> None:
     give(fulfilled, bob)
 
     with pytest.raises(RefundRefused, match="under way"):
@@ -251,7 +249,7 @@ def test_it_refuses_a_second_refund_while_one_is_under_way(fulfilled: Purchase, 
 
 
 def test_it_refuses_to_refund_what_is_disputed(
-    fulfilled: Purchase, bob: User, sandbox: Sandbox
+    fulfilled: Order, bob: User, sandbox: Sandbox
 ) -> None:
     sandbox.dispute(fulfilled.stripe_charge_id)
     hear("charge.dispute.created", "dp_1", charge=fulfilled.stripe_charge_id)
@@ -260,18 +258,18 @@ def test_it_refuses_to_refund_what_is_disputed(
         give(fulfilled, bob)
 
 
-def test_it_refuses_an_order_that_was_not_paid(order: Purchase, bob: User) -> None:
+def test_it_refuses_an_order_that_was_not_paid(order: Order, bob: User) -> None:
     with pytest.raises(RefundRefused, match="not paid"):
         give(order, bob)
 
 
-def test_it_refuses_a_refund_without_a_reason(fulfilled: Purchase, bob: User) -> None:
+def test_it_refuses_a_refund_without_a_reason(fulfilled: Order, bob: User) -> None:
     with pytest.raises(MissingReason):
         refund_amount(fulfilled, amount_cents=1, actor=bob, reason="  ")
 
 
 def test_a_customer_is_offered_the_unused_part_for_so_many_days(
-    fulfilled: Purchase, settings: Settings, till: Till
+    fulfilled: Order, settings: Settings, till: Till
 ) -> None:
     assert offer_to_customer(fulfilled) is None
     settings.CUSTOMER_REFUND_DAYS = 14
@@ -286,7 +284,7 @@ def test_a_customer_is_offered_the_unused_part_for_so_many_days(
 
 
 def test_a_customer_whose_wallet_is_frozen_is_offered_nothing(
-    fulfilled: Purchase, settings: Settings, till: Till
+    fulfilled: Order, settings: Settings, till: Till
 ) -> None:
     settings.CUSTOMER_REFUND_DAYS = 14
     freeze_wallet(till.wallet, reason="Looks stolen")
@@ -296,17 +294,17 @@ def test_a_customer_whose_wallet_is_frozen_is_offered_nothing(
         refund_to_customer(fulfilled, key=uuid4())
 
 
-def test_held_credits_are_not_unused(fulfilled: Purchase, till: Till) -> None:
+def test_held_credits_are_not_unused(fulfilled: Order, till: Till) -> None:
     till.place("r1", 1_000_000)
 
     assert offer_unused(fulfilled) is None
 
 
 def test_a_part_is_offered_in_amounts_that_the_currency_has(
-    fulfilled: Purchase, bob: User, till: Till
+    fulfilled: Order, bob: User, till: Till
 ) -> None:
     # 9.005 dinars, of which Stripe takes no thousandths.
-    Purchase.objects.update(currency="kwd", amount_cents=9_005, paid_cents=9_005)
+    Order.objects.update(currency="kwd", amount_cents=9_005, paid_cents=9_005)
     fulfilled.refresh_from_db()
 
     whole = offer_unused(fulfilled)
@@ -321,14 +319,14 @@ def test_a_part_is_offered_in_amounts_that_the_currency_has(
 
 
 def test_what_is_charged_but_not_booked_yet_is_not_unused(
-    fulfilled: Purchase, alice: User, till: Till
+    fulfilled: Order, alice: User, till: Till
 ) -> None:
     # 1,000,000 that were bought, and as many that stay when those are spent.
     post_credit(
         till.wallet.pk,
         kind="grant",
         amount_credits=1_000_000,
-        reference=Request("goodwill"),
+        reference=RequestCharge("goodwill"),
         actor=alice,
     )
     till.place("r1", 400_000)
@@ -340,7 +338,7 @@ def test_what_is_charged_but_not_booked_yet_is_not_unused(
 
 
 def test_what_is_charged_of_another_lot_leaves_the_order_unused(
-    fulfilled: Purchase, till: Till
+    fulfilled: Order, till: Till
 ) -> None:
     # A gift is used first.
     till.grant(400_000)
@@ -351,7 +349,7 @@ def test_what_is_charged_of_another_lot_leaves_the_order_unused(
 
 
 def test_a_customers_refund_that_stripe_refuses_is_told_to_staff_with_its_reason(
-    fulfilled: Purchase, sandbox: Sandbox, till: Till, settings: Settings
+    fulfilled: Order, sandbox: Sandbox, till: Till, settings: Settings
 ) -> None:
     settings.CUSTOMER_REFUND_DAYS = 14
     refund = refund_to_customer(fulfilled, key=uuid4())
@@ -365,7 +363,7 @@ def test_a_customers_refund_that_stripe_refuses_is_told_to_staff_with_its_reason
 
 
 def test_a_customers_refund_that_was_spent_meanwhile_bothers_nobody(
-    fulfilled: Purchase, till: Till, settings: Settings
+    fulfilled: Order, till: Till, settings: Settings
 ) -> None:
     settings.CUSTOMER_REFUND_DAYS = 14
     with till.redis_away():
@@ -380,7 +378,7 @@ def test_a_customers_refund_that_was_spent_meanwhile_bothers_nobody(
     assert not InboxItem.objects.exists()
 
 
-def test_sweeps_at_once_share_the_refunds(fulfilled: Purchase, bob: User, till: Till) -> None:
+def test_sweeps_at_once_share_the_refunds(fulfilled: Order, bob: User, till: Till) -> None:
     give(fulfilled, bob)
     till.drain()
 
@@ -391,7 +389,7 @@ def test_sweeps_at_once_share_the_refunds(fulfilled: Purchase, bob: User, till: 
 
 
 def test_a_customer_who_owes_tokens_is_offered_nothing(
-    fulfilled: Purchase, settings: Settings, till: Till
+    fulfilled: Order, settings: Settings, till: Till
 ) -> None:
     settings.CUSTOMER_REFUND_DAYS = 14
     assert offer_to_customer(fulfilled) is not None

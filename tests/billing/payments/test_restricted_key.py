@@ -19,13 +19,14 @@ from pytest_django import Settings
 from billing.exceptions import PaymentProviderRefusal
 from billing.models import Pack
 from billing.orders.checkout import start_checkout
-from billing.orders.fulfilment import fulfil_purchase
-from billing.stripe_api import catalogue, listing, payments, read_charge, refunds, saved_cards
+from billing.orders.checkout_payments import fulfil_checkout
+from billing.stripe_api import card_payments, catalogue, listing, read_charge, refunds, saved_cards
 from billing.stripe_api.catalogue import CatalogueProduct
+from billing.stripe_api.payments import PaymentState
 from billing.stripe_inbox.handlers import HANDLERS
 from sandbox.stripe.permissions import NAMES
-from tests.billing.payments.sandbox import Sandbox
 from tests.conftest import person
+from tests.stripe_sandbox import Sandbox
 
 CHAPTER = (Path(__file__).parents[3] / "docs" / "payments.md").read_text()
 ROWS = re.compile(r"^\| ([A-Za-z ,]+?) \| (read|write) \| .+ \|$", re.MULTILINE)
@@ -67,7 +68,7 @@ def use(sandbox: Sandbox, pack: Pack) -> Callable[[], None]:
     def make_all_calls() -> None:
         order = start_checkout(person(uuid4().hex), pack_slug=pack.slug)
         sandbox.pay(order.stripe_session_id)
-        order = fulfil_purchase(order.stripe_session_id or "")
+        order = fulfil_checkout(order.stripe_session_id or "")
         sandbox.control(f"charges/{order.stripe_charge_id}/dispute", amount=100)
         read_charge(order.stripe_charge_id)
         refunds.create_refund(
@@ -106,10 +107,10 @@ def top_up(sandbox: Sandbox) -> None:
         "off_session": True,
         "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
     }
-    intent = payments.create_payment(params, idempotency_key=f"pay-{name}")
-    assert payments.read_payment(intent).is_failed
-    assert payments.find_payment(customer, order_id="none") is None
-    payments.cancel_payment(intent)
+    intent = card_payments.create_payment(params, idempotency_key=f"pay-{name}")
+    assert card_payments.read_payment(intent).state is PaymentState.FAILED
+    assert card_payments.find_payment(customer, order_id="none") is None
+    card_payments.cancel_payment(intent)
     saved_cards.detach_cards(customer)
 
 

@@ -15,18 +15,18 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import User
-from billing.models import Pack, Purchase, Refund, StripeEvent
+from billing.models import Order, Pack, Refund, StripeEvent
 from billing.orders.checkout import start_checkout
-from billing.orders.fulfilment import fulfil_purchase
+from billing.orders.checkout_payments import fulfil_checkout
 from billing.orders.refunds import advance_refunds, refund_amount
 from billing.stripe_inbox.events import process_due_events, receive_event
-from billing.stripe_inbox.open_orders import check_open_purchases
+from billing.stripe_inbox.open_orders import check_open_orders
 from billing.tasks import stripe as tasks
-from billing.tasks.stripe_turns import MOST_WAITING, in_turn
+from billing.tasks.stripe_slots import MOST_WAITING, with_slot
 from devstack.ports import free_port
 from tests.billing.payments.conftest import status_of
-from tests.billing.payments.sandbox import Sandbox, event_body, sign
-from tests.billing.wallet.shop import Till
+from tests.stripe_sandbox import Sandbox, event_body, sign
+from tests.till import Till
 
 PATIENCE_S = 10
 
@@ -92,11 +92,11 @@ def apart(sweep: Callable[[], int]) -> int:
 
 
 def test_two_threads_wait_for_stripe_and_the_others_go_on(
-    order: Purchase, silence: Silence, settings: Settings
+    order: Order, silence: Silence, settings: Settings
 ) -> None:
     for number in range(4):
         receive("checkout.session.completed", f"cs_test_{number}")
-    Purchase.objects.update(next_check_at=timezone.now())
+    Order.objects.update(next_check_at=timezone.now())
     settings.STRIPE_API_BASE = silence.url
 
     with ThreadPoolExecutor(4) as pool:
@@ -104,7 +104,7 @@ def test_two_threads_wait_for_stripe_and_the_others_go_on(
         silence.wait_for_calls(1)
         # A second sweep of a kind returns at once.
         assert pool.submit(apart, tasks.process_stripe_events).result(PATIENCE_S / 2) == 0
-        orders = pool.submit(apart, tasks.sweep_open_purchases)
+        orders = pool.submit(apart, tasks.sweep_open_orders)
         silence.wait_for_calls(2)
         silence.is_over.set()
         done = events.result(), orders.result()
@@ -117,15 +117,15 @@ def test_two_threads_wait_for_stripe_and_the_others_go_on(
 
 
 def test_two_kinds_of_sweeps_run_at_once_and_no_third() -> None:
-    @in_turn
+    @with_slot
     def third() -> int:
         return 1
 
-    @in_turn
+    @with_slot
     def second() -> int:
         return third()
 
-    @in_turn
+    @with_slot
     def first() -> int:
         return second()
 
@@ -134,7 +134,7 @@ def test_two_kinds_of_sweeps_run_at_once_and_no_third() -> None:
 
 
 def test_a_sweep_that_breaks_gives_its_turn_back() -> None:
-    @in_turn
+    @with_slot
     def break_down() -> int:
         raise ZeroDivisionError
 
@@ -143,7 +143,7 @@ def test_a_sweep_that_breaks_gives_its_turn_back() -> None:
             break_down()
 
 
-def test_events_wait_while_stripe_does_not_answer(paid: Purchase, settings: Settings) -> None:
+def test_events_wait_while_stripe_does_not_answer(paid: Order, settings: Settings) -> None:
     for _ in range(3):
         receive("checkout.session.completed", paid.stripe_session_id or "")
     settings.STRIPE_API_BASE = f"http://127.0.0.1:{free_port()}"
@@ -154,11 +154,11 @@ def test_events_wait_while_stripe_does_not_answer(paid: Purchase, settings: Sett
 
 
 def test_refunds_wait_while_stripe_does_not_answer(
-    fulfilled: Purchase, bob: User, sandbox: Sandbox, till: Till, settings: Settings
+    fulfilled: Order, bob: User, sandbox: Sandbox, till: Till, settings: Settings
 ) -> None:
     second = start_checkout(till.user, pack_slug="starter")
     sandbox.pay(second.stripe_session_id)
-    for order in (fulfilled, fulfil_purchase(second.stripe_session_id or "")):
+    for order in (fulfilled, fulfil_checkout(second.stripe_session_id or "")):
         refund_amount(order, amount_cents=300, actor=bob, reason="Unhappy")
     till.drain()
     settings.STRIPE_API_BASE = f"http://127.0.0.1:{free_port()}"
@@ -169,18 +169,18 @@ def test_refunds_wait_while_stripe_does_not_answer(
 
 
 def test_an_order_that_stripe_answers_with_an_error_does_not_keep_the_others_waiting(
-    paid: Purchase, bob: User, pack: Pack
+    paid: Order, bob: User, pack: Pack
 ) -> None:
     # Its session was made, the answer lost, and then the customer changed the address: Stripe
     # refuses other parameters under the same key.
     other = start_checkout(bob, pack_slug=pack.slug)
-    Purchase.objects.filter(pk=other.pk).update(stripe_session_id=None, stripe_session_url="")
+    Order.objects.filter(pk=other.pk).update(stripe_session_id=None, stripe_session_url="")
     User.objects.filter(pk=bob.pk).update(email="robert@example.com")
     now = timezone.now()
-    Purchase.objects.filter(pk=other.pk).update(next_check_at=now - timedelta(minutes=1))
-    Purchase.objects.filter(pk=paid.pk).update(next_check_at=now)
+    Order.objects.filter(pk=other.pk).update(next_check_at=now - timedelta(minutes=1))
+    Order.objects.filter(pk=paid.pk).update(next_check_at=now)
 
-    assert check_open_purchases() == 2
+    assert check_open_orders() == 2
 
-    assert status_of(other) == Purchase.Status.OPEN
-    assert status_of(paid) == Purchase.Status.FULFILLED
+    assert status_of(other) == Order.Status.OPEN
+    assert status_of(paid) == Order.Status.FULFILLED

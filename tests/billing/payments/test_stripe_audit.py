@@ -10,13 +10,13 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import User
-from billing.models import Dispute, InboxItem, Purchase, Refund, StripeEvent, Wallet
+from billing.models import Dispute, InboxItem, Order, Refund, StripeEvent, Wallet
 from billing.stripe_inbox.comparison import audit_stripe, reconcile
 from billing.stripe_inbox.events import process_due_events
 from billing.stripe_inbox.missed_events import fetch_missed_events
 from devstack.ports import free_port
 from tests.billing.payments.conftest import hear, posted, status_of
-from tests.billing.payments.sandbox import Sandbox
+from tests.stripe_sandbox import Sandbox
 
 AT_ONCE = timedelta(0)
 
@@ -25,20 +25,20 @@ def problems() -> list[str]:
     return [finding.problem for finding in audit_stripe(grace=AT_ONCE)]
 
 
-def test_what_agrees_is_clean(fulfilled: Purchase, sandbox: Sandbox) -> None:
+def test_what_agrees_is_clean(fulfilled: Order, sandbox: Sandbox) -> None:
     sandbox.refund(fulfilled.stripe_payment_intent_id, 300)
     hear("charge.refunded", fulfilled.stripe_charge_id)
 
     assert problems() == []
 
 
-def test_a_payment_that_we_never_heard_of_is_found(paid: Purchase) -> None:
+def test_a_payment_that_we_never_heard_of_is_found(paid: Order) -> None:
     [problem] = problems()
 
     assert "but is open" in problem
 
 
-def test_what_is_just_under_way_is_no_finding(paid: Purchase) -> None:
+def test_what_is_just_under_way_is_no_finding(paid: Order) -> None:
     assert audit_stripe() == []
 
 
@@ -54,23 +54,23 @@ def test_what_is_just_under_way_is_no_finding(paid: Purchase) -> None:
     ],
 )
 def test_a_figure_altered_by_hand_is_found(
-    fulfilled: Purchase, column: str, value: str | int, said: str
+    fulfilled: Order, column: str, value: str | int, said: str
 ) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(f"UPDATE billing_purchase SET {column} = %s", [value])  # noqa: S608
+        cursor.execute(f"UPDATE billing_order SET {column} = %s", [value])  # noqa: S608
 
     assert any(said in problem for problem in problems())
 
 
-def test_what_was_paid_just_now_for_an_older_order_is_no_finding(paid: Purchase) -> None:
-    Purchase.objects.update(created_at=timezone.now() - timedelta(hours=1))
+def test_what_was_paid_just_now_for_an_older_order_is_no_finding(paid: Order) -> None:
+    Order.objects.update(created_at=timezone.now() - timedelta(hours=1))
 
     assert audit_stripe() == []
 
 
-def test_what_was_refunded_just_now_is_no_finding(fulfilled: Purchase, sandbox: Sandbox) -> None:
+def test_what_was_refunded_just_now_is_no_finding(fulfilled: Order, sandbox: Sandbox) -> None:
     an_hour_ago = timezone.now() - timedelta(hours=1)
-    Purchase.objects.update(created_at=an_hour_ago)
+    Order.objects.update(created_at=an_hour_ago)
     sandbox.tamper(fulfilled.stripe_charge_id, created=int(an_hour_ago.timestamp()))
     sandbox.refund(fulfilled.stripe_payment_intent_id, 300)
 
@@ -78,9 +78,7 @@ def test_what_was_refunded_just_now_is_no_finding(fulfilled: Purchase, sandbox: 
     assert problems() != []
 
 
-def test_a_second_payment_that_was_given_back_is_clean(
-    fulfilled: Purchase, sandbox: Sandbox
-) -> None:
+def test_a_second_payment_that_was_given_back_is_clean(fulfilled: Order, sandbox: Sandbox) -> None:
     order_id = str(fulfilled.public_id)
     intent_id = pay_beside_checkout(sandbox, order_id)
     assert [problem[:14] for problem in problems()] == ["was paid again"]
@@ -91,7 +89,7 @@ def test_a_second_payment_that_was_given_back_is_clean(
 
 
 def test_a_payment_without_an_order_that_was_given_back_is_clean(
-    fulfilled: Purchase, sandbox: Sandbox
+    fulfilled: Order, sandbox: Sandbox
 ) -> None:
     intent_id = pay_beside_checkout(sandbox, "5e0cfb1e-8f6d-4f2e-9d43-3b9f1a8a1111")
     assert ["does not exist" in problem for problem in problems()] == [True]
@@ -101,14 +99,14 @@ def test_a_payment_without_an_order_that_was_given_back_is_clean(
     assert problems() == []
 
 
-def test_an_inquiry_that_we_never_heard_of_is_found(fulfilled: Purchase, sandbox: Sandbox) -> None:
+def test_an_inquiry_that_we_never_heard_of_is_found(fulfilled: Order, sandbox: Sandbox) -> None:
     dispute_id = sandbox.dispute(fulfilled.stripe_charge_id, inquiry=True)
 
     assert problems() == [f"the dispute {dispute_id} is warning_needs_response, we say nothing"]
 
 
 def test_a_dispute_that_was_lost_and_we_did_not_hear_of_it_is_found(
-    fulfilled: Purchase, sandbox: Sandbox
+    fulfilled: Order, sandbox: Sandbox
 ) -> None:
     dispute_id = sandbox.dispute(fulfilled.stripe_charge_id)
     hear("charge.dispute.created", dispute_id, charge=fulfilled.stripe_charge_id)
@@ -117,9 +115,9 @@ def test_a_dispute_that_was_lost_and_we_did_not_hear_of_it_is_found(
     assert problems() == [f"the dispute {dispute_id} is lost, we say needs_response"]
 
 
-def test_a_dispute_that_stripe_does_not_know_is_found(fulfilled: Purchase) -> None:
+def test_a_dispute_that_stripe_does_not_know_is_found(fulfilled: Order) -> None:
     Dispute.objects.create(
-        purchase=fulfilled, stripe_dispute_id="dp_1", amount_cents=900, status="won"
+        order=fulfilled, stripe_dispute_id="dp_1", amount_cents=900, status="won"
     )
 
     assert problems() == ["the dispute dp_1 is not at Stripe, we say won"]
@@ -134,9 +132,9 @@ def test_a_dispute_that_stripe_does_not_know_is_found(fulfilled: Purchase) -> No
     ],
 )
 def test_a_refund_of_ours_that_stands_otherwise_is_found(
-    fulfilled: Purchase, sandbox: Sandbox, status: str, said: str
+    fulfilled: Order, sandbox: Sandbox, status: str, said: str
 ) -> None:
-    ours = Refund.objects.create(purchase=fulfilled, amount_cents=300, status=status)
+    ours = Refund.objects.create(order=fulfilled, amount_cents=300, status=status)
     sandbox.client.v1.refunds.create(
         {
             "payment_intent": fulfilled.stripe_payment_intent_id,
@@ -144,14 +142,14 @@ def test_a_refund_of_ours_that_stands_otherwise_is_found(
             "metadata": {"refund_id": str(ours.public_id)},
         }
     )
-    Purchase.objects.update(refunded_cents=300, clawed_back_credits=333_333)
+    Order.objects.update(refunded_cents=300, clawed_back_credits=333_333)
 
     assert problems() == ([said.format(ours.public_id)] if said else [])
 
 
 @pytest.mark.parametrize("status", ["pending", "succeeded", "failed"])
-def test_a_refund_that_stripe_never_gave_is_found(fulfilled: Purchase, status: str) -> None:
-    ours = Refund.objects.create(purchase=fulfilled, amount_cents=300, status=status)
+def test_a_refund_that_stripe_never_gave_is_found(fulfilled: Order, status: str) -> None:
+    ours = Refund.objects.create(order=fulfilled, amount_cents=300, status=status)
 
     assert problems() == [f"the refund {ours.public_id} is not at Stripe, we say {status}"]
 
@@ -170,13 +168,13 @@ def pay_beside_checkout(sandbox: Sandbox, order_id: str) -> str:
     ).id
 
 
-def test_credits_without_a_payment_are_found(fulfilled: Purchase, sandbox: Sandbox) -> None:
+def test_credits_without_a_payment_are_found(fulfilled: Order, sandbox: Sandbox) -> None:
     sandbox.tamper(fulfilled.stripe_charge_id, metadata={})
 
     assert problems() == ["was credited, but Stripe has no such charge"]
 
 
-def test_a_refund_of_an_old_charge_is_found(fulfilled: Purchase, sandbox: Sandbox) -> None:
+def test_a_refund_of_an_old_charge_is_found(fulfilled: Order, sandbox: Sandbox) -> None:
     sandbox.tamper(fulfilled.stripe_charge_id, created=1)
     sandbox.refund(fulfilled.stripe_payment_intent_id, 300)
     since = timezone.now() - timedelta(hours=1)
@@ -187,19 +185,19 @@ def test_a_refund_of_an_old_charge_is_found(fulfilled: Purchase, sandbox: Sandbo
 
 
 def test_the_daily_run_catches_up_on_what_was_missed(
-    paid: Purchase, alice: User, sandbox: Sandbox
+    paid: Order, alice: User, sandbox: Sandbox
 ) -> None:
     sandbox.refund(str(sandbox.session(paid.stripe_session_id).payment_intent), 450)
 
     assert reconcile() == []
 
     paid.refresh_from_db()
-    assert (paid.status, paid.refunded_cents) == (Purchase.Status.FULFILLED, 450)
+    assert (paid.status, paid.refunded_cents) == (Order.Status.FULFILLED, 450)
     assert paid.taken_back_credits == 500_000
     assert posted(alice) == 1_000_000
 
 
-def test_the_daily_run_catches_up_on_a_dispute(fulfilled: Purchase, sandbox: Sandbox) -> None:
+def test_the_daily_run_catches_up_on_a_dispute(fulfilled: Order, sandbox: Sandbox) -> None:
     sandbox.dispute(fulfilled.stripe_charge_id)
 
     assert reconcile() == []
@@ -207,10 +205,10 @@ def test_the_daily_run_catches_up_on_a_dispute(fulfilled: Purchase, sandbox: San
     assert Wallet.objects.get().state == Wallet.State.FROZEN
 
 
-def test_what_still_differs_is_filed_once(fulfilled: Purchase, sandbox: Sandbox) -> None:
+def test_what_still_differs_is_filed_once(fulfilled: Order, sandbox: Sandbox) -> None:
     an_hour_ago = timezone.now() - timedelta(hours=1)
     sandbox.tamper(fulfilled.stripe_charge_id, created=int(an_hour_ago.timestamp()))
-    Purchase.objects.update(paid_cents=901, created_at=an_hour_ago, revision=5)
+    Order.objects.update(paid_cents=901, created_at=an_hour_ago, revision=5)
 
     assert len(reconcile()) == len(reconcile()) == 1
 
@@ -218,7 +216,7 @@ def test_what_still_differs_is_filed_once(fulfilled: Purchase, sandbox: Sandbox)
 
 
 def test_events_that_no_webhook_brought_are_fetched_and_processed(
-    paid: Purchase, alice: User, sandbox: Sandbox
+    paid: Order, alice: User, sandbox: Sandbox
 ) -> None:
     StripeEvent.objects.all().delete()
 
@@ -228,17 +226,17 @@ def test_events_that_no_webhook_brought_are_fetched_and_processed(
     while process_due_events():
         pass
 
-    assert status_of(paid) == Purchase.Status.FULFILLED
+    assert status_of(paid) == Order.Status.FULFILLED
     assert posted(alice) == 1_000_000
 
 
 def test_the_command_asks_stripe_and_exits_with_what_it_found(
-    fulfilled: Purchase, sandbox: Sandbox, redis_wallets: object
+    fulfilled: Order, sandbox: Sandbox, redis_wallets: object
 ) -> None:
     an_hour_ago = timezone.now() - timedelta(hours=1)
     sandbox.tamper(fulfilled.stripe_charge_id, created=int(an_hour_ago.timestamp()))
     # The books add up: only Stripe knows better.
-    Purchase.objects.update(amount_cents=901, paid_cents=901, created_at=an_hour_ago)
+    Order.objects.update(amount_cents=901, paid_cents=901, created_at=an_hour_ago)
     call_command("audit_money", stdout=StringIO())
     errors = StringIO()
 
@@ -250,7 +248,7 @@ def test_the_command_asks_stripe_and_exits_with_what_it_found(
 
 
 def test_the_command_does_not_pass_what_it_could_not_ask(
-    fulfilled: Purchase, settings: Settings
+    fulfilled: Order, settings: Settings
 ) -> None:
     settings.STRIPE_API_BASE = f"http://127.0.0.1:{free_port()}"
 

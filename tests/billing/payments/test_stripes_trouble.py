@@ -11,13 +11,13 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing.exceptions import PaymentProviderError
-from billing.models import Pack, Purchase, Refund
+from billing.models import Order, Pack, Refund
 from billing.orders.checkout import start_checkout
 from billing.orders.refunds import advance_refunds, refund_amount
 from billing.stripe_inbox.events import process_due_events
 from billing.stripe_inbox.missed_events import fetch_missed_events
-from tests.billing.payments.sandbox import Sandbox
-from tests.billing.wallet.shop import Till
+from tests.stripe_sandbox import Sandbox
+from tests.till import Till
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +27,8 @@ def recovery(sandbox: Sandbox) -> Iterator[None]:
     sandbox.control("failures", times=0)
 
 
-def refunded(purchase: Purchase, sandbox: Sandbox) -> list[int]:
-    found = sandbox.client.v1.refunds.list({"charge": purchase.stripe_charge_id})
+def refunded(order: Order, sandbox: Sandbox) -> list[int]:
+    found = sandbox.client.v1.refunds.list({"charge": order.stripe_charge_id})
     return [refund.amount for refund in found.data]
 
 
@@ -40,16 +40,16 @@ def test_a_customer_buys_a_minute_after_stripe_failed(
     for _ in range(2):
         with pytest.raises(PaymentProviderError):
             start_checkout(alice, pack_slug="starter")
-    assert Purchase.objects.count() == 1
+    assert Order.objects.count() == 1
 
-    Purchase.objects.update(created_at=timezone.now() - timedelta(seconds=61))
+    Order.objects.update(created_at=timezone.now() - timedelta(seconds=61))
     order = start_checkout(alice, pack_slug="starter")
 
     assert sandbox.pay(order.stripe_session_id) == 200
 
 
 def test_a_refund_that_stripe_made_and_did_not_own_up_to_is_found(
-    fulfilled: Purchase, bob: User, sandbox: Sandbox, till: Till
+    fulfilled: Order, bob: User, sandbox: Sandbox, till: Till
 ) -> None:
     refund = refund_amount(fulfilled, amount_cents=300, actor=bob, reason="Unhappy")
     till.drain()
@@ -68,7 +68,7 @@ def test_a_refund_that_stripe_made_and_did_not_own_up_to_is_found(
 
 
 def test_who_asks_too_fast_is_refunded_a_moment_later(
-    fulfilled: Purchase, bob: User, sandbox: Sandbox, till: Till
+    fulfilled: Order, bob: User, sandbox: Sandbox, till: Till
 ) -> None:
     refund = refund_amount(fulfilled, amount_cents=300, actor=bob, reason="Unhappy")
     till.drain()
@@ -83,7 +83,7 @@ def test_who_asks_too_fast_is_refunded_a_moment_later(
 
 
 def test_what_was_paid_while_stripe_failed_is_fetched_later(
-    paid: Purchase, sandbox: Sandbox, till: Till
+    paid: Order, sandbox: Sandbox, till: Till
 ) -> None:
     sandbox.control("failures", times=3, method="get", path="/v1/events")
     with pytest.raises(PaymentProviderError):

@@ -10,15 +10,15 @@ from pytest_django import Settings
 from accounts.models import User
 from billing.catalogue.stripe_sync import sync_packs
 from billing.exceptions import PackUnavailable, TooManyOrders
-from billing.models import Notice, Pack, PackPrice, Purchase
+from billing.models import Notice, Order, Pack, PackPrice
 from billing.orders.checkout import start_checkout
-from billing.orders.fulfilment import fulfil_purchase
+from billing.orders.checkout_payments import fulfil_checkout
 from common.client_networks import client_network
 from tests.billing.payments.conftest import hear, posted
-from tests.billing.payments.racing import race
-from tests.billing.payments.sandbox import Sandbox
+from tests.racing import race
+from tests.stripe_sandbox import Sandbox
 
-Status = Purchase.Status
+Status = Order.Status
 
 
 @pytest.fixture
@@ -27,10 +27,10 @@ def euros(pack: Pack) -> PackPrice:
     return PackPrice.objects.create(pack=pack, currency="eur", price_cents=800)
 
 
-def buy(user: User, sandbox: Sandbox, *, currency: str = "", **paying: Any) -> Purchase:
+def buy(user: User, sandbox: Sandbox, *, currency: str = "", **paying: Any) -> Order:
     order = start_checkout(user, pack_slug="starter", currency=currency)
     sandbox.control(f"checkout/{order.stripe_session_id}/pay", **paying)
-    return fulfil_purchase(order.stripe_session_id or "")
+    return fulfil_checkout(order.stripe_session_id or "")
 
 
 def make_code(sandbox: Sandbox, code: str, percent_off: int) -> None:
@@ -57,10 +57,10 @@ def test_a_currency_that_the_pack_does_not_have_is_refused(
     with pytest.raises(PackUnavailable):
         start_checkout(alice, pack_slug="starter", currency=currency)
 
-    assert not Purchase.objects.exists()
+    assert not Order.objects.exists()
 
 
-def test_another_currency_makes_another_order(order: Purchase, alice: User) -> None:
+def test_another_currency_makes_another_order(order: Order, alice: User) -> None:
     assert order.pack is not None
     PackPrice.objects.create(pack=order.pack, currency="eur", price_cents=800)
 
@@ -150,7 +150,7 @@ class TestCatalogue:
 
         order = start_checkout(alice, pack_slug=self.pack.slug, currency="eur")
         self.sandbox.pay(order.stripe_session_id)
-        fulfil_purchase(order.stripe_session_id or "")
+        fulfil_checkout(order.stripe_session_id or "")
 
         assert order.stripe_price_id == self.euros.stripe_price_id
         items = self.sandbox.client.v1.checkout.sessions.line_items.list(
@@ -168,7 +168,7 @@ class TestCatalogue:
         self.sandbox.pay(order.stripe_session_id)
 
         assert order.stripe_price_id == ""
-        assert fulfil_purchase(order.stripe_session_id or "").paid_cents == 1_000
+        assert fulfil_checkout(order.stripe_session_id or "").paid_cents == 1_000
 
 
 def test_a_discount_is_paid_less_and_credited_in_full(
@@ -214,7 +214,12 @@ def test_an_order_that_a_code_made_free_is_credited(
 
 @pytest.mark.parametrize(("is_included", "paid"), [(False, 1_071), (True, 900)])
 def test_tax_is_paid_on_top_or_within(  # noqa: PLR0917  # pytest names them
-    alice: User, pack: Pack, sandbox: Sandbox, settings: Settings, is_included: bool, paid: int
+    alice: User,
+    pack: Pack,
+    sandbox: Sandbox,
+    settings: Settings,
+    is_included: bool,
+    paid: int,
 ) -> None:
     settings.STRIPE_AUTOMATIC_TAX = True
     settings.PRICES_INCLUDE_TAX = is_included
@@ -247,11 +252,11 @@ def test_an_invoice_is_linked_from_the_order(
     ],
 )
 def test_what_was_not_sold_on_our_terms_waits_for_a_person(
-    paid: Purchase, alice: User, sandbox: Sandbox, field: str, value: object
+    paid: Order, alice: User, sandbox: Sandbox, field: str, value: object
 ) -> None:
     sandbox.tamper(paid.stripe_session_id, **{field: value})
 
-    order = fulfil_purchase(paid.stripe_session_id or "")
+    order = fulfil_checkout(paid.stripe_session_id or "")
 
     assert order.status == Status.REVIEW
     assert posted(alice) == 0
@@ -295,7 +300,7 @@ def test_orders_at_once_from_one_address_keep_the_limit_together(
             return False
 
     were_taken = race(
-        [partial(order, user) for user in (alice, bob)], meet_at='INSERT INTO "billing_purchase"'
+        [partial(order, user) for user in (alice, bob)], meet_at='INSERT INTO "billing_order"'
     )
 
     assert sorted(were_taken) == [False, True]

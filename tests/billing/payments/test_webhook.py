@@ -7,13 +7,13 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from billing.models import Purchase, StripeEvent
+from billing.models import Order, StripeEvent
 from billing.stripe_inbox.events import process_due_events
 from billing.tasks.stripe import process_stripe_events
 from billing.views.stripe_webhook import MAX_BODY_BYTES
 from devstack.valkey import Valkey
 from tests.billing.payments.conftest import status_of
-from tests.billing.payments.sandbox import WEBHOOK_SECRET, event_body, sign
+from tests.stripe_sandbox import WEBHOOK_SECRET, event_body, sign
 
 URL = "/billing/stripe/webhook"
 BODY = event_body("checkout.session.completed", id="cs_test_1")
@@ -77,12 +77,12 @@ def test_a_duplicate_of_a_processed_event_stays_processed(stripe: Client) -> Non
     assert StripeEvent.objects.get().processed_at is not None
 
 
-def test_an_event_leads_to_credits(stripe: Client, paid: Purchase) -> None:
+def test_an_event_leads_to_credits(stripe: Client, paid: Order) -> None:
     post(stripe, event_body("checkout.session.completed", id=paid.stripe_session_id))
 
     process_stripe_events.apply()
 
-    assert status_of(paid) == Purchase.Status.FULFILLED
+    assert status_of(paid) == Order.Status.FULFILLED
 
 
 @pytest.mark.parametrize(

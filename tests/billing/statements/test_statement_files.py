@@ -29,7 +29,7 @@ def make(
         month=Month(2026, 3),
         is_closed=closed,
         opening_credits=120_400,
-        sections=[Section("Purchases", [Line(AT, pack, "order-1", 5_000_000)] * lines)],
+        sections=[Section("Orders", [Line(AT, pack, "order-1", 5_000_000)] * lines)],
         usage=[UsageLine("gpt-4o", key, "tp_live_Ab12…9xYz", 18_204, -2_204_112)],
     )
 

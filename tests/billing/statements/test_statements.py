@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from billing.models import LedgerEntry, Wallet
 from billing.statements.month import Month, Statement, list_months, make_statement, parse_month
 from tests.billing.statements.conftest import MARCH, Post, Use
-from tests.desk import make_purchase
+from tests.desk import make_order
 
 MARCH_2026 = Month(2026, 3)
 # The first and the last instants of months, a leap day among them, and some within.
@@ -90,22 +90,22 @@ def test_an_entry_belongs_to_the_month_in_which_it_was_posted(wallet: Wallet, po
     assert (statement.opening_credits, statement.closing_credits) == (1, 111)
 
 
-def test_a_purchase_is_told_with_its_price(wallet: Wallet, post: Post) -> None:
-    order = make_purchase(wallet.user)
+def test_an_order_is_told_with_its_price(wallet: Wallet, post: Post) -> None:
+    order = make_order(wallet.user)
     post("purchase", 1_000, reference=str(order.public_id), reason="Small")
 
     statement = make_statement(wallet, MARCH_2026)
 
-    assert section(statement, "Purchases") == [("Small, $9.00", 1_000)]
+    assert section(statement, "Orders") == [("Small, $9.00", 1_000)]
 
 
-def test_a_purchase_is_told_with_what_was_paid_for_it(wallet: Wallet, post: Post) -> None:
-    order = make_purchase(wallet.user, discount_cents=450, paid_cents=450)
+def test_an_order_is_told_with_what_was_paid_for_it(wallet: Wallet, post: Post) -> None:
+    order = make_order(wallet.user, discount_cents=450, paid_cents=450)
     post("purchase", 1_000, reference=str(order.public_id), reason="Small")
 
     statement = make_statement(wallet, MARCH_2026)
 
-    assert section(statement, "Purchases") == [("Small, $4.50", 1_000)]
+    assert section(statement, "Orders") == [("Small, $4.50", 1_000)]
 
 
 def test_usage_is_summed_by_model_and_key(wallet: Wallet, use: Use) -> None:

@@ -1,4 +1,4 @@
-"""Alice tops up below 200,000 tokens, by a pack of 1,000,000 for $9.00, up to $30.00 a month."""
+"""Alice tops up below 200,000 credits, by a pack of 1,000,000 for $9.00, up to $30.00 a month."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,13 +9,13 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts.models import User
-from billing.models import AutoTopUp, LedgerEntry, Pack, Purchase
+from billing.models import AutoTopUp, LedgerEntry, Order, Pack
 from billing.top_ups.agreement import Terms, agree, get_top_up
 from billing.top_ups.cards import finish_setup, start_setup
 from tests.billing.payments.conftest import pack as pack  # noqa: PLC0414 - a fixture
 from tests.billing.payments.conftest import sandbox as sandbox  # noqa: PLC0414 - a fixture
-from tests.billing.payments.sandbox import PAYS, Sandbox
 from tests.conftest import signed_in
+from tests.stripe_sandbox import PAYS, Sandbox
 
 DECLINED_LATER = "4000000000000341"
 ASKS_ALWAYS = "4000002760003184"
@@ -111,13 +111,13 @@ def intents(sandbox: Sandbox, top_up: AutoTopUp) -> list[str]:
     return [intent.id for intent in found.auto_paging_iter()]
 
 
-def purchases_of(user: User) -> list[str]:
+def orders_of(user: User) -> list[str]:
     """Return the states of a person's top-ups, the newest first."""
-    found = Purchase.objects.filter(user=user, channel=Purchase.Channel.TOP_UP)
+    found = Order.objects.filter(user=user, channel=Order.Channel.TOP_UP)
     return list(found.values_list("status", flat=True))
 
 
 def credited(user: User) -> int:
-    """Return what a person's purchases credited, taken back or not."""
+    """Return what a person's orders credited, taken back or not."""
     entries = LedgerEntry.objects.filter(wallet__user=user, kind="purchase")
     return sum(entries.values_list("amount_credits", flat=True))

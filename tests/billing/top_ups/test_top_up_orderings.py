@@ -14,24 +14,24 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import User
-from billing.models import AutoTopUp, Notice, Purchase, StripeEvent
+from billing.models import AutoTopUp, Notice, Order, StripeEvent
 from billing.orders.top_up_orders import top_up_due
 from billing.stripe_inbox.events import process_due_events
 from billing.stripe_inbox.handlers import HANDLERS
 from billing.stripe_inbox.missed_events import fetch_missed_events
-from billing.stripe_inbox.open_orders import check_open_purchases
+from billing.stripe_inbox.open_orders import check_open_orders
 from billing.top_ups.agreement import get_top_up
 from tests.billing.payments.conftest import posted
-from tests.billing.payments.sandbox import Sandbox
-from tests.billing.payments.test_deaths import dies
 from tests.billing.top_ups.conftest import (
     ASKS_ALWAYS,
     DECLINED_LATER,
     SaveCard,
     intents,
-    purchases_of,
+    orders_of,
     succeeded,
 )
+from tests.deaths import dies
+from tests.stripe_sandbox import Sandbox
 
 SEQUENCES = 6
 MOST_STEPS = 200
@@ -79,8 +79,8 @@ class World:
     is_over: bool = False
 
     def sweep(self) -> None:
-        Purchase.objects.update(next_check_at=timezone.now())
-        check_open_purchases()
+        Order.objects.update(next_check_at=timezone.now())
+        check_open_orders()
 
     def hear(self, kind: str) -> None:
         """Process an event of a kind about each of the customer's payments, if Stripe knows any."""
@@ -113,7 +113,7 @@ class World:
         paid = len(succeeded(self.sandbox, self.top_up))
         assert paid == int(self.story.is_paid)
         assert posted(self.user) == 1_000_000 * int(self.story.is_credited)
-        assert purchases_of(self.user) == [self.story.status]
+        assert orders_of(self.user) == [self.story.status]
         assert get_top_up(self.user).is_on is self.story.is_credited
         assert Notice.objects.filter(user=self.user, kind=self.story.told).count() == 1
 

@@ -17,21 +17,19 @@ from billing.models import (
     InboxItem,
     LedgerEntry,
     Notice,
+    Order,
     Pack,
-    Purchase,
     TopUpPayment,
     Wallet,
 )
 from billing.orders.checkout import start_checkout
 from billing.orders.top_up_orders import has_due_top_ups, top_up_due
-from billing.orders.top_up_payments import settle_payment
-from billing.stripe_inbox.open_orders import check_open_purchases
+from billing.orders.top_up_payments import fulfil_top_up
+from billing.stripe_inbox.open_orders import check_open_orders
 from billing.tasks.wallet import drain_events
-from billing.top_ups.agreement import get_top_up, spent_this_month, switch_off
+from billing.top_ups.agreement import get_top_up, spent_this_month, switch_off_by_customer
 from billing.top_ups.switch import OffReason, State
 from tests.billing.payments.conftest import posted
-from tests.billing.payments.racing import before_statement, race
-from tests.billing.payments.sandbox import Sandbox
 from tests.billing.top_ups.conftest import (
     ASKS_ALWAYS,
     BANK,
@@ -39,21 +37,23 @@ from tests.billing.top_ups.conftest import (
     SaveCard,
     credited,
     intents,
-    purchases_of,
+    orders_of,
     succeeded,
 )
-from tests.billing.wallet.shop import Till
+from tests.racing import before_statement, race
+from tests.stripe_sandbox import Sandbox
+from tests.till import Till
 
 
 def sweep() -> None:
     """Let the sweep over open orders look at all of them now."""
-    Purchase.objects.update(next_check_at=timezone.now())
-    check_open_purchases()
+    Order.objects.update(next_check_at=timezone.now())
+    check_open_orders()
 
 
 def sweep_looks_at(intent_id: str) -> None:
     """Let the sweep find this payment of the only order."""
-    Purchase.objects.update(stripe_payment_intent_id=intent_id)
+    Order.objects.update(stripe_payment_intent_id=intent_id)
     sweep()
 
 
@@ -69,7 +69,7 @@ def test_it_buys_a_pack_when_the_balance_is_below_the_level(
     assert top_up_due() == 1
 
     assert posted(alice) == 199_999 + 1_000_000
-    assert purchases_of(alice) == ["fulfilled"]
+    assert orders_of(alice) == ["fulfilled"]
     assert len(succeeded(sandbox, top_up)) == 1
     assert kinds_told(alice) == {"purchase", "top_up_succeeded"}
 
@@ -110,7 +110,7 @@ def test_it_buys_once_when_sweeps_run_at_once(
 def test_two_sweeps_that_find_the_same_wallet_make_one_order_of_it(
     alice: User, top_up: AutoTopUp, sandbox: Sandbox
 ) -> None:
-    made = race([top_up_due, top_up_due], meet_at='INSERT INTO "billing_purchase"')
+    made = race([top_up_due, top_up_due], meet_at='INSERT INTO "billing_order"')
 
     assert sorted(made) == [0, 1]
     assert posted(alice) == 1_000_000
@@ -120,17 +120,17 @@ def test_two_sweeps_that_find_the_same_wallet_make_one_order_of_it(
 def test_it_orders_nothing_that_was_switched_off_since_the_sweep_looked(
     alice: User, top_up: AutoTopUp
 ) -> None:
-    with before_statement("FOR NO KEY UPDATE", lambda: switch_off(alice)):
+    with before_statement("FOR NO KEY UPDATE", lambda: switch_off_by_customer(alice)):
         assert top_up_due() == 0
 
-    assert purchases_of(alice) == []
+    assert orders_of(alice) == []
 
 
 def test_the_database_refuses_a_second_open_top_up(alice: User, top_up: AutoTopUp) -> None:
-    def order() -> Purchase:
-        return Purchase.objects.create(
+    def order() -> Order:
+        return Order.objects.create(
             user=alice,
-            channel=Purchase.Channel.TOP_UP,
+            channel=Order.Channel.TOP_UP,
             pack_name="Starter",
             credits=1,
             amount_cents=1,
@@ -177,7 +177,7 @@ def test_it_does_not_ask_for_what_was_ordered_before_the_customer_was_locked_out
 
     sweep()
 
-    assert purchases_of(alice) == ["expired"]
+    assert orders_of(alice) == ["expired"]
     assert intents(sandbox, top_up) == []
 
 
@@ -187,7 +187,7 @@ def test_it_buys_nothing_where_tax_is_worked_out_by_checkout(
     settings.STRIPE_AUTOMATIC_TAX = True
 
     assert top_up_due() == 0
-    assert purchases_of(alice) == []
+    assert orders_of(alice) == []
 
 
 def test_a_checkout_of_the_same_pack_is_an_order_of_its_own(
@@ -195,11 +195,11 @@ def test_a_checkout_of_the_same_pack_is_an_order_of_its_own(
 ) -> None:
     found = save_card(alice, method=BANK)
     top_up_due()
-    assert purchases_of(alice) == ["pending"]
+    assert orders_of(alice) == ["pending"]
 
     order = start_checkout(alice, pack_slug="starter")
 
-    assert order.channel == Purchase.Channel.CHECKOUT
+    assert order.channel == Order.Channel.CHECKOUT
     assert found.is_on
 
 
@@ -212,7 +212,7 @@ def test_a_declined_card_switches_it_off_and_tells_why(
 
     now = get_top_up(alice)
     assert (now.state, now.off_reason) == (State.OFF, OffReason.DECLINED)
-    assert purchases_of(alice) == ["failed"]
+    assert orders_of(alice) == ["failed"]
     told = Notice.objects.get(user=alice)
     assert told.kind == Notice.Kind.TOP_UP_DECLINED
     assert told.facts["checkout_url"] == "http://testserver/billing/checkout/starter/?currency=usd"
@@ -245,13 +245,13 @@ def test_a_bank_account_pays_or_fails_days_later(  # noqa: PLR0917  # pytest nam
 ) -> None:
     found = save_card(alice, method=BANK)
     top_up_due()
-    assert purchases_of(alice) == ["pending"]
+    assert orders_of(alice) == ["pending"]
     assert top_up_due() == 0
 
     sandbox.control(f"payment_intents/{intents(sandbox, found)[0]}/{end}")
     sweep()
 
-    assert purchases_of(alice) == [status]
+    assert orders_of(alice) == [status]
     assert posted(alice) == credits
     assert get_top_up(alice).is_on is bool(credits)
 
@@ -267,7 +267,7 @@ def test_a_new_card_stays_on_when_the_old_one_fails_late(
     sandbox.control(f"payment_intents/{intent_id}/fail")
     sweep()
 
-    assert purchases_of(alice) == ["failed"]
+    assert orders_of(alice) == ["failed"]
     assert get_top_up(alice).is_on
     assert kinds_told(alice) == set()
 
@@ -276,12 +276,12 @@ def test_it_asks_with_the_same_key_after_a_lost_answer(
     alice: User, top_up: AutoTopUp, sandbox: Sandbox, lost_answer: pytest.MonkeyPatch
 ) -> None:
     top_up_due()
-    assert purchases_of(alice) == ["open"]
+    assert orders_of(alice) == ["open"]
     lost_answer.undo()
 
     sweep()
 
-    assert purchases_of(alice) == ["fulfilled"]
+    assert orders_of(alice) == ["fulfilled"]
     assert posted(alice) == 1_000_000
     assert len(intents(sandbox, top_up)) == 1
 
@@ -291,7 +291,7 @@ def test_it_looks_and_does_not_ask_once_it_was_switched_off(
 ) -> None:
     top_up_due()
     lost_answer.undo()
-    switch_off(alice)
+    switch_off_by_customer(alice)
 
     sweep()
 
@@ -305,11 +305,11 @@ def test_it_gives_up_what_stripe_never_heard_of_once_it_was_switched_off(
     settings.STRIPE_API_BASE = "http://127.0.0.1:9"
     top_up_due()
     settings.STRIPE_API_BASE = sandbox.url
-    switch_off(alice)
+    switch_off_by_customer(alice)
 
     sweep()
 
-    assert purchases_of(alice) == ["expired"]
+    assert orders_of(alice) == ["expired"]
     assert intents(sandbox, top_up) == []
 
 
@@ -322,7 +322,7 @@ def test_it_does_not_charge_a_card_that_was_replaced(
     save_card(alice)
 
     sweep()
-    assert (purchases_of(alice), intents(sandbox, top_up)) == (["expired"], [])
+    assert (orders_of(alice), intents(sandbox, top_up)) == (["expired"], [])
 
     assert top_up_due() == 1
     assert len(succeeded(sandbox, top_up)) == 1
@@ -343,7 +343,7 @@ def test_it_does_not_ask_for_a_wallet_that_was_stopped_since_it_was_ordered(
 
     sweep()
 
-    assert (purchases_of(alice), intents(sandbox, top_up)) == (["expired"], [])
+    assert (orders_of(alice), intents(sandbox, top_up)) == (["expired"], [])
 
 
 def test_it_does_not_ask_again_when_the_key_is_forgotten(
@@ -355,7 +355,7 @@ def test_it_does_not_ask_again_when_the_key_is_forgotten(
     with time_machine.travel(timezone.now() + timedelta(hours=24), tick=True):
         sweep()
 
-    assert purchases_of(alice) == ["fulfilled"]
+    assert orders_of(alice) == ["fulfilled"]
     assert len(intents(sandbox, top_up)) == 1
 
 
@@ -369,7 +369,7 @@ def test_it_does_not_ask_for_the_first_time_once_the_key_would_be_forgotten(
     with time_machine.travel(timezone.now() + timedelta(hours=24), tick=True):
         sweep()
 
-    assert (purchases_of(alice), intents(sandbox, top_up)) == (["expired"], [])
+    assert (orders_of(alice), intents(sandbox, top_up)) == (["expired"], [])
 
 
 def test_a_payment_that_waits_for_nobody_is_cancelled_after_a_day(
@@ -383,13 +383,13 @@ def test_a_payment_that_waits_for_nobody_is_cancelled_after_a_day(
     del waiting["off_session"]
     intent = sandbox.client.v1.payment_intents.create(waiting)  # type: ignore[arg-type]
     sweep_looks_at(intent.id)
-    assert purchases_of(alice) == ["open"]
+    assert orders_of(alice) == ["open"]
 
     with time_machine.travel(timezone.now() + timedelta(hours=24), tick=True):
         sweep()
 
     assert sandbox.client.v1.payment_intents.retrieve(intent.id).status == "canceled"
-    assert purchases_of(alice) == ["failed"]
+    assert orders_of(alice) == ["failed"]
 
 
 def test_what_stripe_does_not_know_any_more_blocks_the_wallet_for_a_day_at_most(
@@ -397,14 +397,14 @@ def test_what_stripe_does_not_know_any_more_blocks_the_wallet_for_a_day_at_most(
 ) -> None:
     top_up_due()
     lost_answer.undo()
-    Purchase.objects.update(stripe_payment_intent_id="pi_of_another_account")
+    Order.objects.update(stripe_payment_intent_id="pi_of_another_account")
 
     sweep()
-    assert purchases_of(alice) == ["open"]
+    assert orders_of(alice) == ["open"]
     with time_machine.travel(timezone.now() + timedelta(hours=24), tick=True):
         sweep()
 
-    assert purchases_of(alice) == ["expired"]
+    assert orders_of(alice) == ["expired"]
 
 
 def test_a_payment_of_an_order_that_was_given_up_is_credited(
@@ -412,11 +412,11 @@ def test_a_payment_of_an_order_that_was_given_up_is_credited(
 ) -> None:
     top_up_due()
     lost_answer.undo()
-    Purchase.objects.update(status=Purchase.Status.EXPIRED)
+    Order.objects.update(status=Order.Status.EXPIRED)
 
-    settle_payment(intents(sandbox, top_up)[0])
+    fulfil_top_up(intents(sandbox, top_up)[0])
 
-    assert purchases_of(alice) == ["fulfilled"]
+    assert orders_of(alice) == ["fulfilled"]
     assert posted(alice) == 1_000_000
 
 
@@ -428,7 +428,7 @@ def test_a_refusal_of_our_own_key_leaves_it_on_and_alerts(
     top_up_due()
 
     assert get_top_up(alice).is_on
-    assert purchases_of(alice) == ["open"]
+    assert orders_of(alice) == ["open"]
     assert InboxItem.objects.get().kind == "top_up_refused"
 
 
@@ -439,7 +439,7 @@ def test_it_buys_within_the_month_s_ceiling_and_goes_on_in_the_next(
         for _ in range(5):
             top_up_due()
             empty(alice)
-        assert purchases_of(alice) == ["fulfilled"] * 3
+        assert orders_of(alice) == ["fulfilled"] * 3
         assert get_top_up(alice).paused_until == datetime(2027, 2, 1, tzinfo=UTC)
 
         clock.move_to(datetime(2027, 1, 31, 23, 59, 59, tzinfo=UTC))
@@ -475,9 +475,9 @@ def test_the_ceiling_counts_an_open_top_up_and_not_a_failed_one(
     alice: User, top_up: AutoTopUp
 ) -> None:
     for status in ("pending", "failed", "expired"):
-        Purchase.objects.create(
+        Order.objects.create(
             user=alice,
-            channel=Purchase.Channel.TOP_UP,
+            channel=Order.Channel.TOP_UP,
             pack_name="Starter",
             credits=1_000_000,
             amount_cents=2_200,
@@ -485,7 +485,7 @@ def test_the_ceiling_counts_an_open_top_up_and_not_a_failed_one(
             status=status,
             expires_at=timezone.now(),
         )
-    Purchase.objects.filter(status="pending").update(status="review")
+    Order.objects.filter(status="pending").update(status="review")
 
     assert top_up_due() == 0
 
@@ -503,7 +503,7 @@ def test_a_worse_offer_ends_the_consent(
     assert top_up_due() == 0
 
     assert get_top_up(alice).off_reason == OffReason.TERMS
-    assert purchases_of(alice) == []
+    assert orders_of(alice) == []
     assert kinds_told(alice) == {"top_up_off"}
 
 
@@ -520,7 +520,7 @@ def test_a_better_offer_is_bought_at_its_price(alice: User, top_up: AutoTopUp, p
 
     top_up_due()
 
-    assert Purchase.objects.get().paid_cents == 800
+    assert Order.objects.get().paid_cents == 800
 
 
 @pytest.mark.parametrize(
@@ -545,11 +545,39 @@ def test_a_payment_that_differs_waits_for_a_person(
     intent_id = intents(sandbox, top_up)[0]
     sandbox.tamper(intent_id, **lie)
 
-    settle_payment(intent_id)
+    fulfil_top_up(intent_id)
 
-    assert purchases_of(alice) == ["review"]
+    assert orders_of(alice) == ["review"]
     assert posted(alice) == 0
-    assert InboxItem.objects.get().kind == "purchase_mismatch"
+    assert InboxItem.objects.get().kind == "order_mismatch"
+
+
+def test_a_charge_of_another_amount_waits_for_a_person(
+    alice: User, top_up: AutoTopUp, sandbox: Sandbox, lost_answer: pytest.MonkeyPatch
+) -> None:
+    top_up_due()
+    lost_answer.undo()
+    intent_id = intents(sandbox, top_up)[0]
+    sandbox.tamper(sandbox.charge_id(intent_id), amount=800)
+
+    order = fulfil_top_up(intent_id)
+
+    assert (order.status, posted(alice)) == ("review", 0)
+    assert order.review_reason == "charge is 800, expected 900"
+
+
+def test_a_payment_that_does_not_call_itself_a_top_up_waits_for_a_person(
+    alice: User, top_up: AutoTopUp, sandbox: Sandbox, lost_answer: pytest.MonkeyPatch
+) -> None:
+    top_up_due()
+    lost_answer.undo()
+    intent_id = intents(sandbox, top_up)[0]
+    sandbox.tamper(intent_id, metadata={"order_id": str(Order.objects.get().public_id)})
+
+    order = fulfil_top_up(intent_id)
+
+    assert (order.status, posted(alice)) == ("review", 0)
+    assert order.review_reason == "channel is '', expected 'top_up'"
 
 
 def test_what_is_asked_of_stripe_is_written_down_first(alice: User, top_up: AutoTopUp) -> None:
@@ -558,7 +586,7 @@ def test_what_is_asked_of_stripe_is_written_down_first(alice: User, top_up: Auto
     request = TopUpPayment.objects.get().request
     assert request["payment_method"] == top_up.stripe_payment_method_id
     assert (request["amount"], request["off_session"]) == (900, True)
-    assert request["metadata"]["order_id"] == str(Purchase.objects.get().public_id)
+    assert request["metadata"]["order_id"] == str(Order.objects.get().public_id)
 
 
 def empty(user: User) -> None:

@@ -8,8 +8,8 @@ import pytest
 from accounts.models import User
 from billing.ledger.debits import decide_open
 from billing.ledger.wallets import get_wallet, unfreeze_wallet
-from billing.models import AutoTopUp, Dispute, Notice, Purchase, Refund, Wallet
-from billing.orders.clawback import settle_charge
+from billing.models import AutoTopUp, Dispute, Notice, Order, Refund, Wallet
+from billing.orders.clawback import book_charge
 from billing.orders.refunds import advance_refunds, refund_amount
 from billing.orders.top_up_orders import top_up_due
 from billing.stripe_inbox.comparison import audit_stripe, reconcile
@@ -17,18 +17,18 @@ from billing.stripe_inbox.open_orders import ask_again
 from billing.top_ups.agreement import get_top_up
 from billing.top_ups.switch import OffReason
 from tests.billing.payments.conftest import hear
-from tests.billing.payments.sandbox import Sandbox
 from tests.billing.top_ups.conftest import credited, intents, succeeded
-from tests.billing.wallet.shop import Till
+from tests.stripe_sandbox import Sandbox
+from tests.till import Till
 
 
 @pytest.fixture
-def paid(alice: User, top_up: AutoTopUp) -> Purchase:
+def paid(alice: User, top_up: AutoTopUp) -> Order:
     top_up_due()
-    return Purchase.objects.get()
+    return Order.objects.get()
 
 
-def test_a_refund_at_stripe_takes_its_share_back(paid: Purchase, sandbox: Sandbox) -> None:
+def test_a_refund_at_stripe_takes_its_share_back(paid: Order, sandbox: Sandbox) -> None:
     sandbox.refund(paid.stripe_payment_intent_id, 450)
 
     settled = hear("charge.refunded", paid.stripe_charge_id)
@@ -39,7 +39,7 @@ def test_a_refund_at_stripe_takes_its_share_back(paid: Purchase, sandbox: Sandbo
 
 
 def test_staff_refund_it_through_stripe(
-    paid: Purchase, bob: User, sandbox: Sandbox, till: Till
+    paid: Order, bob: User, sandbox: Sandbox, till: Till
 ) -> None:
     refund = refund_amount(paid, amount_cents=900, actor=bob, reason="Unhappy", key=uuid4())
     decide_open()
@@ -55,7 +55,7 @@ def test_staff_refund_it_through_stripe(
 
 @pytest.mark.parametrize("cents", [450, 900])
 def test_who_gets_money_back_is_not_charged_for_the_balance_that_fell(
-    cents: int, alice: User, paid: Purchase, sandbox: Sandbox, till: Till
+    cents: int, alice: User, paid: Order, sandbox: Sandbox, till: Till
 ) -> None:
     till.place("r1", 500_000)
     till.settle("r1", 500_000)
@@ -73,7 +73,7 @@ def test_who_gets_money_back_is_not_charged_for_the_balance_that_fell(
 
 
 def test_who_disputed_a_charge_is_not_charged_again_once_unfrozen(
-    alice: User, paid: Purchase, sandbox: Sandbox
+    alice: User, paid: Order, sandbox: Sandbox
 ) -> None:
     dispute_id = sandbox.dispute(paid.stripe_charge_id)
     hear("charge.dispute.created", dispute_id, charge=paid.stripe_charge_id)
@@ -86,13 +86,13 @@ def test_who_disputed_a_charge_is_not_charged_again_once_unfrozen(
 
 
 def test_a_dispute_freezes_the_wallet_and_stops_the_next_top_up(
-    alice: User, paid: Purchase, sandbox: Sandbox
+    alice: User, paid: Order, sandbox: Sandbox
 ) -> None:
     dispute_id = sandbox.dispute(paid.stripe_charge_id)
 
     hear("charge.dispute.created", dispute_id, charge=paid.stripe_charge_id)
 
-    assert Dispute.objects.get().purchase == paid
+    assert Dispute.objects.get().order == paid
     assert Wallet.objects.get(user=alice).state == Wallet.State.FROZEN
     Wallet.objects.update(posted_credits=0)
     assert top_up_due() == 0
@@ -105,16 +105,16 @@ def test_a_refund_before_its_fulfilment_is_booked_with_it(
     lost_answer.undo()
     intent_id = intents(sandbox, top_up)[0]
     sandbox.refund(intent_id, 900)
-    settle_charge(sandbox.charge_id(intent_id))
+    book_charge(sandbox.charge_id(intent_id))
 
     hear("payment_intent.succeeded", intent_id, metadata={"channel": "top_up"})
 
-    paid = Purchase.objects.get()
+    paid = Order.objects.get()
     assert (paid.status, paid.refunded_cents) == ("fulfilled", 900)
     assert (credited(alice), paid.taken_back_credits) == (1_000_000, 1_000_000)
 
 
-def test_the_books_and_stripe_agree_about_a_top_up(paid: Purchase) -> None:
+def test_the_books_and_stripe_agree_about_a_top_up(paid: Order) -> None:
     # Other tests' charges are in the same account at Stripe.
     findings = audit_stripe(grace=timedelta(0))
     assert [each for each in findings if str(paid.public_id) in each.subject] == []
@@ -125,11 +125,11 @@ def test_the_reconciliation_credits_a_top_up_that_nobody_told_of(
 ) -> None:
     top_up_due()
     lost_answer.undo()
-    Purchase.objects.update(status=Purchase.Status.EXPIRED)
+    Order.objects.update(status=Order.Status.EXPIRED)
 
     findings = reconcile()
 
-    order_id = str(Purchase.objects.get().public_id)
+    order_id = str(Order.objects.get().public_id)
     assert [each for each in findings if order_id in each.subject] == []
     assert credited(alice) == 1_000_000
 
@@ -153,10 +153,10 @@ def test_staff_and_customers_can_ask_stripe_again(
     top_up_due()
     lost_answer.undo()
 
-    found = ask_again(Purchase.objects.get())
+    found = ask_again(Order.objects.get())
 
-    assert found.status == Purchase.Status.FULFILLED
-    assert ask_again(found).status == Purchase.Status.FULFILLED
+    assert found.status == Order.Status.FULFILLED
+    assert ask_again(found).status == Order.Status.FULFILLED
     assert credited(alice) == 1_000_000
     assert get_top_up(alice).is_on
 

@@ -17,15 +17,15 @@ from billing.top_ups.agreement import (
     Terms,
     agree,
     get_top_up,
-    switch_off,
+    switch_off_by_customer,
     switch_off_by_staff,
 )
 from billing.top_ups.cards import finish_setup, remove_card, start_setup
 from billing.top_ups.switch import OffReason, State
 from tests.billing.payments.conftest import hear
-from tests.billing.payments.racing import before_statement
-from tests.billing.payments.sandbox import Sandbox
 from tests.billing.top_ups.conftest import DECLINED_LATER, TERMS, SaveCard
+from tests.racing import before_statement
+from tests.stripe_sandbox import Sandbox
 
 FORM = {
     "offer": "starter:usd:900:1000000:30",
@@ -162,7 +162,7 @@ def test_a_late_set_up_does_not_switch_on_what_was_switched_off(
     start_setup(alice)
     session_id = get_top_up(alice).stripe_setup_session_id
     sandbox.pay(session_id)
-    switch_off(alice)
+    switch_off_by_customer(alice)
 
     assert not finish_setup(session_id)
 

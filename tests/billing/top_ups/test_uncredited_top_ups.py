@@ -10,18 +10,18 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import User
-from billing.models import AutoTopUp, InboxItem, Notice, Purchase, Wallet
+from billing.models import AutoTopUp, InboxItem, Notice, Order, Wallet
 from billing.orders.reviews import close_reviewed, credit_reviewed
 from billing.orders.top_up_orders import top_up_due
-from billing.orders.top_up_payments import settle_payment
-from billing.stripe_inbox.open_orders import check_open_purchases
-from billing.top_ups.agreement import Terms, agree, get_top_up, switch_off
+from billing.orders.top_up_payments import fulfil_top_up
+from billing.stripe_inbox.open_orders import check_open_orders
+from billing.top_ups.agreement import Terms, agree, get_top_up, switch_off_by_customer
 from billing.top_ups.switch import OffReason, State
 from tests import desk
 from tests.billing.payments.conftest import hear, posted
-from tests.billing.payments.racing import before_statement, in_background, race
-from tests.billing.payments.sandbox import Sandbox
-from tests.billing.top_ups.conftest import TERMS, SaveCard, intents, purchases_of, succeeded
+from tests.billing.top_ups.conftest import TERMS, SaveCard, intents, orders_of, succeeded
+from tests.racing import before_statement, in_background, race
+from tests.stripe_sandbox import Sandbox
 
 SWEEPS = 12
 # What the ceiling of $3,000.00 has room for, and more than all sweeps charge.
@@ -41,8 +41,8 @@ def told_off(user: User) -> int:
 
 
 def sweep() -> None:
-    Purchase.objects.update(next_check_at=timezone.now())
-    check_open_purchases()
+    Order.objects.update(next_check_at=timezone.now())
+    check_open_orders()
 
 
 def test_sweeps_charge_once_what_lands_in_review(
@@ -53,10 +53,10 @@ def test_sweeps_charge_once_what_lands_in_review(
         sweep()
 
     assert len(succeeded(sandbox, differing)) == 1
-    assert (purchases_of(alice), posted(alice)) == (["review"], 0)
+    assert (orders_of(alice), posted(alice)) == (["review"], 0)
     now = get_top_up(alice)
     assert (now.state, now.off_reason) == (State.OFF, OffReason.UNCREDITED)
-    assert now.off_detail == str(Purchase.objects.get().public_id)
+    assert now.off_detail == str(Order.objects.get().public_id)
     assert told_off(alice) == Notice.objects.filter(user=alice).count() == 1
     assert Notice.objects.get().facts == {"reason": "uncredited"}
 
@@ -67,7 +67,7 @@ def test_sweeps_at_once_charge_once_what_lands_in_review(
     def sweep_often() -> int:
         return sum(top_up_due() for _ in range(SWEEPS // 2))
 
-    made = race([sweep_often, sweep_often], meet_at='INSERT INTO "billing_purchase"')
+    made = race([sweep_often, sweep_often], meet_at='INSERT INTO "billing_order"')
 
     assert sum(made) == len(succeeded(sandbox, differing)) == 1
     assert told_off(alice) == 1
@@ -87,7 +87,7 @@ def test_a_sweep_between_review_and_switching_off_orders_nothing(
 
 @pytest.mark.parametrize("decide", [credit_reviewed, close_reviewed])
 def test_it_stays_off_whatever_a_person_decides(
-    decide: Callable[..., Purchase],
+    decide: Callable[..., Order],
     alice: User,
     bob: User,
     differing: AutoTopUp,
@@ -95,7 +95,7 @@ def test_it_stays_off_whatever_a_person_decides(
 ) -> None:
     top_up_due()
 
-    decide(Purchase.objects.get(), actor=bob, reason="Looked at")
+    decide(Order.objects.get(), actor=bob, reason="Looked at")
     Wallet.objects.filter(user=alice).update(posted_credits=0)
 
     assert top_up_due() == 0
@@ -120,11 +120,11 @@ def test_what_the_customer_switched_off_meanwhile_stays_theirs(
 ) -> None:
     top_up_due()
     lost_answer.undo()
-    switch_off(alice)
+    switch_off_by_customer(alice)
 
     sweep()
 
-    assert purchases_of(alice) == ["review"]
+    assert orders_of(alice) == ["review"]
     assert get_top_up(alice).off_reason == OffReason.CUSTOMER
     assert told_off(alice) == 0
 
@@ -144,7 +144,7 @@ def test_another_card_does_not_keep_it_on(
 
     sweep()
 
-    assert purchases_of(alice) == ["review"]
+    assert orders_of(alice) == ["review"]
     assert get_top_up(alice).off_reason == OffReason.UNCREDITED
 
 
@@ -161,7 +161,7 @@ def test_a_payment_that_names_nothing_is_not_made_anew_each_day(
         for _ in range(SWEEPS):
             top_up_due()
 
-    assert purchases_of(alice) == ["review"]
+    assert orders_of(alice) == ["review"]
     assert len(succeeded(sandbox, top_up)) == told_off(alice) == 1
 
 
@@ -187,7 +187,7 @@ def test_a_charge_beyond_the_orders_switches_it_off_once(
     is_known: bool, alice: User, top_up: AutoTopUp, sandbox: Sandbox
 ) -> None:
     top_up_due()
-    order_id = str(Purchase.objects.get().public_id) if is_known else str(top_up.public_id)
+    order_id = str(Order.objects.get().public_id) if is_known else str(top_up.public_id)
     other = pay_again(sandbox, top_up, order_id)
 
     hear("payment_intent.succeeded", other, metadata={"channel": "top_up"})
@@ -212,7 +212,7 @@ def test_the_desk_and_the_dashboard_say_why(
 
     assert "Your card was charged, but" in page
     assert "a payment could not be credited" in at_desk
-    assert str(Purchase.objects.get().public_id) in at_desk
+    assert str(Order.objects.get().public_id) in at_desk
 
 
 def test_asking_again_about_one_in_review_leaves_what_was_switched_on_since(
@@ -221,6 +221,6 @@ def test_asking_again_about_one_in_review_leaves_what_was_switched_on_since(
     top_up_due()
     agree(alice, WIDE)
 
-    settle_payment(Purchase.objects.get().stripe_payment_intent_id)
+    fulfil_top_up(Order.objects.get().stripe_payment_intent_id)
 
     assert get_top_up(alice).is_on

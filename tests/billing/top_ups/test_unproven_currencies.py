@@ -16,17 +16,17 @@ from accounts.models import User
 from billing.catalogue.checks import check_currencies
 from billing.catalogue.stripe_sync import sync_packs
 from billing.exceptions import CurrencyUnproven, PackUnavailable
-from billing.models import AutoTopUp, InboxItem, Pack, PackPrice, Purchase
+from billing.models import AutoTopUp, InboxItem, Order, Pack, PackPrice
 from billing.orders.checkout import start_checkout
 from billing.orders.top_up_orders import top_up_due
-from billing.stripe_inbox.open_orders import check_open_purchases
+from billing.stripe_inbox.open_orders import check_open_orders
 from billing.top_ups.agreement import Terms, agree, get_top_up
 from billing.top_ups.switch import OffReason
 from billing.views.forms import offer_choices
 from common.currencies import UNPROVEN_REASON
 from proxy.api.error_table import to_api_error
-from tests.billing.payments.sandbox import Sandbox
-from tests.billing.top_ups.conftest import intents, purchases_of
+from tests.billing.top_ups.conftest import intents, orders_of
+from tests.stripe_sandbox import Sandbox
 
 GUARDS: dict[type[models.Model], str] = {
     Pack: "pack_on_sale_has_a_proven_currency",
@@ -99,7 +99,7 @@ def test_one_that_stands_is_not_sold_and_staff_hear_of_it_once(
         with pytest.raises(CurrencyUnproven, match="Nothing can be sold in UGX"):
             start_checkout(alice, pack_slug=standing.slug, currency="ugx")
 
-    assert not Purchase.objects.exists()
+    assert not Order.objects.exists()
     assert sandbox.session_count() == before
     item = InboxItem.objects.get()
     assert item.kind == "currency_unproven"
@@ -148,7 +148,7 @@ def test_the_dollars_beside_it_are_sold(unguarded: None, pack: Pack, alice: User
 def test_an_order_of_it_that_stripe_has_not_heard_of_is_given_up(
     alice: User, pack: Pack, sandbox: Sandbox, settings: Settings
 ) -> None:
-    Purchase.objects.create(
+    Order.objects.create(
         user=alice,
         pack=pack,
         pack_name="Starter",
@@ -159,9 +159,9 @@ def test_an_order_of_it_that_stripe_has_not_heard_of_is_given_up(
     )
     before = sandbox.session_count()
 
-    check_open_purchases()
+    check_open_orders()
 
-    assert Purchase.objects.get().status == Purchase.Status.EXPIRED
+    assert Order.objects.get().status == Order.Status.EXPIRED
     assert sandbox.session_count() == before
 
 
@@ -195,11 +195,11 @@ def test_a_top_up_ordered_in_it_is_not_asked_for(
     settings.STRIPE_API_BASE = "http://127.0.0.1:9"
     top_up_due()
     settings.STRIPE_API_BASE = sandbox.url
-    Purchase.objects.update(currency="ugx", next_check_at=timezone.now())
+    Order.objects.update(currency="ugx", next_check_at=timezone.now())
 
-    check_open_purchases()
+    check_open_orders()
 
-    assert (purchases_of(alice), intents(sandbox, top_up)) == (["expired"], [])
+    assert (orders_of(alice), intents(sandbox, top_up)) == (["expired"], [])
 
 
 def test_stripes_catalogue_is_not_told_of_it_and_the_command_says_why(

@@ -12,9 +12,9 @@ from accounts.models import ApiKey, User
 from billing.catalogue.model_prices import set_price
 from billing.keys.api_keys import issue_api_key
 from billing.ledger.wallets import get_wallet
-from billing.models import ModelPrice, Pack, PublicModel, Purchase, UsageRecord
-from tests.billing.payments.sandbox import API_KEY, Sandbox
+from billing.models import ModelPrice, Order, Pack, PublicModel, UsageRecord
 from tests.conftest import signed_in
+from tests.stripe_sandbox import Sandbox, use_sandbox
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 # A key for all models, from everywhere.
@@ -22,7 +22,7 @@ ANYWHERE = {"models_scope": "all", "networks_scope": "all"}
 HTMX = {"HX-Request": "true"}
 
 MakeUsage = Callable[..., UsageRecord]
-MakeOrder = Callable[..., Purchase]
+MakeOrder = Callable[..., Order]
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def as_charlie(db: None) -> Client:
 
 @pytest.fixture
 def starter(db: None) -> Pack:
-    """1,000,000 tokens for $9.00, valid for 30 days."""
+    """1,000,000 credits for $9.00, valid for 30 days."""
     return Pack.objects.create(
         name="Starter", slug="starter", credits=1_000_000, price_cents=900, validity_days=30
     )
@@ -100,7 +100,7 @@ def use(alice: User, alices_key: ApiKey, gpt4: ModelPrice) -> MakeUsage:
 def order(alice: User, starter: Pack) -> MakeOrder:
     """Orders of Alice's for the Starter pack."""
 
-    def make(status: str = "open", **fields: Any) -> Purchase:
+    def make(status: str = "open", **fields: Any) -> Order:
         values: dict[str, Any] = {
             "expires_at": datetime.now(UTC) + timedelta(hours=1),
             "stripe_session_id": "cs_test_alice",
@@ -108,7 +108,7 @@ def order(alice: User, starter: Pack) -> MakeOrder:
         }
         if status == "fulfilled":
             values["fulfilled_at"] = NOON
-        return Purchase.objects.create(
+        return Order.objects.create(
             user=alice,
             pack=starter,
             pack_name=starter.name,
@@ -127,7 +127,5 @@ def order(alice: User, starter: Pack) -> MakeOrder:
 def stripe(stripe_process: Sandbox, settings: Settings, transactional_db: None) -> Sandbox:
     """The emulator, empty, and the site set up to use it. The test sees its own commits."""
     stripe_process.forget()
-    settings.STRIPE_API_BASE = stripe_process.url
-    settings.STRIPE_SECRET_KEY = API_KEY
-    settings.STRIPE_LIVE_MODE = False
+    use_sandbox(stripe_process, settings)
     return stripe_process

@@ -14,7 +14,7 @@ from accounts.models import ApiKey, User
 from accounts.reauthentication import SIGNED_IN_AT
 from billing.models import AutoTopUp
 from billing.wallet.sync_client import SyncWalletClient
-from tests.accounts.test_pages import PASSWORD
+from tests.accounts.sign_up import PASSWORD
 from tests.billing.views.conftest import ANYWHERE, HTMX
 from tests.conftest import signed_in
 

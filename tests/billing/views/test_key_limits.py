@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from accounts.models import ApiKey, User
 from accounts.secrets import digest_of
-from accounts.services.api_keys import KeySettings
 from billing.keys.api_keys import adjust_api_key, issue_api_key, rotate_api_key
+from billing.keys.settings import KeySettings
 from billing.models import KeySpending, PublicModel
 from billing.wallet.usage import month_of
 from tests.billing.views.conftest import ANYWHERE

@@ -11,10 +11,10 @@ from pytest_django import Settings
 from accounts.models import ApiKey, User
 from billing.ledger.balances import read_balance
 from billing.ledger.wallets import get_wallet
-from billing.models import Pack, PackPrice, Purchase
+from billing.models import Order, Pack, PackPrice
 from billing.views.polling import poll_after_s
-from tests.billing.payments.sandbox import Sandbox
 from tests.billing.views.conftest import HTMX, MakeOrder
+from tests.stripe_sandbox import Sandbox
 
 SECRET = re.compile(r'id="new-secret">(tp_live_[0-9A-Za-z]{38})<')
 
@@ -29,13 +29,13 @@ def nowhere(settings: Settings) -> None:
     ("status", "fields", "said"),
     [
         ("open", {}, ("Waiting for payment", "We are waiting for the payment")),
-        ("fulfilled", {}, ("Paid", "1,000,000 tokens were added")),
+        ("fulfilled", {}, ("Paid", "1,000,000 credits were added")),
         ("failed", {}, ("Payment failed", "didn't go through")),
         ("failed", {}, ("Payment failed", "Check again")),
         ("expired", {}, ("Expired", "Nothing was charged")),
         ("review", {}, ("Under review", "a person looks at it")),
         ("pending", {}, ("Payment on its way", "the bank is still at work")),
-        ("closed", {}, ("Closed", "without adding tokens")),
+        ("closed", {}, ("Closed", "without adding credits")),
         (
             "fulfilled",
             {"invoice_url": "https://invoice.stripe.com/i/1", "discount_cents": 300},
@@ -126,7 +126,7 @@ def test_charlie_signs_up_first_and_comes_back_to_the_pack(
     assert answer.headers["Location"] == (
         "/accounts/signup/?next=%2Fbilling%2Fcheckout%2Fstarter%2F"
     )
-    assert not Purchase.objects.exists()
+    assert not Order.objects.exists()
 
 
 def test_the_order_page_changes_nothing_until_it_is_confirmed(
@@ -136,7 +136,7 @@ def test_the_order_page_changes_nothing_until_it_is_confirmed(
 
     assert "$9.00" in page
     assert "Continue to payment" in page
-    assert not Purchase.objects.exists()
+    assert not Order.objects.exists()
 
 
 def test_a_pack_in_two_currencies_lets_the_customer_choose(as_alice: Client, starter: Pack) -> None:
@@ -148,7 +148,7 @@ def test_a_pack_in_two_currencies_lets_the_customer_choose(as_alice: Client, sta
     assert "$9.00" in page
     assert "€8.00" in page
     assert "no longer on sale" in answer.content.decode()
-    assert not Purchase.objects.exists()
+    assert not Order.objects.exists()
 
 
 def test_a_link_may_choose_the_currency(
@@ -174,7 +174,7 @@ def test_who_starts_too_many_orders_is_told_so(
     page = as_alice.post("/billing/checkout/starter/", follow=True).content.decode()
 
     assert "Too many orders" in page
-    assert Purchase.objects.count() == 1
+    assert Order.objects.count() == 1
 
 
 def test_a_pack_that_is_off_sale_is_refused_with_a_message(as_alice: Client, starter: Pack) -> None:
@@ -187,7 +187,7 @@ def test_a_pack_that_is_off_sale_is_refused_with_a_message(as_alice: Client, sta
         assert page.redirect_chain == [("/packs/", 302)]
         assert "no longer on sale" in page.content.decode()
     assert as_alice.get("/billing/checkout/no-such-pack/").status_code == 404
-    assert not Purchase.objects.exists()
+    assert not Order.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -225,7 +225,7 @@ def test_the_cancel_page_says_that_nothing_was_charged(as_alice: Client, order: 
     made.refresh_from_db()
     assert "Nothing was charged" in page
     assert made.stripe_session_url in page
-    assert made.status == Purchase.Status.OPEN
+    assert made.status == Order.Status.OPEN
 
 
 @pytest.mark.parametrize("status", ["pending", "review", "closed"])
@@ -273,13 +273,13 @@ class TestWithStripe:
     def set_up(self, stripe: Sandbox) -> None:
         self.stripe = stripe
 
-    def start(self, client: Client) -> Purchase:
+    def start(self, client: Client) -> Order:
         """Click on Buy; return the order that this made."""
         answer = client.post("/billing/checkout/starter/")
-        purchase = Purchase.objects.get()
+        order = Order.objects.get()
         assert answer.status_code == 302
-        assert answer.headers["Location"] == purchase.stripe_session_url
-        return purchase
+        assert answer.headers["Location"] == order.stripe_session_url
+        return order
 
     def test_a_payment_ends_in_a_balance_and_the_first_key_shown_once(
         self, alice: User, as_alice: Client, starter: Pack
@@ -318,26 +318,26 @@ class TestWithStripe:
     def test_check_again_finds_a_payment_that_was_missed(
         self, as_alice: Client, starter: Pack
     ) -> None:
-        purchase = self.start(as_alice)
-        assert purchase.stripe_session_id is not None
-        self.stripe.pay(purchase.stripe_session_id)
+        order = self.start(as_alice)
+        assert order.stripe_session_id is not None
+        self.stripe.pay(order.stripe_session_id)
 
-        page = as_alice.post(f"/dashboard/orders/{purchase.public_id}/", follow=True)
+        page = as_alice.post(f"/dashboard/orders/{order.public_id}/", follow=True)
 
-        purchase.refresh_from_db()
-        assert purchase.status == Purchase.Status.FULFILLED
-        assert "the tokens are in your balance" in page.content.decode()
+        order.refresh_from_db()
+        assert order.status == Order.Status.FULFILLED
+        assert "the credits are in your balance" in page.content.decode()
 
     def test_bob_gets_neither_the_tokens_nor_the_key(
         self, as_alice: Client, as_bob: Client, starter: Pack
     ) -> None:
-        purchase = self.start(as_alice)
-        assert purchase.stripe_session_id is not None
-        self.stripe.pay(purchase.stripe_session_id)
+        order = self.start(as_alice)
+        assert order.stripe_session_id is not None
+        self.stripe.pay(order.stripe_session_id)
 
-        answer = as_bob.get("/billing/return/", {"session_id": purchase.stripe_session_id})
+        answer = as_bob.get("/billing/return/", {"session_id": order.stripe_session_id})
 
-        purchase.refresh_from_db()
+        order.refresh_from_db()
         assert answer.status_code == 404
-        assert purchase.status == Purchase.Status.OPEN
+        assert order.status == Order.Status.OPEN
         assert not ApiKey.objects.exists()

@@ -11,7 +11,7 @@ from billing.ledger.wallets import freeze_wallet, get_wallet, grant_credits, pus
 from billing.models import Wallet
 from billing.wallet.sync_client import SyncWalletClient
 from tests.billing.views.conftest import HTMX, NOON, MakeUsage
-from tests.billing.wallet.shop import Till
+from tests.till import Till
 
 
 def test_it_shows_the_live_balance(alice: User, as_alice: Client) -> None:
@@ -63,7 +63,7 @@ def test_it_says_that_a_wallet_is_frozen_and_in_debt(alice: User, as_alice: Clie
 
     assert "Your balance is frozen" in page
     assert "A payment is disputed" not in page  # staff writes it for staff
-    assert "120,000 tokens are owed" in page
+    assert "120,000 credits are owed" in page
 
 
 def test_it_shows_nothing_of_anyone_else(as_bob: Client, use: MakeUsage) -> None:

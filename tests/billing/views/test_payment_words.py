@@ -5,7 +5,7 @@ from django.test import Client
 
 from accounts.models import User
 from billing.ledger.wallets import freeze_wallet, get_wallet, grant_credits
-from billing.models import Dispute, Purchase, Refund, Wallet
+from billing.models import Dispute, Order, Refund, Wallet
 from tests.billing.views.conftest import MakeOrder
 
 
@@ -14,15 +14,13 @@ def read(client: Client, path: str) -> str:
     return " ".join(client.get(path).content.decode().split())
 
 
-def page_of(client: Client, purchase: Purchase) -> str:
-    return read(client, f"/dashboard/orders/{purchase.public_id}/")
+def page_of(client: Client, order: Order) -> str:
+    return read(client, f"/dashboard/orders/{order.public_id}/")
 
 
-def dispute(purchase: Purchase, status: str) -> None:
+def dispute(order: Order, status: str) -> None:
     """Let a bank dispute $9.00 of an order, or ask about it."""
-    Dispute.objects.create(
-        purchase=purchase, stripe_dispute_id="du_1", amount_cents=900, status=status
-    )
+    Dispute.objects.create(order=order, stripe_dispute_id="du_1", amount_cents=900, status=status)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +65,7 @@ def test_a_frozen_balance_names_the_payment_that_is_disputed(
 
     assert f'Your bank questions <a href="/dashboard/orders/{made.public_id}/">' in page
     # They may have been taken back.
-    assert "Your tokens stay where they are" not in page
+    assert "Your credits stay where they are" not in page
 
 
 def test_the_first_steps_claim_no_tokens_that_were_taken_back(
@@ -78,8 +76,8 @@ def test_the_first_steps_claim_no_tokens_that_were_taken_back(
 
     page = read(as_alice, "/dashboard/")
 
-    assert "there are tokens in your balance" not in page
-    assert "Done: tokens were added to your balance." in page
+    assert "there are credits in your balance" not in page
+    assert "Done: credits were added to your balance." in page
 
 
 def test_an_order_says_that_its_bank_only_asks_so_far(as_alice: Client, order: MakeOrder) -> None:
@@ -106,7 +104,7 @@ def test_an_order_says_what_a_refund_that_could_not_be_delivered_means(
     as_alice: Client, order: MakeOrder
 ) -> None:
     made = order("fulfilled")
-    Refund.objects.create(purchase=made, amount_cents=900, status=Refund.Status.FAILED)
+    Refund.objects.create(order=made, amount_cents=900, status=Refund.Status.FAILED)
 
     page = page_of(as_alice, made)
 
@@ -119,7 +117,7 @@ def test_an_order_says_nothing_of_a_refund_that_goes_well(
     as_alice: Client, order: MakeOrder, status: str
 ) -> None:
     made = order("fulfilled")
-    Refund.objects.create(purchase=made, amount_cents=900, status=status)
+    Refund.objects.create(order=made, amount_cents=900, status=status)
 
     assert "did not take the refund" not in page_of(as_alice, made)
 
@@ -128,7 +126,7 @@ def test_who_returns_to_an_order_that_a_person_closed_is_not_told_that_it_expire
     as_alice: Client, order: MakeOrder
 ) -> None:
     order("closed", stripe_session_id=None)
-    Purchase.objects.update(stripe_session_id="cs_test_alice")
+    Order.objects.update(stripe_session_id="cs_test_alice")
 
     page = read(as_alice, "/billing/return/?session_id=cs_test_alice")
 
@@ -144,7 +142,7 @@ def test_who_buys_while_something_is_owed_reads_what_becomes_of_it(
 
     page = read(as_alice, "/billing/checkout/starter/")
 
-    assert "480 of these tokens pay what you owe" in page
+    assert "480 of these credits pay what you owe" in page
 
 
 def test_who_buys_while_the_balance_is_frozen_is_warned(

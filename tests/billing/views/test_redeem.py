@@ -14,7 +14,7 @@ PAGE = "/dashboard/redeem/"
 
 @pytest.fixture
 def code(bob: User) -> str:
-    """Worth 500 tokens."""
+    """Worth 500 credits."""
     terms = BatchTerms(name="Launch", credits=500, size=1)
     return make_batch(terms, actor=bob, once=uuid.uuid4())[1][0]
 
@@ -22,7 +22,7 @@ def code(bob: User) -> str:
 def test_a_code_is_redeemed_and_listed(as_alice: Client, alice: User, code: str) -> None:
     page = as_alice.post(PAGE, {"code": code}, follow=True).content.decode()
 
-    assert "500 tokens are in your balance." in page
+    assert "500 credits are in your balance." in page
     assert f"…{code[-4:]}" in page
     assert posted(alice) == 500
 

@@ -9,17 +9,17 @@ from pytest_django import Settings
 
 from accounts.models import User
 from billing.ledger.credits import post_credit
-from billing.ledger.references import Order
+from billing.ledger.references import OrderCredit
 from billing.ledger.wallets import get_wallet
-from billing.models import LedgerEntry, Purchase, Refund
+from billing.models import LedgerEntry, Order, Refund
 from tests.billing.views.conftest import MakeOrder
 
 
 @pytest.fixture
-def bought(order: MakeOrder, alice: User, settings: Settings) -> Purchase:
-    """1,000,000 tokens for $9.00 just now, none of them spent."""
+def bought(order: MakeOrder, alice: User, settings: Settings) -> Order:
+    """1,000,000 credits for $9.00 just now, none of them spent."""
     settings.CUSTOMER_REFUND_DAYS = 14
-    purchase = order(
+    paid = order(
         "fulfilled",
         fulfilled_at=timezone.now(),
         paid_cents=900,
@@ -30,22 +30,22 @@ def bought(order: MakeOrder, alice: User, settings: Settings) -> Purchase:
         get_wallet(alice).pk,
         kind=LedgerEntry.Kind.PURCHASE,
         amount_credits=1_000_000,
-        reference=Order(purchase.public_id),
+        reference=OrderCredit(paid.public_id),
     )
-    return purchase
+    return paid
 
 
-def here(purchase: Purchase) -> str:
-    return f"/dashboard/orders/{purchase.public_id}/"
+def here(order: Order) -> str:
+    return f"/dashboard/orders/{order.public_id}/"
 
 
-def ask(client: Client, purchase: Purchase, once: str = "") -> str:
-    answer = client.post(f"{here(purchase)}refund/", {"once": once or str(uuid4())}, follow=True)
+def ask(client: Client, order: Order, once: str = "") -> str:
+    answer = client.post(f"{here(order)}refund/", {"once": once or str(uuid4())}, follow=True)
     return answer.content.decode()
 
 
 def test_the_order_offers_it_and_a_page_says_what_is_returned(
-    as_alice: Client, bought: Purchase
+    as_alice: Client, bought: Order
 ) -> None:
     order_page = as_alice.get(here(bought)).content.decode()
     page = as_alice.get(f"{here(bought)}refund/").content.decode()
@@ -57,7 +57,7 @@ def test_the_order_offers_it_and_a_page_says_what_is_returned(
 
 
 def test_it_is_asked_for_once_however_often_the_button_is_pressed(
-    as_alice: Client, bought: Purchase
+    as_alice: Client, bought: Order
 ) -> None:
     once = str(uuid4())
 
@@ -71,7 +71,7 @@ def test_it_is_asked_for_once_however_often_the_button_is_pressed(
 
 
 def test_it_is_not_offered_unless_the_settings_say_so(
-    as_alice: Client, bought: Purchase, settings: Settings
+    as_alice: Client, bought: Order, settings: Settings
 ) -> None:
     settings.CUSTOMER_REFUND_DAYS = 0
 
@@ -83,7 +83,7 @@ def test_it_is_not_offered_unless_the_settings_say_so(
     assert not Refund.objects.exists()
 
 
-def test_bob_can_neither_see_nor_return_what_alice_bought(as_bob: Client, bought: Purchase) -> None:
+def test_bob_can_neither_see_nor_return_what_alice_bought(as_bob: Client, bought: Order) -> None:
     assert as_bob.get(f"{here(bought)}refund/").status_code == 404
     assert as_bob.post(f"{here(bought)}refund/", {"once": str(uuid4())}).status_code == 404
     assert not Refund.objects.exists()
@@ -91,7 +91,7 @@ def test_bob_can_neither_see_nor_return_what_alice_bought(as_bob: Client, bought
 
 @pytest.mark.parametrize("once", ["", "no-uuid"])
 def test_a_form_that_was_tampered_with_returns_nothing(
-    as_alice: Client, bought: Purchase, once: str
+    as_alice: Client, bought: Order, once: str
 ) -> None:
     page = as_alice.post(f"{here(bought)}refund/", {"once": once}, follow=True)
 

@@ -133,7 +133,7 @@ def test_a_receipt_adds_up(as_alice: Client, use: MakeUsage) -> None:
     assert [line.amount_millicredits for line in receipt.lines] == [180_000, 512_000, 636_000]
     assert receipt.cost_credits == 1_328
     assert receipt.released_credits == 8_094
-    for text in ("180 × 1", "1,024 × 0.5", "318 × 2", "1,328 tokens", "9,422", "8,094"):
+    for text in ("180 × 1", "1,024 × 0.5", "318 × 2", "1,328 credits", "9,422", "8,094"):
         assert text in page
 
 
@@ -151,7 +151,7 @@ def test_a_receipt_shows_that_it_was_rounded_up(as_alice: Client, use: MakeUsage
     page = as_alice.get("/dashboard/usage/req_1/").content.decode()
 
     assert "Sum 2.5, rounded up" in page
-    assert "3 tokens" in page
+    assert "3 credits" in page
 
 
 def test_a_receipt_shows_what_we_bear(as_alice: Client, use: MakeUsage) -> None:
@@ -160,7 +160,7 @@ def test_a_receipt_shows_what_we_bear(as_alice: Client, use: MakeUsage) -> None:
     page = as_alice.get("/dashboard/usage/req_1/").content.decode()
 
     assert "−228" in page
-    assert "1,100 tokens" in page
+    assert "1,100 credits" in page
 
 
 def test_a_receipt_under_review_shows_what_was_not_asked_for(

@@ -13,7 +13,7 @@ from billing.wallet import keys
 from billing.wallet.commands import Balance
 from billing.wallet.journal import Journal, journal_files
 from tests.billing.wallet.faults import RedisFaults
-from tests.billing.wallet.shop import Till, in_a_thread
+from tests.till import Till, in_a_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

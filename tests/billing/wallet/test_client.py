@@ -17,7 +17,7 @@ from billing.wallet.client import WalletClient
 from billing.wallet.commands import Balance
 from billing.wallet.connection import Connection, ConnectionLost
 from devstack.valkey import Valkey
-from tests.billing.wallet.shop import Till
+from tests.till import Till
 
 R = TypeVar("R")
 

@@ -13,17 +13,17 @@ from billing.ledger.credits import post_credit
 from billing.ledger.debits import ask_debit, decide_open
 from billing.ledger.debts import pay_debts
 from billing.ledger.expiry import expire_lots
-from billing.ledger.references import Request
+from billing.ledger.references import RequestCharge
 from billing.ledger.wallets import adjust_credits, grant_credits
 from billing.models import Debit, InboxItem, LedgerEntry, Lot, UsageRecord, Wallet
 from billing.upkeep import drain
 from billing.wallet import commands, keys
 from billing.wallet.commands import Balance
 from billing.wallet.events import read_event
-from tests.billing.payments.racing import before_statement, race
 from tests.billing.wallet.faults import full_redis
-from tests.billing.wallet.shop import Till, in_a_thread
 from tests.conftest import open_fences
+from tests.racing import before_statement, race
+from tests.till import Till, in_a_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -176,7 +176,7 @@ def test_lots_are_consumed_promotional_first_then_first_to_expire(till: Till) ->
             till.wallet.pk,
             kind="grant",
             amount_credits=100,
-            reference=Request(reference),
+            reference=RequestCharge(reference),
             expires_at=expires_at,
             is_promotional=is_promotional,
         )
@@ -373,7 +373,7 @@ def test_asking_for_the_same_debit_twice_takes_once(till: Till) -> None:
 def test_posting_the_same_credit_twice_credits_once(till: Till) -> None:
     entries = [
         post_credit(
-            till.wallet.pk, kind="purchase", amount_credits=100, reference=Request("order_1")
+            till.wallet.pk, kind="purchase", amount_credits=100, reference=RequestCharge("order_1")
         )
         for _ in range(3)
     ]

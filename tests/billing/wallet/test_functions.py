@@ -9,74 +9,15 @@ from billing.exceptions import UnknownHold, WalletError, WalletMissing, WalletRe
 from billing.ledger.pushes import push_call
 from billing.ledger.wallets import freeze_wallet
 from billing.models import Wallet
-from billing.upkeep.reaper import abandoned
 from billing.wallet import commands, keys
-from billing.wallet.commands import Balance, Command, OpenHold, Reaped, restoring
+from billing.wallet.commands import Balance, OpenHold, Reaped, restoring
 from billing.wallet.commands.restoring import MonthFigures, RestoredKey
 from billing.wallet.limits import KeyFigures
-from tests.billing.wallet.shop import NO_LIMIT, NOW_MS, Till, limits
+from tests.billing.wallet.every_command import REBUILDING, SERVING, event_id, place
 from tests.conftest import open_fences
+from tests.till import NO_LIMIT, Till, limits
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-Make = Callable[[Till], Command]
-
-
-def place(till: Till, name: str = "new") -> Command:
-    return commands.place(till.hold_request(name, 10), lease_ms=60_000, limit=NO_LIMIT)
-
-
-SERVING: dict[str, Make] = {
-    "place": place,
-    "extend": lambda till: commands.extend(till.facts("open"), till.settlement(5), lease_ms=60_000),
-    "settle": lambda till: commands.settle(till.facts("open"), till.settlement(5)),
-    "settle_late": lambda till: commands.settle_late(
-        till.facts("lost"), till.settlement(5), held=10, charged=1, target=2
-    ),
-    "void": lambda till: commands.void(till.facts("open")),
-    "reap": lambda till: commands.reap(
-        till.wallet.pk, "open", without_progress=abandoned(NOW_MS), is_dead=True
-    ),
-    "debit": lambda till: commands.debit(till.wallet.pk, "debit:1", amount_credits=5),
-    "push": lambda till: commands.push(
-        till.wallet.pk, posted=2_000, credited=2_000, debt=0, state="active", version=99
-    ),
-    "ack": lambda till: commands.ack(till.shard, [event_id(till)]),
-    "drained": lambda till: commands.drained(till.shard),
-    "backlog": lambda till: commands.backlog(till.shard),
-    "read": lambda till: commands.read(till.wallet.pk),
-    "inquire": lambda till: commands.inquire(
-        till.wallet.pk, till.key.pk, known_version=99, month=202_611, limits=limits()
-    ),
-    "register": lambda till: commands.register(till.wallet.pk, "open"),
-    "holds": lambda till: commands.holds(till.shard),
-}
-REBUILDING: dict[str, Callable[[Till, str], Command]] = {
-    "wallets": lambda till, epoch: restoring.wallets(
-        till.shard, [(Wallet.objects.get(pk=till.wallet.pk), 0, 0, 0)], epoch=epoch
-    ),
-    "api_keys": lambda till, epoch: restoring.api_keys(
-        till.shard,
-        [(till.key.pk, RestoredKey(1, 2, 3, {202611: MonthFigures(1, 2)}))],
-        epoch=epoch,
-    ),
-    "holds": lambda till, epoch: restoring.holds(
-        till.shard, [restoring.LostHold(till.facts("lost"), 10, 1_000)], epoch=epoch
-    ),
-    "keep": lambda till, epoch: restoring.keep(till.shard, [("open", 7)], lease_ms=5, epoch=epoch),
-    "correct_event": lambda till, epoch: restoring.correct_event(
-        till.shard, event_id(till), reference="settled", delta=3, charged=4, epoch=epoch
-    ),
-    "forget": lambda till, epoch: restoring.forget(
-        till.shard, event_ids=[event_id(till)], holds=["open"], epoch=epoch
-    ),
-    "open": lambda till, epoch: restoring.open_fence(till.shard, epoch=epoch),
-}
-
-
-def event_id(till: Till) -> str:
-    found = till.client.redis.xrange(keys.events(till.shard), count=1)
-    return str(found[0][0].decode()) if found else "1-1"
 
 
 @pytest.fixture
@@ -250,6 +191,7 @@ def test_a_restored_key_spent_only_what_the_rebuild_tells(busy: Till) -> None:
         ("void", commands.parse_ok),
         ("reap", commands.parse_reap),
     ],
+    ids=["extend", "settle", "void", "reap"],
 )
 def test_a_hold_of_another_epoch_is_not_known(
     busy: Till, name: str, parse: Callable[[commands.Reply], object]

@@ -20,8 +20,8 @@ from billing.ledger.wallets import freeze_wallet, unfreeze_wallet
 from billing.models import Debit
 from billing.wallet import commands, keys
 from billing.wallet.commands import Command
-from tests.billing.wallet.shop import NO_LIMIT, Till, limits
 from tests.conftest import open_fences
+from tests.till import NO_LIMIT, Till, limits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

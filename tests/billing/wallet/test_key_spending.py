@@ -15,7 +15,7 @@ from billing.upkeep.recovery import recover
 from billing.wallet import commands, keys, library
 from billing.wallet.journal import Journal
 from billing.wallet.limits import KeyFigures
-from tests.billing.wallet.shop import NO_LIMIT, Till, limits
+from tests.till import NO_LIMIT, Till, limits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -11,7 +11,7 @@ from billing.upkeep.reaper import abandoned
 from billing.wallet import commands, keys, library
 from billing.wallet.commands import Command, restoring
 from billing.wallet.commands.restoring import MonthFigures, RestoredKey
-from tests.billing.wallet.shop import NOW_MS, Till
+from tests.till import NOW_MS, Till
 
 SOURCE = library.read_source()
 WALLETS = [1, 7, 15, 16, 17, 12_345_678_901]

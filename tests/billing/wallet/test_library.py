@@ -11,8 +11,8 @@ from billing.exceptions import WalletError
 from billing.wallet import library
 from billing.wallet.commands import Command, placing, restoring, shards
 from billing.wallet.signatures import FUNCTIONS, Signature
-from tests.billing.wallet.shop import NO_LIMIT, Till
-from tests.billing.wallet.test_functions import REBUILDING, SERVING
+from tests.billing.wallet.every_command import REBUILDING, SERVING
+from tests.till import NO_LIMIT, Till
 
 SOURCE = library.read_source()
 FUNCTION = re.compile(

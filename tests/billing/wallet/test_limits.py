@@ -16,8 +16,8 @@ from billing.exceptions import (
 from billing.upkeep.reaper import reap
 from billing.wallet import commands, keys
 from billing.wallet.limits import KeyFigures, Limits
-from tests.billing.wallet.shop import NO_LIMIT, Till, limits
 from tests.conftest import open_fences
+from tests.till import NO_LIMIT, Till, limits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -43,13 +43,14 @@ from billing.upkeep.reaper import reap
 from billing.upkeep.recovery import recover
 from billing.wallet import keys
 from tests.billing.wallet.faults import full_redis
-from tests.billing.wallet.shop import Till
 from tests.billing.wallet.world import World
-from tests.redis_wire import Killed, before_command, die
+from tests.deaths import Death, die
+from tests.redis_wire import before_command
+from tests.till import Till
 
-# So many runs of so many steps. About every fourth that Hypothesis makes up ends early, and is
-# extra.
-WHOLE_RUNS = int(os.environ.get("MACHINE_EXAMPLES", "200"))
+# So many runs of so many steps, anew each time: a sample, of which `make test-slow` takes 200 and
+# `make test-long` 20,000. About every fourth that Hypothesis makes up ends early, and is extra.
+WHOLE_RUNS = int(os.environ.get("MACHINE_EXAMPLES", "50"))
 STEPS = 50
 # How many it makes up at least before the whole ones are counted, and how often they are.
 BATCH = 20
@@ -312,7 +313,7 @@ class MoneyMachine(RuleBasedStateMachine):
         """A worker books a few events and dies: before it acknowledges them, or right after."""
         # Each look at a shard asks for its status first.
         moment, nth = ("tp_status", 2) if acknowledges else ("tp_ack", 1)
-        with suppress(Killed), before_command(moment, die, nth=nth):
+        with suppress(Death), before_command(moment, die, nth=nth):
             self.unless_closed(partial(drains.drain, batch=count))
         self.after_booking()
 
@@ -367,7 +368,7 @@ class MoneyMachine(RuleBasedStateMachine):
         """A rebuild dies after so many steps, at the latest before it opens a shard."""
         steps = 3 + dies_after
         with (
-            suppress(Killed),
+            suppress(Death),
             before_command("tp_open", die),
             before_command("FCALL", die, nth=steps),
         ):

@@ -12,15 +12,15 @@ from billing.exceptions import WalletRecovering
 from billing.ledger.bookings import book
 from billing.ledger.credits import post_credit
 from billing.ledger.pushes import push_call, push_due, push_wallets
-from billing.ledger.references import Request
+from billing.ledger.references import RequestCharge
 from billing.ledger.wallets import freeze_wallet, grant_credits
 from billing.models import Wallet
 from billing.wallet import keys
 from billing.wallet.commands import Balance, parse_ok
 from billing.wallet.events import read_event
 from tests.billing.wallet.faults import RedisFaults
-from tests.billing.wallet.shop import Till, in_a_thread
 from tests.conftest import open_fences
+from tests.till import Till, in_a_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -195,6 +195,8 @@ def test_freezing_while_redis_is_away_holds_when_it_is_back(till: Till) -> None:
 def test_debt_is_paid_before_redis_hears_of_the_credit(till: Till) -> None:
     Wallet.objects.filter(pk=till.wallet.pk).update(debt_credits=30)
 
-    post_credit(till.wallet.pk, kind="purchase", amount_credits=100, reference=Request("order_1"))
+    post_credit(
+        till.wallet.pk, kind="purchase", amount_credits=100, reference=RequestCharge("order_1")
+    )
 
     assert till.balance() == Balance(70, 0, 70, 0)

@@ -17,7 +17,7 @@ from billing.exceptions import InsufficientCredits
 from billing.wallet.client import WalletClient
 from billing.wallet.commands import Balance
 from billing.wallet.limits import Limits
-from tests.billing.wallet.shop import Till, in_a_thread, limits
+from tests.till import Till, in_a_thread, limits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -12,7 +12,7 @@ from django.test import Client
 from billing.tasks.wallet import RECOVERING_THREAD, drain_events, recover_wallets
 from billing.upkeep.readiness import find_wallet_problem
 from tests.billing.wallet.faults import RedisFaults
-from tests.billing.wallet.shop import Till
+from tests.till import Till
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

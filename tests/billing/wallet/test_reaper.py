@@ -13,8 +13,8 @@ from billing.wallet import keys
 from billing.wallet.commands import Balance, Reaped
 from billing.wallet.journal import Journal
 from tests.billing.wallet.faults import RedisFaults
-from tests.billing.wallet.shop import Till, in_a_thread
 from tests.redis_wire import before_command
+from tests.till import Till, in_a_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -24,7 +24,7 @@ from billing.wallet.rebuild_barrier import (
 from tests.billing.wallet.faults import RedisFaults
 from tests.billing.wallet.locks import count_locks, end_holders
 from tests.billing.wallet.pooler import Pooler
-from tests.billing.wallet.shop import Till, in_a_thread
+from tests.till import Till, in_a_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -1,13 +1,14 @@
 """Redis was lost, in part or whole: nobody loses a credit, nobody gains one."""
 
 import contextlib
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 from django.core.management import call_command
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 
 from billing.audit.books import audit
 from billing.exceptions import InsufficientCredits, UnsafeRedis, WalletError, WalletRecovering
@@ -24,10 +25,12 @@ from billing.wallet.commands import Balance, restoring
 from billing.wallet.events import read_event
 from billing.wallet.journal import Journal
 from devstack.valkey import Valkey
-from tests.billing.payments.racing import before_statement
 from tests.billing.wallet.faults import RedisFaults
-from tests.billing.wallet.shop import Till, in_a_thread
-from tests.redis_wire import Killed, before_command, die
+from tests.billing.wallet.locks import count_locks, end_holders
+from tests.deaths import Death, die
+from tests.racing import before_statement
+from tests.redis_wire import before_command
+from tests.till import Till, in_a_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -549,7 +552,7 @@ def test_a_rebuild_that_dies_half_way_is_done_anew(
     till.finish("lost", 30, journal=journal)
     faults.rewind()
     # Before the first step that writes, the second, …; the last call asks what is open.
-    with pytest.raises(Killed), before_command("FCALL", die, nth=after + 3):
+    with pytest.raises(Death), before_command("FCALL", die, nth=after + 3):
         recover(grace_s=0, batch=1)
 
     rebuild()
@@ -584,7 +587,7 @@ def test_a_rebuild_that_was_overtaken_writes_nothing_more(till: Till, faults: Re
     faults.flush()
 
     def sleep_through_another_rebuild() -> None:
-        in_a_thread(end_the_rebuilders_session)
+        in_a_thread(lambda: end_holders(rebuild_barrier.REBUILDER))
         in_a_thread(rebuild)
         till.place("r1", 300)
 
@@ -821,21 +824,5 @@ def test_ten_thousand_holds_and_events_come_back(
 
 def wait_for_lock() -> None:
     """Wait until somebody waits for the barrier."""
-    while True:
-        with connections["default"].cursor() as cursor:
-            cursor.execute(
-                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-            )
-            if cursor.fetchone()[0]:
-                return
-
-
-def end_the_rebuilders_session() -> None:
-    """PostgreSQL loses the session that keeps others from rebuilding."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks"
-            " WHERE locktype = 'advisory' AND (classid, objid) = (%s, %s)",
-            rebuild_barrier.REBUILDER,
-        )
-        assert cursor.fetchall() == [(True,)]
+    while not count_locks(granted=False):
+        time.sleep(0.01)

@@ -16,8 +16,8 @@ from billing.wallet import keys, library
 from billing.wallet.events import Amounts, read_amounts
 from billing.wallet.journal import Journal, read_all
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
-from tests.billing.wallet.shop import Till
 from tests.conftest import open_fences
+from tests.till import Till
 
 BOOKS = [LedgerEntry, Lot, UsageRecord, KeySpending, Debit]
 

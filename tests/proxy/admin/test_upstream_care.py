@@ -11,11 +11,11 @@ from accounts.models import User
 from billing.models import LedgerEntry, PublicModel, UsageRecord
 from billing.wallet.sync_client import SyncWalletClient
 from proxy.models import Provider, ProviderKey, Route
+from proxy.parsing.origins import origin_of
 from proxy.upstreams import shared
-from proxy.upstreams.addresses import origin_of
 from proxy.upstreams.ejection import eject_key
 from proxy.upstreams.loading import load_routes
-from proxy.upstreams.shared import Limits
+from proxy.upstreams.shared import CircuitLimits
 from tests import desk
 from tests.proxy.conftest import Sandbox, sell
 
@@ -39,7 +39,7 @@ def sandbox(
 
 def tell(client: SyncWalletClient, *seen: list[Any]) -> None:
     """Report outcomes as a web process does."""
-    client.redis.execute_command(*shared.parts(Limits(row=2), "report", *seen))
+    client.redis.execute_command(*shared.parts(CircuitLimits(row=2), "report", *seen))
 
 
 def do(root: Client, action: str, obj: Any, **answers: Any) -> str:

@@ -2,7 +2,7 @@
 
 from pytest_django import Settings
 
-from billing.models import Pack, Purchase
+from billing.models import Order, Pack
 from devstack.ports import free_port
 from proxy.database import in_database
 from tests.proxy.conftest import Api, Customer
@@ -23,5 +23,5 @@ async def test_an_order_counts_for_the_address_that_it_comes_from(
 
     await api.client.post("/v1/checkout", headers=alice.headers, json={"pack": "starter"})
 
-    order = await in_database(Purchase.objects.get)
+    order = await in_database(Order.objects.get)
     assert order.client_address == "127.0.0.1"

@@ -9,7 +9,7 @@ import pytest
 
 from proxy.errors import InvalidRequest
 from proxy.metering.encodings import count_text, encoding_for
-from proxy.metering.unread import NEVER_SHOWN
+from proxy.metering.prompt import NEVER_SHOWN
 from proxy.serving.endpoints import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, Endpoint
 
 TEXT = "a stone, a leaf, an unfound door; " * 30

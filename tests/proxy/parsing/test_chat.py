@@ -225,21 +225,6 @@ def test_it_writes_the_maximum_under_the_clients_name(name: str) -> None:
     assert sent(request, max_tokens=300) == body(model="upstream-model") | {name: 300}
 
 
-@pytest.mark.parametrize("fields", [{}, {"max_tokens": 300}, {"max_completion_tokens": 300}])
-def test_it_writes_the_maximum_under_the_name_that_the_route_knows(fields: dict[str, int]) -> None:
-    rename = {"max_tokens": "max_completion_tokens"}
-
-    sent_body = sent(parse(max_tokens=None) if not fields else parse(**fields), rename=rename)
-
-    assert sent_body == body(model="upstream-model", max_completion_tokens=4096)
-
-
-def test_it_leaves_out_what_the_route_does_not_take() -> None:
-    sent_body = sent(parse(temperature=1, stop="x"), temperature=0.7, drop={"temperature", "stop"})
-
-    assert sent_body == body(model="upstream-model", max_tokens=4096)
-
-
 def test_it_fills_in_the_temperature_only_where_there_is_none() -> None:
     assert sent(parse(), temperature=0.7)["temperature"] == 0.7
     assert sent(parse(temperature=None), temperature=0.7)["temperature"] == 0.7

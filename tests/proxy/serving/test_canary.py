@@ -58,6 +58,9 @@ def log_lines(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
     root.removeHandler(handler)
 
 
+WHERE_PROVIDERS_ARE = {("proxy_provider", "base_url"), ("proxy_providerkey", "origin")}
+
+
 def database_texts() -> str:
     """Return every value of every text column, but for where providers are."""
     texts: list[str] = []
@@ -68,7 +71,7 @@ def database_texts() -> str:
             " AND data_type IN ('text', 'character varying', 'jsonb', 'json', 'bytea')"
         )
         for table, column in cursor.fetchall():
-            if (table, column) == ("proxy_provider", "base_url"):
+            if (table, column) in WHERE_PROVIDERS_ARE:
                 continue
             cursor.execute(f'SELECT "{column}"::text FROM "{table}"')  # noqa: S608  # our own names
             texts += [value for (value,) in cursor.fetchall() if value]

@@ -8,13 +8,13 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import ApiKey
-from accounts.services.api_keys import KeySettings
 from billing.keys.api_keys import (
     change_api_key,
     end_rotation,
     revoke_api_key,
     rotate_api_key,
 )
+from billing.keys.settings import KeySettings
 from billing.ledger.wallets import get_wallet, limit_wallet
 from billing.wallet.client import WalletClient
 from proxy.database import in_database

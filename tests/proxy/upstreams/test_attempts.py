@@ -6,7 +6,7 @@ import pytest
 
 from proxy.database import in_database
 from proxy.models import Provider, Route
-from proxy.upstreams.addresses import origin_of
+from proxy.parsing.origins import origin_of
 from proxy.upstreams.attempts import in_order
 from proxy.upstreams.routes import UpstreamRoute
 from tests.proxy.canned import json_answer, serve_canned

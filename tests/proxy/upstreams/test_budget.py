@@ -1,6 +1,6 @@
 """How many second tries a provider gets."""
 
-from proxy.upstreams.budget import RetryBudget
+from proxy.upstreams.attempts import RetryBudget
 
 
 def test_an_outage_is_repeated_by_a_fifth_at_most() -> None:

@@ -11,12 +11,12 @@ from billing.models import InboxItem, UsageRecord
 from billing.upkeep.drain import drain
 from proxy.database import in_database
 from proxy.models import Provider, ProviderKey, Route
+from proxy.parsing.origins import origin_of
 from proxy.upstreams import client as upstream_module
-from proxy.upstreams.addresses import origin_of
-from proxy.upstreams.budget import RetryBudget
+from proxy.upstreams.attempts import RetryBudget
 from proxy.upstreams.crypto import encrypt_secret
 from proxy.upstreams.providers.health_report import Figures, read_health
-from proxy.upstreams.shared import Limits
+from proxy.upstreams.shared import CircuitLimits
 from tests.proxy.canned import Canned, json_answer, serve_canned
 from tests.proxy.conftest import Api, Customer, Sandbox, until
 from tests.proxy.serving.test_streams import hang_up_after
@@ -89,7 +89,7 @@ async def test_a_failing_route_is_left_alone_and_taken_back_by_one_try(
     api: Api, alice: Customer
 ) -> None:
     health = api.runtime.upstreams.health
-    health.limits = Limits(least_volume=3, open_ms=300)
+    health.limits = CircuitLimits(least_volume=3, open_ms=300)
     await put_first(api, "fault-500")
 
     before = [await served_by(api, alice) for _ in range(3)]
@@ -113,7 +113,7 @@ async def test_it_answers_503_and_charges_nothing_if_every_circuit_is_open(
     api: Api, alice: Customer
 ) -> None:
     health = api.runtime.upstreams.health
-    health.limits = Limits(least_volume=2)
+    health.limits = CircuitLimits(least_volume=2)
     await api.sell("fault-500")
     statuses = [(await api.chat(alice, "fault-500")).status_code for _ in range(2)]
     await until(lambda: health._open)
@@ -140,7 +140,7 @@ async def test_answers_that_begin_and_break_open_a_circuit_too(
     api: Api, alice: Customer, model: str, is_stream: bool
 ) -> None:
     health = api.runtime.upstreams.health
-    health.limits = Limits(least_volume=3)
+    health.limits = CircuitLimits(least_volume=3)
     await api.sell(model)
 
     endpoint = "responses" if model == "fault-no-done" else "chat.completions"

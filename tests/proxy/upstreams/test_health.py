@@ -16,12 +16,12 @@ from proxy.upstreams.crypto import encrypt_secret
 from proxy.upstreams.ejection import forget, take_back_key
 from proxy.upstreams.health import Health
 from proxy.upstreams.routes import UpstreamKey, UpstreamRoute
-from proxy.upstreams.shared import Limits
+from proxy.upstreams.shared import CircuitLimits
 from proxy.upstreams.verdicts import Blame, Next, Verdict
 from tests.proxy.conftest import until
 from tests.proxy.upstreams.stage import make_key, make_route, make_upstream
 
-LIMITS = Limits(row=3, least_volume=4, share_percent=50, open_ms=150)
+LIMITS = CircuitLimits(row=3, least_volume=4, share_percent=50, open_ms=150)
 UNREACHED = Verdict(Blame.PROVIDER, Next.ROUTE, "not reached: ConnectionRefusedError")
 FAILED = Verdict(Blame.ROUTE, Next.ROUTE, "500 server_error")
 BUSY = Verdict(Blame.KEY_BUSY, Next.KEY, "429 rate_limit_exceeded")

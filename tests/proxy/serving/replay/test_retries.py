@@ -376,7 +376,7 @@ async def test_nothing_is_sent_for_who_left_while_it_waited(
     api: Api, alice: Customer, upstream: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recordings, "LEASE_S", 0.5)
-    monkeypatch.setattr("proxy.serving.replay.retries.LOOK_S", 1)
+    monkeypatch.setattr("proxy.serving.replay.retries.POLL_S", 1)
     asked = {"model": "gpt-4", "messages": HELLO, "max_tokens": 10}
     await leave_running(api, alice, "order-1", orjson.dumps(asked))
 

@@ -1,0 +1,150 @@
+"""One order of a pack, with a snapshot of what was ordered."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from billing.models.catalogue import Pack
+
+
+class Order(models.Model):
+    """An order. The pack may be edited or deleted afterwards; the snapshot is what was agreed.
+
+    `clawed_back_credits` and `reinstated_credits` only grow. Their difference follows
+    `min(credits, floor(credits × (refunded + disputed) / paid))`, and each step of either is named
+    by the sum that it reaches, so that none is taken twice.
+    """
+
+    class Status(models.TextChoices):
+        OPEN = "open"
+        # The customer is through with the payment page, but the bank takes its time.
+        PENDING = "pending"
+        FULFILLED = "fulfilled"
+        FAILED = "failed"
+        EXPIRED = "expired"
+        # Paid, but what Stripe says differs from the snapshot: a person decides.
+        REVIEW = "review"
+        # A person took it out of review without crediting it.
+        CLOSED = "closed"
+
+    class Channel(models.TextChoices):
+        CHECKOUT = "checkout", "Checkout"
+        # Paid with a saved card, without a Checkout Session.
+        TOP_UP = "top_up", "auto top-up"
+
+    # A payment of these may still arrive, so the sweep keeps asking.
+    UNPAID = (Status.OPEN, Status.PENDING)
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="orders")
+    pack = models.ForeignKey(Pack, models.SET_NULL, null=True, related_name="orders")
+    pack_name = models.CharField(max_length=60)
+    credits = models.BigIntegerField()
+    amount_cents = models.PositiveIntegerField()
+    currency = models.CharField(max_length=3)
+    validity_days = models.PositiveIntegerField(null=True)
+    # The catalogue's Price at Stripe, if the pack had one when it was ordered.
+    stripe_price_id = models.CharField(max_length=120, blank=True)
+    # Who ordered from where, for the limit on orders that nobody pays: an IPv6 network as its /64.
+    client_address = models.GenericIPAddressField(null=True)
+
+    channel = models.CharField(max_length=8, choices=Channel, default=Channel.CHECKOUT)
+    status = models.CharField(max_length=12, choices=Status, default=Status.OPEN)
+    review_reason = models.CharField(max_length=200, blank=True)
+    # NULL where there is none, so that it is unique where there is one.
+    stripe_session_id = models.CharField(max_length=120, unique=True, null=True)  # noqa: DJ001
+    stripe_session_url = models.URLField(max_length=2_000, blank=True)
+    stripe_payment_intent_id = models.CharField(max_length=120, blank=True)
+    stripe_charge_id = models.CharField(max_length=120, blank=True)
+    receipt_url = models.URLField(max_length=2_000, blank=True)
+    invoice_url = models.URLField(max_length=2_000, blank=True)
+    # What was sold is `amount_cents`; what was paid for it is that, less discount, with tax.
+    paid_cents = models.PositiveIntegerField(null=True)
+    discount_cents = models.PositiveIntegerField(default=0)
+    tax_cents = models.PositiveIntegerField(default=0)
+    refunded_cents = models.PositiveIntegerField(default=0)
+    disputed_cents = models.PositiveIntegerField(default=0)
+    clawed_back_credits = models.BigIntegerField(default=0)
+    reinstated_credits = models.BigIntegerField(default=0)
+    # Counts what was booked of the charge's state, so that an older answer of Stripe's is noticed.
+    revision = models.PositiveIntegerField(default=0)
+
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+    fulfilled_at = models.DateTimeField(null=True)
+    # When the sweep asks Stripe about an open order next.
+    next_check_at = models.DateTimeField(default=timezone.now)
+    # Set when the return page showed the customer's first key, which it does once.
+    key_shown_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.CheckConstraint(condition=Q(credits__gt=0), name="order_has_credits"),
+            models.CheckConstraint(condition=Q(amount_cents__gt=0), name="order_costs_something"),
+            models.CheckConstraint(
+                condition=Q(reinstated_credits__gte=0)
+                & Q(clawed_back_credits__gte=F("reinstated_credits"))
+                & Q(clawed_back_credits__lte=F("reinstated_credits") + F("credits")),
+                name="order_gives_back_at_most_its_credits",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="fulfilled", fulfilled_at__isnull=False)
+                | ~Q(status="fulfilled") & Q(fulfilled_at=None),
+                name="order_is_fulfilled_at_an_instant",
+            ),
+            # Also the index for the question whether a wallet has an open one.
+            models.UniqueConstraint(
+                fields=["user"],
+                condition=Q(channel="top_up", status__in=["open", "pending"]),
+                name="one_top_up_is_open",
+            ),
+        ]
+        indexes = [
+            # The sweep looks at open orders that are due.
+            models.Index(
+                fields=["next_check_at"],
+                condition=Q(status__in=["open", "pending"]),
+                name="orders_to_check",
+            ),
+            models.Index(fields=["user", "-id"], name="orders_of_a_user"),
+            # Events name a charge; reconciliation looks charges up by the hundred.
+            models.Index(
+                fields=["stripe_charge_id"],
+                condition=~Q(stripe_charge_id=""),
+                name="orders_by_charge",
+            ),
+            # The monthly ceiling adds up a customer's top-ups.
+            models.Index(
+                fields=["user", "created_at"],
+                condition=Q(channel="top_up"),
+                name="top_ups_of_a_month",
+            ),
+            # The limit on orders that nobody pays asks for one address's last hour.
+            models.Index(fields=["client_address", "-created_at"], name="orders_by_address"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pack_name} for {self.user} ({self.status})"
+
+    @property
+    def is_top_up(self) -> bool:
+        return self.channel == self.Channel.TOP_UP
+
+    @property
+    def taken_back_credits(self) -> int:
+        """What refunds and disputes have taken of the credits, as it stands."""
+        return self.clawed_back_credits - self.reinstated_credits
+
+    @property
+    def charged_cents(self) -> int:
+        """What the customer paid; the price, while nothing was paid yet."""
+        return self.amount_cents if self.paid_cents is None else self.paid_cents
+
+    @property
+    def returned_cents(self) -> int:
+        """What of the payment went back or is being disputed."""
+        return min(self.refunded_cents + self.disputed_cents, self.charged_cents)

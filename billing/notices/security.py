@@ -1,0 +1,75 @@
+"""What customers are mailed about the security of their accounts."""
+
+from datetime import datetime
+from uuid import uuid4
+
+from accounts.models import User
+from billing.models import Notice
+from billing.notices.notify import as_fact, notify
+
+Kind = Notice.Kind
+
+
+def notify_new_sign_in(
+    user: User, *, reference: str, device_name: str, address: str, at: datetime
+) -> None:
+    """Say that somebody signed in from a browser and network that were not seen before."""
+    notify(
+        user,
+        Kind.NEW_SIGN_IN,
+        reference=reference,
+        device_name=device_name,
+        address=address,
+        at=as_fact(at),
+    )
+
+
+def notify_password_changed(user: User, *, device_name: str, address: str) -> None:
+    """Say that the password was changed by somebody who was signed in, each time."""
+    notify(
+        user,
+        Kind.PASSWORD_CHANGED,
+        reference=f"{user.pk}:{uuid4()}",
+        device_name=device_name,
+        address=address,
+    )
+
+
+def notify_password_reset(user: User, *, device_name: str, address: str) -> None:
+    """Say that the password was reset with a link that was mailed, each time."""
+    notify(
+        user,
+        Kind.PASSWORD_RESET,
+        reference=f"{user.pk}:{uuid4()}",
+        device_name=device_name,
+        address=address,
+    )
+
+
+def notify_address_asked(
+    user: User, *, reference: str, new_email: str, device_name: str, address: str
+) -> None:
+    """Say to the present address that it is to be replaced, each time that is asked."""
+    notify(
+        user,
+        Kind.ADDRESS_ASKED,
+        reference=reference,
+        to=user.email,
+        new_email=new_email,
+        device_name=device_name,
+        address=address,
+    )
+
+
+def notify_address_changed(user: User, *, old_email: str, new_email: str) -> None:
+    """Say to both addresses that one has replaced the other, each time."""
+    cause = uuid4()
+    for to in (old_email, new_email):
+        notify(
+            user,
+            Kind.ADDRESS_CHANGED,
+            reference=f"{user.pk}:{cause}:{'old' if to == old_email else 'new'}",
+            to=to,
+            old_email=old_email,
+            new_email=new_email,
+        )

@@ -1,0 +1,44 @@
+"""How many threads of a worker may wait for Stripe at once.
+
+A call to a Stripe that hangs takes a minute or more. If every thread of a worker waited for it,
+nobody would book what requests are charged, and within minutes the API would admit none.
+"""
+
+import threading
+from collections.abc import Callable
+from functools import wraps
+
+# Of the four threads of a worker; see README.md. The daily comparison and the look for missed
+# events are not counted: the scheduler starts each of them once.
+MOST_WAITING = 2
+
+_lock = threading.Lock()
+_running: set[str] = set()
+
+
+def with_slot(sweep: Callable[[], int]) -> Callable[[], int]:
+    """Let a sweep run once at a time in this process, beside at most one other of these.
+
+    One whose turn it is not returns 0: the next one of its kind does its work.
+    """
+    name = sweep.__name__
+
+    @wraps(sweep)
+    def guarded() -> int:
+        if not _take(name):
+            return 0
+        try:
+            return sweep()
+        finally:
+            with _lock:
+                _running.discard(name)
+
+    return guarded
+
+
+def _take(name: str) -> bool:
+    with _lock:
+        if name in _running or len(_running) >= MOST_WAITING:
+            return False
+        _running.add(name)
+        return True

@@ -1,0 +1,162 @@
+"""The hashes in Redis: the name of each field, and the one way to read them around the library.
+
+Only the function library writes them. They are read here where many are needed at once, or those of
+a closed shard, for which the library answers nothing.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from billing.wallet import keys
+from billing.wallet.commands import Argument
+from billing.wallet.sync_client import SyncWalletClient
+
+Values = list[bytes | None]
+
+
+class WalletField(StrEnum):
+    """Of `{s}:wallet:<id>`."""
+
+    BASE = "base"
+    PEND = "pend"
+    HELD = "held"
+    CREDITED = "credited"
+    VERSION = "v"
+    DEBT = "debt"
+    OPEN = "open"
+    STATE = "state"
+    # Where requests and tokens per minute stand.
+    REQUESTS_AT = "ra"
+    TOKENS_AT = "ta"
+
+
+class KeyField(StrEnum):
+    """Of `{s}:key:<id>`. Beside them are `held:<month>` and `spent:<month>`."""
+
+    EPOCH = "e"
+    OPEN = "open"
+    HELD = "held"
+    SPENT = "spent"
+    REQUESTS_AT = "ra"
+    TOKENS_AT = "ta"
+
+
+class RegisterField(StrEnum):
+    """Of `{s}:hold:<reference>`."""
+
+    STATE = "s"  # open, settled or void
+    WALLET = "w"
+    AMOUNT = "a"  # the credits that it holds
+    TARGET = "t"  # the highest that was seen
+    CHARGED = "c"
+    UNITS = "n"  # held
+    FACTS = "f"
+    # What the reaper would book: what it comes to, and the packed settlement.
+    PROGRESS_TARGET = "pt"
+    PROGRESS = "p"
+    EPOCH = "e"
+    # Whose limits it counts for: API key and month (0: none), the tokens that it may use, and the
+    # microseconds that they took of the key's and of the wallet's minute.
+    LIMITS = "k"
+
+
+@dataclass(frozen=True, slots=True)
+class WalletFigures:
+    """A wallet as Redis has it."""
+
+    base: int
+    pend: int
+    held: int
+    credited: int
+    version: int
+    debt: int
+    open: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTotals:
+    """What an API key has open, holds and spent, in all."""
+
+    open: int = 0
+    held: int = 0
+    spent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterFigures:
+    """A register, as far as the sweeps need it."""
+
+    is_open: bool
+    wallet_id: int
+    amount: int
+    has_progress: bool
+
+
+_WALLET = (
+    WalletField.BASE,
+    WalletField.PEND,
+    WalletField.HELD,
+    WalletField.CREDITED,
+    WalletField.VERSION,
+    WalletField.DEBT,
+    WalletField.OPEN,
+    WalletField.STATE,
+)
+_KEY = (KeyField.EPOCH, KeyField.OPEN, KeyField.HELD, KeyField.SPENT)
+_REGISTER = (
+    RegisterField.STATE,
+    RegisterField.WALLET,
+    RegisterField.AMOUNT,
+    RegisterField.PROGRESS,
+)
+
+
+def ask_wallet(wallet_id: int) -> tuple[Argument, ...]:
+    """Return the command that reads a wallet."""
+    return ("HMGET", keys.wallet(wallet_id), *_WALLET)
+
+
+def read_wallet(values: Values) -> WalletFigures | None:
+    """Read the answer; None if there is no such wallet."""
+    *figures, state = _whole(values)
+    if not state:
+        return None
+    base, pend, held, credited, version, debt, opened = map(int, figures)
+    return WalletFigures(base, pend, held, credited, version, debt, opened, state.decode())
+
+
+def ask_key(wallet_id: int, api_key_id: int) -> tuple[Argument, ...]:
+    """Return the command that reads an API key."""
+    return ("HMGET", keys.api_key(wallet_id, api_key_id), *_KEY)
+
+
+def read_key(values: Values, *, epoch: bytes | None) -> KeyTotals:
+    """Read the answer. A key that nobody used in this epoch has nothing."""
+    of, *figures = values
+    return KeyTotals(*map(int, _whole(figures))) if of is not None and of == epoch else KeyTotals()
+
+
+def read_registers(
+    client: SyncWalletClient, shard: int, references: list[str]
+) -> list[RegisterFigures | None]:
+    """Read registers of a shard, open or closed; None for each that is not there.
+
+    Raises WalletRecovering if Redis is away.
+    """
+    pipeline = client.redis.pipeline(transaction=False)
+    for reference in references:
+        pipeline.hmget(keys.register(shard, reference), *_REGISTER)
+    with client.reaching():
+        return [_read_register(values) for values in pipeline.execute()]
+
+
+def _read_register(values: Values) -> RegisterFigures | None:
+    state, owner, amount, progress = _whole(values)
+    if not state:
+        return None
+    return RegisterFigures(state == b"open", int(owner), int(amount), bool(progress))
+
+
+def _whole(values: Values) -> list[bytes]:
+    return [value or b"" for value in values]

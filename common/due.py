@@ -1,0 +1,103 @@
+"""Rows that wait for a sweep: one sweep claims each when it is due; a failure waits for longer.
+
+Claiming a row moves the instant at which it is due. So of two sweeps one claims it, and a row whose
+process dies is due again by itself.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any, Generic, TypeVar
+
+from django.db.models import F, Model, QuerySet
+from django.utils import timezone
+
+Row = TypeVar("Row", bound=Model)
+
+# The column in which retried rows count.
+ATTEMPTS = "attempts"
+# Beyond 2 to this power no pause is doubled: it is above every longest one, and must not overflow.
+MOST_DOUBLINGS = 20
+
+
+class DueRows(Generic[Row]):
+    """The rows of a table that a sweep takes when they are due."""
+
+    def __init__(
+        self,
+        open_rows: QuerySet[Row],
+        *,
+        lease: Callable[[Row], timedelta],
+        due_column: str = "next_attempt_at",
+    ) -> None:
+        """Take `open_rows` by columns of their own: while a claim waits for another, PostgreSQL
+        looks again at the row that it claims, and not at those joined to it.
+        """
+        self.open_rows = open_rows
+        self.lease = lease
+        self.due_column = due_column
+
+    def due(self) -> QuerySet[Row]:
+        """Return what is due, longest due first."""
+        is_due = {f"{self.due_column}__lte": timezone.now()}
+        return self.open_rows.filter(**is_due).order_by(self.due_column, "pk")
+
+    def take(self, rows: QuerySet[Row]) -> Iterator[Row]:
+        """Claim these rows, each when its turn comes, and leave out those that others claimed."""
+        return (row for row in rows if self.claim(row))
+
+    def claim(self, row: Row, **changes: Any) -> bool:
+        """Keep a row from other sweeps until its lease ends. False if it is another's, or done."""
+        as_it_was = {"pk": row.pk, self.due_column: getattr(row, self.due_column)}
+        changes[self.due_column] = timezone.now() + self.lease(row)
+        return self.open_rows.filter(**as_it_was).update(**changes) == 1
+
+
+class RetriedRows(DueRows[Row]):
+    """Due rows whose work may fail. Each failure is tried again, twice as late as the last one.
+
+    Their attempts are counted from the moment of the claim.
+    """
+
+    def __init__(
+        self,
+        open_rows: QuerySet[Row],
+        *,
+        lease: timedelta,
+        first_pause: timedelta,
+        longest_pause: timedelta,
+        alarming_attempts: int,
+    ) -> None:
+        super().__init__(open_rows, lease=lambda row: lease)
+        self.first_pause = first_pause
+        self.longest_pause = longest_pause
+        self.alarming_attempts = alarming_attempts
+
+    def claim(self, row: Row, **changes: Any) -> bool:
+        """Claim a row as above, and count the attempt in the table and in `row`."""
+        is_mine = super().claim(row, attempts=F(ATTEMPTS) + 1, **changes)
+        if is_mine:
+            setattr(row, ATTEMPTS, self.attempts(row) + 1)
+        return is_mine
+
+    def postpone(self, row: Row, **changes: Any) -> None:
+        """Make a claimed row due after its pause, and note in it what its failure changes."""
+        changes[self.due_column] = timezone.now() + self.pause(self.attempts(row))
+        self.open_rows.filter(pk=row.pk).update(**changes)
+
+    def is_alarming(self, row: Row) -> bool:
+        """Tell whether it was tried so often in vain that a person should know.
+
+        True for every attempt from then on, so that a death before the telling loses nothing:
+        telling must be safe to repeat.
+        """
+        return self.attempts(row) >= self.alarming_attempts
+
+    def pause(self, attempts: int) -> timedelta:
+        """Return how long to wait after so many attempts."""
+        doubled: timedelta = self.first_pause * 2 ** min(attempts - 1, MOST_DOUBLINGS)
+        return min(doubled, self.longest_pause)
+
+    def attempts(self, row: Row) -> int:
+        """Return how often a row was claimed, this time included."""
+        count: int = getattr(row, ATTEMPTS)
+        return count
