@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 from devstack.environment import ROOT
 from devstack.ports import free_port, is_free
 from devstack.tools import Tool, ensure_tool
-from tests.stack.shop import await_true
+from tests.waiting import await_true
 
 DEPLOY = ROOT / "deploy"
 NGINX = Tool(("nginx",), "nginx-light", "the tests of the edge")
