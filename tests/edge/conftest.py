@@ -48,9 +48,11 @@ def edges(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
     """Both edges, in front of the same web process."""
     folder = tmp_path_factory.mktemp("edges")
     folder.chmod(0o755)
+    port = urlsplit(stack.url).port
+    assert port
     with ExitStack() as opened:
         yield {
-            name: opened.enter_context(run(folder / name, web_port=urlsplit(stack.url).port or 80))
+            name: opened.enter_context(run(folder / name, web_port=port))
             for name, run in EDGES.items()
         }
 
