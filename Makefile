@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-slow test-long conformance lint lint-more chaos chaos-short bench-wallet drain-test \
-	mutations races format lock clean venv
+	deploy-check edge-test mutations races format lock clean venv
 
 # Nothing here may depend on the user's own Python settings.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
@@ -57,6 +57,12 @@ lint: venv ## check style, types and imports, without the tests
 lint-more: venv ## check Lua, style sheets and JavaScript, with linters that it installs
 	@exec $(VENV_PYTHON) -m devstack.lint_more
 
+deploy-check: venv ## check deploy/ against the schemas of Kubernetes, Compose and systemd
+	@exec $(VENV_PYTHON) -m devstack.deploy_check
+
+edge-test: venv ## attack the product through nginx and HAProxy (needs Debian's nginx, haproxy)
+	@exec $(VENV_PYTHON) -m pytest tests/edge -n0 -m stack -s
+
 chaos: venv ## kill what runs, for minutes, and audit (CHAOS_MINUTES=… and CHAOS_SEED=…)
 	@exec $(VENV_PYTHON) -m bench.chaos --with-parent $(CHAOS)
 
@@ -75,6 +81,7 @@ lock: venv ## pin the requirements*.in files with hashes (needs the network)
 	$(COMPILE) requirements.in -o requirements.txt
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt
 	$(COMPILE) requirements-conformance.in -o requirements-conformance.txt
+	$(COMPILE) requirements-deploy.in -o requirements-deploy.txt
 
 clean: venv ## remove var/ with all local data, unless something still runs
 	@$(VENV_PYTHON) -m devstack clean

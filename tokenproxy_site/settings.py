@@ -1,6 +1,6 @@
 """Settings of the site. Every value that differs between places comes from the environment.
 
-The table in README.md lists them; a test fails when one is missing there.
+The tables in docs/operations.md list them; a test fails when one is missing there.
 """
 
 from pathlib import Path

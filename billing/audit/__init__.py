@@ -1,1 +1,1 @@
-"""Check that the books add up. Reports; repairs nothing."""
+"""Whether the books add up. It reports and repairs nothing."""

@@ -1,1 +1,1 @@
-"""Credits that nobody paid for."""
+"""Credits that nobody paid for: redeem codes and the welcome."""

@@ -1,1 +1,1 @@
-"""API keys as the shop handles them."""
+"""API keys: the one place that changes them."""

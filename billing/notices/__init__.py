@@ -1,1 +1,1 @@
-"""What customers are told by mail."""
+"""Mail to customers: written down with its cause, sent later."""

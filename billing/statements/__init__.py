@@ -1,1 +1,1 @@
-"""What happened to a balance in a month."""
+"""A balance's month, as a PDF and as a table."""

@@ -1,1 +1,1 @@
-"""What Stripe tells, and what it forgot to tell."""
+"""What Stripe tells us, what it forgot to tell, and what we ask it later."""

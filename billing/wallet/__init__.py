@@ -1,0 +1,1 @@
+"""Wallets in Redis: the function library, what calls it, and the journal beside it."""

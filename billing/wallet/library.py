@@ -51,7 +51,7 @@ def library_version(source: str) -> int:
 
 
 def rank(source: str) -> tuple[int, str]:
-    """Order libraries: the newer version first, and two of one version the same for everybody."""
+    """Return what orders libraries: the greatest goes before the others, whoever compares them."""
     return library_version(source), source
 
 

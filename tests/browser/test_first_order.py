@@ -169,7 +169,7 @@ def log_in_as_staff(album: Album, staff: Login) -> None:
 
 
 def find_order(album: Album) -> None:
-    row = search(album, "purchase")
+    row = search(album, "order")
     expect(row).to_contain_text("Builder")
     expect(row).to_contain_text("$20.00")
     expect(row).to_contain_text(re.compile("fulfilled", re.IGNORECASE))

@@ -56,7 +56,7 @@ def test_a_paid_order_says_all_that_became_of_it(alice: User) -> None:
 
     assert "Later $3.00 of the payment went back" in page
     assert "Your bank disputes $2.00" in page
-    assert "500,000 of the tokens were taken back" in page
+    assert "500,000 of the credits were taken back" in page
     assert "Your bank did not take the refund" in page
 
 

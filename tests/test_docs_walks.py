@@ -1,12 +1,14 @@
-"""The page that walks a request names functions; they must be where it says."""
+"""The pages that walk a journey name functions; each must be in the file that the page says."""
 
 import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "request.md"
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ("docs/payment.md", "docs/request.md")
 NAMED = re.compile(r"`([\w/]+\.py): ([\w.]+)`")
 
 
@@ -18,8 +20,9 @@ def names(body: list[ast.stmt], within: str = "") -> Iterator[str]:
             yield from names(node.body, f"{within}{node.name}.")
 
 
-def test_every_function_that_it_names_is_where_it_says() -> None:
-    named = NAMED.findall(PAGE.read_text())
+@pytest.mark.parametrize("page", PAGES)
+def test_every_function_that_a_walk_names_is_where_it_says(page: str) -> None:
+    named = NAMED.findall((ROOT / page).read_text())
 
     gone = {
         f"{path}: {name}"
@@ -32,7 +35,8 @@ def test_every_function_that_it_names_is_where_it_says() -> None:
     assert gone == set()
 
 
-def test_it_names_files_in_no_other_way() -> None:
-    text = NAMED.sub("", PAGE.read_text())
+@pytest.mark.parametrize("page", PAGES)
+def test_a_walk_names_files_in_no_other_way(page: str) -> None:
+    text = NAMED.sub("", (ROOT / page).read_text())
 
     assert re.findall(r"[\w/]+\.py\b", text) == []

@@ -14,6 +14,7 @@ from billing.audit.books import audit
 from billing.ledger import pushes
 from billing.models import KeySpending, Wallet
 from billing.wallet import keys
+from tests.billing.wallet.faults import full_redis
 from tests.redis_wire import before_commands
 from tests.till import Till, in_a_thread
 
@@ -185,12 +186,9 @@ def book_without_acknowledging(till: Till) -> None:
         redis.restore(name, 0, dump, replace=True)
 
 
-def test_a_push_that_is_due_is_no_finding_unless_it_stays_so(
-    till: Till, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_push_that_is_due_is_no_finding_unless_it_stays_so(till: Till) -> None:
     till.grant(1_000)
-    with monkeypatch.context() as lost:
-        lost.setattr(pushes, "push_wallets", lambda wallet_ids: None)
+    with full_redis():
         till.grant(500)
 
     stays = audit(pause_s=0)
