@@ -24,7 +24,7 @@ help: ## list the targets
 venv: ## set up .venv, if it is not what the requirements say
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer found (looked for python3," \
 		"python3.13, python3.12, python3.11)" >&2; exit 1; }
-	@"$(PYTHON)" devstack/bootstrap.py
+	@"$(PYTHON)" -m devstack.bootstrap
 
 run: venv ## run everything on http://127.0.0.1:8000 (PORT=… and HOST=… change it)
 	@exec $(VENV_PYTHON) -m devstack --with-parent run

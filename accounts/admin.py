@@ -79,7 +79,7 @@ class UserAdmin(DeskAdmin[User], DjangoUserAdmin[User]):
         return (*fields, "is_staff", "is_superuser", "groups", "user_permissions")
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Let only superusers change staff: a password set for a colleague is a way in."""
+        """Let only superusers change staff: who sets a colleague's password can log in as them."""
         has_power = obj is not None and (obj.is_staff or obj.is_superuser)
         if has_power and not request.user.is_superuser:
             return False

@@ -2,18 +2,26 @@
 
 Run with the system's Python, before anything is installed. A stamp that is written last says which
 files and which Python the environment was made from; without it, or with another, the environment
-is made anew. A `.venv` that is a link belongs to someone else and is used as it is.
+is made anew, or gone on with if it was begun from the same. A `.venv` that is a link belongs to
+someone else and is used as it is.
 """
 
 import fcntl
 import hashlib
 import importlib.util
-import os
 import platform
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from devstack.packages import (
+    Installer,
+    InstallError,
+    explain,
+    read_requirements,
+    show_error,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -26,10 +34,19 @@ def main() -> int:
         return fail("Python 3.11 or newer is needed, this is {}.{}".format(*sys.version_info[:2]))
     if VENV.is_symlink() or is_current():
         return 0
+    try:
+        return take_turns()
+    except KeyboardInterrupt:
+        return fail("interrupted; the next `make` goes on from there")
+    except (OSError, InstallError) as error:
+        return fail(f"setting up .venv failed: {show_error(error)}")
+
+
+def take_turns() -> int:
+    """Build it, unless a second make in the same checkout has while this one waited."""
     lock = ROOT / "var" / "bootstrap.lock"
     lock.parent.mkdir(exist_ok=True)
     with lock.open("w") as descriptor:
-        # A second make in the same checkout waits for the first.
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         return 0 if is_current() else build()
 
@@ -60,34 +77,29 @@ def build() -> int:
             f"this Python has no module {missing[0]}. On Debian and Ubuntu: "
             f"apt-get install {package}"
         )
-    print("Setting up .venv …", flush=True)
-    try:
-        if VENV.exists():
-            shutil.rmtree(VENV)
-        run([sys.executable, "-m", "venv", str(VENV)])
-        run([str(VENV / "bin" / "python"), "-m", "pip", *pip_arguments()])
-    except (OSError, subprocess.CalledProcessError) as error:
-        return fail(f"setting up .venv failed: {error}")
+    requirements = read_requirements(REQUIREMENTS)
+    print(f"Setting up .venv: {len(requirements)} packages", flush=True)
+    make_venv()
+    Installer(VENV).install(requirements)
     stamp_file().write_text(fingerprint())
     return 0
 
 
-def pip_arguments() -> list[str]:
-    """What to tell pip. The files name everything, so there is nothing for it to work out.
-
-    Left to itself, pip looks for the newest release of a requirement with extras, such as
-    coverage[toml], and refuses it for want of a hash as soon as that is not the pinned one.
-    """
-    files = [part for path in REQUIREMENTS for part in ("-r", str(path))]
-    quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
-    # Without a home there is nowhere to keep a cache, and pip would complain at length.
-    home = os.environ.get("HOME", "")
-    cache = [] if home and os.access(home, os.W_OK) else ["--no-cache-dir"]
-    return ["install", "--require-hashes", "--no-deps", *quiet, *cache, *files]
+def make_venv() -> None:
+    """Make it empty, unless it is one that was begun from these files by this Python."""
+    begun = VENV / "tokenproxy-begun"
+    if begun.exists() and begun.read_text() == fingerprint() and (VENV / "bin" / "pip").exists():
+        return
+    if VENV.exists():
+        shutil.rmtree(VENV)
+    run([sys.executable, "-m", "venv", str(VENV)])
+    begun.write_text(fingerprint())
 
 
 def run(command: list[str]) -> None:
-    subprocess.run(command, check=True, cwd=ROOT)
+    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise InstallError(explain(done.stdout + done.stderr))
 
 
 def fail(reason: str) -> int:

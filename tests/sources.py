@@ -1,10 +1,16 @@
 """The product's own source, for tests that look at all of it."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PRODUCT = ("accounts", "billing", "common", "proxy", "tokenproxy_site")
+
+# Where the settings read one from the environment.
+SETTING_READ = re.compile(
+    r'get_(?:text|url|redis_url|int|bool|list|fernet_keys|networks)\(\s*"([A-Z_]+)"'
+)
 
 
 def product_files() -> Iterator[tuple[str, str]]:

@@ -112,7 +112,7 @@ class StaffAction(Generic[M]):
         return HttpResponseRedirect(page.get_action_url(self.name, ids))
 
     def guard(self) -> AbstractContextManager[None]:
-        """Make the deed and its record one, unless the deed waits for the network."""
+        """Act and record in one transaction, unless the action waits for the network."""
         return transaction.atomic() if self.is_atomic else nullcontext()
 
 
@@ -176,7 +176,7 @@ class StaffActionsAdmin(DeskAdmin[M]):
         return objects
 
     def carry_out(self, action: StaffAction[M], asked: Asked[M]) -> None:
-        """Act on one object and record it. A refusal is told, and the others go on."""
+        """Act on one object and record it. A refusal becomes a message, and the others go on."""
         level, text = messages.ERROR, action.refusal(asked.obj)
         if not text:
             try:

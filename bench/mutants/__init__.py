@@ -7,6 +7,7 @@ had; then the library's other guards, one by one; then the guards around it.
 from bench.mutants import (
     admission,
     arguments,
+    calls,
     ending,
     known_bugs,
     limits,
@@ -21,6 +22,7 @@ __all__ = ["MUTANTS", "Mutant"]
 
 MUTANTS = [
     *arguments.MUTANTS,
+    *calls.MUTANTS,
     *known_bugs.MUTANTS,
     *admission.MUTANTS,
     *limits.MUTANTS,

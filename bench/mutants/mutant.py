@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LUA = Path("billing/wallet/lua")
-PARTS = sorted((Path(__file__).resolve().parents[2] / LUA).iterdir())
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = sorted((ROOT / LUA).iterdir())
 CLOSED = "  if not epoch then\n    return { 'RECOVERING' }\n  end\n"
 CLOSED_UNREAD = "  if not read_epoch(fence) then\n    return { 'RECOVERING' }\n  end\n"
 OVERTAKEN = "  if not is_rebuilding(fence, epoch) then\n    return { 'OVERTAKEN' }\n  end\n"
@@ -31,8 +32,14 @@ class Mutant:
 
 
 def place(file: str) -> str:
-    """Return the path of a test file of the wallet, or of any other that is given in full."""
-    return file if "/" in file else f"tests/billing/wallet/test_{file}.py"
+    """Return the path of a test file of billing's by its short name, or of any given in full."""
+    if "/" in file:
+        return file
+    for package in ("wallet", "ledger", "upkeep", "audit"):
+        path = f"tests/billing/{package}/test_{file}.py"
+        if (ROOT / path).is_file():
+            return path
+    raise ValueError(f"There is no test file {file!r}.")
 
 
 def lua(name: str, old: str, new: str, *, within: str = "", tests: str = "functions") -> Mutant:

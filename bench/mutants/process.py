@@ -8,14 +8,14 @@ MUTANTS: list[Mutant] = [
         "billing/wallet/journal.py",
         "            os.ftruncate(file, os.fstat(file).st_size - written)\n",
         "",
-        "tests/billing/test_journal.py::test_a_full_disk_leaves_no_half_line",
+        "tests/billing/wallet/test_journal.py::test_a_full_disk_leaves_no_half_line",
     ),
     Mutant(
         "the journal of a living process is taken",
         "billing/wallet/journal.py",
         "            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n            # Another",
         "            # Another",
-        "tests/billing/test_journal.py::test_a_living_process_keeps_its_file",
+        "tests/billing/wallet/test_journal.py::test_a_living_process_keeps_its_file",
     ),
     Mutant(
         "cancelled commands give their answers to others",

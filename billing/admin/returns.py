@@ -1,4 +1,4 @@
-"""Refunds that we asked for, and disputes as Stripe last told them."""
+"""Refunds that we asked for, and disputes as Stripe last had them."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar

@@ -119,7 +119,7 @@ def redeem(user: User, text: str, *, address: str) -> LedgerEntry:
 
 @transaction.atomic
 def _redeem(user: User, text: str) -> LedgerEntry:
-    # One customer's redemptions take turns, for the sake of one code of a batch each.
+    # One customer's redemptions wait for each other: of some batches each may redeem one code.
     User.objects.select_for_update(no_key=True).get(pk=user.pk)
     now = timezone.now()
     code = _find_code(text)

@@ -1,7 +1,7 @@
-"""Welcome credit: for a verified address, once per person as far as that can be told.
+"""Welcome credit: for a verified address, once per person, as far as we can know.
 
-An address counts as mail providers deliver it, and a network had its welcome for a while. A
-refusal is kept for staff and not told to the customer: whoever collects accounts learns nothing.
+Addresses are compared as mail providers deliver them, and a network is welcomed once in a while.
+A refusal is kept for staff and not shown to the customer: who collects accounts learns nothing.
 """
 
 import unicodedata
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 def grant_welcome_credit(user: User, *, email: str, ip_address: str) -> LedgerEntry | None:
     """Welcome somebody who verified an address. None if that is off, was done, or is refused.
 
-    Safe to repeat and to race: whoever shares the address or the network takes turns.
+    Safe to repeat and to race: those who share the address or the network wait for each other.
     """
     if not settings.WELCOME_CREDITS:
         return None

@@ -17,7 +17,7 @@ def claim_first_key(order: Order) -> str | None:
     None unless this is the customer's first paid order and there has never been a key: so the
     second of two calls gets None, at once or later.
     """
-    # Two orders paid at once, or two return pages, take turns.
+    # Two orders paid at once, or two return pages, wait for each other here.
     user = User.objects.select_for_update(no_key=True).get(pk=order.user_id)
     paid = Order.objects.filter(user=user, fulfilled_at__isnull=False)
     first = paid.order_by("fulfilled_at", "pk").first()

@@ -31,7 +31,7 @@ class KeySettings:
 
     @classmethod
     def of(cls, key: ApiKey) -> "KeySettings":
-        """Return those of a key."""
+        """Return what a key may do."""
         values = {field.name: getattr(key, field.name) for field in fields(cls)}
         values["allowed_models"] = tuple(key.allowed_models)
         values["allowed_networks"] = tuple(key.allowed_networks)

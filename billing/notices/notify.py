@@ -1,9 +1,9 @@
-"""Write a mail to a customer down; `outbox` sends it. What a mail is about, its domain knows.
+"""Write down a mail to a customer; `outbox` sends it. Each domain says what its mails are about.
 
 A notice is a row of the caller's transaction: if that rolls back, nothing is sent, and if it
 commits, the mail will be sent even if this process dies now. Its kind and reference name the
 cause, so that a repeated webhook or sweep mails once. The facts are all that a mail says beside
-the customer's present balance; amounts are integers, instants ISO texts.
+the customer's present balance: amounts as integers, instants as ISO texts.
 """
 
 from datetime import datetime

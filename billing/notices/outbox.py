@@ -24,7 +24,7 @@ from billing.models import Notice
 from billing.notices.composing import compose
 from common.due import RetriedRows
 
-# Over about a day; then a person has a look.
+# Over about a day; then a person looks at it.
 MOST_ATTEMPTS = 12
 NOTICES = RetriedRows(
     Notice.objects.filter(sent_at=None, given_up_at=None),

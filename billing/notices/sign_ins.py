@@ -1,4 +1,4 @@
-"""Know the browsers and networks that a customer signs in from, and tell of a new one."""
+"""The browsers and networks that customers sign in from; a new one is mailed about."""
 
 import hashlib
 import secrets
@@ -44,10 +44,11 @@ def make_device_id() -> str:
 
 @transaction.atomic
 def note_sign_in(user: User, *, device_id: str, user_agent: str, address: str) -> bool:
-    """Note from where somebody signed in, and mail the customer if that is new. True if told.
+    """Note from where somebody signed in, and mail the customer if that is new. True if it was.
 
     The same browser is known wherever it is, and the same kind of browser on the same network.
-    The first sign-in of an account is nothing new. Safe to race: one user's take turns.
+    The first sign-in of an account is nothing new. Safe to race: one
+    user's sign-ins wait for each other.
     """
     User.objects.select_for_update(no_key=True).get(pk=user.pk)
     now = timezone.now()

@@ -3,7 +3,6 @@
 Whatever brings no credits switches the top-up off and tells its owner.
 """
 
-import re
 from urllib.parse import urlencode
 
 import structlog
@@ -20,7 +19,7 @@ from billing.orders.notices import (
     notify_top_up_succeeded,
 )
 from billing.stripe_api import parse_order_id
-from billing.stripe_api.card_payments import CardPayment, cancel_payment, read_payment
+from billing.stripe_api.card_payments import INTENT_ID, CardPayment, cancel_payment, read_payment
 from billing.stripe_api.payments import PaymentState
 from billing.top_ups.switch import (
     OffReason,
@@ -29,7 +28,6 @@ from billing.top_ups.switch import (
     switch_off_for_review,
 )
 
-INTENT_ID = re.compile(r"pi_[A-Za-z0-9_]{1,110}")
 # Decline codes that may be told. Of the others Stripe advises to say nothing more than declined.
 # https://docs.stripe.com/declines/codes
 DECLINE_WORDS = {

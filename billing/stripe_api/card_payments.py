@@ -1,5 +1,6 @@
 """PaymentIntents without Checkout: a saved card is charged while its owner is away."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -11,6 +12,7 @@ from billing.stripe_api.charges import describe_charge, read_id
 from billing.stripe_api.client import ORDER_KEY, call_stripe, read_metadata
 from billing.stripe_api.payments import Payment, PaymentState
 
+INTENT_ID = re.compile(r"pi_[A-Za-z0-9_]{1,110}")
 # What an order's metadata say of it if no Checkout Session pays it.
 CHANNEL_KEY = "channel"
 AUTHENTICATION_CODES = ("authentication_required", "payment_intent_authentication_failure")

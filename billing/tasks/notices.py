@@ -1,4 +1,4 @@
-"""Sweeps of the mail: find what is to be told, and send it."""
+"""Sweeps of the mail: find what customers are to be mailed about, and send it."""
 
 from celery import shared_task
 from django.core.cache import cache
@@ -28,11 +28,11 @@ def send_notices() -> int:
 
 @shared_task(name="billing.find_low_balances", ignore_result=True)
 def find_low_balances() -> int:
-    """Tell customers whose balance fell below their threshold. Returns how many."""
+    """Mail customers whose balance fell below their threshold. Returns how many."""
     return notify_low_balances()
 
 
 @shared_task(name="billing.find_expiring_lots", ignore_result=True)
 def find_expiring_lots() -> int:
-    """Tell customers of credits that expire soon. Returns how many lots were found."""
+    """Mail customers about credits that expire soon. Returns how many lots were found."""
     return notify_expiring_lots()

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from functools import wraps
 
-# Of the four threads of a worker; see README.md. The daily comparison and the look for missed
+# Of the four threads of a worker; see README.md. The daily comparison and the sweep for missed
 # events are not counted: the scheduler starts each of them once.
 MOST_WAITING = 2
 
@@ -19,7 +19,7 @@ _running: set[str] = set()
 def with_slot(sweep: Callable[[], int]) -> Callable[[], int]:
     """Let a sweep run once at a time in this process, beside at most one other of these.
 
-    One whose turn it is not returns 0: the next one of its kind does its work.
+    One that finds no slot returns 0; the next sweep of its kind does the work.
     """
     name = sweep.__name__
 

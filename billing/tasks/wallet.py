@@ -62,7 +62,7 @@ def _recover_apart() -> None:
     try:
         recover_wallets()
     finally:
-        # Nobody else uses this thread's.
+        # The connections are this thread's own.
         connections.close_all()
 
 

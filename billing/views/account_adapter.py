@@ -1,6 +1,6 @@
-"""Where allauth tells us that somebody signed in or verified an address.
+"""What allauth calls when somebody signs in, verifies an address or changes what keeps others out.
 
-It stands above the services, like a view: it takes what they need from the request and calls one.
+Like a view, it takes what is needed from the request and calls one function of a domain.
 """
 
 from smtplib import SMTPException
@@ -38,7 +38,7 @@ class AccountAdapter(PlainAccountAdapter):
     """The accounts' adapter, which also tells of a new sign-in, and welcomes new customers."""
 
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
-        """Confirm an address, and welcome its owner if that is new. A refusal is not told.
+        """Confirm an address, and welcome its owner if that is new. A refusal is not shown.
 
         Both or none: an address is new once, so who is not welcomed then never is.
         """

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
+from types import TracebackType
 from typing import Protocol
 
 from django.conf import settings
@@ -186,20 +187,22 @@ class Call:
         """Interrupt the call for this reason in so many seconds, unless told otherwise before."""
         self._deadlines[reason] = time.monotonic() + seconds
 
-    @contextmanager
-    def interruptible(self) -> Iterator[None]:
+    def interruptible(self) -> "Interruptible":
         """Allow interruptions while the block waits. Raises Interrupted."""
+        return Interruptible(self)
+
+    def begin_waiting(self) -> None:
+        """Begin to be interruptible. Raises Interrupted if it was interrupted before."""
         self._raise_interruption()
         self._is_waiting = True
-        try:
-            yield
-        except asyncio.CancelledError:
-            # A cancellation of our own is taken back; any other one goes on.
-            if self.task is not None and self._interruption and self.task.uncancel() == 0:
-                self._raise_interruption()
-            raise
-        finally:
-            self._is_waiting = False
+
+    def end_waiting(self, error: BaseException | None) -> None:
+        """Take back a cancellation of our own: raises Interrupted. Any other one goes on."""
+        self._is_waiting = False
+        if not isinstance(error, asyncio.CancelledError):
+            return
+        if self.task is not None and self._interruption and self.task.uncancel() == 0:
+            self._raise_interruption()
 
     def _raise_interruption(self) -> None:
         if self._interruption is not None:
@@ -275,3 +278,23 @@ class Call:
         """Wait until nothing is counted in a thread, be it of a task that was cancelled."""
         if self._counting is not None:
             await asyncio.wait({self._counting})
+
+
+class Interruptible:
+    """A block that waits, and may be interrupted. A generator would cost each request more."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def __enter__(self) -> None:
+        self._call.begin_waiting()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._call.end_waiting(error)

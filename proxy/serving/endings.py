@@ -149,22 +149,34 @@ async def _end(call: Call, settler: Settler, outcome: Outcome) -> tuple[Usage, S
     has_run = call.may_have_run
     call.end()
     try:
-        charge = await _find_charge(call, TABLE[outcome], has_run=has_run)
-        if charge is Charge.VOID:
-            await settler.void(call.facts)
-            return NOTHING, None
-        usage, settlement = await _make_settlement(call, outcome, charge)
+        usage, settlement = await _find_settlement(call, outcome, has_run=has_run)
     except asyncio.CancelledError:
         # While it was counted. What is owed stays owed.
         settler.spawn(_end_cancelled(call, settler, outcome, has_run=has_run))
         raise
-    return usage, await settler.settle(call.facts, settlement)
+    return usage, await _write(call, settler, settlement)
 
 
 async def _end_cancelled(call: Call, settler: Settler, outcome: Outcome, *, has_run: bool) -> None:
+    _, settlement = await _find_settlement(call, outcome, has_run=has_run)
+    await _write(call, settler, settlement)
+
+
+async def _find_settlement(
+    call: Call, outcome: Outcome, *, has_run: bool
+) -> tuple[Usage, Settlement | None]:
+    """Return what is used and settled. None is to be voided."""
     charge = await _find_charge(call, TABLE[outcome], has_run=has_run)
-    _, settlement = await _make_settlement(call, outcome, charge)
-    await settler.settle(call.facts, settlement)
+    if charge is Charge.VOID:
+        return NOTHING, None
+    return await _make_settlement(call, outcome, charge)
+
+
+async def _write(call: Call, settler: Settler, settlement: Settlement | None) -> Settled | None:
+    if settlement is None:
+        await settler.void(call.facts)
+        return None
+    return await settler.settle(call.facts, settlement)
 
 
 async def _find_charge(call: Call, row: Row, *, has_run: bool) -> Charge:

@@ -6,7 +6,7 @@ from django.test import Client
 
 from accounts.models import User
 from tests.accounts.sign_up import LINK, PASSWORD
-from tests.billing.mail.conftest import Mailbox, mailbox
+from tests.billing.notices.conftest import Mailbox, mailbox
 from tests.user_agents import FIREFOX
 
 __all__ = ["mailbox"]

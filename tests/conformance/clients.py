@@ -8,6 +8,8 @@ import sys
 import venv
 from pathlib import Path
 
+from devstack.packages import Installer, InstallError, read_requirements
+
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv-conformance"
 PYTHON = VENV / "bin" / "python"
@@ -22,13 +24,13 @@ def set_up_python() -> None:
     stamp = VENV / STAMP
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    print("Setting up .venv-conformance …", flush=True)
+    requirements = read_requirements([REQUIREMENTS])
+    print(f"Setting up .venv-conformance: {len(requirements)} packages", flush=True)
     venv.create(VENV, clear=True, with_pip=True)
-    _run(
-        [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-         "--no-input", "--require-hashes", "--no-deps", "-r", str(REQUIREMENTS)],
-        ROOT,
-    )  # fmt: skip
+    try:
+        Installer(VENV, uv=Path(sys.executable).with_name("uv")).install(requirements)
+    except InstallError as error:
+        sys.exit(f"error: setting up .venv-conformance failed: {error}")
     stamp.write_text(wanted)
 
 

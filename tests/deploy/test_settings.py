@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet
 from billing.wallet.address import RedisAddress
 from devstack.environment import ROOT
 from devstack.plan import UVICORN_TIMEOUT_S, WEB_FLAGS, WEB_KEEP_ALIVE_S
-from tests.test_docs import READ
+from tests.sources import SETTING_READ
 
 DEPLOY = ROOT / "deploy"
 SETTINGS = (ROOT / "tokenproxy_site" / "settings.py").read_text()
@@ -22,7 +22,7 @@ COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 CONFIG = yaml.safe_load((DEPLOY / "kubernetes" / "config.yaml").read_text())["data"]
 COMMON = (DEPLOY / "systemd" / "tokenproxy-.service.d" / "common.conf").read_text()
 RUN = (DEPLOY / "run").read_text()
-KNOWN = set(READ.findall(SETTINGS))
+KNOWN = set(SETTING_READ.findall(SETTINGS))
 IN_EXAMPLE = dict(re.findall(r"^#?([A-Z_]+)=(.*)$", EXAMPLE, re.MULTILINE))
 DRAIN_S = 30
 

@@ -24,7 +24,7 @@ WRITES = {
 }
 WRITER = "billing/keys/api_keys.py"
 # When a key was last used is nothing that a wallet has to know.
-OTHERS = {"billing/ledger/bookings.py": ["update(last_used_at)"]}
+OTHERS = {"billing/ledger/key_use.py": ["update(last_used_at)"]}
 
 
 def find_writes(source: str) -> list[str]:

@@ -5,8 +5,9 @@ import json
 import os
 import signal
 import socket
+import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from billing.wallet.journal import JournalContents, journal_files
 from billing.wallet.sync_client import SyncWalletClient
 from devstack.services import Valkey
 from proxy.database import in_database
+from proxy.metering.prompt import Prompt
 from proxy.serving.call import Call
 from proxy.serving.endings import progress
+from tests.proxy.canned import json_answer, serve_canned
 from tests.proxy.conftest import HELLO, Api, Customer, Sandbox, until
 from tests.proxy.serving.test_streams import hang_up_after
 
@@ -208,6 +211,39 @@ async def test_it_settles_what_was_delivered_when_the_server_cancels_its_task(
     assert record is not None
     assert (record.outcome, record.source) == ("broken", "estimated")
     assert record.completion_tokens > 0
+    assert (await alice.balance()).held_credits == 0
+
+
+async def test_it_settles_a_whole_answer_whose_task_is_cancelled_while_it_is_counted(
+    api: Api, alice: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_counting, may_go_on = threading.Event(), threading.Event()
+
+    def count_slowly(prompt: Prompt) -> int:
+        is_counting.set()
+        may_go_on.wait(10)
+        return 7
+
+    monkeypatch.setattr(Prompt, "count", count_slowly)
+    monkeypatch.setattr(Prompt, "is_short", False)
+    message = {"role": "assistant", "content": "one two three"}
+    async with serve_canned(json_answer(200, {"choices": [{"message": message}]})) as canned:
+        await api.send_to(canned.base_url)
+        asking = asyncio.create_task(api.chat(alice))
+        call = await first_call(api)
+        await until(is_counting.is_set)
+
+        assert call.task is not None
+        call.task.cancel()
+        with suppress(httpx.HTTPError):
+            await asking
+        may_go_on.set()
+        await api.idle()
+
+    record = await alice.record()
+    assert record is not None
+    assert (record.outcome, record.source) == ("completed", "estimated")
+    assert record.charged_credits == 7 + 3
     assert (await alice.balance()).held_credits == 0
 
 

@@ -25,7 +25,7 @@ from billing.models import (
     UsageRecord,
 )
 from billing.wallet import keys
-from tests.billing.eventful import let_all_happen
+from tests.billing.audit.eventful import let_all_happen
 from tests.till import Till
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]

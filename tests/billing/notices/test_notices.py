@@ -14,7 +14,7 @@ from billing.models import Notice, NotificationSettings, Order
 from billing.notices.notify import is_switched_off, notify
 from billing.notices.security import notify_new_sign_in
 from billing.orders.notices import notify_dispute, notify_order, notify_refund
-from tests.billing.mail.conftest import Mailbox
+from tests.billing.notices.conftest import Mailbox
 from tests.desk import NOON, make_order
 
 

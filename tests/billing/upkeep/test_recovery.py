@@ -24,6 +24,7 @@ from billing.wallet import commands, keys, library, rebuild_barrier
 from billing.wallet.commands import Balance, restoring
 from billing.wallet.events import read_event
 from billing.wallet.journal import Journal
+from billing.wallet.sync_client import get_sync_client
 from devstack.valkey import Valkey
 from tests.billing.wallet.faults import RedisFaults
 from tests.billing.wallet.locks import count_locks, end_holders
@@ -570,7 +571,11 @@ def test_a_redis_that_is_lost_again_while_it_is_rebuilt_stays_closed(
     till.grant(1_000)
     faults.back_up()
     faults.flush()
-    lose_it_again = getattr(faults, fault)
+
+    def lose_it_again() -> None:
+        getattr(faults, fault)()
+        # The client connects anew without a word, as it does when it has seen the server go.
+        get_sync_client().redis.connection_pool.disconnect()
 
     # All shards but the last have been opened.
     with before_command("tp_open", lose_it_again, nth=keys.SHARDS), pytest.raises(WalletError):
