@@ -271,6 +271,7 @@ def deployed_settings(database_url: str) -> dict[str, str]:
         "SITE_URL": "https://tokens.example.com",
         "ALLOWED_HOSTS": "tokens.example.com",
         "TRUSTED_PROXIES": "10.0.0.1",
+        "EMAIL_URL": "smtp+tls://user:password@mail.example.com:587",
         "STRIPE_SECRET_KEY": "sk_live_" + secrets.token_hex(16),
     }
     return local_settings(database_url, journal=JOURNAL) | deployed

@@ -49,6 +49,8 @@ PROOFS = (
     Proof("chaos-short", 3),
     Proof("mutations", 8),
     Proof("races", 4),
+    Proof("deploy-check", 1),
+    Proof("edge-test", 2),
 )
 
 

@@ -23,3 +23,18 @@ def check_trusted_proxies(
             id="tokenproxy_site.W001",
         )
     ]
+
+
+@register()
+def check_mail(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Tell of an https site whose mails go to the log, where their links can be used."""
+    if not settings.IS_HTTPS or not settings.EMAIL_URL.startswith("consolemail:"):
+        return []
+    return [
+        Warning(
+            "SITE_URL is https, but EMAIL_URL names no mail server: mails are written to the log, "
+            "and with them the links that set a new password.",
+            hint="Set EMAIL_URL, such as smtp+tls://user:password@host:587.",
+            id="tokenproxy_site.W002",
+        )
+    ]

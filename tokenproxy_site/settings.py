@@ -119,9 +119,10 @@ FORMAT_MODULE_PATH = "tokenproxy_site.formats"
 
 # --- Storage ------------------------------------------------------------------------------
 
+_database = env.db_url_config(get_url("DATABASE_URL", schemes=("postgres", "postgresql")))
 DATABASES = {
     "default": {
-        **env.db_url_config(get_url("DATABASE_URL", schemes=("postgres", "postgresql"))),
+        **_database,
         "ATOMIC_REQUESTS": False,
         # A connection is looked at when it leaves the pool: after a restart of PostgreSQL each one
         # in there is dead, and would cost a request or a sweep.
@@ -131,6 +132,8 @@ DATABASES = {
         "DISABLE_SERVER_SIDE_CURSORS": True,
         # Every request runs in a thread of its own, so connections are pooled, not kept by thread.
         "OPTIONS": {
+            # What follows the URL's question mark, such as sslmode.
+            **_database.get("OPTIONS", {}),
             "pool": {
                 "min_size": 1,
                 "max_size": get_int("DATABASE_POOL_SIZE", 10, least=2),

@@ -12,7 +12,7 @@ CREATE ROLE tokenproxy_app LOGIN PASSWORD :'app_password';
 
 -- What waits for a lock or runs for long does so within bounds, and nothing is left open.
 ALTER ROLE tokenproxy_app SET lock_timeout = '10s';
-ALTER ROLE tokenproxy_app SET statement_timeout = '60s';
+ALTER ROLE tokenproxy_app SET statement_timeout = '5min';
 ALTER ROLE tokenproxy_app SET idle_in_transaction_session_timeout = '60s';
 -- A migration that can't get its lock gives way to the traffic, and is run again.
 ALTER ROLE tokenproxy_owner SET lock_timeout = '10s';

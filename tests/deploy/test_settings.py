@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -170,3 +171,19 @@ def test_it_makes_secrets_once_that_the_product_takes(tmp_path: Path) -> None:
     assert first["database_app_password"] in first["database_url"]
     assert first["database_app_password"] != first["database_owner_password"]
     assert first["redis_password"] not in first["redis_acl"]
+
+
+def test_the_image_gets_the_product_and_nothing_else() -> None:
+    let_in = set(re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
+    packages = set(
+        tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"][
+            "root_packages"
+        ]
+    )
+
+    assert {name for name in let_in if (ROOT / name / "__init__.py").exists()} == packages - {
+        "sandbox",
+        "devstack",
+    }
+    assert [name for name in sorted(let_in) if not (ROOT / name).exists()] == []
+    assert {"static", "templates", "manage.py", "requirements.txt", "deploy/run"} <= let_in

@@ -160,4 +160,19 @@ def haproxy(folder: Path, *, web_port: int) -> Iterator[Edge]:
         yield edge
 
 
+def check_compose_file(folder: Path) -> None:
+    """Have HAProxy read what compose.yaml starts it with. Raises CalledProcessError."""
+    make_certificate(folder)
+    rules = DEPLOY / "haproxy"
+    files = ["-f", str(rules / "haproxy.cfg"), "-f", str(rules / "web-compose.cfg")]
+    env = {
+        **os.environ,
+        "EDGE_HTTP": "*:80",
+        "EDGE_HTTPS": "*:443",
+        "EDGE_CERTIFICATES": str(folder / "site.pem"),
+        "EDGE_ERRORS": str(rules / "errors"),
+    }
+    subprocess.run([ensure_tool(HAPROXY), "-c", *files], check=True, capture_output=True, env=env)
+
+
 EDGES = {"nginx": nginx, "haproxy": haproxy}

@@ -1,13 +1,14 @@
 """What an edge lets through, what it refuses, and what the product learns of clients."""
 
 import socket
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from devstack.stack import Stack
-from tests.edge.servers import NAME, Edge
+from tests.edge.servers import NAME, Edge, check_compose_file
 from tests.edge.wire import send
 from tests.stack.shop import Shop
 
@@ -172,3 +173,7 @@ def test_it_answers_for_the_api_when_no_web_process_does(
     assert response.status_code == 503
     assert response.json()["error"]["code"] == "service_unavailable"
     assert set(response.json()["error"]) == {"message", "type", "param", "code"}
+
+
+def test_haproxy_reads_the_file_for_compose(tmp_path: Path) -> None:
+    check_compose_file(tmp_path)

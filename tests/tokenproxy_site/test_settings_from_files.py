@@ -1,10 +1,14 @@
 """Settings come from the environment, or from files that it names."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from devstack.environment import ROOT, local_settings
 from tokenproxy_site.env import get_int, get_list, get_text, get_url
 
 
@@ -75,3 +79,22 @@ def test_an_empty_value_counts_as_not_set(
     monkeypatch.setenv("A_NUMBER", "")
 
     assert (get_text("A_SETTING"), get_int("A_NUMBER", 7)) == ("from the file", 7)
+
+
+def test_what_the_address_of_postgresql_asks_for_reaches_its_driver(tmp_path: Path) -> None:
+    # A server whose certificate nobody checks would look the same.
+    url = "postgres://user:word@host/db?sslmode=verify-full&sslrootcert=/ca.pem"
+    show = "from tokenproxy_site.settings import DATABASES; print(DATABASES['default']['OPTIONS'])"
+
+    shown = subprocess.run(
+        [sys.executable, "-c", show],
+        cwd=ROOT,
+        env={**os.environ, **local_settings(url, journal=tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    assert "'sslmode': 'verify-full'" in shown
+    assert "'sslrootcert': '/ca.pem'" in shown
+    assert "'pool'" in shown

@@ -1,10 +1,6 @@
 """Whom the site believes about where a request comes from: the setting, and the servers."""
 
-from ipaddress import ip_network
-from typing import Any
-
 import pytest
-from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 
 from devstack.plan import WEB_FLAGS
@@ -40,15 +36,3 @@ def test_it_refuses_to_start_with_what_is_no_network(
 
 def test_uvicorn_believes_nobody_by_itself() -> None:
     assert "--no-proxy-headers" in WEB_FLAGS
-
-
-@pytest.mark.parametrize(
-    ("is_https", "proxies", "warns"),
-    [(True, [], True), (True, [ip_network("10.0.0.1")], False), (False, [], False)],
-)
-def test_an_https_site_without_a_trusted_proxy_is_warned_of(
-    settings: Any, is_https: bool, proxies: list[Any], warns: bool
-) -> None:
-    settings.IS_HTTPS, settings.TRUSTED_PROXIES = is_https, proxies
-
-    assert ("tokenproxy_site.W001" in [found.id for found in run_checks()]) is warns
