@@ -61,7 +61,7 @@ def _top_up_url() -> str:
 
 def _insufficient_credits(error: Exception) -> ApiError:
     return proxy.InsufficientQuota(
-        "Your balance does not cover this request. Lower max_tokens, or buy tokens: "
+        "Your balance does not cover this request. Lower max_tokens, or buy credits: "
         f"top_up_url: {_top_up_url()}"
     )
 
@@ -81,7 +81,7 @@ def _frozen(error: Exception) -> ApiError:
 
 def _capped(error: Exception) -> ApiError:
     assert isinstance(error, billing.CapReached)  # noqa: S101  # by the table
-    left = f"{error.left_credits:,} of {error.cap_credits:,} tokens are left"
+    left = f"{error.left_credits:,} of {error.cap_credits:,} credits are left"
     if not error.is_monthly:
         return proxy.InsufficientQuota(
             f"This API key's spending cap does not cover this request: {left}. Its owner can raise "

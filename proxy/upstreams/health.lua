@@ -14,8 +14,8 @@
 --   spare   mark, for_ms, reason       spare a key, never for a shorter time than now
 --   clear   mark or circuit …          forget them, and what a key is spared for
 --   read                               nothing more
--- Returns JSON: {granted, circuits: {circuit: [open_for_ms, probed_for_ms]}, marks: {mark: for_ms}},
--- all open circuits and spared keys, after the deed. `granted` is for `probe`.
+-- Returns JSON, after the deed: {granted, circuits: {circuit: [open_for_ms, probed_for_ms]},
+-- marks: {mark: for_ms}}, all open circuits and spared keys. `granted` is for `probe`.
 
 local CIRCUITS, MARKS, CHANGES, COUNTS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local BUCKET_MS, KEPT_BUCKETS, KEPT_S = 10000, 30, 604800
@@ -27,7 +27,10 @@ local bucket = math.floor(now / BUCKET_MS)
 
 local function load(circuit)
   local packed = redis.call('HGET', CIRCUITS, circuit)
-  return packed and cjson.decode(packed) or {row = 0, opened = 0, open_until = 0, probe_until = 0, since = 0}
+  if packed then
+    return cjson.decode(packed)
+  end
+  return {row = 0, opened = 0, open_until = 0, probe_until = 0, since = 0}
 end
 
 local function save(circuit, state)

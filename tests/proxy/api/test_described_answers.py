@@ -12,8 +12,8 @@ from billing.wallet import keys
 from billing.wallet.commands import restoring
 from billing.wallet.sync_client import get_sync_client
 from proxy.database import in_database
+from tests.proxy.accounts import limit
 from tests.proxy.conftest import HELLO, Api, Customer
-from tests.proxy.serving.test_key_limits import limit
 
 CHAT = "/v1/chat/completions"
 WELL_FORMED = {"model": "gpt-4", "messages": HELLO, "max_tokens": 5}

@@ -11,9 +11,8 @@ from accounts.models import ApiKey
 from billing.keys.api_keys import note_key_changed
 from billing.ledger.wallets import freeze_wallet, get_wallet, limit_wallet
 from proxy.database import in_database
+from tests.proxy.accounts import limit, put_in_debt
 from tests.proxy.conftest import HELLO, Api, Customer, assert_envelope
-from tests.proxy.serving.test_admission import put_in_debt
-from tests.proxy.serving.test_key_limits import limit
 from tests.till import Till, limits
 
 Change = Callable[..., Awaitable[None]]

@@ -10,8 +10,8 @@ from billing.keys.api_keys import revoke_api_key
 from billing.ledger.wallets import get_wallet, limit_wallet
 from billing.wallet.sync_client import get_sync_client
 from proxy.database import in_database
+from tests.proxy.accounts import limit
 from tests.proxy.conftest import HELLO, Api, Customer, Sandbox, assert_envelope
-from tests.proxy.serving.test_key_limits import limit
 
 READING: dict[str, tuple[str, str, dict[str, Any] | None]] = {
     "models": ("GET", "/v1/models", None),

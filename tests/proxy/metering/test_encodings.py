@@ -1,6 +1,5 @@
 import gzip
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,9 +16,8 @@ CL100K = encodings.load("cl100k_base")
 
 
 @pytest.fixture
-def nothing_loaded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def nothing_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encodings, "_loaded", {})
-    yield
 
 
 @pytest.mark.parametrize("name", ["cl100k_base", "o200k_base"])

@@ -101,11 +101,11 @@ def test_it_knows_the_end_marker() -> None:
 def test_it_refuses_an_endless_event_and_keeps_those_before_it(size: int) -> None:
     stream = b"data: 1\n\ndata: " + b"x" * 200
     splitter = Splitter(max_event_bytes=100)
+    pieces = (stream[start : start + size] for start in range(0, len(stream), size))
     events: list[Event] = []
 
     with pytest.raises(EventTooLarge, match="longer than 100 bytes") as refusal:
-        for start in range(0, len(stream), size):
-            events += splitter.feed(stream[start : start + size])
+        events.extend(event for piece in pieces for event in splitter.feed(piece))
 
     assert [*(event.raw for event in events), *refusal.value.events] == [b"data: 1\n\n"]
 

@@ -6,11 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import transaction
 
-from billing.ledger.pushes import push_on_commit
 from billing.ledger.wallets import freeze_wallet, get_wallet
-from billing.models import Wallet
 from billing.wallet import keys
 from billing.wallet.sync_client import get_sync_client
 from proxy.database import in_database
@@ -18,6 +15,7 @@ from proxy.metering.chats import take_apart
 from proxy.metering.prompt import Prompt
 from proxy.serving.admission import bound_prompt
 from proxy.serving.endings import count_prompt
+from tests.proxy.accounts import put_in_debt
 from tests.proxy.conftest import HELLO, Api, Customer, assert_envelope
 
 # What a hold takes for the prompt alone.
@@ -222,12 +220,6 @@ async def test_it_counts_long_prompts_off_the_event_loop(monkeypatch: pytest.Mon
     assert threads == [True, False]
     assert bounds == (8 + 20, 8 + 4_000 + 20)
     assert await count_prompt(long) == 8 + 4_000
-
-
-def put_in_debt(wallet_id: int) -> None:
-    with transaction.atomic():
-        Wallet.objects.filter(pk=wallet_id).update(debt_credits=5)
-        push_on_commit(wallet_id)
 
 
 def close_shards() -> None:

@@ -14,7 +14,7 @@ import pytest
 from django.db import connection
 
 from tests.proxy.conftest import Customer
-from tests.proxy.serving.test_streams import read_events, text_of
+from tests.proxy.streams import read_events, text_of
 
 
 @dataclass

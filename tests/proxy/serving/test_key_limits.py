@@ -9,30 +9,21 @@ from django.utils import timezone
 
 from accounts.models import ApiKey
 from billing.keys.api_keys import (
-    change_api_key,
     end_rotation,
     revoke_api_key,
     rotate_api_key,
 )
-from billing.keys.settings import KeySettings
 from billing.ledger.wallets import get_wallet, limit_wallet
 from billing.wallet.client import WalletClient
 from proxy.database import in_database
 from proxy.metering.chats import take_apart
+from tests.proxy.accounts import limit
 from tests.proxy.conftest import HELLO, Api, Customer, assert_envelope
 
 PROMPT_BOUND = take_apart({"messages": HELLO}, "gpt-4").bound_exactly()
 ENDPOINTS = ["/v1/models", "/v1/models/gpt-4", "/v1/credits", "/v1/key"]
 # Nobody is called from there: the documentation has these addresses to itself.
 ELSEWHERE = "203.0.113.0/24"
-
-
-async def limit(customer: Customer, **settings: Any) -> None:
-    def change() -> None:
-        key = ApiKey.objects.select_related("user").get(pk=customer.key.pk)
-        change_api_key(key, name=key.name, settings=KeySettings(**settings))
-
-    await in_database(change)
 
 
 async def get_key(api: Api, customer: Customer) -> dict[str, Any]:
@@ -126,7 +117,7 @@ async def test_it_refuses_what_a_cap_does_not_cover(
     assert answer.headers["x-should-retry"] == "false"
     assert "retry-after" not in answer.headers
     assert words in message
-    assert f"{PROMPT_BOUND + 50} of {PROMPT_BOUND + 50} tokens are left" in message
+    assert f"{PROMPT_BOUND + 50} of {PROMPT_BOUND + 50} credits are left" in message
     assert (await api.chat(alice, max_tokens=50)).status_code == 200
 
 
@@ -283,7 +274,8 @@ async def test_the_old_secret_stops_at_its_hour_though_it_is_cached(
     new = await rotate(alice, timedelta(hours=24))
     facts = await api.runtime.keys.find(await in_database(_old_digest, new.key))
 
-    assert facts is not None and facts.expires_at is not None
+    assert facts is not None
+    assert facts.expires_at is not None
     assert timedelta(hours=23) < facts.expires_at - timezone.now() <= timedelta(hours=24)
     assert facts.api_key_id == alice.key.pk
 

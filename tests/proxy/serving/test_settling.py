@@ -26,7 +26,7 @@ from proxy.serving.call import Call
 from proxy.serving.endings import progress
 from tests.proxy.canned import json_answer, serve_canned
 from tests.proxy.conftest import HELLO, Api, Customer, Sandbox, until
-from tests.proxy.serving.test_streams import hang_up_after
+from tests.proxy.streams import hang_up_after
 
 SLOW: dict[str, Any] = {
     "messages": [{"role": "user", "content": "[[tokens=20]] [[tps=20]]"}],

@@ -5,29 +5,16 @@ from collections import Counter
 import pytest
 
 from proxy.database import in_database
-from proxy.models import Provider, Route
-from proxy.parsing.origins import origin_of
 from proxy.upstreams.attempts import in_order
 from proxy.upstreams.routes import UpstreamRoute
 from tests.proxy.canned import json_answer, serve_canned
-from tests.proxy.conftest import HELLO, UPSTREAM_KEY, Api, Customer, Sandbox, sell
+from tests.proxy.conftest import HELLO, UPSTREAM_KEY, Api, Customer, Sandbox
+from tests.proxy.upstreams.first_provider import add_first
 from tests.proxy.upstreams.stage import make_route, make_upstream
 
 
 def route(name: str, *, priority: int = 0, weight: int = 1) -> UpstreamRoute:
     return make_route(make_upstream(name), priority=priority, weight=weight)
-
-
-def add_first(upstream: Sandbox, model: str, *, base_url: str | None = None) -> None:
-    """Put a provider before the sandbox, which calls gpt-4 by the name of a fault."""
-    sell(upstream, model, provider="first")
-    first = Provider.objects.get(name="first")
-    if base_url is not None:
-        Provider.objects.filter(pk=first.pk).update(base_url=base_url)
-        first.keys.update(origin=origin_of(base_url))
-    gpt_4 = Route.objects.get(model__name="gpt-4", provider__name="sandbox")
-    Route.objects.filter(pk=gpt_4.pk).update(priority=1)
-    Route.objects.get_or_create(model=gpt_4.model, provider=first, upstream_model=model)
 
 
 def test_it_tries_the_lower_priority_first() -> None:

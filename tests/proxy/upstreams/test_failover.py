@@ -19,8 +19,8 @@ from proxy.upstreams.providers.health_report import Figures, read_health
 from proxy.upstreams.shared import CircuitLimits
 from tests.proxy.canned import Canned, json_answer, serve_canned
 from tests.proxy.conftest import Api, Customer, Sandbox, until
-from tests.proxy.serving.test_streams import hang_up_after
-from tests.proxy.upstreams.test_attempts import add_first
+from tests.proxy.streams import hang_up_after
+from tests.proxy.upstreams.first_provider import add_first
 
 OK = json_answer(
     200,
