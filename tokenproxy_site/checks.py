@@ -1,11 +1,22 @@
-"""What `manage.py check` says of how the site is reached. `migrate` says it too."""
+"""What `manage.py check` says of how the site is reached, and `migrate` of where it comes from."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+
+# The migrations of 0.1 were replaced by one set for each app. A database that has had the last of
+# them is what that set makes; Django would take any earlier one for it, too.
+LAST_REPLACED = {
+    "accounts": "0002_key_limits",
+    "billing": "0013_orders",
+    "proxy": "0004_keys_know_their_host",
+}
 
 
 @register()
@@ -23,6 +34,36 @@ def check_trusted_proxies(
             id="tokenproxy_site.W001",
         )
     ]
+
+
+@register(Tags.database)
+def check_history(
+    app_configs: Sequence[AppConfig] | None,
+    *,
+    databases: Sequence[str] | None = None,
+    **kwargs: Any,
+) -> list[CheckMessage]:
+    """Refuse to migrate a database of 0.1 that has not had all of its migrations."""
+    if not databases or not MigrationRecorder(connection).has_table():
+        return []
+    loader = MigrationLoader(connection)
+    return [
+        Error(
+            f"This database is older than the present set of migrations: {app} lacks {last}.",
+            hint="Run `manage.py migrate` at the last commit that has it, and then here: "
+            f"git log -1 --diff-filter=D --format=%h^ -- {app}/migrations/{last}.py. "
+            "If nothing in the database is worth keeping, begin anew; locally `make clean` does.",
+            id="tokenproxy_site.E001",
+        )
+        for app, last in LAST_REPLACED.items()
+        if _is_behind(loader, app, last)
+    ]
+
+
+def _is_behind(loader: MigrationLoader, app: str, last: str) -> bool:
+    applied = {name for label, name in loader.applied_migrations or () if label == app}
+    replaced = {name for name in applied if (app, name) not in loader.disk_migrations}
+    return bool(replaced) and last not in replaced
 
 
 @register()

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from proxy.api.dispatch import ApiView
 
 SCHEME = "Bearer"
+# A key is who calls; no person is signed in.
+NOBODY = AnonymousUser()
 
 Found = tuple[AnonymousUser, KeyFacts]
 
@@ -34,9 +36,7 @@ class KeyAuthentication(BaseAuthentication):
     ) -> Found:
         """Return nobody in particular, and the key. Raises AuthenticationFailed."""
         sent: ApiRequest = request._request  # type: ignore[assignment]  # served by our handler
-        return AnonymousUser(), await find_key(
-            request.META.get("HTTP_AUTHORIZATION", ""), sent.runtime.keys
-        )
+        return NOBODY, await find_key(request.META.get("HTTP_AUTHORIZATION", ""), sent.runtime.keys)
 
 
 async def find_key(authorization: str, keys: KeyCache) -> KeyFacts:

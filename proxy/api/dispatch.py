@@ -103,7 +103,7 @@ class ApiView(APIView):
 
     async def admit(self) -> None:
         """Find who calls, and ask whether that key may. Raises what stands against it."""
-        for authenticator in self.get_authenticators():
+        for authenticator in self.request.authenticators or ():
             found = await cast("Awaitable[Found]", authenticator.authenticate(self.request))
             self.request.user, self.request.auth = found
         for permission in self.get_permissions():

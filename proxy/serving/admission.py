@@ -157,9 +157,11 @@ async def quote(
 
 async def bound_prompt(prompt: Prompt) -> int:
     """Give a number that a prompt can't exceed, counted in a thread if it is long."""
-    if prompt.is_short or not prompt.is_countable:
+    if prompt.is_short:
         return prompt.bound()
-    return await asyncio.to_thread(prompt.bound)
+    if not prompt.is_countable:
+        return prompt.bound_by_size()
+    return await asyncio.to_thread(prompt.bound_exactly)
 
 
 def _hold(key: KeyFacts, facts: RequestFacts, worst: Worst) -> HoldRequest:

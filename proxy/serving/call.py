@@ -274,6 +274,11 @@ class Call:
         self._counting = asyncio.ensure_future(asyncio.to_thread(meter.catch_up))
         await asyncio.shield(self._counting)
 
+    @property
+    def is_counting(self) -> bool:
+        """Whether a thread may be at the meter."""
+        return self._counting is not None
+
     async def counted(self) -> None:
         """Wait until nothing is counted in a thread, be it of a task that was cancelled."""
         if self._counting is not None:

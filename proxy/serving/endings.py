@@ -119,8 +119,8 @@ async def end_broken(call: Call, settler: Settler, error: BaseException) -> Alre
 
 async def progress(call: Call) -> Settlement:
     """Say what a call should be charged if this process died now."""
-    charge = await _find_charge(call, TABLE[Outcome.ABANDONED], has_run=call.may_have_run)
-    _, settlement = await _make_settlement(call, Outcome.ABANDONED, charge)
+    _, settlement = await _find_settlement(call, Outcome.ABANDONED, has_run=call.may_have_run)
+    assert settlement is not None  # noqa: S101  # by the table
     return settlement
 
 
@@ -166,7 +166,9 @@ async def _find_settlement(
     call: Call, outcome: Outcome, *, has_run: bool
 ) -> tuple[Usage, Settlement | None]:
     """Return what is used and settled. None is to be voided."""
-    charge = await _find_charge(call, TABLE[outcome], has_run=has_run)
+    if call.is_counting:
+        await call.counted()
+    charge = _find_charge(call, TABLE[outcome], has_run=has_run)
     if charge is Charge.VOID:
         return NOTHING, None
     return await _make_settlement(call, outcome, charge)
@@ -179,10 +181,9 @@ async def _write(call: Call, settler: Settler, settlement: Settlement | None) ->
     return await settler.settle(call.facts, settlement)
 
 
-async def _find_charge(call: Call, row: Row, *, has_run: bool) -> Charge:
+def _find_charge(call: Call, row: Row, *, has_run: bool) -> Charge:
     if not has_run:
         return row.unsent
-    await call.counted()
     if row.undelivered is row.delivered:
         return row.delivered
     return row.delivered if _has_delivered(call.meter) else row.undelivered

@@ -43,9 +43,7 @@ async def serve(
     Raises the ApiError, WalletError, UpstreamError or Interrupted that the client is to be told of.
     """
     ticket = Ticket(key.wallet_id, key.api_key_id, endpoint.name, repeat.idempotency_key, body)
-    async with Recorder(
-        runtime.recordings, ticket, connection.request_id, runtime.settler
-    ) as recorder:
+    with Recorder(runtime.recordings, ticket, connection.request_id, runtime.settler) as recorder:
         kept = await find_kept(runtime, connection, key, repeat, recorder, is_stream=request.stream)
         if kept is not None:
             return kept

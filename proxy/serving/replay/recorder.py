@@ -51,10 +51,10 @@ class Recorder:
         self._size_bytes = 0
         self._is_ended = False
 
-    async def __aenter__(self) -> Recorder:
+    def __enter__(self) -> Recorder:
         return self
 
-    async def __aexit__(
+    def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
