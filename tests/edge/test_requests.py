@@ -1,6 +1,8 @@
 """What an edge lets through, what it refuses, and what the product learns of clients."""
 
+import shutil
 import socket
+import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +16,7 @@ from tests.stack.shop import Shop
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
 
+CURL = shutil.which("curl") or "curl is missing"
 HOST = f"Host: {NAME}\r\n".encode()
 POST = b"POST /v1/chat/completions HTTP/1.1\r\n" + HOST
 GET = b"GET /v1/models HTTP/1.1\r\n" + HOST
@@ -173,6 +176,29 @@ def test_it_answers_for_the_api_when_no_web_process_does(
     assert response.status_code == 503
     assert response.json()["error"]["code"] == "service_unavailable"
     assert set(response.json()["error"]) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize("version", ["1.1", "2"])
+def test_its_own_answer_reaches_whoever_sends_a_body(deserted: Edge, version: str) -> None:
+    # Over HTTP/2 an answer that overtakes the body may be cancelled with it.
+    url = f"{deserted.url}/v1/chat/completions"
+    options = ["--silent", "--insecure", "--max-time", "20", f"--http{version}"]
+    data = ["--header", f"Host: {NAME}", "--data", '{"model": "gpt-4o"}']
+
+    answers = [
+        subprocess.run(
+            [CURL, *options, *data, "--write-out", "\n%{http_code} %{http_version}", url],
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout
+        for _ in range(3)
+    ]
+
+    for answer in answers:
+        body, _, status = answer.rpartition("\n")
+        assert status == f"503 {version}"
+        assert '"service_unavailable"' in body
 
 
 def test_haproxy_reads_the_file_for_compose(tmp_path: Path) -> None:
