@@ -1,16 +1,12 @@
 """API keys under races, and what the receipts said of them before their spending was kept."""
 
-from datetime import UTC, datetime, timedelta
-from importlib import import_module
-from pkgutil import iter_modules
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from accounts.models import ApiKey, User
-from billing import migrations
 from billing.exceptions import KeyNotUsable, TooManyKeys
 from billing.keys.api_keys import (
     adjust_api_key,
@@ -20,8 +16,6 @@ from billing.keys.api_keys import (
     rotate_api_key,
 )
 from billing.keys.settings import KeySettings, TooManyModels
-from billing.models import KeySpending, UsageRecord
-from tests import desk
 from tests.racing import before_statement, in_background, race
 
 
@@ -122,47 +116,3 @@ def test_a_change_keeps_the_expiry_that_was_set_since(alice: User) -> None:
 
     key.refresh_from_db()
     assert (key.expires_at, key.requests_per_minute) == (ends, 5)
-
-
-@pytest.mark.django_db
-def test_the_migration_sums_up_what_each_key_was_charged_in_each_month() -> None:
-    # Its number may change, its name does not.
-    (name,) = [
-        module.name
-        for module in iter_modules(migrations.__path__)
-        if module.name.endswith("_key_spending_and_wallet_limits")
-    ]
-    first, second = (
-        desk.make_customer("charlie@example.com"),
-        desk.make_customer("dora@example.com"),
-    )
-    for number, (of, day, charged) in enumerate(
-        [
-            (first, datetime(2026, 1, 31, 23, 59, 59, tzinfo=UTC), 1),
-            (first, datetime(2026, 2, 1, tzinfo=UTC), 20),
-            (first, datetime(2026, 2, 28, 12, tzinfo=UTC), 300),
-            (second, datetime(2026, 2, 1, tzinfo=UTC), 4_000),
-        ]
-    ):
-        record = of.record
-        record.pk, record.request_id = None, f"old-{number}"
-        record.started_at, record.ended_at = day, day
-        record.charged_credits = record.target_credits = charged
-        record.save(force_insert=True)
-
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL TIME ZONE 'Asia/Tokyo'")
-        cursor.execute(import_module(f"billing.migrations.{name}").SUM_UP)
-
-    # Each made one request for 20 credits in March, too.
-    summed = KeySpending.objects.values_list("api_key_id", "month", "charged_credits")
-    assert sorted(summed) == sorted(
-        [
-            (first.key.pk, 202_601, 1),
-            (first.key.pk, 202_602, 320),
-            (first.key.pk, 202_603, 20),
-            (second.key.pk, 202_602, 4_000),
-            (second.key.pk, 202_603, 20),
-        ]
-    )
-    assert UsageRecord.objects.count() == 6
