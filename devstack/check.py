@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from devstack.errors import LaunchError
 from devstack.locks import FileLock, IsLocked
 from devstack.process import Process
 from devstack.pytest_plugin import SERVICES_HOME, open_folder, start_postgres
-from devstack.share import take_share
+from devstack.share import Share, take_share
 
 VAR = ROOT / "var"
 LOGS = VAR / "test-logs"
@@ -178,18 +178,19 @@ def run_static(environ: Mapping[str, str], database_url: str, console: Console) 
 
 
 def run_slow(environ: Mapping[str, str], database_url: str, console: Console) -> list[Result]:
-    """Run one after the other: the launcher's tests watch the clock. Each has its share of it."""
-    share = take_share(os.environ)
-    makers = [slow_step, machine_step, screens_step]
-    results = []
+    """Run one after the other: the launcher's tests watch the clock."""
     with StepRunner(console) as runner:
-        for done, make in enumerate(makers):
-            own = share.environment(parts=len(makers) - done)
-            results.append(runner.run(make({**environ, **own})))
-    return results
+        return run_lane(slow_steps(environ, take_share(os.environ)), runner)
 
 
-def run_lane(steps: Sequence[Step], runner: StepRunner) -> list[Result]:
+def slow_steps(environ: Mapping[str, str], share: Share) -> Iterator[Step]:
+    """Make each step when its turn comes, with its part of what is left of the clock by then."""
+    makers = [slow_step, machine_step, screens_step]
+    for done, make in enumerate(makers):
+        yield make({**environ, **share.environment(parts=len(makers) - done)})
+
+
+def run_lane(steps: Iterable[Step], runner: StepRunner) -> list[Result]:
     return [runner.run(step) for step in steps]
 
 

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -151,7 +152,7 @@ class Installer:
             done = subprocess.run(
                 [*command, "-r", file.name],
                 cwd=self.venv,
-                env={**as_uv_takes_it(self._pip_settings()), **os.environ},
+                env={**as_uv_takes_it(self._pip_settings), **os.environ},
                 capture_output=True,
                 text=True,
                 check=False,
@@ -159,11 +160,10 @@ class Installer:
         if done.returncode != 0:
             raise InstallError(explain(done.stdout + done.stderr))
 
+    @cached_property
     def _pip_settings(self) -> dict[str, str]:
-        """Return how the user has set up pip: a mirror, a proxy, a certificate."""
-        if not hasattr(self, "_settings"):
-            self._settings = read_pip_settings(self.python)
-        return self._settings
+        """How the user has set up pip: a mirror, a proxy, a certificate."""
+        return read_pip_settings(self.python)
 
 
 def read_pip_settings(python: Path) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 from io import StringIO
 from itertools import product
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from devstack import check
 from devstack.check import Interrupted, Result, Step, StepRunner, read_report, summary
 from devstack.console import Console
+from devstack.share import Share
 
 
 @pytest.fixture
@@ -109,3 +111,18 @@ def test_every_test_is_in_one_of_the_runs(marked: tuple[bool, bool, bool]) -> No
     takes = [bool(eval(each, {}, marks)) for each in chosen]  # noqa: S307
 
     assert takes.count(True) == 1
+
+
+def test_each_slow_step_gets_its_part_of_what_is_left() -> None:
+    steps = list(check.slow_steps({}, Share(time.monotonic() + 90, seed=6)))
+
+    # None of them takes any time here.
+    seconds = [float(step.env["PROOF_SECONDS"]) for step in steps]
+    assert seconds == pytest.approx([30, 45, 90], abs=2)
+    assert {step.env["PROOF_SEED"] for step in steps} == {"6"}
+
+
+def test_without_a_share_the_slow_steps_are_whole() -> None:
+    steps = list(check.slow_steps({}, Share()))
+
+    assert not any("PROOF_SECONDS" in step.env for step in steps)
