@@ -123,7 +123,7 @@ def _fulfil_or_end(intent_id: str) -> Order:
 @transaction.atomic(durable=True)
 def _order(known: AutoTopUp) -> Order | None:
     """Make the order of a top-up that is still due, under the wallet's lock and its own."""
-    # A clawback takes the two locks in the same order.
+    # A dispute takes the two locks in the same order.
     wallet = lock_wallet(known.wallet_id)
     top_up = lock_top_up(known.pk)
     if not is_offered() or not due_top_ups().filter(pk=top_up.pk).exists():
@@ -197,8 +197,8 @@ def _find_or_ask(order: Order) -> str | None:
             summary=f"Stripe refuses to charge a top-up: {refusal.__cause__ or refusal}",
         )
         raise
-    # Saved, because its metadata may be changed at Stripe: without them the payment would not be
-    # recognised as ours, and the order would look as if it had never been charged.
+    # Saved, so that it pays this order whatever its metadata say: without them it would look like a
+    # stranger's payment, and the order as if it had never been charged.
     Order.objects.filter(pk=order.pk, status__in=Order.UNPAID).update(
         stripe_payment_intent_id=intent_id
     )
