@@ -25,7 +25,7 @@ class CheckoutChannel(PaymentChannel[Checkout]):
         return Order.objects.filter(stripe_session_id=stripe_id).first()
 
     def find_order(self, payment: Checkout) -> Order | None:
-        """Return the session's order. The session has its id, in case we never saved ours of it."""
+        """Return the order that has this session saved, or whose id the session names."""
         is_named = Q(stripe_session_id=payment.session_id)
         for text in (payment.client_reference, payment.order_id):
             order_id = parse_order_id(text)

@@ -60,7 +60,7 @@ class PaymentChannel(Generic[AnyPayment]):
     """One way in which orders are paid: how its payments are read, checked and followed up.
 
     `after_credit`, `after_failure` and `without_credits` are called in the transaction that books
-    the payment, under the lock of its order.
+    the payment, under the lock of its order if there is one.
     """
 
     # What its payments are called in the inbox.

@@ -179,7 +179,7 @@ def _request(top_up: AutoTopUp, order: Order) -> dict[str, Any]:
 
 
 def _find_or_ask(order: Order) -> str | None:
-    """Return the order's PaymentIntent; None if there is none and it is too late to ask for one."""
+    """Return the order's PaymentIntent; None if there is none and we may not ask for it."""
     asked = order.top_up_payment
     if not _may_ask(order, asked):
         return find_payment(asked.stripe_customer_id, order_id=str(order.public_id))
