@@ -47,7 +47,7 @@ def audit(*, at_rest: bool = False, pause_s: float = PAUSE_S) -> list[Finding]:
     """Return every broken invariant; an empty list is a clean bill.
 
     `at_rest` also demands that nothing is under way: no hold, no event, no late push.
-    What may be late in Redis is read again up to 7 times, each after `pause_s` seconds.
+    What may be late in Redis is read again up to TRIES - 1 times, each after `pause_s` seconds.
     Raises WalletRecovering while Redis can't be read.
     """
     return sorted({*_audit_books(), *_audit_redis(at_rest=at_rest, pause_s=pause_s)})
