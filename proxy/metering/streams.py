@@ -113,7 +113,7 @@ class StreamMeter(ABC):
         return b"".join(self._take_last(event) for event in self._splitter.flush())
 
     def usage(self, *, prompt_tokens: int, max_completion_tokens: int | None) -> Usage:
-        """Return the usage to charge for: the upstream's figures or our count of what was delivered.
+        """Return the usage to charge for: the upstream's figures or our count of what came.
 
         Of a broken stream, the larger of both. `prompt_tokens` is our own count, used if the
         upstream has none. Counts unread texts. Raises ImpossibleUsage; then use `estimate`.

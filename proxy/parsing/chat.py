@@ -66,7 +66,7 @@ class ChatRequest(ModelRequest):
         )
 
     def own_fields(self, temperature: float | None) -> dict[str, Any]:
-        """Return the model's default temperature, and the option that makes a stream report usage."""
+        """Return the default temperature, and the option that makes a stream report usage."""
         fields = asking_for_usage(self.body) if self.stream else {}
         if temperature is not None and self.client_temperature is None:
             fields["temperature"] = temperature

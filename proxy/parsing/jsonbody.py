@@ -20,10 +20,10 @@ DEFAULT_MAX_DEPTH = 100
 
 _BOM = b"\xef\xbb\xbf"
 _TOO_DEEP = "The JSON body is nested too deeply: the limit is {} levels."
-# orjson turns an integer outside [-2**63, 2**64) into a float; every such literal has 19 digits.
+# orjson turns an integer outside [-2**63, 2**64) into a float; its literal has 19 digits or more.
 _SMALLEST_LOST_INTEGER = 2.0**63
-# Matches only from the first digit of a number and does not backtrack (`*+`), so that a run of
-# digits is read once, however long it is.
+# Matches only from the start of a number and does not backtrack (`*+`), so that a run of digits is
+# read once, however long it is.
 _LONG_INTEGER = re.compile(rb"(?<![\d.eE+-])-?\d{19}\d*+(?![.eE])")
 
 
@@ -50,7 +50,7 @@ def _load(body: bytes, *, max_depth: int) -> object:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        # orjson itself stops at 1024 levels.
+        # orjson itself stops at 1024 levels, before its recursion does harm.
         if error.msg.startswith("depth limit"):
             raise InvalidRequest(_TOO_DEEP.format(max_depth), code="invalid_json") from None
         raise InvalidRequest(
