@@ -27,7 +27,7 @@ _COMPATIBLE = ipaddress.IPv6Network("::/96")
 
 
 def is_allowed_address(address: str) -> bool:
-    """Tell whether an upstream may have this IP address. Raises ValueError if the text is not one."""
+    """Tell whether an upstream may have this IP address. Raises ValueError if it is not one."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if _is_loopback(ip):
         return bool(settings.ALLOW_LOOPBACK_PROVIDERS)

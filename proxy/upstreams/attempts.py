@@ -162,7 +162,7 @@ class Attempts:
         raise self._trouble
 
     async def send(self, attempt: Attempt, body: bytes) -> UpstreamAnswer:
-        """Send an attempt. The caller closes the answer. Raises UpstreamError; pass it to `failed`."""
+        """Send an attempt. The caller closes the answer. Raises UpstreamError, for `failed`."""
         route, key, health = attempt.route, attempt.key, self._upstreams.health
         began_at = time.monotonic()
         answer = await self._upstreams.client.post(

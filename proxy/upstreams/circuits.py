@@ -94,7 +94,7 @@ class Passage:
             self._end(circuit, "ok")
 
     def failed(self, verdict: Verdict) -> None:
-        """Record a failure: open the circuits that it speaks against, and close the others."""
+        """Record what a failure says of the provider's circuit and of the route's."""
         provider, route = self._route.upstream.circuit, self._route.circuit
         if verdict.blame is Blame.PROVIDER:
             self._end(provider, "failed", verdict.summary)

@@ -39,7 +39,7 @@ def eject_key(key_id: int, *, sealed: bytes, reason: str) -> bool:
 
 
 def alarm_quota(key_id: int, *, reason: str) -> bool:
-    """File an inbox item, once a day, that a provider's account has run out. False if it is there."""
+    """Tell staff, once a day, that a provider's account has run out. False if they were told."""
     key = ProviderKey.objects.select_related("provider").filter(pk=key_id).first()
     if key is None:
         return False

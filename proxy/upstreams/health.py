@@ -94,7 +94,7 @@ class Health:
     # What a request tells.
 
     def note_answer(self, route: UpstreamRoute, key: UpstreamKey, *, latency_ms: int) -> None:
-        """Count an answer that has begun for its provider and key. `note_ended` counts the route."""
+        """Count an answer that has begun, for its provider and key. `note_ended` is the route's."""
         self._tally.note_ok(route.upstream.circuit, GUARD_ROW)
         self._tally.note_ok(f"k{key.id}", GUARD_NONE, latency_ms=latency_ms)
 

@@ -35,8 +35,7 @@ def load_routes() -> dict[int, list[UpstreamRoute]]:
 def load_keys() -> dict[int, list[UpstreamKey]]:
     """Read the keys that may be used, by provider: switched on and not ejected.
 
-    If all keys of a provider are ejected, they are used nevertheless: the last one is spared for a
-    minute after each refusal.
+    If all keys of a provider are ejected, they are used nevertheless, and spared after a refusal.
     """
     good: dict[int, list[UpstreamKey]] = {}
     ejected: dict[int, list[UpstreamKey]] = {}
