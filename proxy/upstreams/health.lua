@@ -14,8 +14,9 @@
 --   spare   mark, for_ms, reason       spare a key, never for a shorter time than now
 --   clear   mark or circuit …          forget them, and a key's marks for single models
 --   read                               only return the state
--- Returns the state afterwards as JSON: {granted, circuits: {circuit: [open_for_ms, probed_for_ms]},
--- marks: {mark: for_ms}}, all open circuits and spared keys. `granted` answers `probe`.
+-- Returns the state afterwards as JSON, all open circuits and spared keys:
+-- {granted, circuits: {circuit: [open_for_ms, probed_for_ms]}, marks: {mark: for_ms}}.
+-- `granted` answers `probe`.
 
 local CIRCUITS, MARKS, CHANGES, COUNTS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local BUCKET_MS, KEPT_BUCKETS, KEPT_S = 10000, 30, 604800
