@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from billing.models import Wallet
 from billing.statements.csv_file import write_csv
 from billing.statements.month import Statement, list_months, make_statement, parse_month
-from billing.statements.pdf_file import write_pdf
+
+
+def write_pdf(statement: Statement) -> bytes:
+    # Late: fpdf brings fontTools, a quarter of what every process imports, and few write a PDF.
+    from billing.statements import pdf_file
+
+    return pdf_file.write_pdf(statement)
+
 
 FORMATS: dict[str, tuple[str, Callable[[Statement], bytes]]] = {
     "pdf": ("application/pdf", write_pdf),
