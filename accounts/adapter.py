@@ -18,13 +18,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return super().clean_email(email).lower()
 
     def can_delete_email(self, email_address: EmailAddress) -> bool:
-        """Keep the address that a person has: it is replaced, and never only removed."""
+        """Refuse to delete a person's present address: it can only be replaced."""
         if email_address.email == email_address.user.email:
             return False
         return bool(super().can_delete_email(email_address))
 
     def post_login(self, request: HttpRequest, user: User, **given: Any) -> HttpResponse:
-        """Note when it was: whoever signed in just now is not asked again."""
+        """Note the time, so that a person who has just signed in is not asked again."""
         response: HttpResponse = super().post_login(request, user, **given)
         note_signed_in(request)
         return response

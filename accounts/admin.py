@@ -1,4 +1,4 @@
-"""The desk's pages of people. API keys are in billing: revoking one tells the wallet."""
+"""The desk's pages about people. API keys are in billing, because revoking one changes a wallet."""
 
 from collections.abc import Sequence
 
@@ -16,14 +16,14 @@ from django.http import HttpRequest, HttpResponse
 from accounts.desk.pages import DeskAdmin, ReadOnlyAdmin, SuperusersAdmin, Tool, list_tool
 from accounts.models import User
 
-# Django's own page lets whoever may change a group give it, and so themselves, every permission.
+# On Django's own page, staff who may change a group could give it, and themselves, any permission.
 admin.site.unregister(Group)
-# allauth's own page lets staff add a verified address to anybody, which is a way into an account.
+# On allauth's own page, staff could add a verified address to any account, and so get into it.
 admin.site.unregister(EmailAddress)
 
 
 class AddUserForm(AdminUserCreationForm[User]):
-    """A new user, known by an e-mail address that nobody else has in any case."""
+    """A new user, with an e-mail address that no user has in any spelling of case."""
 
     class Meta:
         model = User
@@ -38,8 +38,8 @@ class AddUserForm(AdminUserCreationForm[User]):
 
 @admin.register(User)
 class UserAdmin(DeskAdmin[User], DjangoUserAdmin[User]):
-    """People. Editable, because staff let people in and out; never deleted, because money hangs on
-    them. The address is its owner's to change. What gives power over others is for superusers.
+    """People. Editable, because staff control who can log in; never deleted, because money belongs
+    to them. Only the owner changes an address. Only superusers change powers over others.
     """
 
     add_form = AddUserForm
@@ -79,7 +79,7 @@ class UserAdmin(DeskAdmin[User], DjangoUserAdmin[User]):
         return (*fields, "is_staff", "is_superuser", "groups", "user_permissions")
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Let only superusers change staff: who sets a colleague's password can log in as them."""
+        """Let only superusers change staff: a new password would let others log in as them."""
         has_power = obj is not None and (obj.is_staff or obj.is_superuser)
         if has_power and not request.user.is_superuser:
             return False
@@ -91,7 +91,7 @@ class UserAdmin(DeskAdmin[User], DjangoUserAdmin[User]):
     def user_change_password(
         self, request: HttpRequest, id: str, form_url: str = ""
     ) -> HttpResponse:
-        """Let only superusers set a password: everybody else's customers reset their own."""
+        """Let only superusers set a password; customers reset their own."""
         if not request.user.is_superuser:
             raise PermissionDenied
         return super().user_change_password(request, id, form_url)
@@ -107,12 +107,12 @@ class UserAdmin(DeskAdmin[User], DjangoUserAdmin[User]):
 
 @admin.register(Group)
 class GroupAdmin(SuperusersAdmin[Group], DjangoGroupAdmin):
-    """What groups of staff may do."""
+    """Groups of staff and their permissions."""
 
 
 @admin.register(EmailAddress)
 class EmailAddressAdmin(ReadOnlyAdmin[EmailAddress]):
-    """Which addresses were verified. Their owners change them, on their own pages."""
+    """Addresses, and whether they were verified. Their owners change them on their own pages."""
 
     list_display = ("email", "user", "primary", "verified")
     list_filter = ("primary", "verified")

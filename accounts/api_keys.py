@@ -1,4 +1,4 @@
-"""API keys as they are looked up. What changes one is in `billing.keys.api_keys` alone."""
+"""Look-ups of API keys. Only `billing.keys.api_keys` changes a key."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""The app of people and API keys."""
+"""The app about people and API keys."""
 
 from django.apps import AppConfig
 

@@ -1,4 +1,4 @@
-"""allauth's forms, where this site knows one address for each person."""
+"""allauth's forms, changed for a site on which each person has one address."""
 
 from typing import Any
 
@@ -27,9 +27,9 @@ class ChangeAddressForm(AddEmailForm):  # type: ignore[misc]
         return str(super().clean_email())
 
     def save(self, request: HttpRequest) -> EmailAddress:
-        """Keep what was asked for in place of what was asked before, and mail its link.
+        """Store the new request in place of an earlier one, and mail its link.
 
-        allauth's own would forget the present address if that was never confirmed.
+        allauth's own form would delete the present address if that was never confirmed.
         """
         with transaction.atomic():
             user = User.objects.select_for_update(no_key=True).get(pk=self.user.pk)
@@ -46,12 +46,12 @@ class ChangeAddressForm(AddEmailForm):  # type: ignore[misc]
 
 
 class ResetByAddressForm(ResetPasswordForm):  # type: ignore[misc]
-    """Mails a link to the address that a person has, and to none that waits to be confirmed."""
+    """Mails a link to a person's present address, never to one that waits to be confirmed."""
 
     users: list[User]
 
     def clean_email(self) -> Any:
-        """Return the address, and keep whose it is."""
+        """Return the address, and keep only the users whose present address it is."""
         email = super().clean_email()
         self.users = [user for user in self.users if user.email == email.lower()]
         return email

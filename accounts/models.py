@@ -12,12 +12,12 @@ from django.utils import timezone
 
 
 class UserManager(BaseUserManager["User"]):
-    """Creates users, who are known by their e-mail address."""
+    """Creates users, who are identified by their e-mail address."""
 
     use_in_migrations = True
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """Create a user; without a password nobody can log in until it is reset."""
+        """Create a user, who without a password can't log in until it is reset."""
         if not email:
             raise ValueError("A user needs an e-mail address.")
         user = self.model(email=self.normalize_email(email).lower(), **fields)
@@ -52,7 +52,7 @@ class User(AbstractUser):
         return self.email
 
     def get_full_name(self) -> str:
-        """Return nothing: nobody is asked for a name, and Django's own answer is "None None"."""
+        """Return "": users have no name, and Django's own answer would be "None None"."""
         return ""
 
     def get_short_name(self) -> str:
@@ -71,7 +71,7 @@ class ApiKey(models.Model):
         max_length=24, editable=False, help_text="The secret's first and last characters."
     )
     # While a rotation lasts, the secret before this one works too.
-    # NULL where there is none, so that it is unique where there is one.
+    # NULL where there is none, because "" would not be unique.
     previous_digest = models.CharField(  # noqa: DJ001
         max_length=64, unique=True, null=True, editable=False
     )
@@ -139,9 +139,9 @@ class ApiKey(models.Model):
         return f"{self.name} ({self.hint})"
 
     def is_usable(self, at: datetime) -> bool:
-        """Tell whether the key may be used at this instant."""
+        """Return whether the key may be used at this instant."""
         return self.revoked_at is None and (self.expires_at is None or at < self.expires_at)
 
     def is_rotating(self, at: datetime) -> bool:
-        """Tell whether the secret before the present one still works."""
+        """Return whether the secret before the present one still works."""
         return self.previous_expires_at is not None and at < self.previous_expires_at

@@ -1,7 +1,7 @@
-"""Ask who it is once more, before something that a stranger at an open browser must not do.
+"""Ask for the password again before what a stranger at an open browser must not do.
 
 A log-in or sign-up counts as the answer for ACCOUNT_REAUTHENTICATION_TIMEOUT seconds. allauth keeps
-a POST that came too late in the session and does it once the password is right.
+a later POST in the session and carries it out once the password is right.
 """
 
 import time
@@ -25,21 +25,21 @@ def note_signed_in(request: HttpRequest) -> None:
 
 
 def has_just_signed_in(request: HttpRequest) -> bool:
-    """Tell whether this browser signed in a moment ago."""
+    """Return whether this browser signed in within the re-authentication time-out."""
     signed_in_at = float(request.session.get(SIGNED_IN_AT, 0))
     return time.time() - signed_in_at < float(app_settings.REAUTHENTICATION_TIMEOUT)
 
 
 def must_ask_again(request: HttpRequest) -> bool:
-    """Tell whether the password has to be entered before something sensitive."""
+    """Return whether the password has to be entered before something sensitive."""
     return bool(is_reauthentication_required(request, app="accounts"))
 
 
 def ask_again(request: HttpRequest) -> HttpResponse:
-    """Lead to the page that asks for the password, and from there to where this request went."""
-    # A POST that was given up must not be done by whoever later only opens its page.
+    """Lead to the page that asks for the password, and from there on with this request."""
+    # A POST that was given up must not be carried out when its page is merely opened later.
     request.session.pop(STATE_SESSION_KEY, None)
-    # What is kept of a request of htmx is answered by a whole page.
+    # Without htmx's headers, the kept request is answered by a whole page.
     for name in [name for name in request.META if name.startswith("HTTP_HX_")]:
         del request.META[name]
     return cast(HttpResponse, suspend_request(request, reverse("account_reauthenticate")))

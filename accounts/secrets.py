@@ -33,7 +33,7 @@ def make_secret() -> Secret:
 
 
 def is_well_formed(text: str) -> bool:
-    """Tell whether this can be a secret at all: prefix, length and checksum."""
+    """Return whether this can be a secret at all: prefix, length and checksum."""
     body, checksum = text[:-CHECKSUM_CHARS], text[-CHECKSUM_CHARS:]
     return len(text) == LENGTH and text.startswith(PREFIX) and _checksum(body) == checksum
 

@@ -1,4 +1,4 @@
-"""allauth's page of addresses, as this site has it: one, and perhaps one that shall replace it."""
+"""allauth's page of addresses for this site: one, and perhaps one that is to replace it."""
 
 from typing import Any
 
@@ -11,26 +11,26 @@ from accounts.reauthentication import ask_again, must_ask_again
 
 
 class AddressView(EmailView):  # type: ignore[misc]
-    """Show a person's address and replace it. Only a confirmation makes another one theirs."""
+    """Show a person's address and replace it, which takes effect with its confirmation."""
 
     template_name = "account/email.html"
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Show the page to who is known to be its owner."""
+        """Show the page, after asking for the password if necessary."""
         if must_ask_again(request):
             return ask_again(request)
         response: HttpResponse = super().get(request, *args, **kwargs)
         return response
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Ask for a change, send its link again, or give it up."""
+        """Request a change, send its link again, or give it up."""
         if "action_primary" in request.POST:
             return redirect("account_email")
         response: HttpResponse = super().post(request, *args, **kwargs)
         return response
 
     def get_context_data(self, **given: Any) -> dict[str, Any]:
-        """Add the present address, and what is kept beside it."""
+        """Add the present address, and the other addresses that are kept."""
         user = self.request.user
         known = EmailAddress.objects.filter(user=user).order_by("pk")
         return {

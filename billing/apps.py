@@ -1,4 +1,4 @@
-"""The app of money."""
+"""The app about money."""
 
 from django.apps import AppConfig
 
@@ -9,6 +9,6 @@ class BillingConfig(AppConfig):
     name = "billing"
 
     def ready(self) -> None:
-        """Register the checks of the settings and of prices: importing them does."""
+        """Register the checks of the settings and of prices by importing them."""
         from billing.catalogue import checks as _prices  # noqa: F401
         from billing.stripe_api import checks as _settings  # noqa: F401

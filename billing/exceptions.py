@@ -7,26 +7,27 @@ BillingError
 │   ├── WalletBacklogged      too many decided debits wait to be booked; nothing new is admitted
 │   ├── WalletStale           the caller's copy of the key or wallet is older than Redis'
 │   ├── WalletMissing         Redis has no such wallet yet; push it and try again
-│   ├── WalletFrozen          a person froze it
+│   ├── WalletFrozen          a person, a dispute or a fraud warning froze it
 │   ├── WalletInDebt          a refund or dispute took back more than was left
 │   ├── InsufficientCredits   the worst case of this request is not covered
-│   ├── CapReached            this key has spent what it may, in all or this month
+│   ├── CapReached            this key's cap, in all or this month, does not cover this request
 │   ├── RateLimited           too many requests or tokens in this minute, or requests at once
 │   ├── RequestTooLarge       more tokens than a whole minute allows
 │   └── UnknownHold           nothing is held under this request id
 ├── PackUnavailable           no such pack is on sale
 │   └── CurrencyUnproven      nobody knows yet how Stripe reads amounts of its currency
-├── TooManyOrders             this user started too many orders and paid none of them
+├── TooManyOrders             this user or network started too many orders and paid none
+├── TooManyCards              this user or network tried too many cards
 ├── OrderMissing              no order of ours belongs to this payment
 ├── OrderMismatch             Stripe's account of a payment differs from the order
 ├── RefundRefused             a refund that can't be given, or not now
 ├── PaymentProviderError      Stripe did not answer: what we asked for may have happened or not
-│   ├── PaymentProviderAway       no answer at all, so nobody else would get one either
-│   ├── PaymentStateMoving        a payment's state changed each time it was read; later it won't
+│   ├── PaymentProviderAway       no answer at all, so other calls would fail, too
+│   ├── PaymentStateMoving        a payment's state changed each time it was read; try later
 │   └── PaymentProviderRefusal    Stripe refused what we asked for: it did not happen
 │       └── PaymentObjectMissing  Stripe has no object with this id
-├── WebhookRefused            a webhook that nothing may be done with
-│   ├── WebhookUnsigned       not signed by Stripe, or not just now
+├── WebhookRefused            a webhook that must be ignored
+│   ├── WebhookUnsigned       not signed by Stripe, or not recently
 │   └── WebhookMalformed      signed, but not an event for this site
 ├── TopUpRefused              automatic top-up can't be set up like that
 ├── TooManyKeys               this user has as many usable API keys as there may be
@@ -34,13 +35,14 @@ BillingError
 ├── RotationUnderWay          the key's secret before the present one still works
 ├── CodeError
 │   ├── CodeUnknown           no such code was ever made
-│   ├── CodeUsed              it was redeemed, or its batch is for one each
+│   ├── CodeUsed              it was redeemed, or this customer had another of its batch
 │   ├── CodeExpired           it was not redeemed in time
 │   ├── CodeRevoked           staff withdrew its batch
-│   └── TooManyGuesses        too many codes were tried that were none
+│   └── TooManyGuesses        too many wrong codes were tried
 ├── BatchExists               a batch of codes was made by the same press of the button
-├── MissingReason             a correction or a resolution without a word on why
+├── MissingReason             a correction or a resolution without a reason
 ├── UnbookableEvent           what Redis decided does not fit the books; a person decides
+├── UnknownReference          a text that is no reference of the expected form
 └── InvalidAmount             an amount that can't be posted
 """
 
@@ -80,11 +82,11 @@ class WalletMissing(WalletError):
 
 
 class WalletFrozen(WalletError):
-    """A person or a dispute froze the wallet."""
+    """A person, a dispute or a fraud warning froze the wallet."""
 
 
 class WalletInDebt(WalletError):
-    """A refund or dispute took back more than was left; the next order pays it first."""
+    """A refund or dispute took back more than was left; the next credit pays that first."""
 
 
 @dataclass
@@ -104,7 +106,7 @@ class CapReached(WalletError):
 
 
 class Limited(Enum):
-    """What there was too much of. The value is how customers call it."""
+    """What exceeded its limit. The value is the customer's word for it."""
 
     REQUESTS = "requests per minute"
     TOKENS = "tokens per minute"
@@ -144,7 +146,7 @@ class CurrencyUnproven(PackUnavailable):
 
 
 class TooManyOrders(BillingError):
-    """This user started too many orders within an hour and paid none of them."""
+    """This user, or this network, started too many orders within an hour and paid none."""
 
 
 class TooManyCards(BillingError):
@@ -160,7 +162,7 @@ class OrderMismatch(BillingError):
 
 
 class RefundRefused(BillingError):
-    """A refund that can't be given, or not now. The message says why, to whoever asked."""
+    """A refund that can't be given, or not now. The message tells the person who asked why."""
 
 
 class PaymentProviderError(BillingError):
@@ -168,11 +170,11 @@ class PaymentProviderError(BillingError):
 
 
 class PaymentProviderAway(PaymentProviderError):
-    """Stripe can't be reached, or asks us to slow down: whatever else we asked would fail too."""
+    """Stripe can't be reached, or asks us to slow down: other calls would fail, too."""
 
 
 class PaymentStateMoving(PaymentProviderError):
-    """A payment's state changed each time it was read. Looking again later ends it."""
+    """A payment's state changed each time it was read. Try again later."""
 
 
 class PaymentProviderRefusal(PaymentProviderError):
@@ -188,7 +190,7 @@ class TopUpRefused(BillingError):
 
 
 class WebhookRefused(BillingError):
-    """A webhook that nothing may be done with. Nothing was stored."""
+    """A webhook that must be ignored. Nothing was stored."""
 
 
 class WebhookUnsigned(WebhookRefused):
@@ -208,11 +210,11 @@ class KeyNotUsable(BillingError):
 
 
 class RotationUnderWay(BillingError):
-    """The secret before the present one still works; three at once would be one too many."""
+    """The secret before the present one still works; a key has at most two at once."""
 
 
 class CodeError(BillingError):
-    """A code that gives nothing. Nothing was changed."""
+    """A code that can't be redeemed. Nothing was changed."""
 
 
 class CodeUnknown(CodeError):
@@ -240,7 +242,7 @@ class BatchExists(BillingError):
 
 
 class MissingReason(BillingError):
-    """A correction or a resolution without a word on why: the ledger would not say it."""
+    """A correction or a resolution without a reason, which the record needs."""
 
 
 class UnbookableEvent(BillingError):

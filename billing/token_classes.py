@@ -1,7 +1,7 @@
-"""The classes in which a request's tokens are counted and priced: one table, which all follow.
+"""The classes in which a request's tokens are counted and priced, in one table.
 
-Records spell their fields out, because types and migrations want that: `Usage`, `Rates`,
-`Settlement`, `UsageRecord` and `ModelPrice`. A test compares each with the table.
+`Usage`, `Rates`, `Settlement`, `UsageRecord` and `ModelPrice` spell their fields out, because types
+and migrations need that. A test compares each with the table.
 """
 
 from collections.abc import Callable
@@ -11,13 +11,13 @@ from operator import attrgetter
 
 @dataclass(frozen=True, slots=True)
 class TokenClass:
-    """One class. Its tokens are part of its parent's, and cost as much unless a price says else."""
+    """One class. Its tokens are part of its parent's, and cost the same unless a price differs."""
 
-    # On a receipt's line and in the API.
+    # Its name on a receipt's line and in the API.
     name: str
-    # Where its tokens are counted.
+    # The field in which its tokens are counted.
     count: str
-    # What a customer reads on a receipt, and what completes "1,000 …" in the list of prices.
+    # What a customer reads on a receipt; `words` completes "1,000 …" in the list of prices.
     label: str
     words: str = ""
     parent: str = ""
@@ -35,7 +35,7 @@ class TokenClass:
         return f"{self.name}_rate_millicredits"
 
 
-# A token that is reported in two classes of one parent stays in the one that is named first.
+# A token that is reported in two classes of one parent is counted in the first of them.
 CLASSES = (
     TokenClass("prompt", "prompt_tokens", "Prompt", has_own_rate=True),
     TokenClass(
@@ -87,5 +87,5 @@ _read_counts: Callable[[object], tuple[int, ...]] = attrgetter(*COUNTS)
 
 
 def counts_of(counted: object) -> dict[str, int]:
-    """Return the tokens of whatever has a field for each class, by field."""
+    """Return the tokens by field of an object that has a field for each class."""
     return dict(zip(COUNTS, _read_counts(counted), strict=True))

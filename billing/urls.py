@@ -1,4 +1,4 @@
-"""Addresses of the storefront, the dashboard, the way to payment and back, and the webhook."""
+"""URLs of the storefront, the dashboard, the checkout and the webhook."""
 
 from django.urls import path
 

@@ -1,1 +1,1 @@
-"""What several apps share. It knows none of them."""
+"""What several apps share. It imports none of them."""

@@ -1,4 +1,4 @@
-"""Counts of what may be tried so often within an hour. In the cache: losing them costs nothing."""
+"""Counts of attempts within an hour, to limit them. Kept in the cache: they may be lost."""
 
 from contextlib import suppress
 
@@ -8,7 +8,7 @@ WINDOW_S = 3_600
 
 
 def count_attempt(key: str) -> int:
-    """Count an attempt before it is made, so that attempts at once count too. Returns how many."""
+    """Count an attempt before it is made, so concurrent ones count too. Returns how many."""
     cache.add(key, 0, WINDOW_S)
     try:
         return int(cache.incr(key))
@@ -18,6 +18,6 @@ def count_attempt(key: str) -> int:
 
 
 def uncount_attempt(key: str) -> None:
-    """Take an attempt back that is not to count."""
+    """Take back the count of an attempt."""
     with suppress(ValueError):
         cache.decr(key)

@@ -1,20 +1,20 @@
-"""The network behind a client's address: what is counted and compared instead of the address."""
+"""The network of a client's address, which is counted and compared instead of the address."""
 
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 UNKNOWN = "unknown"
-# As providers of IPv4 hand them out.
+# A usual size of the networks that providers of IPv4 hand out.
 IPV4_BITS = 24
-# A customer of IPv6 has at least this network of addresses.
+# A customer with IPv6 has a network of at least this size.
 HOME_IPV6_BITS = 64
-# What providers of IPv6 give a company, or move a home about in.
+# The network that a provider of IPv6 gives a company, or from which a home gets changing ones.
 SITE_IPV6_BITS = 48
 
 
 def client_network(address: str) -> str | None:
-    """Return what one client comes from: its IPv4 address, or the first of its IPv6 network.
+    """Return a client's IPv4 address, or the first address of its IPv6 network.
 
-    None if the address is none, as behind a proxy that names none: there is nothing to count by.
+    None if it is no address, as behind a proxy that names none: there is nothing to count by.
     """
     ip = _parse(address)
     if ip is None:
@@ -25,7 +25,7 @@ def client_network(address: str) -> str | None:
 
 
 def network_of(address: str, *, ipv6_bits: int) -> str:
-    """Return the network around an address, such as 203.0.113.0/24; "unknown" if it is none."""
+    """Return an address's network, such as 203.0.113.0/24; "unknown" if it is no address."""
     ip = _parse(address)
     if ip is None:
         return UNKNOWN

@@ -1,4 +1,4 @@
-"""What Stripe demands of amounts of a currency. https://docs.stripe.com/currencies"""
+"""Stripe's rules for the amounts of a currency. https://docs.stripe.com/currencies"""
 
 # Amounts without, and with three, decimal places.
 # fmt: off
@@ -9,9 +9,9 @@ ZERO_DECIMAL = frozenset({
 # fmt: on
 THREE_DECIMAL = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})
 
-# Stripe's page names it among the zero-decimal currencies, and under #special-cases as one of two
-# decimal places in whole hundreds. Whichever we took, the other would charge a hundredth or a
-# hundredfold, so nothing is sold in it until a charge in test mode has shown which one holds.
+# Stripe's page lists it among the zero-decimal currencies, and under #special-cases as one with two
+# decimal places in whole hundreds. The wrong choice would charge a hundredth or a hundredfold, so
+# nothing is sold in it until a charge in test mode has shown which one holds.
 # docs/payments.md says how.
 UNPROVEN = frozenset({"ugx"})
 UNPROVEN_REASON = (
@@ -22,7 +22,7 @@ UNPROVEN_REASON = (
 
 
 def is_unproven(currency: str) -> bool:
-    """Tell whether nobody knows yet how Stripe reads amounts of this currency."""
+    """Return whether it is still unknown how Stripe reads amounts of this currency."""
     return currency in UNPROVEN
 
 
@@ -36,7 +36,7 @@ def decimal_places(currency: str) -> int:
 def smallest_step(currency: str) -> int:
     """Return what amounts in the smallest unit must be divisible by.
 
-    Thousandths come in tens, and of the króna, which has two decimal places, there are whole ones.
+    Amounts with three decimal places must end in 0; the króna has two, but takes whole ones only.
     """
     if currency in THREE_DECIMAL:
         return 10

@@ -1,4 +1,4 @@
-"""Rows that wait for a sweep: one sweep claims each when it is due; a failure waits for longer.
+"""Rows that wait for a sweep, which claims each when it is due; a failed row waits for longer.
 
 Claiming a row moves the instant at which it is due. So of two sweeps one claims it, and a row whose
 process dies is due again by itself.
@@ -13,9 +13,9 @@ from django.utils import timezone
 
 Row = TypeVar("Row", bound=Model)
 
-# The column in which retried rows count.
+# The column that counts the attempts of retried rows.
 ATTEMPTS = "attempts"
-# Beyond 2 to this power no pause is doubled: it is above every longest one, and must not overflow.
+# A pause is doubled at most this often: it then exceeds every longest pause, and can't overflow.
 MOST_DOUBLINGS = 20
 
 
@@ -29,33 +29,33 @@ class DueRows(Generic[Row]):
         lease: Callable[[Row], timedelta],
         due_column: str = "next_attempt_at",
     ) -> None:
-        """Take `open_rows` by columns of their own: while a claim waits for another, PostgreSQL
-        looks again at the row that it claims, and not at those joined to it.
+        """Take `open_rows`, which must be filtered by their own columns: after a claim has waited
+        for another, PostgreSQL checks the claimed row again, but not the rows joined to it.
         """
         self.open_rows = open_rows
         self.lease = lease
         self.due_column = due_column
 
     def due(self) -> QuerySet[Row]:
-        """Return what is due, longest due first."""
+        """Return the rows that are due, longest due first."""
         is_due = {f"{self.due_column}__lte": timezone.now()}
         return self.open_rows.filter(**is_due).order_by(self.due_column, "pk")
 
     def take(self, rows: QuerySet[Row]) -> Iterator[Row]:
-        """Claim these rows, each when its turn comes, and leave out those that others claimed."""
+        """Claim these rows, each when it is asked for, and skip those that others claimed."""
         return (row for row in rows if self.claim(row))
 
     def claim(self, row: Row, **changes: Any) -> bool:
-        """Keep a row from other sweeps until its lease ends. False if it is another's, or done."""
+        """Keep a row from other sweeps until its lease ends. False if it is claimed or done."""
         as_it_was = {"pk": row.pk, self.due_column: getattr(row, self.due_column)}
         changes[self.due_column] = timezone.now() + self.lease(row)
         return self.open_rows.filter(**as_it_was).update(**changes) == 1
 
 
 class RetriedRows(DueRows[Row]):
-    """Due rows whose work may fail. Each failure is tried again, twice as late as the last one.
+    """Due rows whose work may fail. Each failure doubles the pause before the next attempt.
 
-    Their attempts are counted from the moment of the claim.
+    An attempt is counted when its row is claimed.
     """
 
     def __init__(
@@ -80,24 +80,24 @@ class RetriedRows(DueRows[Row]):
         return is_mine
 
     def postpone(self, row: Row, **changes: Any) -> None:
-        """Make a claimed row due after its pause, and note in it what its failure changes."""
+        """Make a claimed row due after its pause, with the `changes` that its failure causes."""
         changes[self.due_column] = timezone.now() + self.pause(self.attempts(row))
         self.open_rows.filter(pk=row.pk).update(**changes)
 
     def is_alarming(self, row: Row) -> bool:
-        """Tell whether it was tried so often in vain that a person should know.
+        """Return whether a row failed so often that a person should know.
 
-        True for every attempt from then on, so that a death before the telling loses nothing:
-        telling must be safe to repeat.
+        True for every later attempt too, so that nothing is lost if the process dies before it
+        files the row: filing must be safe to repeat.
         """
         return self.attempts(row) >= self.alarming_attempts
 
     def pause(self, attempts: int) -> timedelta:
-        """Return how long to wait after so many attempts."""
+        """Return how long to wait after this many attempts."""
         doubled: timedelta = self.first_pause * 2 ** min(attempts - 1, MOST_DOUBLINGS)
         return min(doubled, self.longest_pause)
 
     def attempts(self, row: Row) -> int:
-        """Return how often a row was claimed, this time included."""
+        """Return how often a row was claimed, including this time."""
         count: int = getattr(row, ATTEMPTS)
         return count

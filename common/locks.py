@@ -1,4 +1,4 @@
-"""Locks by name, for those who have no row in common that they could lock."""
+"""Locks by name, for transactions that have no row in common to lock."""
 
 import hashlib
 
@@ -6,7 +6,7 @@ from django.db import connection
 
 
 def lock_names(*names: str) -> None:
-    """Lock these names until the caller's transaction ends; wait for whoever holds one of them."""
+    """Lock these names until the caller's transaction ends. Waits while one of them is locked."""
     numbers = sorted(
         int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True) for name in names
     )

@@ -10,12 +10,12 @@ STEPS = ((1_000_000_000_000, "T"), (1_000_000_000, "B"), (MILLION, "M"), (1_000,
 
 
 def credits(amount_credits: int) -> str:
-    """Return 1,234,567."""
+    """Return credits with thousands separators, such as 1,234,567."""
     return f"{amount_credits:,}".replace("-", "−")
 
 
 def compact(amount_credits: int) -> str:
-    """Return 1.2M, rounded down, so that no page promises more than there is."""
+    """Return credits such as 1.2M, rounded down, so that no page promises more than there is."""
     for size, letter in STEPS:
         if amount_credits >= size:
             tenths = amount_credits * 10 // size
@@ -47,7 +47,7 @@ def fine_price(amount_cents: Decimal, currency: str) -> str:
 
 
 def rate(rate_millicredits: int) -> str:
-    """Return credits per token: 1, 0.5, 0.075."""
+    """Return credits per token, such as 1, 0.5 or 0.075."""
     return f"{Decimal(rate_millicredits).scaleb(-3).normalize():,f}"
 
 

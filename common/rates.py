@@ -1,10 +1,10 @@
-"""Where requests and tokens per minute stand, as wallets answer and clients are told."""
+"""The rates of requests and tokens per minute, as wallets report them and clients see them."""
 
 from typing import NamedTuple
 
 
 class Bucket(NamedTuple):
-    """Where requests or tokens per minute stand: of the key or the wallet, whichever has less."""
+    """Requests or tokens per minute: of the key or the wallet, whichever has less left."""
 
     limit: int
     remaining: int
@@ -12,7 +12,7 @@ class Bucket(NamedTuple):
 
 
 class RateState(NamedTuple):
-    """Where requests and tokens per minute stand."""
+    """The rates of requests and of tokens per minute."""
 
     requests: Bucket
     tokens: Bucket

@@ -1,5 +1,5 @@
 """Start, watch and stop everything that `make run` and `make test` need.
 
-Nothing of the product is imported here, and the product imports nothing from here: the two meet
-in environment variables and in `var/run.env`.
+Neither this package nor the product imports the other. They share environment variables and
+`var/run.env`.
 """

@@ -16,12 +16,12 @@ from devstack.process import GUARD, User
 SYSTEM_POSTGRES = (("/usr/lib/postgresql", "*/bin"), ("/usr", "pgsql-*/bin"))
 OLDEST_POSTGRES = 15
 OLDEST_REDIS = 7
-# A place that everyone may read and only root may write.
+# A folder that everyone may read and only root may write.
 ROOT_COPIES = Path("/var/lib/tokenproxy-devstack")
 
 
 def package_folder(name: str) -> Path | None:
-    """Find an installed package without importing it: these have side effects."""
+    """Find an installed package without importing it, because importing has side effects."""
     spec = importlib.util.find_spec(name)
     return Path(spec.origin).parent if spec and spec.origin else None
 
@@ -36,7 +36,7 @@ def find_postgres(user: User | None) -> Path:
     if embedded and works(embedded / "postgres", user):
         return embedded
     if package and embedded and user and works(embedded / "postgres", None):
-        # The virtual environment lies where this user may not look.
+        # The virtual environment is in a folder that this user may not read.
         return copy_of(package) / "pginstall18" / "bin"
     for folder in system_postgres():
         if works(folder / "postgres", user) and (folder / "initdb").exists():
@@ -64,7 +64,7 @@ def find_valkey() -> Path:
 
 
 def system_postgres() -> list[Path]:
-    """The installed servers, newest first."""
+    """Return the folders of the installed servers, newest first."""
     folders = [found for root, glob in SYSTEM_POSTGRES for found in Path(root).glob(glob)]
     on_path = shutil.which("postgres")
     folders += [Path(on_path).resolve().parent] if on_path else []
@@ -88,7 +88,7 @@ def redis_version(program: Path) -> int:
 
 
 def works(program: Path, user: User | None) -> bool:
-    """Try the program as the user who will run it: its folders may be closed to them."""
+    """Try the program as the user who will run it, who may not be allowed to read its folders."""
     command = [str(program), "--version"]
     if user:
         guard = [sys.executable, "-I", "-S", str(GUARD), "--parent", str(os.getpid())]
@@ -145,7 +145,7 @@ def fill(folder: Path, package: Path) -> None:
 
 
 def publish(making: Path, home: Path) -> None:
-    """Move the copy to its name. If another run was faster, its copy is as good."""
+    """Move the copy to its name. If another run was faster, its copy is used."""
     try:
         making.rename(home)
     except OSError:

@@ -1,9 +1,9 @@
 """Make `.venv` exactly what the requirement files say. Standard library only.
 
 Run with the system's Python, before anything is installed. A stamp that is written last says which
-files and which Python the environment was made from; without it, or with another, the environment
-is made anew, or gone on with if it was begun from the same. A `.venv` that is a link belongs to
-someone else and is used as it is.
+files and which Python the environment was made from. If it is missing or differs, the environment
+is made anew, or continued if it was begun from the same files and Python. A `.venv` that is a link
+is used as it is.
 """
 
 import fcntl
@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def take_turns() -> int:
-    """Build it, unless a second make in the same checkout has while this one waited."""
+    """Build the environment, unless another make in this checkout did so while this one waited."""
     lock = ROOT / "var" / "bootstrap.lock"
     lock.parent.mkdir(exist_ok=True)
     with lock.open("w") as descriptor:
@@ -65,7 +65,7 @@ def stamp_file() -> Path:
 
 def fingerprint() -> str:
     files = b"".join(path.read_bytes() for path in REQUIREMENTS)
-    # In full: some requirements are for certain patch releases only.
+    # The full version, because some requirements are for certain patch releases only.
     return f"{platform.python_version()} {hashlib.sha256(files).hexdigest()}\n"
 
 
@@ -86,7 +86,7 @@ def build() -> int:
 
 
 def make_venv() -> None:
-    """Make it empty, unless it is one that was begun from these files by this Python."""
+    """Make an empty environment, unless one was begun from these files by this Python."""
     begun = VENV / "tokenproxy-begun"
     if begun.exists() and begun.read_text() == fingerprint() and (VENV / "bin" / "pip").exists():
         return

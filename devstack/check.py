@@ -1,7 +1,7 @@
 """`make test`: every check and every test, all of them even if one fails.
 
-Two lanes side by side: what reads the code and then what needs the product running; and the tests
-that need neither. Each step's output is kept under `var/test-logs/`.
+Two lanes run side by side: the static checks and then the tests of the running product; and the
+other tests. Each step's output is kept under `var/test-logs/`.
 """
 
 import os
@@ -27,7 +27,7 @@ from devstack.share import Share, take_share
 VAR = ROOT / "var"
 LOGS = VAR / "test-logs"
 JOURNAL = VAR / "journal"
-# Long enough for any step on a slow machine, short enough that a hung one ends.
+# Long enough for any step on a slow machine, and an end for a step that hangs.
 STEP_TIMEOUT_S = 1_800.0
 
 
@@ -63,7 +63,7 @@ class Interrupted(Exception):
 
 
 class StepRunner:
-    """Runs steps, from several threads at once; none outlives the block it is used in."""
+    """Runs steps, from several threads at once. No step outlives the runner's block."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -163,10 +163,10 @@ def check(run: Lanes | None = None) -> int:
 
 
 def run_all(environ: Mapping[str, str], database_url: str, console: Console) -> list[Result]:
-    """Run two lanes side by side, about as long as each other."""
+    """Run two lanes of about the same length side by side."""
     static = static_steps(environ, database_url=database_url)
     lanes = [[*static, browser_step(environ), stack_step(environ)], [unit_step(environ)]]
-    # Left in reverse: on Ctrl-C the steps are stopped first, or the pool would wait for them.
+    # The runner is left first: on Ctrl-C it stops the steps, for which the pool would wait.
     with ThreadPoolExecutor(len(lanes)) as pool, StepRunner(console) as runner:
         jobs = [pool.submit(run_lane, steps, runner) for steps in lanes]
         return [result for job in jobs for result in job.result()]
@@ -178,7 +178,7 @@ def run_static(environ: Mapping[str, str], database_url: str, console: Console) 
 
 
 def run_slow(environ: Mapping[str, str], database_url: str, console: Console) -> list[Result]:
-    """Run one after the other: the launcher's tests watch the clock."""
+    """Run one after the other, because the launcher's tests measure time."""
     with StepRunner(console) as runner:
         return run_lane(slow_steps(environ, take_share(os.environ)), runner)
 
@@ -213,7 +213,7 @@ def static_steps(environ: Mapping[str, str], *, database_url: str) -> list[Step]
     ]
 
 
-# It can't be run with -m, and its script's first line is wrong once a checkout has been moved.
+# It can't be run with -m, and its script's first line is wrong in a checkout that was moved.
 IMPORT_LINTER = "from importlinter.cli import lint_imports_command as main; main()"
 
 

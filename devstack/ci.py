@@ -2,9 +2,9 @@
 
     .ci/run                         the same, with the virtual environment set up first
 
-By the clock, all of it ends within 40 minutes plus what is under way then, on a slow machine as on
-a fast one. What is tried of a slower proof is chosen by a seed made of the commit, so that another
-commit tries another part. The end says what was left out, and how fast the machine is.
+All of it ends within 40 minutes plus the target under way at that time, on any machine. A seed made
+of the commit chooses the part of each slower proof that is tried, so that another commit tries
+another part. The last lines say what was left out, and how fast the machine is.
 """
 
 import argparse
@@ -24,19 +24,19 @@ from devstack.run import end_with_parent
 from devstack.share import LEFT_OUT, SECONDS, SEED, Share
 
 BUDGET_S = 40 * 60.0
-# Above the longest time-out of a single test or suite. Whoever takes longer hangs.
+# Above the longest time-out of a single test or suite. A target that takes longer hangs.
 OVERRUN_S = 15 * 60.0
-# How a target's last word on its tests looks.
+# The last line of a target on its tests.
 COUNTED = re.compile(r"\d+ (passed|mutants)|^Nothing lost|^VIOLATION|^\d+ s in all")
 CALIBRATION_STEPS = 2_000_000
 MAKE = ("make", "--no-print-directory")
-# Of the process that calls us, and not the targets' affair.
+# Variables of the calling process, which the targets must not see.
 NOT_FOR_TARGETS = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", SECONDS, SEED}
 
 
 @dataclass(frozen=True)
 class Proof:
-    """A make target. Of the time that is left, it gets `weight` parts of those still to come."""
+    """A make target. `weight` is its share of the time left, beside the targets still to come."""
 
     target: str
     weight: int
@@ -56,7 +56,7 @@ PROOFS = (
 
 @dataclass
 class Run:
-    """One run, and what it has to say in the end. `make` runs a target and returns its code."""
+    """One run, and its closing lines. `make` runs a target and returns its exit code."""
 
     share: Share
     make: Callable[[str, Mapping[str, str], Callable[[str], None]], int]
@@ -152,7 +152,7 @@ def describe_machine() -> str:
 
 
 def time_loop() -> float:
-    """Return the processor time of a fixed loop: others' load does not count."""
+    """Return the processor time of a fixed loop in seconds, which leaves out other load."""
     started, total = time.process_time(), 0
     for number in range(CALIBRATION_STEPS):
         total += number * number % 7
@@ -175,7 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.with_parent:
         end_with_parent()
-    # Whatever runs is stopped on the way out.
+    # sys.exit unwinds, which stops the running target.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     share = Share(time.monotonic() + BUDGET_S - options.spent, seed_of_commit())
     run = Run(share, make, lambda line: print(line, flush=True))

@@ -28,7 +28,7 @@ class Console:
             try:
                 print(text, file=self._stream, flush=True)
             except (BrokenPipeError, ValueError):
-                # Nobody reads any more; the children have still to be stopped in order.
+                # The reader is gone; the children must still be stopped in order.
                 return
 
     def _tint(self, text: str, name: str) -> str:

@@ -1,8 +1,8 @@
-"""`make deploy-check`: the files in `deploy/` against the schemas of those who read them.
+"""`make deploy-check`: check the files in `deploy/` as the programs that read them would.
 
-Kubernetes' and Compose's schemas come with Python packages, which are installed under
-`var/deploy-check` as `requirements-deploy.txt` pins them; systemd's units are read by systemd's own
-reader. What is missing and can't be installed is named, and fails.
+The schemas of Kubernetes and Compose come with Python packages, which are installed under
+`var/deploy-check` as `requirements-deploy.txt` pins them. systemd itself reads its units. A tool
+that is missing and can't be installed is named, and the check fails.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ REQUIREMENTS = ROOT / "requirements-deploy.txt"
 FOLDER = ROOT / "var" / "deploy-check"
 SYSTEMD_ANALYZE = Tool(("systemd-analyze",), "systemd", "the check of systemd's units")
 SYSTEMD_UNITS = Path("/lib/systemd/system")
-# Where the units stand and what they start, below a root of its own.
+# The units and the program that they start, below a root of their own.
 UNITS = Path("etc/systemd/system")
 PROGRAM = Path("opt/tokenproxy/deploy/run")
 INSTANCE = "8001"
@@ -40,7 +40,7 @@ def check_compose() -> None:
 
 
 def check_systemd() -> None:
-    """Have systemd load every unit, with what it drops in; a word of it is an error."""
+    """Have systemd load every unit with its drop-ins. Any output is an error."""
     analyze = ensure_tool(SYSTEMD_ANALYZE)
     root = lay_out_units()
     units = [path.name.replace("@.", f"@{INSTANCE}.") for path in find_units()]
@@ -76,7 +76,7 @@ def lay_out_units() -> Path:
 
 
 def installed(program: str) -> Path:
-    """Return a program of the environment, after making it what the lock file says."""
+    """Return a program of the environment, after installing what the lock file says."""
     wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
     stamp = FOLDER / "stamp"
     if not stamp.exists() or stamp.read_text() != wanted:
@@ -98,7 +98,7 @@ def run(command: list[str]) -> None:
 
 
 def failures() -> Iterator[str]:
-    """Run every check; yield the name of each that finds something or can't be run."""
+    """Run every check; yield the name of each that finds an error or can't be run."""
     for check in CHECKS:
         name = check.__name__.removeprefix("check_")
         try:

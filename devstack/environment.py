@@ -1,7 +1,7 @@
 """The settings that the children get, and the files that keep them between starts.
 
-What the user's environment sets always wins; what it leaves out is generated once and kept in
-`secrets.env`. `run.env` is the whole of it, for `manage.py` in another shell.
+The user's environment always wins; a secret that it does not set is generated once and kept in
+`secrets.env`. `run.env` has all settings, for `manage.py` in another shell.
 """
 
 import base64
@@ -57,22 +57,22 @@ SECRETS: dict[str, Callable[[], str]] = {
 
 
 def product_settings(environ: Mapping[str, str]) -> dict[str, str]:
-    """What the user set for the product. An empty value counts as not set."""
+    """Return the product's settings that the user set. An empty value counts as not set."""
     return {name: environ[name] for name in SETTINGS if environ.get(name)}
 
 
 def without_product_settings(environ: Mapping[str, str]) -> dict[str, str]:
-    """The rest of an environment: for a stack that must share nothing with its starter."""
+    """Return an environment without the product's settings, for a stack with its own."""
     return {name: value for name, value in environ.items() if name not in SETTINGS}
 
 
 def closed(settings: Mapping[str, str]) -> dict[str, str]:
-    """Complete settings with empty ones, so that another site's `run.env` adds nothing."""
+    """Add an empty value for each missing setting, so that another site's `run.env` adds none."""
     return {name: settings.get(name, "") for name in SETTINGS}
 
 
 def local_settings(database_url: str, *, journal: Path) -> dict[str, str]:
-    """Enough for the settings to load. There is no Redis."""
+    """Return settings that suffice for Django to load. There is no Redis."""
     made = {name: make() for name, make in SECRETS.items()}
     services = {"DATABASE_URL": database_url, "REDIS_URL": "redis://127.0.0.1:6379/0"}
     site = {"SITE_URL": "http://127.0.0.1", "ALLOWED_HOSTS": "127.0.0.1"}
@@ -80,7 +80,7 @@ def local_settings(database_url: str, *, journal: Path) -> dict[str, str]:
 
 
 def child_environment(environ: Mapping[str, str], *, folder: Path) -> dict[str, str]:
-    """What any Python child needs: its lines at once, and a home that it may write to."""
+    """Return what a Python child needs: unbuffered output, and a home that it may write to."""
     home = environ.get("HOME", "")
     if not home or not os.access(home, os.W_OK):
         home = str(folder / "home")

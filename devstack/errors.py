@@ -1,5 +1,5 @@
-"""What the launcher tells its user, instead of a traceback."""
+"""The errors that the launcher shows to its user, instead of a traceback."""
 
 
 class LaunchError(Exception):
-    """Something that the user can put right. Its text says what and how."""
+    """A fault that the user can put right. Its text says what and how."""

@@ -24,7 +24,7 @@ WATCH_INTERVAL_S = 1.0
 def main() -> None:
     """Tie this process to its parent and become the command after `--`."""
     options = parse_arguments()
-    # What was ignored by whoever started us would stay ignored in the command.
+    # A signal that our parent ignored would stay ignored in the command.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if options.uid is not None:
         drop_privileges(uid=options.uid, gid=options.gid)
@@ -32,7 +32,7 @@ def main() -> None:
         watch_pipe(options.watch, death_signal=options.signal)
     else:
         ask_for_death_signal(options.signal)
-    # A parent that died before the request above will never trigger it.
+    # A parent that died before the request above does not trigger the signal.
     if os.getppid() != options.parent:
         sys.exit("guard: the parent is gone")
     become(options.command)
@@ -73,7 +73,7 @@ def watch_pipe(read_end: int, *, death_signal: int) -> None:
     if os.fork():
         os._exit(0)
     os.setsid()
-    # The command's own output must reach its end when the command does.
+    # The command's output pipes must close when the command ends.
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(null, stream)

@@ -1,4 +1,4 @@
-"""A lock that the kernel lets go of when its holder dies, however it dies."""
+"""A lock that the kernel releases when its holder dies, however it dies."""
 
 import fcntl
 import os
@@ -30,7 +30,7 @@ class FileLock:
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Let go. Safe to repeat. The file stays: removing it would let two hold it at once."""
+        """Release it. Safe to repeat. The file stays: removing it would let two hold the lock."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

@@ -17,7 +17,7 @@ POLL_S = 0.05
 def find_orphans(folder: Path, *, commands: tuple[str, ...], pid_file: Path) -> list[int]:
     """Return the processes of these commands that live in the folder.
 
-    Where there is no /proc, only the one that the pid file names, if it is such a command.
+    Without /proc, returns only the process that the pid file names, if it is such a command.
     """
     if not (PROC / "self" / "cwd").exists():
         pid = read_pid(pid_file)
@@ -54,7 +54,7 @@ def lives_in(pid: int, folder: Path, commands: tuple[str, ...]) -> bool:
         here = (PROC / str(pid) / "cwd").readlink() == folder
         return here and (PROC / str(pid) / "comm").read_text().strip() in commands
     except OSError:
-        # It ended meanwhile, or it belongs to a user whom we may not look at.
+        # It ended meanwhile, or belongs to a user whose processes we may not see.
         return False
 
 

@@ -1,8 +1,8 @@
-"""Fill a virtual environment with what hashed requirement files name. Standard library only.
+"""Install hashed requirement files into a virtual environment. Standard library only.
 
-By uv, which takes a tenth of pip's time and brings its own hash like everything else; by pip where
-there is no uv or it fails. Some packages at a time, so that one sees how far it is, and so that
-what was interrupted goes on there. No address of a registry is ever shown.
+uv does it in a tenth of pip's time, and has a hash like every package; pip does it if there is no
+uv or uv fails. Packages are installed in batches, so that progress can be shown and an interrupted
+installation continues. No address of a registry is ever shown.
 """
 
 import os
@@ -16,14 +16,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 AT_ONCE = 8
-# Where one line of a requirement ends and the next one begins.
+# One requirement, up to the beginning of the next.
 REQUIREMENT = re.compile(r"^[A-Za-z0-9].*?(?=^[A-Za-z0-9#]|\Z)", re.MULTILINE | re.DOTALL)
 ADDRESS = re.compile(r"\w+://\S+|host='[^']*'|'[\w.-]+', port=\d+")
 FULL = "the disk is full"
 AWAY = "the package registry can't be reached: check the network, or how pip is set up"
-# Whoever else tries will fare no better.
+# Reasons for which another installer would fail, too.
 FINAL = {FULL, AWAY}
-# The first that is found in what an installer says tells the reason.
+# The first pattern that is found in an installer's output gives the reason.
 REASONS = (
     (r"No space left on device|os error 28|Disk quota exceeded", FULL),
     (r"do not match the hashes|hash mismatch", "a package is not the one that was locked"),
@@ -41,7 +41,7 @@ REASONS = (
 
 
 class InstallError(Exception):
-    """In one sentence, why packages could not be installed."""
+    """Packages could not be installed. The message says why, in one sentence."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def read_requirements(files: Sequence[Path]) -> list[Requirement]:
     for path in files:
         for match in REQUIREMENT.finditer(path.read_text()):
             entry = Requirement(re.split(r"[=\[ ;]", match[0], maxsplit=1)[0], match[0])
-            # For one Python there may be another version than for the next.
+            # Different versions of Python may need different versions of a package.
             pin, _, marker = match[0].partition("\\")[0].partition(";")
             known = found.setdefault((entry.name, marker.strip()), entry)
             if not known.text.startswith(pin.strip()):
@@ -75,11 +75,11 @@ class Installer:
         self._uv = uv
         self._progress = venv / "packages-done"
         home = os.environ.get("HOME", "")
-        # Without a home there is nowhere to keep a cache, and both would complain at length.
+        # Without a home there is no place for a cache, and uv and pip print long warnings.
         self._has_cache = bool(home) and os.access(home, os.W_OK)
 
     def install(self, requirements: Sequence[Requirement]) -> None:
-        """Install all of them, but those that an interrupted run had done. Raises InstallError."""
+        """Install all that an interrupted run has not installed yet. Raises InstallError."""
         done = self._read_progress()
         total = len(requirements)
         if done:
@@ -90,7 +90,7 @@ class Installer:
             batch = requirements[start : start + AT_ONCE]
             names = ", ".join(requirement.name for requirement in batch)
             print(f"  [{start + len(batch):3} of {total}] {names}", flush=True)
-            # The first may have been cut short: half of a package looks like all of it.
+            # The first batch may have been interrupted, and half a package looks complete.
             self._install(batch, again=start == done > 0)
             self._progress.write_text(f"{start + len(batch)}\n")
         self._progress.unlink(missing_ok=True)
@@ -107,7 +107,7 @@ class Installer:
         if self._uv is None and own:
             print("  uv, which installs the others", flush=True)
             try:
-                # Its source would need a compiler of Rust.
+                # Building it from source would need a Rust compiler.
                 self._run([*self._pip(), "--only-binary", "uv"], own)
             except InstallError as error:
                 if str(error) in FINAL:
@@ -129,7 +129,7 @@ class Installer:
         self._run([*self._pip(), *(["--force-reinstall"] if again else [])], batch)
 
     def _pip(self) -> list[str]:
-        """What to tell pip. The files name everything, so there is nothing for it to work out.
+        """Return pip's command line. The files name every package, so pip resolves nothing.
 
         Left to itself, pip looks for the newest release of a requirement with extras, such as
         coverage[toml], and refuses it for want of a hash as soon as that is not the pinned one.
@@ -140,7 +140,7 @@ class Installer:
 
     def _uv_pip(self) -> list[str]:
         command = [str(self._uv), "pip", "install", "--python", str(self.python)]
-        # Of several registries pip takes the best match: the hashes decide which is right.
+        # As pip does, take the best match of several registries; the hashes prove it right.
         locked = ["--require-hashes", "--no-deps", "--index-strategy", "unsafe-best-match"]
         quiet = ["--quiet", "--no-progress", "--no-config"]
         return [*command, *locked, *quiet, *([] if self._has_cache else ["--no-cache"])]
@@ -162,12 +162,12 @@ class Installer:
 
     @cached_property
     def _pip_settings(self) -> dict[str, str]:
-        """How the user has set up pip: a mirror, a proxy, a certificate."""
+        """Return the user's settings for pip: a mirror, a proxy, a certificate."""
         return read_pip_settings(self.python)
 
 
 def read_pip_settings(python: Path) -> dict[str, str]:
-    """Read what pip's files and variables say; variables win, as they do for pip."""
+    """Read pip's configuration files and variables. Variables win, as they do for pip."""
     listed = subprocess.run(
         [str(python), "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
     )
@@ -181,7 +181,7 @@ def read_pip_settings(python: Path) -> dict[str, str]:
 
 
 def as_uv_takes_it(settings: Mapping[str, str]) -> dict[str, str]:
-    """Translate pip's settings: uv reads none of them, and must not go elsewhere than pip."""
+    """Translate pip's settings for uv, which reads none of them and must use the same registry."""
     lists = {
         "UV_INDEX": " ".join(filter(is_there, settings.get("extra-index-url", "").split())),
         "UV_FIND_LINKS": ",".join(filter(is_there, settings.get("find-links", "").split())),
@@ -197,13 +197,13 @@ def as_uv_takes_it(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def is_there(place: str) -> bool:
-    """Whether a folder that is named exists: pip passes over one that does not, uv fails."""
+    """Tell whether a named folder exists: pip skips a missing one, uv fails."""
     parts = urlsplit(place)
     return parts.scheme not in {"", "file"} or Path(parts.path).is_dir()
 
 
 def explain(said: str) -> str:
-    """Return the reason in what an installer said, in a sentence and without addresses."""
+    """Return the reason for a failure in an installer's output, without addresses."""
     for pattern, reason in REASONS:
         if re.search(pattern, said, re.IGNORECASE):
             return reason

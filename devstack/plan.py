@@ -1,4 +1,4 @@
-"""What a stack is made of. Tests pass a plan of stand-ins; `product_plan` is the real one."""
+"""The commands of a stack. `product_plan` is the real plan; tests pass plans of their own."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -12,18 +12,17 @@ from devstack.site import Site
 # there for a client of some page that has stopped reading.
 UVICORN_TIMEOUT_S = 40
 WEB_STOP_TIMEOUT_S = 45.0
-# uvicorn closes an idle connection after 5 s, and httpx, which the official SDKs stand on, keeps
-# one for just as long: a request that sets out as its connection closes is lost. 75 s is what
-# nginx gives its clients.
+# uvicorn closes an idle connection after 5 s, and httpx, which the official SDKs use, keeps one for
+# just as long: a request that is sent while its connection closes is lost. 75 s is nginx's default.
 WEB_KEEP_ALIVE_S = 75
-# Whose X-Forwarded-For counts is for TRUSTED_PROXIES to say: uvicorn would believe this machine.
+# TRUSTED_PROXIES says whose X-Forwarded-For counts; uvicorn would believe this machine.
 WEB_FLAGS = ("--no-access-log", "--no-proxy-headers")
 WEBHOOK_PATH = "/billing/stripe/webhook"
 
 
 @dataclass(frozen=True)
 class Command:
-    """A child to start: its name, its arguments, and how one sees that it is ready."""
+    """A child to start: its name, its arguments, and how to tell that it is ready."""
 
     name: str
     argv: list[str]
@@ -36,7 +35,7 @@ class Command:
 class Plan:
     """The commands of a stack, by the role that decides when each starts and stops."""
 
-    # Serve from the start; need no database. Stopped after everything that may call them.
+    # These need no database, start first, and are stopped after everything that may call them.
     sandboxes: list[Command]
     # Run to their end, one after another, before anything serves.
     setup: list[Command]
@@ -112,7 +111,7 @@ def web(site: Site, port: int, index: int) -> Command:
 def worker() -> Command:
     # Threads: the sweeps wait for PostgreSQL and Redis, and a killed worker leaves no children.
     options = {"--pool": "threads", "--concurrency": "4", "--loglevel": "info"}
-    # Workers have nothing to say to each other, and waiting for their answer takes a second.
+    # Workers don't need to know of each other, and asking takes a second.
     argv = [*celery("worker", options), "--without-mingle", "--without-gossip"]
     return Command("worker", argv, stop_timeout_s=15)
 

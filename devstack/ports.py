@@ -14,7 +14,7 @@ class PortIsTaken(Exception):
 
 
 def free_port() -> int:
-    """Return a port nobody listens on now. Someone may take it before it is used: be ready."""
+    """Return a port that is free now. Another process may take it before it is used."""
     for _ in range(200):
         port = random.randint(FIRST_PORT, LAST_PORT)  # noqa: S311 - not a secret
         if is_free(port):

@@ -31,7 +31,7 @@ SETTINGS = {
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] ",
 }
-# For data that nobody will miss after a power cut.
+# For data that need not survive a power cut.
 NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 
@@ -51,7 +51,7 @@ class Postgres:
         port: int | None = None,
         on_exit: Callable[[Process], None] | None = None,
     ) -> None:
-        # Not `resolve`: the folder's own path is what error messages should show.
+        # Not `resolve`: error messages should show the folder's own path.
         self.folder = folder.absolute()
         self.data = self.folder / "data"
         self.log = self.folder / "postgres.log"
@@ -123,7 +123,7 @@ class Postgres:
             # Fast, then immediate, then without asking: data is safe with each of them.
             signals=(signal.SIGINT, signal.SIGQUIT, signal.SIGKILL),
         )
-        # Nobody lives here now, whoever has the process id in that file today.
+        # The server is gone; another process may have its id by now.
         (self.data / "postmaster.pid").unlink(missing_ok=True)
         if not self.log.exists():
             self.log.touch(mode=0o600)
@@ -193,7 +193,7 @@ class Postgres:
 
 
 def server_user() -> User | None:
-    """Whom to run the server as. None: as ourselves. PostgreSQL refuses to run as root."""
+    """Return the user to run the server as, or None for our own. PostgreSQL refuses root."""
     if os.geteuid() != 0:
         return None
     try:
@@ -216,7 +216,7 @@ def data_argument(data: Path, user: User | None) -> str:
 
 
 def server_environment() -> dict[str, str]:
-    """Nothing of the user's PG* or locale settings may reach the server."""
+    """Return the server's environment, without the user's PG* and locale settings."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 

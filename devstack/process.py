@@ -21,7 +21,7 @@ Order = Callable[[], subprocess.Popen[bytes]]
 
 @dataclass(frozen=True)
 class User:
-    """Whom a child runs as."""
+    """The user that a child runs as."""
 
     uid: int
     gid: int

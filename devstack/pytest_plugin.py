@@ -26,7 +26,7 @@ from devstack.template import copy_template
 from devstack.valkey import Valkey
 
 SERVICES_HOME = ROOT / "var" / "test"
-# Nothing listens there.
+# An address on which nothing listens.
 NO_REDIS = "redis://127.0.0.1:1/0"
 # Tells xdist's workers where the run's folder is.
 FOLDER_VARIABLE = "DEVSTACK_TEST_FOLDER"
@@ -71,16 +71,16 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
 
 
 def pytest_collection_finish() -> None:
-    """Collect garbage again, but never look at what was imported: it is there to stay."""
+    """Collect garbage again, but exclude imported objects, which stay for good."""
     gc.freeze()
     gc.enable()
 
 
 @pytest.fixture
 def valkey_server(pytestconfig: pytest.Config) -> Iterator[Valkey]:
-    """This process's own Valkey, to kill and restart: it keeps its URL.
+    """Give this process' own Valkey, to kill and restart. It keeps its URL.
 
-    However the test ends, the server is up again for the next one.
+    However the test ends, the server runs again for the next one.
     """
     valkey = pytestconfig.stash[SERVICES].valkey
     if valkey is None:
@@ -91,7 +91,7 @@ def valkey_server(pytestconfig: pytest.Config) -> Iterator[Valkey]:
 
 @contextmanager
 def kept_up(valkey: Valkey) -> Iterator[None]:
-    """Start a server again that was left dead."""
+    """Start the server again if the block left it dead."""
     try:
         yield
     finally:
@@ -174,7 +174,7 @@ def start_postgres(folder: Path, home: Path) -> Postgres:
 
 
 def set_defaults(folder: Path) -> None:
-    """Settings that the product can't start without, where the user gave none."""
+    """Set the settings that the product can't start without, unless the user did."""
     journal = folder / "journal"
     journal.mkdir()
     defaults = {
@@ -186,7 +186,7 @@ def set_defaults(folder: Path) -> None:
         "ALLOWED_HOSTS": "testserver,127.0.0.1,localhost",
     }
     given = product_settings(os.environ)
-    # Closed: a site that runs in the same checkout must not lend its settings to the tests.
+    # Closed, so that the settings of a site in the same checkout don't reach the tests.
     os.environ.update(closed({**LOCAL, **defaults, **given}))
     # Every process has a journal of its own.
     os.environ["JOURNAL_DIR"] = str(journal)

@@ -14,14 +14,14 @@ import pytest
 
 from devstack.share import Sample, Share, take_share
 
-# What is shuffled: so many neighbours at once, which may share a fixture.
+# Tests are shuffled in groups of this many neighbours, which may share a fixture.
 NEIGHBOURS = 8
 ENDS_AT, PROOF_SEED = "proof_ends_at", "proof_seed"
 LEFT_OUT = "proof_left_out"
 
 
 class Sampler:
-    """The tests of this process, and in a run of several, what the others left out."""
+    """The tests of this process and, with several processes, those that the others left out."""
 
     def __init__(self, share: Share) -> None:
         self.sample = Sample(share)
@@ -38,7 +38,7 @@ class Sampler:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
-        """Leave a test out whose turn comes too late."""
+        """Leave out a test that would begin after the time is up."""
         return None if self.sample.wants(item.nodeid) else True
 
     @pytest.hookimpl(trylast=True)
@@ -55,7 +55,7 @@ class Sampler:
 
 
 class Distributor:
-    """What the process that distributes the tests of a run does: hand on, and gather."""
+    """In the process that distributes tests: passes on the share, gathers what is left out."""
 
     def __init__(self, sampler: Sampler) -> None:
         self.sampler = sampler
@@ -81,7 +81,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def share_of(config: pytest.Config) -> Share:
-    """A worker's is its run's: it would begin to count later."""
+    """Return the run's share, for a worker too: its own would begin to count later."""
     given: dict[str, Any] | None = getattr(config, "workerinput", None)
     if given is None:
         return take_share(os.environ)

@@ -11,12 +11,12 @@ from devstack.errors import LaunchError
 from devstack.process import Process
 
 POLL_S = 0.05
-# Each of these questions is a line in the log of the process that is asked.
+# Not shorter, because each question is a line in the log of the process.
 ASK_AGAIN_S = 0.25
 
 
 class NotReady(LaunchError):
-    """It runs, but does not answer as it should."""
+    """A child runs, but does not answer as it should."""
 
 
 def await_port(process: Process, port: int, *, timeout_s: float = 60.0) -> None:
@@ -67,7 +67,7 @@ def refuse_dead(processes: Iterable[Process]) -> None:
 
 
 def last_words(process: Process) -> str:
-    """The end of its log file, if it writes one."""
+    """Return the end of a process' log file, if it writes one."""
     if callable(process.output):
         return ""
     said = process.output.read_text(errors="replace").strip()

@@ -23,13 +23,13 @@ from devstack.stack import Stack
 
 VAR = ROOT / "var"
 DEFAULT_PORT = 8000
-# A killed launcher's web process may need a moment to let go of the port.
+# A killed launcher's web process may need a moment to release the port.
 PORT_PATIENCE_S = 1.0
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopRequested(BaseException):
-    """The user wants to stop. Not an Exception: nothing on the way up may take it for an error."""
+    """The user wants to stop. Not an Exception, so that no handler takes it for an error."""
 
 
 def run(
@@ -117,7 +117,7 @@ def address(environ: Mapping[str, str]) -> tuple[str, int]:
 
 
 def banner(stack: Stack, *, seconds: float) -> str:
-    """Where everything is, and whom to log in as."""
+    """Return the text that says where everything is and how to log in."""
     site = stack.site
     places = {
         "site": stack.url,

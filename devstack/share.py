@@ -1,8 +1,8 @@
 """A slow proof's share of the clock: how long it may take, and which part of it is tried.
 
-`PROOF_SECONDS` bounds a proof: nothing new is begun after that, what has begun ends in peace, and
-what was left out is printed. `PROOF_SEED` chooses which part comes first. Without the first, a
-proof is whole. Standard library only: other environments than ours load it, too.
+`PROOF_SECONDS` bounds a proof: nothing is begun after that time, what has begun may end, and what
+was left out is printed. `PROOF_SEED` chooses which part comes first. Without `PROOF_SECONDS` a
+proof is whole. Standard library only, because other environments load it, too.
 """
 
 import math
@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 SECONDS, SEED = "PROOF_SECONDS", "PROOF_SEED"
-# How lines begin that say what was not tried: `.ci/run` repeats them in the end.
+# The beginning of lines that say what was not tried; `.ci/run` repeats them at its end.
 LEFT_OUT = "left out: "
-# Names in such a line; with the seed, the same part can be tried again.
+# The most names in such a line; with the seed, the same part can be tried again.
 LISTED = 20
 
 Item = TypeVar("Item")
@@ -42,14 +42,14 @@ class Share:
         return max(0.0, self.ends_at - time.monotonic())
 
     def order(self, items: Sequence[Item]) -> list[Item]:
-        """Return the items as they come; if they may not all be tried, in the seed's order."""
+        """Return the items in the seed's order if time is limited, otherwise as they come."""
         ordered = list(items)
         if not self.is_whole:
             random.Random(self.seed).shuffle(ordered)  # noqa: S311 - a sample, not a secret
         return ordered
 
     def environment(self, *, parts: float = 1) -> dict[str, str]:
-        """What gives a child one of so many parts of what is left."""
+        """Return the variables that give a child one of so many parts of the time left."""
         if self.is_whole:
             return {}
         return {SECONDS: f"{self.left_s / parts:.1f}", SEED: str(self.seed)}
@@ -57,7 +57,7 @@ class Share:
 
 @dataclass
 class Sample:
-    """What of a proof was left out for want of time."""
+    """The parts of a proof that were left out for lack of time."""
 
     share: Share
     left_out: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Which ports and settings one start of a stack gets."""
+"""The ports and settings of one start of a stack."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ STRIPE_NEEDS = ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET")
 
 @dataclass(frozen=True)
 class Site:
-    """What a plan may know of the stack that it is for."""
+    """What a plan may know of its stack."""
 
     folder: Path
     host: str
@@ -25,7 +25,7 @@ class Site:
     smtp_port: int
     # The product's settings, complete but for the services' URLs.
     settings: Mapping[str, str]
-    # False if the user pointed the product at the real thing.
+    # False if the user named a Stripe.
     has_stripe_sandbox: bool
     has_upstream_sandbox: bool
     has_mail_sandbox: bool
@@ -52,7 +52,7 @@ class Site:
 
 
 def url_of(host: str, port: int) -> str:
-    """The address to call a server by that listens on this host."""
+    """Return the URL of a server that listens on this host."""
     called = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host)  # noqa: S104 - compared, not bound
     return f"http://{called or (f'[{host}]' if ':' in host else host)}:{port}"
 
@@ -85,7 +85,7 @@ def choose_site(
 
 
 def make_settings(site: Site) -> dict[str, str]:
-    """The settings of a site whose user gave none, but for the services' URLs."""
+    """Return the default settings of a site, without the services' URLs."""
     hosts = ["127.0.0.1", "localhost", "[::1]", site.host]
     settings = {
         **keep_secrets(site.folder / "secrets.env"),
@@ -125,7 +125,7 @@ def remember_ports(path: Path, names: list[str]) -> dict[str, int]:
 
 
 def read_ports(path: Path) -> dict[str, int]:
-    """Nothing, if the file is missing or not ours: it only saves a choice."""
+    """Return the ports in the file; {} if it is missing or malformed: new ports are chosen then."""
     try:
         kept = json.loads(path.read_text())
         return {str(name): int(port) for name, port in kept.items() if 0 < int(port) < 65_536}

@@ -85,7 +85,7 @@ class Stack:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    # What a test reaches for.
+    # For tests.
 
     @property
     def site(self) -> Site:

@@ -21,7 +21,7 @@ MIGRATE_TIMEOUT_S = 300.0
 
 
 def copy_template(home: Path, *, to: Path) -> None:
-    """Copy the cluster, which the first run with these migrations makes. Runs at once take turns.
+    """Copy the cluster, which the first run with these migrations makes. Safe to run at once.
 
     Raises LaunchError if it can't be made.
     """
@@ -43,7 +43,7 @@ def copy_template(home: Path, *, to: Path) -> None:
 
 
 def schema_digest() -> str:
-    """Name what decides the tables: the migrations, ours and those of the packages."""
+    """Return a digest of what decides the tables: our migrations and those of packages."""
     files = [*sorted(ROOT.glob("*/migrations/**/*")), ROOT / "requirements.txt"]
     digest = hashlib.sha256()
     for path in files:

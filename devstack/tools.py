@@ -1,7 +1,7 @@
-"""Programs that the tests need and pip can't bring: Chromium and Node.
+"""Programs that the tests need and pip can't install: Chromium and Node.
 
-Run as `python -m devstack.tools`. As root on a system with apt they are installed; otherwise it
-says how, and fails.
+Run as `python -m devstack.tools`. As root on a system with apt it installs them; otherwise it says
+how to, and fails.
 """
 
 import os

@@ -140,7 +140,7 @@ class Valkey:
         )
 
     def _write_configuration(self, port: int) -> Path:
-        """A file, not arguments: everyone on the machine may read those."""
+        """Write the settings to a file, because everyone on the machine can read arguments."""
         settings = {
             "bind": "127.0.0.1",
             "port": port,

@@ -1,6 +1,6 @@
-"""Read PostgreSQL from the event loop: in a few threads that give their connection back.
+"""Read PostgreSQL from the event loop, in a few threads that give their connections back.
 
-The hot path never comes here. A cache that misses does, and the refresh of the catalogue.
+The hot path does not use them; a cache miss and the refresh of the catalogue do.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from django.db import connections
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Fewer than the connection pool has, so that pages are not starved by a burst of unknown keys.
+# Fewer than the connection pool has, so that a burst of unknown keys does not starve the pages.
 THREADS = 4
 
 STRIPE_THREADS = 2
@@ -30,9 +30,9 @@ async def in_database(function: Callable[P, R], *args: P.args, **kwargs: P.kwarg
 
 
 async def with_stripe(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Likewise, for what also waits for Stripe: a slow Stripe must not keep keys from being read.
+    """Run a function that also waits for Stripe, in threads of its own.
 
-    Those who come when both threads wait are served in turn.
+    A slow Stripe must not keep keys from being read. Calls beyond the two threads wait in a queue.
     """
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(_stripe_threads, partial(_call, function, *args, **kwargs))

@@ -1,8 +1,8 @@
-"""What can go wrong on the way of a request, and what the client is told.
+"""The errors that a request can meet, and what the client is told of each.
 
     ProxyError
     ├── ApiError                     becomes an answer in OpenAI's envelope
-    │   ├── Defect                   500  of ours, of which not a word is told
+    │   ├── Defect                   500  our own, with no details
     │   ├── InvalidRequest           400  the client's fault, nothing was done
     │   │   ├── PayloadTooLarge      413
     │   │   └── UnsupportedMediaType 415
@@ -18,7 +18,7 @@
     │   ├── InsufficientQuota        429  insufficient_quota, never retried by SDKs
     │   ├── RateLimitExceeded              429  rate_limit_exceeded, with when to retry
     │   ├── TokenLimitExceeded          429  rate_limit_exceeded, waiting would not help
-    │   ├── WalletUnavailable         503  no answer from the wallet means no
+    │   ├── WalletUnavailable         503  the wallet did not answer, so the request is refused
     │   ├── BooksUnavailable         503  service_unavailable, PostgreSQL or Stripe is away
     │   └── UpstreamUnavailable      502, 503 or 504
     ├── UpstreamError                an upstream did not serve a request
@@ -37,8 +37,8 @@
         ├── InvalidRule              a rule for parameters that can't be followed
         ├── InvalidAddress           a base URL that requests may not be sent to
         └── InvalidProvider          a provider that can't be set up like that
-    BillingError                     (billing's: what actions of the staff desk show)
-    ├── HealthUnknown                Redis does not say how upstreams do
+    BillingError                     (billing's: the desk shows these to staff)
+    ├── HealthUnknown                Redis, which knows the health of upstreams, does not answer
     ├── NotTried                     there is nothing to try
     ├── TrialFailed                  a try was not answered well
     └── NotSynced                    a provider's list of models can't be used
@@ -118,7 +118,7 @@ class UnsupportedMediaType(InvalidRequest):
 
 
 class AuthenticationFailed(ApiError):
-    """No usable key: whether it is unknown, revoked or expired is not said."""
+    """No usable key. The answer does not say whether it is unknown, revoked or expired."""
 
     status = 401
     type = "invalid_request_error"
@@ -235,7 +235,7 @@ class RateLimitExceeded(ApiError):
         self, message: str, *, retry_after_s: float, headers: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(message, headers=headers)
-        # Whole seconds round up: a client that obeys must not come too early.
+        # Rounded up to whole seconds: a client that obeys must not come too early.
         self.headers["Retry-After"] = str(ceil(retry_after_s))
         self.headers["retry-after-ms"] = str(ceil(retry_after_s * 1000))
 
@@ -287,7 +287,7 @@ class UpstreamUnavailable(ApiError):
 class UpstreamError(ProxyError):
     """An upstream did not serve a request. Its message is for staff."""
 
-    # When it wants to be asked again, if it said so.
+    # How long the upstream asks us to wait, if it said so.
     retry_after_s: float | None = None
 
 
@@ -333,7 +333,7 @@ class Reason(Enum):
 
 
 CLIENT_REASONS = frozenset({Reason.CLIENT_LEFT, Reason.CLIENT_TOO_SLOW})
-# What speaks against an upstream; how long an answer may take in all is for customers to stretch.
+# Reasons that speak against an upstream. TOO_LONG is not one: customers can ask for long answers.
 UPSTREAM_REASONS = frozenset({Reason.NO_ANSWER, Reason.SILENCE})
 TIME_REASONS = frozenset({Reason.NO_ANSWER, Reason.SILENCE, Reason.TOO_LONG})
 
@@ -347,14 +347,14 @@ class Interrupted(ProxyError):
 
 
 def is_client_gone(error: BaseException | None) -> bool:
-    """Tell whether an error means that nobody is there to be told of it."""
+    """Tell whether an error means that the client is gone."""
     if isinstance(error, Interrupted):
         return error.reason in CLIENT_REASONS
     return isinstance(error, ClientLeft)
 
 
 def is_upstreams_fault(error: BaseException | None) -> bool:
-    """Tell whether an answer that began and broke speaks against who gave it."""
+    """Tell whether an answer that began and then broke speaks against its upstream."""
     if isinstance(error, Interrupted):
         return error.reason in UPSTREAM_REASONS
     return isinstance(error, UpstreamError)
@@ -386,7 +386,7 @@ class VocabularyDamaged(ProxyError):
 
 
 class SetupError(ProxyError):
-    """Something that staff asked for and can't have; the message says why."""
+    """A request by staff that can't be carried out; the message says why."""
 
 
 class InvalidRule(SetupError):
@@ -410,8 +410,8 @@ class NotTried(BillingError):
 
 
 class TrialFailed(BillingError):
-    """A try was not answered well; the message says what came of it."""
+    """A trial did not get a good answer; the message has the result."""
 
 
 class NotSynced(BillingError):
-    """A provider's list of models can't be read, or not used."""
+    """A provider's list of models can't be read or used."""

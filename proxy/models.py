@@ -28,7 +28,7 @@ def check_rules(rules: object) -> None:
 
 
 def check_endpoints(endpoints: object) -> None:
-    """Refuse endpoints that there are not. Raises ValidationError."""
+    """Refuse unknown endpoints. Raises ValidationError."""
     if not isinstance(endpoints, list) or not all(name in ENDPOINTS for name in endpoints):
         raise ValidationError(f"Choose among {', '.join(ENDPOINTS)}.")
 
@@ -82,14 +82,14 @@ class Provider(models.Model):
 class ProviderKey(models.Model):
     """One of our keys at a provider, encrypted with PROVIDER_KEYS_SECRET.
 
-    Staff switch it on and off; a provider that refuses it ejects it, until staff take it back. It
-    is sent to the host that it was entered for and to no other.
+    Staff switch it on and off. A key that its provider refuses is ejected until staff take it
+    back. A key is sent only to the host that it was entered for.
     """
 
     provider = models.ForeignKey(Provider, models.CASCADE, related_name="keys")
     encrypted_secret = models.BinaryField(editable=False)
     hint = models.CharField(max_length=12, editable=False, help_text="The last four characters.")
-    # A base URL that is moved must not carry the key to somebody else's server.
+    # The key must not follow a changed base URL to somebody else's server.
     origin = models.CharField(
         max_length=320,
         editable=False,

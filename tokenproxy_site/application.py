@@ -1,4 +1,4 @@
-"""The ASGI application of the site: who serves what, and what is open while it serves."""
+"""The ASGI application of the site: which handler serves what, and what is open meanwhile."""
 
 import signal
 import threading
@@ -31,9 +31,9 @@ class Application:
         self._runtime: Runtime | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or the lifespan of the process. Refuse whatever else there is.
+        """Serve one request, or the lifespan of the process. Refuse everything else.
 
-        Raises ValueError for a kind that nobody knows how to refuse, as ASGI asks.
+        Raises ValueError for an unknown kind of scope, as ASGI asks.
         """
         match scope["type"]:
             case "http":
@@ -56,13 +56,13 @@ class Application:
             await self._site(with_client_address(scope), receive, send)
 
     def get_runtime(self) -> Runtime:
-        """Return what the API shares. Raises RuntimeError outside of the lifespan."""
+        """Return what the API's requests share. Raises RuntimeError outside the lifespan."""
         if self._runtime is None:
             raise RuntimeError("the lifespan of the application has not begun")
         return self._runtime
 
     def _why_unready(self) -> str | None:
-        """Return what keeps this process from serving, whatever the rest of the product does."""
+        """Return what keeps this process itself from serving; None if nothing does."""
         if self._runtime is None or self._runtime.is_draining:
             return "it is about to stop"
         if not self._runtime.catalogue.is_read:
@@ -85,7 +85,7 @@ class Application:
             await send({"type": "lifespan.shutdown.complete"})
 
     def _listen_for_stop(self, runtime: Runtime) -> None:
-        """Learn of a stop signal when it comes: the server tells only after the last stream."""
+        """Handle stop signals at once: the server reports them only after the last stream."""
         if threading.current_thread() is not threading.main_thread():
             return
         for number in STOP_SIGNALS:
@@ -117,7 +117,7 @@ def counted(send: Send, *, is_api: bool) -> Send:
 
 
 async def _refuse_websocket(receive: Receive, send: Send) -> None:
-    """Close before it is accepted, which the server answers with 403. Nothing here has any."""
+    """Close it before it is accepted, which the server answers with 403. Nothing uses them."""
     await receive()
     await send({"type": "websocket.close"})
 

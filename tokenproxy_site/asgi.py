@@ -1,6 +1,6 @@
 """The web process: /v1/ goes to the API's own handler, everything else to Django's.
 
-The lifespan opens what the API shares and, at the end, waits for its streams. uvicorn's
+The lifespan opens what API requests share and, at its end, waits for their streams. uvicorn's
 `--timeout-graceful-shutdown` must be well above DRAIN_TIMEOUT_S: it cancels streams, and only then
 tells the application.
 """

@@ -1,4 +1,4 @@
-"""What `manage.py check` says of how the site is reached, and `migrate` of where it comes from."""
+"""Checks of `manage.py check` about how the site is reached, and of `migrate` about its history."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,8 +10,8 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
-# The migrations of 0.1 were replaced by one set for each app. A database that has had the last of
-# them is what that set makes; Django would take any earlier one for it, too.
+# The migrations of 0.1 were replaced by one set for each app. A database to which the last of them
+# was applied equals what that set makes; Django would accept an earlier database too.
 LAST_REPLACED = {
     "accounts": "0002_key_limits",
     "billing": "0013_orders",
@@ -23,7 +23,7 @@ LAST_REPLACED = {
 def check_trusted_proxies(
     app_configs: Sequence[AppConfig] | None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Tell of an https site that no proxy may speak for: its pages redirect to themselves."""
+    """Warn about an https site without trusted proxies: its pages redirect to themselves."""
     if settings.TRUSTED_PROXIES or not settings.IS_HTTPS:
         return []
     return [
@@ -43,7 +43,7 @@ def check_history(
     databases: Sequence[str] | None = None,
     **kwargs: Any,
 ) -> list[CheckMessage]:
-    """Refuse to migrate a database of 0.1 that has not had all of its migrations."""
+    """Refuse to migrate a database of 0.1 that lacks some of its migrations."""
     if not databases or not MigrationRecorder(connection).has_table():
         return []
     loader = MigrationLoader(connection)
@@ -68,7 +68,7 @@ def _is_behind(loader: MigrationLoader, app: str, last: str) -> bool:
 
 @register()
 def check_mail(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Tell of an https site whose mails go to the log, where their links can be used."""
+    """Warn about an https site whose mails go to the log, where their links can be used."""
     if not settings.IS_HTTPS or not settings.EMAIL_URL.startswith("consolemail:"):
         return []
     return [

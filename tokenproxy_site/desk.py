@@ -11,7 +11,7 @@ from django.utils.text import slugify
 
 from accounts.desk.pages import DeskAdmin
 
-# Which pages belong together, in which order. A page that is not named here comes last.
+# The groups of pages, in their order. A page that is not named here comes last.
 GROUPS: dict[str, tuple[str, ...]] = {
     "Customers": ("User", "EmailAddress", "SignIn", "ApiKey", "Wallet"),
     "Sales": ("Order", "Refund", "Dispute", "Pack", "StripeEvent"),
@@ -24,12 +24,12 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 
 
-# Whose rows are waiting: in this order on the first page.
+# The models whose waiting rows come first on the first page, in this order.
 FIRST = ("InboxItem", "Order", "StripeEvent", "Notice", "Wallet")
 
 
 class StaffSite(AdminSite):
-    """Django's admin site as this house's staff sees it."""
+    """Django's admin site as the desk."""
 
     index_title = "Desk"
     empty_value_display = "–"
@@ -53,7 +53,7 @@ class StaffSite(AdminSite):
         return super().index(request, {**(extra_context or {}), "matters": matters})
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> Any:
-        """Group the pages by the work they serve, not by the app that holds them."""
+        """Group the pages by the work that they serve, not by app."""
         if app_label is not None:
             return super().get_app_list(request, app_label)
         pages = [page for app in super().get_app_list(request) for page in app["models"]]
@@ -91,7 +91,7 @@ def changelist_url(page: DeskAdmin[Any]) -> str:
 
 
 def read_matters(site: AdminSite, request: HttpRequest) -> list[dict[str, Any]]:
-    """Count what waits for a person, as far as this one may see it."""
+    """Count the rows that wait for a person, on the pages that this one may see."""
     pages = {model.__name__: page for model, page in site._registry.items()}
     names = (*FIRST, *(name for name in pages if name not in FIRST))
     return [

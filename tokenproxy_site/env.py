@@ -3,8 +3,8 @@
 `make run` leaves the addresses of the services it started in `var/run.env`; a variable that is
 not in the environment is looked up there, so that `manage.py` in the same checkout finds them.
 
-Instead of any setting NAME, NAME_FILE may name a file that holds its value: secrets then stand in
-no environment and on no command line.
+Instead of any setting NAME, NAME_FILE may name a file that holds its value, which keeps secrets
+out of the environment and off the command line.
 """
 
 from collections.abc import Iterable
@@ -39,7 +39,7 @@ def get_text(name: str, default: str | None = None, *, prefixes: Iterable[str] =
 
 
 def _read_given(name: str) -> str:
-    """Return what the environment or the file that it names says; nothing if neither does."""
+    """Return the value from the environment or from the file that it names; "" without either."""
     value = str(env.str(name, default="")).strip()
     path = str(env.str(f"{name}_FILE", default="")).strip()
     if not path:
@@ -108,7 +108,7 @@ def get_url(name: str, default: str | None = None, *, schemes: Iterable[str]) ->
 
 
 def get_redis_url(name: str, default: str | None = None) -> str:
-    """Return the URL of a Redis server, which says nothing that a client would have to drop."""
+    """Return the URL of a Redis server, whose options every client honours."""
     value = get_text(name, default) or default or ""
     try:
         RedisAddress.parse(value).demand_files()
@@ -132,7 +132,7 @@ def get_fernet_keys(name: str) -> list[str]:
 
 
 def get_networks(name: str) -> list[IPv4Network | IPv6Network]:
-    """Return a comma-separated list of addresses and networks; none if it is not set."""
+    """Return a comma-separated list of addresses and networks; an empty one if it is not set."""
     try:
         return [ip_network(item) for item in get_list(name, "")]
     except ValueError as error:

@@ -50,7 +50,7 @@ def _check_worker() -> str | None:
         return "the broker does not answer"
 
 
-# What has to work, and who says whether it does.
+# The parts that have to work, with the function that checks each.
 PARTS: dict[str, Callable[[], str | None]] = {
     "database": _check_database,
     "wallet": find_wallet_problem,

@@ -13,7 +13,7 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 class WithoutProbes(logging.Filter):
-    """Drops what is logged of the probes: a 503 there is an answer, not an error."""
+    """Drops log records about the probes: a 503 there is an answer, not an error."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         said = str(record.msg) + str(record.args)
@@ -21,9 +21,9 @@ class WithoutProbes(logging.Filter):
 
 
 class ClientErrorsInOneLine(logging.Filter):
-    """Takes the traceback from what Django calls suspicious: a wrong host, a form too large.
+    """Logs what Django calls suspicious (a wrong host, a form too large) as a warning, untraced.
 
-    Anybody can cause these at will, and they say nothing of our code.
+    Anybody can cause these at will, and a traceback would say nothing about our code.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -83,13 +83,13 @@ def configure_logging(form: str, level: str) -> dict[str, Any]:
         "loggers": {
             "django.request": {"level": "ERROR"},
             "httpx": {"level": "WARNING"},
-            # Two lines per sweep and second would bury everything else.
+            # These would log two lines for each sweep, which would bury everything else.
             "celery.app.trace": {"level": "WARNING"},
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.beat": {"level": "WARNING"},
             "django_structlog": {"level": "WARNING"},
             "stripe": {"level": "WARNING"},
-            # A line for each table of each font of a statement.
+            # These log a line for each table of each font of a statement.
             "fontTools": {"level": "WARNING"},
             "fpdf": {"level": "WARNING"},
         },

@@ -1,8 +1,8 @@
-"""What Prometheus may know, at `GET /metrics` for who has METRICS_TOKEN; without one there is none.
+"""Metrics for Prometheus, at `GET /metrics` for clients with METRICS_TOKEN; 404 if it is unset.
 
-Gauges are read from Redis and PostgreSQL when they are asked for, so every web process gives the
-same; whoever scrapes several takes their maximum. Requests, and calls under way, are counted by
-each process for itself.
+Gauges are read from Redis and PostgreSQL at each scrape, so every web process reports the same
+ones; a scraper of several processes takes the maximum. Requests, and calls under way, are counted
+by each process for itself.
 """
 
 import hmac
@@ -40,7 +40,7 @@ REQUESTS = Counter(
     registry=REGISTRY,
 )
 
-# Without a label: whoever scrapes knows which process it asked. A deployment grows by this.
+# Without a label, because a scraper knows which process it asked. Autoscaling uses this gauge.
 OPEN_STREAMS = Gauge(
     "tokenproxy_open_streams",
     "Answers to API calls, streams and others, that this process is working on.",
@@ -65,7 +65,7 @@ def count_request(*, is_api: bool, status: int) -> None:
 
 
 class Gauges(Collector):
-    """The state of the money, as of now. What can't be read is missing, and its part not ready."""
+    """The present state of the money. What can't be read is left out, and its part is not ready."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Read everything."""

@@ -1,7 +1,7 @@
-"""The addresses at which an orchestrator or a scraper asks a process how it is doing.
+"""The paths at which an orchestrator or a scraper asks for the state of a process.
 
-They ask by the process' own address, over plain HTTP, and some name no host at all. So these are
-answered before anything looks at the Host header, and nothing in their answers is made of it.
+They use the process's own address, over plain HTTP, and some send no Host header at all. So probes
+are answered before anything reads the Host header, and nothing in an answer depends on it.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ PROBES: dict[str, Callable[[HttpRequest], HttpResponse]] = {
 
 
 class ProbeMiddleware:
-    """Answers probes; everything else goes on to the site."""
+    """Answers probes, and passes other requests on to the site."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
@@ -30,6 +30,6 @@ class ProbeMiddleware:
         if probe is None:
             return self._get_response(request)
         response = probe(request)
-        # HTTP/1.0, which some load balancers probe with, knows no other end of a body.
+        # Some load balancers probe with HTTP/1.0, which has no other mark of a body's end.
         response["Content-Length"] = str(len(response.content))
         return response

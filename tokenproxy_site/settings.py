@@ -1,4 +1,4 @@
-"""Settings of the site. Every value that differs between places comes from the environment.
+"""Settings of the site. Every value that differs between deployments comes from the environment.
 
 The tables in docs/operations.md list them; a test fails when one is missing there.
 """
@@ -26,7 +26,7 @@ from tokenproxy_site.env import (
 )
 from tokenproxy_site.logs import configure_logging
 
-# Makes `ModelAdmin[Pack]` and its like valid at run time, as they are for the type checker.
+# Makes `ModelAdmin[Pack]` and the like valid at run time, as they are for the type checker.
 django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -124,13 +124,13 @@ DATABASES = {
     "default": {
         **_database,
         "ATOMIC_REQUESTS": False,
-        # A connection is looked at when it leaves the pool: after a restart of PostgreSQL each one
-        # in there is dead, and would cost a request or a sweep.
+        # A connection is checked when it leaves the pool: after a restart of PostgreSQL every
+        # pooled one is dead, and would fail a request or a sweep.
         "CONN_HEALTH_CHECKS": True,
         # Outside a transaction a cursor on the server lives in the session, and behind a pooler
         # such as PgBouncer the next statement may reach another one.
         "DISABLE_SERVER_SIDE_CURSORS": True,
-        # Every request runs in a thread of its own, so connections are pooled, not kept by thread.
+        # Every request runs in its own thread, so connections are pooled, not kept by thread.
         "OPTIONS": {
             # What follows the URL's question mark, such as sslmode.
             **_database.get("OPTIONS", {}),
@@ -146,7 +146,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = get_redis_url("REDIS_URL")
 CELERY_BROKER_URL = get_redis_url("CELERY_BROKER_URL", beside(REDIS_URL, 1))
-# The cache holds rate limits of the log-in pages and nothing that may not be lost.
+# The cache holds counts of attempts and sightings of workers: nothing that must not be lost.
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
@@ -191,13 +191,13 @@ ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_UNIQUE_EMAIL = True
-# One address for each person, which another one replaces once that is confirmed.
+# One address for each person; a new one replaces it once the new one is confirmed.
 ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_FORMS = {
     "add_email": "accounts.forms.ChangeAddressForm",
     "reset_password": "accounts.forms.ResetByAddressForm",
 }
-# Before something sensitive; a log-in or sign-up counts, so that a newcomer is never asked.
+# Asked before something sensitive. A log-in or sign-up counts, so that no newcomer is asked.
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 600
 # A customer may pay before the address is verified; the dashboard asks until it is.
@@ -207,13 +207,13 @@ ACCOUNT_LOGOUT_REDIRECT_URL = "/"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if IS_HTTPS else "http"
 ACCOUNT_SESSION_REMEMBER = True
-# Through our own outbox and templates, see the adapter.
+# Sent as our own notices with our own templates; see the adapter.
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_ADAPTER = "billing.views.account_adapter.AccountAdapter"
 
 EMAIL_URL = get_text("EMAIL_URL", "consolemail://")
 vars().update(env.email_url_config(EMAIL_URL))
-# A mail server that hangs must not keep a worker's thread.
+# Seconds. A mail server that hangs must not block a worker's thread.
 EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = get_text("DEFAULT_FROM_EMAIL", f"{SITE_NAME} <{SUPPORT_EMAIL}>")
 
@@ -244,7 +244,7 @@ STRIPE_LIVE_MODE = STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_"))
 STRIPE_TIMEOUT_S = get_int("STRIPE_TIMEOUT_S", 20, least=1)
 # Stripe allows 30 minutes to 24 hours, counted by its clock from when our call reaches it.
 CHECKOUT_LIFETIME_MINUTES = get_int("CHECKOUT_LIFETIME_MINUTES", 60, least=35, most=1_435)
-# Whoever tries out stolen cards needs many orders; a customer needs a few.
+# Trying out stolen cards takes many orders; a customer needs a few.
 UNPAID_ORDERS_PER_USER = get_int("UNPAID_ORDERS_PER_USER", 20, least=1)
 UNPAID_ORDERS_PER_ADDRESS = get_int("UNPAID_ORDERS_PER_ADDRESS", 40, least=1)
 STRIPE_PROMOTION_CODES = get_bool("STRIPE_PROMOTION_CODES", default=False)
@@ -252,14 +252,14 @@ STRIPE_AUTOMATIC_TAX = get_bool("STRIPE_AUTOMATIC_TAX", default=False)
 PRICES_INCLUDE_TAX = get_bool("PRICES_INCLUDE_TAX", default=False)
 STRIPE_INVOICES = get_bool("STRIPE_INVOICES", default=False)
 STRIPE_RECEIPT_MAIL = get_bool("STRIPE_RECEIPT_MAIL", default=False)
-# Customers may let their balance top itself up with a saved card. Never with automatic tax.
+# Lets customers have their balance topped up from a saved card. Never with automatic tax.
 AUTO_TOP_UP = get_bool("AUTO_TOP_UP", default=True)
-# For so many days customers may return the unused part of an order by themselves. 0: never.
+# The days in which customers may return the unused part of an order themselves. 0: never.
 CUSTOMER_REFUND_DAYS = get_int("CUSTOMER_REFUND_DAYS", 0)
 
 # --- Credit without a card ------------------------------------------------------------------
 
-# For whoever verifies an address; 0 gives nothing.
+# For each person who verifies an address; 0 gives nothing.
 WELCOME_CREDITS = get_int("WELCOME_CREDITS", 0, most=1_000_000_000)
 WELCOME_CREDIT_DAYS = get_int("WELCOME_CREDIT_DAYS", 30, least=1, most=36_500)
 # One network is not welcomed again for this long.
@@ -271,7 +271,7 @@ WELCOME_NETWORK_DAYS = get_int("WELCOME_NETWORK_DAYS", 30, least=1, most=36_500)
 PROVIDER_KEYS_SECRETS = get_fernet_keys("PROVIDER_KEYS_SECRET")
 # Each web process writes what it starts and ends here; the worker must see the same directory.
 JOURNAL_DIR = Path(get_text("JOURNAL_DIR", str(VAR_DIR / "journal")))
-# A hold that is not renewed for this long is settled at its last progress.
+# A hold that is not extended for this long is settled at its last progress.
 HOLD_LEASE_S = get_int("HOLD_LEASE_S", 60, least=5)
 # If more decided debits than this wait to be booked, or for longer, nothing new is admitted.
 WALLET_BACKLOG_EVENTS = get_int("WALLET_BACKLOG_EVENTS", 100_000, least=1)
@@ -284,31 +284,31 @@ WALLET_REQUESTS_PER_MINUTE = get_int("WALLET_REQUESTS_PER_MINUTE", 10_000, least
 WALLET_TOKENS_PER_MINUTE = get_int("WALLET_TOKENS_PER_MINUTE", 50_000_000, least=1)
 WALLET_CONCURRENT_REQUESTS = get_int("WALLET_CONCURRENT_REQUESTS", 5_000, least=1)
 MAX_API_KEYS = get_int("MAX_API_KEYS", 50, least=1)
-# Whose X-Forwarded-For and X-Forwarded-Proto are believed.
+# The proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.
 TRUSTED_PROXIES = get_networks("TRUSTED_PROXIES")
 MAX_BODY_BYTES = get_int("MAX_BODY_BYTES", 20 * 1024 * 1024, least=1_024)
 # What a web process remembers of keys, and of models with their prices and routes.
 KEY_CACHE_S = get_int("KEY_CACHE_S", 5, least=1)
 CATALOGUE_REFRESH_S = get_int("CATALOGUE_REFRESH_S", 5, least=1)
 UPSTREAM_MAX_CONNECTIONS = get_int("UPSTREAM_MAX_CONNECTIONS", 2_000, least=1)
-# Answers to requests with an Idempotency-Key are kept for this long, each up to a size and all of
-# a wallet up to another: Redis keeps them beside the balances.
+# Answers to requests with an Idempotency-Key are kept for this long. Each answer and all answers of
+# a wallet have a size limit, because Redis keeps them beside the balances.
 IDEMPOTENCY_KEEP_S = get_int("IDEMPOTENCY_KEEP_S", 600, least=1)
 IDEMPOTENCY_MAX_BYTES = get_int("IDEMPOTENCY_MAX_BYTES", 1024 * 1024, least=1)
 IDEMPOTENCY_WALLET_BYTES = get_int("IDEMPOTENCY_WALLET_BYTES", 16 * 1024 * 1024, least=1)
-# A JSON answer is still waited for this long after its client left, and kept for a retry.
+# After its client left, a JSON answer is awaited for this long and kept for a retry.
 CLIENT_LEFT_GRACE_S = get_int("CLIENT_LEFT_GRACE_S", 15)
 # The same for any answer of a provider that bills it regardless.
 CANCEL_DRAIN_S = get_int("CANCEL_DRAIN_S", 60)
-# A silent stream gets a comment, so that nothing in between takes it for dead.
+# A stream that is silent for this long gets a comment, so that no proxy takes it for dead.
 KEEP_ALIVE_S = get_int("KEEP_ALIVE_S", 15, least=1)
-# A client that takes no byte for this long is given up.
+# A client that reads no byte for this long is given up.
 SLOW_READER_S = get_int("SLOW_READER_S", 60, least=1)
-# What runs when a web process is told to stop may end within this.
+# Requests that run when a web process is told to stop may end within this time.
 DRAIN_TIMEOUT_S = get_int("DRAIN_TIMEOUT_S", 30)
 # Loopback upstreams over plain HTTP are for the sandbox; a deployment leaves this off.
 ALLOW_LOOPBACK_PROVIDERS = get_bool("ALLOW_LOOPBACK_PROVIDERS", default=False)
-# Whoever sends this as a bearer may read /metrics; without it there is no such page.
+# A client that sends this as a bearer token may read /metrics; if unset, there is no such page.
 METRICS_TOKEN = get_text("METRICS_TOKEN", "")
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
@@ -335,20 +335,20 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 CELERY_TIMEZONE = "UTC"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# These go before CELERY_BROKER_URL, which Celery would read itself, from the environment first: by
-# its reading a broker is not verified unless an option says so.
+# These take precedence over CELERY_BROKER_URL, which Celery would read itself, from the environment
+# first: it would not verify a broker's certificate unless an option says so.
 _broker = RedisAddress.parse(CELERY_BROKER_URL)
 CELERY_BROKER_READ_URL = CELERY_BROKER_WRITE_URL = _broker.broker_url()
 CELERY_BROKER_USE_SSL = False if _broker.tls is None else dict(_broker.tls)
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # A broker that is away or hangs must not keep a web request waiting: Stripe's webhook nudges a
-# task and has ten seconds. A broken connection is timed out twice, and a worker asks every second.
+# task and has ten seconds. A broken connection times out twice, and a worker asks every second.
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 3}
 
 
 def _sweep(task: str, *, every_s: float) -> dict[str, Any]:
-    # A sweep that nobody took before the next one is due is dropped: the next one does its work.
+    # A sweep that no worker took before the next one is due is dropped: the next one does its work.
     return {"task": task, "schedule": every_s, "options": {"expires": max(every_s, 5)}}
 
 
@@ -366,7 +366,7 @@ CELERY_BEAT_SCHEDULE = {
     "top up wallets": _sweep("billing.top_up_wallets", every_s=10),
     "advance refunds": _sweep("billing.advance_refunds", every_s=5),
     "fetch missed events": _sweep("billing.fetch_missed_events", every_s=600),
-    # By the clock, so that a beat that is restarted now and then does not put it off for ever.
+    # By the clock, so that restarts of beat don't put it off for ever.
     "reconcile with Stripe": {
         "task": "billing.reconcile_stripe",
         "schedule": crontab(hour="4", minute="10"),

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 from billing.views.requests import HtmxRequest
 from tokenproxy_site.health import find_problems
 
-# Customers read what a part does for them; what is wrong inside is for the operator.
+# Customers read what a part does for them; the operator reads what is wrong inside.
 PARTS = {
     "database": ("Accounts and orders", "Log-in, the dashboard and orders."),
     "wallet": ("API and balances", "Requests to models, and the balance that pays for them."),
@@ -30,7 +30,7 @@ class Part:
 @never_cache
 @require_safe
 def status(request: HtmxRequest) -> HttpResponse:
-    """Show how each part of the service is doing. htmx gets the part that changes."""
+    """Show whether each part of the service works. htmx gets the part that changes."""
     problems = find_problems()
     parts = [Part(name, words, key not in problems) for key, (name, words) in PARTS.items()]
     template = "storefront/_status.html" if request.htmx else "storefront/status.html"

@@ -1,6 +1,6 @@
-"""Addresses of the site.
+"""URLs of the site.
 
-Beside them: the /v1 API, which asgi.py mounts, and probes, which are answered before all else.
+Not listed here: the /v1 API, which asgi.py mounts, and probes, which a middleware answers first.
 """
 
 from django.contrib import admin

@@ -1,1 +1,1 @@
-"""What every page of the staff desk is built from, whichever app it belongs to."""
+"""What the staff desk's pages are built from, in every app."""

@@ -1,4 +1,4 @@
-"""What staff may do: asked for with a reason, confirmed on a page, done by a service, recorded.
+"""Staff actions: each has a reason, is confirmed on a page, done by a service, and recorded.
 
 An action is started from a list's menu or from a button on an object's page. Both lead to the same
 page, `do/<name>/?ids=…`: GET shows what would happen, POST does it and writes one log entry for
@@ -30,7 +30,7 @@ MOST_AT_ONCE = 100
 
 
 class ReasonForm(forms.Form):
-    """The least that an action asks for."""
+    """The form of an action that asks for a reason only."""
 
     reason = forms.CharField(
         max_length=200,
@@ -63,13 +63,13 @@ def never_refused(obj: Model) -> str:
 
 @dataclass(frozen=True)
 class StaffAction(Generic[M]):
-    """Something that staff may do to an object.
+    """An action that staff may apply to an object.
 
     `apply` calls a service and says what was done, in the past tense; `refusal` says why an object
-    can't be acted on, or nothing. An action that talks to the network must not be `is_atomic`. One
-    whose form shows what an object has now, to be changed, must be `is_for_one`: the fields that
-    one leaves alone would overwrite those of all others. `get_options` is what its form is made
-    with, beside the answers.
+    can't be acted on, or nothing. An action that talks to the network must not be `is_atomic`. An
+    action whose form shows an object's present values, to be changed, must be `is_for_one`:
+    otherwise its unchanged fields would overwrite those of the other objects. `get_options`
+    returns what its form is made with, besides the answers.
     """
 
     name: str
@@ -86,7 +86,7 @@ class StaffAction(Generic[M]):
 
     @property
     def most(self) -> int:
-        """Return how many objects it is done to at once."""
+        """Return how many objects the action may be applied to at once."""
         return 1 if self.is_for_one else MOST_AT_ONCE
 
     def make_form(self, objects: Sequence[M], answers: QueryDict | None) -> ReasonForm:
@@ -127,7 +127,7 @@ class StaffActionsAdmin(DeskAdmin[M]):
         return [path("do/<slug:name>/", view, name=name), *super().get_urls()]
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Fill the list's menu. None in the window that picks an object for another page."""
+        """Fill the list's menu; empty in the pop-up that picks an object for another page."""
         if IS_POPUP_VAR in request.GET:
             return {}
         return {a.name: (a.start, a.name, a.label) for a in self.get_allowed_actions(request)}
@@ -176,7 +176,7 @@ class StaffActionsAdmin(DeskAdmin[M]):
         return objects
 
     def carry_out(self, action: StaffAction[M], asked: Asked[M]) -> None:
-        """Act on one object and record it. A refusal becomes a message, and the others go on."""
+        """Act on one object and record it. A refusal becomes a message and stops no others."""
         level, text = messages.ERROR, action.refusal(asked.obj)
         if not text:
             try:
@@ -202,7 +202,7 @@ class StaffActionsAdmin(DeskAdmin[M]):
         form: forms.Form,
     ) -> TemplateResponse:
         shown = [name for name in form.fields if not form[name].is_hidden]
-        # It takes any form, whatever its stubs say: it lays fields out and asks for no model.
+        # It takes any form, despite its stubs: it lays out fields and needs no model.
         fieldset = Fieldset(cast(Any, form), fields=shown)
         context = {
             **self.admin_site.each_context(request),

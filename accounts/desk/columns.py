@@ -18,7 +18,7 @@ NOTHING = "–"
 
 
 def number(path: str, description: str = "", *, is_signed: bool = False) -> Column:
-    """Show an integer with its thousands apart. The path may cross relations: `price.version`."""
+    """Show an integer with thousands separators. The path may cross relations: `price.version`."""
     read = attrgetter(path)
     name = path.rpartition(".")[2]
 

@@ -1,4 +1,4 @@
-"""The choices beside a list that are more than one field's values."""
+"""Filters beside a list whose choices are conditions, not the values of one field."""
 
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ Lookups = list[tuple[str, str]]
 
 
 class ConditionFilter(admin.SimpleListFilter):
-    """Named conditions, of which one may be chosen."""
+    """Offers named conditions; at most one is chosen."""
 
     conditions: ClassVar[dict[str, tuple[str, Q]]]
 

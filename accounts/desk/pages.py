@@ -1,6 +1,6 @@
-"""What every page of the staff desk shares.
+"""What all pages of the staff desk share.
 
-A page is read-only until its own class says otherwise, and why. Nothing is deleted in bulk.
+A page is read-only unless its class says otherwise and why. Nothing is deleted in bulk.
 """
 
 from collections.abc import Sequence
@@ -27,9 +27,9 @@ class Tool:
 
 
 def list_tool(label: str, model: str, /, **filters: str | int | UUID) -> Tool:
-    """Lead to a list, such as `billing_lot`, filtered by these look-ups.
+    """Return the button to a list, such as `billing_lot`, filtered by these look-ups.
 
-    By name, because an app may link to the lists of an app that it must not import.
+    The model is given by name, because an app may link to an app that it must not import.
     """
     query = urlencode({name: str(value) for name, value in filters.items()})
     return Tool(label, f"{reverse(f'admin:{model}_changelist')}?{query}")
@@ -45,7 +45,7 @@ class Matter:
 
 
 class DeskAdmin(admin.ModelAdmin[M]):
-    """A page of the desk, with its tools and with what waits on it."""
+    """A page of the desk, with its buttons and its matters that wait for a person."""
 
     matters: ClassVar[Sequence[Matter]] = ()
     empty_value_display = "–"
@@ -66,7 +66,7 @@ class DeskAdmin(admin.ModelAdmin[M]):
 
 
 class SuperusersAdmin(DeskAdmin[M]):
-    """A page that gives power over others: superusers alone change it.
+    """A page that gives power over others: only superusers change it.
 
     A permission to change it would imply every other one.
     """
@@ -82,7 +82,7 @@ class SuperusersAdmin(DeskAdmin[M]):
 
 
 class ReadOnlyAdmin(DeskAdmin[M]):
-    """A page that shows and never changes, whoever asks: superusers included."""
+    """A page that only shows, to superusers too."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""The staff desk's pages of money: one module per noun.
+"""The staff desk's pages about money: one module per noun.
 
 Money tables are read-only for everyone. Actions change them (see `accounts.desk.actions`).
 """

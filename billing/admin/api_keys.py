@@ -1,4 +1,4 @@
-"""API keys. Neither the secret, which nobody has, nor its digest is shown."""
+"""API keys. Neither the secret, which is not stored, nor its digest is shown."""
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -52,7 +52,7 @@ def limit(asked: Asked[ApiKey]) -> str:
 
 
 def describe_change(before: KeySettings, after: KeySettings) -> str:
-    """Say what is different, for the record."""
+    """Return what changed, as text for the record."""
     changes = [
         f"{field.name.replace('_', ' ')}: {_text(was)} → {_text(now)}"
         for field in fields(KeySettings)

@@ -1,4 +1,4 @@
-"""Codes and welcomes: what was given without a payment."""
+"""Codes and welcome credits: what was given without a payment."""
 
 import csv
 import io
@@ -36,7 +36,7 @@ from common.downloads import as_download
 
 
 class BatchForm(forms.Form):
-    """What a new batch is. `once` makes a second press of the button make nothing."""
+    """The terms of a new batch. Because of `once`, a second press of the button makes nothing."""
 
     name = forms.CharField(max_length=60, help_text="For staff: the occasion.")
     size = forms.IntegerField(label="How many codes", min_value=1, max_value=MAX_BATCH)
@@ -105,7 +105,7 @@ REVOKE = StaffAction[CodeBatch](
 
 @admin.register(CodeBatch)
 class CodeBatchAdmin(ReadOnlyWithActions[CodeBatch]):
-    """Made once with all its codes, which are in the answer to that and nowhere else."""
+    """A batch is made once with all its codes, which only the answer to that request contains."""
 
     staff_actions = (REVOKE,)
     list_display = (
@@ -147,7 +147,7 @@ class CodeBatchAdmin(ReadOnlyWithActions[CodeBatch]):
         )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Let those make codes who may also grant credits: it comes to the same."""
+        """Let staff make codes who may also grant credits, because both have the same effect."""
         return request.user.has_perms(("billing.add_codebatch", "billing.add_ledgerentry"))
 
     def add_view(
@@ -178,7 +178,7 @@ class CodeBatchAdmin(ReadOnlyWithActions[CodeBatch]):
             "title": "Make codes",
             "opts": self.opts,
             "form": form,
-            # It lays out any form; its stubs ask for one of a model.
+            # It lays out any form; its stubs ask for a model's form.
             "fieldset": Fieldset(form, fields=shown),  # type: ignore[arg-type]
         }
         return TemplateResponse(request, "admin/billing/codebatch/make.html", context)
@@ -197,7 +197,7 @@ class CodeBatchAdmin(ReadOnlyWithActions[CodeBatch]):
 
 
 def export(batch: CodeBatch, codes: list[str]) -> HttpResponse:
-    """Answer with the codes as a file, which is the only place where they are."""
+    """Answer with the codes as a file; they are in this answer only."""
     file = io.StringIO(newline="")
     writer = csv.writer(file)
     writer.writerow(["Code", "Credits", "Last day"])
@@ -248,7 +248,7 @@ class WelcomeFilter(ConditionFilter):
 
 @admin.register(WelcomeCredit)
 class WelcomeCreditAdmin(ReadOnlyAdmin[WelcomeCredit]):
-    """Who was welcomed, and who was not and why. Customers are not told of a refusal."""
+    """Who got a welcome credit, and who did not and why. Customers are not told of a refusal."""
 
     list_display = (
         "user",

@@ -1,4 +1,4 @@
-"""The exception inbox: what a person has to look at, and the word they close it with."""
+"""The inbox: what a person has to look at, and the resolution that closes it."""
 
 import json
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""The ledger and its lots: what happened to every credit, and which are left."""
+"""The ledger and its lots: what happened to every credit, and which credits are left."""
 
 from typing import Any, ClassVar
 
@@ -13,7 +13,7 @@ from billing.models import LedgerEntry, Lot
 
 @admin.register(LedgerEntry)
 class LedgerEntryAdmin(ReadOnlyAdmin[LedgerEntry]):
-    """Nobody edits the ledger: a trigger refuses it too. A correction is an adjustment."""
+    """The ledger is never edited: a trigger refuses it too. A correction is an adjustment."""
 
     list_display = (
         "id",

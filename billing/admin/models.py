@@ -17,7 +17,7 @@ from billing.models import ModelPrice, PublicModel
 from billing.token_classes import CLASSES
 
 RATES = {each.price_rate: each for each in CLASSES if each.has_own_rate}
-# Empty: as much as what they are part of.
+# An empty rate is that of the class which this one is a part of.
 CLASS_RATES = {each.price_rate: each for each in CLASSES if not each.has_own_rate}
 CACHED = "cached_prompt_rate_millicredits"
 HELP = {
@@ -26,7 +26,7 @@ HELP = {
         "All in millicredits per token: 1000 is one credit for each token."
     ),
 }
-# A thousand credits a token.
+# A thousand credits per token.
 MOST_MILLICREDITS = 1_000 * MILLICREDITS
 
 
@@ -56,7 +56,7 @@ class PriceForm(ReasonForm):
 
 
 def find_current_rates(models: Sequence[PublicModel]) -> dict[str, Any]:
-    """Begin with the price that is in force, where one model is priced alone."""
+    """Return the rates in force as initial values, if a single model is priced."""
     price = models[0].prices.first() if len(models) == 1 else None
     return {rate: getattr(price, rate) for rate in (*RATES, *CLASS_RATES)} if price else {}
 
@@ -88,8 +88,8 @@ SET_PRICE = StaffAction[PublicModel](
 
 @admin.register(PublicModel)
 class PublicModelAdmin(StaffActionsAdmin[PublicModel]):
-    """Editable, because the catalogue is staff's work. The name is what customers' programs send,
-    so it stays; a model that was ever priced is switched off, not deleted, for its receipts' sake.
+    """Editable, because staff maintain the catalogue. The name can't change, because customers'
+    programs send it; a priced model is switched off, not deleted, because receipts need it.
     """
 
     staff_actions = (SET_PRICE,)

@@ -84,7 +84,7 @@ class NoticeAdmin(ReadOnlyWithActions[Notice]):
 
 @admin.register(NotificationSettings)
 class NotificationSettingsAdmin(ReadOnlyAdmin[NotificationSettings]):
-    """What a customer wants to be mailed is the customer's to choose."""
+    """Read-only: customers choose which mails they want."""
 
     list_display = (
         "user",
@@ -99,7 +99,7 @@ class NotificationSettingsAdmin(ReadOnlyAdmin[NotificationSettings]):
 
 @admin.register(SignIn)
 class SignInAdmin(ReadOnlyAdmin[SignIn]):
-    """From where a customer signed in: it answers "was that me?"."""
+    """Where a customer signed in from, to answer "was that me?"."""
 
     list_display = ("user", "device_name", "network", "first_at", "last_at")
     fields = ("user", "device_name", "network", "first_at", "last_at")

@@ -1,4 +1,4 @@
-"""Ask Stripe again, refund, take out of review."""
+"""The actions on orders: ask Stripe again, refund, take out of review."""
 
 from uuid import UUID, uuid4, uuid5
 
@@ -16,7 +16,7 @@ CHANGE = "billing.change_order"
 
 
 class RefundForm(ReasonForm):
-    """So much of the payment. `once` makes a second press of the button ask for nothing."""
+    """An amount to refund. Because of `once`, a second press of the button refunds nothing."""
 
     amount = forms.DecimalField(
         min_value=0,
@@ -31,7 +31,7 @@ class RefundForm(ReasonForm):
 
 
 class RefundUnusedForm(ReasonForm):
-    """Whatever is unused. `once` as above."""
+    """A refund of what is unused. `once` as above."""
 
     once = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
 
@@ -60,7 +60,7 @@ def refund_rest(asked: Asked[Order]) -> str:
 
 
 def key_of(asked: Asked[Order]) -> UUID:
-    """Name the refund of this order by this page, which may act on several."""
+    """Return the key of this order's refund from this page, which may act on several orders."""
     return uuid5(asked.answers["once"], str(asked.obj.public_id))
 
 

@@ -18,7 +18,7 @@ class PackForm(forms.ModelForm[Pack]):
 
 
 class PackListForm(forms.ModelForm[Pack]):
-    """What is edited in the list, where the currency is not a field of the form."""
+    """The fields that are edited in the list, where the currency is not in the form."""
 
     def clean_is_active(self) -> bool:
         is_active = bool(self.cleaned_data["is_active"])
@@ -28,7 +28,7 @@ class PackListForm(forms.ModelForm[Pack]):
 
 
 class PackPriceForm(forms.ModelForm[PackPrice]):
-    """Names its fields for screen readers: a table has only headings for them."""
+    """Labels its fields for screen readers, because the table has headings only."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -37,7 +37,7 @@ class PackPriceForm(forms.ModelForm[PackPrice]):
 
 
 class PackPriceInline(admin.TabularInline[PackPrice, Pack]):
-    """What it costs in other currencies. `sync_packs` tells Stripe."""
+    """A pack's prices in other currencies. `sync_packs` sends them to Stripe."""
 
     model = PackPrice
     form = PackPriceForm
@@ -47,9 +47,9 @@ class PackPriceInline(admin.TabularInline[PackPrice, Pack]):
 
 @admin.register(Pack)
 class PackAdmin(DeskAdmin[Pack]):
-    """Editable, because selling is staff's work; an order keeps a snapshot of what was agreed.
+    """Editable, because staff decide what is sold; an order keeps a snapshot of what was agreed.
 
-    A pack that was ordered is taken off sale, not deleted: its orders still point at it.
+    A pack that was ordered is taken off sale, not deleted, because its orders refer to it.
     """
 
     list_display = (

@@ -69,7 +69,7 @@ class RefundAdmin(ReadOnlyAdmin[Refund]):
 
 @admin.register(Dispute)
 class DisputeAdmin(ReadOnlyAdmin[Dispute]):
-    """Evidence is given in Stripe's dashboard; here is until when, and what it is about."""
+    """Shows the reason and the deadline; evidence is given in Stripe's dashboard."""
 
     list_display = (
         "stripe_dispute_id",

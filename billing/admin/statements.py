@@ -18,12 +18,12 @@ PERMISSION = "billing.view_ledgerentry"
 
 
 def statements_tool(wallet: Wallet) -> Tool:
-    """Lead from a wallet's page to its statements."""
+    """Return the button that leads from a wallet's page to its statements."""
     return Tool("Statements", reverse("admin:billing_wallet_statements", args=[wallet.pk]))
 
 
 def statement_urls(page: DeskAdmin[Wallet]) -> list[URLPattern]:
-    """Return the addresses of a wallet's statements, for those who may see the ledger."""
+    """Return the URL patterns of a wallet's statements, for staff who may see the ledger."""
 
     def listing(request: HttpRequest, wallet_id: int) -> HttpResponse:
         wallet = find(request, wallet_id)

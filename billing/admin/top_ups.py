@@ -1,4 +1,4 @@
-"""Automatic top-ups: how they are set up, what was agreed to, and a way to switch them off."""
+"""Automatic top-ups: their settings, what was agreed to, and an action that switches them off."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar

@@ -16,7 +16,7 @@ from billing.token_classes import CLASSES
 
 
 class ModelFilter(admin.SimpleListFilter):
-    """By model. Its choices come from the catalogue: the table of usage is too long to ask."""
+    """Filters by model. The choices come from the catalogue: the table of usage is too long."""
 
     title = "model"
     parameter_name = "model"
@@ -103,7 +103,7 @@ class UsageRecordAdmin(ReadOnlyAdmin[UsageRecord]):
     search_fields = ("=request_id", "wallet__user__email")
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """Let a person's page lead to the person's usage."""
+        """Allow the filter by user, which a user's page links to."""
         return lookup == "wallet__user__id__exact" or super().lookup_allowed(lookup, value, request)
 
     @admin.display(description="Customer", ordering="wallet__user__email")

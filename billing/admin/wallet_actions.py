@@ -1,4 +1,4 @@
-"""Grant, adjust, limit, freeze, unfreeze."""
+"""The actions on wallets: grant, adjust, limit, freeze, unfreeze."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -23,7 +23,7 @@ LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent_requests")
 
 
 class GrantForm(ReasonForm):
-    """Credits for nothing. `once` makes a second press of the button post nothing."""
+    """A grant of credits. Because of `once`, a second press of the button posts nothing."""
 
     credits = forms.IntegerField(min_value=1, max_value=MAX_CREDITS)
     validity_days = forms.IntegerField(
@@ -73,7 +73,7 @@ class WalletLimitsForm(ReasonForm):
 
 
 def reference_of(asked: Asked[Wallet]) -> DeskPress:
-    """Name this press of the button for this wallet."""
+    """Return the reference of this press of the button for this wallet."""
     return DeskPress(asked.answers["once"].hex, asked.obj.pk)
 
 

@@ -1,4 +1,4 @@
-"""What a wallet's page at the desk sums up. Reads only."""
+"""The sums and lists on a wallet's page at the desk. Reads only."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -32,7 +32,7 @@ def recent_entries(wallet: Wallet) -> QuerySet[LedgerEntry]:
 
 
 def open_lots(wallet: Wallet) -> QuerySet[Lot]:
-    """Return the lots with something left, the next to be spent first."""
+    """Return the lots with something left, the first to expire first."""
     return wallet.lots.filter(remaining_credits__gt=0).order_by(
         F("expires_at").asc(nulls_last=True), "-is_promotional", "pk"
     )[:RECENT]
@@ -43,7 +43,7 @@ def recent_usage(wallet: Wallet) -> QuerySet[UsageRecord]:
 
 
 def spending_by_model(wallet: Wallet) -> Sequence[Mapping[str, Any]]:
-    """Return what each key spent on each model lately, the dearest first."""
+    """Return what each key spent on each model in SPENDING_DAYS, the most first."""
     since = timezone.now() - timedelta(days=SPENDING_DAYS)
     return list(
         wallet.usage_records.filter(ended_at__gte=since)

@@ -30,7 +30,7 @@ class DebtFilter(ConditionFilter):
 
 @admin.register(Wallet)
 class WalletAdmin(ReadOnlyWithActions[Wallet]):
-    """Balances change through the ledger alone; a page that let staff type one would lie."""
+    """Read-only, because balances change through the ledger alone."""
 
     change_form_template = "admin/billing/wallet/change_form.html"
     matters = (
@@ -106,7 +106,7 @@ class WalletAdmin(ReadOnlyWithActions[Wallet]):
 
 
 def describe_wallet(request: HttpRequest, wallet: Wallet) -> dict[str, Any]:
-    """Answer "where did my credits go?", as far as this member of staff may see it."""
+    """Return what answers "where did my credits go?", as far as this member of staff may see it."""
     user = request.user
     sees_ledger = user.has_perm("billing.view_ledgerentry")
     sees_usage = user.has_perm("billing.view_usagerecord")

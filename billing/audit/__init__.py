@@ -1,1 +1,1 @@
-"""Whether the books add up. It reports and repairs nothing."""
+"""Checks that the books add up. They report and repair nothing."""

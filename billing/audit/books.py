@@ -16,7 +16,7 @@ The numbers are those of the invariants in the design:
    and holds and counts the key's open holds
 
 PostgreSQL is read in one snapshot, so those checks are exact under traffic. So is the comparison
-with Redis, see `redis_comparison.py`; only what is late there is looked at again before it counts.
+with Redis, see `redis_comparison.py`; only what may be late there is read again before it counts.
 """
 
 import time
@@ -33,7 +33,7 @@ PAUSE_S = 0.5
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """One broken invariant: its number, whom it concerns, and the figures that differ."""
+    """One broken invariant: its number, the row it concerns, and the figures that differ."""
 
     invariant: int
     subject: str
@@ -47,7 +47,7 @@ def audit(*, at_rest: bool = False, pause_s: float = PAUSE_S) -> list[Finding]:
     """Return every broken invariant; an empty list is a clean bill.
 
     `at_rest` also demands that nothing is under way: no hold, no event, no late push.
-    What may be late in Redis is looked at again after `pause_s`, some times.
+    What may be late in Redis is read again up to TRIES - 1 times, each after `pause_s` seconds.
     Raises WalletRecovering while Redis can't be read.
     """
     return sorted({*_audit_books(), *_audit_redis(at_rest=at_rest, pause_s=pause_s)})
@@ -55,7 +55,7 @@ def audit(*, at_rest: bool = False, pause_s: float = PAUSE_S) -> list[Finding]:
 
 def _audit_books() -> list[Finding]:
     with transaction.atomic(), connection.cursor() as cursor:
-        # Inside a test's or caller's transaction the level stands already.
+        # Inside a test's or caller's transaction the isolation level can't be changed any more.
         if not _is_nested():
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         findings = []
@@ -86,5 +86,5 @@ def _audit_redis(*, at_rest: bool, pause_s: float) -> list[Finding]:
 
 
 def _identity(difference: Difference) -> tuple[int, str, int]:
-    # Under traffic the figures move, so the last ones are reported.
+    # Without `problem`: under traffic its figures change, and the last ones are reported.
     return difference.invariant, difference.subject, difference.stays_at

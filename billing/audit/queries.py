@@ -1,9 +1,9 @@
-"""The audit's questions to PostgreSQL. Each returns rows of (whom it concerns, what is wrong)."""
+"""The audit's queries to PostgreSQL. Each returns rows of (what it concerns, what is wrong)."""
 
 from billing.ledger.references import Code, DebtPaidBy, DebtPayment, Welcome, first_part_sql
 from billing.token_classes import BY_NAME, CLASSES, PARTS, TokenClass
 
-# How the references of these begin, for LIKE and for joins.
+# How the references of these forms begin, for LIKE and for joins.
 PAID_BY_CREDIT = f"'{DebtPaidBy.prefix()}%'"
 PAID_BY_DEBIT = f"'{DebtPayment.prefix()}%'"
 CODE = f"'{Code.prefix()}'"
@@ -13,7 +13,7 @@ USAGE_ENTRIES = f"SELECT {first_part_sql('reference')} AS request_id, wallet_id,
 
 
 def _millicredits_of(each: TokenClass) -> str:
-    """Write what the tokens of one class cost that are in none of its parts."""
+    """Return the SQL of what one class costs, without the tokens that are in its parts."""
     parts = "".join(f" - u.{part.count}" for part in PARTS.get(each, ()))
     rate = f"p.{each.price_rate}"
     if not each.has_own_rate:
@@ -55,7 +55,7 @@ QUERIES: list[tuple[int, str]] = [
         """,
     ),
     (
-        # What clawbacks did not find is owed, until a debit or a credit pays it.
+        # What clawbacks could not take is owed, until a debit or a credit pays it.
         1,
         f"""
         SELECT 'wallet ' || w.id, format('debt %s, clawbacks left %s, of which credits paid %s',
@@ -73,7 +73,7 @@ QUERIES: list[tuple[int, str]] = [
         """,  # noqa: S608  # constants of the ledger
     ),
     (
-        # A debit is open, took nothing, or took what its one entry says, when that was written.
+        # A debit is open, took nothing, or took what its one entry says at the entry's time.
         1,
         f"""
         SELECT COALESCE('debit ' || d.id, 'ledger entry ' || e.id),
@@ -154,8 +154,8 @@ QUERIES: list[tuple[int, str]] = [
         """,
     ),
     (
-        # A lot is what its entry credited; it lasts as long as what was bought, and what is given
-        # back lasts as long as it would have, or fourteen days.
+        # A lot has what its entry credited and expires as agreed at the sale; a reinstated one
+        # expires when it would have, or after fourteen days.
         6,
         f"""
         SELECT 'lot ' || COALESCE(l.id::text, 'of ledger entry ' || e.id),
@@ -183,7 +183,7 @@ QUERIES: list[tuple[int, str]] = [
         """,  # noqa: S608  # constants of the ledger
     ),
     (
-        # What a gift gave is what was promised.
+        # A gift gave what was promised.
         6,
         f"""
         SELECT 'ledger entry ' || e.id, format('%s gave %s credits of %s', e.reference,
@@ -226,7 +226,7 @@ QUERIES: list[tuple[int, str]] = [
         """,  # noqa: S608  # constants of the ledger
     ),
     (
-        # What is taken back of an order is its share of what was returned, or is about to be.
+        # The credits taken back are the share of the money that was returned or is about to be.
         7,
         """
         SELECT 'order ' || p.public_id, format('%s of %s credits taken back, %s of %s cents '
@@ -245,7 +245,7 @@ QUERIES: list[tuple[int, str]] = [
         """,
     ),
     (
-        # What was paid is the price, less the discount, with the tax unless the price has it.
+        # What was paid is the price less the discount, plus the tax unless the price includes it.
         7,
         """
         SELECT 'order ' || public_id, format('%s cents paid for %s, discount %s, tax %s',

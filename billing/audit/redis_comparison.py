@@ -1,9 +1,9 @@
 """The audit's comparison of Redis with PostgreSQL, as exact for a busy wallet as for one at rest.
 
 What Redis has of a shard is read at one instant. A wallet that differs is read again with its row
-locked: nobody books or credits meanwhile, and the events that are still there tell what is booked
-but not acknowledged. So what differs then is wrong and not merely late, except for a push that is
-due and for what `at_rest` demands.
+locked: nothing is booked or credited meanwhile, and the events that are still there tell what is
+booked but not acknowledged. So what differs then is wrong and not merely late, except for a push
+that is due and for what `at_rest` demands.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ from billing.wallet.rebuild_barrier import no_rebuild_meanwhile
 from billing.wallet.shard_view import ShardView, view_shard
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 
-# Few enough that the drain does not notice that they are locked.
+# Few enough that locking them does not hold up the drain.
 BATCH = 200
 
 
@@ -31,7 +31,7 @@ BATCH = 200
 class Difference:
     """What Redis and PostgreSQL disagree on.
 
-    One that may pass counts if it is found again, as long as `stays_at` is the same.
+    If it `may_pass`, it counts only if it is found again with the same `stays_at`.
     """
 
     invariant: int
@@ -49,7 +49,7 @@ class Comparison:
     # What PostgreSQL has of each API key's spending, by wallet and key.
     spending: dict[tuple[int, int], int]
     view: ShardView
-    # What is booked of each event that is still there, in their order.
+    # How much of each of the view's events is booked, in the same order.
     booked: list[int]
 
     def differences(self) -> dict[int, list[Difference]]:
@@ -101,7 +101,7 @@ def differences(*, at_rest: bool) -> Iterator[Difference]:
         wallets[keys.shard_of(wallet_id)].append(wallet_id)
     waiting: Counter[str] = Counter()
     for shard, wallet_ids in wallets.items():
-        # Also of a shard without wallets: what is there belongs to nobody.
+        # A shard without wallets is read too: whatever is there belongs to no wallet.
         for start in range(0, max(len(wallet_ids), 1), BATCH):
             first = _look(client, shard, wallet_ids[start : start + BATCH])
             if start == 0:
@@ -124,7 +124,7 @@ def _count_waiting(view: ShardView) -> dict[str, int]:
 
 def _differences_of_waiting(waiting: Counter[str], *, at_rest: bool) -> Iterator[Difference]:
     if idle := waiting["idle"]:
-        # The reaper drops them once they run out.
+        # The reaper drops these leases once they run out.
         yield Difference(4, "leases", f"{idle} are of no open hold", may_pass=True, stays_at=1)
     if at_rest and (events := waiting["events"]):
         yield Difference(4, "streams", f"{events} events are not booked", may_pass=True)
@@ -133,19 +133,19 @@ def _differences_of_waiting(waiting: Counter[str], *, at_rest: bool) -> Iterator
 
 
 def _look_locked(client: SyncWalletClient, shard: int, wallet_ids: list[int]) -> Comparison:
-    """Compare wallets while nobody books or credits on them."""
+    """Compare wallets whose rows are locked, so that nothing is booked or credited."""
     with no_rebuild_meanwhile():
         rows = Wallet.objects.select_for_update(of=("self",), no_key=True)
         return _compare(client, shard, list(rows.filter(pk__in=wallet_ids).order_by("pk")))
 
 
 def _look(client: SyncWalletClient, shard: int, wallet_ids: list[int]) -> Comparison:
-    """Compare wallets without keeping anybody from them."""
+    """Compare wallets without locking them."""
     return _compare(client, shard, list(Wallet.objects.filter(pk__in=wallet_ids).order_by("pk")))
 
 
 def _compare(client: SyncWalletClient, shard: int, rows: list[Wallet]) -> Comparison:
-    # In this order: what is booked of the events that are seen is asked for once they are.
+    # In this order: what is booked of the events is read after the events.
     wallet_ids = [row.pk for row in rows]
     spending = _read_spending(wallet_ids)
     view = view_shard(client, shard, wallet_ids, list(spending))
@@ -165,7 +165,7 @@ def _read_spending(wallet_ids: list[int]) -> dict[tuple[int, int], int]:
 
 
 def _read_booked(events: list[Amounts], wallet_ids: set[int]) -> list[int]:
-    """Return how much of each event PostgreSQL has booked; 0 of those of other wallets."""
+    """Return how much of each event PostgreSQL has booked; 0 for events of other wallets."""
     mine = [event.reference for event in events if event.wallet_id in wallet_ids]
     records = UsageRecord.objects.filter(request_id__in=mine)
     charged = dict(records.values_list("request_id", "charged_credits"))
@@ -179,7 +179,7 @@ def _read_booked(events: list[Amounts], wallet_ids: set[int]) -> list[int]:
 
 
 def _part_of(event: Amounts, charged: int | None) -> int:
-    """Return what of an event's step, from its register's last total to the next, is booked."""
+    """Return how much of an event's step from its register's last total to its next is booked."""
     before = event.charged - event.delta
     return 0 if charged is None else min(max(charged - before, 0), event.delta)
 
@@ -187,10 +187,10 @@ def _part_of(event: Amounts, charged: int | None) -> int:
 def _compare_figures(
     row: Wallet, found: WalletFigures | None, sums: tuple[int, int, int]
 ) -> Iterator[Difference]:
-    """Compare a wallet's figures with the events and holds that they are the sums of."""
+    """Compare a wallet's figures with the sums of its events and holds."""
     subject = f"wallet {row.pk}"
     if found is None:
-        # A wallet that nobody has used yet is pushed when it is first asked for.
+        # A wallet that was never used is pushed when it is first asked for.
         if row.pushed_version:
             yield Difference(4, subject, "Redis does not know it")
         return
@@ -207,11 +207,11 @@ def _compare_figures(
 
 
 def _compare_books(row: Wallet, found: WalletFigures | None, booked: int) -> Iterator[Difference]:
-    """Compare a wallet's figures with PostgreSQL; `booked` is what is not acknowledged yet."""
+    """Compare a wallet's figures with PostgreSQL; `booked` is booked but not acknowledged."""
     if found is None:
         return
     subject = f"wallet {row.pk}"
-    # Credits that Redis has not learnt of are not in its base either.
+    # Credits that were not pushed to Redis are not in its base either.
     base = row.posted_credits + booked - (row.credited_credits - found.credited)
     if found.base != base:
         yield Difference(4, subject, f"base is {found.base}, its books add up to {base}")

@@ -1,4 +1,4 @@
-"""What `manage.py migrate` and `check --database default` say about prices."""
+"""The system check of prices. `manage.py migrate` and `check --database default` run it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,8 +18,8 @@ def check_currencies(
     databases: Sequence[str] | None = None,
     **kwargs: Any,
 ) -> list[CheckMessage]:
-    """Tell of prices that stand and can't be sold."""
-    # `migrate` looks before it makes the first table, too.
+    """Warn of stored prices that can't be sold."""
+    # `migrate` runs the checks before it creates the first table, too.
     if not databases or "billing_packprice" not in connection.introspection.table_names():
         return []
     return [

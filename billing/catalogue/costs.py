@@ -1,8 +1,8 @@
-"""What a request costs us at its provider: the other half of the margin.
+"""What a request costs us at its provider, for the margin.
 
-Providers publish a price per million tokens. Kept in millionths of the currency, so that 0.15 per
-million is 150,000, the cost of one token is a whole number of picos (10^-12); a request's cost is
-rounded once, up, to nanos (10^-9).
+Providers publish a price per million tokens. It is kept in millionths of the currency, so 0.15 per
+million tokens is 150,000 and the cost of one token is a whole number of picos (10^-12). A request's
+cost is rounded once, up, to nanos (10^-9).
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ PICOS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """A route's prices, in millionths of the currency per million tokens. None: not known."""
+    """A route's prices, in millionths of the currency per million tokens. None if not known."""
 
     prompt_micros: int | None = None
     cached_prompt_micros: int | None = None
@@ -27,7 +27,7 @@ UNKNOWN = Costs()
 def cost_nanos(costs: Costs, usage: Usage) -> int | None:
     """Return what a usage costs us, in billionths of the currency. None if it is not known.
 
-    A cached token without a price of its own costs as much as any other of the prompt.
+    If cached tokens have no price of their own, they cost as much as other prompt tokens.
     """
     prompt, completion = costs.prompt_micros, costs.completion_micros
     if prompt is None or completion is None:

@@ -18,10 +18,10 @@ MAX_RATE_MILLICREDITS = 1_000_000
 
 @transaction.atomic
 def set_price(model: PublicModel, **rates: int | None) -> ModelPrice:
-    """Add a version of a model's price; requests admitted from now on keep it.
+    """Add a version of a model's price, for requests that are admitted from now on.
 
-    `rates` are named as in ModelPrice. A class without one costs as much as what it is part of.
-    The same rates as the present version add nothing. Raises InvalidAmount.
+    `rates` are named as in ModelPrice. A class without a rate costs as much as its parent. Safe to
+    repeat: the rates of the present version add nothing. Raises InvalidAmount.
     """
     rates = _check_rates(rates)
     PublicModel.objects.select_for_update().get(pk=model.pk)
@@ -33,7 +33,7 @@ def set_price(model: PublicModel, **rates: int | None) -> ModelPrice:
 
 
 def _check_rates(given: Mapping[str, int | None]) -> dict[str, int | None]:
-    """Return a rate, or None, for every class. Raises InvalidAmount."""
+    """Return a rate or None for every class. Raises InvalidAmount."""
     if unknown := given.keys() - set(PRICE_RATES):
         raise TypeError(f"There is no rate {', '.join(sorted(unknown))}.")
     rates = {name: given.get(name) for name in PRICE_RATES}
@@ -63,7 +63,7 @@ def current_prices() -> dict[str, Rates]:
 
 
 def rates_of(price: ModelPrice) -> Rates:
-    """Return a price version as the arithmetic takes it."""
+    """Return the rates of a price version; a class without a rate has that of its parent."""
     rates: dict[str, int] = {}
     for each in CLASSES:
         own = getattr(price, each.price_rate)

@@ -22,7 +22,7 @@ class PricedModel:
 
     @property
     def special_rates(self) -> list[tuple[str, int]]:
-        """Return the classes that cost something else than what they are part of, in words."""
+        """Return the words and the rate of each optional class that differs from its parent's."""
         return [
             (each.words, getattr(self.rates, each.rate))
             for each in CLASSES

@@ -1,4 +1,4 @@
-"""What a pack costs: its own currency and others, and their Prices in Stripe's catalogue."""
+"""What a pack costs, in its own currency and others, with the Prices in Stripe's catalogue."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,7 +14,7 @@ from common.currencies import UNPROVEN, UNPROVEN_REASON, decimal_places, is_unpr
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a pack costs in one currency. Without a `stripe_price_id` it is sold inline."""
+    """What a pack costs in one currency. Without `stripe_price_id` an order names its amount."""
 
     amount_cents: int
     currency: str
@@ -32,7 +32,7 @@ def packs_on_sale() -> QuerySet[Pack]:
 
 
 def list_unproven() -> list[str]:
-    """Name the prices that stand in the database and are not sold, because of their currency."""
+    """Return the names of stored prices that are not sold because of their currency."""
     packs = Pack.objects.filter(is_active=True, currency__in=UNPROVEN)
     others = PackPrice.objects.filter(currency__in=UNPROVEN).select_related("pack")
     return [f"{pack} in {pack.currency}" for pack in packs] + [str(price) for price in others]
@@ -44,7 +44,7 @@ def list_prices(pack: Pack) -> list[Price]:
 
 
 def get_price(pack: Pack, currency: str) -> Price:
-    """Return what a pack costs in a currency; empty is its own.
+    """Return what a pack costs in a currency; an empty one means the pack's own.
 
     Raises PackUnavailable, such as CurrencyUnproven.
     """
@@ -58,9 +58,9 @@ def get_price(pack: Pack, currency: str) -> Price:
 
 
 def price_rows(pack: Pack) -> list[Pack | PackPrice]:
-    """Return the rows that name what a pack is sold for; its own currency is named once.
+    """Return the rows of a pack's prices: its own, then one for each other currency.
 
-    None in a currency that is unproven; and none at all if its own is.
+    Unproven currencies are left out. If the pack's own is unproven, the list is empty.
     """
     if is_unproven(pack.currency):
         return []
@@ -68,12 +68,12 @@ def price_rows(pack: Pack) -> list[Pack | PackPrice]:
 
 
 def terms_of(row: Pack | PackPrice) -> str:
-    """Return all of a price that can't be changed on a Price of Stripe's, as one text."""
+    """Return what can't be changed on a Price at Stripe, as one text."""
     return f"{row.price_cents} {row.currency} {tax_behavior() or 'untaxed'}"
 
 
 def tax_behavior() -> Literal["inclusive", "exclusive"] | None:
-    """Return whether the tax is within our prices, in Stripe's words; None without tax."""
+    """Return Stripe's word for whether our prices include tax; None without automatic tax."""
     if not settings.STRIPE_AUTOMATIC_TAX:
         return None
     return "inclusive" if settings.PRICES_INCLUDE_TAX else "exclusive"
@@ -85,7 +85,7 @@ def _price(row: Pack | PackPrice) -> Price:
 
 
 def to_cents(amount: Decimal, currency: str) -> int:
-    """Return an amount in the currency's smallest unit, as it was typed. Raises InvalidAmount."""
+    """Return a typed amount in the currency's smallest unit. Raises InvalidAmount."""
     scaled = amount.scaleb(decimal_places(currency))
     if scaled != scaled.to_integral_value():
         raise InvalidAmount(f"{amount} has more decimal places than {currency} does.")

@@ -27,12 +27,12 @@ class Rates:
 
     @property
     def worst_prompt_millicredits(self) -> int:
-        """Return what no prompt token costs more than."""
+        """Return the highest rate of all classes of the prompt."""
         return max(_rates_of_prompt(self))
 
     @property
     def worst_completion_millicredits(self) -> int:
-        """Return what no completion token costs more than."""
+        """Return the highest rate of all classes of the completion."""
         return max(_rates_of_completion(self))
 
 
@@ -45,7 +45,7 @@ _rates_of_prompt, _rates_of_completion = (
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens by class. Every class is a part of its parent, prompt or completion."""
+    """Tokens by class. Every other class is part of its parent, prompt or completion."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -58,13 +58,13 @@ class Usage:
 
     @property
     def total_tokens(self) -> int:
-        """Return all tokens there were."""
+        """Return prompt and completion tokens together."""
         return self.prompt_tokens + self.completion_tokens
 
     def count_once(self) -> Self:
-        """Return it with no token in two classes.
+        """Return the usage with no token counted in two classes of one parent.
 
-        A cached image token is reported as both: it stays in the class that the table names first.
+        A cached image token is reported in two classes: it is counted in the first of the table.
         """
         if not any(_parts_of(self)):
             return self
@@ -82,7 +82,7 @@ _parts_of: _Read = attrgetter(*(part.count for parts in PARTS.values() for part 
 
 @dataclass(frozen=True, slots=True)
 class PricedClass:
-    """One class of a request's tokens: how many are in no other class, and their rate."""
+    """One class of a request's tokens: how many are counted in it alone, and their rate."""
 
     name: str
     tokens: int
@@ -90,12 +90,12 @@ class PricedClass:
 
     @property
     def amount_millicredits(self) -> int:
-        """Return what they make."""
+        """Return what these tokens cost, before rounding."""
         return self.tokens * self.rate_millicredits
 
 
 def price_classes(rates: Rates, usage: Usage) -> list[PricedClass]:
-    """Take a usage apart into its classes, each token counted once; the sum is the cost."""
+    """Split a usage into its classes, each token counted once; their sum is the cost."""
     once = usage.count_once()
     return [
         PricedClass(each.name, _tokens_of(each, once), getattr(rates, each.rate))
@@ -104,7 +104,7 @@ def price_classes(rates: Rates, usage: Usage) -> list[PricedClass]:
 
 
 def _tokens_of(each: TokenClass, once: Usage) -> int:
-    """Return the tokens that are in this class and in none that is part of it."""
+    """Return the tokens of this class without those of its parts."""
     parts: Iterable[int] = (getattr(once, part.count) for part in PARTS.get(each, ()))
     return int(getattr(once, each.count)) - sum(parts)
 

@@ -1,7 +1,7 @@
 """Bring Stripe's catalogue in line with ours: a Product per pack, a Price per currency.
 
-Everything is found again by names that we give: the product's id, and a price's lookup key. So a
-sync may die anywhere and be repeated. A Price can't change its amount: a new one takes its key.
+A sync finds each object by a name that we chose: the product's id, the price's lookup key. So it
+may die anywhere and be repeated. A Price's amount can't be changed: a new Price takes its key.
 """
 
 from billing.catalogue.pack_prices import price_rows, tax_behavior, terms_of
@@ -22,8 +22,8 @@ from common.currencies import is_unproven
 def sync_packs() -> list[str]:
     """Create and update every pack's Product and Prices; return what was done, a line each.
 
-    Stripe is not told of prices in a currency that is unproven: `list_unproven` names them.
-    Safe to repeat: what agrees already is left alone. Raises PaymentProviderError.
+    Prices in an unproven currency are left out: `list_unproven` names them. Safe to repeat: what
+    agrees already is not changed. Raises PaymentProviderError.
     """
     return [line for pack in Pack.objects.order_by("pk") for line in _sync(pack)]
 
@@ -84,7 +84,7 @@ def _agrees(found: CataloguePrice, row: Pack | PackPrice, product_id: str) -> bo
 
 
 def _keep(row: Pack | PackPrice, price: CataloguePrice) -> None:
-    """Remember the Price with the terms it was found for, unless they were edited meanwhile."""
+    """Save the Price and its terms on the row, unless the row was edited in the meantime."""
     rows = type(row)._default_manager.filter(
         pk=row.pk, price_cents=row.price_cents, currency=row.currency
     )

@@ -1,7 +1,7 @@
-"""Codes that give credits, once: made by staff in batches, redeemed by customers.
+"""Codes that give credits once: staff make them in batches, customers redeem them.
 
-A code has 80 random bits, so its plain digest can't be turned back, and guessing one is hopeless
-even without the limit on attempts. That limit keeps people from trying it on our database.
+A code has 80 random bits, so it can't be found from its plain digest, nor guessed even without the
+limit on attempts. That limit protects our database from the load of guessing.
 """
 
 import hashlib
@@ -39,14 +39,14 @@ LENGTH = 16
 GROUP = 4
 MAX_BATCH = 10_000
 
-# A person mistypes a few times; a house or an office has a few persons.
+# One person mistypes a few times; a household or an office has a few people.
 MAX_GUESSES_PER_USER = 10
 MAX_GUESSES_PER_NETWORK = 50
 
 
 @dataclass(frozen=True, slots=True)
 class BatchTerms:
-    """What every code of a batch gives, and until when."""
+    """What each code of a batch gives, and until when it can be redeemed."""
 
     name: str
     credits: int
@@ -61,7 +61,7 @@ class BatchTerms:
 def make_batch(terms: BatchTerms, *, actor: User, once: UUID) -> tuple[CodeBatch, list[str]]:
     """Make a batch and return it with its codes, which can't be read again.
 
-    Raises InvalidAmount, and BatchExists if this press of the button made its batch before.
+    Raises InvalidAmount, and BatchExists if a batch was made with the same `once`.
     """
     if not 0 < terms.credits <= MAX_CREDITS or not 0 < terms.size <= MAX_BATCH:
         raise InvalidAmount(f"A batch has 1 to {MAX_BATCH:,} codes of at least 1 credit.")
@@ -96,16 +96,16 @@ def make_batch(terms: BatchTerms, *, actor: User, once: UUID) -> tuple[CodeBatch
 
 
 def revoke_batch(batch: CodeBatch) -> bool:
-    """Stop a batch's codes that were not redeemed yet. False if it was. Safe to repeat."""
+    """Revoke the unredeemed codes of a batch. False if that was done before. Safe to repeat."""
     waiting = CodeBatch.objects.filter(pk=batch.pk, revoked_at=None)
     return waiting.update(revoked_at=timezone.now()) == 1
 
 
 def redeem(user: User, text: str, *, address: str) -> LedgerEntry:
-    """Redeem a code for somebody at this IP address, and return the grant.
+    """Redeem a code for a user at this IP address, and return the ledger entry of the grant.
 
     Raises CodeUnknown, CodeUsed, CodeExpired, CodeRevoked, and TooManyGuesses after too many of
-    those within an hour. Two at once: one gets the credits, the other CodeUsed.
+    those within an hour. Of two calls at once, one gets the credits and the other CodeUsed.
     """
     counters = _counters(user, address)
     for key, most in counters.items():
@@ -119,7 +119,7 @@ def redeem(user: User, text: str, *, address: str) -> LedgerEntry:
 
 @transaction.atomic
 def _redeem(user: User, text: str) -> LedgerEntry:
-    # One customer's redemptions wait for each other: of some batches each may redeem one code.
+    # One customer's redemptions wait for each other: some batches allow one code per customer.
     User.objects.select_for_update(no_key=True).get(pk=user.pk)
     now = timezone.now()
     code = _find_code(text)
@@ -162,13 +162,13 @@ def _check_code(code: RedeemCode, user: User, now: datetime) -> None:
 
 
 def make_code() -> str:
-    """Return a new code from the system's random source, as people write it."""
+    """Return a new code from the system's random source, in groups joined by hyphens."""
     plain = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
     return "-".join(plain[at : at + GROUP] for at in range(0, LENGTH, GROUP))
 
 
 def normalize(text: str) -> str:
-    """Return a code as it is compared, however it was typed; empty if it can't be one."""
+    """Return a typed code in the form in which codes are compared; empty if it can't be one."""
     folded = unicodedata.normalize("NFKC", text[:100]).upper()
     plain = re.sub(r"[\s\-–—_.]", "", folded).translate(LOOKALIKES)
     is_code = len(plain) == LENGTH and set(plain) <= set(ALPHABET)
@@ -176,7 +176,7 @@ def normalize(text: str) -> str:
 
 
 def digest_of(text: str) -> str:
-    """Return the SHA-256 of a code in hex, which is what the database holds."""
+    """Return the SHA-256 of a code in hex, as the database stores it."""
     return hashlib.sha256(normalize(text).encode()).hexdigest()
 
 

@@ -1,7 +1,8 @@
 """Welcome credit: for a verified address, once per person, as far as we can know.
 
-Addresses are compared as mail providers deliver them, and a network is welcomed once in a while.
-A refusal is kept for staff and not shown to the customer: who collects accounts learns nothing.
+Addresses are compared as mail providers deliver them, and a network gets one welcome within
+WELCOME_NETWORK_DAYS. A refusal is recorded for staff and not shown to the customer, so that
+somebody who collects accounts learns nothing.
 """
 
 import unicodedata
@@ -19,16 +20,16 @@ from billing.models import LedgerEntry, WelcomeCredit
 from common.client_networks import HOME_IPV6_BITS, network_of
 from common.locks import lock_names
 
-# https://support.google.com/mail/answer/7436150: dots don't matter, and both names are one.
+# Dots don't matter, and both domains are the same: https://support.google.com/mail/answer/7436150
 GMAIL = {"gmail.com", "googlemail.com"}
 
 log = structlog.get_logger(__name__)
 
 
 def grant_welcome_credit(user: User, *, email: str, ip_address: str) -> LedgerEntry | None:
-    """Welcome somebody who verified an address. None if that is off, was done, or is refused.
+    """Grant the credit to a user who verified an address. None if it is off, given or refused.
 
-    Safe to repeat and to race: those who share the address or the network wait for each other.
+    Safe to repeat and to race: calls for the same user, address or network wait for each other.
     """
     if not settings.WELCOME_CREDITS:
         return None
@@ -73,12 +74,15 @@ def _find_refusal(*, address: str, network: str) -> str:
 
 
 def normalize_address(email: str) -> str:
-    """Return an address as its provider compares it: case, dots, +tags and IDN don't matter."""
+    """Return an address as its provider compares it: without case, +tag and, at Gmail, dots.
+
+    An internationalised domain is returned in its ASCII form.
+    """
     local, _, domain = unicodedata.normalize("NFKC", email.strip()).casefold().rpartition("@")
     try:
         domain = domain.encode("idna").decode()
     except UnicodeError:
-        # Too long or empty a label: no mail was delivered there, and it is only compared.
+        # A label is too long or empty. No mail is delivered there; the domain is only compared.
         log.info("welcome_odd_domain")
     local = local.partition("+")[0]
     if domain in GMAIL:

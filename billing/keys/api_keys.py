@@ -1,7 +1,7 @@
 """API keys: issue, change, rotate, revoke.
 
-The one place that writes keys. Each change tells the wallet in the same transaction, so that every
-web process knows of it with the next request.
+Only this module writes keys. Each change is noted on the wallet in the same transaction and pushed
+to Redis, so that every web process knows of it with the next request.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def issue_api_key(
 
     Raises TooManyKeys, BadNetwork, TooManyModels.
     """
-    # Locked, so that two who ask at once are counted one after the other.
+    # Under the lock, so that two calls at once are counted one after the other.
     lock_wallet(get_wallet(user).pk)
     if usable_keys(user, at=timezone.now()).count() >= site.MAX_API_KEYS:
         raise TooManyKeys(
@@ -50,7 +50,7 @@ def issue_api_key(
 
 
 def change_api_key(key: ApiKey, *, name: str, settings: KeySettings) -> None:
-    """Rename a key and set what it may do, in every process at once.
+    """Rename a key and set what it may do, at once in every process. Safe to repeat.
 
     Raises KeyNotUsable if it is revoked, BadNetwork, TooManyModels.
     """
@@ -61,10 +61,10 @@ def change_api_key(key: ApiKey, *, name: str, settings: KeySettings) -> None:
 def adjust_api_key(
     key: ApiKey, change: Callable[[KeySettings], KeySettings], *, name: str = ""
 ) -> tuple[KeySettings, KeySettings]:
-    """Change what a key may do, from what it may do now, and its name unless that is empty.
+    """Apply `change` to a key's present settings, and rename the key unless `name` is empty.
 
-    Returns what it might do before and what it may now. Safe to repeat. Raises KeyNotUsable if it
-    is revoked, BadNetwork, TooManyModels.
+    Returns the settings before and after. Safe to repeat if `change` is. Raises KeyNotUsable if the
+    key is revoked, BadNetwork, TooManyModels.
     """
     locked = _lock(key)
     if locked.revoked_at is not None:
@@ -81,7 +81,7 @@ def adjust_api_key(
 def rotate_api_key(key: ApiKey, *, overlap: timedelta = DEFAULT_OVERLAP) -> str:
     """Give a key a new secret; the old one works for as long as `overlap`. Returns the secret.
 
-    Limits, spending and receipts go on. Raises KeyNotUsable, RotationUnderWay.
+    Limits, spending and receipts stay with the key. Raises KeyNotUsable, RotationUnderWay.
     """
     locked, now = _lock(key), timezone.now()
     if not locked.is_usable(now):
@@ -103,9 +103,9 @@ def rotate_api_key(key: ApiKey, *, overlap: timedelta = DEFAULT_OVERLAP) -> str:
 
 @transaction.atomic
 def end_rotation(key: ApiKey) -> bool:
-    """Let the old secret of `key` stop working now. False if it does not work. Safe to repeat.
+    """End the old secret of `key` now. False if it had ended before. Safe to repeat.
 
-    Another old secret, of a rotation that began since `key` was read, goes on working.
+    The old secret of a rotation that began since `key` was read still works.
     """
     locked = _lock(key)
     had_one = locked.is_rotating(timezone.now()) and locked.previous_digest == key.previous_digest
@@ -118,7 +118,7 @@ def end_rotation(key: ApiKey) -> bool:
 
 @transaction.atomic
 def revoke_api_key(key: ApiKey) -> bool:
-    """Revoke a key for good, in every process at once. False if it already was. Safe to repeat."""
+    """Revoke a key for good, at once in every process. False if it was before. Safe to repeat."""
     usable = ApiKey.objects.filter(pk=key.pk, revoked_at=None)
     if usable.update(revoked_at=timezone.now()) != 1:
         return False
@@ -129,17 +129,17 @@ def revoke_api_key(key: ApiKey) -> bool:
 
 @transaction.atomic
 def note_key_changed(key: ApiKey) -> None:
-    """Make every process read a key anew, after its limits or expiry were changed."""
+    """Make every process read a changed key again."""
     push_on_commit(get_wallet(key.user).pk)
 
 
 def has_api_keys(user: User) -> bool:
-    """Tell whether a person ever had a key, revoked ones included."""
+    """Tell whether a user ever had a key, revoked ones included."""
     return ApiKey.objects.filter(user=user).exists()
 
 
 def booked_spending(user: User) -> dict[int, tuple[int, int]]:
-    """Return what each of a person's keys spent in all and this month, as far as it is booked."""
+    """Return the credits booked for each of a user's keys, in all and this month, by key id."""
     present = month_of(int(timezone.now().timestamp() * 1_000))
     spent: dict[int, tuple[int, int]] = {}
     for row in KeySpending.objects.filter(api_key__user=user):
@@ -153,7 +153,7 @@ def booked_spending(user: User) -> dict[int, tuple[int, int]]:
 
 
 def _lock(key: ApiKey) -> ApiKey:
-    """Return the key as it is now, and keep everybody else from changing it."""
+    """Return the key as it is now, with its row locked until the transaction ends."""
     return ApiKey.objects.select_for_update().get(pk=key.pk)
 
 

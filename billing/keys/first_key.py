@@ -1,4 +1,4 @@
-"""The first API key: made for a customer when the first payment is in, and shown once."""
+"""The first API key: made for a customer after the first payment, and shown once."""
 
 from django.db import transaction
 from django.utils import timezone
@@ -14,10 +14,10 @@ NAME = "First key"
 def claim_first_key(order: Order) -> str | None:
     """Make the customer's first key and return its secret, which can't be read again.
 
-    None unless this is the customer's first paid order and there has never been a key: so the
-    second of two calls gets None, at once or later.
+    None unless this is the customer's first paid order and there has never been a key. So a second
+    call gets None, at the same time or later.
     """
-    # Two orders paid at once, or two return pages, wait for each other here.
+    # Two orders paid at once, or two return pages, wait for each other at this lock.
     user = User.objects.select_for_update(no_key=True).get(pk=order.user_id)
     paid = Order.objects.filter(user=user, fulfilled_at__isnull=False)
     first = paid.order_by("fulfilled_at", "pk").first()

@@ -1,4 +1,4 @@
-"""What customers and staff fill in about an API key."""
+"""The forms of API keys, for customers and staff."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -26,10 +26,10 @@ ALL, ONLY = "all", "only"
 
 
 class LimitsForm(forms.Form):
-    """What a key may do. An empty number is the site's default, or no cap.
+    """What a key may do. An empty limit is the site's default; an empty cap is none.
 
-    Whether a key is for everything or only for what is listed is a choice of its own: to clear a
-    list never opens a key by mistake.
+    Whether a list restricts the key is a field of its own, so that a list cleared by mistake does
+    not allow everything.
     """
 
     monthly_cap_credits = forms.IntegerField(
@@ -87,7 +87,7 @@ class LimitsForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.key = key
         names = list(self.find_models().values_list("name", flat=True))
-        # One that is no longer sold stays allowed until somebody unticks it.
+        # A model that is no longer listed stays allowed until somebody unticks it.
         names += [name for name in (key.allowed_models if key else []) if name not in names]
         models = self.fields["allowed_models"]
         assert isinstance(models, forms.MultipleChoiceField)  # noqa: S101 - tells the type checker
@@ -96,7 +96,7 @@ class LimitsForm(forms.Form):
             self._bound(name)
 
     def most(self, name: str) -> int:
-        """Return the most that whoever fills this in may allow."""
+        """Return the highest limit that this form accepts for a field."""
         return MOST_PER_MINUTE
 
     def find_models(self) -> "QuerySet[PublicModel]":
@@ -122,7 +122,7 @@ class LimitsForm(forms.Form):
         return networks or _refuse("Name a network.")
 
     def change(self, before: KeySettings) -> KeySettings:
-        """Return what was chosen. The form must be valid. A key's expiry is left as it is."""
+        """Return the settings chosen; the expiry stays as it was. The form must be valid."""
         return replace(settings_from(self.cleaned_data), expires_at=before.expires_at)
 
     def _is_narrow(self, scope: str) -> bool:
@@ -139,7 +139,7 @@ class LimitsForm(forms.Form):
 
 
 class ApiKeyForm(LimitsForm):
-    """A customer's key: its name first, the rest for who wants it."""
+    """A customer's key: its name and expiry, and optional limits."""
 
     LIFETIMES = {
         "": "Never expires",
@@ -176,7 +176,7 @@ class ApiKeyForm(LimitsForm):
         return super().find_models().filter(is_active=True)
 
     def change(self, before: KeySettings) -> KeySettings:
-        """Return what was chosen, the expiry counted from now. The form must be valid."""
+        """Return the settings chosen, the expiry counted from now. The form must be valid."""
         chosen = super().change(before)
         lifetime = self.cleaned_data["lifetime"]
         if lifetime == KEEP:
@@ -185,16 +185,16 @@ class ApiKeyForm(LimitsForm):
         return replace(chosen, expires_at=expires_at)
 
     def limit_fields(self) -> list[forms.BoundField]:
-        """Return the numbers that the form keeps behind "Limits", in its order."""
+        """Return the numeric fields below "Limits", in the form's order."""
         return [self[name] for name in (*self.CAPS, *self.LIMITS)]
 
     def scope_fields(self) -> list[tuple[forms.BoundField, forms.BoundField]]:
-        """Return each choice between everything and a list, with its list."""
+        """Return each field that chooses between everything and a list, with its list's field."""
         return [(self[scope], self[listed]) for scope, listed in self.SCOPES.items()]
 
     @property
     def has_limits(self) -> bool:
-        """Tell whether to show the limits at once: one is set, or is wrong."""
+        """Tell whether to show the limits opened: one is set, or has an error."""
         if any(name in self.errors for name in LimitsForm.base_fields):
             return True
         closed = (*self.CAPS, *self.LIMITS, *self.SCOPES)
@@ -202,7 +202,7 @@ class ApiKeyForm(LimitsForm):
 
 
 class RotateForm(forms.Form):
-    """How long the old secret goes on working."""
+    """How long the old secret still works after a rotation."""
 
     OVERLAPS = {
         "0": "End the old secret at once",
@@ -217,7 +217,7 @@ class RotateForm(forms.Form):
     )
 
     def duration(self) -> timedelta:
-        """Return how long. The form must be valid."""
+        """Return the overlap chosen. The form must be valid."""
         return timedelta(hours=int(self.cleaned_data["overlap"]))
 
 
@@ -237,7 +237,7 @@ def initial_of(key: ApiKey) -> dict[str, Any]:
 
 
 def settings_from(chosen: dict[str, Any]) -> KeySettings:
-    """Return what a valid form chose, but for the expiry."""
+    """Return the settings in a valid form's data, without the expiry."""
     return KeySettings(
         requests_per_minute=chosen["requests_per_minute"],
         tokens_per_minute=chosen["tokens_per_minute"],

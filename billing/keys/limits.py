@@ -1,4 +1,4 @@
-"""What keys and wallets may do: their own limits, or else the site's."""
+"""What keys and wallets may do: their own limits, or the site's where they have none."""
 
 from django.conf import settings
 
@@ -8,7 +8,7 @@ from billing.wallet.limits import Allowance, Limits
 
 
 def limits_of(key: ApiKey, wallet: Wallet) -> Limits:
-    """Return the limits that a request with this key has to keep."""
+    """Return the limits for a request with this key."""
     return Limits(
         key=allowance_of_key(key),
         wallet=allowance_of_wallet(wallet),
@@ -18,7 +18,7 @@ def limits_of(key: ApiKey, wallet: Wallet) -> Limits:
 
 
 def allowance_of_key(key: ApiKey) -> Allowance:
-    """Return what one key may do at once and in a minute."""
+    """Return one key's limits per minute and at once."""
     return Allowance(
         key.requests_per_minute or settings.DEFAULT_REQUESTS_PER_MINUTE,
         key.tokens_per_minute or settings.DEFAULT_TOKENS_PER_MINUTE,
@@ -27,7 +27,7 @@ def allowance_of_key(key: ApiKey) -> Allowance:
 
 
 def allowance_of_wallet(wallet: Wallet) -> Allowance:
-    """Return what all keys of a wallet may do together."""
+    """Return the limits per minute and at once of all keys of a wallet together."""
     return Allowance(
         wallet.requests_per_minute or settings.WALLET_REQUESTS_PER_MINUTE,
         wallet.tokens_per_minute or settings.WALLET_TOKENS_PER_MINUTE,

@@ -7,11 +7,11 @@ MOST_NETWORKS = 50
 
 
 class BadNetwork(ValueError):
-    """Not an address or network. The message is for whoever wrote it."""
+    """Not an address or network, or too many. The message is for the person who typed it."""
 
 
 def clean_networks(texts: Iterable[str]) -> list[str]:
-    """Return networks in their one spelling, without repetitions. Raises BadNetwork."""
+    """Return networks in their standard spelling, without duplicates. Raises BadNetwork."""
     networks = dict.fromkeys(_clean(text.strip()) for text in texts if text.strip())
     if len(networks) > MOST_NETWORKS:
         raise BadNetwork(f"At most {MOST_NETWORKS} networks.")

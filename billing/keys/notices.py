@@ -8,12 +8,12 @@ Kind = Notice.Kind
 
 
 def notify_new_key(key: ApiKey) -> None:
-    """Say that an API key was made. The secret is in no mail."""
+    """Say that an API key was made. The mail does not contain the secret."""
     notify(key.user, Kind.NEW_KEY, reference=f"key:{key.pk}", name=key.name, hint=key.hint)
 
 
 def notify_key_rotated(key: ApiKey) -> None:
-    """Say that a key has a new secret, and until when the one before works."""
+    """Say that a key has a new secret, and until when the old one works."""
     notify(
         key.user,
         Kind.KEY_ROTATED,

@@ -1,4 +1,4 @@
-"""What an API key may do, as it is asked for and stored."""
+"""The settings of an API key: its expiry, limits, caps, models and networks."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -8,17 +8,17 @@ from accounts.models import ApiKey
 from billing.keys.networks import clean_networks
 
 MOST_MODELS = 200
-# What PostgreSQL's integer holds.
+# The largest value of PostgreSQL's integer.
 MOST_PER_MINUTE = 2_147_483_647
 
 
 class TooManyModels(ValueError):
-    """A key names more models than it may. The message is for whoever named them."""
+    """A key allows more than MOST_MODELS. The message is for the person who named them."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeySettings:
-    """What a key may do. None is the site's default, or no cap; empty is everything."""
+    """What a key may do. None is the site's default, no cap or no expiry; empty is everything."""
 
     expires_at: datetime | None = None
     requests_per_minute: int | None = None
@@ -31,16 +31,16 @@ class KeySettings:
 
     @classmethod
     def of(cls, key: ApiKey) -> "KeySettings":
-        """Return what a key may do."""
+        """Return a key's settings."""
         values = {field.name: getattr(key, field.name) for field in fields(cls)}
         values["allowed_models"] = tuple(key.allowed_models)
         values["allowed_networks"] = tuple(key.allowed_networks)
         return cls(**values)
 
     def apply_to(self, key: ApiKey) -> list[str]:
-        """Set them on a key that is not saved yet. Returns the fields.
+        """Set them on a key, which the caller saves. Returns the names of the fields.
 
-        Raises BadNetwork, TooManyModels; the key is then as it was.
+        Raises BadNetwork, TooManyModels; the key is not changed then.
         """
         lists = {
             "allowed_models": clean_models(self.allowed_models),
@@ -53,7 +53,7 @@ class KeySettings:
 
 
 def clean_models(names: Iterable[str]) -> list[str]:
-    """Return models without repetitions. Raises TooManyModels."""
+    """Return models without duplicates. Raises TooManyModels."""
     models = list(dict.fromkeys(names))
     if len(models) > MOST_MODELS:
         raise TooManyModels(f"At most {MOST_MODELS} models; these are {len(models)}.")

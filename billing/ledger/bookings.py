@@ -1,8 +1,7 @@
 """Book what Redis decided: one of the two writers of entries, lots and balances.
 
 The other is `credits.py`. This one runs inside the drain's transaction. Wallets are locked in the
-order of their ids, so two drains can't deadlock. What was booked before is recognised and left
-alone.
+order of their ids, so two drains can't deadlock. What was booked before is recognised and skipped.
 """
 
 from collections import defaultdict
@@ -32,7 +31,7 @@ from billing.wallet.usage import month_of
 
 Kind = LedgerEntry.Kind
 
-# What a later settlement of a request may change in its record.
+# The fields of a usage record that a later settlement of its request may change.
 RAISED_FIELDS = [
     "provider_name",
     "attempts",
@@ -68,7 +67,7 @@ class Batch:
 
 
 def is_covered(event: Amounts, *, target: int, charged: int) -> bool:
-    """Tell whether a booked target and charge leave nothing of a settlement to book."""
+    """Return whether a booked target and charge leave nothing of a settlement to book."""
     return event.target <= target and event.charged <= charged
 
 
@@ -81,7 +80,7 @@ def debit_ids_of(events: Iterable[Amounts]) -> list[int]:
 
 
 def booked_debits(references: Iterable[str]) -> set[str]:
-    """Return those of these references of events that name a debit which is booked."""
+    """Return the references, among these of events, that name a booked debit."""
     named = (DebitRow.find(reference) for reference in references)
     rows = Debit.objects.filter(pk__in=[row.debit_id for row in named if row is not None])
     booked = rows.exclude(booked_at=None).values_list("pk", flat=True)
@@ -245,7 +244,7 @@ def _append(
 
 
 def _take(batch: Batch, wallet_id: int, amount: int, first: int | None) -> None:
-    """Take from the lots in their order of use; those of the wallet are sorted already."""
+    """Take from the wallet's lots, which are in their order of use, but from `first` first."""
     lots = batch.lots[wallet_id]
     if first is not None:
         lots = sorted(lots, key=lambda lot: lot.pk != first)
@@ -276,7 +275,7 @@ def _save(batch: Batch) -> None:
 
 
 def _finding(record: UsageRecord) -> InboxItem:
-    """Name the figures that a person has to check. What the upstream reported is kept nowhere."""
+    """Return the figures for a person to check. What the upstream reported is not kept."""
     return InboxItem(
         kind="usage_parked",
         reference=record.request_id,

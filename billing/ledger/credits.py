@@ -2,8 +2,8 @@
 
 Credits are decided here, debits by Redis. Everything here runs inside the caller's transaction with
 the wallet's row locked, so that a wallet's entries, lots and posted balance change together or not
-at all. A posting is known by its kind and reference: posting the same cause again finds the first
-entry and changes nothing.
+at all. An entry is identified by its kind and reference: posting the same cause again finds the
+first entry and changes nothing.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ Kind = LedgerEntry.Kind
 
 @dataclass(frozen=True)
 class Cause:
-    """Why an entry is posted: its kind and reference are its identity, the rest explains it."""
+    """Why an entry is posted: kind and reference identify it, the rest explains it."""
 
     kind: str
     reference: Reference
@@ -45,7 +45,7 @@ def post_credit(
     expires_at: datetime | None = None,
     is_promotional: bool = False,
 ) -> LedgerEntry:
-    """Add credits to a wallet, pay its debt first, and tell Redis on commit.
+    """Add credits to a wallet, pay its debt from them, and push it to Redis on commit.
 
     Returns the entry; the first one if this reference was posted before. Raises InvalidAmount.
     """
@@ -77,7 +77,7 @@ def post_credit(
 
 def lock_wallet(wallet_id: int) -> Wallet:
     """Return the wallet with its row locked until the transaction ends."""
-    # no_key: rows that only refer to the wallet may be inserted meanwhile.
+    # no_key: rows that only refer to the wallet can still be inserted by others.
     return Wallet.objects.select_for_update(of=("self",), no_key=True).get(pk=wallet_id)
 
 
@@ -96,7 +96,7 @@ def append_entry(wallet: Wallet, cause: Cause, amount_credits: int) -> LedgerEnt
 
 
 def order_of_use(lot: Lot) -> tuple[bool, float, int]:
-    """Sort lots: promotional first, then the first to expire, then the oldest."""
+    """Return the sort key of lots: promotional first, then first to expire, then oldest."""
     expiry = lot.expires_at.timestamp() if lot.expires_at else float("inf")
     return (not lot.is_promotional, expiry, lot.pk)
 

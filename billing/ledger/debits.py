@@ -1,6 +1,6 @@
 """Debits that are not usage: clawbacks, expiries, adjustments.
 
-PostgreSQL writes down the intention, Redis decides how much of it is available, and the drain
+PostgreSQL records what is to be taken, Redis decides how much of it is available, and the drain
 books that. What a clawback could not take becomes debt.
 """
 
@@ -23,9 +23,9 @@ BATCH = 500
 
 @transaction.atomic
 def ask_debit(debit: Debit) -> Debit:
-    """Record the intention and let Redis decide it after the commit. Safe to repeat.
+    """Record a debit and let Redis decide it after the commit. Safe to repeat.
 
-    A second intention of the same kind and reference finds the first one and changes nothing.
+    A second debit of the same kind and reference finds the first one and changes nothing.
     """
     found = Debit.objects.filter(kind=debit.kind, reference=debit.reference).first()
     if found is not None:
@@ -48,9 +48,9 @@ def decide_if_possible(debit: Debit) -> bool:
 def decide_open(*, most: int = BATCH) -> int:
     """Let Redis decide every debit that is not booked. Returns how many. Raises WalletRecovering.
 
-    One that is decided but not booked yet is asked again and answers the same.
+    A debit that is decided but not booked yet is sent again, and Redis answers the same.
     """
-    # In any order, so that debits that are refused don't keep the others waiting.
+    # In random order, so that debits that are refused don't keep the others waiting.
     due = Debit.objects.filter(booked_at=None).order_by("?")
     debit_ids = list(due.values_list("pk", flat=True)[:most])
     if debit_ids:
@@ -61,10 +61,10 @@ def decide_open(*, most: int = BATCH) -> int:
 def decide(debit_ids: list[int]) -> None:
     """Let Redis take what is available of each of these. Safe to repeat. Raises WalletRecovering.
 
-    Redis learns of credits first whose push was lost: it would find too little, and what a
-    clawback does not find becomes debt.
-    No rebuild comes between finding a debit not booked and asking Redis, which after a rebuild
-    would not know of it any more and take it a second time.
+    Credits whose push was lost are pushed first: otherwise Redis would find too little, and what
+    a clawback can't take becomes debt.
+    No rebuild comes between reading that a debit is not booked and asking Redis: after a rebuild
+    Redis would no longer know it and would take it a second time.
     """
     client = get_sync_client()
     push_due(among=Wallet.objects.filter(debits__in=debit_ids, debits__booked_at=None))
@@ -79,7 +79,7 @@ def decide(debit_ids: list[int]) -> None:
 
 
 def _ask(client: SyncWalletClient, debit: Debit) -> bool:
-    """Let Redis decide one debit. False if Redis does not know its wallet yet."""
+    """Let Redis decide one debit. Returns False if Redis does not know its wallet yet."""
     try:
         commands.parse_ok(client.ask(_call(debit)))
     except WalletMissing:

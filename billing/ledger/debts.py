@@ -1,7 +1,7 @@
 """Pay a wallet's debt from its balance.
 
-A refund or dispute can't take what requests hold at that moment, so it leaves a debt. What they
-don't use is available again afterwards, while the debt still blocks every request.
+A refund or dispute can't take what requests hold at that moment, so it leaves a debt. What those
+requests don't use becomes available again, while the debt still blocks every new request.
 """
 
 from django.db import transaction
@@ -19,7 +19,7 @@ BATCH = 500
 def pay_debts() -> int:
     """Ask for the debit of what each indebted wallet can pay. Returns how many were asked for.
 
-    Safe to repeat: a wallet has one open payment at a time. While Redis is away nobody can pay.
+    Safe to repeat: a wallet has one open payment at a time. While Redis is away nothing is paid.
     """
     return sum(_pay(wallet) for wallet in _owing()[:BATCH])
 

@@ -1,6 +1,6 @@
 """What a customer reads of a ledger entry.
 
-A reason that staff wrote is for staff; what the shop itself wrote is for the customer.
+A reason that staff wrote is shown to staff only; one that the shop wrote is for the customer.
 """
 
 from billing.ledger.references import Code, Revival, Welcome

@@ -1,4 +1,4 @@
-"""Let lots expire, but neither credits that are held nor those spent before the lot expired."""
+"""Let lots expire, except for credits that are held or were spent before the lot expired."""
 
 from django.db import transaction
 from django.utils import timezone
@@ -12,7 +12,7 @@ BATCH = 500
 
 
 def expire_lots() -> int:
-    """Ask for the debit of every lot that is past its time. Returns how many were asked for.
+    """Ask for the debit of every lot that is past its expiry. Returns how many were asked for.
 
     Safe to repeat: a lot has one open debit at a time. What was held is asked for again later.
     """

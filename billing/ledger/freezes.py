@@ -1,4 +1,4 @@
-"""Freezes: a wallet refuses calls while there is a reason for it, and each is lifted by itself."""
+"""Freezes: a wallet refuses calls while it has an open freeze; each is lifted on its own."""
 
 from django.utils import timezone
 
@@ -10,7 +10,7 @@ from billing.models import Freeze, Wallet
 def add_freeze(wallet_id: int, *, kind: str, reference: str, reason: str) -> bool:
     """Freeze a wallet for one cause, inside the caller's transaction. Safe to repeat.
 
-    False if this cause is known: also if it was lifted, for what a person decided stands.
+    Returns False if this cause is known, even if it was lifted: a person's decision stands.
     """
     wallet = lock_wallet(wallet_id)
     _, is_new = Freeze.objects.get_or_create(
@@ -22,7 +22,7 @@ def add_freeze(wallet_id: int, *, kind: str, reference: str, reason: str) -> boo
 
 
 def renew_freeze(wallet_id: int, *, kind: str, reference: str) -> None:
-    """Freeze again for a cause that was over and is back, inside the caller's transaction."""
+    """Freeze again for a cause that was lifted and recurs, inside the caller's transaction."""
     wallet = lock_wallet(wallet_id)
     Freeze.objects.filter(wallet=wallet, kind=kind, reference=reference).update(lifted_at=None)
     _show(wallet)
@@ -45,7 +45,7 @@ def _lift(wallet: Wallet, **cause: str) -> None:
 
 
 def _show(wallet: Wallet) -> None:
-    """Make the locked wallet's state what its open causes say, and tell Redis of a change."""
+    """Set the locked wallet's state from its open freezes, and push a change to Redis."""
     reasons = list(
         Freeze.objects.filter(wallet=wallet, lifted_at=None)
         .order_by("pk")

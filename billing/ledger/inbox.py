@@ -51,7 +51,7 @@ def count_open_items() -> int:
 
 
 def resolve_item(item: InboxItem, *, actor: User, resolution: str) -> bool:
-    """Close a finding with a word on what was done. False if somebody closed it before.
+    """Close a finding with a word on what was done. Returns False if it was closed before.
 
     Raises MissingReason if the word is missing.
     """

@@ -29,9 +29,9 @@ def add_spending(spent: dict[tuple[int, int], int]) -> None:
 
 
 def note_last_use(events: Iterable[Event]) -> None:
-    """Tell keys of their last use, so that no request waits for a write. Safe to repeat.
+    """Record the last use of keys, here so that no request waits for a write. Safe to repeat.
 
-    Not in the transaction of `book`, which locks wallets: whoever revokes a key locks it first.
+    Not in the transaction of `book`, which locks wallets: revoking locks the key, then the wallet.
     """
     last_use: dict[int, datetime] = {}
     for event in events:

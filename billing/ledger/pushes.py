@@ -38,7 +38,7 @@ def push_wallets(wallet_ids: list[int]) -> None:
         wallets, get_sync_client().ask_each([push_call(w) for w in wallets]), strict=True
     ):
         if isinstance(reply, WalletError):
-            # A defect of one wallet must not keep the others from being told.
+            # A defect of one wallet must not keep the others from being pushed.
             log.error("push_refused", wallet_id=wallet.pk, error=str(reply))
             continue
         commands.parse_ok(reply)
@@ -48,14 +48,14 @@ def push_wallets(wallet_ids: list[int]) -> None:
 
 
 def due_wallets() -> QuerySet[Wallet]:
-    """Return the wallets of which Redis has not learnt everything."""
+    """Return the wallets whose last change was not pushed to Redis."""
     return Wallet.objects.filter(pushed_version__lt=F("version"))
 
 
 def push_due(*, among: QuerySet[Wallet] | None = None) -> int:
     """Push wallets whose last push was lost. Returns how many. Raises WalletRecovering."""
     due = due_wallets() if among is None else due_wallets().filter(pk__in=among.values("pk"))
-    # In any order, so that wallets that can't be pushed don't keep the others waiting.
+    # In random order, so that wallets that can't be pushed don't keep the others waiting.
     wallet_ids = list(due.order_by("?").values_list("pk", flat=True)[:BATCH])
     if wallet_ids:
         push_wallets(wallet_ids)

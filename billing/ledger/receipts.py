@@ -7,7 +7,7 @@ from billing.catalogue.pricing import PricedClass, Usage, cost_credits, price_cl
 from billing.models import UsageRecord
 from billing.token_classes import BY_NAME, PARTS, counts_of
 
-# These are shown also when there is nothing of them.
+# These are shown even with 0 tokens.
 ALWAYS = {each.name for each in PARTS}
 
 

@@ -1,11 +1,11 @@
-"""What an entry, a debit or a register was made for, as the text that its `reference` is.
+"""References: the text that names what an entry, a debit or a register was made for.
 
 A kind and a reference name one cause, so posting it again finds the first entry. Each class below
-is one form of that text: `str()` writes it, `parse` reads it back, and nobody else takes it apart.
+is one form of that text: `str()` writes it, `parse` reads it, and no other code takes it apart.
 
 | kind of entry | references |
 |---|---|
-| order | OrderCredit |
+| purchase | OrderCredit |
 | grant | Grant, Code, Welcome, DeskPress |
 | usage | RequestCharge, RequestRaise |
 | clawback | OrderStep, DebtPayment (both by a debit), DebtPaidBy (by a credit) |
@@ -23,7 +23,7 @@ from uuid import UUID
 
 from billing.exceptions import UnknownReference
 
-# What a field of a form may be: just what `str` writes, so that reading and writing are exact.
+# What a field of a form may contain: exactly what `str` writes, so that parsing is exact.
 PATTERNS: dict[type, str] = {
     int: r"0|[1-9][0-9]{0,17}",  # PostgreSQL's bigint holds these
     UUID: r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
@@ -78,7 +78,7 @@ class OrderCredit(Reference):
 class OrderStep(Reference):
     """A step by which an order's credits are taken back or given back.
 
-    The sum only grows, so that each step has a name of its own.
+    The total only grows, so each step has a reference of its own.
     """
 
     FORM = "{order_id}:{total_credits}"
@@ -93,7 +93,7 @@ class OrderStep(Reference):
 
 @dataclass(frozen=True, slots=True)
 class Revival(Reference):
-    """What had expired of an order, put back to be taken."""
+    """Expired credits of an order, put back so that they can be taken back."""
 
     FORM = "expired:{order_id}:{total_credits}"
     order_id: UUID
@@ -206,7 +206,7 @@ class DebitRow(Reference):
     debit_id: int
 
 
-# What adds credits, and may pay a debt with them.
+# The forms of what adds credits, and so may pay a debt.
 CREDITS: tuple[type[Reference], ...] = (
     OrderCredit,
     OrderStep,

@@ -1,7 +1,7 @@
 """The balance below which a customer wants a mail: a credit that lifts the balance to it arms it.
 
-The ledger arms, because each credit must, in its own transaction. The mail itself is written by
-`billing.notices.low_balance`, which disarms.
+The ledger arms the notice, because each credit must do so in its own transaction. The mail itself
+is written by `billing.notices.low_balance`, which disarms the notice.
 """
 
 from billing.models import LedgerEntry, NotificationSettings, Wallet

@@ -62,7 +62,7 @@ def read_usage_page(
         records = records.filter(api_key=api_key)
     if model_name:
         records = records.filter(model_name=model_name)
-    # One more than the page shows tells whether there is a next one.
+    # One record more than the page shows tells whether there is a next page.
     found = list(records[: size + 1])
     page = found[:size]
     return UsagePage(page, page[-1].pk if len(found) > size else None)
@@ -86,7 +86,7 @@ def read_recent_usage(wallet: Wallet, *, days: int = CHART_DAYS) -> RecentUsage:
 
 
 def _sums_by_day(wallet: Wallet, *, since: date) -> dict[date, tuple[int, int]]:
-    """Return each day's charge and number of requests; days without are left out."""
+    """Return each day's charge and number of requests; days without requests are left out."""
     start = timezone.make_aware(datetime.combine(since, datetime.min.time()))
     rows = (
         UsageRecord.objects.filter(wallet=wallet, ended_at__gte=start)

@@ -19,7 +19,7 @@ STAFF = Freeze.Kind.STAFF
 
 
 def get_wallet(user: User) -> Wallet:
-    """Return a person's wallet, and make it if this is the first time anyone asks."""
+    """Return a person's wallet; the first call creates it."""
     wallet, _ = Wallet.objects.get_or_create(user=user)
     return wallet
 
@@ -34,7 +34,7 @@ def grant_credits(
     expires_at: datetime | None = None,
     reference: Reference | None = None,
 ) -> LedgerEntry:
-    """Give credits without a purchase. With a `reference` of its own, safe to repeat.
+    """Give credits without a purchase. Safe to repeat with a `reference`.
 
     Raises InvalidAmount for an amount that can't be posted, MissingReason.
     """
@@ -60,7 +60,7 @@ def adjust_credits(
 ) -> None:
     """Correct a balance by hand: up at once, down as far as Redis finds it available.
 
-    With a `reference` of its own, safe to repeat. Raises InvalidAmount for zero or an amount
+    Safe to repeat with a `reference`. Raises InvalidAmount for zero or an amount
     beyond the limit, MissingReason.
     """
     reason = _reason(reason)

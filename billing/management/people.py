@@ -1,4 +1,4 @@
-"""People as the shell names them: by e-mail address."""
+"""Users as commands name them: by e-mail address."""
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError

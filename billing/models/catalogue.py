@@ -20,7 +20,7 @@ MODEL_NAME = RegexValidator(
 
 
 def demand_whole_steps(price_cents: int | None, currency: str) -> None:
-    """Raise ValidationError for a price that Stripe takes in no payment."""
+    """Raise ValidationError for a price that is no multiple of its currency's smallest step."""
     step = smallest_step(currency)
     if price_cents is not None and price_cents % step:
         message = f"Amounts of this currency are divisible by {step}."
@@ -28,7 +28,7 @@ def demand_whole_steps(price_cents: int | None, currency: str) -> None:
 
 
 class Pack(models.Model):
-    """A catalogue item: so many credits for so much money."""
+    """A catalogue item: a number of credits for a price."""
 
     name = models.CharField(max_length=60)
     slug = models.SlugField(unique=True)
@@ -43,10 +43,11 @@ class Pack(models.Model):
     )
     is_active = models.BooleanField(default=True)
     is_highlighted = models.BooleanField(default=False)
-    # Written by `sync_packs`. Without them an order names its price to Stripe inline.
+    # Written by `sync_packs`. Without them an order gives Stripe its amount instead of a Price.
     stripe_product_id = models.CharField(max_length=120, blank=True, editable=False)
     stripe_price_id = models.CharField(max_length=120, blank=True, editable=False)
-    # What that Price was made for. Edited since, the pack is sold inline until the next sync.
+    # The terms of that Price. If the pack was edited since, its orders give the amount instead,
+    # until the next sync.
     stripe_price_terms = models.CharField(max_length=40, blank=True, editable=False)
     order = models.PositiveSmallIntegerField(default=0)
 
@@ -77,7 +78,7 @@ class Pack(models.Model):
 
 
 class PackPrice(models.Model):
-    """What a pack costs in one more currency than its own."""
+    """What a pack costs in another currency than its own."""
 
     pack = models.ForeignKey(Pack, models.CASCADE, related_name="other_prices")
     currency = models.CharField(max_length=3, validators=[CURRENCY])
@@ -115,7 +116,7 @@ class PackPrice(models.Model):
 
 
 class PublicModel(models.Model):
-    """A model as customers name it. Routes say which upstreams serve it."""
+    """A model under the name that customers use. Routes say which upstreams serve it."""
 
     name = models.CharField(max_length=120, unique=True, validators=[MODEL_NAME])
     display_name = models.CharField(max_length=80, blank=True)
@@ -153,7 +154,7 @@ class ModelPrice(models.Model):
     prompt_rate_millicredits = models.BigIntegerField("prompt rate")
     cached_prompt_rate_millicredits = models.BigIntegerField("cached prompt rate")
     completion_rate_millicredits = models.BigIntegerField("completion rate")
-    # Classes that cost as much as the prompt or completion they are part of are left empty.
+    # Empty for a class that costs as much as the prompt or completion it is part of.
     cache_write_rate_millicredits = models.BigIntegerField("cache write rate", null=True)
     prompt_audio_rate_millicredits = models.BigIntegerField("prompt audio rate", null=True)
     prompt_image_rate_millicredits = models.BigIntegerField("prompt image rate", null=True)

@@ -1,4 +1,4 @@
-"""A dispute: what a customer's bank takes back without asking us."""
+"""A dispute: a payment that a customer's bank takes back without asking us."""
 
 from django.db import models
 from django.utils import timezone
@@ -7,7 +7,7 @@ from billing.models.order import Order
 
 
 class Dispute(models.Model):
-    """A dispute as Stripe last told it: `counted` ones have taken the money, at least for now."""
+    """A dispute as last read from Stripe. COUNTED ones have taken the money, at least for now."""
 
     # https://docs.stripe.com/api/disputes/object#dispute_object-status
     OPEN = (
@@ -18,7 +18,7 @@ class Dispute(models.Model):
         "appeal_needs_response",
         "appeal_under_review",
     )
-    # An inquiry (warning_…) has withdrawn nothing yet; a prevented one is a refund.
+    # An inquiry (warning_…) has withdrawn nothing yet; a prevented dispute is a refund.
     COUNTED = (
         "needs_response",
         "under_review",

@@ -1,4 +1,4 @@
-"""Credit without a card: codes that staff give away, and the welcome of new customers."""
+"""Credits that nobody paid for: codes that staff give away, and the welcome credit."""
 
 import uuid
 
@@ -10,7 +10,7 @@ from django.utils import timezone
 
 
 class CodeBatch(models.Model):
-    """Codes that were made together and mean the same. Revoked together, too."""
+    """Codes that were made together, have the same terms and are revoked together."""
 
     name = models.CharField(max_length=60)
     credits = models.BigIntegerField(validators=[MinValueValidator(1)], help_text="Of each code.")
@@ -20,7 +20,7 @@ class CodeBatch(models.Model):
     is_promotional = models.BooleanField(default=True)
     is_one_each = models.BooleanField(default=True, help_text="One code of it per customer.")
     expires_at = models.DateTimeField(null=True, help_text="When the codes stop working.")
-    # A second press of the button finds the first batch.
+    # By this id a second press of the button finds the first batch.
     once = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
@@ -42,12 +42,12 @@ class CodeBatch(models.Model):
 
 
 class RedeemCode(models.Model):
-    """One code. Only its digest is kept; the file that its batch was exported to has the text."""
+    """One code. Only its digest is stored; its text is in the file to which staff exported it."""
 
     batch = models.ForeignKey(CodeBatch, models.PROTECT, related_name="codes")
     digest = models.CharField(max_length=64, unique=True, editable=False)
     hint = models.CharField(max_length=8, help_text="The last four characters.")
-    # The batch's, once more, so that the constraint below can stand here.
+    # A copy of the batch's, because the constraint below needs it in this table.
     is_one_each = models.BooleanField()
     redeemed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="redeemed_codes"
@@ -77,7 +77,7 @@ class RedeemCode(models.Model):
 
 
 class WelcomeCredit(models.Model):
-    """A customer who verified an address: welcomed with credits, or why not."""
+    """The welcome of a customer who verified an address: its credits, or why it was refused."""
 
     class Refusal(models.TextChoices):
         ADDRESS = "address", "this address was welcomed before"
@@ -105,7 +105,7 @@ class WelcomeCredit(models.Model):
             ),
         ]
         indexes = [
-            # Each welcome asks whether its network had one lately.
+            # Each welcome looks for a recent one of its network.
             models.Index(
                 F("network"),
                 F("created_at").desc(),

@@ -1,4 +1,4 @@
-"""The exception inbox: what a person has to look at."""
+"""The inbox: what a person at the desk has to look at."""
 
 from django.conf import settings
 from django.db import models

@@ -1,4 +1,4 @@
-"""The ledger: what happened to every credit, and which of them are left."""
+"""The ledger: the entries of each wallet, and the lots that are left."""
 
 from django.conf import settings
 from django.db import models
@@ -28,7 +28,7 @@ class LedgerEntry(models.Model):
     kind = models.CharField(max_length=16, choices=Kind)
     amount_credits = models.BigIntegerField()
     balance_credits = models.BigIntegerField(help_text="Posted, right after this entry.")
-    # What caused it: an order, a request, a refund. Posting the same cause twice is impossible.
+    # What it was made for: an order, a request, a refund. With the kind it can be posted only once.
     reference = models.CharField(max_length=80)
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     reason = models.CharField(max_length=200, blank=True)
@@ -60,7 +60,7 @@ class LedgerEntry(models.Model):
 
 
 class Lot(models.Model):
-    """What is left of one credit, and when it expires. Consumed first-to-expire."""
+    """What is left of one credit, and when it expires. Used in `order_of_use`."""
 
     wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="lots")
     entry = models.OneToOneField(LedgerEntry, models.PROTECT, related_name="lot")

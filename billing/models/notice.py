@@ -1,19 +1,19 @@
-"""Mail to customers: what is to be told, and what each of them wants to be told."""
+"""Mail to customers: the notices, and what each customer wants to be notified of."""
 
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-# What a new customer's own threshold is, until it is changed.
+# A customer's threshold until it is changed.
 DEFAULT_LOW_BALANCE_CREDITS = 100_000
 
 
 class Notice(models.Model):
     """One mail, written down in the transaction that caused it and sent by a sweep.
 
-    Its kind and reference name the cause: telling the same cause again finds the first row. The
-    facts are what the templates of `templates/mail/` get beside the customer.
+    Its kind and reference name the cause: notifying of the same cause again finds the first row.
+    The facts are what the templates in `templates/mail/` get beside the customer.
     """
 
     class Kind(models.TextChoices):
@@ -75,15 +75,15 @@ class Notice(models.Model):
 
     @property
     def recipient(self) -> str:
-        """Return the address that it goes to."""
+        """Return the mail address that it goes to."""
         return self.address or self.user.email
 
 
 class NotificationSettings(models.Model):
     """What one customer wants to be mailed. Receipts and security mails are always sent.
 
-    The low balance is armed by the credit that lifts the balance to the threshold, and disarmed by
-    telling: so it is told once for each time that the balance was above.
+    The credit that lifts the balance to the threshold arms the notice of a low balance; writing the
+    notice disarms it. So there is one notice for each time that the balance falls below.
     """
 
     user = models.OneToOneField(
@@ -119,7 +119,7 @@ class NotificationSettings(models.Model):
 
 
 class SignIn(models.Model):
-    """A browser and a network that a customer signed in from, so that a new one can be told."""
+    """A browser and a network that a customer signed in from; a new one causes a notice."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="sign_ins")
     # The SHA-256 of the cookie that this browser keeps.

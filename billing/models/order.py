@@ -14,13 +14,13 @@ class Order(models.Model):
     """An order. The pack may be edited or deleted afterwards; the snapshot is what was agreed.
 
     `clawed_back_credits` and `reinstated_credits` only grow. Their difference follows
-    `min(credits, floor(credits × (refunded + disputed) / paid))`, and each step of either is named
-    by the sum that it reaches, so that none is taken twice.
+    `min(credits, floor(credits × (refunded + disputed) / paid))`. The reference of each step of
+    either has the sum that it reaches, so that no step is booked twice.
     """
 
     class Status(models.TextChoices):
         OPEN = "open"
-        # The customer is through with the payment page, but the bank takes its time.
+        # The customer has finished on the payment page, and the bank has not confirmed yet.
         PENDING = "pending"
         FULFILLED = "fulfilled"
         FAILED = "failed"
@@ -48,20 +48,21 @@ class Order(models.Model):
     validity_days = models.PositiveIntegerField(null=True)
     # The catalogue's Price at Stripe, if the pack had one when it was ordered.
     stripe_price_id = models.CharField(max_length=120, blank=True)
-    # Who ordered from where, for the limit on orders that nobody pays: an IPv6 network as its /64.
+    # The network that it came from, for the limit on orders that nobody pays: an IPv4 address, or
+    # the first address of an IPv6 /64.
     client_address = models.GenericIPAddressField(null=True)
 
     channel = models.CharField(max_length=8, choices=Channel, default=Channel.CHECKOUT)
     status = models.CharField(max_length=12, choices=Status, default=Status.OPEN)
     review_reason = models.CharField(max_length=200, blank=True)
-    # NULL where there is none, so that it is unique where there is one.
+    # NULL, not empty, if there is none, because the column is unique.
     stripe_session_id = models.CharField(max_length=120, unique=True, null=True)  # noqa: DJ001
     stripe_session_url = models.URLField(max_length=2_000, blank=True)
     stripe_payment_intent_id = models.CharField(max_length=120, blank=True)
     stripe_charge_id = models.CharField(max_length=120, blank=True)
     receipt_url = models.URLField(max_length=2_000, blank=True)
     invoice_url = models.URLField(max_length=2_000, blank=True)
-    # What was sold is `amount_cents`; what was paid for it is that, less discount, with tax.
+    # `amount_cents` is the price; what was paid is the price, less discount, with tax.
     paid_cents = models.PositiveIntegerField(null=True)
     discount_cents = models.PositiveIntegerField(default=0)
     tax_cents = models.PositiveIntegerField(default=0)
@@ -69,7 +70,7 @@ class Order(models.Model):
     disputed_cents = models.PositiveIntegerField(default=0)
     clawed_back_credits = models.BigIntegerField(default=0)
     reinstated_credits = models.BigIntegerField(default=0)
-    # Counts what was booked of the charge's state, so that an older answer of Stripe's is noticed.
+    # Counts the booked answers of Stripe's, so that an older answer is noticed.
     revision = models.PositiveIntegerField(default=0)
 
     created_at = models.DateTimeField(default=timezone.now)
@@ -77,7 +78,7 @@ class Order(models.Model):
     fulfilled_at = models.DateTimeField(null=True)
     # When the sweep asks Stripe about an open order next.
     next_check_at = models.DateTimeField(default=timezone.now)
-    # Set when the return page showed the customer's first key, which it does once.
+    # Set when the return page showed the customer's first key, which happens once.
     key_shown_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -96,7 +97,7 @@ class Order(models.Model):
                 | ~Q(status="fulfilled") & Q(fulfilled_at=None),
                 name="order_is_fulfilled_at_an_instant",
             ),
-            # Also the index for the question whether a wallet has an open one.
+            # Also the index by which a wallet's open top-up is found.
             models.UniqueConstraint(
                 fields=["user"],
                 condition=Q(channel="top_up", status__in=["open", "pending"]),
@@ -123,7 +124,7 @@ class Order(models.Model):
                 condition=Q(channel="top_up"),
                 name="top_ups_of_a_month",
             ),
-            # The limit on orders that nobody pays asks for one address's last hour.
+            # The limit on orders that nobody pays counts one address's orders of the last hour.
             models.Index(fields=["client_address", "-created_at"], name="orders_by_address"),
         ]
 
@@ -136,15 +137,15 @@ class Order(models.Model):
 
     @property
     def taken_back_credits(self) -> int:
-        """What refunds and disputes have taken of the credits, as it stands."""
+        """Return how many credits refunds and disputes have taken back by now."""
         return self.clawed_back_credits - self.reinstated_credits
 
     @property
     def charged_cents(self) -> int:
-        """What the customer paid; the price, while nothing was paid yet."""
+        """Return what the customer paid; the price until it is paid."""
         return self.amount_cents if self.paid_cents is None else self.paid_cents
 
     @property
     def returned_cents(self) -> int:
-        """What of the payment went back or is being disputed."""
+        """Return how much of the payment went back or is disputed."""
         return min(self.refunded_cents + self.disputed_cents, self.charged_cents)

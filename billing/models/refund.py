@@ -13,12 +13,12 @@ from billing.models.order import Order
 class Refund(models.Model):
     """A refund that we ask of Stripe. The credits are taken first, so that nobody spends them.
 
-    Its `public_id` is the idempotency key and is in the refund's metadata at Stripe, by which a
-    lost answer is found again. Refunds made in Stripe's own dashboard have no row here.
+    Its `public_id` is the idempotency key, and is in the refund's metadata at Stripe so that the
+    refund is found after a lost answer. Refunds made in Stripe's dashboard have no row here.
     """
 
     class Status(models.TextChoices):
-        # Stripe has not confirmed it: the credits are being taken, or the answer was lost.
+        # Not confirmed by Stripe: the credits are being taken, or the answer was lost.
         OPEN = "open"
         PENDING = "pending", "on its way"
         SUCCEEDED = "succeeded"
@@ -35,7 +35,7 @@ class Refund(models.Model):
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     order = models.ForeignKey(Order, models.PROTECT, related_name="refunds")
     amount_cents = models.PositiveIntegerField()
-    # Of an unused part nothing may be owed: if it was spent meanwhile, the refund is refused.
+    # A refund of an unused part must leave no debt: it is refused if the credits were spent.
     is_unused_part = models.BooleanField(default=False)
     debit = models.OneToOneField("billing.Debit", models.PROTECT, null=True, related_name="refund")
     kind = models.CharField(max_length=24, choices=Reason, default=Reason.REQUESTED)
@@ -52,7 +52,7 @@ class Refund(models.Model):
         ordering = ["-pk"]
         constraints = [
             models.CheckConstraint(condition=Q(amount_cents__gt=0), name="refund_gives_something"),
-            # The next one is worked out from what this one leaves.
+            # The next refund is computed from what this one leaves.
             models.UniqueConstraint(
                 fields=["order"],
                 condition=Q(status="open"),

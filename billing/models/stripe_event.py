@@ -1,4 +1,4 @@
-"""The inbox of Stripe's webhook: seen and processed are two things."""
+"""The inbox of Stripe's webhook: an event is received once, and processed until that succeeds."""
 
 from django.db import models
 from django.db.models import Q
@@ -6,7 +6,7 @@ from django.utils import timezone
 
 
 class StripeEvent(models.Model):
-    """An event as it arrived. A handler looks at the object's present state, never at the body."""
+    """An event as it arrived. A handler acts on the object's present state, not the payload's."""
 
     event_id = models.CharField(max_length=120, unique=True)
     kind = models.CharField(max_length=80)

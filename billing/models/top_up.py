@@ -1,4 +1,4 @@
-"""Automatic top-up: what a customer agreed to, with which card, and what was asked of Stripe."""
+"""Automatic top-up: what a customer agreed to, the saved card, and what Stripe is asked for."""
 
 import uuid
 
@@ -12,7 +12,7 @@ from billing.models.wallet import Wallet
 
 
 class TopUpConsent(models.Model):
-    """What a customer agreed to, word by word, with the terms as they were. Never edited."""
+    """What a customer agreed to: the exact words, and the terms at the time. Never edited."""
 
     wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="top_up_consents")
     version = models.CharField(max_length=20)
@@ -46,13 +46,13 @@ class TopUpConsent(models.Model):
 class AutoTopUp(models.Model):
     """How a wallet tops itself up: below a threshold, one pack, up to a ceiling per UTC month.
 
-    Only `on` charges anybody. A card is saved through a Checkout Session of `mode=setup`; only the
-    one that was started last counts, so that a late event of another changes nothing.
+    A card is charged only in the state `on`. A card is saved through a Checkout Session of
+    `mode=setup`; only the session started last counts, so a late event of another changes nothing.
     """
 
     class State(models.TextChoices):
         OFF = "off"
-        # Agreed to, and no card saved yet.
+        # There is a consent, and no card is saved yet.
         WAITING = "waiting", "waits for a card"
         ON = "on"
 
@@ -66,7 +66,7 @@ class AutoTopUp(models.Model):
         UNCREDITED = "uncredited", "a payment could not be credited"
 
     wallet = models.OneToOneField(Wallet, models.PROTECT, related_name="auto_top_up")
-    # Names this customer to Stripe: our own ids may be another installation's, too.
+    # Names this customer to Stripe: a primary key may be in use by another installation, too.
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     state = models.CharField(max_length=8, choices=State, default=State.OFF)
     pack = models.ForeignKey(Pack, models.SET_NULL, null=True, related_name="+")
@@ -84,7 +84,7 @@ class AutoTopUp(models.Model):
     off_reason = models.CharField(max_length=16, choices=OffReason, blank=True)
     off_detail = models.CharField(max_length=200, blank=True)
     off_at = models.DateTimeField(null=True)
-    # The ceiling is reached: nothing is tried before the next month.
+    # Set when the ceiling is reached, to the start of the next month.
     paused_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField(default=timezone.now)
 
@@ -122,7 +122,7 @@ class AutoTopUp(models.Model):
 
 
 class TopUpPayment(models.Model):
-    """What is asked of Stripe to pay a top-up, so that a repeat asks exactly the same."""
+    """The request to Stripe that pays a top-up, stored so that a repeat is exactly the same."""
 
     order = models.OneToOneField(Order, models.PROTECT, related_name="top_up_payment")
     request = models.JSONField()

@@ -29,7 +29,7 @@ class UsageRecord(models.Model):
     class Source(models.TextChoices):
         REPORTED = "reported"
         ESTIMATED = "estimated"
-        # The upstream reported something that can't be; a person decides.
+        # The upstream reported an impossible usage; a person decides.
         PARKED = "parked"
 
     request_id = models.CharField(max_length=64, unique=True)
@@ -57,7 +57,7 @@ class UsageRecord(models.Model):
     target_credits = models.BigIntegerField()
     charged_credits = models.BigIntegerField()
     write_off_credits = models.BigIntegerField(default=0)
-    # What it cost us at the provider, by the route's prices at the time. Null: they were not known.
+    # What it cost us at the provider, at the route's prices of the time. NULL: not known.
     cost_nanos = models.BigIntegerField(null=True, help_text="In billionths of the currency.")
 
     started_at = models.DateTimeField()
@@ -80,7 +80,7 @@ class UsageRecord(models.Model):
                 name="usage_cost_is_not_negative",
             ),
             models.CheckConstraint(
-                # Together, because no token is counted in two classes.
+                # The parts are added up, because no token is counted in two of them.
                 condition=Q(
                     **{
                         f"{parent.count}__gte": reduce(add, (F(part.count) for part in parts))
@@ -101,10 +101,10 @@ class UsageRecord(models.Model):
 
 
 class KeySpending(models.Model):
-    """What the requests of one API key that started in one month (UTC) were charged.
+    """What one API key was charged for requests that started in one month (UTC).
 
-    The sum of its usage records, kept beside them by the drain, so that a rebuild of the wallets
-    need not read every record. `audit_money` compares the two.
+    The drain keeps this sum of usage records, so that a rebuild of the wallets need not read every
+    record. `audit_money` compares the two.
     """
 
     api_key = models.ForeignKey(ApiKey, models.PROTECT, related_name="spending")

@@ -1,4 +1,4 @@
-"""The prepaid balance of one customer, as the book of record has it."""
+"""The prepaid balance of one customer in PostgreSQL, the book of record."""
 
 from django.conf import settings
 from django.db import models
@@ -7,10 +7,10 @@ from django.utils import timezone
 
 
 class Wallet(models.Model):
-    """A customer's balance: the sum of its ledger entries, kept beside them under a lock.
+    """A customer's balance: the sum of its ledger entries, updated with them under a lock.
 
     `version` counts every change that Redis must learn of: a credit, a state, a key. It is pushed
-    with the absolute values; `pushed_version` says how far that got, so a lost push is found.
+    with the absolute values; `pushed_version` is the last one pushed, so a lost push is found.
     """
 
     class State(models.TextChoices):
@@ -25,7 +25,7 @@ class Wallet(models.Model):
     debt_credits = models.BigIntegerField(default=0, editable=False)
     state = models.CharField(max_length=8, choices=State, default=State.ACTIVE, editable=False)
     frozen_reason = models.CharField(max_length=200, blank=True, editable=False)
-    # What all keys of this wallet may do together.
+    # The limits of all keys of this wallet together.
     requests_per_minute = models.PositiveIntegerField(
         null=True, editable=False, help_text="Of all keys together. Empty: the site's default."
     )
@@ -73,9 +73,9 @@ class Wallet(models.Model):
 
 
 class Freeze(models.Model):
-    """One reason for which a wallet is frozen. It is active again when the last one is lifted.
+    """One reason why a wallet is frozen. The wallet is active again when the last one is lifted.
 
-    So a dispute that is won does not undo what staff decided, and what staff lifted stays lifted
+    So a won dispute does not lift a freeze by staff, and a freeze that staff lifted stays lifted
     when another event about the same dispute arrives.
     """
 
@@ -86,7 +86,7 @@ class Freeze(models.Model):
 
     wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="freezes")
     kind = models.CharField(max_length=16, choices=Kind)
-    # Stripe's id of the dispute or warning; of staff's, one of its own.
+    # Stripe's id of the dispute or warning; a freeze by staff has an id of its own.
     reference = models.CharField(max_length=120)
     reason = models.CharField(max_length=200)
     created_at = models.DateTimeField(default=timezone.now)
@@ -103,18 +103,18 @@ class Freeze(models.Model):
 
 
 class Debit(models.Model):
-    """A debit that is not usage and that Redis still has to decide: clawback, expiry, adjustment.
+    """A debit that is not usage and that Redis has to decide: clawback, expiry, adjustment.
 
-    The row is the intention. Redis takes what is available, the drain books that as a ledger
-    entry with this reference and sets `booked_at`; what could not be taken of a clawback is debt,
-    except of one that pays debt itself.
+    The row says what is to be taken. Redis takes what is available; the drain books that as a
+    ledger entry with this reference and sets `booked_at`. The rest of a clawback becomes debt,
+    unless the clawback is a payment of debt.
     """
 
     wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="debits")
     kind = models.CharField(max_length=16)
     reference = models.CharField(max_length=80)
     amount_credits = models.BigIntegerField(help_text="To take at most.")
-    # An expiry remembers the wallet as it was when its lot was read; see `tp_debit`.
+    # For an expiry: the wallet's figures when its lot was read; see `tp_debit`.
     snapshot_posted_credits = models.BigIntegerField(null=True, editable=False)
     snapshot_credited_credits = models.BigIntegerField(null=True, editable=False)
     taken_credits = models.BigIntegerField(null=True, editable=False)
@@ -142,7 +142,7 @@ class Debit(models.Model):
             ),
         ]
         indexes = [
-            # The sweep asks for debits that are still to be decided or booked.
+            # The sweep looks for debits that are not decided or not booked yet.
             models.Index(fields=["id"], condition=Q(booked_at=None), name="debit_is_open"),
         ]
 

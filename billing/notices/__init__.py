@@ -1,1 +1,1 @@
-"""Mail to customers: written down with its cause, sent later."""
+"""Mail to customers: written down in the transaction that causes it, and sent later."""

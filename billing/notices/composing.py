@@ -53,11 +53,11 @@ def _context(notice: Notice) -> dict[str, Any]:
 
 
 def _headers(notice: Notice) -> dict[str, str]:
-    # The same each time that it is sent, so that a second copy is recognised.
+    # The Message-ID never changes, so that a second copy is recognised.
     host = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]
     headers = {
         "Message-ID": f"<notice-{notice.pk}.{int(notice.created_at.timestamp())}@{host}>",
-        # RFC 3834: holiday replies and ticket systems leave it alone.
+        # RFC 3834: holiday replies and ticket systems don't answer it.
         "Auto-Submitted": "auto-generated",
     }
     if notice.kind in SWITCHES:

@@ -18,8 +18,8 @@ BATCH = 500
 def notify_expiring_lots() -> int:
     """Mail about every lot that expires within a week, once. Returns how many there were.
 
-    A lot that lives for less than two weeks is due after half its life, so that nobody who has
-    just got it hears that it is about to go. Safe to repeat and to run at once.
+    A lot that lives for less than two weeks is due after half its life, so that a customer is not
+    warned right after getting it. Safe to repeat and to run at once.
     """
     now = timezone.now()
     mailed = Notice.objects.filter(

@@ -1,8 +1,8 @@
-"""Mail a customer that the balance is low: once for each time that it had been above.
+"""Mail a customer that the balance is low: once for each time that it falls below the threshold.
 
 The credit that lifts the balance to the customer's threshold arms the notice (see
-`billing.ledger.thresholds`); writing it disarms it. Both hold the wallet's lock. A balance only
-rises by a credit, so nothing is missed between two sweeps.
+`billing.ledger.thresholds`); writing the notice disarms it. Both hold the wallet's lock. A balance
+rises only by a credit, so nothing is missed between two sweeps.
 """
 
 from django.db import transaction
@@ -18,7 +18,7 @@ BATCH = 500
 
 
 def get_notification_settings(user: User) -> NotificationSettings:
-    """Return what a customer wants to be mailed; the defaults, if nobody changed them."""
+    """Return what a customer wants to be mailed; the defaults if they were never changed."""
     found, _ = NotificationSettings.objects.get_or_create(user=user)
     return found
 
@@ -32,9 +32,9 @@ def save_notification_settings(
     wants_lot_expiring: bool,
     wants_top_up_succeeded: bool,
 ) -> None:
-    """Keep what a customer wants to be mailed. Raises InvalidAmount.
+    """Save what a customer wants to be mailed. Raises InvalidAmount.
 
-    With a balance below a new threshold, the notice waits until the balance was above it.
+    If the balance is below a new threshold, the notice waits until a credit lifts it to that.
     """
     if not 0 < low_balance_credits <= MAX_CREDITS:
         raise InvalidAmount("The threshold must be at least 1 credit.")
@@ -75,7 +75,7 @@ def _notify(user: User) -> bool:
     notify(
         user,
         Notice.Kind.LOW_BALANCE,
-        # Once for each credit that lifted the balance above the threshold.
+        # Once for each credit that lifted the balance to the threshold.
         reference=f"{wallet.pk}:{known.armed_by_id}:{known.low_balance_credits}",
         posted_credits=wallet.posted_credits,
         threshold_credits=known.low_balance_credits,

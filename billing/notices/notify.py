@@ -1,9 +1,9 @@
-"""Write down a mail to a customer; `outbox` sends it. Each domain says what its mails are about.
+"""Write down a mail to a customer; `outbox` sends it. Each domain defines its own mails.
 
-A notice is a row of the caller's transaction: if that rolls back, nothing is sent, and if it
-commits, the mail will be sent even if this process dies now. Its kind and reference name the
-cause, so that a repeated webhook or sweep mails once. The facts are all that a mail says beside
-the customer's present balance: amounts as integers, instants as ISO texts.
+A notice is a row of the caller's transaction: if that rolls back, nothing is sent; if it commits,
+the mail will be sent even if this process dies. Kind and reference name the cause, so that a
+repeated webhook or sweep mails once. The facts are what a mail says beside the customer's present
+balance: amounts as integers, instants as ISO texts.
 """
 
 from datetime import datetime
@@ -23,8 +23,8 @@ SWITCHES = {
     Kind.TOP_UP_SUCCEEDED: "wants_top_up_succeeded",
 }
 
-# What anybody can cause at will who has an account. Until an address is verified it may be somebody
-# else's, who must not be mailed a hundred times, with a key's name of the sender's choosing in it.
+# Mails that anybody with an account can cause at will. An unverified address may belong to somebody
+# else, who must not get a hundred mails with a key's name that the sender chose.
 FOR_KNOWN_ADDRESSES = (
     Kind.NEW_KEY,
     Kind.KEY_ROTATED,
@@ -40,9 +40,9 @@ def notify(
 ) -> Notice | None:
     """Write down a mail, to be sent once the caller's transaction commits. Safe to repeat.
 
-    It goes to the address that the customer has then, unless `to` names another. Returns the
-    notice; the first one if this cause had one before; None if the customer switched this kind
-    off, or it is not for an address that may be anybody's.
+    It goes to the address that the customer has when it is sent, unless `to` names another. Returns
+    the notice, which is the earlier one if this kind and reference had one; None if the customer
+    switched this kind off, or if it needs a known address and the customer's is not known.
     """
     if is_switched_off(user, kind):
         return None
@@ -65,7 +65,7 @@ def is_switched_off(user: User, kind: Notice.Kind) -> bool:
 def is_known_address(user: User) -> bool:
     """Tell whether the address is the customer's own, as far as we know.
 
-    It was verified, or never had to be because staff made the account, or its owner has paid.
+    It was verified, did not need to be because staff made the account, or its owner has paid.
     """
     unverified = EmailAddress.objects.filter(user=user, email__iexact=user.email, verified=False)
     paid = Order.objects.filter(user=user, fulfilled_at__isnull=False)
@@ -73,5 +73,5 @@ def is_known_address(user: User) -> bool:
 
 
 def as_fact(at: datetime | None) -> str | None:
-    """Return an instant as a notice keeps it."""
+    """Return an instant as the ISO text that a notice stores."""
     return at.isoformat(timespec="seconds") if at else None

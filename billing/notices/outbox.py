@@ -1,8 +1,8 @@
-"""Send the notices that are due, and again later what could not be sent.
+"""Send the notices that are due, and try those that fail again later.
 
-`common/due.py` says how sweeps share the due notices. A process that dies between the mail server's
-yes and our note of it leaves a mail that is sent twice, with the same Message-ID, which mail
-programs fold.
+`common/due.py` says how sweeps share the due notices. If a process dies after the mail server has
+accepted a mail and before we note it, the mail is sent twice with the same Message-ID, by which
+mail programs recognise the copy.
 """
 
 import time
@@ -24,20 +24,20 @@ from billing.models import Notice
 from billing.notices.composing import compose
 from common.due import RetriedRows
 
-# Over about a day; then a person looks at it.
+# Spread over about a day; then a person looks at it.
 MOST_ATTEMPTS = 12
 NOTICES = RetriedRows(
     Notice.objects.filter(sent_at=None, given_up_at=None),
-    # Well above EMAIL_TIMEOUT: two at once would do no harm but a second mail.
+    # Well above EMAIL_TIMEOUT: if two sweeps sent one notice, the only harm is a second mail.
     lease=timedelta(minutes=5),
     first_pause=timedelta(minutes=1),
     longest_pause=timedelta(hours=6),
     alarming_attempts=MOST_ATTEMPTS,
 )
-# While the mail server can't be reached, which is no mail's fault; older mails say nothing new.
+# How long to retry while the mail server can't be reached; older mails are out of date.
 LONGEST_OUTAGE = timedelta(days=7)
 BATCH = 100
-# A slow mail server must not keep a worker's thread for long: the wallets' sweeps share them.
+# A slow mail server must not keep a worker's thread for long: the wallets' sweeps need it, too.
 MOST_TIME_S = 30
 
 log = structlog.get_logger(__name__)
@@ -46,8 +46,8 @@ log = structlog.get_logger(__name__)
 def send_due_notices(*, most: int = BATCH) -> int:
     """Send the notices that are due, oldest first, and return how many were tried.
 
-    It ends early when the mail server is away or slow. Safe to run at once: each notice goes to
-    one of the sweeps.
+    Ends early when the mail server is away or slow. Safe to run at once: one sweep claims each
+    notice.
     """
     connection, until = get_connection(), time.monotonic() + MOST_TIME_S
     tried = 0
@@ -62,7 +62,7 @@ def send_due_notices(*, most: int = BATCH) -> int:
 
 
 def send_again(notice: Notice) -> None:
-    """Make a notice due, sent or not; the next sweep sends it."""
+    """Make a notice due, whether it was sent or not; the next sweep sends it."""
     Notice.objects.filter(pk=notice.pk).update(
         sent_at=None, given_up_at=None, attempts=0, error="", next_attempt_at=timezone.now()
     )
@@ -72,7 +72,7 @@ def _send(notice: Notice, connection: BaseEmailBackend) -> bool:
     """Send one notice and note how it went. False if the mail server is away."""
     try:
         message = compose(notice)
-        # Opened once for the whole batch, and anew after a failure.
+        # Opened once for the whole batch, and again after a failure.
         connection.open()
         message.connection = connection
         message.send()
@@ -88,7 +88,7 @@ def _send(notice: Notice, connection: BaseEmailBackend) -> bool:
 
 
 def _note_failure(notice: Notice, error: Exception) -> None:
-    """Keep the error and have it tried again later; give up in the end."""
+    """Save the error and postpone the notice, or give it up if it can't be sent."""
     now = timezone.now()
     is_over = _is_final(error) or NOTICES.is_alarming(notice)
     if _is_unreachable(error):
@@ -108,13 +108,13 @@ def _is_away(error: Exception) -> bool:
 
 def _is_unreachable(error: Exception) -> bool:
     """Tell whether the mail server never saw this mail."""
-    # smtplib's errors are OSErrors, too, and most of them are about one mail.
+    # smtplib's errors are OSErrors, too, but most of them concern one mail.
     is_network = isinstance(error, OSError) and not isinstance(error, SMTPException)
     return is_network or isinstance(error, SMTPConnectError | SMTPAuthenticationError)
 
 
 def _is_final(error: Exception) -> bool:
-    """Tell whether the mail server said that this address will never do (RFC 5321, 4.2.1)."""
+    """Tell whether the mail server refused the address for good (5yz: RFC 5321, 4.2.1)."""
     return isinstance(error, SMTPRecipientsRefused) and all(
         code >= 500 for code, _ in error.recipients.values()
     )

@@ -13,7 +13,7 @@ Kind = Notice.Kind
 def notify_new_sign_in(
     user: User, *, reference: str, device_name: str, address: str, at: datetime
 ) -> None:
-    """Say that somebody signed in from a browser and network that were not seen before."""
+    """Say that somebody signed in from a browser and a network that are new for this user."""
     notify(
         user,
         Kind.NEW_SIGN_IN,
@@ -25,7 +25,7 @@ def notify_new_sign_in(
 
 
 def notify_password_changed(user: User, *, device_name: str, address: str) -> None:
-    """Say that the password was changed by somebody who was signed in, each time."""
+    """Say that the password was changed by somebody who was signed in. Every call sends a mail."""
     notify(
         user,
         Kind.PASSWORD_CHANGED,
@@ -36,7 +36,7 @@ def notify_password_changed(user: User, *, device_name: str, address: str) -> No
 
 
 def notify_password_reset(user: User, *, device_name: str, address: str) -> None:
-    """Say that the password was reset with a link that was mailed, each time."""
+    """Say that the password was reset with a mailed link. Every call sends a mail."""
     notify(
         user,
         Kind.PASSWORD_RESET,
@@ -49,7 +49,7 @@ def notify_password_reset(user: User, *, device_name: str, address: str) -> None
 def notify_address_asked(
     user: User, *, reference: str, new_email: str, device_name: str, address: str
 ) -> None:
-    """Say to the present address that it is to be replaced, each time that is asked."""
+    """Say to the present address that somebody asked to replace it, once per reference."""
     notify(
         user,
         Kind.ADDRESS_ASKED,
@@ -62,7 +62,7 @@ def notify_address_asked(
 
 
 def notify_address_changed(user: User, *, old_email: str, new_email: str) -> None:
-    """Say to both addresses that one has replaced the other, each time."""
+    """Say to both addresses that one has replaced the other. Every call sends both mails."""
     cause = uuid4()
     for to in (old_email, new_email):
         notify(

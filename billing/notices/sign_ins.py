@@ -1,4 +1,4 @@
-"""The browsers and networks that customers sign in from; a new one is mailed about."""
+"""The browsers and networks that customers sign in from; a new one causes a mail."""
 
 import hashlib
 import secrets
@@ -12,10 +12,10 @@ from billing.models import SignIn
 from billing.notices.security import notify_new_sign_in
 from common.client_networks import SITE_IPV6_BITS, network_of
 
-# Nobody has more; older ones are forgotten, so that the table stays small.
+# Nobody needs more; the oldest are deleted, so that the table stays small.
 MOST_KNOWN = 50
 
-# What tells browsers and systems apart in a user agent; the first that fits. Chrome's text also
+# Marks of browsers and systems in a user agent; the first that is found counts. Chrome's text also
 # names Safari, and Edge's and Opera's also name Chrome.
 BROWSERS = (
     ("Edg", "Edge"),
@@ -38,17 +38,17 @@ SYSTEMS = (
 
 
 def make_device_id() -> str:
-    """Return a new name for a browser to keep in a cookie."""
+    """Return a new random id for a browser to keep in a cookie."""
     return secrets.token_urlsafe(24)
 
 
 @transaction.atomic
 def note_sign_in(user: User, *, device_id: str, user_agent: str, address: str) -> bool:
-    """Note from where somebody signed in, and mail the customer if that is new. True if it was.
+    """Note the browser and network of a sign-in, and mail the customer if new. True if it was.
 
-    The same browser is known wherever it is, and the same kind of browser on the same network.
-    The first sign-in of an account is nothing new. Safe to race: one
-    user's sign-ins wait for each other.
+    Not new are a known browser on any network, and the same kind of browser on a known network.
+    The first sign-in of an account is not new either. Safe to race: one user's sign-ins wait for
+    each other.
     """
     User.objects.select_for_update(no_key=True).get(pk=user.pk)
     now = timezone.now()
@@ -79,7 +79,7 @@ def note_sign_in(user: User, *, device_id: str, user_agent: str, address: str) -
 
 
 def name_device(user_agent: str) -> str:
-    """Return words for a browser, such as "Firefox on Linux"."""
+    """Return a browser's name for customers, such as "Firefox on Linux"."""
     browser = next((name for mark, name in BROWSERS if mark in user_agent), "")
     system = next((name for mark, name in SYSTEMS if mark in user_agent), "")
     if browser and system:

@@ -1,8 +1,8 @@
 """Checkout: an order with a snapshot of its pack, and the Stripe page on which it is paid.
 
 The order is committed before Stripe hears of it, and Stripe is called outside any transaction,
-with an idempotency key made from the order. So a crash or time-out anywhere leaves an order that
-can be taken up again: by the customer's next click, or by the sweep over open orders.
+with an idempotency key made from the order. After a crash or time-out anywhere, the customer's next
+click or the sweep over open orders continues with the order.
 """
 
 from datetime import timedelta
@@ -38,21 +38,21 @@ from common.locks import lock_names
 
 # An open order is offered again while the customer still has this long to pay it.
 LEAST_TIME_TO_PAY = timedelta(minutes=10)
-# An order without a session is a double click's, or one that Stripe has trouble with: Stripe keeps
-# answering a key with the error that it first gave, so a later click gets a new order and key.
+# A young order without a session belongs to a double click. An older one failed at Stripe, which
+# keeps answering a key with its first error, so a later click gets a new order and key.
 SESSION_PATIENCE = timedelta(minutes=1)
 
 
 def start_checkout(user: User, *, pack_slug: str, currency: str = "", address: str = "") -> Order:
     """Return an order of this pack whose `stripe_session_url` is ready to be paid.
 
-    In the pack's own currency unless another of its currencies is named. `address` is where the
-    customer's browser is, for the limit on orders that nobody pays.
+    The price is in the pack's own currency unless another of its currencies is named. `address` is
+    the IP address of the customer's browser, for the limit on orders that nobody pays.
 
     An order of the same pack at the same price that can still be paid is returned instead of a
-    new one, so that a double click or a way back makes no second. Raises PackUnavailable,
-    TooManyOrders, and PaymentProviderError. After the last one the order stays open if Stripe may
-    have created the session, and the sweep asks again with the same key.
+    new one, so that a double click or the browser's back button makes no second order. Raises
+    PackUnavailable, TooManyOrders, PaymentProviderError. After a PaymentProviderError the order
+    stays open if Stripe may have created the session, and the sweep asks again with the same key.
     """
     pack = get_pack(pack_slug)
     try:
@@ -71,7 +71,7 @@ def start_checkout(user: User, *, pack_slug: str, currency: str = "", address: s
 def open_session(order: Order) -> Order:
     """Create the Checkout Session of an order that has none yet. Safe to repeat and to race.
 
-    If Stripe refuses, the order is failed. If it can't be told whether Stripe created the session,
+    If Stripe refuses, the order is failed. If we can't know whether Stripe created the session,
     the order stays open; nobody was given the session's address, so nobody can have paid it.
     """
     try:
@@ -92,7 +92,7 @@ def open_session(order: Order) -> Order:
 
 
 def _report_refusal(order: Order, words: str) -> None:
-    """Tell staff, once a day, of a pack that nobody can buy: it is rarely the customer's fault."""
+    """Report a pack that nobody can buy, once a day: it is rarely the customer's fault."""
     file_item(
         kind="checkout_refused",
         reference=f"{order.pack_id}:{order.currency}:{timezone.now():%Y-%m-%d}",
@@ -102,7 +102,7 @@ def _report_refusal(order: Order, words: str) -> None:
 
 
 def _report_unproven(pack: Pack, currency: str, words: str) -> None:
-    """Tell staff, once, of a price that stands and can't be sold."""
+    """Report, once, a stored price that can't be sold."""
     file_item(
         kind="currency_unproven",
         reference=f"{pack.pk}:{currency}",
@@ -114,7 +114,7 @@ def _report_unproven(pack: Pack, currency: str, words: str) -> None:
 def _order_pack(
     user: User, pack: Pack, snapshot: dict[str, Any], *, network: str | None, is_new: bool
 ) -> Order:
-    """Return the user's open order of this pack, or a new one. One at a time per user."""
+    """Return the user's open order of this pack, or a new one. One call at a time per user."""
     User.objects.select_for_update(no_key=True).get(pk=user.pk)
     found = None if is_new else _find_open_order(user, pack, snapshot)
     if found is not None:
@@ -128,13 +128,13 @@ def _order_pack(
         client_address=network,
         created_at=now,
         expires_at=now + timedelta(minutes=settings.CHECKOUT_LIFETIME_MINUTES),
-        # The first look of the sweep; a customer rarely pays within a minute.
+        # A customer rarely pays within a minute.
         next_check_at=now + timedelta(minutes=1),
     )
 
 
 def _snapshot(pack: Pack, price: Price) -> dict[str, Any]:
-    """Return what is agreed now, whatever becomes of the pack."""
+    """Return the terms agreed now, which later edits of the pack don't change."""
     return {
         "pack_name": pack.name,
         "credits": pack.credits,
@@ -146,7 +146,7 @@ def _snapshot(pack: Pack, price: Price) -> dict[str, Any]:
 
 
 def _find_open_order(user: User, pack: Pack, snapshot: dict[str, Any]) -> Order | None:
-    """Return the newest order that could still be paid, on the terms that hold today."""
+    """Return the newest order on today's terms that could still be paid."""
     now = timezone.now()
     return (
         Order.objects.filter(
@@ -164,13 +164,13 @@ def _find_open_order(user: User, pack: Pack, snapshot: dict[str, Any]) -> Order 
 
 
 def _check_order_rate(user: User, network: str | None) -> None:
-    """Raise TooManyOrders for one more order of a user, or from an address, that pays none."""
+    """Raise TooManyOrders if a user or a network has too many unpaid orders in the last hour."""
     unpaid = Order.objects.filter(
         channel=Order.Channel.CHECKOUT,
         fulfilled_at=None,
         created_at__gt=timezone.now() - timedelta(seconds=WINDOW_S),
     ).exclude(
-        # No card can be tried out without a page to pay on.
+        # The customer has finished a pending order; without a session no card can be tried out.
         Q(status=Order.Status.PENDING)
         | Q(stripe_session_id=None, status__in=(Order.Status.FAILED, Order.Status.EXPIRED))
     )
@@ -178,26 +178,26 @@ def _check_order_rate(user: User, network: str | None) -> None:
         raise TooManyOrders("You started too many orders within an hour and paid none of them.")
     if network is None:
         return
-    # Other users' orders of this address are under no lock of this one's.
+    # The user's lock does not cover the orders of other users on this network.
     lock_names(f"orders from {network}")
     if unpaid.filter(client_address=network).count() >= settings.UNPAID_ORDERS_PER_ADDRESS:
         raise TooManyOrders("Too many orders from your network were not paid within an hour.")
 
 
 def _is_payable(session_id: str) -> bool:
-    """Tell whether a session still waits for its customer; book what became of it if not."""
+    """Tell whether a session can still be paid; if not, book what became of it."""
     try:
         if read_checkout(session_id).is_open:
             return True
         fulfil_checkout(session_id)
     except PaymentObjectMissing:
-        # It was made with another account's key.
+        # The session was made with the key of another Stripe account.
         return False
     return False
 
 
 def _session_params(order: Order) -> SessionCreateParams:
-    """Return the session's parameters: the same for the same order, as its idempotency key asks."""
+    """Return the session's parameters: always the same for one order, because its key is."""
     order_id = str(order.public_id)
     cancel_path = reverse("checkout-cancel", args=[order.public_id])
     params: SessionCreateParams = {
@@ -230,7 +230,7 @@ def _session_params(order: Order) -> SessionCreateParams:
 
 
 def _line_item(order: Order) -> SessionCreateParamsLineItem:
-    """Name the catalogue's price where there is one, or else the price itself."""
+    """Return the order's price in Stripe's catalogue, or its amount if it has none there."""
     if order.stripe_price_id:
         return {"quantity": 1, "price": order.stripe_price_id}
     price_data: SessionCreateParamsLineItemPriceData = {

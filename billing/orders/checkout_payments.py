@@ -1,4 +1,4 @@
-"""Payments through a Checkout Session. Discounts and tax change what is paid of what was sold."""
+"""Payments through a Checkout Session. Discounts and tax may change the amount that is paid."""
 
 from django.db.models import Q
 
@@ -25,13 +25,13 @@ class CheckoutChannel(PaymentChannel[Checkout]):
         return Order.objects.filter(stripe_session_id=stripe_id).first()
 
     def find_order(self, payment: Checkout) -> Order | None:
-        """Return the session's order; one whose session was never saved has its id in there."""
+        """Return the order that has this session saved, or whose id the session names."""
         is_named = Q(stripe_session_id=payment.session_id)
         for text in (payment.client_reference, payment.order_id):
             order_id = parse_order_id(text)
             is_named |= Q(public_id=order_id) if order_id else Q()
         found = Order.objects.filter(is_named).order_by("pk")
-        # The order that we made this session for, before one that the session merely names.
+        # Prefer the order that has this session saved to one that the session merely names.
         return max(
             found, key=lambda each: each.stripe_session_id == payment.session_id, default=None
         )
@@ -50,10 +50,9 @@ class CheckoutChannel(PaymentChannel[Checkout]):
         )
 
     def terms(self, order: Order, payment: Checkout) -> Terms:
-        """Return what must be as agreed: above all, what was sold.
+        """Return what must be as agreed: above all the subtotal, which is what was sold.
 
-        What was paid for it may be less by a discount and more by tax, where the session allows
-        them.
+        Where the session allows it, a discount lowers what is paid and tax raises it.
         """
         is_free = payment.allows_discount and payment.paid_cents == 0
         return {
@@ -75,7 +74,7 @@ CHECKOUT = CheckoutChannel()
 
 
 def _is_sum(payment: Checkout) -> bool:
-    """Tell whether total and charge follow from what was sold. Tax may be within the price."""
+    """Tell whether total and charge follow from the subtotal. The price may include the tax."""
     if payment.subtotal_cents is None or payment.paid_cents is None:
         return False
     price = payment.subtotal_cents - payment.discount_cents

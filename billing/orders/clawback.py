@@ -1,14 +1,14 @@
-"""Clawback: what Stripe gave back of a payment takes its share of the credits with it.
+"""Clawback: when a part of a payment goes back, the same part of its credits is taken back.
 
-Per order, `target = min(credits, floor(credits × (refunded + disputed) / paid))`, and what was
-taken back follows it up and down: up by a clawback, down by a reinstatement, when a refund failed
-or a dispute was won. So refunds in thirds, in any order, seen twice or late, end exact. What was
-spent in the meantime becomes the wallet's debt; what expired does not.
+Per order, `target = min(credits, floor(credits × (refunded + disputed) / paid))`. The credits
+taken back follow the target: up by a clawback; down by a reinstatement, when a refund failed or a
+dispute was won. So the sum is exact, also after refunds in thirds that are seen in any order, twice
+or late. Credits spent in the meantime become the wallet's debt; credits that expired do not.
 
-A refund that we are about to ask for counts from the moment in which we decide to ask.
+A refund that we ask for counts from the moment in which it is written down.
 
-The target may fall: `revisions.py` keeps an older answer of Stripe's from being booked over a newer
-one.
+Because the target may fall, `revisions.py` keeps an older answer of Stripe's from being booked over
+a newer one.
 """
 
 from datetime import timedelta
@@ -30,17 +30,17 @@ from billing.orders.revisions import book_answer
 from billing.stripe_api import Charge, parse_order_id, read_charge
 from billing.top_ups.switch import switch_off_for_return
 
-# What is given back can be used for at least this long, whenever its lot would have expired.
+# Reinstated credits can be used for at least this long, even if their lot would expire earlier.
 LEAST_VALIDITY = timedelta(days=14)
 # https://docs.stripe.com/api/refunds/object#refund_object-status
 FAILURES = ("failed", "canceled")
 
 
 def book_charge(charge_id: str) -> Order | None:
-    """Bring an order in line with what Stripe says of its charge. None if it is not one of ours.
+    """Bring an order in line with Stripe's present state of its charge. None if it isn't ours.
 
     Refunds, failed refunds, disputes and their ends all come here. Safe to repeat and to run at
-    once. Of an order that is not fulfilled yet the figures are noted, and its fulfilment takes
+    once. For an order that is not fulfilled yet the figures are noted, and its fulfilment takes
     them into account. Raises PaymentProviderError, such as PaymentStateMoving.
     """
     order, _ = book_answer(
@@ -53,7 +53,7 @@ def book_charge(charge_id: str) -> Order | None:
 
 
 def claw_back(order: Order, charge: Charge) -> None:
-    """Book what a charge says was given back of a locked order. Safe to repeat."""
+    """Book how much of a locked order's payment went back, by its charge. Safe to repeat."""
     refunded_before = order.refunded_cents
     record_disputes(order, charge.disputes)
     if is_payment_of(order, charge):
@@ -65,14 +65,15 @@ def claw_back(order: Order, charge: Charge) -> None:
         _report_other_payment(order, charge)
     order.revision += 1
     move_to_target(order)
-    # Not before: the mail says how many credits were taken back.
+    # After the move, because the mail says how many credits were taken back.
     if order.refunded_cents > refunded_before:
         notify_refund(order)
 
 
 def move_to_target(order: Order) -> Debit | None:
-    """Take or give back the credits between what was taken back of a locked order and what should
-    be. Returns the debit if credits are taken.
+    """Take back or reinstate credits until a locked order is at its target.
+
+    Saves its figures. Returns the debit if credits are taken.
     """
     debit = None
     if order.status == Order.Status.FULFILLED:
@@ -95,7 +96,7 @@ def move_to_target(order: Order) -> Debit | None:
 
 
 def target_credits(order: Order) -> int:
-    """Return the credits that should be taken back of an order, as things stand."""
+    """Return how many of an order's credits should be taken back now, open refunds included."""
     asked = Refund.objects.filter(order=order, status=Refund.Status.OPEN)
     asked_cents = asked.aggregate(total=Sum("amount_cents"))["total"] or 0
     cents = order.refunded_cents + order.disputed_cents + asked_cents
@@ -103,7 +104,7 @@ def target_credits(order: Order) -> int:
 
 
 def share_of(order: Order, cents: int) -> int:
-    """Return how many of an order's credits a part of its payment is worth, rounded down."""
+    """Return how many of an order's credits a part of its payment bought, rounded down."""
     if not order.charged_cents:
         return 0
     return min(order.credits, order.credits * cents // order.charged_cents)
@@ -117,13 +118,13 @@ def find_lot(order: Order) -> Lot | None:
 
 
 def is_payment_of(order: Order, charge: Charge) -> bool:
-    """Tell whether a charge is the order's payment, and not a second one that names the order."""
+    """Tell whether a charge is the order's payment; another charge may name the order, too."""
     known = order.stripe_payment_intent_id
     return charge.is_paid and (not known or charge.payment_intent_id == known)
 
 
 def refund_status(stripe_status: str) -> str:
-    """Return what a refund's status at Stripe is called here."""
+    """Return our status for a refund's status at Stripe."""
     if stripe_status in FAILURES:
         return Refund.Status.FAILED
     return Refund.Status.SUCCEEDED if stripe_status == "succeeded" else Refund.Status.PENDING
@@ -152,9 +153,9 @@ def _take(order: Order, credits: int) -> Debit:
 
 
 def _revive(order: Order, *, most: int) -> None:
-    """Put back what had expired of an order, to be taken: its payment is returned for it, too.
+    """Credit again what expired of an order, so that it can be taken back; at most `most` credits.
 
-    Else a customer who used nothing would owe what expired, after a refund of all of it.
+    Without this, a customer who used nothing would owe the expired credits after a full refund.
     """
     own = Q(lot__entry__reference=str(OrderCredit(order.public_id))) | Q(
         lot__entry__reference__startswith=OrderStep.prefix_of(order.public_id)
@@ -195,7 +196,7 @@ def _reinstate(order: Order, credits: int) -> None:
 
 
 def _record_refunds(order: Order, charge: Charge) -> None:
-    """Note how the refunds that we asked for stand; from here on Stripe's figures hold them."""
+    """Update the refunds that we asked for; from now on Stripe's figures include them."""
     ours = {str(refund.public_id): refund for refund in order.refunds.all()}
     for state in charge.refunds:
         refund = ours.get(state.our_id)
@@ -209,7 +210,7 @@ def _record_refunds(order: Order, charge: Charge) -> None:
 
 
 def _report_failed_refund(order: Order, refund_id: str, failure: str) -> None:
-    """The credits come back by themselves; the money the customer expects is a person's matter."""
+    """Report a failed refund: its credits come back by themselves, its money needs a person."""
     file_item(
         kind="refund_failed",
         reference=refund_id,

@@ -1,7 +1,7 @@
-"""Disputes and fraud warnings: freeze first, then do what Stripe's present state asks for.
+"""Disputes and fraud warnings: freeze the wallet, then follow the dispute's state at Stripe.
 
-An open dispute freezes the wallet behind it. Won, the freeze is lifted; lost, it stays for a
-person. The credits follow the money and are `clawback.py`'s business.
+An open dispute freezes the wallet of its order. When we win it, the freeze is lifted; when we lose
+it, the freeze stays until a person decides. `clawback.py` takes the credits back.
 """
 
 from django.db import transaction
@@ -22,7 +22,7 @@ def record_disputes(order: Order, states: tuple[DisputeState, ...]) -> None:
             order=order, stripe_dispute_id=state.dispute_id, created_at=state.created_at
         )
         seen = (dispute.status, dispute.amount_cents, dispute.respond_until)
-        # A state is booked together with all that follows from it, so it is followed once.
+        # A state is saved in the same transaction as its effects, so it takes effect once.
         if seen != (state.status, state.amount_cents, state.respond_until):
             is_renewed = dispute.pk is not None and dispute.is_won
             dispute.status, dispute.amount_cents = state.status, state.amount_cents
@@ -34,7 +34,7 @@ def record_disputes(order: Order, states: tuple[DisputeState, ...]) -> None:
 def heed_fraud_warning(charge_id: str, *, warning_id: str) -> None:
     """Freeze the wallet behind a charge that the bank reported as fraud, and tell a person.
 
-    When the person has unfrozen the wallet, the same warning leaves it so. Safe to repeat.
+    Safe to repeat: after a person has lifted the freeze, the same warning does not renew it.
     """
     charge = read_charge(charge_id)
     order_id = parse_order_id(charge.order_id)
@@ -45,9 +45,9 @@ def heed_fraud_warning(charge_id: str, *, warning_id: str) -> None:
 
 
 def _follow(dispute: Dispute, *, is_renewed: bool) -> None:
-    """Freeze for an open or lost dispute; lift that when it ended in the customer's favour.
+    """Freeze the wallet for an open or lost dispute; lift that freeze if the dispute was won.
 
-    A dispute that was won may be renewed, by arbitration or as an inquiry that comes back.
+    A dispute that was won may open again, by arbitration or as an inquiry that comes back.
     """
     kind, reference = Freeze.Kind.DISPUTE, dispute.stripe_dispute_id
     wallet = get_wallet(dispute.order.user)
@@ -57,7 +57,7 @@ def _follow(dispute: Dispute, *, is_renewed: bool) -> None:
     else:
         state = "opened" if dispute.is_open else "lost"
         if is_renewed:
-            # It was lifted because the dispute was over, and by nobody's decision.
+            # The freeze was lifted because the dispute was over; no person decided it.
             renew_freeze(wallet.pk, kind=kind, reference=reference)
         _freeze(dispute.order, kind=kind, reference=reference)
     cause = f"{reference}:renewed" if is_renewed else reference

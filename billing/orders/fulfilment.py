@@ -1,8 +1,8 @@
-"""Fulfilment: what Stripe says was paid for an order becomes credits, once.
+"""Fulfilment: an order that is paid at Stripe becomes credits, once.
 
-`fulfil` is the only function that credits an order by itself. The webhook, the return page, the
-direct answer and the sweeps call it, through `fulfil_checkout` and `fulfil_top_up`; any one of them
-alone is enough. It believes nothing that it was told but an id: the payment's present state is read
+`fulfil` is the only function that credits an order without a person. The webhook, the return page,
+the direct answer and the sweeps call it, through `fulfil_checkout` and `fulfil_top_up`; any one of
+them alone is enough. It takes only an id from its caller, and reads the payment's present state
 from Stripe. What differs by the channel of the payment is in its `PaymentChannel`.
 """
 
@@ -41,10 +41,10 @@ PAYMENT_FIELDS = [
     "tax_cents",
 ]
 
-# Once paid, only a person takes an order out of review, and closes it.
+# Orders that were paid. Only a person takes one out of review, or closes it.
 DECIDED = (Order.Status.FULFILLED, Order.Status.REVIEW, Order.Status.CLOSED)
 
-# What becomes of an unpaid order. A late payment would still be credited.
+# The status of an unpaid order by the state of its payment. A late payment is still credited.
 UNPAID_STATUS = {
     PaymentState.PENDING: Order.Status.PENDING,
     PaymentState.FAILED: Order.Status.FAILED,
@@ -52,14 +52,15 @@ UNPAID_STATUS = {
 }
 
 AnyPayment = TypeVar("AnyPayment", bound=Payment)
-# By name, what was agreed and what Stripe says.
+# By name: what was agreed, and what Stripe says.
 Terms = dict[str, tuple[object, object]]
 
 
 class PaymentChannel(Generic[AnyPayment]):
     """One way in which orders are paid: how its payments are read, checked and followed up.
 
-    What books or follows up is called under the order's lock, in the transaction that books it.
+    `after_credit`, `after_failure` and `without_credits` are called in the transaction that books
+    the payment, under the lock of its order if there is one.
     """
 
     # What its payments are called in the inbox.
@@ -71,19 +72,19 @@ class PaymentChannel(Generic[AnyPayment]):
         raise NotImplementedError
 
     def find_known(self, stripe_id: str) -> Order | None:
-        """Return the order for which a payment of this id was made, as far as that was saved."""
+        """Return the order that has this payment's id saved; None if no order has."""
         raise NotImplementedError
 
     def find_order(self, payment: AnyPayment) -> Order | None:
-        """Return the order that a payment belongs to, or says that it does."""
+        """Return the order that a payment belongs to or names."""
         raise NotImplementedError
 
     def is_ours(self, payment: AnyPayment) -> bool:
-        """Tell whether we asked for it: something else may sell through the same account."""
+        """Tell whether we asked for a payment: others may sell through the same Stripe account."""
         raise NotImplementedError
 
     def terms(self, order: Order, payment: AnyPayment) -> Terms:
-        """Return what must be as agreed, beside what must for each channel."""
+        """Return the terms to compare for this channel, beside those of every channel."""
         raise NotImplementedError
 
     def is_own(self, order: Order, payment: AnyPayment) -> bool:
@@ -97,7 +98,7 @@ class PaymentChannel(Generic[AnyPayment]):
         """Follow up on an order that was failed because its payment was."""
 
     def without_credits(self, order: Order | None, payment: AnyPayment) -> None:
-        """Follow up on a payment that was paid and brought no credits, or not to any order."""
+        """Follow up on a payment that brought no credits. No order: it pays none of ours."""
 
     def after_commit(self, order: Order, payment: AnyPayment) -> None:
         """Follow up at Stripe, once all is booked."""
@@ -106,10 +107,10 @@ class PaymentChannel(Generic[AnyPayment]):
 def fulfil(channel: PaymentChannel[AnyPayment], stripe_id: str) -> Order:
     """Read a payment from Stripe, book what became of it and return its order.
 
-    Paid and matching the order: the credits are posted and the order is fulfilled, also if it was
-    given up before. Paid but different: the order waits for a person and nothing is credited.
-    Expired or refused: an open order is closed. Anything else changes nothing. Safe to repeat and
-    to run at once. Raises OrderMissing if it pays no order of ours, PaymentProviderError if Stripe
+    Paid and matching the order: the credits are posted and the order is fulfilled, also if it had
+    failed or expired before. Paid but different: the order waits for a person and nothing is
+    credited. Pending, failed or expired: an unpaid order takes that status. Safe to repeat and to
+    run at once. Raises OrderMissing if it pays no order of ours, PaymentProviderError if Stripe
     does not answer.
     """
     if not channel.id_pattern.fullmatch(stripe_id):
@@ -128,9 +129,10 @@ def fulfil(channel: PaymentChannel[AnyPayment], stripe_id: str) -> Order:
 
 
 def credit_order(order: Order) -> None:
-    """Post the credits of a locked order and fulfil it. Raises InvalidAmount.
+    """Post the credits of a locked order and mark it as fulfilled. Raises InvalidAmount.
 
-    The ledger knows the order by its id, so a second call would post nothing. The caller saves.
+    The entry's reference is the order's id, so a second call posts nothing. The caller saves the
+    order.
     """
     now = timezone.now()
     days = order.validity_days
@@ -155,9 +157,9 @@ def _book(channel: PaymentChannel[AnyPayment], order: Order, payment: AnyPayment
 
 
 def _book_paid(channel: PaymentChannel[AnyPayment], order: Order, payment: AnyPayment) -> None:
-    """Credit a payment that matches its order; leave any other to a person.
+    """Credit a payment that matches its order.
 
-    So is one that matches and would fill the wallet beyond its limit.
+    A person decides about one that differs, or that would fill the wallet beyond its limit.
     """
     if order.status in DECIDED:
         if _is_other_payment(order, payment):
@@ -187,14 +189,14 @@ def _book_unpaid(channel: PaymentChannel[AnyPayment], order: Order, payment: Any
 
 
 def _is_other_payment(order: Order, payment: Payment) -> bool:
-    """Tell whether an order that was paid is paid again. What is free has no payment to name."""
+    """Tell whether this is a second payment of an order. Free ones are compared by session."""
     known = (order.stripe_payment_intent_id, order.stripe_session_id)
     found = (payment.payment_intent_id, payment.session_id)
     return known[0] != found[0] if known[0] or found[0] else known[1] != found[1]
 
 
 def _check_terms(channel: PaymentChannel[AnyPayment], order: Order, payment: AnyPayment) -> None:
-    """Raise OrderMismatch unless exactly what the order agreed on was paid."""
+    """Raise OrderMismatch unless the payment is exactly what the order agreed on."""
     expected: Terms = {
         "livemode": (settings.STRIPE_LIVE_MODE, payment.is_live),
         "metadata": (str(order.public_id), payment.order_id),
@@ -229,7 +231,7 @@ def _save_payment(order: Order, payment: Payment) -> None:
 def _park(
     channel: PaymentChannel[AnyPayment], order: Order, payment: AnyPayment, *, reason: str
 ) -> None:
-    """Leave a payment that differs from its order to a person."""
+    """Put an order in review, for a person to decide about its payment."""
     order.status = Order.Status.REVIEW
     order.review_reason = reason[:200]
     _save_payment(order, payment)
@@ -251,14 +253,14 @@ def _report_second_payment(
         summary=f"A {channel.noun} is for an order that was paid before; refund one of the two.",
         detail=_detail(order, payment),
     )
-    # Heard of again, it must not undo what the customer decided since.
+    # A repeated report must not undo what the customer decided in the meantime.
     if is_new:
         channel.without_credits(order, payment)
 
 
 @transaction.atomic(durable=True)
 def _report_orphan(channel: PaymentChannel[AnyPayment], payment: AnyPayment) -> None:
-    """Report money that came in for an order that we don't have, such as after a restore."""
+    """Report a payment of ours whose order we don't have, such as after a restore."""
     if not payment.is_paid or not channel.is_ours(payment):
         return
     _, is_new = file_item(

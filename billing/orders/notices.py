@@ -27,9 +27,9 @@ def notify_order(order: Order) -> None:
 
 
 def notify_refund(order: Order) -> None:
-    """Say how much of an order was refunded so far, once for each time that it grew."""
-    # The same amount may be reached twice, if the first refund failed. What was clawed back for
-    # the two only grows.
+    """Say how much of an order was refunded so far, once for each time that the sum grew."""
+    # The sum may reach the same amount twice, if the first refund failed. The clawed back credits
+    # only grow, so they tell the two apart.
     reached = f"{order.refunded_cents}:{order.clawed_back_credits}"
     notify(
         order.user,
@@ -42,7 +42,7 @@ def notify_refund(order: Order) -> None:
 
 
 def notify_dispute(order: Order, *, reference: str, state: str = "opened") -> None:
-    """Say that a payment is disputed, or how that ended: `opened`, `won` or `lost` (by us)."""
+    """Say that a payment is disputed, or how that ended: `opened`, `won` or `lost` by us."""
     notify(
         order.user,
         Kind.DISPUTE,
@@ -75,7 +75,7 @@ def notify_top_up_declined(order: Order, *, reason: str, checkout_url: str) -> N
 
 
 def notify_top_up_action(order: Order, *, checkout_url: str) -> None:
-    """Say that the bank wants the customer to confirm; link to a Checkout where that is done."""
+    """Say that the bank wants the customer to confirm; link to a Checkout for that."""
     notify(
         order.user,
         Kind.TOP_UP_ACTION,
@@ -90,7 +90,7 @@ def _order_facts(order: Order) -> dict[str, Any]:
         "order_id": str(order.public_id),
         "pack_name": order.pack_name,
         "credits": order.credits,
-        # What was paid, with discount and tax: mails call it that. The price, until it is paid.
+        # What was paid, with discount and tax; until then the price.
         "amount_cents": order.charged_cents,
         "currency": order.currency,
     }

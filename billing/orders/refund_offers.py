@@ -1,4 +1,4 @@
-"""What the unused part of an order is worth."""
+"""What a customer gets back for the unused part of an order."""
 
 from dataclasses import dataclass
 
@@ -11,16 +11,16 @@ from common.currencies import smallest_step
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a customer would get for the unused part of an order, and give for it."""
+    """The money that a customer gets back, and the credits that are taken back for it."""
 
     amount_cents: int
     credits: int
 
 
 def offer_unused(order: Order) -> Offer | None:
-    """Return what the unused part of an order is worth; None if nothing.
+    """Return the refund for the unused part of an order; None if there is nothing to refund.
 
-    Rounded down to cents, or to what its currency has of them.
+    Rounded down to the smallest step that Stripe takes in its currency.
     """
     lot = find_lot(order)
     if order.status != Order.Status.FULFILLED or lot is None:
@@ -38,10 +38,11 @@ def offer_unused(order: Order) -> Offer | None:
 def _unused_of(lot: Lot) -> int:
     """Return what is left of a lot once all that is charged or held by now is booked.
 
-    The ledger lags behind by a second: what was just spent of this lot is still in it, and a
-    balance that other lots fill up would not show that.
+    The ledger lags behind by a second: credits that were just spent are still in their lot. They
+    are taken from the wallet's lots in the order of use, because a balance that other lots fill up
+    would not show what is missing from this one.
     """
-    # The lots first: what is booked in between is then missing from neither figure.
+    # The lots are read first: usage booked in between then lowers the balance and counts as held.
     lots = sorted(lot.wallet.lots.filter(remaining_credits__gt=0), key=order_of_use)
     total = sum(each.remaining_credits for each in lots)
     under_way = max(total - read_balance(lot.wallet).available_credits, 0)

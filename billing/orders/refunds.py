@@ -1,9 +1,9 @@
 """Refunds that we ask for: the credits first, then the money.
 
-A refund is a row before anything happens. The order's clawback target counts it at once, so its
-credits are on their way out of the wallet before Stripe hears of it. When the ledger has booked
-that, the sweep asks Stripe, with the row's id as idempotency key. A refused refund stops counting,
-which gives its credits back. A lost answer is found again by the row's id in Stripe's metadata.
+A refund is written down first. The order's clawback target counts it at once, so its credits are
+debited before Stripe hears of it. When the ledger has booked the debit, the sweep asks Stripe, with
+the refund's `public_id` as idempotency key. A refused refund stops counting, which gives its
+credits back. After a lost answer the refund is found by that id in Stripe's metadata.
 """
 
 from datetime import timedelta
@@ -32,7 +32,7 @@ from billing.stripe_api import create_refund
 from common.currencies import smallest_step
 from common.due import RetriedRows
 
-# What staff may refund: also a payment that was never credited.
+# Staff may refund the payment of these orders, also one that was never credited.
 PAID = (Order.Status.FULFILLED, Order.Status.REVIEW, Order.Status.CLOSED)
 REFUNDS = RetriedRows(
     Refund.objects.filter(status=Refund.Status.OPEN),
@@ -55,8 +55,9 @@ def refund_amount(
     kind: str = Refund.Reason.REQUESTED,
     key: UUID | None = None,
 ) -> Refund:
-    """Refund so much of an order's payment, whatever became of its credits: what was spent of
-    their share becomes debt. With a `key` of its own, safe to repeat. Raises RefundRefused.
+    """Refund this much of an order's payment. Credits of that share that were spent become debt.
+
+    Safe to repeat with the same `key`. Raises MissingReason, RefundRefused.
     """
     if not reason.strip():
         raise MissingReason("A reason is required: it is what the record will say.")
@@ -75,12 +76,13 @@ def refund_amount(
 def refund_unused(
     order: Order, *, actor: User | None, reason: str, key: UUID | None = None
 ) -> Refund:
-    """Refund what is unused of an order. If it is spent before it can be taken, nothing happens.
+    """Refund the unused part of an order; refused later if it is spent before it can be taken.
 
-    With a `key` of its own, safe to repeat. Raises RefundRefused.
+    Safe to repeat with the same `key`. Raises RefundRefused.
     """
     public_id = key or uuid4()
-    # Before the look for one of this key: its credits are taken when it is written down.
+    # Worked out before the refund of this key is looked for: it takes its credits when it is
+    # written down.
     offer = offer_unused(order)
     asked = Refund.objects.filter(public_id=public_id, order=order).first()
     if asked is not None:
@@ -100,7 +102,7 @@ def refund_unused(
 
 
 def offer_to_customer(order: Order) -> Offer | None:
-    """Return what the customer may ask back without us, by the settings; None if nothing."""
+    """Return what the settings let a customer ask back without staff; None if nothing."""
     days = settings.CUSTOMER_REFUND_DAYS
     wallet = get_wallet(order.user)
     if not days or order.fulfilled_at is None:
@@ -112,9 +114,9 @@ def offer_to_customer(order: Order) -> Offer | None:
 
 
 def refund_to_customer(order: Order, *, key: UUID) -> Refund:
-    """Refund the unused part because its customer asked for it. Safe to repeat.
+    """Refund the unused part at the customer's wish. Safe to repeat with the same `key`.
 
-    Raises RefundRefused if the settings don't offer that, or not any more.
+    Raises RefundRefused if the settings don't offer that, or no longer.
     """
     offer = offer_to_customer(order)
     asked = Refund.objects.filter(public_id=key, order=order).first()
@@ -128,8 +130,8 @@ def refund_to_customer(order: Order, *, key: UUID) -> Refund:
 def advance_refunds(*, most: int = BATCH) -> int:
     """Ask Stripe for the refunds whose credits are taken, and return how many were tried.
 
-    Safe to run at once: each goes to one of the sweeps. One that fails stays due, later each time.
-    Stops while Stripe can't be reached: the others stay due.
+    Safe to run at once: one sweep claims each refund. A refund that fails is tried again, later
+    each time. Stops while Stripe can't be reached: the others stay due.
     """
     tried = 0
     for refund in REFUNDS.take(_due_refunds()[:most]):
@@ -141,7 +143,7 @@ def advance_refunds(*, most: int = BATCH) -> int:
 
 @transaction.atomic
 def _ask(order_id: int, refund: Refund) -> Refund:
-    """Write the refund down and take its credits. The first of a key is the only one."""
+    """Write the refund down and take its credits. Returns the earlier refund of the same key."""
     order = Order.objects.select_for_update().get(pk=order_id)
     asked = Refund.objects.filter(public_id=refund.public_id).first()
     if asked is not None:
@@ -176,7 +178,7 @@ def _why_not(order: Order) -> str:
 
 
 def _due_refunds() -> QuerySet[Refund]:
-    # Not before the ledger has booked its credits.
+    # Stripe is not asked before the ledger has booked the debit.
     is_taken = Q(debit=None) | Q(debit__booked_at__isnull=False)
     return REFUNDS.due().filter(is_taken).select_related("order", "debit")
 
@@ -217,20 +219,20 @@ def _send(refund: Refund) -> None:
             refund_id=str(refund.public_id),
         )
     except PaymentProviderRefusal as refusal:
-        # Stripe's own words, for staff: what it is about, and the request to ask Stripe about.
+        # Stripe's own words, for staff: they name the problem and the id of the request.
         _refuse(refund, str(refusal.__cause__ or refusal), needs_person=True)
         return
     _book_charge(refund)
 
 
 def _book_charge(refund: Refund) -> None:
-    """Book what Stripe says of the payment now, this refund included."""
+    """Book the payment's present state at Stripe, this refund included."""
     book_charge(refund.order.stripe_charge_id)
 
 
 @transaction.atomic(durable=True)
 def _refuse(refund: Refund, outcome: str, *, needs_person: bool) -> None:
-    """End a refund that was not given; its credits come back. A person looks at it, if need be."""
+    """End a refund that was not given, and give its credits back; report it if need be."""
     order = Order.objects.select_for_update().get(pk=refund.order_id)
     ended = Refund.objects.filter(pk=refund.pk, status=Refund.Status.OPEN).update(
         status=Refund.Status.REFUSED, outcome=outcome[:200]

@@ -1,4 +1,4 @@
-"""Orders in review: a person decides whether a payment that differs is credited or closed."""
+"""Orders in review: a person decides whether to credit or to close an order."""
 
 from django.db import transaction
 
@@ -12,8 +12,9 @@ from billing.orders.notices import notify_order
 
 
 def credit_reviewed(order: Order, *, actor: User, reason: str) -> Order:
-    """Credit an order in review as it was ordered. Raises OrderMismatch if it is not in review,
-    MissingReason, InvalidAmount. What was refunded meanwhile is taken back at once.
+    """Credit an order in review as it was ordered. What was refunded by now is taken back at once.
+
+    Raises OrderMismatch if it is not in review, MissingReason, InvalidAmount.
     """
     return _decide(order, actor=actor, reason=reason, is_credited=True)
 

@@ -1,9 +1,8 @@
 """Book Stripe's answers in the order in which Stripe gave them.
 
-What was given back of a payment may fall again, so an answer of Stripe's that is older than what
-is booked must not be booked over it. Stripe can't be asked under a lock. Instead the order's
-`revision` is read before Stripe is asked, and if it has changed by the time the answer is booked,
-Stripe is asked again.
+The amount given back of a payment may fall again, so an older answer must not be booked over a
+newer one. Stripe can't be asked under a lock. Instead the order's `revision` is read before Stripe
+is asked, and if it has changed by the time the answer is booked, Stripe is asked again.
 """
 
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from billing.models import Order
 
 Answer = TypeVar("Answer")
 
-# How often Stripe is asked again because somebody else booked an answer meanwhile.
+# Stripe is asked at most this often, when other processes keep booking answers in between.
 MOST_READS = 8
 
 
@@ -30,15 +29,15 @@ def book_answer(
     """Ask Stripe and book the answer in its order, locked, in one transaction. Returns both.
 
     `known` is the order that the answer is expected to be about. Without one, `find` looks for the
-    order that the answer names, and Stripe is asked once more. No order means that there is none,
-    and nothing was booked. Raises PaymentStateMoving, and whatever `read` raises.
+    order that the answer names, and Stripe is asked once more. If `find` finds no order, nothing is
+    booked and the order returned is None. Raises PaymentStateMoving, and what `read` raises.
     """
     for _ in range(MOST_READS):
         answer = read()
         if known is not None and (order := _book_if_current(known, answer, book)) is not None:
             return order, answer
-        # Only now it is known which order this is, or somebody was faster: its revision must be
-        # older than the answer.
+        # The order was not known before, or another process was faster. Its revision must be read
+        # before the answer that is booked.
         known = find(answer)
         if known is None:
             return None, answer

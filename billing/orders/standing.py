@@ -1,8 +1,8 @@
-"""How an order stands, in its customer's words: one table for its badge, its page and the return.
+"""What an order's badge, its page and the return page say: one table for all three.
 
-The words have places: {packs}, {dashboard}, {top_up} and {support} are addresses, {credits},
-{refunded}, {disputed} and {taken_back} figures of the order, {expires} an instant, and {went_back}
-is a sentence, if anything went back.
+The texts have placeholders: {packs}, {dashboard}, {top_up} and {support} are addresses; {credits},
+{refunded}, {disputed} and {taken_back} are figures of the order; {expires} is an instant;
+{went_back} is a sentence, or empty if nothing went back.
 """
 
 from collections.abc import Callable
@@ -16,32 +16,32 @@ Status = Order.Status
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a customer reads of an order, and whether Stripe can be asked again."""
+    """What a customer reads about an order, and whether Stripe can be asked again."""
 
     badge: str
-    # The badge's class beside `badge`, if it is not grey.
+    # The badge's CSS class beside `badge`; empty if it is grey.
     tone: str
     title: str
     words: str
     may_ask_again: bool = False
-    # It is paid on a page of Stripe's, which is still open.
+    # It can still be paid on Stripe's page.
     has_page: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is said of an order depends on these."""
+    """The facts that the texts depend on."""
 
     order: Order
     now: datetime
-    # Shown on the order's own page alone.
+    # These two matter on the order's own page alone.
     is_disputed: bool = False
     is_refund_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """What is said as well, if it is so."""
+    """A paragraph that is added if its condition holds."""
 
     is_so: Callable[[Facts], object]
     words: str
@@ -134,7 +134,7 @@ def _is_refunded_whole(order: Order) -> bool:
     return _is_refunded(order) and order.refunded_cents >= order.charged_cents
 
 
-# Of a paid order, the first that fits: its badge's words and tone.
+# The words and the tone of a paid order's badge: the first condition that holds decides.
 PAID_BADGES: tuple[tuple[Callable[[Order], object], str, str], ...] = (
     (_is_refunded_whole, "Refunded", ""),
     (_is_refunded, "Partly refunded", ""),
@@ -147,7 +147,7 @@ BEFORE = Remark(
     'Ordered by <a href="{top_up}">automatic top-up</a>, when your balance had fallen below the '
     "level that you chose.",
 )
-# Of a paid order.
+# For a paid order.
 REMARKS = (
     Remark(
         lambda facts: facts.order.refunded_cents,
@@ -181,7 +181,7 @@ REMARKS = (
 
 
 def standing_of(order: Order, *, now: datetime) -> Standing:
-    """Return the row of an order. One that nobody paid in time has expired, whoever noted it."""
+    """Return the row of an order. An open order past its expiry counts as expired already."""
     if order.status == Status.OPEN and order.expires_at <= now:
         return EXPIRED
     status = Status(order.status)
@@ -198,7 +198,7 @@ def badge_of(order: Order, *, now: datetime) -> tuple[str, str]:
 
 
 def words_of(facts: Facts) -> list[str]:
-    """Return the paragraphs about an order, with their places."""
+    """Return the paragraphs about an order, with their placeholders."""
     order = facts.order
     before = [BEFORE.words] if BEFORE.is_so(facts) else []
     is_paid = order.status == Status.FULFILLED

@@ -1,10 +1,10 @@
-"""Top-ups: wallets whose balance fell below the level get an order, and Stripe is asked for it.
+"""Top-ups: a wallet whose balance fell below the level gets an order, and Stripe is asked for it.
 
-The order is committed before Stripe hears of it, with all that will be asked, and its id is the
-idempotency key. So after a time-out or a death the same is asked again, and charged once. Stripe
-forgets a key after a day: an older order is looked for, and never asked for again.
+The order is committed before Stripe hears of it, together with the request, and its id is the
+idempotency key. So after a time-out or a crash the same request is sent again, and charged once.
+Stripe forgets a key after a day: an older order's payment is looked for, never asked for again.
 
-The posted balance is what counts. What a running request merely holds buys nothing.
+The posted balance counts. Credits that running requests hold don't cause a top-up.
 """
 
 from datetime import datetime, timedelta
@@ -51,7 +51,7 @@ def top_up_due(*, most: int = BATCH) -> int:
     """Top up the wallets that need it, and return how many orders were made.
 
     Safe to repeat and to run at once. Stops when Stripe does not answer; the orders stay open, and
-    the sweep over open orders goes on with them.
+    the sweep over open orders continues with them.
     """
     started = 0
     for top_up in due_top_ups()[:most]:
@@ -69,7 +69,7 @@ def top_up_due(*, most: int = BATCH) -> int:
 
 
 def due_top_ups() -> QuerySet[AutoTopUp]:
-    """Return those whose wallet is below its level, may be topped up, and isn't being."""
+    """Return the top-ups whose wallet is below its level, may be charged, and has no open one."""
     is_open = Order.objects.filter(
         user=OuterRef("wallet__user"),
         channel=Order.Channel.TOP_UP,
@@ -79,7 +79,7 @@ def due_top_ups() -> QuerySet[AutoTopUp]:
         Q(paused_until=None) | Q(paused_until__lte=timezone.now()),
         ~Exists(is_open),
         state=AutoTopUp.State.ON,
-        # Whoever can't log in can't switch it off.
+        # A customer who can't log in can't switch it off.
         wallet__user__is_active=True,
         wallet__state=Wallet.State.ACTIVE,
         wallet__debt_credits=0,
@@ -88,21 +88,22 @@ def due_top_ups() -> QuerySet[AutoTopUp]:
 
 
 def has_due_top_ups() -> bool:
-    """Tell whether there is something to top up. Cheap: few wallets are on and below."""
+    """Tell whether a wallet is due. Cheap: few are switched on and below their level."""
     return due_top_ups().exists()
 
 
 def advance_top_up(order: Order) -> Order:
-    """Find out what became of an open top-up, and ask Stripe for it if nobody has.
+    """Find out what became of an open top-up, and ask Stripe to charge it if that was not done.
 
-    Safe to repeat and to run at once. Raises PaymentProviderError: then it stays open.
+    Safe to repeat and to run at once. Raises PaymentProviderError; the order then stays open,
+    unless Stripe does not know its customer or card, which fails it.
     """
     try:
         intent_id = order.stripe_payment_intent_id or _find_or_ask(order)
         if intent_id:
             return _fulfil_or_end(intent_id)
     except PaymentObjectMissing:
-        # Payment, card or customer are gone at Stripe, or in another account than our key's.
+        # Payment, card or customer are gone at Stripe, or are in another account than our key's.
         if not _is_overdue(order):
             raise
     _expire(order)
@@ -113,7 +114,7 @@ def advance_top_up(order: Order) -> Order:
 def _fulfil_or_end(intent_id: str) -> Order:
     found = fulfil_top_up(intent_id)
     if found.status == Order.Status.OPEN and _is_overdue(found):
-        # It waits for something that nobody will do.
+        # The payment waits for a step that nobody will take.
         cancel_payment(intent_id)
         found = fulfil_top_up(intent_id)
     return found
@@ -122,7 +123,7 @@ def _fulfil_or_end(intent_id: str) -> Order:
 @transaction.atomic(durable=True)
 def _order(known: AutoTopUp) -> Order | None:
     """Make the order of a top-up that is still due, under the wallet's lock and its own."""
-    # In this order: so does whoever takes a payment back.
+    # A dispute takes the two locks in the same order.
     wallet = lock_wallet(known.wallet_id)
     top_up = lock_top_up(known.pk)
     if not is_offered() or not due_top_ups().filter(pk=top_up.pk).exists():
@@ -160,7 +161,7 @@ def _create_order(top_up: AutoTopUp, wallet: Wallet, pack: Pack, price: Price) -
 
 
 def _request(top_up: AutoTopUp, order: Order) -> dict[str, Any]:
-    """Return what Stripe is asked for."""
+    """Return the parameters of the PaymentIntent."""
     request: dict[str, Any] = {
         "amount": order.amount_cents,
         "currency": order.currency,
@@ -178,26 +179,26 @@ def _request(top_up: AutoTopUp, order: Order) -> dict[str, Any]:
 
 
 def _find_or_ask(order: Order) -> str | None:
-    """Return the order's PaymentIntent; None if there is none and there must be none any more."""
+    """Return the order's PaymentIntent; None if there is none and we may not ask for it."""
     asked = order.top_up_payment
     if not _may_ask(order, asked):
         return find_payment(asked.stripe_customer_id, order_id=str(order.public_id))
     try:
         intent_id = create_payment(asked.request, idempotency_key=f"top-up-{order.public_id}")
     except PaymentObjectMissing:
-        # Customer or card were deleted at Stripe: nothing was charged.
+        # The customer or the card was deleted at Stripe: nothing was charged.
         _fail_missing(order)
         raise
     except PaymentProviderRefusal as refusal:
-        # Our key, our account, or what we ask for: not the customer's fault, so it stays on.
+        # Our key, our account or our request is at fault, not the customer, so it stays on.
         file_item(
             kind="top_up_refused",
             reference=str(order.public_id),
             summary=f"Stripe refuses to charge a top-up: {refusal.__cause__ or refusal}",
         )
         raise
-    # It pays this order whatever its metadata say: without them it would be taken for a stranger's,
-    # and the order for one that was never charged.
+    # Saved, so that it pays this order whatever its metadata say: without them it would look like a
+    # stranger's payment, and the order as if it had never been charged.
     Order.objects.filter(pk=order.pk, status__in=Order.UNPAID).update(
         stripe_payment_intent_id=intent_id
     )
@@ -205,7 +206,7 @@ def _find_or_ask(order: Order) -> str | None:
 
 
 def _may_ask(order: Order, asked: TopUpPayment) -> bool:
-    """Tell whether the customer still wants it, and the idempotency key still holds."""
+    """Tell whether the customer still wants it and Stripe still knows the idempotency key."""
     return (
         not _is_overdue(order)
         and not is_unproven(order.currency)
@@ -229,7 +230,7 @@ def _fail_missing(order: Order) -> None:
 
 
 def _expire(order: Order) -> None:
-    """Give an order up that nothing will come of. A late payment would still be credited."""
+    """Give up an order that will not be paid. A late payment would still be credited."""
     Order.objects.filter(pk=order.pk, status__in=Order.UNPAID).update(status=Order.Status.EXPIRED)
 
 

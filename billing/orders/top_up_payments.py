@@ -1,6 +1,6 @@
 """Payments of top-ups: a saved card is charged while its owner is away.
 
-Whatever brings no credits switches the top-up off and tells its owner.
+A payment that brings no credits switches the top-up off, and its owner is notified.
 """
 
 from urllib.parse import urlencode
@@ -28,7 +28,7 @@ from billing.top_ups.switch import (
     switch_off_for_review,
 )
 
-# Decline codes that may be told. Of the others Stripe advises to say nothing more than declined.
+# Decline codes that may be shown. For the others Stripe advises to say only "declined".
 # https://docs.stripe.com/declines/codes
 DECLINE_WORDS = {
     "insufficient_funds": "not enough money on it",
@@ -46,9 +46,9 @@ def fulfil_top_up(payment_intent_id: str) -> Order:
 
 
 def fail_top_up(order: Order, *, reason: AutoTopUp.OffReason, decline_code: str) -> None:
-    """Close a locked, open order as not paid, and switch the top-up off if it still uses the card.
+    """Fail a locked, unpaid order, and switch the top-up off if it still uses the card.
 
-    The caller's transaction holds the mail, too.
+    The mail is written down in the caller's transaction.
     """
     order.status = Order.Status.FAILED
     order.save(update_fields=["status"])
@@ -75,7 +75,7 @@ class TopUpChannel(PaymentChannel[CardPayment]):
         return payment.channel == Order.Channel.TOP_UP
 
     def terms(self, order: Order, payment: CardPayment) -> Terms:
-        """Return what must be as agreed: exactly the order was paid, by whom we asked."""
+        """Return what must be as agreed: exactly the order's price, paid by the same customer."""
         charge = payment.charge
         return {
             "channel": (order.channel, payment.channel),
@@ -96,14 +96,14 @@ class TopUpChannel(PaymentChannel[CardPayment]):
         _switch_off_for_failure(order, reason=reason, decline_code=code)
 
     def without_credits(self, order: Order | None, payment: CardPayment) -> None:
-        """Charge nothing more by itself: the balance is as low as before."""
+        """Switch the top-up off: the balance is as low as before and would be charged for again."""
         if order is not None:
             switch_off_for_review(order)
         else:
             switch_off_for_orphan(payment.customer_id, payment.payment_intent_id)
 
     def after_commit(self, order: Order, payment: CardPayment) -> None:
-        """Cancel what was refused, so that nobody can pay it later."""
+        """Cancel a refused payment, so that nobody can pay it later."""
         is_refused = payment.state is PaymentState.FAILED and payment.status != "canceled"
         if not is_refused or order.status != Order.Status.FAILED:
             return
@@ -133,7 +133,7 @@ def _switch_off_for_failure(
 
 
 def _notify_failure(order: Order, reason: AutoTopUp.OffReason, decline_code: str) -> None:
-    # Our own page, which leads to Checkout: a session of Stripe's would be gone within a day.
+    # Our own page, which leads to Checkout: a Checkout Session would expire within a day.
     pack = order.pack
     path = reverse("checkout", args=[pack.slug]) if pack else reverse("packs")
     url = f"{settings.SITE_URL}{path}?{urlencode({'currency': order.currency})}"

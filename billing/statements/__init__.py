@@ -1,1 +1,1 @@
-"""A balance's month, as a PDF and as a table."""
+"""Monthly statements of a wallet, as PDF and as CSV."""

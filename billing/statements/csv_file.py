@@ -10,18 +10,18 @@ import re
 from billing.statements.month import Statement
 
 HEADER = ("Section", "Date (UTC)", "Description", "Reference", "API key", "Requests", "Credits")
-# A cell that starts with one of these is run as a formula:
-# https://owasp.org/www-community/attacks/CSV_Injection. The wide ones are those of East Asia.
+# A spreadsheet runs a cell that starts with one of these as a formula:
+# https://owasp.org/www-community/attacks/CSV_Injection. The last four are the full-width forms.
 STARTS_A_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
-# Where the comma is the decimal point, spreadsheets split lines at semicolons, and then a quotation
-# mark in the middle of one protects nothing: what comes after the semicolon is a cell of its own.
+# Where the comma is the decimal point, spreadsheets split lines at semicolons. A quotation mark
+# inside a cell does not prevent that: the text after the semicolon becomes a cell of its own.
 AFTER_A_SEPARATOR = re.compile(r"(?<=.)([;\t][\s\"']*)(?=[=+\-@＝＋－＠])")
 
 Cell = str | int
 
 
 def write_csv(statement: Statement) -> bytes:
-    """Return the statement as CSV, in UTF-8 with the mark that Excel wants."""
+    """Return the statement as CSV, in UTF-8 with the byte order mark that Excel needs."""
     file = io.StringIO(newline="")
     writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(HEADER)
@@ -69,7 +69,7 @@ def _balance(title: str, day: str, credits: int) -> tuple[Cell, ...]:
 
 
 def _safe(cell: Cell) -> Cell:
-    """Put an apostrophe before text that a spreadsheet would run; numbers stay numbers."""
+    """Put an apostrophe before text that a spreadsheet would run as a formula. Keep numbers."""
     if not isinstance(cell, str):
         return cell
     starts = cell.startswith(STARTS_A_FORMULA) or cell.lstrip().startswith(STARTS_A_FORMULA)

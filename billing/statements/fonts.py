@@ -8,7 +8,7 @@ from fontTools.ttLib import TTFont
 
 FOLDER = Path(__file__).resolve().parent / "font_files"
 MAIN = "NotoSans"
-# In this order: the first that has a character writes it.
+# In order: a character is written in the first font that has it.
 FALLBACKS = {
     "Hebrew": "NotoSansHebrew-Regular.ttf",
     "Arabic": "NotoSansArabic-Regular.ttf",
@@ -19,7 +19,7 @@ FALLBACKS = {
 
 
 def printable(text: str) -> str:
-    """Return text that can be printed: what no font has is written as its code, [U+1F680]."""
+    """Return text that can be printed: a character in no font becomes its code, [U+1F680]."""
     return "".join(_printable(character) for character in unicodedata.normalize("NFC", text))
 
 
@@ -38,7 +38,7 @@ def fallbacks_for(text: str) -> list[str]:
 
 @cache
 def characters_of(file: str) -> frozenset[int]:
-    """Return the characters that a font has. The large ones are read once, and only if needed."""
+    """Return the characters that a font has. Each font file is read once, and only if needed."""
     with TTFont(FOLDER / file, lazy=True) as font:
         return frozenset(font.getBestCmap())
 
@@ -47,7 +47,7 @@ def _printable(character: str) -> str:
     if character.isspace():
         return " "
     category = unicodedata.category(character)
-    # Joiners and marks of direction shape their neighbours and have no glyph themselves.
+    # Joiners and direction marks shape their neighbours and have no glyph of their own.
     if category == "Cf":
         return ""
     code = ord(character)

@@ -1,8 +1,8 @@
 """A customer's statement of one month, from the ledger and nothing else.
 
-A month is a calendar month in UTC. An entry belongs to the month of its `created_at`, so that the
-opening balance, the lines and the closing balance add up exactly, and a closed month is the same
-whenever it is made: entries are never changed, and none is written with an instant that is past.
+A month is a calendar month in UTC. An entry belongs to the month of its `created_at`, so the
+opening balance and the lines add up exactly to the closing balance. A closed month's statement
+never changes: entries are never edited, and none is written with a past instant.
 """
 
 import re
@@ -26,7 +26,7 @@ Kind = LedgerEntry.Kind
 CLOSING_TIME = timedelta(hours=1)
 MONTH = re.compile(r"(20\d\d)-(0[1-9]|1[0-2])")
 
-# The order in which a statement tells what happened; usage has its own shape.
+# The sections of a statement, in order. Usage is listed in another form.
 SECTIONS = (
     (Kind.PURCHASE, "Orders"),
     (Kind.GRANT, "Gifts and codes"),
@@ -59,7 +59,7 @@ class Month:
 
     @property
     def end(self) -> datetime:
-        """Return the first instant that does not belong to it."""
+        """Return the first instant after it."""
         return self.next.start
 
     @property
@@ -68,7 +68,7 @@ class Month:
 
     @property
     def is_closed(self) -> bool:
-        """Tell whether nothing can come to it any more."""
+        """Tell whether no entry can be added to it any more."""
         return timezone.now() >= self.end + CLOSING_TIME
 
     @property
@@ -125,7 +125,7 @@ class Statement:
 
     @property
     def usage_credits(self) -> int:
-        """Return what usage took, below zero."""
+        """Return what usage took, as a negative number."""
         return sum(line.amount_credits for line in self.usage)
 
     @property
@@ -138,15 +138,15 @@ class Statement:
 
 
 def parse_month(text: str) -> Month | None:
-    """Return the month of a text such as 2026-03; None if it is none."""
+    """Return the month that a text such as 2026-03 names; None if it names none."""
     found = MONTH.fullmatch(text)
     return Month(int(found[1]), int(found[2])) if found else None
 
 
 def list_months(wallet: Wallet) -> list[Month]:
-    """Return the months that a wallet has a statement for, newest first, the present included."""
+    """Return the months for which a wallet has a statement, newest first, with the present one."""
     month, last = Month.of(wallet.created_at), Month.of(timezone.now())
-    # A wallet is older than its entries, but for one that was put in by hand.
+    # A wallet is older than its entries, unless rows were put in by hand.
     first_entry = wallet.entries.order_by("pk").first()
     if first_entry is not None:
         month = min(month, Month.of(first_entry.created_at))
@@ -157,7 +157,7 @@ def list_months(wallet: Wallet) -> list[Month]:
 
 
 def make_statement(wallet: Wallet, month: Month) -> Statement:
-    """Return the statement of a month; of one that is not closed, as far as it is booked."""
+    """Return the statement of a month; of an open month, what is booked so far."""
     entries = wallet.entries.filter(created_at__gte=month.start, created_at__lt=month.end)
     before = wallet.entries.filter(created_at__lt=month.start)
     return Statement(
@@ -189,7 +189,7 @@ def _line(entry: LedgerEntry, prices: dict[str, str]) -> Line:
 
 
 def _prices(order_ids: list[str]) -> dict[str, str]:
-    """Return what was paid for these orders: with tax, less a discount."""
+    """Return what was paid for these orders, by order id: with tax, less discount."""
     public_ids = [order_id for text in order_ids if (order_id := parse_order_id(text))]
     return {
         str(order.public_id): price(order.charged_cents, order.currency)
@@ -198,10 +198,10 @@ def _prices(order_ids: list[str]) -> dict[str, str]:
 
 
 def _usage(entries: QuerySet[LedgerEntry]) -> list[UsageLine]:
-    """Sum usage by model and key, the dearest first.
+    """Sum usage by model and key, the most expensive first.
 
-    A request that was raised later has more entries (`RequestRaise`). It counts as one request, in
-    the month of the first, and each amount counts in the month of its own entry.
+    A request whose charge was raised later has more than one entry (`RequestRaise`). It counts as
+    one request in the month of its first entry; each amount counts in the month of its own entry.
     """
     record = UsageRecord.objects.filter(request_id=OuterRef("request_id"))
     rows = (

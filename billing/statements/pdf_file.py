@@ -1,7 +1,7 @@
-"""A statement as a PDF: one page for most customers, as many as it takes for others.
+"""A statement as a PDF: one page for most customers, more where needed.
 
-fpdf2 and not reportlab: it takes each character from the first font that has it, and writes from
-right to left where a script does, so that no name crashes it or vanishes. A closed month gives the
+We use fpdf2, not reportlab, because it takes each character from the first font that has it and
+writes right-to-left scripts, so that no name makes it crash or is lost. A closed month gives the
 same bytes each time.
 """
 
@@ -47,11 +47,11 @@ class Paper(FPDF):
         self.cell(half, 5, f"Page {self.page_no()} of {{nb}}", align=Align.R)
 
     def write_in(self, colour: tuple[int, int, int], size_pt: float, style: str = "") -> None:
-        """Choose the ink and the font of what comes next."""
+        """Set the colour and the font of the text that follows."""
         self.set_text_color(*colour)
         self.set_font(MAIN, style, size_pt)
-        # fpdf2 writes a font down with the first text in it, and loses it again if that text
-        # starts in a fallback font. So the first text is a space that takes no room.
+        # fpdf2 selects a font with the first text in it, and loses it again if that text starts
+        # in a fallback font. So the first text is a space without width.
         x = self.x
         self.cell(0.01, 0, " ")
         self.x = x
@@ -153,7 +153,7 @@ def _write_usage(paper: Paper, statement: Statement) -> None:
 
 def _write_title(paper: Paper, title: str, amount: str) -> None:
     paper.ln(8)
-    # A title without a row below it would stand alone at the end of a page.
+    # Keep a title on the same page as the first row below it.
     if paper.will_page_break(30):
         paper.add_page()
     paper.write_in(INK, 12, "B")

@@ -1,7 +1,7 @@
 """Stripe's API, as far as the product uses it: every call to Stripe is made in this package.
 
-No transaction is open and no database connection is held while Stripe is waited for. What Stripe
-says comes back as a small value of ours, so that nothing else depends on the SDK's objects.
+No transaction is open and no database connection is held while a call waits for Stripe. Answers
+are returned as small values of ours, so that nothing else depends on the SDK's objects.
 """
 
 from billing.stripe_api.charges import Charge, DisputeState, RefundState, read_charge

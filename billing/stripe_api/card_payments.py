@@ -13,7 +13,7 @@ from billing.stripe_api.client import ORDER_KEY, call_stripe, read_metadata
 from billing.stripe_api.payments import Payment, PaymentState
 
 INTENT_ID = re.compile(r"pi_[A-Za-z0-9_]{1,110}")
-# What an order's metadata say of it if no Checkout Session pays it.
+# The key of the order's channel in the metadata of a payment without a Checkout Session.
 CHANNEL_KEY = "channel"
 AUTHENTICATION_CODES = ("authentication_required", "payment_intent_authentication_failure")
 PAGE = 100
@@ -39,11 +39,11 @@ class CardPayment(Payment):
 
 
 def create_payment(params: Mapping[str, Any], *, idempotency_key: str) -> str:
-    """Charge a saved card, and return the PaymentIntent's id: paid, pending or declined.
+    """Charge a saved card, and return the PaymentIntent's id, whether paid, pending or declined.
 
     Safe to repeat for a day with the same key and params.
     """
-    # They were checked when they were written down, and come back as JSON.
+    # The params were type-checked when they were written down, and are read back from JSON.
     given = cast(PaymentIntentCreateParams, params)
     with call_stripe() as client:
         try:
@@ -65,7 +65,7 @@ def read_payment(payment_intent_id: str) -> CardPayment:
 
 
 def find_payment(customer_id: str, *, order_id: str) -> str | None:
-    """Return the PaymentIntent of a customer that names this order, if there is one."""
+    """Return the id of a customer's PaymentIntent that names this order; None if there is none."""
     with call_stripe() as client:
         found = client.v1.payment_intents.list({"customer": customer_id, "limit": PAGE})
         for intent in found.auto_paging_iter():
@@ -75,7 +75,7 @@ def find_payment(customer_id: str, *, order_id: str) -> str | None:
 
 
 def cancel_payment(payment_intent_id: str) -> None:
-    """Make sure that a PaymentIntent is never paid. Refused if it was, or is cancelled."""
+    """Cancel a PaymentIntent. Raises PaymentProviderRefusal if it is paid or cancelled already."""
     with call_stripe() as client:
         client.v1.payment_intents.cancel(payment_intent_id)
 
@@ -114,7 +114,7 @@ def _state(intent: stripe.PaymentIntent) -> PaymentState:
         return PaymentState.PENDING
     if intent.status in {"canceled", "requires_action"}:
         return PaymentState.FAILED
-    # Before its first attempt, it waits for a payment method too.
+    # Without an error it has not been attempted: a new one waits for a payment method, too.
     if intent.status == "requires_payment_method" and error and error.code:
         return PaymentState.FAILED
     return PaymentState.OPEN

@@ -12,7 +12,7 @@ from billing.stripe_api.client import call_stripe
 
 @dataclass(frozen=True, slots=True)
 class CatalogueProduct:
-    """A product, as far as we set it."""
+    """The fields of a product that we set."""
 
     product_id: str
     name: str
@@ -33,7 +33,7 @@ class CataloguePrice:
 
 
 def find_product(product_id: str) -> CatalogueProduct | None:
-    """Read a product; None if there is none."""
+    """Read a product; None if Stripe has none with this id."""
     try:
         with call_stripe() as client:
             product = client.v1.products.retrieve(product_id)
@@ -43,7 +43,7 @@ def find_product(product_id: str) -> CatalogueProduct | None:
 
 
 def create_product(product: CatalogueProduct) -> None:
-    """Create a product under an id of ours, so that a second attempt finds the first."""
+    """Create a product under an id that we chose, so that a second attempt can find it."""
     params: ProductCreateParams = {
         "id": product.product_id,
         "name": product.name,
@@ -56,7 +56,7 @@ def create_product(product: CatalogueProduct) -> None:
 
 
 def update_product(product: CatalogueProduct) -> None:
-    """Make a product say what ours does. Safe to repeat."""
+    """Set a product's name, description and activity. Safe to repeat."""
     params: ProductUpdateParams = {
         "name": product.name,
         "description": product.description,
@@ -67,7 +67,7 @@ def update_product(product: CatalogueProduct) -> None:
 
 
 def find_price(lookup_key: str) -> CataloguePrice | None:
-    """Return the price that has this key now; None if none has."""
+    """Return the price that has this lookup key now; None if none has."""
     with call_stripe() as client:
         found = client.v1.prices.list({"lookup_keys": [lookup_key], "limit": 1}).data
         return _price(found[0]) if found else None
@@ -81,7 +81,7 @@ def create_price(
     lookup_key: str,
     tax_behavior: Literal["inclusive", "exclusive"] | None,
 ) -> CataloguePrice:
-    """Create a price and give it the key, which is taken from the price that had it."""
+    """Create a price with this lookup key, which is taken from the price that had it."""
     params: PriceCreateParams = {
         "product": product_id,
         "currency": currency,
@@ -96,7 +96,7 @@ def create_price(
 
 
 def retire_price(price_id: str) -> None:
-    """Take a price off sale; sessions that were made with it go on. Safe to repeat."""
+    """Take a price off sale; sessions created with it can still be paid. Safe to repeat."""
     with call_stripe() as client:
         client.v1.prices.update(price_id, {"active": False})
 

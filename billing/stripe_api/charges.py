@@ -1,4 +1,4 @@
-"""Charges: what was paid, and what of it went back through refunds and disputes."""
+"""Charges: what was paid, and how much of it went back through refunds and disputes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ import stripe
 from billing.models import Dispute
 from billing.stripe_api.client import ORDER_KEY, REFUND_KEY, call_stripe, read_metadata
 
-# Stripe puts ten refunds into an expanded charge; an order has rarely more.
+# An expanded charge has at most ten refunds; an order rarely has more.
 PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class RefundState:
-    """The present state of a refund. `our_id` is empty where staff made it at Stripe."""
+    """The present state of a refund. `our_id` is empty if staff made it in Stripe's dashboard."""
 
     refund_id: str
     our_id: str
@@ -55,12 +55,12 @@ class Charge:
 
     @property
     def disputed_cents(self) -> int:
-        """What disputes have taken, at least for now."""
+        """Return what disputes have taken, at least for now."""
         return sum(d.amount_cents for d in self.disputes if d.status in Dispute.COUNTED)
 
     @property
     def changed_at(self) -> datetime:
-        """When the last of it was paid, refunded or disputed."""
+        """Return when it was last paid, refunded or disputed."""
         refunded = [refund.created_at for refund in self.refunds]
         disputed = [dispute.created_at for dispute in self.disputes]
         return max([self.created_at, *refunded, *disputed])
@@ -74,7 +74,7 @@ def read_charge(charge_id: str) -> Charge:
 
 
 def describe_charge(client: stripe.StripeClient, charge: stripe.Charge) -> Charge:
-    """Describe a charge that was read with its refunds expanded; ask for its disputes if any."""
+    """Describe a charge that was read with its refunds expanded. Reads its disputes, if any."""
     return Charge(
         charge_id=charge.id,
         order_id=read_metadata(charge.metadata, ORDER_KEY),
@@ -105,7 +105,7 @@ def describe_dispute(dispute: stripe.Dispute) -> DisputeState:
         status=dispute.status,
         amount_cents=dispute.amount,
         reason=dispute.reason,
-        # Stripe says 0 where the bank takes no answer.
+        # Stripe gives 0 if the bank accepts no answer.
         respond_until=datetime.fromtimestamp(due, UTC) if due else None,
         created_at=datetime.fromtimestamp(dispute.created, UTC),
     )
@@ -131,7 +131,7 @@ def _refund(refund: stripe.Refund) -> RefundState:
 
 
 def _disputes(client: stripe.StripeClient, charge: stripe.Charge) -> Iterable[DisputeState]:
-    # It stays true once a charge was disputed, whatever became of that.
+    # `disputed` stays true after the dispute has ended.
     if not charge.disputed:
         return ()
     found = client.v1.disputes.list({"charge": charge.id, "limit": PAGE})

@@ -1,4 +1,4 @@
-"""Checkout Sessions: the page on which an order is paid, and what became of it."""
+"""Checkout Sessions: the page on which an order is paid, and its present state."""
 
 import re
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ SESSION_ID = re.compile(r"cs_[A-Za-z0-9_]{1,110}")
 class Checkout(Payment):
     """The present state of a Checkout Session and of its payment. Absent texts are empty.
 
-    What was sold is the subtotal; discounts and tax make the amount of it that was paid.
+    The subtotal is what was sold; the amount paid is that, less discount, with tax.
     """
 
     mode: str
@@ -87,7 +87,7 @@ def _state(session: stripe.checkout.Session, payment: stripe.PaymentIntent | Non
         return PaymentState.OPEN
     if session.payment_status != "unpaid":
         return PaymentState.PAID
-    # An asynchronous payment, such as a bank debit: refused in the end, or on its way.
+    # An asynchronous payment, such as a bank debit, was refused in the end or is on its way.
     if payment and payment.status in {"requires_payment_method", "canceled"}:
         return PaymentState.FAILED
     return PaymentState.PENDING

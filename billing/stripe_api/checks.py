@@ -1,4 +1,4 @@
-"""What `manage.py check` refuses about Stripe's settings. `runserver` and `migrate` run it too."""
+"""The system check of Stripe's settings. `runserver` and `migrate` run it, too."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 def check_stripe_address(
     app_configs: Sequence[AppConfig] | None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Keep the secret key from going anywhere but to Stripe or to this machine's emulator."""
+    """Refuse a live key for another host than Stripe, and plain HTTP to another machine."""
     base = urlsplit(settings.STRIPE_API_BASE)
     if not settings.STRIPE_API_BASE or base.hostname == "api.stripe.com":
         return []

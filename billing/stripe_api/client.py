@@ -1,4 +1,4 @@
-"""The client: how Stripe is called, and what its errors mean to us."""
+"""The client: how Stripe is called, and which of our errors stands for each of its errors."""
 
 import uuid
 from collections.abc import Iterator
@@ -22,16 +22,16 @@ ORDER_KEY = "order_id"
 # The key of our refund's id in the metadata of a refund that we asked for.
 REFUND_KEY = "refund_id"
 CONNECT_TIMEOUT_S = 5
-# The SDK repeats what failed on the network or with 409 and 5xx, under the same idempotency key.
+# The SDK repeats calls that fail on the network or with 409 or 5xx, with the same idempotency key.
 NETWORK_RETRIES = 2
-# These say that nothing was done. An IdempotencyError does not: the first call may have worked.
+# After these nothing was done. After an IdempotencyError the first call may have worked.
 REFUSALS = (
     stripe.InvalidRequestError,
     stripe.AuthenticationError,
     stripe.PermissionError,
     stripe.CardError,
 )
-# No answer, too many calls, or nobody behind Stripe's front door: not about what was asked for.
+# No answer, too many calls, or a gateway's error: the next call would fail as well.
 AWAY = (None, 429, 502, 503, 504)
 
 log = structlog.get_logger(__name__)
@@ -39,9 +39,9 @@ log = structlog.get_logger(__name__)
 
 @contextmanager
 def call_stripe() -> Iterator[stripe.StripeClient]:
-    """Give the client, and turn its errors into ours.
+    """Give the client, and turn its errors into ours. Refused inside a transaction.
 
-    The messages of ours may be shown to a customer; Stripe's own go to the log.
+    Our errors' messages may be shown to a customer; Stripe's own go to the log.
     """
     release_connection()
     try:
@@ -62,7 +62,7 @@ def call_stripe() -> Iterator[stripe.StripeClient]:
 
 def release_connection() -> None:
     """Give the thread's database connection back to the pool. Refused inside a transaction."""
-    # Django marks the transaction around a test case, which is not one that the product opened.
+    # Django marks the transaction around a test case, which the product did not open.
     if any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks):
         raise RuntimeError("Stripe must not be called inside a transaction.")
     if not connection.atomic_blocks:
@@ -70,7 +70,7 @@ def release_connection() -> None:
 
 
 def parse_order_id(text: str) -> uuid.UUID | None:
-    """Return the order's id that Stripe's metadata or reference holds; None if it is not one."""
+    """Return the order's id in a text of Stripe's metadata or reference; None if it is no id."""
     try:
         return uuid.UUID(text)
     except ValueError:
@@ -78,7 +78,7 @@ def parse_order_id(text: str) -> uuid.UUID | None:
 
 
 def read_metadata(metadata: stripe.StripeObject | None, key: str) -> str:
-    """Return one of the values that we gave an object at Stripe; empty if it has none."""
+    """Return the value of a metadata key; empty if there is none."""
     return str(metadata[key]) if metadata is not None and key in metadata else ""
 
 
@@ -95,7 +95,7 @@ def _translate(error: stripe.StripeError) -> PaymentProviderError:
 
 @lru_cache(maxsize=4)
 def _client(secret_key: str, api_base: str, timeout_s: int) -> stripe.StripeClient:
-    """Return the client for these settings; one serves every thread of a process."""
+    """Return the client for these settings, which all threads of a process share."""
     return stripe.StripeClient(
         secret_key,
         base_addresses={"api": api_base} if api_base else {},

@@ -1,4 +1,4 @@
-"""What happened at Stripe since an instant: charges, refunds, disputes, events, newest first."""
+"""Lists of what happened at Stripe since an instant: charges, refunds, disputes and events."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -7,7 +7,7 @@ from typing import Any
 from billing.stripe_api.charges import Charge, describe_charge, read_id
 from billing.stripe_api.client import call_stripe
 
-# The most that Stripe gives at once.
+# The longest page that Stripe gives. https://docs.stripe.com/api/pagination
 PAGE = 100
 
 
@@ -22,7 +22,7 @@ def list_charges(since: datetime) -> Iterator[Charge]:
 
 
 def list_returned_charges(since: datetime) -> set[str]:
-    """Return the charges that were refunded or disputed since then, whenever they were made."""
+    """Return the ids of charges, of any age, that were refunded or disputed since then."""
     start = _stamp(since)
     with call_stripe() as client:
         refunds = client.v1.refunds.list({"created": {"gte": start}, "limit": PAGE})
@@ -34,7 +34,7 @@ def list_returned_charges(since: datetime) -> set[str]:
 
 
 def list_events(since: datetime, kinds: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the events of these kinds since then, as a webhook would have brought them."""
+    """Return the events of these kinds since then, in the form in which a webhook gets them."""
     with call_stripe() as client:
         found = client.v1.events.list(
             {"created": {"gte": _stamp(since)}, "types": list(kinds), "limit": PAGE}

@@ -1,4 +1,4 @@
-"""What Stripe says of the payment of an order, whichever way it is paid."""
+"""The state of an order's payment at Stripe, whichever way it is paid."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -10,11 +10,11 @@ class PaymentState(Enum):
     """How far a payment is."""
 
     OPEN = "open"
-    # The customer is through with it, but the bank takes its time.
+    # The customer has finished, and the bank has not confirmed yet.
     PENDING = "pending"
     # Nothing more is owed.
     PAID = "paid"
-    # It was tried and will not be paid by itself any more.
+    # It was tried, and will not be paid unless somebody acts.
     FAILED = "failed"
     EXPIRED = "expired"
 
@@ -23,14 +23,14 @@ class PaymentState(Enum):
 class Payment:
     """The present state of a payment. Absent texts are empty.
 
-    Outside Checkout there is no session; of what is free there is no PaymentIntent.
+    A payment outside Checkout has no session; a free one has no PaymentIntent.
     """
 
     state: PaymentState
     order_id: str
     is_live: bool
     currency: str
-    # What was paid, once it is paid: what was sold, less discount, with tax.
+    # The amount paid, once it is paid: the price, less discount, with tax.
     paid_cents: int | None
     discount_cents: int = 0
     tax_cents: int = 0
@@ -42,7 +42,7 @@ class Payment:
 
     @property
     def stripe_id(self) -> str:
-        """The id of the object at Stripe that stands for the payment."""
+        """Return the id of the payment's session, or of its PaymentIntent if it has no session."""
         return self.session_id or self.payment_intent_id
 
     @property

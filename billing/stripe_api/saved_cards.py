@@ -1,4 +1,4 @@
-"""Customers at Stripe and the cards they save for payments without them."""
+"""Customers at Stripe, and the cards that they save for charges in their absence."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from billing.exceptions import PaymentProviderRefusal
 from billing.stripe_api.charges import read_id
 from billing.stripe_api.client import call_stripe, read_metadata
 
-# The key of a wallet's auto top-up in the metadata of its customer and set-up sessions.
+# The key of the top-up's id in the metadata of its customer and set-up sessions.
 TOP_UP_KEY = "top_up_id"
 PAGE = 100
 
@@ -70,10 +70,7 @@ def read_setup(session_id: str) -> Setup:
 
 
 def detach_cards(customer_id: str, *, keep: str = "") -> list[str]:
-    """Let Stripe forget a customer's saved payment methods but for one. Returns which.
-
-    Safe to repeat.
-    """
+    """Detach a customer's payment methods, except `keep`. Returns their ids. Safe to repeat."""
     with call_stripe() as client:
         found = client.v1.customers.payment_methods.list(customer_id, {"limit": PAGE})
         saved = [method.id for method in found.auto_paging_iter() if method.id != keep]
@@ -87,7 +84,8 @@ def _detach(method_id: str) -> None:
         with call_stripe() as client:
             client.v1.payment_methods.detach(method_id)
     except PaymentProviderRefusal as refusal:
-        # Somebody else has detached it since it was listed. A key that may not is no such case.
+        # Another process has detached it since it was listed. Other refusals, such as of a key
+        # without permission, are raised.
         if not isinstance(refusal.__cause__, stripe.InvalidRequestError):
             raise
 
@@ -108,7 +106,7 @@ def _setup(session: stripe.checkout.Session) -> Setup:
 
 
 def _label(method: stripe.PaymentMethod) -> str:
-    """Name a payment method as its owner knows it."""
+    """Return a payment method's name as its owner knows it."""
     card = getattr(method, "card", None)
     if card is not None:
         return f"{card.brand.replace('_', ' ').title()} ending in {card.last4}"

@@ -1,1 +1,1 @@
-"""What Stripe tells us, what it forgot to tell, and what we ask it later."""
+"""Stripe's events, the ones that we missed, and what we ask Stripe afterwards."""

@@ -1,7 +1,7 @@
-"""Invariant 7 against Stripe itself: every charge with our order's id, and what went back of it.
+"""Invariant 7, checked at Stripe: every charge with an order's id, and what went back of it.
 
 `audit_stripe` reports and changes nothing. `reconcile` first does what a late event would have
-done; what still differs then goes to the inbox.
+done, and files an inbox item for each difference that is left.
 """
 
 from collections.abc import Iterable, Iterator
@@ -27,11 +27,11 @@ from billing.stripe_api.listing import list_charges, list_returned_charges
 from billing.stripe_inbox.missed_events import fetch_missed_events
 
 INVARIANT = 7
-# A dispute may come four months after its payment, but is listed by its own day.
+# Disputes are listed by the day they were opened, which may be four months after their payment.
 DAILY_WINDOW = timedelta(days=7)
 # What happened just now may still be on its way to us.
 GRACE = timedelta(minutes=10)
-# What Stripe has accepted, whatever became of it.
+# Refunds that Stripe has accepted, including those that failed later.
 GIVEN = (Refund.Status.PENDING, Refund.Status.SUCCEEDED, Refund.Status.FAILED)
 UNCREDITED = (*Order.UNPAID, Order.Status.EXPIRED, Order.Status.FAILED)
 
@@ -50,7 +50,7 @@ def audit_stripe(*, since: datetime | None = None, grace: timedelta = GRACE) -> 
         {
             *_wrong_charges(charges, until),
             *_missing_charges(charges, start, until),
-            # Only of all charges it can be told that none has it.
+            # Only a list of all charges can show that a refund or dispute is on none of them.
             *(() if since else _missing_returns(charges)),
         }
     )
@@ -77,7 +77,7 @@ def reconcile(*, window: timedelta = DAILY_WINDOW) -> list[Finding]:
 
 
 def _charges_since(since: datetime) -> list[Charge]:
-    """Return our charges that were made or given back since then."""
+    """Return our paid charges that were made, refunded or disputed since then."""
     charges = {charge.charge_id: charge for charge in list_charges(since)}
     for charge_id in sorted(list_returned_charges(since) - charges.keys()):
         charges[charge_id] = read_charge(charge_id)
@@ -85,7 +85,7 @@ def _charges_since(since: datetime) -> list[Charge]:
 
 
 def _catch_up(charge: Charge) -> None:
-    """Do what a late event would have done. What can't be done stays a finding."""
+    """Do what a late event would have done. A difference that remains is found by the audit."""
     order = _find(charge)
     try:
         if order and order.is_top_up and order.status in UNCREDITED:
@@ -108,7 +108,7 @@ def _wrong_charges(charges: Iterable[Charge], until: datetime) -> Iterator[Findi
 
 
 def _problems(charge: Charge) -> list[str]:
-    """Say in which ways a paid charge and its order differ."""
+    """Return the differences between a paid charge and its order, in words."""
     order = _find(charge)
     is_back = charge.refunded_cents + charge.disputed_cents >= charge.amount_cents
     if order is None:
@@ -144,7 +144,7 @@ def _wrong_figures(order: Order, charge: Charge) -> Iterator[str]:
 
 
 def _wrong_refunds(order: Order, charge: Charge) -> Iterator[str]:
-    """Say which refunds that we asked for stand otherwise."""
+    """Yield the refunds of ours that have another status at Stripe, in words."""
     ours = {str(refund.public_id): refund.status for refund in order.refunds.all()}
     for state in charge.refunds:
         status = ours.get(state.our_id)
@@ -153,7 +153,10 @@ def _wrong_refunds(order: Order, charge: Charge) -> Iterator[str]:
 
 
 def _wrong_disputes(order: Order, charge: Charge) -> Iterator[str]:
-    """Say which disputes stand otherwise: an inquiry moves no money, and a lost one no more."""
+    """Yield the disputes that have another status at Stripe, in words.
+
+    The figures don't show each change: an inquiry moves no money, and losing a dispute no more.
+    """
     ours = {dispute.stripe_dispute_id: dispute.status for dispute in order.disputes.all()}
     for state in charge.disputes:
         status = ours.get(state.dispute_id, "nothing")
@@ -164,11 +167,11 @@ def _wrong_disputes(order: Order, charge: Charge) -> Iterator[str]:
 def _missing_charges(
     charges: Iterable[Charge], since: datetime, until: datetime
 ) -> Iterator[Finding]:
-    """Name the orders that were credited for a payment that Stripe does not know."""
+    """Yield the orders that were credited for a payment that Stripe does not know."""
     seen = {charge.payment_intent_id for charge in charges}
     credited = Order.objects.filter(
         status=Order.Status.FULFILLED,
-        # Made no later than its charge, which may be a day younger than its order.
+        # A charge is made up to a day after its order, so these orders' charges are all listed.
         created_at__gte=since,
         fulfilled_at__lt=until,
     ).exclude(paid_cents=0)
@@ -179,7 +182,7 @@ def _missing_charges(
 
 
 def _missing_returns(charges: Iterable[Charge]) -> Iterator[Finding]:
-    """Name what we have of refunds and disputes of these charges' orders that Stripe has not."""
+    """Yield our refunds and disputes of these charges' orders that Stripe does not have."""
     charges = list(charges)
     order_ids = _ids(charge.order_id for charge in charges)
     refund_ids = _ids(refund.our_id for charge in charges for refund in charge.refunds)

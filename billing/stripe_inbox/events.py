@@ -1,11 +1,10 @@
 """The inbox of Stripe's webhook: verify, store, answer; process later.
 
-*Seen* and *processed* are two things. An event is stored once, under Stripe's id, and stays due
-until its handler has succeeded. A handler takes the id of the object from the event and nothing
-else: it looks at the object's present state in Stripe, so events may come twice, late, in any
-order.
+An event that was received is not yet processed. It is stored once, under Stripe's id, and stays due
+until its handler has succeeded. A handler takes only the id of the object from the event and reads
+the object's present state from Stripe, so events may come twice, late and in any order.
 
-`common/due.py` says how sweeps share the due events, and how one whose process dies comes back.
+`common/due.py` says how sweeps share the due events, and how an event is due again after a crash.
 """
 
 import time
@@ -26,12 +25,12 @@ from common.due import RetriedRows
 
 # https://docs.stripe.com/webhooks#verify-official-libraries
 SIGNATURE_TOLERANCE_S = 300
-# After these many failures, about an hour, a person is told.
+# After this many failures, about an hour, a person has to look at it.
 ALARMING_ATTEMPTS = 10
 EVENTS = RetriedRows(
     StripeEvent.objects.filter(processed_at=None),
-    # About what a handler takes when every call to Stripe times out and is repeated. Two at once do
-    # no harm, and a killed worker must not keep a refund waiting for longer.
+    # About as long as a handler takes when every call to Stripe times out and is repeated. Two
+    # handlers at once do no harm, and a killed worker must not keep a refund waiting for longer.
     lease=timedelta(minutes=2),
     first_pause=timedelta(seconds=5),
     longest_pause=timedelta(hours=1),
@@ -45,14 +44,14 @@ log = structlog.get_logger(__name__)
 def receive_event(body: bytes, signature: str) -> StripeEvent:
     """Verify and store an event; the same event is stored once. Safe to repeat and to race.
 
-    Raises WebhookUnsigned or WebhookMalformed, and has then stored nothing.
+    Raises WebhookUnsigned or WebhookMalformed; nothing is stored then.
     """
     _verify_signature(body, signature)
     return store_event(_parse_event(body))
 
 
 def store_event(event: dict[str, Any]) -> StripeEvent:
-    """Store an event that is known to be Stripe's; the same one is stored once. Safe to race."""
+    """Store an event that is known to be Stripe's, once. Safe to repeat and to race."""
     stored, is_new = StripeEvent.objects.get_or_create(
         event_id=event["id"],
         defaults={
@@ -68,8 +67,8 @@ def store_event(event: dict[str, Any]) -> StripeEvent:
 def process_due_events(*, most: int = BATCH) -> int:
     """Process the events that are due, oldest first, and return how many were tried.
 
-    Safe to run at once: each event goes to one of the sweeps. One that fails stays due, later
-    each time, with its error. Stops while Stripe can't be reached: the others stay due.
+    Safe to run at once: one sweep claims each event. An event that fails keeps its error and is
+    tried again, later each time. Stops while Stripe can't be reached: the others stay due.
     """
     tried = 0
     for event in EVENTS.take(EVENTS.due()[:most]):
@@ -88,12 +87,12 @@ def process_again(event: StripeEvent) -> None:
 
 def _verify_signature(body: bytes, signature: str) -> None:
     """Raise WebhookUnsigned unless one of the secrets signed this body just now."""
-    # Comparing digests in constant time works on ASCII text alone.
+    # Digests can be compared in constant time only if they are ASCII text.
     if not signature.isascii() or not any(
         _is_signed(body, signature, secret) for secret in settings.STRIPE_WEBHOOK_SECRETS
     ):
         raise WebhookUnsigned("The signature is missing, wrong or too old.")
-    # The SDK refuses what is too old and takes what is yet to come.
+    # The SDK refuses a timestamp that is too old, but not one in the future.
     if _signed_at_s(signature) > time.time() + SIGNATURE_TOLERANCE_S:
         raise WebhookUnsigned("The signature is from the future.")
 
@@ -107,20 +106,20 @@ def _is_signed(body: bytes, signature: str, secret: str) -> bool:
 
 
 def _signed_at_s(signature: str) -> int:
-    """Return the instant in a header that was verified: its first `t`, as in the SDK."""
+    """Return the timestamp of a verified header: its first `t`, as in the SDK."""
     pairs = (item.split("=", 2) for item in signature.split(","))
     return next(int(pair[1]) for pair in pairs if pair[0] == "t")
 
 
 def _parse_event(body: bytes) -> dict[str, Any]:
-    """Return the event in a signed body. Raises WebhookMalformed if it is not one of ours."""
+    """Return the event in a signed body. Raises WebhookMalformed if it is not for this site."""
     try:
         event: dict[str, Any] = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise WebhookMalformed("The body is not JSON.") from error
     if not _is_event(event):
         raise WebhookMalformed("The body is not a Stripe event.")
-    # PostgreSQL's JSON can't hold it, and Stripe's API refuses it.
+    # PostgreSQL's JSON can't hold a NUL, and Stripe's API refuses it.
     if b"\\u0000" in body:
         raise WebhookMalformed("The body contains a NUL character.")
     if event["livemode"] is not settings.STRIPE_LIVE_MODE:
@@ -137,7 +136,7 @@ def _is_event(event: Any) -> bool:
         and isinstance(event.get("livemode"), bool)
         and isinstance(event.get("data"), dict)
         and isinstance(event["data"].get("object"), dict)
-        # A balance, for one, has no id.
+        # Some objects have no id, such as a balance.
         and _is_text(event["data"]["object"].get("id") or "none", most=120)
     )
 
@@ -147,7 +146,7 @@ def _is_text(value: Any, *, most: int) -> bool:
 
 
 def _process(event: StripeEvent) -> Exception | None:
-    """Run an event's handler, note how it went, and return what broke it."""
+    """Run an event's handler and note the outcome. Returns the handler's error, if any."""
     try:
         handler = HANDLERS.get(event.kind)
         if handler is not None:

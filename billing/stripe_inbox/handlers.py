@@ -1,7 +1,7 @@
-"""What each kind of Stripe event makes us look at.
+"""The handler for each kind of Stripe event.
 
-A handler takes from an event which object it is about, and nothing else: what is done follows from
-the object's present state in Stripe. So every handler may run twice, late and in any order.
+A handler takes from an event only the id of its object, and acts on the object's present state at
+Stripe. So every handler may run twice, late and in any order.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def _fulfil(event: StripeEvent) -> None:
     try:
         fulfil_checkout(event.object_id)
     except OrderMissing:
-        # Something else sells through the same Stripe account.
+        # Others may sell through the same Stripe account.
         log.info("stripe_event_not_ours", event_id=event.event_id, session_id=event.object_id)
 
 
@@ -36,7 +36,7 @@ def _complete(event: StripeEvent) -> None:
 
 
 def _fulfil_top_up(event: StripeEvent) -> None:
-    """Look at a payment without Checkout. Those of Checkout have events of their session."""
+    """Fulfil a payment without Checkout. Those of Checkout have events of their session."""
     metadata = event.payload["data"]["object"].get("metadata") or {}
     if metadata.get(CHANNEL_KEY) != Order.Channel.TOP_UP:
         return
@@ -63,12 +63,12 @@ def _heed_fraud_warning(event: StripeEvent) -> None:
 
 
 def _charge_id(event: StripeEvent) -> str:
-    """Return which charge a refund, dispute or warning is about. That never changes."""
+    """Return the id of the charge that a refund, dispute or warning is about. It never changes."""
     charge = event.payload["data"]["object"].get("charge")
     return str(charge["id"] if isinstance(charge, dict) else charge or "")
 
 
-# Every other kind is stored and needs nothing done.
+# An event of any other kind is stored and has no handler.
 HANDLERS: dict[str, Callable[[StripeEvent], None]] = {
     "checkout.session.completed": _complete,
     "checkout.session.async_payment_succeeded": _fulfil,

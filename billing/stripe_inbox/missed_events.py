@@ -1,6 +1,6 @@
 """Ask Stripe for the events that its webhook did not bring.
 
-Stripe gives up on an endpoint after three days; ours may have been away, or its address wrong.
+Stripe stops retrying after three days; our endpoint may have been down, or its address wrong.
 https://docs.stripe.com/webhooks/process-undelivered-events
 """
 
@@ -20,9 +20,9 @@ log = structlog.get_logger(__name__)
 
 
 def fetch_missed_events(window: timedelta = LATELY) -> int:
-    """Store the events of this last while that we have not seen. Returns how many. Safe to repeat.
+    """Store the events within `window` that we have not seen. Returns how many. Safe to repeat.
 
-    The sweep processes them like any other. Raises PaymentProviderError.
+    The sweep processes them like any other event. Raises PaymentProviderError.
     """
     listed = {event["id"]: event for event in list_events(timezone.now() - window, list(HANDLERS))}
     seen = StripeEvent.objects.filter(event_id__in=listed).values_list("event_id", flat=True)

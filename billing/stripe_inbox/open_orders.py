@@ -1,4 +1,4 @@
-"""The sweep over open orders finds out what neither webhook nor return page told us."""
+"""The sweep over open orders: it asks Stripe, in case webhook and return page did not reach us."""
 
 from datetime import timedelta
 
@@ -21,19 +21,20 @@ from common.due import DueRows
 BATCH = 50
 SOONEST_CHECK = timedelta(minutes=1)
 LATEST_CHECK = timedelta(hours=1)
-# Stripe makes no session that can be paid for less than 30 minutes, by its own clock.
+# Stripe refuses a session that expires within 30 minutes, by its own clock.
+# https://docs.stripe.com/api/checkout/sessions/create#create_checkout_session-expires_at
 LEAST_LIFE = timedelta(minutes=31)
 
 log = structlog.get_logger(__name__)
 
 
 def _pause(order: Order) -> timedelta:
-    """Return how long to wait after a check: an old order changes rarely."""
+    """Return how long to wait until the next check: the older an order, the less it changes."""
     age = timezone.now() - order.created_at
     return min(max(age / 4, SOONEST_CHECK), LATEST_CHECK)
 
 
-# An order that was looked at is due again, whatever the look showed: a claim needs no other end.
+# An order is due again after each check, whatever its result, so a claim needs no other end.
 ORDERS = DueRows(
     Order.objects.filter(status__in=Order.UNPAID), lease=_pause, due_column="next_check_at"
 )
@@ -42,8 +43,8 @@ ORDERS = DueRows(
 def check_open_orders(*, most: int = BATCH) -> int:
     """Ask Stripe about open orders that are due, and return how many were asked about.
 
-    Safe to run at once: each order goes to one of the sweeps. Whatever one order breaks, the others
-    go on. Stops while Stripe can't be reached; the orders stay open and due.
+    Safe to run at once: one sweep claims each order. An error of one order does not stop the
+    others. Stops while Stripe can't be reached; the orders stay open and due.
     """
     asked = 0
     for order in ORDERS.take(ORDERS.due()[:most]):
@@ -60,7 +61,7 @@ def check_open_orders(*, most: int = BATCH) -> int:
 def ask_again(order: Order) -> Order:
     """Read an order's payment from Stripe now, book what became of it and return the order.
 
-    Safe to repeat. Raises OrderMissing if nothing was ever paid for it, PaymentProviderError.
+    Safe to repeat. Raises OrderMissing if it has no session or payment yet, PaymentProviderError.
     """
     if not order.is_top_up:
         return fulfil_checkout(order.stripe_session_id or "")
@@ -78,16 +79,16 @@ def _check(order: Order) -> None:
         try:
             fulfil_checkout(order.stripe_session_id)
         except (PaymentObjectMissing, OrderMissing):
-            # The session is in another account than our key's, so nothing will come of it here.
+            # The session is in another account than our key's, so it can't be fulfilled here.
             if is_overdue:
                 _expire(order)
     elif order.expires_at <= now + LEAST_LIFE or is_unproven(order.currency):
-        # Nobody was given the address of its session, if there is one.
+        # Nobody was given the URL of its session, if there is one.
         _expire(order)
     else:
         open_session(order)
 
 
 def _expire(order: Order) -> None:
-    """Give an order up. Should it turn out to be paid, it will still be credited."""
+    """Give an order up. A late payment would still be credited."""
     Order.objects.filter(pk=order.pk, status__in=Order.UNPAID).update(status=Order.Status.EXPIRED)

@@ -1,4 +1,4 @@
-"""Sweeps of the mail: find what customers are to be mailed about, and send it."""
+"""Sweeps of the mail: find what customers must be mailed about, and send it."""
 
 from celery import shared_task
 from django.core.cache import cache
@@ -8,7 +8,7 @@ from billing.notices.low_balance import notify_low_balances
 from billing.notices.outbox import send_due_notices
 
 SENDING = "sending_notices"
-# Longer than a sweep may take; it only matters if a worker was killed while it sent.
+# Longer than a sweep may take. It matters only if a worker was killed while it sent.
 SENDING_TTL_S = 120
 
 
@@ -16,7 +16,7 @@ SENDING_TTL_S = 120
 def send_notices() -> int:
     """Send the mails that are due. Returns how many were tried.
 
-    One at a time: a mail server that hangs must not take all threads of a worker.
+    Runs one at a time, so that a mail server that hangs can't block all threads of a worker.
     """
     if not cache.add(SENDING, 1, SENDING_TTL_S):
         return 0

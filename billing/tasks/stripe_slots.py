@@ -1,7 +1,7 @@
-"""How many threads of a worker may wait for Stripe at once.
+"""Limit how many threads of a worker may wait for Stripe at once.
 
 A call to a Stripe that hangs takes a minute or more. If every thread of a worker waited for it,
-nobody would book what requests are charged, and within minutes the API would admit none.
+no charges would be booked, and within minutes the API would admit no requests.
 """
 
 import threading
@@ -17,9 +17,9 @@ _running: set[str] = set()
 
 
 def with_slot(sweep: Callable[[], int]) -> Callable[[], int]:
-    """Let a sweep run once at a time in this process, beside at most one other of these.
+    """Let a sweep run once at a time in this process, and at most MOST_WAITING such sweeps.
 
-    One that finds no slot returns 0; the next sweep of its kind does the work.
+    A sweep that finds no slot returns 0; the next sweep of its kind does the work.
     """
     name = sweep.__name__
 

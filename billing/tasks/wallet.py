@@ -1,4 +1,4 @@
-"""Sweeps of the wallets. Each may run twice, at once, late or never, and loses nothing but time."""
+"""Sweeps of the wallets. Each may run twice, at once, late or never, and only loses time."""
 
 import threading
 from collections.abc import Callable
@@ -24,7 +24,7 @@ RECOVERING_THREAD = "recover-at-start"
 
 
 def unless_recovering(sweep: Callable[[], int]) -> Callable[[], int]:
-    """Leave the work for the next sweep while Redis is away or not rebuilt."""
+    """Leave the work to the next sweep while Redis is away or not rebuilt."""
 
     @wraps(sweep)
     def guarded() -> int:
@@ -43,7 +43,7 @@ def unless_recovering(sweep: Callable[[], int]) -> Callable[[], int]:
 @shared_task(name="billing.recover_wallets", ignore_result=True)
 @unless_recovering
 def recover_wallets() -> int:
-    """Rebuild what Redis lost, and say that a worker is alive."""
+    """Rebuild what Redis lost, and record that a worker is alive."""
     note_worker(settings.JOURNAL_DIR)
     return len(recovery.recover())
 
@@ -52,8 +52,8 @@ def recover_wallets() -> int:
 def recover_at_start(**_: Any) -> None:
     """Recover before the sweeps that piled up while no worker was there.
 
-    Their queue is long then, and as long as a fence is closed none of them can do anything. In a
-    thread: the signal comes from the one that takes tasks from the queue.
+    That queue may be long, and none of its sweeps can do anything while a fence is closed. Runs in
+    a thread, because the signal comes from the thread that takes tasks from the queue.
     """
     threading.Thread(target=_recover_apart, name=RECOVERING_THREAD, daemon=True).start()
 
@@ -62,7 +62,7 @@ def _recover_apart() -> None:
     try:
         recover_wallets()
     finally:
-        # The connections are this thread's own.
+        # Only this thread uses these connections.
         connections.close_all()
 
 
@@ -93,7 +93,7 @@ def decide_debits() -> int:
 @shared_task(name="billing.pay_debts", ignore_result=True)
 @unless_recovering
 def pay_debts() -> int:
-    """Let wallets in debt pay it from what has become free."""
+    """Let wallets pay their debt from what has become available."""
     return debts.pay_debts()
 
 

@@ -1,4 +1,4 @@
-"""How instants become text on pages: in UTC, for everyone the same."""
+"""How instants become text on pages: in UTC, the same for everyone."""
 
 from datetime import UTC, datetime
 

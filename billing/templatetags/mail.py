@@ -9,14 +9,14 @@ register = template.Library()
 
 @register.filter
 def day_of(text: str) -> str:
-    """Return 2 March 2026 of an ISO instant."""
+    """Return an ISO instant such as 2 March 2026."""
     at = datetime.fromisoformat(text).astimezone(UTC)
     return f"{at.day} {at:%B %Y}"
 
 
 @register.filter
 def minute_of(text: str) -> str:
-    """Return 2 March 2026, 12:00 UTC of an ISO instant."""
+    """Return an ISO instant such as 2 March 2026, 12:00 UTC."""
     at = datetime.fromisoformat(text).astimezone(UTC)
     return f"{at.day} {at:%B %Y, %H:%M} UTC"
 
@@ -29,5 +29,5 @@ def row(label: str, value: object) -> dict[str, object]:
 
 @register.inclusion_tag("mail/_button.html")
 def button(label: str, url: str) -> dict[str, str]:
-    """Return the one thing to do."""
+    """Return the mail's button, which links to the one thing to do."""
     return {"label": label, "url": url}

@@ -1,4 +1,4 @@
-"""Filters that show money and credits: each is the function of its name in `common.money`."""
+"""Filters that show money and credits: each is the function in `common.money` of the same name."""
 
 from django import template
 

@@ -1,4 +1,4 @@
-"""How an order stands, as HTML: the rows of `billing.orders.standing` with their places filled."""
+"""An order's standing as HTML: the rows of `billing.orders.standing`, filled in."""
 
 from datetime import datetime
 from typing import Any

@@ -1,8 +1,8 @@
 """Automatic top-up: what a customer agrees to, changes and switches off.
 
 Nobody is charged without a stored consent: its words, its terms, when and from where it was given.
-Each change of the terms is a new one. Whatever switches it off says why, and only the customer
-switches it on again.
+Each change of the terms needs a new consent. Top-up is always switched off with a reason, and only
+the customer switches it on again.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from billing.top_ups.switch import OffReason, State, switch_off
 from common.attempts import WINDOW_S
 from common.client_networks import client_network
 
-# Named anew whenever the words change: a consent says which words it was given to.
+# Changed whenever the words change, because each consent names the version of its words.
 CONSENT_VERSION = "2026-11-22"
 CONSENT_TEXT = (
     "I allow {site} to charge my saved payment method without asking me each time: the price of the"
@@ -33,9 +33,9 @@ CONSENT_TEXT = (
     " gets smaller, this ends. I can switch it off at any time on this page; what was bought until"
     " then stays bought."
 )
-# An open one may still be charged; of these nothing was taken.
+# Orders for which nothing was charged; an open one may still be.
 UNCHARGED = (Order.Status.FAILED, Order.Status.EXPIRED)
-# Fits the column, and is beyond what anybody pays.
+# It fits the column and is more than anybody pays.
 MAX_CEILING_CENTS = 10**12
 
 
@@ -52,19 +52,19 @@ class Terms:
 def is_offered() -> bool:
     """Tell whether this site tops up automatically.
 
-    Stripe works out tax on its Checkout page alone, so not where each sale needs it.
+    Stripe computes tax only on its Checkout page, so a site with automatic tax does not.
     """
     return settings.AUTO_TOP_UP and not settings.STRIPE_AUTOMATIC_TAX
 
 
 def find_top_up(user: User) -> AutoTopUp | None:
-    """Return how a customer's wallet tops itself up; None if that was never set up."""
+    """Return a customer's top-up; None if it was never set up."""
     found = AutoTopUp.objects.select_related("wallet__user", "pack", "consent")
     return found.filter(wallet__user=user).first()
 
 
 def get_top_up(user: User) -> AutoTopUp:
-    """Return how a customer's wallet tops itself up; switched off, if nobody set it up."""
+    """Return a customer's top-up; make one that is switched off if there is none."""
     found, _ = AutoTopUp.objects.get_or_create(wallet=get_wallet(user))
     return found
 
@@ -76,9 +76,9 @@ def consent_text() -> str:
 
 @transaction.atomic
 def agree(user: User, terms: Terms, *, address: str = "") -> AutoTopUp:
-    """Store a customer's consent to these terms, and switch on; without a card, wait for one.
+    """Store a customer's consent to these terms and switch on; without a card, wait for one.
 
-    Raises TopUpRefused, PackUnavailable, TooManyCards.
+    `address` is the IP address of the browser. Raises TopUpRefused, PackUnavailable, TooManyCards.
     """
     if not is_offered():
         raise TopUpRefused("Automatic top-up is not offered here.")
@@ -126,15 +126,15 @@ def switch_off_by_staff(top_up: AutoTopUp, *, actor: User, reason: str) -> None:
 
 
 def lock_top_up(pk: int) -> AutoTopUp:
-    """Lock it for the caller's transaction, and return it as it is now."""
+    """Lock a top-up for the caller's transaction, and return it as it is now."""
     return AutoTopUp.objects.select_for_update().get(pk=pk)
 
 
 def spent_this_month(wallet: Wallet, currency: str) -> int:
     """Return what top-ups of this UTC month cost or may yet cost, in the smallest unit.
 
-    One that was ordered in the last month and was or will be charged in this one counts in both,
-    so that no month has more charges than its limit allows. What was refunded counts.
+    A top-up ordered last month and charged this month counts in both, so that no month has more
+    charges than its limit allows. Refunded top-ups count, too.
     """
     start = timezone.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     top_ups = Order.objects.filter(
@@ -155,7 +155,7 @@ def has_room(top_up: AutoTopUp, price: Price) -> bool:
 
 
 def agreed_price(top_up: AutoTopUp) -> Price:
-    """Return today's price. Raises PackUnavailable if it is not what was agreed to, or better."""
+    """Return today's price. Raises PackUnavailable if the terms are worse than those agreed to."""
     pack, consent = top_up.pack, top_up.consent
     if pack is None or consent is None or not pack.is_active:
         raise PackUnavailable("The pack is no longer on sale.")
@@ -167,16 +167,16 @@ def agreed_price(top_up: AutoTopUp) -> Price:
 
 def _check_terms(terms: Terms, pack: Pack, price: Price) -> None:
     if not 0 < terms.threshold_credits <= pack.credits:
-        # Otherwise one pack would not lift the balance over the level, and the next would follow.
+        # Otherwise one pack might not lift the balance to the level, and the next would follow.
         raise TopUpRefused(f"Choose a level of at most the pack's {pack.credits:,} credits.")
     if not price.amount_cents <= terms.monthly_ceiling_cents <= MAX_CEILING_CENTS:
         raise TopUpRefused("The monthly limit must be enough for one pack.")
 
 
 def _check_rate(user: User) -> None:
-    """Raise TooManyCards for a user whose cards were declined too often.
+    """Raise TooManyCards for a user whose cards were declined too often within an hour.
 
-    Each consent has a card charged, so that this is a way of trying out stolen ones, too.
+    Each consent leads to a charge, so stolen cards can be tried out this way, too.
     """
     declined = Order.objects.filter(
         user=user,
@@ -189,7 +189,7 @@ def _check_rate(user: User) -> None:
 
 
 def _start(top_up: AutoTopUp) -> None:
-    """Switch on, or wait for the card; what switched it off is over."""
+    """Switch on, or wait for the card; forget why it was off."""
     top_up.state = State.ON if top_up.stripe_payment_method_id else State.WAITING
     top_up.off_reason = top_up.off_detail = ""
     top_up.off_at = None

@@ -1,7 +1,7 @@
 """The saved card of an automatic top-up: saved on Stripe's page, shown by its label, removed.
 
-Of a set-up session, too, only its id is believed: what it saved is read from Stripe. Only the
-session that was started last counts, so a repeated or late event changes nothing.
+Only the id of a set-up session is taken from a caller: the card that it saved is read from Stripe.
+Only the session that was started last counts, so a repeated or late event changes nothing.
 """
 
 import hashlib
@@ -31,10 +31,10 @@ log = structlog.get_logger(__name__)
 
 
 def start_setup(user: User, *, address: str = "") -> str:
-    """Return the address of Stripe's page on which the customer saves a card.
+    """Return the URL of Stripe's page on which the customer saves a card.
 
-    `address` is where the browser is. Raises TopUpRefused before there is a consent, TooManyCards,
-    PaymentProviderError.
+    `address` is the IP address of the browser. Raises TopUpRefused before there is a consent,
+    TooManyCards, PaymentProviderError.
     """
     top_up = get_top_up(user)
     if not is_offered() or top_up.consent_id is None:
@@ -57,10 +57,10 @@ def start_setup(user: User, *, address: str = "") -> str:
 
 
 def finish_setup(session_id: str) -> bool:
-    """Take up the card that a set-up session saved, and switch on what waited for it.
+    """Use the card that a set-up session saved, and switch on a top-up that waited for it.
 
-    False if it saved none, is not ours, or a later one was started. Safe to repeat and to run at
-    once. Raises PaymentProviderError.
+    False if the session saved no card, is not ours, or a later one was started. Safe to repeat and
+    to run at once. Raises PaymentProviderError.
     """
     if not SESSION_ID.fullmatch(session_id):
         return False
@@ -77,7 +77,7 @@ def finish_setup(session_id: str) -> bool:
 def remove_card(user: User) -> None:
     """Switch off, and have Stripe forget every saved card. Safe to repeat.
 
-    Raises PaymentProviderError: then it is off, and the card is still there.
+    Raises PaymentProviderError: the top-up is then off, and the card may still be saved.
     """
     top_up = get_top_up(user)
     switch_off(top_up, OffReason.CUSTOMER)
@@ -90,7 +90,7 @@ def remove_card(user: User) -> None:
 
 @transaction.atomic
 def _forget_card(pk: int, removed: list[str]) -> None:
-    """Forget a card that is gone, and switch off if another window switched it on meanwhile."""
+    """Forget a card that was removed; switch off if another window switched on in between."""
     top_up = lock_top_up(pk)
     if top_up.stripe_payment_method_id in removed:
         switch_off(top_up, OffReason.CUSTOMER)
@@ -98,9 +98,10 @@ def _forget_card(pk: int, removed: list[str]) -> None:
 
 
 def _check_rate(user: User, network: str | None) -> None:
-    """Raise TooManyCards for one more page of a user, or from an address, that saves a card.
+    """Count a page for saving a card. Raises TooManyCards after too many of a user or a network.
 
-    As many as orders that nobody pays, and for the same reason: stolen cards are tried out there.
+    The limits are those of orders that nobody pays, for the same reason: stolen cards are tried
+    out there.
     """
     counters = {f"card-set-ups:user:{user.pk}": settings.UNPAID_ORDERS_PER_USER}
     if network is not None:
@@ -111,10 +112,10 @@ def _check_rate(user: User, network: str | None) -> None:
 
 
 def _get_customer(top_up: AutoTopUp, email: str) -> str:
-    """Return the wallet's customer at Stripe; make it if this is the first card."""
+    """Return the id of the wallet's customer at Stripe; create one for the first card."""
     if top_up.stripe_customer_id:
         return top_up.stripe_customer_id
-    # The same key with another address would be refused.
+    # Stripe refuses a key that is repeated with another mail address.
     mark = hashlib.sha256(email.encode()).hexdigest()[:12]
     customer_id = create_customer(
         email=email,
@@ -152,7 +153,7 @@ def _take_up(known: AutoTopUp, setup: Setup) -> bool:
 
 
 def _forget_others(customer_id: str, *, keep: str) -> None:
-    """Detach the card that this one replaced. What stays is not used, and goes the next time."""
+    """Detach the replaced cards. One that stays is not used, and is detached the next time."""
     try:
         detach_cards(customer_id, keep=keep)
     except PaymentProviderError:

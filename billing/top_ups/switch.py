@@ -1,4 +1,4 @@
-"""What switches automatic top-up off. Each says why, and only the customer switches it on again."""
+"""Switch automatic top-up off, always with a reason. Only the customer switches it on again."""
 
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -12,9 +12,9 @@ State, OffReason = AutoTopUp.State, AutoTopUp.OffReason
 def switch_off(
     top_up: AutoTopUp, reason: AutoTopUp.OffReason, *, detail: str = "", method_id: str = ""
 ) -> bool:
-    """Switch off for a reason, if it is on or waits for a card; and if it uses this card.
+    """Switch off, if it is on or waits for a card and, given `method_id`, uses that card.
 
-    False if there was nothing to switch off.
+    False if there was nothing to switch off. Safe to repeat.
     """
     found = AutoTopUp.objects.filter(pk=top_up.pk).exclude(state=State.OFF)
     if method_id:
@@ -32,25 +32,25 @@ def switch_off(
 
 
 def switch_off_for_return(order: Order) -> None:
-    """Switch off and tell, because a payment goes back and takes its credits with it.
+    """Switch off and notify, because a payment goes back and its credits are taken back.
 
-    Otherwise the lower balance would have the next pack charged within seconds: to somebody who
-    wanted the money back, or to a card whose owner disputes it.
+    Otherwise the lower balance would cause the next charge within seconds: to somebody who wanted
+    the money back, or to a card whose owner disputes the charge.
     """
     _switch_off_and_notify(_of_buyer(order), OffReason.RETURNED, detail=str(order.public_id))
 
 
 def switch_off_for_review(order: Order) -> None:
-    """Switch off and tell, because a payment of this order brought no credits.
+    """Switch off and notify, because a payment of this order brought no credits.
 
-    The balance is as low as before, so the next sweep would charge the same again. Whichever card
-    is saved now, and whatever a person decides about the payment.
+    The balance is as low as before, so the next sweep would charge the same again. It does not
+    matter which card is saved now, nor what a person decides about the payment.
     """
     _switch_off_and_notify(_of_buyer(order), OffReason.UNCREDITED, detail=str(order.public_id))
 
 
 def switch_off_for_orphan(customer_id: str, payment_intent_id: str) -> None:
-    """Switch off and tell, because a payment of this customer at Stripe pays no order of ours."""
+    """Switch off and notify, because a payment of this Stripe customer pays no order of ours."""
     of_customer = AutoTopUp.objects.filter(stripe_customer_id=customer_id)
     _switch_off_and_notify(
         of_customer.exclude(stripe_customer_id=""), OffReason.UNCREDITED, detail=payment_intent_id

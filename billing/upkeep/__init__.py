@@ -1,1 +1,1 @@
-"""What keeps Redis and PostgreSQL one."""
+"""What keeps Redis and PostgreSQL in agreement."""

@@ -31,7 +31,7 @@ Item = TypeVar("Item")
 QUERY_BATCH = 10_000
 COMMAND_BATCH = 500
 
-# The suffix of a file that has lines nobody can read; it stays for a person.
+# The suffix of a file with unreadable lines, which is kept for a person.
 DAMAGED = ".damaged"
 
 
@@ -55,7 +55,7 @@ class Booked:
 def adopt_journals(directory: Path | None = None) -> int:
     """Settle what lost processes left open. Returns how many files were finished.
 
-    Safe to repeat and to run at once. Raises WalletRecovering.
+    Safe to repeat and to run concurrently. Raises WalletRecovering.
     """
     client = get_sync_client()
     finished = 0
@@ -82,7 +82,7 @@ def booked_requests(request_ids: Iterable[str]) -> dict[str, Booked]:
 
 
 def is_booked(booked: dict[str, Booked], request_id: str, target_credits: int) -> bool:
-    """Tell whether a request is booked with at least this target."""
+    """Return whether a request is booked with at least this target."""
     return request_id in booked and booked[request_id].target_credits >= target_credits
 
 
@@ -102,7 +102,7 @@ def _adopt(client: SyncWalletClient, contents: JournalContents) -> bool:
 
 
 def _void(client: SyncWalletClient, many: list[RequestFacts]) -> None:
-    """Release holds whose process died before it could."""
+    """Release holds whose process died before it released them."""
     for some in _batches(many, COMMAND_BATCH):
         for reply in client.ask_many([commands.void(facts) for facts in some]):
             try:
@@ -152,8 +152,8 @@ def _replay(client: SyncWalletClient, many: list[Ending]) -> Iterator[RequestFac
 def _settle_late(client: SyncWalletClient, many: list[Ending]) -> Iterator[RequestFacts]:
     """Settle requests that Redis does not know, from what PostgreSQL has of them.
 
-    No rebuild comes between the two: Redis would forget that a request was settled meanwhile, and
-    charge it again.
+    No rebuild comes between the reading and the settling: Redis would forget that a request was
+    settled meanwhile, and charge it again.
     """
     for some in _batches(many, COMMAND_BATCH):
         with no_rebuild_meanwhile():
@@ -182,7 +182,7 @@ def _ask_late(client: SyncWalletClient, end: Ending, booked: Booked) -> None:
 
 
 def _finish(path: Path, contents: JournalContents) -> None:
-    """Remove a file that is booked; one with unreadable lines is put aside for a person."""
+    """Remove a booked file; one with unreadable lines is renamed and kept for a person."""
     if not contents.unreadable_lines:
         path.unlink(missing_ok=True)
         return

@@ -34,7 +34,7 @@ class Drained:
 
 
 def drain(*, batch: int = BATCH) -> Drained:
-    """Book every event that waits. Safe to repeat and to run at once. Raises WalletRecovering."""
+    """Book every waiting event. Safe to repeat and to run concurrently. Raises WalletRecovering."""
     client = get_sync_client()
     drained = Drained()
     for shard in _shards_with_events(client, list(range(keys.SHARDS))):
@@ -66,7 +66,7 @@ def _drain_shard(client: SyncWalletClient, shard: int, drained: Drained, *, batc
         stuck += len(found) - len(booked)
         if len(found) < batch:
             break
-        # Events that can't be booked stay at the head; go on behind them.
+        # Events that can't be booked stay first; continue after them.
         start = f"({found[-1][0].decode()}"
     if stuck:
         drained.stuck += stuck
@@ -74,15 +74,15 @@ def _drain_shard(client: SyncWalletClient, shard: int, drained: Drained, *, batc
 
 
 def _book_batch(found: list[tuple[bytes, Fields]]) -> list[Event]:
-    """Book what can be booked of a batch. Returns what was."""
+    """Book what can be booked of a batch. Returns the booked events."""
     return _book_all([event for event in (_parse(item) for item in found) if event is not None])
 
 
 def _book_all(events: list[Event]) -> list[Event]:
     """Book events in one transaction; if that fails, each half in its own, down to one event.
 
-    One that can't be booked stays at the head of its shard, so every sweep meets it: among 1,000
-    it costs 20 transactions.
+    An event that can't be booked stays first in its shard, so every sweep meets it: in a batch of
+    1,000 it costs 20 transactions.
     """
     try:
         with transaction.atomic():
@@ -109,7 +109,7 @@ def _parse(item: tuple[bytes, Fields]) -> Event | None:
 
 
 def _report(event_id: str, reference: str, error: str) -> None:
-    """Tell staff of an event that can't be booked; it stays in the stream."""
+    """File an event that can't be booked for staff; it stays in the stream."""
     log.error("event_not_booked", event_id=event_id, reference=reference, error=error)
     file_item(
         kind="event_not_booked",

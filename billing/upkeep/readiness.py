@@ -1,4 +1,4 @@
-"""Whether the wallets can be used now, and if not, why."""
+"""Find out whether the wallets can be used now, and if not, why."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""End holds whose lease ran out: their process stopped renewing it."""
+"""End holds whose lease ran out because their process stopped extending it."""
 
 import time
 from dataclasses import dataclass
@@ -33,14 +33,14 @@ class Due:
 def reap(*, batch: int = BATCH) -> int:
     """End every hold whose lease ran out, at its last progress. Returns how many.
 
-    Safe to repeat and to run at once: Redis looks at the lease again. Raises WalletRecovering.
+    Safe to repeat and concurrently: Redis checks the lease again. Raises WalletRecovering.
     """
     client = get_sync_client()
     return sum(_reap_shard(client, shard, batch=batch) for shard in range(keys.SHARDS))
 
 
 def abandoned(ended_at_ms: int) -> Settlement:
-    """Return the end of a request of which nothing is known to have been delivered."""
+    """Return the settlement, at 0, of a request that is not known to have delivered anything."""
     return Settlement(
         target_credits=0,
         outcome=UsageRecord.Outcome.ABANDONED,
@@ -67,7 +67,7 @@ def _find_due(client: SyncWalletClient, shard: int, *, most: int) -> list[Due]:
         found = client.redis.zrangebyscore(keys.leases(shard), "-inf", now_ms, start=0, num=most)
         request_ids = [member.decode() for member in found]
     registers = read_registers(client, shard, request_ids)
-    # One without a register has no wallet either; any wallet of the shard will do to drop it.
+    # A lease without a register names no wallet; any wallet of the shard will do to drop it.
     return [
         Due(request_id, register.wallet_id, register.has_progress)
         if register is not None

@@ -10,18 +10,18 @@ and per API key, whose caps count both:
     spent = booked + events not booked              held = as above
 
 * An event is booked if the receipt or debit that it leads to has at least its target and charge.
-* A hold without a line in the journals never had its upstream called: the line comes first. Redis
-  may have come back from before it was voided, so others may hold its credits now: it is dropped.
+* A hold without a line in the journals never called its upstream: the line comes first. Redis may
+  have come back from before it was voided, so others may hold its credits now: it is dropped.
 * A request that ended, and whose settlement Redis forgot, is put back as a hold of what it cost,
-  its lease run out and its end as its progress: the reaper settles it, in full up to its hold,
-  even if this rebuild dies right behind the opening.
-* `available` can't come out below 0, whatever was lost: if more was held than there is, somebody
-  spent what a forgotten ending had released, and holds shrink: those of requests that still run,
-  the oldest first, and only then of those that ended. What they can't pay is written off.
-* Nor can events take more than is posted. They do if Redis came back with what it decided in a past
-  of which the journals know nothing, and the credits went elsewhere since: the last ones are cut.
+  with an expired lease and its end as its progress: the reaper settles it, in full up to its hold,
+  even if this rebuild dies right after the opening.
+* `available` can't come out below 0, whatever was lost. If more was held than there is, another
+  request spent what a forgotten ending had released, and holds shrink: those of requests that still
+  run, the oldest first, and then those of requests that ended. What they can't pay is written off.
+* Events can't take more than is posted. They would if Redis came back with decisions of which the
+  journals know nothing, and the credits went elsewhere since: the last events are cut.
 
-No I/O here but the questions to PostgreSQL, inside the rebuild's snapshot.
+No I/O here except queries to PostgreSQL, inside the rebuild's snapshot.
 """
 
 from collections import Counter, defaultdict
@@ -50,7 +50,7 @@ NOTHING = Booked(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class CorrectedEvent:
-    """What an event moves instead, and the total that its register was charged with it."""
+    """An event's corrected amount, and the corrected total charge of its register."""
 
     reference: str
     delta: int
@@ -108,7 +108,7 @@ class Plan:
     def shrink_to(self, wallets: list[Wallet]) -> None:
         """Make the holds of each wallet fit into what it has, the oldest first.
 
-        A request that ended was covered when it ended, so its hold is cut last.
+        A request that has ended was covered at that time, so its hold is cut last.
         """
         held = self.held()
         excess = {
@@ -172,7 +172,7 @@ def _plan_shard(
 
 
 def _plan_events(plan: Plan, events: list[Amounts], posted: dict[int, int]) -> None:
-    """Keep what the stream has and PostgreSQL has not, and drop the rest of the stream."""
+    """Keep what the stream has and PostgreSQL lacks, and drop the rest of the stream."""
     booked_debits = _booked_debits(events)
     for event in events:
         before = NOTHING
@@ -192,7 +192,7 @@ def _plan_events(plan: Plan, events: list[Amounts], posted: dict[int, int]) -> N
             delta = _cut(event, delta, posted[event.wallet_id] - plan.pend[event.wallet_id])
         charged = before.charged_credits + delta
         plan.pend[event.wallet_id] += delta
-        # An event of a release before keys were counted names none.
+        # An event of a release that did not count by key names no key.
         if event.is_usage and event.api_key_id:
             plan.unbooked[(event.api_key_id, event.month)] += delta
         plan.kept_registers.add(event.reference)
@@ -214,14 +214,14 @@ def _plan_ended(
     started: dict[str, tuple[RequestFacts, int]],
     ended: dict[str, tuple[RequestFacts, Settlement]],
 ) -> None:
-    """Put back the ends that Redis forgot, or that it was told less of."""
+    """Put back the ends that Redis forgot or knows with a lower target only."""
     for request_id, (facts, settlement) in ended.items():
         known = plan.known.get(request_id)
         target = settlement.target_credits
         if known is not None and known.target_credits >= target:
             continue
         if known is not None:
-            # It was settled lower before; its hold is gone.
+            # It was settled at a lower target before; its hold is gone.
             plan.lost_holds[request_id] = LostHold(
                 facts,
                 amount=0,
@@ -262,8 +262,8 @@ def _of_shard(
 
 
 def _booked_debits(events: list[Amounts]) -> set[str]:
-    """Return the references of debits that are booked. One that names no row is not.
+    """Return the references of booked debits. A reference that names no row is not among them.
 
-    The drain reports such an event; here it must not keep its shard, and all others, shut.
+    The drain reports such an event; here it must not keep its shard and all others closed.
     """
     return booked_debits(event.reference for event in events if not event.is_usage)

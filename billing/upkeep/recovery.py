@@ -3,8 +3,8 @@
 Until a shard is rebuilt its fence is closed and every command is answered RECOVERING. The order:
 close, wait for the last lines of the journals, read them and what Redis has, take a snapshot of
 PostgreSQL, write, open. Dying anywhere before the last step leaves the fence closed, and the next
-sweep starts anew; a restart or flush of Redis meanwhile, or another rebuild, makes the rest of the
-steps come to nothing, because Redis knows the epoch of the present rebuild and refuses any other.
+sweep starts anew. After a restart or flush of Redis or the start of another rebuild, the remaining
+steps are refused, because Redis knows the epoch of the present rebuild and refuses any other.
 """
 
 import time
@@ -31,21 +31,21 @@ log = structlog.get_logger(__name__)
 
 Item = TypeVar("Item")
 
-# How many commands go out in one round trip, and how many items in one command. One of this size
-# keeps Redis from its other work for a millisecond or two.
+# How many commands go out in one round trip, and how many items in one command. A command of this
+# size keeps Redis from its other work for a millisecond or two.
 COMMAND_BATCH = 50
 ITEM_BATCH = 200
-# A web process that placed a hold just before Redis died writes its journal line within this. One
-# that was stopped for longer finds its hold gone, and is charged what is available.
+# A web process that placed a hold just before Redis died writes its journal line within this time.
+# If it was stopped for longer, its hold is gone, and the request is charged what is available.
 GRACE_S = 0.5
 
 
 def recover(*, grace_s: float = GRACE_S, batch: int = COMMAND_BATCH) -> list[int]:
-    """Rebuild and open every shard that is closed. Returns which were.
+    """Rebuild and open every closed shard. Returns those that were closed.
 
-    Safe to repeat and to run at once: one worker does it, the others find nothing to do.
-    Raises WalletRecovering if Redis is away or was lost again, UnsafeRedis if it may not be used:
-    then every shard is closed until it may.
+    Safe to repeat and concurrently: one worker does it, the others find nothing to do.
+    Raises WalletRecovering if Redis is away or was lost again. Raises UnsafeRedis if Redis may not
+    be used; every shard is then closed until it may.
     """
     client = get_sync_client()
     _demand_safe_server(client)
@@ -63,9 +63,9 @@ def recover(*, grace_s: float = GRACE_S, batch: int = COMMAND_BATCH) -> list[int
 
 
 def _demand_safe_server(client: SyncWalletClient) -> None:
-    """Close what is open on a server whose settings were changed so that it can lose holds.
+    """Close every shard of a server whose settings were changed so that it can lose holds.
 
-    A wallet that was evicted would be pushed anew, with nothing of it held.
+    A wallet that was evicted would be pushed again, without its holds.
     """
     try:
         client.demand_safe_server()
@@ -166,7 +166,7 @@ def _restore(plan: Plan, *, epoch: str) -> Iterator[Command]:
     lease_ms = settings.HOLD_LEASE_S * 1_000
     for registers in _batches(plan.registers().items(), ITEM_BATCH):
         yield restoring.keep(plan.shard, registers, lease_ms=lease_ms, epoch=epoch)
-    # After the kept registers: a request may have one, and a later raise that was lost.
+    # After the kept registers: a request may have a kept register and a later raise that was lost.
     for lost in _batches(plan.lost_holds.values(), ITEM_BATCH):
         yield restoring.holds(plan.shard, lost, epoch=epoch)
 

@@ -1,4 +1,4 @@
-"""What a closed shard of Redis still knows: maybe all, maybe an older state, maybe nothing."""
+"""What a closed shard of Redis still has: everything, an older state, or nothing."""
 
 from dataclasses import dataclass
 
@@ -16,11 +16,11 @@ BATCH = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Remains:
-    """The events that wait and the holds that are open; leases of which no open hold is left."""
+    """The waiting events, the open holds, and the leases that have no open hold."""
 
     shard: int
     events: list[Amounts]
-    # What each keeps, by request.
+    # The credits that each hold keeps, by request.
     holds: dict[str, int]
     idle_leases: list[str]
 
@@ -48,6 +48,6 @@ def _read_events(client: SyncWalletClient, shard: int) -> list[Amounts]:
             try:
                 events.append(read_amounts(event_id, fields))
             except MalformedEvent:
-                # Nothing that we wrote, so it moved nothing. The drain reports it to staff.
+                # The library did not write it, so it moved nothing. The drain reports it to staff.
                 log.exception("malformed_event", event_id=event_id.decode())
     return events

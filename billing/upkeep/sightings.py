@@ -1,7 +1,7 @@
-"""Whether workers are alive, and whether they read the journals that this process writes.
+"""Find out whether workers are alive and read the journals that this process writes.
 
 A worker that reads other journals would take running requests for dead ones, and forget their holds
-when Redis is lost. Nothing goes wrong until then, so it is looked for all the time.
+when Redis is lost. Until then nothing fails, so every readiness check looks for it.
 """
 
 import time
@@ -17,7 +17,7 @@ SILENCE_S = 30
 
 
 def note_worker(directory: Path) -> None:
-    """Say that a worker is alive and reads this folder. Of two at once, one is seen later."""
+    """Record that a worker is alive and reads this folder. Of two at once, one may get lost."""
     cache.set(SIGHTINGS, {**_read(), name_folder(directory): time.time()}, timeout=SILENCE_S)
 
 
@@ -32,7 +32,7 @@ def find_worker_problem(directory: Path) -> str | None:
 
 
 def _read() -> dict[str, float]:
-    """Return who was seen lately."""
+    """Return the folders whose workers were seen within SILENCE_S."""
     oldest = time.time() - SILENCE_S
     seen: dict[str, float] = cache.get(SIGHTINGS, {})
     return {folder: at for folder, at in seen.items() if at >= oldest}

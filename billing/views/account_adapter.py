@@ -1,4 +1,4 @@
-"""What allauth calls when somebody signs in, verifies an address or changes what keeps others out.
+"""What allauth calls on a sign-in, a verified address or a change of how a person signs in.
 
 Like a view, it takes what is needed from the request and calls one function of a domain.
 """
@@ -35,12 +35,12 @@ log = structlog.get_logger(__name__)
 
 
 class AccountAdapter(PlainAccountAdapter):
-    """The accounts' adapter, which also tells of a new sign-in, and welcomes new customers."""
+    """The accounts' adapter, which also notes sign-ins, sends notices and gives welcome credits."""
 
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
-        """Confirm an address, and welcome its owner if that is new. A refusal is not shown.
+        """Confirm an address, and give its owner the welcome credit if it is new. Shows no refusal.
 
-        Both or none: an address is new once, so who is not welcomed then never is.
+        Both or neither: an address is new only once, so a credit missed then is never given.
         """
         with transaction.atomic():
             return self._confirm_and_welcome(request, email_address)
@@ -68,9 +68,9 @@ class AccountAdapter(PlainAccountAdapter):
         return is_new
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Send a link. A mail server that is away must not cost a new customer the account.
+        """Send a link. If the mail server is away, a new customer still gets the account.
 
-        Not through the outbox: what it sends is kept in the database, and these links are secrets.
+        Not as a notice: notices are kept in the database, and these links are secrets.
         """
         try:
             super().send_mail(template_prefix, email, context)
@@ -84,7 +84,7 @@ class AccountAdapter(PlainAccountAdapter):
     def send_confirmation_mail(
         self, request: HttpRequest, emailconfirmation: Any, signup: bool
     ) -> None:
-        """Send a link, and tell the present address if the new one is to replace it."""
+        """Send a link, and notify the present address if the new one is to replace it."""
         super().send_confirmation_mail(request, emailconfirmation, signup)
         asked: EmailAddress = emailconfirmation.email_address
         user = asked.user
@@ -100,23 +100,23 @@ class AccountAdapter(PlainAccountAdapter):
         context: dict[str, Any] | None = None,
         email: str | None = None,
     ) -> None:
-        """Tell of a change of security through the outbox, as of everything that is no secret."""
+        """Send a notice about a security change; notices carry everything that is no secret."""
         match template_prefix.removeprefix("account/email/"):
             case "password_changed" | "password_set":
                 notify_password_changed(user, **self._origin())
             case "password_reset":
                 notify_password_reset(user, **self._origin())
             case "email_changed":
-                # `confirm_email` knows better which address it was.
+                # `confirm_email` sends this notice, because it knows the old address.
                 pass
             case "email_deleted":
-                # A change that was asked for, told, and given up: nothing is different.
+                # A change of address that was asked for and given up: nothing has changed.
                 pass
             case _:
                 super().send_notification_mail(template_prefix, user, context, email)
 
     def _origin(self) -> dict[str, str]:
-        """Say whom the present request comes from, for a mail about it."""
+        """Return the device and address of the present request, for a mail about it."""
         agent = self.request.headers.get("User-Agent", "")[:MOST_USER_AGENT]
         address = self.get_client_ip(self.request)
         return {"device_name": name_device(agent), "address": address}
@@ -128,7 +128,7 @@ class AccountAdapter(PlainAccountAdapter):
         context: dict[str, Any],
         headers: dict[str, str] | None = None,
     ) -> EmailMessage:
-        """Compose a mail that no holiday reply answers."""
+        """Compose a mail that automatic replies don't answer."""
         given = {"Auto-Submitted": "auto-generated", **(headers or {})}
         message: EmailMessage = super().render_mail(template_prefix, email, context, given)
         return message

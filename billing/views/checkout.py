@@ -32,7 +32,7 @@ SETTLED = (Order.Status.FULFILLED, Order.Status.REVIEW)
 def checkout(request: HtmxRequest, slug: str) -> HttpResponse:
     """Show an order before it is placed; on POST place it and go to Stripe.
 
-    Who has no account yet signs up first and comes back to this page.
+    A visitor without an account signs up first and comes back to this page.
     """
     if not request.user.is_authenticated:
         here = reverse("checkout", args=[slug])
@@ -52,7 +52,7 @@ def checkout(request: HtmxRequest, slug: str) -> HttpResponse:
         return redirect(next_url)
     pack = get_object_or_404(Pack, slug=slug)
     if not pack.is_active:
-        # A mail or a bookmark leads here, and is older than the offer.
+        # A mail or a bookmark that is older than the offer leads here.
         messages.error(request, MESSAGES[PackUnavailable])
         return redirect("packs")
     prices = list_prices(pack)
@@ -73,7 +73,7 @@ def checkout(request: HtmxRequest, slug: str) -> HttpResponse:
 @customer_only
 @require_safe
 def checkout_return(request: CustomerRequest) -> HttpResponse:
-    """Finish an order when Stripe sends the customer back; until then ask again and again."""
+    """Fulfil an order when Stripe sends the customer back. The page polls until it is settled."""
     session_id = request.GET.get("session_id", "")
     if not SESSION_ID.fullmatch(session_id):
         raise Http404("No order has such a session.")
@@ -98,7 +98,7 @@ def checkout_return(request: CustomerRequest) -> HttpResponse:
 @customer_only
 @require_safe
 def checkout_cancel(request: CustomerRequest, public_id: UUID) -> HttpResponse:
-    """Say that nothing was charged. The order stays open until it expires."""
+    """Show that nothing was charged. The order stays open until it expires."""
     order = get_object_or_404(Order, public_id=public_id, user=request.user)
     return render(request, "checkout/cancelled.html", {"order": order, "now": timezone.now()})
 
@@ -110,5 +110,5 @@ def _settle(order: Order) -> tuple[Order, bool]:
     try:
         return fulfil_checkout(order.stripe_session_id), True
     except PaymentProviderError:
-        # The webhook and the sweep go on by themselves; this page only shows it later.
+        # The webhook and the sweep fulfil the order anyway; this page only shows it later.
         return order, False

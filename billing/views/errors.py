@@ -1,4 +1,4 @@
-"""Error pages. The last one must work when nothing else does."""
+"""Error pages. `server_error` must work when nothing else does."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -22,7 +22,7 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer when we failed. No context processor runs: one of them may be what failed."""
+    """Answer when we failed. No context processor runs, because one of them may have failed."""
     return HttpResponse(
         render_to_string(
             "500.html",

@@ -1,4 +1,4 @@
-"""What customers fill in."""
+"""The forms that customers fill in."""
 
 from typing import Any
 
@@ -16,13 +16,13 @@ MAX_ID = 2**63 - 1
 
 
 class RefundForm(forms.Form):
-    """Confirm a refund. `once` makes a second press of the button ask for nothing."""
+    """Confirms a refund. Because of `once`, a second press of the button refunds nothing."""
 
     once = forms.UUIDField(widget=forms.HiddenInput)
 
 
 class UsageFilterForm(forms.Form):
-    """Narrow the usage table, and say where its page starts."""
+    """Filters the usage table, and says where its page starts."""
 
     key: "forms.ModelChoiceField[ApiKey]" = forms.ModelChoiceField(
         label="API key", queryset=ApiKey.objects.none(), required=False, empty_label="All keys"
@@ -123,7 +123,7 @@ class TopUpForm(forms.Form):
 
 
 def offer_of(pack: Pack, price: Price) -> str:
-    """Return what names an offer in the form: all of it, so that nobody agrees to another one."""
+    """Return the value of an offer in the form: all its terms, so that no other is agreed to."""
     return f"{pack.slug}:{price.currency}:{price.amount_cents}:{pack.credits}:{pack.validity_days}"
 
 

@@ -1,4 +1,4 @@
-"""API keys: list, create, change, rotate, revoke. A secret is in one answer and nowhere else."""
+"""API keys: list, create, change, rotate, revoke. A secret appears in one answer only."""
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -25,7 +25,7 @@ def keys(request: CustomerRequest) -> HttpResponse:
 @fresh_only("POST")
 @require_http_methods(["GET", "HEAD", "POST"])
 def key_create(request: CustomerRequest) -> HttpResponse:
-    """Create a key and show its secret, this once. Whoever only opens the address gets the list."""
+    """Create a key and show its secret once. A GET leads to the list."""
     if request.method != "POST":
         return redirect("dashboard-keys")
     form = ApiKeyForm(request.POST)
@@ -74,7 +74,7 @@ def key_edit(request: CustomerRequest, key_id: int) -> HttpResponse:
 @fresh_only("GET", "HEAD", "POST")
 @require_http_methods(["GET", "HEAD", "POST"])
 def key_rotate(request: CustomerRequest, key_id: int) -> HttpResponse:
-    """Ask how long the old secret shall work, and on POST show the new one, this once."""
+    """Ask how long the old secret is to work, and on POST show the new one once."""
     key = get_object_or_404(ApiKey, pk=key_id, user=request.user)
     form, secret = RotateForm(request.POST or None), ""
     if request.method == "POST" and form.is_valid():
@@ -105,7 +105,7 @@ def key_end_rotation(request: CustomerRequest, key_id: int) -> HttpResponse:
 @customer_only
 @require_http_methods(["GET", "HEAD", "POST"])
 def key_revoke(request: CustomerRequest, key_id: int) -> HttpResponse:
-    """Ask, and on POST revoke. htmx gets the key's row of the table."""
+    """Ask for confirmation, and on POST revoke. htmx gets the key's row of the table."""
     key = get_object_or_404(ApiKey, pk=key_id, user=request.user)
     if request.method == "POST":
         api_keys.revoke_api_key(key)
@@ -138,7 +138,7 @@ def _render_keys(
 
 
 def _with_spending(request: CustomerRequest, found: list[ApiKey]) -> list[ApiKey]:
-    """Tell each key what it spent: in all, and this month."""
+    """Set on each key what it spent, in all and this month."""
     spent = api_keys.booked_spending(request.user)
     for key in found:
         total, this_month = spent.get(key.pk, (0, 0))

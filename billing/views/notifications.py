@@ -16,7 +16,7 @@ LATEST = 10
 @customer_only
 @require_http_methods(["GET", "HEAD", "POST"])
 def notifications(request: CustomerRequest) -> HttpResponse:
-    """Show what is mailed, with the latest mails; on POST keep the customer's choice."""
+    """Show what is mailed, with the latest mails; on POST save the customer's choice."""
     known = get_notification_settings(request.user)
     initial = {name: getattr(known, name) for name in NotificationForm.base_fields}
     form = NotificationForm(request.POST or None, initial=initial)

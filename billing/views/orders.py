@@ -17,7 +17,7 @@ from billing.views.refusals import as_message
 from billing.views.requests import CustomerRequest, customer_only
 from common.money import price
 
-# Nobody reads further back on one page; statements will list everything.
+# One page needs no more; statements list everything.
 MOST_ORDERS = 200
 ON_ITS_WAY = (Refund.Status.OPEN, Refund.Status.PENDING)
 
@@ -33,7 +33,7 @@ def orders(request: CustomerRequest) -> HttpResponse:
 @customer_only
 @require_http_methods(["GET", "HEAD", "POST"])
 def order(request: CustomerRequest, public_id: UUID) -> HttpResponse:
-    """Show one order; on POST ask Stripe again how it stands."""
+    """Show one order; on POST ask Stripe for its state again."""
     order = get_object_or_404(Order, public_id=public_id, user=request.user)
     if request.method == "POST":
         check_again(request, order)
@@ -53,7 +53,7 @@ def order(request: CustomerRequest, public_id: UUID) -> HttpResponse:
 
 
 def is_waiting(order: Order) -> bool:
-    """Whether the payment or a refund of it is on its way, so that the page looks again."""
+    """Return whether the payment or a refund of it is under way, so that the page polls."""
     is_paying = order.status == Order.Status.PENDING
     return is_paying or any(refund.status in ON_ITS_WAY for refund in order.refunds.all())
 
@@ -74,7 +74,7 @@ def order_refund(request: CustomerRequest, public_id: UUID) -> HttpResponse:
 
 
 def ask_for_refund(request: CustomerRequest, order: Order) -> None:
-    """Return the unused part and tell the customer what happens next."""
+    """Refund the unused part and show the customer what happens next."""
     form = RefundForm(request.POST)
     if not form.is_valid():
         messages.error(request, "Nothing was refunded. Please try again.")
@@ -88,7 +88,7 @@ def ask_for_refund(request: CustomerRequest, order: Order) -> None:
 
 
 def check_again(request: CustomerRequest, order: Order) -> None:
-    """Read the payment from Stripe once more and tell the customer."""
+    """Read the payment from Stripe once more and show the customer the result."""
     if not order.stripe_session_id and not order.is_top_up:
         messages.info(request, "This order never reached the payment page. Nothing was charged.")
         return

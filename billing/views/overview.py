@@ -13,7 +13,7 @@ from billing.top_ups.agreement import find_top_up
 from billing.views.requests import CustomerRequest, customer_only
 
 LATEST = 6
-# Their money has not become credits yet, and their customer asks where those are.
+# Orders whose money has not become credits yet, which a customer may look for.
 AT_WORK = (Order.Status.PENDING, Order.Status.REVIEW)
 
 

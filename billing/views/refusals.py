@@ -59,7 +59,7 @@ MESSAGES: dict[type[BillingError], str] = {
 
 @contextmanager
 def as_message(request: HttpRequest) -> Iterator[None]:
-    """Turn an error of the table into a message; anything else goes on."""
+    """Turn an error of the table into a message; let any other error pass."""
     try:
         yield
     except tuple(MESSAGES) as error:

@@ -28,7 +28,7 @@ class HtmxRequest(HttpRequest):
 class CustomerRequest(HtmxRequest):
     """A request whose user is known. Every query of a view goes through `user`."""
 
-    user: User  # narrower than the parent's, which `customer_only` makes true
+    user: User  # narrower than the parent's type; `customer_only` ensures it
 
 
 View = Callable[..., HttpResponseBase]
@@ -42,16 +42,17 @@ def customer_only(view: View) -> View:
         if request.user.is_authenticated:
             return view(cast(CustomerRequest, request), *args, **kwargs)
         answer = redirect_to_login(page_to_return_to(request))
-        # htmx would put the log-in page into the middle of the present one.
+        # htmx would insert the log-in page into the present one.
         return HttpResponseClientRedirect(answer.url) if request.htmx else answer
 
     return never_cache(checked)
 
 
 def fresh_only(*methods: str) -> Callable[[View], View]:
-    """Ask for the password before requests with these methods, if it was long ago.
+    """Ask for the password before requests with these methods, unless it was entered recently.
 
-    What was sent is kept and done then, so it stands below `customer_only` and above the rest.
+    The request is kept and carried out afterwards, so this decorator stands below `customer_only`
+    and above the rest.
     """
 
     def decorate(view: View) -> View:
@@ -60,12 +61,12 @@ def fresh_only(*methods: str) -> Callable[[View], View]:
             if request.method not in methods:
                 return view(request, *args, **kwargs)
             if not must_ask_again(request):
-                # What was kept is done at the address of the page that asked.
+                # A kept request is carried out at the address of the page that asked.
                 request.resolver_match = resolve(request.path_info)
                 return view(request, *args, **kwargs)
             is_htmx = bool(request.htmx)
             answer = ask_again(request)
-            # htmx would put the page that asks into the middle of the present one.
+            # htmx would insert the page that asks into the present one.
             return HttpResponseClientRedirect(answer["Location"]) if is_htmx else answer
 
         return checked
@@ -74,7 +75,7 @@ def fresh_only(*methods: str) -> Callable[[View], View]:
 
 
 def page_to_return_to(request: HtmxRequest) -> str:
-    """Return the page that the customer was on: what was sent from it can't be sent again."""
+    """Return the page that the customer was on, because a POST can't be sent again."""
     if request.method in ("GET", "HEAD") and not request.htmx:
         return request.get_full_path()
     page = request.htmx.current_url if request.htmx else request.headers.get("Referer")

@@ -9,7 +9,7 @@ from billing.catalogue.on_sale import read_packs, read_priced_models
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    """Say what this is, with one request and its receipt."""
+    """Show what the product is, with one request and its receipt."""
     return render(request, "storefront/home.html", {"packs": read_packs()[:3]})
 
 

@@ -1,4 +1,4 @@
-"""Where Stripe tells us that something happened. It answers 200 only once the event is stored."""
+"""The webhook that receives Stripe's events. It answers 200 only once the event is stored."""
 
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt

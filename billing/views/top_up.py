@@ -29,7 +29,7 @@ PAGE = "dashboard-top-up"
 @fresh_only("POST")
 @require_http_methods(["GET", "HEAD", "POST"])
 def top_up(request: CustomerRequest) -> HttpResponse:
-    """Show how the balance tops itself up; on POST keep the customer's terms and consent."""
+    """Show how the balance tops itself up; on POST save the customer's terms and consent."""
     known = top_ups.get_top_up(request.user)
     form = TopUpForm(request.POST or None, initial=_initial(known))
     if request.method == "POST" and form.is_valid() and _agree(request, form):
@@ -45,14 +45,14 @@ def top_up(request: CustomerRequest) -> HttpResponse:
 @fresh_only("POST")
 @require_http_methods(["GET", "HEAD", "POST"])
 def save_card(request: CustomerRequest) -> HttpResponse:
-    """Lead to Stripe's page on which a card is saved. Who only opens the address gets ours."""
+    """Lead to Stripe's page on which a card is saved. A GET leads to our own page."""
     return _to_stripe(request) if request.method == "POST" else redirect(PAGE)
 
 
 @customer_only
 @require_safe
 def card_saved(request: CustomerRequest) -> HttpResponse:
-    """Take up the card when Stripe sends the customer back. The webhook may have been faster."""
+    """Save the card when Stripe sends the customer back. The webhook may have done it before."""
     with as_message(request):
         top_up_cards.finish_setup(request.GET.get("session_id", "")[:120])
     known = top_ups.get_top_up(request.user)
@@ -85,7 +85,7 @@ def remove_card(request: CustomerRequest) -> HttpResponse:
 
 
 def _agree(request: CustomerRequest, form: TopUpForm) -> bool:
-    """Keep what was agreed to; show on the form why it can't be. True if it was kept."""
+    """Save what was agreed to, or show on the form why it can't be. True if it was saved."""
     try:
         top_ups.agree(request.user, form.terms(), address=request.META.get("REMOTE_ADDR", ""))
     except PackUnavailable:

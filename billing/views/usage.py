@@ -16,7 +16,7 @@ from billing.views.requests import CustomerRequest, customer_only
 @customer_only
 @require_safe
 def usage(request: CustomerRequest) -> HttpResponse:
-    """List what was used, newest first. A filter that makes no sense shows nothing and says why."""
+    """List what was used, newest first. An invalid filter shows nothing and says why."""
     form = UsageFilterForm(request.user, request.GET)
     is_valid = form.is_valid()
     page = _read_page(request, form) if is_valid else UsagePage([], None)

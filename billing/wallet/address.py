@@ -1,7 +1,7 @@
-"""The one reading of a Redis URL: every client of the product is made from it.
+"""The only parser of Redis URLs: every Redis client of the product is made from its result.
 
-`rediss://user:password@host:port/db?ssl_ca_certs=/etc/redis/ca.pem`, in redis-py's spelling. What
-is not in OPTIONS is refused: a client that drops an option of security does so in silence.
+`rediss://user:password@host:port/db?ssl_ca_certs=/etc/redis/ca.pem`, in redis-py's spelling. An
+option outside OPTIONS is refused: clients silently ignore security options they don't know.
 """
 
 import ssl
@@ -18,22 +18,22 @@ SCHEMES = ("redis", "rediss", "unix")
 PORT = 6379
 ESCAPES = "In a password, write / ? # @ : as %2F %3F %23 %40 %3A"
 
-# What a word in an option stands for.
+# The accepted values of an option, and what each stands for.
 VERIFIES = {
     "required": "required",
-    # To a client it means the same.
+    # A client treats it like `required`.
     "optional": "required",
     "none": "none",
 }
 TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-# The numbers are those of redis-py, which takes no names.
+# The numbers are what redis-py accepts; it takes no names.
 VERSIONS = {
     "tlsv1.2": ssl.TLSVersion.TLSv1_2,
     "771": ssl.TLSVersion.TLSv1_2,
     "tlsv1.3": ssl.TLSVersion.TLSv1_3,
     "772": ssl.TLSVersion.TLSv1_3,
 }
-# The options of TLS, and the words that each may be; any text if none are named.
+# The TLS options, each with its accepted values; None accepts any text.
 OPTIONS: dict[str, Mapping[str, Any] | None] = {
     "ssl_ca_certs": None,
     "ssl_certfile": None,
@@ -44,26 +44,26 @@ OPTIONS: dict[str, Mapping[str, Any] | None] = {
     "ssl_min_version": VERSIONS,
 }
 FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
-# Without a password, OpenSSL asks the terminal for the one of a key that has one.
+# Without a password here, OpenSSL prompts on the terminal when a key is encrypted.
 SAFE = {"ssl_cert_reqs": "required", "ssl_check_hostname": True, "ssl_password": ""}
 
 
 class MalformedAddress(ValueError):
-    """A Redis URL says what is not understood or can't be honoured."""
+    """A Redis URL can't be parsed, or asks for something that can't be honoured."""
 
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
-    """Where a Redis server is and how it is spoken to."""
+    """The address of a Redis server, and how to connect to it."""
 
     host: str = ""
     port: int = PORT
-    # Of a socket in the file system, instead of host and port.
+    # The path of a Unix socket, used instead of host and port.
     path: str = ""
     db: int = 0
     username: str | None = None
     password: str | None = None
-    # redis-py's arguments of TLS; None without it.
+    # redis-py's TLS arguments; None without TLS.
     tls: Mapping[str, Any] | None = None
 
     @classmethod
@@ -73,12 +73,12 @@ class RedisAddress:
             parts = urlsplit(url)
             port = parts.port
         except ValueError:
-            # Its words could be a part of the password.
+            # The error's message could contain a part of the password.
             raise MalformedAddress(f"has a host or port that is none. {ESCAPES}") from None
         if parts.scheme not in SCHEMES:
             raise MalformedAddress("must be an address such as redis://host:6379/0")
         if parts.fragment or "@" in parts.path + parts.query:
-            # What follows may be a part of the password, which no message may tell.
+            # The rest may be a part of the password, which no message may reveal.
             raise MalformedAddress(f"has a '#', or an '@' behind its host. {ESCAPES}")
         if parts.username and not parts.password:
             raise MalformedAddress("names a user without a password")
@@ -98,7 +98,7 @@ class RedisAddress:
         )
 
     def demand_files(self) -> None:
-        """Raise MalformedAddress if a file that it names can't be used."""
+        """Raise MalformedAddress if a file that the URL names can't be used."""
         for option in FILES:
             if self.tls and option in self.tls:
                 try:
@@ -111,9 +111,9 @@ class RedisAddress:
             raise MalformedAddress(f"names certificates that can't be used: {error}") from None
 
     def new_context(self) -> ssl.SSLContext | None:
-        """Return what redis-py would make of it; None without TLS. Raises OSError.
+        """Return the TLS context that redis-py would make; None without TLS. Raises OSError.
 
-        It reads the files anew, so a certificate can be replaced while the process runs.
+        Each call reads the files, so a certificate can be replaced while the process runs.
         """
         if self.tls is None:
             return None
@@ -122,7 +122,7 @@ class RedisAddress:
         return context
 
     def arguments(self) -> dict[str, Any]:
-        """Return it as redis-py's connections take it."""
+        """Return the arguments of a redis-py connection."""
         shared = {"db": self.db, "username": self.username, "password": self.password}
         if self.path:
             return {
@@ -136,7 +136,7 @@ class RedisAddress:
         return {"connection_class": redis.SSLConnection, **plain, **self.tls}
 
     def broker_url(self) -> str:
-        """Return it as Celery's transport takes it, which wants `tls` apart."""
+        """Return the URL for Celery's transport, which takes `tls` separately."""
         user, password = quote(self.username or "", safe=""), quote(self.password or "", safe="")
         login = f"{user}:{password}@" if password else ""
         if self.path:
@@ -147,7 +147,7 @@ class RedisAddress:
 
 
 class AddressPool(redis.ConnectionPool):
-    """redis-py's pool for our reading of a URL. Django's cache uses it, too."""
+    """redis-py's connection pool, with URLs parsed here. Django's cache uses it too."""
 
     @classmethod
     def from_url(cls, url: str, **arguments: Any) -> "AddressPool":
@@ -156,7 +156,7 @@ class AddressPool(redis.ConnectionPool):
 
 
 def open_redis(url: str, **arguments: Any) -> redis.Redis:
-    """Return redis-py's client for a URL; whoever opens it closes it. Raises MalformedAddress."""
+    """Return a redis-py client for a URL; the caller closes it. Raises MalformedAddress."""
     return redis.Redis.from_pool(AddressPool.from_url(url, **arguments))
 
 
@@ -187,7 +187,7 @@ def _options(query: str) -> dict[str, str]:
 
 def _database(numbers: list[str]) -> int:
     found = [number for number in numbers if number]
-    # redis-py takes the option's, Celery the path's.
+    # redis-py would use the option's number, Celery the path's.
     if len(found) > 1:
         raise MalformedAddress("names its database twice, in its path and as an option")
     if found and not (found[0].isascii() and found[0].isdigit()):
@@ -203,7 +203,7 @@ def _tls(options: dict[str, str], *, is_tls: bool) -> dict[str, Any] | None:
     tls = {name: _value(name, text) for name, text in options.items()}
     if "ssl_keyfile" in tls and "ssl_certfile" not in tls:
         raise MalformedAddress("has an ssl_keyfile without an ssl_certfile")
-    # A name that nobody vouches for says nothing.
+    # The host name in an unverified certificate proves nothing.
     if tls.get("ssl_cert_reqs") == "none" and tls.setdefault("ssl_check_hostname", False):
         raise MalformedAddress("can't check a host's name (ssl_check_hostname) unverified")
     return SAFE | tls
@@ -213,7 +213,7 @@ def _value(name: str, text: str) -> Any:
     words = OPTIONS[name]
     if words is None:
         return text
-    # Celery writes them so.
+    # Celery's spelling is CERT_REQUIRED.
     word = text.lower().removeprefix("cert_")
     if word not in words:
         raise MalformedAddress(f"has {name}={text}: it must be one of {', '.join(words)}")

@@ -1,6 +1,6 @@
 """The arguments of the library's functions, by name and in order; see `signatures.py`.
 
-Each is named as its function, and each row that may follow as what it is.
+A tuple is named after its function; a tuple of a row that may follow, after what the row is.
 """
 
 from typing import NamedTuple
@@ -68,7 +68,7 @@ class Void(NamedTuple):
 
 
 class Reap(NamedTuple):
-    """A hold whose lease ran out. `-` has it voided if there is no progress."""
+    """A hold whose lease ran out. `-` voids it if there is no progress."""
 
     request: str
     settlement_without_progress: bytes | str
@@ -76,7 +76,7 @@ class Reap(NamedTuple):
 
 
 class Debit(NamedTuple):
-    """An amount to take. `posted` and `credited` are -1 but for an expiry."""
+    """An amount to take. `posted` and `credited` are -1 except for an expiry."""
 
     ref: str
     wallet_id: int
@@ -96,7 +96,7 @@ class Push(NamedTuple):
 
 
 class Inquire(NamedTuple):
-    """What is known of a wallet, and as how many inquiries this one counts."""
+    """The version that the caller knows, and as how many inquiries this one counts."""
 
     known_version: int
     month: int
@@ -144,7 +144,7 @@ class WalletRow(NamedTuple):
 
 
 class KeyRow(NamedTuple):
-    """An API key's figures; so many `MonthRow` follow."""
+    """An API key's figures; as many `MonthRow` as `months` follow."""
 
     key_id: int
     open: int
@@ -186,14 +186,14 @@ class Keep(NamedTuple):
 
 
 class RegisterRow(NamedTuple):
-    """A register, and what it holds; -1 for one that is no open hold."""
+    """A register and the credits that it holds; -1 if it is no open hold."""
 
     reference: str
     amount: int
 
 
 class CorrectEvent(NamedTuple):
-    """What an event moves instead, and the total that its register was charged with it."""
+    """An event's corrected amount, and the corrected total charge of its register."""
 
     epoch: str
     event_id: str
@@ -202,7 +202,7 @@ class CorrectEvent(NamedTuple):
 
 
 class Forget(NamedTuple):
-    """The rebuild, and how many of what follows are events."""
+    """The rebuild, and how many of the rows that follow are events."""
 
     epoch: str
     prefix: str
@@ -210,7 +210,7 @@ class Forget(NamedTuple):
 
 
 class Forgotten(NamedTuple):
-    """An event, or behind the events a register."""
+    """An event or, after the events, a register."""
 
     event_id_or_reference: str
 

@@ -1,8 +1,8 @@
 """The wallet as the web processes use it: asynchronous, over one multiplexed connection.
 
-No answer from Redis is WalletRecovering, never "allow". A place whose answer was lost may have
-held something: it is voided in the background, since its request is refused. One that was never
-sent holds nothing; so while Redis is away nothing piles up here.
+No answer from Redis is WalletRecovering, never "allow". A `place` whose answer was lost may have
+placed a hold: its request is refused, and the hold is voided in the background. A `place` that was
+never sent holds nothing, so nothing piles up here while Redis is away.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ log = structlog.get_logger(__name__)
 
 # Redis says this until the worker has loaded the function library into a new server.
 NO_LIBRARY = "Function not found"
-# Starting, a replica, busy, full, or unable to write its append-only file.
+# The server is starting, a replica, busy, out of memory, can't write its AOF, or lacks its cluster.
 NOT_NOW = ("LOADING", "READONLY", "MASTERDOWN", "BUSY", "OOM", "MISCONF", "CLUSTERDOWN")
 VOID_RETRY_S = 0.5
 VOID_ATTEMPTS = 120
@@ -87,16 +87,16 @@ class WalletClient:
         return commands.parse_place(reply)
 
     async def quote(self, hold: HoldRequest) -> Placed:
-        """Tell what `place` would hold now, and hold nothing. Raises what `place` raises."""
+        """Return what `place` would hold now, without holding it. Raises what `place` raises."""
         command = commands.quote(hold, lease_ms=lease_ms(), limit=backlog_limit())
         return commands.parse_place(await self._ask(command))
 
     async def extend(self, facts: RequestFacts, progress: Settlement) -> None:
-        """Renew a hold's lease and record its progress. Raises UnknownHold, WalletRecovering."""
+        """Extend a hold's lease and record its progress. Raises UnknownHold, WalletRecovering."""
         commands.parse_ok(await self._ask(commands.extend(facts, progress, lease_ms=lease_ms())))
 
     async def settle(self, facts: RequestFacts, settlement: Settlement) -> Settled:
-        """End a request at what it cost. Safe to repeat. Raises UnknownHold, WalletRecovering."""
+        """Settle a hold at what it cost. Safe to repeat. Raises UnknownHold, WalletRecovering."""
         return commands.parse_settle(await self._ask(commands.settle(facts, settlement)))
 
     async def void(self, facts: RequestFacts) -> None:
@@ -117,9 +117,9 @@ class WalletClient:
         limits: Limits,
         count: int = 1,
     ) -> Inquiry:
-        """Return a wallet's and a key's figures, and count as so many inquiries of its minute.
+        """Return a wallet's and a key's figures; count as `count` of the inquiries per minute.
 
-        Raises WalletStale if either changed since this version, RateLimited, WalletMissing,
+        Raises WalletStale if either changed since `known_version`, RateLimited, WalletMissing,
         WalletRecovering.
         """
         command = commands.inquire(
@@ -156,12 +156,12 @@ class WalletClient:
                 return
             else:
                 return
-        # The lease runs out and the reaper ends it.
+        # Its lease will run out, and the reaper will end it.
         log.warning("hold_not_voided", request_id=facts.request_id)
 
 
 def lease_ms() -> int:
-    """Return how long a hold lives without being renewed."""
+    """Return how long a hold lives without being extended."""
     lease_s: int = settings.HOLD_LEASE_S
     return lease_s * 1_000
 
@@ -172,7 +172,7 @@ def backlog_limit() -> BacklogLimit:
 
 
 def refusal(command: Command, error: str) -> WalletError:
-    """Say what an error reply means: a server that can't serve just now, or a defect of ours."""
+    """Return what an error reply means: the server can't serve now, or we have a defect."""
     if NO_LIBRARY in error or error.startswith(NOT_NOW):
         return WalletRecovering(error)
     return WalletError(f"{command.function}: {locate(error)}")

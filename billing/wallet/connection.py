@@ -3,7 +3,7 @@
 Commands of all requests are pipelined over one socket and answered in order. redis-py's pool
 takes a connection per command in flight and costs 0.27 ms more a request, measured.
 
-Whatever goes wrong, every command in flight fails with `ConnectionLost`, the socket is closed and
+After any failure, every command in flight fails with `ConnectionLost`, the socket is closed and
 the next command connects anew: after a time-out the order of answers can't be trusted any more.
 Nothing is sent twice: only the caller knows what may be repeated.
 """
@@ -33,7 +33,7 @@ class CommandRefused(Exception):
 
 
 class Connection:
-    """Connects with the first command, and anew once lost. Safe in many tasks of one loop."""
+    """Connects with the first command, and again after a loss. Safe in many tasks of one loop."""
 
     def __init__(self, url: str, *, timeout_s: float = 5.0) -> None:
         self._address = RedisAddress.parse(url)
@@ -57,14 +57,14 @@ class Connection:
         if self._protocol is not None:
             self._protocol.abort(ConnectionLost("The connection was closed."))
             self._protocol = None
-        # An aborted socket is let go of in the loop's next turn, which may be its last.
+        # The loop releases an aborted socket in its next iteration, which may be its last.
         await asyncio.sleep(0)
 
     async def _ask(self, protocol: "_Protocol", parts: Sequence[Argument]) -> Any:
         answer = protocol.send(parts)
         try:
             async with asyncio.timeout(self._timeout_s):
-                # Shielded, because the answer belongs to the order of answers, cancelled or not.
+                # Shielded, because even a cancelled answer keeps its place in the order of answers.
                 reply = await asyncio.shield(answer)
         except TimeoutError as error:
             protocol.abort(ConnectionLost("Redis did not answer in time."))
@@ -80,7 +80,7 @@ class Connection:
             self._connecting.add_done_callback(self._connected)
         attempt = self._connecting
         try:
-            # Shielded, because the attempt belongs to everyone who waits for it.
+            # Shielded, because other commands may wait for the same attempt.
             return await asyncio.shield(attempt)
         except asyncio.CancelledError:
             if attempt.cancelled():
@@ -130,14 +130,14 @@ class _Protocol(asyncio.Protocol):
         self.is_closed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are not subclasses of asyncio's, only alike.
+        # uvloop's transports have the interface of asyncio's, but are no subclasses.
         self._transport = cast(asyncio.Transport, transport)
 
     def send(self, parts: Sequence[Argument]) -> "asyncio.Future[Any]":
-        """Queue a command; all that one turn of the event loop queues goes out in one write."""
+        """Queue a command; all commands of one loop iteration go out in one write."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
-        # An answer that nobody awaits any more must not be reported as never retrieved.
+        # asyncio must not report an answer that is no longer awaited as never retrieved.
         answer.add_done_callback(_retrieve)
         if self.is_closed:
             answer.set_exception(ConnectionLost("The connection was closed."))

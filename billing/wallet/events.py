@@ -23,7 +23,7 @@ class Amounts:
     charged: int
     target: int
     held: int
-    # The API key that spent it, and in which month; 0 for what is not usage.
+    # The API key that spent it, and in which month; 0 for a debit.
     api_key_id: int
     month: int
 
@@ -37,7 +37,7 @@ class Event(Amounts):
 
 
 def read_amounts(event_id: bytes, fields: Fields) -> Amounts:
-    """Read what a stream entry moves, whatever else is in it. Raises MalformedEvent."""
+    """Read the amounts of a stream entry, and nothing else of it. Raises MalformedEvent."""
     try:
         return Amounts(*_amounts(event_id, fields))
     except (KeyError, ValueError) as error:
@@ -68,7 +68,7 @@ def _amounts(
         int(fields[b"charged"]),
         int(fields[b"target"]),
         int(fields[b"held"]),
-        # An event without these was written before version 3 of the functions.
+        # Events that were written before version 3 of the functions lack these.
         int(fields.get(b"key", b"0")),
         int(fields.get(b"month", b"0")),
     )

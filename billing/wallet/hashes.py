@@ -1,7 +1,7 @@
-"""The hashes in Redis: the name of each field, and the one way to read them around the library.
+"""The hashes in Redis: the names of their fields, and how to read them without the library.
 
 Only the function library writes them. They are read here where many are needed at once, or those of
-a closed shard, for which the library answers nothing.
+a closed shard, about which the library answers nothing.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Values = list[bytes | None]
 
 
 class WalletField(StrEnum):
-    """Of `{s}:wallet:<id>`."""
+    """Fields of `{s}:wallet:<id>`."""
 
     BASE = "base"
     PEND = "pend"
@@ -25,13 +25,13 @@ class WalletField(StrEnum):
     DEBT = "debt"
     OPEN = "open"
     STATE = "state"
-    # Where requests and tokens per minute stand.
+    # The buckets of requests and tokens per minute (see `take` in `lua/rates.lua`).
     REQUESTS_AT = "ra"
     TOKENS_AT = "ta"
 
 
 class KeyField(StrEnum):
-    """Of `{s}:key:<id>`. Beside them are `held:<month>` and `spent:<month>`."""
+    """Fields of `{s}:key:<id>`, which also has `held:<month>` and `spent:<month>`."""
 
     EPOCH = "e"
     OPEN = "open"
@@ -42,7 +42,7 @@ class KeyField(StrEnum):
 
 
 class RegisterField(StrEnum):
-    """Of `{s}:hold:<reference>`."""
+    """Fields of `{s}:hold:<reference>`."""
 
     STATE = "s"  # open, settled or void
     WALLET = "w"
@@ -51,12 +51,12 @@ class RegisterField(StrEnum):
     CHARGED = "c"
     UNITS = "n"  # held
     FACTS = "f"
-    # What the reaper would book: what it comes to, and the packed settlement.
+    # What the reaper would book: its target, and the packed settlement.
     PROGRESS_TARGET = "pt"
     PROGRESS = "p"
     EPOCH = "e"
-    # Whose limits it counts for: API key and month (0: none), the tokens that it may use, and the
-    # microseconds that they took of the key's and of the wallet's minute.
+    # The limits that it counts for: API key and month (0: none), the tokens that it may use, and
+    # the microseconds that these took of the key's and of the wallet's minute.
     LIMITS = "k"
 
 
@@ -132,7 +132,7 @@ def ask_key(wallet_id: int, api_key_id: int) -> tuple[Argument, ...]:
 
 
 def read_key(values: Values, *, epoch: bytes | None) -> KeyTotals:
-    """Read the answer. A key that nobody used in this epoch has nothing."""
+    """Read the answer. A key that was not used in this epoch has zeros."""
     of, *figures = values
     return KeyTotals(*map(int, _whole(figures))) if of is not None and of == epoch else KeyTotals()
 
@@ -140,7 +140,7 @@ def read_key(values: Values, *, epoch: bytes | None) -> KeyTotals:
 def read_registers(
     client: SyncWalletClient, shard: int, references: list[str]
 ) -> list[RegisterFigures | None]:
-    """Read registers of a shard, open or closed; None for each that is not there.
+    """Read registers of a shard, open or closed; None for each that is missing.
 
     Raises WalletRecovering if Redis is away.
     """

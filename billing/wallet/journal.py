@@ -1,7 +1,7 @@
 """What a web process started and ended, in a local file, in case Redis or the process is lost.
 
-One line per fact, appended with a single write, so that a killed process leaves at most its last
-line torn; a full disk leaves none. The process holds a lock on its file as long as it lives; a
+One line per fact, appended with a single write, so a killed process leaves at most its last line
+torn, and a full disk tears none. The process holds a lock on its file as long as it lives; a
 file whose lock is free has lost its process, and the worker adopts it
 (`billing.upkeep.adoption`). Files are rotated: the new one starts with what is still open, so
 that an old one can be adopted while its process lives.
@@ -9,7 +9,7 @@ that an old one can be adopted while its process lives.
     ["s", [request facts…], held credits]    a hold was placed; the upstream is called next
     ["e", [request facts…], [settlement…]]   the request ended; written before Redis is told
     ["v", request id]                        no upstream accepted it; the hold is released
-    ["r"]                                    rotated: whatever is open goes on in the next file
+    ["r"]                                    rotated: open requests continue in the next file
 """
 
 import contextlib
@@ -36,19 +36,19 @@ SUFFIX = ".journal"
 FOLDER_NAME = ".folder"
 ROTATE_BYTES = 8 * 1024 * 1024
 ROTATE_S = 300
-# A rotation copies what is open, so it happens at most once in this time.
+# A rotation copies the open requests, so `rotate_soon` causes at most one in this time.
 SOON_S = 2
 
 
 class Journal:
-    """The journal of this process. Not for threads: one event loop writes it."""
+    """The journal of this process. Not thread-safe: one event loop writes it."""
 
     def __init__(self, directory: Path, *, rotate_s: float = ROTATE_S) -> None:
         self._directory = directory
         self.rotate_bytes = ROTATE_BYTES
         self.rotate_s = rotate_s
         self._open: dict[str, tuple[RequestFacts, int]] = {}
-        # Ends that the disk had no room for, the first one first.
+        # Ends that the disk had no room for, oldest first.
         self._owed: deque[tuple[str, list[object]]] = deque()
         self._file = -1
         self._written = 0
@@ -56,7 +56,7 @@ class Journal:
 
     @classmethod
     def open(cls, directory: Path, *, rotate_s: float = ROTATE_S) -> Self:
-        """Start this process's journal. Whoever opens it closes it."""
+        """Start this process's journal; the caller closes it."""
         directory.mkdir(parents=True, exist_ok=True)
         journal = cls(directory, rotate_s=rotate_s)
         journal._begin_file()
@@ -69,15 +69,15 @@ class Journal:
         self._open[facts.request_id] = (facts, held_credits)
 
     def end(self, facts: RequestFacts, settlement: Settlement) -> None:
-        """Note how a request ended, before Redis is told; on a full disk, once there is room."""
+        """Note how a request ended, before Redis is told. A full disk delays the line only."""
         self._end(facts.request_id, ["e", facts.as_tuple(), settlement.as_tuple()])
 
     def void(self, facts: RequestFacts) -> None:
-        """Note that no upstream accepted a request, before Redis is told; likewise."""
+        """Note that no upstream accepted a request, before Redis is told. Otherwise as `end`."""
         self._end(facts.request_id, ["v", facts.request_id])
 
     def catch_up(self) -> None:
-        """Write what the disk had no room for, and rotate if that is due. A timer asks."""
+        """Write what the disk had no room for, and rotate if that is due. A timer calls it."""
         try:
             self._write_owed()
         except OSError:
@@ -85,9 +85,9 @@ class Journal:
         self.rotate_if_due()
 
     def _end(self, request_id: str, line: list[object]) -> None:
-        """Note an end. Redis is to be told of it even if it can't be written: the hold is there.
+        """Note an end. A failed write is kept for later, so that Redis is told nevertheless.
 
-        Until it is written the request is open here, and nothing new is started.
+        Until it is written, the request stays open here and `start` raises.
         """
         self._owed.append((request_id, line))
         try:
@@ -103,22 +103,22 @@ class Journal:
             self._open.pop(request_id, None)
 
     def rotate_if_due(self) -> None:
-        """Go on in a new file if this one is old or long. Every line asks."""
+        """Continue in a new file if this one is old or long. Called before each line."""
         if not self._written:
             return
         if self._written >= self.rotate_bytes or time.monotonic() >= self._rotate_at:
             try:
                 self._rotate()
             except OSError:
-                # The old file is as good as it was; the next line tries again.
+                # The old file is still good; the next line tries again.
                 log.exception("journal_not_rotated")
 
     def rotate_soon(self) -> None:
-        """Have a worker adopt this file within seconds. Who asks meanwhile shares the rotation."""
+        """Have a worker adopt this file within seconds. Calls until then share one rotation."""
         self._rotate_at = min(self._rotate_at, time.monotonic() + SOON_S)
 
     def close(self) -> None:
-        """Let go of the file: the worker settles what is not booked by now. Safe to repeat."""
+        """Close the file, so that the worker settles what is not booked. Safe to repeat."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -131,7 +131,7 @@ class Journal:
         packed = orjson.dumps(line) + b"\n"
         written = os.write(file, packed)
         if written < len(packed):
-            # The disk is full. Half a line would spoil the one that is written behind it.
+            # The disk is full. Half a line would spoil the next line.
             os.ftruncate(file, os.fstat(file).st_size - written)
             raise OSError(errno.ENOSPC, "The journal's disk is full.")
         self._written += written
@@ -142,24 +142,24 @@ class Journal:
         try:
             for facts, held_credits in self._open.values():
                 self._append(self._file, ["s", facts.as_tuple(), held_credits])
-            # Only now: a crash in between leaves open requests in both files, never in none.
+            # Last, so that a crash in between leaves open requests in both files, never in none.
             self._append(old, ["r"])
         except OSError:
-            # Removed while it is locked: the worker must not take it for that of a lost process.
+            # Removed while locked, so that the worker can't take it for a lost process's file.
             path.unlink()
             os.close(self._file)
             self._file, self._written = old, old_written
             raise
         os.close(old)
-        # What was copied does not count, or more open requests than fit into a file would have it
-        # rotated with every line.
+        # Copied lines don't count: more open requests than fit into a file would otherwise cause
+        # a rotation with every line.
         self._written = 0
 
     def _begin_file(self) -> Path:
-        # The clock only puts them in order; two of the same instant must not be one file.
+        # The time orders the files; the random part keeps two of the same instant apart.
         unique = f"{time.time_ns()}-{secrets.token_hex(4)}"
         path = self._directory / f"{socket.gethostname()}-{os.getpid()}-{unique}{SUFFIX}"
-        # Made under another name and locked first: the worker never sees it without its lock.
+        # Made under another name and locked first, so that the worker never sees it unlocked.
         hidden = path.with_name(f".{path.name}")
         file = os.open(hidden, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         try:
@@ -176,7 +176,7 @@ class Journal:
 
 @dataclass
 class JournalContents:
-    """What one file, or many, say. A request that is open was started and never ended."""
+    """What one or more files say. An open request was started and never ended."""
 
     held: dict[str, tuple[RequestFacts, int]] = field(default_factory=dict)
     ended: dict[str, tuple[RequestFacts, Settlement]] = field(default_factory=dict)
@@ -190,12 +190,12 @@ class JournalContents:
         return [hold for request_id, hold in self.held.items() if request_id not in over]
 
     def read(self, path: Path) -> None:
-        """Add what a file says; a torn last line is no line. Raises FileNotFoundError."""
+        """Add a file's lines; a torn last line is ignored. Raises FileNotFoundError."""
         for line in path.read_bytes().split(b"\n")[:-1]:
             try:
                 self._take(orjson.loads(line))
             except (ValueError, TypeError, IndexError, KeyError):
-                # One bad line must not hide the others; whoever adopts the file reports it.
+                # One bad line must not hide the others; the adoption of the file reports it.
                 self.unreadable_lines += 1
 
     def _take(self, line: list[list[object]]) -> None:
@@ -221,13 +221,13 @@ def _facts(packed: list[object]) -> RequestFacts:
 
 
 def name_folder(directory: Path) -> str:
-    """Return a folder's name for itself, which is the same wherever it is mounted."""
+    """Return a folder's own name, made once, which is the same wherever it is mounted."""
     path = directory / FOLDER_NAME
     if not path.exists():
         directory.mkdir(parents=True, exist_ok=True)
         mine = path.with_name(f"{FOLDER_NAME}-{secrets.token_hex(4)}")
         mine.write_text(secrets.token_hex(8))
-        # Of many who do this at once, the first names it.
+        # Of many processes that do this at once, the first names it.
         with contextlib.suppress(FileExistsError):
             path.hardlink_to(mine)
         mine.unlink()
@@ -243,7 +243,7 @@ def read_all(directory: Path) -> JournalContents:
     """Read every journal in a directory as one."""
     contents = JournalContents()
     read: set[Path] = set()
-    # Again until nothing is new: a file that was rotated away before it was read has a successor.
+    # Repeated until nothing is new: a file that was rotated before it was read has a successor.
     while unread := [path for path in journal_files(directory) if path not in read]:
         for path in unread:
             read.add(path)
@@ -254,7 +254,7 @@ def read_all(directory: Path) -> JournalContents:
 
 
 def adoptable_files(directory: Path) -> Iterator[Path]:
-    """Yield files whose process is gone or has rotated them, each locked while it is looked at."""
+    """Yield files whose process is gone or has rotated them, each locked while in use."""
     for path in journal_files(directory):
         try:
             file = os.open(path, os.O_RDWR)

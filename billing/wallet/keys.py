@@ -34,7 +34,7 @@ def hold(wallet_id: int, reference: str) -> str:
 
 
 def register(shard: int, reference: str) -> str:
-    """The register of one request or debit, for who knows only its shard."""
+    """The register of one request or debit, for a caller that knows only its shard."""
     return f"{{{shard}}}:hold:{reference}"
 
 

@@ -1,6 +1,6 @@
 """The function library: the parts in `lua/`, joined into the one source that Redis loads.
 
-Redis names errors by the line of the joined source; `locate` says in which line of which part.
+Redis reports an error's line in the joined source; `locate` finds the part and its line.
 `python -m billing.wallet.library` prints it.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 NAME = "tokenproxy_wallet"
 FOLDER = Path(__file__).with_name("lua")
-# In this order: a part sees the functions of those before it.
+# In this order: a part sees the functions of the parts before it.
 PARTS = (
     "library",
     "values",
@@ -51,14 +51,14 @@ def library_version(source: str) -> int:
 
 
 def rank(source: str) -> tuple[int, str]:
-    """Return what orders libraries: the greatest goes before the others, whoever compares them."""
+    """Return the sort key of libraries: every process prefers the greatest."""
     return library_version(source), source
 
 
 def locate(error: str) -> str:
-    """Name the part and its line where an error of Redis names a line of the library.
+    """Replace each line of the library in an error of Redis by the part and its line.
 
-    A server may have loaded the library of another release, whose lines are others.
+    Wrong if the server has loaded the library of another release, whose lines differ.
     """
     return LINE.sub(lambda found: _find_line(int(found[1])) or found[0], error)
 

@@ -1,4 +1,4 @@
-"""What an API key and its wallet may do, and where they stand: as `place` is told and answers."""
+"""The limits of an API key and its wallet, as `place` takes them, and the key's figures."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,7 +8,7 @@ NO_CAP = -1
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """How much at once and in a minute, smoothly refilled."""
+    """Requests at once, and requests and tokens per minute, which refill smoothly."""
 
     requests_per_minute: int
     tokens_per_minute: int
@@ -21,14 +21,14 @@ class Allowance:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a key may do beside what its wallet may, and the credits that it may spend."""
+    """The limits of a key and of its wallet, and the credits that the key may spend."""
 
     key: Allowance
     wallet: Allowance
     lifetime_cap_credits: int | None = None
     monthly_cap_credits: int | None = None
 
-    # Once for a key that is cached, not for each of its requests.
+    # Computed once for a cached key, not for each of its requests.
     @cached_property
     def packed(self) -> str:
         """Return the limits as `place` takes them: one argument, which Redis reads once."""

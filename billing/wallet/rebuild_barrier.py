@@ -1,14 +1,14 @@
-"""Keep a rebuild of the wallets from coming between a look at PostgreSQL and what follows from it.
+"""Keep a wallet rebuild from coming between a read of PostgreSQL and the write that depends on it.
 
-A rebuild takes PostgreSQL's word for what is booked and makes Redis agree. Whoever reads a stream
-and books it, or reads what is booked and tells Redis, must do both before a rebuild's snapshot or
-both after it; in between, a debit would be counted twice or not at all. They hold the barrier
-shared, the snapshot is taken while it is held alone.
+A rebuild reads from PostgreSQL what is booked and makes Redis agree. Code that reads a stream and
+books it, or reads what is booked and tells Redis, must do both before a rebuild's snapshot or both
+after it: with the snapshot in between, a debit would be counted twice or not at all. Such code
+holds the barrier shared; the rebuild holds it exclusively while it takes its snapshot.
 
-Every lock goes with a transaction, so the dead hold nothing. One that went with a session would
-outlive its holder behind a pooler such as PgBouncer: what unlocks it may reach another session.
-The rebuild's own locks are held by connections of their own, because its snapshot is a transaction
-that begins later than they do, or ends before them.
+Every lock belongs to a transaction, so a dead process holds none. A lock of a session would
+outlive its holder behind a pooler such as PgBouncer: the unlocking may reach another session.
+The rebuild's own locks have separate connections, because its snapshot is a transaction that
+begins later than they do, or ends before them.
 """
 
 from collections.abc import Iterator
@@ -26,11 +26,11 @@ log = structlog.get_logger(__name__)
 # Two numbers of pg_advisory_xact_lock: "tp" and the use.
 BARRIER = (0x7470, 2)
 REBUILDER = (0x7470, 1)
-# How long a snapshot waits for those who are half-way, and they for it at most: whoever comes
-# behind one that waits, waits too. They ask Redis, which may take them its time-out of 10 s.
+# How long a snapshot waits for the shared holders, and how long a new shared holder waits at most
+# behind it. A shared holder asks Redis, which may take its time-out of 10 s.
 PATIENCE_S = 15
-# A rebuilder that says nothing for this long is gone, though its connection is not. If it is not
-# gone either, it finds that another rebuild began.
+# A rebuilder that is silent for this long is taken for dead, though its connection is open. If it
+# is alive after all, it finds that another rebuild began.
 LONGEST_REBUILD_S = 3_600
 
 
@@ -38,7 +38,7 @@ LONGEST_REBUILD_S = 3_600
 def no_rebuild_meanwhile() -> Iterator[None]:
     """Open a transaction during which no rebuild takes its snapshot.
 
-    This is the one place where a transaction waits for Redis: that is what it is for.
+    This is the one place where a transaction waits for Redis, on purpose.
     """
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -48,25 +48,25 @@ def no_rebuild_meanwhile() -> Iterator[None]:
 
 @contextmanager
 def rebuild_snapshot() -> Iterator[None]:
-    """Open a read-only snapshot of PostgreSQL in which nobody is half-way. Waits for those who are.
+    """Open a read-only snapshot of PostgreSQL, once no shared holder of the barrier is left.
 
     What is committed after it is pushed with a newer version, or was decided after the rebuild.
-    Raises WalletRecovering if somebody is half-way for too long.
+    Raises WalletRecovering if a shared holder takes longer than PATIENCE_S.
     """
     with transaction.atomic(), connection.cursor() as cursor:
-        # Before anybody waits for us: we must not then wait for a connection that they have.
+        # First, because once others wait for us we must not wait for a connection that they have.
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         with _transaction_apart(silence_s=PATIENCE_S) as apart:
             _wait_alone(apart)
-            # A snapshot is as old as its transaction's first query, and this is it. If the lock was
-            # lost until now, the commit that gives it back fails.
+            # The transaction's first query takes its snapshot, and this is it. If the lock was lost
+            # before, the commit that releases it fails.
             cursor.execute("SELECT 1")
         yield
 
 
 @contextmanager
 def only_rebuilder() -> Iterator[bool]:
-    """Tell whether nobody else rebuilds, and keep it so.
+    """Yield True if no other process rebuilds, and keep others from it meanwhile.
 
     If the lock is lost meanwhile, Redis refuses what the older of two rebuilds writes.
     """
@@ -100,12 +100,12 @@ def _holders() -> list[int]:
 
 @contextmanager
 def _transaction_apart(*, silence_s: int, must_last: bool = True) -> Iterator[CursorWrapper]:
-    """Open a transaction beside the caller's, which PostgreSQL ends if it says nothing for so long.
+    """Open a transaction beside the caller's, which PostgreSQL ends if it is idle for `silence_s`.
 
-    `must_last` raises an error if it has ended before the caller did.
+    With `must_last`, an error is raised if it has ended before the block did.
     """
     apart = connection.copy()
-    # A pool could be empty because all wait for what we are about to do.
+    # Not from the pool, which those who wait for us may have emptied.
     apart.settings_dict["OPTIONS"].pop("pool", None)
     try:
         apart.set_autocommit(False)
@@ -116,7 +116,7 @@ def _transaction_apart(*, silence_s: int, must_last: bool = True) -> Iterator[Cu
         with suppress(*(() if must_last else (Error,))):
             apart.commit()
     finally:
-        # What was not committed is given back at once, not when PostgreSQL finds nobody there.
+        # Releases the locks at once, not when PostgreSQL notices that the client is gone.
         with suppress(Error):
             apart.rollback()
         apart.close()

@@ -1,4 +1,4 @@
-"""What Redis has of a shard at one instant, for whoever compares it with the books."""
+"""What Redis has of a shard at one instant, to be compared with the books."""
 
 from dataclasses import dataclass, field
 
@@ -17,7 +17,7 @@ class ShardView:
     # By API key.
     api_keys: dict[int, KeyTotals] = field(default_factory=dict)
     holds: list[OpenHold] = field(default_factory=list)
-    # How many leases are of none of them.
+    # How many leases belong to none of the holds.
     idle_leases: int = 0
     events: list[Amounts] = field(default_factory=list)
     malformed: list[str] = field(default_factory=list)

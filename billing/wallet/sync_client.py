@@ -15,7 +15,7 @@ from billing.wallet.client import refusal
 from billing.wallet.commands import Argument, Balance, Command, Reply
 
 TIMEOUT_S = 10
-# redis-py removes from the messages of these the words that `refusal` looks for.
+# redis-py strips the words that `refusal` looks for from the messages of these errors.
 NOT_NOW = (
     redis.ConnectionError,
     redis.TimeoutError,
@@ -65,7 +65,7 @@ class SyncWalletClient:
         self, shard: int, *, start: str = "-", count: int
     ) -> list[tuple[bytes, dict[bytes, bytes]]]:
         """Return events of an open shard, oldest first. Raises WalletRecovering if it is closed."""
-        # In this order and over one connection: the server that answers is the one that is open.
+        # In this order and over one connection, so that the server that answers is the open one.
         pipeline = self.redis.pipeline(transaction=False)
         command = commands.status(shard)
         pipeline.execute_command(*command.parts())
@@ -81,7 +81,7 @@ class SyncWalletClient:
     def ask_at_one_instant(
         self, command: Command, reads: list[tuple[Argument, ...]]
     ) -> tuple[Reply, list[Any]]:
-        """Send a command and plain reads of the same shard; nothing happens between them.
+        """Send a command and plain reads of the same shard in one transaction.
 
         Raises WalletRecovering if Redis is away or without our library.
         """
@@ -116,10 +116,10 @@ class SyncWalletClient:
             self.redis.execute_command("FUNCTION", "LOAD", "REPLACE", library.read_source())
 
     def has_library(self) -> bool:
-        """Tell whether this server has our library, or one that goes before it.
+        """Return whether this server has our library, or one that is preferred to it.
 
-        One of a newer release goes before it. Of two with one version every worker prefers the same
-        one: else two workers would replace each other's for ever, and close every fence each time.
+        A newer version is preferred. Of two sources with one version, every worker prefers the
+        same; otherwise two workers would replace each other's for ever, closing every fence.
         """
         with self.reaching():
             loaded = self._loaded_source()
@@ -129,7 +129,7 @@ class SyncWalletClient:
     def demand_safe_server(self) -> None:
         """Raise UnsafeRedis if this server could drop keys or keeps no append-only file.
 
-        Reads INFO, which is allowed where CONFIG is not. It does not tell `appendfsync`.
+        Reads INFO, which is allowed where CONFIG is not. INFO does not report `appendfsync`.
         """
         with self.reaching():
             info = {**self.redis.info("memory"), **self.redis.info("persistence")}

@@ -21,7 +21,7 @@ def month_of(milliseconds: int) -> int:
 
 
 def month_end(month: int) -> datetime:
-    """Return the instant at which a month is over and the next begins."""
+    """Return the instant (UTC) at which a month ends and the next begins."""
     year, number = divmod(month, 100)
     return datetime(year + number // 12, number % 12 + 1, 1, tzinfo=UTC)
 
@@ -45,7 +45,7 @@ class RequestFacts:
         return month_of(self.started_at_ms)
 
     def as_tuple(self) -> tuple[object, ...]:
-        """Return the fields in order. `dataclasses.astuple` copies deeply: 20 times the time."""
+        """Return the fields in order. `dataclasses.astuple` takes 20 times as long: it copies."""
         return _facts_of(self)
 
     def pack(self) -> bytes:
@@ -85,7 +85,7 @@ class Settlement:
 
     @property
     def used_tokens(self) -> int:
-        """Return what counts for the tokens per minute."""
+        """Return how many tokens count against the tokens per minute."""
         return self.prompt_tokens + self.completion_tokens
 
     def as_tuple(self) -> tuple[object, ...]:

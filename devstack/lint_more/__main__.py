@@ -1,7 +1,8 @@
 """`make lint-more`: the linters of Lua, style sheets and JavaScript.
 
-They are no Python packages: Node's are installed under `var/lint-more` as `package-lock.json` pins
-them, luacheck comes from the system. What is missing and can't be installed is named, and fails.
+They are not Python packages: Node's are installed under `var/lint-more` as `package-lock.json` pins
+them, luacheck comes from the system. A linter that is missing and can't be installed is named, and
+the target fails.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from devstack.errors import LaunchError
 from devstack.tools import Tool, ensure_tool
 
 SOURCE = Path(__file__).parent
-# As deep as the source: the patterns of stylelint.config.js are relative to it.
+# Two folders deep, like the source: the patterns of stylelint.config.js are relative to it.
 FOLDER = ROOT / "var" / "lint-more"
 STAMP = "tokenproxy-stamp"
 OLDEST_NODE = (18, 18)
@@ -60,7 +61,7 @@ LINTERS = (luacheck, stylelint, eslint)
 
 
 def find(patterns: Sequence[str]) -> list[str]:
-    """Return what there is to look at. Raises LaunchError if that is nothing."""
+    """Return the files that match. Raises LaunchError if there are none."""
     found = [path for pattern in patterns for path in sorted(ROOT.glob(pattern))]
     ours = [str(path.relative_to(ROOT)) for path in found if "node_modules" not in path.parts]
     if not ours:
@@ -102,7 +103,7 @@ def install_packages() -> None:
 
 
 def failures() -> Iterator[str]:
-    """Run every linter; yield the name of each that finds something or can't be run."""
+    """Run every linter; yield the name of each that finds an error or can't be run."""
     for command_of in LINTERS:
         name = command_of.__name__
         try:

@@ -1,4 +1,4 @@
-"""The pages that say how upstreams are doing, and what they bring in."""
+"""The staff pages on the health of upstreams and on the margin they bring."""
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied

@@ -10,7 +10,7 @@ MOST_LINES = 25
 
 
 class SyncForm(ReasonForm):
-    """What to import, and whether to do it or only to say."""
+    """Which models to import, and whether to import them or only show what would change."""
 
     name_prefix = forms.CharField(
         label="Prefix",

@@ -1,4 +1,4 @@
-"""Our keys at the providers: their state, and the way back for one that was ejected."""
+"""Our keys at the providers: their state, and the action that takes an ejected one back."""
 
 from typing import Any, ClassVar
 
@@ -47,7 +47,7 @@ def state_of(key: ProviderKey) -> str:
 
 @admin.register(ProviderKey)
 class ProviderKeyAdmin(ReadOnlyWithActions[ProviderKey]):
-    """Keys are written on their provider's page; here one sees them all and takes them back."""
+    """Lists all keys and takes ejected ones back. Keys are edited on their provider's page."""
 
     staff_actions = (TAKE_BACK,)
     list_display = ("hinted", "provider", "state", "ejection_reason", "priority", "weight")

@@ -61,7 +61,7 @@ class ProviderKeyForm(forms.ModelForm[ProviderKey]):
         fields = ("priority", "weight", "is_active")
 
     def has_changed(self) -> bool:
-        """Take a row that was added and left empty for the mistake it is."""
+        """Count an added row as changed even if it is empty, so that validation refuses it."""
         return self.instance.pk is None or super().has_changed()
 
     def clean_secret(self) -> str:
@@ -79,12 +79,12 @@ class ProviderKeyForm(forms.ModelForm[ProviderKey]):
 
 
 class ProviderKeyFormSet(BaseInlineFormSet[ProviderKey, Provider, forms.ModelForm[ProviderKey]]):
-    """The keys of a provider, each for the host that the provider is given with them."""
+    """The keys of a provider. Each must have been entered for the host of its base URL."""
 
     def clean(self) -> None:
-        """Ask for each key again that was entered for another host than the provider's.
+        """Ask again for each key that was entered for a host other than the provider's.
 
-        Who may change an address could otherwise have the keys sent to a server that shows them.
+        Otherwise a person who may edit the base URL could have the keys sent to their own server.
         """
         super().clean()
         for form in self.initial_forms:
@@ -119,7 +119,7 @@ class ProviderKeyInline(admin.TabularInline[ProviderKey, Provider]):
 
 
 class RouteInline(admin.TabularInline[Route, Provider]):
-    """The routes in short; a route's own page has all of it."""
+    """The main fields of each route; the route's own page has the rest."""
 
     model = Route
     form = RouteForm
@@ -131,8 +131,8 @@ class RouteInline(admin.TabularInline[Route, Provider]):
 
 @admin.register(Provider)
 class ProviderAdmin(StaffActionsAdmin[Provider]):
-    """Editable, because routing is staff's work. Receipts name a provider in words, so one that
-    nothing is routed to may be deleted; before that, switch it off.
+    """Editable, because routing is staff's work. Receipts keep a provider's name as text, so a
+    provider without routes may be deleted; one that has routes can be switched off.
     """
 
     form = ProviderForm
@@ -183,7 +183,7 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
     def get_readonly_fields(
         self, request: HttpRequest, obj: Provider | None = None
     ) -> tuple[str, ...]:
-        """Leave the address to who may enter keys: one that moves asks for them again."""
+        """Let only staff who may edit keys edit the base URL: a new host needs its keys again."""
         if obj is None or request.user.has_perm("proxy.change_providerkey"):
             return ("created_at",)
         return ("base_url", "created_at")
@@ -194,7 +194,7 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
         return super().has_delete_permission(request, obj)
 
     def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
-        """Name the switches of the list: Django leaves them without a label."""
+        """Label the check boxes of the list, which Django leaves without a label."""
         switch = forms.CheckboxInput(attrs={"aria-label": "Is active"})
         return super().get_changelist_form(request, widgets={"is_active": switch}, **kwargs)
 

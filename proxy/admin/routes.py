@@ -17,7 +17,7 @@ RULES_WIDGET = forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"})
 
 
 class RouteForm(forms.ModelForm[Route]):
-    """A route, whose endpoints are ticked and not typed."""
+    """A route, whose endpoints are check boxes."""
 
     endpoints = forms.MultipleChoiceField(
         choices=[(name, name) for name in ENDPOINTS],

@@ -1,4 +1,4 @@
-"""The actions that ask an upstream, and the one that lets it be asked again."""
+"""The actions that test an upstream, and those that close its circuit."""
 
 from typing import Any
 
@@ -15,13 +15,13 @@ MOST_LINES = 12
 
 
 class NoReasonForm(ReasonForm):
-    """For what changes nothing at all."""
+    """The form of an action that changes nothing, so that it needs no reason."""
 
     reason = forms.CharField(required=False, initial="a test", widget=forms.HiddenInput)
 
 
 def show(trials: list[Trial]) -> str:
-    """Say what came of tries. Raises TrialFailed if one was not answered well."""
+    """Describe the results of trials. Raises TrialFailed if one of them is not good."""
     text = " ".join(map(str, trials))
     if not all(trial.is_good for trial in trials):
         raise TrialFailed(text)

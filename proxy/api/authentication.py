@@ -1,7 +1,7 @@
-"""Who calls, and whether that key may: DRF's authentication and permissions, which are awaited.
+"""DRF's authentication and permissions for API keys, as coroutines.
 
-A hold is refused if its key was changed since it was cached, so views that place one need not ask
-beforehand. Every other view asks, and nobody is turned away by what was known seconds ago.
+A hold is refused if its key was changed since it was cached, so a view that places one need not
+check the key first. Every other view asks Redis, so that no key is refused on cached facts.
 """
 
 from typing import TYPE_CHECKING
@@ -22,27 +22,27 @@ if TYPE_CHECKING:
     from proxy.api.dispatch import ApiView
 
 SCHEME = "Bearer"
-# A key is who calls; no person is signed in.
+# The caller is a key; no person is signed in.
 NOBODY = AnonymousUser()
 
 Found = tuple[AnonymousUser, KeyFacts]
 
 
 class KeyAuthentication(BaseAuthentication):
-    """Finds whose key a request was sent with. A look-up may have to wait, so it is awaited."""
+    """Finds the API key of a request. A coroutine, because the look-up may read PostgreSQL."""
 
     async def authenticate(  # type: ignore[override]  # DRF's is not a coroutine
         self, request: Request
     ) -> Found:
-        """Return nobody in particular, and the key. Raises AuthenticationFailed."""
+        """Return an anonymous user and the key. Raises AuthenticationFailed."""
         sent: ApiRequest = request._request  # type: ignore[assignment]  # served by our handler
         return NOBODY, await find_key(request.META.get("HTTP_AUTHORIZATION", ""), sent.runtime.keys)
 
 
 async def find_key(authorization: str, keys: KeyCache) -> KeyFacts:
-    """Return the key that a header names. Raises AuthenticationFailed.
+    """Return the key of an Authorization header. Raises AuthenticationFailed.
 
-    A secret with a typo is refused by its checksum; only a well-formed one is looked up.
+    The checksum refuses a secret with a typo, so only a well-formed one is looked up.
     """
     scheme, _, secret = authorization.partition(" ")
     secret = secret.strip()
@@ -55,30 +55,30 @@ async def find_key(authorization: str, keys: KeyCache) -> KeyFacts:
 
 
 class KeyStands(BasePermission):
-    """The key is in force, and has a turn among the requests that hold nothing."""
+    """The key is in force and within the limit of its inquiries per minute."""
 
     async def has_permission(  # type: ignore[override]  # DRF's is not a coroutine
         self, request: Request, view: "ApiView"
     ) -> bool:
-        """Set where the key stands. Raises AuthenticationFailed, RateLimited."""
+        """Set the view's `standing`. Raises AuthenticationFailed, RateLimited."""
         try:
             view.standing = await find_standing(view.runtime, view.connection, view.key)
         except RateLimited:
             raise
         except WalletError:
-            # What needs no figures is served by what was known of the key, seconds ago.
+            # A view that needs no figures goes by the cached key, which is at most seconds old.
             return True
         request.auth = view.standing.key
         return True
 
 
 class FromAllowedNetwork(BasePermission):
-    """The key may be used from where the request comes."""
+    """The key may be used from the client's address."""
 
     async def has_permission(  # type: ignore[override]  # DRF's is not a coroutine
         self, request: Request, view: "ApiView"
     ) -> bool:
-        """Ask again before refusing: it may have been allowed since. Raises NetworkRefused."""
+        """Read the key again before refusing it: it may have changed. Raises NetworkRefused."""
         if is_from_allowed_network(view.key, view.connection):
             return True
         if view.standing is None:

@@ -1,4 +1,4 @@
-"""A link to pay for tokens, for a program that ran out and asks its person for more."""
+"""A link to pay for a pack, which a program whose credits ran out can show to its user."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from proxy.serving.keys import KeyFacts
 
 
 async def open_checkout(key: KeyFacts, payload: dict[str, Any], *, address: str) -> dict[str, Any]:
-    """Return an order of a pack that its owner can pay at `url`. `address` is the program's.
+    """Return an order of a pack, which the key's owner can pay at `url`. `address` is the caller's.
 
     Safe to repeat: an order that can still be paid is given again. Raises InvalidRequest,
     PackUnavailable, TooManyOrders, PaymentProviderError.
@@ -38,7 +38,7 @@ def _order(api_key_id: int, slug: str, address: str) -> Order:
 
 
 def describe(order: Order, *, pack: str) -> dict[str, Any]:
-    """Write an order and where to pay it."""
+    """Describe an order and where to pay it."""
     return {
         "id": str(order.public_id),
         "object": "checkout",

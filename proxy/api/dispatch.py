@@ -1,7 +1,7 @@
-"""What all views of the API share: DRF's views, dispatched without leaving the event loop.
+"""The base of the API's views: DRF's APIView, dispatched within the event loop.
 
-DRF's own dispatch awaits nothing. Its hooks do their work: authentication and permissions, which
-are awaited here, the parser, the renderer, and the exception handler (`error_table.answer`).
+DRF's own dispatch awaits nothing. This one awaits authentication and permissions, and uses DRF's
+hooks for the parser, the renderer and the exception handler (`error_table.answer`).
 """
 
 from collections.abc import Awaitable, Callable
@@ -58,7 +58,7 @@ class JsonRenderer(BaseRenderer):
 
 
 class FixedNegotiation(BaseContentNegotiation):
-    """Takes the one parser and the one renderer, whatever the client would accept."""
+    """Takes the one parser and the one renderer, whatever the Accept header says."""
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
         """Return the parser, which checks the media type itself."""
@@ -77,11 +77,11 @@ class ApiView(APIView):
     authentication_classes = (KeyAuthentication,)
     permission_classes: tuple[type[BasePermission], ...] = (KeyStands, FromAllowedNetwork)
     content_negotiation_class = FixedNegotiation
-    # No address names a format by its suffix.
+    # No URL has a format suffix.
     format_kwarg = None
     connection: ClientConnection
     runtime: Runtime
-    # Where the key stands, once Redis has said so.
+    # The key's standing; None until Redis has answered.
     standing: Standing | None = None
 
     async def dispatch(  # type: ignore[override]  # DRF's is not a coroutine
@@ -102,7 +102,7 @@ class ApiView(APIView):
         return self.render(response) if isinstance(response, Response) else response
 
     async def admit(self) -> None:
-        """Find who calls, and ask whether that key may. Raises what stands against it."""
+        """Authenticate the key and check its permissions. Raises what refuses it."""
         for authenticator in self.request.authenticators or ():
             found = await cast("Awaitable[Found]", authenticator.authenticate(self.request))
             self.request.user, self.request.auth = found
@@ -111,7 +111,6 @@ class ApiView(APIView):
 
     @property
     def key(self) -> KeyFacts:
-        """Who calls."""
         return cast("KeyFacts", self.request.auth)
 
     def find_handler(self, method: str) -> Callable[..., Awaitable[HttpResponseBase]]:
@@ -123,24 +122,27 @@ class ApiView(APIView):
         return handler
 
     def get_standing(self) -> Standing:
-        """Return where the key stands. Raises WalletRecovering if Redis did not say."""
+        """Return the key's standing. Raises WalletRecovering if Redis did not give it."""
         if self.standing is None:
             raise WalletRecovering("Redis did not say where the key stands.")
         return self.standing
 
     def render(self, response: Response) -> HttpResponse:
-        """Have the renderer write what a view or the error table answers."""
+        """Render a response of a view or of the error table."""
         negotiated = self.perform_content_negotiation(self.request)
         response.accepted_renderer, response.accepted_media_type = negotiated
         response.renderer_context = self.get_renderer_context()  # type: ignore[attr-defined]
         return cast("HttpResponse", response.render())
 
     def raise_uncaught_exception(self, exc: Exception) -> NoReturn:
-        """Leave what nobody is there to see to the handler. DRF's looks at a renderer first."""
+        """Leave an error that no client is there to see to the handler.
+
+        DRF's own version looks at a renderer first.
+        """
         raise exc
 
     async def options(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
-        """Say which methods there are. No other site's pages may call: keys are for programs."""
+        """Name the allowed methods. No CORS headers: keys are for programs, not for pages."""
         allowed = {"Allow": ", ".join(self.allowed_methods)}
         return HttpResponse(status=204, content_type=JSON, headers=allowed)
 

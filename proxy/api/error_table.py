@@ -1,7 +1,7 @@
-"""Turn whatever goes wrong into an answer in OpenAI's envelope. The one table of it.
+"""Turn every error into an answer in OpenAI's envelope, by one table.
 
-Our own errors of the API know their status; the table is for the domain's, which know nothing of
-HTTP. What is not in it is a defect: 500, logged, and not a word about it to the client.
+An ApiError has its status; the table is for errors of the domain, which know nothing of HTTP.
+An error that is not in it is a defect: it is logged and answered with 500, without details.
 """
 
 import time
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 def to_api_error(error: Exception) -> ApiError:
-    """Return what the client is told of an error. A defect is logged here."""
+    """Return the ApiError to answer an error with. Logs a defect."""
     if isinstance(error, ApiError):
         return error
     for kind, translate in TABLE:
@@ -38,7 +38,7 @@ def to_api_error(error: Exception) -> ApiError:
 
 
 def answer(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Answer an error in the envelope: DRF's exception handler. None if nobody is there to see."""
+    """Answer an error in the envelope: DRF's exception handler. None if the client is gone."""
     if is_client_gone(error) or context["view"].connection.has_started:
         return None
     told = to_api_error(error)
@@ -46,7 +46,7 @@ def answer(error: Exception, context: dict[str, Any]) -> Response | None:
 
 
 def to_response(error: ApiError) -> HttpResponse:
-    """Write an error that no view has met."""
+    """Render an error that was raised outside of a view."""
     return HttpResponse(
         orjson.dumps(error.envelope()),
         status=error.status,
@@ -126,7 +126,7 @@ def _rest_framework(error: Exception) -> ApiError:
     return proxy.InvalidRequest("The request was not understood.", status=status)
 
 
-# The first row that fits counts, so the special stand before the general.
+# The first row that fits counts, so a subclass stands before its base class.
 TABLE: list[tuple[type[Exception], Callable[[Exception], ApiError]]] = [
     (billing.InsufficientCredits, _insufficient_credits),
     (billing.WalletInDebt, _in_debt),
@@ -147,7 +147,7 @@ TABLE: list[tuple[type[Exception], Callable[[Exception], ApiError]]] = [
     ),
     (billing.WalletBacklogged, lambda error: proxy.BooksUnavailable()),
     (billing.RequestTooLarge, _too_large),
-    # Missing and stale are repaired before they come here; if that failed, so did the wallet.
+    # A missing or stale wallet is repaired before; if the repair failed, so has the wallet.
     (billing.WalletError, lambda error: proxy.WalletUnavailable()),
     (OperationalError, lambda error: proxy.BooksUnavailable()),
     (InterfaceError, lambda error: proxy.BooksUnavailable()),

@@ -1,4 +1,4 @@
-"""What a request would cost at most and what the balance affords, without sending it."""
+"""The most that a request could cost and what the balance affords, without sending it."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ from proxy.serving.runtime import Runtime
 from proxy.serving.standing import Standing
 from proxy.upstreams.catalogue import Model
 
-# What stands against a hold for as long as the balance, the limits or the account are as they are.
+# Refusals of a hold that last as long as the balance, the limits and the account stay as they are.
 REFUSALS = (
     InsufficientCredits,
     CapReached,
@@ -39,10 +39,8 @@ async def estimate(
 ) -> dict[str, Any]:
     """Work out a request's hold, and ask whether it would be placed now.
 
-    Raises what the request itself would be refused with, but for a hold that the wallet would not
-    place, which the estimate is there to tell.
-
-    The body is the one that would be sent, and `endpoint` says where if it is not a chat.
+    Raises what would refuse the request itself, except REFUSALS, which the estimate reports.
+    The payload is the request's body; its `endpoint` names the endpoint if it is not a chat.
     """
     endpoint = find_endpoint(payload)
     request = endpoint.request.parse(
@@ -95,7 +93,7 @@ def find_endpoint(payload: dict[str, Any]) -> Endpoint:
 
 
 def find_available(standing: Standing) -> int:
-    """Return what a new hold could take: of the balance, within the key's caps."""
+    """Return the credits that a new hold could take from the balance, within the key's caps."""
     limits, figures = standing.key.limits, standing.figures
     left = [max(0, standing.balance.available_credits)]
     if limits.lifetime_cap_credits is not None:
@@ -108,5 +106,5 @@ def find_available(standing: Standing) -> int:
 
 
 def describe_rates(model: Model) -> dict[str, int]:
-    """Write a model's rates by class, in millicredits per token."""
+    """Return a model's rates by class, in millicredits per token."""
     return {each.name: getattr(model.rates, each.rate) for each in CLASSES}

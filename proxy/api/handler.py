@@ -1,7 +1,7 @@
-"""The ASGI application of /v1/: Django's requests, routes and responses without the rest of it.
+"""The ASGI application of /v1/: Django's requests, URLs and responses, and nothing else of it.
 
-No middleware of browsers, no thread, no cookie, no signal. A request's body is read once; whatever
-goes wrong is answered in the envelope of `proxy.api.error_table`, on every path.
+It uses no middleware, thread, cookie or signal. A request's body is read once. Every error, on
+every path, is answered in the envelope of `proxy.api.error_table`.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ URLS = "proxy.urls"
 
 
 class ApiRequest(ASGIRequest):
-    """A request with its body read, its client's connection, and what the process shares."""
+    """A request with its whole body, its client's connection and the process' runtime."""
 
     def __init__(
         self, scope: Scope, body: bytes, connection: ClientConnection, runtime: Runtime
@@ -30,7 +30,7 @@ class ApiRequest(ASGIRequest):
         self.connection = connection
         self.runtime = runtime
         self._body = body
-        # A chunked request has no length of its own, and is not empty for that.
+        # A chunked request has no Content-Length, and Django would take its body for empty.
         self.META["CONTENT_LENGTH"] = str(len(body))
 
 
@@ -52,7 +52,7 @@ class ApiHandler:
             connection.close()
 
     async def _respond(self, scope: Scope, connection: ClientConnection) -> HttpResponseBase | None:
-        """Return the answer to a request, or None if nobody is there to take it."""
+        """Return the answer to a request, or None if the client is gone."""
         try:
             body = await connection.read_body(settings.MAX_BODY_BYTES)
             request = self._make_request(scope, body, connection)

@@ -1,4 +1,4 @@
-"""What GET /v1/key tells: limits, caps, what is spent, and the state of a rotation."""
+"""The answer of GET /v1/key: limits, caps, spending, and the state of a rotation."""
 
 from billing.wallet.limits import Allowance
 from billing.wallet.usage import month_end
@@ -8,7 +8,7 @@ from proxy.serving.standing import Standing
 
 
 def describe_key(standing: Standing) -> dict[str, object]:
-    """Describe a key. Instants are ISO 8601 in UTC; null is no cap, or everything allowed."""
+    """Describe a key. Instants are ISO 8601 in UTC; null means no cap, or everything allowed."""
     key, figures = standing.key, standing.figures
     lifetime = describe_cap(
         key.limits.lifetime_cap_credits, figures.spent_credits, figures.held_credits
@@ -36,7 +36,7 @@ def describe_key(standing: Standing) -> dict[str, object]:
 
 
 def describe_allowance(allowance: Allowance) -> dict[str, int]:
-    """Describe what may happen at once and in a minute."""
+    """Describe the limits on requests at once and per minute."""
     return {
         "requests_per_minute": allowance.requests_per_minute,
         "tokens_per_minute": allowance.tokens_per_minute,
@@ -45,7 +45,7 @@ def describe_allowance(allowance: Allowance) -> dict[str, int]:
 
 
 def describe_cap(cap: int | None, spent: int, held: int) -> dict[str, int | None]:
-    """Describe a cap. What open requests hold counts as used until they end."""
+    """Describe a cap. Credits held by open requests count as used until these end."""
     return {
         "cap_credits": cap,
         "used_credits": spent + held,
@@ -55,7 +55,7 @@ def describe_cap(cap: int | None, spent: int, held: int) -> dict[str, int | None
 
 
 def describe_rotation(key: KeyFacts, about: KeyAbout) -> dict[str, object] | None:
-    """Describe a rotation that is under way, to whoever uses either secret."""
+    """Describe a rotation under way; None if there is none. The same for both secrets."""
     if about.previous_expires_at is None:
         return None
     return {

@@ -1,7 +1,7 @@
-"""A request's receipt as programs read it: what was held, counted, priced, charged and released.
+"""A request's receipt in JSON: what was held, counted, priced, charged and released.
 
-The books have it about a second after the request ended. Until then Redis knows whether it runs
-and what it was charged, and the receipt says so with `status`.
+PostgreSQL has it about a second after the request ended. Until then Redis knows whether the
+request runs and what it was charged, and the receipt's `status` says so.
 """
 
 from datetime import UTC, datetime
@@ -22,14 +22,14 @@ from proxy.serving.keys import KeyFacts
 async def get_receipt(wallet: WalletClient, key: KeyFacts, request_id: str) -> dict[str, Any]:
     """Return the receipt of a request that this key made. Raises ReceiptNotFound.
 
-    Another key's requests are nobody's business, be it of the same customer.
+    A key can't read the requests of another key, even of the same customer.
     """
     if receipt := await in_database(find_receipt, key.api_key_id, request_id):
         return describe(receipt)
     try:
         register = await wallet.find_register(key.wallet_id, request_id)
     except UnknownHold:
-        # It may have been booked and forgotten between the two looks.
+        # It may have been booked, and its register dropped, between the two reads.
         receipt = await in_database(find_receipt, key.api_key_id, request_id)
         if receipt is None:
             raise ReceiptNotFound(request_id) from None
@@ -40,7 +40,7 @@ async def get_receipt(wallet: WalletClient, key: KeyFacts, request_id: str) -> d
 
 
 def find_receipt(api_key_id: int, request_id: str) -> Receipt | None:
-    """Read a booked request of a key with its price."""
+    """Return the receipt of a key's booked request, with its price; None if not booked."""
     record = (
         UsageRecord.objects.select_related("price", "wallet")
         .filter(request_id=request_id, api_key_id=api_key_id)
@@ -50,7 +50,7 @@ def find_receipt(api_key_id: int, request_id: str) -> Receipt | None:
 
 
 def describe(receipt: Receipt) -> dict[str, Any]:
-    """Write a receipt: its lines add up to `millicredits`, which are rounded up once."""
+    """Describe a receipt. Its lines add up to `millicredits`, which are rounded up once."""
     record = receipt.record
     return {
         "id": record.request_id,
@@ -89,7 +89,7 @@ def describe(receipt: Receipt) -> dict[str, Any]:
 
 
 def describe_unbooked(register: Register) -> dict[str, Any]:
-    """Write what is known of a request that runs, or that ended a moment ago."""
+    """Describe a request that is running or ended a moment ago, from its register in Redis."""
     facts = register.facts
     return {
         "id": facts.request_id,

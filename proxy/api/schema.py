@@ -1,7 +1,7 @@
 """The OpenAPI schema of our own endpoints, at /api/schema/.
 
-What OpenAI's specification defines is not copied here: those bodies name what we require and price,
-and admit the rest. Serializers are used to describe alone; requests are checked by the parsers.
+OpenAI's specification is not copied here: bodies of its endpoints name the fields that we require
+and price, and allow others. Serializers only describe; the parsers check requests.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -192,7 +192,7 @@ ReceiptUsage: type[serializers.Serializer[Any]] = type(
 )
 
 
-# `class` can't be an attribute's name, and this is the word of the answer.
+# `class` can't be an attribute's name, but is a field of the answer.
 ReceiptLine: type[serializers.Serializer[Any]] = type(
     "ReceiptLine",
     (serializers.Serializer,),
@@ -262,7 +262,7 @@ def described(
 def openai_endpoint(
     summary: str, *, name: str, is_streamed: bool = True, **properties: Schema
 ) -> Callable[[C], C]:
-    """Describe the view of an endpoint of OpenAI's by what we read of its body."""
+    """Describe the view of an OpenAI endpoint by the fields that we read of its body."""
     post = described(
         summary,
         name=name,
@@ -277,7 +277,7 @@ def openai_endpoint(
 
 
 def openai_body(**properties: Schema) -> Schema:
-    """Return a body of OpenAI's: these properties are read, and required unless they say not."""
+    """Return an OpenAI request body. Its properties are required unless they say `optional`."""
     required = [name for name, schema in properties.items() if not schema.pop("optional", False)]
     return {
         "type": "object",
@@ -289,7 +289,7 @@ def openai_body(**properties: Schema) -> Schema:
 
 
 def openai_answer(*, is_streamed: bool) -> dict[Any, Any]:
-    """Return the answers of an endpoint of OpenAI's."""
+    """Return the answers of an OpenAI endpoint."""
     answer: Schema = {"type": "object", "description": OPENAI, "additionalProperties": True}
     answers: dict[Any, Any] = {(200, "application/json"): answer}
     if is_streamed:
@@ -297,5 +297,5 @@ def openai_answer(*, is_streamed: bool) -> dict[Any, Any]:
     return answers
 
 
-# A text, several, or the same as token numbers.
+# A text or a list of texts, or the same as token numbers.
 TEXT_OR_NUMBERS: Schema = {"oneOf": [{"type": "string"}, {"type": "array", "minItems": 1}]}

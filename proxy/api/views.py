@@ -24,7 +24,7 @@ class ModelRequestView(ApiView):
 
     endpoint: ClassVar[endpoints.Endpoint]
 
-    # The hold itself is refused if the key was changed meanwhile.
+    # Enough, because the hold is refused if the key was changed meanwhile.
     permission_classes = (FromAllowedNetwork,)
 
     async def post(self, request: Request) -> HttpResponseBase:

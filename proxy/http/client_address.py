@@ -1,11 +1,11 @@
-"""Where a request comes from, and over what, as far as our own proxies can be believed.
+"""A client's address and protocol, as far as TRUSTED_PROXIES report them.
 
-Each proxy appends to X-Forwarded-For whom it heard from. So the header is read from its end, and
-only for as long as the one who wrote an entry is one of TRUSTED_PROXIES; what a client sends along
-is further to the left, and never reached.
+Each proxy appends the address of its caller to X-Forwarded-For. So the header is read from its
+end, for as long as the writer of an entry is one of TRUSTED_PROXIES; entries that a client sends
+are further to the left and are never reached.
 
-uvicorn does likewise by itself, and takes everything on its own machine for a proxy: it must be
-started with `--no-proxy-headers`, or a local client chooses its address.
+uvicorn can do this itself, but believes every caller on its own machine: it must be started with
+`--no-proxy-headers`, or a local client chooses its address.
 """
 
 import re
@@ -19,10 +19,10 @@ from proxy.http.connection import Scope
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-# Only what a trusted proxy says here reaches a page.
+# Pages see this header only if a trusted proxy sent it.
 PROTOCOL = b"x-forwarded-proto"
-# What else is used to tell of clients. Pages get `client` instead; log lines and limits of
-# libraries would believe these from anybody.
+# Other headers that report a client's address. Pages get `client` instead: the log lines and limits
+# of libraries would believe these headers from any sender.
 FORWARDING = re.compile(
     rb"x-forwarded(-.+)?|forwarded(-.+)?|via|((x|true|fastly|cf)-)?(cluster-)?"
     rb"(client|real|connecting)-ip"
@@ -44,10 +44,10 @@ def client_address(scope: Scope) -> Address | None:
 
 
 def with_client_address(scope: Scope) -> Scope:
-    """Return the scope of a page, which asks for nothing but `client`, with the client's address.
+    """Return a page's scope with the client's address as `client`, the one thing that pages read.
 
-    Where that can't be known, it stays the proxy's: a limit is then shared, and not evaded.
-    Of the headers that proxies write, X-Forwarded-Proto stays, if a trusted one sent it.
+    If the address can't be known, the proxy's stays: a limit is then shared rather than evaded.
+    Of the forwarding headers only X-Forwarded-Proto stays, if a trusted proxy sent it.
     """
     peer, address = scope.get("client"), client_address(scope)
     believed = {**scope, "headers": _without_forwarding(scope)}
@@ -77,7 +77,7 @@ def is_within(address: Address, networks: Iterable[Network]) -> bool:
 
 
 def parse_address(text: str) -> Address | None:
-    """Read an address, with or without a port; None if it is none."""
+    """Read an address, with or without a port; None if the text is not one."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]
@@ -87,7 +87,7 @@ def parse_address(text: str) -> Address | None:
         address = ip_address(text)
     except ValueError:
         return None
-    # What a socket for both families calls an IPv4 client.
+    # A socket for both families reports an IPv4 client as a mapped IPv6 address.
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
 

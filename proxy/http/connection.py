@@ -1,6 +1,6 @@
-"""The client's side of one request: its body, its answer, and whether it is still there.
+"""The client's side of one request: the body, the answer, and whether the client is still there.
 
-Everything that is written to the client passes here, so every answer has its request id.
+All that is written to the client goes through here, so every answer has its request id.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class AlreadySent(HttpResponse):
-    """What a view returns that has sent its answer itself, as streams do."""
+    """The response of a view that has sent its answer itself, as streams do."""
 
 
 class ClientConnection:
@@ -69,7 +69,7 @@ class ClientConnection:
     def watch(self, on_left: Callable[[], None]) -> None:
         """Call `on_left` once if the client leaves before its answer is finished.
 
-        Whoever watches last is called; at once, if the client has left meanwhile.
+        A later call replaces the callback. If the client has left already, it is called at once.
         """
         self._on_left = on_left
         if self._listener is None:
@@ -109,7 +109,7 @@ class ClientConnection:
         await self.finish(body)
 
     def close(self) -> None:
-        """Stop listening. Whoever made the connection closes it."""
+        """Stop listening. The handler that made the connection calls it."""
         if self._listener is not None:
             self._listener.cancel()
 
@@ -121,7 +121,7 @@ class ClientConnection:
         try:
             await self._send(message)
         except OSError:
-            # What some servers raise where others say nothing: the client is gone.
+            # Some servers raise this when the client is gone; others say nothing.
             self.has_left = True
         finally:
             self.is_writing = False
@@ -130,7 +130,7 @@ class ClientConnection:
     async def _listen(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        # Servers also say disconnect to whoever still listens after a finished answer.
+        # Servers also report a disconnect after an answer is finished.
         if not self.is_finished:
             self.has_left = True
             if self._on_left is not None:

@@ -12,14 +12,14 @@ from proxy.http.connection import ClientConnection
 HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-cache",
-    # Or nginx, in front of us, collects the stream before it passes it on.
+    # Without it, an nginx in front of us collects the stream before it passes it on.
     "x-accel-buffering": "no",
 }
 COMMENT = b": keep-alive\n\n"
 
 
 class EventStream:
-    """Writes events; its head goes out with the first of them, or with the first comment."""
+    """Writes events. The headers go out with the first event or comment."""
 
     def __init__(self, connection: ClientConnection, headers: Mapping[str, str]) -> None:
         self.connection = connection
@@ -34,7 +34,7 @@ class EventStream:
         await self.connection.write(events)
 
     async def end(self, events: bytes) -> None:
-        """Send the last events, to a client that reads them in time. Raises Interrupted."""
+        """Send the last events. Raises Interrupted if the client does not read them in time."""
         try:
             async with asyncio.timeout(settings.SLOW_READER_S):
                 if events and not self.connection.has_left:
@@ -48,7 +48,7 @@ class EventStream:
         return now - self.connection.writing_since > settings.SLOW_READER_S
 
     def keep_alive(self, now: float) -> None:
-        """Send a comment if nothing was written for long. Called every second."""
+        """Send a comment after KEEP_ALIVE_S without a write. Called every second."""
         if now - max(self.connection.written_at, self._opened_at) >= settings.KEEP_ALIVE_S:
-            # Kept, or the event loop may collect it half way.
+            # The event loop keeps no strong reference: without ours the task could be collected.
             self._comment = asyncio.create_task(self.write(COMMENT))

@@ -1,10 +1,10 @@
-"""The headers in which an answer tells of limits, maxima and charges."""
+"""The headers that report limits, maxima and charges."""
 
 from common.rates import RateState
 
 
 def rate_limit_headers(rate: RateState) -> dict[str, str]:
-    """Return where requests and tokens per minute stand, as OpenAI names them."""
+    """Return the state of the limits per minute, under OpenAI's header names."""
     requests, tokens = rate
     return {
         "x-ratelimit-limit-requests": str(requests.limit),

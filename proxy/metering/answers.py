@@ -19,13 +19,13 @@ from proxy.metering.encodings import Encoding
 from proxy.metering.naming import PublicName, is_telling, without_telling
 from proxy.metering.usage import Usage, as_completion_usage, check_usage
 
-# How a response ends that is to be paid for; any other one says itself that it went wrong.
+# The statuses of a response that is charged in full; any other status says that it failed.
 WHOLE = frozenset({"completed", "incomplete"})
 FAILED = "The model failed to complete the response. Try again in a moment."
 
 
 class JsonAnswer:
-    """One whole answer, metered. What it says, `read` finds."""
+    """One whole answer, metered. `read` collects its texts."""
 
     def __init__(
         self,
@@ -37,20 +37,20 @@ class JsonAnswer:
         echoes: int = 0,
         is_failed: bool = False,
     ) -> None:
-        # As the client gets it.
+        # The body as the client gets it.
         self.body = body
-        # The upstream says itself that it went wrong, in an answer that is one all the same.
+        # Whether the answer, a 200, says of itself that it failed.
         self.is_failed = is_failed
         # What the upstream reported, unchecked; None if nothing, or an empty object.
         self.reported: object = reported or None
-        # Of the answer, which are counted if nothing was reported.
+        # The size of the answer, whose texts are counted if no usage was reported.
         self.unread_bytes = len(body)
         self._encoding = encoding
         self._read = read
         self._echoes = echoes
 
     def usage(self, *, prompt_tokens: int, max_completion_tokens: int | None) -> Usage:
-        """Say what to charge for, as `StreamMeter.usage` does."""
+        """Return the usage to charge for, as `StreamMeter.usage` does. Raises ImpossibleUsage."""
         if self.reported is None:
             return self.estimate(prompt_tokens=prompt_tokens)
         return check_usage(self.reported, max_completion_tokens=max_completion_tokens)
@@ -99,14 +99,14 @@ def meter_response(body: bytes, *, encoding: Encoding, model: str) -> JsonAnswer
 
 
 def hide_failure(response: dict[str, Any]) -> bytes:
-    """Write a response that failed without the reason given: it may name the upstream."""
+    """Return a failed response without the upstream's reason, which may name the upstream."""
     if response.get("error") is None:
         return orjson.dumps(response)
     return orjson.dumps(response | {"error": {"code": "server_error", "message": FAILED}})
 
 
 def _read(body: bytes, name: str) -> tuple[bytes, dict[str, Any]]:
-    """Return an answer as it is passed on, and parsed. Raises MalformedAnswer."""
+    """Return an answer as it is passed on, raw and parsed. Raises MalformedAnswer."""
     answer = parse_object(body)
     if not isinstance(answer.get(name), list):
         raise MalformedAnswer(f"the answer has no {name}")

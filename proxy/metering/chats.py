@@ -1,8 +1,8 @@
-"""Take a chat apart into what its prompt is counted by.
+"""Take a chat apart into the texts and fixed numbers that its prompt is counted by.
 
 The published rules (OpenAI's cookbook, "How to count tokens with tiktoken") cover messages, names
-and flat function schemas. What is not published, such as how a tool call in the history or a
-response schema is written into the prompt, is counted by its text.
+and flat function schemas. Parts without a published rule, such as a tool call in the history or
+a response schema, are counted by their text.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PRIMING = 3
 # 10 tokens a second; the thinnest MP3 has 1,000 bytes a second, 1,333 characters in base64.
 AUDIO_CHARS_PER_TOKEN = 100
 
-# What an upstream may wrap around each part beyond the published rules.
+# The tokens that an upstream may add to a prompt beyond the published rules.
 MARGIN_PER_PROMPT = 16
 MARGIN_PER_MESSAGE = 4
 
@@ -39,7 +39,7 @@ def take_apart(body: Mapping[str, Any], model: str) -> Prompt:
             [*(tool[tool["type"]] for tool in tools), *functions],
         )
     read = {"messages", "tools", "functions", "prediction"}
-    # A schema to answer in becomes part of what the model reads.
+    # The model reads the schema of its answer as part of the prompt.
     response_format = body.get("response_format")
     if isinstance(response_format, Mapping) and response_format.keys() != {"type"}:
         prompt.texts.append(to_json(response_format))
@@ -81,7 +81,7 @@ def _add_message(prompt: Prompt, message: Mapping[str, Any]) -> None:
 
 
 def _add_answer(prompt: Prompt, message: Mapping[str, Any]) -> list[str]:
-    """Add what only an answer has. Returns which fields that was."""
+    """Add the fields that only an assistant's message has. Return their names."""
     read = ["tool_calls", "function_call"]
     for key in ("refusal", "reasoning_content"):
         if isinstance(text := message.get(key), str):
@@ -132,6 +132,6 @@ def add_image(prompt: Prompt, url: str, detail: str | None) -> None:
 
 
 def add_file(prompt: Prompt, data: str) -> None:
-    """Add a document's text and page images: its size is the one thing known of them."""
+    """Add a document's text and page images, by its size, since no more is known of them."""
     prompt.media += len(data) // 4
     prompt.media_bound += len(data)

@@ -1,6 +1,6 @@
 """Meter a stream of completion chunks, of chats and of the older completions.
 
-Three searches for a key decide whether a chunk is worth parsing at all.
+Most chunks are not parsed: a few searches for keys tell which ones have to be.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class ChunkMeter(StreamMeter):
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more is to be expected of the upstream."""
+        """Whether the upstream has nothing more to send."""
         return self.is_done or self.error is not None
 
     @property
@@ -59,7 +59,7 @@ class ChunkMeter(StreamMeter):
         return self.is_done or self._usage_event is not None or self._has_finished()
 
     def take(self, event: Event) -> bytes:
-        """Take one event, give what the client gets of it."""
+        """Take one event and return what the client gets of it."""
         raw = event.raw
         if self.has_ended:
             return b""
@@ -67,7 +67,7 @@ class ChunkMeter(StreamMeter):
             if event.is_done:
                 self.is_done = True
                 return b""
-            # Comments keep the connection alive, which is our own task, and may name the upstream.
+            # An upstream's comments may name it; we keep the connection alive ourselves.
             if event.data is None:
                 return b""
             if event.name == b"error":
@@ -86,12 +86,12 @@ class ChunkMeter(StreamMeter):
         return self._relay(raw.replace(_NO_USAGE_PAIR, b"") if self._strips(nulls) else raw)
 
     def estimate(self, *, prompt_tokens: int) -> Usage:
-        """Count what was delivered so far, but for repetitions of the prompt."""
+        """Count what was delivered so far, without repetitions of the prompt."""
         self.catch_up()
         return estimate_usage(self._delivered, prompt_tokens, echoes=self._echoes)
 
     def closing(self, usage: Usage) -> bytes:
-        """Give the end of a complete stream: the one usage chunk, if asked for, and the marker."""
+        """Return the end of a complete stream: a usage chunk, if asked for, and the end marker."""
         if not self._wants_usage:
             return DONE
         if self._usage_event is not None and usage.source is Source.REPORTED:
@@ -102,15 +102,15 @@ class ChunkMeter(StreamMeter):
         return b"data: " + orjson.dumps(chunk) + b"\n\n" + DONE
 
     def failing(self, error: ApiError) -> bytes:
-        """Give an error event and no end marker: SDKs take a plain cut for success."""
+        """Return an error event without an end marker. SDKs take a mere cut for success."""
         return error_event(error)
 
     def _strips(self, nulls: int) -> bool:
-        # Without being asked the official API does not mention usage.
+        # The official API does not mention usage unless it is asked to.
         return nulls > 0 and not self._wants_usage
 
     def _read_closely(self, event: Event) -> bytes:
-        """Look for usage and errors. Return what of the event is for the client."""
+        """Look for usage and errors. Return the part of the event that is for the client."""
         chunk = parse_object(event.data)
         if chunk.get("error"):
             self.error = chunk["error"]
@@ -118,11 +118,11 @@ class ChunkMeter(StreamMeter):
         usage = chunk.get("usage")
         if not usage:
             return event.raw
-        # Anything but an object is impossible, and stays to be refused as such.
+        # Anything but an object is kept, too: `usage` refuses it as impossible.
         self.reported = usage
         if chunk.get("choices") != []:
-            # Some upstreams report with the last words. Clients add up what chunks say, and are
-            # told once, at the end.
+            # Some upstreams report usage in the chunk with the last text. Clients add up the usage
+            # of all chunks, so they get it once, at the end.
             shown = {name: value for name, value in chunk.items() if name != "usage"}
             if self._wants_usage:
                 shown["usage"] = None
@@ -144,7 +144,7 @@ class ChunkMeter(StreamMeter):
                 self._finished.add(repr(choice.get("index")))
 
     def _identify(self, chunk: dict[str, Any]) -> None:
-        """Remember what a chunk of our own must repeat."""
+        """Remember the fields that a chunk of our own must repeat."""
         if not self._identity and chunk:
             known = ("id", "object", "created", "model", "service_tier", "system_fingerprint")
             self._identity = {name: chunk[name] for name in known if name in chunk}

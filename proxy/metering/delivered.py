@@ -1,4 +1,4 @@
-"""Collect the text of an answer, to count it where an upstream did not."""
+"""Collect the texts of an answer, to count them if the upstream reports no usage."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import orjson
 from proxy.metering.encodings import Encoding, TextCounter
 from proxy.metering.usage import Source, Usage
 
-# Where a delta or a message holds text that a model wrote. `reasoning_content` and `reasoning`
-# are what DeepSeek, vLLM and OpenRouter call thoughts that they show.
+# The fields of a delta or a message that hold text by the model. DeepSeek, vLLM and OpenRouter show
+# its reasoning in `reasoning_content` or `reasoning`.
 _TEXTS = ("content", "refusal")
 _THOUGHTS = ("reasoning_content", "reasoning")
 
 
 class Delivered:
-    """Texts per choice and kind, each counted as a whole however it was cut into deltas."""
+    """Texts by choice and kind. The count does not depend on how a text was cut into deltas."""
 
     def __init__(self, encoding: Encoding) -> None:
         self._encoding = encoding
@@ -25,31 +25,31 @@ class Delivered:
         self._thought: dict[tuple[object, ...], TextCounter] = {}
 
     def write(self, text: object, *key: object) -> None:
-        """Take text that was written, under a key that tells it from other texts."""
+        """Add text of the answer, under a key that tells it from other texts."""
         _append(self._written, text, key, self._encoding)
 
     def think(self, text: object, *key: object) -> None:
-        """Take text that was thought."""
+        """Add text of the reasoning."""
         _append(self._thought, text, key, self._encoding)
 
     def completion_tokens(self) -> int:
-        """Count all that was written and thought."""
+        """Count the answer and the reasoning."""
         return sum(counter.total() for counter in self._written.values()) + self.reasoning_tokens()
 
     def reasoning_tokens(self) -> int:
-        """Count what was thought."""
+        """Count the reasoning."""
         return sum(counter.total() for counter in self._thought.values())
 
 
 def add_choices(delivered: Delivered, answer: Mapping[str, Any]) -> None:
-    """Take a chunk of a stream or a whole completion. What is not of its shape is not text."""
+    """Add the texts of a chunk or a whole completion. Values of another shape are left out."""
     for choice in _objects(answer.get("choices")):
         _add_choice(delivered, choice)
 
 
 def _add_choice(delivered: Delivered, choice: Mapping[str, Any]) -> None:
     index = choice.get("index", 0)
-    # `text` is how the older completions say it.
+    # The older completions have `text`.
     delivered.write(choice.get("text"), index, "text")
     message = choice.get("delta") or choice.get("message")
     if not isinstance(message, dict):
@@ -75,7 +75,7 @@ def _add_call(delivered: Delivered, call: object, index: object, which: object) 
         delivered.write(call.get("input"), index, "arguments", which)
 
 
-# The events of a response's stream that carry text, and where in them it is.
+# The events of a response's stream that carry text, in their `delta`.
 _WRITTEN_EVENTS = frozenset(
     {
         "response.output_text.delta",
@@ -91,7 +91,7 @@ _THOUGHT_EVENTS = frozenset(
 
 
 def add_event(delivered: Delivered, event: Mapping[str, Any]) -> None:
-    """Take an event of a response's stream. What it repeats of earlier ones is left out."""
+    """Add the text of an event of a response's stream, without what it repeats of earlier ones."""
     kind = event.get("type")
     key = (event.get("output_index", 0), event.get("content_index", event.get("summary_index")))
     if kind in _WRITTEN_EVENTS:
@@ -105,7 +105,7 @@ def add_event(delivered: Delivered, event: Mapping[str, Any]) -> None:
 
 
 def add_output(delivered: Delivered, response: Mapping[str, Any]) -> None:
-    """Take a whole response."""
+    """Add the texts of a whole response."""
     for index, item in enumerate(_objects(response.get("output"))):
         for name in ("name", "arguments", "input"):
             delivered.write(item.get(name), index, name)
@@ -132,7 +132,7 @@ def _append(
 ) -> None:
     if not isinstance(text, str) or not text:
         return
-    # Indices are numbers; whatever else an upstream sends must at least be a key.
+    # Indices should be numbers; anything else that an upstream sends becomes a text.
     name = tuple(part if isinstance(part, int | str) else repr(part) for part in key)
     if name not in counters:
         counters[name] = TextCounter(encoding)
@@ -140,7 +140,7 @@ def _append(
 
 
 def estimate_usage(delivered: Delivered, prompt_tokens: int, *, echoes: int = 0) -> Usage:
-    """Count what was delivered, less what of it repeats the prompt."""
+    """Return the usage by our count, less `echoes` repetitions of the prompt."""
     written = delivered.completion_tokens() - echoes * prompt_tokens
     return Usage(
         prompt_tokens=prompt_tokens,
@@ -151,7 +151,7 @@ def estimate_usage(delivered: Delivered, prompt_tokens: int, *, echoes: int = 0)
 
 
 def parse_object(data: bytes | None) -> dict[str, Any]:
-    """Parse a payload; what is not a JSON object has nothing to meter."""
+    """Parse a payload; {} if it is not a JSON object, since that has nothing to meter."""
     try:
         value = orjson.loads(data or b"")
     except orjson.JSONDecodeError:

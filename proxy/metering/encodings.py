@@ -32,9 +32,9 @@ __all__ = [
 CL100K: Final = "cl100k_base"
 O200K: Final = "o200k_base"
 
-# Time and memory of one call grow faster than the text for some inputs; this keeps them flat.
+# Time and memory of one call grow faster than the text for some inputs; slices bound them.
 SLICE_CHARS = 100_000
-# Kept undecided by a counter, for want of a place to cut: four such tails make a slice.
+# A counter keeps up to this much uncounted while it waits for a place to cut: a quarter of a slice.
 TAIL_CHARS = 25_000
 
 _VOCAB = Path(__file__).parents[1] / "vocab"
@@ -79,7 +79,7 @@ _loading = Lock()
 
 
 def load(name: str) -> Encoding:
-    """Give an encoding by its name; the first time takes a quarter of a second."""
+    """Return an encoding by its name. The first call takes a quarter of a second."""
     if name not in _loaded:
         with _loading:
             if name not in _loaded:
@@ -102,18 +102,18 @@ def encoding_name(model: str) -> str:
 
 
 def encoding_for(model: str) -> Encoding:
-    """Give the encoding of a model, o200k_base if it is unknown."""
+    """Return the encoding of a model, o200k_base if it is unknown."""
     return load(encoding_name(model))
 
 
 def is_known_model(model: str) -> bool:
-    """Tell whether the encoding is the model's own, or only the best guess for a stranger."""
+    """Tell whether the encoding is the model's own. For an unknown model it is a guess."""
     base = base_model(model)
     return base == "gpt-4" or base.startswith(_CL100K_PREFIXES + _O200K_PREFIXES)
 
 
 def count_text(text: str, encoding: Encoding) -> int:
-    """Count a text's tokens. What looks like a special token in it is ordinary text."""
+    """Count a text's tokens. Special tokens within it count as ordinary text."""
     if len(text) <= SLICE_CHARS:
         return len(encoding.encode_ordinary(text))
     counter = TextCounter(encoding)
@@ -154,13 +154,13 @@ class TextCounter:
             cut = _last_word(text, min(len(text), SLICE_CHARS))
             if cut == 0 and len(text) < SLICE_CHARS:
                 break
-            # Without any place to cut, cutting anywhere is a token off at most, per slice.
+            # Without a place to cut, cutting anywhere miscounts by at most one token per slice.
             cut = cut or SLICE_CHARS
             self._counted += len(self._encoding.encode_ordinary(text[:cut]))
             text = text[cut:]
         self._pieces = [text]
         self._chars = len(text)
-        # Languages without spaces may offer no place; don't look again at every piece.
+        # Text without spaces may have no place to cut: don't search it again with every piece.
         self._next_cut_chars = len(text) + TAIL_CHARS
 
 
@@ -173,7 +173,7 @@ def _last_word(text: str, end: int) -> int:
 
 
 def base_model(model: str) -> str:
-    """Strip who serves it and who tuned it: `openai/gpt-4o`, `ft:gpt-4o:acme::8Hx2`."""
+    """Strip a provider's prefix and a fine-tune's: `openai/gpt-4o`, `ft:gpt-4o:acme::8Hx2`."""
     return model.rpartition("/")[2].removeprefix("ft:").partition(":")[0].lower()
 
 

@@ -1,4 +1,4 @@
-"""What an image costs in prompt tokens, by the rules OpenAI publishes per model family.
+"""The prompt tokens of an image, by the rules that OpenAI publishes per model family.
 
 Source: the guide "Images and vision", section "Calculating costs". Tiles: scaled down to fit
 2048 by 2048, then until the shorter side is 768, then `base + tile` per 512-pixel square; `low`
@@ -17,9 +17,9 @@ from proxy.metering.encodings import base_model
 
 MAX_PATCHES = 1536
 
-# A remote image can't be seen from here; an estimate takes it for one of these.
+# The size that an estimate assumes for a remote image, which is not fetched.
 _TYPICAL_SIZE = (1024, 1024)
-# The most that tiles can come to: 768 by 2048.
+# The size with the most tiles: 768 by 2048.
 _LARGEST_SIZE = (768, 2048)
 # JPEG puts its size behind the metadata, which may hold a preview; multiple of 4 for base64.
 _HEADER_CHARS = 512 * 1024
@@ -39,14 +39,14 @@ class Tiles:
 
 @dataclass(frozen=True, slots=True)
 class Patches:
-    # In hundredths, so that no float decides about a charge.
+    # In hundredths, so that no charge depends on a float.
     factor_percent: int
 
     def count(self, size: tuple[int, int], *, detail: str) -> int:
         return self._scaled(_patches(*size))
 
     def most(self, size: tuple[int, int] | None, *, detail: str) -> int:
-        # Images over the limit have been seen billed at the limit, not at their shrunken size.
+        # Images over the limit have been billed at the limit and not at their shrunken size.
         return self._scaled(min(_grid(*size), MAX_PATCHES) if size else MAX_PATCHES)
 
     def _scaled(self, patches: int) -> int:
@@ -78,16 +78,16 @@ def count_image(url: str, *, detail: str, model: str) -> int:
 
 
 def bound_image(url: str, *, detail: str, model: str) -> int:
-    """Give the most that an image can cost. Only a data URL's size is known."""
+    """Return the most prompt tokens that an image can cost. Only a data URL's size is known."""
     rule = _rule(model)
     if rule is None:
         return _BOUND_FOR_STRANGERS.most(None, detail=detail)
-    # `auto` lets the model choose, and high detail is the dearer choice.
+    # `auto` lets the model choose, and high detail costs more.
     return rule.most(find_size(url), detail=detail)
 
 
 def find_size(url: str) -> tuple[int, int] | None:
-    """Read width and height from a base64 data URL's header; None if that is impossible."""
+    """Read width and height from the image in a base64 data URL; None if that is impossible."""
     head, comma, data = url.partition(",")
     if not comma or not head.startswith("data:") or not head.endswith(";base64"):
         return None
@@ -106,7 +106,7 @@ def _rule(model: str) -> Tiles | Patches | None:
 
 
 def _tiles(width: int, height: int) -> int:
-    # Fractions of a pixel round up: never below what is billed.
+    # Fractions of a pixel round up, so that the result is never below what is billed.
     longer, shorter = max(width, height), min(width, height)
     if longer > 2048:
         longer, shorter = 2048, max(1, -(-shorter * 2048 // longer))
@@ -124,7 +124,7 @@ def _patches(width: int, height: int) -> int:
         return _grid(width, height)
     shrink = sqrt(MAX_PATCHES * 32**2 / (width * height))
     across, down = width * shrink / 32, height * shrink / 32
-    # Shrunk once more, until a whole number of patches fits one side; slivers fill the limit.
+    # Shrunk again until a whole number of patches fits one side; slivers count as the limit.
     fit = min(floor(across) / across, floor(down) / down)
     return min(
         MAX_PATCHES, ceil(round(across * fit, 6)) * ceil(round(down * fit, 6)) or MAX_PATCHES

@@ -1,6 +1,6 @@
-"""Take plain input apart: texts and token arrays, as completions and embeddings have them.
+"""Take the texts and token arrays of completions and embeddings apart.
 
-Nothing is wrapped around it, so for a model whose tokenizer we have the bound is the count.
+Nothing is wrapped around them, so with a model's own tokenizer the bound is the exact count.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from proxy.metering.encodings import is_known_model
 from proxy.metering.prompt import NEVER_SHOWN, Prompt, add_unread
 from proxy.parsing.inputs import count_inputs
 
-# Models of other makers may put a token before each input and one after it.
+# Other makers' models may put a token before each input and one after it.
 MARGIN_PER_INPUT = 2
 
 
@@ -20,7 +20,7 @@ def take_apart_completion(body: Mapping[str, Any], model: str) -> Prompt:
     """Take apart the body of a checked completion request."""
     prompt = _take_apart(body["prompt"], model)
     if suffix := body.get("suffix"):
-        # A model that inserts reads both sides, and three marks that say which is which.
+        # A model that inserts text reads both sides, and three tokens that mark them.
         prompt.texts.append(suffix)
         prompt.margin += 3
     add_unread(prompt, body, "prompt", "suffix", *NEVER_SHOWN)
@@ -42,6 +42,6 @@ def _take_apart(value: Any, model: str) -> Prompt:
         if isinstance(item, str):
             prompt.texts.append(item)
         else:
-            # An integer is a token of the one input; an array is an input of so many.
+            # An integer is one token of a single input; an array is an input of that many tokens.
             prompt.overhead += 1 if isinstance(item, int) else len(item)
     return prompt

@@ -1,6 +1,6 @@
-"""Take a response's input apart: instructions, messages, calls, their results, thoughts.
+"""Take a response's input apart: instructions, messages, calls, their results, reasoning.
 
-No rules are published for it; usage that is seen follows those of chats, so they are applied.
+No rules are published for it. The usage that upstreams report follows the rules of chats.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def take_apart(body: Mapping[str, Any], model: str) -> Prompt:
 def _add_text_options(prompt: Prompt, text: Mapping[str, Any]) -> None:
     text_format = text.get("format") or {}
     if text_format.keys() - {"type"}:
-        # A schema to answer in becomes part of what the model reads.
+        # The model reads the schema of its answer as part of the prompt.
         prompt.texts.append(to_json(text_format))
         add_unread(prompt, text, "format")
     else:
@@ -81,7 +81,7 @@ def _add_part(prompt: Prompt, part: Mapping[str, Any]) -> None:
     match part["type"]:
         case "input_text" | "output_text":
             prompt.texts.append(part["text"])
-            # Of an answer that is handed back: figures, which no model reads.
+            # `logprobs`, of an earlier answer that is sent back, are figures that no model reads.
             add_unread(prompt, part, "type", "text", "logprobs")
         case "refusal":
             prompt.texts.append(part["refusal"])
@@ -95,13 +95,13 @@ def _add_part(prompt: Prompt, part: Mapping[str, Any]) -> None:
 
 
 def _add_reasoning(prompt: Prompt, item: Mapping[str, Any]) -> None:
-    """Add thoughts that are handed back: as text, or sealed, where their size is all we know."""
+    """Add reasoning that is sent back: as text or, if it is encrypted, by its size."""
     prompt.overhead += PER_MESSAGE
     for part in [*(item.get("summary") or []), *(item.get("content") or [])]:
         prompt.texts.append(part["text"])
         add_unread(prompt, part, "text")
     add_unread(prompt, item, "type", "summary", "content", "encrypted_content")
     sealed = item.get("encrypted_content") or ""
-    # Four characters of base64 seal three bytes, and no token has less than one.
+    # Four characters of base64 are three bytes, and a token has at least one.
     prompt.media += len(sealed) // 16
     prompt.media_bound += -(-len(sealed) * 3 // 4)

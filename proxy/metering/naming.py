@@ -1,7 +1,7 @@
-"""Write the public model's name over the upstream's, and leave all other bytes as they are.
+"""Replace the upstream's model name by the public one, and leave all other bytes as they are.
 
-Gateways also say which of their upstreams served a request and what it cost us. An answer in which
-they do is written anew without it; a search for three keys finds out whether it is one.
+Gateways also report which of their upstreams served a request and what it cost us. An answer
+with these fields is written anew without them; a search for three keys finds such answers.
 
 A quotation mark inside a JSON string is escaped, so `"model":` can't be anything but a key.
 """
@@ -17,18 +17,18 @@ import orjson
 _MODEL = re.compile(rb'"model"\s*:\s*"(?:[^"\\]|\\.)*"')
 
 
-# Of an answer or a chunk, and of its usage.
+# Fields of an answer or a chunk, then of its usage.
 _TELLING = frozenset({"provider", "x_groq"})
 _TELLING_OF_COST = frozenset({"cost", "cost_details", "is_byok"})
 
 
 def is_telling(raw: bytes) -> bool:
-    """Tell whether an answer may say who served it, or what that cost us."""
+    """Tell whether an answer may name the upstream that served it, or what it cost us."""
     return b'"provider"' in raw or b'"x_groq"' in raw or b'"cost"' in raw
 
 
 def without_telling(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an answer, a chunk or an event without what says who served it, and at what cost."""
+    """Return an answer, chunk or event without the fields that tell who served it and our cost."""
     told = {name: value for name, value in answer.items() if name not in _TELLING}
     if isinstance(usage := told.get("usage"), Mapping):
         told["usage"] = {name: usage[name] for name in usage if name not in _TELLING_OF_COST}
@@ -45,7 +45,7 @@ class PublicName:
         self._public = self._seen = b'"model":' + orjson.dumps(model)
 
     def write_chunk(self, raw: bytes) -> bytes:
-        """Rename the model in a chunk, where no other object has a field of that name."""
+        """Rename the model in a chunk, in which no other object has a field of that name."""
         if self._seen not in raw:
             match = _MODEL.search(raw)
             if match is None:
@@ -56,7 +56,7 @@ class PublicName:
     def write_object(self, raw: bytes, *path: str) -> bytes:
         """Rename the model of the object at a path in an answer or an event's payload.
 
-        Written anew only if another object, such as the client's metadata, has a model too.
+        The JSON is written anew only if another object, such as the client's metadata, has a model.
         """
         found = _MODEL.findall(raw)
         if not found or found == [self._public]:

@@ -1,8 +1,8 @@
-"""Meter the stream of a response: typed events, the last of which tells how it ended.
+"""Meter the stream of a response: typed events, the last of which says how it ended.
 
-`response.completed` and `response.incomplete` hold the whole response with its usage, and are held
-back until it is settled. `response.failed` goes out as the end of a broken stream, without the
-upstream's reason. There is no end marker.
+`response.completed` and `response.incomplete` hold the whole response with its usage, and are kept
+back until the call is settled. `response.failed` goes out as the end of a broken stream, without
+the upstream's reason. There is no end marker.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from proxy.metering.usage import Source, Usage, as_completion_usage
 _COMPLETE = frozenset({b"response.completed", b"response.incomplete"})
 _FAILED = frozenset({b"response.failed", b"response.cancelled"})
 _ENDS = _COMPLETE | _FAILED
-# Those that hold the response as far as it has come, and so the model's name.
+# Events that hold the response so far, and with it the model's name.
 _SNAPSHOTS = frozenset({b"response.created", b"response.in_progress", b"response.queued"})
 
 
@@ -35,35 +35,35 @@ class ResponseMeter(StreamMeter):
     ) -> None:
         super().__init__(encoding=encoding, model=model, max_event_bytes=max_event_bytes)
         self._last: bytes = b""
-        # The event that ended it, and its kind.
+        # The last event's payload, kind and data.
         self._end: dict[str, Any] | None = None
         self._end_kind = b""
         self._end_data = b""
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more is to be expected of the upstream."""
+        """Whether the upstream has nothing more to send."""
         return self._end is not None or self.error is not None
 
     @property
     def is_complete(self) -> bool:
-        """Whether the answer came to its end, be it the maximum."""
+        """Whether the answer came to its end, which may be its maximum length."""
         return self._end_kind in _COMPLETE
 
     @property
     def has_text(self) -> bool:
-        """Whether anything was relayed that is to be paid for, or the upstream says it was used."""
+        """Whether text was relayed that is charged, or the upstream's last event reports usage."""
         return (self._end is not None and self.reported is not None) or super().has_text
 
     def take(self, event: Event) -> bytes:
-        """Take one event, give what the client gets of it."""
+        """Take one event and return what the client gets of it."""
         if self.has_ended:
             return b""
         kind = _kind_of(event)
         if kind in _ENDS:
             self._take_end(event, kind)
             return b""
-        # A comment, or a marker that other kinds of streams have; neither belongs here.
+        # A comment, or the end marker of other kinds of streams; neither belongs here.
         if not kind:
             return b""
         if kind == b"error":
@@ -82,7 +82,7 @@ class ResponseMeter(StreamMeter):
         return self._relay(raw)
 
     def closing(self, usage: Usage) -> bytes:
-        """Give the last event, with our figures where the upstream has none that can be true."""
+        """Return the last event, with our own figures unless the upstream's can be true."""
         if self._end is None:
             raise ValueError("a stream without its last event is not complete")
         data = self._end_data
@@ -92,7 +92,7 @@ class ResponseMeter(StreamMeter):
         return _write(self._end_kind, self._name.write_object(data, "response"))
 
     def failing(self, error: ApiError) -> bytes:
-        """Give the upstream's own last event, without its reason, or an error event."""
+        """Return the upstream's last event without its reason, or else an error event."""
         if self._end is not None:
             response = orjson.Fragment(hide_failure(self._end["response"]))
             data = orjson.dumps(self._end | {"response": response})
@@ -100,7 +100,7 @@ class ResponseMeter(StreamMeter):
         return _error_event(error, self._next_number())
 
     def estimate(self, *, prompt_tokens: int) -> Usage:
-        """Count what was delivered so far; the last event's output if nothing came before it."""
+        """Count what was delivered so far, or the last event's output if nothing came before it."""
         usage = super().estimate(prompt_tokens=prompt_tokens)
         if usage.completion_tokens or not self.is_complete or self._end is None:
             return usage
@@ -129,7 +129,7 @@ class ResponseMeter(StreamMeter):
 
 
 def _kind_of(event: Event) -> bytes:
-    """Name an event's kind; b"" if it is none of a response's."""
+    """Return an event's kind; b"" if it is not an event of a response."""
     if event.raw.startswith(b"event: ") and b"\r" not in event.raw:
         return event.raw[7 : event.raw.find(b"\n")]
     # The name is repeated in the payload, and SDKs look there.
@@ -142,10 +142,10 @@ def _write(kind: bytes, data: bytes) -> bytes:
 
 
 def _error_event(error: ApiError, sequence_number: int) -> bytes:
-    """Write the error event of the specification, with what SDKs look for beside it.
+    """Return the error event of the specification, with the object that SDKs look for.
 
-    The specification has the fields at the top; the API itself, and SDKs that raise on it, have
-    them in an object of their own.
+    The specification has the fields at the top; the API, and the SDKs that raise on it, have them
+    in an object `error`.
     """
     fields: dict[str, Any] = error.envelope()["error"]
     event = {

@@ -1,4 +1,4 @@
-"""Split a server-sent event stream into its events, whatever the network did to its bytes.
+"""Split a server-sent event stream into its events, at any chunk boundaries.
 
 Sans-I/O: bytes in, events out. The concatenation of all `raw` is the input, so that an event can
 be relayed as it came. Lines end at CR LF, LF or CR and nowhere else: splitting decoded text at
@@ -45,7 +45,7 @@ class Event:
 
     @property
     def name(self) -> bytes | None:
-        """What kind of event it says it is; the last word counts."""
+        """The event's type; the last `event` line counts."""
         return self._field(b"event", joined_by=None)
 
     @property
@@ -59,7 +59,7 @@ class Event:
 
     @property
     def is_done(self) -> bool:
-        """Whether it is the end marker. Both official SDKs look only at how it starts."""
+        """Whether it is the end marker. Both official SDKs look only at its beginning."""
         if self.raw.startswith(b"data: {"):
             return False
         data = self.data
@@ -67,7 +67,7 @@ class Event:
 
     def _field(self, name: bytes, *, joined_by: bytes | None) -> bytes | None:
         values = [
-            # One space after the colon belongs to the syntax.
+            # One space after the colon is part of the syntax.
             line[len(name) + 1 :].removeprefix(b" ")
             for line in _LINE_END.split(self.raw.removeprefix(_BOM))
             if line == name or line.startswith(name + b":")
@@ -78,7 +78,7 @@ class Event:
 
 
 class Splitter:
-    """Collect bytes until events are whole. The same events at any chunk boundary."""
+    """Collects bytes until events are whole. Chunk boundaries make no difference."""
 
     def __init__(self, *, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
         self._max_event_bytes = max_event_bytes
@@ -87,7 +87,7 @@ class Splitter:
         self._has_cr = False
 
     def feed(self, chunk: bytes) -> list[Event]:
-        """Take bytes, give the events they complete. Raises EventTooLarge."""
+        """Take bytes and return the events that they complete. Raises EventTooLarge."""
         if self._has_cr or b"\r" in chunk:
             self._has_cr = True
             return self._feed_any(chunk)
@@ -112,13 +112,13 @@ class Splitter:
         return events
 
     def flush(self) -> list[Event]:
-        """Give what is left when the stream ends: at most one event, perhaps unfinished."""
+        """Return what is left when the stream ends: at most one event, perhaps unfinished."""
         rest = bytes(self._pending)
         self._pending.clear()
         return [Event(rest)] if rest else []
 
     def _completed_by(self, chunk: bytes) -> int:
-        """Say how many bytes of the chunk end the pending event; 0 if it goes on."""
+        """Return how many bytes of the chunk complete the pending event; 0 if it goes on."""
         if self._pending.endswith(b"\n") and chunk.startswith(b"\n"):
             return 1
         return chunk.find(b"\n\n") + 2 if b"\n\n" in chunk else 0
@@ -147,5 +147,5 @@ class Splitter:
 
 
 def error_event(error: ApiError) -> bytes:
-    """Write the event that ends a broken stream; official SDKs raise on it."""
+    """Return the event that ends a broken stream; official SDKs raise on it."""
     return b"data: " + orjson.dumps(error.envelope()) + b"\n\n"

@@ -1,7 +1,7 @@
-"""Meter a stream while it passes: what to relay of it, and what it consumed.
+"""Meter a stream while it is relayed: which bytes to relay, and the usage.
 
-Sans-I/O. Every event is looked at only as far as metering needs. Texts are parsed and counted only
-if the upstream fails to report usage, or when more of them has piled up than is worth keeping.
+Sans-I/O. Every event is read only as far as metering needs. Texts are parsed and counted only if
+the upstream reports no usage, or when more than UNREAD_BYTES of them have piled up.
 
     meter = ChunkMeter(…)          # or another kind of stream's
     async for chunk in upstream:   send(meter.feed(chunk)); if meter.has_ended: break
@@ -9,9 +9,9 @@ if the upstream fails to report usage, or when more of them has piled up than is
     usage = meter.usage(prompt_tokens=…, max_completion_tokens=…)
     send(meter.closing(usage))     # only if meter.is_complete, else meter.failing(error)
 
-What tells the client that all went well is held back until `closing`, so that the charge is known,
-and can be settled, before the client believes itself served. When `is_behind`, `catch_up` may take
-a while: call it in a thread, before the next `feed`.
+The events that tell the client of success are kept back until `closing`, so that the call can be
+settled before the client sees them. When `is_behind`, call `catch_up` before the next `feed`; it
+may take a while, so call it in a thread.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from proxy.metering.naming import PublicName
 from proxy.metering.sse import DEFAULT_MAX_EVENT_BYTES, Event, Splitter
 from proxy.metering.usage import Usage, check_usage
 
-# Some 400 chunks of the usual size; then their texts are counted and the bytes let go.
+# About 400 chunks of the usual size; then their texts are counted and the bytes dropped.
 UNREAD_BYTES = 128 * 1024
 
 
 class StreamMeter(ABC):
-    """Meters one stream. What its events look like, the kinds of it know."""
+    """Meters one stream. Each subclass knows the events of one kind of stream."""
 
     def __init__(
         self,
@@ -44,19 +44,19 @@ class StreamMeter(ABC):
         self._name = PublicName(model)
         self._delivered = Delivered(encoding)
         self._unread: list[bytes] = []
-        # Of events that were relayed and whose texts are not yet counted.
+        # The size of relayed events whose texts are not counted yet.
         self.unread_bytes = 0
         # What the upstream reported last, unchecked; None if nothing, or an empty object.
         self.reported: object = None
-        # The upstream's own error event: for staff only, it may name the upstream.
+        # The upstream's own error event: for staff only, because it may name the upstream.
         self.error: object = None
-        # Events given to the client; before the first, another upstream may still be tried.
+        # Events given to the client so far.
         self.events_relayed = 0
 
     @property
     @abstractmethod
     def has_ended(self) -> bool:
-        """Whether nothing more is to be expected of the upstream."""
+        """Whether the upstream has nothing more to send."""
 
     @property
     @abstractmethod
@@ -65,34 +65,34 @@ class StreamMeter(ABC):
 
     @abstractmethod
     def take(self, event: Event) -> bytes:
-        """Take one event, give what the client gets of it."""
+        """Take one event and return what the client gets of it."""
 
     @abstractmethod
     def closing(self, usage: Usage) -> bytes:
-        """Give the end of a complete stream."""
+        """Return the end of a complete stream."""
 
     @abstractmethod
     def failing(self, error: ApiError) -> bytes:
-        """Give the end of a broken stream, in which SDKs see that it is one."""
+        """Return the end of a broken stream, which SDKs recognise as such."""
 
     @abstractmethod
     def _read(self, event: dict[str, Any]) -> None:
-        """Take note of the texts in an event that was relayed."""
+        """Collect the texts of an event that was relayed."""
 
     @property
     def is_behind(self) -> bool:
-        """Whether so much is unread that it should be counted and let go."""
+        """Whether more than UNREAD_BYTES are unread, so that `catch_up` should be called."""
         return self.unread_bytes > UNREAD_BYTES
 
     @property
     def has_text(self) -> bool:
-        """Whether anything of the answer itself was relayed, which then is to be paid for."""
+        """Whether any text of the answer was relayed, which is then charged."""
         return self.estimate(prompt_tokens=0).completion_tokens > 0
 
     def feed(self, chunk: bytes) -> bytes:
-        """Take bytes from the upstream, give those for the client.
+        """Take bytes from the upstream and return those for the client.
 
-        An event without end is an error like one that the upstream tells of.
+        An event over the size limit sets `error`, like an upstream's own error event.
         """
         try:
             events = self._splitter.feed(chunk)
@@ -106,21 +106,24 @@ class StreamMeter(ABC):
         return b"".join([self.take(event) for event in events])
 
     def flush(self) -> bytes:
-        """Take note that the upstream closed. An event cut short is not relayed."""
+        """Return the last bytes for the client once the upstream has closed.
+
+        An event that was cut short is not relayed.
+        """
         return b"".join(self._take_last(event) for event in self._splitter.flush())
 
     def usage(self, *, prompt_tokens: int, max_completion_tokens: int | None) -> Usage:
-        """Say what to charge for: the upstream's figures, or else what was delivered.
+        """Return the usage to charge for: the upstream's figures or our count of what came.
 
-        `prompt_tokens` is our own count, for when there is no other. Counts what is unread.
-        Raises ImpossibleUsage; then `estimate` tells what was delivered.
+        Of a broken stream, the larger of both. `prompt_tokens` is our own count, used if the
+        upstream has none. Counts unread texts. Raises ImpossibleUsage; then use `estimate`.
         """
         if self.reported is None:
             return self.estimate(prompt_tokens=prompt_tokens)
         usage = check_usage(self.reported, max_completion_tokens=max_completion_tokens)
         if self.is_complete:
             return usage
-        # Figures from the middle of a stream that broke: more was delivered since, perhaps.
+        # The stream broke after these figures were reported: more may have been delivered since.
         estimate = self.estimate(prompt_tokens=usage.prompt_tokens)
         return usage if usage.completion_tokens >= estimate.completion_tokens else estimate
 
@@ -130,7 +133,7 @@ class StreamMeter(ABC):
         return estimate_usage(self._delivered, prompt_tokens)
 
     def catch_up(self) -> None:
-        """Count the texts that are unread, and let their bytes go."""
+        """Count the unread texts, and drop their bytes."""
         unread, self._unread, self.unread_bytes = self._unread, [], 0
         for raw in unread:
             self._read(parse_object(Event(raw).data))
@@ -142,7 +145,7 @@ class StreamMeter(ABC):
         return raw
 
     def _take_last(self, event: Event) -> bytes:
-        # What lacks no more than its blank line is whole.
+        # An event that lacks only its blank line is whole.
         if event.is_done or parse_object(event.data):
             return self.take(Event(event.raw.rstrip(b"\r\n") + b"\n\n"))
         return b""

@@ -8,7 +8,7 @@ from typing import Any
 from proxy.metering.encodings import CL100K, encoding_name
 from proxy.metering.prompt import Prompt, add_unread, to_json
 
-# Not published; the text around a call's name and arguments, seen in usage of gpt-3.5-turbo.
+# The text around a call's name and arguments. Not published; from usage that gpt-3.5-turbo reports.
 PER_TOOL_CALL = 6
 # The published constants of function schemas.
 PER_FUNCTION = {CL100K: 10}
@@ -18,12 +18,12 @@ PER_PROPERTY = 3
 PER_ENUM = -3
 PER_ENUM_ITEM = 3
 PER_TOOL_LIST = 12
-# What an upstream may wrap around each beyond the published rules.
+# The tokens that an upstream may add to each tool beyond the published rules.
 MARGIN_PER_TOOL = 32
 
 
 def add_call(prompt: Prompt, call: Mapping[str, Any], *besides: str) -> None:
-    """Add a call that the model made earlier in the conversation. `besides` is read elsewhere."""
+    """Add a call that the model made earlier. The fields named in `besides` are read elsewhere."""
     prompt.overhead += PER_TOOL_CALL
     for key in ("name", "arguments", "input"):
         if isinstance(text := call.get(key), str):
@@ -48,7 +48,7 @@ def add_tools(prompt: Prompt, tools: Sequence[Any], functions: Iterable[Mapping[
 
 
 def _add_schema(prompt: Prompt, schema: object) -> None:
-    """Count an object schema; the rule is published for one level, and applied to each here."""
+    """Add an object schema. The rule is published for one level and applied here to each."""
     if not isinstance(schema, Mapping):
         return
     properties = schema.get("properties")

@@ -1,4 +1,4 @@
-"""What a request consumed: read from an upstream's figures, or refused as impossible."""
+"""A request's usage, read from an upstream's figures or refused as impossible."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Usage(pricing.Usage):
     source: Source = Source.REPORTED
 
     def as_openai(self) -> dict[str, object]:
-        """Write it as OpenAI's `CompletionUsage`."""
+        """Return it as OpenAI's `CompletionUsage`."""
         return {
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
@@ -43,7 +43,7 @@ class Usage(pricing.Usage):
         }
 
     def as_response_usage(self) -> dict[str, object]:
-        """Write it as OpenAI's `ResponseUsage`."""
+        """Return it as OpenAI's `ResponseUsage`."""
         return {
             "input_tokens": self.prompt_tokens,
             "input_tokens_details": {
@@ -60,12 +60,13 @@ def check_usage(raw: object, *, max_completion_tokens: int | None) -> Usage:
     """Read OpenAI's `CompletionUsage`. Raises ImpossibleUsage.
 
     `max_completion_tokens` is for all choices together; None where there was no maximum.
-    An explicit zero stays zero; what the specification makes optional is zero if absent or null.
+    An explicit zero counts as reported; a field that the specification makes optional is zero if
+    it is absent or null.
     """
     figures = _Figures(raw)
     usage = Usage(
         prompt_tokens=figures.required("prompt_tokens"),
-        # Embeddings complete nothing, and their usage does not mention it.
+        # The usage of embeddings has no completion tokens.
         completion_tokens=(
             figures.optional("completion_tokens")
             if max_completion_tokens == 0
@@ -89,7 +90,7 @@ def check_usage(raw: object, *, max_completion_tokens: int | None) -> Usage:
     return usage
 
 
-# What the usage of a response calls what the usage of a completion has under other names.
+# The names in a response's usage, by those in a completion's.
 _NAMES = {
     "input_tokens": "prompt_tokens",
     "output_tokens": "completion_tokens",
@@ -99,14 +100,14 @@ _NAMES = {
 
 
 def as_completion_usage(raw: object) -> object:
-    """Write a response's usage in the names of a completion's. What is none stays to be refused."""
+    """Return a response's usage under a completion's names. What is not an object stays as is."""
     if not isinstance(raw, dict):
         return raw
     return {_NAMES.get(name, name): value for name, value in raw.items()}
 
 
 class _Figures:
-    """Reads one usage object, remembering it for the complaint."""
+    """Reads the figures of one usage object, which its errors quote."""
 
     def __init__(self, raw: object) -> None:
         self._raw = raw
@@ -122,7 +123,7 @@ class _Figures:
         return 0 if value is None else self._count(value, name)
 
     def detail(self, parent: str, name: str) -> int:
-        """Read a part, which can't be more than the whole."""
+        """Read a count that is part of another one and can't be more than it."""
         key = f"{parent}_tokens_details"
         if self._values.get(key) is None:
             return 0

@@ -1,6 +1,6 @@
-"""Make a request fit an upstream that lacks a parameter or calls it otherwise.
+"""Adapt a request to an upstream that lacks a parameter or has another name for it.
 
-What decides the price can't be dropped, or an answer could cost more than was held for it.
+A parameter that decides the price can't be dropped: the answer could cost more than its hold.
 """
 
 import re
@@ -12,9 +12,9 @@ import orjson
 
 from proxy.errors import InvalidRule
 
-# The longest answer, under the names that upstreams know it by.
+# The names that upstreams have for the longest answer.
 MAXIMA = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens"})
-# The request itself, and what it is priced by.
+# The request itself, and the parameters that decide its price.
 FIXED = frozenset({"model", "messages", "input", "prompt", "stream", "n", "best_of"})
 STREAM_OPTIONS = "stream_options"
 MAX_RULES = 50
@@ -24,14 +24,14 @@ _NAME = re.compile(r"^[a-z][a-z0-9_]{0,63}$")
 
 @dataclass(frozen=True, slots=True)
 class Adaptation:
-    """What to drop of a request's top-level parameters, and what to rename."""
+    """Which top-level parameters of a request to drop, and which to rename."""
 
     dropped: frozenset[str] = frozenset()
     renamed: Mapping[str, str] | None = None
 
     @classmethod
     def parse(cls, rules: object, *, reports_usage: bool = True) -> Self:
-        """Read rules as staff write them. Later ones win. Raises InvalidRule.
+        """Read rules as staff write them. A later rule wins. Raises InvalidRule.
 
         `[{"drop": "stop"}, {"rename": "max_tokens", "to": "max_completion_tokens"}]`
         """
@@ -50,7 +50,7 @@ class Adaptation:
         return cls(frozenset(dropped), renamed or None)
 
     def apply(self, body: bytes) -> bytes:
-        """Return the body as the upstream takes it; most upstreams take it as it is."""
+        """Return the body as the upstream takes it. Most upstreams take it unchanged."""
         if not self.dropped and not self.renamed:
             return body
         payload: dict[str, Any] = orjson.loads(body)
@@ -66,13 +66,13 @@ class Adaptation:
             if new_name in MAXIMA and new_name in adapted:
                 adapted[new_name] = _lower(adapted[new_name], payload[name])
             else:
-                # What the client has set under the new name already is not overwritten.
+                # A value that the client sent under the new name is not overwritten.
                 adapted.setdefault(new_name, payload[name])
         return orjson.dumps(adapted)
 
 
 def _lower(*maxima: object) -> object:
-    """The lowest of several maxima, of which one was held for: nothing may raise that."""
+    """Return the lowest maximum, which is at most the one that the hold covers."""
     numbers = [value for value in maxima if isinstance(value, int) and not isinstance(value, bool)]
     return min(numbers, default=None)
 

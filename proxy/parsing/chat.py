@@ -1,4 +1,4 @@
-"""The request of a chat completion: what we read of it, checked, and what goes upstream."""
+"""The request of a chat completion: the fields that we check, and the body to send upstream."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from proxy.parsing.schema import (
 DEFAULT_TEMPERATURE = 0.7
 MAX_CHOICES = 128
 
-# What an upstream prices by the call, and not by the token.
+# Parameters that an upstream prices by the call and not by the token.
 UNPRICED = {"web_search_options": "A web search has a price of its own, which is not offered here."}
 
 
@@ -66,17 +66,17 @@ class ChatRequest(ModelRequest):
         )
 
     def own_fields(self, temperature: float | None) -> dict[str, Any]:
-        """Return the documented temperature, and what has a stream report its usage."""
+        """Return the default temperature, and the option that makes a stream report usage."""
         fields = asking_for_usage(self.body) if self.stream else {}
         if temperature is not None and self.client_temperature is None:
             fields["temperature"] = temperature
-        # It would be stored in the account at the upstream, which all customers share.
+        # The chat would be stored in our account at the upstream, which all customers share.
         if self.body.get("store"):
             fields["store"] = False
         return fields
 
     def left_out(self) -> Collection[str]:
-        """Return the labels of what would have been stored: without it, OpenAI refuses them."""
+        """Return `metadata`, the labels of a stored chat: OpenAI refuses them without `store`."""
         return ("metadata",) if self.body.get("store") else ()
 
 
@@ -158,7 +158,7 @@ def _check_tools(payload: dict[str, Any]) -> None:
 
 
 def check_function(value: object, where: str) -> None:
-    """Check the description of a function or a custom tool."""
+    """Check the definition of a function or a custom tool."""
     function = as_object(value, where)
     check_string(function, "name", nullable=False, within=f"{where}.")
     check_string(function, "description", within=f"{where}.")

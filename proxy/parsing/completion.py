@@ -20,7 +20,7 @@ from proxy.parsing.schema import check_boolean, check_integer, check_number, che
 
 MAX_CHOICES = 128
 MAX_BEST_OF = 20
-# What a model continues if it is given nothing.
+# The prompt that a model continues if it is given none.
 NO_PROMPT = "<|endoftext|>"
 
 
@@ -28,7 +28,7 @@ NO_PROMPT = "<|endoftext|>"
 class CompletionRequest(ModelRequest):
     """A checked request for a completion. `n` counts the answers to all its prompts."""
 
-    # For each prompt the upstream writes as many as this and gives back the best.
+    # The upstream writes this many answers to each prompt and returns the best.
     best_of: int = 1
 
     default_max_tokens: ClassVar[int | None] = 16
@@ -36,7 +36,7 @@ class CompletionRequest(ModelRequest):
 
     @property
     def generations(self) -> int:
-        """How many answers are written, of which `n` come back."""
+        """How many answers are written; `n` of them are returned."""
         return max(self.n, self.best_of)
 
     @classmethod
@@ -67,7 +67,7 @@ class CompletionRequest(ModelRequest):
         )
 
     def own_fields(self, temperature: float | None) -> dict[str, Any]:
-        """Return what has a stream report its usage."""
+        """Return the option that makes a stream report its usage."""
         return asking_for_usage(self.body) if self.stream else {}
 
 

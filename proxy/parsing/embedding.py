@@ -1,4 +1,4 @@
-"""The request of embeddings: texts in, vectors out, and nothing written."""
+"""The request of embeddings, whose answer has vectors and no text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the endpoints that call a model are named, where staff choose what a route serves."""
+"""The names of the endpoints that call a model, from which staff choose what a route serves."""
 
 ENDPOINTS = ("chat.completions", "completions", "embeddings", "responses")
 

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 from proxy.parsing.schema import as_list, fail
 
-# Of embeddings, by the specification; taken for the many prompts of a completion, too.
+# OpenAI's limit for embeddings; the prompts of a completion have the same here.
 MAX_INPUTS = 2_048
 EXPECTED = "a string, an array of strings, an array of tokens or an array of token arrays"
 
@@ -30,7 +30,7 @@ def check_inputs(value: object, where: str, *, may_be_empty: bool = False) -> ob
 
 
 def count_inputs(value: object) -> int:
-    """Say how many inputs there are: a text or a token array is one, a list of them is many."""
+    """Count the inputs. A text or a token array is one; a list of these has one for each item."""
     if isinstance(value, list) and type(value[0]) is not int:
         return len(value)
     return 1

@@ -1,7 +1,7 @@
-"""Check the input of a response: messages, calls and their results, thoughts handed back.
+"""Check the input of a response: messages, calls and their results, reasoning sent back.
 
-By `InputItem` of OpenAI's specification. What refers to things stored elsewhere is refused, and
-so is what belongs to tools that are not offered: what can't be counted can't be held for.
+By `InputItem` of OpenAI's specification. Items that refer to stored things, or belong to tools
+that are not offered, are refused: a hold can't cover what can't be counted.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _check_item(item: dict[str, Any], where: str) -> None:
 
 
 def _kind_of(item: dict[str, Any]) -> str:
-    # Both may come without a type.
+    # An item reference and a message may both come without a type.
     return "item_reference" if "role" not in item and "id" in item else "message"
 
 
@@ -68,7 +68,7 @@ def _check_message(message: dict[str, Any], where: str) -> None:
             f"{where}.role",
             "invalid_value",
         )
-    # Some clients hand an answer back as if it had been given to them.
+    # Some clients send an answer back with the types of input.
     allowed = _GIVEN | _WRITTEN if role == "assistant" else _GIVEN
     _check_content(message, "content", allowed, where)
 
@@ -119,8 +119,8 @@ def _check_image(part: dict[str, Any], where: str) -> None:
 def _refuse_reference(
     part: dict[str, Any], names: tuple[str, ...], instead: str, where: str
 ) -> None:
-    # Uploaded files belong to the upstream's organisation, which all our customers share; a file
-    # elsewhere has a size that nobody knows yet.
+    # Uploaded files belong to our organisation at the upstream, which all customers share; the
+    # size of a file at a URL is not known.
     for name in names:
         if part.get(name) is not None:
             fail(

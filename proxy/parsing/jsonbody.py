@@ -1,8 +1,8 @@
 """Turn the bytes of a request into a JSON object, strictly and in linear time.
 
-What was priced must be what is sent, so nothing may mean two things: a duplicate key (parsers
-disagree on which one counts), an integer that silently becomes a float, NaN or a lone surrogate
-is refused rather than interpreted.
+The body that is priced must be the one that is sent, so a body that could be read in two ways is
+refused: a duplicate key (parsers disagree on which one counts), an integer that would silently
+become a float, NaN or a lone surrogate.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ DEFAULT_MAX_DEPTH = 100
 
 _BOM = b"\xef\xbb\xbf"
 _TOO_DEEP = "The JSON body is nested too deeply: the limit is {} levels."
-# orjson turns an integer outside [-2**63, 2**64) into a float; every such literal has 19 digits.
+# orjson turns an integer outside [-2**63, 2**64) into a float; its literal has 19 digits or more.
 _SMALLEST_LOST_INTEGER = 2.0**63
-# It begins where a number begins, and gives back no digit once it has them (`++`): a run of them is
-# looked at once, however long it is.
+# Matches only from the start of a number and does not backtrack (`*+`), so that a run of digits is
+# read once, however long it is.
 _LONG_INTEGER = re.compile(rb"(?<![\d.eE+-])-?\d{19}\d*+(?![.eE])")
 
 
@@ -37,8 +37,8 @@ def parse(
     if type(payload) is not dict:
         raise InvalidRequest("The JSON body must be an object.", code="invalid_json")
     keys, has_vast_floats = _inspect(payload, max_depth=max_depth)
-    # Each key has its colon. No more colons than keys in the whole body, strings included,
-    # leaves no room for a duplicate; only otherwise the strings have to be taken out.
+    # Each key in the body has a colon. If there are as many colons as parsed keys, strings
+    # included, no key is a duplicate. If there are more, count again without the strings.
     if body.count(b":") != keys and _skeleton(body).count(b":") != keys:
         _refuse_duplicate(body)
     if has_vast_floats and any(map(_is_lost, _LONG_INTEGER.findall(_skeleton(body)))):
@@ -50,7 +50,7 @@ def _load(body: bytes, *, max_depth: int) -> object:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        # orjson itself stops at 1024 levels, long before its recursion could hurt.
+        # orjson itself stops at 1024 levels, before its recursion does harm.
         if error.msg.startswith("depth limit"):
             raise InvalidRequest(_TOO_DEEP.format(max_depth), code="invalid_json") from None
         raise InvalidRequest(
@@ -67,7 +67,7 @@ def _reason(body: bytes, error: orjson.JSONDecodeError) -> str:
 
 
 def _inspect(payload: dict[str, Any], *, max_depth: int) -> tuple[int, bool]:
-    """Count the keys of all objects, and look for floats that may have been integers."""
+    """Count the keys of all objects, and tell whether a float may have been an integer."""
     keys = 0
     has_vast_floats = False
     level: list[Any] = [payload]
@@ -94,14 +94,14 @@ def _inspect(payload: dict[str, Any], *, max_depth: int) -> tuple[int, bool]:
 def _skeleton(body: bytes) -> bytes:
     """Empty every string, so that only structure and numbers are left.
 
-    Taking backslashes out in pairs first is exact: a run of them starts where an escape starts.
+    Removing backslashes in pairs first is exact, because every run of them starts an escape.
     """
     unescaped = body.replace(b"\\\\", b"").replace(b'\\"', b"")
     return b'""'.join(unescaped.split(b'"')[::2])
 
 
 def _is_lost(literal: bytes) -> bool:
-    # Python refuses to read integers of more than 4300 digits; those need no reading.
+    # Python refuses to read integers of more than 4300 digits; so long ones are not read.
     return len(literal) > 25 or not -(2**63) <= int(literal) < 2**64
 
 
@@ -118,6 +118,6 @@ def _refuse_duplicate(body: bytes) -> NoReturn:
             seen.add(key)
         return {}
 
-    # Only to name the key; the body is known to be valid and shallow. Integers stay text.
+    # Parsed only to name the key; the body is valid and shallow by now. Integers stay text.
     json.loads(body, object_pairs_hook=refuse, parse_int=str)
     raise InvalidRequest("The JSON body has a key twice in one object.", code="invalid_json")

@@ -1,7 +1,7 @@
-"""Check the messages of a chat request: roles, and which contents each may have.
+"""Check the messages of a chat request: roles, and the contents that each may have.
 
 By `ChatCompletionRequestMessage` of OpenAI's specification. An unknown kind of content is refused
-rather than passed on: what can't be counted can't be held for.
+rather than passed on: a hold can't cover what can't be counted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _PARTS: dict[str, frozenset[str]] = {
     "user": frozenset({"text", "image_url", "input_audio", "file"}),
     "assistant": frozenset({"text", "refusal"}),
     "tool": _TEXT,
-    # Superseded by tools, where content is a string or null.
+    # Superseded by tools; its content is a string or null.
     "function": frozenset(),
 }
 _MAY_BE_EMPTY = frozenset({"assistant", "function"})
@@ -103,7 +103,7 @@ def _check_image(image: dict[str, Any], where: str) -> None:
 
 
 def _check_file(file: dict[str, Any], where: str) -> None:
-    # Uploaded files belong to the upstream's organisation, which all our customers share.
+    # Uploaded files belong to our organisation at the upstream, which all customers share.
     if "file_id" in file:
         fail(
             f"'{where}.file_id' is not supported: send the file itself as 'file_data'.",

@@ -1,10 +1,10 @@
-"""Whom an address leads to."""
+"""The server that a URL leads to."""
 
 from urllib.parse import urlsplit
 
 
 def origin_of(base_url: str) -> str:
-    """Return whom a base URL that was checked leads to: its scheme, host and port, spelled out."""
+    """Return the scheme, host and port of a checked base URL, with the port spelled out."""
     parts = urlsplit(base_url.strip())
     host = parts.hostname or ""
     port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)

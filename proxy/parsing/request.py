@@ -1,9 +1,9 @@
-"""What the requests to all models have in common: the model, the maximum, the body to send on.
+"""What all requests to models have in common: the model, the maximum, the body to send on.
 
-What decides the price or the shape of the answer is checked by the types and limits of OpenAI's
-specification. What we don't know passes through untouched, so that tomorrow's parameters work;
-except fields by which gateways and SDKs let a caller choose where a request goes and as whom, and
-what an upstream prices by anything but tokens.
+Parameters that decide the price or the shape of the answer are checked by the types and limits of
+OpenAI's specification. Unknown parameters pass through unchanged, so that new ones work. Refused
+are fields that let a caller choose where a gateway or SDK sends the request and as whom, and
+parameters that an upstream prices by anything but tokens.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from proxy.parsing.schema import (
 
 MAX_MODEL_CHARS = 256
 
-# Fields that would steer the call: LiteLLM's and the SDKs' transport settings, OpenRouter's choice
+# Fields that would steer the call: transport settings of LiteLLM and the SDKs, OpenRouter's choice
 # of other models, providers and paid plugins, and vLLM's template, a program that could write a
 # prompt of any length.
 STEERING_FIELDS = frozenset(
@@ -55,36 +55,36 @@ STEERING_FIELDS = frozenset(
         "timeout",
     }
 )
-# Others cost more or less than the price list says.
+# Other tiers cost more or less than the price list says.
 SERVICE_TIERS = frozenset({"auto", "default"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRequest(ABC):
-    """A checked request. `body` is what the client sent and must not be changed."""
+    """A checked request. `body` is the client's and must not be changed."""
 
     body: dict[str, Any]
     model: str
     stream: bool = False
-    # How many answers come back; each may be as long as the maximum.
+    # How many answers are returned; each may be as long as the maximum.
     n: int = 1
-    # What the client set as the longest answer, under whichever name; None leaves it to us.
+    # The client's own maximum, under any of its names; None if it set none.
     client_max_tokens: int | None = None
-    # Its name as the client wrote it, None if it set none.
+    # The name under which the client set its maximum.
     max_tokens_field: str | None = None
-    # None unless the client set it.
+    # The client's own temperature; None if it set none.
     client_temperature: float | None = None
     # Whether the client wants the usage chunk of a stream.
     wants_usage: bool = False
 
-    # How often the answers repeat the whole prompt, which is not paid for twice.
+    # How often the answers repeat the whole prompt, which is not charged again.
     echoes: int = 0
 
-    # The name under which a maximum of ours is sent; None where an endpoint knows no maximum.
+    # The name under which our own maximum is sent; None if the endpoint has no maximum.
     own_max_tokens_field: ClassVar[str | None] = "max_tokens"
-    # What the specification takes where the client sets nothing; None leaves it to the model.
+    # The specification's default maximum; None leaves it to the model's.
     default_max_tokens: ClassVar[int | None] = None
-    # The least that the specification allows.
+    # The least maximum that the specification allows.
     least_max_tokens: ClassVar[int] = 1
 
     @classmethod
@@ -94,7 +94,7 @@ class ModelRequest(ABC):
 
     @property
     def generations(self) -> int:
-        """How many answers are written, and paid for, which may be more than come back."""
+        """How many answers are written and charged, which may be more than are returned."""
         return self.n
 
     def upstream_body(
@@ -104,10 +104,10 @@ class ModelRequest(ABC):
         max_tokens: int,
         temperature: float | None = None,
     ) -> bytes:
-        """Write the body for an upstream: the client's, but for what is given here.
+        """Return the body for an upstream: the client's, except for the arguments.
 
-        The maximum goes under the name the client used, `temperature` only where the client set
-        none.
+        The maximum is sent under the name that the client used, `temperature` only if the client
+        set none.
         """
         body = self.body | {"model": model}
         if field := self.max_tokens_field or self.own_max_tokens_field:
@@ -118,11 +118,11 @@ class ModelRequest(ABC):
         return orjson.dumps(body)
 
     def own_fields(self, temperature: float | None) -> dict[str, Any]:
-        """Return what is sent beside the maximum, whatever the client said of it."""
+        """Return the fields that are sent with our values, whatever the client set."""
         return {}
 
     def left_out(self) -> Collection[str]:
-        """Return which of the client's fields are not sent."""
+        """Return the names of the client's fields that are not sent."""
         return ()
 
 
@@ -138,14 +138,14 @@ def refuse(name: str, why: str = "") -> NoReturn:
 
 
 def refuse_set(payload: Mapping[str, Any], refusals: Mapping[str, str]) -> None:
-    """Refuse the named parameters, with their reasons, where they are set."""
+    """Refuse each named parameter that is set, with its reason. Raises InvalidRequest."""
     for name, why in refusals.items():
         if payload.get(name) not in (None, False):
             refuse(name, why)
 
 
 def check_model(payload: Mapping[str, Any]) -> str:
-    """Return the model's name."""
+    """Return the model's name. Raises InvalidRequest."""
     require(payload, "model")
     model = check_string(payload, "model", nullable=False)
     if not model or len(model) > MAX_MODEL_CHARS:
@@ -181,7 +181,7 @@ def check_wants_usage(payload: Mapping[str, Any], *, stream: bool) -> bool:
 
 
 def asking_for_usage(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the field that has a stream report usage, whatever else the client set in it."""
+    """Return `stream_options` that make a stream report usage, with the client's other options."""
     return {"stream_options": (body.get("stream_options") or {}) | {"include_usage": True}}
 
 
@@ -218,7 +218,7 @@ def check_metadata(metadata: object) -> None:
 
 
 def check_stop(stop: object) -> None:
-    """Check the texts at which an answer ends."""
+    """Check the texts at which an answer stops."""
     if stop is None or isinstance(stop, str):
         return
     if not 1 <= len(check_strings(stop, "stop", expected="a string or an array of strings")) <= 4:
@@ -226,7 +226,7 @@ def check_stop(stop: object) -> None:
 
 
 def check_logit_bias(payload: Mapping[str, Any]) -> None:
-    """Check the weights that a client gives to single tokens."""
+    """Check the biases that a client gives to single tokens."""
     if payload.get("logit_bias") is None:
         return
     biases = as_object(payload["logit_bias"], "logit_bias")

@@ -1,8 +1,8 @@
-"""The request of a response: what we read of it, checked, and what goes upstream.
+"""The request of a response: the fields that we check, and the body to send upstream.
 
-Nothing of a response is kept here, and what an upstream keeps belongs to an account that all
-customers share. So it is always sent with `store` false, and what refers to stored things is
-refused; as are tools that an upstream runs itself and prices by the call.
+We store no response, and an upstream would store it in an account that all customers share. So
+`store` is always sent as false, and fields that refer to stored things are refused. So are tools
+that an upstream runs itself and prices by the call.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class ResponseRequest(ModelRequest):
         )
 
     def own_fields(self, temperature: float | None) -> dict[str, Any]:
-        """Return what keeps an upstream from storing the response."""
+        """Return `store` as false, so that no upstream stores the response."""
         return {"store": False}
 
 

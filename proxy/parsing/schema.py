@@ -1,7 +1,7 @@
 """Check one value of a request by OpenAI's types, strictly: `true` is not an integer.
 
-Each check answers the value, or None where it is absent or null, and raises InvalidRequest that
-names the parameter as the client wrote it.
+Each check returns the value, or None if it is absent or null. It raises InvalidRequest, which names
+the parameter as the client wrote it.
 """
 
 from __future__ import annotations

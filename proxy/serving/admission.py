@@ -1,4 +1,4 @@
-"""Admit a request: work out its worst case, hold it, and note the hold in the journal."""
+"""Admit a request: work out its worst case, place a hold, and note it in the journal."""
 
 import asyncio
 from dataclasses import dataclass
@@ -23,19 +23,19 @@ from proxy.upstreams.catalogue import Model
 
 log = structlog.get_logger(__name__)
 
-# Ten times what the longest model writes; keeps every product within what Redis counts exactly.
+# Ten times the longest answer of any model; keeps every product within what Redis counts exactly.
 MAX_MAX_TOKENS = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Worst:
-    """The worst case of a request, in the terms of a hold."""
+    """The worst case of a request, as a hold states it."""
 
     fixed_millicredits: int
     unit_millicredits: int
     units_wanted: int
     units_least: int
-    # What it takes of the tokens per minute, likewise.
+    # The same for the limit of tokens per minute.
     fixed_tokens: int
     unit_tokens: int
 
@@ -49,9 +49,9 @@ async def admit(
     endpoint: Endpoint,
     model: Model,
 ) -> Admission:
-    """Hold a request's worst case. Raises the ApiError or WalletError that stands against it.
+    """Place a hold for a request's worst case. Raises the ApiError or WalletError that refuses it.
 
-    The caller owes the hold an end from here on.
+    From then on the caller must end the hold.
     """
     routes = model.routes_for(endpoint.path)
     runtime.throttle.check(key)
@@ -66,7 +66,7 @@ async def admit(
     try:
         runtime.journal.start(facts, placed.held_credits)
     except OSError as error:
-        # Without the journal a crash could lose the charge; so nothing starts without it.
+        # Without the journal a crash could lose the charge, so no request starts without it.
         log.error("journal_not_written", exc_info=True)
         await runtime.wallet.void(facts)
         raise WalletRecovering("The journal can't be written.") from error
@@ -79,10 +79,10 @@ async def admit(
 
 
 async def find_worst(request: ModelRequest, prompt: Prompt, model: Model) -> Worst:
-    """Work out what a request can cost at most. Raises InvalidRequest for an absurd maximum.
+    """Work out the most that a request can cost. Raises InvalidRequest above MAX_MAX_TOKENS.
 
-    Where the client named a maximum, it gets that or nothing; else as much of the default as the
-    balance affords, the specification's where it has one, or the model's.
+    A client's own maximum is held in full or refused. Without one, as much of the default is held
+    as the balance affords: the specification's default if it has one, or the model's.
     """
     named = request.client_max_tokens
     if named is not None and named > MAX_MAX_TOKENS:
@@ -113,7 +113,7 @@ async def find_worst(request: ModelRequest, prompt: Prompt, model: Model) -> Wor
 def make_facts(
     connection: ClientConnection, key: KeyFacts, model: Model, *, endpoint: str, is_stream: bool
 ) -> RequestFacts:
-    """Return the facts of a request as they travel to the ledger."""
+    """Return the facts of a request that go with its hold to the ledger."""
     return RequestFacts(
         request_id=connection.request_id,
         wallet_id=key.wallet_id,
@@ -135,7 +135,7 @@ async def place(
 ) -> Placed:
     """Place a hold. Raises as `ask_wallet` and `WalletClient.place`, and ModelNotFound."""
     if not key.may_call(facts.model_name):
-        # It may have been allowed since the key was read.
+        # The model may have been allowed since the key was read.
         key = (await find_standing(runtime, connection, key)).key
     return await ask_wallet(
         runtime, connection, key, lambda key: runtime.wallet.place(_hold(key, facts, worst))
@@ -149,14 +149,14 @@ async def quote(
     facts: RequestFacts,
     worst: Worst,
 ) -> Placed:
-    """Tell what `place` would hold now, by the same rule, and hold nothing. Raises as it."""
+    """Return what `place` would hold now, by the same rules. Holds nothing. Raises as `place`."""
     return await ask_wallet(
         runtime, connection, key, lambda key: runtime.wallet.quote(_hold(key, facts, worst))
     )
 
 
 async def bound_prompt(prompt: Prompt) -> int:
-    """Give a number that a prompt can't exceed, counted in a thread if it is long."""
+    """Return a number of tokens that a prompt can't exceed, counted in a thread if it is long."""
     if prompt.is_short:
         return prompt.bound()
     if not prompt.is_countable:

@@ -1,11 +1,11 @@
-"""A call: one admitted request on its way, as a state machine.
+"""A call: one admitted request, as a state machine.
 
     ADMITTED ── asking ──> ASKED ── it takes the request ──> ANSWERED ── ending ──> ENDED
        ^                     │
        └──── it refused ─────┘
 
-The call's task is the only one that moves it; a timer and the client's leaving may interrupt it.
-What an ending means, for the hold and for the client, is a table in `endings.py`.
+Only the call's own task changes its phase; a timer and the client's leaving may interrupt it. What
+each ending means for the hold and the client is a table in `endings.py`.
 """
 
 import asyncio
@@ -37,8 +37,8 @@ from proxy.upstreams.attempts import Attempt
 from proxy.upstreams.catalogue import Model
 from proxy.upstreams.routes import UpstreamRoute
 
-# How long a stream whose client left waits for the upstream to say whether it takes the request:
-# what it refuses is free.
+# How long a stream whose client left waits for the upstream to accept or refuse the request: a
+# refused one is free.
 VERDICT_S = 0.5
 
 
@@ -49,18 +49,18 @@ class Admission:
     facts: RequestFacts
     request: ModelRequest
     model: Model
-    # Who may serve it.
+    # The routes that may serve it.
     routes: tuple[UpstreamRoute, ...]
-    # To be counted where an upstream does not.
+    # Counted if the upstream reports no usage.
     prompt: Prompt
     held_credits: int
-    # For each answer. The client's own, or the default as far as the balance affords it.
+    # For each answer: the client's maximum, or as much of the default as the balance affords.
     max_tokens: int
     headers: dict[str, str]
 
     @property
     def max_completion_tokens(self) -> int:
-        """The most that may be written in all."""
+        """The most completion tokens that may be billed, over all answers."""
         # Predictions that did not come true are billed as written, beside the maximum.
         return (self.max_tokens + self.prompt.bound_prediction()) * self.request.generations
 
@@ -84,18 +84,18 @@ class Phase(Enum):
 
 
 class Observer(Protocol):
-    """Who keeps the answer of a call for a request that is sent again."""
+    """Keeps the answer of a call for a request that is sent again."""
 
     @property
     def is_recording(self) -> bool:
-        """Whether the answer is wanted although nobody listens."""
+        """Whether the answer is needed even if the client has left."""
 
     @property
     def awaited_at(self) -> float:
-        """When somebody was last seen to wait for it, by the monotonic clock."""
+        """When a retry was last seen waiting for the answer, by the monotonic clock."""
 
     def client_left(self) -> None:
-        """Learn that the client left, and that the call goes on for the sake of a retry."""
+        """Learn that the client left, while the call goes on for a retry."""
 
 
 class Call:
@@ -108,11 +108,11 @@ class Call:
         self.admission = admission
         self.connection = connection
         self.phase = Phase.ADMITTED
-        # The last one, whatever became of it.
+        # The last attempt, whatever its outcome.
         self.attempt: Attempt | None = None
-        # What came of the answer; of a stream, so far.
+        # The answer; of a stream, the part that has come so far.
         self.meter: JsonAnswer | StreamMeter | None = None
-        # Where a stream goes, while it is passed on.
+        # The client's stream, while one is passed on.
         self.stream: EventStream | None = None
         # Milliseconds from the request's arrival to the upstream's first byte.
         self.first_byte_ms: int | None = None
@@ -123,7 +123,7 @@ class Call:
         self._interruption: Reason | None = None
         self._is_waiting = False
         self._deadlines: dict[Reason, float] = {}
-        # What is being counted in a thread, during which nobody else may use the meter.
+        # A count that runs in a thread; nothing else may use the meter meanwhile.
         self._counting: asyncio.Future[None] | None = None
 
     @property
@@ -133,13 +133,13 @@ class Call:
 
     @contextmanager
     def asking(self, attempt: Attempt) -> Iterator[None]:
-        """Ask an upstream in the block. Raises UpstreamTimedOut, and Interrupted."""
+        """Limit and record the attempt in the block. Raises UpstreamTimedOut, Interrupted."""
         self._raise_interruption()
         upstream = attempt.route.upstream
         self.attempt = attempt
         self.phase = Phase.ASKED
-        # The first byte of an answer in one piece comes when all of it is made. Of a stream, its
-        # first event lifts the limit: headers alone are no answer.
+        # An answer in one piece sends its first byte when all of it is made, so only a stream has
+        # this limit. Its first event lifts it: headers alone are no answer.
         if self.facts.is_stream:
             self.limit(Reason.NO_ANSWER, upstream.first_byte_timeout_s)
         self.limit(Reason.TOO_LONG, upstream.total_timeout_s)
@@ -163,28 +163,28 @@ class Call:
             self.interrupt(Reason.CLIENT_LEFT)
 
     def pass_on(self, stream: EventStream, meter: StreamMeter) -> None:
-        """Take note that the answer is passed on as it comes: the timer looks after it."""
+        """Note that the answer is being passed on: the timer watches it from now on."""
         self.stream, self.meter = stream, meter
 
     def note_first_byte(self) -> None:
-        """Take note of the time once, when the answer begins."""
+        """Note the time when the answer begins. Later calls change nothing."""
         if self.first_byte_ms is None:
             self.first_byte_ms = self.connection.age_ms
 
     def heard(self) -> None:
-        """Take note that the upstream speaks: from here on, only its silences are limited."""
+        """Note that the upstream sent something: from now on, only its silences are limited."""
         if self._heard_at is None:
             self._deadlines.pop(Reason.NO_ANSWER, None)
         self._heard_at = time.monotonic()
 
     def end(self) -> None:
-        """Take note that it is being settled or voided: nothing is looked after any more."""
+        """Note that the call is being settled or voided: the timer stops watching it."""
         self.phase, self.stream = Phase.ENDED, None
 
     # Interruptions.
 
     def limit(self, reason: Reason, seconds: float) -> None:
-        """Interrupt the call for this reason in so many seconds, unless told otherwise before."""
+        """Interrupt the call for this reason after so many seconds. A later call sets it anew."""
         self._deadlines[reason] = time.monotonic() + seconds
 
     def interruptible(self) -> "Interruptible":
@@ -192,12 +192,12 @@ class Call:
         return Interruptible(self)
 
     def begin_waiting(self) -> None:
-        """Begin to be interruptible. Raises Interrupted if it was interrupted before."""
+        """Allow interruptions from now on. Raises Interrupted if one came before."""
         self._raise_interruption()
         self._is_waiting = True
 
     def end_waiting(self, error: BaseException | None) -> None:
-        """Take back a cancellation of our own: raises Interrupted. Any other one goes on."""
+        """Turn a cancellation of our own into Interrupted. Leaves any other one alone."""
         self._is_waiting = False
         if not isinstance(error, asyncio.CancelledError):
             return
@@ -209,7 +209,7 @@ class Call:
             raise Interrupted(self._interruption) from None
 
     def interrupt(self, reason: Reason) -> None:
-        """End the present wait, or the next one. The first reason counts."""
+        """End the present wait, or the next one. Only the first reason counts."""
         if self._interruption is not None:
             return
         self._interruption = reason
@@ -217,7 +217,10 @@ class Call:
             self.task.cancel()
 
     def client_left(self) -> None:
-        """Cancel a stream; let a JSON answer come for a grace, as a retry may want it."""
+        """Cancel a stream that is not recorded; give any other answer a grace to come.
+
+        A retry may ask for the answer. One that its upstream bills anyway has CANCEL_DRAIN_S.
+        """
         if self._is_billed_anyway:
             self.limit(Reason.CLIENT_LEFT, settings.CANCEL_DRAIN_S)
         elif self.facts.is_stream and not self._observer.is_recording:
@@ -229,11 +232,11 @@ class Call:
 
     @property
     def _is_billed_anyway(self) -> bool:
-        """Whether the upstream bills the whole answer, so that there is nothing to cancel."""
+        """Whether the upstream bills the whole answer, so that cancelling saves nothing."""
         return self.attempt is not None and self.attempt.route.upstream.bills_after_cancel
 
     def _cancel_stream(self) -> None:
-        """Cancel at once, or as soon as it is known whether there is anything to pay for."""
+        """Cancel at once, or after VERDICT_S at most if the upstream has not accepted it yet."""
         if self.phase is Phase.ASKED:
             self._leaves_when_answered = True
             asyncio.get_running_loop().call_later(VERDICT_S, self.interrupt, Reason.CLIENT_LEFT)
@@ -257,7 +260,7 @@ class Call:
             self.stream.keep_alive(now)
 
     def _is_awaited(self, reason: Reason, now: float) -> bool:
-        """Tell whether a request that was sent again has another grace for its answer."""
+        """Tell whether a waiting retry extends the grace of a call whose client left."""
         if reason is not Reason.CLIENT_LEFT or self._is_billed_anyway:
             return False
         return now < self._observer.awaited_at + settings.CLIENT_LEFT_GRACE_S
@@ -270,23 +273,23 @@ class Call:
     # The meter.
 
     async def catch_up(self, meter: StreamMeter) -> None:
-        """Count in a thread what has piled up: the other streams of this process go on."""
+        """Count the unread texts in a thread, so that other streams of this process go on."""
         self._counting = asyncio.ensure_future(asyncio.to_thread(meter.catch_up))
         await asyncio.shield(self._counting)
 
     @property
     def is_counting(self) -> bool:
-        """Whether a thread may be at the meter."""
+        """Whether a thread may be using the meter."""
         return self._counting is not None
 
     async def counted(self) -> None:
-        """Wait until nothing is counted in a thread, be it of a task that was cancelled."""
+        """Wait until no thread counts, even one whose task was cancelled."""
         if self._counting is not None:
             await asyncio.wait({self._counting})
 
 
 class Interruptible:
-    """A block that waits, and may be interrupted. A generator would cost each request more."""
+    """A block in which a call may be interrupted. A class: a generator would be slower."""
 
     __slots__ = ("_call",)
 

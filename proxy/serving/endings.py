@@ -1,16 +1,16 @@
-"""What each ending of a call settles, voids and tells the client. The one table of it.
+"""What each ending of a call settles, voids and tells the client, in one table.
 
-| ending | no upstream has it | nothing was delivered | something was | the client is told |
+| ending | no upstream has it | nothing was delivered | text was delivered | the client gets |
 |---|---|---|---|---|
-| completed | | | as reported, else by our count | the answer |
+| completed | | | as reported, or by our count | the answer |
 | broken | void | nothing | prompt and what was delivered | an error, and no end marker |
 | client left | void | prompt | prompt and what was delivered | nothing |
 | abandoned | nothing | nothing | prompt and what was delivered | |
 
-*Abandoned* is what its lease says of a call whose process dies. Only a whole answer is charged as
-reported even above its hold. An answer that says of itself that it failed is broken, and what of
-it was delivered is what its upstream reported. Figures that can't be true are parked for staff,
-and our own count is charged.
+*Abandoned* is recorded with the lease, for a call whose process dies. Only a whole answer is
+charged as reported even above its hold. An answer that says of itself that it failed is broken,
+and counts as delivered if its upstream reported usage. Figures that can't be true are parked for
+staff, and our own count is charged.
 """
 
 import asyncio
@@ -78,7 +78,7 @@ TABLE = {
     Outcome.ABANDONED: Row(Charge.NOTHING, Charge.NOTHING, Charge.COUNTED),
 }
 
-# What an upstream's failure is to the client; the first row that fits counts.
+# The status for an upstream's failure; the first row that fits counts.
 TOLD: tuple[tuple[type[Exception], int], ...] = (
     (UpstreamTimedOut, 504),
     (AnswerBroken, 502),
@@ -90,23 +90,23 @@ TOLD: tuple[tuple[type[Exception], int], ...] = (
 async def end_whole(
     call: Call, settler: Settler, meter: JsonAnswer | StreamMeter
 ) -> tuple[Usage, Settled | None]:
-    """Settle a call whose answer came whole. None if Redis does not say now what was charged."""
+    """Settle a call whose answer came whole. None if Redis does not answer in time."""
     call.meter = meter
     has_failed = isinstance(meter, JsonAnswer) and meter.is_failed
     return await _end(call, settler, Outcome.BROKEN if has_failed else Outcome.COMPLETED)
 
 
 async def end_broken(call: Call, settler: Settler, error: BaseException) -> AlreadySent:
-    """End a call that an error broke off, and tell a client that has the answer's beginning.
+    """End a call that an error broke off, and end the stream of a client that has its beginning.
 
-    Raises the error if its client has nothing yet, or is gone.
+    Raises the error if the client has nothing yet, or is gone.
     """
     if call.phase is Phase.ENDED:
         raise error
     stream, is_gone = call.stream, is_client_gone(error)
     ending = _end(call, settler, Outcome.CLIENT_LEFT if is_gone else Outcome.BROKEN)
     if not isinstance(error, Exception):
-        # The server cancels this task, and the next await of it too, perhaps.
+        # The server cancels this task, and may cancel its next await, too.
         settler.spawn(ending)
         raise error
     await ending
@@ -118,14 +118,14 @@ async def end_broken(call: Call, settler: Settler, error: BaseException) -> Alre
 
 
 async def progress(call: Call) -> Settlement:
-    """Say what a call should be charged if this process died now."""
+    """Return what to settle if this process died now."""
     _, settlement = await _find_settlement(call, Outcome.ABANDONED, has_run=call.may_have_run)
     assert settlement is not None  # noqa: S101  # by the table
     return settlement
 
 
 def failure_answer(error: Exception) -> ApiError:
-    """Return what the client is told of what broke an answer; it names no upstream."""
+    """Return the client's error for what broke an answer. It names no upstream."""
     if isinstance(error, UpstreamRefused):
         return UpstreamUnavailable(status=502 if error.status >= 500 else 503)
     if isinstance(error, Interrupted) and error.reason in TIME_REASONS:
@@ -145,13 +145,13 @@ async def count_prompt(prompt: Prompt) -> int:
 
 
 async def _end(call: Call, settler: Settler, outcome: Outcome) -> tuple[Usage, Settled | None]:
-    """End a call once: by the table, in the journal, in Redis."""
+    """End a call once: find its charge in the table, then write to the journal and to Redis."""
     has_run = call.may_have_run
     call.end()
     try:
         usage, settlement = await _find_settlement(call, outcome, has_run=has_run)
     except asyncio.CancelledError:
-        # While it was counted. What is owed stays owed.
+        # Cancelled while it counted. The call is still settled.
         settler.spawn(_end_cancelled(call, settler, outcome, has_run=has_run))
         raise
     return usage, await _write(call, settler, settlement)
@@ -165,7 +165,7 @@ async def _end_cancelled(call: Call, settler: Settler, outcome: Outcome, *, has_
 async def _find_settlement(
     call: Call, outcome: Outcome, *, has_run: bool
 ) -> tuple[Usage, Settlement | None]:
-    """Return what is used and settled. None is to be voided."""
+    """Return the usage, and what to settle; None means to void."""
     if call.is_counting:
         await call.counted()
     charge = _find_charge(call, TABLE[outcome], has_run=has_run)
@@ -190,9 +190,9 @@ def _find_charge(call: Call, row: Row, *, has_run: bool) -> Charge:
 
 
 def _has_delivered(meter: JsonAnswer | StreamMeter | None) -> bool:
-    """Tell whether anything came of the answer that is to be paid for.
+    """Tell whether a part of the answer came that is charged.
 
-    An opening alone is free, and so is an answer that failed unless its upstream says otherwise.
+    A stream without text is free. So is an answer that failed, unless its upstream reported usage.
     """
     if isinstance(meter, JsonAnswer):
         return meter.reported is not None
@@ -216,7 +216,7 @@ async def _make_settlement(
             usage, source = await _count(call), UsageRecord.Source.PARKED
     else:
         usage = await _count(call)
-    # What was reported of a whole answer is its cost, even above the hold.
+    # The reported usage of a whole answer is charged even above the hold.
     is_bounded = source is not None or (
         outcome != Outcome.COMPLETED or usage.source is not Source.REPORTED
     )
@@ -225,7 +225,7 @@ async def _make_settlement(
 
 
 async def _count(call: Call) -> Usage:
-    """Count the prompt and what came of the answer, in a thread where that is much."""
+    """Count the prompt and the delivered answer, in a thread if they are long."""
     prompt_tokens, meter = await count_prompt(call.admission.prompt), call.meter
     if meter is None:
         return Usage(prompt_tokens=prompt_tokens, completion_tokens=0, source=Source.ESTIMATED)

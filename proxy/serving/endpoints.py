@@ -1,4 +1,4 @@
-"""What each endpoint has of its own. Everything else is one life of a request for all of them."""
+"""What differs between the endpoints. Everything else about a request is the same for all."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from proxy.parsing.response import ResponseRequest
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """How one endpoint's requests are read, and its answers metered."""
+    """How an endpoint's requests are read, and its answers metered."""
 
-    # As usage records have it.
+    # The endpoint's name in usage records.
     name: str
-    # At upstreams, below their base URL.
+    # The path below an upstream's base URL.
     path: str
-    # How its bodies are read.
+    # The class that parses its bodies.
     request: type[ModelRequest]
-    # From a checked body and the model's name.
+    # Takes a checked body and the model's name.
     take_apart: Callable[[Mapping[str, Any], str], Prompt]
     # Raises MalformedAnswer.
     meter_json: Callable[[bytes, ModelRequest], JsonAnswer]
@@ -87,7 +87,7 @@ EMBEDDINGS = Endpoint(
     request=EmbeddingRequest,
     take_apart=inputs.take_apart_embedding,
     meter_json=_meter_embeddings,
-    # Never asked for: its requests know no `stream`.
+    # Never called: a request for embeddings has no `stream`.
     meter_stream=_meter_chunks,
 )
 RESPONSES = Endpoint(

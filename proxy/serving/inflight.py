@@ -1,8 +1,8 @@
 """The requests that this process has admitted and not yet ended, and the one timer over them.
 
-A timer per request and limit costs more than the request. So one loop looks at all of them every
-second: what has waited too long is interrupted, leases are renewed with the progress so far, and
-silent streams get a comment. What happens at once, a client that leaves, does not wait for it.
+A timer for each limit of each request costs more than the request. So one loop checks all calls
+every second: it interrupts those that have waited too long, renews leases with the progress so
+far, and sends comments into silent streams. A client's leaving interrupts its call at once.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from proxy.serving.endings import progress
 log = structlog.get_logger(__name__)
 
 TICK_S = 1.0
-# How many leases are renewed at once; the rest wait their turn.
+# How many leases are renewed at once; the rest follow.
 RENEWALS_AT_ONCE = 100
 
 
@@ -45,7 +45,7 @@ class Inflight:
 
     @contextmanager
     def track(self, call: Call) -> Iterator[None]:
-        """Watch over a call while the block runs."""
+        """Keep a call under the timer while the block runs."""
         self._calls.add(call)
         self._is_empty.clear()
         if self._drain_s is not None:
@@ -59,7 +59,7 @@ class Inflight:
                 self._is_empty.set()
 
     async def watch(self) -> None:
-        """Look after all calls for as long as the process lives."""
+        """Run the timer for as long as the process lives."""
         renewal_s = settings.HOLD_LEASE_S / 4
         next_renewal = time.monotonic() + renewal_s
         try:
@@ -75,12 +75,12 @@ class Inflight:
                 self._renewal.cancel()
 
     def check(self, now: float) -> None:
-        """Interrupt what has waited too long, keep silent streams alive."""
+        """Interrupt calls that have waited too long, and keep silent streams alive."""
         for call in self:
             call.check(now)
 
     def _start_renewal(self) -> None:
-        """Renew in a task of its own: a Redis that hangs must not stop the time of every call."""
+        """Renew in a task of its own: a Redis that hangs must not stop the timer."""
         if self._renewal is None or self._renewal.done():
             self._renewal = asyncio.create_task(self.renew_leases())
 
@@ -92,7 +92,7 @@ class Inflight:
             await asyncio.gather(*(self._renew(call) for call in batch))
 
     def drain(self, seconds: float) -> None:
-        """Give every call, and those that still come, so many seconds to end."""
+        """Give every call, present or new, so many seconds to end."""
         self._drain_s = seconds
         for call in self._calls:
             call.limit(Reason.DRAIN, seconds)
@@ -110,5 +110,5 @@ class Inflight:
             # The call ended meanwhile, or Redis is away: a hold survives three lost renewals.
             log.info("lease_not_renewed", request_id=call.facts.request_id)
         except Exception:
-            # One call that can't say how far it got must not cost the others their leases.
+            # One call whose progress can't be found must not cost the others their leases.
             log.exception("progress_not_known", request_id=call.facts.request_id)

@@ -1,7 +1,7 @@
 """What a web process knows of API keys: read from PostgreSQL, kept for seconds.
 
-A change of a key counts the wallet's version up, and a hold placed with an older version is
-refused as stale; so a revoked key stops at once although it is cached here.
+A change of a key raises the wallet's version, and a hold placed with an older version is refused
+as stale. So a revoked key stops at once although it is cached here.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from proxy.http.client_address import Address, Network, is_within
 
 V = TypeVar("V")
 
-# Each process' own. Keys beyond it are read again, which costs a query, not an error.
+# Per process. Keys beyond it are read again, which costs a query and causes no error.
 MAX_KEYS = 20_000
 # Unknown keys are remembered apart, so that a flood of them can't push out the real ones.
 MAX_UNKNOWN = 2_000
@@ -32,13 +32,13 @@ MAX_UNKNOWN = 2_000
 
 @dataclass(frozen=True, slots=True)
 class KeyAbout:
-    """What only the key's owner wants to know of it."""
+    """What only the key's owner needs to know of it."""
 
     name: str
     hint: str
     created_at: datetime
     expires_at: datetime | None
-    # While a rotation lasts: the secret that ends, and when.
+    # During a rotation: the hint of the old secret, and when it ends.
     previous_hint: str | None
     previous_expires_at: datetime | None
 
@@ -52,12 +52,12 @@ class KeyFacts:
     wallet_id: int
     wallet_version: int
     limits: Limits
-    # When this secret stops working: its key's end, or that of a rotation.
+    # When this secret stops working: when the key expires or, for an old secret, its rotation ends.
     expires_at: datetime | None
-    # Empty: all models, and from anywhere.
+    # If these two are empty, all models and all networks are allowed.
     allowed_models: frozenset[str]
     allowed_networks: tuple[Network, ...]
-    # While a rotation lasts, the secret that ends with it.
+    # Whether this secret ends with a rotation under way.
     is_old_secret: bool
     about: KeyAbout
 
@@ -66,7 +66,7 @@ class KeyFacts:
         return not self.allowed_models or model_name in self.allowed_models
 
     def may_come_from(self, address: Address | None) -> bool:
-        """Tell whether an address is in the allowed networks. Nobody knows where: no."""
+        """Tell whether an address is in the allowed networks. An unknown one is not."""
         return address is not None and is_within(address, self.allowed_networks)
 
     def is_expired(self) -> bool:
@@ -75,7 +75,7 @@ class KeyFacts:
 
 
 class KeyCache:
-    """Keys by digest. None is an answer too: there is no usable key with this digest."""
+    """Keys by digest. Also remembers digests that have no usable key."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[float, KeyFacts]] = {}
@@ -83,7 +83,7 @@ class KeyCache:
         self._loading: dict[str, asyncio.Task[KeyFacts | None]] = {}
 
     async def find(self, digest: str) -> KeyFacts | None:
-        """Return a usable key, from memory if it was read seconds ago."""
+        """Return a usable key or None, from memory if it was read within KEY_CACHE_S."""
         now = time.monotonic()
         if (entry := self._known.get(digest)) and now < entry[0]:
             return None if entry[1].is_expired() else entry[1]
@@ -92,7 +92,7 @@ class KeyCache:
         return await self.reload(digest)
 
     async def reload(self, digest: str) -> KeyFacts | None:
-        """Read a key anew. Many who ask at once share one query."""
+        """Read a key anew. Simultaneous calls share one query."""
         task = self._loading.get(digest)
         if task is None:
             task = asyncio.create_task(self._load(digest))
@@ -148,7 +148,7 @@ def _describe(key: ApiKey, now: datetime) -> KeyAbout:
 
 
 def _remember(entries: dict[str, V], digest: str, value: V, *, most: int) -> None:
-    # A dictionary keeps the order of insertion: the first is the one that was read longest ago.
+    # A dictionary keeps the order of insertion: its first entry was read longest ago.
     entries.pop(digest, None)
     if len(entries) >= most:
         del entries[next(iter(entries))]

@@ -1,7 +1,7 @@
 """Pass a stream on while it is metered.
 
-The answer's first event is awaited before anything is sent, so that trouble before it is still an
-answer with a status. After it, trouble is an event in the stream and no end marker.
+Nothing is sent before the answer's first event (or a first comment), so that an error before it is
+still answered with a status. After it, an error is an event in the stream without an end marker.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ async def relay(
 ) -> AlreadySent:
     """Pass a stream on, settle it, and send its end. Raises Interrupted, AnswerBroken.
 
-    It is settled before its end marker, so that a client that sees it finds itself charged.
+    The call is settled before the end marker is sent, so that a client that sees it is charged.
     """
     if not answer.is_event_stream:
         raise AnswerBroken("the answer is not a stream of events")
@@ -59,8 +59,8 @@ async def _pass_on(
     connection = call.connection
     with call.interruptible():
         async for chunk in chunks:
-            # An upstream that bills the whole answer is heard out, but nobody listens, unless
-            # the answer is kept for a request that is sent again.
+            # An upstream that bills the whole answer is read to its end. Once the client has left,
+            # what it sends is dropped, unless the answer is recorded for a retry.
             if recorder.is_recording or not connection.has_left:
                 await _send(call, stream, recorder, meter.feed(chunk))
             call.heard()
@@ -86,7 +86,7 @@ async def _send(call: Call, stream: EventStream, recorder: Recorder, events: byt
 
 
 async def _exhaust(chunks: AsyncGenerator[bytes, None]) -> None:
-    """Read to the end of the connection's answer, or it could not be used again."""
+    """Read the answer to its end, so that the connection can be used again."""
     try:
         async with asyncio.timeout(CLOSING_S):
             async for _ in chunks:

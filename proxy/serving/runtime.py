@@ -1,7 +1,7 @@
 """What a web process opens once and all its requests share.
 
-Whoever starts it stops it: the ASGI lifespan. Stopping waits for the requests in flight by our
-own rule, since uvicorn's graceful time-out would cut streams before they are settled.
+The ASGI lifespan starts and stops it. Stopping waits for the requests in flight by our own rule,
+since uvicorn's graceful time-out would cut streams before they are settled.
 """
 
 import asyncio
@@ -28,14 +28,14 @@ from proxy.upstreams.health import Health
 
 log = structlog.get_logger(__name__)
 
-# After the last stream was cut, its end takes a moment: a count, the journal, Redis.
+# The time that the last call needs to end once it is interrupted: a count, the journal, Redis.
 LAST_ENDS_S = 5.0
 
-# How often a journal that nobody writes to is looked at.
+# How often a journal is checked that no request writes to.
 JOURNAL_CHECK_S = 1.0
 
-# How long the start waits for the catalogue. Without PostgreSQL the process starts all the same,
-# and is unready.
+# How long the start waits for the catalogue. Without PostgreSQL the process starts nevertheless,
+# but is not ready.
 FIRST_READ_S = 5.0
 
 
@@ -58,7 +58,7 @@ class Runtime:
 
     @classmethod
     async def start(cls) -> Self:
-        """Open everything, and warm what the first request would otherwise wait for."""
+        """Open everything, and load what the first request would otherwise wait for."""
         wallet = await WalletClient.connect(settings.REDIS_URL)
         journal = Journal.open(settings.JOURNAL_DIR)
         runtime = cls(
@@ -89,13 +89,13 @@ class Runtime:
         return runtime
 
     async def _look_after_journal(self) -> None:
-        """Rotate it without traffic too, so that a worker may take over what is old."""
+        """Rotate the journal even without traffic, so that a worker can adopt old entries."""
         while True:
             await asyncio.sleep(JOURNAL_CHECK_S)
             self.journal.catch_up()
 
     def begin_drain(self) -> None:
-        """Take note that the process is to stop: what runs may end, within DRAIN_TIMEOUT_S."""
+        """Begin to stop: running calls have DRAIN_TIMEOUT_S to end."""
         if not self.is_draining:
             self.is_draining = True
             self.inflight.drain(settings.DRAIN_TIMEOUT_S)

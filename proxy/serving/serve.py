@@ -1,7 +1,7 @@
 """The life of a request to a model, from its key to its end.
 
-Every way out of here ends the hold: what an ending settles, voids and tells is a table in
-`endings.py`.
+Every way out of here ends the hold. What an ending settles, voids and tells the client is a table
+in `endings.py`.
 """
 
 from contextlib import aclosing
@@ -38,9 +38,9 @@ async def serve(
     repeat: Repeat,
     body: bytes,
 ) -> HttpResponseBase:
-    """Serve a request. A stream is sent from here; the response then only says so.
+    """Serve a request. A stream is sent from here, and the response is AlreadySent.
 
-    Raises the ApiError, WalletError, UpstreamError or Interrupted that the client is to be told of.
+    Raises the ApiError, WalletError, UpstreamError or Interrupted to answer the client with.
     """
     ticket = Ticket(key.wallet_id, key.api_key_id, endpoint.name, repeat.idempotency_key, body)
     with Recorder(runtime.recordings, ticket, connection.request_id, runtime.settler) as recorder:
@@ -60,7 +60,7 @@ async def serve(
 async def _answer(
     runtime: Runtime, call: Call, endpoint: Endpoint, recorder: Recorder
 ) -> HttpResponseBase:
-    """Have an upstream answer, and give the answer to the client. Raises what broke it."""
+    """Get an answer from an upstream and pass it on to the client. Raises what broke it."""
     request, settler = call.admission.request, runtime.settler
     async with await _ask(runtime, call, endpoint) as answer:
         if request.stream:
@@ -70,9 +70,9 @@ async def _answer(
 
 
 async def _ask(runtime: Runtime, call: Call, endpoint: Endpoint) -> UpstreamAnswer:
-    """Ask one upstream after the other until one answers. Whoever gets the answer closes it.
+    """Ask one upstream after the other until one answers. The caller closes the answer.
 
-    Raises Interrupted, the UpstreamError of the last, or the ApiError that is the client's.
+    Raises Interrupted, the last UpstreamError, or an ApiError if the client is at fault.
     """
     admission = call.admission
     attempts = Attempts(
@@ -100,7 +100,7 @@ async def _answer_whole(
     settler: Settler,
     recorder: Recorder,
 ) -> HttpResponse:
-    """Wait for an answer in one piece, settle it, and give it back with its charge."""
+    """Wait for an answer in one piece, settle it, and return it with its charge."""
     with call.interruptible():
         body = await answer.read()
     metered = endpoint.meter_json(body, call.admission.request)

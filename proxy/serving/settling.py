@@ -1,8 +1,8 @@
-"""End holds: in the journal first, then in Redis, again and again while Redis is away.
+"""End holds: first in the journal, then in Redis, repeatedly while Redis is away.
 
-Both ends are safe to repeat, so nothing here asks whether an earlier try arrived. What Redis has
-not acknowledged when the process stops stays open in the journal, for the worker to adopt; what
-Redis does not know is left to the worker at once.
+Settling and voiding are safe to repeat, so nothing here asks whether an earlier try arrived. An
+end that Redis has not acknowledged when the process stops stays open in the journal, for a worker
+to adopt. A hold that Redis does not know is left to a worker at once.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ R = TypeVar("R")
 
 log = structlog.get_logger(__name__)
 
-# How long an answer waits for its charge to be known before it goes out without.
+# How long an answer waits for its charge before it is sent without it.
 PATIENCE_S = 2.0
 FIRST_RETRY_S = 0.25
 LAST_RETRY_S = 5.0
@@ -35,23 +35,23 @@ class Settler:
         self._tasks: set[asyncio.Task[object]] = set()
 
     async def settle(self, facts: RequestFacts, settlement: Settlement) -> Settled | None:
-        """End a request at what it cost. None if Redis does not say now what was charged."""
+        """Settle a request's hold. Returns None if Redis does not answer within PATIENCE_S."""
         self._journal.end(facts, settlement)
         return await self._try(facts, lambda: self._wallet.settle(facts, settlement))
 
     async def void(self, facts: RequestFacts) -> None:
-        """Release a hold whose request no upstream accepted."""
+        """Void the hold of a request that no upstream accepted."""
         self._journal.void(facts)
         await self._try(facts, lambda: self._wallet.void(facts))
 
     def spawn(self, ending: Coroutine[Any, Any, object]) -> None:
-        """End a request in a task of its own, because the present one is being cancelled."""
+        """Run an ending in a task of its own, which outlives the present one."""
         task = asyncio.create_task(ending)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def drain(self, seconds: float) -> None:
-        """Wait for what is being retried; then leave the rest to the journal."""
+        """Wait so many seconds for endings under way; then leave the rest to the journal."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
         for task in self._tasks:
@@ -87,7 +87,7 @@ class Settler:
                 return
 
     def _leave(self, facts: RequestFacts) -> None:
-        # Redis lost the hold with its data, or reaped it long ago. Whoever adopts this journal
-        # asks PostgreSQL what was booked; here, that can't be known.
+        # Redis lost the hold with its data, or reaped it long ago. The worker that adopts this
+        # journal asks PostgreSQL what was booked; this process can't know.
         log.error("hold_unknown_at_its_end", request_id=facts.request_id)
         self._journal.rotate_soon()

@@ -1,8 +1,8 @@
-"""Where a key and its wallet stand now: the question of endpoints that hold nothing.
+"""The present state of a key and its wallet, for endpoints that hold nothing.
 
-A hold is refused if its key was changed since it was read; these endpoints ask Redis the same, so
-that a revoked key is refused everywhere at once. The question counts as one of the requests per
-minute: as many as may hold something, but counted apart, so that reading never costs an answer.
+A hold is refused if its key was changed since it was read. These endpoints ask Redis the same, so
+that a revoked key is refused everywhere at once. Asking counts as an inquiry: as many are allowed
+per minute as requests that hold, but they are counted apart, so that reading never costs a call.
 """
 
 from collections.abc import Awaitable, Callable
@@ -23,28 +23,28 @@ from proxy.serving.runtime import Runtime
 
 R = TypeVar("R")
 
-# One for a stale version, one for a wallet that Redis had to be told of, and the answer.
+# One that finds a stale version, one that finds no wallet in Redis, and one that is answered.
 ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A key as it is now, its wallet's balance, and what it spent. `month` is the present one."""
+    """A key as it is now, its wallet's balance, and its spending. `month` is the request's."""
 
     key: KeyFacts
     balance: Balance
     figures: KeyFigures
     month: int
-    # Of requests like this one, which hold nothing.
+    # The state of the inquiries per minute.
     rate: RateState
 
 
 async def find_standing(
     runtime: Runtime, connection: ClientConnection, key: KeyFacts, *, is_counted: bool = True
 ) -> Standing:
-    """Ask where a key stands.
+    """Ask Redis for a key's standing.
 
-    It is one of the requests per minute that hold nothing, unless it was counted before.
+    Counts as an inquiry unless `is_counted` is false.
     Raises as `ask_wallet`, and RateLimited, WalletRecovering.
     """
     return await ask_wallet(
@@ -61,10 +61,10 @@ async def ask_wallet(
     key: KeyFacts,
     ask: Callable[[KeyFacts], Awaitable[R]],
 ) -> R:
-    """Ask Redis on behalf of a key, and repair what this process or Redis does not know yet.
+    """Ask Redis on behalf of a key. Rereads a stale key, and pushes a wallet that is missing.
 
-    Raises AuthenticationFailed or NetworkRefused if the key is not what it was when the request
-    arrived, else as `ask`.
+    Raises AuthenticationFailed or NetworkRefused if the key was revoked or restricted meanwhile,
+    and what `ask` raises.
     """
     for _ in range(ATTEMPTS - 1):
         try:
@@ -77,20 +77,20 @@ async def ask_wallet(
 
 
 def is_from_allowed_network(key: KeyFacts, connection: ClientConnection) -> bool:
-    """Tell whether a key may be used from where the request comes."""
+    """Tell whether a key may be used from the client's address."""
     if not key.allowed_networks:
         return True
     return key.may_come_from(client_address(connection.scope))
 
 
 def check_network(key: KeyFacts, connection: ClientConnection) -> None:
-    """Refuse a key that may not be used from where the request comes. Raises NetworkRefused."""
+    """Refuse a key that may not be used from the client's address. Raises NetworkRefused."""
     if not is_from_allowed_network(key, connection):
         raise NetworkRefused(str(client_address(connection.scope) or ""))
 
 
 async def _refresh(runtime: Runtime, connection: ClientConnection, key: KeyFacts) -> KeyFacts:
-    """Read a key anew that was changed meanwhile. Raises AuthenticationFailed, NetworkRefused."""
+    """Read a changed key anew. Raises AuthenticationFailed, NetworkRefused."""
     facts = await runtime.keys.reload(key.digest)
     if facts is None:
         raise AuthenticationFailed

@@ -1,8 +1,8 @@
-"""Refuse a key again that was just refused for its requests per minute, without asking Redis.
+"""Refuse a key that has just been refused for its requests per minute, without asking Redis.
 
-A client that sends on regardless would otherwise cost a count of its prompt and a round trip each
-time. Only requests per minute can be known beforehand: whether the tokens of a minute suffice
-depends on the prompt, and one of several requests at once may end at any moment.
+A client that keeps sending would otherwise cost a count of its prompt and a round trip each time.
+Only requests per minute can be known beforehand: whether the tokens per minute suffice depends on
+the prompt, and a place among the requests at once may become free at any moment.
 """
 
 import time
@@ -12,9 +12,9 @@ from billing.exceptions import Limited, RateLimited
 from common.rates import Bucket, RateState
 from proxy.serving.keys import KeyFacts
 
-# Limits may have been raised meanwhile: that is noticed after this at the latest.
+# Limits may be raised meanwhile; that is noticed after this time at the latest.
 LONGEST_S = 1.0
-# Keys beyond it are forgotten, which costs a round trip, not an error.
+# Beyond it all are forgotten, which costs round trips and causes no error.
 MAX_KEYS = 10_000
 
 
@@ -25,7 +25,7 @@ class Throttle:
         self._known: dict[tuple[int, str], tuple[float, RateLimited]] = {}
 
     def note(self, key: KeyFacts, refused: RateLimited) -> None:
-        """Remember a refusal for as long as it is sure to stand."""
+        """Remember a refusal for as long as it is sure to hold."""
         if refused.what is not Limited.REQUESTS:
             return
         if len(self._known) >= MAX_KEYS:
@@ -49,7 +49,7 @@ class Throttle:
 
 
 def _name(key: KeyFacts) -> tuple[int, str]:
-    # With other limits it may have its turn.
+    # With other limits the key may have requests left.
     return key.api_key_id, key.limits.packed
 
 

@@ -1,7 +1,7 @@
-"""Which addresses requests may be sent to: public ones, and loopback only where a setting says so.
+"""The addresses that requests may be sent to: public ones, and loopback if a setting allows it.
 
-Base URLs come from staff, yet a name can be pointed at an inner address later; so the answer of
-the resolver is checked too, each time a connection is opened.
+Base URLs come from staff, but a name can be pointed at an internal address later. So the
+resolver's answer is checked as well, each time a connection is opened.
 """
 
 import ipaddress
@@ -17,17 +17,17 @@ from proxy.errors import InvalidAddress
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# Names that can only be of this machine or its network, whatever a resolver says of them.
+# Names that belong to this machine or its network, whatever a resolver answers.
 _INNER_NAME = re.compile(r"(^|\.)(localhost|local|internal|lan|home\.arpa)$", re.IGNORECASE)
-# What a system takes for an IPv4 address in another spelling: 127.1, 0x7f.1, 2130706433.
+# Other spellings of IPv4 addresses that systems accept: 127.1, 0x7f.1, 2130706433.
 _ODD_NUMBER = re.compile(r"^(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*\.?$", re.IGNORECASE)
-# IPv6 addresses that carry an IPv4 address in their last bits, which a gateway may send on to.
+# IPv6 addresses with an IPv4 address in their last bits, to which a gateway may forward.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _COMPATIBLE = ipaddress.IPv6Network("::/96")
 
 
 def is_allowed_address(address: str) -> bool:
-    """Tell whether an upstream may live at this IP address. Raises ValueError if it is none."""
+    """Tell whether an upstream may have this IP address. Raises ValueError if it is not one."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if _is_loopback(ip):
         return bool(settings.ALLOW_LOOPBACK_PROVIDERS)
@@ -50,7 +50,7 @@ def _carried(ip: IPAddress) -> list[ipaddress.IPv4Address]:
 
 
 def check_base_url(base_url: str) -> str:
-    """Return an address that requests may be sent to. Raises InvalidAddress.
+    """Return a base URL that requests may be sent to. Raises InvalidAddress.
 
     Only https, unless it is this machine and ALLOW_LOOPBACK_PROVIDERS is on; no private or
     link-local address, no credentials, no query.
@@ -76,7 +76,7 @@ def _check_host(host: str) -> bool:
         is_allowed = is_allowed_address(host)
         is_loopback = _is_loopback(ipaddress.ip_address(host))
     except ValueError:
-        # A name. What it resolves to is checked whenever a connection is opened.
+        # A name. Its addresses are checked whenever a connection is opened.
         is_loopback = host.lower() == "localhost"
         is_inner = _INNER_NAME.search(host.rstrip(".")) or _ODD_NUMBER.match(host)
         is_allowed = settings.ALLOW_LOOPBACK_PROVIDERS if is_loopback else not is_inner

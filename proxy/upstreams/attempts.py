@@ -1,8 +1,8 @@
-"""Choose who is asked, and who is asked next where one refused.
+"""Choose the upstream to ask, and the next one if it fails.
 
-A request is sent elsewhere only if it can't have run, or was refused in so many words; never
-after the first byte of an answer, and not after a time-out: it may have run. How often a provider
-is sent what another did not serve is limited by a budget.
+A request is sent elsewhere only if it can't have run or was explicitly refused; never after the
+first byte of an answer, and never after a time-out, when it may have run. A budget limits how often
+a provider gets requests that another upstream did not serve.
 """
 
 import random
@@ -25,15 +25,15 @@ from proxy.upstreams.verdicts import Blame, Next, judge
 
 log = structlog.get_logger(__name__)
 
-# A request that this many upstreams refused will not be served by one more.
+# A request that this many upstreams refused is unlikely to be served by one more.
 MAX_ATTEMPTS = 4
 SHARE = 0.2
-# What a quiet provider may be sent at once; also what it starts with.
+# The second tries that an unused budget holds; a provider starts with as many.
 RESERVE = 100.0
 
 
 class Ranked(Protocol):
-    """What is tried in an order."""
+    """A route or key, which is tried by priority and weight."""
 
     @property
     def priority(self) -> int: ...
@@ -47,7 +47,7 @@ R = TypeVar("R", bound=Ranked)
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One upstream that is asked: by which route, with which key, and as which of how many."""
+    """One request to an upstream: its number, route and key."""
 
     number: int
     route: UpstreamRoute
@@ -56,22 +56,22 @@ class Attempt:
 
     @property
     def provider_name(self) -> str:
-        """Who would serve."""
+        """The name of the provider that is asked."""
         return self.route.upstream.name
 
     @property
     def costs(self) -> Costs:
-        """What the provider takes for it."""
+        """The provider's prices."""
         return self.route.costs
 
 
 class RetryBudget:
-    """How many second tries a provider may be sent, so that an outage is not multiplied.
+    """How many second tries a provider may be sent, so that retries do not multiply an outage.
 
-    A token bucket per provider and process (Finagle's retry budget): a request pays in a fifth of a
-    second try at every provider that sells its model, so at most a fifth of the traffic is repeated
-    at each once the reserve is used up. By then the circuit of what fails is open, and what comes
-    next is a first try elsewhere. A standby that serves only what others could not is paid for too.
+    A token bucket per provider and process (Finagle's retry budget). A request adds a fifth of a
+    second try at every provider that sells its model, so once the reserve is used up, at most a
+    fifth of the traffic is repeated at each. By then the circuit of the failing route is open, and
+    requests go elsewhere on their first try. A standby that only gets second tries earns them too.
     """
 
     def __init__(self, *, share: float = SHARE, reserve: float = RESERVE) -> None:
@@ -80,13 +80,13 @@ class RetryBudget:
         self._left: dict[int, float] = {}
 
     def note_request(self, provider_ids: Iterable[int]) -> None:
-        """Pay in for a request that these could serve."""
+        """Add to the budgets of the providers that could serve a request."""
         for provider_id in provider_ids:
             left = self._left.get(provider_id, self._reserve)
             self._left[provider_id] = min(self._reserve, left + self._share)
 
     def take(self, provider_id: int) -> bool:
-        """Take leave for a second try here. False if there is none left."""
+        """Take one second try from a provider's budget. False if none is left."""
         left = self._left.get(provider_id, self._reserve)
         if left < 1:
             return False
@@ -96,7 +96,7 @@ class RetryBudget:
 
 @dataclass(frozen=True, slots=True)
 class Upstreams:
-    """What a web process sends requests with. One per process."""
+    """The clients that a web process sends requests with. One per process."""
 
     client: UpstreamClient
     health: Health
@@ -109,7 +109,7 @@ class Upstreams:
 
 
 class Attempts:
-    """The attempts to have one request served: iterate over them, and tell how each went.
+    """The attempts to serve one request: iterate over them, and report each failure.
 
     async with aclosing(attempts.each()) as each:
         async for attempt in each:
@@ -135,15 +135,15 @@ class Attempts:
         self._request_id = request_id
         self._made = 0
         self._trouble: UpstreamError = UpstreamNotReached("no route may be tried now")
-        # Where the last failure lets the request go.
+        # Where the request may go after the last failure.
         self._next = Next.ROUTE
-        # Whether the next attempt repeats what an upstream might have had trouble with.
+        # Whether the next attempt counts as a second try. A refused key does not make it one.
         self._is_repeated = False
 
     async def each(self) -> AsyncGenerator[Attempt, None]:
-        """Give whom to ask, one after the other. Raises the last UpstreamError if nobody is left.
+        """Yield attempts, one after the other. Raises the last UpstreamError if none is left.
 
-        By routes, and by the keys of each; what stands open or rests is left out.
+        Goes by routes, and by the keys of each. Skips open circuits and spared keys.
         """
         health = self._upstreams.health
         self._upstreams.budget.note_request({route.upstream.id for route in self._routes})
@@ -162,7 +162,7 @@ class Attempts:
         raise self._trouble
 
     async def send(self, attempt: Attempt, body: bytes) -> UpstreamAnswer:
-        """Ask one. Whoever gets the answer closes it. Raises UpstreamError, to be told `failed`."""
+        """Send an attempt. The caller closes the answer. Raises UpstreamError, for `failed`."""
         route, key, health = attempt.route, attempt.key, self._upstreams.health
         began_at = time.monotonic()
         answer = await self._upstreams.client.post(
@@ -175,9 +175,9 @@ class Attempts:
         return answer
 
     def failed(self, attempt: Attempt, error: UpstreamError) -> None:
-        """Take note of a failure.
+        """Record a failure.
 
-        Raises it if the request may go nowhere else, or the ApiError if the client is at fault.
+        Raises it if the request may not go elsewhere, or an ApiError if the client is at fault.
         """
         verdict = judge(error)
         self._trouble, self._next = error, verdict.next
@@ -202,7 +202,7 @@ class Attempts:
             raise error
 
     def _take_leave(self, route: UpstreamRoute) -> None:
-        """Take leave for one more attempt. Raises the trouble so far if there is none."""
+        """Count one more attempt. Raises the last failure if no more are allowed."""
         if self._made >= MAX_ATTEMPTS:
             raise self._trouble
         if self._is_repeated and not self._upstreams.budget.take(route.upstream.id):
@@ -212,7 +212,7 @@ class Attempts:
 
 
 def in_order(ranked: Iterable[R]) -> list[R]:
-    """Return routes or keys in the order to try: by priority, and by chance within one.
+    """Return routes or keys in the order to try them: by priority, and at random within one.
 
     One of weight 3 comes first three times as often as one of weight 1 (Efraimidis and
     Spirakis, "Weighted random sampling with a reservoir").

@@ -1,6 +1,6 @@
 """The models on sale with their rates and routes, as one immutable snapshot per process.
 
-Read from PostgreSQL every few seconds in the background; a request looks at memory alone.
+Read from PostgreSQL every few seconds in the background; requests read memory only.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ __all__ = ["Catalogue", "Model", "Upstream", "UpstreamRoute", "load_models"]
 
 log = structlog.get_logger(__name__)
 
-# A name that is not in the snapshot may have been added since: look, but not more often.
+# An unknown name may have been added since, so it causes a reading, but at most one in this time.
 LEAST_AGE_S = 1.0
 
 
@@ -49,7 +49,7 @@ class Model:
 
 
 class Catalogue:
-    """The present snapshot, and what keeps it present."""
+    """The present snapshot, and the task that refreshes it."""
 
     def __init__(self) -> None:
         self._models: Mapping[str, Model] = {}
@@ -84,13 +84,13 @@ class Catalogue:
         return model
 
     async def refresh(self) -> None:
-        """Read the catalogue anew. Many who ask at once share one reading."""
+        """Read the catalogue anew. Simultaneous calls share one reading."""
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read())
         await asyncio.shield(self._reading)
 
     async def keep_fresh(self) -> None:
-        """Refresh for as long as the process lives. A database that is away leaves the old one."""
+        """Refresh for as long as the process lives. Without PostgreSQL the old snapshot stays."""
         while True:
             try:
                 await self.refresh()

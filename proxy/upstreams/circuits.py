@@ -1,4 +1,4 @@
-"""Circuits as one process sees them: leave to pass one, and what was seen of each."""
+"""Circuits as one process sees them: passages through them, and outcomes to report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from proxy.upstreams.health import Health
     from proxy.upstreams.routes import UpstreamRoute
 
-# When a circuit opens by what it is told: after failures in a row, by their share, or never.
+# When a circuit opens: after failures in a row, by the share of failures, or never.
 GUARD_ROW, GUARD_RATE, GUARD_NONE = "row", "rate", ""
 
 
@@ -32,7 +32,7 @@ class Seen:
 
 @dataclass(slots=True)
 class Tally:
-    """Outcomes by circuit. Emptied by whoever reports them."""
+    """Outcomes by circuit, until they are reported."""
 
     seen: dict[str, Seen] = field(default_factory=dict)
 
@@ -51,7 +51,7 @@ class Tally:
         seen.error = error
 
     def take(self) -> list[list[str | int | bool]]:
-        """Empty it, and return what it held as `health.lua` takes it."""
+        """Empty it, and return the outcomes in the form that `health.lua` takes."""
         seen, self.seen = self.seen, {}
         return [
             [name, one.ok, one.failed, one.row, one.ok > 0, one.latency_ms, one.error, one.guard]
@@ -66,12 +66,15 @@ class Tally:
 
 
 class Passage:
-    """Used as a context: whatever was not decided in it is given back at its end."""
+    """One request's permission to pass a route's circuits.
+
+    A context manager: at its end, tries whose outcome is not known are given back.
+    """
 
     def __init__(self, health: Health, route: UpstreamRoute) -> None:
         self._health = health
         self._route = route
-        # Circuits that let this one request through as their try, by the token of it.
+        # The open circuits that this request is the try of, each with the id of its try.
         self.probes: dict[str, str] = {}
 
     def __enter__(self) -> Passage:
@@ -86,12 +89,12 @@ class Passage:
         self.close()
 
     def served(self) -> None:
-        """Take note that the route answered: what was open closes."""
+        """Record that the route answered, which closes the circuits that this request tried."""
         for circuit in list(self.probes):
             self._end(circuit, "ok")
 
     def failed(self, verdict: Verdict) -> None:
-        """Take note of a failure, as far as it speaks against a circuit."""
+        """Record what a failure says of the provider's circuit and of the route's."""
         provider, route = self._route.upstream.circuit, self._route.circuit
         if verdict.blame is Blame.PROVIDER:
             self._end(provider, "failed", verdict.summary)
@@ -103,7 +106,7 @@ class Passage:
             self._end(route, "ok")
 
     def close(self) -> None:
-        """Give back the tries that were not made."""
+        """Give back tries without an outcome."""
         for circuit in list(self.probes):
             self._end(circuit, "")
 

@@ -1,8 +1,8 @@
 """The one place that speaks HTTP to upstreams: httpx's types over aiohttp's transport.
 
 The transport is used without httpx's client, which costs 0.16 ms a request and adds cookies,
-redirects and proxies from the environment: here, nothing leaves that was not asked for. Time
-limits beyond connecting are the caller's, who watches all requests with one timer.
+redirects and proxies from the environment. The caller sets all time limits except that of
+connecting, because one timer watches all requests.
 """
 
 import ssl
@@ -31,24 +31,24 @@ from proxy.errors import (
 from proxy.upstreams.addresses import PublicResolver
 from proxy.upstreams.routes import Upstream
 
-# What is read of a refusal; the rest can't make it clearer.
+# How much of a refusal's body is read.
 MAX_REFUSAL_BYTES = 64 * 1024
 # The largest answer in practice is a few MB of base64.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 KEEPALIVE_S = 30.0
 DNS_CACHE_S = 60
-# A connection that was kept alive may have been closed while the request was on its way: then it
-# closes at once. One that closes later may have had the request run.
+# An upstream may close a kept connection while a request is on its way: then the connection closes
+# within this time. If it closes later, the request may have run.
 HANG_UP_S = 1.0
-# Longer than any upstream asks for.
+# A limit for Retry-After; no upstream asks for longer.
 MOST_RETRY_AFTER_S = 86_400.0
 
-# Whatever the libraries raise for a request that went wrong on the way.
+# The errors that the libraries raise for a failed request.
 TRANSPORT_ERRORS = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError)
 
 
 class UpstreamClient:
-    """Sends requests. One per process; whoever opens an answer closes it."""
+    """Sends requests. One per process. The caller closes each answer."""
 
     def __init__(self, transport: AiohttpTransport) -> None:
         self._transport = transport
@@ -87,7 +87,7 @@ class UpstreamClient:
     async def get(
         self, upstream: Upstream, path: str, *, secret: str, request_id: str
     ) -> "UpstreamAnswer":
-        """Ask for something that is not an answer to a customer. Raises as `post`."""
+        """Get something of our own, such as the list of models. Raises as `post`."""
         url = _url(upstream.base_url, path)
         request = httpx.Request("GET", url, headers=_headers(secret, request_id))
         return await self._send(request, upstream, upstream.first_byte_timeout_s)
@@ -113,7 +113,7 @@ class UpstreamAnswer:
 
     def __init__(self, response: httpx.Response) -> None:
         self._response = response
-        # Told once how it ended: what broke the body, or "" if nothing did.
+        # Called once at the end, with what broke the body, or "" if nothing did.
         self.on_ended: Callable[[str], None] | None = None
 
     async def __aenter__(self) -> "UpstreamAnswer":
@@ -125,7 +125,7 @@ class UpstreamAnswer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close it, and count it as broken if that is its upstream's fault."""
+        """Close it, and report it as broken if the upstream is at fault."""
         if error is not None and is_upstreams_fault(error):
             self._tell_end(type(error).__name__)
         await self.close()
@@ -143,12 +143,12 @@ class UpstreamAnswer:
 
     @property
     def retry_after_s(self) -> float | None:
-        """When the upstream wants to be asked again, if it says so."""
+        """The seconds that the upstream asks to wait, if it says so."""
         return parse_retry_after(self._response.headers)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """Give the body as it comes. Raises AnswerBroken."""
-        # Only an upstream that ignores what we accept packs its answer.
+        """Yield the body as it comes. Raises AnswerBroken."""
+        # Only an upstream that ignores our Accept-Encoding compresses its answer.
         is_packed = self._response.headers.get("content-encoding", "identity") != "identity"
         try:
             async for chunk in self._response.aiter_bytes() if is_packed else self._stream():
@@ -168,12 +168,12 @@ class UpstreamAnswer:
         return bytes(body)
 
     async def close(self) -> None:
-        """Let go of the connection; an answer that has not come to its end is cancelled."""
+        """Release the connection. Cancels an answer that has not come to its end."""
         self._tell_end("")
         try:
             await self._stream().aclose()
         except TRANSPORT_ERRORS:
-            # It is closed all the same, which is all that was asked for.
+            # The connection is closed nevertheless.
             return
 
     def _tell_end(self, broken: str) -> None:
@@ -220,7 +220,7 @@ def _read_instant(text: str) -> float | None:
 def _headers(secret: str, request_id: str) -> dict[str, str]:
     return {
         "authorization": f"Bearer {secret}",
-        # A packed stream comes in clumps, and a packed answer can be a bomb.
+        # A compressed stream comes in bursts, and a compressed answer can be a bomb.
         "accept-encoding": "identity",
         "user-agent": "tokenproxy",
         "x-client-request-id": request_id,
@@ -228,7 +228,7 @@ def _headers(secret: str, request_id: str) -> dict[str, str]:
 
 
 def _failure(error: Exception, *, after_s: float) -> UpstreamError:
-    """Say what an error means for a request of which no answer has begun."""
+    """Return what a transport's error means for a request whose answer has not begun."""
     cause = error.__cause__ or error
     kind = type(cause).__name__
     if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
@@ -244,7 +244,7 @@ def _failure(error: Exception, *, after_s: float) -> UpstreamError:
 
 
 async def _refusal(answer: UpstreamAnswer) -> UpstreamRefused:
-    """Read what a refusal says, as far as it says it in OpenAI's shape."""
+    """Read a refusal, with its error object if that has OpenAI's form."""
     try:
         payload = orjson.loads(await answer.read(MAX_REFUSAL_BYTES))
     except (AnswerBroken, orjson.JSONDecodeError):
@@ -259,7 +259,7 @@ async def _refusal(answer: UpstreamAnswer) -> UpstreamRefused:
 
 @cache
 def _tls_context() -> ssl.SSLContext:
-    """What every connection of the process trusts; reading it takes 17 ms."""
+    """Return the TLS settings of every connection. Reading the certificates takes 17 ms."""
     return httpx.create_ssl_context(trust_env=False)
 
 
@@ -272,7 +272,7 @@ def _open_session(tls: ssl.SSLContext, max_connections: int) -> aiohttp.ClientSe
             ttl_dns_cache=DNS_CACHE_S,
             keepalive_timeout=KEEPALIVE_S,
         ),
-        # A cookie that one customer's answer sets must not go out with another's request.
+        # A cookie from one customer's answer must not be sent with another's request.
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
     )

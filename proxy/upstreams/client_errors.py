@@ -1,7 +1,7 @@
-"""What an upstream's refusal means: the client's fault and shown, or our trouble and not.
+"""Tell refusals that are the client's fault, and are shown to it, from those that are ours.
 
 Nothing is shown that may name an upstream: its host, its keys, its organisation, its name for the
-model. A quota that ran out, whatever status it comes with, is ours, not the customer's.
+model. A quota that ran out is ours and not the customer's, whatever its status.
 """
 
 import re
@@ -16,7 +16,8 @@ GENERIC = "The model refused the request as invalid."
 
 # Our account at the upstream: its keys, money, organisation.
 _OURS = r"(?:quota|billing|credit|balance|payment|organi[sz]ation|api.?key)"
-# In codes as a part, `insufficient_quota`; in messages as a word, which `get_balance` is not.
+# Part of a code, as in `insufficient_quota`. In messages only a whole word counts: a client's
+# function `get_balance` does not.
 _OURS_IN_CODE = re.compile(_OURS, re.IGNORECASE)
 _OURS_IN_WORDS = re.compile(rf"\b{_OURS}s?\b", re.IGNORECASE)
 # Addresses and identifiers: URLs, host names, `org-…`, `proj_…`, `sk-…`, `req_…`, long digits.

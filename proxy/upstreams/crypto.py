@@ -1,4 +1,4 @@
-"""Our keys at the providers, encrypted at rest. Rotate by adding a newer key in front."""
+"""Encrypt our keys at the providers. To rotate PROVIDER_KEYS_SECRET, put a new key in front."""
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings

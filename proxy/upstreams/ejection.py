@@ -1,4 +1,4 @@
-"""Keys that a provider refuses: taken out of use, told to staff, and taken back by them."""
+"""Keys that a provider refuses: they are ejected, staff are told, and staff take them back."""
 
 import redis
 import structlog
@@ -20,9 +20,9 @@ REDIS_TIMEOUT_S = 3
 
 @transaction.atomic
 def eject_key(key_id: int, *, sealed: bytes, reason: str) -> bool:
-    """Take a key out of use that its provider refused. False if somebody did it before.
+    """Eject a key that its provider refused. False if it is ejected already. Safe to repeat.
 
-    `sealed` is the encrypted secret that was refused: one that has replaced it since stays.
+    `sealed` is the encrypted secret that was refused: a newer secret is not ejected.
     """
     refused = ProviderKey.objects.filter(pk=key_id, encrypted_secret=sealed, ejected_at=None)
     now = timezone.now()
@@ -39,7 +39,7 @@ def eject_key(key_id: int, *, sealed: bytes, reason: str) -> bool:
 
 
 def alarm_quota(key_id: int, *, reason: str) -> bool:
-    """Tell staff, once a day, that a provider's account has run out. False if they know."""
+    """Tell staff, once a day, that a provider's account has run out. False if they were told."""
     key = ProviderKey.objects.select_related("provider").filter(pk=key_id).first()
     if key is None:
         return False
@@ -67,7 +67,7 @@ def take_back_key(key: ProviderKey) -> bool:
 def forget(*names: str) -> None:
     """Close circuits and use spared keys again, everywhere and at once.
 
-    Without Redis nothing is shared anyway, so that it is logged and no error.
+    Without Redis there is nothing shared to clear, so its absence is logged and is no error.
     """
     client = open_redis(
         settings.REDIS_URL,
@@ -76,7 +76,7 @@ def forget(*names: str) -> None:
     )
     with client:
         try:
-            # redis-py leaves this method without types.
+            # redis-py has no types for this method.
             client.execute_command(*shared.parts(CircuitLimits(), "clear", *names))  # type: ignore[no-untyped-call]
         except redis.RedisError:
             log.warning("upstream_health_not_cleared", exc_info=True)

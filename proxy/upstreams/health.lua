@@ -1,5 +1,5 @@
 -- What all web processes know of upstreams: which circuits are open, which keys to spare.
--- Nothing of it is money, and nothing is lost with it but seconds.
+-- None of it is money; losing it costs seconds.
 --
 -- KEYS  1 circuits  hash: circuit -> JSON of its state; absent if it has never failed
 --       2 marks     hash: key's mark -> "until_ms reason"; the key is spared until then, for one
@@ -12,10 +12,11 @@
 --   probe   circuit, token, lease_ms   take the one try that a circuit allows after its pause
 --   ended   circuit, token, verdict, error   verdict: "ok" closes, "failed" opens, "" frees the try
 --   spare   mark, for_ms, reason       spare a key, never for a shorter time than now
---   clear   mark or circuit …          forget them, and what a key is spared for
---   read                               nothing more
--- Returns JSON, after the deed: {granted, circuits: {circuit: [open_for_ms, probed_for_ms]},
--- marks: {mark: for_ms}}, all open circuits and spared keys. `granted` is for `probe`.
+--   clear   mark or circuit …          forget them, and a key's marks for single models
+--   read                               only return the state
+-- Returns the state afterwards as JSON, all open circuits and spared keys:
+-- {granted, circuits: {circuit: [open_for_ms, probed_for_ms]}, marks: {mark: for_ms}}.
+-- `granted` answers `probe`.
 
 local CIRCUITS, MARKS, CHANGES, COUNTS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local BUCKET_MS, KEPT_BUCKETS, KEPT_S = 10000, 30, 604800
@@ -118,7 +119,7 @@ local function ended(circuit, token, verdict, message)
   state.probe_until, state.probed_by = 0, nil
   if verdict == 'ok' then
     state.open_until, state.opened, state.row = 0, 0, 0
-    -- What failed before must not open it again.
+    -- Failures before this success must not open it again.
     state.since = bucket + 1
   elseif verdict == 'failed' then
     state.error, state.error_at = message, now
@@ -151,7 +152,7 @@ elseif what == 'clear' then
   for _, name in ipairs(args) do
     redis.call('HDEL', CIRCUITS, name)
     redis.call('HDEL', MARKS, name)
-    -- And what it is spared for.
+    -- And a key's marks for single models.
     for _, mark in ipairs(spared) do
       if mark:sub(1, #name + 1) == name .. '@' then redis.call('HDEL', MARKS, mark) end
     end
@@ -167,7 +168,7 @@ local function all(key)
   return pairs_of
 end
 
--- cjson writes an empty table as {}, which is what both are.
+-- cjson writes an empty table as {}, which is right for both.
 local circuits, marks = {}, {}
 for circuit, packed in pairs(all(CIRCUITS)) do
   local state = cjson.decode(packed)

@@ -1,15 +1,15 @@
-"""Which upstreams and keys may be tried: a circuit breaker and spared keys, shared by all.
+"""Which upstreams and keys may be tried: circuit breakers and spared keys, shared by processes.
 
     closed ── failures ──> open ── pause is over ──> one try of one process ── it worked ──> closed
                             └────────── twice the pause, if it failed ──────────┘
 
-Two circuits stand before a try: the provider's opens when it can't be reached several times in a
-row, the route's when too large a share of its answers fails. A request looks at this process's
-memory alone. It is kept up to date in the background: a change anywhere wakes every process, and
-what was seen is told once a second, or at once if it was a failure. Only a try of a circuit whose
+A request passes two circuits: the provider's opens when it can't be reached several times in a
+row, the route's when too large a share of its answers fails. A request reads this process' memory
+only, which is kept up to date in the background: a change in one process wakes all of them, and
+outcomes are reported once a second, or at once after a failure. Only the try of a circuit whose
 pause is over asks Redis, so that exactly one process makes it.
 
-Without Redis every circuit counts as closed: this protects upstreams, it does not guard money.
+Without Redis every circuit counts as closed: circuits protect upstreams and guard no money.
 """
 
 import asyncio
@@ -32,22 +32,22 @@ from proxy.upstreams.verdicts import Blame, Verdict
 log = structlog.get_logger(__name__)
 
 REPORT_S = 1.0
-# How long Redis keeps a listener waiting. Below the connection's own time-out.
+# How long a listener's XREAD blocks. Below the connection's own time-out.
 LISTEN_MS = 2_000
-# After Redis was away.
+# The pause before the next XREAD when Redis is away.
 PAUSE_S = 1.0
 
 # How long a key is spared after a 429: as long as the upstream says, within these bounds.
 LEAST_COOLING_S = 1.0
 DEFAULT_COOLING_S = 5.0
 MOST_COOLING_S = 300.0
-# An account without money is filled by a person.
+# Long, because a person has to pay into the account.
 QUOTA_COOLING_S = 900.0
-# By then every process has read that the key is ejected.
+# By the end of this time every process has read that the key is ejected.
 EJECTION_MARK_S = 600.0
-# For one model alone, if the provider has no other key.
+# For one model only, if the provider has no other key.
 LAST_KEY_COOLING_S = 60.0
-# What a try may take beyond its time limits before another process may make it.
+# How far a try may exceed its time limits before another process may make one.
 LEASE_SLACK_S = 5.0
 
 REDIS_AWAY = (ConnectionLost, CommandRefused)
@@ -59,11 +59,11 @@ class Health:
     def __init__(self, redis_url: str, *, limits: CircuitLimits | None = None) -> None:
         self.limits = limits or CircuitLimits()
         self._redis = Connection(redis_url)
-        # A connection of its own: it waits, and all that came behind it would wait too.
+        # A connection of its own: XREAD blocks, and other commands would have to wait for it.
         self._ear = Connection(redis_url)
         self._tally = Tally()
         self._must_report = asyncio.Event()
-        # When each open circuit may be tried, and until when somebody is trying it.
+        # For each open circuit, when it may be tried, and how long another try may still run.
         self._open: dict[str, tuple[float, float]] = {}
         self._marks: dict[str, float] = {}
         self._doing: set[asyncio.Task[None]] = set()
@@ -71,7 +71,7 @@ class Health:
     # What a request asks.
 
     async def enter(self, route: UpstreamRoute) -> Passage | None:
-        """Return leave to try a route, or None if a circuit is open. Whoever has it closes it."""
+        """Return a passage to try a route, or None if a circuit is open. The caller closes it."""
         passage = Passage(self, route)
         for circuit in (route.upstream.circuit, route.circuit):
             if circuit not in self._open:
@@ -94,12 +94,12 @@ class Health:
     # What a request tells.
 
     def note_answer(self, route: UpstreamRoute, key: UpstreamKey, *, latency_ms: int) -> None:
-        """Count an answer that has begun: for the provider and the key. The route owes its end."""
+        """Count an answer that has begun, for its provider and key. `note_ended` is the route's."""
         self._tally.note_ok(route.upstream.circuit, GUARD_ROW)
         self._tally.note_ok(f"k{key.id}", GUARD_NONE, latency_ms=latency_ms)
 
     def note_ended(self, route: UpstreamRoute, broken: str = "", *, latency_ms: int = 0) -> None:
-        """Count an answer that has ended, once: whole, or broken off by what is named."""
+        """Count an answer that has ended for its route: whole, or broken for the reason given."""
         if broken:
             self._tally.note_failed(route.circuit, GUARD_RATE, broken)
             self._must_report.set()
@@ -114,7 +114,7 @@ class Health:
         *,
         retry_after_s: float | None = None,
     ) -> None:
-        """Count a failure, and spare or eject the key if it speaks against it."""
+        """Count a failure, and spare or eject the key if the failure speaks against it."""
         blame, why = verdict.blame, verdict.summary
         if blame is Blame.PROVIDER:
             self._tally.note_failed(route.upstream.circuit, GUARD_ROW, why)
@@ -128,13 +128,13 @@ class Health:
         self._must_report.set()
 
     def end_probe(self, circuit: str, probe_id: str, *, verdict: str, error: str = "") -> None:
-        """Say what came of a try: "ok", "failed", or "" if it was not made."""
+        """Report the outcome of a try: "ok", "failed", or "" if it was not made."""
         self.spawn(self._ask_quietly("ended", circuit, probe_id, verdict, error))
 
     # What runs in the background.
 
     async def keep_shared(self) -> None:
-        """Tell what was seen, for as long as the process lives."""
+        """Report outcomes for as long as the process lives."""
         while True:
             try:
                 async with asyncio.timeout(REPORT_S):
@@ -145,7 +145,7 @@ class Health:
             await self.report()
 
     async def listen(self) -> None:
-        """Learn of every change anywhere, for as long as the process lives."""
+        """Learn of changes by any process, for as long as this one lives."""
         seen: bytes | str = "0-0"
         wait = ("XREAD", "BLOCK", LISTEN_MS, "STREAMS", shared.CHANGES)
         while True:
@@ -159,31 +159,31 @@ class Health:
                 await asyncio.sleep(PAUSE_S)
 
     async def report(self) -> None:
-        """Tell what was seen since the last time."""
+        """Report outcomes since the last report."""
         seen = self._tally.take()
         if seen:
             await self._ask_quietly("report", *seen)
 
     async def finish(self) -> None:
-        """Tell what was seen, and wait for what no request waits for."""
+        """Report outcomes, and wait for background tasks, LEASE_SLACK_S at most."""
         await self.report()
         if self._doing:
             await asyncio.wait(self._doing, timeout=LEASE_SLACK_S)
 
     async def close(self) -> None:
-        """Tell the rest, and close the connections. The loops must have been stopped."""
+        """Report the rest, and close the connections. The loops must have been stopped."""
         await self.finish()
         await self._redis.close()
         await self._ear.close()
 
     def spawn(self, deed: Coroutine[Any, Any, None]) -> None:
-        """Do something that no request waits for."""
+        """Run a task that no request waits for."""
         task = asyncio.create_task(deed)
         self._doing.add(task)
         task.add_done_callback(self._doing.discard)
 
     async def _take_probe(self, circuit: str, upstream: Upstream) -> str | None:
-        """Take the one try of a circuit whose pause is over. None if it is not ours."""
+        """Take the one try of a circuit whose pause is over. None if another request has it."""
         now = time.monotonic()
         if now < max(self._open[circuit]):
             return None
@@ -224,7 +224,7 @@ class Health:
         return all(self._marks.get(mark, 0.0) > now for mark in others)
 
     def _spare_for(self, mark: str, seconds: float, reason: str) -> bool:
-        """Spare a key here at once, and elsewhere in a moment. False if it is spared already."""
+        """Spare a key, in this process at once. False if it is spared already."""
         now = time.monotonic()
         if self._marks.get(mark, 0.0) > now:
             return False
@@ -236,7 +236,7 @@ class Health:
         try:
             await in_database(deed, *arguments, **named)
         except Exception:
-            # The mark in Redis keeps the key out for now; the next use after it tells again.
+            # The mark in Redis spares the key for now; a refusal after that writes again.
             log.exception("key_trouble_not_written", key_id=arguments[0])
 
     async def _ask_quietly(self, what: str, *arguments: Any) -> None:

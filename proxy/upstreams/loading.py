@@ -1,4 +1,4 @@
-"""Read who may serve which model from the tables that staff edit."""
+"""Read which routes and keys serve which model from the tables that staff edit."""
 
 import structlog
 
@@ -35,7 +35,7 @@ def load_routes() -> dict[int, list[UpstreamRoute]]:
 def load_keys() -> dict[int, list[UpstreamKey]]:
     """Read the keys that may be used, by provider: switched on and not ejected.
 
-    Where all are ejected, they are the last resort: each is refused once a minute, or not.
+    If all keys of a provider are ejected, they are used nevertheless, and spared after a refusal.
     """
     good: dict[int, list[UpstreamKey]] = {}
     ejected: dict[int, list[UpstreamKey]] = {}
@@ -63,8 +63,8 @@ def to_key(row: ProviderKey) -> UpstreamKey | None:
 def to_upstream(provider: Provider, keys: list[UpstreamKey]) -> Upstream | None:
     """Return a provider as requests are sent to it, or None if its address is not allowed now.
 
-    It was checked when it was saved, but the setting that allows this machine may have changed.
-    Keys that were entered for another host are left out, whoever moved the address, and how.
+    The address was checked when it was saved, but ALLOW_LOOPBACK_PROVIDERS may have changed. Keys
+    that were entered for another host are left out.
     """
     try:
         base_url = check_base_url(provider.base_url)

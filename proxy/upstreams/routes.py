@@ -1,4 +1,4 @@
-"""Who may serve a model, as requests see it: upstreams, their keys, and routes to them."""
+"""Upstreams, their keys and the routes of models to them, as requests use them."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ UNCHANGED = Adaptation()
 class UpstreamKey:
     """One of our keys at a provider. `sealed` is its encrypted form, as the row has it.
 
-    `origin` is whom it may be sent to.
+    `origin` is the scheme, host and port that it may be sent to.
     """
 
     id: int
@@ -26,7 +26,7 @@ class UpstreamKey:
 
     @property
     def mark(self) -> str:
-        """Name this key in Redis: another one after its secret was replaced."""
+        """The key's name in Redis, which changes with its secret."""
         return f"{self.id}.{hashlib.sha256(self.sealed).hexdigest()[:12]}"
 
 
@@ -50,12 +50,12 @@ class Upstream:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Our keys' texts, which must not be shown to anybody."""
+        """The secrets of our keys, which must not be shown to anybody."""
         return tuple(key.secret for key in self.keys)
 
     @property
     def circuit(self) -> str:
-        """Name the circuit that opens when the provider can't be reached."""
+        """The name of the circuit that opens when the provider can't be reached."""
         return f"p{self.id}"
 
 
@@ -74,7 +74,7 @@ class UpstreamRoute:
 
     @property
     def circuit(self) -> str:
-        """Name the circuit that opens when the provider fails at this model."""
+        """The name of the circuit that opens when the provider fails at this model."""
         return f"r{self.id}"
 
     def serves(self, path: str) -> bool:

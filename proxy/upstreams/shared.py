@@ -1,4 +1,4 @@
-"""What all web processes know of upstreams, in Redis: open circuits and keys to spare.
+"""The state of upstreams that all web processes share in Redis: open circuits and spared keys.
 
 Not part of the wallet: it protects upstreams and decides no money, so it has no fence.
 """
@@ -26,12 +26,12 @@ KEPT_BUCKETS = 30
 class CircuitLimits:
     """When a circuit opens, and for how long. The same in all processes."""
 
-    # So many connections in a row that could not be opened.
+    # A provider's opens after this many failed connections in a row.
     row: int = 5
-    # Of so many requests within the window, at least this share has failed.
+    # A route's opens if, of at least so many requests within the window, this share has failed.
     least_volume: int = 20
     share_percent: int = 50
-    # Of ten seconds each.
+    # Buckets of ten seconds each.
     window_buckets: int = 3
     # The pause before a circuit is tried again; it doubles with each failed try.
     open_ms: int = 10_000
@@ -40,22 +40,22 @@ class CircuitLimits:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """An answer of Redis: what is not in order now, and for how many milliseconds yet."""
+    """An answer of Redis: open circuits and spared keys, with the milliseconds that are left."""
 
     is_granted: bool = False
-    # Circuit: how long it stays open, and how long someone may be trying it.
+    # By circuit: how long it stays open, and how long a try may still run.
     circuits: dict[str, tuple[int, int]] = field(default_factory=dict)
     marks: dict[str, int] = field(default_factory=dict)
 
 
 def parts(limits: CircuitLimits, what: str, *arguments: Any) -> list[str | bytes | int]:
-    """Return the Redis command that does something of `health.lua`."""
+    """Return the Redis command that runs `health.lua`."""
     packed = orjson.dumps(arguments)
     return ["EVAL", _script(), len(KEYS), *KEYS, what, orjson.dumps(asdict(limits)), packed]
 
 
 def parse(reply: bytes) -> Shared:
-    """Read the answer to such a command."""
+    """Parse the answer of `health.lua`."""
     answer = orjson.loads(reply)
     return Shared(
         is_granted=answer["granted"],

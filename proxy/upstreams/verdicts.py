@@ -1,4 +1,4 @@
-"""Whom an upstream's failure speaks against, and where the request may go next.
+"""What an upstream's failure speaks against, and where the request may go next.
 
 | answer | speaks against | next |
 |---|---|---|
@@ -12,11 +12,11 @@
 | 408, 504, 524; no answer in time; half an answer | the route | nowhere: it may have run |
 | any other 4xx | nobody: customers could cause it | another route |
 
-A provider's last key is never taken away: it rests for that model alone, for a minute, and staff
-are told all the same. Nothing else would serve, and a provider can be wrong about a key too.
+A provider's last key is never taken out of use: it is spared for that model and for a minute, and
+staff are told. No other key could serve, and a provider can be wrong about a key.
 
-Only `code` and `type` are read of an answer to which a customer's words could have led, or they
-could spare our keys at will; and of a 403's message only what it does not quote.
+Of an answer that a customer's words could have caused, only `code` and `type` are read, or
+customers could spare our keys at will; of a 403's message, only the part that it does not quote.
 """
 
 import re
@@ -30,12 +30,12 @@ QUOTA = re.compile(r"quota|billing|credit|balance|payment", re.IGNORECASE)
 _KEY = re.compile(
     r"api.?key|authenti|unauthorized|invalid.?token|deactivated|disabled|suspended", re.IGNORECASE
 )
-# Words of a rate limit's message may speak of payment, as a way to a higher one.
+# A rate limit's message may mention payment, as a way to a higher limit.
 _RATE = re.compile(r"rate.?limit|^(?:requests|tokens)$", re.IGNORECASE)
-# A key may lack the right to one model and have it to others.
+# A key may have no right to one model and still have it to others.
 _PERMISSION = re.compile(r"permission|scope", re.IGNORECASE)
-# What a message quotes are the client's own names and values. An apostrophe quotes nothing: between
-# "you've" and "it's" may stand that our quota is used up.
+# The quoted parts of a message are the client's own names and values. An apostrophe does not quote:
+# the text between "you've" and "it's" may say that our quota is used up.
 _QUOTED = re.compile(r"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"|`[^`]*`")
 # The request itself is wrong; another upstream would say the same.
 CLIENT_STATUSES = frozenset({400, 413, 415, 422})
@@ -44,7 +44,7 @@ LATE_STATUSES = frozenset({408, 504, 524})
 
 
 class Blame(Enum):
-    """Whom a failure speaks against."""
+    """What a failure speaks against."""
 
     KEY_REVOKED = "key revoked"
     KEY_EXHAUSTED = "quota used up"
@@ -64,7 +64,7 @@ class Next(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What to make of a failure. Its summary is for staff and has no words of the upstream."""
+    """The judgement of a failure. Its summary is for staff and has no words of the upstream."""
 
     blame: Blame
     next: Next
@@ -72,7 +72,7 @@ class Verdict:
 
 
 def judge(error: UpstreamError) -> Verdict:
-    """Return what to make of a failure."""
+    """Judge a failure by the table above."""
     if isinstance(error, UpstreamRefused):
         blame, then = _judge_refusal(error)
         code = error.error.get("code") or error.error.get("type")
@@ -116,5 +116,5 @@ def _says(pattern: re.Pattern[str], error: dict[str, Any], *, with_message: bool
 
 
 def without_quotations(message: object) -> str:
-    """Return what an upstream says in words of its own."""
+    """Return an upstream's message without its quotations."""
     return _QUOTED.sub(" ", str(message or ""))

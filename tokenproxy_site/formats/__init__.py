@@ -1,1 +1,1 @@
-"""How dates read where Django writes them, such as at the staff desk."""
+"""How dates look where Django writes them, such as at the staff desk."""

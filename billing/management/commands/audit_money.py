@@ -12,7 +12,7 @@ from billing.stripe_inbox.comparison import audit_stripe
 
 
 class Command(BaseCommand):
-    """Exit 0 only if every invariant holds; else name each account and request that fails."""
+    """Exit 0 only if every invariant holds; otherwise print each finding and exit 1."""
 
     help = "Check that the books add up, in PostgreSQL and against Redis."
 

@@ -13,7 +13,7 @@ from billing.keys.settings import MOST_PER_MINUTE, KeySettings, TooManyModels
 from billing.management.people import get_or_create_user
 from common.credits import MAX_CREDITS
 
-# Options that are numbers, and the least and the most that each may be.
+# Options that are numbers, with the least and the greatest value of each.
 NUMBERS = {
     "requests_per_minute": (1, MOST_PER_MINUTE),
     "tokens_per_minute": (1, MOST_PER_MINUTE),
@@ -52,7 +52,7 @@ def read_settings(options: dict[str, Any]) -> KeySettings:
     """Return the settings that were typed. Raises CommandError for a number out of bounds."""
     for name, (least, most) in NUMBERS.items():
         check_number(options, name, least=least, most=most)
-    # A hundred years; more would overflow a date some day.
+    # A hundred years; a much larger number would overflow a date.
     check_number(options, "expires_in_days", least=1, most=36_500)
     days = options["expires_in_days"]
     return KeySettings(

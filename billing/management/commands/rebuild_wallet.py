@@ -9,7 +9,7 @@ from billing.upkeep.recovery import close_all, recover
 
 
 class Command(BaseCommand):
-    """Close every fence and put the wallets together anew; the API answers 503 meanwhile."""
+    """Close every fence and rebuild the wallets; the API answers 503 meanwhile."""
 
     help = "Rebuild all wallets in Redis from PostgreSQL, the stream, the holds and the journals."
 

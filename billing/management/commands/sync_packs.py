@@ -1,4 +1,4 @@
-"""Tell Stripe's catalogue of our packs."""
+"""Write our packs to Stripe's catalogue."""
 
 from typing import Any
 

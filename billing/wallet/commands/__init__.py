@@ -1,4 +1,4 @@
-"""The commands to the wallet's Redis functions, without the I/O: what to send, what a reply means.
+"""Commands to the wallet's Redis functions, without I/O: what to send and what a reply means.
 
 Both clients, the web processes' asynchronous one and the sweeps' synchronous one, send these.
 """

@@ -1,4 +1,4 @@
-"""Renew a hold, and end it: settle it at what its request cost, void it, or reap it."""
+"""Extend a hold, or end it: settle it at what its request cost, void it, or reap it."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -7,7 +7,7 @@ from billing.wallet import arguments, keys
 from billing.wallet.commands.command import Command, Reply, parse_ok, read_reply, refusal_of
 from billing.wallet.usage import RequestFacts, Settlement
 
-# Instead of a settlement: a hold without progress is voided.
+# Sent instead of a settlement, so that a hold without progress is voided.
 VOID_IT = "-"
 
 
@@ -20,16 +20,16 @@ class Settled:
 
 
 class Reaped(Enum):
-    """What became of a hold that was to be reaped."""
+    """The outcome of an attempt to reap a hold."""
 
     SETTLED = "OK"
     VOIDED = "VOID"
-    ENDED = "ENDED"  # before, by somebody else
+    ENDED = "ENDED"  # before, by another process
     ALIVE = "ALIVE"  # its lease was renewed
 
 
 def extend(facts: RequestFacts, progress: Settlement, *, lease_ms: int) -> Command:
-    """Renew a lease; `progress` is what the reaper would book if it ran out."""
+    """Extend a lease; `progress` is what the reaper books if the lease runs out."""
     shard = keys.shard_of(facts.wallet_id)
     return Command(
         "tp_extend",
@@ -48,7 +48,7 @@ def extend(facts: RequestFacts, progress: Settlement, *, lease_ms: int) -> Comma
 
 
 def settle(facts: RequestFacts, settlement: Settlement) -> Command:
-    """End a request at what it cost."""
+    """Settle a hold at what its request cost."""
     return Command(
         "tp_settle",
         keys.EndingKeys.of(facts.wallet_id, facts.request_id),
@@ -106,7 +106,7 @@ def void(facts: RequestFacts) -> Command:
 
 
 def parse_ended(reply: Reply) -> bool:
-    """Tell whether the hold was still open; one that was settled before is no error."""
+    """Return True if the hold is void now, False if it was settled before."""
     status, _ = read_reply(reply)
     if status not in {"OK", "ENDED"}:
         raise refusal_of(status)
@@ -116,9 +116,9 @@ def parse_ended(reply: Reply) -> bool:
 def reap(
     wallet_id: int, request_id: str, *, without_progress: Settlement | None, is_dead: bool = False
 ) -> Command:
-    """Settle a hold at its last progress: its lease ran out, or its process is known to be dead.
+    """Settle a hold at its last progress, because its lease ran out or its process is dead.
 
-    Without progress it is settled as told, or voided if there is nothing to tell.
+    Without progress it is settled as `without_progress` says, or voided if that is None.
     """
     return Command(
         "tp_reap",

@@ -1,4 +1,4 @@
-"""A wallet's figures: push, read, debit, and inquire where it and one of its API keys stand."""
+"""Push, read and debit a wallet's figures; inquire about a wallet and one of its API keys."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -32,7 +32,7 @@ class Inquiry(NamedTuple):
 def push(
     wallet_id: int, *, posted: int, credited: int, debt: int, state: str, version: int
 ) -> Command:
-    """Tell Redis of credits, debt, state and key changes that PostgreSQL decided."""
+    """Tell Redis about credits, debt, state and key changes that PostgreSQL decided."""
     return Command(
         "tp_push",
         keys.WalletKeys.of(wallet_id),
@@ -59,10 +59,10 @@ def inquire(
     limits: Limits,
     count: int = 1,
 ) -> Command:
-    """Read a wallet's and a key's figures, if the caller knows both up to this version.
+    """Read a wallet's and a key's figures, if the caller knows both as of `known_version`.
 
-    Counts as so many inquiries of as many in a minute as `limits` allow requests: 1 for a request
-    of a client's, 0 for one that asks again.
+    Counts as `count` inquiries: 1 for a client's request, 0 for one that asks again. A minute
+    allows as many inquiries as `limits` allow requests.
     """
     return Command(
         "tp_inquire",
@@ -103,7 +103,7 @@ def debit(
     amount_credits: int,
     snapshot: tuple[int, int] | None = None,
 ) -> Command:
-    """Take what is available of an amount that is not usage.
+    """Take as much of an amount that is not usage as is available.
 
     An expiry gives a `snapshot`: posted and credited as they were when its lot was read.
     """

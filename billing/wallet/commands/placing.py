@@ -15,9 +15,9 @@ from billing.wallet.limits import Limits
 from billing.wallet.usage import RequestFacts
 from common.rates import RateState
 
-# How soon to try again where nobody knows when a request will end.
+# When to retry after BUSY: it is unknown when a running request will end.
 BUSY_RETRY_MS = 500
-# Two buckets of three figures end each reply that tells of rates.
+# A reply with rates ends with two buckets, of requests and of tokens, with three figures each.
 RATE_FIGURES = 6
 LIMITED: dict[str, Limited] = {
     "BUSY": Limited.CONCURRENT,
@@ -31,8 +31,8 @@ class HoldRequest:
     """The worst case of one request, to be held.
 
     The amount is `ceil((fixed + unit × units) / 1000)` credits for as many units as the balance
-    affords, between `units_least` and `units_wanted`. A unit is a completion token of each choice.
-    Of the tokens per minute it takes `fixed_tokens + unit_tokens × units`.
+    affords, between `units_least` and `units_wanted`. A unit is one completion token per choice.
+    It takes `fixed_tokens + unit_tokens × units` of the tokens per minute.
     """
 
     facts: RequestFacts
@@ -101,7 +101,7 @@ def place(hold: HoldRequest, *, lease_ms: int, limit: BacklogLimit) -> Command:
 
 
 def quote(hold: HoldRequest, *, lease_ms: int, limit: BacklogLimit) -> Command:
-    """Ask what `place` would answer, and hold nothing. `parse_place` reads the answer."""
+    """Ask what `place` would answer, without holding it. `parse_place` reads the answer."""
     return replace(place(hold, lease_ms=lease_ms, limit=limit), function="tp_quote")
 
 

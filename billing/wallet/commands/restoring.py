@@ -11,13 +11,13 @@ from billing.wallet import arguments, keys
 from billing.wallet.commands.command import Argument, Command
 from billing.wallet.usage import RequestFacts, Settlement
 
-# Instead of an amount, for a register that is no open hold.
+# The amount that is sent for a register that is no open hold.
 HOLDS_NOTHING = -1
 
 
 @dataclass(frozen=True, slots=True)
 class LostHold:
-    """An open hold to put back, and the end that its request came to meanwhile, if it did."""
+    """An open hold to put back, and how its request ended meanwhile, if it did."""
 
     facts: RequestFacts
     amount: int
@@ -55,7 +55,7 @@ class RestoredKey:
 
 
 def wallets(shard: int, rows: Iterable[tuple[Wallet, int, int, int]], *, epoch: str) -> Command:
-    """Set wallets of a shard to absolute figures: each with what is pending, held and open."""
+    """Set wallets to absolute figures. A row: wallet, pending credits, held credits, open holds."""
     given: list[Argument] = [*arguments.Rebuild(epoch, keys.prefix(shard))]
     for row, pend, held, count in rows:
         given += arguments.WalletRow(
@@ -73,7 +73,7 @@ def wallets(shard: int, rows: Iterable[tuple[Wallet, int, int, int]], *, epoch: 
 
 
 def api_keys(shard: int, rows: Iterable[tuple[int, RestoredKey]], *, epoch: str) -> Command:
-    """Set API keys of a shard to absolute figures. Those that are not told of spent nothing."""
+    """Set API keys of a shard to absolute figures. Keys without a row spent nothing."""
     given: list[Argument] = [*arguments.Rebuild(epoch, keys.prefix(shard))]
     for api_key_id, key in rows:
         given += arguments.KeyRow(
@@ -109,7 +109,7 @@ def holds(shard: int, lost: Iterable[LostHold], *, epoch: str) -> Command:
 
 
 def keep(shard: int, registers: Iterable[tuple[str, int]], *, lease_ms: int, epoch: str) -> Command:
-    """Bring registers into the new epoch: open holds of so many credits, or HOLDS_NOTHING."""
+    """Bring registers into the new epoch, each with the credits that it holds or HOLDS_NOTHING."""
     given: list[Argument] = [*arguments.Keep(epoch, keys.prefix(shard), lease_ms)]
     for reference, amount in registers:
         given += arguments.RegisterRow(reference, amount)
@@ -119,7 +119,7 @@ def keep(shard: int, registers: Iterable[tuple[str, int]], *, lease_ms: int, epo
 def correct_event(
     shard: int, event_id: str, *, reference: str, delta: int, charged: int, epoch: str
 ) -> Command:
-    """Replace an event of which a part is booked already, or can't be any more."""
+    """Replace an event if a part of it is booked already or can no longer be booked."""
     return Command(
         "tp_correct_event",
         keys.CorrectEventKeys(

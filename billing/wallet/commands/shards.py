@@ -9,7 +9,7 @@ from billing.wallet.usage import RequestFacts
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """A request as Redis has it: running as long as it is open, then charged and maybe unbooked."""
+    """A request as Redis has it: running while open, then charged and maybe not yet booked."""
 
     facts: RequestFacts
     is_open: bool
@@ -20,7 +20,7 @@ class Register:
 
 @dataclass(frozen=True, slots=True)
 class OpenHold:
-    """A hold that is open: whose it is, for which API key it counts, and what it keeps."""
+    """An open hold: its wallet, its API key and the credits that it keeps."""
 
     wallet_id: int
     api_key_id: int
@@ -67,14 +67,14 @@ def holds(shard: int) -> Command:
 
 
 def parse_holds(reply: Reply) -> tuple[list[OpenHold], int]:
-    """Return the holds, and how many leases are of no open hold. Raises WalletRecovering."""
+    """Return the holds, and how many leases belong to no open hold. Raises WalletRecovering."""
     idle, *rest = parse_ok(reply)
     figures = iter(rest)
     return [OpenHold(*each) for each in zip(figures, figures, figures, strict=True)], idle
 
 
 def ack(shard: int, event_ids: list[str]) -> Command:
-    """Say that PostgreSQL has booked these events."""
+    """Acknowledge events that PostgreSQL has booked."""
     return Command(
         "tp_ack",
         keys.EventsKeys(fence=keys.fence(shard), events=keys.events(shard)),
@@ -83,7 +83,7 @@ def ack(shard: int, event_ids: list[str]) -> Command:
 
 
 def drained(shard: int) -> Command:
-    """Say that the drain went through all events; those that are left can't be booked."""
+    """Record that the drain went through all events; those that are left can't be booked."""
     return Command(
         "tp_drained",
         keys.DrainedKeys(fence=keys.fence(shard), drained_at=keys.drained(shard)),

@@ -1,6 +1,6 @@
 -- Admission: whether a request may be held now, and how much of it.
 
--- What `place` and `quote` are asked for: their keys and arguments, all of them validated.
+-- The keys and arguments of `place` and `quote`, all of them validated.
 -- KEYS fence wallet_key hold_key leases api_key events drained_at
 -- ARGV request wallet_id known_version fixed_mc unit_mc units_wanted units_least lease_ms facts
 --   max_events max_age_ms key_id month fixed_tokens unit_tokens limits
@@ -34,7 +34,7 @@ local function read_ask(keys, args)
   return ask
 end
 
--- Why a wallet holds nothing at all just now; nil if it may.
+-- The refusal of a wallet that may hold nothing at all now; nil if it may.
 local function refuse_all(ask, wallet)
   if wallet.state ~= 'active' then
     return { 'FROZEN' }
@@ -48,8 +48,8 @@ local function refuse_all(ask, wallet)
   return nil
 end
 
--- One more among the requests at once and in a minute: what it takes of the key's and of the
--- wallet's bucket, or a refusal, which wants the present rates.
+-- Admit one more request, at once and per minute. Returns what it takes of the key's and of the
+-- wallet's bucket, or nil and a refusal that lacks the present rates.
 local function admit_request(wallet, key, limits, now)
   if key.open >= limits.key_open then
     return nil, { 'BUSY', 0, limits.key_open }
@@ -60,8 +60,8 @@ local function admit_request(wallet, key, limits, now)
   return admit_requests(key.requests_at, wallet.requests_at, limits, 1, now)
 end
 
--- How many units the credits and a whole minute's tokens afford, or a refusal if that is less than
--- the least.
+-- How many units the credits and a whole minute's tokens afford; nil and a refusal if that is less
+-- than `units_least`.
 local function find_units(ask, wallet, key)
   local credits, refusal = find_credits(wallet, key, ask.limits, ask.fixed + ask.unit * ask.least)
   if not credits then
@@ -82,8 +82,8 @@ local function find_units(ask, wallet, key)
   return units
 end
 
--- Decide about a hold, and write nothing: the one rule of what is admitted. Returns an answer that
--- stands already, or nil and the hold that is to be written.
+-- Decide about a hold, and write nothing: nothing else decides what is admitted. Returns the final
+-- answer, or nil and the hold that is to be written.
 local function decide(ask)
   local limits = ask.limits
   local epoch = read_epoch(ask.fence)

@@ -1,6 +1,6 @@
 -- Events: what was decided here, for the drain to book. Only its acknowledgement removes them.
 
-local REGISTER_TTL_S = 900 -- how long a booked register still answers to a late repetition
+local REGISTER_TTL_S = 900 -- how long a booked register still answers a repeated call
 
 local function add_event(events, kind, ref, register, delta, settlement)
   redis.call('XADD', events, '*', 'kind', kind, 'ref', ref, 'wallet', register.wallet,
@@ -23,7 +23,7 @@ local function find_event(events, event_id)
 end
 
 -- Whether the drain is too far behind: too many events wait, or the first of them for too long.
--- One that can't be booked stays at the head, so it only counts if the drain did not come by since.
+-- An event that can't be booked stays first: its age counts only if the last drain is as old.
 local function is_backlogged(events, drained_at, max_events, max_age_ms)
   local waiting = redis.call('XLEN', events)
   if waiting == 0 then
@@ -88,7 +88,7 @@ local function drained(keys, _)
   return { 'OK' }
 end
 
--- backlog: how many events wait, and for how long the drain has left the first of them, ms.
+-- backlog: how many events wait, and for how long the drain has left the first waiting, ms.
 -- KEYS fence events drained_at
 -- Returns OK waiting age_ms | RECOVERING
 local function backlog(keys, _)

@@ -1,4 +1,4 @@
--- The fence of a shard: behind a closed one nothing is served, until the shard has been rebuilt.
+-- The fence of a shard: while it is closed, the shard serves nothing until it has been rebuilt.
 
 local epochs = {} -- fence -> the epoch in which it was opened
 local rebuilding = {} -- fence -> the epoch that the present rebuild will open

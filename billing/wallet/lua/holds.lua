@@ -1,6 +1,6 @@
--- Holds: what a request that runs may cost at most, kept from the balance until it ends.
+-- Holds: the most that a running request may cost, kept from the balance until it ends.
 
--- Write a hold: all that `place` changes.
+-- Write a hold: everything that `place` changes.
 local function write_hold(ask, hold)
   local wallet, key, requests, tokens = hold.wallet, hold.key, hold.requests, hold.tokens
   redis.call('HSET', ask.wallet_key, 'held', text(wallet.held + hold.amount),
@@ -89,7 +89,7 @@ local function extend(keys, args)
   return { 'OK' }
 end
 
--- holds: the open holds of a shard, and how many leases are of none of them.
+-- holds: the open holds of a shard, and how many leases belong to none of them.
 -- KEYS fence leases
 -- ARGV prefix
 -- Returns OK idle, and then of each hold: wallet_id key_id amount | RECOVERING

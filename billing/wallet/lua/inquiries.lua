@@ -1,15 +1,15 @@
 -- Inquiries: where a key and its wallet stand, for requests that hold nothing. They have a rate of
--- their own, as high as that of requests which hold, so that asking never costs an answer.
+-- their own, as high as that of requests that hold, so that asking uses up no request.
 
--- The rate of inquiries is no matter of money: it is forgotten once a whole minute's are back.
+-- Write a bucket of inquiries. It decides no money, so it expires once a whole minute's are back.
 local function write_inquiries(name, bucket)
   if bucket.reset_ms > 0 then
     redis.call('SET', name, text(bucket.arrival), 'PX', text(bucket.reset_ms))
   end
 end
 
--- inquire: a wallet's figures and a key's, for who knows both up to this version. It counts as so
--- many (0 or 1) of the inquiries per minute, whose rate it tells.
+-- inquire: a wallet's figures and a key's, if the caller knows both as of `known_version`. Counts
+-- as `inquiries` (0 or 1) of the inquiries per minute, and returns their rate.
 -- KEYS fence wallet_key api_key inquiries_of_key inquiries_of_wallet
 -- ARGV known_version month inquiries limits
 -- Returns OK base pend held debt version open key_held key_spent month_held month_spent RATES

@@ -1,6 +1,6 @@
 #!lua name=tokenproxy_wallet
 
--- The wallets' half of the money: every debit is decided here, atomically.
+-- The wallets in Redis: every debit is decided here, atomically.
 --
 -- available = base - pend - held, and never below zero:
 --   base  posted credits, as PostgreSQL booked them
@@ -11,26 +11,26 @@
 -- fields of the hashes and `events.py` those of the events:
 --   {s}:fence          string, the epoch in which this shard was opened, or is being rebuilt
 --   {s}:wallet:<id>    hash: a wallet's figures
---   {s}:key:<id>       hash: what an API key spent, holds and may still do
+--   {s}:key:<id>       hash: what an API key spent and holds, and its rates
 --   {s}:hold:<ref>     hash: the register of one request or debit
 --   {s}:leases         sorted set: request id -> when its lease runs out, ms
 --   {s}:events         stream: debits for the drain to book
 --   {s}:drained        string: when the drain last went through all events, ms
 --   {s}:inquiries:…    string: where a key's or a wallet's inquiries per minute stand
 --
--- Rules that keep it whole:
+-- Rules that keep the figures right:
 --   * A failing script is not rolled back, so every argument is validated before the first write.
 --   * Every function may be called again with the same arguments; the second call changes nothing.
 --   * Nothing answers while the fence is closed. The epoch is known to this server process only: it
 --     is gone after a restart or a failover; the fence key is gone after a flush. Either closes it.
 --   * A register belongs to the epoch that wrote it, and so does an API key's hash. One that a
---     rebuild did not bring into its own epoch is from a past that did not happen, and is not seen.
---   * What a key holds and has open changes where its wallet's does, by as much.
+--     rebuild did not bring into its own epoch is outdated, and is not seen.
+--   * What a key holds and has open changes together with its wallet's, by the same amount.
 --   * Replies are arrays of a status and integers, made with `int`, never with a unary minus.
 --
--- The library is the parts of this folder, one behind the other in the order of `library.py`. Each
--- sees the functions of the parts before it. Nothing reads a key or an argument by its number: a
--- function unpacks them into the names that its header gives, which are those of `arguments.py`.
+-- The library is the parts of this folder, joined in the order of `library.py`. Each sees the
+-- functions of the parts before it. No key or argument is read by its position: a function unpacks
+-- them into the names that its header gives, which are those of `arguments.py`.
 
 -- Counts upwards: a worker replaces an older library and leaves a newer one alone.
 local VERSION = '9'

@@ -16,7 +16,7 @@ local function read_limits(packed)
   for number in string.gmatch(str(packed, 'limits'), '[^ ]+') do
     count = count + 1
     local name = LIMITS[count] or error('ARGUMENT limits has too many numbers')
-    -- Only a cap may be 0, and -1 is none.
+    -- Only a cap may be 0, or -1 for no cap.
     limits[name] = int(number, name, string.find(name, 'cap$') and -1 or 1)
   end
   if count < #LIMITS then
@@ -30,8 +30,8 @@ local function read_limits(packed)
   return limits
 end
 
--- What is left of a cap, at least nothing, so that what is free passes one that was lowered; -1 is
--- no cap.
+-- What is left of a cap, never below 0, so that a free request passes a cap that was lowered below
+-- what is spent; -1 is no cap.
 local function left_of(cap, used)
   return cap < 0 and MAX_INTEGER or math.max(cap - used, 0)
 end

@@ -1,8 +1,8 @@
 -- The functions' names, under which Redis calls them.
 
--- A full server admits nothing new, but ends what it has: only that, and the drain, make room. It
--- still answers inquiries, for which it needs some bytes a minute. And it can be closed, as one is
--- that evicts keys.
+-- A server out of memory admits nothing new, but ends the holds that it has: only that and the
+-- drain free memory. It still answers inquiries, which take a few bytes a minute, and it can be
+-- closed, as is done with a server that evicts keys.
 local function register_ending(name, callback)
   redis.register_function{ function_name = name, callback = callback, flags = { 'allow-oom' } }
 end

@@ -2,10 +2,10 @@
 
 local MINUTE_US = 60000000
 
--- GCRA: `limit` a minute, refilled smoothly, all of a minute's at once if unused. A bucket is its
--- theoretical arrival time, µs; `window` is what a full one is ahead of now, `cost` what is taken.
--- Returns whether that may pass, how many are left, when all are back and when to try again (ms),
--- and the bucket as it is then.
+-- GCRA: `limit` a minute, refilled smoothly; an unused minute may be taken at once. A bucket is its
+-- theoretical arrival time, µs; `window` is how far a used-up one is ahead of now, `cost` what is
+-- taken, both in µs. Returns whether that may pass, how many are left, in how many ms all are back
+-- and when to try again, and the bucket afterwards.
 local function take(arrival, limit, window, cost, now)
   -- Never further ahead than a full minute, even if the server's clock was set back.
   arrival = math.min(math.max(arrival, now), now + window)
@@ -48,7 +48,7 @@ local function with_rates(reply, requests, tokens)
   return reply
 end
 
--- The same where nothing is taken.
+-- Append where they stand now, taking nothing.
 local function with_present_rates(reply, key, wallet, limits, now)
   return with_rates(reply,
     tighter(take_requests(key.requests_at, limits.key_rpm, 0, now),
@@ -57,8 +57,8 @@ local function with_present_rates(reply, key, wallet, limits, now)
       take_tokens(wallet.tokens_at, limits.wallet_tpm, 0, now)))
 end
 
--- What so many requests take of the key's and of the wallet's minute, or a refusal, which wants the
--- present rates.
+-- What `count` requests take of the key's and of the wallet's minute, or nil and a refusal that
+-- lacks the present rates.
 local function admit_requests(key_arrival, wallet_arrival, limits, count, now)
   local of_key = take_requests(key_arrival, limits.key_rpm, count, now)
   if not of_key.may_pass then
@@ -71,7 +71,7 @@ local function admit_requests(key_arrival, wallet_arrival, limits, count, now)
   return { key = of_key, wallet = of_wallet }
 end
 
--- What so many tokens take of the key's and of the wallet's minute, or a refusal, which wants the
+-- What `tokens` take of the key's and of the wallet's minute, or nil and a refusal that lacks the
 -- present rates.
 local function admit_tokens(wallet, key, limits, tokens, now)
   local of_key = take_tokens(key.tokens_at, limits.key_tpm, tokens, now)

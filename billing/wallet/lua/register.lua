@@ -9,7 +9,7 @@ local function key_of(fence, epoch, register)
 end
 
 local function write_register(name, epoch, register, is_first)
-  -- One of another epoch may be there, with a time to live.
+  -- A register of another epoch may be there, with a time to live.
   if not is_first then
     redis.call('DEL', name)
   end
@@ -20,7 +20,7 @@ local function write_register(name, epoch, register, is_first)
       register.key_us, register.wallet_us))
 end
 
--- Returns nil if there is none of this epoch, and then whether there is one of another.
+-- Returns nil if there is no register of this epoch, and then whether there is one of another.
 local function read_register(name, epoch)
   local fields = redis.call('HMGET', name, 's', 'w', 'a', 't', 'c', 'n', 'f', 'pt', 'p', 'e',
     'k')

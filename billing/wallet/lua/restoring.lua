@@ -38,8 +38,8 @@ local function restore_wallets(keys, args)
   return { 'OK' }
 end
 
--- restore_keys: set what API keys have open, hold and spent to absolute figures. Those of which
--- nothing is told spent nothing: what is there of them is of another epoch.
+-- restore_keys: set what API keys have open, hold and spent to absolute figures. A key
+-- without a row spent nothing: its hash, if there is one, is of another epoch.
 -- KEYS fence
 -- ARGV epoch prefix
 -- each key_id open held spent months
@@ -128,8 +128,8 @@ local function restore_holds(keys, args)
   return { 'OK' }
 end
 
--- keep: bring registers into the new epoch as they are. Open holds get a new lease, because nobody
--- could renew it meanwhile, and maybe another amount; registers that hold nothing say -1.
+-- keep: bring registers into the new epoch as they are. Open holds get a new lease, because it
+-- could not be extended meanwhile, and maybe another amount; -1 is a register that holds nothing.
 -- KEYS fence leases
 -- ARGV epoch prefix lease_ms
 -- each reference amount
@@ -163,8 +163,8 @@ local function keep(keys, args)
   return { 'OK' }
 end
 
--- correct_event: replace an event of which PostgreSQL has booked a part already, or of which it
--- can't book all: its amount, and what its register was charged in total.
+-- correct_event: replace an event's amount, and the total that its register was charged, where
+-- PostgreSQL has booked a part of the event already or can't book all of it.
 -- KEYS fence events hold_key
 -- ARGV epoch event_id delta charged
 -- Returns OK | OVERTAKEN
@@ -193,7 +193,7 @@ local function correct_event(keys, args)
   return { 'OK' }
 end
 
--- forget: drop events, registers and leases that PostgreSQL already has: first the events, so many,
+-- forget: drop events, registers and leases that PostgreSQL already has: first `n_events` events,
 -- then the registers with their leases.
 -- KEYS fence leases events
 -- ARGV epoch prefix n_events

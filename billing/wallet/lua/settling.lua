@@ -1,6 +1,6 @@
 -- Settling: how a hold ends. It is settled at what its request cost, voided, or reaped.
 
--- An open hold is one no more: its wallet and its key let go of it.
+-- Take an open hold off the figures of its wallet and of its key.
 local function let_go(wallet, key, register)
   wallet.held = wallet.held - register.amount
   wallet.open = wallet.open - 1
@@ -45,7 +45,7 @@ local function charge(keys, epoch, request, register, wallet, target, how, used)
   write_ending(wallet_key, epoch, wallet, key)
   redis.call('HSET', hold_key, 's', 'settled', 't', text(target), 'c', text(register.charged))
   if not was_open then
-    -- It may be about to be forgotten. What is open has no time to live.
+    -- A register that has ended may have a time to live; an open one has none.
     redis.call('PERSIST', hold_key)
   end
   redis.call('ZREM', leases, request)
@@ -108,7 +108,7 @@ local function settle_late(keys, args)
     return { 'MISSING' }
   end
   if not read_register(hold_key, epoch) then
-    -- void: it holds nothing, and even a settlement at 0 leaves its record.
+    -- Not open, because it holds nothing; not settled, so that a settlement at 0 is recorded.
     write_register(hold_key, epoch, {
       state = 'void', wallet = wallet_id, amount = held, target = booked_target,
       charged = booked_charged, units = 0, facts = facts, progress_target = 0, progress = '',

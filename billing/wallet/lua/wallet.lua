@@ -1,4 +1,4 @@
--- A wallet: its figures, and what PostgreSQL tells of it.
+-- A wallet: its figures, and what PostgreSQL pushes.
 
 local function read_wallet(wallet_key)
   local fields = redis.call('HMGET', wallet_key, 'base', 'pend', 'held', 'v', 'state', 'debt',
@@ -22,7 +22,7 @@ local function read_wallet(wallet_key)
   return wallet
 end
 
--- push: learn of credits, debt, state and key changes that PostgreSQL decided. The figures are
+-- push: take over credits, debt, state and key changes that PostgreSQL decided. The figures are
 -- absolute and have a version: an older push changes nothing. PostgreSQL's credits only grow.
 -- KEYS fence wallet_key
 -- ARGV posted credited debt state version

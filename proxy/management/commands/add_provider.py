@@ -15,7 +15,6 @@ class Command(BaseCommand):
     help = "Create a provider with its models and routes, or update one of the same name."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare the arguments."""
         parser.add_argument("name")
         parser.add_argument("--base-url", required=True, help="such as https://api.openai.com/v1")
         parser.add_argument("--api-key", required=True, help="our key at the provider")
@@ -33,7 +32,6 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Set the provider up and say what changed."""
         try:
             changes = set_up_provider(
                 options["name"],

@@ -16,14 +16,12 @@ class Command(BaseCommand):
     help = "Give a provider one more key, beside those it has."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare the arguments."""
         parser.add_argument("name")
         parser.add_argument("--api-key", required=True, help="our key at the provider")
         parser.add_argument("--priority", type=int, default=0, help="lower is used first")
         parser.add_argument("--weight", type=int, default=1, help="share within one priority")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Add the key."""
         provider = Provider.objects.filter(name=options["name"]).first()
         if provider is None:
             raise CommandError(f"There is no provider {options['name']!r}.")

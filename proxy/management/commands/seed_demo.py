@@ -12,7 +12,7 @@ from proxy.upstreams.providers.demo import seed
 
 
 class Command(BaseCommand):
-    """Make what is missing of packs, models, a provider, a customer and a member of staff."""
+    """Make missing packs, models, a provider, a customer and a member of staff. Safe to repeat."""
 
     help = "Fill a new shop for a demonstration. Needs SANDBOX_UPSTREAM_URL and _KEY. Repeatable."
 

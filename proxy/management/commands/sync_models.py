@@ -16,7 +16,6 @@ class Command(BaseCommand):
     help = "Compare an upstream's models with our routes; --apply imports what is new."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare the arguments."""
         parser.add_argument("provider")
         parser.add_argument("--prefix", default="", help="put before the provider's names")
         parser.add_argument(
@@ -34,7 +33,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Say what differs, and import it if asked to."""
+        """Print what differs, and import it with `--apply`."""
         provider = Provider.objects.filter(name=options["provider"]).first()
         if provider is None:
             raise CommandError(f"There is no provider {options['provider']!r}.")

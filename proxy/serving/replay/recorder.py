@@ -20,7 +20,7 @@ from proxy.serving.settling import Settler
 
 log = structlog.get_logger(__name__)
 
-# While Redis is away, keeping an answer is tried for about as long as a restart takes.
+# If Redis is away, an answer is offered to it for about as long as a restart takes.
 KEEP_ATTEMPTS = 20
 KEEP_PAUSE_S = 0.5
 
@@ -28,17 +28,17 @@ LIMITS = "x-ratelimit-"
 
 
 class Recorder:
-    """Records the answer to one request, if it is to be recorded at all.
+    """Records the answer to one request, if it has to be recorded at all.
 
-    Used as a context: a recording that no answer has ended is dropped at its end. The settler runs
-    what outlives the request.
+    A context manager: a recording without an answer is dropped when the block ends. The settler
+    runs the tasks that outlive the request.
     """
 
     def __init__(
         self, recordings: Recordings, ticket: Ticket, request_id: str, settler: Settler
     ) -> None:
         self.ticket = ticket
-        # When somebody was last seen to wait for the answer, by the monotonic clock.
+        # When a retry was last seen waiting for the answer, by the monotonic clock.
         self.awaited_at = float("-inf")
         self._recordings = recordings
         self._request_id = request_id
@@ -60,30 +60,30 @@ class Recorder:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Drop what was begun and no answer came to end: sent again, the request starts anew."""
+        """Drop a recording that has no answer, so that a retry starts anew."""
         if self.is_recording and not self._is_ended:
             self._settler.spawn(self._drop())
 
     @property
     def is_recording(self) -> bool:
-        """Whether the answer is to be kept when it has come."""
+        """Whether the answer will be kept."""
         return self._renewing is not None
 
     async def claim(self) -> Recorded | None:
-        """Start recording, unless there is a recording already, which is returned."""
+        """Start recording and return None, or return the recording that exists already."""
         found = await self._begin(settings.IDEMPOTENCY_KEEP_S)
         if found is None:
             self._renewing = asyncio.create_task(self._renew())
         return found
 
     def client_left(self) -> None:
-        """Start recording for a retry that may come, without waiting for Redis."""
+        """Start recording for a possible retry, without waiting for Redis."""
         if self._renewing is None:
             self._claiming = asyncio.create_task(self._announce())
             self._renewing = asyncio.create_task(self._renew())
 
     def add(self, part: bytes) -> None:
-        """Take a part of an answer that is recorded. Of a large one nothing is kept."""
+        """Take a part of an answer that is recorded. Keeps nothing of too large an answer."""
         if not self.is_recording:
             return
         self._size_bytes += len(part)
@@ -98,7 +98,7 @@ class Recorder:
             return
         self.add(last_part)
         self._is_ended = True
-        # Where the limits stood then is of no use later.
+        # The state of the limits is of no use to a later reader.
         lasting = {name: headers[name] for name in headers if not name.startswith(LIMITS)}
         unkept = self._value(State.UNKEPT, lasting)
         kept = unkept
@@ -114,7 +114,7 @@ class Recorder:
         try:
             await self._recordings.drop(self.ticket, self._running)
         except WalletError:
-            # Its lease runs out.
+            # It goes when its lease runs out.
             log.info("recording_not_dropped", request_id=self._request_id)
 
     @property
@@ -134,7 +134,7 @@ class Recorder:
             log.info("recording_not_announced", request_id=self._request_id)
 
     async def _renew(self) -> None:
-        """Keep the recording from going, and the call, while somebody waits for it."""
+        """Renew the recording's lease, and note when a retry waits, which keeps the call going."""
         while True:
             await asyncio.sleep(LEASE_S / 3)
             try:

@@ -1,12 +1,11 @@
-"""Answers kept for a request that is sent again, so that it is neither sent nor paid for twice.
+"""Answers kept for a request that is sent again, so that it is neither sent nor charged twice.
 
 A recording is a key in Redis beside the wallet's: first *running*, for as long as its process
 renews it, then *kept*, or *unkept* if the answer was too large. If the process dies, the recording
-goes with its lease, and whoever waited for it starts anew.
+goes when its lease runs out, and the requests that waited for it start anew.
 
-An answer is sealed with a key made from the request's body and the site's secret: neither Redis
-nor who reads it can open what a customer was told. The memory that a wallet's answers may take is
-bounded, because the same memory holds its balance.
+An answer is encrypted with a key made from the request's body and SECRET_KEY, so a reader of Redis
+can't open it. The memory of a wallet's answers is bounded, because balances are in the same memory.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ from billing.wallet.connection import CommandRefused, Connection, ConnectionLost
 
 log = structlog.get_logger(__name__)
 
-# A running recording whose process says nothing for this long is gone. Renewed three times in it.
+# A running recording that is not renewed for this long is gone. It is renewed every third of it.
 LEASE_S = 6.0
-# Whoever waits says so anew at each look; it is forgotten after some that did not come.
+# A waiting request notes that it waits at each look; the note lasts this long.
 AWAITED_S = 3.0
 NONCE_BYTES = 12
 
@@ -43,7 +42,7 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return redis.call('EXISTS', KEYS[2])
 """
 # KEYS recording used; ARGV the running value, the kept value, the unkept one, keep_ms, limit_bytes.
-# Returns 1 if it was kept, 0 if the wallet keeps too much already, -1 if another has begun since.
+# Returns 1 if it was kept, 0 if the wallet has no room left, -1 if another recording has begun.
 _KEEP = """
 local found = redis.call('GET', KEYS[1])
 if found and found ~= ARGV[1] then return -1 end
@@ -65,7 +64,7 @@ return 0
 
 
 class State(Enum):
-    """What is known of the first request."""
+    """The state of the first request's recording."""
 
     RUNNING = "running"
     KEPT = "kept"
@@ -74,9 +73,9 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """Which requests are the same: those of an API key with this idempotency key, or this body.
+    """Identifies equal requests: those of an API key with this idempotency key, or this body.
 
-    Whatever is worked out here is so when it is asked for: most requests are never sent again.
+    Its properties are worked out when they are asked for: most requests are never sent again.
     """
 
     wallet_id: int
@@ -87,7 +86,7 @@ class Ticket:
 
     @property
     def name(self) -> str:
-        """What the repetitions of a request share with it, and with nobody else's."""
+        """The name that a request shares with its repetitions and with no other request."""
         shared = self.idempotency_key.encode() or self._whole()
         scope = f"{bool(self.idempotency_key)}:{self.api_key_id}".encode()
         return hashlib.blake2b(shared, key=scope, digest_size=16).hexdigest()
@@ -99,20 +98,20 @@ class Ticket:
 
     @property
     def awaited_key(self) -> str:
-        """The key that is there while somebody waits for the recording."""
+        """The Redis key that exists while a request waits for the recording."""
         return f"{self.key}:awaited"
 
     @property
     def used_key(self) -> str:
-        """The key of how many bytes the wallet keeps."""
+        """The Redis key of the wallet's kept bytes."""
         return f"{keys.prefix(keys.shard_of(self.wallet_id))}:answers:{self.wallet_id}"
 
     def digest(self) -> str:
-        """Return what tells bodies apart, and says nothing of them to who lacks the secret."""
+        """Return a digest that tells bodies apart and, without SECRET_KEY, reveals nothing."""
         return _keyed(self._whole(), b"digest").hex()
 
     def seal(self, answer: bytes) -> bytes:
-        """Encrypt an answer for whoever sends the same body."""
+        """Encrypt an answer so that only a request with the same body can decrypt it."""
         nonce = os.urandom(NONCE_BYTES)
         return nonce + AESGCM(_keyed(self._whole(), b"seal")).encrypt(nonce, answer, None)
 
@@ -130,7 +129,7 @@ class Recorded:
     """A recording as it was found."""
 
     state: State
-    # Of the first request.
+    # The first request's id.
     request_id: str
     digest: str
     headers: dict[str, str]
@@ -157,7 +156,7 @@ class Recordings:
 
     @classmethod
     def connect(cls, url: str) -> Self:
-        """Return it; the socket is opened by the first request that asks for a recording."""
+        """Return a client. The first command opens the socket."""
         return cls(Connection(url))
 
     async def close(self) -> None:
@@ -165,7 +164,7 @@ class Recordings:
         await self._connection.close()
 
     async def claim(self, ticket: Ticket, running: bytes) -> Recorded | None:
-        """Start a recording. Returns the one that is there already, else None."""
+        """Start a recording. Returns the one that exists already, or None."""
         found = await self._ask(
             "SET", ticket.key, running, "NX", "GET", "PX", _milliseconds(LEASE_S)
         )
@@ -177,13 +176,13 @@ class Recordings:
         return None if found is None else Recorded.unpack(found)
 
     async def wait_for(self, ticket: Ticket) -> Recorded | None:
-        """Look for a recording, and let its process know that it is waited for."""
+        """Look for a recording, and note for its process that a request waits."""
         awaited = self._ask("SET", ticket.awaited_key, 1, "PX", _milliseconds(AWAITED_S))
         _, found = await asyncio.gather(awaited, self.find(ticket))
         return found
 
     async def renew(self, ticket: Ticket, running: bytes) -> bool:
-        """Keep a running recording from going. Tells whether somebody waits for it."""
+        """Renew a running recording's lease. Returns whether a request waits for it."""
         renewed = await self._evaluate(
             _RENEW, (ticket.key, ticket.awaited_key), running, _milliseconds(LEASE_S)
         )

@@ -1,8 +1,8 @@
-"""Requests that are sent again: the answer to the first, instead of another call and charge.
+"""Requests that are sent again get the answer to the first, without another call and charge.
 
 With an `Idempotency-Key`, the same key and body get the same answer for as long as it is kept.
-Without one, the official SDKs still send the same body again after a time-out, and count it in
-`x-stainless-retry-count`: such a retry joins the call that its first attempt has left behind.
+Without one, the official SDKs send the same body again after a time-out, and count the attempts in
+`x-stainless-retry-count`: such a retry waits for the call that its first attempt started.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from proxy.serving.runtime import Runtime
 from proxy.serving.standing import find_standing
 
 MAX_KEY_CHARS = 255
-# How often a request looks for the answer that it waits for.
+# The pause between a waiting request's looks for its answer.
 POLL_S = 0.1
 CONTENT_TYPE = "content-type"
 _COUNT = re.compile(r"[0-9]{1,4}")
@@ -33,14 +33,14 @@ _COUNT = re.compile(r"[0-9]{1,4}")
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """What a request says of being one that is sent again."""
+    """What a request's headers say of it as a repetition."""
 
     idempotency_key: str
     retries: int
 
     @classmethod
     def read(cls, meta: Mapping[str, str]) -> Self:
-        """Read it from a request's headers, as WSGI names them. Raises InvalidRequest."""
+        """Read a request's headers, under their WSGI names. Raises InvalidRequest."""
         idempotency_key = meta.get("HTTP_IDEMPOTENCY_KEY", "")
         if len(idempotency_key) > MAX_KEY_CHARS:
             raise InvalidRequest(
@@ -60,10 +60,10 @@ async def find_kept(
     *,
     is_stream: bool,
 ) -> HttpResponse | None:
-    """Return the answer that the first attempt of a request got. None if it is the first.
+    """Return the answer to a request's first attempt. None if this is the first.
 
-    With an `Idempotency-Key`, its recording begins. Raises InvalidRequest for a key that was used
-    for another request, and RateLimited for who is sent again too often or waits with too many.
+    Begins a recording if there is an `Idempotency-Key`. Raises InvalidRequest if that key was used
+    for another request, and RateLimited beyond the inquiries per minute or MOST_WAITING.
     """
     waiter = Waiter(runtime, connection, key, recorder.ticket)
     if repeat.idempotency_key:
@@ -74,10 +74,9 @@ async def find_kept(
 
 
 class Waiter:
-    """A request that may get an answer of another one.
+    """A request that may get the answer to another one.
 
-    Nothing is held for it, so nothing else would notice that its key was revoked, or limit how many
-    there are.
+    It holds nothing, so no hold checks its key or limits its number; both are done here.
     """
 
     def __init__(
@@ -90,9 +89,9 @@ class Waiter:
         self.ticket = ticket
 
     async def claim(self, recorder: Recorder) -> HttpResponse | None:
-        """Return the answer to the first request with this key, or None: this is the first.
+        """Return the answer to the first request with this key, or None if this is the first.
 
-        If the first ends without an answer to keep, one of those who wait for it is the next.
+        If the first ends without an answer to keep, one of the waiting requests takes its place.
         """
         while (found := await recorder.claim()) is not None:
             rate = await self._count_once()
@@ -104,7 +103,7 @@ class Waiter:
     async def join(self) -> HttpResponse | None:
         """Return the answer to the attempt that this one repeats.
 
-        None if there is none: its call ended without one, or it was too large to be handed over.
+        None if that attempt is unknown, ended without an answer, or its answer was too large.
         """
         found = await self._runtime.recordings.find(self.ticket)
         if found is not None:
@@ -112,14 +111,14 @@ class Waiter:
         return None if found is None or found.state is State.UNKEPT else self._replay(found)
 
     async def _count_once(self) -> RateState:
-        """Be one of the requests per minute that hold nothing, once. Raises RateLimited."""
+        """Count this request once among the inquiries per minute. Raises RateLimited."""
         if self._rate is None:
             standing = await find_standing(self._runtime, self._connection, self._key)
             self._key, self._rate = standing.key, standing.rate
         return self._rate
 
     async def _wait(self, found: Recorded, rate: RateState) -> Recorded | None:
-        """Wait until the first request has ended. None if it did without an answer to keep."""
+        """Wait until the first request has ended. None if it ended without an answer to keep."""
         if found.state is not State.RUNNING:
             return found
         self._connection.watch(_ignore)
@@ -167,4 +166,4 @@ class Waiter:
 
 
 def _ignore() -> None:
-    """Do nothing when the client leaves: who waits looks for itself."""
+    """Do nothing when the client leaves: a waiting request checks for itself."""

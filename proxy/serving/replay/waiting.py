@@ -1,4 +1,4 @@
-"""How many requests of an account wait in one process for the answer to another."""
+"""A limit on the requests of a wallet that wait in one process for another's answer."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from billing.exceptions import Limited, RateLimited
 from common.rates import RateState
 
-# Each asks Redis ten times a second. What this bounds is a process's work, so each has its own.
+# Each asks Redis ten times a second. The limit bounds a process' work, so it is per process.
 MOST_WAITING = 20
-# Nobody knows when the answer comes.
+# A guess: it is not known when a place becomes free.
 RETRY_AFTER_MS = 500
 
 
@@ -21,7 +21,7 @@ class WaitingRoom:
 
     @contextmanager
     def enter(self, wallet_id: int, rate: RateState) -> Iterator[None]:
-        """Take a seat while the block runs. Raises RateLimited if the wallet has none left."""
+        """Take a place while the block runs. Raises RateLimited if the wallet has none left."""
         if self._waiting[wallet_id] >= MOST_WAITING:
             raise RateLimited(
                 what=Limited.WAITING,

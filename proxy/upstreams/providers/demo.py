@@ -1,6 +1,6 @@
-"""What a new shop starts with, so that `make run` has something to sell and someone to sell to.
+"""The contents of a new shop for `make run`: packs, models, a provider, a customer and staff.
 
-Every piece is made only if it is missing, so that it is safe to repeat and never undoes an edit.
+Each is made only if it is missing, so seeding is safe to repeat and never undoes an edit.
 """
 
 import os
@@ -40,7 +40,7 @@ MODELS = [
 
 @dataclass
 class Demo:
-    """Who can log in. A password is None if the account was there before."""
+    """The accounts that can log in. A password is None if the account existed before."""
 
     logins: dict[str, str | None] = field(default_factory=dict)
 
@@ -107,7 +107,7 @@ def _seed_user(email: str, password: str, *, is_staff: bool) -> str | None:
         user = User.objects.create_user(email, password, is_staff=is_staff, is_superuser=is_staff)
         EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
     get_wallet(user)
-    # Told only while it is still the one that was made here.
+    # Shown only as long as it has not been changed.
     return password if user.check_password(password) else None
 
 

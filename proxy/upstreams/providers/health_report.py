@@ -1,4 +1,4 @@
-"""How upstreams are doing, as staff see it: circuits, keys and the last five minutes."""
+"""The health of upstreams for staff: circuits, keys and the last five minutes."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +19,7 @@ REDIS_TIMEOUT_S = 3
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What was counted of one circuit or key in the last five minutes, and its state now."""
+    """The counts of one circuit or key in the last five minutes, and its state now."""
 
     ok: int = 0
     failed: int = 0

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from billing.models import Order, UsageRecord
 
-# Routes' prices are kept in it.
+# The currency of routes' prices.
 CURRENCY = "usd"
 NANOS = Decimal(1_000_000_000)
 CENTS = Decimal(100)
@@ -31,7 +31,7 @@ class Margin:
     charged_credits: int
     income: Decimal
     cost: Decimal
-    # Requests whose cost is not known: the margin leaves out what they cost.
+    # Requests whose cost is not known and not in the margin.
     unpriced: int
 
     @property

@@ -1,7 +1,7 @@
-"""Import the list of models that an upstream says it serves.
+"""Import an upstream's list of models.
 
-What is new becomes a route that is switched off, to a model of the same name that staff have to
-price before anybody can call it. What is not listed any more is marked, and nothing is deleted.
+A new model becomes a route that is switched off, to a model of the same name, which staff must
+price before it can be called. A model that is no longer listed is marked; nothing is deleted.
 """
 
 import asyncio
@@ -34,16 +34,16 @@ class Sync:
     """What differs between an upstream's list and our routes to it."""
 
     provider: Provider
-    # Our name for it and the upstream's.
+    # Pairs of our name and the upstream's.
     new: list[tuple[str, str]] = field(default_factory=list)
     vanished: list[Route] = field(default_factory=list)
     returned: list[Route] = field(default_factory=list)
-    # Names that can't be ours, with the reason.
+    # Names that we can't use, with the reason.
     refused: list[tuple[str, str]] = field(default_factory=list)
     unchanged: int = 0
 
     def lines(self) -> list[str]:
-        """Say it in words, one line for each model."""
+        """Return one line of text for each model."""
         return [
             *(f"new: {public} → {upstream}" for public, upstream in self.new),
             *(f"vanished: {route.model} → {route.upstream_model}" for route in self.vanished),
@@ -83,7 +83,7 @@ def plan_sync(provider: Provider, *, prefix: str = "", only: Sequence[str] = ())
 
 @transaction.atomic
 def apply_sync(sync: Sync, *, is_active: bool = False) -> None:
-    """Make what was planned so. Safe to repeat. Routes begin switched off unless told otherwise."""
+    """Apply a plan. Safe to repeat. New routes are switched on only with `is_active`."""
     for public_name, upstream_model in sync.new:
         model, _ = PublicModel.objects.get_or_create(name=public_name)
         Route.objects.get_or_create(
@@ -136,14 +136,14 @@ def _read_names(body: bytes) -> set[str]:
         raise NotSynced("The provider's list is not a list of models.") from error
     if len(names) > MAX_MODELS or not all(isinstance(name, str) and name for name in names):
         raise NotSynced(f"The provider's list must hold at most {MAX_MODELS:,} names.")
-    # An empty list is a fault rather than a shop without goods: it would mark every route.
+    # An empty list is taken for a fault, because it would mark every route.
     if not names:
         raise NotSynced("The provider's list is empty.")
     return set(names)
 
 
 def _find_objection(name: str) -> str:
-    """Say why a model can't be called so, or nothing."""
+    """Return why a model can't have this name; "" if it can."""
     try:
         PublicModel(name=name).clean_fields(exclude=["created_at"])
     except ValidationError as error:

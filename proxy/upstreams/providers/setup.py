@@ -21,7 +21,7 @@ HINT_CHARS = 4
 
 @dataclass
 class Changes:
-    """What setting a provider up has done, in words; empty if all was so before."""
+    """What setting up a provider has changed, in words; empty if nothing."""
 
     provider: Provider
     lines: list[str] = field(default_factory=list)
@@ -36,7 +36,7 @@ def set_up_provider(
     models: Mapping[str, str],
     has_default_price: bool = False,
 ) -> Changes:
-    """Create a provider with one key and its routes, or make an existing one so. Safe to repeat.
+    """Create a provider with one key and its routes, or update it. Safe to repeat.
 
     `models` maps public names to the provider's. With `has_default_price`, models that have no
     price get one credit per prompt and completion token. Raises InvalidProvider.
@@ -76,7 +76,7 @@ def _set_provider(name: str, base_url: str) -> Changes:
 def add_key(provider: Provider, secret: str, *, priority: int = 0, weight: int = 1) -> ProviderKey:
     """Give a provider one more key. Raises InvalidProvider, also if it has that key already.
 
-    One that was entered for another host is entered anew by this.
+    A key that was entered for another host is entered anew.
     """
     _check_secret(secret)
     known = next((key for key in provider.keys.all() if _is_secret(key, secret)), None)
@@ -91,22 +91,23 @@ def add_key(provider: Provider, secret: str, *, priority: int = 0, weight: int =
 
 
 def enter_secret(key: ProviderKey, secret: str) -> None:
-    """Give a key that is not saved yet its text, for the host that its provider has now."""
+    """Set a key's secret, for its provider's present host. Does not save."""
     key.encrypted_secret, key.hint = encrypt_secret(secret), hint_of(secret)
     key.origin = origin_of(key.provider.base_url)
-    # What was refused was the old one.
+    # A refusal was of the old secret.
     key.ejected_at, key.ejection_reason = None, ""
 
 
 def hint_of(secret: str) -> str:
-    """Return what is shown of a key. Of a short one, a hint would tell too much."""
+    """Return the part of a key that is shown; "" for a short key, of which it would reveal much."""
     return secret[-HINT_CHARS:] if len(secret) >= 4 * HINT_CHARS else ""
 
 
 def _set_key(changes: Changes, secret: str) -> None:
-    """Make this one of the provider's active keys: beside it, only those that were with it stay.
+    """Make this one of the provider's active keys.
 
-    None stays when the provider has moved to another host: the others were not entered for it.
+    If it is active already, and was entered for the present host, the others stay. Otherwise they
+    are switched off.
     """
     _check_secret(secret)
     provider = changes.provider
@@ -148,7 +149,7 @@ def _set_route(changes: Changes, public_name: str, upstream_model: str) -> Publi
         model=model, provider=changes.provider, upstream_model=upstream_model, is_active=True
     ).exists():
         return model
-    # A provider that now calls the model otherwise is not asked for the old name any more.
+    # The provider may have another name for the model now; a route with the old one goes.
     Route.objects.filter(model=model, provider=changes.provider).delete()
     _check(route)
     route.save()

@@ -1,4 +1,4 @@
-"""Try a route as a customer's request would use it, without a customer, a hold or a charge."""
+"""Send a test request through a route like a customer's, but without a hold or a charge."""
 
 import asyncio
 import time
@@ -15,11 +15,11 @@ from proxy.upstreams.client import UpstreamClient
 from proxy.upstreams.loading import to_key, to_route, to_upstream
 from proxy.upstreams.routes import UpstreamKey, UpstreamRoute
 
-# A person waits for it.
+# Short, because a person waits for the result.
 PATIENCE_S = 60.0
 MAX_ANSWER_BYTES = 1024 * 1024
 MAX_SHOWN_CHARS = 200
-# The least that the responses endpoint takes as a maximum is 16.
+# The responses endpoint accepts no maximum below 16.
 BODIES: dict[str, dict[str, Any]] = {
     "chat.completions": {"messages": [{"role": "user", "content": "Say OK."}], "max_tokens": 16},
     "completions": {"prompt": "Say OK.", "max_tokens": 16},
@@ -30,7 +30,7 @@ BODIES: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What came of one try. `words` are the upstream's own: for staff alone."""
+    """The result of one test. `words` are the upstream's own, for staff only."""
 
     route: str
     key: str
@@ -84,7 +84,7 @@ async def _try(client: UpstreamClient, route: UpstreamRoute, hint: str, key: Ups
     endpoint = next(name for name in ENDPOINTS if not route.endpoints or name in route.endpoints)
     body = orjson.dumps({"model": route.upstream_model, **BODIES[endpoint]})
     began_at = time.monotonic()
-    # It is an answer in one piece, which has no other limit.
+    # The answer comes in one piece, which has no other time limit.
     patience_s = min(PATIENCE_S, route.upstream.total_timeout_s)
     status, words = None, f"Gave up after {patience_s:.0f} s."
     try:
@@ -112,7 +112,7 @@ async def _try(client: UpstreamClient, route: UpstreamRoute, hint: str, key: Ups
 
 
 def _describe(body: bytes) -> str:
-    """Say what usage an answer reports."""
+    """Describe the usage that an answer reports."""
     try:
         usage = orjson.loads(body).get("usage")
     except (orjson.JSONDecodeError, AttributeError):

@@ -1,7 +1,6 @@
 """Redis was lost, in part or whole: nobody loses a credit, nobody gains one."""
 
 import contextlib
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -32,6 +31,7 @@ from tests.deaths import Death, die
 from tests.racing import before_statement
 from tests.redis_wire import before_command
 from tests.till import Till, in_a_thread
+from tests.waiting import await_true
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -828,6 +828,4 @@ def test_ten_thousand_holds_and_events_come_back(
 
 
 def wait_for_lock() -> None:
-    """Wait until somebody waits for the barrier."""
-    while not count_locks(granted=False):
-        time.sleep(0.01)
+    await_true(lambda: count_locks(granted=False), what="somebody to wait for the barrier")
