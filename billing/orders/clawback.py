@@ -137,8 +137,9 @@ def _find_order(charge: Charge) -> Order | None:
 
 def _take(order: Order, credits: int) -> Debit:
     order.clawed_back_credits += credits
-    switch_off_for_return(order)
     _revive(order, most=credits)
+    # After the wallet's lock, which every transaction takes before its top-up's.
+    switch_off_for_return(order)
     return ask_debit(
         Debit(
             wallet=get_wallet(order.user),

@@ -123,7 +123,7 @@ def _fulfil_or_end(intent_id: str) -> Order:
 @transaction.atomic(durable=True)
 def _order(known: AutoTopUp) -> Order | None:
     """Make the order of a top-up that is still due, under the wallet's lock and its own."""
-    # A dispute takes the two locks in the same order.
+    # Every transaction that takes both locks takes the wallet's first.
     wallet = lock_wallet(known.wallet_id)
     top_up = lock_top_up(known.pk)
     if not is_offered() or not due_top_ups().filter(pk=top_up.pk).exists():

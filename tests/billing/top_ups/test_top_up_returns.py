@@ -4,11 +4,13 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from django.utils import timezone
 
 from accounts.models import User
 from billing.ledger.debits import decide_open
+from billing.ledger.expiry import expire_lots
 from billing.ledger.wallets import get_wallet, unfreeze_wallet
-from billing.models import AutoTopUp, Dispute, Notice, Order, Refund, Wallet
+from billing.models import AutoTopUp, Dispute, Lot, Notice, Order, Refund, Wallet
 from billing.orders.clawback import book_charge
 from billing.orders.refunds import advance_refunds, refund_amount
 from billing.orders.top_up_orders import top_up_due
@@ -18,6 +20,7 @@ from billing.top_ups.agreement import get_top_up
 from billing.top_ups.switch import OffReason
 from tests.billing.payments.conftest import hear
 from tests.billing.top_ups.conftest import credited, intents, succeeded
+from tests.racing import before_statement, in_background
 from tests.stripe_sandbox import Sandbox
 from tests.till import Till
 
@@ -70,6 +73,26 @@ def test_who_gets_money_back_is_not_charged_for_the_balance_that_fell(
     assert len(succeeded(sandbox, get_top_up(alice))) == 1
     assert get_top_up(alice).off_reason == OffReason.RETURNED
     assert Notice.objects.filter(user=alice, kind=Notice.Kind.TOP_UP_OFF).count() == 1
+
+
+def test_a_refund_of_what_had_expired_and_the_next_order_do_not_block_each_other(
+    alice: User, paid: Order, sandbox: Sandbox, till: Till
+) -> None:
+    Lot.objects.update(expires_at=timezone.now() - timedelta(days=1))
+    expire_lots()
+    till.drain()
+    sandbox.refund(paid.stripe_payment_intent_id, 900)
+
+    # Both lock the wallet and the top-up.
+    with (
+        in_background(top_up_due) as order_anew,
+        before_statement('FOR NO KEY UPDATE OF "billing_wallet"', order_anew),
+    ):
+        book_charge(paid.stripe_charge_id)
+
+    paid.refresh_from_db()
+    assert paid.clawed_back_credits == 1_000_000
+    assert get_top_up(alice).off_reason == OffReason.RETURNED
 
 
 def test_who_disputed_a_charge_is_not_charged_again_once_unfrozen(
