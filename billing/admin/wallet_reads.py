@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import Count, F, QuerySet, Sum
 from django.utils import timezone
 
+from billing.ledger.credits import ORDER_OF_USE
 from billing.models import (
     LedgerEntry,
     Lot,
@@ -32,10 +33,8 @@ def recent_entries(wallet: Wallet) -> QuerySet[LedgerEntry]:
 
 
 def open_lots(wallet: Wallet) -> QuerySet[Lot]:
-    """Return the lots with something left, the first to expire first."""
-    return wallet.lots.filter(remaining_credits__gt=0).order_by(
-        F("expires_at").asc(nulls_last=True), "-is_promotional", "pk"
-    )[:RECENT]
+    """Return the lots with something left, the next to be spent first."""
+    return wallet.lots.filter(remaining_credits__gt=0).order_by(*ORDER_OF_USE)[:RECENT]
 
 
 def recent_usage(wallet: Wallet) -> QuerySet[UsageRecord]:

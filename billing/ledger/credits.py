@@ -95,6 +95,10 @@ def append_entry(wallet: Wallet, cause: Cause, amount_credits: int) -> LedgerEnt
     )
 
 
+# `order_of_use` for a query.
+ORDER_OF_USE = ("-is_promotional", F("expires_at").asc(nulls_last=True), "pk")
+
+
 def order_of_use(lot: Lot) -> tuple[bool, float, int]:
     """Return the sort key of lots: promotional first, then first to expire, then oldest."""
     expiry = lot.expires_at.timestamp() if lot.expires_at else float("inf")
