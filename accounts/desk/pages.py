@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
+from django import forms
 from django.contrib import admin
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db.models import Model, Q
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -44,6 +46,20 @@ class Matter:
     condition: Q
 
 
+class RowForm(forms.ModelForm[M]):
+    """A row that is edited in its list. Errors of fields that the list lacks are shown above it."""
+
+    def add_error(self, field: str | None, error: Any) -> None:
+        if field is None and hasattr(error, "error_dict"):
+            shown: dict[str, list[ValidationError]] = {}
+            for name, errors in error.error_dict.items():
+                shown.setdefault(name if name in self.fields else NON_FIELD_ERRORS, []).extend(
+                    errors
+                )
+            error = ValidationError(shown)
+        super().add_error(field, error)
+
+
 class DeskAdmin(admin.ModelAdmin[M]):
     """A page of the desk, with its buttons and its matters that wait for a person."""
 
@@ -55,6 +71,10 @@ class DeskAdmin(admin.ModelAdmin[M]):
     def get_tools(self, request: HttpRequest, obj: M) -> Sequence[Tool]:
         """Return the buttons of this object's page."""
         return ()
+
+    def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> type[forms.ModelForm[M]]:
+        kwargs.setdefault("form", RowForm)
+        return super().get_changelist_form(request, **kwargs)
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from accounts.desk import columns
-from accounts.desk.pages import DeskAdmin
+from accounts.desk.pages import DeskAdmin, RowForm
 from billing.models import Pack, PackPrice
 from common.currencies import UNPROVEN_REASON, is_unproven
 
@@ -17,7 +17,7 @@ class PackForm(forms.ModelForm[Pack]):
         labels: ClassVar = {"price_cents": "Price", "validity_days": "Valid for days"}
 
 
-class PackListForm(forms.ModelForm[Pack]):
+class PackListForm(RowForm[Pack]):
     """The fields that are edited in the list, where the currency is not in the form."""
 
     def clean_is_active(self) -> bool:

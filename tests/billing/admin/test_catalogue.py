@@ -180,3 +180,23 @@ def test_the_list_shows_the_price_in_force(root: Client, db: None) -> None:
 
     assert "1,234" in page
     assert "5,678" in page
+
+
+@pytest.mark.parametrize("currency", ["kwd", "isk"])
+def test_the_list_of_packs_names_a_standing_price_that_stripe_takes_in_no_payment(
+    currency: str, root: Client
+) -> None:
+    pack = Pack.objects.create(
+        name="Odd", slug="odd", credits=1, price_cents=9_005, currency=currency, is_active=False
+    )
+    form = {"form-TOTAL_FORMS": "1", "form-INITIAL_FORMS": "1", "form-0-id": str(pack.pk)}
+
+    answer = root.post(
+        desk.list_url(Pack),
+        {**form, "form-0-is_active": "on", "form-0-order": "1", "_save": "Save"},
+    )
+
+    pack.refresh_from_db()
+    assert answer.status_code == 200
+    assert "Amounts of this currency are divisible by" in unescape(answer.content.decode())
+    assert not pack.is_active
