@@ -13,7 +13,7 @@ local function read_limits(packed)
   end
   limits = {}
   local count = 0
-  for number in string.gmatch(str(packed, 'limits'), '[^ ]+') do
+  for number in string.gmatch(packed or '', '[^ ]+') do
     count = count + 1
     local name = LIMITS[count] or error('ARGUMENT limits has too many numbers')
     -- Only a cap may be 0, or -1 for no cap.
