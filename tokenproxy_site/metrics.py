@@ -2,12 +2,11 @@
 
 Gauges are read from Redis and PostgreSQL at each scrape, so every web process reports the same
 ones; a scraper of several processes takes the maximum. Requests, and calls under way, are counted
-by each process for itself.
+by each process for itself, without a label for it: the scraper knows which process it asked, and a
+label would begin new series at each restart.
 """
 
 import hmac
-import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -36,11 +35,11 @@ REGISTRY = CollectorRegistry()
 REQUESTS = Counter(
     "tokenproxy_requests",
     "Requests that this process answered.",
-    ["process", "surface", "status"],
+    ["surface", "status"],
     registry=REGISTRY,
 )
 
-# Without a label, because a scraper knows which process it asked. Autoscaling uses this gauge.
+# Autoscaling uses this gauge.
 OPEN_STREAMS = Gauge(
     "tokenproxy_open_streams",
     "Answers to API calls, streams and others, that this process is working on.",
@@ -60,8 +59,7 @@ def open_call() -> Iterator[None]:
 
 def count_request(*, is_api: bool, status: int) -> None:
     """Count one answer of this process."""
-    process = f"{socket.gethostname()}:{os.getpid()}"
-    REQUESTS.labels(process, "api" if is_api else "site", str(status)).inc()
+    REQUESTS.labels("api" if is_api else "site", str(status)).inc()
 
 
 class Gauges(Collector):
