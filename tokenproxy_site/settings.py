@@ -65,6 +65,8 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "csp",
     "django_htmx",
     "django_structlog",
@@ -196,7 +198,11 @@ ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_FORMS = {
     "add_email": "accounts.forms.ChangeAddressForm",
     "reset_password": "accounts.forms.ResetByAddressForm",
+    "reset_password_from_key": "billing.views.account_forms.ChoosePasswordForm",
+    "signup": "accounts.forms.SignUpForm",
 }
+# Seconds that a link to choose a new password works.
+PASSWORD_RESET_TIMEOUT = 3_600
 # Asked before something sensitive. A log-in or sign-up counts, so that no newcomer is asked.
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 600
