@@ -14,7 +14,7 @@ from proxy.http.client_address import with_client_address
 from proxy.http.connection import Message, Receive, Scope, Send
 from proxy.serving.runtime import Runtime
 from tokenproxy_site.health import READINESS
-from tokenproxy_site.metrics import count_request, open_call
+from tokenproxy_site.metrics.web import PROCESS, count_request, open_call
 
 log = structlog.get_logger(__name__)
 
@@ -78,6 +78,7 @@ class Application:
             log.exception("web_process_not_started")
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             raise
+        PROCESS.runtime = self._runtime
         self._listen_for_stop(self._runtime)
         await send({"type": "lifespan.startup.complete"})
         message = await receive()
