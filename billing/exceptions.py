@@ -31,6 +31,7 @@ BillingError
 │   ├── WebhookUnsigned       not signed by Stripe, or not recently
 │   └── WebhookMalformed      signed, but not an event for this site
 ├── TopUpRefused              automatic top-up can't be set up like that
+├── SignedOut                 the password was changed while this was asked for
 ├── TooManyKeys               this user has as many usable API keys as there may be
 ├── KeyNotUsable              the API key is revoked or has expired
 ├── RotationUnderWay          the key's secret before the present one still works
@@ -216,6 +217,10 @@ class WebhookMalformed(WebhookRefused):
 
 class TooManyKeys(BillingError):
     """This user has as many usable API keys as there may be."""
+
+
+class SignedOut(BillingError):
+    """The password was changed while this was asked for."""
 
 
 class KeyNotUsable(BillingError):
