@@ -276,9 +276,9 @@ def test_it_looks_into_every_object_that_it_knows() -> None:
         "messages.content.x",
         "messages.tool_calls.x",
         "messages.tool_calls.function.x",
-        "stream_options.x",
         "tools.x",
         "tools.function.x",
+        "stream_options.x",
     ]
     kept = {"cache_control": {"type": "ephemeral"}}
     assert sent["messages"][0] == {
