@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -9,7 +10,6 @@ from allauth.account.models import EmailAddress
 from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core.cache import cache
 from django.db import connection
-from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
@@ -39,10 +39,9 @@ def alice(alice: User) -> User:
     return alice
 
 
-def log_in(client: Client, email: str, password: str = PASSWORD, *, at: str) -> HttpResponse:
+def log_in(client: Client, email: str, password: str = PASSWORD, *, at: str) -> Any:
     form = {"login": email, "password": password}
-    answer: HttpResponse = client.post("/accounts/login/", form, REMOTE_ADDR=at)
-    return answer
+    return client.post("/accounts/login/", form, REMOTE_ADDR=at)
 
 
 def is_in(client: Client) -> bool:
@@ -53,7 +52,7 @@ def guess(email: str, times: int, *, at: str) -> str:
     """Return the last page."""
     for _ in range(times):
         page = log_in(Client(), email, "wrong", at=at)
-    return page.content.decode()
+    return str(page.content.decode())
 
 
 def test_a_stranger_is_stopped_and_locks_nobody_out_elsewhere(alice: User) -> None:
