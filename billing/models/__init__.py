@@ -9,6 +9,7 @@ from billing.models.notice import Notice, NotificationSettings, SignIn
 from billing.models.order import Order
 from billing.models.refund import Refund
 from billing.models.roll_up import RollUpDue, RollUpMark, SiteRollUp, UsageRollUp
+from billing.models.stripe_customer import StripeCustomer
 from billing.models.stripe_event import StripeEvent
 from billing.models.top_up import AutoTopUp, TopUpConsent, TopUpPayment
 from billing.models.usage import KeySpending, UsageRecord
@@ -37,6 +38,7 @@ __all__ = [
     "RollUpMark",
     "SignIn",
     "SiteRollUp",
+    "StripeCustomer",
     "StripeEvent",
     "TopUpConsent",
     "TopUpPayment",

@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0001_initial'),
-        ('billing', '0002_append_only_ledger'),
+        ('billing', '0003_customers_at_stripe'),
     ]
 
     operations = [

@@ -1,0 +1,9 @@
+"""Where this process' figures for Prometheus are registered; `GET /metrics` shows them.
+
+A label never has a value that customers choose or that a restart makes anew: each value is a series
+that a scraper keeps.
+"""
+
+from prometheus_client import CollectorRegistry
+
+REGISTRY = CollectorRegistry()
