@@ -42,13 +42,13 @@ class Command(BaseCommand):
             raise CommandError(f"{since} is not before {until}.")
         if not check:
             wrong = rebuild(since, until)
-            self._tell(f"Made anew. Wrong before: {len(wrong)} rows.", wrong)
+            self._print(f"Made anew. Wrong before: {len(wrong)} rows.", wrong)
         wrong = find_differences(since, until)
-        self._tell(f"Wrong now: {len(wrong)} rows.", wrong)
+        self._print(f"Wrong now: {len(wrong)} rows.", wrong)
         if wrong:
             sys.exit(1)
 
-    def _tell(self, sentence: str, rows: list[Any]) -> None:
+    def _print(self, sentence: str, rows: list[Any]) -> None:
         for row in rows[:SHOWN]:
             self.stderr.write(str(row))
         self.stdout.write(sentence)
