@@ -57,7 +57,7 @@ NAMED = {
 PERMITTED = {
     NAMED[name]: level for names, level in ROWS.findall(CHAPTER) for name in names.split(", ")
 }
-ID_IN_PATH = re.compile(r"/[a-z]+_\w{10,}")
+ID_IN_PATH = re.compile(r"/[a-z]+_(?=\w*[0-9A-Z])\w{10,}")
 
 
 @pytest.fixture(autouse=True)
@@ -91,11 +91,8 @@ def use(sandbox: Sandbox, pack: Pack) -> Callable[[], None]:
         assert list(listing.list_charges(lately))
         assert listing.list_returned_charges(lately)
         assert listing.list_events(lately, list(HANDLERS))
-        sandbox.control(f"charges/{order.stripe_charge_id}/warn")
-        found = sandbox.client.v1.radar.early_fraud_warnings.list(
-            {"charge": order.stripe_charge_id}
-        )
-        read_warned_charge(found.data[0].id)
+        warned = sandbox.control(f"charges/{order.stripe_charge_id}/warn")
+        read_warned_charge(warned["id"])
 
     return make_all_calls
 
