@@ -34,8 +34,14 @@ def figures(django_db_setup: None, django_db_blocker: Any) -> set[str]:
     """Every figure's name, without the suffixes of its samples."""
     with django_db_blocker.unblock():
         collected = {metric.name for metric in REGISTRY.collect()}
-    of_process = {"tokenproxy_held_credits", "tokenproxy_circuit_open"}
-    return collected | of_process | {f"tokenproxy_{name}" for name in METRICS}
+    # Those that need a process that serves, or an audit.
+    later = {
+        "tokenproxy_held_credits",
+        "tokenproxy_circuit_open",
+        "tokenproxy_audit_findings",
+        "tokenproxy_audit_last_clean_timestamp_seconds",
+    }
+    return collected | later | {f"tokenproxy_{name}" for name in METRICS}
 
 
 @pytest.mark.parametrize(("title", "expression"), ASKED)

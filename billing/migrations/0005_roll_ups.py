@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0001_initial'),
-        ('billing', '0003_customers_at_stripe'),
+        ('billing', '0004_notices_of_account_changes'),
     ]
 
     operations = [

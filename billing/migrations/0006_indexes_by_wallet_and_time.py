@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     atomic = False
-    dependencies = [("billing", "0004_roll_ups")]
+    dependencies = [("billing", "0005_roll_ups")]
     operations = [
         AddIndexConcurrently(
             "ledgerentry",
