@@ -81,6 +81,7 @@ def to_upstream(provider: Provider, keys: list[UpstreamKey]) -> Upstream | None:
         first_byte_timeout_s=provider.first_byte_timeout_s,
         idle_timeout_s=provider.idle_timeout_s,
         total_timeout_s=provider.total_timeout_s,
+        answer_fields=frozenset(provider.answer_fields),
     )
 
 

@@ -43,6 +43,8 @@ class Upstream:
     first_byte_timeout_s: float
     idle_timeout_s: float
     total_timeout_s: float
+    # Fields of its answers that pass to clients, beside those that always do.
+    answer_fields: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         """Show the name alone: a traceback must not print a key."""
