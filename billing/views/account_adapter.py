@@ -9,27 +9,45 @@ from typing import Any
 import structlog
 from allauth.account.models import EmailAddress
 from allauth.core import context as allauth_context
+from allauth.core.internal import ratelimit
 from django.conf import settings
 from django.contrib import messages
 from django.core.mail import EmailMessage
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 
 from accounts.adapter import AccountAdapter as PlainAccountAdapter
+from accounts.addresses import lock_user
 from accounts.models import User
 from billing.gifts.welcome import grant_welcome_credit
+from billing.keys.takeovers import end_doubtful
 from billing.notices.security import (
     notify_address_asked,
     notify_address_changed,
     notify_password_changed,
     notify_password_reset,
+    notify_second_factor,
 )
-from billing.notices.sign_ins import make_device_id, name_device, note_sign_in
+from billing.notices.sign_ins import (
+    is_known_device,
+    make_device_id,
+    name_device,
+    note_sign_in,
+    remember_device,
+)
+from common.client_networks import client_network
 
-DEVICE_COOKIE = "device"
 # Browsers keep no cookie for longer than 400 days.
 DEVICE_COOKIE_S = 400 * 24 * 3600
 MOST_USER_AGENT = 400
+# What a mail says of each change to the second step of logging in.
+FACTOR_CHANGES = {
+    "totp_activated": "Logging in takes a code of an authenticator app from now on.",
+    "totp_deactivated": "Logging in takes no code of an authenticator app any more.",
+    "recovery_codes_generated": "New recovery codes were made; older ones work no more.",
+    "webauthn_added": "A passkey or security key was added: it logs in from now on.",
+    "webauthn_removed": "A passkey or security key was removed.",
+}
 
 log = structlog.get_logger(__name__)
 
@@ -40,17 +58,29 @@ class AccountAdapter(PlainAccountAdapter):
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
         """Confirm an address, and give its owner the welcome credit if it is new. Shows no refusal.
 
-        Both or neither: an address is new only once, so a credit missed then is never given.
+        Both or neither: an address is new only once, so a credit missed then is never given. Safe
+        to repeat and to race: the database decides whose an address is.
         """
-        with transaction.atomic():
-            return self._confirm_and_welcome(request, email_address)
+        words = {"email": email_address.email}
+        try:
+            with transaction.atomic():
+                lock_user(email_address.user)
+                asked = EmailAddress.objects.filter(pk=email_address.pk).first()
+                if asked is not None and asked.verified:
+                    # The same link was opened twice.
+                    return True
+                if asked is not None and self._confirm_and_welcome(request, asked):
+                    return True
+        except IntegrityError:
+            log.info("address_taken_meanwhile", user_id=email_address.user_id)
+        failed = "account/messages/email_confirmation_failed.txt"
+        self.add_message(request, messages.ERROR, failed, words)
+        return False
 
     def _confirm_and_welcome(self, request: HttpRequest, email_address: EmailAddress) -> bool:
         user, new_email = email_address.user, email_address.email
         old_email = user.email
         if User.objects.filter(email=new_email).exclude(pk=user.pk).exists():
-            failed = "account/messages/email_confirmation_failed.txt"
-            self.add_message(request, messages.ERROR, failed, {"email": new_email})
             return False
         is_new = bool(super().confirm_email(request, email_address))
         if is_new and new_email != old_email:
@@ -66,6 +96,23 @@ class AccountAdapter(PlainAccountAdapter):
                     request, f"Welcome! {entry.amount_credits:,} credits are in your balance."
                 )
         return is_new
+
+    @transaction.atomic
+    def reset_password(self, user: User, password: str) -> None:
+        """Set the password that the reader of the mailed link chose, and confirm the address.
+
+        If it was never confirmed, whatever a stranger may have made ends, and is listed by mail.
+        """
+        ended = end_doubtful(user)
+        # Nobody who knew the old password gets another address in.
+        EmailAddress.objects.filter(user=user, verified=False).exclude(email=user.email).delete()
+        self.set_password(user, password)
+        address, _ = EmailAddress.objects.get_or_create(user=user, email=user.email)
+        if not address.verified:
+            self.confirm_email(self.request, address)
+        notify_password_reset(user, ended=ended.as_facts(), **self._origin())
+        if ended:
+            messages.warning(self.request, f"What was made before ended: {ended}.")
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Send a link. If the mail server is away, a new customer still gets the account.
@@ -101,14 +148,17 @@ class AccountAdapter(PlainAccountAdapter):
         email: str | None = None,
     ) -> None:
         """Send a notice about a security change; notices carry everything that is no secret."""
-        match template_prefix.removeprefix("account/email/"):
+        match template_prefix.partition("/email/")[2]:
             case "password_changed" | "password_set":
                 notify_password_changed(user, **self._origin())
             case "password_reset":
-                notify_password_reset(user, **self._origin())
+                # `reset_password` sends this notice, because it knows what ended.
+                pass
             case "email_changed":
                 # `confirm_email` sends this notice, because it knows the old address.
                 pass
+            case key if key in FACTOR_CHANGES:
+                notify_second_factor(user, change=FACTOR_CHANGES[key], **self._origin())
             case "email_deleted":
                 # A change of address that was asked for and given up: nothing has changed.
                 pass
@@ -117,9 +167,8 @@ class AccountAdapter(PlainAccountAdapter):
 
     def _origin(self) -> dict[str, str]:
         """Return the device and address of the present request, for a mail about it."""
-        agent = self.request.headers.get("User-Agent", "")[:MOST_USER_AGENT]
-        address = self.get_client_ip(self.request)
-        return {"device_name": name_device(agent), "address": address}
+        seen = self._seen()
+        return {"device_name": name_device(seen["user_agent"]), "address": seen["address"]}
 
     def render_mail(
         self,
@@ -133,23 +182,62 @@ class AccountAdapter(PlainAccountAdapter):
         message: EmailMessage = super().render_mail(template_prefix, email, context, given)
         return message
 
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Count an attempt before it is made, and refuse it if there were too many.
+
+        A right password takes the counts back. Raises ValidationError.
+        """
+        super().pre_authenticate(request, **credentials)
+        email = credentials.get("email", "").lower()
+        if self._known_device(email):
+            return
+        anywhere = ratelimit.consume(
+            request, app="allauth.account", action="login_failed_elsewhere", key=email
+        )
+        if not anywhere:
+            raise self.validation_error("too_many_login_attempts")
+        self._login_failed_rl_usage.usage.extend(anywhere.usage)
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        """Count failures by account and device if they know each other, or account and network.
+
+        So nobody locks a customer out from elsewhere.
+        """
+        email = credentials.get("email", "").lower()
+        place = client_network(self.get_client_ip(request)) or "unknown"
+        return f"{email} {self._known_device(email) or place}"
+
+    def _known_device(self, email: str) -> str:
+        device_id = self._device_id()
+        return device_id if is_known_device(email, device_id) else ""
+
+    def _device_id(self) -> str:
+        return str(self.request.COOKIES.get(settings.DEVICE_COOKIE_NAME, ""))[:64]
+
     def post_login(self, request: HttpRequest, user: User, **given: Any) -> HttpResponse:
         """Note the browser and the network, and answer as allauth does."""
         response: HttpResponse = super().post_login(request, user, **given)
-        device_id = request.COOKIES.get(DEVICE_COOKIE, "")[:64] or make_device_id()
-        note_sign_in(
-            user,
-            device_id=device_id,
-            user_agent=request.headers.get("User-Agent", "")[:MOST_USER_AGENT],
-            address=self.get_client_ip(request),
-        )
+        device_id = self._device_id() or make_device_id()
+        note_sign_in(user, device_id=device_id, **self._seen())
+        self._keep_device(response, device_id)
+        return response
+
+    def remember_browser(self, response: HttpResponse, user: User) -> None:
+        """Let a browser in which the password was reset pass, however many fail elsewhere."""
+        device_id = self._device_id() or make_device_id()
+        remember_device(user, device_id=device_id, **self._seen())
+        self._keep_device(response, device_id)
+
+    def _seen(self) -> dict[str, str]:
+        agent = self.request.headers.get("User-Agent", "")[:MOST_USER_AGENT]
+        return {"user_agent": agent, "address": self.get_client_ip(self.request)}
+
+    def _keep_device(self, response: HttpResponse, device_id: str) -> None:
         response.set_cookie(
-            DEVICE_COOKIE,
+            settings.DEVICE_COOKIE_NAME,
             device_id,
             max_age=DEVICE_COOKIE_S,
-            path="/accounts/",
             secure=settings.IS_HTTPS,
             httponly=True,
             samesite="Lax",
         )
-        return response
