@@ -174,8 +174,7 @@ class ResponseMeter(StreamMeter):
         if response.get("error"):
             self.error = to_failure(response["error"])
             return b""
-        begun = self._clean(response, status="in_progress")
-        shown = begun | {"usage": None}
+        shown = self._clean(response, status="in_progress")
         event = {"type": kind, "sequence_number": self.events_relayed, "response": shown}
         return self._relay(write_event(event))
 
@@ -194,9 +193,10 @@ class ResponseMeter(StreamMeter):
         return clean_response(response, self._label, now=self._began_at, status=status)
 
     def _write_end(self, kind: str, response: dict[str, Any], usage: Usage | None) -> bytes:
-        figures = write_response_usage(usage) if usage is not None else None
+        if usage is not None:
+            response |= {"usage": write_response_usage(usage)}
         number = {"type": kind, "sequence_number": self.events_relayed}
-        return write_event(number | {"response": response | {"usage": figures}})
+        return write_event(number | {"response": response})
 
 
 def _error_event(error: ApiError, sequence_number: int) -> bytes:

@@ -58,7 +58,7 @@ def usage_of(metered: ResponseMeter) -> Usage:
     return metered.usage(prompt_tokens=8, max_completion_tokens=100)
 
 
-OPENING = event("response.created", 0, response=response("in_progress", usage=None))
+OPENING = event("response.created", 0, response=response("in_progress"))
 HELLO = [OPENING, delta("Hello", 1), delta(" there", 2), delta(".", 3)]
 
 
