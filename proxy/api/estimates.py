@@ -15,8 +15,8 @@ from billing.token_classes import CLASSES
 from proxy.api.error_table import to_api_error
 from proxy.errors import InvalidRequest, ModelNotFound
 from proxy.http.connection import ClientConnection
-from proxy.serving.admission import find_worst, make_facts, quote
-from proxy.serving.endings import count_prompt
+from proxy.serving.admission import find_worst, make_facts, quote, take_apart
+from proxy.serving.counting import count_prompt
 from proxy.serving.endpoints import CHAT, ENDPOINTS, Endpoint
 from proxy.serving.runtime import Runtime
 from proxy.serving.standing import Standing
@@ -51,8 +51,8 @@ async def estimate(
         raise ModelNotFound(request.model)
     model = await runtime.catalogue.get_model(request.model)
     model.routes_for(endpoint.path)
-    prompt = endpoint.take_apart(request.body, request.model)
-    worst = await find_worst(request, prompt, model)
+    prompt = await take_apart(runtime, connection, key, request, endpoint)
+    worst = await find_worst(runtime, key, request, prompt, model)
     facts = make_facts(connection, key, model, endpoint=endpoint.name, is_stream=request.stream)
     units, refusal = None, None
     try:
@@ -65,7 +65,7 @@ async def estimate(
         "model": model.name,
         "price_version": model.rates.version,
         "rates_millicredits": describe_rates(model),
-        "prompt_tokens": await count_prompt(prompt),
+        "prompt_tokens": await count_prompt(runtime.work, key.wallet_id, prompt),
         "most_prompt_tokens": worst.fixed_tokens,
         "max_tokens": worst.units_wanted,
         "answers": request.generations,
