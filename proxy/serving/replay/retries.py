@@ -64,8 +64,8 @@ async def find_kept(
     """Return the answer to a request's first attempt. None if this is the first.
 
     Begins a recording if there is an `Idempotency-Key`. A request that was counted among the
-    requests per minute (`is_precounted`) does not count among the inquiries. Raises InvalidRequest if
-    that key was used for another request, and RateLimited beyond the inquiries per minute or
+    requests per minute (`is_precounted`) does not count among the inquiries. Raises InvalidRequest
+    if that key was used for another request, and RateLimited beyond the inquiries per minute or
     MOST_WAITING.
     """
     waiter = Waiter(runtime, connection, key, recorder.ticket, is_counted=not is_precounted)
