@@ -99,6 +99,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "tokenproxy_site.staff_sessions.StaffSessionMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
@@ -237,6 +238,20 @@ ACCOUNT_SESSION_REMEMBER = True
 # Sent as our own notices with our own templates; see the adapter.
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_ADAPTER = "billing.views.account_adapter.AccountAdapter"
+
+MFA_ADAPTER = "accounts.second_factors.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+# A clock may be half a minute wrong.
+MFA_TOTP_TOLERANCE = 1
+# Otherwise nobody who has a second factor could ask for another address. What a stranger adds under
+# an address that was never confirmed ends when its reader resets the password.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+# Browsers allow WebAuthn without https on localhost alone.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not IS_HTTPS
+IS_LOCAL = urlsplit(SITE_URL).hostname in {"localhost", "127.0.0.1", "::1"}
+STAFF_SECOND_FACTOR = get_bool("STAFF_SECOND_FACTOR", default=not IS_LOCAL)
+STAFF_SESSION_HOURS = get_int("STAFF_SESSION_HOURS", 12, least=1, most=336)
 
 EMAIL_URL = get_text("EMAIL_URL", "consolemail://")
 vars().update(env.email_url_config(EMAIL_URL))
