@@ -33,7 +33,7 @@ MESSAGES: dict[type[BillingError], str] = {
     ),
     PackUnavailable: "That pack is no longer on sale. Nothing was charged.",
     TooManyOrders: (
-        "Too many orders were started and not paid within an hour, by you or from your network. "
+        "Too many orders were made within an hour, by you or from your network. "
         "Nothing was charged. Please try again later, or write to us."
     ),
     TooManyCards: (
