@@ -8,6 +8,7 @@ from billing.ledger.references import (
     Welcome,
     first_part_sql,
 )
+from billing.rollups import checks
 from billing.token_classes import BY_NAME, CLASSES, PARTS, TokenClass
 
 # How the references of these forms begin, for LIKE and for joins.
@@ -279,4 +280,5 @@ QUERIES: list[tuple[int, str]] = [
         WHERE COALESCE(s.charged_credits, 0) <> COALESCE(u.charged, 0)
         """,
     ),
+    *((9, query) for query in checks.QUERIES),
 ]
