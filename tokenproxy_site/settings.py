@@ -289,6 +289,11 @@ CHECKOUT_LIFETIME_MINUTES = get_int("CHECKOUT_LIFETIME_MINUTES", 60, least=35, m
 # Trying out stolen cards takes many orders; a customer needs a few.
 UNPAID_ORDERS_PER_USER = get_int("UNPAID_ORDERS_PER_USER", 20, least=1)
 UNPAID_ORDERS_PER_ADDRESS = get_int("UNPAID_ORDERS_PER_ADDRESS", 40, least=1)
+# Trying out what a stolen card pays takes many paid ones.
+PAID_ORDERS_PER_USER = get_int("PAID_ORDERS_PER_USER", 20, least=1)
+PAID_ORDERS_PER_ADDRESS = get_int("PAID_ORDERS_PER_ADDRESS", 40, least=1)
+# Stripe tells of an event for 30 days; one that is forgotten earlier would be taken for a new one.
+STRIPE_EVENT_DAYS = get_int("STRIPE_EVENT_DAYS", 90, least=31)
 STRIPE_PROMOTION_CODES = get_bool("STRIPE_PROMOTION_CODES", default=False)
 STRIPE_AUTOMATIC_TAX = get_bool("STRIPE_AUTOMATIC_TAX", default=False)
 PRICES_INCLUDE_TAX = get_bool("PRICES_INCLUDE_TAX", default=False)
@@ -298,6 +303,8 @@ STRIPE_RECEIPT_MAIL = get_bool("STRIPE_RECEIPT_MAIL", default=False)
 AUTO_TOP_UP = get_bool("AUTO_TOP_UP", default=True)
 # The days in which customers may return the unused part of an order themselves. 0: never.
 CUSTOMER_REFUND_DAYS = get_int("CUSTOMER_REFUND_DAYS", 0)
+# How many of these a customer gets within 30 days; each costs Stripe's fee.
+CUSTOMER_REFUNDS_PER_MONTH = get_int("CUSTOMER_REFUNDS_PER_MONTH", 3, least=1)
 
 # --- Credit without a card ------------------------------------------------------------------
 
@@ -424,6 +431,7 @@ CELERY_BEAT_SCHEDULE = {
         "task": "billing.reconcile_stripe",
         "schedule": crontab(hour="4", minute="10"),
     },
+    "prune Stripe events": _sweep("billing.prune_stripe_events", every_s=3_600),
     "send notices": _sweep("billing.send_notices", every_s=3),
     "find low balances": _sweep("billing.find_low_balances", every_s=30),
     "find expiring lots": _sweep("billing.find_expiring_lots", every_s=600),
