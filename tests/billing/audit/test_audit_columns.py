@@ -44,6 +44,7 @@ UNNOTICED = {
     "Pack.credits": IS_TERMS,
     "Pack.price_cents": IS_TERMS,
     "PackPrice.price_cents": IS_TERMS,
+    "PublicModel.context_tokens": "a limit, not money",
     "PublicModel.default_max_tokens": "a limit, not money",
     "Refund.amount_cents": f"once it is not open any more: {IS_STRIPES}",
     "TopUpConsent.amount_cents": IS_TERMS,
