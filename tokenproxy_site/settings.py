@@ -306,6 +306,8 @@ IDEMPOTENCY_WALLET_BYTES = get_int("IDEMPOTENCY_WALLET_BYTES", 16 * 1024 * 1024,
 CLIENT_LEFT_GRACE_S = get_int("CLIENT_LEFT_GRACE_S", 15)
 # The same for any answer of a provider that bills it regardless.
 CANCEL_DRAIN_S = get_int("CANCEL_DRAIN_S", 60)
+# The same for an answer of a model that thinks first, of which its client had seen nothing.
+REASONING_DRAIN_S = get_int("REASONING_DRAIN_S", 60)
 # A stream that is silent for this long gets a comment, so that no proxy takes it for dead.
 KEEP_ALIVE_S = get_int("KEEP_ALIVE_S", 15, least=1)
 # A client that reads no byte for this long is given up.

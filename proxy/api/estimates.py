@@ -50,9 +50,9 @@ async def estimate(
     if not key.may_call(request.model):
         raise ModelNotFound(request.model)
     model = await runtime.catalogue.get_model(request.model)
-    model.routes_for(endpoint.path)
+    routes = model.routes_for(endpoint.path)
     prompt = endpoint.take_apart(request.body, request.model)
-    worst = await find_worst(request, prompt, model)
+    worst = await find_worst(request, prompt, model, routes)
     facts = make_facts(connection, key, model, endpoint=endpoint.name, is_stream=request.stream)
     units, refusal = None, None
     try:
@@ -65,9 +65,10 @@ async def estimate(
         "model": model.name,
         "price_version": model.rates.version,
         "rates_millicredits": describe_rates(model),
-        "prompt_tokens": await count_prompt(prompt),
-        "most_prompt_tokens": worst.fixed_tokens,
+        "prompt_tokens": await count_prompt(prompt, model.reader),
+        "most_prompt_tokens": worst.fixed_tokens - worst.beside_tokens * request.generations,
         "max_tokens": worst.units_wanted,
+        "beside_max_tokens": worst.beside_tokens,
         "answers": request.generations,
         "most_credits": round_up(
             worst.fixed_millicredits + worst.unit_millicredits * worst.units_wanted

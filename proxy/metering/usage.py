@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Self
 
 from billing.catalogue import pricing
 from proxy.errors import ImpossibleUsage
@@ -23,6 +24,17 @@ class Usage(pricing.Usage):
     """Tokens by class, and who counted them."""
 
     source: Source = Source.REPORTED
+
+    def writing_at_most(self, completion_tokens: int) -> Self:
+        """Return it with no more completion tokens than these."""
+        if self.completion_tokens <= completion_tokens:
+            return self
+        return replace(
+            self,
+            completion_tokens=completion_tokens,
+            reasoning_tokens=min(self.reasoning_tokens, completion_tokens),
+            completion_audio_tokens=min(self.completion_audio_tokens, completion_tokens),
+        )
 
     def as_openai(self) -> dict[str, object]:
         """Return it as OpenAI's `CompletionUsage`."""

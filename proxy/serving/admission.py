@@ -1,6 +1,7 @@
 """Admit a request: work out its worst case, place a hold, and note it in the journal."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -12,14 +13,17 @@ from billing.wallet.usage import RequestFacts
 from proxy.errors import InvalidRequest, ModelNotFound
 from proxy.http.connection import ClientConnection
 from proxy.http.headers import rate_limit_headers
+from proxy.metering import bounds
+from proxy.metering.bounds import Reader
 from proxy.metering.prompt import Prompt
 from proxy.parsing.request import ModelRequest
-from proxy.serving.call import Admission
+from proxy.serving.call import Admission, beyond_maximum
 from proxy.serving.endpoints import Endpoint
 from proxy.serving.keys import KeyFacts
 from proxy.serving.runtime import Runtime
 from proxy.serving.standing import ask_wallet, find_standing
 from proxy.upstreams.catalogue import Model
+from proxy.upstreams.routes import UpstreamRoute
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +42,8 @@ class Worst:
     # The same for the limit of tokens per minute.
     fixed_tokens: int
     unit_tokens: int
+    # What may be billed as written beside the maximum of each answer.
+    beside_tokens: int
 
 
 async def admit(
@@ -56,7 +62,7 @@ async def admit(
     routes = model.routes_for(endpoint.path)
     runtime.throttle.check(key)
     prompt = endpoint.take_apart(request.body, request.model)
-    worst = await find_worst(request, prompt, model)
+    worst = await find_worst(request, prompt, model, routes)
     facts = make_facts(connection, key, model, endpoint=endpoint.name, is_stream=request.stream)
     try:
         placed = await place(runtime, connection, key, facts, worst)
@@ -78,8 +84,10 @@ async def admit(
     )
 
 
-async def find_worst(request: ModelRequest, prompt: Prompt, model: Model) -> Worst:
-    """Work out the most that a request can cost. Raises InvalidRequest above MAX_MAX_TOKENS.
+async def find_worst(
+    request: ModelRequest, prompt: Prompt, model: Model, routes: Sequence[UpstreamRoute]
+) -> Worst:
+    """Work out the most that a request can cost. Raises InvalidRequest if there is no telling.
 
     A client's own maximum is held in full or refused. Without one, as much of the default is held
     as the balance affords: the specification's default if it has one, or the model's.
@@ -97,16 +105,18 @@ async def find_worst(request: ModelRequest, prompt: Prompt, model: Model) -> Wor
         wanted = model.default_max_tokens if own is None else own
         least = min(wanted, request.least_max_tokens)
     rates: Rates = model.rates
-    prompt_tokens, predicted = await bound_prompt(prompt), prompt.bound_prediction()
+    prompt_tokens = await bound_prompt(prompt, model.reader)
+    beside = bounds.bound_prediction(prompt) + beyond_maximum(request, routes)
     unit_millicredits = rates.worst_completion_millicredits * request.generations
     return Worst(
         fixed_millicredits=prompt_tokens * rates.worst_prompt_millicredits
-        + predicted * unit_millicredits,
+        + beside * unit_millicredits,
         unit_millicredits=unit_millicredits,
         units_wanted=wanted,
         units_least=least,
-        fixed_tokens=prompt_tokens + predicted * request.generations,
+        fixed_tokens=prompt_tokens + beside * request.generations,
         unit_tokens=request.generations,
+        beside_tokens=beside,
     )
 
 
@@ -155,13 +165,14 @@ async def quote(
     )
 
 
-async def bound_prompt(prompt: Prompt) -> int:
-    """Return a number of tokens that a prompt can't exceed, counted in a thread if it is long."""
+async def bound_prompt(prompt: Prompt, reader: Reader) -> int:
+    """Return a number of tokens that a prompt can't exceed, found in a thread if it is long.
+
+    Raises ContextUnknown.
+    """
     if prompt.is_short:
-        return prompt.bound()
-    if not prompt.is_countable:
-        return prompt.bound_by_size()
-    return await asyncio.to_thread(prompt.bound_exactly)
+        return bounds.bound_prompt(prompt, reader)
+    return await asyncio.to_thread(bounds.bound_prompt, prompt, reader)
 
 
 def _hold(key: KeyFacts, facts: RequestFacts, worst: Worst) -> HoldRequest:

@@ -10,7 +10,7 @@ each ending means for the hold and the client is a table in `endings.py`.
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -30,6 +30,7 @@ from proxy.errors import (
 from proxy.http.connection import ClientConnection
 from proxy.http.events import EventStream
 from proxy.metering.answers import JsonAnswer
+from proxy.metering.bounds import bound_prediction
 from proxy.metering.prompt import Prompt
 from proxy.metering.streams import StreamMeter
 from proxy.parsing.request import ModelRequest
@@ -60,9 +61,19 @@ class Admission:
 
     @property
     def max_completion_tokens(self) -> int:
-        """The most completion tokens that may be billed, over all answers."""
+        """The most completion tokens that may be billed within the maximum, over all answers."""
         # Predictions that did not come true are billed as written, beside the maximum.
-        return (self.max_tokens + self.prompt.bound_prediction()) * self.request.generations
+        return (self.max_tokens + bound_prediction(self.prompt)) * self.request.generations
+
+    @property
+    def max_written_tokens(self) -> int:
+        """The client's maximum, or what stands in for it, over all answers."""
+        return self.max_tokens * self.request.generations
+
+    def most_billed_tokens(self, route: UpstreamRoute) -> int:
+        """Return the most completion tokens that a route may bill, over all answers."""
+        beyond = beyond_maximum(self.request, [route])
+        return self.max_completion_tokens + beyond * self.request.generations
 
     def body_for(self, route: UpstreamRoute) -> bytes:
         """Write the request as an upstream takes it."""
@@ -72,6 +83,13 @@ class Admission:
             temperature=self.model.default_temperature,
         )
         return route.adaptation.apply(body)
+
+
+def beyond_maximum(request: ModelRequest, routes: Iterable[UpstreamRoute]) -> int:
+    """Return the most tokens of reasoning that a route may bill beside an answer's maximum."""
+    if request.own_max_tokens_field is None:
+        return 0
+    return max((route.reasoning_beyond_maximum for route in routes), default=0)
 
 
 class Phase(Enum):
@@ -122,6 +140,8 @@ class Call:
         self._observer = observer
         self._heard_at: float | None = None
         self._leaves_when_answered = False
+        # Whether the client left a stream of which nothing was seen yet, although it costs.
+        self.reads_on = False
         self._interruption: Reason | None = None
         self._is_waiting = False
         self._deadlines: dict[Reason, float] = {}
@@ -137,6 +157,9 @@ class Call:
     def asking(self, attempt: Attempt) -> Iterator[None]:
         """Limit and record the attempt in the block. Raises UpstreamTimedOut, Interrupted."""
         self._raise_interruption()
+        if self.reads_on:
+            # Nobody waits for another upstream's answer.
+            raise Interrupted(Reason.CLIENT_LEFT)
         upstream = attempt.route.upstream
         self.attempt = attempt
         self.phase = Phase.ASKED
@@ -214,26 +237,55 @@ class Call:
             raise Interrupted(self._interruption) from None
 
     def interrupt(self, reason: Reason) -> None:
-        """End the present wait, or the next one. Only the first reason counts."""
+        """End the present wait, or the next one. Only the first reason counts.
+
+        Whatever ends an answer that is only read on, it is its client's leaving.
+        """
         if self._interruption is not None:
             return
-        self._interruption = reason
+        self._interruption = Reason.CLIENT_LEFT if self.reads_on else reason
         if self._is_waiting and self.task is not None:
             self.task.cancel()
 
     def client_left(self) -> None:
         """Cancel a stream that is not recorded; give any other answer a grace to come.
 
-        A retry may ask for the answer. One that its upstream bills anyway has CANCEL_DRAIN_S.
+        A retry may ask for the answer. One that its upstream bills anyway has CANCEL_DRAIN_S; one
+        that may cost although nothing was seen of it, REASONING_DRAIN_S at least.
         """
+        is_passing = self.facts.is_stream and not self._observer.is_recording
+        thinks_unseen = self._thinks_unseen()
+        self.reads_on = thinks_unseen and is_passing
         if self._is_billed_anyway:
             self.limit(Reason.CLIENT_LEFT, settings.CANCEL_DRAIN_S)
-        elif self.facts.is_stream and not self._observer.is_recording:
+        elif thinks_unseen:
+            grace_s = 0 if is_passing else settings.CLIENT_LEFT_GRACE_S
+            self.limit(Reason.CLIENT_LEFT, max(grace_s, settings.REASONING_DRAIN_S))
+        elif is_passing:
             self._cancel_stream()
         else:
             self.limit(Reason.CLIENT_LEFT, settings.CLIENT_LEFT_GRACE_S)
         if not self.facts.is_stream:
             self._observer.client_left()
+
+    def _thinks_unseen(self) -> bool:
+        """Tell whether the model may be thinking, of which the client has seen nothing."""
+        return (
+            self.admission.model.is_reasoning and self.may_have_run and not self._has_visible_text()
+        )
+
+    def _has_visible_text(self) -> bool:
+        # While a thread counts, much text has come; nothing else may use the meter.
+        if self.is_counting:
+            return True
+        return isinstance(self.meter, StreamMeter) and self.meter.has_text
+
+    def leave_once_visible(self) -> None:
+        """End an answer that is only read on, once something of it is seen. Raises Interrupted."""
+        if self.reads_on and self._has_visible_text():
+            self.reads_on = False
+            if not self._is_billed_anyway:
+                raise Interrupted(Reason.CLIENT_LEFT)
 
     @property
     def _is_billed_anyway(self) -> bool:

@@ -7,6 +7,11 @@
 | client left | void | prompt | prompt and what was delivered | nothing |
 | abandoned | nothing | nothing | prompt and what was delivered | |
 
+A client that leaves a stream of a model that thinks first, before anything of the answer is seen,
+has not stopped what its provider bills: the answer is read on until something is seen, usage comes
+or REASONING_DRAIN_S have passed. Then it ends as any other that was left: as reported, within the
+hold, or by our count.
+
 *Abandoned* is recorded with the lease, for a call whose process dies. Only a whole answer is
 charged as reported even above its hold. An answer that says of itself that it failed is broken,
 and counts as delivered if its upstream reported usage. Figures that can't be true are parked for
@@ -41,6 +46,7 @@ from proxy.errors import (
 )
 from proxy.http.connection import AlreadySent
 from proxy.metering.answers import JsonAnswer
+from proxy.metering.bounds import Reader
 from proxy.metering.prompt import Prompt
 from proxy.metering.streams import UNREAD_BYTES, StreamMeter
 from proxy.metering.usage import Source, Usage
@@ -138,11 +144,13 @@ def failure_answer(error: Exception) -> ApiError:
     return Defect()
 
 
-async def count_prompt(prompt: Prompt) -> int:
-    """Count a prompt by the published rules, in a thread if it is long."""
-    if prompt.is_short:
-        return prompt.count()
-    return await asyncio.to_thread(prompt.count)
+async def count_prompt(prompt: Prompt, reader: Reader) -> int:
+    """Count a prompt by the published rules, in a thread if it is long.
+
+    Of a document only its size is known, so no more is counted than the model can read.
+    """
+    counted = prompt.count() if prompt.is_short else await asyncio.to_thread(prompt.count)
+    return reader.within(counted, prompt)
 
 
 async def _end(call: Call, settler: Settler, outcome: Outcome) -> tuple[Usage, Settled | None]:
@@ -210,16 +218,19 @@ async def _make_settlement(
     if charge is Charge.NOTHING:
         usage = NOTHING
     elif charge is Charge.METERED and meter is not None and meter.reported is not None:
+        assert call.attempt is not None  # noqa: S101  # whose answer it is
+        most = call.admission.most_billed_tokens(call.attempt.route)
         try:
-            usage = meter.usage(
-                prompt_tokens=0, max_completion_tokens=call.admission.max_completion_tokens
-            )
+            usage = meter.usage(prompt_tokens=0, max_completion_tokens=most)
         except ImpossibleUsage as error:
             # Only the reason: the figures themselves are whatever the upstream sent.
             log.error("usage_parked", **_named(call), reason=error.reason)
             usage, source = await _count(call), UsageRecord.Source.PARKED
     else:
         usage = await _count(call)
+    if usage.source is Source.ESTIMATED:
+        # Ours may count more than the model's own tokenizer, which the maximum was given to.
+        usage = usage.writing_at_most(call.admission.max_written_tokens)
     # The reported usage of a whole answer is charged even above the hold.
     is_bounded = source is not None or (
         outcome != Outcome.COMPLETED or usage.source is not Source.REPORTED
@@ -230,7 +241,8 @@ async def _make_settlement(
 
 async def _count(call: Call) -> Usage:
     """Count the prompt and the delivered answer, in a thread if they are long."""
-    prompt_tokens, meter = await count_prompt(call.admission.prompt), call.meter
+    admission, meter = call.admission, call.meter
+    prompt_tokens = await count_prompt(admission.prompt, admission.model.reader)
     if meter is None:
         return Usage(prompt_tokens=prompt_tokens, completion_tokens=0, source=Source.ESTIMATED)
     if meter.unread_bytes <= UNREAD_BYTES:

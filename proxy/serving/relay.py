@@ -60,17 +60,19 @@ async def _pass_on(
     with call.interruptible():
         async for chunk in chunks:
             # An upstream that bills the whole answer is read to its end. Once the client has left,
-            # what it sends is dropped, unless the answer is recorded for a retry.
-            if recorder.is_recording or not connection.has_left:
+            # what it sends is dropped, unless the answer is recorded for a retry, or nothing of it
+            # was seen yet.
+            if recorder.is_recording or call.reads_on or not connection.has_left:
                 await _send(call, stream, recorder, meter.feed(chunk))
             call.heard()
+            call.leave_once_visible()
             if meter.is_behind:
                 await call.catch_up(meter)
             if meter.has_ended:
                 break
         else:
             await _send(call, stream, recorder, meter.flush())
-    if not meter.is_complete:
+    if call.reads_on or not meter.is_complete:
         if connection.has_left:
             raise Interrupted(Reason.CLIENT_LEFT)
         raise AnswerBroken("the stream broke off")

@@ -9,6 +9,7 @@ from proxy.errors import InvalidRequest
 from proxy.metering import chats
 from proxy.parsing.chat import ChatRequest
 from proxy.parsing.request import STEERING_FIELDS
+from tests.proxy.readers import bound
 
 HELLO = {"role": "user", "content": "Hello!"}
 
@@ -191,7 +192,7 @@ def test_it_takes_every_published_message() -> None:
     request = parse(messages=messages)
 
     prompt = chats.take_apart(request.body, request.model)
-    assert 0 < prompt.count() <= prompt.bound()
+    assert 0 < prompt.count() <= bound(prompt)
 
 
 @pytest.mark.parametrize("name", sorted(STEERING_FIELDS))
@@ -337,5 +338,5 @@ def test_it_accepts_only_what_it_can_count(
         return
 
     prompt = chats.take_apart(request.body, request.model)
-    assert prompt.count() <= prompt.bound()
+    assert prompt.count() <= bound(prompt)
     assert sent(request)["messages"] == messages
