@@ -4,6 +4,9 @@ A label never has a value that customers choose or that a restart makes anew: ea
 that a scraper keeps.
 """
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, disable_created_metrics
+
+# Otherwise every counter is a second series, of the instant at which this process began it.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 REGISTRY = CollectorRegistry()

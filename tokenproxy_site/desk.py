@@ -15,7 +15,7 @@ from accounts.desk.pages import DeskAdmin
 GROUPS: dict[str, tuple[str, ...]] = {
     "Customers": ("User", "EmailAddress", "Authenticator", "SignIn", "ApiKey", "Wallet"),
     "Sales": ("Order", "Refund", "Dispute", "Pack", "StripeEvent"),
-    "Auto top-up": ("AutoTopUp", "TopUpConsent", "TopUpPayment"),
+    "Auto top-up": ("AutoTopUp", "TopUpConsent", "TopUpPayment", "StripeCustomer"),
     "Gifts": ("CodeBatch", "RedeemCode", "WelcomeCredit"),
     "Books": ("LedgerEntry", "Lot", "UsageRecord", "Debit"),
     "Models": ("PublicModel", "ModelPrice", "Route", "Provider", "ProviderKey"),

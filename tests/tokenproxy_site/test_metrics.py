@@ -172,7 +172,7 @@ def test_it_tells_when_an_audit_was_last_clean(
     told = scrape(client)
 
     assert told["tokenproxy_audit_findings"] == findings
-    assert (told["tokenproxy_audit_last_clean_timestamp_seconds"] > 0) == is_clean
+    assert ("tokenproxy_audit_last_clean_timestamp_seconds" in told) == is_clean
 
 
 def test_what_a_worker_counts_waits_for_a_cache_that_is_away(client: Client, settings: Any) -> None:

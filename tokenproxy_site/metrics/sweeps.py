@@ -23,11 +23,12 @@ log = structlog.get_logger(__name__)
 
 WRITE_EVERY_S = 5.0
 AUDIT = "billing.audit_money"
+# Whole numbers in the cache: what each is called there and in the metrics, and its unit there.
 COUNTERS = {
-    "runs": "Runs that ended well.",
-    "failures": "Runs that an error ended.",
-    "items": "What the runs did: events booked, holds reaped, mails sent …",
-    "milliseconds": "How long the runs took in all.",
+    "runs": ("runs", 1, "Runs that ended well."),
+    "failures": ("failures", 1, "Runs that an error ended."),
+    "items": ("items", 1, "What the runs did: events booked, holds reaped, mails sent …"),
+    "milliseconds": ("seconds", 1_000, "How long the runs took in all."),
 }
 # Of the last run that ended well; the last of these is set only by a run that found nothing.
 ENDED_AT, RESULT, NOTHING_AT = "ended_at", "result", "nothing_at"
@@ -131,10 +132,10 @@ class SweepFigures(Collector):
             found = cache.get_many([name_of(sweep, what) for sweep in sweeps for what in whats])
         except redis.RedisError:
             return
-        for what, words in COUNTERS.items():
-            counter = CounterMetricFamily(f"tokenproxy_sweep_{what}", words, labels=["sweep"])
+        for what, (name, unit, words) in COUNTERS.items():
+            counter = CounterMetricFamily(f"tokenproxy_sweep_{name}", words, labels=["sweep"])
             for sweep in sweeps:
-                counter.add_metric([sweep], found.get(name_of(sweep, what), 0))
+                counter.add_metric([sweep], found.get(name_of(sweep, what), 0) / unit)
             yield counter
         ended = GaugeMetricFamily(
             "tokenproxy_sweep_last_success_timestamp_seconds",
@@ -144,13 +145,14 @@ class SweepFigures(Collector):
         for sweep in sweeps:
             ended.add_metric([sweep], found.get(name_of(sweep, ENDED_AT), 0))
         yield ended
-        yield GaugeMetricFamily(
-            "tokenproxy_audit_findings",
-            "What the last audit found to be wrong.",
-            found.get(name_of(AUDIT, RESULT), 0),
-        )
-        yield GaugeMetricFamily(
-            "tokenproxy_audit_last_clean_timestamp_seconds",
-            "When an audit last found nothing.",
-            found.get(name_of(AUDIT, NOTHING_AT), 0),
-        )
+        yield from _read_audit(found)
+
+
+def _read_audit(found: dict[str, float]) -> Iterator[Metric]:
+    """Tell of the last audit, and of the last that found nothing; nothing before the first."""
+    for what, name, words in (
+        (RESULT, "findings", "What the last audit found to be wrong."),
+        (NOTHING_AT, "last_clean_timestamp_seconds", "When an audit last found nothing."),
+    ):
+        if (value := found.get(name_of(AUDIT, what))) is not None:
+            yield GaugeMetricFamily(f"tokenproxy_audit_{name}", words, value)

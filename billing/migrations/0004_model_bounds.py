@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0002_append_only_ledger'),
+        ('billing', '0003_customers_at_stripe'),
     ]
 
     operations = [
