@@ -282,6 +282,8 @@ HOLD_LEASE_S = get_int("HOLD_LEASE_S", 60, least=5)
 # If more decided debits than this wait to be booked, or for longer, nothing new is admitted.
 WALLET_BACKLOG_EVENTS = get_int("WALLET_BACKLOG_EVENTS", 100_000, least=1)
 WALLET_BACKLOG_AGE_S = get_int("WALLET_BACKLOG_AGE_S", 120, least=5)
+# Staff are told when requests of one API key within an hour cost so much more than was charged.
+WRITE_OFF_ALARM_CREDITS = get_int("WRITE_OFF_ALARM_CREDITS", 10_000, least=1)
 # Limits of an API key without its own, and of all keys of a wallet without its own.
 DEFAULT_REQUESTS_PER_MINUTE = get_int("DEFAULT_REQUESTS_PER_MINUTE", 600, least=1)
 DEFAULT_TOKENS_PER_MINUTE = get_int("DEFAULT_TOKENS_PER_MINUTE", 10_000_000, least=1)

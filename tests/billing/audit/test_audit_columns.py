@@ -40,6 +40,7 @@ UNNOTICED = {
     "Debit.snapshot_credited_credits": "what an expiry saw; what it took is in the ledger",
     "Debit.snapshot_posted_credits": "what an expiry saw; what it took is in the ledger",
     "Dispute.amount_cents": IS_STRIPES,
+    "KeyWriteOff.credits": "counted for an alarm; receipts have what each request lost",
     "NotificationSettings.low_balance_credits": "when to send a mail, not money",
     "Pack.credits": IS_TERMS,
     "Pack.price_cents": IS_TERMS,
