@@ -29,7 +29,7 @@ class ProviderForm(forms.ModelForm[Provider]):
     """A provider, whose address is checked as strictly as `add_provider` does."""
 
     class Meta:
-        widgets: ClassVar = {"parameter_rules": RULES_WIDGET}
+        widgets: ClassVar = {"parameter_rules": RULES_WIDGET, "request_extras": RULES_WIDGET}
         labels: ClassVar = {
             "base_url": "Base URL",
             "connect_timeout_s": "Connect",
@@ -148,6 +148,17 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
         (
             "What it can do",
             {"fields": ("bills_after_cancel", "reports_usage", "parameter_rules")},
+        ),
+        (
+            "What it is sent",
+            {
+                "fields": (
+                    "request_extras",
+                    "customer_mark",
+                    "salts_caches",
+                    "takes_data_urls_only",
+                )
+            },
         ),
         (
             "Time-outs, in seconds",

@@ -84,6 +84,7 @@ async def _ask(runtime: Runtime, call: Call, endpoint: Endpoint) -> UpstreamAnsw
     )
     async with aclosing(attempts.each()) as each:
         async for attempt in each:
+            admission.tell_ignored(attempt.route)
             try:
                 with call.asking(attempt):
                     return await attempts.send(attempt, admission.body_for(attempt.route))

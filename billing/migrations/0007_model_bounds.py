@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0003_customers_at_stripe'),
+        ('billing', '0006_indexes_by_wallet_and_time'),
     ]
 
     operations = [
