@@ -13,15 +13,16 @@ or REASONING_DRAIN_S have passed. Then it ends as any other that was left: as re
 hold, or by our count.
 
 *Abandoned* is recorded with the lease, for a call whose process dies. Only a whole answer is
-charged as reported even above its hold. An answer that says of itself that it failed is broken,
-and counts as delivered if its upstream reported usage. Figures that can't be true are parked for
-staff, and our own count is charged.
+charged as reported even above its hold. An upstream that tells of an error in a 200 has refused
+the request if nothing of its answer was sent on, and has broken it otherwise. Figures that can't
+be true are parked for staff, and our own count is charged, at most the client's maximum.
 """
 
 import asyncio
 import time
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
 import structlog
 
@@ -99,8 +100,7 @@ async def end_whole(
 ) -> tuple[Usage, Settled | None]:
     """Settle a call whose answer came whole. None if Redis does not answer in time."""
     call.meter = meter
-    has_failed = isinstance(meter, JsonAnswer) and meter.is_failed
-    return await _end(call, settler, Outcome.BROKEN if has_failed else Outcome.COMPLETED)
+    return await _end(call, settler, Outcome.COMPLETED)
 
 
 async def end_broken(call: Call, settler: Settler, error: BaseException) -> AlreadySent:
@@ -202,13 +202,8 @@ def _find_charge(call: Call, row: Row, *, has_run: bool) -> Charge:
 
 
 def _has_delivered(meter: JsonAnswer | StreamMeter | None) -> bool:
-    """Tell whether a part of the answer came that is charged.
-
-    A stream without text is free. So is an answer that failed, unless its upstream reported usage.
-    """
-    if isinstance(meter, JsonAnswer):
-        return meter.reported is not None
-    return meter is not None and meter.has_text
+    """Tell whether a part of the answer came that is charged. A stream without text is free."""
+    return meter is not None and (isinstance(meter, JsonAnswer) or meter.has_text)
 
 
 async def _make_settlement(
@@ -228,9 +223,6 @@ async def _make_settlement(
             usage, source = await _count(call), UsageRecord.Source.PARKED
     else:
         usage = await _count(call)
-    if usage.source is Source.ESTIMATED:
-        # Ours may count more than the model's own tokenizer, which the maximum was given to.
-        usage = usage.writing_at_most(call.admission.max_written_tokens)
     # The reported usage of a whole answer is charged even above the hold.
     is_bounded = source is not None or (
         outcome != Outcome.COMPLETED or usage.source is not Source.REPORTED
@@ -245,9 +237,10 @@ async def _count(call: Call) -> Usage:
     prompt_tokens = await count_prompt(admission.prompt, admission.model.reader)
     if meter is None:
         return Usage(prompt_tokens=prompt_tokens, completion_tokens=0, source=Source.ESTIMATED)
-    if meter.unread_bytes <= UNREAD_BYTES:
-        return meter.estimate(prompt_tokens=prompt_tokens)
-    return await asyncio.to_thread(meter.estimate, prompt_tokens=prompt_tokens)
+    # Ours may count more than the model's own tokenizer, which the maximum was given to.
+    most = admission.max_written_tokens
+    count = partial(meter.estimate, prompt_tokens=prompt_tokens, max_completion_tokens=most)
+    return count() if meter.unread_bytes <= UNREAD_BYTES else await asyncio.to_thread(count)
 
 
 def _named(call: Call) -> dict[str, str]:

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('proxy', '0002_request_extras'),
+        ('proxy', '0003_provider_answer_fields'),
     ]
 
     operations = [

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0006_indexes_by_wallet_and_time'),
+        ('billing', '0007_currency_of_a_dispute'),
     ]
 
     operations = [
