@@ -1,6 +1,5 @@
 """Admit a request: work out its worst case, place a hold, and note it in the journal."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,12 +12,13 @@ from billing.wallet.usage import RequestFacts
 from proxy.errors import InvalidRequest, ModelNotFound
 from proxy.http.connection import ClientConnection
 from proxy.http.headers import rate_limit_headers
-from proxy.metering import bounds
-from proxy.metering.bounds import Reader
+from proxy.metering.bounds import bound_prediction
 from proxy.metering.prompt import Prompt
 from proxy.parsing.image_urls import find_remote_image
+from proxy.parsing.jsonbody import SMALL_BYTES
 from proxy.parsing.request import ModelRequest
 from proxy.serving.call import Admission, beyond_maximum
+from proxy.serving.counting import bound_prompt
 from proxy.serving.endpoints import Endpoint
 from proxy.serving.keys import KeyFacts
 from proxy.serving.runtime import Runtime
@@ -55,18 +55,18 @@ async def admit(
     *,
     endpoint: Endpoint,
     model: Model,
+    is_precounted: bool = False,
 ) -> Admission:
     """Place a hold for a request's worst case. Raises the ApiError or WalletError that refuses it.
 
     From then on the caller must end the hold.
     """
     routes = find_routes(request, endpoint, model)
-    runtime.throttle.check(key)
-    prompt = endpoint.take_apart(request.body, request.model)
-    worst = await find_worst(request, prompt, model, routes)
+    prompt = await take_apart(runtime, connection, key, request, endpoint)
+    worst = await find_worst(runtime, key, request, prompt, model=model, routes=routes)
     facts = make_facts(connection, key, model, endpoint=endpoint.name, is_stream=request.stream)
     try:
-        placed = await place(runtime, connection, key, facts, worst)
+        placed = await place(runtime, connection, key, facts, worst, is_precounted=is_precounted)
     except RateLimited as refused:
         runtime.throttle.note(key, refused)
         raise
@@ -105,8 +105,27 @@ def find_routes(
     return fetching
 
 
+async def take_apart(
+    runtime: Runtime,
+    connection: ClientConnection,
+    key: KeyFacts,
+    request: ModelRequest,
+    endpoint: Endpoint,
+) -> Prompt:
+    """Take a request apart into what is counted; a large one in its wallet's turn."""
+    if connection.body_bytes <= SMALL_BYTES:
+        return endpoint.take_apart(request.body, request.model)
+    return await runtime.work.step(key.wallet_id, endpoint.take_apart, request.body, request.model)
+
+
 async def find_worst(
-    request: ModelRequest, prompt: Prompt, model: Model, routes: Sequence[UpstreamRoute]
+    runtime: Runtime,
+    key: KeyFacts,
+    request: ModelRequest,
+    prompt: Prompt,
+    *,
+    model: Model,
+    routes: Sequence[UpstreamRoute],
 ) -> Worst:
     """Work out the most that a request can cost. Raises InvalidRequest if there is no telling.
 
@@ -126,8 +145,8 @@ async def find_worst(
         wanted = model.default_max_tokens if own is None else own
         least = min(wanted, request.least_max_tokens)
     rates: Rates = model.rates
-    prompt_tokens = await bound_prompt(prompt, model.reader)
-    beside = bounds.bound_prediction(prompt) + beyond_maximum(request, routes)
+    prompt_tokens = await bound_prompt(runtime.work, key.wallet_id, prompt, model.reader)
+    beside = bound_prediction(prompt) + beyond_maximum(request, routes)
     unit_millicredits = rates.worst_completion_millicredits * request.generations
     return Worst(
         fixed_millicredits=prompt_tokens * rates.worst_prompt_millicredits
@@ -163,13 +182,18 @@ async def place(
     key: KeyFacts,
     facts: RequestFacts,
     worst: Worst,
+    *,
+    is_precounted: bool = False,
 ) -> Placed:
     """Place a hold. Raises as `ask_wallet` and `WalletClient.place`, and ModelNotFound."""
     if not key.may_call(facts.model_name):
         # The model may have been allowed since the key was read.
         key = (await find_standing(runtime, connection, key)).key
     return await ask_wallet(
-        runtime, connection, key, lambda key: runtime.wallet.place(_hold(key, facts, worst))
+        runtime,
+        connection,
+        key,
+        lambda key: runtime.wallet.place(_hold(key, facts, worst, is_precounted=is_precounted)),
     )
 
 
@@ -186,17 +210,9 @@ async def quote(
     )
 
 
-async def bound_prompt(prompt: Prompt, reader: Reader) -> int:
-    """Return a number of tokens that a prompt can't exceed, found in a thread if it is long.
-
-    Raises ContextUnknown.
-    """
-    if prompt.is_short:
-        return bounds.bound_prompt(prompt, reader)
-    return await asyncio.to_thread(bounds.bound_prompt, prompt, reader)
-
-
-def _hold(key: KeyFacts, facts: RequestFacts, worst: Worst) -> HoldRequest:
+def _hold(
+    key: KeyFacts, facts: RequestFacts, worst: Worst, *, is_precounted: bool = False
+) -> HoldRequest:
     if not key.may_call(facts.model_name):
         raise ModelNotFound(facts.model_name)
     return HoldRequest(
@@ -209,4 +225,5 @@ def _hold(key: KeyFacts, facts: RequestFacts, worst: Worst) -> HoldRequest:
         fixed_tokens=worst.fixed_tokens,
         unit_tokens=worst.unit_tokens,
         limits=key.limits,
+        is_precounted=is_precounted,
     )

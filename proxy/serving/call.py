@@ -33,9 +33,13 @@ from proxy.metering.answers import JsonAnswer
 from proxy.metering.bounds import bound_prediction
 from proxy.metering.prompt import Prompt
 from proxy.metering.shapes import ECHOED, Label
-from proxy.metering.streams import StreamMeter
+from proxy.metering.streams import UNREAD_BYTES, StreamMeter
+from proxy.metering.usage import Usage
 from proxy.parsing.intake import Customer, customers_key
+from proxy.parsing.jsonbody import SMALL_BYTES
 from proxy.parsing.request import ModelRequest
+from proxy.serving.counting import count_prompt
+from proxy.serving.fair import LongWork
 from proxy.upstreams.attempts import Attempt
 from proxy.upstreams.catalogue import Model
 from proxy.upstreams.routes import UpstreamRoute
@@ -63,20 +67,15 @@ class Admission:
     headers: dict[str, str]
 
     @property
-    def max_completion_tokens(self) -> int:
-        """The most completion tokens that may be billed within the maximum, over all answers."""
-        # Predictions that did not come true are billed as written, beside the maximum.
-        return (self.max_tokens + bound_prediction(self.prompt)) * self.request.generations
-
-    @property
     def max_written_tokens(self) -> int:
         """The client's maximum, or what stands in for it, over all answers."""
         return self.max_tokens * self.request.generations
 
     def most_billed_tokens(self, route: UpstreamRoute) -> int:
         """Return the most completion tokens that a route may bill, over all answers."""
-        beyond = beyond_maximum(self.request, [route])
-        return self.max_completion_tokens + beyond * self.request.generations
+        # Predictions that did not come true are billed as written, beside the maximum.
+        beside = bound_prediction(self.prompt) + beyond_maximum(self.request, [route])
+        return (self.max_tokens + beside) * self.request.generations
 
     def body_for(self, route: UpstreamRoute) -> bytes:
         """Write the request as an upstream takes it."""
@@ -131,7 +130,11 @@ class Call:
     """One admitted request, from its hold to its end."""
 
     def __init__(
-        self, admission: Admission, connection: ClientConnection, observer: Observer
+        self,
+        admission: Admission,
+        connection: ClientConnection,
+        observer: Observer,
+        work: LongWork,
     ) -> None:
         self.facts = admission.facts
         self.admission = admission
@@ -149,6 +152,8 @@ class Call:
         self.longest_gap_s = 0.0
         self.task = asyncio.current_task()
         self._observer = observer
+        self._work = work
+        self._prompt_tokens: int | None = None
         self._heard_at: float | None = None
         self._leaves_when_answered = False
         # Whether the client left a stream of which nothing was seen yet, although it costs.
@@ -366,9 +371,37 @@ class Call:
 
     # The meter.
 
+    async def count_prompt(self) -> int:
+        """Count the prompt, once for a call: its lease is renewed with the count many times."""
+        if self._prompt_tokens is None:
+            prompt, reader = self.admission.prompt, self.admission.model.reader
+            self._prompt_tokens = await count_prompt(
+                self._work, self.facts.wallet_id, prompt, reader
+            )
+        return self._prompt_tokens
+
+    async def estimate(self, meter: JsonAnswer | StreamMeter) -> Usage:
+        """Count the prompt and what was delivered, in a thread if that is long."""
+        given = {
+            "prompt_tokens": await self.count_prompt(),
+            # Ours may count more than the model's own tokenizer, which the maximum was given to.
+            "max_completion_tokens": self.admission.max_written_tokens,
+        }
+        if meter.unread_bytes <= UNREAD_BYTES:
+            return meter.estimate(**given)
+        return await self._work.count(self.facts.wallet_id, meter.estimate, **given)
+
+    async def body_for(self, route: UpstreamRoute) -> bytes:
+        """Write the request as an upstream takes it; a large one in its wallet's turn."""
+        if self.connection.body_bytes <= SMALL_BYTES:
+            return self.admission.body_for(route)
+        return await self._work.step(self.facts.wallet_id, self.admission.body_for, route)
+
     async def catch_up(self, meter: StreamMeter) -> None:
         """Count the unread texts in a thread, so that other streams of this process go on."""
-        self._counting = asyncio.ensure_future(asyncio.to_thread(meter.catch_up))
+        self._counting = asyncio.ensure_future(
+            self._work.count(self.facts.wallet_id, meter.catch_up)
+        )
         await asyncio.shield(self._counting)
 
     @property

@@ -15,8 +15,8 @@ from proxy.metering import bounds
 from proxy.metering.bounds import Reader
 from proxy.metering.chats import take_apart
 from proxy.metering.prompt import Prompt
-from proxy.serving.admission import bound_prompt
-from proxy.serving.endings import count_prompt
+from proxy.serving.counting import bound_prompt, count_prompt
+from proxy.serving.fair import LongWork
 from tests.proxy.accounts import put_in_debt
 from tests.proxy.conftest import HELLO, Api, Customer, assert_envelope
 from tests.proxy.readers import bound, reader_of
@@ -219,11 +219,14 @@ async def test_it_counts_long_prompts_off_the_event_loop(monkeypatch: pytest.Mon
     short = take_apart({"messages": [{"role": "user", "content": "word"}]}, "gpt-4")
     long = take_apart({"messages": [{"role": "user", "content": "word " * 4_000}]}, "gpt-4")
 
-    held = (await bound_prompt(short, reader), await bound_prompt(long, reader))
+    work = LongWork()
+
+    held = (await bound_prompt(work, 1, short, reader), await bound_prompt(work, 1, long, reader))
 
     assert threads == [True, False]
     assert held == (8 + 20, 8 + 4_000 + 20)
-    assert await count_prompt(long, reader) == 8 + 4_000
+    assert await count_prompt(work, 1, long, reader) == 8 + 4_000
+    work.close()
 
 
 def close_shards() -> None:
