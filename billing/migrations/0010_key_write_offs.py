@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("billing", "0008_model_bounds"),
+        ("billing", "0009_model_bounds"),
         ("accounts", "0001_initial"),
     ]
 

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0007_currency_of_a_dispute'),
+        ('billing', '0008_stripe_events_by_age'),
     ]
 
     operations = [
