@@ -12,6 +12,8 @@ from billing.models import PublicModel
 from proxy.errors import InvalidRule
 from proxy.parsing.adapting import Adaptation
 from proxy.parsing.endpoints import ENDPOINTS
+from proxy.parsing.extras import DEFAULT_EXTRAS, check_extras
+from proxy.parsing.intake import CUSTOMER_MARKS
 from proxy.parsing.origins import origin_of
 from proxy.parsing.telling import may_be_extra
 
@@ -31,6 +33,19 @@ def check_rules(rules: object) -> None:
         Adaptation.parse(rules)
     except InvalidRule as error:
         raise ValidationError(str(error)) from error
+
+
+def check_request_extras(names: object) -> None:
+    """Refuse names that no provider may be sent. Raises ValidationError."""
+    try:
+        check_extras(names)
+    except InvalidRule as error:
+        raise ValidationError(str(error)) from error
+
+
+def default_extras() -> list[str]:
+    """Return the fields beyond OpenAI's that a new provider is sent."""
+    return list(DEFAULT_EXTRAS)
 
 
 def check_endpoints(endpoints: object) -> None:
@@ -72,6 +87,24 @@ class Provider(models.Model):
         blank=True,
         validators=[check_answer_fields],
         help_text='Fields of its answers that clients get as well, such as ["search_results"].',
+    )
+    request_extras = models.JSONField(
+        default=default_extras,
+        blank=True,
+        validators=[check_request_extras],
+        help_text="Fields beyond OpenAI's that it is sent. Any other is left out.",
+    )
+    customer_mark = models.CharField(
+        max_length=20,
+        blank=True,
+        choices=[(name, name) for name in CUSTOMER_MARKS],
+        help_text="The field that tells it one customer from another, where the client sends none.",
+    )
+    salts_caches = models.BooleanField(
+        default=False, help_text="vLLM: keep customers' prompt caches apart, by cache_salt."
+    )
+    takes_data_urls_only = models.BooleanField(
+        default=False, help_text="Fetches no images: only requests with images as data go here."
     )
     connect_timeout_s = models.PositiveSmallIntegerField(
         default=5,

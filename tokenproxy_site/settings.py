@@ -381,6 +381,7 @@ def _sweep(task: str, *, every_s: float) -> dict[str, Any]:
 CELERY_BEAT_SCHEDULE = {
     "recover wallets": _sweep("billing.recover_wallets", every_s=1),
     "drain events": _sweep("billing.drain_events", every_s=1),
+    "roll up usage": _sweep("billing.roll_up_usage", every_s=5),
     "push wallets": _sweep("billing.push_wallets", every_s=1),
     "decide debits": _sweep("billing.decide_debits", every_s=2),
     "pay debts": _sweep("billing.pay_debts", every_s=5),

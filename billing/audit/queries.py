@@ -1,6 +1,7 @@
 """The audit's queries to PostgreSQL. Each returns rows of (what it concerns, what is wrong)."""
 
 from billing.ledger.references import Code, DebtPaidBy, DebtPayment, Welcome, first_part_sql
+from billing.rollups import checks
 from billing.token_classes import BY_NAME, CLASSES, PARTS, TokenClass
 
 # How the references of these forms begin, for LIKE and for joins.
@@ -270,4 +271,5 @@ QUERIES: list[tuple[int, str]] = [
         WHERE COALESCE(s.charged_credits, 0) <> COALESCE(u.charged, 0)
         """,
     ),
+    *((9, query) for query in checks.QUERIES),
 ]

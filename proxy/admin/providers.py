@@ -29,7 +29,9 @@ class ProviderForm(forms.ModelForm[Provider]):
     """A provider, whose address is checked as strictly as `add_provider` does."""
 
     class Meta:
-        widgets: ClassVar = {"parameter_rules": RULES_WIDGET, "answer_fields": RULES_WIDGET}
+        widgets: ClassVar = dict.fromkeys(
+            ("parameter_rules", "answer_fields", "request_extras"), RULES_WIDGET
+        )
         labels: ClassVar = {
             "base_url": "Base URL",
             "connect_timeout_s": "Connect",
@@ -153,6 +155,17 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
                     "reports_usage",
                     "parameter_rules",
                     "answer_fields",
+                )
+            },
+        ),
+        (
+            "What it is sent",
+            {
+                "fields": (
+                    "request_extras",
+                    "customer_mark",
+                    "salts_caches",
+                    "takes_data_urls_only",
                 )
             },
         ),

@@ -15,7 +15,7 @@ from billing.token_classes import CLASSES
 from proxy.api.error_table import to_api_error
 from proxy.errors import InvalidRequest, ModelNotFound
 from proxy.http.connection import ClientConnection
-from proxy.serving.admission import find_worst, make_facts, quote
+from proxy.serving.admission import find_routes, find_worst, make_facts, quote
 from proxy.serving.endings import count_prompt
 from proxy.serving.endpoints import CHAT, ENDPOINTS, Endpoint
 from proxy.serving.runtime import Runtime
@@ -50,7 +50,7 @@ async def estimate(
     if not key.may_call(request.model):
         raise ModelNotFound(request.model)
     model = await runtime.catalogue.get_model(request.model)
-    model.routes_for(endpoint.path)
+    find_routes(request, endpoint, model)
     prompt = endpoint.take_apart(request.body, request.model)
     worst = await find_worst(request, prompt, model)
     facts = make_facts(connection, key, model, endpoint=endpoint.name, is_stream=request.stream)

@@ -33,6 +33,7 @@ from proxy.metering.answers import JsonAnswer
 from proxy.metering.prompt import Prompt
 from proxy.metering.shapes import ECHOED, Label
 from proxy.metering.streams import StreamMeter
+from proxy.parsing.intake import Customer, customers_key
 from proxy.parsing.request import ModelRequest
 from proxy.upstreams.attempts import Attempt
 from proxy.upstreams.catalogue import Model
@@ -41,6 +42,7 @@ from proxy.upstreams.routes import UpstreamRoute
 # How long a stream whose client left waits for the upstream to accept or refuse the request: a
 # refused one is free.
 VERDICT_S = 0.5
+IGNORED_FIELDS = "x-tokenproxy-ignored-fields"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +72,17 @@ class Admission:
         body = self.request.upstream_body(
             model=route.upstream_model,
             max_tokens=self.max_tokens,
+            intake=route.upstream.intake,
+            customer=Customer(customers_key(settings.SECRET_KEY), self.facts.wallet_id),
             temperature=self.model.default_temperature,
         )
         return route.adaptation.apply(body)
+
+    def tell_ignored(self, route: UpstreamRoute) -> None:
+        """Name in the answer's headers what this route's upstream did not get of the request."""
+        self.headers.pop(IGNORED_FIELDS, None)
+        if ignored := self.request.reading.ignored(route.upstream.intake.extras):
+            self.headers[IGNORED_FIELDS] = ignored
 
 
 class Phase(Enum):

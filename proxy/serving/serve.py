@@ -75,6 +75,7 @@ async def _answer(
     )
     async with aclosing(attempts.each()) as each:
         async for attempt in each:
+            admission.tell_ignored(attempt.route)
             try:
                 with call.asking(attempt):
                     answer = await attempts.send(attempt, admission.body_for(attempt.route))

@@ -8,7 +8,7 @@ import proxy.models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('proxy', '0001_initial'),
+        ('proxy', '0002_request_extras'),
     ]
 
     operations = [
