@@ -82,12 +82,6 @@ class Provider(models.Model):
     parameter_rules = models.JSONField(
         default=list, blank=True, validators=[check_rules], help_text=RULES_HELP
     )
-    answer_fields = models.JSONField(
-        default=list,
-        blank=True,
-        validators=[check_answer_fields],
-        help_text='Fields of its answers that clients get as well, such as ["search_results"].',
-    )
     request_extras = models.JSONField(
         default=default_extras,
         blank=True,
@@ -105,6 +99,12 @@ class Provider(models.Model):
     )
     takes_data_urls_only = models.BooleanField(
         default=False, help_text="Fetches no images: only requests with images as data go here."
+    )
+    answer_fields = models.JSONField(
+        default=list,
+        blank=True,
+        validators=[check_answer_fields],
+        help_text='Fields of its answers that clients get as well, such as ["search_results"].',
     )
     connect_timeout_s = models.PositiveSmallIntegerField(
         default=5,

@@ -30,7 +30,7 @@ class ProviderForm(forms.ModelForm[Provider]):
 
     class Meta:
         widgets: ClassVar = dict.fromkeys(
-            ("parameter_rules", "answer_fields", "request_extras"), RULES_WIDGET
+            ("parameter_rules", "request_extras", "answer_fields"), RULES_WIDGET
         )
         labels: ClassVar = {
             "base_url": "Base URL",

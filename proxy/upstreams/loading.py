@@ -84,15 +84,16 @@ def to_upstream(provider: Provider, keys: list[UpstreamKey]) -> Upstream | None:
         first_byte_timeout_s=provider.first_byte_timeout_s,
         idle_timeout_s=provider.idle_timeout_s,
         total_timeout_s=provider.total_timeout_s,
+        intake=to_intake(provider),
         # What a later version no longer lets pass is left out here, too.
         answer_fields=frozenset(filter(may_be_extra, provider.answer_fields)),
-        intake=to_intake(provider),
     )
 
 
 def to_intake(provider: Provider) -> Intake:
     """Return what a provider takes of a request."""
     return Intake(
+        # What a later version no longer lets pass is left out here, too.
         extras=frozenset(name for name in provider.request_extras if not never_passes(name)),
         customer_mark=provider.customer_mark,
         salts_caches=provider.salts_caches,

@@ -45,9 +45,9 @@ class Upstream:
     first_byte_timeout_s: float
     idle_timeout_s: float
     total_timeout_s: float
+    intake: Intake = DEFAULT_INTAKE
     # Fields of its answers that pass to clients, beside those that always do.
     answer_fields: frozenset[str] = frozenset()
-    intake: Intake = DEFAULT_INTAKE
 
     def __repr__(self) -> str:
         """Show the name alone: a traceback must not print a key."""
