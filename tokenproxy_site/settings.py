@@ -352,6 +352,8 @@ BODY_TIMEOUT_S = get_int("BODY_TIMEOUT_S", 60, least=1)
 KEY_CACHE_S = get_int("KEY_CACHE_S", 5, least=1)
 CATALOGUE_REFRESH_S = get_int("CATALOGUE_REFRESH_S", 5, least=1)
 UPSTREAM_MAX_CONNECTIONS = get_int("UPSTREAM_MAX_CONNECTIONS", 2_000, least=1)
+# vLLM and Node close a connection after 5 idle seconds; we close it before they do.
+UPSTREAM_KEEP_ALIVE_S = get_int("UPSTREAM_KEEP_ALIVE_S", 4, least=1)
 # Answers to requests with an Idempotency-Key are kept for this long. Each answer and all answers of
 # a wallet have a size limit, because Redis keeps them beside the balances.
 IDEMPOTENCY_KEEP_S = get_int("IDEMPOTENCY_KEEP_S", 600, least=1)
