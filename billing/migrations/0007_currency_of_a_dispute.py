@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0003_customers_at_stripe")]
+    dependencies = [("billing", "0006_indexes_by_wallet_and_time")]
     operations = [
         migrations.AddField(
             model_name="dispute",

@@ -7,10 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     # The table may be large, and the webhook writes to it meanwhile.
     atomic = False
-    dependencies = [
-        ("billing", "0004_currency_of_a_dispute"),
-        ("billing", "0006_indexes_by_wallet_and_time"),
-    ]
+    dependencies = [("billing", "0007_currency_of_a_dispute")]
     operations = [
         AddIndexConcurrently(
             model_name="stripeevent",
