@@ -10,7 +10,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from billing.token_classes import CLASSES
-from common.currencies import UNPROVEN, UNPROVEN_REASON, smallest_step
+from common.currencies import UNPROVEN, UNPROVEN_REASON, least_charge, smallest_step
 
 CURRENCY = RegexValidator(r"^[a-z]{3}$", "A currency is three lower-case letters, such as usd.")
 # What the API's documentation promises where a request names no maximum.
@@ -23,11 +23,18 @@ MODEL_NAME = RegexValidator(
 )
 
 
-def demand_whole_steps(price_cents: int | None, currency: str) -> None:
-    """Raise ValidationError for a price that is no multiple of its currency's smallest step."""
-    step = smallest_step(currency)
-    if price_cents is not None and price_cents % step:
+def demand_chargeable(price_cents: int | None, currency: str) -> None:
+    """Raise ValidationError for a price that is no multiple of its currency's smallest step, or
+    less than Stripe charges.
+    """
+    if price_cents is None:
+        return
+    step, least = smallest_step(currency), least_charge(currency)
+    if price_cents % step:
         message = f"Amounts of this currency are divisible by {step}."
+        raise ValidationError({"price_cents": message})
+    if least is not None and price_cents < least:
+        message = f"Stripe charges at least {least} in this currency."
         raise ValidationError({"price_cents": message})
 
 
@@ -78,7 +85,7 @@ class Pack(models.Model):
 
     def clean(self) -> None:
         """Raise ValidationError for a price that Stripe would refuse."""
-        demand_whole_steps(self.price_cents, self.currency)
+        demand_chargeable(self.price_cents, self.currency)
 
 
 class PackPrice(models.Model):
@@ -116,7 +123,7 @@ class PackPrice(models.Model):
 
     def clean(self) -> None:
         """Raise ValidationError for a price that Stripe would refuse."""
-        demand_whole_steps(self.price_cents, self.currency)
+        demand_chargeable(self.price_cents, self.currency)
 
 
 class PublicModel(models.Model):
