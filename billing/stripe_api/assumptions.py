@@ -55,7 +55,7 @@ class Skipped(Exception):
 class Walk:
     """One walk: what it made at Stripe, for the checks that follow and for cleaning up."""
 
-    tell: Callable[[str], None]
+    report: Callable[[str], None]
     # How long a person may take to pay; 0: nobody is there.
     person_s: int
     kinds: Sequence[str]
@@ -79,18 +79,18 @@ class Walk:
 
 
 def run_walk(walk: Walk) -> int:
-    """Walk every check, tell of each, clean up, and return how many differ."""
+    """Walk every check, report each, clean up, and return how many differ."""
     differing = 0
     try:
         for name, check in CHECKS.items():
             try:
                 check(walk)
-                walk.tell(f"ok       {name}")
+                walk.report(f"ok       {name}")
             except Skipped as reason:
-                walk.tell(f"skipped  {name}: {reason}")
+                walk.report(f"skipped  {name}: {reason}")
             except (Differs, PaymentProviderError) as error:
                 differing += 1
-                walk.tell(f"DIFFERS  {name}: {error} {error.__cause__ or ''}".rstrip())
+                walk.report(f"DIFFERS  {name}: {error} {error.__cause__ or ''}".rstrip())
     finally:
         _clean_up(walk)
     return differing
@@ -198,7 +198,7 @@ def _person_pays(walk: Walk) -> None:
     walk.sessions.append(made.session_id)
     if not walk.person_s:
         raise Skipped("nobody is there to pay")
-    walk.tell(f"Please pay with 4242 4242 4242 4242: {made.session_url}")
+    walk.report(f"Please pay with 4242 4242 4242 4242: {made.session_url}")
     _demand_paid(
         walk,
         _until(
@@ -315,7 +315,7 @@ def _is_disputed(walk: Walk) -> None:
     found = _until(lambda: _disputed_charge(walk), lambda each: each.disputes)
     _demand(found.disputes, "no dispute came")
     dispute = found.disputes[0]
-    _demand(dispute.currency == found.currency, f"it is told in {dispute.currency}")
+    _demand(dispute.currency == found.currency, f"it is in {dispute.currency}")
     _demand(found.disputed_cents == AMOUNT_CENTS, f"it takes {found.disputed_cents}")
 
 
@@ -330,7 +330,7 @@ def _dispute_is_won(walk: Walk) -> None:
     _demand(not found.disputed_cents, f"it is {found.disputes[0].status}")
 
 
-def _events_tell(walk: Walk) -> None:
+def _events_are_listed(walk: Walk) -> None:
     wanted = {"payment_intent.succeeded", "payment_intent.payment_failed"}
     wanted |= {"refund.created", "charge.dispute.created"} & set(walk.kinds)
     if not walk.payments:
@@ -340,8 +340,8 @@ def _events_tell(walk: Walk) -> None:
         since = walk.began_at - timedelta(minutes=1)
         return {str(event["type"]) for event in list_events(since, walk.kinds)}
 
-    told = _until(read, lambda kinds: wanted <= kinds)
-    _demand(wanted <= told, f"nothing of {', '.join(sorted(wanted - told))}")
+    found = _until(read, lambda kinds: wanted <= kinds)
+    _demand(wanted <= found, f"nothing of {', '.join(sorted(wanted - found))}")
 
 
 def _events_name_so_many_kinds(walk: Walk) -> None:
@@ -369,7 +369,7 @@ CHECKS: dict[str, Callable[[Walk], None]] = {
     "no more is refunded than was paid": _more_is_not_refunded,
     "a dispute takes its sum": _is_disputed,
     "a dispute that is won takes nothing": _dispute_is_won,
-    "events tell of all that": _events_tell,
+    "events tell of all that": _events_are_listed,
     "one call names twenty kinds of events": _events_name_so_many_kinds,
 }
 

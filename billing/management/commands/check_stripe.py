@@ -29,7 +29,7 @@ class Command(BaseCommand):
     def handle(self, *, person_s: int, **options: Any) -> None:
         if settings.STRIPE_LIVE_MODE or "_test_" not in settings.STRIPE_SECRET_KEY:
             raise CommandError("This needs a key of test mode: it makes payments and disputes.")
-        walk = Walk(tell=self.stdout.write, person_s=person_s, kinds=list(HANDLERS))
+        walk = Walk(report=self.stdout.write, person_s=person_s, kinds=list(HANDLERS))
         differing = run_walk(walk)
         if differing:
             raise CommandError(f"Stripe differs from {differing} assumptions.")
