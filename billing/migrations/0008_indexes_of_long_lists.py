@@ -17,7 +17,7 @@ def without_index(model, field, to, related_name):
 
 class Migration(migrations.Migration):
     atomic = False
-    dependencies = [("billing", "0006_indexes_by_wallet_and_time")]
+    dependencies = [("billing", "0007_currency_of_a_dispute")]
     operations = [
         AddIndexConcurrently(
             "usagerecord",
