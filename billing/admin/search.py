@@ -7,10 +7,8 @@ from django.contrib.admin import ModelAdmin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from accounts.desk.pages import FEW, find_people
 from billing.models import Wallet
-
-# A customer's rows are found by an index; for more customers at once they would have to be sorted.
-MOST_CUSTOMERS = 10
 
 
 def search_rows(
@@ -27,9 +25,9 @@ def search_rows(
     exact = queryset.model._default_manager.filter(**named).values_list("pk", flat=True)[:2]
     if pks := list(exact):
         return queryset.filter(pk__in=pks)
-    wallets = Wallet.objects.filter(user__email__startswith=term.lower()).order_by("user__email")
-    found = list(wallets.values_list("pk", flat=True)[: MOST_CUSTOMERS + 1])
-    if len(found) > MOST_CUSTOMERS:
-        text = f"Only the first {MOST_CUSTOMERS} customers whose address begins so are searched."
+    people = find_people(term)
+    if len(people) > FEW:
+        text = f"Only the first {FEW} customers whose address begins so are searched."
         page.message_user(request, text, messages.WARNING)
-    return queryset.filter(wallet__in=found[:MOST_CUSTOMERS]) if found else queryset.none()
+    wallets = list(Wallet.objects.filter(user__in=people[:FEW]).values_list("pk", flat=True))
+    return queryset.filter(wallet__in=wallets) if wallets else queryset.none()
