@@ -17,7 +17,7 @@ def without_index(model, field, to, related_name):
 
 class Migration(migrations.Migration):
     atomic = False
-    dependencies = [("billing", "0007_currency_of_a_dispute")]
+    dependencies = [("billing", "0008_stripe_events_by_age")]
     operations = [
         AddIndexConcurrently(
             "usagerecord",
