@@ -37,7 +37,7 @@ class KeysetChangeList(ChangeList):
             self.newest_url = self.get_query_string()
         # One row more than the page shows tells whether there is a next page.
         found = list(rows[: self.list_per_page + 1])
-        self.result_list = found[: self.list_per_page]  # type: ignore[assignment]
+        self.result_list = found[: self.list_per_page]
         if len(found) > self.list_per_page:
             self.older_url = self.get_query_string({"p": found[self.list_per_page - 1].pk})
         self.result_count = len(self.result_list)
@@ -46,7 +46,7 @@ class KeysetChangeList(ChangeList):
         self.show_admin_actions = self.can_show_all = self.multi_page = False
         self.paginator: Paginator[Any] = Paginator(self.result_list, self.list_per_page)
 
-    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[str]:
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
         return ["-pk"]
 
 
