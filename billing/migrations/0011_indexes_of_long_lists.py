@@ -17,7 +17,7 @@ def without_index(model, field, to, related_name):
 
 class Migration(migrations.Migration):
     atomic = False
-    dependencies = [("billing", "0008_stripe_events_by_age")]
+    dependencies = [("billing", "0010_key_write_offs")]
     operations = [
         AddIndexConcurrently(
             "usagerecord",
