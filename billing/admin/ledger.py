@@ -10,6 +10,8 @@ from accounts.desk.filters import ConditionFilter
 from accounts.desk.pages import ReadOnlyAdmin
 from billing.models import LedgerEntry, Lot
 
+OWNER = columns.text("wallet.user.email", "Wallet of", name="owner")
+
 
 @admin.register(LedgerEntry)
 class LedgerEntryAdmin(ReadOnlyAdmin[LedgerEntry]):
@@ -18,7 +20,7 @@ class LedgerEntryAdmin(ReadOnlyAdmin[LedgerEntry]):
     list_display = (
         "id",
         "created_at",
-        "owner",
+        OWNER,
         "kind",
         columns.number("amount_credits", "Credits", is_signed=True),
         columns.number("balance_credits", "Balance"),
@@ -41,10 +43,6 @@ class LedgerEntryAdmin(ReadOnlyAdmin[LedgerEntry]):
     date_hierarchy = "created_at"
     search_fields = ("=reference", "wallet__user__email")
 
-    @admin.display(description="Wallet of", ordering="wallet__user__email")
-    def owner(self, entry: LedgerEntry) -> str:
-        return entry.wallet.user.email
-
 
 class LotStateFilter(ConditionFilter):
     title = "what is left"
@@ -59,7 +57,7 @@ class LotStateFilter(ConditionFilter):
 class LotAdmin(ReadOnlyAdmin[Lot]):
     list_display = (
         "id",
-        "owner",
+        OWNER,
         columns.number("granted_credits", "Granted"),
         columns.number("remaining_credits", "Left"),
         "is_promotional",
@@ -79,7 +77,3 @@ class LotAdmin(ReadOnlyAdmin[Lot]):
     list_filter: ClassVar = (LotStateFilter, "is_promotional")
     date_hierarchy = "created_at"
     search_fields = ("wallet__user__email", "=entry__reference")
-
-    @admin.display(description="Wallet of", ordering="wallet__user__email")
-    def owner(self, lot: Lot) -> str:
-        return lot.wallet.user.email

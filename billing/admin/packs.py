@@ -52,6 +52,7 @@ class PackAdmin(DeskAdmin[Pack]):
     A pack that was ordered is taken off sale, not deleted, because its orders refer to it.
     """
 
+    kept_by = "orders"
     list_display = (
         "name",
         columns.number("credits", "Credits"),
@@ -74,8 +75,3 @@ class PackAdmin(DeskAdmin[Pack]):
     ) -> type[forms.ModelForm[Pack]]:
         kwargs.setdefault("form", PackListForm)
         return super().get_changelist_form(request, **kwargs)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Pack | None = None) -> bool:
-        if obj is not None and obj.orders.exists():
-            return False
-        return super().has_delete_permission(request, obj)
