@@ -4,7 +4,7 @@ Only the function library writes them. They are read here where many are needed 
 a closed shard, about which the library answers nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 
 from billing.wallet import keys
@@ -93,17 +93,9 @@ class RegisterFigures:
     has_progress: bool
 
 
-_WALLET = (
-    WalletField.BASE,
-    WalletField.PEND,
-    WalletField.HELD,
-    WalletField.CREDITED,
-    WalletField.VERSION,
-    WalletField.DEBT,
-    WalletField.OPEN,
-    WalletField.STATE,
-)
-_KEY = (KeyField.EPOCH, KeyField.OPEN, KeyField.HELD, KeyField.SPENT)
+# Both figures have their fields' names, and are read in the order in which they are declared.
+_WALLET = tuple(WalletField[figure.name.upper()] for figure in fields(WalletFigures))
+_KEY = (KeyField.EPOCH, *(KeyField[figure.name.upper()] for figure in fields(KeyTotals)))
 _REGISTER = (
     RegisterField.STATE,
     RegisterField.WALLET,
@@ -122,8 +114,7 @@ def read_wallet(values: Values) -> WalletFigures | None:
     *figures, state = _whole(values)
     if not state:
         return None
-    base, pend, held, credited, version, debt, opened = map(int, figures)
-    return WalletFigures(base, pend, held, credited, version, debt, opened, state.decode())
+    return WalletFigures(*map(int, figures), state=state.decode())
 
 
 def ask_key(wallet_id: int, api_key_id: int) -> tuple[Argument, ...]:

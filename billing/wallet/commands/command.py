@@ -1,6 +1,6 @@
 """A command to Redis, and the errors that its reply may mean."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from billing.exceptions import (
     UnknownHold,
@@ -12,13 +12,14 @@ from billing.exceptions import (
     WalletRecovering,
     WalletStale,
 )
+from billing.wallet.keys import NAMED, Spot
+from billing.wallet.signatures import FUNCTIONS
 
 Reply = list[bytes | int]
 Argument = str | bytes | int
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """One FCALL: the function's name, its keys, its arguments, as `signatures.py` has them."""
 
     function: str
@@ -28,6 +29,13 @@ class Command:
     def parts(self) -> tuple[Argument, ...]:
         """Return the command as Redis takes it."""
         return ("FCALL", self.function, len(self.keys), *self.keys, *self.arguments)
+
+
+def call(function: str, at: Spot, arguments: tuple[Argument, ...] = ()) -> Command:
+    """Return a call of a function about a spot, with the keys that its signature names."""
+    # A list, because a generator takes a third longer for so few.
+    keys = tuple([NAMED[name](at) for name in FUNCTIONS[function].keys])
+    return Command(function, keys, arguments)
 
 
 def read_reply(reply: Reply) -> tuple[str, list[int]]:

@@ -1,6 +1,7 @@
 """Place a hold, or ask what would be held."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from billing.exceptions import (
     CapReached,
@@ -9,8 +10,9 @@ from billing.exceptions import (
     RateLimited,
     RequestTooLarge,
 )
-from billing.wallet import arguments, keys
-from billing.wallet.commands.command import Command, Reply, read_reply, refusal_of
+from billing.wallet import arguments
+from billing.wallet.commands.command import Command, Reply, call, read_reply, refusal_of
+from billing.wallet.keys import Spot
 from billing.wallet.limits import Limits
 from billing.wallet.usage import RequestFacts
 from common.rates import RateState
@@ -46,8 +48,7 @@ class HoldRequest:
     limits: Limits
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(NamedTuple):
     """A hold: what it keeps, how many completion tokens that pays for, and what is left."""
 
     held_credits: int
@@ -67,18 +68,9 @@ class BacklogLimit:
 def place(hold: HoldRequest, *, lease_ms: int, limit: BacklogLimit) -> Command:
     """Hold the worst case of a request."""
     facts = hold.facts
-    shard = keys.shard_of(facts.wallet_id)
-    return Command(
+    return call(
         "tp_place",
-        keys.PlaceKeys(
-            fence=keys.fence(shard),
-            wallet_key=keys.wallet(facts.wallet_id),
-            hold_key=keys.hold(facts.wallet_id, facts.request_id),
-            leases=keys.leases(shard),
-            api_key=keys.api_key(facts.wallet_id, facts.api_key_id),
-            events=keys.events(shard),
-            drained_at=keys.drained(shard),
-        ),
+        Spot.of(facts.wallet_id, facts.request_id, facts.api_key_id),
         arguments.Place(
             request=facts.request_id,
             wallet_id=facts.wallet_id,
@@ -102,7 +94,7 @@ def place(hold: HoldRequest, *, lease_ms: int, limit: BacklogLimit) -> Command:
 
 def quote(hold: HoldRequest, *, lease_ms: int, limit: BacklogLimit) -> Command:
     """Ask what `place` would answer, without holding it. `parse_place` reads the answer."""
-    return replace(place(hold, lease_ms=lease_ms, limit=limit), function="tp_quote")
+    return place(hold, lease_ms=lease_ms, limit=limit)._replace(function="tp_quote")
 
 
 def parse_place(reply: Reply) -> Placed:

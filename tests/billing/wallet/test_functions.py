@@ -56,11 +56,11 @@ def test_a_wrong_argument_changes_nothing(busy: Till, name: str) -> None:
                 continue
             arguments = (*call.arguments[:at], bad, *call.arguments[at + 1 :])
             with pytest.raises(WalletError, match="ARGUMENT"):
-                busy.client.ask(replace(call, arguments=arguments))
+                busy.client.ask(call._replace(arguments=arguments))
         # Of events, none is a number too: then there is nothing to do.
         if name != "ack":
             with pytest.raises(WalletError):
-                busy.client.ask(replace(call, arguments=call.arguments[:at]))
+                busy.client.ask(call._replace(arguments=call.arguments[:at]))
 
     assert dump(busy) == before
 
@@ -78,7 +78,7 @@ def test_a_wrong_argument_of_a_rebuild_changes_nothing(busy: Till, name: str) ->
                 continue
             arguments = (*call.arguments[:at], bad, *call.arguments[at + 1 :])
             with pytest.raises(WalletError, match="ARGUMENT"):
-                busy.client.ask(replace(call, arguments=arguments))
+                busy.client.ask(call._replace(arguments=arguments))
 
     assert dump(busy) == before
 
@@ -406,7 +406,7 @@ def test_a_lower_push_of_credits_is_refused(busy: Till) -> None:
     lower = (posted, int(credited) - 1, debt, state, int(version) + 1)
 
     with pytest.raises(WalletError, match="credited"):
-        busy.client.ask(replace(pushed, arguments=lower))
+        busy.client.ask(pushed._replace(arguments=lower))
 
     assert dump(busy) == before
 
