@@ -21,8 +21,9 @@ from billing.exceptions import UnsafeRedis, WalletRecovering
 from billing.models import KeySpending, Wallet
 from billing.upkeep.rebuild_plan import Plan, plan_rebuild
 from billing.upkeep.remains import read_remains
-from billing.wallet import commands, keys
-from billing.wallet.commands import Command, restoring
+from billing.wallet import keys
+from billing.wallet.commands import restoring, shards
+from billing.wallet.commands.command import Command
 from billing.wallet.journal import read_all
 from billing.wallet.rebuild_barrier import only_rebuilder, rebuild_snapshot
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
@@ -84,9 +85,8 @@ def close_all() -> None:
 
 
 def _closed_shards(client: SyncWalletClient) -> list[int]:
-    shards = range(keys.SHARDS)
-    replies = client.ask_many([commands.status(shard) for shard in shards])
-    return [shard for shard, reply in zip(shards, replies, strict=True) if reply[0] != b"OK"]
+    replies = client.ask_many([shards.status(shard) for shard in range(keys.SHARDS)])
+    return [shard for shard, reply in enumerate(replies) if reply[0] != b"OK"]
 
 
 def _rebuild(client: SyncWalletClient, closed: list[int], *, grace_s: float, batch: int) -> None:

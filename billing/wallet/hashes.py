@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 
 from billing.wallet import keys
-from billing.wallet.commands import Argument
+from billing.wallet.commands.command import Argument
 from billing.wallet.sync_client import SyncWalletClient
 
 Values = list[bytes | None]
@@ -114,7 +114,8 @@ def read_wallet(values: Values) -> WalletFigures | None:
     *figures, state = _whole(values)
     if not state:
         return None
-    return WalletFigures(*map(int, figures), state=state.decode())
+    base, pend, held, credited, version, debt, opened = map(int, figures)
+    return WalletFigures(base, pend, held, credited, version, debt, opened, state.decode())
 
 
 def ask_key(wallet_id: int, api_key_id: int) -> tuple[Argument, ...]:

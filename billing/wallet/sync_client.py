@@ -9,10 +9,12 @@ import redis
 from django.conf import settings
 
 from billing.exceptions import UnsafeRedis, WalletError, WalletRecovering
-from billing.wallet import commands, keys, library
+from billing.wallet import keys, library
 from billing.wallet.address import open_redis
 from billing.wallet.client import refusal
-from billing.wallet.commands import Argument, Balance, Command, Reply
+from billing.wallet.commands import figures, shards
+from billing.wallet.commands.command import Argument, Command, Reply, parse_ok
+from billing.wallet.commands.figures import Balance
 
 TIMEOUT_S = 10
 # redis-py strips the words that `refusal` looks for from the messages of these errors.
@@ -67,7 +69,7 @@ class SyncWalletClient:
         """Return events of an open shard, oldest first. Raises WalletRecovering if it is closed."""
         # In this order and over one connection, so that the server that answers is the open one.
         pipeline = self.redis.pipeline(transaction=False)
-        command = commands.status(shard)
+        command = shards.status(shard)
         pipeline.execute_command(*command.parts())
         pipeline.xrange(keys.events(shard), min=start, count=count)
         with self.reaching():
@@ -75,7 +77,7 @@ class SyncWalletClient:
         for reply in (status, found):
             if isinstance(error := _checked(command, reply), WalletError):
                 raise error
-        commands.parse_ok(status)
+        parse_ok(status)
         return cast(list[tuple[bytes, dict[bytes, bytes]]], found)
 
     def ask_at_one_instant(
@@ -105,7 +107,7 @@ class SyncWalletClient:
 
     def read_balance(self, wallet_id: int) -> Balance:
         """Return a wallet's figures. Raises WalletMissing, WalletRecovering."""
-        return commands.parse_read(self.ask(commands.read(wallet_id)))
+        return figures.parse_read(self.ask(figures.read(wallet_id)))
 
     def load_library(self) -> None:
         """Load the function library unless this server has it, or a newer one.

@@ -9,7 +9,8 @@ import pytest
 
 from billing.exceptions import WalletError
 from billing.wallet import library
-from billing.wallet.commands import Command, placing, restoring, shards
+from billing.wallet.commands import placing, restoring, shards
+from billing.wallet.commands.command import Command
 from billing.wallet.signatures import FUNCTIONS, Signature
 from tests.billing.wallet.every_command import REBUILDING, SERVING
 from tests.till import NO_LIMIT, Till
