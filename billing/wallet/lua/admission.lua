@@ -9,7 +9,7 @@ local function read_ask(keys, args)
   local request, wallet_id, known_version, fixed_mc, unit_mc, units_wanted, units_least, lease_ms,
     facts, max_events, max_age_ms, key_id, month, fixed_tokens, unit_tokens, limits = unpack(args)
   local ask = {
-    fence = fence, wallet_key = wallet_key, hold_key = hold_key, leases = leases,
+    wallet_key = wallet_key, hold_key = hold_key, leases = leases,
     api_key = api_key, events = events, drained_at = drained_at,
     request = str(request, 'request'),
     wallet_id = id(wallet_id, 'wallet_id'),
@@ -84,12 +84,8 @@ end
 
 -- Decide about a hold, and write nothing: nothing else decides what is admitted. Returns the final
 -- answer, or nil and the hold that is to be written.
-local function decide(ask)
+local function decide(ask, epoch)
   local limits = ask.limits
-  local epoch = read_epoch(ask.fence)
-  if not epoch then
-    return { 'RECOVERING' }
-  end
   local wallet = read_wallet(ask.wallet_key)
   if not wallet then
     return { 'MISSING' }

@@ -19,7 +19,9 @@ SOURCE = library.read_source()
 FUNCTION = re.compile(
     r"((?:^--[^\n]*\n)*)^local function (\w+)\(.*?^end$", re.MULTILINE | re.DOTALL
 )
-REGISTERED = re.compile(r"^(?:redis\.)?register_\w+\('(tp_\w+)', (\w+)\)$", re.MULTILINE)
+REGISTERED = re.compile(
+    r"^(?:redis\.)?register_\w+\('(tp_\w+)', (?:(?:serving|restoring)\()?(\w+)\)+$", re.MULTILINE
+)
 UNPACKED = re.compile(r"local ([\w,\s]+?) =\s+unpack\((keys|args)((?:, \w+)*(?: \+ \d+)?)\)")
 # Where rows begin, and how many fields one has.
 LOOP = re.compile(r"for at = (\d+), #args(?:, (\d+))? do")
@@ -111,7 +113,8 @@ def test_a_function_unpacks_its_keys_in_their_order(name: str) -> None:
         for names, span in LUA[reached].unpacked("keys")
     ]
 
-    assert found
+    # The fence alone is read by what wraps the function.
+    assert found or expected == ["fence"]
     assert [
         (names, span) for names, span in found if (expected[: len(names)], "") != (names, span)
     ] == []
