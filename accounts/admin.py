@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
@@ -20,6 +22,9 @@ from accounts.models import User
 admin.site.unregister(Group)
 # On allauth's own page, staff could add a verified address to any account, and so get into it.
 admin.site.unregister(EmailAddress)
+# Its own page shows secrets, and staff could add a factor of theirs to any account.
+admin.site.unregister(Authenticator)
+admin.site.unregister(UserSession)
 
 
 class AddUserForm(AdminUserCreationForm[User]):
@@ -118,6 +123,22 @@ class EmailAddressAdmin(ReadOnlyAdmin[EmailAddress]):
     list_filter = ("primary", "verified")
     list_select_related = ("user",)
     search_fields = ("email", "user__email")
+
+
+@admin.register(Authenticator)
+class AuthenticatorAdmin(ReadOnlyAdmin[Authenticator]):
+    """Second factors, without their secrets. A superuser deletes those of somebody who lost them
+    and has shown who they are.
+    """
+
+    list_display = ("user", "type", "created_at", "last_used_at")
+    list_filter = ("type",)
+    list_select_related = ("user",)
+    search_fields = ("user__email",)
+    fields = ("user", "type", "created_at", "last_used_at")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Authenticator | None = None) -> bool:
+        return bool(request.user.is_superuser)
 
 
 @admin.register(LogEntry)

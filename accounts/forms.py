@@ -2,17 +2,28 @@
 
 from typing import Any
 
-from allauth.account.forms import AddEmailForm, ResetPasswordForm
+from allauth.account.forms import AddEmailForm, ResetPasswordForm, SignupForm
 from allauth.account.internal.flows.email_verification import send_verification_email_to_address
 from allauth.account.models import EmailAddress
-from django import forms
 from django.contrib import messages
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 
+from accounts.addresses import AddressTaken, lock_user
 from accounts.models import User
 
-MOST_CHARS: int = EmailAddress._meta.get_field("email").max_length or 0
+
+class SignUpForm(SignupForm):  # type: ignore[misc]
+    """Creates an account. The database decides who comes first with an address."""
+
+    def save(self, request: HttpRequest) -> User:
+        """Create the account, all or nothing. Raises AddressTaken."""
+        try:
+            with transaction.atomic():
+                user: User = super().save(request)
+        except IntegrityError as error:
+            raise AddressTaken from error
+        return user
 
 
 class ChangeAddressForm(AddEmailForm):  # type: ignore[misc]
@@ -20,19 +31,13 @@ class ChangeAddressForm(AddEmailForm):  # type: ignore[misc]
 
     user: User
 
-    def clean_email(self) -> str:
-        """Return an address that can be kept and is not this person's already."""
-        if len(self.cleaned_data["email"]) > MOST_CHARS:
-            raise forms.ValidationError(f"An address has at most {MOST_CHARS} characters.")
-        return str(super().clean_email())
-
     def save(self, request: HttpRequest) -> EmailAddress:
         """Store the new request in place of an earlier one, and mail its link.
 
         allauth's own form would delete the present address if that was never confirmed.
         """
         with transaction.atomic():
-            user = User.objects.select_for_update(no_key=True).get(pk=self.user.pk)
+            user = lock_user(self.user)
             asked_before = EmailAddress.objects.filter(user=user, verified=False)
             asked_before.exclude(email=user.email).delete()
             asked = EmailAddress.objects.create(user=user, email=self.cleaned_data["email"])

@@ -25,11 +25,13 @@ BillingError
 │   ├── PaymentProviderAway       no answer at all, so other calls would fail, too
 │   ├── PaymentStateMoving        a payment's state changed each time it was read; try later
 │   └── PaymentProviderRefusal    Stripe refused what we asked for: it did not happen
+│       ├── PaymentAccessRefused  our key or account may not do this; asking is not at fault
 │       └── PaymentObjectMissing  Stripe has no object with this id
 ├── WebhookRefused            a webhook that must be ignored
 │   ├── WebhookUnsigned       not signed by Stripe, or not recently
 │   └── WebhookMalformed      signed, but not an event for this site
 ├── TopUpRefused              automatic top-up can't be set up like that
+├── SignedOut                 the password was changed while this was asked for
 ├── TooManyKeys               this user has as many usable API keys as there may be
 ├── KeyNotUsable              the API key is revoked or has expired
 ├── RotationUnderWay          the key's secret before the present one still works
@@ -178,7 +180,19 @@ class PaymentStateMoving(PaymentProviderError):
 
 
 class PaymentProviderRefusal(PaymentProviderError):
-    """Stripe refused what was asked for, so it did not happen; asking again won't help."""
+    """Stripe refused what was asked for, so it did not happen; asking again won't help.
+
+    `code` and `param` are Stripe's: what is wrong, and the parameter it is wrong with.
+    """
+
+    def __init__(self, text: str, *, code: str = "", param: str = "") -> None:
+        super().__init__(text)
+        self.code = code
+        self.param = param
+
+
+class PaymentAccessRefused(PaymentProviderRefusal):
+    """Our key is wrong or may not do this. What was asked for is not at fault."""
 
 
 class PaymentObjectMissing(PaymentProviderRefusal):
@@ -203,6 +217,10 @@ class WebhookMalformed(WebhookRefused):
 
 class TooManyKeys(BillingError):
     """This user has as many usable API keys as there may be."""
+
+
+class SignedOut(BillingError):
+    """The password was changed while this was asked for."""
 
 
 class KeyNotUsable(BillingError):

@@ -1,8 +1,8 @@
 """`make deploy-check`: check the files in `deploy/` as the programs that read them would.
 
 The schemas of Kubernetes and Compose come with Python packages, which are installed under
-`var/deploy-check` as `requirements-deploy.txt` pins them. systemd itself reads its units. A tool
-that is missing and can't be installed is named, and the check fails.
+`var/deploy-check` as `requirements-deploy.txt` pins them. systemd reads its units, and Prometheus
+its rules. A tool that is missing and can't be installed is named, and the check fails.
 """
 
 import hashlib
@@ -21,6 +21,7 @@ DEPLOY = ROOT / "deploy"
 REQUIREMENTS = ROOT / "requirements-deploy.txt"
 FOLDER = ROOT / "var" / "deploy-check"
 SYSTEMD_ANALYZE = Tool(("systemd-analyze",), "systemd", "the check of systemd's units")
+PROMTOOL = Tool(("promtool",), "prometheus", "the check of Prometheus' rules")
 SYSTEMD_UNITS = Path("/lib/systemd/system")
 # The units and the program that they start, below a root of their own.
 UNITS = Path("etc/systemd/system")
@@ -55,7 +56,20 @@ def check_systemd() -> None:
         raise LaunchError(said or f"systemd-analyze ended with {done.returncode}")
 
 
-CHECKS: tuple[Callable[[], None], ...] = (check_kubernetes, check_compose, check_systemd)
+def check_prometheus() -> None:
+    """Have promtool read configuration and rules, and test that each fires and is quiet."""
+    promtool = ensure_tool(PROMTOOL)
+    folder = DEPLOY / "prometheus"
+    run([promtool, "check", "config", "--syntax-only", str(folder / "prometheus.yaml")])
+    run([promtool, "test", "rules", str(folder / "alerts.test.yaml")])
+
+
+CHECKS: tuple[Callable[[], None], ...] = (
+    check_kubernetes,
+    check_compose,
+    check_systemd,
+    check_prometheus,
+)
 
 
 def find_units() -> list[Path]:

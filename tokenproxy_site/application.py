@@ -13,12 +13,13 @@ from proxy.api.handler import ApiHandler
 from proxy.http.client_address import with_client_address
 from proxy.http.connection import Message, Receive, Scope, Send
 from proxy.serving.runtime import Runtime
-from tokenproxy_site.metrics import count_request, open_call
+from tokenproxy_site.health import READINESS
+from tokenproxy_site.metrics.web import PROCESS, count_request, open_call
 
 log = structlog.get_logger(__name__)
 
 API = "/v1"
-READY = "/readyz"
+SITE_READY = "/readyz/site"
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -50,7 +51,7 @@ class Application:
         if is_api:
             with open_call():
                 await self._api(scope, receive, send)
-        elif scope["path"] == READY and (why := self._why_unready()):
+        elif scope["path"] in READINESS and (why := self._why_unready(scope["path"])):
             await _say_unready(send, why)
         else:
             await self._site(with_client_address(scope), receive, send)
@@ -61,11 +62,11 @@ class Application:
             raise RuntimeError("the lifespan of the application has not begun")
         return self._runtime
 
-    def _why_unready(self) -> str | None:
+    def _why_unready(self, path: str) -> str | None:
         """Return what keeps this process itself from serving; None if nothing does."""
         if self._runtime is None or self._runtime.is_draining:
             return "it is about to stop"
-        if not self._runtime.catalogue.is_read:
+        if path != SITE_READY and not self._runtime.catalogue.is_read:
             return "it has not read the catalogue yet"
         return None
 
@@ -77,6 +78,7 @@ class Application:
             log.exception("web_process_not_started")
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             raise
+        PROCESS.runtime = self._runtime
         self._listen_for_stop(self._runtime)
         await send({"type": "lifespan.startup.complete"})
         message = await receive()

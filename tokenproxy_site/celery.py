@@ -9,3 +9,5 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tokenproxy_site.settings")
 app = Celery("tokenproxy")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+# The site is no app of Django's.
+app.autodiscover_tasks(["tokenproxy_site"])

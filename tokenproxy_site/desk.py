@@ -13,9 +13,9 @@ from accounts.desk.pages import DeskAdmin
 
 # The groups of pages, in their order. A page that is not named here comes last.
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Customers": ("User", "EmailAddress", "SignIn", "ApiKey", "Wallet"),
+    "Customers": ("User", "EmailAddress", "Authenticator", "SignIn", "ApiKey", "Wallet"),
     "Sales": ("Order", "Refund", "Dispute", "Pack", "StripeEvent"),
-    "Auto top-up": ("AutoTopUp", "TopUpConsent", "TopUpPayment"),
+    "Auto top-up": ("AutoTopUp", "TopUpConsent", "TopUpPayment", "StripeCustomer"),
     "Gifts": ("CodeBatch", "RedeemCode", "WelcomeCredit"),
     "Books": ("LedgerEntry", "Lot", "UsageRecord", "Debit"),
     "Models": ("PublicModel", "ModelPrice", "Route", "Provider", "ProviderKey"),

@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
-from tokenproxy_site.health import healthz, readyz
-from tokenproxy_site.metrics import metrics
+from tokenproxy_site.health import READINESS, healthz
+from tokenproxy_site.metrics.web import metrics
 
 PROBES: dict[str, Callable[[HttpRequest], HttpResponse]] = {
     "/healthz": healthz,
-    "/readyz": readyz,
+    **READINESS,
     "/metrics": metrics,
 }
 

@@ -65,6 +65,8 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "csp",
     "django_htmx",
     "django_structlog",
@@ -196,7 +198,11 @@ ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_FORMS = {
     "add_email": "accounts.forms.ChangeAddressForm",
     "reset_password": "accounts.forms.ResetByAddressForm",
+    "reset_password_from_key": "billing.views.account_forms.ChoosePasswordForm",
+    "signup": "accounts.forms.SignUpForm",
 }
+# Seconds that a link to choose a new password works.
+PASSWORD_RESET_TIMEOUT = 3_600
 # Asked before something sensitive. A log-in or sign-up counts, so that no newcomer is asked.
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 600
@@ -374,6 +380,7 @@ CELERY_BEAT_SCHEDULE = {
     "send notices": _sweep("billing.send_notices", every_s=3),
     "find low balances": _sweep("billing.find_low_balances", every_s=30),
     "find expiring lots": _sweep("billing.find_expiring_lots", every_s=600),
+    "take a snapshot": _sweep("tokenproxy_site.take_snapshot", every_s=10),
     "audit money": _sweep("billing.audit_money", every_s=3_600),
 }
 

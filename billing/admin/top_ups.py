@@ -1,4 +1,4 @@
-"""Automatic top-ups: their settings, what was agreed to, and an action that switches them off."""
+"""Customers at Stripe, automatic top-ups, their consents, and an action that switches them off."""
 
 from typing import Any, ClassVar
 
@@ -7,7 +7,7 @@ from django.contrib import admin
 from accounts.desk import columns
 from accounts.desk.actions import Asked, ReadOnlyWithActions, StaffAction
 from accounts.desk.pages import ReadOnlyAdmin, link, list_tool
-from billing.models import AutoTopUp, TopUpConsent, TopUpPayment
+from billing.models import AutoTopUp, StripeCustomer, TopUpConsent, TopUpPayment
 from billing.top_ups.agreement import switch_off_by_staff
 
 CUSTOMER = columns.text("wallet.user.email", "Customer", name="customer")
@@ -119,3 +119,11 @@ class TopUpPaymentAdmin(ReadOnlyAdmin[TopUpPayment]):
     fields = ("order", "decline_code", "request")
     list_select_related = ("order__user",)
     search_fields = ("=order__public_id", "order__user__email")
+
+
+@admin.register(StripeCustomer)
+class StripeCustomerAdmin(ReadOnlyAdmin[StripeCustomer]):
+    list_display = ("id", CUSTOMER, "stripe_customer_id", "email", "created_at")
+    fields = ("wallet", "public_id", "stripe_customer_id", "generation", "email", "created_at")
+    list_select_related = ("wallet__user",)
+    search_fields = ("wallet__user__email", "=stripe_customer_id", "email")

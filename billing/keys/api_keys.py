@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts.api_keys import usable_keys
 from accounts.models import ApiKey, User
 from accounts.secrets import make_secret
-from billing.exceptions import KeyNotUsable, RotationUnderWay, TooManyKeys
+from billing.exceptions import KeyNotUsable, RotationUnderWay, SignedOut, TooManyKeys
 from billing.keys.notices import notify_key_revoked, notify_key_rotated, notify_new_key
 from billing.keys.settings import KeySettings
 from billing.ledger.credits import lock_wallet
@@ -33,10 +33,12 @@ def issue_api_key(
 ) -> tuple[ApiKey, str]:
     """Create a key and return it with its secret, which can't be read again.
 
-    Raises TooManyKeys, BadNetwork, TooManyModels.
+    Raises SignedOut, TooManyKeys, BadNetwork, TooManyModels.
     """
     # Under the lock, so that two calls at once are counted one after the other.
     lock_wallet(get_wallet(user).pk)
+    if not User.objects.filter(pk=user.pk, password=user.password).exists():
+        raise SignedOut("The password was changed meanwhile. Log in again.")
     if usable_keys(user, at=timezone.now()).count() >= site.MAX_API_KEYS:
         raise TooManyKeys(
             f"There are {site.MAX_API_KEYS} keys already. Revoke one that is not needed any more."

@@ -8,6 +8,7 @@ from billing.models.ledger import LedgerEntry, Lot
 from billing.models.notice import Notice, NotificationSettings, SignIn
 from billing.models.order import Order
 from billing.models.refund import Refund
+from billing.models.stripe_customer import StripeCustomer
 from billing.models.stripe_event import StripeEvent
 from billing.models.top_up import AutoTopUp, TopUpConsent, TopUpPayment
 from billing.models.usage import KeySpending, UsageRecord
@@ -33,6 +34,7 @@ __all__ = [
     "RedeemCode",
     "Refund",
     "SignIn",
+    "StripeCustomer",
     "StripeEvent",
     "TopUpConsent",
     "TopUpPayment",

@@ -64,6 +64,7 @@ class AutoTopUp(models.Model):
         STAFF = "staff", "switched off by staff"
         RETURNED = "returned", "a payment was refunded or disputed"
         UNCREDITED = "uncredited", "a payment could not be credited"
+        FAULT = "fault", "a charge met an error that nobody expected"
 
     wallet = models.OneToOneField(Wallet, models.PROTECT, related_name="auto_top_up")
     # Names this customer to Stripe: a primary key may be in use by another installation, too.
@@ -75,6 +76,7 @@ class AutoTopUp(models.Model):
     monthly_ceiling_cents = models.PositiveBigIntegerField(null=True)
     consent = models.ForeignKey(TopUpConsent, models.PROTECT, null=True, related_name="+")
 
+    # The customer whose card it is; the wallet may have another one by now.
     stripe_customer_id = models.CharField(max_length=120, blank=True)
     stripe_payment_method_id = models.CharField(max_length=120, blank=True)
     # Such as "Visa ending in 4242".

@@ -35,12 +35,18 @@ def notify_password_changed(user: User, *, device_name: str, address: str) -> No
     )
 
 
-def notify_password_reset(user: User, *, device_name: str, address: str) -> None:
-    """Say that the password was reset with a mailed link. Every call sends a mail."""
+def notify_password_reset(
+    user: User, *, ended: dict[str, object], device_name: str, address: str
+) -> None:
+    """Say that the password was reset with a mailed link, and what ended by that.
+
+    Every call sends a mail.
+    """
     notify(
         user,
         Kind.PASSWORD_RESET,
         reference=f"{user.pk}:{uuid4()}",
+        ended=ended,
         device_name=device_name,
         address=address,
     )

@@ -6,6 +6,7 @@ click or the sweep over open orders continues with the order.
 """
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -22,6 +23,7 @@ from stripe.params.checkout import (
 from accounts.models import User
 from billing.catalogue.on_sale import get_pack
 from billing.catalogue.pack_prices import Price, get_price, tax_behavior
+from billing.customers.at_stripe import with_customer
 from billing.exceptions import (
     CurrencyUnproven,
     PaymentObjectMissing,
@@ -29,9 +31,10 @@ from billing.exceptions import (
     TooManyOrders,
 )
 from billing.ledger.inbox import file_item
+from billing.ledger.wallets import get_wallet
 from billing.models import Order, Pack
 from billing.orders.checkout_payments import fulfil_checkout
-from billing.stripe_api import ORDER_KEY, create_checkout, read_checkout
+from billing.stripe_api import ORDER_KEY, Checkout, create_checkout, read_checkout
 from common.attempts import WINDOW_S
 from common.client_networks import client_network
 from common.locks import lock_names
@@ -75,9 +78,7 @@ def open_session(order: Order) -> Order:
     the order stays open; nobody was given the session's address, so nobody can have paid it.
     """
     try:
-        checkout = create_checkout(
-            _session_params(order), idempotency_key=f"checkout-{order.public_id}"
-        )
+        checkout = with_customer(get_wallet(order.user), partial(_ask_for_session, order))
     except PaymentProviderRefusal as refusal:
         Order.objects.filter(pk=order.pk, status=Order.Status.OPEN, stripe_session_id=None).update(
             status=Order.Status.FAILED
@@ -89,6 +90,14 @@ def open_session(order: Order) -> Order:
     )
     order.refresh_from_db()
     return order
+
+
+def _ask_for_session(order: Order, customer_id: str) -> Checkout:
+    # Another customer makes another request, which needs a key of its own.
+    return create_checkout(
+        _session_params(order, customer_id),
+        idempotency_key=f"checkout-{order.public_id}-{customer_id}",
+    )
 
 
 def _report_refusal(order: Order, words: str) -> None:
@@ -196,8 +205,11 @@ def _is_payable(session_id: str) -> bool:
     return False
 
 
-def _session_params(order: Order) -> SessionCreateParams:
-    """Return the session's parameters: always the same for one order, because its key is."""
+def _session_params(order: Order, customer_id: str) -> SessionCreateParams:
+    """Return the session's parameters: always the same for these two, because the key is.
+
+    Company, address, tax id and, if the customer likes, the card are kept for the next purchase.
+    """
     order_id = str(order.public_id)
     cancel_path = reverse("checkout-cancel", args=[order.public_id])
     params: SessionCreateParams = {
@@ -205,7 +217,9 @@ def _session_params(order: Order) -> SessionCreateParams:
         "client_reference_id": order_id,
         "metadata": {ORDER_KEY: order_id},
         "payment_intent_data": {"metadata": {ORDER_KEY: order_id}},
-        "customer_email": order.user.email,
+        "customer": customer_id,
+        "customer_update": {"name": "auto", "address": "auto"},
+        "saved_payment_method_options": {"payment_method_save": "enabled"},
         "line_items": [_line_item(order)],
         # Stripe puts the session's id in place of the braces.
         "success_url": (
@@ -218,8 +232,11 @@ def _session_params(order: Order) -> SessionCreateParams:
         params["allow_promotion_codes"] = True
     if settings.STRIPE_AUTOMATIC_TAX:
         params["automatic_tax"] = {"enabled": True}
+    if settings.STRIPE_AUTOMATIC_TAX or settings.STRIPE_INVOICES:
         params["tax_id_collection"] = {"enabled": True}
     if settings.STRIPE_INVOICES:
+        # Without an address it is no invoice that a company can book.
+        params["billing_address_collection"] = "required"
         params["invoice_creation"] = {
             "enabled": True,
             "invoice_data": {"metadata": {ORDER_KEY: order_id}},

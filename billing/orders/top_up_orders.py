@@ -12,13 +12,14 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from billing.catalogue.pack_prices import Price
 from billing.exceptions import (
     PackUnavailable,
+    PaymentAccessRefused,
     PaymentObjectMissing,
     PaymentProviderError,
     PaymentProviderRefusal,
@@ -26,7 +27,7 @@ from billing.exceptions import (
 from billing.ledger.credits import lock_wallet
 from billing.ledger.inbox import file_item
 from billing.models import AutoTopUp, Order, Pack, TopUpPayment, Wallet
-from billing.orders.top_up_payments import fail_top_up, fulfil_top_up
+from billing.orders.top_up_payments import fulfil_top_up, refuse_top_up
 from billing.stripe_api import ORDER_KEY
 from billing.stripe_api.card_payments import (
     CHANNEL_KEY,
@@ -34,15 +35,23 @@ from billing.stripe_api.card_payments import (
     create_payment,
     find_payment,
 )
+from billing.stripe_api.saved_cards import CHARGEABLE
 from billing.top_ups.agreement import agreed_price, has_room, is_offered, lock_top_up
 from billing.top_ups.notices import notify_top_up_off
-from billing.top_ups.switch import OffReason, switch_off
+from billing.top_ups.switch import (
+    OffReason,
+    switch_off,
+    switch_off_for_fault,
+    switch_off_for_review,
+)
 from common.currencies import is_unproven
 
 BATCH = 50
 # Stripe keeps an idempotency key for at least a day.
 # https://docs.stripe.com/api/idempotent_requests
 KEY_LIFETIME = timedelta(hours=23)
+# No fault of one top-up: the next one would meet it, too.
+DATABASE_AWAY = (OperationalError, InterfaceError)
 
 log = structlog.get_logger(__name__)
 
@@ -51,11 +60,12 @@ def top_up_due(*, most: int = BATCH) -> int:
     """Top up the wallets that need it, and return how many orders were made.
 
     Safe to repeat and to run at once. Stops when Stripe does not answer; the orders stay open, and
-    the sweep over open orders continues with them.
+    the sweep over open orders continues with them. What nobody expected switches off the top-up
+    that it befalls, and the others go on.
     """
     started = 0
     for top_up in due_top_ups()[:most]:
-        order = _order(top_up)
+        order = _order_or_end(top_up)
         if order is None:
             continue
         started += 1
@@ -65,6 +75,11 @@ def top_up_due(*, most: int = BATCH) -> int:
             log.warning("top_up_refused", order_id=order.pk)
         except PaymentProviderError:
             break
+        except DATABASE_AWAY:
+            raise
+        except Exception:
+            # It has switched its top-up off by now.
+            log.exception("top_up_failed", order_id=order.pk)
     return started
 
 
@@ -96,7 +111,8 @@ def advance_top_up(order: Order) -> Order:
     """Find out what became of an open top-up, and ask Stripe to charge it if that was not done.
 
     Safe to repeat and to run at once. Raises PaymentProviderError; the order then stays open,
-    unless Stripe does not know its customer or card, which fails it.
+    unless Stripe refused the charge, which fails it. What nobody expected switches the top-up off,
+    and is raised.
     """
     try:
         intent_id = order.stripe_payment_intent_id or _find_or_ask(order)
@@ -106,6 +122,12 @@ def advance_top_up(order: Order) -> Order:
         # Payment, card or customer are gone at Stripe, or are in another account than our key's.
         if not _is_overdue(order):
             raise
+    except (PaymentProviderError, *DATABASE_AWAY):
+        raise
+    except Exception as error:
+        top_up = AutoTopUp.objects.get(wallet__user=order.user_id)
+        _end_for_fault(top_up, reference=str(order.public_id), error=error)
+        raise
     _expire(order)
     order.refresh_from_db()
     return order
@@ -120,6 +142,18 @@ def _fulfil_or_end(intent_id: str) -> Order:
     return found
 
 
+def _order_or_end(top_up: AutoTopUp) -> Order | None:
+    """Make a top-up's order, as `_order` says; what nobody expected switches the top-up off."""
+    try:
+        return _order(top_up)
+    except DATABASE_AWAY:
+        raise
+    except Exception as error:
+        log.exception("top_up_not_ordered", top_up_id=top_up.pk)
+        _end_for_fault(top_up, reference=f"top-up:{top_up.pk}:{top_up.consent_id}", error=error)
+        return None
+
+
 @transaction.atomic(durable=True)
 def _order(known: AutoTopUp) -> Order | None:
     """Make the order of a top-up that is still due, under the wallet's lock and its own."""
@@ -127,6 +161,10 @@ def _order(known: AutoTopUp) -> Order | None:
     wallet = lock_wallet(known.wallet_id)
     top_up = lock_top_up(known.pk)
     if not is_offered() or not due_top_ups().filter(pk=top_up.pk).exists():
+        return None
+    uncredited = _find_uncredited(top_up)
+    if uncredited is not None:
+        switch_off_for_review(uncredited)
         return None
     try:
         price = agreed_price(top_up)
@@ -139,6 +177,20 @@ def _order(known: AutoTopUp) -> Order | None:
         return None
     assert top_up.pack is not None  # noqa: S101 - `agreed_price` has looked
     return _create_order(top_up, wallet, top_up.pack, price)
+
+
+def _find_uncredited(top_up: AutoTopUp) -> Order | None:
+    """Return an order that was charged since the consent and brought no credits.
+
+    It has switched the top-up off, unless that was done by a version that did not do so yet.
+    """
+    assert top_up.consent is not None  # noqa: S101 - one that is on has a consent
+    return Order.objects.filter(
+        user=top_up.wallet.user_id,
+        channel=Order.Channel.TOP_UP,
+        status__in=(Order.Status.REVIEW, Order.Status.CLOSED),
+        created_at__gte=top_up.consent.given_at,
+    ).first()
 
 
 def _create_order(top_up: AutoTopUp, wallet: Wallet, pack: Pack, price: Price) -> Order:
@@ -169,7 +221,7 @@ def _request(top_up: AutoTopUp, order: Order) -> dict[str, Any]:
         "payment_method": top_up.stripe_payment_method_id,
         "confirm": True,
         "off_session": True,
-        "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+        "allowed_payment_method_types": CHARGEABLE,
         "description": f"{order.pack_name}: {order.credits:,} credits",
         "metadata": {ORDER_KEY: str(order.public_id), CHANNEL_KEY: order.channel},
     }
@@ -185,17 +237,17 @@ def _find_or_ask(order: Order) -> str | None:
         return find_payment(asked.stripe_customer_id, order_id=str(order.public_id))
     try:
         intent_id = create_payment(asked.request, idempotency_key=f"top-up-{order.public_id}")
-    except PaymentObjectMissing:
-        # The customer or the card was deleted at Stripe: nothing was charged.
-        _fail_missing(order)
-        raise
-    except PaymentProviderRefusal as refusal:
-        # Our key, our account or our request is at fault, not the customer, so it stays on.
+    except PaymentAccessRefused as refusal:
+        # Our key is at fault, not the customer, so it stays on.
         file_item(
             kind="top_up_refused",
             reference=str(order.public_id),
             summary=f"Stripe refuses to charge a top-up: {refusal.__cause__ or refusal}",
         )
+        raise
+    except PaymentProviderRefusal as refusal:
+        # Nothing was charged, and the same would be refused again.
+        refuse_top_up(order, refusal)
         raise
     # Saved, so that it pays this order whatever its metadata say: without them it would look like a
     # stranger's payment, and the order as if it had never been charged.
@@ -223,10 +275,17 @@ def _may_ask(order: Order, asked: TopUpPayment) -> bool:
 
 
 @transaction.atomic(durable=True)
-def _fail_missing(order: Order) -> None:
-    locked = Order.objects.select_for_update().get(pk=order.pk)
-    if locked.status in Order.UNPAID:
-        fail_top_up(locked, reason=OffReason.DECLINED, decline_code="card_missing")
+def _end_for_fault(top_up: AutoTopUp, *, reference: str, error: Exception) -> None:
+    """Switch off, notify and tell a person of what nobody expected. Its order, if any, stays open:
+    the sweep looks for its payment, and asks for none.
+    """
+    text = f"{type(error).__name__}: {error}"
+    switch_off_for_fault(top_up, detail=text)
+    file_item(
+        kind="top_up_fault",
+        reference=reference,
+        summary=f"A top-up of {top_up.wallet.user} met an error and is off: {text}",
+    )
 
 
 def _expire(order: Order) -> None:

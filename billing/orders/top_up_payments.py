@@ -5,12 +5,20 @@ A payment that brings no credits switches the top-up off, and its owner is notif
 
 from urllib.parse import urlencode
 
+import stripe
 import structlog
 from django.conf import settings
+from django.db import transaction
 from django.db.models import QuerySet
 from django.urls import reverse
 
-from billing.exceptions import PaymentProviderError
+from billing.customers.at_stripe import forget_customer
+from billing.exceptions import (
+    PaymentObjectMissing,
+    PaymentProviderError,
+    PaymentProviderRefusal,
+)
+from billing.ledger.inbox import file_item
 from billing.models import AutoTopUp, Order, TopUpPayment
 from billing.orders.fulfilment import PaymentChannel, Terms, fulfil
 from billing.orders.notices import (
@@ -21,6 +29,7 @@ from billing.orders.notices import (
 from billing.stripe_api import parse_order_id
 from billing.stripe_api.card_payments import INTENT_ID, CardPayment, cancel_payment, read_payment
 from billing.stripe_api.payments import PaymentState
+from billing.top_ups.notices import notify_top_up_off
 from billing.top_ups.switch import (
     OffReason,
     switch_off,
@@ -35,7 +44,19 @@ DECLINE_WORDS = {
     "expired_card": "it has expired",
     "card_velocity_exceeded": "its limit is reached",
     "withdrawal_count_limit_exceeded": "its limit is reached",
+    # Ours: it is gone at Stripe, or Stripe refuses to use it for this.
+    "method_missing": "it is no longer saved",
+    "method_refused": "it can't be charged automatically",
 }
+# Codes of refusals that are about the payment method, beside those whose parameter names it.
+# https://docs.stripe.com/error-codes
+METHOD_CODES = (
+    "payment_intent_incompatible_payment_method",
+    "payment_method_customer_decline",
+    "payment_method_provider_decline",
+    "payment_method_not_available",
+    "payment_method_unexpected_state",
+)
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +74,50 @@ def fail_top_up(order: Order, *, reason: AutoTopUp.OffReason, decline_code: str)
     order.status = Order.Status.FAILED
     order.save(update_fields=["status"])
     _switch_off_for_failure(order, reason=reason, decline_code=decline_code)
+
+
+@transaction.atomic(durable=True)
+def refuse_top_up(order: Order, refusal: PaymentProviderRefusal) -> None:
+    """Fail an order that Stripe refused to charge, and switch its top-up off. Safe to repeat.
+
+    What is gone at Stripe, or refused for this use, is forgotten, so that another one is saved.
+    """
+    locked = Order.objects.select_for_update().get(pk=order.pk)
+    if locked.status not in Order.UNPAID:
+        return
+    reason, code = _ground(refusal)
+    fail_top_up(locked, reason=reason, decline_code=code)
+    if reason == OffReason.FAULT:
+        file_item(
+            kind="top_up_refused",
+            reference=str(order.public_id),
+            summary=f"Stripe refuses to charge a top-up: {refusal.__cause__ or refusal}",
+        )
+    elif code in ("method_missing", "method_refused"):
+        _forget_method(order)
+    if isinstance(refusal, PaymentObjectMissing) and refusal.param == "customer":
+        forget_customer(order.top_up_payment.stripe_customer_id)
+
+
+def _ground(refusal: PaymentProviderRefusal) -> tuple[AutoTopUp.OffReason, str]:
+    """Return why a charge was refused without a payment: the reason, and a decline code."""
+    if isinstance(refusal, PaymentObjectMissing) and refusal.param in {
+        "customer",
+        "payment_method",
+    }:
+        return OffReason.DECLINED, "method_missing"
+    if isinstance(refusal.__cause__, stripe.CardError):
+        return OffReason.DECLINED, refusal.code
+    if refusal.param.startswith("payment_method") or refusal.code in METHOD_CODES:
+        return OffReason.DECLINED, "method_refused"
+    return OffReason.FAULT, refusal.code or "refused"
+
+
+def _forget_method(order: Order) -> None:
+    AutoTopUp.objects.filter(
+        wallet__user_id=order.user_id,
+        stripe_payment_method_id=order.top_up_payment.stripe_payment_method_id,
+    ).exclude(state=AutoTopUp.State.ON).update(stripe_payment_method_id="", card_label="")
 
 
 class TopUpChannel(PaymentChannel[CardPayment]):
@@ -137,7 +202,9 @@ def _notify_failure(order: Order, reason: AutoTopUp.OffReason, decline_code: str
     pack = order.pack
     path = reverse("checkout", args=[pack.slug]) if pack else reverse("packs")
     url = f"{settings.SITE_URL}{path}?{urlencode({'currency': order.currency})}"
-    if reason == OffReason.AUTHENTICATION:
+    if reason == OffReason.FAULT:
+        notify_top_up_off(AutoTopUp.objects.get(wallet__user_id=order.user_id), reason=reason)
+    elif reason == OffReason.AUTHENTICATION:
         notify_top_up_action(order, checkout_url=url)
     else:
         words = DECLINE_WORDS.get(decline_code, "")

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import connection
 
 from billing.exceptions import (
+    PaymentAccessRefused,
     PaymentObjectMissing,
     PaymentProviderAway,
     PaymentProviderError,
@@ -31,6 +32,8 @@ REFUSALS = (
     stripe.PermissionError,
     stripe.CardError,
 )
+# Of our key, whatever it was used for.
+ACCESS = (stripe.AuthenticationError, stripe.PermissionError)
 # No answer, too many calls, or a gateway's error: the next call would fail as well.
 AWAY = (None, 429, 502, 503, 504)
 
@@ -83,10 +86,15 @@ def read_metadata(metadata: stripe.StripeObject | None, key: str) -> str:
 
 
 def _translate(error: stripe.StripeError) -> PaymentProviderError:
+    # A decline's own code says more, and not every kind of error has a `param`.
+    code = getattr(error.error, "decline_code", None) or error.code or ""
+    about = {"code": code, "param": getattr(error, "param", None) or ""}
     if error.code == "resource_missing":
-        return PaymentObjectMissing("The payment provider does not know this payment.")
+        return PaymentObjectMissing("The payment provider does not know this payment.", **about)
+    if isinstance(error, ACCESS):
+        return PaymentAccessRefused("The payment provider refused our key.", **about)
     if isinstance(error, REFUSALS):
-        return PaymentProviderRefusal("The payment provider refused the request.")
+        return PaymentProviderRefusal("The payment provider refused the request.", **about)
     text = "The payment provider did not answer. Please try again."
     if error.http_status in AWAY:
         return PaymentProviderAway(text)

@@ -1,6 +1,7 @@
-"""Customers at Stripe, and the cards that they save for charges in their absence."""
+"""The cards, and other methods, that customers save for charges in their absence."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import stripe
 from stripe.params.checkout import SessionCreateParams
@@ -9,9 +10,18 @@ from billing.exceptions import PaymentProviderRefusal
 from billing.stripe_api.charges import read_id
 from billing.stripe_api.client import call_stripe, read_metadata
 
-# The key of the top-up's id in the metadata of its customer and set-up sessions.
+# The key of the top-up's id in the metadata of its set-up sessions.
 TOP_UP_KEY = "top_up_id"
 PAGE = 100
+
+# What is saved once and then charged while its owner is away, without a page to lead to. Stripe
+# leaves out those that the account or the currency has not. Read on 2026-11-28:
+# https://docs.stripe.com/payments/payment-methods/payment-method-support
+# https://docs.stripe.com/changelog/dahlia/2026-07-29/allowed-payment-method-types-parameter
+Chargeable = Literal[
+    "card", "au_becs_debit", "bacs_debit", "nz_bank_account", "sepa_debit", "us_bank_account"
+]  # fmt: skip
+CHARGEABLE: tuple[Chargeable, ...] = get_args(Chargeable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +35,12 @@ class Setup:
     top_up_id: str
     customer_id: str
     payment_method_id: str
+    method_type: str
     label: str
 
     @property
     def is_complete(self) -> bool:
         return self.status == "complete" and bool(self.payment_method_id)
-
-
-def create_customer(*, email: str, top_up_id: str, idempotency_key: str) -> str:
-    """Create a customer and return its id. Safe to repeat with the same key for a day."""
-    with call_stripe() as client:
-        customer = client.v1.customers.create(
-            {"email": email, "metadata": {TOP_UP_KEY: top_up_id}},
-            {"idempotency_key": idempotency_key},
-        )
-        return customer.id
 
 
 def create_setup(
@@ -50,6 +51,8 @@ def create_setup(
         "mode": "setup",
         "customer": customer_id,
         "currency": currency,
+        # Among the dashboard's are some that only their owner can pay with.
+        "allowed_payment_method_types": [*CHARGEABLE],
         "client_reference_id": top_up_id,
         "metadata": {TOP_UP_KEY: top_up_id},
         "setup_intent_data": {"metadata": {TOP_UP_KEY: top_up_id}},
@@ -69,11 +72,19 @@ def read_setup(session_id: str) -> Setup:
         return _setup(session)
 
 
-def detach_cards(customer_id: str, *, keep: str = "") -> list[str]:
-    """Detach a customer's payment methods, except `keep`. Returns their ids. Safe to repeat."""
+def detach_cards(customer_id: str, *, keep: str = "", spare_shown: bool = False) -> list[str]:
+    """Detach a customer's payment methods, except `keep`. Returns their ids. Safe to repeat.
+
+    `spare_shown` leaves those that Checkout shows again, because the customer asked it to. Raises
+    PaymentObjectMissing.
+    """
     with call_stripe() as client:
         found = client.v1.customers.payment_methods.list(customer_id, {"limit": PAGE})
-        saved = [method.id for method in found.auto_paging_iter() if method.id != keep]
+        saved = [
+            method.id
+            for method in found.auto_paging_iter()
+            if method.id != keep and not (spare_shown and method.allow_redisplay == "always")
+        ]
     for method_id in saved:
         _detach(method_id)
     return saved
@@ -101,6 +112,7 @@ def _setup(session: stripe.checkout.Session) -> Setup:
         top_up_id=read_metadata(session.metadata, TOP_UP_KEY),
         customer_id=read_id(session.customer),
         payment_method_id=read_id(method),
+        method_type=method.type if isinstance(method, stripe.PaymentMethod) else "",
         label=_label(method) if isinstance(method, stripe.PaymentMethod) else "",
     )
 

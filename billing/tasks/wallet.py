@@ -23,19 +23,19 @@ log = structlog.get_logger(__name__)
 RECOVERING_THREAD = "recover-at-start"
 
 
-def unless_recovering(sweep: Callable[[], int]) -> Callable[[], int]:
-    """Leave the work to the next sweep while Redis is away or not rebuilt."""
+def unless_recovering(sweep: Callable[[], int]) -> Callable[[], int | None]:
+    """Leave the work to the next sweep while Redis is away or not rebuilt; None tells of it."""
 
     @wraps(sweep)
-    def guarded() -> int:
+    def guarded() -> int | None:
         try:
             return sweep()
         except UnsafeRedis as error:
             log.error("redis_refused", error=str(error))
-            return 0
+            return None
         except WalletRecovering as error:
             log.info("sweep_postponed", sweep=sweep.__name__, reason=str(error))
-            return 0
+            return None
 
     return guarded
 

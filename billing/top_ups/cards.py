@@ -4,7 +4,7 @@ Only the id of a set-up session is taken from a caller: the card that it saved i
 Only the session that was started last counts, so a repeated or late event changes nothing.
 """
 
-import hashlib
+from functools import partial
 
 import structlog
 from django.conf import settings
@@ -12,12 +12,18 @@ from django.db import transaction
 from django.urls import reverse
 
 from accounts.models import User
-from billing.exceptions import PaymentProviderError, TooManyCards, TopUpRefused
+from billing.customers.at_stripe import find_customer_id, forget_customer, with_customer
+from billing.exceptions import (
+    PaymentObjectMissing,
+    PaymentProviderError,
+    TooManyCards,
+    TopUpRefused,
+)
 from billing.models import AutoTopUp
 from billing.stripe_api import SESSION_ID
 from billing.stripe_api.saved_cards import (
+    CHARGEABLE,
     Setup,
-    create_customer,
     create_setup,
     detach_cards,
     read_setup,
@@ -41,8 +47,8 @@ def start_setup(user: User, *, address: str = "") -> str:
         raise TopUpRefused("Choose what is bought before you save a card.")
     _check_rate(user, client_network(address))
     page = f"{settings.SITE_URL}{reverse('dashboard-top-up')}"
-    setup = create_setup(
-        customer_id=_get_customer(top_up, user.email),
+    create = partial(
+        create_setup,
         currency=top_up.currency,
         top_up_id=str(top_up.public_id),
         # Stripe puts the session's id in place of the braces.
@@ -52,6 +58,7 @@ def start_setup(user: User, *, address: str = "") -> str:
         ),
         cancel_url=page,
     )
+    setup = with_customer(top_up.wallet, lambda customer_id: create(customer_id=customer_id))
     AutoTopUp.objects.filter(pk=top_up.pk).update(stripe_setup_session_id=setup.session_id)
     return setup.url
 
@@ -83,9 +90,19 @@ def remove_card(user: User) -> None:
     switch_off(top_up, OffReason.CUSTOMER)
     AutoTopUp.objects.filter(pk=top_up.pk).update(stripe_setup_session_id="")
     removed = [top_up.stripe_payment_method_id]
-    if top_up.stripe_customer_id:
-        removed += detach_cards(top_up.stripe_customer_id)
+    # The card's, and the one of today.
+    for customer_id in {top_up.stripe_customer_id, find_customer_id(top_up.wallet)} - {""}:
+        removed += _detach_all(customer_id)
     _forget_card(top_up.pk, removed)
+
+
+def _detach_all(customer_id: str) -> list[str]:
+    try:
+        return detach_cards(customer_id)
+    except PaymentObjectMissing:
+        # Deleted at Stripe, and its cards with it.
+        forget_customer(customer_id)
+        return []
 
 
 @transaction.atomic
@@ -111,30 +128,13 @@ def _check_rate(user: User, network: str | None) -> None:
             raise TooManyCards("Too many cards were tried within an hour.")
 
 
-def _get_customer(top_up: AutoTopUp, email: str) -> str:
-    """Return the id of the wallet's customer at Stripe; create one for the first card."""
-    if top_up.stripe_customer_id:
-        return top_up.stripe_customer_id
-    # Stripe refuses a key that is repeated with another mail address.
-    mark = hashlib.sha256(email.encode()).hexdigest()[:12]
-    customer_id = create_customer(
-        email=email,
-        top_up_id=str(top_up.public_id),
-        idempotency_key=f"customer-{top_up.public_id}-{mark}",
-    )
-    AutoTopUp.objects.filter(pk=top_up.pk, stripe_customer_id="").update(
-        stripe_customer_id=customer_id
-    )
-    top_up.refresh_from_db(fields=["stripe_customer_id"])
-    return top_up.stripe_customer_id
-
-
 def _is_ours(top_up: AutoTopUp, setup: Setup) -> bool:
     return (
         setup.is_complete
         and setup.is_live == settings.STRIPE_LIVE_MODE
         and setup.top_up_id == str(top_up.public_id)
-        and setup.customer_id == top_up.stripe_customer_id
+        and setup.customer_id == find_customer_id(top_up.wallet)
+        and setup.method_type in CHARGEABLE
     )
 
 
@@ -144,6 +144,7 @@ def _take_up(known: AutoTopUp, setup: Setup) -> bool:
     if top_up.stripe_setup_session_id != setup.session_id:
         return False
     top_up.stripe_setup_session_id = ""
+    top_up.stripe_customer_id = setup.customer_id
     top_up.stripe_payment_method_id = setup.payment_method_id
     top_up.card_label = setup.label
     if top_up.state == State.WAITING:
@@ -153,8 +154,11 @@ def _take_up(known: AutoTopUp, setup: Setup) -> bool:
 
 
 def _forget_others(customer_id: str, *, keep: str) -> None:
-    """Detach the replaced cards. One that stays is not used, and is detached the next time."""
+    """Detach the replaced cards. One that stays is not used, and is detached the next time.
+
+    A card that the customer had Checkout keep for the next purchase stays.
+    """
     try:
-        detach_cards(customer_id, keep=keep)
+        detach_cards(customer_id, keep=keep, spare_shown=True)
     except PaymentProviderError:
         log.warning("old_card_not_detached", stripe_customer_id=customer_id)

@@ -5,8 +5,8 @@ from billing.notices.notify import notify
 
 
 def notify_top_up_off(top_up: AutoTopUp, *, reason: str) -> None:
-    """Say that automatic top-up was switched off, and why: `terms`, `returned`, `uncredited`
-    or `staff`.
+    """Say that automatic top-up was switched off, and why: `terms`, `returned`, `uncredited`,
+    `fault` or `staff`.
     """
     notify(
         top_up.wallet.user,

@@ -49,6 +49,11 @@ def switch_off_for_review(order: Order) -> None:
     _switch_off_and_notify(_of_buyer(order), OffReason.UNCREDITED, detail=str(order.public_id))
 
 
+def switch_off_for_fault(top_up: AutoTopUp, *, detail: str) -> None:
+    """Switch off and notify, because something happened that nobody expected."""
+    _switch_off_and_notify(AutoTopUp.objects.filter(pk=top_up.pk), OffReason.FAULT, detail=detail)
+
+
 def switch_off_for_orphan(customer_id: str, payment_intent_id: str) -> None:
     """Switch off and notify, because a payment of this Stripe customer pays no order of ours."""
     of_customer = AutoTopUp.objects.filter(stripe_customer_id=customer_id)

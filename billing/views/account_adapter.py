@@ -12,12 +12,14 @@ from allauth.core import context as allauth_context
 from django.conf import settings
 from django.contrib import messages
 from django.core.mail import EmailMessage
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 
 from accounts.adapter import AccountAdapter as PlainAccountAdapter
+from accounts.addresses import lock_user
 from accounts.models import User
 from billing.gifts.welcome import grant_welcome_credit
+from billing.keys.takeovers import end_doubtful
 from billing.notices.security import (
     notify_address_asked,
     notify_address_changed,
@@ -40,17 +42,29 @@ class AccountAdapter(PlainAccountAdapter):
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
         """Confirm an address, and give its owner the welcome credit if it is new. Shows no refusal.
 
-        Both or neither: an address is new only once, so a credit missed then is never given.
+        Both or neither: an address is new only once, so a credit missed then is never given. Safe
+        to repeat and to race: the database decides whose an address is.
         """
-        with transaction.atomic():
-            return self._confirm_and_welcome(request, email_address)
+        words = {"email": email_address.email}
+        try:
+            with transaction.atomic():
+                lock_user(email_address.user)
+                asked = EmailAddress.objects.filter(pk=email_address.pk).first()
+                if asked is not None and asked.verified:
+                    # The same link was opened twice.
+                    return True
+                if asked is not None and self._confirm_and_welcome(request, asked):
+                    return True
+        except IntegrityError:
+            log.info("address_taken_meanwhile", user_id=email_address.user_id)
+        failed = "account/messages/email_confirmation_failed.txt"
+        self.add_message(request, messages.ERROR, failed, words)
+        return False
 
     def _confirm_and_welcome(self, request: HttpRequest, email_address: EmailAddress) -> bool:
         user, new_email = email_address.user, email_address.email
         old_email = user.email
         if User.objects.filter(email=new_email).exclude(pk=user.pk).exists():
-            failed = "account/messages/email_confirmation_failed.txt"
-            self.add_message(request, messages.ERROR, failed, {"email": new_email})
             return False
         is_new = bool(super().confirm_email(request, email_address))
         if is_new and new_email != old_email:
@@ -66,6 +80,23 @@ class AccountAdapter(PlainAccountAdapter):
                     request, f"Welcome! {entry.amount_credits:,} credits are in your balance."
                 )
         return is_new
+
+    @transaction.atomic
+    def reset_password(self, user: User, password: str) -> None:
+        """Set the password that the reader of the mailed link chose, and confirm the address.
+
+        If it was never confirmed, whatever a stranger may have made ends, and is listed by mail.
+        """
+        ended = end_doubtful(user)
+        # Nobody who knew the old password gets another address in.
+        EmailAddress.objects.filter(user=user, verified=False).exclude(email=user.email).delete()
+        self.set_password(user, password)
+        address, _ = EmailAddress.objects.get_or_create(user=user, email=user.email)
+        if not address.verified:
+            self.confirm_email(self.request, address)
+        notify_password_reset(user, ended=ended.as_facts(), **self._origin())
+        if ended:
+            messages.warning(self.request, f"What was made before ended: {ended}.")
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Send a link. If the mail server is away, a new customer still gets the account.
@@ -105,7 +136,8 @@ class AccountAdapter(PlainAccountAdapter):
             case "password_changed" | "password_set":
                 notify_password_changed(user, **self._origin())
             case "password_reset":
-                notify_password_reset(user, **self._origin())
+                # `reset_password` sends this notice, because it knows what ended.
+                pass
             case "email_changed":
                 # `confirm_email` sends this notice, because it knows the old address.
                 pass

@@ -6,7 +6,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.models import ApiKey
-from billing.exceptions import BillingError, KeyNotUsable, TooManyKeys
+from billing.exceptions import BillingError, KeyNotUsable, SignedOut, TooManyKeys
 from billing.keys import api_keys
 from billing.keys.forms import ApiKeyForm, RotateForm
 from billing.keys.settings import KeySettings
@@ -36,7 +36,7 @@ def key_create(request: CustomerRequest) -> HttpResponse:
                 name=form.cleaned_data["name"],
                 settings=form.change(KeySettings()),
             )
-        except TooManyKeys as error:
+        except (SignedOut, TooManyKeys) as error:
             form.add_error(None, str(error))
         else:
             return _render_keys(request, ApiKeyForm(), new_key=key, secret=secret)

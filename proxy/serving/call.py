@@ -116,6 +116,8 @@ class Call:
         self.stream: EventStream | None = None
         # Milliseconds from the request's arrival to the upstream's first byte.
         self.first_byte_ms: int | None = None
+        # The longest silence of the upstream between two parts of a stream.
+        self.longest_gap_s = 0.0
         self.task = asyncio.current_task()
         self._observer = observer
         self._heard_at: float | None = None
@@ -173,9 +175,12 @@ class Call:
 
     def heard(self) -> None:
         """Note that the upstream sent something: from now on, only its silences are limited."""
+        now = time.monotonic()
         if self._heard_at is None:
             self._deadlines.pop(Reason.NO_ANSWER, None)
-        self._heard_at = time.monotonic()
+        elif now - self._heard_at > self.longest_gap_s:
+            self.longest_gap_s = now - self._heard_at
+        self._heard_at = now
 
     def end(self) -> None:
         """Note that the call is being settled or voided: the timer stops watching it."""

@@ -45,6 +45,7 @@ from proxy.metering.prompt import Prompt
 from proxy.metering.streams import UNREAD_BYTES, StreamMeter
 from proxy.metering.usage import Source, Usage
 from proxy.serving.call import Call, Phase
+from proxy.serving.figures import note_end
 from proxy.serving.settling import Settler
 
 log = structlog.get_logger(__name__)
@@ -177,8 +178,11 @@ async def _find_settlement(
 async def _write(call: Call, settler: Settler, settlement: Settlement | None) -> Settled | None:
     if settlement is None:
         await settler.void(call.facts)
-        return None
-    return await settler.settle(call.facts, settlement)
+        settled = None
+    else:
+        settled = await settler.settle(call.facts, settlement)
+    note_end(call, settlement, settled)
+    return settled
 
 
 def _find_charge(call: Call, row: Row, *, has_run: bool) -> Charge:

@@ -91,6 +91,10 @@ class Health:
         names = (key.mark, busy_mark(key, route))
         return any(self._marks.get(name, 0.0) > now for name in names)
 
+    def is_open(self, circuit: str) -> bool:
+        """Tell whether a circuit keeps requests away, as far as this process knows."""
+        return circuit in self._open
+
     # What a request tells.
 
     def note_answer(self, route: UpstreamRoute, key: UpstreamKey, *, latency_ms: int) -> None:

@@ -90,6 +90,12 @@ def sign_up(page: Page, stack: Stack, name: str) -> Shopper:
     return Shopper(email, page, stack)
 
 
+def mailed(stack: Stack, email: str) -> str:
+    """Return all that someone was mailed, newest first."""
+    mails = httpx.get(f"{stack.mail_url}/messages.json", trust_env=False).json()
+    return "\n".join(mail["text"] for mail in mails if mail["to"] == email)
+
+
 def pay_with(page: Page, *, card: str) -> None:
     """Fill in another card on Stripe's page and press its button."""
     page.get_by_label("Card number").fill(card)

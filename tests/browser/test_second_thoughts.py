@@ -2,14 +2,13 @@
 
 import re
 
-import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
 from devstack.stack import Stack
 from tests.browser.conftest import Browsers
 from tests.browser.pictures import keep
-from tests.browser.shoppers import PASSWORD, sign_up
+from tests.browser.shoppers import PASSWORD, mailed, sign_up
 from tests.waiting import await_true
 
 pytestmark = pytest.mark.browser
@@ -168,9 +167,3 @@ def forget_session(page: Page) -> None:
 def reset_link(stack: Stack, *, email: str) -> str:
     await_true(lambda: RESET_LINK.search(mailed(stack, email)), what="the mail is sent")
     return str(RESET_LINK.findall(mailed(stack, email))[0])
-
-
-def mailed(stack: Stack, email: str) -> str:
-    """Return all that someone was mailed, newest first."""
-    mails = httpx.get(f"{stack.mail_url}/messages.json", trust_env=False).json()
-    return "\n".join(mail["text"] for mail in mails if mail["to"] == email)

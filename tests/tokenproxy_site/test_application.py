@@ -1,18 +1,17 @@
 """Who serves what, and what a stopping process says of itself."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
-from django.db import connection
 
-from devstack.ports import free_port
 from tests.proxy.conftest import until
+from tests.tokenproxy_site.database import database_away
 from tokenproxy_site.application import Application
 
 
@@ -50,22 +49,6 @@ async def test_a_process_starts_without_postgresql_and_waits_for_it(
 
     assert (unready.status_code, page.status_code, ready.status_code) == (503, 200, 200)
     assert unready.json()["process"] == "it has not read the catalogue yet"
-
-
-def close_pool() -> None:
-    # PostgreSQL's wrapper has it, the type of all wrappers has not.
-    cast(Any, connection).close_pool()
-
-
-@contextmanager
-def database_away() -> Iterator[None]:
-    """Let PostgreSQL be looked for where nothing listens."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(connection.settings_dict, "PORT", free_port())
-        patch.setitem(connection.settings_dict["OPTIONS"]["pool"], "timeout", 0.2)
-        close_pool()
-        yield
-    close_pool()
 
 
 @asynccontextmanager

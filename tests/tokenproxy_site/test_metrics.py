@@ -2,20 +2,31 @@
 
 import asyncio
 import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from billing.ledger.inbox import file_item
+from billing.models import StripeEvent
 from billing.tasks.wallet import recover_wallets
+from devstack.ports import free_port
 from tests.billing.wallet.faults import RedisFaults
 from tests.conftest import open_fences
 from tests.proxy.conftest import until
 from tests.till import Till
 from tokenproxy_site.application import Application, counted
-from tokenproxy_site.metrics import OPEN_STREAMS, REQUESTS
+from tokenproxy_site.metrics.snapshot import METRICS, take_snapshot
+from tokenproxy_site.metrics.sweeps import SweepTally
+from tokenproxy_site.metrics.web import OPEN_STREAMS, REQUESTS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,6 +46,17 @@ def scrape(client: Client) -> dict[str, float]:
     assert response.status_code == 200
     assert response["Content-Type"].startswith("text/plain; version=")
     return {name: float(value) for name, value in SAMPLE.findall(response.content.decode())}
+
+
+@contextmanager
+def cache_away(settings: Any) -> Iterator[None]:
+    """Let the cache be looked for where nothing listens."""
+    there = settings.CACHES
+    settings.CACHES = {
+        "default": there["default"] | {"LOCATION": f"redis://127.0.0.1:{free_port()}"}
+    }
+    yield
+    settings.CACHES = there
 
 
 def test_there_are_no_metrics_without_a_token(till: Till, client: Client, settings: Any) -> None:
@@ -62,6 +84,7 @@ def test_it_tells_what_is_under_way(till: Till, client: Client) -> None:
         till.grant(5)
     open_fences(till.client)
     file_item(kind="test", reference="1", summary="Look at this.")
+    take_snapshot()
 
     told = scrape(client)
 
@@ -69,7 +92,8 @@ def test_it_tells_what_is_under_way(till: Till, client: Client) -> None:
     assert told["tokenproxy_oldest_undrained_event_seconds"] < 60
     assert told["tokenproxy_open_holds"] == 1
     assert told["tokenproxy_wallets_to_push"] == 1
-    assert told["tokenproxy_open_inbox_items"] == 1
+    assert told['tokenproxy_open_inbox_items{kind="test"}'] == 1
+    assert told['tokenproxy_queue_rows{queue="stripe_events"}'] == 0
     assert told['tokenproxy_ready{part="wallet"}'] == 1
 
 
@@ -77,12 +101,90 @@ def test_it_tells_of_a_rebuild_instead_of_figures(
     till: Till, client: Client, faults: RedisFaults
 ) -> None:
     faults.flush()
+    take_snapshot()
 
     told = scrape(client)
 
     assert told['tokenproxy_ready{part="wallet"}'] == 0
     assert told['tokenproxy_ready{part="database"}'] == 1
     assert "tokenproxy_undrained_events" not in told
+
+
+def test_a_scrape_asks_no_database(till: Till, client: Client) -> None:
+    take_snapshot()
+
+    with CaptureQueriesContext(connection) as queries:
+        told = scrape(client)
+
+    assert len(queries) == 0
+    # Every metric of the snapshot but that of inbox items, of which there is none.
+    missing = [name for name in METRICS if not any(f"tokenproxy_{name}" in had for had in told)]
+    assert missing == ["open_inbox_items"]
+
+
+def test_without_a_worker_there_is_no_present_state(till: Till, client: Client) -> None:
+    assert not any("tokenproxy_ready" in name for name in scrape(client))
+
+
+def test_a_queue_tells_how_long_its_rows_wait(till: Till, client: Client) -> None:
+    due = timezone.now() - timedelta(minutes=5)
+    StripeEvent.objects.create(event_id="evt_1", kind="x", payload={}, next_attempt_at=due)
+    StripeEvent.objects.create(event_id="evt_2", kind="x", payload={})
+    take_snapshot()
+
+    told = scrape(client)
+
+    assert told['tokenproxy_queue_rows{queue="stripe_events"}'] == 2
+    assert 300 <= told['tokenproxy_queue_overdue_seconds{queue="stripe_events"}'] < 360
+
+
+AUDIT, DRAIN = "billing.audit_money", "billing.drain_events"
+
+
+def test_the_sweeps_of_several_workers_add_up(client: Client) -> None:
+    for worker in (SweepTally(), SweepTally()):
+        for number, result in enumerate((3, 4, None)):
+            worker.began(f"{number}")
+            worker.ended(f"{number}", DRAIN, result, has_failed=False)
+        worker.ended("lost", DRAIN, None, has_failed=True)
+        worker.write()
+
+    told = scrape(client)
+
+    assert told[f'tokenproxy_sweep_runs_total{{sweep="{DRAIN}"}}'] == 4
+    assert told[f'tokenproxy_sweep_items_total{{sweep="{DRAIN}"}}'] == 14
+    assert told[f'tokenproxy_sweep_failures_total{{sweep="{DRAIN}"}}'] == 2
+    ended_at = told[f'tokenproxy_sweep_last_success_timestamp_seconds{{sweep="{DRAIN}"}}']
+    assert time.time() - 60 < ended_at <= time.time()
+
+
+@pytest.mark.parametrize(
+    ("results", "findings", "is_clean"), [([0], 0, True), ([2], 2, False), ([0, None, 1], 1, True)]
+)
+def test_it_tells_when_an_audit_was_last_clean(
+    client: Client, results: list[int | None], findings: int, is_clean: bool
+) -> None:
+    worker = SweepTally()
+    for result in results:
+        worker.ended("1", AUDIT, result, has_failed=False)
+    worker.write()
+
+    told = scrape(client)
+
+    assert told["tokenproxy_audit_findings"] == findings
+    assert ("tokenproxy_audit_last_clean_timestamp_seconds" in told) == is_clean
+
+
+def test_what_a_worker_counts_waits_for_a_cache_that_is_away(client: Client, settings: Any) -> None:
+    worker = SweepTally()
+    with cache_away(settings):
+        worker.ended("1", DRAIN, 5, has_failed=False)
+        worker.write()
+        assert scrape(client)['tokenproxy_database_pool{state="waited_for"}'] == 0
+    worker.write()
+    worker.write()
+
+    assert scrape(client)[f'tokenproxy_sweep_items_total{{sweep="{DRAIN}"}}'] == 5
 
 
 async def test_it_counts_what_this_process_answered() -> None:

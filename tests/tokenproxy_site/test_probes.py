@@ -8,11 +8,20 @@ from typing import Any
 import pytest
 from django.core.asgi import get_asgi_application
 from django.core.cache import cache
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from billing.tasks.wallet import recover_wallets
+from tests.billing.wallet.faults import RedisFaults
 from tests.till import Till
+from tests.tokenproxy_site.database import database_away
+from tokenproxy_site.health import READINESS
 from tokenproxy_site.probes import PROBES
+
+# Before a worker has been seen.
+EMPTY = {"/readyz": 503}
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,8 +48,8 @@ def ask(path: str, *, method: str = "get", **given: Any) -> Any:
 def test_a_probe_is_answered_whatever_the_host(till: Till, path: str, host: str) -> None:
     asked = ask(path, HTTP_HOST=host)
 
-    assert asked.status_code == (503 if path == "/readyz" else 200)
-    assert b"worker" in asked.content or path == "/healthz"
+    assert asked.status_code == EMPTY.get(path, 200)
+    assert (b"worker" in asked.content) == (path == "/readyz")
 
 
 @pytest.mark.parametrize("path", sorted(PROBES))
@@ -49,7 +58,7 @@ def test_a_probe_is_answered_without_a_host(till: Till, path: str, method: str) 
     # Without the header a host is made of the address that the server listens on.
     asked = ask(path, method=method, SERVER_NAME="10.1.2.3")
 
-    assert asked.status_code == (503 if path == "/readyz" else 200)
+    assert asked.status_code == EMPTY.get(path, 200)
     assert int(asked["Content-Length"]) > 0
     assert bool(asked.content) == (method == "GET")
 
@@ -65,6 +74,43 @@ def test_a_probe_is_not_sent_to_https(till: Till, settings: Any, path: str) -> N
 @pytest.mark.parametrize("path", sorted(PROBES))
 def test_a_probe_only_reads(till: Till, path: str) -> None:
     assert ask(path, method="post", HTTP_HOST="10.1.2.3").status_code == 405
+
+
+def test_each_part_is_ready_by_itself(ready: None, faults: RedisFaults) -> None:
+    whole = {path: ask(path).status_code for path in READINESS}
+
+    faults.flush()
+    without_wallets = {path: ask(path).status_code for path in READINESS}
+
+    assert whole == {"/readyz": 200, "/readyz/api": 200, "/readyz/site": 200}
+    assert without_wallets == {"/readyz": 503, "/readyz/api": 503, "/readyz/site": 200}
+
+
+def test_the_api_is_ready_without_postgresql(ready: None) -> None:
+    connection.close()
+    with database_away():
+        answers = {path: ask(path) for path in READINESS}
+
+    assert answers["/readyz/api"].status_code == 200
+    assert answers["/readyz/site"].json()["database"] == "PostgreSQL does not answer"
+
+
+def test_nothing_is_ready_before_every_migration_is_applied(ready: None) -> None:
+    MigrationRecorder(connection).record_unapplied("billing", "0001_initial")
+    try:
+        asked = ask("/readyz/site")
+    finally:
+        MigrationRecorder(connection).record_applied("billing", "0001_initial")
+
+    assert asked.json()["database"] == "migrations are not applied"
+
+
+def test_a_ready_probe_asks_the_database_once(ready: None) -> None:
+    ask("/readyz/site")
+    with CaptureQueriesContext(connection) as queries:
+        ask("/readyz/site")
+
+    assert len(queries) == 1
 
 
 def test_the_scraper_still_needs_its_token(till: Till, settings: Any) -> None:

@@ -3,7 +3,7 @@
 from sandbox.stripe.box import Box
 from sandbox.stripe.resources.checkout_rules import checked_expires_at
 from sandbox.stripe.resources.customers import get_customer
-from sandbox.stripe.resources.shared import EMPTY_ADDRESS, merge_metadata
+from sandbox.stripe.resources.shared import EMPTY_ADDRESS, merge_metadata, method_types
 from sandbox.stripe.store import JsonObject
 
 
@@ -97,8 +97,7 @@ def session_body(
         "payment_method_collection": "if_required",
         "payment_method_configuration_details": None,
         "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
-        # A bank account is debited in dollars only.
-        "payment_method_types": ["card", "us_bank_account"] if currency == "usd" else ["card"],
+        "payment_method_types": method_types(given, currency),
         "payment_status": "unpaid",
         "permissions": None,
         "phone_number_collection": {"enabled": False},

@@ -54,6 +54,7 @@ EMULATED = frozenset(
         "payment_intent_data[setup_future_usage]",
         "payment_intent_data[statement_descriptor]",
         "payment_intent_data[statement_descriptor_suffix]",
+        "allowed_payment_method_types[]",
         "saved_payment_method_options[payment_method_save]",
         "setup_intent_data[description]",
         "setup_intent_data[metadata]",
@@ -119,10 +120,11 @@ def _check_mode(given: JsonObject) -> None:
     for name in _FOREIGN[mode]:
         if name in given:
             raise InvalidParameter(f"You can not pass `{name}` in `{mode}` mode.", param=name)
-    needed = "line_items" if mode == "payment" else "currency"
-    if needed not in given:
-        raise _missing(needed)
-    if mode == "setup":
+    # Without a currency Stripe can't tell which of the dashboard's methods to show.
+    needed = ("currency", "allowed_payment_method_types") if mode == "setup" else ("line_items",)
+    if not any(name in given for name in needed):
+        raise _missing(needed[0])
+    if mode == "setup" and "currency" in given:
         given["currency"] = checked_currency(given["currency"])
 
 

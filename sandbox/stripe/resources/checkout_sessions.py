@@ -98,6 +98,7 @@ def _create_setup(call: Call) -> JsonObject:
         box,
         customer=body["customer"],
         given=given.get("setup_intent_data", {}),
+        kinds=body["payment_method_types"],
         session_id=body["id"],
         cause=call.cause,
     )

@@ -40,6 +40,7 @@ _EMULATED = frozenset(
         "metadata",
         "off_session",
         "payment_method",
+        "allowed_payment_method_types[]",
         "receipt_email",
         "return_url",
         "setup_future_usage",
@@ -57,13 +58,12 @@ def _create(call: Call) -> JsonObject:
     check_email(given.get("receipt_email", ""), "receipt_email")
     _check_confirmation(given)
     customer = get_customer(box, given["customer"]).id if "customer" in given else None
-    automatic = {"enabled": True, "allow_redirects": "always"}
     record = new_payment_intent(
         box,
         amount=given["amount"],
         currency=currency,
         customer=customer,
-        given={**given, "automatic_payment_methods": automatic | _automatic(given)},
+        given={**given, "automatic_payment_methods": _automatic(given)},
         private={"return_url": given.get("return_url")},
         cause=call.cause,
     )
@@ -74,8 +74,18 @@ def _create(call: Call) -> JsonObject:
     return record.body
 
 
-def _automatic(given: JsonObject) -> JsonObject:
-    return dict(given.get("automatic_payment_methods", {}))
+def _automatic(given: JsonObject) -> JsonObject | None:
+    """Return how the dashboard's methods are used; None if the shop names the kinds itself."""
+    if "allowed_payment_method_types" not in given:
+        given_ways: JsonObject = given.get("automatic_payment_methods", {})
+        return {"enabled": True, "allow_redirects": "always", **given_ways}
+    if "automatic_payment_methods" in given:
+        raise InvalidParameter(
+            "You may only specify one of these parameters: automatic_payment_methods, "
+            "allowed_payment_method_types.",
+            param="automatic_payment_methods",
+        )
+    return None
 
 
 def _check_confirmation(given: JsonObject) -> None:
@@ -100,7 +110,10 @@ def _check_confirmation(given: JsonObject) -> None:
         _check_redirects(given, _automatic(given))
 
 
-def _check_redirects(given: JsonObject, automatic: JsonObject) -> None:
+def _check_redirects(given: JsonObject, automatic: JsonObject | None) -> None:
+    if automatic is None:
+        # Neither a card nor a bank account leads away.
+        return
     if automatic.get("allow_redirects") != "never" and "return_url" not in given:
         raise InvalidParameter(
             "This PaymentIntent is configured to accept payment methods enabled in your "
@@ -129,6 +142,15 @@ def _choose(box: Box, record: Record, method_id: str) -> None:
         )
     if method.private.get("is_used_up"):
         raise InvalidRequest(USED_UP, param="payment_method")
+    kinds = record.body["payment_method_types"]
+    if method.body["type"] not in kinds:
+        raise InvalidRequest(
+            f"The PaymentMethod provided ({method.body['type']}) is not allowed for this "
+            "PaymentIntent. Please attach a PaymentMethod of one of the following types: "
+            f"{', '.join(kinds)}.",
+            code="payment_intent_incompatible_payment_method",
+            param="payment_method",
+        )
     box.change(record, {"payment_method": method.id, "status": "requires_confirmation"})
 
 

@@ -10,7 +10,7 @@ from sandbox.stripe.box import Box, Cause
 from sandbox.stripe.ids import random_text
 from sandbox.stripe.listing import list_objects
 from sandbox.stripe.operation import PAGING, Call, Operation
-from sandbox.stripe.resources.shared import merge_metadata
+from sandbox.stripe.resources.shared import merge_metadata, method_types
 from sandbox.stripe.store import JsonObject, Record
 
 _PATH = "/v1/payment_intents"
@@ -63,7 +63,7 @@ def new_payment_intent(
                 "request_three_d_secure": "automatic",
             }
         },
-        "payment_method_types": ["card", "us_bank_account"] if currency == "usd" else ["card"],
+        "payment_method_types": method_types(given, currency),
         "processing": None,
         "receipt_email": given.get("receipt_email"),
         "review": None,

@@ -11,7 +11,13 @@ from sandbox.stripe.store import JsonObject, Record
 
 
 def new_setup_intent(
-    box: Box, *, customer: str | None, given: JsonObject, session_id: str, cause: Cause
+    box: Box,
+    *,
+    customer: str | None,
+    given: JsonObject,
+    kinds: list[str],
+    session_id: str,
+    cause: Cause,
 ) -> Record:
     """Create the SetupIntent of a Checkout Session."""
     stamp = box.stamp("setup_intent")
@@ -43,7 +49,7 @@ def new_setup_intent(
                     "request_three_d_secure": "automatic",
                 }
             },
-            "payment_method_types": ["card"],
+            "payment_method_types": kinds,
             "single_use_mandate": None,
             "status": "requires_payment_method",
             "usage": "off_session",

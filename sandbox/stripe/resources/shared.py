@@ -44,6 +44,24 @@ def billing_details(*, email: str | None, name: str | None) -> JsonObject:
     }
 
 
+# What this emulator has, and the currency that each is bound to, if it is.
+_METHOD_TYPES = {"card": None, "us_bank_account": "usd"}
+
+
+def method_types(given: JsonObject, currency: str | None) -> list[str]:
+    """Return the kinds of payment methods that are taken: all that fit, of those allowed if any
+    are named. What the account or the currency has not is left out without a word.
+
+    https://docs.stripe.com/changelog/dahlia/2026-07-29/allowed-payment-method-types-parameter
+    """
+    allowed = given.get("allowed_payment_method_types", _METHOD_TYPES)
+    return [
+        name
+        for name, bound in _METHOD_TYPES.items()
+        if name in allowed and bound in (None, currency)
+    ]
+
+
 def any_of(path: str, values: list[str] | None) -> tuple[Condition, ...]:
     """Return the filter of a list of values, of which one must fit; none without a list."""
     return () if not values else (Condition(path=path, value=tuple(values)),)

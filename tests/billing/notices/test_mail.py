@@ -44,7 +44,15 @@ FACTS: dict[str, dict[str, Any]] = {
     "key_revoked": {"name": "Laptop & co", "hint": "tp_live_Ab12…9xYz"},
     "new_sign_in": ORIGIN | {"at": NOON.isoformat()},
     "password_changed": ORIGIN,
-    "password_reset": ORIGIN,
+    "password_reset": ORIGIN
+    | {
+        "ended": {
+            "keys": ["tp_live_Ab12…9xYz"],
+            "addresses": ["stranger@example.com"],
+            "sessions": 3,
+            "factors": 1,
+        }
+    },
     "address_asked": ORIGIN | {"new_email": "new@example.com"},
     "address_changed": {"old_email": "old@example.com", "new_email": "new@example.com"},
     "top_up_succeeded": ORDER,
@@ -63,7 +71,14 @@ WORDS = {
     "key_rotated": ["tp_live_Ab12…9xYz", "tp_live_Cd34…8wVu", "2 March 2026, 12:00 UTC"],
     "key_revoked": ["tp_live_Ab12…9xYz", "/dashboard/keys/"],
     "password_changed": ["Firefox on Linux", "203.0.113.9", "/accounts/password/reset/"],
-    "password_reset": ["Firefox on Linux", "203.0.113.9", "/accounts/password/reset/"],
+    "password_reset": [
+        "Firefox on Linux",
+        "203.0.113.9",
+        "/accounts/password/reset/",
+        "tp_live_Ab12…9xYz",
+        "stranger@example.com",
+        "never been confirmed",
+    ],
     "address_asked": ["new@example.com", "203.0.113.9", "/accounts/email/"],
     "address_changed": ["old@example.com", "new@example.com", "/accounts/email/"],
     "new_sign_in": ["Firefox on Linux", "203.0.113.9", "/accounts/password/change/"],

@@ -12,7 +12,7 @@ from billing.exceptions import (
     PaymentProviderRefusal,
     TooManyOrders,
 )
-from billing.models import InboxItem, Order, Pack
+from billing.models import InboxItem, Order, Pack, StripeCustomer
 from billing.orders.checkout import open_session, start_checkout
 from billing.stripe_api import read_checkout
 from devstack.ports import free_port
@@ -42,7 +42,9 @@ def test_it_tells_stripe_what_was_ordered_and_by_whom(order: Order, sandbox: San
     assert session.client_reference_id == str(order.public_id)
     assert session.metadata is not None
     assert session.metadata["order_id"] == str(order.public_id)
-    assert session.customer_email == "alice@example.com"
+    assert session.customer == StripeCustomer.objects.get().stripe_customer_id
+    assert session.customer_details
+    assert session.customer_details.email == "alice@example.com"
     assert session.expires_at == int(order.expires_at.timestamp())
     assert session.success_url == (
         "http://testserver/billing/return/?session_id={CHECKOUT_SESSION_ID}"

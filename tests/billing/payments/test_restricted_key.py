@@ -20,7 +20,15 @@ from billing.exceptions import PaymentProviderRefusal
 from billing.models import Pack
 from billing.orders.checkout import start_checkout
 from billing.orders.checkout_payments import fulfil_checkout
-from billing.stripe_api import card_payments, catalogue, listing, read_charge, refunds, saved_cards
+from billing.stripe_api import (
+    card_payments,
+    catalogue,
+    customers,
+    listing,
+    read_charge,
+    refunds,
+    saved_cards,
+)
 from billing.stripe_api.catalogue import CatalogueProduct
 from billing.stripe_api.payments import PaymentState
 from billing.stripe_inbox.handlers import HANDLERS
@@ -91,9 +99,10 @@ def use(sandbox: Sandbox, pack: Pack) -> Callable[[], None]:
 def top_up(sandbox: Sandbox) -> None:
     """Save a card, have it declined, and let Stripe forget it."""
     name = uuid4().hex
-    customer = saved_cards.create_customer(
-        email="alice@example.com", top_up_id=name, idempotency_key=name
+    customer = customers.create_customer(
+        email="alice@example.com", owner_id=name, idempotency_key=name
     )
+    customers.update_email(customer, "bob@example.com")
     urls = {"success_url": "http://testserver/", "cancel_url": "http://testserver/"}
     setup = saved_cards.create_setup(customer_id=customer, currency="usd", top_up_id=name, **urls)
     sandbox.control(f"checkout/{setup.session_id}/pay", card="4000000000000341")
@@ -105,7 +114,7 @@ def top_up(sandbox: Sandbox) -> None:
         "payment_method": saved.payment_method_id,
         "confirm": True,
         "off_session": True,
-        "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+        "allowed_payment_method_types": [*saved_cards.CHARGEABLE],
     }
     intent = card_payments.create_payment(params, idempotency_key=f"pay-{name}")
     assert card_payments.read_payment(intent).state is PaymentState.FAILED

@@ -485,7 +485,7 @@ def test_the_ceiling_counts_an_open_top_up_and_not_a_failed_one(
             status=status,
             expires_at=timezone.now(),
         )
-    Order.objects.filter(status="pending").update(status="review")
+    Order.objects.filter(status="pending").update(status="fulfilled", fulfilled_at=timezone.now())
 
     assert top_up_due() == 0
 

@@ -1,0 +1,83 @@
+"""What this process counts of its calls, for Prometheus: one observation when a call ends.
+
+Durations are in seconds, as Prometheus wants them; buckets reach from a short chat on a fast model
+to a reasoning model's long answer.
+"""
+
+import time
+
+from prometheus_client import Counter, Histogram
+
+from billing.token_classes import counts_of
+from billing.wallet.client import Settled
+from billing.wallet.usage import Settlement
+from common.figures import REGISTRY
+from proxy.serving.call import Call
+
+SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300, 600)
+GAP_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 15, 60)
+# A call that no upstream took: it has no receipt.
+VOID = "void"
+
+CALLS = Counter(
+    "tokenproxy_calls",
+    "Admitted calls that have ended.",
+    ["model", "provider", "outcome"],
+    registry=REGISTRY,
+)
+LATENCY = Histogram(
+    "tokenproxy_call_seconds",
+    "From a call's arrival to its settlement.",
+    ["model"],
+    buckets=SECONDS,
+    registry=REGISTRY,
+)
+FIRST_BYTE = Histogram(
+    "tokenproxy_first_byte_seconds",
+    "From a call's arrival to the first byte of its answer.",
+    ["model"],
+    buckets=SECONDS,
+    registry=REGISTRY,
+)
+LONGEST_GAP = Histogram(
+    "tokenproxy_longest_gap_seconds",
+    "The longest silence of an upstream within a stream that it had begun.",
+    ["model"],
+    buckets=GAP_SECONDS,
+    registry=REGISTRY,
+)
+TOKENS = Counter(
+    "tokenproxy_tokens",
+    "Tokens of ended calls, by the field that counts them; parts are also in their whole.",
+    ["model", "field"],
+    registry=REGISTRY,
+)
+CHARGED = Counter(
+    "tokenproxy_credits_charged", "Credits that calls were charged.", registry=REGISTRY
+)
+WRITTEN_OFF = Counter(
+    "tokenproxy_credits_written_off",
+    "Credits that calls cost beyond what could be charged.",
+    registry=REGISTRY,
+)
+
+
+def note_end(call: Call, settlement: Settlement | None, settled: Settled | None) -> None:
+    """Count a call that has ended: voided without a settlement, unsettled if Redis is away."""
+    model = call.facts.model_name
+    if settlement is None:
+        provider = call.attempt.provider_name if call.attempt else ""
+        CALLS.labels(model, provider, VOID).inc()
+        return
+    CALLS.labels(model, settlement.provider_name, settlement.outcome).inc()
+    LATENCY.labels(model).observe(time.time() - call.facts.started_at_ms / 1_000)
+    if settlement.first_byte_ms is not None:
+        FIRST_BYTE.labels(model).observe(settlement.first_byte_ms / 1_000)
+    if call.longest_gap_s:
+        LONGEST_GAP.labels(model).observe(call.longest_gap_s)
+    for field, count in counts_of(settlement).items():
+        if count:
+            TOKENS.labels(model, field).inc(count)
+    if settled is not None:
+        CHARGED.inc(settled.charged_credits)
+        WRITTEN_OFF.inc(max(settlement.target_credits - settled.charged_credits, 0))

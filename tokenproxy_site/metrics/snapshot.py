@@ -1,0 +1,126 @@
+"""The present state of the money, of what waits and of what is ready, measured by a sweep.
+
+Measuring asks PostgreSQL and Redis; showing asks the cache. A snapshot that is not renewed within
+KEPT_S is gone, and its instant tells how old one is.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import redis
+from django.core.cache import cache
+from django.db import DatabaseError
+from django.db.models import Count, Min
+from django.utils import timezone
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from billing.exceptions import WalletRecovering
+from billing.ledger.pushes import due_wallets
+from billing.models import InboxItem
+from billing.notices.outbox import NOTICES
+from billing.orders.refunds import REFUNDS
+from billing.stripe_inbox.events import EVENTS
+from billing.stripe_inbox.open_orders import ORDERS
+from billing.upkeep.readiness import read_wallet_load
+from common.due import DueRows
+from tokenproxy_site.health import PARTS, find_problems
+
+NAME = "figures:snapshot"
+KEPT_S = 120
+
+# What a queue's rows wait for, by its name in the metrics.
+QUEUES: dict[str, DueRows[Any]] = {
+    "stripe_events": EVENTS,
+    "open_orders": ORDERS,
+    "refunds": REFUNDS,
+    "mails": NOTICES,
+}
+
+# A measurement: values by their labels' values, for each metric by its name.
+Values = dict[tuple[str, ...], float]
+Measured = dict[str, Values]
+
+METRICS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "measured_timestamp_seconds": ("When a worker measured this.", ()),
+    "ready": ("Whether a part of the product can serve.", ("part",)),
+    "undrained_events": ("Charges that wait to be booked.", ()),
+    "oldest_undrained_event_seconds": ("How long the drain has left the oldest of them.", ()),
+    "open_holds": ("Calls that hold credits.", ()),
+    "wallets_to_push": ("Wallets of which Redis has not learnt everything.", ()),
+    "queue_rows": ("Rows that are not done.", ("queue",)),
+    "queue_overdue_seconds": ("For how long the row longest due has been due.", ("queue",)),
+    "open_inbox_items": ("Findings that wait for a person.", ("kind",)),
+}
+
+
+def take_snapshot() -> int:
+    """Measure everything, and keep it for the scrapers. Returns how many values there are.
+
+    What can't be read is left out, and its part is not ready.
+    """
+    measured: Measured = {"measured_timestamp_seconds": {(): time.time()}}
+    for measure, away in MEASURES:
+        try:
+            measured |= measure()
+        except away:
+            continue
+    cache.set(NAME, measured, timeout=KEPT_S)
+    return sum(map(len, measured.values()))
+
+
+def _measure_parts() -> Measured:
+    problems = find_problems()
+    return {"ready": {(part,): part not in problems for part in PARTS}}
+
+
+def _measure_wallets() -> Measured:
+    load = read_wallet_load()
+    return {
+        "undrained_events": {(): load.events},
+        "oldest_undrained_event_seconds": {(): load.oldest_event_ms / 1_000},
+        "open_holds": {(): load.holds},
+    }
+
+
+def _measure_books() -> Measured:
+    now = timezone.now()
+    rows: Values = {}
+    overdue: Values = {}
+    for name, queue in QUEUES.items():
+        found = queue.open_rows.aggregate(n=Count("*"), oldest=Min(queue.due_column))
+        rows[name,] = found["n"]
+        overdue[name,] = max((now - (found["oldest"] or now)).total_seconds(), 0)
+    open_items = InboxItem.objects.filter(resolved_at=None).order_by("kind")
+    kinds = open_items.values_list("kind").annotate(n=Count("*"))
+    return {
+        "wallets_to_push": {(): due_wallets().count()},
+        "queue_rows": rows,
+        "queue_overdue_seconds": overdue,
+        "open_inbox_items": {(kind,): count for kind, count in kinds},
+    }
+
+
+MEASURES: tuple[tuple[Callable[[], Measured], type[Exception]], ...] = (
+    (_measure_parts, DatabaseError),
+    (_measure_wallets, WalletRecovering),
+    (_measure_books, DatabaseError),
+)
+
+
+class SnapshotGauges(Collector):
+    """The last snapshot."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Read the cache once. Without it, or without a worker, there are no figures."""
+        try:
+            measured: Measured = cache.get(NAME, {})
+        except redis.RedisError:
+            return
+        for name, values in measured.items():
+            words, labels = METRICS[name]
+            gauge = GaugeMetricFamily(f"tokenproxy_{name}", words, labels=labels)
+            for label_values, value in values.items():
+                gauge.add_metric(label_values, value)
+            yield gauge
