@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import structlog
 from django.conf import settings
@@ -23,10 +22,9 @@ from billing.wallet.journal import JournalContents, adoptable_files
 from billing.wallet.rebuild_barrier import no_rebuild_meanwhile
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 from billing.wallet.usage import RequestFacts, Settlement
+from common.batches import batches
 
 log = structlog.get_logger(__name__)
-
-Item = TypeVar("Item")
 
 QUERY_BATCH = 10_000
 COMMAND_BATCH = 500
@@ -70,9 +68,8 @@ def adopt_journals(directory: Path | None = None) -> int:
 
 def booked_requests(request_ids: Iterable[str]) -> dict[str, Booked]:
     """Return what PostgreSQL has of these requests, by request id."""
-    wanted = list(request_ids)
     found: dict[str, Booked] = {}
-    for some in _batches(wanted, QUERY_BATCH):
+    for some in batches(request_ids, QUERY_BATCH):
         records = UsageRecord.objects.filter(request_id__in=some)
         for request_id, target, charged in records.values_list(
             "request_id", "target_credits", "charged_credits"
@@ -103,7 +100,7 @@ def _adopt(client: SyncWalletClient, contents: JournalContents) -> bool:
 
 def _void(client: SyncWalletClient, many: list[RequestFacts]) -> None:
     """Release holds whose process died before it released them."""
-    for some in _batches(many, COMMAND_BATCH):
+    for some in batches(many, COMMAND_BATCH):
         for reply in client.ask_many([ending.void(facts) for facts in some]):
             try:
                 ending.parse_ended(reply)
@@ -117,7 +114,7 @@ def _abandon(
     """End requests whose process died in the middle. Yields those that are now to be booked."""
     at_zero = abandoned(int(time.time() * 1_000))
     lost = []
-    for some in _batches(many, COMMAND_BATCH):
+    for some in batches(many, COMMAND_BATCH):
         asked = [
             ending.reap(f.wallet_id, f.request_id, without_progress=at_zero, is_dead=True)
             for f, _ in some
@@ -137,7 +134,7 @@ def _abandon(
 def _replay(client: SyncWalletClient, many: list[Ending]) -> Iterator[RequestFacts]:
     """Settle ends that Redis may have missed. Yields what is now to be booked."""
     lost = []
-    for some in _batches(many, COMMAND_BATCH):
+    for some in batches(many, COMMAND_BATCH):
         asked = [ending.settle(end.facts, end.settlement) for end in some]
         for end, reply in zip(some, client.ask_many(asked), strict=True):
             try:
@@ -155,7 +152,7 @@ def _settle_late(client: SyncWalletClient, many: list[Ending]) -> Iterator[Reque
     No rebuild comes between the reading and the settling: Redis would forget that a request was
     settled meanwhile, and charge it again.
     """
-    for some in _batches(many, COMMAND_BATCH):
+    for some in batches(many, COMMAND_BATCH):
         with no_rebuild_meanwhile():
             booked = booked_requests(end.facts.request_id for end in some)
             for end in some:
@@ -192,8 +189,3 @@ def _finish(path: Path, contents: JournalContents) -> None:
         summary=f"A journal has {contents.unreadable_lines} lines that can't be read.",
     )
     path.rename(path.with_name(path.name + DAMAGED))
-
-
-def _batches(items: list[Item], size: int) -> Iterator[list[Item]]:
-    for first in range(0, len(items), size):
-        yield items[first : first + size]

@@ -45,22 +45,14 @@ class SyncWalletClient:
 
         Raises the first error.
         """
-        replies = self.ask_each(many)
-        for reply in replies:
-            if isinstance(reply, WalletError):
-                raise reply
-        return cast(list[Reply], replies)
+        return cast(list[Reply], _whole(self.ask_each(many)))
 
     def ask_each(self, many: list[Command]) -> list[Reply | WalletError]:
         """Send commands in one round trip and return what became of each.
 
         Raises WalletRecovering if Redis is away or without our library.
         """
-        pipeline = self.redis.pipeline(transaction=False)
-        for command in many:
-            pipeline.execute_command(*command.parts())
-        with self.reaching():
-            replies = pipeline.execute(raise_on_error=False)
+        replies = self._send([command.parts() for command in many])
         return [_checked(command, reply) for command, reply in zip(many, replies, strict=True)]
 
     def read_events(
@@ -68,15 +60,10 @@ class SyncWalletClient:
     ) -> list[tuple[bytes, dict[bytes, bytes]]]:
         """Return events of an open shard, oldest first. Raises WalletRecovering if it is closed."""
         # In this order and over one connection, so that the server that answers is the open one.
-        pipeline = self.redis.pipeline(transaction=False)
         command = shards.status(shard)
-        pipeline.execute_command(*command.parts())
-        pipeline.xrange(keys.events(shard), min=start, count=count)
-        with self.reaching():
-            status, found = pipeline.execute(raise_on_error=False)
-        for reply in (status, found):
-            if isinstance(error := _checked(command, reply), WalletError):
-                raise error
+        read = ("XRANGE", keys.events(shard), start, "+", "COUNT", count)
+        replies = self._send([command.parts(), read])
+        status, found = _whole([_checked(command, reply) for reply in replies])
         parse_ok(status)
         return cast(list[tuple[bytes, dict[bytes, bytes]]], found)
 
@@ -87,15 +74,17 @@ class SyncWalletClient:
 
         Raises WalletRecovering if Redis is away or without our library.
         """
-        pipeline = self.redis.pipeline(transaction=True)
-        for parts in (command.parts(), *reads):
+        replies = self._send([command.parts(), *reads], is_transaction=True)
+        first, *rest = _whole([_checked(command, reply) for reply in replies])
+        return first, rest
+
+    def _send(self, many: list[tuple[Argument, ...]], *, is_transaction: bool = False) -> list[Any]:
+        pipeline = self.redis.pipeline(transaction=is_transaction)
+        for parts in many:
             pipeline.execute_command(*parts)
         with self.reaching():
-            replies = pipeline.execute(raise_on_error=False)
-        for reply in replies:
-            if isinstance(error := _checked(command, reply), WalletError):
-                raise error
-        return cast(Reply, replies[0]), replies[1:]
+            replies: list[Any] = pipeline.execute(raise_on_error=False)
+        return replies
 
     @contextmanager
     def reaching(self) -> Iterator[None]:
@@ -169,6 +158,14 @@ def _checked(command: Command, reply: Any) -> Reply | WalletError:
             raise error from reply
         return error
     return cast(Reply, reply)
+
+
+def _whole(replies: list[Reply | WalletError]) -> list[Any]:
+    """Return replies of which none is an error. Raises the first that is."""
+    for reply in replies:
+        if isinstance(reply, WalletError):
+            raise reply
+    return replies
 
 
 def _text(item: Any) -> str:
