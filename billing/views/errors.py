@@ -1,4 +1,7 @@
-"""Error pages. `server_error` must work when nothing else does."""
+"""Error pages that Django's own views would show without the site's name.
+
+`server_error` must work when nothing else does.
+"""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -9,16 +12,6 @@ from django.template.loader import render_to_string
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer a request that makes no sense."""
     return render(request, "400.html", status=400)
-
-
-def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer a request that isn't allowed."""
-    return render(request, "403.html", status=403)
-
-
-def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer a request for what isn't there, or isn't the customer's."""
-    return render(request, "404.html", status=404)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
