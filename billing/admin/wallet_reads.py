@@ -8,12 +8,7 @@ from django.db.models import Count, F, QuerySet, Sum
 from django.utils import timezone
 
 from billing.ledger.credits import ORDER_OF_USE
-from billing.models import (
-    LedgerEntry,
-    Lot,
-    UsageRecord,
-    Wallet,
-)
+from billing.models import LedgerEntry, Lot, UsageRecord, Wallet
 
 RECENT = 10
 SPENDING_DAYS = 30

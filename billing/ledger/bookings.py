@@ -17,14 +17,7 @@ from billing.ledger.inbox import file_items
 from billing.ledger.key_use import add_spending, instant_of
 from billing.ledger.pushes import push_on_commit
 from billing.ledger.references import DebitRow, DebtPayment, Reference, RequestCharge, RequestRaise
-from billing.models import (
-    Debit,
-    InboxItem,
-    LedgerEntry,
-    Lot,
-    UsageRecord,
-    Wallet,
-)
+from billing.models import Debit, InboxItem, LedgerEntry, Lot, UsageRecord, Wallet
 from billing.token_classes import COUNTS, counts_of
 from billing.wallet.events import Amounts, Event
 from billing.wallet.usage import month_of

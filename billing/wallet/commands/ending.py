@@ -4,14 +4,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from billing.wallet import arguments
-from billing.wallet.commands.command import (
-    Command,
-    Reply,
-    call,
-    parse_ok,
-    read_reply,
-    refusal_of,
-)
+from billing.wallet.commands.command import Command, Reply, call, parse_ok, read_reply, refusal_of
 from billing.wallet.keys import Spot
 from billing.wallet.usage import RequestFacts, Settlement
 

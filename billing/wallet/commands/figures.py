@@ -4,14 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from billing.wallet import arguments
-from billing.wallet.commands.command import (
-    Command,
-    Reply,
-    call,
-    parse_ok,
-    read_reply,
-    refusal_of,
-)
+from billing.wallet.commands.command import Command, Reply, call, parse_ok, read_reply, refusal_of
 from billing.wallet.commands.placing import LIMITED, RATE_FIGURES, rate_refusal
 from billing.wallet.keys import Spot
 from billing.wallet.limits import KeyFigures, Limits

@@ -3,14 +3,7 @@
 from dataclasses import dataclass
 
 from billing.wallet import arguments, keys
-from billing.wallet.commands.command import (
-    Command,
-    Reply,
-    call,
-    parse_ok,
-    read_reply,
-    refusal_of,
-)
+from billing.wallet.commands.command import Command, Reply, call, parse_ok, read_reply, refusal_of
 from billing.wallet.keys import Spot
 from billing.wallet.usage import RequestFacts
 
