@@ -163,8 +163,8 @@ class NotFound(ApiError):
 class PathNotFound(NotFound):
     code = "not_found"
 
-    def __init__(self, method: str, path: str) -> None:
-        super().__init__(f"There is nothing at {method} {path[:200]}.")
+    def __init__(self, method: str, path: str, hint: str = "") -> None:
+        super().__init__(f"There is nothing at {method} {path[:200]}.{hint and ' '}{hint}")
 
 
 class MethodNotAllowed(ApiError):

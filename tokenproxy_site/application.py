@@ -10,6 +10,7 @@ import orjson
 import structlog
 
 from proxy.api.handler import ApiHandler
+from proxy.api.misplaced import is_for_api
 from proxy.http.client_address import with_client_address
 from proxy.http.connection import Message, Receive, Scope, Send
 from proxy.serving.runtime import Runtime
@@ -18,7 +19,6 @@ from tokenproxy_site.metrics.web import PROCESS, count_request, open_call
 
 log = structlog.get_logger(__name__)
 
-API = "/v1"
 SITE_READY = "/readyz/site"
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -38,7 +38,7 @@ class Application:
         """
         match scope["type"]:
             case "http":
-                is_api = _is_api(scope["path"])
+                is_api = is_for_api(scope)
                 await self._serve(scope, receive, counted(send, is_api=is_api), is_api=is_api)
             case "lifespan":
                 await self._live(receive, send)
@@ -101,10 +101,6 @@ def _before(handler: Any, first: Callable[[], None]) -> Callable[[int, FrameType
             handler(number, frame)
 
     return handle
-
-
-def _is_api(path: str) -> bool:
-    return path == API or path.startswith(f"{API}/")
 
 
 def counted(send: Send, *, is_api: bool) -> Send:

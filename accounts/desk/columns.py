@@ -37,7 +37,7 @@ def number(path: str, description: str, *, is_signed: bool = False) -> Column:
     return _column(show, path, description)
 
 
-def price(path: str, description: str, *, currency: str = "currency", name: str = "") -> Column:
+def price(path: str, description: str, *, currency: str = "currency") -> Column:
     """Show an amount in the smallest unit of the currency at the path `currency`."""
     read, read_currency = attrgetter(path), attrgetter(currency)
 
@@ -45,7 +45,7 @@ def price(path: str, description: str, *, currency: str = "currency", name: str 
         value = read(obj)
         return NOTHING if value is None else money.price(value, read_currency(obj))
 
-    return _column(show, path, description, name)
+    return _column(show, path, description)
 
 
 def as_json(path: str, description: str) -> Column:

@@ -7,6 +7,7 @@ from django.contrib import admin
 from accounts.desk import columns
 from accounts.desk.pages import ReadOnlyAdmin, link
 from billing.models import Dispute, Refund
+from common import money
 
 TONES = {
     Refund.Status.OPEN: "waiting",
@@ -18,7 +19,7 @@ TONES = {
 
 
 CUSTOMER = columns.text("order.user.email", "Customer", name="customer")
-AMOUNT = columns.price("amount_cents", "Amount", currency="order.currency", name="amount")
+AMOUNT = columns.price("amount_cents", "Amount", currency="order.currency")
 LINKS = (
     link("Order", "billing_order", q="order.public_id"),
     link("Wallet", "billing_wallet", user__id__exact="order.user_id"),
@@ -63,7 +64,7 @@ class DisputeAdmin(ReadOnlyAdmin[Dispute]):
         "stripe_dispute_id",
         "created_at",
         CUSTOMER,
-        AMOUNT,
+        "amount",
         "reason",
         "state",
         "respond_until",
@@ -71,7 +72,7 @@ class DisputeAdmin(ReadOnlyAdmin[Dispute]):
     fields: ClassVar[Any] = (
         "stripe_dispute_id",
         "order",
-        AMOUNT,
+        "amount",
         "reason",
         "state",
         "respond_until",
@@ -82,6 +83,10 @@ class DisputeAdmin(ReadOnlyAdmin[Dispute]):
     date_hierarchy = "created_at"
     search_fields = ("=stripe_dispute_id", "=order__public_id", "order__user__email")
     links = LINKS
+
+    @admin.display(description="Amount", ordering="amount_cents")
+    def amount(self, dispute: Dispute) -> str:
+        return money.price(dispute.amount_cents, dispute.currency or dispute.order.currency)
 
     @admin.display(description="State", ordering="status")
     def state(self, dispute: Dispute) -> str:

@@ -131,6 +131,13 @@ class ExpiredLot(Reference):
     number: int
 
 
+class LapsedLot(Reference):
+    """What of a lot was expired from the start, because it had expired before it was taken."""
+
+    FORM = "lapsed:{lot_id}"
+    lot_id: int
+
+
 class DebtPayment(Reference):
     """A debit that pays a wallet's debt from what is available."""
 

@@ -28,7 +28,9 @@ class ProviderForm(forms.ModelForm[Provider]):
     """A provider, whose address is checked as strictly as `add_provider` does."""
 
     class Meta:
-        widgets: ClassVar = {"parameter_rules": RULES_WIDGET}
+        widgets: ClassVar = dict.fromkeys(
+            ("parameter_rules", "request_extras", "answer_fields"), RULES_WIDGET
+        )
         labels: ClassVar = {
             "base_url": "Base URL",
             "connect_timeout_s": "Connect",
@@ -144,7 +146,20 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
     search_fields = ("name", "base_url")
     fieldsets: ClassVar[Any] = (
         section(None, "name", "base_url", "is_active"),
-        section("What it can do", "bills_after_cancel", "reports_usage", "parameter_rules"),
+        section(
+            "What it can do",
+            "bills_after_cancel",
+            "reports_usage",
+            "parameter_rules",
+            "answer_fields",
+        ),
+        section(
+            "What it is sent",
+            "request_extras",
+            "customer_mark",
+            "salts_caches",
+            "takes_data_urls_only",
+        ),
         section(
             "Time-outs, in seconds",
             ("connect_timeout_s", "first_byte_timeout_s"),
