@@ -5,6 +5,8 @@
     │   ├── Defect                   500  our own, with no details
     │   ├── InvalidRequest           400  the client's fault, nothing was done
     │   │   ├── PayloadTooLarge      413
+    │   │   ├── RequestTooSlow       408  it did not arrive in time
+    │   │   ├── HeadersTooLarge      431
     │   │   └── UnsupportedMediaType 415
     │   ├── AuthenticationFailed     401  invalid_api_key
     │   ├── NetworkRefused           401  ip_not_authorized, not from this address
@@ -21,6 +23,7 @@
     │   ├── TokenLimitExceeded          429  rate_limit_exceeded, waiting would not help
     │   ├── WalletUnavailable         503  the wallet did not answer, so the request is refused
     │   ├── BooksUnavailable         503  service_unavailable, PostgreSQL or Stripe is away
+    │   ├── ServerBusy               503  server_busy, this process can't take more of it now
     │   └── UpstreamUnavailable      502, 503 or 504
     ├── UpstreamError                an upstream did not serve a request
     │   ├── UpstreamNotReached       no connection
@@ -111,6 +114,22 @@ class InvalidRequest(ApiError):
 class PayloadTooLarge(InvalidRequest):
     status = 413
     code = "payload_too_large"
+
+
+class RequestTooSlow(InvalidRequest):
+    status = 408
+    code = "request_timeout"
+
+    def __init__(self) -> None:
+        super().__init__("The request did not arrive in time. Send it again.")
+
+
+class HeadersTooLarge(InvalidRequest):
+    status = 431
+    code = "headers_too_large"
+
+    def __init__(self) -> None:
+        super().__init__("The request's headers are too many or too large.")
 
 
 class UnsupportedMediaType(InvalidRequest):
@@ -261,6 +280,18 @@ class BooksUnavailable(ApiError):
 
     def __init__(
         self, message: str = "The service is not available right now. Try again in a moment."
+    ) -> None:
+        super().__init__(message, headers={"Retry-After": "1"})
+
+
+class ServerBusy(ApiError):
+    """This process can take no more of such work now."""
+
+    status = 503
+    code = "server_busy"
+
+    def __init__(
+        self, message: str = "This server is busy with other requests. Try again in a moment."
     ) -> None:
         super().__init__(message, headers={"Retry-After": "1"})
 

@@ -80,6 +80,19 @@ class WalletClient:
             raise
         return placing.parse_place(reply)
 
+    async def count_request(
+        self, wallet_id: int, api_key_id: int, *, known_version: int, month: int, limits: Limits
+    ) -> None:
+        """Take one of the requests per minute; the request's hold is then told to take none.
+
+        Raises RateLimited, WalletFrozen, WalletInDebt, WalletStale, WalletMissing,
+        WalletRecovering.
+        """
+        command = placing.count_request(
+            wallet_id, api_key_id, known_version=known_version, month=month, limits=limits
+        )
+        placing.parse_count_request(await self._ask(command))
+
     async def quote(self, hold: HoldRequest) -> Placed:
         """Return what `place` would hold now, without holding it. Raises what `place` raises."""
         command = placing.quote(hold, lease_ms=lease_ms(), limit=backlog_limit())

@@ -32,6 +32,7 @@ ENDING = "fence wallet_key hold_key leases events"
 FUNCTIONS = {
     "tp_place": PLACE,
     "tp_quote": PLACE,
+    "tp_count_request": takes("fence wallet_key api_key", given.CountRequest),
     "tp_extend": takes("fence hold_key leases", given.Extend),
     "tp_settle": takes(ENDING, given.Settle),
     "tp_settle_late": takes(ENDING, given.SettleLate),

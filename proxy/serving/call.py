@@ -32,9 +32,13 @@ from proxy.http.events import EventStream
 from proxy.metering.answers import JsonAnswer
 from proxy.metering.prompt import Prompt
 from proxy.metering.shapes import ECHOED, Label
-from proxy.metering.streams import StreamMeter
+from proxy.metering.streams import UNREAD_BYTES, StreamMeter
+from proxy.metering.usage import Usage
 from proxy.parsing.intake import Customer, customers_key
+from proxy.parsing.jsonbody import SMALL_BYTES
 from proxy.parsing.request import ModelRequest
+from proxy.serving.counting import count_prompt
+from proxy.serving.fair import LongWork
 from proxy.upstreams.attempts import Attempt
 from proxy.upstreams.catalogue import Model
 from proxy.upstreams.routes import UpstreamRoute
@@ -113,7 +117,11 @@ class Call:
     """One admitted request, from its hold to its end."""
 
     def __init__(
-        self, admission: Admission, connection: ClientConnection, observer: Observer
+        self,
+        admission: Admission,
+        connection: ClientConnection,
+        observer: Observer,
+        work: LongWork,
     ) -> None:
         self.facts = admission.facts
         self.admission = admission
@@ -131,6 +139,8 @@ class Call:
         self.longest_gap_s = 0.0
         self.task = asyncio.current_task()
         self._observer = observer
+        self._work = work
+        self._prompt_tokens: int | None = None
         self._heard_at: float | None = None
         self._leaves_when_answered = False
         self._interruption: Reason | None = None
@@ -314,9 +324,34 @@ class Call:
 
     # The meter.
 
+    async def count_prompt(self) -> int:
+        """Count the prompt, once for a call: its lease is renewed with the count many times."""
+        if self._prompt_tokens is None:
+            wallet_id, prompt = self.facts.wallet_id, self.admission.prompt
+            self._prompt_tokens = await count_prompt(self._work, wallet_id, prompt)
+        return self._prompt_tokens
+
+    async def estimate(self, meter: JsonAnswer | StreamMeter) -> Usage:
+        """Count the prompt and what was delivered, in a thread if that is long."""
+        given = {
+            "prompt_tokens": await self.count_prompt(),
+            "max_completion_tokens": self.admission.max_completion_tokens,
+        }
+        if meter.unread_bytes <= UNREAD_BYTES:
+            return meter.estimate(**given)
+        return await self._work.count(self.facts.wallet_id, meter.estimate, **given)
+
+    async def body_for(self, route: UpstreamRoute) -> bytes:
+        """Write the request as an upstream takes it; a large one in its wallet's turn."""
+        if self.connection.body_bytes <= SMALL_BYTES:
+            return self.admission.body_for(route)
+        return await self._work.step(self.facts.wallet_id, self.admission.body_for, route)
+
     async def catch_up(self, meter: StreamMeter) -> None:
         """Count the unread texts in a thread, so that other streams of this process go on."""
-        self._counting = asyncio.ensure_future(asyncio.to_thread(meter.catch_up))
+        self._counting = asyncio.ensure_future(
+            self._work.count(self.facts.wallet_id, meter.catch_up)
+        )
         await asyncio.shield(self._counting)
 
     @property

@@ -17,7 +17,6 @@ import asyncio
 import time
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
 
 import structlog
 
@@ -42,8 +41,7 @@ from proxy.errors import (
 )
 from proxy.http.connection import AlreadySent
 from proxy.metering.answers import JsonAnswer
-from proxy.metering.prompt import Prompt
-from proxy.metering.streams import UNREAD_BYTES, StreamMeter
+from proxy.metering.streams import StreamMeter
 from proxy.metering.usage import Source, Usage
 from proxy.serving.call import Call, Phase
 from proxy.serving.figures import note_end
@@ -138,13 +136,6 @@ def failure_answer(error: Exception) -> ApiError:
     return Defect()
 
 
-async def count_prompt(prompt: Prompt) -> int:
-    """Count a prompt by the published rules, in a thread if it is long."""
-    if prompt.is_short:
-        return prompt.count()
-    return await asyncio.to_thread(prompt.count)
-
-
 async def _end(call: Call, settler: Settler, outcome: Outcome) -> tuple[Usage, Settled | None]:
     """End a call once: find its charge in the table, then write to the journal and to Redis."""
     has_run = call.may_have_run
@@ -224,13 +215,11 @@ async def _make_settlement(
 
 
 async def _count(call: Call) -> Usage:
-    """Count the prompt and the delivered answer, in a thread if they are long."""
-    prompt_tokens, meter = await count_prompt(call.admission.prompt), call.meter
-    if meter is None:
-        return Usage(prompt_tokens=prompt_tokens, completion_tokens=0, source=Source.ESTIMATED)
-    most = call.admission.max_completion_tokens
-    count = partial(meter.estimate, prompt_tokens=prompt_tokens, max_completion_tokens=most)
-    return count() if meter.unread_bytes <= UNREAD_BYTES else await asyncio.to_thread(count)
+    """Count the prompt and the delivered answer."""
+    if call.meter is not None:
+        return await call.estimate(call.meter)
+    prompt_tokens = await call.count_prompt()
+    return Usage(prompt_tokens=prompt_tokens, completion_tokens=0, source=Source.ESTIMATED)
 
 
 def _named(call: Call) -> dict[str, str]:

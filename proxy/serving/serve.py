@@ -4,6 +4,7 @@ Every way out of here ends the hold. What an ending settles, voids and tells the
 in `endings.py`.
 """
 
+from collections.abc import Callable
 from contextlib import aclosing
 
 from django.http import HttpResponse, HttpResponseBase
@@ -37,19 +38,40 @@ async def serve(
     endpoint: Endpoint,
     repeat: Repeat,
     body: bytes,
+    is_precounted: bool = False,
+    on_admitted: Callable[[], None],
 ) -> HttpResponseBase:
     """Serve a request. A stream is sent from here, and the response is AlreadySent.
 
+    `is_precounted` if it was counted among the requests per minute already. `on_admitted` is called
+    once its hold is placed.
     Raises the ApiError, WalletError, UpstreamError or Interrupted to answer the client with.
     """
     ticket = Ticket(key.wallet_id, key.api_key_id, endpoint.name, repeat.idempotency_key, body)
     with Recorder(runtime.recordings, ticket, connection.request_id, runtime.settler) as recorder:
-        kept = await find_kept(runtime, connection, key, repeat, recorder, is_stream=request.stream)
+        kept = await find_kept(
+            runtime,
+            connection,
+            key,
+            repeat,
+            recorder,
+            is_stream=request.stream,
+            is_precounted=is_precounted,
+        )
         if kept is not None:
             return kept
         model = await runtime.catalogue.get_model(request.model)
-        admission = await admit(runtime, connection, key, request, endpoint=endpoint, model=model)
-        call = Call(admission, connection, recorder)
+        admission = await admit(
+            runtime,
+            connection,
+            key,
+            request,
+            endpoint=endpoint,
+            model=model,
+            is_precounted=is_precounted,
+        )
+        on_admitted()
+        call = Call(admission, connection, recorder, runtime.work)
         with runtime.inflight.track(call):
             try:
                 return await _answer(runtime, call, endpoint, recorder, body)
@@ -78,7 +100,7 @@ async def _answer(
             admission.tell_ignored(attempt.route)
             try:
                 with call.asking(attempt):
-                    answer = await attempts.send(attempt, admission.body_for(attempt.route))
+                    answer = await attempts.send(attempt, await call.body_for(attempt.route))
                 async with answer:
                     return await _pass_on(runtime, call, answer, endpoint, recorder)
             except UpstreamError as error:

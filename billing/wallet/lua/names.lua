@@ -12,6 +12,7 @@ local function register_reading(name, callback)
 end
 
 redis.register_function('tp_place', serving(place))
+redis.register_function('tp_count_request', serving(count_request))
 register_ending('tp_extend', serving(extend))
 register_ending('tp_settle', serving(settle))
 register_ending('tp_settle_late', serving(settle_late))

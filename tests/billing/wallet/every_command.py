@@ -19,6 +19,9 @@ def place(till: Till, name: str = "new") -> Command:
 
 SERVING: dict[str, Make] = {
     "place": place,
+    "count_request": lambda till: placing.count_request(
+        till.wallet.pk, till.key.pk, known_version=99, month=202_611, limits=limits()
+    ),
     "extend": lambda till: ending.extend(till.facts("open"), till.settlement(5), lease_ms=60_000),
     "settle": lambda till: ending.settle(till.facts("open"), till.settlement(5)),
     "settle_late": lambda till: ending.settle_late(
