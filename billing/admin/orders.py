@@ -67,8 +67,6 @@ class OrderAdmin(ReadOnlyWithActions[Order]):
             "stripe_payment_intent_id",
             "stripe_charge_id",
             "stripe_price_id",
-            "receipt_url",
-            "invoice_url",
         ),
         section("When", "created_at", "expires_at", "fulfilled_at", "key_shown_at"),
         section("From", "client_address"),

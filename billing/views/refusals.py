@@ -15,12 +15,15 @@ MESSAGES: dict[type[billing.BillingError], str] = {
     ),
     billing.PackUnavailable: "That pack is no longer on sale. Nothing was charged.",
     billing.TooManyOrders: (
-        "Too many orders were started and not paid within an hour, by you or from your network. "
+        "Too many orders were made within an hour, by you or from your network. "
         "Nothing was charged. Please try again later, or write to us."
     ),
     billing.TooManyCards: (
         "Too many cards were tried within an hour, by you or from your network. Nothing was "
         "charged. Please try again later, or write to us."
+    ),
+    billing.DocumentMissing: (
+        "The payment service has no such document of this order. Please write to us if you need it."
     ),
     billing.RefundRefused: "Nothing was refunded: this order can't be returned here any more.",
     billing.CodeUnknown: "There is no such code. Please compare it with what you were given.",
