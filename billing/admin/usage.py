@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from accounts.desk import columns
 from accounts.desk.filters import Lookups
 from accounts.desk.pages import ReadOnlyAdmin, link, section
-from billing.models import PublicModel, UsageRecord
+from billing.models import KeyWriteOff, PublicModel, UsageRecord
 from billing.token_classes import CLASSES
 
 
@@ -89,3 +89,17 @@ class UsageRecordAdmin(ReadOnlyAdmin[UsageRecord]):
     @admin.display(description="Outcome", ordering="outcome")
     def ending(self, record: UsageRecord) -> str:
         return f"{record.get_outcome_display()}, {record.get_source_display()}".lower()
+
+
+@admin.register(KeyWriteOff)
+class KeyWriteOffAdmin(ReadOnlyAdmin[KeyWriteOff]):
+    list_display = (
+        "api_key",
+        columns.text("api_key.user.email", "Owner", name="owner"),
+        "hour",
+        columns.number("credits", "Not charged"),
+    )
+    list_select_related = ("api_key__user",)
+    date_hierarchy = "hour"
+    search_fields = ("api_key__name", "api_key__hint", "api_key__user__email")
+    links = (link("Usage", "billing_usagerecord", api_key__id__exact="api_key_id"),)
