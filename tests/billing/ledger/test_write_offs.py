@@ -13,6 +13,7 @@ from billing.ledger.inbox import resolve_item
 from billing.models import InboxItem, KeyWriteOff
 from billing.wallet import keys
 from billing.wallet.commands import placing
+from billing.wallet.commands.ending import settle
 from billing.wallet.events import Event, read_event
 from tests.till import NO_LIMIT, Till
 
@@ -36,7 +37,7 @@ def serve(
     hold = till.hold_request(name, held)
     facts = replace(hold.facts, started_at_ms=at_ms)
     till.client.ask(placing.place(replace(hold, facts=facts), lease_ms=60_000, limit=NO_LIMIT))
-    till.client.ask(ending.settle(facts, replace(till.settlement(target), **ending)))
+    till.client.ask(settle(facts, replace(till.settlement(target), **ending)))
 
 
 def counted(till: Till) -> dict[str, int]:
