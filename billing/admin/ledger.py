@@ -13,6 +13,8 @@ from accounts.desk.pages import ReadOnlyAdmin
 from billing.admin.search import search_rows
 from billing.models import LedgerEntry, Lot
 
+OWNER = columns.text("wallet.user.email", "Wallet of", name="owner")
+
 
 @admin.register(LedgerEntry)
 class LedgerEntryAdmin(LongListAdmin[LedgerEntry]):
@@ -23,7 +25,7 @@ class LedgerEntryAdmin(LongListAdmin[LedgerEntry]):
     list_display = (
         "id",
         "created_at",
-        "owner",
+        OWNER,
         "kind",
         columns.number("amount_credits", "Credits", is_signed=True),
         columns.number("balance_credits", "Balance"),
@@ -56,10 +58,6 @@ class LedgerEntryAdmin(LongListAdmin[LedgerEntry]):
         named = {"kind__in": LedgerEntry.Kind.values, "reference": term}
         return search_rows(self, request, queryset, term, **named), False
 
-    @admin.display(description="Wallet of", ordering="wallet__user__email")
-    def owner(self, entry: LedgerEntry) -> str:
-        return entry.wallet.user.email
-
 
 class LotStateFilter(ConditionFilter):
     title = "what is left"
@@ -74,7 +72,7 @@ class LotStateFilter(ConditionFilter):
 class LotAdmin(ReadOnlyAdmin[Lot]):
     list_display = (
         "id",
-        "owner",
+        OWNER,
         columns.number("granted_credits", "Granted"),
         columns.number("remaining_credits", "Left"),
         "is_promotional",
@@ -94,7 +92,3 @@ class LotAdmin(ReadOnlyAdmin[Lot]):
     list_filter: ClassVar = (LotStateFilter, "is_promotional")
     date_hierarchy = "created_at"
     search_fields = ("wallet__user__email", "=entry__reference")
-
-    @admin.display(description="Wallet of", ordering="wallet__user__email")
-    def owner(self, lot: Lot) -> str:
-        return lot.wallet.user.email
