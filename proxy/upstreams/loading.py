@@ -125,4 +125,5 @@ def to_route(row: Route, upstream: Upstream) -> UpstreamRoute | None:
             cached_prompt_micros=row.cached_prompt_cost_micros,
             completion_micros=row.completion_cost_micros,
         ),
+        reasoning_beyond_maximum=row.reasoning_beyond_maximum,
     )
