@@ -12,6 +12,7 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from accounts.models import User
 from billing.ledger.references import Welcome
@@ -65,12 +66,23 @@ def _grant(user: User, *, address: str, network: str) -> LedgerEntry | None:
 
 def _find_refusal(*, address: str, network: str) -> str:
     given = WelcomeCredit.objects.filter(refusal="")
-    if given.filter(address=address).exists():
+    if given.filter(address__in=(address, _digest(address))).exists():
         return WelcomeCredit.Refusal.ADDRESS
     since = timezone.now() - timedelta(days=settings.WELCOME_NETWORK_DAYS)
     if given.filter(network=network, created_at__gt=since).exists():
         return WelcomeCredit.Refusal.NETWORK
     return ""
+
+
+def forget_address(welcome: WelcomeCredit) -> None:
+    """Overwrite whom a welcome greeted, so that it is still known who had one."""
+    welcome.address, welcome.network = _digest(welcome.address), "deleted"
+    welcome.save(update_fields=["address", "network"])
+
+
+def _digest(address: str) -> str:
+    """Return a keyed digest: addresses are few enough to try them all."""
+    return salted_hmac("welcome", address, algorithm="sha256").hexdigest()
 
 
 def normalize_address(email: str) -> str:

@@ -26,7 +26,7 @@ def write_csv(statement: Statement) -> bytes:
     writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(HEADER)
     for row in _rows(statement):
-        writer.writerow([_safe(cell) for cell in row])
+        writer.writerow([safe_cell(cell) for cell in row])
     return file.getvalue().encode("utf-8-sig")
 
 
@@ -68,7 +68,7 @@ def _balance(title: str, day: str, credits: int) -> tuple[Cell, ...]:
     return (title, day, "", "", "", "", credits)
 
 
-def _safe(cell: Cell) -> Cell:
+def safe_cell(cell: Cell) -> Cell:
     """Put an apostrophe before text that a spreadsheet would run as a formula. Keep numbers."""
     if not isinstance(cell, str):
         return cell
