@@ -16,7 +16,11 @@ WEB_STOP_TIMEOUT_S = 45.0
 # just as long: a request that is sent while its connection closes is lost. 75 s is nginx's default.
 WEB_KEEP_ALIVE_S = 75
 # TRUSTED_PROXIES says whose X-Forwarded-For counts; uvicorn would believe this machine.
-WEB_FLAGS = ("--no-access-log", "--no-proxy-headers")
+# The protocol is uvicorn's own with bounds on what a stranger may send.
+WEB_FLAGS = (
+    *("--no-access-log", "--no-proxy-headers"),
+    *("--http", "proxy.http.protocol:BoundedProtocol"),
+)
 WEBHOOK_PATH = "/billing/stripe/webhook"
 
 

@@ -5,6 +5,8 @@
     │   ├── Defect                   500  our own, with no details
     │   ├── InvalidRequest           400  the client's fault, nothing was done
     │   │   ├── PayloadTooLarge      413
+    │   │   ├── RequestTooSlow       408  it did not arrive in time
+    │   │   ├── HeadersTooLarge      431
     │   │   └── UnsupportedMediaType 415
     │   ├── AuthenticationFailed     401  invalid_api_key
     │   ├── NetworkRefused           401  ip_not_authorized, not from this address
@@ -20,6 +22,7 @@
     │   ├── TokenLimitExceeded          429  rate_limit_exceeded, waiting would not help
     │   ├── WalletUnavailable         503  the wallet did not answer, so the request is refused
     │   ├── BooksUnavailable         503  service_unavailable, PostgreSQL or Stripe is away
+    │   ├── ServerBusy               503  server_busy, this process can't take more of it now
     │   └── UpstreamUnavailable      502, 503 or 504
     ├── UpstreamError                an upstream did not serve a request
     │   ├── UpstreamNotReached       no connection
@@ -112,6 +115,22 @@ class PayloadTooLarge(InvalidRequest):
     code = "payload_too_large"
 
 
+class RequestTooSlow(InvalidRequest):
+    status = 408
+    code = "request_timeout"
+
+    def __init__(self) -> None:
+        super().__init__("The request did not arrive in time. Send it again.")
+
+
+class HeadersTooLarge(InvalidRequest):
+    status = 431
+    code = "headers_too_large"
+
+    def __init__(self) -> None:
+        super().__init__("The request's headers are too many or too large.")
+
+
 class UnsupportedMediaType(InvalidRequest):
     status = 415
     code = "unsupported_media_type"
@@ -159,8 +178,8 @@ class PathNotFound(ApiError):
     type = "invalid_request_error"
     code = "not_found"
 
-    def __init__(self, method: str, path: str) -> None:
-        super().__init__(f"There is nothing at {method} {path[:200]}.")
+    def __init__(self, method: str, path: str, hint: str = "") -> None:
+        super().__init__(f"There is nothing at {method} {path[:200]}.{hint and ' '}{hint}")
 
 
 class MethodNotAllowed(ApiError):
@@ -265,6 +284,18 @@ class BooksUnavailable(ApiError):
 
     def __init__(
         self, message: str = "The service is not available right now. Try again in a moment."
+    ) -> None:
+        super().__init__(message, headers={"Retry-After": "1"})
+
+
+class ServerBusy(ApiError):
+    """This process can take no more of such work now."""
+
+    status = 503
+    code = "server_busy"
+
+    def __init__(
+        self, message: str = "This server is busy with other requests. Try again in a moment."
     ) -> None:
         super().__init__(message, headers={"Retry-After": "1"})
 

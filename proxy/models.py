@@ -1,5 +1,7 @@
 """Who serves a public model: providers, their keys, and routes."""
 
+import re
+
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
@@ -13,10 +15,14 @@ from proxy.parsing.endpoints import ENDPOINTS
 from proxy.parsing.extras import DEFAULT_EXTRAS, check_extras
 from proxy.parsing.intake import CUSTOMER_MARKS
 from proxy.parsing.origins import origin_of
+from proxy.parsing.telling import may_be_extra
 
 PROVIDER_NAME = RegexValidator(
     r"^[a-z0-9][a-z0-9-]*$", "A provider's name has small letters, digits and hyphens."
 )
+
+MAX_ANSWER_FIELDS = 50
+ANSWER_FIELD = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 
 RULES_HELP = 'Such as [{"drop": "stop"}, {"rename": "max_tokens", "to": "max_completion_tokens"}].'
 
@@ -46,6 +52,17 @@ def check_endpoints(endpoints: object) -> None:
     """Refuse unknown endpoints. Raises ValidationError."""
     if not isinstance(endpoints, list) or not all(name in ENDPOINTS for name in endpoints):
         raise ValidationError(f"Choose among {', '.join(ENDPOINTS)}.")
+
+
+def check_answer_fields(names: object) -> None:
+    """Refuse fields that are ours to write, or that tell who served. Raises ValidationError."""
+    if not isinstance(names, list) or len(names) > MAX_ANSWER_FIELDS:
+        raise ValidationError(f"Write a JSON list of at most {MAX_ANSWER_FIELDS} names.")
+    for name in names:
+        if not isinstance(name, str) or not ANSWER_FIELD.fullmatch(name):
+            raise ValidationError("A field's name has letters, digits, hyphens, dots and _.")
+        if not may_be_extra(name):
+            raise ValidationError(f"“{name}” can't pass: we write it, or it may tell who served.")
 
 
 class Provider(models.Model):
@@ -82,6 +99,12 @@ class Provider(models.Model):
     )
     takes_data_urls_only = models.BooleanField(
         default=False, help_text="Fetches no images: only requests with images as data go here."
+    )
+    answer_fields = models.JSONField(
+        default=list,
+        blank=True,
+        validators=[check_answer_fields],
+        help_text='Fields of its answers that clients get as well, such as ["search_results"].',
     )
     connect_timeout_s = models.PositiveSmallIntegerField(
         default=5,

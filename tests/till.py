@@ -124,6 +124,7 @@ class Till:
         least: int | None = None,
         bounds: Limits | None = None,
         tokens: int = 0,
+        is_precounted: bool = False,
     ) -> HoldRequest:
         return HoldRequest(
             facts=self.facts(request_id),
@@ -135,6 +136,7 @@ class Till:
             fixed_tokens=tokens,
             unit_tokens=0,
             limits=bounds or limits(),
+            is_precounted=is_precounted,
         )
 
     def start(self, request_id: str, amount: int, *, journal: Journal) -> None:
@@ -156,11 +158,29 @@ class Till:
         lease_ms: int = 60_000,
         bounds: Limits | None = None,
         tokens: int = 0,
+        is_precounted: bool = False,
     ) -> Placed:
-        hold = self.hold_request(request_id, amount, least=least, bounds=bounds, tokens=tokens)
+        hold = self.hold_request(
+            request_id,
+            amount,
+            least=least,
+            bounds=bounds,
+            tokens=tokens,
+            is_precounted=is_precounted,
+        )
         return commands.parse_place(
             self.client.ask(commands.place(hold, lease_ms=lease_ms, limit=NO_LIMIT))
         )
+
+    def count_request(self, bounds: Limits | None = None, *, known_version: int = 10**9) -> None:
+        call = commands.count_request(
+            self.wallet.pk,
+            self.key.pk,
+            known_version=known_version,
+            month=month_of(NOW_MS),
+            limits=bounds or limits(),
+        )
+        commands.parse_count_request(self.client.ask(call))
 
     def with_another_key(self) -> "Till":
         """Return a till on the same wallet with a key of its own."""

@@ -8,18 +8,24 @@ from typing import Any
 
 import orjson
 import structlog
+from django.conf import settings
 
 from proxy.api.handler import ApiHandler
+from proxy.api.misplaced import is_for_api
+from proxy.errors import ApiError, ClientLeft
+from proxy.http.bodies import BodyBudget, BodyReader
 from proxy.http.client_address import with_client_address
-from proxy.http.connection import Message, Receive, Scope, Send
+from proxy.http.connection import ClientConnection, Message, Receive, Scope, Send
+from proxy.http.refusals import refuse
 from proxy.serving.runtime import Runtime
 from tokenproxy_site.health import READINESS
 from tokenproxy_site.metrics.web import PROCESS, count_request, open_call
 
 log = structlog.get_logger(__name__)
 
-API = "/v1"
 SITE_READY = "/readyz/site"
+# Of all large forms that a process holds at once.
+FORMS_BYTES = 32 * 1024 * 1024
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -30,6 +36,7 @@ class Application:
         self._site = site
         self._api = ApiHandler(self.get_runtime)
         self._runtime: Runtime | None = None
+        self._forms = BodyBudget(FORMS_BYTES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan of the process. Refuse everything else.
@@ -38,7 +45,7 @@ class Application:
         """
         match scope["type"]:
             case "http":
-                is_api = _is_api(scope["path"])
+                is_api = is_for_api(scope)
                 await self._serve(scope, receive, counted(send, is_api=is_api), is_api=is_api)
             case "lifespan":
                 await self._live(receive, send)
@@ -54,7 +61,23 @@ class Application:
         elif scope["path"] in READINESS and (why := self._why_unready(scope["path"])):
             await _say_unready(send, why)
         else:
-            await self._site(with_client_address(scope), receive, send)
+            await self._serve_page(with_client_address(scope), receive, send)
+
+    async def _serve_page(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a page, once its form has come. Django would wait for one of any size for ever."""
+        connection = ClientConnection(scope, receive, send)
+        reader = BodyReader(connection, self._forms, (scope.get("client") or ("",))[0])
+        try:
+            if has_body(scope):
+                form = await reader.read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+                receive = replayed(form, receive)
+            await self._site(scope, receive, send)
+        except ApiError as error:
+            await refuse(send, error)
+        except ClientLeft:
+            return
+        finally:
+            reader.release()
 
     def get_runtime(self) -> Runtime:
         """Return what the API's requests share. Raises RuntimeError outside the lifespan."""
@@ -103,8 +126,22 @@ def _before(handler: Any, first: Callable[[], None]) -> Callable[[int, FrameType
     return handle
 
 
-def _is_api(path: str) -> bool:
-    return path == API or path.startswith(f"{API}/")
+def has_body(scope: Scope) -> bool:
+    """Tell whether a request announces a body."""
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+        for name, value in scope["headers"]
+    )
+
+
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """Give a body that was read as one message; then what comes after it."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_again() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return receive_again
 
 
 def counted(send: Send, *, is_api: bool) -> Send:

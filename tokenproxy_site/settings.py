@@ -89,6 +89,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "tokenproxy_site.probes.ProbeMiddleware",
+    "tokenproxy_site.nul.NulMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -288,6 +289,11 @@ CHECKOUT_LIFETIME_MINUTES = get_int("CHECKOUT_LIFETIME_MINUTES", 60, least=35, m
 # Trying out stolen cards takes many orders; a customer needs a few.
 UNPAID_ORDERS_PER_USER = get_int("UNPAID_ORDERS_PER_USER", 20, least=1)
 UNPAID_ORDERS_PER_ADDRESS = get_int("UNPAID_ORDERS_PER_ADDRESS", 40, least=1)
+# Trying out what a stolen card pays takes many paid ones.
+PAID_ORDERS_PER_USER = get_int("PAID_ORDERS_PER_USER", 20, least=1)
+PAID_ORDERS_PER_ADDRESS = get_int("PAID_ORDERS_PER_ADDRESS", 40, least=1)
+# Stripe tells of an event for 30 days; one that is forgotten earlier would be taken for a new one.
+STRIPE_EVENT_DAYS = get_int("STRIPE_EVENT_DAYS", 90, least=31)
 STRIPE_PROMOTION_CODES = get_bool("STRIPE_PROMOTION_CODES", default=False)
 STRIPE_AUTOMATIC_TAX = get_bool("STRIPE_AUTOMATIC_TAX", default=False)
 PRICES_INCLUDE_TAX = get_bool("PRICES_INCLUDE_TAX", default=False)
@@ -297,6 +303,8 @@ STRIPE_RECEIPT_MAIL = get_bool("STRIPE_RECEIPT_MAIL", default=False)
 AUTO_TOP_UP = get_bool("AUTO_TOP_UP", default=True)
 # The days in which customers may return the unused part of an order themselves. 0: never.
 CUSTOMER_REFUND_DAYS = get_int("CUSTOMER_REFUND_DAYS", 0)
+# How many of these a customer gets within 30 days; each costs Stripe's fee.
+CUSTOMER_REFUNDS_PER_MONTH = get_int("CUSTOMER_REFUNDS_PER_MONTH", 3, least=1)
 
 # --- Credit without a card ------------------------------------------------------------------
 
@@ -327,7 +335,17 @@ WALLET_CONCURRENT_REQUESTS = get_int("WALLET_CONCURRENT_REQUESTS", 5_000, least=
 MAX_API_KEYS = get_int("MAX_API_KEYS", 50, least=1)
 # The proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.
 TRUSTED_PROXIES = get_networks("TRUSTED_PROXIES")
-MAX_BODY_BYTES = get_int("MAX_BODY_BYTES", 20 * 1024 * 1024, least=1_024)
+# Measured on one core: to parse or write the worst body of 8 MB holds a process for about 20 ms.
+MAX_BODY_BYTES = get_int("MAX_BODY_BYTES", 8 * 1024 * 1024, least=1_024)
+# Connections that a web process keeps open, in all and from one address but TRUSTED_PROXIES.
+MAX_CONNECTIONS = get_int("MAX_CONNECTIONS", 5_000, least=1)
+MAX_CONNECTIONS_PER_ADDRESS = get_int("MAX_CONNECTIONS_PER_ADDRESS", 1_000, least=1)
+# A connection on which no whole header comes within this time is closed.
+HEADER_TIMEOUT_S = get_int("HEADER_TIMEOUT_S", 10, least=1)
+# What a web process keeps of large bodies until they are admitted or refused; of one wallet, half.
+BODY_BUDGET_BYTES = get_int("BODY_BUDGET_BYTES", 64 * 1024 * 1024, least=1_024)
+# A body that is not there within this time is given up.
+BODY_TIMEOUT_S = get_int("BODY_TIMEOUT_S", 60, least=1)
 # What a web process remembers of keys, and of models with their prices and routes.
 KEY_CACHE_S = get_int("KEY_CACHE_S", 5, least=1)
 CATALOGUE_REFRESH_S = get_int("CATALOGUE_REFRESH_S", 5, least=1)
@@ -413,6 +431,7 @@ CELERY_BEAT_SCHEDULE = {
         "task": "billing.reconcile_stripe",
         "schedule": crontab(hour="4", minute="10"),
     },
+    "prune Stripe events": _sweep("billing.prune_stripe_events", every_s=3_600),
     "send notices": _sweep("billing.send_notices", every_s=3),
     "find low balances": _sweep("billing.find_low_balances", every_s=30),
     "find expiring lots": _sweep("billing.find_expiring_lots", every_s=600),

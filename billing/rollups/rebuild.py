@@ -71,10 +71,17 @@ def rebuild(since: datetime, until: datetime) -> list[Difference]:
     """
     lock_roll_ups()
     wrong = find_differences(since, until)
+    add_up(since, until)
+    return wrong
+
+
+@transaction.atomic
+def add_up(since: datetime, until: datetime) -> None:
+    """Do the same without looking at what was there."""
+    lock_roll_ups()
     times = {"since": quarter_of(since), "until": next_quarter(until)}
     with connection.cursor() as cursor:
         for table in (sums.USAGE, sums.SITE):
             rows = WITHIN.format(row="t", at="starts_at")
             cursor.execute(f"DELETE FROM {table} t WHERE {rows}", times)  # noqa: S608
         cursor.execute(sums.add(sums.of_receipts(RECEIPTS)), times)
-    return wrong

@@ -25,6 +25,15 @@ class Place(NamedTuple):
     fixed_tokens: int
     unit_tokens: int
     limits: str
+    requests: int
+
+
+class CountRequest(NamedTuple):
+    """A request that is counted before its body is read."""
+
+    known_version: int
+    month: int
+    limits: str
 
 
 class Extend(NamedTuple):

@@ -86,6 +86,19 @@ class WalletClient:
             raise
         return commands.parse_place(reply)
 
+    async def count_request(
+        self, wallet_id: int, api_key_id: int, *, known_version: int, month: int, limits: Limits
+    ) -> None:
+        """Take one of the requests per minute; the request's hold is then told to take none.
+
+        Raises RateLimited, WalletFrozen, WalletInDebt, WalletStale, WalletMissing,
+        WalletRecovering.
+        """
+        command = commands.count_request(
+            wallet_id, api_key_id, known_version=known_version, month=month, limits=limits
+        )
+        commands.parse_count_request(await self._ask(command))
+
     async def quote(self, hold: HoldRequest) -> Placed:
         """Return what `place` would hold now, without holding it. Raises what `place` raises."""
         command = commands.quote(hold, lease_ms=lease_ms(), limit=backlog_limit())

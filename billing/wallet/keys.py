@@ -149,6 +149,14 @@ class PlaceKeys(NamedTuple):
     drained_at: str
 
 
+class CountRequestKeys(NamedTuple):
+    """A wallet and one of its API keys."""
+
+    fence: str
+    wallet_key: str
+    api_key: str
+
+
 class DebitKeys(NamedTuple):
     """A debit that is not usage."""
 

@@ -22,6 +22,7 @@ class Signature:
 FUNCTIONS = {
     "tp_place": Signature(keys.PlaceKeys, arguments.Place),
     "tp_quote": Signature(keys.PlaceKeys, arguments.Place),
+    "tp_count_request": Signature(keys.CountRequestKeys, arguments.CountRequest),
     "tp_extend": Signature(keys.ExtendKeys, arguments.Extend),
     "tp_settle": Signature(keys.EndingKeys, arguments.Settle),
     "tp_settle_late": Signature(keys.EndingKeys, arguments.SettleLate),

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, cast
 
 import orjson
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
@@ -21,8 +22,10 @@ from billing.exceptions import WalletRecovering
 from proxy.api.authentication import Found, FromAllowedNetwork, KeyAuthentication, KeyStands
 from proxy.api.handler import ApiRequest
 from proxy.errors import MethodNotAllowed, UnsupportedMediaType
+from proxy.http.bodies import BodyReader
 from proxy.http.connection import ClientConnection
 from proxy.parsing import jsonbody
+from proxy.parsing.jsonbody import SMALL_BYTES
 from proxy.serving.keys import KeyFacts
 from proxy.serving.runtime import Runtime
 from proxy.serving.standing import Standing
@@ -31,16 +34,17 @@ JSON = "application/json"
 
 
 class StrictJsonParser(BaseParser):
-    """Parses JSON bodies, and refuses every other kind."""
+    """Parses JSON bodies. Those of another kind are not even read (`ApiView.read_json`)."""
 
     media_type = JSON
 
     def parse(
         self, stream: Any, media_type: str | None = None, parser_context: Any = None
     ) -> dict[str, Any]:
-        """Return the body as an object. Raises InvalidRequest, UnsupportedMediaType."""
-        check_media_type(media_type or "", stream.headers.get("content-encoding", ""))
-        return jsonbody.parse(stream.body)
+        """Return the body as an object. Raises InvalidRequest."""
+        return jsonbody.parse(
+            stream.body, max_bytes=settings.MAX_BODY_BYTES, outline=stream.outline
+        )
 
 
 class JsonRenderer(BaseRenderer):
@@ -61,7 +65,7 @@ class FixedNegotiation(BaseContentNegotiation):
     """Takes the one parser and the one renderer, whatever the Accept header says."""
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
-        """Return the parser, which checks the media type itself."""
+        """Return the parser: the media type was checked before the body was read."""
         return parsers[0]
 
     def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
@@ -81,6 +85,10 @@ class ApiView(APIView):
     format_kwarg = None
     connection: ClientConnection
     runtime: Runtime
+    # Whether the key is known and permitted.
+    is_admitted = False
+    # The body's reader, once it is read.
+    reader: BodyReader | None = None
     # The key's standing; None until Redis has answered.
     standing: Standing | None = None
 
@@ -99,6 +107,10 @@ class ApiView(APIView):
             response = await handler(self.request, *args, **kwargs)
         except Exception as error:  # noqa: BLE001  # DRF's hook decides about every error
             response = self.handle_exception(error)
+            if self.is_admitted:
+                self.note_refusal(response.status_code)
+        finally:
+            self.release_body()
         return self.render(response) if isinstance(response, Response) else response
 
     async def admit(self) -> None:
@@ -108,10 +120,46 @@ class ApiView(APIView):
             self.request.user, self.request.auth = found
         for permission in self.get_permissions():
             await cast("Awaitable[bool]", permission.has_permission(self.request, self))
+        self.is_admitted = True
 
     @property
     def key(self) -> KeyFacts:
         return cast("KeyFacts", self.request.auth)
+
+    async def read_json(self) -> dict[str, Any]:
+        """Read and parse the body. Raises InvalidRequest, UnsupportedMediaType, ServerBusy.
+
+        By now the key is known. A large body, and one of a key whose requests were refused lately,
+        waits for the key's turn before it is read, so that no refusal is free.
+        """
+        sent: ApiRequest = self.request._request  # type: ignore[assignment]  # served by our handler
+        check_media_type(sent.content_type or "", sent.headers.get("content-encoding", ""))
+        if self.runtime.throttle.is_watched(self.key):
+            await self.count_request()
+        outline = jsonbody.Outline()
+        self.reader = BodyReader(self.connection, self.runtime.bodies, self.key.wallet_id)
+        body = await self.reader.read(
+            settings.MAX_BODY_BYTES, before_large=self.count_request, check=outline.add
+        )
+        sent.set_body(body)
+        if len(body) <= SMALL_BYTES:
+            return body_of(self.request)
+        sent.outline = outline
+        return await self.runtime.work.step(self.key.wallet_id, body_of, self.request)
+
+    def release_body(self) -> None:
+        """Give back the body's share of the process' memory: it was admitted or refused."""
+        if self.reader is not None:
+            self.reader.release()
+
+    async def count_request(self) -> None:
+        """Take one of the key's requests per minute, for a view that counts them by its hold.
+
+        Every other view's request was counted as an inquiry by its permissions.
+        """
+
+    def note_refusal(self, status: int) -> None:
+        """Note that a request was refused, for a view whose refusals are not counted otherwise."""
 
     def find_handler(self, method: str) -> Callable[..., Awaitable[HttpResponseBase]]:
         """Return the coroutine of a method. Raises MethodNotAllowed."""
@@ -141,14 +189,9 @@ class ApiView(APIView):
         """
         raise exc
 
-    async def options(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
-        """Name the allowed methods. No CORS headers: keys are for programs, not for pages."""
-        allowed = {"Allow": ", ".join(self.allowed_methods)}
-        return HttpResponse(status=204, content_type=JSON, headers=allowed)
-
 
 def body_of(request: Request) -> dict[str, Any]:
-    """Return the parsed body. Raises InvalidRequest, UnsupportedMediaType."""
+    """Return the parsed body. Raises InvalidRequest."""
     # DRF's type allows for lists, which the parser refuses.
     return cast("dict[str, Any]", request.data)
 

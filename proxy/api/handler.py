@@ -1,34 +1,40 @@
 """The ASGI application of /v1/: Django's requests, URLs and responses, and nothing else of it.
 
-It uses no middleware, thread, cookie or signal. A request's body is read once. Every error, on
-every path, is answered in the envelope of `proxy.api.error_table`.
+It uses no middleware, thread, cookie or signal. A request's body is read by its view, once its key
+is known. Every error, on every path, is answered in the envelope of `proxy.api.error_table`.
 """
 
 from collections.abc import Callable
 from io import BytesIO
 
-from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse, HttpResponseBase
 from django.urls import Resolver404, get_resolver
 
 from proxy.api.error_table import to_api_error, to_response
+from proxy.api.misplaced import find_hint
 from proxy.errors import InvalidRequest, PathNotFound, is_client_gone
 from proxy.http.connection import ClientConnection, Receive, Scope, Send
+from proxy.http.cors import preflight_headers
+from proxy.parsing.jsonbody import Outline
 from proxy.serving.runtime import Runtime
 
 URLS = "proxy.urls"
 
 
 class ApiRequest(ASGIRequest):
-    """A request with its whole body, its client's connection and the process' runtime."""
+    """A request with its client's connection and the process' runtime; its view reads the body."""
 
-    def __init__(
-        self, scope: Scope, body: bytes, connection: ClientConnection, runtime: Runtime
-    ) -> None:
-        super().__init__(scope, BytesIO(body))
+    def __init__(self, scope: Scope, connection: ClientConnection, runtime: Runtime) -> None:
+        super().__init__(scope, BytesIO())
         self.connection = connection
         self.runtime = runtime
+        # Of a large body, made while it was read.
+        self.outline: Outline | None = None
+        self.set_body(b"")
+
+    def set_body(self, body: bytes) -> None:
+        """Set the body that was read."""
         self._body = body
         # A chunked request has no Content-Length, and Django would take its body for empty.
         self.META["CONTENT_LENGTH"] = str(len(body))
@@ -53,28 +59,29 @@ class ApiHandler:
 
     async def _respond(self, scope: Scope, connection: ClientConnection) -> HttpResponseBase | None:
         """Return the answer to a request, or None if the client is gone."""
+        if scope["method"] == "OPTIONS":
+            # A browser asks before a page may call, without a key and of any path.
+            return HttpResponse(status=204, headers=preflight_headers(scope["headers"]))
         try:
-            body = await connection.read_body(settings.MAX_BODY_BYTES)
-            request = self._make_request(scope, body, connection)
-            return await self._call_view(request)
+            return await self._call_view(self._make_request(scope, connection))
         except Exception as error:  # noqa: BLE001  # the envelope is for every error there is
             if is_client_gone(error) or connection.has_started:
                 return None
             return to_response(to_api_error(error))
 
-    def _make_request(self, scope: Scope, body: bytes, connection: ClientConnection) -> ApiRequest:
+    def _make_request(self, scope: Scope, connection: ClientConnection) -> ApiRequest:
         try:
-            return ApiRequest(scope, body, connection, self._get_runtime())
+            return ApiRequest(scope, connection, self._get_runtime())
         except UnicodeDecodeError:
             raise InvalidRequest("The URL is not valid UTF-8.") from None
 
     async def _call_view(self, request: ApiRequest) -> HttpResponseBase:
+        path = request.path_info
         try:
-            match = self._resolver.resolve(request.path_info)
+            # No name and no id has a NUL, which PostgreSQL does not take.
+            match = self._resolver.resolve(path if "\0" not in path else "")
         except Resolver404:
-            raise PathNotFound(request.method or "", request.path_info) from None
+            raise PathNotFound(request.method or "", path, find_hint(path)) from None
         request.resolver_match = match
         response: HttpResponseBase = await match.func(request, *match.args, **match.kwargs)
-        if request.method == "HEAD" and isinstance(response, HttpResponse):
-            response.content = b""
         return response

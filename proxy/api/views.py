@@ -8,14 +8,17 @@ from rest_framework.response import Response
 
 from proxy.api import checkouts, estimates, receipts, schema
 from proxy.api.authentication import FromAllowedNetwork
-from proxy.api.dispatch import ApiView, body_of
+from proxy.api.dispatch import ApiView
 from proxy.api.key_description import describe_key
 from proxy.api.schema import TEXT_OR_NUMBERS, described, openai_endpoint
 from proxy.errors import ModelNotFound
 from proxy.http.client_address import client_address
+from proxy.parsing.jsonbody import SMALL_BYTES
+from proxy.parsing.request import ModelRequest
 from proxy.serving import endpoints
 from proxy.serving.replay.retries import Repeat
 from proxy.serving.serve import serve
+from proxy.serving.standing import count_request
 from proxy.upstreams.catalogue import Model
 
 
@@ -24,21 +27,45 @@ class ModelRequestView(ApiView):
 
     endpoint: ClassVar[endpoints.Endpoint]
 
+    # Whether the request was counted before its body was read.
+    is_precounted = False
     # Enough, because the hold is refused if the key was changed meanwhile.
     permission_classes = (FromAllowedNetwork,)
 
     async def post(self, request: Request) -> HttpResponseBase:
         """Have a model answer, whole or as a stream."""
-        asked = self.endpoint.request.parse(body_of(request))
+        self.runtime.throttle.check(self.key)
+        repeat = Repeat.read(request.META)
+        payload = await self.read_json()
+        asked: ModelRequest
+        if len(request.body) > SMALL_BYTES:
+            asked = await self.runtime.work.step(
+                self.key.wallet_id, self.endpoint.request.parse, payload
+            )
+        else:
+            asked = self.endpoint.request.parse(payload)
         return await serve(
             self.runtime,
             self.connection,
             self.key,
             asked,
             endpoint=self.endpoint,
-            repeat=Repeat.read(request.META),
+            repeat=repeat,
             body=request.body,
+            is_precounted=self.is_precounted,
+            on_admitted=self.release_body,
         )
+
+    async def count_request(self) -> None:
+        """Take one of the key's requests per minute before the body is read. Raises RateLimited."""
+        if not self.is_precounted:
+            self.request.auth = await count_request(self.runtime, self.connection, self.key)
+            self.is_precounted = True
+
+    def note_refusal(self, status: int) -> None:
+        """Watch a key whose request was refused: the refusal took none of its requests."""
+        if 400 <= status < 500:
+            self.runtime.throttle.watch(self.key)
 
 
 @openai_endpoint(
@@ -158,9 +185,26 @@ class EstimateView(ApiView):
         """Tell what a request would cost at most, without sending it."""
         return Response(
             await estimates.estimate(
-                self.runtime, self.connection, self.get_standing(), body_of(request)
+                self.runtime, self.connection, self.get_standing(), await self.read_json()
             )
         )
+
+
+class InputTokensView(ApiView):
+    """POST /v1/responses/input_tokens"""
+
+    @described(
+        "Count the input of a response",
+        name="countInputTokens",
+        tag="OpenAI",
+        body=schema.openai_body(model={"type": "string"}, input={"type": ["string", "array"]}),
+        answers=schema.InputTokens,
+        errors={400: "The response would be refused.", 404: "No such model, or not for this key."},
+    )
+    async def post(self, request: Request) -> Response:
+        """Count what a response would read, without sending it. Charges nothing."""
+        body = await self.read_json()
+        return Response(await estimates.count_input(self.runtime, self.connection, self.key, body))
 
 
 class CheckoutView(ApiView):
@@ -181,7 +225,7 @@ class CheckoutView(ApiView):
     async def post(self, request: Request) -> Response:
         """Order a pack for the key's owner, and return where to pay it."""
         address = client_address(self.connection.scope)
-        body = body_of(request)
+        body = await self.read_json()
         return Response(await checkouts.open_checkout(self.key, body, address=str(address or "")))
 
 

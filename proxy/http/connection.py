@@ -11,12 +11,18 @@ from typing import Any
 
 from django.http import HttpResponse, HttpResponseBase
 
-from proxy.errors import ClientLeft, PayloadTooLarge
+from proxy.errors import ClientLeft
+from proxy.http.cors import OF_EVERY_ANSWER
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+
+def new_request_id() -> str:
+    """Return an id for a request, which its answer and its receipt name."""
+    return f"req_{token_hex(16)}"
 
 
 class AlreadySent(HttpResponse):
@@ -28,12 +34,14 @@ class ClientConnection:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
-        self.request_id = f"req_{token_hex(16)}"
+        self.request_id = new_request_id()
         self.started_at_ms = time.time_ns() // 1_000_000
         self.has_left = False
         self.has_started = False
         self.is_finished = False
         self.is_writing = False
+        # The size of the body that was read.
+        self.body_bytes = 0
         # When the last write began and ended, by the monotonic clock.
         self.writing_since = 0.0
         self.written_at = 0.0
@@ -48,23 +56,24 @@ class ClientConnection:
         """Milliseconds since the request arrived."""
         return int((time.perf_counter() - self._started_at) * 1_000)
 
-    async def read_body(self, limit_bytes: int) -> bytes:
-        """Read the request's body. Raises PayloadTooLarge, ClientLeft."""
-        self._check_length(limit_bytes)
-        chunks: list[bytes] = []
-        size = 0
-        while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                self.has_left = True
-                raise ClientLeft
-            chunk = message.get("body", b"")
-            size += len(chunk)
-            if size > limit_bytes:
-                raise PayloadTooLarge(_too_large(limit_bytes))
-            chunks.append(chunk)
-            if not message.get("more_body", False):
-                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    @property
+    def declared_bytes(self) -> int:
+        """The size of the body by its Content-Length; 0 if the request has none."""
+        for name, value in self.scope["headers"]:
+            # Longer than any limit, and than what Python reads as a number in no time.
+            if name == b"content-length" and value.isdigit():
+                return int(value[:20])
+        return 0
+
+    async def receive_part(self) -> tuple[bytes, bool]:
+        """Return the next part of the body, and whether it was the last. Raises ClientLeft."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self.has_left = True
+            raise ClientLeft
+        part: bytes = message.get("body", b"")
+        self.body_bytes += len(part)
+        return part, not message.get("more_body", False)
 
     def watch(self, on_left: Callable[[], None]) -> None:
         """Call `on_left` once if the client leaves before its answer is finished.
@@ -83,6 +92,7 @@ class ClientConnection:
         encoded = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
         encoded.append((b"x-request-id", self.request_id.encode()))
         encoded.append((b"openai-processing-ms", b"%d" % self.age_ms))
+        encoded += OF_EVERY_ANSWER
         await self._write({"type": "http.response.start", "status": status, "headers": encoded})
 
     async def write(self, chunk: bytes) -> None:
@@ -106,7 +116,7 @@ class ClientConnection:
         headers: Mapping[str, str] = response.headers
         # A HEAD request and a 204 have no body, but their headers are those of the answer.
         await self.start(response.status_code, [*headers.items(), *_length(response, body)])
-        await self.finish(body)
+        await self.finish(b"" if self.scope["method"] == "HEAD" else body)
 
     def close(self) -> None:
         """Stop listening. The handler that made the connection calls it."""
@@ -136,15 +146,6 @@ class ClientConnection:
             if self._on_left is not None:
                 self._on_left()
 
-    def _check_length(self, limit_bytes: int) -> None:
-        for name, value in self.scope["headers"]:
-            if name == b"content-length" and value.isdigit() and int(value) > limit_bytes:
-                raise PayloadTooLarge(_too_large(limit_bytes))
-
 
 def _length(response: HttpResponse, body: bytes) -> list[tuple[str, str]]:
     return [] if response.status_code == 204 else [("content-length", str(len(body)))]
-
-
-def _too_large(limit_bytes: int) -> str:
-    return f"The request body is larger than {limit_bytes} bytes."

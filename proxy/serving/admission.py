@@ -1,6 +1,5 @@
 """Admit a request: work out its worst case, place a hold, and note it in the journal."""
 
-import asyncio
 from dataclasses import dataclass
 
 import structlog
@@ -14,8 +13,10 @@ from proxy.http.connection import ClientConnection
 from proxy.http.headers import rate_limit_headers
 from proxy.metering.prompt import Prompt
 from proxy.parsing.image_urls import find_remote_image
+from proxy.parsing.jsonbody import SMALL_BYTES
 from proxy.parsing.request import ModelRequest
 from proxy.serving.call import Admission
+from proxy.serving.counting import bound_prompt
 from proxy.serving.endpoints import Endpoint
 from proxy.serving.keys import KeyFacts
 from proxy.serving.runtime import Runtime
@@ -50,18 +51,18 @@ async def admit(
     *,
     endpoint: Endpoint,
     model: Model,
+    is_precounted: bool = False,
 ) -> Admission:
     """Place a hold for a request's worst case. Raises the ApiError or WalletError that refuses it.
 
     From then on the caller must end the hold.
     """
     routes = find_routes(request, endpoint, model)
-    runtime.throttle.check(key)
-    prompt = endpoint.take_apart(request.body, request.model)
-    worst = await find_worst(request, prompt, model)
+    prompt = await take_apart(runtime, connection, key, request, endpoint)
+    worst = await find_worst(runtime, key, request, prompt, model)
     facts = make_facts(connection, key, model, endpoint=endpoint.name, is_stream=request.stream)
     try:
-        placed = await place(runtime, connection, key, facts, worst)
+        placed = await place(runtime, connection, key, facts, worst, is_precounted=is_precounted)
     except RateLimited as refused:
         runtime.throttle.note(key, refused)
         raise
@@ -100,7 +101,22 @@ def find_routes(
     return fetching
 
 
-async def find_worst(request: ModelRequest, prompt: Prompt, model: Model) -> Worst:
+async def take_apart(
+    runtime: Runtime,
+    connection: ClientConnection,
+    key: KeyFacts,
+    request: ModelRequest,
+    endpoint: Endpoint,
+) -> Prompt:
+    """Take a request apart into what is counted; a large one in its wallet's turn."""
+    if connection.body_bytes <= SMALL_BYTES:
+        return endpoint.take_apart(request.body, request.model)
+    return await runtime.work.step(key.wallet_id, endpoint.take_apart, request.body, request.model)
+
+
+async def find_worst(
+    runtime: Runtime, key: KeyFacts, request: ModelRequest, prompt: Prompt, model: Model
+) -> Worst:
     """Work out the most that a request can cost. Raises InvalidRequest above MAX_MAX_TOKENS.
 
     A client's own maximum is held in full or refused. Without one, as much of the default is held
@@ -119,7 +135,8 @@ async def find_worst(request: ModelRequest, prompt: Prompt, model: Model) -> Wor
         wanted = model.default_max_tokens if own is None else own
         least = min(wanted, request.least_max_tokens)
     rates: Rates = model.rates
-    prompt_tokens, predicted = await bound_prompt(prompt), prompt.bound_prediction()
+    prompt_tokens = await bound_prompt(runtime.work, key.wallet_id, prompt)
+    predicted = prompt.bound_prediction()
     unit_millicredits = rates.worst_completion_millicredits * request.generations
     return Worst(
         fixed_millicredits=prompt_tokens * rates.worst_prompt_millicredits
@@ -154,13 +171,18 @@ async def place(
     key: KeyFacts,
     facts: RequestFacts,
     worst: Worst,
+    *,
+    is_precounted: bool = False,
 ) -> Placed:
     """Place a hold. Raises as `ask_wallet` and `WalletClient.place`, and ModelNotFound."""
     if not key.may_call(facts.model_name):
         # The model may have been allowed since the key was read.
         key = (await find_standing(runtime, connection, key)).key
     return await ask_wallet(
-        runtime, connection, key, lambda key: runtime.wallet.place(_hold(key, facts, worst))
+        runtime,
+        connection,
+        key,
+        lambda key: runtime.wallet.place(_hold(key, facts, worst, is_precounted=is_precounted)),
     )
 
 
@@ -177,16 +199,9 @@ async def quote(
     )
 
 
-async def bound_prompt(prompt: Prompt) -> int:
-    """Return a number of tokens that a prompt can't exceed, counted in a thread if it is long."""
-    if prompt.is_short:
-        return prompt.bound()
-    if not prompt.is_countable:
-        return prompt.bound_by_size()
-    return await asyncio.to_thread(prompt.bound_exactly)
-
-
-def _hold(key: KeyFacts, facts: RequestFacts, worst: Worst) -> HoldRequest:
+def _hold(
+    key: KeyFacts, facts: RequestFacts, worst: Worst, *, is_precounted: bool = False
+) -> HoldRequest:
     if not key.may_call(facts.model_name):
         raise ModelNotFound(facts.model_name)
     return HoldRequest(
@@ -199,4 +214,5 @@ def _hold(key: KeyFacts, facts: RequestFacts, worst: Worst) -> HoldRequest:
         fixed_tokens=worst.fixed_tokens,
         unit_tokens=worst.unit_tokens,
         limits=key.limits,
+        is_precounted=is_precounted,
     )

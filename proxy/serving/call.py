@@ -2,7 +2,7 @@
 
     ADMITTED ── asking ──> ASKED ── it takes the request ──> ANSWERED ── ending ──> ENDED
        ^                     │
-       └──── it refused ─────┘
+       └──── it refused ─────┴── so did it, in a 200 ──┘
 
 Only the call's own task changes its phase; a timer and the client's leaving may interrupt it. What
 each ending means for the hold and the client is a table in `endings.py`.
@@ -31,9 +31,14 @@ from proxy.http.connection import ClientConnection
 from proxy.http.events import EventStream
 from proxy.metering.answers import JsonAnswer
 from proxy.metering.prompt import Prompt
-from proxy.metering.streams import StreamMeter
+from proxy.metering.shapes import ECHOED, Label
+from proxy.metering.streams import UNREAD_BYTES, StreamMeter
+from proxy.metering.usage import Usage
 from proxy.parsing.intake import Customer, customers_key
+from proxy.parsing.jsonbody import SMALL_BYTES
 from proxy.parsing.request import ModelRequest
+from proxy.serving.counting import count_prompt
+from proxy.serving.fair import LongWork
 from proxy.upstreams.attempts import Attempt
 from proxy.upstreams.catalogue import Model
 from proxy.upstreams.routes import UpstreamRoute
@@ -112,7 +117,11 @@ class Call:
     """One admitted request, from its hold to its end."""
 
     def __init__(
-        self, admission: Admission, connection: ClientConnection, observer: Observer
+        self,
+        admission: Admission,
+        connection: ClientConnection,
+        observer: Observer,
+        work: LongWork,
     ) -> None:
         self.facts = admission.facts
         self.admission = admission
@@ -130,6 +139,8 @@ class Call:
         self.longest_gap_s = 0.0
         self.task = asyncio.current_task()
         self._observer = observer
+        self._work = work
+        self._prompt_tokens: int | None = None
         self._heard_at: float | None = None
         self._leaves_when_answered = False
         self._interruption: Reason | None = None
@@ -150,6 +161,8 @@ class Call:
         upstream = attempt.route.upstream
         self.attempt = attempt
         self.phase = Phase.ASKED
+        # Of an attempt that was refused in a 200, nothing was sent on.
+        self.stream = self.meter = self._heard_at = None
         # An answer in one piece sends its first byte when all of it is made, so only a stream has
         # this limit. Its first event lifts it: headers alone are no answer.
         if self.facts.is_stream:
@@ -168,6 +181,30 @@ class Call:
         if not self.facts.is_stream:
             self.note_first_byte()
         self._decided(Phase.ANSWERED)
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether an upstream has begun to answer, or had."""
+        return self.phase in {Phase.ANSWERED, Phase.ENDED}
+
+    @property
+    def label(self) -> Label:
+        """What the answer of the last attempt says of itself."""
+        assert self.attempt is not None  # noqa: S101  # there is an answer
+        body = self.admission.request.body
+        return Label(
+            self.admission.request.model,
+            self.facts.request_id,
+            extras=self.attempt.route.upstream.answer_fields,
+            echoed={name: body[name] for name in ECHOED if body.get(name) is not None},
+        )
+
+    def refused(self) -> bool:
+        """Note that an answer turned out to be an error. False if the client has some of it."""
+        if self.connection.has_started or self.phase is not Phase.ANSWERED:
+            return False
+        self.phase, self.stream = Phase.ADMITTED, None
+        return True
 
     def _decided(self, phase: Phase) -> None:
         self.phase = phase
@@ -287,9 +324,34 @@ class Call:
 
     # The meter.
 
+    async def count_prompt(self) -> int:
+        """Count the prompt, once for a call: its lease is renewed with the count many times."""
+        if self._prompt_tokens is None:
+            wallet_id, prompt = self.facts.wallet_id, self.admission.prompt
+            self._prompt_tokens = await count_prompt(self._work, wallet_id, prompt)
+        return self._prompt_tokens
+
+    async def estimate(self, meter: JsonAnswer | StreamMeter) -> Usage:
+        """Count the prompt and what was delivered, in a thread if that is long."""
+        given = {
+            "prompt_tokens": await self.count_prompt(),
+            "max_completion_tokens": self.admission.max_completion_tokens,
+        }
+        if meter.unread_bytes <= UNREAD_BYTES:
+            return meter.estimate(**given)
+        return await self._work.count(self.facts.wallet_id, meter.estimate, **given)
+
+    async def body_for(self, route: UpstreamRoute) -> bytes:
+        """Write the request as an upstream takes it; a large one in its wallet's turn."""
+        if self.connection.body_bytes <= SMALL_BYTES:
+            return self.admission.body_for(route)
+        return await self._work.step(self.facts.wallet_id, self.admission.body_for, route)
+
     async def catch_up(self, meter: StreamMeter) -> None:
         """Count the unread texts in a thread, so that other streams of this process go on."""
-        self._counting = asyncio.ensure_future(asyncio.to_thread(meter.catch_up))
+        self._counting = asyncio.ensure_future(
+            self._work.count(self.facts.wallet_id, meter.catch_up)
+        )
         await asyncio.shield(self._counting)
 
     @property

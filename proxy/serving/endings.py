@@ -8,9 +8,9 @@
 | abandoned | nothing | nothing | prompt and what was delivered | |
 
 *Abandoned* is recorded with the lease, for a call whose process dies. Only a whole answer is
-charged as reported even above its hold. An answer that says of itself that it failed is broken,
-and counts as delivered if its upstream reported usage. Figures that can't be true are parked for
-staff, and our own count is charged.
+charged as reported even above its hold. An upstream that tells of an error in a 200 has refused
+the request if nothing of its answer was sent on, and has broken it otherwise. Figures that can't
+be true are parked for staff, and our own count is charged, at most the client's maximum.
 """
 
 import asyncio
@@ -41,8 +41,7 @@ from proxy.errors import (
 )
 from proxy.http.connection import AlreadySent
 from proxy.metering.answers import JsonAnswer
-from proxy.metering.prompt import Prompt
-from proxy.metering.streams import UNREAD_BYTES, StreamMeter
+from proxy.metering.streams import StreamMeter
 from proxy.metering.usage import Source, Usage
 from proxy.serving.call import Call, Phase
 from proxy.serving.figures import note_end
@@ -93,8 +92,7 @@ async def end_whole(
 ) -> tuple[Usage, Settled | None]:
     """Settle a call whose answer came whole. None if Redis does not answer in time."""
     call.meter = meter
-    has_failed = isinstance(meter, JsonAnswer) and meter.is_failed
-    return await _end(call, settler, Outcome.BROKEN if has_failed else Outcome.COMPLETED)
+    return await _end(call, settler, Outcome.COMPLETED)
 
 
 async def end_broken(call: Call, settler: Settler, error: BaseException) -> AlreadySent:
@@ -136,13 +134,6 @@ def failure_answer(error: Exception) -> ApiError:
             return UpstreamUnavailable(status=status)
     log.error("request_failed", exc_info=error)
     return Defect()
-
-
-async def count_prompt(prompt: Prompt) -> int:
-    """Count a prompt by the published rules, in a thread if it is long."""
-    if prompt.is_short:
-        return prompt.count()
-    return await asyncio.to_thread(prompt.count)
 
 
 async def _end(call: Call, settler: Settler, outcome: Outcome) -> tuple[Usage, Settled | None]:
@@ -194,13 +185,8 @@ def _find_charge(call: Call, row: Row, *, has_run: bool) -> Charge:
 
 
 def _has_delivered(meter: JsonAnswer | StreamMeter | None) -> bool:
-    """Tell whether a part of the answer came that is charged.
-
-    A stream without text is free. So is an answer that failed, unless its upstream reported usage.
-    """
-    if isinstance(meter, JsonAnswer):
-        return meter.reported is not None
-    return meter is not None and meter.has_text
+    """Tell whether a part of the answer came that is charged. A stream without text is free."""
+    return meter is not None and (isinstance(meter, JsonAnswer) or meter.has_text)
 
 
 async def _make_settlement(
@@ -229,13 +215,11 @@ async def _make_settlement(
 
 
 async def _count(call: Call) -> Usage:
-    """Count the prompt and the delivered answer, in a thread if they are long."""
-    prompt_tokens, meter = await count_prompt(call.admission.prompt), call.meter
-    if meter is None:
-        return Usage(prompt_tokens=prompt_tokens, completion_tokens=0, source=Source.ESTIMATED)
-    if meter.unread_bytes <= UNREAD_BYTES:
-        return meter.estimate(prompt_tokens=prompt_tokens)
-    return await asyncio.to_thread(meter.estimate, prompt_tokens=prompt_tokens)
+    """Count the prompt and the delivered answer."""
+    if call.meter is not None:
+        return await call.estimate(call.meter)
+    prompt_tokens = await call.count_prompt()
+    return Usage(prompt_tokens=prompt_tokens, completion_tokens=0, source=Source.ESTIMATED)
 
 
 def _named(call: Call) -> dict[str, str]:

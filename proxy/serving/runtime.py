@@ -14,7 +14,9 @@ from django.conf import settings
 
 from billing.wallet.client import WalletClient
 from billing.wallet.journal import Journal
+from proxy.http.bodies import BodyBudget
 from proxy.metering import encodings
+from proxy.serving.fair import LongWork
 from proxy.serving.inflight import Inflight
 from proxy.serving.keys import KeyCache
 from proxy.serving.replay.recordings import Recordings
@@ -51,6 +53,8 @@ class Runtime:
     inflight: Inflight
     settler: Settler
     recordings: Recordings
+    bodies: BodyBudget
+    work: LongWork = field(default_factory=LongWork)
     throttle: Throttle = field(default_factory=Throttle)
     waiting: WaitingRoom = field(default_factory=WaitingRoom)
     is_draining: bool = False
@@ -74,6 +78,7 @@ class Runtime:
             inflight=Inflight(wallet),
             settler=Settler(wallet, journal),
             recordings=Recordings.connect(settings.REDIS_URL),
+            bodies=BodyBudget(settings.BODY_BUDGET_BYTES),
         )
         await asyncio.to_thread(encodings.warm)
         runtime._tasks = [
@@ -117,3 +122,4 @@ class Runtime:
         await self.wallet.close()
         await self.recordings.close()
         self.journal.close()
+        self.work.close()

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from billing.exceptions import WalletMissing, WalletStale
+from billing.exceptions import RateLimited, WalletMissing, WalletStale
 from billing.ledger.wallets import push_wallet
 from billing.wallet.client import Balance, KeyFigures
 from billing.wallet.usage import month_of
@@ -74,6 +74,30 @@ async def ask_wallet(
         except WalletMissing:
             await in_database(push_wallet, key.wallet_id)
     return await ask(key)
+
+
+async def count_request(runtime: Runtime, connection: ClientConnection, key: KeyFacts) -> KeyFacts:
+    """Take one of a key's requests per minute before its body is read. Returns the key as it is.
+
+    Raises as `ask_wallet` and `WalletClient.count_request`.
+    """
+
+    async def take(key: KeyFacts) -> KeyFacts:
+        await runtime.wallet.count_request(
+            key.wallet_id,
+            key.api_key_id,
+            known_version=key.wallet_version,
+            month=month_of(connection.started_at_ms),
+            limits=key.limits,
+        )
+        return key
+
+    runtime.throttle.check(key)
+    try:
+        return await ask_wallet(runtime, connection, key, take)
+    except RateLimited as refused:
+        runtime.throttle.note(key, refused)
+        raise
 
 
 def is_from_allowed_network(key: KeyFacts, connection: ClientConnection) -> bool:

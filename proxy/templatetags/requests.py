@@ -2,6 +2,7 @@
 
 from django import template
 
+from proxy.parsing.endpoints import OUT_OF_SCOPE
 from proxy.parsing.extras import DEFAULT_EXTRAS
 from proxy.parsing.treatment import TREATMENTS, Row
 
@@ -18,3 +19,9 @@ def treated_fields() -> tuple[Row, ...]:
 def default_extras() -> tuple[str, ...]:
     """Return the fields beyond OpenAI's that pass unless staff say otherwise."""
     return DEFAULT_EXTRAS
+
+
+@register.simple_tag
+def out_of_scope() -> list[tuple[str, str]]:
+    """Return the paths of other services that are not offered, and what they are for."""
+    return list(OUT_OF_SCOPE.items())

@@ -84,6 +84,7 @@ def to_upstream(provider: Provider, keys: list[UpstreamKey]) -> Upstream | None:
         idle_timeout_s=provider.idle_timeout_s,
         total_timeout_s=provider.total_timeout_s,
         intake=to_intake(provider),
+        answer_fields=frozenset(provider.answer_fields),
     )
 
 

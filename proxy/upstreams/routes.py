@@ -46,6 +46,8 @@ class Upstream:
     idle_timeout_s: float
     total_timeout_s: float
     intake: Intake = DEFAULT_INTAKE
+    # Fields of its answers that pass to clients, beside those that always do.
+    answer_fields: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         """Show the name alone: a traceback must not print a key."""

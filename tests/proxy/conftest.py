@@ -25,6 +25,7 @@ from billing.wallet.commands import Balance
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 from proxy.api.handler import ApiHandler
 from proxy.database import in_database
+from proxy.http.protocol import BoundedProtocol
 from proxy.models import Provider, ProviderKey
 from proxy.parsing.origins import origin_of
 from proxy.serving.runtime import Runtime
@@ -297,7 +298,12 @@ async def api(runtime: Runtime, upstream: Sandbox) -> AsyncIterator[Api]:
         await handler(scope, receive, send)
 
     config = uvicorn.Config(
-        app, lifespan="off", log_level="warning", access_log=False, proxy_headers=False
+        app,
+        http=BoundedProtocol,
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
     )
     server = Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))

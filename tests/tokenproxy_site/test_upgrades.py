@@ -1,34 +1,19 @@
 """What is neither a request nor a lifespan: nothing is served over it, and nothing breaks."""
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import StringIO
 from logging import StreamHandler, getLogger
 from typing import Any
 
 import pytest
-import uvicorn
-from django.core.asgi import get_asgi_application
 
-from tests.proxy.conftest import Server
+from tests.tokenproxy_site.server import served
 from tokenproxy_site.application import Application
 
 PATHS = ["/", "/v1/chat/completions", "/v1", "/dashboard/", "/admin/", "/healthz", "/nowhere"]
 AUTHORIZATIONS = {"nobody": "", "a key": "Authorization: Bearer tp_live_something\r\n"}
-
-
-@asynccontextmanager
-async def served() -> AsyncIterator[int]:
-    """Serve the whole site, and give its port."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    application = Application(get_asgi_application())
-    server = Server(uvicorn.Config(application, lifespan="off", access_log=False, log_config=None))
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    yield listener.getsockname()[1]
-    server.stop()
-    await serving
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Place a hold, or ask what would be held."""
+"""Place a hold, or ask what would be held; count a request beforehand."""
 
 from dataclasses import dataclass, replace
 
@@ -44,6 +44,8 @@ class HoldRequest:
     fixed_tokens: int
     unit_tokens: int
     limits: Limits
+    # Whether it was counted among the requests per minute before.
+    is_precounted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +98,33 @@ def place(hold: HoldRequest, *, lease_ms: int, limit: BacklogLimit) -> Command:
             fixed_tokens=hold.fixed_tokens,
             unit_tokens=hold.unit_tokens,
             limits=hold.limits.packed,
+            requests=int(not hold.is_precounted),
         ),
     )
+
+
+def count_request(
+    wallet_id: int, api_key_id: int, *, known_version: int, month: int, limits: Limits
+) -> Command:
+    """Take one of the requests per minute, for a request whose hold takes none."""
+    return Command(
+        "tp_count_request",
+        keys.CountRequestKeys(
+            fence=keys.fence(keys.shard_of(wallet_id)),
+            wallet_key=keys.wallet(wallet_id),
+            api_key=keys.api_key(wallet_id, api_key_id),
+        ),
+        arguments.CountRequest(known_version=known_version, month=month, limits=limits.packed),
+    )
+
+
+def parse_count_request(reply: Reply) -> None:
+    """Read the answer to `count_request`. Raises the WalletError that it means."""
+    status, figures = read_reply(reply)
+    if status in LIMITED:
+        raise rate_refusal(status, figures)
+    if status != "OK":
+        raise refusal_of(status)
 
 
 def quote(hold: HoldRequest, *, lease_ms: int, limit: BacklogLimit) -> Command:

@@ -3,11 +3,12 @@
 -- The keys and arguments of `place` and `quote`, all of them validated.
 -- KEYS fence wallet_key hold_key leases api_key events drained_at
 -- ARGV request wallet_id known_version fixed_mc unit_mc units_wanted units_least lease_ms facts
---   max_events max_age_ms key_id month fixed_tokens unit_tokens limits
+--   max_events max_age_ms key_id month fixed_tokens unit_tokens limits requests
 local function read_ask(keys, args)
   local fence, wallet_key, hold_key, leases, api_key, events, drained_at = unpack(keys)
   local request, wallet_id, known_version, fixed_mc, unit_mc, units_wanted, units_least, lease_ms,
-    facts, max_events, max_age_ms, key_id, month, fixed_tokens, unit_tokens, limits = unpack(args)
+    facts, max_events, max_age_ms, key_id, month, fixed_tokens, unit_tokens, limits, requests =
+    unpack(args)
   local ask = {
     fence = fence, wallet_key = wallet_key, hold_key = hold_key, leases = leases,
     api_key = api_key, events = events, drained_at = drained_at,
@@ -27,6 +28,7 @@ local function read_ask(keys, args)
     fixed_tokens = int(fixed_tokens, 'fixed_tokens', 0),
     unit_tokens = int(unit_tokens, 'unit_tokens', 0),
     limits = read_limits(limits),
+    requests = int(requests, 'requests', 0),
   }
   if ask.least > ask.wanted then
     error('ARGUMENT units_least is above units_wanted')
@@ -34,13 +36,22 @@ local function read_ask(keys, args)
   return ask
 end
 
--- The refusal of a wallet that may hold nothing at all now; nil if it may.
-local function refuse_all(ask, wallet)
+-- The refusal of a wallet that may hold nothing before its owner or staff do something; nil if none.
+local function refuse_wallet(wallet)
   if wallet.state ~= 'active' then
     return { 'FROZEN' }
   end
   if wallet.debt > 0 then
     return { 'IN_DEBT' }
+  end
+  return nil
+end
+
+-- The refusal of a wallet that may hold nothing at all now; nil if it may.
+local function refuse_all(ask, wallet)
+  local refusal = refuse_wallet(wallet)
+  if refusal then
+    return refusal
   end
   if is_backlogged(ask.events, ask.drained_at, ask.max_events, ask.max_age_ms) then
     return { 'BACKLOGGED' }
@@ -48,16 +59,17 @@ local function refuse_all(ask, wallet)
   return nil
 end
 
--- Admit one more request, at once and per minute. Returns what it takes of the key's and of the
--- wallet's bucket, or nil and a refusal that lacks the present rates.
-local function admit_request(wallet, key, limits, now)
+-- Admit one more request, at once and per minute; it takes none (`requests` is 0) if it was
+-- counted before its body was read. Returns what it takes of the key's and of the wallet's bucket, or nil
+-- and a refusal that lacks the present rates.
+local function admit_request(wallet, key, limits, requests, now)
   if key.open >= limits.key_open then
     return nil, { 'BUSY', 0, limits.key_open }
   end
   if wallet.open >= limits.wallet_open then
     return nil, { 'BUSY', 1, limits.wallet_open }
   end
-  return admit_requests(key.requests_at, wallet.requests_at, limits, 1, now)
+  return admit_requests(key.requests_at, wallet.requests_at, limits, requests, now)
 end
 
 -- How many units the credits and a whole minute's tokens afford; nil and a refusal if that is less
@@ -110,7 +122,7 @@ local function decide(ask)
   if refusal then
     return refusal
   end
-  local requests, no_requests = admit_request(wallet, key, limits, now)
+  local requests, no_requests = admit_request(wallet, key, limits, ask.requests, now)
   if not requests then
     return with_present_rates(no_requests, key, wallet, limits, now)
   end
@@ -128,4 +140,41 @@ local function decide(ask)
     wallet = wallet, key = key, requests = requests, tokens = tokens, now = now,
     is_over_stale = is_stale,
   }
+end
+
+-- count_request: take one of the requests per minute beforehand; its `place` is told to take none.
+-- KEYS fence wallet_key api_key
+-- ARGV known_version month limits
+-- Returns OK | RECOVERING | MISSING | STALE | FROZEN | IN_DEBT
+--   | LIMITED is_wallets limit retry_after_ms RATES
+local function count_request(keys, args)
+  local fence, wallet_key, api_key = unpack(keys)
+  local known_version, month, limits = unpack(args)
+  known_version = int(known_version, 'known_version', 0)
+  id(month, 'month')
+  limits = read_limits(limits)
+  local epoch = read_epoch(fence)
+  if not epoch then
+    return { 'RECOVERING' }
+  end
+  local wallet = read_wallet(wallet_key)
+  if not wallet then
+    return { 'MISSING' }
+  end
+  if known_version < wallet.v then
+    return { 'STALE' }
+  end
+  local refusal = refuse_wallet(wallet)
+  if refusal then
+    return refusal
+  end
+  local key, now = read_key(api_key, epoch, month), now_us()
+  local taken, none_left = admit_requests(key.requests_at, wallet.requests_at, limits, 1, now)
+  if not taken then
+    return with_present_rates(none_left, key, wallet, limits, now)
+  end
+  redis.call('HSET', wallet_key, 'ra', text(taken.wallet.arrival))
+  key.requests_at = taken.key.arrival
+  write_key(key, epoch)
+  return { 'OK' }
 end

@@ -30,7 +30,7 @@ end
 -- place: hold the worst case of a request.
 -- KEYS fence wallet_key hold_key leases api_key events drained_at
 -- ARGV request wallet_id known_version fixed_mc unit_mc units_wanted units_least lease_ms facts
---   max_events max_age_ms key_id month fixed_tokens unit_tokens limits
+--   max_events max_age_ms key_id month fixed_tokens unit_tokens limits requests
 -- The amount is ceil((fixed_mc + unit_mc * units) / 1000) for as many units as are affordable,
 -- between units_least and units_wanted; the tokens are fixed_tokens + unit_tokens * units, and no
 -- more than a whole minute's. `limits` are those of `LIMITS`.
@@ -53,7 +53,7 @@ end
 -- quote: what `place` would answer now. Writes nothing.
 -- KEYS fence wallet_key hold_key leases api_key events drained_at
 -- ARGV request wallet_id known_version fixed_mc unit_mc units_wanted units_least lease_ms facts
---   max_events max_age_ms key_id month fixed_tokens unit_tokens limits
+--   max_events max_age_ms key_id month fixed_tokens unit_tokens limits requests
 -- Returns as `place`
 local function quote(keys, args)
   local reply, hold = decide(read_ask(keys, args))

@@ -12,6 +12,7 @@ local function register_reading(name, callback)
 end
 
 redis.register_function('tp_place', place)
+redis.register_function('tp_count_request', count_request)
 register_ending('tp_extend', extend)
 register_ending('tp_settle', settle)
 register_ending('tp_settle_late', settle_late)

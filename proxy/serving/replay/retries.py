@@ -59,13 +59,16 @@ async def find_kept(
     recorder: Recorder,
     *,
     is_stream: bool,
+    is_precounted: bool = False,
 ) -> HttpResponse | None:
     """Return the answer to a request's first attempt. None if this is the first.
 
-    Begins a recording if there is an `Idempotency-Key`. Raises InvalidRequest if that key was used
-    for another request, and RateLimited beyond the inquiries per minute or MOST_WAITING.
+    Begins a recording if there is an `Idempotency-Key`. A request that was counted among the
+    requests per minute (`is_precounted`) does not count among the inquiries. Raises InvalidRequest
+    if that key was used for another request, and RateLimited beyond the inquiries per minute or
+    MOST_WAITING.
     """
-    waiter = Waiter(runtime, connection, key, recorder.ticket)
+    waiter = Waiter(runtime, connection, key, recorder.ticket, is_counted=not is_precounted)
     if repeat.idempotency_key:
         return await waiter.claim(recorder)
     if repeat.retries and not is_stream:
@@ -80,8 +83,15 @@ class Waiter:
     """
 
     def __init__(
-        self, runtime: Runtime, connection: ClientConnection, key: KeyFacts, ticket: Ticket
+        self,
+        runtime: Runtime,
+        connection: ClientConnection,
+        key: KeyFacts,
+        ticket: Ticket,
+        *,
+        is_counted: bool,
     ) -> None:
+        self._is_counted = is_counted
         self._runtime = runtime
         self._connection = connection
         self._key = key
@@ -113,7 +123,9 @@ class Waiter:
     async def _count_once(self) -> RateState:
         """Count this request once among the inquiries per minute. Raises RateLimited."""
         if self._rate is None:
-            standing = await find_standing(self._runtime, self._connection, self._key)
+            standing = await find_standing(
+                self._runtime, self._connection, self._key, is_counted=self._is_counted
+            )
             self._key, self._rate = standing.key, standing.rate
         return self._rate
 

@@ -12,10 +12,14 @@ from accounts.models import User
 from billing.exceptions import MissingReason, RefundRefused
 from billing.ledger.credits import post_credit
 from billing.ledger.debits import decide_open
+from billing.ledger.expiry import expire_lots
 from billing.ledger.references import RequestCharge
 from billing.ledger.wallets import freeze_wallet
-from billing.models import InboxItem, Order, Refund, Wallet
-from billing.orders.refund_offers import Offer, offer_unused
+from billing.models import InboxItem, Lot, Order, Refund, Wallet
+from billing.orders.checkout import start_checkout
+from billing.orders.checkout_payments import fulfil_checkout
+from billing.orders.clawback import find_lots
+from billing.orders.refund_offers import Offer, offer_unused, owed_after
 from billing.orders.refunds import (
     advance_refunds,
     offer_to_customer,
@@ -25,6 +29,7 @@ from billing.orders.refunds import (
 )
 from devstack.ports import free_port
 from tests.billing.payments.conftest import hear
+from tests.billing.payments.order_world import broken_books
 from tests.conftest import open_fences
 from tests.racing import before_statement, race
 from tests.stripe_sandbox import Sandbox
@@ -212,6 +217,67 @@ def test_a_refund_that_fails_later_gives_the_credits_back(
     assert till.balance().available_credits == 1_000_000
 
 
+def test_the_unused_part_can_be_refunded_again_after_a_refund_that_failed(
+    fulfilled: Order, bob: User, sandbox: Sandbox, till: Till
+) -> None:
+    spend(till, 400_000)
+    first = refund_unused(fulfilled, actor=bob, reason="Leaves")
+    work(till)
+    first.refresh_from_db()
+    sandbox.control(f"refunds/{first.stripe_refund_id}/fail")
+    hear("refund.failed", first.stripe_refund_id, charge=fulfilled.stripe_charge_id)
+    fulfilled.refresh_from_db()
+    assert till.balance().available_credits == 600_000
+
+    again = refund_unused(fulfilled, actor=bob, reason="Leaves")
+    work(till)
+
+    assert again.amount_cents == first.amount_cents == 540
+    assert (till.posted(), till.balance().debt_credits) == (0, 0)
+    assert broken_books() == []
+
+
+def test_the_unused_part_can_be_refunded_after_a_dispute_that_was_won(
+    fulfilled: Order, bob: User, sandbox: Sandbox, till: Till
+) -> None:
+    # Bought beside it, and to be used first.
+    till.grant(50_000)
+    dispute_id = sandbox.dispute(fulfilled.stripe_charge_id)
+    hear("charge.dispute.created", dispute_id, charge=fulfilled.stripe_charge_id)
+    till.drain()
+    sandbox.end_dispute(dispute_id, "win")
+    hear("charge.dispute.closed", dispute_id, charge=fulfilled.stripe_charge_id)
+
+    given = refund_unused(Order.objects.get(), actor=bob, reason="Leaves")
+    work(till)
+
+    assert given.amount_cents == 900
+    assert till.posted() == 50_000
+
+
+def test_what_is_refunded_as_unused_is_taken_and_not_what_had_expired(
+    fulfilled: Order, bob: User, sandbox: Sandbox, till: Till
+) -> None:
+    # Half comes back from a dispute that was won, and is valid for longer than the other half.
+    dispute_id = sandbox.dispute(fulfilled.stripe_charge_id, amount=450)
+    hear("charge.dispute.created", dispute_id, charge=fulfilled.stripe_charge_id)
+    till.drain()
+    sandbox.end_dispute(dispute_id, "win")
+    hear("charge.dispute.closed", dispute_id, charge=fulfilled.stripe_charge_id)
+    sale = find_lots(fulfilled).order_by("pk").first()
+    assert sale
+    Lot.objects.filter(pk=sale.pk).update(expires_at=timezone.now() - timedelta(minutes=1))
+    expire_lots()
+    till.drain()
+    assert till.posted() == 500_000
+
+    given = refund_unused(Order.objects.get(), actor=bob, reason="Leaves")
+    work(till)
+
+    assert given.amount_cents == 450
+    assert (till.posted(), till.balance().debt_credits) == (0, 0)
+
+
 def test_the_same_key_asks_once(fulfilled: Order, bob: User, till: Till) -> None:
     key = uuid4()
 
@@ -256,6 +322,48 @@ def test_it_refuses_to_refund_what_is_disputed(
 
     with pytest.raises(RefundRefused, match="disputed"):
         give(fulfilled, bob)
+
+
+def test_customers_return_so_many_orders_by_themselves(
+    fulfilled: Order, bob: User, sandbox: Sandbox, till: Till, settings: Settings
+) -> None:
+    settings.CUSTOMER_REFUND_DAYS = 14
+    settings.CUSTOMER_REFUNDS_PER_MONTH = 1
+    other = start_checkout(fulfilled.user, pack_slug="starter")
+    sandbox.pay(other.stripe_session_id)
+    other = fulfil_checkout(other.stripe_session_id or "")
+
+    def ask(order: Order) -> bool:
+        try:
+            return bool(refund_to_customer(order, key=uuid4()))
+        except RefundRefused:
+            return False
+
+    taken = race(
+        [partial(ask, fulfilled), partial(ask, other)], meet_at='INSERT INTO "billing_refund"'
+    )
+
+    assert sorted(taken) == [False, True]
+    assert offer_to_customer(fulfilled) is None
+    assert offer_to_customer(other) is None
+    work(till)
+    # Staff may go on, and next month the customer, too.
+    left = other if Refund.objects.filter(order=fulfilled).exists() else fulfilled
+    Refund.objects.update(created_at=timezone.now() - timedelta(days=31))
+    assert offer_to_customer(left) is not None
+
+
+def test_it_says_what_would_be_owed(
+    fulfilled: Order, bob: User, sandbox: Sandbox, till: Till
+) -> None:
+    spend(till, 400_000)
+    found = owed_after(fulfilled, 900), owed_after(fulfilled, 540), owed_after(fulfilled, 700)
+
+    give(fulfilled, bob, 700)
+    work(till)
+
+    assert found == (400_000, 0, 177_777)
+    assert till.balance().debt_credits == 177_777
 
 
 def test_it_refuses_an_order_that_was_not_paid(order: Order, bob: User) -> None:

@@ -18,6 +18,9 @@ def place(till: Till, name: str = "new") -> Command:
 
 SERVING: dict[str, Make] = {
     "place": place,
+    "count_request": lambda till: commands.count_request(
+        till.wallet.pk, till.key.pk, known_version=99, month=202_611, limits=limits()
+    ),
     "extend": lambda till: commands.extend(till.facts("open"), till.settlement(5), lease_ms=60_000),
     "settle": lambda till: commands.settle(till.facts("open"), till.settlement(5)),
     "settle_late": lambda till: commands.settle_late(

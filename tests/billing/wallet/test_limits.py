@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,8 @@ from billing.exceptions import (
     RateLimited,
     RequestTooLarge,
     WalletError,
+    WalletFrozen,
+    WalletInDebt,
     WalletStale,
 )
 from billing.upkeep.reaper import reap
@@ -477,3 +480,66 @@ def test_a_late_settlement_is_spent_by_its_key(rich: Till) -> None:
     rich.client.ask(call)
 
     assert rich.figures() == KeyFigures(0, 0, 30, 0, 30)
+
+
+@pytest.mark.parametrize("whose", ["key", "wallet"])
+def test_a_request_that_took_its_turn_before_takes_one_in_all(rich: Till, whose: str) -> None:
+    bounds = limits(**{whose: {"requests_per_minute": 2}})  # type: ignore[arg-type]
+    rich.count_request(bounds)
+
+    placed = rich.place("r1", 10, bounds=bounds, is_precounted=True)
+
+    assert placed.rate.requests.remaining == 1
+
+
+@pytest.mark.parametrize("whose", ["key", "wallet"])
+def test_turns_come_out_of_the_requests_per_minute(rich: Till, whose: str) -> None:
+    bounds = limits(**{whose: {"requests_per_minute": 2}})  # type: ignore[arg-type]
+    rich.place("r1", 10, bounds=bounds)
+    rich.count_request(bounds)
+
+    with pytest.raises(RateLimited) as refused:
+        rich.count_request(bounds)
+
+    assert (refused.value.what, refused.value.limit) == (Limited.REQUESTS, 2)
+    assert refused.value.is_wallets == (whose == "wallet")
+    with pytest.raises(RateLimited):
+        rich.place("r2", 10, bounds=bounds)
+
+
+def test_the_last_turn_is_good_for_its_hold(rich: Till) -> None:
+    bounds = limits({"requests_per_minute": 1})
+    rich.count_request(bounds)
+
+    placed = rich.place("r1", 10, bounds=bounds, is_precounted=True)
+
+    assert (placed.held_credits, placed.rate.requests.remaining) == (10, 0)
+
+
+def test_a_turn_leaves_what_the_key_holds_and_spent(rich: Till) -> None:
+    rich.place("r1", 10)
+    before = rich.figures()
+
+    rich.count_request()
+
+    assert rich.figures() == before
+
+
+@pytest.mark.parametrize(
+    ("status", "refusal"), [({"state": "frozen"}, WalletFrozen), ({"debt": 1}, WalletInDebt)]
+)
+def test_who_may_hold_nothing_gets_no_turn(
+    rich: Till, status: dict[str, Any], refusal: type[WalletError]
+) -> None:
+    standing = {"state": "active", "debt": 0, **status}
+    rich.client.ask(
+        commands.push(rich.wallet.pk, posted=10**7, credited=10**7, version=10**8, **standing)
+    )
+
+    with pytest.raises(refusal):
+        rich.count_request()
+
+
+def test_who_knows_an_older_version_of_a_key_gets_no_turn(rich: Till) -> None:
+    with pytest.raises(WalletStale):
+        rich.count_request(known_version=0)

@@ -170,7 +170,7 @@ def test_it_counts_levels() -> None:
 
 @pytest.mark.parametrize("levels", [101, 1_025, 1_000_000])
 def test_it_refuses_towers_of_brackets(levels: int) -> None:
-    with pytest.raises(InvalidRequest, match="nested too deeply"):
+    with pytest.raises(InvalidRequest, match=r"nested too deeply|too many elements"):
         jsonbody.parse(b'{"a":' + b"[" * levels + b"]" * levels + b"}")
 
 

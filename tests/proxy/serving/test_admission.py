@@ -13,8 +13,8 @@ from billing.wallet.sync_client import get_sync_client
 from proxy.database import in_database
 from proxy.metering.chats import take_apart
 from proxy.metering.prompt import Prompt
-from proxy.serving.admission import bound_prompt
-from proxy.serving.endings import count_prompt
+from proxy.serving.counting import bound_prompt, count_prompt
+from proxy.serving.fair import LongWork
 from tests.proxy.accounts import put_in_debt
 from tests.proxy.conftest import HELLO, Api, Customer, assert_envelope
 
@@ -215,11 +215,14 @@ async def test_it_counts_long_prompts_off_the_event_loop(monkeypatch: pytest.Mon
     short = take_apart({"messages": [{"role": "user", "content": "word"}]}, "gpt-4")
     long = take_apart({"messages": [{"role": "user", "content": "word " * 4_000}]}, "gpt-4")
 
-    bounds = (await bound_prompt(short), await bound_prompt(long))
+    work = LongWork()
+
+    bounds = (await bound_prompt(work, 1, short), await bound_prompt(work, 1, long))
 
     assert threads == [True, False]
     assert bounds == (8 + 20, 8 + 4_000 + 20)
-    assert await count_prompt(long) == 8 + 4_000
+    assert await count_prompt(work, 1, long) == 8 + 4_000
+    work.close()
 
 
 def close_shards() -> None:

@@ -56,7 +56,7 @@ async def start_web(**settings: str) -> AsyncIterator[WebProcess]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "uvicorn", "tokenproxy_site.asgi:application"),
         *("--fd", str(listener.fileno()), "--no-access-log", "--log-level", "warning"),
-        "--no-proxy-headers",
+        *("--no-proxy-headers", "--http", "proxy.http.protocol:BoundedProtocol"),
         env=environment,
         pass_fds=[listener.fileno()],
     )

@@ -1,0 +1,83 @@
+"""Work that takes long enough to be felt: one job of a wallet at a time, the wallets in turn.
+
+Whoever sends a hundred large requests waits for them alone: between two of them everybody else's
+next one is done.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# The tokenizer releases the interpreter while it works. More threads would only take processor
+# time from the event loop.
+TOKENIZER_THREADS = 2
+
+
+class FairQueue:
+    """Lets `at_once` jobs run, of each wallet one."""
+
+    def __init__(self, at_once: int) -> None:
+        self._places = asyncio.Semaphore(at_once)
+        # Of each wallet with a job: its lock, and how many jobs need it.
+        self._wallets: dict[int, tuple[asyncio.Lock, int]] = {}
+
+    @asynccontextmanager
+    async def enter(self, wallet_id: int) -> AsyncIterator[None]:
+        """Wait for a wallet's turn; it lasts as long as the block."""
+        lock, jobs = self._wallets.get(wallet_id) or (asyncio.Lock(), 0)
+        self._wallets[wallet_id] = (lock, jobs + 1)
+        try:
+            async with lock, self._places:
+                yield
+        finally:
+            _, jobs = self._wallets.pop(wallet_id)
+            if jobs > 1:
+                self._wallets[wallet_id] = (lock, jobs - 1)
+
+
+class LongWork:
+    """What large requests need of a process, so that small ones hardly notice. One per process."""
+
+    def __init__(self) -> None:
+        self._steps = FairQueue(1)
+        self._counts = FairQueue(TOKENIZER_THREADS)
+        self._threads = ThreadPoolExecutor(TOKENIZER_THREADS, thread_name_prefix="tokenizer")
+
+    async def step(
+        self, wallet_id: int, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Do a step that holds the interpreter, such as parsing; then rest for as long as it took.
+
+        A thread would not help: the interpreter is held there, too. So at most half of the event
+        loop's time goes into such steps, however many wait.
+        """
+        async with self._steps.enter(wallet_id):
+            started = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                await asyncio.sleep(time.perf_counter() - started)
+
+    async def count(
+        self, wallet_id: int, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Count tokens in a thread. A count that is cancelled still ends before the next begins."""
+        async with self._counts.enter(wallet_id):
+            loop = asyncio.get_running_loop()
+            counting = loop.run_in_executor(self._threads, partial(function, *args, **kwargs))
+            try:
+                return await asyncio.shield(counting)
+            except asyncio.CancelledError:
+                await asyncio.wait({counting})
+                raise
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
