@@ -3,13 +3,13 @@
 from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.http import HttpRequest
 
 from accounts.desk import columns
 from accounts.desk.pages import DeskAdmin, RowForm
 from billing.models import Pack, PackPrice
-from common.currencies import UNPROVEN_REASON, is_unproven
+from common.currencies import UNPROVEN_REASON, doubt_of, is_unproven
 
 
 class PackForm(forms.ModelForm[Pack]):
@@ -52,6 +52,7 @@ class PackAdmin(DeskAdmin[Pack]):
     A pack that was ordered is taken off sale, not deleted, because its orders refer to it.
     """
 
+    kept_by = "orders"
     list_display = (
         "name",
         columns.number("credits", "Credits"),
@@ -75,7 +76,9 @@ class PackAdmin(DeskAdmin[Pack]):
         kwargs.setdefault("form", PackListForm)
         return super().get_changelist_form(request, **kwargs)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Pack | None = None) -> bool:
-        if obj is not None and obj.orders.exists():
-            return False
-        return super().has_delete_permission(request, obj)
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Save the other prices too, and warn of what nobody has verified."""
+        super().save_related(request, form, formsets, change)
+        for row in (form.instance, *form.instance.other_prices.all()):
+            if doubt := doubt_of(row.currency):
+                self.message_user(request, doubt, messages.WARNING)

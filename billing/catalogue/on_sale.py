@@ -4,10 +4,10 @@ import re
 from dataclasses import dataclass
 
 from billing.catalogue.model_prices import current_prices
-from billing.catalogue.pack_prices import packs_on_sale
 from billing.catalogue.pricing import Rates
 from billing.exceptions import PackUnavailable
 from billing.models import Pack, PublicModel
+from billing.models.catalogue import DEFAULT_MAX_TOKENS
 from billing.token_classes import BY_NAME, CLASSES
 
 SLUG = re.compile(r"[-a-zA-Z0-9_]{1,50}")
@@ -21,6 +21,17 @@ class PricedModel:
     rates: Rates
 
     @property
+    def context(self) -> str:
+        """Write how many tokens the model reads at most; "" if staff did not say."""
+        return f"{self.model.context_tokens:,}" if self.model.context_tokens else ""
+
+    @property
+    def own_maximum(self) -> str:
+        """Write staff's default of max_tokens; "" if it is the documentation's."""
+        maximum = self.model.default_max_tokens
+        return "" if maximum == DEFAULT_MAX_TOKENS else f"{maximum:,}"
+
+    @property
     def special_rates(self) -> list[tuple[str, int]]:
         """Return the words and the rate of each optional class that differs from its parent's."""
         return [
@@ -29,11 +40,6 @@ class PricedModel:
             if not each.has_own_rate
             and getattr(self.rates, each.rate) != getattr(self.rates, BY_NAME[each.parent].rate)
         ]
-
-
-def read_packs() -> list[Pack]:
-    """Return the packs on sale, in the order that staff gave them, with their other prices."""
-    return list(packs_on_sale())
 
 
 def read_priced_models() -> list[PricedModel]:

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0008_stripe_events_by_age'),
+        ('billing', '0011_indexes_of_long_lists'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
