@@ -124,10 +124,7 @@ TEMPLATES: list[dict[str, Any]] = [
     },
 ]
 
-LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
-USE_I18N = True
-USE_TZ = True
 FORMAT_MODULE_PATH = "tokenproxy_site.formats"
 
 # --- Storage ------------------------------------------------------------------------------
@@ -136,7 +133,6 @@ _database = env.db_url_config(get_url("DATABASE_URL", schemes=("postgres", "post
 DATABASES = {
     "default": {
         **_database,
-        "ATOMIC_REQUESTS": False,
         # A connection is checked when it leaves the pool: after a restart of PostgreSQL every
         # pooled one is dead, and would fail a request or a sweep.
         "CONN_HEALTH_CHECKS": True,
@@ -203,7 +199,6 @@ LOGIN_REDIRECT_URL = "dashboard"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
-ACCOUNT_UNIQUE_EMAIL = True
 # One address for each person; a new one replaces it once the new one is confirmed.
 ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_FORMS = {
@@ -230,8 +225,6 @@ ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 600
 # A customer may pay before the address is verified; the dashboard asks until it is.
 ACCOUNT_EMAIL_VERIFICATION = "optional"
-ACCOUNT_CONFIRM_EMAIL_ON_GET = False
-ACCOUNT_LOGOUT_REDIRECT_URL = "/"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if IS_HTTPS else "http"
 ACCOUNT_SESSION_REMEMBER = True
@@ -314,6 +307,15 @@ WELCOME_CREDIT_DAYS = get_int("WELCOME_CREDIT_DAYS", 30, least=1, most=36_500)
 # One network is not welcomed again for this long.
 WELCOME_NETWORK_DAYS = get_int("WELCOME_NETWORK_DAYS", 30, least=1, most=36_500)
 
+# How many addresses of one mail domain are welcomed within those days. Not at these, where anybody
+# can have an address; the network counts there.
+WELCOME_PER_DOMAIN = get_int("WELCOME_PER_DOMAIN", 5, least=1)
+WELCOME_FREE_MAIL = get_list(
+    "WELCOME_FREE_MAIL",
+    "gmail.com,outlook.com,hotmail.com,live.com,yahoo.com,icloud.com,me.com,proton.me,aol.com,"
+    "gmx.de,gmx.net,web.de,mail.ru,yandex.ru,qq.com,163.com,126.com,foxmail.com,naver.com",
+)
+
 # --- Wallets and the API ------------------------------------------------------------------
 
 # Keys that encrypt the upstream providers' keys, newest first; older ones still decrypt.
@@ -391,7 +393,6 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "VERSION": "1",
     "SERVERS": [{"url": SITE_URL}],
     "SERVE_INCLUDE_SCHEMA": False,
-    "DISABLE_ERRORS_AND_WARNINGS": False,
     "OAS_VERSION": "3.1.0",
 }
 

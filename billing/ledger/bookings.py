@@ -18,14 +18,7 @@ from billing.ledger.key_use import add_spending, instant_of
 from billing.ledger.pushes import push_on_commit
 from billing.ledger.references import DebitRow, DebtPayment, Reference, RequestCharge, RequestRaise
 from billing.ledger.write_offs import KeyHour, add_losses, key_hour_of, lost_credits
-from billing.models import (
-    Debit,
-    InboxItem,
-    LedgerEntry,
-    Lot,
-    UsageRecord,
-    Wallet,
-)
+from billing.models import Debit, InboxItem, LedgerEntry, Lot, UsageRecord, Wallet
 from billing.rollups.due import note_booked
 from billing.token_classes import COUNTS, counts_of
 from billing.wallet.events import Amounts, Event
@@ -139,6 +132,7 @@ def _book_usage(batch: Batch, event: Event) -> None:
         amount = event.charged
     else:
         if is_covered(event, target=record.target_credits, charged=record.charged_credits):
+            _correct_outcome(batch, record, event)
             return
         reference = RequestRaise(event.reference, event.charged)
         lost_before = lost_credits(record)
@@ -154,6 +148,19 @@ def _book_usage(batch: Batch, event: Event) -> None:
     if amount > 0:
         _append(batch, event.wallet_id, kind=Kind.USAGE, reference=str(reference), amount=amount)
         batch.spent[(record.api_key_id, month_of(_milliseconds(record.started_at)))] += amount
+
+
+def _correct_outcome(batch: Batch, record: UsageRecord, event: Event) -> None:
+    """Let a receipt say how a request ended whose hold had been reaped while it went on."""
+    settlement = event.settlement
+    assert settlement is not None  # noqa: S101  # it is usage
+    if record.outcome != UsageRecord.Outcome.ABANDONED or settlement.outcome == record.outcome:
+        return
+    # All else stays as charged: by the progress that was known when the hold was reaped.
+    record.outcome = settlement.outcome
+    if event.reference not in batch.new_records:
+        batch.raised_records[event.reference] = record
+        batch.raised_ends.add((record.wallet_id, record.ended_at))
 
 
 def _new_record(event: Event) -> UsageRecord:

@@ -17,8 +17,9 @@ from billing.ledger.references import RequestCharge
 from billing.ledger.wallets import adjust_credits, grant_credits
 from billing.models import Debit, InboxItem, LedgerEntry, Lot, UsageRecord, Wallet
 from billing.upkeep import drain
-from billing.wallet import commands, keys
-from billing.wallet.commands import Balance
+from billing.wallet import keys
+from billing.wallet.commands import ending
+from billing.wallet.commands.figures import Balance
 from billing.wallet.events import read_event
 from tests.billing.wallet.faults import full_redis
 from tests.conftest import open_fences
@@ -88,6 +89,31 @@ def test_a_later_higher_settlement_raises_the_receipt(till: Till) -> None:
     assert audit(at_rest=True) == []
 
 
+def test_a_receipt_says_how_a_request_ended_that_had_been_given_up(till: Till) -> None:
+    till.grant(1_000)
+    for request_id, amount in [("same", 60), ("less", 50), ("more", 70)]:
+        till.place(request_id, 100)
+        till.extend(request_id, 60)
+        till.reap(request_id, is_dead=True)
+        if request_id == "less":
+            drain.drain()
+        # Its process was only paused.
+        till.settle(request_id, amount)
+        till.settle(request_id, amount)
+
+    drain.drain()
+
+    receipts = UsageRecord.objects.order_by("request_id")
+    told = receipts.values_list("request_id", "outcome", "charged_credits")
+    assert list(told) == [
+        ("less", "completed", 60),
+        ("more", "completed", 70),
+        ("same", "completed", 60),
+    ]
+    assert audit() == []
+    assert till.balance() == Balance(810, 0, 810, 0)
+
+
 def test_what_could_not_be_charged_is_written_off(till: Till) -> None:
     till.grant(100)
     till.place("r1", 60)
@@ -140,7 +166,7 @@ def test_one_wallets_trouble_does_not_stop_the_others(till: Till) -> None:
     till.settle("r0", 10)
     broken = till.facts("r1")
     settlement = till.settlement(20, outcome="x" * 50)
-    till.client.ask(commands.settle(broken, settlement))
+    till.client.ask(ending.settle(broken, settlement))
     till.settle("r2", 30)
 
     drained = drain.drain()
@@ -153,7 +179,7 @@ def test_one_event_that_can_not_be_booked_does_not_slow_down_a_thousand(till: Ti
     for number in range(64):
         till.place(f"r{number}", 10)
         settlement = till.settlement(1, outcome="x" * 50 if number == 40 else "ok")
-        till.client.ask(commands.settle(till.facts(f"r{number}"), settlement))
+        till.client.ask(ending.settle(till.facts(f"r{number}"), settlement))
 
     with CaptureQueriesContext(connection) as queries:
         drained = drain.drain()
