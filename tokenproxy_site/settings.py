@@ -139,7 +139,8 @@ DATABASES = {
             "pool": {
                 "min_size": 1,
                 "max_size": get_int("DATABASE_POOL_SIZE", 10, least=2),
-                "timeout": 10,
+                # Seconds until a page, or a request of the API, is told that there is none.
+                "timeout": 2,
             },
         },
     }

@@ -89,6 +89,8 @@ class ApiView(APIView):
     is_admitted = False
     # The body's reader, once it is read.
     reader: BodyReader | None = None
+    # Whether Redis was asked where the key stands.
+    has_asked = False
     # The key's standing; None until Redis has answered.
     standing: Standing | None = None
 

@@ -19,7 +19,7 @@ from accounts.models import ApiKey
 from billing.keys.limits import limits_of
 from billing.ledger.wallets import get_wallet
 from billing.wallet.limits import Limits
-from proxy.database import in_database
+from proxy.database import ask_database
 from proxy.http.client_address import Address, Network, is_within
 
 V = TypeVar("V")
@@ -101,7 +101,7 @@ class KeyCache:
         return await asyncio.shield(task)
 
     async def _load(self, digest: str) -> KeyFacts | None:
-        facts = await in_database(load_key, digest)
+        facts = await ask_database(load_key, digest)
         expires = time.monotonic() + settings.KEY_CACHE_S
         if facts is None:
             self._known.pop(digest, None)
