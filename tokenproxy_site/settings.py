@@ -308,11 +308,12 @@ BODY_TIMEOUT_S = get_int("BODY_TIMEOUT_S", 60, least=1)
 KEY_CACHE_S = get_int("KEY_CACHE_S", 5, least=1)
 CATALOGUE_REFRESH_S = get_int("CATALOGUE_REFRESH_S", 5, least=1)
 UPSTREAM_MAX_CONNECTIONS = get_int("UPSTREAM_MAX_CONNECTIONS", 2_000, least=1)
-# Answers to requests with an Idempotency-Key are kept for this long. Each answer and all answers of
-# a wallet have a size limit, because Redis keeps them beside the balances.
+# Answers to requests with an Idempotency-Key are kept for this long. Each answer, those of a wallet
+# and all together have a size limit, because Redis keeps them beside the balances.
 IDEMPOTENCY_KEEP_S = get_int("IDEMPOTENCY_KEEP_S", 600, least=1)
 IDEMPOTENCY_MAX_BYTES = get_int("IDEMPOTENCY_MAX_BYTES", 1024 * 1024, least=1)
-IDEMPOTENCY_WALLET_BYTES = get_int("IDEMPOTENCY_WALLET_BYTES", 16 * 1024 * 1024, least=1)
+IDEMPOTENCY_WALLET_BYTES = get_int("IDEMPOTENCY_WALLET_BYTES", 4 * 1024 * 1024, least=1)
+IDEMPOTENCY_TOTAL_BYTES = get_int("IDEMPOTENCY_TOTAL_BYTES", 128 * 1024 * 1024, least=1)
 # After its client left, a JSON answer is awaited for this long and kept for a retry.
 CLIENT_LEFT_GRACE_S = get_int("CLIENT_LEFT_GRACE_S", 15)
 # The same for any answer of a provider that bills it regardless.
