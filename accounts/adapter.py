@@ -1,7 +1,6 @@
 """How allauth behaves on this site."""
 
 from typing import Any
-from urllib.parse import quote
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
@@ -35,11 +34,6 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         """Return the link of a mail, which never depends on the Host that a request named."""
         path = reverse("account_confirm_email", args=[emailconfirmation.key])
         return f"{settings.SITE_URL}{path}"
-
-    def get_reset_password_from_key_url(self, key: str) -> str:
-        """Return the link to a new password, on the site's own address as well."""
-        path = reverse("account_reset_password_from_key", args=["UID", "KEY"])
-        return settings.SITE_URL + path.replace("UID-KEY", quote(key))
 
     def post_login(self, request: HttpRequest, user: User, **given: Any) -> HttpResponse:
         """Note the time, so that a person who has just signed in is not asked again."""

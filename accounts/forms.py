@@ -1,8 +1,6 @@
 """allauth's forms, changed for a site on which each person has one address."""
 
-from typing import Any
-
-from allauth.account.forms import AddEmailForm, ResetPasswordForm, SignupForm
+from allauth.account.forms import AddEmailForm, SignupForm
 from allauth.account.internal.flows.email_verification import send_verification_email_to_address
 from allauth.account.models import EmailAddress
 from django.contrib import messages
@@ -48,15 +46,3 @@ class ChangeAddressForm(AddEmailForm):  # type: ignore[misc]
                 " Send another one in three minutes.",
             )
         return asked
-
-
-class ResetByAddressForm(ResetPasswordForm):  # type: ignore[misc]
-    """Mails a link to a person's present address, never to one that waits to be confirmed."""
-
-    users: list[User]
-
-    def clean_email(self) -> Any:
-        """Return the address, and keep only the users whose present address it is."""
-        email = super().clean_email()
-        self.users = [user for user in self.users if user.email == email.lower()]
-        return email

@@ -178,8 +178,8 @@ class PathNotFound(ApiError):
     type = "invalid_request_error"
     code = "not_found"
 
-    def __init__(self, method: str, path: str) -> None:
-        super().__init__(f"There is nothing at {method} {path[:200]}.")
+    def __init__(self, method: str, path: str, hint: str = "") -> None:
+        super().__init__(f"There is nothing at {method} {path[:200]}.{hint and ' '}{hint}")
 
 
 class MethodNotAllowed(ApiError):

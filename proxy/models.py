@@ -1,5 +1,7 @@
 """Who serves a public model: providers, their keys, and routes."""
 
+import re
+
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
@@ -10,11 +12,17 @@ from billing.models import PublicModel
 from proxy.errors import InvalidRule
 from proxy.parsing.adapting import Adaptation
 from proxy.parsing.endpoints import ENDPOINTS
+from proxy.parsing.extras import DEFAULT_EXTRAS, check_extras
+from proxy.parsing.intake import CUSTOMER_MARKS
 from proxy.parsing.origins import origin_of
+from proxy.parsing.telling import may_be_extra
 
 PROVIDER_NAME = RegexValidator(
     r"^[a-z0-9][a-z0-9-]*$", "A provider's name has small letters, digits and hyphens."
 )
+
+MAX_ANSWER_FIELDS = 50
+ANSWER_FIELD = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 
 RULES_HELP = 'Such as [{"drop": "stop"}, {"rename": "max_tokens", "to": "max_completion_tokens"}].'
 
@@ -27,10 +35,34 @@ def check_rules(rules: object) -> None:
         raise ValidationError(str(error)) from error
 
 
+def check_request_extras(names: object) -> None:
+    """Refuse names that no provider may be sent. Raises ValidationError."""
+    try:
+        check_extras(names)
+    except InvalidRule as error:
+        raise ValidationError(str(error)) from error
+
+
+def default_extras() -> list[str]:
+    """Return the fields beyond OpenAI's that a new provider is sent."""
+    return list(DEFAULT_EXTRAS)
+
+
 def check_endpoints(endpoints: object) -> None:
     """Refuse unknown endpoints. Raises ValidationError."""
     if not isinstance(endpoints, list) or not all(name in ENDPOINTS for name in endpoints):
         raise ValidationError(f"Choose among {', '.join(ENDPOINTS)}.")
+
+
+def check_answer_fields(names: object) -> None:
+    """Refuse fields that are ours to write, or that tell who served. Raises ValidationError."""
+    if not isinstance(names, list) or len(names) > MAX_ANSWER_FIELDS:
+        raise ValidationError(f"Write a JSON list of at most {MAX_ANSWER_FIELDS} names.")
+    for name in names:
+        if not isinstance(name, str) or not ANSWER_FIELD.fullmatch(name):
+            raise ValidationError("A field's name has letters, digits, hyphens, dots and _.")
+        if not may_be_extra(name):
+            raise ValidationError(f"“{name}” can't pass: we write it, or it may tell who served.")
 
 
 class Provider(models.Model):
@@ -49,6 +81,30 @@ class Provider(models.Model):
     )
     parameter_rules = models.JSONField(
         default=list, blank=True, validators=[check_rules], help_text=RULES_HELP
+    )
+    request_extras = models.JSONField(
+        default=default_extras,
+        blank=True,
+        validators=[check_request_extras],
+        help_text="Fields beyond OpenAI's that it is sent. Any other is left out.",
+    )
+    customer_mark = models.CharField(
+        max_length=20,
+        blank=True,
+        choices=[(name, name) for name in CUSTOMER_MARKS],
+        help_text="The field that tells it one customer from another, where the client sends none.",
+    )
+    salts_caches = models.BooleanField(
+        default=False, help_text="vLLM: keep customers' prompt caches apart, by cache_salt."
+    )
+    takes_data_urls_only = models.BooleanField(
+        default=False, help_text="Fetches no images: only requests with images as data go here."
+    )
+    answer_fields = models.JSONField(
+        default=list,
+        blank=True,
+        validators=[check_answer_fields],
+        help_text='Fields of its answers that clients get as well, such as ["search_results"].',
     )
     connect_timeout_s = models.PositiveSmallIntegerField(
         default=5,

@@ -9,6 +9,7 @@ urlpatterns = [
     path("v1/completions", views.CompletionsView.as_view()),
     path("v1/embeddings", views.EmbeddingsView.as_view()),
     path("v1/responses", views.ResponsesView.as_view()),
+    path("v1/responses/input_tokens", views.InputTokensView.as_view()),
     path("v1/models", views.ModelsView.as_view()),
     path("v1/models/<path:name>", views.ModelView.as_view()),
     path("v1/usage/<str:request_id>", views.ReceiptView.as_view()),

@@ -23,6 +23,8 @@ ALLOWED: dict[str, dict[str, str]] = {
         "InvalidToken": "cryptography's name",
         "token_hex": "Python's name",
         "token_urlsafe": "Python's name",
+        "default_token_generator": "allauth's name",
+        "make_token": "Django's name",
         "AUDIO_CHARS_PER_TOKEN": "of one token that a model counts",
         "TokenLimitExceeded": "of the tokens that a model counts",
         "TokenClass": "of the tokens that a model counts",
@@ -32,7 +34,10 @@ ALLOWED: dict[str, dict[str, str]] = {
     "purchase": {
         "PURCHASE": "the kind of the entry that credits an order, and of its mail",
     },
-    "backend": {"BaseEmailBackend": "Django's name"},
+    "backend": {
+        "BaseEmailBackend": "Django's name",
+        "AuthenticationBackend": "allauth's name",
+    },
     "channel": {
         "billing/*": "how an order is paid, by Checkout or a saved card; no provider is meant",
     },

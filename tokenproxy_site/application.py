@@ -11,6 +11,7 @@ import structlog
 from django.conf import settings
 
 from proxy.api.handler import ApiHandler
+from proxy.api.misplaced import is_for_api
 from proxy.errors import ApiError, ClientLeft
 from proxy.http.bodies import BodyBudget, BodyReader
 from proxy.http.client_address import with_client_address
@@ -22,7 +23,6 @@ from tokenproxy_site.metrics.web import PROCESS, count_request, open_call
 
 log = structlog.get_logger(__name__)
 
-API = "/v1"
 SITE_READY = "/readyz/site"
 # Of all large forms that a process holds at once.
 FORMS_BYTES = 32 * 1024 * 1024
@@ -45,7 +45,7 @@ class Application:
         """
         match scope["type"]:
             case "http":
-                is_api = _is_api(scope["path"])
+                is_api = is_for_api(scope)
                 await self._serve(scope, receive, counted(send, is_api=is_api), is_api=is_api)
             case "lifespan":
                 await self._live(receive, send)
@@ -124,10 +124,6 @@ def _before(handler: Any, first: Callable[[], None]) -> Callable[[int, FrameType
             handler(number, frame)
 
     return handle
-
-
-def _is_api(path: str) -> bool:
-    return path == API or path.startswith(f"{API}/")
 
 
 def has_body(scope: Scope) -> bool:

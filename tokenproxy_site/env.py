@@ -35,6 +35,8 @@ def get_text(name: str, default: str | None = None, *, prefixes: Iterable[str] =
     allowed = tuple(prefixes)
     if value and allowed and not value.startswith(allowed):
         raise ImproperlyConfigured(f"The setting {name} must start with {' or '.join(allowed)}.")
+    if value in allowed:
+        raise ImproperlyConfigured(f"The setting {name} has nothing behind its {value}.")
     return value
 
 
@@ -66,6 +68,8 @@ def get_list(name: str, default: str | None = None, *, prefixes: Iterable[str] =
             raise ImproperlyConfigured(
                 f"Every item of the setting {name} must start with {' or '.join(allowed)}."
             )
+        if item in allowed:
+            raise ImproperlyConfigured(f"An item of the setting {name} is {item} alone.")
     return items
 
 

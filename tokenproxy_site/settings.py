@@ -52,6 +52,15 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = IS_HTTPS
 SECURE_HSTS_PRELOAD = IS_HTTPS
 SESSION_COOKIE_SECURE = IS_HTTPS
 CSRF_COOKIE_SECURE = IS_HTTPS
+# Browsers take a cookie of such a name from this host alone, by https: no neighbouring subdomain
+# can plant one.
+COOKIE_PREFIX = "__Host-" if IS_HTTPS else ""
+SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid"
+CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}csrftoken"
+# What a browser is recognised by when its owner signs in again.
+DEVICE_COOKIE_NAME = f"{COOKIE_PREFIX}device"
+# Not in a cookie of their own.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 X_FRAME_OPTIONS = "DENY"
 
 INSTALLED_APPS = [
@@ -80,6 +89,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "tokenproxy_site.probes.ProbeMiddleware",
+    "tokenproxy_site.nul.NulMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -178,7 +188,7 @@ STORAGES = {
 # --- People -------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTHENTICATION_BACKENDS = ["accounts.password_checks.AddressChecker"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -198,12 +208,23 @@ ACCOUNT_UNIQUE_EMAIL = True
 ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_FORMS = {
     "add_email": "accounts.forms.ChangeAddressForm",
-    "reset_password": "accounts.forms.ResetByAddressForm",
+    "reset_password": "billing.views.account_forms.ResetByAddressForm",
     "reset_password_from_key": "billing.views.account_forms.ChoosePasswordForm",
     "signup": "accounts.forms.SignUpForm",
 }
 # Seconds that a link to choose a new password works.
 PASSWORD_RESET_TIMEOUT = 3_600
+# docs/decisions/0011-guesses-are-counted-by-account-and-network.md says why these.
+ACCOUNT_RATE_LIMITS = {
+    "login": "30/m/ip",
+    # By network; by account and network, or account and known device.
+    "login_failed": "20/m/ip,5/5m/key",
+    # By account, from networks and devices that it does not know.
+    "login_failed_elsewhere": "100/h/key",
+    # Signing up tells who has an account.
+    "signup": "10/m/ip,60/h/ip,200/d/ip",
+    "reset_password": "20/m/ip,3/m/key,10/h/key",
+}
 # Asked before something sensitive. A log-in or sign-up counts, so that no newcomer is asked.
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 600
@@ -373,6 +394,7 @@ def _sweep(task: str, *, every_s: float) -> dict[str, Any]:
 CELERY_BEAT_SCHEDULE = {
     "recover wallets": _sweep("billing.recover_wallets", every_s=1),
     "drain events": _sweep("billing.drain_events", every_s=1),
+    "roll up usage": _sweep("billing.roll_up_usage", every_s=5),
     "push wallets": _sweep("billing.push_wallets", every_s=1),
     "decide debits": _sweep("billing.decide_debits", every_s=2),
     "pay debts": _sweep("billing.pay_debts", every_s=5),

@@ -4,9 +4,10 @@ Not listed here: the /v1 API, which asgi.py mounts, and probes, which a middlewa
 """
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 
 from accounts.views import AddressView, ConfirmAddressView, SignUpView
+from billing.views.account_pages import ChoosePasswordView
 from tokenproxy_site.status import status
 
 urlpatterns = [
@@ -15,6 +16,11 @@ urlpatterns = [
     path("status/", status, name="status"),
     path("accounts/signup/", SignUpView.as_view(), name="account_signup"),
     path("accounts/email/", AddressView.as_view(), name="account_email"),
+    re_path(
+        r"^accounts/password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$",
+        ChoosePasswordView.as_view(),
+        name="account_reset_password_from_key",
+    ),
     path(
         "accounts/confirm-email/<str:key>/",
         ConfirmAddressView.as_view(),
@@ -27,4 +33,5 @@ urlpatterns = [
 handler400 = "billing.views.errors.bad_request"
 handler403 = "billing.views.errors.permission_denied"
 handler404 = "billing.views.errors.page_not_found"
+handler429 = "billing.views.errors.too_many_requests"
 handler500 = "billing.views.errors.server_error"

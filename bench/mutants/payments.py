@@ -293,7 +293,7 @@ MUTANTS: list[Mutant] = [
     payment(
         "disputes take nothing",
         "orders/clawback.py",
-        "        order.disputed_cents = charge.disputed_cents\n",
+        "        order.disputed_cents = in_money_of(order, charge, charge.disputed_cents)\n",
         "",
         tests="disputes.py::test_a_dispute_freezes_the_wallet_and_takes_the_credits",
     ),

@@ -100,7 +100,7 @@ class DisputeAdmin(ReadOnlyAdmin[Dispute]):
 
     @admin.display(description="Amount", ordering="amount_cents")
     def amount(self, dispute: Dispute) -> str:
-        return money.price(dispute.amount_cents, dispute.order.currency)
+        return money.price(dispute.amount_cents, dispute.currency or dispute.order.currency)
 
     @admin.display(description="State", ordering="status")
     def state(self, dispute: Dispute) -> str:

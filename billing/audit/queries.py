@@ -1,11 +1,20 @@
 """The audit's queries to PostgreSQL. Each returns rows of (what it concerns, what is wrong)."""
 
-from billing.ledger.references import Code, DebtPaidBy, DebtPayment, Welcome, first_part_sql
+from billing.ledger.references import (
+    Code,
+    DebtPaidBy,
+    DebtPayment,
+    LapsedLot,
+    Welcome,
+    first_part_sql,
+)
+from billing.rollups import checks
 from billing.token_classes import BY_NAME, CLASSES, PARTS, TokenClass
 
 # How the references of these forms begin, for LIKE and for joins.
 PAID_BY_CREDIT = f"'{DebtPaidBy.prefix()}%'"
 PAID_BY_DEBIT = f"'{DebtPayment.prefix()}%'"
+LAPSED = f"'{LapsedLot.prefix()}%'"
 CODE = f"'{Code.prefix()}'"
 WELCOME = f"'{Welcome.prefix()}'"
 
@@ -35,7 +44,8 @@ QUERIES: list[tuple[int, str]] = [
                    SUM(amount_credits) FILTER (
                        WHERE kind IN ('purchase', 'grant', 'reinstatement')
                        OR (kind = 'adjustment' AND amount_credits > 0)
-                       OR (kind = 'clawback' AND reference LIKE {PAID_BY_CREDIT})) AS credited
+                       OR (kind = 'clawback' AND reference LIKE {PAID_BY_CREDIT})
+                       OR (kind = 'expiry' AND reference LIKE {LAPSED})) AS credited
             FROM billing_ledgerentry GROUP BY wallet_id
         ) e ON e.wallet_id = w.id
         WHERE w.posted_credits <> COALESCE(e.total, 0) OR w.posted_credits < 0
@@ -270,4 +280,5 @@ QUERIES: list[tuple[int, str]] = [
         WHERE COALESCE(s.charged_credits, 0) <> COALESCE(u.charged, 0)
         """,
     ),
+    *((9, query) for query in checks.QUERIES),
 ]

@@ -25,6 +25,7 @@ from billing.models import (
     UsageRecord,
     Wallet,
 )
+from billing.rollups.due import note_booked
 from billing.token_classes import COUNTS, counts_of
 from billing.wallet.events import Amounts, Event
 from billing.wallet.usage import month_of
@@ -57,6 +58,8 @@ class Batch:
     debits: dict[str, Debit]
     new_records: dict[str, UsageRecord] = field(default_factory=dict)
     raised_records: dict[str, UsageRecord] = field(default_factory=dict)
+    # When raised records ended, before and after, by wallet.
+    raised_ends: set[tuple[int, datetime]] = field(default_factory=set)
     booked_debits: dict[int, Debit] = field(default_factory=dict)
     entries: list[LedgerEntry] = field(default_factory=list)
     changed_lots: dict[int, Lot] = field(default_factory=dict)
@@ -135,9 +138,11 @@ def _book_usage(batch: Batch, event: Event) -> None:
             return
         reference = RequestRaise(event.reference, event.charged)
         amount = event.charged - record.charged_credits
+        ended_at = record.ended_at
         _raise_record(record, event)
         if event.reference not in batch.new_records:
             batch.raised_records[event.reference] = record
+            batch.raised_ends |= {(record.wallet_id, at) for at in (ended_at, record.ended_at)}
     if record.source == UsageRecord.Source.PARKED:
         batch.parked[record.request_id] = record
     if amount > 0:
@@ -264,6 +269,7 @@ def _take(batch: Batch, wallet_id: int, amount: int, first: int | None) -> None:
 def _save(batch: Batch) -> None:
     UsageRecord.objects.bulk_create(batch.new_records.values())
     UsageRecord.objects.bulk_update(batch.raised_records.values(), RAISED_FIELDS)
+    note_booked(batch.new_records.values(), batch.raised_ends)
     LedgerEntry.objects.bulk_create(batch.entries)
     Lot.objects.bulk_update(batch.changed_lots.values(), ["remaining_credits"])
     add_spending(batch.spent)

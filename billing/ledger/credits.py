@@ -11,11 +11,12 @@ from datetime import datetime
 
 from django.db import transaction
 from django.db.models import F, OuterRef, QuerySet, Sum
+from django.utils import timezone
 
 from accounts.models import User
 from billing.exceptions import InvalidAmount
 from billing.ledger.pushes import push_on_commit
-from billing.ledger.references import DebtPaidBy, DebtPayment, Reference
+from billing.ledger.references import DebtPaidBy, DebtPayment, LapsedLot, Reference
 from billing.ledger.thresholds import arm_threshold
 from billing.models import Debit, LedgerEntry, Lot, Wallet
 from common.credits import MAX_CREDITS
@@ -44,10 +45,12 @@ def post_credit(
     reason: str = "",
     expires_at: datetime | None = None,
     is_promotional: bool = False,
+    lapsed_credits: int = 0,
 ) -> LedgerEntry:
     """Add credits to a wallet, pay its debt from them, and push it to Redis on commit.
 
-    Returns the entry; the first one if this reference was posted before. Raises InvalidAmount.
+    `lapsed_credits` of them expire at once, before anybody can spend them. Returns the entry; the
+    first one if this reference was posted before. Raises InvalidAmount.
     """
     if not 0 < amount_credits <= MAX_CREDITS:
         raise InvalidAmount(f"A credit must be between 1 and {MAX_CREDITS:,} credits.")
@@ -67,8 +70,10 @@ def post_credit(
         remaining_credits=amount_credits,
         expires_at=expires_at,
     )
+    if lapsed_credits:
+        _lapse(wallet, lot, lapsed_credits)
     paid = _pay_debt(wallet, lot, cause)
-    wallet.credited_credits += amount_credits - paid
+    wallet.credited_credits += amount_credits - lapsed_credits - paid
     wallet.save(update_fields=["posted_credits", "credited_credits", "debt_credits"])
     arm_threshold(wallet, entry)
     push_on_commit(wallet.pk)
@@ -110,6 +115,24 @@ def open_payments(wallet_id: int | OuterRef) -> QuerySet[Debit]:
     return Debit.objects.filter(
         wallet=wallet_id, booked_at=None, reference__startswith=DebtPayment.prefix()
     )
+
+
+def _lapse(wallet: Wallet, lot: Lot, credits: int) -> None:
+    """Let a part of a new lot expire. Redis has not heard of it, so PostgreSQL decides."""
+    cause = Cause(Kind.EXPIRY, LapsedLot(lot.pk), reason="Had expired before it was taken back")
+    append_entry(wallet, cause, -credits)
+    Debit.objects.create(
+        wallet=wallet,
+        kind=cause.kind,
+        reference=str(cause.reference),
+        amount_credits=credits,
+        taken_credits=credits,
+        booked_at=timezone.now(),
+        lot=lot,
+        reason=cause.reason,
+    )
+    lot.remaining_credits -= credits
+    lot.save(update_fields=["remaining_credits"])
 
 
 def _pay_debt(wallet: Wallet, lot: Lot, cause: Cause) -> int:

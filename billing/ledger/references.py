@@ -132,6 +132,14 @@ class ExpiredLot(Reference):
 
 
 @dataclass(frozen=True, slots=True)
+class LapsedLot(Reference):
+    """What of a lot was expired from the start, because it had expired before it was taken."""
+
+    FORM = "lapsed:{lot_id}"
+    lot_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class DebtPayment(Reference):
     """A debit that pays a wallet's debt from what is available."""
 

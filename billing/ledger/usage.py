@@ -1,14 +1,13 @@
 """A wallet's usage as its owner sees it: pages, totals, days."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
-from django.db.models import Count, Sum
-from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from accounts.models import ApiKey
 from billing.models import UsageRecord, Wallet
+from billing.rollups.reads import Used, sum_by_day
 
 PAGE_SIZE = 25
 CHART_DAYS = 14
@@ -72,26 +71,14 @@ def read_recent_usage(wallet: Wallet, *, days: int = CHART_DAYS) -> RecentUsage:
     """Return what each of the last days cost, days without usage included."""
     today = timezone.now().date()
     first = today - timedelta(days=days - 1)
-    sums = _sums_by_day(wallet, since=first)
-    highest = max((charged for charged, _ in sums.values()), default=0)
+    by_day = sum_by_day(wallet, since=first)
+    highest = max((used.charged_credits for used in by_day.values()), default=0)
     listed = []
     for offset in range(days):
         day = first + timedelta(days=offset)
-        charged, requests = sums.get(day, (0, 0))
-        height = -(-100 * charged // highest) if highest else 0
-        listed.append(DayUsage(day, charged, requests, height))
+        used = by_day.get(day, Used())
+        height = -(-100 * used.charged_credits // highest) if highest else 0
+        listed.append(DayUsage(day, used.charged_credits, used.requests, height))
     return RecentUsage(
         listed, sum(day.charged_credits for day in listed), sum(day.requests for day in listed)
     )
-
-
-def _sums_by_day(wallet: Wallet, *, since: date) -> dict[date, tuple[int, int]]:
-    """Return each day's charge and number of requests; days without requests are left out."""
-    start = timezone.make_aware(datetime.combine(since, datetime.min.time()))
-    rows = (
-        UsageRecord.objects.filter(wallet=wallet, ended_at__gte=start)
-        .annotate(day=TruncDate("ended_at"))
-        .values("day")
-        .annotate(charged=Sum("charged_credits"), requests=Count("pk"))
-    )
-    return {row["day"]: (row["charged"], row["requests"]) for row in rows}

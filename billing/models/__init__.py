@@ -8,6 +8,7 @@ from billing.models.ledger import LedgerEntry, Lot
 from billing.models.notice import Notice, NotificationSettings, SignIn
 from billing.models.order import Order
 from billing.models.refund import Refund
+from billing.models.roll_up import RollUpDue, RollUpMark, SiteRollUp, UsageRollUp
 from billing.models.stripe_customer import StripeCustomer
 from billing.models.stripe_event import StripeEvent
 from billing.models.top_up import AutoTopUp, TopUpConsent, TopUpPayment
@@ -33,12 +34,16 @@ __all__ = [
     "PublicModel",
     "RedeemCode",
     "Refund",
+    "RollUpDue",
+    "RollUpMark",
     "SignIn",
+    "SiteRollUp",
     "StripeCustomer",
     "StripeEvent",
     "TopUpConsent",
     "TopUpPayment",
     "UsageRecord",
+    "UsageRollUp",
     "Wallet",
     "WelcomeCredit",
 ]

@@ -30,6 +30,8 @@ class Dispute(models.Model):
     order = models.ForeignKey(Order, models.PROTECT, related_name="disputes")
     stripe_dispute_id = models.CharField(max_length=120, unique=True)
     amount_cents = models.PositiveIntegerField()
+    # That of `amount_cents`. Empty in rows older than this column: the order's.
+    currency = models.CharField(max_length=3, blank=True, db_default="")
     reason = models.CharField(max_length=60, blank=True)
     status = models.CharField(max_length=30)
     respond_until = models.DateTimeField(null=True)

@@ -53,6 +53,10 @@ class LedgerEntry(models.Model):
         indexes = [
             # The dashboard and the audit read one wallet's entries in order.
             models.Index(fields=["wallet", "-id"], name="entries_of_a_wallet"),
+            # The desk adds up what is not usage.
+            models.Index(fields=["wallet"], condition=~Q(kind="usage"), name="entries_but_usage"),
+            # The desk jumps to a time.
+            models.Index(fields=["created_at"], name="entries_by_time"),
         ]
 
     def __str__(self) -> str:

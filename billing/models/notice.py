@@ -28,6 +28,9 @@ class Notice(models.Model):
         NEW_SIGN_IN = "new_sign_in", "new sign-in"
         PASSWORD_CHANGED = "password_changed", "changed password"
         PASSWORD_RESET = "password_reset", "reset password"
+        PASSWORD_LINK = "password_link", "link to a new password"
+        NO_ACCOUNT = "no_account", "no account with this address"
+        SECOND_FACTOR = "second_factor", "changed second step of logging in"
         ADDRESS_ASKED = "address_asked", "change of address asked for"
         ADDRESS_CHANGED = "address_changed", "changed address"
         TOP_UP_SUCCEEDED = "top_up_succeeded", "auto top-up succeeded"
@@ -35,7 +38,10 @@ class Notice(models.Model):
         TOP_UP_ACTION = "top_up_action", "auto top-up needs authentication"
         TOP_UP_OFF = "top_up_off", "auto top-up switched off"
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="notices")
+    # NULL only for an address that has no account.
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="notices"
+    )
     kind = models.CharField(max_length=20, choices=Kind)
     reference = models.CharField(max_length=120)
     address = models.EmailField(
@@ -55,6 +61,10 @@ class Notice(models.Model):
         ordering = ["-pk"]
         constraints = [
             models.UniqueConstraint(fields=["kind", "reference"], name="notice_is_told_once"),
+            models.CheckConstraint(
+                condition=Q(user__isnull=False) | Q(kind="no_account") & ~Q(address=""),
+                name="notice_has_a_reader",
+            ),
             models.CheckConstraint(
                 condition=Q(sent_at=None) | Q(given_up_at=None),
                 name="notice_is_not_sent_and_given_up",
@@ -76,7 +86,7 @@ class Notice(models.Model):
     @property
     def recipient(self) -> str:
         """Return the mail address that it goes to."""
-        return self.address or self.user.email
+        return self.address or (self.user.email if self.user else "")
 
 
 class NotificationSettings(models.Model):

@@ -93,6 +93,10 @@ class UsageRecord(models.Model):
         indexes = [
             # The dashboard lists one wallet's usage, newest first.
             models.Index(fields=["wallet", "-id"], name="usage_of_a_wallet"),
+            # It may also list one key's.
+            models.Index(fields=["api_key", "-id"], name="usage_of_a_key"),
+            # Roll-ups add up a wallet's quarter of an hour again.
+            models.Index(fields=["wallet", "ended_at"], name="usage_of_a_wallet_by_time"),
             models.Index(fields=["ended_at"], name="usage_by_time"),
         ]
 

@@ -11,6 +11,8 @@ from django.core.mail import EmailMultiAlternatives
 from django.template import Context, Engine
 from django.urls import reverse
 
+from accounts.models import User
+from accounts.password_links import make_password_link
 from billing.ledger.balances import read_balance
 from billing.ledger.wallets import get_wallet
 from billing.models import Notice
@@ -40,16 +42,23 @@ def _render(notice: Notice, form: str, context: dict[str, Any]) -> str:
 def _context(notice: Notice) -> dict[str, Any]:
     return {
         **notice.facts,
+        **(_about(notice.user, notice.kind) if notice.user else {}),
         "kind": notice.kind,
         "email": notice.recipient,
         "created_at": notice.created_at,
-        "balance": read_balance(get_wallet(notice.user)),
         "can_be_switched_off": notice.kind in SWITCHES,
         "site_name": settings.SITE_NAME,
         "site_url": settings.SITE_URL,
         "support_email": settings.SUPPORT_EMAIL,
         "settings_url": settings.SITE_URL + reverse("settings-notifications"),
     }
+
+
+def _about(user: User, kind: str) -> dict[str, Any]:
+    """Return what is read when the mail is sent; a link with a secret is in no table."""
+    if kind == Notice.Kind.PASSWORD_LINK:
+        return {"password_url": make_password_link(user)}
+    return {"balance": read_balance(get_wallet(user))}
 
 
 def _headers(notice: Notice) -> dict[str, str]:

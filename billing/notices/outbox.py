@@ -81,10 +81,17 @@ def _send(notice: Notice, connection: BaseEmailBackend) -> bool:
         _note_failure(notice, error)
         return not _is_away(error)
     else:
-        Notice.objects.filter(pk=notice.pk).update(
-            sent_at=timezone.now(), sent_to=notice.recipient, error=""
-        )
+        _note_success(notice)
     return True
+
+
+def _note_success(notice: Notice) -> None:
+    sent = Notice.objects.filter(pk=notice.pk)
+    if notice.user_id is None:
+        # The address of somebody who is no customer is kept no longer than it is needed.
+        sent.delete()
+    else:
+        sent.update(sent_at=timezone.now(), sent_to=notice.recipient, error="")
 
 
 def _note_failure(notice: Notice, error: Exception) -> None:

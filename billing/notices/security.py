@@ -52,6 +52,32 @@ def notify_password_reset(
     )
 
 
+def mail_password_link(user: User | None, *, email: str) -> None:
+    """Mail the link to a new password, or say to an address without an account that it has none.
+
+    Both are one row of the outbox, so that nobody learns by the time it takes which one it is.
+    Every call sends a mail.
+    """
+    Notice.objects.create(
+        user=user,
+        kind=Kind.PASSWORD_LINK if user else Kind.NO_ACCOUNT,
+        reference=str(uuid4()),
+        address="" if user else email,
+    )
+
+
+def notify_second_factor(user: User, *, change: str, device_name: str, address: str) -> None:
+    """Say that the second step of logging in was changed. Every call sends a mail."""
+    notify(
+        user,
+        Kind.SECOND_FACTOR,
+        reference=f"{user.pk}:{uuid4()}",
+        change=change,
+        device_name=device_name,
+        address=address,
+    )
+
+
 def notify_address_asked(
     user: User, *, reference: str, new_email: str, device_name: str, address: str
 ) -> None:

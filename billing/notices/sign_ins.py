@@ -42,6 +42,25 @@ def make_device_id() -> str:
     return secrets.token_urlsafe(24)
 
 
+def is_known_device(email: str, device_id: str) -> bool:
+    """Tell whether somebody signed in to this account from the browser with this cookie."""
+    known = SignIn.objects.filter(user__email=email, device_digest=_digest(device_id))
+    return bool(device_id) and known.exists()
+
+
+def remember_device(user: User, *, device_id: str, user_agent: str, address: str) -> None:
+    """Know a browser from now on, without a mail: its user has just read one."""
+    now = timezone.now()
+    seen = {"device_name": name_device(user_agent), "last_at": now}
+    SignIn.objects.update_or_create(
+        user=user,
+        device_digest=_digest(device_id),
+        network=network_of(address, ipv6_bits=SITE_IPV6_BITS),
+        defaults=seen,
+        create_defaults={**seen, "first_at": now},
+    )
+
+
 @transaction.atomic
 def note_sign_in(user: User, *, device_id: str, user_agent: str, address: str) -> bool:
     """Note the browser and network of a sign-in, and mail the customer if new. True if it was.
@@ -52,7 +71,7 @@ def note_sign_in(user: User, *, device_id: str, user_agent: str, address: str) -
     """
     User.objects.select_for_update(no_key=True).get(pk=user.pk)
     now = timezone.now()
-    digest = hashlib.sha256(device_id.encode()).hexdigest()
+    digest = _digest(device_id)
     device_name, network = name_device(user_agent), network_of(address, ipv6_bits=SITE_IPV6_BITS)
     known = SignIn.objects.filter(user=user)
     is_familiar = known.filter(
@@ -85,6 +104,10 @@ def name_device(user_agent: str) -> str:
     if browser and system:
         return f"{browser} on {system}"
     return browser or system or "An unknown program"
+
+
+def _digest(device_id: str) -> str:
+    return hashlib.sha256(device_id.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _forget_oldest(user: User) -> None:

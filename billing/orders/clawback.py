@@ -3,7 +3,8 @@
 Per order, `target = min(credits, floor(credits × (refunded + disputed) / paid))`. The credits
 taken back follow the target: up by a clawback; down by a reinstatement, when a refund failed or a
 dispute was won. So the sum is exact, also after refunds in thirds that are seen in any order, twice
-or late. Credits spent in the meantime become the wallet's debt; credits that expired do not.
+or late. Credits spent in the meantime become the wallet's debt; credits that expired do not, and
+expire again when their payment stands again: nobody lost them by that.
 
 A refund that we ask for counts from the moment in which it is written down.
 
@@ -21,7 +22,7 @@ from django.utils import timezone
 from billing.ledger.credits import post_credit
 from billing.ledger.debits import ask_debit
 from billing.ledger.inbox import file_item
-from billing.ledger.references import OrderCredit, OrderStep, Revival
+from billing.ledger.references import LapsedLot, OrderCredit, OrderStep, Revival
 from billing.ledger.wallets import get_wallet
 from billing.models import Debit, LedgerEntry, Lot, Order, Refund
 from billing.orders.disputes import record_disputes
@@ -59,8 +60,8 @@ def claw_back(order: Order, charge: Charge) -> None:
     if is_payment_of(order, charge):
         _record_refunds(order, charge)
         order.stripe_charge_id = charge.charge_id
-        order.refunded_cents = charge.refunded_cents
-        order.disputed_cents = charge.disputed_cents
+        order.refunded_cents = in_money_of(order, charge, charge.refunded_cents)
+        order.disputed_cents = in_money_of(order, charge, charge.disputed_cents)
     elif charge.refunds or charge.disputes:
         _report_other_payment(order, charge)
     order.revision += 1
@@ -117,6 +118,28 @@ def find_lot(order: Order) -> Lot | None:
     ).first()
 
 
+def find_lots(order: Order) -> QuerySet[Lot]:
+    """Return the lots that an order's credits are in: of the sale, and of what came back."""
+    sale = Q(
+        entry__kind=LedgerEntry.Kind.PURCHASE, entry__reference=str(OrderCredit(order.public_id))
+    )
+    came_back = Q(
+        entry__kind=LedgerEntry.Kind.REINSTATEMENT,
+        entry__reference__startswith=OrderStep.prefix_of(order.public_id),
+    )
+    return Lot.objects.filter(sale | came_back)
+
+
+def in_money_of(order: Order, charge: Charge, cents: int) -> int:
+    """Return a part of a charge as the same part of what its order cost, rounded up.
+
+    They differ where a charge is told in another currency than its order.
+    """
+    if charge.currency == order.currency or not charge.amount_cents:
+        return cents
+    return -(-order.charged_cents * cents // charge.amount_cents)
+
+
 def is_payment_of(order: Order, charge: Charge) -> bool:
     """Tell whether a charge is the order's payment; another charge may name the order, too."""
     known = order.stripe_payment_intent_id
@@ -137,7 +160,11 @@ def _find_order(charge: Charge) -> Order | None:
 
 def _take(order: Order, credits: int) -> Debit:
     order.clawed_back_credits += credits
-    _revive(order, most=credits)
+    # What is there is taken first. Without what had expired, a customer who used nothing would owe
+    # it after a full refund.
+    fullest = find_lots(order).order_by("-remaining_credits", "pk").first()
+    there = _sum(find_lots(order), "remaining_credits")
+    revived = _revive(order, most=credits - there)
     # After the wallet's lock, which every transaction takes before its top-up's.
     switch_off_for_return(order)
     return ask_debit(
@@ -146,35 +173,45 @@ def _take(order: Order, credits: int) -> Debit:
             kind=LedgerEntry.Kind.CLAWBACK,
             reference=str(OrderStep(order.public_id, order.clawed_back_credits)),
             amount_credits=credits,
-            lot=find_lot(order),
+            lot=fullest if there else revived or fullest,
             order=order,
             reason=f"Payment for {order.pack_name} taken back"[:200],
         )
     )
 
 
-def _revive(order: Order, *, most: int) -> None:
+def _revive(order: Order, *, most: int) -> Lot | None:
     """Credit again what expired of an order, so that it can be taken back; at most `most` credits.
 
-    Without this, a customer who used nothing would owe the expired credits after a full refund.
+    Returns the lot that it is in.
     """
-    own = Q(lot__entry__reference=str(OrderCredit(order.public_id))) | Q(
-        lot__entry__reference__startswith=OrderStep.prefix_of(order.public_id)
+    credits = min(_expired(order) - _sum(_revivals(order), "amount_credits"), most)
+    if credits <= 0:
+        return None
+    entry = post_credit(
+        get_wallet(order.user).pk,
+        kind=LedgerEntry.Kind.ADJUSTMENT,
+        amount_credits=credits,
+        reference=Revival(order.public_id, order.clawed_back_credits),
+        reason=f"Expired, and its payment returned: {order.pack_name}"[:200],
     )
-    expired = Debit.objects.filter(own, kind=LedgerEntry.Kind.EXPIRY, booked_at__isnull=False)
-    revived = LedgerEntry.objects.filter(
+    return Lot.objects.get(entry=entry)
+
+
+def _expired(order: Order) -> int:
+    """Return how many credits of an order's lots have expired, some of them more than once."""
+    lots = find_lots(order)
+    expired = Debit.objects.filter(
+        lot__in=lots, kind=LedgerEntry.Kind.EXPIRY, booked_at__isnull=False
+    )
+    return _sum(expired, "taken_credits")
+
+
+def _revivals(order: Order) -> QuerySet[LedgerEntry]:
+    return LedgerEntry.objects.filter(
         kind=LedgerEntry.Kind.ADJUSTMENT,
         reference__startswith=Revival.prefix_of(order.public_id),
     )
-    left = _sum(expired, "taken_credits") - _sum(revived, "amount_credits")
-    if min(left, most) > 0:
-        post_credit(
-            get_wallet(order.user).pk,
-            kind=LedgerEntry.Kind.ADJUSTMENT,
-            amount_credits=min(left, most),
-            reference=Revival(order.public_id, order.clawed_back_credits),
-            reason=f"Expired, and its payment returned: {order.pack_name}"[:200],
-        )
 
 
 def _sum(rows: QuerySet[Any], column: str) -> int:
@@ -183,9 +220,15 @@ def _sum(rows: QuerySet[Any], column: str) -> int:
 
 
 def _reinstate(order: Order, credits: int) -> None:
+    """Give credits back, and let expire at once what had expired before it was taken."""
     order.reinstated_credits += credits
     lot = find_lot(order)
     expires_at = lot.expires_at if lot else None
+    expired_again = Debit.objects.filter(
+        lot__in=find_lots(order), reference__startswith=LapsedLot.prefix()
+    )
+    # What is taken back counts first against what had expired, so that nobody owes for it.
+    taken_expired = _sum(_revivals(order), "amount_credits") - _sum(expired_again, "taken_credits")
     post_credit(
         get_wallet(order.user).pk,
         kind=LedgerEntry.Kind.REINSTATEMENT,
@@ -193,6 +236,7 @@ def _reinstate(order: Order, credits: int) -> None:
         reference=OrderStep(order.public_id, order.reinstated_credits),
         reason=f"Payment for {order.pack_name} stands again"[:200],
         expires_at=expires_at and max(expires_at, timezone.now() + LEAST_VALIDITY),
+        lapsed_credits=min(max(taken_expired - order.taken_back_credits, 0), credits),
     )
 
 

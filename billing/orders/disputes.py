@@ -11,7 +11,7 @@ from billing.ledger.inbox import file_item
 from billing.ledger.wallets import get_wallet
 from billing.models import Dispute, Freeze, Order
 from billing.orders.notices import notify_dispute
-from billing.stripe_api import DisputeState, parse_order_id, read_charge
+from billing.stripe_api import DisputeState, parse_order_id, read_warned_charge
 
 
 def record_disputes(order: Order, states: tuple[DisputeState, ...]) -> None:
@@ -27,16 +27,20 @@ def record_disputes(order: Order, states: tuple[DisputeState, ...]) -> None:
             is_renewed = dispute.pk is not None and dispute.is_won
             dispute.status, dispute.amount_cents = state.status, state.amount_cents
             dispute.reason, dispute.respond_until = state.reason[:60], state.respond_until
+            dispute.currency = state.currency
             dispute.save()
             _follow(dispute, is_renewed=is_renewed)
+            if state.currency != order.currency:
+                _report_currency(dispute)
 
 
-def heed_fraud_warning(charge_id: str, *, warning_id: str) -> None:
+def heed_fraud_warning(warning_id: str) -> None:
     """Freeze the wallet behind a charge that the bank reported as fraud, and tell a person.
 
-    Safe to repeat: after a person has lifted the freeze, the same warning does not renew it.
+    What the warning is about is read from Stripe. Safe to repeat: after a person has lifted the
+    freeze, the same warning does not renew it. Raises PaymentProviderError.
     """
-    charge = read_charge(charge_id)
+    charge = read_warned_charge(warning_id)
     order_id = parse_order_id(charge.order_id)
     with transaction.atomic(durable=True):
         order = order_id and (Order.objects.select_for_update().filter(public_id=order_id).first())
@@ -80,6 +84,21 @@ def _follow(dispute: Dispute, *, is_renewed: bool) -> None:
             ),
             detail={"order_id": str(dispute.order.public_id)},
         )
+
+
+def _report_currency(dispute: Dispute) -> None:
+    """Report a sum that can't be compared with the payment, and so counts as all of it."""
+    amount = f"{dispute.amount_cents} {dispute.currency.upper()}, in its smallest unit"
+    file_item(
+        kind="dispute_in_other_currency",
+        reference=dispute.stripe_dispute_id,
+        summary=(
+            f"A dispute of {dispute.order.user} is told as {amount}, and the payment was in "
+            f"{dispute.order.currency.upper()}: it counts as all of it. Adjust the balance if it "
+            "was less."
+        ),
+        detail={"order_id": str(dispute.order.public_id)},
+    )
 
 
 def _freeze(order: Order, *, kind: str, reference: str) -> None:

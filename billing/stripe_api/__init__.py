@@ -4,7 +4,13 @@ No transaction is open and no database connection is held while a call waits for
 are returned as small values of ours, so that nothing else depends on the SDK's objects.
 """
 
-from billing.stripe_api.charges import Charge, DisputeState, RefundState, read_charge
+from billing.stripe_api.charges import (
+    Charge,
+    DisputeState,
+    RefundState,
+    read_charge,
+    read_warned_charge,
+)
 from billing.stripe_api.checkouts import SESSION_ID, Checkout, create_checkout, read_checkout
 from billing.stripe_api.client import ORDER_KEY, REFUND_KEY, call_stripe, parse_order_id
 from billing.stripe_api.refunds import create_refund
@@ -23,4 +29,5 @@ __all__ = [
     "parse_order_id",
     "read_charge",
     "read_checkout",
+    "read_warned_charge",
 ]

@@ -32,6 +32,8 @@ class DisputeState:
     dispute_id: str
     status: str
     amount_cents: int
+    # That of the bank, which may be another one than the charge's.
+    currency: str
     reason: str
     respond_until: datetime | None
     created_at: datetime
@@ -55,8 +57,15 @@ class Charge:
 
     @property
     def disputed_cents(self) -> int:
-        """Return what disputes have taken, at least for now."""
-        return sum(d.amount_cents for d in self.disputes if d.status in Dispute.COUNTED)
+        """Return what disputes have taken, at least for now, in the charge's currency.
+
+        A sum in another currency can't be compared with the charge, so it counts as all of it.
+        """
+        return sum(
+            d.amount_cents if d.currency == self.currency else self.amount_cents
+            for d in self.disputes
+            if d.status in Dispute.COUNTED
+        )
 
     @property
     def changed_at(self) -> datetime:
@@ -71,6 +80,13 @@ def read_charge(charge_id: str) -> Charge:
     with call_stripe() as client:
         charge = client.v1.charges.retrieve(charge_id, {"expand": ["refunds"]})
         return describe_charge(client, charge)
+
+
+def read_warned_charge(warning_id: str) -> Charge:
+    """Read the charge that an early fraud warning is about. Raises PaymentObjectMissing."""
+    with call_stripe() as client:
+        warning = client.v1.radar.early_fraud_warnings.retrieve(warning_id)
+        return read_charge(read_id(warning.charge))
 
 
 def describe_charge(client: stripe.StripeClient, charge: stripe.Charge) -> Charge:
@@ -104,6 +120,7 @@ def describe_dispute(dispute: stripe.Dispute) -> DisputeState:
         dispute_id=dispute.id,
         status=dispute.status,
         amount_cents=dispute.amount,
+        currency=dispute.currency,
         reason=dispute.reason,
         # Stripe gives 0 if the bank accepts no answer.
         respond_until=datetime.fromtimestamp(due, UTC) if due else None,

@@ -7,6 +7,9 @@ from typing import Any
 from billing.stripe_api.charges import Charge, describe_charge, read_id
 from billing.stripe_api.client import call_stripe
 
+# How many kinds one call for events may name.
+# https://docs.stripe.com/api/events/list#list_events-types
+MOST_KINDS = 20
 # The longest page that Stripe gives. https://docs.stripe.com/api/pagination
 PAGE = 100
 
@@ -35,11 +38,15 @@ def list_returned_charges(since: datetime) -> set[str]:
 
 def list_events(since: datetime, kinds: Sequence[str]) -> list[dict[str, Any]]:
     """Return the events of these kinds since then, in the form in which a webhook gets them."""
+    events = []
     with call_stripe() as client:
-        found = client.v1.events.list(
-            {"created": {"gte": _stamp(since)}, "types": list(kinds), "limit": PAGE}
-        )
-        return [event.to_dict(for_json=True) for event in found.auto_paging_iter()]
+        for start in range(0, len(kinds), MOST_KINDS):
+            some = list(kinds[start : start + MOST_KINDS])
+            found = client.v1.events.list(
+                {"created": {"gte": _stamp(since)}, "types": some, "limit": PAGE}
+            )
+            events += [event.to_dict(for_json=True) for event in found.auto_paging_iter()]
+    return events
 
 
 def _stamp(instant: datetime) -> int:

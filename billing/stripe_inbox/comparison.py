@@ -17,6 +17,7 @@ from billing.models import Dispute, Order, Refund
 from billing.orders.checkout_payments import fulfil_checkout
 from billing.orders.clawback import (
     book_charge,
+    in_money_of,
     is_payment_of,
     refund_status,
     target_credits,
@@ -132,8 +133,8 @@ def _wrong_figures(order: Order, charge: Charge) -> Iterator[str]:
             f"{charge.amount_cents} {charge.currency}",
             f"{order.charged_cents} {order.currency}",
         ),
-        "refunded": (charge.refunded_cents, order.refunded_cents),
-        "disputed": (charge.disputed_cents, order.disputed_cents),
+        "refunded": (in_money_of(order, charge, charge.refunded_cents), order.refunded_cents),
+        "disputed": (in_money_of(order, charge, charge.disputed_cents), order.disputed_cents),
     }
     for name, (theirs, ours) in figures.items():
         if theirs != ours:

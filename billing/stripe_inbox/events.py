@@ -123,8 +123,22 @@ def _parse_event(body: bytes) -> dict[str, Any]:
     if b"\\u0000" in body:
         raise WebhookMalformed("The body contains a NUL character.")
     if event["livemode"] is not settings.STRIPE_LIVE_MODE:
+        _report_other_mode(event)
         raise WebhookMalformed("The event is from the other mode, test or live, than this site.")
     return event
+
+
+def _report_other_mode(event: dict[str, Any]) -> None:
+    """Report, once a day, that Stripe's other mode knows our secret: an endpoint is misplaced, and
+    what should come from the right one may not.
+    """
+    mode = "live" if event["livemode"] else "test"
+    file_item(
+        kind="stripe_event_of_other_mode",
+        reference=f"{mode}:{timezone.now():%Y-%m-%d}",
+        summary=f"Stripe sends events of {mode} mode, which this site refuses: {event['type']}.",
+        detail={"event_id": event["id"]},
+    )
 
 
 def _is_event(event: Any) -> bool:

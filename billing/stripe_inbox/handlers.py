@@ -57,13 +57,11 @@ def _book_parent_charge(event: StripeEvent) -> None:
 
 
 def _heed_fraud_warning(event: StripeEvent) -> None:
-    charge_id = _charge_id(event)
-    if charge_id:
-        heed_fraud_warning(charge_id, warning_id=event.object_id)
+    heed_fraud_warning(event.object_id)
 
 
 def _charge_id(event: StripeEvent) -> str:
-    """Return the id of the charge that a refund, dispute or warning is about. It never changes."""
+    """Return the id of the charge that a refund or dispute is about. It never changes."""
     charge = event.payload["data"]["object"].get("charge")
     return str(charge["id"] if isinstance(charge, dict) else charge or "")
 

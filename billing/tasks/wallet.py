@@ -14,6 +14,7 @@ from django.db import connections
 from billing.audit.books import audit
 from billing.exceptions import UnsafeRedis, WalletRecovering
 from billing.ledger import debits, debts, expiry, pushes
+from billing.rollups import sweep
 from billing.tasks.top_ups import nudge_top_ups
 from billing.upkeep import adoption, drain, reaper, recovery
 from billing.upkeep.sightings import note_worker
@@ -74,6 +75,12 @@ def drain_events() -> int:
     if booked:
         nudge_top_ups()
     return booked
+
+
+@shared_task(name="billing.roll_up_usage", ignore_result=True)
+def roll_up_usage() -> int:
+    """Add booked receipts to the roll-ups."""
+    return sweep.roll_up()
 
 
 @shared_task(name="billing.push_wallets", ignore_result=True)

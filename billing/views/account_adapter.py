@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from allauth.account.models import EmailAddress
 from allauth.core import context as allauth_context
+from allauth.core.internal import ratelimit
 from django.conf import settings
 from django.contrib import messages
 from django.core.mail import EmailMessage
@@ -25,13 +26,28 @@ from billing.notices.security import (
     notify_address_changed,
     notify_password_changed,
     notify_password_reset,
+    notify_second_factor,
 )
-from billing.notices.sign_ins import make_device_id, name_device, note_sign_in
+from billing.notices.sign_ins import (
+    is_known_device,
+    make_device_id,
+    name_device,
+    note_sign_in,
+    remember_device,
+)
+from common.client_networks import client_network
 
-DEVICE_COOKIE = "device"
 # Browsers keep no cookie for longer than 400 days.
 DEVICE_COOKIE_S = 400 * 24 * 3600
 MOST_USER_AGENT = 400
+# What a mail says of each change to the second step of logging in.
+FACTOR_CHANGES = {
+    "totp_activated": "Logging in takes a code of an authenticator app from now on.",
+    "totp_deactivated": "Logging in takes no code of an authenticator app any more.",
+    "recovery_codes_generated": "New recovery codes were made; older ones work no more.",
+    "webauthn_added": "A passkey or security key was added: it logs in from now on.",
+    "webauthn_removed": "A passkey or security key was removed.",
+}
 
 log = structlog.get_logger(__name__)
 
@@ -132,7 +148,7 @@ class AccountAdapter(PlainAccountAdapter):
         email: str | None = None,
     ) -> None:
         """Send a notice about a security change; notices carry everything that is no secret."""
-        match template_prefix.removeprefix("account/email/"):
+        match template_prefix.partition("/email/")[2]:
             case "password_changed" | "password_set":
                 notify_password_changed(user, **self._origin())
             case "password_reset":
@@ -141,6 +157,8 @@ class AccountAdapter(PlainAccountAdapter):
             case "email_changed":
                 # `confirm_email` sends this notice, because it knows the old address.
                 pass
+            case key if key in FACTOR_CHANGES:
+                notify_second_factor(user, change=FACTOR_CHANGES[key], **self._origin())
             case "email_deleted":
                 # A change of address that was asked for and given up: nothing has changed.
                 pass
@@ -149,9 +167,8 @@ class AccountAdapter(PlainAccountAdapter):
 
     def _origin(self) -> dict[str, str]:
         """Return the device and address of the present request, for a mail about it."""
-        agent = self.request.headers.get("User-Agent", "")[:MOST_USER_AGENT]
-        address = self.get_client_ip(self.request)
-        return {"device_name": name_device(agent), "address": address}
+        seen = self._seen()
+        return {"device_name": name_device(seen["user_agent"]), "address": seen["address"]}
 
     def render_mail(
         self,
@@ -165,23 +182,62 @@ class AccountAdapter(PlainAccountAdapter):
         message: EmailMessage = super().render_mail(template_prefix, email, context, given)
         return message
 
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Count an attempt before it is made, and refuse it if there were too many.
+
+        A right password takes the counts back. Raises ValidationError.
+        """
+        super().pre_authenticate(request, **credentials)
+        email = credentials.get("email", "").lower()
+        if self._known_device(email):
+            return
+        anywhere = ratelimit.consume(
+            request, app="allauth.account", action="login_failed_elsewhere", key=email
+        )
+        if not anywhere:
+            raise self.validation_error("too_many_login_attempts")
+        self._login_failed_rl_usage.usage.extend(anywhere.usage)
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        """Count failures by account and device if they know each other, or account and network.
+
+        So nobody locks a customer out from elsewhere.
+        """
+        email = credentials.get("email", "").lower()
+        place = client_network(self.get_client_ip(request)) or "unknown"
+        return f"{email} {self._known_device(email) or place}"
+
+    def _known_device(self, email: str) -> str:
+        device_id = self._device_id()
+        return device_id if is_known_device(email, device_id) else ""
+
+    def _device_id(self) -> str:
+        return str(self.request.COOKIES.get(settings.DEVICE_COOKIE_NAME, ""))[:64]
+
     def post_login(self, request: HttpRequest, user: User, **given: Any) -> HttpResponse:
         """Note the browser and the network, and answer as allauth does."""
         response: HttpResponse = super().post_login(request, user, **given)
-        device_id = request.COOKIES.get(DEVICE_COOKIE, "")[:64] or make_device_id()
-        note_sign_in(
-            user,
-            device_id=device_id,
-            user_agent=request.headers.get("User-Agent", "")[:MOST_USER_AGENT],
-            address=self.get_client_ip(request),
-        )
+        device_id = self._device_id() or make_device_id()
+        note_sign_in(user, device_id=device_id, **self._seen())
+        self._keep_device(response, device_id)
+        return response
+
+    def remember_browser(self, response: HttpResponse, user: User) -> None:
+        """Let a browser in which the password was reset pass, however many fail elsewhere."""
+        device_id = self._device_id() or make_device_id()
+        remember_device(user, device_id=device_id, **self._seen())
+        self._keep_device(response, device_id)
+
+    def _seen(self) -> dict[str, str]:
+        agent = self.request.headers.get("User-Agent", "")[:MOST_USER_AGENT]
+        return {"user_agent": agent, "address": self.get_client_ip(self.request)}
+
+    def _keep_device(self, response: HttpResponse, device_id: str) -> None:
         response.set_cookie(
-            DEVICE_COOKIE,
+            settings.DEVICE_COOKIE_NAME,
             device_id,
             max_age=DEVICE_COOKIE_S,
-            path="/accounts/",
             secure=settings.IS_HTTPS,
             httponly=True,
             samesite="Lax",
         )
-        return response

@@ -29,7 +29,9 @@ class ProviderForm(forms.ModelForm[Provider]):
     """A provider, whose address is checked as strictly as `add_provider` does."""
 
     class Meta:
-        widgets: ClassVar = {"parameter_rules": RULES_WIDGET}
+        widgets: ClassVar = dict.fromkeys(
+            ("parameter_rules", "request_extras", "answer_fields"), RULES_WIDGET
+        )
         labels: ClassVar = {
             "base_url": "Base URL",
             "connect_timeout_s": "Connect",
@@ -147,7 +149,25 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
         (None, {"fields": ("name", "base_url", "is_active")}),
         (
             "What it can do",
-            {"fields": ("bills_after_cancel", "reports_usage", "parameter_rules")},
+            {
+                "fields": (
+                    "bills_after_cancel",
+                    "reports_usage",
+                    "parameter_rules",
+                    "answer_fields",
+                )
+            },
+        ),
+        (
+            "What it is sent",
+            {
+                "fields": (
+                    "request_extras",
+                    "customer_mark",
+                    "salts_caches",
+                    "takes_data_urls_only",
+                )
+            },
         ),
         (
             "Time-outs, in seconds",

@@ -18,7 +18,8 @@ async def open_checkout(key: KeyFacts, payload: dict[str, Any], *, address: str)
     PackUnavailable, TooManyOrders, PaymentProviderError.
     """
     slug = payload.get("pack")
-    if not isinstance(slug, str):
+    # No slug has a NUL, which PostgreSQL does not take.
+    if not isinstance(slug, str) or "\0" in slug:
         raise InvalidRequest(
             "'pack' must be the slug of a pack, such as those on the packs page.",
             param="pack",

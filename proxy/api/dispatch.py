@@ -191,11 +191,6 @@ class ApiView(APIView):
         """
         raise exc
 
-    async def options(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
-        """Name the allowed methods. No CORS headers: keys are for programs, not for pages."""
-        allowed = {"Allow": ", ".join(self.allowed_methods)}
-        return HttpResponse(status=204, content_type=JSON, headers=allowed)
-
 
 def body_of(request: Request) -> dict[str, Any]:
     """Return the parsed body. Raises InvalidRequest."""

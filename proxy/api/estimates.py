@@ -15,9 +15,10 @@ from billing.token_classes import CLASSES
 from proxy.api.error_table import to_api_error
 from proxy.errors import InvalidRequest, ModelNotFound
 from proxy.http.connection import ClientConnection
-from proxy.serving.admission import find_worst, make_facts, quote, take_apart
+from proxy.serving.admission import find_routes, find_worst, make_facts, quote, take_apart
 from proxy.serving.counting import count_prompt
-from proxy.serving.endpoints import CHAT, ENDPOINTS, Endpoint
+from proxy.serving.endpoints import CHAT, ENDPOINTS, RESPONSES, Endpoint
+from proxy.serving.keys import KeyFacts
 from proxy.serving.runtime import Runtime
 from proxy.serving.standing import Standing
 from proxy.upstreams.catalogue import Model
@@ -50,7 +51,7 @@ async def estimate(
     if not key.may_call(request.model):
         raise ModelNotFound(request.model)
     model = await runtime.catalogue.get_model(request.model)
-    model.routes_for(endpoint.path)
+    find_routes(request, endpoint, model)
     prompt = await take_apart(runtime, connection, key, request, endpoint)
     worst = await find_worst(runtime, key, request, prompt, model)
     facts = make_facts(connection, key, model, endpoint=endpoint.name, is_stream=request.stream)
@@ -77,6 +78,23 @@ async def estimate(
         "is_affordable": refusal is None,
         "refusal": refusal,
     }
+
+
+async def count_input(
+    runtime: Runtime, connection: ClientConnection, key: KeyFacts, payload: dict[str, Any]
+) -> dict[str, Any]:
+    """Count the prompt of a response by the rules that an estimate counts by.
+
+    Raises what would refuse the response itself.
+    """
+    request = RESPONSES.request.parse(payload)
+    if not key.may_call(request.model):
+        raise ModelNotFound(request.model)
+    model = await runtime.catalogue.get_model(request.model)
+    find_routes(request, RESPONSES, model)
+    prompt = await take_apart(runtime, connection, key, request, RESPONSES)
+    counted = await count_prompt(runtime.work, key.wallet_id, prompt)
+    return {"object": "response.input_tokens", "input_tokens": counted}
 
 
 def find_endpoint(payload: dict[str, Any]) -> Endpoint:

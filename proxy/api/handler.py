@@ -12,8 +12,10 @@ from django.http import HttpResponse, HttpResponseBase
 from django.urls import Resolver404, get_resolver
 
 from proxy.api.error_table import to_api_error, to_response
+from proxy.api.misplaced import find_hint
 from proxy.errors import InvalidRequest, PathNotFound, is_client_gone
 from proxy.http.connection import ClientConnection, Receive, Scope, Send
+from proxy.http.cors import preflight_headers
 from proxy.parsing.jsonbody import Outline
 from proxy.serving.runtime import Runtime
 
@@ -57,6 +59,9 @@ class ApiHandler:
 
     async def _respond(self, scope: Scope, connection: ClientConnection) -> HttpResponseBase | None:
         """Return the answer to a request, or None if the client is gone."""
+        if scope["method"] == "OPTIONS":
+            # A browser asks before a page may call, without a key and of any path.
+            return HttpResponse(status=204, headers=preflight_headers(scope["headers"]))
         try:
             return await self._call_view(self._make_request(scope, connection))
         except Exception as error:  # noqa: BLE001  # the envelope is for every error there is
@@ -71,12 +76,12 @@ class ApiHandler:
             raise InvalidRequest("The URL is not valid UTF-8.") from None
 
     async def _call_view(self, request: ApiRequest) -> HttpResponseBase:
+        path = request.path_info
         try:
-            match = self._resolver.resolve(request.path_info)
+            # No name and no id has a NUL, which PostgreSQL does not take.
+            match = self._resolver.resolve(path if "\0" not in path else "")
         except Resolver404:
-            raise PathNotFound(request.method or "", request.path_info) from None
+            raise PathNotFound(request.method or "", path, find_hint(path)) from None
         request.resolver_match = match
         response: HttpResponseBase = await match.func(request, *match.args, **match.kwargs)
-        if request.method == "HEAD" and isinstance(response, HttpResponse):
-            response.content = b""
         return response

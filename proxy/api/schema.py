@@ -140,6 +140,13 @@ class Models(serializers.Serializer[Any]):
     data = Model(many=True)  # type: ignore[assignment]  # it is a field
 
 
+class InputTokens(serializers.Serializer[Any]):
+    """How many tokens a response would read, by our count."""
+
+    object = serializers.ChoiceField(["response.input_tokens"])
+    input_tokens = serializers.IntegerField(min_value=0)
+
+
 class Estimate(serializers.Serializer[Any]):
     """A request's worst case. Token counts are of the whole request, `max_tokens` of each answer.
 

@@ -70,6 +70,11 @@ OF_CALLING_A_MODEL = [
         kind=OpenApiTypes.INT,
     ),
     _header(
+        "x-tokenproxy-ignored-fields",
+        "Fields and tools of the request that the model's provider was not sent.",
+        on=[200],
+    ),
+    _header(
         "x-tokenproxy-credits-charged",
         "What an answer in one piece was charged.",
         on=[200],

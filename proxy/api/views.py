@@ -190,6 +190,23 @@ class EstimateView(ApiView):
         )
 
 
+class InputTokensView(ApiView):
+    """POST /v1/responses/input_tokens"""
+
+    @described(
+        "Count the input of a response",
+        name="countInputTokens",
+        tag="OpenAI",
+        body=schema.openai_body(model={"type": "string"}, input={"type": ["string", "array"]}),
+        answers=schema.InputTokens,
+        errors={400: "The response would be refused.", 404: "No such model, or not for this key."},
+    )
+    async def post(self, request: Request) -> Response:
+        """Count what a response would read, without sending it. Charges nothing."""
+        body = await self.read_json()
+        return Response(await estimates.count_input(self.runtime, self.connection, self.key, body))
+
+
 class CheckoutView(ApiView):
     """POST /v1/checkout"""
 

@@ -12,6 +12,7 @@ from typing import Any
 from django.http import HttpResponse, HttpResponseBase
 
 from proxy.errors import ClientLeft
+from proxy.http.cors import OF_EVERY_ANSWER
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -91,6 +92,7 @@ class ClientConnection:
         encoded = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
         encoded.append((b"x-request-id", self.request_id.encode()))
         encoded.append((b"openai-processing-ms", b"%d" % self.age_ms))
+        encoded += OF_EVERY_ANSWER
         await self._write({"type": "http.response.start", "status": status, "headers": encoded})
 
     async def write(self, chunk: bytes) -> None:
@@ -114,7 +116,7 @@ class ClientConnection:
         headers: Mapping[str, str] = response.headers
         # A HEAD request and a 204 have no body, but their headers are those of the answer.
         await self.start(response.status_code, [*headers.items(), *_length(response, body)])
-        await self.finish(body)
+        await self.finish(b"" if self.scope["method"] == "HEAD" else body)
 
     def close(self) -> None:
         """Stop listening. The handler that made the connection calls it."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
-import orjson
-
 from proxy.metering.encodings import Encoding, TextCounter
+from proxy.metering.shapes import spell
 from proxy.metering.usage import Source, Usage
 
-# The fields of a delta or a message that hold text by the model. DeepSeek, vLLM and OpenRouter show
-# its reasoning in `reasoning_content` or `reasoning`.
-_TEXTS = ("content", "refusal")
-_THOUGHTS = ("reasoning_content", "reasoning")
+# DeepSeek, vLLM and OpenRouter show its reasoning in one of these, or the same in several.
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking", "thought", "reasoning_details")
+# Fields that hold no text by the model, or text that is counted on its own.
+_READ = frozenset(
+    {*_THOUGHTS, "role", "tool_calls", "function_call", "audio", "images", "annotations"}
+)
 
 
 class Delivered:
@@ -21,48 +23,94 @@ class Delivered:
 
     def __init__(self, encoding: Encoding) -> None:
         self._encoding = encoding
-        self._written: dict[tuple[object, ...], TextCounter] = {}
-        self._thought: dict[tuple[object, ...], TextCounter] = {}
+        self._written: dict[tuple[object, ...], _Text] = {}
+        self._thought: dict[tuple[object, ...], _Text] = {}
 
     def write(self, text: object, *key: object) -> None:
         """Add text of the answer, under a key that tells it from other texts."""
-        _append(self._written, text, key, self._encoding)
+        self._add(self._written, text, key)
 
     def think(self, text: object, *key: object) -> None:
         """Add text of the reasoning."""
-        _append(self._thought, text, key, self._encoding)
+        self._add(self._thought, text, key)
+
+    def pieces_of(self, *key: object) -> list[str]:
+        """Return the list to which pieces of the answer's text under a key may be added."""
+        return self._written.setdefault(key, _Text(self._encoding)).pieces
+
+    def count(self) -> None:
+        """Count what was added and not counted yet, and drop it."""
+        for text in (*self._written.values(), *self._thought.values()):
+            text.count()
 
     def completion_tokens(self) -> int:
         """Count the answer and the reasoning."""
-        return sum(counter.total() for counter in self._written.values()) + self.reasoning_tokens()
+        return sum(text.total() for text in self._written.values()) + self.reasoning_tokens()
 
     def reasoning_tokens(self) -> int:
         """Count the reasoning."""
-        return sum(counter.total() for counter in self._thought.values())
+        return sum(text.total() for text in self._thought.values())
+
+    def _add(
+        self, texts: dict[tuple[object, ...], _Text], text: object, key: tuple[object, ...]
+    ) -> None:
+        # A value of another shape is counted by all the text in it.
+        piece = text if text.__class__ is str else spell(text)
+        if not piece:
+            return
+        try:
+            found = texts[key]
+        except TypeError:
+            # Indices should be numbers; anything else that an upstream sends becomes a text.
+            self._add(texts, piece, tuple(map(repr, key)))
+            return
+        except KeyError:
+            found = texts[key] = _Text(self._encoding)
+        found.pieces.append(piece)
 
 
-def add_choices(delivered: Delivered, answer: Mapping[str, Any]) -> None:
-    """Add the texts of a chunk or a whole completion. Values of another shape are left out."""
-    for choice in _objects(answer.get("choices")):
-        _add_choice(delivered, choice)
+class _Text:
+    """One text: its pieces until they are counted, and its counter."""
+
+    __slots__ = ("_counter", "pieces")
+
+    def __init__(self, encoding: Encoding) -> None:
+        self.pieces: list[str] = []
+        self._counter = TextCounter(encoding)
+
+    def count(self) -> None:
+        self._counter.add("".join(self.pieces))
+        self.pieces.clear()
+
+    def total(self) -> int:
+        self.count()
+        return self._counter.total()
 
 
-def _add_choice(delivered: Delivered, choice: Mapping[str, Any]) -> None:
-    index = choice.get("index", 0)
-    # The older completions have `text`.
-    delivered.write(choice.get("text"), index, "text")
-    message = choice.get("delta") or choice.get("message")
-    if not isinstance(message, dict):
-        return
-    for name in _TEXTS:
-        delivered.write(message.get(name), index, name)
+def add_choices(delivered: Delivered, choices: Iterable[Mapping[str, Any]]) -> None:
+    """Add the texts of the choices of a chunk or a whole completion, as clients get them."""
+    for choice in choices:
+        index = choice["index"]
+        # The older completions have `text`.
+        delivered.write(choice.get("text"), index, "text")
+        message = choice.get("delta") or choice.get("message")
+        if message:
+            _add_message(delivered, message, index)
+
+
+def _add_message(delivered: Delivered, message: Mapping[str, Any], index: object) -> None:
+    for name, value in message.items():
+        if name not in _READ:
+            # Any field that is not known counts as text.
+            delivered.write(value, index, name)
     for name in _THOUGHTS:
-        delivered.think(message.get(name), index)
+        if message.get(name):
+            delivered.think(message[name], index)
+            break
     _add_call(delivered, message.get("function_call"), index, "function_call")
-    audio = message.get("audio")
-    if isinstance(audio, dict):
+    if isinstance(audio := message.get("audio"), dict):
         delivered.write(audio.get("transcript"), index, "audio")
-    for place, call in enumerate(_objects(message.get("tool_calls"))):
+    for place, call in enumerate(message.get("tool_calls") or []):
         which = call.get("index", place)
         _add_call(delivered, call.get("function"), index, which)
         _add_call(delivered, call.get("custom"), index, which)
@@ -106,12 +154,14 @@ def add_event(delivered: Delivered, event: Mapping[str, Any]) -> None:
 
 def add_output(delivered: Delivered, response: Mapping[str, Any]) -> None:
     """Add the texts of a whole response."""
-    for index, item in enumerate(_objects(response.get("output"))):
+    for index, item in enumerate(objects_of(response.get("output"))):
         for name in ("name", "arguments", "input"):
             delivered.write(item.get(name), index, name)
         is_thought = item.get("type") == "reasoning"
         for name in ("content", "summary"):
-            for place, part in enumerate(_objects(item.get(name))):
+            if isinstance(item.get(name), str):
+                delivered.write(item[name], index, name)
+            for place, part in enumerate(objects_of(item.get(name))):
                 if is_thought:
                     delivered.think(part.get("text"), index, name, place)
                 else:
@@ -119,41 +169,34 @@ def add_output(delivered: Delivered, response: Mapping[str, Any]) -> None:
                     delivered.write(part.get("refusal"), index, "refusal", place)
 
 
-def _objects(values: object) -> list[dict[str, Any]]:
+def objects_of(values: object) -> list[dict[str, Any]]:
+    """Return the objects of a list; what is no list has none."""
     found = values if isinstance(values, list) else []
     return [value for value in found if isinstance(value, dict)]
 
 
-def _append(
-    counters: dict[tuple[object, ...], TextCounter],
-    text: object,
-    key: tuple[object, ...],
-    encoding: Encoding,
-) -> None:
-    if not isinstance(text, str) or not text:
-        return
-    # Indices should be numbers; anything else that an upstream sends becomes a text.
-    name = tuple(part if isinstance(part, int | str) else repr(part) for part in key)
-    if name not in counters:
-        counters[name] = TextCounter(encoding)
-    counters[name].add(text)
+def estimate_usage(
+    delivered: Delivered,
+    prompt_tokens: int,
+    *,
+    echoes: int = 0,
+    max_completion_tokens: int | None = None,
+) -> Usage:
+    """Return the usage by our count, less `echoes` repetitions of the prompt.
 
-
-def estimate_usage(delivered: Delivered, prompt_tokens: int, *, echoes: int = 0) -> Usage:
-    """Return the usage by our count, less `echoes` repetitions of the prompt."""
-    written = delivered.completion_tokens() - echoes * prompt_tokens
-    return Usage(
+    It never exceeds the client's maximum, whatever tokenizer the model has.
+    """
+    written = max(0, delivered.completion_tokens() - echoes * prompt_tokens)
+    usage = Usage(
         prompt_tokens=prompt_tokens,
-        completion_tokens=max(0, written),
+        completion_tokens=written,
         reasoning_tokens=delivered.reasoning_tokens(),
         source=Source.ESTIMATED,
     )
-
-
-def parse_object(data: bytes | None) -> dict[str, Any]:
-    """Parse a payload; {} if it is not a JSON object, since that has nothing to meter."""
-    try:
-        value = orjson.loads(data or b"")
-    except orjson.JSONDecodeError:
-        return {}
-    return value if isinstance(value, dict) else {}
+    if max_completion_tokens is None or written <= max_completion_tokens:
+        return usage
+    return replace(
+        usage,
+        completion_tokens=max_completion_tokens,
+        reasoning_tokens=min(usage.reasoning_tokens, max_completion_tokens),
+    )

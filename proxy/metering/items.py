@@ -32,7 +32,8 @@ def take_apart(body: Mapping[str, Any], model: str) -> Prompt:
         for item in given:
             _add_item(prompt, item)
     if tools := body.get("tools"):
-        add_tools(prompt, tools, tools)
+        inner = (one for tool in tools for one in tool.get("tools") or ())
+        add_tools(prompt, tools, [*tools, *inner])
     add_unread(prompt, body, "instructions", "input", "tools", "text", *NEVER_SHOWN)
     _add_text_options(prompt, body.get("text") or {})
     return prompt

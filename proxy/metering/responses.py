@@ -7,38 +7,86 @@ the upstream's reason. There is no end marker.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-import orjson
-
-from proxy.errors import ApiError
-from proxy.metering.answers import hide_failure
-from proxy.metering.delivered import add_event, add_output, parse_object
+from proxy.errors import AnswerBroken, ApiError, MalformedAnswer, UpstreamError
+from proxy.metering.answers import (
+    check_response,
+    clean_response,
+    hide_failure,
+    write_response_usage,
+)
+from proxy.metering.conversions import to_events, write_event
+from proxy.metering.delivered import add_event, add_output
 from proxy.metering.encodings import Encoding
-from proxy.metering.naming import is_telling, without_telling
+from proxy.metering.failures import find_failure, to_failure
+from proxy.metering.reading import read_object
+from proxy.metering.shapes import PASSED, Label, without_telling
 from proxy.metering.sse import DEFAULT_MAX_EVENT_BYTES, Event
 from proxy.metering.streams import StreamMeter
-from proxy.metering.usage import Source, Usage, as_completion_usage
+from proxy.metering.usage import Usage
 
-_COMPLETE = frozenset({b"response.completed", b"response.incomplete"})
-_FAILED = frozenset({b"response.failed", b"response.cancelled"})
-_ENDS = _COMPLETE | _FAILED
-# Events that hold the response so far, and with it the model's name.
-_SNAPSHOTS = frozenset({b"response.created", b"response.in_progress", b"response.queued"})
+_COMPLETE = frozenset({"response.completed", "response.incomplete"})
+_FAILED = frozenset({"response.failed", "response.cancelled"})
+# Events that hold the response so far.
+_SNAPSHOTS = frozenset({"response.created", "response.in_progress", "response.queued"})
+# The kinds of events that pass, below `response.`: those of the specification, and vLLM's parts.
+_STEPS = ("added", "delta", "done")
+_PASSED = frozenset(
+    f"response.{kind}.{step}"
+    for kind in [
+        "audio",
+        "audio.transcript",
+        "code_interpreter_call_code",
+        "content_part",
+        "custom_tool_call_input",
+        "function_call_arguments",
+        "mcp_call_arguments",
+        "output_item",
+        "output_text",
+        "output_text.annotation",
+        "reasoning_part",
+        "reasoning_summary_part",
+        "reasoning_summary_text",
+        "reasoning_text",
+        "refusal",
+        "shell_call_command",
+        "shell_call_output_content",
+    ]
+    for step in _STEPS
+) | frozenset(
+    f"response.{kind}.{step}"
+    for kind in [
+        "code_interpreter_call",
+        "file_search_call",
+        "image_generation_call",
+        "mcp_call",
+        "mcp_list_tools",
+        "web_search_call",
+    ]
+    for step in ["completed", "failed", "generating", "in_progress", "interpreting", "searching"]
+)
+# Fields of an event that hold objects, which are looked into.
+_NESTED = ("item", "part", "annotation")
+_PLAIN = (PASSED["event"] | {"type", "sequence_number"}) - {*_NESTED}
 
 
 class ResponseMeter(StreamMeter):
     """Meters one stream of a response's events."""
 
     def __init__(
-        self, *, encoding: Encoding, model: str, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES
+        self,
+        *,
+        encoding: Encoding,
+        label: Label,
+        max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
     ) -> None:
-        super().__init__(encoding=encoding, model=model, max_event_bytes=max_event_bytes)
-        self._last: bytes = b""
-        # The last event's payload, kind and data.
+        super().__init__(encoding=encoding, label=label, max_event_bytes=max_event_bytes)
+        # The last event's kind and its response, as the upstream sent it.
+        self._end_kind = ""
         self._end: dict[str, Any] | None = None
-        self._end_kind = b""
-        self._end_data = b""
+        self._began_at = int(time.time())
 
     @property
     def has_ended(self) -> bool:
@@ -48,97 +96,107 @@ class ResponseMeter(StreamMeter):
     @property
     def is_complete(self) -> bool:
         """Whether the answer came to its end, which may be its maximum length."""
-        return self._end_kind in _COMPLETE
+        return self._end_kind in _COMPLETE and self.error is None
 
     @property
-    def has_text(self) -> bool:
-        """Whether text was relayed that is charged, or the upstream's last event reports usage."""
-        return (self._end is not None and self.reported is not None) or super().has_text
+    def failure(self) -> UpstreamError:
+        """What went wrong with a stream that is not complete."""
+        return self.error or AnswerBroken("the stream broke off")
 
     def take(self, event: Event) -> bytes:
         """Take one event and return what the client gets of it."""
         if self.has_ended:
             return b""
-        kind = _kind_of(event)
-        if kind in _ENDS:
-            self._take_end(event, kind)
-            return b""
-        # A comment, or the end marker of other kinds of streams; neither belongs here.
-        if not kind:
-            return b""
-        if kind == b"error":
-            self.error = parse_object(event.data) or "an error event"
-            return b""
-        raw = event.raw
-        if is_telling(raw) and (payload := parse_object(event.data)):
-            raw = _write(kind, orjson.dumps(without_telling(payload)))
-            event = Event(raw)
-        if kind in _SNAPSHOTS:
-            if not isinstance(parse_object(event.data).get("response"), dict):
-                self.error = "an event holds no response"
+        name, data = event.read()
+        payload = read_object(data if data is not None else event.raw.strip())
+        kind = payload.get("type")
+        if not isinstance(kind, str):
+            # SDKs look for the kind in the payload; some upstreams write it beside it alone.
+            kind = name.decode(errors="replace") if name else ""
+        if kind == "error" or "error" in payload:
+            self.error = find_failure(payload | {"type": kind})
+            if self.error is not None:
                 return b""
-            raw = _write(kind, self._name.write_object(event.data or b"{}", "response"))
-        self._last = raw
-        return self._relay(raw)
+        if kind in _COMPLETE or kind in _FAILED:
+            self._take_end(payload, kind)
+            return b""
+        if kind in _SNAPSHOTS:
+            return self._take_snapshot(payload, kind)
+        # Anything else is a comment, a ping or the end marker of other kinds of streams.
+        return self._pass_on(payload, kind) if kind in _PASSED else b""
+
+    def take_whole(self, body: bytes) -> bytes:
+        """Take an answer in one piece, sent in place of a stream. Raises UpstreamError."""
+        response = read_object(body)
+        if failure := find_failure(response):
+            raise failure
+        check_response(response)
+        events = [Event(write_event(event)) for event in to_events(response)]
+        return b"".join([self.take(event) for event in events])
 
     def closing(self, usage: Usage) -> bytes:
-        """Return the last event, with our own figures unless the upstream's can be true."""
+        """Return the last event, with the usage that is charged."""
         if self._end is None:
             raise ValueError("a stream without its last event is not complete")
-        data = self._end_data
-        if usage.source is not Source.REPORTED:
-            response = self._end["response"] | {"usage": usage.as_response_usage()}
-            data = orjson.dumps(self._end | {"response": response})
-        return _write(self._end_kind, self._name.write_object(data, "response"))
+        return self._write_end(self._end_kind, self._clean(self._end), usage)
 
     def failing(self, error: ApiError) -> bytes:
         """Return the upstream's last event without its reason, or else an error event."""
-        if self._end is not None:
-            response = orjson.Fragment(hide_failure(self._end["response"]))
-            data = orjson.dumps(self._end | {"response": response})
-            return _write(self._end_kind, self._name.write_object(data, "response"))
-        return _error_event(error, self._next_number())
+        if self._end is None:
+            return _error_event(error, self.events_relayed)
+        response = hide_failure(self._clean(self._end))
+        return self._write_end("response.failed", response, None)
 
-    def estimate(self, *, prompt_tokens: int) -> Usage:
+    def estimate(self, *, prompt_tokens: int, max_completion_tokens: int | None = None) -> Usage:
         """Count what was delivered so far, or the last event's output if nothing came before it."""
-        usage = super().estimate(prompt_tokens=prompt_tokens)
+        most = max_completion_tokens
+        usage = super().estimate(prompt_tokens=prompt_tokens, max_completion_tokens=most)
         if usage.completion_tokens or not self.is_complete or self._end is None:
             return usage
-        add_output(self._delivered, self._end["response"])
-        return super().estimate(prompt_tokens=prompt_tokens)
+        add_output(self._delivered, self._end)
+        return super().estimate(prompt_tokens=prompt_tokens, max_completion_tokens=most)
 
-    def _take_end(self, event: Event, kind: bytes) -> None:
-        end, data = parse_object(event.data), event.data or b""
-        if is_telling(data):
-            end = without_telling(end)
-            data = orjson.dumps(end)
-        if not isinstance(end.get("response"), dict):
-            self.error = "the last event holds no response"
+    def _take_end(self, payload: dict[str, Any], kind: str) -> None:
+        response = payload.get("response")
+        if not isinstance(response, dict):
+            self.error = MalformedAnswer("the last event holds no response")
             return
-        self._end, self._end_kind, self._end_data = end, kind, data
-        self.reported = as_completion_usage(end["response"].get("usage")) or None
-        if kind in _FAILED:
-            self.error = end["response"].get("error") or "the response failed"
+        self._end, self._end_kind = response, kind
+        self._note_usage(response.get("usage"))
+        if kind in _FAILED or response.get("error") or response.get("status") == "failed":
+            self.error = to_failure(response.get("error"))
 
-    def _read(self, event: dict[str, Any]) -> None:
-        add_event(self._delivered, event)
+    def _take_snapshot(self, payload: dict[str, Any], kind: str) -> bytes:
+        response = payload.get("response")
+        if not isinstance(response, dict):
+            self.error = MalformedAnswer("an event holds no response")
+            return b""
+        if response.get("error"):
+            self.error = to_failure(response["error"])
+            return b""
+        shown = self._clean(response, status="in_progress")
+        event = {"type": kind, "sequence_number": self.events_relayed, "response": shown}
+        return self._relay(write_event(event))
 
-    def _next_number(self) -> int:
-        number = parse_object(Event(self._last).data).get("sequence_number")
-        return number + 1 if type(number) is int else self.events_relayed
+    def _pass_on(self, payload: dict[str, Any], kind: str) -> bytes:
+        if not payload.keys() <= _PLAIN:
+            payload = {"type": kind, "sequence_number": 0} | self._label.pick("event", payload)
+            for name in _NESTED:
+                if name in payload:
+                    payload[name] = without_telling(payload[name])
+        # Numbered anew, since not every event of an upstream passes.
+        payload["type"], payload["sequence_number"] = kind, self.events_relayed
+        add_event(self._delivered, payload)
+        return self._relay(write_event(payload))
 
+    def _clean(self, response: dict[str, Any], status: str = "completed") -> dict[str, Any]:
+        return clean_response(response, self._label, now=self._began_at, status=status)
 
-def _kind_of(event: Event) -> bytes:
-    """Return an event's kind; b"" if it is not an event of a response."""
-    if event.raw.startswith(b"event: ") and b"\r" not in event.raw:
-        return event.raw[7 : event.raw.find(b"\n")]
-    # The name is repeated in the payload, and SDKs look there.
-    kind = event.name or parse_object(event.data).get("type") or b""
-    return kind.encode() if isinstance(kind, str) else kind
-
-
-def _write(kind: bytes, data: bytes) -> bytes:
-    return b"event: " + kind + b"\ndata: " + data + b"\n\n"
+    def _write_end(self, kind: str, response: dict[str, Any], usage: Usage | None) -> bytes:
+        if usage is not None:
+            response |= {"usage": write_response_usage(usage)}
+        number = {"type": kind, "sequence_number": self.events_relayed}
+        return write_event(number | {"response": response})
 
 
 def _error_event(error: ApiError, sequence_number: int) -> bytes:
@@ -148,12 +206,13 @@ def _error_event(error: ApiError, sequence_number: int) -> bytes:
     in an object `error`.
     """
     fields: dict[str, Any] = error.envelope()["error"]
-    event = {
-        "type": "error",
-        "code": fields["code"],
-        "message": fields["message"],
-        "param": fields["param"],
-        "sequence_number": sequence_number,
-        "error": fields,
-    }
-    return _write(b"error", orjson.dumps(event))
+    return write_event(
+        {
+            "type": "error",
+            "code": fields["code"],
+            "message": fields["message"],
+            "param": fields["param"],
+            "sequence_number": sequence_number,
+            "error": fields,
+        }
+    )

@@ -1,8 +1,8 @@
 """Split a server-sent event stream into its events, at any chunk boundaries.
 
-Sans-I/O: bytes in, events out. The concatenation of all `raw` is the input, so that an event can
-be relayed as it came. Lines end at CR LF, LF or CR and nowhere else: splitting decoded text at
-U+2028, as `str.splitlines` does, breaks an answer that contains it.
+Sans-I/O: bytes in, events out. The concatenation of all `raw` is the input. Lines end at CR LF, LF
+or CR and nowhere else: splitting decoded text at U+2028, as `str.splitlines` does, breaks an answer
+that contains it.
 """
 
 from __future__ import annotations
@@ -43,27 +43,29 @@ class Event:
     def __hash__(self) -> int:
         return hash(self.raw)
 
-    @property
-    def name(self) -> bytes | None:
-        """The event's type; the last `event` line counts."""
-        return self._field(b"event", joined_by=None)
+    def read(self) -> tuple[bytes | None, bytes | None]:
+        """Return the event's type and its payload: its data lines, joined. Either may be None."""
+        raw = self.raw
+        # Nearly every event is one line of data, or one line with its type before it.
+        if b"\r" not in raw:
+            end = raw.find(b"\n")
+            if raw.startswith(b"data: ") and end == len(raw) - 2:
+                return None, raw[6:-2]
+            is_named = raw.startswith(b"event: ") and raw.startswith(b"data: ", end + 1)
+            if is_named and raw.find(b"\n", end + 1) == len(raw) - 2:
+                return raw[7:end], raw[end + 7 : -2]
+        return self._field(b"event", joined_by=None), self._field(b"data", joined_by=b"\n")
 
     @property
     def data(self) -> bytes | None:
-        """The payload: its data lines, joined. None for comments and blank lines."""
-        raw = self.raw
-        # Nearly every event is one line and a blank one.
-        if raw.startswith(b"data: ") and raw.find(b"\n") == len(raw) - 2 and b"\r" not in raw:
-            return raw[6:-2]
-        return self._field(b"data", joined_by=b"\n")
+        """The payload. None for comments and blank lines."""
+        return self.read()[1]
 
     @property
     def is_done(self) -> bool:
         """Whether it is the end marker. Both official SDKs look only at its beginning."""
-        if self.raw.startswith(b"data: {"):
-            return False
         data = self.data
-        return data is not None and data.startswith(b"[DONE]")
+        return data is not None and is_end_marker(data)
 
     def _field(self, name: bytes, *, joined_by: bytes | None) -> bytes | None:
         values = [
@@ -91,6 +93,10 @@ class Splitter:
         if self._has_cr or b"\r" in chunk:
             self._has_cr = True
             return self._feed_any(chunk)
+        # Nearly always a chunk is one event.
+        if not self._pending and chunk.find(b"\n\n") == len(chunk) - 2 > 0:
+            self._check_size(len(chunk), [])
+            return [Event(chunk)]
         events: list[Event] = []
         if self._pending:
             length = self._completed_by(chunk)
@@ -144,6 +150,11 @@ class Splitter:
     def _check_size(self, size_bytes: int, before: list[Event]) -> None:
         if size_bytes > self._max_event_bytes:
             raise EventTooLarge(self._max_event_bytes, [event.raw for event in before])
+
+
+def is_end_marker(data: bytes) -> bool:
+    """Tell whether a payload ends a stream. Both official SDKs look only at its beginning."""
+    return data.startswith(b"[DONE]")
 
 
 def error_event(error: ApiError) -> bytes:

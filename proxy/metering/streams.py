@@ -1,7 +1,8 @@
-"""Meter a stream while it is relayed: which bytes to relay, and the usage.
+"""Rebuild and meter a stream while it is relayed: what the client gets of it, and the usage.
 
-Sans-I/O. Every event is read only as far as metering needs. Texts are parsed and counted only if
-the upstream reports no usage, or when more than UNREAD_BYTES of them have piled up.
+Sans-I/O. Bytes become events, events become payloads of a known shape, and these are written anew:
+`shapes.py` has what passes. What has no such shape, pings and comments included, is dropped. Texts
+are counted only if the upstream reports no usage, or when more than UNREAD_BYTES have piled up.
 
     meter = ChunkMeter(…)          # or another kind of stream's
     async for chunk in upstream:   send(meter.feed(chunk)); if meter.has_ended: break
@@ -19,14 +20,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
-from proxy.errors import ApiError, EventTooLarge
-from proxy.metering.delivered import Delivered, estimate_usage, parse_object
+from proxy.errors import AnswerBroken, ApiError, EventTooLarge, UpstreamError
+from proxy.metering.delivered import Delivered, estimate_usage
 from proxy.metering.encodings import Encoding
-from proxy.metering.naming import PublicName
+from proxy.metering.shapes import Label
 from proxy.metering.sse import DEFAULT_MAX_EVENT_BYTES, Event, Splitter
-from proxy.metering.usage import Usage, check_usage
+from proxy.metering.usage import Usage, check_usage, has_figures, is_lesser
 
-# About 400 chunks of the usual size; then their texts are counted and the bytes dropped.
+# About 400 chunks of the usual size; then their texts are counted and dropped.
 UNREAD_BYTES = 128 * 1024
 
 
@@ -37,19 +38,20 @@ class StreamMeter(ABC):
         self,
         *,
         encoding: Encoding,
-        model: str,
+        label: Label,
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
     ) -> None:
         self._splitter = Splitter(max_event_bytes=max_event_bytes)
-        self._name = PublicName(model)
+        self._label = label
         self._delivered = Delivered(encoding)
-        self._unread: list[bytes] = []
         # The size of relayed events whose texts are not counted yet.
         self.unread_bytes = 0
-        # What the upstream reported last, unchecked; None if nothing, or an empty object.
+        # The best that the upstream reported, unchecked; None if nothing.
         self.reported: object = None
-        # The upstream's own error event: for staff only, because it may name the upstream.
-        self.error: object = None
+        # Whether output came after the reported figures.
+        self.is_provisional = False
+        # The upstream's own failure: for staff only, because it may name the upstream.
+        self.error: UpstreamError | None = None
         # Events given to the client so far.
         self.events_relayed = 0
 
@@ -63,9 +65,18 @@ class StreamMeter(ABC):
     def is_complete(self) -> bool:
         """Whether the answer came to its end."""
 
+    @property
+    @abstractmethod
+    def failure(self) -> UpstreamError:
+        """What went wrong with a stream that is not complete."""
+
     @abstractmethod
     def take(self, event: Event) -> bytes:
         """Take one event and return what the client gets of it."""
+
+    @abstractmethod
+    def take_whole(self, body: bytes) -> bytes:
+        """Take an answer in one piece, sent in place of a stream. Raises UpstreamError."""
 
     @abstractmethod
     def closing(self, usage: Usage) -> bytes:
@@ -74,10 +85,6 @@ class StreamMeter(ABC):
     @abstractmethod
     def failing(self, error: ApiError) -> bytes:
         """Return the end of a broken stream, which SDKs recognise as such."""
-
-    @abstractmethod
-    def _read(self, event: dict[str, Any]) -> None:
-        """Collect the texts of an event that was relayed."""
 
     @property
     def is_behind(self) -> bool:
@@ -99,7 +106,7 @@ class StreamMeter(ABC):
         except EventTooLarge as error:
             relayed = b"".join([self.take(Event(raw)) for raw in error.events])
             if not self.has_ended:
-                self.error = str(error)
+                self.error = AnswerBroken(str(error))
             return relayed
         if len(events) == 1:
             return self.take(events[0])
@@ -108,44 +115,50 @@ class StreamMeter(ABC):
     def flush(self) -> bytes:
         """Return the last bytes for the client once the upstream has closed.
 
-        An event that was cut short is not relayed.
+        An event that lacks only its blank line is whole; one that was cut short has no shape.
         """
-        return b"".join(self._take_last(event) for event in self._splitter.flush())
+        rest = self._splitter.flush()
+        return b"".join(self.take(Event(event.raw.rstrip(b"\r\n") + b"\n\n")) for event in rest)
 
     def usage(self, *, prompt_tokens: int, max_completion_tokens: int | None) -> Usage:
         """Return the usage to charge for: the upstream's figures or our count of what came.
 
-        Of a broken stream, the larger of both. `prompt_tokens` is our own count, used if the
-        upstream has none. Counts unread texts. Raises ImpossibleUsage; then use `estimate`.
+        The larger of both if output followed the figures or the stream broke. `prompt_tokens` is
+        our own count, used if the upstream has none. Counts unread texts. Raises ImpossibleUsage;
+        then use `estimate`.
         """
         if self.reported is None:
-            return self.estimate(prompt_tokens=prompt_tokens)
+            return self.estimate(
+                prompt_tokens=prompt_tokens, max_completion_tokens=max_completion_tokens
+            )
         usage = check_usage(self.reported, max_completion_tokens=max_completion_tokens)
-        if self.is_complete:
+        if self.is_complete and not self.is_provisional:
             return usage
-        # The stream broke after these figures were reported: more may have been delivered since.
-        estimate = self.estimate(prompt_tokens=usage.prompt_tokens)
+        estimate = self.estimate(
+            prompt_tokens=usage.prompt_tokens, max_completion_tokens=max_completion_tokens
+        )
         return usage if usage.completion_tokens >= estimate.completion_tokens else estimate
 
-    def estimate(self, *, prompt_tokens: int) -> Usage:
+    def estimate(self, *, prompt_tokens: int, max_completion_tokens: int | None = None) -> Usage:
         """Count what was delivered so far. May be called while the stream goes on."""
         self.catch_up()
-        return estimate_usage(self._delivered, prompt_tokens)
+        return estimate_usage(
+            self._delivered, prompt_tokens, max_completion_tokens=max_completion_tokens
+        )
 
     def catch_up(self) -> None:
-        """Count the unread texts, and drop their bytes."""
-        unread, self._unread, self.unread_bytes = self._unread, [], 0
-        for raw in unread:
-            self._read(parse_object(Event(raw).data))
+        """Count the unread texts, and drop them."""
+        self.unread_bytes = 0
+        self._delivered.count()
+
+    def _note_usage(self, raw: Any) -> None:
+        """Keep reported figures, unless they say less than earlier ones."""
+        if not has_figures(raw):
+            return
+        if self.reported is None or not is_lesser(raw, self.reported):
+            self.reported, self.is_provisional = raw, False
 
     def _relay(self, raw: bytes) -> bytes:
         self.events_relayed += 1
-        self._unread.append(raw)
         self.unread_bytes += len(raw)
         return raw
-
-    def _take_last(self, event: Event) -> bytes:
-        # An event that lacks only its blank line is whole.
-        if event.is_done or parse_object(event.data):
-            return self.take(Event(event.raw.rstrip(b"\r\n") + b"\n\n"))
-        return b""

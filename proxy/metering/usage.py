@@ -56,31 +56,75 @@ class Usage(pricing.Usage):
         }
 
 
+# The names of each figure, where it stands alone and where it is a detail of another one. Where
+# several are there, the largest counts.
+_P, _I = "prompt_tokens_details", "input_tokens_details"
+_C, _O = "completion_tokens_details", "output_tokens_details"
+_PROMPT = ("prompt_tokens", "input_tokens", "promptTokenCount")
+_COMPLETION = ("completion_tokens", "output_tokens", "candidatesTokenCount")
+_TOTAL = ("total_tokens", "totalTokenCount")
+_NAMES: dict[str, tuple[str, ...]] = {
+    "cached": (
+        f"{_P}.cached_tokens",
+        f"{_I}.cached_tokens",
+        # Moonshot, DeepSeek, Mistral, Anthropic, Gemini.
+        "cached_tokens",
+        "prompt_cache_hit_tokens",
+        "num_cached_tokens",
+        "cache_read_input_tokens",
+        "cachedContentTokenCount",
+    ),
+    "written": (
+        f"{_P}.cache_write_tokens",
+        f"{_I}.cache_write_tokens",
+        f"{_P}.cache_creation_tokens",
+        "cache_creation_input_tokens",
+    ),
+    "prompt_audio": (f"{_P}.audio_tokens", f"{_I}.audio_tokens"),
+    "prompt_image": (f"{_P}.image_tokens", f"{_I}.image_tokens"),
+    "reasoning": (
+        f"{_C}.reasoning_tokens",
+        f"{_O}.reasoning_tokens",
+        "reasoning_tokens",
+        "thoughtsTokenCount",
+    ),
+    "completion_audio": (f"{_C}.audio_tokens", f"{_O}.audio_tokens"),
+}
+
+
+def write_figures(
+    usage: Usage, reported: object, extras: frozenset[str] = frozenset()
+) -> dict[str, object]:
+    """Return a completion's usage as charged, and what else of the report passes.
+
+    That is the fate of predicted tokens, and fields that staff let pass.
+    """
+    figures = usage.as_openai()
+    if not isinstance(reported, dict):
+        return figures
+    figures |= {name: reported[name] for name in extras if name in reported}
+    details, given = figures["completion_tokens_details"], reported.get(_C)
+    if isinstance(details, dict) and isinstance(given, dict):
+        for name in ("accepted_prediction_tokens", "rejected_prediction_tokens"):
+            value = given.get(name)
+            if type(value) is int and 0 <= value <= usage.completion_tokens:
+                details[name] = value
+    return figures
+
+
 def check_usage(raw: object, *, max_completion_tokens: int | None) -> Usage:
-    """Read OpenAI's `CompletionUsage`. Raises ImpossibleUsage.
+    """Read an upstream's figures, in any dialect. Raises ImpossibleUsage.
 
     `max_completion_tokens` is for all choices together; None where there was no maximum.
-    An explicit zero counts as reported; a field that the specification makes optional is zero if
-    it is absent or null.
+    An explicit zero counts as reported; a detail that is absent or null is zero.
     """
     figures = _Figures(raw)
-    usage = Usage(
-        prompt_tokens=figures.required("prompt_tokens"),
-        # The usage of embeddings has no completion tokens.
-        completion_tokens=(
-            figures.optional("completion_tokens")
-            if max_completion_tokens == 0
-            else figures.required("completion_tokens")
-        ),
-        cached_tokens=figures.detail("prompt", "cached_tokens"),
-        cache_write_tokens=figures.detail("prompt", "cache_write_tokens"),
-        prompt_audio_tokens=figures.detail("prompt", "audio_tokens"),
-        prompt_image_tokens=figures.detail("prompt", "image_tokens"),
-        reasoning_tokens=figures.detail("completion", "reasoning_tokens"),
-        completion_audio_tokens=figures.detail("completion", "audio_tokens"),
-    )
+    usage = _add_up(figures, is_written=max_completion_tokens != 0)
     if usage.cached_tokens + usage.cache_write_tokens > usage.prompt_tokens:
         raise ImpossibleUsage("cached and cache-write tokens exceed the prompt", raw)
+    for part, parent in _PARTS:
+        if getattr(usage, part) > getattr(usage, parent):
+            raise ImpossibleUsage(f"{part} exceeds {parent}", raw)
     if max_completion_tokens is not None and usage.completion_tokens > max_completion_tokens:
         raise ImpossibleUsage(
             f"completion_tokens is {usage.completion_tokens}, "
@@ -90,58 +134,125 @@ def check_usage(raw: object, *, max_completion_tokens: int | None) -> Usage:
     return usage
 
 
-# The names in a response's usage, by those in a completion's.
-_NAMES = {
-    "input_tokens": "prompt_tokens",
-    "output_tokens": "completion_tokens",
-    "input_tokens_details": "prompt_tokens_details",
-    "output_tokens_details": "completion_tokens_details",
-}
+_PARTS = (
+    ("cached_tokens", "prompt_tokens"),
+    ("prompt_audio_tokens", "prompt_tokens"),
+    ("prompt_image_tokens", "prompt_tokens"),
+    ("reasoning_tokens", "completion_tokens"),
+    ("completion_audio_tokens", "completion_tokens"),
+)
 
 
-def as_completion_usage(raw: object) -> object:
-    """Return a response's usage under a completion's names. What is not an object stays as is."""
+def _add_up(figures: _Figures, *, is_written: bool) -> Usage:
+    """Return the usage by which the total adds up. Raises ImpossibleUsage if none does.
+
+    | the total is | as reported by | and the usage is |
+    |---|---|---|
+    | prompt + completion | OpenAI and most others | as it stands |
+    | prompt + completion + reasoning | xAI, Gemini's own | reasoning is beside the completion |
+    | prompt + completion + cached + written | Anthropic | the cache is beside the prompt |
+    | more, and no reasoning is told | Gemini through OpenAI's shape | the rest is reasoning |
+    | not there, and the cache is told | Anthropic's own | the cache is beside the prompt |
+    """
+    prompt, completion = figures.required(_PROMPT), figures.optional(_COMPLETION)
+    if is_written and not figures.has(_COMPLETION):
+        raise ImpossibleUsage("completion_tokens is missing", figures.raw)
+    part = {kind: figures.largest(kind) for kind in _NAMES}
+    reasoning, cache = part["reasoning"], part["cached"] + part["written"]
+    total = figures.optional(_TOTAL)
+    whole = prompt + completion
+    if total == 0:
+        if cache and figures.has(("cache_read_input_tokens", "cache_creation_input_tokens")):
+            prompt += cache if figures.has(("input_tokens",)) else 0
+    elif total == whole:
+        pass
+    elif reasoning and total == whole + reasoning:
+        completion += reasoning
+    elif cache and total == whole + cache:
+        prompt += cache
+    elif cache and reasoning and total == whole + cache + reasoning:
+        prompt, completion = prompt + cache, completion + reasoning
+    elif total > whole and not reasoning and is_written:
+        reasoning = total - whole
+        completion += reasoning
+    else:
+        raise ImpossibleUsage(f"total_tokens is {total}, which does not add up", figures.raw)
+    return Usage(
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        cached_tokens=part["cached"],
+        cache_write_tokens=part["written"],
+        prompt_audio_tokens=part["prompt_audio"],
+        prompt_image_tokens=part["prompt_image"],
+        reasoning_tokens=reasoning,
+        completion_audio_tokens=part["completion_audio"],
+    )
+
+
+def has_figures(raw: object) -> bool:
+    """Tell whether an upstream reported anything. What is not an object can't be true, but is."""
     if not isinstance(raw, dict):
-        return raw
-    return {_NAMES.get(name, name): value for name, value in raw.items()}
+        return bool(raw)
+    return any(raw.get(name) is not None for name in (*_PROMPT, *_COMPLETION, *_TOTAL))
+
+
+def is_lesser(raw: object, earlier: object) -> bool:
+    """Tell whether later figures lack or have zero where earlier ones have a count."""
+    if not isinstance(raw, dict) or not isinstance(earlier, dict):
+        return not isinstance(raw, dict)
+    return any(
+        any(earlier.get(name) for name in names) and not any(raw.get(name) for name in names)
+        for names in (_PROMPT, _COMPLETION)
+    )
 
 
 class _Figures:
     """Reads the figures of one usage object, which its errors quote."""
 
     def __init__(self, raw: object) -> None:
-        self._raw = raw
+        self.raw = raw
         self._values = self._as_object(raw, "usage")
 
-    def required(self, name: str) -> int:
-        if self._values.get(name) is None:
-            raise ImpossibleUsage(f"{name} is missing", self._raw)
-        return self._count(self._values[name], name)
+    def has(self, names: tuple[str, ...]) -> bool:
+        return any(self._values.get(name) is not None for name in names)
 
-    def optional(self, name: str) -> int:
-        value = self._values.get(name)
-        return 0 if value is None else self._count(value, name)
+    def required(self, names: tuple[str, ...]) -> int:
+        if not self.has(names):
+            raise ImpossibleUsage(f"{names[0]} is missing", self.raw)
+        return self.optional(names)
 
-    def detail(self, parent: str, name: str) -> int:
-        """Read a count that is part of another one and can't be more than it."""
-        key = f"{parent}_tokens_details"
-        if self._values.get(key) is None:
-            return 0
-        value = self._as_object(self._values[key], key).get(name)
-        part = 0 if value is None else self._count(value, f"{key}.{name}")
-        if part > self.optional(f"{parent}_tokens"):
-            raise ImpossibleUsage(f"{key}.{name} exceeds {parent}_tokens", self._raw)
-        return part
+    def optional(self, names: tuple[str, ...]) -> int:
+        """Read the first of these that is there; 0 if none is."""
+        for name in names:
+            if (value := self._values.get(name)) is not None:
+                return self._count(value, name)
+        return 0
+
+    def largest(self, kind: str) -> int:
+        """Read a part of another figure, under any of its names."""
+        return max(self._find(path) for path in _NAMES[kind])
+
+    def _find(self, path: str) -> int:
+        outer, _, inner = path.rpartition(".")
+        holder = self._values
+        if outer:
+            if self._values.get(outer) is None:
+                return 0
+            holder = self._as_object(self._values[outer], outer)
+        value = holder.get(inner)
+        return 0 if value is None else self._count(value, path)
 
     def _count(self, value: object, name: str) -> int:
-        # Not isinstance: `true` is no count, and neither are "12" and 12.0.
+        # Not isinstance: `true` is no count, and neither is "12". Some write whole numbers as 12.0.
+        if type(value) is float and value.is_integer():
+            value = int(value)
         if type(value) is not int:
-            raise ImpossibleUsage(f"{name} is not an integer", self._raw)
+            raise ImpossibleUsage(f"{name} is not an integer", self.raw)
         if not 0 <= value <= MAX_COUNT:
-            raise ImpossibleUsage(f"{name} is {value}", self._raw)
+            raise ImpossibleUsage(f"{name} is {value}", self.raw)
         return value
 
     def _as_object(self, value: object, name: str) -> Mapping[str, object]:
         if not isinstance(value, dict):
-            raise ImpossibleUsage(f"{name} is not an object", self._raw)
+            raise ImpossibleUsage(f"{name} is not an object", self.raw)
         return value

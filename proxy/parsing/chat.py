@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from proxy.errors import InvalidRequest
+from proxy.parsing.allowed import read_fields, without_nulls
+from proxy.parsing.fields import CHAT, SHAPES
 from proxy.parsing.messages import check_messages
 from proxy.parsing.request import (
     ModelRequest,
@@ -18,8 +20,6 @@ from proxy.parsing.request import (
     check_stop,
     check_strings,
     check_wants_usage,
-    refuse_set,
-    refuse_steering,
     require,
 )
 from proxy.parsing.schema import (
@@ -31,12 +31,11 @@ from proxy.parsing.schema import (
     check_string,
     fail,
 )
+from proxy.parsing.tools import check_chat_tools
 
 DEFAULT_TEMPERATURE = 0.7
 MAX_CHOICES = 128
-
-# Parameters that an upstream prices by the call and not by the token.
-UNPRICED = {"web_search_options": "A web search has a price of its own, which is not offered here."}
+RESPONSE_FORMATS = frozenset({"text", "json_object", "json_schema"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +45,8 @@ class ChatRequest(ModelRequest):
     @classmethod
     def parse(cls, payload: dict[str, Any]) -> Self:
         """Check a parsed body. Raises InvalidRequest naming the parameter at fault."""
-        refuse_steering(payload)
-        refuse_set(payload, UNPRICED)
+        payload = without_nulls(payload)
+        reading = read_fields(payload, SHAPES[CHAT])
         model = check_model(payload)
         require(payload, "messages")
         check_messages(payload["messages"])
@@ -56,6 +55,7 @@ class ChatRequest(ModelRequest):
         max_tokens_field, client_max_tokens = _check_maximum(payload)
         return cls(
             body=payload,
+            reading=reading,
             model=model,
             stream=stream,
             n=check_integer(payload, "n", at_least=1, at_most=MAX_CHOICES) or 1,
@@ -65,9 +65,9 @@ class ChatRequest(ModelRequest):
             wants_usage=check_wants_usage(payload, stream=stream),
         )
 
-    def own_fields(self, temperature: float | None) -> dict[str, Any]:
+    def own_fields(self, body: Mapping[str, Any], temperature: float | None) -> dict[str, Any]:
         """Return the default temperature, and the option that makes a stream report usage."""
-        fields = asking_for_usage(self.body) if self.stream else {}
+        fields = asking_for_usage(body) if self.stream else {}
         if temperature is not None and self.client_temperature is None:
             fields["temperature"] = temperature
         # The chat would be stored in our account at the upstream, which all customers share.
@@ -108,7 +108,7 @@ def _check_parameters(payload: dict[str, Any]) -> None:
     check_stop(payload.get("stop"))
     check_logit_bias(payload)
     check_metadata(payload.get("metadata"))
-    _check_tools(payload)
+    check_chat_tools(payload)
     _check_response_format(payload.get("response_format"))
     _check_audio(payload)
     _check_prediction(payload.get("prediction"))
@@ -137,34 +137,10 @@ def _check_response_format(response_format: object) -> None:
     if response_format is None:
         return
     chosen = as_object(response_format, "response_format")
-    check_string(chosen, "type", nullable=False, within="response_format.")
-    if chosen["type"] == "json_schema":
+    kind = check_string(chosen, "type", nullable=False, within="response_format.")
+    if kind not in RESPONSE_FORMATS:
+        at = "response_format.type"
+        fail(f"'{at}' must be 'text', 'json_object' or 'json_schema'.", at, "invalid_value")
+    if kind == "json_schema":
         schema = as_object(chosen.get("json_schema"), "response_format.json_schema")
         check_string(schema, "name", nullable=False, within="response_format.json_schema.")
-
-
-def _check_tools(payload: dict[str, Any]) -> None:
-    for index, value in enumerate(_optional_list(payload, "tools")):
-        where = f"tools[{index}]"
-        tool = as_object(value, where)
-        kind = check_string(tool, "type", nullable=False, within=f"{where}.")
-        if kind not in {"function", "custom"}:
-            fail(
-                f"'{where}.type' must be 'function' or 'custom'.", f"{where}.type", "invalid_value"
-            )
-        check_function(tool.get(kind), f"{where}.{kind}")
-    for index, value in enumerate(_optional_list(payload, "functions")):
-        check_function(value, f"functions[{index}]")
-
-
-def check_function(value: object, where: str) -> None:
-    """Check the definition of a function or a custom tool."""
-    function = as_object(value, where)
-    check_string(function, "name", nullable=False, within=f"{where}.")
-    check_string(function, "description", within=f"{where}.")
-    if function.get("parameters") is not None:
-        as_object(function["parameters"], f"{where}.parameters")
-
-
-def _optional_list(payload: dict[str, Any], name: str) -> list[Any]:
-    return [] if payload.get(name) is None else as_list(payload[name], name)

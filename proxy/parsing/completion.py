@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+from proxy.parsing.allowed import read_fields, without_nulls
+from proxy.parsing.fields import COMPLETIONS, SHAPES
 from proxy.parsing.inputs import check_inputs, count_inputs
 from proxy.parsing.request import (
     ModelRequest,
@@ -13,7 +16,6 @@ from proxy.parsing.request import (
     check_model,
     check_stop,
     check_wants_usage,
-    refuse_steering,
     require,
 )
 from proxy.parsing.schema import check_boolean, check_integer, check_number, check_string, fail
@@ -42,11 +44,11 @@ class CompletionRequest(ModelRequest):
     @classmethod
     def parse(cls, payload: dict[str, Any]) -> Self:
         """Check a parsed body. Raises InvalidRequest naming the parameter at fault."""
-        refuse_steering(payload)
-        model = check_model(payload)
         require(payload, "prompt")
-        if payload["prompt"] is None:
-            payload = payload | {"prompt": NO_PROMPT}
+        payload = without_nulls(payload)
+        payload.setdefault("prompt", NO_PROMPT)
+        reading = read_fields(payload, SHAPES[COMPLETIONS])
+        model = check_model(payload)
         prompts = count_inputs(check_inputs(payload["prompt"], "prompt", may_be_empty=True))
         _check_parameters(payload)
         stream = check_boolean(payload, "stream") or False
@@ -55,6 +57,7 @@ class CompletionRequest(ModelRequest):
         maximum = check_integer(payload, "max_tokens", at_least=0)
         return cls(
             body=payload,
+            reading=reading,
             model=model,
             stream=stream,
             n=prompts * n,
@@ -66,9 +69,9 @@ class CompletionRequest(ModelRequest):
             wants_usage=check_wants_usage(payload, stream=stream),
         )
 
-    def own_fields(self, temperature: float | None) -> dict[str, Any]:
+    def own_fields(self, body: Mapping[str, Any], temperature: float | None) -> dict[str, Any]:
         """Return the option that makes a stream report its usage."""
-        return asking_for_usage(self.body) if self.stream else {}
+        return asking_for_usage(body) if self.stream else {}
 
 
 def _check_best_of(payload: dict[str, Any], *, n: int, stream: bool) -> int:

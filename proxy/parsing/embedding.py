@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+from proxy.parsing.allowed import read_fields, without_nulls
+from proxy.parsing.fields import EMBEDDINGS, SHAPES
 from proxy.parsing.inputs import check_inputs
-from proxy.parsing.request import ModelRequest, check_model, refuse_steering, require
+from proxy.parsing.request import ModelRequest, check_model, require
 from proxy.parsing.schema import check_integer, check_string, fail
 
 FORMATS = frozenset({"float", "base64"})
@@ -23,7 +25,8 @@ class EmbeddingRequest(ModelRequest):
     @classmethod
     def parse(cls, payload: dict[str, Any]) -> Self:
         """Check a parsed body. Raises InvalidRequest naming the parameter at fault."""
-        refuse_steering(payload)
+        payload = without_nulls(payload)
+        reading = read_fields(payload, SHAPES[EMBEDDINGS])
         model = check_model(payload)
         require(payload, "input")
         check_inputs(payload["input"], "input")
@@ -34,4 +37,4 @@ class EmbeddingRequest(ModelRequest):
             fail(
                 "'encoding_format' must be 'float' or 'base64'.", "encoding_format", "invalid_value"
             )
-        return cls(body=payload, model=model)
+        return cls(body=payload, reading=reading, model=model)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from proxy.parsing.messages import IMAGE_DETAILS, IMAGE_SCHEMES
+from proxy.parsing.image_urls import check_detail, check_image_url
 from proxy.parsing.schema import as_list, as_object, check_string, fail
 
 _ROLES = frozenset({"user", "assistant", "system", "developer"})
@@ -53,10 +53,18 @@ def _kind_of(item: dict[str, Any]) -> str:
 
 def _refuse(kind: str, where: str) -> None:
     if kind == "item_reference":
-        why = "nothing is stored here: send the item itself"
-    else:
-        why = f"items of the type '{kind[:50]}' are not supported"
-    fail(f"Invalid value for '{where}': {why}.", where, "unsupported_value")
+        fail(
+            f"Invalid value for '{where}': items are not stored here. Send the item itself instead "
+            "of a reference: set 'store' to false, and clients such as the Vercel AI SDK will "
+            "(providerOptions: { openai: { store: false } }).",
+            where,
+            "items_not_stored",
+        )
+    fail(
+        f"Invalid value for '{where}': items of the type '{kind[:50]}' are not supported.",
+        where,
+        "unsupported_value",
+    )
 
 
 def _check_message(message: dict[str, Any], where: str) -> None:
@@ -98,7 +106,6 @@ def _check_part(part: dict[str, Any], allowed: frozenset[str], where: str) -> No
         case "input_image":
             _check_image(part, where)
         case "input_file":
-            _refuse_reference(part, ("file_id", "file_url"), "file_data", where)
             check_string(part, "file_data", nullable=False, within=f"{where}.")
         case _:
             text = "refusal" if kind == "refusal" else "text"
@@ -106,28 +113,9 @@ def _check_part(part: dict[str, Any], allowed: frozenset[str], where: str) -> No
 
 
 def _check_image(part: dict[str, Any], where: str) -> None:
-    _refuse_reference(part, ("file_id",), "image_url", where)
     url = check_string(part, "image_url", nullable=False, within=f"{where}.")
-    if not url.startswith(IMAGE_SCHEMES):
-        at = f"{where}.image_url"
-        fail(f"'{at}' must be an http(s) or data URL.", at, "invalid_value")
-    if (check_string(part, "detail", within=f"{where}.") or "auto") not in IMAGE_DETAILS:
-        at = f"{where}.detail"
-        fail(f"'{at}' must be 'auto', 'low' or 'high'.", at, "invalid_value")
-
-
-def _refuse_reference(
-    part: dict[str, Any], names: tuple[str, ...], instead: str, where: str
-) -> None:
-    # Uploaded files belong to our organisation at the upstream, which all customers share; the
-    # size of a file at a URL is not known.
-    for name in names:
-        if part.get(name) is not None:
-            fail(
-                f"'{where}.{name}' is not supported: send the file itself as '{instead}'.",
-                f"{where}.{name}",
-                "unsupported_parameter",
-            )
+    check_image_url(url, f"{where}.image_url")
+    check_detail(check_string(part, "detail", within=f"{where}."), f"{where}.detail")
 
 
 def _check_reasoning(item: dict[str, Any], where: str) -> None:

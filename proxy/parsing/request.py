@@ -1,9 +1,8 @@
 """What all requests to models have in common: the model, the maximum, the body to send on.
 
 Parameters that decide the price or the shape of the answer are checked by the types and limits of
-OpenAI's specification. Unknown parameters pass through unchanged, so that new ones work. Refused
-are fields that let a caller choose where a gateway or SDK sends the request and as whom, and
-parameters that an upstream prices by anything but tokens.
+OpenAI's specification. Which parameters there are, and what becomes of the others, is in
+`fields.py`, `treatment.py` and `extras.py`.
 """
 
 from __future__ import annotations
@@ -11,10 +10,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, ClassVar, Self
 
 import orjson
 
+from proxy.parsing.allowed import Reading
+from proxy.parsing.intake import CACHE_SALT, HIDDEN, Customer, Intake
 from proxy.parsing.schema import (
     as_list,
     as_object,
@@ -26,35 +27,6 @@ from proxy.parsing.schema import (
 
 MAX_MODEL_CHARS = 256
 
-# Fields that would steer the call: transport settings of LiteLLM and the SDKs, OpenRouter's choice
-# of other models, providers and paid plugins, and vLLM's template, a program that could write a
-# prompt of any length.
-STEERING_FIELDS = frozenset(
-    {
-        "api_base",
-        "api_key",
-        "api_type",
-        "api_version",
-        "base_url",
-        "chat_template",
-        "custom_llm_provider",
-        "deployment_id",
-        "extra_body",
-        "extra_headers",
-        "extra_query",
-        "fallbacks",
-        "headers",
-        "mock_response",
-        "model_list",
-        "models",
-        "num_retries",
-        "organization",
-        "plugins",
-        "provider",
-        "route",
-        "timeout",
-    }
-)
 # Other tiers cost more or less than the price list says.
 SERVICE_TIERS = frozenset({"auto", "default"})
 
@@ -64,6 +36,8 @@ class ModelRequest(ABC):
     """A checked request. `body` is the client's and must not be changed."""
 
     body: dict[str, Any]
+    # What the body has beyond the specification.
+    reading: Reading
     model: str
     stream: bool = False
     # How many answers are returned; each may be as long as the maximum.
@@ -102,23 +76,26 @@ class ModelRequest(ABC):
         *,
         model: str,
         max_tokens: int,
+        intake: Intake,
+        customer: Customer,
         temperature: float | None = None,
     ) -> bytes:
-        """Return the body for an upstream: the client's, except for the arguments.
+        """Return the body for an upstream: what it takes of the client's, and the arguments.
 
         The maximum is sent under the name that the client used, `temperature` only if the client
         set none.
         """
-        body = self.body | {"model": model}
+        body = self.reading.write(self.body, intake.extras) | {"model": model}
         if field := self.max_tokens_field or self.own_max_tokens_field:
             body[field] = max_tokens
-        body |= self.own_fields(temperature)
+        body |= self.own_fields(body, temperature)
         for name in self.left_out():
             body.pop(name, None)
+        _tell_customer(body, intake, customer)
         return orjson.dumps(body)
 
-    def own_fields(self, temperature: float | None) -> dict[str, Any]:
-        """Return the fields that are sent with our values, whatever the client set."""
+    def own_fields(self, body: Mapping[str, Any], temperature: float | None) -> dict[str, Any]:
+        """Return the fields of a body that are sent with our values, whatever the client set."""
         return {}
 
     def left_out(self) -> Collection[str]:
@@ -126,22 +103,15 @@ class ModelRequest(ABC):
         return ()
 
 
-def refuse_steering(payload: Mapping[str, Any]) -> None:
-    """Refuse fields that would choose where a request goes. Raises InvalidRequest."""
-    for name in payload.keys() & STEERING_FIELDS:
-        refuse(name)
-
-
-def refuse(name: str, why: str = "") -> NoReturn:
-    """Refuse a parameter that is not supported, with the reason. Raises InvalidRequest."""
-    fail(f"Unsupported parameter: '{name}'.{why and ' '}{why}", name, "unsupported_parameter")
-
-
-def refuse_set(payload: Mapping[str, Any], refusals: Mapping[str, str]) -> None:
-    """Refuse each named parameter that is set, with its reason. Raises InvalidRequest."""
-    for name, why in refusals.items():
-        if payload.get(name) not in (None, False):
-            refuse(name, why)
+def _tell_customer(body: dict[str, Any], intake: Intake, customer: Customer) -> None:
+    """Hide what the client says of its users, and mark the customer where the provider wants it."""
+    for name in HIDDEN:
+        if name in body:
+            body[name] = customer.hide(body[name])
+    if intake.customer_mark:
+        body.setdefault(intake.customer_mark, customer.mark())
+    if intake.salts_caches:
+        body[CACHE_SALT] = customer.cache_salt()
 
 
 def check_model(payload: Mapping[str, Any]) -> str:

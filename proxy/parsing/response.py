@@ -1,8 +1,7 @@
 """The request of a response: the fields that we check, and the body to send upstream.
 
 We store no response, and an upstream would store it in an account that all customers share. So
-`store` is always sent as false, and fields that refer to stored things are refused. So are tools
-that an upstream runs itself and prices by the call.
+`store` is always sent as false, and fields that refer to stored things are refused.
 """
 
 from __future__ import annotations
@@ -11,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from proxy.parsing.chat import check_function
+from proxy.parsing.allowed import read_fields, without_nulls
+from proxy.parsing.chat import RESPONSE_FORMATS
+from proxy.parsing.fields import RESPONSES, SHAPES
 from proxy.parsing.items import check_input
 from proxy.parsing.request import (
     ModelRequest,
@@ -20,12 +21,9 @@ from proxy.parsing.request import (
     check_service_tier,
     check_stream_options,
     check_strings,
-    refuse_set,
-    refuse_steering,
     require,
 )
 from proxy.parsing.schema import (
-    as_list,
     as_object,
     check_boolean,
     check_integer,
@@ -33,16 +31,7 @@ from proxy.parsing.schema import (
     check_string,
     fail,
 )
-
-_NOT_STORED = "Responses are not stored here: send the whole conversation in 'input'."
-NOT_OURS = {
-    "background": "A response is answered in its own request.",
-    "previous_response_id": _NOT_STORED,
-    "conversation": _NOT_STORED,
-    "prompt": "Stored prompts belong to an account: send the text as 'instructions' and 'input'.",
-    "context_management": "What it would cost is not known beforehand.",
-}
-TOOLS = frozenset({"function", "custom"})
+from proxy.parsing.tools import check_response_tools
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,17 +44,19 @@ class ResponseRequest(ModelRequest):
     @classmethod
     def parse(cls, payload: dict[str, Any]) -> Self:
         """Check a parsed body. Raises InvalidRequest naming the parameter at fault."""
-        refuse_steering(payload)
-        refuse_set(payload, NOT_OURS)
+        payload = without_nulls(payload)
+        reading = read_fields(payload, SHAPES[RESPONSES])
         model = check_model(payload)
         require(payload, "input")
         check_input(payload["input"])
         _check_parameters(payload)
+        payload, reading.left_out = check_response_tools(payload)
         stream = check_boolean(payload, "stream") or False
         check_stream_options(payload, stream=stream)
         maximum = check_integer(payload, "max_output_tokens", at_least=cls.least_max_tokens)
         return cls(
             body=payload,
+            reading=reading,
             model=model,
             stream=stream,
             client_max_tokens=maximum,
@@ -73,7 +64,7 @@ class ResponseRequest(ModelRequest):
             client_temperature=check_number(payload, "temperature", at_least=0, at_most=2),
         )
 
-    def own_fields(self, temperature: float | None) -> dict[str, Any]:
+    def own_fields(self, body: Mapping[str, Any], temperature: float | None) -> dict[str, Any]:
         """Return `store` as false, so that no upstream stores the response."""
         return {"store": False}
 
@@ -91,7 +82,6 @@ def _check_parameters(payload: Mapping[str, Any]) -> None:
     check_strings(payload.get("include"), "include")
     _check_text(payload.get("text"))
     _check_reasoning(payload.get("reasoning"))
-    _check_tools(payload.get("tools"))
 
 
 def _check_text(text: object) -> None:
@@ -100,8 +90,11 @@ def _check_text(text: object) -> None:
     options = as_object(text, "text")
     if options.get("format") is not None:
         chosen = as_object(options["format"], "text.format")
-        check_string(chosen, "type", nullable=False, within="text.format.")
-        if chosen["type"] == "json_schema":
+        kind = check_string(chosen, "type", nullable=False, within="text.format.")
+        if kind not in RESPONSE_FORMATS:
+            at = "text.format.type"
+            fail(f"'{at}' must be 'text', 'json_object' or 'json_schema'.", at, "invalid_value")
+        if kind == "json_schema":
             check_string(chosen, "name", nullable=False, within="text.format.")
             as_object(chosen.get("schema"), "text.format.schema")
 
@@ -112,19 +105,3 @@ def _check_reasoning(reasoning: object) -> None:
     options = as_object(reasoning, "reasoning")
     for name in ("effort", "summary", "generate_summary"):
         check_string(options, name, within="reasoning.")
-
-
-def _check_tools(tools: object) -> None:
-    if tools is None:
-        return
-    for index, value in enumerate(as_list(tools, "tools")):
-        where = f"tools[{index}]"
-        kind = check_string(as_object(value, where), "type", nullable=False, within=f"{where}.")
-        if kind not in TOOLS:
-            fail(
-                f"'{where}.type' must be 'function' or 'custom': tools that run at the provider "
-                "have prices of their own, which are not offered here.",
-                f"{where}.type",
-                "unsupported_value",
-            )
-        check_function(value, where)

@@ -12,6 +12,7 @@ from proxy.errors import InvalidRequest, ModelNotFound
 from proxy.http.connection import ClientConnection
 from proxy.http.headers import rate_limit_headers
 from proxy.metering.prompt import Prompt
+from proxy.parsing.image_urls import find_remote_image
 from proxy.parsing.jsonbody import SMALL_BYTES
 from proxy.parsing.request import ModelRequest
 from proxy.serving.call import Admission
@@ -21,6 +22,7 @@ from proxy.serving.keys import KeyFacts
 from proxy.serving.runtime import Runtime
 from proxy.serving.standing import ask_wallet, find_standing
 from proxy.upstreams.catalogue import Model
+from proxy.upstreams.routes import UpstreamRoute
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +57,7 @@ async def admit(
 
     From then on the caller must end the hold.
     """
-    routes = model.routes_for(endpoint.path)
+    routes = find_routes(request, endpoint, model)
     prompt = await take_apart(runtime, connection, key, request, endpoint)
     worst = await find_worst(runtime, key, request, prompt, model)
     facts = make_facts(connection, key, model, endpoint=endpoint.name, is_stream=request.stream)
@@ -77,6 +79,26 @@ async def admit(
     return Admission(
         facts, request, model, routes, prompt, placed.held_credits, placed.units, headers
     )
+
+
+def find_routes(
+    request: ModelRequest, endpoint: Endpoint, model: Model
+) -> tuple[UpstreamRoute, ...]:
+    """Return the routes that may serve a request. Raises EndpointNotServed, InvalidRequest."""
+    routes = model.routes_for(endpoint.path)
+    if not any(route.upstream.intake.takes_data_urls_only for route in routes):
+        return routes
+    remote = find_remote_image(request.body)
+    if remote is None:
+        return routes
+    fetching = tuple(route for route in routes if not route.upstream.intake.takes_data_urls_only)
+    if not fetching:
+        raise InvalidRequest(
+            f"'{remote}' must be a data URL: this model fetches no images.",
+            param=remote,
+            code="invalid_value",
+        )
+    return fetching
 
 
 async def take_apart(

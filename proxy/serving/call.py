@@ -2,7 +2,7 @@
 
     ADMITTED ── asking ──> ASKED ── it takes the request ──> ANSWERED ── ending ──> ENDED
        ^                     │
-       └──── it refused ─────┘
+       └──── it refused ─────┴── so did it, in a 200 ──┘
 
 Only the call's own task changes its phase; a timer and the client's leaving may interrupt it. What
 each ending means for the hold and the client is a table in `endings.py`.
@@ -31,8 +31,10 @@ from proxy.http.connection import ClientConnection
 from proxy.http.events import EventStream
 from proxy.metering.answers import JsonAnswer
 from proxy.metering.prompt import Prompt
+from proxy.metering.shapes import ECHOED, Label
 from proxy.metering.streams import UNREAD_BYTES, StreamMeter
 from proxy.metering.usage import Usage
+from proxy.parsing.intake import Customer, customers_key
 from proxy.parsing.jsonbody import SMALL_BYTES
 from proxy.parsing.request import ModelRequest
 from proxy.serving.counting import count_prompt
@@ -44,6 +46,7 @@ from proxy.upstreams.routes import UpstreamRoute
 # How long a stream whose client left waits for the upstream to accept or refuse the request: a
 # refused one is free.
 VERDICT_S = 0.5
+IGNORED_FIELDS = "x-tokenproxy-ignored-fields"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +76,17 @@ class Admission:
         body = self.request.upstream_body(
             model=route.upstream_model,
             max_tokens=self.max_tokens,
+            intake=route.upstream.intake,
+            customer=Customer(customers_key(settings.SECRET_KEY), self.facts.wallet_id),
             temperature=self.model.default_temperature,
         )
         return route.adaptation.apply(body)
+
+    def tell_ignored(self, route: UpstreamRoute) -> None:
+        """Name in the answer's headers what this route's upstream did not get of the request."""
+        self.headers.pop(IGNORED_FIELDS, None)
+        if ignored := self.request.reading.ignored(route.upstream.intake.extras):
+            self.headers[IGNORED_FIELDS] = ignored
 
 
 class Phase(Enum):
@@ -152,6 +163,8 @@ class Call:
         upstream = attempt.route.upstream
         self.attempt = attempt
         self.phase = Phase.ASKED
+        # Of an attempt that was refused in a 200, nothing was sent on.
+        self.stream = self.meter = self._heard_at = None
         # An answer in one piece sends its first byte when all of it is made, so only a stream has
         # this limit. Its first event lifts it: headers alone are no answer.
         if self.facts.is_stream:
@@ -170,6 +183,30 @@ class Call:
         if not self.facts.is_stream:
             self.note_first_byte()
         self._decided(Phase.ANSWERED)
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether an upstream has begun to answer, or had."""
+        return self.phase in {Phase.ANSWERED, Phase.ENDED}
+
+    @property
+    def label(self) -> Label:
+        """What the answer of the last attempt says of itself."""
+        assert self.attempt is not None  # noqa: S101  # there is an answer
+        body = self.admission.request.body
+        return Label(
+            self.admission.request.model,
+            self.facts.request_id,
+            extras=self.attempt.route.upstream.answer_fields,
+            echoed={name: body[name] for name in ECHOED if body.get(name) is not None},
+        )
+
+    def refused(self) -> bool:
+        """Note that an answer turned out to be an error. False if the client has some of it."""
+        if self.connection.has_started or self.phase is not Phase.ANSWERED:
+            return False
+        self.phase, self.stream = Phase.ADMITTED, None
+        return True
 
     def _decided(self, phase: Phase) -> None:
         self.phase = phase
@@ -298,12 +335,13 @@ class Call:
 
     async def estimate(self, meter: JsonAnswer | StreamMeter) -> Usage:
         """Count the prompt and what was delivered, in a thread if that is long."""
-        prompt_tokens = await self.count_prompt()
+        given = {
+            "prompt_tokens": await self.count_prompt(),
+            "max_completion_tokens": self.admission.max_completion_tokens,
+        }
         if meter.unread_bytes <= UNREAD_BYTES:
-            return meter.estimate(prompt_tokens=prompt_tokens)
-        return await self._work.count(
-            self.facts.wallet_id, meter.estimate, prompt_tokens=prompt_tokens
-        )
+            return meter.estimate(**given)
+        return await self._work.count(self.facts.wallet_id, meter.estimate, **given)
 
     async def body_for(self, route: UpstreamRoute) -> bytes:
         """Write the request as an upstream takes it; a large one in its wallet's turn."""

@@ -8,9 +8,9 @@
 | abandoned | nothing | nothing | prompt and what was delivered | |
 
 *Abandoned* is recorded with the lease, for a call whose process dies. Only a whole answer is
-charged as reported even above its hold. An answer that says of itself that it failed is broken,
-and counts as delivered if its upstream reported usage. Figures that can't be true are parked for
-staff, and our own count is charged.
+charged as reported even above its hold. An upstream that tells of an error in a 200 has refused
+the request if nothing of its answer was sent on, and has broken it otherwise. Figures that can't
+be true are parked for staff, and our own count is charged, at most the client's maximum.
 """
 
 import asyncio
@@ -92,8 +92,7 @@ async def end_whole(
 ) -> tuple[Usage, Settled | None]:
     """Settle a call whose answer came whole. None if Redis does not answer in time."""
     call.meter = meter
-    has_failed = isinstance(meter, JsonAnswer) and meter.is_failed
-    return await _end(call, settler, Outcome.BROKEN if has_failed else Outcome.COMPLETED)
+    return await _end(call, settler, Outcome.COMPLETED)
 
 
 async def end_broken(call: Call, settler: Settler, error: BaseException) -> AlreadySent:
@@ -186,13 +185,8 @@ def _find_charge(call: Call, row: Row, *, has_run: bool) -> Charge:
 
 
 def _has_delivered(meter: JsonAnswer | StreamMeter | None) -> bool:
-    """Tell whether a part of the answer came that is charged.
-
-    A stream without text is free. So is an answer that failed, unless its upstream reported usage.
-    """
-    if isinstance(meter, JsonAnswer):
-        return meter.reported is not None
-    return meter is not None and meter.has_text
+    """Tell whether a part of the answer came that is charged. A stream without text is free."""
+    return meter is not None and (isinstance(meter, JsonAnswer) or meter.has_text)
 
 
 async def _make_settlement(

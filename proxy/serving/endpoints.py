@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from proxy.metering import answers, chats, inputs, items
@@ -12,6 +13,7 @@ from proxy.metering.chunks import ChunkMeter
 from proxy.metering.encodings import encoding_for
 from proxy.metering.prompt import Prompt
 from proxy.metering.responses import ResponseMeter
+from proxy.metering.shapes import Label
 from proxy.metering.streams import StreamMeter
 from proxy.parsing.chat import ChatRequest
 from proxy.parsing.completion import CompletionRequest
@@ -32,37 +34,52 @@ class Endpoint:
     request: type[ModelRequest]
     # Takes a checked body and the model's name.
     take_apart: Callable[[Mapping[str, Any], str], Prompt]
-    # Raises MalformedAnswer.
-    meter_json: Callable[[bytes, ModelRequest], JsonAnswer]
-    meter_stream: Callable[[ModelRequest], StreamMeter]
+    # Raises UpstreamError.
+    meter_json: Callable[[bytes, ModelRequest, Label], JsonAnswer]
+    meter_stream: Callable[[ModelRequest, Label], StreamMeter]
 
 
-def _meter_completion(body: bytes, request: ModelRequest) -> JsonAnswer:
+def _meter_chat(body: bytes, request: ModelRequest, label: Label) -> JsonAnswer:
     return answers.meter_completion(
-        body, encoding=encoding_for(request.model), model=request.model, echoes=request.echoes
+        body, encoding=encoding_for(request.model), label=label, kind="chat.completion"
     )
 
 
-def _meter_embeddings(body: bytes, request: ModelRequest) -> JsonAnswer:
-    return answers.meter_embeddings(body, encoding=encoding_for(request.model), model=request.model)
+def _meter_completion(body: bytes, request: ModelRequest, label: Label) -> JsonAnswer:
+    return answers.meter_completion(
+        body,
+        encoding=encoding_for(request.model),
+        label=label,
+        kind="text_completion",
+        echoes=request.echoes,
+    )
 
 
-def _meter_response(body: bytes, request: ModelRequest) -> JsonAnswer:
-    return answers.meter_response(body, encoding=encoding_for(request.model), model=request.model)
+def _meter_embeddings(body: bytes, request: ModelRequest, label: Label) -> JsonAnswer:
+    return answers.meter_embeddings(body, encoding=encoding_for(request.model), label=label)
 
 
-def _meter_chunks(request: ModelRequest) -> ChunkMeter:
+def _meter_response(body: bytes, request: ModelRequest, label: Label) -> JsonAnswer:
+    return answers.meter_response(body, encoding=encoding_for(request.model), label=label)
+
+
+def _meter_chunks(kind: str, request: ModelRequest, label: Label) -> ChunkMeter:
     return ChunkMeter(
         encoding=encoding_for(request.model),
-        model=request.model,
+        label=label,
+        kind=kind,
         wants_usage=request.wants_usage,
         n=request.n,
         echoes=request.echoes,
     )
 
 
-def _meter_events(request: ModelRequest) -> ResponseMeter:
-    return ResponseMeter(encoding=encoding_for(request.model), model=request.model)
+_meter_chat_chunks = partial(_meter_chunks, "chat.completion.chunk")
+_meter_completion_chunks = partial(_meter_chunks, "text_completion")
+
+
+def _meter_events(request: ModelRequest, label: Label) -> ResponseMeter:
+    return ResponseMeter(encoding=encoding_for(request.model), label=label)
 
 
 CHAT = Endpoint(
@@ -70,8 +87,8 @@ CHAT = Endpoint(
     path="/chat/completions",
     request=ChatRequest,
     take_apart=chats.take_apart,
-    meter_json=_meter_completion,
-    meter_stream=_meter_chunks,
+    meter_json=_meter_chat,
+    meter_stream=_meter_chat_chunks,
 )
 COMPLETIONS = Endpoint(
     name="completions",
@@ -79,7 +96,7 @@ COMPLETIONS = Endpoint(
     request=CompletionRequest,
     take_apart=inputs.take_apart_completion,
     meter_json=_meter_completion,
-    meter_stream=_meter_chunks,
+    meter_stream=_meter_completion_chunks,
 )
 EMBEDDINGS = Endpoint(
     name="embeddings",
@@ -88,7 +105,7 @@ EMBEDDINGS = Endpoint(
     take_apart=inputs.take_apart_embedding,
     meter_json=_meter_embeddings,
     # Never called: a request for embeddings has no `stream`.
-    meter_stream=_meter_chunks,
+    meter_stream=_meter_chat_chunks,
 )
 RESPONSES = Endpoint(
     name="responses",

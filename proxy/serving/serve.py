@@ -9,7 +9,7 @@ from contextlib import aclosing
 
 from django.http import HttpResponse, HttpResponseBase
 
-from proxy.errors import UpstreamError
+from proxy.errors import UpstreamError, UpstreamRefused
 from proxy.http.connection import ClientConnection
 from proxy.parsing.request import ModelRequest
 from proxy.serving.admission import admit
@@ -74,27 +74,18 @@ async def serve(
         call = Call(admission, connection, recorder, runtime.work)
         with runtime.inflight.track(call):
             try:
-                return await _answer(runtime, call, endpoint, recorder)
+                return await _answer(runtime, call, endpoint, recorder, body)
             except BaseException as error:  # noqa: BLE001  # whatever it is, the hold is ended
                 return await end_broken(call, runtime.settler, error)
 
 
 async def _answer(
-    runtime: Runtime, call: Call, endpoint: Endpoint, recorder: Recorder
+    runtime: Runtime, call: Call, endpoint: Endpoint, recorder: Recorder, body: bytes
 ) -> HttpResponseBase:
-    """Get an answer from an upstream and pass it on to the client. Raises what broke it."""
-    request, settler = call.admission.request, runtime.settler
-    async with await _ask(runtime, call, endpoint) as answer:
-        if request.stream:
-            meter = endpoint.meter_stream(request)
-            return await relay(call, answer, meter, settler=settler, recorder=recorder)
-        return await _answer_whole(call, answer, endpoint, settler=settler, recorder=recorder)
+    """Ask one upstream after the other until one's answer is passed on to the client.
 
-
-async def _ask(runtime: Runtime, call: Call, endpoint: Endpoint) -> UpstreamAnswer:
-    """Ask one upstream after the other until one answers. The caller closes the answer.
-
-    Raises Interrupted, the last UpstreamError, or an ApiError if the client is at fault.
+    Raises what broke an answer, Interrupted, the last UpstreamError, or an ApiError if the client
+    is at fault.
     """
     admission = call.admission
     attempts = Attempts(
@@ -106,12 +97,38 @@ async def _ask(runtime: Runtime, call: Call, endpoint: Endpoint) -> UpstreamAnsw
     )
     async with aclosing(attempts.each()) as each:
         async for attempt in each:
+            admission.tell_ignored(attempt.route)
             try:
                 with call.asking(attempt):
-                    return await attempts.send(attempt, await call.body_for(attempt.route))
+                    answer = await attempts.send(attempt, await call.body_for(attempt.route))
+                async with answer:
+                    return await _pass_on(runtime, call, answer, endpoint, recorder)
             except UpstreamError as error:
-                attempts.failed(attempt, error)
+                if call.has_answer:
+                    raise
+                attempts.failed(attempt, error, sent=body)
     raise RuntimeError("attempts end with an answer or an error")
+
+
+async def _pass_on(
+    runtime: Runtime,
+    call: Call,
+    answer: UpstreamAnswer,
+    endpoint: Endpoint,
+    recorder: Recorder,
+) -> HttpResponseBase:
+    """Pass an answer on to the client. Raises what broke it, UpstreamRefused if it is an error."""
+    request, settler = call.admission.request, runtime.settler
+    try:
+        if request.stream:
+            meter = endpoint.meter_stream(request, call.label)
+            return await relay(call, answer, meter, settler=settler, recorder=recorder)
+        return await _answer_whole(call, answer, endpoint, settler=settler, recorder=recorder)
+    except UpstreamRefused:
+        if call.refused():
+            # It is judged like a refusal by its status, and has not ended as an answer.
+            answer.on_ended = None
+        raise
 
 
 async def _answer_whole(
@@ -125,11 +142,11 @@ async def _answer_whole(
     """Wait for an answer in one piece, settle it, and return it with its charge."""
     with call.interruptible():
         body = await answer.read()
-    metered = endpoint.meter_json(body, call.admission.request)
-    _, settled = await end_whole(call, settler, metered)
+    metered = endpoint.meter_json(body, call.admission.request, call.label)
+    usage, settled = await end_whole(call, settler, metered)
     headers = call.admission.headers
     if settled is not None:
         headers["x-tokenproxy-credits-charged"] = str(settled.charged_credits)
-    if not metered.is_failed:
-        await recorder.keep({"content-type": JSON} | headers, metered.body)
-    return HttpResponse(metered.body, content_type=JSON, headers=headers)
+    written = metered.write(usage)
+    await recorder.keep({"content-type": JSON} | headers, written)
+    return HttpResponse(written, content_type=JSON, headers=headers)

@@ -5,7 +5,6 @@ resolver's answer is checked as well, each time a connection is opened.
 """
 
 import ipaddress
-import re
 import socket
 from urllib.parse import urlsplit
 
@@ -13,40 +12,16 @@ from aiohttp import ThreadedResolver
 from aiohttp.abc import AbstractResolver, ResolveResult
 from django.conf import settings
 
+from common.addresses import is_inner_name, is_loopback, is_public
 from proxy.errors import InvalidAddress
-
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-# Names that belong to this machine or its network, whatever a resolver answers.
-_INNER_NAME = re.compile(r"(^|\.)(localhost|local|internal|lan|home\.arpa)$", re.IGNORECASE)
-# Other spellings of IPv4 addresses that systems accept: 127.1, 0x7f.1, 2130706433.
-_ODD_NUMBER = re.compile(r"^(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*\.?$", re.IGNORECASE)
-# IPv6 addresses with an IPv4 address in their last bits, to which a gateway may forward.
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_COMPATIBLE = ipaddress.IPv6Network("::/96")
 
 
 def is_allowed_address(address: str) -> bool:
     """Tell whether an upstream may have this IP address. Raises ValueError if it is not one."""
     ip = ipaddress.ip_address(address.partition("%")[0])
-    if _is_loopback(ip):
+    if is_loopback(ip):
         return bool(settings.ALLOW_LOOPBACK_PROVIDERS)
-    return all(one.is_global and not one.is_multicast for one in (ip, *_carried(ip)))
-
-
-def _is_loopback(ip: IPAddress) -> bool:
-    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-    return (mapped or ip).is_loopback
-
-
-def _carried(ip: IPAddress) -> list[ipaddress.IPv4Address]:
-    """Return the IPv4 addresses that an IPv6 address stands for (RFC 3056, 4291, 4380, 6052)."""
-    if isinstance(ip, ipaddress.IPv4Address):
-        return []
-    found = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
-    if ip in _NAT64 or ip in _COMPATIBLE:
-        found.append(ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF))
-    return [one for one in found if one is not None]
+    return is_public(ip)
 
 
 def check_base_url(base_url: str) -> str:
@@ -64,8 +39,8 @@ def check_base_url(base_url: str) -> str:
         raise InvalidAddress("The base URL must look like https://api.example.com/v1.")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise InvalidAddress("The base URL must have no credentials, query or fragment.")
-    is_loopback = _check_host(host)
-    if parts.scheme == "http" and not is_loopback:
+    is_here = _check_host(host)
+    if parts.scheme == "http" and not is_here:
         raise InvalidAddress("The base URL must be https.")
     return base_url.strip().rstrip("/")
 
@@ -74,18 +49,17 @@ def _check_host(host: str) -> bool:
     """Tell whether a host is this machine. Raises InvalidAddress if no upstream may be there."""
     try:
         is_allowed = is_allowed_address(host)
-        is_loopback = _is_loopback(ipaddress.ip_address(host))
+        is_here = is_loopback(ipaddress.ip_address(host))
     except ValueError:
         # A name. Its addresses are checked whenever a connection is opened.
-        is_loopback = host.lower() == "localhost"
-        is_inner = _INNER_NAME.search(host.rstrip(".")) or _ODD_NUMBER.match(host)
-        is_allowed = settings.ALLOW_LOOPBACK_PROVIDERS if is_loopback else not is_inner
+        is_here = host.lower() == "localhost"
+        is_allowed = settings.ALLOW_LOOPBACK_PROVIDERS if is_here else not is_inner_name(host)
     if not is_allowed:
         raise InvalidAddress(
             "The base URL must not be a private, link-local or loopback address"
-            + (" (ALLOW_LOOPBACK_PROVIDERS is off)." if is_loopback else ".")
+            + (" (ALLOW_LOOPBACK_PROVIDERS is off)." if is_here else ".")
         )
-    return is_loopback
+    return is_here
 
 
 class PublicResolver(AbstractResolver):

@@ -116,7 +116,7 @@ class Attempts:
             try:
                 return await attempts.send(attempt, body)
             except UpstreamError as error:
-                attempts.failed(attempt, error)
+                attempts.failed(attempt, error, sent=…)
     """
 
     def __init__(
@@ -174,8 +174,8 @@ class Attempts:
         attempt.passage.served()
         return answer
 
-    def failed(self, attempt: Attempt, error: UpstreamError) -> None:
-        """Record a failure.
+    def failed(self, attempt: Attempt, error: UpstreamError, *, sent: bytes = b"") -> None:
+        """Record a failure. `sent` is what the client sent, whose own words may come back.
 
         Raises it if the request may not go elsewhere, or an ApiError if the client is at fault.
         """
@@ -195,7 +195,7 @@ class Attempts:
             reason=verdict.summary,
         )
         if isinstance(error, UpstreamRefused):
-            theirs = to_client_error(error, attempt.route, self._model_name)
+            theirs = to_client_error(error, attempt.route, self._model_name, sent=sent)
             if theirs is not None:
                 raise theirs from error
         if verdict.next is Next.NOWHERE:

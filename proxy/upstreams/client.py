@@ -136,12 +136,6 @@ class UpstreamAnswer:
         return self._response.status_code
 
     @property
-    def is_event_stream(self) -> bool:
-        """Whether the body is a stream of events."""
-        content_type: str = self._response.headers.get("content-type", "")
-        return content_type.startswith("text/event-stream")
-
-    @property
     def retry_after_s(self) -> float | None:
         """The seconds that the upstream asks to wait, if it says so."""
         return parse_retry_after(self._response.headers)

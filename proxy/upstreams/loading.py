@@ -6,6 +6,8 @@ from billing.catalogue.costs import Costs
 from proxy.errors import InvalidAddress, InvalidRule
 from proxy.models import Provider, ProviderKey, Route
 from proxy.parsing.adapting import Adaptation
+from proxy.parsing.extras import never_passes
+from proxy.parsing.intake import Intake
 from proxy.parsing.origins import origin_of
 from proxy.upstreams.addresses import check_base_url
 from proxy.upstreams.crypto import InvalidToken, decrypt_secret
@@ -81,6 +83,19 @@ def to_upstream(provider: Provider, keys: list[UpstreamKey]) -> Upstream | None:
         first_byte_timeout_s=provider.first_byte_timeout_s,
         idle_timeout_s=provider.idle_timeout_s,
         total_timeout_s=provider.total_timeout_s,
+        intake=to_intake(provider),
+        answer_fields=frozenset(provider.answer_fields),
+    )
+
+
+def to_intake(provider: Provider) -> Intake:
+    """Return what a provider takes of a request."""
+    return Intake(
+        # What a later version no longer lets pass is left out here, too.
+        extras=frozenset(name for name in provider.request_extras if not never_passes(name)),
+        customer_mark=provider.customer_mark,
+        salts_caches=provider.salts_caches,
+        takes_data_urls_only=provider.takes_data_urls_only,
     )
 
 

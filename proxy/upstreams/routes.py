@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from billing.catalogue.costs import UNKNOWN, Costs
 from proxy.parsing.adapting import Adaptation
 from proxy.parsing.endpoints import endpoint_of
+from proxy.parsing.intake import Intake
 
 UNCHANGED = Adaptation()
+DEFAULT_INTAKE = Intake()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,9 @@ class Upstream:
     first_byte_timeout_s: float
     idle_timeout_s: float
     total_timeout_s: float
+    intake: Intake = DEFAULT_INTAKE
+    # Fields of its answers that pass to clients, beside those that always do.
+    answer_fields: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         """Show the name alone: a traceback must not print a key."""

@@ -6,7 +6,7 @@
 | 401 that names a permission | the key, for this model | another key |
 | 402; a quota error | the key's account: spared for long, staff are told | another key |
 | 429 | the key, for this model: spared as long as it says | another key |
-| 400, 413, 415, 422 | the request | nowhere, it is the client's |
+| 400, 413, 415, 422; what a customer can mend | the request | nowhere, it is the client's |
 | no connection | the provider | another route |
 | 500, 502, 503, a hang-up without a byte; an unknown model | the route | another route |
 | 408, 504, 524; no answer in time; half an answer | the route | nowhere: it may have run |
@@ -25,6 +25,7 @@ from enum import Enum
 from typing import Any
 
 from proxy.errors import UpstreamError, UpstreamHungUp, UpstreamNotReached, UpstreamRefused
+from proxy.upstreams.mendable import find_mendable
 
 QUOTA = re.compile(r"quota|billing|credit|balance|payment", re.IGNORECASE)
 _KEY = re.compile(
@@ -90,6 +91,8 @@ def _judge_refusal(refused: UpstreamRefused) -> tuple[Blame, Next]:
     blame = _blame_key(refused)
     if blame is not None:
         return blame, Next.KEY
+    if find_mendable(refused) is not None:
+        return Blame.NOBODY, Next.NOWHERE
     if status in LATE_STATUSES:
         return Blame.ROUTE, Next.NOWHERE
     if status >= 500 or status < 400 or error.get("code") == "model_not_found":

@@ -12,6 +12,9 @@ from pytest_django import Settings
 from accounts.models import User
 from billing.wallet.sync_client import SyncWalletClient
 from tests.accounts.sign_up import LINK, PASSWORD
+from tests.billing.notices.conftest import Mailbox, mailbox
+
+__all__ = ["mailbox"]
 
 
 class AwayServer(EmailBackend):
@@ -50,8 +53,11 @@ def test_the_verification_has_its_link_in_text_and_html(
         ("nobody@example.com", "There is no account with this address"),
     ],
 )
-def test_a_reset_is_mailed_in_the_sites_clothes(alice: User, email: str, subject: str) -> None:
+def test_a_reset_is_mailed_in_the_sites_clothes(
+    alice: User, mailbox: Mailbox, email: str, subject: str
+) -> None:
     Client().post("/accounts/password/reset/", {"email": email})
+    mailbox()
 
     sent, html = last_mail()
     assert sent.subject == subject

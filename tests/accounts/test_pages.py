@@ -8,7 +8,10 @@ from django.test import Client
 from accounts.models import User
 from billing.wallet.sync_client import SyncWalletClient
 from tests.accounts.sign_up import LINK, PASSWORD
+from tests.billing.notices.conftest import Mailbox, mailbox
 from tests.conftest import signed_in
+
+__all__ = ["mailbox"]
 
 
 @pytest.mark.parametrize(
@@ -98,10 +101,10 @@ def test_it_refuses_a_sign_up_that_makes_no_sense(
     assert not User.objects.exists()
 
 
-def test_a_forgotten_password_is_replaced_by_mail(alice: User) -> None:
+def test_a_forgotten_password_is_replaced_by_mail(alice: User, mailbox: Mailbox) -> None:
     client = Client()
     client.post("/accounts/password/reset/", {"email": alice.email})
-    link = LINK.search(str(mail.outbox[0].body))
+    link = LINK.search(str(mailbox()[0].body))
     assert link is not None
 
     form = client.get(link[1], follow=True)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,16 @@ def test_a_file_is_held_to_the_same_rules(secret_file: Path) -> None:
 
     with pytest.raises(ImproperlyConfigured, match="A_SETTING must start with sk_"):
         get_text("A_SETTING", prefixes=("sk_",))
+
+
+@pytest.mark.parametrize("read", [get_text, get_list])
+def test_a_prefix_alone_is_no_secret(
+    read: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_SETTING", "whsec_")
+
+    with pytest.raises(ImproperlyConfigured, match="A_SETTING"):
+        read("A_SETTING", prefixes=("whsec_",))
 
 
 def test_every_kind_of_setting_may_be_in_a_file(secret_file: Path) -> None:

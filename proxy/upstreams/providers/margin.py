@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Sum
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
-from billing.models import Order, UsageRecord
+from billing.models import Order, SiteRollUp
 
 # The currency of routes' prices.
 CURRENCY = "usd"
@@ -49,14 +49,14 @@ def read_margins(*, days: int) -> list[Margin]:
     price = average_credit_price()
     since = timezone.now() - timedelta(days=days)
     rows = (
-        UsageRecord.objects.filter(ended_at__gte=since)
-        .annotate(day=TruncDate("ended_at"))
+        SiteRollUp.objects.filter(starts_at__gte=since)
+        .annotate(day=TruncDate("starts_at"))
         .values("day", "provider_name", "model_name")
         .annotate(
-            requests=Count("pk"),
+            count=Sum("requests"),
             credits=Sum("charged_credits"),
-            cost=Sum("cost_nanos", default=0),
-            unpriced=Count("pk", filter=Q(cost_nanos=None)),
+            cost=Sum("cost_nanos"),
+            unpriced=Sum("unpriced_requests"),
         )
         .order_by("-day", "-credits", "provider_name", "model_name")
     )
@@ -65,7 +65,7 @@ def read_margins(*, days: int) -> list[Margin]:
             day=row["day"],
             provider=row["provider_name"],
             model=row["model_name"],
-            requests=row["requests"],
+            requests=row["count"],
             charged_credits=row["credits"],
             income=row["credits"] * price,
             cost=Decimal(row["cost"]) / NANOS,

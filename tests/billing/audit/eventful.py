@@ -16,6 +16,7 @@ from billing.ledger.wallets import adjust_credits, grant_credits
 from billing.models import ModelPrice, Order, PublicModel
 from billing.orders.clawback import move_to_target
 from billing.orders.fulfilment import credit_order
+from billing.rollups.sweep import roll_up
 from billing.wallet import commands
 from billing.wallet.usage import Settlement
 from tests.till import Till
@@ -45,6 +46,7 @@ def let_all_happen(till: Till, other: User) -> None:
     take_back_while_held(till, order)
     give_back_half(order)
     write_off(Till(other), till.price)
+    roll_up()
 
 
 def dear_price() -> ModelPrice:

@@ -50,7 +50,6 @@ UNNOTICED = {
     "TopUpConsent.credits": IS_TERMS,
     "TopUpConsent.monthly_ceiling_cents": IS_TERMS,
     "TopUpConsent.threshold_credits": IS_TERMS,
-    "UsageRecord.cost_nanos": "our cost, by route prices that are not kept; charges nobody",
     "UsageRecord.held_credits": "the hold is gone; it only bounds what was not reported",
 }
 # Rows of which a column can't be noticed although others of the table are.

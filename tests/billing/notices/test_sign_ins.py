@@ -116,7 +116,7 @@ def test_a_browser_is_known_by_its_cookie(alice: User) -> None:
 
     assert not Notice.objects.exists()
     cookie = client.cookies["device"]
-    assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Lax", "/accounts/")
+    assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Lax", "/")
 
 
 def test_signing_up_is_no_new_sign_in(redis_wallets: SyncWalletClient, db: None) -> None:

@@ -18,6 +18,7 @@ from billing.models import Order
 from tests.stripe_sandbox import API_KEY, Sandbox
 
 Stage = dict[str, Any]
+WARNING_ID = "issfr_of_the_film"
 
 
 @dataclass
@@ -46,6 +47,11 @@ def shoot(sandbox: Sandbox, film: Film) -> None:
         for kind in ("disputes", "refunds"):
             found = _get(sandbox, f"/v1/{kind}", charge=film.charge_id)
             stage[f"/v1/{kind}"] = found
+        warning = {"id": WARNING_ID, "charge": film.charge_id, "actionable": True}
+        stage[f"/v1/radar/early_fraud_warnings/{WARNING_ID}"] = {
+            "object": "radar.early_fraud_warning",
+            **warning,
+        }
     film.stages.append(stage)
 
 

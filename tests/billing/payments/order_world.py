@@ -23,12 +23,11 @@ from billing.stripe_inbox.handlers import HANDLERS
 from billing.stripe_inbox.open_orders import check_open_orders
 from billing.upkeep import drain
 from billing.wallet import keys
-from tests.billing.payments.film import Film, Projector
+from tests.billing.payments.film import WARNING_ID, Film, Projector
 from tests.billing.payments.stories import PAID, Story
 from tests.till import Till
 
 SPENT = 400_000
-WARNING_ID = "issfr_of_the_film"
 SESSION_EVENTS = "checkout.session."
 # One round trip for all rows. References name orders and debits, which are the same in every run.
 _ROWS = {

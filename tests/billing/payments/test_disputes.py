@@ -1,14 +1,20 @@
 """A dispute freezes and takes; won, it gives back; lost, it stays for a person."""
 
+from datetime import timedelta
+
 import pytest
+from django.db.models import F
 
 from accounts.models import User
+from billing.ledger.expiry import expire_lots
 from billing.ledger.wallets import freeze_wallet, get_wallet, unfreeze_wallet
-from billing.models import Dispute, Freeze, InboxItem, Order, Wallet
+from billing.models import Dispute, Freeze, InboxItem, Lot, Order, Wallet
 from billing.orders.checkout import start_checkout
 from billing.orders.checkout_payments import fulfil_checkout
+from billing.stripe_inbox.events import process_due_events, receive_event
 from tests.billing.payments.conftest import hear
-from tests.stripe_sandbox import Sandbox
+from tests.billing.payments.order_world import broken_books
+from tests.stripe_sandbox import Sandbox, event_body, sign
 from tests.till import Till
 
 WON, LOST = "win", "lose"
@@ -186,18 +192,129 @@ def test_a_dispute_before_the_fulfilment_counts(paid: Order, sandbox: Sandbox, t
     assert figures(till) == (0, 0)
 
 
+def warn(sandbox: Sandbox, charge_id: str) -> str:
+    """Have the bank warn of a charge, and return the warning's id."""
+    sandbox.control(f"charges/{charge_id}/warn")
+    return sandbox.client.v1.radar.early_fraud_warnings.list({"charge": charge_id}).data[0].id
+
+
+def test_a_fraud_warning_that_stripe_does_not_know_freezes_nobody(
+    charge_id: str, sandbox: Sandbox, alice: User
+) -> None:
+    body = event_body("radar.early_fraud_warning.created", id="issfr_1", charge=charge_id)
+    event = receive_event(body, sign(body))
+
+    process_due_events()
+
+    event.refresh_from_db()
+    assert event.processed_at is None
+    assert "PaymentObjectMissing" in event.error
+    assert state_of(alice) == Wallet.State.ACTIVE
+
+
+def test_a_dispute_in_another_currency_counts_as_all_of_the_payment(
+    charge_id: str, sandbox: Sandbox, till: Till, fulfilled: Order
+) -> None:
+    dispute_id = sandbox.dispute(charge_id)
+    # $9.00 are €5.82 at some rate, which are 646,666 of the credits by the wrong sum.
+    sandbox.tamper(dispute_id, amount=582, currency="eur")
+
+    hear_of(dispute_id, charge_id)
+
+    fulfilled.refresh_from_db()
+    assert (fulfilled.disputed_cents, fulfilled.taken_back_credits) == (900, 1_000_000)
+    dispute = Dispute.objects.get()
+    assert (dispute.amount_cents, dispute.currency) == (582, "eur")
+    assert InboxItem.objects.filter(kind="dispute_in_other_currency").count() == 1
+    decide(sandbox, dispute_id, charge_id, WON)
+    assert figures(till) == (1_000_000, 0)
+
+
+def test_a_charge_in_another_currency_is_taken_back_by_its_share(
+    charge_id: str, sandbox: Sandbox, fulfilled: Order
+) -> None:
+    # The order of $9.00 was charged as €8.00, of which €2.00 went back.
+    sandbox.tamper(charge_id, amount=800, currency="eur", amount_refunded=200)
+
+    hear("charge.refunded", charge_id)
+
+    fulfilled.refresh_from_db()
+    assert (fulfilled.refunded_cents, fulfilled.taken_back_credits) == (225, 250_000)
+
+
+def expire(till: Till) -> None:
+    long_ago = timedelta(days=31)
+    Lot.objects.update(expires_at=F("expires_at") - long_ago)
+    Order.objects.update(fulfilled_at=F("fulfilled_at") - long_ago)
+    expire_lots()
+    till.drain()
+
+
+def test_what_had_expired_does_not_come_back_with_a_won_dispute(
+    charge_id: str, sandbox: Sandbox, till: Till, fulfilled: Order
+) -> None:
+    till.place("r1", 400_000)
+    till.settle("r1", 400_000)
+    till.drain()
+    expire(till)
+    dispute_id = sandbox.dispute(charge_id)
+    hear_of(dispute_id, charge_id)
+    # 600,000 had expired; 400,000 were spent.
+    assert figures(till) == (0, 400_000)
+
+    for _ in range(2):
+        decide_again(sandbox, till, dispute_id, charge_id)
+
+        assert figures(till) == (0, 0)
+        assert broken_books() == []
+    sandbox.tamper(dispute_id, status="lost")
+    hear_of(dispute_id, charge_id, "closed")
+    assert figures(till) == (0, 400_000)
+    assert broken_books() == []
+
+
+def decide_again(sandbox: Sandbox, till: Till, dispute_id: str, charge_id: str) -> None:
+    """Have the dispute go on, if it was decided, and be won."""
+    sandbox.tamper(dispute_id, status="under_review")
+    hear_of(dispute_id, charge_id, "updated")
+    till.drain()
+    sandbox.tamper(dispute_id, status="won")
+    hear_of(dispute_id, charge_id, "closed")
+
+
+def test_a_part_that_comes_back_lets_nobody_owe_what_had_expired(
+    charge_id: str, sandbox: Sandbox, till: Till, fulfilled: Order
+) -> None:
+    till.place("r1", 400_000)
+    till.settle("r1", 400_000)
+    till.drain()
+    expire(till)
+    dispute_id = sandbox.dispute(charge_id)
+    hear_of(dispute_id, charge_id)
+    till.drain()
+
+    # Half of it: 500,000 are still taken back, of the 600,000 that had expired.
+    sandbox.tamper(dispute_id, amount=450)
+    sandbox.tamper(dispute_id, evidence_details={"due_by": 1_900_000_000})
+    hear_of(dispute_id, charge_id, "updated")
+
+    assert figures(till) == (0, 0)
+    assert broken_books() == []
+
+
 def test_a_fraud_warning_freezes_until_a_person_decides(
     charge_id: str, sandbox: Sandbox, alice: User
 ) -> None:
     kind = "radar.early_fraud_warning.created"
+    warning_id = warn(sandbox, charge_id)
 
-    hear(kind, "issfr_1", charge=charge_id)
+    hear(kind, warning_id)
 
     wallet = Wallet.objects.get(user=alice)
     assert wallet.state == Wallet.State.FROZEN
-    assert "issfr_1" in wallet.frozen_reason
+    assert warning_id in wallet.frozen_reason
     unfreeze_wallet(wallet)
-    hear(kind, "issfr_1", charge=charge_id)
+    hear(kind, warning_id)
     assert state_of(alice) == Wallet.State.ACTIVE
     assert InboxItem.objects.get().kind == "fraud_warning"
 
@@ -205,7 +322,7 @@ def test_a_fraud_warning_freezes_until_a_person_decides(
 def test_a_dispute_that_is_won_does_not_lift_a_fraud_warning(
     charge_id: str, sandbox: Sandbox, alice: User
 ) -> None:
-    hear("radar.early_fraud_warning.created", "issfr_1", charge=charge_id)
+    hear("radar.early_fraud_warning.created", warn(sandbox, charge_id))
     dispute_id = sandbox.dispute(charge_id)
     hear_of(dispute_id, charge_id)
 

@@ -12,9 +12,11 @@ from accounts.models import User
 from billing.exceptions import MissingReason, RefundRefused
 from billing.ledger.credits import post_credit
 from billing.ledger.debits import decide_open
+from billing.ledger.expiry import expire_lots
 from billing.ledger.references import RequestCharge
 from billing.ledger.wallets import freeze_wallet
-from billing.models import InboxItem, Order, Refund, Wallet
+from billing.models import InboxItem, Lot, Order, Refund, Wallet
+from billing.orders.clawback import find_lots
 from billing.orders.refund_offers import Offer, offer_unused
 from billing.orders.refunds import (
     advance_refunds,
@@ -25,6 +27,7 @@ from billing.orders.refunds import (
 )
 from devstack.ports import free_port
 from tests.billing.payments.conftest import hear
+from tests.billing.payments.order_world import broken_books
 from tests.conftest import open_fences
 from tests.racing import before_statement, race
 from tests.stripe_sandbox import Sandbox
@@ -210,6 +213,67 @@ def test_a_refund_that_fails_later_gives_the_credits_back(
     refund.refresh_from_db()
     assert refund.status == Status.FAILED
     assert till.balance().available_credits == 1_000_000
+
+
+def test_the_unused_part_can_be_refunded_again_after_a_refund_that_failed(
+    fulfilled: Order, bob: User, sandbox: Sandbox, till: Till
+) -> None:
+    spend(till, 400_000)
+    first = refund_unused(fulfilled, actor=bob, reason="Leaves")
+    work(till)
+    first.refresh_from_db()
+    sandbox.control(f"refunds/{first.stripe_refund_id}/fail")
+    hear("refund.failed", first.stripe_refund_id, charge=fulfilled.stripe_charge_id)
+    fulfilled.refresh_from_db()
+    assert till.balance().available_credits == 600_000
+
+    again = refund_unused(fulfilled, actor=bob, reason="Leaves")
+    work(till)
+
+    assert again.amount_cents == first.amount_cents == 540
+    assert (till.posted(), till.balance().debt_credits) == (0, 0)
+    assert broken_books() == []
+
+
+def test_the_unused_part_can_be_refunded_after_a_dispute_that_was_won(
+    fulfilled: Order, bob: User, sandbox: Sandbox, till: Till
+) -> None:
+    # Bought beside it, and to be used first.
+    till.grant(50_000)
+    dispute_id = sandbox.dispute(fulfilled.stripe_charge_id)
+    hear("charge.dispute.created", dispute_id, charge=fulfilled.stripe_charge_id)
+    till.drain()
+    sandbox.end_dispute(dispute_id, "win")
+    hear("charge.dispute.closed", dispute_id, charge=fulfilled.stripe_charge_id)
+
+    given = refund_unused(Order.objects.get(), actor=bob, reason="Leaves")
+    work(till)
+
+    assert given.amount_cents == 900
+    assert till.posted() == 50_000
+
+
+def test_what_is_refunded_as_unused_is_taken_and_not_what_had_expired(
+    fulfilled: Order, bob: User, sandbox: Sandbox, till: Till
+) -> None:
+    # Half comes back from a dispute that was won, and is valid for longer than the other half.
+    dispute_id = sandbox.dispute(fulfilled.stripe_charge_id, amount=450)
+    hear("charge.dispute.created", dispute_id, charge=fulfilled.stripe_charge_id)
+    till.drain()
+    sandbox.end_dispute(dispute_id, "win")
+    hear("charge.dispute.closed", dispute_id, charge=fulfilled.stripe_charge_id)
+    sale = find_lots(fulfilled).order_by("pk").first()
+    assert sale
+    Lot.objects.filter(pk=sale.pk).update(expires_at=timezone.now() - timedelta(minutes=1))
+    expire_lots()
+    till.drain()
+    assert till.posted() == 500_000
+
+    given = refund_unused(Order.objects.get(), actor=bob, reason="Leaves")
+    work(till)
+
+    assert given.amount_cents == 450
+    assert (till.posted(), till.balance().debt_credits) == (0, 0)
 
 
 def test_the_same_key_asks_once(fulfilled: Order, bob: User, till: Till) -> None:

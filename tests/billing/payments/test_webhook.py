@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from billing.models import Order, StripeEvent
+from billing.models import InboxItem, Order, StripeEvent
 from billing.stripe_inbox.events import process_due_events
 from billing.tasks.stripe import process_stripe_events
 from billing.views.stripe_webhook import MAX_BODY_BYTES
@@ -162,6 +162,11 @@ def test_a_live_site_refuses_test_events(stripe: Client, settings: Settings) -> 
 
     assert status == 400
     assert not StripeEvent.objects.exists()
+    # Signed with our secret, so somebody has set it up wrongly. Once a day is enough.
+    post(stripe, BODY)
+    item = InboxItem.objects.get()
+    assert item.kind == "stripe_event_of_other_mode"
+    assert "test mode" in item.summary
 
 
 def test_it_refuses_a_body_that_is_too_large(stripe: Client) -> None:

@@ -8,6 +8,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing.models import UsageRecord
+from billing.rollups.due import note_booked
+from billing.rollups.sweep import roll_up
 from proxy.upstreams.providers.margin import read_margins
 from tests import desk
 
@@ -24,7 +26,15 @@ def record(db: None) -> UsageRecord:
     return made
 
 
+def roll_up_all() -> None:
+    """Add up what was put into the tables by hand."""
+    note_booked(UsageRecord.objects.all(), [])
+    roll_up()
+
+
 def test_it_is_income_without_cost(record: UsageRecord) -> None:
+    roll_up_all()
+
     [row] = read_margins(days=7)
 
     # 20 × 9.00 / 1,000, and 0.06 of it paid on.
@@ -40,6 +50,7 @@ def test_it_is_income_without_cost(record: UsageRecord) -> None:
 
 def test_a_cost_that_is_missing_leaves_the_share_open(record: UsageRecord) -> None:
     UsageRecord.objects.update(cost_nanos=None)
+    roll_up_all()
 
     [row] = read_margins(days=7)
 
@@ -48,6 +59,7 @@ def test_a_cost_that_is_missing_leaves_the_share_open(record: UsageRecord) -> No
 
 
 def test_the_page_shows_it(record: UsageRecord) -> None:
+    roll_up_all()
     root = desk.log_in(User.objects.create_superuser("root@example.com"))
 
     page = root.get(MARGIN, {"days": "30"}).content.decode()

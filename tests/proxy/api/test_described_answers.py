@@ -19,6 +19,8 @@ CHAT = "/v1/chat/completions"
 WELL_FORMED = {"model": "gpt-4", "messages": HELLO, "max_tokens": 5}
 # What HTTP itself has, and what keeps proxies from holding a stream back.
 OF_HTTP = {
+    "access-control-allow-origin",
+    "access-control-expose-headers",
     "cache-control",
     "content-length",
     "content-type",

@@ -196,3 +196,25 @@ def _hold_for(customer: Customer, tokens: int = 1) -> None:
 def _cap(key: ApiKey) -> None:
     ApiKey.objects.filter(pk=key.pk).update(lifetime_cap_credits=300)
     note_key_changed(key)
+
+
+async def test_it_counts_the_input_of_a_response_without_a_charge(
+    api: Api, alice: Customer
+) -> None:
+    body = {"model": "gpt-4", "input": "Hello!", "instructions": "Be brief."}
+
+    counted = await api.client.post("/v1/responses/input_tokens", headers=alice.headers, json=body)
+    estimated = await api.client.post(
+        "/v1/estimate", headers=alice.headers, json=body | {"endpoint": "responses"}
+    )
+    refused = await api.client.post(
+        "/v1/responses/input_tokens", headers=alice.headers, json=body | {"background": True}
+    )
+
+    assert counted.json() == {
+        "object": "response.input_tokens",
+        "input_tokens": estimated.json()["prompt_tokens"],
+    }
+    assert refused.status_code == 400
+    assert (await alice.balance()).available_credits == 10_000
+    assert await alice.record() is None

@@ -8,6 +8,7 @@ import pytest
 from proxy.errors import UpstreamUnavailable
 from proxy.metering.chunks import ChunkMeter
 from proxy.metering.encodings import encoding_for
+from proxy.metering.shapes import Label
 from proxy.metering.sse import error_event
 
 WORDS = ["Hello", " there", "."]
@@ -53,7 +54,9 @@ def read(body: bytes) -> tuple[str, list[int]]:
 def test_the_sdk_reads_the_text_and_one_usage_if_asked(
     wants_usage: bool, reports_usage: bool
 ) -> None:
-    metered = ChunkMeter(model="gpt-4o", encoding=encoding_for("gpt-4o"), wants_usage=wants_usage)
+    metered = ChunkMeter(
+        label=Label("gpt-4o"), encoding=encoding_for("gpt-4o"), wants_usage=wants_usage
+    )
 
     body = metered.feed(upstream(usage=reports_usage)) + metered.flush()
     body += metered.closing(metered.usage(prompt_tokens=8, max_completion_tokens=3))
@@ -62,7 +65,7 @@ def test_the_sdk_reads_the_text_and_one_usage_if_asked(
 
 
 def test_the_sdk_raises_when_the_stream_broke() -> None:
-    metered = ChunkMeter(model="gpt-4o", encoding=encoding_for("gpt-4o"), wants_usage=True)
+    metered = ChunkMeter(label=Label("gpt-4o"), encoding=encoding_for("gpt-4o"), wants_usage=True)
     body = metered.feed(upstream(usage=True)[:250]) + metered.flush()
 
     assert not metered.is_complete

@@ -208,8 +208,9 @@ async def test_who_served_and_what_it_cost_us_does_not_leave(
 
     assert "Canary" not in response.text
     assert "0.0314" not in response.text
-    assert response.json()["usage"] == usage | {"total_tokens": 10}
-    assert response.json()["metadata"] == {"provider": "mine"}
+    assert response.json()["usage"].get("cost") is None
+    assert response.json()["usage"]["total_tokens"] == (2 if endpoint == "embeddings" else 10)
+    assert response.json().get("metadata", {}) == {}
 
 
 async def test_who_served_and_what_it_cost_us_does_not_leave_in_chunks(
@@ -232,7 +233,7 @@ async def test_who_served_and_what_it_cost_us_does_not_leave_in_chunks(
     assert "Canary" not in response.text
     assert "0.0314" not in response.text
     assert [orjson.loads(event)["choices"] for event in events] == [[choice], []]
-    assert orjson.loads(events[1])["usage"] == usage
+    assert orjson.loads(events[1])["usage"].items() >= usage.items()
 
 
 async def test_who_served_and_what_it_cost_us_does_not_leave_in_events(
@@ -262,4 +263,4 @@ async def test_who_served_and_what_it_cost_us_does_not_leave_in_events(
     assert response.text.count("data: ") == 3
     assert "Canary" not in response.text
     assert "0.0314" not in response.text
-    assert last["response"]["usage"] == usage
+    assert last["response"]["usage"].items() >= usage.items()

@@ -10,7 +10,7 @@ import pytest
 
 from billing.models import UsageRecord
 from proxy.metering.answers import FAILED
-from tests.proxy.conftest import PATHS, Api, Customer, Sandbox
+from tests.proxy.conftest import PATHS, Api, Customer, Sandbox, assert_envelope
 
 WRITING = ["chat.completions", "completions", "responses"]
 # How a stream ends that is whole.
@@ -167,23 +167,31 @@ async def test_it_settles_every_ending_of_embeddings(api: Api, alice: Customer) 
     assert endings == expected
 
 
-@pytest.mark.parametrize("is_stream", [False, True])
+async def test_a_failed_response_is_a_failure_and_free(api: Api, alice: Customer) -> None:
+    await api.sell("fault-failed-event-5")
+
+    response = await api.ask(alice, "responses", "fault-failed-event-5")
+
+    assert_envelope(response, code="upstream_unavailable")
+    assert response.status_code == 502
+    assert await alice.record() is None
+    assert (await alice.balance()).available_credits == 10_000
+
+
 async def test_it_tells_of_a_failed_response_without_the_upstreams_reason(
-    api: Api, alice: Customer, is_stream: bool
+    api: Api, alice: Customer
 ) -> None:
     await api.sell("fault-failed-event-5")
 
-    response = await api.ask(
-        alice, "responses", "fault-failed-event-5", **({"stream": True} if is_stream else {})
-    )
+    response = await api.ask(alice, "responses", "fault-failed-event-5", stream=True)
 
     record = await alice.record()
-    failed = last_event(response)["response"] if is_stream else response.json()
+    failed = last_event(response)["response"]
     assert failed["status"] == "failed"
     assert failed["error"] == {"code": "server_error", "message": FAILED}
     assert failed["model"] == "fault-failed-event-5"
     assert record is not None
-    assert (record.outcome, record.completion_tokens) == ("broken", 5 if is_stream else 0)
+    assert (record.outcome, record.completion_tokens) == ("broken", 5)
 
 
 async def test_it_ends_a_broken_response_with_an_error_of_its_own_shape(

@@ -450,7 +450,8 @@ async def test_it_counts_what_has_piled_up_off_the_event_loop(
     record = await alice.record()
     assert response.content.endswith(b"data: [DONE]\n\n")
     assert record is not None
-    assert record.completion_tokens == 80_001
+    # 80,001 were counted; no estimate exceeds the maximum.
+    assert record.completion_tokens == 4_096
     assert threads
     assert not any(threads)
 

@@ -78,7 +78,7 @@ def test_a_clients_own_names_do_not_make_its_mistake_ours(message: str) -> None:
         "The key sk-abc123 may not",
         "acme does not like this",
         "10.0.0.7 refused",
-        "x" * 501,
+        "x" * 1_001,
         "",
         None,
         ["a list"],
