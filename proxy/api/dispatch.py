@@ -113,6 +113,7 @@ class ApiView(APIView):
                 self.note_refusal(response.status_code)
         finally:
             self.release_body()
+            self.forget_body()
         return self.render(response) if isinstance(response, Response) else response
 
     async def admit(self) -> None:
@@ -139,9 +140,13 @@ class ApiView(APIView):
         if self.runtime.throttle.is_watched(self.key):
             await self.count_request()
         outline = jsonbody.Outline()
+
+        async def look(part: bytes) -> None:
+            await self.runtime.work.read(self.key.wallet_id, outline.add, part)
+
         self.reader = BodyReader(self.connection, self.runtime.bodies, self.key.wallet_id)
         body = await self.reader.read(
-            settings.MAX_BODY_BYTES, before_large=self.count_request, check=outline.add
+            settings.MAX_BODY_BYTES, before_large=self.count_request, check=look
         )
         sent.set_body(body)
         if len(body) <= SMALL_BYTES:
@@ -153,6 +158,14 @@ class ApiView(APIView):
         """Give back the body's share of the process' memory: it was admitted or refused."""
         if self.reader is not None:
             self.reader.release()
+
+    def forget_body(self) -> None:
+        """Let go of what was sent: DRF's request and its view hold each other in memory."""
+        vars(self.request).pop("_full_data", None)
+        vars(self.request).pop("_data", None)
+        sent: ApiRequest = self.request._request  # type: ignore[assignment]  # served by our handler
+        sent.set_body(b"")
+        sent.outline = None
 
     async def count_request(self) -> None:
         """Take one of the key's requests per minute, for a view that counts them by its hold.

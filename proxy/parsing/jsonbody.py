@@ -30,6 +30,8 @@ NAMED_BYTES = 1024 * 1024
 MAX_CONTAINERS = 20_000
 MAX_STRINGS = 100_000
 MAX_VALUES = 400_000
+# Of numbers, structure and spaces.
+MAX_OUTLINE_BYTES = 4 * 1024 * 1024
 
 _BOM = b"\xef\xbb\xbf"
 _TOO_DEEP = "The JSON body is nested too deeply: the limit is {} levels."
@@ -52,7 +54,7 @@ class Outline:
         self._is_in_string = False
         # A backslash at the end of a part, whose escape goes on in the next one.
         self._tail = b""
-        self._containers = self._strings = self._values = 0
+        self._containers = self._strings = self._values = self._size = 0
         if body:
             self.add(body)
 
@@ -74,6 +76,9 @@ class Outline:
             raise _too_many(MAX_CONTAINERS, "objects and arrays")
         if self._values > MAX_VALUES:
             raise _too_many(MAX_VALUES, "values")
+        self._size += len(outside)
+        if self._size > MAX_OUTLINE_BYTES:
+            raise _too_many(MAX_OUTLINE_BYTES, "bytes outside of strings")
         self._parts.append(outside)
 
     def text(self) -> bytes:

@@ -58,12 +58,22 @@ class LongWork:
         A thread would not help: the interpreter is held there, too. So at most half of the event
         loop's time goes into such steps, however many wait.
         """
+        return await self._do(wallet_id, partial(function, *args, **kwargs), rests=1)
+
+    async def read(self, wallet_id: int, look: Callable[[bytes], None], part: bytes) -> None:
+        """Look at a part of a large body; then rest, for to receive it cost as much again.
+
+        What comes meanwhile waits in the client's own buffers.
+        """
+        await self._do(wallet_id, partial(look, part), rests=3)
+
+    async def _do(self, wallet_id: int, step: Callable[[], R], *, rests: int) -> R:
         async with self._steps.enter(wallet_id):
             started = time.perf_counter()
             try:
-                return function(*args, **kwargs)
+                return step()
             finally:
-                await asyncio.sleep(time.perf_counter() - started)
+                await asyncio.sleep(rests * (time.perf_counter() - started))
 
     async def count(
         self, wallet_id: int, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs

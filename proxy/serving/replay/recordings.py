@@ -45,8 +45,8 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return redis.call('EXISTS', KEYS[2])
 """
 # KEYS recording, shelf, sizes; ARGV the running value, the kept value, the unkept one, keep_ms,
-# what a wallet and what its shard may have, wallet_id, name. The shelf has the answers of a shard by
-# when they go, as wallet_id:bytes:name; the sizes are their sums, of each wallet and in all.
+# what a wallet and its shard may have, wallet_id, name. The shelf has a shard's answers by when
+# they go, as wallet_id:bytes:name; the sizes are their sums, of each wallet and in all.
 # Returns 1 if it was kept, 0 if there is no room left, -1 if another recording has begun.
 _KEEP = """
 local found = redis.call('GET', KEYS[1])
@@ -237,7 +237,7 @@ class Recordings:
         await self._evaluate(_DROP, (ticket.key,), running)
 
     async def _evaluate(
-        self, script: str, script_keys: tuple[str, ...], *arguments: bytes | int
+        self, script: str, script_keys: tuple[str, ...], *arguments: str | bytes | int
     ) -> Any:
         return await self._ask("EVAL", script, len(script_keys), *script_keys, *arguments)
 
