@@ -20,6 +20,7 @@ BillingError
 ├── TooManyCards              this user or network tried too many cards
 ├── OrderMissing              no order of ours belongs to this payment
 ├── OrderMismatch             Stripe's account of a payment differs from the order
+├── DocumentMissing           an order has no such receipt or invoice, or Stripe does not show it
 ├── RefundRefused             a refund that can't be given, or not now
 ├── PaymentProviderError      Stripe did not answer: what we asked for may have happened or not
 │   ├── PaymentProviderAway       no answer at all, so other calls would fail, too
@@ -161,6 +162,10 @@ class OrderMissing(BillingError):
 
 class OrderMismatch(BillingError):
     """What Stripe says of a payment differs from the order's snapshot."""
+
+
+class DocumentMissing(BillingError):
+    """This order has no such receipt or invoice, or Stripe does not show it any more."""
 
 
 class RefundRefused(BillingError):

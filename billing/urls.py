@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from billing.orders.documents import INVOICE, RECEIPT
 from billing.views import (
     checkout,
     docs,
@@ -37,6 +38,18 @@ urlpatterns = [
     path("dashboard/usage/<slug:request_id>/", usage.receipt, name="dashboard-receipt"),
     path("dashboard/orders/", orders.orders, name="dashboard-orders"),
     path("dashboard/orders/<uuid:public_id>/", orders.order, name="dashboard-order"),
+    path(
+        "dashboard/orders/<uuid:public_id>/receipt/",
+        orders.order_document,
+        {"kind": RECEIPT},
+        name="dashboard-order-receipt",
+    ),
+    path(
+        "dashboard/orders/<uuid:public_id>/invoice/",
+        orders.order_document,
+        {"kind": INVOICE},
+        name="dashboard-order-invoice",
+    ),
     path("dashboard/redeem/", redeem.redeem, name="dashboard-redeem"),
     path("dashboard/top-up/", top_up.top_up, name="dashboard-top-up"),
     path("dashboard/top-up/card/", top_up.save_card, name="dashboard-top-up-card"),

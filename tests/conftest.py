@@ -51,6 +51,13 @@ def cheap_passwords() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def staff_without_second_factor() -> Iterator[None]:
+    """The desk's tests are about the desk; those of the second step require it."""
+    with override_settings(STAFF_SECOND_FACTOR=False):
+        yield
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(
     request: pytest.FixtureRequest,

@@ -3,9 +3,12 @@
 from typing import Any
 
 from allauth.account.decorators import secure_admin_login
+from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.text import slugify
 
@@ -44,9 +47,22 @@ class StaffSite(AdminSite):
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Log in on the site's own page, which limits attempts."""
+        """Log in on the site's own page, which limits attempts and asks for the second step."""
+        if lacks_second_factor(request):
+            messages.warning(request, "Staff set up a second step of logging in first.")
+            return redirect("mfa_index")
         response: HttpResponse = secure_admin_login(super().login)(request, extra_context)
         return response
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Let in staff who have a second factor, where it is required."""
+        return bool(super().has_permission(request)) and not lacks_second_factor(request)
+
+    def password_change(  # type: ignore[override]
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Change the password on the site's own page, which limits attempts and sends a mail."""
+        return redirect("account_change_password")
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         matters = read_matters(self, request)
@@ -64,6 +80,13 @@ class StaffSite(AdminSite):
             for title, names in {**GROUPS, "Other": rest}.items()
             if (found := pick(pages, names))
         ]
+
+
+def lacks_second_factor(request: HttpRequest) -> bool:
+    """Tell whether this is a member of staff who has to set up a second factor first."""
+    user = request.user
+    is_staff = user.is_authenticated and user.is_staff
+    return bool(settings.STAFF_SECOND_FACTOR and is_staff and not is_mfa_enabled(user))
 
 
 def pick(pages: list[dict[str, Any]], names: tuple[str, ...]) -> list[dict[str, Any]]:

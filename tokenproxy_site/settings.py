@@ -99,6 +99,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "tokenproxy_site.staff_sessions.StaffSessionMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
@@ -239,6 +240,20 @@ ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_ADAPTER = "billing.views.account_adapter.AccountAdapter"
 
+MFA_ADAPTER = "accounts.second_factors.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+# A clock may be half a minute wrong.
+MFA_TOTP_TOLERANCE = 1
+# Otherwise nobody who has a second factor could ask for another address. What a stranger adds under
+# an address that was never confirmed ends when its reader resets the password.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+# Browsers allow WebAuthn without https on localhost alone.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not IS_HTTPS
+IS_LOCAL = urlsplit(SITE_URL).hostname in {"localhost", "127.0.0.1", "::1"}
+STAFF_SECOND_FACTOR = get_bool("STAFF_SECOND_FACTOR", default=not IS_LOCAL)
+STAFF_SESSION_HOURS = get_int("STAFF_SESSION_HOURS", 12, least=1, most=336)
+
 EMAIL_URL = get_text("EMAIL_URL", "consolemail://")
 vars().update(env.email_url_config(EMAIL_URL))
 # Seconds. A mail server that hangs must not block a worker's thread.
@@ -275,6 +290,11 @@ CHECKOUT_LIFETIME_MINUTES = get_int("CHECKOUT_LIFETIME_MINUTES", 60, least=35, m
 # Trying out stolen cards takes many orders; a customer needs a few.
 UNPAID_ORDERS_PER_USER = get_int("UNPAID_ORDERS_PER_USER", 20, least=1)
 UNPAID_ORDERS_PER_ADDRESS = get_int("UNPAID_ORDERS_PER_ADDRESS", 40, least=1)
+# Trying out what a stolen card pays takes many paid ones.
+PAID_ORDERS_PER_USER = get_int("PAID_ORDERS_PER_USER", 20, least=1)
+PAID_ORDERS_PER_ADDRESS = get_int("PAID_ORDERS_PER_ADDRESS", 40, least=1)
+# Stripe tells of an event for 30 days; one that is forgotten earlier would be taken for a new one.
+STRIPE_EVENT_DAYS = get_int("STRIPE_EVENT_DAYS", 90, least=31)
 STRIPE_PROMOTION_CODES = get_bool("STRIPE_PROMOTION_CODES", default=False)
 STRIPE_AUTOMATIC_TAX = get_bool("STRIPE_AUTOMATIC_TAX", default=False)
 PRICES_INCLUDE_TAX = get_bool("PRICES_INCLUDE_TAX", default=False)
@@ -284,6 +304,8 @@ STRIPE_RECEIPT_MAIL = get_bool("STRIPE_RECEIPT_MAIL", default=False)
 AUTO_TOP_UP = get_bool("AUTO_TOP_UP", default=True)
 # The days in which customers may return the unused part of an order themselves. 0: never.
 CUSTOMER_REFUND_DAYS = get_int("CUSTOMER_REFUND_DAYS", 0)
+# How many of these a customer gets within 30 days; each costs Stripe's fee.
+CUSTOMER_REFUNDS_PER_MONTH = get_int("CUSTOMER_REFUNDS_PER_MONTH", 3, least=1)
 
 # --- Credit without a card ------------------------------------------------------------------
 
@@ -411,6 +433,7 @@ CELERY_BEAT_SCHEDULE = {
         "task": "billing.reconcile_stripe",
         "schedule": crontab(hour="4", minute="10"),
     },
+    "prune Stripe events": _sweep("billing.prune_stripe_events", every_s=3_600),
     "send notices": _sweep("billing.send_notices", every_s=3),
     "find low balances": _sweep("billing.find_low_balances", every_s=30),
     "find expiring lots": _sweep("billing.find_expiring_lots", every_s=600),

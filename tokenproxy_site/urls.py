@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 
 from accounts.views import AddressView, ConfirmAddressView, SignUpView
-from billing.views.account_pages import ChoosePasswordView
+from billing.views.account_pages import ChoosePasswordView, SessionsView
 from tokenproxy_site.status import status
 
 urlpatterns = [
@@ -26,6 +26,7 @@ urlpatterns = [
         ConfirmAddressView.as_view(),
         name="account_confirm_email",
     ),
+    path("accounts/sessions/", SessionsView.as_view(), name="usersessions_list"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
 ]

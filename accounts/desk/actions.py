@@ -81,6 +81,8 @@ class StaffAction(Generic[M]):
     form_class: type[ReasonForm] = ReasonForm
     get_initial: Callable[[Sequence[M]], dict[str, Any]] = lambda objects: {}
     get_options: Callable[[M], dict[str, Any]] = lambda obj: {}
+    # What staff should know about an object before they confirm.
+    get_note: Callable[[M], str] = lambda obj: ""
     is_for_one: bool = False
     is_atomic: bool = True
 
@@ -209,7 +211,7 @@ class StaffActionsAdmin(DeskAdmin[M]):
             "title": action.label,
             "opts": self.opts,
             "action": action,
-            "objects": [(obj, action.refusal(obj)) for obj in objects],
+            "objects": [(obj, action.refusal(obj), action.get_note(obj)) for obj in objects],
             "form": form,
             "fieldset": fieldset,
             "return_url": self.get_return_url(objects),

@@ -16,7 +16,8 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,9 @@ import aiohttp
 
 from bench.fairness.families import FAMILIES
 from devstack.environment import ROOT
+from devstack.ports import free_port
 from devstack.process import Process
+from devstack.ready import await_port
 from devstack.share import Sample, take_share
 from devstack.stack import Stack
 
@@ -42,7 +45,10 @@ REFERENCE = 20_000_000
 LOOP_STEPS = 1_000_000
 # What a process may keep of a family's memory: its allocator gives back in large pieces alone.
 KEPT_MB = 160
-WORDS = {"model": "gpt-4o", "max_tokens": 5}
+# Of an upstream of its own: what the others make of theirs is not the product's.
+GOOD_MODEL = "good-model"
+WORDS = {"model": GOOD_MODEL, "max_tokens": 5}
+UPSTREAM_KEY = "sk-fairness"
 OPEN_SHOP = """
 import json
 from accounts.models import User
@@ -210,6 +216,32 @@ def find_slowness() -> float:
     return max(1.0, (time.perf_counter() - started) * REFERENCE / LOOP_STEPS)
 
 
+@contextmanager
+def own_upstream(stack: Stack) -> Iterator[None]:
+    """Sell the good client's model, served by an emulator that serves nobody else."""
+    port = free_port()
+    emulator = Process(
+        "good upstream",
+        [
+            *(sys.executable, "-m", "sandbox.upstream"),
+            *("--port", str(port), "--api-key", UPSTREAM_KEY),
+        ],
+        output=lambda line: None,
+        env=stack.env,
+        cwd=ROOT,
+    )
+    emulator.start()
+    try:
+        await_port(emulator, port)
+        stack.manage(
+            *("add_provider", "good", "--base-url", f"http://127.0.0.1:{port}/v1"),
+            *("--api-key", UPSTREAM_KEY, "--model", GOOD_MODEL, "--default-price"),
+        )
+        yield
+    finally:
+        emulator.stop()
+
+
 def open_shop(stack: Stack) -> list[str]:
     """Make the good client and one customer for each family; return their keys."""
     names = ["good", *(f"hostile{number}" for number in range(len(FAMILIES)))]
@@ -229,7 +261,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 20_000), most))
     missed = 0
-    with tempfile.TemporaryDirectory(prefix="fairness-") as folder, Stack(Path(folder)) as stack:
+    with (
+        tempfile.TemporaryDirectory(prefix="fairness-") as folder,
+        Stack(Path(folder)) as stack,
+        own_upstream(stack),
+    ):
         bench = Bench(stack, open_shop(stack))
         quiet = bench.measure_quiet()
         print(f"{HEADER}\n{quiet.line('')}", flush=True)

@@ -7,6 +7,7 @@ from django import forms
 from accounts.desk.actions import Asked, ReasonForm, StaffAction
 from billing.catalogue.pack_prices import to_cents
 from billing.models import Order, Refund
+from billing.orders.refund_offers import offer_unused, owed_after
 from billing.orders.refunds import PAID, refund_amount, refund_unused
 from billing.orders.reviews import close_reviewed, credit_reviewed
 from billing.stripe_inbox.open_orders import ask_again
@@ -52,6 +53,23 @@ def refund(asked: Asked[Order]) -> str:
         key=key_of(asked),
     )
     return said_of(given)
+
+
+def note_of_refund(order: Order) -> str:
+    """Say what the customer would owe after a refund of all that is left, and what leaves nothing
+    owed.
+    """
+    if order.status != Order.Status.FULFILLED:
+        return "It brought no credits, so nothing would be owed for it."
+    rest = order.charged_cents - order.returned_cents
+    owed = owed_after(order, rest)
+    all_of_it = f"After a refund of all that is left, {money.price(rest, order.currency)}, "
+    offer = offer_unused(order)
+    unused = money.price(offer.amount_cents if offer else 0, order.currency)
+    return (
+        f"{all_of_it}the customer would owe {owed:,} credits. Up to {unused}, which is what is "
+        "unused, nothing more is owed."
+    )
 
 
 def refund_rest(asked: Asked[Order]) -> str:
@@ -113,6 +131,7 @@ REFUND = StaffAction[Order](
     apply=refund,
     refusal=not_paid,
     form_class=RefundForm,
+    get_note=note_of_refund,
 )
 REFUND_UNUSED = StaffAction[Order](
     name="refund-unused",
@@ -126,6 +145,7 @@ REFUND_UNUSED = StaffAction[Order](
         or ("" if order.status == Order.Status.FULFILLED else "It was not credited.")
     ),
     form_class=RefundUnusedForm,
+    get_note=note_of_refund,
 )
 CREDIT = StaffAction[Order](
     name="credit",

@@ -83,8 +83,6 @@ class OrderAdmin(ReadOnlyWithActions[Order]):
                     "stripe_payment_intent_id",
                     "stripe_charge_id",
                     "stripe_price_id",
-                    "receipt_url",
-                    "invoice_url",
                 )
             },
         ),

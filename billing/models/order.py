@@ -60,6 +60,7 @@ class Order(models.Model):
     stripe_session_url = models.URLField(max_length=2_000, blank=True)
     stripe_payment_intent_id = models.CharField(max_length=120, blank=True)
     stripe_charge_id = models.CharField(max_length=120, blank=True)
+    # As they were when it was paid; they end. `orders/documents.py` asks for those of today.
     receipt_url = models.URLField(max_length=2_000, blank=True)
     invoice_url = models.URLField(max_length=2_000, blank=True)
     # `amount_cents` is the price; what was paid is the price, less discount, with tax.

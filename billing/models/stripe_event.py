@@ -6,7 +6,10 @@ from django.utils import timezone
 
 
 class StripeEvent(models.Model):
-    """An event as it arrived. A handler acts on the object's present state, not the payload's."""
+    """An event that arrived. A handler acts on the object's present state, not the payload's.
+
+    `payload` has what handlers read, and nothing else of what Stripe sent.
+    """
 
     event_id = models.CharField(max_length=120, unique=True)
     kind = models.CharField(max_length=80)
@@ -22,6 +25,8 @@ class StripeEvent(models.Model):
         verbose_name = "Stripe event"
         ordering = ["-pk"]
         indexes = [
+            # Pruning takes those that were received too long ago.
+            models.Index(fields=["received_at"], name="stripe_events_by_age"),
             # The sweep takes events that are due and not processed.
             models.Index(
                 fields=["next_attempt_at"],

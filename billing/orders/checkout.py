@@ -173,24 +173,31 @@ def _find_open_order(user: User, pack: Pack, snapshot: dict[str, Any]) -> Order 
 
 
 def _check_order_rate(user: User, network: str | None) -> None:
-    """Raise TooManyOrders if a user or a network has too many unpaid orders in the last hour."""
-    unpaid = Order.objects.filter(
+    """Raise TooManyOrders if a user or a network has too many orders in the last hour, unpaid or
+    paid.
+    """
+    lately = Order.objects.filter(
         channel=Order.Channel.CHECKOUT,
-        fulfilled_at=None,
         created_at__gt=timezone.now() - timedelta(seconds=WINDOW_S),
-    ).exclude(
+    )
+    paid = lately.exclude(fulfilled_at=None)
+    unpaid = lately.filter(fulfilled_at=None).exclude(
         # The customer has finished a pending order; without a session no card can be tried out.
         Q(status=Order.Status.PENDING)
         | Q(stripe_session_id=None, status__in=(Order.Status.FAILED, Order.Status.EXPIRED))
     )
     if unpaid.filter(user=user).count() >= settings.UNPAID_ORDERS_PER_USER:
         raise TooManyOrders("You started too many orders within an hour and paid none of them.")
+    if paid.filter(user=user).count() >= settings.PAID_ORDERS_PER_USER:
+        raise TooManyOrders("You paid too many orders within an hour.")
     if network is None:
         return
     # The user's lock does not cover the orders of other users on this network.
     lock_names(f"orders from {network}")
     if unpaid.filter(client_address=network).count() >= settings.UNPAID_ORDERS_PER_ADDRESS:
         raise TooManyOrders("Too many orders from your network were not paid within an hour.")
+    if paid.filter(client_address=network).count() >= settings.PAID_ORDERS_PER_ADDRESS:
+        raise TooManyOrders("Too many orders from your network were paid within an hour.")
 
 
 def _is_payable(session_id: str) -> bool:

@@ -185,7 +185,7 @@ def _revive(order: Order, *, most: int) -> Lot | None:
 
     Returns the lot that it is in.
     """
-    credits = min(_expired(order) - _sum(_revivals(order), "amount_credits"), most)
+    credits = min(expired_credits(order), most)
     if credits <= 0:
         return None
     entry = post_credit(
@@ -198,13 +198,12 @@ def _revive(order: Order, *, most: int) -> Lot | None:
     return Lot.objects.get(entry=entry)
 
 
-def _expired(order: Order) -> int:
-    """Return how many credits of an order's lots have expired, some of them more than once."""
-    lots = find_lots(order)
+def expired_credits(order: Order) -> int:
+    """Return how many credits of an order expired and were not counted as taken back yet."""
     expired = Debit.objects.filter(
-        lot__in=lots, kind=LedgerEntry.Kind.EXPIRY, booked_at__isnull=False
+        lot__in=find_lots(order), kind=LedgerEntry.Kind.EXPIRY, booked_at__isnull=False
     )
-    return _sum(expired, "taken_credits")
+    return _sum(expired, "taken_credits") - _sum(_revivals(order), "amount_credits")
 
 
 def _revivals(order: Order) -> QuerySet[LedgerEntry]:

@@ -21,7 +21,7 @@ def notify_order(order: Order) -> None:
         Kind.PURCHASE,
         reference=str(order.public_id),
         **_order_facts(order),
-        receipt_url=order.receipt_url,
+        has_receipt=bool(order.receipt_url),
         expires_at=as_fact(expires_at),
     )
 

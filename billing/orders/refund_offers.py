@@ -6,7 +6,7 @@ from billing.ledger.balances import read_balance
 from billing.ledger.credits import order_of_use
 from billing.ledger.wallets import get_wallet
 from billing.models import Order
-from billing.orders.clawback import find_lots, share_of
+from billing.orders.clawback import expired_credits, find_lots, share_of
 from common.currencies import smallest_step
 
 
@@ -33,6 +33,15 @@ def offer_unused(order: Order) -> Offer | None:
         return None
     credits = share_of(order, order.returned_cents + amount) - order.taken_back_credits
     return Offer(amount, max(credits, 0))
+
+
+def owed_after(order: Order, amount_cents: int) -> int:
+    """Return how many credits its customer would owe after a refund of so much, as things stand."""
+    wallet = get_wallet(order.user)
+    taken = share_of(order, order.returned_cents + amount_cents) - order.taken_back_credits
+    expired = min(max(expired_credits(order), 0), max(taken - _unused_of(order), 0))
+    available = read_balance(wallet).available_credits
+    return wallet.debt_credits + max(taken - expired - available, 0)
 
 
 def _unused_of(order: Order) -> int:

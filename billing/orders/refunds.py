@@ -31,6 +31,7 @@ from billing.orders.refund_offers import Offer, offer_unused
 from billing.stripe_api import create_refund
 from common.currencies import smallest_step
 from common.due import RetriedRows
+from common.locks import lock_names
 
 # Staff may refund the payment of these orders, also one that was never credited.
 PAID = (Order.Status.FULFILLED, Order.Status.REVIEW, Order.Status.CLOSED)
@@ -42,6 +43,7 @@ REFUNDS = RetriedRows(
     alarming_attempts=8,
 )
 BATCH = 50
+REFUND_WINDOW = timedelta(days=30)
 
 log = structlog.get_logger(__name__)
 
@@ -110,6 +112,8 @@ def offer_to_customer(order: Order) -> Offer | None:
     is_late = timezone.now() > order.fulfilled_at + timedelta(days=days)
     if is_late or wallet.state != Wallet.State.ACTIVE or wallet.debt_credits:
         return None
+    if _has_had_enough(order):
+        return None
     return None if _why_not(order) else offer_unused(order)
 
 
@@ -148,6 +152,11 @@ def _ask(order_id: int, refund: Refund) -> Refund:
     asked = Refund.objects.filter(public_id=refund.public_id).first()
     if asked is not None:
         return asked
+    if refund.actor_id is None:
+        # The order's lock does not cover the customer's other orders.
+        lock_names(f"refunds of {order.user_id}")
+        if _has_had_enough(order):
+            raise RefundRefused("Too many orders were returned lately. Please write to us.")
     problem = _why_not(order)
     if problem:
         raise RefundRefused(problem)
@@ -162,6 +171,14 @@ def _ask(order_id: int, refund: Refund) -> Refund:
     refund.debit = move_to_target(order)
     refund.save(update_fields=["debit"])
     return refund
+
+
+def _has_had_enough(order: Order) -> bool:
+    """Tell whether its customer got as many refunds without staff as the settings let them have."""
+    lately = Refund.objects.filter(
+        order__user=order.user_id, actor=None, created_at__gt=timezone.now() - REFUND_WINDOW
+    ).exclude(status=Refund.Status.REFUSED)
+    return lately.count() >= settings.CUSTOMER_REFUNDS_PER_MONTH
 
 
 def _why_not(order: Order) -> str:

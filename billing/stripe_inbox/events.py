@@ -20,6 +20,8 @@ from django.utils import timezone
 from billing.exceptions import PaymentProviderAway, WebhookMalformed, WebhookUnsigned
 from billing.ledger.inbox import file_item
 from billing.models import StripeEvent
+from billing.stripe_api import ORDER_KEY
+from billing.stripe_api.card_payments import CHANNEL_KEY
 from billing.stripe_inbox.handlers import HANDLERS
 from common.due import RetriedRows
 
@@ -37,6 +39,9 @@ EVENTS = RetriedRows(
     alarming_attempts=ALARMING_ATTEMPTS,
 )
 BATCH = 100
+PRUNED_AT_ONCE = 1_000
+# What handlers read of an object's metadata.
+USED_METADATA = (ORDER_KEY, CHANNEL_KEY)
 
 log = structlog.get_logger(__name__)
 
@@ -57,11 +62,40 @@ def store_event(event: dict[str, Any]) -> StripeEvent:
         defaults={
             "kind": event["type"],
             "object_id": event["data"]["object"].get("id") or "",
-            "payload": event,
+            "payload": _what_is_used(event),
         },
     )
     log.info("stripe_event_received", event_id=stored.event_id, kind=stored.kind, is_new=is_new)
     return stored
+
+
+def _what_is_used(event: dict[str, Any]) -> dict[str, Any]:
+    """Return an event without what no handler reads, such as names and addresses of customers."""
+    subject = event["data"]["object"]
+    kept = {name: subject[name] for name in ("id", "object", "mode") if name in subject}
+    metadata = subject.get("metadata")
+    if isinstance(metadata, dict):
+        kept["metadata"] = {name: metadata[name] for name in USED_METADATA if name in metadata}
+    if charge := subject.get("charge"):
+        kept["charge"] = charge["id"] if isinstance(charge, dict) else charge
+    names = ("id", "type", "created", "livemode", "api_version")
+    return {**{name: event.get(name) for name in names}, "data": {"object": kept}}
+
+
+def prune_events(*, most: int = PRUNED_AT_ONCE) -> int:
+    """Delete processed events that were received too long ago. Returns how many.
+
+    In batches, each a transaction of its own. Safe to repeat and to run at once.
+    """
+    old = StripeEvent.objects.filter(
+        processed_at__isnull=False,
+        received_at__lt=timezone.now() - timedelta(days=settings.STRIPE_EVENT_DAYS),
+    ).order_by("received_at", "pk")
+    pruned = 0
+    while ids := list(old.values_list("pk", flat=True)[:most]):
+        count, _ = StripeEvent.objects.filter(pk__in=ids, processed_at__isnull=False).delete()
+        pruned += count
+    return pruned
 
 
 def process_due_events(*, most: int = BATCH) -> int:

@@ -10,6 +10,7 @@ import structlog
 from allauth.account.models import EmailAddress
 from allauth.core import context as allauth_context
 from allauth.core.internal import ratelimit
+from allauth.usersessions.internal.flows.sessions import end_other_sessions
 from django.conf import settings
 from django.contrib import messages
 from django.core.mail import EmailMessage
@@ -41,11 +42,14 @@ from common.client_networks import client_network
 DEVICE_COOKIE_S = 400 * 24 * 3600
 MOST_USER_AGENT = 400
 # What a mail says of each change to the second step of logging in.
+NEW_FACTORS = ("totp_activated", "webauthn_added")
 FACTOR_CHANGES = {
-    "totp_activated": "Logging in takes a code of an authenticator app from now on.",
+    "totp_activated": "Logging in takes a code of an authenticator app from now on."
+    " Every other browser is signed out.",
     "totp_deactivated": "Logging in takes no code of an authenticator app any more.",
     "recovery_codes_generated": "New recovery codes were made; older ones work no more.",
-    "webauthn_added": "A passkey or security key was added: it logs in from now on.",
+    "webauthn_added": "A passkey or security key was added: it logs in from now on."
+    " Every other browser is signed out.",
     "webauthn_removed": "A passkey or security key was removed.",
 }
 
@@ -159,6 +163,9 @@ class AccountAdapter(PlainAccountAdapter):
                 pass
             case key if key in FACTOR_CHANGES:
                 notify_second_factor(user, change=FACTOR_CHANGES[key], **self._origin())
+                if key in NEW_FACTORS:
+                    # They logged in without it.
+                    end_other_sessions(self.request, user)
             case "email_deleted":
                 # A change of address that was asked for and given up: nothing has changed.
                 pass

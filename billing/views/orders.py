@@ -5,10 +5,12 @@ from uuid import UUID, uuid4, uuid5
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from billing.models import Order, Refund
+from billing.orders.documents import find_document
 from billing.orders.refunds import offer_to_customer, refund_to_customer
 from billing.stripe_inbox.open_orders import ask_again
 from billing.views.forms import RefundForm
@@ -50,6 +52,17 @@ def order(request: CustomerRequest, public_id: UUID) -> HttpResponse:
         "poll_url": f"?n={polls + 1}",
     }
     return render(request, "dashboard/order.html", context)
+
+
+@customer_only
+@require_safe
+def order_document(request: CustomerRequest, public_id: UUID, kind: str) -> HttpResponse:
+    """Lead to the order's receipt or invoice, wherever Stripe shows it now."""
+    order = get_object_or_404(Order, public_id=public_id, user=request.user)
+    next_url = reverse("dashboard-order", args=[order.public_id])
+    with as_message(request):
+        next_url = find_document(order, kind)
+    return redirect(next_url)
 
 
 def is_waiting(order: Order) -> bool:

@@ -13,6 +13,7 @@ from billing.exceptions import (
     CodeUnknown,
     CodeUsed,
     CurrencyUnproven,
+    DocumentMissing,
     InvalidAmount,
     OrderMissing,
     PackUnavailable,
@@ -32,12 +33,15 @@ MESSAGES: dict[type[BillingError], str] = {
     ),
     PackUnavailable: "That pack is no longer on sale. Nothing was charged.",
     TooManyOrders: (
-        "Too many orders were started and not paid within an hour, by you or from your network. "
+        "Too many orders were made within an hour, by you or from your network. "
         "Nothing was charged. Please try again later, or write to us."
     ),
     TooManyCards: (
         "Too many cards were tried within an hour, by you or from your network. Nothing was "
         "charged. Please try again later, or write to us."
+    ),
+    DocumentMissing: (
+        "The payment service has no such document of this order. Please write to us if you need it."
     ),
     RefundRefused: "Nothing was refunded: this order can't be returned here any more.",
     CodeUnknown: "There is no such code. Please compare it with what you were given.",

@@ -87,6 +87,8 @@ class ApiView(APIView):
     runtime: Runtime
     # Whether the key is known and permitted.
     is_admitted = False
+    # Whether the body is so large, or so wide, that its steps wait for their wallet's turn.
+    is_heavy = False
     # The body's reader, once it is read.
     reader: BodyReader | None = None
     # Whether Redis was asked where the key stands.
@@ -149,9 +151,11 @@ class ApiView(APIView):
             settings.MAX_BODY_BYTES, before_large=self.count_request, check=look
         )
         sent.set_body(body)
-        if len(body) <= SMALL_BYTES:
+        self.is_heavy = len(body) > SMALL_BYTES or jsonbody.is_wide(body)
+        if not self.is_heavy:
             return body_of(self.request)
-        sent.outline = outline
+        if len(body) > SMALL_BYTES:
+            sent.outline = outline
         return await self.runtime.work.step(self.key.wallet_id, body_of, self.request)
 
     def release_body(self) -> None:

@@ -87,6 +87,12 @@ def test_an_amount_that_makes_no_sense_is_refused(root: Client, paid: Order, amo
     assert not LogEntry.objects.exists()
 
 
+def test_before_a_refund_staff_see_what_would_be_owed(root: Client, paid: Order) -> None:
+    page = root.get(desk.do_url("refund", paid)).text
+
+    assert "the customer would owe" in page
+
+
 def test_a_refund_needs_a_reason(root: Client, paid: Order) -> None:
     refund(root, paid, "4.50", reason="")
 

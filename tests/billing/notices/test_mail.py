@@ -25,7 +25,7 @@ ORDER: dict[str, Any] = {
 }
 ORIGIN = {"device_name": "Firefox on Linux", "address": "203.0.113.9"}
 FACTS: dict[str, dict[str, Any]] = {
-    "purchase": ORDER | {"receipt_url": "https://pay.stripe.com/r/1", "expires_at": "2027-03-02"},
+    "purchase": ORDER | {"has_receipt": True, "expires_at": "2027-03-02"},
     "refund": ORDER | {"refunded_cents": 500, "clawed_back_credits": 1_250_000},
     "dispute": ORDER | {"state": "opened"},
     "low_balance": {"posted_credits": 40_000, "threshold_credits": 50_000},

@@ -16,8 +16,10 @@ from billing.ledger.expiry import expire_lots
 from billing.ledger.references import RequestCharge
 from billing.ledger.wallets import freeze_wallet
 from billing.models import InboxItem, Lot, Order, Refund, Wallet
+from billing.orders.checkout import start_checkout
+from billing.orders.checkout_payments import fulfil_checkout
 from billing.orders.clawback import find_lots
-from billing.orders.refund_offers import Offer, offer_unused
+from billing.orders.refund_offers import Offer, offer_unused, owed_after
 from billing.orders.refunds import (
     advance_refunds,
     offer_to_customer,
@@ -320,6 +322,48 @@ def test_it_refuses_to_refund_what_is_disputed(
 
     with pytest.raises(RefundRefused, match="disputed"):
         give(fulfilled, bob)
+
+
+def test_customers_return_so_many_orders_by_themselves(
+    fulfilled: Order, bob: User, sandbox: Sandbox, till: Till, settings: Settings
+) -> None:
+    settings.CUSTOMER_REFUND_DAYS = 14
+    settings.CUSTOMER_REFUNDS_PER_MONTH = 1
+    other = start_checkout(fulfilled.user, pack_slug="starter")
+    sandbox.pay(other.stripe_session_id)
+    other = fulfil_checkout(other.stripe_session_id or "")
+
+    def ask(order: Order) -> bool:
+        try:
+            return bool(refund_to_customer(order, key=uuid4()))
+        except RefundRefused:
+            return False
+
+    taken = race(
+        [partial(ask, fulfilled), partial(ask, other)], meet_at='INSERT INTO "billing_refund"'
+    )
+
+    assert sorted(taken) == [False, True]
+    assert offer_to_customer(fulfilled) is None
+    assert offer_to_customer(other) is None
+    work(till)
+    # Staff may go on, and next month the customer, too.
+    left = other if Refund.objects.filter(order=fulfilled).exists() else fulfilled
+    Refund.objects.update(created_at=timezone.now() - timedelta(days=31))
+    assert offer_to_customer(left) is not None
+
+
+def test_it_says_what_would_be_owed(
+    fulfilled: Order, bob: User, sandbox: Sandbox, till: Till
+) -> None:
+    spend(till, 400_000)
+    found = owed_after(fulfilled, 900), owed_after(fulfilled, 540), owed_after(fulfilled, 700)
+
+    give(fulfilled, bob, 700)
+    work(till)
+
+    assert found == (400_000, 0, 177_777)
+    assert till.balance().debt_credits == 177_777
 
 
 def test_it_refuses_an_order_that_was_not_paid(order: Order, bob: User) -> None:

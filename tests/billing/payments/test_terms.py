@@ -1,10 +1,12 @@
 """On what terms an order is sold: currencies, the catalogue, discounts, tax, invoices, limits."""
 
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import User
@@ -272,6 +274,36 @@ def test_an_address_that_pays_nothing_is_refused_whoever_asks(
         start_checkout(bob, pack_slug="starter", address="203.0.113.9")
 
     assert start_checkout(bob, pack_slug="starter", address="203.0.113.10").stripe_session_url
+
+
+@pytest.mark.parametrize(
+    ("setting", "refused"),
+    [("PAID_ORDERS_PER_USER", {"alice"}), ("PAID_ORDERS_PER_ADDRESS", {"alice", "bob"})],
+)
+def test_who_pays_too_many_orders_within_an_hour_is_refused(  # noqa: PLR0917  # fixtures
+    setting: str,
+    refused: set[str],
+    alice: User,
+    bob: User,
+    pack: Pack,
+    sandbox: Sandbox,
+    settings: Settings,
+) -> None:
+    setattr(settings, setting, 1)
+    order = start_checkout(alice, pack_slug="starter", address="203.0.113.9")
+    sandbox.pay(order.stripe_session_id)
+    fulfil_checkout(order.stripe_session_id or "")
+
+    def is_refused(user: User) -> bool:
+        try:
+            start_checkout(user, pack_slug="starter", address="203.0.113.9")
+        except TooManyOrders:
+            return True
+        return False
+
+    assert {name for name, user in (("alice", alice), ("bob", bob)) if is_refused(user)} == refused
+    Order.objects.update(created_at=timezone.now() - timedelta(hours=1))
+    assert not is_refused(alice)
 
 
 @pytest.mark.parametrize(

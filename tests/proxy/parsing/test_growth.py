@@ -167,15 +167,13 @@ def growths(endpoint: Endpoint, small: bytes, large: bytes) -> Iterator[float]:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_twice_the_bytes_take_little_more_than_twice_the_work(name: str) -> None:
     endpoint, build = FAMILIES[name]
-    small, large = build(BASE_BYTES), build(2 * BASE_BYTES)
-    assert len(large) < 2.1 * len(small)
+    small, twice, four_times = (build(BASE_BYTES * times) for times in (1, 2, 4))
+    assert len(twice) < 2.1 * len(small)
 
-    seen = []
-    for growth in growths(endpoint, small, large):
-        seen.append(growth)
-        if growth <= MOST_GROWTH:
-            break
-    assert min(seen) <= MOST_GROWTH
+    # One doubling may pass the bound of a cache that others use as well; two of them don't.
+    assert any(growth <= MOST_GROWTH for growth in growths(endpoint, small, twice)) or any(
+        growth <= MOST_GROWTH**2 for growth in growths(endpoint, small, four_times)
+    )
 
 
 def test_a_megabyte_of_digits_takes_milliseconds() -> None:

@@ -1,0 +1,71 @@
+"""Receipts and invoices are read from Stripe when somebody wants one: their addresses end."""
+
+import pytest
+from django.contrib.messages import get_messages
+from django.test import Client
+from pytest_django import Settings
+
+from accounts.models import User
+from billing.models import Order, Pack
+from billing.orders.checkout import start_checkout
+from billing.orders.checkout_payments import fulfil_checkout
+from devstack.ports import free_port
+from tests.conftest import signed_in
+from tests.stripe_sandbox import Sandbox
+
+
+@pytest.fixture
+def as_alice(alice: User) -> Client:
+    return signed_in(alice)
+
+
+def ask(client: Client, order: Order, kind: str) -> tuple[str, list[str]]:
+    """Return where the link leads, and what is said there."""
+    answer = client.get(f"/dashboard/orders/{order.public_id}/{kind}/")
+    assert answer.status_code == 302
+    return answer.headers["Location"], [str(each) for each in get_messages(answer.wsgi_request)]
+
+
+def test_a_receipt_is_shown_where_stripe_shows_it_now(
+    as_alice: Client, fulfilled: Order, sandbox: Sandbox
+) -> None:
+    sandbox.tamper(fulfilled.stripe_charge_id, receipt_url="https://pay.stripe.com/receipts/new")
+
+    assert ask(as_alice, fulfilled, "receipt") == ("https://pay.stripe.com/receipts/new", [])
+
+
+def test_an_invoice_is_shown_where_stripe_shows_it_now(
+    as_alice: Client, alice: User, pack: Pack, sandbox: Sandbox, settings: Settings
+) -> None:
+    settings.STRIPE_INVOICES = True
+    order = start_checkout(alice, pack_slug=pack.slug)
+    sandbox.pay(order.stripe_session_id)
+    order = fulfil_checkout(order.stripe_session_id or "")
+    invoice_id = sandbox.session(order.stripe_session_id).invoice
+    sandbox.tamper(str(invoice_id), hosted_invoice_url="https://invoice.stripe.com/i/new")
+
+    assert ask(as_alice, order, "invoice") == ("https://invoice.stripe.com/i/new", [])
+
+
+def test_an_order_without_such_a_document_says_so(
+    as_alice: Client, fulfilled: Order, sandbox: Sandbox
+) -> None:
+    page = f"/dashboard/orders/{fulfilled.public_id}/"
+
+    url, said = ask(as_alice, fulfilled, "invoice")
+    assert (url, "no such document" in said[0]) == (page, True)
+
+    sandbox.forget()
+    url, said = ask(as_alice, fulfilled, "receipt")
+    assert (url, "no such document" in said[-1]) == (page, True)
+
+
+def test_a_stripe_that_does_not_answer_is_told(
+    as_alice: Client, fulfilled: Order, settings: Settings
+) -> None:
+    settings.STRIPE_API_BASE = f"http://127.0.0.1:{free_port()}"
+
+    url, said = ask(as_alice, fulfilled, "receipt")
+
+    assert url == f"/dashboard/orders/{fulfilled.public_id}/"
+    assert "didn't answer" in said[0]
