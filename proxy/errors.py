@@ -4,6 +4,7 @@
     ├── ApiError                     becomes an answer in OpenAI's envelope
     │   ├── Defect                   500  our own, with no details
     │   ├── InvalidRequest           400  the client's fault, nothing was done
+    │   │   ├── ContextUnknown       400  context_not_known, of a model that is sent a file
     │   │   ├── PayloadTooLarge      413
     │   │   ├── RequestTooSlow       408  it did not arrive in time
     │   │   ├── HeadersTooLarge      431
@@ -108,6 +109,19 @@ class Defect(ApiError):
 class InvalidRequest(ApiError):
     status = 400
     type = "invalid_request_error"
+
+
+class ContextUnknown(InvalidRequest):
+    """A file is sent to a model of which nobody has said how much it reads."""
+
+    code = "context_not_known"
+
+    def __init__(self, model: str) -> None:
+        super().__init__(
+            f"The model '{model}' takes no documents, sound or images here, because it is not "
+            "known how much it reads of them. The operator can enter its context (context_tokens).",
+            param="model",
+        )
 
 
 class PayloadTooLarge(InvalidRequest):

@@ -3,12 +3,13 @@
 import re
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
 from billing.models import PublicModel
+from billing.models.catalogue import MOST_TOKENS
 from proxy.errors import InvalidRule
 from proxy.parsing.adapting import Adaptation
 from proxy.parsing.endpoints import ENDPOINTS
@@ -217,6 +218,13 @@ class Route(models.Model):
     )
     completion_cost_micros = models.BigIntegerField(
         "completion cost", null=True, blank=True, validators=[MinValueValidator(0)]
+    )
+    reasoning_beyond_maximum = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        validators=[MaxValueValidator(MOST_TOKENS)],
+        help_text="The most reasoning tokens that the provider may count beside max_tokens, for"
+        " each answer. A hold contains them; 0 where reasoning is within the maximum.",
     )
     is_active = models.BooleanField(default=True)
     vanished_at = models.DateTimeField(

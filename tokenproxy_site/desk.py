@@ -20,7 +20,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Sales": ("Order", "Refund", "Dispute", "Pack", "StripeEvent"),
     "Auto top-up": ("AutoTopUp", "TopUpConsent", "TopUpPayment", "StripeCustomer"),
     "Gifts": ("CodeBatch", "RedeemCode", "WelcomeCredit"),
-    "Books": ("LedgerEntry", "Lot", "UsageRecord", "Debit"),
+    "Books": ("LedgerEntry", "Lot", "UsageRecord", "KeyWriteOff", "Debit"),
     "Models": ("PublicModel", "ModelPrice", "Route", "Provider", "ProviderKey"),
     "Mail": ("Notice", "NotificationSettings"),
     "Desk": ("InboxItem", "LogEntry", "Group"),

@@ -326,6 +326,8 @@ HOLD_LEASE_S = get_int("HOLD_LEASE_S", 60, least=5)
 # If more decided debits than this wait to be booked, or for longer, nothing new is admitted.
 WALLET_BACKLOG_EVENTS = get_int("WALLET_BACKLOG_EVENTS", 100_000, least=1)
 WALLET_BACKLOG_AGE_S = get_int("WALLET_BACKLOG_AGE_S", 120, least=5)
+# Staff are told when requests of one API key within an hour cost so much more than was charged.
+WRITE_OFF_ALARM_CREDITS = get_int("WRITE_OFF_ALARM_CREDITS", 10_000, least=1)
 # Limits of an API key without its own, and of all keys of a wallet without its own.
 DEFAULT_REQUESTS_PER_MINUTE = get_int("DEFAULT_REQUESTS_PER_MINUTE", 600, least=1)
 DEFAULT_TOKENS_PER_MINUTE = get_int("DEFAULT_TOKENS_PER_MINUTE", 10_000_000, least=1)
@@ -351,6 +353,8 @@ BODY_TIMEOUT_S = get_int("BODY_TIMEOUT_S", 60, least=1)
 KEY_CACHE_S = get_int("KEY_CACHE_S", 5, least=1)
 CATALOGUE_REFRESH_S = get_int("CATALOGUE_REFRESH_S", 5, least=1)
 UPSTREAM_MAX_CONNECTIONS = get_int("UPSTREAM_MAX_CONNECTIONS", 2_000, least=1)
+# vLLM and Node close a connection after 5 idle seconds; we close it before they do.
+UPSTREAM_KEEP_ALIVE_S = get_int("UPSTREAM_KEEP_ALIVE_S", 4, least=1)
 # Answers to requests with an Idempotency-Key are kept for this long. Each answer, those of a wallet
 # and all together have a size limit, because Redis keeps them beside the balances.
 IDEMPOTENCY_KEEP_S = get_int("IDEMPOTENCY_KEEP_S", 600, least=1)
@@ -361,6 +365,8 @@ IDEMPOTENCY_TOTAL_BYTES = get_int("IDEMPOTENCY_TOTAL_BYTES", 128 * 1024 * 1024, 
 CLIENT_LEFT_GRACE_S = get_int("CLIENT_LEFT_GRACE_S", 15)
 # The same for any answer of a provider that bills it regardless.
 CANCEL_DRAIN_S = get_int("CANCEL_DRAIN_S", 60)
+# The same for an answer of a model that thinks first, of which its client had seen nothing.
+REASONING_DRAIN_S = get_int("REASONING_DRAIN_S", 60)
 # A stream that is silent for this long gets a comment, so that no proxy takes it for dead.
 KEEP_ALIVE_S = get_int("KEEP_ALIVE_S", 15, least=1)
 # A client that reads no byte for this long is given up.

@@ -3,13 +3,13 @@
 from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.http import HttpRequest
 
 from accounts.desk import columns
 from accounts.desk.pages import DeskAdmin, RowForm
 from billing.models import Pack, PackPrice
-from common.currencies import UNPROVEN_REASON, is_unproven
+from common.currencies import UNPROVEN_REASON, doubt_of, is_unproven
 
 
 class PackForm(forms.ModelForm[Pack]):
@@ -74,6 +74,13 @@ class PackAdmin(DeskAdmin[Pack]):
     ) -> type[forms.ModelForm[Pack]]:
         kwargs.setdefault("form", PackListForm)
         return super().get_changelist_form(request, **kwargs)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Save the other prices too, and warn of what nobody has verified."""
+        super().save_related(request, form, formsets, change)
+        for row in (form.instance, *form.instance.other_prices.all()):
+            if doubt := doubt_of(row.currency):
+                self.message_user(request, doubt, messages.WARNING)
 
     def has_delete_permission(self, request: HttpRequest, obj: Pack | None = None) -> bool:
         if obj is not None and obj.orders.exists():

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from accounts.desk import columns
 from accounts.desk.filters import Lookups
 from accounts.desk.pages import ReadOnlyAdmin, Tool, list_tool
-from billing.models import PublicModel, UsageRecord
+from billing.models import KeyWriteOff, PublicModel, UsageRecord
 from billing.token_classes import CLASSES
 
 
@@ -116,3 +116,21 @@ class UsageRecordAdmin(ReadOnlyAdmin[UsageRecord]):
 
     def get_tools(self, request: HttpRequest, obj: UsageRecord) -> Sequence[Tool]:
         return (list_tool("Ledger entry", "billing_ledgerentry", q=obj.request_id),)
+
+
+@admin.register(KeyWriteOff)
+class KeyWriteOffAdmin(ReadOnlyAdmin[KeyWriteOff]):
+    list_display = ("api_key", "owner", "hour", columns.number("credits", "Not charged"))
+    list_select_related = ("api_key__user",)
+    date_hierarchy = "hour"
+    search_fields = ("api_key__name", "api_key__hint", "api_key__user__email")
+
+    @admin.display(description="Owner", ordering="api_key__user__email")
+    def owner(self, row: KeyWriteOff) -> str:
+        return str(row.api_key.user)
+
+    def get_tools(self, request: HttpRequest, obj: KeyWriteOff) -> Sequence[Tool]:
+        return (
+            *super().get_tools(request, obj),
+            list_tool("Usage", "billing_usagerecord", api_key__id__exact=obj.api_key_id),
+        )

@@ -7,7 +7,7 @@ from django.apps import AppConfig
 from django.core.checks import CheckMessage, Tags, Warning, register
 from django.db import connection
 
-from billing.catalogue.pack_prices import list_unproven
+from billing.catalogue.pack_prices import list_below_minimum, list_unproven
 from common.currencies import UNPROVEN_REASON
 
 
@@ -22,7 +22,7 @@ def check_currencies(
     # `migrate` runs the checks before it creates the first table, too.
     if not databases or "billing_packprice" not in connection.introspection.table_names():
         return []
-    return [
+    unproven = [
         Warning(
             f"{name} is not sold. {UNPROVEN_REASON}",
             hint="Take the pack off sale or delete the price, at the desk.",
@@ -30,3 +30,12 @@ def check_currencies(
         )
         for name in list_unproven()
     ]
+    too_low = [
+        Warning(
+            f"{name} costs less than Stripe charges, so nobody can buy it.",
+            hint="Raise the price, at the desk.",
+            id="billing.W002",
+        )
+        for name in list_below_minimum()
+    ]
+    return [*unproven, *too_low]

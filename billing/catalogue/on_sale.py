@@ -8,6 +8,7 @@ from billing.catalogue.pack_prices import packs_on_sale
 from billing.catalogue.pricing import Rates
 from billing.exceptions import PackUnavailable
 from billing.models import Pack, PublicModel
+from billing.models.catalogue import DEFAULT_MAX_TOKENS
 from billing.token_classes import BY_NAME, CLASSES
 
 SLUG = re.compile(r"[-a-zA-Z0-9_]{1,50}")
@@ -19,6 +20,17 @@ class PricedModel:
 
     model: PublicModel
     rates: Rates
+
+    @property
+    def context(self) -> str:
+        """Write how many tokens the model reads at most; "" if staff did not say."""
+        return f"{self.model.context_tokens:,}" if self.model.context_tokens else ""
+
+    @property
+    def own_maximum(self) -> str:
+        """Write staff's default of max_tokens; "" if it is the documentation's."""
+        maximum = self.model.default_max_tokens
+        return "" if maximum == DEFAULT_MAX_TOKENS else f"{maximum:,}"
 
     @property
     def special_rates(self) -> list[tuple[str, int]]:

@@ -9,7 +9,7 @@ from django.db.models import Prefetch, QuerySet
 
 from billing.exceptions import CurrencyUnproven, InvalidAmount, PackUnavailable
 from billing.models import Pack, PackPrice
-from common.currencies import UNPROVEN, UNPROVEN_REASON, decimal_places, is_unproven
+from common.currencies import UNPROVEN, UNPROVEN_REASON, decimal_places, is_unproven, least_charge
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,18 @@ def list_unproven() -> list[str]:
     packs = Pack.objects.filter(is_active=True, currency__in=UNPROVEN)
     others = PackPrice.objects.filter(currency__in=UNPROVEN).select_related("pack")
     return [f"{pack} in {pack.currency}" for pack in packs] + [str(price) for price in others]
+
+
+def list_below_minimum() -> list[str]:
+    """Return the names of stored prices that Stripe refuses to charge because they are too low."""
+    packs = Pack.objects.filter(is_active=True)
+    others = PackPrice.objects.select_related("pack")
+    rows: list[Pack | PackPrice] = [*packs, *others]
+    return [
+        f"{row.pack if isinstance(row, PackPrice) else row} in {row.currency}"
+        for row in rows
+        if row.price_cents < (least_charge(row.currency) or 0)
+    ]
 
 
 def list_prices(pack: Pack) -> list[Price]:

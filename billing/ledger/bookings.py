@@ -17,6 +17,7 @@ from billing.ledger.inbox import file_items
 from billing.ledger.key_use import add_spending, instant_of
 from billing.ledger.pushes import push_on_commit
 from billing.ledger.references import DebitRow, DebtPayment, Reference, RequestCharge, RequestRaise
+from billing.ledger.write_offs import KeyHour, add_losses, key_hour_of, lost_credits
 from billing.models import (
     Debit,
     InboxItem,
@@ -67,6 +68,8 @@ class Batch:
     parked: dict[str, UsageRecord] = field(default_factory=dict)
     # What API keys were charged, by key and month.
     spent: dict[tuple[int, int], int] = field(default_factory=lambda: defaultdict(int))
+    # What requests cost beyond their charge, by key and hour.
+    lost: dict[KeyHour, int] = field(default_factory=lambda: defaultdict(int))
 
 
 def is_covered(event: Amounts, *, target: int, charged: int) -> bool:
@@ -128,6 +131,7 @@ def _load(events: list[Event]) -> Batch:
 
 def _book_usage(batch: Batch, event: Event) -> None:
     record = batch.records.get(event.reference)
+    lost_before = 0
     if record is None:
         record = _new_record(event)
         batch.records[event.reference] = batch.new_records[event.reference] = record
@@ -137,12 +141,14 @@ def _book_usage(batch: Batch, event: Event) -> None:
         if is_covered(event, target=record.target_credits, charged=record.charged_credits):
             return
         reference = RequestRaise(event.reference, event.charged)
+        lost_before = lost_credits(record)
         amount = event.charged - record.charged_credits
         ended_at = record.ended_at
         _raise_record(record, event)
         if event.reference not in batch.new_records:
             batch.raised_records[event.reference] = record
             batch.raised_ends |= {(record.wallet_id, at) for at in (ended_at, record.ended_at)}
+    batch.lost[key_hour_of(record)] += lost_credits(record) - lost_before
     if record.source == UsageRecord.Source.PARKED:
         batch.parked[record.request_id] = record
     if amount > 0:
@@ -276,6 +282,7 @@ def _save(batch: Batch) -> None:
     Debit.objects.bulk_update(batch.booked_debits.values(), ["taken_credits", "booked_at"])
     Wallet.objects.bulk_update(batch.wallets.values(), ["posted_credits", "debt_credits"])
     file_items([_finding(record) for record in batch.parked.values()])
+    file_items(add_losses(batch.lost))
     for wallet_id in sorted(batch.indebted):
         push_on_commit(wallet_id)
 

@@ -12,7 +12,7 @@ from billing.models.roll_up import RollUpDue, RollUpMark, SiteRollUp, UsageRollU
 from billing.models.stripe_customer import StripeCustomer
 from billing.models.stripe_event import StripeEvent
 from billing.models.top_up import AutoTopUp, TopUpConsent, TopUpPayment
-from billing.models.usage import KeySpending, UsageRecord
+from billing.models.usage import KeySpending, KeyWriteOff, UsageRecord
 from billing.models.wallet import Debit, Freeze, Wallet
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Freeze",
     "InboxItem",
     "KeySpending",
+    "KeyWriteOff",
     "LedgerEntry",
     "Lot",
     "ModelPrice",

@@ -4,26 +4,37 @@ from functools import reduce
 from operator import and_
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
 from billing.token_classes import CLASSES
-from common.currencies import UNPROVEN, UNPROVEN_REASON, smallest_step
+from common.currencies import UNPROVEN, UNPROVEN_REASON, least_charge, smallest_step
 
 CURRENCY = RegexValidator(r"^[a-z]{3}$", "A currency is three lower-case letters, such as usd.")
+# What the API's documentation promises where a request names no maximum.
+DEFAULT_MAX_TOKENS = 4_096
+# Ten times what any model reads; keeps every product within what Redis counts exactly.
+MOST_TOKENS = 20_000_000
 MODEL_NAME = RegexValidator(
     r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$",
     "A model's name has letters, digits and . _ : / - and starts with a letter or digit.",
 )
 
 
-def demand_whole_steps(price_cents: int | None, currency: str) -> None:
-    """Raise ValidationError for a price that is no multiple of its currency's smallest step."""
-    step = smallest_step(currency)
-    if price_cents is not None and price_cents % step:
+def demand_chargeable(price_cents: int | None, currency: str) -> None:
+    """Raise ValidationError for a price that is no multiple of its currency's smallest step, or
+    less than Stripe charges.
+    """
+    if price_cents is None:
+        return
+    step, least = smallest_step(currency), least_charge(currency)
+    if price_cents % step:
         message = f"Amounts of this currency are divisible by {step}."
+        raise ValidationError({"price_cents": message})
+    if least is not None and price_cents < least:
+        message = f"Stripe charges at least {least} in this currency."
         raise ValidationError({"price_cents": message})
 
 
@@ -74,7 +85,7 @@ class Pack(models.Model):
 
     def clean(self) -> None:
         """Raise ValidationError for a price that Stripe would refuse."""
-        demand_whole_steps(self.price_cents, self.currency)
+        demand_chargeable(self.price_cents, self.currency)
 
 
 class PackPrice(models.Model):
@@ -112,7 +123,7 @@ class PackPrice(models.Model):
 
     def clean(self) -> None:
         """Raise ValidationError for a price that Stripe would refuse."""
-        demand_whole_steps(self.price_cents, self.currency)
+        demand_chargeable(self.price_cents, self.currency)
 
 
 class PublicModel(models.Model):
@@ -123,12 +134,39 @@ class PublicModel(models.Model):
     description = models.CharField(max_length=200, blank=True)
     owned_by = models.CharField(max_length=60, default="tokenproxy")
     default_max_tokens = models.PositiveIntegerField(
-        default=4096,
+        default=DEFAULT_MAX_TOKENS,
         validators=[MinValueValidator(1)],
         help_text="Completion tokens where the client names no maximum.",
     )
     has_default_temperature = models.BooleanField(
         default=True, help_text="Send temperature 0.7 where the client names none."
+    )
+    context_tokens = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_TOKENS)],
+        help_text="The most that it reads, its answer included, in tokens: the largest of its"
+        " routes'. No prompt is held at more. Documents, sound, and images of a model whose rules"
+        " we don't know are held at it. Empty: as its providers' names tell, for the models of"
+        " OpenAI; any other refuses such files then.",
+    )
+    tokens_per_100_bytes = models.PositiveSmallIntegerField(
+        "tokens held per 100 bytes",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(100)],
+        help_text="Only where we lack its tokenizer. Empty: each byte of a text is held as a token,"
+        " which is never too little. With 40, a prompt of 10,000 bytes holds 4,000 tokens. This"
+        " is a risk: what a prompt uses beyond its hold is charged as far as the balance goes,"
+        " and you lose the rest. It is written off on the receipt; a key that causes much of it is"
+        " reported in the inbox.",
+    )
+    is_reasoning = models.BooleanField(
+        "thinks first",
+        default=False,
+        db_default=False,
+        help_text="Thinks, which its provider bills, before anything of its answer is seen. If a"
+        " client leaves before that, the answer is read on for a while, so that it is charged.",
     )
     is_active = models.BooleanField(default=True)
     order = models.PositiveSmallIntegerField(default=0)
@@ -137,6 +175,18 @@ class PublicModel(models.Model):
     class Meta:
         verbose_name = "model"
         ordering = ["order", "name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(context_tokens=None)
+                | Q(context_tokens__gt=0, context_tokens__lte=MOST_TOKENS),
+                name="model_context_is_possible",
+            ),
+            models.CheckConstraint(
+                condition=Q(tokens_per_100_bytes=None)
+                | Q(tokens_per_100_bytes__gt=0, tokens_per_100_bytes__lte=100),
+                name="model_tokens_are_at_most_bytes",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

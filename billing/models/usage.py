@@ -104,6 +104,32 @@ class UsageRecord(models.Model):
         return self.request_id
 
 
+class KeyWriteOff(models.Model):
+    """What the requests of one API key that came within one hour (UTC) cost beyond their charge.
+
+    Counted by the drain for an alarm: what each request lost is on its receipt.
+    """
+
+    api_key = models.ForeignKey(ApiKey, models.PROTECT, related_name="write_offs")
+    hour = models.DateTimeField(help_text="When the hour began.")
+    credits = models.BigIntegerField()
+
+    class Meta:
+        verbose_name = "write-offs of a key"
+        verbose_name_plural = "write-offs of keys"
+        ordering = ["-hour", "-credits"]
+        constraints = [
+            models.UniqueConstraint(fields=["api_key", "hour"], name="key_write_off_is_one_row"),
+            models.CheckConstraint(
+                condition=Q(credits__gte=0), name="key_write_off_is_not_negative"
+            ),
+        ]
+        indexes = [models.Index(fields=["hour"], name="key_write_off_by_hour")]
+
+    def __str__(self) -> str:
+        return f"{self.api_key} at {self.hour:%Y-%m-%d %H}:00"
+
+
 class KeySpending(models.Model):
     """What one API key was charged for requests that started in one month (UTC).
 

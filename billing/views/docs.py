@@ -12,6 +12,7 @@ def docs(request: HttpRequest) -> HttpResponse:
     context = {
         "requests_per_minute": settings.DEFAULT_REQUESTS_PER_MINUTE,
         "grace_s": settings.CLIENT_LEFT_GRACE_S,
+        "reasoning_s": settings.REASONING_DRAIN_S,
         "slow_reader_s": settings.SLOW_READER_S,
         "idempotency_minutes": settings.IDEMPOTENCY_KEEP_S // 60,
         "idempotency_kilobytes": settings.IDEMPOTENCY_MAX_BYTES // 1024,

@@ -73,7 +73,10 @@ class RouteAdmin(StaffActionsAdmin[Route]):
                 )
             },
         ),
-        ("What it can do", {"fields": ("endpoints", "parameter_rules")}),
+        (
+            "What it can do",
+            {"fields": ("endpoints", "parameter_rules", "reasoning_beyond_maximum")},
+        ),
         (
             "What we pay",
             {

@@ -51,9 +51,9 @@ async def estimate(
     if not key.may_call(request.model):
         raise ModelNotFound(request.model)
     model = await runtime.catalogue.get_model(request.model)
-    find_routes(request, endpoint, model)
+    routes = find_routes(request, endpoint, model)
     prompt = await take_apart(runtime, connection, key, request, endpoint)
-    worst = await find_worst(runtime, key, request, prompt, model)
+    worst = await find_worst(runtime, key, request, prompt, model=model, routes=routes)
     facts = make_facts(connection, key, model, endpoint=endpoint.name, is_stream=request.stream)
     units, refusal = None, None
     try:
@@ -66,9 +66,10 @@ async def estimate(
         "model": model.name,
         "price_version": model.rates.version,
         "rates_millicredits": describe_rates(model),
-        "prompt_tokens": await count_prompt(runtime.work, key.wallet_id, prompt),
-        "most_prompt_tokens": worst.fixed_tokens,
+        "prompt_tokens": await count_prompt(runtime.work, key.wallet_id, prompt, model.reader),
+        "most_prompt_tokens": worst.fixed_tokens - worst.beside_tokens * request.generations,
         "max_tokens": worst.units_wanted,
+        "beside_max_tokens": worst.beside_tokens,
         "answers": request.generations,
         "most_credits": round_up(
             worst.fixed_millicredits + worst.unit_millicredits * worst.units_wanted
@@ -93,7 +94,7 @@ async def count_input(
     model = await runtime.catalogue.get_model(request.model)
     find_routes(request, RESPONSES, model)
     prompt = await take_apart(runtime, connection, key, request, RESPONSES)
-    counted = await count_prompt(runtime.work, key.wallet_id, prompt)
+    counted = await count_prompt(runtime.work, key.wallet_id, prompt, model.reader)
     return {"object": "response.input_tokens", "input_tokens": counted}
 
 

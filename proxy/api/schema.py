@@ -125,12 +125,19 @@ class Credits(serializers.Serializer[Any]):
 
 
 class Model(serializers.Serializer[Any]):
-    """A model that this key may call."""
+    """A model that this key may call.
+
+    `context_length` is the most tokens that it reads, its answer included; null if we don't know.
+    The defaults are what is sent where a request names none; a null is left to the model.
+    """
 
     id = serializers.CharField()
     object = serializers.ChoiceField(["model"])
     created = serializers.IntegerField()
     owned_by = serializers.CharField()
+    context_length = serializers.IntegerField(min_value=1, allow_null=True)
+    default_max_tokens = serializers.IntegerField(min_value=1)
+    default_temperature = serializers.FloatField(allow_null=True)
 
 
 class Models(serializers.Serializer[Any]):
@@ -150,6 +157,10 @@ class InputTokens(serializers.Serializer[Any]):
 class Estimate(serializers.Serializer[Any]):
     """A request's worst case. Token counts are of the whole request, `max_tokens` of each answer.
 
+    `prompt_tokens` is counted; `most_prompt_tokens` is what a hold takes for the prompt, which no
+    count exceeds. `beside_max_tokens` may be billed as written beside each `max_tokens`: what does
+    not come true of a prediction, and reasoning that the provider counts apart.
+
     `affordable_max_tokens` is how long an answer the balance and the limits allow now; null if the
     request would be refused, and then `refusal` is the error that it would be answered with.
     """
@@ -162,6 +173,7 @@ class Estimate(serializers.Serializer[Any]):
     prompt_tokens = serializers.IntegerField(min_value=0)
     most_prompt_tokens = serializers.IntegerField(min_value=0)
     max_tokens = serializers.IntegerField(min_value=0)
+    beside_max_tokens = serializers.IntegerField(min_value=0)
     answers = serializers.IntegerField(min_value=0)
     most_credits = serializers.IntegerField(min_value=0)
     available_credits = serializers.IntegerField(min_value=0)

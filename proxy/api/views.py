@@ -255,10 +255,13 @@ class KeyView(ApiView):
 
 
 def describe_model(model: Model) -> dict[str, object]:
-    """Write a model as OpenAI does."""
+    """Write a model as OpenAI does, with what it reads at most and what we send where you don't."""
     return {
         "id": model.name,
         "object": "model",
         "created": model.created_at_s,
         "owned_by": model.owned_by,
+        "context_length": model.reader.context_tokens,
+        "default_max_tokens": model.default_max_tokens,
+        "default_temperature": model.default_temperature,
     }

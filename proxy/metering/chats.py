@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from proxy.metering.images import bound_image, count_image
+from proxy.metering.images import count_image
 from proxy.metering.prompt import NEVER_SHOWN, Prompt, add_unread, to_json
 from proxy.metering.tools import add_call, add_tools
 
 PER_MESSAGE = 3
 PER_NAME = 1
 PRIMING = 3
-# 10 tokens a second; the thinnest MP3 has 1,000 bytes a second, 1,333 characters in base64.
+# 10 tokens a second; a usual thin MP3 has 1,000 bytes a second, 1,333 characters in base64.
 AUDIO_CHARS_PER_TOKEN = 100
 
 # The tokens that an upstream may add to a prompt beyond the published rules.
@@ -67,6 +67,7 @@ def _empty(model: str) -> Prompt:
 def _add_message(prompt: Prompt, message: Mapping[str, Any]) -> None:
     prompt.overhead += PER_MESSAGE
     prompt.margin += MARGIN_PER_MESSAGE
+    prompt.messages += 1
     prompt.texts.append(message["role"])
     _add_content(prompt, message.get("content"))
     if isinstance(name := message.get("name"), str):
@@ -116,9 +117,8 @@ def _add_part(prompt: Prompt, part: Mapping[str, Any]) -> None:
             add_unread(prompt, image, "url", "detail")
         case "input_audio":
             audio = part["input_audio"]
-            cost = -(-len(audio["data"]) // AUDIO_CHARS_PER_TOKEN)
-            prompt.media += cost
-            prompt.media_bound += cost
+            prompt.media += -(-len(audio["data"]) // AUDIO_CHARS_PER_TOKEN)
+            prompt.has_files = True
             add_unread(prompt, audio, "data")
         case "file":
             add_file(prompt, part["file"]["file_data"])
@@ -128,10 +128,10 @@ def _add_part(prompt: Prompt, part: Mapping[str, Any]) -> None:
 def add_image(prompt: Prompt, url: str, detail: str | None) -> None:
     """Add an image, by the rules for its model."""
     prompt.media += count_image(url, detail=detail or "auto", model=prompt.model)
-    prompt.media_bound += bound_image(url, detail=detail or "auto", model=prompt.model)
+    prompt.images.append(detail or "auto")
 
 
 def add_file(prompt: Prompt, data: str) -> None:
     """Add a document's text and page images, by its size, since no more is known of them."""
     prompt.media += len(data) // 4
-    prompt.media_bound += len(data)
+    prompt.has_files = True

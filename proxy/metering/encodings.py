@@ -71,8 +71,19 @@ _SPECIAL = {
     },
     O200K: {"<|endoftext|>": 199999, "<|endofprompt|>": 200018},
 }
-_CL100K_PREFIXES = ("gpt-4-", "gpt-3.5", "gpt-35", "text-embedding-", "davinci-", "babbage-")
-_O200K_PREFIXES = ("gpt-4o", "gpt-4.", "gpt-5", "chatgpt-", "o1", "o3", "o4")
+# Each is followed by a hyphen or the end. Google and Alibaba have `text-embedding-` models, too.
+_CL100K_MODELS = (
+    "babbage-002",
+    "davinci-002",
+    "gpt-3.5",
+    "gpt-35",
+    "gpt-4",
+    "text-embedding-3",
+    "text-embedding-ada-002",
+)
+_O200K_MODELS = ("chatgpt-4o", "gpt-4o", "gpt-4.1", "gpt-4.5", "gpt-5", "o1", "o3", "o4")
+# Versions of a model whose name goes on with a point: gpt-5.1.
+_O200K_PREFIXES = ("gpt-5.",)
 
 _loaded: dict[str, Encoding] = {}
 _loading = Lock()
@@ -95,10 +106,7 @@ def warm() -> None:
 
 def encoding_name(model: str) -> str:
     """Name the encoding of a model, with or without a provider's or fine-tune's prefix."""
-    base = base_model(model)
-    if base == "gpt-4" or base.startswith(_CL100K_PREFIXES):
-        return CL100K
-    return O200K
+    return CL100K if _is_of(model, _CL100K_MODELS) else O200K
 
 
 def encoding_for(model: str) -> Encoding:
@@ -108,8 +116,14 @@ def encoding_for(model: str) -> Encoding:
 
 def is_known_model(model: str) -> bool:
     """Tell whether the encoding is the model's own. For an unknown model it is a guess."""
-    base = base_model(model)
-    return base == "gpt-4" or base.startswith(_CL100K_PREFIXES + _O200K_PREFIXES)
+    return _is_of(model, _CL100K_MODELS + _O200K_MODELS) or base_model(model).startswith(
+        _O200K_PREFIXES
+    )
+
+
+def _is_of(model: str, families: tuple[str, ...]) -> bool:
+    base = base_model(model) + "-"
+    return any(base.startswith(f"{family}-") for family in families)
 
 
 def count_text(text: str, encoding: Encoding) -> int:

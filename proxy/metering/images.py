@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import binascii
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import ceil, floor, sqrt
 
@@ -21,6 +22,8 @@ MAX_PATCHES = 1536
 _TYPICAL_SIZE = (1024, 1024)
 # The size with the most tiles: 768 by 2048.
 _LARGEST_SIZE = (768, 2048)
+# The details of the published rules. `original` reads as many patches as the model likes.
+_RULED_DETAILS = frozenset({"auto", "low", "high"})
 # JPEG puts its size behind the metadata, which may hold a preview; multiple of 4 for base64.
 _HEADER_CHARS = 512 * 1024
 
@@ -33,8 +36,8 @@ class Tiles:
     def count(self, size: tuple[int, int], *, detail: str) -> int:
         return self.base if detail == "low" else self.base + self.tile * _tiles(*size)
 
-    def most(self, size: tuple[int, int] | None, *, detail: str) -> int:
-        return self.count(size or _LARGEST_SIZE, detail=detail)
+    def most(self, *, detail: str) -> int:
+        return self.count(_LARGEST_SIZE, detail=detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +48,24 @@ class Patches:
     def count(self, size: tuple[int, int], *, detail: str) -> int:
         return self._scaled(_patches(*size))
 
-    def most(self, size: tuple[int, int] | None, *, detail: str) -> int:
-        # Images over the limit have been billed at the limit and not at their shrunken size.
-        return self._scaled(min(_grid(*size), MAX_PATCHES) if size else MAX_PATCHES)
+    def most(self, *, detail: str) -> int:
+        return self._scaled(MAX_PATCHES)
 
     def _scaled(self, patches: int) -> int:
         return -(-patches * self.factor_percent // 100)
 
 
-# The first prefix that fits decides.
+# The first that a name is, or begins with before a hyphen, decides. A later model, such as gpt-5.4,
+# has rules of its own.
 _RULES: tuple[tuple[str, Tiles | Patches], ...] = (
     ("gpt-5-mini", Patches(162)),
     ("gpt-5-nano", Patches(246)),
     ("gpt-5", Tiles(70, 140)),
     ("gpt-4.1-mini", Patches(162)),
     ("gpt-4.1-nano", Patches(246)),
+    ("gpt-4.1", Tiles(85, 170)),
     ("gpt-4o-mini", Tiles(2833, 5667)),
+    ("gpt-4o", Tiles(85, 170)),
     ("o4-mini", Patches(172)),
     ("o1", Tiles(75, 150)),
     ("o3", Tiles(75, 150)),
@@ -68,7 +73,6 @@ _RULES: tuple[tuple[str, Tiles | Patches], ...] = (
     ("chatgpt-4o", Tiles(85, 170)),
 )
 _ESTIMATE_FOR_STRANGERS = Tiles(85, 170)
-_BOUND_FOR_STRANGERS = Patches(246)
 
 
 def count_image(url: str, *, detail: str, model: str) -> int:
@@ -77,13 +81,18 @@ def count_image(url: str, *, detail: str, model: str) -> int:
     return rule.count(find_size(url) or _TYPICAL_SIZE, detail=detail)
 
 
-def bound_image(url: str, *, detail: str, model: str) -> int:
-    """Return the most prompt tokens that an image can cost. Only a data URL's size is known."""
-    rule = _rule(model)
-    if rule is None:
-        return _BOUND_FOR_STRANGERS.most(None, detail=detail)
+def most_of_image(detail: str, models: Iterable[str]) -> int | None:
+    """Return the most prompt tokens that any image costs at one of the models.
+
+    None if a model's rules are not known. The size that a file tells is not asked: a decoder may
+    see another one, as with frames of a GIF that are larger than its screen.
+    """
+    if detail not in _RULED_DETAILS:
+        return None
+    rules = [_rule(model) for model in models]
     # `auto` lets the model choose, and high detail costs more.
-    return rule.most(find_size(url), detail=detail)
+    known = [rule.most(detail=detail) for rule in rules if rule is not None]
+    return max(known) if known and len(known) == len(rules) else None
 
 
 def find_size(url: str) -> tuple[int, int] | None:
@@ -101,8 +110,9 @@ def find_size(url: str) -> tuple[int, int] | None:
 
 
 def _rule(model: str) -> Tiles | Patches | None:
-    base = base_model(model)
-    return next((rule for prefix, rule in _RULES if base.startswith(prefix)), None)
+    # With the hyphen, a name that goes on with another version does not fit.
+    base = base_model(model) + "-"
+    return next((rule for prefix, rule in _RULES if base.startswith(f"{prefix}-")), None)
 
 
 def _tiles(width: int, height: int) -> int:
@@ -115,13 +125,10 @@ def _tiles(width: int, height: int) -> int:
     return -(-longer // 512) * -(-shorter // 512)
 
 
-def _grid(width: int, height: int) -> int:
-    return -(-width // 32) * -(-height // 32)
-
-
 def _patches(width: int, height: int) -> int:
-    if _grid(width, height) <= MAX_PATCHES:
-        return _grid(width, height)
+    whole = -(-width // 32) * -(-height // 32)
+    if whole <= MAX_PATCHES:
+        return whole
     shrink = sqrt(MAX_PATCHES * 32**2 / (width * height))
     across, down = width * shrink / 32, height * shrink / 32
     # Shrunk again until a whole number of patches fits one side; slivers count as the limit.

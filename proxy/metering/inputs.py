@@ -1,6 +1,6 @@
 """Take the texts and token arrays of completions and embeddings apart.
 
-Nothing is wrapped around them, so with a model's own tokenizer the bound is the exact count.
+Nothing is wrapped around them, so with a model's own tokenizer a hold takes the exact count.
 """
 
 from __future__ import annotations
@@ -8,12 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from proxy.metering.encodings import is_known_model
 from proxy.metering.prompt import NEVER_SHOWN, Prompt, add_unread
 from proxy.parsing.inputs import count_inputs
-
-# Other makers' models may put a token before each input and one after it.
-MARGIN_PER_INPUT = 2
 
 
 def take_apart_completion(body: Mapping[str, Any], model: str) -> Prompt:
@@ -35,9 +31,7 @@ def take_apart_embedding(body: Mapping[str, Any], model: str) -> Prompt:
 
 
 def _take_apart(value: Any, model: str) -> Prompt:
-    prompt = Prompt(model)
-    if not is_known_model(model):
-        prompt.margin = MARGIN_PER_INPUT * count_inputs(value)
+    prompt = Prompt(model, inputs=count_inputs(value))
     for item in value if isinstance(value, list) else [value]:
         if isinstance(item, str):
             prompt.texts.append(item)

@@ -69,6 +69,7 @@ def _add_item(prompt: Prompt, item: Mapping[str, Any]) -> None:
 def _add_message(prompt: Prompt, role: str, content: object) -> None:
     prompt.overhead += PER_MESSAGE
     prompt.margin += MARGIN_PER_MESSAGE
+    prompt.messages += 1
     prompt.texts.append(role)
     if isinstance(content, str):
         prompt.texts.append(content)
@@ -98,6 +99,7 @@ def _add_part(prompt: Prompt, part: Mapping[str, Any]) -> None:
 def _add_reasoning(prompt: Prompt, item: Mapping[str, Any]) -> None:
     """Add reasoning that is sent back: as text or, if it is encrypted, by its size."""
     prompt.overhead += PER_MESSAGE
+    prompt.messages += 1
     for part in [*(item.get("summary") or []), *(item.get("content") or [])]:
         prompt.texts.append(part["text"])
         add_unread(prompt, part, "text")
@@ -105,4 +107,4 @@ def _add_reasoning(prompt: Prompt, item: Mapping[str, Any]) -> None:
     sealed = item.get("encrypted_content") or ""
     # Four characters of base64 are three bytes, and a token has at least one.
     prompt.media += len(sealed) // 16
-    prompt.media_bound += -(-len(sealed) * 3 // 4)
+    prompt.sealed_bytes += -(-len(sealed) * 3 // 4)

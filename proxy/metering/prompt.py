@@ -1,8 +1,4 @@
-"""A prompt taken apart, and counted: roughly for an estimate, never too low for a hold.
-
-A hold must cover the worst case. For a model whose tokenizer we have, that is the exact count and
-a margin; for others and for very long prompts it is the number of bytes, since no tokenizer makes
-more than one token of a byte.
+"""A prompt taken apart, and counted for an estimate. What a hold takes for it is in `bounds.py`.
 
 Unknown fields are sent on, and an upstream may show them to its model. So a hold covers their text
 as it is written; an estimate leaves it out, since it is not known whether a model reads it.
@@ -10,21 +6,18 @@ as it is written; an estimate leaves it out, since it is not known whether a mod
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from proxy.metering.encodings import Encoding, count_text, encoding_for, is_known_model
+from proxy.metering.encodings import Encoding, count_text, encoding_for
 
 # Measured on one core: 25 to 60 µs per KB of prose, 220 of emoji, 340 of nothing but spaces. So
 # prose takes at most 0.5 ms of the event loop, spaces 2.7 ms. Above this, counting moves to a
 # thread, which costs about 0.1 ms.
 INLINE_BYTES = 8 * 1024
-# Above this even a thread is too much for a request that has not been paid for: 60 ms for prose,
-# 0.35 s for spaces. The tokenizer releases the GIL meanwhile, so the event loop goes on.
-EXACT_BYTES = 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -36,14 +29,26 @@ class Prompt:
     # Texts that the model may read, but that the published rules do not bill.
     identifiers: list[str] = field(default_factory=list)
     tool_texts: list[str] = field(default_factory=list)
+    tools: Sequence[Any] = ()
     tools_json: str = ""
     # Tokens that the rules add to the texts.
     overhead: int = 0
     tool_overhead: int = 0
     # Tokens that an upstream may add beyond the rules.
     margin: int = 0
+    # What a model sees or hears, by the rules, or by the size of its file.
     media: int = 0
-    media_bound: int = 0
+    # The detail of each image.
+    images: list[str] = field(default_factory=list)
+    # Whether it has documents or sound, of which no size of a file tells how much a model reads.
+    has_files: bool = False
+    # The size of reasoning that only its maker can read.
+    sealed_bytes: int = 0
+    # What a chat template writes something around: messages, and calls in them.
+    messages: int = 0
+    calls: int = 0
+    # How many texts are read by themselves, each within the model's context.
+    inputs: int = 1
     # Text that the answer is expected to repeat; what it does not repeat is billed as written.
     predicted: list[str] = field(default_factory=list)
 
@@ -65,35 +70,6 @@ class Prompt:
     def is_short(self) -> bool:
         """Whether it may be counted on the event loop."""
         return self.size_bytes() <= INLINE_BYTES
-
-    @property
-    def is_countable(self) -> bool:
-        """Whether its bound is an exact count: we have the tokenizer and it is not too long."""
-        return is_known_model(self.model) and self.size_bytes() <= EXACT_BYTES
-
-    def bound(self) -> int:
-        """Return a number of tokens that the prompt can't exceed."""
-        return self.bound_exactly() if self.is_countable else self.bound_by_size()
-
-    def bound_exactly(self) -> int:
-        """Count, and add a margin for what the rules leave open."""
-        encoding = encoding_for(self.model)
-        texts = _tokens(self.texts, encoding) + _tokens(self.identifiers, encoding)
-        rules = _tokens(self.tool_texts, encoding) + self.tool_overhead
-        tools = max(rules, _tokens([self.tools_json], encoding))
-        return texts + tools + self.overhead + self.margin + self.media_bound
-
-    def bound_prediction(self) -> int:
-        """Return the most tokens that a prediction may add to the bill beyond the maximum.
-
-        By its size in bytes, which is quick to find.
-        """
-        return _bytes(self.predicted)
-
-    def bound_by_size(self) -> int:
-        """Return a bound that counts every byte as a token."""
-        fixed = self.overhead + max(0, self.tool_overhead) + self.margin + self.media_bound
-        return self.size_bytes() + fixed
 
 
 def _tokens(texts: Iterable[str], encoding: Encoding) -> int:

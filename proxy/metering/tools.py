@@ -25,6 +25,7 @@ MARGIN_PER_TOOL = 32
 def add_call(prompt: Prompt, call: Mapping[str, Any], *besides: str) -> None:
     """Add a call that the model made earlier. The fields named in `besides` are read elsewhere."""
     prompt.overhead += PER_TOOL_CALL
+    prompt.calls += 1
     for key in ("name", "arguments", "input"):
         if isinstance(text := call.get(key), str):
             prompt.texts.append(text)
@@ -34,6 +35,7 @@ def add_call(prompt: Prompt, call: Mapping[str, Any], *besides: str) -> None:
 def add_tools(prompt: Prompt, tools: Sequence[Any], functions: Iterable[Mapping[str, Any]]) -> None:
     """Add tools as they were sent, and the functions that they describe."""
     functions = list(functions)
+    prompt.tools = tools
     prompt.tools_json = to_json(tools)
     prompt.tool_overhead += PER_TOOL_LIST
     prompt.margin += MARGIN_PER_TOOL * (1 + len(functions))

@@ -1,5 +1,6 @@
 """Admit a request: work out its worst case, place a hold, and note it in the journal."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -11,11 +12,12 @@ from billing.wallet.usage import RequestFacts
 from proxy.errors import InvalidRequest, ModelNotFound
 from proxy.http.connection import ClientConnection
 from proxy.http.headers import rate_limit_headers
+from proxy.metering.bounds import bound_prediction
 from proxy.metering.prompt import Prompt
 from proxy.parsing.image_urls import find_remote_image
 from proxy.parsing.jsonbody import SMALL_BYTES
 from proxy.parsing.request import ModelRequest
-from proxy.serving.call import Admission
+from proxy.serving.call import Admission, beyond_maximum
 from proxy.serving.counting import bound_prompt
 from proxy.serving.endpoints import Endpoint
 from proxy.serving.keys import KeyFacts
@@ -41,6 +43,8 @@ class Worst:
     # The same for the limit of tokens per minute.
     fixed_tokens: int
     unit_tokens: int
+    # What may be billed as written beside the maximum of each answer.
+    beside_tokens: int
 
 
 async def admit(
@@ -59,7 +63,7 @@ async def admit(
     """
     routes = find_routes(request, endpoint, model)
     prompt = await take_apart(runtime, connection, key, request, endpoint)
-    worst = await find_worst(runtime, key, request, prompt, model)
+    worst = await find_worst(runtime, key, request, prompt, model=model, routes=routes)
     facts = make_facts(connection, key, model, endpoint=endpoint.name, is_stream=request.stream)
     try:
         placed = await place(runtime, connection, key, facts, worst, is_precounted=is_precounted)
@@ -115,9 +119,15 @@ async def take_apart(
 
 
 async def find_worst(
-    runtime: Runtime, key: KeyFacts, request: ModelRequest, prompt: Prompt, model: Model
+    runtime: Runtime,
+    key: KeyFacts,
+    request: ModelRequest,
+    prompt: Prompt,
+    *,
+    model: Model,
+    routes: Sequence[UpstreamRoute],
 ) -> Worst:
-    """Work out the most that a request can cost. Raises InvalidRequest above MAX_MAX_TOKENS.
+    """Work out the most that a request can cost. Raises InvalidRequest if there is no telling.
 
     A client's own maximum is held in full or refused. Without one, as much of the default is held
     as the balance affords: the specification's default if it has one, or the model's.
@@ -135,17 +145,18 @@ async def find_worst(
         wanted = model.default_max_tokens if own is None else own
         least = min(wanted, request.least_max_tokens)
     rates: Rates = model.rates
-    prompt_tokens = await bound_prompt(runtime.work, key.wallet_id, prompt)
-    predicted = prompt.bound_prediction()
+    prompt_tokens = await bound_prompt(runtime.work, key.wallet_id, prompt, model.reader)
+    beside = bound_prediction(prompt) + beyond_maximum(request, routes)
     unit_millicredits = rates.worst_completion_millicredits * request.generations
     return Worst(
         fixed_millicredits=prompt_tokens * rates.worst_prompt_millicredits
-        + predicted * unit_millicredits,
+        + beside * unit_millicredits,
         unit_millicredits=unit_millicredits,
         units_wanted=wanted,
         units_least=least,
-        fixed_tokens=prompt_tokens + predicted * request.generations,
+        fixed_tokens=prompt_tokens + beside * request.generations,
         unit_tokens=request.generations,
+        beside_tokens=beside,
     )
 
 

@@ -10,7 +10,7 @@ each ending means for the hold and the client is a table in `endings.py`.
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -30,6 +30,7 @@ from proxy.errors import (
 from proxy.http.connection import ClientConnection
 from proxy.http.events import EventStream
 from proxy.metering.answers import JsonAnswer
+from proxy.metering.bounds import bound_prediction
 from proxy.metering.prompt import Prompt
 from proxy.metering.shapes import ECHOED, Label
 from proxy.metering.streams import UNREAD_BYTES, StreamMeter
@@ -66,10 +67,15 @@ class Admission:
     headers: dict[str, str]
 
     @property
-    def max_completion_tokens(self) -> int:
-        """The most completion tokens that may be billed, over all answers."""
+    def max_written_tokens(self) -> int:
+        """The client's maximum, or what stands in for it, over all answers."""
+        return self.max_tokens * self.request.generations
+
+    def most_billed_tokens(self, route: UpstreamRoute) -> int:
+        """Return the most completion tokens that a route may bill, over all answers."""
         # Predictions that did not come true are billed as written, beside the maximum.
-        return (self.max_tokens + self.prompt.bound_prediction()) * self.request.generations
+        beside = bound_prediction(self.prompt) + beyond_maximum(self.request, [route])
+        return (self.max_tokens + beside) * self.request.generations
 
     def body_for(self, route: UpstreamRoute) -> bytes:
         """Write the request as an upstream takes it."""
@@ -87,6 +93,13 @@ class Admission:
         self.headers.pop(IGNORED_FIELDS, None)
         if ignored := self.request.reading.ignored(route.upstream.intake.extras):
             self.headers[IGNORED_FIELDS] = ignored
+
+
+def beyond_maximum(request: ModelRequest, routes: Iterable[UpstreamRoute]) -> int:
+    """Return the most tokens of reasoning that a route may bill beside an answer's maximum."""
+    if request.own_max_tokens_field is None:
+        return 0
+    return max((route.reasoning_beyond_maximum for route in routes), default=0)
 
 
 class Phase(Enum):
@@ -145,6 +158,8 @@ class Call:
         self._prompt_tokens: int | None = None
         self._heard_at: float | None = None
         self._leaves_when_answered = False
+        # Whether the client left a stream of which nothing was seen yet, although it costs.
+        self.reads_on = False
         self._interruption: Reason | None = None
         self._is_waiting = False
         self._deadlines: dict[Reason, float] = {}
@@ -160,6 +175,9 @@ class Call:
     def asking(self, attempt: Attempt) -> Iterator[None]:
         """Limit and record the attempt in the block. Raises UpstreamTimedOut, Interrupted."""
         self._raise_interruption()
+        if self.reads_on:
+            # Nobody waits for another upstream's answer.
+            raise Interrupted(Reason.CLIENT_LEFT)
         upstream = attempt.route.upstream
         self.attempt = attempt
         self.phase = Phase.ASKED
@@ -263,26 +281,55 @@ class Call:
             raise Interrupted(self._interruption) from None
 
     def interrupt(self, reason: Reason) -> None:
-        """End the present wait, or the next one. Only the first reason counts."""
+        """End the present wait, or the next one. Only the first reason counts.
+
+        Whatever ends an answer that is only read on, it is its client's leaving.
+        """
         if self._interruption is not None:
             return
-        self._interruption = reason
+        self._interruption = Reason.CLIENT_LEFT if self.reads_on else reason
         if self._is_waiting and self.task is not None:
             self.task.cancel()
 
     def client_left(self) -> None:
         """Cancel a stream that is not recorded; give any other answer a grace to come.
 
-        A retry may ask for the answer. One that its upstream bills anyway has CANCEL_DRAIN_S.
+        A retry may ask for the answer. One that its upstream bills anyway has CANCEL_DRAIN_S; one
+        that may cost although nothing was seen of it, REASONING_DRAIN_S at least.
         """
+        is_passing = self.facts.is_stream and not self._observer.is_recording
+        thinks_unseen = self._thinks_unseen()
+        self.reads_on = thinks_unseen and is_passing
         if self._is_billed_anyway:
             self.limit(Reason.CLIENT_LEFT, settings.CANCEL_DRAIN_S)
-        elif self.facts.is_stream and not self._observer.is_recording:
+        elif thinks_unseen:
+            grace_s = 0 if is_passing else settings.CLIENT_LEFT_GRACE_S
+            self.limit(Reason.CLIENT_LEFT, max(grace_s, settings.REASONING_DRAIN_S))
+        elif is_passing:
             self._cancel_stream()
         else:
             self.limit(Reason.CLIENT_LEFT, settings.CLIENT_LEFT_GRACE_S)
         if not self.facts.is_stream:
             self._observer.client_left()
+
+    def _thinks_unseen(self) -> bool:
+        """Tell whether the model may be thinking, of which the client has seen nothing."""
+        return (
+            self.admission.model.is_reasoning and self.may_have_run and not self._has_visible_text()
+        )
+
+    def _has_visible_text(self) -> bool:
+        # While a thread counts, much text has come; nothing else may use the meter.
+        if self.is_counting:
+            return True
+        return isinstance(self.meter, StreamMeter) and self.meter.has_text
+
+    def leave_once_visible(self) -> None:
+        """End an answer that is only read on, once something of it is seen. Raises Interrupted."""
+        if self.reads_on and self._has_visible_text():
+            self.reads_on = False
+            if not self._is_billed_anyway:
+                raise Interrupted(Reason.CLIENT_LEFT)
 
     @property
     def _is_billed_anyway(self) -> bool:
@@ -329,15 +376,18 @@ class Call:
     async def count_prompt(self) -> int:
         """Count the prompt, once for a call: its lease is renewed with the count many times."""
         if self._prompt_tokens is None:
-            wallet_id, prompt = self.facts.wallet_id, self.admission.prompt
-            self._prompt_tokens = await count_prompt(self._work, wallet_id, prompt)
+            prompt, reader = self.admission.prompt, self.admission.model.reader
+            self._prompt_tokens = await count_prompt(
+                self._work, self.facts.wallet_id, prompt, reader
+            )
         return self._prompt_tokens
 
     async def estimate(self, meter: JsonAnswer | StreamMeter) -> Usage:
         """Count the prompt and what was delivered, in a thread if that is long."""
         given = {
             "prompt_tokens": await self.count_prompt(),
-            "max_completion_tokens": self.admission.max_completion_tokens,
+            # Ours may count more than the model's own tokenizer, which the maximum was given to.
+            "max_completion_tokens": self.admission.max_written_tokens,
         }
         if meter.unread_bytes <= UNREAD_BYTES:
             return meter.estimate(**given)

@@ -1,18 +1,22 @@
 """Count prompts: short ones at once, long ones in the tokenizer's threads."""
 
+from proxy.metering import bounds
+from proxy.metering.bounds import Reader
 from proxy.metering.prompt import Prompt
 from proxy.serving.fair import LongWork
 
 
-async def bound_prompt(work: LongWork, wallet_id: int, prompt: Prompt) -> int:
-    """Return a number of tokens that a prompt can't exceed."""
+async def bound_prompt(work: LongWork, wallet_id: int, prompt: Prompt, reader: Reader) -> int:
+    """Return a number of tokens that a prompt can't exceed. Raises ContextUnknown."""
     if prompt.is_short:
-        return prompt.bound()
-    return await work.count(wallet_id, prompt.bound)
+        return bounds.bound_prompt(prompt, reader)
+    return await work.count(wallet_id, bounds.bound_prompt, prompt, reader)
 
 
-async def count_prompt(work: LongWork, wallet_id: int, prompt: Prompt) -> int:
-    """Count a prompt by the published rules."""
-    if prompt.is_short:
-        return prompt.count()
-    return await work.count(wallet_id, prompt.count)
+async def count_prompt(work: LongWork, wallet_id: int, prompt: Prompt, reader: Reader) -> int:
+    """Count a prompt by the published rules.
+
+    Of a document only its size is known, so no more is counted than the model can read.
+    """
+    counted = prompt.count() if prompt.is_short else await work.count(wallet_id, prompt.count)
+    return reader.within(counted, prompt)

@@ -7,6 +7,11 @@
 | client left | void | prompt | prompt and what was delivered | nothing |
 | abandoned | nothing | nothing | prompt and what was delivered | |
 
+A client that leaves a stream of a model that thinks first, before anything of the answer is seen,
+has not stopped what its provider bills: the answer is read on until something is seen, usage comes
+or REASONING_DRAIN_S have passed. Then it ends as any other that was left: as reported, within the
+hold, or by our count.
+
 *Abandoned* is recorded with the lease, for a call whose process dies. Only a whole answer is
 charged as reported even above its hold. An upstream that tells of an error in a 200 has refused
 the request if nothing of its answer was sent on, and has broken it otherwise. Figures that can't
@@ -196,10 +201,10 @@ async def _make_settlement(
     if charge is Charge.NOTHING:
         usage = NOTHING
     elif charge is Charge.METERED and meter is not None and meter.reported is not None:
+        assert call.attempt is not None  # noqa: S101  # whose answer it is
+        most = call.admission.most_billed_tokens(call.attempt.route)
         try:
-            usage = meter.usage(
-                prompt_tokens=0, max_completion_tokens=call.admission.max_completion_tokens
-            )
+            usage = meter.usage(prompt_tokens=0, max_completion_tokens=most)
         except ImpossibleUsage as error:
             # Only the reason: the figures themselves are whatever the upstream sent.
             log.error("usage_parked", **_named(call), reason=error.reason)

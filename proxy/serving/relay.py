@@ -64,7 +64,7 @@ async def _pass_on(
     except (AnswerBroken, Interrupted) as error:
         if not meter.is_complete or is_client_gone(error):
             raise
-    if not meter.is_complete:
+    if call.reads_on or not meter.is_complete:
         raise Interrupted(Reason.CLIENT_LEFT) if connection.has_left else meter.failure
 
 
@@ -86,10 +86,12 @@ async def _read_on(
             raise MalformedAnswer("the answer is a page")
         while chunk:
             # An upstream that bills the whole answer is read to its end. Once the client has left,
-            # what it sends is dropped, unless the answer is recorded for a retry.
-            if recorder.is_recording or not connection.has_left:
+            # what it sends is dropped, unless the answer is recorded for a retry, or nothing of it
+            # was seen yet.
+            if recorder.is_recording or call.reads_on or not connection.has_left:
                 await _send(call, stream, recorder, meter.feed(chunk))
             call.heard()
+            call.leave_once_visible()
             if meter.is_behind:
                 await call.catch_up(meter)
             if meter.has_ended:

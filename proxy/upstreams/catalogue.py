@@ -16,6 +16,7 @@ from billing.catalogue.pricing import Rates
 from billing.models import PublicModel
 from proxy.database import PATIENCE_S, in_database
 from proxy.errors import BooksUnavailable, EndpointNotServed, ModelNotFound
+from proxy.metering.bounds import Reader
 from proxy.parsing.chat import DEFAULT_TEMPERATURE
 from proxy.upstreams.loading import load_routes
 from proxy.upstreams.routes import Upstream, UpstreamRoute
@@ -39,6 +40,10 @@ class Model:
     default_temperature: float | None
     rates: Rates
     routes: tuple[UpstreamRoute, ...]
+    # How much may be read of a prompt.
+    reader: Reader
+    # Whether it may think, which is billed, before anything of its answer is seen.
+    is_reasoning: bool = False
 
     def routes_for(self, path: str) -> tuple[UpstreamRoute, ...]:
         """Return the routes that take requests of a path. Raises EndpointNotServed."""
@@ -121,6 +126,13 @@ def load_models() -> dict[str, Model]:
             default_temperature=DEFAULT_TEMPERATURE if model.has_default_temperature else None,
             rates=prices[model.name],
             routes=tuple(routes[model.pk]),
+            reader=Reader.of(
+                model.name,
+                [route.upstream_model for route in routes[model.pk]],
+                context_tokens=model.context_tokens,
+                tokens_per_100_bytes=model.tokens_per_100_bytes,
+            ),
+            is_reasoning=model.is_reasoning,
         )
         for model in PublicModel.objects.filter(is_active=True)
         if model.name in prices and model.pk in routes

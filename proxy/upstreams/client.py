@@ -5,18 +5,23 @@ redirects and proxies from the environment. The caller sets all time limits exce
 connecting, because one timer watches all requests.
 """
 
+import asyncio
 import ssl
 import time
 from collections.abc import AsyncGenerator, Callable
+from contextvars import ContextVar
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import cache, lru_cache
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
+from weakref import WeakSet
 
 import aiohttp
 import httpx
 import orjson
+from aiohttp.connector import Connection
+from django.conf import settings
 from httpx_aiohttp import AiohttpTransport
 
 from proxy.errors import (
@@ -35,7 +40,6 @@ from proxy.upstreams.routes import Upstream
 MAX_REFUSAL_BYTES = 64 * 1024
 # The largest answer in practice is a few MB of base64.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
-KEEPALIVE_S = 30.0
 DNS_CACHE_S = 60
 # An upstream may close a kept connection while a request is on its way: then the connection closes
 # within this time. If it closes later, the request may have run.
@@ -47,21 +51,52 @@ MOST_RETRY_AFTER_S = 86_400.0
 TRANSPORT_ERRORS = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError)
 
 
+# Whether the connection of the present task's last request had served another one before.
+_is_reused: ContextVar[bool] = ContextVar("is_reused", default=False)
+
+
+class Connector(aiohttp.TCPConnector):
+    """Opens connections, and tells which ones are used again."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._used: WeakSet[asyncio.Protocol] = WeakSet()
+
+    async def connect(self, req: aiohttp.ClientRequest, *more: Any, **options: Any) -> Connection:
+        """Return a connection for a request."""
+        connection = await super().connect(req, *more, **options)
+        protocol = connection.protocol
+        if protocol is not None:
+            _is_reused.set(protocol in self._used)
+            self._used.add(protocol)
+        return connection
+
+
 class UpstreamClient:
     """Sends requests. One per process. The caller closes each answer."""
 
-    def __init__(self, transport: AiohttpTransport) -> None:
+    def __init__(self, transport: AiohttpTransport, fresh: AiohttpTransport) -> None:
         self._transport = transport
+        # Its connections are closed after each request, so each is a fresh one.
+        self._fresh = fresh
 
     @classmethod
     async def connect(cls, *, max_connections: int) -> Self:
         """Make a client; connections are opened as requests need them."""
         tls = _tls_context()
-        return cls(AiohttpTransport(verify=tls, client=_open_session(tls, max_connections)))
+        kept, fresh = (
+            AiohttpTransport(verify=tls, client=_open_session(tls, max_connections, **how))
+            for how in (
+                {"keepalive_timeout": settings.UPSTREAM_KEEP_ALIVE_S},
+                {"force_close": True},
+            )
+        )
+        return cls(kept, fresh)
 
     async def close(self) -> None:
         """Close every connection."""
         await self._transport.aclose()
+        await self._fresh.aclose()
 
     async def post(
         self,
@@ -97,12 +132,15 @@ class UpstreamClient:
     ) -> "UpstreamAnswer":
         limits = {"connect": upstream.connect_timeout_s, "read": read_timeout_s}
         request.extensions["timeout"] = limits
-        began_at = time.monotonic()
         try:
-            response = await self._transport.handle_async_request(request)
-        except TRANSPORT_ERRORS as error:
-            raise _failure(error, after_s=time.monotonic() - began_at) from error
-        answer = UpstreamAnswer(response)
+            answer = await _ask(self._transport, request)
+        except UpstreamHungUp:
+            if not _is_reused.get():
+                raise
+            # The upstream closed a kept connection just as it was used again, without a byte of an
+            # answer: most servers do after some seconds. Another one may serve, once.
+            answer = await _ask(self._fresh, request)
+        response = answer.response
         if response.status_code != 200:
             raise await _refusal(answer)
         return answer
@@ -112,7 +150,7 @@ class UpstreamAnswer:
     """An answer whose headers have come and whose body may still be on its way."""
 
     def __init__(self, response: httpx.Response) -> None:
-        self._response = response
+        self.response = response
         # Called once at the end, with what broke the body, or "" if nothing did.
         self.on_ended: Callable[[str], None] | None = None
 
@@ -133,19 +171,19 @@ class UpstreamAnswer:
     @property
     def status(self) -> int:
         """The HTTP status."""
-        return self._response.status_code
+        return self.response.status_code
 
     @property
     def retry_after_s(self) -> float | None:
         """The seconds that the upstream asks to wait, if it says so."""
-        return parse_retry_after(self._response.headers)
+        return parse_retry_after(self.response.headers)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Yield the body as it comes. Raises AnswerBroken."""
         # Only an upstream that ignores our Accept-Encoding compresses its answer.
-        is_packed = self._response.headers.get("content-encoding", "identity") != "identity"
+        is_packed = self.response.headers.get("content-encoding", "identity") != "identity"
         try:
-            async for chunk in self._response.aiter_bytes() if is_packed else self._stream():
+            async for chunk in self.response.aiter_bytes() if is_packed else self._stream():
                 yield chunk
         except TRANSPORT_ERRORS as error:
             kind = type(error.__cause__ or error).__name__
@@ -176,7 +214,7 @@ class UpstreamAnswer:
             tell(broken)
 
     def _stream(self) -> httpx.AsyncByteStream:
-        stream = self._response.stream
+        stream = self.response.stream
         if not isinstance(stream, httpx.AsyncByteStream):
             raise TypeError("an asynchronous transport gives asynchronous streams")
         return stream
@@ -221,6 +259,16 @@ def _headers(secret: str, request_id: str) -> dict[str, str]:
     }
 
 
+async def _ask(transport: AiohttpTransport, request: httpx.Request) -> UpstreamAnswer:
+    """Send a request over one transport. Raises UpstreamError."""
+    began_at = time.monotonic()
+    _is_reused.set(False)
+    try:
+        return UpstreamAnswer(await transport.handle_async_request(request))
+    except TRANSPORT_ERRORS as error:
+        raise _failure(error, after_s=time.monotonic() - began_at) from error
+
+
 def _failure(error: Exception, *, after_s: float) -> UpstreamError:
     """Return what a transport's error means for a request whose answer has not begun."""
     cause = error.__cause__ or error
@@ -257,14 +305,14 @@ def _tls_context() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-def _open_session(tls: ssl.SSLContext, max_connections: int) -> aiohttp.ClientSession:
+def _open_session(tls: ssl.SSLContext, max_connections: int, **how: Any) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
+        connector=Connector(
             limit=max_connections,
             ssl=tls,
             resolver=PublicResolver(),
             ttl_dns_cache=DNS_CACHE_S,
-            keepalive_timeout=KEEPALIVE_S,
+            **how,
         ),
         # A cookie from one customer's answer must not be sent with another's request.
         cookie_jar=aiohttp.DummyCookieJar(),

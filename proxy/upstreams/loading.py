@@ -9,6 +9,7 @@ from proxy.parsing.adapting import Adaptation
 from proxy.parsing.extras import never_passes
 from proxy.parsing.intake import Intake
 from proxy.parsing.origins import origin_of
+from proxy.parsing.telling import may_be_extra
 from proxy.upstreams.addresses import check_base_url
 from proxy.upstreams.crypto import InvalidToken, decrypt_secret
 from proxy.upstreams.routes import Upstream, UpstreamKey, UpstreamRoute
@@ -84,7 +85,8 @@ def to_upstream(provider: Provider, keys: list[UpstreamKey]) -> Upstream | None:
         idle_timeout_s=provider.idle_timeout_s,
         total_timeout_s=provider.total_timeout_s,
         intake=to_intake(provider),
-        answer_fields=frozenset(provider.answer_fields),
+        # What a later version no longer lets pass is left out here, too.
+        answer_fields=frozenset(filter(may_be_extra, provider.answer_fields)),
     )
 
 
@@ -123,4 +125,5 @@ def to_route(row: Route, upstream: Upstream) -> UpstreamRoute | None:
             cached_prompt_micros=row.cached_prompt_cost_micros,
             completion_micros=row.completion_cost_micros,
         ),
+        reasoning_beyond_maximum=row.reasoning_beyond_maximum,
     )

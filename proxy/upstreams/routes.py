@@ -76,6 +76,8 @@ class UpstreamRoute:
     endpoints: frozenset[str] = frozenset()
     adaptation: Adaptation = UNCHANGED
     costs: Costs = UNKNOWN
+    # The most tokens of reasoning that the provider counts beside an answer's maximum.
+    reasoning_beyond_maximum: int = 0
 
     @property
     def circuit(self) -> str:

@@ -30,6 +30,13 @@ class Command(BaseCommand):
             action="store_true",
             help="price models without a price at 1 credit per prompt and completion token",
         )
+        parser.add_argument(
+            "--context-tokens",
+            type=int,
+            metavar="TOKENS",
+            help="the most that each of these models reads, its answer included; without it, what"
+            " is known of OpenAI's by their names",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -39,6 +46,7 @@ class Command(BaseCommand):
                 secret=options["api_key"],
                 models=dict(read_model(text) for text in options["model"]),
                 has_default_price=options["default_price"],
+                context_tokens=options["context_tokens"],
             )
         except InvalidProvider as error:
             raise CommandError(str(error)) from error

@@ -6,8 +6,8 @@ price before it can be called. A model that is no longer listed is marked; nothi
 
 import asyncio
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from itertools import chain
 
@@ -17,7 +17,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from billing.models import PublicModel
+from billing.models.catalogue import MOST_TOKENS
 from proxy.errors import NotSynced, UpstreamError
+from proxy.metering.known_models import thinks_first
 from proxy.models import Provider, Route
 from proxy.upstreams.client import UpstreamClient
 from proxy.upstreams.loading import to_key, to_upstream
@@ -26,6 +28,8 @@ from proxy.upstreams.routes import Upstream
 MAX_MODELS = 5_000
 MAX_LIST_BYTES = 8 * 1024 * 1024
 MAX_NAME_CHARS = 120
+# Where lists tell how much a model reads: OpenRouter and Together, Groq, vLLM, Mistral.
+CONTEXT_FIELDS = ("context_length", "context_window", "max_model_len", "max_context_length")
 PATIENCE_S = 60.0
 
 
@@ -36,6 +40,8 @@ class Sync:
     provider: Provider
     # Pairs of our name and the upstream's.
     new: list[tuple[str, str]] = field(default_factory=list)
+    # What the upstream's list tells of how much a model reads, by its own name.
+    contexts: dict[str, int] = field(default_factory=dict)
     vanished: list[Route] = field(default_factory=list)
     returned: list[Route] = field(default_factory=list)
     # Names that we can't use, with the reason.
@@ -69,7 +75,7 @@ def plan_sync(provider: Provider, *, prefix: str = "", only: Sequence[str] = ())
         elif not route.vanished_at:
             sync.vanished.append(route)
     routed = {route.upstream_model for route in routes}
-    for name in sorted(listed - routed):
+    for name in sorted(listed.keys() - routed):
         if only and not any(fnmatchcase(name, pattern) for pattern in only):
             continue
         reason = _find_objection(prefix + name)
@@ -78,14 +84,23 @@ def plan_sync(provider: Provider, *, prefix: str = "", only: Sequence[str] = ())
         else:
             sync.new.append((prefix + name, name))
     unchanged = len(routes) - len(sync.vanished) - len(sync.returned)
-    return Sync(provider, sync.new, sync.vanished, sync.returned, sync.refused, unchanged)
+    return replace(sync, contexts=_known(listed), unchanged=unchanged)
 
 
 @transaction.atomic
 def apply_sync(sync: Sync, *, is_active: bool = False) -> None:
-    """Apply a plan. Safe to repeat. New routes are switched on only with `is_active`."""
+    """Apply a plan. Safe to repeat. New routes are switched on only with `is_active`.
+
+    What the list tells of a new model is taken; a model that exists is staff's.
+    """
     for public_name, upstream_model in sync.new:
-        model, _ = PublicModel.objects.get_or_create(name=public_name)
+        model, _ = PublicModel.objects.get_or_create(
+            name=public_name,
+            defaults={
+                "context_tokens": sync.contexts.get(upstream_model),
+                "is_reasoning": thinks_first(upstream_model),
+            },
+        )
         Route.objects.get_or_create(
             model=model,
             provider=sync.provider,
@@ -96,8 +111,11 @@ def apply_sync(sync: Sync, *, is_active: bool = False) -> None:
     _mark(sync.returned, is_vanished=False)
 
 
-def list_models(provider: Provider) -> set[str]:
-    """Ask an upstream for the names of its models. Raises NotSynced."""
+def list_models(provider: Provider) -> dict[str, int | None]:
+    """Ask an upstream for its models: by name, how much each reads, None if it does not say.
+
+    Raises NotSynced.
+    """
     rows = provider.keys.filter(is_active=True, ejected_at=None)
     upstream = to_upstream(provider, [key for row in rows if (key := to_key(row))])
     if upstream is None:
@@ -108,7 +126,7 @@ def list_models(provider: Provider) -> set[str]:
         body = asyncio.run(_fetch(upstream))
     except (UpstreamError, TimeoutError) as error:
         raise NotSynced(f"The provider did not give its list: {error or 'no answer'}.") from error
-    return _read_names(body)
+    return _read_models(body)
 
 
 async def _fetch(upstream: Upstream) -> bytes:
@@ -129,9 +147,10 @@ async def _fetch(upstream: Upstream) -> bytes:
         await client.close()
 
 
-def _read_names(body: bytes) -> set[str]:
+def _read_models(body: bytes) -> dict[str, int | None]:
     try:
-        names = [model["id"] for model in orjson.loads(body)["data"]]
+        models = orjson.loads(body)["data"]
+        names = [model["id"] for model in models]
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise NotSynced("The provider's list is not a list of models.") from error
     if len(names) > MAX_MODELS or not all(isinstance(name, str) and name for name in names):
@@ -139,7 +158,18 @@ def _read_names(body: bytes) -> set[str]:
     # An empty list is taken for a fault, because it would mark every route.
     if not names:
         raise NotSynced("The provider's list is empty.")
-    return set(names)
+    return {model["id"]: _read_context(model) for model in models}
+
+
+def _read_context(model: dict[str, object]) -> int | None:
+    """Return the largest context that an entry names, if it is one that we can hold."""
+    told = [model.get(name) for name in CONTEXT_FIELDS]
+    possible = [value for value in told if type(value) is int and 0 < value <= MOST_TOKENS]
+    return max(possible, default=None)
+
+
+def _known(listed: Mapping[str, int | None]) -> dict[str, int]:
+    return {name: tokens for name, tokens in listed.items() if tokens is not None}
 
 
 def _find_objection(name: str) -> str:

@@ -10,6 +10,7 @@ from billing.catalogue.model_prices import set_price
 from billing.catalogue.pricing import MILLICREDITS
 from billing.models import PublicModel
 from proxy.errors import InvalidAddress, InvalidProvider
+from proxy.metering.known_models import thinks_first
 from proxy.models import Provider, ProviderKey, Route
 from proxy.parsing.origins import origin_of
 from proxy.upstreams.addresses import check_base_url
@@ -35,11 +36,13 @@ def set_up_provider(
     secret: str,
     models: Mapping[str, str],
     has_default_price: bool = False,
+    context_tokens: int | None = None,
 ) -> Changes:
     """Create a provider with one key and its routes, or update it. Safe to repeat.
 
     `models` maps public names to the provider's. With `has_default_price`, models that have no
-    price get one credit per prompt and completion token. Raises InvalidProvider.
+    price get one credit per prompt and completion token. `context_tokens`, if given, is what each
+    of the models reads at most. Raises InvalidProvider.
     """
     if not models:
         raise InvalidProvider("Name at least one model.")
@@ -51,6 +54,8 @@ def set_up_provider(
     _set_key(changes, secret)
     for public_name, upstream_model in models.items():
         model = _set_route(changes, public_name, upstream_model)
+        if context_tokens is not None and model.context_tokens != context_tokens:
+            _set_context(changes, model, context_tokens)
         if has_default_price and not model.prices.exists():
             _set_default_price(changes, model)
     return changes
@@ -140,7 +145,7 @@ def _is_secret(key: ProviderKey, secret: str) -> bool:
 def _set_route(changes: Changes, public_name: str, upstream_model: str) -> PublicModel:
     model = PublicModel.objects.filter(name=public_name).first()
     if model is None:
-        model = PublicModel(name=public_name)
+        model = PublicModel(name=public_name, is_reasoning=thinks_first(upstream_model))
         _check(model)
         model.save()
         changes.lines.append(f"created model {public_name}")
@@ -155,6 +160,13 @@ def _set_route(changes: Changes, public_name: str, upstream_model: str) -> Publi
     route.save()
     changes.lines.append(f"routed {public_name} to {upstream_model} at {changes.provider.name}")
     return model
+
+
+def _set_context(changes: Changes, model: PublicModel, context_tokens: int) -> None:
+    model.context_tokens = context_tokens
+    _check(model)
+    model.save(update_fields=["context_tokens"])
+    changes.lines.append(f"set the context of {model.name} to {context_tokens:,} tokens")
 
 
 def _set_default_price(changes: Changes, model: PublicModel) -> None:

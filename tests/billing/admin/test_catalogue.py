@@ -5,6 +5,7 @@ from html import unescape
 import pytest
 from django.test import Client
 
+from billing.catalogue.checks import check_currencies
 from billing.models import Pack, PublicModel
 from common.currencies import UNPROVEN_REASON
 from tests import desk
@@ -68,6 +69,26 @@ def test_a_price_is_one_that_stripe_takes(
         root.post(desk.list_url(Pack) + "add/", {**PACK, "slug": f"new-{number}", **price})
 
     assert Pack.objects.filter(slug__startswith="new-").count() == (2 if is_sold else 0)
+
+
+def test_what_nobody_has_verified_is_warned_of_where_a_pack_is_saved(root: Client) -> None:
+    other = {"other_prices-0-currency": "cop", "other_prices-0-price_cents": "9000000"}
+
+    answer = root.post(desk.list_url(Pack) + "add/", {**PACK, **other}, follow=True)
+
+    assert Pack.objects.exists()
+    said = [(each.level_tag, str(each)) for each in answer.context["messages"]]
+    assert [text.partition(":")[0] for level, text in said if level == "warning"] == [
+        "Stripe names no least charge for COP"
+    ]
+
+
+def test_a_price_that_stands_below_the_least_charge_is_named(root: Client) -> None:
+    Pack.objects.create(name="Tiny", slug="tiny", credits=1, price_cents=49)
+
+    found = check_currencies(None, databases=["default"])
+
+    assert [(each.id, "Tiny in usd" in each.msg) for each in found] == [("billing.W002", True)]
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,23 @@ def test_it_lists_a_model_with_what_a_thousand_tokens_cost_now(
     assert ">2,000<" not in page
 
 
+def test_it_tells_what_a_model_reads_and_which_defaults_are_its_own(
+    gpt4: ModelPrice, as_charlie: Client
+) -> None:
+    plain = as_charlie.get("/models/").content.decode()
+    PublicModel.objects.update(
+        context_tokens=128_000, default_max_tokens=8_192, has_default_temperature=False
+    )
+
+    page = as_charlie.get("/models/").content.decode()
+
+    assert "Where you name none" not in plain
+    assert "Reads up to" not in plain
+    assert "Reads up to 128,000 tokens" in page
+    assert "<code>max_tokens</code> 8,192" in page
+    assert "<code>temperature</code> as the model's maker sets it" in page
+
+
 def test_it_leaves_out_a_model_without_a_price(as_charlie: Client) -> None:
     PublicModel.objects.create(name="gpt-free")
 

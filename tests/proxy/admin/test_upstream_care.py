@@ -1,5 +1,9 @@
 """What staff see of upstreams, and what they may do about them. The upstream is the sandbox."""
 
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
 from typing import Any
 
@@ -214,6 +218,7 @@ def test_rules_that_change_the_cost_are_refused(root: Client, sandbox: Provider)
         "weight": 1,
         "parameter_rules": '[{"drop": "max_tokens"}]',
         "endpoints": ["chat.completions"],
+        "reasoning_beyond_maximum": 0,
     }
 
     answer = root.post(desk.page_url(route), form)
@@ -223,6 +228,38 @@ def test_rules_that_change_the_cost_are_refused(root: Client, sandbox: Provider)
     assert "parameter_rules" in answer.context["adminform"].form.errors
     assert route.parameter_rules == [{"drop": "stop"}]
     assert route.endpoints == ["chat.completions"]
+
+
+LISTED = [
+    {"id": "openrouter", "context_length": 32_768},
+    {"id": "vllm", "max_model_len": 32_768},
+    {"id": "silent"},
+    {"id": "absurd", "context_window": -1, "context_length": True, "max_model_len": 10**30},
+    # It exists here, and is staff's.
+    {"id": "gpt-4", "context_length": 9},
+]
+
+
+@pytest.fixture
+def list_server() -> Iterator[str]:
+    """A provider that tells more of its models than their names."""
+
+    class Lists(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps({"object": "list", "data": LISTED}).encode()
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Lists) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
 
 
 def sync(*arguments: str) -> str:
@@ -249,6 +286,21 @@ def test_what_is_imported_is_switched_off_and_has_no_price(sandbox: Provider) ->
     assert not route.is_active
     assert not route.model.prices.exists()
     assert "0 new" in again
+
+
+def test_a_list_that_tells_how_much_a_model_reads_is_believed_for_new_models(
+    sandbox: Provider, list_server: str
+) -> None:
+    Provider.objects.update(base_url=list_server)
+    ProviderKey.objects.update(origin=origin_of(list_server))
+
+    sync("--apply")
+
+    contexts = dict(PublicModel.objects.values_list("name", "context_tokens"))
+    assert contexts["openrouter"] == contexts["vllm"] == 32_768
+    assert contexts["silent"] is None
+    assert contexts["absurd"] is None
+    assert contexts["gpt-4"] is None
 
 
 def test_what_vanished_is_marked_until_it_returns(sandbox: Provider) -> None:

@@ -229,7 +229,9 @@ async def test_it_lists_the_models_that_can_be_called(api: Api, alice: Customer)
     models = response.json()
     assert models["object"] == "list"
     assert {model["id"] for model in models["data"]} == {"gpt-4", "acme/chat:free"}
-    assert set(models["data"][0]) == {"id", "object", "created", "owned_by"}
+    known, unknown = sorted(models["data"], key=lambda model: -len(model["id"]))[::-1]
+    assert known.items() >= {"context_length": 8_192, "default_max_tokens": 4_096}.items()
+    assert (known["default_temperature"], unknown["context_length"]) == (0.7, None)
 
 
 async def test_it_describes_a_model_with_slashes_and_colons(api: Api, alice: Customer) -> None:

@@ -2,7 +2,9 @@ from typing import Any
 
 import pytest
 
+from proxy.metering.bounds import TEMPLATE_PER_INPUT
 from proxy.metering.inputs import take_apart_completion, take_apart_embedding
+from tests.proxy.readers import bound
 
 KNOWN = "text-embedding-3-small"
 
@@ -19,17 +21,18 @@ KNOWN = "text-embedding-3-small"
 async def test_it_counts_what_is_embedded_exactly(value: Any, count: int) -> None:
     prompt = take_apart_embedding({"input": value}, KNOWN)
 
-    assert (prompt.count(), prompt.bound()) == (count, count)
+    assert (prompt.count(), bound(prompt)) == (count, count)
 
 
-async def test_it_allows_a_stranger_two_tokens_of_its_own_for_each_input() -> None:
+async def test_it_allows_a_stranger_some_tokens_of_its_own_for_each_input() -> None:
     prompt = take_apart_embedding({"input": ["Hello", "Hi"]}, "bge-large")
 
     assert prompt.count() == 2
-    assert prompt.bound() == 7 + 2 * 2
+    # Each input has two more bytes as JSON.
+    assert bound(prompt) == 7 + 2 * 2 + 2 * TEMPLATE_PER_INPUT
 
 
 async def test_it_counts_both_sides_of_an_insertion() -> None:
     prompt = take_apart_completion({"prompt": "Hello", "suffix": " there"}, "gpt-3.5-turbo")
 
-    assert (prompt.count(), prompt.bound()) == (2, 2 + 3)
+    assert (prompt.count(), bound(prompt)) == (2, 2 + 3)

@@ -16,6 +16,7 @@ from proxy.parsing.treatment import TREATMENTS, Row, Treatment
 from proxy.serving.endpoints import ENDPOINTS as SERVED
 from tests.conformance.specification import load
 from tests.proxy.parsing.written import ALICE, BOB, write
+from tests.proxy.readers import bound
 
 CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES = ENDPOINTS
 BODIES = {
@@ -387,7 +388,7 @@ def test_a_namespace_of_functions_passes_and_is_counted() -> None:
     assert write(request)["tools"] == [namespace]
     assert write(request)["input"] == [call]
     assert prompt.count() > take_apart(parse(RESPONSES, input=[call]).body, "gpt-4o").count() + 10
-    assert prompt.count() <= prompt.bound()
+    assert prompt.count() <= bound(prompt)
 
 
 def test_nobody_shares_a_value_of_another_customer() -> None:

@@ -10,6 +10,7 @@ from proxy.metering import chats
 from proxy.parsing.chat import ChatRequest
 from proxy.parsing.extras import NEVER_PASS
 from tests.proxy.parsing.written import write
+from tests.proxy.readers import bound
 
 HELLO = {"role": "user", "content": "Hello!"}
 
@@ -192,7 +193,7 @@ def test_it_takes_every_published_message() -> None:
     request = parse(messages=messages)
 
     prompt = chats.take_apart(request.body, request.model)
-    assert 0 < prompt.count() <= prompt.bound()
+    assert 0 < prompt.count() <= bound(prompt)
 
 
 @pytest.mark.parametrize("name", sorted(NEVER_PASS))
@@ -338,5 +339,5 @@ def test_it_accepts_only_what_it_can_count(
         return
 
     prompt = chats.take_apart(request.body, request.model)
-    assert prompt.count() <= prompt.bound()
+    assert prompt.count() <= bound(prompt)
     assert [one["role"] for one in sent(request)["messages"]] == [one["role"] for one in messages]

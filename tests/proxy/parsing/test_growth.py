@@ -12,8 +12,10 @@ from contextlib import suppress
 import pytest
 
 from proxy.errors import InvalidRequest
+from proxy.metering.bounds import bound_exactly
 from proxy.parsing import jsonbody
 from proxy.serving.endpoints import CHAT, COMPLETIONS, RESPONSES, Endpoint
+from tests.proxy.readers import reader_of
 
 # Above every size at which the work changes its kind, below the one from which bytes are a bound.
 BASE_BYTES = 150_000
@@ -149,7 +151,8 @@ def cpu_s(endpoint: Endpoint, body: bytes) -> float:
     try:
         with suppress(InvalidRequest):
             request = endpoint.request.parse(jsonbody.parse(body))
-            endpoint.take_apart(request.body, request.model).bound_exactly()
+            prompt = endpoint.take_apart(request.body, request.model)
+            bound_exactly(prompt, reader_of(request.model))
         return time.thread_time() - started
     finally:
         gc.enable()

@@ -11,15 +11,18 @@ from billing.ledger.wallets import freeze_wallet, get_wallet
 from billing.wallet import keys
 from billing.wallet.sync_client import get_sync_client
 from proxy.database import in_database
+from proxy.metering import bounds
+from proxy.metering.bounds import Reader
 from proxy.metering.chats import take_apart
 from proxy.metering.prompt import Prompt
 from proxy.serving.counting import bound_prompt, count_prompt
 from proxy.serving.fair import LongWork
 from tests.proxy.accounts import put_in_debt
 from tests.proxy.conftest import HELLO, Api, Customer, assert_envelope
+from tests.proxy.readers import bound, reader_of
 
 # What a hold takes for the prompt alone.
-PROMPT_BOUND = take_apart({"messages": HELLO}, "gpt-4").bound()
+PROMPT_BOUND = bound(take_apart({"messages": HELLO}, "gpt-4"))
 
 
 async def test_it_refuses_what_the_balance_does_not_cover(
@@ -89,8 +92,8 @@ async def test_it_holds_for_a_prediction_that_does_not_come_true(
         "messages": HELLO,
         "prediction": {"type": "content", "content": "x" * 100},
     }
-    bound = take_apart(body, "gpt-4").bound() + 100
-    bob = await in_database(make_customer, "bob@example.com", credits=bound + 10)
+    held = bound(take_apart(body, "gpt-4")) + 100
+    bob = await in_database(make_customer, "bob@example.com", credits=held + 10)
 
     refused = await api.chat(bob, **body, max_tokens=11)
     served = await api.chat(bob, **body, max_tokens=10)
@@ -206,22 +209,23 @@ async def test_it_tells_redis_of_a_wallet_that_it_does_not_know(api: Api, alice:
 async def test_it_counts_long_prompts_off_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[bool] = []
 
-    def watch(prompt: Prompt) -> int:
+    def watch(prompt: Prompt, reader: Reader) -> int:
         threads.append(threading.current_thread() is threading.main_thread())
-        return exact(prompt)
+        return exact(prompt, reader)
 
-    exact = Prompt.bound_exactly
-    monkeypatch.setattr(Prompt, "bound_exactly", watch)
+    exact = bounds.bound_exactly
+    monkeypatch.setattr(bounds, "bound_exactly", watch)
+    reader = reader_of("gpt-4")
     short = take_apart({"messages": [{"role": "user", "content": "word"}]}, "gpt-4")
     long = take_apart({"messages": [{"role": "user", "content": "word " * 4_000}]}, "gpt-4")
 
     work = LongWork()
 
-    bounds = (await bound_prompt(work, 1, short), await bound_prompt(work, 1, long))
+    held = (await bound_prompt(work, 1, short, reader), await bound_prompt(work, 1, long, reader))
 
     assert threads == [True, False]
-    assert bounds == (8 + 20, 8 + 4_000 + 20)
-    assert await count_prompt(work, 1, long) == 8 + 4_000
+    assert held == (8 + 20, 8 + 4_000 + 20)
+    assert await count_prompt(work, 1, long, reader) == 8 + 4_000
     work.close()
 
 

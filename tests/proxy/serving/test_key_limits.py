@@ -19,8 +19,9 @@ from proxy.database import in_database
 from proxy.metering.chats import take_apart
 from tests.proxy.accounts import limit
 from tests.proxy.conftest import HELLO, Api, Customer, assert_envelope
+from tests.proxy.readers import bound
 
-PROMPT_BOUND = take_apart({"messages": HELLO}, "gpt-4").bound_exactly()
+PROMPT_BOUND = bound(take_apart({"messages": HELLO}, "gpt-4"))
 ENDPOINTS = ["/v1/models", "/v1/models/gpt-4", "/v1/credits", "/v1/key"]
 # Nobody is called from there: the documentation has these addresses to itself.
 ELSEWHERE = "203.0.113.0/24"

@@ -3,12 +3,14 @@
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import httpx
 import pytest
 
+from proxy.database import in_database
 from proxy.errors import Reason
 from proxy.metering.chunks import ChunkMeter
 from proxy.metering.streams import StreamMeter
@@ -430,8 +432,9 @@ async def test_it_forwards_the_first_piece_within_50_ms(api: Api, alice: Custome
 
 
 async def test_it_counts_what_has_piled_up_off_the_event_loop(
-    api: Api, alice: Customer, monkeypatch: pytest.MonkeyPatch
+    api: Api, make_customer: Callable[..., Customer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    bob = await in_database(make_customer, "bob@example.com", credits=100_000)
     threads: list[bool] = []
 
     def watch(meter: StreamMeter) -> None:
@@ -445,13 +448,12 @@ async def test_it_counts_what_has_piled_up_off_the_event_loop(
     async with serve_canned(stream_answer(*long)) as canned:
         await api.send_to(canned.base_url)
 
-        response = await api.chat(alice, stream=True)
+        response = await api.chat(bob, stream=True, max_tokens=90_000)
 
-    record = await alice.record()
+    record = await bob.record()
     assert response.content.endswith(b"data: [DONE]\n\n")
     assert record is not None
-    # 80,001 were counted; no estimate exceeds the maximum.
-    assert record.completion_tokens == 4_096
+    assert record.completion_tokens == 80_001
     assert threads
     assert not any(threads)
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
@@ -365,3 +367,99 @@ async def test_an_answer_whose_client_left_is_a_success(api: Api, alice: Custome
 
     of_route, _ = await figures_of(api)
     assert (of_route.ok, of_route.failed) == (1, 0)
+
+
+class Forgetful(Canned):
+    """An upstream that closes a connection at its second request, without a byte."""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        for turn in range(2):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+            self.requests.append(head + await reader.readexactly(int(length)))
+            if turn == 0 and not self.hangs_up:
+                writer.write(self.answer)
+                await writer.drain()
+                continue
+            break
+        writer.close()
+
+
+@asynccontextmanager
+async def serve_forgetful(answer: bytes, *, hangs_up: bool = False) -> AsyncIterator[Canned]:
+    canned = Forgetful(answer, hangs_up)
+    server = await asyncio.start_server(canned.serve, "127.0.0.1", 0)
+    canned.base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    yield canned
+    server.close()
+
+
+async def test_a_kept_connection_that_closes_at_once_costs_no_request(
+    api: Api, alice: Customer
+) -> None:
+    async with serve_forgetful(OK) as canned:
+        await api.send_to(canned.base_url)
+
+        statuses = [(await api.chat(alice, max_tokens=5)).status_code for _ in range(3)]
+
+    # The second was sent twice; a fresh connection is not kept for the third.
+    assert statuses == [200, 200, 200]
+    assert (canned.connections, len(canned.requests)) == (3, 4)
+    assert (await alice.balance()).held_credits == 0
+
+
+async def test_a_fresh_connection_that_closes_at_once_is_not_tried_again(
+    api: Api, alice: Customer
+) -> None:
+    async with serve_forgetful(OK, hangs_up=True) as canned:
+        await api.send_to(canned.base_url)
+
+        response = await api.chat(alice, max_tokens=5)
+
+    assert response.status_code == 503
+    assert len(canned.requests) == 1
+
+
+async def test_an_error_in_a_200_is_tried_on_the_next_route(api: Api, alice: Customer) -> None:
+    refusal = json_answer(200, {"error": {"message": "busy", "code": 503}})
+    async with serve_canned(refusal) as canned:
+        await put_first(api, "gpt-4", base_url=canned.base_url)
+
+        whole = await served_by(api, alice)
+        streamed = await api.chat(alice, stream=True, max_tokens=5)
+        receipt = await in_database(_read_receipt, streamed.headers["x-request-id"])
+
+    assert streamed.content.endswith(b"data: [DONE]\n\n")
+    assert whole == receipt == ("sandbox", 2)
+
+
+async def test_errors_in_a_200_that_clients_cause_speak_against_nobody(
+    api: Api, alice: Customer
+) -> None:
+    told = {"code": 400, "message": "prompt is too long: 9000 tokens > 8192 maximum"}
+    async with serve_canned(json_answer(200, {"error": told})) as canned:
+        await api.send_to(canned.base_url)
+
+        responses = [await api.chat(alice, stream=stream) for stream in (True, False)]
+        of_route, _ = await figures_of(api)
+
+    assert {response.json()["error"]["code"] for response in responses} == {
+        "context_length_exceeded"
+    }
+    assert of_route.failed == 0
+    assert await alice.record() is None
+
+
+async def test_a_customers_own_image_may_be_named(api: Api, alice: Customer) -> None:
+    url = "https://images.example.com/a.png"
+    said = f"Error while downloading {url}."
+    content = [{"type": "image_url", "image_url": {"url": url}}]
+    async with serve_canned(json_answer(400, {"error": {"message": said}})) as canned:
+        await api.send_to(canned.base_url)
+
+        own = await api.chat(alice, messages=[{"role": "user", "content": content}])
+        other = await api.chat(alice)
+
+    assert own.json()["error"]["message"] == said
+    assert "images.example.com" not in other.text

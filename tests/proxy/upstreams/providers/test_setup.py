@@ -47,6 +47,34 @@ def test_it_creates_a_provider_with_models_routes_and_prices() -> None:
     assert models["gpt-4"].rates.completion_millicredits == 1_000
 
 
+def test_it_knows_how_much_a_model_reads_by_its_upstreams_name_or_is_told() -> None:
+    add("--model", "best=gpt-4o", "--model", "acme-large", "--default-price")
+    before = load_models()
+    said = add("--model", "acme-large", "--default-price", "--context-tokens", "32000")
+
+    assert before["best"].reader.context_tokens == 128_000
+    assert before["acme-large"].reader.context_tokens is None
+    assert "set the context of acme-large to 32,000 tokens" in said
+    assert load_models()["acme-large"].reader.context_tokens == 32_000
+
+
+@pytest.mark.parametrize("tokens", ["0", "-5", "20000001"])
+def test_it_refuses_a_context_that_no_model_has(tokens: str) -> None:
+    with pytest.raises(CommandError):
+        add("--model", "acme-large", "--context-tokens", tokens)
+
+    assert not PublicModel.objects.exists()
+
+
+def test_it_marks_models_that_are_known_to_think_first() -> None:
+    add("--model", "deep=o3-2025-04-16", "--model", "gpt-4o", "--default-price")
+
+    assert {model.name: model.is_reasoning for model in load_models().values()} == {
+        "deep": True,
+        "gpt-4o": False,
+    }
+
+
 def test_it_encrypts_the_key_and_keeps_a_hint() -> None:
     add("--model", "gpt-4")
 
