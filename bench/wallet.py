@@ -21,7 +21,7 @@ from devstack.valkey import Valkey
 
 if TYPE_CHECKING:
     from billing.wallet.client import WalletClient
-    from billing.wallet.commands import HoldRequest
+    from billing.wallet.commands.placing import HoldRequest
     from billing.wallet.journal import Journal
     from billing.wallet.usage import RequestFacts, Settlement
 
@@ -188,7 +188,7 @@ def measure_recovery(shop: Shop, fault: str) -> str:
 
 def fill(shop: Shop, wallet_ids: list[int], count: int, *, journal: "Journal | None") -> None:
     """Settle so many requests, many in one round trip, without the drain."""
-    from billing.wallet import commands
+    from billing.wallet.commands.ending import settle
     from billing.wallet.sync_client import get_sync_client
 
     turns = itertools.cycle(wallet_ids)
@@ -197,24 +197,24 @@ def fill(shop: Shop, wallet_ids: list[int], count: int, *, journal: "Journal | N
         if journal is not None:
             for facts in some:
                 journal.end(facts, ending())
-        get_sync_client().ask_many([commands.settle(facts, ending()) for facts in some])
+        get_sync_client().ask_many([settle(facts, ending()) for facts in some])
 
 
 def hold_many(
     shop: Shop, wallet_ids: list[int], count: int, *, journal: "Journal | None"
 ) -> "list[RequestFacts]":
     """Place so many holds, many in one round trip."""
-    from billing.wallet import commands
+    from billing.wallet.commands import placing
     from billing.wallet.sync_client import get_sync_client
 
     turns = itertools.cycle(wallet_ids)
     holds = [shop.hold(next(turns)) for _ in range(count)]
-    limit = commands.BacklogLimit(10**9, 10**9)
+    limit = placing.BacklogLimit(10**9, 10**9)
     for first in range(0, count, CHUNK):
         some = holds[first : first + CHUNK]
-        asked = [commands.place(hold, lease_ms=3_600_000, limit=limit) for hold in some]
+        asked = [placing.place(hold, lease_ms=3_600_000, limit=limit) for hold in some]
         for hold, reply in zip(some, get_sync_client().ask_many(asked), strict=True):
-            placed = commands.parse_place(reply)
+            placed = placing.parse_place(reply)
             if journal is not None:
                 journal.start(hold.facts, placed.held_credits)
     return [hold.facts for hold in holds]

@@ -12,11 +12,12 @@
     │   ├── AuthenticationFailed     401  invalid_api_key
     │   ├── NetworkRefused           401  ip_not_authorized, not from this address
     │   ├── AccountFrozen            403  account_frozen, until a person lifts it
-    │   ├── PathNotFound             404  not_found
-    │   ├── ModelNotFound            404  model_not_found
-    │   ├── ReceiptNotFound          404  not_found
-    │   ├── PackNotFound             404  pack_not_found
-    │   ├── EndpointNotServed        404  model_not_supported, by no route at this endpoint
+    │   ├── NotFound                 404
+    │   │   ├── PathNotFound              not_found
+    │   │   ├── ModelNotFound             model_not_found
+    │   │   ├── ReceiptNotFound           not_found
+    │   │   ├── PackNotFound              pack_not_found
+    │   │   └── EndpointNotServed         model_not_supported, by no route at this endpoint
     │   ├── MethodNotAllowed         405  method_not_allowed
     │   ├── InsufficientQuota        429  insufficient_quota, never retried by SDKs
     │   ├── RateLimitExceeded              429  rate_limit_exceeded, with when to retry
@@ -187,9 +188,12 @@ class AccountFrozen(ApiError):
         super().__init__(message, headers={"x-should-retry": "false"})
 
 
-class PathNotFound(ApiError):
+class NotFound(ApiError):
     status = 404
     type = "invalid_request_error"
+
+
+class PathNotFound(NotFound):
     code = "not_found"
 
     def __init__(self, method: str, path: str, hint: str = "") -> None:
@@ -207,9 +211,7 @@ class MethodNotAllowed(ApiError):
         )
 
 
-class ModelNotFound(ApiError):
-    status = 404
-    type = "invalid_request_error"
+class ModelNotFound(NotFound):
     code = "model_not_found"
 
     def __init__(self, model: str) -> None:
@@ -218,9 +220,7 @@ class ModelNotFound(ApiError):
         )
 
 
-class ReceiptNotFound(ApiError):
-    status = 404
-    type = "invalid_request_error"
+class ReceiptNotFound(NotFound):
     code = "not_found"
 
     def __init__(self, request_id: str) -> None:
@@ -231,18 +231,14 @@ class ReceiptNotFound(ApiError):
         )
 
 
-class PackNotFound(ApiError):
-    status = 404
-    type = "invalid_request_error"
+class PackNotFound(NotFound):
     code = "pack_not_found"
 
     def __init__(self, message: str = "No pack with this slug is on sale.") -> None:
         super().__init__(message, param="pack")
 
 
-class EndpointNotServed(ApiError):
-    status = 404
-    type = "invalid_request_error"
+class EndpointNotServed(NotFound):
     code = "model_not_supported"
 
     def __init__(self, model: str, path: str) -> None:

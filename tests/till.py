@@ -16,17 +16,12 @@ from billing.ledger.wallets import get_wallet, grant_credits
 from billing.models import LedgerEntry, Lot, ModelPrice, PublicModel, UsageRecord, Wallet
 from billing.upkeep import drain
 from billing.upkeep.reaper import abandoned
-from billing.wallet import commands, keys
-from billing.wallet.commands import (
-    BacklogLimit,
-    Balance,
-    HoldRequest,
-    Inquiry,
-    Placed,
-    Reaped,
-    Settled,
-    restoring,
-)
+from billing.wallet import keys
+from billing.wallet.commands import ending, figures, placing, restoring
+from billing.wallet.commands.command import parse_ok
+from billing.wallet.commands.ending import Reaped, Settled
+from billing.wallet.commands.figures import Balance, Inquiry
+from billing.wallet.commands.placing import BacklogLimit, HoldRequest, Placed
 from billing.wallet.journal import Journal
 from billing.wallet.limits import Allowance, KeyFigures, Limits
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
@@ -168,19 +163,19 @@ class Till:
             tokens=tokens,
             is_precounted=is_precounted,
         )
-        return commands.parse_place(
-            self.client.ask(commands.place(hold, lease_ms=lease_ms, limit=NO_LIMIT))
+        return placing.parse_place(
+            self.client.ask(placing.place(hold, lease_ms=lease_ms, limit=NO_LIMIT))
         )
 
     def count_request(self, bounds: Limits | None = None, *, known_version: int = 10**9) -> None:
-        call = commands.count_request(
+        call = placing.count_request(
             self.wallet.pk,
             self.key.pk,
             known_version=known_version,
             month=month_of(NOW_MS),
             limits=bounds or limits(),
         )
-        commands.parse_count_request(self.client.ask(call))
+        placing.parse_count_request(self.client.ask(call))
 
     def with_another_key(self) -> "Till":
         """Return a till on the same wallet with a key of its own."""
@@ -193,7 +188,7 @@ class Till:
     def inquire(
         self, *, month: int | None = None, bounds: Limits | None = None, count: int = 1
     ) -> Inquiry:
-        call = commands.inquire(
+        call = figures.inquire(
             self.wallet.pk,
             self.key.pk,
             known_version=10**9,
@@ -201,24 +196,24 @@ class Till:
             limits=bounds or limits(),
             count=count,
         )
-        return commands.parse_inquiry(self.client.ask(call))
+        return figures.parse_inquiry(self.client.ask(call))
 
     def extend(self, request_id: str, amount: int, *, lease_ms: int = 60_000) -> None:
         progress = self.settlement(amount, outcome="abandoned", source="estimated")
-        call = commands.extend(self.facts(request_id), progress, lease_ms=lease_ms)
-        commands.parse_ok(self.client.ask(call))
+        call = ending.extend(self.facts(request_id), progress, lease_ms=lease_ms)
+        parse_ok(self.client.ask(call))
 
     def settle(self, request_id: str, amount: int, *, source: str = "reported") -> Settled:
-        call = commands.settle(self.facts(request_id), self.settlement(amount, source=source))
-        return commands.parse_settle(self.client.ask(call))
+        call = ending.settle(self.facts(request_id), self.settlement(amount, source=source))
+        return ending.parse_settle(self.client.ask(call))
 
     def void(self, request_id: str) -> bool:
-        return commands.parse_ended(self.client.ask(commands.void(self.facts(request_id))))
+        return ending.parse_ended(self.client.ask(ending.void(self.facts(request_id))))
 
     def reap(self, request_id: str, *, is_dead: bool = False) -> Reaped:
-        ending = abandoned(NOW_MS)
-        call = commands.reap(self.wallet.pk, request_id, without_progress=ending, is_dead=is_dead)
-        return commands.parse_reap(self.client.ask(call))
+        at_zero = abandoned(NOW_MS)
+        call = ending.reap(self.wallet.pk, request_id, without_progress=at_zero, is_dead=is_dead)
+        return ending.parse_reap(self.client.ask(call))
 
     @contextmanager
     def redis_away(self) -> Iterator[None]:

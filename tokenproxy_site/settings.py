@@ -124,10 +124,7 @@ TEMPLATES: list[dict[str, Any]] = [
     },
 ]
 
-LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
-USE_I18N = True
-USE_TZ = True
 FORMAT_MODULE_PATH = "tokenproxy_site.formats"
 
 # --- Storage ------------------------------------------------------------------------------
@@ -136,7 +133,6 @@ _database = env.db_url_config(get_url("DATABASE_URL", schemes=("postgres", "post
 DATABASES = {
     "default": {
         **_database,
-        "ATOMIC_REQUESTS": False,
         # A connection is checked when it leaves the pool: after a restart of PostgreSQL every
         # pooled one is dead, and would fail a request or a sweep.
         "CONN_HEALTH_CHECKS": True,
@@ -204,7 +200,6 @@ LOGIN_REDIRECT_URL = "dashboard"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
-ACCOUNT_UNIQUE_EMAIL = True
 # One address for each person; a new one replaces it once the new one is confirmed.
 ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_FORMS = {
@@ -231,8 +226,6 @@ ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 600
 # A customer may pay before the address is verified; the dashboard asks until it is.
 ACCOUNT_EMAIL_VERIFICATION = "optional"
-ACCOUNT_CONFIRM_EMAIL_ON_GET = False
-ACCOUNT_LOGOUT_REDIRECT_URL = "/"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if IS_HTTPS else "http"
 ACCOUNT_SESSION_REMEMBER = True
@@ -393,7 +386,6 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "VERSION": "1",
     "SERVERS": [{"url": SITE_URL}],
     "SERVE_INCLUDE_SCHEMA": False,
-    "DISABLE_ERRORS_AND_WARNINGS": False,
     "OAS_VERSION": "3.1.0",
 }
 

@@ -32,7 +32,5 @@ urlpatterns = [
 ]
 
 handler400 = "billing.views.errors.bad_request"
-handler403 = "billing.views.errors.permission_denied"
-handler404 = "billing.views.errors.page_not_found"
 handler429 = "billing.views.errors.too_many_requests"
 handler500 = "billing.views.errors.server_error"

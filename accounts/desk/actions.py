@@ -12,16 +12,14 @@ from typing import Any, ClassVar, Generic, cast
 
 from django import forms
 from django.contrib import messages
-from django.contrib.admin.helpers import Fieldset
 from django.contrib.admin.options import IS_POPUP_VAR
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from accounts.desk.pages import DeskAdmin, M, ReadOnlyAdmin, Tool
+from accounts.desk.pages import DeskAdmin, M, ReadOnlyAdmin, Tool, form_page
 from accounts.models import User
 from common.exceptions import DomainError
 
@@ -69,14 +67,15 @@ class StaffAction(Generic[M]):
     can't be acted on, or nothing. An action that talks to the network must not be `is_atomic`. An
     action whose form shows an object's present values, to be changed, must be `is_for_one`:
     otherwise its unchanged fields would overwrite those of the other objects. `get_options`
-    returns what its form is made with, besides the answers.
+    returns what its form is made with, besides the answers. Who may change the objects may act on
+    them, unless the action names another `permission`.
     """
 
     name: str
     label: str
     explanation: str
-    permission: str
     apply: Callable[[Asked[M]], str]
+    permission: str = ""
     refusal: Callable[[M], str] = never_refused
     form_class: type[ReasonForm] = ReasonForm
     get_initial: Callable[[Sequence[M]], dict[str, Any]] = lambda objects: {}
@@ -135,14 +134,19 @@ class StaffActionsAdmin(DeskAdmin[M]):
         return {a.name: (a.start, a.name, a.label) for a in self.get_allowed_actions(request)}
 
     def get_allowed_actions(self, request: HttpRequest) -> list[StaffAction[M]]:
-        return [a for a in self.staff_actions if request.user.has_perm(a.permission)]
+        return [action for action in self.staff_actions if self.is_allowed(request, action)]
+
+    def is_allowed(self, request: HttpRequest, action: StaffAction[M]) -> bool:
+        change = f"{self.opts.app_label}.change_{self.opts.model_name}"
+        return request.user.has_perm(action.permission or change)
 
     def get_tools(self, request: HttpRequest, obj: M) -> Sequence[Tool]:
-        return [
+        tools = [
             Tool(action.label, self.get_action_url(action.name, [obj.pk]), is_action=True)
             for action in self.get_allowed_actions(request)
             if not action.refusal(obj)
         ]
+        return [*tools, *super().get_tools(request, obj)]
 
     def get_action_url(self, name: str, ids: Sequence[int]) -> str:
         url = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_do", args=[name])
@@ -151,7 +155,7 @@ class StaffActionsAdmin(DeskAdmin[M]):
     def confirm_view(self, request: HttpRequest, name: str) -> HttpResponse:
         """Show what the action would do (GET), do it (POST)."""
         action = self.find_action(name)
-        if not (self.has_view_permission(request) and request.user.has_perm(action.permission)):
+        if not (self.has_view_permission(request) and self.is_allowed(request, action)):
             raise PermissionDenied
         objects = self.read_selection(request, most=action.most)
         form = action.make_form(objects, request.POST if request.method == "POST" else None)
@@ -159,7 +163,16 @@ class StaffActionsAdmin(DeskAdmin[M]):
             for obj in objects:
                 self.carry_out(action, Asked(request, obj, form.cleaned_data))
             return HttpResponseRedirect(self.get_return_url(objects))
-        return self.render_confirmation(request, action, objects, form)
+        return form_page(
+            request,
+            "admin/confirm_action.html",
+            form,
+            title=action.label,
+            opts=self.opts,
+            action=action,
+            objects=[(obj, action.refusal(obj), action.get_note(obj)) for obj in objects],
+            return_url=self.get_return_url(objects),
+        )
 
     def find_action(self, name: str) -> StaffAction[M]:
         for action in self.staff_actions:
@@ -195,28 +208,6 @@ class StaffActionsAdmin(DeskAdmin[M]):
         if len(objects) == 1:
             return reverse(f"{base}_change", args=[objects[0].pk])
         return reverse(f"{base}_changelist")
-
-    def render_confirmation(
-        self,
-        request: HttpRequest,
-        action: StaffAction[M],
-        objects: Sequence[M],
-        form: forms.Form,
-    ) -> TemplateResponse:
-        shown = [name for name in form.fields if not form[name].is_hidden]
-        # It takes any form, despite its stubs: it lays out fields and needs no model.
-        fieldset = Fieldset(cast(Any, form), fields=shown)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": action.label,
-            "opts": self.opts,
-            "action": action,
-            "objects": [(obj, action.refusal(obj), action.get_note(obj)) for obj in objects],
-            "form": form,
-            "fieldset": fieldset,
-            "return_url": self.get_return_url(objects),
-        }
-        return TemplateResponse(request, "admin/confirm_action.html", context)
 
 
 class ReadOnlyWithActions(StaffActionsAdmin[M], ReadOnlyAdmin[M]):

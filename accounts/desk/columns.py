@@ -1,14 +1,15 @@
 """Columns of lists and fields of pages: numbers and money as a person reads them.
 
-A column keeps the name of its field, so `admin.css` can align every `…_credits` to the right.
+A column keeps the name of its field, so `admin.css` can align every `…_credits` to the right. The
+path to a field may cross relations: `price.version`.
 """
 
+import json
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Model
 from django.utils.html import format_html
 
 from common import money
@@ -17,37 +18,55 @@ Column = Callable[[Any], str]
 NOTHING = "–"
 
 
-def number(path: str, description: str = "", *, is_signed: bool = False) -> Column:
-    """Show an integer with thousands separators. The path may cross relations: `price.version`."""
-    read = attrgetter(path)
-    name = path.rpartition(".")[2]
+def text(path: str, description: str, *, name: str) -> Column:
+    """Show a field of a related row."""
+    return _column(attrgetter(path), path, description, name)
 
-    @admin.display(
-        description=description or name.replace("_", " "), ordering=path.replace(".", "__")
-    )
-    def column(obj: Model) -> str:
+
+def number(path: str, description: str, *, is_signed: bool = False) -> Column:
+    """Show an integer with thousands separators."""
+    read = attrgetter(path)
+
+    def show(obj: Any) -> str:
         value = read(obj)
         if value is None:
             return NOTHING
         sign = "+" if is_signed and value > 0 else ""
         return f"{sign}{money.credits(value)}"
 
-    column.__name__ = name
-    return column
+    return _column(show, path, description)
 
 
-def price(path: str, description: str = "") -> Column:
-    """Show an amount of `<something>_cents` in the currency of the same row."""
+def price(path: str, description: str, *, currency: str = "currency") -> Column:
+    """Show an amount in the smallest unit of the currency at the path `currency`."""
+    read, read_currency = attrgetter(path), attrgetter(currency)
+
+    def show(obj: Any) -> str:
+        value = read(obj)
+        return NOTHING if value is None else money.price(value, read_currency(obj))
+
+    return _column(show, path, description)
+
+
+def as_json(path: str, description: str) -> Column:
+    """Show a JSON field, indented."""
     read = attrgetter(path)
 
-    @admin.display(description=description or path.removesuffix("_cents"), ordering=path)
-    def column(obj: Any) -> str:
-        return money.price(read(obj), obj.currency)
+    def show(obj: Any) -> str:
+        return format_html("<pre>{}</pre>", json.dumps(read(obj), indent=2, sort_keys=True))
 
-    column.__name__ = path
-    return column
+    return _column(show, path, description)
 
 
 def state(text: str, tone: str) -> str:
     """Show a word in the colour of its tone: good, bad, waiting or quiet."""
     return format_html('<span class="state state-{}">{}</span>', tone, text)
+
+
+def _column(show: Column, path: str, description: str, name: str = "") -> Column:
+    @admin.display(description=description, ordering=path.replace(".", "__"))
+    def column(obj: Any) -> str:
+        return show(obj)
+
+    column.__name__ = name or path.rpartition(".")[2]
+    return column

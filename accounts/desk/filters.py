@@ -7,13 +7,24 @@ from django.contrib.admin import ModelAdmin
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 
+from accounts.desk.pages import Matter
+
 Lookups = list[tuple[str, str]]
 
 
 class ConditionFilter(admin.SimpleListFilter):
-    """Offers named conditions; at most one is chosen."""
+    """Offers named conditions; at most one is chosen. In an address it is called by its title."""
 
+    title: str
     conditions: ClassVar[dict[str, tuple[str, Q]]]
+
+    def __init_subclass__(cls) -> None:
+        cls.parameter_name = cls.parameter_name or cls.title
+
+    @classmethod
+    def matter(cls, label: str, value: str) -> Matter:
+        """Return the matter of the rows that one of the conditions holds for."""
+        return Matter(label, f"{cls.parameter_name}={value}", cls.conditions[value][1])
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> Lookups:
         return [(value, label) for value, (label, _) in self.conditions.items()]

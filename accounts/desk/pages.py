@@ -3,20 +3,28 @@
 A page is read-only unless its class says otherwise and why. Nothing is deleted in bulk.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from operator import attrgetter
+from typing import Any, ClassVar, TypeVar, cast
 from uuid import UUID
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.helpers import Fieldset
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
-from django.db.models import Model, Q
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.http import urlencode
 
+from accounts.models import User
+
 M = TypeVar("M", bound=Model)
+
+# Rows of so many people are found by an index; those of more would have to be sorted.
+FEW = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +45,33 @@ def list_tool(label: str, model: str, /, **filters: str | int | UUID) -> Tool:
     return Tool(label, f"{reverse(f'admin:{model}_changelist')}?{query}")
 
 
+def link(label: str, model: str, /, **filters: str) -> Callable[[Any], Tool]:
+    """Return what makes a button to a list, filtered by these fields of the object of the page."""
+    return lambda obj: list_tool(
+        label, model, **{name: attrgetter(path)(obj) for name, path in filters.items()}
+    )
+
+
+def section(title: str | None, *fields: Any, description: str = "") -> Any:
+    """Return a group of fields of a page. Those in a tuple share a line."""
+    return title, {"fields": fields, "description": description}
+
+
+def desk_page(request: HttpRequest, template: str, **context: Any) -> TemplateResponse:
+    """Answer with a page inside the desk's frame."""
+    return TemplateResponse(request, template, {**admin.site.each_context(request), **context})
+
+
+def form_page(
+    request: HttpRequest, template: str, form: forms.Form, **context: Any
+) -> TemplateResponse:
+    """Answer with a page that lays a form out as Django's admin does."""
+    shown = [name for name in form.fields if not form[name].is_hidden]
+    # It lays out any form; its stubs ask for a model's form.
+    fieldset = Fieldset(cast(Any, form), fields=shown)
+    return desk_page(request, template, form=form, fieldset=fieldset, **context)
+
+
 @dataclass(frozen=True, slots=True)
 class Matter:
     """Rows that wait for a person: counted on the desk's first page, which leads to their list."""
@@ -44,6 +79,12 @@ class Matter:
     label: str
     query: str
     condition: Q
+
+
+def find_people(address: str) -> list[int]:
+    """Return the ids of those whose address begins so, and one more than FEW at most."""
+    found = User.objects.filter(email__startswith=address.strip().lower()).order_by("email")
+    return list(found.values_list("pk", flat=True)[: FEW + 1])
 
 
 class RowForm(forms.ModelForm[M]):
@@ -61,16 +102,38 @@ class RowForm(forms.ModelForm[M]):
 
 
 class DeskAdmin(admin.ModelAdmin[M]):
-    """A page of the desk, with its buttons and its matters that wait for a person."""
+    """A page of the desk, with its buttons and its matters that wait for a person.
+
+    Each of the `links` makes a button from the object of a page. An object is not deleted while
+    it has rows in its relation `kept_by`.
+    """
 
     matters: ClassVar[Sequence[Matter]] = ()
+    links: ClassVar[Sequence[Callable[[Any], Tool]]] = ()
+    kept_by = ""
     empty_value_display = "–"
     list_per_page = 50
     show_full_result_count = False
 
     def get_tools(self, request: HttpRequest, obj: M) -> Sequence[Tool]:
         """Return the buttons of this object's page."""
-        return ()
+        return [make_tool(obj) for make_tool in self.links]
+
+    def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        if obj is not None and self.kept_by and getattr(obj, self.kept_by).exists():
+            return False
+        return super().has_delete_permission(request, obj)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[M], search_term: str
+    ) -> tuple[QuerySet[M], bool]:
+        """Find an address by its beginning, if it is that of a few people: there is an index."""
+        owner = next((name for name in self.search_fields if name.endswith("user__email")), "")
+        if owner and "@" in search_term:
+            people = find_people(search_term)
+            if 0 < len(people) <= FEW:
+                return queryset.filter(**{f"{owner.removesuffix('__email')}__in": people}), False
+        return super().get_search_results(request, queryset, search_term)
 
     def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> type[forms.ModelForm[M]]:
         kwargs.setdefault("form", RowForm)
@@ -97,8 +160,7 @@ class SuperusersAdmin(DeskAdmin[M]):
     def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
         return bool(request.user.is_superuser)
 
-    def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
-        return bool(request.user.is_superuser)
+    has_delete_permission = has_change_permission
 
 
 class ReadOnlyAdmin(DeskAdmin[M]):
@@ -110,5 +172,4 @@ class ReadOnlyAdmin(DeskAdmin[M]):
     def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
-        return False
+    has_delete_permission = has_change_permission

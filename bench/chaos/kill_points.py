@@ -37,12 +37,12 @@ RARE_WEB_POINTS = (
 )
 WORKER_POINTS = (
     "billing.ledger.bookings:book",
-    "billing.wallet.commands:ack",
+    "billing.wallet.commands.shards:ack",
     "billing.upkeep.adoption:_adopt",
-    "billing.wallet.commands:reap",
-    "billing.wallet.commands:settle",
-    "billing.wallet.commands:push",
-    "billing.wallet.commands:debit",
+    "billing.wallet.commands.ending:reap",
+    "billing.wallet.commands.ending:settle",
+    "billing.wallet.commands.figures:push",
+    "billing.wallet.commands.figures:debit",
     "billing.ledger.credits:post_credit",
     "billing.orders.fulfilment:fulfil",
     "billing.ledger.bookings:add_spending",

@@ -10,7 +10,7 @@ import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from billing.wallet import commands
+from billing.wallet.commands import figures
 
 SAMPLE_S = 0.05
 PROBE_S = 0.2
@@ -44,7 +44,7 @@ class BalanceSampler:
             while True:
                 pipeline = client.pipeline(transaction=False)
                 for wallet_id in self.wallet_ids:
-                    pipeline.execute_command(*commands.read(wallet_id).parts())
+                    pipeline.execute_command(*figures.read(wallet_id).parts())
                 replies = await pipeline.execute(raise_on_error=False)
                 for wallet_id, reply in zip(self.wallet_ids, replies, strict=True):
                     self._take(wallet_id, reply)

@@ -1,6 +1,6 @@
 """Guards of the function library that a request meets first: arguments, limits, the balance."""
 
-from bench.mutants.mutant import CLOSED, MISSING, Mutant, lua
+from bench.mutants.mutant import MISSING, Mutant, lua
 
 MUTANTS: list[Mutant] = [
     lua(
@@ -71,9 +71,8 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "place: behind a closed fence",
-        CLOSED,
-        "",
-        within="decide(",
+        "serving(place)",
+        "place",
         tests="functions::test_nothing_is_served_behind_a_closed_fence[place]",
     ),
     lua(
@@ -149,8 +148,8 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "quote: it holds",
-        "local reply, hold = decide(read_ask(keys, args))",
-        "local ask = read_ask(keys, args)\n  local reply, hold = decide(ask)\n"
+        "local reply, hold = decide(read_ask(keys, args), epoch)",
+        "local ask = read_ask(keys, args)\n  local reply, hold = decide(ask, epoch)\n"
         "  if hold then\n    write_hold(ask, hold)\n  end",
         within="quote(",
         tests="client::test_a_quote_is_what_would_be_placed_and_writes_nothing",

@@ -17,6 +17,7 @@ NAMES = {
     "restore_keys": "api_keys",
     "restore_holds": "holds",
     "open_fence": "open",
+    "restoring": "keep",
 }
 REBUILDING = {
     "begin",
@@ -27,6 +28,7 @@ REBUILDING = {
     "correct_event",
     "forget",
     "open_fence",
+    "restoring",
 }
 
 

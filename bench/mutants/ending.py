@@ -1,6 +1,6 @@
 """Guards of the function library around what ends a hold or books it."""
 
-from bench.mutants.mutant import CLOSED, CLOSED_UNREAD, MISSING, UNKNOWN, Mutant, lua
+from bench.mutants.mutant import MISSING, UNKNOWN, Mutant, lua
 
 MUTANTS: list[Mutant] = [
     lua(
@@ -12,9 +12,8 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "extend: behind a closed fence",
-        CLOSED,
-        "",
-        within="extend(",
+        "serving(extend)",
+        "extend",
         tests="functions::test_nothing_is_served_behind_a_closed_fence[extend]",
     ),
     lua(
@@ -79,9 +78,8 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "settle: behind a closed fence",
-        CLOSED,
-        "",
-        within="settle(",
+        "serving(settle)",
+        "settle",
         tests="functions::test_nothing_is_served_behind_a_closed_fence[settle]",
     ),
     lua(
@@ -99,9 +97,8 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "settle_late: behind a closed fence",
-        CLOSED,
-        "",
-        within="settle_late(",
+        "serving(settle_late)",
+        "settle_late",
         tests="functions::test_nothing_is_served_behind_a_closed_fence[settle_late]",
     ),
     lua(
@@ -119,9 +116,8 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "void: behind a closed fence",
-        CLOSED,
-        "",
-        within="void(",
+        "serving(void)",
+        "void",
         tests="functions::test_nothing_is_served_behind_a_closed_fence[void]",
     ),
     lua(
@@ -147,9 +143,8 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "reap: behind a closed fence",
-        CLOSED,
-        "",
-        within="reap(",
+        "serving(reap)",
+        "reap",
         tests="functions::test_nothing_is_served_behind_a_closed_fence[reap]",
     ),
     lua(
@@ -186,9 +181,8 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "debit: behind a closed fence",
-        CLOSED,
-        "",
-        within="debit(",
+        "serving(debit)",
+        "debit",
         tests="functions::test_nothing_is_served_behind_a_closed_fence[debit]",
     ),
     lua(
@@ -225,9 +219,8 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "ack: behind a closed fence",
-        CLOSED_UNREAD,
-        "",
-        within="ack(",
+        "serving(ack)",
+        "ack",
         tests="functions::test_nothing_is_served_behind_a_closed_fence[ack]",
     ),
     lua(
@@ -251,23 +244,20 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "drained: behind a closed fence",
-        CLOSED_UNREAD,
-        "",
-        within="drained(",
+        "serving(drained)",
+        "drained",
         tests="functions::test_nothing_is_served_behind_a_closed_fence[drained]",
     ),
     lua(
         "backlog: behind a closed fence",
-        CLOSED_UNREAD,
-        "",
-        within="backlog(",
+        "serving(backlog)",
+        "backlog",
         tests="functions::test_nothing_is_served_behind_a_closed_fence[backlog]",
     ),
     lua(
         "push: behind a closed fence",
-        CLOSED_UNREAD,
-        "",
-        within="push(",
+        "serving(push)",
+        "push",
         tests="functions::test_nothing_is_served_behind_a_closed_fence[push]",
     ),
     lua(
@@ -290,9 +280,8 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "read: behind a closed fence",
-        CLOSED_UNREAD,
-        "",
-        within="read(",
+        "serving(read)",
+        "read",
         tests="functions::test_nothing_is_served_behind_a_closed_fence[read]",
     ),
     lua(
@@ -304,14 +293,14 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "a full server can't settle",
-        "register_ending('tp_settle', settle)",
-        "redis.register_function('tp_settle', settle)",
+        "register_ending('tp_settle', serving(settle))",
+        "redis.register_function('tp_settle', serving(settle))",
         tests="client::test_a_full_server_places_nothing_but_settles",
     ),
     lua(
         "a full server can't acknowledge",
-        "register_ending('tp_ack', ack)",
-        "redis.register_function('tp_ack', ack)",
+        "register_ending('tp_ack', serving(ack))",
+        "redis.register_function('tp_ack', serving(ack))",
         tests="client::test_a_full_server_places_nothing_but_settles",
     ),
     lua(

@@ -1,7 +1,7 @@
 # ruff: noqa: E501 - exact texts of other files
 """Guards of the function library around what API keys and wallets may do and spend."""
 
-from bench.mutants.mutant import CLOSED, MISSING, OVERTAKEN, Mutant, lua
+from bench.mutants.mutant import MISSING, Mutant, lua
 
 MUTANTS: list[Mutant] = [
     lua(
@@ -166,9 +166,8 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "restore_keys: overtaken",
-        OVERTAKEN,
-        "",
-        within="restore_keys(",
+        "restoring(restore_keys)",
+        "restore_keys",
         tests="functions::test_only_the_present_rebuild_may_write[api_keys]",
     ),
     lua(
@@ -217,9 +216,8 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "count_request: behind a closed fence",
-        CLOSED,
-        "",
-        within="count_request(",
+        "serving(count_request)",
+        "count_request",
         tests="functions::test_nothing_is_served_behind_a_closed_fence[count_request]",
     ),
     lua(
@@ -258,9 +256,8 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "inquire: behind a closed fence",
-        CLOSED,
-        "",
-        within="inquire(",
+        "serving(inquire)",
+        "inquire",
         tests="functions::test_nothing_is_served_behind_a_closed_fence[inquire]",
     ),
     lua(
@@ -329,8 +326,8 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "inquire: not on a full server",
-        "register_ending('tp_inquire', inquire)",
-        "redis.register_function('tp_inquire', inquire)",
+        "register_ending('tp_inquire', serving(inquire))",
+        "redis.register_function('tp_inquire', serving(inquire))",
         tests="client::test_a_full_server_places_nothing_but_settles",
     ),
 ]

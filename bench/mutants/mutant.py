@@ -6,9 +6,6 @@ from pathlib import Path
 LUA = Path("billing/wallet/lua")
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = sorted((ROOT / LUA).iterdir())
-CLOSED = "  if not epoch then\n    return { 'RECOVERING' }\n  end\n"
-CLOSED_UNREAD = "  if not read_epoch(fence) then\n    return { 'RECOVERING' }\n  end\n"
-OVERTAKEN = "  if not is_rebuilding(fence, epoch) then\n    return { 'OVERTAKEN' }\n  end\n"
 UNKNOWN = "  if not register or not wallet then\n    return { 'UNKNOWN' }\n  end\n"
 MISSING = "  if not wallet then\n    return { 'MISSING' }\n  end\n"
 

@@ -1,6 +1,6 @@
 """Guards of the function library around the fence and a rebuild."""
 
-from bench.mutants.mutant import CLOSED, OVERTAKEN, Mutant, lua
+from bench.mutants.mutant import Mutant, lua
 
 MUTANTS: list[Mutant] = [
     lua(
@@ -30,9 +30,8 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "holds: behind a closed fence",
-        CLOSED,
-        "",
-        within="holds(",
+        "serving(holds)",
+        "holds",
         tests="functions::test_nothing_is_served_behind_a_closed_fence[holds]",
     ),
     lua(
@@ -44,9 +43,8 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "restore_wallets: overtaken",
-        OVERTAKEN,
-        "",
-        within="restore_wallets(",
+        "restoring(restore_wallets)",
+        "restore_wallets",
         tests="functions::test_only_the_present_rebuild_may_write[wallets]",
     ),
     lua(
@@ -57,16 +55,14 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "restore_holds: overtaken",
-        OVERTAKEN,
-        "",
-        within="restore_holds(",
+        "restoring(restore_holds)",
+        "restore_holds",
         tests="functions::test_only_the_present_rebuild_may_write[holds]",
     ),
     lua(
         "keep: overtaken",
-        OVERTAKEN,
-        "",
-        within="keep(",
+        "restoring(keep)",
+        "keep",
         tests="functions::test_only_the_present_rebuild_may_write[keep]",
     ),
     lua(
@@ -77,9 +73,8 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "correct_event: overtaken",
-        OVERTAKEN,
-        "",
-        within="correct_event(",
+        "restoring(correct_event)",
+        "correct_event",
         tests="functions::test_only_the_present_rebuild_may_write[correct_event]",
     ),
     lua(
@@ -109,14 +104,13 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "forget: overtaken",
-        OVERTAKEN,
-        "",
-        within="forget(",
+        "restoring(forget)",
+        "forget",
         tests="functions::test_only_the_present_rebuild_may_write[forget]",
     ),
     lua(
         "open: overtaken",
-        OVERTAKEN,
+        "  if not is_rebuilding(fence, epoch) then\n    return { 'OVERTAKEN' }\n  end\n",
         "",
         within="open_fence(",
         tests="functions::test_only_the_present_rebuild_may_write[open]",
@@ -151,9 +145,8 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "register: behind a closed fence",
-        CLOSED,
-        "",
-        within="find_register(",
+        "serving(find_register)",
+        "find_register",
         tests="functions::test_nothing_is_served_behind_a_closed_fence[register]",
     ),
     lua(

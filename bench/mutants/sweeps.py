@@ -189,7 +189,7 @@ MUTANTS: list[Mutant] = [
     service(
         "the reaper writes receipts for what never started",
         "upkeep/reaper",
-        "without_progress=ending if hold.request_id in started else None",
+        "without_progress=at_zero if hold.request_id in started else None",
         "without_progress=ending",
         tests="reaper::test_a_hold_that_no_journal_knows_leaves_no_receipt",
     ),

@@ -1,38 +1,10 @@
-"""The staff desk's pages about money: one module per noun.
+"""The staff desk's pages about money: one module per noun, each of which registers its pages.
 
 Money tables are read-only for everyone. Actions change them (see `accounts.desk.actions`).
 """
 
-from billing.admin import (
-    api_keys,
-    codes,
-    debits,
-    inbox,
-    ledger,
-    models,
-    notices,
-    orders,
-    packs,
-    returns,
-    stripe_events,
-    top_ups,
-    usage,
-    wallets,
-)
+from importlib import import_module
+from pkgutil import iter_modules
 
-__all__ = [
-    "api_keys",
-    "codes",
-    "debits",
-    "inbox",
-    "ledger",
-    "models",
-    "notices",
-    "orders",
-    "packs",
-    "returns",
-    "stripe_events",
-    "top_ups",
-    "usage",
-    "wallets",
-]
+for module in iter_modules(__path__, f"{__name__}."):
+    import_module(module.name)

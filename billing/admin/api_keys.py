@@ -1,19 +1,17 @@
 """API keys. Neither the secret, which is not stored, nor its digest is shown."""
 
-from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import ClassVar
 
 from django.contrib import admin
 from django.db.models import Q
 from django.db.models.functions import Now
-from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.desk import columns
 from accounts.desk.actions import Asked, ReadOnlyWithActions, ReasonForm, StaffAction
 from accounts.desk.filters import ConditionFilter
-from accounts.desk.pages import Tool, list_tool
+from accounts.desk.pages import link
 from accounts.models import ApiKey
 from billing.keys.api_keys import adjust_api_key, booked_spending, revoke_api_key
 from billing.keys.forms import LimitsForm, settings_from
@@ -22,7 +20,6 @@ from billing.keys.settings import KeySettings
 
 class KeyStateFilter(ConditionFilter):
     title = "state"
-    parameter_name = "state"
     conditions = {
         "usable": (
             "Usable",
@@ -72,7 +69,6 @@ LIMIT = StaffAction[ApiKey](
     label="Set limits",
     explanation="Takes effect with the next request. A number that is empty is the site's default,"
     " or no cap.",
-    permission="accounts.change_apikey",
     apply=limit,
     form_class=KeyLimitsForm,
     get_options=lambda key: {"key": key},
@@ -83,7 +79,6 @@ REVOKE = StaffAction[ApiKey](
     name="revoke",
     label="Revoke",
     explanation="The key stops working at once and for good. Its owner can make another.",
-    permission="accounts.change_apikey",
     apply=revoke,
     refusal=lambda key: "It is revoked already." if key.revoked_at else "",
 )
@@ -117,6 +112,7 @@ class ApiKeyAdmin(ReadOnlyWithActions[ApiKey]):
     list_filter: ClassVar = (KeyStateFilter,)
     date_hierarchy = "created_at"
     search_fields = ("name", "hint", "user__email")
+    links = (link("Usage", "billing_usagerecord", api_key__id__exact="pk"),)
 
     @admin.display(description="State")
     def state(self, key: ApiKey) -> str:
@@ -128,9 +124,3 @@ class ApiKeyAdmin(ReadOnlyWithActions[ApiKey]):
     def spent(self, key: ApiKey) -> str:
         total, this_month = booked_spending(key.user).get(key.pk, (0, 0))
         return f"{this_month:,} and {total:,} credits"
-
-    def get_tools(self, request: HttpRequest, obj: ApiKey) -> Sequence[Tool]:
-        return (
-            *super().get_tools(request, obj),
-            list_tool("Usage", "billing_usagerecord", api_key__id__exact=obj.pk),
-        )

@@ -8,18 +8,16 @@ from uuid import uuid4
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import Fieldset
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts.desk import columns
 from accounts.desk.actions import Asked, ReadOnlyWithActions, StaffAction
 from accounts.desk.filters import ConditionFilter
-from accounts.desk.pages import ReadOnlyAdmin, Tool, list_tool
+from accounts.desk.pages import ReadOnlyAdmin, form_page, link
 from accounts.models import User
 from billing.exceptions import BatchExists
 from billing.gifts.redeem_codes import (
@@ -97,7 +95,6 @@ REVOKE = StaffAction[CodeBatch](
     label="Revoke",
     explanation="The codes that nobody redeemed yet stop working at once and for good. What was"
     " redeemed stays with its customers.",
-    permission="billing.change_codebatch",
     apply=revoke,
     refusal=lambda batch: "It is revoked already." if batch.revoked_at else "",
 )
@@ -135,6 +132,7 @@ class CodeBatchAdmin(ReadOnlyWithActions[CodeBatch]):
     list_select_related = ("created_by",)
     date_hierarchy = "created_at"
     search_fields = ("name",)
+    links = (link("Codes", "billing_redeemcode", batch__id__exact="pk"),)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CodeBatch]:
         return (
@@ -158,7 +156,8 @@ class CodeBatchAdmin(ReadOnlyWithActions[CodeBatch]):
             raise PermissionDenied
         form = BatchForm(request.POST or None)
         if request.method != "POST" or not form.is_valid():
-            return self.render_form(request, form)
+            template = "admin/billing/codebatch/make.html"
+            return form_page(request, template, form, title="Make codes", opts=self.opts)
         try:
             batch, codes = make_batch(
                 form.terms(), actor=request.user, once=form.cleaned_data["once"]
@@ -170,22 +169,6 @@ class CodeBatchAdmin(ReadOnlyWithActions[CodeBatch]):
             request, batch, f"Made {len(codes):,} codes of {batch.credits:,} credits."
         )
         return export(batch, codes)
-
-    def render_form(self, request: HttpRequest, form: BatchForm) -> TemplateResponse:
-        shown = [name for name in form.fields if not form[name].is_hidden]
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Make codes",
-            "opts": self.opts,
-            "form": form,
-            # It lays out any form; its stubs ask for a model's form.
-            "fieldset": Fieldset(form, fields=shown),  # type: ignore[arg-type]
-        }
-        return TemplateResponse(request, "admin/billing/codebatch/make.html", context)
-
-    def get_tools(self, request: HttpRequest, obj: CodeBatch) -> list[Tool]:
-        codes = list_tool("Codes", "billing_redeemcode", batch__id__exact=obj.pk)
-        return [*super().get_tools(request, obj), codes]
 
     @admin.display(description="State")
     def state(self, batch: CodeBatch) -> str:
@@ -212,7 +195,6 @@ def export(batch: CodeBatch, codes: list[str]) -> HttpResponse:
 
 class CodeStateFilter(ConditionFilter):
     title = "state"
-    parameter_name = "state"
     conditions = {
         "redeemed": ("Redeemed", Q(redeemed_at__isnull=False)),
         "open": ("Not redeemed", Q(redeemed_at=None)),
@@ -239,7 +221,6 @@ class RedeemCodeAdmin(ReadOnlyAdmin[RedeemCode]):
 
 class WelcomeFilter(ConditionFilter):
     title = "answer"
-    parameter_name = "answer"
     conditions = {
         "given": ("Given", Q(refusal="")),
         "refused": ("Refused", ~Q(refusal="")),
@@ -250,7 +231,7 @@ class WelcomeFilter(ConditionFilter):
 class WelcomeCreditAdmin(ReadOnlyAdmin[WelcomeCredit]):
     """Who got a welcome credit, and who did not and why. Customers are not told of a refusal."""
 
-    list_display = (
+    list_display: Any = (
         "user",
         "address",
         "network",
@@ -258,14 +239,7 @@ class WelcomeCreditAdmin(ReadOnlyAdmin[WelcomeCredit]):
         columns.number("credits", "Credits"),
         "created_at",
     )
-    fields: ClassVar[Any] = (
-        "user",
-        "address",
-        "network",
-        "answer",
-        columns.number("credits", "Credits"),
-        "created_at",
-    )
+    fields = list_display
     list_select_related = ("user",)
     list_filter: ClassVar = (WelcomeFilter, "refusal")
     date_hierarchy = "created_at"

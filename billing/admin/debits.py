@@ -13,7 +13,6 @@ from billing.models import Debit
 
 class BookedFilter(ConditionFilter):
     title = "progress"
-    parameter_name = "progress"
     conditions = {
         "open": ("Open", Q(booked_at=None)),
         "booked": ("Booked", Q(booked_at__isnull=False)),
@@ -26,7 +25,7 @@ class DebitAdmin(ReadOnlyAdmin[Debit]):
     list_display = (
         "id",
         "created_at",
-        "owner",
+        columns.text("wallet.user.email", "Wallet of", name="owner"),
         "kind",
         columns.number("amount_credits", "To take"),
         columns.number("taken_credits", "Taken"),
@@ -51,7 +50,3 @@ class DebitAdmin(ReadOnlyAdmin[Debit]):
     list_filter: ClassVar = (BookedFilter, "kind")
     date_hierarchy = "created_at"
     search_fields = ("=reference", "wallet__user__email")
-
-    @admin.display(description="Wallet of", ordering="wallet__user__email")
-    def owner(self, debit: Debit) -> str:
-        return debit.wallet.user.email

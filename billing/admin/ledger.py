@@ -3,22 +3,29 @@
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import Q
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
 
 from accounts.desk import columns
 from accounts.desk.filters import ConditionFilter
+from accounts.desk.long_lists import AgeFilter, LongListAdmin
 from accounts.desk.pages import ReadOnlyAdmin
+from billing.admin.search import search_rows
 from billing.models import LedgerEntry, Lot
+
+OWNER = columns.text("wallet.user.email", "Wallet of", name="owner")
 
 
 @admin.register(LedgerEntry)
-class LedgerEntryAdmin(ReadOnlyAdmin[LedgerEntry]):
+class LedgerEntryAdmin(LongListAdmin[LedgerEntry]):
     """The ledger is never edited: a trigger refuses it too. A correction is an adjustment."""
+
+    instant = "created_at"
 
     list_display = (
         "id",
         "created_at",
-        "owner",
+        OWNER,
         "kind",
         columns.number("amount_credits", "Credits", is_signed=True),
         columns.number("balance_credits", "Balance"),
@@ -37,13 +44,19 @@ class LedgerEntryAdmin(ReadOnlyAdmin[LedgerEntry]):
         "created_at",
     )
     list_select_related = ("wallet__user", "actor")
-    list_filter = ("kind",)
-    date_hierarchy = "created_at"
-    search_fields = ("=reference", "wallet__user__email")
+    list_filter: ClassVar = ("kind", AgeFilter)
+    search_fields = ("reference",)
+    search_help_text = "A reference in full, or how a customer's e-mail address begins."
 
-    @admin.display(description="Wallet of", ordering="wallet__user__email")
-    def owner(self, entry: LedgerEntry) -> str:
-        return entry.wallet.user.email
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[LedgerEntry], search_term: str
+    ) -> tuple[QuerySet[LedgerEntry], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        # The index of references begins with the kind.
+        named = {"kind__in": LedgerEntry.Kind.values, "reference": term}
+        return search_rows(self, request, queryset, term, **named), False
 
 
 class LotStateFilter(ConditionFilter):
@@ -59,7 +72,7 @@ class LotStateFilter(ConditionFilter):
 class LotAdmin(ReadOnlyAdmin[Lot]):
     list_display = (
         "id",
-        "owner",
+        OWNER,
         columns.number("granted_credits", "Granted"),
         columns.number("remaining_credits", "Left"),
         "is_promotional",
@@ -79,7 +92,3 @@ class LotAdmin(ReadOnlyAdmin[Lot]):
     list_filter: ClassVar = (LotStateFilter, "is_promotional")
     date_hierarchy = "created_at"
     search_fields = ("wallet__user__email", "=entry__reference")
-
-    @admin.display(description="Wallet of", ordering="wallet__user__email")
-    def owner(self, lot: Lot) -> str:
-        return lot.wallet.user.email

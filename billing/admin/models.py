@@ -10,7 +10,7 @@ from django.http import HttpRequest
 
 from accounts.desk import columns
 from accounts.desk.actions import Asked, ReasonForm, StaffAction, StaffActionsAdmin
-from accounts.desk.pages import ReadOnlyAdmin, Tool, list_tool
+from accounts.desk.pages import ReadOnlyAdmin, link
 from billing.catalogue.model_prices import set_price
 from billing.catalogue.pricing import MILLICREDITS
 from billing.models import ModelPrice, PublicModel
@@ -26,6 +26,11 @@ HELP = {
         "All in millicredits per token: 1000 is one credit for each token."
     ),
 }
+RATE_COLUMNS = (
+    columns.number("prompt_rate_millicredits", "Prompt"),
+    columns.number(CACHED, "Cached"),
+    columns.number("completion_rate_millicredits", "Completion"),
+)
 # A thousand credits per token.
 MOST_MILLICREDITS = 1_000 * MILLICREDITS
 
@@ -93,15 +98,13 @@ class PublicModelAdmin(StaffActionsAdmin[PublicModel]):
     """
 
     staff_actions = (SET_PRICE,)
-    list_display = (
-        "name",
-        "display_name",
-        columns.number("prompt_rate_millicredits", "Prompt"),
-        columns.number("cached_prompt_rate_millicredits", "Cached"),
-        columns.number("completion_rate_millicredits", "Completion"),
-        "is_active",
-        "order",
+    kept_by = "prices"
+    links = (
+        link("Prices", "billing_modelprice", model__id__exact="pk"),
+        link("Routes", "proxy_route", model__id__exact="pk"),
+        link("Usage", "billing_usagerecord", model="name"),
     )
+    list_display = ("name", "display_name", *RATE_COLUMNS, "is_active", "order")
     list_editable = ("is_active", "order")
     list_filter = ("is_active",)
     search_fields = ("name", "display_name")
@@ -131,32 +134,12 @@ class PublicModelAdmin(StaffActionsAdmin[PublicModel]):
     ) -> tuple[str, ...]:
         return ("name", "created_at") if obj else ("created_at",)
 
-    def has_delete_permission(self, request: HttpRequest, obj: PublicModel | None = None) -> bool:
-        if obj is not None and obj.prices.exists():
-            return False
-        return super().has_delete_permission(request, obj)
-
-    def get_tools(self, request: HttpRequest, obj: PublicModel) -> Sequence[Tool]:
-        return (
-            *super().get_tools(request, obj),
-            list_tool("Prices", "billing_modelprice", model__id__exact=obj.pk),
-            list_tool("Routes", "proxy_route", model__id__exact=obj.pk),
-            list_tool("Usage", "billing_usagerecord", model=obj.name),
-        )
-
 
 @admin.register(ModelPrice)
 class ModelPriceAdmin(ReadOnlyAdmin[ModelPrice]):
     """A price is never edited: "Set price" on its model adds a version."""
 
-    list_display = (
-        "model",
-        "version",
-        columns.number("prompt_rate_millicredits", "Prompt"),
-        columns.number("cached_prompt_rate_millicredits", "Cached"),
-        columns.number("completion_rate_millicredits", "Completion"),
-        "created_at",
-    )
+    list_display = ("model", "version", *RATE_COLUMNS, "created_at")
     list_select_related = ("model",)
     date_hierarchy = "created_at"
     search_fields = ("model__name",)

@@ -1,23 +1,20 @@
 """The mails to customers: what was sent, what waits, what failed and why."""
 
-import json
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Q
-from django.utils.html import format_html
 
 from accounts.desk import columns
 from accounts.desk.actions import Asked, ReadOnlyWithActions, StaffAction
 from accounts.desk.filters import ConditionFilter
-from accounts.desk.pages import Matter, ReadOnlyAdmin
+from accounts.desk.pages import ReadOnlyAdmin
 from billing.models import Notice, NotificationSettings, SignIn
 from billing.notices.outbox import send_again
 
 
 class ProgressFilter(ConditionFilter):
     title = "progress"
-    parameter_name = "progress"
     conditions = {
         "sent": ("Sent", Q(sent_at__isnull=False)),
         "waiting": ("Waiting", Q(sent_at=None, given_up_at=None)),
@@ -36,19 +33,16 @@ SEND_AGAIN = StaffAction[Notice](
     label="Send again",
     explanation="Mails it within seconds to the customer's present address, also if it was sent"
     " before.",
-    permission="billing.change_notice",
     apply=ask_to_send,
 )
 
 
 @admin.register(Notice)
 class NoticeAdmin(ReadOnlyWithActions[Notice]):
-    matters = (
-        Matter("Mails failing", "progress=failing", ProgressFilter.conditions["failing"][1]),
-    )
+    matters = (ProgressFilter.matter("Mails failing", "failing"),)
     staff_actions = (SEND_AGAIN,)
     list_display = ("kind", "user", "created_at", "state", "attempts")
-    fields = (
+    fields: ClassVar[Any] = (
         "kind",
         "user",
         "reference",
@@ -60,7 +54,7 @@ class NoticeAdmin(ReadOnlyWithActions[Notice]):
         "next_attempt_at",
         "given_up_at",
         "error",
-        "formatted_facts",
+        columns.as_json("facts", "Facts"),
     )
     list_select_related = ("user",)
     list_filter: ClassVar = (ProgressFilter, "kind")
@@ -76,10 +70,6 @@ class NoticeAdmin(ReadOnlyWithActions[Notice]):
         if notice.error:
             return columns.state("failing", "bad")
         return columns.state("waiting", "waiting")
-
-    @admin.display(description="Facts")
-    def formatted_facts(self, notice: Notice) -> str:
-        return format_html("<pre>{}</pre>", json.dumps(notice.facts, indent=2, sort_keys=True))
 
 
 @admin.register(NotificationSettings)
@@ -102,7 +92,7 @@ class SignInAdmin(ReadOnlyAdmin[SignIn]):
     """Where a customer signed in from, to answer "was that me?"."""
 
     list_display = ("user", "device_name", "network", "first_at", "last_at")
-    fields = ("user", "device_name", "network", "first_at", "last_at")
+    fields = list_display
     list_select_related = ("user",)
     date_hierarchy = "last_at"
     search_fields = ("user__email", "network")

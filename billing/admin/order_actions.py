@@ -13,11 +13,15 @@ from billing.orders.reviews import close_reviewed, credit_reviewed
 from billing.stripe_inbox.open_orders import ask_again
 from common import money
 
-CHANGE = "billing.change_order"
+
+class RefundUnusedForm(ReasonForm):
+    """A refund of what is unused. Because of `once`, a second press of the button does nothing."""
+
+    once = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
 
 
-class RefundForm(ReasonForm):
-    """An amount to refund. Because of `once`, a second press of the button refunds nothing."""
+class RefundForm(RefundUnusedForm):
+    """An amount to refund."""
 
     amount = forms.DecimalField(
         min_value=0,
@@ -27,14 +31,7 @@ class RefundForm(ReasonForm):
         " credits is owed by the customer afterwards.",
     )
     kind = forms.ChoiceField(label="Why, for the bank", choices=Refund.Reason.choices)
-    once = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
     field_order = ("amount", "kind", "reason")
-
-
-class RefundUnusedForm(ReasonForm):
-    """A refund of what is unused. `once` as above."""
-
-    once = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
 
 
 def ask_stripe(asked: Asked[Order]) -> str:
@@ -43,10 +40,9 @@ def ask_stripe(asked: Asked[Order]) -> str:
 
 
 def refund(asked: Asked[Order]) -> str:
-    order, amount = asked.obj, asked.answers["amount"]
     given = refund_amount(
-        order,
-        amount_cents=to_cents(amount, order.currency),
+        asked.obj,
+        amount_cents=to_cents(asked.answers["amount"], asked.obj.currency),
         actor=asked.actor,
         reason=asked.reason,
         kind=asked.answers["kind"],
@@ -112,7 +108,6 @@ ASK_STRIPE = StaffAction[Order](
     label="Ask Stripe again",
     explanation="Reads the payment from Stripe, credits the order if it was paid as agreed, and"
     " books refunds and disputes. An order that was credited before is not credited again.",
-    permission=CHANGE,
     apply=ask_stripe,
     refusal=lambda order: (
         ""
@@ -127,7 +122,6 @@ REFUND = StaffAction[Order](
     label="Refund an amount",
     explanation="Takes the amount's share of the credits back first, then returns the money through"
     " Stripe. If Stripe refuses, the credits come back and the inbox says so.",
-    permission=CHANGE,
     apply=refund,
     refusal=not_paid,
     form_class=RefundForm,
@@ -138,7 +132,6 @@ REFUND_UNUSED = StaffAction[Order](
     label="Refund what is unused",
     explanation="Returns the money for the credits of this order that are still there, rounded down"
     " to the currency's smallest unit. The customer owes nothing afterwards.",
-    permission=CHANGE,
     apply=refund_rest,
     refusal=lambda order: (
         not_paid(order)
@@ -152,7 +145,6 @@ CREDIT = StaffAction[Order](
     label="Credit it",
     explanation="Takes the order out of review and credits it as it was ordered, whatever was paid."
     " The reason below closes the finding in the inbox.",
-    permission=CHANGE,
     apply=credit,
     refusal=not_in_review,
 )
@@ -161,7 +153,6 @@ CLOSE = StaffAction[Order](
     label="Close without credits",
     explanation="Takes the order out of review for good and credits nothing. A payment that came in"
     " can be refunded afterwards.",
-    permission=CHANGE,
     apply=close,
     refusal=not_in_review,
 )

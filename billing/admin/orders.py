@@ -1,15 +1,13 @@
 """Orders: every order, with the snapshot of what was agreed."""
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Q
-from django.http import HttpRequest
 
 from accounts.desk import columns
 from accounts.desk.actions import ReadOnlyWithActions
-from accounts.desk.pages import Matter, Tool, list_tool
+from accounts.desk.pages import Matter, link, list_tool, section
 from billing.admin.order_actions import ACTIONS
 from billing.models import Order
 
@@ -37,57 +35,41 @@ class OrderAdmin(ReadOnlyWithActions[Order]):
         columns.price("refunded_cents", "Refunded"),
     )
     fieldsets: ClassVar[Any] = (
-        (
+        section(
             None,
-            {
-                "fields": (
-                    "public_id",
-                    "user",
-                    "pack",
-                    "pack_name",
-                    columns.number("credits", "Credits"),
-                    columns.price("amount_cents", "Amount"),
-                    "validity_days",
-                    "channel",
-                    "state",
-                    "review_reason",
-                )
-            },
+            "public_id",
+            "user",
+            "pack",
+            "pack_name",
+            columns.number("credits", "Credits"),
+            columns.price("amount_cents", "Amount"),
+            "validity_days",
+            "channel",
+            "state",
+            "review_reason",
         ),
-        (
+        section(
             "Paid",
-            {
-                "fields": (
-                    columns.price("charged_cents", "Paid"),
-                    columns.price("discount_cents", "Discount"),
-                    columns.price("tax_cents", "Tax"),
-                )
-            },
+            columns.price("charged_cents", "Paid"),
+            columns.price("discount_cents", "Discount"),
+            columns.price("tax_cents", "Tax"),
         ),
-        (
+        section(
             "Given back",
-            {
-                "fields": (
-                    columns.price("refunded_cents", "Refunded"),
-                    columns.price("disputed_cents", "Disputed"),
-                    columns.number("clawed_back_credits", "Credits clawed back"),
-                    columns.number("reinstated_credits", "Credits reinstated"),
-                )
-            },
+            columns.price("refunded_cents", "Refunded"),
+            columns.price("disputed_cents", "Disputed"),
+            columns.number("clawed_back_credits", "Credits clawed back"),
+            columns.number("reinstated_credits", "Credits reinstated"),
         ),
-        (
+        section(
             "At Stripe",
-            {
-                "fields": (
-                    "stripe_session_id",
-                    "stripe_payment_intent_id",
-                    "stripe_charge_id",
-                    "stripe_price_id",
-                )
-            },
+            "stripe_session_id",
+            "stripe_payment_intent_id",
+            "stripe_charge_id",
+            "stripe_price_id",
         ),
-        ("When", {"fields": ("created_at", "expires_at", "fulfilled_at", "key_shown_at")}),
-        ("From", {"fields": ("client_address",)}),
+        section("When", "created_at", "expires_at", "fulfilled_at", "key_shown_at"),
+        section("From", "client_address"),
     )
     list_select_related = ("user",)
     list_filter = ("status", "channel", "currency", "pack_name")
@@ -99,22 +81,19 @@ class OrderAdmin(ReadOnlyWithActions[Order]):
         "=stripe_payment_intent_id",
         "=stripe_charge_id",
     )
+    links = (
+        link("Wallet", "billing_wallet", user__id__exact="user_id"),
+        link("Ledger", "billing_ledgerentry", q="public_id"),
+        link("Refunds", "billing_refund", q="public_id"),
+        link("Disputes", "billing_dispute", q="public_id"),
+        lambda order: list_tool(
+            "Stripe events",
+            "billing_stripeevent",
+            q=order.stripe_session_id or order.stripe_payment_intent_id,
+        ),
+    )
 
     @admin.display(description="State", ordering="status")
     def state(self, order: Order) -> str:
         tone = TONES.get(Order.Status(order.status), "quiet")
         return columns.state(order.get_status_display().lower(), tone)
-
-    def get_tools(self, request: HttpRequest, obj: Order) -> Sequence[Tool]:
-        return (
-            *super().get_tools(request, obj),
-            list_tool("Wallet", "billing_wallet", user__id__exact=obj.user_id),
-            list_tool("Ledger", "billing_ledgerentry", q=obj.public_id),
-            list_tool("Refunds", "billing_refund", q=obj.public_id),
-            list_tool("Disputes", "billing_dispute", q=obj.public_id),
-            list_tool(
-                "Stripe events",
-                "billing_stripeevent",
-                q=obj.stripe_session_id or obj.stripe_payment_intent_id,
-            ),
-        )

@@ -52,6 +52,7 @@ class PackAdmin(DeskAdmin[Pack]):
     A pack that was ordered is taken off sale, not deleted, because its orders refer to it.
     """
 
+    kept_by = "orders"
     list_display = (
         "name",
         columns.number("credits", "Credits"),
@@ -81,8 +82,3 @@ class PackAdmin(DeskAdmin[Pack]):
         for row in (form.instance, *form.instance.other_prices.all()):
             if doubt := doubt_of(row.currency):
                 self.message_user(request, doubt, messages.WARNING)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Pack | None = None) -> bool:
-        if obj is not None and obj.orders.exists():
-            return False
-        return super().has_delete_permission(request, obj)

@@ -1,14 +1,12 @@
 """Refunds that we asked for, and disputes as Stripe last had them."""
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.http import HttpRequest
 
 from accounts.desk import columns
-from accounts.desk.pages import ReadOnlyAdmin, Tool, list_tool
-from billing.models import Dispute, Order, Refund
+from accounts.desk.pages import ReadOnlyAdmin, link
+from billing.models import Dispute, Refund
 from common import money
 
 TONES = {
@@ -20,20 +18,21 @@ TONES = {
 }
 
 
-def order_tools(order: Order) -> Sequence[Tool]:
-    return (
-        list_tool("Order", "billing_order", q=order.public_id),
-        list_tool("Wallet", "billing_wallet", user__id__exact=order.user_id),
-    )
+CUSTOMER = columns.text("order.user.email", "Customer", name="customer")
+AMOUNT = columns.price("amount_cents", "Amount", currency="order.currency")
+LINKS = (
+    link("Order", "billing_order", q="order.public_id"),
+    link("Wallet", "billing_wallet", user__id__exact="order.user_id"),
+)
 
 
 @admin.register(Refund)
 class RefundAdmin(ReadOnlyAdmin[Refund]):
-    list_display = ("id", "created_at", "customer", "amount", "state", "actor", "reason")
-    fields = (
+    list_display = ("id", "created_at", CUSTOMER, AMOUNT, "state", "actor", "reason")
+    fields: ClassVar[Any] = (
         "public_id",
         "order",
-        "amount",
+        AMOUNT,
         "is_unused_part",
         "kind",
         "reason",
@@ -50,21 +49,11 @@ class RefundAdmin(ReadOnlyAdmin[Refund]):
     list_filter = ("status", "kind")
     date_hierarchy = "created_at"
     search_fields = ("=public_id", "=stripe_refund_id", "=order__public_id")
-
-    @admin.display(description="Customer", ordering="order__user__email")
-    def customer(self, refund: Refund) -> str:
-        return refund.order.user.email
-
-    @admin.display(description="Amount", ordering="amount_cents")
-    def amount(self, refund: Refund) -> str:
-        return money.price(refund.amount_cents, refund.order.currency)
+    links = LINKS
 
     @admin.display(description="State", ordering="status")
     def state(self, refund: Refund) -> str:
         return columns.state(refund.get_status_display(), TONES[Refund.Status(refund.status)])
-
-    def get_tools(self, request: HttpRequest, obj: Refund) -> Sequence[Tool]:
-        return order_tools(obj.order)
 
 
 @admin.register(Dispute)
@@ -74,7 +63,7 @@ class DisputeAdmin(ReadOnlyAdmin[Dispute]):
     list_display = (
         "stripe_dispute_id",
         "created_at",
-        "customer",
+        CUSTOMER,
         "amount",
         "reason",
         "state",
@@ -93,10 +82,7 @@ class DisputeAdmin(ReadOnlyAdmin[Dispute]):
     list_filter = ("status", "reason")
     date_hierarchy = "created_at"
     search_fields = ("=stripe_dispute_id", "=order__public_id", "order__user__email")
-
-    @admin.display(description="Customer", ordering="order__user__email")
-    def customer(self, dispute: Dispute) -> str:
-        return dispute.order.user.email
+    links = LINKS
 
     @admin.display(description="Amount", ordering="amount_cents")
     def amount(self, dispute: Dispute) -> str:
@@ -106,6 +92,3 @@ class DisputeAdmin(ReadOnlyAdmin[Dispute]):
     def state(self, dispute: Dispute) -> str:
         tone = "waiting" if dispute.is_open else "bad" if dispute.is_counted else "good"
         return columns.state(dispute.status.replace("_", " "), tone)
-
-    def get_tools(self, request: HttpRequest, obj: Dispute) -> Sequence[Tool]:
-        return order_tools(obj.order)

@@ -1,14 +1,11 @@
 """A customer's statements at the desk: the same files as on the customer's own page."""
 
-from typing import Any
-
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from accounts.desk.pages import DeskAdmin, Tool
+from accounts.desk.pages import DeskAdmin, Tool, desk_page
 from billing.models import Wallet
 from billing.statements.files import find_file
 from billing.statements.month import list_months
@@ -27,14 +24,14 @@ def statement_urls(page: DeskAdmin[Wallet]) -> list[URLPattern]:
 
     def listing(request: HttpRequest, wallet_id: int) -> HttpResponse:
         wallet = find(request, wallet_id)
-        context: dict[str, Any] = {
-            **page.admin_site.each_context(request),
-            "title": f"Statements of {wallet.user}",
-            "opts": page.opts,
-            "wallet": wallet,
-            "months": list_months(wallet),
-        }
-        return TemplateResponse(request, "admin/billing/wallet/statements.html", context)
+        return desk_page(
+            request,
+            "admin/billing/wallet/statements.html",
+            title=f"Statements of {wallet.user}",
+            opts=page.opts,
+            wallet=wallet,
+            months=list_months(wallet),
+        )
 
     def one(request: HttpRequest, wallet_id: int, month: str, form: str) -> HttpResponse:
         file = find_file(find(request, wallet_id), month, form)

@@ -1,23 +1,19 @@
 """Stripe's events, seen and processed."""
 
-import json
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Q
-from django.utils.html import format_html
 
 from accounts.desk import columns
 from accounts.desk.actions import Asked, ReadOnlyWithActions, StaffAction
 from accounts.desk.filters import ConditionFilter
-from accounts.desk.pages import Matter
 from billing.models import StripeEvent
 from billing.stripe_inbox.events import process_again
 
 
 class ProgressFilter(ConditionFilter):
     title = "progress"
-    parameter_name = "progress"
     conditions = {
         "waiting": ("Not processed", Q(processed_at=None)),
         "failing": ("Failing", Q(processed_at=None) & ~Q(error="")),
@@ -34,7 +30,6 @@ PROCESS_AGAIN = StaffAction[StripeEvent](
     name="process-again",
     label="Process again",
     explanation="Safe to repeat: a handler reads the object's present state from Stripe.",
-    permission="billing.change_stripeevent",
     apply=ask_again,
 )
 
@@ -42,18 +37,12 @@ PROCESS_AGAIN = StaffAction[StripeEvent](
 @admin.register(StripeEvent)
 class StripeEventAdmin(ReadOnlyWithActions[StripeEvent]):
     matters = (
-        Matter(
-            "Stripe events failing", "progress=failing", ProgressFilter.conditions["failing"][1]
-        ),
-        Matter(
-            "Stripe events not processed",
-            "progress=waiting",
-            ProgressFilter.conditions["waiting"][1],
-        ),
+        ProgressFilter.matter("Stripe events failing", "failing"),
+        ProgressFilter.matter("Stripe events not processed", "waiting"),
     )
     staff_actions = (PROCESS_AGAIN,)
     list_display = ("event_id", "kind", "object_id", "received_at", "state", "attempts")
-    fields = (
+    fields: ClassVar[Any] = (
         "event_id",
         "kind",
         "object_id",
@@ -63,7 +52,7 @@ class StripeEventAdmin(ReadOnlyWithActions[StripeEvent]):
         "attempts",
         "next_attempt_at",
         "error",
-        "body",
+        columns.as_json("payload", "Body"),
     )
     list_filter: ClassVar = (ProgressFilter, "kind")
     date_hierarchy = "received_at"
@@ -73,10 +62,4 @@ class StripeEventAdmin(ReadOnlyWithActions[StripeEvent]):
     def state(self, event: StripeEvent) -> str:
         if event.processed_at:
             return columns.state("processed", "good")
-        return (
-            columns.state("failing", "bad") if event.error else columns.state("waiting", "waiting")
-        )
-
-    @admin.display(description="Body")
-    def body(self, event: StripeEvent) -> str:
-        return format_html("<pre>{}</pre>", json.dumps(event.payload, indent=2, sort_keys=True))
+        return columns.state(*(("failing", "bad") if event.error else ("waiting", "waiting")))

@@ -1,6 +1,5 @@
 """Usage records: what each request consumed, was charged, and why."""
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -10,7 +9,9 @@ from django.http import HttpRequest
 
 from accounts.desk import columns
 from accounts.desk.filters import Lookups
-from accounts.desk.pages import ReadOnlyAdmin, Tool, list_tool
+from accounts.desk.long_lists import AgeFilter, LongListAdmin
+from accounts.desk.pages import ReadOnlyAdmin, link, section
+from billing.admin.search import search_rows
 from billing.models import KeyWriteOff, PublicModel, UsageRecord
 from billing.token_classes import CLASSES
 
@@ -31,11 +32,12 @@ class ModelFilter(admin.SimpleListFilter):
 
 
 @admin.register(UsageRecord)
-class UsageRecordAdmin(ReadOnlyAdmin[UsageRecord]):
+class UsageRecordAdmin(LongListAdmin[UsageRecord]):
+    instant = "ended_at"
     list_display = (
         "request_id",
         "ended_at",
-        "owner",
+        columns.text("wallet.user.email", "Customer", name="owner"),
         "model_name",
         columns.number("charged_credits", "Charged"),
         columns.number("prompt_tokens", "Prompt"),
@@ -44,93 +46,72 @@ class UsageRecordAdmin(ReadOnlyAdmin[UsageRecord]):
         columns.number("write_off_credits", "Written off"),
     )
     fieldsets: ClassVar[Any] = (
-        (
+        section(
             None,
-            {
-                "fields": (
-                    "request_id",
-                    "wallet",
-                    "api_key",
-                    "model_name",
-                    "provider_name",
-                    "endpoint",
-                    "is_stream",
-                    "attempts",
-                    "outcome",
-                    "source",
-                )
-            },
+            "request_id",
+            "wallet",
+            "api_key",
+            "model_name",
+            "provider_name",
+            "endpoint",
+            "is_stream",
+            "attempts",
+            "outcome",
+            "source",
         ),
-        (
-            "Counted",
-            {"fields": tuple(columns.number(each.count, each.label) for each in CLASSES)},
-        ),
-        (
+        section("Counted", *(columns.number(each.count, each.label) for each in CLASSES)),
+        section(
             "Charged",
-            {
-                "description": "Charged and written off add up to the target, which is what the"
-                " tokens cost at the price version the request was admitted under.",
-                "fields": (
-                    "price",
-                    *(
-                        columns.number(
-                            f"price.{each.price_rate}", f"{each.label}, rate (millicredits)"
-                        )
-                        for each in CLASSES
-                    ),
-                    columns.number("held_credits", "Held"),
-                    columns.number("target_credits", "Target"),
-                    columns.number("charged_credits", "Charged"),
-                    columns.number("write_off_credits", "Written off"),
-                    columns.number("cost_nanos", "Cost (billionths of the currency)"),
-                ),
-            },
+            "price",
+            *(
+                columns.number(f"price.{each.price_rate}", f"{each.label}, rate (millicredits)")
+                for each in CLASSES
+            ),
+            columns.number("held_credits", "Held"),
+            columns.number("target_credits", "Target"),
+            columns.number("charged_credits", "Charged"),
+            columns.number("write_off_credits", "Written off"),
+            columns.number("cost_nanos", "Cost (billionths of the currency)"),
+            description="Charged and written off add up to the target, which is what the tokens"
+            " cost at the price version the request was admitted under.",
         ),
-        (
-            "When",
-            {
-                "fields": (
-                    "started_at",
-                    "ended_at",
-                    columns.number("first_byte_ms", "First byte (ms)"),
-                )
-            },
+        section(
+            "When", "started_at", "ended_at", columns.number("first_byte_ms", "First byte (ms)")
         ),
     )
     list_select_related = ("wallet__user",)
-    list_filter: ClassVar = ("outcome", "source", "is_stream", ModelFilter)
-    date_hierarchy = "ended_at"
-    search_fields = ("=request_id", "wallet__user__email")
+    # Each has an index, so that a choice without requests is answered at once, too.
+    list_filter: ClassVar = ("outcome", "source", ModelFilter, AgeFilter)
+    search_fields = ("request_id",)
+    links = (link("Ledger entry", "billing_ledgerentry", q="request_id"),)
+    search_help_text = "A request's id, or how a customer's e-mail address begins."
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[UsageRecord], search_term: str
+    ) -> tuple[QuerySet[UsageRecord], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        return search_rows(self, request, queryset, term, request_id=term), False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Allow the filter by user, which a user's page links to."""
         return lookup == "wallet__user__id__exact" or super().lookup_allowed(lookup, value, request)
 
-    @admin.display(description="Customer", ordering="wallet__user__email")
-    def owner(self, record: UsageRecord) -> str:
-        return record.wallet.user.email
-
     @admin.display(description="Outcome", ordering="outcome")
     def ending(self, record: UsageRecord) -> str:
         return f"{record.get_outcome_display()}, {record.get_source_display()}".lower()
 
-    def get_tools(self, request: HttpRequest, obj: UsageRecord) -> Sequence[Tool]:
-        return (list_tool("Ledger entry", "billing_ledgerentry", q=obj.request_id),)
-
 
 @admin.register(KeyWriteOff)
 class KeyWriteOffAdmin(ReadOnlyAdmin[KeyWriteOff]):
-    list_display = ("api_key", "owner", "hour", columns.number("credits", "Not charged"))
+    list_display = (
+        "api_key",
+        columns.text("api_key.user.email", "Owner", name="owner"),
+        "hour",
+        columns.number("credits", "Not charged"),
+    )
     list_select_related = ("api_key__user",)
     date_hierarchy = "hour"
     search_fields = ("api_key__name", "api_key__hint", "api_key__user__email")
-
-    @admin.display(description="Owner", ordering="api_key__user__email")
-    def owner(self, row: KeyWriteOff) -> str:
-        return str(row.api_key.user)
-
-    def get_tools(self, request: HttpRequest, obj: KeyWriteOff) -> Sequence[Tool]:
-        return (
-            *super().get_tools(request, obj),
-            list_tool("Usage", "billing_usagerecord", api_key__id__exact=obj.api_key_id),
-        )
+    links = (link("Usage", "billing_usagerecord", api_key__id__exact="api_key_id"),)

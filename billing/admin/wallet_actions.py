@@ -148,7 +148,6 @@ LIMIT = StaffAction[Wallet](
     label="Set limits",
     explanation="What all API keys of the wallet may do together, from the next request on. Empty"
     " is the site's default.",
-    permission="billing.change_wallet",
     apply=limit,
     form_class=WalletLimitsForm,
     get_initial=lambda wallets: {name: getattr(wallets[0], name) for name in LIMITS},
@@ -158,7 +157,6 @@ FREEZE = StaffAction[Wallet](
     name="freeze",
     label="Freeze",
     explanation="Refuses new API calls at once. Open requests end and are charged.",
-    permission="billing.change_wallet",
     apply=freeze,
     refusal=lambda wallet: "It is frozen already." if is_frozen(wallet) else "",
 )
@@ -166,7 +164,7 @@ UNFREEZE = StaffAction[Wallet](
     name="unfreeze",
     label="Unfreeze",
     explanation="Lets API calls through again.",
-    permission="billing.change_wallet",
     apply=unfreeze,
     refusal=lambda wallet: "" if is_frozen(wallet) else "It is not frozen.",
 )
+ACTIONS = (GRANT, ADJUST, LIMIT, FREEZE, UNFREEZE)

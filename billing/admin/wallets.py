@@ -1,6 +1,5 @@
 """Wallets: balances, and what staff may do to them. The actions are in `wallet_actions.py`."""
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -11,17 +10,22 @@ from django.urls import URLPattern
 from accounts.desk import columns
 from accounts.desk.actions import ReadOnlyWithActions
 from accounts.desk.filters import ConditionFilter
-from accounts.desk.pages import Matter, Tool, list_tool
+from accounts.desk.pages import Matter, link, list_tool, section
 from billing.admin import wallet_reads as reads
 from billing.admin.statements import statement_urls, statements_tool
-from billing.admin.wallet_actions import ADJUST, FREEZE, GRANT, LIMIT, UNFREEZE
+from billing.admin.wallet_actions import ACTIONS, LIMITS
 from billing.ledger.balances import read_balance
 from billing.models import Wallet
+
+FIGURES = (
+    columns.number("posted_credits", "Posted"),
+    columns.number("debt_credits", "Debt"),
+    columns.number("credited_credits", "Ever credited"),
+)
 
 
 class DebtFilter(ConditionFilter):
     title = "debt"
-    parameter_name = "debt"
     conditions = {
         "yes": ("In debt", Q(debt_credits__gt=0)),
         "no": ("None", Q(debt_credits=0)),
@@ -35,41 +39,25 @@ class WalletAdmin(ReadOnlyWithActions[Wallet]):
     change_form_template = "admin/billing/wallet/change_form.html"
     matters = (
         Matter("Wallets frozen", "state__exact=frozen", Q(state=Wallet.State.FROZEN)),
-        Matter("Wallets in debt", "debt=yes", DebtFilter.conditions["yes"][1]),
+        DebtFilter.matter("Wallets in debt", "yes"),
     )
-    staff_actions = (GRANT, ADJUST, LIMIT, FREEZE, UNFREEZE)
+    staff_actions = ACTIONS
     ordering = ("-pk",)
-    list_display = (
-        "user",
-        "state_shown",
-        columns.number("posted_credits", "Posted"),
-        columns.number("debt_credits", "Debt"),
-        columns.number("credited_credits", "Ever credited"),
-        "created_at",
-    )
+    list_display = ("user", "state_shown", *FIGURES, "created_at")
     fieldsets: ClassVar[Any] = (
-        (None, {"fields": ("user", "state_shown", "frozen_reason")}),
-        (
-            "Limits of all keys together",
-            {"fields": ("requests_per_minute", "tokens_per_minute", "concurrent_requests")},
-        ),
-        (
-            "Book of record",
-            {
-                "fields": (
-                    columns.number("posted_credits", "Posted"),
-                    columns.number("debt_credits", "Debt"),
-                    columns.number("credited_credits", "Ever credited"),
-                    "push",
-                    "created_at",
-                )
-            },
-        ),
+        section(None, "user", "state_shown", "frozen_reason"),
+        section("Limits of all keys together", *LIMITS),
+        section("Book of record", *FIGURES, "push", "created_at"),
     )
     list_select_related = ("user",)
     list_filter: ClassVar = ("state", DebtFilter)
     date_hierarchy = "created_at"
     search_fields = ("user__email",)
+    links = (
+        link("API keys", "accounts_apikey", user__id__exact="user_id"),
+        link("Orders", "billing_order", user__id__exact="user_id"),
+        statements_tool,
+    )
 
     @admin.display(description="State", ordering="state")
     def state_shown(self, wallet: Wallet) -> str:
@@ -87,14 +75,6 @@ class WalletAdmin(ReadOnlyWithActions[Wallet]):
 
     def get_urls(self) -> list[URLPattern]:
         return [*statement_urls(self), *super().get_urls()]
-
-    def get_tools(self, request: HttpRequest, obj: Wallet) -> Sequence[Tool]:
-        return (
-            *super().get_tools(request, obj),
-            list_tool("API keys", "accounts_apikey", user__id__exact=obj.user_id),
-            list_tool("Orders", "billing_order", user__id__exact=obj.user_id),
-            statements_tool(obj),
-        )
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass
 
 from billing.catalogue.model_prices import current_prices
-from billing.catalogue.pack_prices import packs_on_sale
 from billing.catalogue.pricing import Rates
 from billing.exceptions import PackUnavailable
 from billing.models import Pack, PublicModel
@@ -41,11 +40,6 @@ class PricedModel:
             if not each.has_own_rate
             and getattr(self.rates, each.rate) != getattr(self.rates, BY_NAME[each.parent].rate)
         ]
-
-
-def read_packs() -> list[Pack]:
-    """Return the packs on sale, in the order that staff gave them, with their other prices."""
-    return list(packs_on_sale())
 
 
 def read_priced_models() -> list[PricedModel]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Self, cast
 
-from billing.token_classes import CLASSES, PARTS, TokenClass
+from billing.token_classes import BY_NAME, CLASSES, PARTS, TokenClass
 
 MILLICREDITS = 1_000
 
@@ -87,6 +87,11 @@ class PricedClass:
     name: str
     tokens: int
     rate_millicredits: int
+
+    @property
+    def label(self) -> str:
+        """Return the class in a customer's words."""
+        return BY_NAME[self.name].label
 
     @property
     def amount_millicredits(self) -> int:

@@ -3,7 +3,7 @@
 from billing.exceptions import WalletMissing, WalletRecovering
 from billing.ledger.pushes import push_if_possible
 from billing.models import Wallet
-from billing.wallet.commands import Balance
+from billing.wallet.commands.figures import Balance
 from billing.wallet.sync_client import get_sync_client
 
 

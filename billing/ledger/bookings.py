@@ -18,14 +18,7 @@ from billing.ledger.key_use import add_spending, instant_of
 from billing.ledger.pushes import push_on_commit
 from billing.ledger.references import DebitRow, DebtPayment, Reference, RequestCharge, RequestRaise
 from billing.ledger.write_offs import KeyHour, add_losses, key_hour_of, lost_credits
-from billing.models import (
-    Debit,
-    InboxItem,
-    LedgerEntry,
-    Lot,
-    UsageRecord,
-    Wallet,
-)
+from billing.models import Debit, InboxItem, LedgerEntry, Lot, UsageRecord, Wallet
 from billing.rollups.due import note_booked
 from billing.token_classes import COUNTS, counts_of
 from billing.wallet.events import Amounts, Event

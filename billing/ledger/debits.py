@@ -11,8 +11,8 @@ from billing.exceptions import WalletError, WalletMissing, WalletRecovering
 from billing.ledger.pushes import push_due, push_wallets
 from billing.ledger.references import DebitRow
 from billing.models import Debit, Wallet
-from billing.wallet import commands
-from billing.wallet.commands import Command
+from billing.wallet.commands import figures
+from billing.wallet.commands.command import Command, parse_ok
 from billing.wallet.rebuild_barrier import no_rebuild_meanwhile
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 
@@ -81,7 +81,7 @@ def decide(debit_ids: list[int]) -> None:
 def _ask(client: SyncWalletClient, debit: Debit) -> bool:
     """Let Redis decide one debit. Returns False if Redis does not know its wallet yet."""
     try:
-        commands.parse_ok(client.ask(_call(debit)))
+        parse_ok(client.ask(_call(debit)))
     except WalletMissing:
         return False
     except WalletRecovering:
@@ -96,7 +96,7 @@ def _call(debit: Debit) -> Command:
     snapshot = None
     if debit.snapshot_posted_credits is not None and debit.snapshot_credited_credits is not None:
         snapshot = (debit.snapshot_posted_credits, debit.snapshot_credited_credits)
-    return commands.debit(
+    return figures.debit(
         debit.wallet_id,
         str(DebitRow(debit.pk)),
         amount_credits=debit.amount_credits,

@@ -6,8 +6,8 @@ from django.db.models import F, QuerySet
 
 from billing.exceptions import WalletError, WalletRecovering
 from billing.models import Wallet
-from billing.wallet import commands
-from billing.wallet.commands import Command
+from billing.wallet.commands import figures
+from billing.wallet.commands.command import Command, parse_ok
 from billing.wallet.sync_client import get_sync_client
 
 log = structlog.get_logger(__name__)
@@ -41,7 +41,7 @@ def push_wallets(wallet_ids: list[int]) -> None:
             # A defect of one wallet must not keep the others from being pushed.
             log.error("push_refused", wallet_id=wallet.pk, error=str(reply))
             continue
-        commands.parse_ok(reply)
+        parse_ok(reply)
         Wallet.objects.filter(pk=wallet.pk, pushed_version__lt=wallet.version).update(
             pushed_version=wallet.version
         )
@@ -64,7 +64,7 @@ def push_due(*, among: QuerySet[Wallet] | None = None) -> int:
 
 def push_call(wallet: Wallet) -> Command:
     """Return the push of a wallet's figures as they were read."""
-    return commands.push(
+    return figures.push(
         wallet.pk,
         posted=wallet.posted_credits,
         credited=wallet.credited_credits,

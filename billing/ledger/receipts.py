@@ -5,20 +5,10 @@ from dataclasses import dataclass
 from billing.catalogue.model_prices import rates_of
 from billing.catalogue.pricing import PricedClass, Usage, cost_credits, price_classes
 from billing.models import UsageRecord
-from billing.token_classes import BY_NAME, PARTS, counts_of
+from billing.token_classes import PARTS, counts_of
 
 # These are shown even with 0 tokens.
 ALWAYS = {each.name for each in PARTS}
-
-
-@dataclass(frozen=True, slots=True)
-class ReceiptLine(PricedClass):
-    """One class of tokens: how many, at which rate, and what that makes."""
-
-    @property
-    def label(self) -> str:
-        """Return the class in a customer's words."""
-        return BY_NAME[self.name].label
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +16,7 @@ class Receipt:
     """A record with the sum that led to its charge."""
 
     record: UsageRecord
-    lines: list[ReceiptLine]
+    lines: list[PricedClass]
     sum_millicredits: int
     cost_credits: int
 
@@ -55,10 +45,7 @@ def explain(record: UsageRecord) -> Receipt:
     """Return the receipt of a record whose price is loaded."""
     rates = rates_of(record.price)
     usage = Usage(**counts_of(record))
-    lines = [
-        ReceiptLine(part.name, part.tokens, part.rate_millicredits)
-        for part in price_classes(rates, usage)
-    ]
+    lines = price_classes(rates, usage)
     return Receipt(
         record=record,
         lines=[line for line in lines if line.tokens or line.name in ALWAYS],

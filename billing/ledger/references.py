@@ -18,7 +18,7 @@ In Redis a request's register and events are named by its RequestCharge, a debit
 
 import re
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, dataclass_transform
 from uuid import UUID
 
 from billing.exceptions import UnknownReference
@@ -34,11 +34,17 @@ SEPARATOR = ":"
 FIELD = re.compile(r"\{(\w+)\}")
 
 
+@dataclass_transform(frozen_default=True)
 class Reference:
-    """One form of a reference: `FORM` with a field in each pair of braces."""
+    """One form of a reference: `FORM` with a field in each pair of braces.
 
-    __slots__ = ()
+    Each form is a frozen data class of its fields.
+    """
+
     FORM: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        dataclass(frozen=True)(cls)
 
     def __str__(self) -> str:
         return self.FORM.format(**{name: getattr(self, name) for name in FIELD.findall(self.FORM)})
@@ -66,7 +72,6 @@ class Reference:
         return cls.FORM.partition("{")[0]
 
 
-@dataclass(frozen=True, slots=True)
 class OrderCredit(Reference):
     """The credits of an order."""
 
@@ -74,7 +79,6 @@ class OrderCredit(Reference):
     order_id: UUID
 
 
-@dataclass(frozen=True, slots=True)
 class OrderStep(Reference):
     """A step by which an order's credits are taken back or given back.
 
@@ -91,7 +95,6 @@ class OrderStep(Reference):
         return f"{order_id}:"
 
 
-@dataclass(frozen=True, slots=True)
 class Revival(Reference):
     """Expired credits of an order, put back so that they can be taken back."""
 
@@ -105,7 +108,6 @@ class Revival(Reference):
         return f"{cls.prefix()}{order_id}:"
 
 
-@dataclass(frozen=True, slots=True)
 class RequestCharge(Reference):
     """The first charge of a request."""
 
@@ -113,7 +115,6 @@ class RequestCharge(Reference):
     request_id: str
 
 
-@dataclass(frozen=True, slots=True)
 class RequestRaise(Reference):
     """A later charge of a request, which raises it to this sum."""
 
@@ -122,7 +123,6 @@ class RequestRaise(Reference):
     charged_credits: int
 
 
-@dataclass(frozen=True, slots=True)
 class ExpiredLot(Reference):
     """An expiry of a lot, the first or a later one."""
 
@@ -131,7 +131,6 @@ class ExpiredLot(Reference):
     number: int
 
 
-@dataclass(frozen=True, slots=True)
 class LapsedLot(Reference):
     """What of a lot was expired from the start, because it had expired before it was taken."""
 
@@ -139,7 +138,6 @@ class LapsedLot(Reference):
     lot_id: int
 
 
-@dataclass(frozen=True, slots=True)
 class DebtPayment(Reference):
     """A debit that pays a wallet's debt from what is available."""
 
@@ -148,7 +146,6 @@ class DebtPayment(Reference):
     number: int
 
 
-@dataclass(frozen=True, slots=True)
 class DebtPaidBy(Reference):
     """What a credit paid of its wallet's debt at once; `credit` is the credit's own reference."""
 
@@ -165,7 +162,6 @@ class DebtPaidBy(Reference):
         return next((cls(credit) for credit in credits), None)
 
 
-@dataclass(frozen=True, slots=True)
 class Code(Reference):
     """A redeemed code."""
 
@@ -173,7 +169,6 @@ class Code(Reference):
     code_id: int
 
 
-@dataclass(frozen=True, slots=True)
 class Welcome(Reference):
     """A person's welcome credit."""
 
@@ -181,7 +176,6 @@ class Welcome(Reference):
     user_id: int
 
 
-@dataclass(frozen=True, slots=True)
 class Grant(Reference):
     """A grant without another cause."""
 
@@ -189,7 +183,6 @@ class Grant(Reference):
     number: UUID
 
 
-@dataclass(frozen=True, slots=True)
 class Adjustment(Reference):
     """An adjustment without another cause."""
 
@@ -197,7 +190,6 @@ class Adjustment(Reference):
     number: UUID
 
 
-@dataclass(frozen=True, slots=True)
 class DeskPress(Reference):
     """One press of a button at the desk, for one wallet. `press` is a UUID without its dashes."""
 
@@ -206,7 +198,6 @@ class DeskPress(Reference):
     wallet_id: int
 
 
-@dataclass(frozen=True, slots=True)
 class DebitRow(Reference):
     """A debit's register and events in Redis."""
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import structlog
 from django.conf import settings
@@ -17,16 +16,15 @@ from billing.exceptions import UnknownHold, WalletMissing
 from billing.ledger.inbox import file_item
 from billing.models import UsageRecord
 from billing.upkeep.reaper import abandoned
-from billing.wallet import commands
-from billing.wallet.commands import Reaped
+from billing.wallet.commands import ending
+from billing.wallet.commands.ending import Reaped
 from billing.wallet.journal import JournalContents, adoptable_files
 from billing.wallet.rebuild_barrier import no_rebuild_meanwhile
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 from billing.wallet.usage import RequestFacts, Settlement
+from common.batches import batches
 
 log = structlog.get_logger(__name__)
-
-Item = TypeVar("Item")
 
 QUERY_BATCH = 10_000
 COMMAND_BATCH = 500
@@ -70,9 +68,8 @@ def adopt_journals(directory: Path | None = None) -> int:
 
 def booked_requests(request_ids: Iterable[str]) -> dict[str, Booked]:
     """Return what PostgreSQL has of these requests, by request id."""
-    wanted = list(request_ids)
     found: dict[str, Booked] = {}
-    for some in _batches(wanted, QUERY_BATCH):
+    for some in batches(request_ids, QUERY_BATCH):
         records = UsageRecord.objects.filter(request_id__in=some)
         for request_id, target, charged in records.values_list(
             "request_id", "target_credits", "charged_credits"
@@ -103,10 +100,10 @@ def _adopt(client: SyncWalletClient, contents: JournalContents) -> bool:
 
 def _void(client: SyncWalletClient, many: list[RequestFacts]) -> None:
     """Release holds whose process died before it released them."""
-    for some in _batches(many, COMMAND_BATCH):
-        for reply in client.ask_many([commands.void(facts) for facts in some]):
+    for some in batches(many, COMMAND_BATCH):
+        for reply in client.ask_many([ending.void(facts) for facts in some]):
             try:
-                commands.parse_ended(reply)
+                ending.parse_ended(reply)
             except UnknownHold:
                 continue
 
@@ -115,19 +112,19 @@ def _abandon(
     client: SyncWalletClient, many: list[tuple[RequestFacts, int]]
 ) -> Iterator[RequestFacts]:
     """End requests whose process died in the middle. Yields those that are now to be booked."""
-    ending = abandoned(int(time.time() * 1_000))
+    at_zero = abandoned(int(time.time() * 1_000))
     lost = []
-    for some in _batches(many, COMMAND_BATCH):
+    for some in batches(many, COMMAND_BATCH):
         asked = [
-            commands.reap(f.wallet_id, f.request_id, without_progress=ending, is_dead=True)
+            ending.reap(f.wallet_id, f.request_id, without_progress=at_zero, is_dead=True)
             for f, _ in some
         ]
         for (facts, held_credits), reply in zip(some, client.ask_many(asked), strict=True):
             try:
-                outcome = commands.parse_reap(reply)
+                outcome = ending.parse_reap(reply)
             except UnknownHold:
                 # Redis lost the hold and its progress with it; the receipt says so, at no charge.
-                lost.append(Ending(facts, ending, held_credits))
+                lost.append(Ending(facts, at_zero, held_credits))
             else:
                 if outcome is not Reaped.VOIDED:
                     yield facts
@@ -137,11 +134,11 @@ def _abandon(
 def _replay(client: SyncWalletClient, many: list[Ending]) -> Iterator[RequestFacts]:
     """Settle ends that Redis may have missed. Yields what is now to be booked."""
     lost = []
-    for some in _batches(many, COMMAND_BATCH):
-        asked = [commands.settle(end.facts, end.settlement) for end in some]
+    for some in batches(many, COMMAND_BATCH):
+        asked = [ending.settle(end.facts, end.settlement) for end in some]
         for end, reply in zip(some, client.ask_many(asked), strict=True):
             try:
-                commands.parse_settle(reply)
+                ending.parse_settle(reply)
             except UnknownHold:
                 lost.append(end)
             else:
@@ -155,7 +152,7 @@ def _settle_late(client: SyncWalletClient, many: list[Ending]) -> Iterator[Reque
     No rebuild comes between the reading and the settling: Redis would forget that a request was
     settled meanwhile, and charge it again.
     """
-    for some in _batches(many, COMMAND_BATCH):
+    for some in batches(many, COMMAND_BATCH):
         with no_rebuild_meanwhile():
             booked = booked_requests(end.facts.request_id for end in some)
             for end in some:
@@ -167,7 +164,7 @@ def _settle_late(client: SyncWalletClient, many: list[Ending]) -> Iterator[Reque
 
 
 def _ask_late(client: SyncWalletClient, end: Ending, booked: Booked) -> None:
-    command = commands.settle_late(
+    command = ending.settle_late(
         end.facts,
         end.settlement,
         held=end.held_credits,
@@ -175,7 +172,7 @@ def _ask_late(client: SyncWalletClient, end: Ending, booked: Booked) -> None:
         target=booked.target_credits,
     )
     try:
-        commands.parse_settle(client.ask(command))
+        ending.parse_settle(client.ask(command))
     except WalletMissing:
         # The refresher pushes the wallet; the next sweep settles.
         log.info("settle_postponed", request_id=end.facts.request_id)
@@ -192,8 +189,3 @@ def _finish(path: Path, contents: JournalContents) -> None:
         summary=f"A journal has {contents.unreadable_lines} lines that can't be read.",
     )
     path.rename(path.with_name(path.name + DAMAGED))
-
-
-def _batches(items: list[Item], size: int) -> Iterator[list[Item]]:
-    for first in range(0, len(items), size):
-        yield items[first : first + size]

@@ -15,7 +15,9 @@ from billing.exceptions import BillingError
 from billing.ledger.bookings import book
 from billing.ledger.inbox import file_item
 from billing.ledger.key_use import note_last_use
-from billing.wallet import commands, keys
+from billing.wallet import keys
+from billing.wallet.commands import shards
+from billing.wallet.commands.command import parse_ok
 from billing.wallet.events import Event, Fields, MalformedEvent, read_event
 from billing.wallet.rebuild_barrier import no_rebuild_meanwhile
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
@@ -37,18 +39,18 @@ def drain(*, batch: int = BATCH) -> Drained:
     """Book every waiting event. Safe to repeat and to run concurrently. Raises WalletRecovering."""
     client = get_sync_client()
     drained = Drained()
-    for shard in _shards_with_events(client, list(range(keys.SHARDS))):
+    for shard in _shards_with_events(client):
         _drain_shard(client, shard, drained, batch=batch)
     return drained
 
 
-def _shards_with_events(client: SyncWalletClient, shards: list[int]) -> list[int]:
+def _shards_with_events(client: SyncWalletClient) -> list[int]:
     pipeline = client.redis.pipeline(transaction=False)
-    for shard in shards:
+    for shard in range(keys.SHARDS):
         pipeline.xlen(keys.events(shard))
     with client.reaching():
         lengths = pipeline.execute()
-    return [shard for shard, length in zip(shards, lengths, strict=True) if length]
+    return [shard for shard, length in enumerate(lengths) if length]
 
 
 def _drain_shard(client: SyncWalletClient, shard: int, drained: Drained, *, batch: int) -> None:
@@ -61,7 +63,7 @@ def _drain_shard(client: SyncWalletClient, shard: int, drained: Drained, *, batc
         note_last_use(booked)
         if booked:
             ids = [event.event_id for event in booked]
-            commands.parse_ok(client.ask(commands.ack(shard, ids)))
+            parse_ok(client.ask(shards.ack(shard, ids)))
         drained.booked += len(booked)
         stuck += len(found) - len(booked)
         if len(found) < batch:
@@ -70,7 +72,7 @@ def _drain_shard(client: SyncWalletClient, shard: int, drained: Drained, *, batc
         start = f"({found[-1][0].decode()}"
     if stuck:
         drained.stuck += stuck
-        commands.parse_ok(client.ask(commands.drained(shard)))
+        parse_ok(client.ask(shards.drained(shard)))
 
 
 def _book_batch(found: list[tuple[bytes, Fields]]) -> list[Event]:

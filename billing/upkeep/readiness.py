@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from billing.exceptions import UnsafeRedis, WalletRecovering
-from billing.wallet import commands, keys
+from billing.wallet import keys
 from billing.wallet.client import backlog_limit
-from billing.wallet.commands import Backlog
+from billing.wallet.commands import shards
+from billing.wallet.commands.shards import Backlog
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 
 
@@ -53,8 +54,8 @@ def find_wallet_problem() -> str | None:
 
 def read_backlogs(client: SyncWalletClient) -> list[Backlog]:
     """Return how far the drain is behind, by shard. Raises WalletRecovering."""
-    replies = client.ask_many([commands.backlog(shard) for shard in range(keys.SHARDS)])
-    return [commands.parse_backlog(reply) for reply in replies]
+    replies = client.ask_many([shards.backlog(shard) for shard in range(keys.SHARDS)])
+    return [shards.parse_backlog(reply) for reply in replies]
 
 
 def _why_closed(client: SyncWalletClient) -> str:

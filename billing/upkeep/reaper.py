@@ -9,8 +9,9 @@ from django.conf import settings
 from billing.exceptions import UnknownHold
 from billing.models import UsageRecord
 from billing.token_classes import COUNTS
-from billing.wallet import commands, keys
-from billing.wallet.commands import Reaped
+from billing.wallet import keys
+from billing.wallet.commands import ending
+from billing.wallet.commands.ending import Reaped
 from billing.wallet.hashes import read_registers
 from billing.wallet.journal import read_all
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
@@ -77,21 +78,21 @@ def _find_due(client: SyncWalletClient, shard: int, *, most: int) -> list[Due]:
 
 
 def _reap_batch(client: SyncWalletClient, due: list[Due]) -> int:
-    ending = abandoned(int(time.time() * 1_000))
+    at_zero = abandoned(int(time.time() * 1_000))
     started = _started() if any(not hold.has_progress for hold in due) else set()
     many = [
         # The journal's line is written before the upstream is called: no line, no call.
-        commands.reap(
+        ending.reap(
             hold.wallet_id,
             hold.request_id,
-            without_progress=ending if hold.request_id in started else None,
+            without_progress=at_zero if hold.request_id in started else None,
         )
         for hold in due
     ]
     reaped = 0
     for hold, reply in zip(due, client.ask_many(many), strict=True):
         try:
-            outcome = commands.parse_reap(reply)
+            outcome = ending.parse_reap(reply)
         except UnknownHold:
             continue
         if outcome in {Reaped.SETTLED, Reaped.VOIDED}:

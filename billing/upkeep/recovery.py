@@ -10,9 +10,7 @@ steps are refused, because Redis knows the epoch of the present rebuild and refu
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from itertools import islice
-from typing import TypeVar
+from collections.abc import Iterator
 
 import structlog
 from django.conf import settings
@@ -21,15 +19,15 @@ from billing.exceptions import UnsafeRedis, WalletRecovering
 from billing.models import KeySpending, Wallet
 from billing.upkeep.rebuild_plan import Plan, plan_rebuild
 from billing.upkeep.remains import read_remains
-from billing.wallet import commands, keys
-from billing.wallet.commands import Command, restoring
+from billing.wallet import keys
+from billing.wallet.commands import restoring, shards
+from billing.wallet.commands.command import Command
 from billing.wallet.journal import read_all
 from billing.wallet.rebuild_barrier import only_rebuilder, rebuild_snapshot
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
+from common.batches import batches
 
 log = structlog.get_logger(__name__)
-
-Item = TypeVar("Item")
 
 # How many commands go out in one round trip, and how many items in one command. A command of this
 # size keeps Redis from its other work for a millisecond or two.
@@ -84,9 +82,8 @@ def close_all() -> None:
 
 
 def _closed_shards(client: SyncWalletClient) -> list[int]:
-    shards = range(keys.SHARDS)
-    replies = client.ask_many([commands.status(shard) for shard in shards])
-    return [shard for shard, reply in zip(shards, replies, strict=True) if reply[0] != b"OK"]
+    replies = client.ask_many([shards.status(shard) for shard in range(keys.SHARDS)])
+    return [shard for shard, reply in enumerate(replies) if reply[0] != b"OK"]
 
 
 def _rebuild(client: SyncWalletClient, closed: list[int], *, grace_s: float, batch: int) -> None:
@@ -135,21 +132,21 @@ def _steps(
         yield from _forget(plan, epoch=epoch)
         yield from _restore(plan, epoch=epoch)
         held, open_ = plan.held(), plan.open()
-        for some in _batches(mine, ITEM_BATCH):
+        for some in batches(mine, ITEM_BATCH):
             rows = [
                 (row, plan.pend.get(row.pk, 0), held.get(row.pk, 0), open_.get(row.pk, 0))
                 for row in some
             ]
             yield restoring.wallets(plan.shard, rows, epoch=epoch)
-        for api_keys in _batches(plan.api_keys(spending[plan.shard]).items(), ITEM_BATCH):
+        for api_keys in batches(plan.api_keys(spending[plan.shard]).items(), ITEM_BATCH):
             yield restoring.api_keys(plan.shard, api_keys, epoch=epoch)
         yield restoring.open_fence(plan.shard, epoch=epoch)
 
 
 def _forget(plan: Plan, *, epoch: str) -> Iterator[Command]:
-    for ids in _batches(plan.forgotten_events, ITEM_BATCH):
+    for ids in batches(plan.forgotten_events, ITEM_BATCH):
         yield restoring.forget(plan.shard, event_ids=ids, holds=[], epoch=epoch)
-    for holds in _batches(plan.forgotten_holds, ITEM_BATCH):
+    for holds in batches(plan.forgotten_holds, ITEM_BATCH):
         yield restoring.forget(plan.shard, event_ids=[], holds=holds, epoch=epoch)
 
 
@@ -164,21 +161,15 @@ def _restore(plan: Plan, *, epoch: str) -> Iterator[Command]:
             epoch=epoch,
         )
     lease_ms = settings.HOLD_LEASE_S * 1_000
-    for registers in _batches(plan.registers().items(), ITEM_BATCH):
+    for registers in batches(plan.registers().items(), ITEM_BATCH):
         yield restoring.keep(plan.shard, registers, lease_ms=lease_ms, epoch=epoch)
     # After the kept registers: a request may have a kept register and a later raise that was lost.
-    for lost in _batches(plan.lost_holds.values(), ITEM_BATCH):
+    for lost in batches(plan.lost_holds.values(), ITEM_BATCH):
         yield restoring.holds(plan.shard, lost, epoch=epoch)
 
 
 def _write(client: SyncWalletClient, steps: Iterator[Command], *, batch: int) -> None:
-    for some in _batches(steps, batch):
+    for some in batches(steps, batch):
         for reply in client.ask_many(some):
             if reply[0] != b"OK":
                 raise WalletRecovering("Redis was lost again, or another rebuild began.")
-
-
-def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    remaining = iter(items)
-    while some := list(islice(remaining, size)):
-        yield some

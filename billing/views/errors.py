@@ -1,4 +1,7 @@
-"""Error pages. `server_error` must work when nothing else does."""
+"""Error pages that Django's own views would show without the site's name.
+
+`server_error` must work when nothing else does.
+"""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -11,16 +14,6 @@ from accounts.rate_limits import seconds_to_wait
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer a request that makes no sense."""
     return render(request, "400.html", status=400)
-
-
-def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer a request that isn't allowed."""
-    return render(request, "403.html", status=403)
-
-
-def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer a request for what isn't there, or isn't the customer's."""
-    return render(request, "404.html", status=404)
 
 
 def too_many_requests(request: HttpRequest) -> HttpResponse:

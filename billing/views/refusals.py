@@ -6,56 +6,42 @@ from contextlib import contextmanager
 from django.contrib import messages
 from django.http import HttpRequest
 
-from billing.exceptions import (
-    BillingError,
-    CodeExpired,
-    CodeRevoked,
-    CodeUnknown,
-    CodeUsed,
-    CurrencyUnproven,
-    DocumentMissing,
-    InvalidAmount,
-    OrderMissing,
-    PackUnavailable,
-    PaymentProviderError,
-    PaymentProviderRefusal,
-    RefundRefused,
-    TooManyCards,
-    TooManyGuesses,
-    TooManyOrders,
-    TopUpRefused,
-)
+from billing import exceptions as billing
 
-MESSAGES: dict[type[BillingError], str] = {
-    CurrencyUnproven: (
+MESSAGES: dict[type[billing.BillingError], str] = {
+    billing.CurrencyUnproven: (
         "That pack can't be sold in this currency at the moment. Nothing was charged. Please "
         "choose another currency or pack, or write to us."
     ),
-    PackUnavailable: "That pack is no longer on sale. Nothing was charged.",
-    TooManyOrders: (
+    billing.PackUnavailable: "That pack is no longer on sale. Nothing was charged.",
+    billing.TooManyOrders: (
         "Too many orders were made within an hour, by you or from your network. "
         "Nothing was charged. Please try again later, or write to us."
     ),
-    TooManyCards: (
+    billing.TooManyCards: (
         "Too many cards were tried within an hour, by you or from your network. Nothing was "
         "charged. Please try again later, or write to us."
     ),
-    DocumentMissing: (
+    billing.DocumentMissing: (
         "The payment service has no such document of this order. Please write to us if you need it."
     ),
-    RefundRefused: "Nothing was refunded: this order can't be returned here any more.",
-    CodeUnknown: "There is no such code. Please compare it with what you were given.",
-    CodeUsed: "This code was used already, or you have used another one of the same kind.",
-    CodeExpired: "This code has expired.",
-    CodeRevoked: "This code is no longer valid.",
-    InvalidAmount: "Your balance can't hold that many credits. Nothing was changed.",
-    TopUpRefused: "Automatic top-up can't be set up like that. Nothing was changed.",
-    TooManyGuesses: "Too many codes were tried that don't exist. Please try again in an hour.",
-    OrderMissing: "The payment service knows no payment for this order. Nothing was charged.",
-    PaymentProviderError: (
+    billing.RefundRefused: "Nothing was refunded: this order can't be returned here any more.",
+    billing.CodeUnknown: "There is no such code. Please compare it with what you were given.",
+    billing.CodeUsed: "This code was used already, or you have used another one of the same kind.",
+    billing.CodeExpired: "This code has expired.",
+    billing.CodeRevoked: "This code is no longer valid.",
+    billing.InvalidAmount: "Your balance can't hold that many credits. Nothing was changed.",
+    billing.TopUpRefused: "Automatic top-up can't be set up like that. Nothing was changed.",
+    billing.TooManyGuesses: (
+        "Too many codes were tried that don't exist. Please try again in an hour."
+    ),
+    billing.OrderMissing: (
+        "The payment service knows no payment for this order. Nothing was charged."
+    ),
+    billing.PaymentProviderError: (
         "The payment service didn't answer. Nothing is lost: please try again in a moment."
     ),
-    PaymentProviderRefusal: (
+    billing.PaymentProviderRefusal: (
         "The payment service refused this order. Nothing was charged; please write to us."
     ),
 }

@@ -12,18 +12,12 @@ import structlog
 from django.conf import settings
 
 from billing.exceptions import WalletError, WalletRecovering
-from billing.wallet import commands
-from billing.wallet.commands import (
-    BacklogLimit,
-    Balance,
-    Command,
-    HoldRequest,
-    Inquiry,
-    Placed,
-    Register,
-    Reply,
-    Settled,
-)
+from billing.wallet.commands import ending, figures, placing, shards
+from billing.wallet.commands.command import Command, Reply, parse_ok
+from billing.wallet.commands.ending import Settled
+from billing.wallet.commands.figures import Balance, Inquiry
+from billing.wallet.commands.placing import BacklogLimit, HoldRequest, Placed
+from billing.wallet.commands.shards import Register
 from billing.wallet.connection import CommandRefused, Connection, ConnectionLost, NotConnected
 from billing.wallet.library import locate
 from billing.wallet.limits import KeyFigures, Limits
@@ -71,7 +65,7 @@ class WalletClient:
 
     async def place(self, hold: HoldRequest) -> Placed:
         """Hold the worst case of a request. Raises the WalletError that refuses it."""
-        command = commands.place(hold, lease_ms=lease_ms(), limit=backlog_limit())
+        command = placing.place(hold, lease_ms=lease_ms(), limit=backlog_limit())
         try:
             reply: Reply = await self._connection.command(*command.parts())
         except CommandRefused as error:
@@ -84,7 +78,7 @@ class WalletClient:
         except asyncio.CancelledError:
             self._void_later(hold.facts)
             raise
-        return commands.parse_place(reply)
+        return placing.parse_place(reply)
 
     async def count_request(
         self, wallet_id: int, api_key_id: int, *, known_version: int, month: int, limits: Limits
@@ -94,31 +88,31 @@ class WalletClient:
         Raises RateLimited, WalletFrozen, WalletInDebt, WalletStale, WalletMissing,
         WalletRecovering.
         """
-        command = commands.count_request(
+        command = placing.count_request(
             wallet_id, api_key_id, known_version=known_version, month=month, limits=limits
         )
-        commands.parse_count_request(await self._ask(command))
+        placing.parse_count_request(await self._ask(command))
 
     async def quote(self, hold: HoldRequest) -> Placed:
         """Return what `place` would hold now, without holding it. Raises what `place` raises."""
-        command = commands.quote(hold, lease_ms=lease_ms(), limit=backlog_limit())
-        return commands.parse_place(await self._ask(command))
+        command = placing.quote(hold, lease_ms=lease_ms(), limit=backlog_limit())
+        return placing.parse_place(await self._ask(command))
 
     async def extend(self, facts: RequestFacts, progress: Settlement) -> None:
         """Extend a hold's lease and record its progress. Raises UnknownHold, WalletRecovering."""
-        commands.parse_ok(await self._ask(commands.extend(facts, progress, lease_ms=lease_ms())))
+        parse_ok(await self._ask(ending.extend(facts, progress, lease_ms=lease_ms())))
 
     async def settle(self, facts: RequestFacts, settlement: Settlement) -> Settled:
         """Settle a hold at what it cost. Safe to repeat. Raises UnknownHold, WalletRecovering."""
-        return commands.parse_settle(await self._ask(commands.settle(facts, settlement)))
+        return ending.parse_settle(await self._ask(ending.settle(facts, settlement)))
 
     async def void(self, facts: RequestFacts) -> None:
         """Release a hold without a record. Safe to repeat. Raises UnknownHold, WalletRecovering."""
-        commands.parse_ended(await self._ask(commands.void(facts)))
+        ending.parse_ended(await self._ask(ending.void(facts)))
 
     async def find_register(self, wallet_id: int, request_id: str) -> Register:
         """Return a request's register. Raises UnknownHold, WalletRecovering."""
-        return commands.parse_register(await self._ask(commands.register(wallet_id, request_id)))
+        return shards.parse_register(await self._ask(shards.register(wallet_id, request_id)))
 
     async def inquire(
         self,
@@ -135,7 +129,7 @@ class WalletClient:
         Raises WalletStale if either changed since `known_version`, RateLimited, WalletMissing,
         WalletRecovering.
         """
-        command = commands.inquire(
+        command = figures.inquire(
             wallet_id,
             api_key_id,
             known_version=known_version,
@@ -143,7 +137,7 @@ class WalletClient:
             limits=limits,
             count=count,
         )
-        return commands.parse_inquiry(await self._ask(command))
+        return figures.parse_inquiry(await self._ask(command))
 
     async def _ask(self, command: Command) -> Reply:
         try:

@@ -4,11 +4,11 @@ Only the function library writes them. They are read here where many are needed 
 a closed shard, about which the library answers nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 
 from billing.wallet import keys
-from billing.wallet.commands import Argument
+from billing.wallet.commands.command import Argument
 from billing.wallet.sync_client import SyncWalletClient
 
 Values = list[bytes | None]
@@ -93,17 +93,9 @@ class RegisterFigures:
     has_progress: bool
 
 
-_WALLET = (
-    WalletField.BASE,
-    WalletField.PEND,
-    WalletField.HELD,
-    WalletField.CREDITED,
-    WalletField.VERSION,
-    WalletField.DEBT,
-    WalletField.OPEN,
-    WalletField.STATE,
-)
-_KEY = (KeyField.EPOCH, KeyField.OPEN, KeyField.HELD, KeyField.SPENT)
+# Both figures have their fields' names, and are read in the order in which they are declared.
+_WALLET = tuple(WalletField[figure.name.upper()] for figure in fields(WalletFigures))
+_KEY = (KeyField.EPOCH, *(KeyField[figure.name.upper()] for figure in fields(KeyTotals)))
 _REGISTER = (
     RegisterField.STATE,
     RegisterField.WALLET,

@@ -1,8 +1,10 @@
 """The names of a wallet's keys in Redis. Those of one wallet share a hash tag, its shard.
 
-Each function of the library is given its keys as one of the tuples below; see `signatures.py`.
+`signatures.py` says which of them each function of the library is given.
 """
 
+from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple, Self
 
 SHARDS = 16
@@ -18,6 +20,7 @@ def prefix(shard: int) -> str:
     return f"{{{shard}}}"
 
 
+@cache
 def fence(shard: int) -> str:
     """The epoch in which the shard was opened; absent after a flush."""
     return f"{{{shard}}}:fence"
@@ -38,16 +41,19 @@ def register(shard: int, reference: str) -> str:
     return f"{{{shard}}}:hold:{reference}"
 
 
+@cache
 def leases(shard: int) -> str:
     """When each open hold's lease runs out."""
     return f"{{{shard}}}:leases"
 
 
+@cache
 def events(shard: int) -> str:
     """Debits that the drain has to book."""
     return f"{{{shard}}}:events"
 
 
+@cache
 def drained(shard: int) -> str:
     """When the drain last went through all events of the shard."""
     return f"{{{shard}}}:drained"
@@ -68,159 +74,29 @@ def inquiries_of_wallet(wallet_id: int) -> str:
     return f"{{{wallet_id % SHARDS}}}:inquiries:wallet:{wallet_id}"
 
 
-class Fence(NamedTuple):
-    """The fence of a shard alone."""
+class Spot(NamedTuple):
+    """What a command is about: a shard and, as far as it matters, something of a wallet in it."""
 
-    fence: str
-
-    @classmethod
-    def of(cls, shard: int) -> Self:
-        """Return the keys of a shard."""
-        return cls(fence(shard))
-
-
-class WalletKeys(NamedTuple):
-    """One wallet."""
-
-    fence: str
-    wallet_key: str
+    shard: int
+    wallet_id: int = 0
+    reference: str = ""
+    api_key_id: int = 0
 
     @classmethod
-    def of(cls, wallet_id: int) -> Self:
-        """Return the keys of a wallet."""
-        return cls(fence(shard_of(wallet_id)), wallet(wallet_id))
+    def of(cls, wallet_id: int, reference: str = "", api_key_id: int = 0) -> Self:
+        """Return the spot of a wallet, and of a register or an API key of it."""
+        return cls(wallet_id % SHARDS, wallet_id, reference, api_key_id)
 
 
-class RegisterKeys(NamedTuple):
-    """One register, to read."""
-
-    fence: str
-    hold_key: str
-
-
-class ExtendKeys(NamedTuple):
-    """One hold and its lease."""
-
-    fence: str
-    hold_key: str
-    leases: str
-
-
-class VoidKeys(NamedTuple):
-    """One hold, to end without an event."""
-
-    fence: str
-    wallet_key: str
-    hold_key: str
-    leases: str
-
-
-class EndingKeys(NamedTuple):
-    """One hold, to end with an event."""
-
-    fence: str
-    wallet_key: str
-    hold_key: str
-    leases: str
-    events: str
-
-    @classmethod
-    def of(cls, wallet_id: int, request_id: str) -> Self:
-        """Return the keys of a request's hold."""
-        shard = shard_of(wallet_id)
-        return cls(
-            fence(shard),
-            wallet(wallet_id),
-            hold(wallet_id, request_id),
-            leases(shard),
-            events(shard),
-        )
-
-
-class PlaceKeys(NamedTuple):
-    """One hold, to place within the limits of its API key."""
-
-    fence: str
-    wallet_key: str
-    hold_key: str
-    leases: str
-    api_key: str
-    events: str
-    drained_at: str
-
-
-class CountRequestKeys(NamedTuple):
-    """A wallet and one of its API keys."""
-
-    fence: str
-    wallet_key: str
-    api_key: str
-
-
-class DebitKeys(NamedTuple):
-    """A debit that is not usage."""
-
-    fence: str
-    wallet_key: str
-    hold_key: str
-    events: str
-
-
-class InquiryKeys(NamedTuple):
-    """A wallet, one of its API keys, and the rate of their inquiries."""
-
-    fence: str
-    wallet_key: str
-    api_key: str
-    inquiries_of_key: str
-    inquiries_of_wallet: str
-
-
-class EventsKeys(NamedTuple):
-    """The events of a shard."""
-
-    fence: str
-    events: str
-
-
-class DrainedKeys(NamedTuple):
-    """When a shard was last drained."""
-
-    fence: str
-    drained_at: str
-
-
-class BacklogKeys(NamedTuple):
-    """The events of a shard, and when it was last drained."""
-
-    fence: str
-    events: str
-    drained_at: str
-
-
-class LeasesKeys(NamedTuple):
-    """The open holds of a shard."""
-
-    fence: str
-    leases: str
-
-    @classmethod
-    def of(cls, shard: int) -> Self:
-        """Return the keys of a shard."""
-        return cls(fence(shard), leases(shard))
-
-
-class CorrectEventKeys(NamedTuple):
-    """An event and its register."""
-
-    fence: str
-    events: str
-    hold_key: str
-
-
-class ForgetKeys(NamedTuple):
-    """The open holds and the events of a shard."""
-
-    fence: str
-    leases: str
-    events: str
+# The keys of a spot, as the library's functions call them.
+NAMED: dict[str, Callable[[Spot], str]] = {
+    "fence": lambda at: fence(at.shard),
+    "wallet_key": lambda at: wallet(at.wallet_id),
+    "hold_key": lambda at: register(at.shard, at.reference),
+    "leases": lambda at: leases(at.shard),
+    "events": lambda at: events(at.shard),
+    "drained_at": lambda at: drained(at.shard),
+    "api_key": lambda at: api_key(at.wallet_id, at.api_key_id),
+    "inquiries_of_key": lambda at: inquiries_of_key(at.wallet_id, at.api_key_id),
+    "inquiries_of_wallet": lambda at: inquiries_of_wallet(at.wallet_id),
+}

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from billing.wallet import commands, hashes, keys
-from billing.wallet.commands import OpenHold
+from billing.wallet import hashes, keys
+from billing.wallet.commands import shards
+from billing.wallet.commands.shards import OpenHold
 from billing.wallet.events import Amounts, MalformedEvent, read_amounts
 from billing.wallet.hashes import KeyTotals, WalletFigures
 from billing.wallet.sync_client import SyncWalletClient
@@ -31,7 +32,7 @@ def view_shard(
     Every figure is of the same instant, however busy the wallets are.
     """
     held, (epoch, events, *answers) = client.ask_at_one_instant(
-        commands.holds(shard),
+        shards.holds(shard),
         [
             ("GET", keys.fence(shard)),
             ("XRANGE", keys.events(shard), "-", "+"),
@@ -39,7 +40,7 @@ def view_shard(
             *(hashes.ask_key(*names) for names in api_keys),
         ],
     )
-    holds, idle_leases = commands.parse_holds(held)
+    holds, idle_leases = shards.parse_holds(held)
     view = ShardView(holds=holds, idle_leases=idle_leases)
     for wallet_id, values in zip(wallet_ids, answers, strict=False):
         if (figures := hashes.read_wallet(values)) is not None:

@@ -7,46 +7,56 @@ positions. `tests/billing/wallet/test_library.py` compares the two.
 from dataclasses import dataclass
 from typing import Any
 
-from billing.wallet import arguments, keys
+from billing.wallet import arguments as given
 
 
 @dataclass(frozen=True)
 class Signature:
     """The keys and arguments of one function, and the rows that may follow the arguments."""
 
-    keys: type[tuple[str, ...]]
-    arguments: type[tuple[Any, ...]] = arguments.Nothing
-    rows: tuple[type[tuple[Any, ...]], ...] = ()
+    keys: tuple[str, ...]
+    arguments: type[tuple[Any, ...]]
+    rows: tuple[type[tuple[Any, ...]], ...]
 
+
+def takes(
+    keys: str, arguments: type[tuple[Any, ...]] = given.Nothing, *rows: type[tuple[Any, ...]]
+) -> Signature:
+    """Return the signature with these keys, of the names in `keys.py`."""
+    return Signature(tuple(keys.split()), arguments, rows)
+
+
+PLACE = takes("fence wallet_key hold_key leases api_key events drained_at", given.Place)
+ENDING = "fence wallet_key hold_key leases events"
 
 FUNCTIONS = {
-    "tp_place": Signature(keys.PlaceKeys, arguments.Place),
-    "tp_quote": Signature(keys.PlaceKeys, arguments.Place),
-    "tp_count_request": Signature(keys.CountRequestKeys, arguments.CountRequest),
-    "tp_extend": Signature(keys.ExtendKeys, arguments.Extend),
-    "tp_settle": Signature(keys.EndingKeys, arguments.Settle),
-    "tp_settle_late": Signature(keys.EndingKeys, arguments.SettleLate),
-    "tp_void": Signature(keys.VoidKeys, arguments.Void),
-    "tp_reap": Signature(keys.EndingKeys, arguments.Reap),
-    "tp_debit": Signature(keys.DebitKeys, arguments.Debit),
-    "tp_push": Signature(keys.WalletKeys, arguments.Push),
-    "tp_read": Signature(keys.WalletKeys),
-    "tp_inquire": Signature(keys.InquiryKeys, arguments.Inquire),
-    "tp_register": Signature(keys.RegisterKeys),
-    "tp_holds": Signature(keys.LeasesKeys, arguments.Prefix),
-    "tp_ack": Signature(keys.EventsKeys, arguments.Prefix, (arguments.EventId,)),
-    "tp_drained": Signature(keys.DrainedKeys),
-    "tp_backlog": Signature(keys.BacklogKeys),
-    "tp_status": Signature(keys.Fence),
-    "tp_close": Signature(keys.Fence),
-    "tp_begin": Signature(keys.Fence, arguments.Epoch),
-    "tp_restore_wallets": Signature(keys.Fence, arguments.Rebuild, (arguments.WalletRow,)),
-    "tp_restore_keys": Signature(
-        keys.Fence, arguments.Rebuild, (arguments.KeyRow, arguments.MonthRow)
+    "tp_place": PLACE,
+    "tp_quote": PLACE,
+    "tp_count_request": takes("fence wallet_key api_key", given.CountRequest),
+    "tp_extend": takes("fence hold_key leases", given.Extend),
+    "tp_settle": takes(ENDING, given.Settle),
+    "tp_settle_late": takes(ENDING, given.SettleLate),
+    "tp_void": takes("fence wallet_key hold_key leases", given.Void),
+    "tp_reap": takes(ENDING, given.Reap),
+    "tp_debit": takes("fence wallet_key hold_key events", given.Debit),
+    "tp_push": takes("fence wallet_key", given.Push),
+    "tp_read": takes("fence wallet_key"),
+    "tp_inquire": takes(
+        "fence wallet_key api_key inquiries_of_key inquiries_of_wallet", given.Inquire
     ),
-    "tp_restore_holds": Signature(keys.LeasesKeys, arguments.Rebuild, (arguments.HoldRow,)),
-    "tp_keep": Signature(keys.LeasesKeys, arguments.Keep, (arguments.RegisterRow,)),
-    "tp_correct_event": Signature(keys.CorrectEventKeys, arguments.CorrectEvent),
-    "tp_forget": Signature(keys.ForgetKeys, arguments.Forget, (arguments.Forgotten,)),
-    "tp_open": Signature(keys.Fence, arguments.Epoch),
+    "tp_register": takes("fence hold_key"),
+    "tp_holds": takes("fence leases", given.Prefix),
+    "tp_ack": takes("fence events", given.Prefix, given.EventId),
+    "tp_drained": takes("fence drained_at"),
+    "tp_backlog": takes("fence events drained_at"),
+    "tp_status": takes("fence"),
+    "tp_close": takes("fence"),
+    "tp_begin": takes("fence", given.Epoch),
+    "tp_restore_wallets": takes("fence", given.Rebuild, given.WalletRow),
+    "tp_restore_keys": takes("fence", given.Rebuild, given.KeyRow, given.MonthRow),
+    "tp_restore_holds": takes("fence leases", given.Rebuild, given.HoldRow),
+    "tp_keep": takes("fence leases", given.Keep, given.RegisterRow),
+    "tp_correct_event": takes("fence events hold_key", given.CorrectEvent),
+    "tp_forget": takes("fence leases events", given.Forget, given.Forgotten),
+    "tp_open": takes("fence", given.Epoch),
 }

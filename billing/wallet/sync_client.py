@@ -9,10 +9,12 @@ import redis
 from django.conf import settings
 
 from billing.exceptions import UnsafeRedis, WalletError, WalletRecovering
-from billing.wallet import commands, keys, library
+from billing.wallet import keys, library
 from billing.wallet.address import open_redis
 from billing.wallet.client import refusal
-from billing.wallet.commands import Argument, Balance, Command, Reply
+from billing.wallet.commands import figures, shards
+from billing.wallet.commands.command import Argument, Command, Reply, parse_ok
+from billing.wallet.commands.figures import Balance
 
 TIMEOUT_S = 10
 # redis-py strips the words that `refusal` looks for from the messages of these errors.
@@ -43,22 +45,14 @@ class SyncWalletClient:
 
         Raises the first error.
         """
-        replies = self.ask_each(many)
-        for reply in replies:
-            if isinstance(reply, WalletError):
-                raise reply
-        return cast(list[Reply], replies)
+        return cast(list[Reply], _whole(self.ask_each(many)))
 
     def ask_each(self, many: list[Command]) -> list[Reply | WalletError]:
         """Send commands in one round trip and return what became of each.
 
         Raises WalletRecovering if Redis is away or without our library.
         """
-        pipeline = self.redis.pipeline(transaction=False)
-        for command in many:
-            pipeline.execute_command(*command.parts())
-        with self.reaching():
-            replies = pipeline.execute(raise_on_error=False)
+        replies = self._send([command.parts() for command in many])
         return [_checked(command, reply) for command, reply in zip(many, replies, strict=True)]
 
     def read_events(
@@ -66,16 +60,11 @@ class SyncWalletClient:
     ) -> list[tuple[bytes, dict[bytes, bytes]]]:
         """Return events of an open shard, oldest first. Raises WalletRecovering if it is closed."""
         # In this order and over one connection, so that the server that answers is the open one.
-        pipeline = self.redis.pipeline(transaction=False)
-        command = commands.status(shard)
-        pipeline.execute_command(*command.parts())
-        pipeline.xrange(keys.events(shard), min=start, count=count)
-        with self.reaching():
-            status, found = pipeline.execute(raise_on_error=False)
-        for reply in (status, found):
-            if isinstance(error := _checked(command, reply), WalletError):
-                raise error
-        commands.parse_ok(status)
+        command = shards.status(shard)
+        read = ("XRANGE", keys.events(shard), start, "+", "COUNT", count)
+        replies = self._send([command.parts(), read])
+        status, found = _whole([_checked(command, reply) for reply in replies])
+        parse_ok(status)
         return cast(list[tuple[bytes, dict[bytes, bytes]]], found)
 
     def ask_at_one_instant(
@@ -85,15 +74,17 @@ class SyncWalletClient:
 
         Raises WalletRecovering if Redis is away or without our library.
         """
-        pipeline = self.redis.pipeline(transaction=True)
-        for parts in (command.parts(), *reads):
+        replies = self._send([command.parts(), *reads], is_transaction=True)
+        first, *rest = _whole([_checked(command, reply) for reply in replies])
+        return first, rest
+
+    def _send(self, many: list[tuple[Argument, ...]], *, is_transaction: bool = False) -> list[Any]:
+        pipeline = self.redis.pipeline(transaction=is_transaction)
+        for parts in many:
             pipeline.execute_command(*parts)
         with self.reaching():
-            replies = pipeline.execute(raise_on_error=False)
-        for reply in replies:
-            if isinstance(error := _checked(command, reply), WalletError):
-                raise error
-        return cast(Reply, replies[0]), replies[1:]
+            replies: list[Any] = pipeline.execute(raise_on_error=False)
+        return replies
 
     @contextmanager
     def reaching(self) -> Iterator[None]:
@@ -105,7 +96,7 @@ class SyncWalletClient:
 
     def read_balance(self, wallet_id: int) -> Balance:
         """Return a wallet's figures. Raises WalletMissing, WalletRecovering."""
-        return commands.parse_read(self.ask(commands.read(wallet_id)))
+        return figures.parse_read(self.ask(figures.read(wallet_id)))
 
     def load_library(self) -> None:
         """Load the function library unless this server has it, or a newer one.
@@ -167,6 +158,14 @@ def _checked(command: Command, reply: Any) -> Reply | WalletError:
             raise error from reply
         return error
     return cast(Reply, reply)
+
+
+def _whole(replies: list[Reply | WalletError]) -> list[Any]:
+    """Return replies of which none is an error. Raises the first that is."""
+    for reply in replies:
+        if isinstance(reply, WalletError):
+            raise reply
+    return replies
 
 
 def _text(item: Any) -> str:

@@ -1,10 +1,9 @@
 """The staff pages on the health of upstreams and on the margin they bring."""
 
-from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 
+from accounts.desk.pages import desk_page
 from proxy.errors import HealthUnknown
 from proxy.upstreams.providers.health_report import read_health
 from proxy.upstreams.providers.margin import CURRENCY, average_credit_price, read_margins
@@ -21,13 +20,13 @@ def show_health(request: HttpRequest) -> HttpResponse:
         providers, problem = read_health(), ""
     except HealthUnknown as error:
         providers, problem = [], str(error)
-    context = {
-        **admin.site.each_context(request),
-        "title": "Upstream health",
-        "providers": providers,
-        "problem": problem,
-    }
-    return TemplateResponse(request, "admin/proxy/health.html", context)
+    return desk_page(
+        request,
+        "admin/proxy/health.html",
+        title="Upstream health",
+        providers=providers,
+        problem=problem,
+    )
 
 
 def show_margin(request: HttpRequest) -> HttpResponse:
@@ -36,13 +35,13 @@ def show_margin(request: HttpRequest) -> HttpResponse:
         raise PermissionDenied
     asked = request.GET.get("days", "")
     days = int(asked) if asked in PERIODS else int(PERIODS[0])
-    context = {
-        **admin.site.each_context(request),
-        "title": "Margin",
-        "days": days,
-        "periods": PERIODS,
-        "currency": CURRENCY.upper(),
-        "credit_price": average_credit_price() * 1_000_000,
-        "margins": read_margins(days=days),
-    }
-    return TemplateResponse(request, "admin/proxy/margin.html", context)
+    return desk_page(
+        request,
+        "admin/proxy/margin.html",
+        title="Margin",
+        days=days,
+        periods=PERIODS,
+        currency=CURRENCY.upper(),
+        credit_price=average_credit_price() * 1_000_000,
+        margins=read_margins(days=days),
+    )

@@ -14,7 +14,6 @@ from proxy.upstreams.ejection import take_back_key
 
 class StateFilter(ConditionFilter):
     title = "state"
-    parameter_name = "state"
     conditions = {
         "usable": ("Usable", Q(is_active=True, ejected_at=None)),
         "ejected": ("Ejected", Q(ejected_at__isnull=False)),
@@ -31,7 +30,6 @@ TAKE_BACK = StaffAction[ProviderKey](
     name="take-back",
     label="Use again",
     explanation="Ends an ejection and every rest of the key. Refused again, it goes again.",
-    permission="proxy.change_providerkey",
     apply=take_back,
 )
 

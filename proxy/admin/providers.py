@@ -1,6 +1,5 @@
 """Providers with their keys and routes, on one page."""
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django import forms
@@ -12,12 +11,12 @@ from django.http import HttpRequest
 from django.urls import URLPattern, path
 
 from accounts.desk.actions import StaffActionsAdmin
-from accounts.desk.pages import Tool, list_tool
+from accounts.desk.pages import link, section
 from proxy.admin.health import show_health, show_margin
 from proxy.admin.imports import SYNC_MODELS
 from proxy.admin.keys import state_of
 from proxy.admin.routes import RULES_WIDGET, RouteForm
-from proxy.admin.trials import CLOSE_PROVIDER, TEST_PROVIDER
+from proxy.admin.trials import CLOSE_CIRCUIT, TEST_PROVIDER
 from proxy.errors import InvalidAddress
 from proxy.models import Provider, ProviderKey, Route
 from proxy.parsing.origins import origin_of
@@ -138,7 +137,7 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
     """
 
     form = ProviderForm
-    staff_actions = (TEST_PROVIDER, SYNC_MODELS, CLOSE_PROVIDER)
+    staff_actions = (TEST_PROVIDER, SYNC_MODELS, CLOSE_CIRCUIT)
     inlines = (ProviderKeyInline, RouteInline)
     formfield_overrides: ClassVar[Any] = {URLField: {"assume_scheme": "https"}}
     list_display = ("name", "base_url", "is_active", "active_keys", "active_routes")
@@ -146,39 +145,32 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
     list_filter = ("is_active",)
     search_fields = ("name", "base_url")
     fieldsets: ClassVar[Any] = (
-        (None, {"fields": ("name", "base_url", "is_active")}),
-        (
+        section(None, "name", "base_url", "is_active"),
+        section(
             "What it can do",
-            {
-                "fields": (
-                    "bills_after_cancel",
-                    "reports_usage",
-                    "parameter_rules",
-                    "answer_fields",
-                )
-            },
+            "bills_after_cancel",
+            "reports_usage",
+            "parameter_rules",
+            "answer_fields",
         ),
-        (
+        section(
             "What it is sent",
-            {
-                "fields": (
-                    "request_extras",
-                    "customer_mark",
-                    "salts_caches",
-                    "takes_data_urls_only",
-                )
-            },
+            "request_extras",
+            "customer_mark",
+            "salts_caches",
+            "takes_data_urls_only",
         ),
-        (
+        section(
             "Time-outs, in seconds",
-            {
-                "fields": (
-                    ("connect_timeout_s", "first_byte_timeout_s"),
-                    ("idle_timeout_s", "total_timeout_s"),
-                )
-            },
+            ("connect_timeout_s", "first_byte_timeout_s"),
+            ("idle_timeout_s", "total_timeout_s"),
         ),
-        ("When", {"fields": ("created_at",)}),
+        section("When", "created_at"),
+    )
+    kept_by = "routes"
+    links = (
+        link("Keys", "proxy_providerkey", provider__id__exact="pk"),
+        link("Routes", "proxy_route", provider__id__exact="pk"),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Provider]:
@@ -208,22 +200,10 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
             return ("created_at",)
         return ("base_url", "created_at")
 
-    def has_delete_permission(self, request: HttpRequest, obj: Provider | None = None) -> bool:
-        if obj is not None and obj.routes.exists():
-            return False
-        return super().has_delete_permission(request, obj)
-
     def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
         """Label the check boxes of the list, which Django leaves without a label."""
         switch = forms.CheckboxInput(attrs={"aria-label": "Is active"})
         return super().get_changelist_form(request, widgets={"is_active": switch}, **kwargs)
-
-    def get_tools(self, request: HttpRequest, obj: Provider) -> Sequence[Tool]:
-        return (
-            *super().get_tools(request, obj),
-            list_tool("Keys", "proxy_providerkey", provider__id__exact=obj.pk),
-            list_tool("Routes", "proxy_route", provider__id__exact=obj.pk),
-        )
 
     def get_urls(self) -> list[URLPattern]:
         health = self.admin_site.admin_view(show_health)

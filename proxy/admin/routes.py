@@ -9,7 +9,8 @@ from django.db.models import Q
 from accounts.desk import columns
 from accounts.desk.actions import StaffActionsAdmin
 from accounts.desk.filters import ConditionFilter
-from proxy.admin.trials import CLOSE_ROUTE, TEST_ROUTE
+from accounts.desk.pages import section
+from proxy.admin.trials import CLOSE_CIRCUIT, TEST_ROUTE
 from proxy.models import Route
 from proxy.parsing.endpoints import ENDPOINTS
 
@@ -44,7 +45,7 @@ class RouteAdmin(StaffActionsAdmin[Route]):
     """Editable, because routing is staff's work."""
 
     form = RouteForm
-    staff_actions = (TEST_ROUTE, CLOSE_ROUTE)
+    staff_actions = (TEST_ROUTE, CLOSE_CIRCUIT)
     list_display = (
         "model",
         "provider",
@@ -61,33 +62,20 @@ class RouteAdmin(StaffActionsAdmin[Route]):
     autocomplete_fields = ("model", "provider")
     readonly_fields = ("vanished_at",)
     fieldsets: ClassVar[Any] = (
-        (
+        section(
             None,
-            {
-                "fields": (
-                    ("model", "provider"),
-                    "upstream_model",
-                    ("priority", "weight"),
-                    "is_active",
-                    "vanished_at",
-                )
-            },
+            ("model", "provider"),
+            "upstream_model",
+            ("priority", "weight"),
+            "is_active",
+            "vanished_at",
         ),
-        (
-            "What it can do",
-            {"fields": ("endpoints", "parameter_rules", "reasoning_beyond_maximum")},
-        ),
-        (
+        section("What it can do", "endpoints", "parameter_rules", "reasoning_beyond_maximum"),
+        section(
             "What we pay",
-            {
-                "description": (
-                    "In millionths of the currency per million tokens: 0.15 per million is"
-                    " 150000. Leave empty what is not known."
-                ),
-                "fields": (
-                    ("prompt_cost_micros", "cached_prompt_cost_micros", "completion_cost_micros"),
-                ),
-            },
+            ("prompt_cost_micros", "cached_prompt_cost_micros", "completion_cost_micros"),
+            description="In millionths of the currency per million tokens: 0.15 per million is"
+            " 150000. Leave empty what is not known.",
         ),
     )
 

@@ -1,12 +1,13 @@
 """The actions that test an upstream, and those that close its circuit."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
 
 from accounts.desk.actions import Asked, ReasonForm, StaffAction
 from proxy.errors import TrialFailed
-from proxy.models import Provider, Route
+from proxy.models import Provider
 from proxy.upstreams.ejection import forget
 from proxy.upstreams.providers.trial import Trial, try_provider, try_route
 from proxy.upstreams.verdicts import Blame
@@ -28,14 +29,6 @@ def show(trials: list[Trial]) -> str:
     return text
 
 
-def test_route(asked: Asked[Route]) -> str:
-    return show(try_route(asked.obj))
-
-
-def test_provider(asked: Asked[Provider]) -> str:
-    return show(try_provider(asked.obj))
-
-
 def close_circuit(asked: Asked[Any]) -> str:
     prefix = "p" if isinstance(asked.obj, Provider) else "r"
     forget(f"{prefix}{asked.obj.pk}")
@@ -43,42 +36,28 @@ def close_circuit(asked: Asked[Any]) -> str:
 
 
 _TEST = "Sends a tiny request the way a customer's would go, with each key. Nobody is charged."
-_CLOSE = (
-    "Requests go there again at once. The circuit opens anew by itself if they fail"
-    f" ({Blame.PROVIDER.value} or {Blame.ROUTE.value})."
-)
 
-TEST_ROUTE = StaffAction[Route](
-    name="test",
-    label="Test",
-    explanation=_TEST,
-    permission="proxy.change_route",
-    apply=test_route,
-    form_class=NoReasonForm,
-    is_atomic=False,
-)
-TEST_PROVIDER = StaffAction[Provider](
-    name="test",
-    label="Test",
-    explanation=f"{_TEST} The first active route is taken.",
-    permission="proxy.change_provider",
-    apply=test_provider,
-    form_class=NoReasonForm,
-    is_atomic=False,
-)
-CLOSE_ROUTE = StaffAction[Route](
+
+def _test_action(explanation: str, run: Callable[[Any], list[Trial]]) -> StaffAction[Any]:
+    return StaffAction(
+        name="test",
+        label="Test",
+        explanation=explanation,
+        apply=lambda asked: show(run(asked.obj)),
+        form_class=NoReasonForm,
+        is_atomic=False,
+    )
+
+
+TEST_ROUTE = _test_action(_TEST, try_route)
+TEST_PROVIDER = _test_action(f"{_TEST} The first active route is taken.", try_provider)
+CLOSE_CIRCUIT = StaffAction[Any](
     name="close-circuit",
     label="Close circuit",
-    explanation=_CLOSE,
-    permission="proxy.change_route",
-    apply=close_circuit,
-    is_atomic=False,
-)
-CLOSE_PROVIDER = StaffAction[Provider](
-    name="close-circuit",
-    label="Close circuit",
-    explanation=_CLOSE,
-    permission="proxy.change_provider",
+    explanation=(
+        "Requests go there again at once. The circuit opens anew by itself if they fail"
+        f" ({Blame.PROVIDER.value} or {Blame.ROUTE.value})."
+    ),
     apply=close_circuit,
     is_atomic=False,
 )

@@ -12,7 +12,7 @@ from billing.ledger.receipts import Receipt, explain
 from billing.models import UsageRecord
 from billing.token_classes import counts_of
 from billing.wallet.client import WalletClient
-from billing.wallet.commands import Register
+from billing.wallet.commands.shards import Register
 from proxy.api.instants import instant
 from proxy.database import ask_database
 from proxy.errors import ReceiptNotFound

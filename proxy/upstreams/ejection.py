@@ -2,20 +2,16 @@
 
 import redis
 import structlog
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from billing.ledger.inbox import file_item
-from billing.wallet.address import open_redis
 from proxy.models import ProviderKey
 from proxy.upstreams import shared
 from proxy.upstreams.loading import to_key
 from proxy.upstreams.shared import CircuitLimits
 
 log = structlog.get_logger(__name__)
-
-REDIS_TIMEOUT_S = 3
 
 
 @transaction.atomic
@@ -69,14 +65,8 @@ def forget(*names: str) -> None:
 
     Without Redis there is nothing shared to clear, so its absence is logged and is no error.
     """
-    client = open_redis(
-        settings.REDIS_URL,
-        socket_timeout=REDIS_TIMEOUT_S,
-        socket_connect_timeout=REDIS_TIMEOUT_S,
-    )
-    with client:
+    with shared.open_shared() as client:
         try:
-            # redis-py has no types for this method.
-            client.execute_command(*shared.parts(CircuitLimits(), "clear", *names))  # type: ignore[no-untyped-call]
+            client.execute_command(*shared.parts(CircuitLimits(), "clear", *names))
         except redis.RedisError:
             log.warning("upstream_health_not_cleared", exc_info=True)

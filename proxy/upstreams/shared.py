@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import redis
+from django.conf import settings
+
+from billing.wallet.address import open_redis
 
 TAG = "{routing}"
 CIRCUITS = f"{TAG}:circuits"
@@ -17,6 +21,7 @@ CHANGES = f"{TAG}:changes"
 COUNTS = f"{TAG}:counts:"
 KEYS = (CIRCUITS, MARKS, CHANGES, COUNTS)
 
+TIMEOUT_S = 3
 SCRIPT = Path(__file__).with_name("health.lua")
 BUCKET_MS = 10_000
 KEPT_BUCKETS = 30
@@ -61,6 +66,16 @@ def parse(reply: bytes) -> Shared:
         is_granted=answer["granted"],
         circuits={name: (int(a), int(b)) for name, (a, b) in answer["circuits"].items()},
         marks={name: int(left) for name, left in answer["marks"].items()},
+    )
+
+
+def open_shared(**arguments: Any) -> redis.Redis:
+    """Return a client for whoever is no web process; the caller closes it."""
+    return open_redis(
+        settings.REDIS_URL,
+        socket_timeout=TIMEOUT_S,
+        socket_connect_timeout=TIMEOUT_S,
+        **arguments,
     )
 
 

@@ -21,7 +21,7 @@ from billing.keys.api_keys import issue_api_key
 from billing.ledger.wallets import get_wallet, grant_credits, push_wallet
 from billing.models import UsageRecord
 from billing.upkeep.drain import drain
-from billing.wallet.commands import Balance
+from billing.wallet.commands.figures import Balance
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 from proxy.api.handler import ApiHandler
 from proxy.database import in_database

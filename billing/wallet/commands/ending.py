@@ -1,18 +1,18 @@
 """Extend a hold, or end it: settle it at what its request cost, void it, or reap it."""
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
-from billing.wallet import arguments, keys
-from billing.wallet.commands.command import Command, Reply, parse_ok, read_reply, refusal_of
+from billing.wallet import arguments
+from billing.wallet.commands.command import Command, Reply, call, parse_ok, read_reply, refusal_of
+from billing.wallet.keys import Spot
 from billing.wallet.usage import RequestFacts, Settlement
 
 # Sent instead of a settlement, so that a hold without progress is voided.
 VOID_IT = "-"
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """A settlement: what was charged in all, and what is left."""
 
     charged_credits: int
@@ -30,14 +30,9 @@ class Reaped(Enum):
 
 def extend(facts: RequestFacts, progress: Settlement, *, lease_ms: int) -> Command:
     """Extend a lease; `progress` is what the reaper books if the lease runs out."""
-    shard = keys.shard_of(facts.wallet_id)
-    return Command(
+    return call(
         "tp_extend",
-        keys.ExtendKeys(
-            fence=keys.fence(shard),
-            hold_key=keys.hold(facts.wallet_id, facts.request_id),
-            leases=keys.leases(shard),
-        ),
+        Spot.of(facts.wallet_id, facts.request_id),
         arguments.Extend(
             request=facts.request_id,
             lease_ms=lease_ms,
@@ -49,9 +44,9 @@ def extend(facts: RequestFacts, progress: Settlement, *, lease_ms: int) -> Comma
 
 def settle(facts: RequestFacts, settlement: Settlement) -> Command:
     """Settle a hold at what its request cost."""
-    return Command(
+    return call(
         "tp_settle",
-        keys.EndingKeys.of(facts.wallet_id, facts.request_id),
+        Spot.of(facts.wallet_id, facts.request_id),
         arguments.Settle(
             request=facts.request_id,
             target=settlement.target_credits,
@@ -65,9 +60,9 @@ def settle_late(
     facts: RequestFacts, settlement: Settlement, *, held: int, charged: int, target: int
 ) -> Command:
     """Settle a request that Redis does not know; `charged` and `target` are what is booked."""
-    return Command(
+    return call(
         "tp_settle_late",
-        keys.EndingKeys.of(facts.wallet_id, facts.request_id),
+        Spot.of(facts.wallet_id, facts.request_id),
         arguments.SettleLate(
             request=facts.request_id,
             target=settlement.target_credits,
@@ -92,17 +87,8 @@ def parse_settle(reply: Reply) -> Settled:
 
 def void(facts: RequestFacts) -> Command:
     """Release a hold whose request no upstream accepted."""
-    shard = keys.shard_of(facts.wallet_id)
-    return Command(
-        "tp_void",
-        keys.VoidKeys(
-            fence=keys.fence(shard),
-            wallet_key=keys.wallet(facts.wallet_id),
-            hold_key=keys.hold(facts.wallet_id, facts.request_id),
-            leases=keys.leases(shard),
-        ),
-        arguments.Void(request=facts.request_id),
-    )
+    at = Spot.of(facts.wallet_id, facts.request_id)
+    return call("tp_void", at, arguments.Void(facts.request_id))
 
 
 def parse_ended(reply: Reply) -> bool:
@@ -120,9 +106,9 @@ def reap(
 
     Without progress it is settled as `without_progress` says, or voided if that is None.
     """
-    return Command(
+    return call(
         "tp_reap",
-        keys.EndingKeys.of(wallet_id, request_id),
+        Spot.of(wallet_id, request_id),
         arguments.Reap(
             request=request_id,
             settlement_without_progress=without_progress.pack() if without_progress else VOID_IT,

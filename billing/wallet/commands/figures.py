@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from billing.wallet import arguments, keys
-from billing.wallet.commands.command import Command, Reply, parse_ok, read_reply, refusal_of
+from billing.wallet import arguments
+from billing.wallet.commands.command import Command, Reply, call, parse_ok, read_reply, refusal_of
 from billing.wallet.commands.placing import LIMITED, RATE_FIGURES, rate_refusal
+from billing.wallet.keys import Spot
 from billing.wallet.limits import KeyFigures, Limits
 from common.rates import RateState
 
@@ -33,16 +34,13 @@ def push(
     wallet_id: int, *, posted: int, credited: int, debt: int, state: str, version: int
 ) -> Command:
     """Tell Redis about credits, debt, state and key changes that PostgreSQL decided."""
-    return Command(
-        "tp_push",
-        keys.WalletKeys.of(wallet_id),
-        arguments.Push(posted, credited, debt, state, version),
-    )
+    given = arguments.Push(posted, credited, debt, state, version)
+    return call("tp_push", Spot.of(wallet_id), given)
 
 
 def read(wallet_id: int) -> Command:
     """Read a wallet's figures."""
-    return Command("tp_read", keys.WalletKeys.of(wallet_id))
+    return call("tp_read", Spot.of(wallet_id))
 
 
 def parse_read(reply: Reply) -> Balance:
@@ -64,15 +62,9 @@ def inquire(
     Counts as `count` inquiries: 1 for a client's request, 0 for one that asks again. A minute
     allows as many inquiries as `limits` allow requests.
     """
-    return Command(
+    return call(
         "tp_inquire",
-        keys.InquiryKeys(
-            fence=keys.fence(keys.shard_of(wallet_id)),
-            wallet_key=keys.wallet(wallet_id),
-            api_key=keys.api_key(wallet_id, api_key_id),
-            inquiries_of_key=keys.inquiries_of_key(wallet_id, api_key_id),
-            inquiries_of_wallet=keys.inquiries_of_wallet(wallet_id),
-        ),
+        Spot.of(wallet_id, api_key_id=api_key_id),
         arguments.Inquire(
             known_version=known_version, month=month, inquiries=count, limits=limits.packed
         ),
@@ -108,15 +100,9 @@ def debit(
     An expiry gives a `snapshot`: posted and credited as they were when its lot was read.
     """
     posted, credited = snapshot or (-1, -1)
-    shard = keys.shard_of(wallet_id)
-    return Command(
+    return call(
         "tp_debit",
-        keys.DebitKeys(
-            fence=keys.fence(shard),
-            wallet_key=keys.wallet(wallet_id),
-            hold_key=keys.hold(wallet_id, reference),
-            events=keys.events(shard),
-        ),
+        Spot.of(wallet_id, reference),
         arguments.Debit(
             ref=reference,
             wallet_id=wallet_id,

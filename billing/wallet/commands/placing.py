@@ -1,6 +1,7 @@
 """Place a hold, or ask what would be held; count a request beforehand."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from billing.exceptions import (
     CapReached,
@@ -9,8 +10,9 @@ from billing.exceptions import (
     RateLimited,
     RequestTooLarge,
 )
-from billing.wallet import arguments, keys
-from billing.wallet.commands.command import Command, Reply, read_reply, refusal_of
+from billing.wallet import arguments
+from billing.wallet.commands.command import Command, Reply, call, read_reply, refusal_of
+from billing.wallet.keys import Spot
 from billing.wallet.limits import Limits
 from billing.wallet.usage import RequestFacts
 from common.rates import RateState
@@ -48,8 +50,7 @@ class HoldRequest:
     is_precounted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(NamedTuple):
     """A hold: what it keeps, how many completion tokens that pays for, and what is left."""
 
     held_credits: int
@@ -69,18 +70,9 @@ class BacklogLimit:
 def place(hold: HoldRequest, *, lease_ms: int, limit: BacklogLimit) -> Command:
     """Hold the worst case of a request."""
     facts = hold.facts
-    shard = keys.shard_of(facts.wallet_id)
-    return Command(
+    return call(
         "tp_place",
-        keys.PlaceKeys(
-            fence=keys.fence(shard),
-            wallet_key=keys.wallet(facts.wallet_id),
-            hold_key=keys.hold(facts.wallet_id, facts.request_id),
-            leases=keys.leases(shard),
-            api_key=keys.api_key(facts.wallet_id, facts.api_key_id),
-            events=keys.events(shard),
-            drained_at=keys.drained(shard),
-        ),
+        Spot.of(facts.wallet_id, facts.request_id, facts.api_key_id),
         arguments.Place(
             request=facts.request_id,
             wallet_id=facts.wallet_id,
@@ -107,13 +99,9 @@ def count_request(
     wallet_id: int, api_key_id: int, *, known_version: int, month: int, limits: Limits
 ) -> Command:
     """Take one of the requests per minute, for a request whose hold takes none."""
-    return Command(
+    return call(
         "tp_count_request",
-        keys.CountRequestKeys(
-            fence=keys.fence(keys.shard_of(wallet_id)),
-            wallet_key=keys.wallet(wallet_id),
-            api_key=keys.api_key(wallet_id, api_key_id),
-        ),
+        Spot.of(wallet_id, api_key_id=api_key_id),
         arguments.CountRequest(known_version=known_version, month=month, limits=limits.packed),
     )
 
@@ -129,7 +117,7 @@ def parse_count_request(reply: Reply) -> None:
 
 def quote(hold: HoldRequest, *, lease_ms: int, limit: BacklogLimit) -> Command:
     """Ask what `place` would answer, without holding it. `parse_place` reads the answer."""
-    return replace(place(hold, lease_ms=lease_ms, limit=limit), function="tp_quote")
+    return place(hold, lease_ms=lease_ms, limit=limit)._replace(function="tp_quote")
 
 
 def parse_place(reply: Reply) -> Placed:

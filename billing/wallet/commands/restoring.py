@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from billing.models import Wallet
 from billing.wallet import arguments, keys
-from billing.wallet.commands.command import Argument, Command
+from billing.wallet.commands.command import Argument, Command, call
+from billing.wallet.keys import Spot
 from billing.wallet.usage import RequestFacts, Settlement
 
 # The amount that is sent for a register that is no open hold.
@@ -29,7 +30,7 @@ class LostHold:
 
 def begin(shard: int, *, epoch: str) -> Command:
     """Close a shard and start to rebuild it."""
-    return Command("tp_begin", keys.Fence.of(shard), arguments.Epoch(epoch))
+    return call("tp_begin", Spot(shard), arguments.Epoch(epoch))
 
 
 @dataclass(slots=True)
@@ -69,7 +70,7 @@ def wallets(shard: int, rows: Iterable[tuple[Wallet, int, int, int]], *, epoch: 
             version=row.version,
             open=count,
         )
-    return Command("tp_restore_wallets", keys.Fence.of(shard), tuple(given))
+    return call("tp_restore_wallets", Spot(shard), tuple(given))
 
 
 def api_keys(shard: int, rows: Iterable[tuple[int, RestoredKey]], *, epoch: str) -> Command:
@@ -85,7 +86,7 @@ def api_keys(shard: int, rows: Iterable[tuple[int, RestoredKey]], *, epoch: str)
         )
         for month, figures in key.months.items():
             given += arguments.MonthRow(month, figures.held, figures.spent)
-    return Command("tp_restore_keys", keys.Fence.of(shard), tuple(given))
+    return call("tp_restore_keys", Spot(shard), tuple(given))
 
 
 def holds(shard: int, lost: Iterable[LostHold], *, epoch: str) -> Command:
@@ -105,7 +106,7 @@ def holds(shard: int, lost: Iterable[LostHold], *, epoch: str) -> Command:
             key_id=hold.facts.api_key_id,
             month=hold.facts.month,
         )
-    return Command("tp_restore_holds", keys.LeasesKeys.of(shard), tuple(given))
+    return call("tp_restore_holds", Spot(shard), tuple(given))
 
 
 def keep(shard: int, registers: Iterable[tuple[str, int]], *, lease_ms: int, epoch: str) -> Command:
@@ -113,40 +114,34 @@ def keep(shard: int, registers: Iterable[tuple[str, int]], *, lease_ms: int, epo
     given: list[Argument] = [*arguments.Keep(epoch, keys.prefix(shard), lease_ms)]
     for reference, amount in registers:
         given += arguments.RegisterRow(reference, amount)
-    return Command("tp_keep", keys.LeasesKeys.of(shard), tuple(given))
+    return call("tp_keep", Spot(shard), tuple(given))
 
 
 def correct_event(
     shard: int, event_id: str, *, reference: str, delta: int, charged: int, epoch: str
 ) -> Command:
     """Replace an event if a part of it is booked already or can no longer be booked."""
-    return Command(
+    return call(
         "tp_correct_event",
-        keys.CorrectEventKeys(
-            fence=keys.fence(shard),
-            events=keys.events(shard),
-            hold_key=keys.register(shard, reference),
-        ),
+        Spot(shard, reference=reference),
         arguments.CorrectEvent(epoch=epoch, event_id=event_id, delta=delta, charged=charged),
     )
 
 
 def forget(shard: int, *, event_ids: list[str], holds: list[str], epoch: str) -> Command:
     """Drop events, registers and leases that PostgreSQL already has."""
-    return Command(
+    return call(
         "tp_forget",
-        keys.ForgetKeys(
-            fence=keys.fence(shard), leases=keys.leases(shard), events=keys.events(shard)
-        ),
+        Spot(shard),
         (*arguments.Forget(epoch, keys.prefix(shard), len(event_ids)), *event_ids, *holds),
     )
 
 
 def open_fence(shard: int, *, epoch: str) -> Command:
     """Let the API use a shard that has been rebuilt."""
-    return Command("tp_open", keys.Fence.of(shard), arguments.Epoch(epoch))
+    return call("tp_open", Spot(shard), arguments.Epoch(epoch))
 
 
 def close(shard: int) -> Command:
     """Stop serving a shard until it has been rebuilt."""
-    return Command("tp_close", keys.Fence.of(shard))
+    return call("tp_close", Spot(shard))

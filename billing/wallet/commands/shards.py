@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from billing.wallet import arguments, keys
-from billing.wallet.commands.command import Command, Reply, parse_ok, read_reply, refusal_of
+from billing.wallet.commands.command import Command, Reply, call, parse_ok, read_reply, refusal_of
+from billing.wallet.keys import Spot
 from billing.wallet.usage import RequestFacts
 
 
@@ -37,17 +38,12 @@ class Backlog:
 
 def status(shard: int) -> Command:
     """Ask whether a shard is open."""
-    return Command("tp_status", keys.Fence.of(shard))
+    return call("tp_status", Spot(shard))
 
 
 def register(wallet_id: int, request_id: str) -> Command:
     """Read the register of a request."""
-    return Command(
-        "tp_register",
-        keys.RegisterKeys(
-            fence=keys.fence(keys.shard_of(wallet_id)), hold_key=keys.hold(wallet_id, request_id)
-        ),
-    )
+    return call("tp_register", Spot.of(wallet_id, request_id))
 
 
 def parse_register(reply: Reply) -> Register:
@@ -63,7 +59,7 @@ def parse_register(reply: Reply) -> Register:
 
 def holds(shard: int) -> Command:
     """Ask for every open hold of a shard."""
-    return Command("tp_holds", keys.LeasesKeys.of(shard), arguments.Prefix(keys.prefix(shard)))
+    return call("tp_holds", Spot(shard), arguments.Prefix(keys.prefix(shard)))
 
 
 def parse_holds(reply: Reply) -> tuple[list[OpenHold], int]:
@@ -75,29 +71,17 @@ def parse_holds(reply: Reply) -> tuple[list[OpenHold], int]:
 
 def ack(shard: int, event_ids: list[str]) -> Command:
     """Acknowledge events that PostgreSQL has booked."""
-    return Command(
-        "tp_ack",
-        keys.EventsKeys(fence=keys.fence(shard), events=keys.events(shard)),
-        (*arguments.Prefix(keys.prefix(shard)), *event_ids),
-    )
+    return call("tp_ack", Spot(shard), (*arguments.Prefix(keys.prefix(shard)), *event_ids))
 
 
 def drained(shard: int) -> Command:
     """Record that the drain went through all events; those that are left can't be booked."""
-    return Command(
-        "tp_drained",
-        keys.DrainedKeys(fence=keys.fence(shard), drained_at=keys.drained(shard)),
-    )
+    return call("tp_drained", Spot(shard))
 
 
 def backlog(shard: int) -> Command:
     """Ask how far the drain is behind."""
-    return Command(
-        "tp_backlog",
-        keys.BacklogKeys(
-            fence=keys.fence(shard), events=keys.events(shard), drained_at=keys.drained(shard)
-        ),
-    )
+    return call("tp_backlog", Spot(shard))
 
 
 def parse_backlog(reply: Reply) -> Backlog:

@@ -10,7 +10,7 @@ local function read_ask(keys, args)
     facts, max_events, max_age_ms, key_id, month, fixed_tokens, unit_tokens, limits, requests =
     unpack(args)
   local ask = {
-    fence = fence, wallet_key = wallet_key, hold_key = hold_key, leases = leases,
+    wallet_key = wallet_key, hold_key = hold_key, leases = leases,
     api_key = api_key, events = events, drained_at = drained_at,
     request = str(request, 'request'),
     wallet_id = id(wallet_id, 'wallet_id'),
@@ -36,7 +36,8 @@ local function read_ask(keys, args)
   return ask
 end
 
--- The refusal of a wallet that may hold nothing before its owner or staff do something; nil if none.
+-- The refusal of a wallet that may hold nothing before its owner or staff do something; nil if
+-- there is none.
 local function refuse_wallet(wallet)
   if wallet.state ~= 'active' then
     return { 'FROZEN' }
@@ -60,8 +61,8 @@ local function refuse_all(ask, wallet)
 end
 
 -- Admit one more request, at once and per minute; it takes none (`requests` is 0) if it was
--- counted before its body was read. Returns what it takes of the key's and of the wallet's bucket, or nil
--- and a refusal that lacks the present rates.
+-- counted before its body was read. Returns what it takes of the key's and of the wallet's bucket,
+-- or nil and a refusal that lacks the present rates.
 local function admit_request(wallet, key, limits, requests, now)
   if key.open >= limits.key_open then
     return nil, { 'BUSY', 0, limits.key_open }
@@ -96,12 +97,8 @@ end
 
 -- Decide about a hold, and write nothing: nothing else decides what is admitted. Returns the final
 -- answer, or nil and the hold that is to be written.
-local function decide(ask)
+local function decide(ask, epoch)
   local limits = ask.limits
-  local epoch = read_epoch(ask.fence)
-  if not epoch then
-    return { 'RECOVERING' }
-  end
   local wallet = read_wallet(ask.wallet_key)
   if not wallet then
     return { 'MISSING' }
@@ -147,16 +144,12 @@ end
 -- ARGV known_version month limits
 -- Returns OK | RECOVERING | MISSING | STALE | FROZEN | IN_DEBT
 --   | LIMITED is_wallets limit retry_after_ms RATES
-local function count_request(keys, args)
+local function count_request(keys, args, epoch)
   local fence, wallet_key, api_key = unpack(keys)
   local known_version, month, limits = unpack(args)
   known_version = int(known_version, 'known_version', 0)
   id(month, 'month')
   limits = read_limits(limits)
-  local epoch = read_epoch(fence)
-  if not epoch then
-    return { 'RECOVERING' }
-  end
   local wallet = read_wallet(wallet_key)
   if not wallet then
     return { 'MISSING' }

@@ -7,7 +7,7 @@
 -- lot (-1 for other debits). What was spent since, and what is held, comes out of that lot first,
 -- so only the rest of it expires.
 -- Returns OK taken available | RECOVERING | MISSING
-local function debit(keys, args)
+local function debit(keys, args, epoch)
   local fence, wallet_key, hold_key, events = unpack(keys)
   local ref, wallet_id, amount, posted, credited = unpack(args)
   str(ref, 'ref')
@@ -15,10 +15,6 @@ local function debit(keys, args)
   amount = int(amount, 'amount', 1)
   posted = int(posted, 'posted', -1)
   credited = int(credited, 'credited', -1)
-  local epoch = read_epoch(fence)
-  if not epoch then
-    return { 'RECOVERING' }
-  end
   local wallet = read_wallet(wallet_key)
   if not wallet then
     return { 'MISSING' }

@@ -49,9 +49,6 @@ local function ack(keys, args)
   local fence, events = unpack(keys)
   local prefix = unpack(args, 1, 1)
   str(prefix, 'prefix')
-  if not read_epoch(fence) then
-    return { 'RECOVERING' }
-  end
   local seen, ids, registers, booked = {}, {}, {}, {}
   for at = 2, #args do
     local event_id = args[at]
@@ -81,9 +78,6 @@ end
 -- Returns OK | RECOVERING
 local function drained(keys, _)
   local fence, drained_at = unpack(keys)
-  if not read_epoch(fence) then
-    return { 'RECOVERING' }
-  end
   redis.call('SET', drained_at, text(now_ms()))
   return { 'OK' }
 end
@@ -93,9 +87,6 @@ end
 -- Returns OK waiting age_ms | RECOVERING
 local function backlog(keys, _)
   local fence, events, drained_at = unpack(keys)
-  if not read_epoch(fence) then
-    return { 'RECOVERING' }
-  end
   local waiting = redis.call('XLEN', events)
   if waiting == 0 then
     return { 'OK', 0, 0 }

@@ -18,6 +18,29 @@ local function is_rebuilding(fence, epoch)
   return rebuilding[fence] == epoch and redis.call('GET', fence) == epoch
 end
 
+-- Make a function answer RECOVERING while the fence is closed. It is given the epoch.
+local function serving(callback)
+  return function(keys, args)
+    local fence = unpack(keys)
+    local epoch = read_epoch(fence)
+    if not epoch then
+      return { 'RECOVERING' }
+    end
+    return callback(keys, args, epoch)
+  end
+end
+
+-- Make a function answer OVERTAKEN unless the rebuild that its first argument names is under way.
+local function restoring(callback)
+  return function(keys, args)
+    local fence, epoch = unpack(keys), unpack(args, 1, 1)
+    if not is_rebuilding(fence, str(epoch, 'epoch')) then
+      return { 'OVERTAKEN' }
+    end
+    return callback(keys, args)
+  end
+end
+
 -- begin: close a shard and start to rebuild it.
 -- KEYS fence
 -- ARGV epoch

@@ -40,9 +40,9 @@ end
 --   | EXHAUSTED is_wallets limit retry_after_ms RATES | ENDED
 -- RATES is limit left reset_ms of requests, then of tokens: the key's or the wallet's, whichever
 -- has less left. LIMITED is about requests per minute, EXHAUSTED about tokens.
-local function place(keys, args)
+local function place(keys, args, epoch)
   local ask = read_ask(keys, args)
-  local reply, hold = decide(ask)
+  local reply, hold = decide(ask, epoch)
   if hold then
     write_hold(ask, hold)
     reply = placed(hold)
@@ -55,8 +55,8 @@ end
 -- ARGV request wallet_id known_version fixed_mc unit_mc units_wanted units_least lease_ms facts
 --   max_events max_age_ms key_id month fixed_tokens unit_tokens limits requests
 -- Returns as `place`
-local function quote(keys, args)
-  local reply, hold = decide(read_ask(keys, args))
+local function quote(keys, args, epoch)
+  local reply, hold = decide(read_ask(keys, args), epoch)
   return hold and placed(hold) or reply
 end
 
@@ -64,17 +64,13 @@ end
 -- KEYS fence hold_key leases
 -- ARGV request lease_ms progress_target progress
 -- Returns OK | RECOVERING | UNKNOWN | ENDED
-local function extend(keys, args)
+local function extend(keys, args, epoch)
   local fence, hold_key, leases = unpack(keys)
   local request, lease_ms, progress_target, progress = unpack(args)
   str(request, 'request')
   lease_ms = int(lease_ms, 'lease_ms', 1)
   local target = int(progress_target, 'progress_target', 0)
   str(progress, 'progress')
-  local epoch = read_epoch(fence)
-  if not epoch then
-    return { 'RECOVERING' }
-  end
   local register = read_register(hold_key, epoch)
   if not register then
     return { 'UNKNOWN' }
@@ -93,14 +89,10 @@ end
 -- KEYS fence leases
 -- ARGV prefix
 -- Returns OK idle, and then of each hold: wallet_id key_id amount | RECOVERING
-local function holds(keys, args)
+local function holds(keys, args, epoch)
   local fence, leases = unpack(keys)
   local prefix = unpack(args)
   str(prefix, 'prefix')
-  local epoch = read_epoch(fence)
-  if not epoch then
-    return { 'RECOVERING' }
-  end
   local reply = { 'OK', 0 }
   for _, request in ipairs(redis.call('ZRANGE', leases, 0, -1)) do
     local found = read_register(prefix .. ':hold:' .. request, epoch)

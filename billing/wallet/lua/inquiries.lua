@@ -14,17 +14,13 @@ end
 -- ARGV known_version month inquiries limits
 -- Returns OK base pend held debt version open key_held key_spent month_held month_spent RATES
 --   | RECOVERING | MISSING | STALE | LIMITED is_wallets limit retry_after_ms RATES
-local function inquire(keys, args)
+local function inquire(keys, args, epoch)
   local fence, wallet_key, api_key, inquiries_of_key, inquiries_of_wallet = unpack(keys)
   local known_version, month, inquiries, limits = unpack(args)
   known_version = int(known_version, 'known_version', 0)
   id(month, 'month')
   inquiries = int(inquiries, 'inquiries', 0)
   limits = read_limits(limits)
-  local epoch = read_epoch(fence)
-  if not epoch then
-    return { 'RECOVERING' }
-  end
   local wallet = read_wallet(wallet_key)
   if not wallet then
     return { 'MISSING' }

@@ -50,12 +50,8 @@ end
 -- register: a request's register, which PostgreSQL may not have yet.
 -- KEYS fence hold_key
 -- Returns OK is_open amount charged target facts | RECOVERING | UNKNOWN
-local function find_register(keys, _)
+local function find_register(keys, _, epoch)
   local fence, hold_key = unpack(keys)
-  local epoch = read_epoch(fence)
-  if not epoch then
-    return { 'RECOVERING' }
-  end
   local found = read_register(hold_key, epoch)
   if not found then
     return { 'UNKNOWN' }

@@ -7,10 +7,8 @@
 -- ARGV epoch prefix
 -- each wallet_id base pend held credited debt state version open
 -- Returns OK | OVERTAKEN
-local function restore_wallets(keys, args)
-  local fence = unpack(keys)
+local function restore_wallets(_, args)
   local epoch, prefix = unpack(args, 1, 2)
-  str(epoch, 'epoch')
   str(prefix, 'prefix')
   local rows = {}
   for at = 3, #args, 9 do
@@ -29,9 +27,6 @@ local function restore_wallets(keys, args)
       'held', held, 'credited', credited, 'debt', debt, 'state', state, 'v', version,
       'open', open }
   end
-  if not is_rebuilding(fence, epoch) then
-    return { 'OVERTAKEN' }
-  end
   for _, row in ipairs(rows) do
     redis.call('HSET', unpack(row))
   end
@@ -45,10 +40,8 @@ end
 -- each key_id open held spent months
 -- each month month_held month_spent
 -- Returns OK | OVERTAKEN
-local function restore_keys(keys, args)
-  local fence = unpack(keys)
+local function restore_keys(_, args)
   local epoch, prefix = unpack(args, 1, 2)
-  str(epoch, 'epoch')
   str(prefix, 'prefix')
   local rows = {}
   local at = 3
@@ -71,9 +64,6 @@ local function restore_keys(keys, args)
     end
     rows[#rows + 1] = row
   end
-  if not is_rebuilding(fence, epoch) then
-    return { 'OVERTAKEN' }
-  end
   for _, row in ipairs(rows) do
     redis.call('DEL', row[1])
     redis.call('HSET', unpack(row))
@@ -90,7 +80,6 @@ end
 local function restore_holds(keys, args)
   local fence, leases = unpack(keys)
   local epoch, prefix = unpack(args, 1, 2)
-  str(epoch, 'epoch')
   str(prefix, 'prefix')
   local rows = {}
   for at = 3, #args, 11 do
@@ -117,9 +106,6 @@ local function restore_holds(keys, args)
       },
     }
   end
-  if not is_rebuilding(fence, epoch) then
-    return { 'OVERTAKEN' }
-  end
   local now = now_ms()
   for _, row in ipairs(rows) do
     write_register(prefix .. ':hold:' .. row.request, epoch, row.register)
@@ -137,16 +123,12 @@ end
 local function keep(keys, args)
   local fence, leases = unpack(keys)
   local epoch, prefix, lease_ms = unpack(args, 1, 3)
-  str(epoch, 'epoch')
   str(prefix, 'prefix')
   lease_ms = int(lease_ms, 'lease_ms', 0)
   for at = 4, #args, 2 do
     local reference, amount = unpack(args, at, at + 1)
     str(reference, 'reference')
     int(amount, 'amount', -1)
-  end
-  if not is_rebuilding(fence, epoch) then
-    return { 'OVERTAKEN' }
   end
   local lease = text(now_ms() + lease_ms)
   for at = 4, #args, 2 do
@@ -171,13 +153,9 @@ end
 local function correct_event(keys, args)
   local fence, events, hold_key = unpack(keys)
   local epoch, event_id, delta, charged = unpack(args)
-  str(epoch, 'epoch')
   str(event_id, 'event_id')
   delta = int(delta, 'delta', 0)
   charged = int(charged, 'charged', 0)
-  if not is_rebuilding(fence, epoch) then
-    return { 'OVERTAKEN' }
-  end
   local event = find_event(events, event_id)
   if event then
     redis.call('XADD', events, '*', 'kind', event['kind'], 'ref', event['ref'],
@@ -202,12 +180,8 @@ end
 local function forget(keys, args)
   local fence, leases, events = unpack(keys)
   local epoch, prefix, n_events = unpack(args, 1, 3)
-  str(epoch, 'epoch')
   str(prefix, 'prefix')
   n_events = int(n_events, 'n_events', 0)
-  if not is_rebuilding(fence, epoch) then
-    return { 'OVERTAKEN' }
-  end
   for at = 4, #args do
     local name = args[at]
     if at <= n_events + 3 then

@@ -57,17 +57,13 @@ end
 -- KEYS fence wallet_key hold_key leases events
 -- ARGV request target settlement used_tokens
 -- Returns OK charged available | RECOVERING | UNKNOWN
-local function settle(keys, args)
+local function settle(keys, args, epoch)
   local fence, wallet_key, hold_key = unpack(keys)
   local request, target, settlement, used_tokens = unpack(args)
   str(request, 'request')
   target = int(target, 'target', 0)
   str(settlement, 'settlement')
   local used = int(used_tokens, 'used_tokens', 0)
-  local epoch = read_epoch(fence)
-  if not epoch then
-    return { 'RECOVERING' }
-  end
   local register = read_register(hold_key, epoch)
   local wallet = read_wallet(wallet_key)
   if not register or not wallet then
@@ -85,7 +81,7 @@ end
 -- ARGV request target settlement used_tokens wallet_id held booked_charged booked_target facts
 --   key_id month
 -- Returns OK charged available | RECOVERING | MISSING
-local function settle_late(keys, args)
+local function settle_late(keys, args, epoch)
   local fence, wallet_key, hold_key = unpack(keys)
   local request, target, settlement, used_tokens, wallet_id, held, booked_charged, booked_target,
     facts, key_id, month = unpack(args)
@@ -100,10 +96,6 @@ local function settle_late(keys, args)
   str(facts, 'facts')
   id(key_id, 'key_id')
   id(month, 'month')
-  local epoch = read_epoch(fence)
-  if not epoch then
-    return { 'RECOVERING' }
-  end
   if not read_wallet(wallet_key) then
     return { 'MISSING' }
   end
@@ -115,7 +107,7 @@ local function settle_late(keys, args)
       key = key_id, month = month, tokens = 0, key_us = 0, wallet_us = 0,
     })
   end
-  return settle(keys, { request, target, settlement, used_tokens })
+  return settle(keys, { request, target, settlement, used_tokens }, epoch)
 end
 
 -- Release an open hold without a record. Its tokens were not used.
@@ -135,14 +127,10 @@ end
 -- KEYS fence wallet_key hold_key leases
 -- ARGV request
 -- Returns OK available | RECOVERING | UNKNOWN | ENDED
-local function void(keys, args)
+local function void(keys, args, epoch)
   local fence, wallet_key, hold_key = unpack(keys)
   local request = unpack(args)
   str(request, 'request')
-  local epoch = read_epoch(fence)
-  if not epoch then
-    return { 'RECOVERING' }
-  end
   local register = read_register(hold_key, epoch)
   local wallet = read_wallet(wallet_key)
   if not register or not wallet then
@@ -163,16 +151,12 @@ end
 -- KEYS fence wallet_key hold_key leases events
 -- ARGV request settlement_without_progress is_dead
 -- Returns OK charged available | VOID | RECOVERING | UNKNOWN | ENDED | ALIVE
-local function reap(keys, args)
+local function reap(keys, args, epoch)
   local fence, wallet_key, hold_key, leases = unpack(keys)
   local request, settlement_without_progress, is_dead = unpack(args)
   str(request, 'request')
   local settlement = str(settlement_without_progress, 'settlement_without_progress')
   is_dead = int(is_dead, 'is_dead', 0) == 1
-  local epoch = read_epoch(fence)
-  if not epoch then
-    return { 'RECOVERING' }
-  end
   local lease = redis.call('ZSCORE', leases, request)
   if lease and not is_dead and tonumber(lease) > now_ms() then
     return { 'ALIVE' }

@@ -35,9 +35,6 @@ local function push(keys, args)
   debt = int(debt, 'debt', 0)
   str(state, 'state')
   version = int(version, 'version', 1)
-  if not read_epoch(fence) then
-    return { 'RECOVERING' }
-  end
   local wallet = read_wallet(wallet_key)
   if not wallet then
     -- No debit of this wallet was ever decided in this epoch, so all of them are in `posted`.
@@ -60,9 +57,6 @@ end
 -- Returns OK base pend held debt version | RECOVERING | MISSING
 local function read(keys, _)
   local fence, wallet_key = unpack(keys)
-  if not read_epoch(fence) then
-    return { 'RECOVERING' }
-  end
   local wallet = read_wallet(wallet_key)
   if not wallet then
     return { 'MISSING' }

@@ -5,16 +5,12 @@ from typing import Any
 
 import orjson
 import redis
-from django.conf import settings
 from django.utils import timezone
 
-from billing.wallet.address import open_redis
 from proxy.errors import HealthUnknown
 from proxy.models import Provider, ProviderKey, Route
 from proxy.upstreams import shared
 from proxy.upstreams.loading import to_key
-
-REDIS_TIMEOUT_S = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +118,7 @@ def _key_health(key: ProviderKey, snapshot: _Snapshot) -> KeyHealth:
 
 
 def _read(circuits: list[str]) -> _Snapshot:
-    client = open_redis(
-        settings.REDIS_URL,
-        socket_timeout=REDIS_TIMEOUT_S,
-        socket_connect_timeout=REDIS_TIMEOUT_S,
-        decode_responses=True,
-    )
-    with client:
+    with shared.open_shared(decode_responses=True) as client:
         try:
             pipeline = client.pipeline(transaction=False)
             pipeline.hgetall(shared.CIRCUITS)

@@ -26,7 +26,7 @@ def test_the_list_leads_to_the_confirmation(root: Client, alice: desk.Buyer) -> 
     url = start(root, "freeze", alice.wallet, bob.wallet)
     page = root.get(url)
 
-    assert [str(obj) for obj, _ in page.context["objects"]] == [
+    assert [str(obj) for obj, *_ in page.context["objects"]] == [
         "Wallet of bob@example.com",
         "Wallet of alice@example.com",
     ]

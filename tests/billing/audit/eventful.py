@@ -17,7 +17,7 @@ from billing.models import ModelPrice, Order, PublicModel
 from billing.orders.clawback import move_to_target
 from billing.orders.fulfilment import credit_order
 from billing.rollups.sweep import roll_up
-from billing.wallet import commands
+from billing.wallet.commands import ending
 from billing.wallet.usage import Settlement
 from tests.till import Till
 
@@ -105,7 +105,7 @@ def serve(till: Till, name: str, *, held: int, outcome: str, source: str) -> Non
         cost_nanos=5,
     )
     till.place(name, held)
-    commands.parse_settle(till.client.ask(commands.settle(till.facts(name), settlement)))
+    ending.parse_settle(till.client.ask(ending.settle(till.facts(name), settlement)))
 
 
 def take_back_while_held(till: Till, order: Order) -> None:
@@ -138,6 +138,6 @@ def write_off(till: Till, price: ModelPrice) -> None:
     till.place("above", 60)
     till.place("other", 30)
     settlement = replace(till.settlement(80), completion_tokens=2)
-    commands.parse_settle(till.client.ask(commands.settle(till.facts("above"), settlement)))
+    ending.parse_settle(till.client.ask(ending.settle(till.facts("above"), settlement)))
     till.void("other")
     till.drain()

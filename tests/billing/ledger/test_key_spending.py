@@ -12,7 +12,8 @@ from billing.exceptions import CapReached
 from billing.models import KeySpending, UsageRecord
 from billing.upkeep.reaper import reap
 from billing.upkeep.recovery import recover
-from billing.wallet import commands, keys, library
+from billing.wallet import keys, library
+from billing.wallet.commands import placing
 from billing.wallet.journal import Journal
 from billing.wallet.limits import KeyFigures
 from tests.till import NO_LIMIT, Till, limits
@@ -50,7 +51,7 @@ def serve_in(till: Till, at_ms: int, name: str, *targets: int) -> None:
     """Serve a request that began at an instant, settled at one target after another."""
     hold = till.hold_request(name, 100)
     hold = replace(hold, facts=replace(hold.facts, started_at_ms=at_ms))
-    till.client.ask(commands.place(hold, lease_ms=60_000, limit=NO_LIMIT))
+    till.client.ask(placing.place(hold, lease_ms=60_000, limit=NO_LIMIT))
     for target in targets:
         till.settle(name, target)
 

@@ -16,7 +16,8 @@ from billing.ledger.references import RequestCharge
 from billing.ledger.wallets import freeze_wallet, grant_credits
 from billing.models import Wallet
 from billing.wallet import keys
-from billing.wallet.commands import Balance, parse_ok
+from billing.wallet.commands.command import parse_ok
+from billing.wallet.commands.figures import Balance
 from billing.wallet.events import read_event
 from tests.billing.wallet.faults import RedisFaults
 from tests.conftest import open_fences

@@ -11,7 +11,9 @@ from accounts.models import User
 from billing.ledger.bookings import book
 from billing.ledger.inbox import resolve_item
 from billing.models import InboxItem, KeyWriteOff
-from billing.wallet import commands, keys
+from billing.wallet import keys
+from billing.wallet.commands import placing
+from billing.wallet.commands.ending import settle
 from billing.wallet.events import Event, read_event
 from tests.till import NO_LIMIT, Till
 
@@ -34,8 +36,8 @@ def serve(
     till.grant(held)
     hold = till.hold_request(name, held)
     facts = replace(hold.facts, started_at_ms=at_ms)
-    till.client.ask(commands.place(replace(hold, facts=facts), lease_ms=60_000, limit=NO_LIMIT))
-    till.client.ask(commands.settle(facts, replace(till.settlement(target), **ending)))
+    till.client.ask(placing.place(replace(hold, facts=facts), lease_ms=60_000, limit=NO_LIMIT))
+    till.client.ask(settle(facts, replace(till.settlement(target), **ending)))
 
 
 def counted(till: Till) -> dict[str, int]:

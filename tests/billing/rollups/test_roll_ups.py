@@ -20,7 +20,7 @@ from billing.models import RollUpDue, SiteRollUp, UsageRollUp
 from billing.rollups import sweep
 from billing.rollups.histogram import bucket_of
 from billing.rollups.rebuild import find_differences, rebuild
-from billing.wallet import commands
+from billing.wallet.commands import ending as commands
 from tests.till import NOW_MS, Till, in_a_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)

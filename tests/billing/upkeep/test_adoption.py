@@ -10,7 +10,7 @@ from billing.exceptions import WalletRecovering
 from billing.models import InboxItem, LedgerEntry, UsageRecord
 from billing.upkeep.adoption import adopt_journals
 from billing.wallet import keys
-from billing.wallet.commands import Balance
+from billing.wallet.commands.figures import Balance
 from billing.wallet.journal import Journal, journal_files
 from tests.billing.wallet.faults import RedisFaults
 from tests.till import Till, in_a_thread

@@ -17,8 +17,9 @@ from billing.ledger.references import RequestCharge
 from billing.ledger.wallets import adjust_credits, grant_credits
 from billing.models import Debit, InboxItem, LedgerEntry, Lot, UsageRecord, Wallet
 from billing.upkeep import drain
-from billing.wallet import commands, keys
-from billing.wallet.commands import Balance
+from billing.wallet import keys
+from billing.wallet.commands import ending
+from billing.wallet.commands.figures import Balance
 from billing.wallet.events import read_event
 from tests.billing.wallet.faults import full_redis
 from tests.conftest import open_fences
@@ -140,7 +141,7 @@ def test_one_wallets_trouble_does_not_stop_the_others(till: Till) -> None:
     till.settle("r0", 10)
     broken = till.facts("r1")
     settlement = till.settlement(20, outcome="x" * 50)
-    till.client.ask(commands.settle(broken, settlement))
+    till.client.ask(ending.settle(broken, settlement))
     till.settle("r2", 30)
 
     drained = drain.drain()
@@ -153,7 +154,7 @@ def test_one_event_that_can_not_be_booked_does_not_slow_down_a_thousand(till: Ti
     for number in range(64):
         till.place(f"r{number}", 10)
         settlement = till.settlement(1, outcome="x" * 50 if number == 40 else "ok")
-        till.client.ask(commands.settle(till.facts(f"r{number}"), settlement))
+        till.client.ask(ending.settle(till.facts(f"r{number}"), settlement))
 
     with CaptureQueriesContext(connection) as queries:
         drained = drain.drain()

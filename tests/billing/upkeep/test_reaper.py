@@ -10,7 +10,8 @@ from billing.exceptions import WalletRecovering
 from billing.models import UsageRecord
 from billing.upkeep.reaper import reap
 from billing.wallet import keys
-from billing.wallet.commands import Balance, Reaped
+from billing.wallet.commands.ending import Reaped
+from billing.wallet.commands.figures import Balance
 from billing.wallet.journal import Journal
 from tests.billing.wallet.faults import RedisFaults
 from tests.redis_wire import before_command

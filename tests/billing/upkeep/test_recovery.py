@@ -19,8 +19,9 @@ from billing.models import Debit, InboxItem, LedgerEntry, UsageRecord
 from billing.upkeep.drain import drain
 from billing.upkeep.reaper import reap
 from billing.upkeep.recovery import recover
-from billing.wallet import commands, keys, library, rebuild_barrier
-from billing.wallet.commands import Balance, restoring
+from billing.wallet import keys, library, rebuild_barrier
+from billing.wallet.commands import ending, placing, restoring
+from billing.wallet.commands.figures import Balance
 from billing.wallet.events import read_event
 from billing.wallet.journal import Journal
 from billing.wallet.sync_client import get_sync_client
@@ -307,7 +308,7 @@ def test_an_older_end_is_charged_before_those_that_still_run(
     till.finish("r1", 33, journal=journal)
     till.start("r2", 67, journal=journal)
     # Its line in the journal was lost, and its credits are held by another.
-    till.client.ask(commands.void(till.facts("r2")))
+    till.client.ask(ending.void(till.facts("r2")))
     till.start("r3", 60, journal=journal)
 
     faults.flush()
@@ -371,7 +372,7 @@ def test_available_does_not_fall_below_0_whatever_was_lost(
     till.grant(100)
     till.start("stopped", 100, journal=journal)
     till.client.ask(
-        commands.reap(till.wallet.pk, "stopped", without_progress=till.settlement(0), is_dead=True)
+        ending.reap(till.wallet.pk, "stopped", without_progress=till.settlement(0), is_dead=True)
     )
     till.start("next", 100, journal=journal)
 
@@ -449,7 +450,7 @@ def test_progress_survives_a_restart(till: Till, journal: Journal, faults: Redis
 
     faults.kill_and_restart()
     rebuild()
-    till.client.ask(commands.reap(till.wallet.pk, "r1", without_progress=None, is_dead=True))
+    till.client.ask(ending.reap(till.wallet.pk, "r1", without_progress=None, is_dead=True))
     till.drain()
 
     assert till.receipt("r1").charged_credits == 25
@@ -665,7 +666,7 @@ def test_an_event_that_can_not_be_booked_keeps_its_credits_through_a_rebuild(
     till.start("r1", 60, journal=journal)
     settlement = till.settlement(20, outcome="x" * 50)
     journal.end(till.facts("r1"), settlement)
-    till.client.ask(commands.settle(till.facts("r1"), settlement))
+    till.client.ask(ending.settle(till.facts("r1"), settlement))
     till.client.redis.xadd(keys.events(till.shard), {"kind": "nonsense"})
     of_nobody = event_of(till)
     till.client.redis.xadd(keys.events(till.shard), of_nobody | {"kind": "debit", "ref": "debit:x"})
@@ -807,7 +808,7 @@ def test_ten_thousand_holds_and_events_come_back(
     holds = [till.hold_request(f"r{n}", 10) for n in range(2_000)]
     till.client.ask_many(
         [
-            commands.place(hold, lease_ms=60_000, limit=commands.BacklogLimit(9**9, 9**9))
+            placing.place(hold, lease_ms=60_000, limit=placing.BacklogLimit(9**9, 9**9))
             for hold in holds
         ]
     )
@@ -815,9 +816,7 @@ def test_ten_thousand_holds_and_events_come_back(
         journal.start(hold.facts, 10)
     for hold in holds[:1_000]:
         journal.end(hold.facts, till.settlement(7))
-    till.client.ask_many(
-        [commands.settle(hold.facts, till.settlement(7)) for hold in holds[:1_000]]
-    )
+    till.client.ask_many([ending.settle(hold.facts, till.settlement(7)) for hold in holds[:1_000]])
 
     RedisFaults(valkey_server, valkey_server.folder / "unused").flush()
     rebuild()

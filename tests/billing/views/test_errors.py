@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
+from django.views.defaults import permission_denied
 
 from billing.views import errors
 
@@ -18,9 +19,7 @@ def test_a_page_that_isnt_there_says_so(as_charlie: Client) -> None:
     assert 'class="site-header"' in answer.content.decode()
 
 
-@pytest.mark.parametrize(
-    ("view", "status"), [(errors.bad_request, 400), (errors.permission_denied, 403)]
-)
+@pytest.mark.parametrize(("view", "status"), [(errors.bad_request, 400), (permission_denied, 403)])
 def test_a_refusal_has_a_page(
     rf: RequestFactory, view: Callable[[HttpRequest, Exception], HttpResponse], status: int
 ) -> None:

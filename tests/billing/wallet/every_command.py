@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 from billing.models import Wallet
 from billing.upkeep.reaper import abandoned
-from billing.wallet import commands, keys
-from billing.wallet.commands import Command, restoring
+from billing.wallet import keys
+from billing.wallet.commands import ending, figures, placing, restoring, shards
+from billing.wallet.commands.command import Command
 from billing.wallet.commands.restoring import MonthFigures, RestoredKey
 from tests.till import NO_LIMIT, NOW_MS, Till, limits
 
@@ -13,36 +14,36 @@ Make = Callable[[Till], Command]
 
 
 def place(till: Till, name: str = "new") -> Command:
-    return commands.place(till.hold_request(name, 10), lease_ms=60_000, limit=NO_LIMIT)
+    return placing.place(till.hold_request(name, 10), lease_ms=60_000, limit=NO_LIMIT)
 
 
 SERVING: dict[str, Make] = {
     "place": place,
-    "count_request": lambda till: commands.count_request(
+    "count_request": lambda till: placing.count_request(
         till.wallet.pk, till.key.pk, known_version=99, month=202_611, limits=limits()
     ),
-    "extend": lambda till: commands.extend(till.facts("open"), till.settlement(5), lease_ms=60_000),
-    "settle": lambda till: commands.settle(till.facts("open"), till.settlement(5)),
-    "settle_late": lambda till: commands.settle_late(
+    "extend": lambda till: ending.extend(till.facts("open"), till.settlement(5), lease_ms=60_000),
+    "settle": lambda till: ending.settle(till.facts("open"), till.settlement(5)),
+    "settle_late": lambda till: ending.settle_late(
         till.facts("lost"), till.settlement(5), held=10, charged=1, target=2
     ),
-    "void": lambda till: commands.void(till.facts("open")),
-    "reap": lambda till: commands.reap(
+    "void": lambda till: ending.void(till.facts("open")),
+    "reap": lambda till: ending.reap(
         till.wallet.pk, "open", without_progress=abandoned(NOW_MS), is_dead=True
     ),
-    "debit": lambda till: commands.debit(till.wallet.pk, "debit:1", amount_credits=5),
-    "push": lambda till: commands.push(
+    "debit": lambda till: figures.debit(till.wallet.pk, "debit:1", amount_credits=5),
+    "push": lambda till: figures.push(
         till.wallet.pk, posted=2_000, credited=2_000, debt=0, state="active", version=99
     ),
-    "ack": lambda till: commands.ack(till.shard, [event_id(till)]),
-    "drained": lambda till: commands.drained(till.shard),
-    "backlog": lambda till: commands.backlog(till.shard),
-    "read": lambda till: commands.read(till.wallet.pk),
-    "inquire": lambda till: commands.inquire(
+    "ack": lambda till: shards.ack(till.shard, [event_id(till)]),
+    "drained": lambda till: shards.drained(till.shard),
+    "backlog": lambda till: shards.backlog(till.shard),
+    "read": lambda till: figures.read(till.wallet.pk),
+    "inquire": lambda till: figures.inquire(
         till.wallet.pk, till.key.pk, known_version=99, month=202_611, limits=limits()
     ),
-    "register": lambda till: commands.register(till.wallet.pk, "open"),
-    "holds": lambda till: commands.holds(till.shard),
+    "register": lambda till: shards.register(till.wallet.pk, "open"),
+    "holds": lambda till: shards.holds(till.shard),
 }
 REBUILDING: dict[str, Callable[[Till, str], Command]] = {
     "wallets": lambda till, epoch: restoring.wallets(

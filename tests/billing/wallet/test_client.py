@@ -14,7 +14,7 @@ from billing.exceptions import (
     WalletRecovering,
 )
 from billing.wallet.client import WalletClient
-from billing.wallet.commands import Balance
+from billing.wallet.commands.figures import Balance
 from billing.wallet.connection import Connection, ConnectionLost
 from devstack.valkey import Valkey
 from tests.till import Till

@@ -9,9 +9,13 @@ from billing.exceptions import UnknownHold, WalletError, WalletMissing, WalletRe
 from billing.ledger.pushes import push_call
 from billing.ledger.wallets import freeze_wallet
 from billing.models import Wallet
-from billing.wallet import commands, keys
-from billing.wallet.commands import Balance, OpenHold, Reaped, restoring
+from billing.wallet import keys
+from billing.wallet.commands import ending, figures, placing, restoring, shards
+from billing.wallet.commands.command import Reply, parse_ok
+from billing.wallet.commands.ending import Reaped
+from billing.wallet.commands.figures import Balance
 from billing.wallet.commands.restoring import MonthFigures, RestoredKey
+from billing.wallet.commands.shards import OpenHold
 from billing.wallet.limits import KeyFigures
 from tests.billing.wallet.every_command import REBUILDING, SERVING, event_id, place
 from tests.conftest import open_fences
@@ -56,11 +60,11 @@ def test_a_wrong_argument_changes_nothing(busy: Till, name: str) -> None:
                 continue
             arguments = (*call.arguments[:at], bad, *call.arguments[at + 1 :])
             with pytest.raises(WalletError, match="ARGUMENT"):
-                busy.client.ask(replace(call, arguments=arguments))
+                busy.client.ask(call._replace(arguments=arguments))
         # Of events, none is a number too: then there is nothing to do.
         if name != "ack":
             with pytest.raises(WalletError):
-                busy.client.ask(replace(call, arguments=call.arguments[:at]))
+                busy.client.ask(call._replace(arguments=call.arguments[:at]))
 
     assert dump(busy) == before
 
@@ -78,7 +82,7 @@ def test_a_wrong_argument_of_a_rebuild_changes_nothing(busy: Till, name: str) ->
                 continue
             arguments = (*call.arguments[:at], bad, *call.arguments[at + 1 :])
             with pytest.raises(WalletError, match="ARGUMENT"):
-                busy.client.ask(replace(call, arguments=arguments))
+                busy.client.ask(call._replace(arguments=arguments))
 
     assert dump(busy) == before
 
@@ -90,7 +94,7 @@ def test_nothing_is_served_behind_a_closed_fence(busy: Till, name: str) -> None:
     before = dump(busy)
 
     with pytest.raises(WalletRecovering):
-        commands.parse_ok(busy.client.ask(call))
+        parse_ok(busy.client.ask(call))
 
     assert dump(busy) == before
 
@@ -102,7 +106,7 @@ def test_nothing_is_served_while_a_rebuild_is_under_way(busy: Till, name: str) -
     before = dump(busy)
 
     with pytest.raises(WalletRecovering):
-        commands.parse_ok(busy.client.ask(call))
+        parse_ok(busy.client.ask(call))
 
     assert dump(busy) == before
 
@@ -177,7 +181,7 @@ def test_a_restored_key_spent_only_what_the_rebuild_tells(busy: Till) -> None:
         restoring.api_keys(busy.shard, [(busy.key.pk, told)], epoch="mine"),
         restoring.open_fence(busy.shard, epoch="mine"),
     ):
-        commands.parse_ok(busy.client.ask(call))
+        parse_ok(busy.client.ask(call))
 
     assert busy.figures(202_603) == KeyFigures(0, 0, 9, 0, 9)
     assert busy.figures(month) == KeyFigures(0, 0, 9, 0, 0)
@@ -186,15 +190,15 @@ def test_a_restored_key_spent_only_what_the_rebuild_tells(busy: Till) -> None:
 @pytest.mark.parametrize(
     ("name", "parse"),
     [
-        ("extend", commands.parse_ok),
-        ("settle", commands.parse_ok),
-        ("void", commands.parse_ok),
-        ("reap", commands.parse_reap),
+        ("extend", parse_ok),
+        ("settle", parse_ok),
+        ("void", parse_ok),
+        ("reap", ending.parse_reap),
     ],
     ids=["extend", "settle", "void", "reap"],
 )
 def test_a_hold_of_another_epoch_is_not_known(
-    busy: Till, name: str, parse: Callable[[commands.Reply], object]
+    busy: Till, name: str, parse: Callable[[Reply], object]
 ) -> None:
     call = SERVING[name](busy)
     open_fences(busy.client)
@@ -212,29 +216,29 @@ def test_a_wallet_that_is_not_there_is_missing(busy: Till, name: str) -> None:
     before = dump(busy)
 
     with pytest.raises(WalletMissing):
-        commands.parse_ok(busy.client.ask(SERVING[name](busy)))
+        parse_ok(busy.client.ask(SERVING[name](busy)))
 
     assert dump(busy) == before
 
 
 def test_what_ended_can_neither_be_placed_nor_renewed(busy: Till) -> None:
     before = dump(busy)
-    extend = commands.extend(busy.facts("settled"), busy.settlement(5), lease_ms=60_000)
+    extend = ending.extend(busy.facts("settled"), busy.settlement(5), lease_ms=60_000)
 
     for call in (place(busy, "settled"), extend):
         with pytest.raises(UnknownHold, match="ENDED"):
-            commands.parse_ok(busy.client.ask(call))
+            parse_ok(busy.client.ask(call))
 
     assert dump(busy) == before
 
 
 def test_only_open_holds_of_this_epoch_are_told(busy: Till) -> None:
-    told = [commands.parse_holds(busy.client.ask(commands.holds(busy.shard)))]
+    told = [shards.parse_holds(busy.client.ask(shards.holds(busy.shard)))]
     # Somebody ended it and the lease was left behind.
     busy.client.redis.zadd(keys.leases(busy.shard), {"settled": 1})
-    told.append(commands.parse_holds(busy.client.ask(commands.holds(busy.shard))))
+    told.append(shards.parse_holds(busy.client.ask(shards.holds(busy.shard))))
     open_fences(busy.client)
-    told.append(commands.parse_holds(busy.client.ask(commands.holds(busy.shard))))
+    told.append(shards.parse_holds(busy.client.ask(shards.holds(busy.shard))))
 
     hold = OpenHold(busy.wallet.pk, busy.key.pk, 100)
     assert told == [([hold], 0), ([hold], 1), ([], 2)]
@@ -274,20 +278,20 @@ def test_a_voided_hold_says_so_to_the_reaper(busy: Till) -> None:
 
 
 def test_a_late_settlement_of_a_hold_that_is_known_is_a_settlement(busy: Till) -> None:
-    call = commands.settle_late(
+    call = ending.settle_late(
         busy.facts("open"), busy.settlement(60), held=1, charged=55, target=55
     )
 
     for _ in range(2):
-        commands.parse_settle(busy.client.ask(call))
+        ending.parse_settle(busy.client.ask(call))
 
     assert busy.balance() == Balance(920, 0, 920, 0)
 
 
 def test_a_debit_is_decided_once(busy: Till) -> None:
-    call = commands.debit(busy.wallet.pk, "debit:1", amount_credits=5)
+    call = figures.debit(busy.wallet.pk, "debit:1", amount_credits=5)
 
-    answers = [commands.parse_ok(busy.client.ask(call)) for _ in range(3)]
+    answers = [parse_ok(busy.client.ask(call)) for _ in range(3)]
 
     assert answers == [[5, 875]] * 3
 
@@ -296,7 +300,7 @@ def test_an_event_acknowledged_twice_is_booked_once(busy: Till) -> None:
     found = event_id(busy)
     before = busy.balance()
 
-    answers = [busy.client.ask(commands.ack(busy.shard, [found, found, "1-1"])) for _ in range(2)]
+    answers = [busy.client.ask(shards.ack(busy.shard, [found, found, "1-1"])) for _ in range(2)]
 
     assert [answer[1] for answer in answers] == [1, 0]
     assert busy.balance() == before
@@ -309,7 +313,7 @@ def test_an_acknowledgement_with_an_event_that_can_not_be_read_changes_nothing(b
     before = dump(busy)
 
     with pytest.raises(WalletError, match="ARGUMENT"):
-        busy.client.ask(commands.ack(busy.shard, ids))
+        busy.client.ask(shards.ack(busy.shard, ids))
 
     assert dump(busy) == before
 
@@ -322,7 +326,7 @@ def test_an_event_with_a_wrong_field_is_not_acknowledged(busy: Till, field: str)
     before = dump(busy)
 
     with pytest.raises(WalletError, match="ARGUMENT"):
-        busy.client.ask(commands.ack(busy.shard, [event.decode()]))
+        busy.client.ask(shards.ack(busy.shard, [event.decode()]))
 
     assert dump(busy) == before
 
@@ -333,7 +337,7 @@ def test_an_event_that_came_just_now_stops_nobody(busy: Till) -> None:
 
 def test_a_request_that_nobody_placed_is_unknown(busy: Till) -> None:
     with pytest.raises(UnknownHold):
-        commands.parse_register(busy.client.ask(commands.register(busy.wallet.pk, "nobody")))
+        shards.parse_register(busy.client.ask(shards.register(busy.wallet.pk, "nobody")))
 
 
 def test_a_rebuild_keeps_only_what_is_there(busy: Till) -> None:
@@ -346,11 +350,9 @@ def test_a_rebuild_keeps_only_what_is_there(busy: Till) -> None:
 
 
 def test_a_late_settlement_below_what_is_booked_lowers_nothing(busy: Till) -> None:
-    call = commands.settle_late(
-        busy.facts("lost"), busy.settlement(5), held=9, charged=20, target=30
-    )
+    call = ending.settle_late(busy.facts("lost"), busy.settlement(5), held=9, charged=20, target=30)
 
-    settled = commands.parse_settle(busy.client.ask(call))
+    settled = ending.parse_settle(busy.client.ask(call))
 
     # 10 of the 30 were still due; of 880, 870 are left.
     assert (settled.charged_credits, settled.available_credits) == (30, 870)
@@ -360,8 +362,8 @@ def test_units_that_cost_nothing_are_all_given(till: Till) -> None:
     till.grant(1)
     free = replace(till.hold_request("r1", 7), unit_millicredits=0, fixed_millicredits=1_000)
 
-    placed = commands.parse_place(
-        till.client.ask(commands.place(free, lease_ms=1_000, limit=NO_LIMIT))
+    placed = placing.parse_place(
+        till.client.ask(placing.place(free, lease_ms=1_000, limit=NO_LIMIT))
     )
 
     assert (placed.units, placed.held_credits) == (7, 1)
@@ -370,7 +372,7 @@ def test_units_that_cost_nothing_are_all_given(till: Till) -> None:
 def test_a_register_lives_until_its_event_is_booked_and_some_time_after(busy: Till) -> None:
     redis, register = busy.client.redis, keys.hold(busy.wallet.pk, "settled")
     ttls = [redis.ttl(register)]
-    busy.client.ask(commands.ack(busy.shard, [event_id(busy)]))
+    busy.client.ask(shards.ack(busy.shard, [event_id(busy)]))
     ttls.append(redis.ttl(register))
     busy.settle("settled", 40)
     ttls.append(redis.ttl(register))
@@ -396,7 +398,7 @@ def test_a_rebuild_that_begins_in_the_epoch_of_the_last_one_closes_the_shard(bus
 
     busy.client.ask(restoring.begin(busy.shard, epoch="e"))
 
-    assert busy.client.ask(commands.status(busy.shard)) == [b"RECOVERING"]
+    assert busy.client.ask(shards.status(busy.shard)) == [b"RECOVERING"]
 
 
 def test_a_lower_push_of_credits_is_refused(busy: Till) -> None:
@@ -406,7 +408,7 @@ def test_a_lower_push_of_credits_is_refused(busy: Till) -> None:
     lower = (posted, int(credited) - 1, debt, state, int(version) + 1)
 
     with pytest.raises(WalletError, match="credited"):
-        busy.client.ask(replace(pushed, arguments=lower))
+        busy.client.ask(pushed._replace(arguments=lower))
 
     assert dump(busy) == before
 
@@ -416,7 +418,7 @@ def test_a_clock_that_was_set_back_limits_nobody_for_longer_than_a_minute(busy: 
     busy.client.redis.hset(keys.api_key(busy.wallet.pk, busy.key.pk), "ra", hour_ahead)
     limited = replace(busy.hold_request("r1", 1), limits=limits({"requests_per_minute": 60_000}))
 
-    reply = busy.client.ask(commands.place(limited, lease_ms=1_000, limit=NO_LIMIT))
+    reply = busy.client.ask(placing.place(limited, lease_ms=1_000, limit=NO_LIMIT))
 
     assert reply[0] == b"LIMITED"
     assert int(reply[3]) <= 2
@@ -426,9 +428,9 @@ def test_a_refused_request_costs_nothing_of_the_rate(busy: Till) -> None:
     dear = replace(busy.hold_request("dear", 5_000), limits=limits({"requests_per_minute": 2}))
     cheap = replace(busy.hold_request("cheap", 1), limits=limits({"requests_per_minute": 2}))
     for _ in range(5):
-        assert busy.client.ask(commands.place(dear, lease_ms=1_000, limit=NO_LIMIT))[0] != b"OK"
+        assert busy.client.ask(placing.place(dear, lease_ms=1_000, limit=NO_LIMIT))[0] != b"OK"
 
-    reply = busy.client.ask(commands.place(cheap, lease_ms=1_000, limit=NO_LIMIT))
+    reply = busy.client.ask(placing.place(cheap, lease_ms=1_000, limit=NO_LIMIT))
 
     assert (reply[0], reply[5]) == (b"OK", 1)
 
@@ -445,8 +447,8 @@ def test_a_millicredit_is_rounded_up_once(till: Till) -> None:
         till.hold_request("r1", 3), fixed_millicredits=1, unit_millicredits=333, units_wanted=3
     )
 
-    placed = commands.parse_place(
-        till.client.ask(commands.place(hold, lease_ms=1_000, limit=NO_LIMIT))
+    placed = placing.parse_place(
+        till.client.ask(placing.place(hold, lease_ms=1_000, limit=NO_LIMIT))
     )
 
     assert placed.held_credits == 1
@@ -462,8 +464,8 @@ def test_a_hold_is_clamped_to_the_last_credit_and_no_further(till: Till) -> None
         units_least=1,
     )
 
-    placed = commands.parse_place(
-        till.client.ask(commands.place(hold, lease_ms=1_000, limit=NO_LIMIT))
+    placed = placing.parse_place(
+        till.client.ask(placing.place(hold, lease_ms=1_000, limit=NO_LIMIT))
     )
 
     assert (placed.units, placed.held_credits, placed.available_credits) == (4, 9, 1)
@@ -484,4 +486,4 @@ def test_a_hold_that_wants_less_than_its_least_is_refused(till: Till) -> None:
     hold = replace(till.hold_request("r1", 5), units_wanted=4)
 
     with pytest.raises(WalletError, match="units_least"):
-        till.client.ask(commands.place(hold, lease_ms=1_000, limit=NO_LIMIT))
+        till.client.ask(placing.place(hold, lease_ms=1_000, limit=NO_LIMIT))

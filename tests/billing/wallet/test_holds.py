@@ -18,8 +18,9 @@ from billing.exceptions import (
 from billing.ledger.debits import ask_debit
 from billing.ledger.wallets import freeze_wallet, unfreeze_wallet
 from billing.models import Debit
-from billing.wallet import commands, keys
-from billing.wallet.commands import Command
+from billing.wallet import keys
+from billing.wallet.commands import ending, figures, placing
+from billing.wallet.commands.command import Command
 from tests.conftest import open_fences
 from tests.till import NO_LIMIT, Till, limits
 
@@ -32,7 +33,7 @@ def test_a_hold_takes_from_what_is_available(till: Till) -> None:
     placed = till.place("r1", 300)
 
     assert (placed.held_credits, placed.available_credits) == (300, 700)
-    assert till.balance() == commands.Balance(700, 300, 1_000, 0)
+    assert till.balance() == figures.Balance(700, 300, 1_000, 0)
 
 
 def test_a_settlement_releases_the_hold_and_charges_the_cost(till: Till) -> None:
@@ -52,7 +53,7 @@ def test_a_hold_that_is_not_covered_is_refused_and_changes_nothing(till: Till) -
         till.place("r1", 101)
 
     assert refusal.value.available_credits == 100
-    assert till.balance() == commands.Balance(100, 0, 100, 0)
+    assert till.balance() == figures.Balance(100, 0, 100, 0)
 
 
 def test_a_hold_may_be_clamped_to_what_is_available(till: Till) -> None:
@@ -145,7 +146,7 @@ def test_a_debt_blocks_even_what_is_available(till: Till) -> None:
     with pytest.raises(WalletInDebt):
         till.place("r1", 1)
 
-    assert till.balance() == commands.Balance(60, 0, 60, 60)
+    assert till.balance() == figures.Balance(60, 0, 60, 60)
 
 
 def test_a_void_releases_the_hold_at_no_charge(till: Till) -> None:
@@ -154,7 +155,7 @@ def test_a_void_releases_the_hold_at_no_charge(till: Till) -> None:
 
     assert till.void("r1") is True
     assert till.void("r1") is True
-    assert till.balance() == commands.Balance(100, 0, 100, 0)
+    assert till.balance() == figures.Balance(100, 0, 100, 0)
 
 
 def test_a_void_after_a_settlement_changes_nothing(till: Till) -> None:
@@ -189,7 +190,7 @@ def test_a_caller_with_an_older_version_is_told_to_read_anew(till: Till) -> None
     stale = replace(till.hold_request("r1", 10), wallet_version=1)
 
     with pytest.raises(WalletStale):
-        commands.parse_place(till.client.ask(commands.place(stale, lease_ms=1_000, limit=NO_LIMIT)))
+        placing.parse_place(till.client.ask(placing.place(stale, lease_ms=1_000, limit=NO_LIMIT)))
 
 
 def test_a_wallet_that_redis_does_not_know_is_said_to_be_missing(till: Till) -> None:
@@ -203,10 +204,10 @@ def test_a_wallet_that_redis_does_not_know_is_said_to_be_missing(till: Till) -> 
 def test_requests_beyond_the_limit_wait_for_the_smooth_refill(till: Till) -> None:
     till.grant(1_000)
 
-    def place(name: str) -> commands.Placed:
+    def place(name: str) -> placing.Placed:
         limited = replace(till.hold_request(name, 1), limits=limits({"requests_per_minute": 3}))
-        return commands.parse_place(
-            till.client.ask(commands.place(limited, lease_ms=1_000, limit=NO_LIMIT))
+        return placing.parse_place(
+            till.client.ask(placing.place(limited, lease_ms=1_000, limit=NO_LIMIT))
         )
 
     assert [place(f"r{i}").rate.requests.remaining for i in range(3)] == [2, 1, 0]
@@ -222,13 +223,13 @@ def test_requests_beyond_the_limit_wait_for_the_smooth_refill(till: Till) -> Non
 def test_a_malformed_argument_is_refused_before_anything_is_written(till: Till, bad: str) -> None:
     till.grant(100)
     till.place("r1", 60)
-    call = commands.settle(till.facts("r1"), till.settlement(10))
+    call = ending.settle(till.facts("r1"), till.settlement(10))
     broken = Command(call.function, call.keys, (call.arguments[0], bad, call.arguments[2]))
 
     with pytest.raises(WalletError, match="ARGUMENT"):
         till.client.ask(broken)
 
-    assert till.balance() == commands.Balance(40, 60, 100, 0)
+    assert till.balance() == figures.Balance(40, 60, 100, 0)
 
 
 def test_a_charge_of_zero_is_a_charge(till: Till) -> None:

@@ -8,8 +8,9 @@ import pytest
 from redis.crc import key_slot
 
 from billing.upkeep.reaper import abandoned
-from billing.wallet import commands, keys, library
-from billing.wallet.commands import Command, restoring
+from billing.wallet import keys, library
+from billing.wallet.commands import ending, figures, restoring, shards
+from billing.wallet.commands.command import Command
 from billing.wallet.commands.restoring import MonthFigures, RestoredKey
 from tests.till import NOW_MS, Till
 
@@ -17,8 +18,9 @@ SOURCE = library.read_source()
 WALLETS = [1, 7, 15, 16, 17, 12_345_678_901]
 BUILDERS = {
     name: function
-    for name, function in inspect.getmembers(keys, inspect.isfunction)
-    if function.__module__ == keys.__name__ and name not in {"shard_of", "prefix"}
+    for name, function in vars(keys).items()
+    if inspect.isfunction(inspect.unwrap(function)) and function.__module__ == keys.__name__
+    if name not in {"shard_of", "prefix"}
 }
 
 
@@ -87,13 +89,13 @@ def test_whatever_the_functions_write_is_in_the_slot_of_their_wallet(till: Till)
 
 
 def many_calls(till: Till, lost: restoring.LostHold, told: RestoredKey) -> list[Command]:
-    late = commands.settle_late(till.facts("late"), till.settlement(5), held=9, charged=1, target=2)
-    ending = abandoned(NOW_MS)
+    late = ending.settle_late(till.facts("late"), till.settlement(5), held=9, charged=1, target=2)
+    at_zero = abandoned(NOW_MS)
     return [
         late,
-        commands.debit(till.wallet.pk, "debit:1", amount_credits=5),
-        commands.reap(till.wallet.pk, "open", without_progress=ending, is_dead=True),
-        commands.drained(till.shard),
+        figures.debit(till.wallet.pk, "debit:1", amount_credits=5),
+        ending.reap(till.wallet.pk, "open", without_progress=at_zero, is_dead=True),
+        shards.drained(till.shard),
         restoring.begin(till.shard, epoch="mine"),
         restoring.api_keys(till.shard, [(till.key.pk, told)], epoch="mine"),
         restoring.holds(till.shard, [lost], epoch="mine"),

@@ -17,7 +17,8 @@ from billing.exceptions import (
     WalletStale,
 )
 from billing.upkeep.reaper import reap
-from billing.wallet import commands, keys
+from billing.wallet import keys
+from billing.wallet.commands import ending, figures, placing
 from billing.wallet.limits import KeyFigures, Limits
 from tests.conftest import open_fences
 from tests.till import NO_LIMIT, Till, limits
@@ -223,8 +224,8 @@ def test_an_answer_may_be_clamped_to_a_minutes_tokens(rich: Till) -> None:
         unit_tokens=2,
     )
 
-    placed = commands.parse_place(
-        rich.client.ask(commands.place(hold, lease_ms=1_000, limit=NO_LIMIT))
+    placed = placing.parse_place(
+        rich.client.ask(placing.place(hold, lease_ms=1_000, limit=NO_LIMIT))
     )
 
     assert (placed.units, placed.held_credits, placed.rate.tokens.remaining) == (30, 30, 0)
@@ -316,11 +317,11 @@ def test_each_key_has_its_own_cap(rich: Till) -> None:
     assert other.place("r2", 100, bounds=limits(lifetime=100)).held_credits == 100
 
 
-def place_in(till: Till, at_ms: int, name: str, amount: int, bounds: Limits) -> commands.Placed:
+def place_in(till: Till, at_ms: int, name: str, amount: int, bounds: Limits) -> placing.Placed:
     hold = till.hold_request(name, amount, bounds=bounds)
     hold = replace(hold, facts=replace(hold.facts, started_at_ms=at_ms))
-    reply = till.client.ask(commands.place(hold, lease_ms=60_000, limit=NO_LIMIT))
-    return commands.parse_place(reply)
+    reply = till.client.ask(placing.place(hold, lease_ms=60_000, limit=NO_LIMIT))
+    return placing.parse_place(reply)
 
 
 def test_a_new_month_begins_with_the_whole_cap(rich: Till) -> None:
@@ -376,12 +377,12 @@ def test_a_key_of_another_epoch_spent_nothing_in_any_month(rich: Till) -> None:
     ],
 )
 def test_limits_that_are_none_change_nothing(rich: Till, packed: str) -> None:
-    call = commands.place(rich.hold_request("r1", 10), lease_ms=1_000, limit=NO_LIMIT)
+    call = placing.place(rich.hold_request("r1", 10), lease_ms=1_000, limit=NO_LIMIT)
     before = dump(rich)
 
     for _ in range(2):
         with pytest.raises(WalletError, match="ARGUMENT"):
-            rich.client.ask(replace(call, arguments=(*call.arguments[:-1], packed)))
+            rich.client.ask(call._replace(arguments=(*call.arguments[:-1], packed)))
 
     assert dump(rich) == before
 
@@ -389,7 +390,7 @@ def test_limits_that_are_none_change_nothing(rich: Till, packed: str) -> None:
 def test_a_thousand_kinds_of_limits_are_read_right(rich: Till) -> None:
     for number in range(1, 1_100):
         hold = rich.hold_request("free", 0, bounds=limits(lifetime=number))
-        reply = rich.client.ask(commands.place(hold, lease_ms=60_000, limit=NO_LIMIT))
+        reply = rich.client.ask(placing.place(hold, lease_ms=60_000, limit=NO_LIMIT))
         assert reply[0] == b"OK"
 
     assert capped(rich, "r1", 8, limits(lifetime=7)) == (False, 7, 7)
@@ -397,9 +398,9 @@ def test_a_thousand_kinds_of_limits_are_read_right(rich: Till) -> None:
 
 def test_who_knows_an_older_version_of_a_key_is_told_nothing(rich: Till) -> None:
     with pytest.raises(WalletStale):
-        commands.parse_inquiry(
+        figures.parse_inquiry(
             rich.client.ask(
-                commands.inquire(
+                figures.inquire(
                     rich.wallet.pk, rich.key.pk, known_version=1, month=202_611, limits=limits()
                 )
             )
@@ -474,8 +475,8 @@ def test_inquiries_are_forgotten_when_all_are_back(rich: Till) -> None:
 
 
 def test_a_late_settlement_is_spent_by_its_key(rich: Till) -> None:
-    ending = rich.settlement(30)
-    call = commands.settle_late(rich.facts("lost"), ending, held=50, charged=0, target=0)
+    late = rich.settlement(30)
+    call = ending.settle_late(rich.facts("lost"), late, held=50, charged=0, target=0)
 
     rich.client.ask(call)
 
@@ -533,7 +534,7 @@ def test_who_may_hold_nothing_gets_no_turn(
 ) -> None:
     standing = {"state": "active", "debt": 0, **status}
     rich.client.ask(
-        commands.push(rich.wallet.pk, posted=10**7, credited=10**7, version=10**8, **standing)
+        figures.push(rich.wallet.pk, posted=10**7, credited=10**7, version=10**8, **standing)
     )
 
     with pytest.raises(refusal):

@@ -15,7 +15,7 @@ from django.conf import settings
 from billing.audit.books import audit
 from billing.exceptions import InsufficientCredits
 from billing.wallet.client import WalletClient
-from billing.wallet.commands import Balance
+from billing.wallet.commands.figures import Balance
 from billing.wallet.limits import Limits
 from tests.till import Till, in_a_thread, limits
 

@@ -7,7 +7,7 @@ import pytest
 
 from billing.catalogue.model_prices import set_price
 from billing.models import PublicModel
-from billing.wallet.commands import Balance
+from billing.wallet.commands.figures import Balance
 from proxy.database import in_database
 from tests.proxy.conftest import Api, Customer, Sandbox, assert_envelope
 
