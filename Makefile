@@ -1,7 +1,7 @@
 # `make` lists the targets. Everything below needs Python 3.11 or newer and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-long conformance lint lint-more chaos chaos-short bench-wallet drain-test \
+.PHONY: help run test test-slow test-long conformance lint lint-more chaos chaos-short bench-wallet drain-test fairness \
 	deploy-check edge-test mutations races format lock clean venv
 
 # Nothing here may depend on the user's own Python settings.
@@ -68,6 +68,9 @@ chaos: venv ## kill what runs, for minutes, and audit (CHAOS_MINUTES=… and CHA
 
 chaos-short: venv ## the same in less than a minute (CHAOS_SEED=…)
 	@exec $(VENV_PYTHON) -m bench.chaos --with-parent --short $(CHAOS)
+
+fairness: venv ## one client's short chats beside each kind of hostile one (NAMES='deep wide')
+	@$(VENV_PYTHON) -m bench.fairness $(NAMES)
 
 drain-test: venv ## stop a web process under 50 streams: all must end and be charged exactly
 	@$(VENV_PYTHON) -m bench.drain

@@ -27,7 +27,9 @@ BUDGET_S = 40 * 60.0
 # Above the longest time-out of a single test or suite. A target that takes longer hangs.
 OVERRUN_S = 15 * 60.0
 # The last line of a target on its tests.
-COUNTED = re.compile(r"\d+ (passed|mutants)|^Nothing lost|^VIOLATION|^\d+ s in all")
+COUNTED = re.compile(
+    r"\d+ (passed|mutants)|^Nothing lost|^VIOLATION|^\d+ s in all|^Fair to all|families slowed"
+)
 CALIBRATION_STEPS = 2_000_000
 MAKE = ("make", "--no-print-directory")
 # Variables of the calling process, which the targets must not see.
@@ -46,6 +48,7 @@ PROOFS = (
     Proof("test-slow", 8),
     Proof("conformance", 5),
     Proof("drain-test", 2),
+    Proof("fairness", 3),
     Proof("chaos-short", 3),
     Proof("mutations", 8),
     Proof("races", 4),

@@ -18,6 +18,7 @@ from proxy.http.client_address import is_encrypted, with_client_address
 from proxy.http.connection import ClientConnection, Message, Receive, Scope, Send
 from proxy.http.refusals import refuse
 from proxy.serving.runtime import Runtime
+from tokenproxy_site import memory
 from tokenproxy_site.health import READINESS
 from tokenproxy_site.metrics.web import PROCESS, count_request, open_call
 
@@ -112,6 +113,7 @@ class Application:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             raise
         PROCESS.runtime = self._runtime
+        memory.settle()
         self._listen_for_stop(self._runtime)
         await send({"type": "lifespan.startup.complete"})
         message = await receive()

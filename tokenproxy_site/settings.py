@@ -146,7 +146,8 @@ DATABASES = {
             "pool": {
                 "min_size": 1,
                 "max_size": get_int("DATABASE_POOL_SIZE", 10, least=2),
-                "timeout": 10,
+                # Seconds until a page, or a request of the API, is told that there is none.
+                "timeout": 2,
             },
         },
     }
@@ -356,11 +357,12 @@ CATALOGUE_REFRESH_S = get_int("CATALOGUE_REFRESH_S", 5, least=1)
 UPSTREAM_MAX_CONNECTIONS = get_int("UPSTREAM_MAX_CONNECTIONS", 2_000, least=1)
 # vLLM and Node close a connection after 5 idle seconds; we close it before they do.
 UPSTREAM_KEEP_ALIVE_S = get_int("UPSTREAM_KEEP_ALIVE_S", 4, least=1)
-# Answers to requests with an Idempotency-Key are kept for this long. Each answer and all answers of
-# a wallet have a size limit, because Redis keeps them beside the balances.
+# Answers to requests with an Idempotency-Key are kept for this long. Each answer, those of a wallet
+# and all together have a size limit, because Redis keeps them beside the balances.
 IDEMPOTENCY_KEEP_S = get_int("IDEMPOTENCY_KEEP_S", 600, least=1)
 IDEMPOTENCY_MAX_BYTES = get_int("IDEMPOTENCY_MAX_BYTES", 1024 * 1024, least=1)
-IDEMPOTENCY_WALLET_BYTES = get_int("IDEMPOTENCY_WALLET_BYTES", 16 * 1024 * 1024, least=1)
+IDEMPOTENCY_WALLET_BYTES = get_int("IDEMPOTENCY_WALLET_BYTES", 4 * 1024 * 1024, least=1)
+IDEMPOTENCY_TOTAL_BYTES = get_int("IDEMPOTENCY_TOTAL_BYTES", 128 * 1024 * 1024, least=1)
 # After its client left, a JSON answer is awaited for this long and kept for a retry.
 CLIENT_LEFT_GRACE_S = get_int("CLIENT_LEFT_GRACE_S", 15)
 # The same for any answer of a provider that bills it regardless.

@@ -9,6 +9,7 @@ Nothing is sent twice: only the caller knows what may be repeated.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, cast
@@ -18,6 +19,9 @@ import hiredis
 from billing.wallet.address import RedisAddress
 
 Argument = str | bytes | int
+
+# Of a command in all, connecting included: a client waits two seconds at most for a 503.
+TIMEOUT_S = 1.8
 
 
 class ConnectionLost(Exception):
@@ -35,7 +39,7 @@ class CommandRefused(Exception):
 class Connection:
     """Connects with the first command, and again after a loss. Safe in many tasks of one loop."""
 
-    def __init__(self, url: str, *, timeout_s: float = 5.0) -> None:
+    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
         self._address = RedisAddress.parse(url)
         self._timeout_s = timeout_s
         self._protocol: _Protocol | None = None
@@ -44,9 +48,12 @@ class Connection:
     async def command(self, *parts: Argument) -> Any:
         """Send one command and return its answer. Raises ConnectionLost or CommandRefused."""
         protocol = self._protocol
-        if protocol is None or protocol.is_closed:
-            protocol = await self._connect()
-        return await self._ask(protocol, parts)
+        if protocol is not None and not protocol.is_closed:
+            return await self._ask(protocol, parts, self._timeout_s)
+        started = time.monotonic()
+        protocol = await self._connect()
+        left_s = self._timeout_s - (time.monotonic() - started)
+        return await self._ask(protocol, parts, left_s)
 
     async def close(self) -> None:
         """Close the socket; commands in flight fail."""
@@ -60,10 +67,10 @@ class Connection:
         # The loop releases an aborted socket in its next iteration, which may be its last.
         await asyncio.sleep(0)
 
-    async def _ask(self, protocol: "_Protocol", parts: Sequence[Argument]) -> Any:
+    async def _ask(self, protocol: "_Protocol", parts: Sequence[Argument], timeout_s: float) -> Any:
         answer = protocol.send(parts)
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(timeout_s):
                 # Shielded, because even a cancelled answer keeps its place in the order of answers.
                 reply = await asyncio.shield(answer)
         except TimeoutError as error:
@@ -111,8 +118,8 @@ class Connection:
         try:
             if address.password is not None:
                 names = [address.username] if address.username else []
-                await self._ask(protocol, ["AUTH", *names, address.password])
-            await self._ask(protocol, ["SELECT", address.db])
+                await self._ask(protocol, ["AUTH", *names, address.password], self._timeout_s)
+            await self._ask(protocol, ["SELECT", address.db], self._timeout_s)
         except BaseException:
             protocol.abort(ConnectionLost("Redis refused the connection."))
             raise

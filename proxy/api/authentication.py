@@ -15,6 +15,8 @@ from accounts.secrets import digest_of, is_well_formed
 from billing.exceptions import RateLimited, WalletError
 from proxy.api.handler import ApiRequest
 from proxy.errors import AuthenticationFailed
+from proxy.http.client_address import client_address
+from proxy.http.connection import Scope
 from proxy.serving.keys import KeyCache, KeyFacts
 from proxy.serving.standing import check_network, find_standing, is_from_allowed_network
 
@@ -36,11 +38,12 @@ class KeyAuthentication(BaseAuthentication):
     ) -> Found:
         """Return an anonymous user and the key. Raises AuthenticationFailed."""
         sent: ApiRequest = request._request  # type: ignore[assignment]  # served by our handler
-        return NOBODY, await find_key(request.META.get("HTTP_AUTHORIZATION", ""), sent.runtime.keys)
+        authorization = request.META.get("HTTP_AUTHORIZATION", "")
+        return NOBODY, await find_key(authorization, sent.runtime.keys, sent.connection.scope)
 
 
-async def find_key(authorization: str, keys: KeyCache) -> KeyFacts:
-    """Return the key of an Authorization header. Raises AuthenticationFailed.
+async def find_key(authorization: str, keys: KeyCache, scope: Scope) -> KeyFacts:
+    """Return the key of an Authorization header. Raises AuthenticationFailed, OperationalError.
 
     The checksum refuses a secret with a typo, so only a well-formed one is looked up.
     """
@@ -48,7 +51,9 @@ async def find_key(authorization: str, keys: KeyCache) -> KeyFacts:
     secret = secret.strip()
     if not secret or scheme.lower() != SCHEME.lower():
         raise AuthenticationFailed("You didn't provide an API key.")
-    facts = await keys.find(digest_of(secret)) if is_well_formed(secret) else None
+    facts = None
+    if is_well_formed(secret):
+        facts = await keys.find(digest_of(secret), lambda: client_address(scope))
     if facts is None:
         raise AuthenticationFailed
     return facts
@@ -61,6 +66,7 @@ class KeyStands(BasePermission):
         self, request: Request, view: "ApiView"
     ) -> bool:
         """Set the view's `standing`. Raises AuthenticationFailed, RateLimited."""
+        view.has_asked = True
         try:
             view.standing = await find_standing(view.runtime, view.connection, view.key)
         except RateLimited:
@@ -81,7 +87,8 @@ class FromAllowedNetwork(BasePermission):
         """Read the key again before refusing it: it may have changed. Raises NetworkRefused."""
         if is_from_allowed_network(view.key, view.connection):
             return True
-        if view.standing is None:
+        # A Redis that hangs is waited for once.
+        if not view.has_asked:
             await KeyStands().has_permission(request, view)
         check_network(view.key, view.connection)
         return True

@@ -87,8 +87,12 @@ class ApiView(APIView):
     runtime: Runtime
     # Whether the key is known and permitted.
     is_admitted = False
+    # Whether the body is so large, or so wide, that its steps wait for their wallet's turn.
+    is_heavy = False
     # The body's reader, once it is read.
     reader: BodyReader | None = None
+    # Whether Redis was asked where the key stands.
+    has_asked = False
     # The key's standing; None until Redis has answered.
     standing: Standing | None = None
 
@@ -111,6 +115,7 @@ class ApiView(APIView):
                 self.note_refusal(response.status_code)
         finally:
             self.release_body()
+            self.forget_body()
         return self.render(response) if isinstance(response, Response) else response
 
     async def admit(self) -> None:
@@ -137,20 +142,34 @@ class ApiView(APIView):
         if self.runtime.throttle.is_watched(self.key):
             await self.count_request()
         outline = jsonbody.Outline()
+
+        async def look(part: bytes) -> None:
+            await self.runtime.work.read(self.key.wallet_id, outline.add, part)
+
         self.reader = BodyReader(self.connection, self.runtime.bodies, self.key.wallet_id)
         body = await self.reader.read(
-            settings.MAX_BODY_BYTES, before_large=self.count_request, check=outline.add
+            settings.MAX_BODY_BYTES, before_large=self.count_request, check=look
         )
         sent.set_body(body)
-        if len(body) <= SMALL_BYTES:
+        self.is_heavy = len(body) > SMALL_BYTES or jsonbody.is_wide(body)
+        if not self.is_heavy:
             return body_of(self.request)
-        sent.outline = outline
+        if len(body) > SMALL_BYTES:
+            sent.outline = outline
         return await self.runtime.work.step(self.key.wallet_id, body_of, self.request)
 
     def release_body(self) -> None:
         """Give back the body's share of the process' memory: it was admitted or refused."""
         if self.reader is not None:
             self.reader.release()
+
+    def forget_body(self) -> None:
+        """Let go of what was sent: DRF's request and its view hold each other in memory."""
+        vars(self.request).pop("_full_data", None)
+        vars(self.request).pop("_data", None)
+        sent: ApiRequest = self.request._request  # type: ignore[assignment]  # served by our handler
+        sent.set_body(b"")
+        sent.outline = None
 
     async def count_request(self) -> None:
         """Take one of the key's requests per minute, for a view that counts them by its hold.

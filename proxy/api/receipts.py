@@ -14,7 +14,7 @@ from billing.token_classes import counts_of
 from billing.wallet.client import WalletClient
 from billing.wallet.commands.shards import Register
 from proxy.api.instants import instant
-from proxy.database import in_database
+from proxy.database import ask_database
 from proxy.errors import ReceiptNotFound
 from proxy.serving.keys import KeyFacts
 
@@ -24,13 +24,13 @@ async def get_receipt(wallet: WalletClient, key: KeyFacts, request_id: str) -> d
 
     A key can't read the requests of another key, even of the same customer.
     """
-    if receipt := await in_database(find_receipt, key.api_key_id, request_id):
+    if receipt := await ask_database(find_receipt, key.api_key_id, request_id):
         return describe(receipt)
     try:
         register = await wallet.find_register(key.wallet_id, request_id)
     except UnknownHold:
         # It may have been booked, and its register dropped, between the two reads.
-        receipt = await in_database(find_receipt, key.api_key_id, request_id)
+        receipt = await ask_database(find_receipt, key.api_key_id, request_id)
         if receipt is None:
             raise ReceiptNotFound(request_id) from None
         return describe(receipt)

@@ -13,7 +13,6 @@ from proxy.api.key_description import describe_key
 from proxy.api.schema import TEXT_OR_NUMBERS, described, openai_endpoint
 from proxy.errors import ModelNotFound
 from proxy.http.client_address import client_address
-from proxy.parsing.jsonbody import SMALL_BYTES
 from proxy.parsing.request import ModelRequest
 from proxy.serving import endpoints
 from proxy.serving.replay.retries import Repeat
@@ -38,7 +37,7 @@ class ModelRequestView(ApiView):
         repeat = Repeat.read(request.META)
         payload = await self.read_json()
         asked: ModelRequest
-        if len(request.body) > SMALL_BYTES:
+        if self.is_heavy:
             asked = await self.runtime.work.step(
                 self.key.wallet_id, self.endpoint.request.parse, payload
             )

@@ -55,7 +55,7 @@ class BodyReader:
         limit_bytes: int,
         *,
         before_large: Callable[[], Awaitable[None]] | None = None,
-        check: Callable[[bytes], None] | None = None,
+        check: Callable[[bytes], Awaitable[None]] | None = None,
     ) -> bytes:
         """Read the whole body. `before_large` is awaited before a body is read beyond SMALL_BYTES.
 
@@ -85,7 +85,7 @@ class BodyReader:
                 part = b"".join(parts)
             self._take(len(part))
             if check is not None:
-                check(part)
+                await check(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def release(self) -> None:

@@ -119,7 +119,11 @@ class ClientConnection:
         await self.finish(b"" if self.scope["method"] == "HEAD" else body)
 
     def close(self) -> None:
-        """Stop listening. The handler that made the connection calls it."""
+        """Stop listening. The handler that made the connection calls it.
+
+        Lets go of the call, which would otherwise stay in memory until Python looks for cycles.
+        """
+        self._on_left = None
         if self._listener is not None:
             self._listener.cancel()
 

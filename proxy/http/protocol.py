@@ -19,9 +19,10 @@ from proxy.http.refusals import encode, refuse
 # Of the request line and all headers. Proxies in front of us allow 8 to 32 KB.
 MAX_HEAD_BYTES = 32 * 1024
 MAX_HEADERS = 100
-# What is left of a body after its request was answered is read for so long, because a client that
-# is still sending would lose the answer with the connection.
+# A client that is still sending its body when its request is answered would lose the answer with
+# the connection. So the connection lasts for so long, and so much of the rest is read.
 LINGER_S = 2.0
+LINGER_BYTES = 1024 * 1024
 
 
 class Connections:
@@ -67,6 +68,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_in_head = True
         self._head_bytes = 0
         self._is_in_body = False
+        # Of a body that nobody will read.
+        self._left_bytes = 0
         # What ends the connection if nothing happens: it waits for a head, or for a slow client.
         self._timer: asyncio.TimerHandle | None = None
 
@@ -95,6 +98,10 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_in_head:
             self._head_bytes += len(data)
         super().data_received(data)
+        if self._is_in_body and self.cycle.response_complete:
+            self._left_bytes += len(data)
+            if self._left_bytes > LINGER_BYTES:
+                self.flow.pause_reading()
         if self.transport.is_closing() or not self._is_in_head or not self._head_bytes:
             return
         # A part of a head has come, and its end has not.
@@ -109,7 +116,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._stop_waiting()
-        self._is_in_head, self._head_bytes, self._is_in_body = False, 0, True
+        self._is_in_head, self._head_bytes = False, 0
+        self._is_in_body, self._left_bytes = True, 0
         self.app = refuse_head if self._is_head_too_large() else self._served
         super().on_headers_complete()
 

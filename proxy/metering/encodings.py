@@ -149,18 +149,30 @@ class TextCounter:
         self._pieces: list[str] = []
         self._chars = 0
         self._next_cut_chars = TAIL_CHARS
+        # The sum, until more is added.
+        self._total: int | None = 0
 
     def add(self, piece: str) -> None:
+        self._total = None
         self._pieces.append(piece)
         self._chars += len(piece)
         if self._chars > self._next_cut_chars:
             self._count_head()
 
     def total(self) -> int:
-        """Count everything so far; more may be added later."""
-        tail = "".join(self._pieces)
-        self._pieces = [tail]
-        return self._counted + len(self._encoding.encode_ordinary(tail))
+        """Count everything so far; more may be added later.
+
+        Only what came since the last time is counted, and the last word.
+        """
+        if self._total is None:
+            text = "".join(self._pieces)
+            cut = _last_word(text, len(text))
+            self._counted += len(self._encoding.encode_ordinary(text[:cut])) if cut else 0
+            tail = text[cut:]
+            self._pieces, self._chars = [tail], len(tail)
+            self._next_cut_chars = len(tail) + TAIL_CHARS
+            self._total = self._counted + len(self._encoding.encode_ordinary(tail))
+        return self._total
 
     def _count_head(self) -> None:
         text = "".join(self._pieces)

@@ -150,6 +150,8 @@ class Call:
         self.first_byte_ms: int | None = None
         # The longest silence of the upstream between two parts of a stream.
         self.longest_gap_s = 0.0
+        # When its lease was last renewed, or its hold placed, by the monotonic clock.
+        self.renewed_at = time.monotonic()
         self.task = asyncio.current_task()
         self._observer = observer
         self._work = work

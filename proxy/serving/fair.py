@@ -6,7 +6,7 @@ next one is done.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
@@ -21,25 +21,25 @@ TOKENIZER_THREADS = 2
 
 
 class FairQueue:
-    """Lets `at_once` jobs run, of each wallet one."""
+    """Lets `at_once` jobs run, of each owner one."""
 
     def __init__(self, at_once: int) -> None:
         self._places = asyncio.Semaphore(at_once)
-        # Of each wallet with a job: its lock, and how many jobs need it.
-        self._wallets: dict[int, tuple[asyncio.Lock, int]] = {}
+        # Of each owner with a job: its lock, and how many jobs need it.
+        self._owners: dict[Hashable, tuple[asyncio.Lock, int]] = {}
 
     @asynccontextmanager
-    async def enter(self, wallet_id: int) -> AsyncIterator[None]:
-        """Wait for a wallet's turn; it lasts as long as the block."""
-        lock, jobs = self._wallets.get(wallet_id) or (asyncio.Lock(), 0)
-        self._wallets[wallet_id] = (lock, jobs + 1)
+    async def enter(self, owner: Hashable) -> AsyncIterator[None]:
+        """Wait for an owner's turn; it lasts as long as the block."""
+        lock, jobs = self._owners.get(owner) or (asyncio.Lock(), 0)
+        self._owners[owner] = (lock, jobs + 1)
         try:
             async with lock, self._places:
                 yield
         finally:
-            _, jobs = self._wallets.pop(wallet_id)
+            _, jobs = self._owners.pop(owner)
             if jobs > 1:
-                self._wallets[wallet_id] = (lock, jobs - 1)
+                self._owners[owner] = (lock, jobs - 1)
 
 
 class LongWork:
@@ -58,12 +58,22 @@ class LongWork:
         A thread would not help: the interpreter is held there, too. So at most half of the event
         loop's time goes into such steps, however many wait.
         """
+        return await self._do(wallet_id, partial(function, *args, **kwargs), rests=1)
+
+    async def read(self, wallet_id: int, look: Callable[[bytes], None], part: bytes) -> None:
+        """Look at a part of a large body; then rest, for to receive it cost as much again.
+
+        What comes meanwhile waits in the client's own buffers.
+        """
+        await self._do(wallet_id, partial(look, part), rests=3)
+
+    async def _do(self, wallet_id: int, step: Callable[[], R], *, rests: int) -> R:
         async with self._steps.enter(wallet_id):
             started = time.perf_counter()
             try:
-                return function(*args, **kwargs)
+                return step()
             finally:
-                await asyncio.sleep(time.perf_counter() - started)
+                await asyncio.sleep(rests * (time.perf_counter() - started))
 
     async def count(
         self, wallet_id: int, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs

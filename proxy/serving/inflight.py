@@ -7,7 +7,7 @@ far, and sends comments into silent streams. A client's leaving interrupts its c
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import structlog
@@ -22,8 +22,8 @@ from proxy.serving.endings import progress
 log = structlog.get_logger(__name__)
 
 TICK_S = 1.0
-# How many leases are renewed at once; the rest follow.
-RENEWALS_AT_ONCE = 100
+# How many leases are renewed at once; the rest follow, after what else waits for the event loop.
+RENEWALS_AT_ONCE = 25
 
 
 class Inflight:
@@ -60,16 +60,12 @@ class Inflight:
 
     async def watch(self) -> None:
         """Run the timer for as long as the process lives."""
-        renewal_s = settings.HOLD_LEASE_S / 4
-        next_renewal = time.monotonic() + renewal_s
         try:
             while True:
                 await asyncio.sleep(TICK_S)
                 now = time.monotonic()
                 self.check(now)
-                if now >= next_renewal:
-                    next_renewal = now + renewal_s
-                    self._start_renewal()
+                self._start_renewal(now)
         finally:
             if self._renewal is not None:
                 self._renewal.cancel()
@@ -79,14 +75,17 @@ class Inflight:
         for call in self:
             call.check(now)
 
-    def _start_renewal(self) -> None:
+    def _start_renewal(self, now: float) -> None:
         """Renew in a task of its own: a Redis that hangs must not stop the timer."""
-        if self._renewal is None or self._renewal.done():
-            self._renewal = asyncio.create_task(self.renew_leases())
+        if self._renewal is not None and not self._renewal.done():
+            return
+        # Each by its own clock, so that a thousand leases are not renewed in one moment.
+        due_at = now - settings.HOLD_LEASE_S / 4
+        if due := [call for call in self if call.renewed_at <= due_at]:
+            self._renewal = asyncio.create_task(self.renew_leases(due))
 
-    async def renew_leases(self) -> None:
-        """Renew every hold's lease with the progress so far."""
-        calls = list(self)
+    async def renew_leases(self, calls: Sequence[Call]) -> None:
+        """Renew holds' leases with the progress so far."""
         for start in range(0, len(calls), RENEWALS_AT_ONCE):
             batch = calls[start : start + RENEWALS_AT_ONCE]
             await asyncio.gather(*(self._renew(call) for call in batch))
@@ -104,6 +103,7 @@ class Inflight:
     async def _renew(self, call: Call) -> None:
         if call.phase is Phase.ENDED:
             return
+        call.renewed_at = time.monotonic()
         try:
             await self._wallet.extend(call.facts, await progress(call))
         except WalletError:

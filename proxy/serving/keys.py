@@ -6,11 +6,13 @@ as stale. So a revoked key stops at once although it is cached here.
 
 import asyncio
 import time
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
 from django.conf import settings
+from django.db import OperationalError
 from django.utils import timezone
 
 from accounts.api_keys import keys_with_digest
@@ -19,8 +21,9 @@ from billing.keys.limits import limits_of
 from billing.ledger.wallets import get_wallet
 from billing.wallet.limits import Limits
 from common.client_networks import read_network
-from proxy.database import in_database
+from proxy.database import PATIENCE_S, ask_database
 from proxy.http.client_address import Address, Network, is_within
+from proxy.serving.fair import FairQueue
 
 V = TypeVar("V")
 
@@ -81,15 +84,39 @@ class KeyCache:
         self._known: dict[str, tuple[float, KeyFacts]] = {}
         self._unknown: dict[str, float] = {}
         self._loading: dict[str, asyncio.Task[KeyFacts | None]] = {}
+        self._strangers = FairQueue(1)
 
-    async def find(self, digest: str) -> KeyFacts | None:
-        """Return a usable key or None, from memory if it was read within KEY_CACHE_S."""
+    async def find(
+        self, digest: str, get_caller: Callable[[], Hashable] = lambda: None
+    ) -> KeyFacts | None:
+        """Return a usable key or None, from memory if it was read within KEY_CACHE_S.
+
+        Raises OperationalError.
+        """
         now = time.monotonic()
         if (entry := self._known.get(digest)) and now < entry[0]:
             return None if entry[1].is_expired() else entry[1]
         if now < self._unknown.get(digest, 0):
             return None
-        return await self.reload(digest)
+        if digest in self._known:
+            return await self.reload(digest)
+        return await self._meet(digest, get_caller())
+
+    async def _meet(self, digest: str, caller: Hashable) -> KeyFacts | None:
+        """Look for a key that was never used here: one at a time, and the callers in turn.
+
+        So a flood of unknown keys costs other customers nothing, and other callers little.
+        """
+        try:
+            async with asyncio.timeout(PATIENCE_S), self._strangers.enter(caller):
+                started = time.monotonic()
+                facts = await self.reload(digest)
+                if facts is None:
+                    # As long a rest: at most half of the time goes into keys that nobody has.
+                    await asyncio.sleep(time.monotonic() - started)
+                return facts
+        except TimeoutError as error:
+            raise OperationalError("There are too many unknown keys.") from error
 
     async def reload(self, digest: str) -> KeyFacts | None:
         """Read a key anew. Simultaneous calls share one query."""
@@ -101,7 +128,7 @@ class KeyCache:
         return await asyncio.shield(task)
 
     async def _load(self, digest: str) -> KeyFacts | None:
-        facts = await in_database(load_key, digest)
+        facts = await ask_database(load_key, digest)
         expires = time.monotonic() + settings.KEY_CACHE_S
         if facts is None:
             self._known.pop(digest, None)

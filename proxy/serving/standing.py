@@ -14,7 +14,7 @@ from billing.ledger.wallets import push_wallet
 from billing.wallet.client import Balance, KeyFigures
 from billing.wallet.usage import month_of
 from common.rates import RateState
-from proxy.database import in_database
+from proxy.database import ask_database
 from proxy.errors import AuthenticationFailed, NetworkRefused
 from proxy.http.client_address import client_address
 from proxy.http.connection import ClientConnection
@@ -72,7 +72,7 @@ async def ask_wallet(
         except WalletStale:
             key = await _refresh(runtime, connection, key)
         except WalletMissing:
-            await in_database(push_wallet, key.wallet_id)
+            await ask_database(push_wallet, key.wallet_id)
     return await ask(key)
 
 

@@ -46,12 +46,15 @@ class Throttle:
         return False
 
     def note(self, key: KeyFacts, refused: RateLimited) -> None:
-        """Remember a refusal for as long as it is sure to hold."""
+        """Remember a refusal for as long as it is sure to hold.
+
+        A copy: the frames of one that was raised hold the request with its body.
+        """
         if refused.what is not Limited.REQUESTS:
             return
         if len(self._known) >= MAX_KEYS:
             self._known.clear()
-        self._known[_name(key)] = (time.monotonic(), refused)
+        self._known[_name(key)] = (time.monotonic(), replace(refused))
 
     def check(self, key: KeyFacts) -> None:
         """Refuse a request of a key that still has none left. Raises RateLimited."""

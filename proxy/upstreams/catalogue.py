@@ -14,7 +14,7 @@ from django.conf import settings
 from billing.catalogue.model_prices import current_prices
 from billing.catalogue.pricing import Rates
 from billing.models import PublicModel
-from proxy.database import in_database
+from proxy.database import PATIENCE_S, in_database
 from proxy.errors import BooksUnavailable, EndpointNotServed, ModelNotFound
 from proxy.metering.bounds import Reader
 from proxy.parsing.chat import DEFAULT_TEMPERATURE
@@ -82,7 +82,11 @@ class Catalogue:
         """Return a callable model. Raises ModelNotFound."""
         model = self._models.get(name)
         if model is None and time.monotonic() - self._read_at > LEAST_AGE_S:
-            await self.refresh()
+            try:
+                async with asyncio.timeout(PATIENCE_S):
+                    await self.refresh()
+            except TimeoutError as error:
+                raise BooksUnavailable from error
             model = self._models.get(name)
         if model is None:
             raise ModelNotFound(name)

@@ -23,6 +23,10 @@ class Client:
     def send(self, data: bytes) -> None:
         self._writer.write(data)
 
+    async def drain(self) -> None:
+        """Wait until the server takes more. Raises ConnectionError once it has hung up."""
+        await self._writer.drain()
+
     async def read_all(self) -> bytes:
         """Read until the server hangs up."""
         parts = []

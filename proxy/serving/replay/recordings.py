@@ -5,7 +5,8 @@ renews it, then *kept*, or *unkept* if the answer was too large. If the process 
 goes when its lease runs out, and the requests that waited for it start anew.
 
 An answer is encrypted with a key made from the request's body and SECRET_KEY, so a reader of Redis
-can't open it. The memory of a wallet's answers is bounded, because balances are in the same memory.
+can't open it. The memory of a wallet's answers, and of all together, is bounded, because balances
+are in the same memory.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ LEASE_S = 6.0
 # A waiting request notes that it waits at each look; the note lasts this long.
 AWAITED_S = 3.0
 NONCE_BYTES = 12
+# What Redis needs for a kept answer beside its bytes: its name, twice, and its places.
+ENTRY_BYTES = 400
 
 # KEYS recording awaited; ARGV the running value, lease_ms. Returns whether somebody waits, or -1.
 _RENEW = """
@@ -41,21 +44,38 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return redis.call('EXISTS', KEYS[2])
 """
-# KEYS recording used; ARGV the running value, the kept value, the unkept one, keep_ms, limit_bytes.
-# Returns 1 if it was kept, 0 if the wallet has no room left, -1 if another recording has begun.
+# KEYS recording, shelf, sizes; ARGV the running value, the kept value, the unkept one, keep_ms,
+# what a wallet and its shard may have, wallet_id, name. The shelf has a shard's answers by when
+# they go, as wallet_id:bytes:name; the sizes are their sums, of each wallet and in all.
+# Returns 1 if it was kept, 0 if there is no room left, -1 if another recording has begun.
 _KEEP = """
 local found = redis.call('GET', KEYS[1])
 if found and found ~= ARGV[1] then return -1 end
-local used = tonumber(redis.call('GET', KEYS[2]) or '0')
-if used + #ARGV[2] > tonumber(ARGV[5]) then
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, 1000)) do
+  local wallet, bytes = string.match(gone, '^(%d+):(%d+):')
+  if redis.call('HINCRBY', KEYS[3], wallet, '-' .. bytes) <= 0 then
+    redis.call('HDEL', KEYS[3], wallet)
+  end
+  redis.call('HINCRBY', KEYS[3], 'all', '-' .. bytes)
+  redis.call('ZREM', KEYS[2], gone)
+end
+local bytes = #ARGV[2] + ENTRY_BYTES
+local of_wallet = tonumber(redis.call('HGET', KEYS[3], ARGV[7]) or '0')
+local of_all = tonumber(redis.call('HGET', KEYS[3], 'all') or '0')
+if of_wallet + bytes > tonumber(ARGV[5]) or of_all + bytes > tonumber(ARGV[6]) then
   redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
   return 0
 end
-redis.call('INCRBY', KEYS[2], #ARGV[2])
-if used == 0 then redis.call('PEXPIRE', KEYS[2], ARGV[4]) end
+local member = string.format('%s:%d:%s', ARGV[7], bytes, ARGV[8])
+if redis.call('ZADD', KEYS[2], string.format('%.0f', now + ARGV[4]), member) == 1 then
+  redis.call('HINCRBY', KEYS[3], ARGV[7], bytes)
+  redis.call('HINCRBY', KEYS[3], 'all', bytes)
+end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[4])
 return 1
-"""
+""".replace("ENTRY_BYTES", str(ENTRY_BYTES))
 # KEYS recording; ARGV the running value.
 _DROP = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
@@ -102,9 +122,14 @@ class Ticket:
         return f"{self.key}:awaited"
 
     @property
-    def used_key(self) -> str:
-        """The Redis key of the wallet's kept bytes."""
-        return f"{keys.prefix(keys.shard_of(self.wallet_id))}:answers:{self.wallet_id}"
+    def shelf_key(self) -> str:
+        """The Redis key of the shard's kept answers, by when they go."""
+        return f"{keys.prefix(keys.shard_of(self.wallet_id))}:answers"
+
+    @property
+    def sizes_key(self) -> str:
+        """The Redis key of the kept bytes of the shard's wallets."""
+        return f"{keys.prefix(keys.shard_of(self.wallet_id))}:answers:bytes"
 
     def digest(self) -> str:
         """Return a digest that tells bodies apart and, without SECRET_KEY, reveals nothing."""
@@ -194,12 +219,16 @@ class Recordings:
         """End a recording with its answer. False if it is not kept."""
         ended = await self._evaluate(
             _KEEP,
-            (ticket.key, ticket.used_key),
+            (ticket.key, ticket.shelf_key, ticket.sizes_key),
             running,
             kept,
             unkept,
             _milliseconds(seconds),
             settings.IDEMPOTENCY_WALLET_BYTES,
+            # Of each shard its part: one script can't see two of them.
+            settings.IDEMPOTENCY_TOTAL_BYTES // keys.SHARDS,
+            ticket.wallet_id,
+            ticket.name,
         )
         return bool(ended == 1)
 
@@ -208,7 +237,7 @@ class Recordings:
         await self._evaluate(_DROP, (ticket.key,), running)
 
     async def _evaluate(
-        self, script: str, script_keys: tuple[str, ...], *arguments: bytes | int
+        self, script: str, script_keys: tuple[str, ...], *arguments: str | bytes | int
     ) -> Any:
         return await self._ask("EVAL", script, len(script_keys), *script_keys, *arguments)
 

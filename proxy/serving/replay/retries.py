@@ -155,7 +155,8 @@ class Waiter:
         if found.state is State.UNKEPT:
             raise InvalidRequest(
                 f"The answer to the first request ({found.request_id}) was charged, but was too "
-                "large to be kept. To ask again, and pay again, use another Idempotency-Key.",
+                "large to be kept, or there was no room for it. To ask again, and pay again, use "
+                "another Idempotency-Key.",
                 status=409,
                 code="idempotent_answer_not_kept",
                 headers={"x-should-retry": "false"},

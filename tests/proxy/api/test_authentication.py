@@ -17,7 +17,7 @@ SECRET_LIKE = st.text(ALPHABET, max_size=LENGTH).map(lambda end: PREFIX + end)
 class NoKeys(KeyCache):
     """A cache that nothing may be looked up in."""
 
-    async def find(self, digest: str) -> None:
+    async def find(self, digest: str, get_caller: object = None) -> None:
         pytest.fail(f"{digest} was looked up")
 
 
@@ -26,4 +26,4 @@ class NoKeys(KeyCache):
 )
 async def test_whatever_a_header_says_is_refused_without_a_look_up(header: str) -> None:
     with pytest.raises(AuthenticationFailed):
-        await find_key(header, NoKeys())
+        await find_key(header, NoKeys(), {"headers": [], "client": None})

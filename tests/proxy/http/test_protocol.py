@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from ipaddress import ip_network
 from typing import Any
 
@@ -127,6 +127,28 @@ async def test_a_body_that_nobody_reads_ends_the_connection_after_a_while(
         answer = await client.read_all()
 
     assert answer.endswith(b"ok")
+
+
+async def test_no_more_of_a_body_that_nobody_reads_is_taken_than_a_client_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(protocol, "LINGER_S", 1.0)
+    async with served() as port:
+        client = await Client.connect(port)
+        client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 500000000\r\n\r\n")
+        answer = await client.read_answer()
+
+        sent = 0
+        with suppress(ConnectionError):
+            while sent < 400_000_000:
+                client.send(b"y" * 1_000_000)
+                await client.drain()
+                sent += 1_000_000
+        await client.close()
+
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    # And what fits into the buffers on the way.
+    assert sent < 100_000_000
 
 
 async def test_a_body_that_nobody_reads_may_still_come_before_the_next_request() -> None:

@@ -109,6 +109,19 @@ def test_it_counts_pieces_as_the_whole(encoding: encodings.Encoding, pieces: lis
     assert counter.total() == len(encoding.encode_ordinary("".join(pieces)))
 
 
+@pytest.mark.parametrize("encoding", [O200K, CL100K], ids=["o200k", "cl100k"])
+def test_a_count_on_the_way_changes_nothing_and_counts_only_what_is_new(
+    encoding: encodings.Encoding,
+) -> None:
+    text = "In 2,024 words, the quick brown fox  jumps;\n\n ’tis   so. 中文 " * 50
+    counter = TextCounter(encoding)
+
+    for at in range(0, len(text), 7):
+        counter.add(text[at : at + 7])
+        assert counter.total() == len(encoding.encode_ordinary(text[: at + 7]))
+        assert counter._chars <= 40
+
+
 def test_it_counts_long_prose_exactly_in_slices() -> None:
     text = "In 2,024 words, the quick brown fox  jumps;\n\n" * 10_000
 

@@ -183,13 +183,36 @@ async def test_it_records_the_progress_of_a_stream_with_its_lease(
     # Some text must have come: the opening alone is free. It comes at 20 tokens a second.
     await until(lambda: call.connection.has_started and call.connection.age_ms > 300)
 
-    await api.runtime.inflight.renew_leases()
+    await api.runtime.inflight.renew_leases(list(api.runtime.inflight))
 
     told = await progress(call)
     [hold] = list(redis_wallets.redis.scan_iter("*:hold:*"))
     noted = int(redis_wallets.redis.hget(hold, "pt") or 0)
     assert 0 < noted <= told.target_credits
     assert told.outcome == "abandoned"
+    await leaving
+    await api.idle()
+
+
+async def test_a_lease_is_renewed_without_counting_the_prompt_again(
+    api: Api, alice: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[int] = []
+    count = Prompt.count
+
+    def watch(prompt: Prompt) -> int:
+        counted.append(count(prompt))
+        return counted[-1]
+
+    monkeypatch.setattr(Prompt, "count", watch)
+    leaving = asyncio.create_task(hang_up_after(api, alice, events=12))
+    call = await first_call(api)
+    await until(lambda: call.connection.has_started and call.connection.age_ms > 300)
+
+    for _ in range(3):
+        await api.runtime.inflight.renew_leases([call])
+
+    assert len(counted) == 1
     await leaving
     await api.idle()
 

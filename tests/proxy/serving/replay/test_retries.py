@@ -1,6 +1,7 @@
 """Requests that are sent again: one call upstream, one charge, one answer."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -16,7 +17,7 @@ from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 from devstack.services import Valkey
 from proxy.database import in_database
 from proxy.serving.replay import recordings
-from proxy.serving.replay.recordings import Recorded, State, Ticket
+from proxy.serving.replay.recordings import ENTRY_BYTES, Recorded, State, Ticket
 from proxy.serving.runtime import Runtime
 from tests.proxy.conftest import (
     HELLO,
@@ -217,13 +218,55 @@ async def test_it_keeps_no_more_of_a_wallets_answers_than_its_share(
     keys = ["a", "b", "c", "d"]
     await post(api, alice, once("a"))
     [kept] = list(redis_wallets.redis.scan_iter("*:answer:*"))
-    settings.IDEMPOTENCY_WALLET_BYTES = int(2.5 * redis_wallets.redis.strlen(kept))
+    settings.IDEMPOTENCY_WALLET_BYTES = int(2.5 * (redis_wallets.redis.strlen(kept) + ENTRY_BYTES))
     for name in keys[1:]:
         await post(api, alice, once(name))
 
     statuses = [(await post(api, alice, once(name))).status_code for name in keys]
 
     assert statuses == [200, 200, 409, 409]
+
+
+async def test_it_keeps_no_more_of_all_answers_than_there_is_room_for(
+    api: Api,
+    alice: Customer,
+    make_customer: Callable[..., Customer],
+    settings: Any,
+    redis_wallets: SyncWalletClient,
+) -> None:
+    await post(api, alice, once("a"))
+    [kept] = list(redis_wallets.redis.scan_iter("*:answer:*"))
+    size = redis_wallets.redis.strlen(kept) + ENTRY_BYTES
+    # A sixteenth of it is for the shard of a wallet.
+    settings.IDEMPOTENCY_TOTAL_BYTES = int(1.5 * size) * 16
+    # Of another shard.
+    bob = await in_database(make_customer, "bob@example.com", credits=10_000)
+
+    second = await post(api, alice, once("b"))
+    of_bob = await post(api, bob, once("a"))
+
+    assert {second.status_code, of_bob.status_code} == {200}
+    assert [(await post(api, alice, once(name))).status_code for name in "ab"] == [200, 409]
+    assert (await post(api, bob, once("a"))).status_code == 200
+
+
+async def test_an_answer_whose_time_is_over_makes_room(
+    api: Api, alice: Customer, settings: Any, redis_wallets: SyncWalletClient
+) -> None:
+    settings.IDEMPOTENCY_KEEP_S = 1
+    redis = redis_wallets.redis
+    await post(api, alice, once("a"))
+    [kept] = list(redis.scan_iter("*:answer:*"))
+    settings.IDEMPOTENCY_WALLET_BYTES = int(1.5 * (redis.strlen(kept) + ENTRY_BYTES))
+    await until(lambda: not redis.exists(kept))
+    settings.IDEMPOTENCY_KEEP_S = 600
+
+    await post(api, alice, once("b"))
+
+    [sizes] = list(redis.scan_iter("*:answers:bytes"))
+    [kept] = list(redis.scan_iter("*:answer:*"))
+    assert (await post(api, alice, once("b"))).status_code == 200
+    assert set(map(int, redis.hvals(sizes))) == {redis.strlen(kept) + ENTRY_BYTES}
 
 
 async def test_it_forgets_an_answer_when_its_time_is_over(
