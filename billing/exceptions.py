@@ -32,6 +32,7 @@ BillingError
 │   ├── WebhookUnsigned       not signed by Stripe, or not recently
 │   └── WebhookMalformed      signed, but not an event for this site
 ├── TopUpRefused              automatic top-up can't be set up like that
+├── LeavingRefused            the account can't be deleted now
 ├── SignedOut                 the password was changed while this was asked for
 ├── TooManyKeys               this user has as many usable API keys as there may be
 ├── KeyNotUsable              the API key is revoked or has expired
@@ -222,6 +223,10 @@ class WebhookMalformed(WebhookRefused):
 
 class TooManyKeys(BillingError):
     """This user has as many usable API keys as there may be."""
+
+
+class LeavingRefused(BillingError):
+    """The account can't be deleted now."""
 
 
 class SignedOut(BillingError):

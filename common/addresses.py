@@ -15,6 +15,8 @@ _INNER_NAME = re.compile(
 _ODD_NUMBER = re.compile(r"^(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*\.?$", re.IGNORECASE)
 # IPv6 addresses with an IPv4 address in their last bits, to which a gateway may forward.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# The same for use within a network (RFC 8215): what is behind it is not known.
+_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 _COMPATIBLE = ipaddress.IPv6Network("::/96")
 
 
@@ -26,6 +28,8 @@ def is_loopback(ip: IPAddress) -> bool:
 
 def is_public(ip: IPAddress) -> bool:
     """Tell whether an address, and any that it carries, belongs to the internet."""
+    if ip in _LOCAL_NAT64:
+        return False
     return all(one.is_global and not one.is_multicast for one in (ip, *_carried(ip)))
 
 

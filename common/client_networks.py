@@ -1,7 +1,16 @@
 """The network of a client's address, which is counted and compared instead of the address."""
 
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 
+# The bits before the IPv4 address in a mapped IPv6 address: RFC 4291, 2.5.5.2.
+MAPPED_BITS = 96
 UNKNOWN = "unknown"
 # A usual size of the networks that providers of IPv4 hand out.
 IPV4_BITS = 24
@@ -22,6 +31,19 @@ def client_network(address: str) -> str | None:
     if isinstance(ip, IPv4Address):
         return str(ip)
     return str(ip_network((ip, HOME_IPV6_BITS), strict=False).network_address)
+
+
+def read_network(text: str, *, strict: bool = True) -> IPv4Network | IPv6Network:
+    """Return a network, an IPv4 one if it is written as IPv6 (`::ffff:192.0.2.0/120`).
+
+    Clients' addresses are read so, and would be in no network that is written otherwise. Raises
+    ValueError.
+    """
+    network = ip_network(text, strict=strict)
+    if isinstance(network, IPv4Network) or network.prefixlen < MAPPED_BITS:
+        return network
+    mapped = network.network_address.ipv4_mapped
+    return network if mapped is None else IPv4Network((mapped, network.prefixlen - MAPPED_BITS))
 
 
 def network_of(address: str, *, ipv6_bits: int) -> str:

@@ -179,6 +179,19 @@ class NetworkRefused(ApiError):
         )
 
 
+class HttpsRequired(ApiError):
+    status = 403
+    type = "invalid_request_error"
+    code = "https_required"
+
+    def __init__(self, address: str) -> None:
+        super().__init__(
+            f"This site is reached by https alone: {address}. Whoever read this request has its"
+            " API key, so rotate that key.",
+            headers={"x-should-retry": "false"},
+        )
+
+
 class AccountFrozen(ApiError):
     status = 403
     type = "permission_error"

@@ -12,9 +12,9 @@ from django.conf import settings
 
 from proxy.api.handler import ApiHandler
 from proxy.api.misplaced import is_for_api
-from proxy.errors import ApiError, ClientLeft
+from proxy.errors import ApiError, ClientLeft, HttpsRequired
 from proxy.http.bodies import BodyBudget, BodyReader
-from proxy.http.client_address import with_client_address
+from proxy.http.client_address import is_encrypted, with_client_address
 from proxy.http.connection import ClientConnection, Message, Receive, Scope, Send
 from proxy.http.refusals import refuse
 from proxy.serving.runtime import Runtime
@@ -56,12 +56,22 @@ class Application:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, *, is_api: bool) -> None:
         if is_api:
-            with open_call():
-                await self._api(scope, receive, send)
+            await self._serve_api(scope, receive, hardened(send))
         elif scope["path"] in READINESS and (why := self._why_unready(scope["path"])):
             await _say_unready(send, why)
         else:
             await self._serve_page(with_client_address(scope), receive, send)
+
+    async def _serve_api(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a call, unless it came in the clear to a site that is reached by https.
+
+        A redirect would be followed by the next call with the same key, in the clear again.
+        """
+        if settings.IS_HTTPS and not is_encrypted(scope):
+            await refuse(send, HttpsRequired(f"{settings.SITE_URL}/v1"))
+            return
+        with open_call():
+            await self._api(scope, receive, send)
 
     async def _serve_page(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a page, once its form has come. Django would wait for one of any size for ever."""
@@ -153,6 +163,21 @@ def counted(send: Send, *, is_api: bool) -> Send:
         await send(message)
 
     return count_and_send
+
+
+def hardened(send: Send) -> Send:
+    """Add what browsers are to know of the API: what Django's middleware adds to pages."""
+
+    async def add_and_send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            more = [(b"x-content-type-options", b"nosniff")]
+            if settings.IS_HTTPS:
+                words = f"max-age={settings.SECURE_HSTS_SECONDS}; includeSubDomains; preload"
+                more.append((b"strict-transport-security", words.encode()))
+            message = {**message, "headers": [*message.get("headers", ()), *more]}
+        await send(message)
+
+    return add_and_send
 
 
 async def _refuse_websocket(receive: Receive, send: Send) -> None:

@@ -8,7 +8,7 @@ out of the environment and off the command line.
 """
 
 from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,6 +17,7 @@ from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
 from billing.wallet.address import MalformedAddress, RedisAddress
+from common.client_networks import read_network
 
 env = environ.Env()
 
@@ -138,7 +139,7 @@ def get_fernet_keys(name: str) -> list[str]:
 def get_networks(name: str) -> list[IPv4Network | IPv6Network]:
     """Return a comma-separated list of addresses and networks; an empty one if it is not set."""
     try:
-        return [ip_network(item) for item in get_list(name, "")]
+        return [read_network(item) for item in get_list(name, "")]
     except ValueError as error:
         raise ImproperlyConfigured(
             f"The setting {name} must list networks such as 10.0.0.0/8: {error}."

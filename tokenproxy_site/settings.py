@@ -307,6 +307,15 @@ WELCOME_CREDIT_DAYS = get_int("WELCOME_CREDIT_DAYS", 30, least=1, most=36_500)
 # One network is not welcomed again for this long.
 WELCOME_NETWORK_DAYS = get_int("WELCOME_NETWORK_DAYS", 30, least=1, most=36_500)
 
+# How many addresses of one mail domain are welcomed within those days. Not at these, where anybody
+# can have an address; the network counts there.
+WELCOME_PER_DOMAIN = get_int("WELCOME_PER_DOMAIN", 5, least=1)
+WELCOME_FREE_MAIL = get_list(
+    "WELCOME_FREE_MAIL",
+    "gmail.com,outlook.com,hotmail.com,live.com,yahoo.com,icloud.com,me.com,proton.me,aol.com,"
+    "gmx.de,gmx.net,web.de,mail.ru,yandex.ru,qq.com,163.com,126.com,foxmail.com,naver.com",
+)
+
 # --- Wallets and the API ------------------------------------------------------------------
 
 # Keys that encrypt the upstream providers' keys, newest first; older ones still decrypt.

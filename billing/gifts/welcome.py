@@ -1,8 +1,9 @@
 """Welcome credit: for a verified address, once per person, as far as we can know.
 
-Addresses are compared as mail providers deliver them, and a network gets one welcome within
-WELCOME_NETWORK_DAYS. A refusal is recorded for staff and not shown to the customer, so that
-somebody who collects accounts learns nothing.
+Addresses are compared as mail providers deliver them. Within WELCOME_NETWORK_DAYS a network gets
+one welcome, and a mail domain WELCOME_PER_DOMAIN, unless anybody can have an address there. A
+refusal is recorded for staff and not shown to the customer, so that somebody who collects accounts
+learns nothing.
 """
 
 import unicodedata
@@ -12,12 +13,13 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from accounts.models import User
 from billing.ledger.references import Welcome
 from billing.ledger.wallets import grant_credits
 from billing.models import LedgerEntry, WelcomeCredit
-from common.client_networks import HOME_IPV6_BITS, network_of
+from common.client_networks import SITE_IPV6_BITS, network_of
 from common.locks import lock_names
 
 # Dots don't matter, and both domains are the same: https://support.google.com/mail/answer/7436150
@@ -33,13 +35,14 @@ def grant_welcome_credit(user: User, *, email: str, ip_address: str) -> LedgerEn
     """
     if not settings.WELCOME_CREDITS:
         return None
-    network = network_of(ip_address, ipv6_bits=HOME_IPV6_BITS)
+    network = network_of(ip_address, ipv6_bits=SITE_IPV6_BITS)
     return _grant(user, address=normalize_address(email), network=network)
 
 
 @transaction.atomic
 def _grant(user: User, *, address: str, network: str) -> LedgerEntry | None:
-    lock_names(*(f"welcome {name}" for name in (f"user:{user.pk}", address, network)))
+    names = (f"user:{user.pk}", address, network, domain_of(address))
+    lock_names(*(f"welcome {name}" for name in names))
     given = WelcomeCredit.objects.filter(refusal="")
     if given.filter(user=user).exists():
         return None
@@ -65,12 +68,32 @@ def _grant(user: User, *, address: str, network: str) -> LedgerEntry | None:
 
 def _find_refusal(*, address: str, network: str) -> str:
     given = WelcomeCredit.objects.filter(refusal="")
-    if given.filter(address=address).exists():
+    if given.filter(address__in=(address, _digest(address))).exists():
         return WelcomeCredit.Refusal.ADDRESS
     since = timezone.now() - timedelta(days=settings.WELCOME_NETWORK_DAYS)
     if given.filter(network=network, created_at__gt=since).exists():
         return WelcomeCredit.Refusal.NETWORK
+    domain = domain_of(address)
+    if domain not in settings.WELCOME_FREE_MAIL:
+        of_domain = given.filter(address__endswith=f"@{domain}", created_at__gt=since)
+        if of_domain.count() >= settings.WELCOME_PER_DOMAIN:
+            return WelcomeCredit.Refusal.DOMAIN
     return ""
+
+
+def domain_of(address: str) -> str:
+    return address.rpartition("@")[2]
+
+
+def forget_address(welcome: WelcomeCredit) -> None:
+    """Overwrite whom a welcome greeted, so that it is still known who had one."""
+    welcome.address, welcome.network = _digest(welcome.address), "deleted"
+    welcome.save(update_fields=["address", "network"])
+
+
+def _digest(address: str) -> str:
+    """Return a keyed digest: addresses are few enough to try them all."""
+    return salted_hmac("welcome", address, algorithm="sha256").hexdigest()
 
 
 def normalize_address(email: str) -> str:

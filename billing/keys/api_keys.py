@@ -130,6 +130,21 @@ def revoke_api_key(key: ApiKey) -> bool:
 
 
 @transaction.atomic
+def forget_keys(user: User) -> None:
+    """Revoke every key of a customer who leaves, and overwrite what they called them. No mail."""
+    theirs = ApiKey.objects.filter(user=user)
+    theirs.filter(revoked_at=None).update(revoked_at=timezone.now())
+    theirs.update(
+        name="Deleted",
+        allowed_networks=[],
+        previous_digest=None,
+        previous_hint="",
+        previous_expires_at=None,
+    )
+    push_on_commit(get_wallet(user).pk)
+
+
+@transaction.atomic
 def note_key_changed(key: ApiKey) -> None:
     """Make every process read a changed key again."""
     push_on_commit(get_wallet(key.user).pk)

@@ -1,7 +1,8 @@
 """Networks that an API key may be used from, as people write them."""
 
 from collections.abc import Iterable
-from ipaddress import ip_network
+
+from common.client_networks import read_network
 
 MOST_NETWORKS = 50
 
@@ -20,11 +21,11 @@ def clean_networks(texts: Iterable[str]) -> list[str]:
 
 def _clean(text: str) -> str:
     try:
-        return str(ip_network(text))
+        return str(read_network(text))
     except ValueError:
         pass
     try:
-        meant = ip_network(text, strict=False)
+        meant = read_network(text, strict=False)
     except ValueError:
         raise BadNetwork(
             f"{text[:60]!r} is not an address such as 203.0.113.7, nor a network such as "

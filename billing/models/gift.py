@@ -82,10 +82,11 @@ class WelcomeCredit(models.Model):
     class Refusal(models.TextChoices):
         ADDRESS = "address", "this address was welcomed before"
         NETWORK = "network", "this network was welcomed lately"
+        DOMAIN = "domain", "this mail domain was welcomed too often lately"
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="welcomes")
     address = models.CharField(max_length=254, help_text="As mail providers compare it.")
-    network = models.CharField(max_length=60, help_text="The /24 or /64 of the IP address.")
+    network = models.CharField(max_length=60, help_text="The /24 or /48 of the IP address.")
     refusal = models.CharField(max_length=8, choices=Refusal, blank=True)
     credits = models.BigIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now)

@@ -30,6 +30,7 @@ class Notice(models.Model):
         PASSWORD_RESET = "password_reset", "reset password"
         PASSWORD_LINK = "password_link", "link to a new password"
         NO_ACCOUNT = "no_account", "no account with this address"
+        ACCOUNT_DELETED = "account_deleted", "deleted account"
         SECOND_FACTOR = "second_factor", "changed second step of logging in"
         ADDRESS_ASKED = "address_asked", "change of address asked for"
         ADDRESS_CHANGED = "address_changed", "changed address"
@@ -38,7 +39,7 @@ class Notice(models.Model):
         TOP_UP_ACTION = "top_up_action", "auto top-up needs authentication"
         TOP_UP_OFF = "top_up_off", "auto top-up switched off"
 
-    # NULL only for an address that has no account.
+    # NULL only for an address that has no account, or no more.
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="notices"
     )
@@ -62,7 +63,8 @@ class Notice(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["kind", "reference"], name="notice_is_told_once"),
             models.CheckConstraint(
-                condition=Q(user__isnull=False) | Q(kind="no_account") & ~Q(address=""),
+                condition=Q(user__isnull=False)
+                | Q(kind__in=["no_account", "account_deleted"]) & ~Q(address=""),
                 name="notice_has_a_reader",
             ),
             models.CheckConstraint(

@@ -23,6 +23,9 @@ SWITCHES = {
     Kind.TOP_UP_SUCCEEDED: "wants_top_up_succeeded",
 }
 
+# The end of the addresses that `leaving` gives: RFC 2606 keeps mail from it.
+NOWHERE = "@deleted.invalid"
+
 # Mails that anybody with an account can cause at will. An unverified address may belong to somebody
 # else, who must not get a hundred mails with a key's name that the sender chose.
 FOR_KNOWN_ADDRESSES = (
@@ -43,9 +46,9 @@ def notify(
 
     It goes to the address that the customer has when it is sent, unless `to` names another. Returns
     the notice, which is the earlier one if this kind and reference had one; None if the customer
-    switched this kind off, or if it needs a known address and the customer's is not known.
+    switched this kind off or has left, or if it needs a known address and theirs is not known.
     """
-    if is_switched_off(user, kind):
+    if is_switched_off(user, kind) or user.email.endswith(NOWHERE):
         return None
     if kind in FOR_KNOWN_ADDRESSES and not is_known_address(user):
         return None

@@ -46,6 +46,19 @@ def mail_password_link(user: User | None, *, email: str) -> None:
     )
 
 
+def notify_account_deleted(email: str, *, refunds: list[dict[str, object]]) -> None:
+    """Say to the address of an account that is deleted what is refunded. Every call sends a mail.
+
+    The row has no user and goes with the mail: nothing is to remember the address.
+    """
+    Notice.objects.create(
+        kind=Kind.ACCOUNT_DELETED,
+        reference=str(uuid4()),
+        address=email,
+        facts={"refunds": refunds},
+    )
+
+
 def notify_second_factor(user: User, *, change: str, **origin: str) -> None:
     """Say that the second step of logging in was changed. Every call sends a mail."""
     reference = f"{user.pk}:{uuid4()}"

@@ -6,6 +6,7 @@ The amounts of all rows between the opening and the closing balance add up to th
 import csv
 import io
 import re
+import unicodedata
 
 from billing.statements.month import Statement
 
@@ -15,7 +16,9 @@ HEADER = ("Section", "Date (UTC)", "Description", "Reference", "API key", "Reque
 STARTS_A_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 # Where the comma is the decimal point, spreadsheets split lines at semicolons. A quotation mark
 # inside a cell does not prevent that: the text after the semicolon becomes a cell of its own.
-AFTER_A_SEPARATOR = re.compile(r"(?<=.)([;\t][\s\"']*)(?=[=+\-@＝＋－＠])")
+# So it is with a line feed, where a program ignores quotation marks.
+_UNSEEN = r"\s\"'\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff"
+AFTER_A_SEPARATOR = re.compile(rf"(?<=.)([;\t\r\n][{_UNSEEN}]*)(?=[=+\-@＝＋－＠])", re.DOTALL)
 
 Cell = str | int
 
@@ -26,7 +29,7 @@ def write_csv(statement: Statement) -> bytes:
     writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(HEADER)
     for row in _rows(statement):
-        writer.writerow([_safe(cell) for cell in row])
+        writer.writerow([safe_cell(cell) for cell in row])
     return file.getvalue().encode("utf-8-sig")
 
 
@@ -68,9 +71,19 @@ def _balance(title: str, day: str, credits: int) -> tuple[Cell, ...]:
     return (title, day, "", "", "", "", credits)
 
 
-def _safe(cell: Cell) -> Cell:
+def safe_cell(cell: Cell) -> Cell:
     """Put an apostrophe before text that a spreadsheet would run as a formula. Keep numbers."""
     if not isinstance(cell, str):
         return cell
-    starts = cell.startswith(STARTS_A_FORMULA) or cell.lstrip().startswith(STARTS_A_FORMULA)
+    starts = cell.startswith(STARTS_A_FORMULA) or _seen(cell).startswith(STARTS_A_FORMULA)
     return ("'" if starts else "") + AFTER_A_SEPARATOR.sub(r"\1'", cell)
+
+
+def _seen(cell: str) -> str:
+    """Return a cell from its first visible character on, as some spreadsheets read it."""
+    return cell.lstrip("".join(set(filter(_is_invisible, cell))))
+
+
+def _is_invisible(char: str) -> bool:
+    # Control, format (such as zero-width) and other characters without a mark, and white space.
+    return char.isspace() or unicodedata.category(char)[0] == "C"

@@ -39,7 +39,9 @@ def to_api_error(error: Exception) -> ApiError:
 
 def answer(error: Exception, context: dict[str, Any]) -> Response | None:
     """Answer an error in the envelope: DRF's exception handler. None if the client is gone."""
-    if is_client_gone(error) or context["view"].connection.has_started:
+    # The pages of the schema are views of the same framework, without a connection of ours.
+    connection = getattr(context["view"], "connection", None)
+    if is_client_gone(error) or (connection is not None and connection.has_started):
         return None
     told = to_api_error(error)
     return Response(told.envelope(), status=told.status, headers=told.headers)

@@ -98,7 +98,7 @@ BODY_ERRORS = {
     415: "The body is not JSON.",
 }
 CALL_ERRORS = {
-    403: "The account is frozen.",
+    403: "The account is frozen, or the call came without TLS.",
     404: "No such model, or not for this key.",
     409: "The `Idempotency-Key` was used for another body, or its answer was too large to keep.",
     429: "Out of balance (`insufficient_quota`), or too fast (`rate_limit_exceeded`).",

@@ -56,6 +56,13 @@ def with_client_address(scope: Scope) -> Scope:
     return {**believed, "client": (str(address), peer[1])}
 
 
+def is_encrypted(scope: Scope) -> bool:
+    """Tell whether a request came by TLS: to this process, or to a trusted proxy."""
+    if scope.get("scheme") == "https":
+        return True
+    return _is_from_a_trusted_proxy(scope) and (PROTOCOL, b"https") in scope["headers"]
+
+
 def _without_forwarding(scope: Scope) -> list[tuple[bytes, bytes]]:
     is_trusted = _is_from_a_trusted_proxy(scope)
     return [

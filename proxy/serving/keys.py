@@ -8,7 +8,6 @@ import asyncio
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import ip_network
 from typing import TypeVar
 
 from django.conf import settings
@@ -19,6 +18,7 @@ from accounts.models import ApiKey
 from billing.keys.limits import limits_of
 from billing.ledger.wallets import get_wallet
 from billing.wallet.limits import Limits
+from common.client_networks import read_network
 from proxy.database import in_database
 from proxy.http.client_address import Address, Network, is_within
 
@@ -129,7 +129,7 @@ def load_key(digest: str) -> KeyFacts | None:
         limits=limits_of(key, wallet),
         expires_at=min((end for end in ends if end is not None), default=None),
         allowed_models=frozenset(key.allowed_models),
-        allowed_networks=tuple(ip_network(text) for text in key.allowed_networks),
+        allowed_networks=tuple(read_network(text) for text in key.allowed_networks),
         is_old_secret=is_old_secret,
         about=_describe(key, now),
     )

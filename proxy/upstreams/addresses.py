@@ -8,6 +8,7 @@ import ipaddress
 import socket
 from urllib.parse import urlsplit
 
+import httpx
 from aiohttp import ThreadedResolver
 from aiohttp.abc import AbstractResolver, ResolveResult
 from django.conf import settings
@@ -40,9 +41,19 @@ def check_base_url(base_url: str) -> str:
     if parts.username or parts.password or parts.query or parts.fragment:
         raise InvalidAddress("The base URL must have no credentials, query or fragment.")
     is_here = _check_host(host)
+    # Once more as the client reads it: it takes an ideographic full stop for a plain one.
+    _check_host(_read_by_client(base_url.strip()))
     if parts.scheme == "http" and not is_here:
         raise InvalidAddress("The base URL must be https.")
     return base_url.strip().rstrip("/")
+
+
+def _read_by_client(base_url: str) -> str:
+    """Return the host that a request goes to, in ASCII. Raises InvalidAddress."""
+    try:
+        return httpx.URL(base_url).raw_host.decode("ascii")
+    except httpx.InvalidURL as error:
+        raise InvalidAddress(f"The base URL is malformed: {error}.") from error
 
 
 def _check_host(host: str) -> bool:

@@ -51,6 +51,44 @@ async def test_a_process_starts_without_postgresql_and_waits_for_it(
     assert unready.json()["process"] == "it has not read the catalogue yet"
 
 
+async def call(settings: Any, *, is_https: bool, protocol: str, peer: str) -> Any:
+    """Call the API in the clear, from this peer."""
+    settings.IS_HTTPS = is_https
+    settings.TRUSTED_PROXIES = [ip_network("10.0.0.0/8")]
+    async with AsyncExitStack() as stack:
+        application = Application(site)
+        await stack.enter_async_context(living(application))
+        transport = httpx.ASGITransport(app=application, client=(peer, 5_000))
+        client = httpx.AsyncClient(transport=transport, base_url="http://testserver")
+        await stack.enter_async_context(client)
+        return await client.get("/v1/models", headers={"x-forwarded-proto": protocol})
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("is_https", "protocol", "peer", "status"),
+    [
+        (True, "", "10.1.1.1", 403),
+        (True, "https", "203.0.113.9", 403),
+        (True, "https", "10.1.1.1", 401),
+        (False, "", "203.0.113.9", 401),
+    ],
+)
+@pytest.mark.usefixtures("journal_dir")
+async def test_a_call_in_the_clear_is_refused_where_the_site_is_https(
+    settings: Any, *, is_https: bool, protocol: str, peer: str, status: int
+) -> None:
+    settings.SECURE_HSTS_SECONDS = 60
+
+    answer = await call(settings, is_https=is_https, protocol=protocol, peer=peer)
+
+    assert answer.status_code == status
+    assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    hsts = "max-age=60; includeSubDomains; preload"
+    assert answer.headers.get("strict-transport-security") == (hsts if is_https else None)
+
+
 @asynccontextmanager
 async def living(application: Application) -> AsyncIterator[httpx.AsyncClient]:
     """Begin an application's lifespan, and end it."""

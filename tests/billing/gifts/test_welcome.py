@@ -117,6 +117,32 @@ def test_who_was_refused_for_the_network_may_be_welcomed_later(alice: User, bob:
 
 
 @pytest.mark.parametrize(
+    ("other", "is_welcome"),
+    [("2001:db8:1:ffff::1", False), ("2001:db8:2::1", True)],
+)
+def test_an_ipv6_site_is_one_network(alice: User, bob: User, other: str, is_welcome: bool) -> None:
+    welcome(alice, ip="2001:db8:1::1")
+
+    assert welcome(bob, ip=other) is is_welcome
+
+
+def test_a_mail_domain_is_welcomed_a_few_times_and_a_free_one_always(
+    redis_wallets: SyncWalletClient, db: None, settings: Settings
+) -> None:
+    settings.WELCOME_PER_DOMAIN = 2
+    settings.WELCOME_FREE_MAIL = ["gmail.com"]
+    given: dict[str, list[bool]] = {"cheap.example": [], "gmail.com": []}
+
+    for network, domain in enumerate(given):
+        for number in range(4):
+            user = User.objects.create_user(f"user{number}@{domain}")
+            given[domain].append(welcome(user, ip=f"198.{network}.{number}.1"))
+
+    assert given == {"cheap.example": [True, True, False, False], "gmail.com": [True] * 4}
+    assert WelcomeCredit.objects.filter(refusal="domain").count() == 2
+
+
+@pytest.mark.parametrize(
     ("ip", "network"),
     [
         (HOME, "203.0.113.0/24"),
@@ -164,12 +190,12 @@ def test_who_was_not_welcomed_because_the_process_died_is_when_it_is_tried_again
         pytest.raises(ZeroDivisionError),
         before_statement('INSERT INTO "billing_welcomecredit"', die),
     ):
-        verify(Client(), "dora@example.com")
+        verify(dora := Client(), "dora@example.com")
     assert not EmailAddress.objects.get().verified
 
     link = LINK.search(str(mail.outbox[-1].body))
     assert link is not None
-    Client().post(link[1])
+    dora.post(link[1])
 
     assert EmailAddress.objects.get().verified
     assert posted(User.objects.get()) == 5_000

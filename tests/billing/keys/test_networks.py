@@ -11,6 +11,20 @@ def test_it_spells_networks_in_one_way_and_once() -> None:
     assert clean_networks(written) == ["203.0.113.7/32", "2001:db8::/32", "10.0.0.0/8"]
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("::ffff:203.0.113.7", "203.0.113.7/32"),
+        ("::FFFF:203.0.113.0/120", "203.0.113.0/24"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+        ("::ffff:cb00:7107", "203.0.113.7/32"),
+        ("::/64", "::/64"),
+    ],
+)
+def test_an_ipv4_network_written_as_ipv6_means_the_ipv4_one(written: str, meant: str) -> None:
+    assert clean_networks([written]) == [meant]
+
+
 @pytest.mark.parametrize("text", ["example.com", "10.0.0.0/33", "10.0.0", "1.2.3.4-1.2.3.9"])
 def test_it_refuses_what_is_no_network(text: str) -> None:
     with pytest.raises(BadNetwork, match="such as"):

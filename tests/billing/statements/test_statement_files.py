@@ -57,7 +57,11 @@ def test_numbers_stay_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =cmd|' /C calc'!A0", "＝1"]
+    "name",
+    [
+        *("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =cmd|' /C calc'!A0", "＝1"),
+        *("\n=1+1", "\u200b=1+1", "\ufeff\u200d@SUM(A1)", "\u202e-1", "\u00a0=1"),
+    ],
 )
 def test_no_cell_starts_a_formula(name: str) -> None:
     rows = read_csv(make(pack=name, key=name))
@@ -68,11 +72,13 @@ def test_no_cell_starts_a_formula(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["x;=1+1", "x; @SUM(A1)", 'x;"=1+1', "x\t-1", "x;＝1"])
+@pytest.mark.parametrize(
+    "name", ["x\n=1+1", "x\r\n\u200b=1", "x;=1+1", "x; @SUM(A1)", 'x;"=1+1', "x\t-1", "x;＝1"]
+)
 def test_no_cell_starts_a_formula_where_semicolons_separate_cells(name: str) -> None:
     text = write_csv(make(pack=name, key=name)).decode("utf-8-sig")
 
-    cells = [cell for line in text.splitlines() for cell in re.split(r"[;\t]", line)]
+    cells = [cell for line in text.splitlines() for cell in re.split(r"[;\t\r\n]", line)]
     assert [cell for cell in cells if cell.lstrip(' "').startswith(STARTS_A_FORMULA)] == []
 
 

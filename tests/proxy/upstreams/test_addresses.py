@@ -38,6 +38,8 @@ def no_loopback(settings: Any) -> None:
         "::ffff:127.0.0.1",
         "::10.0.0.1",
         "64:ff9b::10.0.0.1",
+        "64:ff9b:1::8.8.8.8",
+        "64:ff9b:1:ffff::1",
         "64:ff9b::a9fe:a9fe",
         "2002:a00:1::1",
         "2002:7f00:1::",
@@ -69,6 +71,15 @@ def test_the_setting_opens_this_machine_and_nothing_else(settings: Any, address:
     ["127.1", "2130706433", "0x7f.0.0.1", "0x7f000001", "0177.0.0.1", "10.1", "127.0.0.1.", "1."],
 )
 def test_it_refuses_numbers_that_a_system_would_take_for_an_address(host: str) -> None:
+    with pytest.raises(InvalidAddress):
+        check_base_url(f"https://{host}/v1")
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127。0。0。1", "10｡0｡0｡1", "metadata。internal", "１２７.0.0.1", "localhost。local"],
+)
+def test_it_refuses_a_host_that_the_client_reads_as_another(host: str) -> None:
     with pytest.raises(InvalidAddress):
         check_base_url(f"https://{host}/v1")
 

@@ -1,0 +1,1 @@
+"""Leave with one's data, or for good."""

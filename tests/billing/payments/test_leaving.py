@@ -1,0 +1,261 @@
+"""Whoever leaves takes their data along, and leaves books without a name."""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+
+import pytest
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from django.contrib.admin.models import LogEntry
+from django.core.cache import cache
+from django.db import connection
+from django.test import Client
+from django.utils import timezone
+from psycopg.sql import SQL, Identifier
+from pytest_django import Settings
+
+from accounts.models import ApiKey, User
+from billing.exceptions import LeavingRefused
+from billing.gifts.welcome import grant_welcome_credit
+from billing.keys.api_keys import issue_api_key
+from billing.keys.settings import KeySettings
+from billing.leaving.deletion import delete_account, read_unspent
+from billing.ledger.wallets import grant_credits, push_wallet
+from billing.models import (
+    InboxItem,
+    LedgerEntry,
+    Order,
+    Refund,
+    SignIn,
+    StripeEvent,
+    TopUpConsent,
+    WelcomeCredit,
+)
+from billing.orders.refunds import advance_refunds
+from tests.accounts.sign_up import PASSWORD
+from tests.billing.notices.conftest import Mailbox, mailbox
+from tests.conftest import signed_in
+from tests.stripe_sandbox import Sandbox
+from tests.till import Till
+from tests.user_agents import FIREFOX
+
+__all__ = ["mailbox"]
+
+NETWORK, AGENT, NAME = "203.0.113.77", FIREFOX, "Alice's own laptop"
+PAGE = "/dashboard/settings/delete/"
+
+
+@pytest.fixture(autouse=True)
+def no_limits() -> Iterator[None]:
+    cache.clear()
+    yield
+    cache.clear()
+
+
+@pytest.fixture
+def traced(alice: User, fulfilled: Order, sandbox: Sandbox) -> User:
+    """Alice, with everything that the product keeps about a person."""
+    EmailAddress.objects.create(user=alice, email=alice.email, primary=True, verified=True)
+    form = {"login": alice.email, "password": PASSWORD}
+    Client(headers={"User-Agent": AGENT}, REMOTE_ADDR=NETWORK).post("/accounts/login/", form)
+    issue_api_key(alice, name=NAME, settings=KeySettings(allowed_networks=(NETWORK,)))
+    Authenticator.objects.create(user=alice, type="totp", data={"secret": "x"})
+    Order.objects.filter(pk=fulfilled.pk).update(client_address=NETWORK)
+    TopUpConsent.objects.create(
+        wallet=alice.wallet,
+        version="1",
+        text="Yes",
+        pack_name="Starter",
+        credits=1,
+        amount_cents=1,
+        currency="usd",
+        threshold_credits=1,
+        monthly_ceiling_cents=1,
+        address=NETWORK,
+    )
+    StripeEvent.objects.create(
+        event_id="evt_9", kind="x", payload={"object": {"email": "Alice@example.com"}}
+    )
+    InboxItem.objects.create(
+        kind="x", reference="1", summary=f"Look at {alice.email}", detail={"who": alice.email}
+    )
+    LogEntry.objects.create(
+        user=alice, action_flag=2, object_repr=alice.email, change_message="Changed", object_id="1"
+    )
+    return alice
+
+
+def everything() -> str:
+    """Return every value of every table as text."""
+    found = []
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names():
+            cursor.execute(SQL("SELECT t::text FROM {} AS t").format(Identifier(table)))
+            found += [f"{table}: {row[0]}" for row in cursor.fetchall()]
+    return "\n".join(found)
+
+
+def test_nothing_personal_is_in_any_column_afterwards(
+    traced: User, settings: Settings, mailbox: Mailbox
+) -> None:
+    settings.WELCOME_CREDITS = 500
+    grant_welcome_credit(traced, email=traced.email, ip_address=NETWORK)
+    personal = (traced.email, NETWORK, "203.0.113.0", AGENT, NAME, "Firefox on Linux")
+    before = everything()
+    assert all(value in before for value in personal)
+
+    delete_account(traced)
+    mailbox()
+
+    after = everything().lower()
+    assert [value for value in personal if value.lower() in after] == []
+
+
+def test_the_books_stay_and_the_keys_end(traced: User, fulfilled: Order) -> None:
+    entries = list(LedgerEntry.objects.values_list("pk", "amount_credits"))
+
+    delete_account(traced)
+
+    assert list(LedgerEntry.objects.values_list("pk", "amount_credits")) == entries
+    fulfilled.refresh_from_db()
+    assert (fulfilled.user_id, fulfilled.amount_cents) == (traced.pk, 900)
+    key = ApiKey.objects.get()
+    assert key.revoked_at
+    assert (key.name, key.allowed_networks) == ("Deleted", [])
+
+
+def test_a_request_that_runs_is_settled_after_its_account_is_gone(
+    alice: User, till: Till, sandbox: Sandbox
+) -> None:
+    grant_credits(alice, credits=1_000, reason="test")
+    push_wallet(alice.wallet.pk)
+    till.place("running", 100)
+
+    delete_account(alice)
+    till.settle("running", 40)
+    till.drain()
+
+    alice.wallet.refresh_from_db()
+    assert alice.wallet.posted_credits == 960
+
+
+def test_what_is_unspent_is_said_and_refunded_as_the_settings_let(
+    alice: User, fulfilled: Order, till: Till, settings: Settings, mailbox: Mailbox
+) -> None:
+    settings.CUSTOMER_REFUND_DAYS = 14
+    grant_credits(alice, credits=1_000, reason="test")
+    push_wallet(alice.wallet.pk)
+    client = signed_in(alice)
+
+    page = client.get(PAGE).content.decode()
+    answer = client.post(PAGE, {"email": alice.email}, follow=True)
+    till.drain()
+    Refund.objects.update(next_attempt_at=timezone.now())
+    advance_refunds()
+
+    assert "$9.00 of your" in page
+    assert "1,000 credits are lost" in " ".join(page.split())
+    assert "Your account is deleted" in answer.content.decode()
+    refund = Refund.objects.get()
+    assert (refund.amount_cents, refund.status) == (900, Refund.Status.SUCCEEDED)
+    goodbyes = [sent for sent in mailbox() if sent.subject == "Your account is deleted"]
+    assert [sent.to for sent in goodbyes] == [["alice@example.com"]]
+    assert "$9.00" in str(goodbyes[0].body)
+
+
+def test_nothing_is_refunded_where_the_settings_offer_nothing(
+    alice: User, fulfilled: Order
+) -> None:
+    assert read_unspent(alice).offers == ()
+
+    delete_account(alice)
+
+    assert not Refund.objects.exists()
+
+
+def test_it_takes_the_address_and_a_fresh_session(alice: User, sandbox: Sandbox) -> None:
+    stale = Client()
+    stale.force_login(alice)
+
+    asked = stale.post(PAGE, {"email": alice.email})
+    mistyped = signed_in(alice).post(PAGE, {"email": "somebody@example.com"})
+
+    assert "reauthenticate" in asked.headers["Location"]
+    assert "not this account" in mistyped.content.decode()
+    alice.refresh_from_db()
+    assert alice.is_active
+
+
+@pytest.mark.parametrize("status", ["pending", "review"])
+def test_a_payment_under_way_is_awaited(alice: User, order: Order, status: str) -> None:
+    Order.objects.filter(pk=order.pk).update(status=status)
+
+    with pytest.raises(LeavingRefused):
+        delete_account(alice)
+
+    assert User.objects.get(pk=alice.pk).email == "alice@example.com"
+
+
+def test_staff_and_debtors_stay(alice: User, bob: User, sandbox: Sandbox) -> None:
+    User.objects.filter(pk=alice.pk).update(is_staff=True)
+    bob.wallet.debt_credits = 5
+    bob.wallet.save()
+
+    for user in User.objects.all():
+        with pytest.raises(LeavingRefused):
+            delete_account(user)
+
+
+def test_the_address_is_free_again_and_is_not_welcomed_twice(
+    alice: User, settings: Settings, sandbox: Sandbox
+) -> None:
+    settings.WELCOME_CREDITS = 500
+    grant_welcome_credit(alice, email=alice.email, ip_address=NETWORK)
+
+    delete_account(alice)
+    again = User.objects.create_user("alice@example.com")
+
+    assert grant_welcome_credit(again, email=again.email, ip_address="198.51.100.1") is None
+    assert WelcomeCredit.objects.get(user=again).refusal == "address"
+
+
+def test_the_old_session_and_password_open_nothing(traced: User) -> None:
+    client = signed_in(traced)
+
+    delete_account(traced)
+
+    assert client.get("/dashboard/").status_code == 302
+    assert not SignIn.objects.exists()
+
+
+def test_the_export_has_what_is_theirs_and_no_secret(traced: User, bob: User) -> None:
+    issue_api_key(bob, name="Bob's own")
+    traced.refresh_from_db()
+
+    answer = signed_in(traced).post("/dashboard/settings/data/export/")
+
+    content = b"".join(answer)
+    answer.close()
+    with zipfile.ZipFile(io.BytesIO(content)) as folder:
+        names = set(folder.namelist())
+        texts = {name: folder.read(name).decode() for name in names}
+    assert {"account.json", "api_keys.json", "orders.json", "mails.json", "usage.csv"} <= names
+    assert any(name.startswith("statements/") for name in names)
+    assert json.loads(texts["account.json"])["email"] == traced.email
+    assert json.loads(texts["api_keys.json"])[0]["name"] == NAME
+    assert json.loads(texts["orders.json"])[0]["amount_cents"] == 900
+    everything_of_theirs = "".join(texts.values())
+    for secret in ("digest", "password", "secret", traced.password, "Bob's own"):
+        assert secret not in everything_of_theirs
+
+
+def test_exports_are_limited(alice: User, sandbox: Sandbox) -> None:
+    client = signed_in(alice)
+
+    answers = [client.post("/dashboard/settings/data/export/") for _ in range(11)]
+    for answer in answers:
+        answer.close()
+
+    assert [answer.status_code for answer in answers] == [200] * 10 + [429]
