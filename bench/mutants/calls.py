@@ -3,6 +3,10 @@
 from bench.mutants.mutant import Mutant
 
 ENDINGS = "proxy/serving/endings.py"
+BOUNDS = "proxy/metering/bounds.py"
+BOUND_TESTS = "tests/proxy/metering/test_bounds.py::test_it_"
+THINKING = "tests/proxy/serving/test_thinking.py::test_it_"
+WRITE_OFFS = "tests/billing/ledger/test_write_offs.py::test_"
 STREAMS = "tests/proxy/serving/test_streams.py::test_it_"
 
 MUTANTS: list[Mutant] = [
@@ -48,5 +52,98 @@ MUTANTS: list[Mutant] = [
         r"(?<![\d.eE+-])-?\d{19}",
         r"-?\d{19}",
         "tests/proxy/parsing/test_jsonbody.py::test_it_keeps_floats_however_many_digits_they_have",
+    ),
+    Mutant(
+        "holds: a document is held by its size",
+        BOUNDS,
+        "    if prompt.has_files:\n",
+        "    if False:\n",
+        f"{BOUND_TESTS}holds_the_context_for_a_document",
+    ),
+    Mutant(
+        "holds: a file of which nobody knows how much is read is held at nothing",
+        BOUNDS,
+        "        raise ContextUnknown(reader.name)\n",
+        "        return 0\n",
+        f"{BOUND_TESTS}refuses_a_file_for_a_model_of_which_nobody_said_how_much_it_reads",
+    ),
+    Mutant(
+        "holds: one model's rule for images is all models'",
+        "proxy/metering/images.py",
+        "    return max(known) if known and len(known) == len(rules) else None\n",
+        "    return max(known, default=None)\n",
+        "tests/proxy/metering/test_images.py::test_it_knows_no_most_without_a_rule",
+    ),
+    Mutant(
+        "holds: a public name chooses the tokenizer",
+        BOUNDS,
+        "has_tokenizer=all(_has_encoding(model, encoding_name(name)) for model in models)",
+        "has_tokenizer=is_known_model(name)",
+        f"{BOUND_TESTS}counts_by_the_tokenizers_of_all_routes",
+    ),
+    Mutant(
+        "holds: no normal form makes a text longer",
+        BOUNDS,
+        "_escaped_bytes(text) + _normalized_bytes(text) for text",
+        "_escaped_bytes(text) for text",
+        f"{BOUND_TESTS}holds_for_what_others_make_of_a_text",
+    ),
+    Mutant(
+        "holds: reasoning beside the maximum is not held",
+        "proxy/serving/admission.py",
+        "bound_prediction(prompt) + beyond_maximum(request, routes)",
+        "bound_prediction(prompt)",
+        "tests/proxy/serving/test_true_holds.py::"
+        "test_it_holds_what_a_provider_counts_beside_the_maximum",
+    ),
+    Mutant(
+        "holds: an estimate is longer than the client's maximum",
+        "proxy/serving/call.py",
+        '"max_completion_tokens": self.admission.max_written_tokens',
+        '"max_completion_tokens": None',
+        "tests/proxy/serving/test_true_holds.py::"
+        "test_an_estimate_of_an_answer_is_never_above_the_clients_maximum",
+    ),
+    Mutant(
+        "thinking: an answer that is only read on counts as delivered whole",
+        "proxy/serving/relay.py",
+        "    if call.reads_on or not meter.is_complete:\n",
+        "    if not meter.is_complete:\n",
+        f"{THINKING}is_never_charged_more_than_its_hold",
+    ),
+    Mutant(
+        "thinking: an upstream's silence makes leaving free",
+        "proxy/serving/call.py",
+        "Reason.CLIENT_LEFT if self.reads_on else reason",
+        "reason",
+        "tests/proxy/serving/test_thinking.py::test_a_silent_upstream_makes_it_no_gift",
+    ),
+    Mutant(
+        "thinking: what comes after its client left is dropped",
+        "proxy/serving/relay.py",
+        "recorder.is_recording or call.reads_on or not connection.has_left",
+        "recorder.is_recording or not connection.has_left",
+        f"{THINKING}is_charged_the_usage_that_comes_later",
+    ),
+    Mutant(
+        "write-offs: nobody is told of them",
+        "billing/ledger/bookings.py",
+        "    file_items(add_losses(batch.lost))\n",
+        "    add_losses(batch.lost)\n",
+        f"{WRITE_OFFS}it_tells_staff_once_of_a_key_that_costs_more_than_it_pays",
+    ),
+    Mutant(
+        "write-offs: a receipt that is raised counts twice",
+        "billing/ledger/bookings.py",
+        "lost_credits(record) - lost_before",
+        "lost_credits(record)",
+        f"{WRITE_OFFS}a_receipt_that_is_raised_counts_what_it_adds",
+    ),
+    Mutant(
+        "write-offs: usage that is not asked for is no loss",
+        "billing/ledger/write_offs.py",
+        "    return record.write_off_credits + max(0, explain(record).waived_credits)\n",
+        "    return record.write_off_credits\n",
+        f"{WRITE_OFFS}usage_beyond_the_hold_that_is_not_asked_for_counts_too",
     ),
 ]

@@ -96,6 +96,12 @@ MUTANTS: list[Mutant] = [
         tests="holds::test_a_settlement_that_is_repeated_takes_nothing_that_came_later",
     ),
     lua(
+        "settle: a reaped request stays given up",
+        "if redis.call('HDEL', hold_key, 'r') == 1 then",
+        "if false then",
+        tests="drain::test_a_receipt_says_how_a_request_ended_that_had_been_given_up",
+    ),
+    lua(
         "settle_late: behind a closed fence",
         "serving(settle_late)",
         "settle_late",

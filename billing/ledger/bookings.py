@@ -132,6 +132,7 @@ def _book_usage(batch: Batch, event: Event) -> None:
         amount = event.charged
     else:
         if is_covered(event, target=record.target_credits, charged=record.charged_credits):
+            _correct_outcome(batch, record, event)
             return
         reference = RequestRaise(event.reference, event.charged)
         lost_before = lost_credits(record)
@@ -147,6 +148,19 @@ def _book_usage(batch: Batch, event: Event) -> None:
     if amount > 0:
         _append(batch, event.wallet_id, kind=Kind.USAGE, reference=str(reference), amount=amount)
         batch.spent[(record.api_key_id, month_of(_milliseconds(record.started_at)))] += amount
+
+
+def _correct_outcome(batch: Batch, record: UsageRecord, event: Event) -> None:
+    """Let a receipt say how a request ended whose hold had been reaped while it went on."""
+    settlement = event.settlement
+    assert settlement is not None  # noqa: S101  # it is usage
+    if record.outcome != UsageRecord.Outcome.ABANDONED or settlement.outcome == record.outcome:
+        return
+    # All else stays as charged: by the progress that was known when the hold was reaped.
+    record.outcome = settlement.outcome
+    if event.reference not in batch.new_records:
+        batch.raised_records[event.reference] = record
+        batch.raised_ends.add((record.wallet_id, record.ended_at))
 
 
 def _new_record(event: Event) -> UsageRecord:

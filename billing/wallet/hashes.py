@@ -58,6 +58,7 @@ class RegisterField(StrEnum):
     # The limits that it counts for: API key and month (0: none), the tokens that it may use, and
     # the microseconds that these took of the key's and of the wallet's minute.
     LIMITS = "k"
+    REAPED = "r"  # there if the reaper ended it, until its own process does
 
 
 @dataclass(frozen=True, slots=True)

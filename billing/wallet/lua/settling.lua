@@ -70,6 +70,11 @@ local function settle(keys, args, epoch)
     return { 'UNKNOWN' }
   end
   if register.state == 'settled' and target <= register.target then
+    if redis.call('HDEL', hold_key, 'r') == 1 then
+      -- It was reaped while its process lived on: its receipt is to say how it ended after all.
+      redis.call('PERSIST', hold_key)
+      add_event(keys[5], 'usage', request, register, 0, settlement)
+    end
     return { 'OK', register.charged, wallet.available }
   end
   return charge(keys, epoch, request, register, wallet, target, settlement, used)
@@ -178,5 +183,7 @@ local function reap(keys, args, epoch)
     release(keys, epoch, request, register, wallet)
     return { 'VOID' }
   end
-  return charge(keys, epoch, request, register, wallet, target, settlement)
+  local reply = charge(keys, epoch, request, register, wallet, target, settlement)
+  redis.call('HSET', hold_key, 'r', '1')
+  return reply
 end

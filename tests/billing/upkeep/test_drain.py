@@ -89,6 +89,31 @@ def test_a_later_higher_settlement_raises_the_receipt(till: Till) -> None:
     assert audit(at_rest=True) == []
 
 
+def test_a_receipt_says_how_a_request_ended_that_had_been_given_up(till: Till) -> None:
+    till.grant(1_000)
+    for request_id, amount in [("same", 60), ("less", 50), ("more", 70)]:
+        till.place(request_id, 100)
+        till.extend(request_id, 60)
+        till.reap(request_id, is_dead=True)
+        if request_id == "less":
+            drain.drain()
+        # Its process was only paused.
+        till.settle(request_id, amount)
+        till.settle(request_id, amount)
+
+    drain.drain()
+
+    receipts = UsageRecord.objects.order_by("request_id")
+    told = receipts.values_list("request_id", "outcome", "charged_credits")
+    assert list(told) == [
+        ("less", "completed", 60),
+        ("more", "completed", 70),
+        ("same", "completed", 60),
+    ]
+    assert audit() == []
+    assert till.balance() == Balance(810, 0, 810, 0)
+
+
 def test_what_could_not_be_charged_is_written_off(till: Till) -> None:
     till.grant(100)
     till.place("r1", 60)

@@ -91,7 +91,8 @@ async def test_a_failing_route_is_left_alone_and_taken_back_by_one_try(
     api: Api, alice: Customer
 ) -> None:
     health = api.runtime.upstreams.health
-    health.limits = CircuitLimits(least_volume=3, open_ms=300)
+    # Longer than a request takes on a busy machine.
+    health.limits = CircuitLimits(least_volume=3, open_ms=2_500)
     await put_first(api, "fault-500")
 
     before = [await served_by(api, alice) for _ in range(3)]
