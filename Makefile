@@ -81,6 +81,7 @@ lock: venv ## pin the requirements*.in files with hashes (needs the network)
 	$(COMPILE) requirements.in -o requirements.txt
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt
 	$(COMPILE) requirements-conformance.in -o requirements-conformance.txt
+	$(COMPILE) requirements-aider.in -o requirements-aider.txt
 	$(COMPILE) requirements-deploy.in -o requirements-deploy.txt
 
 clean: venv ## remove var/ with all local data, unless something still runs

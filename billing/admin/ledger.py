@@ -3,19 +3,24 @@
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import Q
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
 
 from accounts.desk import columns
 from accounts.desk.filters import ConditionFilter
+from accounts.desk.long_lists import AgeFilter, LongListAdmin
 from accounts.desk.pages import ReadOnlyAdmin
+from billing.admin.search import search_rows
 from billing.models import LedgerEntry, Lot
 
 OWNER = columns.text("wallet.user.email", "Wallet of", name="owner")
 
 
 @admin.register(LedgerEntry)
-class LedgerEntryAdmin(ReadOnlyAdmin[LedgerEntry]):
+class LedgerEntryAdmin(LongListAdmin[LedgerEntry]):
     """The ledger is never edited: a trigger refuses it too. A correction is an adjustment."""
+
+    instant = "created_at"
 
     list_display = (
         "id",
@@ -39,9 +44,19 @@ class LedgerEntryAdmin(ReadOnlyAdmin[LedgerEntry]):
         "created_at",
     )
     list_select_related = ("wallet__user", "actor")
-    list_filter = ("kind",)
-    date_hierarchy = "created_at"
-    search_fields = ("=reference", "wallet__user__email")
+    list_filter: ClassVar = ("kind", AgeFilter)
+    search_fields = ("reference",)
+    search_help_text = "A reference in full, or how a customer's e-mail address begins."
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[LedgerEntry], search_term: str
+    ) -> tuple[QuerySet[LedgerEntry], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        # The index of references begins with the kind.
+        named = {"kind__in": LedgerEntry.Kind.values, "reference": term}
+        return search_rows(self, request, queryset, term, **named), False
 
 
 class LotStateFilter(ConditionFilter):

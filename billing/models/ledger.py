@@ -24,7 +24,8 @@ class LedgerEntry(models.Model):
         EXPIRY = "expiry"
         ADJUSTMENT = "adjustment"
 
-    wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="entries")
+    # The indexes below begin with it.
+    wallet = models.ForeignKey(Wallet, models.PROTECT, db_index=False, related_name="entries")
     kind = models.CharField(max_length=16, choices=Kind)
     amount_credits = models.BigIntegerField()
     balance_credits = models.BigIntegerField(help_text="Posted, right after this entry.")

@@ -33,9 +33,12 @@ class UsageRecord(models.Model):
         PARKED = "parked"
 
     request_id = models.CharField(max_length=64, unique=True)
-    wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="usage_records")
-    api_key = models.ForeignKey(ApiKey, models.PROTECT, related_name="usage_records")
-    price = models.ForeignKey(ModelPrice, models.PROTECT, related_name="+")
+    # Indexes below begin with the wallet and the key, and nobody asks by the price.
+    wallet = models.ForeignKey(Wallet, models.PROTECT, db_index=False, related_name="usage_records")
+    api_key = models.ForeignKey(
+        ApiKey, models.PROTECT, db_index=False, related_name="usage_records"
+    )
+    price = models.ForeignKey(ModelPrice, models.PROTECT, db_index=False, related_name="+")
     model_name = models.CharField(max_length=120)
     provider_name = models.CharField(max_length=60, blank=True)
     endpoint = models.CharField(max_length=40)
@@ -93,11 +96,24 @@ class UsageRecord(models.Model):
         indexes = [
             # The dashboard lists one wallet's usage, newest first.
             models.Index(fields=["wallet", "-id"], name="usage_of_a_wallet"),
-            # It may also list one key's.
+            # It may also list one key's, or one model's.
+            models.Index(fields=["wallet", "model_name", "-id"], name="usage_of_a_wallet_by_model"),
             models.Index(fields=["api_key", "-id"], name="usage_of_a_key"),
             # Roll-ups add up a wallet's quarter of an hour again.
             models.Index(fields=["wallet", "ended_at"], name="usage_of_a_wallet_by_time"),
             models.Index(fields=["ended_at"], name="usage_by_time"),
+            # The desk lists one model's, and what is not as usual.
+            models.Index(fields=["model_name", "-id"], name="usage_of_a_model"),
+            models.Index(
+                fields=["outcome", "-id"],
+                condition=~Q(outcome="completed"),
+                name="usage_that_is_not_completed",
+            ),
+            models.Index(
+                fields=["source", "-id"],
+                condition=~Q(source="reported"),
+                name="usage_that_is_not_reported",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -27,7 +27,13 @@ from billing.orders.notices import (
     notify_top_up_succeeded,
 )
 from billing.stripe_api import parse_order_id
-from billing.stripe_api.card_payments import INTENT_ID, CardPayment, cancel_payment, read_payment
+from billing.stripe_api.card_payments import (
+    INTENT_ID,
+    CardPayment,
+    cancel_payment,
+    names_method,
+    read_payment,
+)
 from billing.stripe_api.payments import PaymentState
 from billing.top_ups.notices import notify_top_up_off
 from billing.top_ups.switch import (
@@ -48,15 +54,6 @@ DECLINE_WORDS = {
     "method_missing": "it is no longer saved",
     "method_refused": "it can't be charged automatically",
 }
-# Codes of refusals that are about the payment method, beside those whose parameter names it.
-# https://docs.stripe.com/error-codes
-METHOD_CODES = (
-    "payment_intent_incompatible_payment_method",
-    "payment_method_customer_decline",
-    "payment_method_provider_decline",
-    "payment_method_not_available",
-    "payment_method_unexpected_state",
-)
 
 log = structlog.get_logger(__name__)
 
@@ -108,7 +105,7 @@ def _ground(refusal: PaymentProviderRefusal) -> tuple[AutoTopUp.OffReason, str]:
         return OffReason.DECLINED, "method_missing"
     if isinstance(refusal.__cause__, stripe.CardError):
         return OffReason.DECLINED, refusal.code
-    if refusal.param.startswith("payment_method") or refusal.code in METHOD_CODES:
+    if names_method(refusal):
         return OffReason.DECLINED, "method_refused"
     return OffReason.FAULT, refusal.code or "refused"
 

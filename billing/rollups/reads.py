@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Subquery, Sum
+from django.db.models import Count, Q, Subquery, Sum
 from django.db.models.functions import Coalesce, TruncDate
 from django.utils import timezone
 
@@ -48,24 +48,27 @@ def _sum(wallet: Wallet, since: datetime, *keys: str) -> dict[tuple[Any, ...], U
     found: dict[tuple[Any, ...], Used] = {}
     for row in _rows(wallet, since, keys):
         found.setdefault(row[: len(keys)], Used()).add(*row[len(keys) :])
-    return found
+    return {key: used for key, used in found.items() if used.requests}
 
 
 def _rows(wallet: Wallet, since: datetime, keys: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
     mark = RollUpMark.objects.filter(wallet=wallet).values("record_id")
-    summed = {f"{name}_sum": Sum(name) for name in SUMS}
     rolled_up = (
         UsageRollUp.objects.filter(wallet=wallet, starts_at__gte=since)
         .annotate(day=TruncDate("starts_at"))
         .values_list(*keys)
-        .annotate(count=Sum("requests"), **summed)
+        .annotate(count=Sum("requests"), **{f"{name}_sum": Sum(name) for name in SUMS})
     )
+    # A condition on the time would lead PostgreSQL to an index that finds far more than the few.
+    is_new = Q(ended_at__gte=since)
     fresh = (
-        UsageRecord.objects.filter(wallet=wallet, ended_at__gte=since)
-        .filter(pk__gt=Coalesce(Subquery(mark), 0))
+        UsageRecord.objects.filter(wallet=wallet, pk__gt=Coalesce(Subquery(mark), 0))
         .annotate(day=TruncDate("ended_at"))
         .order_by()
         .values_list(*keys)
-        .annotate(count=Count("pk"), **summed)
+        .annotate(
+            count=Count("pk", filter=is_new),
+            **{f"{name}_sum": Sum(name, filter=is_new, default=0) for name in SUMS},
+        )
     )
     return rolled_up.union(fresh, all=True).iterator()

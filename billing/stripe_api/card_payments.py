@@ -8,6 +8,7 @@ from typing import Any, cast
 import stripe
 from stripe.params import PaymentIntentCreateParams
 
+from billing.exceptions import PaymentProviderRefusal
 from billing.stripe_api.charges import describe_charge, read_id
 from billing.stripe_api.client import ORDER_KEY, call_stripe, read_metadata
 from billing.stripe_api.payments import Payment, PaymentState
@@ -17,6 +18,15 @@ INTENT_ID = re.compile(r"pi_[A-Za-z0-9_]{1,110}")
 CHANNEL_KEY = "channel"
 AUTHENTICATION_CODES = ("authentication_required", "payment_intent_authentication_failure")
 PAGE = 100
+# Codes of refusals that are about the payment method, beside those whose parameter names it.
+# https://docs.stripe.com/error-codes
+METHOD_CODES = (
+    "payment_intent_incompatible_payment_method",
+    "payment_method_customer_decline",
+    "payment_method_provider_decline",
+    "payment_method_not_available",
+    "payment_method_unexpected_state",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +82,11 @@ def find_payment(customer_id: str, *, order_id: str) -> str | None:
             if read_metadata(intent.metadata, ORDER_KEY) == order_id:
                 return intent.id
     return None
+
+
+def names_method(refusal: PaymentProviderRefusal) -> bool:
+    """Tell whether Stripe refused a charge because of its payment method."""
+    return refusal.param.startswith("payment_method") or refusal.code in METHOD_CODES
 
 
 def cancel_payment(payment_intent_id: str) -> None:

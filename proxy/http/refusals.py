@@ -4,6 +4,7 @@ import orjson
 
 from proxy.errors import ApiError
 from proxy.http.connection import Send, new_request_id
+from proxy.http.cors import OF_EVERY_ANSWER
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -17,6 +18,8 @@ def encode(error: ApiError) -> tuple[Headers, bytes]:
         (b"content-length", b"%d" % len(body)),
         (b"x-request-id", new_request_id().encode()),
         (b"connection", b"close"),
+        # They tell no more than that, to whom is not known yet.
+        *OF_EVERY_ANSWER,
     ]
     return headers + own, body
 

@@ -12,6 +12,8 @@ from proxy.parsing.schema import fail
 
 DATA = "data:"
 SCHEMES = ("https://", "http://", DATA)
+# Far above any signed URL; what is longer would be kept in caches of parsed URLs.
+MAX_URL_CHARS = 8_192
 DETAILS = frozenset({"auto", "low", "high", "original"})
 # Parsers disagree on which part of an authority with these is the host.
 _AMBIGUOUS = re.compile(r"[\\@\s\x00-\x1f\x7f]")
@@ -21,7 +23,15 @@ def check_image_url(url: str, where: str) -> None:
     """Refuse a URL that is neither data nor at a public host. Raises InvalidRequest."""
     if not url.startswith(SCHEMES):
         fail(f"'{where}' must be an http(s) or data URL.", where, "invalid_value")
-    if not url.startswith(DATA) and not _is_public(url):
+    if url.startswith(DATA):
+        return
+    if len(url) > MAX_URL_CHARS:
+        fail(
+            f"'{where}' must have at most {MAX_URL_CHARS} characters, or be a data URL.",
+            where,
+            "invalid_value",
+        )
+    if not _is_public(url):
         fail(
             f"'{where}' must not lead to a private, local or internal host.",
             where,

@@ -11,8 +11,9 @@ from proxy.parsing.extras import DEFAULT_EXTRAS
 # OpenAI's limit for these fields is 64 characters.
 DIGEST_BYTES = 24
 # What a client may give to tell its own users and prompts apart.
-HIDDEN = ("user", "safety_identifier", "prompt_cache_key")
-CUSTOMER_MARKS = ("user", "safety_identifier")
+USER = "user"
+CUSTOMER_MARKS = (USER, "safety_identifier")
+HIDDEN = (*CUSTOMER_MARKS, "prompt_cache_key")
 CACHE_SALT = "cache_salt"
 
 

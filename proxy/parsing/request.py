@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 import orjson
 
 from proxy.parsing.allowed import Reading
-from proxy.parsing.intake import CACHE_SALT, HIDDEN, Customer, Intake
+from proxy.parsing.intake import CACHE_SALT, HIDDEN, USER, Customer, Intake
 from proxy.parsing.schema import (
     as_list,
     as_object,
@@ -91,8 +91,19 @@ class ModelRequest(ABC):
         body |= self.own_fields(body, temperature)
         for name in self.left_out():
             body.pop(name, None)
-        _tell_customer(body, intake, customer)
+        self._tell_customer(body, intake, customer)
         return orjson.dumps(body)
+
+    def _tell_customer(self, body: dict[str, Any], intake: Intake, customer: Customer) -> None:
+        """Hide what the client says of its users; mark the customer where the provider wants it."""
+        for name in HIDDEN:
+            if name in body:
+                body[name] = customer.hide(body[name])
+        if mark := intake.customer_mark:
+            # Completions and embeddings have the older field alone.
+            body.setdefault(mark if mark in self.reading.shape.names else USER, customer.mark())
+        if intake.salts_caches:
+            body[CACHE_SALT] = customer.cache_salt()
 
     def own_fields(self, body: Mapping[str, Any], temperature: float | None) -> dict[str, Any]:
         """Return the fields of a body that are sent with our values, whatever the client set."""
@@ -101,17 +112,6 @@ class ModelRequest(ABC):
     def left_out(self) -> Collection[str]:
         """Return the names of the client's fields that are not sent."""
         return ()
-
-
-def _tell_customer(body: dict[str, Any], intake: Intake, customer: Customer) -> None:
-    """Hide what the client says of its users, and mark the customer where the provider wants it."""
-    for name in HIDDEN:
-        if name in body:
-            body[name] = customer.hide(body[name])
-    if intake.customer_mark:
-        body.setdefault(intake.customer_mark, customer.mark())
-    if intake.salts_caches:
-        body[CACHE_SALT] = customer.cache_salt()
 
 
 def check_model(payload: Mapping[str, Any]) -> str:

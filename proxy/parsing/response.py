@@ -44,13 +44,13 @@ class ResponseRequest(ModelRequest):
     @classmethod
     def parse(cls, payload: dict[str, Any]) -> Self:
         """Check a parsed body. Raises InvalidRequest naming the parameter at fault."""
-        payload = without_nulls(payload)
+        payload, searches = check_response_tools(without_nulls(payload))
         reading = read_fields(payload, SHAPES[RESPONSES])
+        reading.left_out = searches
         model = check_model(payload)
         require(payload, "input")
         check_input(payload["input"])
         _check_parameters(payload)
-        payload, reading.left_out = check_response_tools(payload)
         stream = check_boolean(payload, "stream") or False
         check_stream_options(payload, stream=stream)
         maximum = check_integer(payload, "max_output_tokens", at_least=cls.least_max_tokens)

@@ -68,13 +68,25 @@ def complete(box: Box, session: Record, *, customer: str | None, payment_status:
 
 
 def _update_customer(box: Box, session: Record) -> None:
-    """Write the country to the customer, where the shop asked for that."""
+    """Write to the customer what the shop asked to be kept: country, name and tax id.
+
+    https://docs.stripe.com/tax/checkout/tax-ids
+    """
+    updates, payer = session.private.get("updates", {}), session.private["payer"]
+    if not updates:
+        return
+    customer = get_customer(box, session.body["customer"])
+    changes: JsonObject = {}
     country = session.private.get("country")
-    if session.private.get("updates", {}).get("address") == "auto" and country:
-        customer = get_customer(box, session.body["customer"])
-        address = {**(customer.body["address"] or EMPTY_ADDRESS), "country": country}
-        if previous := box.change(customer, {"address": address}):
-            box.emit("customer.updated", customer.body, cause=NO_REQUEST, previous=previous)
+    if updates.get("address") == "auto" and country:
+        changes["address"] = {**(customer.body["address"] or EMPTY_ADDRESS), "country": country}
+    if updates.get("name") == "auto" and payer["name"]:
+        changes["name"] = payer["name"]
+    if payer["tax_id"]:
+        customer.private["tax_id"] = payer["tax_id"]
+        box.store.save(customer)
+    if previous := box.change(customer, changes):
+        box.emit("customer.updated", customer.body, cause=NO_REQUEST, previous=previous)
 
 
 def add_invoice(box: Box, session: Record) -> None:

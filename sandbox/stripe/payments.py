@@ -152,11 +152,15 @@ def _note_payer(box: Box, session: Record, payer: Payer) -> None:
     """Remember who pays for when it succeeds, which may be days later."""
     if session.body["automatic_tax"]["enabled"] and not session.private.get("country"):
         raise InvalidRequest("Please choose your country.", param="country")
-    tax_id = payer.tax_id if session.private.get("asks_tax_id") else ""
+    tax_id = None
+    if session.private.get("asks_tax_id"):
+        tax_id = read_tax_id(payer.tax_id, session.private.get("country"))
+        # What was typed last time is filled in.
+        tax_id = tax_id or session.private.get("known_tax_id")
     session.private["payer"] = {
         "email": payer.email,
         "name": payer.instrument.name,
-        "tax_id": read_tax_id(tax_id, session.private.get("country")),
+        "tax_id": tax_id,
     }
     box.store.save(session)
 

@@ -122,11 +122,8 @@ def _is_redeemable(box: Box, session: Record, coupon: Record, code_id: str | Non
     if code_id is None:
         return bool(coupons.shown(box, coupon)["valid"])
     code = box.get("promotion_code", code_id, param="promotion_code")
-    least = code.body["restrictions"]["minimum_amount"]
-    if least is not None and (
-        code.body["restrictions"]["minimum_amount_currency"] != currency
-        or session.body["amount_subtotal"] < least
-    ):
+    least = promotion_codes.least_in(code.body["restrictions"], currency)
+    if least is None or session.body["amount_subtotal"] < least:
         return False
     return promotion_codes.is_redeemable(box, code, customer=session.body["customer"])
 

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def main() -> int:
     suites = sample.share.order(suites)
     with ThreadPoolExecutor() as pool:
         python = pool.submit(clients.set_up_python)
-        missing = pool.submit(clients.set_up_node).result() if _needs_node(suites) else None
+        missing = {suite.name: why for suite in suites if (why := suite.set_up()) is not None}
         python.result()
     started = time.monotonic()
     if options.base_url:
@@ -59,20 +59,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _needs_node(suites: Sequence[Suite]) -> bool:
-    return any(suite.is_node for suite in suites)
-
-
 def _run_all(
-    suites: Sequence[Suite], target: Target, missing: str | None, sample: Sample
+    suites: Sequence[Suite], target: Target, missing: Mapping[str, str], sample: Sample
 ) -> list[Outcome]:
     """Run those for which there is time; within a share, their tests have what is left of it."""
     environment = {**target.environment, "TIKTOKEN_CACHE_DIR": str(_cache_vocabularies())}
 
     def run(suite: Suite) -> Outcome | None:
-        if suite.is_node and missing is not None:
-            print(f"--- {suite.name}: {missing}", flush=True)
-            return Outcome(suite.name, 0.0, skipped=Counter([missing]))
+        if why := missing.get(suite.name):
+            print(f"--- {suite.name}: {why}", flush=True)
+            return Outcome(suite.name, 0.0, skipped=Counter([why]))
         if not sample.wants(suite.name):
             return None
         outcome = runs.run(suite, {**environment, **sample.share.environment()}, FOLDER)

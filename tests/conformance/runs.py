@@ -6,13 +6,13 @@ import subprocess
 import time
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from devstack.share import LEFT_OUT
 from tests.conformance import openai_python
-from tests.conformance.clients import NODE, PYTHON, ROOT
+from tests.conformance.clients import NODE, PYTHON, ROOT, set_up_agents, set_up_node
 
 SUITES = Path(__file__).with_name("suites")
 TIMEOUT_S = 600.0
@@ -27,6 +27,8 @@ class Suite:
     arguments: list[str]
     folder: Path = SUITES
     is_node: bool = False
+    # Installs what it needs beside the common environment; says why that is impossible.
+    set_up: Callable[[], str | None] = field(default=lambda: None)
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,14 @@ def list_suites(folder: Path) -> list[Suite]:
         Suite("openai-python", [], folder),
         Suite("pydantic-ai", ["suite_pydantic_ai.py"]),
         Suite("openai-sdk", ["suite_openai_sdk.py"]),
-        Suite("node", [str(NODE / name) for name in ("openai.test.js", "ai.test.js")], NODE, True),
+        Suite("agents", ["suite_agents.py"], set_up=set_up_agents),
+        Suite(
+            "node",
+            [str(NODE / name) for name in ("openai.test.js", "ai.test.js")],
+            NODE,
+            is_node=True,
+            set_up=set_up_node,
+        ),
     ]
 
 

@@ -50,6 +50,7 @@ class Client:
 
 def assert_refused(answer: bytes, status: int, code: str) -> None:
     head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"access-control-allow-origin: *" in head
     lines = head.decode().lower().split("\r\n")
     assert lines[0].startswith(f"http/1.1 {status} ")
     assert [line for line in lines if line.startswith("x-request-id: req_")]

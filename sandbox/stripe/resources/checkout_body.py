@@ -9,10 +9,13 @@ from sandbox.stripe.store import JsonObject
 
 def session_asks(box: Box, given: JsonObject) -> JsonObject:
     """Return what the session remembers of its customer's country and tax id."""
-    country = None
+    country = tax_id = None
     if "customer" in given:
-        country = (get_customer(box, given["customer"]).body["address"] or {}).get("country")
+        customer = get_customer(box, given["customer"])
+        country = (customer.body["address"] or {}).get("country")
+        tax_id = customer.private.get("tax_id")
     return {
+        "known_tax_id": tax_id,
         "asks_tax_id": bool(given.get("tax_id_collection", {}).get("enabled")),
         "country": country,
         "updates": given.get("customer_update", {}),

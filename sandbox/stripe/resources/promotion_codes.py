@@ -42,8 +42,33 @@ def is_redeemable(box: Box, record: Record, *, customer: str | None) -> bool:
     is_used_up = most is not None and body["times_redeemed"] >= most
     is_anothers = body["customer"] is not None and body["customer"] != customer
     coupon = coupons.get_coupon(box, body["promotion"]["coupon"])
-    is_refused = is_late or is_used_up or is_anothers or not body["active"]
+    is_first_only = body["restrictions"]["first_time_transaction"]
+    is_too_late = is_first_only and _has_paid(box, customer)
+    is_refused = is_late or is_used_up or is_anothers or is_too_late or not body["active"]
     return not is_refused and bool(coupons.shown(box, coupon)["valid"])
+
+
+def _has_paid(box: Box, customer: str | None) -> bool:
+    """Tell whether a customer has a successful payment. Who is no customer has none."""
+    if customer is None:
+        return False
+    paid = (
+        Condition(path="$.customer", value=customer),
+        Condition(path="$.status", value="succeeded"),
+    )
+    return bool(box.store.select("payment_intent", paid, limit=1))
+
+
+def least_in(restrictions: JsonObject, currency: str) -> int | None:
+    """Return the least order in a currency that a code is for: 0 if it is not restricted, None if
+    it is not for this currency.
+    """
+    if restrictions["minimum_amount"] is None:
+        return 0
+    if restrictions["minimum_amount_currency"] == currency:
+        return int(restrictions["minimum_amount"])
+    option = restrictions.get("currency_options", {}).get(currency)
+    return None if option is None else int(option["minimum_amount"])
 
 
 def redeem(box: Box, *, promotion_code: str | None, coupon: str) -> None:
@@ -135,6 +160,8 @@ OPERATIONS = (
                 "max_redemptions",
                 "metadata",
                 "promotion",
+                "restrictions[currency_options]",
+                "restrictions[first_time_transaction]",
                 "restrictions[minimum_amount]",
                 "restrictions[minimum_amount_currency]",
             }

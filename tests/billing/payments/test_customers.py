@@ -98,3 +98,68 @@ def test_invoices_ask_for_what_a_company_needs_and_keep_it(
     assert session.billing_address_collection == "required"
     assert session.tax_id_collection
     assert session.tax_id_collection.enabled
+
+
+def test_a_company_types_its_address_and_tax_id_once(
+    alice: User, pack: Pack, sandbox: Sandbox, settings: Settings
+) -> None:
+    settings.STRIPE_INVOICES = True
+    invoices = []
+
+    for typed in ({"country": "DE", "tax_id": "DE123456789"}, {}):
+        order = start_checkout(alice, pack_slug=pack.slug)
+        sandbox.control(f"checkout/{order.stripe_session_id}/pay", **typed)
+        session = sandbox.session(order.stripe_session_id)
+        invoices.append(sandbox.client.v1.invoices.retrieve(str(session.invoice)))
+        fulfil_checkout(order.stripe_session_id or "")
+
+    for invoice in invoices:
+        assert invoice.customer_address
+        assert invoice.customer_address.country == "DE"
+        assert [each.value for each in invoice.customer_tax_ids or []] == ["DE123456789"]
+
+
+def test_a_code_for_a_first_payment_is_taken_once(
+    alice: User, bob: User, pack: Pack, sandbox: Sandbox, settings: Settings
+) -> None:
+    settings.STRIPE_PROMOTION_CODES = True
+    coupon = sandbox.client.v1.coupons.create({"percent_off": 50})
+    sandbox.client.v1.promotion_codes.create(
+        {
+            "code": "FIRST",
+            "promotion": {"type": "coupon", "coupon": coupon.id},
+            "restrictions": {"first_time_transaction": True},
+        }
+    )
+
+    def redeem(user: User) -> int | None:
+        order = start_checkout(user, pack_slug=pack.slug)
+        page = f"/c/pay/{order.stripe_session_id}"
+        sandbox.http.post(page, data={"action": "code", "code": "FIRST"})
+        assert sandbox.pay(order.stripe_session_id) == 200
+        return fulfil_checkout(order.stripe_session_id or "").paid_cents
+
+    assert [redeem(alice), redeem(alice), redeem(bob)] == [450, 900, 450]
+
+
+def test_a_code_for_one_customer_is_nobody_else_s(
+    alice: User, bob: User, pack: Pack, sandbox: Sandbox, settings: Settings
+) -> None:
+    settings.STRIPE_PROMOTION_CODES = True
+    buy(alice, pack, sandbox)
+    coupon = sandbox.client.v1.coupons.create({"percent_off": 50})
+    sandbox.client.v1.promotion_codes.create(
+        {
+            "code": "ALICE",
+            "promotion": {"type": "coupon", "coupon": coupon.id},
+            "customer": StripeCustomer.objects.get(wallet__user=alice).stripe_customer_id,
+        }
+    )
+
+    def total(user: User) -> int | None:
+        order = start_checkout(user, pack_slug=pack.slug)
+        page = f"/c/pay/{order.stripe_session_id}"
+        sandbox.http.post(page, data={"action": "code", "code": "ALICE"})
+        return sandbox.session(order.stripe_session_id).amount_total
+
+    assert (total(alice), total(bob)) == (450, 900)

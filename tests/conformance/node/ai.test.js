@@ -81,6 +81,27 @@ for (const [mode, of] of Object.entries(modes)) {
   });
 }
 
+test("a reference to an item that is not stored says what to set instead", { skip: needsProduct }, async () => {
+  const messages = [{ role: "user", content: "say 5 words" }];
+  const first = await generateText({ model: provider(model), messages });
+  const second = [...messages, ...first.response.messages, { role: "user", content: "say 3 words" }];
+
+  await assert.rejects(
+    generateText({ model: provider(model), messages: second }),
+    (error) =>
+      error.statusCode === 400 &&
+      error.data.error.code === "items_not_stored" &&
+      error.message.includes("store: false"),
+  );
+  // The recipe of the documentation, for every turn of a conversation.
+  const { text } = await generateText({
+    model: provider(model),
+    messages: second,
+    providerOptions: { openai: { store: false } },
+  });
+  assert.equal(words(text), 3);
+});
+
 test("embeddings come as numbers", async () => {
   const { embeddings, usage } = await embedMany({
     model: provider.embedding("text-embedding-3-small"),

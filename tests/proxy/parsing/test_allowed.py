@@ -414,6 +414,8 @@ def test_a_customer_is_marked_only_where_staff_want_it() -> None:
     assert marked["safety_identifier"] == ALICE.mark()
     assert marked["cache_salt"] == ALICE.cache_salt() != BOB.cache_salt()
     assert given["safety_identifier"] == ALICE.hide("u") != ALICE.mark()
+    # By the specification, embeddings have no such field.
+    assert write(parse(EMBEDDINGS), marking).keys() & {"user", "safety_identifier"} == {"user"}
 
 
 def shapes(shape: Shape) -> Iterator[Shape]:

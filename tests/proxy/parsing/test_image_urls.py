@@ -52,6 +52,12 @@ def test_it_takes_no_other_scheme(url: str) -> None:
         check_image_url(url, "x")
 
 
+def test_it_takes_no_address_as_long_as_a_picture() -> None:
+    with pytest.raises(InvalidRequest):
+        check_image_url(f"https://a.b/{'x' * 8_192}", "x")
+    check_image_url(f"data:image/png;base64,{'A' * 8_192}", "x")
+
+
 def test_it_finds_an_image_that_is_no_data() -> None:
     inline, remote = ({"image_url": {"url": url}} for url in ("data:,", "https://a.b/c"))
     plain = {"type": "input_image", "image_url": "https://a.b/c"}

@@ -37,6 +37,45 @@ async def test_it_tells_the_client_what_the_upstream_did_not_get(api: Api, alice
         assert "of_tomorrow" not in parameters
 
 
+async def test_an_agents_request_is_served_without_what_it_does_not_need(
+    api: Api, alice: Customer
+) -> None:
+    """As Codex CLI 0.171 sends it, cut to one of each kind."""
+    tool = {"type": "function", "name": "wait_agent", "strict": False, "parameters": {}}
+    body: dict[str, Any] = {
+        "input": [
+            {"type": "message", "id": "msg_1", "role": "developer", "content": "Be brief."},
+            {
+                "type": "message",
+                "id": "msg_2",
+                "role": "user",
+                "content": [{"type": "input_text", "text": "Hi"}],
+            },
+        ],
+        "tools": [
+            tool | {"name": "exec_command"},
+            {"type": "namespace", "name": "agents", "description": "Agents.", "tools": [tool]},
+            {"type": "web_search", "external_web_access": False},
+        ],
+        "tool_choice": "auto",
+        "parallel_tool_calls": True,
+        "reasoning": {"summary": "auto"},
+        "store": False,
+        "include": ["reasoning.encrypted_content"],
+        "prompt_cache_key": "thread",
+        "client_metadata": {"installation": "x"},
+    }
+
+    answer = await api.ask(alice, "responses", stream=True, **body)
+
+    assert answer.status_code == 200
+    assert answer.headers[IGNORED].split(", ") == ["tools.web_search", "client_metadata"]
+    [parameters] = await sent(api)
+    assert [one["type"] for one in parameters["tools"]] == ["function", "namespace"]
+    assert parameters["prompt_cache_key"] != "thread"
+    assert "client_metadata" not in parameters
+
+
 async def test_each_provider_gets_what_it_takes(api: Api, alice: Customer) -> None:
     await in_database(add_first, api.upstream, "fault-500")
     await in_database(lambda: take("first", request_extras=["min_p"]))

@@ -51,6 +51,28 @@ def test_it_takes_a_code_away_again(
     assert client.codes.retrieve(code.id).times_redeemed == 0
 
 
+def test_a_code_may_have_a_least_order_in_each_of_its_currencies(
+    emulator: Emulator, client: Client
+) -> None:
+    coupon = client.coupons.create({"percent_off": 20})
+    client.codes.create(
+        {
+            "promotion": {"type": "coupon", "coupon": coupon.id},
+            "code": "BOTH",
+            "restrictions": {
+                "minimum_amount": 5_000,
+                "minimum_amount_currency": "eur",
+                "currency_options": {"usd": {"minimum_amount": 1_250}},
+            },
+        }
+    )
+    session = emulator.session(allow_promotion_codes=True)
+
+    emulator.http.post(f"/c/pay/{session.id}", data={"action": "code", "code": "BOTH"})
+
+    assert client.sessions.retrieve(session.id).amount_total == 1_000
+
+
 @pytest.mark.parametrize(
     "restriction",
     [
