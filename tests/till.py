@@ -175,7 +175,7 @@ class Till:
             month=month_of(NOW_MS),
             limits=bounds or limits(),
         )
-        placing.parse_count_request(self.client.ask(call))
+        placing.parse_counted(self.client.ask(call))
 
     def with_another_key(self) -> "Till":
         """Return a till on the same wallet with a key of its own."""

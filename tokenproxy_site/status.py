@@ -1,7 +1,5 @@
 """The status page: what `/readyz` knows, in words for customers."""
 
-from dataclasses import dataclass
-
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
@@ -18,20 +16,14 @@ PARTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One part of the service and whether it works."""
-
-    name: str
-    words: str
-    is_up: bool
-
-
 @never_cache
 @require_safe
 def status(request: HtmxRequest) -> HttpResponse:
     """Show whether each part of the service works. htmx gets the part that changes."""
     problems = find_problems()
-    parts = [Part(name, words, key not in problems) for key, (name, words) in PARTS.items()]
+    parts = [
+        {"name": name, "words": words, "is_up": part not in problems}
+        for part, (name, words) in PARTS.items()
+    ]
     template = "storefront/_status.html" if request.htmx else "storefront/status.html"
     return render(request, template, {"parts": parts, "is_up": not problems})

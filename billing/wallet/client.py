@@ -91,7 +91,7 @@ class WalletClient:
         command = placing.count_request(
             wallet_id, api_key_id, known_version=known_version, month=month, limits=limits
         )
-        placing.parse_count_request(await self._ask(command))
+        placing.parse_counted(await self._ask(command))
 
     async def quote(self, hold: HoldRequest) -> Placed:
         """Return what `place` would hold now, without holding it. Raises what `place` raises."""

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from billing.wallet import arguments
-from billing.wallet.commands.command import Command, Reply, call, parse_ok, read_reply, refusal_of
-from billing.wallet.commands.placing import LIMITED, RATE_FIGURES, rate_refusal
+from billing.wallet.commands.command import Command, Reply, call, parse_ok
+from billing.wallet.commands.placing import RATE_FIGURES, parse_counted
 from billing.wallet.keys import Spot
 from billing.wallet.limits import KeyFigures, Limits
 from common.rates import RateState
@@ -76,11 +76,7 @@ def parse_inquiry(reply: Reply) -> Inquiry:
 
     Raises RateLimited, WalletStale, WalletMissing, WalletRecovering.
     """
-    status, figures = read_reply(reply)
-    if status in LIMITED:
-        raise rate_refusal(status, figures)
-    if status != "OK":
-        raise refusal_of(status)
+    figures = parse_counted(reply)
     return Inquiry(
         _balance(figures[:5]),
         KeyFigures(*figures[5:-RATE_FIGURES]),

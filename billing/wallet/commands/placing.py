@@ -106,13 +106,17 @@ def count_request(
     )
 
 
-def parse_count_request(reply: Reply) -> None:
-    """Read the answer to `count_request`. Raises the WalletError that it means."""
+def parse_counted(reply: Reply) -> list[int]:
+    """Read the answer to `count_request`, or to another call that is counted.
+
+    Returns its figures. Raises the WalletError that it means.
+    """
     status, figures = read_reply(reply)
     if status in LIMITED:
         raise rate_refusal(status, figures)
     if status != "OK":
         raise refusal_of(status)
+    return figures
 
 
 def quote(hold: HoldRequest, *, lease_ms: int, limit: BacklogLimit) -> Command:

@@ -23,6 +23,7 @@
 --   * Every function may be called again with the same arguments; the second call changes nothing.
 --   * Nothing answers while the fence is closed. The epoch is known to this server process only: it
 --     is gone after a restart or a failover; the fence key is gone after a flush. Either closes it.
+--     `names.lua` wraps every function that depends on it in `serving` or `restoring`.
 --   * A register belongs to the epoch that wrote it, and so does an API key's hash. One that a
 --     rebuild did not bring into its own epoch is outdated, and is not seen.
 --   * What a key holds and has open changes together with its wallet's, by the same amount.

@@ -23,9 +23,9 @@ class Command(BaseCommand):
             raise CommandError(f"The setting {error.args[0]} is required.") from error
         password_file = Path(settings.VAR_DIR) / "demo-passwords"
         try:
-            demo = seed(upstream_url=url, upstream_key=key, password_file=password_file)
+            logins = seed(upstream_url=url, upstream_key=key, password_file=password_file)
         except InvalidProvider as error:
             raise CommandError(str(error)) from error
-        for email, password in demo.logins.items():
+        for email, password in logins.items():
             who = "Staff" if email.startswith("staff") else "Customer"
             self.stdout.write(f"{who}: {email} / {password or '(a password of your own)'}")

@@ -5,7 +5,6 @@ Each is made only if it is missing, so seeding is safe to repeat and never undoe
 
 import os
 import secrets
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from allauth.account.models import EmailAddress
@@ -38,15 +37,11 @@ MODELS = [
 ]
 
 
-@dataclass
-class Demo:
-    """The accounts that can log in. A password is None if the account existed before."""
+def seed(*, upstream_url: str, upstream_key: str, password_file: Path) -> dict[str, str | None]:
+    """Make packs, models, a provider, a customer and a member of staff, as far as missing.
 
-    logins: dict[str, str | None] = field(default_factory=dict)
-
-
-def seed(*, upstream_url: str, upstream_key: str, password_file: Path) -> Demo:
-    """Make packs, models, a provider, a customer and a member of staff, as far as missing."""
+    Returns the accounts that can log in. A password is None if the account existed before.
+    """
     with transaction.atomic():
         _seed_packs()
         _seed_models()
@@ -57,12 +52,10 @@ def seed(*, upstream_url: str, upstream_key: str, password_file: Path) -> Demo:
             models={name: name for name, *_ in MODELS},
         )
         passwords = _passwords(password_file)
-        return Demo(
-            {
-                CUSTOMER: _seed_user(CUSTOMER, passwords[0], is_staff=False),
-                STAFF: _seed_user(STAFF, passwords[1], is_staff=True),
-            }
-        )
+        return {
+            CUSTOMER: _seed_user(CUSTOMER, passwords[0], is_staff=False),
+            STAFF: _seed_user(STAFF, passwords[1], is_staff=True),
+        }
 
 
 def _seed_packs() -> None:
