@@ -179,6 +179,7 @@ def test_a_receipt_under_review_shows_what_was_not_asked_for(
     [
         ("completed", "reported", "The whole answer was delivered"),
         ("client_left", "estimated", "Your program closed the connection"),
+        ("client_left", "reported", "You pay for what the model had used"),
         ("broken", "estimated", "provider broke off"),
         ("abandoned", "estimated", "interrupted on our side"),
         ("completed", "estimated", "counted by us"),
