@@ -67,7 +67,7 @@ def test_its_contents_lead_to_sections_that_exist(documentation: str) -> None:
     contents = documentation.split('class="docs-nav"')[1].split("</nav>", maxsplit=1)[0]
     linked = re.findall(r'href="#([^"]+)"', contents)
 
-    assert len(linked) == 19
+    assert len(linked) == len(set(linked)) > 15
     assert all(f'id="{anchor}"' in documentation for anchor in linked)
 
 

@@ -110,7 +110,7 @@ def test_bob_finds_nothing_of_alices_orders(as_bob: Client, order: MakeOrder) ->
     assert [answer.status_code for answer in answers] == [404] * 6
 
 
-@pytest.mark.parametrize("session_id", ["", "cs_test_none", "a\x00b", "x" * 500, "../../etc"])
+@pytest.mark.parametrize("session_id", ["", "cs_test_none", "x" * 500, "../../etc"])
 def test_the_return_page_knows_no_session_but_the_customers_own(
     as_alice: Client, order: MakeOrder, session_id: str
 ) -> None:

@@ -103,8 +103,9 @@ def test_it_asks_the_database_no_more_for_many_rows_than_for_one(
     for number in range(20):
         use(f"req_{number}")
 
-    # Session, user, wallet, records; keys and models of the filter.
-    with django_assert_num_queries(6):
+    # Session, user, whether the address is confirmed, wallet, records; keys and models of the
+    # filter.
+    with django_assert_num_queries(7):
         as_alice.get("/dashboard/usage/")
 
 
@@ -205,4 +206,4 @@ def test_a_receipt_names_no_provider(as_alice: Client, use: MakeUsage) -> None:
 
 def test_there_is_no_receipt_of_a_request_that_never_was(as_alice: Client) -> None:
     assert as_alice.get("/dashboard/usage/req_9/").status_code == 404
-    assert as_alice.get("/dashboard/usage/a%00b/").status_code == 404
+    assert as_alice.get("/dashboard/usage/a%00b/").status_code == 400
