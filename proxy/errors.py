@@ -12,6 +12,7 @@
     │   ├── AuthenticationFailed     401  invalid_api_key
     │   ├── NetworkRefused           401  ip_not_authorized, not from this address
     │   ├── AccountFrozen            403  account_frozen, until a person lifts it
+    │   ├── HttpsRequired            403  https_required, where the site has https
     │   ├── NotFound                 404
     │   │   ├── PathNotFound              not_found
     │   │   ├── ModelNotFound             model_not_found
@@ -20,8 +21,8 @@
     │   │   └── EndpointNotServed         model_not_supported, by no route at this endpoint
     │   ├── MethodNotAllowed         405  method_not_allowed
     │   ├── InsufficientQuota        429  insufficient_quota, never retried by SDKs
-    │   ├── RateLimitExceeded              429  rate_limit_exceeded, with when to retry
-    │   ├── TokenLimitExceeded          429  rate_limit_exceeded, waiting would not help
+    │   ├── RateLimitExceeded        429  rate_limit_exceeded, with when to retry
+    │   ├── TokenLimitExceeded       429  rate_limit_exceeded, waiting would not help
     │   ├── WalletUnavailable         503  the wallet did not answer, so the request is refused
     │   ├── BooksUnavailable         503  service_unavailable, PostgreSQL or Stripe is away
     │   ├── ServerBusy               503  server_busy, this process can't take more of it now

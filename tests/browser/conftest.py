@@ -1,5 +1,6 @@
 """The whole product on free ports, and Chromium in front of it."""
 
+import itertools
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -30,6 +31,8 @@ CHROMIUM_FLAGS = [
 # A machine that runs all the other tests beside these takes its time.
 TIMEOUT_MS = 15_000
 expect.set_options(timeout=TIMEOUT_MS)
+# Of the networks that are kept for benchmarks (RFC 2544).
+ADDRESSES = (f"198.18.{n // 250}.{n % 250 + 1}" for n in itertools.count())
 STAFF_LOGIN = re.compile(r"Staff: (\S+) / (\S+)$", re.MULTILINE)
 
 
@@ -44,7 +47,11 @@ class Login:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One running product for all tests here; each brings customers of its own."""
-    environ = without_product_settings(os.environ) | {"CUSTOMER_REFUND_DAYS": "14"}
+    environ = without_product_settings(os.environ) | {
+        "CUSTOMER_REFUND_DAYS": "14",
+        # Customers come from networks of their own, as a proxy would tell: see `Browsers.open`.
+        "TRUSTED_PROXIES": "127.0.0.1",
+    }
     folder = tmp_path_factory.mktemp("shop")
     copy_template(SERVICES_HOME, to=folder / "postgres")
     with Stack(folder, environ=environ) as running:
@@ -85,7 +92,13 @@ class Browsers:
 
     def open(self, *, failing: str = "", **options: Any) -> Page:
         """Open an empty page. The address in `failing` is expected to answer with an error."""
-        context = self.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
+        context = self.new_context(
+            **{
+                "viewport": {"width": 1440, "height": 900},
+                "extra_http_headers": {"X-Forwarded-For": next(ADDRESSES)},
+                **options,
+            }
+        )
         context.set_default_timeout(TIMEOUT_MS)
         theirs = (self.stack.stripe_url,)
         witness = Witness(context, home=self.stack.url, strangers=theirs, failing=failing)

@@ -163,7 +163,7 @@ def log_in_as_staff(album: Album, staff: Login) -> None:
     page.goto("/admin/")
     page.get_by_label("Email").fill(staff.email)
     page.get_by_label("Password").fill(staff.password)
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Desk")
     album.keep("desk")
 

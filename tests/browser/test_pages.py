@@ -205,7 +205,7 @@ def clerk(stack: Stack, staff: Login, browser: Browser, regular: Visitor) -> Ite
     page.goto("/admin/")
     page.get_by_label("Email").fill(staff.email)
     page.get_by_label("Password").fill(staff.password)
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in", exact=True).click()
     page.goto("/admin/billing/wallet/?q=regular")
     link = page.locator("#result_list tbody th a").get_attribute("href")
     yield Visitor(context.storage_state(), {"wallet": re.findall(r"\d+", str(link))[0]})

@@ -95,7 +95,7 @@ def test_a_wrong_password_is_said_and_what_was_typed_stays(
     page.get_by_label("Email").fill("forgetful@example.com")
     page.get_by_label("Password").fill("not this one")
 
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in", exact=True).click()
 
     expect(page.locator(".errorlist")).to_contain_text("not correct")
     expect(page.get_by_label("Email")).to_have_value("forgetful@example.com")
@@ -120,7 +120,7 @@ def test_a_forgotten_password_is_replaced_by_mail(stack: Stack, browsers: Browse
     page.get_by_role("main").get_by_role("link", name="Log in").click()
     page.get_by_label("Email").fill("absent@example.com")
     page.get_by_label("Password").fill("another pelican, another ledger")
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in", exact=True).click()
 
     expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
 
@@ -139,7 +139,7 @@ def test_who_was_logged_out_meanwhile_comes_back_to_the_same_page(
     expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
     page.get_by_label("Email").fill(customer.email)
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in", exact=True).click()
     expect(page).to_have_url(f"{stack.url}/dashboard/keys/")
     expect(page.get_by_role("main")).to_contain_text("No keys yet")
 

@@ -58,7 +58,7 @@ end
 -- ARGV request target settlement used_tokens
 -- Returns OK charged available | RECOVERING | UNKNOWN
 local function settle(keys, args, epoch)
-  local fence, wallet_key, hold_key = unpack(keys)
+  local fence, wallet_key, hold_key, leases, events = unpack(keys)
   local request, target, settlement, used_tokens = unpack(args)
   str(request, 'request')
   target = int(target, 'target', 0)
@@ -73,7 +73,7 @@ local function settle(keys, args, epoch)
     if redis.call('HDEL', hold_key, 'r') == 1 then
       -- It was reaped while its process lived on: its receipt is to say how it ended after all.
       redis.call('PERSIST', hold_key)
-      add_event(keys[5], 'usage', request, register, 0, settlement)
+      add_event(events, 'usage', request, register, 0, settlement)
     end
     return { 'OK', register.charged, wallet.available }
   end
