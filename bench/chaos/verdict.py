@@ -193,11 +193,17 @@ def accepted_by_id(evidence: Evidence) -> dict[str, Row]:
     """Return what the upstream accepted, with the tokens of all tries of a request added up."""
     rows: dict[str, Row] = {}
     for row in evidence.served:
-        if not row["is_accepted"]:
+        if not row["is_accepted"] or was_refused_in_a_200(row):
             continue
         known = rows.setdefault(row["request_id"], {**row, "completion_tokens_generated": 0})
         known["completion_tokens_generated"] += row["completion_tokens_generated"]
     return rows
+
+
+def was_refused_in_a_200(row: Row) -> bool:
+    """Tell whether an answer was an error from its beginning, which is free and no acceptance."""
+    is_error = row["fault"] == "error-event" and row["outcome"] == "failed"
+    return is_error and not row["completion_tokens_delivered"]
 
 
 def most_cost(row: Row, receipt: Row) -> int:

@@ -22,6 +22,9 @@ SERVED = {
     "is_accepted": True,
     "prompt_tokens": 8,
     "completion_tokens_generated": 10,
+    "completion_tokens_delivered": 10,
+    "fault": None,
+    "outcome": "completed",
 }
 PURCHASE = {
     "public_id": "order-1",

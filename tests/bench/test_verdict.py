@@ -23,6 +23,17 @@ def test_it_finds_an_accepted_request_without_a_receipt() -> None:
     assert problems(given) == ["no request lost: req_1: accepted (gpt-4o), no receipt"]
 
 
+def test_an_error_in_a_200_is_no_acceptance() -> None:
+    error = {"fault": "error-event", "outcome": "failed", "completion_tokens_delivered": 0}
+    given = evidence(served=error)
+    given.receipts.clear()
+
+    assert problems(given) == []
+    assert problems(evidence(served=error)) == [
+        "none charged without delivery: req_1: charged 18, never accepted"
+    ]
+
+
 def test_it_finds_a_whole_answer_without_a_receipt() -> None:
     given = evidence(seen=whole(), served={"is_accepted": False})
     given.receipts.clear()

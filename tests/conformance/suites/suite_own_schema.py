@@ -31,8 +31,8 @@ schema = schemathesis.openapi.from_url(ADDRESS)
 PATHS = httpx.get(ADDRESS).json()["paths"]
 # Headers of our own and of OpenAI's; the rest is HTTP's.
 OURS = ("x-", "openai-", "retry-")
-# For proxies, which must not hold a stream back.
-UNNAMED = {"x-accel-buffering"}
+# For proxies, which must not hold a stream back, and for browsers, which must not guess.
+UNNAMED = {"x-accel-buffering", "x-content-type-options"}
 
 
 def check_headers_are_named(case: Any, response: Any) -> None:
