@@ -19,6 +19,7 @@ from billing.exceptions import (
     TooManyCards,
     TopUpRefused,
 )
+from billing.ledger.wallets import get_wallet
 from billing.models import AutoTopUp
 from billing.stripe_api import SESSION_ID
 from billing.stripe_api.saved_cards import (
@@ -94,6 +95,25 @@ def remove_card(user: User) -> None:
     for customer_id in {top_up.stripe_customer_id, find_customer_id(top_up.wallet)} - {""}:
         removed += _detach_all(customer_id)
     _forget_card(top_up.pk, removed)
+
+
+def disown_cards(user: User) -> None:
+    """Switch off, and forget the card and the Customer that somebody else may have made.
+
+    Asks Stripe nothing: what is forgotten is never charged, and the next Checkout makes a Customer
+    anew. Call it with the wallet locked.
+    """
+    wallet = get_wallet(user)
+    for top_up in AutoTopUp.objects.filter(wallet=wallet):
+        switch_off(top_up, OffReason.CUSTOMER)
+        AutoTopUp.objects.filter(pk=top_up.pk).update(
+            stripe_customer_id="",
+            stripe_payment_method_id="",
+            stripe_setup_session_id="",
+            card_label="",
+        )
+    if customer_id := find_customer_id(wallet):
+        forget_customer(customer_id)
 
 
 def _detach_all(customer_id: str) -> list[str]:

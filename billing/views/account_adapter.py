@@ -18,10 +18,12 @@ from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 
 from accounts.adapter import AccountAdapter as PlainAccountAdapter
-from accounts.addresses import lock_user
+from accounts.addresses import is_confirmed, lock_user
 from accounts.models import User
 from billing.gifts.welcome import grant_welcome_credit
 from billing.keys.takeovers import end_doubtful
+from billing.ledger.credits import lock_wallet
+from billing.ledger.wallets import get_wallet
 from billing.notices.security import (
     notify_address_asked,
     notify_address_changed,
@@ -36,6 +38,7 @@ from billing.notices.sign_ins import (
     note_sign_in,
     remember_device,
 )
+from billing.top_ups.cards import disown_cards
 from common.client_networks import client_network
 
 # Browsers keep no cookie for longer than 400 days.
@@ -107,7 +110,11 @@ class AccountAdapter(PlainAccountAdapter):
 
         If it was never confirmed, whatever a stranger may have made ends, and is listed by mail.
         """
+        was_confirmed = is_confirmed(user)
         ended = end_doubtful(user)
+        if not was_confirmed:
+            lock_wallet(get_wallet(user).pk)
+            disown_cards(user)
         # Nobody who knew the old password gets another address in.
         EmailAddress.objects.filter(user=user, verified=False).exclude(email=user.email).delete()
         self.set_password(user, password)

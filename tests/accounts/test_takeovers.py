@@ -12,7 +12,8 @@ from django.test import Client
 from accounts.models import ApiKey, User
 from billing.exceptions import SignedOut
 from billing.keys.api_keys import issue_api_key
-from billing.models import LedgerEntry
+from billing.ledger.wallets import get_wallet
+from billing.models import AutoTopUp, LedgerEntry, StripeCustomer
 from billing.wallet.sync_client import SyncWalletClient
 from tests.accounts.sign_up import LINK, PASSWORD
 from tests.billing.notices.conftest import Mailbox, mailbox
@@ -106,6 +107,32 @@ def test_a_reset_ends_all_that_a_stranger_made_and_says_so(
         assert key.hint in place
         assert "stranger@example.com" in place
     assert "1 API key, 1 e-mail address, 1 sign-in and 1 second factor" in after
+
+
+def test_a_reset_leaves_no_card_or_customer_of_a_strangers(
+    stranger: Client, mailbox: Mailbox
+) -> None:
+    wallet = get_wallet(victims_account())
+    card = {"stripe_customer_id": "cus_1", "stripe_payment_method_id": "pm_1", "card_label": "x"}
+    AutoTopUp.objects.create(wallet=wallet, state=AutoTopUp.State.WAITING, **card)
+    StripeCustomer.objects.create(wallet=wallet, stripe_customer_id="cus_1", email=VICTIM)
+
+    choose_password(ask_for_reset(mailbox))
+
+    top_up = AutoTopUp.objects.get()
+    assert top_up.state == AutoTopUp.State.OFF
+    assert {name: getattr(top_up, name) for name in card} == dict.fromkeys(card, "")
+    assert StripeCustomer.objects.get().stripe_customer_id == ""
+
+
+def test_a_reset_of_a_confirmed_account_keeps_its_card(stranger: Client, mailbox: Mailbox) -> None:
+    user = victims_account()
+    EmailAddress.objects.filter(user=user).update(verified=True)
+    AutoTopUp.objects.create(wallet=get_wallet(user), card_label="Visa")
+
+    choose_password(ask_for_reset(mailbox))
+
+    assert AutoTopUp.objects.get().card_label == "Visa"
 
 
 def test_a_link_alone_does_not_confirm_a_strangers_account(stranger: Client) -> None:
