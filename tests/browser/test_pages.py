@@ -94,6 +94,12 @@ SCREENS = [
             "/accounts/password/change/",
             "/accounts/logout/",
             "/accounts/confirm-email/",
+            "/accounts/2fa/",
+            "/accounts/2fa/totp/activate/",
+            "/accounts/2fa/webauthn/add/",
+            "/accounts/sessions/",
+            "/dashboard/settings/data/",
+            "/dashboard/settings/delete/",
         )
     ),
     *(
