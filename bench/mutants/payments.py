@@ -207,11 +207,11 @@ MUTANTS: list[Mutant] = [
         tests="top_up_orders.py::test_a_payment_that_differs_waits_for_a_person",
     ),
     top_up(
-        "what is in review is charged for again",
+        "what lands in review leaves it on",
         "orders/fulfilment.py",
         "    channel.without_credits(order, payment)\n    file_item(",
         "    file_item(",
-        tests="uncredited_top_ups.py::test_sweeps_charge_once_what_lands_in_review",
+        tests="uncredited_top_ups.py::test_another_card_does_not_keep_it_on",
     ),
     top_up(
         "what was paid twice is charged for again",

@@ -37,6 +37,8 @@ def shop(stack: Stack) -> Iterator[Shop]:
     """The product as customers and staff meet it, past the edge."""
     clerk = Clerk(stack)
     shop = Shop(stack, clerk)
+    # As an edge says it: the site is reached by https alone.
+    shop.http.headers["X-Forwarded-Proto"] = "https"
     shop.sell("gpt-4o")
     yield shop
     shop.http.close()

@@ -18,6 +18,7 @@ from billing.exceptions import (
 )
 from billing.upkeep.reaper import reap
 from billing.wallet import keys
+from billing.wallet.arguments import Place
 from billing.wallet.commands import ending, figures, placing
 from billing.wallet.limits import KeyFigures, Limits
 from tests.conftest import open_fences
@@ -378,11 +379,12 @@ def test_a_key_of_another_epoch_spent_nothing_in_any_month(rich: Till) -> None:
 )
 def test_limits_that_are_none_change_nothing(rich: Till, packed: str) -> None:
     call = placing.place(rich.hold_request("r1", 10), lease_ms=1_000, limit=NO_LIMIT)
+    arguments = Place(*call.arguments)
     before = dump(rich)
 
     for _ in range(2):
         with pytest.raises(WalletError, match="ARGUMENT"):
-            rich.client.ask(call._replace(arguments=(*call.arguments[:-1], packed)))
+            rich.client.ask(call._replace(arguments=arguments._replace(limits=packed)))
 
     assert dump(rich) == before
 
