@@ -379,7 +379,7 @@ def test_a_key_of_another_epoch_spent_nothing_in_any_month(rich: Till) -> None:
 )
 def test_limits_that_are_none_change_nothing(rich: Till, packed: str) -> None:
     call = placing.place(rich.hold_request("r1", 10), lease_ms=1_000, limit=NO_LIMIT)
-    arguments = Place(*call.arguments)
+    arguments = Place(*call.arguments)  # type: ignore[arg-type]
     before = dump(rich)
 
     for _ in range(2):
