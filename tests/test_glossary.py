@@ -39,6 +39,7 @@ ALLOWED: dict[str, dict[str, str]] = {
         "AuthenticationBackend": "allauth's name",
     },
     "channel": {
+        "Channel": "kombu's name",
         "billing/*": "how an order is paid, by Checkout or a saved card; no provider is meant",
     },
     "tell": {"proxy/*": "the proxy's owner renames it"},

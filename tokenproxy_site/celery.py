@@ -3,7 +3,7 @@
 import os
 
 from celery import Celery
-from kombu.transport.redis import Channel
+from kombu.transport import redis
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tokenproxy_site.settings")
 
@@ -15,4 +15,4 @@ app.autodiscover_tasks(["tokenproxy_site"])
 
 # A message says that a sweep is due, and the next one says so again. So a worker does not give back
 # what it had not begun: where its broker is gone, kombu fails at that, and the worker ends.
-Channel.do_restore = False
+redis.Channel.do_restore = False
