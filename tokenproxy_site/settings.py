@@ -78,7 +78,6 @@ INSTALLED_APPS = [
     "allauth.usersessions",
     "csp",
     "django_htmx",
-    "django_structlog",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -89,6 +88,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "tokenproxy_site.probes.ProbeMiddleware",
+    "tokenproxy_site.page_lines.PageLineMiddleware",
     "tokenproxy_site.nul.NulMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -102,7 +102,6 @@ MIDDLEWARE = [
     "tokenproxy_site.staff_sessions.StaffSessionMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
 ]
 
 ROOT_URLCONF = "tokenproxy_site.urls"
