@@ -26,7 +26,7 @@ MESSAGES: dict[type[billing.BillingError], str] = {
         "The payment service has no such document of this order. Please write to us if you need it."
     ),
     billing.RefundRefused: "Nothing was refunded: this order can't be returned here any more.",
-    billing.LeavingRefused: "The account can't be deleted now. Nothing was changed.",
+    billing.LeavingRefused: "The account can't be deleted now: please look below.",
     billing.CodeUnknown: "There is no such code. Please compare it with what you were given.",
     billing.CodeUsed: "This code was used already, or you have used another one of the same kind.",
     billing.CodeExpired: "This code has expired.",
