@@ -42,7 +42,6 @@ from devstack.ports import free_port
 from tests.accounts.sign_up import PASSWORD
 from tests.billing.notices.conftest import Mailbox, mailbox
 from tests.billing.payments.conftest import posted
-from tests.billing.payments.test_refunds import spend, work
 from tests.conftest import open_fences, signed_in
 from tests.stripe_sandbox import Sandbox
 from tests.till import Till
@@ -295,10 +294,14 @@ def test_a_refund_that_nobody_can_ask_for_again_is_told(
         delete_account(alice)
     open_fences(till.client)
     # Redis has not heard of the deletion yet, nor of what it takes.
-    spend(till, 1)
+    till.place("running", 1)
+    till.settle("running", 1)
+    till.drain()
     decide_open()
+    till.drain()
+    Refund.objects.update(next_attempt_at=timezone.now())
 
-    work(till)
+    advance_refunds()
 
     assert Refund.objects.get().status == Refund.Status.REFUSED
     assert InboxItem.objects.get().kind == "refund_refused"
