@@ -79,7 +79,7 @@ def test_a_pack_says_how_many_tokens_it_buys(
 def test_a_workload_is_told_in_credits_money_and_days(
     as_charlie: Client, starter: Pack, gpt4: ModelPrice
 ) -> None:
-    asked = {
+    asked: dict[str, str | int] = {
         "model": "gpt-4",
         "prompt_tokens": 1_000,
         "completion_tokens": 250,
