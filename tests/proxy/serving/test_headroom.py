@@ -100,11 +100,11 @@ async def test_it_counts_what_the_balance_covers_by_its_count_alone(
 async def test_it_clamps_by_the_count(api: Api, make_customer: Make) -> None:
     bob = await in_database(make_customer, "bob@example.com", credits=10 * AMPLE)
     await api.chat(bob, **ASK)
-    await spend_all_but(bob, COUNTED + 700)
+    await spend_all_but(bob, SIZE + 70)
 
     answer = await api.chat(bob, messages=MESSAGES)
 
-    assert answer.headers["x-tokenproxy-max-tokens"] == "700"
+    assert answer.headers["x-tokenproxy-max-tokens"] == str(SIZE - COUNTED + 70)
 
 
 async def test_it_counts_what_a_minute_allows_by_its_count_alone(
