@@ -30,8 +30,8 @@ from typing import Literal, Self
 import orjson
 
 from proxy.errors import ContextUnknown
-from proxy.metering.counts import Count, count_texts
-from proxy.metering.encodings import encoding_name, is_known_model
+from proxy.metering.counts import Count, count_all
+from proxy.metering.encodings import encoding_for, encoding_name, is_known_model
 from proxy.metering.images import most_of_image
 from proxy.metering.known_models import find_context
 from proxy.metering.prompt import Prompt
@@ -106,7 +106,7 @@ class Reader:
         return tokens if most is None else min(tokens, most)
 
 
-def bound_prompt(prompt: Prompt, reader: Reader, count: Count = count_texts) -> int:
+def bound_prompt(prompt: Prompt, reader: Reader, count: Count = count_all) -> int:
     """Return a number of tokens that the prompt can't exceed. Raises ContextUnknown."""
     if may_count(prompt, reader):
         return bound_exactly(prompt, reader, count)
@@ -118,14 +118,15 @@ def may_count(prompt: Prompt, reader: Reader) -> bool:
     return reader.has_tokenizer and prompt.size_bytes() <= EXACT_BYTES
 
 
-def bound_exactly(prompt: Prompt, reader: Reader, count: Count = count_texts) -> int:
+def bound_exactly(prompt: Prompt, reader: Reader, count: Count = count_all) -> int:
     """Count, and add a margin for what the rules leave open. Raises ContextUnknown."""
     media = _bound_media(prompt, reader)
     if media is None:
         return _most_of_boundless(prompt, reader)
-    rules = prompt.count_tools(count) + prompt.tool_overhead
-    tools = max(rules, prompt.count_each([prompt.tools_json], count))
-    texts = prompt.count_each([*prompt.texts, *prompt.identifiers], count)
+    encoding = encoding_for(prompt.model)
+    texts, tool_texts = prompt.count_texts(count)
+    tools = max(tool_texts + prompt.tool_overhead, count(encoding, (prompt.tools_json,)))
+    texts += sum(count(encoding, (text,)) for text in prompt.identifiers)
     return reader.within(texts + tools + prompt.overhead + prompt.margin + media, prompt)
 
 

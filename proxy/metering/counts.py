@@ -24,7 +24,7 @@ DIGEST_BYTES = 16
 MOST_KNOWN = 20_000
 
 
-def count_texts(encoding: Encoding, texts: tuple[str, ...]) -> int:
+def count_all(encoding: Encoding, texts: tuple[str, ...]) -> int:
     """Count the tokens of texts that are read one by one."""
     return sum(count_text(text, encoding) for text in texts if text)
 
@@ -46,7 +46,7 @@ class KnownCounts:
 
         def count(encoding: Encoding, texts: tuple[str, ...]) -> int:
             if sum(map(len, texts)) < SHORT_CHARS:
-                return count_texts(encoding, texts)
+                return count_all(encoding, texts)
             return self._count(owner, encoding, texts)
 
         return count
@@ -57,7 +57,7 @@ class KnownCounts:
             if (found := self._known.get(name)) is not None:
                 self._known.move_to_end(name)
                 return found
-        counted = count_texts(encoding, texts)
+        counted = count_all(encoding, texts)
         with self._lock:
             self._known[name] = counted
             if len(self._known) > self._most:

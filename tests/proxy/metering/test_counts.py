@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from proxy.metering import counts
 from proxy.metering.bounds import bound_by_size, bound_exactly
 from proxy.metering.chats import take_apart
-from proxy.metering.counts import KnownCounts, count_texts
+from proxy.metering.counts import KnownCounts, count_all
 from proxy.metering.encodings import Encoding, count_text, load
 from proxy.metering.prompt import Prompt
 from tests.proxy.readers import reader_of
@@ -42,7 +42,7 @@ def test_it_counts_a_text_that_comes_again_once(counted: list[str]) -> None:
 
     first, again = (known.of(1)(encoding, (LONG,)) for _ in range(2))
 
-    assert first == again == count_texts(encoding, (LONG,))
+    assert first == again == count_all(encoding, (LONG,))
     # Once for each: the last one is this test's.
     assert len(counted) == 2
 
@@ -80,7 +80,7 @@ def test_it_knows_no_other_wallets_encodings_or_texts_counts(
     count = known.of(owner)(load(encoding), texts)
 
     assert counted == list(texts)
-    assert count == count_texts(load(encoding), texts)
+    assert count == count_all(load(encoding), texts)
 
 
 def test_it_forgets_the_count_that_was_not_used_for_longest(counted: list[str]) -> None:
