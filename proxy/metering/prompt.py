@@ -12,12 +12,15 @@ from typing import Any
 
 import orjson
 
-from proxy.metering.encodings import Encoding, count_text, encoding_for
+from proxy.metering.counts import Count, count_all
+from proxy.metering.encodings import encoding_for
 
 # Measured on one core: 25 to 60 µs per KB of prose, 220 of emoji, 340 of nothing but spaces. So
 # prose takes at most 0.5 ms of the event loop, spaces 2.7 ms. Above this, counting moves to a
 # thread, which costs about 0.1 ms.
 INLINE_BYTES = 8 * 1024
+# Up to this, a prompt is counted even if its count is most likely not needed: 0.1 ms of prose.
+QUICK_BYTES = 2 * 1024
 
 
 @dataclass(slots=True)
@@ -51,6 +54,8 @@ class Prompt:
     inputs: int = 1
     # Text that the answer is expected to repeat; what it does not repeat is billed as written.
     predicted: list[str] = field(default_factory=list)
+    # The tokens of `texts` and of `tool_texts`, once they were counted.
+    counted: tuple[int, int] | None = None
 
     def size_bytes(self) -> int:
         """Return the size of all texts in UTF-8."""
@@ -60,20 +65,28 @@ class Prompt:
             + max(_bytes(self.tool_texts), _bytes([self.tools_json]))
         )
 
-    def count(self) -> int:
+    def count(self, count: Count = count_all) -> int:
         """Count by the rules, for an estimate or where usage is missing."""
-        encoding = encoding_for(self.model)
-        texts = _tokens(self.texts, encoding) + _tokens(self.tool_texts, encoding)
-        return texts + self.overhead + self.tool_overhead + self.media
+        return sum(self.count_texts(count)) + self.overhead + self.tool_overhead + self.media
+
+    def count_texts(self, count: Count = count_all) -> tuple[int, int]:
+        """Count `texts` and `tool_texts`, once."""
+        if self.counted is None:
+            encoding = encoding_for(self.model)
+            # Each text may come again in another prompt, those of the tools all together.
+            texts = sum(count(encoding, (text,)) for text in self.texts)
+            self.counted = texts, count(encoding, tuple(self.tool_texts))
+        return self.counted
+
+    @property
+    def is_quickly_counted(self) -> bool:
+        """Whether its count is known, or costs next to nothing."""
+        return self.counted is not None or self.size_bytes() <= QUICK_BYTES
 
     @property
     def is_short(self) -> bool:
         """Whether it may be counted on the event loop."""
         return self.size_bytes() <= INLINE_BYTES
-
-
-def _tokens(texts: Iterable[str], encoding: Encoding) -> int:
-    return sum(count_text(text, encoding) for text in texts if text)
 
 
 def _bytes(texts: Iterable[str]) -> int:
