@@ -13,7 +13,7 @@ from tokenproxy_site.logs import complain_in_lines
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tokenproxy_site.settings")
 
-app = Celery("tokenproxy")
+app = Celery("tokenproxy", task_cls="tokenproxy_site.sweep_task:SweepTask")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 # The site is no app of Django's.

@@ -130,6 +130,13 @@ FORMAT_MODULE_PATH = "tokenproxy_site.formats"
 # --- Storage ------------------------------------------------------------------------------
 
 _database = env.db_url_config(get_url("DATABASE_URL", schemes=("postgres", "postgresql")))
+# Nobody waits for ever, neither for another's lock nor for an answer. deploy/run gives each process
+# its own limits.
+_lock_timeout_s = get_int("DATABASE_LOCK_TIMEOUT_S", 20)
+_statement_timeout_s = get_int("DATABASE_STATEMENT_TIMEOUT_S", 300)
+_options = f"-c lock_timeout={_lock_timeout_s}s -c statement_timeout={_statement_timeout_s}s"
+if _given_options := _database.get("OPTIONS", {}).get("options"):
+    _options += f" {_given_options}"
 DATABASES = {
     "default": {
         **_database,
@@ -143,6 +150,7 @@ DATABASES = {
         "OPTIONS": {
             # What follows the URL's question mark, such as sslmode.
             **_database.get("OPTIONS", {}),
+            "options": _options,
             "pool": {
                 "min_size": 1,
                 "max_size": get_int("DATABASE_POOL_SIZE", 10, least=2),
@@ -402,6 +410,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 
 CELERY_TIMEZONE = "UTC"
 CELERY_TASK_IGNORE_RESULT = True
+# Seconds; see tokenproxy_site/sweep_task.py. What may take longer has a limit of its own.
+CELERY_TASK_TIME_LIMIT = 600
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # These take precedence over CELERY_BROKER_URL, which Celery would read itself, from the environment
 # first: it would not verify a broker's certificate unless an option says so.
