@@ -481,8 +481,8 @@ MUTANTS: list[Mutant] = [
     payment(
         "a customer orders twice at once",
         "orders/checkout.py",
-        "    User.objects.select_for_update(no_key=True).get(pk=user.pk)\n",
-        "",
+        "lock_user(user).is_active",
+        "user.is_active",
         tests="checkout.py::test_clicks_at_once_make_one_order_and_one_session",
     ),
     payment(

@@ -250,17 +250,17 @@ async def test_it_tells_prices_in_credits_and_in_dollars_of_the_dearest_pack(
 
     told = (await api.client.get("/v1/models/gpt-4", headers=alice.headers)).json()
 
-    # 1 credit for each token of the prompt, 2 for one of the completion; $9 for a million credits.
+    # 1 credit for each token; a million credits cost $9.
     rates = told["tokenproxy"]["credits_per_million_tokens"]
     assert (rates["prompt"], rates["cached_prompt"]) == (1_000_000, 1_000_000)
-    assert (rates["completion"], rates["reasoning"]) == (2_000_000, 2_000_000)
+    assert (rates["completion"], rates["reasoning"]) == (1_000_000, 1_000_000)
     assert "pricing" not in before
     assert told["pricing"] == {
         "prompt": "0.000009",
-        "completion": "0.000018",
+        "completion": "0.000009",
         "input_cache_read": "0.000009",
         "input_cache_write": "0.000009",
-        "internal_reasoning": "0.000018",
+        "internal_reasoning": "0.000009",
     }
 
 
