@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pytest
 from allauth.account.models import EmailAddress
@@ -98,6 +98,8 @@ VISITORS = (
     "/accounts/2fa/webauthn/login/",
     "/accounts/2fa/authenticate/",
 )
+# A new customer may choose any password, and whatever page to go on with.
+ALSO_RIGHT = {("/accounts/signup/", "password1"), ("/accounts/signup/", "next")}
 CASES = [(page, field) for page, right in FORMS.items() for field in right]
 
 
@@ -134,14 +136,15 @@ def test_a_form_answers_any_value(
 
     for name, value in VALUES.items():
         cache.clear()
-        typed = {**FORMS[page], field: value.encode("utf-8", "surrogatepass")}
-        answer = client.post(path, typed)
+        # The test's client would send bytes as a list of numbers.
+        typed = urlencode({**FORMS[page], field: value.encode("utf-8", "surrogatepass")})
+        answer = client.post(path, typed, content_type="application/x-www-form-urlencoded")
 
         assert answer.status_code in {200, 302, 400, 404, 409}, (name, answer.status_code)
         assert b"<script>alert(1)" not in answer.content, name
-        assert not re.match(r"[^/]|//", answer.get("Location", "/")), name
-    # What is right but for where it leads is done.
-    assert field == "next" or state() == before
+        assert not re.match(r"//|[a-z]+:", answer.get("Location", "/")), name
+    if (page, field) not in ALSO_RIGHT:
+        assert state() == before
     assert all(len(key.name) <= 60 for key in ApiKey.objects.all())
 
 
@@ -221,6 +224,7 @@ def test_every_field_of_every_form_is_tried(alice: User, places: dict[str, str])
                 fields = Fields(page.request["PATH_INFO"])
                 fields.feed(page.content.decode())
                 shown |= fields.found
+            page.close()
 
     typed = {each for each in shown if each[1] != "csrfmiddlewaretoken"}
     assert len(typed) > 40

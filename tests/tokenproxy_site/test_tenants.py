@@ -18,7 +18,6 @@ from django.apps import apps
 from django.contrib import admin
 from django.core.cache import cache
 from django.db import connection
-from django.db.models import Model
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from psycopg.sql import SQL, Identifier
@@ -276,7 +275,10 @@ def test_ids_in_a_query_or_a_form_lead_to_nothing_of_alices(
 
 @pytest.mark.parametrize("visitor", ["nobody", "its owner", "the desk's clerk"])
 def test_the_desk_answers_nobody_who_was_not_let_in(alice: Belongings, visitor: str) -> None:
-    visitors = {**VISITORS, "its owner": lambda: fresh(alice.buyer.user)}
+    visitors: dict[str, Callable[[], Client]] = {
+        **VISITORS,
+        "its owner": lambda: fresh(alice.buyer.user),
+    }
     client = visitors[visitor]()
     _, allowed = ANSWERS.get(visitor, (GONE, OUTSIDE))
     before = everything()
@@ -313,7 +315,7 @@ def test_the_same_addresses_answer_their_owner_and_a_superuser(alice: Belongings
     assert dead == []
 
 
-def rows_of(alice: Belongings) -> list[Model]:
+def rows_of(alice: Belongings) -> list[Any]:
     buyer = alice.buyer
     entry = apps.get_model("billing", "LedgerEntry").objects.filter(wallet=buyer.wallet).first()
     return [buyer.user, buyer.wallet, buyer.key, buyer.order, buyer.record, entry]
