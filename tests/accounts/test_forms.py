@@ -218,13 +218,12 @@ def test_every_field_of_every_form_is_tried(alice: User, places: dict[str, str])
     shown: set[tuple[str, str]] = set()
 
     for client in (Client(), signed_in(alice)):
-        for path in sorted(paths(places)):
+        for path in sorted(paths(places) - {"/favicon.ico"}):
             page = client.get(path, follow=True)
             if page.headers.get("Content-Type", "").startswith("text/html"):
                 fields = Fields(page.request["PATH_INFO"])
                 fields.feed(page.content.decode())
                 shown |= fields.found
-            page.close()
 
     typed = {each for each in shown if each[1] != "csrfmiddlewaretoken"}
     assert len(typed) > 40
