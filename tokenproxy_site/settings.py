@@ -91,6 +91,7 @@ MIDDLEWARE = [
     "tokenproxy_site.probes.ProbeMiddleware",
     "tokenproxy_site.page_lines.PageLineMiddleware",
     "tokenproxy_site.nul.NulMiddleware",
+    "tokenproxy_site.compression.CompressionMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
