@@ -10,7 +10,8 @@ from django_structlog.middlewares import RequestMiddleware
 class PageLogMiddleware(RequestMiddleware):
     """Logs each request to a page, with the id of who is logged in."""
 
-    def bind_user_id(self, request: HttpRequest) -> None:
+    @staticmethod
+    def bind_user_id(request: HttpRequest) -> None:
         """Note who asks, unless PostgreSQL has just failed: it would be waited for once more."""
         if not isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
-            super().bind_user_id(request)
+            RequestMiddleware.bind_user_id(request)
