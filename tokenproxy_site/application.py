@@ -12,6 +12,7 @@ from django.conf import settings
 
 from common.log_lines import STDERR
 from common.request_lines import note_request, request_line
+from common.waits import wait_for_pages
 from proxy.api.handler import ApiHandler
 from proxy.api.misplaced import is_for_api
 from proxy.errors import ApiError, ClientLeft, HttpsRequired
@@ -112,6 +113,7 @@ class Application:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         message: Message = await receive()
+        wait_for_pages()
         try:
             self._runtime = await Runtime.start()
         except Exception as error:

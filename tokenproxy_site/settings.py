@@ -12,6 +12,8 @@ from celery.schedules import crontab
 from csp.constants import NONE, SELF
 
 from billing.wallet.address import AddressPool, RedisAddress, beside
+from common.postgres import PatientConnection
+from common.waits import PAGE_REDIS_S
 from tokenproxy_site.env import (
     env,
     get_bool,
@@ -150,6 +152,8 @@ DATABASES = {
         "DISABLE_SERVER_SIDE_CURSORS": True,
         # Every request runs in its own thread, so connections are pooled, not kept by thread.
         "OPTIONS": {
+            # Seconds; the pool tries again.
+            "connect_timeout": 5,
             # What follows the URL's question mark, such as sslmode.
             **_database.get("OPTIONS", {}),
             "options": _options,
@@ -158,6 +162,7 @@ DATABASES = {
                 "max_size": get_int("DATABASE_POOL_SIZE", 10, least=2),
                 # Seconds until a page, or a request of the API, is told that there is none.
                 "timeout": 2,
+                "connection_class": PatientConnection,
             },
         },
     }
@@ -171,7 +176,11 @@ CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": CELERY_BROKER_URL,
-        "OPTIONS": {"pool_class": AddressPool},
+        "OPTIONS": {
+            "pool_class": AddressPool,
+            "socket_timeout": PAGE_REDIS_S,
+            "socket_connect_timeout": PAGE_REDIS_S,
+        },
         "KEY_PREFIX": "cache",
     }
 }
