@@ -191,7 +191,7 @@ def _leaves(value: Any, mark: str) -> Any:
 def customers_pages(user_id: int) -> list[str]:
     """Return the addresses of the site's pages, those with an id of a customer's included."""
     user = User.objects.get(pk=user_id)
-    values = {
+    values: dict[str, list[Any]] = {
         "key_id": [key.pk for key in ApiKey.objects.filter(user=user)],
         "public_id": [order.public_id for order in Order.objects.filter(user=user)],
         "request_id": list(
