@@ -30,7 +30,7 @@ def brief(count: int) -> str:
         if count >= size:
             whole, tenth = divmod(count * 10 // size, 10)
             return f"{whole:,}.{tenth} {word}" if tenth and whole < 10 else f"{whole:,} {word}"
-    return f"{count:,}"
+    return f"{count // 1_000 * 1_000:,}" if count >= 10_000 else f"{count:,}"
 
 
 def price(amount_cents: int, currency: str) -> str:

@@ -58,6 +58,7 @@ OWNED: dict[str, Callable[["Belongings"], dict[str, object]]] = {
 NOBODYS = {
     "dashboard/statements/<str:month>.<str:form>": "a month of whoever asks",
     "billing/checkout/<slug:slug>/": "a pack, which is on sale for everybody",
+    "models/<path:name>/": "a model, which is on sale for everybody",
     "accounts/confirm-email/<str:key>/": "a signed link: test_takeovers.py",
     "accounts/^confirm-email/(?P<key>[-:\\w]+)/$": "the one above comes first",
     "^accounts/password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$": "a signed link",

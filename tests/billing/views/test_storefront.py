@@ -89,7 +89,7 @@ def test_a_workload_is_told_in_credits_money_and_days(
     page = words(as_charlie.get("/packs/", asked))
 
     # 1,000 × 1 + 250 × 2 = 1,500 credits; a credit of Starter costs $0.000009.
-    assert "One request takes 1,500 credits , a day 60,000 ." in page
+    assert "One request takes 1,500 credits ; a day of them takes 60,000 ." in page
     assert "Starter $13.50 $16.20 16 days" in page
 
 

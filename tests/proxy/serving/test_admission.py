@@ -14,6 +14,7 @@ from proxy.database import in_database
 from proxy.metering import bounds
 from proxy.metering.bounds import Reader
 from proxy.metering.chats import take_apart
+from proxy.metering.counts import Count
 from proxy.metering.prompt import Prompt
 from proxy.serving.counting import bound_prompt, count_prompt
 from proxy.serving.fair import LongWork
@@ -211,9 +212,9 @@ async def test_it_tells_redis_of_a_wallet_that_it_does_not_know(api: Api, alice:
 async def test_it_counts_long_prompts_off_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[bool] = []
 
-    def watch(prompt: Prompt, reader: Reader) -> int:
+    def watch(prompt: Prompt, reader: Reader, count: Count) -> int:
         threads.append(threading.current_thread() is threading.main_thread())
-        return exact(prompt, reader)
+        return exact(prompt, reader, count)
 
     exact = bounds.bound_exactly
     monkeypatch.setattr(bounds, "bound_exactly", watch)
