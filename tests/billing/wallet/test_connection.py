@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -189,6 +190,43 @@ async def test_a_mute_server_fails_all_that_wait_at_the_same_time(slow: SlowServ
     # One after the other they would take 20 times as long.
     assert asyncio.get_running_loop().time() - started < 1
     assert slow.connections == 1
+
+
+async def test_a_server_that_falls_silent_later_is_noticed_in_time(slow: SlowServer) -> None:
+    connection = Connection(slow.url, timeout_s=0.2)
+    loop = asyncio.get_running_loop()
+    answered = asyncio.create_task(connection.command("ECHO", "first"))
+    await slow.asked.get()
+    slow.answer("first")
+    await answered
+    # The alarm that was set for the first command rings while the second may still be answered.
+    await asyncio.sleep(0.1)
+    started = loop.time()
+
+    with pytest.raises(ConnectionLost, match="in time"):
+        await connection.command("ECHO", "second")
+
+    assert 0.19 < loop.time() - started < 1
+    await connection.close()
+
+
+async def test_a_failure_that_meets_a_cancelled_task_is_no_complaint(slow: SlowServer) -> None:
+    connection = Connection(slow.url)
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, told: complaints.append(told))
+    task = asyncio.create_task(connection.command("ECHO", "x"))
+    await slow.asked.get()
+
+    assert connection._protocol is not None
+    connection._protocol.abort(ConnectionLost("The connection was closed."))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    del task
+    gc.collect()
+
+    assert complaints == []
+    await connection.close()
 
 
 async def test_a_server_that_is_away_was_not_sent_anything() -> None:
