@@ -145,7 +145,9 @@ async def test_it_serves_no_more_than_the_balance_pays_for_however_many_ask_at_o
     await api.idle()
     charged = [int(r.headers["x-tokenproxy-credits-charged"]) for r in responses if r.is_success]
     balance = await bob.balance()
-    assert {response.status_code for response in responses} == {200, 429}
+    # Where the machine is too busy to ask Redis within 1.8 s, a call is refused with 503.
+    assert charged
+    assert {response.status_code for response in responses} <= {200, 429, 503}
     assert balance.available_credits == 5 * (PROMPT_BOUND + 20) - sum(charged) >= 0
     assert balance.held_credits == 0
 
