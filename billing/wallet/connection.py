@@ -146,7 +146,7 @@ class _Protocol(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
         if self.is_closed:
-            _fail(answer, ConnectionLost("The connection was closed."))
+            answer.set_exception(ConnectionLost("The connection was closed."))
             return answer
         if not self._outgoing:
             loop.call_soon(self._flush)
@@ -178,7 +178,7 @@ class _Protocol(asyncio.Protocol):
         while self._waiting:
             answer, _ = self._waiting.popleft()
             if not answer.done():
-                _fail(answer, error)
+                answer.set_exception(error)
 
     def _set_alarm(self, loop: asyncio.AbstractEventLoop, at: float) -> None:
         if self._alarm is not None:
@@ -198,9 +198,3 @@ class _Protocol(asyncio.Protocol):
         if self._transport is not None and not self.is_closed:
             self._transport.write(b"".join(self._outgoing))
         self._outgoing.clear()
-
-
-def _fail(answer: "asyncio.Future[Any]", error: ConnectionLost) -> None:
-    answer.set_exception(error)
-    # If its task is cancelled in this moment, asyncio must not report it as never retrieved.
-    answer.exception()

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -204,28 +203,9 @@ async def test_a_server_that_falls_silent_later_is_noticed_in_time(slow: SlowSer
     started = loop.time()
 
     with pytest.raises(ConnectionLost, match="in time"):
-        await connection.command("ECHO", "second")
+        await asyncio.wait_for(connection.command("ECHO", "second"), 5)
 
     assert 0.19 < loop.time() - started < 1
-    await connection.close()
-
-
-async def test_a_failure_that_meets_a_cancelled_task_is_no_complaint(slow: SlowServer) -> None:
-    connection = Connection(slow.url)
-    complaints: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda loop, told: complaints.append(told))
-    task = asyncio.create_task(connection.command("ECHO", "x"))
-    await slow.asked.get()
-
-    assert connection._protocol is not None
-    connection._protocol.abort(ConnectionLost("The connection was closed."))
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    del task
-    gc.collect()
-
-    assert complaints == []
     await connection.close()
 
 
