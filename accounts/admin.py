@@ -17,6 +17,7 @@ from django.http import HttpRequest, HttpResponse
 
 from accounts.desk.pages import DeskAdmin, ReadOnlyAdmin, SuperusersAdmin, Tool, list_tool
 from accounts.models import User
+from accounts.teams.members import own_team
 
 # On Django's own page, staff who may change a group could give it, and themselves, any permission.
 admin.site.unregister(Group)
@@ -102,11 +103,13 @@ class UserAdmin(DeskAdmin[User], DjangoUserAdmin[User]):
         return super().user_change_password(request, id, form_url)
 
     def get_tools(self, request: HttpRequest, obj: User) -> Sequence[Tool]:
+        team = own_team(obj)
         return (
-            list_tool("Wallet", "billing_wallet", user__id__exact=obj.pk),
-            list_tool("API keys", "accounts_apikey", user__id__exact=obj.pk),
-            list_tool("Orders", "billing_order", user__id__exact=obj.pk),
-            list_tool("Usage", "billing_usagerecord", wallet__user__id__exact=obj.pk),
+            list_tool("Teams", "accounts_team", q=obj.email),
+            list_tool("Wallet", "billing_wallet", team__id__exact=team.pk),
+            list_tool("API keys", "accounts_apikey", created_by__id__exact=obj.pk),
+            list_tool("Orders", "billing_order", buyer__id__exact=obj.pk),
+            list_tool("Usage", "billing_usagerecord", wallet__team__id__exact=team.pk),
         )
 
 

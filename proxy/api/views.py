@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from proxy.api import checkouts, estimates, receipts, schema
 from proxy.api.authentication import FromAllowedNetwork
 from proxy.api.dispatch import ApiView
-from proxy.api.key_description import describe_key
+from proxy.api.key_description import describe_key, describe_team
 from proxy.api.schema import TEXT_OR_NUMBERS, described, openai_endpoint
 from proxy.errors import ModelNotFound
 from proxy.http.client_address import client_address
@@ -241,6 +241,7 @@ class CreditsView(ApiView):
                 "held_credits": balance.held_credits,
                 "posted_credits": balance.posted_credits,
                 "debt_credits": balance.debt_credits,
+                "team": describe_team(self.key.about),
             }
         )
 
