@@ -36,9 +36,9 @@ def make_own_teams(users: Iterable[User]) -> list[Team]:
 
 def own_seat(user: User) -> Membership:
     """Return a person's membership of their own team."""
-    return Membership.objects.select_related("team__person", "user").get(
-        team=own_team(user), user=user
-    )
+    seats = Membership.objects.select_related("team__person", "user")
+    found = seats.filter(team__person=user, user=user).first()
+    return found or seats.get(team=own_team(user), user=user)
 
 
 def find_seat(user: User, public_id: str) -> Membership | None:
