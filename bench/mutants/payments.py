@@ -481,9 +481,9 @@ MUTANTS: list[Mutant] = [
     payment(
         "a customer orders twice at once",
         "orders/checkout.py",
-        "    User.objects.select_for_update(no_key=True).get(pk=user.pk)\n",
-        "",
-        tests="checkout.py::test_clicks_at_once_make_one_order_and_one_session",
+        "    user = lock_user(seat.user)\n",
+        "    user = seat.user\n",
+        tests="teams.py::test_a_person_s_orders_in_two_teams_keep_the_limit_together",
     ),
     payment(
         "an address orders twice at once",
