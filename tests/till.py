@@ -10,9 +10,10 @@ from typing import TypeVar
 from django.db import connections
 
 from accounts.models import ApiKey, User
+from accounts.teams.members import own_seat
 from billing.catalogue.model_prices import set_price
 from billing.keys.api_keys import issue_api_key
-from billing.ledger.wallets import get_wallet, grant_credits
+from billing.ledger.wallets import grant_credits, wallet_of
 from billing.models import LedgerEntry, Lot, ModelPrice, PublicModel, UsageRecord, Wallet
 from billing.upkeep import drain
 from billing.upkeep.reaper import abandoned
@@ -87,8 +88,8 @@ class Till:
     client: SyncWalletClient = field(init=False)
 
     def __post_init__(self) -> None:
-        self.wallet = get_wallet(self.user)
-        self.key, _ = issue_api_key(self.user, name="till")
+        self.wallet = wallet_of(self.user)
+        self.key, _ = issue_api_key(own_seat(self.user), name="till")
         self.price = price_of_one()
         self.client = get_sync_client()
 
@@ -97,7 +98,7 @@ class Till:
         return keys.shard_of(self.wallet.pk)
 
     def grant(self, amount: int) -> LedgerEntry:
-        return grant_credits(self.user, credits=amount, reason="test")
+        return grant_credits(wallet_of(self.user), credits=amount, reason="test")
 
     def facts(self, request_id: str) -> RequestFacts:
         return RequestFacts(

@@ -35,7 +35,7 @@ from billing.ledger.debits import ask_debit, decide_open
 from billing.ledger.debts import pay_debts
 from billing.ledger.expiry import expire_lots
 from billing.ledger.pushes import push_due
-from billing.ledger.wallets import grant_credits
+from billing.ledger.wallets import grant_credits, wallet_of
 from billing.models import Debit, UsageRecord, Wallet
 from billing.upkeep import drain as drains
 from billing.upkeep.adoption import adopt_journals
@@ -142,9 +142,9 @@ class MoneyMachine(RuleBasedStateMachine):
         options = {"credits": amount, "reason": "machine", "expires_at": expires_at}
         if is_lost:
             with full_redis():
-                grant_credits(till.user, **options)  # type: ignore[arg-type]
+                grant_credits(wallet_of(till.user), **options)  # type: ignore[arg-type]
         else:
-            grant_credits(till.user, **options)  # type: ignore[arg-type]
+            grant_credits(wallet_of(till.user), **options)  # type: ignore[arg-type]
         account = self.accounts[till.wallet.pk]
         account.is_behind = is_lost or self.is_closed
         row = Wallet.objects.get(pk=till.wallet.pk)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from billing.ledger.wallets import adjust_credits, get_wallet
+from billing.ledger.wallets import adjust_credits, wallet_of
 from proxy.database import in_database
 from proxy.metering.bounds import bound_by_size
 from proxy.metering.chats import take_apart
@@ -41,7 +41,7 @@ async def spend_all_but(customer: Customer, credits: int) -> None:
 
     def take() -> None:
         adjust_credits(
-            get_wallet(customer.user),
+            wallet_of(customer.user),
             amount_credits=credits - balance.available_credits,
             actor=customer.user,
             reason="a test",
