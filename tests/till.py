@@ -23,7 +23,7 @@ from billing.wallet.commands.ending import Reaped, Settled
 from billing.wallet.commands.figures import Balance, Inquiry
 from billing.wallet.commands.placing import BacklogLimit, HoldRequest, Placed
 from billing.wallet.journal import Journal
-from billing.wallet.limits import Allowance, KeyFigures, Limits
+from billing.wallet.limits import NO_CAPS, Allowance, Caps, KeyFigures, Limits
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 from billing.wallet.usage import RequestFacts, Settlement, month_of
 
@@ -38,6 +38,7 @@ def limits(
     *,
     lifetime: int | None = None,
     monthly: int | None = None,
+    member: Caps = NO_CAPS,
 ) -> Limits:
     """Return limits that bind nobody, but for those that are given."""
     return Limits(
@@ -45,6 +46,7 @@ def limits(
         replace(UNBOUND, **(wallet or {})),
         lifetime_cap_credits=lifetime,
         monthly_cap_credits=monthly,
+        member_caps=member,
     )
 
 
@@ -81,6 +83,8 @@ class Till:
     """Places and settles on one wallet, as a web process does."""
 
     user: User
+    # Whom its requests count for; None: its user.
+    member_id: int | None = None
     wallet: Wallet = field(init=False)
     key: ApiKey = field(init=False)
     price: ModelPrice = field(init=False)
@@ -91,6 +95,10 @@ class Till:
         self.key, _ = issue_api_key(self.user, name="till")
         self.price = price_of_one()
         self.client = get_sync_client()
+
+    @property
+    def member(self) -> int:
+        return self.user.pk if self.member_id is None else self.member_id
 
     @property
     def shard(self) -> int:
@@ -109,6 +117,7 @@ class Till:
             endpoint="chat.completions",
             is_stream=False,
             started_at_ms=NOW_MS,
+            member_id=self.member,
         )
 
     def hold_request(
@@ -194,6 +203,7 @@ class Till:
             known_version=10**9,
             month=month or month_of(NOW_MS),
             limits=bounds or limits(),
+            member_id=self.member,
             count=count,
         )
         return figures.parse_inquiry(self.client.ask(call))

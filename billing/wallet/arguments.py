@@ -26,6 +26,7 @@ class Place(NamedTuple):
     unit_tokens: int
     limits: str
     requests: int
+    member_id: int
 
 
 class CountRequest(NamedTuple):
@@ -34,6 +35,28 @@ class CountRequest(NamedTuple):
     known_version: int
     month: int
     limits: str
+
+
+class CountMember(NamedTuple):
+    """A member to count; so many `KeyId` follow, and then so many `MonthSpent`."""
+
+    wallet_id: int
+    member_id: int
+    n_keys: int
+    n_months: int
+
+
+class KeyId(NamedTuple):
+    """An API key."""
+
+    key_id: int
+
+
+class MonthSpent(NamedTuple):
+    """What keys that are not a member's any more spent for them in one month."""
+
+    month: int
+    spent: int
 
 
 class Extend(NamedTuple):
@@ -68,6 +91,7 @@ class SettleLate(NamedTuple):
     facts: bytes
     key_id: int
     month: int
+    member_id: int
 
 
 class Void(NamedTuple):
@@ -111,6 +135,8 @@ class Inquire(NamedTuple):
     month: int
     inquiries: int
     limits: str
+    wallet_id: int
+    member_id: int
 
 
 class Prefix(NamedTuple):
@@ -184,6 +210,7 @@ class HoldRow(NamedTuple):
     facts: bytes
     key_id: int
     month: int
+    member_id: int
 
 
 class Keep(NamedTuple):

@@ -14,7 +14,7 @@ from billing.wallet import arguments
 from billing.wallet.commands.command import Command, Reply, call, read_reply, refusal_of
 from billing.wallet.keys import Spot
 from billing.wallet.limits import Limits
-from billing.wallet.usage import RequestFacts
+from billing.wallet.usage import NO_MEMBER, RequestFacts
 from common.rates import RateState
 
 # When to retry after BUSY: it is unknown when a running request will end.
@@ -91,6 +91,7 @@ def place(hold: HoldRequest, *, lease_ms: int, limit: BacklogLimit) -> Command:
             unit_tokens=hold.unit_tokens,
             limits=hold.limits.packed,
             requests=int(not hold.is_precounted),
+            member_id=facts.member_id or NO_MEMBER,
         ),
     )
 
@@ -133,8 +134,13 @@ def parse_place(reply: Reply) -> Placed:
     if status == "INSUFFICIENT":
         raise InsufficientCredits(available_credits=figures[0])
     if status == "CAPPED":
-        is_monthly, cap, left = figures
-        raise CapReached(is_monthly=bool(is_monthly), cap_credits=cap, left_credits=left)
+        is_members, is_monthly, cap, left = figures
+        raise CapReached(
+            is_members=bool(is_members),
+            is_monthly=bool(is_monthly),
+            cap_credits=cap,
+            left_credits=left,
+        )
     if status == "TOO_LARGE":
         raise RequestTooLarge(tokens_per_minute=figures[0], tokens=figures[1])
     if status in LIMITED:

@@ -3,14 +3,14 @@
 -- The keys and arguments of `place` and `quote`, all of them validated.
 -- KEYS fence wallet_key hold_key leases api_key events drained_at
 -- ARGV request wallet_id known_version fixed_mc unit_mc units_wanted units_least lease_ms facts
---   max_events max_age_ms key_id month fixed_tokens unit_tokens limits requests
+--   max_events max_age_ms key_id month fixed_tokens unit_tokens limits requests member_id
 local function read_ask(keys, args)
   local fence, wallet_key, hold_key, leases, api_key, events, drained_at = unpack(keys)
   local request, wallet_id, known_version, fixed_mc, unit_mc, units_wanted, units_least, lease_ms,
-    facts, max_events, max_age_ms, key_id, month, fixed_tokens, unit_tokens, limits, requests =
-    unpack(args)
+    facts, max_events, max_age_ms, key_id, month, fixed_tokens, unit_tokens, limits, requests,
+    member_id = unpack(args)
   local ask = {
-    wallet_key = wallet_key, hold_key = hold_key, leases = leases,
+    fence = fence, wallet_key = wallet_key, hold_key = hold_key, leases = leases,
     api_key = api_key, events = events, drained_at = drained_at,
     request = str(request, 'request'),
     wallet_id = id(wallet_id, 'wallet_id'),
@@ -29,7 +29,9 @@ local function read_ask(keys, args)
     unit_tokens = int(unit_tokens, 'unit_tokens', 0),
     limits = read_limits(limits),
     requests = int(requests, 'requests', 0),
+    member_id = member_id,
   }
+  int(member_id, 'member_id', 0)
   if ask.least > ask.wanted then
     error('ARGUMENT units_least is above units_wanted')
   end
@@ -75,8 +77,9 @@ end
 
 -- How many units the credits and a whole minute's tokens afford; nil and a refusal if that is less
 -- than `units_least`.
-local function find_units(ask, wallet, key)
-  local credits, refusal = find_credits(wallet, key, ask.limits, ask.fixed + ask.unit * ask.least)
+local function find_units(ask, wallet, key, member)
+  local credits, refusal =
+    find_credits(wallet, key, member, ask.limits, ask.fixed + ask.unit * ask.least)
   if not credits then
     return nil, refusal
   end
@@ -119,11 +122,15 @@ local function decide(ask, epoch)
   if refusal then
     return refusal
   end
+  local member = find_member(ask.fence, epoch, wallet, ask.wallet_id, ask.member_id, ask.month)
+  if is_uncounted(member, limits) then
+    return { 'UNCOUNTED' }
+  end
   local requests, no_requests = admit_request(wallet, key, limits, ask.requests, now)
   if not requests then
     return with_present_rates(no_requests, key, wallet, limits, now)
   end
-  local units, no_units = find_units(ask, wallet, key)
+  local units, no_units = find_units(ask, wallet, key, member)
   if not units then
     return no_units
   end
@@ -134,7 +141,7 @@ local function decide(ask, epoch)
   end
   return nil, {
     amount = math.ceil((ask.fixed + ask.unit * units) / 1000), units = units, epoch = epoch,
-    wallet = wallet, key = key, requests = requests, tokens = tokens, now = now,
+    wallet = wallet, key = key, member = member, requests = requests, tokens = tokens, now = now,
     is_over_stale = is_stale,
   }
 end

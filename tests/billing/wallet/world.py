@@ -11,7 +11,16 @@ from pathlib import Path
 from django.db import connection
 
 from billing.audit import queries as audit_queries
-from billing.models import Debit, KeySpending, KeyWriteOff, LedgerEntry, Lot, UsageRecord, Wallet
+from billing.models import (
+    Debit,
+    KeySpending,
+    KeyWriteOff,
+    LedgerEntry,
+    Lot,
+    MemberSpending,
+    UsageRecord,
+    Wallet,
+)
 from billing.wallet import keys, library
 from billing.wallet.events import Amounts, read_amounts
 from billing.wallet.journal import Journal, read_all
@@ -19,7 +28,7 @@ from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 from tests.conftest import open_fences
 from tests.till import Till
 
-BOOKS = [LedgerEntry, Lot, UsageRecord, KeySpending, KeyWriteOff, Debit]
+BOOKS = [LedgerEntry, Lot, UsageRecord, KeySpending, KeyWriteOff, MemberSpending, Debit]
 
 
 @dataclass

@@ -1,0 +1,86 @@
+-- A member: what the API keys of one person hold and were charged on one wallet.
+--
+-- Most members have no cap, and nothing is counted for them: the figures of their keys tell what
+-- they spent. A member is counted from the first time that a cap of theirs is asked for: one call
+-- adds up their keys, and every hold and ending changes the sum from then on. The wallet says whether
+-- it counts any member, so for a wallet without such members nothing more is read or written.
+
+local NO_MEMBER = '0' -- also of a register that was written before version 9
+
+local function member_name(fence, wallet_id, member_id)
+  return string.sub(fence, 1, -6) .. 'member:' .. wallet_id .. ':' .. member_id
+end
+
+-- A member's figures; nil if they are not counted in this epoch.
+local function find_member(fence, epoch, wallet, wallet_id, member_id, month)
+  if not wallet.counts_members or member_id == NO_MEMBER then
+    return nil
+  end
+  local member = read_key(member_name(fence, wallet_id, member_id), epoch, month)
+  return not member.is_new and member or nil
+end
+
+-- The member whom a register counts for; nil if they are not counted.
+local function member_of(fence, epoch, register, wallet)
+  return find_member(fence, epoch, wallet, register.wallet, register.member, register.month)
+end
+
+-- Whether a request needs a member's figures that are not counted yet. The caller counts them.
+local function is_uncounted(member, limits)
+  return not member and (limits.member_lifetime_cap >= 0 or limits.member_monthly_cap >= 0)
+end
+
+-- Add to a member's figures what one of their API keys has open, holds and spent in this epoch.
+local function add_key(sums, name, epoch)
+  local fields, of = redis.call('HGETALL', name), {}
+  for at = 1, #fields, 2 do
+    of[fields[at]] = fields[at + 1]
+  end
+  for field, value in pairs(of['e'] == epoch and of or {}) do
+    if field == 'open' or string.find(field, '^held') or string.find(field, '^spent') then
+      sums[field] = (sums[field] or 0) + int(value, field, 0)
+    end
+  end
+end
+
+-- count_member: begin to count a member, by what their API keys have open, hold and spent now, and
+-- by what keys spent for them that are not theirs any more. Changes nothing if they are counted.
+-- KEYS fence wallet_key
+-- ARGV wallet_id member_id n_keys n_months
+-- each key_id
+-- each month spent
+-- Returns OK | RECOVERING | MISSING
+local function count_member(keys, args, epoch)
+  local fence, wallet_key = unpack(keys)
+  local wallet_id, member_id, n_keys, n_months = unpack(args, 1, 4)
+  local name = member_name(fence, id(wallet_id, 'wallet_id'), id(member_id, 'member_id'))
+  n_keys, n_months = int(n_keys, 'n_keys', 0), int(n_months, 'n_months', 0)
+  if not read_wallet(wallet_key) then
+    return { 'MISSING' }
+  end
+  if redis.call('HGET', name, 'e') == epoch then
+    return { 'OK' }
+  end
+  local prefix = string.sub(fence, 1, -6) .. 'key:'
+  local sums = { open = 0, held = 0, spent = 0 }
+  local at = 5
+  for _ = 1, n_keys do
+    add_key(sums, prefix .. id(args[at], 'key_id'), epoch)
+    at = at + 1
+  end
+  for _ = 1, n_months do
+    local month, spent = unpack(args, at, at + 1)
+    local field = 'spent:' .. id(month, 'month')
+    spent = int(spent, 'spent', 0)
+    sums.spent = sums.spent + spent
+    sums[field] = (sums[field] or 0) + spent
+    at = at + 2
+  end
+  redis.call('DEL', name)
+  redis.call('HSET', name, 'e', epoch)
+  for field, amount in pairs(sums) do
+    redis.call('HSET', name, field, text(amount))
+  end
+  redis.call('HSET', wallet_key, 'members', '1')
+  return { 'OK' }
+end
