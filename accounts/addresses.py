@@ -7,6 +7,8 @@ from common.exceptions import DomainError
 
 # What the database keeps. RFC 5321 allows 254 characters as well.
 MOST_CHARS: int = EmailAddress._meta.get_field("email").max_length or 0
+# The end of the addresses that deleted accounts are given: RFC 2606 keeps mail from it.
+NOWHERE = "@deleted.invalid"
 
 
 class AddressTaken(DomainError):
@@ -17,6 +19,11 @@ def is_confirmed(user: User) -> bool:
     """Tell whether the reader of a person's present address has ever confirmed it."""
     confirmed = EmailAddress.objects.filter(user=user, email=user.email, verified=True)
     return bool(confirmed.exists())
+
+
+def has_left(user: User) -> bool:
+    """Tell whether a person's account was deleted."""
+    return not user.is_active and user.email.endswith(NOWHERE)
 
 
 def lock_user(user: User) -> User:

@@ -4,7 +4,7 @@
 
 All of it ends within 40 minutes plus the target under way at that time, on any machine. A seed made
 of the commit chooses the part of each slower proof that is tried, so that another commit tries
-another part. The last lines say what was left out, and how fast the machine is.
+another part. The last lines say what was left out and what failed, and how fast the machine is.
 """
 
 import argparse
@@ -30,6 +30,8 @@ OVERRUN_S = 15 * 60.0
 COUNTED = re.compile(
     r"\d+ (passed|mutants)|^Nothing lost|^VIOLATION|^\d+ s in all|^Fair to all|families slowed"
 )
+# A test that failed, as pytest's closing summary names it, and a guard that could be broken.
+BROKEN = re.compile(r"(?:^|\| )(?:FAILED|ERROR) (tests/\S+)|^SURVIVED: (.+)")
 CALIBRATION_STEPS = 2_000_000
 MAKE = ("make", "--no-print-directory")
 # Variables of the calling process, which the targets must not see.
@@ -67,6 +69,7 @@ class Run:
     failed: list[str] = field(default_factory=list)
     counted: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
 
     def everything(self) -> int:
         """Run all; 1 if anything failed."""
@@ -90,6 +93,8 @@ class Run:
             nonlocal counted
             self.say(line)
             counted = line if COUNTED.search(line) else counted
+            if named := BROKEN.search(line):
+                self.broken.append(f"{target}: {named[1] or named[2]}")
             _, found, what = line.partition(LEFT_OUT)
             if found and not what.startswith("0 of"):
                 self.left_out.append(f"{target}: {what}")
@@ -108,6 +113,10 @@ class Run:
             self.say(line)
         self.say("=== what was left out for want of time")
         for line in self.left_out or ["nothing"]:
+            self.say(line)
+        if self.broken:
+            self.say("=== what failed")
+        for line in self.broken:
             self.say(line)
         self.say(describe_machine())
         self.say(f"Failed: {', '.join(self.failed)}" if self.failed else "All good.")

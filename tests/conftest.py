@@ -124,8 +124,11 @@ def open_fences(client: SyncWalletClient) -> None:
 
 
 @pytest.fixture
-def redis_wallets() -> Iterator[SyncWalletClient]:
-    """An empty Redis whose fences are open, as a worker leaves it."""
+def redis_wallets(journal_dir: Path) -> Iterator[SyncWalletClient]:
+    """An empty Redis whose fences are open, as a worker leaves it, and journals of its own.
+
+    A rebuild would put back what another test's journal says is open.
+    """
     client = get_sync_client()
     client.redis.flushall()
     client.load_library()

@@ -148,6 +148,11 @@ class Till:
         placed = self.place(request_id, amount)
         journal.start(self.facts(request_id), placed.held_credits)
 
+    def ask(self, request_id: str, held: int, if_lost: int, *, journal: Journal) -> None:
+        """Note that an upstream is sent a request, and what that costs if nobody ends it."""
+        settlement = self.settlement(if_lost, outcome="abandoned", source="estimated")
+        journal.ask(self.facts(request_id), held, settlement)
+
     def finish(self, request_id: str, amount: int, *, journal: Journal) -> Settled:
         """End a request: the journal first, then Redis."""
         journal.end(self.facts(request_id), self.settlement(amount))

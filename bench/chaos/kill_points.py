@@ -13,6 +13,7 @@ When = Literal["before", "after"]
 
 WEB_POINTS = (
     "billing.wallet.journal:Journal.start",
+    "billing.wallet.journal:Journal.ask",
     "billing.wallet.journal:Journal.end",
     "billing.wallet.journal:Journal.void",
     "billing.wallet.client:WalletClient.place",
@@ -31,6 +32,7 @@ WEB_POINTS = (
 )
 # Steps that a web process passes only now and then; an order for one may find nobody.
 RARE_WEB_POINTS = (
+    "billing.wallet.journal:Journal.refused",
     "billing.stripe_inbox.events:receive_event",
     "billing.orders.checkout:start_checkout",
     "billing.orders.refunds:refund_to_customer",

@@ -186,6 +186,12 @@ MUTANTS: list[Mutant] = [
         tests="reaper::test_a_hold_that_no_journal_knows_leaves_no_receipt",
     ),
     lua(
+        "reap: at no charge although the upstream was asked",
+        "local target = int(target_without_progress, 'target_without_progress', 0)",
+        "local target = 0 * int(target_without_progress, 'target_without_progress', 0)",
+        tests="reaper::test_a_hold_whose_upstream_was_asked_is_charged_what_the_journal_says",
+    ),
+    lua(
         "debit: behind a closed fence",
         "serving(debit)",
         "debit",

@@ -4,6 +4,20 @@ from bench.mutants.mutant import Mutant
 
 MUTANTS: list[Mutant] = [
     Mutant(
+        "the journal charges what an upstream refused",
+        "billing/wallet/journal.py",
+        "            self.if_lost.pop(facts.request_id, None)\n",
+        "",
+        "adoption::test_a_request_that_its_upstream_refused_is_charged_nothing",
+    ),
+    Mutant(
+        "a new journal forgets that an upstream was asked",
+        "billing/wallet/journal.py",
+        "                self._append(self._file, line)\n",
+        "                self._append(self._file, line[:3])\n",
+        "tests/billing/wallet/test_journal.py::test_a_new_file_knows_which_upstreams_were_asked",
+    ),
+    Mutant(
         "the journal keeps half a line",
         "billing/wallet/journal.py",
         "            os.ftruncate(file, os.fstat(file).st_size - written)\n",

@@ -189,9 +189,16 @@ MUTANTS: list[Mutant] = [
     service(
         "the reaper writes receipts for what never started",
         "upkeep/reaper",
-        "without_progress=at_zero if hold.request_id in started else None",
-        "without_progress=ending",
+        "            if journals.has_begun(hold.request_id)\n            else None,\n",
+        "            if True\n            else None,\n",
         tests="reaper::test_a_hold_that_no_journal_knows_leaves_no_receipt",
+    ),
+    service(
+        "a dead process's request is free although its upstream was asked",
+        "upkeep/adoption",
+        "        known = [if_lost.get(facts.request_id, at_zero) for facts, _ in some]\n",
+        "        known = [at_zero for _ in some]\n",
+        tests="adoption::test_a_request_that_its_upstream_was_sent_is_charged_what_the_journal_says",
     ),
     service(
         "debt is not paid",

@@ -51,6 +51,7 @@ def _grant(user: User, *, address: str, network: str) -> LedgerEntry | None:
         user=user,
         address=address,
         network=network,
+        domain=domain_of(address),
         refusal=refusal,
         credits=0 if refusal else settings.WELCOME_CREDITS,
     )
@@ -68,14 +69,14 @@ def _grant(user: User, *, address: str, network: str) -> LedgerEntry | None:
 
 def _find_refusal(*, address: str, network: str) -> str:
     given = WelcomeCredit.objects.filter(refusal="")
-    if given.filter(address__in=(address, _digest(address))).exists():
+    if given.filter(address__in=_spellings(address)).exists():
         return WelcomeCredit.Refusal.ADDRESS
     since = timezone.now() - timedelta(days=settings.WELCOME_NETWORK_DAYS)
-    if given.filter(network=network, created_at__gt=since).exists():
+    if given.filter(network__in=_spellings(network), created_at__gt=since).exists():
         return WelcomeCredit.Refusal.NETWORK
     domain = domain_of(address)
     if domain not in settings.WELCOME_FREE_MAIL:
-        of_domain = given.filter(address__endswith=f"@{domain}", created_at__gt=since)
+        of_domain = given.filter(domain__in=_spellings(domain), created_at__gt=since)
         if of_domain.count() >= settings.WELCOME_PER_DOMAIN:
             return WelcomeCredit.Refusal.DOMAIN
     return ""
@@ -86,14 +87,21 @@ def domain_of(address: str) -> str:
 
 
 def forget_address(welcome: WelcomeCredit) -> None:
-    """Overwrite whom a welcome greeted, so that it is still known who had one."""
-    welcome.address, welcome.network = _digest(welcome.address), "deleted"
-    welcome.save(update_fields=["address", "network"])
+    """Overwrite whom a welcome greeted, so that address, network and domain still count."""
+    columns = ("address", "network", "domain")
+    for column in columns:
+        setattr(welcome, column, _digest(getattr(welcome, column)))
+    welcome.save(update_fields=columns)
 
 
-def _digest(address: str) -> str:
-    """Return a keyed digest: addresses are few enough to try them all."""
-    return salted_hmac("welcome", address, algorithm="sha256").hexdigest()
+def _spellings(value: str) -> tuple[str, str]:
+    """Return a value as it is kept of customers, and of those who have left."""
+    return value, _digest(value)
+
+
+def _digest(value: str) -> str:
+    """Return a keyed digest: addresses and networks are few enough to try them all."""
+    return salted_hmac("welcome", value, algorithm="sha256").hexdigest()
 
 
 def normalize_address(email: str) -> str:

@@ -1,7 +1,9 @@
 """Delete an account: its keys end at once, its books stay, and what is personal goes.
 
 Requests that run settle as ever: a revoked key only starts none. What is unspent is refunded as far
-as the settings let customers ask for it; the rest is lost, and the page says so before.
+as the settings let customers ask for it; the rest is lost, and the page says so before. Pages on
+which something could still be paid are ended at Stripe; money that arrives all the same is returned
+(`orders/fulfilment.py`).
 """
 
 from dataclasses import dataclass
@@ -19,9 +21,11 @@ from billing.ledger.credits import lock_wallet
 from billing.ledger.wallets import get_wallet
 from billing.models import AutoTopUp, Dispute, Order, Refund
 from billing.notices.security import notify_account_deleted
+from billing.orders.checkout import end_payment_pages
 from billing.orders.refund_offers import Offer
 from billing.orders.refunds import offer_to_customer, refund_to_customer
-from billing.top_ups.cards import remove_card
+from billing.orders.top_up_orders import advance_top_up
+from billing.top_ups.cards import end_setup, remove_card
 
 
 @dataclass(frozen=True)
@@ -66,16 +70,36 @@ def delete_account(user: User) -> None:
     Raises LeavingRefused, RefundRefused, PaymentProviderError: the account is then still there.
     """
     _demand(user)
-    if AutoTopUp.objects.filter(wallet__user=user).exists():
+    paid = _paid_orders(user)
+    _end_what_is_open(user)
+    _demand(user)
+    if _paid_orders(user) != paid:
+        raise LeavingRefused("A payment has just arrived. Look again at what is unspent.")
+    _close(user, paid, [_refund(order) for order, _ in read_unspent(user).offers])
+
+
+def _end_what_is_open(user: User) -> None:
+    """End what could still be paid: payment pages, pages for cards, and top-ups."""
+    end_payment_pages(user)
+    for top_up in AutoTopUp.objects.filter(wallet__user=user):
+        end_setup(top_up)
         remove_card(user)
-    _close(user, [_refund(order) for order, _ in read_unspent(user).offers])
+    top_ups = Order.objects.filter(user=user, channel=Order.Channel.TOP_UP)
+    for order in top_ups.filter(status=Order.Status.OPEN):
+        advance_top_up(order)
 
 
 @transaction.atomic
-def _close(user: User, refunds: list[Refund]) -> None:
+def _close(user: User, paid: set[int], refunds: list[Refund]) -> None:
+    # Orders come first, as for everybody who books a payment. One that is booked after this one
+    # finds the account gone, and is returned.
+    orders = Order.objects.select_for_update().filter(user=user).order_by("pk")
+    list(orders.values_list("pk"))
     locked = lock_user(user)
     lock_wallet(get_wallet(user).pk)
     _demand(locked)
+    if orders.filter(status=Order.Status.OPEN).exists() or _paid_orders(user) != paid:
+        raise LeavingRefused("An order was made or paid meanwhile. Please try again.")
     # First, for it tells what the columns below had.
     notify_account_deleted(locked.email, refunds=[_as_fact(refund) for refund in refunds])
     forget_keys(locked)
@@ -85,6 +109,11 @@ def _close(user: User, refunds: list[Refund]) -> None:
 def _demand(user: User) -> None:
     if reason := why_not(user):
         raise LeavingRefused(reason)
+
+
+def _paid_orders(user: User) -> set[int]:
+    paid = Order.objects.filter(user=user, fulfilled_at__isnull=False)
+    return set(paid.values_list("pk", flat=True))
 
 
 def _refund(order: Order) -> Refund:

@@ -12,6 +12,7 @@ from django.contrib.admin.models import LogEntry
 from django.db.models import F, Model, Q, QuerySet, TextField, Value
 from django.db.models.functions import Cast, Replace
 
+from accounts.addresses import NOWHERE
 from accounts.models import User
 from billing.gifts.welcome import forget_address
 from billing.models import (
@@ -26,7 +27,6 @@ from billing.models import (
     TopUpPayment,
     WelcomeCredit,
 )
-from billing.notices.notify import NOWHERE
 
 
 def erase(user: User) -> None:

@@ -86,7 +86,9 @@ class WelcomeCredit(models.Model):
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="welcomes")
     address = models.CharField(max_length=254, help_text="As mail providers compare it.")
-    network = models.CharField(max_length=60, help_text="The /24 or /48 of the IP address.")
+    # These three are keyed digests once the customer has left. A domain is empty in rows of before.
+    network = models.CharField(max_length=64, help_text="The /24 or /48 of the IP address.")
+    domain = models.CharField(max_length=254, db_default="", help_text="Of the address.")
     refusal = models.CharField(max_length=8, choices=Refusal, blank=True)
     credits = models.BigIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now)
@@ -112,6 +114,13 @@ class WelcomeCredit(models.Model):
                 F("created_at").desc(),
                 condition=Q(refusal=""),
                 name="welcomed_networks",
+            ),
+            # Each welcome counts the recent ones of its mail domain.
+            models.Index(
+                F("domain"),
+                F("created_at").desc(),
+                condition=Q(refusal=""),
+                name="welcomed_domains",
             ),
         ]
 

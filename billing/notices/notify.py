@@ -11,6 +11,7 @@ from typing import Any
 
 from allauth.account.models import EmailAddress
 
+from accounts.addresses import has_left
 from accounts.models import User
 from billing.models import Notice, NotificationSettings, Order
 
@@ -22,9 +23,6 @@ SWITCHES = {
     Kind.LOT_EXPIRING: "wants_lot_expiring",
     Kind.TOP_UP_SUCCEEDED: "wants_top_up_succeeded",
 }
-
-# The end of the addresses that `leaving` gives: RFC 2606 keeps mail from it.
-NOWHERE = "@deleted.invalid"
 
 # Mails that anybody with an account can cause at will. An unverified address may belong to somebody
 # else, who must not get a hundred mails with a key's name that the sender chose.
@@ -48,7 +46,7 @@ def notify(
     the notice, which is the earlier one if this kind and reference had one; None if the customer
     switched this kind off or has left, or if it needs a known address and theirs is not known.
     """
-    if is_switched_off(user, kind) or user.email.endswith(NOWHERE):
+    if is_switched_off(user, kind) or has_left(user):
         return None
     if kind in FOR_KNOWN_ADDRESSES and not is_known_address(user):
         return None

@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
@@ -20,12 +21,15 @@ from stripe.params.checkout import (
     SessionCreateParamsLineItemPriceData,
 )
 
+from accounts.addresses import lock_user
 from accounts.models import User
 from billing.catalogue.on_sale import get_pack
 from billing.catalogue.pack_prices import Price, get_price, tax_behavior
 from billing.customers.at_stripe import with_customer
 from billing.exceptions import (
     CurrencyUnproven,
+    PackUnavailable,
+    PaymentAccessRefused,
     PaymentObjectMissing,
     PaymentProviderRefusal,
     TooManyOrders,
@@ -34,7 +38,13 @@ from billing.ledger.inbox import file_item
 from billing.ledger.wallets import get_wallet
 from billing.models import Order, Pack
 from billing.orders.checkout_payments import fulfil_checkout
-from billing.stripe_api import ORDER_KEY, Checkout, create_checkout, read_checkout
+from billing.stripe_api import (
+    ORDER_KEY,
+    Checkout,
+    create_checkout,
+    expire_checkout,
+    read_checkout,
+)
 from common.attempts import WINDOW_S
 from common.client_networks import client_network
 from common.locks import lock_names
@@ -44,6 +54,8 @@ LEAST_TIME_TO_PAY = timedelta(minutes=10)
 # A young order without a session belongs to a double click. An older one failed at Stripe, which
 # keeps answering a key with its first error, so a later click gets a new order and key.
 SESSION_PATIENCE = timedelta(minutes=1)
+
+log = structlog.get_logger(__name__)
 
 
 def start_checkout(user: User, *, pack_slug: str, currency: str = "", address: str = "") -> Order:
@@ -92,6 +104,34 @@ def open_session(order: Order) -> Order:
     return order
 
 
+def end_payment_pages(user: User) -> None:
+    """End the pages on which a customer's open orders can be paid. Safe to repeat.
+
+    What was paid by then is booked. Raises PaymentProviderError.
+    """
+    pages = Order.objects.filter(user=user, channel=Order.Channel.CHECKOUT)
+    for order in pages.filter(status=Order.Status.OPEN).order_by("pk"):
+        if order.stripe_session_id is None or not _end_page(order.stripe_session_id):
+            Order.objects.filter(pk=order.pk, status=Order.Status.OPEN).update(
+                status=Order.Status.EXPIRED
+            )
+
+
+def _end_page(session_id: str) -> bool:
+    """End one page and book what became of it. False if it is in another Stripe account."""
+    try:
+        try:
+            expire_checkout(session_id)
+        except (PaymentAccessRefused, PaymentObjectMissing):
+            raise
+        except PaymentProviderRefusal:
+            log.info("payment_page_has_ended", session_id=session_id)
+        fulfil_checkout(session_id)
+    except PaymentObjectMissing:
+        return False
+    return True
+
+
 def _ask_for_session(order: Order, customer_id: str) -> Checkout:
     # Another customer makes another request, which needs a key of its own.
     return create_checkout(
@@ -124,7 +164,8 @@ def _order_pack(
     user: User, pack: Pack, snapshot: dict[str, Any], *, network: str | None, is_new: bool
 ) -> Order:
     """Return the user's open order of this pack, or a new one. One call at a time per user."""
-    User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    if not lock_user(user).is_active:
+        raise PackUnavailable("Nothing is sold to an account that was deleted.")
     found = None if is_new else _find_open_order(user, pack, snapshot)
     if found is not None:
         return found

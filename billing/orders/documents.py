@@ -4,25 +4,50 @@ asked for when somebody wants to see one.
 https://docs.stripe.com/receipts and https://docs.stripe.com/invoicing/hosted-invoice-page
 """
 
-from billing.exceptions import DocumentMissing, PaymentProviderRefusal
+from django.core.cache import cache
+
+from billing.exceptions import (
+    DocumentMissing,
+    PaymentAccessRefused,
+    PaymentProviderRefusal,
+    TooManyDocuments,
+)
 from billing.models import Order
 from billing.stripe_api import read_charge, read_checkout
+from common.attempts import count_attempt
 
 RECEIPT, INVOICE = "receipt", "invoice"
+# Far less than an address lives, and long enough for whoever clicks it again and again.
+KEPT_S = 300
+MOST_PER_HOUR = 60
 
 
 def find_document(order: Order, kind: str) -> str:
     """Return the address at which Stripe shows an order's receipt or invoice now.
 
-    Raises DocumentMissing, PaymentProviderError.
+    What Stripe said within five minutes is said again. Raises DocumentMissing, TooManyDocuments,
+    PaymentProviderError.
     """
+    key = f"document:{order.pk}:{kind}"
+    known: str | None = cache.get(key)
+    if known is None:
+        if count_attempt(f"documents:{order.user_id}") > MOST_PER_HOUR:
+            raise TooManyDocuments("Too many documents were asked for within an hour.")
+        known = _ask(order, kind)
+        cache.set(key, known, KEPT_S)
+    if not known:
+        raise DocumentMissing(f"Stripe shows no {kind} of this order.")
+    return known
+
+
+def _ask(order: Order, kind: str) -> str:
+    """Ask Stripe. Empty if it has no such document, or none of an order like this."""
     try:
-        url = _read(order, kind)
-    except PaymentProviderRefusal as refusal:
-        raise DocumentMissing(f"Stripe does not show this {kind}.") from refusal
-    if not url:
-        raise DocumentMissing(f"This order has no {kind}.")
-    return url
+        return _read(order, kind)
+    except PaymentAccessRefused:
+        raise
+    except PaymentProviderRefusal:
+        return ""
 
 
 def _read(order: Order, kind: str) -> str:

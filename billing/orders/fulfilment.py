@@ -7,6 +7,7 @@ from Stripe. What differs by the channel of the payment is in its `PaymentChanne
 """
 
 import re
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -15,7 +16,8 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from billing.exceptions import InvalidAmount, OrderMismatch, OrderMissing
+from accounts.addresses import has_left
+from billing.exceptions import InvalidAmount, OrderMismatch, OrderMissing, RefundRefused
 from billing.ledger.credits import post_credit
 from billing.ledger.inbox import file_item
 from billing.ledger.references import OrderCredit
@@ -23,6 +25,7 @@ from billing.ledger.wallets import get_wallet
 from billing.models import LedgerEntry, Order
 from billing.orders.clawback import claw_back
 from billing.orders.notices import notify_order
+from billing.orders.refunds import return_payment
 from billing.orders.revisions import book_answer
 from billing.stripe_api.payments import Payment, PaymentState
 
@@ -169,6 +172,8 @@ def _book_paid(channel: PaymentChannel[AnyPayment], order: Order, payment: AnyPa
         return
     try:
         _check_terms(channel, order, payment)
+        if has_left(order.user):
+            raise OrderMismatch("its account was deleted; it is refunded")
         credit_order(order)
     except (OrderMismatch, InvalidAmount) as refusal:
         _park(channel, order, payment, reason=str(refusal))
@@ -242,6 +247,10 @@ def _park(
         summary=f"A {channel.noun} could not be credited to its order: {reason}",
         detail=_detail(order, payment),
     )
+    if has_left(order.user) and order.paid_cents:
+        # What can't be refunded by itself stays for the person who finds the item.
+        with suppress(RefundRefused):
+            return_payment(order)
 
 
 def _report_second_payment(

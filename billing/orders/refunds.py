@@ -7,7 +7,7 @@ credits back. After a lost answer the refund is found by that id in Stripe's met
 """
 
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 import structlog
 from django.conf import settings
@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from accounts.addresses import has_left
 from accounts.models import User
 from billing.exceptions import (
     MissingReason,
@@ -131,6 +132,22 @@ def refund_to_customer(order: Order, *, key: UUID) -> Refund:
     return refund_unused(order, actor=None, reason="Asked for by the customer", key=key)
 
 
+def return_payment(order: Order) -> Refund:
+    """Refund all of a payment that came after its account was deleted. Safe to repeat.
+
+    Call it with the order locked. Raises RefundRefused.
+    """
+    return _ask(
+        order.pk,
+        Refund(
+            public_id=uuid5(NAMESPACE_URL, f"left:{order.public_id}"),
+            amount_cents=order.charged_cents - order.returned_cents,
+            reason="Paid after the account was deleted",
+        ),
+        is_limited=False,
+    )
+
+
 def advance_refunds(*, most: int = BATCH) -> int:
     """Ask Stripe for the refunds whose credits are taken, and return how many were tried.
 
@@ -146,13 +163,13 @@ def advance_refunds(*, most: int = BATCH) -> int:
 
 
 @transaction.atomic
-def _ask(order_id: int, refund: Refund) -> Refund:
+def _ask(order_id: int, refund: Refund, *, is_limited: bool = True) -> Refund:
     """Write the refund down and take its credits. Returns the earlier refund of the same key."""
     order = Order.objects.select_for_update().get(pk=order_id)
     asked = Refund.objects.filter(public_id=refund.public_id).first()
     if asked is not None:
         return asked
-    if refund.actor_id is None:
+    if refund.actor_id is None and is_limited:
         # The order's lock does not cover the customer's other orders.
         lock_names(f"refunds of {order.user_id}")
         if _has_had_enough(order):
@@ -205,7 +222,9 @@ def _advance(refund: Refund) -> Exception | None:
     try:
         if refund.is_unused_part and _is_short(refund):
             text = "The credits were spent before they could be taken back."
-            _refuse(refund, text, needs_person=refund.actor_id is not None)
+            # Nobody who has left can ask again.
+            is_unheard = refund.actor_id is not None or has_left(refund.order.user)
+            _refuse(refund, text, needs_person=is_unheard)
         elif not (refund.attempts > 1 and _is_known(refund)):
             _send(refund)
     except PaymentProviderError as error:

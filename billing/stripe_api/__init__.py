@@ -11,7 +11,13 @@ from billing.stripe_api.charges import (
     read_charge,
     read_warned_charge,
 )
-from billing.stripe_api.checkouts import SESSION_ID, Checkout, create_checkout, read_checkout
+from billing.stripe_api.checkouts import (
+    SESSION_ID,
+    Checkout,
+    create_checkout,
+    expire_checkout,
+    read_checkout,
+)
 from billing.stripe_api.client import ORDER_KEY, REFUND_KEY, call_stripe, parse_order_id
 from billing.stripe_api.refunds import create_refund
 
@@ -26,6 +32,7 @@ __all__ = [
     "call_stripe",
     "create_checkout",
     "create_refund",
+    "expire_checkout",
     "parse_order_id",
     "read_charge",
     "read_checkout",

@@ -50,6 +50,15 @@ def read_checkout(session_id: str) -> Checkout:
         return _checkout(client, session)
 
 
+def expire_checkout(session_id: str) -> None:
+    """End an open Checkout Session, so that it can't be paid any more.
+
+    Raises PaymentProviderRefusal if it was paid or has ended, PaymentObjectMissing.
+    """
+    with call_stripe() as client:
+        client.v1.checkout.sessions.expire(session_id)
+
+
 def _checkout(client: stripe.StripeClient, session: stripe.checkout.Session) -> Checkout:
     intent = session.payment_intent
     payment = intent if isinstance(intent, stripe.PaymentIntent) else None

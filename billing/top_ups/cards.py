@@ -14,14 +14,16 @@ from django.urls import reverse
 from accounts.models import User
 from billing.customers.at_stripe import find_customer_id, forget_customer, with_customer
 from billing.exceptions import (
+    PaymentAccessRefused,
     PaymentObjectMissing,
     PaymentProviderError,
+    PaymentProviderRefusal,
     TooManyCards,
     TopUpRefused,
 )
 from billing.ledger.wallets import get_wallet
 from billing.models import AutoTopUp
-from billing.stripe_api import SESSION_ID
+from billing.stripe_api import SESSION_ID, expire_checkout
 from billing.stripe_api.saved_cards import (
     CHARGEABLE,
     Setup,
@@ -95,6 +97,20 @@ def remove_card(user: User) -> None:
     for customer_id in {top_up.stripe_customer_id, find_customer_id(top_up.wallet)} - {""}:
         removed += _detach_all(customer_id)
     _forget_card(top_up.pk, removed)
+
+
+def end_setup(top_up: AutoTopUp) -> None:
+    """End the page on which a card could still be saved, if there is one. Safe to repeat.
+
+    Raises PaymentProviderError.
+    """
+    if top_up.stripe_setup_session_id:
+        try:
+            expire_checkout(top_up.stripe_setup_session_id)
+        except PaymentAccessRefused:
+            raise
+        except PaymentProviderRefusal:
+            log.info("setup_page_has_ended", session_id=top_up.stripe_setup_session_id)
 
 
 def disown_cards(user: User) -> None:

@@ -94,7 +94,8 @@ def _adopt(client: SyncWalletClient, contents: JournalContents) -> bool:
         if not is_booked(booked, request_id, settlement.target_credits)
     ]
     _void(client, [contents.held[r][0] for r in contents.voided if r in contents.held])
-    to_be_booked = [*_abandon(client, abandoned_now), *_replay(client, ended_now)]
+    lost = _abandon(client, abandoned_now, contents.if_lost)
+    to_be_booked = [*lost, *_replay(client, ended_now)]
     return not to_be_booked
 
 
@@ -109,22 +110,30 @@ def _void(client: SyncWalletClient, many: list[RequestFacts]) -> None:
 
 
 def _abandon(
-    client: SyncWalletClient, many: list[tuple[RequestFacts, int]]
+    client: SyncWalletClient,
+    many: list[tuple[RequestFacts, int]],
+    if_lost: dict[str, Settlement],
 ) -> Iterator[RequestFacts]:
-    """End requests whose process died in the middle. Yields those that are now to be booked."""
+    """End requests whose process died in the middle. Yields those that are now to be booked.
+
+    Without progress in Redis, a request costs what the journal says (`if_lost`): its prompt if an
+    upstream was sent it, and nothing otherwise.
+    """
     at_zero = abandoned(int(time.time() * 1_000))
     lost = []
     for some in batches(many, COMMAND_BATCH):
+        known = [if_lost.get(facts.request_id, at_zero) for facts, _ in some]
         asked = [
-            ending.reap(f.wallet_id, f.request_id, without_progress=at_zero, is_dead=True)
-            for f, _ in some
+            ending.reap(f.wallet_id, f.request_id, without_progress=settlement, is_dead=True)
+            for (f, _), settlement in zip(some, known, strict=True)
         ]
-        for (facts, held_credits), reply in zip(some, client.ask_many(asked), strict=True):
+        replies = client.ask_many(asked)
+        for (facts, held), settlement, reply in zip(some, known, replies, strict=True):
             try:
                 outcome = ending.parse_reap(reply)
             except UnknownHold:
-                # Redis lost the hold and its progress with it; the receipt says so, at no charge.
-                lost.append(Ending(facts, at_zero, held_credits))
+                # Redis lost the hold, and its progress with it.
+                lost.append(Ending(facts, settlement, held))
             else:
                 if outcome is not Reaped.VOIDED:
                     yield facts

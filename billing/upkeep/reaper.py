@@ -13,7 +13,7 @@ from billing.wallet import keys
 from billing.wallet.commands import ending
 from billing.wallet.commands.ending import Reaped
 from billing.wallet.hashes import read_registers
-from billing.wallet.journal import read_all
+from billing.wallet.journal import JournalContents, read_all
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 from billing.wallet.usage import Settlement
 
@@ -41,7 +41,7 @@ def reap(*, batch: int = BATCH) -> int:
 
 
 def abandoned(ended_at_ms: int) -> Settlement:
-    """Return the settlement, at 0, of a request that is not known to have delivered anything."""
+    """Return the settlement, at 0, of a request that no upstream is known to have been sent."""
     return Settlement(
         target_credits=0,
         outcome=UsageRecord.Outcome.ABANDONED,
@@ -79,13 +79,16 @@ def _find_due(client: SyncWalletClient, shard: int, *, most: int) -> list[Due]:
 
 def _reap_batch(client: SyncWalletClient, due: list[Due]) -> int:
     at_zero = abandoned(int(time.time() * 1_000))
-    started = _started() if any(not hold.has_progress for hold in due) else set()
+    needs_journals = any(not hold.has_progress for hold in due)
+    journals = read_all(settings.JOURNAL_DIR) if needs_journals else JournalContents()
     many = [
         # The journal's line is written before the upstream is called: no line, no call.
         ending.reap(
             hold.wallet_id,
             hold.request_id,
-            without_progress=at_zero if hold.request_id in started else None,
+            without_progress=journals.if_lost.get(hold.request_id, at_zero)
+            if journals.has_begun(hold.request_id)
+            else None,
         )
         for hold in due
     ]
@@ -99,8 +102,3 @@ def _reap_batch(client: SyncWalletClient, due: list[Due]) -> int:
             reaped += 1
             log.warning("hold_reaped", request_id=hold.request_id, outcome=outcome.name)
     return reaped
-
-
-def _started() -> set[str]:
-    journals = read_all(settings.JOURNAL_DIR)
-    return journals.held.keys() - journals.voided

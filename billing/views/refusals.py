@@ -25,8 +25,11 @@ MESSAGES: dict[type[billing.BillingError], str] = {
     billing.DocumentMissing: (
         "The payment service has no such document of this order. Please write to us if you need it."
     ),
+    billing.TooManyDocuments: (
+        "Too many documents were asked for within an hour. Please try again later."
+    ),
     billing.RefundRefused: "Nothing was refunded: this order can't be returned here any more.",
-    billing.LeavingRefused: "The account can't be deleted now. Nothing was changed.",
+    billing.LeavingRefused: "The account can't be deleted now: please look below.",
     billing.CodeUnknown: "There is no such code. Please compare it with what you were given.",
     billing.CodeUsed: "This code was used already, or you have used another one of the same kind.",
     billing.CodeExpired: "This code has expired.",

@@ -105,6 +105,7 @@ class Reap(NamedTuple):
 
     request: str
     settlement_without_progress: bytes | str
+    target_without_progress: int
     is_dead: int
 
 

@@ -6,7 +6,10 @@ file whose lock is free has lost its process, and the worker adopts it
 (`billing.upkeep.adoption`). Files are rotated: the new one starts with what is still open, so
 that an old one can be adopted while its process lives.
 
-    ["s", [request facts…], held credits]    a hold was placed; the upstream is called next
+    ["s", [request facts…], held credits]    a hold was placed, or an upstream refused the request
+    ["s", [request facts…], held credits, [settlement…]]
+                                             an upstream is sent the request; what to settle if the
+                                             process dies before it notes progress in Redis
     ["e", [request facts…], [settlement…]]   the request ended; written before Redis is told
     ["v", request id]                        no upstream accepted it; the hold is released
     ["r"]                                    rotated: open requests continue in the next file
@@ -47,7 +50,8 @@ class Journal:
         self._directory = directory
         self.rotate_bytes = ROTATE_BYTES
         self.rotate_s = rotate_s
-        self._open: dict[str, tuple[RequestFacts, int]] = {}
+        # The line of each open request.
+        self._open: dict[str, list[object]] = {}
         # Ends that the disk had no room for, oldest first.
         self._owed: deque[tuple[str, list[object]]] = deque()
         self._file = -1
@@ -63,10 +67,30 @@ class Journal:
         return journal
 
     def start(self, facts: RequestFacts, held_credits: int) -> None:
-        """Note a hold, after it was placed and before the upstream is called. Raises OSError."""
+        """Note a hold, after it was placed and before an upstream is called. Raises OSError."""
         self._write_owed()
-        self._write(["s", facts.as_tuple(), held_credits])
-        self._open[facts.request_id] = (facts, held_credits)
+        line = ["s", facts.as_tuple(), held_credits]
+        self._write(line)
+        self._open[facts.request_id] = line
+
+    def ask(self, facts: RequestFacts, held_credits: int, if_lost: Settlement) -> None:
+        """Note that an upstream is sent the request next, and what that costs if nobody ends it.
+
+        On a full disk the request goes on, and costs nothing if its process dies at once.
+        """
+        self._change(facts, ["s", facts.as_tuple(), held_credits, if_lost.as_tuple()])
+
+    def refused(self, facts: RequestFacts, held_credits: int) -> None:
+        """Note that the upstream that was asked did not take the request. Otherwise as `ask`."""
+        self._change(facts, ["s", facts.as_tuple(), held_credits])
+
+    def _change(self, facts: RequestFacts, line: list[object]) -> None:
+        # Remembered first, so that the next file has it even if this one has no room.
+        self._open[facts.request_id] = line
+        try:
+            self._write(line)
+        except OSError:
+            log.exception("journal_not_written", request_id=facts.request_id)
 
     def end(self, facts: RequestFacts, settlement: Settlement) -> None:
         """Note how a request ended, before Redis is told. A full disk delays the line only."""
@@ -140,8 +164,8 @@ class Journal:
         old, old_written = self._file, self._written
         path = self._begin_file()
         try:
-            for facts, held_credits in self._open.values():
-                self._append(self._file, ["s", facts.as_tuple(), held_credits])
+            for line in self._open.values():
+                self._append(self._file, line)
             # Last, so that a crash in between leaves open requests in both files, never in none.
             self._append(old, ["r"])
         except OSError:
@@ -179,6 +203,8 @@ class JournalContents:
     """What one or more files say. An open request was started and never ended."""
 
     held: dict[str, tuple[RequestFacts, int]] = field(default_factory=dict)
+    # What to settle for those that an upstream was sent, if nothing more is known of them.
+    if_lost: dict[str, Settlement] = field(default_factory=dict)
     ended: dict[str, tuple[RequestFacts, Settlement]] = field(default_factory=dict)
     voided: set[str] = field(default_factory=set)
     is_rotated: bool = False
@@ -188,6 +214,10 @@ class JournalContents:
         """Return what was started and neither ended nor voided, with the credits held."""
         over = self.voided | self.ended.keys()
         return [hold for request_id, hold in self.held.items() if request_id not in over]
+
+    def has_begun(self, request_id: str) -> bool:
+        """Return whether a request was started and not voided."""
+        return request_id in self.held and request_id not in self.voided
 
     def read(self, path: Path) -> None:
         """Add a file's lines; a torn last line is ignored. Raises FileNotFoundError."""
@@ -203,6 +233,9 @@ class JournalContents:
         if kind == "s":
             facts = _facts(line[1])
             self.held[facts.request_id] = (facts, int(str(line[2])))
+            self.if_lost.pop(facts.request_id, None)
+            if len(line) > 3:
+                self.if_lost[facts.request_id] = Settlement(*line[3])  # type: ignore[arg-type]
         elif kind == "e":
             facts, settlement = _facts(line[1]), Settlement(*line[2])  # type: ignore[arg-type]
             known = self.ended.get(facts.request_id)

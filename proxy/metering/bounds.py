@@ -23,17 +23,17 @@ A byte bounds a token:
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, Self
 
 import orjson
 
 from proxy.errors import ContextUnknown
-from proxy.metering.encodings import count_text, encoding_for, encoding_name, is_known_model
+from proxy.metering.encodings import encoding_for, encoding_name, is_known_model
 from proxy.metering.images import most_of_image
 from proxy.metering.known_models import find_context
-from proxy.metering.prompt import Prompt
+from proxy.metering.prompt import Prompt, tokens_of
 
 # Above this even a thread is too much for a request that has not been paid for: 60 ms for prose,
 # 0.35 s for spaces. The tokenizer releases the GIL meanwhile, so the event loop goes on.
@@ -118,13 +118,9 @@ def bound_exactly(prompt: Prompt, reader: Reader) -> int:
     if media is None:
         return _most_of_boundless(prompt, reader)
     encoding = encoding_for(prompt.model)
-
-    def tokens(texts: Iterable[str]) -> int:
-        return sum(count_text(text, encoding) for text in texts if text)
-
-    rules = tokens(prompt.tool_texts) + prompt.tool_overhead
-    tools = max(rules, tokens([prompt.tools_json]))
-    texts = tokens(prompt.texts) + tokens(prompt.identifiers)
+    texts, tool_texts = prompt.count_texts()
+    tools = max(tool_texts + prompt.tool_overhead, tokens_of([prompt.tools_json], encoding))
+    texts += tokens_of(prompt.identifiers, encoding)
     return reader.within(texts + tools + prompt.overhead + prompt.margin + media, prompt)
 
 

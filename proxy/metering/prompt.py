@@ -18,6 +18,8 @@ from proxy.metering.encodings import Encoding, count_text, encoding_for
 # prose takes at most 0.5 ms of the event loop, spaces 2.7 ms. Above this, counting moves to a
 # thread, which costs about 0.1 ms.
 INLINE_BYTES = 8 * 1024
+# Up to this, a prompt is counted even if its count is most likely not needed: 0.1 ms of prose.
+QUICK_BYTES = 2 * 1024
 
 
 @dataclass(slots=True)
@@ -51,6 +53,8 @@ class Prompt:
     inputs: int = 1
     # Text that the answer is expected to repeat; what it does not repeat is billed as written.
     predicted: list[str] = field(default_factory=list)
+    # The tokens of `texts` and of `tool_texts`, once they were counted.
+    counted: tuple[int, int] | None = None
 
     def size_bytes(self) -> int:
         """Return the size of all texts in UTF-8."""
@@ -62,9 +66,19 @@ class Prompt:
 
     def count(self) -> int:
         """Count by the rules, for an estimate or where usage is missing."""
-        encoding = encoding_for(self.model)
-        texts = _tokens(self.texts, encoding) + _tokens(self.tool_texts, encoding)
-        return texts + self.overhead + self.tool_overhead + self.media
+        return sum(self.count_texts()) + self.overhead + self.tool_overhead + self.media
+
+    def count_texts(self) -> tuple[int, int]:
+        """Count `texts` and `tool_texts`, once."""
+        if self.counted is None:
+            encoding = encoding_for(self.model)
+            self.counted = tokens_of(self.texts, encoding), tokens_of(self.tool_texts, encoding)
+        return self.counted
+
+    @property
+    def is_quickly_counted(self) -> bool:
+        """Whether its count is known, or costs next to nothing."""
+        return self.counted is not None or self.size_bytes() <= QUICK_BYTES
 
     @property
     def is_short(self) -> bool:
@@ -72,7 +86,8 @@ class Prompt:
         return self.size_bytes() <= INLINE_BYTES
 
 
-def _tokens(texts: Iterable[str], encoding: Encoding) -> int:
+def tokens_of(texts: Iterable[str], encoding: Encoding) -> int:
+    """Count texts one by one."""
     return sum(count_text(text, encoding) for text in texts if text)
 
 

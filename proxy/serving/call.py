@@ -373,6 +373,13 @@ class Call:
 
     # The meter.
 
+    def quick_prompt_tokens(self) -> int | None:
+        """Count the prompt if that costs next to nothing. None otherwise."""
+        prompt = self.admission.prompt
+        if self._prompt_tokens is None and prompt.is_quickly_counted:
+            self._prompt_tokens = self.admission.model.reader.within(prompt.count(), prompt)
+        return self._prompt_tokens
+
     async def count_prompt(self) -> int:
         """Count the prompt, once for a call: its lease is renewed with the count many times."""
         if self._prompt_tokens is None:

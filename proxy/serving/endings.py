@@ -5,14 +5,15 @@
 | completed | | | as reported, or by our count | the answer |
 | broken | void | nothing | prompt and what was delivered | an error, and no end marker |
 | client left | void | prompt | prompt and what was delivered | nothing |
-| abandoned | nothing | nothing | prompt and what was delivered | |
+| abandoned | nothing | prompt | prompt and what was delivered | |
 
 A client that leaves a stream of a model that thinks first, before anything of the answer is seen,
 has not stopped what its provider bills: the answer is read on until something is seen, usage comes
 or REASONING_DRAIN_S have passed. Then it ends as any other that was left: as reported, within the
 hold, or by our count.
 
-*Abandoned* is recorded with the lease, for a call whose process dies. Only a whole answer is
+*Abandoned* is for a call whose process dies. It is recorded in the journal when an upstream is sent
+the request, and from the first renewal on with the lease. Only a whole answer is
 charged as reported even above its hold. An upstream that tells of an error in a 200 has refused
 the request if nothing of its answer was sent on, and has broken it otherwise. Figures that can't
 be true are parked for staff, and our own count is charged, at most the client's maximum.
@@ -80,7 +81,7 @@ TABLE = {
     Outcome.COMPLETED: Row(Charge.METERED, Charge.METERED, Charge.METERED),
     Outcome.BROKEN: Row(Charge.VOID, Charge.NOTHING, Charge.METERED),
     Outcome.CLIENT_LEFT: Row(Charge.VOID, Charge.METERED, Charge.METERED),
-    Outcome.ABANDONED: Row(Charge.NOTHING, Charge.NOTHING, Charge.COUNTED),
+    Outcome.ABANDONED: Row(Charge.NOTHING, Charge.COUNTED, Charge.COUNTED),
 }
 
 # The status for an upstream's failure; the first row that fits counts.
@@ -119,6 +120,19 @@ async def end_broken(call: Call, settler: Settler, error: BaseException) -> Alre
     assert isinstance(call.meter, StreamMeter)  # noqa: S101  # whose stream it is
     await stream.end(call.meter.failing(failure_answer(error)))
     return AlreadySent()
+
+
+def find_if_lost(call: Call) -> Settlement | None:
+    """Return what to settle if this process died before its first progress.
+
+    None if the prompt is long and was not counted: that is not worth it for a process that dies.
+    """
+    prompt_tokens = call.quick_prompt_tokens()
+    if prompt_tokens is None:
+        return None
+    usage = Usage(prompt_tokens=prompt_tokens, completion_tokens=0, source=Source.ESTIMATED)
+    source = UsageRecord.Source.ESTIMATED
+    return _settlement(call, usage, outcome=Outcome.ABANDONED, source=source, is_bounded=True)
 
 
 async def progress(call: Call) -> Settlement:

@@ -84,6 +84,20 @@ def test_it_repeats_in_the_end_what_was_counted() -> None:
     assert summary.endswith("4000 passed, 0 failed")
 
 
+def test_it_repeats_in_the_end_what_failed() -> None:
+    says = {
+        "test": "unit tests    | FAILED tests/billing/test_a.py::test_b[c] - assert 1 == 2",
+        "mutations": "SURVIVED: charge: more than is available",
+    }
+
+    _, lines = run(Targets(says=says, broken="test"))
+
+    assert lines[lines.index("=== what failed") + 1 : -2] == [
+        "test: tests/billing/test_a.py::test_b[c]",
+        "mutations: charge: more than is available",
+    ]
+
+
 def test_without_time_it_runs_the_tests_and_names_every_proof_it_left_out() -> None:
     targets = Targets()
 

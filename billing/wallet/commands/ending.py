@@ -113,6 +113,7 @@ def reap(
         arguments.Reap(
             request=request_id,
             settlement_without_progress=without_progress.pack() if without_progress else VOID_IT,
+            target_without_progress=without_progress.target_credits if without_progress else 0,
             is_dead=int(is_dead),
         ),
     )

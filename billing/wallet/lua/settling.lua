@@ -175,13 +175,14 @@ end
 -- reap: end a hold whose lease ran out, or whose process died: settle it at its last recorded
 -- progress, without one at `settlement_without_progress`, and if that is '-', void it.
 -- KEYS fence wallet_key hold_key leases events
--- ARGV request settlement_without_progress is_dead
+-- ARGV request settlement_without_progress target_without_progress is_dead
 -- Returns OK charged available | VOID | RECOVERING | UNKNOWN | ENDED | ALIVE
 local function reap(keys, args, epoch)
   local fence, wallet_key, hold_key, leases = unpack(keys)
-  local request, settlement_without_progress, is_dead = unpack(args)
+  local request, settlement_without_progress, target_without_progress, is_dead = unpack(args)
   str(request, 'request')
   local settlement = str(settlement_without_progress, 'settlement_without_progress')
+  local target = int(target_without_progress, 'target_without_progress', 0)
   is_dead = int(is_dead, 'is_dead', 0) == 1
   local lease = redis.call('ZSCORE', leases, request)
   if lease and not is_dead and tonumber(lease) > now_ms() then
@@ -197,7 +198,6 @@ local function reap(keys, args, epoch)
     redis.call('ZREM', leases, request)
     return { register.state == 'void' and 'VOID' or 'ENDED' }
   end
-  local target = 0
   if register.progress ~= '' then
     target, settlement = register.progress_target, register.progress
   elseif settlement == '-' then

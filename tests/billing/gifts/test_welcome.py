@@ -7,11 +7,13 @@ import pytest
 import time_machine
 from allauth.account.models import EmailAddress
 from django.core import mail
+from django.db import connection
 from django.test import Client
 from pytest_django import Settings
 
 from accounts.models import User
 from billing.gifts.welcome import grant_welcome_credit, normalize_address
+from billing.leaving.deletion import delete_account
 from billing.models import Lot, WelcomeCredit
 from billing.wallet.sync_client import SyncWalletClient
 from common.client_networks import HOME_IPV6_BITS, network_of
@@ -140,6 +142,35 @@ def test_a_mail_domain_is_welcomed_a_few_times_and_a_free_one_always(
 
     assert given == {"cheap.example": [True, True, False, False], "gmail.com": [True] * 4}
     assert WelcomeCredit.objects.filter(refusal="domain").count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_leaves_and_comes_again_from_the_same_network_or_domain_is_not_welcomed_anew(
+    redis_wallets: SyncWalletClient, settings: Settings
+) -> None:
+    settings.WELCOME_PER_DOMAIN = 1
+    first, second, third = (User.objects.create_user(f"user{n}@cheap.example") for n in range(3))
+    welcome(first)
+
+    delete_account(first)
+
+    assert not welcome(second, email="elsewhere@other.example")
+    assert not welcome(third, ip=AWAY)
+    refused = WelcomeCredit.objects.exclude(refusal="").order_by("pk")
+    assert list(refused.values_list("refusal", flat=True)) == ["network", "domain"]
+
+
+def test_a_domain_is_counted_by_an_index(db: None, settings: Settings) -> None:
+    counted = WelcomeCredit.objects.filter(
+        refusal="", domain__in=("a.example", "b"), created_at__gt=NOON
+    )
+
+    with connection.cursor() as cursor:
+        # An empty table is read as a whole otherwise.
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        plan = counted.explain()
+
+    assert "welcomed_domains" in plan
 
 
 @pytest.mark.parametrize(

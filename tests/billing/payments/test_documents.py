@@ -1,7 +1,10 @@
 """Receipts and invoices are read from Stripe when somebody wants one: their addresses end."""
 
+from collections.abc import Iterator
+
 import pytest
 from django.contrib.messages import get_messages
+from django.core.cache import cache
 from django.test import Client
 from pytest_django import Settings
 
@@ -9,9 +12,17 @@ from accounts.models import User
 from billing.models import Order, Pack
 from billing.orders.checkout import start_checkout
 from billing.orders.checkout_payments import fulfil_checkout
+from billing.orders.documents import MOST_PER_HOUR
 from devstack.ports import free_port
 from tests.conftest import signed_in
 from tests.stripe_sandbox import Sandbox
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> Iterator[None]:
+    cache.clear()
+    yield
+    cache.clear()
 
 
 @pytest.fixture
@@ -55,9 +66,44 @@ def test_an_order_without_such_a_document_says_so(
     url, said = ask(as_alice, fulfilled, "invoice")
     assert (url, "no such document" in said[0]) == (page, True)
 
+    cache.clear()
     sandbox.forget()
     url, said = ask(as_alice, fulfilled, "receipt")
     assert (url, "no such document" in said[-1]) == (page, True)
+
+
+def test_stripe_is_asked_once_in_five_minutes(
+    as_alice: Client, fulfilled: Order, sandbox: Sandbox
+) -> None:
+    first = ask(as_alice, fulfilled, "receipt")
+    sandbox.tamper(fulfilled.stripe_charge_id, receipt_url="https://pay.stripe.com/receipts/new")
+
+    again = ask(as_alice, fulfilled, "receipt")
+    cache.delete(f"document:{fulfilled.pk}:receipt")
+    later = ask(as_alice, fulfilled, "receipt")
+
+    assert again == first
+    assert later == ("https://pay.stripe.com/receipts/new", [])
+
+
+def test_a_document_that_is_not_there_is_not_asked_for_again_either(
+    as_alice: Client, fulfilled: Order, settings: Settings
+) -> None:
+    _, said = ask(as_alice, fulfilled, "invoice")
+    settings.STRIPE_API_BASE = f"http://127.0.0.1:{free_port()}"
+
+    _, said_again = ask(as_alice, fulfilled, "invoice")
+
+    assert said_again[-1] == said[-1]
+
+
+def test_a_customer_asks_stripe_only_so_often(as_alice: Client, fulfilled: Order) -> None:
+    cache.set(f"documents:{fulfilled.user_id}", MOST_PER_HOUR, 3_600)
+
+    url, said = ask(as_alice, fulfilled, "receipt")
+
+    assert url == f"/dashboard/orders/{fulfilled.public_id}/"
+    assert "Too many documents" in said[0]
 
 
 def test_a_stripe_that_does_not_answer_is_told(

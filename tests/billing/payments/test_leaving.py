@@ -17,26 +17,32 @@ from psycopg.sql import SQL, Identifier
 from pytest_django import Settings
 
 from accounts.models import ApiKey, User
-from billing.exceptions import LeavingRefused
+from billing.exceptions import LeavingRefused, PackUnavailable, PaymentProviderError
 from billing.gifts.welcome import grant_welcome_credit
 from billing.keys.api_keys import issue_api_key
 from billing.keys.settings import KeySettings
 from billing.leaving.deletion import delete_account, read_unspent
+from billing.ledger.debits import decide_open
 from billing.ledger.wallets import grant_credits, push_wallet
 from billing.models import (
     InboxItem,
     LedgerEntry,
     Order,
+    Pack,
     Refund,
     SignIn,
     StripeEvent,
     TopUpConsent,
     WelcomeCredit,
 )
+from billing.orders.checkout import start_checkout
+from billing.orders.checkout_payments import fulfil_checkout
 from billing.orders.refunds import advance_refunds
+from devstack.ports import free_port
 from tests.accounts.sign_up import PASSWORD
 from tests.billing.notices.conftest import Mailbox, mailbox
-from tests.conftest import signed_in
+from tests.billing.payments.conftest import posted
+from tests.conftest import open_fences, signed_in
 from tests.stripe_sandbox import Sandbox
 from tests.till import Till
 from tests.user_agents import FIREFOX
@@ -196,6 +202,109 @@ def test_a_payment_under_way_is_awaited(alice: User, order: Order, status: str) 
         delete_account(alice)
 
     assert User.objects.get(pk=alice.pk).email == "alice@example.com"
+
+
+def test_an_open_payment_page_ends_with_its_account(
+    alice: User, order: Order, sandbox: Sandbox
+) -> None:
+    delete_account(alice)
+
+    assert sandbox.session(order.stripe_session_id).status == "expired"
+    assert sandbox.pay(order.stripe_session_id) >= 400
+    order.refresh_from_db()
+    assert order.status == Order.Status.EXPIRED
+
+
+def test_a_page_that_was_just_paid_is_told_before_anything_is_lost(
+    alice: User, paid: Order
+) -> None:
+    with pytest.raises(LeavingRefused, match="just arrived"):
+        delete_account(alice)
+
+    alice.refresh_from_db()
+    assert (alice.is_active, posted(alice)) == (True, 1_000_000)
+    delete_account(alice)
+
+
+def test_a_debit_that_was_just_given_is_awaited(
+    alice: User, order: Order, sandbox: Sandbox
+) -> None:
+    sandbox.control(f"checkout/{order.stripe_session_id}/pay", method="bank")
+
+    with pytest.raises(LeavingRefused, match="on its way"):
+        delete_account(alice)
+
+
+def test_an_account_can_go_whose_page_is_in_another_stripe_account(
+    alice: User, order: Order, sandbox: Sandbox
+) -> None:
+    sandbox.forget()
+
+    delete_account(alice)
+
+    order.refresh_from_db()
+    assert order.status == Order.Status.EXPIRED
+
+
+def test_an_account_stays_while_its_page_can_not_be_ended(
+    alice: User, order: Order, settings: Settings
+) -> None:
+    settings.STRIPE_API_BASE = f"http://127.0.0.1:{free_port()}"
+
+    with pytest.raises(PaymentProviderError):
+        delete_account(alice)
+
+    alice.refresh_from_db()
+    assert alice.is_active
+
+
+def test_nothing_is_sold_to_an_account_that_has_just_gone(alice: User, pack: Pack) -> None:
+    delete_account(alice)
+
+    with pytest.raises(PackUnavailable):
+        start_checkout(alice, pack_slug=pack.slug)
+
+    assert not Order.objects.exists()
+
+
+def test_money_that_arrives_all_the_same_is_returned_and_told(
+    alice: User, paid: Order, sandbox: Sandbox
+) -> None:
+    # As after a restore of the books: Stripe knows of the payment, and they say it has ended.
+    Order.objects.filter(pk=paid.pk).update(status=Order.Status.EXPIRED)
+    delete_account(alice)
+
+    for _ in range(2):
+        fulfil_checkout(paid.stripe_session_id or "")
+    advance_refunds()
+
+    paid.refresh_from_db()
+    assert (paid.status, posted(alice)) == (Order.Status.REVIEW, 0)
+    assert "deleted" in InboxItem.objects.get().summary
+    refund = Refund.objects.get()
+    assert (refund.amount_cents, refund.status) == (900, Refund.Status.SUCCEEDED)
+    assert paid.refunded_cents == 900
+
+
+def test_a_refund_that_nobody_can_ask_for_again_is_told(
+    alice: User, fulfilled: Order, till: Till, settings: Settings
+) -> None:
+    settings.CUSTOMER_REFUND_DAYS = 14
+    with till.redis_away():
+        delete_account(alice)
+    open_fences(till.client)
+    # Redis has not heard of the deletion yet, nor of what it takes.
+    till.place("running", 1)
+    till.settle("running", 1)
+    till.drain()
+    decide_open()
+    till.drain()
+    Refund.objects.update(next_attempt_at=timezone.now())
+
+    advance_refunds()
+
+    assert Refund.objects.get().status == Refund.Status.REFUSED
+    assert InboxItem.objects.get().kind == "refund_refused"
 
 
 def test_staff_and_debtors_stay(alice: User, bob: User, sandbox: Sandbox) -> None:

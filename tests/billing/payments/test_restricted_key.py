@@ -18,7 +18,7 @@ from pytest_django import Settings
 
 from billing.exceptions import PaymentProviderRefusal
 from billing.models import Pack
-from billing.orders.checkout import start_checkout
+from billing.orders.checkout import end_payment_pages, start_checkout
 from billing.orders.checkout_payments import fulfil_checkout
 from billing.stripe_api import (
     card_payments,
@@ -73,6 +73,9 @@ def use(sandbox: Sandbox, pack: Pack) -> Callable[[], None]:
     """Make every call that the product makes to Stripe, as a new customer."""
 
     def make_all_calls() -> None:
+        leaver = person(uuid4().hex)
+        start_checkout(leaver, pack_slug=pack.slug)
+        end_payment_pages(leaver)
         order = start_checkout(person(uuid4().hex), pack_slug=pack.slug)
         sandbox.pay(order.stripe_session_id)
         order = fulfil_checkout(order.stripe_session_id or "")

@@ -73,6 +73,61 @@ def test_a_request_without_progress_leaves_a_receipt_at_no_charge(
     assert audit(at_rest=True) == []
 
 
+def test_a_request_that_its_upstream_was_sent_is_charged_what_the_journal_says(
+    till: Till, journal: Journal
+) -> None:
+    till.grant(1_000)
+    till.start("r1", 100, journal=journal)
+    till.ask("r1", 100, 8, journal=journal)
+    journal.close()
+
+    adopt_and_book(till)
+
+    receipt = till.receipt("r1")
+    assert (receipt.charged_credits, receipt.outcome) == (8, "abandoned")
+    assert audit(at_rest=True) == []
+
+
+def test_progress_in_redis_counts_more_than_the_journal(till: Till, journal: Journal) -> None:
+    till.grant(1_000)
+    till.start("r1", 100, journal=journal)
+    till.ask("r1", 100, 8, journal=journal)
+    till.extend("r1", 25)
+    journal.close()
+
+    adopt_and_book(till)
+
+    assert till.receipt("r1").charged_credits == 25
+
+
+def test_a_request_that_its_upstream_refused_is_charged_nothing(
+    till: Till, journal: Journal
+) -> None:
+    till.grant(1_000)
+    till.start("r1", 100, journal=journal)
+    till.ask("r1", 100, 8, journal=journal)
+    journal.refused(till.facts("r1"), 100)
+    journal.close()
+
+    adopt_and_book(till)
+
+    assert (till.receipt("r1").charged_credits, till.posted()) == (0, 1_000)
+
+
+def test_what_the_journal_says_is_charged_although_redis_forgot_the_hold(
+    till: Till, journal: Journal
+) -> None:
+    till.grant(1_000)
+    till.start("r1", 100, journal=journal)
+    till.ask("r1", 100, 8, journal=journal)
+    forget_register(till, "r1")
+    journal.close()
+
+    adopt_and_book(till)
+
+    assert (till.receipt("r1").charged_credits, till.posted()) == (8, 992)
+
+
 def test_a_hold_that_was_to_be_voided_is_voided_and_leaves_no_receipt(
     till: Till, journal: Journal, journal_dir: Path
 ) -> None:

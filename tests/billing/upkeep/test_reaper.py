@@ -51,6 +51,21 @@ def test_a_hold_that_was_started_without_progress_costs_nothing(
     assert (till.receipt("r1").charged_credits, till.balance().available_credits) == (0, 1_000)
 
 
+def test_a_hold_whose_upstream_was_asked_is_charged_what_the_journal_says(
+    till: Till, journal: Journal
+) -> None:
+    till.grant(1_000)
+    till.start("r1", 100, journal=journal)
+    till.ask("r1", 100, 8, journal=journal)
+    end_lease(till, "r1")
+
+    reap()
+
+    till.drain()
+    assert (till.receipt("r1").charged_credits, till.balance().available_credits) == (8, 992)
+    assert audit(at_rest=True) == []
+
+
 def test_a_hold_that_no_journal_knows_leaves_no_receipt(till: Till) -> None:
     till.grant(1_000)
     till.place("r1", 100)

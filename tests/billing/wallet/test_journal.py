@@ -156,6 +156,22 @@ def test_an_old_file_is_followed_by_one_with_what_is_still_open(
     assert (in_new.is_rotated, in_new.open_requests()) == (False, [(facts("open"), 100)])
 
 
+def test_a_new_file_knows_which_upstreams_were_asked(journal: Journal, tmp_path: Path) -> None:
+    for name in ("asked", "refused"):
+        journal.start(facts(name), 100)
+        journal.ask(facts(name), 100, ending(8))
+    journal.refused(facts("refused"), 100)
+    old = only_file(tmp_path)
+    journal.rotate_bytes = 1
+
+    journal.rotate_if_due()
+
+    in_new = JournalContents()
+    in_new.read(next(path for path in journal_files(tmp_path) if path != old))
+    assert in_new.if_lost == {"asked": ending(8)}
+    assert set(in_new.held) == {"asked", "refused"}
+
+
 def test_a_file_is_rotated_after_its_time_but_not_before_it_has_a_line(tmp_path: Path) -> None:
     journal = Journal.open(tmp_path, rotate_s=0)
 
@@ -311,3 +327,18 @@ def test_of_two_ends_of_a_request_the_higher_counts(journal: Journal, tmp_path: 
 def test_closing_twice_closes_once(journal: Journal) -> None:
     journal.close()
     journal.close()
+
+
+def test_a_request_goes_on_if_the_disk_has_no_room_for_its_upstream_call(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal.start(facts("r1"), 100)
+    with monkeypatch.context() as full_disk:
+        full_disk.setattr(os, "write", lambda file, line: 0)
+        journal.ask(facts("r1"), 100, ending(8))
+    in_old = read_all(tmp_path).if_lost
+    journal.rotate_bytes = 1
+
+    journal.rotate_if_due()
+
+    assert (in_old, read_all(tmp_path).if_lost) == ({}, {"r1": ending(8)})

@@ -1,73 +1,14 @@
-"""A web process that is told to stop, or killed: what becomes of the requests in flight."""
+"""A web process that is told to stop: what becomes of the requests in flight."""
 
 import asyncio
-import os
-import socket
-import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
-from django.db import connection
 
 from tests.proxy.conftest import Customer
 from tests.proxy.streams import read_events, text_of
-
-
-@dataclass
-class WebProcess:
-    """uvicorn with the site's application, as it is deployed."""
-
-    process: asyncio.subprocess.Process
-    base_url: str
-
-    @asynccontextmanager
-    async def stream(self, customer: Customer, prompt: str) -> AsyncIterator[httpx.Response]:
-        body = {
-            "model": "gpt-4",
-            "messages": [{"role": "user", "content": prompt}],
-            "stream": True,
-            "max_tokens": 500,
-        }
-        async with (
-            httpx.AsyncClient(base_url=self.base_url, timeout=30) as client,
-            client.stream(
-                "POST", "/v1/chat/completions", headers=customer.headers, json=body
-            ) as response,
-        ):
-            yield response
-
-
-@asynccontextmanager
-async def start_web(**settings: str) -> AsyncIterator[WebProcess]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    database = connection.settings_dict
-    environment = {
-        **os.environ,
-        **settings,
-        "DATABASE_URL": "postgres://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**database),
-        "ALLOW_LOOPBACK_PROVIDERS": "1",
-        "LOG_LEVEL": "WARNING",
-    }
-    port = listener.getsockname()[1]
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "uvicorn", "tokenproxy_site.asgi:application"),
-        *("--fd", str(listener.fileno()), "--no-access-log", "--log-level", "warning"),
-        *("--no-proxy-headers", "--http", "proxy.http.protocol:BoundedProtocol"),
-        env=environment,
-        pass_fds=[listener.fileno()],
-    )
-    listener.close()
-    web = WebProcess(process, f"http://127.0.0.1:{port}")
-    try:
-        yield web
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+from tests.proxy.web_process import start_web
 
 
 @pytest.fixture

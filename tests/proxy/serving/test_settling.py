@@ -249,6 +249,7 @@ async def test_it_settles_a_whole_answer_whose_task_is_cancelled_while_it_is_cou
 
     monkeypatch.setattr(Prompt, "count", count_slowly)
     monkeypatch.setattr(Prompt, "is_short", False)
+    monkeypatch.setattr(Prompt, "is_quickly_counted", False)
     message = {"role": "assistant", "content": "one two three"}
     async with serve_canned(json_answer(200, {"choices": [{"message": message}]})) as canned:
         await api.send_to(canned.base_url)
