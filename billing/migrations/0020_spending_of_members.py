@@ -44,7 +44,7 @@ def fill_spending(apps, schema_editor):
 class Migration(migrations.Migration):
     atomic = False
     dependencies = [
-        ("billing", "0012_leaving_and_welcome_by_domain"),
+        ("billing", "0013_domains_of_welcomes"),
         ("accounts", "0001_initial"),
     ]
     operations = [
