@@ -87,16 +87,10 @@ MUTANTS: list[Mutant] = [
         tests="members::test_a_member_of_another_epoch_is_not_counted",
     ),
     lua(
-        "members: who counts for nobody is one member",
-        " or member_id == NO_MEMBER then",
-        " then",
-        tests="members::test_requests_that_are_nobodys_count_for_no_member",
-    ),
-    lua(
         "members: all of a shard's wallets share one",
         "'member:' .. wallet_id .. ':' .. member_id",
         "'member:' .. member_id",
-        tests="members",
+        tests="members::test_a_member_of_two_wallets_has_a_cap_in_each",
     ),
     lua(
         "count_member: behind a closed fence",
@@ -116,7 +110,7 @@ MUTANTS: list[Mutant] = [
         "  if redis.call('HGET', name, 'e') == epoch then\n    return { 'OK' }\n  end\n",
         "",
         within="count_member(",
-        tests="members::test_a_count_knows_what_was_spent_by_keys_that_are_theirs_no_more",
+        tests="members::test_counting_again_changes_nothing",
     ),
     lua(
         "count_member: keys of another epoch count",

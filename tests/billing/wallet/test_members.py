@@ -156,6 +156,20 @@ def test_two_members_of_a_wallet_have_a_cap_each(counted: Till, other: Till) -> 
     assert of_member(counted) == of_member(other) == KeyFigures(1, 100, 0, 100, 0)
 
 
+def test_a_member_of_two_wallets_has_a_cap_in_each(counted: Till) -> None:
+    counted.place("r1", 70, bounds=OF_LIFE)
+    another = counted.wallet.pk + keys.SHARDS
+    counted.client.ask_many(
+        [
+            figures.push(another, posted=9, credited=9, debt=0, state="active", version=1),
+            figures.count_member(another, counted.member, api_key_ids=[], elsewhere={202_603: 100}),
+        ]
+    )
+
+    assert of_member(counted) == KeyFigures(1, 70, 0, 70, 0)
+    assert capped(counted, "r2", 31, OF_LIFE) == (True, False, 100, 30)
+
+
 # --- Counting -----------------------------------------------------------------------------------
 
 
@@ -198,6 +212,10 @@ def test_counting_again_changes_nothing(counted: Till) -> None:
     before = dump(counted)
 
     count(counted)
+    # As if the keys were not theirs any more.
+    wallet_id, member_id = counted.wallet.pk, counted.member
+    again = figures.count_member(wallet_id, member_id, api_key_ids=[], elsewhere={202_603: 5})
+    counted.client.ask(again)
 
     assert dump(counted) == before
 
@@ -206,12 +224,11 @@ def test_a_count_knows_what_was_spent_by_keys_that_are_theirs_no_more(rich: Till
     rich.place("r1", 30)
     elsewhere = {202_603: 5, rich.facts("any").month: 9}
 
-    for _ in range(2):
-        rich.client.ask(
-            figures.count_member(
-                rich.wallet.pk, rich.user.pk, api_key_ids=[rich.key.pk], elsewhere=elsewhere
-            )
+    rich.client.ask(
+        figures.count_member(
+            rich.wallet.pk, rich.user.pk, api_key_ids=[rich.key.pk], elsewhere=elsewhere
         )
+    )
 
     assert of_member(rich) == KeyFigures(1, 30, 14, 30, 9)
     assert of_member(rich, 202_603).month_spent_credits == 5

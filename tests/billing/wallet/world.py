@@ -49,7 +49,7 @@ class Figures:
 
 @dataclass
 class World:
-    """Two customers' wallets, one web process, and the means to break Redis."""
+    """Customers' wallets, one web process, and the means to break Redis."""
 
     tills: list[Till]
     folder: Path
@@ -98,6 +98,12 @@ class World:
 
     def end_lease(self, till: Till, request_id: str) -> None:
         self.client.redis.zadd(keys.leases(till.shard), {request_id: 1}, xx=True)
+
+    def counts(self, till: Till) -> bool:
+        """Tell whether Redis counts a till's member in this epoch."""
+        redis = self.client.redis
+        epoch = redis.get(keys.fence(till.shard))
+        return bool(epoch == redis.hget(keys.member(till.wallet.pk, till.member), "e"))
 
     def figures(self, till: Till) -> Figures | None:
         """Read a wallet from Redis; None if it is not there."""
