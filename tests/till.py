@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from django.db import connections
 
-from accounts.models import ApiKey, User
+from accounts.models import ApiKey, Membership, User
+from accounts.teams.members import own_seat
 from billing.catalogue.model_prices import set_price
 from billing.keys.api_keys import issue_api_key
 from billing.ledger.wallets import get_wallet, grant_credits
@@ -83,7 +84,9 @@ class Till:
     """Places and settles on one wallet, as a web process does."""
 
     user: User
-    # Whom its requests count for; None: its user.
+    # Who made the key, in whose team; None: the user, in their own.
+    seat: Membership | None = None
+    # Whom its requests count for; None: who made the key.
     member_id: int | None = None
     wallet: Wallet = field(init=False)
     key: ApiKey = field(init=False)
@@ -91,21 +94,22 @@ class Till:
     client: SyncWalletClient = field(init=False)
 
     def __post_init__(self) -> None:
-        self.wallet = get_wallet(self.user)
-        self.key, _ = issue_api_key(self.user, name="till")
+        seat = self.seat or own_seat(self.user)
+        self.wallet = get_wallet(seat.team)
+        self.key, _ = issue_api_key(seat, name="till")
         self.price = price_of_one()
         self.client = get_sync_client()
 
     @property
     def member(self) -> int:
-        return self.user.pk if self.member_id is None else self.member_id
+        return self.key.created_by_id if self.member_id is None else self.member_id
 
     @property
     def shard(self) -> int:
         return keys.shard_of(self.wallet.pk)
 
     def grant(self, amount: int) -> LedgerEntry:
-        return grant_credits(self.user, credits=amount, reason="test")
+        return grant_credits(self.wallet, credits=amount, reason="test")
 
     def facts(self, request_id: str) -> RequestFacts:
         return RequestFacts(

@@ -173,13 +173,13 @@ def _compare(client: SyncWalletClient, shard: int, rows: list[Wallet]) -> Compar
 
 
 def _read_spending(wallet_ids: list[int]) -> dict[Spender, int]:
-    rows = ApiKey.objects.filter(user__wallet__in=wallet_ids).annotate(
+    rows = ApiKey.objects.filter(team__wallet__in=wallet_ids).annotate(
         spent=Coalesce(Sum("spending__charged_credits"), 0)
     )
     return {
         (wallet_id, api_key_id): int(spent)
         for wallet_id, api_key_id, spent in rows.order_by().values_list(
-            "user__wallet", "pk", "spent"
+            "team__wallet", "pk", "spent"
         )
     }
 

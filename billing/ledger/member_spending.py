@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from django.db import connection
 from django.db.models import Q, QuerySet
 
-from accounts.models import ApiKey
+from accounts.models import ApiKey, Membership
 from billing.models import MemberSpending
 from billing.wallet.commands import figures
 from billing.wallet.commands.command import parse_ok
 from billing.wallet.limits import NO_CAPS, Caps
 from billing.wallet.sync_client import get_sync_client
-from billing.wallet.usage import RequestFacts
+from billing.wallet.usage import NO_MEMBER, RequestFacts
 
 # What was booked for a member by keys that are not theirs any more, by month. One statement, so
 # that no booking comes between the two sums.
@@ -31,18 +31,28 @@ WHERE s.wallet_id = %s AND s.member_id = %s AND s.charged_credits > COALESCE(k.c
 
 
 def member_of(key: ApiKey) -> int:
-    """Return the person whose caps a key counts for: who made it."""
-    return key.user_id
+    """Return the person whose caps a key counts for: who made it, unless they left it behind."""
+    return NO_MEMBER if key.is_left_to_team else key.created_by_id
 
 
 def caps_of_member(key: ApiKey) -> Caps:
-    """Return the caps of the person whom a key counts for, as of when the key was read."""
-    return NO_CAPS
+    """Return the caps of the person whom a key counts for.
+
+    They are read after the key and its wallet's version, so they are never older than these; a
+    change of them raises the version.
+    """
+    if key.is_left_to_team:
+        return NO_CAPS
+    seats = Membership.objects.filter(team=key.team_id, user=key.created_by_id)
+    found = seats.values_list("lifetime_cap_credits", "monthly_cap_credits").first()
+    return Caps(*found) if found else NO_CAPS
 
 
 def keys_of_member(wallet_id: int, member_id: int) -> QuerySet[ApiKey]:
     """Return all keys that count for a member on a wallet, revoked ones included."""
-    return ApiKey.objects.filter(user=member_id, user__wallet=wallet_id)
+    return ApiKey.objects.filter(
+        created_by=member_id, team__wallet=wallet_id, is_left_to_team=False
+    )
 
 
 def count_member(wallet_id: int, member_id: int) -> None:

@@ -13,6 +13,7 @@ def describe_key(standing: Standing) -> dict[str, object]:
     of_key = Caps(caps.lifetime_cap_credits, caps.monthly_cap_credits)
     return {
         "object": "key",
+        "team": describe_team(key.about),
         "name": key.about.name,
         "hint": key.about.hint,
         "created_at": instant(key.about.created_at),
@@ -28,6 +29,11 @@ def describe_key(standing: Standing) -> dict[str, object]:
         "allowed_networks": [str(network) for network in key.allowed_networks] or None,
         "rotation": describe_rotation(key, key.about),
     }
+
+
+def describe_team(about: KeyAbout) -> dict[str, str]:
+    """Describe the team that a key belongs to and whose credits it spends."""
+    return {"id": about.team_id, "name": about.team_name}
 
 
 def describe_allowance(allowance: Allowance) -> dict[str, int]:

@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.models import ApiKey, User
+from accounts.teams.members import own_seat
 from billing.keys.api_keys import issue_api_key
 from billing.models import Order
 from tests.accounts.sign_up import PASSWORD
@@ -76,7 +77,7 @@ def no_limits(db: None) -> Iterator[None]:
 
 @pytest.fixture
 def places(alice: User, bob: User) -> dict[str, str]:
-    key, _ = issue_api_key(alice, name="Laptop")
+    key, _ = issue_api_key(own_seat(alice), name="Laptop")
     return {"key": str(key.pk), "order": str(make_order(alice).public_id)}
 
 

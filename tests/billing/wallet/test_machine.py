@@ -28,7 +28,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from accounts.models import User
+from accounts.models import Role, User
+from accounts.teams.members import own_team
 from billing.audit.books import audit
 from billing.exceptions import (
     CapReached,
@@ -43,7 +44,7 @@ from billing.ledger.debts import pay_debts
 from billing.ledger.expiry import expire_lots
 from billing.ledger.member_spending import count_member
 from billing.ledger.pushes import push_due
-from billing.ledger.wallets import grant_credits
+from billing.ledger.wallets import grant_credits, wallet_of
 from billing.models import Debit, UsageRecord, Wallet
 from billing.upkeep import drain as drains
 from billing.upkeep.adoption import adopt_journals
@@ -56,6 +57,7 @@ from tests.billing.wallet.faults import full_redis
 from tests.billing.wallet.world import World
 from tests.deaths import Death, die
 from tests.redis_wire import before_command
+from tests.teams import join
 from tests.till import Till, limits
 
 # So many runs of so many steps, anew each time: a sample, of which `make test-slow` takes 200 and
@@ -121,7 +123,7 @@ class Account:
 class MoneyMachine(RuleBasedStateMachine):
     """Alice's and Bob's wallets, one web process, one worker, a Redis that is not to be trusted.
 
-    Alice has two keys, and one cap.
+    Alice has two keys and Bob one of Alice's wallet; either has one cap there.
     """
 
     tills: ClassVar[list[Till]]
@@ -156,9 +158,9 @@ class MoneyMachine(RuleBasedStateMachine):
         options = {"credits": amount, "reason": "machine", "expires_at": expires_at}
         if is_lost:
             with full_redis():
-                grant_credits(till.user, **options)  # type: ignore[arg-type]
+                grant_credits(wallet_of(till.user), **options)  # type: ignore[arg-type]
         else:
-            grant_credits(till.user, **options)  # type: ignore[arg-type]
+            grant_credits(wallet_of(till.user), **options)  # type: ignore[arg-type]
         account = self.accounts[till.wallet.pk]
         account.is_behind = is_lost or self.is_closed
         row = Wallet.objects.get(pk=till.wallet.pk)
@@ -648,8 +650,10 @@ def machine(
     # The other fourteen shards would be empty, and every sweep would ask each.
     monkeypatch.setattr(keys, "SHARDS", 2)
 
+    bobs_seat = join(own_team(alice), bob, Role.DEVELOPER)
+
     class Ready(MoneyMachine):
-        tills = [Till(alice), Till(bob), Till(alice)]
+        tills = [Till(alice), Till(bob), Till(alice), Till(alice, seat=bobs_seat)]
         folder = journal_dir
 
     return Ready

@@ -18,13 +18,13 @@ def fill_receipts(apps, schema_editor):
     last = receipts.aggregate(last=Max("pk"))["last"] or 0
     for first in range(1, last + 1, BATCH):
         some = receipts.filter(pk__range=(first, first + BATCH - 1), member=None)
-        some.update(member=Subquery(makers.values("user")))
+        some.update(member=Subquery(makers.values("created_by")))
 
 
 def fill_spending(apps, schema_editor):
     spent = apps.get_model("billing", "KeySpending").objects.order_by()
     spending = apps.get_model("billing", "MemberSpending")
-    rows = spent.values("month", who=F("api_key__user"), of=F("api_key__user__wallet"))
+    rows = spent.values("month", who=F("api_key__created_by"), of=F("api_key__team__wallet"))
     spending.objects.bulk_create(
         [
             spending(
@@ -44,8 +44,8 @@ def fill_spending(apps, schema_editor):
 class Migration(migrations.Migration):
     atomic = False
     dependencies = [
-        ("billing", "0013_domains_of_welcomes"),
-        ("accounts", "0001_initial"),
+        ("billing", "0014_wallets_of_teams"),
+        ("accounts", "0003_keys_of_teams"),
     ]
     operations = [
         migrations.AddField(
