@@ -156,18 +156,19 @@ def test_two_members_of_a_wallet_have_a_cap_each(counted: Till, other: Till) -> 
     assert of_member(counted) == of_member(other) == KeyFigures(1, 100, 0, 100, 0)
 
 
-def test_a_member_of_two_wallets_has_a_cap_in_each(counted: Till) -> None:
-    counted.place("r1", 70, bounds=OF_LIFE)
-    another = counted.wallet.pk + keys.SHARDS
-    counted.client.ask_many(
+def test_a_member_of_two_wallets_has_a_cap_in_each(rich: Till) -> None:
+    another = rich.wallet.pk + keys.SHARDS
+    rich.client.ask_many(
         [
             figures.push(another, posted=9, credited=9, debt=0, state="active", version=1),
-            figures.count_member(another, counted.member, api_key_ids=[], elsewhere={202_603: 100}),
+            figures.count_member(another, rich.member, api_key_ids=[], elsewhere={202_603: 100}),
         ]
     )
+    count(rich)
+    rich.place("r1", 70, bounds=OF_LIFE)
 
-    assert of_member(counted) == KeyFigures(1, 70, 0, 70, 0)
-    assert capped(counted, "r2", 31, OF_LIFE) == (True, False, 100, 30)
+    assert of_member(rich) == KeyFigures(1, 70, 0, 70, 0)
+    assert capped(rich, "r2", 31, OF_LIFE) == (True, False, 100, 30)
 
 
 # --- Counting -----------------------------------------------------------------------------------
