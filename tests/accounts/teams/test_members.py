@@ -12,10 +12,12 @@ from accounts.teams.members import (
     found_team,
     hand_over,
     is_alone,
+    members_who,
     own_seat,
     own_team,
     rename_team,
 )
+from accounts.teams.roles import Deed
 from tests.racing import race
 from tests.teams import Crew, join
 
@@ -111,6 +113,13 @@ def test_only_an_owner_changes_roles_and_the_change_is_written_down(acme: Crew) 
     for seat in (acme.admin, acme.billing, acme.developer):
         with pytest.raises(NotAllowed):
             change_role(seat, acme.admin.user, Role.DEVELOPER)
+
+
+def test_who_may_do_something_is_listed_once_and_in_the_order_of_joining(acme: Crew) -> None:
+    assert list(members_who(acme.team, Deed.GET_MONEY_MAIL)) == [
+        acme.owner.user,
+        acme.billing.user,
+    ]
 
 
 def test_a_role_that_was_taken_meanwhile_allows_nothing(acme: Crew) -> None:

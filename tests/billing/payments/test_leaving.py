@@ -34,6 +34,7 @@ from billing.models import (
     SignIn,
     StripeEvent,
     TopUpConsent,
+    Wallet,
     WelcomeCredit,
 )
 from billing.orders.checkout import start_checkout
