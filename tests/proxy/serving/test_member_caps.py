@@ -13,11 +13,13 @@ from billing.teams.members import set_member_caps
 from billing.upkeep.drain import drain
 from billing.upkeep.recovery import close_all, recover
 from proxy.database import in_database
+from proxy.metering.chats import take_apart
 from tests.conftest import person
 from tests.proxy.conftest import HELLO, Api, Customer, assert_envelope
-from tests.proxy.serving.test_key_limits import PROMPT_BOUND
+from tests.proxy.readers import bound
 from tests.teams import join
 
+PROMPT_BOUND = bound(take_apart({"messages": HELLO}, "gpt-4"))
 EACH = PROMPT_BOUND + 50
 CAPS = ("lifetime_cap_credits", "monthly_cap_credits")
 NONE = dict.fromkeys(CAPS)
