@@ -75,7 +75,7 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "members: a released hold is kept",
-        "  local member = member_of(fence, epoch, register, wallet)\n",
+        "  local member = member_of(fence, epoch, wallet_key, register)\n",
         "  local member = nil\n",
         within="release(",
         tests="members::test_what_a_member_did_not_use_is_given_back",
@@ -127,7 +127,7 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "count_member: the wallet does not know of it",
-        "  redis.call('HSET', wallet_key, 'members', '1')\n",
+        "  counting[wallet_key] = epoch\n",
         "",
         tests="members::test_counting_begins_with_what_all_keys_spent_and_hold",
     ),

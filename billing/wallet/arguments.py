@@ -26,7 +26,6 @@ class Place(NamedTuple):
     unit_tokens: int
     limits: str
     requests: int
-    member_id: int
 
 
 class CountRequest(NamedTuple):
@@ -91,7 +90,6 @@ class SettleLate(NamedTuple):
     facts: bytes
     key_id: int
     month: int
-    member_id: int
 
 
 class Void(NamedTuple):
@@ -211,7 +209,6 @@ class HoldRow(NamedTuple):
     facts: bytes
     key_id: int
     month: int
-    member_id: int
 
 
 class Keep(NamedTuple):

@@ -28,8 +28,6 @@ class WalletField(StrEnum):
     # The buckets of requests and tokens per minute (see `take` in `lua/rates.lua`).
     REQUESTS_AT = "ra"
     TOKENS_AT = "ta"
-    # "1" once a member of the wallet is counted.
-    MEMBERS = "members"
 
 
 class KeyField(StrEnum):
@@ -60,8 +58,8 @@ class RegisterField(StrEnum):
     PROGRESS_TARGET = "pt"
     PROGRESS = "p"
     EPOCH = "e"
-    # The limits that it counts for: API key and month (0: none), the tokens that it may use, the
-    # microseconds that these took of the key's and of the wallet's minute, and member (0: none).
+    # The limits that it counts for: API key and month (0: none), the tokens that it may use, and
+    # the microseconds that these took of the key's and of the wallet's minute.
     LIMITS = "k"
     REAPED = "r"  # there if the reaper ended it, until its own process does
 

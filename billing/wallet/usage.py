@@ -41,7 +41,7 @@ class RequestFacts:
     endpoint: str
     is_stream: bool
     started_at_ms: int
-    # The person whose caps it counts for; 0 if the key belongs to no person any more, None in the
+    # Last, where the library finds it. The person whose caps it counts for; 0 if the key belongs to no person any more, None in the
     # facts of a release that did not say: then it is who made the key.
     member_id: int | None = None
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from billing.wallet import arguments
 from billing.wallet.commands.command import Command, Reply, call, parse_ok, read_reply, refusal_of
 from billing.wallet.keys import Spot
-from billing.wallet.usage import NO_MEMBER, RequestFacts, Settlement
+from billing.wallet.usage import RequestFacts, Settlement
 
 # Sent instead of a settlement, so that a hold without progress is voided.
 VOID_IT = "-"
@@ -75,7 +75,6 @@ def settle_late(
             facts=facts.pack(),
             key_id=facts.api_key_id,
             month=facts.month,
-            member_id=facts.member_id or NO_MEMBER,
         ),
     )
 

@@ -14,7 +14,7 @@ from billing.wallet import arguments
 from billing.wallet.commands.command import Command, Reply, call, read_reply, refusal_of
 from billing.wallet.keys import Spot
 from billing.wallet.limits import Limits
-from billing.wallet.usage import NO_MEMBER, RequestFacts
+from billing.wallet.usage import RequestFacts
 from common.rates import RateState
 
 # When to retry after BUSY: it is unknown when a running request will end.
@@ -91,7 +91,6 @@ def place(hold: HoldRequest, *, lease_ms: int, limit: BacklogLimit) -> Command:
             unit_tokens=hold.unit_tokens,
             limits=hold.limits.packed,
             requests=int(not hold.is_precounted),
-            member_id=facts.member_id or NO_MEMBER,
         ),
     )
 

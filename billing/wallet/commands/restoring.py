@@ -10,7 +10,7 @@ from billing.models import Wallet
 from billing.wallet import arguments, keys
 from billing.wallet.commands.command import Argument, Command, call
 from billing.wallet.keys import Spot
-from billing.wallet.usage import NO_MEMBER, RequestFacts, Settlement
+from billing.wallet.usage import RequestFacts, Settlement
 
 # The amount that is sent for a register that is no open hold.
 HOLDS_NOTHING = -1
@@ -105,7 +105,6 @@ def holds(shard: int, lost: Iterable[LostHold], *, epoch: str) -> Command:
             facts=hold.facts.pack(),
             key_id=hold.facts.api_key_id,
             month=hold.facts.month,
-            member_id=hold.facts.member_id or NO_MEMBER,
         )
     return call("tp_restore_holds", Spot(shard), tuple(given))
 

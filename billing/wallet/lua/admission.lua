@@ -3,12 +3,12 @@
 -- The keys and arguments of `place` and `quote`, all of them validated.
 -- KEYS fence wallet_key hold_key leases api_key events drained_at
 -- ARGV request wallet_id known_version fixed_mc unit_mc units_wanted units_least lease_ms facts
---   max_events max_age_ms key_id month fixed_tokens unit_tokens limits requests member_id
+--   max_events max_age_ms key_id month fixed_tokens unit_tokens limits requests
 local function read_ask(keys, args)
   local fence, wallet_key, hold_key, leases, api_key, events, drained_at = unpack(keys)
   local request, wallet_id, known_version, fixed_mc, unit_mc, units_wanted, units_least, lease_ms,
-    facts, max_events, max_age_ms, key_id, month, fixed_tokens, unit_tokens, limits, requests,
-    member_id = unpack(args)
+    facts, max_events, max_age_ms, key_id, month, fixed_tokens, unit_tokens, limits, requests =
+    unpack(args)
   local ask = {
     fence = fence, wallet_key = wallet_key, hold_key = hold_key, leases = leases,
     api_key = api_key, events = events, drained_at = drained_at,
@@ -29,9 +29,7 @@ local function read_ask(keys, args)
     unit_tokens = int(unit_tokens, 'unit_tokens', 0),
     limits = read_limits(limits),
     requests = int(requests, 'requests', 0),
-    member_id = member_id,
   }
-  int(member_id, 'member_id', 0)
   if ask.least > ask.wanted then
     error('ARGUMENT units_least is above units_wanted')
   end
@@ -122,7 +120,8 @@ local function decide(ask, epoch)
   if refusal then
     return refusal
   end
-  local member = find_member(ask.fence, epoch, wallet, ask.wallet_id, ask.member_id, ask.month)
+  local member =
+    find_member(ask.fence, epoch, ask.wallet_key, ask.wallet_id, ask.facts, ask.month)
   if is_uncounted(member, limits) then
     return { 'UNCOUNTED' }
   end

@@ -32,7 +32,7 @@ local function debit(keys, args, epoch)
   register = {
     state = 'settled', wallet = wallet_id, amount = 0, target = amount, charged = taken, units = 0,
     facts = '-', progress_target = 0, progress = '', key = '0', month = '0',
-    tokens = 0, key_us = 0, wallet_us = 0, member = '0',
+    tokens = 0, key_us = 0, wallet_us = 0,
   }
   redis.call('HINCRBY', wallet_key, 'pend', text(taken))
   write_register(hold_key, epoch, register)

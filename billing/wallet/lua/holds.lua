@@ -25,7 +25,7 @@ local function write_hold(ask, hold)
     state = 'open', wallet = ask.wallet_id, amount = hold.amount, target = 0, charged = 0,
     units = hold.units, facts = ask.facts, progress_target = 0, progress = '', key = ask.key_id,
     month = ask.month, tokens = tokens.count, key_us = tokens.key.cost,
-    wallet_us = tokens.wallet.cost, member = ask.member_id,
+    wallet_us = tokens.wallet.cost,
   }, not hold.is_over_stale)
   redis.call('ZADD', ask.leases, text(math.floor(hold.now / 1000) + ask.lease_ms), ask.request)
 end
@@ -39,7 +39,7 @@ end
 -- place: hold the worst case of a request.
 -- KEYS fence wallet_key hold_key leases api_key events drained_at
 -- ARGV request wallet_id known_version fixed_mc unit_mc units_wanted units_least lease_ms facts
---   max_events max_age_ms key_id month fixed_tokens unit_tokens limits requests member_id
+--   max_events max_age_ms key_id month fixed_tokens unit_tokens limits requests
 -- The amount is ceil((fixed_mc + unit_mc * units) / 1000) for as many units as are affordable,
 -- between units_least and units_wanted; the tokens are fixed_tokens + unit_tokens * units, and no
 -- more than a whole minute's. `limits` are those of `LIMITS`.
@@ -64,7 +64,7 @@ end
 -- quote: what `place` would answer now. Writes nothing.
 -- KEYS fence wallet_key hold_key leases api_key events drained_at
 -- ARGV request wallet_id known_version fixed_mc unit_mc units_wanted units_least lease_ms facts
---   max_events max_age_ms key_id month fixed_tokens unit_tokens limits requests member_id
+--   max_events max_age_ms key_id month fixed_tokens unit_tokens limits requests
 -- Returns as `place`
 local function quote(keys, args, epoch)
   local reply, hold = decide(read_ask(keys, args), epoch)
@@ -111,7 +111,7 @@ local function holds(keys, args, epoch)
       reply[#reply + 1] = tonumber(found.wallet)
       reply[#reply + 1] = tonumber(found.key)
       reply[#reply + 1] = found.amount
-      reply[#reply + 1] = tonumber(found.member)
+      reply[#reply + 1] = tonumber(member_in(found.facts) or '0')
     else
       reply[2] = reply[2] + 1
     end

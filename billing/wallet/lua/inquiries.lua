@@ -42,7 +42,8 @@ local function inquire(keys, args, epoch)
   if known_version < wallet.v then
     return { 'STALE' }
   end
-  local member = find_member(fence, epoch, wallet, wallet_id, member_id, month)
+  local member = counting[wallet_key] == epoch
+    and read_member(fence, epoch, wallet_id, member_id, month)
   if is_uncounted(member, limits) then
     return { 'UNCOUNTED' }
   end

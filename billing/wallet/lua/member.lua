@@ -2,27 +2,37 @@
 --
 -- Most members have no cap, and nothing is counted for them: the figures of their keys tell what
 -- they spent. A member is counted from the first time that a cap of theirs is asked for: one call
--- adds up their keys, and every hold and ending changes the sum from then on. The wallet says whether
--- it counts any member, so for a wallet without such members nothing more is read or written.
+-- adds up their keys, and every hold and ending changes the sum from then on. For a wallet without
+-- such members nothing more is read or written.
 
-local NO_MEMBER = '0' -- also of a register that was written before version 9
+-- wallet key -> the epoch in which a member of it began to be counted. It is gone when the epoch is.
+local counting = {}
 
 local function member_name(fence, wallet_id, member_id)
   return string.sub(fence, 1, -6) .. 'member:' .. wallet_id .. ':' .. member_id
 end
 
--- A member's figures; nil if they are not counted in this epoch.
-local function find_member(fence, epoch, wallet, wallet_id, member_id, month)
-  if not wallet.counts_members or member_id == NO_MEMBER then
-    return nil
-  end
+-- The member whom a request counts for, as its facts end; nil if they name none.
+local function member_in(facts)
+  local member_id = string.match(facts, ',%d+,(%d+)%]$')
+  return member_id ~= '0' and member_id or nil
+end
+
+-- The figures of a member; nil if they are not counted in this epoch.
+local function read_member(fence, epoch, wallet_id, member_id, month)
   local member = read_key(member_name(fence, wallet_id, member_id), epoch, month)
   return not member.is_new and member or nil
 end
 
--- The member whom a register counts for; nil if they are not counted.
-local function member_of(fence, epoch, register, wallet)
-  return find_member(fence, epoch, wallet, register.wallet, register.member, register.month)
+-- The figures of the member whom a request counts for; nil if they are not counted.
+local function find_member(fence, epoch, wallet_key, wallet_id, facts, month)
+  local member_id = counting[wallet_key] == epoch and member_in(facts)
+  return member_id and read_member(fence, epoch, wallet_id, member_id, month) or nil
+end
+
+-- The figures of the member whom a register counts for; nil if they are not counted.
+local function member_of(fence, epoch, wallet_key, register)
+  return find_member(fence, epoch, wallet_key, register.wallet, register.facts, register.month)
 end
 
 -- Whether a request needs a member's figures that are not counted yet. The caller counts them.
@@ -81,6 +91,6 @@ local function count_member(keys, args, epoch)
   for field, amount in pairs(sums) do
     redis.call('HSET', name, field, text(amount))
   end
-  redis.call('HSET', wallet_key, 'members', '1')
+  counting[wallet_key] = epoch
   return { 'OK' }
 end

@@ -1,7 +1,7 @@
 -- A register: what one request or debit holds and was charged. charged = max(all targets seen), as
 -- far as it is covered.
 
-local NO_KEY = '0 0 0 0 0 0' -- also of a register that was written before version 3
+local NO_KEY = '0 0 0 0 0' -- also of a register that was written before version 3
 
 -- The API key whose limits a register counts for. The shard's fence names the shard.
 local function key_of(fence, epoch, register)
@@ -16,8 +16,8 @@ local function write_register(name, epoch, register, is_first)
   redis.call('HSET', name, 's', register.state, 'w', register.wallet, 'a', text(register.amount),
     't', text(register.target), 'c', text(register.charged), 'n', text(register.units),
     'f', register.facts, 'pt', text(register.progress_target), 'p', register.progress, 'e', epoch,
-    'k', string.format('%s %s %.0f %.0f %.0f %s', register.key, register.month, register.tokens,
-      register.key_us, register.wallet_us, register.member))
+    'k', string.format('%s %s %.0f %.0f %.0f', register.key, register.month, register.tokens,
+      register.key_us, register.wallet_us))
 end
 
 -- Returns nil if there is no register of this epoch, and then whether there is one of another.
@@ -27,8 +27,8 @@ local function read_register(name, epoch)
   if not fields[1] or fields[10] ~= epoch then
     return nil, fields[1] ~= false
   end
-  local key, month, tokens, key_us, wallet_us, member =
-    string.match(fields[11] or NO_KEY, '^(%d+) (%d+) (%d+) (%d+) (%d+) ?(%d*)$')
+  local key, month, tokens, key_us, wallet_us =
+    string.match(fields[11] or NO_KEY, '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
   return {
     state = fields[1],
     wallet = fields[2],
@@ -44,8 +44,6 @@ local function read_register(name, epoch)
     tokens = tonumber(tokens),
     key_us = tonumber(key_us),
     wallet_us = tonumber(wallet_us),
-    -- A register that was written before version 9 names no member.
-    member = member ~= '' and member or '0',
   }
 end
 

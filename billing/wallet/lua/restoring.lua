@@ -76,16 +76,15 @@ end
 -- KEYS fence leases
 -- ARGV epoch prefix
 -- each request wallet_id amount charged target progress_target progress lease_ms facts key_id month
---   member_id
 -- Returns OK | OVERTAKEN
 local function restore_holds(keys, args)
   local fence, leases = unpack(keys)
   local epoch, prefix = unpack(args, 1, 2)
   str(prefix, 'prefix')
   local rows = {}
-  for at = 3, #args, 12 do
+  for at = 3, #args, 11 do
     local request, wallet_id, amount, charged, target, progress_target, progress, lease_ms, facts,
-      key_id, month, member_id = unpack(args, at, at + 11)
+      key_id, month = unpack(args, at, at + 10)
     rows[#rows + 1] = {
       request = str(request, 'request'),
       lease_ms = int(lease_ms, 'lease_ms', 0),
@@ -104,7 +103,6 @@ local function restore_holds(keys, args)
         tokens = 0,
         key_us = 0,
         wallet_us = 0,
-        member = text(int(member_id, 'member_id', 0)),
       },
     }
   end

@@ -40,7 +40,7 @@ end
 local function charge(keys, epoch, request, register, wallet, target, how, used)
   local fence, wallet_key, hold_key, leases, events = unpack(keys)
   local key = key_of(fence, epoch, register)
-  local member = member_of(fence, epoch, register, wallet)
+  local member = member_of(fence, epoch, wallet_key, register)
   target = math.max(target, register.target)
   local due = target - register.charged
   local released, kept = 0, 0
@@ -103,12 +103,12 @@ end
 -- Its hold is gone, so it is charged what is available. If Redis does know it, this is `settle`.
 -- KEYS fence wallet_key hold_key leases events
 -- ARGV request target settlement used_tokens wallet_id held booked_charged booked_target facts
---   key_id month member_id
+--   key_id month
 -- Returns OK charged available | RECOVERING | MISSING
 local function settle_late(keys, args, epoch)
   local fence, wallet_key, hold_key = unpack(keys)
   local request, target, settlement, used_tokens, wallet_id, held, booked_charged, booked_target,
-    facts, key_id, month, member_id = unpack(args)
+    facts, key_id, month = unpack(args)
   str(request, 'request')
   int(target, 'target', 0)
   str(settlement, 'settlement')
@@ -120,7 +120,6 @@ local function settle_late(keys, args, epoch)
   str(facts, 'facts')
   id(key_id, 'key_id')
   id(month, 'month')
-  int(member_id, 'member_id', 0)
   if not read_wallet(wallet_key) then
     return { 'MISSING' }
   end
@@ -129,7 +128,7 @@ local function settle_late(keys, args, epoch)
     write_register(hold_key, epoch, {
       state = 'void', wallet = wallet_id, amount = held, target = booked_target,
       charged = booked_charged, units = 0, facts = facts, progress_target = 0, progress = '',
-      key = key_id, month = month, tokens = 0, key_us = 0, wallet_us = 0, member = member_id,
+      key = key_id, month = month, tokens = 0, key_us = 0, wallet_us = 0,
     })
   end
   return settle(keys, { request, target, settlement, used_tokens }, epoch)
@@ -140,7 +139,7 @@ end
 local function release(keys, epoch, request, register, wallet)
   local fence, wallet_key, hold_key, leases = unpack(keys)
   local key = key_of(fence, epoch, register)
-  local member = member_of(fence, epoch, register, wallet)
+  local member = member_of(fence, epoch, wallet_key, register)
   let_go(wallet, key, member, register)
   correct_tokens(wallet, key, register, 0)
   write_ending(wallet_key, epoch, wallet, key, member)

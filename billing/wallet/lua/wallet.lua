@@ -2,7 +2,7 @@
 
 local function read_wallet(wallet_key)
   local fields = redis.call('HMGET', wallet_key, 'base', 'pend', 'held', 'v', 'state', 'debt',
-    'credited', 'open', 'ra', 'ta', 'members')
+    'credited', 'open', 'ra', 'ta')
   if not fields[1] then
     return nil
   end
@@ -17,7 +17,6 @@ local function read_wallet(wallet_key)
     open = int(fields[8], 'open', 0),
     requests_at = tonumber(fields[9] or '0'),
     tokens_at = tonumber(fields[10] or '0'),
-    counts_members = fields[11] == '1',
   }
   wallet.available = wallet.base - wallet.pend - wallet.held
   return wallet

@@ -296,8 +296,8 @@ def test_a_register_of_an_older_release_counts_for_no_member(counted: Till) -> N
     counted.place("r1", 50)
     before = of_member(counted)
     name = keys.register(counted.shard, "r1")
-    packed = counted.client.redis.hget(name, "k").rpartition(b" ")[0]
-    counted.client.redis.hset(name, "k", packed)
+    facts = counted.client.redis.hget(name, "f").rpartition(b",")[0] + b"]"
+    counted.client.redis.hset(name, "f", facts)
 
     counted.settle("r1", 20)
 
