@@ -41,6 +41,12 @@ class Limits:
     # Of all keys that the member made, whatever became of them.
     member_caps: Caps = NO_CAPS
 
+    @property
+    def is_capped(self) -> bool:
+        """Whether more than the balance limits what may be spent."""
+        caps = (self.lifetime_cap_credits, self.monthly_cap_credits, *self.member_caps)
+        return any(cap is not None for cap in caps)
+
     # Computed once for a cached key, not for each of its requests.
     @cached_property
     def packed(self) -> str:
