@@ -123,7 +123,7 @@ def read_spending() -> dict[int, list[tuple[int, int, int]]]:
     """Return what API keys spent, by shard: key, month, charge."""
     by_shard: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
     rows = KeySpending.objects.values_list(
-        "api_key__user__wallet", "api_key", "month", "charged_credits"
+        "api_key__team__wallet", "api_key", "month", "charged_credits"
     )
     for wallet_id, api_key_id, month, charged in rows.order_by():
         by_shard[keys.shard_of(wallet_id)].append((api_key_id, month, charged))
