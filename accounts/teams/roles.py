@@ -46,6 +46,14 @@ ALLOWED: dict[Deed, frozenset[Role]] = {
     Deed.CHANGE_TEAM: frozenset({OWNER}),
 }
 
+# The table above in a few words, for whoever gives a role.
+ROLE_WORDS: dict[Role, str] = {
+    OWNER: "everything, also roles and closing the team",
+    ADMIN: "members, caps, everybody's keys and usage; buys nothing",
+    DEVELOPER: "makes keys and sees their own usage",
+    BILLING: "buys, refunds and reads statements; no keys",
+}
+
 
 def may(membership: Membership, deed: Deed) -> bool:
     """Tell whether a member may do this."""

@@ -5,7 +5,10 @@ from typing import Any
 from django import forms
 
 from accounts.api_keys import keys_of
-from accounts.models import ApiKey, Membership
+from accounts.models import ApiKey, Membership, User
+from accounts.teams.members import is_alone
+from accounts.teams.roles import Deed, may
+from accounts.teams.trail import people_in
 from billing.catalogue.pack_prices import Price, list_prices, packs_on_sale, to_cents
 from billing.models import Pack, PublicModel
 from billing.top_ups.agreement import CONSENT_VERSION, Terms
@@ -29,6 +32,10 @@ class UsageFilterForm(forms.Form):
         label="API key", queryset=ApiKey.objects.none(), required=False, empty_label="All keys"
     )
     model = forms.ChoiceField(required=False)
+    # For readers who see the usage of several people.
+    member: "forms.ModelChoiceField[User]" = forms.ModelChoiceField(
+        queryset=User.objects.none(), required=False, empty_label="Everybody"
+    )
     before = forms.IntegerField(
         required=False, min_value=1, max_value=MAX_ID, widget=forms.HiddenInput
     )
@@ -40,6 +47,12 @@ class UsageFilterForm(forms.Form):
         keys.queryset = keys_of(seat)
         models = self.fields["model"]
         assert isinstance(models, forms.ChoiceField)  # noqa: S101 - tells the type checker
+        if is_alone(seat.team) or not may(seat, Deed.SEE_ALL_USAGE):
+            del self.fields["member"]
+        else:
+            member = self.fields["member"]
+            assert isinstance(member, forms.ModelChoiceField)  # noqa: S101 - tells the type checker
+            member.queryset = people_in(seat.team)
         names = PublicModel.objects.values_list("name", flat=True)
         models.choices = [("", "All models"), *((name, name) for name in names)]
 
