@@ -135,10 +135,10 @@ def make_model(name: str = "gpt-test") -> PublicModel:
     return model
 
 
-def make_usage(wallet: Wallet, key: ApiKey) -> UsageRecord:
+def make_usage(wallet: Wallet, key: ApiKey, *, request_id: str = "") -> UsageRecord:
     price = make_model().prices.get()
     return UsageRecord.objects.create(
-        request_id=f"req-{wallet.pk}",
+        request_id=request_id or f"req-{wallet.pk}",
         wallet=wallet,
         api_key=key,
         price=price,

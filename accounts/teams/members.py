@@ -36,14 +36,15 @@ def make_own_teams(users: Iterable[User]) -> list[Team]:
 
 def own_seat(user: User) -> Membership:
     """Return a person's membership of their own team."""
-    return Membership.objects.select_related("team__person", "user").get(
-        team=own_team(user), user=user
-    )
+    seats = Membership.objects.select_related("team__person", "user")
+    found = seats.filter(team__person=user, user=user).first()
+    return _of(user, found or seats.get(team=own_team(user), user=user))
 
 
 def find_seat(user: User, public_id: str) -> Membership | None:
     """Return a person's membership of the open team with this id; None for strangers."""
-    return seats_of(user).filter(team__public_id=public_id).first()
+    found = seats_of(user).filter(team__public_id=public_id).first()
+    return _of(user, found) if found else None
 
 
 def seats_of(user: User) -> QuerySet[Membership]:
@@ -211,6 +212,12 @@ def _make_own_team(user: User) -> Team:
     team, _ = Team.objects.get_or_create(person=user)
     Membership.objects.get_or_create(team=team, user=user, defaults={"role": Role.OWNER})
     return team
+
+
+def _of(user: User, seat: Membership) -> Membership:
+    """Let a membership have the person as the caller knows them: with the password of a log-in."""
+    seat.user = user
+    return seat
 
 
 def _clean_name(name: str) -> str:

@@ -28,7 +28,7 @@ class TeamMiddleware:
             seat = find_seat(request.user, found[1])
             if seat is None:
                 raise Http404("There is no such team.")
-            vars(request)["seat"] = seat
+            vars(request).update(seat=seat, team=seat.team)
         request.path_info = request.path_info[found.end() :]
         set_script_prefix(f"{found[0]}/")
         try:

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.teams.events import Action, note
 from billing.exceptions import InvalidAmount, OrderMismatch, OrderMissing, RefundRefused
 from billing.ledger.credits import post_credit
 from billing.ledger.inbox import file_item
@@ -178,6 +179,17 @@ def _book_paid(channel: PaymentChannel[AnyPayment], order: Order, payment: AnyPa
         _park(channel, order, payment, reason=str(refusal))
         return
     _save_payment(order, payment)
+    note(
+        order.team,
+        Action.BOUGHT,
+        actor=order.buyer,
+        subject=order.pack_name,
+        after={
+            "credits": order.credits,
+            "paid_cents": order.charged_cents,
+            "currency": order.currency,
+        },
+    )
     notify_order(order)
     channel.after_credit(order)
     # A refund may come before the fulfilment.

@@ -1,7 +1,7 @@
 """Invitations to a team: send, list, withdraw, send again; and answer one."""
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
@@ -21,8 +21,8 @@ from billing.views.team_forms import InvitationForm
 @require_http_methods(["GET", "HEAD", "POST"])
 def invitations(request: CustomerRequest) -> HttpResponse:
     """List the open invitations; on POST invite an address."""
-    form = InvitationForm(request.seat, request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    form = InvitationForm(request.seat, request.POST if request.method == "POST" else None)
+    if form.is_valid():
         _invite(request, form.cleaned_data["email"], form.cleaned_data["role"])
         return redirect("team-invitations")
     context = {
@@ -58,7 +58,7 @@ def invitation_revoke(request: CustomerRequest, invitation_id: int) -> HttpRespo
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-def invitation(request: HtmxRequest, secret: str) -> HttpResponse:
+def invitation(request: HtmxRequest, secret: str) -> HttpResponseBase:
     """Show who invites to what; on POST join, and go to the team's dashboard.
 
     Only the person who was invited sees anything: a link that went astray tells nobody of a team.
@@ -71,11 +71,12 @@ def invitation(request: HtmxRequest, secret: str) -> HttpResponse:
 @customer_only
 def _answer(request: CustomerRequest, secret: str) -> HttpResponse:
     if request.method == "POST":
+        answer = redirect("invitation", secret=secret)
         with as_message(request):
             seat = accept(request.user, secret)
             messages.success(request, f"You are in the team {seat.team} now.")
-            return to_page_of(seat.team, request.user, "dashboard")
-        return redirect("invitation", secret=secret)
+            answer = to_page_of(seat.team, request.user, "dashboard")
+        return answer
     found = find_invitation(secret)
     is_theirs = found is not None and found.email == request.user.email
     context = {

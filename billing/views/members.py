@@ -70,8 +70,9 @@ def member_hand_over(request: CustomerRequest, member_id: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def member_remove(request: CustomerRequest, member_id: int) -> HttpResponse:
     """Ask what becomes of a member's keys, and on POST remove the member."""
-    found, form = _find(request, member_id), RemovalForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    found = _find(request, member_id)
+    form = RemovalForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
         with as_message(request):
             remove_member(request.seat, found.user, keeps_keys=form.cleaned_data["keys"] == PASSES)
             messages.success(request, f"{found.user} is not in the team any more.")

@@ -36,11 +36,7 @@ class CustomerRequest(HtmxRequest):
 
     user: User  # narrower than the parent's type; `customer_only` ensures it
     seat: Membership
-
-    @property
-    def team(self) -> Team:
-        """Return the team that the page is about."""
-        return self.seat.team
+    team: Team
 
 
 View = Callable[..., HttpResponseBase]
@@ -71,7 +67,8 @@ def customer_only(view: View) -> View:
     def checked(request: HtmxRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.user.is_authenticated:
             if not hasattr(request, "seat"):
-                vars(request)["seat"] = own_seat(request.user)
+                seat = own_seat(request.user)
+                vars(request).update(seat=seat, team=seat.team)
             return view(cast(CustomerRequest, request), *args, **kwargs)
         answer = redirect_to_login(page_to_return_to(request))
         # htmx would insert the log-in page into the present one.

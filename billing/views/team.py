@@ -1,7 +1,7 @@
 """A team: who is in it, its name, leaving and closing it, founding one."""
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -43,13 +43,14 @@ def team_rename(request: CustomerRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def team_new(request: CustomerRequest) -> HttpResponse:
     """Say what a team is, and on POST found one, with a balance of its own."""
-    form = TeamNameForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    form = TeamNameForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        answer = redirect("team-new")
         with as_message(request):
             seat = found_team(request.user, form.cleaned_data["name"])
             messages.success(request, "Your team is ready. Invite people, and buy its first pack.")
-            return to_page_of(seat.team, request.user, "team-invitations")
-        return redirect("team-new")
+            answer = to_page_of(seat.team, request.user, "team-invitations")
+        return answer
     status = 400 if form.errors else 200
     return render(request, "dashboard/team/new.html", {"form": form}, status=status)
 
@@ -59,11 +60,12 @@ def team_new(request: CustomerRequest) -> HttpResponse:
 def team_leave(request: CustomerRequest) -> HttpResponse:
     """Say what ends, and on POST leave the team."""
     if request.method == "POST":
+        answer = redirect("team")
         with as_message(request):
             leave_team(request.seat)
             messages.success(request, f"You have left {request.team}.")
-            return to_own_page(request.user)
-        return redirect("team")
+            answer = to_own_page(request.user)
+        return answer
     return render(request, "dashboard/team/leave.html", {"is_alone": is_alone(request.team)})
 
 
@@ -114,13 +116,13 @@ def _render_team(request: CustomerRequest, form: TeamNameForm) -> HttpResponse:
     return render(request, "dashboard/team/team.html", context, status=status)
 
 
-def to_page_of(team: Team, reader: User, name: str) -> HttpResponse:
+def to_page_of(team: Team, reader: User, name: str) -> HttpResponseRedirect:
     """Lead to a page of another team than the present one."""
     with addressing(team, reader):
         return redirect(reverse(name))
 
 
-def to_own_page(reader: User) -> HttpResponse:
+def to_own_page(reader: User) -> HttpResponseRedirect:
     """Lead to the first page of a person's own team."""
     with addressing(None, reader):
         return redirect(reverse("dashboard"))

@@ -16,6 +16,7 @@ from django.http import Http404, HttpResponse
 from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 
+from accounts.teams.exceptions import TeamError
 from billing import exceptions as billing
 from billing.wallet.usage import month_end, month_of
 from proxy import errors as proxy
@@ -142,6 +143,7 @@ TABLE: list[tuple[type[Exception], Callable[[Exception], ApiError]]] = [
         ),
     ),
     (billing.PackUnavailable, lambda error: proxy.PackNotFound()),
+    (TeamError, lambda error: proxy.RoleRefused()),
     (billing.TooManyOrders, _too_many_orders),
     (
         billing.PaymentProviderError,

@@ -83,10 +83,18 @@ class Rotation(serializers.Serializer[Any]):
     is_old_secret = serializers.BooleanField()
 
 
+class Team(serializers.Serializer[Any]):
+    """The team that a key belongs to, and whose credits it spends."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+
+
 class Key(serializers.Serializer[Any]):
     """The key of the request: what it may do. Null is everything."""
 
     object = serializers.ChoiceField(["key"])
+    team = Team()
     name = serializers.CharField()
     hint = serializers.CharField()
     created_at = serializers.DateTimeField()
@@ -122,6 +130,7 @@ class Credits(serializers.Serializer[Any]):
     held_credits = serializers.IntegerField(min_value=0)
     posted_credits = serializers.IntegerField(min_value=0)
     debt_credits = serializers.IntegerField(min_value=0)
+    team = Team()
 
 
 class Model(serializers.Serializer[Any]):

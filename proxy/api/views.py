@@ -217,6 +217,7 @@ class CheckoutView(ApiView):
         answers=schema.Checkout,
         errors={
             400: "The body does not name a pack.",
+            403: "The key's maker may not buy for its team.",
             404: "No such pack.",
             429: "Too many unpaid orders, or too fast.",
         },

@@ -29,7 +29,7 @@ OTHERS = {
     # Nobody has the secrets of an invented history's keys.
     "billing/management/history.py": [
         "bulk_create(batch_size)",
-        "ApiKey(digest, hint, name, user)",
+        "ApiKey(created_by, digest, hint, name, team)",
     ],
 }
 

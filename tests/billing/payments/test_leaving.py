@@ -34,6 +34,7 @@ from billing.models import (
     SignIn,
     StripeEvent,
     TopUpConsent,
+    Wallet,
     WelcomeCredit,
 )
 from billing.orders.checkout import start_checkout
@@ -312,8 +313,7 @@ def test_a_refund_that_nobody_can_ask_for_again_is_told(
 
 def test_staff_and_debtors_stay(alice: User, bob: User, sandbox: Sandbox) -> None:
     User.objects.filter(pk=alice.pk).update(is_staff=True)
-    bob.wallet.debt_credits = 5
-    bob.wallet.save()
+    Wallet.objects.filter(team__person=bob).update(debt_credits=5)
 
     for user in User.objects.all():
         with pytest.raises(LeavingRefused):

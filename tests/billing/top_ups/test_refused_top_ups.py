@@ -171,7 +171,7 @@ def test_what_nobody_expected_ends_one_top_up_and_not_the_others(
 ) -> None:
     attach_card(alice)
     attach_card(bob)
-    with refused_rows(f"user_id <> {alice.pk}"):
+    with refused_rows(f"buyer_id <> {alice.pk}"):
         top_up_due()
 
     assert posted(bob) == 1_000_000

@@ -5,15 +5,9 @@ import pytest
 from accounts.models import ApiKey, Membership, Role, TeamEvent, User
 from billing.keys.api_keys import issue_api_key
 from billing.models import Notice
-from tests.crew import Crew, make_crew
+from tests.teams import Crew, make_crew
 
 OWNER, ADMIN, DEVELOPER, BILLING = Role.OWNER, Role.ADMIN, Role.DEVELOPER, Role.BILLING
-
-
-@pytest.fixture
-def acme(alice: User) -> Crew:
-    """Alice's team of four."""
-    return make_crew("Acme", owner=alice)
 
 
 def of(crew: Crew, role: Role, deed: str = "") -> str:
@@ -117,7 +111,7 @@ def test_nobody_but_an_owner_touches_an_owner(acme: Crew, deed: str) -> None:
 
 
 def test_a_member_of_another_team_is_not_found(acme: Crew, bob: User) -> None:
-    other = make_crew("Beta", owner=bob)
+    other = make_crew("Beta", bob)
 
     answer = acme.browser(OWNER).post(
         acme.page(f"team/members/{other.seats[DEVELOPER].pk}/remove/"), {"keys": "end"}

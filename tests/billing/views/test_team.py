@@ -5,23 +5,17 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Membership, Role, Team, User
-from accounts.teams.members import own_seat, own_team
+from accounts.teams.members import own_team
 from billing.keys.api_keys import issue_api_key
 from billing.models import KeySpending, Notice
 from billing.teams.spending import Spent, spending_by_member
 from billing.wallet.usage import month_of
 from tests.billing.views.conftest import NOON
 from tests.conftest import signed_in
-from tests.crew import Crew, join, make_crew
+from tests.teams import Crew, join
 
 OWNER, ADMIN, DEVELOPER, BILLING = Role.OWNER, Role.ADMIN, Role.DEVELOPER, Role.BILLING
 BAD_NAME = "<script>alert(1)</script>\u202e'\"{{ 7 }}"
-
-
-@pytest.fixture
-def acme(alice: User) -> Crew:
-    """Alice's team of four."""
-    return make_crew("Acme", owner=alice)
 
 
 def text(answer: object) -> str:
@@ -150,7 +144,7 @@ def test_ones_own_team_of_one_can_be_neither_left_nor_closed(as_alice: Client, a
 def test_a_second_member_of_ones_own_team_brings_the_words(
     alice: User, bob: User, as_alice: Client
 ) -> None:
-    join(own_seat(alice), bob, DEVELOPER)
+    join(own_team(alice), bob, DEVELOPER)
 
     page = text(as_alice.get("/dashboard/"))
 

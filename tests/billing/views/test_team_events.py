@@ -4,18 +4,10 @@ import csv
 import io
 from typing import Any
 
-import pytest
-
 from accounts.models import Role, User
 from accounts.teams.events import Action, note
 from accounts.teams.trail import PAGE_SIZE
-from tests.crew import Crew, make_crew
-
-
-@pytest.fixture
-def acme(alice: User) -> Crew:
-    """Alice's team of four."""
-    return make_crew("Acme", owner=alice)
+from tests.teams import Crew, make_crew
 
 
 def read(crew: Crew, **query: Any) -> str:
@@ -27,7 +19,7 @@ def read(crew: Crew, **query: Any) -> str:
 def rows(crew: Crew, **query: Any) -> list[list[str]]:
     answer = crew.browser(Role.ADMIN).get(crew.page("team/events.csv"), query)
     assert answer.status_code == 200
-    text = b"".join(answer).decode("utf-8-sig")  # type: ignore[arg-type]
+    text = b"".join(answer).decode("utf-8-sig")
     return list(csv.reader(io.StringIO(text)))
 
 
@@ -51,12 +43,21 @@ def test_it_tells_who_did_what_to_whom_with_before_and_after(acme: Crew) -> None
 
 def test_it_is_filtered_by_person_and_deed(acme: Crew) -> None:
     billing = acme.person(Role.BILLING)
+    note(acme.team, Action.BOUGHT, actor=billing, subject="Starter")
+    note(acme.team, Action.BOUGHT, actor=acme.person(Role.OWNER), subject="Builder")
+    note(acme.team, Action.ROLE_CHANGED, actor=acme.person(Role.OWNER), member=billing)
 
-    assert len(rows(acme)) == 1 + 7  # founded; three were invited and joined
-    assert len(rows(acme, action="member_joined")) == 1 + 3
-    assert [row[2] for row in rows(acme, person=billing.pk)[1:]] == ["joined"]
-    assert str(billing) in read(acme, action="member_joined", person=billing.pk)
-    assert "Nothing matches" in read(acme, action="bought")
+    assert [row[2] for row in rows(acme)[1:]] == [
+        "changed the role of",
+        "bought",
+        "bought",
+        "founded the team",
+    ]
+    assert [row[3] for row in rows(acme, action="bought")[1:]] == ["Builder", "Starter"]
+    assert [row[3] for row in rows(acme, action="bought", person=billing.pk)[1:]] == ["Starter"]
+    assert len(rows(acme, person=billing.pk)) == 1 + 2
+    assert "Builder" not in read(acme, action="bought", person=billing.pk)
+    assert "Nothing matches" in read(acme, action="redeemed")
 
 
 def test_a_filter_that_makes_no_sense_is_refused(acme: Crew, bob: User) -> None:
@@ -88,7 +89,7 @@ def test_the_file_runs_no_formula(acme: Crew) -> None:
 
 
 def test_another_teams_events_are_not_in_it(acme: Crew, bob: User) -> None:
-    other = make_crew("Beta", owner=bob)
+    other = make_crew("Beta", bob)
 
     page = read(acme)
 

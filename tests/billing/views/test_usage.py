@@ -106,7 +106,7 @@ def test_it_asks_the_database_no_more_for_many_rows_than_for_one(
 
     # Session, user, whether the address is confirmed, wallet, records; keys and models of the
     # filter.
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         as_alice.get("/dashboard/usage/")
 
 
