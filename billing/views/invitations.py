@@ -3,6 +3,7 @@
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -13,7 +14,7 @@ from accounts.teams.roles import Deed
 from billing.teams.invitations import accept, invite
 from billing.views.refusals import as_message
 from billing.views.requests import CustomerRequest, HtmxRequest, customer_only, member_only
-from billing.views.team import to_page_of
+from billing.views.team import page_of
 from billing.views.team_forms import InvitationForm
 
 
@@ -71,12 +72,12 @@ def invitation(request: HtmxRequest, secret: str) -> HttpResponseBase:
 @customer_only
 def _answer(request: CustomerRequest, secret: str) -> HttpResponse:
     if request.method == "POST":
-        answer = redirect("invitation", secret=secret)
+        next_url = reverse("invitation", args=[secret])
         with as_message(request):
             seat = accept(request.user, secret)
             messages.success(request, f"You are in the team {seat.team} now.")
-            answer = to_page_of(seat.team, request.user, "dashboard")
-        return answer
+            next_url = page_of(seat.team, request.user, "dashboard")
+        return redirect(next_url)
     found = find_invitation(secret)
     is_theirs = found is not None and found.email == request.user.email
     context = {

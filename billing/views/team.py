@@ -1,7 +1,7 @@
 """A team: who is in it, its name, leaving and closing it, founding one."""
 
 from django.contrib import messages
-from django.http import HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -45,12 +45,12 @@ def team_new(request: CustomerRequest) -> HttpResponse:
     """Say what a team is, and on POST found one, with a balance of its own."""
     form = TeamNameForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
-        answer = redirect("team-new")
+        next_url = reverse("team-new")
         with as_message(request):
             seat = found_team(request.user, form.cleaned_data["name"])
             messages.success(request, "Your team is ready. Invite people, and buy its first pack.")
-            answer = to_page_of(seat.team, request.user, "team-invitations")
-        return answer
+            next_url = page_of(seat.team, request.user, "team-invitations")
+        return redirect(next_url)
     status = 400 if form.errors else 200
     return render(request, "dashboard/team/new.html", {"form": form}, status=status)
 
@@ -60,12 +60,12 @@ def team_new(request: CustomerRequest) -> HttpResponse:
 def team_leave(request: CustomerRequest) -> HttpResponse:
     """Say what ends, and on POST leave the team."""
     if request.method == "POST":
-        answer = redirect("team")
+        next_url = reverse("team")
         with as_message(request):
             leave_team(request.seat)
             messages.success(request, f"You have left {request.team}.")
-            answer = to_own_page(request.user)
-        return answer
+            next_url = page_of(None, request.user, "dashboard")
+        return redirect(next_url)
     return render(request, "dashboard/team/leave.html", {"is_alone": is_alone(request.team)})
 
 
@@ -80,7 +80,7 @@ def team_close(request: CustomerRequest) -> HttpResponse:
         with as_message(request):
             close_team(request.seat)
             messages.success(request, f"The team {name} is closed.")
-            return to_own_page(request.user)
+            return redirect(page_of(None, request.user, "dashboard"))
     context = {
         "is_alone": is_alone(request.team),
         "why_not": why_not_closed(request.team),
@@ -116,13 +116,7 @@ def _render_team(request: CustomerRequest, form: TeamNameForm) -> HttpResponse:
     return render(request, "dashboard/team/team.html", context, status=status)
 
 
-def to_page_of(team: Team, reader: User, name: str) -> HttpResponseRedirect:
-    """Lead to a page of another team than the present one."""
+def page_of(team: Team | None, reader: User, name: str) -> str:
+    """Return the address of a page of another team than the present one; None is the reader's."""
     with addressing(team, reader):
-        return redirect(reverse(name))
-
-
-def to_own_page(reader: User) -> HttpResponseRedirect:
-    """Lead to the first page of a person's own team."""
-    with addressing(None, reader):
-        return redirect(reverse("dashboard"))
+        return reverse(name)

@@ -38,7 +38,7 @@ def test_the_mailed_link_leads_into_the_team(acme: Crew) -> None:
     assert is_mailed
     assert message.to == [dora.email]
     assert "Acme" in message.body
-    assert b"Join Acme?" in page.content
+    assert b"Join <bdi>Acme</bdi>?" in page.content
     assert answer.headers["Location"] == f"/teams/{acme.team.public_id}/dashboard/"
     assert client.get(answer.headers["Location"]).status_code == 200
     assert find_seat(dora, str(acme.team.public_id)) is not None
