@@ -1,8 +1,8 @@
 # `make` lists the targets. Everything below needs Python 3.11 or newer and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-long conformance lint lint-more chaos chaos-short bench-wallet drain-test fairness \
-	deploy-check edge-test mutations races format lock clean venv
+.PHONY: help run test test-slow test-long conformance lint lint-more chaos chaos-short bench profile \
+	bench-wallet drain-test fairness deploy-check edge-test mutations races format lock clean venv
 
 # Nothing here may depend on the user's own Python settings.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
@@ -38,6 +38,9 @@ test-slow: venv ## test the emulators, the launcher, all columns of money, every
 test-long: venv ## let the wallet's state machine run for hours (MACHINE_EXAMPLES=20000)
 	MACHINE_EXAMPLES=$${MACHINE_EXAMPLES:-20000} $(VENV_PYTHON) -m pytest \
 		tests/billing/wallet/test_machine.py -n 2 --show-capture=no
+
+bench: venv ## what a request costs here and in other gateways (BENCH_QUICK=1: here, in 2 minutes)
+	@$(VENV_PYTHON) -m bench.table --with-parent
 
 bench-wallet: venv ## measure holds, settlements, the drain and the recovery
 	@$(VENV_PYTHON) -m bench.wallet

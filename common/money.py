@@ -24,6 +24,15 @@ def compact(amount_credits: int) -> str:
     return str(amount_credits)
 
 
+def brief(count: int) -> str:
+    """Return a count in words such as 1.6 million, rounded down."""
+    for size, word in ((MILLION * 1_000, "billion"), (MILLION, "million")):
+        if count >= size:
+            whole, tenth = divmod(count * 10 // size, 10)
+            return f"{whole:,}.{tenth} {word}" if tenth and whole < 10 else f"{whole:,} {word}"
+    return f"{count // 1_000 * 1_000:,}" if count >= 10_000 else f"{count:,}"
+
+
 def price(amount_cents: int, currency: str) -> str:
     """Return $9.00, €9.00, ¥900 or CHF 9.00 for an amount in the smallest unit."""
     places = decimal_places(currency)
@@ -54,6 +63,11 @@ def rate(rate_millicredits: int) -> str:
 def per_thousand(rate_millicredits: int) -> str:
     """Return credits per 1,000 tokens, which is the rate in millicredits per token."""
     return f"{rate_millicredits:,}"
+
+
+def per_million_tokens(rate_millicredits: int) -> int:
+    """Return the credits that a million tokens take."""
+    return rate_millicredits * MILLION // 1_000
 
 
 def millicredits(amount_millicredits: int) -> str:

@@ -4,6 +4,7 @@ from bench.mutants.mutant import Mutant
 
 ENDINGS = "proxy/serving/endings.py"
 BOUNDS = "proxy/metering/bounds.py"
+HEADROOM_TESTS = "tests/proxy/serving/test_headroom.py::test_"
 BOUND_TESTS = "tests/proxy/metering/test_bounds.py::test_it_"
 THINKING = "tests/proxy/serving/test_thinking.py::test_it_"
 WRITE_OFFS = "tests/billing/ledger/test_write_offs.py::test_"
@@ -80,6 +81,50 @@ MUTANTS: list[Mutant] = [
         "has_tokenizer=all(_has_encoding(model, encoding_name(name)) for model in models)",
         "has_tokenizer=is_known_model(name)",
         f"{BOUND_TESTS}counts_by_the_tokenizers_of_all_routes",
+    ),
+    Mutant(
+        "holds: a size is held whatever it leaves",
+        "proxy/serving/headroom.py",
+        "TIMES = 32",
+        "TIMES = 1",
+        f"{HEADROOM_TESTS}many_at_once_are_let_in_as_if_all_were_counted",
+    ),
+    Mutant(
+        "holds: a size is held beside a cap",
+        "proxy/serving/headroom.py",
+        " and not key.limits.is_capped",
+        "",
+        f"{HEADROOM_TESTS}it_counts_where_the_size_may_be_missed",
+    ),
+    Mutant(
+        "holds: a size that does not fit is a refusal",
+        "proxy/serving/admission.py",
+        "        if not _may_pass_counted(refused):\n",
+        "        if True:\n",
+        f"{HEADROOM_TESTS}it_counts_what_the_balance_covers_by_its_count_alone",
+    ),
+    Mutant(
+        "holds: a size clamps the answer",
+        "proxy/serving/admission.py",
+        "hold(replace(worst, units_least=worst.units_wanted))",
+        "hold(worst)",
+        f"{HEADROOM_TESTS}it_clamps_by_the_count",
+    ),
+    Mutant(
+        "counts: wallets share what is remembered",
+        "proxy/metering/counts.py",
+        'f"{owner} {encoding.name}"',
+        'f"{encoding.name}"',
+        "tests/proxy/metering/test_counts.py::"
+        "test_it_knows_no_other_wallets_encodings_or_texts_counts",
+    ),
+    Mutant(
+        "counts: texts are remembered without their ends",
+        "proxy/metering/counts.py",
+        'digest.update(b" %d " % len(raw))',
+        "pass",
+        "tests/proxy/metering/test_counts.py::"
+        "test_it_knows_no_other_wallets_encodings_or_texts_counts",
     ),
     Mutant(
         "holds: no normal form makes a text longer",

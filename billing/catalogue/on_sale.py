@@ -7,7 +7,6 @@ from billing.catalogue.model_prices import current_prices
 from billing.catalogue.pricing import Rates
 from billing.exceptions import PackUnavailable
 from billing.models import Pack, PublicModel
-from billing.models.catalogue import DEFAULT_MAX_TOKENS
 from billing.token_classes import BY_NAME, CLASSES
 
 SLUG = re.compile(r"[-a-zA-Z0-9_]{1,50}")
@@ -26,19 +25,19 @@ class PricedModel:
         return f"{self.model.context_tokens:,}" if self.model.context_tokens else ""
 
     @property
-    def own_maximum(self) -> str:
-        """Write staff's default of max_tokens; "" if it is the documentation's."""
-        maximum = self.model.default_max_tokens
-        return "" if maximum == DEFAULT_MAX_TOKENS else f"{maximum:,}"
+    def searchable(self) -> str:
+        """Return all by which the model is found, in lower case."""
+        model = self.model
+        return f"{model.name} {model.display_name} {model.description} {model.owned_by}".lower()
 
     @property
-    def special_rates(self) -> list[tuple[str, int]]:
-        """Return the words and the rate of each optional class that differs from its parent's."""
+    def own_rates(self) -> list[tuple[str, int]]:
+        """Return label and rate of each class, but of those that cost what their parent does."""
         return [
-            (each.words, getattr(self.rates, each.rate))
+            (each.label, getattr(self.rates, each.rate))
             for each in CLASSES
-            if not each.has_own_rate
-            and getattr(self.rates, each.rate) != getattr(self.rates, BY_NAME[each.parent].rate)
+            if each.has_own_rate
+            or getattr(self.rates, each.rate) != getattr(self.rates, BY_NAME[each.parent].rate)
         ]
 
 

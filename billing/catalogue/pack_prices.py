@@ -31,6 +31,23 @@ def packs_on_sale() -> QuerySet[Pack]:
     )
 
 
+def dearest_credit(currency: str) -> Decimal | None:
+    """Return what a credit costs in a currency's dearest pack, in its whole units, unrounded.
+
+    None if no pack is sold in it.
+    """
+    rows: list[tuple[Pack, Pack | PackPrice]] = [
+        (pack, row) for pack in packs_on_sale() for row in (pack, *pack.other_prices.all())
+    ]
+    places = decimal_places(currency)
+    prices = (
+        Decimal(row.price_cents).scaleb(-places) / pack.credits
+        for pack, row in rows
+        if row.currency == currency
+    )
+    return max(prices, default=None)
+
+
 def list_unproven() -> list[str]:
     """Return the names of stored prices that are not sold because of their currency."""
     packs = Pack.objects.filter(is_active=True, currency__in=UNPROVEN)

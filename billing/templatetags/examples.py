@@ -11,7 +11,7 @@ API_KEY_PLACEHOLDER = "YOUR_API_KEY"
 
 
 @register.simple_tag(takes_context=True)
-def example_code(context: Context, example: str, api_key: str = "") -> SafeString:
+def example_code(context: Context, example: str, api_key: str = "", model: str = "") -> SafeString:
     """Return <pre><code> with templates/examples/{example}.txt, this site's address filled in."""
     source = Engine.get_default().get_template(f"examples/{example}.txt")
     text = source.render(
@@ -19,6 +19,7 @@ def example_code(context: Context, example: str, api_key: str = "") -> SafeStrin
             {
                 "api_base_url": context["api_base_url"],
                 "api_key": api_key or API_KEY_PLACEHOLDER,
+                "model": model,
             },
             autoescape=False,
         )

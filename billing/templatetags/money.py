@@ -1,7 +1,8 @@
-"""Filters that show money and credits: each is the function in `common.money` of the same name."""
+"""Filters that show money and credits: each is the function of the same name."""
 
 from django import template
 
+from billing.catalogue import worth
 from common import money
 
 register = template.Library()
@@ -15,5 +16,9 @@ for each in (
     money.rate,
     money.per_thousand,
     money.millicredits,
+    money.brief,
+    money.per_million_tokens,
+    worth.price_of_million_tokens,
+    worth.tokens_for,
 ):
     register.filter(each)

@@ -1,16 +1,21 @@
 """The forms that customers fill in."""
 
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
 
 from django import forms
+from django.http import QueryDict
 
 from accounts.api_keys import keys_of
 from accounts.models import ApiKey, Membership, User
 from accounts.teams.members import is_alone
 from accounts.teams.roles import Deed, may
 from accounts.teams.trail import people_in
+from billing.catalogue.on_sale import PricedModel
 from billing.catalogue.pack_prices import Price, list_prices, packs_on_sale, to_cents
+from billing.catalogue.worth import Workload
 from billing.models import Pack, PublicModel
+from billing.models.catalogue import MOST_TOKENS
 from billing.top_ups.agreement import CONSENT_VERSION, Terms
 from common import money
 from common.credits import MAX_CREDITS
@@ -55,6 +60,89 @@ class UsageFilterForm(forms.Form):
             member.queryset = people_in(seat.team)
         names = PublicModel.objects.values_list("name", flat=True)
         models.choices = [("", "All models"), *((name, name) for name in names)]
+
+
+class WorkloadForm(forms.Form):
+    """Asks for so many requests a day of one kind, to reckon what they cost."""
+
+    model = forms.ChoiceField()
+    prompt_tokens = forms.IntegerField(
+        label="Tokens in, per request", min_value=1, max_value=MOST_TOKENS, initial=1_000
+    )
+    completion_tokens = forms.IntegerField(
+        label="Tokens out, per request", min_value=0, max_value=MOST_TOKENS, initial=300
+    )
+    requests_per_day = forms.IntegerField(
+        label="Requests a day", min_value=1, max_value=100_000_000, initial=500
+    )
+
+    @classmethod
+    def of_query(cls, models: Sequence[PricedModel], query: QueryDict) -> Self:
+        """Return the form as it was filled in, or with an example if it was not."""
+        names = [each.model.name for each in models]
+        initial = {name: field.initial for name, field in cls.base_fields.items()}
+        asked = {name: query[name] for name in initial if name in query}
+        form = cls({**initial, "model": names[0] if names else "", **asked})
+        choices = form.fields["model"]
+        assert isinstance(choices, forms.ChoiceField)  # noqa: S101 - tells the type checker
+        choices.choices = [(name, name) for name in names]
+        choices.required = bool(names)
+        return form
+
+    @property
+    def workload(self) -> Workload:
+        """Return what was asked for; only after `is_valid`."""
+        given = self.cleaned_data
+        return Workload(
+            given["prompt_tokens"], given["completion_tokens"], given["requests_per_day"]
+        )
+
+
+class ModelFilterForm(forms.Form):
+    """Filters the list of models, and chooses the pack in whose money they are told."""
+
+    q = forms.CharField(
+        label="Search",
+        required=False,
+        max_length=80,
+        widget=forms.TextInput(attrs={"type": "search"}),
+    )
+    context = forms.TypedChoiceField(
+        label="Reads at least",
+        required=False,
+        coerce=int,
+        choices=[
+            ("", "Any length"),
+            *((size, f"{size // 1_000:,}k tokens") for size in (16_000, 128_000, 200_000)),
+            (1_000_000, "1M tokens"),
+        ],
+    )
+    pack = forms.ChoiceField(label="Prices at", required=False)
+
+    @classmethod
+    def of_query(cls, packs: Sequence[Pack], query: QueryDict) -> Self:
+        """Return the form as it was filled in; without a pack, with the highlighted one."""
+        preferred = next((pack.slug for pack in packs if pack.is_highlighted), None)
+        default = preferred or next((pack.slug for pack in packs), "")
+        form = cls({**query.dict(), "pack": query.get("pack") or default})
+        choices = form.fields["pack"]
+        assert isinstance(choices, forms.ChoiceField)  # noqa: S101 - tells the type checker
+        choices.choices = [
+            (pack.slug, f"{pack.name}, {money.price(pack.price_cents, pack.currency)}")
+            for pack in packs
+        ]
+        return form
+
+    def choose(self, models: Iterable[PricedModel]) -> list[PricedModel]:
+        """Return the models that fit what was asked for."""
+        words = self.cleaned_data["q"].lower().split()
+        least = self.cleaned_data["context"] or 0
+        return [
+            each
+            for each in models
+            if (each.model.context_tokens or 0) >= least
+            and all(word in each.searchable for word in words)
+        ]
 
 
 class NotificationForm(forms.Form):

@@ -1,26 +1,112 @@
-"""The pages that sell: landing, packs, models."""
+"""The pages that sell: landing, packs, models; and where search engines find them."""
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.contrib.sitemaps import Sitemap
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.templatetags.static import static
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from billing.catalogue.on_sale import read_priced_models
+from billing.catalogue.on_sale import PricedModel, read_priced_models
 from billing.catalogue.pack_prices import packs_on_sale
+from billing.catalogue.worth import Estimate, estimate, example_receipt, showcase
+from billing.models import Pack
+from billing.views.forms import ModelFilterForm, WorkloadForm
+
+PACKS_ON_LANDING = 3
 
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    """Show what the product is, with one request and its receipt."""
-    return render(request, "storefront/home.html", {"packs": packs_on_sale()[:3]})
+    """Show what the product is, with one request and its receipt by today's price list."""
+    models = read_priced_models()
+    context = {
+        "packs": packs_on_sale()[:PACKS_ON_LANDING],
+        "showcase": showcase(models),
+        "receipt": example_receipt(models[0]) if models else None,
+    }
+    return render(request, "storefront/home.html", context)
 
 
 @require_safe
 def packs(request: HttpRequest) -> HttpResponse:
-    """List the packs on sale."""
-    return render(request, "storefront/packs.html", {"packs": packs_on_sale()})
+    """List the packs on sale, and reckon what a workload costs in each."""
+    models, on_sale = read_priced_models(), list(packs_on_sale())
+    form = WorkloadForm.of_query(models, request.GET)
+    is_valid = form.is_valid()
+    context = {
+        "packs": on_sale,
+        "showcase": showcase(models),
+        "form": form,
+        "estimate": _estimate(form, models, on_sale) if is_valid else None,
+    }
+    return render(request, "storefront/packs.html", context, status=200 if is_valid else 400)
+
+
+def _estimate(
+    form: WorkloadForm, models: list[PricedModel], on_sale: list[Pack]
+) -> Estimate | None:
+    name = form.cleaned_data["model"]
+    return next(
+        (
+            estimate(each.rates, form.workload, on_sale)
+            for each in models
+            if each.model.name == name
+        ),
+        None,
+    )
 
 
 @require_safe
 def models(request: HttpRequest) -> HttpResponse:
-    """List the models and what their tokens cost."""
-    return render(request, "storefront/models.html", {"models": read_priced_models()})
+    """List the models and what their tokens cost, in money of a pack and in credits."""
+    on_sale = list(packs_on_sale())
+    form = ModelFilterForm.of_query(on_sale, request.GET)
+    is_valid = form.is_valid()
+    slug = form.cleaned_data.get("pack")
+    context = {
+        "form": form,
+        "models": form.choose(read_priced_models()) if is_valid else [],
+        "packs": on_sale,
+        "pack": next((pack for pack in on_sale if pack.slug == slug), None),
+    }
+    return render(request, "storefront/models.html", context, status=200 if is_valid else 400)
+
+
+@require_safe
+def model(request: HttpRequest, name: str) -> HttpResponse:
+    """Show one model: how to call it, what it costs in each pack, how its price has changed."""
+    priced = next((each for each in read_priced_models() if each.model.name == name), None)
+    if priced is None:
+        raise Http404("No such model.")
+    context = {
+        "priced": priced,
+        "packs": packs_on_sale(),
+        "prices": priced.model.prices.order_by("-version")[:20],
+    }
+    return render(request, "storefront/model.html", context)
+
+
+@require_safe
+def robots(request: HttpRequest) -> HttpResponse:
+    """Tell search engines which pages are nobody's but their reader's."""
+    return render(request, "storefront/robots.txt", content_type="text/plain; charset=utf-8")
+
+
+@require_safe
+def favicon(request: HttpRequest) -> HttpResponse:
+    """Show the icon where browsers and search engines look if a page names none."""
+    return redirect(static("img/favicon.ico"))
+
+
+class PublicPages(Sitemap[str]):
+    """The pages that anybody may find."""
+
+    def items(self) -> list[str]:
+        """Return the paths of all public pages, one for each model among them."""
+        names = ("home", "packs", "models", "docs", "status", "api-reference")
+        models = (reverse("model", args=[each.model.name]) for each in read_priced_models())
+        return [*map(reverse, names), *models]
+
+    def location(self, item: str) -> str:
+        return item

@@ -28,6 +28,11 @@ class Limits:
     lifetime_cap_credits: int | None = None
     monthly_cap_credits: int | None = None
 
+    @property
+    def is_capped(self) -> bool:
+        """Whether more than the balance limits what may be spent."""
+        return self.lifetime_cap_credits is not None or self.monthly_cap_credits is not None
+
     # Computed once for a cached key, not for each of its requests.
     @cached_property
     def packed(self) -> str:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from billing.catalogue.pricing import round_up
 from billing.exceptions import (
     CapReached,
     InsufficientCredits,
@@ -16,7 +15,7 @@ from proxy.api.error_table import to_api_error
 from proxy.errors import InvalidRequest, ModelNotFound
 from proxy.http.connection import ClientConnection
 from proxy.serving.admission import find_routes, find_worst, make_facts, quote, take_apart
-from proxy.serving.counting import count_prompt
+from proxy.serving.counting import bound_prompt, count_prompt
 from proxy.serving.endpoints import CHAT, ENDPOINTS, RESPONSES, Endpoint
 from proxy.serving.keys import KeyFacts
 from proxy.serving.runtime import Runtime
@@ -53,7 +52,8 @@ async def estimate(
     model = await runtime.catalogue.get_model(request.model)
     routes = find_routes(request, endpoint, model)
     prompt = await take_apart(runtime, connection, key, request, endpoint)
-    worst = await find_worst(runtime, key, request, prompt, model=model, routes=routes)
+    counted = await bound_prompt(runtime.work, key.wallet_id, prompt, model.reader)
+    worst = find_worst(request, prompt, counted, model=model, routes=routes)
     facts = make_facts(connection, key, model, endpoint=endpoint.name, is_stream=request.stream)
     units, refusal = None, None
     try:
@@ -67,13 +67,11 @@ async def estimate(
         "price_version": model.rates.version,
         "rates_millicredits": describe_rates(model),
         "prompt_tokens": await count_prompt(runtime.work, key.wallet_id, prompt, model.reader),
-        "most_prompt_tokens": worst.fixed_tokens - worst.beside_tokens * request.generations,
+        "most_prompt_tokens": counted,
         "max_tokens": worst.units_wanted,
         "beside_max_tokens": worst.beside_tokens,
         "answers": request.generations,
-        "most_credits": round_up(
-            worst.fixed_millicredits + worst.unit_millicredits * worst.units_wanted
-        ),
+        "most_credits": worst.most_credits,
         "available_credits": find_available(standing),
         "affordable_max_tokens": units,
         "is_affordable": refusal is None,

@@ -133,18 +133,42 @@ class Credits(serializers.Serializer[Any]):
     team = Team()
 
 
+class Pricing(serializers.Serializer[Any]):
+    """US dollars for one token of a class, as text."""
+
+    prompt = serializers.CharField()
+    completion = serializers.CharField()
+    input_cache_read = serializers.CharField()
+    input_cache_write = serializers.CharField()
+    internal_reasoning = serializers.CharField()
+
+
+class CreditPrices(serializers.Serializer[Any]):
+    """Credits for a million tokens, by class."""
+
+    credits_per_million_tokens = serializers.DictField(child=serializers.IntegerField(min_value=0))
+
+
 class Model(serializers.Serializer[Any]):
     """A model that this key may call.
 
     `context_length` is the most tokens that it reads, its answer included; null if we don't know.
-    The defaults are what is sent where a request names none; a null is left to the model.
+    `supported_parameters` are the fields of a chat that reach it. `pricing` is in US dollars for
+    one token, as text, at the dearest dollar pack on sale; absent without one. What a token really
+    takes is in credits, under `tokenproxy`. The defaults are what is sent where a request names
+    none; a null is left to the model.
     """
 
     id = serializers.CharField()
     object = serializers.ChoiceField(["model"])
     created = serializers.IntegerField()
     owned_by = serializers.CharField()
+    name = serializers.CharField()
+    description = serializers.CharField(allow_blank=True)
     context_length = serializers.IntegerField(min_value=1, allow_null=True)
+    supported_parameters = serializers.ListField(child=serializers.CharField())
+    pricing = Pricing(required=False)
+    tokenproxy = CreditPrices()
     default_max_tokens = serializers.IntegerField(min_value=1)
     default_temperature = serializers.FloatField(allow_null=True)
 

@@ -10,6 +10,7 @@ from proxy.api import checkouts, estimates, receipts, schema
 from proxy.api.authentication import FromAllowedNetwork
 from proxy.api.dispatch import ApiView
 from proxy.api.key_description import describe_key, describe_team
+from proxy.api.model_description import describe_model
 from proxy.api.schema import TEXT_OR_NUMBERS, described, openai_endpoint
 from proxy.errors import ModelNotFound
 from proxy.http.client_address import client_address
@@ -18,7 +19,6 @@ from proxy.serving import endpoints
 from proxy.serving.replay.retries import Repeat
 from proxy.serving.serve import serve
 from proxy.serving.standing import count_request
-from proxy.upstreams.catalogue import Model
 
 
 class ModelRequestView(ApiView):
@@ -254,16 +254,3 @@ class KeyView(ApiView):
     async def get(self, request: Request) -> Response:
         """Tell what this key may do, and what it has spent of its caps."""
         return Response(describe_key(self.get_standing()))
-
-
-def describe_model(model: Model) -> dict[str, object]:
-    """Write a model as OpenAI does, with what it reads at most and what we send where you don't."""
-    return {
-        "id": model.name,
-        "object": "model",
-        "created": model.created_at_s,
-        "owned_by": model.owned_by,
-        "context_length": model.reader.context_tokens,
-        "default_max_tokens": model.default_max_tokens,
-        "default_temperature": model.default_temperature,
-    }

@@ -30,10 +30,11 @@ from typing import Literal, Self
 import orjson
 
 from proxy.errors import ContextUnknown
+from proxy.metering.counts import Count, count_all
 from proxy.metering.encodings import encoding_for, encoding_name, is_known_model
 from proxy.metering.images import most_of_image
 from proxy.metering.known_models import find_context
-from proxy.metering.prompt import Prompt, tokens_of
+from proxy.metering.prompt import Prompt
 
 # Above this even a thread is too much for a request that has not been paid for: 60 ms for prose,
 # 0.35 s for spaces. The tokenizer releases the GIL meanwhile, so the event loop goes on.
@@ -105,22 +106,27 @@ class Reader:
         return tokens if most is None else min(tokens, most)
 
 
-def bound_prompt(prompt: Prompt, reader: Reader) -> int:
+def bound_prompt(prompt: Prompt, reader: Reader, count: Count = count_all) -> int:
     """Return a number of tokens that the prompt can't exceed. Raises ContextUnknown."""
-    if reader.has_tokenizer and prompt.size_bytes() <= EXACT_BYTES:
-        return bound_exactly(prompt, reader)
+    if may_count(prompt, reader):
+        return bound_exactly(prompt, reader, count)
     return bound_by_size(prompt, reader)
 
 
-def bound_exactly(prompt: Prompt, reader: Reader) -> int:
+def may_count(prompt: Prompt, reader: Reader) -> bool:
+    """Tell whether a prompt may be counted for its hold."""
+    return reader.has_tokenizer and prompt.size_bytes() <= EXACT_BYTES
+
+
+def bound_exactly(prompt: Prompt, reader: Reader, count: Count = count_all) -> int:
     """Count, and add a margin for what the rules leave open. Raises ContextUnknown."""
     media = _bound_media(prompt, reader)
     if media is None:
         return _most_of_boundless(prompt, reader)
     encoding = encoding_for(prompt.model)
-    texts, tool_texts = prompt.count_texts()
-    tools = max(tool_texts + prompt.tool_overhead, tokens_of([prompt.tools_json], encoding))
-    texts += tokens_of(prompt.identifiers, encoding)
+    texts, tool_texts = prompt.count_texts(count)
+    tools = max(tool_texts + prompt.tool_overhead, count(encoding, (prompt.tools_json,)))
+    texts += sum(count(encoding, (text,)) for text in prompt.identifiers)
     return reader.within(texts + tools + prompt.overhead + prompt.margin + media, prompt)
 
 

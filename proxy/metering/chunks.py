@@ -98,7 +98,7 @@ class ChunkMeter(StreamMeter):
             return b""
         chunk = read_object(data)
         choices = chunk.get("choices")
-        if choices.__class__ is not list or "error" in chunk:
+        if choices.__class__ is not list or "error" in chunk or "x_groq" in chunk:
             self.error = find_failure(chunk)
             if self.error is not None or not isinstance(choices, list):
                 self._note_all_usage(chunk)

@@ -14,6 +14,9 @@ UNNAMED = 502
 def find_failure(answer: Mapping[str, Any]) -> UpstreamRefused | None:
     """Return the error of an answer, chunk or event as a refusal; None if it has none."""
     found = answer.get("error") or answer.get("errors")
+    # Why Groq stopped a stream early, in the form of groq-python's `XGroq`.
+    if isinstance(groq := answer.get("x_groq"), dict):
+        found = found or groq.get("error")
     if not found and answer.get("object") != "error" and answer.get("type") != "error":
         # Without choices, errors have no common form.
         status = answer.get("base_resp")

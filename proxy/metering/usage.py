@@ -67,6 +67,8 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "cached": (
         f"{_P}.cached_tokens",
         f"{_I}.cached_tokens",
+        # Mistral writes this one, too.
+        "prompt_token_details.cached_tokens",
         # Moonshot, DeepSeek, Mistral, Anthropic, Gemini.
         "cached_tokens",
         "prompt_cache_hit_tokens",
@@ -89,7 +91,24 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "thoughtsTokenCount",
     ),
     "completion_audio": (f"{_C}.audio_tokens", f"{_O}.audio_tokens"),
+    # Gemini's: what its own tools put into the prompt.
+    "tools": ("toolUsePromptTokenCount",),
 }
+# What may be counted beside prompt and completion, in the order in which it is tried.
+_BESIDE: tuple[tuple[str, ...], ...] = (
+    (),
+    ("reasoning",),
+    ("cache",),
+    ("cache", "reasoning"),
+    ("tools",),
+    ("tools", "reasoning"),
+)
+# The names whose owners count beside wherever they write no total.
+_ALWAYS_BESIDE = {
+    "reasoning": ("thoughtsTokenCount",),
+    "tools": ("toolUsePromptTokenCount",),
+}
+_ANTHROPICS_CACHE = ("cache_read_input_tokens", "cache_creation_input_tokens")
 
 
 def write_figures(
@@ -150,43 +169,55 @@ def _add_up(figures: _Figures, *, is_written: bool) -> Usage:
     |---|---|---|
     | prompt + completion | OpenAI and most others | as it stands |
     | prompt + completion + reasoning | xAI, Gemini's own | reasoning is beside the completion |
-    | prompt + completion + cached + written | Anthropic | the cache is beside the prompt |
+    | prompt + completion + cached + written | gateways before Anthropic | the cache is beside |
+    | with what tools put into the prompt | Gemini's own | that is prompt, too |
     | more, and no reasoning is told | Gemini through OpenAI's shape | the rest is reasoning |
-    | not there, and the cache is told | Anthropic's own | the cache is beside the prompt |
+    | not there | Anthropic's and Gemini's own | by whose names they are |
+
+    A completion that is not there is nothing where the total tells of something else: Gemini leaves
+    it out if all that it wrote are thoughts. `tests/proxy/corpus/rows.py` has the source of each.
     """
     prompt, completion = figures.required(_PROMPT), figures.optional(_COMPLETION)
-    if is_written and not figures.has(_COMPLETION):
+    total = figures.optional(_TOTAL)
+    if is_written and not figures.has(_COMPLETION) and total <= prompt:
         raise ImpossibleUsage("completion_tokens is missing", figures.raw)
     part = {kind: figures.largest(kind) for kind in _NAMES}
-    reasoning, cache = part["reasoning"], part["cached"] + part["written"]
-    total = figures.optional(_TOTAL)
-    whole = prompt + completion
-    if total == 0:
-        if cache and figures.has(("cache_read_input_tokens", "cache_creation_input_tokens")):
-            prompt += cache if figures.has(("input_tokens",)) else 0
-    elif total == whole:
-        pass
-    elif reasoning and total == whole + reasoning:
-        completion += reasoning
-    elif cache and total == whole + cache:
-        prompt += cache
-    elif cache and reasoning and total == whole + cache + reasoning:
-        prompt, completion = prompt + cache, completion + reasoning
-    elif total > whole and not reasoning and is_written:
-        reasoning = total - whole
-        completion += reasoning
-    else:
-        raise ImpossibleUsage(f"total_tokens is {total}, which does not add up", figures.raw)
+    size = part | {"cache": part["cached"] + part["written"]}
+    beside = _find_beside(figures, size, rest=total - prompt - completion if total else None)
+    if beside is None:
+        if size["reasoning"] or not is_written or total < prompt + completion:
+            raise ImpossibleUsage(f"total_tokens is {total}, which does not add up", figures.raw)
+        part["reasoning"] = total - prompt - completion
+        beside = ("reasoning",)
     return Usage(
-        prompt_tokens=prompt,
-        completion_tokens=completion,
+        prompt_tokens=prompt + sum(size[kind] for kind in beside if kind != "reasoning"),
+        completion_tokens=completion + ("reasoning" in beside) * part["reasoning"],
         cached_tokens=part["cached"],
         cache_write_tokens=part["written"],
         prompt_audio_tokens=part["prompt_audio"],
         prompt_image_tokens=part["prompt_image"],
-        reasoning_tokens=reasoning,
+        reasoning_tokens=part["reasoning"],
         completion_audio_tokens=part["completion_audio"],
     )
+
+
+def _find_beside(
+    figures: _Figures, size: Mapping[str, int], *, rest: int | None
+) -> tuple[str, ...] | None:
+    """Return what is counted beside; `rest` is what the total has beyond. None if nothing fits."""
+    if rest is not None:
+        return next(
+            (
+                kinds
+                for kinds in _BESIDE
+                if sum(size[kind] for kind in kinds) == rest and all(size[kind] for kind in kinds)
+            ),
+            None,
+        )
+    beside = [kind for kind, names in _ALWAYS_BESIDE.items() if figures.has(names)]
+    if figures.has(_ANTHROPICS_CACHE) and figures.has(("input_tokens",)):
+        beside.append("cache")
+    return tuple(beside)
 
 
 def has_figures(raw: object) -> bool:

@@ -1,18 +1,27 @@
 """Admit a request: work out its worst case, place a hold, and note it in the journal."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
-from billing.catalogue.pricing import Rates
-from billing.exceptions import RateLimited, WalletRecovering
+from billing.catalogue.pricing import Rates, round_up
+from billing.exceptions import (
+    CapReached,
+    InsufficientCredits,
+    Limited,
+    RateLimited,
+    RequestTooLarge,
+    WalletError,
+    WalletRecovering,
+)
 from billing.wallet.client import HoldRequest, Placed
 from billing.wallet.usage import RequestFacts
 from proxy.errors import InvalidRequest, ModelNotFound
 from proxy.http.connection import ClientConnection
 from proxy.http.headers import rate_limit_headers
-from proxy.metering.bounds import bound_prediction
+from proxy.metering.bounds import Reader, bound_by_size, bound_prediction, may_count
 from proxy.metering.prompt import Prompt
 from proxy.parsing.image_urls import find_remote_image
 from proxy.parsing.jsonbody import SMALL_BYTES
@@ -46,6 +55,16 @@ class Worst:
     # What may be billed as written beside the maximum of each answer.
     beside_tokens: int
 
+    @property
+    def most_credits(self) -> int:
+        """What is held of a balance that affords all of it."""
+        return round_up(self.fixed_millicredits + self.unit_millicredits * self.units_wanted)
+
+    @property
+    def most_tokens(self) -> int:
+        """What is taken of the tokens per minute then."""
+        return self.fixed_tokens + self.unit_tokens * self.units_wanted
+
 
 async def admit(
     runtime: Runtime,
@@ -63,13 +82,21 @@ async def admit(
     """
     routes = find_routes(request, endpoint, model)
     prompt = await take_apart(runtime, connection, key, request, endpoint)
-    worst = await find_worst(runtime, key, request, prompt, model=model, routes=routes)
     facts = make_facts(connection, key, model, endpoint=endpoint.name, is_stream=request.stream)
+
+    async def hold(worst: Worst) -> Placed:
+        return await place(runtime, connection, key, facts, worst, is_precounted=is_precounted)
+
     try:
-        placed = await place(runtime, connection, key, facts, worst, is_precounted=is_precounted)
+        find = partial(find_worst, request, prompt, model=model, routes=routes)
+        placed = await _hold_by_size(runtime, key, prompt, model.reader, find=find, hold=hold)
+        if placed is None:
+            counted = await bound_prompt(runtime.work, key.wallet_id, prompt, model.reader)
+            placed = await hold(find(counted))
     except RateLimited as refused:
         runtime.throttle.note(key, refused)
         raise
+    runtime.headroom.note(key, placed)
     try:
         runtime.journal.start(facts, placed.held_credits)
     except OSError as error:
@@ -118,11 +145,45 @@ async def take_apart(
     return await runtime.work.step(key.wallet_id, endpoint.take_apart, request.body, request.model)
 
 
-async def find_worst(
+async def _hold_by_size(
     runtime: Runtime,
     key: KeyFacts,
+    prompt: Prompt,
+    reader: Reader,
+    *,
+    find: Callable[[int], Worst],
+    hold: Callable[[Worst], Awaitable[Placed]],
+) -> Placed | None:
+    """Hold a prompt by its size, all of the maximum with it; None if it is to be counted first.
+
+    Raises what refuses the request however its prompt is measured.
+    """
+    headroom = runtime.headroom
+    if not (headroom.is_known(key) and may_count(prompt, reader)):
+        return None
+    worst = find(bound_by_size(prompt, reader))
+    if not headroom.is_ample(key, credits=worst.most_credits, tokens=worst.most_tokens):
+        return None
+    try:
+        return await hold(replace(worst, units_least=worst.units_wanted))
+    except WalletError as refused:
+        if not _may_pass_counted(refused):
+            raise
+        headroom.forget(key)
+        return None
+
+
+def _may_pass_counted(refused: WalletError) -> bool:
+    """Tell whether a hold was refused for being too much."""
+    if isinstance(refused, RateLimited):
+        return refused.what is Limited.TOKENS
+    return isinstance(refused, InsufficientCredits | CapReached | RequestTooLarge)
+
+
+def find_worst(
     request: ModelRequest,
     prompt: Prompt,
+    prompt_tokens: int,
     *,
     model: Model,
     routes: Sequence[UpstreamRoute],
@@ -145,7 +206,6 @@ async def find_worst(
         wanted = model.default_max_tokens if own is None else own
         least = min(wanted, request.least_max_tokens)
     rates: Rates = model.rates
-    prompt_tokens = await bound_prompt(runtime.work, key.wallet_id, prompt, model.reader)
     beside = bound_prediction(prompt) + beyond_maximum(request, routes)
     unit_millicredits = rates.worst_completion_millicredits * request.generations
     return Worst(

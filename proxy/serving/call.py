@@ -377,7 +377,8 @@ class Call:
         """Count the prompt if that costs next to nothing. None otherwise."""
         prompt = self.admission.prompt
         if self._prompt_tokens is None and prompt.is_quickly_counted:
-            self._prompt_tokens = self.admission.model.reader.within(prompt.count(), prompt)
+            counted = prompt.count(self._work.counts.of(self.facts.wallet_id))
+            self._prompt_tokens = self.admission.model.reader.within(counted, prompt)
         return self._prompt_tokens
 
     async def count_prompt(self) -> int:

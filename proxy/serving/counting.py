@@ -8,9 +8,10 @@ from proxy.serving.fair import LongWork
 
 async def bound_prompt(work: LongWork, wallet_id: int, prompt: Prompt, reader: Reader) -> int:
     """Return a number of tokens that a prompt can't exceed. Raises ContextUnknown."""
+    count = work.counts.of(wallet_id)
     if prompt.is_short:
-        return bounds.bound_prompt(prompt, reader)
-    return await work.count(wallet_id, bounds.bound_prompt, prompt, reader)
+        return bounds.bound_prompt(prompt, reader, count)
+    return await work.count(wallet_id, bounds.bound_prompt, prompt, reader, count)
 
 
 async def count_prompt(work: LongWork, wallet_id: int, prompt: Prompt, reader: Reader) -> int:
@@ -18,5 +19,9 @@ async def count_prompt(work: LongWork, wallet_id: int, prompt: Prompt, reader: R
 
     Of a document only its size is known, so no more is counted than the model can read.
     """
-    counted = prompt.count() if prompt.is_short else await work.count(wallet_id, prompt.count)
+    count = work.counts.of(wallet_id)
+    if prompt.is_short:
+        counted = prompt.count(count)
+    else:
+        counted = await work.count(wallet_id, prompt.count, count)
     return reader.within(counted, prompt)

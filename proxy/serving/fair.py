@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+from proxy.metering.counts import KnownCounts
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -46,6 +48,7 @@ class LongWork:
     """What large requests need of a process, so that small ones hardly notice. One per process."""
 
     def __init__(self) -> None:
+        self.counts = KnownCounts()
         self._steps = FairQueue(1)
         self._counts = FairQueue(TOKENIZER_THREADS)
         self._threads = ThreadPoolExecutor(TOKENIZER_THREADS, thread_name_prefix="tokenizer")

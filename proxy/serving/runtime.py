@@ -17,6 +17,7 @@ from billing.wallet.journal import Journal
 from proxy.http.bodies import BodyBudget
 from proxy.metering import encodings
 from proxy.serving.fair import LongWork
+from proxy.serving.headroom import Headroom
 from proxy.serving.inflight import Inflight
 from proxy.serving.keys import KeyCache
 from proxy.serving.replay.recordings import Recordings
@@ -56,6 +57,7 @@ class Runtime:
     bodies: BodyBudget
     work: LongWork = field(default_factory=LongWork)
     throttle: Throttle = field(default_factory=Throttle)
+    headroom: Headroom = field(default_factory=Headroom)
     waiting: WaitingRoom = field(default_factory=WaitingRoom)
     is_draining: bool = False
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)

@@ -7,11 +7,13 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 import structlog
 from django.conf import settings
 
 from billing.catalogue.model_prices import current_prices
+from billing.catalogue.pack_prices import dearest_credit
 from billing.catalogue.pricing import Rates
 from billing.models import PublicModel
 from proxy.database import PATIENCE_S, in_database
@@ -44,6 +46,10 @@ class Model:
     reader: Reader
     # Whether it may think, which is billed, before anything of its answer is seen.
     is_reasoning: bool = False
+    display_name: str = ""
+    description: str = ""
+    # What a credit costs at most in dollars; None if no pack is sold in them.
+    dollars_per_credit: Decimal | None = None
 
     def routes_for(self, path: str) -> tuple[UpstreamRoute, ...]:
         """Return the routes that take requests of a path. Raises EndpointNotServed."""
@@ -117,6 +123,7 @@ def load_models() -> dict[str, Model]:
     """Read every model that has a price, an active route, and a key to use it with."""
     prices = current_prices()
     routes = load_routes()
+    dollars = dearest_credit("usd")
     return {
         model.name: Model(
             name=model.name,
@@ -133,6 +140,9 @@ def load_models() -> dict[str, Model]:
                 tokens_per_100_bytes=model.tokens_per_100_bytes,
             ),
             is_reasoning=model.is_reasoning,
+            display_name=model.display_name,
+            description=model.description,
+            dollars_per_credit=dollars,
         )
         for model in PublicModel.objects.filter(is_active=True)
         if model.name in prices and model.pk in routes

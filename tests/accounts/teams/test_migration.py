@@ -1,6 +1,7 @@
 """A shop of the release before teams, with everything that can be under way, gets its teams."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -59,7 +60,7 @@ def old_shop(transactional_db: None) -> Iterator[None]:
     executor.migrate(executor.loader.graph.leaf_nodes())
 
 
-def rows(query: str) -> list[tuple[object, ...]]:
+def rows(query: str) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(query)
         return list(cursor.fetchall())

@@ -1,5 +1,6 @@
 """A team buys, is refunded and ends; the money finds its team whoever pays."""
 
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -12,7 +13,7 @@ from accounts.teams.exceptions import NotAllowed, TeamClosed, TeamRefused
 from accounts.teams.invitations import find_invitation, invite
 from accounts.teams.members import found_team, hand_over, own_seat, own_team
 from billing.audit.books import audit
-from billing.exceptions import CodeUsed, LeavingRefused, PackUnavailable
+from billing.exceptions import CodeUsed, LeavingRefused, PackUnavailable, TooManyOrders
 from billing.gifts.redeem_codes import BatchTerms, make_batch, redeem
 from billing.keys.api_keys import issue_api_key
 from billing.leaving.deletion import delete_account
@@ -23,6 +24,7 @@ from billing.orders.checkout_payments import fulfil_checkout
 from billing.orders.refunds import refund_to_customer
 from billing.teams.closing import close_team
 from billing.teams.members import remove_member
+from tests.racing import race
 from tests.stripe_sandbox import Sandbox
 from tests.teams import Crew, confirm, join, make_crew
 
@@ -83,6 +85,27 @@ def test_others_neither_buy_nor_redeem(acme: Crew, pack: Pack, role: Role) -> No
         redeem(acme.seats[role], "0000-0000-0000-0000", address="203.0.113.9")
 
     assert not Order.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_person_s_orders_in_two_teams_keep_the_limit_together(
+    acme: Crew, alice: User, pack: Pack, settings: Settings
+) -> None:
+    settings.UNPAID_ORDERS_PER_USER = 1
+
+    def order(seat: Membership) -> bool:
+        try:
+            start_checkout(seat, pack_slug=pack.slug)
+        except TooManyOrders:
+            return False
+        return True
+
+    outcomes = race(
+        [partial(order, seat) for seat in (acme.owner, own_seat(alice))],
+        meet_at='INSERT INTO "billing_order"',
+    )
+
+    assert sorted(outcomes) == [False, True]
 
 
 def test_a_code_of_a_batch_is_for_a_team_once(acme: Crew, alice: User) -> None:

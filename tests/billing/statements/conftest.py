@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from accounts.models import ApiKey, User
+from accounts.teams.members import first_owner
 from billing.ledger.wallets import wallet_of
 from billing.models import LedgerEntry, UsageRecord, Wallet
 from tests.desk import make_model
@@ -60,7 +61,7 @@ def use(wallet: Wallet, post: Post) -> Use:
             team=wallet.team,
             name=key,
             defaults={
-                "created_by": wallet.team.person,
+                "created_by": first_owner(wallet.team),
                 "digest": f"{ApiKey.objects.count():064x}",
                 "hint": "tp_live_Ab…xy",
             },

@@ -1,11 +1,43 @@
 """The pages that sell."""
 
+import html
+import re
+from typing import Protocol
+
 import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from billing.catalogue.model_prices import set_price
 from billing.models import ModelPrice, Pack, PublicModel
+
+TAG = re.compile(r"<[^>]*>")
+
+
+class Answer(Protocol):
+    """What a test client returns."""
+
+    content: bytes
+
+
+def words(answer: Answer) -> str:
+    """Return what a page says, without its tags."""
+    return " ".join(html.unescape(TAG.sub(" ", answer.content.decode())).split())
+
+
+def names(answer: Answer) -> list[str]:
+    """Return the models that the list of models shows."""
+    return re.findall(r'<a href="/models/[^"]+/"><code>(.*?)</code>', answer.content.decode())
+
+
+def price(name: str, *, prompt: int, cached: int | None = None, completion: int = 1_000) -> None:
+    """Put a model on sale, or give it a new price."""
+    set_price(
+        PublicModel.objects.get_or_create(name=name)[0],
+        prompt_rate_millicredits=prompt,
+        cached_prompt_rate_millicredits=prompt if cached is None else cached,
+        completion_rate_millicredits=completion,
+    )
 
 
 def test_it_sells_a_pack_with_its_price_and_its_price_per_million(
@@ -31,37 +63,166 @@ def test_it_hides_a_pack_that_is_off_sale(as_charlie: Client, starter: Pack) -> 
     assert "No packs are on sale right now" in page
 
 
-def test_it_lists_a_model_with_what_a_thousand_tokens_cost_now(
-    as_charlie: Client, gpt4: ModelPrice
+def test_a_pack_says_how_many_tokens_it_buys(
+    as_charlie: Client, starter: Pack, gpt4: ModelPrice
 ) -> None:
-    set_price(
-        gpt4.model,
-        prompt_rate_millicredits=3_000,
-        cached_prompt_rate_millicredits=75,
-        completion_rate_millicredits=12_000,
+    price("small", prompt=75)
+    price("middle", prompt=400)
+    price("gratis", prompt=0)
+
+    page = words(as_charlie.get("/packs/"))
+
+    # 1,000,000 credits at 1 and at 0.075 a token, rounded down.
+    assert "Buys about 1 million gpt-4 or 13 million small input tokens" in page
+
+
+def test_a_workload_is_told_in_credits_money_and_days(
+    as_charlie: Client, starter: Pack, gpt4: ModelPrice
+) -> None:
+    asked: dict[str, str | int] = {
+        "model": "gpt-4",
+        "prompt_tokens": 1_000,
+        "completion_tokens": 250,
+        "requests_per_day": 40,
+    }
+
+    page = words(as_charlie.get("/packs/", asked))
+
+    # 1,000 × 1 + 250 × 2 = 1,500 credits; a credit of Starter costs $0.000009.
+    assert "One request takes 1,500 credits ; a day of them takes 60,000 ." in page
+    assert "Starter $13.50 $16.20 16 days" in page
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"requests_per_day": 1, "prompt_tokens": 1, "completion_tokens": 0}, "expire after 30"),
+        ({"requests_per_day": 1_000_000}, "Less than a day"),
+    ],
+)
+def test_a_workload_says_when_a_pack_does_not_fit_it(
+    as_charlie: Client, starter: Pack, gpt4: ModelPrice, asked: dict[str, int], told: str
+) -> None:
+    assert told in words(as_charlie.get("/packs/", asked))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"model": "no-such-model"},
+        {"prompt_tokens": "-1"},
+        {"prompt_tokens": "1e400"},
+        {"completion_tokens": "9" * 40},
+        {"requests_per_day": "²"},
+        {"requests_per_day": ""},
+    ],
+)
+def test_a_workload_that_makes_no_sense_is_refused_beside_its_field(
+    as_charlie: Client, starter: Pack, gpt4: ModelPrice, asked: dict[str, str]
+) -> None:
+    answer = as_charlie.get("/packs/", asked)
+
+    assert answer.status_code == 400
+    assert "Please correct what is marked" in words(answer)
+    assert "One request takes" not in words(answer)
+
+
+def test_it_lists_a_model_with_its_price_in_money_and_credits(
+    as_charlie: Client, starter: Pack, gpt4: ModelPrice
+) -> None:
+    price("gpt-4", prompt=3_000, cached=75, completion=12_000)
+
+    page = words(as_charlie.get("/models/"))
+
+    # A million credits of Starter cost $9.00.
+    assert "gpt-4 $27.00 3M credits $0.6750 75k credits $108.00 12M credits" in page
+
+
+def test_prices_are_told_in_the_money_of_the_pack_that_is_asked_for(
+    as_charlie: Client, starter: Pack, gpt4: ModelPrice
+) -> None:
+    Pack.objects.create(
+        name="Big", slug="big", credits=10_000_000, price_cents=5_000, is_highlighted=True
     )
 
-    page = as_charlie.get("/models/").content.decode()
+    preferred = words(as_charlie.get("/models/"))
+    asked = words(as_charlie.get("/models/?pack=starter"))
 
-    assert all(f">{rate}<" in page for rate in ("3,000", "75", "12,000"))
-    assert ">2,000<" not in page
+    assert "$5.00 1M credits" in preferred
+    assert "$9.00 1M credits" in asked
 
 
-def test_it_tells_what_a_model_reads_and_which_defaults_are_its_own(
-    gpt4: ModelPrice, as_charlie: Client
+def test_without_a_pack_on_sale_prices_are_told_in_credits(
+    as_charlie: Client, gpt4: ModelPrice
 ) -> None:
-    plain = as_charlie.get("/models/").content.decode()
-    PublicModel.objects.update(
+    assert "gpt-4 1M credits 500k credits 2M credits" in words(as_charlie.get("/models/"))
+
+
+def test_models_are_found_by_words_and_by_what_they_read(
+    as_charlie: Client, gpt4: ModelPrice
+) -> None:
+    price("claude-long", prompt=1_000)
+    PublicModel.objects.filter(name="claude-long").update(
+        description="Patient reader", context_tokens=200_000
+    )
+
+    assert names(as_charlie.get("/models/?q=READER+patient")) == ["claude-long"]
+    assert names(as_charlie.get("/models/?q=gpt")) == ["gpt-4"]
+    assert names(as_charlie.get("/models/?context=128000")) == ["claude-long"]
+    assert "No model fits" in words(as_charlie.get("/models/?q=nothing+like+it"))
+    assert as_charlie.get("/models/?pack=none").status_code == 400
+    assert as_charlie.get("/models/?q=%00").status_code == 400
+
+
+def test_a_model_has_a_page_of_its_own(as_charlie: Client, starter: Pack, gpt4: ModelPrice) -> None:
+    price("vendor/deep:free", prompt=500)
+    price("vendor/deep:free", prompt=2_000)
+    PublicModel.objects.filter(name="vendor/deep:free").update(
         context_tokens=128_000, default_max_tokens=8_192, has_default_temperature=False
     )
 
-    page = as_charlie.get("/models/").content.decode()
+    page = words(as_charlie.get("/models/vendor/deep:free/"))
 
-    assert "Where you name none" not in plain
-    assert "Reads up to" not in plain
-    assert "Reads up to 128,000 tokens" in page
-    assert "<code>max_tokens</code> 8,192" in page
-    assert "<code>temperature</code> as the model's maker sets it" in page
+    assert "Reads at most 128,000 tokens, its answer included" in page
+    assert "where you name none 8,192" in page
+    assert "as the model's maker sets it" in page
+    assert "Prompt 2,000,000 $18.00" in page
+    assert '"model": "vendor/deep:free"' in page
+    # Both versions of its price, the present one first.
+    assert page.index("2,000,000 2,000,000") < page.index("500,000 500,000")
+
+
+def test_a_model_that_can_not_be_called_has_no_page(as_charlie: Client, gpt4: ModelPrice) -> None:
+    PublicModel.objects.update(is_active=False)
+
+    assert as_charlie.get("/models/gpt-4/").status_code == 404
+    assert as_charlie.get("/models/never-was/").status_code == 404
+
+
+def test_the_example_on_the_landing_page_is_reckoned_by_the_price_list(
+    as_charlie: Client, gpt4: ModelPrice
+) -> None:
+    price("gpt-4", prompt=3_000, cached=1_500, completion=6_000)
+
+    page = words(as_charlie.get("/"))
+
+    # 180 × 3 + 1,024 × 1.5 + 318 × 6, and 1,204 × 3 + 4,096 × 6 held.
+    assert "Prompt 180 × 3 540" in page
+    assert "Cached prompt 1,024 × 1.5 1,536" in page
+    assert "Completion 318 × 6 1,908" in page
+    assert "Charged 3,984" in page
+    assert "Held 28,188, released 24,204" in page
+
+
+def test_search_engines_are_shown_what_is_public(as_charlie: Client, gpt4: ModelPrice) -> None:
+    site_map = as_charlie.get("/sitemap.xml").content.decode()
+    robots = as_charlie.get("/robots.txt").content.decode()
+
+    assert "<loc>http://testserver/models/gpt-4/</loc>" in site_map
+    assert "dashboard" not in site_map
+    assert "Disallow: /dashboard/" in robots
+    assert "Sitemap: http://testserver/sitemap.xml" in robots
+    assert as_charlie.get("/favicon.ico").headers["Location"].startswith("/static/img/favicon")
 
 
 def test_it_leaves_out_a_model_without_a_price(as_charlie: Client) -> None:
@@ -73,7 +234,7 @@ def test_it_leaves_out_a_model_without_a_price(as_charlie: Client) -> None:
     assert "No models are available right now" in page
 
 
-@pytest.mark.parametrize("path", ["/", "/packs/", "/models/", "/docs/"])
+@pytest.mark.parametrize("path", ["/", "/packs/", "/models/", "/models/gpt-4/", "/docs/"])
 def test_it_shows_a_page_without_script_and_style_of_its_own(
     as_charlie: Client, starter: Pack, gpt4: ModelPrice, path: str
 ) -> None:
@@ -99,5 +260,5 @@ def test_it_asks_the_database_no_more_for_many_models_than_for_one(
             completion_rate_millicredits=1,
         )
 
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):
         as_charlie.get("/models/")

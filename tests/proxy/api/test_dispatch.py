@@ -8,8 +8,9 @@ import pytest
 
 from accounts.secrets import make_secret
 from billing.keys.api_keys import revoke_api_key
-from billing.models import PublicModel
+from billing.models import Pack, PublicModel
 from proxy.database import in_database
+from proxy.models import Provider
 from proxy.parsing.chat import ChatRequest
 from tests.proxy.conftest import HELLO, Api, Customer, assert_envelope
 
@@ -232,6 +233,52 @@ async def test_it_lists_the_models_that_can_be_called(api: Api, alice: Customer)
     known, unknown = sorted(models["data"], key=lambda model: -len(model["id"]))[::-1]
     assert known.items() >= {"context_length": 8_192, "default_max_tokens": 4_096}.items()
     assert (known["default_temperature"], unknown["context_length"]) == (0.7, None)
+
+
+async def test_it_tells_prices_in_credits_and_in_dollars_of_the_dearest_pack(
+    api: Api, alice: Customer
+) -> None:
+    def sell_packs() -> None:
+        for slug, cents, currency in (("a", 900, "usd"), ("b", 400, "usd"), ("c", 9_000, "eur")):
+            Pack.objects.create(
+                name=slug, slug=slug, credits=1_000_000, price_cents=cents, currency=currency
+            )
+
+    before = (await api.client.get("/v1/models/gpt-4", headers=alice.headers)).json()
+    await in_database(sell_packs)
+    await api.runtime.catalogue.refresh()
+
+    told = (await api.client.get("/v1/models/gpt-4", headers=alice.headers)).json()
+
+    # 1 credit for each token; a million credits cost $9.
+    rates = told["tokenproxy"]["credits_per_million_tokens"]
+    assert (rates["prompt"], rates["cached_prompt"]) == (1_000_000, 1_000_000)
+    assert (rates["completion"], rates["reasoning"]) == (1_000_000, 1_000_000)
+    assert "pricing" not in before
+    assert told["pricing"] == {
+        "prompt": "0.000009",
+        "completion": "0.000009",
+        "input_cache_read": "0.000009",
+        "input_cache_write": "0.000009",
+        "internal_reasoning": "0.000009",
+    }
+
+
+async def test_it_tells_which_parameters_reach_a_model(api: Api, alice: Customer) -> None:
+    def take_top_k() -> None:
+        Provider.objects.update(request_extras=["top_k", "user_config"])
+
+    before = (await api.client.get("/v1/models/gpt-4", headers=alice.headers)).json()
+    await in_database(take_top_k)
+    await api.runtime.catalogue.refresh()
+
+    told = (await api.client.get("/v1/models/gpt-4", headers=alice.headers)).json()
+
+    assert {"tools", "temperature", "max_tokens", "seed"} <= set(before["supported_parameters"])
+    assert {"messages", "model", "web_search_options", "user_config"}.isdisjoint(
+        told["supported_parameters"]
+    )
+    assert "top_k" in told["supported_parameters"]
 
 
 async def test_it_describes_a_model_with_slashes_and_colons(api: Api, alice: Customer) -> None:

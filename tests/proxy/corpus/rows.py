@@ -1,6 +1,7 @@
 """Scripted upstreams: what each sends, what its client sees, and what is charged.
 
-Shapes are those of the named upstreams' own documentation and of public bug reports of gateways.
+Shapes are those of the named upstreams' own documentation and of public bug reports: `source` says
+which, with the day of the report. All were read on 2026-11-28. `OURS` is made up, to be hostile.
 What must never reach a client has `Canary` in it.
 """
 
@@ -17,6 +18,7 @@ CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES = (
     "responses",
 )
 HEAD = {"id": "gen-Canary", "object": "chat.completion.chunk", "created": 7, "model": "CanaryModel"}
+OURS = "ours"
 # By our own count: what the prompt of each endpoint's short request has.
 PROMPT = {CHAT: 9, COMPLETIONS: 2, EMBEDDINGS: 2, RESPONSES: 9}
 
@@ -38,6 +40,8 @@ class Row:
     # What else the client must find in the answer, and the request's own fields.
     shows: tuple[str, ...] = ()
     asks: dict[str, Any] = field(default_factory=dict)
+    # Where the upstream's words or figures were read.
+    source: str = "ours"
 
 
 def lines(*payloads: object, done: bool = True) -> bytes:
@@ -96,8 +100,14 @@ USAGE_ROWS = [
         ),
         FULL,
         shows=('"cached_tokens":8', '"reasoning_tokens":2', '"accepted_prediction_tokens":1'),
+        source="OpenAI's specification, CompletionUsage (tests/conformance/openai-api.json)",
     ),
-    usage_row("azure", used(20, 5, 25, completion_tokens_details=None), FULL),
+    usage_row(
+        "azure",
+        used(20, 5, 25, completion_tokens_details=None),
+        FULL,
+        source="learn.microsoft.com/answers/questions/1533887, 2024-02-16; null details are ours",
+    ),
     usage_row(
         "anthropic-native",
         {
@@ -108,12 +118,14 @@ USAGE_ROWS = [
         },
         FULL,
         shows=('"cached_tokens":6',),
+        source="github.com/crewAIInc/crewAI/pull/6770; github.com/vercel/ai/issues/8349",
     ),
     usage_row(
         "anthropic-through-a-gateway",
         used(20, 5, 25, cache_read_input_tokens=6, cache_creation_input_tokens=0),
         FULL,
         shows=('"cached_tokens":6',),
+        source="ours: Anthropic's names beside OpenAI's",
     ),
     usage_row(
         "cache-beside-the-prompt",
@@ -121,7 +133,12 @@ USAGE_ROWS = [
         FULL,
         shows=('"cached_tokens":10',),
     ),
-    usage_row("gemini-thoughts-in-the-total", used(20, 5, 125), (20, 105, "reported")),
+    usage_row(
+        "gemini-thoughts-in-the-total",
+        used(20, 5, 125),
+        (20, 105, "reported"),
+        source="discuss.ai.google.dev/t/98760, 2025-08-19 (758, 102, 1725)",
+    ),
     usage_row(
         "gemini-native",
         {
@@ -132,44 +149,155 @@ USAGE_ROWS = [
         },
         (20, 105, "reported"),
         shows=('"reasoning_tokens":100',),
+        source="github.com/mozilla-ai/any-llm/issues/1290, 2026-08-16 (20, 198, 405, 623)",
+    ),
+    usage_row(
+        "gemini-nothing-but-thoughts",
+        {"promptTokenCount": 20, "thoughtsTokenCount": 60, "totalTokenCount": 80},
+        (20, 60, "reported"),
+        shows=('"reasoning_tokens":60',),
+        source="github.com/router-for-me/CLIProxyAPI/issues/5733, 2026-09-11 (21, 60, 81)",
+    ),
+    usage_row(
+        "gemini-nothing-but-thoughts-in-openais-shape",
+        used(20, 0, 80, completion_tokens_details={"reasoning_tokens": 60}),
+        (20, 60, "reported"),
+        shows=('"reasoning_tokens":60',),
+        source="github.com/router-for-me/CLIProxyAPI/issues/5733, 2026-09-11",
+    ),
+    usage_row(
+        "gemini-without-a-completion",
+        {"prompt_tokens": 20, "total_tokens": 80},
+        (20, 60, "reported"),
+        source="ours: the same without details",
+    ),
+    usage_row(
+        "gemini-tools-in-the-prompt",
+        {
+            "promptTokenCount": 33,
+            "toolUsePromptTokenCount": 39,
+            "candidatesTokenCount": 106,
+            "thoughtsTokenCount": 106,
+            "totalTokenCount": 284,
+        },
+        (72, 212, "reported"),
+        shows=('"reasoning_tokens":106',),
+        source="github.com/pydantic/genai-prices, tests/dataset/usages.json (54, 161, 141, 356)",
+    ),
+    usage_row(
+        "gemini-without-a-total",
+        {"promptTokenCount": 100, "candidatesTokenCount": 20, "thoughtsTokenCount": 5},
+        (100, 25, "reported"),
+        shows=('"reasoning_tokens":5',),
+        source="ours: Google's fields without their sum, which streams may leave out",
+    ),
+    usage_row(
+        "mistral-cached-in-details",
+        used(1013, 30, 1043, prompt_tokens_details={"cached_tokens": 1008}),
+        (1013, 30, "reported"),
+        shows=('"cached_tokens":1008',),
+        source="github.com/mistralai/client-ts/issues/240, 2026-06-09",
+    ),
+    usage_row(
+        "mistral-cached-in-detail",
+        used(20, 5, 25, prompt_token_details={"cached_tokens": 3}),
+        FULL,
+        shows=('"cached_tokens":3',),
+        source="github.com/vercel/ai/pull/14419, 2026-04-14",
+    ),
+    usage_row(
+        "xai-responses-shape",
+        {
+            "input_tokens": 125,
+            "input_tokens_details": {"cached_tokens": 98},
+            "output_tokens": 48,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": 173,
+            "num_sources_used": 0,
+            **COST,
+        },
+        (125, 48, "reported"),
+        shows=('"cached_tokens":98',),
+        source="docs.x.ai/developers/advanced-api-usage/prompt-caching/usage-and-pricing",
     ),
     usage_row(
         "xai-reasoning-beside",
         used(20, 5, 125, completion_tokens_details={"reasoning_tokens": 100}, **COST),
         (20, 105, "reported"),
         shows=('"reasoning_tokens":100',),
+        source="github.com/vercel/ai/pull/12425, 2026-02-11; docs.x.ai/developers/rate-limits",
     ),
     usage_row(
         "deepseek",
         used(20, 5, 25, prompt_cache_hit_tokens=16, prompt_cache_miss_tokens=4),
         FULL,
         shows=('"cached_tokens":16',),
+        source="github.com/prism-php/prism/pull/1021, 2026-05-22",
     ),
-    usage_row("moonshot", used(20, 5, 25, cached_tokens=12), FULL, shows=('"cached_tokens":12',)),
+    usage_row(
+        "moonshot",
+        used(20, 5, 25, cached_tokens=12),
+        FULL,
+        shows=('"cached_tokens":12',),
+        source="github.com/promptfoo/promptfoo/pull/10132, 2026-07-17, by a live call",
+    ),
     Row(
         "usage-moonshot-in-the-choice",
         lines(*HI[:2], said(finish="stop", choice={"usage": used(20, 5, 25)})),
         "Hi there.",
         FULL,
+        source="github.com/earendil-works/pi/issues/2017, 2026-03-10",
     ),
-    usage_row("groq", used(20, 5, 25, queue_time=0.03, prompt_time=0.01, total_time=0.1), FULL),
+    usage_row(
+        "groq",
+        used(20, 5, 25, queue_time=0.03, prompt_time=0.01, total_time=0.1),
+        FULL,
+        source="an answer of 2025-04-14 that a public repository kept (40, 25, 65)",
+    ),
     Row(
         "usage-groq-in-x_groq",
         lines(*HI[:2], said(finish="stop", x_groq={"id": "req_Canary", "usage": used(20, 5, 25)})),
         "Hi there.",
         FULL,
+        source="github.com/groq/groq-python, types/chat/chat_completion_chunk.py XGroq",
     ),
     Row(
         "usage-mistral-with-the-last-words",
         lines(said("Hi"), said(" there.", "stop", usage=used(20, 5, 25))),
         "Hi there.",
         FULL,
+        source="github.com/mistralai/client-ts/issues/240, 2026-06-09; its place is ours",
     ),
-    usage_row("mistral-cached", used(20, 5, 25, num_cached_tokens=3), FULL),
-    usage_row("openrouter", used(20, 5, 25, is_byok=False, cost_details={"x": 1}, **COST), FULL),
-    usage_row("vllm", used(20, 5, 25, prompt_tokens_details=None), FULL),
-    usage_row("input-and-output", {"input_tokens": 20, "output_tokens": 5}, FULL),
-    usage_row("whole-floats", used(20.0, 5.0, 25.0), FULL),
+    usage_row(
+        "mistral-cached",
+        used(20, 5, 25, num_cached_tokens=3),
+        FULL,
+        source="github.com/vercel/ai/issues/14382, 2026-04-13",
+    ),
+    usage_row(
+        "openrouter",
+        used(20, 5, 25, is_byok=False, cost_details={"x": 1}, **COST),
+        FULL,
+        source="openrouter.ai/docs/use-cases/usage-accounting",
+    ),
+    usage_row(
+        "vllm",
+        used(20, 5, 25, prompt_tokens_details=None),
+        FULL,
+        source="github.com/vllm-project/vllm, tests of stream_options",
+    ),
+    usage_row(
+        "input-and-output",
+        {"input_tokens": 20, "output_tokens": 5},
+        FULL,
+        source="docs.x.ai/developers/advanced-api-usage/prompt-caching/usage-and-pricing",
+    ),
+    usage_row(
+        "whole-floats",
+        used(20.0, 5.0, 25.0),
+        FULL,
+        source="openrouter.ai/docs/agent-sdk/typescript/models/chatgenerationtokenusage: numbers",
+    ),
     usage_row("zero-total", used(20, 5, 0), FULL),
     usage_row("zero", used(0, 0, 0), (0, 0, "reported")),
     usage_row("strings", used("20", "5", "25"), (9, 3, "parked")),
@@ -213,6 +341,7 @@ USAGE_ROWS = [
         ),
         "Hi there.",
         FULL,
+        source="vLLM's continuous_usage_stats: github.com/vllm-project/vllm",
     ),
     Row("usage-whole", whole(usage=used(20, 5, 25, **COST)), "Hi there.", FULL, stream=False),
     Row(
@@ -221,6 +350,7 @@ USAGE_ROWS = [
         "Hi there.",
         (20, 105, "reported"),
         stream=False,
+        source="github.com/Wei-Shaw/sub2api/issues/5771, 2026-08-18 (10120, 1499, 2809, 14428)",
     ),
     Row("usage-whole-none", whole(usage=None), "Hi there.", COUNTED, stream=False),
 ]
@@ -235,6 +365,13 @@ FAILURE_ROWS = [
     Row("error-beside-choices", lines(said("Hi"), said("x", error=ERROR)), TOLD, ONE),
     Row("error-in-a-choice", lines(said("Hi"), said(choice={"error": ERROR})), TOLD, ONE),
     Row("error-as-a-finish", lines(said("Hi"), said(finish="error")), TOLD, ONE),
+    Row(
+        "error-in-x_groq",
+        lines(said("Hi"), said(finish="stop", x_groq={"id": "req_Canary", "error": "Canary"})),
+        TOLD,
+        ONE,
+        source="github.com/groq/groq-python, types/chat/chat_completion_chunk.py XGroq",
+    ),
     Row("error-as-text", lines(said("Hi"), {"error": "Canary"}), TOLD, ONE),
     Row("error-in-a-list", lines(said("Hi"), {"errors": [ERROR]}), TOLD, ONE),
     Row(
@@ -696,7 +833,9 @@ USER_ID = {"type": "object", "properties": {"user_id": {"type": "string"}}}
 TOOL = {"type": "function", "function": {"name": "user_id_lookup", "parameters": USER_ID}}
 
 
-def refusal(name: str, status: int, message: str, sees: str, *shows: str, **error: Any) -> Row:
+def refusal(
+    name: str, status: int, message: str, sees: str, *shows: str, source: str = OURS, **error: Any
+) -> Row:
     """An upstream that refuses with these words."""
     body = orjson.dumps({"error": {"message": message} | error})
     return Row(
@@ -708,6 +847,7 @@ def refusal(name: str, status: int, message: str, sees: str, *shows: str, **erro
         status=status,
         shows=shows,
         asks={"tools": [TOOL]},
+        source=source,
     )
 
 
@@ -721,6 +861,7 @@ REFUSAL_ROWS = [
         "400",
         *LONG,
         code="context_length_exceeded",
+        source="github.com/webtimemachine/wtm2/issues/579, 2024-11-04",
     ),
     refusal(
         "openai-responses-context",
@@ -729,9 +870,15 @@ REFUSAL_ROWS = [
         " Please adjust your input and try again.",
         "400",
         LONG[0],
+        source="github.com/earendil-works/pi, packages/ai/src/utils/overflow.ts",
     ),
     refusal(
-        "anthropic-context", 400, "prompt is too long: 9000 tokens > 8192 maximum", "400", *LONG
+        "anthropic-context",
+        400,
+        "prompt is too long: 9000 tokens > 8192 maximum",
+        "400",
+        *LONG,
+        source="github.com/entropy-research/Devon/issues/88, 2024-07-05",
     ),
     refusal(
         "anthropic-both",
@@ -740,6 +887,7 @@ REFUSAL_ROWS = [
         " > 8192, decrease input length or `max_tokens` and try again",
         "400",
         *LONG,
+        source="github.com/docker/docker-agent/issues/569, 2025-10-21",
     ),
     refusal(
         "gemini-context",
@@ -747,6 +895,7 @@ REFUSAL_ROWS = [
         "The input token count (9000) exceeds the maximum number of tokens allowed (8192).",
         "400",
         *LONG,
+        source="github.com/google-gemini/gemini-cli/issues/12098, 2025-10-27",
     ),
     refusal(
         "xai-context",
@@ -754,6 +903,7 @@ REFUSAL_ROWS = [
         "This model's maximum prompt length is 8192 but the request contains 9000 tokens.",
         "400",
         *LONG,
+        source="overflow.ts, as above",
     ),
     refusal(
         "moonshot-context",
@@ -761,6 +911,7 @@ REFUSAL_ROWS = [
         "Invalid request: Your request exceeded model token limit: 8192 (requested: 9000)",
         "400",
         *LONG,
+        source="overflow.ts, as above",
     ),
     refusal(
         "mistral-context",
@@ -769,6 +920,7 @@ REFUSAL_ROWS = [
         " model with 8192 maximum context length",
         "400",
         *LONG,
+        source="overflow.ts, as above",
     ),
     refusal(
         "openrouter-context",
@@ -777,6 +929,7 @@ REFUSAL_ROWS = [
         " However, you requested about 9000 tokens (8000 of text input, 1000 in the output).",
         "400",
         *LONG,
+        source="github.com/refly-ai/refly/issues/1177, 2025-07-31",
     ),
     refusal(
         "groq-context",
@@ -785,6 +938,7 @@ REFUSAL_ROWS = [
         "400",
         LONG[0],
         code="context_length_exceeded",
+        source="overflow.ts, as above",
     ),
     refusal(
         "vllm-context",
@@ -793,6 +947,7 @@ REFUSAL_ROWS = [
         " requested 9000 tokens (8500 in the messages, 500 in the completion).",
         "400",
         *LONG,
+        source="github.com/THUDM/LongBench/issues/104, 2025-01-23",
     ),
     refusal(
         "vllm-older-context",
@@ -800,6 +955,7 @@ REFUSAL_ROWS = [
         "The decoder prompt (length 9000) is longer than the maximum model length of 8192.",
         "400",
         *LONG,
+        source="many public logs, such as (length 12324) of 8192",
     ),
     refusal(
         "llamacpp-context",
@@ -808,14 +964,148 @@ REFUSAL_ROWS = [
         "400",
         *LONG[:2],
         type="exceed_context_size_error",
+        source="overflow.ts, as above; its type is llama.cpp's server's",
     ),
-    refusal("bedrock-context", 400, "Input is too long for requested model.", "400", LONG[0]),
+    refusal(
+        "bedrock-context",
+        400,
+        "Input is too long for requested model.",
+        "400",
+        LONG[0],
+        source="overflow.ts, as above",
+    ),
+    refusal(
+        "vllm-newer-context",
+        400,
+        "This model's maximum context length is 8192 tokens. However, you requested 1000 output"
+        " tokens and your prompt contains at least 8000 input tokens, for a total of at least"
+        " 9000 tokens.",
+        "400",
+        *LONG,
+        source="overflow.ts, as above",
+    ),
+    refusal(
+        "sglang-context",
+        400,
+        "Requested token count exceeds the model's maximum context length of 8192 tokens."
+        " You requested a total of 9000 tokens: 8000 tokens from the input messages and 1000"
+        " tokens for the completion.",
+        "400",
+        *LONG,
+        source="overflow.ts, as above; the second sentence is SGLang's",
+    ),
+    refusal(
+        "openai-configured-limit",
+        400,
+        "Input tokens exceed the configured limit of 8192 tokens. Your messages resulted in 9000"
+        " tokens. Please reduce the length of the messages.",
+        "400",
+        *LONG,
+        source="github.com/BerriAI/litellm, tests of exception_mapping_utils.py",
+    ),
+    refusal(
+        "together-context",
+        400,
+        "The input (9000 tokens) is longer than the model's context length (8192 tokens).",
+        "400",
+        *LONG,
+        source="overflow.ts, as above",
+    ),
+    refusal(
+        "poolside-context",
+        400,
+        "Input length 9000 exceeds the maximum allowed input length of 8192 tokens.",
+        "400",
+        *LONG,
+        source="overflow.ts, as above",
+    ),
+    refusal(
+        "gateway-input-length",
+        400,
+        "Input length (9000) exceeds model's maximum context length (8192).",
+        "400",
+        *LONG,
+        source="overflow.ts, as above",
+    ),
+    refusal(
+        "copilot-context",
+        400,
+        "prompt token count of 9000 exceeds the limit of 8192",
+        "400",
+        *LONG,
+        source="overflow.ts, as above",
+    ),
+    refusal(
+        "lmstudio-context",
+        400,
+        "Trying to keep the first 9000 tokens when context the overflows. However, the model is"
+        " loaded with context length of only 8192 tokens, which is not enough.",
+        "400",
+        *LONG,
+        source="github.com/lmstudio-ai/lmstudio-bug-tracker/issues/546, 2025-03-24",
+    ),
+    refusal(
+        "ollama-context",
+        400,
+        "prompt too long; exceeded max context length by 808 tokens",
+        "400",
+        LONG[0],
+        source="overflow.ts, as above",
+    ),
+    refusal(
+        "minimax-context",
+        400,
+        "invalid params, context window exceeds limit (2013)",
+        "400",
+        LONG[0],
+        source="overflow.ts, as above",
+    ),
+    refusal(
+        "dashscope-context",
+        400,
+        "Range of input length should be [1, 8192]",
+        "400",
+        *LONG[:2],
+        source="overflow.ts, as above",
+    ),
+    refusal(
+        "anthropic-bytes",
+        413,
+        "Request exceeds the maximum size",
+        "400",
+        LONG[0],
+        type="request_too_large",
+        source="overflow.ts, as above",
+    ),
+    refusal(
+        "openai-long-message",
+        400,
+        "Invalid 'messages[1].content': string too long. Expected a string with maximum length"
+        " 1048576, but got a string with length 2000000 instead.",
+        "400",
+        LONG[0],
+        code="string_above_max_length",
+        param="messages[1].content",
+        source="github.com/BerriAI/litellm, exception_mapping_utils.py",
+    ),
+    refusal(
+        "openai-long-label",
+        400,
+        "Invalid 'metadata.topic': string too long. Expected a string with maximum length 512,"
+        " but got a string with length 600 instead.",
+        "400",
+        "metadata.topic",
+        code="string_above_max_length",
+        param="metadata.topic",
+        source="github.com/BerriAI/litellm, exception_mapping_utils.py: no overflow",
+    ),
     refusal(
         "gateway-500-context",
         500,
         "litellm Canary: prompt is too long: 9000 tokens > 8192 maximum",
         "400",
         *LONG,
+        source="github.com/entropy-research/Devon/issues/88, 2024-07-05; its status is ours",
     ),
     refusal(
         "groq-tokens-a-minute",
@@ -832,6 +1122,7 @@ REFUSAL_ROWS = [
         "400",
         "content_filter",
         code="content_filter",
+        source="github.com/BerriAI/litellm, litellm_core_utils/exception_mapping_utils.py",
     ),
     refusal(
         "openrouter-flagged",

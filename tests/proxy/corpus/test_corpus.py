@@ -21,7 +21,7 @@ from proxy.serving.endpoints import ENDPOINTS
 from proxy.upstreams.providers.setup import set_up_provider
 from tests.conformance.specification import problems
 from tests.proxy.conftest import SHORT, Api, Customer
-from tests.proxy.corpus.rows import CHAT, EMBEDDINGS, RESPONSES, ROWS, Row
+from tests.proxy.corpus.rows import CHAT, EMBEDDINGS, OURS, RESPONSES, ROWS, Row
 from tests.proxy.corpus.upstream import serve_rows
 
 # What no client may find in an answer: names, hosts, keys, prices.
@@ -34,6 +34,19 @@ SCHEMAS = {
     (EMBEDDINGS, False): "CreateEmbeddingResponse",
 }
 AT_ONCE = 8
+UPSTREAMS = (
+    "anthropic",
+    "azure",
+    "deepseek",
+    "gemini",
+    "groq",
+    "mistral",
+    "moonshot",
+    "openai",
+    "openrouter",
+    "vllm",
+    "xai",
+)
 
 
 @pytest.fixture
@@ -150,6 +163,18 @@ async def test_every_upstream_is_seen_and_charged_as_the_corpus_says(
     assert not wrong, "\n".join(f"{name}: {told}" for name, told in wrong.items())
     assert len(ROWS) >= 80
     assert (await rich.balance()).held_credits == 0
+
+
+def test_what_a_named_upstream_says_has_a_source() -> None:
+    named = [row.name for row in ROWS if row.source == OURS and _speaks_a_dialect(row.name)]
+
+    assert named == []
+
+
+def _speaks_a_dialect(name: str) -> bool:
+    return name.endswith("-context") or (
+        name.startswith("usage-") and any(upstream in name for upstream in UPSTREAMS)
+    )
 
 
 async def test_openai_python_reads_every_chat_of_the_corpus(sold: Api, rich: Customer) -> None:

@@ -14,6 +14,7 @@ from proxy.database import in_database
 from proxy.metering import bounds
 from proxy.metering.bounds import Reader
 from proxy.metering.chats import take_apart
+from proxy.metering.counts import Count
 from proxy.metering.prompt import Prompt
 from proxy.serving.counting import bound_prompt, count_prompt
 from proxy.serving.fair import LongWork
@@ -144,7 +145,9 @@ async def test_it_serves_no_more_than_the_balance_pays_for_however_many_ask_at_o
     await api.idle()
     charged = [int(r.headers["x-tokenproxy-credits-charged"]) for r in responses if r.is_success]
     balance = await bob.balance()
-    assert {response.status_code for response in responses} == {200, 429}
+    # Where the machine is too busy to ask Redis within 1.8 s, a call is refused with 503.
+    assert charged
+    assert {response.status_code for response in responses} <= {200, 429, 503}
     assert balance.available_credits == 5 * (PROMPT_BOUND + 20) - sum(charged) >= 0
     assert balance.held_credits == 0
 
@@ -209,9 +212,9 @@ async def test_it_tells_redis_of_a_wallet_that_it_does_not_know(api: Api, alice:
 async def test_it_counts_long_prompts_off_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[bool] = []
 
-    def watch(prompt: Prompt, reader: Reader) -> int:
+    def watch(prompt: Prompt, reader: Reader, count: Count) -> int:
         threads.append(threading.current_thread() is threading.main_thread())
-        return exact(prompt, reader)
+        return exact(prompt, reader, count)
 
     exact = bounds.bound_exactly
     monkeypatch.setattr(bounds, "bound_exactly", watch)

@@ -21,6 +21,7 @@ from billing.wallet.journal import JournalContents, journal_files
 from billing.wallet.sync_client import SyncWalletClient
 from devstack.services import Valkey
 from proxy.database import in_database
+from proxy.metering.counts import Count
 from proxy.metering.prompt import Prompt
 from proxy.serving.call import Call
 from proxy.serving.endings import progress
@@ -200,8 +201,8 @@ async def test_a_lease_is_renewed_without_counting_the_prompt_again(
     counted: list[int] = []
     count = Prompt.count
 
-    def watch(prompt: Prompt) -> int:
-        counted.append(count(prompt))
+    def watch(prompt: Prompt, how: Count) -> int:
+        counted.append(count(prompt, how))
         return counted[-1]
 
     monkeypatch.setattr(Prompt, "count", watch)
@@ -242,7 +243,7 @@ async def test_it_settles_a_whole_answer_whose_task_is_cancelled_while_it_is_cou
 ) -> None:
     is_counting, may_go_on = threading.Event(), threading.Event()
 
-    def count_slowly(prompt: Prompt) -> int:
+    def count_slowly(prompt: Prompt, count: Count) -> int:
         is_counting.set()
         may_go_on.wait(10)
         return 7
