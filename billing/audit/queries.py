@@ -280,6 +280,20 @@ QUERIES: list[tuple[int, str]] = [
         WHERE COALESCE(s.charged_credits, 0) <> COALESCE(u.charged, 0)
         """,
     ),
+    (
+        8,
+        """
+        SELECT 'member ' || COALESCE(s.member_id, u.member_id) || ' of wallet '
+               || COALESCE(s.wallet_id, u.wallet_id) || ' in ' || COALESCE(s.month, u.month),
+               format('spent %s, receipts say %s', s.charged_credits, u.charged)
+        FROM billing_memberspending s FULL JOIN (
+            SELECT wallet_id, member_id, to_char(started_at AT TIME ZONE 'UTC', 'YYYYMM')::int
+                   AS month, SUM(charged_credits) AS charged
+            FROM billing_usagerecord WHERE member_id IS NOT NULL GROUP BY 1, 2, 3
+        ) u ON u.wallet_id = s.wallet_id AND u.member_id = s.member_id AND u.month = s.month
+        WHERE COALESCE(s.charged_credits, 0) <> COALESCE(u.charged, 0)
+        """,
+    ),
     *((9, query) for query in checks.QUERIES),
     (
         # A wallet, its orders, and the keys that spend from it are one team's.

@@ -69,7 +69,7 @@ class MonthlyCap(Cap):
 
 
 class Spending(serializers.Serializer[Any]):
-    """What the key has spent."""
+    """What the key has spent, or all keys of the member who made it."""
 
     lifetime = Cap()
     monthly = MonthlyCap()
@@ -103,6 +103,8 @@ class Key(serializers.Serializer[Any]):
     account_limits = Allowance()
     open_requests = serializers.IntegerField(min_value=0)
     spending = Spending()
+    # Null: the member has no cap.
+    member_spending = Spending(allow_null=True)
     allowed_models = serializers.ListField(child=serializers.CharField(), allow_null=True)
     allowed_networks = serializers.ListField(child=serializers.CharField(), allow_null=True)
     rotation = Rotation(allow_null=True)

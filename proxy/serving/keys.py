@@ -18,6 +18,7 @@ from django.utils import timezone
 from accounts.api_keys import is_in_force, keys_with_digest
 from accounts.models import ApiKey
 from billing.keys.limits import limits_of
+from billing.ledger.member_spending import member_of
 from billing.ledger.wallets import get_wallet
 from billing.wallet.limits import Limits
 from common.client_networks import read_network
@@ -55,6 +56,8 @@ class KeyFacts:
     digest: str
     api_key_id: int
     wallet_id: int
+    # Whose caps its requests count for.
+    member_id: int
     wallet_version: int
     limits: Limits
     # When this secret stops working: when the key expires or, for an old secret, its rotation ends.
@@ -158,6 +161,7 @@ def load_key(digest: str) -> KeyFacts | None:
         digest=digest,
         api_key_id=key.pk,
         wallet_id=wallet.pk,
+        member_id=member_of(key),
         wallet_version=wallet.version,
         limits=limits_of(key, wallet),
         expires_at=min((end for end in ends if end is not None), default=None),

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0014_wallets_of_teams'),
+        ('billing', '0015_spending_of_members'),
     ]
 
     operations = [
