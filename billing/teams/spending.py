@@ -1,4 +1,4 @@
-"""What the keys of each member spent, as far as it is booked."""
+"""What each member spent, as far as it is booked: the figures that caps are compared with."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from django.db.models import Q, Sum
 from django.utils import timezone
 
 from accounts.models import Team
-from billing.models import KeySpending
+from billing.models import MemberSpending
 from billing.wallet.usage import month_of
 
 
@@ -19,17 +19,17 @@ class Spent:
 
 
 def spending_by_member(team: Team) -> dict[int, Spent]:
-    """Return what was spent by the keys that each person made, by their id; those of people who
-    have left included.
+    """Return what each person spent with the keys that they made, by the person's id; people who
+    have left are included.
     """
     present = month_of(int(timezone.now().timestamp() * 1_000))
     rows = (
-        KeySpending.objects.filter(api_key__team=team)
+        MemberSpending.objects.filter(wallet__team=team)
         .order_by()
-        .values_list("api_key__created_by")
+        .values_list("member")
         .annotate(
             total=Sum("charged_credits"),
             this_month=Sum("charged_credits", filter=Q(month=present), default=0),
         )
     )
-    return {maker: Spent(total, this_month) for maker, total, this_month in rows}
+    return {member: Spent(total, this_month) for member, total, this_month in rows}

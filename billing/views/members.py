@@ -4,7 +4,7 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import Membership, Role
 from accounts.teams.roles import Deed, may_act_on
@@ -24,10 +24,12 @@ def member(request: CustomerRequest, member_id: int) -> HttpResponse:
 
 
 @member_only(Deed.MANAGE_MEMBERS)
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def member_caps(request: CustomerRequest, member_id: int) -> HttpResponse:
-    """Set the most that a member's keys may spend."""
+    """Set the most that a member's keys may spend. A GET leads to the member."""
     found, form = _find(request, member_id), CapsForm(request.POST)
+    if request.method != "POST":
+        return redirect("team-member", member_id=found.pk)
     if not form.is_valid():
         return _render(request, found, caps=form)
     with as_message(request):
@@ -38,10 +40,12 @@ def member_caps(request: CustomerRequest, member_id: int) -> HttpResponse:
 
 @member_only(Deed.CHANGE_ROLES)
 @fresh_only("POST")
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def member_role(request: CustomerRequest, member_id: int) -> HttpResponse:
-    """Give a member another role."""
+    """Give a member another role. A GET leads to the member."""
     found, form = _find(request, member_id), RoleForm(request.POST)
+    if request.method != "POST":
+        return redirect("team-member", member_id=found.pk)
     if not form.is_valid():
         return _render(request, found, role=form)
     with as_message(request):

@@ -1,13 +1,16 @@
 """The pages of a team: what each role sees of it and does in it."""
 
+from datetime import datetime, timedelta
+
 import pytest
 from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Membership, Role, Team, User
-from accounts.teams.members import own_team
+from accounts.teams.members import own_seat, own_team
 from billing.keys.api_keys import issue_api_key
-from billing.models import KeySpending, Notice
+from billing.ledger.wallets import get_wallet
+from billing.models import MemberSpending, Notice
 from billing.teams.spending import Spent, spending_by_member
 from billing.wallet.usage import month_of
 from tests.billing.views.conftest import NOON
@@ -22,11 +25,12 @@ def text(answer: object) -> str:
     return answer.content.decode()  # type: ignore[attr-defined, no-any-return]
 
 
-def spend(seat: Membership, credits: int) -> None:
-    """Book what a new key of a member spent, long ago."""
-    key, _ = issue_api_key(seat, name="old")
-    month = month_of(int(NOON.timestamp() * 1_000))
-    KeySpending.objects.create(api_key=key, month=month, charged_credits=credits)
+def spend(seat: Membership, credits: int, *, at: datetime = NOON) -> None:
+    """Book what a member spent in one month, long ago if it is not said when."""
+    month = month_of(int(at.timestamp() * 1_000))
+    MemberSpending.objects.create(
+        wallet=get_wallet(seat.team), member=seat.user, month=month, charged_credits=credits
+    )
 
 
 def test_who_is_alone_sees_no_team_but_a_way_to_make_one(as_alice: Client) -> None:
@@ -77,16 +81,15 @@ def test_the_members_page_shows_usage_to_those_who_see_everybodys(acme: Crew) ->
         assert all(str(seat.user) in page for seat in acme.seats.values())
 
 
-def test_what_was_spent_adds_up_by_who_made_the_key(acme: Crew) -> None:
-    spend(acme.seats[DEVELOPER], 300)
-    spend(acme.seats[DEVELOPER], 40)
-    key, _ = issue_api_key(acme.seats[DEVELOPER], name="new")
-    present = month_of(int(timezone.now().timestamp() * 1_000))
-    KeySpending.objects.create(api_key=key, month=present, charged_credits=5)
+def test_what_was_spent_adds_up_by_month_and_in_all(acme: Crew) -> None:
+    spend(acme.developer, 300, at=NOON - timedelta(days=90))
+    spend(acme.developer, 40)
+    spend(acme.developer, 5, at=timezone.now())
+    spend(own_seat(acme.developer.user), 7_000)
 
     found = spending_by_member(acme.team)
 
-    assert found == {acme.person(DEVELOPER).pk: Spent(total_credits=345, month_credits=5)}
+    assert found == {acme.developer.user_id: Spent(total_credits=345, month_credits=5)}
 
 
 def test_an_owner_renames_the_team_and_a_bad_name_is_shown_as_it_is(acme: Crew) -> None:
