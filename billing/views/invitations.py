@@ -10,12 +10,12 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.addresses import is_confirmed
 from accounts.models import Invitation, Role
 from accounts.teams.invitations import find_invitation, open_invitations, revoke_invitation
-from accounts.teams.roles import Deed
+from accounts.teams.roles import Deed, described_roles
 from billing.teams.invitations import accept, invite
 from billing.views.refusals import as_message
 from billing.views.requests import CustomerRequest, HtmxRequest, customer_only, member_only
 from billing.views.team import page_of
-from billing.views.team_forms import InvitationForm
+from billing.views.team_forms import InvitationForm, roles_to_give
 
 
 @member_only(Deed.MANAGE_MEMBERS)
@@ -30,6 +30,7 @@ def invitations(request: CustomerRequest) -> HttpResponse:
         "invitations": open_invitations(request.team),
         "form": form,
         "is_confirmed": is_confirmed(request.user),
+        "roles": described_roles(roles_to_give(request.seat)),
     }
     status = 400 if form.errors else 200
     return render(request, "dashboard/team/invitations.html", context, status=status)

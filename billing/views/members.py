@@ -7,7 +7,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import Membership, Role
-from accounts.teams.roles import Deed, may_act_on
+from accounts.teams.roles import Deed, described_roles, may_act_on
 from billing.teams.members import remove_member, set_member_caps
 from billing.teams.roles import change_role, hand_over
 from billing.teams.spending import Spent, spending_by_member
@@ -108,6 +108,7 @@ def _render(
         "spent": spending_by_member(request.team).get(found.user_id, Spent()),
         "caps_form": caps or CapsForm(initial=initial),
         "role_form": role or RoleForm(initial={"role": found.role}),
+        "roles": described_roles(Role),
         "is_self": found.user_id == request.user.pk,
     }
     status = 400 if caps or role else 200

@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 
 from accounts.models import Membership, Role, TeamEvent, User
-from accounts.teams.roles import ROLE_WORDS, may_act_on
+from accounts.teams.roles import may_act_on
 from accounts.teams.trail import people_in
 from billing.views.forms import MAX_ID
 from common.credits import MAX_CREDITS
@@ -33,15 +33,13 @@ class InvitationForm(forms.Form):
         super().__init__(*args, **kwargs)
         role = self.fields["role"]
         assert isinstance(role, forms.ChoiceField)  # noqa: S101 - tells the type checker
-        role.choices = role_choices(seat)
+        role.choices = [(each.value, each.label) for each in roles_to_give(seat)]
 
 
 class RoleForm(forms.Form):
     """Give a member another role."""
 
-    role = forms.ChoiceField(
-        label="Role", choices=[(role.value, f"{role.label}: {ROLE_WORDS[role]}") for role in Role]
-    )
+    role = forms.ChoiceField(label="Role", choices=Role.choices)
 
 
 class CapsForm(forms.Form):
@@ -101,8 +99,6 @@ class EventFilterForm(forms.Form):
         person.queryset = people_in(seat.team)
 
 
-def role_choices(seat: Membership) -> list[tuple[str, str]]:
-    """Name the roles that a member may give."""
-    return [
-        (role.value, f"{role.label}: {ROLE_WORDS[role]}") for role in Role if may_act_on(seat, role)
-    ]
+def roles_to_give(seat: Membership) -> list[Role]:
+    """Return the roles that a member may invite people as."""
+    return [role for role in Role if may_act_on(seat, role)]
