@@ -1,11 +1,13 @@
 """What every test may use: people, open wallets, and a clean Redis."""
 
+import json
 import os
 import time
 import uuid
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import psycopg
@@ -24,7 +26,10 @@ from billing.ledger.wallets import wallet_of
 from billing.wallet import keys
 from billing.wallet.commands import restoring
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
+from common.log_lines import STDERR
+from common.request_lines import get_request_log
 from devstack.pytest_plugin import TEMPLATE_VARIABLE
+from tests.log_lines import Lines
 
 # Examples are timed by the clock, and a busy machine is no defect of ours.
 hypothesis_settings.register_profile("house", deadline=None)
@@ -142,6 +147,22 @@ def journal_dir(settings: LazySettings, tmp_path: Path) -> Path:
     """An empty folder for journals, known to the settings."""
     settings.JOURNAL_DIR = tmp_path / "journal"
     return tmp_path / "journal"
+
+
+@pytest.fixture
+def request_lines(settings: LazySettings, capfd: pytest.CaptureFixture[str]) -> Iterator[Lines]:
+    """Give what the log has of the requests since it was last asked, as a machine reads it."""
+
+    def read() -> list[dict[str, Any]]:
+        STDERR.flush()
+        written = capfd.readouterr().err.splitlines()
+        return [json.loads(line) for line in written if '"event":"request"' in line]
+
+    settings.LOG_FORMAT = "json"
+    get_request_log.cache_clear()
+    yield read
+    STDERR.flush()
+    get_request_log.cache_clear()
 
 
 def signed_in(user: User) -> Client:

@@ -10,6 +10,9 @@ import orjson
 import structlog
 from django.conf import settings
 
+from common.log_lines import STDERR
+from common.request_lines import note_request, request_line
+from common.waits import wait_for_pages
 from proxy.api.handler import ApiHandler
 from proxy.api.misplaced import is_for_api
 from proxy.errors import ApiError, ClientLeft, HttpsRequired
@@ -47,7 +50,8 @@ class Application:
         match scope["type"]:
             case "http":
                 is_api = is_for_api(scope)
-                await self._serve(scope, receive, counted(send, is_api=is_api), is_api=is_api)
+                with request_line(scope, surface="api" if is_api else "site"):
+                    await self._serve(scope, receive, counted(send, is_api=is_api), is_api=is_api)
             case "lifespan":
                 await self._live(receive, send)
             case "websocket":
@@ -69,7 +73,9 @@ class Application:
         A redirect would be followed by the next call with the same key, in the clear again.
         """
         if settings.IS_HTTPS and not is_encrypted(scope):
-            await refuse(send, HttpsRequired(f"{settings.SITE_URL}/v1"))
+            refusal = HttpsRequired(f"{settings.SITE_URL}/v1")
+            note_request(scope, status=refusal.status, error=refusal.code)
+            await refuse(send, refusal)
             return
         with open_call():
             await self._api(scope, receive, send)
@@ -84,6 +90,7 @@ class Application:
                 receive = replayed(form, receive)
             await self._site(scope, receive, send)
         except ApiError as error:
+            note_request(scope, status=error.status, error=error.code or error.type)
             await refuse(send, error)
         except ClientLeft:
             return
@@ -106,6 +113,7 @@ class Application:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         message: Message = await receive()
+        wait_for_pages()
         try:
             self._runtime = await Runtime.start()
         except Exception as error:
@@ -119,6 +127,8 @@ class Application:
         message = await receive()
         if message["type"] == "lifespan.shutdown":
             await self._runtime.stop()
+            # uvicorn ends the process by a signal, past everything that Python does at its exit.
+            STDERR.flush()
             await send({"type": "lifespan.shutdown.complete"})
 
     def _listen_for_stop(self, runtime: Runtime) -> None:

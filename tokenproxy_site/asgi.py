@@ -14,5 +14,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tokenproxy_site.settings")
 django.setup()
 
 from tokenproxy_site.application import Application  # noqa: E402  # needs Django set up
+from tokenproxy_site.logs import complain_in_lines  # noqa: E402  # needs Django set up
 
+complain_in_lines()
 application = Application(get_asgi_application())

@@ -1,13 +1,19 @@
 """The worker's application. Every task is a sweep: it may run twice, at once, late, or never."""
 
 import os
+from typing import Any
 
+import structlog
 from celery import Celery
+from celery.apps import worker
+from celery.signals import beat_init, celeryd_init
 from kombu.transport import redis
+
+from tokenproxy_site.logs import complain_in_lines
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tokenproxy_site.settings")
 
-app = Celery("tokenproxy")
+app = Celery("tokenproxy", task_cls="tokenproxy_site.sweep_task:SweepTask")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 # The site is no app of Django's.
@@ -16,3 +22,14 @@ app.autodiscover_tasks(["tokenproxy_site"])
 # A message says that a sweep is due, and the next one says so again. So a worker does not give back
 # what it had not begun: where its broker is gone, kombu fails at that, and the worker ends.
 redis.Channel.do_restore = False
+
+log = structlog.get_logger(__name__)
+
+
+@celeryd_init.connect
+@beat_init.connect
+def log_in_lines(**_kwargs: Any) -> None:
+    """Have all that this process says be lines of the log."""
+    # Celery says that it was told to stop past all logging, in plain text.
+    vars(worker)["safe_say"] = lambda message, *_: log.info("worker_told", message=message)
+    complain_in_lines()

@@ -4,10 +4,17 @@ Prompts, answers, secrets and upstream addresses are never logged.
 """
 
 import logging
+import sys
+import threading
+from types import TracebackType
 from typing import Any
 
 import structlog
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest
+
+from tokenproxy_site.page_lines import route_of
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -31,6 +38,40 @@ class ClientErrorsInOneLine(logging.Filter):
             record.exc_info = record.exc_text = None
             record.levelno, record.levelname = logging.WARNING, "WARNING"
         return True
+
+
+class WithoutPaths(logging.Filter):
+    """Puts the pattern of a page's path in its place: a path may contain a link's secret."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        request = getattr(record, "request", None)
+        if isinstance(request, HttpRequest) and isinstance(record.args, tuple):
+            paths = {request.path, request.get_full_path()}
+            route = route_of(request) or "a path of no page"
+            record.args = tuple(route if arg in paths else arg for arg in record.args)
+        return True
+
+
+def complain_in_lines() -> None:
+    """Have warnings, and errors that nobody catches, logged like everything else.
+
+    For processes that serve, where a machine reads the log.
+    """
+    if settings.LOG_FORMAT != "json":
+        return
+    logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = lambda uncaught: _log_uncaught(
+        uncaught.exc_type, uncaught.exc_value, uncaught.exc_traceback
+    )
+
+
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException | None, trace: TracebackType | None
+) -> None:
+    if issubclass(kind, SystemExit | KeyboardInterrupt):
+        return
+    structlog.get_logger(__name__).critical("uncaught", exc_info=(kind, error, trace))
 
 
 def configure_logging(form: str, level: str) -> dict[str, Any]:
@@ -71,12 +112,13 @@ def configure_logging(form: str, level: str) -> dict[str, Any]:
         "filters": {
             "without_probes": {"()": WithoutProbes},
             "client_errors_in_one_line": {"()": ClientErrorsInOneLine},
+            "without_paths": {"()": WithoutPaths},
         },
         "handlers": {
             "stderr": {
-                "class": "logging.StreamHandler",
+                "class": "common.log_lines.LineHandler",
                 "formatter": "default",
-                "filters": ["without_probes", "client_errors_in_one_line"],
+                "filters": ["without_probes", "client_errors_in_one_line", "without_paths"],
             }
         },
         "root": {"handlers": ["stderr"], "level": level},
@@ -87,7 +129,6 @@ def configure_logging(form: str, level: str) -> dict[str, Any]:
             "celery.app.trace": {"level": "WARNING"},
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.beat": {"level": "WARNING"},
-            "django_structlog": {"level": "WARNING"},
             "stripe": {"level": "WARNING"},
             # These log a line for each table of each font of a statement.
             "fontTools": {"level": "WARNING"},

@@ -12,6 +12,8 @@ from celery.schedules import crontab
 from csp.constants import NONE, SELF
 
 from billing.wallet.address import AddressPool, RedisAddress, beside
+from common.postgres import PatientConnection
+from common.waits import PAGE_REDIS_S
 from tokenproxy_site.env import (
     env,
     get_bool,
@@ -79,7 +81,6 @@ INSTALLED_APPS = [
     "allauth.usersessions",
     "csp",
     "django_htmx",
-    "django_structlog",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -90,6 +91,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "tokenproxy_site.probes.ProbeMiddleware",
+    "tokenproxy_site.page_lines.PageLineMiddleware",
     "tokenproxy_site.nul.NulMiddleware",
     "tokenproxy_site.compression.CompressionMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -105,7 +107,6 @@ MIDDLEWARE = [
     "tokenproxy_site.staff_sessions.StaffSessionMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
 ]
 
 ROOT_URLCONF = "tokenproxy_site.urls"
@@ -134,6 +135,13 @@ FORMAT_MODULE_PATH = "tokenproxy_site.formats"
 # --- Storage ------------------------------------------------------------------------------
 
 _database = env.db_url_config(get_url("DATABASE_URL", schemes=("postgres", "postgresql")))
+# Nobody waits for ever, neither for another's lock nor for an answer. deploy/run gives each process
+# its own limits.
+_lock_timeout_s = get_int("DATABASE_LOCK_TIMEOUT_S", 20)
+_statement_timeout_s = get_int("DATABASE_STATEMENT_TIMEOUT_S", 300)
+_options = f"-c lock_timeout={_lock_timeout_s}s -c statement_timeout={_statement_timeout_s}s"
+if _given_options := _database.get("OPTIONS", {}).get("options"):
+    _options += f" {_given_options}"
 DATABASES = {
     "default": {
         **_database,
@@ -145,13 +153,17 @@ DATABASES = {
         "DISABLE_SERVER_SIDE_CURSORS": True,
         # Every request runs in its own thread, so connections are pooled, not kept by thread.
         "OPTIONS": {
+            # Seconds; the pool tries again.
+            "connect_timeout": 5,
             # What follows the URL's question mark, such as sslmode.
             **_database.get("OPTIONS", {}),
+            "options": _options,
             "pool": {
                 "min_size": 1,
                 "max_size": get_int("DATABASE_POOL_SIZE", 10, least=2),
                 # Seconds until a page, or a request of the API, is told that there is none.
                 "timeout": 2,
+                "connection_class": PatientConnection,
             },
         },
     }
@@ -165,7 +177,11 @@ CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": CELERY_BROKER_URL,
-        "OPTIONS": {"pool_class": AddressPool},
+        "OPTIONS": {
+            "pool_class": AddressPool,
+            "socket_timeout": PAGE_REDIS_S,
+            "socket_connect_timeout": PAGE_REDIS_S,
+        },
         "KEY_PREFIX": "cache",
     }
 }
@@ -406,6 +422,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 
 CELERY_TIMEZONE = "UTC"
 CELERY_TASK_IGNORE_RESULT = True
+# Seconds; see tokenproxy_site/sweep_task.py. What may take longer has a limit of its own.
+CELERY_TASK_TIME_LIMIT = 600
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # These take precedence over CELERY_BROKER_URL, which Celery would read itself, from the environment
 # first: it would not verify a broker's certificate unless an option says so.

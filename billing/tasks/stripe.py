@@ -11,6 +11,9 @@ from billing.stripe_inbox.missed_events import fetch_missed_events
 from billing.stripe_inbox.open_orders import check_open_orders
 from billing.tasks.stripe_slots import with_slot
 
+# A week at Stripe is many pages.
+HOUR_S = 3_600
+
 log = structlog.get_logger(__name__)
 
 
@@ -47,7 +50,7 @@ def prune_stripe_events() -> int:
     return prune_events()
 
 
-@shared_task(name="billing.reconcile_stripe", ignore_result=True)
+@shared_task(name="billing.reconcile_stripe", ignore_result=True, time_limit=HOUR_S)
 def reconcile_stripe() -> int:
     """Compare the last week with Stripe. Returns how many findings went to the inbox."""
     return len(reconcile())

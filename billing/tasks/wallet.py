@@ -21,6 +21,9 @@ from billing.upkeep.sightings import note_worker
 
 log = structlog.get_logger(__name__)
 
+# How long a sweep may take whose work grows with all that is kept.
+HOUR_S = 3_600
+
 RECOVERING_THREAD = "recover-at-start"
 
 
@@ -41,7 +44,7 @@ def unless_recovering(sweep: Callable[[], int]) -> Callable[[], int | None]:
     return guarded
 
 
-@shared_task(name="billing.recover_wallets", ignore_result=True)
+@shared_task(name="billing.recover_wallets", ignore_result=True, time_limit=HOUR_S)
 @unless_recovering
 def recover_wallets() -> int:
     """Rebuild what Redis lost, and record that a worker is alive."""
@@ -77,7 +80,7 @@ def drain_events() -> int:
     return booked
 
 
-@shared_task(name="billing.roll_up_usage", ignore_result=True)
+@shared_task(name="billing.roll_up_usage", ignore_result=True, time_limit=HOUR_S)
 def roll_up_usage() -> int:
     """Add booked receipts to the roll-ups."""
     return sweep.roll_up()
@@ -125,7 +128,7 @@ def expire_lots() -> int:
     return expiry.expire_lots()
 
 
-@shared_task(name="billing.audit_money", ignore_result=True)
+@shared_task(name="billing.audit_money", ignore_result=True, time_limit=HOUR_S)
 @unless_recovering
 def audit_money() -> int:
     """Check the books against themselves and Redis; every finding is an error in the log."""

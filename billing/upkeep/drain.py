@@ -2,8 +2,9 @@
 
 One batch is one transaction; only after its commit are the events acknowledged, and only that
 reduces `pend`. A batch that is read twice, or by two workers at once, books nothing twice: a
-usage record is known by its request, a debit by its row. No rebuild comes between reading a batch
-and its commit, so what is booked here is known to every rebuild that follows.
+usage record is known by its request, a debit by its row. Several workers share the shards: each
+takes those that no other is reading. No rebuild comes between reading a batch and its commit, so
+what is booked here is known to every rebuild that follows.
 """
 
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from billing.wallet.commands.command import parse_ok
 from billing.wallet.events import Event, Fields, MalformedEvent, read_event
 from billing.wallet.rebuild_barrier import no_rebuild_meanwhile
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
+from common.locks import try_lock_name
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +60,9 @@ def _drain_shard(client: SyncWalletClient, shard: int, drained: Drained, *, batc
     stuck = 0
     while True:
         with no_rebuild_meanwhile():
+            if not try_lock_name(f"drain of shard {shard}"):
+                # Another worker is at it, and this one goes on with the next.
+                return
             found = client.read_events(shard, start=start, count=batch)
             booked = _book_batch(found)
         note_last_use(booked)

@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 
+import redis
+
 from billing.exceptions import UnsafeRedis, WalletRecovering
 from billing.wallet import keys
 from billing.wallet.client import backlog_limit
 from billing.wallet.commands import shards
 from billing.wallet.commands.shards import Backlog
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
+
+SILENT = "Redis does not answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +44,10 @@ def find_wallet_problem() -> str | None:
     client = get_sync_client()
     try:
         backlogs = read_backlogs(client)
-    except WalletRecovering:
-        return _why_closed(client)
+    except WalletRecovering as error:
+        # One that hangs is not asked again: somebody may wait for this.
+        is_silent = isinstance(error.__cause__, redis.TimeoutError)
+        return SILENT if is_silent else _why_closed(client)
     limit = backlog_limit()
     for backlog in backlogs:
         if backlog.events > limit.events or backlog.age_ms > limit.age_ms:
@@ -64,5 +70,5 @@ def _why_closed(client: SyncWalletClient) -> str:
     except UnsafeRedis as error:
         return str(error)
     except WalletRecovering:
-        return "Redis does not answer"
+        return SILENT
     return "the wallets are being rebuilt"

@@ -3,12 +3,27 @@
 `server_error` must work when nothing else does.
 """
 
+import sys
+
+import redis
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
 from accounts.rate_limits import seconds_to_wait
+from billing.exceptions import WalletRecovering
+
+# What is raised while PostgreSQL or Redis is away, hangs, or is being rebuilt.
+AWAY = (
+    OperationalError,
+    InterfaceError,
+    WalletRecovering,
+    redis.ConnectionError,
+    redis.TimeoutError,
+)
+RETRY_AFTER_S = 5
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -26,11 +41,20 @@ def too_many_requests(request: HttpRequest) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer when we failed. No context processor runs, because one of them may have failed."""
-    return HttpResponse(
+    """Answer when we failed, or when a server that we need is away.
+
+    No context processor runs, because one of them may have failed. Django calls this while it
+    handles the exception.
+    """
+    is_away = isinstance(sys.exc_info()[1], AWAY)
+    status = 503 if is_away else 500
+    answer = HttpResponse(
         render_to_string(
-            "500.html",
+            f"{status}.html",
             {"site_name": settings.SITE_NAME, "support_email": settings.SUPPORT_EMAIL},
         ),
-        status=500,
+        status=status,
     )
+    if is_away:
+        answer["Retry-After"] = str(RETRY_AFTER_S)
+    return answer

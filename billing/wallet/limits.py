@@ -44,7 +44,8 @@ class Limits:
     @property
     def is_capped(self) -> bool:
         """Whether more than the balance limits what may be spent."""
-        return self.lifetime_cap_credits is not None or self.monthly_cap_credits is not None
+        caps = (self.lifetime_cap_credits, self.monthly_cap_credits, *self.member_caps)
+        return any(cap is not None for cap in caps)
 
     # Computed once for a cached key, not for each of its requests.
     @cached_property

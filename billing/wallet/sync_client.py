@@ -15,8 +15,8 @@ from billing.wallet.client import refusal
 from billing.wallet.commands import figures, shards
 from billing.wallet.commands.command import Argument, Command, Reply, parse_ok
 from billing.wallet.commands.figures import Balance
+from common.waits import WAITS
 
-TIMEOUT_S = 10
 # redis-py strips the words that `refusal` looks for from the messages of these errors.
 NOT_NOW = (
     redis.ConnectionError,
@@ -33,7 +33,7 @@ class SyncWalletClient:
     def __init__(self, url: str) -> None:
         # Any: redis-py leaves `execute_command`, which FCALL needs, without types.
         self.redis: Any = open_redis(
-            url, protocol=2, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
+            url, protocol=2, socket_timeout=WAITS.redis_s, socket_connect_timeout=WAITS.redis_s
         )
 
     def ask(self, command: Command) -> Reply:

@@ -41,8 +41,8 @@ class RequestFacts:
     endpoint: str
     is_stream: bool
     started_at_ms: int
-    # Last, where the library finds it. The person whose caps it counts for; 0 if the key belongs to no person any more, None in the
-    # facts of a release that did not say: then it is who made the key.
+    # The person whose caps it counts for; 0 if the key is nobody's any more, None in the facts of a
+    # release that did not say: then it is who made the key. Last, where the library finds it.
     member_id: int | None = None
 
     @property

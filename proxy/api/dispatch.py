@@ -19,6 +19,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from billing.exceptions import WalletRecovering
+from common.request_lines import note_request
 from proxy.api.authentication import Found, FromAllowedNetwork, KeyAuthentication, KeyStands
 from proxy.api.handler import ApiRequest
 from proxy.errors import MethodNotAllowed, UnsupportedMediaType
@@ -123,6 +124,8 @@ class ApiView(APIView):
         for authenticator in self.request.authenticators or ():
             found = await cast("Awaitable[Found]", authenticator.authenticate(self.request))
             self.request.user, self.request.auth = found
+            key = found[1]
+            note_request(self.connection.scope, api_key_id=key.api_key_id, wallet_id=key.wallet_id)
         for permission in self.get_permissions():
             await cast("Awaitable[bool]", permission.has_permission(self.request, self))
         self.is_admitted = True

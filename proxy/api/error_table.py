@@ -19,6 +19,7 @@ from rest_framework.response import Response
 from accounts.teams.exceptions import TeamError
 from billing import exceptions as billing
 from billing.wallet.usage import month_end, month_of
+from common.request_lines import note_request
 from proxy import errors as proxy
 from proxy.errors import ApiError, Interrupted, UpstreamError, is_client_gone
 from proxy.http.headers import rate_limit_headers
@@ -45,6 +46,8 @@ def answer(error: Exception, context: dict[str, Any]) -> Response | None:
     if is_client_gone(error) or (connection is not None and connection.has_started):
         return None
     told = to_api_error(error)
+    if connection is not None:
+        note_request(connection.scope, error=told.code or told.type)
     return Response(told.envelope(), status=told.status, headers=told.headers)
 
 

@@ -11,6 +11,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse, HttpResponseBase
 from django.urls import Resolver404, get_resolver
 
+from common.request_lines import note_request
 from proxy.api.error_table import to_api_error, to_response
 from proxy.api.misplaced import find_hint
 from proxy.errors import InvalidRequest, PathNotFound, is_client_gone
@@ -50,6 +51,7 @@ class ApiHandler:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         connection = ClientConnection(scope, receive, send)
+        note_request(scope, request_id=connection.request_id)
         try:
             response = await self._respond(scope, connection)
             if response is not None:
@@ -67,7 +69,9 @@ class ApiHandler:
         except Exception as error:  # noqa: BLE001  # the envelope is for every error there is
             if is_client_gone(error) or connection.has_started:
                 return None
-            return to_response(to_api_error(error))
+            told = to_api_error(error)
+            note_request(scope, error=told.code or told.type)
+            return to_response(told)
 
     def _make_request(self, scope: Scope, connection: ClientConnection) -> ApiRequest:
         try:
@@ -83,5 +87,6 @@ class ApiHandler:
         except Resolver404:
             raise PathNotFound(request.method or "", path, find_hint(path)) from None
         request.resolver_match = match
+        note_request(request.connection.scope, route=match.route)
         response: HttpResponseBase = await match.func(request, *match.args, **match.kwargs)
         return response

@@ -15,7 +15,9 @@ STALL_S = 10.0
 
 
 class BodyBudget:
-    """The bytes of all large bodies between their first byte and their admission, per process.
+    """The bytes of all bodies between their first byte and their admission, per process.
+
+    A small one counts only if it does not come in one part.
 
     One owner gets half of it at most, so that no one's bodies keep everybody else's out.
     """
@@ -76,15 +78,15 @@ class BodyReader:
             if size > limit_bytes:
                 raise _too_large(limit_bytes)
             parts.append(part)
-            if size <= SMALL_BYTES:
-                continue
-            if not is_large:
+            if size > SMALL_BYTES and not is_large:
                 is_large = True
                 if declared <= SMALL_BYTES and before_large is not None:
                     await before_large()
                 part = b"".join(parts)
-            self._take(len(part))
-            if check is not None:
+            # A small body is kept only while its rest is waited for.
+            if is_large or not is_whole:
+                self._hold(size)
+            if is_large and check is not None:
                 await check(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
@@ -94,9 +96,11 @@ class BodyReader:
             self._budget.give_back(self._owner, self._taken_bytes)
             self._taken_bytes = 0
 
-    def _take(self, size: int) -> None:
-        self._budget.take(self._owner, size)
-        self._taken_bytes += size
+    def _hold(self, size: int) -> None:
+        """Have so many bytes in all of the budget. Raises ServerBusy."""
+        if more := size - self._taken_bytes:
+            self._budget.take(self._owner, more)
+            self._taken_bytes = size
 
     async def _next(self, deadline: float) -> tuple[bytes, bool]:
         try:

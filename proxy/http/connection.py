@@ -11,6 +11,7 @@ from typing import Any
 
 from django.http import HttpResponse, HttpResponseBase
 
+from common.request_lines import note_request
 from proxy.errors import ClientLeft
 from proxy.http.cors import OF_EVERY_ANSWER
 
@@ -89,6 +90,7 @@ class ClientConnection:
     async def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
         """Send the status and the headers."""
         self.has_started = True
+        note_request(self.scope, status=status)
         encoded = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
         encoded.append((b"x-request-id", self.request_id.encode()))
         encoded.append((b"openai-processing-ms", b"%d" % self.age_ms))

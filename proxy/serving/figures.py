@@ -1,4 +1,4 @@
-"""What this process counts of its calls, for Prometheus: one observation when a call ends.
+"""What this process tells of its calls, when each ends: to Prometheus, and in its line of the log.
 
 Durations are in seconds, as Prometheus wants them; buckets reach from a short chat on a fast model
 to a reasoning model's long answer.
@@ -12,6 +12,7 @@ from billing.token_classes import counts_of
 from billing.wallet.client import Settled
 from billing.wallet.usage import Settlement
 from common.figures import REGISTRY
+from common.request_lines import note_request
 from proxy.serving.call import Call
 
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300, 600)
@@ -63,8 +64,9 @@ WRITTEN_OFF = Counter(
 
 
 def note_end(call: Call, settlement: Settlement | None, settled: Settled | None) -> None:
-    """Count a call that has ended: voided without a settlement, unsettled if Redis is away."""
+    """Tell of a call that has ended: voided without a settlement, unsettled if Redis is away."""
     model = call.facts.model_name
+    _tell(call, settlement, settled)
     if settlement is None:
         provider = call.attempt.provider_name if call.attempt else ""
         CALLS.labels(model, provider, VOID).inc()
@@ -81,3 +83,20 @@ def note_end(call: Call, settlement: Settlement | None, settled: Settled | None)
     if settled is not None:
         CHARGED.inc(settled.charged_credits)
         WRITTEN_OFF.inc(max(settlement.target_credits - settled.charged_credits, 0))
+
+
+def _tell(call: Call, settlement: Settlement | None, settled: Settled | None) -> None:
+    attempt = call.attempt
+    facts: dict[str, object] = {
+        "model": call.facts.model_name,
+        "provider": attempt.provider_name if attempt else "",
+        "attempts": attempt.number if attempt else 0,
+        "is_stream": call.facts.is_stream,
+        "held_credits": call.admission.held_credits,
+        "outcome": VOID if settlement is None else settlement.outcome,
+    }
+    if settlement is not None:
+        charged = None if settled is None else settled.charged_credits
+        facts |= {"charged_credits": charged, "first_byte_ms": settlement.first_byte_ms}
+        facts |= {field: count for field, count in counts_of(settlement).items() if count}
+    note_request(call.connection.scope, **facts)

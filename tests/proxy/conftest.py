@@ -24,6 +24,7 @@ from billing.models import UsageRecord
 from billing.upkeep.drain import drain
 from billing.wallet.commands.figures import Balance
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
+from common.request_lines import request_line
 from proxy.api.handler import ApiHandler
 from proxy.database import in_database
 from proxy.http.protocol import BoundedProtocol
@@ -298,7 +299,8 @@ async def api(runtime: Runtime, upstream: Sandbox) -> AsyncIterator[Api]:
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         paths.append(scope["path"])
-        await handler(scope, receive, send)
+        with request_line(scope, surface="api"):
+            await handler(scope, receive, send)
 
     config = uvicorn.Config(
         app,

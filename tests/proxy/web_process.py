@@ -45,10 +45,10 @@ async def start_web(*, role: str = "", **settings: str) -> AsyncIterator[WebProc
     database = connection.settings_dict
     environment = {
         **os.environ,
-        **settings,
         "DATABASE_URL": "postgres://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**database),
         "ALLOW_LOOPBACK_PROVIDERS": "1",
         "LOG_LEVEL": "WARNING",
+        **settings,
     }
     port = listener.getsockname()[1]
     process = await asyncio.create_subprocess_exec(

@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 
 from billing.tasks.wallet import recover_wallets
 from tests.billing.wallet.faults import RedisFaults
+from tests.log_lines import as_written
 from tests.till import Till
 from tests.tokenproxy_site.database import database_away
 from tokenproxy_site.health import READINESS
@@ -147,13 +148,6 @@ def test_an_error_of_ours_keeps_its_traceback() -> None:
         )
 
     assert "Traceback" in as_written(record)
-
-
-def as_written(record: logging.LogRecord) -> str:
-    """Return what the product's own handler would write of a record."""
-    (handler,) = (h for h in logging.getLogger().handlers if type(h) is logging.StreamHandler)
-    passed = handler.filter(record)
-    return handler.format(record) if passed else ""
 
 
 async def test_a_request_of_http_1_0_needs_no_host() -> None:

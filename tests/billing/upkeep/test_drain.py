@@ -21,6 +21,7 @@ from billing.wallet import keys
 from billing.wallet.commands import ending
 from billing.wallet.commands.figures import Balance
 from billing.wallet.events import read_event
+from common.locks import try_lock_name
 from tests.billing.wallet.faults import full_redis
 from tests.conftest import open_fences
 from tests.racing import before_statement, race
@@ -476,3 +477,17 @@ def test_debits_that_are_refused_do_not_keep_the_others_waiting(
         decide_open(most=1)
 
     assert till.balance().available_credits == 70
+
+
+def test_it_leaves_a_shard_to_the_worker_that_is_at_it(till: Till) -> None:
+    till.grant(1_000)
+    till.place("r1", 300)
+    till.settle("r1", 120)
+
+    with transaction.atomic():
+        assert try_lock_name(f"drain of shard {till.shard}")
+        booked_meanwhile = in_a_thread(till.drain)
+
+    assert booked_meanwhile == 0
+    assert till.drain() == 1
+    assert audit(at_rest=True) == []

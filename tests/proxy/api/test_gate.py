@@ -13,7 +13,7 @@ from proxy.http import bodies
 from proxy.http.bodies import BodyBudget
 from proxy.parsing.jsonbody import MAX_CONTAINERS, SMALL_BYTES
 from tests.proxy.accounts import limit
-from tests.proxy.conftest import Api, Customer, assert_envelope
+from tests.proxy.conftest import Api, Customer, assert_envelope, until
 from tests.proxy.wire import Client, assert_refused
 
 LARGE = 2 * SMALL_BYTES
@@ -161,6 +161,26 @@ async def test_large_bodies_share_a_budget_and_small_ones_need_none(
     assert refused.status_code == 503
     assert refused.headers["retry-after"] == "1"
     assert small.status_code == 200
+    assert api.runtime.bodies.used_bytes == 0
+
+
+async def test_small_bodies_share_the_budget_while_their_rest_is_waited_for(
+    api: Api, alice: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "STALL_S", 2.0)
+    api.runtime.bodies = BodyBudget(1_000)
+    begun = await begin(api, alice.secret, length=2_000, body=b" " * 400)
+    await until(lambda: api.runtime.bodies.used_bytes == 400)
+    refused = await begin(api, alice.secret, length=2_000, body=b" " * 400)
+
+    answers = [await client.read_answer() for client in (refused, begun)]
+    whole = await api.chat(alice)
+    for client in (refused, begun):
+        await client.close()
+
+    assert_refused(answers[0], 503, "server_busy")
+    assert_refused(answers[1], 408, "request_timeout")
+    assert whole.status_code == 200
     assert api.runtime.bodies.used_bytes == 0
 
 
