@@ -24,8 +24,14 @@ def prefix_of(team: Team, reader: User | None) -> str:
 @contextmanager
 def addressing(team: Team | None, reader: User | None) -> Iterator[None]:
     """Let `reverse` make addresses of a team's pages; with None, of the reader's own."""
+    with under(prefix_of(team, reader) if team is not None else ""):
+        yield
+
+
+@contextmanager
+def under(prefix: str) -> Iterator[None]:
+    """Let `reverse` put this before every path."""
     before = get_script_prefix()
-    prefix = prefix_of(team, reader) if team is not None else ""
     set_script_prefix(f"{prefix}/")
     try:
         yield

@@ -224,6 +224,9 @@ def _clean_name(name: str) -> str:
     cleaned = " ".join(name.split())
     if not cleaned:
         raise TeamRefused("A team needs a name.")
+    if "@" in cleaned or "://" in cleaned:
+        # It stands in mails to strangers, and in events that can't be overwritten.
+        raise TeamRefused("A team's name is no address.")
     if len(cleaned) > 60:
         raise TeamRefused("A team's name has at most 60 characters.")
     return cleaned

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from django.http import Http404, HttpRequest, HttpResponseBase
-from django.urls import set_script_prefix
+from django.urls import resolve
 
-from accounts.teams.addressing import PREFIX
+from accounts.teams.addressing import PREFIX, under
 from accounts.teams.members import find_seat
 
 
@@ -25,13 +25,28 @@ class TeamMiddleware:
         if found is None:
             return self.get_response(request)
         if request.user.is_authenticated:
-            seat = find_seat(request.user, found[1])
-            if seat is None:
-                raise Http404("There is no such team.")
-            vars(request).update(seat=seat, team=seat.team)
+            _enter(request, found[1])
         request.path_info = request.path_info[found.end() :]
-        set_script_prefix(f"{found[0]}/")
-        try:
+        with under(found[0]):
             return self.get_response(request)
-        finally:
-            set_script_prefix("/")
+
+
+def resume(request: HttpRequest, public_id: object, rest: str) -> HttpResponseBase:
+    """Carry out a request that was kept while the password was asked for, in the team it was for.
+
+    allauth resolves its whole path. No other request leads here: the middleware takes the prefix
+    off before, and an address in an address is none.
+    """
+    if request.path != f"/teams/{public_id}/{rest}":
+        raise Http404("There is no such page.")
+    _enter(request, str(public_id))
+    with under(f"/teams/{public_id}"):
+        found = resolve(f"/{rest}")
+        return found.func(request, *found.args, **found.kwargs)
+
+
+def _enter(request: HttpRequest, public_id: str) -> None:
+    seat = find_seat(request.user, public_id) if request.user.is_authenticated else None
+    if seat is None:
+        raise Http404("There is no such team.")
+    vars(request).update(seat=seat, team=seat.team)

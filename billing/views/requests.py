@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponseBase
-from django.urls import resolve, reverse
+from django.http import Http404, HttpRequest, HttpResponseBase
+from django.urls import get_script_prefix, resolve, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django_htmx.http import HttpResponseClientRedirect
@@ -66,6 +66,9 @@ def customer_only(view: View) -> View:
     @wraps(view)
     def checked(request: HtmxRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.user.is_authenticated:
+            if request.path != f"{get_script_prefix()[:-1]}{request.path_info}":
+                # A kept request is carried out under the address of another team.
+                raise Http404("This page is another team's.")
             if not hasattr(request, "seat"):
                 seat = own_seat(request.user)
                 vars(request).update(seat=seat, team=seat.team)

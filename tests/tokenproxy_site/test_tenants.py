@@ -73,6 +73,7 @@ NOBODYS = {
     "dashboard/statements/<str:month>.<str:form>": "a month of whoever asks",
     "billing/checkout/<slug:slug>/": "a pack, which is on sale for everybody",
     "invitations/<str:secret>/": "a secret: tests/billing/teams/test_invitations.py",
+    "teams/<uuid:public_id>/<path:rest>": "any page: tests/billing/teams/test_pages.py",
     "models/<path:name>/": "a model, which is on sale for everybody",
     "accounts/confirm-email/<str:key>/": "a signed link: test_takeovers.py",
     "accounts/^confirm-email/(?P<key>[-:\\w]+)/$": "the one above comes first",

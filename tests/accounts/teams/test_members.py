@@ -58,7 +58,7 @@ def test_whoever_founds_a_team_owns_it_and_it_is_written_down(alice: User) -> No
     )
 
 
-@pytest.mark.parametrize("name", ["", "  ", "x" * 61])
+@pytest.mark.parametrize("name", ["", "  ", "x" * 61, "alice@example.com", "https://example.com"])
 def test_a_team_without_a_fitting_name_is_refused(alice: User, name: str) -> None:
     with pytest.raises(TeamRefused):
         found_team(alice, name)

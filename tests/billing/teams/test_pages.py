@@ -147,6 +147,57 @@ def test_the_address_decides_also_in_a_tab_that_is_old(acme: Crew) -> None:
     }
 
 
+def keep(user: User, path: str) -> Client:
+    """Ask for a key without having signed in lately: the request is kept."""
+    client = Client()
+    client.force_login(user)
+    form = {"name": "CI", "lifetime": "", "models_scope": "all", "networks_scope": "all"}
+    answer = client.post(path, form)
+    assert "/accounts/reauthenticate/" in answer.headers["Location"]
+    return client
+
+
+def test_a_kept_request_is_carried_out_in_its_team(acme: Crew) -> None:
+    path = f"/teams/{acme.team.public_id}/dashboard/keys/new/"
+    client = keep(acme.owner.user, path)
+
+    answer = client.post(
+        f"/teams/{acme.team.public_id}/accounts/reauthenticate/",
+        {"password": "correct horse battery", "next": path},
+    )
+
+    assert answer.status_code == 200
+    assert ApiKey.objects.get().team == acme.team
+
+
+def test_a_kept_request_finds_its_team_also_from_one_s_own_page(acme: Crew) -> None:
+    path = f"/teams/{acme.team.public_id}/dashboard/keys/new/"
+    client = keep(acme.owner.user, path)
+
+    client.post("/accounts/reauthenticate/", {"password": "correct horse battery", "next": path})
+
+    assert ApiKey.objects.get().team == acme.team
+    assert reverse("dashboard") == "/dashboard/"
+
+
+def test_an_address_in_an_address_leads_nowhere(acme: Crew) -> None:
+    client, prefix = signed_in(acme.owner.user), f"/teams/{acme.team.public_id}"
+
+    assert client.get(f"{prefix}{prefix}/dashboard/").status_code == 404
+
+
+def test_a_kept_request_is_not_carried_out_under_another_team_s_address(acme: Crew) -> None:
+    client = keep(acme.owner.user, "/dashboard/keys/new/")
+
+    answer = client.post(
+        f"/teams/{acme.team.public_id}/accounts/reauthenticate/",
+        {"password": "correct horse battery", "next": "/dashboard/keys/new/"},
+    )
+
+    assert answer.status_code == 404
+    assert not ApiKey.objects.exists()
+
+
 def test_a_developer_sees_only_their_own_keys_and_usage(acme: Crew) -> None:
     rows = stock(acme)
     other, _ = issue_api_key(acme.admin, name="Key of the admin")
