@@ -10,16 +10,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.table import prompts
-from bench.table.gateways import Running
-from bench.table.machine import (
+from bench.machine import (
     MOST_OTHERS,
     TooBusy,
+    say_busy,
     take_moment,
     tree_cpu_s,
     tree_memory_mib,
-    watch_others,
 )
+from bench.table import prompts
+from bench.table.gateways import Running
 from bench.table.rows import Run
 from bench.table.wire import Wire
 from devstack.environment import ROOT
@@ -122,22 +122,6 @@ class Bench:
         if seen["errors"] or not seen["requests"]:
             raise LoadFailed(f"{seen['errors']} errors, the first: {seen['first_error'] or '?'}")
         return dict(seen)
-
-
-def check_quiet(*, is_lenient: bool, most: float = MOST_OTHERS) -> float:
-    """Return the share of the machine that others take. Raises TooBusy if it is more than most."""
-    others = watch_others()
-    if others > most and not is_lenient:
-        raise TooBusy(say_busy(others, "before anything was measured"))
-    return others
-
-
-def say_busy(others: float, when: str) -> str:
-    return (
-        f"others took {others:.0%} of the machine {when}; with more than {MOST_OTHERS:.0%} a "
-        f"figure can't be told from what they do (load {os.getloadavg()[0]:.1f}). BENCH_ANYWAY=1 "
-        "measures all the same, and records nothing."
-    )
 
 
 def _helpers_cpu_s(gateway: Running) -> float:
