@@ -21,11 +21,11 @@ class EventPage:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a deed made of one thing; None where it was not, or is no more."""
+    """What a deed made of one thing; empty where nothing is said of it."""
 
     name: str
-    before: Any
-    after: Any
+    before: str
+    after: str
 
 
 def events_of(team: Team, *, person: User | None = None, action: str = "") -> QuerySet[TeamEvent]:
@@ -59,10 +59,10 @@ def people_in(team: Team) -> QuerySet[User]:
 
 
 def whom(event: TeamEvent) -> str:
-    """Return whom or what a deed was about, in words."""
+    """Return whom or what a deed was about, in words; empty if it was about who did it."""
     if event.member is not None and event.member_id != event.actor_id:
         return str(event.member)
-    if event.invitation is not None:
+    if event.invitation is not None and event.invitation.accepted_by_id != event.actor_id:
         return event.invitation.email
     return event.subject
 
@@ -70,9 +70,15 @@ def whom(event: TeamEvent) -> str:
 def changes_of(event: TeamEvent) -> list[Change]:
     """Return what a deed changed, in the order in which it was written down."""
     names = [*event.before, *(name for name in event.after if name not in event.before)]
-    pairs = ((name, event.before.get(name), event.after.get(name)) for name in names)
-    return [
-        Change(name.replace("_", " "), before, after)
-        for name, before, after in pairs
-        if before != after
-    ]
+    changes = (
+        Change(name.replace("_", " "), _word(event.before, name), _word(event.after, name))
+        for name in names
+    )
+    return [change for change in changes if change.before != change.after]
+
+
+def _word(facts: dict[str, Any], name: str) -> str:
+    if name not in facts:
+        return ""
+    value = facts[name]
+    return "none" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,6 +1,7 @@
 """Teams in templates: what a member may do (`{% if seat|may:"BUY" %}`), and the switcher."""
 
 from django import template
+from django.db.models import Count
 from django.template import Context
 from django.urls import reverse
 
@@ -20,7 +21,10 @@ def may(seat: Membership | None, deed: str) -> bool:
 @register.filter
 def is_alone(seat: Membership | None) -> bool:
     """Tell whether a reader is the only member of their own team, and sees no team words."""
-    return bool(seat) and members.is_alone(seat.team)  # type: ignore[union-attr]
+    if not seat:
+        return False
+    sizes = [vars(each)["size"] for each in _seats(seat) if each.team_id == seat.team_id]
+    return seat.team.is_personal and sizes == [1]
 
 
 @register.filter
@@ -41,9 +45,8 @@ def team_switcher(context: Context, *, in_menu: bool = False) -> dict[str, objec
     seat: Membership | None = context.get("seat")
     if not seat:
         return {}
-    seats = list(members.seats_of(seat.user))
     places = []
-    for each in seats:
+    for each in _seats(seat):
         with addressing(each.team, seat.user):
             url = reverse("dashboard")
         places.append(
@@ -54,3 +57,13 @@ def team_switcher(context: Context, *, in_menu: bool = False) -> dict[str, objec
         "present": str(seat.team),
         "in_menu": in_menu,
     }
+
+
+def _seats(seat: Membership) -> list[Membership]:
+    """Return the reader's seats, each with the size of its team; read once for a whole page."""
+    kept = vars(seat)
+    if "seats_of_reader" not in kept:
+        sized = members.seats_of(seat.user).annotate(size=Count("team__memberships"))
+        kept["seats_of_reader"] = list(sized)
+    found: list[Membership] = kept["seats_of_reader"]
+    return found

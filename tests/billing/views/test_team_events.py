@@ -37,7 +37,7 @@ def test_it_tells_who_did_what_to_whom_with_before_and_after(acme: Crew) -> None
 
     assert "changed the caps of" in page
     assert "monthly cap credits" in page
-    assert "77" in page
+    assert "<bdi>none</bdi> → <bdi>77</bdi>" in page
     assert str(acme.person(Role.DEVELOPER)) in page
 
 
