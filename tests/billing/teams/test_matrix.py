@@ -163,7 +163,9 @@ def test_what_a_role_may_do_is_not_refused(acme: Crew, role: Role) -> None:
         answer = acme.browser(role).get(path)
         if answer.status_code not in {200, 302, 405}:
             wrong.append(route)
-        answer.close()
+        if answer.streaming:
+            # The client closes it at its end.
+            b"".join(answer)
 
     assert wrong == []
 
