@@ -42,7 +42,8 @@ def resume(request: HttpRequest, public_id: object, rest: str) -> HttpResponseBa
     _enter(request, str(public_id))
     with under(f"/teams/{public_id}"):
         found = resolve(f"/{rest}")
-        return found.func(request, *found.args, **found.kwargs)
+        answer: HttpResponseBase = found.func(request, *found.args, **found.kwargs)
+        return answer
 
 
 def _enter(request: HttpRequest, public_id: str) -> None:
