@@ -81,10 +81,10 @@ MUTANTS: list[Mutant] = [
         tests="members::test_what_a_member_did_not_use_is_given_back",
     ),
     lua(
-        "members: live on from epoch to epoch",
+        "members: all are counted with the first",
         "return not member.is_new and member or nil",
         "return member",
-        tests="members::test_a_member_of_another_epoch_is_not_counted",
+        tests="members::test_who_is_counted_has_nobody_else_counted",
     ),
     lua(
         "members: all of a shard's wallets share one",
@@ -142,6 +142,13 @@ MUTANTS: list[Mutant] = [
         "    sums[field] = (sums[field] or 0) + spent\n",
         "",
         tests="members::test_a_count_knows_what_was_spent_by_keys_that_are_theirs_no_more",
+    ),
+    service(
+        "members: a prompt is held by its size beside a cap",
+        "wallet/limits",
+        ", *self.member_caps)\n        return any(",
+        ")\n        return any(",
+        tests="tests/proxy/serving/test_headroom.py::test_it_counts_where_the_size_may_miss_a_members_cap",
     ),
     service(
         "members: keys that went have spent for nobody",

@@ -251,6 +251,17 @@ def test_a_wallet_without_members_who_have_caps_counts_nobody(rich: Till) -> Non
     assert of_member(rich) == KeyFigures(0, 0, 0, 0, 0)
 
 
+def test_who_is_counted_has_nobody_else_counted(counted: Till, other: Till) -> None:
+    other.member_id = 10**6
+    other.place("r1", 70)
+
+    with pytest.raises(MemberUncounted):
+        other.place("r2", 1, bounds=OF_LIFE)
+    other.settle("r1", 30)
+
+    assert of_member(other) == of_member(counted) == KeyFigures(0, 0, 0, 0, 0)
+
+
 def test_requests_that_are_nobodys_count_for_no_member(counted: Till) -> None:
     counted.member_id = 0
     counted.place("r1", 70)
