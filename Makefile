@@ -42,6 +42,9 @@ test-long: venv ## let the wallet's state machine run for hours (MACHINE_EXAMPLE
 bench: venv ## what a request costs here and in other gateways (BENCH_QUICK=1: here, in 2 minutes)
 	@$(VENV_PYTHON) -m bench.table --with-parent
 
+profile: venv ## where a request's and a chunk's time goes, by module (RUNS='json-1k streams')
+	@$(VENV_PYTHON) -m bench.profile --with-parent $(RUNS)
+
 bench-wallet: venv ## measure holds, settlements, the drain and the recovery
 	@$(VENV_PYTHON) -m bench.wallet
 

@@ -2,20 +2,31 @@
 
 The pairs are held and settled by one process over one multiplexed connection, as a web process
 does, with so many requests under way at once. CPU is counted for that process and for Valkey: it
-tells more than the clock on a machine that others use.
+tells more than the clock on a machine that others use. How fast the machine was just before stands
+beside each figure; on one that is too busy to tell nothing is printed (BENCH_ANYWAY=1 insists).
 """
 
 import asyncio
 import itertools
 import os
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from bench.machine import (
+    Calibration,
+    TooBusy,
+    calibrate,
+    check_drift,
+    check_quiet,
+    describe,
+    tree_cpu_s,
+)
 from bench.services import own_services
 from devstack.valkey import Valkey
 
@@ -33,7 +44,6 @@ EVENTS = 100_000
 HOLDS = 10_000
 CHUNK = 1_000
 NOW_MS = 1_700_000_000_000
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
@@ -105,10 +115,10 @@ def measure_pairs(shop: Shop, valkey: Valkey, wallet_ids: list[int], *, fsync: s
     from billing.wallet.sync_client import get_sync_client
 
     get_sync_client().redis.config_set("appendfsync", fsync)
-    before = cpu_s(valkey.process.pid), time.process_time(), time.perf_counter()
+    before = tree_cpu_s(valkey.process.pid), time.process_time(), time.perf_counter()
     holds, ends = asyncio.run(_pairs(shop, wallet_ids))
     seconds = time.perf_counter() - before[2]
-    server, client = cpu_s(valkey.process.pid) - before[0], time.process_time() - before[1]
+    server, client = tree_cpu_s(valkey.process.pid) - before[0], time.process_time() - before[1]
     wallets = "one hot wallet" if len(wallet_ids) == 1 else f"{len(wallet_ids):,} wallets"
     return (
         f"{wallets:<16} {fsync:<9} {PAIRS / seconds:>8,.0f} pairs/s"
@@ -226,36 +236,59 @@ def percentile(seconds: list[float], percent: int) -> float:
     return ordered[min(len(ordered) * percent // 100, len(ordered) - 1)] * 1_000
 
 
-def cpu_s(pid: int) -> float:
-    """Return the CPU seconds that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+def rows(valkey: Valkey) -> Iterator[tuple[str, Callable[[], str]]]:
+    """Yield what is measured: the heading that it begins, if it does, and how."""
+    from django.conf import settings
+
+    from billing.wallet.journal import Journal
+
+    shop = open_shop()
+    some = (shop.wallets[:1], shop.wallets)
+    heading = f"{PAIRS:,} pairs, {AT_ONCE} at once"
+    for fsync in ("everysec", "always"):
+        for wallet_ids in some:
+            yield heading, partial(measure_pairs, shop, valkey, wallet_ids, fsync=fsync)
+            heading = ""
+    heading = "Drain"
+    for wallet_ids in some:
+        yield heading, partial(measure_drain, shop, wallet_ids)
+        heading = ""
+    journal = Journal.open(settings.JOURNAL_DIR)
+    fill(shop, shop.wallets, EVENTS, journal=journal)
+    hold_many(shop, shop.wallets, HOLDS, journal=journal)
+    yield (
+        "Recovery, of which 0.5 s is the grace for the journals",
+        partial(measure_recovery, shop, "restart"),
+    )
+    yield "", partial(measure_recovery, shop, "flush")
+    journal.close()
 
 
-def main() -> None:
+def measure(*, is_lenient: bool) -> Iterator[str]:
+    """Yield the lines of the table. Raises TooBusy."""
+    others = check_quiet(is_lenient=is_lenient)
+    seen: list[Calibration] = []
     with own_services() as valkey:
-        from django.conf import settings
+        yield f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {describe()}; others took {others:.0%}"
+        for heading, measure_row in rows(valkey):
+            seen.append(calibrate(valkey.url))
+            if heading:
+                yield f"\n{heading}"
+            yield f"{measure_row()}   [{seen[-1].words()}]"
+        if not is_lenient:
+            check_drift(seen)
 
-        from billing.wallet.journal import Journal
 
-        print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, load before {os.getloadavg()[0]:.1f}")
-        print(f"{os.cpu_count()} cores, {PAIRS:,} pairs, {AT_ONCE} at once", flush=True)
-        shop = open_shop()
-        hot = shop.wallets[:1]
-        for fsync in ("everysec", "always"):
-            for wallet_ids in (hot, shop.wallets):
-                print(measure_pairs(shop, valkey, wallet_ids, fsync=fsync), flush=True)
-        print("\nDrain", flush=True)
-        for wallet_ids in (hot, shop.wallets):
-            print(measure_drain(shop, wallet_ids), flush=True)
-        print("\nRecovery, of which 0.5 s is the grace for the journals", flush=True)
-        journal = Journal.open(settings.JOURNAL_DIR)
-        fill(shop, shop.wallets, EVENTS, journal=journal)
-        hold_many(shop, shop.wallets, HOLDS, journal=journal)
-        for fault in ("restart", "flush"):
-            print(measure_recovery(shop, fault), flush=True)
-        journal.close()
+def main() -> int:
+    """Print the table as it comes. Returns the exit code."""
+    try:
+        for line in measure(is_lenient=os.environ.get("BENCH_ANYWAY") == "1"):
+            print(line, flush=True)
+    except TooBusy as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

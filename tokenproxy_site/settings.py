@@ -38,7 +38,8 @@ read_run_file(VAR_DIR / "run.env")
 # --- The site -----------------------------------------------------------------------------
 
 DEBUG = get_bool("DEBUG", default=False)
-SECRET_KEY = get_text("SECRET_KEY")
+# The newest signs; what an older one signed is still good.
+SECRET_KEY, *SECRET_KEY_FALLBACKS = get_list("SECRET_KEY")
 SITE_URL = get_url("SITE_URL", schemes=("https", "http"))
 SITE_NAME = get_text("SITE_NAME", "TokenProxy")
 SUPPORT_EMAIL = get_text("SUPPORT_EMAIL", "support@example.com")

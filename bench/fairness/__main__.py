@@ -24,7 +24,7 @@ from pathlib import Path
 
 import aiohttp
 
-from bench.fairness.families import FAMILIES
+from bench.fairness.families import SENT
 from devstack.environment import ROOT
 from devstack.ports import free_port
 from devstack.process import Process
@@ -155,7 +155,7 @@ class Bench:
     def __init__(self, stack: Stack, secrets: Sequence[str]) -> None:
         self._stack = stack
         self._good = GoodClient(stack.url, secrets[0])
-        self._secrets = dict(zip(FAMILIES, secrets[1:], strict=True))
+        self._secrets = dict(zip(SENT, secrets[1:], strict=True))
 
     def measure_quiet(self) -> Row:
         """Measure without anybody else."""
@@ -254,7 +254,7 @@ def own_upstream(stack: Stack) -> Iterator[None]:
 
 def open_shop(stack: Stack) -> list[str]:
     """Make the good client and one customer for each family; return their keys."""
-    names = ["good", *(f"hostile{number}" for number in range(len(FAMILIES)))]
+    names = ["good", *(f"hostile{number}" for number in range(len(SENT)))]
     script = OPEN_SHOP.replace("__NAMES__", repr(names))
     printed = stack.manage("shell", "--no-imports", "-c", script)
     secrets: list[str] = json.loads(printed.strip().split("\n")[-1])
@@ -267,7 +267,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="a part of families' names")
     options = parser.parse_args(arguments)
     sample = Sample(take_share(os.environ))
-    chosen = [name for name in FAMILIES if any(part in name for part in options.names or [""])]
+    chosen = [name for name in SENT if any(part in name for part in options.names or [""])]
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 20_000), most))
     missed = 0

@@ -14,7 +14,7 @@ from collections import Counter
 from itertools import cycle
 
 from accounts.secrets import make_secret
-from bench.fairness.families import FAMILIES, Family, Key, Way
+from bench.fairness.families import SENT, Family, Key, Way
 
 HOST = "127.0.0.1"
 # The good client comes from 127.0.0.1; each of these may open as many connections as any other.
@@ -33,7 +33,7 @@ class Attack:
         self._family = family
         self._port = port
         self._secret = secret
-        self._body = family.body()
+        self._body = family.make()
         self._addresses = cycle(ADDRESSES)
         self.answers: Counter[str] = Counter()
 
@@ -127,13 +127,13 @@ class Attack:
 def main() -> None:
     """Send until the time is over, and say what was answered."""
     parser = argparse.ArgumentParser(prog="python -m bench.fairness.hostile", description=__doc__)
-    parser.add_argument("family", choices=FAMILIES)
+    parser.add_argument("family", choices=SENT)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     options = parser.parse_args()
     # A stranger has a machine of its own: it shall not be slow for want of this one's processors.
     os.nice(19)
-    attack = Attack(FAMILIES[options.family], options.port, os.environ["FAIRNESS_KEY"])
+    attack = Attack(SENT[options.family], options.port, os.environ["FAIRNESS_KEY"])
     asyncio.run(attack.run(options.seconds))
     print(json.dumps(attack.answers))
 

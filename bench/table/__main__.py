@@ -7,21 +7,18 @@ import os
 import resource
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bench.machine import TooBusy, calibrate, check_drift, check_quiet, describe
 from bench.table.gateways import GATEWAYS, Missing, Place, Running
-from bench.table.machine import TooBusy, calibrate, check_drift, describe
-from bench.table.measuring import Bench, LoadFailed, check_quiet
+from bench.table.measuring import Bench, LoadFailed
 from bench.table.report import RESULTS, Results
 from bench.table.rows import LEAST_S, MODELS, RUNS, Run
-from bench.table.wire import Wire, make_wire
+from bench.table.wire import fake_upstream, make_wire
 from devstack.environment import ROOT
-from devstack.ports import free_port
-from devstack.process import Process
-from devstack.ready import await_port
 from devstack.run import end_with_parent
 
 WARM_UP = replace(RUNS["json-1k"], seconds=1.5)
@@ -94,25 +91,6 @@ def choose_core() -> int | None:
         return None
     os.sched_setaffinity(0, cores[:-1])
     return cores[-1]
-
-
-@contextmanager
-def fake_upstream(wire: Wire, folder: Path) -> Iterator[tuple[int, int]]:
-    """Run it, and give its port and its process."""
-    port = free_port()
-    process = Process(
-        "upstream",
-        [*wire.upstream, str(port)],
-        output=folder / "upstream.log",
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    process.start()
-    try:
-        await_port(process, port)
-        yield port, process.pid
-    finally:
-        process.stop()
 
 
 def start_all(

@@ -6,20 +6,20 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.table import prompts
-from bench.table.gateways import Running
-from bench.table.machine import (
+from bench.machine import (
     MOST_OTHERS,
     TooBusy,
+    say_busy,
     take_moment,
     tree_cpu_s,
     tree_memory_mib,
-    watch_others,
 )
+from bench.table import prompts
+from bench.table.gateways import Running
 from bench.table.rows import Run
 from bench.table.wire import Wire
 from devstack.environment import ROOT
@@ -70,7 +70,7 @@ class Bench:
     def _measure_once(self, name: str, run: Run, gateway: Running) -> Measured:
         request = self._write_request(run, gateway)
         idle_mib = tree_memory_mib(gateway.pid) if run.watches_memory else 0.0
-        cpu_s, helpers_s = tree_cpu_s(gateway.pid), _helpers_cpu_s(gateway)
+        cpu_s, before_s = tree_cpu_s(gateway.pid), _helpers_cpu_s(gateway)
         upstream_s = tree_cpu_s(self.upstream_pid)
         with _peak_memory(gateway.pid, is_watching=run.watches_memory) as peak:
             seen = self._send(run, gateway, request)
@@ -78,18 +78,22 @@ class Bench:
         # What is settled after the answer belongs to it, too.
         time.sleep(max(run.rest_s, 0.2))
         cpu_s = tree_cpu_s(gateway.pid) - cpu_s
-        helpers_s = _helpers_cpu_s(gateway) - helpers_s
         requests = seen["requests"]
+        after_s = _helpers_cpu_s(gateway)
+        helpers_ms = {name: (after_s[name] - before_s[name]) * 1e3 / requests for name in after_s}
         return Measured(
             {
                 **{key: seen[key] for key in ("p50_ms", "first_p50_ms", "delay_p99_ms")},
                 "requests_s": requests / seen["wall_s"],
                 "cpu_ms": cpu_s * 1e3 / requests,
                 "cpu_us_per_chunk": cpu_s * 1e6 / max(1, seen["chunks"]),
-                "helpers_ms": helpers_s * 1e3 / requests,
+                "helpers_ms": sum(helpers_ms.values()),
                 "memory_mib": max([idle_mib, *peak]) - idle_mib,
             },
-            _find_bottlenecks(seen["cpu_s"], upstream_s, seen["wall_s"]),
+            [
+                *_find_bottlenecks(seen["cpu_s"], upstream_s, seen["wall_s"]),
+                *([_tell(helpers_ms)] if run.rest_s else []),
+            ],
         )
 
     def warm_up(self, run: Run, gateway: Running) -> None:
@@ -124,24 +128,12 @@ class Bench:
         return dict(seen)
 
 
-def check_quiet(*, is_lenient: bool, most: float = MOST_OTHERS) -> float:
-    """Return the share of the machine that others take. Raises TooBusy if it is more than most."""
-    others = watch_others()
-    if others > most and not is_lenient:
-        raise TooBusy(say_busy(others, "before anything was measured"))
-    return others
+def _helpers_cpu_s(gateway: Running) -> dict[str, float]:
+    return {name: tree_cpu_s(pid) for name, pid in gateway.helpers.items()}
 
 
-def say_busy(others: float, when: str) -> str:
-    return (
-        f"others took {others:.0%} of the machine {when}; with more than {MOST_OTHERS:.0%} a "
-        f"figure can't be told from what they do (load {os.getloadavg()[0]:.1f}). BENCH_ANYWAY=1 "
-        "measures all the same, and records nothing."
-    )
-
-
-def _helpers_cpu_s(gateway: Running) -> float:
-    return sum(tree_cpu_s(pid) for pid in gateway.helpers.values())
+def _tell(helpers_ms: Mapping[str, float]) -> str:
+    return "CPU-ms: " + ", ".join(f"{name} {spent:.2f}" for name, spent in helpers_ms.items())
 
 
 def _find_bottlenecks(load_s: float, upstream_s: float, wall_s: float) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.table.machine import Calibration, median_of
+from bench.machine import Calibration, median_of
 from bench.table.measuring import Measured
 from bench.table.rows import FIGURES, Figure
 

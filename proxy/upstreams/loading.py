@@ -3,6 +3,7 @@
 import structlog
 
 from billing.catalogue.costs import Costs
+from common.encryption import InvalidToken, decrypt_secret
 from proxy.errors import InvalidAddress, InvalidRule
 from proxy.models import Provider, ProviderKey, Route
 from proxy.parsing.adapting import Adaptation
@@ -11,7 +12,6 @@ from proxy.parsing.intake import Intake
 from proxy.parsing.origins import origin_of
 from proxy.parsing.telling import may_be_extra
 from proxy.upstreams.addresses import check_base_url
-from proxy.upstreams.crypto import InvalidToken, decrypt_secret
 from proxy.upstreams.routes import Upstream, UpstreamKey, UpstreamRoute
 
 log = structlog.get_logger(__name__)

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.table import machine, prompts
+from bench import machine
+from bench.machine import Calibration, Moment, TooBusy, check_drift, check_quiet, tree_cpu_s
+from bench.table import prompts
 from bench.table.__main__ import Unknown, read_options
 from bench.table.gateways import GATEWAYS
-from bench.table.machine import Calibration, Moment, TooBusy, check_drift, tree_cpu_s
-from bench.table.measuring import Measured, check_quiet
+from bench.table.measuring import Measured
 from bench.table.report import Results
 from bench.table.rows import FIGURES, RUNS
 

@@ -65,7 +65,7 @@ def list_suites(folder: Path) -> list[Suite]:
         Suite("agents", ["suite_agents.py"], set_up=set_up_agents),
         Suite(
             "node",
-            [str(NODE / name) for name in ("openai.test.js", "ai.test.js")],
+            [str(NODE / name) for name in ("openai.test.js", "ai.test.js", "corpus.test.js")],
             NODE,
             is_node=True,
             set_up=set_up_node,

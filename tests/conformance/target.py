@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import orjson
+
 from devstack.environment import without_product_settings
 from devstack.stack import Stack
+from tests.proxy.corpus.rows import ROWS
+from tests.proxy.corpus.upstream import serving_rows
 
 # Public names, and what the sandbox calls them. The first two are placeholders in other people's
 # tests; a model that refuses parameters or breaks is told so by its upstream name.
@@ -38,6 +42,8 @@ class Target:
     api_key: str
     # Of a customer without a balance.
     broke_api_key: str = ""
+    # A file of the scripted upstreams, each a model of its name; empty where they are not sold.
+    corpus: str = ""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -46,6 +52,7 @@ class Target:
             "CONFORMANCE_BASE_URL": self.base_url,
             "CONFORMANCE_API_KEY": self.api_key,
             "CONFORMANCE_BROKE_API_KEY": self.broke_api_key,
+            "CONFORMANCE_CORPUS": self.corpus,
             "TEST_API_BASE_URL": self.base_url,
         }
 
@@ -56,25 +63,32 @@ def own_stack(log_folder: Path) -> Iterator[Target]:
     environ = {**without_product_settings(os.environ), **SETTINGS}
     with (
         TemporaryDirectory(prefix="conformance-") as folder,
+        serving_rows(ROWS) as corpus_url,
         Stack(Path(folder), environ=environ) as stack,
     ):
         try:
-            yield _set_up(stack)
+            yield _set_up(stack, corpus_url, Path(folder) / "corpus.json")
         finally:
             _keep_logs(Path(folder) / "log", log_folder)
 
 
-def _set_up(stack: Stack) -> Target:
+def _set_up(stack: Stack, corpus_url: str, corpus: Path) -> Target:
     models = [f"--model={public}={upstream}" for public, upstream in MODELS.items()]
     stack.manage(
         "add_provider", "conformance", "--base-url", f"{stack.upstream_url}/v1",
         "--api-key", stack.env["SANDBOX_UPSTREAM_KEY"], "--default-price", *models,
     )  # fmt: skip
+    stack.manage(
+        "add_provider", "corpus", "--base-url", corpus_url, "--api-key", "sk-Canary",
+        "--default-price", *(f"--model={row.name}" for row in ROWS),
+    )  # fmt: skip
+    told = ("name", "endpoint", "stream", "status", "sees", "asks")
+    corpus.write_bytes(orjson.dumps([{name: getattr(row, name) for name in told} for row in ROWS]))
     rich, broke = (
         stack.manage("issue_key", f"{who}@example.com").split()[-1] for who in ("rich", "broke")
     )
     stack.manage("grant_credits", "rich@example.com", str(BALANCE_CREDITS), "--reason", "a test")
-    return Target(f"{stack.url}/v1", rich, broke)
+    return Target(f"{stack.url}/v1", rich, broke, str(corpus))
 
 
 def _keep_logs(source: Path, destination: Path) -> None:

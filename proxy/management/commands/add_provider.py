@@ -6,18 +6,19 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from proxy.errors import InvalidProvider
+from proxy.management.key_options import add_key_options, read_key
 from proxy.upstreams.providers.setup import set_up_provider
 
 
 class Command(BaseCommand):
-    """`add_provider NAME --base-url URL --api-key KEY --model PUBLIC[=UPSTREAM] …`"""
+    """`add_provider NAME --base-url URL --api-key-file PATH --model PUBLIC[=UPSTREAM] …`"""
 
     help = "Create a provider with its models and routes, or update one of the same name."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name")
         parser.add_argument("--base-url", required=True, help="such as https://api.openai.com/v1")
-        parser.add_argument("--api-key", required=True, help="our key at the provider")
+        add_key_options(parser)
         parser.add_argument(
             "--model",
             action="append",
@@ -43,7 +44,7 @@ class Command(BaseCommand):
             changes = set_up_provider(
                 options["name"],
                 base_url=options["base_url"],
-                secret=options["api_key"],
+                secret=read_key(options),
                 models=dict(read_model(text) for text in options["model"]),
                 has_default_price=options["default_price"],
                 context_tokens=options["context_tokens"],

@@ -6,18 +6,19 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from proxy.errors import InvalidProvider
+from proxy.management.key_options import add_key_options, read_key
 from proxy.models import Provider
 from proxy.upstreams.providers.setup import add_key
 
 
 class Command(BaseCommand):
-    """`add_provider_key NAME --api-key KEY [--priority N] [--weight N]`"""
+    """`add_provider_key NAME --api-key-file PATH [--priority N] [--weight N]`"""
 
     help = "Give a provider one more key, beside those it has."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name")
-        parser.add_argument("--api-key", required=True, help="our key at the provider")
+        add_key_options(parser)
         parser.add_argument("--priority", type=int, default=0, help="lower is used first")
         parser.add_argument("--weight", type=int, default=1, help="share within one priority")
 
@@ -28,7 +29,7 @@ class Command(BaseCommand):
         try:
             key = add_key(
                 provider,
-                options["api_key"],
+                read_key(options),
                 priority=options["priority"],
                 weight=options["weight"],
             )

@@ -9,12 +9,12 @@ from django.db import transaction
 from billing.catalogue.model_prices import set_price
 from billing.catalogue.pricing import MILLICREDITS
 from billing.models import PublicModel
+from common.encryption import InvalidToken, decrypt_secret, encrypt_secret
 from proxy.errors import InvalidAddress, InvalidProvider
 from proxy.metering.known_models import thinks_first
 from proxy.models import Provider, ProviderKey, Route
 from proxy.parsing.origins import origin_of
 from proxy.upstreams.addresses import check_base_url
-from proxy.upstreams.crypto import InvalidToken, decrypt_secret, encrypt_secret
 from proxy.upstreams.ejection import take_back_key
 
 HINT_CHARS = 4

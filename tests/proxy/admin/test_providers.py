@@ -7,8 +7,8 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from accounts.models import User
+from common.encryption import decrypt_secret
 from proxy.models import Provider, ProviderKey, Route
-from proxy.upstreams.crypto import decrypt_secret
 from tests import desk
 
 SECRET = "sk-upstream-canary-0123456789abcdef-WXYZ"

@@ -1,8 +1,9 @@
 """An upstream that answers each request with the bytes of the row that its model names."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from threading import Thread
 
 import orjson
 
@@ -31,6 +32,22 @@ async def serve_rows(rows: Iterable[Row]) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
     finally:
         server.close()
+
+
+@contextmanager
+def serving_rows(rows: Iterable[Row]) -> Iterator[str]:
+    """Serve in a thread, for who has no event loop; yields the base URL."""
+    loop = asyncio.new_event_loop()
+    thread = Thread(target=loop.run_forever, name="corpus", daemon=True)
+    thread.start()
+    served = serve_rows(rows)
+    try:
+        yield asyncio.run_coroutine_threadsafe(served.__aenter__(), loop).result(10)
+    finally:
+        ended = served.__aexit__(None, None, None)
+        asyncio.run_coroutine_threadsafe(ended, loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
 
 
 def answer(row: Row) -> bytes:

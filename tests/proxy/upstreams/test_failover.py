@@ -11,12 +11,12 @@ import pytest
 
 from billing.models import InboxItem, UsageRecord
 from billing.upkeep.drain import drain
+from common.encryption import encrypt_secret
 from proxy.database import in_database
 from proxy.models import Provider, ProviderKey, Route
 from proxy.parsing.origins import origin_of
 from proxy.upstreams import client as upstream_module
 from proxy.upstreams.attempts import RetryBudget
-from proxy.upstreams.crypto import encrypt_secret
 from proxy.upstreams.providers.health_report import Figures, read_health
 from proxy.upstreams.shared import CircuitLimits
 from tests.proxy.canned import Canned, json_answer, serve_canned

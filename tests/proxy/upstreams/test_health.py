@@ -10,9 +10,9 @@ from django.conf import settings
 
 from billing.models import InboxItem
 from billing.wallet.sync_client import SyncWalletClient
+from common.encryption import encrypt_secret
 from proxy.database import in_database
 from proxy.models import Provider, ProviderKey
-from proxy.upstreams.crypto import encrypt_secret
 from proxy.upstreams.ejection import forget, take_back_key
 from proxy.upstreams.health import Health
 from proxy.upstreams.routes import UpstreamKey, UpstreamRoute

@@ -1,6 +1,7 @@
 """Setting up providers: what is created, what is refused."""
 
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,11 +9,11 @@ from django.core.management import CommandError, call_command
 
 from billing.catalogue.model_prices import set_price
 from billing.models import ModelPrice, PublicModel
+from common.encryption import decrypt_secret
 from proxy.errors import InvalidProvider
 from proxy.models import Provider, ProviderKey, Route
 from proxy.upstreams.addresses import PublicResolver, check_base_url, is_allowed_address
 from proxy.upstreams.catalogue import load_models
-from proxy.upstreams.crypto import decrypt_secret
 from proxy.upstreams.providers.setup import set_up_provider
 
 pytestmark = pytest.mark.django_db
@@ -286,3 +287,39 @@ def test_ejected_keys_are_the_last_resort() -> None:
 
     assert alone == (KEY,)
     assert load_models()["gpt-4"].routes[0].upstream.secrets == ("sk-2",)
+
+
+@pytest.mark.parametrize("command", ["add_provider", "add_provider_key"])
+@pytest.mark.parametrize("is_standard_input", [True, False])
+def test_a_key_comes_from_a_file_or_standard_input(
+    command: str, is_standard_input: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add("--model", "gpt-4", "--default-price")
+    file = tmp_path / "key"
+    file.write_text("sk-from-a-file-0123\n")
+    monkeypatch.setattr("sys.stdin", StringIO(file.read_text()))
+    more = ["--base-url", URL, "--model", "gpt-4"] if command == "add_provider" else []
+
+    path = "-" if is_standard_input else str(file)
+    call_command(command, "acme", "--api-key-file", path, *more, stdout=StringIO())
+
+    newest = ProviderKey.objects.order_by("pk").last()
+    assert newest is not None
+    assert decrypt_secret(bytes(newest.encrypted_secret)) == "sk-from-a-file-0123"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "can't be read"), (b" \n", "is empty"), (b"\xff", "can't be")]
+)
+def test_a_file_without_a_key_is_refused(
+    content: bytes | None, reason: str, tmp_path: Path
+) -> None:
+    add("--model", "gpt-4", "--default-price")
+    file = tmp_path / "key"
+    if content is not None:
+        file.write_bytes(content)
+
+    with pytest.raises(CommandError, match=reason):
+        call_command("add_provider_key", "acme", "--api-key-file", str(file))
+
+    assert ProviderKey.objects.count() == 1

@@ -111,6 +111,22 @@ def watch_others(seconds: float = WATCH_S) -> float:
     return take_moment().others_since(before)
 
 
+def check_quiet(*, is_lenient: bool, most: float = MOST_OTHERS) -> float:
+    """Return the share of the machine that others take. Raises TooBusy if it is more than most."""
+    others = watch_others()
+    if others > most and not is_lenient:
+        raise TooBusy(say_busy(others, "before anything was measured"))
+    return others
+
+
+def say_busy(others: float, when: str) -> str:
+    return (
+        f"others took {others:.0%} of the machine {when}; with more than {MOST_OTHERS:.0%} a "
+        f"figure can't be told from what they do (load {os.getloadavg()[0]:.1f}). BENCH_ANYWAY=1 "
+        "measures all the same, and records nothing."
+    )
+
+
 def machine_cpu_s() -> float:
     """Return the seconds that all processors worked: for anybody, the host's others included."""
     user, nice, system, _, _, irq, softirq, steal, *_ = map(
