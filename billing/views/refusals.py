@@ -32,8 +32,8 @@ MESSAGES: dict[type[DomainError], str] = {
     billing.DocumentMissing: (
         "The payment service has no such document of this order. Please write to us if you need it."
     ),
-    billing.TooManyDocuments: (
-        "Too many documents were asked for within an hour. Please try again later."
+    billing.TooManyQuestions: (
+        "The payment service was asked too often within an hour. Please try again later."
     ),
     billing.RefundRefused: "Nothing was refunded: this order can't be returned here any more.",
     billing.LeavingRefused: "The account can't be deleted now: please look below.",
