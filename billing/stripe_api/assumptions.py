@@ -26,13 +26,13 @@ from billing.stripe_api.card_payments import (
     read_payment,
 )
 from billing.stripe_api.charges import Charge, read_charge
-from billing.stripe_api.checkouts import Checkout, create_checkout, read_checkout
+from billing.stripe_api.checkouts import Checkout, create_checkout, expire_checkout, read_checkout
 from billing.stripe_api.client import ORDER_KEY, call_stripe
 from billing.stripe_api.customers import create_customer, update_email
 from billing.stripe_api.listing import MOST_KINDS, list_events
 from billing.stripe_api.payments import PaymentState
 from billing.stripe_api.refunds import create_refund
-from billing.stripe_api.saved_cards import CHARGEABLE, create_setup, detach_cards
+from billing.stripe_api.saved_cards import CHARGEABLE, create_setup, detach_cards, read_setup
 
 Answer = TypeVar("Answer")
 
@@ -167,6 +167,15 @@ def _only_chargeable_kinds(walk: Walk) -> None:
     with call_stripe() as client:
         kinds = client.v1.checkout.sessions.retrieve(session_id).payment_method_types
         _demand(kinds and set(kinds) <= set(CHARGEABLE), f"it offers {', '.join(kinds)}")
+
+
+def _ended_page_stays_ended(walk: Walk) -> None:
+    session_id = _set_up(walk, walk.customer_id)
+    expire_checkout(session_id)
+    found = read_setup(session_id)
+    _demand(found.status == "expired", f"it is {found.status}")
+    refusal = _refused(lambda: expire_checkout(session_id))
+    _demand(not isinstance(refusal, PaymentObjectMissing), f"its code is {refusal.code!r}")
 
 
 def _person_pays(walk: Walk) -> None:
@@ -360,6 +369,7 @@ CHECKS: dict[str, Callable[[Walk], None]] = {
     "a customer's address can be changed": _email_follows,
     "a customer who is gone is named": _gone_customer_is_named,
     "a set-up offers the kinds that are allowed": _only_chargeable_kinds,
+    "a page that is ended stays ended": _ended_page_stays_ended,
     "a Checkout is paid as it was asked for": _person_pays,
     "a saved card is charged while its owner is away": _charged_while_away,
     "a decline keeps its payment": _declined_while_away,
@@ -378,7 +388,7 @@ def _clean_up(walk: Walk) -> None:
     """Undo what can be undone; what is gone already is no matter."""
     undo: list[tuple[Callable[[str], object], list[str]]] = [
         (detach_cards, walk.customers),
-        (_expire, walk.sessions),
+        (expire_checkout, walk.sessions),
         (_refund_rest, walk.payments),
         (_delete, walk.customers),
     ]
@@ -386,11 +396,6 @@ def _clean_up(walk: Walk) -> None:
         for each in ids:
             with suppress(PaymentProviderError):
                 end(each)
-
-
-def _expire(session_id: str) -> None:
-    with call_stripe() as client:
-        client.v1.checkout.sessions.expire(session_id)
 
 
 def _refund_rest(intent_id: str) -> None:

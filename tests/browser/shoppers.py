@@ -7,6 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+from allauth.mfa.totp.internal.auth import (
+    format_hotp_value,
+    hotp_value,
+    yield_hotp_counters_from_time,
+)
 from playwright.sync_api import Page, expect
 
 from devstack.stack import Stack
@@ -14,6 +19,8 @@ from tests.stripe_sandbox import Sandbox
 from tests.waiting import await_true
 
 PASSWORD = "a pelican reads the ledger"
+RESET = re.compile(r"http://\S+/accounts/password/reset/key/\S+")
+CONFIRM = re.compile(r"http://\S+/accounts/confirm-email/\S+/")
 PACK_PRICES = {"starter": "$5.00", "builder": "$20.00", "scale": "$80.00"}
 
 
@@ -88,6 +95,30 @@ def sign_up(page: Page, stack: Stack, name: str) -> Shopper:
     page.get_by_role("button", name="Create account").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
     return Shopper(email, page, stack)
+
+
+def code_of(secret: str, *, later: int = 0) -> str:
+    counter = list(yield_hotp_counters_from_time())[-1] + later
+    return str(format_hotp_value(hotp_value(secret, counter)))
+
+
+def log_in(page: Page, email: str, password: str = PASSWORD) -> None:
+    """Fill in the log-in page and send it, whatever comes of it."""
+    page.goto("/accounts/login/")
+    page.get_by_label("Email").fill(email)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in", exact=True).click()
+
+
+def log_out(page: Page) -> None:
+    page.goto("/accounts/logout/")
+    page.get_by_role("main").get_by_role("button", name="Log out").click()
+
+
+def mailed_link(stack: Stack, email: str, link: re.Pattern[str]) -> str:
+    """Return the newest such link that someone was mailed."""
+    await_true(lambda: link.search(mailed(stack, email)), what="the mail")
+    return str(link.findall(mailed(stack, email))[0])
 
 
 def mailed(stack: Stack, email: str) -> str:

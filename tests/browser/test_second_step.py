@@ -3,36 +3,14 @@
 import re
 
 import pytest
-from allauth.mfa.totp.internal.auth import (
-    format_hotp_value,
-    hotp_value,
-    yield_hotp_counters_from_time,
-)
 from playwright.sync_api import Browser, Page, expect
 
 from devstack.stack import Stack
 from tests.browser.conftest import Browsers
 from tests.browser.pictures import keep
-from tests.browser.shoppers import PASSWORD, Shopper, sign_up
+from tests.browser.shoppers import code_of, log_in, log_out, sign_up
 
 pytestmark = pytest.mark.browser
-
-
-def code_of(secret: str, *, later: int = 0) -> str:
-    counter = list(yield_hotp_counters_from_time())[-1] + later
-    return str(format_hotp_value(hotp_value(secret, counter)))
-
-
-def log_out(page: Page) -> None:
-    page.goto("/accounts/logout/")
-    page.get_by_role("main").get_by_role("button", name="Log out").click()
-
-
-def log_in(page: Page, customer: Shopper) -> None:
-    page.goto("/accounts/login/")
-    page.get_by_label("Email").fill(customer.email)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in", exact=True).click()
 
 
 def test_an_authenticator_app_and_its_recovery_codes(stack: Stack, browsers: Browsers) -> None:
@@ -51,7 +29,7 @@ def test_an_authenticator_app_and_its_recovery_codes(stack: Stack, browsers: Bro
     keep(page, "second-step/on")
 
     log_out(page)
-    log_in(page, customer)
+    log_in(page, customer.email)
     expect(page.get_by_role("heading", level=1)).to_have_text("The second step")
     keep(page, "second-step/asked")
     page.locator("#id_code").fill(code)

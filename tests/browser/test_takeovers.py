@@ -1,7 +1,5 @@
 """Two ways in which a stranger tries to keep an account under somebody else's address."""
 
-import re
-
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
@@ -9,18 +7,9 @@ from playwright.sync_api import Page, expect
 from devstack.stack import Stack
 from tests.browser.conftest import Browsers
 from tests.browser.pictures import keep
-from tests.browser.shoppers import mailed, sign_up
-from tests.waiting import await_true
+from tests.browser.shoppers import CONFIRM, RESET, mailed_link, sign_up
 
 pytestmark = pytest.mark.browser
-
-RESET = re.compile(r"http://\S+/accounts/password/reset/key/\S+")
-CONFIRM = re.compile(r"http://\S+/accounts/confirm-email/\S+/")
-
-
-def mailed_link(stack: Stack, email: str, link: re.Pattern[str]) -> str:
-    await_true(lambda: link.search(mailed(stack, email)), what="the mail")
-    return str(link.findall(mailed(stack, email))[0])
 
 
 def reset(page: Page, stack: Stack, email: str) -> None:
