@@ -22,6 +22,7 @@ from billing.ledger.wallets import get_wallet
 from billing.models import AutoTopUp, Dispute, Order, Refund
 from billing.notices.security import notify_account_deleted
 from billing.orders.checkout import end_payment_pages
+from billing.orders.clawback import find_orders_left
 from billing.orders.refund_offers import Offer
 from billing.orders.refunds import offer_to_customer, refund_to_customer
 from billing.orders.top_up_orders import advance_top_up
@@ -42,10 +43,11 @@ class Unspent:
 
 def read_unspent(user: User) -> Unspent:
     """Return what is unspent now, and what of it is refunded when the account is deleted."""
-    paid = Order.objects.filter(user=user, fulfilled_at__isnull=False).order_by("pk")
-    offers = ((order, offer_to_customer(order)) for order in paid)
+    wallet = get_wallet(user)
+    left = find_orders_left(wallet).select_related("user").order_by("pk")
+    offers = ((order, offer_to_customer(order)) for order in left)
     return Unspent(
-        credits=read_balance(get_wallet(user)).available_credits,
+        credits=read_balance(wallet).available_credits,
         offers=tuple((order, offer) for order, offer in offers if offer),
     )
 
