@@ -8,6 +8,7 @@ from django.http import HttpRequest
 
 from billing import exceptions as billing
 
+# Braces stand for the error's own text, where that is written for customers.
 MESSAGES: dict[type[billing.BillingError], str] = {
     billing.CurrencyUnproven: (
         "That pack can't be sold in this currency at the moment. Nothing was charged. Please "
@@ -29,7 +30,7 @@ MESSAGES: dict[type[billing.BillingError], str] = {
         "The payment service was asked too often within an hour. Please try again later."
     ),
     billing.RefundRefused: "Nothing was refunded: this order can't be returned here any more.",
-    billing.LeavingRefused: "The account can't be deleted now: please look below.",
+    billing.LeavingRefused: "The account can't be deleted now. {}",
     billing.CodeUnknown: "There is no such code. Please compare it with what you were given.",
     billing.CodeUsed: "This code was used already, or you have used another one of the same kind.",
     billing.CodeExpired: "This code has expired.",
@@ -58,4 +59,4 @@ def as_message(request: HttpRequest) -> Iterator[None]:
         yield
     except tuple(MESSAGES) as error:
         known = next(kind for kind in type(error).__mro__ if kind in MESSAGES)
-        messages.error(request, MESSAGES[known])
+        messages.error(request, MESSAGES[known].format(error))

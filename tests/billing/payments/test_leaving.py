@@ -219,9 +219,10 @@ def test_an_open_payment_page_ends_with_its_account(
 def test_a_page_that_was_just_paid_is_told_before_anything_is_lost(
     alice: User, paid: Order
 ) -> None:
-    with pytest.raises(LeavingRefused, match="just arrived"):
-        delete_account(alice)
+    page = signed_in(alice).post(PAGE, {"email": alice.email}).content.decode()
 
+    assert "A payment has just arrived. Look again at what is unspent." in page
+    assert "1,000,000 credits are lost" in " ".join(page.split())
     alice.refresh_from_db()
     assert (alice.is_active, posted(alice)) == (True, 1_000_000)
     delete_account(alice)
