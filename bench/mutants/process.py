@@ -34,19 +34,29 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "cancelled commands give their answers to others",
         "billing/wallet/connection.py",
-        "reply = await asyncio.shield(answer)",
-        "reply = await answer\n"
-        "        except asyncio.CancelledError:\n"
-        "            protocol._waiting.remove(answer)\n"
-        "            raise",
+        "            answer, _ = self._waiting.popleft()\n"
+        "            if not answer.done():\n"
+        "                answer.set_result(reply)",
+        "            answer, _ = self._waiting.popleft()\n"
+        "            while answer.done():\n"
+        "                answer, _ = self._waiting.popleft()\n"
+        "            answer.set_result(reply)",
         "connection::test_a_cancelled_task_does_not_shift_the_answers_of_the_others",
     ),
     Mutant(
         "a late answer is given to the next command",
         "billing/wallet/connection.py",
-        '            protocol.abort(ConnectionLost("Redis did not answer in time."))\n',
-        "",
+        '            self.abort(ConnectionLost("Redis did not answer in time."))\n',
+        "            while self._waiting:\n"
+        '                self._waiting.popleft()[0].set_exception(ConnectionLost("late"))\n',
         "connection::test_a_late_answer_is_not_given_to_the_next_command",
+    ),
+    Mutant(
+        "the alarm rings once",
+        "billing/wallet/connection.py",
+        "        elif self._waiting:\n",
+        "        elif False:\n",
+        "connection::test_a_server_that_falls_silent_later_is_noticed_in_time",
     ),
     Mutant(
         "a hold whose answer was lost stays",

@@ -9,6 +9,7 @@ Nothing is sent twice: only the caller knows what may be repeated.
 """
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -68,14 +69,8 @@ class Connection:
         await asyncio.sleep(0)
 
     async def _ask(self, protocol: "_Protocol", parts: Sequence[Argument], timeout_s: float) -> Any:
-        answer = protocol.send(parts)
-        try:
-            async with asyncio.timeout(timeout_s):
-                # Shielded, because even a cancelled answer keeps its place in the order of answers.
-                reply = await asyncio.shield(answer)
-        except TimeoutError as error:
-            protocol.abort(ConnectionLost("Redis did not answer in time."))
-            raise ConnectionLost("Redis did not answer in time.") from error
+        # Even a cancelled answer keeps its place in the order of answers.
+        reply = await protocol.send(parts, timeout_s)
         if isinstance(reply, hiredis.ReplyError):
             raise CommandRefused(str(reply))
         return reply
@@ -127,38 +122,45 @@ class Connection:
 
 
 class _Protocol(asyncio.Protocol):
-    """Matches answers to commands by their order."""
+    """Matches answers to commands by their order. One alarm watches the time of all."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
         self._reader = hiredis.Reader(notEnoughData=NotImplemented)
-        self._waiting: deque[asyncio.Future[Any]] = deque()
+        # Each with the time, by the loop's clock, when it is late.
+        self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
         self._outgoing: list[bytes] = []
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = math.inf
         self.is_closed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports have the interface of asyncio's, but are no subclasses.
         self._transport = cast(asyncio.Transport, transport)
 
-    def send(self, parts: Sequence[Argument]) -> "asyncio.Future[Any]":
-        """Queue a command; all commands of one loop iteration go out in one write."""
+    def send(self, parts: Sequence[Argument], timeout_s: float) -> "asyncio.Future[Any]":
+        """Queue a command; all commands of one loop iteration go out in one write.
+
+        If its answer is late, the connection is aborted. The caller awaits the answer.
+        """
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
-        # asyncio must not report an answer that is no longer awaited as never retrieved.
-        answer.add_done_callback(_retrieve)
         if self.is_closed:
             answer.set_exception(ConnectionLost("The connection was closed."))
             return answer
         if not self._outgoing:
             loop.call_soon(self._flush)
         self._outgoing.append(hiredis.pack_command(tuple(parts)))  # type: ignore[arg-type]
-        self._waiting.append(answer)
+        late_at = loop.time() + timeout_s
+        self._waiting.append((answer, late_at))
+        if late_at < self._alarm_at:
+            self._set_alarm(loop, late_at)
         return answer
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
         while (reply := self._reader.gets()) is not NotImplemented:
-            answer = self._waiting.popleft()
+            answer, _ = self._waiting.popleft()
             if not answer.done():
                 answer.set_result(reply)
 
@@ -169,19 +171,30 @@ class _Protocol(asyncio.Protocol):
         """Close the socket and fail every command in flight. Safe to repeat."""
         self.is_closed = True
         self._outgoing.clear()
+        if self._alarm is not None:
+            self._alarm.cancel()
         if self._transport is not None:
             self._transport.abort()
         while self._waiting:
-            answer = self._waiting.popleft()
+            answer, _ = self._waiting.popleft()
             if not answer.done():
                 answer.set_exception(error)
+
+    def _set_alarm(self, loop: asyncio.AbstractEventLoop, at: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm, self._alarm_at = loop.call_at(at, self._look, loop), at
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Abort if an answer is late; otherwise look again when the first may be."""
+        self._alarm, self._alarm_at = None, math.inf
+        late_at = min((at for _, at in self._waiting), default=math.inf)
+        if late_at <= loop.time():
+            self.abort(ConnectionLost("Redis did not answer in time."))
+        elif self._waiting:
+            self._set_alarm(loop, late_at)
 
     def _flush(self) -> None:
         if self._transport is not None and not self.is_closed:
             self._transport.write(b"".join(self._outgoing))
         self._outgoing.clear()
-
-
-def _retrieve(answer: "asyncio.Future[Any]") -> None:
-    if not answer.cancelled():
-        answer.exception()

@@ -22,7 +22,6 @@ import httpx
 import orjson
 from aiohttp.connector import Connection
 from django.conf import settings
-from httpx_aiohttp import AiohttpTransport
 
 from proxy.errors import (
     AnswerBroken,
@@ -35,6 +34,7 @@ from proxy.errors import (
 )
 from proxy.upstreams.addresses import PublicResolver
 from proxy.upstreams.routes import Upstream
+from proxy.upstreams.transport import Transport
 
 # How much of a refusal's body is read.
 MAX_REFUSAL_BYTES = 64 * 1024
@@ -75,7 +75,7 @@ class Connector(aiohttp.TCPConnector):
 class UpstreamClient:
     """Sends requests. One per process. The caller closes each answer."""
 
-    def __init__(self, transport: AiohttpTransport, fresh: AiohttpTransport) -> None:
+    def __init__(self, transport: Transport, fresh: Transport) -> None:
         self._transport = transport
         # Its connections are closed after each request, so each is a fresh one.
         self._fresh = fresh
@@ -85,7 +85,7 @@ class UpstreamClient:
         """Make a client; connections are opened as requests need them."""
         tls = _tls_context()
         kept, fresh = (
-            AiohttpTransport(verify=tls, client=_open_session(tls, max_connections, **how))
+            Transport(_open_session(tls, max_connections, **how), tls)
             for how in (
                 {"keepalive_timeout": settings.UPSTREAM_KEEP_ALIVE_S},
                 {"force_close": True},
@@ -113,10 +113,8 @@ class UpstreamClient:
         With `read_timeout_s`, a silence of that length breaks the answer.
         Raises UpstreamNotReached, UpstreamRefused, UpstreamTimedOut, AnswerBroken.
         """
-        headers = {**_headers(secret, request_id), "content-type": "application/json"}
-        request = httpx.Request(
-            "POST", _url(upstream.base_url, path), headers=headers, content=body
-        )
+        headers = [*_headers(secret, request_id), (b"content-type", b"application/json")]
+        request = _request("POST", _url(upstream.base_url, path), headers, body)
         return await self._send(request, upstream, read_timeout_s)
 
     async def get(
@@ -124,7 +122,7 @@ class UpstreamClient:
     ) -> "UpstreamAnswer":
         """Get something of our own, such as the list of models. Raises as `post`."""
         url = _url(upstream.base_url, path)
-        request = httpx.Request("GET", url, headers=_headers(secret, request_id))
+        request = _request("GET", url, _headers(secret, request_id), b"")
         return await self._send(request, upstream, upstream.first_byte_timeout_s)
 
     async def _send(
@@ -186,7 +184,7 @@ class UpstreamAnswer:
             async for chunk in self.response.aiter_bytes() if is_packed else self._stream():
                 yield chunk
         except TRANSPORT_ERRORS as error:
-            kind = type(error.__cause__ or error).__name__
+            kind = type(_cause(error)).__name__
             self._tell_end(kind)
             raise AnswerBroken(kind) from error
 
@@ -249,17 +247,26 @@ def _read_instant(text: str) -> float | None:
     return min(max(at - time.time(), 0.0), MOST_RETRY_AFTER_S)
 
 
-def _headers(secret: str, request_id: str) -> dict[str, str]:
-    return {
-        "authorization": f"Bearer {secret}",
+def _headers(secret: str, request_id: str) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"authorization", f"Bearer {secret}".encode("ascii")),
         # A compressed stream comes in bursts, and a compressed answer can be a bomb.
-        "accept-encoding": "identity",
-        "user-agent": "tokenproxy",
-        "x-client-request-id": request_id,
-    }
+        (b"accept-encoding", b"identity"),
+        (b"user-agent", b"tokenproxy"),
+        (b"x-client-request-id", request_id.encode("ascii")),
+    ]
 
 
-async def _ask(transport: AiohttpTransport, request: httpx.Request) -> UpstreamAnswer:
+def _request(
+    method: str, url: httpx.URL, headers: list[tuple[bytes, bytes]], body: bytes
+) -> httpx.Request:
+    """Make a request. The host and the length are aiohttp's to write, once."""
+    request = httpx.Request(method, url, headers=headers, stream=httpx.ByteStream(body))
+    request.read()
+    return request
+
+
+async def _ask(transport: Transport, request: httpx.Request) -> UpstreamAnswer:
     """Send a request over one transport. Raises UpstreamError."""
     began_at = time.monotonic()
     _is_reused.set(False)
@@ -271,7 +278,7 @@ async def _ask(transport: AiohttpTransport, request: httpx.Request) -> UpstreamA
 
 def _failure(error: Exception, *, after_s: float) -> UpstreamError:
     """Return what a transport's error means for a request whose answer has not begun."""
-    cause = error.__cause__ or error
+    cause = _cause(error)
     kind = type(cause).__name__
     if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
         return UpstreamNotReached(kind)
@@ -283,6 +290,11 @@ def _failure(error: Exception, *, after_s: float) -> UpstreamError:
     if after_s < HANG_UP_S:
         return UpstreamHungUp(kind)
     return AnswerBroken(f"{kind} after {after_s:.1f} s without a byte")
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return the error of aiohttp, which knows more than what it came of, or is given as."""
+    return error if isinstance(error, aiohttp.ClientError) else error.__cause__ or error
 
 
 async def _refusal(answer: UpstreamAnswer) -> UpstreamRefused:

@@ -191,6 +191,24 @@ async def test_a_mute_server_fails_all_that_wait_at_the_same_time(slow: SlowServ
     assert slow.connections == 1
 
 
+async def test_a_server_that_falls_silent_later_is_noticed_in_time(slow: SlowServer) -> None:
+    connection = Connection(slow.url, timeout_s=0.2)
+    loop = asyncio.get_running_loop()
+    answered = asyncio.create_task(connection.command("ECHO", "first"))
+    await slow.asked.get()
+    slow.answer("first")
+    await answered
+    # The alarm that was set for the first command rings while the second may still be answered.
+    await asyncio.sleep(0.1)
+    started = loop.time()
+
+    with pytest.raises(ConnectionLost, match="in time"):
+        await asyncio.wait_for(connection.command("ECHO", "second"), 5)
+
+    assert 0.19 < loop.time() - started < 1
+    await connection.close()
+
+
 async def test_a_server_that_is_away_was_not_sent_anything() -> None:
     connection = Connection("redis://127.0.0.1:1/0")
 
