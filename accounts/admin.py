@@ -14,9 +14,14 @@ from django.contrib.auth.forms import AdminUserCreationForm
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
 
-from accounts.desk.pages import DeskAdmin, ReadOnlyAdmin, SuperusersAdmin, Tool, list_tool
-from accounts.models import User
+from accounts.desk.pages import DeskAdmin, ReadOnlyAdmin, SuperusersAdmin, Tool, link, list_tool
+from accounts.models import Invitation, Team, TeamEvent, User
+from accounts.teams.members import own_team
+
+LATEST = 10
 
 # On Django's own page, staff who may change a group could give it, and themselves, any permission.
 admin.site.unregister(Group)
@@ -102,12 +107,76 @@ class UserAdmin(DeskAdmin[User], DjangoUserAdmin[User]):
         return super().user_change_password(request, id, form_url)
 
     def get_tools(self, request: HttpRequest, obj: User) -> Sequence[Tool]:
+        team = own_team(obj)
         return (
-            list_tool("Wallet", "billing_wallet", user__id__exact=obj.pk),
-            list_tool("API keys", "accounts_apikey", user__id__exact=obj.pk),
-            list_tool("Orders", "billing_order", user__id__exact=obj.pk),
-            list_tool("Usage", "billing_usagerecord", wallet__user__id__exact=obj.pk),
+            list_tool("Teams", "accounts_team", q=obj.email),
+            list_tool("Wallet", "billing_wallet", team__id__exact=team.pk),
+            list_tool("API keys", "accounts_apikey", created_by__id__exact=obj.pk),
+            list_tool("Orders", "billing_order", buyer__id__exact=obj.pk),
+            list_tool("Usage", "billing_usagerecord", wallet__team__id__exact=team.pk),
         )
+
+
+@admin.register(Team)
+class TeamAdmin(ReadOnlyAdmin[Team]):
+    """Teams. Their members change them on their own pages."""
+
+    list_display = ("__str__", "person", "public_id", "created_at", "closed_at")
+    list_select_related = ("person",)
+    fields = ("name", "person", "public_id", "created_at", "closed_at", "members", "latest")
+    readonly_fields = ("members", "latest")
+    date_hierarchy = "created_at"
+    search_fields = ("memberships__user__email", "name", "=public_id")
+    links = (
+        link("Wallet", "billing_wallet", team__id__exact="pk"),
+        link("API keys", "accounts_apikey", team__id__exact="pk"),
+        link("Orders", "billing_order", team__id__exact="pk"),
+        link("Usage", "billing_usagerecord", wallet__team__id__exact="pk"),
+        link("Events", "accounts_teamevent", team__id__exact="pk"),
+        link("Invitations", "accounts_invitation", team__id__exact="pk"),
+    )
+
+    @admin.display(description="Members")
+    def members(self, team: Team) -> str:
+        seats = team.memberships.select_related("user")
+        return format_html_join(
+            mark_safe("<br>"), "{}, {}", ((seat.user, seat.get_role_display()) for seat in seats)
+        )
+
+    @admin.display(description="Latest events")
+    def latest(self, team: Team) -> str:
+        events = team.events.select_related("actor", "member")[:LATEST]
+        rows = ((each.at.strftime("%Y-%m-%d %H:%M"), each, each.member or "") for each in events)
+        return format_html_join(mark_safe("<br>"), "{} {} {}", rows)
+
+
+@admin.register(Invitation)
+class InvitationAdmin(ReadOnlyAdmin[Invitation]):
+    """Who was invited to a team. The link itself is not kept."""
+
+    list_display = ("email", "team", "role", "invited_by", "created_at", "accepted_at")
+    list_select_related = ("team__person", "invited_by")
+    list_filter = ("role",)
+    search_fields = ("email", "invited_by__email")
+    fields = (
+        *("team", "email", "role", "invited_by", "created_at", "expires_at"),
+        *("accepted_at", "accepted_by", "revoked_at"),
+    )
+
+
+@admin.register(TeamEvent)
+class TeamEventAdmin(ReadOnlyAdmin[TeamEvent]):
+    """Who did what in a team."""
+
+    list_display = ("at", "team", "actor", "action", "subject", "member")
+    list_select_related = ("team__person", "actor", "member")
+    list_filter = ("action",)
+    date_hierarchy = "at"
+    search_fields = ("team__memberships__user__email", "subject")
+    fields = (
+        *("at", "team", "actor", "action", "subject", "member", "invitation"),
+        *("before", "after"),
+    )
 
 
 @admin.register(Group)

@@ -83,8 +83,9 @@ def upstream() -> Iterator[str]:
 def set_up(address: str) -> str:
     """Sell gpt-4 to a customer with a million credits, and return the secret of a key."""
     from accounts.models import User
+    from accounts.teams.members import own_seat
     from billing.keys.api_keys import issue_api_key
-    from billing.ledger.wallets import get_wallet, grant_credits, limit_wallet
+    from billing.ledger.wallets import grant_credits, limit_wallet, wallet_of
     from billing.upkeep.recovery import recover
     from proxy.upstreams.providers.setup import set_up_provider
 
@@ -97,14 +98,14 @@ def set_up(address: str) -> str:
         has_default_price=True,
     )
     user = User.objects.create_user(EMAIL)
-    grant_credits(user, credits=1_000_000, reason="to be measured")
+    grant_credits(wallet_of(user), credits=1_000_000, reason="to be measured")
     limit_wallet(
-        get_wallet(user),
+        wallet_of(user),
         requests_per_minute=1_000_000,
         tokens_per_minute=1_000_000_000,
         concurrent_requests=None,
     )
-    key, secret = issue_api_key(user, name="hops")
+    key, secret = issue_api_key(own_seat(user), name="hops")
     type(key).objects.filter(pk=key.pk).update(
         requests_per_minute=1_000_000, tokens_per_minute=1_000_000_000
     )

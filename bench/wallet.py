@@ -87,6 +87,7 @@ def ending() -> "Settlement":
 def open_shop() -> Shop:
     """Make the customers, each with credits that last."""
     from accounts.models import ApiKey, User
+    from accounts.teams.members import make_own_teams
     from billing.catalogue.model_prices import set_price
     from billing.ledger.credits import post_credit
     from billing.ledger.references import Grant
@@ -96,8 +97,10 @@ def open_shop() -> Shop:
     recover(grace_s=0)
     names = [f"c{number}@example.com" for number in range(WALLETS)]
     users = User.objects.bulk_create([User(email=name) for name in names])
-    wallets = Wallet.objects.bulk_create([Wallet(user=user) for user in users])
-    key = ApiKey.objects.create(user=users[0], name="bench", digest="0" * 64, hint="bench")
+    wallets = Wallet.objects.bulk_create([Wallet(team=team) for team in make_own_teams(users)])
+    key = ApiKey.objects.create(
+        team=wallets[0].team, created_by=users[0], name="bench", digest="0" * 64, hint="bench"
+    )
     price = set_price(
         PublicModel.objects.create(name="gpt-4"),
         prompt_rate_millicredits=1_000,

@@ -7,10 +7,11 @@ BillingError
 │   ├── WalletBacklogged      too many decided debits wait to be booked; nothing new is admitted
 │   ├── WalletStale           the caller's copy of the key or wallet is older than Redis'
 │   ├── WalletMissing         Redis has no such wallet yet; push it and try again
+│   ├── MemberUncounted       Redis does not count yet what this member spent; count, try again
 │   ├── WalletFrozen          a person, a dispute or a fraud warning froze it
 │   ├── WalletInDebt          a refund or dispute took back more than was left
 │   ├── InsufficientCredits   the worst case of this request is not covered
-│   ├── CapReached            this key's cap, in all or this month, does not cover this request
+│   ├── CapReached            a cap of the key or its member, in all or this month, is too low
 │   ├── RateLimited           too many requests or tokens in this minute, or requests at once
 │   ├── RequestTooLarge       more tokens than a whole minute allows
 │   └── UnknownHold           nothing is held under this request id
@@ -86,6 +87,10 @@ class WalletMissing(WalletError):
     """Redis has not been told of this wallet yet."""
 
 
+class MemberUncounted(WalletError):
+    """The member has a cap, and Redis has not added up yet what their keys spent."""
+
+
 class WalletFrozen(WalletError):
     """A person, a dispute or a fraud warning froze the wallet."""
 
@@ -103,8 +108,9 @@ class InsufficientCredits(WalletError):
 
 @dataclass
 class CapReached(WalletError):
-    """The worst case of this request is above what is left of a cap of its key."""
+    """The worst case of this request is above what is left of a cap of its key or its member."""
 
+    is_members: bool
     is_monthly: bool
     cap_credits: int
     left_credits: int

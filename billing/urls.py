@@ -7,6 +7,7 @@ from billing.orders.documents import INVOICE, RECEIPT
 from billing.views import (
     checkout,
     docs,
+    invitations,
     keys,
     leaving,
     notifications,
@@ -56,6 +57,7 @@ urlpatterns = [
         {"kind": INVOICE},
         name="dashboard-order-invoice",
     ),
+    path("invitations/<str:secret>/", invitations.invitation, name="invitation"),
     path("dashboard/redeem/", redeem.redeem, name="dashboard-redeem"),
     path("dashboard/top-up/", top_up.top_up, name="dashboard-top-up"),
     path("dashboard/top-up/card/", top_up.save_card, name="dashboard-top-up-card"),

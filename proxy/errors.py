@@ -11,6 +11,7 @@
     │   │   └── UnsupportedMediaType 415
     │   ├── AuthenticationFailed     401  invalid_api_key
     │   ├── NetworkRefused           401  ip_not_authorized, not from this address
+    │   ├── RoleRefused              403  role_not_allowed, of the key's maker in its team
     │   ├── AccountFrozen            403  account_frozen, until a person lifts it
     │   ├── HttpsRequired            403  https_required, where the site has https
     │   ├── NotFound                 404
@@ -189,6 +190,19 @@ class HttpsRequired(ApiError):
         super().__init__(
             f"This site is reached by https alone: {address}. Whoever read this request has its"
             " API key, so rotate that key.",
+            headers={"x-should-retry": "false"},
+        )
+
+
+class RoleRefused(ApiError):
+    status = 403
+    type = "permission_error"
+    code = "role_not_allowed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Whoever made this API key may not do this in its team: an owner, or somebody who"
+            " looks after its billing, can.",
             headers={"x-should-retry": "false"},
         )
 

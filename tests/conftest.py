@@ -22,7 +22,7 @@ from pytest_django import DjangoDbBlocker
 
 from accounts.models import User
 from accounts.reauthentication import SIGNED_IN_AT
-from billing.ledger.wallets import get_wallet
+from billing.ledger.wallets import wallet_of
 from billing.wallet import keys
 from billing.wallet.commands import restoring
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
@@ -177,7 +177,7 @@ def signed_in(user: User) -> Client:
 
 def person(name: str) -> User:
     user = User.objects.create_user(f"{name}@example.com", "correct horse battery")
-    get_wallet(user)
+    wallet_of(user)
     return user
 
 

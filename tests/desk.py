@@ -12,9 +12,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import ApiKey, User
+from accounts.teams.members import own_team
 from billing.ledger.credits import post_credit
 from billing.ledger.references import OrderCredit
-from billing.ledger.wallets import get_wallet
+from billing.ledger.wallets import wallet_of
 from billing.models import (
     Debit,
     InboxItem,
@@ -76,7 +77,7 @@ class Buyer:
 
 def make_customer(email: str) -> Buyer:
     user = User.objects.create_user(email)
-    wallet = get_wallet(user)
+    wallet = wallet_of(user)
     order = make_order(user)
     post_credit(
         wallet.pk,
@@ -85,7 +86,11 @@ def make_customer(email: str) -> Buyer:
         reference=OrderCredit(order.public_id),
     )
     key = ApiKey.objects.create(
-        user=user, name="Laptop", digest=f"{user.pk:064x}", hint="tp_live_Ab…xy"
+        team=wallet.team,
+        created_by=user,
+        name="Laptop",
+        digest=f"{user.pk:064x}",
+        hint="tp_live_Ab…xy",
     )
     record = make_usage(wallet, key)
     Debit.objects.create(
@@ -100,7 +105,8 @@ def make_order(user: User, **fields: Any) -> Order:
         slug="small", defaults={"name": "Small", "credits": 1_000, "price_cents": 900}
     )
     return Order.objects.create(
-        user=user,
+        team=own_team(user),
+        buyer=user,
         pack=pack,
         pack_name="Small",
         credits=1_000,
@@ -129,10 +135,10 @@ def make_model(name: str = "gpt-test") -> PublicModel:
     return model
 
 
-def make_usage(wallet: Wallet, key: ApiKey) -> UsageRecord:
+def make_usage(wallet: Wallet, key: ApiKey, *, request_id: str = "") -> UsageRecord:
     price = make_model().prices.get()
     return UsageRecord.objects.create(
-        request_id=f"req-{wallet.pk}",
+        request_id=request_id or f"req-{wallet.pk}",
         wallet=wallet,
         api_key=key,
         price=price,

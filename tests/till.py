@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from django.db import connections
 
-from accounts.models import ApiKey, User
+from accounts.models import ApiKey, Membership, User
+from accounts.teams.members import own_seat
 from billing.catalogue.model_prices import set_price
 from billing.keys.api_keys import issue_api_key
 from billing.ledger.wallets import get_wallet, grant_credits
@@ -23,7 +24,7 @@ from billing.wallet.commands.ending import Reaped, Settled
 from billing.wallet.commands.figures import Balance, Inquiry
 from billing.wallet.commands.placing import BacklogLimit, HoldRequest, Placed
 from billing.wallet.journal import Journal
-from billing.wallet.limits import Allowance, KeyFigures, Limits
+from billing.wallet.limits import NO_CAPS, Allowance, Caps, KeyFigures, Limits
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 from billing.wallet.usage import RequestFacts, Settlement, month_of
 
@@ -38,6 +39,7 @@ def limits(
     *,
     lifetime: int | None = None,
     monthly: int | None = None,
+    member: Caps = NO_CAPS,
 ) -> Limits:
     """Return limits that bind nobody, but for those that are given."""
     return Limits(
@@ -45,6 +47,7 @@ def limits(
         replace(UNBOUND, **(wallet or {})),
         lifetime_cap_credits=lifetime,
         monthly_cap_credits=monthly,
+        member_caps=member,
     )
 
 
@@ -81,23 +84,32 @@ class Till:
     """Places and settles on one wallet, as a web process does."""
 
     user: User
+    # Who made the key, in whose team; None: the user, in their own.
+    seat: Membership | None = None
+    # Whom its requests count for; None: who made the key.
+    member_id: int | None = None
     wallet: Wallet = field(init=False)
     key: ApiKey = field(init=False)
     price: ModelPrice = field(init=False)
     client: SyncWalletClient = field(init=False)
 
     def __post_init__(self) -> None:
-        self.wallet = get_wallet(self.user)
-        self.key, _ = issue_api_key(self.user, name="till")
+        seat = self.seat or own_seat(self.user)
+        self.wallet = get_wallet(seat.team)
+        self.key, _ = issue_api_key(seat, name="till")
         self.price = price_of_one()
         self.client = get_sync_client()
+
+    @property
+    def member(self) -> int:
+        return self.key.created_by_id if self.member_id is None else self.member_id
 
     @property
     def shard(self) -> int:
         return keys.shard_of(self.wallet.pk)
 
     def grant(self, amount: int) -> LedgerEntry:
-        return grant_credits(self.user, credits=amount, reason="test")
+        return grant_credits(self.wallet, credits=amount, reason="test")
 
     def facts(self, request_id: str) -> RequestFacts:
         return RequestFacts(
@@ -109,6 +121,7 @@ class Till:
             endpoint="chat.completions",
             is_stream=False,
             started_at_ms=NOW_MS,
+            member_id=self.member,
         )
 
     def hold_request(
@@ -199,6 +212,7 @@ class Till:
             known_version=10**9,
             month=month or month_of(NOW_MS),
             limits=bounds or limits(),
+            member_id=self.member,
             count=count,
         )
         return figures.parse_inquiry(self.client.ask(call))

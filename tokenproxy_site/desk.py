@@ -17,6 +17,7 @@ from accounts.desk.pages import DeskAdmin
 # The groups of pages, in their order. A page that is not named here comes last.
 GROUPS: dict[str, tuple[str, ...]] = {
     "Customers": ("User", "EmailAddress", "Authenticator", "SignIn", "ApiKey", "Wallet"),
+    "Teams": ("Team", "Invitation", "TeamEvent"),
     "Sales": ("Order", "Refund", "Dispute", "Pack", "StripeEvent"),
     "Auto top-up": ("AutoTopUp", "TopUpConsent", "TopUpPayment", "StripeCustomer"),
     "Gifts": ("CodeBatch", "RedeemCode", "WelcomeCredit"),

@@ -6,6 +6,7 @@ Not listed here: the /v1 API, which asgi.py mounts, and probes, which a middlewa
 from django.contrib import admin
 from django.urls import include, path, re_path
 
+from accounts.teams.middleware import resume
 from accounts.views import AddressView, ConfirmAddressView, SignUpView
 from billing.views.account_pages import ChoosePasswordView, SessionsView
 from tokenproxy_site.status import status
@@ -28,6 +29,7 @@ urlpatterns = [
     ),
     path("accounts/sessions/", SessionsView.as_view(), name="usersessions_list"),
     path("accounts/", include("allauth.urls")),
+    path("teams/<uuid:public_id>/<path:rest>", resume),
     path("admin/", admin.site.urls),
 ]
 

@@ -25,6 +25,8 @@ M = TypeVar("M", bound=Model)
 
 # Rows of so many people are found by an index; those of more would have to be sorted.
 FEW = 10
+# How the search fields end that name a person.
+WHOSE = ("user__email", "buyer__email", "created_by__email")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +130,13 @@ class DeskAdmin(admin.ModelAdmin[M]):
         self, request: HttpRequest, queryset: QuerySet[M], search_term: str
     ) -> tuple[QuerySet[M], bool]:
         """Find an address by its beginning, if it is that of a few people: there is an index."""
-        owner = next((name for name in self.search_fields if name.endswith("user__email")), "")
+        owner = next((name for name in self.search_fields if name.endswith(WHOSE)), "")
         if owner and "@" in search_term:
             people = find_people(search_term)
             if 0 < len(people) <= FEW:
-                return queryset.filter(**{f"{owner.removesuffix('__email')}__in": people}), False
+                found = queryset.filter(**{f"{owner.removesuffix('__email')}__in": people})
+                # Several of them may be in one team.
+                return found, "memberships" in owner
         return super().get_search_results(request, queryset, search_term)
 
     def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> type[forms.ModelForm[M]]:

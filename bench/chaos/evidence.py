@@ -27,7 +27,7 @@ RECEIPTS = """
 ORDERS = """
     SELECT p.public_id::text AS public_id, p.status, p.credits, p.amount_cents, p.refunded_cents,
            p.clawed_back_credits - p.reinstated_credits AS taken_back_credits,
-           p.stripe_session_id, p.stripe_payment_intent_id, p.user_id,
+           p.stripe_session_id, p.stripe_payment_intent_id, p.buyer_id AS user_id,
            (SELECT count(*) FROM billing_refund r
              WHERE r.order_id = p.id AND r.status = 'open') AS open_refunds,
            (SELECT count(*) FROM billing_ledgerentry e

@@ -57,21 +57,22 @@ def open_account(
     from allauth.account.models import EmailAddress
 
     from accounts.models import User
+    from accounts.teams.members import own_seat
     from billing.keys.api_keys import issue_api_key
     from billing.keys.settings import KeySettings
-    from billing.ledger.wallets import get_wallet, grant_credits
+    from billing.ledger.wallets import grant_credits, wallet_of
 
     user = User.objects.create_user(email, password)
     EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
     if credits:
-        grant_credits(user, credits=credits, reason="a start")
+        grant_credits(wallet_of(user), credits=credits, reason="a start")
     limits = KeySettings(requests_per_minute=rpm, lifetime_cap_credits=cap)
-    key, secret = issue_api_key(user, name="chaos", settings=limits)
+    key, secret = issue_api_key(own_seat(user), name="chaos", settings=limits)
     return {
         "email": email,
         "password": password,
         "secret": secret,
-        "wallet_id": get_wallet(user).pk,
+        "wallet_id": wallet_of(user).pk,
         "api_key_id": key.pk,
         "cap_credits": cap,
     }

@@ -55,19 +55,20 @@ UPSTREAM_KEY = "sk-fairness"
 OPEN_SHOP = """
 import json
 from accounts.models import User
+from accounts.teams.members import own_seat
 from billing.keys.api_keys import issue_api_key
-from billing.ledger.wallets import get_wallet, grant_credits
+from billing.ledger.wallets import grant_credits, wallet_of
 from billing.wallet.sync_client import get_sync_client
 from billing.ledger.wallets import push_wallet
 
 def open_account(email):
     user = User.objects.create_user(email)
-    grant_credits(user, credits=10**12, reason="fairness")
-    key, secret = issue_api_key(user, name="fairness")
+    grant_credits(wallet_of(user), credits=10**12, reason="fairness")
+    key, secret = issue_api_key(own_seat(user), name="fairness")
     key.requests_per_minute = 100_000
     if email.startswith("good"):
         key.save()
-    push_wallet(get_wallet(user).pk)
+    push_wallet(wallet_of(user).pk)
     return secret
 
 print(json.dumps([open_account(f"{who}@example.com") for who in __NAMES__]))

@@ -63,14 +63,14 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "limits: not clamped to a cap",
-        "return math.min(wallet.available, of_life, of_month)",
+        "return math.min(wallet.available, of_life, of_month, of_members_life, of_members_month)",
         "return wallet.available",
         tests="limits::test_an_answer_may_be_clamped_to_a_cap",
     ),
     lua(
         "limits: a cap before an empty balance",
-        "  if least_mc > wallet.available * 1000 then\n    return nil, { 'INSUFFICIENT', wallet.available }\n  end\n  if least_mc > of_life * 1000 then\n    return nil, { 'CAPPED', 0, limits.lifetime_cap, of_life }\n  end\n",
-        "  if least_mc > of_life * 1000 then\n    return nil, { 'CAPPED', 0, limits.lifetime_cap, of_life }\n  end\n  if least_mc > wallet.available * 1000 then\n    return nil, { 'INSUFFICIENT', wallet.available }\n  end\n",
+        "  if least_mc > wallet.available * 1000 then\n    return nil, { 'INSUFFICIENT', wallet.available }\n  end\n  if least_mc > of_life * 1000 then\n    return nil, { 'CAPPED', 0, 0, limits.lifetime_cap, of_life }\n  end\n",
+        "  if least_mc > of_life * 1000 then\n    return nil, { 'CAPPED', 0, 0, limits.lifetime_cap, of_life }\n  end\n  if least_mc > wallet.available * 1000 then\n    return nil, { 'INSUFFICIENT', wallet.available }\n  end\n",
         tests="limits::test_an_empty_balance_is_said_before_a_cap",
     ),
     lua(
@@ -87,9 +87,9 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "limits: a key's place is kept after the end",
-        "  key.open = key.open - 1\n",
+        "  figures.open = figures.open - 1\n",
         "",
-        within="let_go(",
+        within="take_off(",
         tests="limits::test_another_request_may_start_once_one_has_ended[key-settled]",
     ),
     lua(
@@ -101,27 +101,27 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "limits: a key holds after the end",
-        "  key.held = key.held - register.amount\n",
+        "  figures.held = figures.held - register.amount\n",
         "",
-        within="let_go(",
+        within="take_off(",
         tests="limits::test_a_voided_hold_is_not_spent",
     ),
     lua(
         "limits: a key holds for its month after the end",
-        "  key.month_held = key.month_held - register.amount\n",
+        "  figures.month_held = figures.month_held - register.amount\n",
         "",
-        within="let_go(",
+        within="take_off(",
         tests="limits::test_a_voided_hold_is_not_spent",
     ),
     lua(
         "limits: a key spends nothing",
-        "  key.spent = key.spent + delta\n",
+        "  figures.spent = figures.spent + delta\n",
         "",
         tests="limits::test_a_raised_settlement_spends_the_difference",
     ),
     lua(
         "limits: a key spends nothing of its month",
-        "  key.month_spent = key.month_spent + delta\n",
+        "  figures.month_spent = figures.month_spent + delta\n",
         "",
         tests="limits::test_a_raised_settlement_spends_the_difference",
     ),

@@ -88,7 +88,8 @@ REVOKE = StaffAction[ApiKey](
 class ApiKeyAdmin(ReadOnlyWithActions[ApiKey]):
     staff_actions = (LIMIT, REVOKE)
     fields = (
-        "user",
+        "team",
+        "created_by",
         "name",
         "hint",
         "state",
@@ -107,11 +108,20 @@ class ApiKeyAdmin(ReadOnlyWithActions[ApiKey]):
         "expires_at",
         "revoked_at",
     )
-    list_display = ("name", "user", "hint", "state", "created_at", "last_used_at", "expires_at")
-    list_select_related = ("user",)
+    list_display = (
+        "name",
+        "team",
+        "created_by",
+        "hint",
+        "state",
+        "created_at",
+        "last_used_at",
+        "expires_at",
+    )
+    list_select_related = ("team__person", "created_by")
     list_filter: ClassVar = (KeyStateFilter,)
     date_hierarchy = "created_at"
-    search_fields = ("name", "hint", "user__email")
+    search_fields = ("name", "hint", "team__memberships__user__email")
     links = (link("Usage", "billing_usagerecord", api_key__id__exact="pk"),)
 
     @admin.display(description="State")
@@ -122,5 +132,5 @@ class ApiKeyAdmin(ReadOnlyWithActions[ApiKey]):
 
     @admin.display(description="Spent, this month and in all")
     def spent(self, key: ApiKey) -> str:
-        total, this_month = booked_spending(key.user).get(key.pk, (0, 0))
+        total, this_month = booked_spending(key.team).get(key.pk, (0, 0))
         return f"{this_month:,} and {total:,} credits"

@@ -25,7 +25,7 @@ class DebitAdmin(ReadOnlyAdmin[Debit]):
     list_display = (
         "id",
         "created_at",
-        columns.text("wallet.user.email", "Wallet of", name="owner"),
+        columns.text("wallet.team", "Wallet of", name="owner"),
         "kind",
         columns.number("amount_credits", "To take"),
         columns.number("taken_credits", "Taken"),
@@ -46,7 +46,7 @@ class DebitAdmin(ReadOnlyAdmin[Debit]):
         "created_at",
         "booked_at",
     )
-    list_select_related = ("wallet__user", "actor")
+    list_select_related = ("wallet__team__person", "actor")
     list_filter: ClassVar = (BookedFilter, "kind")
     date_hierarchy = "created_at"
-    search_fields = ("=reference", "wallet__user__email")
+    search_fields = ("=reference", "wallet__team__memberships__user__email")

@@ -13,7 +13,7 @@ from accounts.desk.pages import ReadOnlyAdmin
 from billing.admin.search import search_rows
 from billing.models import LedgerEntry, Lot
 
-OWNER = columns.text("wallet.user.email", "Wallet of", name="owner")
+OWNER = columns.text("wallet.team", "Wallet of", name="owner")
 
 
 @admin.register(LedgerEntry)
@@ -43,7 +43,7 @@ class LedgerEntryAdmin(LongListAdmin[LedgerEntry]):
         "reason",
         "created_at",
     )
-    list_select_related = ("wallet__user", "actor")
+    list_select_related = ("wallet__team__person", "actor")
     list_filter: ClassVar = ("kind", AgeFilter)
     search_fields = ("reference",)
     search_help_text = "A reference in full, or how a customer's e-mail address begins."
@@ -88,7 +88,7 @@ class LotAdmin(ReadOnlyAdmin[Lot]):
         "expires_at",
         "created_at",
     )
-    list_select_related = ("wallet__user",)
+    list_select_related = ("wallet__team__person",)
     list_filter: ClassVar = (LotStateFilter, "is_promotional")
     date_hierarchy = "created_at"
-    search_fields = ("wallet__user__email", "=entry__reference")
+    search_fields = ("wallet__team__memberships__user__email", "=entry__reference")

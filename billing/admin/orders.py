@@ -26,7 +26,7 @@ class OrderAdmin(ReadOnlyWithActions[Order]):
     list_display = (
         "id",
         "created_at",
-        "user",
+        "team",
         "pack_name",
         columns.number("credits", "Credits"),
         columns.price("amount_cents", "Amount"),
@@ -38,7 +38,8 @@ class OrderAdmin(ReadOnlyWithActions[Order]):
         section(
             None,
             "public_id",
-            "user",
+            "team",
+            "buyer",
             "pack",
             "pack_name",
             columns.number("credits", "Credits"),
@@ -71,18 +72,18 @@ class OrderAdmin(ReadOnlyWithActions[Order]):
         section("When", "created_at", "expires_at", "fulfilled_at", "key_shown_at"),
         section("From", "client_address"),
     )
-    list_select_related = ("user",)
+    list_select_related = ("team__person", "buyer")
     list_filter = ("status", "channel", "currency", "pack_name")
     date_hierarchy = "created_at"
     search_fields = (
-        "user__email",
+        "team__memberships__user__email",
         "=public_id",
         "=stripe_session_id",
         "=stripe_payment_intent_id",
         "=stripe_charge_id",
     )
     links = (
-        link("Wallet", "billing_wallet", user__id__exact="user_id"),
+        link("Wallet", "billing_wallet", team__id__exact="team_id"),
         link("Ledger", "billing_ledgerentry", q="public_id"),
         link("Refunds", "billing_refund", q="public_id"),
         link("Disputes", "billing_dispute", q="public_id"),

@@ -18,11 +18,11 @@ TONES = {
 }
 
 
-CUSTOMER = columns.text("order.user.email", "Customer", name="customer")
+CUSTOMER = columns.text("order.team", "Customer", name="customer")
 AMOUNT = columns.price("amount_cents", "Amount", currency="order.currency")
 LINKS = (
     link("Order", "billing_order", q="order.public_id"),
-    link("Wallet", "billing_wallet", user__id__exact="order.user_id"),
+    link("Wallet", "billing_wallet", team__id__exact="order.team_id"),
 )
 
 
@@ -45,7 +45,7 @@ class RefundAdmin(ReadOnlyAdmin[Refund]):
         "next_attempt_at",
         "created_at",
     )
-    list_select_related = ("order__user", "actor")
+    list_select_related = ("order__team__person", "actor")
     list_filter = ("status", "kind")
     date_hierarchy = "created_at"
     search_fields = ("=public_id", "=stripe_refund_id", "=order__public_id")
@@ -78,10 +78,10 @@ class DisputeAdmin(ReadOnlyAdmin[Dispute]):
         "respond_until",
         "created_at",
     )
-    list_select_related = ("order__user",)
+    list_select_related = ("order__team__person",)
     list_filter = ("status", "reason")
     date_hierarchy = "created_at"
-    search_fields = ("=stripe_dispute_id", "=order__public_id", "order__user__email")
+    search_fields = ("=stripe_dispute_id", "=order__public_id", "order__buyer__email")
     links = LINKS
 
     @admin.display(description="Amount", ordering="amount_cents")

@@ -29,5 +29,7 @@ def search_rows(
     if len(people) > FEW:
         text = f"Only the first {FEW} customers whose address begins so are searched."
         page.message_user(request, text, messages.WARNING)
-    wallets = list(Wallet.objects.filter(user__in=people[:FEW]).values_list("pk", flat=True))
+    wallets = list(
+        Wallet.objects.filter(team__memberships__user__in=people[:FEW]).values_list("pk", flat=True)
+    )
     return queryset.filter(wallet__in=wallets) if wallets else queryset.none()

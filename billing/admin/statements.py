@@ -27,7 +27,7 @@ def statement_urls(page: DeskAdmin[Wallet]) -> list[URLPattern]:
         return desk_page(
             request,
             "admin/billing/wallet/statements.html",
-            title=f"Statements of {wallet.user}",
+            title=f"Statements of {wallet.team}",
             opts=page.opts,
             wallet=wallet,
             months=list_months(wallet),
@@ -42,7 +42,7 @@ def statement_urls(page: DeskAdmin[Wallet]) -> list[URLPattern]:
     def find(request: HttpRequest, wallet_id: int) -> Wallet:
         if not (page.has_view_permission(request) and request.user.has_perm(PERMISSION)):
             raise PermissionDenied
-        return get_object_or_404(Wallet.objects.select_related("user"), pk=wallet_id)
+        return get_object_or_404(Wallet.objects.select_related("team__person"), pk=wallet_id)
 
     base, view = "<int:wallet_id>/statements/", page.admin_site.admin_view
     return [

@@ -10,7 +10,7 @@ from accounts.desk.pages import ReadOnlyAdmin, link, list_tool
 from billing.models import AutoTopUp, StripeCustomer, TopUpConsent, TopUpPayment
 from billing.top_ups.agreement import switch_off_by_staff
 
-CUSTOMER = columns.text("wallet.user.email", "Customer", name="customer")
+CUSTOMER = columns.text("wallet.team", "Customer", name="customer")
 BELOW = columns.number("threshold_credits", "Below")
 CEILING = columns.price("monthly_ceiling_cents", "At most in a month")
 TONES = {
@@ -67,14 +67,21 @@ class AutoTopUpAdmin(ReadOnlyWithActions[AutoTopUp]):
         "stripe_setup_session_id",
         "created_at",
     )
-    list_select_related = ("wallet__user", "pack")
+    list_select_related = ("wallet__team__person", "pack")
     list_filter = ("state", "off_reason")
-    search_fields = ("wallet__user__email", "=stripe_customer_id", "=stripe_payment_method_id")
+    search_fields = (
+        "wallet__team__memberships__user__email",
+        "=stripe_customer_id",
+        "=stripe_payment_method_id",
+    )
     links = (
-        link("Wallet", "billing_wallet", user__id__exact="wallet.user_id"),
-        link("Consents", "billing_topupconsent", q="wallet.user.email"),
+        link("Wallet", "billing_wallet", team__id__exact="wallet.team_id"),
+        link("Consents", "billing_topupconsent", wallet__id__exact="wallet_id"),
         lambda top_up: list_tool(
-            "Orders", "billing_order", q=top_up.wallet.user.email, channel__exact="top_up"
+            "Orders",
+            "billing_order",
+            team__id__exact=top_up.wallet.team_id,
+            channel__exact="top_up",
         ),
     )
 
@@ -98,6 +105,7 @@ class TopUpConsentAdmin(ReadOnlyAdmin[TopUpConsent]):
     )
     fields: ClassVar[Any] = (
         "wallet",
+        "given_by",
         "given_at",
         "address",
         "version",
@@ -108,22 +116,22 @@ class TopUpConsentAdmin(ReadOnlyAdmin[TopUpConsent]):
         BELOW,
         CEILING,
     )
-    list_select_related = ("wallet__user",)
+    list_select_related = ("wallet__team__person",)
     date_hierarchy = "given_at"
-    search_fields = ("wallet__user__email",)
+    search_fields = ("wallet__team__memberships__user__email",)
 
 
 @admin.register(TopUpPayment)
 class TopUpPaymentAdmin(ReadOnlyAdmin[TopUpPayment]):
     list_display = ("id", "order", "decline_code")
     fields = ("order", "decline_code", "request")
-    list_select_related = ("order__user",)
-    search_fields = ("=order__public_id", "order__user__email")
+    list_select_related = ("order__team__person",)
+    search_fields = ("=order__public_id", "order__buyer__email")
 
 
 @admin.register(StripeCustomer)
 class StripeCustomerAdmin(ReadOnlyAdmin[StripeCustomer]):
     list_display = ("id", CUSTOMER, "stripe_customer_id", "email", "created_at")
     fields = ("wallet", "public_id", "stripe_customer_id", "generation", "email", "created_at")
-    list_select_related = ("wallet__user",)
-    search_fields = ("wallet__user__email", "=stripe_customer_id", "email")
+    list_select_related = ("wallet__team__person",)
+    search_fields = ("wallet__team__memberships__user__email", "=stripe_customer_id", "email")

@@ -37,7 +37,7 @@ class UsageRecordAdmin(LongListAdmin[UsageRecord]):
     list_display = (
         "request_id",
         "ended_at",
-        columns.text("wallet.user.email", "Customer", name="owner"),
+        columns.text("wallet.team", "Customer", name="owner"),
         "model_name",
         columns.number("charged_credits", "Charged"),
         columns.number("prompt_tokens", "Prompt"),
@@ -79,7 +79,7 @@ class UsageRecordAdmin(LongListAdmin[UsageRecord]):
             "When", "started_at", "ended_at", columns.number("first_byte_ms", "First byte (ms)")
         ),
     )
-    list_select_related = ("wallet__user",)
+    list_select_related = ("wallet__team__person",)
     # Each has an index, so that a choice without requests is answered at once, too.
     list_filter: ClassVar = ("outcome", "source", ModelFilter, AgeFilter)
     search_fields = ("request_id",)
@@ -96,7 +96,7 @@ class UsageRecordAdmin(LongListAdmin[UsageRecord]):
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Allow the filter by user, which a user's page links to."""
-        return lookup == "wallet__user__id__exact" or super().lookup_allowed(lookup, value, request)
+        return lookup == "wallet__team__id__exact" or super().lookup_allowed(lookup, value, request)
 
     @admin.display(description="Outcome", ordering="outcome")
     def ending(self, record: UsageRecord) -> str:
@@ -107,11 +107,11 @@ class UsageRecordAdmin(LongListAdmin[UsageRecord]):
 class KeyWriteOffAdmin(ReadOnlyAdmin[KeyWriteOff]):
     list_display = (
         "api_key",
-        columns.text("api_key.user.email", "Owner", name="owner"),
+        columns.text("api_key.team", "Owner", name="owner"),
         "hour",
         columns.number("credits", "Not charged"),
     )
-    list_select_related = ("api_key__user",)
+    list_select_related = ("api_key__team__person",)
     date_hierarchy = "hour"
-    search_fields = ("api_key__name", "api_key__hint", "api_key__user__email")
+    search_fields = ("api_key__name", "api_key__hint", "api_key__created_by__email")
     links = (link("Usage", "billing_usagerecord", api_key__id__exact="api_key_id"),)

@@ -80,7 +80,7 @@ def reference_of(asked: Asked[Wallet]) -> DeskPress:
 def grant(asked: Asked[Wallet]) -> str:
     days = asked.answers["validity_days"]
     grant_credits(
-        asked.obj.user,
+        asked.obj,
         credits=asked.answers["credits"],
         reason=asked.reason,
         actor=asked.actor,

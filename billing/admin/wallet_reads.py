@@ -21,7 +21,7 @@ def sum_by_kind(wallet: Wallet) -> Sequence[Mapping[str, Any]]:
     """
     others = wallet.entries.exclude(kind=LedgerEntry.Kind.USAGE).order_by("kind")
     found = list(others.values("kind").annotate(amount_credits=Sum("amount_credits")))
-    spent = KeySpending.objects.filter(api_key__user=wallet.user_id).aggregate(
+    spent = KeySpending.objects.filter(api_key__team=wallet.team_id).aggregate(
         credits=Sum("charged_credits", default=0)
     )["credits"]
     if spent:

@@ -43,19 +43,19 @@ class WalletAdmin(ReadOnlyWithActions[Wallet]):
     )
     staff_actions = ACTIONS
     ordering = ("-pk",)
-    list_display = ("user", "state_shown", *FIGURES, "created_at")
+    list_display = ("team", "state_shown", *FIGURES, "created_at")
     fieldsets: ClassVar[Any] = (
-        section(None, "user", "state_shown", "frozen_reason"),
+        section(None, "team", "state_shown", "frozen_reason"),
         section("Limits of all keys together", *LIMITS),
         section("Book of record", *FIGURES, "push", "created_at"),
     )
-    list_select_related = ("user",)
+    list_select_related = ("team__person",)
     list_filter: ClassVar = ("state", DebtFilter)
     date_hierarchy = "created_at"
-    search_fields = ("user__email",)
+    search_fields = ("team__memberships__user__email", "team__name")
     links = (
-        link("API keys", "accounts_apikey", user__id__exact="user_id"),
-        link("Orders", "billing_order", user__id__exact="user_id"),
+        link("API keys", "accounts_apikey", team__id__exact="team_id"),
+        link("Orders", "billing_order", team__id__exact="team_id"),
         statements_tool,
     )
 

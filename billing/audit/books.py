@@ -13,8 +13,9 @@ The numbers are those of the invariants in the design:
 7. fulfilled orders and the ledger name each other, with the same credits; what is taken back
    is the share of what was returned
 8. what an API key spent is the sum of its receipts, by month; Redis adds what is not booked yet,
-   and holds and counts the key's open holds
+   and holds and counts the key's open holds; the same for a member whom Redis counts
 9. roll-ups are the sums of the receipts that are rolled up
+10. a wallet, its orders, codes and keys are one team's, and an open team has an owner
 
 PostgreSQL is read in one snapshot, so those checks are exact under traffic. So is the comparison
 with Redis, see `redis_comparison.py`; only what may be late there is read again before it counts.

@@ -280,5 +280,65 @@ QUERIES: list[tuple[int, str]] = [
         WHERE COALESCE(s.charged_credits, 0) <> COALESCE(u.charged, 0)
         """,
     ),
+    (
+        8,
+        """
+        SELECT 'member ' || COALESCE(s.member_id, u.member_id) || ' of wallet '
+               || COALESCE(s.wallet_id, u.wallet_id) || ' in ' || COALESCE(s.month, u.month),
+               format('spent %s, receipts say %s', s.charged_credits, u.charged)
+        FROM billing_memberspending s FULL JOIN (
+            SELECT wallet_id, member_id, to_char(started_at AT TIME ZONE 'UTC', 'YYYYMM')::int
+                   AS month, SUM(charged_credits) AS charged
+            FROM billing_usagerecord WHERE member_id IS NOT NULL GROUP BY 1, 2, 3
+        ) u ON u.wallet_id = s.wallet_id AND u.member_id = s.member_id AND u.month = s.month
+        WHERE COALESCE(s.charged_credits, 0) <> COALESCE(u.charged, 0)
+        """,
+    ),
     *((9, query) for query in checks.QUERIES),
+    (
+        # A wallet, its orders, and the keys that spend from it are one team's.
+        10,
+        """
+        SELECT 'order ' || p.public_id, format('is of team %s, its credits went to team %s',
+               p.team_id, w.team_id)
+        FROM billing_ledgerentry e
+        JOIN billing_order p ON p.public_id::text = e.reference
+        JOIN billing_wallet w ON w.id = e.wallet_id
+        WHERE e.kind = 'purchase' AND p.team_id <> w.team_id
+        """,
+    ),
+    (
+        10,
+        """
+        SELECT 'API key ' || u.api_key_id, format('is of team %s, spent from the wallet of team %s',
+               k.team_id, w.team_id)
+        FROM (SELECT DISTINCT api_key_id, wallet_id FROM billing_usagerollup) u
+        JOIN accounts_apikey k ON k.id = u.api_key_id JOIN billing_wallet w ON w.id = u.wallet_id
+        WHERE k.team_id <> w.team_id
+        """,
+    ),
+    (
+        10,
+        f"""
+        SELECT 'code ' || c.id, format('was redeemed for team %s, its credits went to team %s',
+               c.team_id, w.team_id)
+        FROM billing_redeemcode c
+        JOIN billing_ledgerentry e ON e.kind = 'grant' AND e.reference = {CODE} || c.id
+        JOIN billing_wallet w ON w.id = e.wallet_id
+        WHERE c.team_id <> w.team_id
+        """,  # noqa: S608  # constants of the ledger
+    ),
+    (
+        # A team that is open has an owner, and somebody's own team is theirs.
+        10,
+        """
+        SELECT 'team ' || t.id, format('is open, with %s members and %s owners', COUNT(m.id),
+               COUNT(m.id) FILTER (WHERE m.role = 'owner'))
+        FROM accounts_team t LEFT JOIN accounts_membership m ON m.team_id = t.id
+        WHERE t.closed_at IS NULL
+        GROUP BY t.id, t.person_id
+        HAVING COUNT(m.id) FILTER (WHERE m.role = 'owner') = 0
+            OR t.person_id IS NOT NULL AND NOT BOOL_OR(m.user_id = t.person_id)
+        """,
+    ),
 ]

@@ -7,7 +7,7 @@ that is due and for what `at_rest` demands.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 from django.db.models import Sum
@@ -15,12 +15,13 @@ from django.db.models.functions import Coalesce
 
 from accounts.models import ApiKey
 from billing.ledger.bookings import booked_debits
-from billing.models import UsageRecord, Wallet
+from billing.models import MemberSpending, UsageRecord, Wallet
 from billing.wallet import keys
+from billing.wallet.commands.shards import OpenHold
 from billing.wallet.events import Amounts
 from billing.wallet.hashes import KeyTotals, WalletFigures
 from billing.wallet.rebuild_barrier import no_rebuild_meanwhile
-from billing.wallet.shard_view import ShardView, view_shard
+from billing.wallet.shard_view import ShardView, Spender, view_shard
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 
 # Few enough that locking them does not hold up the drain.
@@ -46,8 +47,9 @@ class Comparison:
     """Some wallets of one shard in PostgreSQL and in Redis."""
 
     rows: list[Wallet]
-    # What PostgreSQL has of each API key's spending, by wallet and key.
-    spending: dict[tuple[int, int], int]
+    # What PostgreSQL has of the spending of each API key and of each member.
+    spending_of_keys: dict[Spender, int]
+    spending_of_members: dict[Spender, int]
     view: ShardView
     # How much of each of the view's events is booked, in the same order.
     booked: list[int]
@@ -70,27 +72,44 @@ class Comparison:
                 *_compare_figures(row, theirs, sums),
                 *_compare_books(row, theirs, booked[row.pk]),
             ]
-        for wallet_id, difference in self._differences_of_keys():
+        of_keys = self._differences_of_spending(
+            self.spending_of_keys,
+            self.view.api_keys,
+            "API key {1}",
+            lambda one: (one.wallet_id, one.api_key_id),
+        )
+        of_members = self._differences_of_spending(
+            self.spending_of_members,
+            self.view.members,
+            "member {1} of wallet {0}",
+            lambda one: (one.wallet_id, one.member_id),
+        )
+        for wallet_id, difference in (*of_keys, *of_members):
             found[wallet_id].append(difference)
         return {wallet_id: some for wallet_id, some in found.items() if some}
 
-    def _differences_of_keys(self) -> Iterator[tuple[int, Difference]]:
-        sums: dict[int, Counter[str]] = {api_key_id: Counter() for _, api_key_id in self.spending}
+    def _differences_of_spending(
+        self,
+        spending: dict[Spender, int],
+        found: dict[Spender, KeyTotals],
+        subject: str,
+        spender_of: Callable[[OpenHold | Amounts], Spender],
+    ) -> Iterator[tuple[int, Difference]]:
+        """Compare those whom Redis counts with what is booked, waits to be, and is held."""
+        sums: dict[Spender, Counter[str]] = {
+            name: Counter(spent=spending[name]) for name in found if name[0] in self.view.wallets
+        }
         for hold in self.view.holds:
-            if hold.api_key_id in sums:
-                sums[hold.api_key_id].update(open=1, held=hold.amount)
+            if (name := spender_of(hold)) in sums:
+                sums[name].update(open=1, held=hold.amount)
         for event, part in zip(self.view.events, self.booked, strict=True):
-            if event.api_key_id in sums:
-                sums[event.api_key_id].update(spent=event.delta - part)
-        for (wallet_id, api_key_id), spent in self.spending.items():
-            if wallet_id not in self.view.wallets:
-                continue
-            sums[api_key_id].update(spent=spent)
-            expected = KeyTotals(**sums[api_key_id])
-            found = self.view.api_keys[api_key_id]
-            if found != expected:
-                problem = f"Redis says {asdict(found)}, it adds up to {asdict(expected)}"
-                yield wallet_id, Difference(8, f"API key {api_key_id}", problem)
+            if (name := spender_of(event)) in sums:
+                sums[name].update(spent=event.delta - part)
+        for name, total in sums.items():
+            expected = KeyTotals(**total)
+            if found[name] != expected:
+                problem = f"Redis says {asdict(found[name])}, it adds up to {asdict(expected)}"
+                yield name[0], Difference(8, subject.format(*name), problem)
 
 
 def differences(*, at_rest: bool) -> Iterator[Difference]:
@@ -147,21 +166,28 @@ def _look(client: SyncWalletClient, shard: int, wallet_ids: list[int]) -> Compar
 def _compare(client: SyncWalletClient, shard: int, rows: list[Wallet]) -> Comparison:
     # In this order: what is booked of the events is read after the events.
     wallet_ids = [row.pk for row in rows]
-    spending = _read_spending(wallet_ids)
-    view = view_shard(client, shard, wallet_ids, list(spending))
-    return Comparison(rows, spending, view, _read_booked(view.events, set(wallet_ids)))
+    of_keys, of_members = _read_spending(wallet_ids), _read_spending_of_members(wallet_ids)
+    view = view_shard(client, shard, wallet_ids, list(of_keys), list(of_members))
+    booked = _read_booked(view.events, set(wallet_ids))
+    return Comparison(rows, of_keys, of_members, view, booked)
 
 
-def _read_spending(wallet_ids: list[int]) -> dict[tuple[int, int], int]:
-    rows = ApiKey.objects.filter(user__wallet__in=wallet_ids).annotate(
+def _read_spending(wallet_ids: list[int]) -> dict[Spender, int]:
+    rows = ApiKey.objects.filter(team__wallet__in=wallet_ids).annotate(
         spent=Coalesce(Sum("spending__charged_credits"), 0)
     )
     return {
         (wallet_id, api_key_id): int(spent)
         for wallet_id, api_key_id, spent in rows.order_by().values_list(
-            "user__wallet", "pk", "spent"
+            "team__wallet", "pk", "spent"
         )
     }
+
+
+def _read_spending_of_members(wallet_ids: list[int]) -> dict[Spender, int]:
+    rows = MemberSpending.objects.filter(wallet__in=wallet_ids).order_by()
+    spent = rows.values_list("wallet", "member").annotate(spent=Sum("charged_credits"))
+    return {(wallet_id, member_id): int(charged) for wallet_id, member_id, charged in spent}
 
 
 def _read_booked(events: list[Amounts], wallet_ids: set[int]) -> list[int]:

@@ -36,16 +36,18 @@ def dearest_credit(currency: str) -> Decimal | None:
 
     None if no pack is sold in it.
     """
-    rows: list[tuple[Pack, Pack | PackPrice]] = [
-        (pack, row) for pack in packs_on_sale() for row in (pack, *pack.other_prices.all())
+    packs = packs_on_sale()
+    own = [(pack.price_cents, pack.credits) for pack in packs if pack.currency == currency]
+    others = [
+        (other.price_cents, pack.credits)
+        for pack in packs
+        for other in pack.other_prices.all()
+        if other.currency == currency
     ]
     places = decimal_places(currency)
-    prices = (
-        Decimal(row.price_cents).scaleb(-places) / pack.credits
-        for pack, row in rows
-        if row.currency == currency
+    return max(
+        (Decimal(cents).scaleb(-places) / credits for cents, credits in own + others), default=None
     )
-    return max(prices, default=None)
 
 
 def list_unproven() -> list[str]:

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from django.db.models import F
 
+from accounts.teams.members import first_owner
 from billing.exceptions import PaymentObjectMissing
 from billing.models import StripeCustomer, Wallet
 from billing.stripe_api.customers import create_customer, update_email
@@ -49,7 +50,7 @@ def forget_customer(customer_id: str) -> None:
 def _use_customer(wallet: Wallet) -> str:
     """Return the id of a wallet's Customer, whose address for mail follows its owner's."""
     known, _ = StripeCustomer.objects.get_or_create(wallet=wallet)
-    email = wallet.user.email
+    email = first_owner(wallet.team).email
     if known.stripe_customer_id and known.email != email:
         try:
             update_email(known.stripe_customer_id, email)

@@ -13,9 +13,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import Membership, User
+from accounts.teams.events import Action, note
+from accounts.teams.members import lock_seat
+from accounts.teams.roles import Deed, demand
 from billing.exceptions import (
     BatchExists,
     CodeExpired,
@@ -26,7 +30,7 @@ from billing.exceptions import (
     TooManyGuesses,
 )
 from billing.ledger.references import Code
-from billing.ledger.wallets import grant_credits
+from billing.ledger.wallets import get_wallet, grant_credits
 from billing.models import CodeBatch, LedgerEntry, RedeemCode
 from common.attempts import count_attempt, uncount_attempt
 from common.client_networks import SITE_IPV6_BITS, network_of
@@ -101,37 +105,48 @@ def revoke_batch(batch: CodeBatch) -> bool:
     return waiting.update(revoked_at=timezone.now()) == 1
 
 
-def redeem(user: User, text: str, *, address: str) -> LedgerEntry:
-    """Redeem a code for a user at this IP address, and return the ledger entry of the grant.
+def redeem(seat: Membership, text: str, *, address: str) -> LedgerEntry:
+    """Redeem a code for a member's team from this IP address. Returns the grant's ledger entry.
 
     Raises CodeUnknown, CodeUsed, CodeExpired, CodeRevoked, and TooManyGuesses after too many of
-    those within an hour. Of two calls at once, one gets the credits and the other CodeUsed.
+    those within an hour, and NotAllowed, NotAMember, TeamClosed. Of two calls at once, one gets the
+    credits and the other CodeUsed.
     """
-    counters = _counters(user, address)
+    demand(seat, Deed.BUY)
+    counters = _counters(seat.user, address)
     for key, most in counters.items():
         if count_attempt(key) > most:
             raise TooManyGuesses("Too many codes were tried.")
-    entry = _redeem(user, text)
+    entry = _redeem(seat, text)
     for key in counters:
         uncount_attempt(key)
     return entry
 
 
 @transaction.atomic
-def _redeem(user: User, text: str) -> LedgerEntry:
-    # One customer's redemptions wait for each other: some batches allow one code per customer.
+def _redeem(seat: Membership, text: str) -> LedgerEntry:
+    # A team's and a person's redemptions wait for each other: some batches allow one code each.
+    seat = lock_seat(seat, Deed.BUY)
+    team, user = seat.team, seat.user
     User.objects.select_for_update(no_key=True).get(pk=user.pk)
     now = timezone.now()
     code = _find_code(text)
-    _check_code(code, user, now)
+    _check_code(code, seat, now)
     claimed = RedeemCode.objects.filter(pk=code.pk, redeemed_at=None).update(
-        redeemed_by=user, redeemed_at=now
+        redeemed_by=user, team=team, redeemed_at=now
     )
     if claimed != 1:
         raise CodeUsed("This code was redeemed already.")
+    note(
+        team,
+        Action.REDEEMED,
+        actor=user,
+        subject=f"…{code.hint}",
+        after={"credits": code.batch.credits},
+    )
     days = code.batch.lot_days
     return grant_credits(
-        user,
+        get_wallet(team),
         credits=code.batch.credits,
         reason=f"Code …{code.hint}",
         is_promotional=code.batch.is_promotional,
@@ -150,14 +165,15 @@ def _find_code(text: str) -> RedeemCode:
     return code
 
 
-def _check_code(code: RedeemCode, user: User, now: datetime) -> None:
+def _check_code(code: RedeemCode, seat: Membership, now: datetime) -> None:
     if code.redeemed_at is not None:
         raise CodeUsed("This code was redeemed already.")
     if code.batch.revoked_at is not None:
         raise CodeRevoked("This code was withdrawn.")
     if code.batch.expires_at is not None and code.batch.expires_at <= now:
         raise CodeExpired("This code has expired.")
-    if code.is_one_each and code.batch.codes.filter(redeemed_by=user).exists():
+    theirs = Q(redeemed_by=seat.user) | Q(team=seat.team)
+    if code.is_one_each and code.batch.codes.filter(theirs).exists():
         raise CodeUsed("A code of this batch was redeemed by the same customer.")
 
 

@@ -17,7 +17,7 @@ from django.utils.crypto import salted_hmac
 
 from accounts.models import User
 from billing.ledger.references import Welcome
-from billing.ledger.wallets import grant_credits
+from billing.ledger.wallets import grant_credits, wallet_of
 from billing.models import LedgerEntry, WelcomeCredit
 from common.client_networks import SITE_IPV6_BITS, network_of
 from common.locks import lock_names
@@ -59,7 +59,7 @@ def _grant(user: User, *, address: str, network: str) -> LedgerEntry | None:
         log.info("welcome_refused", user_id=user.pk, refusal=refusal)
         return None
     return grant_credits(
-        user,
+        wallet_of(user),
         credits=settings.WELCOME_CREDITS,
         reason="Welcome credit",
         expires_at=timezone.now() + timedelta(days=settings.WELCOME_CREDIT_DAYS),

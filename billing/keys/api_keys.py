@@ -5,22 +5,28 @@ to Redis, so that every web process knows of it with the next request.
 """
 
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import timedelta
 
 from django.conf import settings as site
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.api_keys import usable_keys
-from accounts.models import ApiKey, User
+from accounts.models import ApiKey, Membership, Team, User
 from accounts.secrets import make_secret
+from accounts.teams.events import Action, note
+from accounts.teams.members import lock_seat
+from accounts.teams.roles import Deed
 from billing.exceptions import KeyNotUsable, RotationUnderWay, SignedOut, TooManyKeys
 from billing.keys.notices import notify_key_revoked, notify_key_rotated, notify_new_key
 from billing.keys.settings import KeySettings
 from billing.ledger.credits import lock_wallet
 from billing.ledger.pushes import push_on_commit
 from billing.ledger.wallets import get_wallet
-from billing.models import KeySpending
+from billing.models import KeySpending, Wallet
+from billing.notices.notify import as_fact
 from billing.wallet.usage import month_of
 
 DEFAULT_OVERLAP = timedelta(hours=24)
@@ -29,39 +35,55 @@ PREVIOUS = ["previous_digest", "previous_hint", "previous_expires_at"]
 
 @transaction.atomic
 def issue_api_key(
-    user: User, *, name: str, settings: KeySettings | None = None
+    seat: Membership, *, name: str, settings: KeySettings | None = None
 ) -> tuple[ApiKey, str]:
-    """Create a key and return it with its secret, which can't be read again.
+    """Create a member's key and return it with its secret, which can't be read again.
 
-    Raises SignedOut, TooManyKeys, BadNetwork, TooManyModels.
+    Raises SignedOut, TooManyKeys, BadNetwork, TooManyModels, NotAMember, NotAllowed, TeamClosed.
     """
-    # Under the lock, so that two calls at once are counted one after the other.
-    lock_wallet(get_wallet(user).pk)
+    user = seat.user
+    # Under the locks, so that two calls at once are counted one after the other, and whoever is
+    # removed meanwhile gets none.
+    seat = lock_seat(seat, Deed.MAKE_KEYS)
+    lock_wallet(get_wallet(seat.team).pk)
     if not User.objects.filter(pk=user.pk, password=user.password).exists():
         raise SignedOut("The password was changed meanwhile. Log in again.")
-    if usable_keys(user, at=timezone.now()).count() >= site.MAX_API_KEYS:
+    if usable_keys(seat.team, at=timezone.now()).count() >= site.MAX_API_KEYS:
         raise TooManyKeys(
             f"There are {site.MAX_API_KEYS} keys already. Revoke one that is not needed any more."
         )
     secret = make_secret()
-    key = ApiKey(user=user, name=name.strip() or "API key", digest=secret.digest, hint=secret.hint)
+    key = ApiKey(
+        team=seat.team,
+        created_by=user,
+        name=name.strip() or "API key",
+        digest=secret.digest,
+        hint=secret.hint,
+    )
     (settings or KeySettings()).apply_to(key)
     key.save()
+    note(key.team, Action.KEY_MADE, actor=user, subject=key.hint, after=_as_facts(key))
     notify_new_key(key)
     return key, secret.text
 
 
-def change_api_key(key: ApiKey, *, name: str, settings: KeySettings) -> None:
+def change_api_key(
+    key: ApiKey, *, name: str, settings: KeySettings, by: User | None = None
+) -> None:
     """Rename a key and set what it may do, at once in every process. Safe to repeat.
 
     Raises KeyNotUsable if it is revoked, BadNetwork, TooManyModels.
     """
-    adjust_api_key(key, lambda _: settings, name=name)
+    adjust_api_key(key, lambda _: settings, name=name, by=by)
 
 
 @transaction.atomic
 def adjust_api_key(
-    key: ApiKey, change: Callable[[KeySettings], KeySettings], *, name: str = ""
+    key: ApiKey,
+    change: Callable[[KeySettings], KeySettings],
+    *,
+    name: str = "",
+    by: User | None = None,
 ) -> tuple[KeySettings, KeySettings]:
     """Apply `change` to a key's present settings, and rename the key unless `name` is empty.
 
@@ -71,16 +93,20 @@ def adjust_api_key(
     locked = _lock(key)
     if locked.revoked_at is not None:
         raise KeyNotUsable("The key is revoked.")
-    before = KeySettings.of(locked)
+    before, was = KeySettings.of(locked), _as_facts(locked)
     names = change(before).apply_to(key)
     key.name = name.strip() or locked.name
     key.save(update_fields=["name", *names])
     note_key_changed(key)
+    if was != (now := _as_facts(key)):
+        note(key.team, Action.KEY_CHANGED, actor=by, subject=key.hint, before=was, after=now)
     return before, KeySettings.of(key)
 
 
 @transaction.atomic
-def rotate_api_key(key: ApiKey, *, overlap: timedelta = DEFAULT_OVERLAP) -> str:
+def rotate_api_key(
+    key: ApiKey, *, overlap: timedelta = DEFAULT_OVERLAP, by: User | None = None
+) -> str:
     """Give a key a new secret; the old one works for as long as `overlap`. Returns the secret.
 
     Limits, spending and receipts stay with the key. Raises KeyNotUsable, RotationUnderWay.
@@ -99,6 +125,14 @@ def rotate_api_key(key: ApiKey, *, overlap: timedelta = DEFAULT_OVERLAP) -> str:
     key.digest, key.hint = secret.digest, secret.hint
     key.save(update_fields=["digest", "hint", *PREVIOUS])
     note_key_changed(key)
+    note(
+        key.team,
+        Action.KEY_ROTATED,
+        actor=by,
+        subject=locked.hint,
+        before={"hint": locked.hint},
+        after={"hint": key.hint},
+    )
     notify_key_rotated(key)
     return secret.text
 
@@ -119,20 +153,43 @@ def end_rotation(key: ApiKey) -> bool:
 
 
 @transaction.atomic
-def revoke_api_key(key: ApiKey) -> bool:
+def revoke_api_key(key: ApiKey, *, by: User | None = None) -> bool:
     """Revoke a key for good, at once in every process. False if it was before. Safe to repeat."""
+    # Every transaction that takes both locks takes the wallet's first.
+    lock_wallet(get_wallet(key.team).pk)
     usable = ApiKey.objects.filter(pk=key.pk, revoked_at=None)
     if usable.update(revoked_at=timezone.now()) != 1:
         return False
     note_key_changed(key)
+    note(key.team, Action.KEY_REVOKED, actor=by, subject=key.hint)
     notify_key_revoked(key)
     return True
 
 
 @transaction.atomic
+def revoke_keys(keys: QuerySet[ApiKey], *, by: User | None) -> None:
+    """Revoke every one of these, in an order that all callers share. Safe to repeat."""
+    for key in keys.filter(revoked_at=None).order_by("pk"):
+        revoke_api_key(key, by=by)
+
+
+@transaction.atomic
+def leave_keys_to_team(keys: QuerySet[ApiKey]) -> None:
+    """Let keys go on whose maker leaves. Safe to repeat."""
+    wallets = _lock_wallets(keys)
+    keys.update(is_left_to_team=True)
+    for wallet in wallets:
+        push_on_commit(wallet.pk)
+
+
+@transaction.atomic
 def forget_keys(user: User) -> None:
-    """Revoke every key of a customer who leaves, and overwrite what they called them. No mail."""
-    theirs = ApiKey.objects.filter(user=user)
+    """Revoke every key of a customer who leaves, and overwrite what they called them. No mail.
+
+    Keys that the customer left to a team are the team's.
+    """
+    theirs = ApiKey.objects.filter(created_by=user, is_left_to_team=False)
+    wallets = _lock_wallets(theirs)
     theirs.filter(revoked_at=None).update(revoked_at=timezone.now())
     theirs.update(
         name="Deleted",
@@ -141,25 +198,26 @@ def forget_keys(user: User) -> None:
         previous_hint="",
         previous_expires_at=None,
     )
-    push_on_commit(get_wallet(user).pk)
+    for wallet in wallets:
+        push_on_commit(wallet.pk)
 
 
 @transaction.atomic
 def note_key_changed(key: ApiKey) -> None:
     """Make every process read a changed key again."""
-    push_on_commit(get_wallet(key.user).pk)
+    push_on_commit(get_wallet(key.team).pk)
 
 
-def has_api_keys(user: User) -> bool:
-    """Tell whether a user ever had a key, revoked ones included."""
-    return ApiKey.objects.filter(user=user).exists()
+def has_api_keys(team: Team) -> bool:
+    """Tell whether a team ever had a key, revoked ones included."""
+    return ApiKey.objects.filter(team=team).exists()
 
 
-def booked_spending(user: User) -> dict[int, tuple[int, int]]:
-    """Return the credits booked for each of a user's keys, in all and this month, by key id."""
+def booked_spending(team: Team) -> dict[int, tuple[int, int]]:
+    """Return the credits booked for each of a team's keys, in all and this month, by key id."""
     present = month_of(int(timezone.now().timestamp() * 1_000))
     spent: dict[int, tuple[int, int]] = {}
-    for row in KeySpending.objects.filter(api_key__user=user):
+    for row in KeySpending.objects.filter(api_key__team=team):
         total, this_month = spent.get(row.api_key_id, (0, 0))
         is_present = row.month == present
         spent[row.api_key_id] = (
@@ -169,9 +227,29 @@ def booked_spending(user: User) -> dict[int, tuple[int, int]]:
     return spent
 
 
+def _as_facts(key: ApiKey) -> dict[str, object]:
+    """Return what a key may do, for the audit trail: its networks, which may be somebody's home,
+    are only counted.
+    """
+    facts = asdict(KeySettings.of(key)) | {
+        "expires_at": as_fact(key.expires_at),
+        "allowed_models": list(key.allowed_models) or None,
+        "allowed_networks": len(key.allowed_networks) or None,
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
 def _lock(key: ApiKey) -> ApiKey:
-    """Return the key as it is now, with its row locked until the transaction ends."""
+    """Return the key as it is now, locked after its wallet until the transaction ends."""
+    lock_wallet(get_wallet(key.team).pk)
     return ApiKey.objects.select_for_update().get(pk=key.pk)
+
+
+def _lock_wallets(keys: QuerySet[ApiKey]) -> list[Wallet]:
+    """Lock the wallets of these keys, in an order that all callers share."""
+    teams = keys.order_by().values("team")
+    found = Wallet.objects.select_for_update(no_key=True).filter(team__in=teams)
+    return list(found.order_by("pk"))
 
 
 def _forget_previous(key: ApiKey) -> None:

@@ -3,7 +3,9 @@
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import Membership
+from accounts.teams.members import lock_team
+from accounts.teams.roles import Deed, may
 from billing.keys.api_keys import has_api_keys, issue_api_key
 from billing.models import Order
 
@@ -14,15 +16,21 @@ NAME = "First key"
 def claim_first_key(order: Order) -> str | None:
     """Make the customer's first key and return its secret, which can't be read again.
 
-    None unless this is the customer's first paid order and there has never been a key. So a second
-    call gets None, at the same time or later.
+    None unless this is the team's first paid order, there has never been a key, and the buyer may
+    make one. So a second call gets None, at the same time or later.
     """
+    # Orders come first, as for everybody who locks one and its team.
+    Order.objects.select_for_update().get(pk=order.pk)
     # Two orders paid at once, or two return pages, wait for each other at this lock.
-    user = User.objects.select_for_update(no_key=True).get(pk=order.user_id)
-    paid = Order.objects.filter(user=user, fulfilled_at__isnull=False)
+    team = lock_team(order.team)
+    paid = Order.objects.filter(team=team, fulfilled_at__isnull=False)
     first = paid.order_by("fulfilled_at", "pk").first()
-    if first is None or first.pk != order.pk or first.key_shown_at or has_api_keys(user):
+    if first is None or first.pk != order.pk or first.key_shown_at or has_api_keys(team):
         return None
-    _, secret = issue_api_key(user, name=NAME)
+    seats = Membership.objects.select_related("team__person", "user")
+    seat = seats.filter(team=team, user=order.buyer).first()
+    if seat is None or not may(seat, Deed.MAKE_KEYS):
+        return None
+    _, secret = issue_api_key(seat, name=NAME)
     paid.filter(pk=order.pk).update(key_shown_at=timezone.now())
     return secret

@@ -3,6 +3,7 @@
 from django.conf import settings
 
 from accounts.models import ApiKey
+from billing.ledger.member_spending import caps_of_member
 from billing.models import Wallet
 from billing.wallet.limits import Allowance, Limits
 
@@ -14,6 +15,7 @@ def limits_of(key: ApiKey, wallet: Wallet) -> Limits:
         wallet=allowance_of_wallet(wallet),
         lifetime_cap_credits=key.lifetime_cap_credits,
         monthly_cap_credits=key.monthly_cap_credits,
+        member_caps=caps_of_member(key),
     )
 
 

@@ -1,6 +1,10 @@
-"""What customers are mailed about their API keys."""
+"""Who is mailed what about API keys: their makers, and those who manage everybody's."""
+
+from typing import Any
 
 from accounts.models import ApiKey
+from accounts.teams.members import members_who
+from accounts.teams.roles import Deed
 from billing.models import Notice
 from billing.notices.notify import as_fact, notify
 
@@ -9,17 +13,15 @@ Kind = Notice.Kind
 
 def notify_new_key(key: ApiKey) -> None:
     """Say that an API key was made. The mail does not contain the secret."""
-    notify(key.user, Kind.NEW_KEY, reference=f"key:{key.pk}", name=key.name, hint=key.hint)
+    _notify(key, Kind.NEW_KEY, reference=f"key:{key.pk}")
 
 
 def notify_key_rotated(key: ApiKey) -> None:
     """Say that a key has a new secret, and until when the old one works."""
-    notify(
-        key.user,
+    _notify(
+        key,
         Kind.KEY_ROTATED,
         reference=f"key:{key.pk}:{key.digest[:32]}",
-        name=key.name,
-        hint=key.hint,
         previous_hint=key.previous_hint,
         previous_expires_at=as_fact(key.previous_expires_at),
     )
@@ -27,4 +29,12 @@ def notify_key_rotated(key: ApiKey) -> None:
 
 def notify_key_revoked(key: ApiKey) -> None:
     """Say that a key was revoked."""
-    notify(key.user, Kind.KEY_REVOKED, reference=f"key:{key.pk}", name=key.name, hint=key.hint)
+    _notify(key, Kind.KEY_REVOKED, reference=f"key:{key.pk}")
+
+
+def _notify(key: ApiKey, kind: Notice.Kind, *, reference: str, **facts: Any) -> None:
+    managers = members_who(key.team, Deed.GET_KEY_MAIL)
+    for user in {each.pk: each for each in (key.created_by, *managers)}.values():
+        notify(
+            user, kind, reference=reference, team=key.team, name=key.name, hint=key.hint, **facts
+        )

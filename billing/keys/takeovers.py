@@ -11,14 +11,14 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.addresses import is_confirmed, lock_user, other_addresses
-from accounts.api_keys import usable_keys
 from accounts.models import ApiKey, User
 from billing.keys.api_keys import revoke_api_key
 from billing.ledger.credits import lock_wallet
-from billing.ledger.wallets import get_wallet
+from billing.ledger.wallets import wallet_of
 from billing.models import SignIn
 
 
@@ -74,7 +74,7 @@ def end_doubtful(user: User) -> Doubtful:
     found = find_doubtful(lock_user(user))
     if not found:
         return found
-    lock_wallet(get_wallet(user).pk)
+    lock_wallet(wallet_of(user).pk)
     keys = _keys(user)
     for key in keys:
         revoke_api_key(key)
@@ -93,4 +93,7 @@ def _plural(count: int, what: str) -> str:
 
 
 def _keys(user: User) -> list[ApiKey]:
-    return list(usable_keys(user, at=timezone.now()))
+    now = timezone.now()
+    is_alive = Q(expires_at=None) | Q(expires_at__gt=now)
+    theirs = ApiKey.objects.filter(is_alive, created_by=user, revoked_at=None)
+    return list(theirs.filter(is_left_to_team=False).order_by("pk"))

@@ -13,12 +13,13 @@ from django.db.models import F, Model, Q, QuerySet, TextField, Value
 from django.db.models.functions import Cast, Replace
 
 from accounts.addresses import NOWHERE
-from accounts.models import User
+from accounts.models import Invitation, Team, User
 from billing.gifts.welcome import forget_address
 from billing.models import (
     AutoTopUp,
     InboxItem,
     Notice,
+    NotificationSettings,
     Order,
     SignIn,
     StripeCustomer,
@@ -36,14 +37,15 @@ def erase(user: User) -> None:
         session.end()
     for model in (EmailAddress, Authenticator, UserSession, SignIn, Notice):
         model.objects.filter(user=user).delete()
-    Order.objects.filter(user=user).update(
+    Order.objects.filter(buyer=user).update(
         client_address=None, stripe_session_url="", receipt_url="", invoice_url=""
     )
-    TopUpConsent.objects.filter(wallet__user=user).update(address=None)
-    AutoTopUp.objects.filter(wallet__user=user).update(card_label="", off_detail="")
-    StripeCustomer.objects.filter(wallet__user=user).update(email="")
+    TopUpConsent.objects.filter(given_by=user).update(address=None)
+    AutoTopUp.objects.filter(wallet__team__person=user).update(card_label="", off_detail="")
+    StripeCustomer.objects.filter(wallet__team__person=user).update(email="")
     for welcome in WelcomeCredit.objects.filter(user=user):
         forget_address(welcome)
+    NotificationSettings.objects.filter(user=user).exclude(team__person=user).delete()
     _replace_texts(email, name)
     user.set_unusable_password()
     user.email, user.is_active, user.last_login = name, False, None
@@ -54,6 +56,9 @@ def erase(user: User) -> None:
 def _replace_texts(email: str, name: str) -> None:
     """Overwrite an address where it stands among other words."""
     _replace(LogEntry.objects.all(), ("object_repr", "change_message"), email, name)
+    _replace(Invitation.objects.all(), ("email",), email, name)
+    _replace(Team.objects.all(), ("name",), email, name)
+    _replace(StripeCustomer.objects.all(), ("email",), email, name)
     _replace(InboxItem.objects.all(), ("summary",), email, name)
     _replace_json(InboxItem, "detail", email, name)
     _replace_json(StripeEvent, "payload", email, name)

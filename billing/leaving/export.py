@@ -14,8 +14,8 @@ from allauth.usersessions.models import UserSession
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import QuerySet
 
-from accounts.models import ApiKey, User
-from billing.ledger.wallets import get_wallet
+from accounts.models import ApiKey, Membership, TeamEvent, User
+from billing.ledger.wallets import wallet_of
 from billing.models import (
     LedgerEntry,
     Notice,
@@ -32,6 +32,8 @@ from billing.models import (
 from billing.statements.csv_file import safe_cell, write_csv
 from billing.statements.month import list_months, make_statement
 
+# The column that says whose row it is, where it is not `user`.
+WHO: dict[Any, str] = {ApiKey: "created_by", Order: "buyer", TeamEvent: "actor"}
 # Kept in memory up to this size, and on the disk beyond.
 MOST_BYTES_IN_MEMORY = 8 * 1024 * 1024
 # What each row of usage says; upstream, cost and provider are the operator's.
@@ -54,7 +56,7 @@ USAGE = (
 
 def write_export(user: User) -> IO[bytes]:
     """Return the ZIP, which the caller closes. It has no secret: keys are named by their hints."""
-    wallet = get_wallet(user)
+    wallet = wallet_of(user)
     file = tempfile.SpooledTemporaryFile(MOST_BYTES_IN_MEMORY)  # noqa: SIM115 - the caller closes
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as folder:
         for name, rows in _tables(user, wallet).items():
@@ -82,6 +84,8 @@ def _tables(user: User, wallet: Wallet) -> dict[str, Any]:
             *("requests_per_minute", "tokens_per_minute", "concurrent_requests"),
             *("lifetime_cap_credits", "monthly_cap_credits", "allowed_models", "allowed_networks"),
         ),
+        "teams": _rows(Membership, user, "team__name", "role", "joined_at"),
+        "deeds": _rows(TeamEvent, user, "at", "team__name", "action", "subject"),
         "balance": {"posted_credits": wallet.posted_credits, "debt_credits": wallet.debt_credits},
         "ledger": list(
             LedgerEntry.objects.filter(wallet=wallet)
@@ -97,7 +101,7 @@ def _tables(user: User, wallet: Wallet) -> dict[str, Any]:
             *("client_address", "created_at", "fulfilled_at"),
         ),
         "refunds": list(
-            Refund.objects.filter(order__user=user)
+            Refund.objects.filter(order__buyer=user)
             .order_by("pk")
             .values("order__public_id", "amount_cents", "status", "created_at")
         ),
@@ -123,7 +127,7 @@ def _tables(user: User, wallet: Wallet) -> dict[str, Any]:
 
 
 def _rows(model: Any, user: User, *columns: str) -> list[dict[str, Any]]:
-    found: QuerySet[Any] = model.objects.filter(user=user).order_by("pk")
+    found: QuerySet[Any] = model.objects.filter(**{WHO.get(model, "user"): user}).order_by("pk")
     return list(found.values(*columns))
 
 

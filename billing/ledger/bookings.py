@@ -15,6 +15,7 @@ from billing.exceptions import UnbookableEvent, UnknownReference
 from billing.ledger.credits import order_of_use
 from billing.ledger.inbox import file_items
 from billing.ledger.key_use import add_spending, instant_of
+from billing.ledger.member_spending import add_spending_of_members, makers_of
 from billing.ledger.pushes import push_on_commit
 from billing.ledger.references import DebitRow, DebtPayment, Reference, RequestCharge, RequestRaise
 from billing.ledger.write_offs import KeyHour, add_losses, key_hour_of, lost_credits
@@ -61,6 +62,12 @@ class Batch:
     parked: dict[str, UsageRecord] = field(default_factory=dict)
     # What API keys were charged, by key and month.
     spent: dict[tuple[int, int], int] = field(default_factory=lambda: defaultdict(int))
+    # What members were charged, by wallet, member and month.
+    spent_by_members: dict[tuple[int, int, int], int] = field(
+        default_factory=lambda: defaultdict(int)
+    )
+    # Who made the keys of requests whose facts don't say whom they count for, by key.
+    makers: dict[int, int] = field(default_factory=dict)
     # What requests cost beyond their charge, by key and hour.
     lost: dict[KeyHour, int] = field(default_factory=lambda: defaultdict(int))
 
@@ -119,6 +126,7 @@ def _load(events: list[Event]) -> Batch:
         lots=lots,
         records={record.request_id: record for record in records},
         debits={str(DebitRow(debit.pk)): debit for debit in debits},
+        makers=makers_of(event.facts for event in events if event.facts is not None),
     )
 
 
@@ -126,7 +134,7 @@ def _book_usage(batch: Batch, event: Event) -> None:
     record = batch.records.get(event.reference)
     lost_before = 0
     if record is None:
-        record = _new_record(event)
+        record = _new_record(event, batch.makers)
         batch.records[event.reference] = batch.new_records[event.reference] = record
         reference: Reference = RequestCharge(event.reference)
         amount = event.charged
@@ -147,7 +155,10 @@ def _book_usage(batch: Batch, event: Event) -> None:
         batch.parked[record.request_id] = record
     if amount > 0:
         _append(batch, event.wallet_id, kind=Kind.USAGE, reference=str(reference), amount=amount)
-        batch.spent[(record.api_key_id, month_of(_milliseconds(record.started_at)))] += amount
+        month = month_of(_milliseconds(record.started_at))
+        batch.spent[(record.api_key_id, month)] += amount
+        if record.member_id is not None:
+            batch.spent_by_members[(record.wallet_id, record.member_id, month)] += amount
 
 
 def _correct_outcome(batch: Batch, record: UsageRecord, event: Event) -> None:
@@ -163,7 +174,7 @@ def _correct_outcome(batch: Batch, record: UsageRecord, event: Event) -> None:
         batch.raised_ends.add((record.wallet_id, record.ended_at))
 
 
-def _new_record(event: Event) -> UsageRecord:
+def _new_record(event: Event, makers: dict[int, int]) -> UsageRecord:
     facts, settlement = event.facts, event.settlement
     assert facts is not None  # noqa: S101  # it is usage
     assert settlement is not None  # noqa: S101
@@ -171,6 +182,8 @@ def _new_record(event: Event) -> UsageRecord:
         request_id=facts.request_id,
         wallet_id=facts.wallet_id,
         api_key_id=facts.api_key_id,
+        member_id=(makers.get(facts.api_key_id) if facts.member_id is None else facts.member_id)
+        or None,
         price_id=facts.price_id,
         model_name=facts.model_name,
         endpoint=facts.endpoint,
@@ -286,6 +299,7 @@ def _save(batch: Batch) -> None:
     LedgerEntry.objects.bulk_create(batch.entries)
     Lot.objects.bulk_update(batch.changed_lots.values(), ["remaining_credits"])
     add_spending(batch.spent)
+    add_spending_of_members(batch.spent_by_members)
     Debit.objects.bulk_update(batch.booked_debits.values(), ["taken_credits", "booked_at"])
     Wallet.objects.bulk_update(batch.wallets.values(), ["posted_credits", "debt_credits"])
     file_items([_finding(record) for record in batch.parked.values()])

@@ -4,12 +4,15 @@ The ledger arms the notice, because each credit must do so in its own transactio
 is written by `billing.notices.low_balance`, which disarms the notice.
 """
 
+from accounts.teams.members import members_who
+from accounts.teams.roles import Deed
 from billing.models import LedgerEntry, NotificationSettings, Wallet
 
 
 def arm_threshold(wallet: Wallet, entry: LedgerEntry) -> None:
     """Arm the notice if this credit lifted a locked wallet to the threshold. Safe to repeat."""
-    NotificationSettings.objects.get_or_create(user_id=wallet.user_id)
+    for user in members_who(wallet.team, Deed.GET_MONEY_MAIL):
+        NotificationSettings.objects.get_or_create(team=wallet.team, user=user)
     NotificationSettings.objects.filter(
-        user_id=wallet.user_id, armed_by=None, low_balance_credits__lte=wallet.posted_credits
+        team=wallet.team, armed_by=None, low_balance_credits__lte=wallet.posted_credits
     ).update(armed_by=entry)

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from accounts.models import ApiKey
+from accounts.models import ApiKey, Membership, User
+from accounts.teams.roles import Deed, may
 from billing.models import UsageRecord, Wallet
 from billing.rollups.reads import Used, sum_by_day
 
@@ -45,20 +47,37 @@ class RecentUsage:
     requests: int
 
 
+def maker_seen_by(seat: Membership) -> User | None:
+    """Return whose keys' usage a member sees: their own only, or with None everybody's."""
+    return None if may(seat, Deed.SEE_ALL_USAGE) else seat.user
+
+
+def records_of(seat: Membership) -> QuerySet[UsageRecord]:
+    """Return the receipts that a member may see."""
+    records = UsageRecord.objects.filter(wallet__team=seat.team)
+    maker = maker_seen_by(seat)
+    return records if maker is None else records.filter(api_key__created_by=maker)
+
+
 def read_usage_page(
     wallet: Wallet,
     *,
     before: int | None = None,
     api_key: ApiKey | None = None,
     model_name: str = "",
+    made_by: User | None = None,
     size: int = PAGE_SIZE,
 ) -> UsagePage:
-    """Return the records older than the cursor `before`, newest first."""
+    """Return the records older than the cursor `before`, newest first; of one person's keys if
+    `made_by` names one.
+    """
     records = UsageRecord.objects.filter(wallet=wallet).select_related("api_key").order_by("-pk")
     if before is not None:
         records = records.filter(pk__lt=before)
     if api_key is not None:
         records = records.filter(api_key=api_key)
+    if made_by is not None:
+        records = records.filter(api_key__created_by=made_by)
     if model_name:
         records = records.filter(model_name=model_name)
     # One record more than the page shows tells whether there is a next page.

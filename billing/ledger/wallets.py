@@ -5,7 +5,8 @@ from datetime import datetime
 
 from django.db import transaction
 
-from accounts.models import User
+from accounts.models import Team, User
+from accounts.teams.members import own_team
 from billing.exceptions import InvalidAmount, MissingReason
 from billing.ledger.credits import lock_wallet, post_credit
 from billing.ledger.debits import ask_debit
@@ -18,14 +19,19 @@ from common.credits import MAX_CREDITS
 STAFF = Freeze.Kind.STAFF
 
 
-def get_wallet(user: User) -> Wallet:
-    """Return a person's wallet; the first call creates it."""
-    wallet, _ = Wallet.objects.get_or_create(user=user)
+def get_wallet(team: Team) -> Wallet:
+    """Return a team's wallet; the first call creates it."""
+    wallet, _ = Wallet.objects.get_or_create(team=team)
     return wallet
 
 
+def wallet_of(user: User) -> Wallet:
+    """Return the wallet of a person's own team."""
+    return get_wallet(own_team(user))
+
+
 def grant_credits(
-    user: User,
+    wallet: Wallet,
     *,
     credits: int,  # the ledger's unit is called so everywhere
     reason: str,
@@ -39,7 +45,7 @@ def grant_credits(
     Raises InvalidAmount for an amount that can't be posted, MissingReason.
     """
     return post_credit(
-        get_wallet(user).pk,
+        wallet.pk,
         kind=LedgerEntry.Kind.GRANT,
         amount_credits=credits,
         reference=reference or Grant(uuid.uuid4()),

@@ -75,7 +75,8 @@ def _finding(row: KeyWriteOff) -> InboxItem:
         " a way to be charged below use.",
         detail={
             "api_key": row.api_key_id,
-            "user": key.user_id,
+            "team": key.team_id,
+            "user": key.created_by_id,
             "hour": row.hour.isoformat(),
             "lost_credits": row.credits,
         },

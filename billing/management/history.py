@@ -20,6 +20,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import ApiKey, User
+from accounts.teams.members import make_own_teams
 from billing.catalogue.model_prices import set_price
 from billing.models import PublicModel, Wallet
 from billing.rollups.rebuild import add_up
@@ -102,15 +103,16 @@ FROM history, generate_series((spent - charged + %(pack)s - 1) / %(pack)s + 1,
 """
 
 PUT_ORDERS = """
-INSERT INTO billing_order (public_id, user_id, pack_name, credits, amount_cents, currency,
+INSERT INTO billing_order (public_id, team_id, buyer_id, pack_name, credits, amount_cents, currency,
     stripe_price_id, channel, status, review_reason, stripe_session_url, stripe_payment_intent_id,
     stripe_charge_id, receipt_url, invoice_url, paid_cents, discount_cents, tax_cents,
     refunded_cents, disputed_cents, clawed_back_credits, reinstated_credits, revision, created_at,
     expires_at, fulfilled_at, next_check_at)
-SELECT o.public_id, w.user_id, 'History', %(pack)s, %(cents)s, 'usd', '', 'checkout', 'fulfilled',
-    '', '', '', '', '', '', %(cents)s, 0, 0, 0, 0, 0, 0, 1, o.at, o.at + interval '1 hour', o.at,
-    o.at
-FROM history_orders o JOIN billing_wallet w ON w.id = o.wallet_id ORDER BY o.i, o.n
+SELECT o.public_id, w.team_id, t.person_id, 'History', %(pack)s, %(cents)s, 'usd', '', 'checkout',
+    'fulfilled', '', '', '', '', '', '', %(cents)s, 0, 0, 0, 0, 0, 0, 1, o.at,
+    o.at + interval '1 hour', o.at, o.at
+FROM history_orders o JOIN billing_wallet w ON w.id = o.wallet_id
+JOIN accounts_team t ON t.id = w.team_id ORDER BY o.i, o.n
 """
 
 PUT_ENTRIES = """
@@ -235,12 +237,18 @@ def _make_customers(history: History, at: datetime) -> tuple[Sequence[int], Sequ
         batch_size=5_000,
     )
     wallets = Wallet.objects.bulk_create(
-        [Wallet(user=user, created_at=at) for user in users], batch_size=5_000
+        [Wallet(team=team, created_at=at) for team in make_own_teams(users)], batch_size=5_000
     )
     keys = ApiKey.objects.bulk_create(
         [
-            ApiKey(user=user, name=f"Key {n + 1}", digest=_digest(user, n), hint="tp_hi…ry")
-            for user in users
+            ApiKey(
+                team=wallet.team,
+                created_by=user,
+                name=f"Key {n + 1}",
+                digest=_digest(user, n),
+                hint="tp_hi…ry",
+            )
+            for user, wallet in zip(users, wallets, strict=True)
             for n in range(KEYS_EACH)
         ],
         batch_size=5_000,

@@ -12,7 +12,7 @@ from billing.models.roll_up import RollUpDue, RollUpMark, SiteRollUp, UsageRollU
 from billing.models.stripe_customer import StripeCustomer
 from billing.models.stripe_event import StripeEvent
 from billing.models.top_up import AutoTopUp, TopUpConsent, TopUpPayment
-from billing.models.usage import KeySpending, KeyWriteOff, UsageRecord
+from billing.models.usage import KeySpending, KeyWriteOff, MemberSpending, UsageRecord
 from billing.models.wallet import Debit, Freeze, Wallet
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "KeyWriteOff",
     "LedgerEntry",
     "Lot",
+    "MemberSpending",
     "ModelPrice",
     "Notice",
     "NotificationSettings",

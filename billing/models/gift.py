@@ -8,6 +8,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from accounts.models import Team
+
 
 class CodeBatch(models.Model):
     """Codes that were made together, have the same terms and are revoked together."""
@@ -52,6 +54,7 @@ class RedeemCode(models.Model):
     redeemed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="redeemed_codes"
     )
+    team = models.ForeignKey(Team, models.PROTECT, null=True, related_name="redeemed_codes")
     redeemed_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -61,14 +64,19 @@ class RedeemCode(models.Model):
                 condition=Q(digest__regex=r"^[0-9a-f]{64}$"), name="code_has_a_digest"
             ),
             models.CheckConstraint(
-                condition=Q(redeemed_by=None, redeemed_at=None)
-                | Q(redeemed_by__isnull=False, redeemed_at__isnull=False),
+                condition=Q(redeemed_by=None, team=None, redeemed_at=None)
+                | Q(redeemed_by__isnull=False, team__isnull=False, redeemed_at__isnull=False),
                 name="code_is_redeemed_by_somebody",
             ),
             models.UniqueConstraint(
                 fields=["batch", "redeemed_by"],
                 condition=Q(is_one_each=True, redeemed_by__isnull=False),
                 name="code_of_a_batch_is_redeemed_once_each",
+            ),
+            models.UniqueConstraint(
+                fields=["batch", "team"],
+                condition=Q(is_one_each=True, team__isnull=False),
+                name="code_of_a_batch_is_for_a_team_once",
             ),
         ]
 

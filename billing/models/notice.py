@@ -5,6 +5,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from accounts.models import Team
+
 # A customer's threshold until it is changed.
 DEFAULT_LOW_BALANCE_CREDITS = 100_000
 
@@ -43,6 +45,8 @@ class Notice(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="notices"
     )
+    # Whose matter it is, for the addresses in it. NULL: the person's own.
+    team = models.ForeignKey(Team, models.PROTECT, null=True, db_index=False, related_name="+")
     kind = models.CharField(max_length=20, choices=Kind)
     reference = models.CharField(max_length=120)
     address = models.EmailField(
@@ -61,7 +65,12 @@ class Notice(models.Model):
     class Meta:
         ordering = ["-pk"]
         constraints = [
-            models.UniqueConstraint(fields=["kind", "reference"], name="notice_is_told_once"),
+            # Each reader of a team's mails has a row of their own.
+            models.UniqueConstraint(
+                fields=["kind", "reference", "user"],
+                nulls_distinct=False,
+                name="notice_is_told_once",
+            ),
             models.CheckConstraint(
                 condition=Q(user__isnull=False)
                 | Q(kind__in=["no_account", "account_deleted"]) & ~Q(address=""),
@@ -92,13 +101,14 @@ class Notice(models.Model):
 
 
 class NotificationSettings(models.Model):
-    """What one customer wants to be mailed. Receipts and security mails are always sent.
+    """What one member wants to be mailed of a team. Receipts and security mails are always sent.
 
     The credit that lifts the balance to the threshold arms the notice of a low balance; writing the
     notice disarms it. So there is one notice for each time that the balance falls below.
     """
 
-    user = models.OneToOneField(
+    team = models.ForeignKey(Team, models.PROTECT, related_name="notification_settings")
+    user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="notification_settings"
     )
     wants_low_balance = models.BooleanField(default=True)
@@ -113,6 +123,9 @@ class NotificationSettings(models.Model):
     class Meta:
         verbose_name_plural = "notification settings"
         constraints = [
+            models.UniqueConstraint(
+                fields=["team", "user"], name="notification_settings_are_one_row"
+            ),
             models.CheckConstraint(
                 condition=Q(low_balance_credits__gt=0), name="low_balance_is_above_0"
             ),
@@ -120,7 +133,7 @@ class NotificationSettings(models.Model):
         indexes = [
             # The sweep compares the balances of those that are armed.
             models.Index(
-                fields=["user"],
+                fields=["team"],
                 condition=Q(armed_by__isnull=False, wants_low_balance=True),
                 name="low_balance_is_armed",
             ),

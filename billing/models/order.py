@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from accounts.models import Team
 from billing.models.catalogue import Pack
 
 
@@ -39,7 +40,10 @@ class Order(models.Model):
     UNPAID = (Status.OPEN, Status.PENDING)
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="orders")
+    # Indexes below begin with the team.
+    team = models.ForeignKey(Team, models.PROTECT, db_index=False, related_name="orders")
+    # Who placed it or, for a top-up, who agreed to it.
+    buyer = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="orders")
     pack = models.ForeignKey(Pack, models.SET_NULL, null=True, related_name="orders")
     pack_name = models.CharField(max_length=60)
     credits = models.BigIntegerField()
@@ -100,7 +104,7 @@ class Order(models.Model):
             ),
             # Also the index by which a wallet's open top-up is found.
             models.UniqueConstraint(
-                fields=["user"],
+                fields=["team"],
                 condition=Q(channel="top_up", status__in=["open", "pending"]),
                 name="one_top_up_is_open",
             ),
@@ -112,16 +116,16 @@ class Order(models.Model):
                 condition=Q(status__in=["open", "pending"]),
                 name="orders_to_check",
             ),
-            models.Index(fields=["user", "-id"], name="orders_of_a_user"),
+            models.Index(fields=["team", "-id"], name="orders_of_a_team"),
             # Events name a charge; reconciliation looks charges up by the hundred.
             models.Index(
                 fields=["stripe_charge_id"],
                 condition=~Q(stripe_charge_id=""),
                 name="orders_by_charge",
             ),
-            # The monthly ceiling adds up a customer's top-ups.
+            # The monthly ceiling adds up a team's top-ups.
             models.Index(
-                fields=["user", "created_at"],
+                fields=["team", "created_at"],
                 condition=Q(channel="top_up"),
                 name="top_ups_of_a_month",
             ),
@@ -130,7 +134,7 @@ class Order(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.pack_name} for {self.user} ({self.status})"
+        return f"{self.pack_name} for {self.team} ({self.status})"
 
     @property
     def is_top_up(self) -> bool:

@@ -37,4 +37,4 @@ class StripeCustomer(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"Stripe customer of {self.wallet.user}"
+        return f"Stripe customer of {self.wallet.team}"

@@ -2,6 +2,7 @@
 
 import uuid
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -15,6 +16,8 @@ class TopUpConsent(models.Model):
     """What a customer agreed to: the exact words, and the terms at the time. Never edited."""
 
     wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="top_up_consents")
+    # Who agreed for the team, and is the buyer of what is ordered.
+    given_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     version = models.CharField(max_length=20)
     text = models.TextField()
     pack_name = models.CharField(max_length=60)
@@ -116,7 +119,7 @@ class AutoTopUp(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"Auto top-up of {self.wallet.user} ({self.get_state_display()})"
+        return f"Auto top-up of {self.wallet.team} ({self.get_state_display()})"
 
     @property
     def is_on(self) -> bool:

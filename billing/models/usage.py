@@ -6,7 +6,7 @@ from operator import add
 from django.db import models
 from django.db.models import F, Q
 
-from accounts.models import ApiKey
+from accounts.models import ApiKey, User
 from billing.models.catalogue import ModelPrice
 from billing.models.wallet import Wallet
 from billing.token_classes import COUNTS, PARTS
@@ -37,6 +37,10 @@ class UsageRecord(models.Model):
     wallet = models.ForeignKey(Wallet, models.PROTECT, db_index=False, related_name="usage_records")
     api_key = models.ForeignKey(
         ApiKey, models.PROTECT, db_index=False, related_name="usage_records"
+    )
+    # Whose caps it counted for: who made the key. NULL: the key was nobody's any more.
+    member = models.ForeignKey(
+        User, models.PROTECT, null=True, db_index=False, related_name="usage_records"
     )
     price = models.ForeignKey(ModelPrice, models.PROTECT, db_index=False, related_name="+")
     model_name = models.CharField(max_length=120)
@@ -99,6 +103,8 @@ class UsageRecord(models.Model):
             # It may also list one key's, or one model's.
             models.Index(fields=["wallet", "model_name", "-id"], name="usage_of_a_wallet_by_model"),
             models.Index(fields=["api_key", "-id"], name="usage_of_a_key"),
+            # Members of a team see their own, and its admins anybody's.
+            models.Index(fields=["wallet", "member", "-id"], name="usage_of_a_member"),
             # Roll-ups add up a wallet's quarter of an hour again.
             models.Index(fields=["wallet", "ended_at"], name="usage_of_a_wallet_by_time"),
             models.Index(fields=["ended_at"], name="usage_by_time"),
@@ -168,3 +174,34 @@ class KeySpending(models.Model):
 
     def __str__(self) -> str:
         return f"{self.api_key} in {self.month}"
+
+
+class MemberSpending(models.Model):
+    """What one member was charged on one wallet for requests that started in one month (UTC).
+
+    Requests of all keys that the member made, whatever became of them. Kept like `KeySpending`.
+    """
+
+    # The unique constraint begins with the wallet.
+    wallet = models.ForeignKey(
+        Wallet, models.PROTECT, db_index=False, related_name="spending_of_members"
+    )
+    member = models.ForeignKey(User, models.PROTECT, related_name="spending")
+    month = models.PositiveIntegerField(help_text="Such as 202611.")
+    charged_credits = models.BigIntegerField()
+
+    class Meta:
+        verbose_name = "spending of a member"
+        verbose_name_plural = "spending of members"
+        ordering = ["wallet", "member", "-month"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["wallet", "member", "month"], name="member_spending_is_one_row"
+            ),
+            models.CheckConstraint(
+                condition=Q(charged_credits__gte=0), name="member_spending_is_not_negative"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.member} in {self.month}"

@@ -1,13 +1,15 @@
-"""The prepaid balance of one customer in PostgreSQL, the book of record."""
+"""The prepaid balance of one team in PostgreSQL, the book of record."""
 
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from accounts.models import Team
+
 
 class Wallet(models.Model):
-    """A customer's balance: the sum of its ledger entries, updated with them under a lock.
+    """A team's balance: the sum of its ledger entries, updated with them under a lock.
 
     `version` counts every change that Redis must learn of: a credit, a state, a key. It is pushed
     with the absolute values; `pushed_version` is the last one pushed, so a lost push is found.
@@ -17,7 +19,7 @@ class Wallet(models.Model):
         ACTIVE = "active"
         FROZEN = "frozen"
 
-    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.PROTECT, related_name="wallet")
+    team = models.OneToOneField(Team, models.PROTECT, related_name="wallet")
     posted_credits = models.BigIntegerField(default=0, editable=False)
     credited_credits = models.BigIntegerField(
         default=0, editable=False, help_text="Sum of all entries that PostgreSQL decided."
@@ -69,7 +71,7 @@ class Wallet(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"Wallet of {self.user}"
+        return f"Wallet of {self.team}"
 
 
 class Freeze(models.Model):

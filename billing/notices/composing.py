@@ -13,6 +13,8 @@ from django.urls import reverse
 
 from accounts.models import User
 from accounts.password_links import make_password_link
+from accounts.teams.addressing import addressing
+from accounts.teams.members import is_alone, own_team
 from billing.ledger.balances import read_balance
 from billing.ledger.wallets import get_wallet
 from billing.models import Notice
@@ -21,28 +23,33 @@ from billing.notices.notify import SWITCHES
 
 def compose(notice: Notice) -> EmailMultiAlternatives:
     """Return the mail of a notice, ready to be sent."""
-    context = _context(notice)
-    subject, _, text = _render(notice, "txt", context).strip().partition("\n")
+    with addressing(notice.team, notice.user):
+        context = _context(notice)
+        return compose_from(notice.kind, context, to=notice.recipient, headers=_headers(notice))
+
+
+def compose_from(
+    name: str, context: dict[str, Any], *, to: str, headers: dict[str, str]
+) -> EmailMultiAlternatives:
+    """Return a mail from the two templates of this name."""
+    subject, _, text = _render(name, "txt", context).strip().partition("\n")
     message = EmailMultiAlternatives(
-        subject=subject.strip(),
-        body=f"{text.strip()}\n",
-        to=[notice.recipient],
-        headers=_headers(notice),
+        subject=subject.strip(), body=f"{text.strip()}\n", to=[to], headers=headers
     )
-    context["subject"] = message.subject
-    message.attach_alternative(_render(notice, "html", context), "text/html")
+    html = _render(name, "html", {**context, "subject": message.subject})
+    message.attach_alternative(html, "text/html")
     return message
 
 
-def _render(notice: Notice, form: str, context: dict[str, Any]) -> str:
-    template = Engine.get_default().get_template(f"mail/{notice.kind}.{form}")
+def _render(name: str, form: str, context: dict[str, Any]) -> str:
+    template = Engine.get_default().get_template(f"mail/{name}.{form}")
     return template.render(Context(context, autoescape=form == "html"))
 
 
 def _context(notice: Notice) -> dict[str, Any]:
     return {
         **notice.facts,
-        **(_about(notice.user, notice.kind) if notice.user else {}),
+        **(_about(notice, notice.user) if notice.user else {}),
         "kind": notice.kind,
         "email": notice.recipient,
         "created_at": notice.created_at,
@@ -54,11 +61,12 @@ def _context(notice: Notice) -> dict[str, Any]:
     }
 
 
-def _about(user: User, kind: str) -> dict[str, Any]:
+def _about(notice: Notice, user: User) -> dict[str, Any]:
     """Return what is read when the mail is sent; a link with a secret is in no table."""
-    if kind == Notice.Kind.PASSWORD_LINK:
+    if notice.kind == Notice.Kind.PASSWORD_LINK:
         return {"password_url": make_password_link(user)}
-    return {"balance": read_balance(get_wallet(user))}
+    team = notice.team or own_team(user)
+    return {"balance": read_balance(get_wallet(team)), "team": None if is_alone(team) else team}
 
 
 def _headers(notice: Notice) -> dict[str, str]:

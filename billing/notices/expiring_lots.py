@@ -7,9 +7,11 @@ from django.db.models import CharField, DateTimeField, Exists, ExpressionWrapper
 from django.db.models.functions import Cast, Concat
 from django.utils import timezone
 
+from accounts.models import Membership
+from accounts.teams.roles import ALLOWED, Deed
 from billing.ledger.entry_words import describe
-from billing.models import Lot, Notice
-from billing.notices.notify import as_fact, notify
+from billing.models import Lot, Notice, NotificationSettings
+from billing.notices.notify import as_fact, notify_members
 
 AHEAD = timedelta(days=7)
 BATCH = 500
@@ -26,6 +28,16 @@ def notify_expiring_lots() -> int:
         kind=Notice.Kind.LOT_EXPIRING,
         reference=Concat(Value("lot:"), Cast(OuterRef("pk"), CharField())),
     )
+    readers = Membership.objects.filter(
+        ~Exists(
+            NotificationSettings.objects.filter(
+                team=OuterRef("team"), user=OuterRef("user"), wants_lot_expiring=False
+            )
+        ),
+        team=OuterRef("wallet__team"),
+        role__in=ALLOWED[Deed.GET_MONEY_MAIL],
+        user__is_active=True,
+    )
     half_life = ExpressionWrapper(
         F("created_at") + (F("expires_at") - F("created_at")) / 2, output_field=DateTimeField()
     )
@@ -38,8 +50,8 @@ def notify_expiring_lots() -> int:
         )
         .alias(half_life=half_life)
         .filter(half_life__lte=now)
-        .exclude(wallet__user__notification_settings__wants_lot_expiring=False)
-        .select_related("wallet__user", "entry")
+        .filter(Exists(readers))
+        .select_related("wallet__team__person", "entry")
         .order_by("expires_at")
     )
     lots = list(due[:BATCH])
@@ -50,8 +62,9 @@ def notify_expiring_lots() -> int:
 
 
 def _notify(lot: Lot) -> None:
-    notify(
-        lot.wallet.user,
+    notify_members(
+        lot.wallet.team,
+        Deed.GET_MONEY_MAIL,
         Notice.Kind.LOT_EXPIRING,
         reference=f"lot:{lot.pk}",
         remaining_credits=lot.remaining_credits,

@@ -8,7 +8,7 @@ rises only by a credit, so nothing is missed between two sweeps.
 from django.db import transaction
 from django.db.models import F
 
-from accounts.models import User
+from accounts.models import Membership, Team, User
 from billing.exceptions import InvalidAmount
 from billing.models import Notice, NotificationSettings, Wallet
 from billing.notices.notify import notify
@@ -17,29 +17,29 @@ from common.credits import MAX_CREDITS
 BATCH = 500
 
 
-def get_notification_settings(user: User) -> NotificationSettings:
-    """Return what a customer wants to be mailed; the defaults if they were never changed."""
-    found, _ = NotificationSettings.objects.get_or_create(user=user)
+def get_notification_settings(team: Team, user: User) -> NotificationSettings:
+    """Return what a member wants to be mailed of a team; the defaults if never changed."""
+    found, _ = NotificationSettings.objects.get_or_create(team=team, user=user)
     return found
 
 
 @transaction.atomic
 def save_notification_settings(
-    user: User,
+    seat: Membership,
     *,
     wants_low_balance: bool,
     low_balance_credits: int,
     wants_lot_expiring: bool,
     wants_top_up_succeeded: bool,
 ) -> None:
-    """Save what a customer wants to be mailed. Raises InvalidAmount.
+    """Save what a member wants to be mailed of a team. Raises InvalidAmount.
 
     If the balance is below a new threshold, the notice waits until a credit lifts it to that.
     """
     if not 0 < low_balance_credits <= MAX_CREDITS:
         raise InvalidAmount("The threshold must be at least 1 credit.")
-    wallet = _lock_wallet_of(user)
-    known = get_notification_settings(user)
+    wallet = _lock_wallet_of(seat.team)
+    known = get_notification_settings(seat.team, seat.user)
     if known.low_balance_credits != low_balance_credits:
         is_above = wallet is not None and wallet.posted_credits >= low_balance_credits
         known.armed_by = wallet.entries.order_by("-pk").first() if wallet and is_above else None
@@ -58,23 +58,23 @@ def notify_low_balances() -> int:
     low = NotificationSettings.objects.filter(
         armed_by__isnull=False,
         wants_low_balance=True,
-        user__wallet__posted_credits__lt=F("low_balance_credits"),
+        team__wallet__posted_credits__lt=F("low_balance_credits"),
     )
-    users = User.objects.filter(pk__in=low.values_list("user_id", flat=True)[:BATCH])
-    return sum(_notify(user) for user in users)
+    return sum(_notify(each) for each in low.select_related("team__person", "user")[:BATCH])
 
 
 @transaction.atomic
-def _notify(user: User) -> bool:
-    wallet = _lock_wallet_of(user)
-    known = get_notification_settings(user)
+def _notify(found: NotificationSettings) -> bool:
+    wallet = _lock_wallet_of(found.team)
+    known = get_notification_settings(found.team, found.user)
     if wallet is None or known.armed_by_id is None:
         return False
     if wallet.posted_credits >= known.low_balance_credits:
         return False
     notify(
-        user,
+        found.user,
         Notice.Kind.LOW_BALANCE,
+        team=found.team,
         # Once for each credit that lifted the balance to the threshold.
         reference=f"{wallet.pk}:{known.armed_by_id}:{known.low_balance_credits}",
         posted_credits=wallet.posted_credits,
@@ -84,7 +84,7 @@ def _notify(user: User) -> bool:
     return True
 
 
-def _lock_wallet_of(user: User) -> Wallet | None:
-    """Lock a customer's wallet, as every credit does. None if there is none yet."""
+def _lock_wallet_of(team: Team) -> Wallet | None:
+    """Lock a team's wallet, as every credit does. None if there is none yet."""
     wallets = Wallet.objects.select_for_update(of=("self",), no_key=True)
-    return wallets.filter(user=user).first()
+    return wallets.filter(team=team).first()

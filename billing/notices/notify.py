@@ -12,7 +12,9 @@ from typing import Any
 from allauth.account.models import EmailAddress
 
 from accounts.addresses import has_left
-from accounts.models import User
+from accounts.models import Team, User
+from accounts.teams.members import members_who
+from accounts.teams.roles import Deed
 from billing.models import Notice, NotificationSettings, Order
 
 Kind = Notice.Kind
@@ -38,30 +40,48 @@ FOR_KNOWN_ADDRESSES = (
 
 
 def notify(
-    user: User, kind: Notice.Kind, *, reference: str, to: str = "", **facts: Any
+    user: User,
+    kind: Notice.Kind,
+    *,
+    reference: str,
+    to: str = "",
+    team: Team | None = None,
+    **facts: Any,
 ) -> Notice | None:
     """Write down a mail, to be sent once the caller's transaction commits. Safe to repeat.
 
-    It goes to the address that the customer has when it is sent, unless `to` names another. Returns
+    It goes to the address that the customer has when it is sent, unless `to` names another, and its
+    links lead to the pages of `team`, if it is about one that is not their own. Returns
     the notice, which is the earlier one if this kind and reference had one; None if the customer
     switched this kind off or has left, or if it needs a known address and theirs is not known.
     """
-    if is_switched_off(user, kind) or has_left(user):
+    if is_switched_off(user, kind, team) or has_left(user):
         return None
     if kind in FOR_KNOWN_ADDRESSES and not is_known_address(user):
         return None
     notice, _ = Notice.objects.get_or_create(
-        kind=kind, reference=reference, defaults={"user": user, "address": to, "facts": facts}
+        kind=kind,
+        reference=reference,
+        user=user,
+        defaults={"team": team, "address": to, "facts": facts},
     )
     return notice
 
 
-def is_switched_off(user: User, kind: Notice.Kind) -> bool:
+def notify_members(
+    team: Team, deed: Deed, kind: Notice.Kind, *, reference: str, **facts: Any
+) -> None:
+    """Write down a mail to every member who may do this. Safe to repeat."""
+    for user in members_who(team, deed):
+        notify(user, kind, reference=reference, team=team, **facts)
+
+
+def is_switched_off(user: User, kind: Notice.Kind, team: Team | None) -> bool:
     """Tell whether the customer does not want mails of this kind."""
     switch = SWITCHES.get(kind)
     if switch is None:
         return False
-    return NotificationSettings.objects.filter(user=user, **{switch: False}).exists()
+    return NotificationSettings.objects.filter(team=team, user=user, **{switch: False}).exists()
 
 
 def is_known_address(user: User) -> bool:
@@ -70,7 +90,7 @@ def is_known_address(user: User) -> bool:
     It was verified, did not need to be because staff made the account, or its owner has paid.
     """
     unverified = EmailAddress.objects.filter(user=user, email__iexact=user.email, verified=False)
-    paid = Order.objects.filter(user=user, fulfilled_at__isnull=False)
+    paid = Order.objects.filter(buyer=user, fulfilled_at__isnull=False)
     return not unverified.exists() or paid.exists()
 
 

@@ -22,7 +22,11 @@ from stripe.params.checkout import (
 )
 
 from accounts.addresses import lock_user
-from accounts.models import User
+from accounts.models import Membership, Team, User
+from accounts.teams.addressing import addressing
+from accounts.teams.exceptions import TeamClosed
+from accounts.teams.members import lock_seat
+from accounts.teams.roles import Deed, demand
 from billing.catalogue.on_sale import get_pack
 from billing.catalogue.pack_prices import Price, get_price, tax_behavior
 from billing.customers.at_stripe import with_customer
@@ -58,7 +62,9 @@ SESSION_PATIENCE = timedelta(minutes=1)
 log = structlog.get_logger(__name__)
 
 
-def start_checkout(user: User, *, pack_slug: str, currency: str = "", address: str = "") -> Order:
+def start_checkout(
+    seat: Membership, *, pack_slug: str, currency: str = "", address: str = ""
+) -> Order:
     """Return an order of this pack whose `stripe_session_url` is ready to be paid.
 
     The price is in the pack's own currency unless another of its currencies is named. `address` is
@@ -66,9 +72,11 @@ def start_checkout(user: User, *, pack_slug: str, currency: str = "", address: s
 
     An order of the same pack at the same price that can still be paid is returned instead of a
     new one, so that a double click or the browser's back button makes no second order. Raises
-    PackUnavailable, TooManyOrders, PaymentProviderError. After a PaymentProviderError the order
-    stays open if Stripe may have created the session, and the sweep asks again with the same key.
+    NotAllowed, PackUnavailable, TooManyOrders, PaymentProviderError. After a PaymentProviderError
+    the order stays open if Stripe may have created the session, and the sweep asks again with the
+    same key.
     """
+    demand(seat, Deed.BUY)
     pack = get_pack(pack_slug)
     try:
         price = get_price(pack, currency)
@@ -77,9 +85,9 @@ def start_checkout(user: User, *, pack_slug: str, currency: str = "", address: s
         raise
     snapshot = _snapshot(pack, price)
     network = client_network(address)
-    order = _order_pack(user, pack, snapshot, network=network, is_new=False)
+    order = _order_pack(seat, pack, snapshot, network=network, is_new=False)
     if order.stripe_session_id and not _is_payable(order.stripe_session_id):
-        order = _order_pack(user, pack, snapshot, network=network, is_new=True)
+        order = _order_pack(seat, pack, snapshot, network=network, is_new=True)
     return order if order.stripe_session_id else open_session(order)
 
 
@@ -90,7 +98,7 @@ def open_session(order: Order) -> Order:
     the order stays open; nobody was given the session's address, so nobody can have paid it.
     """
     try:
-        checkout = with_customer(get_wallet(order.user), partial(_ask_for_session, order))
+        checkout = with_customer(get_wallet(order.team), partial(_ask_for_session, order))
     except PaymentProviderRefusal as refusal:
         Order.objects.filter(pk=order.pk, status=Order.Status.OPEN, stripe_session_id=None).update(
             status=Order.Status.FAILED
@@ -104,12 +112,12 @@ def open_session(order: Order) -> Order:
     return order
 
 
-def end_payment_pages(user: User) -> None:
-    """End the pages on which a customer's open orders can be paid. Safe to repeat.
+def end_payment_pages(team: Team) -> None:
+    """End the pages on which a team's open orders can be paid. Safe to repeat.
 
     What was paid by then is booked. Raises PaymentProviderError.
     """
-    pages = Order.objects.filter(user=user, channel=Order.Channel.CHECKOUT)
+    pages = Order.objects.filter(team=team, channel=Order.Channel.CHECKOUT)
     for order in pages.filter(status=Order.Status.OPEN).order_by("pk"):
         if order.stripe_session_id is None or not _end_page(order.stripe_session_id):
             Order.objects.filter(pk=order.pk, status=Order.Status.OPEN).update(
@@ -161,18 +169,22 @@ def _report_unproven(pack: Pack, currency: str, words: str) -> None:
 
 @transaction.atomic
 def _order_pack(
-    user: User, pack: Pack, snapshot: dict[str, Any], *, network: str | None, is_new: bool
+    seat: Membership, pack: Pack, snapshot: dict[str, Any], *, network: str | None, is_new: bool
 ) -> Order:
-    """Return the user's open order of this pack, or a new one. One call at a time per user."""
-    if not lock_user(user).is_active:
-        raise PackUnavailable("Nothing is sold to an account that was deleted.")
-    found = None if is_new else _find_open_order(user, pack, snapshot)
+    """Return the member's open order of this pack, or a new one. One call at a time per user."""
+    try:
+        seat = lock_seat(seat, Deed.BUY)
+    except TeamClosed as refusal:
+        raise PackUnavailable("Nothing is sold to a team that is closed.") from refusal
+    user = lock_user(seat.user)
+    found = None if is_new else _find_open_order(seat, pack, snapshot)
     if found is not None:
         return found
     _check_order_rate(user, network)
     now = timezone.now()
     return Order.objects.create(
-        user=user,
+        team=seat.team,
+        buyer=user,
         pack=pack,
         **snapshot,
         client_address=network,
@@ -195,13 +207,14 @@ def _snapshot(pack: Pack, price: Price) -> dict[str, Any]:
     }
 
 
-def _find_open_order(user: User, pack: Pack, snapshot: dict[str, Any]) -> Order | None:
+def _find_open_order(seat: Membership, pack: Pack, snapshot: dict[str, Any]) -> Order | None:
     """Return the newest order on today's terms that could still be paid."""
     now = timezone.now()
     return (
         Order.objects.filter(
             ~Q(stripe_session_id=None) | Q(created_at__gt=now - SESSION_PATIENCE),
-            user=user,
+            team=seat.team,
+            buyer=seat.user,
             pack=pack,
             channel=Order.Channel.CHECKOUT,
             status=Order.Status.OPEN,
@@ -227,9 +240,9 @@ def _check_order_rate(user: User, network: str | None) -> None:
         Q(status=Order.Status.PENDING)
         | Q(stripe_session_id=None, status__in=(Order.Status.FAILED, Order.Status.EXPIRED))
     )
-    if unpaid.filter(user=user).count() >= settings.UNPAID_ORDERS_PER_USER:
+    if unpaid.filter(buyer=user).count() >= settings.UNPAID_ORDERS_PER_USER:
         raise TooManyOrders("You started too many orders within an hour and paid none of them.")
-    if paid.filter(user=user).count() >= settings.PAID_ORDERS_PER_USER:
+    if paid.filter(buyer=user).count() >= settings.PAID_ORDERS_PER_USER:
         raise TooManyOrders("You paid too many orders within an hour.")
     if network is None:
         return
@@ -259,7 +272,9 @@ def _session_params(order: Order, customer_id: str) -> SessionCreateParams:
     Company, address, tax id and, if the customer likes, the card are kept for the next purchase.
     """
     order_id = str(order.public_id)
-    cancel_path = reverse("checkout-cancel", args=[order.public_id])
+    with addressing(order.team, order.buyer):
+        return_path = reverse("checkout-return")
+        cancel_path = reverse("checkout-cancel", args=[order.public_id])
     params: SessionCreateParams = {
         "mode": "payment",
         "client_reference_id": order_id,
@@ -270,9 +285,7 @@ def _session_params(order: Order, customer_id: str) -> SessionCreateParams:
         "saved_payment_method_options": {"payment_method_save": "enabled"},
         "line_items": [_line_item(order)],
         # Stripe puts the session's id in place of the braces.
-        "success_url": (
-            f"{settings.SITE_URL}{reverse('checkout-return')}?session_id={{CHECKOUT_SESSION_ID}}"
-        ),
+        "success_url": (f"{settings.SITE_URL}{return_path}?session_id={{CHECKOUT_SESSION_ID}}"),
         "cancel_url": f"{settings.SITE_URL}{cancel_path}",
         "expires_at": int(order.expires_at.timestamp()),
     }
@@ -290,7 +303,7 @@ def _session_params(order: Order, customer_id: str) -> SessionCreateParams:
             "invoice_data": {"metadata": {ORDER_KEY: order_id}},
         }
     if settings.STRIPE_RECEIPT_MAIL:
-        params["payment_intent_data"]["receipt_email"] = order.user.email
+        params["payment_intent_data"]["receipt_email"] = order.buyer.email
     return params
 
 

@@ -169,7 +169,7 @@ def _take(order: Order, credits: int) -> Debit:
     switch_off_for_return(order)
     return ask_debit(
         Debit(
-            wallet=get_wallet(order.user),
+            wallet=get_wallet(order.team),
             kind=LedgerEntry.Kind.CLAWBACK,
             reference=str(OrderStep(order.public_id, order.clawed_back_credits)),
             amount_credits=credits,
@@ -189,7 +189,7 @@ def _revive(order: Order, *, most: int) -> Lot | None:
     if credits <= 0:
         return None
     entry = post_credit(
-        get_wallet(order.user).pk,
+        get_wallet(order.team).pk,
         kind=LedgerEntry.Kind.ADJUSTMENT,
         amount_credits=credits,
         reference=Revival(order.public_id, order.clawed_back_credits),
@@ -229,7 +229,7 @@ def _reinstate(order: Order, credits: int) -> None:
     # What is taken back counts first against what had expired, so that nobody owes for it.
     taken_expired = _sum(_revivals(order), "amount_credits") - _sum(expired_again, "taken_credits")
     post_credit(
-        get_wallet(order.user).pk,
+        get_wallet(order.team).pk,
         kind=LedgerEntry.Kind.REINSTATEMENT,
         amount_credits=credits,
         reference=OrderStep(order.public_id, order.reinstated_credits),
@@ -259,7 +259,7 @@ def _report_failed_refund(order: Order, refund_id: str, failure: str) -> None:
         kind="refund_failed",
         reference=refund_id,
         summary=(
-            f"A refund to {order.user} failed ({failure or 'no reason given'}). Its credits are "
+            f"A refund to {order.team} failed ({failure or 'no reason given'}). Its credits are "
             "reinstated; the customer may expect the money another way."
         ),
         detail={"order_id": str(order.public_id)},

@@ -54,7 +54,7 @@ def _follow(dispute: Dispute, *, is_renewed: bool) -> None:
     A dispute that was won may open again, by arbitration or as an inquiry that comes back.
     """
     kind, reference = Freeze.Kind.DISPUTE, dispute.stripe_dispute_id
-    wallet = get_wallet(dispute.order.user)
+    wallet = get_wallet(dispute.order.team)
     if dispute.is_won:
         state = "won"
         lift_freeze(wallet.pk, kind=kind, reference=reference)
@@ -70,7 +70,7 @@ def _follow(dispute: Dispute, *, is_renewed: bool) -> None:
         file_item(
             kind=kind,
             reference=cause,
-            summary=f"The dispute {reference} of {dispute.order.user} goes on after it was won.",
+            summary=f"The dispute {reference} of {dispute.order.team} goes on after it was won.",
             detail={"order_id": str(dispute.order.public_id)},
         )
     if dispute.status == "lost":
@@ -79,7 +79,7 @@ def _follow(dispute: Dispute, *, is_renewed: bool) -> None:
             kind="dispute_lost",
             reference=dispute.stripe_dispute_id,
             summary=(
-                f"A dispute of {dispute.order.user} was lost. The credits stay taken back, and "
+                f"A dispute of {dispute.order.team} was lost. The credits stay taken back, and "
                 f"the wallet is {wallet.state} until somebody decides."
             ),
             detail={"order_id": str(dispute.order.public_id)},
@@ -93,7 +93,7 @@ def _report_currency(dispute: Dispute) -> None:
         kind="dispute_in_other_currency",
         reference=dispute.stripe_dispute_id,
         summary=(
-            f"A dispute of {dispute.order.user} is told as {amount}, and the payment was in "
+            f"A dispute of {dispute.order.team} is told as {amount}, and the payment was in "
             f"{dispute.order.currency.upper()}: it counts as all of it. Adjust the balance if it "
             "was less."
         ),
@@ -103,11 +103,11 @@ def _report_currency(dispute: Dispute) -> None:
 
 def _freeze(order: Order, *, kind: str, reference: str) -> None:
     word = "A payment is disputed" if kind == Freeze.Kind.DISPUTE else "Stripe warns of fraud"
-    wallet = get_wallet(order.user)
+    wallet = get_wallet(order.team)
     if add_freeze(wallet.pk, kind=kind, reference=reference, reason=f"{word} ({reference})."):
         file_item(
             kind=kind,
             reference=reference,
-            summary=f"{word} ({reference}). The wallet of {order.user} is frozen.",
+            summary=f"{word} ({reference}). The wallet of {order.team} is frozen.",
             detail={"order_id": str(order.public_id), "wallet_id": wallet.pk},
         )

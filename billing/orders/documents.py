@@ -31,7 +31,7 @@ def find_document(order: Order, kind: str) -> str:
     key = f"document:{order.pk}:{kind}"
     known: str | None = cache.get(key)
     if known is None:
-        if count_attempt(f"documents:{order.user_id}") > MOST_PER_HOUR:
+        if count_attempt(f"documents:{order.team_id}") > MOST_PER_HOUR:
             raise TooManyDocuments("Too many documents were asked for within an hour.")
         known = _ask(order, kind)
         cache.set(key, known, KEPT_S)

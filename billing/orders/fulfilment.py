@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.addresses import has_left
+from accounts.teams.events import Action, note
 from billing.exceptions import InvalidAmount, OrderMismatch, OrderMissing, RefundRefused
 from billing.ledger.credits import post_credit
 from billing.ledger.inbox import file_item
@@ -140,7 +140,7 @@ def credit_order(order: Order) -> None:
     now = timezone.now()
     days = order.validity_days
     post_credit(
-        get_wallet(order.user).pk,
+        get_wallet(order.team).pk,
         kind=LedgerEntry.Kind.PURCHASE,
         amount_credits=order.credits,
         reference=OrderCredit(order.public_id),
@@ -172,13 +172,24 @@ def _book_paid(channel: PaymentChannel[AnyPayment], order: Order, payment: AnyPa
         return
     try:
         _check_terms(channel, order, payment)
-        if has_left(order.user):
+        if order.team.closed_at is not None:
             raise OrderMismatch("its account was deleted; it is refunded")
         credit_order(order)
     except (OrderMismatch, InvalidAmount) as refusal:
         _park(channel, order, payment, reason=str(refusal))
         return
     _save_payment(order, payment)
+    note(
+        order.team,
+        Action.BOUGHT,
+        actor=order.buyer,
+        subject=order.pack_name,
+        after={
+            "credits": order.credits,
+            "paid_cents": order.charged_cents,
+            "currency": order.currency,
+        },
+    )
     notify_order(order)
     channel.after_credit(order)
     # A refund may come before the fulfilment.
@@ -247,7 +258,7 @@ def _park(
         summary=f"A {channel.noun} could not be credited to its order: {reason}",
         detail=_detail(order, payment),
     )
-    if has_left(order.user) and order.paid_cents:
+    if order.team.closed_at is not None and order.paid_cents:
         # What can't be refunded by itself stays for the person who finds the item.
         with suppress(RefundRefused):
             return_payment(order)

@@ -5,10 +5,12 @@ from typing import Any
 
 from django.utils import timezone
 
+from accounts.teams.roles import Deed
 from billing.models import Notice, Order
-from billing.notices.notify import as_fact, notify
+from billing.notices.notify import as_fact, notify_members
 
 Kind = Notice.Kind
+MONEY = Deed.GET_MONEY_MAIL
 
 
 def notify_order(order: Order) -> None:
@@ -16,8 +18,9 @@ def notify_order(order: Order) -> None:
     days = order.validity_days
     credited_at = order.fulfilled_at or timezone.now()
     expires_at = None if days is None else credited_at + timedelta(days=days)
-    notify(
-        order.user,
+    notify_members(
+        order.team,
+        MONEY,
         Kind.PURCHASE,
         reference=str(order.public_id),
         **_order_facts(order),
@@ -31,8 +34,9 @@ def notify_refund(order: Order) -> None:
     # The sum may reach the same amount twice, if the first refund failed. The clawed back credits
     # only grow, so they tell the two apart.
     reached = f"{order.refunded_cents}:{order.clawed_back_credits}"
-    notify(
-        order.user,
+    notify_members(
+        order.team,
+        MONEY,
         Kind.REFUND,
         reference=f"{order.public_id}:{reached}",
         **_order_facts(order),
@@ -43,8 +47,9 @@ def notify_refund(order: Order) -> None:
 
 def notify_dispute(order: Order, *, reference: str, state: str = "opened") -> None:
     """Say that a payment is disputed, or how that ended: `opened`, `won` or `lost` by us."""
-    notify(
-        order.user,
+    notify_members(
+        order.team,
+        MONEY,
         Kind.DISPUTE,
         reference=f"{reference}:{state}",
         **_order_facts(order),
@@ -54,8 +59,9 @@ def notify_dispute(order: Order, *, reference: str, state: str = "opened") -> No
 
 def notify_top_up_succeeded(order: Order) -> None:
     """Say that an automatic top-up was paid; `notify_order` sends its receipt."""
-    notify(
-        order.user,
+    notify_members(
+        order.team,
+        MONEY,
         Kind.TOP_UP_SUCCEEDED,
         reference=str(order.public_id),
         **_order_facts(order),
@@ -64,8 +70,9 @@ def notify_top_up_succeeded(order: Order) -> None:
 
 def notify_top_up_declined(order: Order, *, reason: str, checkout_url: str) -> None:
     """Say that the card was declined and that automatic top-up is off; link to a Checkout."""
-    notify(
-        order.user,
+    notify_members(
+        order.team,
+        MONEY,
         Kind.TOP_UP_DECLINED,
         reference=str(order.public_id),
         **_order_facts(order),
@@ -76,8 +83,9 @@ def notify_top_up_declined(order: Order, *, reason: str, checkout_url: str) -> N
 
 def notify_top_up_action(order: Order, *, checkout_url: str) -> None:
     """Say that the bank wants the customer to confirm; link to a Checkout for that."""
-    notify(
-        order.user,
+    notify_members(
+        order.team,
+        MONEY,
         Kind.TOP_UP_ACTION,
         reference=str(order.public_id),
         **_order_facts(order),

@@ -37,7 +37,7 @@ def offer_unused(order: Order) -> Offer | None:
 
 def owed_after(order: Order, amount_cents: int) -> int:
     """Return how many credits its customer would owe after a refund of so much, as things stand."""
-    wallet = get_wallet(order.user)
+    wallet = get_wallet(order.team)
     taken = share_of(order, order.returned_cents + amount_cents) - order.taken_back_credits
     expired = min(max(expired_credits(order), 0), max(taken - _unused_of(order), 0))
     available = read_balance(wallet).available_credits
@@ -52,7 +52,7 @@ def _unused_of(order: Order) -> int:
     would not show what is missing from these.
     """
     # The lots are read first: usage booked in between then lowers the balance and counts as held.
-    wallet = get_wallet(order.user)
+    wallet = get_wallet(order.team)
     lots = sorted(wallet.lots.filter(remaining_credits__gt=0), key=order_of_use)
     own = set(find_lots(order).values_list("pk", flat=True))
     total = sum(each.remaining_credits for each in lots)

@@ -15,8 +15,8 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from accounts.addresses import has_left
 from accounts.models import User
+from accounts.teams.events import Action, note
 from billing.exceptions import (
     MissingReason,
     PaymentProviderAway,
@@ -107,7 +107,7 @@ def refund_unused(
 def offer_to_customer(order: Order) -> Offer | None:
     """Return what the settings let a customer ask back without staff; None if nothing."""
     days = settings.CUSTOMER_REFUND_DAYS
-    wallet = get_wallet(order.user)
+    wallet = get_wallet(order.team)
     if not days or order.fulfilled_at is None:
         return None
     is_late = timezone.now() > order.fulfilled_at + timedelta(days=days)
@@ -118,7 +118,7 @@ def offer_to_customer(order: Order) -> Offer | None:
     return None if _why_not(order) else offer_unused(order)
 
 
-def refund_to_customer(order: Order, *, key: UUID) -> Refund:
+def refund_to_customer(order: Order, *, key: UUID, by: User | None = None) -> Refund:
     """Refund the unused part at the customer's wish. Safe to repeat with the same `key`.
 
     Raises RefundRefused if the settings don't offer that, or no longer.
@@ -129,7 +129,16 @@ def refund_to_customer(order: Order, *, key: UUID) -> Refund:
         return asked
     if offer is None:
         raise RefundRefused("This order can't be refunded here. Please write to us.")
-    return refund_unused(order, actor=None, reason="Asked for by the customer", key=key)
+    with transaction.atomic():
+        refund = refund_unused(order, actor=None, reason="Asked for by the customer", key=key)
+        note(
+            order.team,
+            Action.REFUNDED,
+            actor=by,
+            subject=order.pack_name,
+            after={"amount_cents": refund.amount_cents, "currency": order.currency},
+        )
+    return refund
 
 
 def return_payment(order: Order) -> Refund:
@@ -171,7 +180,7 @@ def _ask(order_id: int, refund: Refund, *, is_limited: bool = True) -> Refund:
         return asked
     if refund.actor_id is None and is_limited:
         # The order's lock does not cover the customer's other orders.
-        lock_names(f"refunds of {order.user_id}")
+        lock_names(f"refunds of team {order.team_id}")
         if _has_had_enough(order):
             raise RefundRefused("Too many orders were returned lately. Please write to us.")
     problem = _why_not(order)
@@ -193,7 +202,7 @@ def _ask(order_id: int, refund: Refund, *, is_limited: bool = True) -> Refund:
 def _has_had_enough(order: Order) -> bool:
     """Tell whether its customer got as many refunds without staff as the settings let them have."""
     lately = Refund.objects.filter(
-        order__user=order.user_id, actor=None, created_at__gt=timezone.now() - REFUND_WINDOW
+        order__team=order.team_id, actor=None, created_at__gt=timezone.now() - REFUND_WINDOW
     ).exclude(status=Refund.Status.REFUSED)
     return lately.count() >= settings.CUSTOMER_REFUNDS_PER_MONTH
 
@@ -223,7 +232,7 @@ def _advance(refund: Refund) -> Exception | None:
         if refund.is_unused_part and _is_short(refund):
             text = "The credits were spent before they could be taken back."
             # Nobody who has left can ask again.
-            is_unheard = refund.actor_id is not None or has_left(refund.order.user)
+            is_unheard = refund.actor_id is not None or refund.order.team.closed_at is not None
             _refuse(refund, text, needs_person=is_unheard)
         elif not (refund.attempts > 1 and _is_known(refund)):
             _send(refund)
@@ -280,7 +289,7 @@ def _refuse(refund: Refund, outcome: str, *, needs_person: bool) -> None:
             file_item(
                 kind="refund_refused",
                 reference=str(refund.public_id),
-                summary=f"A refund to {order.user} was not given: {outcome}",
+                summary=f"A refund to {order.team} was not given: {outcome}",
                 detail={"order_id": str(order.public_id)},
             )
 
@@ -292,6 +301,6 @@ def _postpone(refund: Refund, error: Exception) -> None:
         file_item(
             kind="refund_failing",
             reference=str(refund.public_id),
-            summary=f"A refund to {refund.order.user} can't be asked for: {error}",
+            summary=f"A refund to {refund.order.team} can't be asked for: {error}",
             detail={"order_id": str(refund.order.public_id)},
         )

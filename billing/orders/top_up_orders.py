@@ -16,6 +16,8 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from accounts.models import Team
+from accounts.teams.roles import ALLOWED, Deed
 from billing.catalogue.pack_prices import Price
 from billing.exceptions import (
     PackUnavailable,
@@ -86,7 +88,7 @@ def top_up_due(*, most: int = BATCH) -> int:
 def due_top_ups() -> QuerySet[AutoTopUp]:
     """Return the top-ups whose wallet is below its level, may be charged, and has no open one."""
     is_open = Order.objects.filter(
-        user=OuterRef("wallet__user"),
+        team=OuterRef("wallet__team"),
         channel=Order.Channel.TOP_UP,
         status__in=Order.UNPAID,
     )
@@ -94,12 +96,21 @@ def due_top_ups() -> QuerySet[AutoTopUp]:
         Q(paused_until=None) | Q(paused_until__lte=timezone.now()),
         ~Exists(is_open),
         state=AutoTopUp.State.ON,
-        # A customer who can't log in can't switch it off.
-        wallet__user__is_active=True,
+        # Where nobody can log in, nobody can switch it off.
+        wallet__team__in=_teams_with_a_buyer(),
         wallet__state=Wallet.State.ACTIVE,
         wallet__debt_credits=0,
         wallet__posted_credits__lt=F("threshold_credits"),
     ).order_by("pk")
+
+
+def _teams_with_a_buyer() -> QuerySet[Team]:
+    """Return the open teams in which somebody who may switch a top-up off can log in."""
+    return Team.objects.filter(
+        closed_at=None,
+        memberships__role__in=ALLOWED[Deed.TOP_UP],
+        memberships__user__is_active=True,
+    )
 
 
 def has_due_top_ups() -> bool:
@@ -125,7 +136,7 @@ def advance_top_up(order: Order) -> Order:
     except (PaymentProviderError, *DATABASE_AWAY):
         raise
     except Exception as error:
-        top_up = AutoTopUp.objects.get(wallet__user=order.user_id)
+        top_up = AutoTopUp.objects.get(wallet__team=order.team_id)
         _end_for_fault(top_up, reference=str(order.public_id), error=error)
         raise
     _expire(order)
@@ -186,7 +197,7 @@ def _find_uncredited(top_up: AutoTopUp) -> Order | None:
     """
     assert top_up.consent is not None  # noqa: S101 - one that is on has a consent
     return Order.objects.filter(
-        user=top_up.wallet.user_id,
+        team=top_up.wallet.team_id,
         channel=Order.Channel.TOP_UP,
         status__in=(Order.Status.REVIEW, Order.Status.CLOSED),
         created_at__gte=top_up.consent.given_at,
@@ -194,9 +205,11 @@ def _find_uncredited(top_up: AutoTopUp) -> Order | None:
 
 
 def _create_order(top_up: AutoTopUp, wallet: Wallet, pack: Pack, price: Price) -> Order:
-    now = timezone.now()
+    assert top_up.consent is not None  # noqa: S101 - one that is on has a consent
+    buyer, now = top_up.consent.given_by, timezone.now()
     order = Order.objects.create(
-        user=wallet.user,
+        team=wallet.team,
+        buyer=buyer,
         pack=pack,
         channel=Order.Channel.TOP_UP,
         pack_name=pack.name,
@@ -226,7 +239,7 @@ def _request(top_up: AutoTopUp, order: Order) -> dict[str, Any]:
         "metadata": {ORDER_KEY: str(order.public_id), CHANNEL_KEY: order.channel},
     }
     if settings.STRIPE_RECEIPT_MAIL:
-        request["receipt_email"] = order.user.email
+        request["receipt_email"] = order.buyer.email
     return request
 
 
@@ -266,8 +279,8 @@ def _may_ask(order: Order, asked: TopUpPayment) -> bool:
         and AutoTopUp.objects.filter(
             state=AutoTopUp.State.ON,
             stripe_payment_method_id=asked.stripe_payment_method_id,
-            wallet__user=order.user_id,
-            wallet__user__is_active=True,
+            wallet__team=order.team_id,
+            wallet__team__in=_teams_with_a_buyer(),
             wallet__state=Wallet.State.ACTIVE,
             wallet__debt_credits=0,
         ).exists()
@@ -284,7 +297,7 @@ def _end_for_fault(top_up: AutoTopUp, *, reference: str, error: Exception) -> No
     file_item(
         kind="top_up_fault",
         reference=reference,
-        summary=f"A top-up of {top_up.wallet.user} met an error and is off: {text}",
+        summary=f"A top-up of {top_up.wallet.team} met an error and is off: {text}",
     )
 
 

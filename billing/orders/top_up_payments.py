@@ -112,7 +112,7 @@ def _ground(refusal: PaymentProviderRefusal) -> tuple[AutoTopUp.OffReason, str]:
 
 def _forget_method(order: Order) -> None:
     AutoTopUp.objects.filter(
-        wallet__user_id=order.user_id,
+        wallet__team=order.team_id,
         stripe_payment_method_id=order.top_up_payment.stripe_payment_method_id,
     ).exclude(state=AutoTopUp.State.ON).update(stripe_payment_method_id="", card_label="")
 
@@ -189,7 +189,7 @@ def _switch_off_for_failure(
     asked = TopUpPayment.objects.get(order=order)
     asked.decline_code = decline_code[:60]
     asked.save(update_fields=["decline_code"])
-    top_up = AutoTopUp.objects.get(wallet__user_id=order.user_id)
+    top_up = AutoTopUp.objects.get(wallet__team=order.team_id)
     if switch_off(top_up, reason, detail=decline_code, method_id=asked.stripe_payment_method_id):
         _notify_failure(order, reason, decline_code)
 
@@ -200,7 +200,7 @@ def _notify_failure(order: Order, reason: AutoTopUp.OffReason, decline_code: str
     path = reverse("checkout", args=[pack.slug]) if pack else reverse("packs")
     url = f"{settings.SITE_URL}{path}?{urlencode({'currency': order.currency})}"
     if reason == OffReason.FAULT:
-        notify_top_up_off(AutoTopUp.objects.get(wallet__user_id=order.user_id), reason=reason)
+        notify_top_up_off(AutoTopUp.objects.get(wallet__team=order.team_id), reason=reason)
     elif reason == OffReason.AUTHENTICATION:
         notify_top_up_action(order, checkout_url=url)
     else:

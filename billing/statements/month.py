@@ -161,7 +161,7 @@ def make_statement(wallet: Wallet, month: Month) -> Statement:
     entries = wallet.entries.filter(created_at__gte=month.start, created_at__lt=month.end)
     before = wallet.entries.filter(created_at__lt=month.start)
     return Statement(
-        email=wallet.user.email,
+        email=str(wallet.team),
         month=month,
         is_closed=month.is_closed,
         opening_credits=before.aggregate(sum=Sum("amount_credits", default=0))["sum"],

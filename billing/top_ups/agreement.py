@@ -13,7 +13,10 @@ from django.db import transaction
 from django.db.models import Case, F, Q, Sum, When
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import Membership, Team, User
+from accounts.teams.events import Action, note
+from accounts.teams.members import lock_seat
+from accounts.teams.roles import Deed, demand
 from billing.catalogue.on_sale import get_pack
 from billing.catalogue.pack_prices import Price, get_price
 from billing.exceptions import MissingReason, PackUnavailable, TooManyCards, TopUpRefused
@@ -57,15 +60,15 @@ def is_offered() -> bool:
     return settings.AUTO_TOP_UP and not settings.STRIPE_AUTOMATIC_TAX
 
 
-def find_top_up(user: User) -> AutoTopUp | None:
-    """Return a customer's top-up; None if it was never set up."""
-    found = AutoTopUp.objects.select_related("wallet__user", "pack", "consent")
-    return found.filter(wallet__user=user).first()
+def find_top_up(team: Team) -> AutoTopUp | None:
+    """Return a team's top-up; None if it was never set up."""
+    found = AutoTopUp.objects.select_related("wallet__team__person", "pack", "consent")
+    return found.filter(wallet__team=team).first()
 
 
-def get_top_up(user: User) -> AutoTopUp:
-    """Return a customer's top-up; make one that is switched off if there is none."""
-    found, _ = AutoTopUp.objects.get_or_create(wallet=get_wallet(user))
+def get_top_up(team: Team) -> AutoTopUp:
+    """Return a team's top-up; make one that is switched off if there is none."""
+    found, _ = AutoTopUp.objects.get_or_create(wallet=get_wallet(team))
     return found
 
 
@@ -75,20 +78,23 @@ def consent_text() -> str:
 
 
 @transaction.atomic
-def agree(user: User, terms: Terms, *, address: str = "") -> AutoTopUp:
-    """Store a customer's consent to these terms and switch on; without a card, wait for one.
+def agree(seat: Membership, terms: Terms, *, address: str = "") -> AutoTopUp:
+    """Store a member's consent to these terms and switch on; without a card, wait for one.
 
-    `address` is the IP address of the browser. Raises TopUpRefused, PackUnavailable, TooManyCards.
+    `address` is the IP address of the browser. Raises NotAllowed, TopUpRefused, PackUnavailable,
+    TooManyCards.
     """
+    seat = lock_seat(seat, Deed.TOP_UP)
     if not is_offered():
         raise TopUpRefused("Automatic top-up is not offered here.")
     pack = get_pack(terms.pack_slug)
     price = get_price(pack, terms.currency)
     _check_terms(terms, pack, price)
-    _check_rate(user)
-    top_up = lock_top_up(get_top_up(user).pk)
+    _check_rate(seat.user)
+    top_up = lock_top_up(get_top_up(seat.team).pk)
     top_up.consent = TopUpConsent.objects.create(
         wallet=top_up.wallet,
+        given_by=seat.user,
         version=CONSENT_VERSION,
         text=consent_text(),
         pack_name=pack.name,
@@ -105,14 +111,27 @@ def agree(user: User, terms: Terms, *, address: str = "") -> AutoTopUp:
     top_up.monthly_ceiling_cents = terms.monthly_ceiling_cents
     top_up.paused_until = None
     _start(top_up)
+    note(
+        seat.team,
+        Action.TOP_UP_AGREED,
+        actor=seat.user,
+        subject=pack.name,
+        after={
+            "threshold_credits": terms.threshold_credits,
+            "monthly_ceiling_cents": terms.monthly_ceiling_cents,
+            "currency": price.currency,
+        },
+    )
     return top_up
 
 
-def switch_off_by_customer(user: User) -> None:
-    """Switch off as the customer asks. The saved card stays. Safe to repeat."""
-    top_up = find_top_up(user)
-    if top_up is not None and top_up.state != State.OFF:
-        switch_off(top_up, OffReason.CUSTOMER)
+@transaction.atomic
+def switch_off_by_customer(seat: Membership) -> None:
+    """Switch off as a member asks. The saved card stays. Safe to repeat. Raises NotAllowed."""
+    demand(seat, Deed.TOP_UP)
+    top_up = find_top_up(seat.team)
+    if top_up is not None and switch_off(top_up, OffReason.CUSTOMER):
+        note(seat.team, Action.TOP_UP_ENDED, actor=seat.user)
 
 
 @transaction.atomic
@@ -138,7 +157,7 @@ def spent_this_month(wallet: Wallet, currency: str) -> int:
     """
     start = timezone.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     top_ups = Order.objects.filter(
-        user_id=wallet.user_id,
+        team=wallet.team_id,
         channel=Order.Channel.TOP_UP,
         currency=currency,
     )
@@ -179,7 +198,7 @@ def _check_rate(user: User) -> None:
     Each consent leads to a charge, so stolen cards can be tried out this way, too.
     """
     declined = Order.objects.filter(
-        user=user,
+        buyer=user,
         channel=Order.Channel.TOP_UP,
         status=Order.Status.FAILED,
         created_at__gt=timezone.now() - timedelta(seconds=WINDOW_S),

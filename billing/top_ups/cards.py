@@ -11,7 +11,10 @@ from django.conf import settings
 from django.db import transaction
 from django.urls import reverse
 
-from accounts.models import User
+from accounts.models import Membership, Team, User
+from accounts.teams.addressing import addressing
+from accounts.teams.events import Action, note
+from accounts.teams.roles import Deed, demand
 from billing.customers.at_stripe import find_customer_id, forget_customer, with_customer
 from billing.exceptions import (
     PaymentAccessRefused,
@@ -21,7 +24,7 @@ from billing.exceptions import (
     TooManyCards,
     TopUpRefused,
 )
-from billing.ledger.wallets import get_wallet
+from billing.ledger.wallets import wallet_of
 from billing.models import AutoTopUp
 from billing.stripe_api import SESSION_ID, expire_checkout
 from billing.stripe_api.saved_cards import (
@@ -39,26 +42,26 @@ from common.client_networks import client_network
 log = structlog.get_logger(__name__)
 
 
-def start_setup(user: User, *, address: str = "") -> str:
+def start_setup(seat: Membership, *, address: str = "") -> str:
     """Return the URL of Stripe's page on which the customer saves a card.
 
     `address` is the IP address of the browser. Raises TopUpRefused before there is a consent,
-    TooManyCards, PaymentProviderError.
+    TooManyCards, NotAllowed, PaymentProviderError.
     """
-    top_up = get_top_up(user)
+    demand(seat, Deed.TOP_UP)
+    top_up = get_top_up(seat.team)
     if not is_offered() or top_up.consent_id is None:
         raise TopUpRefused("Choose what is bought before you save a card.")
-    _check_rate(user, client_network(address))
-    page = f"{settings.SITE_URL}{reverse('dashboard-top-up')}"
+    _check_rate(seat.user, client_network(address))
+    with addressing(seat.team, seat.user):
+        page = f"{settings.SITE_URL}{reverse('dashboard-top-up')}"
+        saved = f"{settings.SITE_URL}{reverse('dashboard-top-up-saved')}"
     create = partial(
         create_setup,
         currency=top_up.currency,
         top_up_id=str(top_up.public_id),
         # Stripe puts the session's id in place of the braces.
-        success_url=(
-            f"{settings.SITE_URL}{reverse('dashboard-top-up-saved')}"
-            "?session_id={CHECKOUT_SESSION_ID}"
-        ),
+        success_url=f"{saved}?session_id={{CHECKOUT_SESSION_ID}}",
         cancel_url=page,
     )
     setup = with_customer(top_up.wallet, lambda customer_id: create(customer_id=customer_id))
@@ -84,13 +87,14 @@ def finish_setup(session_id: str) -> bool:
     return True
 
 
-def remove_card(user: User) -> None:
+def remove_card(team: Team, *, by: User | None = None) -> None:
     """Switch off, and have Stripe forget every saved card. Safe to repeat.
 
     Raises PaymentProviderError: the top-up is then off, and the card may still be saved.
     """
-    top_up = get_top_up(user)
-    switch_off(top_up, OffReason.CUSTOMER)
+    top_up = get_top_up(team)
+    if switch_off(top_up, OffReason.CUSTOMER):
+        note(team, Action.TOP_UP_ENDED, actor=by)
     AutoTopUp.objects.filter(pk=top_up.pk).update(stripe_setup_session_id="")
     removed = [top_up.stripe_payment_method_id]
     # The card's, and the one of today.
@@ -119,7 +123,7 @@ def disown_cards(user: User) -> None:
     Asks Stripe nothing: what is forgotten is never charged, and the next Checkout makes a Customer
     anew. Call it with the wallet locked.
     """
-    wallet = get_wallet(user)
+    wallet = wallet_of(user)
     for top_up in AutoTopUp.objects.filter(wallet=wallet):
         switch_off(top_up, OffReason.CUSTOMER)
         AutoTopUp.objects.filter(pk=top_up.pk).update(

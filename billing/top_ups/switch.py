@@ -63,7 +63,7 @@ def switch_off_for_orphan(customer_id: str, payment_intent_id: str) -> None:
 
 
 def _of_buyer(order: Order) -> QuerySet[AutoTopUp]:
-    return AutoTopUp.objects.filter(wallet__user=order.user_id)
+    return AutoTopUp.objects.filter(wallet__team=order.team_id)
 
 
 def _switch_off_and_notify(

@@ -22,6 +22,7 @@ from billing.upkeep.remains import read_remains
 from billing.wallet import keys
 from billing.wallet.commands import restoring, shards
 from billing.wallet.commands.command import Command
+from billing.wallet.commands.restoring import BookedWallet
 from billing.wallet.journal import read_all
 from billing.wallet.rebuild_barrier import only_rebuilder, rebuild_snapshot
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
@@ -94,14 +95,14 @@ def _rebuild(client: SyncWalletClient, closed: list[int], *, grace_s: float, bat
     journals = read_all(settings.JOURNAL_DIR)
     remains = [read_remains(client, shard) for shard in closed]
     with rebuild_snapshot():
-        wallets = list(Wallet.objects.order_by("pk"))
+        wallets = read_wallets()
         spending = read_spending()
         plans = plan_rebuild(remains, journals, wallets, lease_ms=settings.HOLD_LEASE_S * 1_000)
     _write(client, _steps(plans, wallets, spending, epoch=epoch), batch=batch)
     log.warning(
         "wallets_rebuilt",
         shards=len(closed),
-        wallets=len(wallets),
+        wallets=sum(map(len, wallets.values())),
         events=sum(len(found.events) for found in remains),
         holds_kept=sum(len(plan.kept_holds) for plan in plans),
         holds_put_back=sum(len(plan.lost_holds) for plan in plans),
@@ -109,11 +110,20 @@ def _rebuild(client: SyncWalletClient, closed: list[int], *, grace_s: float, bat
     )
 
 
+def read_wallets() -> dict[int, list[BookedWallet]]:
+    """Return what is booked of every wallet, by shard."""
+    by_shard: dict[int, list[BookedWallet]] = defaultdict(list)
+    for row in Wallet.objects.order_by("pk").values_list(*BookedWallet._fields):
+        wallet = BookedWallet(*row)
+        by_shard[keys.shard_of(wallet.pk)].append(wallet)
+    return by_shard
+
+
 def read_spending() -> dict[int, list[tuple[int, int, int]]]:
     """Return what API keys spent, by shard: key, month, charge."""
     by_shard: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
     rows = KeySpending.objects.values_list(
-        "api_key__user__wallet", "api_key", "month", "charged_credits"
+        "api_key__team__wallet", "api_key", "month", "charged_credits"
     )
     for wallet_id, api_key_id, month, charged in rows.order_by():
         by_shard[keys.shard_of(wallet_id)].append((api_key_id, month, charged))
@@ -122,17 +132,16 @@ def read_spending() -> dict[int, list[tuple[int, int, int]]]:
 
 def _steps(
     plans: list[Plan],
-    wallets: list[Wallet],
+    wallets: dict[int, list[BookedWallet]],
     spending: dict[int, list[tuple[int, int, int]]],
     *,
     epoch: str,
 ) -> Iterator[Command]:
     for plan in plans:
-        mine = [wallet for wallet in wallets if keys.shard_of(wallet.pk) == plan.shard]
         yield from _forget(plan, epoch=epoch)
         yield from _restore(plan, epoch=epoch)
         held, open_ = plan.held(), plan.open()
-        for some in batches(mine, ITEM_BATCH):
+        for some in batches(wallets[plan.shard], ITEM_BATCH):
             rows = [
                 (row, plan.pend.get(row.pk, 0), held.get(row.pk, 0), open_.get(row.pk, 0))
                 for row in some

@@ -23,7 +23,7 @@ from accounts.models import User
 from billing.gifts.welcome import grant_welcome_credit
 from billing.keys.takeovers import end_doubtful
 from billing.ledger.credits import lock_wallet
-from billing.ledger.wallets import get_wallet
+from billing.ledger.wallets import wallet_of
 from billing.notices.security import (
     notify_address_asked,
     notify_address_changed,
@@ -113,7 +113,7 @@ class AccountAdapter(PlainAccountAdapter):
         was_confirmed = is_confirmed(user)
         ended = end_doubtful(user)
         if not was_confirmed:
-            lock_wallet(get_wallet(user).pk)
+            lock_wallet(wallet_of(user).pk)
             disown_cards(user)
         # Nobody who knew the old password gets another address in.
         EmailAddress.objects.filter(user=user, verified=False).exclude(email=user.email).delete()

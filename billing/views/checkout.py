@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -11,6 +11,7 @@ from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts.teams.roles import Deed
 from billing.catalogue.pack_prices import list_prices
 from billing.exceptions import CurrencyUnproven, PackUnavailable, PaymentProviderError
 from billing.keys.first_key import claim_first_key
@@ -22,14 +23,14 @@ from billing.orders.checkout_payments import fulfil_checkout
 from billing.stripe_api import SESSION_ID
 from billing.views.polling import poll_after_s, read_polls
 from billing.views.refusals import MESSAGES, as_message
-from billing.views.requests import CustomerRequest, HtmxRequest, customer_only
+from billing.views.requests import CustomerRequest, HtmxRequest, member_only
 
 SETTLED = (Order.Status.FULFILLED, Order.Status.REVIEW)
 
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-def checkout(request: HtmxRequest, slug: str) -> HttpResponse:
+def checkout(request: HtmxRequest, slug: str) -> HttpResponseBase:
     """Show an order before it is placed; on POST place it and go to Stripe.
 
     A visitor without an account signs up first and comes back to this page.
@@ -39,11 +40,16 @@ def checkout(request: HtmxRequest, slug: str) -> HttpResponse:
         if request.method != "POST":
             here = request.get_full_path()
         return redirect(f"{reverse('account_signup')}?{urlencode({'next': here})}")
+    return _confirm(request, slug)
+
+
+@member_only(Deed.BUY)
+def _confirm(request: CustomerRequest, slug: str) -> HttpResponse:
     if request.method == "POST":
         next_url = reverse("packs")
         with as_message(request):
             order = start_checkout(
-                request.user,
+                request.seat,
                 pack_slug=slug,
                 currency=request.POST.get("currency", "")[:3],
                 address=request.META.get("REMOTE_ADDR", ""),
@@ -65,19 +71,19 @@ def checkout(request: HtmxRequest, slug: str) -> HttpResponse:
         "pack": pack,
         "prices": prices,
         "chosen": chosen,
-        "wallet": get_wallet(request.user),
+        "wallet": get_wallet(request.team),
     }
     return render(request, "checkout/confirm.html", context)
 
 
-@customer_only
+@member_only(Deed.BUY)
 @require_safe
 def checkout_return(request: CustomerRequest) -> HttpResponse:
     """Fulfil an order when Stripe sends the customer back. The page polls until it is settled."""
     session_id = request.GET.get("session_id", "")
     if not SESSION_ID.fullmatch(session_id):
         raise Http404("No order has such a session.")
-    order = get_object_or_404(Order, user=request.user, stripe_session_id=session_id)
+    order = get_object_or_404(Order, team=request.team, stripe_session_id=session_id)
     order, is_reachable = _settle(order)
     is_paid = order.status == Order.Status.FULFILLED
     polls = read_polls(request)
@@ -87,7 +93,7 @@ def checkout_return(request: CustomerRequest) -> HttpResponse:
         "is_waiting": order.status in Order.UNPAID,
         "poll_after_s": poll_after_s(polls),
         "poll_url": f"?{urlencode({'session_id': session_id, 'n': str(polls + 1)})}",
-        "balance": read_balance(get_wallet(request.user)) if is_paid else None,
+        "balance": read_balance(get_wallet(request.team)) if is_paid else None,
         "secret": claim_first_key(order) if is_paid else None,
         "now": timezone.now(),
     }
@@ -95,11 +101,11 @@ def checkout_return(request: CustomerRequest) -> HttpResponse:
     return render(request, template, context)
 
 
-@customer_only
+@member_only(Deed.BUY)
 @require_safe
 def checkout_cancel(request: CustomerRequest, public_id: UUID) -> HttpResponse:
     """Show that nothing was charged. The order stays open until it expires."""
-    order = get_object_or_404(Order, public_id=public_id, user=request.user)
+    order = get_object_or_404(Order, public_id=public_id, team=request.team)
     return render(request, "checkout/cancelled.html", {"order": order, "now": timezone.now()})
 
 

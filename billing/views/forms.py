@@ -6,7 +6,8 @@ from typing import Any, Self
 from django import forms
 from django.http import QueryDict
 
-from accounts.models import ApiKey, User
+from accounts.api_keys import keys_of
+from accounts.models import ApiKey, Membership
 from billing.catalogue.on_sale import PricedModel
 from billing.catalogue.pack_prices import Price, list_prices, packs_on_sale, to_cents
 from billing.catalogue.worth import Workload
@@ -37,11 +38,11 @@ class UsageFilterForm(forms.Form):
         required=False, min_value=1, max_value=MAX_ID, widget=forms.HiddenInput
     )
 
-    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, seat: Membership, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         keys = self.fields["key"]
         assert isinstance(keys, forms.ModelChoiceField)  # noqa: S101 - tells the type checker
-        keys.queryset = ApiKey.objects.filter(user=user)
+        keys.queryset = keys_of(seat)
         models = self.fields["model"]
         assert isinstance(models, forms.ChoiceField)  # noqa: S101 - tells the type checker
         names = PublicModel.objects.values_list("name", flat=True)

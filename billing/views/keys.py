@@ -5,23 +5,26 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from accounts.api_keys import keys_of
 from accounts.models import ApiKey
+from accounts.teams.exceptions import TeamError
+from accounts.teams.roles import Deed
 from billing.exceptions import BillingError, KeyNotUsable, SignedOut, TooManyKeys
 from billing.keys import api_keys
 from billing.keys.forms import ApiKeyForm, RotateForm
 from billing.keys.settings import KeySettings
-from billing.views.requests import CustomerRequest, customer_only, fresh_only
+from billing.views.requests import CustomerRequest, fresh_only, member_only
 from billing.wallet.usage import month_end, month_of
 
 
-@customer_only
+@member_only(Deed.MAKE_KEYS)
 @require_safe
 def keys(request: CustomerRequest) -> HttpResponse:
-    """List the customer's keys."""
+    """List the member's keys, or everybody's for those who manage them."""
     return _render_keys(request, ApiKeyForm())
 
 
-@customer_only
+@member_only(Deed.MAKE_KEYS)
 @fresh_only("POST")
 @require_http_methods(["GET", "HEAD", "POST"])
 def key_create(request: CustomerRequest) -> HttpResponse:
@@ -32,29 +35,31 @@ def key_create(request: CustomerRequest) -> HttpResponse:
     if form.is_valid():
         try:
             key, secret = api_keys.issue_api_key(
-                request.user,
+                request.seat,
                 name=form.cleaned_data["name"],
                 settings=form.change(KeySettings()),
             )
-        except (SignedOut, TooManyKeys) as error:
+        except (SignedOut, TooManyKeys, TeamError) as error:
             form.add_error(None, str(error))
         else:
             return _render_keys(request, ApiKeyForm(), new_key=key, secret=secret)
     return _render_keys(request, form, status=200 if request.htmx else 400)
 
 
-@customer_only
+@member_only(Deed.MAKE_KEYS)
 @fresh_only("POST")
 @require_http_methods(["GET", "HEAD", "POST"])
 def key_edit(request: CustomerRequest, key_id: int) -> HttpResponse:
     """Show a key with its limits and what it spent, and on POST change it."""
-    key = get_object_or_404(ApiKey, pk=key_id, user=request.user)
+    key = get_object_or_404(keys_of(request.seat), pk=key_id)
     if key.revoked_at:
         return redirect("dashboard-keys")
     form = ApiKeyForm(request.POST or None, key=key)
     if request.method == "POST" and form.is_valid():
         try:
-            api_keys.adjust_api_key(key, form.change, name=form.cleaned_data["name"])
+            api_keys.adjust_api_key(
+                key, form.change, name=form.cleaned_data["name"], by=request.user
+            )
         except KeyNotUsable as error:
             form.add_error(None, str(error))
         else:
@@ -70,16 +75,16 @@ def key_edit(request: CustomerRequest, key_id: int) -> HttpResponse:
     return render(request, "dashboard/key.html", context, status=400 if form.errors else 200)
 
 
-@customer_only
+@member_only(Deed.MAKE_KEYS)
 @fresh_only("GET", "HEAD", "POST")
 @require_http_methods(["GET", "HEAD", "POST"])
 def key_rotate(request: CustomerRequest, key_id: int) -> HttpResponse:
     """Ask how long the old secret is to work, and on POST show the new one once."""
-    key = get_object_or_404(ApiKey, pk=key_id, user=request.user)
+    key = get_object_or_404(keys_of(request.seat), pk=key_id)
     form, secret = RotateForm(request.POST or None), ""
     if request.method == "POST" and form.is_valid():
         try:
-            secret = api_keys.rotate_api_key(key, overlap=form.duration())
+            secret = api_keys.rotate_api_key(key, overlap=form.duration(), by=request.user)
         except BillingError as error:
             form.add_error(None, str(error))
     now = timezone.now()
@@ -93,22 +98,22 @@ def key_rotate(request: CustomerRequest, key_id: int) -> HttpResponse:
     return render(request, "dashboard/key_rotate.html", context, status=400 if form.errors else 200)
 
 
-@customer_only
+@member_only(Deed.MAKE_KEYS)
 @require_POST
 def key_end_rotation(request: CustomerRequest, key_id: int) -> HttpResponse:
     """Let the old secret of a key stop working now."""
-    key = get_object_or_404(ApiKey, pk=key_id, user=request.user)
+    key = get_object_or_404(keys_of(request.seat), pk=key_id)
     api_keys.end_rotation(key)
     return redirect("dashboard-key", key_id=key.pk)
 
 
-@customer_only
+@member_only(Deed.MAKE_KEYS)
 @require_http_methods(["GET", "HEAD", "POST"])
 def key_revoke(request: CustomerRequest, key_id: int) -> HttpResponse:
     """Ask for confirmation, and on POST revoke. htmx gets the key's row of the table."""
-    key = get_object_or_404(ApiKey, pk=key_id, user=request.user)
+    key = get_object_or_404(keys_of(request.seat), pk=key_id)
     if request.method == "POST":
-        api_keys.revoke_api_key(key)
+        api_keys.revoke_api_key(key, by=request.user)
         key.refresh_from_db()
         if not request.htmx:
             return redirect("dashboard-keys")
@@ -127,7 +132,7 @@ def _render_keys(
     status: int = 200,
 ) -> HttpResponse:
     context = {
-        "keys": _with_spending(request, list(ApiKey.objects.filter(user=request.user))),
+        "keys": _with_spending(request, list(keys_of(request.seat))),
         "form": form,
         "new_key": new_key,
         "secret": secret,
@@ -139,7 +144,7 @@ def _render_keys(
 
 def _with_spending(request: CustomerRequest, found: list[ApiKey]) -> list[ApiKey]:
     """Set on each key what it spent, in all and this month."""
-    spent = api_keys.booked_spending(request.user)
+    spent = api_keys.booked_spending(request.team)
     for key in found:
         total, this_month = spent.get(key.pk, (0, 0))
         vars(key).update(spent_credits=total, month_spent_credits=this_month)

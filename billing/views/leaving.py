@@ -5,8 +5,10 @@ from django.http import FileResponse, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from billing.leaving.deletion import delete_account, read_unspent, why_not
+from accounts.teams.members import own_team
+from billing.leaving.deletion import delete_account, why_not
 from billing.leaving.export import write_export
+from billing.teams.unspent import read_unspent
 from billing.views.refusals import as_message
 from billing.views.requests import CustomerRequest, customer_only, fresh_only
 from common.attempts import count_attempt
@@ -43,7 +45,7 @@ def delete(request: CustomerRequest) -> HttpResponse:
             return redirect("account-deleted")
     context = {
         "why_not": why_not(request.user),
-        "unspent": read_unspent(request.user),
+        "unspent": read_unspent(own_team(request.user)),
         "is_mistyped": request.method == "POST",
     }
     return render(request, "dashboard/settings/delete.html", context)

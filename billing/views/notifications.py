@@ -17,11 +17,11 @@ LATEST = 10
 @require_http_methods(["GET", "HEAD", "POST"])
 def notifications(request: CustomerRequest) -> HttpResponse:
     """Show what is mailed, with the latest mails; on POST save the customer's choice."""
-    known = get_notification_settings(request.user)
+    known = get_notification_settings(request.team, request.user)
     initial = {name: getattr(known, name) for name in NotificationForm.base_fields}
     form = NotificationForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
-        save_notification_settings(request.user, **form.cleaned_data)
+        save_notification_settings(request.seat, **form.cleaned_data)
         messages.success(request, "Saved.")
         return redirect("settings-notifications")
     latest = Notice.objects.filter(user=request.user, sent_at__isnull=False)[:LATEST]

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts.teams.roles import Deed
 from billing.models import Order, Refund
 from billing.orders.documents import find_document
 from billing.orders.refunds import offer_to_customer, refund_to_customer
@@ -16,7 +17,7 @@ from billing.stripe_inbox.open_orders import ask_again
 from billing.views.forms import RefundForm
 from billing.views.polling import poll_after_s, read_polls
 from billing.views.refusals import as_message
-from billing.views.requests import CustomerRequest, customer_only
+from billing.views.requests import CustomerRequest, member_only
 from common.money import price
 
 # One page needs no more; statements list everything.
@@ -24,19 +25,19 @@ MOST_ORDERS = 200
 ON_ITS_WAY = (Refund.Status.OPEN, Refund.Status.PENDING)
 
 
-@customer_only
+@member_only(Deed.SEE_ORDERS)
 @require_safe
 def orders(request: CustomerRequest) -> HttpResponse:
-    """List the customer's orders, newest first."""
-    found = Order.objects.filter(user=request.user)[:MOST_ORDERS]
+    """List the team's orders, newest first."""
+    found = Order.objects.filter(team=request.team)[:MOST_ORDERS]
     return render(request, "dashboard/orders.html", {"orders": found, "now": timezone.now()})
 
 
-@customer_only
+@member_only(Deed.SEE_ORDERS)
 @require_http_methods(["GET", "HEAD", "POST"])
 def order(request: CustomerRequest, public_id: UUID) -> HttpResponse:
     """Show one order; on POST ask Stripe for its state again."""
-    order = get_object_or_404(Order, public_id=public_id, user=request.user)
+    order = get_object_or_404(Order, public_id=public_id, team=request.team)
     if request.method == "POST":
         check_again(request, order)
         return redirect("dashboard-order", public_id=order.public_id)
@@ -54,11 +55,11 @@ def order(request: CustomerRequest, public_id: UUID) -> HttpResponse:
     return render(request, "dashboard/order.html", context)
 
 
-@customer_only
+@member_only(Deed.SEE_ORDERS)
 @require_safe
 def order_document(request: CustomerRequest, public_id: UUID, kind: str) -> HttpResponse:
     """Lead to the order's receipt or invoice, wherever Stripe shows it now."""
-    order = get_object_or_404(Order, public_id=public_id, user=request.user)
+    order = get_object_or_404(Order, public_id=public_id, team=request.team)
     next_url = reverse("dashboard-order", args=[order.public_id])
     with as_message(request):
         next_url = find_document(order, kind)
@@ -71,11 +72,11 @@ def is_waiting(order: Order) -> bool:
     return is_paying or any(refund.status in ON_ITS_WAY for refund in order.refunds.all())
 
 
-@customer_only
+@member_only(Deed.BUY)
 @require_http_methods(["GET", "HEAD", "POST"])
 def order_refund(request: CustomerRequest, public_id: UUID) -> HttpResponse:
     """Show what the unused part of an order is worth; on POST return it."""
-    order = get_object_or_404(Order, public_id=public_id, user=request.user)
+    order = get_object_or_404(Order, public_id=public_id, team=request.team)
     if request.method == "POST":
         ask_for_refund(request, order)
         return redirect("dashboard-order", public_id=order.public_id)
@@ -94,7 +95,7 @@ def ask_for_refund(request: CustomerRequest, order: Order) -> None:
         return
     with as_message(request):
         refund = refund_to_customer(
-            order, key=uuid5(form.cleaned_data["once"], str(order.public_id))
+            order, key=uuid5(form.cleaned_data["once"], str(order.public_id)), by=request.user
         )
         amount = price(refund.amount_cents, order.currency)
         messages.success(request, f"{amount} will be returned to you. This takes a few days.")

@@ -6,9 +6,14 @@ from contextlib import contextmanager
 from django.contrib import messages
 from django.http import HttpRequest
 
+from accounts.teams import exceptions as teams
 from billing import exceptions as billing
+from common.exceptions import DomainError
 
-MESSAGES: dict[type[billing.BillingError], str] = {
+MESSAGES: dict[type[DomainError], str] = {
+    teams.NotAllowed: "Your role in this team may not do this. Nothing was changed.",
+    teams.NotAMember: "You are not in this team any more. Nothing was changed.",
+    teams.TeamClosed: "This team is closed. Nothing was changed.",
     billing.CurrencyUnproven: (
         "That pack can't be sold in this currency at the moment. Nothing was charged. Please "
         "choose another currency or pack, or write to us."

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from accounts.teams.roles import Deed
 from billing.catalogue.pack_prices import list_prices
 from billing.exceptions import InvalidAmount, PackUnavailable, TooManyCards, TopUpRefused
 from billing.ledger.balances import read_balance
@@ -18,22 +19,22 @@ from billing.top_ups import agreement as top_ups
 from billing.top_ups import cards as top_up_cards
 from billing.views.forms import TopUpForm, offer_of
 from billing.views.refusals import as_message
-from billing.views.requests import CustomerRequest, customer_only, fresh_only
+from billing.views.requests import CustomerRequest, fresh_only, member_only
 from common.currencies import decimal_places
 
 LATEST = 20
 PAGE = "dashboard-top-up"
 
 
-@customer_only
+@member_only(Deed.TOP_UP)
 @fresh_only("POST")
 @require_http_methods(["GET", "HEAD", "POST"])
 def top_up(request: CustomerRequest) -> HttpResponse:
     """Show how the balance tops itself up; on POST save the customer's terms and consent."""
-    known = top_ups.get_top_up(request.user)
+    known = top_ups.get_top_up(request.team)
     form = TopUpForm(request.POST or None, initial=_initial(known))
     if request.method == "POST" and form.is_valid() and _agree(request, form):
-        if top_ups.get_top_up(request.user).is_on:
+        if top_ups.get_top_up(request.team).is_on:
             messages.success(request, "Saved. Automatic top-up is on.")
             return redirect(PAGE)
         return _to_stripe(request)
@@ -41,7 +42,7 @@ def top_up(request: CustomerRequest) -> HttpResponse:
     return render(request, "dashboard/top_up.html", _context(request, known, form), status=status)
 
 
-@customer_only
+@member_only(Deed.TOP_UP)
 @fresh_only("POST")
 @require_http_methods(["GET", "HEAD", "POST"])
 def save_card(request: CustomerRequest) -> HttpResponse:
@@ -49,13 +50,13 @@ def save_card(request: CustomerRequest) -> HttpResponse:
     return _to_stripe(request) if request.method == "POST" else redirect(PAGE)
 
 
-@customer_only
+@member_only(Deed.TOP_UP)
 @require_safe
 def card_saved(request: CustomerRequest) -> HttpResponse:
     """Save the card when Stripe sends the customer back. The webhook may have done it before."""
     with as_message(request):
         top_up_cards.finish_setup(request.GET.get("session_id", "")[:120])
-    known = top_ups.get_top_up(request.user)
+    known = top_ups.get_top_up(request.team)
     if known.is_on:
         messages.success(request, f"{known.card_label} is saved, and automatic top-up is on.")
     elif known.stripe_payment_method_id:
@@ -65,21 +66,21 @@ def card_saved(request: CustomerRequest) -> HttpResponse:
     return redirect(PAGE)
 
 
-@customer_only
+@member_only(Deed.TOP_UP)
 @require_POST
 def switch_off(request: CustomerRequest) -> HttpResponse:
     """Switch off and keep the card."""
-    top_ups.switch_off_by_customer(request.user)
+    top_ups.switch_off_by_customer(request.seat)
     messages.success(request, "Automatic top-up is off. Nothing more will be ordered.")
     return redirect(PAGE)
 
 
-@customer_only
+@member_only(Deed.TOP_UP)
 @require_POST
 def remove_card(request: CustomerRequest) -> HttpResponse:
     """Switch off and forget the card."""
     with as_message(request):
-        top_up_cards.remove_card(request.user)
+        top_up_cards.remove_card(request.team, by=request.user)
         messages.success(request, "Your card is removed, and automatic top-up is off.")
     return redirect(PAGE)
 
@@ -87,7 +88,7 @@ def remove_card(request: CustomerRequest) -> HttpResponse:
 def _agree(request: CustomerRequest, form: TopUpForm) -> bool:
     """Save what was agreed to, or show on the form why it can't be. True if it was saved."""
     try:
-        top_ups.agree(request.user, form.terms(), address=request.META.get("REMOTE_ADDR", ""))
+        top_ups.agree(request.seat, form.terms(), address=request.META.get("REMOTE_ADDR", ""))
     except PackUnavailable:
         form.add_error("offer", "That pack is no longer on sale.")
     except (TopUpRefused, TooManyCards, InvalidAmount) as refusal:
@@ -99,7 +100,7 @@ def _to_stripe(request: CustomerRequest) -> HttpResponse:
     next_url = reverse(PAGE)
     with as_message(request):
         next_url = top_up_cards.start_setup(
-            request.user, address=request.META.get("REMOTE_ADDR", "")
+            request.seat, address=request.META.get("REMOTE_ADDR", "")
         )
     return redirect(next_url)
 
@@ -118,7 +119,7 @@ def _initial(known: AutoTopUp) -> dict[str, Any]:
 
 
 def _context(request: CustomerRequest, known: AutoTopUp, form: TopUpForm) -> dict[str, Any]:
-    found = Order.objects.filter(user=request.user, channel=Order.Channel.TOP_UP)
+    found = Order.objects.filter(team=request.team, channel=Order.Channel.TOP_UP)
     return {
         "top_up": known,
         "form": form,

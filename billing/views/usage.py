@@ -5,19 +5,19 @@ from django.shortcuts import get_object_or_404, render
 from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
+from accounts.teams.roles import Deed
 from billing.ledger.receipts import explain
-from billing.ledger.usage import UsagePage, read_usage_page
+from billing.ledger.usage import UsagePage, maker_seen_by, read_usage_page, records_of
 from billing.ledger.wallets import get_wallet
-from billing.models import UsageRecord
 from billing.views.forms import UsageFilterForm
-from billing.views.requests import CustomerRequest, customer_only
+from billing.views.requests import CustomerRequest, member_only
 
 
-@customer_only
+@member_only(Deed.SEE_OWN_USAGE)
 @require_safe
 def usage(request: CustomerRequest) -> HttpResponse:
     """List what was used, newest first. An invalid filter shows nothing and says why."""
-    form = UsageFilterForm(request.user, request.GET)
+    form = UsageFilterForm(request.seat, request.GET)
     is_valid = form.is_valid()
     page = _read_page(request, form) if is_valid else UsagePage([], None)
     context = {
@@ -31,13 +31,12 @@ def usage(request: CustomerRequest) -> HttpResponse:
     return render(request, template, context, status=200 if is_valid or request.htmx else 400)
 
 
-@customer_only
+@member_only(Deed.SEE_OWN_USAGE)
 @require_safe
 def receipt(request: CustomerRequest, request_id: str) -> HttpResponse:
     """Explain one charge."""
     record = get_object_or_404(
-        UsageRecord.objects.select_related("api_key", "price"),
-        wallet=get_wallet(request.user),
+        records_of(request.seat).select_related("api_key", "price"),
         request_id=request_id,
     )
     return render(request, "dashboard/receipt.html", {"receipt": explain(record)})
@@ -45,7 +44,8 @@ def receipt(request: CustomerRequest, request_id: str) -> HttpResponse:
 
 def _read_page(request: CustomerRequest, form: UsageFilterForm) -> UsagePage:
     return read_usage_page(
-        get_wallet(request.user),
+        get_wallet(request.team),
+        made_by=maker_seen_by(request.seat),
         before=form.cleaned_data["before"],
         api_key=form.cleaned_data["key"],
         model_name=form.cleaned_data["model"],

@@ -36,6 +36,28 @@ class CountRequest(NamedTuple):
     limits: str
 
 
+class CountMember(NamedTuple):
+    """A member to count; so many `KeyId` follow, and then so many `MonthSpent`."""
+
+    wallet_id: int
+    member_id: int
+    n_keys: int
+    n_months: int
+
+
+class KeyId(NamedTuple):
+    """An API key."""
+
+    key_id: int
+
+
+class MonthSpent(NamedTuple):
+    """What keys that are not a member's any more spent for them in one month."""
+
+    month: int
+    spent: int
+
+
 class Extend(NamedTuple):
     """How far a request got; `progress` is a packed settlement."""
 
@@ -112,6 +134,8 @@ class Inquire(NamedTuple):
     month: int
     inquiries: int
     limits: str
+    wallet_id: int
+    member_id: int
 
 
 class Prefix(NamedTuple):

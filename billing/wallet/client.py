@@ -122,12 +122,13 @@ class WalletClient:
         known_version: int,
         month: int,
         limits: Limits,
+        member_id: int | None = None,
         count: int = 1,
     ) -> Inquiry:
-        """Return a wallet's and a key's figures; count as `count` of the inquiries per minute.
+        """Return a wallet's, a key's and its member's figures.
 
-        Raises WalletStale if either changed since `known_version`, RateLimited, WalletMissing,
-        WalletRecovering.
+        Counts as `count` of the inquiries per minute. Raises WalletStale if anything changed since
+        `known_version`, RateLimited, WalletMissing, MemberUncounted, WalletRecovering.
         """
         command = figures.inquire(
             wallet_id,
@@ -135,6 +136,7 @@ class WalletClient:
             known_version=known_version,
             month=month,
             limits=limits,
+            member_id=member_id,
             count=count,
         )
         return figures.parse_inquiry(await self._ask(command))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from billing.wallet.usage import RequestFacts, Settlement
+from billing.wallet.usage import NO_MEMBER, RequestFacts, Settlement
 
 Fields = dict[bytes, bytes]
 
@@ -26,6 +26,8 @@ class Amounts:
     # The API key that spent it, and in which month; 0 for a debit.
     api_key_id: int
     month: int
+    # The member whose caps it counts for; 0 for a debit, or if the request said nobody.
+    member_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Event(Amounts):
 def read_amounts(event_id: bytes, fields: Fields) -> Amounts:
     """Read the amounts of a stream entry, and nothing else of it. Raises MalformedEvent."""
     try:
-        return Amounts(*_amounts(event_id, fields))
+        return Amounts(*_amounts(event_id, fields), _member_of(fields[b"facts"]))
     except (KeyError, ValueError) as error:
         raise MalformedEvent(f"A stream entry can't be read: {error!r}") from error
 
@@ -49,9 +51,10 @@ def read_event(event_id: bytes, fields: Fields) -> Event:
     try:
         amounts = _amounts(event_id, fields)
         if not amounts[3]:
-            return Event(*amounts, None, None)
+            return Event(*amounts, NO_MEMBER, None, None)
         facts = RequestFacts.unpack(fields[b"facts"])
-        return Event(*amounts, facts, Settlement.unpack(fields[b"settlement"]))
+        settlement = Settlement.unpack(fields[b"settlement"])
+        return Event(*amounts, facts.member_id or NO_MEMBER, facts, settlement)
     except (KeyError, ValueError, TypeError) as error:
         raise MalformedEvent(f"A stream entry can't be read: {error!r}") from error
 
@@ -72,3 +75,11 @@ def _amounts(
         int(fields.get(b"key", b"0")),
         int(fields.get(b"month", b"0")),
     )
+
+
+def _member_of(facts: bytes) -> int:
+    """Return the member that facts name. Facts that can't be read are the drain's to report."""
+    try:
+        return RequestFacts.unpack(facts).member_id or NO_MEMBER
+    except (ValueError, TypeError):
+        return NO_MEMBER

@@ -31,7 +31,10 @@ class WalletField(StrEnum):
 
 
 class KeyField(StrEnum):
-    """Fields of `{s}:key:<id>`, which also has `held:<month>` and `spent:<month>`."""
+    """Fields of `{s}:key:<id>`, which also has `held:<month>` and `spent:<month>`.
+
+    `{s}:member:<wallet>:<id>` has the same.
+    """
 
     EPOCH = "e"
     OPEN = "open"
@@ -77,7 +80,7 @@ class WalletFigures:
 
 @dataclass(frozen=True, slots=True)
 class KeyTotals:
-    """What an API key has open, holds and spent, in all."""
+    """What an API key or a member has open, holds and spent, in all."""
 
     open: int = 0
     held: int = 0
@@ -128,6 +131,16 @@ def read_key(values: Values, *, epoch: bytes | None) -> KeyTotals:
     """Read the answer. A key that was not used in this epoch has zeros."""
     of, *figures = values
     return KeyTotals(*map(int, _whole(figures))) if of is not None and of == epoch else KeyTotals()
+
+
+def ask_member(wallet_id: int, member_id: int) -> tuple[Argument, ...]:
+    """Return the command that reads a member."""
+    return ("HMGET", keys.member(wallet_id, member_id), *_KEY)
+
+
+def read_member(values: Values, *, epoch: bytes | None) -> KeyTotals | None:
+    """Read the answer; None for a member who is not counted in this epoch."""
+    return read_key(values, epoch=epoch) if values[0] is not None and values[0] == epoch else None
 
 
 def read_registers(

@@ -64,6 +64,11 @@ def api_key(wallet_id: int, api_key_id: int) -> str:
     return f"{{{wallet_id % SHARDS}}}:key:{api_key_id}"
 
 
+def member(wallet_id: int, member_id: int) -> str:
+    """What a member who has a cap spent on a wallet, and what they hold of it."""
+    return f"{{{wallet_id % SHARDS}}}:member:{wallet_id}:{member_id}"
+
+
 def inquiries_of_key(wallet_id: int, api_key_id: int) -> str:
     """Where an API key's inquiries per minute stand."""
     return f"{{{wallet_id % SHARDS}}}:inquiries:key:{api_key_id}"

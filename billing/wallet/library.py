@@ -19,6 +19,7 @@ PARTS = (
     "wallet",
     "api_key",
     "register",
+    "member",
     "rates",
     "limits",
     "events",

@@ -1,7 +1,8 @@
-"""The limits of an API key and its wallet, as `place` takes them, and the key's figures."""
+"""The limits of an API key, its member and its wallet, as `place` takes them, and their figures."""
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 NO_CAP = -1
 
@@ -19,25 +20,38 @@ class Allowance:
         return (self.requests_per_minute, self.tokens_per_minute, self.concurrent_requests)
 
 
+class Caps(NamedTuple):
+    """The credits that a member may spend in all and in a calendar month (UTC). None: no cap."""
+
+    lifetime_credits: int | None = None
+    monthly_credits: int | None = None
+
+
+NO_CAPS = Caps()
+
+
 @dataclass(frozen=True)
 class Limits:
-    """The limits of a key and of its wallet, and the credits that the key may spend."""
+    """The limits of a key and of its wallet, and the credits that key and member may spend."""
 
     key: Allowance
     wallet: Allowance
     lifetime_cap_credits: int | None = None
     monthly_cap_credits: int | None = None
+    # Of all keys that the member made, whatever became of them.
+    member_caps: Caps = NO_CAPS
 
     @property
     def is_capped(self) -> bool:
         """Whether more than the balance limits what may be spent."""
-        return self.lifetime_cap_credits is not None or self.monthly_cap_credits is not None
+        caps = (self.lifetime_cap_credits, self.monthly_cap_credits, *self.member_caps)
+        return any(cap is not None for cap in caps)
 
     # Computed once for a cached key, not for each of its requests.
     @cached_property
     def packed(self) -> str:
         """Return the limits as `place` takes them: one argument, which Redis reads once."""
-        caps = (self.lifetime_cap_credits, self.monthly_cap_credits)
+        caps = (self.lifetime_cap_credits, self.monthly_cap_credits, *self.member_caps)
         numbers = (
             *self.key.as_tuple(),
             *self.wallet.as_tuple(),
@@ -48,7 +62,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class KeyFigures:
-    """What a key has spent and holds in credits: in all, and of requests begun this month."""
+    """What a key or a member has spent and holds: in all, and of requests begun this month."""
 
     open_requests: int
     held_credits: int

@@ -9,14 +9,18 @@ from billing.wallet.events import Amounts, MalformedEvent, read_amounts
 from billing.wallet.hashes import KeyTotals, WalletFigures
 from billing.wallet.sync_client import SyncWalletClient
 
+# A wallet, and what spends from it: one of its API keys or members.
+Spender = tuple[int, int]
+
 
 @dataclass(slots=True)
 class ShardView:
-    """All events and open holds of a shard, and the figures of some of its wallets and keys."""
+    """All events and open holds of a shard, and figures of some wallets, keys and members."""
 
     wallets: dict[int, WalletFigures] = field(default_factory=dict)
-    # By API key.
-    api_keys: dict[int, KeyTotals] = field(default_factory=dict)
+    # By wallet and API key, and by wallet and member: only those whom Redis counts.
+    api_keys: dict[Spender, KeyTotals] = field(default_factory=dict)
+    members: dict[Spender, KeyTotals] = field(default_factory=dict)
     holds: list[OpenHold] = field(default_factory=list)
     # How many leases belong to none of the holds.
     idle_leases: int = 0
@@ -25,9 +29,15 @@ class ShardView:
 
 
 def view_shard(
-    client: SyncWalletClient, shard: int, wallet_ids: list[int], api_keys: list[tuple[int, int]]
+    client: SyncWalletClient,
+    shard: int,
+    wallet_ids: list[int],
+    api_keys: list[Spender],
+    members: list[Spender],
 ) -> ShardView:
-    """Read an open shard; API keys are given with their wallets. Raises WalletRecovering.
+    """Read an open shard; API keys and members are given with their wallets.
+
+    Raises WalletRecovering.
 
     Every figure is of the same instant, however busy the wallets are.
     """
@@ -38,15 +48,21 @@ def view_shard(
             ("XRANGE", keys.events(shard), "-", "+"),
             *(hashes.ask_wallet(wallet_id) for wallet_id in wallet_ids),
             *(hashes.ask_key(*names) for names in api_keys),
+            *(hashes.ask_member(*names) for names in members),
         ],
     )
     holds, idle_leases = shards.parse_holds(held)
     view = ShardView(holds=holds, idle_leases=idle_leases)
-    for wallet_id, values in zip(wallet_ids, answers, strict=False):
+    # In the order in which they were asked for.
+    answered = iter(answers)
+    for wallet_id, values in zip(wallet_ids, answered, strict=False):
         if (figures := hashes.read_wallet(values)) is not None:
             view.wallets[wallet_id] = figures
-    for (_, api_key_id), values in zip(api_keys, answers[len(wallet_ids) :], strict=True):
-        view.api_keys[api_key_id] = hashes.read_key(values, epoch=epoch)
+    for names, values in zip(api_keys, answered, strict=False):
+        view.api_keys[names] = hashes.read_key(values, epoch=epoch)
+    for names, values in zip(members, answered, strict=False):
+        if (totals := hashes.read_member(values, epoch=epoch)) is not None:
+            view.members[names] = totals
     for event_id, fields in events:
         try:
             view.events.append(read_amounts(event_id, fields))

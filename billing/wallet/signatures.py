@@ -33,6 +33,7 @@ FUNCTIONS = {
     "tp_place": PLACE,
     "tp_quote": PLACE,
     "tp_count_request": takes("fence wallet_key api_key", given.CountRequest),
+    "tp_count_member": takes("fence wallet_key", given.CountMember, given.KeyId, given.MonthSpent),
     "tp_extend": takes("fence hold_key leases", given.Extend),
     "tp_settle": takes(ENDING, given.Settle),
     "tp_settle_late": takes(ENDING, given.SettleLate),

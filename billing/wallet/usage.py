@@ -13,6 +13,9 @@ from typing import Self
 
 import orjson
 
+# A request that counts for no member.
+NO_MEMBER = 0
+
 
 def month_of(milliseconds: int) -> int:
     """Return the month of an instant in UTC, such as 202611."""
@@ -38,6 +41,9 @@ class RequestFacts:
     endpoint: str
     is_stream: bool
     started_at_ms: int
+    # The person whose caps it counts for; 0 if the key is nobody's any more, None in the facts of a
+    # release that did not say: then it is who made the key. Last, where the library finds it.
+    member_id: int | None = None
 
     @property
     def month(self) -> int:

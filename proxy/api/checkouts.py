@@ -3,6 +3,7 @@
 from typing import Any
 
 from accounts.models import ApiKey
+from accounts.teams.members import get_seat
 from billing.models import Order
 from billing.orders.checkout import start_checkout
 from proxy.api.instants import instant
@@ -15,7 +16,7 @@ async def open_checkout(key: KeyFacts, payload: dict[str, Any], *, address: str)
     """Return an order of a pack, which the key's owner can pay at `url`. `address` is the caller's.
 
     Safe to repeat: an order that can still be paid is given again. Raises InvalidRequest,
-    PackUnavailable, TooManyOrders, PaymentProviderError.
+    NotAllowed, NotAMember, PackUnavailable, TooManyOrders, PaymentProviderError.
     """
     slug = payload.get("pack")
     # No slug has a NUL, which PostgreSQL does not take.
@@ -34,8 +35,8 @@ async def open_checkout(key: KeyFacts, payload: dict[str, Any], *, address: str)
 
 
 def _order(api_key_id: int, slug: str, address: str) -> Order:
-    owner = ApiKey.objects.select_related("user").get(pk=api_key_id).user
-    return start_checkout(owner, pack_slug=slug, address=address)
+    key = ApiKey.objects.select_related("team__person", "created_by").get(pk=api_key_id)
+    return start_checkout(get_seat(key.team, key.created_by), pack_slug=slug, address=address)
 
 
 def describe(order: Order, *, pack: str) -> dict[str, Any]:

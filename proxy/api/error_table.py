@@ -16,6 +16,7 @@ from django.http import Http404, HttpResponse
 from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 
+from accounts.teams.exceptions import TeamError
 from billing import exceptions as billing
 from billing.wallet.usage import month_end, month_of
 from common.request_lines import note_request
@@ -86,16 +87,23 @@ def _frozen(error: Exception) -> ApiError:
 
 def _capped(error: Exception) -> ApiError:
     assert isinstance(error, billing.CapReached)  # noqa: S101  # by the table
-    left = f"{error.left_credits:,} of {error.cap_credits:,} credits are left"
+    cap = "monthly spending cap" if error.is_monthly else "spending cap"
+    if error.is_members:
+        whose, who = f"The {cap} of the member who made this API key", "an admin of the team"
+    else:
+        whose, who = f"This API key's {cap}", "its owner"
+    refused = (
+        f"{whose} does not cover this request: {error.left_credits:,} of "
+        f"{error.cap_credits:,} credits are left."
+    )
     if not error.is_monthly:
         return proxy.InsufficientQuota(
-            f"This API key's spending cap does not cover this request: {left}. Its owner can raise "
-            "the cap in the dashboard."
+            f"{refused} {who.capitalize()} can raise the cap in the dashboard."
         )
     resets_at = month_end(month_of(time.time_ns() // 1_000_000))
     return proxy.InsufficientQuota(
-        f"This API key's monthly spending cap does not cover this request: {left}. It resets at "
-        f"{resets_at:%Y-%m-%d %H:%M} UTC; its owner can raise it in the dashboard."
+        f"{refused} It resets at {resets_at:%Y-%m-%d %H:%M} UTC; {who} can raise it in the "
+        "dashboard."
     )
 
 
@@ -145,6 +153,7 @@ TABLE: list[tuple[type[Exception], Callable[[Exception], ApiError]]] = [
         ),
     ),
     (billing.PackUnavailable, lambda error: proxy.PackNotFound()),
+    (TeamError, lambda error: proxy.RoleRefused()),
     (billing.TooManyOrders, _too_many_orders),
     (
         billing.PaymentProviderError,

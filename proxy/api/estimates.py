@@ -11,6 +11,7 @@ from billing.exceptions import (
     WalletInDebt,
 )
 from billing.token_classes import CLASSES
+from billing.wallet.limits import Caps
 from proxy.api.error_table import to_api_error
 from proxy.errors import InvalidRequest, ModelNotFound
 from proxy.http.connection import ClientConnection
@@ -110,16 +111,17 @@ def find_endpoint(payload: dict[str, Any]) -> Endpoint:
 
 
 def find_available(standing: Standing) -> int:
-    """Return the credits that a new hold could take from the balance, within the key's caps."""
-    limits, figures = standing.key.limits, standing.figures
-    left = [max(0, standing.balance.available_credits)]
-    if limits.lifetime_cap_credits is not None:
-        spent = figures.spent_credits + figures.held_credits
-        left.append(max(0, limits.lifetime_cap_credits - spent))
-    if limits.monthly_cap_credits is not None:
-        spent = figures.month_spent_credits + figures.month_held_credits
-        left.append(max(0, limits.monthly_cap_credits - spent))
-    return min(left)
+    """Return the credits that a new hold could take, within the caps of the key and its member."""
+    limits = standing.key.limits
+    of_key = Caps(limits.lifetime_cap_credits, limits.monthly_cap_credits)
+    left = [standing.balance.available_credits]
+    for caps, figures in ((of_key, standing.figures), (limits.member_caps, standing.member)):
+        if caps.lifetime_credits is not None:
+            left.append(caps.lifetime_credits - figures.spent_credits - figures.held_credits)
+        if caps.monthly_credits is not None:
+            spent = figures.month_spent_credits + figures.month_held_credits
+            left.append(caps.monthly_credits - spent)
+    return max(0, min(left))
 
 
 def describe_rates(model: Model) -> dict[str, int]:

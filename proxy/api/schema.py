@@ -69,7 +69,7 @@ class MonthlyCap(Cap):
 
 
 class Spending(serializers.Serializer[Any]):
-    """What the key has spent."""
+    """What the key has spent, or all keys of the member who made it."""
 
     lifetime = Cap()
     monthly = MonthlyCap()
@@ -83,10 +83,18 @@ class Rotation(serializers.Serializer[Any]):
     is_old_secret = serializers.BooleanField()
 
 
+class Team(serializers.Serializer[Any]):
+    """The team that a key belongs to, and whose credits it spends."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+
+
 class Key(serializers.Serializer[Any]):
     """The key of the request: what it may do. Null is everything."""
 
     object = serializers.ChoiceField(["key"])
+    team = Team()
     name = serializers.CharField()
     hint = serializers.CharField()
     created_at = serializers.DateTimeField()
@@ -95,6 +103,8 @@ class Key(serializers.Serializer[Any]):
     account_limits = Allowance()
     open_requests = serializers.IntegerField(min_value=0)
     spending = Spending()
+    # Null: the member has no cap.
+    member_spending = Spending(allow_null=True)
     allowed_models = serializers.ListField(child=serializers.CharField(), allow_null=True)
     allowed_networks = serializers.ListField(child=serializers.CharField(), allow_null=True)
     rotation = Rotation(allow_null=True)
@@ -122,6 +132,7 @@ class Credits(serializers.Serializer[Any]):
     held_credits = serializers.IntegerField(min_value=0)
     posted_credits = serializers.IntegerField(min_value=0)
     debt_credits = serializers.IntegerField(min_value=0)
+    team = Team()
 
 
 class Pricing(serializers.Serializer[Any]):

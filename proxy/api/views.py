@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from proxy.api import checkouts, estimates, receipts, schema
 from proxy.api.authentication import FromAllowedNetwork
 from proxy.api.dispatch import ApiView
-from proxy.api.key_description import describe_key
+from proxy.api.key_description import describe_key, describe_team
 from proxy.api.model_description import describe_model
 from proxy.api.schema import TEXT_OR_NUMBERS, described, openai_endpoint
 from proxy.errors import ModelNotFound
@@ -217,6 +217,7 @@ class CheckoutView(ApiView):
         answers=schema.Checkout,
         errors={
             400: "The body does not name a pack.",
+            403: "The key's maker may not buy for its team.",
             404: "No such pack.",
             429: "Too many unpaid orders, or too fast.",
         },
@@ -241,6 +242,7 @@ class CreditsView(ApiView):
                 "held_credits": balance.held_credits,
                 "posted_credits": balance.posted_credits,
                 "debt_credits": balance.debt_credits,
+                "team": describe_team(self.key.about),
             }
         )
 

@@ -151,7 +151,8 @@ def bound_by_size(prompt: Prompt, reader: Reader) -> int:
 def bound_prediction(prompt: Prompt) -> int:
     """Return the most tokens that a prediction may add to the bill beyond the maximum.
 
-    By its size in bytes, which is quick to find.
+    By its size in bytes, which is quick to find: who takes predictions, OpenAI and Mistral, has a
+    byte-level vocabulary without a normal form.
     """
     return sum(len(text.encode()) for text in prompt.predicted)
 

@@ -233,6 +233,7 @@ def make_facts(
         endpoint=endpoint,
         is_stream=is_stream,
         started_at_ms=connection.started_at_ms,
+        member_id=key.member_id,
     )
 
 

@@ -15,9 +15,10 @@ from django.conf import settings
 from django.db import OperationalError
 from django.utils import timezone
 
-from accounts.api_keys import keys_with_digest
+from accounts.api_keys import is_in_force, keys_with_digest
 from accounts.models import ApiKey
 from billing.keys.limits import limits_of
+from billing.ledger.member_spending import member_of
 from billing.ledger.wallets import get_wallet
 from billing.wallet.limits import Limits
 from common.client_networks import read_network
@@ -44,6 +45,8 @@ class KeyAbout:
     # During a rotation: the hint of the old secret, and when it ends.
     previous_hint: str | None
     previous_expires_at: datetime | None
+    team_id: str
+    team_name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ class KeyFacts:
     digest: str
     api_key_id: int
     wallet_id: int
+    # Whose caps its requests count for.
+    member_id: int
     wallet_version: int
     limits: Limits
     # When this secret stops working: when the key expires or, for an old secret, its rotation ends.
@@ -142,16 +147,21 @@ class KeyCache:
 def load_key(digest: str) -> KeyFacts | None:
     """Read a usable key and its wallet in one query, so that the version fits the key."""
     now = timezone.now()
-    key = keys_with_digest(digest, at=now).select_related("user__wallet").first()
-    if key is None or not key.is_usable(now) or not key.user.is_active:
+    key = (
+        keys_with_digest(digest, at=now)
+        .select_related("team__wallet", "team__person", "created_by")
+        .first()
+    )
+    if key is None or not key.is_usable(now) or not is_in_force(key):
         return None
-    wallet = getattr(key.user, "wallet", None) or get_wallet(key.user)
+    wallet = getattr(key.team, "wallet", None) or get_wallet(key.team)
     is_old_secret = key.digest != digest
     ends = [key.expires_at, key.previous_expires_at if is_old_secret else None]
     return KeyFacts(
         digest=digest,
         api_key_id=key.pk,
         wallet_id=wallet.pk,
+        member_id=member_of(key),
         wallet_version=wallet.version,
         limits=limits_of(key, wallet),
         expires_at=min((end for end in ends if end is not None), default=None),
@@ -171,6 +181,8 @@ def _describe(key: ApiKey, now: datetime) -> KeyAbout:
         expires_at=key.expires_at,
         previous_hint=key.previous_hint if is_rotating else None,
         previous_expires_at=key.previous_expires_at if is_rotating else None,
+        team_id=str(key.team.public_id),
+        team_name=str(key.team),
     )
 
 

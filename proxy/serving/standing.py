@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from billing.exceptions import RateLimited, WalletMissing, WalletStale
+from billing.exceptions import MemberUncounted, RateLimited, WalletMissing, WalletStale
+from billing.ledger.member_spending import count_member
 from billing.ledger.wallets import push_wallet
 from billing.wallet.client import Balance, KeyFigures
 from billing.wallet.usage import month_of
@@ -23,8 +24,9 @@ from proxy.serving.runtime import Runtime
 
 R = TypeVar("R")
 
-# One that finds a stale version, one that finds no wallet in Redis, and one that is answered.
-ATTEMPTS = 3
+# One that finds a stale version, one that finds no wallet in Redis, one that finds its member
+# uncounted, and one that is answered.
+ATTEMPTS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class Standing:
     key: KeyFacts
     balance: Balance
     figures: KeyFigures
+    # Of the key's member, if they have a cap.
+    member: KeyFigures
     month: int
     # The state of the inquiries per minute.
     rate: RateState
@@ -61,7 +65,9 @@ async def ask_wallet(
     key: KeyFacts,
     ask: Callable[[KeyFacts], Awaitable[R]],
 ) -> R:
-    """Ask Redis on behalf of a key. Rereads a stale key, and pushes a wallet that is missing.
+    """Ask Redis on behalf of a key.
+
+    Rereads a stale key, pushes a wallet that is missing, has a member counted who has a cap.
 
     Raises AuthenticationFailed or NetworkRefused if the key was revoked or restricted meanwhile,
     and what `ask` raises.
@@ -73,6 +79,8 @@ async def ask_wallet(
             key = await _refresh(runtime, connection, key)
         except WalletMissing:
             await ask_database(push_wallet, key.wallet_id)
+        except MemberUncounted:
+            await ask_database(count_member, key.wallet_id, key.member_id)
     return await ask(key)
 
 
@@ -126,12 +134,13 @@ async def _read_standing(
     runtime: Runtime, connection: ClientConnection, key: KeyFacts, *, is_counted: bool
 ) -> Standing:
     month = month_of(connection.started_at_ms)
-    balance, figures, rate = await runtime.wallet.inquire(
+    inquiry = await runtime.wallet.inquire(
         key.wallet_id,
         key.api_key_id,
         known_version=key.wallet_version,
         month=month,
         limits=key.limits,
+        member_id=key.member_id,
         count=int(is_counted),
     )
-    return Standing(key, balance, figures, month, rate)
+    return Standing(key, inquiry.balance, inquiry.figures, inquiry.member, month, inquiry.rate)

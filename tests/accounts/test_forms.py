@@ -14,6 +14,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from pytest_django import Settings
 
 from accounts.models import ApiKey, User
+from accounts.teams.members import own_seat
 from billing.keys.api_keys import issue_api_key
 from billing.models import Order
 from billing.top_ups.agreement import CONSENT_VERSION
@@ -113,7 +114,7 @@ def no_limits(db: None) -> Iterator[None]:
 @pytest.fixture
 def places(alice: User, bob: User, settings: Settings) -> dict[str, str]:
     settings.AUTO_TOP_UP = True
-    key, _ = issue_api_key(alice, name="Laptop")
+    key, _ = issue_api_key(own_seat(alice), name="Laptop")
     return {"key": str(key.pk), "order": str(make_order(alice).public_id)}
 
 

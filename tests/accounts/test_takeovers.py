@@ -10,9 +10,10 @@ from django.core.cache import cache
 from django.test import Client
 
 from accounts.models import ApiKey, User
+from accounts.teams.members import own_seat
 from billing.exceptions import SignedOut
 from billing.keys.api_keys import issue_api_key
-from billing.ledger.wallets import get_wallet
+from billing.ledger.wallets import wallet_of
 from billing.models import AutoTopUp, LedgerEntry, StripeCustomer
 from billing.wallet.sync_client import SyncWalletClient
 from tests.accounts.sign_up import LINK, PASSWORD
@@ -85,7 +86,7 @@ def test_a_reset_ends_all_that_a_stranger_made_and_says_so(
     stranger: Client, mailbox: Mailbox
 ) -> None:
     user = victims_account()
-    issue_api_key(user, name="Theirs")
+    issue_api_key(own_seat(user), name="Theirs")
     EmailAddress.objects.create(user=user, email="stranger@example.com", verified=True)
     Authenticator.objects.create(user=user, type="totp", data={"secret": "x"})
     key = ApiKey.objects.get()
@@ -112,7 +113,7 @@ def test_a_reset_ends_all_that_a_stranger_made_and_says_so(
 def test_a_reset_leaves_no_card_or_customer_of_a_strangers(
     stranger: Client, mailbox: Mailbox
 ) -> None:
-    wallet = get_wallet(victims_account())
+    wallet = wallet_of(victims_account())
     card = {"stripe_customer_id": "cus_1", "stripe_payment_method_id": "pm_1", "card_label": "x"}
     AutoTopUp.objects.create(wallet=wallet, state=AutoTopUp.State.WAITING, **card)
     StripeCustomer.objects.create(wallet=wallet, stripe_customer_id="cus_1", email=VICTIM)
@@ -128,7 +129,7 @@ def test_a_reset_leaves_no_card_or_customer_of_a_strangers(
 def test_a_reset_of_a_confirmed_account_keeps_its_card(stranger: Client, mailbox: Mailbox) -> None:
     user = victims_account()
     EmailAddress.objects.filter(user=user).update(verified=True)
-    AutoTopUp.objects.create(wallet=get_wallet(user), card_label="Visa")
+    AutoTopUp.objects.create(wallet=wallet_of(user), card_label="Visa")
 
     choose_password(ask_for_reset(mailbox))
 
@@ -184,7 +185,7 @@ def test_the_dashboard_asks_until_it_is_confirmed(stranger: Client) -> None:
 def test_a_confirmed_account_keeps_its_keys(alice: User, mailbox: Mailbox) -> None:
     EmailAddress.objects.create(user=alice, email=alice.email, primary=True, verified=True)
     EmailAddress.objects.create(user=alice, email="new@example.com")
-    issue_api_key(alice, name="Hers")
+    issue_api_key(own_seat(alice), name="Hers")
 
     before, _ = choose_password(ask_for_reset(mailbox, alice.email))
 
@@ -198,7 +199,7 @@ def test_a_key_that_staff_made_for_somebody_without_a_password_goes_on(
     redis_wallets: SyncWalletClient, db: None, mailbox: Mailbox
 ) -> None:
     user = User.objects.create_user(VICTIM)
-    issue_api_key(user, name="From staff")
+    issue_api_key(own_seat(user), name="From staff")
 
     choose_password(ask_for_reset(mailbox))
 
@@ -222,7 +223,7 @@ def test_a_key_asked_for_with_the_old_password_is_refused(alice: User) -> None:
     alice.save()
 
     with pytest.raises(SignedOut):
-        issue_api_key(as_it_was, name="Too late")
+        issue_api_key(own_seat(as_it_was), name="Too late")
 
     assert not ApiKey.objects.exists()
 

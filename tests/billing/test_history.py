@@ -9,7 +9,7 @@ from pytest_django import Settings
 
 from accounts.models import User
 from billing.audit.books import audit
-from billing.ledger.wallets import get_wallet
+from billing.ledger.wallets import wallet_of
 from billing.models import Lot, Order, UsageRecord, UsageRollUp, Wallet
 from billing.rollups.rebuild import find_differences
 from billing.rollups.sweep import roll_up
@@ -57,7 +57,7 @@ def test_another_seed_adds_others(redis_wallets: SyncWalletClient) -> None:
 def test_a_made_customer_goes_on(alice: User, redis_wallets: SyncWalletClient) -> None:
     make(records=500, wallets=1)
     user = User.objects.get(email__endswith="history.example.com")
-    before = get_wallet(user).posted_credits
+    before = wallet_of(user).posted_credits
     till = Till(user)
 
     till.place("r1", 100)
@@ -75,7 +75,7 @@ def test_it_refuses_where_people_buy(
     alice: User, settings: Settings, redis_wallets: SyncWalletClient, who: str
 ) -> None:
     if who == "a customer":
-        get_wallet(User.objects.create_user("someone@a-company.com"))
+        wallet_of(User.objects.create_user("someone@a-company.com"))
     elif who == "a payment":
         desk.make_order(alice, stripe_charge_id="ch_1")
     else:

@@ -19,8 +19,9 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from accounts.models import ApiKey, User
+from accounts.teams.members import own_seat
 from billing.gifts.redeem_codes import BatchTerms, make_batch, redeem
-from billing.ledger.wallets import get_wallet
+from billing.ledger.wallets import wallet_of
 from billing.models import AutoTopUp, InboxItem, Notice, Order, UsageRecord, Wallet
 from billing.notices.composing import compose
 from billing.orders.refunds import refund_amount
@@ -67,14 +68,16 @@ def prepare(email: str) -> None:
     """Make a row of what a customer's clicks have not made by themselves."""
     user = User.objects.get(email=email)
     clerk = User.objects.filter(is_superuser=True).earliest("pk")
-    order = Order.objects.filter(user=user, fulfilled_at__isnull=False).latest("pk")
+    order = Order.objects.filter(buyer=user, fulfilled_at__isnull=False).latest("pk")
     refund_amount(order, amount_cents=1, actor=clerk, reason="Too dear")
     slug = order.pack.slug if order.pack else ""
-    agree(user, Terms(slug, order.currency, 1_000, 9_000), address="192.0.2.7")
-    AutoTopUp.objects.filter(wallet__user=user).update(card_label="Visa 4242", off_detail="x")
+    agree(own_seat(user), Terms(slug, order.currency, 1_000, 9_000), address="192.0.2.7")
+    AutoTopUp.objects.filter(wallet__team__person=user).update(
+        card_label="Visa 4242", off_detail="x"
+    )
     terms = BatchTerms(name="Fair", credits=250_000, size=1)
     _, codes = make_batch(terms, actor=clerk, once=order.public_id)
-    redeem(user, codes[0], address="192.0.2.7")
+    redeem(own_seat(user), codes[0], address="192.0.2.7")
     LogEntry.objects.create(
         user=clerk,
         content_type=ContentType.objects.get_for_model(Order),
@@ -98,7 +101,7 @@ def mails(email: str) -> dict[str, list[str]]:
         **words,
         **NUMBERS,
         **INSTANTS,
-        "order_id": str(Order.objects.filter(user=user).earliest("pk").public_id),
+        "order_id": str(Order.objects.filter(buyer=user).earliest("pk").public_id),
         "currency": "usd",
         "state": "opened",
         "has_receipt": True,
@@ -192,10 +195,10 @@ def customers_pages(user_id: int) -> list[str]:
     """Return the addresses of the site's pages, those with an id of a customer's included."""
     user = User.objects.get(pk=user_id)
     values: dict[str, list[Any]] = {
-        "key_id": [key.pk for key in ApiKey.objects.filter(user=user)],
-        "public_id": [order.public_id for order in Order.objects.filter(user=user)],
+        "key_id": [key.pk for key in ApiKey.objects.filter(created_by=user)],
+        "public_id": [order.public_id for order in Order.objects.filter(buyer=user)],
         "request_id": list(
-            UsageRecord.objects.filter(wallet=get_wallet(user)).values_list("request_id", flat=True)
+            UsageRecord.objects.filter(wallet=wallet_of(user)).values_list("request_id", flat=True)
         ),
         "pk": [each.pk for each in Authenticator.objects.filter(user=user, type="webauthn")],
     }

@@ -15,7 +15,7 @@ from tests.proxy.conftest import Customer
 
 async def limit(customer: Customer, **settings: Any) -> None:
     def change() -> None:
-        key = ApiKey.objects.select_related("user").get(pk=customer.key.pk)
+        key = ApiKey.objects.select_related("team__person", "created_by").get(pk=customer.key.pk)
         change_api_key(key, name=key.name, settings=KeySettings(**settings))
 
     await in_database(change)

@@ -17,8 +17,9 @@ import pytest
 import uvicorn
 
 from accounts.models import ApiKey, User
+from accounts.teams.members import own_seat
 from billing.keys.api_keys import issue_api_key
-from billing.ledger.wallets import get_wallet, grant_credits, push_wallet
+from billing.ledger.wallets import grant_credits, push_wallet, wallet_of
 from billing.models import UsageRecord
 from billing.upkeep.drain import drain
 from billing.wallet.commands.figures import Balance
@@ -143,14 +144,16 @@ class Customer:
 
     def _receipt(self, request_id: str) -> UsageRecord | None:
         drain()
-        return UsageRecord.objects.filter(wallet__user=self.user, request_id=request_id).first()
+        return UsageRecord.objects.filter(
+            wallet__team__person=self.user, request_id=request_id
+        ).first()
 
     def _balance(self) -> Balance:
-        return get_sync_client().read_balance(get_wallet(self.user).pk)
+        return get_sync_client().read_balance(wallet_of(self.user).pk)
 
     def _record(self) -> UsageRecord | None:
         drain()
-        records = list(UsageRecord.objects.filter(wallet__user=self.user))
+        records = list(UsageRecord.objects.filter(wallet__team__person=self.user))
         assert len(records) < 2
         return records[0] if records else None
 
@@ -162,9 +165,9 @@ def make_customer(wallets: None) -> Callable[..., Customer]:
     def make(email: str, *, credits: int) -> Customer:
         user = User.objects.create_user(email)
         if credits:
-            grant_credits(user, credits=credits, reason="a test")
-        key, secret = issue_api_key(user, name="test")
-        push_wallet(get_wallet(user).pk)
+            grant_credits(wallet_of(user), credits=credits, reason="a test")
+        key, secret = issue_api_key(own_seat(user), name="test")
+        push_wallet(wallet_of(user).pk)
         return Customer(user, key, secret)
 
     return make

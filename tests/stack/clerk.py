@@ -20,16 +20,17 @@ Answer = Any
 def open_account(email: str, credits: int, limits: dict[str, int]) -> Answer:
     """Make a customer with a balance, and a key with these limits."""
     from accounts.models import User
+    from accounts.teams.members import own_seat
     from billing.keys.api_keys import issue_api_key
-    from billing.ledger.wallets import get_wallet, grant_credits
+    from billing.ledger.wallets import grant_credits, wallet_of
 
     user = User.objects.create_user(email)
     if credits:
-        grant_credits(user, credits=credits, reason="a test")
-    key, secret = issue_api_key(user, name="test")
+        grant_credits(wallet_of(user), credits=credits, reason="a test")
+    key, secret = issue_api_key(own_seat(user), name="test")
     if limits:
         type(key).objects.filter(pk=key.pk).update(**limits)
-    return {"email": email, "secret": secret, "wallet_id": get_wallet(user).pk, "key_id": key.pk}
+    return {"email": email, "secret": secret, "wallet_id": wallet_of(user).pk, "key_id": key.pk}
 
 
 def sell(provider: dict[str, Any], routes: dict[str, list[str]], rates: list[int]) -> Answer:

@@ -58,6 +58,8 @@ OWNED: dict[str, Callable[["Belongings"], dict[str, object]]] = {
 NOBODYS = {
     "dashboard/statements/<str:month>.<str:form>": "a month of whoever asks",
     "billing/checkout/<slug:slug>/": "a pack, which is on sale for everybody",
+    "invitations/<str:secret>/": "a secret: tests/billing/teams/test_invitations.py",
+    "teams/<uuid:public_id>/<path:rest>": "any page: tests/billing/teams/test_pages.py",
     "models/<path:name>/": "a model, which is on sale for everybody",
     "accounts/confirm-email/<str:key>/": "a signed link: test_takeovers.py",
     "accounts/^confirm-email/(?P<key>[-:\\w]+)/$": "the one above comes first",
@@ -204,7 +206,13 @@ def assert_unchanged(before: set[str]) -> None:
     after = everything()
     assert before <= after
     made = {row.partition(":")[0] for row in after - before}
-    assert made <= {"account_emailaddress", "billing_autotopup", "billing_wallet"}
+    assert made <= {
+        "account_emailaddress",
+        "accounts_membership",
+        "accounts_team",
+        "billing_autotopup",
+        "billing_wallet",
+    }
 
 
 def shown(answer: Any) -> str:

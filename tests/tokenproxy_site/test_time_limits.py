@@ -62,11 +62,11 @@ def test_what_waits_for_a_lock_gives_up_and_changes_nothing(alice: User) -> None
         cursor.execute("SET lock_timeout = '50ms'")
     try:
         with locked(wallet), pytest.raises(OperationalError, match="lock timeout"):
-            grant_credits(alice, credits=10, reason="a test")
+            grant_credits(wallet_of(alice), credits=10, reason="a test")
         assert not LedgerEntry.objects.exists()
 
         # Nothing is left behind: once the lock is free, the same works.
-        grant_credits(alice, credits=10, reason="a test")
+        grant_credits(wallet_of(alice), credits=10, reason="a test")
     finally:
         connection.close()
 

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from billing.exceptions import BillingError
-from billing.ledger.wallets import grant_credits
+from billing.ledger.wallets import grant_credits, wallet_of
 from billing.management.people import get_or_create_user
 
 
@@ -22,7 +22,7 @@ class Command(BaseCommand):
     def handle(self, *, email: str, reason: str, **options: Any) -> None:
         user = get_or_create_user(email)
         try:
-            entry = grant_credits(user, credits=options["credits"], reason=reason)
+            entry = grant_credits(wallet_of(user), credits=options["credits"], reason=reason)
         except BillingError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(

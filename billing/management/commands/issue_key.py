@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from accounts.teams.members import own_seat
 from billing.exceptions import BillingError
 from billing.keys.api_keys import issue_api_key
 from billing.keys.networks import BadNetwork
@@ -41,7 +42,7 @@ class Command(BaseCommand):
         settings = read_settings(options)
         user = get_or_create_user(email)
         try:
-            key, secret = issue_api_key(user, name=name, settings=settings)
+            key, secret = issue_api_key(own_seat(user), name=name, settings=settings)
         except (BillingError, BadNetwork, TooManyModels) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"API key {key.hint} for {user.email}, shown this once:")

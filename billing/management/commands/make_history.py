@@ -59,7 +59,7 @@ def refuse_if_real(seed: int) -> None:
         raise CommandError("Refused: this shop takes real money.")
     reserved = Q()
     for ending in RESERVED:
-        reserved |= Q(user__email__endswith=ending)
+        reserved |= Q(team__person__email__endswith=ending)
     real = Wallet.objects.exclude(reserved)
     if real.exists():
         raise CommandError(f"Refused: {real.count():,} wallets may be of real customers.")

@@ -55,6 +55,7 @@ _REFUSALS: dict[str, type[exceptions.WalletError]] = {
     "BACKLOGGED": exceptions.WalletBacklogged,
     "MISSING": exceptions.WalletMissing,
     "STALE": exceptions.WalletStale,
+    "UNCOUNTED": exceptions.MemberUncounted,
     "FROZEN": exceptions.WalletFrozen,
     "IN_DEBT": exceptions.WalletInDebt,
     "UNKNOWN": exceptions.UnknownHold,

@@ -1,13 +1,14 @@
-"""Push, read and debit a wallet's figures; inquire about a wallet and one of its API keys."""
+"""Push, read and debit a wallet's figures; count a member; inquire about wallet, key and member."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from billing.wallet import arguments
-from billing.wallet.commands.command import Command, Reply, call, parse_ok
+from billing.wallet.commands.command import Argument, Command, Reply, call, parse_ok
 from billing.wallet.commands.placing import RATE_FIGURES, parse_counted
 from billing.wallet.keys import Spot
 from billing.wallet.limits import KeyFigures, Limits
+from billing.wallet.usage import NO_MEMBER
 from common.rates import RateState
 
 
@@ -23,10 +24,14 @@ class Balance:
 
 
 class Inquiry(NamedTuple):
-    """Where a wallet and one of its keys stand, and the rate of their inquiries."""
+    """Where a wallet, one of its keys and its member stand, and the rate of their inquiries.
+
+    A member who has no cap may be all zeros: nobody counts them.
+    """
 
     balance: Balance
     figures: KeyFigures
+    member: KeyFigures
     rate: RateState
 
 
@@ -55,9 +60,10 @@ def inquire(
     known_version: int,
     month: int,
     limits: Limits,
+    member_id: int | None = None,
     count: int = 1,
 ) -> Command:
-    """Read a wallet's and a key's figures, if the caller knows both as of `known_version`.
+    """Read a wallet's, a key's and its member's figures, if the caller knows `known_version`.
 
     Counts as `count` inquiries: 1 for a client's request, 0 for one that asks again. A minute
     allows as many inquiries as `limits` allow requests.
@@ -66,7 +72,12 @@ def inquire(
         "tp_inquire",
         Spot.of(wallet_id, api_key_id=api_key_id),
         arguments.Inquire(
-            known_version=known_version, month=month, inquiries=count, limits=limits.packed
+            known_version=known_version,
+            month=month,
+            inquiries=count,
+            limits=limits.packed,
+            wallet_id=wallet_id,
+            member_id=member_id or NO_MEMBER,
         ),
     )
 
@@ -74,14 +85,29 @@ def inquire(
 def parse_inquiry(reply: Reply) -> Inquiry:
     """Read the answer to `inquire`.
 
-    Raises RateLimited, WalletStale, WalletMissing, WalletRecovering.
+    Raises RateLimited, WalletStale, WalletMissing, MemberUncounted, WalletRecovering.
     """
     figures = parse_counted(reply)
     return Inquiry(
         _balance(figures[:5]),
-        KeyFigures(*figures[5:-RATE_FIGURES]),
+        KeyFigures(*figures[5:10]),
+        KeyFigures(*figures[10:15]),
         RateState.read(figures[-RATE_FIGURES:]),
     )
+
+
+def count_member(
+    wallet_id: int, member_id: int, *, api_key_ids: list[int], elsewhere: dict[int, int]
+) -> Command:
+    """Begin to count a member by the figures of their API keys. Safe to repeat.
+
+    `elsewhere` is what keys that are not theirs any more spent for them, by month.
+    """
+    counts = arguments.CountMember(wallet_id, member_id, len(api_key_ids), len(elsewhere))
+    given: list[Argument] = [*counts, *api_key_ids]
+    for row in elsewhere.items():
+        given += arguments.MonthSpent(*row)
+    return call("tp_count_member", Spot.of(wallet_id), tuple(given))
 
 
 def debit(

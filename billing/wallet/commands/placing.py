@@ -133,8 +133,13 @@ def parse_place(reply: Reply) -> Placed:
     if status == "INSUFFICIENT":
         raise InsufficientCredits(available_credits=figures[0])
     if status == "CAPPED":
-        is_monthly, cap, left = figures
-        raise CapReached(is_monthly=bool(is_monthly), cap_credits=cap, left_credits=left)
+        is_members, is_monthly, cap, left = figures
+        raise CapReached(
+            is_members=bool(is_members),
+            is_monthly=bool(is_monthly),
+            cap_credits=cap,
+            left_credits=left,
+        )
     if status == "TOO_LARGE":
         raise RequestTooLarge(tokens_per_minute=figures[0], tokens=figures[1])
     if status in LIMITED:

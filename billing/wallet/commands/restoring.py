@@ -5,6 +5,7 @@ Each is refused as OVERTAKEN if Redis was restarted or flushed since, or another
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from billing.models import Wallet
 from billing.wallet import arguments, keys
@@ -26,6 +27,17 @@ class LostHold:
     ending: Settlement | None = None
     charged: int = 0
     target: int = 0
+
+
+class BookedWallet(NamedTuple):
+    """What PostgreSQL has of a wallet: the columns that Redis has, too."""
+
+    pk: int
+    posted_credits: int
+    credited_credits: int
+    debt_credits: int
+    state: str
+    version: int
 
 
 def begin(shard: int, *, epoch: str) -> Command:
@@ -55,7 +67,9 @@ class RestoredKey:
         return self.months.setdefault(month, MonthFigures())
 
 
-def wallets(shard: int, rows: Iterable[tuple[Wallet, int, int, int]], *, epoch: str) -> Command:
+def wallets(
+    shard: int, rows: Iterable[tuple[BookedWallet | Wallet, int, int, int]], *, epoch: str
+) -> Command:
     """Set wallets to absolute figures. A row: wallet, pending credits, held credits, open holds."""
     given: list[Argument] = [*arguments.Rebuild(epoch, keys.prefix(shard))]
     for row, pend, held, count in rows:

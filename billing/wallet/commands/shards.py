@@ -21,11 +21,12 @@ class Register:
 
 @dataclass(frozen=True, slots=True)
 class OpenHold:
-    """An open hold: its wallet, its API key and the credits that it keeps."""
+    """An open hold: its wallet, API key and member, and the credits that it keeps."""
 
     wallet_id: int
     api_key_id: int
     amount: int
+    member_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def parse_holds(reply: Reply) -> tuple[list[OpenHold], int]:
     """Return the holds, and how many leases belong to no open hold. Raises WalletRecovering."""
     idle, *rest = parse_ok(reply)
     figures = iter(rest)
-    return [OpenHold(*each) for each in zip(figures, figures, figures, strict=True)], idle
+    return [OpenHold(*each) for each in zip(*[figures] * 4, strict=True)], idle
 
 
 def ack(shard: int, event_ids: list[str]) -> Command:

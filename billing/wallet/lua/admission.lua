@@ -10,7 +10,7 @@ local function read_ask(keys, args)
     facts, max_events, max_age_ms, key_id, month, fixed_tokens, unit_tokens, limits, requests =
     unpack(args)
   local ask = {
-    wallet_key = wallet_key, hold_key = hold_key, leases = leases,
+    fence = fence, wallet_key = wallet_key, hold_key = hold_key, leases = leases,
     api_key = api_key, events = events, drained_at = drained_at,
     request = str(request, 'request'),
     wallet_id = id(wallet_id, 'wallet_id'),
@@ -75,8 +75,9 @@ end
 
 -- How many units the credits and a whole minute's tokens afford; nil and a refusal if that is less
 -- than `units_least`.
-local function find_units(ask, wallet, key)
-  local credits, refusal = find_credits(wallet, key, ask.limits, ask.fixed + ask.unit * ask.least)
+local function find_units(ask, wallet, key, member)
+  local credits, refusal =
+    find_credits(wallet, key, member, ask.limits, ask.fixed + ask.unit * ask.least)
   if not credits then
     return nil, refusal
   end
@@ -119,11 +120,16 @@ local function decide(ask, epoch)
   if refusal then
     return refusal
   end
+  local member =
+    find_member(ask.fence, epoch, ask.wallet_key, ask.wallet_id, ask.facts, ask.month)
+  if is_uncounted(member, limits) then
+    return { 'UNCOUNTED' }
+  end
   local requests, no_requests = admit_request(wallet, key, limits, ask.requests, now)
   if not requests then
     return with_present_rates(no_requests, key, wallet, limits, now)
   end
-  local units, no_units = find_units(ask, wallet, key)
+  local units, no_units = find_units(ask, wallet, key, member)
   if not units then
     return no_units
   end
@@ -134,7 +140,7 @@ local function decide(ask, epoch)
   end
   return nil, {
     amount = math.ceil((ask.fixed + ask.unit * units) / 1000), units = units, epoch = epoch,
-    wallet = wallet, key = key, requests = requests, tokens = tokens, now = now,
+    wallet = wallet, key = key, member = member, requests = requests, tokens = tokens, now = now,
     is_over_stale = is_stale,
   }
 end

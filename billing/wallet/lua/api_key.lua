@@ -1,5 +1,6 @@
 -- An API key: what its requests hold and were charged, in all and of those that started in a month
--- (UTC), and where its requests and tokens per minute stand (see `take`).
+-- (UTC), and where its requests and tokens per minute stand (see `take`). A member is the same
+-- without rates (see `member.lua`).
 
 local function read_key(name, epoch, month)
   local held_then, spent_then = 'held:' .. month, 'spent:' .. month

@@ -1,17 +1,26 @@
 -- Holds: the most that a running request may cost, kept from the balance until it ends.
 
+-- Count a hold for an API key or a member.
+local function take_on(figures, hold)
+  figures.open = figures.open + 1
+  figures.held = figures.held + hold.amount
+  figures.month_held = figures.month_held + hold.amount
+end
+
 -- Write a hold: everything that `place` changes.
 local function write_hold(ask, hold)
   local wallet, key, requests, tokens = hold.wallet, hold.key, hold.requests, hold.tokens
   redis.call('HSET', ask.wallet_key, 'held', text(wallet.held + hold.amount),
     'open', text(wallet.open + 1), 'ra', text(requests.wallet.arrival),
     'ta', text(tokens.wallet.arrival))
-  key.open = key.open + 1
-  key.held = key.held + hold.amount
-  key.month_held = key.month_held + hold.amount
+  take_on(key, hold)
   key.requests_at = requests.key.arrival
   key.tokens_at = tokens.key.arrival
   write_key(key, hold.epoch)
+  if hold.member then
+    take_on(hold.member, hold)
+    write_key(hold.member, hold.epoch)
+  end
   write_register(ask.hold_key, hold.epoch, {
     state = 'open', wallet = ask.wallet_id, amount = hold.amount, target = 0, charged = 0,
     units = hold.units, facts = ask.facts, progress_target = 0, progress = '', key = ask.key_id,
@@ -35,11 +44,13 @@ end
 -- between units_least and units_wanted; the tokens are fixed_tokens + unit_tokens * units, and no
 -- more than a whole minute's. `limits` are those of `LIMITS`.
 -- Returns OK held units available RATES | RECOVERING | BACKLOGGED | MISSING | STALE | FROZEN
---   | IN_DEBT | INSUFFICIENT available | CAPPED is_monthly cap left | TOO_LARGE limit tokens
+--   | IN_DEBT | UNCOUNTED | INSUFFICIENT available | CAPPED is_members is_monthly cap left
+--   | TOO_LARGE limit tokens
 --   | BUSY is_wallets limit RATES | LIMITED is_wallets limit retry_after_ms RATES
 --   | EXHAUSTED is_wallets limit retry_after_ms RATES | ENDED
 -- RATES is limit left reset_ms of requests, then of tokens: the key's or the wallet's, whichever
--- has less left. LIMITED is about requests per minute, EXHAUSTED about tokens.
+-- has less left. LIMITED is about requests per minute, EXHAUSTED about tokens. UNCOUNTED asks for
+-- `count_member`: the member has a cap.
 local function place(keys, args, epoch)
   local ask = read_ask(keys, args)
   local reply, hold = decide(ask, epoch)
@@ -88,7 +99,7 @@ end
 -- holds: the open holds of a shard, and how many leases belong to none of them.
 -- KEYS fence leases
 -- ARGV prefix
--- Returns OK idle, and then of each hold: wallet_id key_id amount | RECOVERING
+-- Returns OK idle, and then of each hold: wallet_id key_id amount member_id | RECOVERING
 local function holds(keys, args, epoch)
   local fence, leases = unpack(keys)
   local prefix = unpack(args)
@@ -100,6 +111,7 @@ local function holds(keys, args, epoch)
       reply[#reply + 1] = tonumber(found.wallet)
       reply[#reply + 1] = tonumber(found.key)
       reply[#reply + 1] = found.amount
+      reply[#reply + 1] = tonumber(member_in(found.facts) or '0')
     else
       reply[2] = reply[2] + 1
     end

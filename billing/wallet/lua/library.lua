@@ -12,6 +12,8 @@
 --   {s}:fence          string, the epoch in which this shard was opened, or is being rebuilt
 --   {s}:wallet:<id>    hash: a wallet's figures
 --   {s}:key:<id>       hash: what an API key spent and holds, and its rates
+--   {s}:member:<wallet>:<id>
+--                      hash: what a member who has a cap spent and holds on a wallet
 --   {s}:hold:<ref>     hash: the register of one request or debit
 --   {s}:leases         sorted set: request id -> when its lease runs out, ms
 --   {s}:events         stream: debits for the drain to book
@@ -24,9 +26,10 @@
 --   * Nothing answers while the fence is closed. The epoch is known to this server process only: it
 --     is gone after a restart or a failover; the fence key is gone after a flush. Either closes it.
 --     `names.lua` wraps every function that depends on it in `serving` or `restoring`.
---   * A register belongs to the epoch that wrote it, and so does an API key's hash. One that a
---     rebuild did not bring into its own epoch is outdated, and is not seen.
---   * What a key holds and has open changes together with its wallet's, by the same amount.
+--   * A register belongs to the epoch that wrote it, and so do the hashes of API keys and members.
+--     One that a rebuild did not bring into its own epoch is outdated, and is not seen.
+--   * What a key or a member holds and has open changes together with the wallet's, by the same
+--     amount.
 --   * Replies are arrays of a status and integers, made with `int`, never with a unary minus.
 --
 -- The library is the parts of this folder, joined in the order of `library.py`. Each sees the

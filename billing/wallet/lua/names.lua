@@ -13,6 +13,7 @@ end
 
 redis.register_function('tp_place', serving(place))
 redis.register_function('tp_count_request', serving(count_request))
+redis.register_function('tp_count_member', serving(count_member))
 register_ending('tp_extend', serving(extend))
 register_ending('tp_settle', serving(settle))
 register_ending('tp_settle_late', serving(settle_late))

@@ -1,19 +1,36 @@
 -- Settling: how a hold ends. It is settled at what its request cost, voided, or reaped.
 
--- Take an open hold off the figures of its wallet and of its key.
-local function let_go(wallet, key, register)
-  wallet.held = wallet.held - register.amount
-  wallet.open = wallet.open - 1
-  key.held = key.held - register.amount
-  key.month_held = key.month_held - register.amount
-  key.open = key.open - 1
+-- Take an open hold off the figures of an API key or a member.
+local function take_off(figures, register)
+  figures.held = figures.held - register.amount
+  figures.month_held = figures.month_held - register.amount
+  figures.open = figures.open - 1
 end
 
--- Write what an ending changes of a wallet and its key.
-local function write_ending(wallet_key, epoch, wallet, key)
+-- Take an open hold off the figures of its wallet, its key and, if they are counted, its member.
+local function let_go(wallet, key, member, register)
+  wallet.held = wallet.held - register.amount
+  wallet.open = wallet.open - 1
+  take_off(key, register)
+  if member then
+    take_off(member, register)
+  end
+end
+
+-- Count a charge for an API key or a member.
+local function spend(figures, delta)
+  figures.spent = figures.spent + delta
+  figures.month_spent = figures.month_spent + delta
+end
+
+-- Write what an ending changes of a wallet, its key and its member.
+local function write_ending(wallet_key, epoch, wallet, key, member)
   redis.call('HSET', wallet_key, 'held', text(wallet.held), 'pend', text(wallet.pend),
     'open', text(wallet.open), 'ta', text(wallet.tokens_at))
   write_key(key, epoch)
+  if member then
+    write_key(member, epoch)
+  end
 end
 
 -- Raise a register to `target` and record it. Up to the hold a charge is taken in full, because
@@ -23,6 +40,7 @@ end
 local function charge(keys, epoch, request, register, wallet, target, how, used)
   local fence, wallet_key, hold_key, leases, events = unpack(keys)
   local key = key_of(fence, epoch, register)
+  local member = member_of(fence, epoch, wallet_key, register)
   target = math.max(target, register.target)
   local due = target - register.charged
   local released, kept = 0, 0
@@ -30,7 +48,7 @@ local function charge(keys, epoch, request, register, wallet, target, how, used)
   if was_open then
     released = register.amount
     kept = math.min(due, register.amount)
-    let_go(wallet, key, register)
+    let_go(wallet, key, member, register)
     if used then
       correct_tokens(wallet, key, register, used)
     end
@@ -38,11 +56,12 @@ local function charge(keys, epoch, request, register, wallet, target, how, used)
   local delta = kept + math.min(due - kept, math.max(wallet.available + released - kept, 0))
   register.target = target
   register.charged = register.charged + delta
-  key.spent = key.spent + delta
-  key.month_spent = key.month_spent + delta
-
+  spend(key, delta)
+  if member then
+    spend(member, delta)
+  end
   wallet.pend = wallet.pend + delta
-  write_ending(wallet_key, epoch, wallet, key)
+  write_ending(wallet_key, epoch, wallet, key, member)
   redis.call('HSET', hold_key, 's', 'settled', 't', text(target), 'c', text(register.charged))
   if not was_open then
     -- A register that has ended may have a time to live; an open one has none.
@@ -120,9 +139,10 @@ end
 local function release(keys, epoch, request, register, wallet)
   local fence, wallet_key, hold_key, leases = unpack(keys)
   local key = key_of(fence, epoch, register)
-  let_go(wallet, key, register)
+  local member = member_of(fence, epoch, wallet_key, register)
+  let_go(wallet, key, member, register)
   correct_tokens(wallet, key, register, 0)
-  write_ending(wallet_key, epoch, wallet, key)
+  write_ending(wallet_key, epoch, wallet, key, member)
   redis.call('HSET', hold_key, 's', 'void')
   redis.call('EXPIRE', hold_key, REGISTER_TTL_S)
   redis.call('ZREM', leases, request)

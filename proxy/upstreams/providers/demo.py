@@ -12,7 +12,7 @@ from django.db import transaction
 
 from accounts.models import User
 from billing.catalogue.model_prices import set_price
-from billing.ledger.wallets import get_wallet
+from billing.ledger.wallets import wallet_of
 from billing.models import Pack, PublicModel
 from proxy.upstreams.providers.setup import set_up_provider
 
@@ -99,7 +99,7 @@ def _seed_user(email: str, password: str, *, is_staff: bool) -> str | None:
     if user is None:
         user = User.objects.create_user(email, password, is_staff=is_staff, is_superuser=is_staff)
         EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
-    get_wallet(user)
+    wallet_of(user)
     # Shown only as long as it has not been changed.
     return password if user.check_password(password) else None
 

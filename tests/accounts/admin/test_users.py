@@ -80,7 +80,7 @@ def test_nobody_verifies_an_address_for_another(root: Client, alice: User) -> No
 def test_a_page_leads_to_what_a_person_has(root: Client, alice: User) -> None:
     tools = root.get(desk.page_url(alice)).context["tools"]
 
-    assert [tool.label for tool in tools] == ["Wallet", "API keys", "Orders", "Usage"]
+    assert [tool.label for tool in tools] == ["Teams", "Wallet", "API keys", "Orders", "Usage"]
     for tool in tools:
         assert root.get(tool.url).status_code == 200
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from accounts.teams.members import own_seat
 from billing.gifts.redeem_codes import redeem
 from billing.models import CodeBatch, RedeemCode, WelcomeCredit
 from tests import desk
@@ -41,7 +42,7 @@ def test_a_batch_is_made_and_shown_once(root: Client, alice: desk.Buyer) -> None
     assert answer.headers["Content-Disposition"].startswith('attachment; filename="codes-')
     assert len(set(codes)) == 3
     assert "can&#x27;t be shown again" in again
-    assert redeem(alice.user, codes[0], address="127.0.0.1").amount_credits == 500
+    assert redeem(own_seat(alice.user), codes[0], address="127.0.0.1").amount_credits == 500
     assert desk.last_record().object_repr == "Launch"
 
 

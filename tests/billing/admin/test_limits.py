@@ -121,7 +121,7 @@ def test_a_shell_issues_a_key_with_limits(alice: desk.Buyer) -> None:
         stdout=out,
     )
 
-    key = ApiKey.objects.get(user__email="bob@example.com")
+    key = ApiKey.objects.get(created_by__email="bob@example.com")
     assert out.getvalue().splitlines()[-1].startswith("tp_live_")
     assert (key.monthly_cap_credits, key.concurrent_requests) == (3_000_000_000, 3)
     assert (key.allowed_models, key.allowed_networks) == (["gpt-test"], ["10.0.0.0/8"])
@@ -145,7 +145,7 @@ def test_a_shell_issues_no_key_with_limits_that_are_none(
     with pytest.raises(CommandError, match=words):
         call_command("issue_key", alice.user.email, option)
 
-    assert list(ApiKey.objects.filter(user=alice.user)) == [alice.key]
+    assert list(ApiKey.objects.filter(created_by=alice.user)) == [alice.key]
     assert User.objects.count() == 1
 
 
@@ -155,4 +155,4 @@ def test_a_shell_issues_no_key_for_more_models_than_are_kept(alice: desk.Buyer) 
     with pytest.raises(CommandError, match="At most 200 models; these are 201"):
         call_command("issue_key", alice.user.email, *models)
 
-    assert list(ApiKey.objects.filter(user=alice.user)) == [alice.key]
+    assert list(ApiKey.objects.filter(created_by=alice.user)) == [alice.key]

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.teams.members import own_seat, own_team
 from billing.gifts.redeem_codes import BatchTerms, make_batch, redeem
 from billing.gifts.welcome import grant_welcome_credit
 from billing.ledger.debts import pay_debts
@@ -29,9 +30,9 @@ def let_all_happen(till: Till, other: User) -> None:
     till.price = dear_price()
     grant_welcome_credit(till.user, email=till.user.email, ip_address="203.0.113.9")
     _, (code,) = make_batch(BatchTerms("Launch", 500, 1, lot_days=9), actor=other, once=uuid4())
-    redeem(till.user, code, address="203.0.113.9")
+    redeem(own_seat(till.user), code, address="203.0.113.9")
     grant_credits(
-        till.user, credits=80, reason="late", expires_at=timezone.now() - timedelta(days=1)
+        till.wallet, credits=80, reason="late", expires_at=timezone.now() - timedelta(days=1)
     )
     expire_lots()
     till.drain()
@@ -67,7 +68,8 @@ def dear_price() -> ModelPrice:
 
 def bought(user: User, *, credits: int) -> Order:
     order = Order(
-        user=user,
+        team=own_team(user),
+        buyer=user,
         pack_name="Starter",
         credits=credits,
         amount_cents=1_000,

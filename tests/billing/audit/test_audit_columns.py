@@ -189,7 +189,7 @@ BY_HAND: dict[str, tuple[str, str, dict[str, Any]]] = {
 def test_the_command_fails_and_names_whom_an_altered_row_concerns(
     books: Till, altered: str
 ) -> None:
-    order = Order.objects.filter(user=books.user).earliest("pk")
+    order = Order.objects.filter(buyer=books.user).earliest("pk")
     lot = order_lot(order)
     rows: dict[str, Any] = {
         "wallet": books.wallet.pk,

@@ -8,6 +8,7 @@ import pytest
 import time_machine
 
 from accounts.models import User
+from accounts.teams.members import own_seat
 from billing.exceptions import (
     BatchExists,
     CodeExpired,
@@ -44,7 +45,7 @@ def make(actor: User, **fields: Any) -> tuple[CodeBatch, list[str]]:
 def test_a_code_gives_its_credits(alice: User, bob: User) -> None:
     _, (code, _) = make(bob)
 
-    entry = redeem(alice, code, address=HERE)
+    entry = redeem(own_seat(alice), code, address=HERE)
 
     assert posted(alice) == 500
     assert entry.reference == f"code:{RedeemCode.objects.get(redeemed_by=alice).pk}"
@@ -53,11 +54,11 @@ def test_a_code_gives_its_credits(alice: User, bob: User) -> None:
 
 def test_it_gives_them_once(alice: User, bob: User) -> None:
     _, (code, _) = make(bob)
-    redeem(alice, code, address=HERE)
+    redeem(own_seat(alice), code, address=HERE)
 
     for user in (alice, bob):
         with pytest.raises(CodeUsed):
-            redeem(user, code, address=HERE)
+            redeem(own_seat(user), code, address=HERE)
 
     assert (posted(alice), posted(bob)) == (500, 0)
 
@@ -68,7 +69,7 @@ def test_two_customers_at_once_get_it_once(alice: User, bob: User) -> None:
 
     def attempt(user: User) -> bool:
         try:
-            redeem(user, code, address=HERE)
+            redeem(own_seat(user), code, address=HERE)
         except CodeUsed:
             return False
         return True
@@ -87,7 +88,7 @@ def test_one_customer_with_two_codes_at_once_gets_one(alice: User, bob: User) ->
 
     def attempt(code: str) -> bool:
         try:
-            redeem(alice, code, address=HERE)
+            redeem(own_seat(alice), code, address=HERE)
         except CodeUsed:
             return False
         return True
@@ -100,12 +101,12 @@ def test_one_customer_with_two_codes_at_once_gets_one(alice: User, bob: User) ->
 
 def test_a_customer_redeems_one_code_of_a_batch(alice: User, bob: User) -> None:
     _, (first, second) = make(bob)
-    redeem(alice, first, address=HERE)
+    redeem(own_seat(alice), first, address=HERE)
 
     with pytest.raises(CodeUsed):
-        redeem(alice, second, address=HERE)
+        redeem(own_seat(alice), second, address=HERE)
 
-    redeem(bob, second, address=HERE)
+    redeem(own_seat(bob), second, address=HERE)
     assert (posted(alice), posted(bob)) == (500, 500)
 
 
@@ -113,7 +114,7 @@ def test_a_batch_may_allow_several_each(alice: User, bob: User) -> None:
     _, codes = make(bob, is_one_each=False)
 
     for code in codes:
-        redeem(alice, code, address=HERE)
+        redeem(own_seat(alice), code, address=HERE)
 
     assert posted(alice) == 1_000
 
@@ -122,7 +123,7 @@ def test_the_lot_is_as_the_batch_says(alice: User, bob: User) -> None:
     _, (code, _) = make(bob, lot_days=30, is_promotional=False)
 
     with time_machine.travel(NOON, tick=False):
-        redeem(alice, code, address=HERE)
+        redeem(own_seat(alice), code, address=HERE)
 
     lot = Lot.objects.get()
     assert (lot.expires_at, lot.is_promotional) == (NOON + timedelta(days=30), False)
@@ -134,22 +135,22 @@ def test_a_code_works_until_its_hour(alice: User, bob: User, minutes: int, works
 
     with time_machine.travel(NOON + timedelta(minutes=minutes), tick=False):
         if works:
-            redeem(alice, code, address=HERE)
+            redeem(own_seat(alice), code, address=HERE)
         else:
             with pytest.raises(CodeExpired):
-                redeem(alice, code, address=HERE)
+                redeem(own_seat(alice), code, address=HERE)
 
     assert posted(alice) == (500 if works else 0)
 
 
 def test_a_revoked_batch_gives_no_more(alice: User, bob: User) -> None:
     batch, (first, second) = make(bob)
-    redeem(alice, first, address=HERE)
+    redeem(own_seat(alice), first, address=HERE)
 
     assert [revoke_batch(batch), revoke_batch(batch)] == [True, False]
 
     with pytest.raises(CodeRevoked):
-        redeem(bob, second, address=HERE)
+        redeem(own_seat(bob), second, address=HERE)
     assert (posted(alice), posted(bob)) == (500, 0)
 
 
@@ -159,7 +160,7 @@ def test_a_revoked_batch_gives_no_more(alice: User, bob: User) -> None:
 def test_it_can_be_typed_as_people_type(alice: User, bob: User, write: Any) -> None:
     _, (code, _) = make(bob)
 
-    redeem(alice, write(code), address=HERE)
+    redeem(own_seat(alice), write(code), address=HERE)
 
     assert posted(alice) == 500
 
@@ -171,7 +172,7 @@ def test_letters_that_look_like_digits_are_those_digits() -> None:
 @pytest.mark.parametrize("text", ["", "ABCD", "U" * 16, "A" * 17, "\x00" * 16, "💎" * 16])
 def test_what_can_be_no_code_is_unknown(alice: User, text: str) -> None:
     with pytest.raises(CodeUnknown):
-        redeem(alice, text, address=HERE)
+        redeem(own_seat(alice), text, address=HERE)
 
 
 def test_only_digests_are_stored(bob: User) -> None:
@@ -194,7 +195,7 @@ def test_codes_are_random() -> None:
 def guess(user: User, times: int, *, address: str = HERE) -> None:
     for _ in range(times):
         with pytest.raises(CodeUnknown):
-            redeem(user, make_code(), address=address)
+            redeem(own_seat(user), make_code(), address=address)
 
 
 def test_guessing_ends_after_a_few_attempts(alice: User, bob: User) -> None:
@@ -202,7 +203,7 @@ def test_guessing_ends_after_a_few_attempts(alice: User, bob: User) -> None:
     guess(alice, MAX_GUESSES_PER_USER)
 
     with pytest.raises(TooManyGuesses):
-        redeem(alice, code, address=HERE)
+        redeem(own_seat(alice), code, address=HERE)
 
     assert posted(alice) == 0
 
@@ -211,7 +212,7 @@ def test_others_may_go_on(alice: User, bob: User) -> None:
     _, (code, _) = make(bob)
     guess(alice, MAX_GUESSES_PER_USER)
 
-    redeem(bob, code, address=HERE)
+    redeem(own_seat(bob), code, address=HERE)
 
     assert posted(bob) == 500
 
@@ -225,7 +226,7 @@ def test_a_network_with_many_accounts_is_limited_too(alice: User, bob: User) -> 
         guess(guesser, MAX_GUESSES_PER_USER, address="203.0.113.200")
 
     with pytest.raises(TooManyGuesses):
-        redeem(alice, make_code(), address=HERE)
+        redeem(own_seat(alice), make_code(), address=HERE)
 
     guess(bob, 1, address="198.51.100.1")
 
@@ -234,7 +235,7 @@ def test_codes_that_are_right_are_no_guesses(alice: User, bob: User) -> None:
     _, codes = make(bob, size=MAX_GUESSES_PER_USER + 5, is_one_each=False)
 
     for code in codes:
-        redeem(alice, code, address=HERE)
+        redeem(own_seat(alice), code, address=HERE)
 
     assert posted(alice) == 500 * (MAX_GUESSES_PER_USER + 5)
 
@@ -242,11 +243,11 @@ def test_codes_that_are_right_are_no_guesses(alice: User, bob: User) -> None:
 def test_a_redemption_that_breaks_leaves_the_code_unused(alice: User, bob: User) -> None:
     _, (code, _) = make(bob, credits=10**12)
     _, (second, _) = make(bob, credits=10**12)
-    redeem(alice, code, address=HERE)
+    redeem(own_seat(alice), code, address=HERE)
 
     # The wallet is full: the grant is refused, and with it the redemption.
     with pytest.raises(InvalidAmount):
-        redeem(alice, second, address=HERE)
+        redeem(own_seat(alice), second, address=HERE)
 
     assert RedeemCode.objects.filter(redeemed_by=alice).count() == 1
     assert LedgerEntry.objects.count() == 1

@@ -7,6 +7,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import ApiKey, User
+from accounts.teams.members import own_seat
 from billing.exceptions import KeyNotUsable, TooManyKeys
 from billing.keys.api_keys import (
     adjust_api_key,
@@ -22,11 +23,11 @@ from tests.racing import before_statement, in_background, race
 @pytest.mark.django_db(transaction=True)
 def test_no_more_keys_than_there_may_be_are_issued_at_once(alice: User, settings: Any) -> None:
     settings.MAX_API_KEYS = 3
-    issue_api_key(alice, name="First")
+    issue_api_key(own_seat(alice), name="First")
 
     def issue() -> bool:
         try:
-            issue_api_key(User.objects.get(pk=alice.pk), name="Another")
+            issue_api_key(own_seat(User.objects.get(pk=alice.pk)), name="Another")
         except TooManyKeys:
             return False
         return True
@@ -34,12 +35,14 @@ def test_no_more_keys_than_there_may_be_are_issued_at_once(alice: User, settings
     issued = race([issue] * 4, meet_at="INSERT")
 
     assert sorted(issued) == [False, False, True, True]
-    assert ApiKey.objects.filter(user=alice).count() == 3
+    assert ApiKey.objects.filter(created_by=alice).count() == 3
 
 
 @pytest.mark.django_db(transaction=True)
 def test_two_changes_at_once_are_made_one_after_the_other(alice: User) -> None:
-    key, _ = issue_api_key(alice, name="CI", settings=KeySettings(monthly_cap_credits=100))
+    key, _ = issue_api_key(
+        own_seat(alice), name="CI", settings=KeySettings(monthly_cap_credits=100)
+    )
 
     def double() -> None:
         def change(before: KeySettings) -> KeySettings:
@@ -54,7 +57,7 @@ def test_two_changes_at_once_are_made_one_after_the_other(alice: User) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_change_waits_for_a_revocation_and_then_changes_nothing(alice: User) -> None:
-    key, _ = issue_api_key(alice, name="CI")
+    key, _ = issue_api_key(own_seat(alice), name="CI")
     outcome: list[bool] = []
 
     def change() -> None:
@@ -68,7 +71,7 @@ def test_a_change_waits_for_a_revocation_and_then_changes_nothing(alice: User) -
     with (
         in_background(change) as start,
         # The row is updated, and its change not yet told to the wallet.
-        before_statement("billing_wallet", start),
+        before_statement('UPDATE "billing_wallet"', start),
     ):
         revoke_api_key(ApiKey.objects.get(pk=key.pk))
 
@@ -78,7 +81,7 @@ def test_a_change_waits_for_a_revocation_and_then_changes_nothing(alice: User) -
 
 @pytest.mark.django_db
 def test_a_page_that_was_left_open_does_not_end_a_later_rotation(alice: User) -> None:
-    key, _ = issue_api_key(alice, name="CI")
+    key, _ = issue_api_key(own_seat(alice), name="CI")
     rotate_api_key(key)
     left_open = ApiKey.objects.get(pk=key.pk)
     end_rotation(ApiKey.objects.get(pk=key.pk))
@@ -95,7 +98,9 @@ def test_a_page_that_was_left_open_does_not_end_a_later_rotation(alice: User) ->
 
 @pytest.mark.django_db
 def test_a_change_that_is_refused_leaves_a_key_as_it_was(alice: User) -> None:
-    key, _ = issue_api_key(alice, name="CI", settings=KeySettings(monthly_cap_credits=100))
+    key, _ = issue_api_key(
+        own_seat(alice), name="CI", settings=KeySettings(monthly_cap_credits=100)
+    )
     models = tuple(f"m{number}" for number in range(201))
 
     with pytest.raises(TooManyModels, match="At most 200 models; these are 201"):
@@ -108,7 +113,7 @@ def test_a_change_that_is_refused_leaves_a_key_as_it_was(alice: User) -> None:
 
 @pytest.mark.django_db
 def test_a_change_keeps_the_expiry_that_was_set_since(alice: User) -> None:
-    key, _ = issue_api_key(alice, name="CI")
+    key, _ = issue_api_key(own_seat(alice), name="CI")
     ends = timezone.now() + timedelta(days=3)
     adjust_api_key(ApiKey.objects.get(pk=key.pk), lambda _: KeySettings(expires_at=ends), name="CI")
 

@@ -29,7 +29,7 @@ OTHERS = {
     # Nobody has the secrets of an invented history's keys.
     "billing/management/history.py": [
         "bulk_create(batch_size)",
-        "ApiKey(digest, hint, name, user)",
+        "ApiKey(created_by, digest, hint, name, team)",
     ],
 }
 
@@ -75,7 +75,7 @@ def test_one_module_writes_keys() -> None:
     "line",
     [
         "ApiKey(user=user)",
-        "ApiKey.objects.create(user=user)",
+        "ApiKey.objects.create(team=own_team(user), created_by=user)",
         "ApiKey.objects.filter(pk=1).update(revoked_at=now)",
         "user.api_keys.filter(pk=1).delete()",
         "key.save(update_fields=['digest'])",

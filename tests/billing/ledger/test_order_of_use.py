@@ -25,7 +25,7 @@ def test_staff_read_the_order_in_which_credits_are_taken(
     for place in order:
         is_gift, days = KINDS[place]
         grant_credits(
-            till.user,
+            till.wallet,
             credits=100 + place,
             reason="test",
             is_promotional=is_gift,

@@ -13,7 +13,7 @@ from billing.ledger.bookings import book
 from billing.ledger.credits import post_credit
 from billing.ledger.pushes import push_call, push_due, push_wallets
 from billing.ledger.references import RequestCharge
-from billing.ledger.wallets import freeze_wallet, grant_credits
+from billing.ledger.wallets import freeze_wallet, grant_credits, wallet_of
 from billing.models import Wallet
 from billing.wallet import keys
 from billing.wallet.commands.command import parse_ok
@@ -147,17 +147,17 @@ def test_credits_and_charges_at_once_add_up(till: Till) -> None:
 
 def test_one_wallet_that_can_not_be_pushed_does_not_stop_the_others(till: Till, bob: User) -> None:
     till.grant(100)
-    grant_credits(bob, credits=100, reason="test")
+    grant_credits(wallet_of(bob), credits=100, reason="test")
     # What can't be: Redis saw more credits than PostgreSQL ever decided.
     till.client.redis.hset(f"{{{till.shard}}}:wallet:{till.wallet.pk}", "credited", 999)
     with till.redis_away():
         till.grant(50)
-        grant_credits(bob, credits=50, reason="test")
+        grant_credits(wallet_of(bob), credits=50, reason="test")
     open_fences(till.client)
 
     push_due()
 
-    assert till.client.read_balance(bob.wallet.pk).available_credits == 150
+    assert till.client.read_balance(wallet_of(bob).pk).available_credits == 150
     wallet = Wallet.objects.get(pk=till.wallet.pk)
     assert wallet.pushed_version < wallet.version
 

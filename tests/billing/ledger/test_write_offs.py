@@ -81,6 +81,7 @@ def test_it_tells_staff_once_of_a_key_that_costs_more_than_it_pays(till: Till) -
     assert (item.kind, item.reference) == ("key_write_offs", f"{till.key.pk}:2026-03-01T00")
     assert item.detail == {
         "api_key": till.key.pk,
+        "team": till.wallet.team_id,
         "user": till.user.pk,
         "hour": "2026-03-01T00:00:00+00:00",
         "lost_credits": 100,

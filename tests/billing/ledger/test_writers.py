@@ -16,7 +16,7 @@ from billing.ledger.debits import ask_debit
 from billing.ledger.debts import pay_debts
 from billing.ledger.expiry import expire_lots
 from billing.ledger.references import OrderStep
-from billing.ledger.wallets import adjust_credits, grant_credits
+from billing.ledger.wallets import adjust_credits, grant_credits, wallet_of
 from billing.models import Debit, LedgerEntry, Lot, Wallet
 from tests.sources import product_files
 from tests.till import Till
@@ -208,7 +208,7 @@ def watch() -> Iterator[Watch]:
 def test_whatever_moves_credits_is_written_by_the_two(till: Till, watch: Watch) -> None:
     till.grant(1_000)
     soon = timezone.now() + timedelta(milliseconds=1)
-    grant_credits(till.user, credits=200, reason="Short", expires_at=soon)
+    grant_credits(wallet_of(till.user), credits=200, reason="Short", expires_at=soon)
     adjust_credits(till.wallet, amount_credits=-50, actor=till.user, reason="Too much")
     till.place("r1", 300)
     till.settle("r1", 120)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import time_machine
 
 from accounts.models import User
-from billing.ledger.wallets import grant_credits
+from billing.ledger.wallets import grant_credits, wallet_of
 from billing.models import Lot, Notice, NotificationSettings
 from billing.notices.expiring_lots import notify_expiring_lots
 
@@ -16,7 +16,7 @@ def grant(user: User, *, days: int | None) -> Lot:
     with time_machine.travel(NOON, tick=False):
         expires_at = NOON + timedelta(days=days) if days else None
         return grant_credits(
-            user, credits=500, reason="He threatened to leave", expires_at=expires_at
+            wallet_of(user), credits=500, reason="He threatened to leave", expires_at=expires_at
         ).lot
 
 

@@ -3,10 +3,11 @@
 import pytest
 
 from accounts.models import User
+from accounts.teams.members import own_seat, own_team
 from billing.exceptions import InvalidAmount
 from billing.ledger.credits import Cause, append_entry, lock_wallet
 from billing.ledger.references import RequestCharge
-from billing.ledger.wallets import get_wallet, grant_credits
+from billing.ledger.wallets import grant_credits, wallet_of
 from billing.models import LedgerEntry, Notice, NotificationSettings
 from billing.notices.low_balance import (
     get_notification_settings,
@@ -17,7 +18,7 @@ from billing.notices.low_balance import (
 
 def set_threshold(user: User, credits: int, *, is_wanted: bool = True) -> None:
     save_notification_settings(
-        user,
+        own_seat(user),
         wants_low_balance=is_wanted,
         low_balance_credits=credits,
         wants_lot_expiring=True,
@@ -27,14 +28,14 @@ def set_threshold(user: User, credits: int, *, is_wanted: bool = True) -> None:
 
 def spend(user: User, amount: int) -> None:
     """Book usage as the drain does; what Redis thinks of it does not matter here."""
-    wallet = lock_wallet(get_wallet(user).pk)
+    wallet = lock_wallet(wallet_of(user).pk)
     reference = f"req_{LedgerEntry.objects.count()}"
     append_entry(wallet, Cause(LedgerEntry.Kind.USAGE, RequestCharge(reference)), -amount)
     wallet.save()
 
 
 def grant(user: User, credits: int) -> None:
-    grant_credits(user, credits=credits, reason="test")
+    grant_credits(wallet_of(user), credits=credits, reason="test")
 
 
 def told() -> int:
@@ -155,8 +156,10 @@ def test_switched_off_it_is_not_told(buyer: User) -> None:
 def test_the_first_credit_arms_it_for_who_never_chose(alice: User) -> None:
     grant(alice, 1_000_000)
 
-    assert get_notification_settings(alice).low_balance_credits == 100_000
-    assert get_notification_settings(alice).armed_by == get_wallet(alice).entries.get()
+    assert get_notification_settings(own_team(alice), alice).low_balance_credits == 100_000
+    assert (
+        get_notification_settings(own_team(alice), alice).armed_by == wallet_of(alice).entries.get()
+    )
 
 
 @pytest.mark.parametrize("credits", [0, -1, 10**13])

@@ -9,8 +9,9 @@ from django.core.mail import EmailMultiAlternatives
 from pytest_django import Settings
 
 from accounts.models import User
+from accounts.teams.members import own_seat
 from billing.keys.api_keys import issue_api_key
-from billing.ledger.wallets import grant_credits
+from billing.ledger.wallets import grant_credits, wallet_of
 from billing.models import Notice, Order
 from billing.notices.composing import compose
 from billing.orders.notices import notify_order
@@ -100,7 +101,7 @@ WORDS = {
 @pytest.fixture
 def customer(alice: User) -> User:
     """Alice, with 7,000 credits."""
-    grant_credits(alice, credits=7_000, reason="test")
+    grant_credits(wallet_of(alice), credits=7_000, reason="test")
     return alice
 
 
@@ -186,7 +187,7 @@ def test_only_mails_that_can_be_switched_off_say_where(
 
 
 def test_a_mail_that_is_sent_again_has_the_same_message_id(customer: User) -> None:
-    issue_api_key(customer, name="Laptop")
+    issue_api_key(own_seat(customer), name="Laptop")
     notice = Notice.objects.get()
 
     first, second = compose(notice), compose(notice)

@@ -12,6 +12,7 @@ from django.core.mail.backends.locmem import EmailBackend
 from pytest_django import Settings
 
 from accounts.models import User
+from accounts.teams.members import own_seat
 from billing.keys.api_keys import issue_api_key
 from billing.models import Notice
 from billing.notices.outbox import MOST_ATTEMPTS, send_again, send_due_notices
@@ -54,7 +55,7 @@ def use(settings: Settings, server: type[EmailBackend]) -> None:
 def notice(alice: User) -> Notice:
     """A new key of Alice's, which is to be told at noon."""
     with time_machine.travel(NOON, tick=False):
-        issue_api_key(alice, name="Laptop")
+        issue_api_key(own_seat(alice), name="Laptop")
     return Notice.objects.get()
 
 
@@ -166,7 +167,7 @@ def test_a_server_that_is_away_is_not_asked_for_each_mail(
 ) -> None:
     use(settings, BrokenServer)
     with time_machine.travel(NOON, tick=False):
-        issue_api_key(alice, name="Phone")
+        issue_api_key(own_seat(alice), name="Phone")
         tried = send_due_notices()
 
     assert tried == 1
@@ -178,7 +179,7 @@ def test_an_address_that_is_refused_does_not_keep_the_others(
 ) -> None:
     use(settings, RefusingServer)
     with time_machine.travel(NOON, tick=False):
-        issue_api_key(alice, name="Phone")
+        issue_api_key(own_seat(alice), name="Phone")
         tried = send_due_notices()
 
     assert tried == 2
@@ -235,7 +236,7 @@ def test_a_mail_whose_sender_died_is_sent_after_its_lease(notice: Notice) -> Non
 @pytest.mark.django_db(transaction=True)
 def test_sweeps_at_once_send_each_mail_once(alice: User) -> None:
     for name in ("one", "two", "three"):
-        issue_api_key(alice, name=name)
+        issue_api_key(own_seat(alice), name=name)
 
     tried = race([send_due_notices] * 4, meet_at='UPDATE "billing_notice"')
 

@@ -9,6 +9,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
 
 from accounts.models import User
+from accounts.teams.members import own_seat, own_team
 from billing.keys.api_keys import issue_api_key, revoke_api_key, rotate_api_key
 from billing.models import Notice, NotificationSettings, Order
 from billing.notices.notify import is_switched_off, notify
@@ -27,14 +28,14 @@ def test_a_cause_that_is_told_twice_is_mailed_once(order: Order, mailbox: Mailbo
 
 def test_what_is_rolled_back_is_not_told(alice: User, mailbox: Mailbox) -> None:
     with transaction.atomic():
-        issue_api_key(alice, name="Laptop")
+        issue_api_key(own_seat(alice), name="Laptop")
         transaction.set_rollback(True)
 
     assert mailbox() == []
 
 
 def test_a_new_key_is_told_without_its_secret(alice: User, mailbox: Mailbox) -> None:
-    key, secret = issue_api_key(alice, name="Laptop")
+    key, secret = issue_api_key(own_seat(alice), name="Laptop")
 
     (sent,) = mailbox()
     assert sent.to == [alice.email]
@@ -43,7 +44,7 @@ def test_a_new_key_is_told_without_its_secret(alice: User, mailbox: Mailbox) -> 
 
 
 def test_a_new_secret_is_told_without_it(alice: User, mailbox: Mailbox) -> None:
-    key, old = issue_api_key(alice, name="Laptop")
+    key, old = issue_api_key(own_seat(alice), name="Laptop")
     old_hint = key.hint
 
     new = rotate_api_key(key)
@@ -55,7 +56,7 @@ def test_a_new_secret_is_told_without_it(alice: User, mailbox: Mailbox) -> None:
 
 
 def test_a_secret_that_ends_at_once_is_not_said_to_work(alice: User, mailbox: Mailbox) -> None:
-    key, _ = issue_api_key(alice, name="Laptop")
+    key, _ = issue_api_key(own_seat(alice), name="Laptop")
 
     rotate_api_key(key, overlap=timedelta())
 
@@ -63,7 +64,7 @@ def test_a_secret_that_ends_at_once_is_not_said_to_work(alice: User, mailbox: Ma
 
 
 def test_a_key_that_is_revoked_is_told_once(alice: User, mailbox: Mailbox) -> None:
-    key, _ = issue_api_key(alice, name="Laptop")
+    key, _ = issue_api_key(own_seat(alice), name="Laptop")
 
     for _ in range(2):
         revoke_api_key(key)
@@ -78,7 +79,7 @@ def test_whoever_uses_a_strangers_address_does_not_mail_the_stranger(
     EmailAddress.objects.create(user=alice, email=alice.email, primary=True, verified=False)
 
     for number in range(3):
-        key, _ = issue_api_key(alice, name="You won! See prize.example")
+        key, _ = issue_api_key(own_seat(alice), name="You won! See prize.example")
         notify_new_sign_in(
             alice, reference=f"{number}", device_name="Firefox", address="192.0.2.7", at=NOON
         )
@@ -98,7 +99,7 @@ def test_an_address_that_is_known_is_told_of_its_keys(
     if how == "paid":
         make_order(alice)
 
-    issue_api_key(alice, name="Laptop")
+    issue_api_key(own_seat(alice), name="Laptop")
 
     assert len(mailbox()) == 1
 
@@ -158,10 +159,14 @@ def all_words(sent: EmailMultiAlternatives) -> str:
 @pytest.mark.parametrize("kind", Notice.Kind)
 def test_only_what_is_not_vital_can_be_switched_off(alice: User, kind: Notice.Kind) -> None:
     NotificationSettings.objects.create(
-        user=alice, wants_low_balance=False, wants_lot_expiring=False, wants_top_up_succeeded=False
+        team=own_team(alice),
+        user=alice,
+        wants_low_balance=False,
+        wants_lot_expiring=False,
+        wants_top_up_succeeded=False,
     )
 
-    told = notify(alice, kind, reference="1")
+    told = notify(alice, kind, reference="1", team=own_team(alice))
 
     is_vital = kind not in ("low_balance", "lot_expiring", "top_up_succeeded")
     assert (told is not None) == is_vital
@@ -169,7 +174,7 @@ def test_only_what_is_not_vital_can_be_switched_off(alice: User, kind: Notice.Ki
 
 
 def test_what_one_customer_switched_off_the_other_still_gets(alice: User, bob: User) -> None:
-    NotificationSettings.objects.create(user=alice, wants_low_balance=False)
+    NotificationSettings.objects.create(team=own_team(alice), user=alice, wants_low_balance=False)
 
-    assert is_switched_off(alice, Notice.Kind.LOW_BALANCE)
-    assert not is_switched_off(bob, Notice.Kind.LOW_BALANCE)
+    assert is_switched_off(alice, Notice.Kind.LOW_BALANCE, own_team(alice))
+    assert not is_switched_off(bob, Notice.Kind.LOW_BALANCE, own_team(bob))

@@ -6,6 +6,7 @@ import pytest
 from pytest_django import Settings
 
 from accounts.models import User
+from accounts.teams.members import own_seat
 from billing.models import LedgerEntry, Order, Pack, StripeEvent, Wallet
 from billing.orders.checkout import start_checkout
 from billing.orders.checkout_payments import fulfil_checkout
@@ -38,7 +39,7 @@ def pack() -> Pack:
 @pytest.fixture
 def order(alice: User, pack: Pack) -> Order:
     """Alice's order of the pack, ready to be paid."""
-    return start_checkout(alice, pack_slug=pack.slug)
+    return start_checkout(own_seat(alice), pack_slug=pack.slug)
 
 
 @pytest.fixture
@@ -71,9 +72,9 @@ def hear(kind: str, object_id: str, **subject: Any) -> StripeEvent:
 
 def posted(user: User) -> int:
     """Return a person's posted credits, and check that the ledger adds up to them."""
-    entries = LedgerEntry.objects.filter(wallet__user=user)
+    entries = LedgerEntry.objects.filter(wallet__team__person=user)
     total = sum(entries.values_list("amount_credits", flat=True))
-    wallet = Wallet.objects.filter(user=user).first()
+    wallet = Wallet.objects.filter(team__person=user).first()
     assert total == (wallet.posted_credits if wallet else 0)
     return total
 

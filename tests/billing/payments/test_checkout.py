@@ -6,6 +6,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import User
+from accounts.teams.members import own_seat, own_team
 from billing.exceptions import (
     PackUnavailable,
     PaymentProviderError,
@@ -24,7 +25,7 @@ Status = Order.Status
 
 
 def test_it_keeps_a_snapshot_of_what_was_ordered(alice: User, pack: Pack) -> None:
-    order = start_checkout(alice, pack_slug="starter")
+    order = start_checkout(own_seat(alice), pack_slug="starter")
 
     assert order.status == Status.OPEN
     assert (order.pack_name, order.credits, order.validity_days) == (
@@ -66,13 +67,13 @@ def test_it_refuses_a_pack_that_is_not_on_sale(alice: User, pack: Pack, slug: st
     Pack.objects.create(name="Retired", slug="retired", credits=1, price_cents=50, is_active=False)
 
     with pytest.raises(PackUnavailable):
-        start_checkout(alice, pack_slug=slug)
+        start_checkout(own_seat(alice), pack_slug=slug)
 
     assert not Order.objects.exists()
 
 
 def test_a_second_click_finds_the_open_order(order: Order, alice: User) -> None:
-    again = start_checkout(alice, pack_slug="starter")
+    again = start_checkout(own_seat(alice), pack_slug="starter")
 
     assert again.pk == order.pk
     assert again.stripe_session_url == order.stripe_session_url
@@ -84,7 +85,7 @@ def test_clicks_at_once_make_one_order_and_one_session(
     sessions_before = sandbox.session_count()
 
     orders = race(
-        [lambda: start_checkout(alice, pack_slug="starter")] * 4,
+        [lambda: start_checkout(own_seat(alice), pack_slug="starter")] * 4,
         meet_at='INSERT INTO "billing_order"',
     )
 
@@ -94,13 +95,13 @@ def test_clicks_at_once_make_one_order_and_one_session(
 
 
 def test_another_customer_gets_an_order_of_their_own(order: Order, bob: User) -> None:
-    assert start_checkout(bob, pack_slug="starter").pk != order.pk
+    assert start_checkout(own_seat(bob), pack_slug="starter").pk != order.pk
 
 
 def test_a_new_price_makes_a_new_order(order: Order, alice: User) -> None:
     Pack.objects.update(price_cents=1_000)
 
-    again = start_checkout(alice, pack_slug="starter")
+    again = start_checkout(own_seat(alice), pack_slug="starter")
 
     assert again.pk != order.pk
     assert again.amount_cents == 1_000
@@ -111,11 +112,11 @@ def test_a_declined_card_leaves_the_order_to_be_paid(
 ) -> None:
     assert sandbox.pay(order.stripe_session_id, card=DECLINES) == 402
 
-    assert start_checkout(alice, pack_slug="starter").pk == order.pk
+    assert start_checkout(own_seat(alice), pack_slug="starter").pk == order.pk
 
 
 def test_who_paid_and_buys_again_gets_a_new_order(paid: Order, alice: User) -> None:
-    again = start_checkout(alice, pack_slug="starter")
+    again = start_checkout(own_seat(alice), pack_slug="starter")
 
     assert again.pk != paid.pk
     assert again.status == Status.OPEN
@@ -125,13 +126,13 @@ def test_who_paid_and_buys_again_gets_a_new_order(paid: Order, alice: User) -> N
 def test_an_order_about_to_expire_is_not_offered_again(order: Order, alice: User) -> None:
     Order.objects.update(expires_at=timezone.now() + timedelta(minutes=9))
 
-    assert start_checkout(alice, pack_slug="starter").pk != order.pk
+    assert start_checkout(own_seat(alice), pack_slug="starter").pk != order.pk
 
 
 def test_an_order_of_another_stripe_account_is_not_offered_again(order: Order, alice: User) -> None:
     Order.objects.update(stripe_session_id="cs_test_of_another_account")
 
-    assert start_checkout(alice, pack_slug="starter").pk != order.pk
+    assert start_checkout(own_seat(alice), pack_slug="starter").pk != order.pk
 
 
 def test_it_refuses_one_order_too_many_that_nobody_pays(
@@ -141,10 +142,10 @@ def test_it_refuses_one_order_too_many_that_nobody_pays(
     make_orders(alice, pack, 3)
 
     with pytest.raises(TooManyOrders):
-        start_checkout(alice, pack_slug="starter")
+        start_checkout(own_seat(alice), pack_slug="starter")
 
-    assert Order.objects.filter(user=alice).count() == 3
-    assert start_checkout(bob, pack_slug="starter").stripe_session_url
+    assert Order.objects.filter(buyer=alice).count() == 3
+    assert start_checkout(own_seat(bob), pack_slug="starter").stripe_session_url
 
 
 def test_orders_that_were_paid_or_are_old_do_not_count(
@@ -154,11 +155,11 @@ def test_orders_that_were_paid_or_are_old_do_not_count(
     make_orders(alice, pack, 3)
     first, second, *_ = Order.objects.all()
     Order.objects.filter(pk=first.pk).update(status=Status.FULFILLED, fulfilled_at=timezone.now())
-    assert start_checkout(alice, pack_slug="starter").stripe_session_url
+    assert start_checkout(own_seat(alice), pack_slug="starter").stripe_session_url
     Order.objects.filter(pk=second.pk).update(created_at=timezone.now() - timedelta(hours=2))
     Pack.objects.update(price_cents=1_000)
 
-    assert start_checkout(alice, pack_slug="starter").stripe_session_url
+    assert start_checkout(own_seat(alice), pack_slug="starter").stripe_session_url
 
 
 def test_an_order_that_stripe_refuses_has_failed(alice: User, pack: Pack) -> None:
@@ -166,7 +167,7 @@ def test_an_order_that_stripe_refuses_has_failed(alice: User, pack: Pack) -> Non
     Pack.objects.update(price_cents=1)
 
     with pytest.raises(PaymentProviderRefusal):
-        start_checkout(alice, pack_slug="starter")
+        start_checkout(own_seat(alice), pack_slug="starter")
 
     assert Order.objects.get().status == Status.FAILED
 
@@ -179,7 +180,7 @@ def test_staff_hear_once_a_day_that_stripe_refuses_to_sell_a_pack(
 
     for user in (alice, bob, alice):
         with pytest.raises(PaymentProviderRefusal):
-            start_checkout(user, pack_slug="starter")
+            start_checkout(own_seat(user), pack_slug="starter")
 
     item = InboxItem.objects.get()
     assert item.kind == "checkout_refused"
@@ -193,10 +194,10 @@ def test_an_order_that_never_had_a_page_to_pay_it_does_not_count(
     settings.UNPAID_ORDERS_PER_USER = 1
     Pack.objects.update(price_cents=1)
     with pytest.raises(PaymentProviderRefusal):
-        start_checkout(alice, pack_slug="starter")
+        start_checkout(own_seat(alice), pack_slug="starter")
     Pack.objects.update(price_cents=900)
 
-    assert start_checkout(alice, pack_slug="starter").stripe_session_url
+    assert start_checkout(own_seat(alice), pack_slug="starter").stripe_session_url
 
 
 def test_an_order_stays_open_while_stripe_does_not_answer(
@@ -204,13 +205,13 @@ def test_an_order_stays_open_while_stripe_does_not_answer(
 ) -> None:
     settings.STRIPE_API_BASE = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(PaymentProviderError) as error:
-        start_checkout(alice, pack_slug="starter")
+        start_checkout(own_seat(alice), pack_slug="starter")
     assert not isinstance(error.value, PaymentProviderRefusal)
     order = Order.objects.get()
     assert (order.status, order.stripe_session_id) == (Status.OPEN, None)
 
     settings.STRIPE_API_BASE = sandbox.url
-    again = start_checkout(alice, pack_slug="starter")
+    again = start_checkout(own_seat(alice), pack_slug="starter")
 
     assert again.pk == order.pk
     assert again.stripe_session_url
@@ -221,7 +222,7 @@ def test_an_order_without_a_session_is_given_up_for_a_new_one_after_a_minute(
 ) -> None:
     Order.objects.update(stripe_session_id=None, created_at=timezone.now() - timedelta(seconds=61))
 
-    assert start_checkout(alice, pack_slug="starter").pk != order.pk
+    assert start_checkout(own_seat(alice), pack_slug="starter").pk != order.pk
 
 
 def test_a_lost_answer_leads_to_the_same_session(order: Order, sandbox: Sandbox) -> None:
@@ -254,7 +255,8 @@ def make_orders(user: User, pack: Pack, count: int) -> None:
     now = timezone.now()
     Order.objects.bulk_create(
         Order(
-            user=user,
+            team=own_team(user),
+            buyer=user,
             pack=pack,
             pack_name=f"Another {number}",
             credits=1,

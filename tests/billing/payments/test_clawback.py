@@ -6,6 +6,7 @@ from django.db.models import F, Sum
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.teams.members import own_seat
 from billing.ledger.expiry import expire_lots
 from billing.models import Debit, InboxItem, LedgerEntry, Lot, Notice, Order
 from billing.orders.checkout import start_checkout
@@ -102,7 +103,7 @@ def test_what_was_spent_before_the_refund_is_debt_that_the_next_order_pays(
     till.drain()
 
     assert (till.balance().available_credits, till.balance().debt_credits) == (0, 400_000)
-    second = start_checkout(alice, pack_slug="starter")
+    second = start_checkout(own_seat(alice), pack_slug="starter")
     sandbox.pay(second.stripe_session_id)
     fulfil_checkout(second.stripe_session_id or "")
     assert (till.balance().available_credits, till.balance().debt_credits) == (600_000, 0)

@@ -4,6 +4,7 @@ import pytest
 from pytest_django import Settings
 
 from accounts.models import User
+from accounts.teams.members import own_seat, own_team
 from billing.models import Order, Pack, StripeCustomer
 from billing.orders.checkout import start_checkout
 from billing.orders.checkout_payments import fulfil_checkout
@@ -20,7 +21,7 @@ def customer_of(order: Order, sandbox: Sandbox) -> str:
 
 
 def buy(user: User, pack: Pack, sandbox: Sandbox) -> Order:
-    order = start_checkout(user, pack_slug=pack.slug)
+    order = start_checkout(own_seat(user), pack_slug=pack.slug)
     assert sandbox.pay(order.stripe_session_id) == 200
     return fulfil_checkout(order.stripe_session_id or "")
 
@@ -29,9 +30,9 @@ def test_every_checkout_and_set_up_names_the_same_one(
     alice: User, bob: User, pack: Pack, sandbox: Sandbox
 ) -> None:
     first, second, others = (buy(user, pack, sandbox) for user in (alice, alice, bob))
-    agree(alice, TERMS)
-    start_setup(alice)
-    set_up = sandbox.session(get_top_up(alice).stripe_setup_session_id)
+    agree(own_seat(alice), TERMS)
+    start_setup(own_seat(alice))
+    set_up = sandbox.session(get_top_up(own_team(alice)).stripe_setup_session_id)
 
     assert customer_of(first, sandbox) == customer_of(second, sandbox) == set_up.customer
     assert customer_of(others, sandbox) != customer_of(first, sandbox)
@@ -43,8 +44,8 @@ def test_two_first_checkouts_at_once_make_one(alice: User, pack: Pack, sandbox: 
 
     orders = race(
         [
-            lambda: start_checkout(alice, pack_slug=pack.slug),
-            lambda: start_checkout(alice, pack_slug=other.slug),
+            lambda: start_checkout(own_seat(alice), pack_slug=pack.slug),
+            lambda: start_checkout(own_seat(alice), pack_slug=other.slug),
         ],
         meet_at='SELECT "billing_stripecustomer"',
     )
@@ -93,7 +94,9 @@ def test_invoices_ask_for_what_a_company_needs_and_keep_it(
 ) -> None:
     settings.STRIPE_INVOICES = True
 
-    session = sandbox.session(start_checkout(alice, pack_slug=pack.slug).stripe_session_id)
+    session = sandbox.session(
+        start_checkout(own_seat(alice), pack_slug=pack.slug).stripe_session_id
+    )
 
     assert session.billing_address_collection == "required"
     assert session.tax_id_collection
@@ -107,7 +110,7 @@ def test_a_company_types_its_address_and_tax_id_once(
     invoices = []
 
     for typed in ({"country": "DE", "tax_id": "DE123456789"}, {}):
-        order = start_checkout(alice, pack_slug=pack.slug)
+        order = start_checkout(own_seat(alice), pack_slug=pack.slug)
         sandbox.control(f"checkout/{order.stripe_session_id}/pay", **typed)
         session = sandbox.session(order.stripe_session_id)
         invoices.append(sandbox.client.v1.invoices.retrieve(str(session.invoice)))
@@ -133,13 +136,17 @@ def test_a_code_for_a_first_payment_is_taken_once(
     )
 
     def redeem(user: User) -> int | None:
-        order = start_checkout(user, pack_slug=pack.slug)
+        order = start_checkout(own_seat(user), pack_slug=pack.slug)
         page = f"/c/pay/{order.stripe_session_id}"
         sandbox.http.post(page, data={"action": "code", "code": "FIRST"})
         assert sandbox.pay(order.stripe_session_id) == 200
         return fulfil_checkout(order.stripe_session_id or "").paid_cents
 
-    assert [redeem(alice), redeem(alice), redeem(bob)] == [450, 900, 450]
+    assert [redeem(alice), redeem(alice), redeem(bob)] == [
+        450,
+        900,
+        450,
+    ]
 
 
 def test_a_code_for_one_customer_is_nobody_else_s(
@@ -152,12 +159,12 @@ def test_a_code_for_one_customer_is_nobody_else_s(
         {
             "code": "ALICE",
             "promotion": {"type": "coupon", "coupon": coupon.id},
-            "customer": StripeCustomer.objects.get(wallet__user=alice).stripe_customer_id,
+            "customer": StripeCustomer.objects.get(wallet__team__person=alice).stripe_customer_id,
         }
     )
 
     def total(user: User) -> int | None:
-        order = start_checkout(user, pack_slug=pack.slug)
+        order = start_checkout(own_seat(user), pack_slug=pack.slug)
         page = f"/c/pay/{order.stripe_session_id}"
         sandbox.http.post(page, data={"action": "code", "code": "ALICE"})
         return sandbox.session(order.stripe_session_id).amount_total

@@ -12,6 +12,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import User
+from accounts.teams.members import own_seat
 from billing.models import Order, Pack, Refund
 from billing.orders.checkout import start_checkout
 from billing.orders.refunds import advance_refunds, refund_amount
@@ -61,7 +62,7 @@ def make_world(  # noqa: PLR0917  # pytest names them
     settings: Settings,
 ) -> Callable[[Story], OrderWorld]:
     def make(story: Story) -> OrderWorld:
-        film = story.shoot(sandbox, Film(start_checkout(alice, pack_slug=pack.slug)))
+        film = story.shoot(sandbox, Film(start_checkout(own_seat(alice), pack_slug=pack.slug)))
         settings.STRIPE_API_BASE = projector.url
         projector.film, projector.at = film, 0
         projector.refund = None

@@ -6,8 +6,9 @@ import pytest
 from django.db.models import F
 
 from accounts.models import User
+from accounts.teams.members import own_seat
 from billing.ledger.expiry import expire_lots
-from billing.ledger.wallets import freeze_wallet, get_wallet, unfreeze_wallet
+from billing.ledger.wallets import freeze_wallet, unfreeze_wallet, wallet_of
 from billing.models import Dispute, Freeze, InboxItem, Lot, Order, Wallet
 from billing.orders.checkout import start_checkout
 from billing.orders.checkout_payments import fulfil_checkout
@@ -21,7 +22,7 @@ WON, LOST = "win", "lose"
 
 
 def state_of(user: User) -> str:
-    return Wallet.objects.get(user=user).state
+    return Wallet.objects.get(team__person=user).state
 
 
 def hear_of(dispute_id: str, charge_id: str, kind: str = "created") -> None:
@@ -111,14 +112,14 @@ def test_only_the_end_of_a_dispute_is_heard_of(
 def test_staff_froze_it_and_a_dispute_that_is_won_leaves_it_so(
     charge_id: str, sandbox: Sandbox, alice: User
 ) -> None:
-    freeze_wallet(get_wallet(alice), reason="Resells to children")
+    freeze_wallet(wallet_of(alice), reason="Resells to children")
     dispute_id = sandbox.dispute(charge_id)
     hear_of(dispute_id, charge_id)
-    assert "Resells" in Wallet.objects.get(user=alice).frozen_reason
+    assert "Resells" in Wallet.objects.get(team__person=alice).frozen_reason
 
     decide(sandbox, dispute_id, charge_id, WON)
 
-    wallet = Wallet.objects.get(user=alice)
+    wallet = Wallet.objects.get(team__person=alice)
     assert (wallet.state, wallet.frozen_reason) == (Wallet.State.FROZEN, "Resells to children")
 
 
@@ -127,7 +128,7 @@ def test_what_a_person_unfroze_stays_so_while_the_same_dispute_goes_on(
 ) -> None:
     dispute_id = sandbox.dispute(charge_id)
     hear_of(dispute_id, charge_id)
-    unfreeze_wallet(get_wallet(alice))
+    unfreeze_wallet(wallet_of(alice))
 
     sandbox.control(f"disputes/{dispute_id}/submit")
     hear_of(dispute_id, charge_id, "updated")
@@ -139,7 +140,7 @@ def test_what_a_person_unfroze_stays_so_while_the_same_dispute_goes_on(
 def test_one_of_two_disputes_is_won_and_the_other_keeps_it_frozen(
     charge_id: str, sandbox: Sandbox, alice: User
 ) -> None:
-    second = start_checkout(alice, pack_slug="starter")
+    second = start_checkout(own_seat(alice), pack_slug="starter")
     sandbox.pay(second.stripe_session_id)
     other_charge = fulfil_checkout(second.stripe_session_id or "").stripe_charge_id
     one, other = sandbox.dispute(charge_id), sandbox.dispute(other_charge)
@@ -310,7 +311,7 @@ def test_a_fraud_warning_freezes_until_a_person_decides(
 
     hear(kind, warning_id)
 
-    wallet = Wallet.objects.get(user=alice)
+    wallet = Wallet.objects.get(team__person=alice)
     assert wallet.state == Wallet.State.FROZEN
     assert warning_id in wallet.frozen_reason
     unfreeze_wallet(wallet)
@@ -352,7 +353,7 @@ def test_a_dispute_that_is_lost_after_a_person_unfroze_leaves_it_to_the_person(
 ) -> None:
     dispute_id = sandbox.dispute(charge_id)
     hear_of(dispute_id, charge_id)
-    unfreeze_wallet(get_wallet(alice))
+    unfreeze_wallet(wallet_of(alice))
 
     decide(sandbox, dispute_id, charge_id, LOST)
 

@@ -9,6 +9,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts.models import User
+from accounts.teams.members import own_seat
 from billing.models import Order, Pack
 from billing.orders.checkout import start_checkout
 from billing.orders.checkout_payments import fulfil_checkout
@@ -49,7 +50,7 @@ def test_an_invoice_is_shown_where_stripe_shows_it_now(
     as_alice: Client, alice: User, pack: Pack, sandbox: Sandbox, settings: Settings
 ) -> None:
     settings.STRIPE_INVOICES = True
-    order = start_checkout(alice, pack_slug=pack.slug)
+    order = start_checkout(own_seat(alice), pack_slug=pack.slug)
     sandbox.pay(order.stripe_session_id)
     order = fulfil_checkout(order.stripe_session_id or "")
     invoice_id = sandbox.session(order.stripe_session_id).invoice
@@ -98,7 +99,7 @@ def test_a_document_that_is_not_there_is_not_asked_for_again_either(
 
 
 def test_a_customer_asks_stripe_only_so_often(as_alice: Client, fulfilled: Order) -> None:
-    cache.set(f"documents:{fulfilled.user_id}", MOST_PER_HOUR, 3_600)
+    cache.set(f"documents:{fulfilled.team_id}", MOST_PER_HOUR, 3_600)
 
     url, said = ask(as_alice, fulfilled, "receipt")
 

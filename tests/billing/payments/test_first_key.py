@@ -1,5 +1,6 @@
 from accounts.models import ApiKey, User
 from accounts.secrets import digest_of
+from accounts.teams.members import own_seat
 from billing.keys.api_keys import issue_api_key
 from billing.keys.first_key import claim_first_key
 from billing.models import Order, Pack
@@ -18,7 +19,7 @@ def test_the_first_payment_makes_a_key_that_works(paid: Order, alice: User) -> N
 
     assert secret is not None
     key = ApiKey.objects.get()
-    assert key.user == alice
+    assert key.created_by == alice
     assert key.digest == digest_of(secret)
 
 
@@ -38,7 +39,7 @@ def test_an_order_that_is_not_paid_makes_no_key(order: Order) -> None:
 
 
 def test_who_has_a_key_gets_no_other(paid: Order, alice: User) -> None:
-    issue_api_key(alice, name="Mine")
+    issue_api_key(own_seat(alice), name="Mine")
 
     assert claim_first_key(fulfil(paid)) is None
 
@@ -47,7 +48,7 @@ def test_who_has_a_key_gets_no_other(paid: Order, alice: User) -> None:
 
 def test_the_second_order_makes_no_key(paid: Order, alice: User, sandbox: Sandbox) -> None:
     fulfil(paid)
-    second = start_checkout(alice, pack_slug="starter")
+    second = start_checkout(own_seat(alice), pack_slug="starter")
     sandbox.pay(second.stripe_session_id)
 
     assert claim_first_key(fulfil(second)) is None

@@ -7,8 +7,9 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.teams.members import own_seat
 from billing.exceptions import OrderMissing, PaymentProviderError
-from billing.ledger.wallets import grant_credits
+from billing.ledger.wallets import grant_credits, wallet_of
 from billing.models import InboxItem, LedgerEntry, Lot, Order, Pack
 from billing.orders.checkout import start_checkout
 from billing.orders.checkout_payments import fulfil_checkout
@@ -176,7 +177,7 @@ def test_only_a_person_takes_an_order_out_of_review(
 def test_a_session_that_names_another_customers_order_touches_neither(
     paid: Order, alice: User, bob: User, sandbox: Sandbox
 ) -> None:
-    order_of_bob = start_checkout(bob, pack_slug="starter")
+    order_of_bob = start_checkout(own_seat(bob), pack_slug="starter")
     order_id = str(order_of_bob.public_id)
     sandbox.tamper(
         paid.stripe_session_id, client_reference_id=order_id, metadata={"order_id": order_id}
@@ -190,7 +191,7 @@ def test_a_session_that_names_another_customers_order_touches_neither(
 
 
 def test_a_wallet_that_would_overflow_waits_for_a_person(paid: Order, alice: User) -> None:
-    grant_credits(alice, credits=MAX_CREDITS, reason="All there is")
+    grant_credits(wallet_of(alice), credits=MAX_CREDITS, reason="All there is")
 
     fulfil(paid)
 
@@ -290,8 +291,8 @@ def test_an_order_paid_through_two_sessions_is_credited_once_and_reported(
     paid: Order, alice: User, bob: User, sandbox: Sandbox
 ) -> None:
     fulfil(paid)
-    second = start_checkout(bob, pack_slug="starter").stripe_session_id
-    Order.objects.filter(user=bob).delete()
+    second = start_checkout(own_seat(bob), pack_slug="starter").stripe_session_id
+    Order.objects.filter(buyer=bob).delete()
     sandbox.pay(second)
     order_id = str(paid.public_id)
     sandbox.tamper(second, client_reference_id=order_id, metadata={"order_id": order_id})

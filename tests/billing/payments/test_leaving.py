@@ -17,13 +17,14 @@ from psycopg.sql import SQL, Identifier
 from pytest_django import Settings
 
 from accounts.models import ApiKey, User
+from accounts.teams.members import own_seat, own_team
 from billing.exceptions import LeavingRefused, PackUnavailable, PaymentProviderError
 from billing.gifts.welcome import grant_welcome_credit
 from billing.keys.api_keys import issue_api_key
 from billing.keys.settings import KeySettings
-from billing.leaving.deletion import delete_account, read_unspent
+from billing.leaving.deletion import delete_account
 from billing.ledger.debits import decide_open
-from billing.ledger.wallets import grant_credits, push_wallet
+from billing.ledger.wallets import grant_credits, push_wallet, wallet_of
 from billing.models import (
     InboxItem,
     LedgerEntry,
@@ -33,11 +34,13 @@ from billing.models import (
     SignIn,
     StripeEvent,
     TopUpConsent,
+    Wallet,
     WelcomeCredit,
 )
 from billing.orders.checkout import start_checkout
 from billing.orders.checkout_payments import fulfil_checkout
 from billing.orders.refunds import advance_refunds
+from billing.teams.unspent import read_unspent
 from devstack.ports import free_port
 from tests.accounts.sign_up import PASSWORD
 from tests.billing.notices.conftest import Mailbox, mailbox
@@ -66,11 +69,12 @@ def traced(alice: User, fulfilled: Order, sandbox: Sandbox) -> User:
     EmailAddress.objects.create(user=alice, email=alice.email, primary=True, verified=True)
     form = {"login": alice.email, "password": PASSWORD}
     Client(headers={"User-Agent": AGENT}, REMOTE_ADDR=NETWORK).post("/accounts/login/", form)
-    issue_api_key(alice, name=NAME, settings=KeySettings(allowed_networks=(NETWORK,)))
+    issue_api_key(own_seat(alice), name=NAME, settings=KeySettings(allowed_networks=(NETWORK,)))
     Authenticator.objects.create(user=alice, type="totp", data={"secret": "x"})
     Order.objects.filter(pk=fulfilled.pk).update(client_address=NETWORK)
     TopUpConsent.objects.create(
-        wallet=alice.wallet,
+        wallet=wallet_of(alice),
+        given_by=alice,
         version="1",
         text="Yes",
         pack_name="Starter",
@@ -126,7 +130,7 @@ def test_the_books_stay_and_the_keys_end(traced: User, fulfilled: Order) -> None
 
     assert list(LedgerEntry.objects.values_list("pk", "amount_credits")) == entries
     fulfilled.refresh_from_db()
-    assert (fulfilled.user_id, fulfilled.amount_cents) == (traced.pk, 900)
+    assert (fulfilled.buyer_id, fulfilled.amount_cents) == (traced.pk, 900)
     key = ApiKey.objects.get()
     assert key.revoked_at
     assert (key.name, key.allowed_networks) == ("Deleted", [])
@@ -135,24 +139,24 @@ def test_the_books_stay_and_the_keys_end(traced: User, fulfilled: Order) -> None
 def test_a_request_that_runs_is_settled_after_its_account_is_gone(
     alice: User, till: Till, sandbox: Sandbox
 ) -> None:
-    grant_credits(alice, credits=1_000, reason="test")
-    push_wallet(alice.wallet.pk)
+    grant_credits(wallet_of(alice), credits=1_000, reason="test")
+    push_wallet(wallet_of(alice).pk)
     till.place("running", 100)
 
     delete_account(alice)
     till.settle("running", 40)
     till.drain()
 
-    alice.wallet.refresh_from_db()
-    assert alice.wallet.posted_credits == 960
+    wallet_of(alice).refresh_from_db()
+    assert wallet_of(alice).posted_credits == 960
 
 
 def test_what_is_unspent_is_said_and_refunded_as_the_settings_let(
     alice: User, fulfilled: Order, till: Till, settings: Settings, mailbox: Mailbox
 ) -> None:
     settings.CUSTOMER_REFUND_DAYS = 14
-    grant_credits(alice, credits=1_000, reason="test")
-    push_wallet(alice.wallet.pk)
+    grant_credits(wallet_of(alice), credits=1_000, reason="test")
+    push_wallet(wallet_of(alice).pk)
     client = signed_in(alice)
 
     page = client.get(PAGE).content.decode()
@@ -174,7 +178,7 @@ def test_what_is_unspent_is_said_and_refunded_as_the_settings_let(
 def test_nothing_is_refunded_where_the_settings_offer_nothing(
     alice: User, fulfilled: Order
 ) -> None:
-    assert read_unspent(alice).offers == ()
+    assert read_unspent(own_team(alice)).offers == ()
 
     delete_account(alice)
 
@@ -262,7 +266,7 @@ def test_nothing_is_sold_to_an_account_that_has_just_gone(alice: User, pack: Pac
     delete_account(alice)
 
     with pytest.raises(PackUnavailable):
-        start_checkout(alice, pack_slug=pack.slug)
+        start_checkout(own_seat(alice), pack_slug=pack.slug)
 
     assert not Order.objects.exists()
 
@@ -309,8 +313,7 @@ def test_a_refund_that_nobody_can_ask_for_again_is_told(
 
 def test_staff_and_debtors_stay(alice: User, bob: User, sandbox: Sandbox) -> None:
     User.objects.filter(pk=alice.pk).update(is_staff=True)
-    bob.wallet.debt_credits = 5
-    bob.wallet.save()
+    Wallet.objects.filter(team__person=bob).update(debt_credits=5)
 
     for user in User.objects.all():
         with pytest.raises(LeavingRefused):
@@ -340,7 +343,7 @@ def test_the_old_session_and_password_open_nothing(traced: User) -> None:
 
 
 def test_the_export_has_what_is_theirs_and_no_secret(traced: User, bob: User) -> None:
-    issue_api_key(bob, name="Bob's own")
+    issue_api_key(own_seat(bob), name="Bob's own")
     traced.refresh_from_db()
 
     answer = signed_in(traced).post("/dashboard/settings/data/export/")

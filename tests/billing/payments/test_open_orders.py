@@ -6,6 +6,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import User
+from accounts.teams.members import own_team
 from billing.models import InboxItem, Order, Pack
 from billing.stripe_inbox.open_orders import check_open_orders
 from billing.tasks.stripe import sweep_open_orders
@@ -121,7 +122,8 @@ def test_it_stops_asking_while_stripe_does_not_answer(
     order: Order, bob: User, pack: Pack, settings: Settings
 ) -> None:
     Order.objects.create(
-        user=bob,
+        team=own_team(bob),
+        buyer=bob,
         pack_name="Other",
         credits=1,
         amount_cents=50,

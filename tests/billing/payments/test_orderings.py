@@ -8,6 +8,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import User
+from accounts.teams.members import own_seat
 from billing.models import Pack, StripeEvent
 from billing.orders.checkout import start_checkout
 from billing.stripe_inbox.events import process_due_events, receive_event
@@ -39,7 +40,7 @@ def world(  # noqa: PLR0917  # pytest names them
 ) -> OrderWorld:
     """Alice's order, whose life at Stripe is recorded; we have heard of nothing."""
     story: Story = request.param
-    film = story.shoot(sandbox, Film(start_checkout(alice, pack_slug=pack.slug)))
+    film = story.shoot(sandbox, Film(start_checkout(own_seat(alice), pack_slug=pack.slug)))
     settings.STRIPE_API_BASE = projector.url
     projector.film, projector.at = film, 0
     return OrderWorld(story, film, projector, till)

@@ -9,6 +9,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import User
+from accounts.teams.members import own_seat
 from billing.exceptions import MissingReason, RefundRefused
 from billing.ledger.credits import post_credit
 from billing.ledger.debits import decide_open
@@ -329,7 +330,7 @@ def test_customers_return_so_many_orders_by_themselves(
 ) -> None:
     settings.CUSTOMER_REFUND_DAYS = 14
     settings.CUSTOMER_REFUNDS_PER_MONTH = 1
-    other = start_checkout(fulfilled.user, pack_slug="starter")
+    other = start_checkout(own_seat(fulfilled.buyer), pack_slug="starter")
     sandbox.pay(other.stripe_session_id)
     other = fulfil_checkout(other.stripe_session_id or "")
 

@@ -16,6 +16,7 @@ import stripe
 from django.utils import timezone
 from pytest_django import Settings
 
+from accounts.teams.members import own_seat, own_team
 from billing.exceptions import PaymentProviderRefusal
 from billing.models import Pack
 from billing.orders.checkout import end_payment_pages, start_checkout
@@ -74,9 +75,9 @@ def use(sandbox: Sandbox, pack: Pack) -> Callable[[], None]:
 
     def make_all_calls() -> None:
         leaver = person(uuid4().hex)
-        start_checkout(leaver, pack_slug=pack.slug)
-        end_payment_pages(leaver)
-        order = start_checkout(person(uuid4().hex), pack_slug=pack.slug)
+        start_checkout(own_seat(leaver), pack_slug=pack.slug)
+        end_payment_pages(own_team(leaver))
+        order = start_checkout(own_seat(person(uuid4().hex)), pack_slug=pack.slug)
         sandbox.pay(order.stripe_session_id)
         order = fulfil_checkout(order.stripe_session_id or "")
         sandbox.control(f"charges/{order.stripe_charge_id}/dispute", amount=100)

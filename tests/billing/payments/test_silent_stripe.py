@@ -15,6 +15,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import User
+from accounts.teams.members import own_seat
 from billing.models import Order, Pack, Refund, StripeEvent
 from billing.orders.checkout import start_checkout
 from billing.orders.checkout_payments import fulfil_checkout
@@ -156,7 +157,7 @@ def test_events_wait_while_stripe_does_not_answer(paid: Order, settings: Setting
 def test_refunds_wait_while_stripe_does_not_answer(
     fulfilled: Order, bob: User, sandbox: Sandbox, till: Till, settings: Settings
 ) -> None:
-    second = start_checkout(till.user, pack_slug="starter")
+    second = start_checkout(own_seat(till.user), pack_slug="starter")
     sandbox.pay(second.stripe_session_id)
     for order in (fulfilled, fulfil_checkout(second.stripe_session_id or "")):
         refund_amount(order, amount_cents=300, actor=bob, reason="Unhappy")
@@ -173,7 +174,7 @@ def test_an_order_that_stripe_answers_with_an_error_does_not_keep_the_others_wai
 ) -> None:
     # Its session was made, the answer lost, and then the customer changed the address: Stripe
     # refuses other parameters under the same key.
-    other = start_checkout(bob, pack_slug=pack.slug)
+    other = start_checkout(own_seat(bob), pack_slug=pack.slug)
     Order.objects.filter(pk=other.pk).update(stripe_session_id=None, stripe_session_url="")
     User.objects.filter(pk=bob.pk).update(email="robert@example.com")
     now = timezone.now()

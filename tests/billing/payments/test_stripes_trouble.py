@@ -10,6 +10,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.teams.members import own_seat
 from billing.exceptions import PaymentProviderError
 from billing.models import Order, Pack, Refund
 from billing.orders.checkout import start_checkout
@@ -39,11 +40,11 @@ def test_a_customer_buys_a_minute_after_stripe_failed(
     sandbox.control("failures", when=when, path="/v1/checkout/sessions")
     for _ in range(2):
         with pytest.raises(PaymentProviderError):
-            start_checkout(alice, pack_slug="starter")
+            start_checkout(own_seat(alice), pack_slug="starter")
     assert Order.objects.count() == 1
 
     Order.objects.update(created_at=timezone.now() - timedelta(seconds=61))
-    order = start_checkout(alice, pack_slug="starter")
+    order = start_checkout(own_seat(alice), pack_slug="starter")
 
     assert sandbox.pay(order.stripe_session_id) == 200
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import User
+from accounts.teams.members import own_seat
 from billing.catalogue.stripe_sync import sync_packs
 from billing.exceptions import PackUnavailable, TooManyOrders
 from billing.models import Notice, Order, Pack, PackPrice
@@ -30,7 +31,7 @@ def euros(pack: Pack) -> PackPrice:
 
 
 def buy(user: User, sandbox: Sandbox, *, currency: str = "", **paying: Any) -> Order:
-    order = start_checkout(user, pack_slug="starter", currency=currency)
+    order = start_checkout(own_seat(user), pack_slug="starter", currency=currency)
     sandbox.control(f"checkout/{order.stripe_session_id}/pay", **paying)
     return fulfil_checkout(order.stripe_session_id or "")
 
@@ -57,7 +58,7 @@ def test_a_currency_that_the_pack_does_not_have_is_refused(
     alice: User, euros: PackPrice, currency: str
 ) -> None:
     with pytest.raises(PackUnavailable):
-        start_checkout(alice, pack_slug="starter", currency=currency)
+        start_checkout(own_seat(alice), pack_slug="starter", currency=currency)
 
     assert not Order.objects.exists()
 
@@ -66,7 +67,7 @@ def test_another_currency_makes_another_order(order: Order, alice: User) -> None
     assert order.pack is not None
     PackPrice.objects.create(pack=order.pack, currency="eur", price_cents=800)
 
-    other = start_checkout(alice, pack_slug="starter", currency="eur")
+    other = start_checkout(own_seat(alice), pack_slug="starter", currency="eur")
 
     assert other.pk != order.pk
 
@@ -150,7 +151,7 @@ class TestCatalogue:
         call_command("sync_packs")
         self.reload()
 
-        order = start_checkout(alice, pack_slug=self.pack.slug, currency="eur")
+        order = start_checkout(own_seat(alice), pack_slug=self.pack.slug, currency="eur")
         self.sandbox.pay(order.stripe_session_id)
         fulfil_checkout(order.stripe_session_id or "")
 
@@ -166,7 +167,7 @@ class TestCatalogue:
         sync_packs()
         Pack.objects.update(price_cents=1_000)
 
-        order = start_checkout(alice, pack_slug=self.pack.slug)
+        order = start_checkout(own_seat(alice), pack_slug=self.pack.slug)
         self.sandbox.pay(order.stripe_session_id)
 
         assert order.stripe_price_id == ""
@@ -268,12 +269,14 @@ def test_an_address_that_pays_nothing_is_refused_whoever_asks(
     alice: User, bob: User, pack: Pack, settings: Settings
 ) -> None:
     settings.UNPAID_ORDERS_PER_ADDRESS = 1
-    start_checkout(alice, pack_slug="starter", address="203.0.113.9")
+    start_checkout(own_seat(alice), pack_slug="starter", address="203.0.113.9")
 
     with pytest.raises(TooManyOrders):
-        start_checkout(bob, pack_slug="starter", address="203.0.113.9")
+        start_checkout(own_seat(bob), pack_slug="starter", address="203.0.113.9")
 
-    assert start_checkout(bob, pack_slug="starter", address="203.0.113.10").stripe_session_url
+    assert start_checkout(
+        own_seat(bob), pack_slug="starter", address="203.0.113.10"
+    ).stripe_session_url
 
 
 @pytest.mark.parametrize(
@@ -290,13 +293,13 @@ def test_who_pays_too_many_orders_within_an_hour_is_refused(  # noqa: PLR0917  #
     settings: Settings,
 ) -> None:
     setattr(settings, setting, 1)
-    order = start_checkout(alice, pack_slug="starter", address="203.0.113.9")
+    order = start_checkout(own_seat(alice), pack_slug="starter", address="203.0.113.9")
     sandbox.pay(order.stripe_session_id)
     fulfil_checkout(order.stripe_session_id or "")
 
     def is_refused(user: User) -> bool:
         try:
-            start_checkout(user, pack_slug="starter", address="203.0.113.9")
+            start_checkout(own_seat(user), pack_slug="starter", address="203.0.113.9")
         except TooManyOrders:
             return True
         return False
@@ -327,7 +330,7 @@ def test_orders_at_once_from_one_address_keep_the_limit_together(
 
     def order(user: User) -> bool:
         try:
-            return bool(start_checkout(user, pack_slug="starter", address="203.0.113.9"))
+            return bool(start_checkout(own_seat(user), pack_slug="starter", address="203.0.113.9"))
         except TooManyOrders:
             return False
 

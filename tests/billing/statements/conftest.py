@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from accounts.models import ApiKey, User
-from billing.ledger.wallets import get_wallet
+from accounts.teams.members import first_owner
+from billing.ledger.wallets import wallet_of
 from billing.models import LedgerEntry, UsageRecord, Wallet
 from tests.desk import make_model
 
@@ -19,7 +20,7 @@ Use = Callable[..., LedgerEntry]
 
 @pytest.fixture
 def wallet(alice: User) -> Wallet:
-    wallet = get_wallet(alice)
+    wallet = wallet_of(alice)
     Wallet.objects.filter(pk=wallet.pk).update(created_at=datetime(2026, 1, 15, tzinfo=UTC))
     wallet.refresh_from_db()
     return wallet
@@ -57,9 +58,13 @@ def use(wallet: Wallet, post: Post) -> Use:
         at: datetime = MARCH,
     ) -> LedgerEntry:
         api_key, _ = ApiKey.objects.get_or_create(
-            user=wallet.user,
+            team=wallet.team,
             name=key,
-            defaults={"digest": f"{ApiKey.objects.count():064x}", "hint": "tp_live_Ab…xy"},
+            defaults={
+                "created_by": first_owner(wallet.team),
+                "digest": f"{ApiKey.objects.count():064x}",
+                "hint": "tp_live_Ab…xy",
+            },
         )
         UsageRecord.objects.create(
             request_id=request_id,

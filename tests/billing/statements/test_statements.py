@@ -8,6 +8,7 @@ from django.db.models import Sum
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from accounts.teams.members import first_owner
 from billing.models import LedgerEntry, Wallet
 from billing.statements.month import Month, Statement, list_months, make_statement, parse_month
 from tests.billing.statements.conftest import MARCH, Post, Use
@@ -91,7 +92,7 @@ def test_an_entry_belongs_to_the_month_in_which_it_was_posted(wallet: Wallet, po
 
 
 def test_an_order_is_told_with_its_price(wallet: Wallet, post: Post) -> None:
-    order = make_order(wallet.user)
+    order = make_order(first_owner(wallet.team))
     post("purchase", 1_000, reference=str(order.public_id), reason="Small")
 
     statement = make_statement(wallet, MARCH_2026)
@@ -100,7 +101,7 @@ def test_an_order_is_told_with_its_price(wallet: Wallet, post: Post) -> None:
 
 
 def test_an_order_is_told_with_what_was_paid_for_it(wallet: Wallet, post: Post) -> None:
-    order = make_order(wallet.user, discount_cents=450, paid_cents=450)
+    order = make_order(first_owner(wallet.team), discount_cents=450, paid_cents=450)
     post("purchase", 1_000, reference=str(order.public_id), reason="Small")
 
     statement = make_statement(wallet, MARCH_2026)

@@ -9,6 +9,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts.models import User
+from accounts.teams.members import own_seat, own_team
 from billing.models import AutoTopUp, LedgerEntry, Order, Pack
 from billing.top_ups.agreement import Terms, agree, get_top_up
 from billing.top_ups.cards import finish_setup, start_setup
@@ -33,12 +34,12 @@ def save_card(sandbox: Sandbox, pack: Pack, settings: Settings) -> SaveCard:
     def save(
         user: User, *, turns: str = "", method: str = "card", terms: Terms = TERMS
     ) -> AutoTopUp:
-        agree(user, terms, address="192.0.2.7")
-        start_setup(user)
-        session_id = get_top_up(user).stripe_setup_session_id
+        agree(own_seat(user), terms, address="192.0.2.7")
+        start_setup(own_seat(user))
+        session_id = get_top_up(own_team(user)).stripe_setup_session_id
         sandbox.control(f"checkout/{session_id}/pay", card=PAYS, method=method, save="yes")
         assert finish_setup(session_id)
-        found = get_top_up(user)
+        found = get_top_up(own_team(user))
         if turns:
             sandbox.control(f"payment_methods/{found.stripe_payment_method_id}/card", card=turns)
         return found
@@ -54,18 +55,18 @@ def attach_card(sandbox: Sandbox, pack: Pack) -> SaveCard:
     def attach(
         user: User, *, turns: str = "", method: str = "card", terms: Terms = TERMS
     ) -> AutoTopUp:
-        agree(user, terms)
+        agree(own_seat(user), terms)
         stripe_api = sandbox.client.v1
         customer = stripe_api.customers.create({})
         saved = stripe_api.payment_methods.attach(methods[method], {"customer": customer.id})
         if turns:
             sandbox.control(f"payment_methods/{saved.id}/card", card=turns)
-        AutoTopUp.objects.filter(wallet__user=user).update(
+        AutoTopUp.objects.filter(wallet__team__person=user).update(
             stripe_customer_id=customer.id,
             stripe_payment_method_id=saved.id,
             state=AutoTopUp.State.ON,
         )
-        return get_top_up(user)
+        return get_top_up(own_team(user))
 
     return attach
 
@@ -113,11 +114,11 @@ def intents(sandbox: Sandbox, top_up: AutoTopUp) -> list[str]:
 
 def orders_of(user: User) -> list[str]:
     """Return the states of a person's top-ups, the newest first."""
-    found = Order.objects.filter(user=user, channel=Order.Channel.TOP_UP)
+    found = Order.objects.filter(buyer=user, channel=Order.Channel.TOP_UP)
     return list(found.values_list("status", flat=True))
 
 
 def credited(user: User) -> int:
     """Return what a person's orders credited, taken back or not."""
-    entries = LedgerEntry.objects.filter(wallet__user=user, kind="purchase")
+    entries = LedgerEntry.objects.filter(wallet__team__person=user, kind="purchase")
     return sum(entries.values_list("amount_credits", flat=True))

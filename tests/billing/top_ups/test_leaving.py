@@ -6,6 +6,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.teams.members import own_seat, own_team
 from billing.exceptions import LeavingRefused
 from billing.leaving.deletion import delete_account
 from billing.models import AutoTopUp, InboxItem, Order, Pack, Refund, TopUpPayment
@@ -21,9 +22,9 @@ from tests.stripe_sandbox import Sandbox
 def test_a_page_on_which_a_card_could_be_saved_ends(
     alice: User, pack: Pack, sandbox: Sandbox
 ) -> None:
-    agree(alice, TERMS)
-    start_setup(alice)
-    session_id = get_top_up(alice).stripe_setup_session_id
+    agree(own_seat(alice), TERMS)
+    start_setup(own_seat(alice))
+    session_id = get_top_up(own_team(alice)).stripe_setup_session_id
 
     delete_account(alice)
 
@@ -85,7 +86,8 @@ def test_a_charge_that_comes_through_after_its_account_is_gone_is_returned(
 def open_top_up(user: User, top_up: AutoTopUp) -> Order:
     """Make a top-up's order as a process does that dies before it asks Stripe."""
     order = Order.objects.create(
-        user=user,
+        team=own_team(user),
+        buyer=user,
         pack=top_up.pack,
         channel=Order.Channel.TOP_UP,
         pack_name="Starter",

@@ -13,6 +13,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import User
+from accounts.teams.members import own_seat, own_team
 from billing.models import AutoTopUp, InboxItem, Notice, Order, StripeCustomer
 from billing.orders.reviews import close_reviewed
 from billing.orders.top_up_orders import top_up_due
@@ -32,7 +33,7 @@ def sweep() -> None:
 
 def end_of(user: User) -> tuple[Any, ...]:
     """Return how a person's top-up stands, and what was mailed."""
-    now = get_top_up(user)
+    now = get_top_up(own_team(user))
     mailed = Notice.objects.filter(user=user).values_list("kind", flat=True)
     return now.state, now.off_reason, sorted(mailed)
 
@@ -59,11 +60,11 @@ def test_what_is_gone_at_stripe_ends_it_with_a_mail_and_is_made_anew(
 
     assert orders_of(alice) == ["failed"]
     assert end_of(alice) == (State.OFF, OffReason.DECLINED, ["top_up_declined"])
-    assert get_top_up(alice).stripe_payment_method_id == ""
+    assert get_top_up(own_team(alice)).stripe_payment_method_id == ""
     # The customer tries again, from the terms on.
-    assert agree(alice, TERMS).state == State.WAITING
-    start_setup(alice)
-    session_id = get_top_up(alice).stripe_setup_session_id
+    assert agree(own_seat(alice), TERMS).state == State.WAITING
+    start_setup(own_seat(alice))
+    session_id = get_top_up(own_team(alice)).stripe_setup_session_id
     assert sandbox.pay(session_id) == 200
     assert finish_setup(session_id)
     assert top_up_due() == 1
@@ -75,9 +76,9 @@ def test_a_customer_who_is_gone_before_a_card_is_saved_is_made_anew(
 ) -> None:
     lose_customer(sandbox, top_up)
 
-    start_setup(alice)
+    start_setup(own_seat(alice))
 
-    session = sandbox.session(get_top_up(alice).stripe_setup_session_id)
+    session = sandbox.session(get_top_up(own_team(alice)).stripe_setup_session_id)
     assert session.customer == StripeCustomer.objects.get().stripe_customer_id
     assert session.customer != top_up.stripe_customer_id
 
@@ -87,9 +88,9 @@ def test_the_card_of_a_customer_who_is_gone_can_be_removed(
 ) -> None:
     lose_customer(sandbox, top_up)
 
-    remove_card(alice)
+    remove_card(own_team(alice))
 
-    assert get_top_up(alice).stripe_payment_method_id == ""
+    assert get_top_up(own_team(alice)).stripe_payment_method_id == ""
 
 
 @pytest.mark.parametrize(
@@ -138,7 +139,7 @@ def test_a_decline_without_a_payment_ends_it_as_any_decline(
 
     assert end_of(alice) == (State.OFF, OffReason.DECLINED, ["top_up_declined"])
     assert Notice.objects.get().facts["reason"] == "it has expired"
-    assert get_top_up(alice).stripe_payment_method_id == top_up.stripe_payment_method_id
+    assert get_top_up(own_team(alice)).stripe_payment_method_id == top_up.stripe_payment_method_id
 
 
 def refuse_charges(monkeypatch: pytest.MonkeyPatch, status: int, **error: str) -> list[str]:
@@ -170,7 +171,7 @@ def test_what_nobody_expected_ends_one_top_up_and_not_the_others(
 ) -> None:
     attach_card(alice)
     attach_card(bob)
-    with refused_rows(f"user_id <> {alice.pk}"):
+    with refused_rows(f"buyer_id <> {alice.pk}"):
         top_up_due()
 
     assert posted(bob) == 1_000_000
@@ -213,14 +214,14 @@ def test_one_in_review_since_before_an_upgrade_is_charged_no_more(
     AutoTopUp.objects.update(state=State.ON)
     top_up_due()
     assert len(succeeded(sandbox, top_up)) == 1
-    assert agree(alice, TERMS).is_on
+    assert agree(own_seat(alice), TERMS).is_on
 
 
 def test_only_what_can_be_charged_without_its_owner_is_offered(
     alice: User, top_up: AutoTopUp, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start_setup(alice)
-    session_id = get_top_up(alice).stripe_setup_session_id
+    start_setup(own_seat(alice))
+    session_id = get_top_up(own_team(alice)).stripe_setup_session_id
 
     assert sandbox.session(session_id).payment_method_types == ["card", "us_bank_account"]
     # Stripe saved another kind all the same.
@@ -230,7 +231,7 @@ def test_only_what_can_be_charged_without_its_owner_is_offered(
     sandbox.tamper(str(saved.setup_intent.payment_method), type="paypal")
 
     assert not finish_setup(session_id)
-    assert get_top_up(alice).stripe_payment_method_id == top_up.stripe_payment_method_id
+    assert get_top_up(own_team(alice)).stripe_payment_method_id == top_up.stripe_payment_method_id
 
 
 def test_the_dashboard_says_that_a_charge_met_an_error(

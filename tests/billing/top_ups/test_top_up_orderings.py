@@ -14,6 +14,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import User
+from accounts.teams.members import own_team
 from billing.models import AutoTopUp, Notice, Order, StripeEvent
 from billing.orders.top_up_orders import top_up_due
 from billing.stripe_inbox.events import process_due_events
@@ -114,7 +115,7 @@ class World:
         assert paid == int(self.story.is_paid)
         assert posted(self.user) == 1_000_000 * int(self.story.is_credited)
         assert orders_of(self.user) == [self.story.status]
-        assert get_top_up(self.user).is_on is self.story.is_credited
+        assert get_top_up(own_team(self.user)).is_on is self.story.is_credited
         assert Notice.objects.filter(user=self.user, kind=self.story.told).count() == 1
 
 

@@ -11,7 +11,8 @@ from pytest_django import Settings
 from redis import Redis
 
 from accounts.models import User
-from billing.ledger.wallets import freeze_wallet, get_wallet, grant_credits
+from accounts.teams.members import own_seat, own_team
+from billing.ledger.wallets import freeze_wallet, grant_credits, wallet_of
 from billing.models import (
     AutoTopUp,
     InboxItem,
@@ -64,7 +65,7 @@ def kinds_told(user: User) -> set[str]:
 def test_it_buys_a_pack_when_the_balance_is_below_the_level(
     alice: User, top_up: AutoTopUp, sandbox: Sandbox
 ) -> None:
-    grant_credits(alice, credits=199_999, reason="A gift")
+    grant_credits(wallet_of(alice), credits=199_999, reason="A gift")
 
     assert top_up_due() == 1
 
@@ -75,7 +76,7 @@ def test_it_buys_a_pack_when_the_balance_is_below_the_level(
 
 
 def test_it_buys_nothing_at_the_level(alice: User, top_up: AutoTopUp) -> None:
-    grant_credits(alice, credits=200_000, reason="A gift")
+    grant_credits(wallet_of(alice), credits=200_000, reason="A gift")
 
     assert not has_due_top_ups()
     assert top_up_due() == 0
@@ -120,7 +121,7 @@ def test_two_sweeps_that_find_the_same_wallet_make_one_order_of_it(
 def test_it_orders_nothing_that_was_switched_off_since_the_sweep_looked(
     alice: User, top_up: AutoTopUp
 ) -> None:
-    with before_statement("FOR NO KEY UPDATE", lambda: switch_off_by_customer(alice)):
+    with before_statement("FOR NO KEY UPDATE", lambda: switch_off_by_customer(own_seat(alice))):
         assert top_up_due() == 0
 
     assert orders_of(alice) == []
@@ -129,7 +130,8 @@ def test_it_orders_nothing_that_was_switched_off_since_the_sweep_looked(
 def test_the_database_refuses_a_second_open_top_up(alice: User, top_up: AutoTopUp) -> None:
     def order() -> Order:
         return Order.objects.create(
-            user=alice,
+            team=own_team(alice),
+            buyer=alice,
             channel=Order.Channel.TOP_UP,
             pack_name="Starter",
             credits=1,
@@ -145,13 +147,13 @@ def test_the_database_refuses_a_second_open_top_up(alice: User, top_up: AutoTopU
 
 
 def test_it_leaves_a_frozen_wallet_alone(alice: User, top_up: AutoTopUp) -> None:
-    freeze_wallet(get_wallet(alice), reason="Looked at")
+    freeze_wallet(wallet_of(alice), reason="Looked at")
 
     assert top_up_due() == 0
 
 
 def test_it_leaves_a_wallet_in_debt_alone(alice: User, top_up: AutoTopUp) -> None:
-    wallet = get_wallet(alice)
+    wallet = wallet_of(alice)
     wallet.debt_credits = 1
     wallet.save()
 
@@ -197,7 +199,7 @@ def test_a_checkout_of_the_same_pack_is_an_order_of_its_own(
     top_up_due()
     assert orders_of(alice) == ["pending"]
 
-    order = start_checkout(alice, pack_slug="starter")
+    order = start_checkout(own_seat(alice), pack_slug="starter")
 
     assert order.channel == Order.Channel.CHECKOUT
     assert found.is_on
@@ -210,7 +212,7 @@ def test_a_declined_card_switches_it_off_and_tells_why(
 
     top_up_due()
 
-    now = get_top_up(alice)
+    now = get_top_up(own_team(alice))
     assert (now.state, now.off_reason) == (State.OFF, OffReason.DECLINED)
     assert orders_of(alice) == ["failed"]
     told = Notice.objects.get(user=alice)
@@ -230,7 +232,7 @@ def test_a_bank_that_asks_for_its_customer_switches_it_off_and_tells_where(
 
     top_up_due()
 
-    now = get_top_up(alice)
+    now = get_top_up(own_team(alice))
     assert (now.state, now.off_reason) == (State.OFF, OffReason.AUTHENTICATION)
     told = Notice.objects.get(user=alice)
     assert told.kind == Notice.Kind.TOP_UP_ACTION
@@ -253,7 +255,7 @@ def test_a_bank_account_pays_or_fails_days_later(  # noqa: PLR0917  # pytest nam
 
     assert orders_of(alice) == [status]
     assert posted(alice) == credits
-    assert get_top_up(alice).is_on is bool(credits)
+    assert get_top_up(own_team(alice)).is_on is bool(credits)
 
 
 def test_a_new_card_stays_on_when_the_old_one_fails_late(
@@ -268,7 +270,7 @@ def test_a_new_card_stays_on_when_the_old_one_fails_late(
     sweep()
 
     assert orders_of(alice) == ["failed"]
-    assert get_top_up(alice).is_on
+    assert get_top_up(own_team(alice)).is_on
     assert kinds_told(alice) == set()
 
 
@@ -291,7 +293,7 @@ def test_it_looks_and_does_not_ask_once_it_was_switched_off(
 ) -> None:
     top_up_due()
     lost_answer.undo()
-    switch_off_by_customer(alice)
+    switch_off_by_customer(own_seat(alice))
 
     sweep()
 
@@ -305,7 +307,7 @@ def test_it_gives_up_what_stripe_never_heard_of_once_it_was_switched_off(
     settings.STRIPE_API_BASE = "http://127.0.0.1:9"
     top_up_due()
     settings.STRIPE_API_BASE = sandbox.url
-    switch_off_by_customer(alice)
+    switch_off_by_customer(own_seat(alice))
 
     sweep()
 
@@ -339,7 +341,7 @@ def test_it_does_not_ask_for_a_wallet_that_was_stopped_since_it_was_ordered(
     settings.STRIPE_API_BASE = "http://127.0.0.1:9"
     top_up_due()
     settings.STRIPE_API_BASE = sandbox.url
-    Wallet.objects.filter(user=alice).update(**change)
+    Wallet.objects.filter(team__person=alice).update(**change)
 
     sweep()
 
@@ -427,7 +429,7 @@ def test_a_refusal_of_our_own_key_leaves_it_on_and_alerts(
 
     top_up_due()
 
-    assert get_top_up(alice).is_on
+    assert get_top_up(own_team(alice)).is_on
     assert orders_of(alice) == ["open"]
     assert InboxItem.objects.get().kind == "top_up_refused"
 
@@ -440,7 +442,7 @@ def test_it_buys_within_the_month_s_ceiling_and_goes_on_in_the_next(
             top_up_due()
             empty(alice)
         assert orders_of(alice) == ["fulfilled"] * 3
-        assert get_top_up(alice).paused_until == datetime(2027, 2, 1, tzinfo=UTC)
+        assert get_top_up(own_team(alice)).paused_until == datetime(2027, 2, 1, tzinfo=UTC)
 
         clock.move_to(datetime(2027, 1, 31, 23, 59, 59, tzinfo=UTC))
         assert top_up_due() == 0
@@ -458,10 +460,10 @@ def test_what_was_ordered_in_one_month_and_charged_in_the_next_counts_in_both(
         settings.STRIPE_API_BASE = "http://127.0.0.1:9"
         top_up_due()
         settings.STRIPE_API_BASE = sandbox.url
-        assert spent_this_month(get_wallet(alice), "usd") == 900
+        assert spent_this_month(wallet_of(alice), "usd") == 900
 
         clock.move_to(datetime(2027, 2, 1, 0, 1, tzinfo=UTC))
-        assert spent_this_month(get_wallet(alice), "usd") == 900
+        assert spent_this_month(wallet_of(alice), "usd") == 900
         sweep()
         for _ in range(5):
             empty(alice)
@@ -476,7 +478,8 @@ def test_the_ceiling_counts_an_open_top_up_and_not_a_failed_one(
 ) -> None:
     for status in ("pending", "failed", "expired"):
         Order.objects.create(
-            user=alice,
+            team=own_team(alice),
+            buyer=alice,
             channel=Order.Channel.TOP_UP,
             pack_name="Starter",
             credits=1_000_000,
@@ -489,7 +492,7 @@ def test_the_ceiling_counts_an_open_top_up_and_not_a_failed_one(
 
     assert top_up_due() == 0
 
-    assert get_top_up(alice).paused_until is not None
+    assert get_top_up(own_team(alice)).paused_until is not None
 
 
 @pytest.mark.parametrize(
@@ -502,7 +505,7 @@ def test_a_worse_offer_ends_the_consent(
 
     assert top_up_due() == 0
 
-    assert get_top_up(alice).off_reason == OffReason.TERMS
+    assert get_top_up(own_team(alice)).off_reason == OffReason.TERMS
     assert orders_of(alice) == []
     assert kinds_told(alice) == {"top_up_off"}
 
@@ -512,7 +515,7 @@ def test_a_deleted_pack_ends_the_consent(alice: User, top_up: AutoTopUp, pack: P
 
     top_up_due()
 
-    assert get_top_up(alice).off_reason == OffReason.TERMS
+    assert get_top_up(own_team(alice)).off_reason == OffReason.TERMS
 
 
 def test_a_better_offer_is_bought_at_its_price(alice: User, top_up: AutoTopUp, pack: Pack) -> None:
@@ -591,7 +594,7 @@ def test_what_is_asked_of_stripe_is_written_down_first(alice: User, top_up: Auto
 
 def empty(user: User) -> None:
     """Have everything expire at once, as far as the books are concerned."""
-    wallet = get_wallet(user)
+    wallet = wallet_of(user)
     wallet.posted_credits = 0
     wallet.save()
     assert LedgerEntry.objects.filter(wallet=wallet).exists()

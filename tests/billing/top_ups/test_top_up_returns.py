@@ -7,9 +7,10 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.teams.members import own_team
 from billing.ledger.debits import decide_open
 from billing.ledger.expiry import expire_lots
-from billing.ledger.wallets import get_wallet, unfreeze_wallet
+from billing.ledger.wallets import unfreeze_wallet, wallet_of
 from billing.models import AutoTopUp, Dispute, Lot, Notice, Order, Refund, Wallet
 from billing.orders.clawback import book_charge
 from billing.orders.refunds import advance_refunds, refund_amount
@@ -70,8 +71,8 @@ def test_who_gets_money_back_is_not_charged_for_the_balance_that_fell(
     till.drain()
 
     assert top_up_due() == 0
-    assert len(succeeded(sandbox, get_top_up(alice))) == 1
-    assert get_top_up(alice).off_reason == OffReason.RETURNED
+    assert len(succeeded(sandbox, get_top_up(own_team(alice)))) == 1
+    assert get_top_up(own_team(alice)).off_reason == OffReason.RETURNED
     assert Notice.objects.filter(user=alice, kind=Notice.Kind.TOP_UP_OFF).count() == 1
 
 
@@ -92,7 +93,7 @@ def test_a_refund_of_what_had_expired_and_the_next_order_do_not_block_each_other
 
     paid.refresh_from_db()
     assert paid.clawed_back_credits == 1_000_000
-    assert get_top_up(alice).off_reason == OffReason.RETURNED
+    assert get_top_up(own_team(alice)).off_reason == OffReason.RETURNED
 
 
 def test_who_disputed_a_charge_is_not_charged_again_once_unfrozen(
@@ -100,12 +101,12 @@ def test_who_disputed_a_charge_is_not_charged_again_once_unfrozen(
 ) -> None:
     dispute_id = sandbox.dispute(paid.stripe_charge_id)
     hear("charge.dispute.created", dispute_id, charge=paid.stripe_charge_id)
-    unfreeze_wallet(get_wallet(alice))
+    unfreeze_wallet(wallet_of(alice))
     Wallet.objects.update(posted_credits=0)
 
     assert top_up_due() == 0
 
-    assert get_top_up(alice).off_reason == OffReason.RETURNED
+    assert get_top_up(own_team(alice)).off_reason == OffReason.RETURNED
 
 
 def test_a_dispute_freezes_the_wallet_and_stops_the_next_top_up(
@@ -116,7 +117,7 @@ def test_a_dispute_freezes_the_wallet_and_stops_the_next_top_up(
     hear("charge.dispute.created", dispute_id, charge=paid.stripe_charge_id)
 
     assert Dispute.objects.get().order == paid
-    assert Wallet.objects.get(user=alice).state == Wallet.State.FROZEN
+    assert Wallet.objects.get(team__person=alice).state == Wallet.State.FROZEN
     Wallet.objects.update(posted_credits=0)
     assert top_up_due() == 0
 
@@ -181,7 +182,7 @@ def test_staff_and_customers_can_ask_stripe_again(
     assert found.status == Order.Status.FULFILLED
     assert ask_again(found).status == Order.Status.FULFILLED
     assert credited(alice) == 1_000_000
-    assert get_top_up(alice).is_on
+    assert get_top_up(own_team(alice)).is_on
 
 
 def test_a_payment_of_checkout_is_left_to_its_session(sandbox: Sandbox, alice: User) -> None:

@@ -9,6 +9,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts.models import User
+from accounts.teams.members import own_seat, own_team
 from billing.exceptions import MissingReason, TooManyCards, TopUpRefused
 from billing.models import AutoTopUp, Pack, TopUpConsent
 from billing.orders.top_up_orders import top_up_due
@@ -42,7 +43,7 @@ def cards_of(sandbox: Sandbox, top_up: AutoTopUp) -> list[str]:
 
 
 def test_the_consent_is_stored_with_its_words_terms_and_address(alice: User, pack: Pack) -> None:
-    agree(alice, TERMS, address="192.0.2.7")
+    agree(own_seat(alice), TERMS, address="192.0.2.7")
 
     given = TopUpConsent.objects.get()
     assert (given.version, given.address) == (CONSENT_VERSION, "192.0.2.7")
@@ -52,9 +53,9 @@ def test_the_consent_is_stored_with_its_words_terms_and_address(alice: User, pac
 
 
 def test_nothing_is_bought_before_a_card_is_saved(alice: User, pack: Pack) -> None:
-    agree(alice, TERMS)
+    agree(own_seat(alice), TERMS)
 
-    assert get_top_up(alice).state == State.WAITING
+    assert get_top_up(own_team(alice)).state == State.WAITING
     assert top_up_due() == 0
 
 
@@ -69,7 +70,7 @@ def test_nothing_is_bought_before_a_card_is_saved(alice: User, pack: Pack) -> No
 )
 def test_it_refuses_terms_that_make_no_sense(terms: Terms, alice: User, pack: Pack) -> None:
     with pytest.raises(TopUpRefused):
-        agree(alice, terms)
+        agree(own_seat(alice), terms)
 
     assert not TopUpConsent.objects.exists()
 
@@ -80,11 +81,11 @@ def test_it_is_not_offered_where_checkout_works_out_the_tax(
     settings.STRIPE_AUTOMATIC_TAX = True
 
     with pytest.raises(TopUpRefused):
-        agree(alice, TERMS)
+        agree(own_seat(alice), TERMS)
 
 
 def test_the_database_refuses_to_be_on_without_a_card(alice: User) -> None:
-    top_up = get_top_up(alice)
+    top_up = get_top_up(own_team(alice))
 
     with pytest.raises(IntegrityError, match="consent_and_card"), transaction.atomic():
         AutoTopUp.objects.filter(pk=top_up.pk).update(state=State.ON)
@@ -96,28 +97,28 @@ def test_saving_a_card_switches_it_on(top_up: AutoTopUp) -> None:
 
 
 def test_the_webhook_alone_takes_up_the_card(alice: User, pack: Pack, sandbox: Sandbox) -> None:
-    agree(alice, TERMS)
-    start_setup(alice)
-    session_id = get_top_up(alice).stripe_setup_session_id
+    agree(own_seat(alice), TERMS)
+    start_setup(own_seat(alice))
+    session_id = get_top_up(own_team(alice)).stripe_setup_session_id
     sandbox.pay(session_id)
 
     hear("checkout.session.completed", session_id, mode="setup")
 
-    assert get_top_up(alice).is_on
+    assert get_top_up(own_team(alice)).is_on
 
 
 def test_a_set_up_that_was_overtaken_changes_nothing(
     alice: User, pack: Pack, sandbox: Sandbox
 ) -> None:
-    agree(alice, TERMS)
-    start_setup(alice)
-    first = get_top_up(alice).stripe_setup_session_id
-    start_setup(alice)
+    agree(own_seat(alice), TERMS)
+    start_setup(own_seat(alice))
+    first = get_top_up(own_team(alice)).stripe_setup_session_id
+    start_setup(own_seat(alice))
     sandbox.pay(first)
 
     assert not finish_setup(first)
 
-    assert get_top_up(alice).state == State.WAITING
+    assert get_top_up(own_team(alice)).state == State.WAITING
 
 
 @pytest.mark.parametrize(
@@ -126,23 +127,23 @@ def test_a_set_up_that_was_overtaken_changes_nothing(
 def test_a_set_up_that_is_not_ours_saves_no_card(
     lie: dict[str, object], alice: User, pack: Pack, sandbox: Sandbox
 ) -> None:
-    agree(alice, TERMS)
-    start_setup(alice)
-    session_id = get_top_up(alice).stripe_setup_session_id
+    agree(own_seat(alice), TERMS)
+    start_setup(own_seat(alice))
+    session_id = get_top_up(own_team(alice)).stripe_setup_session_id
     sandbox.pay(session_id)
     sandbox.tamper(session_id, **lie)
 
     assert not finish_setup(session_id)
 
-    assert get_top_up(alice).state == State.WAITING
+    assert get_top_up(own_team(alice)).state == State.WAITING
 
 
 def test_a_set_up_that_is_overtaken_while_it_is_read_saves_no_card(
     alice: User, pack: Pack, sandbox: Sandbox
 ) -> None:
-    agree(alice, TERMS)
-    start_setup(alice)
-    first = get_top_up(alice).stripe_setup_session_id
+    agree(own_seat(alice), TERMS)
+    start_setup(own_seat(alice))
+    first = get_top_up(own_team(alice)).stripe_setup_session_id
     sandbox.pay(first)
 
     def overtake() -> None:
@@ -151,22 +152,22 @@ def test_a_set_up_that_is_overtaken_while_it_is_read_saves_no_card(
     with before_statement("FOR UPDATE", overtake):
         assert not finish_setup(first)
 
-    assert get_top_up(alice).stripe_setup_session_id == "cs_test_second"
-    assert get_top_up(alice).state == State.WAITING
+    assert get_top_up(own_team(alice)).stripe_setup_session_id == "cs_test_second"
+    assert get_top_up(own_team(alice)).state == State.WAITING
 
 
 def test_a_late_set_up_does_not_switch_on_what_was_switched_off(
     alice: User, pack: Pack, sandbox: Sandbox
 ) -> None:
-    agree(alice, TERMS)
-    start_setup(alice)
-    session_id = get_top_up(alice).stripe_setup_session_id
+    agree(own_seat(alice), TERMS)
+    start_setup(own_seat(alice))
+    session_id = get_top_up(own_team(alice)).stripe_setup_session_id
     sandbox.pay(session_id)
-    switch_off_by_customer(alice)
+    switch_off_by_customer(own_seat(alice))
 
     assert not finish_setup(session_id)
 
-    assert get_top_up(alice).state == State.OFF
+    assert get_top_up(own_team(alice)).state == State.OFF
 
 
 def test_a_new_card_replaces_the_old_one_at_stripe(
@@ -181,10 +182,10 @@ def test_a_new_card_replaces_the_old_one_at_stripe(
 def test_removing_the_card_switches_off_and_forgets_it_at_stripe(
     alice: User, top_up: AutoTopUp, sandbox: Sandbox
 ) -> None:
-    remove_card(alice)
-    remove_card(alice)
+    remove_card(own_team(alice))
+    remove_card(own_team(alice))
 
-    now = get_top_up(alice)
+    now = get_top_up(own_team(alice))
     assert (now.state, now.stripe_payment_method_id, now.card_label) == (State.OFF, "", "")
     assert cards_of(sandbox, top_up) == []
     assert top_up_due() == 0
@@ -197,14 +198,14 @@ def test_a_card_that_is_removed_is_not_switched_on_meanwhile(
 
     def switch_on_first(self: stripe.RequestsClient, method: str, url: str, *args: Any) -> Any:
         if url.endswith("/detach"):
-            agree(alice, TERMS)
+            agree(own_seat(alice), TERMS)
         return request(self, method, url, *args)
 
     monkeypatch.setattr(stripe.RequestsClient, "request", switch_on_first)
 
-    remove_card(alice)
+    remove_card(own_team(alice))
 
-    now = get_top_up(alice)
+    now = get_top_up(own_team(alice))
     assert (now.state, now.off_reason) == (State.OFF, OffReason.CUSTOMER)
     assert (now.stripe_payment_method_id, cards_of(sandbox, top_up)) == ("", [])
 
@@ -215,7 +216,7 @@ def test_staff_switch_it_off_with_a_reason(alice: User, bob: User, top_up: AutoT
 
     switch_off_by_staff(top_up, actor=bob, reason="Asked by phone")
 
-    now = get_top_up(alice)
+    now = get_top_up(own_team(alice))
     assert (now.state, now.off_reason) == (State.OFF, OffReason.STAFF)
     assert now.off_detail == "Asked by phone (bob@example.com)"
 
@@ -237,7 +238,7 @@ def test_the_way_back_from_stripe_switches_it_on(
     alice: User, pack: Pack, as_alice: Client, sandbox: Sandbox
 ) -> None:
     as_alice.post(PAGE, {**FORM, "agrees": "on"})
-    session_id = get_top_up(alice).stripe_setup_session_id
+    session_id = get_top_up(own_team(alice)).stripe_setup_session_id
     sandbox.pay(session_id)
 
     answer = as_alice.get(f"{PAGE}saved/?session_id={session_id}", follow=True)
@@ -250,15 +251,15 @@ def test_a_customer_saves_so_many_cards_an_hour(
 ) -> None:
     settings.UNPAID_ORDERS_PER_USER, settings.UNPAID_ORDERS_PER_ADDRESS = 2, 3
     for user in (alice, bob):
-        agree(user, TERMS)
+        agree(own_seat(user), TERMS)
     for _ in range(2):
-        start_setup(alice, address="192.0.2.7")
+        start_setup(own_seat(alice), address="192.0.2.7")
 
     with pytest.raises(TooManyCards):
-        start_setup(alice, address="192.0.2.99")
-    start_setup(bob, address="192.0.2.7")
+        start_setup(own_seat(alice), address="192.0.2.99")
+    start_setup(own_seat(bob), address="192.0.2.7")
     with pytest.raises(TooManyCards):
-        start_setup(bob, address="192.0.2.7")
+        start_setup(own_seat(bob), address="192.0.2.7")
 
 
 def test_a_customer_has_cards_declined_so_often_an_hour(
@@ -267,7 +268,7 @@ def test_a_customer_has_cards_declined_so_often_an_hour(
     settings.UNPAID_ORDERS_PER_USER = 2
     attach_card(alice, turns=DECLINED_LATER)
     top_up_due()
-    agree(alice, TERMS)
+    agree(own_seat(alice), TERMS)
     top_up_due()
 
     answer = as_alice.post(PAGE, {**FORM, "agrees": "on"})
@@ -293,7 +294,7 @@ def test_a_way_back_that_nobody_came_from_shows_the_page(
     session_id: str, alice: User, bob: User, as_alice: Client, sandbox: Sandbox
 ) -> None:
     # Bob's has no session either, and is not to be found by none.
-    get_top_up(bob)
+    get_top_up(own_team(bob))
 
     answer = as_alice.get(f"{PAGE}saved/?session_id={session_id}", follow=True)
 
@@ -354,7 +355,7 @@ def test_a_change_of_terms_is_a_new_consent(
 ) -> None:
     as_alice.post(PAGE, {**FORM, "ceiling": "18.00", "agrees": "on"})
 
-    now = get_top_up(alice)
+    now = get_top_up(own_team(alice))
     assert (now.is_on, now.monthly_ceiling_cents) == (True, 1_800)
     assert TopUpConsent.objects.count() == 2
 
@@ -363,12 +364,12 @@ def test_a_customer_switches_it_off_and_removes_the_card(
     alice: User, top_up: AutoTopUp, as_alice: Client
 ) -> None:
     as_alice.post(f"{PAGE}off/")
-    assert get_top_up(alice).state == State.OFF
-    assert get_top_up(alice).card_label == "Visa ending in 4242"
+    assert get_top_up(own_team(alice)).state == State.OFF
+    assert get_top_up(own_team(alice)).card_label == "Visa ending in 4242"
 
     as_alice.post(f"{PAGE}remove/")
 
-    assert get_top_up(alice).card_label == ""
+    assert get_top_up(own_team(alice)).card_label == ""
 
 
 def test_another_customer_s_set_up_is_not_shown(alice: User, bob: User, top_up: AutoTopUp) -> None:
@@ -425,5 +426,5 @@ def test_staff_switch_it_off_at_the_desk(alice: User, top_up: AutoTopUp) -> None
 
     client.post(url, {"reason": "Asked by phone"})
 
-    assert get_top_up(alice).off_reason == OffReason.STAFF
+    assert get_top_up(own_team(alice)).off_reason == OffReason.STAFF
     assert client.get("/admin/billing/topupconsent/").status_code == 200

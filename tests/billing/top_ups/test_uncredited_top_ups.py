@@ -10,6 +10,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import User
+from accounts.teams.members import own_seat, own_team
 from billing.models import AutoTopUp, InboxItem, Notice, Order, Wallet
 from billing.orders.reviews import close_reviewed, credit_reviewed
 from billing.orders.top_up_orders import top_up_due
@@ -54,7 +55,7 @@ def test_sweeps_charge_once_what_lands_in_review(
 
     assert len(succeeded(sandbox, differing)) == 1
     assert (orders_of(alice), posted(alice)) == (["review"], 0)
-    now = get_top_up(alice)
+    now = get_top_up(own_team(alice))
     assert (now.state, now.off_reason) == (State.OFF, OffReason.UNCREDITED)
     assert now.off_detail == str(Order.objects.get().public_id)
     assert told_off(alice) == Notice.objects.filter(user=alice).count() == 1
@@ -96,10 +97,10 @@ def test_it_stays_off_whatever_a_person_decides(
     top_up_due()
 
     decide(Order.objects.get(), actor=bob, reason="Looked at")
-    Wallet.objects.filter(user=alice).update(posted_credits=0)
+    Wallet.objects.filter(team__person=alice).update(posted_credits=0)
 
     assert top_up_due() == 0
-    assert not get_top_up(alice).is_on
+    assert not get_top_up(own_team(alice)).is_on
     assert len(succeeded(sandbox, differing)) == 1
 
 
@@ -107,7 +108,7 @@ def test_the_customer_switches_it_on_again_and_the_next_one_in_review_is_told_to
     alice: User, differing: AutoTopUp, sandbox: Sandbox
 ) -> None:
     top_up_due()
-    assert agree(alice, WIDE).is_on
+    assert agree(own_seat(alice), WIDE).is_on
 
     for _ in range(SWEEPS):
         top_up_due()
@@ -120,12 +121,12 @@ def test_what_the_customer_switched_off_meanwhile_stays_theirs(
 ) -> None:
     top_up_due()
     lost_answer.undo()
-    switch_off_by_customer(alice)
+    switch_off_by_customer(own_seat(alice))
 
     sweep()
 
     assert orders_of(alice) == ["review"]
-    assert get_top_up(alice).off_reason == OffReason.CUSTOMER
+    assert get_top_up(own_team(alice)).off_reason == OffReason.CUSTOMER
     assert told_off(alice) == 0
 
 
@@ -145,7 +146,7 @@ def test_another_card_does_not_keep_it_on(
     sweep()
 
     assert orders_of(alice) == ["review"]
-    assert get_top_up(alice).off_reason == OffReason.UNCREDITED
+    assert get_top_up(own_team(alice)).off_reason == OffReason.UNCREDITED
 
 
 def test_a_payment_that_names_nothing_is_not_made_anew_each_day(
@@ -192,12 +193,12 @@ def test_a_charge_beyond_the_orders_switches_it_off_once(
 
     hear("payment_intent.succeeded", other, metadata={"channel": "top_up"})
 
-    assert get_top_up(alice).off_reason == OffReason.UNCREDITED
+    assert get_top_up(own_team(alice)).off_reason == OffReason.UNCREDITED
     assert InboxItem.objects.count() == told_off(alice) == 1
     # Once more, such as by the daily comparison, after the customer has thought about it.
-    agree(alice, TERMS)
+    agree(own_seat(alice), TERMS)
     hear("payment_intent.succeeded", other, metadata={"channel": "top_up"})
-    assert get_top_up(alice).is_on
+    assert get_top_up(own_team(alice)).is_on
     assert told_off(alice) == 1
 
 
@@ -208,7 +209,7 @@ def test_the_desk_and_the_dashboard_say_why(
     top_up_due()
 
     page = as_alice.get("/dashboard/top-up/").text
-    at_desk = root.get(desk.page_url(get_top_up(alice))).text
+    at_desk = root.get(desk.page_url(get_top_up(own_team(alice)))).text
 
     assert "Your card was charged, but" in page
     assert "a payment could not be credited" in at_desk
@@ -219,8 +220,8 @@ def test_asking_again_about_one_in_review_leaves_what_was_switched_on_since(
     alice: User, differing: AutoTopUp
 ) -> None:
     top_up_due()
-    agree(alice, WIDE)
+    agree(own_seat(alice), WIDE)
 
     fulfil_top_up(Order.objects.get().stripe_payment_intent_id)
 
-    assert get_top_up(alice).is_on
+    assert get_top_up(own_team(alice)).is_on

@@ -13,6 +13,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import User
+from accounts.teams.members import own_seat, own_team
 from billing.catalogue.checks import check_currencies
 from billing.catalogue.stripe_sync import sync_packs
 from billing.exceptions import CurrencyUnproven, PackUnavailable
@@ -97,7 +98,7 @@ def test_one_that_stands_is_not_sold_and_staff_hear_of_it_once(
 
     for _ in range(2):
         with pytest.raises(CurrencyUnproven, match="Nothing can be sold in UGX"):
-            start_checkout(alice, pack_slug=standing.slug, currency="ugx")
+            start_checkout(own_seat(alice), pack_slug=standing.slug, currency="ugx")
 
     assert not Order.objects.exists()
     assert sandbox.session_count() == before
@@ -108,7 +109,7 @@ def test_one_that_stands_is_not_sold_and_staff_hear_of_it_once(
 
 def test_a_currency_that_the_pack_does_not_have_is_nobodys_finding(alice: User, pack: Pack) -> None:
     with pytest.raises(PackUnavailable):
-        start_checkout(alice, pack_slug=pack.slug, currency="eur")
+        start_checkout(own_seat(alice), pack_slug=pack.slug, currency="eur")
 
     assert not InboxItem.objects.exists()
 
@@ -142,14 +143,15 @@ def test_a_program_reads_why() -> None:
 def test_the_dollars_beside_it_are_sold(unguarded: None, pack: Pack, alice: User) -> None:
     PackPrice.objects.create(pack=pack, currency="ugx", price_cents=900)
 
-    assert start_checkout(alice, pack_slug=pack.slug).currency == "usd"
+    assert start_checkout(own_seat(alice), pack_slug=pack.slug).currency == "usd"
 
 
 def test_an_order_of_it_that_stripe_has_not_heard_of_is_given_up(
     alice: User, pack: Pack, sandbox: Sandbox, settings: Settings
 ) -> None:
     Order.objects.create(
-        user=alice,
+        team=own_team(alice),
+        buyer=alice,
         pack=pack,
         pack_name="Starter",
         credits=1,
@@ -171,7 +173,7 @@ def test_nobody_agrees_to_be_charged_for_it(
     settings.AUTO_TOP_UP = True
 
     with pytest.raises(CurrencyUnproven):
-        agree(alice, Terms(standing.slug, "ugx", 200_000, 3_000))
+        agree(own_seat(alice), Terms(standing.slug, "ugx", 200_000, 3_000))
 
     assert [label for _, label in offer_choices() if "UGX" in label] == []
 
@@ -184,8 +186,8 @@ def test_a_top_up_in_it_ends_and_charges_nothing(
 
     assert top_up_due() == 0
 
-    assert get_top_up(alice).off_reason == OffReason.TERMS
-    assert get_top_up(alice).off_detail.startswith("Nothing can be sold in UGX")
+    assert get_top_up(own_team(alice)).off_reason == OffReason.TERMS
+    assert get_top_up(own_team(alice)).off_detail.startswith("Nothing can be sold in UGX")
     assert intents(sandbox, top_up) == []
 
 

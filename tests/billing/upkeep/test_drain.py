@@ -14,7 +14,7 @@ from billing.ledger.debits import ask_debit, decide_open
 from billing.ledger.debts import pay_debts
 from billing.ledger.expiry import expire_lots
 from billing.ledger.references import RequestCharge
-from billing.ledger.wallets import adjust_credits, grant_credits
+from billing.ledger.wallets import adjust_credits, grant_credits, wallet_of
 from billing.models import Debit, InboxItem, LedgerEntry, Lot, UsageRecord, Wallet
 from billing.upkeep import drain
 from billing.wallet import keys
@@ -218,9 +218,12 @@ def test_lots_are_consumed_promotional_first_then_first_to_expire(till: Till) ->
 
 def test_an_expired_lot_goes_but_not_what_is_held_or_just_spent(till: Till) -> None:
     grant_credits(
-        till.user, credits=100, reason="gift", expires_at=timezone.now() - timedelta(seconds=1)
+        wallet_of(till.user),
+        credits=100,
+        reason="gift",
+        expires_at=timezone.now() - timedelta(seconds=1),
     )
-    grant_credits(till.user, credits=50, reason="bought", is_promotional=False)
+    grant_credits(wallet_of(till.user), credits=50, reason="bought", is_promotional=False)
     till.place("spent", 20)
     till.settle("spent", 20)
     till.place("held", 30)
@@ -239,9 +242,12 @@ def test_an_expired_lot_goes_but_not_what_is_held_or_just_spent(till: Till) -> N
 
 def test_a_lot_expires_once_and_takes_nothing_of_the_others(till: Till) -> None:
     grant_credits(
-        till.user, credits=100, reason="gift", expires_at=timezone.now() - timedelta(seconds=1)
+        wallet_of(till.user),
+        credits=100,
+        reason="gift",
+        expires_at=timezone.now() - timedelta(seconds=1),
     )
-    grant_credits(till.user, credits=500, reason="bought", is_promotional=False)
+    grant_credits(wallet_of(till.user), credits=500, reason="bought", is_promotional=False)
 
     race([expire_lots] * 2, meet_at="FOR NO KEY UPDATE")
     expire_lots()

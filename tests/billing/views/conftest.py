@@ -9,9 +9,10 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts.models import ApiKey, User
+from accounts.teams.members import own_seat, own_team
 from billing.catalogue.model_prices import set_price
 from billing.keys.api_keys import issue_api_key
-from billing.ledger.wallets import get_wallet
+from billing.ledger.wallets import wallet_of
 from billing.models import ModelPrice, Order, Pack, PublicModel, UsageRecord
 from tests.conftest import signed_in
 from tests.stripe_sandbox import Sandbox, use_sandbox
@@ -61,7 +62,7 @@ def gpt4(db: None) -> ModelPrice:
 
 @pytest.fixture
 def alices_key(alice: User) -> ApiKey:
-    return issue_api_key(alice, name="Alice's laptop")[0]
+    return issue_api_key(own_seat(alice), name="Alice's laptop")[0]
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ def use(alice: User, alices_key: ApiKey, gpt4: ModelPrice) -> MakeUsage:
         }
         return UsageRecord.objects.create(
             request_id=request_id,
-            wallet=get_wallet(alice),
+            wallet=wallet_of(alice),
             endpoint="/v1/chat/completions",
             is_stream=False,
             **(values | fields),
@@ -109,7 +110,8 @@ def order(alice: User, starter: Pack) -> MakeOrder:
         if status == "fulfilled":
             values["fulfilled_at"] = NOON
         return Order.objects.create(
-            user=alice,
+            team=own_team(alice),
+            buyer=alice,
             pack=starter,
             pack_name=starter.name,
             credits=starter.credits,

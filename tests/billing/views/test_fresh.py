@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from accounts.models import ApiKey, User
 from accounts.reauthentication import SIGNED_IN_AT
+from accounts.teams.members import own_team
 from billing.models import AutoTopUp
 from billing.wallet.sync_client import SyncWalletClient
 from tests.accounts.sign_up import PASSWORD
@@ -50,7 +51,9 @@ def answer(client: Client, asked: Any, password: str = PASSWORD) -> Any:
 
 
 def key_of(user: User) -> ApiKey:
-    return ApiKey.objects.create(user=user, name="Old", digest="a" * 64, hint="tp_live_Ab…xy")
+    return ApiKey.objects.create(
+        team=own_team(user), created_by=user, name="Old", digest="a" * 64, hint="tp_live_Ab…xy"
+    )
 
 
 def waiting_of(user: User) -> EmailAddress:
@@ -198,7 +201,7 @@ def test_a_newcomer_is_not_asked(alice: User, redis_wallets: SyncWalletClient, h
     made = client.post(CREATE, NEW_KEY)
 
     assert made.status_code == 200
-    assert ApiKey.objects.get().user.email in ("dora@example.com", "alice@example.com")
+    assert ApiKey.objects.get().created_by.email in ("dora@example.com", "alice@example.com")
 
 
 def test_logging_out_forgets_it(alice: User) -> None:

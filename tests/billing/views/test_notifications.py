@@ -3,6 +3,7 @@
 from django.test import Client
 
 from accounts.models import User
+from accounts.teams.members import own_team
 from billing.models import Notice
 from billing.notices.low_balance import get_notification_settings
 from tests.billing.views.conftest import NOON
@@ -22,7 +23,7 @@ def test_a_choice_is_kept(as_alice: Client, alice: User) -> None:
     answer = as_alice.post(PAGE, {"low_balance_credits": "250000", "wants_low_balance": "on"})
 
     assert answer.status_code == 302
-    known = get_notification_settings(alice)
+    known = get_notification_settings(own_team(alice), alice)
     assert known.low_balance_credits == 250_000
     assert (known.wants_low_balance, known.wants_lot_expiring) == (True, False)
 
@@ -31,8 +32,8 @@ def test_a_threshold_that_makes_no_sense_changes_nothing(as_alice: Client, alice
     for nonsense in ("0", "-5", "many", "", str(10**13)):
         assert as_alice.post(PAGE, {"low_balance_credits": nonsense}).status_code == 400
 
-    assert get_notification_settings(alice).low_balance_credits == 100_000
-    assert get_notification_settings(alice).wants_lot_expiring
+    assert get_notification_settings(own_team(alice), alice).low_balance_credits == 100_000
+    assert get_notification_settings(own_team(alice), alice).wants_lot_expiring
 
 
 def test_it_lists_the_latest_mails_of_this_customer(

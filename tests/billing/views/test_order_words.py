@@ -7,6 +7,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.teams.members import own_team
 from billing.models import Order, Refund
 from billing.orders.standing import STANDINGS, TOP_UP_STANDINGS, standing_of
 
@@ -15,7 +16,8 @@ def order_of(
     user: User, status: str, *, channel: str = "checkout", hours: int = 1, **sums: int
 ) -> Order:
     return Order(
-        user=user,
+        team=own_team(user),
+        buyer=user,
         pack_name="Starter",
         credits=1_000_000,
         amount_cents=900,

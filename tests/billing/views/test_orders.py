@@ -10,7 +10,7 @@ from pytest_django import Settings
 
 from accounts.models import ApiKey, User
 from billing.ledger.balances import read_balance
-from billing.ledger.wallets import get_wallet
+from billing.ledger.wallets import wallet_of
 from billing.models import Order, Pack, PackPrice
 from billing.views.polling import poll_after_s
 from tests.billing.views.conftest import HTMX, MakeOrder
@@ -301,8 +301,8 @@ class TestWithStripe:
         assert "1,000,000" in first
         assert found[1] not in again
         assert "Thank you" in again
-        assert ApiKey.objects.filter(user=alice).count() == 1
-        assert read_balance(get_wallet(alice)).available_credits == 1_000_000
+        assert ApiKey.objects.filter(created_by=alice).count() == 1
+        assert read_balance(wallet_of(alice)).available_credits == 1_000_000
 
     def test_a_page_that_waits_finishes_by_itself(self, as_alice: Client, starter: Pack) -> None:
         session_id = self.start(as_alice).stripe_session_id

@@ -7,7 +7,7 @@ from django.test import Client
 
 from accounts.models import User
 from billing.ledger.usage import read_recent_usage
-from billing.ledger.wallets import freeze_wallet, get_wallet, grant_credits, push_wallet
+from billing.ledger.wallets import freeze_wallet, grant_credits, push_wallet, wallet_of
 from billing.models import Wallet
 from billing.wallet.sync_client import SyncWalletClient
 from tests.billing.views.conftest import HTMX, NOON, MakeUsage
@@ -15,8 +15,8 @@ from tests.till import Till
 
 
 def test_it_shows_the_live_balance(alice: User, as_alice: Client) -> None:
-    grant_credits(alice, credits=50_000, reason="test")
-    push_wallet(get_wallet(alice).pk)
+    grant_credits(wallet_of(alice), credits=50_000, reason="test")
+    push_wallet(wallet_of(alice).pk)
     Till(alice).place("req_1", 1_500)
 
     page = as_alice.get("/dashboard/").content.decode()
@@ -28,7 +28,7 @@ def test_it_shows_the_live_balance(alice: User, as_alice: Client) -> None:
 def test_it_shows_the_booked_balance_and_says_so_while_redis_recovers(
     alice: User, as_alice: Client, redis_wallets: SyncWalletClient
 ) -> None:
-    grant_credits(alice, credits=50_000, reason="test")
+    grant_credits(wallet_of(alice), credits=50_000, reason="test")
     redis_wallets.redis.flushall()
 
     page = as_alice.get("/dashboard/").content.decode()
@@ -56,8 +56,8 @@ def test_it_stops_asking_once_the_first_request_is_booked(as_alice: Client, use:
 
 
 def test_it_says_that_a_wallet_is_frozen_and_in_debt(alice: User, as_alice: Client) -> None:
-    Wallet.objects.filter(user=alice).update(debt_credits=120_000)
-    freeze_wallet(get_wallet(alice), reason="A payment is disputed")
+    Wallet.objects.filter(team__person=alice).update(debt_credits=120_000)
+    freeze_wallet(wallet_of(alice), reason="A payment is disputed")
 
     page = as_alice.get("/dashboard/").content.decode()
 
@@ -97,7 +97,7 @@ def test_it_adds_the_last_days_up(alice: User, use: MakeUsage) -> None:
     use("req_yesterday", ended_at=NOON - timedelta(days=1), **charge)
     use("req_long_ago", ended_at=NOON - timedelta(days=20), **charge)
 
-    recent = read_recent_usage(get_wallet(alice), days=14)
+    recent = read_recent_usage(wallet_of(alice), days=14)
 
     assert [day.charged_credits for day in recent.days] == [0] * 12 + [100, 200]
     assert [day.height for day in recent.days[-2:]] == [50, 100]

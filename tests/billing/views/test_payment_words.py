@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
-from billing.ledger.wallets import freeze_wallet, get_wallet, grant_credits
+from billing.ledger.wallets import freeze_wallet, grant_credits, wallet_of
 from billing.models import Dispute, Order, Refund, Wallet
 from tests.billing.views.conftest import MakeOrder
 
@@ -59,7 +59,7 @@ def test_a_frozen_balance_names_the_payment_that_is_disputed(
 ) -> None:
     made = order("fulfilled")
     dispute(made, status)
-    freeze_wallet(get_wallet(alice), reason="dispute")
+    freeze_wallet(wallet_of(alice), reason="dispute")
 
     page = read(as_alice, "/dashboard/")
 
@@ -71,8 +71,8 @@ def test_a_frozen_balance_names_the_payment_that_is_disputed(
 def test_the_first_steps_claim_no_tokens_that_were_taken_back(
     alice: User, as_alice: Client
 ) -> None:
-    grant_credits(alice, credits=50_000, reason="test")
-    Wallet.objects.filter(user=alice).update(posted_credits=0)
+    grant_credits(wallet_of(alice), credits=50_000, reason="test")
+    Wallet.objects.filter(team__person=alice).update(posted_credits=0)
 
     page = read(as_alice, "/dashboard/")
 
@@ -137,7 +137,7 @@ def test_who_returns_to_an_order_that_a_person_closed_is_not_told_that_it_expire
 def test_who_buys_while_something_is_owed_reads_what_becomes_of_it(
     alice: User, as_alice: Client, order: MakeOrder
 ) -> None:
-    Wallet.objects.filter(user=alice).update(debt_credits=480)
+    Wallet.objects.filter(team__person=alice).update(debt_credits=480)
     order("failed")
 
     page = read(as_alice, "/billing/checkout/starter/")
@@ -149,7 +149,7 @@ def test_who_buys_while_the_balance_is_frozen_is_warned(
     alice: User, as_alice: Client, order: MakeOrder
 ) -> None:
     order("failed")
-    freeze_wallet(get_wallet(alice), reason="dispute")
+    freeze_wallet(wallet_of(alice), reason="dispute")
 
     page = read(as_alice, "/billing/checkout/starter/")
 

@@ -10,7 +10,7 @@ from pytest_django import Settings
 from accounts.models import User
 from billing.ledger.credits import post_credit
 from billing.ledger.references import OrderCredit
-from billing.ledger.wallets import get_wallet
+from billing.ledger.wallets import wallet_of
 from billing.models import LedgerEntry, Order, Refund
 from tests.billing.views.conftest import MakeOrder
 
@@ -27,7 +27,7 @@ def bought(order: MakeOrder, alice: User, settings: Settings) -> Order:
         stripe_charge_id="ch_1",
     )
     post_credit(
-        get_wallet(alice).pk,
+        wallet_of(alice).pk,
         kind=LedgerEntry.Kind.PURCHASE,
         amount_credits=1_000_000,
         reference=OrderCredit(paid.public_id),

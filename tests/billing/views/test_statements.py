@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
-from billing.ledger.wallets import grant_credits
+from billing.ledger.wallets import grant_credits, wallet_of
 from billing.models import Wallet
 from tests import desk
 from tests.billing.views.conftest import NOON
@@ -15,9 +15,9 @@ PAGE = "/dashboard/statements/"
 @pytest.fixture
 def wallet(alice: User) -> Wallet:
     """Alice's, since March 2026, with a gift of today."""
-    grant_credits(alice, credits=500, reason="test")
-    Wallet.objects.filter(user=alice).update(created_at=NOON)
-    return Wallet.objects.get(user=alice)
+    grant_credits(wallet_of(alice), credits=500, reason="test")
+    Wallet.objects.filter(team__person=alice).update(created_at=NOON)
+    return Wallet.objects.get(team__person=alice)
 
 
 def test_it_lists_the_months_with_their_files(as_alice: Client, wallet: Wallet) -> None:

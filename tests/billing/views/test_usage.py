@@ -7,10 +7,11 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import ApiKey, User
+from accounts.teams.members import own_seat
 from billing.keys.api_keys import issue_api_key
 from billing.ledger.receipts import explain
 from billing.ledger.usage import read_usage_page
-from billing.ledger.wallets import get_wallet
+from billing.ledger.wallets import wallet_of
 from tests.billing.views.conftest import HTMX, MakeUsage
 
 LINK = re.compile(r"/dashboard/usage/(req_\d+)/")
@@ -33,10 +34,10 @@ def test_it_lists_the_newest_first_and_pages_by_cursor(as_alice: Client, use: Ma
 def test_a_page_stays_the_same_while_new_requests_arrive(alice: User, use: MakeUsage) -> None:
     for number in range(4):
         use(f"req_{number}")
-    first = read_usage_page(get_wallet(alice), size=2)
+    first = read_usage_page(wallet_of(alice), size=2)
     use("req_new")
 
-    second = read_usage_page(get_wallet(alice), before=first.next_before, size=2)
+    second = read_usage_page(wallet_of(alice), before=first.next_before, size=2)
 
     assert [record.request_id for record in second.records] == ["req_1", "req_0"]
     assert second.next_before is None
@@ -45,7 +46,7 @@ def test_a_page_stays_the_same_while_new_requests_arrive(alice: User, use: MakeU
 def test_it_filters_by_key_and_keeps_the_filter_on_the_next_page(
     alice: User, as_alice: Client, use: MakeUsage
 ) -> None:
-    other, _ = issue_api_key(alice, name="Other")
+    other, _ = issue_api_key(own_seat(alice), name="Other")
     for number in range(26):
         use(f"req_{number}", api_key=other)
     use("req_99")
@@ -105,7 +106,7 @@ def test_it_asks_the_database_no_more_for_many_rows_than_for_one(
 
     # Session, user, whether the address is confirmed, wallet, records; keys and models of the
     # filter.
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         as_alice.get("/dashboard/usage/")
 
 

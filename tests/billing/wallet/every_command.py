@@ -31,6 +31,9 @@ SERVING: dict[str, Make] = {
     "reap": lambda till: ending.reap(
         till.wallet.pk, "open", without_progress=abandoned(NOW_MS), is_dead=True
     ),
+    "count_member": lambda till: figures.count_member(
+        till.wallet.pk, till.user.pk, api_key_ids=[till.key.pk], elsewhere={202_610: 5}
+    ),
     "debit": lambda till: figures.debit(till.wallet.pk, "debit:1", amount_credits=5),
     "push": lambda till: figures.push(
         till.wallet.pk, posted=2_000, credited=2_000, debt=0, state="active", version=99

@@ -240,7 +240,7 @@ def test_only_open_holds_of_this_epoch_are_told(busy: Till) -> None:
     open_fences(busy.client)
     told.append(shards.parse_holds(busy.client.ask(shards.holds(busy.shard))))
 
-    hold = OpenHold(busy.wallet.pk, busy.key.pk, 100)
+    hold = OpenHold(busy.wallet.pk, busy.key.pk, 100, busy.user.pk)
     assert told == [([hold], 0), ([hold], 1), ([], 2)]
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from billing.ledger.member_spending import count_member
 from billing.wallet import hashes, keys
 from billing.wallet.commands import restoring
 from billing.wallet.commands.restoring import MonthFigures, RestoredKey
@@ -34,6 +35,7 @@ def busy(till: Till) -> Till:
     till.extend("open", 3)
     till.place("settled", 50)
     till.settle("settled", 20)
+    count_member(till.wallet.pk, till.user.pk)
     return till
 
 

@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -28,25 +28,37 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from accounts.models import User
+from accounts.models import Role, User
+from accounts.teams.members import own_team
 from billing.audit.books import audit
-from billing.exceptions import InsufficientCredits, UnknownHold, WalletInDebt, WalletRecovering
+from billing.exceptions import (
+    CapReached,
+    InsufficientCredits,
+    MemberUncounted,
+    UnknownHold,
+    WalletInDebt,
+    WalletRecovering,
+)
 from billing.ledger.debits import ask_debit, decide_open
 from billing.ledger.debts import pay_debts
 from billing.ledger.expiry import expire_lots
+from billing.ledger.member_spending import count_member
 from billing.ledger.pushes import push_due
-from billing.ledger.wallets import grant_credits
+from billing.ledger.wallets import grant_credits, wallet_of
 from billing.models import Debit, UsageRecord, Wallet
 from billing.upkeep import drain as drains
 from billing.upkeep.adoption import adopt_journals
 from billing.upkeep.reaper import reap
 from billing.upkeep.recovery import recover
 from billing.wallet import keys
+from billing.wallet.commands.placing import Placed
+from billing.wallet.limits import Caps, KeyFigures
 from tests.billing.wallet.faults import full_redis
 from tests.billing.wallet.world import World
 from tests.deaths import Death, die
 from tests.redis_wire import before_command
-from tests.till import Till
+from tests.teams import join
+from tests.till import Till, limits
 
 # So many runs of so many steps, anew each time: a sample, of which `make test-slow` takes 200 and
 # `make test-long` 20,000. About every fourth that Hypothesis makes up ends early, and is extra.
@@ -58,7 +70,8 @@ ROUNDS = 20
 
 amounts = st.integers(0, 120)
 picks = st.integers(0, 999)
-PLACING: Any = rule(who=picks, wanted=amounts, least=amounts, has_line=st.integers(0, 9))
+caps = st.none() | st.integers(0, 300)
+PLACING: Any = rule(who=picks, wanted=amounts, least=amounts, cap=caps, has_line=st.integers(0, 9))
 ENDING: Any = rule(which=picks, amount=amounts, is_lost=st.booleans())
 
 
@@ -108,7 +121,10 @@ class Account:
 
 
 class MoneyMachine(RuleBasedStateMachine):
-    """Alice's and Bob's wallets, one web process, one worker, a Redis that is not to be trusted."""
+    """Alice's and Bob's wallets, one web process, one worker, a Redis that is not to be trusted.
+
+    Alice has two keys and Bob one of Alice's wallet; either has one cap there.
+    """
 
     tills: ClassVar[list[Till]]
     folder: ClassVar[Path]
@@ -142,9 +158,9 @@ class MoneyMachine(RuleBasedStateMachine):
         options = {"credits": amount, "reason": "machine", "expires_at": expires_at}
         if is_lost:
             with full_redis():
-                grant_credits(till.user, **options)  # type: ignore[arg-type]
+                grant_credits(wallet_of(till.user), **options)  # type: ignore[arg-type]
         else:
-            grant_credits(till.user, **options)  # type: ignore[arg-type]
+            grant_credits(wallet_of(till.user), **options)  # type: ignore[arg-type]
         account = self.accounts[till.wallet.pk]
         account.is_behind = is_lost or self.is_closed
         row = Wallet.objects.get(pk=till.wallet.pk)
@@ -185,13 +201,16 @@ class MoneyMachine(RuleBasedStateMachine):
 
     # --- What a web process does --------------------------------------------------------------
 
-    def _place(self, who: int, wanted: int, least: int, has_line: int) -> None:
+    def _place(self, who: int, wanted: int, least: int, cap: int | None, has_line: int) -> None:
         till = self.till(who)
         self.number += 1
         name = f"r{self.number}"
         least = min(least, wanted)
+        left = self.available(till)
+        if cap is not None:
+            left = min(left, max(cap - self.used_by_member(till), 0))
         try:
-            placed = till.place(name, wanted, least=least)
+            placed = self.place_within(till, name, wanted, least=least, cap=cap)
         except WalletRecovering:
             assert self.is_closed
             return
@@ -201,8 +220,12 @@ class MoneyMachine(RuleBasedStateMachine):
         except InsufficientCredits as refusal:
             assert refusal.available_credits == self.available(till) < least
             return
+        except CapReached as refusal:
+            assert refusal.is_members
+            assert refusal.left_credits == left < least <= self.available(till)
+            return
         assert not self.is_closed
-        assert placed.held_credits == min(wanted, self.available(till)) >= least
+        assert placed.held_credits == min(wanted, left) >= least
         request = Request(name, till, placed.held_credits, is_started=has_line > 0)
         if request.is_started:
             self.world.journal.start(till.facts(name), placed.held_credits)
@@ -211,6 +234,18 @@ class MoneyMachine(RuleBasedStateMachine):
             request.is_orphan = True
         self.requests.append(request)
         assert placed.available_credits == self.available(till)
+
+    def place_within(
+        self, till: Till, name: str, wanted: int, *, least: int, cap: int | None
+    ) -> Placed:
+        """Place a hold; if the member is not counted yet, have them counted, and place again."""
+        bounds = limits(member=Caps(lifetime_credits=cap, monthly_credits=cap))
+        try:
+            return till.place(name, wanted, least=least, bounds=bounds)
+        except MemberUncounted:
+            assert cap is not None
+            count_member(till.wallet.pk, till.member)
+        return till.place(name, wanted, least=least, bounds=bounds)
 
     # Thrice, and ends twice: of two dozen rules, chosen alike, these make the others worth trying.
     place = PLACING(_place)
@@ -403,13 +438,19 @@ class MoneyMachine(RuleBasedStateMachine):
             assert figures.held == sum(amount for amount, _ in figures.holds.values())
             if not self.accounts[till.wallet.pk].is_behind:
                 assert figures.available == self.available(till)
-            # Each wallet has one key, which counts what its wallet does.
-            of_key = till.figures()
-            assert of_key.held_credits == figures.held
-            assert of_key.open_requests == len(figures.holds)
-            assert of_key.month_held_credits + of_key.month_spent_credits == (
-                of_key.held_credits + of_key.spent_credits
-            )
+            # Each key is one member's; all keys of a wallet count together what it does.
+            of_keys = [other.figures() for other in self.tills_of(till)]
+            assert sum(of_key.held_credits for of_key in of_keys) == figures.held
+            assert sum(of_key.open_requests for of_key in of_keys) == len(figures.holds)
+            for of_key in of_keys:
+                assert of_key.month_held_credits + of_key.month_spent_credits == (
+                    of_key.held_credits + of_key.spent_credits
+                )
+            if self.world.counts(till):
+                mine = [other.figures() for other in self.tills_of(till) if is_one(other, till)]
+                assert till.inquire(count=0).member == KeyFigures(
+                    *(sum(getattr(one, f.name) for one in mine) for f in fields(KeyFigures))
+                )
 
     @invariant()
     def books_add_up(self) -> None:
@@ -470,6 +511,15 @@ class MoneyMachine(RuleBasedStateMachine):
     def till(self, who: int) -> Till:
         return self.tills[who % len(self.tills)]
 
+    def tills_of(self, till: Till) -> list[Till]:
+        """Return every till of the same wallet."""
+        return [other for other in self.tills if other.wallet.pk == till.wallet.pk]
+
+    def used_by_member(self, till: Till) -> int:
+        """What the member holds and was charged, by the model."""
+        mine = [request for request in self.requests if is_one(request.till, till)]
+        return sum(r.charged + (r.held if r.is_open else 0) for r in mine)
+
     def account(self, request: Request) -> Account:
         return self.accounts[request.till.wallet.pk]
 
@@ -479,7 +529,7 @@ class MoneyMachine(RuleBasedStateMachine):
 
     def available(self, till: Till) -> int:
         """What a new hold could take, by the model."""
-        mine = [request for request in self.requests if request.till is till]
+        mine = [r for r in self.requests if r.till.wallet.pk == till.wallet.pk]
         account = self.accounts[till.wallet.pk]
         held = sum(request.held for request in mine if request.is_open)
         credited = self.known_credits(till) if account.is_behind else account.credited
@@ -582,6 +632,11 @@ class MoneyMachine(RuleBasedStateMachine):
         request.target, request.charged = None, 0
 
 
+def is_one(till: Till, other: Till) -> bool:
+    """Tell whether two tills are of one member of one wallet."""
+    return (till.wallet.pk, till.member) == (other.wallet.pk, other.member)
+
+
 def _only_name(folder: Path) -> str:
     (path,) = folder.glob("*")
     return path.name
@@ -595,8 +650,10 @@ def machine(
     # The other fourteen shards would be empty, and every sweep would ask each.
     monkeypatch.setattr(keys, "SHARDS", 2)
 
+    bobs_seat = join(own_team(alice), bob, Role.DEVELOPER)
+
     class Ready(MoneyMachine):
-        tills = [Till(alice), Till(bob)]
+        tills = [Till(alice), Till(bob), Till(alice), Till(alice, seat=bobs_seat)]
         folder = journal_dir
 
     return Ready

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from django.conf import settings
 
 from billing.audit.books import audit
 from billing.exceptions import InsufficientCredits
+from billing.ledger.member_spending import count_member
 from billing.wallet.client import WalletClient
 from billing.wallet.commands.figures import Balance
-from billing.wallet.limits import Limits
+from billing.wallet.limits import Caps, Limits
 from tests.till import Till, in_a_thread, limits
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -27,6 +29,7 @@ EACH = 125
 PAID_FOR = 50
 CREDITS = 7
 SEEDS = 20
+RACED_IN = 202_311  # when all of them begin
 
 # What each process runs: connect, say so, wait for the barrier, then all of its requests at once.
 # A process that is paid for many rounds starts Python once.
@@ -37,13 +40,15 @@ django.setup()
 from billing.exceptions import CapReached, InsufficientCredits, RateLimited
 from billing.wallet.usage import RequestFacts, Settlement
 from billing.wallet.client import HoldRequest, WalletClient
-from billing.wallet.limits import Allowance, Limits
+from billing.wallet.limits import Allowance, Caps, Limits
 url, number, each = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 
 async def request(wallet, order, name, rng):
-    facts = RequestFacts(name, order["wallet"], order["api_key"], order["price"], "gpt-4",
-                         "chat.completions", rng.random() < 0.5, 1_700_000_000_000)
-    limits = Limits(Allowance(**order["key"]), Allowance(**order["of_wallet"]), *order["caps"])
+    facts = RequestFacts(name, order["wallet"], rng.choice(order["api_keys"]), order["price"],
+                         "gpt-4", "chat.completions", rng.random() < 0.5, 1_700_000_000_000,
+                         order["member"])
+    limits = Limits(Allowance(**order["key"]), Allowance(**order["of_wallet"]), *order["caps"],
+                    Caps(*order["member_caps"]))
     tokens = order["tokens"]
     hold = HoldRequest(facts, 10**9, 0, 1000, order["credits"], order["credits"], tokens, 0, limits)
     await asyncio.sleep(0)
@@ -53,8 +58,8 @@ async def request(wallet, order, name, rng):
         return "refused"
     except RateLimited as error:
         return error.what.name.lower()
-    except CapReached:
-        return "capped"
+    except CapReached as error:
+        return "member capped" if error.is_members else "capped"
     if order["settles"]:
         await wallet.settle(facts, Settlement(order["credits"], "completed", "reported", 0, 0,
                             order["credits"], 0, "sandbox", 1, 1_700_000_001_000))
@@ -105,12 +110,14 @@ class Racers:
         settles: bool,
         tokens: int = 0,
         bounds: Limits | None = None,
+        other: Till | None = None,
     ) -> dict[str, int]:
         """Let all of them place at once; return how often each outcome came."""
         bounds = bounds or limits()
         order = {
             "wallet": till.wallet.pk,
-            "api_key": till.key.pk,
+            "api_keys": [each.key.pk for each in (till, other) if each],
+            "member": till.member,
             "price": till.price.pk,
             "credits": CREDITS,
             "settles": settles,
@@ -119,6 +126,7 @@ class Racers:
             "key": asdict(bounds.key),
             "of_wallet": asdict(bounds.wallet),
             "caps": [bounds.lifetime_cap_credits, bounds.monthly_cap_credits],
+            "member_caps": bounds.member_caps,
         }
         for process in self.processes:
             assert process.stdin is not None
@@ -210,6 +218,52 @@ def test_a_cap_is_spent_to_the_last_credit_while_requests_end(till: Till, racers
     assert outcomes == {"admitted": PAID_FOR, "capped": PROCESSES * EACH - PAID_FOR}
     assert till.figures().spent_credits == PAID_FOR * CREDITS
     assert audit(at_rest=True) == []
+
+
+@pytest.mark.parametrize("settles", [True, False])
+@pytest.mark.parametrize(
+    "caps", [Caps(lifetime_credits=PAID_FOR * CREDITS), Caps(monthly_credits=PAID_FOR * CREDITS)]
+)
+def test_all_keys_of_a_member_race_to_one_cap(
+    till: Till, racers: Racers, caps: Caps, settles: bool
+) -> None:
+    till.grant(1_000_000)
+    other = till.with_another_key()
+    count_member(till.wallet.pk, till.member)
+
+    outcomes = racers.race(till, seed=103, settles=settles, bounds=limits(member=caps), other=other)
+
+    till.drain()
+    member = till.inquire(month=RACED_IN, count=0).member
+    assert outcomes == {"admitted": PAID_FOR, "member capped": PROCESSES * EACH - PAID_FOR}
+    assert member.spent_credits + member.held_credits == PAID_FOR * CREDITS
+    assert member.open_requests == (0 if settles else PAID_FOR)
+    assert till.figures().spent_credits + other.figures().spent_credits == member.spent_credits
+    assert audit() == []
+
+
+def test_a_cap_that_is_set_while_requests_race_is_not_passed(till: Till, racers: Racers) -> None:
+    till.grant(1_000_000)
+    other = till.with_another_key()
+    free = racers.race(till, seed=104, settles=False, other=other)
+    assert free == {"admitted": PROCESSES * EACH}
+    used = PROCESSES * EACH * CREDITS
+
+    # Counted while half of what it counts is ended by others.
+    held = till.open_requests()
+    with ThreadPoolExecutor(4) as pool:
+        ends = [pool.submit(till.settle, name, CREDITS) for name in held[: len(held) // 2]]
+        count_member(till.wallet.pk, till.member)
+        for end in ends:
+            end.result()
+    capped = limits(member=Caps(lifetime_credits=used + PAID_FOR * CREDITS))
+    outcomes = racers.race(till, seed=105, settles=True, bounds=capped, other=other)
+
+    till.drain()
+    member = till.inquire(month=RACED_IN, count=0).member
+    assert outcomes == {"admitted": PAID_FOR, "member capped": PROCESSES * EACH - PAID_FOR}
+    assert member.spent_credits + member.held_credits == used + PAID_FOR * CREDITS
+    assert audit() == []
 
 
 @pytest.mark.parametrize("whose", ["key", "wallet"])

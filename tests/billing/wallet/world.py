@@ -11,7 +11,16 @@ from pathlib import Path
 from django.db import connection
 
 from billing.audit import queries as audit_queries
-from billing.models import Debit, KeySpending, KeyWriteOff, LedgerEntry, Lot, UsageRecord, Wallet
+from billing.models import (
+    Debit,
+    KeySpending,
+    KeyWriteOff,
+    LedgerEntry,
+    Lot,
+    MemberSpending,
+    UsageRecord,
+    Wallet,
+)
 from billing.wallet import keys, library
 from billing.wallet.events import Amounts, read_amounts
 from billing.wallet.journal import Journal, read_all
@@ -19,7 +28,7 @@ from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 from tests.conftest import open_fences
 from tests.till import Till
 
-BOOKS = [LedgerEntry, Lot, UsageRecord, KeySpending, KeyWriteOff, Debit]
+BOOKS = [LedgerEntry, Lot, UsageRecord, KeySpending, KeyWriteOff, MemberSpending, Debit]
 
 
 @dataclass
@@ -40,7 +49,7 @@ class Figures:
 
 @dataclass
 class World:
-    """Two customers' wallets, one web process, and the means to break Redis."""
+    """Customers' wallets, one web process, and the means to break Redis."""
 
     tills: list[Till]
     folder: Path
@@ -89,6 +98,12 @@ class World:
 
     def end_lease(self, till: Till, request_id: str) -> None:
         self.client.redis.zadd(keys.leases(till.shard), {request_id: 1}, xx=True)
+
+    def counts(self, till: Till) -> bool:
+        """Tell whether Redis counts a till's member in this epoch."""
+        redis = self.client.redis
+        epoch = redis.get(keys.fence(till.shard))
+        return bool(epoch == redis.hget(keys.member(till.wallet.pk, till.member), "e"))
 
     def figures(self, till: Till) -> Figures | None:
         """Read a wallet from Redis; None if it is not there."""

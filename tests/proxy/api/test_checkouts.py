@@ -1,7 +1,10 @@
 """A program orders a pack for its owner."""
 
+from collections.abc import Callable
+
 from pytest_django import Settings
 
+from accounts.models import Membership, Role
 from billing.models import Order, Pack
 from devstack.ports import free_port
 from proxy.database import in_database
@@ -25,3 +28,21 @@ async def test_an_order_counts_for_the_address_that_it_comes_from(
 
     order = await in_database(Order.objects.get)
     assert order.client_address == "127.0.0.1"
+
+
+async def test_a_key_whose_maker_may_not_buy_orders_nothing(
+    api: Api, alice: Customer, make_customer: Callable[..., Customer]
+) -> None:
+    await in_database(make_pack)
+    bob = await in_database(make_customer, "bob@example.com", credits=0)
+
+    def demote() -> None:
+        Membership.objects.create(team=alice.key.team, user=bob.user, role=Role.OWNER)
+        Membership.objects.filter(team=alice.key.team, user=alice.user).update(role=Role.DEVELOPER)
+
+    await in_database(demote)
+    answer = await api.client.post("/v1/checkout", headers=alice.headers, json={"pack": "starter"})
+
+    assert answer.status_code == 403
+    assert answer.json()["error"]["code"] == "role_not_allowed"
+    assert not await in_database(Order.objects.exists)

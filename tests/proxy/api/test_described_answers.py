@@ -7,7 +7,7 @@ import httpx
 import pytest
 from django.test import Client
 
-from billing.ledger.wallets import freeze_wallet, get_wallet
+from billing.ledger.wallets import freeze_wallet, wallet_of
 from billing.wallet import keys
 from billing.wallet.commands import restoring
 from billing.wallet.sync_client import get_sync_client
@@ -51,7 +51,7 @@ async def reused(api: Api, alice: Customer, settings: Any) -> httpx.Response:
 
 
 async def frozen(api: Api, alice: Customer, settings: Any) -> httpx.Response:
-    await in_database(lambda: freeze_wallet(get_wallet(alice.user), reason="looked stolen"))
+    await in_database(lambda: freeze_wallet(wallet_of(alice.user), reason="looked stolen"))
     return await post(api, alice)
 
 
@@ -69,7 +69,7 @@ async def read_too_fast(api: Api, alice: Customer, settings: Any) -> httpx.Respo
 
 async def recovering(api: Api, alice: Customer, settings: Any) -> httpx.Response:
     def close() -> None:
-        shard = keys.shard_of(get_wallet(alice.user).pk)
+        shard = keys.shard_of(wallet_of(alice.user).pk)
         get_sync_client().ask(restoring.close(shard))
 
     await in_database(close)

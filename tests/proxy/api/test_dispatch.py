@@ -303,12 +303,20 @@ async def test_it_knows_a_model_as_soon_as_it_is_sold(
 async def test_it_tells_the_balance(api: Api, alice: Customer) -> None:
     response = await api.client.get("/v1/credits", headers=alice.headers)
 
+    team = {"id": str(alice.key.team.public_id), "name": alice.user.email}
     assert response.json() == {
         "available_credits": 10_000,
         "held_credits": 0,
         "posted_credits": 10_000,
         "debt_credits": 0,
+        "team": team,
     }
+
+
+async def test_it_tells_the_team_of_a_key(api: Api, alice: Customer) -> None:
+    told = (await api.client.get("/v1/key", headers=alice.headers)).json()["team"]
+
+    assert told == {"id": str(alice.key.team.public_id), "name": alice.user.email}
 
 
 async def test_it_shows_each_customer_their_own_balance(

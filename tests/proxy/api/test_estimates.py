@@ -9,7 +9,7 @@ import pytest
 
 from accounts.models import ApiKey
 from billing.keys.api_keys import note_key_changed
-from billing.ledger.wallets import freeze_wallet, get_wallet, limit_wallet
+from billing.ledger.wallets import freeze_wallet, limit_wallet, wallet_of
 from proxy.database import in_database
 from tests.proxy.accounts import limit, put_in_debt
 from tests.proxy.conftest import HELLO, Api, Customer, assert_envelope
@@ -97,7 +97,7 @@ async def one_is_open(api: Api, customer: Customer, change: Change) -> None:
 async def account_has_one(api: Api, customer: Customer, change: Change) -> None:
     await in_database(
         lambda: limit_wallet(
-            get_wallet(customer.user),
+            wallet_of(customer.user),
             requests_per_minute=None,
             tokens_per_minute=None,
             concurrent_requests=1,
@@ -107,11 +107,11 @@ async def account_has_one(api: Api, customer: Customer, change: Change) -> None:
 
 
 async def frozen(api: Api, customer: Customer, change: Change) -> None:
-    await in_database(lambda: freeze_wallet(get_wallet(customer.user), reason="a dispute"))
+    await in_database(lambda: freeze_wallet(wallet_of(customer.user), reason="a dispute"))
 
 
 async def in_debt(api: Api, customer: Customer, change: Change) -> None:
-    await in_database(lambda: put_in_debt(get_wallet(customer.user).pk))
+    await in_database(lambda: put_in_debt(wallet_of(customer.user).pk))
 
 
 WHY: dict[str, Callable[[Api, Customer, Change], Awaitable[None]]] = {

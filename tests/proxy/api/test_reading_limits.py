@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from billing.keys.api_keys import revoke_api_key
-from billing.ledger.wallets import get_wallet, limit_wallet
+from billing.ledger.wallets import limit_wallet, wallet_of
 from billing.wallet.sync_client import get_sync_client
 from proxy.database import in_database
 from tests.proxy.accounts import limit
@@ -78,7 +78,7 @@ async def test_reading_takes_nothing_of_what_models_may_be_asked(api: Api, alice
 async def test_it_limits_what_all_keys_of_an_account_read(api: Api, alice: Customer) -> None:
     await in_database(
         lambda: limit_wallet(
-            get_wallet(alice.user),
+            wallet_of(alice.user),
             requests_per_minute=1,
             tokens_per_minute=None,
             concurrent_requests=None,

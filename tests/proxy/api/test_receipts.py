@@ -5,8 +5,9 @@ from typing import Any
 
 import httpx
 
+from accounts.teams.members import own_seat
 from billing.keys.api_keys import issue_api_key
-from billing.ledger.wallets import get_wallet, push_wallet
+from billing.ledger.wallets import push_wallet, wallet_of
 from proxy.database import in_database
 from tests.proxy.conftest import Api, Customer, assert_envelope, until
 
@@ -85,6 +86,6 @@ async def test_a_request_that_no_model_accepted_has_none(api: Api, alice: Custom
 
 
 def _another_key(customer: Customer) -> Customer:
-    key, secret = issue_api_key(customer.user, name="another")
-    push_wallet(get_wallet(customer.user).pk)
+    key, secret = issue_api_key(own_seat(customer.user), name="another")
+    push_wallet(wallet_of(customer.user).pk)
     return Customer(customer.user, key, secret)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from billing.ledger.wallets import freeze_wallet, get_wallet
+from billing.ledger.wallets import freeze_wallet, wallet_of
 from billing.wallet import keys
 from billing.wallet.sync_client import get_sync_client
 from proxy.database import in_database
@@ -154,7 +154,7 @@ async def test_it_serves_no_more_than_the_balance_pays_for_however_many_ask_at_o
 
 async def test_it_lets_nobody_spend_from_a_frozen_account(api: Api, alice: Customer) -> None:
     await api.chat(alice)
-    await in_database(lambda: freeze_wallet(get_wallet(alice.user), reason="a dispute"))
+    await in_database(lambda: freeze_wallet(wallet_of(alice.user), reason="a dispute"))
 
     response = await api.chat(alice)
 
@@ -163,7 +163,7 @@ async def test_it_lets_nobody_spend_from_a_frozen_account(api: Api, alice: Custo
 
 
 async def test_it_lets_nobody_spend_in_debt(api: Api, alice: Customer) -> None:
-    await in_database(lambda: put_in_debt(get_wallet(alice.user).pk))
+    await in_database(lambda: put_in_debt(wallet_of(alice.user).pk))
 
     response = await api.chat(alice)
 
@@ -201,7 +201,7 @@ async def test_it_answers_503_while_the_wallets_are_recovering(api: Api, alice: 
 
 
 async def test_it_tells_redis_of_a_wallet_that_it_does_not_know(api: Api, alice: Customer) -> None:
-    wallet_id = await in_database(lambda: get_wallet(alice.user).pk)
+    wallet_id = await in_database(lambda: wallet_of(alice.user).pk)
     get_sync_client().redis.delete(keys.wallet(wallet_id))
 
     response = await api.chat(alice)

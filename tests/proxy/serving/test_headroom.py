@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from billing.ledger.wallets import adjust_credits, get_wallet
+from accounts.teams.members import own_seat
+from billing.ledger.wallets import adjust_credits, wallet_of
+from billing.teams.members import set_member_caps
 from proxy.database import in_database
 from proxy.metering.bounds import bound_by_size
 from proxy.metering.chats import take_apart
@@ -41,7 +43,7 @@ async def spend_all_but(customer: Customer, credits: int) -> None:
 
     def take() -> None:
         adjust_credits(
-            get_wallet(customer.user),
+            wallet_of(customer.user),
             amount_credits=credits - balance.available_credits,
             actor=customer.user,
             reason="a test",
@@ -77,6 +79,18 @@ async def test_it_counts_where_the_size_may_be_missed(
     credits = 10 * AMPLE if limits else AMPLE
     bob = await in_database(make_customer, "bob@example.com", credits=credits)
     await limit(bob, **limits)
+
+    answers = [await api.chat(bob, **ASK) for _ in range(2)]
+
+    assert [await held(bob, answer) for answer in answers] == [COUNTED, COUNTED]
+
+
+async def test_it_counts_where_the_size_may_miss_a_members_cap(
+    api: Api, make_customer: Make
+) -> None:
+    bob = await in_database(make_customer, "bob@example.com", credits=10 * AMPLE)
+    caps = {"lifetime_cap_credits": None, "monthly_cap_credits": 10**9}
+    await in_database(lambda: set_member_caps(own_seat(bob.user), bob.user, **caps))
 
     answers = [await api.chat(bob, **ASK) for _ in range(2)]
 

@@ -13,7 +13,7 @@ from billing.keys.api_keys import (
     revoke_api_key,
     rotate_api_key,
 )
-from billing.ledger.wallets import get_wallet, limit_wallet
+from billing.ledger.wallets import limit_wallet, wallet_of
 from billing.wallet.client import WalletClient
 from proxy.database import in_database
 from proxy.metering.chats import take_apart
@@ -87,7 +87,7 @@ async def test_it_clamps_its_own_maximum_to_a_minutes_tokens(api: Api, alice: Cu
 async def test_it_limits_all_keys_of_an_account_together(api: Api, alice: Customer) -> None:
     def change() -> None:
         limit_wallet(
-            get_wallet(alice.user),
+            wallet_of(alice.user),
             requests_per_minute=1,
             tokens_per_minute=None,
             concurrent_requests=None,
@@ -236,7 +236,9 @@ async def test_a_network_that_was_taken_away_meanwhile_stops_a_cached_key(
 
 
 async def rotate(customer: Customer, overlap: timedelta) -> Customer:
-    key = await in_database(ApiKey.objects.select_related("user").get, pk=customer.key.pk)
+    key = await in_database(
+        ApiKey.objects.select_related("team__person", "created_by").get, pk=customer.key.pk
+    )
     secret = await in_database(lambda: rotate_api_key(key, overlap=overlap))
     return Customer(customer.user, key, secret)
 

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from billing.keys.api_keys import revoke_api_key
-from billing.ledger.wallets import get_wallet
+from billing.ledger.wallets import wallet_of
 from billing.models import UsageRecord
 from billing.upkeep.drain import drain
 from billing.upkeep.recovery import recover
@@ -78,7 +78,7 @@ async def charged(customer: Customer) -> list[int]:
 
 def records_of(customer: Customer) -> list[int]:
     drain()
-    records = UsageRecord.objects.filter(wallet__user=customer.user)
+    records = UsageRecord.objects.filter(wallet__team__person=customer.user)
     return list(records.values_list("charged_credits", flat=True))
 
 
@@ -439,7 +439,7 @@ async def test_nothing_is_sent_for_who_left_while_it_waited(
 
 async def leave_running(api: Api, customer: Customer, name: str, body: bytes) -> None:
     """Leave what a killed process leaves: a recording that nobody renews."""
-    wallet_id = await in_database(lambda: get_wallet(customer.user).pk)
+    wallet_id = await in_database(lambda: wallet_of(customer.user).pk)
     ticket = Ticket(wallet_id, customer.key.pk, "chat.completions", name, body)
     running = Recorded(State.RUNNING, "req_dead", ticket.digest(), {}).pack()
     assert await api.runtime.recordings.claim(ticket, running) is None

@@ -1,68 +1,23 @@
-"""People and their API keys."""
+"""API keys: secrets that let programs spend a team's balance."""
 
 from datetime import datetime
-from typing import Any, ClassVar
 
-from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Lower
 from django.utils import timezone
 
-
-class UserManager(BaseUserManager["User"]):
-    """Creates users, who are identified by their e-mail address."""
-
-    use_in_migrations = True
-
-    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """Create a user, who without a password can't log in until it is reset."""
-        if not email:
-            raise ValueError("A user needs an e-mail address.")
-        user = self.model(email=self.normalize_email(email).lower(), **fields)
-        user.set_password(password)
-        user.save(using=self._db)
-        return user
-
-    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """Create a member of staff with every permission."""
-        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
-
-
-class User(AbstractUser):
-    """A customer or a member of staff."""
-
-    username = None  # type: ignore[assignment]  # the e-mail address is the name
-    first_name = None  # type: ignore[assignment]
-    last_name = None  # type: ignore[assignment]
-    email = models.EmailField("e-mail address", unique=True)
-
-    USERNAME_FIELD = "email"
-    REQUIRED_FIELDS: ClassVar[list[str]] = []
-
-    objects = UserManager()  # type: ignore[assignment,misc]
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(Lower("email"), name="user_email_is_unique_in_any_case"),
-        ]
-
-    def __str__(self) -> str:
-        return self.email
-
-    def get_full_name(self) -> str:
-        """Return "": users have no name, and Django's own answer would be "None None"."""
-        return ""
-
-    def get_short_name(self) -> str:
-        return self.email
+from accounts.models.team import Team
+from accounts.models.user import User
 
 
 class ApiKey(models.Model):
-    """A secret that lets a program spend its owner's balance. Only its digest is kept."""
+    """A secret that lets a program spend its team's balance. Only its digest is kept."""
 
-    user = models.ForeignKey(User, models.PROTECT, related_name="api_keys")
+    team = models.ForeignKey(Team, models.PROTECT, related_name="api_keys")
+    created_by = models.ForeignKey(User, models.PROTECT, related_name="api_keys")
+    # Its maker left the team, and whoever removed them let the key go on.
+    is_left_to_team = models.BooleanField(default=False, editable=False)
     name = models.CharField(max_length=60)
     digest = models.CharField(
         max_length=64, unique=True, editable=False, help_text="SHA-256 of the secret, in hex."

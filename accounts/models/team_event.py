@@ -1,0 +1,58 @@
+"""What happened in a team, for its admins to read."""
+
+from django.db import models
+from django.utils import timezone
+
+from accounts.models.team import Invitation, Team
+from accounts.models.user import User
+
+
+class TeamEvent(models.Model):
+    """One deed of a member, or of staff. A trigger refuses UPDATE and DELETE.
+
+    So it names people, and who was invited, by their rows, which can be overwritten when they
+    leave: neither `subject` nor `before` and `after` may name a person.
+    """
+
+    class Action(models.TextChoices):
+        TEAM_FOUNDED = "team_founded", "founded the team"
+        TEAM_RENAMED = "team_renamed", "renamed the team"
+        TEAM_CLOSED = "team_closed", "closed the team"
+        MEMBER_INVITED = "member_invited", "invited"
+        INVITATION_REVOKED = "invitation_revoked", "withdrew the invitation of"
+        MEMBER_JOINED = "member_joined", "joined"
+        MEMBER_LEFT = "member_left", "left"
+        MEMBER_REMOVED = "member_removed", "removed"
+        ROLE_CHANGED = "role_changed", "changed the role of"
+        CAPS_CHANGED = "caps_changed", "changed the caps of"
+        OWNERSHIP_HANDED_OVER = "ownership_handed_over", "handed ownership over to"
+        KEY_MADE = "key_made", "made the API key"
+        KEY_CHANGED = "key_changed", "changed the API key"
+        KEY_ROTATED = "key_rotated", "rotated the API key"
+        KEY_REVOKED = "key_revoked", "revoked the API key"
+        BOUGHT = "bought", "bought"
+        REFUNDED = "refunded", "asked for a refund of"
+        REDEEMED = "redeemed", "redeemed the code"
+        TOP_UP_AGREED = "top_up_agreed", "agreed to automatic top-up with"
+        TOP_UP_ENDED = "top_up_ended", "switched automatic top-up off"
+
+    team = models.ForeignKey(Team, models.PROTECT, related_name="events")
+    # NULL: nobody of the team, such as a sweep.
+    actor = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    action = models.CharField(max_length=24, choices=Action)
+    member = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    invitation = models.ForeignKey(Invitation, models.PROTECT, null=True, related_name="+")
+    subject = models.CharField(max_length=120, blank=True)
+    before = models.JSONField(default=dict)
+    after = models.JSONField(default=dict)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [
+            # The team's page lists its events, newest first.
+            models.Index(fields=["team", "-id"], name="events_of_a_team"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.actor or 'nobody'} {self.get_action_display()} {self.subject}".strip()

@@ -1,0 +1,1 @@
+"""Teams: who is in one, what each member may do, and what happened in it."""

@@ -1,0 +1,167 @@
+# ruff: noqa: E501 - exact texts of other files
+"""Guards of the function library around what a member may spend with all of their keys."""
+
+from bench.mutants.mutant import Mutant, lua, service
+
+MUTANTS: list[Mutant] = [
+    lua(
+        "members: a lifetime's cap is no cap",
+        "if least_mc > of_members_life * 1000 then",
+        "if false then",
+        tests="members::test_a_cap_counts_what_all_keys_of_the_member_hold_and_were_charged[lifetime]",
+    ),
+    lua(
+        "members: a month's cap is no cap",
+        "if least_mc > of_members_month * 1000 then",
+        "if false then",
+        tests="members::test_a_cap_counts_what_all_keys_of_the_member_hold_and_were_charged[monthly]",
+    ),
+    lua(
+        "members: not clamped to a cap",
+        "return math.min(wallet.available, of_life, of_month, of_members_life, of_members_month)",
+        "return math.min(wallet.available, of_life, of_month)",
+        tests="members::test_an_answer_may_be_clamped_to_a_members_cap",
+    ),
+    lua(
+        "members: caps forget what is held",
+        "left_of(limits.member_lifetime_cap, member.spent + member.held)",
+        "left_of(limits.member_lifetime_cap, member.spent)",
+        tests="members::test_a_cap_counts_what_all_keys_of_the_member_hold_and_were_charged[lifetime]",
+    ),
+    lua(
+        "members: caps of a month forget what is held",
+        "left_of(limits.member_monthly_cap, member.month_spent + member.month_held)",
+        "left_of(limits.member_monthly_cap, member.month_spent)",
+        tests="members::test_a_cap_counts_what_all_keys_of_the_member_hold_and_were_charged[monthly]",
+    ),
+    lua(
+        "members: a cap is decided before its member is counted",
+        "  if is_uncounted(member, limits) then\n    return { 'UNCOUNTED' }\n  end\n",
+        "",
+        within="decide(",
+        tests="members::test_no_cap_is_decided_before_its_member_is_counted",
+    ),
+    lua(
+        "members: figures are told before their member is counted",
+        "  if is_uncounted(member, limits) then\n    return { 'UNCOUNTED' }\n  end\n",
+        "",
+        within="inquire(",
+        tests="members::test_no_cap_is_decided_before_its_member_is_counted",
+    ),
+    lua(
+        "members: a hold is not theirs",
+        "    take_on(hold.member, hold)\n    write_key(hold.member, hold.epoch)\n",
+        "",
+        tests="members::test_a_cap_counts_what_all_keys_of_the_member_hold_and_were_charged",
+    ),
+    lua(
+        "members: a hold is kept after the end",
+        "    take_off(member, register)\n",
+        "",
+        tests="members::test_what_a_member_did_not_use_is_given_back",
+    ),
+    lua(
+        "members: what a hold cost is not theirs",
+        "    spend(member, delta)\n",
+        "",
+        tests="members::test_a_raised_settlement_spends_the_difference_of_a_member",
+    ),
+    lua(
+        "members: an ending is not written",
+        "    write_key(member, epoch)\n",
+        "",
+        within="write_ending(",
+        tests="members::test_what_a_member_did_not_use_is_given_back",
+    ),
+    lua(
+        "members: a released hold is kept",
+        "  local member = member_of(fence, epoch, wallet_key, register)\n",
+        "  local member = nil\n",
+        within="release(",
+        tests="members::test_what_a_member_did_not_use_is_given_back",
+    ),
+    lua(
+        "members: all are counted with the first",
+        "return not member.is_new and member or nil",
+        "return member",
+        tests="members::test_who_is_counted_has_nobody_else_counted",
+    ),
+    lua(
+        "members: all of a shard's wallets share one",
+        "'member:' .. wallet_id .. ':' .. member_id",
+        "'member:' .. member_id",
+        tests="members::test_a_member_of_two_wallets_has_a_cap_in_each",
+    ),
+    lua(
+        "count_member: behind a closed fence",
+        "serving(count_member)",
+        "count_member",
+        tests="functions::test_nothing_is_served_behind_a_closed_fence[count_member]",
+    ),
+    lua(
+        "count_member: without a wallet",
+        "  if not read_wallet(wallet_key) then\n    return { 'MISSING' }\n  end\n",
+        "",
+        within="count_member(",
+        tests="members::test_a_wallet_that_redis_does_not_know_counts_nobody",
+    ),
+    lua(
+        "count_member: begins anew",
+        "  if redis.call('HGET', name, 'e') == epoch then\n    return { 'OK' }\n  end\n",
+        "",
+        within="count_member(",
+        tests="members::test_counting_again_changes_nothing",
+    ),
+    lua(
+        "count_member: keys of another epoch count",
+        "pairs(of['e'] == epoch and of or {})",
+        "pairs(of)",
+        tests="members::test_a_member_of_another_epoch_is_not_counted",
+    ),
+    lua(
+        "count_member: a member of another epoch keeps their months",
+        "  redis.call('DEL', name)\n",
+        "",
+        within="count_member(",
+        tests="members::test_a_counted_member_of_another_epoch_spent_nothing_in_any_month",
+    ),
+    lua(
+        "count_member: the wallet does not know of it",
+        "  counting[wallet_key] = epoch\n",
+        "",
+        tests="members::test_counting_begins_with_what_all_keys_spent_and_hold",
+    ),
+    lua(
+        "count_member: what keys spent that went is forgotten",
+        "    sums.spent = sums.spent + spent\n",
+        "",
+        tests="members::test_a_count_knows_what_was_spent_by_keys_that_are_theirs_no_more",
+    ),
+    lua(
+        "count_member: what keys spent that went is of no month",
+        "    sums[field] = (sums[field] or 0) + spent\n",
+        "",
+        tests="members::test_a_count_knows_what_was_spent_by_keys_that_are_theirs_no_more",
+    ),
+    service(
+        "members: a prompt is held by its size beside a cap",
+        "wallet/limits",
+        ", *self.member_caps)\n        return any(",
+        ")\n        return any(",
+        tests="tests/proxy/serving/test_headroom.py::test_it_counts_where_the_size_may_miss_a_members_cap",
+    ),
+    service(
+        "members: keys that went have spent for nobody",
+        "ledger/member_spending",
+        "    with connection.cursor() as cursor:\n        cursor.execute(ELSEWHERE, [api_key_ids, wallet_id, member_id])\n        elsewhere = {month: int(charged) for month, charged in cursor.fetchall()}\n",
+        "    elsewhere: dict[int, int] = {}\n",
+        tests="member_spending::test_what_keys_spent_that_are_theirs_no_more_still_counts",
+    ),
+    service(
+        "members: an older release's requests are nobody's",
+        "ledger/bookings",
+        "(makers.get(facts.api_key_id) if facts.member_id is None else facts.member_id)\n        or None",
+        "facts.member_id or None",
+        tests="member_spending::test_a_request_of_an_older_release_counts_for_who_made_its_key",
+    ),
+]
