@@ -12,7 +12,7 @@ import pytest
 from django.db import OperationalError, connection, transaction
 
 from accounts.models import User
-from billing.ledger.wallets import get_wallet, grant_credits
+from billing.ledger.wallets import grant_credits, wallet_of
 from billing.models import LedgerEntry, Wallet
 from devstack.environment import ROOT
 
@@ -57,16 +57,16 @@ def test_every_connection_has_both_limits() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_what_waits_for_a_lock_gives_up_and_changes_nothing(alice: User) -> None:
-    wallet = get_wallet(alice)
+    wallet = wallet_of(alice)
     with connection.cursor() as cursor:
         cursor.execute("SET lock_timeout = '50ms'")
     try:
         with locked(wallet), pytest.raises(OperationalError, match="lock timeout"):
-            grant_credits(wallet_of(alice), credits=10, reason="a test")
+            grant_credits(wallet, credits=10, reason="a test")
         assert not LedgerEntry.objects.exists()
 
         # Nothing is left behind: once the lock is free, the same works.
-        grant_credits(wallet_of(alice), credits=10, reason="a test")
+        grant_credits(wallet, credits=10, reason="a test")
     finally:
         connection.close()
 
