@@ -72,7 +72,7 @@ edge-test: venv ## attack the product through nginx and HAProxy (needs Debian's 
 backup-test: venv ## back up under load, restore elsewhere, rebuild and audit
 	@exec $(VENV_PYTHON) -m pytest tests/billing/upkeep/test_dumps.py -n0
 
-pooler-test: venv ## test the books through PgBouncer (installs Debian's pgbouncer)
+pooler-test: venv ## test books and rebuilds through PgBouncer (installs Debian's pgbouncer)
 	@exec $(VENV_PYTHON) -m devstack.pooler
 
 chaos: venv ## kill what runs, for minutes, and audit (CHAOS_MINUTES=… and CHAOS_SEED=…)

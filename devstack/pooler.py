@@ -1,4 +1,4 @@
-"""`make pooler-test`: tests of the books through Debian's PgBouncer.
+"""`make pooler-test`: tests of the books and of rebuilds through Debian's PgBouncer.
 
 In transaction mode every transaction may reach another session of PostgreSQL, so whatever lives in
 a session (a lock, a cursor, a setting) is found here. The pool has fewer sessions than the product
@@ -25,8 +25,10 @@ from devstack.tools import Tool, ensure_tool
 
 PGBOUNCER = Tool(("pgbouncer",), "pgbouncer", "the tests through a pooler")
 TESTS = (
+    "tests/billing/upkeep/test_adoption.py",
     "tests/billing/upkeep/test_drain.py",
     "tests/billing/upkeep/test_reaper.py",
+    "tests/billing/upkeep/test_recovery.py",
     "tests/billing/ledger/test_bookings.py",
 )
 # PgBouncer keeps its sessions, so the tests' database goes with its server instead.
