@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
 from allauth.account.models import EmailAddress
@@ -12,6 +13,7 @@ from django.contrib.admin.models import LogEntry
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from psycopg.sql import SQL, Identifier
 from pytest_django import Settings
@@ -44,7 +46,7 @@ from billing.teams.unspent import read_unspent
 from devstack.ports import free_port
 from tests.accounts.sign_up import PASSWORD
 from tests.billing.notices.conftest import Mailbox, mailbox
-from tests.billing.payments.conftest import posted
+from tests.billing.payments.conftest import hear, posted
 from tests.conftest import open_fences, signed_in
 from tests.stripe_sandbox import Sandbox
 from tests.till import Till
@@ -175,6 +177,25 @@ def test_what_is_unspent_is_said_and_refunded_as_the_settings_let(
     assert "$9.00" in str(goodbyes[0].body)
 
 
+def test_orders_that_are_spent_cost_the_page_nothing(
+    alice: User, fulfilled: Order, settings: Settings
+) -> None:
+    settings.CUSTOMER_REFUND_DAYS = 14
+    with CaptureQueriesContext(connection) as before:
+        unspent = read_unspent(own_team(alice))
+
+    for number in range(5):
+        names = {"stripe_session_id": f"cs_{number}", "stripe_payment_intent_id": f"pi_{number}"}
+        values = {field.attname: getattr(fulfilled, field.attname) for field in Order._meta.fields}
+        Order.objects.create(**{**values, "id": None, "public_id": uuid4(), **names})
+    with CaptureQueriesContext(connection) as after:
+        again = read_unspent(own_team(alice))
+
+    assert [order for order, _ in unspent.offers] == [fulfilled]
+    assert again == unspent
+    assert len(after) == len(before)
+
+
 def test_nothing_is_refunded_where_the_settings_offer_nothing(
     alice: User, fulfilled: Order
 ) -> None:
@@ -222,9 +243,10 @@ def test_an_open_payment_page_ends_with_its_account(
 def test_a_page_that_was_just_paid_is_told_before_anything_is_lost(
     alice: User, paid: Order
 ) -> None:
-    with pytest.raises(LeavingRefused, match="just arrived"):
-        delete_account(alice)
+    page = signed_in(alice).post(PAGE, {"email": alice.email}).content.decode()
 
+    assert "A payment has just arrived. Look again at what is unspent." in page
+    assert "1,000,000 credits are lost" in " ".join(page.split())
     alice.refresh_from_db()
     assert (alice.is_active, posted(alice)) == (True, 1_000_000)
     delete_account(alice)
@@ -309,6 +331,29 @@ def test_a_refund_that_nobody_can_ask_for_again_is_told(
 
     assert Refund.objects.get().status == Refund.Status.REFUSED
     assert InboxItem.objects.get().kind == "refund_refused"
+
+
+def test_what_goes_wrong_with_a_payment_afterwards_reaches_a_person(
+    alice: User, fulfilled: Order, sandbox: Sandbox, till: Till, settings: Settings
+) -> None:
+    settings.CUSTOMER_REFUND_DAYS = 14
+    delete_account(alice)
+    till.drain()
+    Refund.objects.update(next_attempt_at=timezone.now())
+    advance_refunds()
+    charge_id = fulfilled.stripe_charge_id
+    assert Refund.objects.get().status == Refund.Status.SUCCEEDED
+
+    sandbox.control(f"refunds/{sandbox.refund_ids(charge_id)[0]}/fail")
+    hear("refund.failed", "re_1", charge=charge_id)
+    dispute_id = sandbox.dispute(charge_id)
+    hear("charge.dispute.created", dispute_id, charge=charge_id)
+
+    kinds = set(InboxItem.objects.values_list("kind", flat=True))
+    assert {"refund_failed", "dispute"} <= kinds
+    assert alice.email not in str(list(InboxItem.objects.values()))
+    till.wallet.refresh_from_db()
+    assert till.wallet.state == Wallet.State.FROZEN
 
 
 def test_staff_and_debtors_stay(alice: User, bob: User, sandbox: Sandbox) -> None:
