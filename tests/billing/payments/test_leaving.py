@@ -147,7 +147,6 @@ def test_a_request_that_runs_is_settled_after_its_account_is_gone(
     till.settle("running", 40)
     till.drain()
 
-    wallet_of(alice).refresh_from_db()
     assert wallet_of(alice).posted_credits == 960
 
 
@@ -330,8 +329,7 @@ def test_what_goes_wrong_with_a_payment_afterwards_reaches_a_person(
     kinds = set(InboxItem.objects.values_list("kind", flat=True))
     assert {"refund_failed", "dispute"} <= kinds
     assert alice.email not in str(list(InboxItem.objects.values()))
-    alice.wallet.refresh_from_db()
-    assert alice.wallet.state == Wallet.State.FROZEN
+    assert wallet_of(alice).state == Wallet.State.FROZEN
 
 
 def test_staff_and_debtors_stay(alice: User, bob: User, sandbox: Sandbox) -> None:
