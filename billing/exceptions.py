@@ -22,7 +22,7 @@ BillingError
 ├── OrderMissing              no order of ours belongs to this payment
 ├── OrderMismatch             Stripe's account of a payment differs from the order
 ├── DocumentMissing           an order has no such receipt or invoice, or Stripe does not show it
-├── TooManyDocuments          this customer asked for too many of them
+├── TooManyQuestions          this person had us ask Stripe too often
 ├── RefundRefused             a refund that can't be given, or not now
 ├── PaymentProviderError      Stripe did not answer: what we asked for may have happened or not
 │   ├── PaymentProviderAway       no answer at all, so other calls would fail, too
@@ -176,8 +176,8 @@ class DocumentMissing(BillingError):
     """This order has no such receipt or invoice, or Stripe does not show it any more."""
 
 
-class TooManyDocuments(BillingError):
-    """This customer asked for too many receipts and invoices within an hour."""
+class TooManyQuestions(BillingError):
+    """This person had us ask Stripe too often within an hour, by clicks and pages that poll."""
 
 
 class RefundRefused(BillingError):

@@ -6,33 +6,27 @@ https://docs.stripe.com/receipts and https://docs.stripe.com/invoicing/hosted-in
 
 from django.core.cache import cache
 
-from billing.exceptions import (
-    DocumentMissing,
-    PaymentAccessRefused,
-    PaymentProviderRefusal,
-    TooManyDocuments,
-)
+from accounts.models import User
+from billing.exceptions import DocumentMissing, PaymentAccessRefused, PaymentProviderRefusal
 from billing.models import Order
+from billing.orders.questions import count_question
 from billing.stripe_api import read_charge, read_checkout
-from common.attempts import count_attempt
 
 RECEIPT, INVOICE = "receipt", "invoice"
 # Far less than an address lives, and long enough for whoever clicks it again and again.
 KEPT_S = 300
-MOST_PER_HOUR = 60
 
 
-def find_document(order: Order, kind: str) -> str:
+def find_document(order: Order, kind: str, *, asker: User) -> str:
     """Return the address at which Stripe shows an order's receipt or invoice now.
 
-    What Stripe said within five minutes is said again. Raises DocumentMissing, TooManyDocuments,
+    What Stripe said within five minutes is said again. Raises DocumentMissing, TooManyQuestions,
     PaymentProviderError.
     """
     key = f"document:{order.pk}:{kind}"
     known: str | None = cache.get(key)
     if known is None:
-        if count_attempt(f"documents:{order.team_id}") > MOST_PER_HOUR:
-            raise TooManyDocuments("Too many documents were asked for within an hour.")
+        count_question(asker)
         known = _ask(order, kind)
         cache.set(key, known, KEPT_S)
     if not known:

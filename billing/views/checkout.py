@@ -11,15 +11,22 @@ from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts.models import User
 from accounts.teams.roles import Deed
 from billing.catalogue.pack_prices import list_prices
-from billing.exceptions import CurrencyUnproven, PackUnavailable, PaymentProviderError
+from billing.exceptions import (
+    CurrencyUnproven,
+    PackUnavailable,
+    PaymentProviderError,
+    TooManyQuestions,
+)
 from billing.keys.first_key import claim_first_key
 from billing.ledger.balances import read_balance
 from billing.ledger.wallets import get_wallet
 from billing.models import Order, Pack
 from billing.orders.checkout import start_checkout
 from billing.orders.checkout_payments import fulfil_checkout
+from billing.orders.questions import count_question
 from billing.stripe_api import SESSION_ID
 from billing.views.polling import poll_after_s, read_polls
 from billing.views.refusals import MESSAGES, as_message
@@ -48,6 +55,8 @@ def _confirm(request: CustomerRequest, slug: str) -> HttpResponse:
     if request.method == "POST":
         next_url = reverse("packs")
         with as_message(request):
+            # An order that is open is looked up there, too.
+            count_question(request.user)
             order = start_checkout(
                 request.seat,
                 pack_slug=slug,
@@ -84,7 +93,7 @@ def checkout_return(request: CustomerRequest) -> HttpResponse:
     if not SESSION_ID.fullmatch(session_id):
         raise Http404("No order has such a session.")
     order = get_object_or_404(Order, team=request.team, stripe_session_id=session_id)
-    order, is_reachable = _settle(order)
+    order, is_reachable = _settle(order, request.user)
     is_paid = order.status == Order.Status.FULFILLED
     polls = read_polls(request)
     context = {
@@ -109,12 +118,13 @@ def checkout_cancel(request: CustomerRequest, public_id: UUID) -> HttpResponse:
     return render(request, "checkout/cancelled.html", {"order": order, "now": timezone.now()})
 
 
-def _settle(order: Order) -> tuple[Order, bool]:
+def _settle(order: Order, asker: User) -> tuple[Order, bool]:
     """Return the order as Stripe has it now, and whether Stripe could be asked."""
     if order.status in SETTLED or not order.stripe_session_id:
         return order, True
     try:
+        count_question(asker)
         return fulfil_checkout(order.stripe_session_id), True
-    except PaymentProviderError:
+    except (PaymentProviderError, TooManyQuestions):
         # The webhook and the sweep fulfil the order anyway; this page only shows it later.
         return order, False

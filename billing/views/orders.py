@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.teams.roles import Deed
 from billing.models import Order, Refund
 from billing.orders.documents import find_document
+from billing.orders.questions import count_question
 from billing.orders.refunds import offer_to_customer, refund_to_customer
 from billing.stripe_inbox.open_orders import ask_again
 from billing.views.forms import RefundForm
@@ -62,7 +63,7 @@ def order_document(request: CustomerRequest, public_id: UUID, kind: str) -> Http
     order = get_object_or_404(Order, public_id=public_id, team=request.team)
     next_url = reverse("dashboard-order", args=[order.public_id])
     with as_message(request):
-        next_url = find_document(order, kind)
+        next_url = find_document(order, kind, asker=request.user)
     return redirect(next_url)
 
 
@@ -107,6 +108,7 @@ def check_again(request: CustomerRequest, order: Order) -> None:
         messages.info(request, "This order never reached the payment page. Nothing was charged.")
         return
     with as_message(request):
+        count_question(request.user)
         found = ask_again(order)
         if found.status == Order.Status.FULFILLED:
             messages.success(request, "Paid: the credits are in your balance.")

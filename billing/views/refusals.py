@@ -10,9 +10,11 @@ from accounts.teams import exceptions as teams
 from billing import exceptions as billing
 from common.exceptions import DomainError
 
+# An empty text: the error has words of its own for whoever asked.
 MESSAGES: dict[type[DomainError], str] = {
+    teams.TeamError: "",
     teams.NotAllowed: "Your role in this team may not do this. Nothing was changed.",
-    teams.NotAMember: "You are not in this team any more. Nothing was changed.",
+    teams.NotAMember: "This person is not in the team any more. Nothing was changed.",
     teams.TeamClosed: "This team is closed. Nothing was changed.",
     billing.CurrencyUnproven: (
         "That pack can't be sold in this currency at the moment. Nothing was charged. Please "
@@ -30,8 +32,8 @@ MESSAGES: dict[type[DomainError], str] = {
     billing.DocumentMissing: (
         "The payment service has no such document of this order. Please write to us if you need it."
     ),
-    billing.TooManyDocuments: (
-        "Too many documents were asked for within an hour. Please try again later."
+    billing.TooManyQuestions: (
+        "The payment service was asked too often within an hour. Please try again later."
     ),
     billing.RefundRefused: "Nothing was refunded: this order can't be returned here any more.",
     billing.LeavingRefused: "The account can't be deleted now: please look below.",
@@ -63,4 +65,4 @@ def as_message(request: HttpRequest) -> Iterator[None]:
         yield
     except tuple(MESSAGES) as error:
         known = next(kind for kind in type(error).__mro__ if kind in MESSAGES)
-        messages.error(request, MESSAGES[known])
+        messages.error(request, MESSAGES[known] or str(error))

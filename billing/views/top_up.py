@@ -15,6 +15,7 @@ from billing.catalogue.pack_prices import list_prices
 from billing.exceptions import InvalidAmount, PackUnavailable, TooManyCards, TopUpRefused
 from billing.ledger.balances import read_balance
 from billing.models import AutoTopUp, Order
+from billing.orders.questions import count_question
 from billing.top_ups import agreement as top_ups
 from billing.top_ups import cards as top_up_cards
 from billing.views.forms import TopUpForm, offer_of
@@ -55,6 +56,7 @@ def save_card(request: CustomerRequest) -> HttpResponse:
 def card_saved(request: CustomerRequest) -> HttpResponse:
     """Save the card when Stripe sends the customer back. The webhook may have done it before."""
     with as_message(request):
+        count_question(request.user)
         top_up_cards.finish_setup(request.GET.get("session_id", "")[:120])
     known = top_ups.get_top_up(request.team)
     if known.is_on:

@@ -113,6 +113,7 @@ def log_in(page: Page, email: str, password: str = PASSWORD) -> None:
 def log_out(page: Page) -> None:
     page.goto("/accounts/logout/")
     page.get_by_role("main").get_by_role("button", name="Log out").click()
+    expect(page.get_by_role("link", name="Log in").first).to_be_visible()
 
 
 def mailed_link(stack: Stack, email: str, link: re.Pattern[str]) -> str:

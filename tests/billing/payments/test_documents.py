@@ -1,8 +1,10 @@
 """Receipts and invoices are read from Stripe when somebody wants one: their addresses end."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import stripe
 from django.contrib.messages import get_messages
 from django.core.cache import cache
 from django.test import Client
@@ -10,10 +12,10 @@ from pytest_django import Settings
 
 from accounts.models import User
 from accounts.teams.members import own_seat
-from billing.models import Order, Pack
+from billing.models import AutoTopUp, Order, Pack
 from billing.orders.checkout import start_checkout
 from billing.orders.checkout_payments import fulfil_checkout
-from billing.orders.documents import MOST_PER_HOUR
+from billing.orders.questions import MOST_PER_HOUR
 from devstack.ports import free_port
 from tests.conftest import signed_in
 from tests.stripe_sandbox import Sandbox
@@ -98,13 +100,47 @@ def test_a_document_that_is_not_there_is_not_asked_for_again_either(
     assert said_again[-1] == said[-1]
 
 
-def test_a_customer_asks_stripe_only_so_often(as_alice: Client, fulfilled: Order) -> None:
-    cache.set(f"documents:{fulfilled.team_id}", MOST_PER_HOUR, 3_600)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("get", "/dashboard/orders/{order}/receipt/"),
+        ("post", "/dashboard/orders/{order}/"),
+        ("get", "/billing/return/?session_id={session}"),
+        ("get", "/dashboard/top-up/saved/?session_id={session}"),
+        ("post", "/billing/checkout/starter/"),
+    ],
+)
+def test_whatever_is_clicked_asks_stripe_only_so_often(
+    as_alice: Client, order: Order, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+) -> None:
+    AutoTopUp.objects.create(wallet=order.team.wallet, stripe_setup_session_id="cs_test_setup")
+    session_id = "cs_test_setup" if "saved" in path else order.stripe_session_id
+    Order.objects.filter(pk=order.pk).update(stripe_charge_id="ch_1")
+    url = path.format(order=order.public_id, session=session_id)
+    asked: list[str] = []
+    request = stripe.RequestsClient.request
+
+    def watch(self: stripe.RequestsClient, verb: str, at: str, *args: Any) -> Any:
+        asked.append(f"{verb} {at}")
+        return request(self, verb, at, *args)
+
+    monkeypatch.setattr(stripe.RequestsClient, "request", watch)
+    cache.set(f"stripe-questions:{order.buyer_id}", MOST_PER_HOUR, 3_600)
+    getattr(as_alice, method)(url)
+    assert asked == []
+    cache.clear()
+    getattr(as_alice, method)(url)
+
+    assert asked != []
+
+
+def test_who_asks_too_often_is_told(as_alice: Client, fulfilled: Order) -> None:
+    cache.set(f"stripe-questions:{fulfilled.buyer_id}", MOST_PER_HOUR, 3_600)
 
     url, said = ask(as_alice, fulfilled, "receipt")
 
     assert url == f"/dashboard/orders/{fulfilled.public_id}/"
-    assert "Too many documents" in said[0]
+    assert "asked too often" in said[0]
 
 
 def test_a_stripe_that_does_not_answer_is_told(

@@ -46,7 +46,7 @@ from billing.teams.unspent import read_unspent
 from devstack.ports import free_port
 from tests.accounts.sign_up import PASSWORD
 from tests.billing.notices.conftest import Mailbox, mailbox
-from tests.billing.payments.conftest import posted
+from tests.billing.payments.conftest import hear, posted
 from tests.conftest import open_fences, signed_in
 from tests.stripe_sandbox import Sandbox
 from tests.till import Till
@@ -330,6 +330,29 @@ def test_a_refund_that_nobody_can_ask_for_again_is_told(
 
     assert Refund.objects.get().status == Refund.Status.REFUSED
     assert InboxItem.objects.get().kind == "refund_refused"
+
+
+def test_what_goes_wrong_with_a_payment_afterwards_reaches_a_person(
+    alice: User, fulfilled: Order, sandbox: Sandbox, till: Till, settings: Settings
+) -> None:
+    settings.CUSTOMER_REFUND_DAYS = 14
+    delete_account(alice)
+    till.drain()
+    Refund.objects.update(next_attempt_at=timezone.now())
+    advance_refunds()
+    charge_id = fulfilled.stripe_charge_id
+    assert Refund.objects.get().status == Refund.Status.SUCCEEDED
+
+    sandbox.control(f"refunds/{sandbox.refund_ids(charge_id)[0]}/fail")
+    hear("refund.failed", "re_1", charge=charge_id)
+    dispute_id = sandbox.dispute(charge_id)
+    hear("charge.dispute.created", dispute_id, charge=charge_id)
+
+    kinds = set(InboxItem.objects.values_list("kind", flat=True))
+    assert {"refund_failed", "dispute"} <= kinds
+    assert alice.email not in str(list(InboxItem.objects.values()))
+    alice.wallet.refresh_from_db()
+    assert alice.wallet.state == Wallet.State.FROZEN
 
 
 def test_staff_and_debtors_stay(alice: User, bob: User, sandbox: Sandbox) -> None:
