@@ -48,6 +48,8 @@ LONG = (
 )
 SHORT = '"><svg/onload=hit()>{}'
 SHORTEST = "<b id=hit>{}"
+# A local part may be quoted, and then holds nearly anything.
+EMAIL = '"<img/src=x/onerror=hit()>{}"@x.example'
 URL = "javascript:hit()//{}"
 # What a mail of any kind may say, as strings of strangers where it is one.
 NUMBERS = dict.fromkeys(
@@ -95,6 +97,8 @@ def prepare(email: str) -> None:
 def mails(email: str) -> dict[str, list[str]]:
     """Compose a mail of each kind whose every word is a stranger's: subject and HTML."""
     user = User.objects.get(email=email)
+    # Not saved: only these mails are to have it.
+    user.email = EMAIL.format("")
     words = {name: LONG.format(name) for name in WORDS}
     lists = {"keys": [LONG.format("k")], "addresses": [LONG.format("a")]}
     facts = {
@@ -169,7 +173,7 @@ def _value(field: Field[Any, Any], present: Any, mark: str) -> Any:
         most = getattr(field.base_field, "max_length", None)
         return [_text(most, mark)]
     if isinstance(field, EmailField):
-        return f'"<img/src=x/onerror=hit()>{mark}"@x.example'
+        return EMAIL.format(mark)
     return _text(getattr(field, "max_length", None), mark, is_url="url" in field.name)
 
 
