@@ -25,6 +25,8 @@ from bench.table.wire import Wire
 from devstack.environment import ROOT
 
 TRIES = 3
+# After a failed warm-up.
+PAUSE_S = 2.0
 # Of a processor: one who works this much has no time to spare.
 IS_SATURATED = 0.9
 MEMORY_EVERY_S = 0.5
@@ -97,8 +99,17 @@ class Bench:
         )
 
     def warm_up(self, run: Run, gateway: Running) -> None:
-        """Let a gateway open its connections and compile what it compiles. Raises LoadFailed."""
-        self._send(run, gateway, self._write_request(run, gateway))
+        """Let a gateway open its connections and compile what it compiles. Raises LoadFailed.
+
+        It may fail at first: what has just started may not be ready for 32 clients at once.
+        """
+        request = self._write_request(run, gateway)
+        for _ in range(TRIES - 1):
+            with contextlib.suppress(LoadFailed):
+                self._send(run, gateway, request)
+                return
+            time.sleep(PAUSE_S)
+        self._send(run, gateway, request)
 
     def _write_request(self, run: Run, gateway: Running) -> Path:
         request = self.folder / "request"

@@ -13,12 +13,19 @@ from accounts.teams.invitations import find_invitation, open_invitations, revoke
 from accounts.teams.roles import Deed, described_roles
 from billing.teams.invitations import accept, invite
 from billing.views.refusals import as_message
-from billing.views.requests import CustomerRequest, HtmxRequest, customer_only, member_only
+from billing.views.requests import (
+    CustomerRequest,
+    HtmxRequest,
+    customer_only,
+    fresh_only,
+    member_only,
+)
 from billing.views.team import page_of
 from billing.views.team_forms import InvitationForm, roles_to_give
 
 
 @member_only(Deed.MANAGE_MEMBERS)
+@fresh_only("POST")
 @require_http_methods(["GET", "HEAD", "POST"])
 def invitations(request: CustomerRequest) -> HttpResponse:
     """List the open invitations; on POST invite an address."""
@@ -37,6 +44,7 @@ def invitations(request: CustomerRequest) -> HttpResponse:
 
 
 @member_only(Deed.MANAGE_MEMBERS)
+@fresh_only("POST")
 @require_POST
 def invitation_resend(request: CustomerRequest, invitation_id: int) -> HttpResponse:
     """Invite an address again: the mail has a new link, and the old one ends."""

@@ -24,6 +24,7 @@ def member(request: CustomerRequest, member_id: int) -> HttpResponse:
 
 
 @member_only(Deed.MANAGE_MEMBERS)
+@fresh_only("POST")
 @require_http_methods(["GET", "HEAD", "POST"])
 def member_caps(request: CustomerRequest, member_id: int) -> HttpResponse:
     """Set the most that a member's keys may spend. A GET leads to the member."""

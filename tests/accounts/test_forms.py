@@ -90,6 +90,16 @@ FORMS: dict[str, dict[str, str]] = {
     },
     "/dashboard/settings/delete/": {"email": "nobody@example.com"},
     "/dashboard/orders/{order}/refund/": {"key": "x"},
+    "/dashboard/team/new/": {"name": "Acme"},
+    "/dashboard/team/rename/": {"name": "Acme"},
+    "/dashboard/team/close/": {"name": "Acme"},
+    "/dashboard/team/invitations/": {"email": "new@example.com", "role": "admin"},
+    "/dashboard/team/members/{seat}/caps/": {
+        "monthly_cap_credits": "5",
+        "lifetime_cap_credits": "",
+    },
+    "/dashboard/team/members/{seat}/role/": {"role": "admin"},
+    "/dashboard/team/members/{seat}/remove/": {"keys": "end"},
     "/billing/checkout/nothing/": {"currency": "usd"},
 }
 VISITORS = (
@@ -115,7 +125,11 @@ def no_limits(db: None) -> Iterator[None]:
 def places(alice: User, bob: User, settings: Settings) -> dict[str, str]:
     settings.AUTO_TOP_UP = True
     key, _ = issue_api_key(own_seat(alice), name="Laptop")
-    return {"key": str(key.pk), "order": str(make_order(alice).public_id)}
+    return {
+        "key": str(key.pk),
+        "order": str(make_order(alice).public_id),
+        "seat": str(own_seat(alice).pk),
+    }
 
 
 def state() -> tuple[Any, ...]:
@@ -159,6 +173,9 @@ def test_a_form_answers_any_value(
         "/accounts/password/reset/key/{}-{}/",
         "/dashboard/usage/?model={}&key={}&before={}",
         "/dashboard/usage/{}/",
+        "/dashboard/team/events/?person={}&action={}&before={}",
+        "/dashboard/team/events.csv?person={}&action={}&before={}",
+        "/invitations/{}/",
         "/dashboard/statements/{}.csv",
         "/models/?q={}",
         "/billing/return/?session_id={}",
@@ -221,6 +238,9 @@ def test_every_field_of_every_form_is_tried(alice: User, places: dict[str, str])
     for client in (Client(), signed_in(alice)):
         for path in sorted(paths(places) - {"/favicon.ico"}):
             page = client.get(path, follow=True)
+            if page.streaming:
+                # The client closes it at its end.
+                b"".join(page)
             if page.headers.get("Content-Type", "").startswith("text/html"):
                 fields = Fields(page.request["PATH_INFO"])
                 fields.feed(page.content.decode())

@@ -149,7 +149,6 @@ def test_a_request_that_runs_is_settled_after_its_account_is_gone(
     till.settle("running", 40)
     till.drain()
 
-    wallet_of(alice).refresh_from_db()
     assert wallet_of(alice).posted_credits == 960
 
 

@@ -1,6 +1,7 @@
 """The page of one member: role, caps, handing over, removing."""
 
 import pytest
+from django.test import Client
 
 from accounts.models import ApiKey, Membership, Role, TeamEvent, User
 from billing.keys.api_keys import issue_api_key
@@ -130,3 +131,18 @@ def test_a_removed_member_acts_no_more_from_an_open_page(acme: Crew) -> None:
 
     assert answer.status_code == 404
     assert now(acme, DEVELOPER)
+
+
+@pytest.mark.parametrize(
+    "path", ["team/invitations/", "team/close/", "team/members/{}/caps/", "team/members/{}/role/"]
+)
+def test_a_session_that_was_left_open_changes_nobodys_rights(acme: Crew, path: str) -> None:
+    stale = Client()
+    stale.force_login(acme.person(OWNER))
+    before = TeamEvent.objects.count()
+    typed = {"email": "new@example.com", "role": "owner", "name": "Acme"}
+
+    answer = stale.post(acme.page(path.format(acme.seats[DEVELOPER].pk)), typed)
+
+    assert "/accounts/reauthenticate/" in answer["Location"]
+    assert TeamEvent.objects.count() == before
