@@ -358,5 +358,5 @@ def freeze(stack: Stack, email: str, *, reason: str) -> None:
         "shell",
         "-c",
         "from billing.ledger.wallets import freeze_wallet; from billing.models import Wallet; "
-        f"freeze_wallet(Wallet.objects.get(user__email={email!r}), reason={reason!r})",
+        f"freeze_wallet(Wallet.objects.get(team__person__email={email!r}), reason={reason!r})",
     )

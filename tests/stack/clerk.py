@@ -119,7 +119,7 @@ def ledger(email: str) -> Answer:
     """Read somebody's ledger, oldest first."""
     from billing.models import LedgerEntry
 
-    entries = LedgerEntry.objects.filter(wallet__user__email=email).order_by("pk")
+    entries = LedgerEntry.objects.filter(wallet__team__person__email=email).order_by("pk")
     return list(entries.values("kind", "amount_credits", "balance_credits", "reference"))
 
 
