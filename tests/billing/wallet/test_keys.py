@@ -30,6 +30,7 @@ def build(function: Callable[..., str], wallet_id: int) -> str:
         "wallet_id": wallet_id,
         "shard": keys.shard_of(wallet_id),
         "api_key_id": 99,
+        "member_id": 3,
         # Whoever names a request can't move it to another slot.
         "reference": "req_{9}{",
     }
@@ -65,7 +66,7 @@ def test_it_builds_no_other_names() -> None:
     # Of a key that is named elsewhere: the fence, without the word, with `key:`.
     assert keys.api_key(7, 99) == keys.fence(7)[:-5] + "key:99"
     built = set(re.findall(r"'([a-z:]*:)' \.\.", SOURCE))
-    assert built == {":wallet:", ":hold:", ":key:", "key:", "held:", "spent:"}
+    assert built == {":wallet:", ":hold:", ":key:", "key:", "member:", ":", "held:", "spent:"}
 
 
 @pytest.mark.django_db(transaction=True)
