@@ -18,6 +18,7 @@ from billing.exceptions import InsufficientCredits
 from billing.ledger.member_spending import count_member
 from billing.wallet.client import WalletClient
 from billing.wallet.commands.figures import Balance
+from billing.wallet.connection import Connection
 from billing.wallet.limits import Caps, Limits
 from tests.till import Till, in_a_thread, limits
 
@@ -284,7 +285,7 @@ def test_exactly_as_many_tokens_pass_as_there_may_in_a_minute(
 
 async def test_one_process_of_five_hundred_tasks_admits_exactly_as_many(till: Till) -> None:
     await asyncio.to_thread(in_a_thread, lambda: till.grant(PAID_FOR * CREDITS))
-    wallet = await WalletClient.connect(settings.REDIS_URL)
+    wallet = WalletClient(Connection(settings.REDIS_URL, timeout_s=30))
 
     answers = await asyncio.gather(
         *(wallet.place(till.hold_request(f"r{n}", CREDITS)) for n in range(500)),
