@@ -9,7 +9,7 @@ from accounts.models import ApiKey, Membership, Role
 from accounts.teams.members import own_seat
 from billing.audit.books import audit
 from billing.keys.api_keys import issue_api_key, leave_keys_to_team
-from billing.teams.members import set_member_caps
+from billing.teams.members import remove_member, set_member_caps
 from billing.upkeep.drain import drain
 from billing.upkeep.recovery import close_all, recover
 from proxy.database import in_database
@@ -168,4 +168,34 @@ async def test_a_key_that_its_maker_left_behind_has_no_members_cap(api: Api, bob
     assert (before.status_code, (await api.chat(one, max_tokens=5)).status_code) == (429, 200)
     await in_database(drain)
     assert await in_database(lambda: one.key.usage_records.get().member) is None
+    assert await in_database(lambda: audit(at_rest=True)) == []
+
+
+@pytest.mark.parametrize(("keeps_keys", "status"), [(False, 401), (True, 200)])
+async def test_a_stream_goes_on_when_its_member_is_removed_and_is_theirs(
+    api: Api, bob: Member, keeps_keys: bool, status: int
+) -> None:
+    one, two = bob.keys
+    await api.sell("gpt-4-50tps")
+    await bob.cap(lifetime_cap_credits=1_000)
+    body = {"model": "gpt-4-50tps", "messages": HELLO, "stream": True}
+    async with api.client.stream(
+        "POST", "/v1/chat/completions", headers=one.headers, json=body
+    ) as response:
+        lines = response.aiter_lines()
+        first = await anext(lines)
+
+        await in_database(lambda: remove_member(bob.owner, one.user, keeps_keys=keeps_keys))
+
+        after = await api.chat(two, max_tokens=5)
+        rest = [line async for line in lines]
+
+    await api.idle()
+    await in_database(drain)
+    record = await in_database(lambda: one.key.usage_records.select_related("member").get())
+    assert first.startswith("data: ")
+    assert "data: [DONE]" in rest
+    assert after.status_code == status
+    assert (record.outcome, record.member) == ("completed", one.user)
+    assert record.charged_credits > 0
     assert await in_database(lambda: audit(at_rest=True)) == []
