@@ -6,8 +6,11 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from accounts.models import Team, TeamEvent, User
+from common import money
 
 PAGE_SIZE = 50
+# In what the amounts of an event are.
+CURRENCY = "currency"
 LEFT = (TeamEvent.Action.MEMBER_LEFT, TeamEvent.Action.MEMBER_REMOVED)
 
 
@@ -71,14 +74,24 @@ def changes_of(event: TeamEvent) -> list[Change]:
     """Return what a deed changed, in the order in which it was written down."""
     names = [*event.before, *(name for name in event.after if name not in event.before)]
     changes = (
-        Change(name.replace("_", " "), _word(event.before, name), _word(event.after, name))
+        Change(_name(name), _word(event.before, name), _word(event.after, name))
         for name in names
+        if name != CURRENCY
     )
     return [change for change in changes if change.before != change.after]
+
+
+def _name(name: str) -> str:
+    """Return what a fact is called; its unit is said with its value."""
+    return name.removesuffix("_cents").removesuffix("_credits").replace("_", " ")
 
 
 def _word(facts: dict[str, Any], name: str) -> str:
     if name not in facts:
         return ""
     value = facts[name]
+    if isinstance(value, int) and name.endswith("_cents") and CURRENCY in facts:
+        return money.price(value, facts[CURRENCY])
+    if isinstance(value, int) and name.endswith("_credits"):
+        return f"{value:,} credits"
     return "none" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

@@ -36,9 +36,25 @@ def test_it_tells_who_did_what_to_whom_with_before_and_after(acme: Crew) -> None
     page = read(acme)
 
     assert "changed the caps of" in page
-    assert "monthly cap credits" in page
-    assert "<bdi>none</bdi> → <bdi>77</bdi>" in page
+    assert "monthly cap:" in page
+    assert "<bdi>none</bdi> → <bdi>77 credits</bdi>" in page
     assert str(acme.person(Role.DEVELOPER)) in page
+
+
+def test_it_tells_money_with_its_currency(acme: Crew) -> None:
+    note(
+        acme.team,
+        Action.BOUGHT,
+        actor=acme.person(Role.BILLING),
+        subject="Starter",
+        after={"credits": 1_000_000, "paid_cents": 500, "currency": "usd"},
+    )
+
+    page = read(acme)
+
+    assert "paid: <bdi></bdi><bdi>$5.00</bdi>" in page
+    assert "credits: <bdi></bdi><bdi>1,000,000</bdi>" in page
+    assert "currency" not in page
 
 
 def test_it_is_filtered_by_person_and_deed(acme: Crew) -> None:
