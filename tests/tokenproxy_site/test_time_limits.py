@@ -68,7 +68,9 @@ def test_what_waits_for_a_lock_gives_up_and_changes_nothing(alice: User) -> None
         # Nothing is left behind: once the lock is free, the same works.
         grant_credits(wallet, credits=10, reason="a test")
     finally:
-        connection.close()
+        # The pool lends the connection to other tests.
+        with connection.cursor() as cursor:
+            cursor.execute("RESET lock_timeout")
 
     assert LedgerEntry.objects.get().amount_credits == 10
 
