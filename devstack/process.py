@@ -106,6 +106,8 @@ class Process:
         self._popen: subprocess.Popen[bytes] | None = None
         self._watch_end: int | None = None
         self._threads: list[threading.Thread] = []
+        # Held from the command's start until it is watched: another thread may stop it meanwhile.
+        self._starting = threading.Lock()
 
     @property
     def pid(self) -> int:
@@ -125,13 +127,15 @@ class Process:
         """Start the command. Raises RuntimeError if it runs already."""
         if self.is_running:
             raise RuntimeError(f"{self.name} runs already, as process {self.pid}")
-        self._popen = NURSERY.start(self._spawn)
-        self._threads = [threading.Thread(target=self._await_exit, daemon=True)]
-        if self._popen.stdout is not None:
-            reader = threading.Thread(target=self._read, args=(self._popen.stdout,), daemon=True)
-            self._threads.append(reader)
-        for thread in self._threads:
-            thread.start()
+        with self._starting:
+            self._popen = NURSERY.start(self._spawn)
+            self._threads = [threading.Thread(target=self._await_exit, daemon=True)]
+            if self._popen.stdout is not None:
+                lines = self._popen.stdout
+                reader = threading.Thread(target=self._read, args=(lines,), daemon=True)
+                self._threads.append(reader)
+            for thread in self._threads:
+                thread.start()
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, if it still runs."""
@@ -161,7 +165,9 @@ class Process:
     def wait(self, timeout_s: float | None = None) -> int:
         """Wait for its end and for its last line. Raises subprocess.TimeoutExpired."""
         code = self._started().wait(timeout_s)
-        for thread in self._threads:
+        with self._starting:
+            threads = list(self._threads)
+        for thread in threads:
             # A grandchild may hold the pipe open; its lines are not worth waiting for.
             if thread is not threading.current_thread():
                 thread.join(1.0)
