@@ -57,11 +57,14 @@ def find_untold(evidence: Evidence) -> Iterator[Violation]:
 
 
 def find_undelivered(evidence: Evidence) -> Iterator[Violation]:
-    """Nothing is charged that the upstream did not accept, nor more than what it made costs."""
+    """Nothing is charged that the upstream did not accept, nor more than what it made costs.
+
+    But for the prompt of a request whose process died after it had begun to send it.
+    """
     accepted = accepted_by_id(evidence)
     for request_id, receipt in evidence.receipts.items():
         charged = receipt["charged_credits"]
-        if not charged:
+        if not charged or was_begun(receipt):
             continue
         row = accepted.get(request_id)
         if row is None:
@@ -204,6 +207,16 @@ def was_refused_in_a_200(row: Row) -> bool:
     """Tell whether an answer was an error from its beginning, which is free and no acceptance."""
     is_error = row["fault"] == "error-event" and row["outcome"] == "failed"
     return is_error and not row["completion_tokens_delivered"]
+
+
+def was_begun(receipt: Row) -> bool:
+    """Tell whether it charges no more than the prompt of a request whose process died.
+
+    Nobody knows then how much of it the upstream has read; `docs` tell customers so.
+    """
+    prompt = -(-receipt["prompt_tokens"] * receipt["prompt_rate"] // 1_000)
+    is_prompt = not receipt["completion_tokens"] and receipt["charged_credits"] <= prompt
+    return bool(receipt["outcome"] == "abandoned" and is_prompt)
 
 
 def most_cost(row: Row, receipt: Row) -> int:

@@ -530,22 +530,15 @@ MUTANTS: list[Mutant] = [
     payment(
         "every thread may wait for Stripe",
         "tasks/stripe_slots.py",
-        " or len(_running) >= MOST_WAITING",
-        "",
+        "BoundedSemaphore(MOST_WAITING)",
+        "BoundedSemaphore(MOST_WAITING + 1)",
         tests="silent_stripe.py::test_two_kinds_of_sweeps_run_at_once_and_no_third",
-    ),
-    payment(
-        "one kind of sweep may take all turns",
-        "tasks/stripe_slots.py",
-        "name in _running or ",
-        "",
-        tests="silent_stripe.py::test_two_threads_wait_for_stripe_and_the_others_go_on",
     ),
     payment(
         "a sweep that breaks keeps its turn",
         "tasks/stripe_slots.py",
-        "        finally:\n            with _lock:\n                _running.discard(name)\n",
-        "        except ZeroDivisionError:\n            raise\n        finally:\n            pass\n",
-        tests="silent_stripe.py::test_two_threads_wait_for_stripe_and_the_others_go_on",
+        "        finally:\n            _slots.release()\n",
+        "        except ZeroDivisionError:\n            raise\n        else:\n            _slots.release()\n",
+        tests="silent_stripe.py::test_a_sweep_that_breaks_gives_its_turn_back",
     ),
 ]

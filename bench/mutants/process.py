@@ -1,8 +1,16 @@
-"""Guards of the web process: its journal and its connection to Redis."""
+"""Guards of processes: the web's journal and its connection to Redis, a worker's sweeps."""
 
 from bench.mutants.mutant import Mutant
 
 MUTANTS: list[Mutant] = [
+    Mutant(
+        "a sweep runs twice at once",
+        "tokenproxy_site/sweep_task.py",
+        "            if name in self._by_name:\n                return False\n",
+        "",
+        "tests/billing/payments/test_silent_stripe.py"
+        "::test_two_threads_wait_for_stripe_and_the_others_go_on",
+    ),
     Mutant(
         "the journal charges what an upstream refused",
         "billing/wallet/journal.py",

@@ -12,33 +12,23 @@ from functools import wraps
 # events are not counted: the scheduler starts each of them once.
 MOST_WAITING = 2
 
-_lock = threading.Lock()
-_running: set[str] = set()
+_slots = threading.BoundedSemaphore(MOST_WAITING)
 
 
 def with_slot(sweep: Callable[[], int]) -> Callable[[], int]:
-    """Let a sweep run once at a time in this process, and at most MOST_WAITING such sweeps.
+    """Let at most MOST_WAITING such sweeps run at once in this process.
 
-    A sweep that finds no slot returns 0; the next sweep of its kind does the work.
+    A sweep that finds no slot returns 0; the next sweep of its kind does the work. That one of a
+    kind runs at a time is every task's rule (`tokenproxy_site/sweep_task.py`).
     """
-    name = sweep.__name__
 
     @wraps(sweep)
     def guarded() -> int:
-        if not _take(name):
+        if not _slots.acquire(blocking=False):
             return 0
         try:
             return sweep()
         finally:
-            with _lock:
-                _running.discard(name)
+            _slots.release()
 
     return guarded
-
-
-def _take(name: str) -> bool:
-    with _lock:
-        if name in _running or len(_running) >= MOST_WAITING:
-            return False
-        _running.add(name)
-        return True

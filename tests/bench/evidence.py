@@ -8,7 +8,10 @@ from bench.chaos.verdict import judge
 
 RECEIPT = {
     "request_id": "req_1",
+    "outcome": "completed",
     "source": "reported",
+    "prompt_tokens": 8,
+    "completion_tokens": 10,
     "target_credits": 18,
     "charged_credits": 18,
     "prompt_rate": 1_000,

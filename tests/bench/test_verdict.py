@@ -74,6 +74,27 @@ def test_it_finds_a_charge_above_what_was_made() -> None:
     ]
 
 
+DEAD = {"outcome": "abandoned", "completion_tokens": 0, "charged_credits": 8}
+
+
+@pytest.mark.parametrize("served", [{"is_accepted": False}, {"prompt_tokens": 0}])
+def test_a_dead_process_charges_the_prompt_that_it_had_begun_to_send(
+    served: dict[str, object],
+) -> None:
+    served |= {"completion_tokens_generated": 0}
+
+    assert problems(evidence(receipt=DEAD, served=served)) == []
+
+
+@pytest.mark.parametrize(
+    "receipt", [{"charged_credits": 9}, {"completion_tokens": 1}, {"outcome": "client_left"}]
+)
+def test_it_finds_more_than_that(receipt: dict[str, object]) -> None:
+    served = {"is_accepted": False}
+
+    assert problems(evidence(receipt=DEAD | receipt, served=served)) != []
+
+
 def refused(request_id: str | None = "req_1") -> Seen:
     return Seen(
         "json",
