@@ -140,12 +140,14 @@ def test_a_client_cannot_choose_its_address(edge: Edge, shop: Shop) -> None:
         email=f"mine-{edge.name}@example.com",
         credits=0,
         limits={"allowed_networks": ["127.0.0.9/32"]},
+        caps={},
     )
     claimed = shop.clerk.order(
         "open_account",
         email=f"claimed-{edge.name}@example.com",
         credits=0,
         limits={"allowed_networks": ["203.0.113.5/32"]},
+        caps={},
     )
 
     assert call_from("127.0.0.9", edge, mine["secret"]).status_code == 200
