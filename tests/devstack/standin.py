@@ -51,7 +51,8 @@ def note(name: str) -> None:
         raise SystemExit(0)
 
     signal.signal(signal.SIGTERM, leave)
-    unfinished = folder / f"{name}.pid.new"
+    # Two of one name may start at once.
+    unfinished = folder / f"{name}.pid.{os.getpid()}"
     unfinished.write_text(str(os.getpid()))
     unfinished.rename(folder / f"{name}.pid")
 
