@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -148,18 +149,27 @@ async def run(house: House, options: Options, schedule: list[Strike]) -> list[Vi
 def open_shop(house: House, options: Options) -> Watched:
     """Make customers, and wait until their keys work on every web process."""
     stack = house.stack
+    crowd: dict[str, dict[str, Any]] = {
+        "probe": {"credits": RICH},
+        **{f"rich{number}": {"credits": RICH} for number in range(3)},
+        **{f"poor{number}": {"credits": POOR} for number in range(4)},
+        "slow": {"credits": RICH, "rpm": 60},
+        **{f"capped{cap}": {"credits": RICH, "cap": cap} for cap in CAPS},
+        **{f"member{cap}": {"credits": RICH, "member_cap": cap} for cap in CAPS},
+        # A team of several, who spend one balance.
+        **{
+            f"colleague{cap}": {"credits": 0, "member_cap": cap, "joins": "rich0@chaos.example"}
+            for cap in CAPS
+        },
+    }
     people = [
-        {"email": f"{name}@chaos.example", "password": secrets.token_urlsafe(12), **facts}
-        for name, facts in {
-            "probe": {"credits": RICH, "rpm": 100_000},
-            **{f"rich{number}": {"credits": RICH, "rpm": 100_000} for number in range(3)},
-            **{f"poor{number}": {"credits": POOR, "rpm": 100_000} for number in range(4)},
-            "slow": {"credits": RICH, "rpm": 60},
-            **{f"capped{cap}": {"credits": RICH, "rpm": 100_000, "cap": cap} for cap in CAPS},
-            **{
-                f"member{cap}": {"credits": RICH, "rpm": 100_000, "member_cap": cap} for cap in CAPS
-            },
-        }.items()
+        {
+            "email": f"{name}@chaos.example",
+            "password": secrets.token_urlsafe(12),
+            "rpm": 100_000,
+            **facts,
+        }
+        for name, facts in crowd.items()
     ]
     wanted = {
         "pack": PACK,
@@ -172,8 +182,9 @@ def open_shop(house: House, options: Options) -> Watched:
     }
     made = json.loads(house.run_script("bench.chaos.people", json.dumps(wanted)).splitlines()[-1])
     probe, *accounts = [Account(**customer) for customer in made]
+    wallet_ids = sorted({account.wallet_id for account in (probe, *accounts)})
     return Watched(
-        sampler=BalanceSampler(stack.env["REDIS_URL"], [a.wallet_id for a in (probe, *accounts)]),
+        sampler=BalanceSampler(stack.env["REDIS_URL"], wallet_ids),
         probers=[
             Prober(role, url, probe.secret, "gpt-4o")
             for role, url in zip(house.web_roles, stack.web_urls, strict=True)

@@ -58,15 +58,20 @@ def open_account(
     rpm: int,
     cap: int | None = None,
     member_cap: int | None = None,
+    joins: str = "",
 ) -> dict[str, Any]:
-    """Make a customer who can log in and has a key; either may have a cap."""
+    """Make a customer who can log in and has a key; either may have a cap.
+
+    With `joins` they are a developer in the team of that address, and spend its balance.
+    """
     from allauth.account.models import EmailAddress
 
-    from accounts.models import User
+    from accounts.models import Role, User
+    from accounts.teams.invitations import accept, invite
     from accounts.teams.members import own_seat
     from billing.keys.api_keys import issue_api_key
     from billing.keys.settings import KeySettings
-    from billing.ledger.wallets import grant_credits, wallet_of
+    from billing.ledger.wallets import get_wallet, grant_credits, wallet_of
     from billing.teams.members import set_member_caps
 
     user = User.objects.create_user(email, password)
@@ -74,15 +79,19 @@ def open_account(
     if credits:
         grant_credits(wallet_of(user), credits=credits, reason="a start")
     limits = KeySettings(requests_per_minute=rpm, lifetime_cap_credits=cap)
-    seat = own_seat(user)
+    owner = seat = own_seat(user)
+    if joins:
+        owner = own_seat(User.objects.get(email=joins))
+        _, invited = invite(owner, email, Role.DEVELOPER)
+        seat = accept(user, invited)
     key, secret = issue_api_key(seat, name="chaos", settings=limits)
     if member_cap is not None:
-        set_member_caps(seat, user, lifetime_cap_credits=member_cap, monthly_cap_credits=None)
+        set_member_caps(owner, user, lifetime_cap_credits=member_cap, monthly_cap_credits=None)
     return {
         "email": email,
         "password": password,
         "secret": secret,
-        "wallet_id": wallet_of(user).pk,
+        "wallet_id": get_wallet(seat.team).pk,
         "api_key_id": key.pk,
         # It is the only key.
         "cap_credits": cap if member_cap is None else member_cap,
