@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-slow test-long conformance lint lint-more chaos chaos-short bench profile \
-	bench-wallet drain-test fairness deploy-check edge-test mutations races format lock clean venv
+	bench-wallet drain-test fairness deploy-check edge-test backup-test mutations races format lock clean venv
 
 # Nothing here may depend on the user's own Python settings.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
@@ -68,6 +68,9 @@ deploy-check: venv ## check deploy/ against the schemas of Kubernetes, Compose a
 
 edge-test: venv ## attack the product through nginx and HAProxy (needs Debian's nginx, haproxy)
 	@exec $(VENV_PYTHON) -m pytest tests/edge -n0 -m stack -s
+
+backup-test: venv ## back up under load, restore elsewhere, rebuild and audit
+	@exec $(VENV_PYTHON) -m pytest tests/billing/upkeep/test_dumps.py -n0
 
 chaos: venv ## kill what runs, for minutes, and audit (CHAOS_MINUTES=… and CHAOS_SEED=…)
 	@exec $(VENV_PYTHON) -m bench.chaos --with-parent $(CHAOS)

@@ -7,7 +7,8 @@ A worker's sweep or a command may take its time. Somebody waits for a web proces
 from dataclasses import dataclass
 
 PAGE_REDIS_S = 1.0
-# A statement of a page that is at work: exports and deeds of staff may be long.
+# PostgreSQL ends what takes too long by itself (DATABASE_STATEMENT_TIMEOUT_S); this is for one that
+# has fallen silent while it was at work.
 PAGE_STATEMENT_S = 60.0
 
 

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from allauth.account.models import EmailAddress
+from django.test import Client
 
 from accounts.models import Membership, Role, Team, User
 from accounts.teams.members import found_team
-from tests.conftest import person
+from tests.conftest import person, signed_in
 
 
 @dataclass
@@ -31,6 +32,17 @@ class Crew:
     @property
     def billing(self) -> Membership:
         return self.seats[Role.BILLING]
+
+    def person(self, role: Role) -> User:
+        return self.seats[role].user
+
+    def browser(self, role: Role) -> Client:
+        """Return the browser of the member who has this role."""
+        return signed_in(self.person(role))
+
+    def page(self, path: str = "") -> str:
+        """Return the address of one of the team's pages in the dashboard."""
+        return f"/teams/{self.team.public_id}/dashboard/{path}"
 
 
 def make_crew(name: str, owner: User) -> Crew:

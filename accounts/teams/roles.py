@@ -1,5 +1,6 @@
 """What each role may see and do: the one table that views, templates, the API and tests read."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 from accounts.models import Membership, Role
@@ -45,6 +46,19 @@ ALLOWED: dict[Deed, frozenset[Role]] = {
     Deed.CHANGE_ROLES: frozenset({OWNER}),
     Deed.CHANGE_TEAM: frozenset({OWNER}),
 }
+
+# The table above in a few words, for whoever gives a role.
+ROLE_WORDS: dict[Role, str] = {
+    OWNER: "everything, also roles and closing the team",
+    ADMIN: "members, caps, everybody's keys and usage; buys nothing",
+    DEVELOPER: "makes keys and sees their own usage",
+    BILLING: "buys, refunds and reads statements; no keys",
+}
+
+
+def described_roles(roles: Iterable[Role]) -> list[tuple[str, str]]:
+    """Return the name of each role, and in a few words what it may do."""
+    return [(role.label, ROLE_WORDS[role]) for role in roles]
 
 
 def may(membership: Membership, deed: Deed) -> bool:

@@ -1,9 +1,13 @@
-"""What a member may see and do, for templates: `{% if seat|may:"BUY" %}`."""
+"""Teams in templates: what a member may do (`{% if seat|may:"BUY" %}`), and the switcher."""
 
 from django import template
+from django.db.models import Count
+from django.template import Context
+from django.urls import reverse
 
-from accounts.models import Membership
-from accounts.teams import members, roles
+from accounts.models import Membership, TeamEvent
+from accounts.teams import members, roles, trail
+from accounts.teams.addressing import addressing
 
 register = template.Library()
 
@@ -17,4 +21,49 @@ def may(seat: Membership | None, deed: str) -> bool:
 @register.filter
 def is_alone(seat: Membership | None) -> bool:
     """Tell whether a reader is the only member of their own team, and sees no team words."""
-    return bool(seat) and members.is_alone(seat.team)  # type: ignore[union-attr]
+    if not seat:
+        return False
+    sizes = [vars(each)["size"] for each in _seats(seat) if each.team_id == seat.team_id]
+    return seat.team.is_personal and sizes == [1]
+
+
+@register.filter
+def whom(event: TeamEvent) -> str:
+    """Return whom or what a deed was about."""
+    return trail.whom(event)
+
+
+@register.filter
+def changes(event: TeamEvent) -> list[trail.Change]:
+    """Return what a deed changed."""
+    return trail.changes_of(event)
+
+
+@register.inclusion_tag("components/_team_switcher.html", takes_context=True)
+def team_switcher(context: Context, *, in_menu: bool = False) -> dict[str, object]:
+    """List the teams of a reader who is in several, with the addresses of their dashboards."""
+    seat: Membership | None = context.get("seat")
+    if not seat:
+        return {}
+    places = []
+    for each in _seats(seat):
+        with addressing(each.team, seat.user):
+            url = reverse("dashboard")
+        places.append(
+            {"name": str(each.team), "url": url, "is_present": each.team_id == seat.team_id}
+        )
+    return {
+        "places": places if len(places) > 1 else [],
+        "present": str(seat.team),
+        "in_menu": in_menu,
+    }
+
+
+def _seats(seat: Membership) -> list[Membership]:
+    """Return the reader's seats, each with the size of its team; read once for a whole page."""
+    kept = vars(seat)
+    if "seats_of_reader" not in kept:
+        sized = members.seats_of(seat.user).annotate(size=Count("team__memberships"))
+        kept["seats_of_reader"] = list(sized)
+    found: list[Membership] = kept["seats_of_reader"]
+    return found

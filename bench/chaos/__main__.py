@@ -156,6 +156,9 @@ def open_shop(house: House, options: Options) -> Watched:
             **{f"poor{number}": {"credits": POOR, "rpm": 100_000} for number in range(4)},
             "slow": {"credits": RICH, "rpm": 60},
             **{f"capped{cap}": {"credits": RICH, "rpm": 100_000, "cap": cap} for cap in CAPS},
+            **{
+                f"member{cap}": {"credits": RICH, "rpm": 100_000, "member_cap": cap} for cap in CAPS
+            },
         }.items()
     ]
     wanted = {

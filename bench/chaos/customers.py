@@ -24,7 +24,7 @@ class Account:
     secret: str
     wallet_id: int
     api_key_id: int
-    # The most that its key may ever spend.
+    # The most that its key, or who made it, may ever spend.
     cap_credits: int | None = None
 
 

@@ -51,9 +51,15 @@ def sell_models(provider: str, models: dict[str, list[int]], upstream: dict[str,
 
 
 def open_account(
-    email: str, password: str, credits: int, rpm: int, cap: int | None = None
+    email: str,
+    password: str,
+    *,
+    credits: int,
+    rpm: int,
+    cap: int | None = None,
+    member_cap: int | None = None,
 ) -> dict[str, Any]:
-    """Make a customer who can log in and has a key."""
+    """Make a customer who can log in and has a key; either may have a cap."""
     from allauth.account.models import EmailAddress
 
     from accounts.models import User
@@ -61,20 +67,25 @@ def open_account(
     from billing.keys.api_keys import issue_api_key
     from billing.keys.settings import KeySettings
     from billing.ledger.wallets import grant_credits, wallet_of
+    from billing.teams.members import set_member_caps
 
     user = User.objects.create_user(email, password)
     EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
     if credits:
         grant_credits(wallet_of(user), credits=credits, reason="a start")
     limits = KeySettings(requests_per_minute=rpm, lifetime_cap_credits=cap)
-    key, secret = issue_api_key(own_seat(user), name="chaos", settings=limits)
+    seat = own_seat(user)
+    key, secret = issue_api_key(seat, name="chaos", settings=limits)
+    if member_cap is not None:
+        set_member_caps(seat, user, lifetime_cap_credits=member_cap, monthly_cap_credits=None)
     return {
         "email": email,
         "password": password,
         "secret": secret,
         "wallet_id": wallet_of(user).pk,
         "api_key_id": key.pk,
-        "cap_credits": cap,
+        # It is the only key.
+        "cap_credits": cap if member_cap is None else member_cap,
     }
 
 

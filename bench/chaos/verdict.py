@@ -125,7 +125,7 @@ def may_be_forgotten(hits: list[Hit], *, since: float, until: float) -> bool:
 
 
 def find_caps_passed(evidence: Evidence) -> Iterator[Violation]:
-    """No key has spent more than its cap."""
+    """No key has spent more than its cap, or than that of who made it."""
     spent: dict[int, int] = {}
     for receipt in evidence.receipts.values():
         key = receipt.get("api_key_id", 0)

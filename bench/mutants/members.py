@@ -1,7 +1,7 @@
 # ruff: noqa: E501 - exact texts of other files
 """Guards of the function library around what a member may spend with all of their keys."""
 
-from bench.mutants.mutant import Mutant, lua, service
+from bench.mutants.mutant import MISSING, Mutant, lua, service
 
 MUTANTS: list[Mutant] = [
     lua(
@@ -100,10 +100,17 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "count_member: without a wallet",
-        "  if not read_wallet(wallet_key) then\n    return { 'MISSING' }\n  end\n",
+        MISSING,
         "",
         within="count_member(",
         tests="members::test_a_wallet_that_redis_does_not_know_counts_nobody",
+    ),
+    lua(
+        "count_member: with an old version",
+        "if known_version < wallet.v then",
+        "if false then",
+        within="count_member(",
+        tests="members::test_who_knows_an_older_version_of_a_wallet_counts_nobody",
     ),
     lua(
         "count_member: begins anew",

@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 
 from accounts.models import ApiKey, Membership
-from billing.models import MemberSpending
+from billing.models import MemberSpending, Wallet
 from billing.wallet.commands import figures
 from billing.wallet.commands.command import parse_ok
 from billing.wallet.limits import NO_CAPS, Caps
@@ -58,14 +58,22 @@ def keys_of_member(wallet_id: int, member_id: int) -> QuerySet[ApiKey]:
 def count_member(wallet_id: int, member_id: int) -> None:
     """Have Redis count what a member spends from now on, beginning with what they spent.
 
-    Safe to repeat. No key is missed: one that is not listed here was made after the cap was set,
-    and its first request waits for this count too. Raises WalletMissing, WalletRecovering.
+    Safe to repeat. No key is missed: one that is not listed here was made after the cap was set, so
+    its first request waits for this count, too; and if the cap is not the same any more, Redis
+    refuses the count by the wallet's version. Raises WalletStale, WalletMissing, WalletRecovering.
     """
+    version = Wallet.objects.values_list("version", flat=True).get(pk=wallet_id)
     api_key_ids = list(keys_of_member(wallet_id, member_id).values_list("pk", flat=True))
     with connection.cursor() as cursor:
         cursor.execute(ELSEWHERE, [api_key_ids, wallet_id, member_id])
         elsewhere = {month: int(charged) for month, charged in cursor.fetchall()}
-    call = figures.count_member(wallet_id, member_id, api_key_ids=api_key_ids, elsewhere=elsewhere)
+    call = figures.count_member(
+        wallet_id,
+        member_id,
+        known_version=version,
+        api_key_ids=api_key_ids,
+        elsewhere=elsewhere,
+    )
     parse_ok(get_sync_client().ask(call))
 
 

@@ -40,6 +40,11 @@ class Notice(models.Model):
         TOP_UP_DECLINED = "top_up_declined", "auto top-up declined"
         TOP_UP_ACTION = "top_up_action", "auto top-up needs authentication"
         TOP_UP_OFF = "top_up_off", "auto top-up switched off"
+        TEAM_JOINED = "team_joined", "new member of a team"
+        TEAM_ROLE_CHANGED = "team_role_changed", "changed role in a team"
+        TEAM_HANDED_OVER = "team_handed_over", "team handed over"
+        TEAM_REMOVED = "team_removed", "removed from a team"
+        TEAM_CLOSED = "team_closed", "closed team"
 
     # NULL only for an address that has no account, or no more.
     user = models.ForeignKey(

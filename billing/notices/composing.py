@@ -66,7 +66,13 @@ def _about(notice: Notice, user: User) -> dict[str, Any]:
     if notice.kind == Notice.Kind.PASSWORD_LINK:
         return {"password_url": make_password_link(user)}
     team = notice.team or own_team(user)
-    return {"balance": read_balance(get_wallet(team)), "team": None if is_alone(team) else team}
+    return {
+        "balance": read_balance(get_wallet(team)),
+        "team": None if is_alone(team) else team,
+        # What it is about: another person is read only now, so that no mail keeps their address.
+        "about": team,
+        "person": User.objects.filter(pk=notice.facts.get("person_id")).first(),
+    }
 
 
 def _headers(notice: Notice) -> dict[str, str]:

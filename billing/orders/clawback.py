@@ -24,7 +24,7 @@ from billing.ledger.debits import ask_debit
 from billing.ledger.inbox import file_item
 from billing.ledger.references import LapsedLot, OrderCredit, OrderStep, Revival
 from billing.ledger.wallets import get_wallet
-from billing.models import Debit, LedgerEntry, Lot, Order, Refund
+from billing.models import Debit, LedgerEntry, Lot, Order, Refund, Wallet
 from billing.orders.disputes import record_disputes
 from billing.orders.notices import notify_refund
 from billing.orders.revisions import book_answer
@@ -128,6 +128,15 @@ def find_lots(order: Order) -> QuerySet[Lot]:
         entry__reference__startswith=OrderStep.prefix_of(order.public_id),
     )
     return Lot.objects.filter(sale | came_back)
+
+
+def find_orders_left(wallet: Wallet) -> QuerySet[Order]:
+    """Return the orders of which a lot has something left: few, however many there were."""
+    kinds = (LedgerEntry.Kind.PURCHASE, LedgerEntry.Kind.REINSTATEMENT)
+    lots = wallet.lots.filter(remaining_credits__gt=0, entry__kind__in=kinds)
+    references = lots.values_list("entry__reference", flat=True)
+    found = (OrderCredit.find(each) or OrderStep.find(each) for each in references)
+    return Order.objects.filter(public_id__in={each.order_id for each in found if each})
 
 
 def in_money_of(order: Order, charge: Charge, cents: int) -> int:

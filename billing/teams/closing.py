@@ -26,6 +26,7 @@ from billing.models import AutoTopUp, Dispute, Order, Refund
 from billing.orders.checkout import end_payment_pages
 from billing.orders.refunds import refund_to_customer
 from billing.orders.top_up_orders import advance_top_up
+from billing.teams.notices import notify_closed
 from billing.teams.unspent import read_unspent
 from billing.top_ups.cards import end_setup, remove_card
 
@@ -46,6 +47,7 @@ def close_team(seat: Membership) -> list[Refund]:
     def close(team: Team, refunds: list[Refund]) -> None:
         locked = lock_seat(seat, Deed.CHANGE_TEAM)
         revoke_keys(ApiKey.objects.filter(team=team), by=locked.user)
+        notify_closed(team, refunds=len(refunds))
         # Whose own team it was gets a new one, which is open.
         detach(team)
 

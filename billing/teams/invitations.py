@@ -5,12 +5,14 @@ from smtplib import SMTPException
 import structlog
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
+from django.db import transaction
 from django.urls import reverse
 
-from accounts.models import Invitation, Membership, Role
+from accounts.models import Invitation, Membership, Role, User
 from accounts.teams import invitations
 from accounts.teams.addressing import addressing
 from billing.notices.composing import compose_from
+from billing.teams.notices import notify_joined
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +31,17 @@ def invite(seat: Membership, email: str, role: Role) -> tuple[Invitation, bool]:
         log.warning("invitation_mail_failed", invitation_id=invitation.pk, error=str(error))
         return invitation, False
     return invitation, True
+
+
+@transaction.atomic
+def accept(user: User, secret: str) -> Membership:
+    """Join the team that a person was invited to, and mail those who manage its members.
+
+    Raises InvitationRefused, TeamClosed.
+    """
+    seat = invitations.accept(user, secret)
+    notify_joined(seat)
+    return seat
 
 
 def _compose(invitation: Invitation, secret: str) -> EmailMultiAlternatives:

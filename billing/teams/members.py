@@ -26,6 +26,7 @@ from billing.ledger.credits import lock_wallet
 from billing.ledger.pushes import push_on_commit
 from billing.ledger.wallets import get_wallet
 from billing.models import NotificationSettings
+from billing.teams.notices import notify_removed
 from common.credits import MAX_CREDITS
 
 
@@ -55,6 +56,7 @@ def remove_member(seat: Membership, member: User, *, keeps_keys: bool) -> None:
         raise TeamRefused("You can't remove yourself: leave the team.")
     demand_power_over(seat, removed.role)
     demand_another_owner(removed)
+    notify_removed(removed, keeps_keys=keeps_keys)
     _end(removed, by=seat.user, keeps_keys=keeps_keys, action=Action.MEMBER_REMOVED)
 
 

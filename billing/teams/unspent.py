@@ -6,6 +6,7 @@ from accounts.models import Team
 from billing.ledger.balances import read_balance
 from billing.ledger.wallets import get_wallet
 from billing.models import Order
+from billing.orders.clawback import find_orders_left
 from billing.orders.refund_offers import Offer
 from billing.orders.refunds import offer_to_customer
 
@@ -24,9 +25,10 @@ class Unspent:
 
 def read_unspent(team: Team) -> Unspent:
     """Return what is unspent now, and what of it is refunded when the team ends."""
-    paid = Order.objects.filter(team=team, fulfilled_at__isnull=False).order_by("pk")
-    offers = ((order, offer_to_customer(order)) for order in paid)
+    wallet = get_wallet(team)
+    left = find_orders_left(wallet).select_related("team").order_by("pk")
+    offers = ((order, offer_to_customer(order)) for order in left)
     return Unspent(
-        credits=read_balance(get_wallet(team)).available_credits,
+        credits=read_balance(wallet).available_credits,
         offers=tuple((order, offer) for order, offer in offers if offer),
     )

@@ -7,7 +7,10 @@ from django import forms
 from django.http import QueryDict
 
 from accounts.api_keys import keys_of
-from accounts.models import ApiKey, Membership
+from accounts.models import ApiKey, Membership, User
+from accounts.teams.members import is_alone
+from accounts.teams.roles import Deed, may
+from accounts.teams.trail import people_in
 from billing.catalogue.on_sale import PricedModel
 from billing.catalogue.pack_prices import Price, list_prices, packs_on_sale, to_cents
 from billing.catalogue.worth import Workload
@@ -34,6 +37,10 @@ class UsageFilterForm(forms.Form):
         label="API key", queryset=ApiKey.objects.none(), required=False, empty_label="All keys"
     )
     model = forms.ChoiceField(required=False)
+    # For readers who see the usage of several people.
+    member: "forms.ModelChoiceField[User]" = forms.ModelChoiceField(
+        queryset=User.objects.none(), required=False, empty_label="Everybody"
+    )
     before = forms.IntegerField(
         required=False, min_value=1, max_value=MAX_ID, widget=forms.HiddenInput
     )
@@ -45,6 +52,12 @@ class UsageFilterForm(forms.Form):
         keys.queryset = keys_of(seat)
         models = self.fields["model"]
         assert isinstance(models, forms.ChoiceField)  # noqa: S101 - tells the type checker
+        if is_alone(seat.team) or not may(seat, Deed.SEE_ALL_USAGE):
+            del self.fields["member"]
+        else:
+            member = self.fields["member"]
+            assert isinstance(member, forms.ModelChoiceField)  # noqa: S101 - tells the type checker
+            member.queryset = people_in(seat.team)
         names = PublicModel.objects.values_list("name", flat=True)
         models.choices = [("", "All models"), *((name, name) for name in names)]
 

@@ -8,7 +8,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.api_keys import keys_of
 from accounts.models import ApiKey
 from accounts.teams.exceptions import TeamError
-from accounts.teams.roles import Deed
+from accounts.teams.members import is_alone
+from accounts.teams.roles import Deed, may
 from billing.exceptions import BillingError, KeyNotUsable, SignedOut, TooManyKeys
 from billing.keys import api_keys
 from billing.keys.forms import ApiKeyForm, RotateForm
@@ -118,7 +119,12 @@ def key_revoke(request: CustomerRequest, key_id: int) -> HttpResponse:
         if not request.htmx:
             return redirect("dashboard-keys")
     (key,) = _with_spending(request, [key])
-    context = {"key": key, "now": timezone.now(), "is_asking": key.revoked_at is None}
+    context = {
+        "key": key,
+        "now": timezone.now(),
+        "is_asking": key.revoked_at is None,
+        "shows_makers": _shows_makers(request),
+    }
     template = "dashboard/_key_row.html" if request.htmx else "dashboard/key_revoke.html"
     return render(request, template, context)
 
@@ -137,9 +143,15 @@ def _render_keys(
         "new_key": new_key,
         "secret": secret,
         "now": timezone.now(),
+        "shows_makers": _shows_makers(request),
     }
     template = "dashboard/_keys.html" if request.htmx else "dashboard/keys.html"
     return render(request, template, context, status=status)
+
+
+def _shows_makers(request: CustomerRequest) -> bool:
+    """Tell whether to say who made a key: to readers who see those of several people."""
+    return may(request.seat, Deed.MANAGE_ALL_KEYS) and not is_alone(request.team)
 
 
 def _with_spending(request: CustomerRequest, found: list[ApiKey]) -> list[ApiKey]:

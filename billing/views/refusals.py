@@ -10,10 +10,11 @@ from accounts.teams import exceptions as teams
 from billing import exceptions as billing
 from common.exceptions import DomainError
 
-# Braces stand for the error's own text, where that is written for customers.
+# An empty text: the error has words of its own for whoever asked.
 MESSAGES: dict[type[DomainError], str] = {
+    teams.TeamError: "",
     teams.NotAllowed: "Your role in this team may not do this. Nothing was changed.",
-    teams.NotAMember: "You are not in this team any more. Nothing was changed.",
+    teams.NotAMember: "This person is not in the team any more. Nothing was changed.",
     teams.TeamClosed: "This team is closed. Nothing was changed.",
     billing.CurrencyUnproven: (
         "That pack can't be sold in this currency at the moment. Nothing was charged. Please "
@@ -35,7 +36,7 @@ MESSAGES: dict[type[DomainError], str] = {
         "The payment service was asked too often within an hour. Please try again later."
     ),
     billing.RefundRefused: "Nothing was refunded: this order can't be returned here any more.",
-    billing.LeavingRefused: "The account can't be deleted now. {}",
+    billing.LeavingRefused: "",
     billing.CodeUnknown: "There is no such code. Please compare it with what you were given.",
     billing.CodeUsed: "This code was used already, or you have used another one of the same kind.",
     billing.CodeExpired: "This code has expired.",
@@ -64,4 +65,4 @@ def as_message(request: HttpRequest) -> Iterator[None]:
         yield
     except tuple(MESSAGES) as error:
         known = next(kind for kind in type(error).__mro__ if kind in MESSAGES)
-        messages.error(request, MESSAGES[known].format(error))
+        messages.error(request, MESSAGES[known] or str(error))

@@ -12,6 +12,8 @@ from billing.ledger.wallets import get_wallet
 from billing.views.forms import UsageFilterForm
 from billing.views.requests import CustomerRequest, member_only
 
+FILTERS = ("key", "model", "member")
+
 
 @member_only(Deed.SEE_OWN_USAGE)
 @require_safe
@@ -23,7 +25,7 @@ def usage(request: CustomerRequest) -> HttpResponse:
     context = {
         "form": form,
         "records": page.records,
-        "is_filtered": any(form.data.get(name) for name in ("key", "model")),
+        "is_filtered": any(form.data.get(name) for name in FILTERS),
         "newest_url": _page_url(form, None) if form.data.get("before") else "",
         "next_url": _page_url(form, page.next_before) if page.next_before else "",
     }
@@ -45,7 +47,7 @@ def receipt(request: CustomerRequest, request_id: str) -> HttpResponse:
 def _read_page(request: CustomerRequest, form: UsageFilterForm) -> UsagePage:
     return read_usage_page(
         get_wallet(request.team),
-        made_by=maker_seen_by(request.seat),
+        made_by=form.cleaned_data.get("member") or maker_seen_by(request.seat),
         before=form.cleaned_data["before"],
         api_key=form.cleaned_data["key"],
         model_name=form.cleaned_data["model"],
@@ -53,5 +55,5 @@ def _read_page(request: CustomerRequest, form: UsageFilterForm) -> UsagePage:
 
 
 def _page_url(form: UsageFilterForm, before: int | None) -> str:
-    values = {name: form.data.get(name) for name in ("key", "model")} | {"before": before}
+    values = {name: form.data.get(name) for name in FILTERS} | {"before": before}
     return "?" + urlencode({name: value for name, value in values.items() if value})

@@ -41,6 +41,7 @@ class CountMember(NamedTuple):
 
     wallet_id: int
     member_id: int
+    known_version: int
     n_keys: int
     n_months: int
 

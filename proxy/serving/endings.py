@@ -27,7 +27,7 @@ from enum import Enum
 import structlog
 
 from billing.catalogue.costs import UNKNOWN, cost_nanos
-from billing.catalogue.pricing import cost_credits
+from billing.catalogue.pricing import cost_credits, round_up
 from billing.models import UsageRecord
 from billing.token_classes import counts_of
 from billing.wallet.client import Settled
@@ -126,13 +126,25 @@ def find_if_lost(call: Call) -> Settlement | None:
     """Return what to settle if this process died before its first progress.
 
     None if the prompt is long and was not counted: that is not worth it for a process that dies.
+    Every request comes here, so the charge is worked out for the one class that there is.
     """
     prompt_tokens = call.quick_prompt_tokens()
     if prompt_tokens is None:
         return None
-    usage = Usage(prompt_tokens=prompt_tokens, completion_tokens=0, source=Source.ESTIMATED)
-    source = UsageRecord.Source.ESTIMATED
-    return _settlement(call, usage, outcome=Outcome.ABANDONED, source=source, is_bounded=True)
+    attempt, admission = call.attempt, call.admission
+    cost = round_up(prompt_tokens * admission.model.rates.prompt_millicredits)
+    return Settlement(
+        target_credits=min(cost, admission.held_credits),
+        outcome=Outcome.ABANDONED.value,
+        source=UsageRecord.Source.ESTIMATED.value,
+        prompt_tokens=prompt_tokens,
+        cached_tokens=0,
+        completion_tokens=0,
+        reasoning_tokens=0,
+        provider_name=attempt.provider_name if attempt else "",
+        attempts=attempt.number if attempt else 0,
+        ended_at_ms=time.time_ns() // 1_000_000,
+    )
 
 
 async def progress(call: Call) -> Settlement:

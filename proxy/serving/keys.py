@@ -18,11 +18,11 @@ from django.utils import timezone
 from accounts.api_keys import is_in_force, keys_with_digest
 from accounts.models import ApiKey
 from billing.keys.limits import limits_of
-from billing.ledger.member_spending import member_of
+from billing.ledger.member_spending import count_member, member_of
 from billing.ledger.wallets import get_wallet
 from billing.wallet.limits import Limits
 from common.client_networks import read_network
-from proxy.database import PATIENCE_S, ask_database
+from proxy.database import PATIENCE_S, ask_database, in_database
 from proxy.http.client_address import Address, Network, is_within
 from proxy.serving.fair import FairQueue
 
@@ -89,6 +89,7 @@ class KeyCache:
         self._known: dict[str, tuple[float, KeyFacts]] = {}
         self._unknown: dict[str, float] = {}
         self._loading: dict[str, asyncio.Task[KeyFacts | None]] = {}
+        self._counting: dict[tuple[int, int], asyncio.Task[None]] = {}
         self._strangers = FairQueue(1)
 
     async def find(
@@ -131,6 +132,23 @@ class KeyCache:
             self._loading[digest] = task
             task.add_done_callback(lambda _: self._loading.pop(digest, None))
         return await asyncio.shield(task)
+
+    async def count_member(self, key: KeyFacts) -> None:
+        """Have Redis count what a key's member spends. Simultaneous calls share one count.
+
+        Raises WalletStale, WalletMissing, WalletRecovering, OperationalError.
+        """
+        name = key.wallet_id, key.member_id
+        task = self._counting.get(name)
+        if task is None:
+            task = asyncio.create_task(in_database(count_member, *name))
+            self._counting[name] = task
+            task.add_done_callback(lambda _: self._counting.pop(name, None))
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await asyncio.shield(task)
+        except TimeoutError as error:
+            raise OperationalError("The member was not counted in time.") from error
 
     async def _load(self, digest: str) -> KeyFacts | None:
         facts = await ask_database(load_key, digest)

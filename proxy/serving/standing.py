@@ -6,11 +6,11 @@ per minute as requests that hold, but they are counted apart, so that reading ne
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 from billing.exceptions import MemberUncounted, RateLimited, WalletMissing, WalletStale
-from billing.ledger.member_spending import count_member
 from billing.ledger.wallets import push_wallet
 from billing.wallet.client import Balance, KeyFigures
 from billing.wallet.usage import month_of
@@ -80,7 +80,9 @@ async def ask_wallet(
         except WalletMissing:
             await ask_database(push_wallet, key.wallet_id)
         except MemberUncounted:
-            await ask_database(count_member, key.wallet_id, key.member_id)
+            # A count that is refused is asked for again, once the key or the wallet is up to date.
+            with suppress(WalletStale, WalletMissing):
+                await runtime.keys.count_member(key)
     return await ask(key)
 
 

@@ -17,8 +17,8 @@ import django
 Answer = Any
 
 
-def open_account(email: str, credits: int, limits: dict[str, int]) -> Answer:
-    """Make a customer with a balance, and a key with these limits."""
+def open_account(email: str, credits: int, limits: dict[str, int], caps: dict[str, int]) -> Answer:
+    """Make a customer with a balance and these caps, and a key with these limits."""
     from accounts.models import User
     from accounts.teams.members import own_seat
     from billing.keys.api_keys import issue_api_key
@@ -30,7 +30,20 @@ def open_account(email: str, credits: int, limits: dict[str, int]) -> Answer:
     key, secret = issue_api_key(own_seat(user), name="test")
     if limits:
         type(key).objects.filter(pk=key.pk).update(**limits)
+    if caps:
+        cap_member(email, caps)
     return {"email": email, "secret": secret, "wallet_id": wallet_of(user).pk, "key_id": key.pk}
+
+
+def cap_member(email: str, caps: dict[str, int]) -> Answer:
+    """Set the caps of somebody in their own team."""
+    from accounts.models import User
+    from accounts.teams.members import own_seat
+    from billing.teams.members import set_member_caps
+
+    user = User.objects.get(email=email)
+    none = {"lifetime_cap_credits": None, "monthly_cap_credits": None}
+    set_member_caps(own_seat(user), user, **(none | caps))
 
 
 def sell(provider: dict[str, Any], routes: dict[str, list[str]], rates: list[int]) -> Answer:
@@ -113,6 +126,7 @@ def ledger(email: str) -> Answer:
 ORDERS: dict[str, Callable[..., Answer]] = {
     order.__name__: order
     for order in (
+        cap_member,
         open_account,
         sell,
         receipts,

@@ -95,8 +95,13 @@ class Shop:
         self._customers = 0
         self._passer_by: Customer | None = None
 
-    def open_account(self, *, credits: int, **limits: int) -> Customer:
-        """Make a customer with a balance, known to Redis, and a key with these limits."""
+    def open_account(
+        self, *, credits: int, caps: Mapping[str, int] = MappingProxyType({}), **limits: int
+    ) -> Customer:
+        """Make a customer with a balance, known to Redis, and a key with these limits.
+
+        `caps` are those of the customer in their own team.
+        """
         self._customers += 1
         customer = Customer(
             **self.clerk.order(
@@ -104,6 +109,7 @@ class Shop:
                 email=f"customer-{self._customers}@example.com",
                 credits=credits,
                 limits=limits,
+                caps=dict(caps),
             )
         )
         assert self.balance(customer)["available"] == credits

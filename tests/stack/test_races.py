@@ -3,6 +3,7 @@
 `make races` runs twenty seeds of each; `make test` one.
 """
 
+import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,6 +52,19 @@ RACES = {
         lambda shop: shop.open_account(credits=PLENTY, monthly_cap_credits=PAID_FOR * WORDS),
         (429, "insufficient_quota"),
     ),
+    # Nobody is counted before the first of them, and all processes learn that at once.
+    "lifetime cap of a member": Race(
+        lambda shop: shop.open_account(
+            credits=PLENTY, caps={"lifetime_cap_credits": PAID_FOR * WORDS}
+        ),
+        (429, "insufficient_quota"),
+    ),
+    "monthly cap of a member": Race(
+        lambda shop: shop.open_account(
+            credits=PLENTY, caps={"monthly_cap_credits": PAID_FOR * WORDS}
+        ),
+        (429, "insufficient_quota"),
+    ),
     # None of them ends before the last has come.
     "requests at once": Race(
         lambda shop: shop.open_account(credits=PLENTY, concurrent_requests=PAID_FOR),
@@ -85,3 +99,22 @@ async def test_exactly_as_many_pass_as_may(
     receipts = shop.receipts(alice)
     assert [receipt.charged_credits for receipt in receipts] == [WORDS] * race.admitted
     assert {receipt.outcome for receipt in receipts} == {"completed"}
+
+
+@pytest.mark.parametrize("before", [{}, {"lifetime_cap_credits": PLENTY}], ids=["none", "higher"])
+async def test_a_cap_that_is_lowered_under_load_binds_the_next_request(
+    shop: Shop, by_the_word: str, before: dict[str, int]
+) -> None:
+    alice = shop.open_account(credits=PLENTY, caps=before)
+    bodies = mixed(by_the_word, requests=200, seed=1, text=RACES["balance"].text, max_tokens=WORDS)
+    crowd = asyncio.create_task(ask_at_once(shop, alice, bodies))
+    await asyncio.sleep(0.1)
+
+    caps = {"lifetime_cap_credits": 0}
+    await asyncio.to_thread(shop.clerk.order, "cap_member", email=alice.email, caps=caps)
+    after = await ask_at_once(shop, alice, bodies[:20])
+
+    answers = await crowd
+    assert refusals(after) == {(429, "insufficient_quota"): 20}
+    assert refusals(answers).keys() <= {(429, "insufficient_quota")}
+    assert shop.settled(alice) == PLENTY - served(answers) * WORDS

@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -20,11 +21,13 @@ from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
 from psycopg.sql import SQL, Identifier
 from pytest_django import Settings
 
 from accounts.desk.actions import StaffActionsAdmin
-from accounts.models import User
+from accounts.models import Invitation, Membership, Role, User
+from accounts.teams.members import own_seat, own_team
 from billing.models import Order
 from tests.conftest import signed_in
 from tests.desk import Buyer, make_customer, make_event, make_inbox_item, make_provider
@@ -50,6 +53,17 @@ OWNED: dict[str, Callable[["Belongings"], dict[str, object]]] = {
     "dashboard/orders/<uuid:public_id>/refund/": lambda alice: {
         "public_id": alice.buyer.order.public_id
     },
+    "dashboard/team/invitations/<int:invitation_id>/resend/": lambda alice: {
+        "invitation_id": alice.invitation.pk
+    },
+    "dashboard/team/invitations/<int:invitation_id>/revoke/": lambda alice: {
+        "invitation_id": alice.invitation.pk
+    },
+    "dashboard/team/members/<int:member_id>/": lambda alice: {"member_id": alice.seat.pk},
+    "dashboard/team/members/<int:member_id>/caps/": lambda alice: {"member_id": alice.seat.pk},
+    "dashboard/team/members/<int:member_id>/role/": lambda alice: {"member_id": alice.seat.pk},
+    "dashboard/team/members/<int:member_id>/hand-over/": lambda alice: {"member_id": alice.seat.pk},
+    "dashboard/team/members/<int:member_id>/remove/": lambda alice: {"member_id": alice.seat.pk},
     "billing/cancelled/<uuid:public_id>/": lambda alice: {"public_id": alice.buyer.order.public_id},
     "accounts/2fa/webauthn/keys/<int:pk>/edit/": lambda alice: {"pk": alice.passkey.pk},
     "accounts/2fa/webauthn/keys/<int:pk>/remove/": lambda alice: {"pk": alice.passkey.pk},
@@ -93,12 +107,14 @@ class Belongings:
 
     buyer: Buyer
     passkey: Authenticator
+    seat: Membership
+    invitation: Invitation
     key_name: str = "Alice's own laptop"
 
     @property
     def marks(self) -> list[str]:
         """What only a page about Alice has. What a visitor asked for is no news to them."""
-        return [self.buyer.user.email, self.key_name, "Alice's passkey"]
+        return [self.buyer.user.email, self.key_name, "Alice's passkey", self.invitation.email]
 
 
 def fresh(user: User) -> Client:
@@ -138,6 +154,15 @@ def alice(db: None, redis_wallets: object, settings: Settings) -> Belongings:
             user=buyer.user,
             type=Authenticator.Type.WEBAUTHN,
             data={"name": "Alice's passkey", "credential": {}},
+        ),
+        own_seat(buyer.user),
+        Invitation.objects.create(
+            team=own_team(buyer.user),
+            email="somebody@example.com",
+            role=Role.ADMIN,
+            digest="0" * 64,
+            invited_by=buyer.user,
+            expires_at=timezone.now() + timedelta(days=7),
         ),
     )
     buyer.key.name = belongings.key_name

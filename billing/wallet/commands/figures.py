@@ -97,14 +97,28 @@ def parse_inquiry(reply: Reply) -> Inquiry:
 
 
 def count_member(
-    wallet_id: int, member_id: int, *, api_key_ids: list[int], elsewhere: dict[int, int]
+    wallet_id: int,
+    member_id: int,
+    *,
+    known_version: int,
+    api_key_ids: list[int],
+    elsewhere: dict[int, int],
 ) -> Command:
     """Begin to count a member by the figures of their API keys. Safe to repeat.
 
-    `elsewhere` is what keys that are not theirs any more spent for them, by month.
+    `elsewhere` is what keys that are not theirs any more spent for them, by month. The wallet's
+    version was read before both.
     """
-    counts = arguments.CountMember(wallet_id, member_id, len(api_key_ids), len(elsewhere))
-    given: list[Argument] = [*counts, *api_key_ids]
+    given: list[Argument] = [
+        *arguments.CountMember(
+            wallet_id=wallet_id,
+            member_id=member_id,
+            known_version=known_version,
+            n_keys=len(api_key_ids),
+            n_months=len(elsewhere),
+        ),
+        *api_key_ids,
+    ]
     for row in elsewhere.items():
         given += arguments.MonthSpent(*row)
     return call("tp_count_member", Spot.of(wallet_id), tuple(given))

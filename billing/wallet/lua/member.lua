@@ -56,24 +56,29 @@ end
 -- count_member: begin to count a member, by what their API keys have open, hold and spent now, and
 -- by what keys spent for them that are not theirs any more. Changes nothing if they are counted.
 -- KEYS fence wallet_key
--- ARGV wallet_id member_id n_keys n_months
+-- ARGV wallet_id member_id known_version n_keys n_months
 -- each key_id
 -- each month spent
--- Returns OK | RECOVERING | MISSING
+-- Returns OK | RECOVERING | MISSING | STALE
 local function count_member(keys, args, epoch)
   local fence, wallet_key = unpack(keys)
-  local wallet_id, member_id, n_keys, n_months = unpack(args, 1, 4)
+  local wallet_id, member_id, known_version, n_keys, n_months = unpack(args, 1, 5)
   local name = member_name(fence, id(wallet_id, 'wallet_id'), id(member_id, 'member_id'))
+  known_version = int(known_version, 'known_version', 0)
   n_keys, n_months = int(n_keys, 'n_keys', 0), int(n_months, 'n_months', 0)
-  if not read_wallet(wallet_key) then
+  local wallet = read_wallet(wallet_key)
+  if not wallet then
     return { 'MISSING' }
+  end
+  if known_version < wallet.v then
+    return { 'STALE' }
   end
   if redis.call('HGET', name, 'e') == epoch then
     return { 'OK' }
   end
   local prefix = string.sub(fence, 1, -6) .. 'key:'
   local sums = { open = 0, held = 0, spent = 0 }
-  local at = 5
+  local at = 6
   for _ = 1, n_keys do
     add_key(sums, prefix .. id(args[at], 'key_id'), epoch)
     at = at + 1

@@ -16,6 +16,7 @@ from billing.models import LedgerEntry, UsageRecord
 from tests import desk
 
 USAGE, LEDGER = "/admin/billing/usagerecord/", "/admin/billing/ledgerentry/"
+LOTS = "/admin/billing/lot/"
 
 
 @pytest.fixture
@@ -83,10 +84,21 @@ def test_a_request_is_found_by_its_id(alice: desk.Buyer, bob: desk.Buyer, root: 
     assert listed(root, USAGE, q=bob.record.request_id[:-1]) == []
 
 
-def test_an_entry_is_found_by_its_reference(alice: desk.Buyer, root: Client) -> None:
+def test_an_entry_and_its_lot_are_found_by_their_reference(alice: desk.Buyer, root: Client) -> None:
     entry = LedgerEntry.objects.get(kind="purchase")
 
     assert listed(root, LEDGER, q=entry.reference) == [entry]
+    assert listed(root, LOTS, q=entry.reference) == [entry.lot]
+    assert listed(root, LOTS, q=entry.reference[:-1]) == []
+
+
+def test_lots_are_searched_by_reference_with_its_index(alice: desk.Buyer, root: Client) -> None:
+    with CaptureQueriesContext(connection) as asked:
+        root.get(LOTS, {"q": "nobody"})
+
+    statements = [each["sql"] for each in asked.captured_queries if "nobody" in each["sql"]]
+    assert [sql for sql in statements if "\"reference\" = 'nobody'" in sql]
+    assert not [sql for sql in statements if "reference" in sql and "UPPER" in sql]
 
 
 @pytest.mark.parametrize("term", ["bob@example.com", "BOB", "bob@"])

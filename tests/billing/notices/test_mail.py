@@ -65,6 +65,11 @@ FACTS: dict[str, dict[str, Any]] = {
     | {"reason": "insufficient funds", "checkout_url": "https://shop.example.com/pay"},
     "top_up_action": ORDER | {"checkout_url": "https://shop.example.com/pay"},
     "top_up_off": {"reason": "terms"},
+    "team_joined": {"person_id": None, "role": "Developer"},
+    "team_role_changed": {"role": "Billing"},
+    "team_handed_over": {"person_id": None, "is_heir": True},
+    "team_removed": {"keeps_keys": False},
+    "team_closed": {"refunds": 1},
 }
 WORDS = {
     "purchase": ["5,000,000", "$20.00", "Balance now", "7,000", "2 March 2027"],
@@ -95,6 +100,11 @@ WORDS = {
     "top_up_declined": ["insufficient funds", "https://shop.example.com/pay"],
     "top_up_action": ["$20.00", "https://shop.example.com/pay"],
     "top_up_off": ["no longer sold", "7,000", "/dashboard/top-up/"],
+    "team_joined": ["alice@example.com", "Developer", "/dashboard/team/"],
+    "team_role_changed": ["alice@example.com", "billing", "/dashboard/team/"],
+    "team_handed_over": ["alice@example.com", "change roles", "/dashboard/team/"],
+    "team_removed": ["alice@example.com", "refused from now on"],
+    "team_closed": ["alice@example.com", "goes back"],
 }
 
 

@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
 from allauth.account.models import EmailAddress
@@ -12,6 +13,7 @@ from django.contrib.admin.models import LogEntry
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from psycopg.sql import SQL, Identifier
 from pytest_django import Settings
@@ -173,6 +175,25 @@ def test_what_is_unspent_is_said_and_refunded_as_the_settings_let(
     goodbyes = [sent for sent in mailbox() if sent.subject == "Your account is deleted"]
     assert [sent.to for sent in goodbyes] == [["alice@example.com"]]
     assert "$9.00" in str(goodbyes[0].body)
+
+
+def test_orders_that_are_spent_cost_the_page_nothing(
+    alice: User, fulfilled: Order, settings: Settings
+) -> None:
+    settings.CUSTOMER_REFUND_DAYS = 14
+    with CaptureQueriesContext(connection) as before:
+        unspent = read_unspent(alice)
+
+    for number in range(5):
+        names = {"stripe_session_id": f"cs_{number}", "stripe_payment_intent_id": f"pi_{number}"}
+        values = {field.attname: getattr(fulfilled, field.attname) for field in Order._meta.fields}
+        Order.objects.create(**{**values, "id": None, "public_id": uuid4(), **names})
+    with CaptureQueriesContext(connection) as after:
+        again = read_unspent(alice)
+
+    assert [order for order, _ in unspent.offers] == [fulfilled]
+    assert again == unspent
+    assert len(after) == len(before)
 
 
 def test_nothing_is_refunded_where_the_settings_offer_nothing(

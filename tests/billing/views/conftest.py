@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 from pytest_django import Settings
 
@@ -16,6 +17,7 @@ from billing.ledger.wallets import wallet_of
 from billing.models import ModelPrice, Order, Pack, PublicModel, UsageRecord
 from tests.conftest import signed_in
 from tests.stripe_sandbox import Sandbox, use_sandbox
+from tests.teams import Crew, confirm, make_crew
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 # A key for all models, from everywhere.
@@ -39,6 +41,14 @@ def as_bob(bob: User) -> Client:
 @pytest.fixture
 def as_charlie(db: None) -> Client:
     return Client()
+
+
+@pytest.fixture
+def acme(alice: User) -> Crew:
+    """A team of Alice's, with a member of each role."""
+    # Invitations are counted in the cache.
+    cache.clear()
+    return make_crew("Acme", confirm(alice))
 
 
 @pytest.fixture

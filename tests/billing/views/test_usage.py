@@ -104,9 +104,9 @@ def test_it_asks_the_database_no_more_for_many_rows_than_for_one(
     for number in range(20):
         use(f"req_{number}")
 
-    # Session, user, whether the address is confirmed, wallet, records; keys and models of the
-    # filter.
-    with django_assert_num_queries(8):
+    # Session, user, seat, the reader's teams, whether the address is confirmed, wallet, records;
+    # keys, models and members of the filter.
+    with django_assert_num_queries(10):
         as_alice.get("/dashboard/usage/")
 
 

@@ -32,7 +32,11 @@ SERVING: dict[str, Make] = {
         till.wallet.pk, "open", without_progress=abandoned(NOW_MS), is_dead=True
     ),
     "count_member": lambda till: figures.count_member(
-        till.wallet.pk, till.user.pk, api_key_ids=[till.key.pk], elsewhere={202_610: 5}
+        till.wallet.pk,
+        till.user.pk,
+        known_version=99,
+        api_key_ids=[till.key.pk],
+        elsewhere={202_610: 5},
     ),
     "debit": lambda till: figures.debit(till.wallet.pk, "debit:1", amount_credits=5),
     "push": lambda till: figures.push(

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from billing.exceptions import CapReached, MemberUncounted, WalletMissing
+from billing.exceptions import CapReached, MemberUncounted, WalletMissing, WalletStale
 from billing.ledger.member_spending import count_member
 from billing.wallet import keys
 from billing.wallet.commands import figures, placing
+from billing.wallet.commands.command import parse_ok
 from billing.wallet.limits import Caps, KeyFigures, Limits
 from tests.conftest import open_fences
 from tests.till import NO_LIMIT, Till, limits
@@ -147,7 +148,11 @@ def test_two_members_of_a_wallet_have_a_cap_each(counted: Till, other: Till) -> 
     counted.place("r1", 100, bounds=OF_LIFE)
     other.client.ask(
         figures.count_member(
-            other.wallet.pk, other.member_id, api_key_ids=[other.key.pk], elsewhere={}
+            other.wallet.pk,
+            other.member_id,
+            known_version=99,
+            api_key_ids=[other.key.pk],
+            elsewhere={},
         )
     )
 
@@ -161,7 +166,9 @@ def test_a_member_of_two_wallets_has_a_cap_in_each(rich: Till) -> None:
     rich.client.ask_many(
         [
             figures.push(another, posted=9, credited=9, debt=0, state="active", version=1),
-            figures.count_member(another, rich.member, api_key_ids=[], elsewhere={202_603: 100}),
+            figures.count_member(
+                another, rich.member, known_version=99, api_key_ids=[], elsewhere={202_603: 100}
+            ),
         ]
     )
     count(rich)
@@ -215,7 +222,9 @@ def test_counting_again_changes_nothing(counted: Till) -> None:
     count(counted)
     # As if the keys were not theirs any more.
     wallet_id, member_id = counted.wallet.pk, counted.member
-    again = figures.count_member(wallet_id, member_id, api_key_ids=[], elsewhere={202_603: 5})
+    again = figures.count_member(
+        wallet_id, member_id, known_version=99, api_key_ids=[], elsewhere={202_603: 5}
+    )
     counted.client.ask(again)
 
     assert dump(counted) == before
@@ -227,7 +236,11 @@ def test_a_count_knows_what_was_spent_by_keys_that_are_theirs_no_more(rich: Till
 
     rich.client.ask(
         figures.count_member(
-            rich.wallet.pk, rich.user.pk, api_key_ids=[rich.key.pk], elsewhere=elsewhere
+            rich.wallet.pk,
+            rich.user.pk,
+            known_version=99,
+            api_key_ids=[rich.key.pk],
+            elsewhere=elsewhere,
         )
     )
 
@@ -292,6 +305,24 @@ def test_a_counted_member_of_another_epoch_spent_nothing_in_any_month(counted: T
     count(counted)
 
     assert of_member(counted, 202_603) == KeyFigures(0, 0, 0, 0, 0)
+
+
+def test_who_knows_an_older_version_of_a_wallet_counts_nobody(rich: Till) -> None:
+    rich.wallet.refresh_from_db()
+    before = dump(rich)
+    older = figures.count_member(
+        rich.wallet.pk,
+        rich.member,
+        known_version=rich.wallet.version - 1,
+        api_key_ids=[],
+        elsewhere={},
+    )
+
+    with pytest.raises(WalletStale):
+        parse_ok(rich.client.ask(older))
+
+    assert dump(rich) == before
+    count(rich)
 
 
 def test_a_wallet_that_redis_does_not_know_counts_nobody(till: Till) -> None:

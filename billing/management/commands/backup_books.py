@@ -1,0 +1,25 @@
+"""Write a copy of the books to a file, while the product runs."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from billing.upkeep.dumps import DumpFailed, dump
+
+
+class Command(BaseCommand):
+    """`backup_books FILE`"""
+
+    help = "Write a copy of the books to a new file, with pg_dump. It may run at any time."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            size = dump(options["file"])
+        except DumpFailed as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"wrote {options['file']}, {size:,} bytes")

@@ -1,0 +1,104 @@
+"""The forms of a team's pages."""
+
+from typing import Any
+
+from django import forms
+
+from accounts.models import Membership, Role, TeamEvent, User
+from accounts.teams.roles import may_act_on
+from accounts.teams.trail import people_in
+from billing.views.forms import MAX_ID
+from common.credits import MAX_CREDITS
+
+ENDS, PASSES = "end", "pass"
+
+
+class TeamNameForm(forms.Form):
+    """Name a team."""
+
+    name = forms.CharField(
+        label="Name",
+        max_length=60,
+        widget=forms.TextInput(attrs={"autocomplete": "organization"}),
+    )
+
+
+class InvitationForm(forms.Form):
+    """Whom to invite, as what."""
+
+    email = forms.EmailField(label="Email", widget=forms.EmailInput(attrs={"autocomplete": "off"}))
+    role = forms.ChoiceField(label="Role", initial=Role.DEVELOPER)
+
+    def __init__(self, seat: Membership, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        role = self.fields["role"]
+        assert isinstance(role, forms.ChoiceField)  # noqa: S101 - tells the type checker
+        role.choices = [(each.value, each.label) for each in roles_to_give(seat)]
+
+
+class RoleForm(forms.Form):
+    """Give a member another role."""
+
+    role = forms.ChoiceField(label="Role", choices=Role.choices)
+
+
+class CapsForm(forms.Form):
+    """The most that all keys of a member may spend. An empty cap is none."""
+
+    monthly_cap_credits = forms.IntegerField(
+        label="Spend at most, each month",
+        required=False,
+        min_value=0,
+        max_value=MAX_CREDITS,
+        help_text="In credits, by all their keys together. Empty: no cap.",
+        widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
+    )
+    lifetime_cap_credits = forms.IntegerField(
+        label="Spend at most, in all",
+        required=False,
+        min_value=0,
+        max_value=MAX_CREDITS,
+        help_text="Their keys stop when it is used up. Empty: no cap.",
+        widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
+    )
+
+
+class RemovalForm(forms.Form):
+    """What becomes of the keys of a member who is removed. There is no default."""
+
+    keys = forms.ChoiceField(
+        label="Their API keys",
+        choices={
+            ENDS: "End at once: programs that use them are refused",
+            PASSES: "Pass to the team: programs go on, and admins manage the keys",
+        },
+        widget=forms.RadioSelect,
+        error_messages={"required": "Choose what becomes of their keys."},
+    )
+
+
+class EventFilterForm(forms.Form):
+    """Filters the audit trail, and says where its page starts."""
+
+    person: "forms.ModelChoiceField[User]" = forms.ModelChoiceField(
+        label="Person", queryset=User.objects.none(), required=False, empty_label="Everybody"
+    )
+    action = forms.ChoiceField(
+        label="What",
+        required=False,
+        choices=[("", "Everything"), *((a.value, a.label.capitalize()) for a in TeamEvent.Action)],
+    )
+    before = forms.IntegerField(
+        required=False, min_value=1, max_value=MAX_ID, widget=forms.HiddenInput
+    )
+
+    def __init__(self, seat: Membership, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        person = self.fields["person"]
+        assert isinstance(person, forms.ModelChoiceField)  # noqa: S101 - tells the type checker
+        person.queryset = people_in(seat.team)
+
+
+def roles_to_give(seat: Membership) -> list[Role]:
+    """Return the roles that a member may invite people as."""
+    return [role for role in Role if may_act_on(seat, role)]
