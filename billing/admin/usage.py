@@ -51,6 +51,7 @@ class UsageRecordAdmin(LongListAdmin[UsageRecord]):
             "request_id",
             "wallet",
             "api_key",
+            "member",
             "model_name",
             "provider_name",
             "endpoint",

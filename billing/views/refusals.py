@@ -10,9 +10,9 @@ from accounts.teams import exceptions as teams
 from billing import exceptions as billing
 from common.exceptions import DomainError
 
-# An empty text: the error has words of its own for whoever asked.
+# Braces stand for the error's own text, where that is written for whoever asked.
 MESSAGES: dict[type[DomainError], str] = {
-    teams.TeamError: "",
+    teams.TeamError: "{}",
     teams.NotAllowed: "Your role in this team may not do this. Nothing was changed.",
     teams.NotAMember: "This person is not in the team any more. Nothing was changed.",
     teams.TeamClosed: "This team is closed. Nothing was changed.",
@@ -36,7 +36,7 @@ MESSAGES: dict[type[DomainError], str] = {
         "The payment service was asked too often within an hour. Please try again later."
     ),
     billing.RefundRefused: "Nothing was refunded: this order can't be returned here any more.",
-    billing.LeavingRefused: "",
+    billing.LeavingRefused: "The account can't be deleted now. {}",
     billing.CodeUnknown: "There is no such code. Please compare it with what you were given.",
     billing.CodeUsed: "This code was used already, or you have used another one of the same kind.",
     billing.CodeExpired: "This code has expired.",
@@ -65,4 +65,4 @@ def as_message(request: HttpRequest) -> Iterator[None]:
         yield
     except tuple(MESSAGES) as error:
         known = next(kind for kind in type(error).__mro__ if kind in MESSAGES)
-        messages.error(request, MESSAGES[known] or str(error))
+        messages.error(request, MESSAGES[known].format(error))

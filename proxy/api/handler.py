@@ -9,7 +9,7 @@ from io import BytesIO
 
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse, HttpResponseBase
-from django.urls import Resolver404, get_resolver
+from django.urls import Resolver404, ResolverMatch, get_resolver
 
 from common.request_lines import note_request
 from proxy.api.error_table import to_api_error, to_response
@@ -47,6 +47,8 @@ class ApiHandler:
     def __init__(self, get_runtime: Callable[[], Runtime]) -> None:
         self._get_runtime = get_runtime
         self._resolver = get_resolver(URLS)
+        # Those of paths without parts that differ, of which there are as many as routes.
+        self._known: dict[str, ResolverMatch] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -79,11 +81,18 @@ class ApiHandler:
         except UnicodeDecodeError:
             raise InvalidRequest("The URL is not valid UTF-8.") from None
 
+    def _find(self, path: str) -> ResolverMatch:
+        """Return the view of a path. Raises Resolver404."""
+        # No name and no id has a NUL, which PostgreSQL does not take.
+        match = self._resolver.resolve(path if "\0" not in path else "")
+        if not match.kwargs:
+            self._known[path] = match
+        return match
+
     async def _call_view(self, request: ApiRequest) -> HttpResponseBase:
         path = request.path_info
         try:
-            # No name and no id has a NUL, which PostgreSQL does not take.
-            match = self._resolver.resolve(path if "\0" not in path else "")
+            match = self._known.get(path) or self._find(path)
         except Resolver404:
             raise PathNotFound(request.method or "", path, find_hint(path)) from None
         request.resolver_match = match

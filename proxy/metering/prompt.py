@@ -56,14 +56,15 @@ class Prompt:
     predicted: list[str] = field(default_factory=list)
     # The tokens of `texts` and of `tool_texts`, once they were counted.
     counted: tuple[int, int] | None = None
+    # The size of all texts, once it was measured.
+    measured: int | None = None
 
     def size_bytes(self) -> int:
-        """Return the size of all texts in UTF-8."""
-        return (
-            _bytes(self.texts)
-            + _bytes(self.identifiers)
-            + max(_bytes(self.tool_texts), _bytes([self.tools_json]))
-        )
+        """Return the size of all texts in UTF-8, measured once they are all here."""
+        if self.measured is None:
+            tools = max(_bytes(self.tool_texts), _bytes([self.tools_json]))
+            self.measured = _bytes(self.texts) + _bytes(self.identifiers) + tools
+        return self.measured
 
     def count(self, count: Count = count_all) -> int:
         """Count by the rules, for an estimate or where usage is missing."""
@@ -90,7 +91,7 @@ class Prompt:
 
 
 def _bytes(texts: Iterable[str]) -> int:
-    return sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
+    return sum([len(text) if text.isascii() else len(text.encode()) for text in texts])
 
 
 # Fields of a request that steer the call or label it, by OpenAI's specification and with every

@@ -1,7 +1,7 @@
 """httpx's requests and responses over aiohttp's sessions, as lightly as they can be made.
 
 httpx-aiohttp's own transport reads the headers by their names, makes a time-out anew for each
-request, and wraps each part of an answer in two generators.
+request, and passes each part of an answer through one more generator.
 """
 
 from collections.abc import AsyncIterator

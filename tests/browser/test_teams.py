@@ -31,8 +31,14 @@ def confirm(customer: Shopper) -> None:
 
 
 def assert_fits(page: Page) -> None:
-    """No page scrolls sideways."""
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), page.url
+    """No page scrolls sideways, on a phone, a tablet or a desk."""
+    before = page.viewport_size
+    assert before
+    for width in (360, 768, 1440):
+        page.set_viewport_size({"width": width, "height": before["height"]})
+        fits = page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        assert fits, (page.url, width)
+    page.set_viewport_size(before)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -56,6 +62,7 @@ def test_two_people_share_a_balance(stack: Stack, browsers: Browsers, size: str)
     expect(guest.page.get_by_role("main")).not_to_contain_text("Analytical")
     await_true(lambda: "refused from now on" in mailed(stack, guest.email), what="the mail")
     read_trail(owner.page, base, guest.email, size)
+    switch(owner, base, size)
 
 
 def found_team(page: Page, size: str) -> str:
@@ -156,3 +163,16 @@ def read_trail(page: Page, base: str, email: str, size: str) -> None:
     assert download.value.suggested_filename == "audit-trail.csv"
     page.goto(f"{base}/team/close/")
     keep(page, f"teams/{size}-close")
+
+
+def switch(owner: Shopper, base: str, size: str) -> None:
+    """Go from the team to one's own dashboard, in the header or, on a phone, its menu."""
+    page = owner.page
+    page.goto(f"{base}/")
+    assert_fits(page)
+    name = "Menu" if size == "phone" else "Switch to another"
+    page.locator(f"summary[aria-label*='{name}']").click()
+    keep(page, f"teams/{size}-switcher")
+    page.locator("details[open]").get_by_role("link", name=owner.email).click()
+    expect(page.get_by_role("main")).to_contain_text("First steps")
+    assert page.url == f"{owner.stack.url}/dashboard/"

@@ -182,14 +182,14 @@ def test_orders_that_are_spent_cost_the_page_nothing(
 ) -> None:
     settings.CUSTOMER_REFUND_DAYS = 14
     with CaptureQueriesContext(connection) as before:
-        unspent = read_unspent(alice)
+        unspent = read_unspent(own_team(alice))
 
     for number in range(5):
         names = {"stripe_session_id": f"cs_{number}", "stripe_payment_intent_id": f"pi_{number}"}
         values = {field.attname: getattr(fulfilled, field.attname) for field in Order._meta.fields}
         Order.objects.create(**{**values, "id": None, "public_id": uuid4(), **names})
     with CaptureQueriesContext(connection) as after:
-        again = read_unspent(alice)
+        again = read_unspent(own_team(alice))
 
     assert [order for order, _ in unspent.offers] == [fulfilled]
     assert again == unspent

@@ -10,7 +10,7 @@ from accounts.models import Membership, Role, Team, User
 from accounts.teams.members import own_seat, own_team
 from billing.keys.api_keys import issue_api_key
 from billing.ledger.wallets import get_wallet
-from billing.models import MemberSpending, Notice
+from billing.models import MemberSpending, Notice, Pack
 from billing.teams.spending import Spent, spending_by_member
 from billing.wallet.usage import month_of
 from tests.billing.views.conftest import NOON
@@ -175,3 +175,37 @@ def test_usage_is_filtered_by_member_for_those_who_see_everybodys(acme: Crew) ->
     for who in (member, own_team(acme.person(DEVELOPER)).pk + 10**6):
         status = acme.browser(ADMIN).get(acme.page("usage/"), {"member": who}).status_code
         assert status == (200 if who == member else 400)
+
+
+def test_the_order_s_page_says_for_which_team(acme: Crew, starter: Pack) -> None:
+    path = f"/teams/{acme.team.public_id}/billing/checkout/starter/"
+
+    assert "For the team" in text(acme.browser(BILLING).get(path))
+    assert "For the team" not in text(acme.browser(BILLING).get("/billing/checkout/starter/"))
+
+
+@pytest.mark.parametrize("role", Role)
+def test_what_a_role_may_not_do_is_not_shown(acme: Crew, starter: Pack, role: Role) -> None:
+    browser = acme.browser(role)
+    packs = text(browser.get(f"/teams/{acme.team.public_id}/packs/"))
+    overview = text(browser.get(acme.page()))
+    team = text(browser.get(acme.page("team/")))
+
+    assert ("Buy Starter" in packs) == (role in {OWNER, BILLING})
+    assert ("Buy credits" in overview) == (role in {OWNER, BILLING})
+    assert ("/dashboard/orders/" in overview) == (role in {OWNER, BILLING})
+    assert ("/dashboard/keys/" in overview) == (role != BILLING)
+    assert ("Invite people" in team) == (role in {OWNER, ADMIN})
+    assert ("Audit trail" in team) == (role in {OWNER, ADMIN})
+    assert ("Rename" in team) == (role == OWNER)
+    assert ("Close the team" in team) == (role == OWNER)
+    assert "Leave the team" in team
+
+
+def test_only_who_gets_mails_about_money_chooses_among_them(acme: Crew) -> None:
+    page, choice = acme.page("settings/notifications/"), {"low_balance_credits": "5"}
+
+    for role in Role:
+        answer = acme.browser(role).post(page, choice)
+        assert answer.status_code == (302 if role in {OWNER, BILLING} else 403)
+        assert ("Mail me when" in text(acme.browser(role).get(page))) == (role in {OWNER, BILLING})
