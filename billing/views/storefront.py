@@ -63,10 +63,11 @@ def models(request: HttpRequest) -> HttpResponse:
     on_sale = list(packs_on_sale())
     form = ModelFilterForm.of_query(on_sale, request.GET)
     is_valid = form.is_valid()
-    slug = form.cleaned_data.get("pack")
+    slug, priced = form.cleaned_data.get("pack"), read_priced_models()
     context = {
         "form": form,
-        "models": form.choose(read_priced_models()) if is_valid else [],
+        "knows_contexts": any(each.model.context_tokens for each in priced),
+        "models": form.choose(priced) if is_valid else [],
         "packs": on_sale,
         "pack": next((pack for pack in on_sale if pack.slug == slug), None),
     }
