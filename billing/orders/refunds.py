@@ -77,11 +77,17 @@ def refund_amount(
 
 
 def refund_unused(
-    order: Order, *, actor: User | None, reason: str, key: UUID | None = None
+    order: Order,
+    *,
+    actor: User | None,
+    reason: str,
+    key: UUID | None = None,
+    by: User | None = None,
 ) -> Refund:
     """Refund the unused part of an order; refused later if it is spent before it can be taken.
 
-    Safe to repeat with the same `key`. Raises RefundRefused.
+    `actor` is a member of staff; without one it is a customer's wish, and `by` who wished it. Safe
+    to repeat with the same `key`. Raises RefundRefused.
     """
     public_id = key or uuid4()
     # Worked out before the refund of this key is looked for: it takes its credits when it is
@@ -101,6 +107,7 @@ def refund_unused(
             reason=reason.strip()[:200],
             actor=actor,
         ),
+        by=by,
     )
 
 
@@ -129,16 +136,7 @@ def refund_to_customer(order: Order, *, key: UUID, by: User | None = None) -> Re
         return asked
     if offer is None:
         raise RefundRefused("This order can't be refunded here. Please write to us.")
-    with transaction.atomic():
-        refund = refund_unused(order, actor=None, reason="Asked for by the customer", key=key)
-        note(
-            order.team,
-            Action.REFUNDED,
-            actor=by,
-            subject=order.pack_name,
-            after={"amount_cents": refund.amount_cents, "currency": order.currency},
-        )
-    return refund
+    return refund_unused(order, actor=None, reason="Asked for by the customer", key=key, by=by)
 
 
 def return_payment(order: Order) -> Refund:
@@ -172,13 +170,16 @@ def advance_refunds(*, most: int = BATCH) -> int:
 
 
 @transaction.atomic
-def _ask(order_id: int, refund: Refund, *, is_limited: bool = True) -> Refund:
+def _ask(
+    order_id: int, refund: Refund, *, is_limited: bool = True, by: User | None = None
+) -> Refund:
     """Write the refund down and take its credits. Returns the earlier refund of the same key."""
     order = Order.objects.select_for_update().get(pk=order_id)
     asked = Refund.objects.filter(public_id=refund.public_id).first()
     if asked is not None:
         return asked
-    if refund.actor_id is None and is_limited:
+    is_wish = refund.actor_id is None and is_limited
+    if is_wish:
         # The order's lock does not cover the customer's other orders.
         lock_names(f"refunds of team {order.team_id}")
         if _has_had_enough(order):
@@ -196,6 +197,14 @@ def _ask(order_id: int, refund: Refund, *, is_limited: bool = True) -> Refund:
     refund.save(force_insert=True)
     refund.debit = move_to_target(order)
     refund.save(update_fields=["debit"])
+    if is_wish:
+        note(
+            order.team,
+            Action.REFUNDED,
+            actor=by,
+            subject=order.pack_name,
+            after={"amount_cents": refund.amount_cents, "currency": order.currency},
+        )
     return refund
 
 

@@ -129,6 +129,21 @@ def test_a_refund_says_who_asked(
     assert TeamEvent.objects.get(action=Action.REFUNDED).actor == acme.billing.user
 
 
+def test_a_wish_that_is_sent_twice_at_once_is_written_down_once(
+    acme: Crew, pack: Pack, sandbox: Sandbox, settings: Settings
+) -> None:
+    settings.CUSTOMER_REFUND_DAYS = 14
+    order, key = buy(acme.billing, pack, sandbox), uuid4()
+
+    def wish() -> int:
+        return refund_to_customer(order, key=key, by=acme.billing.user).pk
+
+    refunds = race([wish, wish], meet_at="FOR UPDATE")
+
+    assert len(set(refunds)) == 1
+    assert TeamEvent.objects.filter(action=Action.REFUNDED).count() == 1
+
+
 def test_a_team_that_closes_is_refunded_and_its_keys_end(
     acme: Crew, pack: Pack, sandbox: Sandbox, settings: Settings
 ) -> None:
