@@ -23,7 +23,7 @@ from billing.exceptions import MissingReason, PackUnavailable, TooManyCards, Top
 from billing.ledger.wallets import get_wallet
 from billing.models import AutoTopUp, Order, Pack, TopUpConsent, Wallet
 from billing.top_ups.notices import notify_top_up_off
-from billing.top_ups.switch import OffReason, State, switch_off
+from billing.top_ups.switch import OffReason, State, switch_off, switch_off_at_wish
 from common.attempts import WINDOW_S
 from common.client_networks import client_network
 
@@ -125,13 +125,12 @@ def agree(seat: Membership, terms: Terms, *, address: str = "") -> AutoTopUp:
     return top_up
 
 
-@transaction.atomic
 def switch_off_by_customer(seat: Membership) -> None:
     """Switch off as a member asks. The saved card stays. Safe to repeat. Raises NotAllowed."""
     demand(seat, Deed.TOP_UP)
     top_up = find_top_up(seat.team)
-    if top_up is not None and switch_off(top_up, OffReason.CUSTOMER):
-        note(seat.team, Action.TOP_UP_ENDED, actor=seat.user)
+    if top_up is not None:
+        switch_off_at_wish(top_up, by=seat.user)
 
 
 @transaction.atomic

@@ -13,7 +13,6 @@ from django.urls import reverse
 
 from accounts.models import Membership, Team, User
 from accounts.teams.addressing import addressing
-from accounts.teams.events import Action, note
 from accounts.teams.roles import Deed, demand
 from billing.customers.at_stripe import find_customer_id, forget_customer, with_customer
 from billing.exceptions import (
@@ -35,7 +34,7 @@ from billing.stripe_api.saved_cards import (
     read_setup,
 )
 from billing.top_ups.agreement import get_top_up, is_offered, lock_top_up
-from billing.top_ups.switch import OffReason, State, switch_off
+from billing.top_ups.switch import OffReason, State, switch_off, switch_off_at_wish
 from common.attempts import count_attempt
 from common.client_networks import client_network
 
@@ -93,8 +92,7 @@ def remove_card(team: Team, *, by: User | None = None) -> None:
     Raises PaymentProviderError: the top-up is then off, and the card may still be saved.
     """
     top_up = get_top_up(team)
-    if switch_off(top_up, OffReason.CUSTOMER):
-        note(team, Action.TOP_UP_ENDED, actor=by)
+    switch_off_at_wish(top_up, by=by)
     AutoTopUp.objects.filter(pk=top_up.pk).update(stripe_setup_session_id="")
     removed = [top_up.stripe_payment_method_id]
     # The card's, and the one of today.

@@ -1,8 +1,11 @@
 """Switch automatic top-up off, always with a reason. Only the customer switches it on again."""
 
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from accounts.models import User
+from accounts.teams.events import Action, note
 from billing.models import AutoTopUp, Order
 from billing.top_ups.notices import notify_top_up_off
 
@@ -29,6 +32,13 @@ def switch_off(
         )
         == 1
     )
+
+
+@transaction.atomic
+def switch_off_at_wish(top_up: AutoTopUp, *, by: User | None) -> None:
+    """Switch off as a member of the team wishes, and write it into the team's trail."""
+    if switch_off(top_up, OffReason.CUSTOMER):
+        note(top_up.wallet.team, Action.TOP_UP_ENDED, actor=by)
 
 
 def switch_off_for_return(order: Order) -> None:
