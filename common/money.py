@@ -60,11 +60,6 @@ def rate(rate_millicredits: int) -> str:
     return f"{Decimal(rate_millicredits).scaleb(-3).normalize():,f}"
 
 
-def per_thousand(rate_millicredits: int) -> str:
-    """Return credits per 1,000 tokens, which is the rate in millicredits per token."""
-    return f"{rate_millicredits:,}"
-
-
 def per_million_tokens(rate_millicredits: int) -> int:
     """Return the credits that a million tokens take."""
     return rate_millicredits * MILLION // 1_000

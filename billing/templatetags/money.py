@@ -14,7 +14,6 @@ for each in (
     money.per_million,
     money.fine_price,
     money.rate,
-    money.per_thousand,
     money.millicredits,
     money.brief,
     money.per_million_tokens,

@@ -166,7 +166,7 @@ def test_what_is_unspent_is_said_and_refunded_as_the_settings_let(
     Refund.objects.update(next_attempt_at=timezone.now())
     advance_refunds()
 
-    assert "$9.00 of your" in page
+    assert "$9.00 of Starter go back" in page
     assert "1,000 credits are lost" in " ".join(page.split())
     assert "Your account is deleted" in answer.content.decode()
     refund = Refund.objects.get()
