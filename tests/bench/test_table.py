@@ -69,7 +69,8 @@ def test_processor_time_includes_children_that_have_ended() -> None:
         finally:
             parent.send_signal(signal.SIGKILL)
 
-    assert spent_s >= 0.5
+    # The kernel counts in hundredths, and each of the two processes may lack one.
+    assert spent_s >= 0.48
 
 
 def test_a_process_that_has_ended_has_spent_nothing_more() -> None:
