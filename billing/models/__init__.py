@@ -8,6 +8,7 @@ from billing.models.ledger import LedgerEntry, Lot
 from billing.models.notice import Notice, NotificationSettings, SignIn
 from billing.models.order import Order
 from billing.models.refund import Refund
+from billing.models.revenue import ExchangeRate, Revenue
 from billing.models.roll_up import RollUpDue, RollUpMark, SiteRollUp, UsageRollUp
 from billing.models.stripe_customer import StripeCustomer
 from billing.models.stripe_event import StripeEvent
@@ -20,6 +21,7 @@ __all__ = [
     "CodeBatch",
     "Debit",
     "Dispute",
+    "ExchangeRate",
     "Freeze",
     "InboxItem",
     "KeySpending",
@@ -36,6 +38,7 @@ __all__ = [
     "PublicModel",
     "RedeemCode",
     "Refund",
+    "Revenue",
     "RollUpDue",
     "RollUpMark",
     "SignIn",

@@ -66,6 +66,10 @@ class UsageRecord(models.Model):
     write_off_credits = models.BigIntegerField(default=0)
     # What it cost us at the provider, at the route's prices of the time. NULL: not known.
     cost_nanos = models.BigIntegerField(null=True, help_text="In billionths of the currency.")
+    # What its credits had been sold for, such as {"usd": 2500}. NULL: not known.
+    income_micros = models.JSONField(
+        null=True, editable=False, help_text="In millionths, by currency."
+    )
 
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField()
