@@ -9,10 +9,12 @@ from django.contrib import messages
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
+from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.text import slugify
 
 from accounts.desk.pages import DeskAdmin
+from billing.desk.front import describe_business
+from billing.desk.margin import show_margin
 
 # The groups of pages, in their order. A page that is not named here comes last.
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -21,7 +23,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Sales": ("Order", "Refund", "Dispute", "Pack", "StripeEvent"),
     "Auto top-up": ("AutoTopUp", "TopUpConsent", "TopUpPayment", "StripeCustomer"),
     "Gifts": ("CodeBatch", "RedeemCode", "WelcomeCredit"),
-    "Books": ("LedgerEntry", "Lot", "UsageRecord", "KeyWriteOff", "Debit"),
+    "Books": ("LedgerEntry", "Lot", "UsageRecord", "KeyWriteOff", "Debit", "ExchangeRate"),
     "Models": ("PublicModel", "ModelPrice", "Route", "Provider", "ProviderKey"),
     "Mail": ("Notice", "NotificationSettings"),
     "Desk": ("InboxItem", "LogEntry", "Group"),
@@ -67,7 +69,12 @@ class StaffSite(AdminSite):
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         matters = read_matters(self, request)
-        return super().index(request, {**(extra_context or {}), "matters": matters})
+        context = {**(extra_context or {}), "matters": matters, **describe_business(request)}
+        return super().index(request, context)
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        """Add the pages that are about no row."""
+        return [path("margin/", self.admin_view(show_margin), name="margin"), *super().get_urls()]
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> Any:
         """Group the pages by the work that they serve, not by app."""

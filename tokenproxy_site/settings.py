@@ -468,6 +468,12 @@ CELERY_BEAT_SCHEDULE = {
     "find low balances": _sweep("billing.find_low_balances", every_s=30),
     "find expiring lots": _sweep("billing.find_expiring_lots", every_s=600),
     "take a snapshot": _sweep("tokenproxy_site.take_snapshot", every_s=10),
+    "measure the business": _sweep("billing.measure_business", every_s=120),
+    # Once the last receipts of the day before are booked and rolled up.
+    "raise margin alarms": {
+        "task": "billing.raise_margin_alarms",
+        "schedule": crontab(hour="1", minute="20"),
+    },
     "audit money": _sweep("billing.audit_money", every_s=3_600),
 }
 

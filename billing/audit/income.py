@@ -27,6 +27,26 @@ QUERIES = (
                         AND e.amount_credits < 0 AND e.sold_for IS NULL)
     GROUP BY wallet_id, currency HAVING SUM(micros) <> 0
     """,
+    # A step of a reinstatement is a share of its sale.
+    """
+    SELECT 'lot ' || l.id, format('%s millionths of %s were paid for it; its order or gift says %s',
+           l.paid_micros, l.currency, s.micros)
+    FROM billing_lot l JOIN billing_ledgerentry e ON e.id = l.entry_id
+    LEFT JOIN billing_order o ON e.kind IN ('purchase', 'reinstatement')
+              AND o.public_id::text = split_part(e.reference, ':', 1)
+    LEFT JOIN billing_revenue r ON r.order_id = o.id AND r.kind = 'sale'
+    CROSS JOIN LATERAL (
+        SELECT COALESCE(CASE e.kind
+            WHEN 'purchase' THEN r.micros
+            WHEN 'reinstatement' THEN
+                div(r.micros::numeric * t.total, o.credits)
+                - div(r.micros::numeric * (t.total - e.amount_credits), o.credits)
+            END, 0) AS micros
+        FROM (SELECT NULLIF(split_part(e.reference, ':', 2), '')::bigint AS total
+              WHERE e.kind = 'reinstatement' UNION ALL SELECT 0 WHERE e.kind <> 'reinstatement') t
+    ) s
+    WHERE l.paid_micros <> s.micros
+    """,
     """
     SELECT 'order ' || o.public_id, format('its revenue is %s millionths, its payment left %s',
            r.micros, o.net - o.back)

@@ -239,7 +239,7 @@ def desk_pages() -> list[str]:
             pages.append(reverse(f"admin:{name}_history", args=[entry.object_id]))
     for wallet_id in Wallet.objects.values_list("pk", flat=True):
         pages += [reverse("admin:billing_wallet_statements", args=[wallet_id])]
-    return [*pages, "/admin/proxy/provider/health/", "/admin/proxy/provider/margin/"]
+    return [*pages, "/admin/proxy/provider/health/", "/admin/margin/"]
 
 
 def _walk(resolver: URLResolver, prefix: str) -> Iterator[tuple[str, URLPattern]]:

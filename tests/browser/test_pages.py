@@ -153,7 +153,7 @@ SCREENS = [
             "/admin/billing/refund/",
             "/admin/proxy/provider/",
             "/admin/proxy/provider/health/",
-            "/admin/proxy/provider/margin/",
+            "/admin/margin/",
         )
     ),
     Screen("debtor", "/dashboard/"),

@@ -67,7 +67,7 @@ def dear_price() -> ModelPrice:
 
 
 def bought(user: User, *, credits: int) -> Order:
-    order = Order(
+    order = Order.objects.create(
         team=own_team(user),
         buyer=user,
         pack_name="Starter",

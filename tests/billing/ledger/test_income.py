@@ -12,23 +12,41 @@ from billing.audit.books import audit
 from billing.ledger.credits import post_credit
 from billing.ledger.debits import ask_debit
 from billing.ledger.lot_money import Paid, add_money, part_of
-from billing.ledger.references import Grant, OrderCredit
+from billing.ledger.references import Grant
 from billing.models import Debit, LedgerEntry, Lot, SiteRollUp, UsageRecord
+from billing.orders.fulfilment import credit_order, paid_for
 from billing.rollups import sweep
+from tests.desk import make_order
 from tests.till import Till
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def buy(till: Till, credits: int, micros: int | None, currency: str = "usd") -> Lot:
-    entry = post_credit(
+def buy(till: Till, credits: int, cents: int, currency: str = "usd") -> None:
+    """Let Alice's wallet be credited for an order that was paid."""
+    order = make_order(
+        till.user,
+        credits=credits,
+        paid_cents=cents,
+        currency=currency,
+        status="open",
+        fulfilled_at=None,
+        stripe_session_id=None,
+    )
+    with transaction.atomic():
+        credit_order(order, paid_for(order))
+        order.save()
+
+
+def buy_before(till: Till, credits: int) -> None:
+    """Credit what was sold before lots knew what was paid for them."""
+    post_credit(
         till.wallet.pk,
         kind="grant",
         amount_credits=credits,
         reference=Grant(uuid4()),
-        paid=Paid(micros, currency),
+        paid=Paid(None),
     )
-    return Lot.objects.get(entry=entry)
 
 
 def use(till: Till, request_id: str, amount: int) -> None:
@@ -41,7 +59,7 @@ def income(request_id: str) -> object:
 
 
 def test_a_request_brings_in_what_its_credits_were_sold_for(till: Till) -> None:
-    buy(till, 1_000, 9_000_000)
+    buy(till, 1_000, 900)
 
     use(till, "r1", 30)
     till.drain()
@@ -51,13 +69,17 @@ def test_a_request_brings_in_what_its_credits_were_sold_for(till: Till) -> None:
 
 
 def test_what_does_not_divide_is_carried_to_the_next_request(till: Till) -> None:
-    buy(till, 3, 10)
+    buy(till, 3, 1)
 
     for number in range(3):
         use(till, f"r{number}", 1)
     till.drain()
 
-    assert [income(f"r{number}") for number in range(3)] == [{"usd": 3}, {"usd": 3}, {"usd": 4}]
+    assert [income(f"r{number}") for number in range(3)] == [
+        {"usd": 3_333},
+        {"usd": 3_333},
+        {"usd": 3_334},
+    ]
 
 
 def test_gifts_bring_in_nothing(till: Till) -> None:
@@ -70,8 +92,8 @@ def test_gifts_bring_in_nothing(till: Till) -> None:
 
 
 def test_a_request_over_two_lots_brings_in_a_part_of_each(till: Till) -> None:
-    buy(till, 10, 10_000)
-    buy(till, 10, 50_000, "eur")
+    buy(till, 10, 1)
+    buy(till, 10, 5, "eur")
 
     use(till, "r1", 15)
     till.drain()
@@ -81,18 +103,18 @@ def test_a_request_over_two_lots_brings_in_a_part_of_each(till: Till) -> None:
 
 
 def test_a_lot_of_before_leaves_the_income_unknown(till: Till) -> None:
-    buy(till, 10, None)
-    buy(till, 10, 1_000)
+    buy_before(till, 10)
+    buy(till, 10, 1)
 
     use(till, "r1", 15)
     use(till, "r2", 5)
     till.drain()
 
-    assert (income("r1"), income("r2")) == (None, {"usd": 500})
+    assert (income("r1"), income("r2")) == (None, {"usd": 5_000})
 
 
 def test_a_raise_adds_to_the_income(till: Till) -> None:
-    buy(till, 100, 100_000)
+    buy(till, 100, 10)
     till.place("r1", 60)
     till.settle("r1", 20)
     till.drain()
@@ -105,8 +127,8 @@ def test_a_raise_adds_to_the_income(till: Till) -> None:
 
 
 def test_roll_ups_have_the_income_of_each_currency(till: Till) -> None:
-    buy(till, 10, 10_000)
-    buy(till, 10, 50_000, "eur")
+    buy(till, 10, 1)
+    buy(till, 10, 5, "eur")
     till.grant(10)
     use(till, "r1", 15)
     use(till, "r2", 10)
@@ -114,18 +136,18 @@ def test_roll_ups_have_the_income_of_each_currency(till: Till) -> None:
 
     sweep.roll_up()
 
-    # Each request counts once, in its first currency.
+    # The gift is used first. The second request is in both rows, and counts in the first.
     rows = SiteRollUp.objects.order_by("currency")
     columns = ("currency", "requests", "charged_credits", "income_micros")
     assert list(rows.values_list(*columns)) == [
-        ("eur", 2, 25, 50_000),
-        ("usd", 0, 0, 10_000),
+        ("eur", 1, 10, 25_000),
+        ("usd", 1, 15, 10_000),
     ]
     assert audit(at_rest=True) == []
 
 
 def test_a_raise_of_an_unknown_income_is_rolled_up_as_unknown(till: Till) -> None:
-    buy(till, 10, None)
+    buy_before(till, 10)
     use(till, "r1", 5)
     till.drain()
 
@@ -136,7 +158,7 @@ def test_a_raise_of_an_unknown_income_is_rolled_up_as_unknown(till: Till) -> Non
 
 
 def test_what_a_clawback_takes_had_been_sold_for_so_much(till: Till) -> None:
-    buy(till, 100, 1_000)
+    buy(till, 100, 1)
     use(till, "r1", 25)
     till.drain()
 
@@ -147,7 +169,7 @@ def test_what_a_clawback_takes_had_been_sold_for_so_much(till: Till) -> None:
     till.drain()
 
     entry = LedgerEntry.objects.get(kind="clawback")
-    assert entry.sold_for == {"usd": 500}
+    assert entry.sold_for == {"usd": 5_000}
     assert audit(at_rest=True) == []
 
 
@@ -159,19 +181,13 @@ def test_a_debt_that_a_purchase_pays_is_told_in_what_the_purchase_cost(till: Til
         )
     till.drain()
 
-    post_credit(
-        till.wallet.pk,
-        kind="purchase",
-        amount_credits=100,
-        reference=OrderCredit(uuid4()),
-        paid=Paid(1_000, "usd"),
-    )
+    buy(till, 100, 1)
 
-    assert LedgerEntry.objects.get(reference__startswith="debt:").sold_for == {"usd": 200}
+    assert LedgerEntry.objects.get(reference__startswith="debt:").sold_for == {"usd": 2_000}
 
 
 def test_the_audit_finds_an_income_that_its_lot_was_not_sold_for(till: Till) -> None:
-    buy(till, 10, 10_000)
+    buy(till, 10, 1)
     use(till, "r1", 5)
     till.drain()
     UsageRecord.objects.update(income_micros={"usd": 4_999})
@@ -182,7 +198,7 @@ def test_the_audit_finds_an_income_that_its_lot_was_not_sold_for(till: Till) -> 
 lots = strategies.lists(
     strategies.tuples(
         strategies.integers(1, 60),
-        strategies.integers(0, 10_000_000),
+        strategies.integers(0, 10_000),
         strategies.sampled_from(["usd", "eur", "jpy"]),
     ),
     min_size=1,
@@ -208,8 +224,8 @@ def test_whatever_is_used_and_taken_adds_up_to_what_was_paid(
 ) -> None:
     till = Till(alice)
     left = sum(credits for credits, _, _ in lots)
-    for credits, micros, currency in lots:
-        buy(till, credits, micros, currency)
+    for credits, cents, currency in lots:
+        buy(till, credits, cents, currency)
     run = uuid4().hex[:8]
 
     for number, (kind, wanted) in enumerate(uses):
