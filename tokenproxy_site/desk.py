@@ -15,6 +15,7 @@ from django.utils.text import slugify
 from accounts.desk.pages import DeskAdmin
 from billing.desk.front import describe_business
 from billing.desk.margin import show_margin
+from billing.desk.search import show_search
 
 # The groups of pages, in their order. A page that is not named here comes last.
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -74,7 +75,11 @@ class StaffSite(AdminSite):
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         """Add the pages that are about no row."""
-        return [path("margin/", self.admin_view(show_margin), name="margin"), *super().get_urls()]
+        return [
+            path("margin/", self.admin_view(show_margin), name="margin"),
+            path("search/", self.admin_view(show_search), name="search"),
+            *super().get_urls(),
+        ]
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> Any:
         """Group the pages by the work that they serve, not by app."""

@@ -350,6 +350,8 @@ HOLD_LEASE_S = get_int("HOLD_LEASE_S", 60, least=5)
 WALLET_BACKLOG_EVENTS = get_int("WALLET_BACKLOG_EVENTS", 100_000, least=1)
 WALLET_BACKLOG_AGE_S = get_int("WALLET_BACKLOG_AGE_S", 120, least=5)
 # Staff are told when requests of one API key within an hour cost so much more than was charged.
+# Who is mailed about urgent findings; nobody if empty.
+INBOX_MAIL_TO = get_list("INBOX_MAIL_TO", "")
 WRITE_OFF_ALARM_CREDITS = get_int("WRITE_OFF_ALARM_CREDITS", 10_000, least=1)
 # Limits of an API key without its own, and of all keys of a wallet without its own.
 DEFAULT_REQUESTS_PER_MINUTE = get_int("DEFAULT_REQUESTS_PER_MINUTE", 600, least=1)
@@ -465,6 +467,7 @@ CELERY_BEAT_SCHEDULE = {
     },
     "prune Stripe events": _sweep("billing.prune_stripe_events", every_s=3_600),
     "send notices": _sweep("billing.send_notices", every_s=3),
+    "mail findings": _sweep("billing.mail_findings", every_s=60),
     "find low balances": _sweep("billing.find_low_balances", every_s=30),
     "find expiring lots": _sweep("billing.find_expiring_lots", every_s=600),
     "take a snapshot": _sweep("tokenproxy_site.take_snapshot", every_s=10),

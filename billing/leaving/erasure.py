@@ -22,6 +22,7 @@ from billing.models import (
     NotificationSettings,
     Order,
     SignIn,
+    StaffNote,
     StripeCustomer,
     StripeEvent,
     TopUpConsent,
@@ -45,6 +46,7 @@ def erase(user: User) -> None:
     StripeCustomer.objects.filter(wallet__team__person=user).update(email="")
     for welcome in WelcomeCredit.objects.filter(user=user):
         forget_address(welcome)
+    StaffNote.objects.filter(wallet__team__person=user).delete()
     NotificationSettings.objects.filter(user=user).exclude(team__person=user).delete()
     _replace_texts(email, name)
     user.set_unusable_password()

@@ -67,7 +67,7 @@ def _alarms_of(margin: Margin, before: Margin | None, day: date) -> Iterator[Ala
         text = f"{model} brought in {margin.income:.2f} {unit} on {day} and cost {margin.cost:.2f}."
         yield Alarm(NEGATIVE, model, day, text, detail)
         return
-    share, share_before = margin.share_percent, before and before.share_percent
+    share, share_before = margin.share_percent, before.share_percent if before else None
     if share is not None and share_before is not None and share < share_before - FALL_PERCENT:
         text = (
             f"The margin of {model} fell to {share:.1f} % on {day}, from {share_before:.1f} % in"

@@ -230,16 +230,18 @@ def _count_customers(
 
 def _measure_unspent() -> list[Unspent]:
     """Add up the lots that have something left: credits, and what was paid for them."""
-    used = F("granted_credits") - F("remaining_credits")
-    paid = Cast("paid_micros", DecimalField(max_digits=40, decimal_places=0))
+    whole = DecimalField(max_digits=40, decimal_places=0)
+    used = Cast(F("granted_credits") - F("remaining_credits"), whole)
+    paid, granted = Cast("paid_micros", whole), Cast("granted_credits", whole)
+    # Rounded as for requests: what they took and what is left add up to what was paid.
+    taken = Func(paid * used, granted, function="div", output_field=whole)
     rows = (
         Lot.objects.filter(remaining_credits__gt=0)
         .order_by("currency")
         .values("currency")
         .annotate(
             credits=Sum("remaining_credits"),
-            # Rounded as requests are: what they take and what is left add up to what was paid.
-            micros=Sum(F("paid_micros") - Func(paid * used, F("granted_credits"), function="div")),
+            micros=Sum(paid - taken),
             unknown=Sum("remaining_credits", filter=Q(paid_micros=None), default=0),
         )
     )
@@ -263,7 +265,7 @@ def _measure_providers(now: datetime) -> list[Served]:
             **buckets,
         )
     )
-    served = [_served(row) for row in rows if row["count"]]
+    served = [_served(dict(row)) for row in rows if row["count"]]
     return sorted(served, key=lambda each: (-each.failed_percent, -(each.slow_ms or 0)))
 
 

@@ -10,6 +10,7 @@ from billing.models.order import Order
 from billing.models.refund import Refund
 from billing.models.revenue import ExchangeRate, Revenue
 from billing.models.roll_up import RollUpDue, RollUpMark, SiteRollUp, UsageRollUp
+from billing.models.staff_note import StaffNote
 from billing.models.stripe_customer import StripeCustomer
 from billing.models.stripe_event import StripeEvent
 from billing.models.top_up import AutoTopUp, TopUpConsent, TopUpPayment
@@ -43,6 +44,7 @@ __all__ = [
     "RollUpMark",
     "SignIn",
     "SiteRollUp",
+    "StaffNote",
     "StripeCustomer",
     "StripeEvent",
     "TopUpConsent",

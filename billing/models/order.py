@@ -124,6 +124,12 @@ class Order(models.Model):
                 condition=~Q(stripe_charge_id=""),
                 name="orders_by_charge",
             ),
+            # Staff look an order up by what Stripe calls its payment.
+            models.Index(
+                fields=["stripe_payment_intent_id"],
+                condition=~Q(stripe_payment_intent_id=""),
+                name="orders_by_payment",
+            ),
             # The monthly ceiling adds up a team's top-ups.
             models.Index(
                 fields=["team", "created_at"],

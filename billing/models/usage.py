@@ -108,6 +108,12 @@ class UsageRecord(models.Model):
             # It may also list one key's, or one model's.
             models.Index(fields=["wallet", "model_name", "-id"], name="usage_of_a_wallet_by_model"),
             models.Index(fields=["api_key", "-id"], name="usage_of_a_key"),
+            # The desk lists what went wrong of one wallet's.
+            models.Index(
+                fields=["wallet", "-id"],
+                condition=~Q(outcome="completed"),
+                name="trouble_of_a_wallet",
+            ),
             # Members of a team see their own, and its admins anybody's.
             models.Index(fields=["wallet", "member", "-id"], name="usage_of_a_member"),
             # Roll-ups add up a wallet's quarter of an hour again.

@@ -14,6 +14,7 @@ from django.db import connections
 from billing.audit.books import audit
 from billing.exceptions import UnsafeRedis, WalletRecovering
 from billing.ledger import debits, debts, expiry, pushes
+from billing.ledger.inbox import file_item
 from billing.rollups import sweep
 from billing.tasks.top_ups import nudge_top_ups
 from billing.upkeep import adoption, drain, reaper, recovery
@@ -135,4 +136,9 @@ def audit_money() -> int:
     findings = audit()
     for finding in findings:
         log.error("audit_finding", finding=str(finding))
+        file_item(
+            kind="audit_finding",
+            reference=f"{finding.invariant}: {finding.subject}"[:120],
+            summary=str(finding),
+        )
     return len(findings)

@@ -215,7 +215,7 @@ uses = strategies.lists(
 
 
 # Each example leaves the wallet empty.
-@hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lots=lots, uses=uses)
 def test_whatever_is_used_and_taken_adds_up_to_what_was_paid(
     alice: User,
