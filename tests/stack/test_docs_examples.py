@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.stack.shop import Customer, Shop
+from tokenproxy_site.docs.pages import PAGES
 
 pytestmark = pytest.mark.stack
 
@@ -45,11 +46,23 @@ COMPLETIONS: dict[str, Program] = {
     "curl-stream": in_bash,
     "python": in_python,
     "node": in_node,
+    "node-answer": in_node,
+    "curl-completions": in_bash,
+    "curl-responses": in_bash,
     "openai-python": in_python,
     "openai-stream": in_python,
 }
 OTHERS = dict.fromkeys(
-    ("curl-models", "curl-credits", "curl-usage", "curl-estimate", "curl-checkout", "curl-key"),
+    (
+        "curl-models",
+        "curl-credits",
+        "curl-usage",
+        "curl-estimate",
+        "curl-checkout",
+        "curl-key",
+        "curl-embeddings",
+        "environment",
+    ),
     in_bash,
 )
 # Excerpts: of a request, of answers.
@@ -67,9 +80,9 @@ EXCERPTS = {
 
 @pytest.fixture(scope="module")
 def printed(shop: Shop) -> dict[str, str]:
-    """The examples as a reader of the page sees them."""
-    page = shop.http.get("/docs/").text
-    return {name: html.unescape(text) for name, text in EXAMPLE.findall(page)}
+    """The examples as a reader of the pages sees them."""
+    pages = "".join(shop.http.get(page.path).text for page in PAGES)
+    return {name: html.unescape(text) for name, text in EXAMPLE.findall(pages)}
 
 
 @pytest.fixture
