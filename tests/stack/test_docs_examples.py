@@ -20,6 +20,8 @@ EXAMPLE = re.compile(r'<pre[^>]*><code data-example="([^"]+)">(.*?)</code></pre>
 COMMENT = re.compile(r"//.*$", re.MULTILINE)
 PLACEHOLDER = "YOUR_API_KEY"
 TIMEOUT_S = 30
+# What needs clients that are not installed here: tests/conformance/suites/suite_recipes.py.
+ELSEWHERE = ("recipe-", "config-")
 
 Program = Callable[[Path], list[str]]
 
@@ -47,10 +49,10 @@ COMPLETIONS: dict[str, Program] = {
     "python": in_python,
     "node": in_node,
     "node-answer": in_node,
-    "curl-completions": in_bash,
-    "curl-responses": in_bash,
     "openai-python": in_python,
     "openai-stream": in_python,
+    "curl-completions": in_bash,
+    "curl-responses": in_bash,
 }
 OTHERS = dict.fromkeys(
     (
@@ -61,6 +63,8 @@ OTHERS = dict.fromkeys(
         "curl-checkout",
         "curl-key",
         "curl-embeddings",
+        "curl-input-tokens",
+        "curl-one-model",
         "environment",
     ),
     in_bash,
@@ -82,7 +86,11 @@ EXCERPTS = {
 def printed(shop: Shop) -> dict[str, str]:
     """The examples as a reader of the pages sees them."""
     pages = "".join(shop.http.get(page.path).text for page in PAGES)
-    return {name: html.unescape(text) for name, text in EXAMPLE.findall(pages)}
+    return {
+        name: html.unescape(text)
+        for name, text in EXAMPLE.findall(pages)
+        if not name.startswith(ELSEWHERE)
+    }
 
 
 @pytest.fixture

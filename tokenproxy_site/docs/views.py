@@ -12,6 +12,7 @@ from accounts.api_keys import keys_of, usable_keys
 from accounts.models import ApiKey, User
 from accounts.teams.members import own_seat
 from tokenproxy_site.docs.pages import BY_SLUG, FIRST, PAGES, Page
+from tokenproxy_site.docs.reference import read_reference
 from tokenproxy_site.docs.search import MOST_CHARACTERS, search
 
 GROUPS = [(name, list(pages)) for name, pages in groupby(PAGES, key=lambda page: page.group)]
@@ -54,6 +55,12 @@ def _newest_key(request: HttpRequest) -> ApiKey | None:
     seat = getattr(request, "seat", None) or own_seat(request.user)
     usable = usable_keys(seat.team, at=timezone.now())
     return keys_of(seat).filter(pk__in=usable, created_by=request.user).first()
+
+
+@require_safe
+def reference(request: HttpRequest) -> HttpResponse:
+    """Show every endpoint with its fields and answers, by our schema."""
+    return render(request, "docs/reference.html", {"groups": read_reference()})
 
 
 @require_safe
