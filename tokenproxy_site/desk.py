@@ -12,6 +12,7 @@ from django.shortcuts import redirect
 from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.text import slugify
 
+from accounts.desk.limits import brief
 from accounts.desk.pages import DeskAdmin
 from billing.desk.front import describe_business
 from billing.desk.margin import show_margin
@@ -72,6 +73,10 @@ class StaffSite(AdminSite):
         matters = read_matters(self, request)
         context = {**(extra_context or {}), "matters": matters, **describe_business(request)}
         return super().index(request, context)
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """Limit how long a page may keep the database busy."""
+        return super().admin_view(brief(view), cacheable)
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         """Add the pages that are about no row."""

@@ -19,6 +19,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.http import urlencode
 
+from accounts.desk.paging import BriefPaginator
 from accounts.models import User
 
 M = TypeVar("M", bound=Model)
@@ -115,6 +116,7 @@ class DeskAdmin(admin.ModelAdmin[M]):
     kept_by = ""
     empty_value_display = "–"
     list_per_page = 50
+    paginator = BriefPaginator
     show_full_result_count = False
 
     def get_tools(self, request: HttpRequest, obj: M) -> Sequence[Tool]:

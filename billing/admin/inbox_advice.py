@@ -3,7 +3,7 @@
 What is known of a finding is in its detail, by names that the table of pages knows.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from accounts.desk.pages import Tool, list_tool
 from billing.models import InboxItem, Order
+from billing.stripe_api import parse_order_id
 
 Make = Callable[[InboxItem], Tool | None]
 
@@ -37,8 +38,9 @@ def do_order(label: str, action: str) -> Make:
     """Return the button of an action on the order that the detail names."""
 
     def make(item: InboxItem) -> Tool | None:
-        order = Order.objects.filter(public_id=_text(item.detail, "order_id")).first()
-        return order and _action(label, "billing_order", action, order.pk)
+        order_id = parse_order_id(str(item.detail.get("order_id")))
+        order = Order.objects.filter(public_id=order_id).first() if order_id else None
+        return _action(label, "billing_order", action, order.pk) if order else None
 
     return make
 
@@ -54,10 +56,6 @@ def page(label: str, name: str, query: str = "") -> Make:
 
 def _action(label: str, model: str, action: str, pk: int) -> Tool:
     return Tool(label, f"{reverse(f'admin:{model}_do', args=[action])}?ids={pk}", is_action=True)
-
-
-def _text(detail: Mapping[str, Any], key: str) -> str | None:
-    return str(detail[key]) if detail.get(key) else None
 
 
 ORDER = (do_order("Refund", "refund"), do_order("Ask Stripe again", "ask-stripe"))

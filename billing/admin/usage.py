@@ -135,6 +135,9 @@ class KeyWriteOffAdmin(ReadOnlyAdmin[KeyWriteOff]):
         columns.number("credits", "Not charged"),
     )
     list_select_related = ("api_key__team__person",)
+    # There is an index of hours alone.
+    ordering = ("-hour",)
+    sortable_by = ("hour",)
     date_hierarchy = "hour"
-    search_fields = ("api_key__name", "api_key__hint", "api_key__created_by__email")
+    search_fields = ("=api_key__hint", "api_key__created_by__email")
     links = (link("Usage", "billing_usagerecord", api_key__id__exact="api_key_id"),)

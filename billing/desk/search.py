@@ -5,7 +5,7 @@ be is told by its form, and each look-up is by an index, so that none is slow in
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,10 +155,17 @@ def _sight_of(request: HttpRequest) -> Callable[[type[Model]], bool]:
     return lambda model: model in pages and pages[model].has_view_permission(request)
 
 
-def named(model: type[Model], term: str, finders: Iterable[Finder] = FINDERS) -> list[Any]:
+# What an order's id names in lists beside the order itself.
+OF_ORDERS = (
+    Finder(Refund, UUID.fullmatch, by("order__public_id")),
+    Finder(Dispute, UUID.fullmatch, by("order__public_id")),
+)
+
+
+def named(model: type[Model], term: str) -> list[Any]:
     """Return the ids of the rows of one table that a text names, each by an index."""
     ids: list[Any] = []
-    for finder in finders:
+    for finder in (*FINDERS, *OF_ORDERS):
         if finder.model is model and finder.is_form(term):
             rows = model._default_manager.filter(finder.find(term)).order_by("pk").distinct()
             ids += rows.values_list("pk", flat=True)[:FEW]

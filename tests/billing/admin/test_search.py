@@ -5,10 +5,12 @@ from uuid import uuid4
 import pytest
 from django.test import Client
 
-from accounts.models import ApiKey, Team
+from accounts.models import ApiKey
 from accounts.secrets import make_secret
+from accounts.teams.members import found_team
 from billing.gifts.redeem_codes import BatchTerms, make_batch
-from billing.models import Dispute, Order, Refund, StripeCustomer, Wallet
+from billing.ledger.wallets import get_wallet
+from billing.models import Dispute, Order, Refund, StripeCustomer
 from tests import desk
 
 SEARCH = "/admin/search/"
@@ -48,11 +50,9 @@ def named(alice: desk.Buyer) -> dict[str, str]:
     customer = StripeCustomer.objects.create(wallet=alice.wallet, stripe_customer_id="cus_1")
     event = desk.make_event("evt_1")
     batch, [code] = make_batch(batch_terms, actor=alice.user, once=uuid4())
-    team = Team.objects.create(name="50%_of Acme")
-    acme = wallet_of_team(team)
+    team = found_team(alice.user, "50%_of Acme").team
+    acme = get_wallet(team)
     return {
-        "alice@example.com": desk.page_url(alice.wallet),
-        " Alice@Example": desk.page_url(alice.wallet),
         "50%_OF": desk.page_url(acme),
         str(team.public_id): desk.page_url(acme),
         alice.record.request_id: desk.page_url(alice.record),
@@ -73,12 +73,13 @@ def named(alice: desk.Buyer) -> dict[str, str]:
     }
 
 
-def wallet_of_team(team: Team) -> Wallet:
-    return Wallet.objects.create(team=team)
-
-
 def test_whatever_is_told_leads_to_the_thing(root: Client, named: dict[str, str]) -> None:
     assert {term: ask(root, term) for term in named} == named
+
+
+def test_an_address_or_its_beginning_leads_to_the_customer(root: Client, alice: desk.Buyer) -> None:
+    for term in ("alice@example.com", " Alice@Example", "ALICE@"):
+        assert ask(root, term) == desk.page_url(alice.wallet)
 
 
 def test_several_things_are_listed(root: Client, alice: desk.Buyer) -> None:

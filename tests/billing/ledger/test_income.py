@@ -27,6 +27,8 @@ def buy(till: Till, credits: int, cents: int, currency: str = "usd") -> None:
     order = make_order(
         till.user,
         credits=credits,
+        amount_cents=max(1, cents),
+        discount_cents=0 if cents else 1,
         paid_cents=cents,
         currency=currency,
         status="open",
