@@ -35,9 +35,9 @@ class Chart:
         return len(self.bars) * STEP
 
 
-def make_chart(title: str, unit: str, points: Sequence[tuple[str, Decimal | int, str]]) -> Chart:
-    """Make a chart of points, each a label, a value and the value as text."""
-    values = [Decimal(value) for _, value, _ in points]
+def make_chart(title: str, unit: str, figures: Sequence[tuple[str, Decimal | int, str]]) -> Chart:
+    """Make a chart of figures, each a label, a value and the value as text."""
+    values = [Decimal(value) for _, value, _ in figures]
     top, bottom = max([*values, Decimal(0)]), min([*values, Decimal(0)])
     scale = HEIGHT / (top - bottom) if top > bottom else Decimal(0)
     line = round(top * scale)
@@ -50,7 +50,7 @@ def make_chart(title: str, unit: str, points: Sequence[tuple[str, Decimal | int,
             height=round(abs(value) * scale),
             is_negative=value < 0,
         )
-        for number, ((label, _, text), value) in enumerate(zip(points, values, strict=True))
+        for number, ((label, _, text), value) in enumerate(zip(figures, values, strict=True))
     ]
-    summary = f"last: {points[-1][2]}" if points else "nothing yet"
+    summary = f"last: {figures[-1][2]}" if figures else "nothing yet"
     return Chart(title, unit, summary, bars)

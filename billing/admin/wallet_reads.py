@@ -82,12 +82,12 @@ def usage_chart(wallet: Wallet) -> Chart:
     today = timezone.now().date()
     days = [today - timedelta(days=ago) for ago in reversed(range(SPENDING_DAYS))]
     used = sum_by_day(wallet, since=days[0])
-    points = []
+    figures = []
     for day in days:
         each = used.get(day, Used())
         text = f"{money.credits(each.charged_credits)} credits, {each.requests:,} requests"
-        points.append((f"{day:%-d %b}", Decimal(each.charged_credits), text))
-    return make_chart("Credits charged", "by day, UTC", points)
+        figures.append((f"{day:%-d %b}", Decimal(each.charged_credits), text))
+    return make_chart("Credits charged", "by day, UTC", figures)
 
 
 def trouble(wallet: Wallet) -> QuerySet[UsageRecord]:

@@ -104,7 +104,7 @@ def _charts_of_sales(business: Business) -> list[Chart]:
 
 
 def _chart_of_use(business: Business) -> Chart:
-    points = [
+    drawn = [
         (
             f"{each.day:%-d %b}",
             each.margin.charged_credits,
@@ -112,4 +112,4 @@ def _chart_of_use(business: Business) -> Chart:
         )
         for each in business.days
     ]
-    return make_chart("Credits used", "by day", points)
+    return make_chart("Credits used", "by day", drawn)

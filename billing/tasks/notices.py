@@ -40,6 +40,6 @@ def find_expiring_lots() -> int:
 
 
 @shared_task(name="billing.mail_findings", ignore_result=True)
-def tell_staff() -> int:
+def mail_staff() -> int:
     """Mail staff about urgent findings. Returns how many."""
     return mail_findings()

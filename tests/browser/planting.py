@@ -37,6 +37,8 @@ MACHINE_MADE = {
     "accounts.ApiKey.previous_digest",
     "billing.RedeemCode.digest",
     "billing.UsageRecord.request_id",
+    "billing.UsageRecord.income_micros",
+    "billing.LedgerEntry.sold_for",
     "billing.Notice.reference",
     "billing.WelcomeCredit.address",
 }
