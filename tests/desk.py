@@ -1,5 +1,6 @@
 """A desk to test: its staff, a customer, and one row of everything that its pages show."""
 
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import ApiKey, User
+from accounts.reauthentication import SIGNED_IN_AT
 from accounts.teams.members import own_team
 from billing.ledger.credits import post_credit
 from billing.ledger.references import OrderCredit
@@ -45,8 +47,12 @@ def make_staff(email: str, *permissions: str) -> Client:
 
 
 def log_in(user: User) -> Client:
+    """Return the browser of somebody who entered the password just now."""
     client = Client()
     client.force_login(user)
+    session = client.session
+    session[SIGNED_IN_AT] = time.time()
+    session.save()
     return client
 
 

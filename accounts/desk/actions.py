@@ -21,6 +21,7 @@ from django.urls import URLPattern, path, reverse
 
 from accounts.desk.pages import DeskAdmin, M, ReadOnlyAdmin, Tool, form_page
 from accounts.models import User
+from accounts.reauthentication import ask_staff
 from common.exceptions import DomainError
 
 # Keeps the confirmation page readable and its address below 2,000 characters.
@@ -68,7 +69,8 @@ class StaffAction(Generic[M]):
     action whose form shows an object's present values, to be changed, must be `is_for_one`:
     otherwise its unchanged fields would overwrite those of the other objects. `get_options`
     returns what its form is made with, besides the answers. Who may change the objects may act on
-    them, unless the action names another `permission`.
+    them, unless the action names another `permission`. What moves money, or gives power,
+    `asks_again` for the password.
     """
 
     name: str
@@ -84,6 +86,7 @@ class StaffAction(Generic[M]):
     get_note: Callable[[M], str] = lambda obj: ""
     is_for_one: bool = False
     is_atomic: bool = True
+    asks_again: bool = False
 
     @property
     def most(self) -> int:
@@ -157,6 +160,8 @@ class StaffActionsAdmin(DeskAdmin[M]):
         action = self.find_action(name)
         if not (self.has_view_permission(request) and self.is_allowed(request, action)):
             raise PermissionDenied
+        if action.asks_again and (asked := ask_staff(request)):
+            return asked
         objects = self.read_selection(request, most=action.most)
         form = action.make_form(objects, request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():

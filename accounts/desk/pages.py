@@ -17,9 +17,11 @@ from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.http import urlencode
 
 from accounts.models import User
+from accounts.reauthentication import ask_staff, must_ask_again
 
 M = TypeVar("M", bound=Model)
 
@@ -103,16 +105,35 @@ class RowForm(forms.ModelForm[M]):
         super().add_error(field, error)
 
 
+def ask_in(form_class: type[forms.ModelForm[M]]) -> type[forms.ModelForm[M]]:
+    """Return a form that keeps what was typed and refuses it until the password was entered."""
+
+    class AskingForm(form_class):  # type: ignore[valid-type,misc]
+        def clean(self) -> Any:
+            cleaned = super().clean()
+            url = f"{reverse('account_reauthenticate')}?next={reverse('admin:index')}"
+            text = (
+                'Nothing was saved yet. <a href="{}" target="_blank">Enter your password</a>, then'
+                " save again."
+            )
+            self.add_error(None, format_html(text, url))
+            return cleaned
+
+    return AskingForm
+
+
 class DeskAdmin(admin.ModelAdmin[M]):
     """A page of the desk, with its buttons and its matters that wait for a person.
 
     Each of the `links` makes a button from the object of a page. An object is not deleted while
-    it has rows in its relation `kept_by`.
+    it has rows in its relation `kept_by`. A form that gives power, or holds keys, `asks_again` for
+    the password.
     """
 
     matters: ClassVar[Sequence[Matter]] = ()
     links: ClassVar[Sequence[Callable[[Any], Tool]]] = ()
     kept_by = ""
+    asks_again = False
     empty_value_display = "–"
     list_per_page = 50
     show_full_result_count = False
@@ -125,6 +146,21 @@ class DeskAdmin(admin.ModelAdmin[M]):
         if obj is not None and self.kept_by and getattr(obj, self.kept_by).exists():
             return False
         return super().has_delete_permission(request, obj)
+
+    def get_form(
+        self, request: HttpRequest, obj: M | None = None, change: bool = False, **kwargs: Any
+    ) -> type[forms.ModelForm[M]]:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        if self.asks_again and request.method == "POST" and must_ask_again(request):
+            return ask_in(form)
+        return form
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if self.asks_again and (asked := ask_staff(request)):
+            return asked
+        return super().delete_view(request, object_id, extra_context)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[M], search_term: str

@@ -132,6 +132,7 @@ GRANT = StaffAction[Wallet](
     explanation="Adds credits to each wallet. A debt is paid from them first.",
     permission="billing.add_ledgerentry",
     apply=grant,
+    asks_again=True,
     form_class=GrantForm,
 )
 ADJUST = StaffAction[Wallet](
@@ -141,6 +142,7 @@ ADJUST = StaffAction[Wallet](
     " available, never what an open request holds.",
     permission="billing.add_ledgerentry",
     apply=adjust,
+    asks_again=True,
     form_class=AdjustForm,
 )
 LIMIT = StaffAction[Wallet](
