@@ -18,10 +18,12 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
 
+from accounts.audit import read_told
+from accounts.desk.long_lists import AgeFilter, LongListAdmin
 from accounts.desk.pages import DeskAdmin, ReadOnlyAdmin, SuperusersAdmin, Tool, link, list_tool
 from accounts.desk.rights import say, with_models
 from accounts.desk.roles import BY_NAME
-from accounts.models import Invitation, Team, TeamEvent, User
+from accounts.models import AuditLine, Invitation, Team, TeamEvent, User
 from accounts.reauthentication import ask_staff
 from accounts.teams.members import own_team
 
@@ -85,7 +87,9 @@ class UserAdmin(DeskAdmin[User], DjangoUserAdmin[User]):
     search_fields = ("email",)
     ordering = ("-pk",)
 
-    def formfield_for_manytomany(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+    def formfield_for_manytomany(
+        self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any
+    ) -> Any:
         return in_words(super().formfield_for_manytomany(db_field, request, **kwargs))
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
@@ -216,7 +220,9 @@ class GroupAdmin(SuperusersAdmin[Group], DjangoGroupAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
         return self.has_change_permission(request, obj)
 
-    def formfield_for_manytomany(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+    def formfield_for_manytomany(
+        self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any
+    ) -> Any:
         return in_words(super().formfield_for_manytomany(db_field, request, **kwargs))
 
     @admin.display(description="What for")
@@ -268,9 +274,40 @@ class AuthenticatorAdmin(ReadOnlyAdmin[Authenticator]):
         return bool(request.user.is_superuser)
 
 
+@admin.register(AuditLine)
+class AuditLineAdmin(LongListAdmin[AuditLine]):
+    """Who did what to what, from where, and what was before and after. Nobody changes it."""
+
+    instant = "at"
+    list_display = ("at", "who", "deed", "what", "told_in_words", "network")
+    list_select_related = ("actor", "person__audit_key")
+    list_filter = (AgeFilter,)
+    search_fields = (
+        *("=object_id", "=command", "=os_user", "=network", "deed"),
+        *("actor__email", "person__email"),
+    )
+    search_help_text = (
+        "An object's id, a command, a network, a deed, or the address of whoever did it, or whom it"
+        " concerned."
+    )
+    fields = ("at", "who", "network", "deed", "model", "object_id", "what", "told_in_words")
+
+    @admin.display(description="Who")
+    def who(self, line: AuditLine) -> str:
+        return str(line.actor) if line.actor else f"{line.command}, run by {line.os_user}"
+
+    @admin.display(description="What")
+    def what(self, line: AuditLine) -> str:
+        return read_told(line).name
+
+    @admin.display(description="In words")
+    def told_in_words(self, line: AuditLine) -> str:
+        return str(read_told(line))
+
+
 @admin.register(LogEntry)
 class LogEntryAdmin(ReadOnlyAdmin[LogEntry]):
-    """Who did what at this desk."""
+    """What was done at this desk before there was an audit trail."""
 
     list_display = ("action_time", "user", "content_type", "object_repr", "get_change_message")
     list_filter = ("action_flag", "content_type")

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import ApiKey, User
+from accounts.audit import read_told
+from accounts.models import ApiKey, AuditLine, User
 from accounts.reauthentication import SIGNED_IN_AT
 from accounts.teams.members import own_team
 from billing.ledger.credits import post_credit
@@ -187,9 +187,14 @@ def find_user(email: str) -> User:
     return User.objects.get(email=email)
 
 
-def last_record() -> LogEntry:
+def last_record() -> AuditLine:
     """Return what was last done at the desk."""
-    return LogEntry.objects.latest("pk")
+    return AuditLine.objects.latest("pk")
+
+
+def told() -> str:
+    """Return in words what was last done at the desk."""
+    return str(read_told(last_record()))
 
 
 def just_now() -> datetime:

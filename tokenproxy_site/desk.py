@@ -25,7 +25,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Books": ("LedgerEntry", "Lot", "UsageRecord", "KeyWriteOff", "Debit"),
     "Models": ("PublicModel", "ModelPrice", "Route", "Provider", "ProviderKey"),
     "Mail": ("Notice", "NotificationSettings"),
-    "Desk": ("InboxItem", "LogEntry", "Group"),
+    "Desk": ("InboxItem", "AuditLine", "LogEntry", "Group"),
 }
 
 

@@ -1,8 +1,8 @@
 """Staff actions: each has a reason, is confirmed on a page, done by a service, and recorded.
 
 An action is started from a list's menu or from a button on an object's page. Both lead to the same
-page, `do/<name>/?ids=…`: GET shows what would happen, POST does it and writes one log entry for
-each object.
+page, `do/<name>/?ids=…`: GET shows what would happen, POST does it and adds a line to the audit
+trail for each object.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,6 +19,8 @@ from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import URLPattern, path, reverse
 
+from accounts.audit import Told
+from accounts.desk.changes import differences, snapshot
 from accounts.desk.pages import DeskAdmin, M, ReadOnlyAdmin, Tool, form_page
 from accounts.models import User
 from accounts.reauthentication import ask_staff
@@ -200,9 +202,12 @@ class StaffActionsAdmin(DeskAdmin[M]):
         level, text = messages.ERROR, action.refusal(asked.obj)
         if not text:
             try:
+                before = snapshot(asked.obj)
                 with action.guard():
                     text = action.apply(asked)
-                    self.log_change(asked.request, asked.obj, f"{text} Reason: {asked.reason}")
+                    changes = differences(before, snapshot(asked.obj))
+                    told = Told(words=text, reason=asked.reason, changes=changes)
+                    self.record(asked.request, asked.obj, action.label, told)
                 level = messages.SUCCESS
             except DomainError as error:
                 text = str(error) or str(type(error).__doc__)

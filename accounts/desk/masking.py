@@ -17,6 +17,7 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.template.response import SimpleTemplateResponse
 
 from accounts.desk.roles import SEES_ADDRESSES
 
@@ -43,7 +44,7 @@ def masked(view: View) -> View:
         if not (is_text and isinstance(response, HttpResponse)):
             raise PermissionDenied
         known = known_words(request)
-        if callable(getattr(response, "add_post_render_callback", None)):
+        if isinstance(response, SimpleTemplateResponse):
             response.add_post_render_callback(lambda done: mask_answer(done, known))
         else:
             mask_answer(response, known)

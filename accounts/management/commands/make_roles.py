@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from accounts.desk.commands import RecordedCommand
 from accounts.desk.roles import BY_NAME, make_roles
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     """Make the groups of the desk's roles anew. Every migration does it, too."""
 
     help = "Make the desk's roles, with exactly the rights that they come with. Safe to repeat."

@@ -26,6 +26,7 @@ EVERY = "SFOA"
 # Of each page, who may see, add, change and delete.
 PAGES = {
     "account.emailaddress": (EVERY, "", "", ""),
+    "accounts.auditline": ("A", "", "", ""),
     "accounts.apikey": (EVERY, "", "", ""),
     "accounts.invitation": (EVERY, "", "", ""),
     "accounts.team": (EVERY, "", "", ""),
