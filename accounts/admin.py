@@ -18,7 +18,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
 
-from accounts.audit import read_told
+from accounts.audit import read_said
 from accounts.desk.long_lists import AgeFilter, LongListAdmin
 from accounts.desk.pages import DeskAdmin, ReadOnlyAdmin, SuperusersAdmin, Tool, link, list_tool
 from accounts.desk.rights import say, with_models
@@ -87,9 +87,7 @@ class UserAdmin(DeskAdmin[User], DjangoUserAdmin[User]):
     search_fields = ("email",)
     ordering = ("-pk",)
 
-    def formfield_for_manytomany(
-        self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any
-    ) -> Any:
+    def formfield_for_manytomany(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
         return in_words(super().formfield_for_manytomany(db_field, request, **kwargs))
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
@@ -279,7 +277,7 @@ class AuditLineAdmin(LongListAdmin[AuditLine]):
     """Who did what to what, from where, and what was before and after. Nobody changes it."""
 
     instant = "at"
-    list_display = ("at", "who", "deed", "what", "told_in_words", "network")
+    list_display = ("at", "who", "deed", "what", "said_in_words", "network")
     list_select_related = ("actor", "person__audit_key")
     list_filter = (AgeFilter,)
     search_fields = (
@@ -290,7 +288,7 @@ class AuditLineAdmin(LongListAdmin[AuditLine]):
         "An object's id, a command, a network, a deed, or the address of whoever did it, or whom it"
         " concerned."
     )
-    fields = ("at", "who", "network", "deed", "model", "object_id", "what", "told_in_words")
+    fields = ("at", "who", "network", "deed", "model", "object_id", "what", "said_in_words")
 
     @admin.display(description="Who")
     def who(self, line: AuditLine) -> str:
@@ -298,11 +296,11 @@ class AuditLineAdmin(LongListAdmin[AuditLine]):
 
     @admin.display(description="What")
     def what(self, line: AuditLine) -> str:
-        return read_told(line).name
+        return read_said(line).name
 
     @admin.display(description="In words")
-    def told_in_words(self, line: AuditLine) -> str:
-        return str(read_told(line))
+    def said_in_words(self, line: AuditLine) -> str:
+        return str(read_said(line))
 
 
 @admin.register(LogEntry)

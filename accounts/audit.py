@@ -37,7 +37,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Said:
     """What a line tells that may name a person."""
 
     name: str = ""
@@ -66,20 +66,20 @@ def write_line(
     deed: str,
     *,
     obj: Model | None = None,
-    told: Told | None = None,
+    said: Said | None = None,
     person: User | None = None,
     worth_credits: int | None = None,
 ) -> AuditLine:
     """Add a line to the trail, inside the transaction of the deed."""
     person = person or (find_person(obj) if obj is not None else None)
-    facts = asdict(told or Told(name=str(obj or "")[:MOST_CHARS]))
+    facts = asdict(said or Said(name=str(obj or "")[:MOST_CHARS]))
     return AuditLine.objects.create(
         **asdict_of(doer),
         deed=deed[:80],
         model=obj._meta.label_lower if obj is not None else "",
         object_id=str(obj.pk)[:64] if obj is not None else "",
         person=person,
-        told=facts if person is None else {"sealed": _seal(person, facts)},
+        said=facts if person is None else {"sealed": _seal(person, facts)},
         worth_credits=worth_credits,
     )
 
@@ -94,15 +94,15 @@ def asdict_of(doer: Doer) -> dict[str, Any]:
     }
 
 
-def read_told(line: AuditLine) -> Told:
+def read_said(line: AuditLine) -> Said:
     """Return what a line tells; that it was erased if the person's key is gone."""
-    facts = line.told
+    facts = line.said
     if line.person_id is not None and "sealed" in facts:
         opened = _open(line.person, facts["sealed"])
         if opened is None:
-            return Told(name=ERASED, words=ERASED)
+            return Said(name=ERASED, words=ERASED)
         facts = opened
-    return Told(**{**facts, "changes": [Change(**each) for each in facts["changes"]]})
+    return Said(**{**facts, "changes": [Change(**each) for each in facts["changes"]]})
 
 
 def find_person(obj: Model) -> User | None:

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.audit import read_told
+from accounts.audit import read_said
 from accounts.models import ApiKey, AuditLine, User
 from accounts.reauthentication import SIGNED_IN_AT
 from accounts.teams.members import own_team
@@ -192,9 +192,9 @@ def last_record() -> AuditLine:
     return AuditLine.objects.latest("pk")
 
 
-def told() -> str:
+def said() -> str:
     """Return in words what was last done at the desk."""
-    return str(read_told(last_record()))
+    return str(read_said(last_record()))
 
 
 def just_now() -> datetime:

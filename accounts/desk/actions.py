@@ -19,7 +19,7 @@ from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import URLPattern, path, reverse
 
-from accounts.audit import Told
+from accounts.audit import Said
 from accounts.desk.changes import differences, snapshot
 from accounts.desk.pages import DeskAdmin, M, ReadOnlyAdmin, Tool, form_page
 from accounts.models import User
@@ -206,8 +206,8 @@ class StaffActionsAdmin(DeskAdmin[M]):
                 with action.guard():
                     text = action.apply(asked)
                     changes = differences(before, snapshot(asked.obj))
-                    told = Told(words=text, reason=asked.reason, changes=changes)
-                    self.record(asked.request, asked.obj, action.label, told)
+                    said = Said(words=text, reason=asked.reason, changes=changes)
+                    self.record(asked.request, asked.obj, action.label, said)
                 level = messages.SUCCESS
             except DomainError as error:
                 text = str(error) or str(type(error).__doc__)

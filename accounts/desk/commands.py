@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from django.core.management.base import BaseCommand
 
-from accounts.audit import Doer, Told, write_line
+from accounts.audit import Doer, Said, write_line
 from accounts.models import User
 
 ADDRESS = "email"
@@ -45,7 +45,7 @@ def record_run(name: str, deed: str = RAN, given: dict[str, Any] | None = None) 
         options.pop(ADDRESS, None)
     words = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in options.items() if value)
     doer = Doer(command=name, os_user=find_os_user())
-    write_line(doer, deed, told=Told(name=name, words=words), person=person)
+    write_line(doer, deed, said=Said(name=name, words=words), person=person)
 
 
 def find_os_user() -> str:

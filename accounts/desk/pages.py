@@ -21,7 +21,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 
-from accounts.audit import MOST_CHARS, Told, read_told, write_line
+from accounts.audit import MOST_CHARS, Said, read_said, write_line
 from accounts.desk.changes import changes_of_forms, differences, snapshot
 from accounts.desk.recording import doer_of
 from accounts.models import AuditLine, User
@@ -163,9 +163,9 @@ class DeskAdmin(admin.ModelAdmin[M]):
 
     def construct_change_message(  # type: ignore[override]
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
-    ) -> Told:
+    ) -> Said:
         """Return what a form changed, for the audit trail."""
-        return Told(changes=changes_of_forms(form, formsets))
+        return Said(changes=changes_of_forms(form, formsets))
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         return self.record(request, obj, "Added", message)
@@ -176,13 +176,13 @@ class DeskAdmin(admin.ModelAdmin[M]):
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
         for obj in queryset:
             before = differences(snapshot(obj), {})
-            self.record(request, obj, "Deleted", Told(changes=before))
+            self.record(request, obj, "Deleted", Said(changes=before))
 
-    def record(self, request: HttpRequest, obj: Model, deed: str, told: Told | str) -> AuditLine:
+    def record(self, request: HttpRequest, obj: Model, deed: str, said: Said | str) -> AuditLine:
         """Write a deed on this page into the audit trail."""
-        facts = Told(words=told) if isinstance(told, str) else told
+        facts = Said(words=said) if isinstance(said, str) else said
         return write_line(
-            doer_of(request), deed, obj=obj, told=replace(facts, name=str(obj)[:MOST_CHARS])
+            doer_of(request), deed, obj=obj, said=replace(facts, name=str(obj)[:MOST_CHARS])
         )
 
     def history_view(
@@ -202,7 +202,7 @@ class DeskAdmin(admin.ModelAdmin[M]):
             title=f"History: {obj}",
             opts=self.opts,
             object=obj,
-            lines=[(line, read_told(line)) for line in shown],
+            lines=[(line, read_said(line)) for line in shown],
         )
 
     def delete_view(

@@ -38,7 +38,7 @@ class Migration(migrations.Migration):
                 ('deed', models.CharField(max_length=80)),
                 ('model', models.CharField(blank=True, max_length=80, verbose_name='kind of object')),
                 ('object_id', models.CharField(blank=True, max_length=64, verbose_name='id of the object')),
-                ('told', models.JSONField()),
+                ('said', models.JSONField()),
                 ('worth_credits', models.BigIntegerField(null=True)),
                 ('actor', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('person', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),

@@ -23,7 +23,7 @@ class PersonKey(models.Model):
 class AuditLine(models.Model):
     """One deed of staff or of a command. A trigger refuses UPDATE and DELETE.
 
-    Who did it, to what, from where and when can be searched. `told` is what may name a person: the
+    Who did it, to what, from where and when can be searched. `said` is what may name a person: the
     object's name, the reason, what was before and after. It is sealed if `person` is somebody.
     """
 
@@ -38,7 +38,7 @@ class AuditLine(models.Model):
     object_id = models.CharField("id of the object", max_length=64, blank=True)
     # Whom it concerns.
     person = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
-    told = models.JSONField()
+    said = models.JSONField()
     # What the deed gave or took: limits of a day are counted by it.
     worth_credits = models.BigIntegerField(null=True)
 

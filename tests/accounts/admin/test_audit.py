@@ -12,7 +12,7 @@ from django.db import DatabaseError, connection, transaction
 from django.test import Client
 from pytest_django import Settings
 
-from accounts.audit import ERASED, Change, forget_person, read_told
+from accounts.audit import ERASED, Change, forget_person, read_said
 from accounts.desk.commands import RecordedCommand
 from accounts.models import AuditLine, PersonKey, User
 from billing.models import Pack, Wallet
@@ -35,9 +35,9 @@ def test_a_form_is_told_before_and_after(root: Client, alice: User) -> None:
     assert (str(line.actor), line.network) == ("root@example.com", "203.0.113.0/24")
     assert (line.deed, line.model, line.object_id) == ("Changed", "accounts.user", str(alice.pk))
     assert line.person == alice
-    told = read_told(line)
-    assert told.name == "alice@example.com"
-    assert set(told.changes) == {Change("Active", "yes", "no"), Change("Staff status", "no", "yes")}
+    said = read_said(line)
+    assert said.name == "alice@example.com"
+    assert set(said.changes) == {Change("Active", "yes", "no"), Change("Staff status", "no", "yes")}
 
 
 def test_rights_are_told_by_name(root: Client, alice: User) -> None:
@@ -46,7 +46,7 @@ def test_rights_are_told_by_name(root: Client, alice: User) -> None:
     group = Group.objects.create(name="Helpers")
     root.post(desk.page_url(alice), {"is_active": "on", "groups": [group.pk]})
 
-    assert read_told(lines()[0]).changes == [Change("Groups", "", "Helpers")]
+    assert read_said(lines()[0]).changes == [Change("Groups", "", "Helpers")]
 
 
 def test_an_action_is_told_before_and_after(root: Client) -> None:
@@ -54,9 +54,9 @@ def test_an_action_is_told_before_and_after(root: Client) -> None:
 
     root.post(desk.do_url("freeze", buyer.wallet), WHY)
 
-    told = read_told(lines()[0])
-    assert (lines()[0].deed, told.words, told.reason) == ("Freeze", "Frozen.", WHY["reason"])
-    assert Change("state", "Active", "Frozen") in told.changes
+    said = read_said(lines()[0])
+    assert (lines()[0].deed, said.words, said.reason) == ("Freeze", "Frozen.", WHY["reason"])
+    assert Change("state", "Active", "Frozen") in said.changes
 
 
 def test_a_row_in_a_list_and_rows_below_a_form_are_told(root: Client) -> None:
@@ -70,8 +70,8 @@ def test_a_row_in_a_list_and_rows_below_a_form_are_told(root: Client) -> None:
 
     root.post(url, {**form, "form-0-order": "7", "_save": "Save"})
 
-    told = {str(each) for line in lines() for each in read_told(line).changes}
-    assert any(each.startswith("Order: ") and each.endswith("→ 7") for each in told)
+    said = {str(each) for line in lines() for each in read_said(line).changes}
+    assert any(each.startswith("Order: ") and each.endswith("→ 7") for each in said)
 
 
 def test_no_secret_is_told(root: Client, alice: User) -> None:
@@ -82,11 +82,11 @@ def test_no_secret_is_told(root: Client, alice: User) -> None:
     )
 
     [line] = lines()
-    told = str(read_told(line))
-    assert "(not shown)" in told
-    assert password not in told
+    said = str(read_said(line))
+    assert "(not shown)" in said
+    assert password not in said
     alice.refresh_from_db()
-    assert alice.password not in told
+    assert alice.password not in said
 
 
 def test_what_is_deleted_is_told(root: Client) -> None:
@@ -96,7 +96,7 @@ def test_what_is_deleted_is_told(root: Client) -> None:
     root.post(desk.page_url(provider, "delete"), {"post": "yes"})
 
     assert not Provider.objects.exists()
-    changes = [str(each) for each in read_told(lines()[0]).changes]
+    changes = [str(each) for each in read_said(lines()[0]).changes]
     assert "name: acme → –" in changes
 
 
@@ -136,7 +136,7 @@ def test_what_names_a_person_is_sealed(root: Client) -> None:
 
     root.post(desk.do_url("freeze", buyer.wallet), {"reason": "Alice wrote from Springfield"})
 
-    [kept] = AuditLine.objects.values_list("told", flat=True)
+    [kept] = AuditLine.objects.values_list("said", flat=True)
     assert set(kept) == {"sealed"}
     assert "Springfield" not in str(kept)
 
@@ -147,9 +147,9 @@ def test_erasing_a_person_destroys_what_is_told_of_them(root: Client) -> None:
 
     forget_person(buyer.user)
 
-    told = {line.person: read_told(line) for line in lines()}
-    assert told[buyer.user].words == ERASED
-    assert told[bob.user].reason == "Odd calls"
+    said = {line.person: read_said(line) for line in lines()}
+    assert said[buyer.user].words == ERASED
+    assert said[bob.user].reason == "Odd calls"
     assert not PersonKey.objects.filter(user=buyer.user).exists()
     # Who did what and when remains.
     assert root.get(desk.list_url(AuditLine)).content.decode().count("Freeze") == 2
@@ -164,7 +164,7 @@ def test_a_persons_key_is_encrypted_and_renewed(root: Client, settings: Settings
     call_command("reencrypt_secrets", verbosity=0)
     settings.PROVIDER_KEYS_SECRETS = settings.PROVIDER_KEYS_SECRETS[:1]
 
-    assert read_told(lines()[0]).words == "Frozen."
+    assert read_said(lines()[0]).words == "Frozen."
 
 
 def test_the_trail_is_searched_and_read(root: Client) -> None:
@@ -196,7 +196,7 @@ def test_a_command_is_told_with_who_ran_it(alice: User, redis_wallets: object) -
     assert (line.actor, line.command, line.deed) == (None, "grant_credits", "Ran a command")
     assert line.os_user
     assert line.person == alice
-    assert read_told(line).words == "email alice@example.com, credits 50, reason Sorry"
+    assert read_said(line).words == "email alice@example.com, credits 50, reason Sorry"
 
 
 def test_a_command_that_fails_is_told(db: None) -> None:
@@ -204,7 +204,7 @@ def test_a_command_that_fails_is_told(db: None) -> None:
         call_command("grant_credits", "no address", "50", reason="Sorry", verbosity=0)
 
     assert [line.deed for line in lines()] == ["Ran a command", "A command failed"]
-    assert "no address" not in str([read_told(line) for line in lines()])
+    assert "no address" not in str([read_said(line) for line in lines()])
 
 
 def commands() -> dict[str, type[BaseCommand]]:

@@ -67,7 +67,7 @@ def test_a_refund_is_asked_for_with_a_reason_and_recorded(root: Client, paid: Or
     assert made.debit is not None
     assert made.debit.amount_credits == 500
     assert "$4.50 will be refunded" in page
-    assert "Reason: Unhappy" in desk.told()
+    assert "Reason: Unhappy" in desk.said()
 
 
 def test_a_second_press_of_the_button_refunds_nothing_more(root: Client, paid: Order) -> None:

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
-from accounts.audit import Change, Told, read_told
+from accounts.audit import Change, Said, read_said
 from accounts.models import AuditLine, User
 from billing.ledger.freezes import add_freeze, open_freezes
 from billing.ledger.wallets import freeze_wallet
@@ -236,7 +236,7 @@ def test_each_deed_is_recorded_with_its_reason(root: Client, alice: desk.Buyer) 
     [record] = AuditLine.objects.all()
     assert str(record.actor) == "root@example.com"
     assert record.object_id == str(alice.wallet.pk)
-    assert read_told(record) == Told(
+    assert read_said(record) == Said(
         name="Wallet of alice@example.com",
         words="Granted 500 credits.",
         reason="Sorry for Monday",
