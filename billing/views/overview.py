@@ -8,6 +8,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from accounts.teams.invitations import invitations_to
 from accounts.teams.roles import Deed, may
 from accounts.time_zones import zone_of
 from billing.keys.api_keys import has_api_keys
@@ -50,6 +51,7 @@ def dashboard(request: CustomerRequest) -> HttpResponse:
         "lots": next_lots(wallet),
         "latest": latest,
         "has_keys": has_api_keys(request.team),
+        "invitations": invitations_to(request.user),
         "has_credits": wallet.credited_credits > 0,
         "zone": zone_of(request),
     }
