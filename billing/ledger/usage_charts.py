@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from accounts.models import ApiKey, User
 from billing.ledger.usage import EVERYTHING, UsageFilter
@@ -123,10 +124,10 @@ def draw(
 
 
 def _group(
-    found: Mapping[tuple[object, ...], Used], by: str, figure: Figure
-) -> tuple[list[Group], dict[tuple[object, ...], int]]:
+    found: Mapping[tuple[Any, ...], Used], by: str, figure: Figure
+) -> tuple[list[Group], dict[tuple[Any, ...], int]]:
     """Return the groups, the greatest first, and at which of them each key is counted."""
-    sizes: dict[tuple[object, ...], int] = {}
+    sizes: dict[tuple[Any, ...], int] = {}
     for (_, *key), used in found.items():
         sizes[tuple(key)] = sizes.get(tuple(key), 0) + figure.of(used)
     ranked = sorted(sizes, key=lambda key: (-sizes[key], str(key)))
@@ -137,15 +138,15 @@ def _group(
     return groups, {key: min(at, MOST_GROUPS) for at, key in enumerate(ranked)}
 
 
-def _name(by: str, keys: list[object]) -> list[str]:
+def _name(by: str, keys: list[Any]) -> list[str]:
     if by == "outcome":
         return [str(OUTCOMES[UsageRecord.Outcome(key)]) for key in keys]
     if by == "key":
         found = {key.pk: key for key in ApiKey.objects.filter(pk__in=keys)}
-        return [found[pk].name for pk in keys]  # type: ignore[index]
+        return [found[pk].name for pk in keys]
     if by == "member":
         people = dict(User.objects.filter(pk__in=keys).values_list("pk", "email"))
-        return [people[pk] for pk in keys]  # type: ignore[index]
+        return [people[pk] for pk in keys]
     return [str(key) for key in keys]
 
 

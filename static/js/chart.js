@@ -13,7 +13,7 @@
   const line = (name, value) => {
     const row = document.createElement("div");
     for (const text of [name, value]) {
-      const cell = document.createElement("span");
+      const cell = document.createElement("bdi");
       cell.textContent = text;
       row.append(cell);
     }
