@@ -13,6 +13,7 @@ from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.text import slugify
 
 from accounts.desk.limits import brief
+from accounts.desk.masking import masked
 from accounts.desk.pages import DeskAdmin
 from billing.desk.front import describe_business
 from billing.desk.margin import show_margin
@@ -28,7 +29,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Books": ("LedgerEntry", "Lot", "UsageRecord", "KeyWriteOff", "Debit", "ExchangeRate"),
     "Models": ("PublicModel", "ModelPrice", "Route", "Provider", "ProviderKey"),
     "Mail": ("Notice", "NotificationSettings"),
-    "Desk": ("InboxItem", "LogEntry", "Group"),
+    "Desk": ("InboxItem", "StaffNote", "AuditLine", "LogEntry", "Group"),
 }
 
 
@@ -48,6 +49,10 @@ class StaffSite(AdminSite):
         self.site_title = f"{settings.SITE_NAME} desk"
         # One slip in a list must not delete fifty rows.
         self.disable_action("delete_selected")
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """Mask what a page shows, and limit how long it may keep the database busy."""
+        return super().admin_view(masked(brief(view)), cacheable)
 
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -73,10 +78,6 @@ class StaffSite(AdminSite):
         matters = read_matters(self, request)
         context = {**(extra_context or {}), "matters": matters, **describe_business(request)}
         return super().index(request, context)
-
-    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        """Limit how long a page may keep the database busy."""
-        return super().admin_view(brief(view), cacheable)
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         """Add the pages that are about no row."""

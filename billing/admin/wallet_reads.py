@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from django.contrib.admin.models import LogEntry
-from django.contrib.contenttypes.models import ContentType
 from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
+from accounts.audit import Said, read_said
 from accounts.desk.charts import Chart, make_chart
-from accounts.models import ApiKey, Membership, TeamEvent
+from accounts.models import ApiKey, AuditLine, Membership, TeamEvent
 from billing.ledger.credits import ORDER_OF_USE
 from billing.models import (
     KeySpending,
@@ -23,7 +23,8 @@ from billing.models import (
     UsageRecord,
     Wallet,
 )
-from billing.rollups.reads import Used, sum_by_day, sum_by_model
+from billing.rollups.periods import Step, between
+from billing.rollups.reads import Used, sum_by_model, sum_by_step
 from common import money
 
 RECENT = 10
@@ -80,13 +81,14 @@ def spending_by_model(wallet: Wallet) -> Sequence[Mapping[str, Any]]:
 def usage_chart(wallet: Wallet) -> Chart:
     """Return what was charged on each of the last SPENDING_DAYS."""
     today = timezone.now().date()
-    days = [today - timedelta(days=ago) for ago in reversed(range(SPENDING_DAYS))]
-    used = sum_by_day(wallet, since=days[0])
+    first = today - timedelta(days=SPENDING_DAYS - 1)
+    period = between(first, today, step=Step.DAY, zone=ZoneInfo("UTC"))
+    used = sum_by_step(wallet, period)
     figures = []
-    for day in days:
-        each = used.get(day, Used())
+    for number, start in enumerate(period.starts, 1):
+        each = used.get((number,), Used())
         text = f"{money.credits(each.charged_credits)} credits, {each.requests:,} requests"
-        figures.append((f"{day:%-d %b}", Decimal(each.charged_credits), text))
+        figures.append((f"{start:%-d %b}", Decimal(each.charged_credits), text))
     return make_chart("Credits charged", "by day, UTC", figures)
 
 
@@ -121,8 +123,8 @@ def team_trail(wallet: Wallet) -> QuerySet[TeamEvent]:
     return TeamEvent.objects.filter(team=wallet.team_id).select_related("actor")[:RECENT]
 
 
-def desk_trail(wallet: Wallet) -> QuerySet[LogEntry]:
-    """Return what was done at the desk to this wallet, its keys and its orders."""
-    kind = ContentType.objects.get_for_model(Wallet)
-    done = LogEntry.objects.filter(content_type=kind, object_id=str(wallet.pk))
-    return done.select_related("user")[:RECENT]
+def desk_trail(wallet: Wallet) -> list[tuple[AuditLine, Said]]:
+    """Return what was done at the desk to this wallet, with what each line tells."""
+    done = AuditLine.objects.filter(model="billing.wallet", object_id=str(wallet.pk))
+    lines = done.select_related("actor", "person__audit_key")[:RECENT]
+    return [(line, read_said(line)) for line in lines]

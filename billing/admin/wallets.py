@@ -101,7 +101,7 @@ def describe_wallet(request: HttpRequest, wallet: Wallet) -> dict[str, Any]:
             "mails": "billing.view_notice",
             "notes": "billing.view_staffnote",
             "team_trail": "accounts.view_teamevent",
-            "desk_trail": "admin.view_logentry",
+            "desk_trail": "accounts.view_auditline",
         }.items()
     }
     more = {

@@ -8,7 +8,7 @@ anything; without a measurement the first reader takes it.
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -187,7 +187,9 @@ def _read_revenue(first: date) -> dict[date, dict[str, int]]:
     """Return what orders brought in without what went back, by day and currency."""
     found: dict[date, dict[str, int]] = defaultdict(dict)
     rows = Revenue.objects.filter(created_at__gte=midnight(first)).order_by()
-    by_day = rows.values_list(TruncDate("created_at"), "currency").annotate(sum=Sum("micros"))
+    by_day = rows.values_list(TruncDate("created_at", tzinfo=UTC), "currency").annotate(
+        sum=Sum("micros")
+    )
     for day, currency, micros in by_day:
         found[day][currency] = micros
     return found
@@ -195,13 +197,17 @@ def _read_revenue(first: date) -> dict[date, dict[str, int]]:
 
 def _read_sold(first: date) -> dict[date, int]:
     sales = Revenue.objects.filter(created_at__gte=midnight(first), kind=Revenue.Kind.SALE)
-    by_day = sales.order_by().values_list(TruncDate("created_at"))
+    by_day = sales.order_by().values_list(TruncDate("created_at", tzinfo=UTC))
     return dict(by_day.annotate(sum=Sum("order__credits")))
 
 
 def _read_failed(first: date) -> dict[date, int]:
     rows = SiteRollUp.objects.filter(starts_at__gte=midnight(first), outcome__in=FAILURES)
-    return dict(rows.order_by().values_list(TruncDate("starts_at")).annotate(sum=Sum("requests")))
+    return dict(
+        rows.order_by()
+        .values_list(TruncDate("starts_at", tzinfo=UTC))
+        .annotate(sum=Sum("requests"))
+    )
 
 
 def _count_customers(

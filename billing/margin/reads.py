@@ -5,14 +5,13 @@ no rate changes, which is one, most of the time.
 """
 
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.db.models import DateTimeField, F, Func, IntegerField, QuerySet, Sum, Value
 from django.db.models.functions import TruncDate
-from django.utils import timezone
 
 from billing.margin.rates import Rates, read_rates
 from billing.models import SiteRollUp, UsageRollUp
@@ -99,7 +98,7 @@ def read_margins(by: str, *, since: date, until: date, **which: object) -> list[
     summed = (
         rows.filter(starts_at__gte=midnight(since), starts_at__lt=midnight(until + timedelta(1)))
         .filter(**which)
-        .annotate(stretch=_stretch_of(starts), day=TruncDate("starts_at"))
+        .annotate(stretch=_stretch_of(starts), day=TruncDate("starts_at", tzinfo=UTC))
         .values("stretch", "currency", key=F(column))
         .annotate(**{f"{name}_sum": Sum(name) for name in SUMS})
         .order_by()
@@ -130,7 +129,7 @@ def total_of(margins: list[Margin]) -> Margin:
 
 def midnight(day: date) -> datetime:
     """Return when a day begins, UTC."""
-    return timezone.make_aware(datetime.combine(day, time.min))
+    return datetime.combine(day, time.min, UTC)
 
 
 def _stretch_of(starts: list[date]) -> Func:

@@ -7,7 +7,7 @@ from django.db.models.functions import Collate, Upper
 
 class Migration(migrations.Migration):
     atomic = False
-    dependencies = [("accounts", "0003_keys_of_teams")]
+    dependencies = [("accounts", "0006_time_zone")]
     operations = [
         AddIndexConcurrently(
             "team",
