@@ -7,6 +7,7 @@ had; then the library's other guards, one by one; then the guards around it.
 from bench.mutants import (
     admission,
     arguments,
+    bundles,
     calls,
     ending,
     known_bugs,
@@ -23,6 +24,7 @@ __all__ = ["MUTANTS", "Mutant"]
 
 MUTANTS = [
     *arguments.MUTANTS,
+    *bundles.MUTANTS,
     *calls.MUTANTS,
     *known_bugs.MUTANTS,
     *admission.MUTANTS,
