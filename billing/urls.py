@@ -99,6 +99,11 @@ urlpatterns = [
         members.member_remove,
         name="team-member-remove",
     ),
+    path(
+        "dashboard/invitations/<int:invitation_id>/",
+        invitations.invitation_listed,
+        name="invitation-listed",
+    ),
     path("invitations/<str:secret>/", invitations.invitation, name="invitation"),
     path("dashboard/redeem/", redeem.redeem, name="dashboard-redeem"),
     path("dashboard/top-up/", top_up.top_up, name="dashboard-top-up"),

@@ -1,7 +1,8 @@
 """Invitations to a team: by mail, for seven days, for the one address that was invited.
 
 The link has a secret of 256 random bits, of which only the digest is kept. It is of no use to
-anybody but the person whose confirmed address was invited.
+anybody but the person whose confirmed address was invited; they need no link once they are signed
+in, since the confirmed address is the proof.
 """
 
 import hashlib
@@ -27,6 +28,7 @@ MOST_MEMBERS = 200
 # Of one person, and to one address, within an hour: a mail costs its reader time.
 MOST_BY_PERSON = 20
 MOST_TO_ADDRESS = 5
+GONE = "This invitation was used or withdrawn, or is too old."
 
 
 @transaction.atomic
@@ -78,31 +80,32 @@ def revoke_invitation(seat: Membership, invitation: Invitation) -> bool:
 
 def find_invitation(secret: str) -> Invitation | None:
     """Return the invitation of a link, if it can still be accepted."""
-    found = Invitation.objects.select_related("team__person", "invited_by")
-    return found.filter(
-        digest=digest_of(secret),
-        accepted_at=None,
-        revoked_at=None,
-        expires_at__gt=timezone.now(),
-        team__closed_at=None,
-    ).first()
+    return _acceptable().filter(digest=digest_of(secret)).first()
+
+
+def find_invitation_to(user: User, invitation_id: int) -> Invitation | None:
+    """Return an invitation of a person's confirmed address, if it can still be accepted."""
+    return next((found for found in invitations_to(user) if found.pk == invitation_id), None)
+
+
+def invitations_to(user: User) -> list[Invitation]:
+    """Return the invitations that a person can accept, newest first; none without confirmation."""
+    if not is_confirmed(user):
+        return []
+    return list(_acceptable().filter(email=user.email))
 
 
 @transaction.atomic
-def accept(user: User, secret: str) -> Membership:
-    """Join the team that a person was invited to. Of two calls at once, one joins.
+def accept(user: User, invitation: Invitation) -> Membership:
+    """Join the team of an invitation that was found. Of two calls at once, one joins.
 
     The address invited must be the person's present one, and confirmed. Raises InvitationRefused,
-    TeamClosed.
+    also for None, and TeamClosed.
     """
-    found = find_invitation(secret)
-    if found is None:
-        raise InvitationRefused("This invitation was used or withdrawn, or is too old.")
-    team = lock_team(found.team)
+    team = lock_team(invitation.team)
     # Only now nobody else can use, withdraw or answer it.
-    invitation = find_invitation(secret)
-    if invitation is None:
-        raise InvitationRefused("This invitation was used or withdrawn, or is too old.")
+    if not _acceptable().filter(pk=invitation.pk).exists():
+        raise InvitationRefused(GONE)
     if user.email != invitation.email or not is_confirmed(user):
         raise InvitationRefused(
             "This invitation is for another address, or yours is not confirmed yet."
@@ -137,6 +140,15 @@ def digest_of(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
+def _acceptable() -> QuerySet[Invitation]:
+    return Invitation.objects.select_related("team__person", "invited_by").filter(
+        accepted_at=None,
+        revoked_at=None,
+        expires_at__gt=timezone.now(),
+        team__closed_at=None,
+    )
+
+
 def _open_ones(team: Team) -> QuerySet[Invitation]:
     return Invitation.objects.filter(team=team, accepted_at=None, revoked_at=None)
 
@@ -145,7 +157,7 @@ def _check_inviter(invitation: Invitation) -> None:
     """Raise InvitationRefused if whoever invited has left, or may not invite this role any more."""
     seats = Membership.objects.filter(team=invitation.team, user=invitation.invited_by)
     if not any(may_act_on(seat, invitation.role) for seat in seats):
-        raise InvitationRefused("This invitation was used or withdrawn, or is too old.")
+        raise InvitationRefused(GONE)
 
 
 def _check_room(team: Team, user: User) -> None:

@@ -82,8 +82,8 @@ def open_account(
     owner = seat = own_seat(user)
     if joins:
         owner = own_seat(User.objects.get(email=joins))
-        _, invited = invite(owner, email, Role.DEVELOPER)
-        seat = accept(user, invited)
+        invitation, _ = invite(owner, email, Role.DEVELOPER)
+        seat = accept(user, invitation)
     key, secret = issue_api_key(seat, name="chaos", settings=limits)
     if member_cap is not None:
         set_member_caps(owner, user, lifetime_cap_credits=member_cap, monthly_cap_credits=None)

@@ -72,13 +72,16 @@ class UsageRecordAdmin(LongListAdmin[UsageRecord]):
             columns.number("target_credits", "Target"),
             columns.number("charged_credits", "Charged"),
             columns.number("write_off_credits", "Written off"),
-            columns.number("cost_nanos", "Cost (billionths of the currency)"),
             description="Charged and written off add up to the target, which is what the tokens"
             " cost at the price version the request was admitted under.",
         ),
         section(
             "When", "started_at", "ended_at", columns.number("first_byte_ms", "First byte (ms)")
         ),
+    )
+    # Only for those who may see margins.
+    cost = section(
+        "What it cost us", columns.number("cost_nanos", "Cost (billionths of the currency)")
     )
     list_select_related = ("wallet__team__person",)
     # Each has an index, so that a choice without requests is answered at once, too.
@@ -94,6 +97,10 @@ class UsageRecordAdmin(LongListAdmin[UsageRecord]):
         if not term:
             return queryset, False
         return search_rows(self, request, queryset, term, request_id=term), False
+
+    def get_fieldsets(self, request: HttpRequest, obj: UsageRecord | None = None) -> Any:
+        sees_margin = request.user.has_perm("billing.view_margin")
+        return [*self.fieldsets, self.cost] if sees_margin else self.fieldsets
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Allow the filter by user, which a user's page links to."""

@@ -73,6 +73,7 @@ class UsageRecord(models.Model):
 
     class Meta:
         ordering = ["-pk"]
+        permissions = [("view_margin", "See what requests cost and bring in")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(target_credits=F("charged_credits") + F("write_off_credits")),

@@ -34,12 +34,12 @@ def invite(seat: Membership, email: str, role: Role) -> tuple[Invitation, bool]:
 
 
 @transaction.atomic
-def accept(user: User, secret: str) -> Membership:
+def accept(user: User, invitation: Invitation) -> Membership:
     """Join the team that a person was invited to, and mail those who manage its members.
 
-    Raises InvitationRefused, TeamClosed.
+    Raises InvitationRefused and TeamClosed.
     """
-    seat = invitations.accept(user, secret)
+    seat = invitations.accept(user, invitation)
     notify_joined(seat)
     return seat
 

@@ -3,13 +3,17 @@
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.addresses import is_confirmed
 from accounts.models import Invitation, Role
-from accounts.teams.invitations import find_invitation, open_invitations, revoke_invitation
+from accounts.teams.invitations import (
+    find_invitation,
+    find_invitation_to,
+    open_invitations,
+    revoke_invitation,
+)
 from accounts.teams.roles import Deed, described_roles
 from billing.teams.invitations import accept, invite
 from billing.views.refusals import as_message
@@ -75,19 +79,25 @@ def invitation(request: HtmxRequest, secret: str) -> HttpResponseBase:
     """
     if not request.user.is_authenticated:
         return render(request, "account/invited.html")
-    return _answer(request, secret)
+    return _answer(request, find_invitation(secret))
 
 
 @customer_only
-def _answer(request: CustomerRequest, secret: str) -> HttpResponse:
-    if request.method == "POST":
-        next_url = reverse("invitation", args=[secret])
+@require_http_methods(["GET", "HEAD", "POST"])
+def invitation_listed(request: CustomerRequest, invitation_id: int) -> HttpResponseBase:
+    """Show the same to a person whom the overview told of it, without the mail's link."""
+    return _answer(request, find_invitation_to(request.user, invitation_id))
+
+
+@customer_only
+def _answer(request: CustomerRequest, found: Invitation | None) -> HttpResponse:
+    if request.method == "POST" and found is not None:
+        next_url = request.path
         with as_message(request):
-            seat = accept(request.user, secret)
+            seat = accept(request.user, found)
             messages.success(request, f"You are in the team {seat.team} now.")
             next_url = page_of(seat.team, request.user, "dashboard")
         return redirect(next_url)
-    found = find_invitation(secret)
     is_theirs = found is not None and found.email == request.user.email
     context = {
         "invitation": found if is_theirs else None,

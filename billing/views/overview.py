@@ -4,6 +4,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from accounts.teams.invitations import invitations_to
 from accounts.teams.roles import Deed, may
 from billing.keys.api_keys import has_api_keys
 from billing.ledger.balances import read_balance
@@ -37,6 +38,7 @@ def dashboard(request: CustomerRequest) -> HttpResponse:
         "latest": latest,
         "recent": read_recent_usage(wallet) if latest and made_by is None else None,
         "has_keys": has_api_keys(request.team),
+        "invitations": invitations_to(request.user),
         "has_credits": wallet.credited_credits > 0,
     }
     template = "dashboard/_overview.html" if request.htmx else "dashboard/overview.html"

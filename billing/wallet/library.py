@@ -31,6 +31,7 @@ PARTS = (
     "inquiries",
     "calls",
     "restoring",
+    "handover",
     "names",
 )
 LINE = re.compile(r"\buser_function:(\d+)")

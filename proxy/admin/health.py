@@ -31,7 +31,7 @@ def show_health(request: HttpRequest) -> HttpResponse:
 
 def show_margin(request: HttpRequest) -> HttpResponse:
     """Show what requests brought in and cost in the last days."""
-    if not request.user.has_perm("billing.view_usagerecord"):
+    if not request.user.has_perm("billing.view_margin"):
         raise PermissionDenied
     asked = request.GET.get("days", "")
     days = int(asked) if asked in PERIODS else int(PERIODS[0])

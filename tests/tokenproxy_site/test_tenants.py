@@ -9,7 +9,6 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -21,16 +20,17 @@ from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
-from django.utils import timezone
 from psycopg.sql import SQL, Identifier
 from pytest_django import Settings
 
 from accounts.desk.actions import StaffActionsAdmin
 from accounts.models import Invitation, Membership, Role, User
-from accounts.teams.members import own_seat, own_team
+from accounts.teams.invitations import invite
+from accounts.teams.members import own_seat
 from billing.models import Order
 from tests.conftest import signed_in
 from tests.desk import Buyer, make_customer, make_event, make_inbox_item, make_provider
+from tests.teams import confirm, confirmed
 
 PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
@@ -59,6 +59,7 @@ OWNED: dict[str, Callable[["Belongings"], dict[str, object]]] = {
     "dashboard/team/invitations/<int:invitation_id>/revoke/": lambda alice: {
         "invitation_id": alice.invitation.pk
     },
+    "dashboard/invitations/<int:invitation_id>/": lambda alice: {"invitation_id": alice.invited.pk},
     "dashboard/team/members/<int:member_id>/": lambda alice: {"member_id": alice.seat.pk},
     "dashboard/team/members/<int:member_id>/caps/": lambda alice: {"member_id": alice.seat.pk},
     "dashboard/team/members/<int:member_id>/role/": lambda alice: {"member_id": alice.seat.pk},
@@ -109,6 +110,7 @@ class Belongings:
     passkey: Authenticator
     seat: Membership
     invitation: Invitation
+    invited: Invitation
     key_name: str = "Alice's own laptop"
 
     @property
@@ -148,6 +150,7 @@ ANSWERS: dict[str, tuple[set[int], set[int]]] = {
 def alice(db: None, redis_wallets: object, settings: Settings) -> Belongings:
     cache.clear()
     buyer = make_customer("alice@example.com")
+    confirm(buyer.user)
     belongings = Belongings(
         buyer,
         Authenticator.objects.create(
@@ -156,14 +159,8 @@ def alice(db: None, redis_wallets: object, settings: Settings) -> Belongings:
             data={"name": "Alice's passkey", "credential": {}},
         ),
         own_seat(buyer.user),
-        Invitation.objects.create(
-            team=own_team(buyer.user),
-            email="somebody@example.com",
-            role=Role.ADMIN,
-            digest="0" * 64,
-            invited_by=buyer.user,
-            expires_at=timezone.now() + timedelta(days=7),
-        ),
+        invite(own_seat(buyer.user), "somebody@example.com", Role.ADMIN)[0],
+        invite(own_seat(confirmed("carol")), buyer.user.email, Role.DEVELOPER)[0],
     )
     buyer.key.name = belongings.key_name
     buyer.key.save()

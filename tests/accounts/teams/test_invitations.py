@@ -10,6 +10,8 @@ from accounts.teams.invitations import (
     MOST_TO_ADDRESS,
     accept,
     find_invitation,
+    find_invitation_to,
+    invitations_to,
     invite,
     open_invitations,
     revoke_invitation,
@@ -20,9 +22,9 @@ from tests.teams import Crew, confirm, confirmed
 
 def test_the_invited_person_joins_with_the_role_that_was_chosen(acme: Crew) -> None:
     dora = confirmed("dora")
-    invitation, secret = invite(acme.admin, " Dora@Example.com", Role.DEVELOPER)
+    invitation, _ = invite(acme.admin, " Dora@Example.com", Role.DEVELOPER)
 
-    seat = accept(dora, secret)
+    seat = accept(dora, invitation)
 
     invitation.refresh_from_db()
     assert (seat.team, seat.role) == (acme.team, Role.DEVELOPER)
@@ -43,22 +45,23 @@ def test_only_the_digest_of_the_link_is_kept(acme: Crew) -> None:
 
 def test_a_link_is_used_once(acme: Crew) -> None:
     dora = confirmed("dora")
-    _, secret = invite(acme.admin, dora.email, Role.DEVELOPER)
-    accept(dora, secret)
+    invitation, secret = invite(acme.admin, dora.email, Role.DEVELOPER)
+    accept(dora, invitation)
     Membership.objects.filter(user=dora, team=acme.team).delete()
 
     with pytest.raises(InvitationRefused):
-        accept(dora, secret)
+        accept(dora, invitation)
+    assert find_invitation(secret) is None
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_link_that_is_used_twice_at_once_is_used_once(acme: Crew) -> None:
     dora = confirmed("dora")
-    _, secret = invite(acme.admin, dora.email, Role.DEVELOPER)
+    invitation, _ = invite(acme.admin, dora.email, Role.DEVELOPER)
 
     def join() -> bool:
         try:
-            accept(dora, secret)
+            accept(dora, invitation)
         except InvitationRefused:
             return False
         return True
@@ -68,21 +71,21 @@ def test_a_link_that_is_used_twice_at_once_is_used_once(acme: Crew) -> None:
 
 
 def test_a_link_is_of_no_use_to_another_person(acme: Crew) -> None:
-    _, secret = invite(acme.admin, "dora@example.com", Role.DEVELOPER)
+    invitation, secret = invite(acme.admin, "dora@example.com", Role.DEVELOPER)
 
     with pytest.raises(InvitationRefused):
-        accept(confirmed("eve"), secret)
+        accept(confirmed("eve"), invitation)
 
     assert find_invitation(secret) is not None
 
 
 def test_an_address_that_is_not_confirmed_does_not_join(acme: Crew, bob: User) -> None:
-    _, secret = invite(acme.admin, bob.email, Role.DEVELOPER)
+    invitation, _ = invite(acme.admin, bob.email, Role.DEVELOPER)
 
     with pytest.raises(InvitationRefused):
-        accept(bob, secret)
+        accept(bob, invitation)
 
-    assert accept(confirm(bob), secret).team == acme.team
+    assert accept(confirm(bob), invitation).team == acme.team
 
 
 def test_a_link_ends_after_seven_days(acme: Crew) -> None:
@@ -92,8 +95,24 @@ def test_a_link_ends_after_seven_days(acme: Crew) -> None:
     Invitation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
 
     with pytest.raises(InvitationRefused):
-        accept(dora, secret)
+        accept(dora, invitation)
     assert open_invitations(acme.team) == []
+    assert find_invitation(secret) is None
+
+
+def test_a_confirmed_address_needs_no_link(acme: Crew, bob: User) -> None:
+    invitation, _ = invite(acme.admin, bob.email, Role.DEVELOPER)
+    other, _ = invite(acme.admin, "eve@example.com", Role.DEVELOPER)
+
+    unconfirmed = invitations_to(bob), find_invitation_to(bob, invitation.pk)
+    confirm(bob)
+
+    assert unconfirmed == ([], None)
+    assert invitations_to(bob) == [invitation]
+    assert find_invitation_to(bob, other.pk) is None
+    assert find_invitation_to(bob, invitation.pk) == invitation
+    assert accept(bob, invitation).team == acme.team
+    assert invitations_to(bob) == []
 
 
 def test_a_withdrawn_link_ends(acme: Crew) -> None:
@@ -103,13 +122,14 @@ def test_a_withdrawn_link_ends(acme: Crew) -> None:
     assert revoke_invitation(acme.owner, invitation)
     assert not revoke_invitation(acme.owner, invitation)
     with pytest.raises(InvitationRefused):
-        accept(dora, secret)
+        accept(dora, invitation)
+    assert find_invitation(secret) is None
 
 
 def test_a_second_invitation_takes_the_place_of_the_first(acme: Crew) -> None:
     dora = confirmed("dora")
-    _, first = invite(acme.admin, dora.email, Role.ADMIN)
-    _, second = invite(acme.admin, dora.email, Role.DEVELOPER)
+    first, _ = invite(acme.admin, dora.email, Role.ADMIN)
+    second, _ = invite(acme.admin, dora.email, Role.DEVELOPER)
 
     with pytest.raises(InvitationRefused):
         accept(dora, first)
@@ -118,11 +138,11 @@ def test_a_second_invitation_takes_the_place_of_the_first(acme: Crew) -> None:
 
 def test_a_link_ends_with_the_power_of_whoever_sent_it(acme: Crew) -> None:
     dora = confirmed("dora")
-    _, secret = invite(acme.admin, dora.email, Role.ADMIN)
+    invitation, _ = invite(acme.admin, dora.email, Role.ADMIN)
     Membership.objects.filter(pk=acme.admin.pk).update(role=Role.DEVELOPER)
 
     with pytest.raises(InvitationRefused):
-        accept(dora, secret)
+        accept(dora, invitation)
 
 
 @pytest.mark.parametrize("role", [Role.DEVELOPER, Role.BILLING])

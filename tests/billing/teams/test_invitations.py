@@ -9,7 +9,7 @@ from accounts.models import Invitation, Role, User
 from accounts.teams.members import find_seat
 from billing.teams.invitations import invite
 from tests.conftest import signed_in
-from tests.teams import Crew, confirmed
+from tests.teams import Crew, confirm, confirmed
 
 
 class AwayBackend(EmailBackend):
@@ -42,6 +42,24 @@ def test_the_mailed_link_leads_into_the_team(acme: Crew) -> None:
     assert answer.headers["Location"] == f"/teams/{acme.team.public_id}/dashboard/"
     assert client.get(answer.headers["Location"]).status_code == 200
     assert find_seat(dora, str(acme.team.public_id)) is not None
+
+
+def test_the_overview_shows_an_invitation_to_whoever_signed_up_by_it(acme: Crew, bob: User) -> None:
+    invitation, _ = invite(acme.admin, bob.email, Role.DEVELOPER)
+    client = signed_in(bob)
+    path = f"/dashboard/invitations/{invitation.pk}/"
+
+    unconfirmed = client.get("/dashboard/"), client.get(path), client.post(path)
+    nobody_joined = find_seat(bob, str(acme.team.public_id))
+    confirm(bob)
+    overview, page, answer = client.get("/dashboard/"), client.get(path), client.post(path)
+
+    assert [b"Acme" in seen.content for seen in unconfirmed] == [False, False, False]
+    assert nobody_joined is None
+    assert path.encode() in overview.content
+    assert b"Join <bdi>Acme</bdi>?" in page.content
+    assert answer.headers["Location"] == f"/teams/{acme.team.public_id}/dashboard/"
+    assert client.get(path).status_code == 404
 
 
 def test_another_person_sees_nothing_of_the_team(acme: Crew, bob: User, client: Client) -> None:

@@ -62,6 +62,7 @@ DEEDS: dict[str, Deed | None] = {
     "dashboard/team/invitations/": Deed.MANAGE_MEMBERS,
     "dashboard/team/invitations/<int:invitation_id>/resend/": Deed.MANAGE_MEMBERS,
     "dashboard/team/invitations/<int:invitation_id>/revoke/": Deed.MANAGE_MEMBERS,
+    "dashboard/invitations/<int:invitation_id>/": None,
     "dashboard/team/members/<int:member_id>/": Deed.MANAGE_MEMBERS,
     "dashboard/team/members/<int:member_id>/caps/": Deed.MANAGE_MEMBERS,
     "dashboard/team/members/<int:member_id>/role/": Deed.CHANGE_ROLES,

@@ -72,5 +72,17 @@ def test_the_page_shows_it(record: UsageRecord) -> None:
 
 def test_the_page_is_for_staff_with_the_right_to_it(db: None) -> None:
     stranger: Client = desk.make_staff("new@example.com")
+    support = desk.make_staff("support@example.com", "billing.view_usagerecord")
+    owner = desk.make_staff("owner@example.com", "billing.view_margin")
 
     assert stranger.get(MARGIN).status_code == 403
+    assert support.get(MARGIN).status_code == 403
+    assert owner.get(MARGIN).status_code == 200
+
+
+def test_a_receipt_tells_its_cost_to_those_who_may_see_margins(record: UsageRecord) -> None:
+    support = desk.make_staff("support@example.com", "billing.view_usagerecord")
+    owner = desk.make_staff("owner@example.com", "billing.view_usagerecord", "billing.view_margin")
+
+    assert b"What it cost us" not in support.get(desk.page_url(record)).content
+    assert b"What it cost us" in owner.get(desk.page_url(record)).content
