@@ -7,8 +7,8 @@ had; then the library's other guards, one by one; then the guards around it.
 from bench.mutants import (
     admission,
     arguments,
-    bundles,
     calls,
+    convoys,
     ending,
     known_bugs,
     limits,
@@ -24,7 +24,7 @@ __all__ = ["MUTANTS", "Mutant"]
 
 MUTANTS = [
     *arguments.MUTANTS,
-    *bundles.MUTANTS,
+    *convoys.MUTANTS,
     *calls.MUTANTS,
     *known_bugs.MUTANTS,
     *admission.MUTANTS,

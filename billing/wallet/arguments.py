@@ -28,8 +28,8 @@ class Place(NamedTuple):
     requests: int
 
 
-class BundledCall(NamedTuple):
-    """A call of a bundle; so many keys of the bundle's are its, and so many arguments follow."""
+class CallOfConvoy(NamedTuple):
+    """A call of a convoy; so many keys of the convoy's are its, and so many arguments follow."""
 
     name: str
     n_keys: int

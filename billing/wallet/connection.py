@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, cast
 import hiredis
 
 from billing.wallet.address import RedisAddress
-from billing.wallet.bundles import MOST, Argument, Kind, bundle, kind_of, replies_of
+from billing.wallet.convoys import MOST, Argument, Kind, convoy, kind_of, replies_of
 
 # Of a command in all, connecting included: a client waits two seconds at most for a 503.
 TIMEOUT_S = 1.8
@@ -125,7 +125,7 @@ _Queued = tuple[Sequence[Argument], asyncio.Future[Any], float]
 
 
 class _Asked(NamedTuple):
-    """What is sent as one command, and who waits for it: several, if it is a bundle."""
+    """What is sent as one command, and who waits for it: several, if it is a convoy."""
 
     packed: bytes
     answers: Sequence[asyncio.Future[Any]]
@@ -140,25 +140,25 @@ class _Asked(NamedTuple):
 
 
 def _ask_together(queued: Sequence[_Queued]) -> Iterator[_Asked]:
-    """Yield what to send for the commands of one loop iteration: alone, or in bundles."""
-    bundles: dict[Kind, list[_Queued]] = {}
+    """Yield what to send for the commands of one loop iteration: alone, or in convoys."""
+    convoys: dict[Kind, list[_Queued]] = {}
     for each in queued:
         kind = kind_of(each[0])
         if kind is None:
             yield from _ask(each[0], [each])
         else:
-            bundles.setdefault(kind, []).append(each)
-    for (function, _), calls in bundles.items():
+            convoys.setdefault(kind, []).append(each)
+    for (function, _), calls in convoys.items():
         for first in range(0, len(calls), MOST):
             some = calls[first : first + MOST]
             if len(some) == 1:
                 yield from _ask(some[0][0], some)
             else:
-                yield from _ask(bundle(function, [parts for parts, _, _ in some]), some)
+                yield from _ask(convoy(function, [parts for parts, _, _ in some]), some)
 
 
 def _ask(parts: Sequence[Argument], queued: Sequence[_Queued]) -> Iterator[_Asked]:
-    """Yield a command to send, or fail it if it is none; of a bundle, that one alone."""
+    """Yield a command to send, or fail it if it is none; of a convoy, that one alone."""
     try:
         packed = hiredis.pack_command(tuple(parts))  # type: ignore[arg-type]
     except TypeError as error:

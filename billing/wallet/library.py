@@ -15,7 +15,7 @@ FOLDER = Path(__file__).with_name("lua")
 PARTS = (
     "library",
     "values",
-    "bundle",
+    "convoy",
     "fence",
     "wallet",
     "api_key",

@@ -17,7 +17,7 @@ local function write_key(key)
   write_figures(key, set_key)
 end
 
--- The key as it is now. In a bundle, requests of two months need its figures of either.
+-- The key as it is now. In a convoy, requests of two months need its figures of either.
 local function read_key(name, epoch, month)
   if known and known[name] then
     if known[name].month == month then

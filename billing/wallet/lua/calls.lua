@@ -1,12 +1,12 @@
--- The calls of a bundle: what each is given, and how they run one after the other. `bundle.lua`
+-- The calls of a convoy: what each is given, and how they run one after the other. `convoy.lua`
 -- says what they share.
 
--- What a call of a bundle failed with, as a reply of its own.
+-- What a call of a convoy failed with, as a reply of its own.
 local function failure(said)
   return redis.error_reply('ERR ' .. tostring(type(said) == 'table' and said.err or said))
 end
 
--- Take a bundle apart into its calls of `functions`. None has run yet if anything of it is wrong.
+-- Take a convoy apart into its calls of `functions`. None has run yet if anything of it is wrong.
 local function read_calls(keys, args, functions)
   local calls, first_key = {}, 1
   local at = 1
@@ -31,7 +31,7 @@ local function read_calls(keys, args, functions)
   return calls
 end
 
--- Run the calls of a bundle in their order. Returns the reply of each.
+-- Run the calls of a convoy in their order. Returns the reply of each.
 local function run_calls(keys, args, epoch, functions)
   local calls, replies = read_calls(keys, args, functions), {}
   known, changed = {}, {}

@@ -22,7 +22,7 @@ local function find_event(events, event_id)
   return fields
 end
 
--- How many events wait, and when the first of them was decided, ms; nil if none waits. A bundle of
+-- How many events wait, and when the first of them was decided, ms; nil if none waits. A convoy of
 -- holds, which add none, reads it once.
 local function read_waiting(events)
   local found = known and known[events]

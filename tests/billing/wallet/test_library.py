@@ -11,8 +11,8 @@ from billing.exceptions import WalletError
 from billing.wallet import library
 from billing.wallet.commands import placing, restoring, shards
 from billing.wallet.commands.command import Command
-from billing.wallet.signatures import BUNDLES, FUNCTIONS, Signature
-from tests.billing.wallet.every_command import REBUILDING, SERVING, bundle_of
+from billing.wallet.signatures import CONVOYS, FUNCTIONS, Signature
+from tests.billing.wallet.every_command import REBUILDING, SERVING, convoy_of
 from tests.till import NO_LIMIT, Till
 
 SOURCE = library.read_source()
@@ -163,7 +163,7 @@ def test_rows_begin_behind_the_arguments(name: str) -> None:
 def commands_of(till: Till) -> list[Command]:
     return [
         *(make(till) for make in SERVING.values()),
-        *(bundle_of(SERVING[name](till)) for name in ("place", "settle")),
+        *(convoy_of(SERVING[name](till)) for name in ("place", "settle")),
         *(make(till, "mine") for make in REBUILDING.values()),
         restoring.begin(till.shard, epoch="mine"),
         restoring.close(till.shard),
@@ -178,18 +178,18 @@ def test_every_command_gives_what_its_signature_names(till: Till) -> None:
     made = commands_of(till)
 
     for command in made:
-        given = first_of(command) if command.function in BUNDLES.values() else command
+        given = first_of(command) if command.function in CONVOYS.values() else command
         signature = FUNCTIONS[given.function]
         assert len(given.keys) == len(signature.keys)
         assert fits(given, signature)
     assert {command.function for command in made} == FUNCTIONS.keys()
 
 
-def first_of(bundled: Command) -> Command:
-    """Return the first call of a bundle, taken apart by what the bundle says of it."""
-    name, n_keys, n_arguments, *given = bundled.arguments
+def first_of(convoy: Command) -> Command:
+    """Return the first call of a convoy, taken apart by what the convoy says of it."""
+    name, n_keys, n_arguments, *given = convoy.arguments
     arguments = tuple(given[: int(n_arguments)])
-    return Command(str(name), bundled.keys[: int(n_keys)], arguments)
+    return Command(str(name), convoy.keys[: int(n_keys)], arguments)
 
 
 def fits(command: Command, signature: Signature) -> bool:

@@ -371,8 +371,8 @@ async def test_the_journal_learns_what_a_call_costs_when_its_upstream_has_had_it
         await api.runtime.inflight.note_asked(call.asked_at + NOTED_AFTER_S)
 
         noted = read_journal(journal_dir).if_lost[call.facts.request_id]
-        assert (noted.outcome, noted.source, noted.prompt_tokens) == ("abandoned", "estimated", 8)
-        assert noted.target_credits == 8
+        assert (noted.outcome, noted.source, noted.prompt_tokens) == ("abandoned", "estimated", 9)
+        assert noted.target_credits == 9
 
 
 async def test_what_the_journal_has_of_a_call_is_taken_back_when_it_is_refused(

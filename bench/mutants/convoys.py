@@ -2,90 +2,90 @@
 
 from bench.mutants.mutant import Mutant, lua, service
 
-TWINS = "bundles::test_a_bundle_is_what_its_calls_are_one_by_one"
-WRONG = "bundles::test_a_bundle_that_is_no_bundle_runs_none_of_its_calls"
+TWINS = "convoys::test_a_convoy_is_what_its_calls_are_one_by_one"
+WRONG = "convoys::test_a_convoy_that_is_no_convoy_runs_none_of_its_calls"
 
 MUTANTS: list[Mutant] = [
     lua(
-        "bundles: an error of one is that of all",
+        "convoys: an error of one is that of all",
         "pcall(call.callback, call.keys, call.args, epoch)",
         "true, call.callback(call.keys, call.args, epoch)",
-        tests="bundles::test_an_error_of_one_is_its_own",
+        tests="convoys::test_an_error_of_one_is_its_own",
     ),
     lua(
-        "bundles: figures are changed in memory alone",
+        "convoys: figures are changed in memory alone",
         "  write_changed()\n  forget_known()\n",
         "  forget_known()\n",
-        tests="bundles::test_holds_of_one_turn_are_decided_in_order_in_one_call",
+        tests="convoys::test_holds_of_one_turn_are_decided_in_order_in_one_call",
     ),
     lua(
-        "bundles: the next call knows what an interrupted one knew",
+        "convoys: the next call knows what an interrupted one knew",
         "    forget_known()\n    local fence = unpack(keys)\n",
         "    local fence = unpack(keys)\n",
-        tests="bundles::test_a_bundle_that_was_interrupted_leaves_nothing_in_memory",
+        tests="convoys::test_a_convoy_that_was_interrupted_leaves_nothing_in_memory",
     ),
     lua(
-        "bundles: a key's figures of one month are those of another",
+        "convoys: a key's figures of one month are those of another",
         "    if known[name].month == month then\n",
         "    if true then\n",
         tests=TWINS,
     ),
     lua(
-        "bundles: another month's figures are read before the first's are written",
+        "convoys: another month's figures are read before the first's are written",
         "    write_changed()\n  end\n  local held_then",
         "  end\n  local held_then",
         tests=TWINS,
     ),
     lua(
-        "bundles: every call of a bundle has the whole balance",
+        "convoys: every call of a convoy has the whole balance",
         "  wallet.available = wallet.base - wallet.pend - wallet.held\n  write_figures",
         "  write_figures",
-        tests="bundles::test_holds_of_one_turn_are_decided_in_order_in_one_call",
+        tests="convoys::test_holds_of_one_turn_are_decided_in_order_in_one_call",
     ),
     lua(
-        "bundles: a call that is cut off runs",
+        "convoys: a call that is cut off runs",
         "    if last_key > #keys or last > #args then\n",
         "    if false then\n",
         tests=WRONG,
     ),
     lua(
-        "bundles: a call of any other function runs",
+        "convoys: a call of any other function runs",
         "functions[name] or error('ARGUMENT a call is of no such function')",
         "functions[name] or settle",
         tests=WRONG,
     ),
     lua(
-        "bundles: a key too many is passed over",
+        "convoys: a key too many is passed over",
         "  if first_key <= #keys then\n",
         "  if false then\n",
         tests=WRONG,
     ),
     service(
-        "bundles: there is no longest one",
-        "wallet/bundles",
+        "convoys: there is no longest one",
+        "wallet/convoys",
         "MOST = 16",
         "MOST = 1_000",
-        tests="bundles::test_more_than_one_bundle_holds_go_out_in_several",
+        tests="convoys::test_more_than_one_convoy_holds_go_out_in_several",
     ),
     service(
-        "bundles: a refusal of all answers none",
-        "wallet/bundles",
+        "convoys: a refusal of all answers none",
+        "wallet/convoys",
         "return reply if is_of_each else [reply] * count",
         "return reply",
-        tests="bundles::test_a_shard_that_is_closed_refuses_all_of_a_bundle",
+        tests="convoys::test_a_shard_that_is_closed_refuses_all_of_a_convoy",
     ),
     service(
-        "bundles: one that was cancelled keeps the others' answers",
+        "convoys: one that was cancelled keeps the others' answers",
         "wallet/connection",
         "            if not answer.done():\n                answer.set_result(own)\n",
         "            answer.set_result(own)\n",
-        tests="bundles::test_one_that_is_cancelled_is_voided_and_the_others_stand",
+        tests="convoys::test_one_that_is_cancelled_is_voided_and_the_others_stand",
     ),
     service(
-        "bundles: what is no command fails those beside it",
+        "convoys: what is no command fails those beside it",
         "wallet/connection",
         "        if len(queued) == 1:\n",
         "        if True:\n",
-        tests="bundles::test_what_is_no_command_fails_alone",
+        tests="convoys::test_what_is_no_command_fails_alone",
     ),
 ]

@@ -21,7 +21,7 @@ from billing.exceptions import (
 )
 from billing.ledger.member_spending import count_member
 from billing.ledger.wallets import freeze_wallet
-from billing.wallet import bundles, keys, library
+from billing.wallet import convoys, keys, library
 from billing.wallet.client import WalletClient
 from billing.wallet.commands import ending, placing, restoring
 from billing.wallet.commands.command import Command
@@ -30,9 +30,9 @@ from billing.wallet.connection import Connection
 from billing.wallet.limits import Caps
 from billing.wallet.usage import month_of
 from devstack.valkey import Valkey
-from tests.billing.wallet.every_command import bundle_of, place
+from tests.billing.wallet.every_command import convoy_of, place
 from tests.billing.wallet.faults import full_redis
-from tests.billing.wallet.test_client import in_thread
+from tests.billing.wallet.threads import in_thread
 from tests.conftest import open_fences
 from tests.till import NO_LIMIT, Till, limits
 
@@ -104,10 +104,10 @@ async def test_endings_of_one_turn_are_each_booked(till: Till, wallet: WalletCli
     assert (await in_thread(till.receipt, "settled")).charged_credits == 70
 
 
-async def test_more_than_one_bundle_holds_go_out_in_several(
+async def test_more_than_one_convoy_holds_go_out_in_several(
     till: Till, wallet: WalletClient
 ) -> None:
-    count = 2 * bundles.MOST + 1
+    count = 2 * convoys.MOST + 1
     await in_thread(till.grant, count)
     before = await in_thread(calls_so_far, till)
 
@@ -176,7 +176,7 @@ async def test_freezing_binds_every_hold_of_the_next_turn(till: Till, wallet: Wa
     assert [type(each) for each in outcomes] == [WalletFrozen] * 3
 
 
-async def test_a_shard_that_is_closed_refuses_all_of_a_bundle(
+async def test_a_shard_that_is_closed_refuses_all_of_a_convoy(
     till: Till, wallet: WalletClient
 ) -> None:
     await in_thread(till.grant, 1_000)
@@ -211,7 +211,7 @@ async def test_a_server_out_of_memory_ends_holds_and_places_none(
     assert outcomes[2:] == [(10, 890), (10, 980)]
 
 
-async def test_wallets_of_one_shard_share_a_bundle_and_nothing_else(
+async def test_wallets_of_one_shard_share_a_convoy_and_nothing_else(
     till: Till, bob: User, wallet: WalletClient
 ) -> None:
     other = await in_thread(Till, bob)
@@ -232,7 +232,7 @@ async def test_wallets_of_one_shard_share_a_bundle_and_nothing_else(
     assert isinstance(theirs, WalletError)
 
 
-def test_requests_per_minute_bind_within_a_bundle(till: Till) -> None:
+def test_requests_per_minute_bind_within_a_convoy(till: Till) -> None:
     till.grant(1_000)
     bounds = limits(key={"requests_per_minute": 2})
     asked = [till.hold_request(f"r{n}", 1, bounds=bounds) for n in range(3)]
@@ -244,7 +244,7 @@ def test_requests_per_minute_bind_within_a_bundle(till: Till) -> None:
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_a_bundle_is_what_its_calls_are_one_by_one(till: Till, bob: User, seed: int) -> None:
+def test_a_convoy_is_what_its_calls_are_one_by_one(till: Till, bob: User, seed: int) -> None:
     chance = random.Random(seed)
     alone, together = Twin(till), Twin(Till(bob))
     for twin in (alone, together):
@@ -324,7 +324,7 @@ def hold_of(hold: placing.HoldRequest) -> Command:
 
 def ask(till: Till, calls: list[Command]) -> list[Any]:
     """Make these calls in one."""
-    replies: list[Any] = till.client.ask(bundle_of(*calls))
+    replies: list[Any] = till.client.ask(convoy_of(*calls))
     assert len(replies) == len(calls)
     return replies
 
@@ -361,11 +361,11 @@ def test_a_keys_first_holds_after_a_rebuild_are_counted_in_the_new_epoch(till: T
         ("n_arguments", "999"),
     ],
 )
-def test_a_bundle_that_is_no_bundle_runs_none_of_its_calls(
+def test_a_convoy_that_is_no_convoy_runs_none_of_its_calls(
     till: Till, name: str, wrong: str
 ) -> None:
     till.grant(1_000)
-    good = bundle_of(place(till, "first"), place(till, "last"))
+    good = convoy_of(place(till, "first"), place(till, "last"))
     of_last = len(good.arguments) // 2
     at = of_last + ["name", "n_keys", "n_arguments"].index(name)
     bad = good._replace(arguments=(*good.arguments[:at], wrong, *good.arguments[at + 1 :]))
@@ -377,13 +377,13 @@ def test_a_bundle_that_is_no_bundle_runs_none_of_its_calls(
     assert dump(till) == before
 
 
-def test_a_bundle_that_was_interrupted_leaves_nothing_in_memory(till: Till) -> None:
+def test_a_convoy_that_was_interrupted_leaves_nothing_in_memory(till: Till) -> None:
     till.grant(1_000)
     source = library.read_source().replace("  write_changed()\n  forget_known()\n", "  stop()\n")
     till.client.redis.execute_command("FUNCTION", "LOAD", "REPLACE", source)
     open_fences(till.client)
     with pytest.raises(WalletError):
-        till.client.ask(bundle_of(place(till, "lost"), place(till, "lost too")))
+        till.client.ask(convoy_of(place(till, "lost"), place(till, "lost too")))
 
     assert till.balance() == Balance(1_000, 0, 1_000, 0)
     till.place("next", 100)
@@ -397,8 +397,8 @@ def test_a_bundle_that_was_interrupted_leaves_nothing_in_memory(till: Till) -> N
 def test_an_answer_to_all_is_told_from_the_answers_of_each() -> None:
     of_each = [[b"OK", 1], [b"MISSING"]]
 
-    assert bundles.replies_of(of_each, 2) == of_each
-    assert bundles.replies_of([b"RECOVERING"], 2) == [[b"RECOVERING"], [b"RECOVERING"]]
+    assert convoys.replies_of(of_each, 2) == of_each
+    assert convoys.replies_of([b"RECOVERING"], 2) == [[b"RECOVERING"], [b"RECOVERING"]]
     error = hiredis.ReplyError("OOM")
-    assert bundles.replies_of(error, 2) == [error, error]
-    assert bundles.replies_of([b"OK", 1], 1) == [[b"OK", 1]]
+    assert convoys.replies_of(error, 2) == [error, error]
+    assert convoys.replies_of([b"OK", 1], 1) == [[b"OK", 1]]
