@@ -137,6 +137,36 @@ MUTANTS: list[Mutant] = [
         tests="functions::test_nothing_is_served_behind_a_closed_fence[place]",
     ),
     lua(
+        "hand_over: behind a closed fence",
+        "serving(hand_over)",
+        "hand_over",
+        tests="functions::test_nothing_is_served_behind_a_closed_fence[hand_over]",
+    ),
+    lua(
+        "hand_over: without the members that are counted",
+        "      redis.call('HSET', handover, wallet_key, 'counting')\n",
+        "",
+        tests="recovery::test_a_release_with_another_library_finds_open_what_was_open",
+    ),
+    lua(
+        "take_over: of another attempt",
+        "given.attempt ~= attempt or ",
+        "",
+        tests="functions::test_what_another_attempt_handed_over_opens_nothing",
+    ),
+    lua(
+        "take_over: of another layout",
+        " or given.layout ~= LAYOUT\n",
+        "\n",
+        tests="recovery::test_a_release_rebuilds_what_it_can_not_take_over",
+    ),
+    lua(
+        "take_over: of a fence that is gone",
+        "\n    or redis.call('GET', fence) ~= given.epoch then",
+        " then",
+        tests="functions::test_what_was_handed_over_before_a_flush_opens_nothing",
+    ),
+    lua(
         "keep: what is not there",
         "if redis.call('EXISTS', name) == 1 then",
         "if true then",

@@ -27,7 +27,6 @@ No I/O here except queries to PostgreSQL, inside the rebuild's snapshot.
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 import structlog
 
@@ -41,8 +40,6 @@ from billing.wallet.journal import JournalContents
 from billing.wallet.usage import RequestFacts, Settlement
 
 log = structlog.get_logger(__name__)
-
-Other = TypeVar("Other")
 
 NOTHING = Booked(0, 0)
 
@@ -140,49 +137,41 @@ class Plan:
             self.kept_holds[request_id] = (facts, amount)
 
 
-def plan_rebuild(
-    remains: list[Remains],
-    journals: JournalContents,
-    wallets: dict[int, list[BookedWallet]],
-    *,
-    lease_ms: int,
-) -> list[Plan]:
-    """Return the plan of every closed shard. Runs inside the rebuild's snapshot.
+@dataclass(frozen=True, slots=True)
+class Journalled:
+    """What the journals have of one shard: requests that started, ended, or are under way."""
 
-    `wallets` by shard. Linear in wallets, events and lines of the journals together.
-    """
-    held, ended = _by_shard(journals.held), _by_shard(journals.ended)
-    open_requests = defaultdict(list)
-    for facts, amount in journals.open_requests():
-        open_requests[keys.shard_of(facts.wallet_id)].append((facts, amount))
-    return [
-        _plan_shard(
-            found,
-            held[found.shard],
-            ended[found.shard],
-            open_requests[found.shard],
-            wallets[found.shard],
-            lease_ms=lease_ms,
-        )
-        for found in remains
-    ]
+    started: dict[str, tuple[RequestFacts, int]] = field(default_factory=dict)
+    ended: dict[str, tuple[RequestFacts, Settlement]] = field(default_factory=dict)
+    open: list[tuple[RequestFacts, int]] = field(default_factory=list)
 
 
-def _plan_shard(
-    remains: Remains,
-    started: dict[str, tuple[RequestFacts, int]],
-    ended: dict[str, tuple[RequestFacts, Settlement]],
-    open_requests: list[tuple[RequestFacts, int]],
-    wallets: list[BookedWallet],
-    *,
-    lease_ms: int,
+def split_by_shard(journals: JournalContents) -> dict[int, Journalled]:
+    """Return what the journals have, by shard."""
+    found: dict[int, Journalled] = defaultdict(Journalled)
+    for request_id, start in journals.held.items():
+        found[keys.shard_of(start[0].wallet_id)].started[request_id] = start
+    for request_id, end in journals.ended.items():
+        found[keys.shard_of(end[0].wallet_id)].ended[request_id] = end
+    for hold in journals.open_requests():
+        found[keys.shard_of(hold[0].wallet_id)].open.append(hold)
+    return found
+
+
+def plan_shard(
+    remains: Remains, journalled: Journalled, wallets: list[BookedWallet], *, lease_ms: int
 ) -> Plan:
+    """Return what a closed shard needs. Runs inside the rebuild's snapshot.
+
+    Linear in wallets, events and lines of the journals together.
+    """
+    started, ended = journalled.started, journalled.ended
     plan = Plan(remains.shard)
     usage = {event.reference for event in remains.events if event.is_usage}
     plan.known = booked_requests(usage | remains.holds.keys() | started.keys() | ended.keys())
     _plan_events(plan, remains.events, {wallet.pk: wallet.posted_credits for wallet in wallets})
     _plan_ended(plan, remains, started, ended)
-    _plan_open(plan, remains, open_requests, lease_ms=lease_ms)
+    _plan_open(plan, remains, journalled.open, lease_ms=lease_ms)
     stay = plan.registers().keys() | plan.lost_holds.keys()
     leased = [*remains.idle_leases, *remains.holds]
     plan.forgotten_holds = [request_id for request_id in leased if request_id not in stay]
@@ -274,15 +263,6 @@ def _plan_open(
             plan.lost_holds[request_id] = LostHold(facts, amount=held, lease_ms=lease_ms)
         else:
             plan.kept_holds[request_id] = (facts, kept)
-
-
-def _by_shard(
-    by_request: dict[str, tuple[RequestFacts, Other]],
-) -> dict[int, dict[str, tuple[RequestFacts, Other]]]:
-    found: dict[int, dict[str, tuple[RequestFacts, Other]]] = defaultdict(dict)
-    for request_id, value in by_request.items():
-        found[keys.shard_of(value[0].wallet_id)][request_id] = value
-    return found
 
 
 def _booked_debits(events: list[Amounts]) -> set[str]:

@@ -9,20 +9,20 @@ steps are refused, because Redis knows the epoch of the present rebuild and refu
 
 import time
 import uuid
-from collections import defaultdict
+from collections import Counter, deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import structlog
 from django.conf import settings
 
 from billing.exceptions import UnsafeRedis, WalletRecovering
-from billing.models import KeySpending, Wallet
-from billing.upkeep.rebuild_plan import Plan, plan_rebuild
-from billing.upkeep.remains import read_remains
+from billing.upkeep.books import Books, read_books
+from billing.upkeep.rebuild_plan import Plan, plan_shard, split_by_shard
+from billing.upkeep.remains import Remains, read_remains
 from billing.wallet import keys
 from billing.wallet.commands import restoring, shards
 from billing.wallet.commands.command import Command
-from billing.wallet.commands.restoring import BookedWallet
 from billing.wallet.journal import read_all
 from billing.wallet.rebuild_barrier import only_rebuilder, rebuild_snapshot
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
@@ -34,6 +34,10 @@ log = structlog.get_logger(__name__)
 # size keeps Redis from its other work for a millisecond or two.
 COMMAND_BATCH = 50
 ITEM_BATCH = 200
+# While Redis works on the commands of one shard, those of another are prepared. More would only
+# wait for each other: Redis and Python do one thing at a time.
+WRITERS = 2
+WRITER = "rebuild-writer"
 # A web process that placed a hold just before Redis died writes its journal line within this time.
 # If it was stopped for longer, its hold is gone, and the request is charged what is available.
 GRACE_S = 0.5
@@ -92,64 +96,54 @@ def _rebuild(client: SyncWalletClient, closed: list[int], *, grace_s: float, bat
     epoch = uuid.uuid4().hex
     client.ask_many([restoring.begin(shard, epoch=epoch) for shard in closed])
     time.sleep(grace_s)
-    journals = read_all(settings.JOURNAL_DIR)
-    remains = [read_remains(client, shard) for shard in closed]
+    journalled = split_by_shard(read_all(settings.JOURNAL_DIR))
+    remains = busiest_first([read_remains(client, shard) for shard in closed])
+    done: Counter[str] = Counter()
+
+    def plan_shards() -> Iterator[Iterator[Command]]:
+        for found, booked in zip(remains, read_books([r.shard for r in remains]), strict=True):
+            plan = plan_shard(
+                found,
+                journalled[found.shard],
+                booked.wallets,
+                lease_ms=settings.HOLD_LEASE_S * 1_000,
+            )
+            done.update(
+                wallets=len(booked.wallets),
+                events=len(found.events),
+                holds_kept=len(plan.kept_holds),
+                holds_put_back=len(plan.lost_holds),
+            )
+            yield _steps(plan, booked, epoch=epoch)
+
     with rebuild_snapshot():
-        wallets = read_wallets()
-        spending = read_spending()
-        plans = plan_rebuild(remains, journals, wallets, lease_ms=settings.HOLD_LEASE_S * 1_000)
-    _write(client, _steps(plans, wallets, spending, epoch=epoch), batch=batch)
+        _write_all(client, plan_shards(), batch=batch)
     log.warning(
         "wallets_rebuilt",
         shards=len(closed),
-        wallets=sum(map(len, wallets.values())),
-        events=sum(len(found.events) for found in remains),
-        holds_kept=sum(len(plan.kept_holds) for plan in plans),
-        holds_put_back=sum(len(plan.lost_holds) for plan in plans),
+        **done,
         seconds=round(time.monotonic() - started, 3),
     )
 
 
-def read_wallets() -> dict[int, list[BookedWallet]]:
-    """Return what is booked of every wallet, by shard."""
-    by_shard: dict[int, list[BookedWallet]] = defaultdict(list)
-    for row in Wallet.objects.order_by("pk").values_list(*BookedWallet._fields):
-        wallet = BookedWallet(*row)
-        by_shard[keys.shard_of(wallet.pk)].append(wallet)
-    return by_shard
+def busiest_first(remains: list[Remains]) -> list[Remains]:
+    """Order shards by what was under way: those whom most are waiting for are opened first."""
+    return sorted(remains, key=lambda found: len(found.holds) + len(found.events), reverse=True)
 
 
-def read_spending() -> dict[int, list[tuple[int, int, int]]]:
-    """Return what API keys spent, by shard: key, month, charge."""
-    by_shard: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
-    rows = KeySpending.objects.values_list(
-        "api_key__team__wallet", "api_key", "month", "charged_credits"
-    )
-    for wallet_id, api_key_id, month, charged in rows.order_by():
-        by_shard[keys.shard_of(wallet_id)].append((api_key_id, month, charged))
-    return by_shard
-
-
-def _steps(
-    plans: list[Plan],
-    wallets: dict[int, list[BookedWallet]],
-    spending: dict[int, list[tuple[int, int, int]]],
-    *,
-    epoch: str,
-) -> Iterator[Command]:
-    for plan in plans:
-        yield from _forget(plan, epoch=epoch)
-        yield from _restore(plan, epoch=epoch)
-        held, open_ = plan.held(), plan.open()
-        for some in batches(wallets[plan.shard], ITEM_BATCH):
-            rows = [
-                (row, plan.pend.get(row.pk, 0), held.get(row.pk, 0), open_.get(row.pk, 0))
-                for row in some
-            ]
-            yield restoring.wallets(plan.shard, rows, epoch=epoch)
-        for api_keys in batches(plan.api_keys(spending[plan.shard]).items(), ITEM_BATCH):
-            yield restoring.api_keys(plan.shard, api_keys, epoch=epoch)
-        yield restoring.open_fence(plan.shard, epoch=epoch)
+def _steps(plan: Plan, booked: Books, *, epoch: str) -> Iterator[Command]:
+    yield from _forget(plan, epoch=epoch)
+    yield from _restore(plan, epoch=epoch)
+    held, open_ = plan.held(), plan.open()
+    for some in batches(booked.wallets, ITEM_BATCH):
+        rows = [
+            (row, plan.pend.get(row.pk, 0), held.get(row.pk, 0), open_.get(row.pk, 0))
+            for row in some
+        ]
+        yield restoring.wallets(plan.shard, rows, epoch=epoch)
+    for api_keys in batches(plan.api_keys(booked.spending).items(), ITEM_BATCH):
+        yield restoring.api_keys(plan.shard, api_keys, epoch=epoch)
+    yield restoring.open_fence(plan.shard, epoch=epoch)
 
 
 def _forget(plan: Plan, *, epoch: str) -> Iterator[Command]:
@@ -175,6 +169,28 @@ def _restore(plan: Plan, *, epoch: str) -> Iterator[Command]:
     # After the kept registers: a request may have a kept register and a later raise that was lost.
     for lost in batches(plan.lost_holds.values(), ITEM_BATCH):
         yield restoring.holds(plan.shard, lost, epoch=epoch)
+
+
+def _write_all(
+    client: SyncWalletClient, shards_steps: Iterator[Iterator[Command]], *, batch: int
+) -> None:
+    """Write shards, each as soon as it is planned: while Redis works on one, the next is prepared.
+
+    If one fails, none is begun any more; those under way end as they would alone.
+    """
+    under_way: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(WRITERS, thread_name_prefix=WRITER) as pool:
+        try:
+            for steps in shards_steps:
+                under_way.append(pool.submit(_write, client, steps, batch=batch))
+                # What waits is in memory.
+                if len(under_way) > WRITERS:
+                    under_way.popleft().result()
+            while under_way:
+                under_way.popleft().result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _write(client: SyncWalletClient, steps: Iterator[Command], *, batch: int) -> None:

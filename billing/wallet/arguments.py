@@ -151,6 +151,19 @@ class EventId(NamedTuple):
     event_id: str
 
 
+class HandOver(NamedTuple):
+    """A transaction that replaces the library, and the shard's prefix."""
+
+    attempt: str
+    prefix: str
+
+
+class Attempt(NamedTuple):
+    """A transaction that replaces the library."""
+
+    attempt: str
+
+
 class Epoch(NamedTuple):
     """The epoch that a rebuild will open."""
 

@@ -59,6 +59,12 @@ def drained(shard: int) -> str:
     return f"{{{shard}}}:drained"
 
 
+@cache
+def handover(shard: int) -> str:
+    """What a library tells the one that replaces it; there for one transaction."""
+    return f"{{{shard}}}:handover"
+
+
 def api_key(wallet_id: int, api_key_id: int) -> str:
     """What an API key spent, what it holds, and where its limits stand."""
     return f"{{{wallet_id % SHARDS}}}:key:{api_key_id}"
@@ -101,6 +107,7 @@ NAMED: dict[str, Callable[[Spot], str]] = {
     "leases": lambda at: leases(at.shard),
     "events": lambda at: events(at.shard),
     "drained_at": lambda at: drained(at.shard),
+    "handover": lambda at: handover(at.shard),
     "api_key": lambda at: api_key(at.wallet_id, at.api_key_id),
     "inquiries_of_key": lambda at: inquiries_of_key(at.wallet_id, at.api_key_id),
     "inquiries_of_wallet": lambda at: inquiries_of_wallet(at.wallet_id),

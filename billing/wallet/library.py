@@ -29,6 +29,7 @@ PARTS = (
     "debits",
     "inquiries",
     "restoring",
+    "handover",
     "names",
 )
 LINE = re.compile(r"\buser_function:(\d+)")

@@ -52,6 +52,8 @@ FUNCTIONS = {
     "tp_backlog": takes("fence events drained_at"),
     "tp_status": takes("fence"),
     "tp_close": takes("fence"),
+    "tp_hand_over": takes("fence handover", given.HandOver),
+    "tp_take_over": takes("fence handover", given.Attempt),
     "tp_begin": takes("fence", given.Epoch),
     "tp_restore_wallets": takes("fence", given.Rebuild, given.WalletRow),
     "tp_restore_keys": takes("fence", given.Rebuild, given.KeyRow, given.MonthRow),

@@ -1,5 +1,6 @@
 """The wallet as pages, sweeps and commands use it: synchronous, over redis-py's pool."""
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -101,10 +102,23 @@ class SyncWalletClient:
     def load_library(self) -> None:
         """Load the function library unless this server has it, or a newer one.
 
-        Loading closes every fence, so an upgrade is followed by a rebuild.
+        Shards that are open stay so, if the library before hands them over: it must be ours, with
+        the same layout of the keys. All others are closed, and a rebuild must follow.
         """
         if not self.has_library():
-            self.redis.execute_command("FUNCTION", "LOAD", "REPLACE", library.read_source())
+            self.replace_library(library.read_source())
+
+    def replace_library(self, source: str) -> None:
+        """Replace the library in one transaction, so that nothing happens in between."""
+        attempt, all_shards = uuid.uuid4().hex, range(keys.SHARDS)
+        before = [shards.hand_over(shard, attempt=attempt).parts() for shard in all_shards]
+        after = [shards.take_over(shard, attempt=attempt).parts() for shard in all_shards]
+        load = ("FUNCTION", "LOAD", "REPLACE", source)
+        replies = self._send([*before, load, *after], is_transaction=True)
+        # What hands over and takes over may fail: then the fences are closed.
+        loaded = replies[len(before)]
+        if isinstance(loaded, Exception):
+            raise loaded
 
     def has_library(self) -> bool:
         """Return whether this server has our library, or one that is preferred to it.

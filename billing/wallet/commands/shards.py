@@ -42,6 +42,16 @@ def status(shard: int) -> Command:
     return call("tp_status", Spot(shard))
 
 
+def hand_over(shard: int, *, attempt: str) -> Command:
+    """Write down that a shard is open, for the library that replaces this one."""
+    return call("tp_hand_over", Spot(shard), arguments.HandOver(attempt, keys.prefix(shard)))
+
+
+def take_over(shard: int, *, attempt: str) -> Command:
+    """Open a shard that was handed over in the same transaction."""
+    return call("tp_take_over", Spot(shard), arguments.Attempt(attempt))
+
+
 def register(wallet_id: int, request_id: str) -> Command:
     """Read the register of a request."""
     return call("tp_register", Spot.of(wallet_id, request_id))

@@ -19,6 +19,7 @@
 --   {s}:events         stream: debits for the drain to book
 --   {s}:drained        string: when the drain last went through all events, ms
 --   {s}:inquiries:…    string: where a key's or a wallet's inquiries per minute stand
+--   {s}:handover       hash: what a library tells the one that replaces it, for one transaction
 --
 -- Rules that keep the figures right:
 --   * A failing script is not rolled back, so every argument is validated before the first write.
@@ -38,3 +39,7 @@
 
 -- Counts upwards: a worker replaces an older library and leaves a newer one alone.
 local VERSION = '9'
+
+-- Another one whenever the fields of a key mean something else: what was written under the old
+-- meaning is then rebuilt, and not taken over.
+local LAYOUT = '1'

@@ -6,32 +6,43 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+import redis
 from django.core.management import call_command
 from django.db import connection, transaction
 
 from billing.audit.books import audit
-from billing.exceptions import InsufficientCredits, UnsafeRedis, WalletError, WalletRecovering
+from billing.exceptions import (
+    CapReached,
+    InsufficientCredits,
+    UnsafeRedis,
+    WalletError,
+    WalletRecovering,
+)
 from billing.ledger import bookings
 from billing.ledger.debits import ask_debit, decide, decide_open
+from billing.ledger.member_spending import count_member
 from billing.ledger.pushes import push_due
 from billing.ledger.wallets import freeze_wallet
 from billing.models import Debit, InboxItem, LedgerEntry, UsageRecord
 from billing.upkeep.drain import drain
 from billing.upkeep.reaper import reap
-from billing.upkeep.recovery import recover
+from billing.upkeep.recovery import busiest_first, recover
+from billing.upkeep.remains import Remains
 from billing.wallet import keys, library, rebuild_barrier
 from billing.wallet.commands import ending, placing, restoring
 from billing.wallet.commands.figures import Balance
 from billing.wallet.events import read_event
 from billing.wallet.journal import Journal
+from billing.wallet.limits import Caps
 from billing.wallet.sync_client import get_sync_client
 from devstack.valkey import Valkey
 from tests.billing.wallet.faults import RedisFaults
 from tests.billing.wallet.locks import count_locks, end_holders
+from tests.conftest import open_fences
 from tests.deaths import Death, die
 from tests.racing import before_statement
 from tests.redis_wire import before_command
-from tests.till import Till, in_a_thread
+from tests.till import Till, in_a_thread, limits
 from tests.waiting import await_true
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -68,6 +79,26 @@ def test_nothing_works_until_the_rebuild_and_everything_after(
     assert recover(grace_s=0) == list(range(keys.SHARDS))
     assert till.balance() == Balance(1_000, 0, 1_000, 0)
     assert audit(at_rest=True) == []
+
+
+def test_a_busy_shard_serves_before_the_last_one_is_rebuilt(
+    till: Till, journal: Journal, faults: RedisFaults
+) -> None:
+    till.grant(1_000)
+    till.start("open", 100, journal=journal)
+    faults.flush()
+    seen: list[Balance] = []
+
+    with before_command("tp_open", lambda: seen.append(till.balance()), nth=keys.SHARDS):
+        recover(grace_s=0)
+
+    assert seen == [Balance(900, 100, 1_000, 0)]
+
+
+def test_shards_with_more_under_way_come_first() -> None:
+    idle, held = Remains(3, [], {}, ["r0"]), Remains(9, [], {"r1": 5}, [])
+
+    assert busiest_first([idle, held]) == [held, idle]
 
 
 def test_open_shards_are_left_alone(till: Till) -> None:
@@ -756,6 +787,69 @@ def test_another_library_is_replaced_and_the_wallets_rebuilt(till: Till) -> None
 
     assert int(till.client.redis.execute_command("FCALL", "tp_version", 0)) > 0
     assert till.balance().available_credits == 100
+
+
+@pytest.fixture
+def older(till: Till) -> str:
+    """An older library, which the next worker replaces; all shards are open."""
+    older = library.read_source().replace("local VERSION = ", "local VERSION = '0' --")
+    till.client.redis.execute_command("FUNCTION", "LOAD", "REPLACE", older)
+    open_fences(till.client)
+    return older
+
+
+def test_a_release_with_another_library_finds_open_what_was_open(till: Till, older: str) -> None:
+    till.grant(1_000)
+    bounds = limits(member=Caps(lifetime_credits=500))
+    count_member(till.wallet.pk, till.member)
+    till.place("r1", 100, bounds=bounds)
+
+    assert recover(grace_s=0) == []
+
+    assert loaded_source(till) == library.read_source()
+    till.settle("r1", 40)
+    assert till.balance() == Balance(960, 0, 960, 0)
+    with pytest.raises(CapReached) as refused:
+        till.place("r2", 461, bounds=bounds)
+    assert refused.value.left_credits == 460
+    till.drain()
+    assert audit(at_rest=True) == []
+
+
+def test_a_release_rebuilds_what_was_closed_and_nothing_else(till: Till, older: str) -> None:
+    till.client.ask(restoring.close(till.shard))
+
+    assert recover(grace_s=0) == [till.shard]
+
+
+@pytest.mark.parametrize(
+    ("written", "instead"),
+    [
+        ("local LAYOUT = '1'", "local LAYOUT = '0'"),
+        ("register_ending('tp_hand_over', serving(hand_over))\n", ""),
+    ],
+)
+def test_a_release_rebuilds_what_it_can_not_take_over(
+    till: Till, older: str, written: str, instead: str
+) -> None:
+    till.grant(100)
+    assert written in older
+    another = older.replace(written, instead)
+    till.client.redis.execute_command("FUNCTION", "LOAD", "REPLACE", another)
+    open_fences(till.client)
+
+    assert recover(grace_s=0) == list(range(keys.SHARDS))
+
+    assert till.balance() == Balance(100, 0, 100, 0)
+
+
+def test_a_library_that_can_not_be_loaded_leaves_the_old_one_serving(till: Till) -> None:
+    till.grant(100)
+
+    with pytest.raises(redis.ResponseError, match="nowhere"):
+        till.client.replace_library("#!lua name=tokenproxy_wallet\nnowhere()")
+
+    assert till.balance() == Balance(100, 0, 100, 0)
 
 
 def test_a_newer_library_is_left_to_the_newer_workers(till: Till) -> None:

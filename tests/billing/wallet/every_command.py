@@ -51,6 +51,7 @@ SERVING: dict[str, Make] = {
     ),
     "register": lambda till: shards.register(till.wallet.pk, "open"),
     "holds": lambda till: shards.holds(till.shard),
+    "hand_over": lambda till: shards.hand_over(till.shard, attempt="first"),
 }
 REBUILDING: dict[str, Callable[[Till, str], Command]] = {
     "wallets": lambda till, epoch: restoring.wallets(

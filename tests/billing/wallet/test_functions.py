@@ -9,7 +9,7 @@ from billing.exceptions import UnknownHold, WalletError, WalletMissing, WalletRe
 from billing.ledger.pushes import push_call
 from billing.ledger.wallets import freeze_wallet
 from billing.models import Wallet
-from billing.wallet import keys
+from billing.wallet import keys, library
 from billing.wallet.commands import ending, figures, placing, restoring, shards
 from billing.wallet.commands.command import Reply, parse_ok
 from billing.wallet.commands.ending import Reaped
@@ -142,6 +142,27 @@ def test_a_rebuild_that_a_flush_overtook_may_not_write(busy: Till, name: str) ->
     assert busy.client.ask(call)[0] == b"OVERTAKEN"
 
     assert dump(busy) == {}
+
+
+def test_what_another_attempt_handed_over_opens_nothing(busy: Till) -> None:
+    parse_ok(busy.client.ask(SERVING["hand_over"](busy)))
+    busy.client.redis.execute_command("FUNCTION", "LOAD", "REPLACE", library.read_source())
+
+    reply = busy.client.ask(shards.take_over(busy.shard, attempt="second"))
+
+    assert reply == [b"RECOVERING"]
+    assert busy.client.ask(shards.status(busy.shard)) == [b"RECOVERING"]
+    assert not busy.client.redis.exists(keys.handover(busy.shard))
+
+
+def test_what_was_handed_over_before_a_flush_opens_nothing(busy: Till) -> None:
+    parse_ok(busy.client.ask(SERVING["hand_over"](busy)))
+    busy.client.redis.execute_command("FUNCTION", "LOAD", "REPLACE", library.read_source())
+    busy.client.redis.delete(keys.fence(busy.shard))
+
+    reply = busy.client.ask(shards.take_over(busy.shard, attempt="first"))
+
+    assert reply == [b"RECOVERING"]
 
 
 def test_opening_twice_opens_once(busy: Till) -> None:

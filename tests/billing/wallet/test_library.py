@@ -165,6 +165,7 @@ def commands_of(till: Till) -> list[Command]:
         restoring.begin(till.shard, epoch="mine"),
         restoring.close(till.shard),
         shards.status(till.shard),
+        shards.take_over(till.shard, attempt="first"),
         placing.quote(till.hold_request("new", 10), lease_ms=60_000, limit=NO_LIMIT),
     ]
 

@@ -385,6 +385,11 @@ class MoneyMachine(RuleBasedStateMachine):
         if not self.is_closed:
             self.world.back_up()
 
+    @rule()
+    def upgrade(self) -> None:
+        """A worker of another release replaces the library: what was open, and that alone, is."""
+        self.world.upgrade_library()
+
     @precondition(lambda self: not self.is_closed)
     @rule(fault=st.sampled_from(["restart", "flush", "rewind"]), recovers=st.booleans())
     def lose_redis(self, fault: str, recovers: bool) -> None:

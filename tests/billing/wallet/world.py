@@ -7,6 +7,7 @@ millisecond. `test_recovery.py` does the same with a server that is killed.
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
 from django.db import connection
 
@@ -74,6 +75,10 @@ class World:
 
     def restart_redis(self) -> None:
         self.client.redis.execute_command("FUNCTION", "LOAD", "REPLACE", library.read_source())
+
+    def upgrade_library(self) -> None:
+        """Replace the library by one that differs, as a worker of another release does."""
+        self.client.replace_library(f"{library.read_source()}-- {uuid4()}\n")
 
     def flush_redis(self) -> None:
         self.client.redis.flushdb()
