@@ -134,7 +134,7 @@ class Day:
         if not self.failing_s:
             return "no trouble"
         minutes = -(-self.failing_s // 60)
-        return f"{self.uptime:.2f} %, failing for {minutes} minute{'' if minutes == 1 else 's'}"
+        return f"{self.uptime:.2f}%, failing for {minutes} minute{'' if minutes == 1 else 's'}"
 
 
 @dataclass(frozen=True, slots=True)

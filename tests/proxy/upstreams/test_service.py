@@ -161,9 +161,9 @@ def test_a_history_has_ninety_days_whether_or_not_anybody_asked() -> None:
     [
         (Day(datetime.now(UTC).date()), "unknown", "no requests"),
         (Day(datetime.now(UTC).date(), 100, 0), "good", "no trouble"),
-        (Day(datetime.now(UTC).date(), 9_950, 50), "good", "99.50 %, failing for 1 minute"),
-        (Day(datetime.now(UTC).date(), 9_500, 500), "some", "95.00 %, failing for 9 minutes"),
-        (Day(datetime.now(UTC).date(), 0, 60), "bad", "0.00 %, failing for 1 minute"),
+        (Day(datetime.now(UTC).date(), 9_950, 50), "good", "99.50%, failing for 1 minute"),
+        (Day(datetime.now(UTC).date(), 9_500, 500), "some", "95.00%, failing for 9 minutes"),
+        (Day(datetime.now(UTC).date(), 0, 60), "bad", "0.00%, failing for 1 minute"),
     ],
 )
 def test_a_day_says_how_it_was(day: Day, state: str, words: str) -> None:
