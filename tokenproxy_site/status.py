@@ -69,7 +69,7 @@ def _history() -> dict[str, object]:
 def read_incidents(*, is_open: bool) -> Sequence[Incident]:
     """Return incidents that go on, or those that are over, newest first, with all that was said."""
     is_wanted = Q(resolved_at=None) if is_open else Q(resolved_at__gte=timezone.now() - PAST)
-    return Incident.objects.filter(is_wanted).prefetch_related("updates", "affected")
+    return list(Incident.objects.filter(is_wanted).prefetch_related("updates", "affected"))
 
 
 class IncidentFeed(Feed[IncidentUpdate, None]):
@@ -84,7 +84,7 @@ class IncidentFeed(Feed[IncidentUpdate, None]):
         return f"{settings.SITE_URL}{reverse('status')}"
 
     def items(self) -> Sequence[IncidentUpdate]:
-        return IncidentUpdate.objects.select_related("incident")[:IN_FEED]
+        return list(IncidentUpdate.objects.select_related("incident")[:IN_FEED])
 
     def item_title(self, item: IncidentUpdate) -> str:
         return _for_xml(f"{item.incident.title}: {item.get_state_display()}")

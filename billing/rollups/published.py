@@ -3,8 +3,10 @@
 Few requests would tell of single customers and mean little, so they are not told.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.core.cache import cache
 from django.db.models import F, Sum
@@ -46,7 +48,7 @@ def _read() -> dict[str, Speed]:
         for histogram in ("durations", "first_bytes")
         for at in range(BUCKETS)
     }
-    rows = (
+    rows: Iterable[Any] = (
         SiteRollUp.objects.filter(
             starts_at__gte=timezone.now() - timedelta(days=DAYS),
             outcome=UsageRecord.Outcome.COMPLETED,
