@@ -29,6 +29,7 @@ REBUILDING = {
     "forget",
     "open_fence",
     "restoring",
+    "take_over",
 }
 
 

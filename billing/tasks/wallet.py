@@ -11,7 +11,7 @@ from celery.signals import worker_ready
 from django.conf import settings
 from django.db import connections
 
-from billing.audit.books import audit
+from billing.audit.books import audit_hourly
 from billing.exceptions import UnsafeRedis, WalletRecovering
 from billing.ledger import debits, debts, expiry, pushes
 from billing.rollups import sweep
@@ -131,8 +131,8 @@ def expire_lots() -> int:
 @shared_task(name="billing.audit_money", ignore_result=True, time_limit=HOUR_S)
 @unless_recovering
 def audit_money() -> int:
-    """Check the books against themselves and Redis; every finding is an error in the log."""
-    findings = audit()
+    """Check the books against themselves and Redis; every finding is in the log and the inbox."""
+    findings = audit_hourly()
     for finding in findings:
         log.error("audit_finding", finding=str(finding))
     return len(findings)
