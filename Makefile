@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-slow test-long conformance lint lint-more chaos chaos-short bench profile \
-	bench-wallet drain-test fairness deploy-check edge-test backup-test pooler-test mutations races format lock clean venv
+	bench-wallet drain-test fairness deploy-check edge-test page-check lighthouse backup-test pooler-test mutations races format lock clean venv
 
 # Nothing here may depend on the user's own Python settings.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
@@ -65,6 +65,12 @@ lint-more: venv ## check Lua, style sheets and JavaScript, with linters that it 
 
 deploy-check: venv ## check deploy/ against the schemas of Kubernetes, Compose and systemd
 	@exec $(VENV_PYTHON) -m devstack.deploy_check
+
+page-check: venv ## look at every page with axe, in light and in dark (installs it from npm)
+	@exec $(VENV_PYTHON) -m pytest tests/quality/test_axe.py -n0
+
+lighthouse: venv ## Lighthouse on landing, models, docs and dashboard (LIGHTHOUSE_RUNS=5)
+	@exec $(VENV_PYTHON) -m pytest tests/quality/test_lighthouse.py -n0 -s
 
 edge-test: venv ## attack the product through nginx and HAProxy (needs Debian's nginx, haproxy)
 	@exec $(VENV_PYTHON) -m pytest tests/edge -n0 -m stack -s

@@ -5,9 +5,6 @@ them, luacheck comes from the system. A linter that is missing and can't be inst
 the target fails.
 """
 
-import hashlib
-import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,18 +12,13 @@ from pathlib import Path
 
 from devstack.environment import ROOT
 from devstack.errors import LaunchError
+from devstack.npm import ensure_node, install_packages
 from devstack.tools import Tool, ensure_tool
 
 SOURCE = Path(__file__).parent
 # Two folders deep, like the source: the patterns of stylelint.config.js are relative to it.
 FOLDER = ROOT / "var" / "lint-more"
-STAMP = "tokenproxy-stamp"
-OLDEST_NODE = (18, 18)
 LUACHECK = Tool(("luacheck",), "lua-check", "the checks of Lua")
-NODE = Tool(("node", "nodejs"), "nodejs", "the checks of style sheets and JavaScript")
-NPM = Tool(("npm",), "npm", "the installation of stylelint and ESLint")
-
-
 LUA = ("proxy/**/*.lua",)
 # Its parts see each other's functions only once they are joined.
 LIBRARY = "billing.wallet.library"
@@ -71,35 +63,10 @@ def find(patterns: Sequence[str]) -> list[str]:
 
 def node_program(name: str) -> list[str]:
     """Return the start of a command line, after installing what it needs. Raises LaunchError."""
-    node = ensure_tool(NODE)
-    check_node(node)
-    install_packages()
+    node = ensure_node()
+    install_packages(SOURCE, FOLDER)
     config = FOLDER / f"{name}.config.js"
     return [node, str(FOLDER / "node_modules" / ".bin" / name), "--config", str(config)]
-
-
-def check_node(node: str) -> None:
-    shown = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
-    found = re.match(r"v(\d+)\.(\d+)", shown)
-    if found is None or (int(found[1]), int(found[2])) < OLDEST_NODE:
-        oldest = ".".join(map(str, OLDEST_NODE))
-        raise LaunchError(f"{node} is {shown.strip()}; stylelint and ESLint need {oldest} or newer")
-
-
-def install_packages() -> None:
-    """Make the folder what the lock file says, if it is not. Raises LaunchError."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for path in [*SOURCE.glob("*.js"), *SOURCE.glob("*.json")]:
-        shutil.copy(path, FOLDER)
-    wanted = hashlib.sha256((SOURCE / "package-lock.json").read_bytes()).hexdigest()
-    stamp = FOLDER / "node_modules" / STAMP
-    if stamp.exists() and stamp.read_text() == wanted:
-        return
-    print("Installing stylelint and ESLint under var/lint-more …", flush=True)
-    quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
-    if subprocess.run([ensure_tool(NPM), "ci", *quiet], cwd=FOLDER, check=False).returncode:
-        raise LaunchError("npm could not install stylelint and ESLint; it needs the network once")
-    stamp.write_text(wanted)
 
 
 def failures() -> Iterator[str]:

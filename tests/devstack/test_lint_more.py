@@ -33,13 +33,14 @@ def test_what_is_missing_and_cannot_be_installed_is_named(tmp_path: Path) -> Non
     assert "Failed: luacheck, stylelint, eslint" in done.stdout
 
 
-def test_its_packages_are_pinned_and_name_no_host() -> None:
-    wanted = json.loads((PACKAGES / "package.json").read_text())["dependencies"]
-    locked = json.loads((PACKAGES / "package-lock.json").read_text())["packages"]
+@pytest.mark.parametrize("packages", [PACKAGES, ROOT / "tests" / "quality"])
+def test_nodes_packages_are_pinned_and_name_no_host(packages: Path) -> None:
+    wanted = json.loads((packages / "package.json").read_text())["dependencies"]
+    locked = json.loads((packages / "package-lock.json").read_text())["packages"]
 
     assert {name: locked[f"node_modules/{name}"]["version"] for name in wanted} == wanted
     assert all(entry["integrity"] for name, entry in locked.items() if name)
-    assert "://" not in (PACKAGES / "package-lock.json").read_text()
+    assert "://" not in (packages / "package-lock.json").read_text()
 
 
 @pytest.mark.parametrize(
