@@ -309,6 +309,9 @@ PAID_ORDERS_PER_USER = get_int("PAID_ORDERS_PER_USER", 20, least=1)
 PAID_ORDERS_PER_ADDRESS = get_int("PAID_ORDERS_PER_ADDRESS", 40, least=1)
 # Stripe tells of an event for 30 days; one that is forgotten earlier would be taken for a new one.
 STRIPE_EVENT_DAYS = get_int("STRIPE_EVENT_DAYS", 90, least=31)
+# A mail's row is what keeps it from being sent again, for as long as its cause may come up.
+NOTICE_DAYS = get_int("NOTICE_DAYS", 730, least=180)
+SIGN_IN_DAYS = get_int("SIGN_IN_DAYS", 400, least=30)
 STRIPE_PROMOTION_CODES = get_bool("STRIPE_PROMOTION_CODES", default=False)
 STRIPE_AUTOMATIC_TAX = get_bool("STRIPE_AUTOMATIC_TAX", default=False)
 PRICES_INCLUDE_TAX = get_bool("PRICES_INCLUDE_TAX", default=False)
@@ -463,7 +466,7 @@ CELERY_BEAT_SCHEDULE = {
         "task": "billing.reconcile_stripe",
         "schedule": crontab(hour="4", minute="10"),
     },
-    "prune Stripe events": _sweep("billing.prune_stripe_events", every_s=3_600),
+    "delete old rows": _sweep("billing.delete_old", every_s=3_600),
     "send notices": _sweep("billing.send_notices", every_s=3),
     "find low balances": _sweep("billing.find_low_balances", every_s=30),
     "find expiring lots": _sweep("billing.find_expiring_lots", every_s=600),

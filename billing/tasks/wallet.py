@@ -16,7 +16,7 @@ from billing.exceptions import UnsafeRedis, WalletRecovering
 from billing.ledger import debits, debts, expiry, pushes
 from billing.rollups import sweep
 from billing.tasks.top_ups import nudge_top_ups
-from billing.upkeep import adoption, drain, reaper, recovery
+from billing.upkeep import adoption, drain, reaper, recovery, retention
 from billing.upkeep.sightings import note_worker
 
 log = structlog.get_logger(__name__)
@@ -126,6 +126,12 @@ def adopt_journals() -> int:
 def expire_lots() -> int:
     """Let lots expire."""
     return expiry.expire_lots()
+
+
+@shared_task(name="billing.delete_old", ignore_result=True, time_limit=HOUR_S)
+def delete_old() -> int:
+    """Delete what may go and is old. Returns how many rows."""
+    return retention.delete_old()
 
 
 @shared_task(name="billing.audit_money", ignore_result=True, time_limit=HOUR_S)
