@@ -1,12 +1,10 @@
 """URLs of the storefront, the dashboard, the checkout and the webhook."""
 
-from django.contrib.sitemaps.views import sitemap
 from django.urls import path
 
 from billing.orders.documents import INVOICE, RECEIPT
 from billing.views import (
     checkout,
-    docs,
     invitations,
     keys,
     leaving,
@@ -28,11 +26,9 @@ urlpatterns = [
     path("", storefront.home, name="home"),
     path("favicon.ico", storefront.favicon),
     path("robots.txt", storefront.robots, name="robots"),
-    path("sitemap.xml", sitemap, {"sitemaps": {"": storefront.PublicPages}}, name="sitemap"),
     path("packs/", storefront.packs, name="packs"),
     path("models/", storefront.models, name="models"),
     path("models/<path:name>/", storefront.model, name="model"),
-    path("docs/", docs.docs, name="docs"),
     path("dashboard/", overview.dashboard, name="dashboard"),
     path("dashboard/keys/", keys.keys, name="dashboard-keys"),
     path("dashboard/keys/new/", keys.key_create, name="dashboard-key-create"),

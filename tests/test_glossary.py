@@ -28,6 +28,7 @@ ALLOWED: dict[str, dict[str, str]] = {
         "AUDIO_CHARS_PER_TOKEN": "of one token that a model counts",
         "TokenLimitExceeded": "of the tokens that a model counts",
         "TokenClass": "of the tokens that a model counts",
+        "common/markdown.py": "a piece of Markdown, as its parser calls it",
         "proxy/parsing/*": "a token by its number, which an embedding may be asked for",
         "proxy/upstreams/*": "who holds the probe of a circuit; the proxy's owner renames it",
     },

@@ -4,16 +4,20 @@ Not listed here: the /v1 API, which asgi.py mounts, and probes, which a middlewa
 """
 
 from django.contrib import admin
+from django.contrib.sitemaps.views import sitemap
 from django.urls import include, path, re_path
 
 from accounts.teams.middleware import resume
 from accounts.views import AddressView, ConfirmAddressView, SignUpView
 from billing.views.account_pages import ChoosePasswordView, SessionsView
+from tokenproxy_site.site_map import PublicPages
 from tokenproxy_site.status import status
 
 urlpatterns = [
     path("", include("billing.urls")),
     path("", include("proxy.site_urls")),
+    path("", include("tokenproxy_site.docs.urls")),
+    path("sitemap.xml", sitemap, {"sitemaps": {"": PublicPages}}, name="sitemap"),
     path("status/", status, name="status"),
     path("accounts/signup/", SignUpView.as_view(), name="account_signup"),
     path("accounts/email/", AddressView.as_view(), name="account_email"),

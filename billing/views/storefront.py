@@ -1,10 +1,8 @@
-"""The pages that sell: landing, packs, models; and where search engines find them."""
+"""The pages that sell: landing, packs, models; and what search engines may read."""
 
-from django.contrib.sitemaps import Sitemap
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.templatetags.static import static
-from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from billing.catalogue.on_sale import PricedModel, read_priced_models
@@ -98,16 +96,3 @@ def robots(request: HttpRequest) -> HttpResponse:
 def favicon(request: HttpRequest) -> HttpResponse:
     """Show the icon where browsers and search engines look if a page names none."""
     return redirect(static("img/favicon.ico"))
-
-
-class PublicPages(Sitemap[str]):
-    """The pages that anybody may find."""
-
-    def items(self) -> list[str]:
-        """Return the paths of all public pages, one for each model among them."""
-        names = ("home", "packs", "models", "docs", "status", "api-reference")
-        models = (reverse("model", args=[each.model.name]) for each in read_priced_models())
-        return [*map(reverse, names), *models]
-
-    def location(self, item: str) -> str:
-        return item

@@ -45,7 +45,7 @@ def find_hint(path: str) -> str:
     if known and path.endswith("/"):
         return "Leave out the slash at its end."
     if what := _find_out_of_scope(path.removeprefix(f"{API}/")):
-        return f"{what} is not offered here: see {settings.SITE_URL}/docs/#not-offered."
+        return f"{what} is not offered here: see {settings.SITE_URL}/docs/not-offered/."
     return ""
 
 

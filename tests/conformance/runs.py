@@ -63,6 +63,7 @@ def list_suites(folder: Path) -> list[Suite]:
         Suite("pydantic-ai", ["suite_pydantic_ai.py"]),
         Suite("openai-sdk", ["suite_openai_sdk.py"]),
         Suite("agents", ["suite_agents.py"], set_up=set_up_agents),
+        Suite("recipes", ["suite_recipes.py"], set_up=lambda: set_up_node() or set_up_agents()),
         Suite(
             "node",
             [str(NODE / name) for name in ("openai.test.js", "ai.test.js", "corpus.test.js")],

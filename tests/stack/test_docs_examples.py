@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.stack.shop import Customer, Shop
+from tokenproxy_site.docs.pages import PAGES
 
 pytestmark = pytest.mark.stack
 
@@ -19,6 +20,8 @@ EXAMPLE = re.compile(r'<pre[^>]*><code data-example="([^"]+)">(.*?)</code></pre>
 COMMENT = re.compile(r"//.*$", re.MULTILINE)
 PLACEHOLDER = "YOUR_API_KEY"
 TIMEOUT_S = 30
+# What needs clients that are not installed here: tests/conformance/suites/suite_recipes.py.
+ELSEWHERE = ("recipe-", "config-")
 
 Program = Callable[[Path], list[str]]
 
@@ -45,11 +48,25 @@ COMPLETIONS: dict[str, Program] = {
     "curl-stream": in_bash,
     "python": in_python,
     "node": in_node,
+    "node-answer": in_node,
     "openai-python": in_python,
     "openai-stream": in_python,
+    "curl-completions": in_bash,
+    "curl-responses": in_bash,
 }
 OTHERS = dict.fromkeys(
-    ("curl-models", "curl-credits", "curl-usage", "curl-estimate", "curl-checkout", "curl-key"),
+    (
+        "curl-models",
+        "curl-credits",
+        "curl-usage",
+        "curl-estimate",
+        "curl-checkout",
+        "curl-key",
+        "curl-embeddings",
+        "curl-input-tokens",
+        "curl-one-model",
+        "environment",
+    ),
     in_bash,
 )
 # Excerpts: of a request, of answers.
@@ -67,9 +84,13 @@ EXCERPTS = {
 
 @pytest.fixture(scope="module")
 def printed(shop: Shop) -> dict[str, str]:
-    """The examples as a reader of the page sees them."""
-    page = shop.http.get("/docs/").text
-    return {name: html.unescape(text) for name, text in EXAMPLE.findall(page)}
+    """The examples as a reader of the pages sees them."""
+    pages = "".join(shop.http.get(page.path).text for page in PAGES)
+    return {
+        name: html.unescape(text)
+        for name, text in EXAMPLE.findall(pages)
+        if not name.startswith(ELSEWHERE)
+    }
 
 
 @pytest.fixture

@@ -76,6 +76,8 @@ NOBODYS = {
     "invitations/<str:secret>/": "a secret: tests/billing/teams/test_invitations.py",
     "teams/<uuid:public_id>/<path:rest>": "any page: tests/billing/teams/test_pages.py",
     "models/<path:name>/": "a model, which is on sale for everybody",
+    "docs/<slug:slug>/": "a page for everybody",
+    "docs/<slug:slug>.md": "a page for everybody",
     "accounts/confirm-email/<str:key>/": "a signed link: test_takeovers.py",
     "accounts/^confirm-email/(?P<key>[-:\\w]+)/$": "the one above comes first",
     "^accounts/password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$": "a signed link",

@@ -1,0 +1,1 @@
+"""The documentation: pages written in Markdown, for people and for programs."""
