@@ -14,7 +14,7 @@ from billing.wallet import keys
 
 # So many receipts are audited whole each hour: that takes seconds.
 SHORT_BOOKS = 500_000
-TURN_S = 3_600
+HOUR_S = 3_600
 OF_THE_SITE = frozenset(checks.QUERIES_OF_THE_SITE)
 OF_A_WALLET = "SELECT * FROM {table} WHERE wallet_id IN (SELECT id FROM billing_wallet)"
 # The first is seen by all that follow, as the shard's part. Teams are whole: their audit is short.
@@ -64,4 +64,4 @@ def are_books_long() -> bool:
 
 def shard_due(at_s: float) -> int:
     """Return whose turn it is: one shard an hour, by the clock, so that no turn is kept."""
-    return int(at_s // TURN_S) % keys.SHARDS
+    return int(at_s // HOUR_S) % keys.SHARDS
