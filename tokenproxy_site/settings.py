@@ -477,4 +477,6 @@ CELERY_BEAT_SCHEDULE = {
 
 LOG_FORMAT = get_text("LOG_FORMAT", "console" if DEBUG else "json")
 LOG_LEVEL = get_text("LOG_LEVEL", "INFO")
-LOGGING = configure_logging(LOG_FORMAT, LOG_LEVEL)
+# Where errors are reported to, with where they happened and nothing else; unset: nowhere.
+SENTRY_DSN = get_text("SENTRY_DSN", "")
+LOGGING = configure_logging(LOG_FORMAT, LOG_LEVEL, reports=bool(SENTRY_DSN))
