@@ -53,7 +53,11 @@ class WithoutPaths(logging.Filter):
 
 
 def begin_to_report() -> None:
-    """Report errors to Sentry from now on, if it is configured. For processes that serve."""
+    """Report errors and send traces from now on, as configured. For processes that serve."""
+    if settings.TRACES_URL:
+        from tokenproxy_site.tracing import start_tracing
+
+        start_tracing(settings.TRACES_URL, percent=settings.TRACES_PERCENT)
     if settings.SENTRY_DSN:
         from tokenproxy_site.reporting import start_reporting
 

@@ -477,6 +477,11 @@ CELERY_BEAT_SCHEDULE = {
 
 LOG_FORMAT = get_text("LOG_FORMAT", "console" if DEBUG else "json")
 LOG_LEVEL = get_text("LOG_LEVEL", "INFO")
+# The collector of traces, such as http://otel-collector:4318/v1/traces; unset: none are made.
+TRACES_URL = get_text("TRACES_URL", "")
+TRACES_PERCENT = get_int("TRACES_PERCENT", 100, least=1, most=100)
+# Providers are told the id of the trace that a call belongs to.
+TRACES_TO_UPSTREAMS = get_bool("TRACES_TO_UPSTREAMS", default=False)
 # Where errors are reported to, with where they happened and nothing else; unset: nowhere.
 SENTRY_DSN = get_text("SENTRY_DSN", "")
 LOGGING = configure_logging(LOG_FORMAT, LOG_LEVEL, reports=bool(SENTRY_DSN))

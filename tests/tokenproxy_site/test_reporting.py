@@ -1,25 +1,18 @@
 """Errors are reported with where they happened, and nothing that a customer or a secret is in."""
 
-import gzip
 import json
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import brotli  # type: ignore[import-untyped]
 import pytest
 
+from tests.tokenproxy_site.collector import Collector, collecting
+
 ROOT = Path(__file__).parents[2]
-UNPACK: dict[str | None, Callable[[bytes], bytes]] = {
-    None: bytes,
-    "gzip": gzip.decompress,
-    "br": brotli.decompress,
-}
 SECRETS = ("sk-tp-0123456789abcdef", "Tell me a secret", "alice@example.com", "203.0.113.7")
 # Every way in which what nobody may see could come into an event.
 FAILS = """
@@ -57,43 +50,19 @@ sentry_sdk.flush(20)
 """
 
 
-class Sentry(ThreadingHTTPServer):
-    """Takes what is sent to it."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Ear)
-        self.heard: list[bytes] = []
-
-    @property
-    def dsn(self) -> str:
-        return f"http://public@127.0.0.1:{self.server_port}/1"
-
-    def events(self) -> list[dict[str, Any]]:
-        """Return the events, each of which comes in an envelope of three lines."""
-        return [json.loads(heard.splitlines()[2]) for heard in self.heard]
-
-
-class Ear(BaseHTTPRequestHandler):
-    server: Sentry
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        self.server.heard.append(UNPACK[self.headers.get("content-encoding")](body))
-        self.send_response(200)
-        self.send_header("content-length", "2")
-        self.end_headers()
-        self.wfile.write(b"{}")
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
-def sentry() -> Iterator[Sentry]:
-    with Sentry() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+def sentry() -> Iterator[Collector]:
+    with collecting() as server:
         yield server
-        server.shutdown()
+
+
+def dsn_of(sentry: Collector) -> str:
+    return f"http://public@127.0.0.1:{sentry.server_port}/1"
+
+
+def events_of(sentry: Collector) -> list[dict[str, Any]]:
+    """Return the events, each of which comes in an envelope of three lines."""
+    return [json.loads(heard.splitlines()[2]) for heard in sentry.heard]
 
 
 def run(code: str, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
@@ -107,14 +76,14 @@ def run(code: str, *arguments: str, **settings: str) -> "subprocess.CompletedPro
     )
 
 
-def test_an_event_says_what_failed_and_where_and_nothing_else(sentry: Sentry) -> None:
-    run(FAILS, *SECRETS, SENTRY_DSN=sentry.dsn)
+def test_an_event_says_what_failed_and_where_and_nothing_else(sentry: Collector) -> None:
+    run(FAILS, *SECRETS, SENTRY_DSN=dsn_of(sentry))
 
     heard = b"".join(sentry.heard).decode()
     assert [secret for secret in SECRETS if secret in heard] == []
-    events = {event["logger"]: event for event in sentry.events()}
-    first = next(event for event in sentry.events() if event["message"] == "call_failed")
-    assert len(sentry.events()) == 3
+    events = {event["logger"]: event for event in events_of(sentry)}
+    first = next(event for event in events_of(sentry) if event["message"] == "call_failed")
+    assert len(events_of(sentry)) == 3
     assert events["django.request"]["message"] == "a line of a library"
     assert first["tags"] == {"request_id": "req_" + "a" * 32}
     kinds = [value["type"] for value in first["exception"]["values"]]
