@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0003_keys_of_teams'),
+        ('accounts', '0005_audit_trail'),
     ]
 
     operations = [
