@@ -471,6 +471,7 @@ CELERY_BEAT_SCHEDULE = {
     "send notices": _sweep("billing.send_notices", every_s=3),
     "mail findings": _sweep("billing.mail_findings", every_s=60),
     "find low balances": _sweep("billing.find_low_balances", every_s=30),
+    "find spend spikes": _sweep("billing.find_spend_spikes", every_s=300),
     "find expiring lots": _sweep("billing.find_expiring_lots", every_s=600),
     "take a snapshot": _sweep("tokenproxy_site.take_snapshot", every_s=10),
     "measure the business": _sweep("billing.measure_business", every_s=120),

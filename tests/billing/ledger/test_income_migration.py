@@ -14,7 +14,7 @@ from billing.rollups.sweep import roll_up
 from tests.billing.audit.eventful import let_all_happen
 from tests.till import Till
 
-BEFORE = [("billing", "0018_right_to_ask_stripe")]
+BEFORE = [("billing", "0019_notices_of_leaps")]
 
 
 def migrate_to_the_latest() -> None:

@@ -13,7 +13,7 @@ PROTECT = django.db.models.deletion.PROTECT
 class Migration(migrations.Migration):
     atomic = False
     dependencies = [
-        ("billing", "0020_names_at_stripe"),
+        ("billing", "0021_names_at_stripe"),
         migrations.swappable_dependency(USER),
     ]
     operations = [

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     atomic = False
-    dependencies = [("billing", "0019_money_of_lots")]
+    dependencies = [("billing", "0020_money_of_lots")]
     operations = [
         AddIndexConcurrently(
             "order",

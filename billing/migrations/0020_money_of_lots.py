@@ -147,7 +147,7 @@ def roll_up_operations(model, name, keys):
 class Migration(migrations.Migration):
     atomic = False
     dependencies = [
-        ("billing", "0018_right_to_ask_stripe"),
+        ("billing", "0019_notices_of_leaps"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
     operations = [
