@@ -29,7 +29,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Books": ("LedgerEntry", "Lot", "UsageRecord", "KeyWriteOff", "Debit", "ExchangeRate"),
     "Models": ("PublicModel", "ModelPrice", "Route", "Provider", "ProviderKey"),
     "Mail": ("Notice", "NotificationSettings"),
-    "Desk": ("InboxItem", "StaffNote", "AuditLine", "LogEntry", "Group"),
+    "Desk": ("InboxItem", "Incident", "StaffNote", "AuditLine", "LogEntry", "Group"),
 }
 
 

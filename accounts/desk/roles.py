@@ -31,7 +31,7 @@ CUSTOMERS = (
     *views("billing", "welcomecredit", "publicmodel", "modelprice", "notice", "inboxitem"),
     *views("billing", "notificationsettings", "signin", "staffnote"),
 )
-UPSTREAMS = views("proxy", "provider", "providerkey", "route")
+UPSTREAMS = views("proxy", "provider", "providerkey", "route", "incident")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,8 @@ ROLES = (
                 for verb in ("add", "change", "delete")
                 for model in ("provider", "providerkey", "route")
             ),
+            *(f"proxy.{verb}_incident" for verb in ("add", "change")),
+            *(f"proxy.{verb}_incidentupdate" for verb in ("view", "add")),
         ),
     ),
     Role("Auditor", "Reads everything and changes nothing.", sees_everything=True),
