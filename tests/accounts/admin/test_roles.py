@@ -62,7 +62,6 @@ PAGES = {
     "billing.welcomecredit": (EVERY, "", "", ""),
     "mfa.authenticator": (EVERY, "", "", ""),
     "proxy.incident": ("OA", "O", "O", ""),
-    "proxy.incident": ("OA", "O", "O", ""),
     "proxy.provider": ("OA", "O", "O", "O"),
     "proxy.providerkey": ("OA", "", "", ""),
     "proxy.route": ("OA", "O", "O", "O"),
