@@ -1,6 +1,7 @@
 """The desk's pages about people. API keys are in billing, because revoking one changes a wallet."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
@@ -11,14 +12,19 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
 
+from accounts.audit import read_said
+from accounts.desk.long_lists import AgeFilter, LongListAdmin
 from accounts.desk.pages import DeskAdmin, ReadOnlyAdmin, SuperusersAdmin, Tool, link, list_tool
-from accounts.models import Invitation, Team, TeamEvent, User
+from accounts.desk.rights import say, with_models
+from accounts.desk.roles import BY_NAME
+from accounts.models import AuditLine, Invitation, Team, TeamEvent, User
+from accounts.reauthentication import ask_staff
 from accounts.teams.members import own_team
 
 LATEST = 10
@@ -52,6 +58,7 @@ class UserAdmin(DeskAdmin[User], DjangoUserAdmin[User]):
     to them. Only the owner changes an address. Only superusers change powers over others.
     """
 
+    asks_again = True
     add_form = AddUserForm
     fieldsets = (
         (None, {"fields": ("email", "password")}),
@@ -80,6 +87,9 @@ class UserAdmin(DeskAdmin[User], DjangoUserAdmin[User]):
     search_fields = ("email",)
     ordering = ("-pk",)
 
+    def formfield_for_manytomany(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        return in_words(super().formfield_for_manytomany(db_field, request, **kwargs))
+
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         if obj is None:
             return ()
@@ -104,12 +114,14 @@ class UserAdmin(DeskAdmin[User], DjangoUserAdmin[User]):
         """Let only superusers set a password; customers reset their own."""
         if not request.user.is_superuser:
             raise PermissionDenied
+        if asked := ask_staff(request):
+            return asked
         return super().user_change_password(request, id, form_url)
 
     def get_tools(self, request: HttpRequest, obj: User) -> Sequence[Tool]:
         team = own_team(obj)
         return (
-            list_tool("Teams", "accounts_team", q=obj.email),
+            list_tool("Teams", "accounts_team", memberships__user__id__exact=obj.pk),
             list_tool("Wallet", "billing_wallet", team__id__exact=team.pk),
             list_tool("API keys", "accounts_apikey", created_by__id__exact=obj.pk),
             list_tool("Orders", "billing_order", buyer__id__exact=obj.pk),
@@ -135,6 +147,12 @@ class TeamAdmin(ReadOnlyAdmin[Team]):
         link("Events", "accounts_teamevent", team__id__exact="pk"),
         link("Invitations", "accounts_invitation", team__id__exact="pk"),
     )
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Allow the filter by member, which a user's page links to."""
+        return lookup == "memberships__user__id__exact" or super().lookup_allowed(
+            lookup, value, request
+        )
 
     @admin.display(description="Members")
     def members(self, team: Team) -> str:
@@ -181,7 +199,50 @@ class TeamEventAdmin(ReadOnlyAdmin[TeamEvent]):
 
 @admin.register(Group)
 class GroupAdmin(SuperusersAdmin[Group], DjangoGroupAdmin):
-    """Groups of staff and their permissions."""
+    """Roles of staff. Those that come with the product are made by code, and stay as they are."""
+
+    asks_again = True
+    list_display = ("name", "purpose")
+
+    def get_fields(self, request: HttpRequest, obj: Group | None = None) -> tuple[str, ...]:
+        return ("name", "purpose", "rights") if is_shipped(obj) else ("name", "permissions")
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Group | None = None
+    ) -> tuple[str, ...]:
+        return ("purpose", "rights")
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return super().has_change_permission(request, obj) and not is_shipped(obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return self.has_change_permission(request, obj)
+
+    def formfield_for_manytomany(
+        self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any
+    ) -> Any:
+        return in_words(super().formfield_for_manytomany(db_field, request, **kwargs))
+
+    @admin.display(description="What for")
+    def purpose(self, group: Group) -> str:
+        return BY_NAME[group.name].purpose if is_shipped(group) else "A role of your own."
+
+    @admin.display(description="What they may do")
+    def rights(self, group: Group) -> str:
+        words = sorted(map(say, with_models(group.permissions.all())))
+        return format_html_join(mark_safe("<br>"), "{}", ((each,) for each in words))
+
+
+def is_shipped(group: Group | None) -> bool:
+    return group is not None and group.name in BY_NAME
+
+
+def in_words(field: Any) -> Any:
+    """Let a field that offers rights name them in words."""
+    if field is not None and field.queryset.model is Permission:
+        field.queryset = with_models(field.queryset)
+        field.label_from_instance = say
+    return field
 
 
 @admin.register(EmailAddress)
@@ -203,6 +264,7 @@ class AuthenticatorAdmin(ReadOnlyAdmin[Authenticator]):
     list_display = ("user", "type", "created_at", "last_used_at")
     list_filter = ("type",)
     list_select_related = ("user",)
+    asks_again = True
     search_fields = ("user__email",)
     fields = ("user", "type", "created_at", "last_used_at")
 
@@ -210,9 +272,40 @@ class AuthenticatorAdmin(ReadOnlyAdmin[Authenticator]):
         return bool(request.user.is_superuser)
 
 
+@admin.register(AuditLine)
+class AuditLineAdmin(LongListAdmin[AuditLine]):
+    """Who did what to what, from where, and what was before and after. Nobody changes it."""
+
+    instant = "at"
+    list_display = ("at", "who", "deed", "what", "said_in_words", "network")
+    list_select_related = ("actor", "person__audit_key")
+    list_filter = (AgeFilter,)
+    search_fields = (
+        *("=object_id", "=command", "=os_user", "=network", "deed"),
+        *("actor__email", "person__email"),
+    )
+    search_help_text = (
+        "An object's id, a command, a network, a deed, or the address of whoever did it, or whom it"
+        " concerned."
+    )
+    fields = ("at", "who", "network", "deed", "model", "object_id", "what", "said_in_words")
+
+    @admin.display(description="Who")
+    def who(self, line: AuditLine) -> str:
+        return str(line.actor) if line.actor else f"{line.command}, run by {line.os_user}"
+
+    @admin.display(description="What")
+    def what(self, line: AuditLine) -> str:
+        return read_said(line).name
+
+    @admin.display(description="In words")
+    def said_in_words(self, line: AuditLine) -> str:
+        return str(read_said(line))
+
+
 @admin.register(LogEntry)
 class LogEntryAdmin(ReadOnlyAdmin[LogEntry]):
-    """Who did what at this desk."""
+    """What was done at this desk before there was an audit trail."""
 
     list_display = ("action_time", "user", "content_type", "object_repr", "get_change_message")
     list_filter = ("action_flag", "content_type")

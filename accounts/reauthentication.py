@@ -13,8 +13,11 @@ from allauth.account.internal.flows.reauthentication import (
     is_reauthentication_required,
     suspend_request,
 )
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.http import urlencode
 
 SIGNED_IN_AT = "signed_in_at"
 
@@ -33,6 +36,19 @@ def has_just_signed_in(request: HttpRequest) -> bool:
 def must_ask_again(request: HttpRequest) -> bool:
     """Return whether the password has to be entered before something sensitive."""
     return bool(is_reauthentication_required(request, app="accounts"))
+
+
+def ask_staff(request: HttpRequest) -> HttpResponse | None:
+    """Lead staff to the page that asks for the password, if they have to enter it again.
+
+    A form that was sent is not kept meanwhile: it may hold a secret.
+    """
+    if not must_ask_again(request):
+        return None
+    if request.method == "POST":
+        messages.warning(request, "Nothing was done yet: enter your password, and do it again.")
+    query = urlencode({"next": request.get_full_path()})
+    return redirect(f"{reverse('account_reauthenticate')}?{query}")
 
 
 def ask_again(request: HttpRequest) -> HttpResponse:

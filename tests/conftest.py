@@ -93,7 +93,13 @@ def copy_database(template: str) -> None:
 
 
 # Filled by the migrations and never changed by a test.
-KEPT_TABLES = {"django_migrations", "django_content_type", "auth_permission"}
+KEPT_TABLES = {
+    "django_migrations",
+    "django_content_type",
+    "auth_permission",
+    "auth_group",
+    "auth_group_permissions",
+}
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,17 +1,19 @@
 """A desk to test: its staff, a customer, and one row of everything that its pages show."""
 
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import ApiKey, User
+from accounts.audit import read_said
+from accounts.models import ApiKey, AuditLine, User
+from accounts.reauthentication import SIGNED_IN_AT
 from accounts.teams.members import own_team
 from billing.ledger.credits import post_credit
 from billing.ledger.references import OrderCredit
@@ -45,8 +47,12 @@ def make_staff(email: str, *permissions: str) -> Client:
 
 
 def log_in(user: User) -> Client:
+    """Return the browser of somebody who entered the password just now."""
     client = Client()
     client.force_login(user)
+    session = client.session
+    session[SIGNED_IN_AT] = time.time()
+    session.save()
     return client
 
 
@@ -181,9 +187,14 @@ def find_user(email: str) -> User:
     return User.objects.get(email=email)
 
 
-def last_record() -> LogEntry:
+def last_record() -> AuditLine:
     """Return what was last done at the desk."""
-    return LogEntry.objects.latest("pk")
+    return AuditLine.objects.latest("pk")
+
+
+def said() -> str:
+    """Return in words what was last done at the desk."""
+    return str(read_said(last_record()))
 
 
 def just_now() -> datetime:

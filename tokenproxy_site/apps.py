@@ -1,6 +1,10 @@
 """The admin, with this site's own desk in place of Django's, and the site's checks."""
 
+from typing import Any
+
+from django.apps import AppConfig, apps
 from django.contrib.admin.apps import AdminConfig
+from django.db.models.signals import post_migrate
 
 
 class StaffAdminConfig(AdminConfig):
@@ -10,3 +14,14 @@ class StaffAdminConfig(AdminConfig):
         """Register the site's checks, and do what Django's admin does."""
         super().ready()
         from tokenproxy_site import checks  # noqa: F401
+
+        # A signal of Django's: rights exist when all apps are migrated, and so do roles.
+        post_migrate.connect(make_roles_last, dispatch_uid="desk roles")
+
+
+def make_roles_last(sender: AppConfig, **given: Any) -> None:
+    """Make the desk's roles when the last of the apps has been migrated."""
+    from accounts.desk.roles import make_roles
+
+    if sender.name == list(apps.get_app_configs())[-1].name:
+        make_roles()

@@ -12,6 +12,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.text import slugify
 
+from accounts.desk.masking import masked
 from accounts.desk.pages import DeskAdmin
 
 # The groups of pages, in their order. A page that is not named here comes last.
@@ -24,7 +25,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Books": ("LedgerEntry", "Lot", "UsageRecord", "KeyWriteOff", "Debit"),
     "Models": ("PublicModel", "ModelPrice", "Route", "Provider", "ProviderKey"),
     "Mail": ("Notice", "NotificationSettings"),
-    "Desk": ("InboxItem", "LogEntry", "Group"),
+    "Desk": ("InboxItem", "AuditLine", "LogEntry", "Group"),
 }
 
 
@@ -44,6 +45,9 @@ class StaffSite(AdminSite):
         self.site_title = f"{settings.SITE_NAME} desk"
         # One slip in a list must not delete fifty rows.
         self.disable_action("delete_selected")
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        return super().admin_view(masked(view), cacheable)
 
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

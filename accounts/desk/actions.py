@@ -1,8 +1,8 @@
 """Staff actions: each has a reason, is confirmed on a page, done by a service, and recorded.
 
 An action is started from a list's menu or from a button on an object's page. Both lead to the same
-page, `do/<name>/?ids=…`: GET shows what would happen, POST does it and writes one log entry for
-each object.
+page, `do/<name>/?ids=…`: GET shows what would happen, POST does it and adds a line to the audit
+trail for each object.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,8 +19,11 @@ from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import URLPattern, path, reverse
 
+from accounts.audit import Said
+from accounts.desk.changes import differences, snapshot
 from accounts.desk.pages import DeskAdmin, M, ReadOnlyAdmin, Tool, form_page
 from accounts.models import User
+from accounts.reauthentication import ask_staff
 from common.exceptions import DomainError
 
 # Keeps the confirmation page readable and its address below 2,000 characters.
@@ -68,7 +71,8 @@ class StaffAction(Generic[M]):
     action whose form shows an object's present values, to be changed, must be `is_for_one`:
     otherwise its unchanged fields would overwrite those of the other objects. `get_options`
     returns what its form is made with, besides the answers. Who may change the objects may act on
-    them, unless the action names another `permission`.
+    them, unless the action names another `permission`. What moves money, or gives power,
+    `asks_again` for the password.
     """
 
     name: str
@@ -84,6 +88,7 @@ class StaffAction(Generic[M]):
     get_note: Callable[[M], str] = lambda obj: ""
     is_for_one: bool = False
     is_atomic: bool = True
+    asks_again: bool = False
 
     @property
     def most(self) -> int:
@@ -157,6 +162,8 @@ class StaffActionsAdmin(DeskAdmin[M]):
         action = self.find_action(name)
         if not (self.has_view_permission(request) and self.is_allowed(request, action)):
             raise PermissionDenied
+        if action.asks_again and (asked := ask_staff(request)):
+            return asked
         objects = self.read_selection(request, most=action.most)
         form = action.make_form(objects, request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
@@ -195,9 +202,12 @@ class StaffActionsAdmin(DeskAdmin[M]):
         level, text = messages.ERROR, action.refusal(asked.obj)
         if not text:
             try:
+                before = snapshot(asked.obj)
                 with action.guard():
                     text = action.apply(asked)
-                    self.log_change(asked.request, asked.obj, f"{text} Reason: {asked.reason}")
+                    changes = differences(before, snapshot(asked.obj))
+                    said = Said(words=text, reason=asked.reason, changes=changes)
+                    self.record(asked.request, asked.obj, action.label, said)
                 level = messages.SUCCESS
             except DomainError as error:
                 text = str(error) or str(type(error).__doc__)

@@ -4,7 +4,7 @@ A page is read-only unless its class says otherwise and why. Nothing is deleted 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any, ClassVar, TypeVar, cast
 from uuid import UUID
@@ -12,19 +12,27 @@ from uuid import UUID
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.helpers import Fieldset
-from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
 from django.db.models import Model, Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.http import urlencode
 
-from accounts.models import User
+from accounts.audit import MOST_CHARS, Said, read_said, write_line
+from accounts.desk.changes import changes_of_forms, differences, snapshot
+from accounts.desk.recording import doer_of
+from accounts.models import AuditLine, User
+from accounts.reauthentication import ask_staff, must_ask_again
 
 M = TypeVar("M", bound=Model)
 
 # Rows of so many people are found by an index; those of more would have to be sorted.
 FEW = 10
+# How many lines an object's history shows.
+LATEST_LINES = 200
 # How the search fields end that name a person.
 WHOSE = ("user__email", "buyer__email", "created_by__email")
 
@@ -103,16 +111,35 @@ class RowForm(forms.ModelForm[M]):
         super().add_error(field, error)
 
 
+def ask_in(form_class: type[forms.ModelForm[M]]) -> type[forms.ModelForm[M]]:
+    """Return a form that keeps what was typed and refuses it until the password was entered."""
+
+    class AskingForm(form_class):  # type: ignore[valid-type,misc]
+        def clean(self) -> Any:
+            cleaned = super().clean()
+            url = f"{reverse('account_reauthenticate')}?next={reverse('admin:index')}"
+            text = (
+                'Nothing was saved yet. <a href="{}" target="_blank">Enter your password</a>, then'
+                " save again."
+            )
+            self.add_error(None, format_html(text, url))
+            return cleaned
+
+    return AskingForm
+
+
 class DeskAdmin(admin.ModelAdmin[M]):
     """A page of the desk, with its buttons and its matters that wait for a person.
 
     Each of the `links` makes a button from the object of a page. An object is not deleted while
-    it has rows in its relation `kept_by`.
+    it has rows in its relation `kept_by`. A form that gives power, or holds keys, `asks_again` for
+    the password.
     """
 
     matters: ClassVar[Sequence[Matter]] = ()
     links: ClassVar[Sequence[Callable[[Any], Tool]]] = ()
     kept_by = ""
+    asks_again = False
     empty_value_display = "–"
     list_per_page = 50
     show_full_result_count = False
@@ -125,6 +152,65 @@ class DeskAdmin(admin.ModelAdmin[M]):
         if obj is not None and self.kept_by and getattr(obj, self.kept_by).exists():
             return False
         return super().has_delete_permission(request, obj)
+
+    def get_form(
+        self, request: HttpRequest, obj: M | None = None, change: bool = False, **kwargs: Any
+    ) -> type[forms.ModelForm[M]]:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        if self.asks_again and request.method == "POST" and must_ask_again(request):
+            return ask_in(form)
+        return form
+
+    def construct_change_message(  # type: ignore[override]
+        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
+    ) -> Said:
+        """Return what a form changed, for the audit trail."""
+        return Said(changes=changes_of_forms(form, formsets))
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        return self.record(request, obj, "Added", message)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        return self.record(request, obj, "Changed", message)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        for obj in queryset:
+            before = differences(snapshot(obj), {})
+            self.record(request, obj, "Deleted", Said(changes=before))
+
+    def record(self, request: HttpRequest, obj: Model, deed: str, said: Said | str) -> AuditLine:
+        """Write a deed on this page into the audit trail."""
+        facts = Said(words=said) if isinstance(said, str) else said
+        return write_line(
+            doer_of(request), deed, obj=obj, said=replace(facts, name=str(obj)[:MOST_CHARS])
+        )
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show what staff did to an object, from the audit trail."""
+        obj = self.get_object(request, unquote(object_id))
+        if not self.has_view_or_change_permission(request, obj):
+            raise PermissionDenied
+        if obj is None:
+            raise Http404("There is no such object.")
+        lines = AuditLine.objects.filter(model=self.opts.label_lower, object_id=str(obj.pk))
+        shown = lines.select_related("actor", "person__audit_key")[:LATEST_LINES]
+        return desk_page(
+            request,
+            "admin/history.html",
+            title=f"History: {obj}",
+            opts=self.opts,
+            object=obj,
+            lines=[(line, read_said(line)) for line in shown],
+        )
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if self.asks_again and (asked := ask_staff(request)):
+            return asked
+        return super().delete_view(request, object_id, extra_context)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[M], search_term: str

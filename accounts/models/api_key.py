@@ -64,6 +64,7 @@ class ApiKey(models.Model):
 
     class Meta:
         verbose_name = "API key"
+        permissions = [("revoke_apikey", "Revoke API keys")]
         ordering = ["-created_at", "-pk"]
         constraints = [
             models.CheckConstraint(

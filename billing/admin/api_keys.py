@@ -73,6 +73,7 @@ LIMIT = StaffAction[ApiKey](
     form_class=KeyLimitsForm,
     get_options=lambda key: {"key": key},
     is_for_one=True,
+    asks_again=True,
     refusal=lambda key: "It is revoked." if key.revoked_at else "",
 )
 REVOKE = StaffAction[ApiKey](
@@ -80,6 +81,7 @@ REVOKE = StaffAction[ApiKey](
     label="Revoke",
     explanation="The key stops working at once and for good. Its owner can make another.",
     apply=revoke,
+    permission="accounts.revoke_apikey",
     refusal=lambda key: "It is revoked already." if key.revoked_at else "",
 )
 

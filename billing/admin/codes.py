@@ -19,6 +19,7 @@ from accounts.desk.actions import Asked, ReadOnlyWithActions, StaffAction
 from accounts.desk.filters import ConditionFilter
 from accounts.desk.pages import ReadOnlyAdmin, form_page, link
 from accounts.models import User
+from accounts.reauthentication import ask_staff
 from billing.exceptions import BatchExists
 from billing.gifts.redeem_codes import (
     MAX_BATCH,
@@ -154,6 +155,8 @@ class CodeBatchAdmin(ReadOnlyWithActions[CodeBatch]):
         """Ask for the terms (GET), make the batch and answer with its codes (POST)."""
         if not self.has_add_permission(request) or not isinstance(request.user, User):
             raise PermissionDenied
+        if asked := ask_staff(request):
+            return asked
         form = BatchForm(request.POST or None)
         if request.method != "POST" or not form.is_valid():
             template = "admin/billing/codebatch/make.html"

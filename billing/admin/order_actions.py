@@ -109,6 +109,7 @@ ASK_STRIPE = StaffAction[Order](
     explanation="Reads the payment from Stripe, credits the order if it was paid as agreed, and"
     " books refunds and disputes. An order that was credited before is not credited again.",
     apply=ask_stripe,
+    permission="billing.ask_stripe",
     refusal=lambda order: (
         ""
         if order.stripe_session_id or order.is_top_up
@@ -123,6 +124,7 @@ REFUND = StaffAction[Order](
     explanation="Takes the amount's share of the credits back first, then returns the money through"
     " Stripe. If Stripe refuses, the credits come back and the inbox says so.",
     apply=refund,
+    asks_again=True,
     refusal=not_paid,
     form_class=RefundForm,
     get_note=note_of_refund,
@@ -133,6 +135,7 @@ REFUND_UNUSED = StaffAction[Order](
     explanation="Returns the money for the credits of this order that are still there, rounded down"
     " to the currency's smallest unit. The customer owes nothing afterwards.",
     apply=refund_rest,
+    asks_again=True,
     refusal=lambda order: (
         not_paid(order)
         or ("" if order.status == Order.Status.FULFILLED else "It was not credited.")
@@ -146,6 +149,8 @@ CREDIT = StaffAction[Order](
     explanation="Takes the order out of review and credits it as it was ordered, whatever was paid."
     " The reason below closes the finding in the inbox.",
     apply=credit,
+    permission="billing.add_ledgerentry",
+    asks_again=True,
     refusal=not_in_review,
 )
 CLOSE = StaffAction[Order](

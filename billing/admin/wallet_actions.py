@@ -1,13 +1,16 @@
 """The actions on wallets: grant, adjust, limit, freeze, unfreeze."""
 
 from datetime import timedelta
+from typing import Any, cast
 from uuid import uuid4
 
 from django import forms
 from django.utils import timezone
+from django.utils.formats import date_format
 
 from accounts.desk.actions import Asked, ReasonForm, StaffAction
 from billing.keys.settings import MOST_PER_MINUTE
+from billing.ledger.freezes import open_freezes
 from billing.ledger.references import DeskPress
 from billing.ledger.wallets import (
     adjust_credits,
@@ -16,7 +19,7 @@ from billing.ledger.wallets import (
     limit_wallet,
     unfreeze_wallet,
 )
-from billing.models import Wallet
+from billing.models import Dispute, Freeze, Wallet
 from common.credits import MAX_CREDITS
 
 LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent_requests")
@@ -72,6 +75,42 @@ class WalletLimitsForm(ReasonForm):
     field_order = ("requests_per_minute", "tokens_per_minute", "concurrent_requests", "reason")
 
 
+class CausesField(forms.ModelMultipleChoiceField[Freeze]):
+    """Check boxes of what keeps a wallet frozen."""
+
+    widget = forms.CheckboxSelectMultiple
+
+    def label_from_instance(self, obj: Any) -> str:
+        return describe_cause(obj)
+
+
+class UnfreezeForm(ReasonForm):
+    """Which causes to lift. A dispute is lifted by nobody who did not tick it."""
+
+    causes = CausesField(
+        queryset=Freeze.objects.none(),
+        label="Lift",
+        help_text="The wallet stays frozen for what is left unticked.",
+    )
+    field_order = ("causes", "reason")
+
+    def __init__(self, *args: Any, wallet: Wallet, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = cast(CausesField, self.fields["causes"])
+        field.queryset = open_freezes(wallet)
+        field.initial = open_freezes(wallet).exclude(kind=Freeze.Kind.DISPUTE)
+
+
+def describe_cause(freeze: Freeze) -> str:
+    """Say since when and why a wallet is frozen, and how its dispute stands."""
+    dispute = Dispute.objects.filter(stripe_dispute_id=freeze.reference).first()
+    standing = ""
+    if dispute is not None:
+        standing = f", {'still open at the bank' if dispute.is_open else dispute.status}"
+    since = date_format(freeze.created_at, "SHORT_DATE_FORMAT")
+    return f"{freeze.get_kind_display().capitalize()} since {since}{standing}: {freeze.reason}"
+
+
 def reference_of(asked: Asked[Wallet]) -> DeskPress:
     """Return the reference of this press of the button for this wallet."""
     return DeskPress(asked.answers["once"].hex, asked.obj.pk)
@@ -111,8 +150,11 @@ def freeze(asked: Asked[Wallet]) -> str:
 
 
 def unfreeze(asked: Asked[Wallet]) -> str:
-    unfreeze_wallet(asked.obj)
-    return "Unfrozen."
+    causes = list(asked.answers["causes"])
+    unfreeze_wallet(asked.obj, causes=causes)
+    lifted = "; ".join(map(describe_cause, causes))
+    left = "; ".join(map(describe_cause, open_freezes(asked.obj)))
+    return f"Lifted: {lifted}. {f'It stays frozen. Left: {left}.' if left else 'It is unfrozen.'}"
 
 
 def limit(asked: Asked[Wallet]) -> str:
@@ -132,6 +174,7 @@ GRANT = StaffAction[Wallet](
     explanation="Adds credits to each wallet. A debt is paid from them first.",
     permission="billing.add_ledgerentry",
     apply=grant,
+    asks_again=True,
     form_class=GrantForm,
 )
 ADJUST = StaffAction[Wallet](
@@ -141,6 +184,7 @@ ADJUST = StaffAction[Wallet](
     " available, never what an open request holds.",
     permission="billing.add_ledgerentry",
     apply=adjust,
+    asks_again=True,
     form_class=AdjustForm,
 )
 LIMIT = StaffAction[Wallet](
@@ -163,8 +207,12 @@ FREEZE = StaffAction[Wallet](
 UNFREEZE = StaffAction[Wallet](
     name="unfreeze",
     label="Unfreeze",
-    explanation="Lets API calls through again.",
+    explanation="Lifts the causes that you tick. API calls go through again when none is left. A"
+    " dispute is not ticked for you: while it is open, the bank may take the money.",
     apply=unfreeze,
+    form_class=UnfreezeForm,
+    get_options=lambda wallet: {"wallet": wallet},
+    is_for_one=True,
     refusal=lambda wallet: "" if is_frozen(wallet) else "It is not frozen.",
 )
 ACTIONS = (GRANT, ADJUST, LIMIT, FREEZE, UNFREEZE)

@@ -13,6 +13,7 @@ from django.db.models import F, Model, Q, QuerySet, TextField, Value
 from django.db.models.functions import Cast, Replace
 
 from accounts.addresses import NOWHERE
+from accounts.audit import forget_person
 from accounts.models import Invitation, Team, User
 from billing.gifts.welcome import forget_address
 from billing.models import (
@@ -46,6 +47,7 @@ def erase(user: User) -> None:
     for welcome in WelcomeCredit.objects.filter(user=user):
         forget_address(welcome)
     NotificationSettings.objects.filter(user=user).exclude(team__person=user).delete()
+    forget_person(user)
     _replace_texts(email, name)
     user.set_unusable_password()
     user.email, user.is_active, user.last_login = name, False, None

@@ -1,5 +1,8 @@
 """Freezes: a wallet refuses calls while it has an open freeze; each is lifted on its own."""
 
+from collections.abc import Collection
+
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from billing.ledger.credits import lock_wallet
@@ -34,12 +37,17 @@ def lift_freeze(wallet_id: int, *, kind: str, reference: str) -> None:
     _lift(wallet, kind=kind, reference=reference)
 
 
-def lift_every_freeze(wallet_id: int) -> None:
-    """Lift every cause there is, inside the caller's transaction: a person has looked at them."""
-    _lift(lock_wallet(wallet_id))
+def lift_chosen(wallet_id: int, freeze_ids: Collection[int]) -> None:
+    """Lift these causes, inside the caller's transaction: a person has looked at each."""
+    _lift(lock_wallet(wallet_id), pk__in=freeze_ids)
 
 
-def _lift(wallet: Wallet, **cause: str) -> None:
+def open_freezes(wallet: Wallet) -> QuerySet[Freeze]:
+    """Return what keeps a wallet frozen, the oldest first."""
+    return wallet.freezes.filter(lifted_at=None).order_by("pk")
+
+
+def _lift(wallet: Wallet, **cause: object) -> None:
     Freeze.objects.filter(wallet=wallet, lifted_at=None, **cause).update(lifted_at=timezone.now())
     _show(wallet)
 

@@ -1,6 +1,7 @@
 """What staff and the shop do to a wallet: create, grant, adjust, limit, freeze."""
 
 import uuid
+from collections.abc import Collection
 from datetime import datetime
 
 from django.db import transaction
@@ -10,7 +11,7 @@ from accounts.teams.members import own_team
 from billing.exceptions import InvalidAmount, MissingReason
 from billing.ledger.credits import lock_wallet, post_credit
 from billing.ledger.debits import ask_debit
-from billing.ledger.freezes import add_freeze, lift_every_freeze
+from billing.ledger.freezes import add_freeze, lift_chosen
 from billing.ledger.pushes import push_if_possible, push_on_commit
 from billing.ledger.references import Adjustment, Grant, Reference
 from billing.models import Debit, Freeze, LedgerEntry, Wallet
@@ -105,9 +106,9 @@ def freeze_wallet(wallet: Wallet, *, reason: str) -> None:
 
 
 @transaction.atomic
-def unfreeze_wallet(wallet: Wallet) -> None:
-    """Let a wallet's calls through again, whatever it was frozen for. Safe to repeat."""
-    lift_every_freeze(wallet.pk)
+def unfreeze_wallet(wallet: Wallet, *, causes: Collection[Freeze]) -> None:
+    """Lift these causes, and let the wallet's calls through if no other is left. Safe to repeat."""
+    lift_chosen(wallet.pk, [cause.pk for cause in causes])
 
 
 @transaction.atomic

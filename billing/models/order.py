@@ -88,6 +88,7 @@ class Order(models.Model):
 
     class Meta:
         ordering = ["-pk"]
+        permissions = [("ask_stripe", "Ask Stripe again about orders")]
         constraints = [
             models.CheckConstraint(condition=Q(credits__gt=0), name="order_has_credits"),
             models.CheckConstraint(condition=Q(amount_cents__gt=0), name="order_costs_something"),

@@ -168,6 +168,7 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
         section("When", "created_at"),
     )
     kept_by = "routes"
+    asks_again = True
     links = (
         link("Keys", "proxy_providerkey", provider__id__exact="pk"),
         link("Routes", "proxy_route", provider__id__exact="pk"),

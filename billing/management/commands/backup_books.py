@@ -4,14 +4,16 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from accounts.desk.commands import RecordedCommand
 from billing.upkeep.dumps import DumpFailed, dump
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     """`backup_books FILE`"""
 
+    recorded = ("file",)
     help = "Write a copy of the books to a new file, with pg_dump. It may run at any time."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -2,16 +2,18 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from accounts.desk.commands import RecordedCommand
 from billing.exceptions import BillingError
 from billing.ledger.wallets import grant_credits, wallet_of
 from billing.management.people import get_or_create_user
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     """Post a grant to a customer's ledger."""
 
+    recorded = ("email", "credits", "reason")
     help = "Give credits to a customer. Creates the user if new."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -3,9 +3,10 @@
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
+from accounts.desk.commands import RecordedCommand
 from accounts.teams.members import own_seat
 from billing.exceptions import BillingError
 from billing.keys.api_keys import issue_api_key
@@ -24,9 +25,10 @@ NUMBERS = {
 }
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     """Print a new secret alone on the last line."""
 
+    recorded = ("email", "name")
     help = "Issue an API key; the secret is alone on the last line. Creates the user if new."
 
     def add_arguments(self, parser: CommandParser) -> None:

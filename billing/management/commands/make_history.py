@@ -4,9 +4,10 @@ import time
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db.models import Q
 
+from accounts.desk.commands import RecordedCommand
 from accounts.models import User
 from billing.exceptions import WalletRecovering
 from billing.management.history import DOMAIN, History, make_history
@@ -18,9 +19,10 @@ RESERVED = ("@example.com", ".example.com", "@example.org", "@example.net", ".ex
 MOST = {"records": 1_000_000_000, "wallets": 1_000_000, "days": 3_650, "seed": 1_000_000}
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     """Make customers, orders, receipts, entries, lots and roll-ups; refuse where people buy."""
 
+    recorded = ("records", "wallets", "days", "seed")
     help = "Make a history of many requests that add up. Refuses where there are real customers."
 
     def add_arguments(self, parser: CommandParser) -> None:

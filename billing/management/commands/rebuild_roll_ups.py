@@ -5,9 +5,10 @@ from argparse import ArgumentTypeError
 from datetime import UTC, datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
+from accounts.desk.commands import RecordedCommand
 from billing.rollups.rebuild import find_differences, rebuild
 
 # How many wrong rows are printed.
@@ -24,9 +25,10 @@ def instant(text: str) -> datetime:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     """Exit 0 if afterwards every row is the sum of its receipts, else print some and exit 1."""
 
+    recorded = ("since", "until", "check")
     help = "Make roll-ups anew from receipts, tell which were wrong, and check the result."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from accounts.desk.commands import RecordedCommand
 from billing.exceptions import WalletRecovering
 from billing.upkeep.recovery import close_all, recover
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     """Close every fence and rebuild the wallets; the API answers 503 meanwhile."""
 
     help = "Rebuild all wallets in Redis from PostgreSQL, the stream, the holds and the journals."

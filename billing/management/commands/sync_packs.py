@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from accounts.desk.commands import RecordedCommand
 from billing.catalogue.pack_prices import list_unproven
 from billing.catalogue.stripe_sync import sync_packs
 from billing.exceptions import PaymentProviderError
 from common.currencies import UNPROVEN_REASON
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     """Create and update Products and Prices; print what was done."""
 
     help = "Create and update a Product and Prices at Stripe for each pack. Safe to repeat."

@@ -3,16 +3,18 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from accounts.desk.commands import RecordedCommand
 from proxy.errors import InvalidProvider
 from proxy.management.key_options import add_key_options, read_key
 from proxy.upstreams.providers.setup import set_up_provider
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     """`add_provider NAME --base-url URL --api-key-file PATH --model PUBLIC[=UPSTREAM] …`"""
 
+    recorded = ("name", "base_url")
     help = "Create a provider with its models and routes, or update one of the same name."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -3,17 +3,19 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from accounts.desk.commands import RecordedCommand
 from proxy.errors import InvalidProvider
 from proxy.management.key_options import add_key_options, read_key
 from proxy.models import Provider
 from proxy.upstreams.providers.setup import add_key
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     """`add_provider_key NAME --api-key-file PATH [--priority N] [--weight N]`"""
 
+    recorded = ("name", "priority", "weight")
     help = "Give a provider one more key, beside those it has."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

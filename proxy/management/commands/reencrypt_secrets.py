@@ -5,19 +5,22 @@ from functools import partial
 from typing import Any
 
 from allauth.mfa.models import Authenticator
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import transaction
 
+from accounts.desk.commands import RecordedCommand
+from accounts.models import PersonKey
 from common.encryption import InvalidToken, reencrypt_secret
 from proxy.models import ProviderKey
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     """`reencrypt_secrets`"""
 
     help = (
-        "Encrypt the providers' keys and the secrets of second factors with the newest key of"
-        " PROVIDER_KEYS_SECRET. Afterwards the older ones may go. May run again, or be stopped."
+        "Encrypt the providers' keys, the secrets of second factors and the keys of the audit trail"
+        " with the newest key of PROVIDER_KEYS_SECRET. Afterwards the older ones may go. May run"
+        " again, or be stopped."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -38,6 +41,8 @@ class Command(BaseCommand):
 def _all() -> Iterator[tuple[str, Callable[[], bool]]]:
     for key in ProviderKey.objects.select_related("provider").order_by("pk"):
         yield f"the key {key}", partial(_provider_key, key.pk)
+    for pk in PersonKey.objects.order_by("pk").values_list("pk", flat=True):
+        yield f"the audit key {pk}", partial(_audit_key, pk)
     for pk in Authenticator.objects.order_by("pk").values_list("pk", flat=True):
         yield f"the second factor {pk}", partial(_second_factor, pk)
 
@@ -50,6 +55,15 @@ def _provider_key(pk: int) -> bool:
     if not renewed:
         return False
     return ProviderKey.objects.filter(pk=pk).update(encrypted_secret=renewed) == 1
+
+
+@transaction.atomic
+def _audit_key(pk: int) -> bool:
+    key = PersonKey.objects.select_for_update().filter(pk=pk).first()
+    renewed = key and reencrypt_secret(bytes(key.encrypted_key))
+    if not renewed:
+        return False
+    return PersonKey.objects.filter(pk=pk).update(encrypted_key=renewed) == 1
 
 
 @transaction.atomic

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from accounts.desk.commands import RecordedCommand
 from proxy.errors import InvalidProvider
 from proxy.upstreams.providers.demo import seed
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     """Make missing packs, models, a provider, a customer and a member of staff. Safe to repeat."""
 
     help = "Fill a new shop for a demonstration. Needs SANDBOX_UPSTREAM_URL and _KEY. Repeatable."

@@ -3,16 +3,18 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from accounts.desk.commands import RecordedCommand
 from proxy.errors import NotSynced
 from proxy.models import Provider
 from proxy.upstreams.providers.model_sync import apply_sync, plan_sync
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     """`sync_models PROVIDER [--prefix P] [--only PATTERN …] [--apply] [--activate]`"""
 
+    recorded = ("provider", "prefix", "apply")
     help = "Compare an upstream's models with our routes; --apply imports what is new."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

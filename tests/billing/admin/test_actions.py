@@ -1,11 +1,10 @@
 """How every action is started, and what its page refuses."""
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import ApiKey
+from accounts.models import ApiKey, AuditLine
 from billing.models import InboxItem, ModelPrice, StripeEvent, Wallet
 from tests import desk
 
@@ -40,7 +39,7 @@ def test_several_come_back_to_the_list(root: Client, alice: desk.Buyer) -> None:
 
     assert answer.headers["Location"] == desk.list_url(Wallet)
     assert Wallet.objects.filter(state="frozen").count() == 2
-    assert LogEntry.objects.count() == 2
+    assert AuditLine.objects.count() == 2
 
 
 def test_one_refusal_stops_none_of_the_others(root: Client, alice: desk.Buyer) -> None:

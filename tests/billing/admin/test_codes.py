@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from accounts.audit import read_said
 from accounts.teams.members import own_seat
 from billing.gifts.redeem_codes import redeem
 from billing.models import CodeBatch, RedeemCode, WelcomeCredit
@@ -43,7 +44,7 @@ def test_a_batch_is_made_and_shown_once(root: Client, alice: desk.Buyer) -> None
     assert len(set(codes)) == 3
     assert "can&#x27;t be shown again" in again
     assert redeem(own_seat(alice.user), codes[0], address="127.0.0.1").amount_credits == 500
-    assert desk.last_record().object_repr == "Launch"
+    assert read_said(desk.last_record()).name == "Launch"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_a_batch_is_revoked_with_a_reason(root: Client) -> None:
 
     batch.refresh_from_db()
     assert batch.revoked_at is not None
-    assert "The file was lost" in desk.last_record().get_change_message()
+    assert "The file was lost" in desk.said()
 
 
 def test_a_code_is_found_by_its_text(root: Client) -> None:

@@ -27,7 +27,7 @@ def test_a_keys_limits_are_set_with_a_record(root: Client, alice: desk.Buyer) ->
     )
 
     alice.key.refresh_from_db()
-    record = desk.last_record().get_change_message()
+    record = desk.said()
     assert alice.key.requests_per_minute == 9_000
     assert alice.key.allowed_networks == ["10.0.0.0/8"]
     assert "requests per minute: default → 9000" in record
@@ -94,7 +94,7 @@ def test_a_wallets_limits_are_set_and_pushed(root: Client, alice: desk.Buyer) ->
     wallet = Wallet.objects.get(pk=alice.wallet.pk)
     assert (wallet.tokens_per_minute, wallet.concurrent_requests) == (5, None)
     assert wallet.version > alice.wallet.version
-    assert "tokens per minute 5" in desk.last_record().get_change_message()
+    assert "tokens per minute 5" in desk.said()
 
 
 def test_who_may_only_look_sets_no_limits(alice: desk.Buyer) -> None:

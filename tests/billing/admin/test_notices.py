@@ -31,7 +31,7 @@ def test_it_is_sent_again_on_demand(root: Client, alice: desk.Buyer) -> None:
 
     notice.refresh_from_db()
     assert (notice.given_up_at, notice.attempts, notice.error) == (None, 0, "")
-    assert "the server is back" in desk.last_record().get_change_message()
+    assert "the server is back" in desk.said()
 
 
 def test_who_may_not_change_mails_may_not_send_them(db: None, alice: desk.Buyer) -> None:

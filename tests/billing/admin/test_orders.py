@@ -4,10 +4,10 @@ import socket
 from uuid import uuid4
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.test import Client
 from pytest_django.fixtures import Settings
 
+from accounts.models import AuditLine
 from billing.models import Dispute, LedgerEntry, Order, Refund
 from tests import desk
 
@@ -31,7 +31,7 @@ def test_stripes_silence_is_told_and_changes_nothing(
 
     assert [message.level_tag for message in answer.context["messages"]] == ["error"]
     assert Order.objects.values().get(pk=alice.order.pk) == before
-    assert not LogEntry.objects.exists()
+    assert not AuditLine.objects.exists()
 
 
 def test_an_order_without_a_session_is_not_asked_about(root: Client, alice: desk.Buyer) -> None:
@@ -67,7 +67,7 @@ def test_a_refund_is_asked_for_with_a_reason_and_recorded(root: Client, paid: Or
     assert made.debit is not None
     assert made.debit.amount_credits == 500
     assert "$4.50 will be refunded" in page
-    assert "Reason: Unhappy" in desk.last_record().change_message
+    assert "Reason: Unhappy" in desk.said()
 
 
 def test_a_second_press_of_the_button_refunds_nothing_more(root: Client, paid: Order) -> None:
@@ -84,7 +84,7 @@ def test_an_amount_that_makes_no_sense_is_refused(root: Client, paid: Order, amo
     refund(root, paid, amount)
 
     assert not Refund.objects.exists()
-    assert not LogEntry.objects.exists()
+    assert not AuditLine.objects.exists()
 
 
 def test_before_a_refund_staff_see_what_would_be_owed(root: Client, paid: Order) -> None:

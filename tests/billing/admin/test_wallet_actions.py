@@ -3,12 +3,15 @@
 from datetime import timedelta
 
 import pytest
-from django.contrib.admin.models import LogEntry
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import User
-from billing.models import Debit, LedgerEntry, Wallet
+from accounts.audit import Change, Said, read_said
+from accounts.models import AuditLine, User
+from billing.ledger.freezes import add_freeze, open_freezes
+from billing.ledger.wallets import freeze_wallet
+from billing.models import Debit, Dispute, LedgerEntry, Wallet
 from tests import desk
 
 ONCE = "6a1f0c1e-3b0e-4c37-9b8a-0d6a3f1d2c4b"
@@ -89,7 +92,7 @@ def test_nothing_happens_without_a_reason(
     assert "reason" in answer.context["form"].errors
     assert posted(alice.wallet) == 1_000
     assert Wallet.objects.get(pk=alice.wallet.pk).state == "active"
-    assert not LogEntry.objects.exists()
+    assert not AuditLine.objects.exists()
 
 
 @pytest.mark.parametrize("credits", ["0", "-5", "1.5", "ten", "1000000000001", ""])
@@ -109,7 +112,7 @@ def test_it_tells_what_the_ledger_refuses(root: Client, alice: desk.Buyer) -> No
 
     assert b"A wallet holds at most 1,000,000,000,000 credits." in answer.content
     assert posted(alice.wallet) == 1_000
-    assert not LogEntry.objects.exists()
+    assert not AuditLine.objects.exists()
 
 
 def test_an_adjustment_upwards_is_posted_at_once(root: Client, alice: desk.Buyer) -> None:
@@ -139,11 +142,84 @@ def test_an_adjustment_of_nothing_is_refused(root: Client, alice: desk.Buyer) ->
 def test_a_wallet_is_frozen_and_unfrozen(root: Client, alice: desk.Buyer) -> None:
     root.post(desk.do_url("freeze", alice.wallet), {"reason": "Stolen card"})
     frozen = Wallet.objects.get(pk=alice.wallet.pk)
-    root.post(desk.do_url("unfreeze", alice.wallet), {"reason": "Card was hers"})
+    [cause] = open_freezes(frozen)
+    root.post(
+        desk.do_url("unfreeze", alice.wallet), {"reason": "Card was hers", "causes": [cause.pk]}
+    )
     thawed = Wallet.objects.get(pk=alice.wallet.pk)
 
     assert (frozen.state, frozen.frozen_reason) == ("frozen", "Stolen card")
     assert (thawed.state, thawed.frozen_reason) == ("active", "")
+
+
+@pytest.fixture
+def disputed(alice: desk.Buyer) -> desk.Buyer:
+    """Alice, who is frozen by staff and for an open dispute."""
+    Dispute.objects.create(
+        order=alice.order, stripe_dispute_id="dp_1", amount_cents=900, status="needs_response"
+    )
+    with transaction.atomic():
+        add_freeze(alice.wallet.pk, kind="dispute", reference="dp_1", reason="Dispute dp_1")
+    freeze_wallet(alice.wallet, reason="Stolen card")
+    return alice
+
+
+def causes_of(buyer: desk.Buyer) -> dict[str, int]:
+    return {freeze.kind: freeze.pk for freeze in open_freezes(buyer.wallet)}
+
+
+def test_unfreezing_asks_which_causes_and_ticks_no_dispute(
+    root: Client, disputed: desk.Buyer
+) -> None:
+    page = root.get(desk.do_url("unfreeze", disputed.wallet))
+
+    boxes = {str(box): box for box in page.context["form"]["causes"]}
+    ticked = {text for text in boxes if "checked" in text}
+    [staff] = ticked
+    [dispute] = set(boxes) - ticked
+    assert "Staff since" in staff
+    assert "Dispute since" in dispute
+    assert "still open at the bank" in dispute
+
+
+def test_a_cause_that_is_left_keeps_the_wallet_frozen(root: Client, disputed: desk.Buyer) -> None:
+    causes = causes_of(disputed)
+
+    answer = root.post(
+        desk.do_url("unfreeze", disputed.wallet),
+        {"reason": "Card was hers", "causes": [causes["staff"]]},
+        follow=True,
+    )
+
+    wallet = Wallet.objects.get(pk=disputed.wallet.pk)
+    assert (wallet.state, wallet.frozen_reason) == ("frozen", "Dispute dp_1")
+    assert "It stays frozen" in answer.content.decode()
+
+
+def test_a_dispute_is_lifted_by_its_tick(root: Client, disputed: desk.Buyer) -> None:
+    root.post(
+        desk.do_url("unfreeze", disputed.wallet),
+        {"reason": "Settled by phone", "causes": list(causes_of(disputed).values())},
+    )
+
+    assert Wallet.objects.get(pk=disputed.wallet.pk).state == "active"
+
+
+@pytest.mark.parametrize("causes", [[], ["0"], ["x"], ["999999999"]])
+def test_nothing_is_lifted_without_a_cause_of_its_own(
+    causes: list[str], root: Client, disputed: desk.Buyer
+) -> None:
+    bob = desk.make_customer("bob@example.com")
+    freeze_wallet(bob.wallet, reason="Spam")
+    foreign = [str(causes_of(bob)["staff"])] if causes == ["0"] else causes
+
+    answer = root.post(
+        desk.do_url("unfreeze", disputed.wallet), {"reason": "Sure", "causes": foreign}
+    )
+
+    assert "causes" in answer.context["form"].errors
+    assert len(causes_of(disputed)) == 2
+    assert len(causes_of(bob)) == 1
 
 
 def test_a_frozen_wallet_is_not_frozen_again(root: Client, alice: desk.Buyer) -> None:
@@ -151,16 +227,24 @@ def test_a_frozen_wallet_is_not_frozen_again(root: Client, alice: desk.Buyer) ->
     root.post(desk.do_url("freeze", alice.wallet), {"reason": "Something else"})
 
     assert Wallet.objects.get(pk=alice.wallet.pk).frozen_reason == "Stolen card"
-    assert LogEntry.objects.count() == 1
+    assert AuditLine.objects.count() == 1
 
 
 def test_each_deed_is_recorded_with_its_reason(root: Client, alice: desk.Buyer) -> None:
     root.post(desk.do_url("grant", alice.wallet), GRANT)
 
-    [record] = LogEntry.objects.all()
-    assert record.user.email == "root@example.com"
+    [record] = AuditLine.objects.all()
+    assert str(record.actor) == "root@example.com"
     assert record.object_id == str(alice.wallet.pk)
-    assert record.get_change_message() == "Granted 500 credits. Reason: Sorry for Monday"
+    assert read_said(record) == Said(
+        name="Wallet of alice@example.com",
+        words="Granted 500 credits.",
+        reason="Sorry for Monday",
+        changes=[
+            Change("posted credits", "1,000", "1,500"),
+            Change("credited credits", "1,000", "1,500"),
+        ],
+    )
 
 
 def test_the_page_offers_what_can_be_done(root: Client, alice: desk.Buyer) -> None:

@@ -8,6 +8,7 @@ from django.db.models import F
 from accounts.models import User
 from accounts.teams.members import own_seat
 from billing.ledger.expiry import expire_lots
+from billing.ledger.freezes import open_freezes
 from billing.ledger.wallets import freeze_wallet, unfreeze_wallet, wallet_of
 from billing.models import Dispute, Freeze, InboxItem, Lot, Order, Wallet
 from billing.orders.checkout import start_checkout
@@ -128,7 +129,7 @@ def test_what_a_person_unfroze_stays_so_while_the_same_dispute_goes_on(
 ) -> None:
     dispute_id = sandbox.dispute(charge_id)
     hear_of(dispute_id, charge_id)
-    unfreeze_wallet(wallet_of(alice))
+    unfreeze_wallet(wallet_of(alice), causes=open_freezes(wallet_of(alice)))
 
     sandbox.control(f"disputes/{dispute_id}/submit")
     hear_of(dispute_id, charge_id, "updated")
@@ -314,7 +315,7 @@ def test_a_fraud_warning_freezes_until_a_person_decides(
     wallet = Wallet.objects.get(team__person=alice)
     assert wallet.state == Wallet.State.FROZEN
     assert warning_id in wallet.frozen_reason
-    unfreeze_wallet(wallet)
+    unfreeze_wallet(wallet, causes=open_freezes(wallet))
     hear(kind, warning_id)
     assert state_of(alice) == Wallet.State.ACTIVE
     assert InboxItem.objects.get().kind == "fraud_warning"
@@ -353,7 +354,7 @@ def test_a_dispute_that_is_lost_after_a_person_unfroze_leaves_it_to_the_person(
 ) -> None:
     dispute_id = sandbox.dispute(charge_id)
     hear_of(dispute_id, charge_id)
-    unfreeze_wallet(wallet_of(alice))
+    unfreeze_wallet(wallet_of(alice), causes=open_freezes(wallet_of(alice)))
 
     decide(sandbox, dispute_id, charge_id, LOST)
 

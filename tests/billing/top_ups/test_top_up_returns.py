@@ -10,6 +10,7 @@ from accounts.models import User
 from accounts.teams.members import own_team
 from billing.ledger.debits import decide_open
 from billing.ledger.expiry import expire_lots
+from billing.ledger.freezes import open_freezes
 from billing.ledger.wallets import unfreeze_wallet, wallet_of
 from billing.models import AutoTopUp, Dispute, Lot, Notice, Order, Refund, Wallet
 from billing.orders.clawback import book_charge
@@ -101,7 +102,7 @@ def test_who_disputed_a_charge_is_not_charged_again_once_unfrozen(
 ) -> None:
     dispute_id = sandbox.dispute(paid.stripe_charge_id)
     hear("charge.dispute.created", dispute_id, charge=paid.stripe_charge_id)
-    unfreeze_wallet(wallet_of(alice))
+    unfreeze_wallet(wallet_of(alice), causes=open_freezes(wallet_of(alice)))
     Wallet.objects.update(posted_credits=0)
 
     assert top_up_due() == 0

@@ -16,6 +16,7 @@ from billing.exceptions import (
     WalletStale,
 )
 from billing.ledger.debits import ask_debit
+from billing.ledger.freezes import open_freezes
 from billing.ledger.wallets import freeze_wallet, unfreeze_wallet
 from billing.models import Debit
 from billing.wallet import keys
@@ -181,7 +182,7 @@ def test_a_frozen_wallet_places_nothing_until_it_is_unfrozen(till: Till) -> None
     with pytest.raises(WalletFrozen):
         till.place("r1", 10)
 
-    unfreeze_wallet(till.wallet)
+    unfreeze_wallet(till.wallet, causes=open_freezes(till.wallet))
     assert till.place("r2", 10).held_credits == 10
 
 

@@ -1,0 +1,137 @@
+"""The roles of staff that come with the product. Each is a group, made anew by every migration.
+
+No role may give rights, set a password, or sell: a pack of many credits for a cent would be a
+grant without a limit, so packs are the owner's, who is a superuser.
+"""
+
+from dataclasses import dataclass
+
+from django.contrib import admin
+from django.contrib.auth.models import Group, Permission
+from django.db import transaction
+
+from accounts.desk.rights import label_of, with_models
+
+SEES_ADDRESSES = "accounts.see_addresses"
+SEES_MARGIN = "billing.view_margin"
+
+
+def views(app: str, *models: str) -> tuple[str, ...]:
+    return tuple(f"{app}.view_{model}" for model in models)
+
+
+# What answers a customer's question.
+CUSTOMERS = (
+    *views("accounts", "user", "team", "invitation", "teamevent", "apikey"),
+    *views("account", "emailaddress"),
+    *views("mfa", "authenticator"),
+    *views("billing", "wallet", "debit", "ledgerentry", "lot", "usagerecord", "keywriteoff"),
+    *views("billing", "order", "refund", "dispute", "pack", "autotopup", "topupconsent"),
+    *views("billing", "topuppayment", "stripecustomer", "codebatch", "redeemcode"),
+    *views("billing", "welcomecredit", "publicmodel", "modelprice", "notice", "inboxitem"),
+    *views("billing", "notificationsettings", "signin"),
+)
+UPSTREAMS = views("proxy", "provider", "providerkey", "route")
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What some of the staff are there for, and the rights that they need for it.
+
+    An auditor's rights follow from the desk's pages, so that no new one is missing.
+    """
+
+    name: str
+    purpose: str
+    rights: tuple[str, ...] = ()
+    sees_everything: bool = False
+
+
+ROLES = (
+    Role(
+        "Support",
+        "Answers customers: sees what they have, with masked addresses and without our costs;"
+        " sends mails again, asks Stripe again, revokes keys, switches automatic top-up off.",
+        (
+            *CUSTOMERS,
+            "accounts.revoke_apikey",
+            "billing.ask_stripe",
+            "billing.change_autotopup",
+            "billing.change_notice",
+        ),
+    ),
+    Role(
+        "Finance",
+        "Refunds, grants, adjusts and makes codes, up to a limit for each deed and day; beyond it a"
+        " second person approves. Sees margins.",
+        (
+            *CUSTOMERS,
+            *views("billing", "stripeevent"),
+            SEES_ADDRESSES,
+            SEES_MARGIN,
+            "billing.add_codebatch",
+            "billing.add_ledgerentry",
+            "billing.ask_stripe",
+            "billing.change_autotopup",
+            "billing.change_codebatch",
+            "billing.change_inboxitem",
+            "billing.change_notice",
+            "billing.change_order",
+        ),
+    ),
+    Role(
+        "Operations",
+        "Keeps the API running: providers, routes, models and their prices, limits and freezes, the"
+        " inbox. Sees margins.",
+        (
+            *CUSTOMERS,
+            *UPSTREAMS,
+            *views("billing", "stripeevent"),
+            SEES_ADDRESSES,
+            SEES_MARGIN,
+            "accounts.change_apikey",
+            "accounts.change_user",
+            "accounts.revoke_apikey",
+            "billing.add_modelprice",
+            "billing.add_publicmodel",
+            "billing.ask_stripe",
+            "billing.change_inboxitem",
+            "billing.change_notice",
+            "billing.change_publicmodel",
+            "billing.change_stripeevent",
+            "billing.change_wallet",
+            *(
+                f"proxy.{verb}_{model}"
+                for verb in ("add", "change", "delete")
+                for model in ("provider", "providerkey", "route")
+            ),
+        ),
+    ),
+    Role("Auditor", "Reads everything and changes nothing.", sees_everything=True),
+)
+BY_NAME = {role.name: role for role in ROLES}
+
+
+@transaction.atomic
+def make_roles() -> list[Group]:
+    """Make the group of each role, with exactly its rights. Safe to repeat."""
+    known = {label_of(each): each for each in with_models(Permission.objects.all())}
+    made = []
+    for role in ROLES:
+        group, _ = Group.objects.get_or_create(name=role.name)
+        # A right is missing only while not all apps have been migrated.
+        group.permissions.set(known[right] for right in rights_of(role) if right in known)
+        made.append(group)
+    return made
+
+
+def rights_of(role: Role) -> tuple[str, ...]:
+    """Return a role's rights, as code names them."""
+    return everything_seen() if role.sees_everything else role.rights
+
+
+def everything_seen() -> tuple[str, ...]:
+    """Return the right to see each page of the desk, and all that is on it."""
+    pages = (model._meta for model in admin.site._registry)
+    seen = {f"{page.app_label}.view_{page.model_name}" for page in pages}
+    return (*sorted(seen), SEES_ADDRESSES, SEES_MARGIN)
