@@ -30,6 +30,7 @@ REBUILDING = {
     "forget",
     "open_fence",
     "restoring",
+    "take_over",
 }
 
 
