@@ -28,6 +28,7 @@ class SignUpForm(SignupForm):  # type: ignore[misc]
     Where legal texts are published, whoever signs up agrees to the versions that the form showed.
     """
 
+    data: Any
     agrees = forms.BooleanField(required=False)
     texts = forms.CharField(required=False, max_length=200, widget=forms.HiddenInput)
 

@@ -269,12 +269,12 @@ def test_it_asks_the_database_no_more_for_many_models_than_for_one(
 
 
 def test_the_landing_page_has_models_with_todays_prices(
-    as_charlie: Client, gpt4: ModelPrice, pack: Pack
+    as_charlie: Client, gpt4: ModelPrice, starter: Pack
 ) -> None:
     page = as_charlie.get("/")
 
     assert names(page) == ["gpt-4"]
-    assert f"in the money of the {pack.name} pack" in words(page)
+    assert f"in the money of the {starter.name} pack" in words(page)
     assert "begins to answer after" not in words(page)
 
 
