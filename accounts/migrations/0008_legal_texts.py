@@ -20,7 +20,7 @@ DROP TRIGGER legal_version_is_immutable ON accounts_legaltext;
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0006_time_zone'),
+        ('accounts', '0007_playground_keys'),
     ]
 
     operations = [
