@@ -28,8 +28,6 @@ urlpatterns = [
     path("favicon.ico", storefront.favicon),
     path("robots.txt", storefront.robots, name="robots"),
     path("packs/", storefront.packs, name="packs"),
-    path("models/", storefront.models, name="models"),
-    path("models/<path:name>/", storefront.model, name="model"),
     path("dashboard/", overview.dashboard, name="dashboard"),
     path("dashboard/keys/", keys.keys, name="dashboard-keys"),
     path("dashboard/keys/new/", keys.key_create, name="dashboard-key-create"),

@@ -470,6 +470,8 @@ CELERY_BEAT_SCHEDULE = {
     "find low balances": _sweep("billing.find_low_balances", every_s=30),
     "find expiring lots": _sweep("billing.find_expiring_lots", every_s=600),
     "take a snapshot": _sweep("tokenproxy_site.take_snapshot", every_s=10),
+    # What it counts is kept for five minutes.
+    "count service": _sweep("tokenproxy_site.count_service", every_s=30),
     "audit money": _sweep("billing.audit_money", every_s=3_600),
 }
 
