@@ -9,9 +9,9 @@ import pytest
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
-# The first release begins with the migrations up to these numbers, some of which are still free, and
-# no rows. Every later one meets a database in use, and processes of the release before it. When the
-# set is squashed, these are the numbers of what is left.
+# The first release begins with the migrations up to these numbers, some of which are still free. It
+# finds no rows; every later one meets a database in use, and processes of the release before it.
+# When the set is squashed, these are the numbers of what is left.
 FIRST_SET = {"accounts": 19, "billing": 29, "proxy": 9}
 # Rules of taste, and time-outs, which `deploy/run` gives a whole migration.
 EXCLUDED = (

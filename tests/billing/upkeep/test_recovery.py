@@ -895,6 +895,25 @@ def test_rebuilding_from_a_shell_changes_nothing(
     assert "Rebuilt 16 shards" in capsys.readouterr().out
 
 
+def test_a_shell_sees_how_far_a_rebuild_is(till: Till, capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("rebuild_wallet", verbosity=2)
+
+    told = capsys.readouterr().err.splitlines()
+    assert sum("wallets to write" in line for line in told) == keys.SHARDS
+    assert sum("1 wallets to write" in line for line in told) == 1
+
+
+def test_a_rebuild_that_a_shell_stops_is_finished_by_a_worker(till: Till) -> None:
+    till.grant(1_000)
+    with pytest.raises(Death), before_command("tp_open", die, nth=3):
+        call_command("rebuild_wallet")
+
+    left = recover(grace_s=0)
+
+    assert 0 < len(left) < keys.SHARDS
+    assert till.balance() == Balance(1_000, 0, 1_000, 0)
+
+
 def test_ten_thousand_holds_and_events_come_back(
     till: Till, journal: Journal, valkey_server: Valkey
 ) -> None:
