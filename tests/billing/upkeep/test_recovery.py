@@ -9,6 +9,7 @@ import pytest
 import redis
 from django.core.management import call_command
 from django.db import connection, transaction
+from pytest_django import Settings
 
 from billing.audit.books import audit
 from billing.exceptions import (
@@ -758,6 +759,31 @@ def test_a_server_that_could_lose_money_is_not_used(
     faults.flush()
 
     assert_is_not_used_until_it_is_safe(till, setting, value, good)
+
+
+def test_a_server_that_somebody_else_keeps_may_go_without_a_file(
+    till: Till, journal: Journal, faults: RedisFaults, settings: Settings
+) -> None:
+    settings.REDIS_DURABILITY = "managed"
+    till.grant(1_000)
+    till.start("open", 100, journal=journal)
+    till.start("ended", 50, journal=journal)
+    till.finish("ended", 20, journal=journal)
+    redis = till.client.redis
+    redis.config_set("appendonly", "no")
+    try:
+        # What a failover to an empty replica leaves.
+        faults.flush()
+        rebuild()
+        assert till.balance() == Balance(1_000 - 100 - 20, 100, 980, 0)
+    finally:
+        redis.config_set("appendonly", "yes")
+
+
+def test_a_server_that_evicts_is_not_used_whoever_keeps_it(till: Till, settings: Settings) -> None:
+    settings.REDIS_DURABILITY = "managed"
+
+    assert_is_not_used_until_it_is_safe(till, "maxmemory-policy", "allkeys-lru", "noeviction")
 
 
 def test_a_server_that_is_full_and_evicts_can_still_be_closed(till: Till) -> None:
