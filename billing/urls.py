@@ -12,6 +12,7 @@ from billing.views import (
     notifications,
     orders,
     overview,
+    playground,
     profile,
     redeem,
     statements,
@@ -42,6 +43,8 @@ urlpatterns = [
     path("dashboard/usage/", usage.usage, name="dashboard-usage"),
     path("dashboard/usage.csv", usage.usage_file, name="dashboard-usage-file"),
     path("dashboard/usage/<slug:request_id>/", usage.receipt, name="dashboard-receipt"),
+    path("dashboard/playground/", playground.playground, name="playground"),
+    path("dashboard/playground/key/", playground.playground_key, name="playground-key"),
     path("dashboard/orders/", orders.orders, name="dashboard-orders"),
     path("dashboard/orders/<uuid:public_id>/", orders.order, name="dashboard-order"),
     path(

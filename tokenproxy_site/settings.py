@@ -471,6 +471,7 @@ CELERY_BEAT_SCHEDULE = {
     "delete old rows": _sweep("billing.delete_old", every_s=3_600),
     "send notices": _sweep("billing.send_notices", every_s=3),
     "find low balances": _sweep("billing.find_low_balances", every_s=30),
+    "find spend spikes": _sweep("billing.find_spend_spikes", every_s=300),
     "find expiring lots": _sweep("billing.find_expiring_lots", every_s=600),
     "take a snapshot": _sweep("tokenproxy_site.take_snapshot", every_s=10),
     # What it counts is kept for five minutes.
