@@ -32,7 +32,7 @@ CUSTOMERS = (
     *views("billing", "welcomecredit", "publicmodel", "modelprice", "notice", "inboxitem"),
     *views("billing", "notificationsettings", "signin", "staffnote"),
 )
-UPSTREAMS = views("proxy", "provider", "providerkey", "route", "incident")
+UPSTREAMS = views("proxy", "provider", "providerkey", "route")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +115,6 @@ ROLES = (
                 for verb in ("add", "change", "delete")
                 for model in ("provider", "providerkey", "route")
             ),
-            *(f"proxy.{verb}_incident" for verb in ("add", "change")),
-            *(f"proxy.{verb}_incidentupdate" for verb in ("view", "add")),
         ),
     ),
     Role("Auditor", "Reads everything and changes nothing.", sees_everything=True),

@@ -7,7 +7,7 @@ from django.db.models.functions import Collate, Upper
 
 class Migration(migrations.Migration):
     atomic = False
-    dependencies = [("accounts", "0007_playground_keys")]
+    dependencies = [("accounts", "0008_legal_texts")]
     operations = [
         AddIndexConcurrently(
             "team",
