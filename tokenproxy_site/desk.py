@@ -29,7 +29,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Books": ("LedgerEntry", "Lot", "UsageRecord", "KeyWriteOff", "Debit", "ExchangeRate"),
     "Models": ("PublicModel", "ModelPrice", "Route", "Provider", "ProviderKey"),
     "Mail": ("Notice", "NotificationSettings"),
-    "Desk": ("InboxItem", "Incident", "StaffNote", "AuditLine", "LogEntry", "Group"),
+    "Desk": (
+        *("InboxItem", "Incident", "LegalText", "Agreement"),
+        *("StaffNote", "AuditLine", "LogEntry", "Group"),
+    ),
 }
 
 
