@@ -71,6 +71,8 @@ SCREENS = [
             "/docs/endings/",
             "/docs/fields/",
             "/api/docs/",
+            "/legal/",
+            "/models/gpt-4/",
             "/status/",
             "/accounts/login/",
             "/accounts/signup/",
