@@ -77,6 +77,8 @@ NOBODYS = {
     "teams/<uuid:public_id>/<path:rest>": "any page: tests/billing/teams/test_pages.py",
     "models/<path:name>/": "a model, which is on sale for everybody",
     "docs/<slug:slug>/": "a page for everybody",
+    "<legal:kind>/": "a page for everybody",
+    "<legal:kind>/<int:version>/": "a page for everybody",
     "docs/<slug:slug>.md": "a page for everybody",
     "accounts/confirm-email/<str:key>/": "a signed link: test_takeovers.py",
     "accounts/^confirm-email/(?P<key>[-:\\w]+)/$": "the one above comes first",
