@@ -25,12 +25,12 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Books": ("LedgerEntry", "Lot", "UsageRecord", "KeyWriteOff", "Debit"),
     "Models": ("PublicModel", "ModelPrice", "Route", "Provider", "ProviderKey"),
     "Mail": ("Notice", "NotificationSettings"),
-    "Desk": ("InboxItem", "AuditLine", "LogEntry", "Group"),
+    "Desk": ("InboxItem", "Approval", "AuditLine", "LogEntry", "Group"),
 }
 
 
 # The models whose waiting rows come first on the first page, in this order.
-FIRST = ("InboxItem", "Order", "StripeEvent", "Notice", "Wallet")
+FIRST = ("InboxItem", "Approval", "Order", "StripeEvent", "Notice", "Wallet")
 
 
 class StaffSite(AdminSite):

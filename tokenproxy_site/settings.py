@@ -320,6 +320,13 @@ CUSTOMER_REFUND_DAYS = get_int("CUSTOMER_REFUND_DAYS", 0)
 # How many of these a customer gets within 30 days; each costs Stripe's fee.
 CUSTOMER_REFUNDS_PER_MONTH = get_int("CUSTOMER_REFUNDS_PER_MONTH", 3, least=1)
 
+# What one member of staff may give or take at the desk, in credits, by deed and within 24 hours.
+# Beyond it a second person approves.
+DESK_DEED_CREDITS = get_int("DESK_DEED_CREDITS", 10_000_000)
+DESK_DAY_CREDITS = get_int("DESK_DAY_CREDITS", 50_000_000)
+# What nobody has approved by then can't be approved any more.
+DESK_APPROVAL_DAYS = get_int("DESK_APPROVAL_DAYS", 7, least=1, most=90)
+
 # --- Credit without a card ------------------------------------------------------------------
 
 # For each person who verifies an address; 0 gives nothing.

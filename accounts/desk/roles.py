@@ -72,6 +72,8 @@ ROLES = (
             "billing.add_codebatch",
             "billing.add_ledgerentry",
             "billing.ask_stripe",
+            *views("billing", "approval"),
+            "billing.change_approval",
             "billing.change_autotopup",
             "billing.change_codebatch",
             "billing.change_inboxitem",

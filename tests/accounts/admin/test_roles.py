@@ -34,6 +34,7 @@ PAGES = {
     "accounts.user": (EVERY, "", "O", ""),
     "admin.logentry": ("A", "", "", ""),
     "auth.group": ("A", "", "", ""),
+    "billing.approval": ("FA", "", "", ""),
     "billing.autotopup": (EVERY, "", "", ""),
     "billing.codebatch": (EVERY, "F", "", ""),
     "billing.debit": (EVERY, "", "", ""),
@@ -66,6 +67,9 @@ PAGES = {
 ACTIONS = {
     "accounts.apikey limit": "O",
     "accounts.apikey revoke": "SO",
+    "billing.approval approve": "F",
+    "billing.approval refuse": "F",
+    "billing.approval withdraw": "F",
     "billing.autotopup switch-off": "SF",
     "billing.codebatch revoke": "F",
     "billing.inboxitem resolve": "FO",
