@@ -3,6 +3,7 @@
 The tables in docs/operations.md list them; a test fails when one is missing there.
 """
 
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ from tokenproxy_site.env import (
     get_redis_url,
     get_text,
     get_url,
+    is_owners_command,
     read_run_file,
 )
 from tokenproxy_site.logs import configure_logging
@@ -134,7 +136,12 @@ FORMAT_MODULE_PATH = "tokenproxy_site.formats"
 
 # --- Storage ------------------------------------------------------------------------------
 
-_database = env.db_url_config(get_url("DATABASE_URL", schemes=("postgres", "postgresql")))
+# Serving takes few rights, and what owns the tables has them all: two roles, if both are named.
+DATABASE_SERVING_URL = get_url("DATABASE_URL", schemes=("postgres", "postgresql"))
+_owner_url = get_url("DATABASE_OWNER_URL", "", schemes=("postgres", "postgresql"))
+_database = env.db_url_config(
+    _owner_url if _owner_url and is_owners_command(sys.argv) else DATABASE_SERVING_URL
+)
 # Nobody waits for ever, neither for another's lock nor for an answer. deploy/run gives each process
 # its own limits.
 _lock_timeout_s = get_int("DATABASE_LOCK_TIMEOUT_S", 20)
