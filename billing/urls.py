@@ -12,6 +12,7 @@ from billing.views import (
     notifications,
     orders,
     overview,
+    profile,
     redeem,
     statements,
     storefront,
@@ -41,6 +42,7 @@ urlpatterns = [
     ),
     path("dashboard/keys/<int:key_id>/revoke/", keys.key_revoke, name="dashboard-key-revoke"),
     path("dashboard/usage/", usage.usage, name="dashboard-usage"),
+    path("dashboard/usage.csv", usage.usage_file, name="dashboard-usage-file"),
     path("dashboard/usage/<slug:request_id>/", usage.receipt, name="dashboard-receipt"),
     path("dashboard/orders/", orders.orders, name="dashboard-orders"),
     path("dashboard/orders/<uuid:public_id>/", orders.order, name="dashboard-order"),
@@ -118,6 +120,7 @@ urlpatterns = [
         orders.order_refund,
         name="dashboard-order-refund",
     ),
+    path("dashboard/settings/profile/", profile.profile, name="settings-profile"),
     path(
         "dashboard/settings/notifications/",
         notifications.notifications,

@@ -1,7 +1,9 @@
 """A wallet's balance as people see it."""
 
+from accounts.models import Membership
 from billing.exceptions import WalletMissing, WalletRecovering
 from billing.ledger.pushes import push_if_possible
+from billing.ledger.wallets import get_wallet
 from billing.models import Wallet
 from billing.wallet.commands.figures import Balance
 from billing.wallet.sync_client import get_sync_client
@@ -24,3 +26,12 @@ def read_balance(wallet: Wallet) -> Balance:
             debt_credits=wallet.debt_credits,
             is_live=False,
         )
+
+
+def balance_for(seat: Membership) -> Balance:
+    """Return the balance of a member's team, read once for a whole page."""
+    kept = vars(seat)
+    if "balance_of_page" not in kept:
+        kept["balance_of_page"] = read_balance(get_wallet(seat.team))
+    found: Balance = kept["balance_of_page"]
+    return found

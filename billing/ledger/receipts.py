@@ -35,11 +35,6 @@ class Receipt:
         """Return what went back to the balance from the hold."""
         return max(0, self.record.held_credits - self.record.charged_credits)
 
-    @property
-    def duration_ms(self) -> int:
-        """Return how long the request took."""
-        return round((self.record.ended_at - self.record.started_at).total_seconds() * 1_000)
-
 
 def explain(record: UsageRecord) -> Receipt:
     """Return the receipt of a record whose price is loaded."""

@@ -1,18 +1,71 @@
-"""A wallet's usage as its owner sees it: pages, totals, days."""
+"""A wallet's requests as its members see them: which ones, in pages, and what they add up to."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import datetime
 
-from django.db.models import QuerySet
-from django.utils import timezone
+from django.db.models import Count, Q, QuerySet, Sum
 
 from accounts.models import ApiKey, Membership, User
 from accounts.teams.roles import Deed, may
 from billing.models import UsageRecord, Wallet
-from billing.rollups.reads import Used, sum_by_day
+from billing.rollups.reads import Used
 
 PAGE_SIZE = 25
-CHART_DAYS = 14
+# What is chosen by the columns of a roll-up is added up from those, the rest one by one.
+MOST_ADDED_UP = 100_000
+CHUNK = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class UsageFilter:
+    """Which requests of a wallet. What is not set chooses all."""
+
+    api_key: ApiKey | None = None
+    model_name: str = ""
+    # Whose keys they were sent with.
+    made_by: User | None = None
+    outcome: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    # These are not in a roll-up.
+    is_parked: bool = False
+    request_id: str = ""
+    least_credits: int | None = None
+    most_credits: int | None = None
+
+    @property
+    def is_of_roll_ups(self) -> bool:
+        """Tell whether roll-ups can say what the chosen requests add up to."""
+        credits = (self.least_credits, self.most_credits)
+        return not (self.is_parked or self.request_id) and credits == (None, None)
+
+    @property
+    def where(self) -> Q:
+        """Return the condition by what roll-ups and receipts both have, but for the time."""
+        columns = {
+            "api_key": self.api_key,
+            "model_name": self.model_name,
+            "api_key__created_by": self.made_by,
+            "outcome": self.outcome,
+        }
+        return Q(**{name: value for name, value in columns.items() if value})
+
+    def records(self, wallet: Wallet) -> QuerySet[UsageRecord]:
+        """Return the receipts that are chosen."""
+        columns = {
+            "ended_at__gte": self.since,
+            "ended_at__lt": self.until,
+            "source": UsageRecord.Source.PARKED if self.is_parked else None,
+            "request_id": self.request_id or None,
+            "charged_credits__gte": self.least_credits,
+            "charged_credits__lte": self.most_credits,
+        }
+        given = {name: value for name, value in columns.items() if value is not None}
+        return UsageRecord.objects.filter(self.where, wallet=wallet, **given)
+
+
+EVERYTHING = UsageFilter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,30 +74,6 @@ class UsagePage:
 
     records: list[UsageRecord]
     next_before: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class DayUsage:
-    """What one day cost. `height` is its share of the highest day, in percent."""
-
-    day: date
-    charged_credits: int
-    requests: int
-    height: int
-
-    @property
-    def top(self) -> int:
-        """Return where the day's bar starts, in percent from above."""
-        return 100 - self.height
-
-
-@dataclass(frozen=True, slots=True)
-class RecentUsage:
-    """The last days, oldest first, and their sums."""
-
-    days: list[DayUsage]
-    charged_credits: int
-    requests: int
 
 
 def maker_seen_by(seat: Membership) -> User | None:
@@ -61,43 +90,39 @@ def records_of(seat: Membership) -> QuerySet[UsageRecord]:
 
 def read_usage_page(
     wallet: Wallet,
+    chosen: UsageFilter = EVERYTHING,
     *,
     before: int | None = None,
-    api_key: ApiKey | None = None,
-    model_name: str = "",
-    made_by: User | None = None,
     size: int = PAGE_SIZE,
 ) -> UsagePage:
-    """Return the records older than the cursor `before`, newest first; of one person's keys if
-    `made_by` names one.
-    """
-    records = UsageRecord.objects.filter(wallet=wallet).select_related("api_key").order_by("-pk")
+    """Return the chosen records older than the cursor `before`, newest first."""
+    records = chosen.records(wallet).select_related("api_key").order_by("-pk")
     if before is not None:
         records = records.filter(pk__lt=before)
-    if api_key is not None:
-        records = records.filter(api_key=api_key)
-    if made_by is not None:
-        records = records.filter(api_key__created_by=made_by)
-    if model_name:
-        records = records.filter(model_name=model_name)
     # One record more than the page shows tells whether there is a next page.
     found = list(records[: size + 1])
     page = found[:size]
     return UsagePage(page, page[-1].pk if len(found) > size else None)
 
 
-def read_recent_usage(wallet: Wallet, *, days: int = CHART_DAYS) -> RecentUsage:
-    """Return what each of the last days cost, days without usage included."""
-    today = timezone.now().date()
-    first = today - timedelta(days=days - 1)
-    by_day = sum_by_day(wallet, since=first)
-    highest = max((used.charged_credits for used in by_day.values()), default=0)
-    listed = []
-    for offset in range(days):
-        day = first + timedelta(days=offset)
-        used = by_day.get(day, Used())
-        height = -(-100 * used.charged_credits // highest) if highest else 0
-        listed.append(DayUsage(day, used.charged_credits, used.requests, height))
-    return RecentUsage(
-        listed, sum(day.charged_credits for day in listed), sum(day.requests for day in listed)
+def add_up_one_by_one(wallet: Wallet, chosen: UsageFilter) -> Used:
+    """Return what the chosen requests add up to; beyond MOST_ADDED_UP, the newest ones alone."""
+    newest = chosen.records(wallet).order_by("-pk").values("pk")[:MOST_ADDED_UP]
+    sums = UsageRecord.objects.filter(pk__in=newest).aggregate(
+        count=Count("pk"),
+        charged=Sum("charged_credits", default=0),
+        prompt=Sum("prompt_tokens", default=0),
+        completion=Sum("completion_tokens", default=0),
     )
+    return Used(sums["count"], sums["charged"], sums["prompt"], sums["completion"])
+
+
+def chunks_of(wallet: Wallet, chosen: UsageFilter) -> Iterator[list[UsageRecord]]:
+    """Return all chosen records, newest first; each chunk is a query of its own."""
+    before = None
+    while True:
+        page = read_usage_page(wallet, chosen, before=before, size=CHUNK)
+        yield page.records
+        before = page.next_before
+        if before is None:
+            return

@@ -126,6 +126,17 @@ class UsageRecord(models.Model):
     def __str__(self) -> str:
         return self.request_id
 
+    @property
+    def duration_ms(self) -> int:
+        """Return how long the request took; two machines' clocks may differ."""
+        return max(0, round((self.ended_at - self.started_at).total_seconds() * 1_000))
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Return how fast the answer came, of a stream from its first byte on; None without one."""
+        took_ms = self.duration_ms - (self.first_byte_ms or 0 if self.is_stream else 0)
+        return self.completion_tokens * 1_000 / took_ms if took_ms > 0 else None
+
 
 class KeyWriteOff(models.Model):
     """What the requests of one API key that came within one hour (UTC) cost beyond their charge.

@@ -3,18 +3,31 @@
 Each read is one statement, so every booked receipt counts in exactly one of the two.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Q, Subquery, Sum
-from django.db.models.functions import Coalesce, TruncDate
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import (
+    Count,
+    DateTimeField,
+    F,
+    Func,
+    IntegerField,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+    Value,
+)
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from billing.models import RollUpMark, UsageRecord, UsageRollUp, Wallet
+from billing.rollups.periods import Period
 
 SUMS = ("charged_credits", "prompt_tokens", "completion_tokens")
+ALL = Q()
 
 
 @dataclass(slots=True)
@@ -32,43 +45,91 @@ class Used:
         self.prompt_tokens += prompt
         self.completion_tokens += completion
 
+    def merge(self, other: "Used") -> None:
+        self.add(
+            other.requests, other.charged_credits, other.prompt_tokens, other.completion_tokens
+        )
 
-def sum_by_day(wallet: Wallet, *, since: date) -> dict[date, Used]:
-    """Return what was used on each day (UTC) that has requests."""
-    start = datetime.combine(since, datetime.min.time(), timezone.get_default_timezone())
-    return {day: used for (day,), used in _sum(wallet, start, "day").items()}
+
+# By what a chart tells requests apart, each with its column.
+GROUPS = {
+    "model": "model_name",
+    "key": "api_key_id",
+    "member": "api_key__created_by_id",
+    "outcome": "outcome",
+}
+
+
+class WidthBucket(Func):
+    """How many of the sorted instants in the array an instant has reached."""
+
+    function = "width_bucket"
+    template = "%(function)s(%(expressions)s::timestamptz[])"
+    output_field = IntegerField()
+
+
+def sum_by_step(
+    wallet: Wallet, period: Period, *, by: str = "", where: Q = ALL
+) -> dict[tuple[Any, ...], Used]:
+    """Return what was used in each step of a period that has requests, by the step's number from 1
+    and, with `by`, a group of GROUPS; of the requests alone that `where` chooses.
+    """
+    steps = WidthBucket(F("starts_at"), Value(list(period.starts), ArrayField(DateTimeField())))
+    fresh = WidthBucket(F("ended_at"), Value(list(period.starts), ArrayField(DateTimeField())))
+    keys = ("step", GROUPS[by]) if by else ("step",)
+    return _add_up(
+        keys,
+        _rolled_up(wallet, where, period.starts_at, period.ends_at).annotate(step=steps),
+        _fresh(wallet, where).annotate(step=fresh),
+        _is_in("ended_at", period.starts_at, period.ends_at),
+    )
 
 
 def sum_by_model(wallet: Wallet, *, days: int) -> dict[tuple[int, str], Used]:
     """Return what was used in the last days, by API key and model."""
-    return _sum(wallet, timezone.now() - timedelta(days=days), "api_key_id", "model_name")
-
-
-def _sum(wallet: Wallet, since: datetime, *keys: str) -> dict[tuple[Any, ...], Used]:
-    found: dict[tuple[Any, ...], Used] = {}
-    for row in _rows(wallet, since, keys):
-        found.setdefault(row[: len(keys)], Used()).add(*row[len(keys) :])
-    return {key: used for key, used in found.items() if used.requests}
-
-
-def _rows(wallet: Wallet, since: datetime, keys: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
-    mark = RollUpMark.objects.filter(wallet=wallet).values("record_id")
-    rolled_up = (
-        UsageRollUp.objects.filter(wallet=wallet, starts_at__gte=since)
-        .annotate(day=TruncDate("starts_at"))
-        .values_list(*keys)
-        .annotate(count=Sum("requests"), **{f"{name}_sum": Sum(name) for name in SUMS})
+    since = timezone.now() - timedelta(days=days)
+    return _add_up(
+        ("api_key_id", "model_name"),
+        _rolled_up(wallet, ALL, since, None),
+        _fresh(wallet, ALL),
+        _is_in("ended_at", since, None),
     )
-    # A condition on the time would lead PostgreSQL to an index that finds far more than the few.
-    is_new = Q(ended_at__gte=since)
-    fresh = (
-        UsageRecord.objects.filter(wallet=wallet, pk__gt=Coalesce(Subquery(mark), 0))
-        .annotate(day=TruncDate("ended_at"))
-        .order_by()
-        .values_list(*keys)
-        .annotate(
-            count=Count("pk", filter=is_new),
-            **{f"{name}_sum": Sum(name, filter=is_new, default=0) for name in SUMS},
+
+
+def _rolled_up(
+    wallet: Wallet, where: Q, since: datetime, until: datetime | None
+) -> QuerySet[UsageRollUp]:
+    return UsageRollUp.objects.filter(where, _is_in("starts_at", since, until), wallet=wallet)
+
+
+def _fresh(wallet: Wallet, where: Q) -> QuerySet[UsageRecord]:
+    mark = RollUpMark.objects.filter(wallet=wallet).values("record_id")
+    # No condition on the time: it would lead PostgreSQL to an index that finds far more than the
+    # few.
+    is_new = Q(wallet=wallet, pk__gt=Coalesce(Subquery(mark), 0))
+    return UsageRecord.objects.filter(where, is_new).order_by()
+
+
+def _is_in(column: str, since: datetime, until: datetime | None) -> Q:
+    bounds = Q(**{f"{column}__gte": since})
+    return bounds & Q(**{f"{column}__lt": until}) if until else bounds
+
+
+def _add_up(
+    keys: tuple[str, ...], rolled_up: QuerySet[Any], fresh: QuerySet[Any], is_in: Q
+) -> dict[tuple[Any, ...], Used]:
+    rows = (
+        rolled_up.values_list(*keys)
+        .annotate(count=Sum("requests"), **{f"{name}_sum": Sum(name) for name in SUMS})
+        .union(
+            fresh.values_list(*keys).annotate(
+                count=Count("pk", filter=is_in),
+                **{f"{name}_sum": Sum(name, filter=is_in, default=0) for name in SUMS},
+            ),
+            all=True,
         )
     )
-    return rolled_up.union(fresh, all=True).iterator()
+    found: dict[tuple[Any, ...], Used] = {}
+    for row in rows.iterator():
+        found.setdefault(row[: len(keys)], Used()).add(*row[len(keys) :])
+    return {key: used for key, used in found.items() if used.requests}

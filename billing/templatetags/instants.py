@@ -1,8 +1,9 @@
-"""How instants become text on pages: in UTC, the same for everyone."""
+"""How instants become text on pages: in UTC, the same for everyone, or in the reader's zone."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 from django import template
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -21,13 +22,32 @@ def day(at: datetime | None, empty: str = "—") -> SafeString:
     return _time(at, empty, "%b %Y")
 
 
-def _time(at: datetime | None, empty: str, form: str) -> SafeString:
+@register.filter
+def seconds(duration_ms: int) -> str:
+    """Return a duration such as 340 ms, 1.28 s or 2 min 5 s."""
+    if duration_ms < 1_000:
+        return f"{duration_ms} ms"
+    if duration_ms < 60_000:
+        return f"{duration_ms / 1_000:.2f} s"
+    return f"{duration_ms // 60_000:,} min {duration_ms // 1_000 % 60} s"
+
+
+@register.simple_tag
+def local_instant(at: datetime, zone: tzinfo) -> SafeString:
+    """Return a <time> element to the second in a zone, without the year if it is the present."""
+    local = at.astimezone(zone)
+    is_this_year = local.year == timezone.now().astimezone(zone).year
+    return _time(at, "", "%b, %H:%M:%S" if is_this_year else "%b %Y, %H:%M", zone)
+
+
+def _time(at: datetime | None, empty: str, form: str, zone: tzinfo = UTC) -> SafeString:
     if at is None:
         return format_html("{}", empty)
-    at = at.astimezone(UTC)
+    at = at.astimezone(zone)
     return format_html(
-        '<time datetime="{}" title="{} UTC">{}</time>',
+        '<time datetime="{}" title="{} {}">{}</time>',
         at.isoformat(timespec="seconds"),
         f"{at:%Y-%m-%d %H:%M:%S}",
+        f"{at:%Z}",
         f"{at.day} {at:{form}}",
     )

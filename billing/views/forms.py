@@ -6,15 +6,10 @@ from typing import Any, Self
 from django import forms
 from django.http import QueryDict
 
-from accounts.api_keys import keys_of
-from accounts.models import ApiKey, Membership, User
-from accounts.teams.members import is_alone
-from accounts.teams.roles import Deed, may
-from accounts.teams.trail import people_in
 from billing.catalogue.on_sale import PricedModel
 from billing.catalogue.pack_prices import Price, list_prices, packs_on_sale, to_cents
 from billing.catalogue.worth import Workload
-from billing.models import Pack, PublicModel
+from billing.models import Pack
 from billing.models.catalogue import MOST_TOKENS
 from billing.top_ups.agreement import CONSENT_VERSION, Terms
 from common import money
@@ -28,38 +23,6 @@ class RefundForm(forms.Form):
     """Confirms a refund. Because of `once`, a second press of the button refunds nothing."""
 
     once = forms.UUIDField(widget=forms.HiddenInput)
-
-
-class UsageFilterForm(forms.Form):
-    """Filters the usage table, and says where its page starts."""
-
-    key: "forms.ModelChoiceField[ApiKey]" = forms.ModelChoiceField(
-        label="API key", queryset=ApiKey.objects.none(), required=False, empty_label="All keys"
-    )
-    model = forms.ChoiceField(required=False)
-    # For readers who see the usage of several people.
-    member: "forms.ModelChoiceField[User]" = forms.ModelChoiceField(
-        queryset=User.objects.none(), required=False, empty_label="Everybody"
-    )
-    before = forms.IntegerField(
-        required=False, min_value=1, max_value=MAX_ID, widget=forms.HiddenInput
-    )
-
-    def __init__(self, seat: Membership, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        keys = self.fields["key"]
-        assert isinstance(keys, forms.ModelChoiceField)  # noqa: S101 - tells the type checker
-        keys.queryset = keys_of(seat)
-        models = self.fields["model"]
-        assert isinstance(models, forms.ChoiceField)  # noqa: S101 - tells the type checker
-        if is_alone(seat.team) or not may(seat, Deed.SEE_ALL_USAGE):
-            del self.fields["member"]
-        else:
-            member = self.fields["member"]
-            assert isinstance(member, forms.ModelChoiceField)  # noqa: S101 - tells the type checker
-            member.queryset = people_in(seat.team)
-        names = PublicModel.objects.values_list("name", flat=True)
-        models.choices = [("", "All models"), *((name, name) for name in names)]
 
 
 class WorkloadForm(forms.Form):

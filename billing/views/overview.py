@@ -1,20 +1,30 @@
 """The first page of the dashboard."""
 
+from datetime import timedelta
+from typing import Any
+
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from accounts.teams.invitations import invitations_to
 from accounts.teams.roles import Deed, may
+from accounts.time_zones import zone_of
 from billing.keys.api_keys import has_api_keys
-from billing.ledger.balances import read_balance
-from billing.ledger.usage import maker_seen_by, read_recent_usage, read_usage_page
+from billing.ledger.balances import balance_for
+from billing.ledger.outlook import compare_months, next_lots, pace_of
+from billing.ledger.usage import UsageFilter, maker_seen_by, read_usage_page
+from billing.ledger.usage_charts import draw
 from billing.ledger.wallets import get_wallet
 from billing.models import Dispute, Order
+from billing.orders.worth_left import worth_left
+from billing.rollups.periods import Step, between
 from billing.top_ups.agreement import find_top_up
 from billing.views.requests import CustomerRequest, member_only
 
 LATEST = 6
+CHART_DAYS = 30
 # Orders whose money has not become credits yet, which a customer may look for.
 AT_WORK = (Order.Status.PENDING, Order.Status.REVIEW)
 
@@ -24,22 +34,44 @@ AT_WORK = (Order.Status.PENDING, Order.Status.REVIEW)
 def dashboard(request: CustomerRequest) -> HttpResponse:
     """Show the balance, what was used lately, and what to do next. htmx gets the page's middle."""
     wallet, seat = get_wallet(request.team), request.seat
-    made_by = maker_seen_by(seat)
-    latest = read_usage_page(wallet, size=LATEST, made_by=made_by).records
+    chosen = UsageFilter(made_by=maker_seen_by(seat))
+    latest = read_usage_page(wallet, chosen, size=LATEST).records
     orders = Order.objects.filter(team=request.team)
-    if not may(seat, Deed.SEE_ORDERS):
-        orders = orders.none()
+    sees_orders = may(seat, Deed.SEE_ORDERS)
+    balance = balance_for(seat)
     context = {
         "wallet": wallet,
-        "orders_at_work": orders.filter(status__in=AT_WORK),
-        "disputed_orders": orders.filter(disputes__status__in=Dispute.OPEN).distinct(),
+        "orders_at_work": orders.filter(status__in=AT_WORK) if sees_orders else [],
+        "disputed_orders": orders.filter(disputes__status__in=Dispute.OPEN).distinct()
+        if sees_orders
+        else [],
         "top_up": find_top_up(request.team),
-        "balance": read_balance(wallet),
+        "balance": balance,
+        "worth": worth_left(wallet) if sees_orders else [],
+        "lots": next_lots(wallet),
         "latest": latest,
-        "recent": read_recent_usage(wallet) if latest and made_by is None else None,
         "has_keys": has_api_keys(request.team),
         "invitations": invitations_to(request.user),
         "has_credits": wallet.credited_credits > 0,
+        "zone": zone_of(request),
     }
+    if latest:
+        context |= _read_usage(request, chosen, balance.available_credits)
     template = "dashboard/_overview.html" if request.htmx else "dashboard/overview.html"
     return render(request, template, context)
+
+
+def _read_usage(
+    request: CustomerRequest, chosen: UsageFilter, available_credits: int
+) -> dict[str, Any]:
+    """Return the last days' chart, how long the balance lasts, and the months."""
+    wallet, zone, now = get_wallet(request.team), zone_of(request), timezone.now()
+    today = now.astimezone(zone).date()
+    days = between(today - timedelta(days=CHART_DAYS - 1), today, step=Step.DAY, zone=zone)
+    chart = draw(wallet, days, chosen)
+    return {
+        "chart": chart,
+        "months": compare_months(wallet, now=now, zone=zone, chosen=chosen),
+        # The balance is everybody's, so one member's use tells nothing of it.
+        "pace": pace_of(chart, available_credits) if chosen.made_by is None else None,
+    }

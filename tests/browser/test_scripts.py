@@ -19,6 +19,7 @@ from devstack.environment import without_product_settings
 from devstack.pytest_plugin import SERVICES_HOME
 from devstack.stack import Stack
 from devstack.template import copy_template
+from tests.browser.addresses import is_page
 from tests.browser.conftest import STAFF_LOGIN, TIMEOUT_MS
 from tests.browser.shoppers import sign_up, wait_for_models
 from tests.waiting import await_true
@@ -185,10 +186,3 @@ def read(browser: Browser, mails: dict[str, list[str]]) -> None:
         reader.page.set_content(html)
         reader.look(f"the mail {kind}")
     assert reader.troubles == []
-
-
-def is_page(page: Page, path: str) -> bool:
-    """Tell whether an address shows a page: not a file, nor what only takes a form."""
-    answer = page.request.get(path, max_redirects=3)
-    is_html = answer.headers.get("content-type", "").startswith("text/html")
-    return is_html and "content-disposition" not in answer.headers and answer.status < 400

@@ -67,7 +67,7 @@ def test_two_people_share_a_balance(stack: Stack, browsers: Browsers, size: str)
 
 def found_team(page: Page, size: str) -> str:
     """Create a team from the account page; return how the addresses of its pages begin."""
-    page.goto("/accounts/email/")
+    page.goto("/dashboard/settings/profile/")
     page.get_by_role("link", name="Create a team").click()
     keep(page, f"teams/{size}-new")
     page.get_by_label("Name").fill(TEAM)

@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import BrowserContext, ViewportSize
 
-from tests.browser.test_scripts import is_page
+from tests.browser.addresses import is_page
 from tests.quality.conftest import House
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1_800)]

@@ -27,6 +27,7 @@ from accounts.desk.actions import StaffActionsAdmin
 from accounts.models import Invitation, Membership, Role, User
 from accounts.teams.invitations import invite
 from accounts.teams.members import own_seat
+from billing.ledger.wallets import push_wallet
 from billing.models import Order
 from tests.conftest import signed_in
 from tests.desk import Buyer, make_customer, make_event, make_inbox_item, make_provider
@@ -135,9 +136,16 @@ def clerk() -> Client:
     return fresh(User.objects.create_user("clerk@example.com", is_staff=True))
 
 
+def another_customer() -> Client:
+    """Bob, whose balance Redis knows: the header of the first page would otherwise tell it."""
+    buyer = make_customer("bob@example.com")
+    push_wallet(buyer.wallet.pk)
+    return fresh(buyer.user)
+
+
 VISITORS: dict[str, Callable[[], Client]] = {
     "nobody": Client,
-    "another customer": lambda: fresh(make_customer("bob@example.com").user),
+    "another customer": another_customer,
     "the desk's clerk": clerk,
 }
 # Which statuses they get at a customer's own pages, and at the desk.

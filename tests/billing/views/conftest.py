@@ -91,6 +91,7 @@ def use(alice: User, alices_key: ApiKey, gpt4: ModelPrice) -> MakeUsage:
             "target_credits": 1_328,
             "charged_credits": 1_328,
             "api_key": alices_key,
+            "is_stream": False,
             "price": gpt4,
             "model_name": gpt4.model.name,
             "started_at": NOON,
@@ -100,7 +101,6 @@ def use(alice: User, alices_key: ApiKey, gpt4: ModelPrice) -> MakeUsage:
             request_id=request_id,
             wallet=wallet_of(alice),
             endpoint="/v1/chat/completions",
-            is_stream=False,
             **(values | fields),
         )
 

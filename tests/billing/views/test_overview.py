@@ -1,16 +1,12 @@
 """The first page of the dashboard."""
 
-from datetime import timedelta
-
-import time_machine
 from django.test import Client
 
 from accounts.models import User
-from billing.ledger.usage import read_recent_usage
 from billing.ledger.wallets import freeze_wallet, grant_credits, push_wallet, wallet_of
 from billing.models import Wallet
 from billing.wallet.sync_client import SyncWalletClient
-from tests.billing.views.conftest import HTMX, NOON, MakeUsage
+from tests.billing.views.conftest import HTMX, MakeUsage
 from tests.till import Till
 
 
@@ -87,18 +83,3 @@ def test_it_stays_out_of_every_cache(as_alice: Client) -> None:
 
     assert "no-store" in answer.headers["Cache-Control"]
     assert "private" in answer.headers["Cache-Control"]
-
-
-@time_machine.travel(NOON + timedelta(hours=1), tick=False)
-def test_it_adds_the_last_days_up(alice: User, use: MakeUsage) -> None:
-    charge = {"target_credits": 100, "charged_credits": 100}
-    use("req_today", **charge)
-    use("req_today_too", **charge)
-    use("req_yesterday", ended_at=NOON - timedelta(days=1), **charge)
-    use("req_long_ago", ended_at=NOON - timedelta(days=20), **charge)
-
-    recent = read_recent_usage(wallet_of(alice), days=14)
-
-    assert [day.charged_credits for day in recent.days] == [0] * 12 + [100, 200]
-    assert [day.height for day in recent.days[-2:]] == [50, 100]
-    assert (recent.charged_credits, recent.requests) == (300, 3)

@@ -35,7 +35,7 @@ def spend(seat: Membership, credits: int, *, at: datetime = NOON) -> None:
 
 def test_who_is_alone_sees_no_team_but_a_way_to_make_one(as_alice: Client) -> None:
     pages = [text(as_alice.get(page)) for page in ("/dashboard/", "/dashboard/keys/", "/packs/")]
-    account = text(as_alice.get("/accounts/email/"))
+    account = text(as_alice.get("/dashboard/settings/profile/"))
 
     assert [page for page in pages if "team" in page.lower()] == []
     assert account.count("Create a team") == 1

@@ -1,0 +1,203 @@
+"""What the usage page is asked: which time, which requests, and how they are drawn."""
+
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django import forms
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from accounts.api_keys import keys_of
+from accounts.models import ApiKey, Membership, User
+from accounts.teams.members import is_alone
+from accounts.teams.roles import Deed, may
+from accounts.teams.trail import people_in
+from billing.ledger.usage import UsageFilter, maker_seen_by
+from billing.ledger.usage_charts import OUTCOMES, Figure
+from billing.models import PublicModel
+from billing.rollups.periods import (
+    MOST_STEPS,
+    Period,
+    Step,
+    between,
+    count_steps,
+    fitting_step,
+    last_hours,
+)
+from billing.views.forms import MAX_ID
+from common.credits import MAX_CREDITS
+
+DAY_HOURS = 24
+PERIODS = {"24h": "24 hours", "7d": "7 days", "": "30 days", "90d": "90 days", "1y": "A year"}
+# 24 hours may be of two days.
+DAYS = {"24h": 2, "7d": 7, "": 30, "90d": 90, "1y": 364}
+# The first request that anybody can have made here is younger.
+FIRST_DAY = date(2020, 1, 1)
+PARKED = "parked"
+
+
+class DayInput(forms.DateInput):
+    """The browser's own calendar, which knows days in one form alone."""
+
+    def __init__(self) -> None:
+        super().__init__({"type": "date"}, "%Y-%m-%d")
+
+
+class UsageForm(forms.Form):
+    """Chooses a time, requests of it, and the chart; each field may be empty."""
+
+    period = forms.ChoiceField(required=False, choices=list(PERIODS.items()))
+    by = forms.ChoiceField(label="Group by", required=False)
+    figure = forms.ChoiceField(
+        label="Show", required=False, choices=[(each, each.capitalize()) for each in Figure]
+    )
+    key: "forms.ModelChoiceField[ApiKey]" = forms.ModelChoiceField(
+        label="API key", queryset=ApiKey.objects.none(), required=False, empty_label="All keys"
+    )
+    model = forms.ChoiceField(required=False)
+    # For readers who see the usage of several people.
+    member: "forms.ModelChoiceField[User]" = forms.ModelChoiceField(
+        queryset=User.objects.none(), required=False, empty_label="Everybody"
+    )
+    outcome = forms.ChoiceField(
+        required=False,
+        choices=[
+            ("", "All"),
+            *((outcome.value, words) for outcome, words in OUTCOMES.items()),
+            (PARKED, "Under review"),
+        ],
+    )
+    step = forms.ChoiceField(
+        label="Bars",
+        required=False,
+        choices=[("", "As fits"), *((each, f"One per {each}") for each in Step)],
+    )
+    since = forms.DateField(
+        label="From",
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+    until = forms.DateField(
+        label="To, this day included",
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+    request_id = forms.CharField(
+        label="Request id",
+        required=False,
+        max_length=64,
+        widget=forms.TextInput(attrs={"spellcheck": "false", "autocomplete": "off"}),
+    )
+    least_credits = forms.IntegerField(
+        label="Charged at least", required=False, min_value=0, max_value=MAX_CREDITS
+    )
+    most_credits = forms.IntegerField(
+        label="Charged at most", required=False, min_value=0, max_value=MAX_CREDITS
+    )
+    before = forms.IntegerField(
+        required=False, min_value=1, max_value=MAX_ID, widget=forms.HiddenInput
+    )
+
+    # The fields that are always in view, and those that are folded away.
+    IN_VIEW = ("period", "by", "figure", "key", "model", "member")
+    FOLDED = ("outcome", "since", "until", "step", "request_id", "least_credits", "most_credits")
+    # What narrows the list of requests down.
+    NARROWING = ("key", "model", "member", "outcome", "request_id", "least_credits", "most_credits")
+
+    def __init__(self, seat: Membership, zone: ZoneInfo, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.seat, self.zone, self.now = seat, zone, timezone.now()
+        names = PublicModel.objects.values_list("name", flat=True)
+        self._set_choices("model", [("", "All models"), *((name, name) for name in names)])
+        self._set_queryset("key", keys_of(seat))
+        groups = [("", "Nothing"), ("model", "Model"), ("key", "API key"), ("outcome", "Outcome")]
+        if is_alone(seat.team) or not may(seat, Deed.SEE_ALL_USAGE):
+            del self.fields["member"]
+        else:
+            self._set_queryset("member", people_in(seat.team))
+            groups.append(("member", "Member"))
+        self._set_choices("by", groups)
+
+    def _set_choices(self, name: str, choices: list[tuple[str, str]]) -> None:
+        field = self.fields[name]
+        assert isinstance(field, forms.ChoiceField)  # noqa: S101 - tells the type checker
+        field.choices = choices
+
+    def _set_queryset(self, name: str, rows: QuerySet[Any]) -> None:
+        field = self.fields[name]
+        assert isinstance(field, forms.ModelChoiceField)  # noqa: S101 - tells the type checker
+        field.queryset = rows
+
+    def clean(self) -> None:
+        super().clean()
+        given = self.cleaned_data
+        first, last = self._days()
+        if not FIRST_DAY <= first <= last <= self._today() + timedelta(days=1):
+            raise forms.ValidationError(
+                "The days don't fit: the first comes after the last, or one lies too far away."
+            )
+        step = Step(given["step"]) if given.get("step") else fitting_step(first, last)
+        if count_steps(first, last, step) > MOST_STEPS:
+            raise forms.ValidationError(
+                f"That is more than {MOST_STEPS} bars. Please choose longer ones, or fewer days."
+            )
+        least, most = given.get("least_credits"), given.get("most_credits")
+        if least is not None and most is not None and least > most:
+            raise forms.ValidationError("No charge is at least more than it is at most.")
+
+    @property
+    def in_view(self) -> list[forms.BoundField]:
+        return [self[name] for name in self.IN_VIEW if name in self.fields]
+
+    @property
+    def folded(self) -> list[forms.BoundField]:
+        return [self[name] for name in self.FOLDED]
+
+    @property
+    def is_unfolded(self) -> bool:
+        """Tell whether something is set in a folded field."""
+        return any(self.data.get(name) for name in self.FOLDED)
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Tell whether requests of the time may be left out."""
+        return any(self.data.get(name) for name in self.NARROWING)
+
+    @property
+    def period_chosen(self) -> Period:
+        """Return the time and its bars; only after `is_valid`."""
+        given = self.cleaned_data
+        first, last = self._days()
+        step = Step(given["step"]) if given["step"] else None
+        is_custom = given["since"] or given["until"]
+        if given["period"] == "24h" and not is_custom:
+            return last_hours(DAY_HOURS, now=self.now, zone=self.zone)
+        return between(first, last, step=step or fitting_step(first, last), zone=self.zone)
+
+    def chosen(self, period: Period) -> UsageFilter:
+        """Return which requests are chosen; only after `is_valid`."""
+        given = self.cleaned_data
+        is_parked = given["outcome"] == PARKED
+        return UsageFilter(
+            api_key=given["key"],
+            model_name=given["model"],
+            made_by=given.get("member") or maker_seen_by(self.seat),
+            outcome="" if is_parked else given["outcome"],
+            since=period.starts_at,
+            until=period.ends_at,
+            is_parked=is_parked,
+            request_id=given["request_id"],
+            least_credits=given["least_credits"],
+            most_credits=given["most_credits"],
+        )
+
+    def _days(self) -> tuple[date, date]:
+        """Return the first and the last day, as far as they are known to be days."""
+        given = self.cleaned_data
+        last = given.get("until") or self._today()
+        days = DAYS[given.get("period", "")]
+        return given.get("since") or last - timedelta(days=days - 1), last
+
+    def _today(self) -> date:
+        return datetime.astimezone(self.now, self.zone).date()
