@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-slow test-long conformance lint lint-more chaos chaos-short bench profile \
-	bench-wallet drain-test fairness deploy-check edge-test page-check lighthouse backup-test pooler-test mutations races format lock clean venv
+	bench-wallet drain-test fairness deploy-check edge-test page-check lighthouse backup-test pooler-test upgrade-test mutations races format lock clean venv
 
 # Nothing here may depend on the user's own Python settings.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
@@ -92,6 +92,9 @@ fairness: venv ## one client's short chats beside each kind of hostile one (NAME
 
 drain-test: venv ## stop a web process under 50 streams: all must end and be charged exactly
 	@$(VENV_PYTHON) -m bench.drain
+
+upgrade-test: venv ## roll from one version to another, ten times, under streams (OLD=commit)
+	@exec $(VENV_PYTHON) -m bench.upgrade $(if $(OLD),--old $(OLD))
 
 format: venv ## put code and templates in shape
 	$(VENV_PYTHON) -m ruff check --fix .

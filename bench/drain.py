@@ -158,7 +158,7 @@ class Drain:
 
     async def _read(self, session: aiohttp.ClientSession, stream: Stream) -> None:
         body = {
-            **_question(f"{DIRECTIVES} {stream.number}"),
+            **question(f"{DIRECTIVES} {stream.number}"),
             "stream": True,
             "stream_options": {"include_usage": True},
         }
@@ -181,7 +181,7 @@ class Drain:
         url = f"{self._staying}/v1/chat/completions"
         while True:
             async with session.post(
-                url, json={**_question("Hello!"), "max_tokens": 3}, headers=self._headers
+                url, json={**question("Hello!"), "max_tokens": 3}, headers=self._headers
             ) as response:
                 await response.read()
                 self._others.append(response.status)
@@ -196,7 +196,7 @@ class Drain:
             return "refused"
 
 
-def _question(text: str) -> dict[str, Any]:
+def question(text: str) -> dict[str, Any]:
     return {"model": MODEL, "messages": [{"role": "user", "content": text}]}
 
 

@@ -16,6 +16,7 @@ import structlog
 from django.conf import settings
 
 from common.log_lines import STDERR
+from common.tracing import add_values, span
 
 # Where a request's scope keeps what its line tells.
 LINE = "tokenproxy.line"
@@ -63,7 +64,7 @@ def note_request(scope: Scope, **facts: object) -> None:
 
 @contextmanager
 def request_line(scope: Scope, *, surface: str) -> Iterator[None]:
-    """Write the line of the request in the block, once it ends.
+    """Write the line of the request in the block, once it ends. Its span has the same values.
 
     A page's is left out if nothing was told of it: it was a probe or a static file.
     """
@@ -72,7 +73,11 @@ def request_line(scope: Scope, *, surface: str) -> Iterator[None]:
     scope[LINE] = line
     known = len(line)
     try:
-        yield
+        with span(f"{surface} request") as traced:
+            try:
+                yield
+            finally:
+                add_values(traced, line)
     finally:
         if surface == "api" or len(line) > known:
             line["ms"] = round((time.perf_counter() - started_at) * 1_000)

@@ -14,7 +14,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tokenproxy_site.settings")
 django.setup()
 
 from tokenproxy_site.application import Application  # noqa: E402  # needs Django set up
-from tokenproxy_site.logs import complain_in_lines  # noqa: E402  # needs Django set up
+from tokenproxy_site.logs import (  # noqa: E402  # needs Django set up
+    begin_to_report,
+    complain_in_lines,
+)
 
 complain_in_lines()
+begin_to_report()
 application = Application(get_asgi_application())

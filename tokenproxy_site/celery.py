@@ -9,7 +9,7 @@ from celery.apps import worker
 from celery.signals import beat_init, celeryd_init
 from kombu.transport import redis
 
-from tokenproxy_site.logs import complain_in_lines
+from tokenproxy_site.logs import begin_to_report, complain_in_lines
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tokenproxy_site.settings")
 
@@ -33,3 +33,4 @@ def log_in_lines(**_kwargs: Any) -> None:
     # Celery says that it was told to stop past all logging, in plain text.
     vars(worker)["safe_say"] = lambda message, *_: log.info("worker_told", message=message)
     complain_in_lines()
+    begin_to_report()

@@ -52,6 +52,18 @@ class WithoutPaths(logging.Filter):
         return True
 
 
+def begin_to_report() -> None:
+    """Report errors and send traces from now on, as configured. For processes that serve."""
+    if settings.TRACES_URL:
+        from tokenproxy_site.tracing import start_tracing
+
+        start_tracing(settings.TRACES_URL, percent=settings.TRACES_PERCENT)
+    if settings.SENTRY_DSN:
+        from tokenproxy_site.reporting import start_reporting
+
+        start_reporting(settings.SENTRY_DSN)
+
+
 def complain_in_lines() -> None:
     """Have warnings, and errors that nobody catches, logged like everything else.
 
@@ -74,8 +86,11 @@ def _log_uncaught(
     structlog.get_logger(__name__).critical("uncaught", exc_info=(kind, error, trace))
 
 
-def configure_logging(form: str, level: str) -> dict[str, Any]:
-    """Set structlog up and return Django's LOGGING. `form` is console or json."""
+def configure_logging(form: str, level: str, *, reports: bool = False) -> dict[str, Any]:
+    """Set structlog up and return Django's LOGGING. `form` is console or json.
+
+    With `reports`, errors go to Sentry, too, once a process that serves has started to report.
+    """
     if form not in {"console", "json"}:
         raise ImproperlyConfigured("The setting LOG_FORMAT must be console or json.")
     if level not in LEVELS:
@@ -85,6 +100,7 @@ def configure_logging(form: str, level: str) -> dict[str, Any]:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        *_reporters(reports=reports),
         structlog.processors.format_exc_info,
     ]
     structlog.configure(
@@ -135,3 +151,12 @@ def configure_logging(form: str, level: str) -> dict[str, Any]:
             "fpdf": {"level": "WARNING"},
         },
     }
+
+
+def _reporters(*, reports: bool) -> list[Any]:
+    if not reports:
+        return []
+    # Sentry's SDK takes memory and half a second, which nobody pays who does not use it.
+    from tokenproxy_site.reporting import report
+
+    return [report]

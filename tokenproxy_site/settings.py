@@ -315,6 +315,9 @@ PAID_ORDERS_PER_USER = get_int("PAID_ORDERS_PER_USER", 20, least=1)
 PAID_ORDERS_PER_ADDRESS = get_int("PAID_ORDERS_PER_ADDRESS", 40, least=1)
 # Stripe tells of an event for 30 days; one that is forgotten earlier would be taken for a new one.
 STRIPE_EVENT_DAYS = get_int("STRIPE_EVENT_DAYS", 90, least=31)
+# A mail's row is what keeps it from being sent again, for as long as its cause may come up.
+NOTICE_DAYS = get_int("NOTICE_DAYS", 730, least=180)
+SIGN_IN_DAYS = get_int("SIGN_IN_DAYS", 400, least=30)
 STRIPE_PROMOTION_CODES = get_bool("STRIPE_PROMOTION_CODES", default=False)
 STRIPE_AUTOMATIC_TAX = get_bool("STRIPE_AUTOMATIC_TAX", default=False)
 PRICES_INCLUDE_TAX = get_bool("PRICES_INCLUDE_TAX", default=False)
@@ -476,11 +479,14 @@ CELERY_BEAT_SCHEDULE = {
         "task": "billing.reconcile_stripe",
         "schedule": crontab(hour="4", minute="10"),
     },
-    "prune Stripe events": _sweep("billing.prune_stripe_events", every_s=3_600),
+    "delete old rows": _sweep("billing.delete_old", every_s=3_600),
     "send notices": _sweep("billing.send_notices", every_s=3),
     "find low balances": _sweep("billing.find_low_balances", every_s=30),
+    "find spend spikes": _sweep("billing.find_spend_spikes", every_s=300),
     "find expiring lots": _sweep("billing.find_expiring_lots", every_s=600),
     "take a snapshot": _sweep("tokenproxy_site.take_snapshot", every_s=10),
+    # What it counts is kept for five minutes.
+    "count service": _sweep("tokenproxy_site.count_service", every_s=30),
     "audit money": _sweep("billing.audit_money", every_s=3_600),
 }
 
@@ -488,4 +494,11 @@ CELERY_BEAT_SCHEDULE = {
 
 LOG_FORMAT = get_text("LOG_FORMAT", "console" if DEBUG else "json")
 LOG_LEVEL = get_text("LOG_LEVEL", "INFO")
-LOGGING = configure_logging(LOG_FORMAT, LOG_LEVEL)
+# The collector of traces, such as http://otel-collector:4318/v1/traces; unset: none are made.
+TRACES_URL = get_text("TRACES_URL", "")
+TRACES_PERCENT = get_int("TRACES_PERCENT", 100, least=1, most=100)
+# Providers are told the id of the trace that a call belongs to.
+TRACES_TO_UPSTREAMS = get_bool("TRACES_TO_UPSTREAMS", default=False)
+# Where errors are reported to, with where they happened and nothing else; unset: nowhere.
+SENTRY_DSN = get_text("SENTRY_DSN", "")
+LOGGING = configure_logging(LOG_FORMAT, LOG_LEVEL, reports=bool(SENTRY_DSN))

@@ -21,6 +21,7 @@ from celery import Task
 from django.conf import settings
 
 from common.log_lines import STDERR
+from common.tracing import span
 
 log = structlog.get_logger(__name__)
 
@@ -105,6 +106,7 @@ class SweepTask(Task[..., Any]):
             log.info("sweep_left_out", sweep=self.name)
             return None
         try:
-            return super().__call__(*args, **kwargs)
+            with span(self.name):
+                return super().__call__(*args, **kwargs)
         finally:
             RUNS.end(self.name)

@@ -11,7 +11,7 @@ from accounts.teams.middleware import resume
 from accounts.views import AddressView, ConfirmAddressView, SignUpView
 from billing.views.account_pages import ChoosePasswordView, SessionsView
 from tokenproxy_site.site_map import PublicPages
-from tokenproxy_site.status import status
+from tokenproxy_site.status import IncidentFeed, status
 
 urlpatterns = [
     path("", include("billing.urls")),
@@ -19,6 +19,7 @@ urlpatterns = [
     path("", include("tokenproxy_site.docs.urls")),
     path("sitemap.xml", sitemap, {"sitemaps": {"": PublicPages}}, name="sitemap"),
     path("status/", status, name="status"),
+    path("status/feed.atom", IncidentFeed(), name="status-feed"),
     path("accounts/signup/", SignUpView.as_view(), name="account_signup"),
     path("accounts/email/", AddressView.as_view(), name="account_email"),
     re_path(

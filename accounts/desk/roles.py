@@ -102,6 +102,10 @@ ROLES = (
             "billing.change_publicmodel",
             "billing.change_stripeevent",
             "billing.change_wallet",
+            *views("proxy", "incident", "incidentupdate"),
+            "proxy.add_incident",
+            "proxy.change_incident",
+            "proxy.add_incidentupdate",
             *(
                 f"proxy.{verb}_{model}"
                 for verb in ("add", "change", "delete")

@@ -18,6 +18,8 @@ class ApiKey(models.Model):
     created_by = models.ForeignKey(User, models.PROTECT, related_name="api_keys")
     # Its maker left the team, and whoever removed them let the key go on.
     is_left_to_team = models.BooleanField(default=False, editable=False)
+    # Lent to its maker's pages for an hour at a time; see `billing.keys.playground`.
+    is_playground = models.BooleanField(default=False, db_default=False, editable=False)
     name = models.CharField(max_length=60)
     digest = models.CharField(
         max_length=64, unique=True, editable=False, help_text="SHA-256 of the secret, in hex."
@@ -83,6 +85,11 @@ class ApiKey(models.Model):
                 condition=(Q(lifetime_cap_credits=None) | Q(lifetime_cap_credits__gte=0))
                 & (Q(monthly_cap_credits=None) | Q(monthly_cap_credits__gte=0)),
                 name="api_key_caps_are_not_negative",
+            ),
+            models.UniqueConstraint(
+                fields=["team", "created_by"],
+                condition=Q(is_playground=True, revoked_at=None),
+                name="playground_has_one_key",
             ),
             models.CheckConstraint(
                 condition=Q(previous_digest=None, previous_expires_at=None, previous_hint="")

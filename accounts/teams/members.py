@@ -13,6 +13,7 @@ from accounts.models import Membership, Role, Team, User
 from accounts.teams.events import Action, note
 from accounts.teams.exceptions import LastOwner, NotAllowed, NotAMember, TeamClosed, TeamRefused
 from accounts.teams.roles import ALLOWED, Deed, demand, may_act_on
+from common.names import clean_name
 
 MOST_TEAMS = 50
 
@@ -221,7 +222,7 @@ def _of(user: User, seat: Membership) -> Membership:
 
 
 def _clean_name(name: str) -> str:
-    cleaned = " ".join(name.split())
+    cleaned = clean_name(name)
     if not cleaned:
         raise TeamRefused("A team needs a name.")
     if "@" in cleaned or "://" in cleaned:

@@ -13,7 +13,6 @@ When = Literal["before", "after"]
 
 WEB_POINTS = (
     "billing.wallet.journal:Journal.start",
-    "billing.wallet.journal:Journal.ask",
     "billing.wallet.journal:Journal.end",
     "billing.wallet.journal:Journal.void",
     "billing.wallet.client:WalletClient.place",
@@ -32,6 +31,7 @@ WEB_POINTS = (
 )
 # Steps that a web process passes only now and then; an order for one may find nobody.
 RARE_WEB_POINTS = (
+    "billing.wallet.journal:Journal.ask",
     "billing.wallet.journal:Journal.refused",
     "billing.stripe_inbox.events:receive_event",
     "billing.orders.checkout:start_checkout",

@@ -8,6 +8,7 @@ from bench.mutants import (
     admission,
     arguments,
     calls,
+    convoys,
     ending,
     known_bugs,
     limits,
@@ -23,6 +24,7 @@ __all__ = ["MUTANTS", "Mutant"]
 
 MUTANTS = [
     *arguments.MUTANTS,
+    *convoys.MUTANTS,
     *calls.MUTANTS,
     *known_bugs.MUTANTS,
     *admission.MUTANTS,

@@ -170,7 +170,7 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "an event that came just now is too old",
-        "  if tonumber(string.match(first, '^%d+')) >= limit then\n    return false\n  end\n",
+        "  if first_ms >= limit then\n    return false\n  end\n",
         "",
         within="is_backlogged(",
         tests="functions::test_an_event_that_came_just_now_stops_nobody",

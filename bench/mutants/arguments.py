@@ -19,6 +19,7 @@ NAMES = {
     "open_fence": "open",
     "restoring": "keep",
 }
+WRONG_CONVOY = "convoys::test_a_convoy_that_is_no_convoy_runs_none_of_its_calls"
 REBUILDING = {
     "begin",
     "restore_wallets",
@@ -29,6 +30,7 @@ REBUILDING = {
     "forget",
     "open_fence",
     "restoring",
+    "take_over",
 }
 
 
@@ -58,6 +60,8 @@ def find_test(function: str, value: str, name: str) -> str:
     """Return the test that must notice."""
     if value.startswith("event["):
         return f"functions::test_an_event_with_a_wrong_field_is_not_acknowledged[{name}]"
+    if function == "read_calls":
+        return f"{WRONG_CONVOY}[{name}]"
     test = WRONG_OF_REBUILD if function in REBUILDING else WRONG
     return f"{test}[{NAMES.get(function, function)}]"
 

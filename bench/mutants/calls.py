@@ -48,6 +48,29 @@ MUTANTS: list[Mutant] = [
         "test_it_settles_a_whole_answer_whose_task_is_cancelled_while_it_is_counted",
     ),
     Mutant(
+        "calls: what the journal has of one that was refused stays",
+        "proxy/serving/serve.py",
+        "                if call.is_noted:\n",
+        "                if False:\n",
+        "tests/proxy/serving/test_settling.py::"
+        "test_what_the_journal_has_of_a_call_is_taken_back_when_it_is_refused",
+    ),
+    Mutant(
+        "calls: one that has ended is noted",
+        "proxy/serving/inflight.py",
+        " or not call.may_have_run:\n",
+        ":\n",
+        "tests/proxy/serving/test_settling.py::test_a_call_that_has_ended_is_noted_no_more",
+    ),
+    Mutant(
+        "calls: a killed process's requests are free",
+        "proxy/serving/inflight.py",
+        "        await self.note_asked(now)\n",
+        "",
+        "tests/proxy/serving/test_killed.py::"
+        "test_it_costs_the_prompt_once_the_upstream_has_had_it_for_a_second",
+    ),
+    Mutant(
         "bodies: the fraction of a float is an integer",
         "proxy/parsing/jsonbody.py",
         r"(?<![\d.eE+-])-?\d{19}",

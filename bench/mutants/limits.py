@@ -204,7 +204,7 @@ MUTANTS: list[Mutant] = [
         "limits: a key of another epoch keeps its months",
         "    redis.call('DEL', key.name)\n",
         "",
-        within="write_key(",
+        within="set_key(",
         tests="limits::test_a_key_of_another_epoch_spent_nothing_in_any_month",
     ),
     lua(
@@ -236,14 +236,14 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "count_request: a key's turns without end",
-        "  write_key(key, epoch)\n",
+        "  write_key(key)\n",
         "",
         within="count_request(",
         tests="limits::test_turns_come_out_of_the_requests_per_minute[key]",
     ),
     lua(
         "count_request: a wallet's turns without end",
-        "  redis.call('HSET', wallet_key, 'ra', text(taken.wallet.arrival))\n",
+        "  write_wallet(wallet)\n",
         "",
         within="count_request(",
         tests="limits::test_turns_come_out_of_the_requests_per_minute[wallet]",

@@ -50,7 +50,7 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "members: a hold is not theirs",
-        "    take_on(hold.member, hold)\n    write_key(hold.member, hold.epoch)\n",
+        "    take_on(hold.member, hold)\n    write_key(hold.member)\n",
         "",
         tests="members::test_a_cap_counts_what_all_keys_of_the_member_hold_and_were_charged",
     ),
@@ -68,7 +68,7 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "members: an ending is not written",
-        "    write_key(member, epoch)\n",
+        "    write_key(member)\n",
         "",
         within="write_ending(",
         tests="members::test_what_a_member_did_not_use_is_given_back",

@@ -42,13 +42,11 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "cancelled commands give their answers to others",
         "billing/wallet/connection.py",
-        "            answer, _ = self._waiting.popleft()\n"
-        "            if not answer.done():\n"
-        "                answer.set_result(reply)",
-        "            answer, _ = self._waiting.popleft()\n"
-        "            while answer.done():\n"
-        "                answer, _ = self._waiting.popleft()\n"
-        "            answer.set_result(reply)",
+        "            self._waiting.popleft().resolve(reply)\n",
+        "            asked = self._waiting.popleft()\n"
+        "            while all(answer.done() for answer in asked.answers):\n"
+        "                asked = self._waiting.popleft()\n"
+        "            asked.resolve(reply)\n",
         "connection::test_a_cancelled_task_does_not_shift_the_answers_of_the_others",
     ),
     Mutant(
@@ -56,7 +54,8 @@ MUTANTS: list[Mutant] = [
         "billing/wallet/connection.py",
         '            self.abort(ConnectionLost("Redis did not answer in time."))\n',
         "            while self._waiting:\n"
-        '                self._waiting.popleft()[0].set_exception(ConnectionLost("late"))\n',
+        "                for answer in self._waiting.popleft().answers:\n"
+        '                    answer.set_exception(ConnectionLost("late"))\n',
         "connection::test_a_late_answer_is_not_given_to_the_next_command",
     ),
     Mutant(

@@ -28,8 +28,12 @@ from django.db import connection, transaction
 
 from billing.audit import queries as audit_queries
 from billing.audit.redis_comparison import Difference, differences
+from billing.audit.shards import are_books_long, queries_of_shard, shard_due
+from billing.ledger.inbox import file_item
 
 TRIES = 8
+# Of one audit; whoever reads these asks for all of them.
+MOST_FILED = 20
 PAUSE_S = 0.5
 
 
@@ -45,23 +49,42 @@ class Finding:
         return f"invariant {self.invariant}: {self.subject}: {self.problem}"
 
 
-def audit(*, at_rest: bool = False, pause_s: float = PAUSE_S) -> list[Finding]:
+def audit(
+    *, at_rest: bool = False, pause_s: float = PAUSE_S, shard: int | None = None
+) -> list[Finding]:
     """Return every broken invariant; an empty list is a clean bill.
 
+    With `shard`, of PostgreSQL's books only those of its wallets are looked at; of Redis, all.
     `at_rest` also demands that nothing is under way: no hold, no event, no late push.
     What may be late in Redis is read again up to TRIES - 1 times, each after `pause_s` seconds.
     Raises WalletRecovering while Redis can't be read.
     """
-    return sorted({*_audit_books(), *_audit_redis(at_rest=at_rest, pause_s=pause_s)})
+    return sorted({*_audit_books(shard), *_audit_redis(at_rest=at_rest, pause_s=pause_s)})
 
 
-def _audit_books() -> list[Finding]:
+def audit_hourly() -> list[Finding]:
+    """Audit what an hour allows: everything, or of long books the shard whose turn it is.
+
+    Files what it finds for a person, because the next hour may look elsewhere.
+    """
+    findings = audit(shard=shard_due(time.time()) if are_books_long() else None)
+    for finding in findings[:MOST_FILED]:
+        file_item(
+            kind="audit_finding",
+            reference=f"{finding.invariant}: {finding.subject}"[:120],
+            summary=str(finding),
+        )
+    return findings
+
+
+def _audit_books(shard: int | None) -> list[Finding]:
+    queries = audit_queries.QUERIES if shard is None else queries_of_shard(shard)
     with transaction.atomic(), connection.cursor() as cursor:
         # Inside a test's or caller's transaction the isolation level can't be changed any more.
         if not _is_nested():
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         findings = []
-        for number, query in audit_queries.QUERIES:
+        for number, query in queries:
             cursor.execute(query)
             findings += [Finding(number, str(row[0]), str(row[1])) for row in cursor.fetchall()]
         return findings

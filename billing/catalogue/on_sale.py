@@ -1,6 +1,7 @@
 """What is on sale: packs, and models with their present rates."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from billing.catalogue.model_prices import current_prices
@@ -18,11 +19,13 @@ class PricedModel:
 
     model: PublicModel
     rates: Rates
+    # How many tokens the model reads at most, its answer included; None if nobody knows.
+    context_tokens: int | None
 
     @property
     def context(self) -> str:
-        """Write how many tokens the model reads at most; "" if staff did not say."""
-        return f"{self.model.context_tokens:,}" if self.model.context_tokens else ""
+        """Write how many tokens the model reads at most; "" if nobody knows."""
+        return f"{self.context_tokens:,}" if self.context_tokens else ""
 
     @property
     def searchable(self) -> str:
@@ -41,11 +44,18 @@ class PricedModel:
         ]
 
 
-def read_priced_models() -> list[PricedModel]:
-    """Return the active models that have a price; one without can't be called."""
+def read_priced_models(contexts: Mapping[str, int | None] | None = None) -> list[PricedModel]:
+    """Return the active models that have a price; one without can't be called.
+
+    `contexts` are how much models read, by name; else it is what staff entered.
+    """
     prices = current_prices()
+    known = contexts or {}
     models = PublicModel.objects.filter(is_active=True, name__in=prices)
-    return [PricedModel(model, prices[model.name]) for model in models]
+    return [
+        PricedModel(model, prices[model.name], known.get(model.name) or model.context_tokens)
+        for model in models
+    ]
 
 
 def get_pack(slug: str) -> Pack:

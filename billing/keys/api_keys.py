@@ -28,6 +28,7 @@ from billing.ledger.wallets import get_wallet
 from billing.models import KeySpending, Wallet
 from billing.notices.notify import as_fact
 from billing.wallet.usage import month_of
+from common.names import clean_name
 
 DEFAULT_OVERLAP = timedelta(hours=24)
 PREVIOUS = ["previous_digest", "previous_hint", "previous_expires_at"]
@@ -56,7 +57,7 @@ def issue_api_key(
     key = ApiKey(
         team=seat.team,
         created_by=user,
-        name=name.strip() or "API key",
+        name=clean_name(name) or "API key",
         digest=secret.digest,
         hint=secret.hint,
     )
@@ -95,7 +96,7 @@ def adjust_api_key(
         raise KeyNotUsable("The key is revoked.")
     before, was = KeySettings.of(locked), _as_facts(locked)
     names = change(before).apply_to(key)
-    key.name = name.strip() or locked.name
+    key.name = clean_name(name) or locked.name
     key.save(update_fields=["name", *names])
     note_key_changed(key)
     if was != (now := _as_facts(key)):
@@ -135,6 +136,32 @@ def rotate_api_key(
     )
     notify_key_rotated(key)
     return secret.text
+
+
+@transaction.atomic
+def lend_api_key(seat: Membership, *, name: str, settings: KeySettings) -> tuple[ApiKey, str]:
+    """Give a member's playground key a new secret, and end the one before. Returns the secret.
+
+    The first call makes the key. Raises what `issue_api_key` does.
+    """
+    seat = lock_seat(seat, Deed.MAKE_KEYS)
+    lock_wallet(get_wallet(seat.team).pk)
+    theirs = ApiKey.objects.select_for_update().filter(
+        team=seat.team, created_by=seat.user, is_playground=True, revoked_at=None
+    )
+    key = theirs.first()
+    if key is None:
+        key, text = issue_api_key(seat, name=name, settings=settings)
+        key.is_playground = True
+        key.save(update_fields=["is_playground"])
+        return key, text
+    secret = make_secret()
+    key.digest, key.hint, key.name = secret.digest, secret.hint, name
+    names = settings.apply_to(key)
+    _forget_previous(key)
+    key.save(update_fields=["digest", "hint", "name", *names, *PREVIOUS])
+    note_key_changed(key)
+    return key, secret.text
 
 
 @transaction.atomic
@@ -209,8 +236,8 @@ def note_key_changed(key: ApiKey) -> None:
 
 
 def has_api_keys(team: Team) -> bool:
-    """Tell whether a team ever had a key, revoked ones included."""
-    return ApiKey.objects.filter(team=team).exists()
+    """Tell whether a team ever had a key of its own, revoked ones included."""
+    return ApiKey.objects.filter(team=team, is_playground=False).exists()
 
 
 def booked_spending(team: Team) -> dict[int, tuple[int, int]]:

@@ -27,6 +27,7 @@ class Notice(models.Model):
         NEW_KEY = "new_key", "new key"
         KEY_ROTATED = "key_rotated", "rotated key"
         KEY_REVOKED = "key_revoked", "revoked key"
+        SPEND_SPIKE = "spend_spike", "leap in spending"
         NEW_SIGN_IN = "new_sign_in", "new sign-in"
         PASSWORD_CHANGED = "password_changed", "changed password"
         PASSWORD_RESET = "password_reset", "reset password"

@@ -32,6 +32,7 @@ FOR_KNOWN_ADDRESSES = (
     Kind.NEW_KEY,
     Kind.KEY_ROTATED,
     Kind.KEY_REVOKED,
+    Kind.SPEND_SPIKE,
     Kind.NEW_SIGN_IN,
     Kind.PASSWORD_CHANGED,
     Kind.SECOND_FACTOR,

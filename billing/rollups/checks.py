@@ -31,7 +31,7 @@ NOT_DUE = (
 )
 SITE_KEYS = ", ".join(sums.SITE_KEYS)
 
-QUERIES = (
+QUERIES_OF_WALLETS = (
     f"""
     SELECT 'roll-ups of wallet ' || wallet_id || ' on ' || to_char(day AT TIME ZONE 'UTC',
            'YYYY-MM-DD'), format('key %s, %s at %s, %s: receipts say %s requests and %s credits '
@@ -41,6 +41,8 @@ QUERIES = (
     WHERE {NOT_DUE}
     GROUP BY {", ".join(KEYS)}, day HAVING {IS_DIFFERENT}
     """,  # noqa: S608
+)
+QUERIES_OF_THE_SITE = (
     f"""
     SELECT 'roll-up of the site at ' || starts_at, format('%s at %s, %s: those of wallets say %s '
            'requests and %s credits more', model_name, provider_name, outcome, SUM(requests),
@@ -50,3 +52,4 @@ QUERIES = (
     GROUP BY {SITE_KEYS} HAVING {IS_DIFFERENT}
     """,  # noqa: S608
 )
+QUERIES = QUERIES_OF_WALLETS + QUERIES_OF_THE_SITE

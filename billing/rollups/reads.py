@@ -20,9 +20,10 @@ from django.db.models import (
     Sum,
     Value,
 )
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, TruncHour
 from django.utils import timezone
 
+from accounts.models import ApiKey
 from billing.models import RollUpMark, UsageRecord, UsageRollUp, Wallet
 from billing.rollups.periods import Period
 
@@ -94,6 +95,31 @@ def sum_by_model(wallet: Wallet, *, days: int) -> dict[tuple[int, str], Used]:
         _fresh(wallet, ALL),
         _is_in("ended_at", since, None),
     )
+
+
+def charged_by_key(since: datetime, *, least: int) -> dict[int, int]:
+    """Return what each key was charged since then, of those that were charged so much at least.
+
+    Of what is rolled up, which lacks a few seconds.
+    """
+    sums = (
+        UsageRollUp.objects.filter(starts_at__gte=since)
+        .values_list("api_key_id")
+        .annotate(charged=Sum("charged_credits"))
+    )
+    return dict(sums.filter(charged__gte=least))
+
+
+def busiest_hour(key: ApiKey, since: datetime, until: datetime) -> int:
+    """Return the most that a key was charged in one hour (UTC) of a time; 0 if it was not used."""
+    hours = (
+        UsageRollUp.objects.filter(
+            wallet__team=key.team_id, api_key=key, starts_at__gte=since, starts_at__lt=until
+        )
+        .values_list(TruncHour("starts_at"))
+        .annotate(charged=Sum("charged_credits"))
+    )
+    return max((charged for _, charged in hours), default=0)
 
 
 def _rolled_up(

@@ -15,7 +15,6 @@ import orjson
 import stripe
 import structlog
 from django.conf import settings
-from django.db import connection
 from django.utils import timezone
 
 from billing.exceptions import PaymentProviderAway, WebhookMalformed, WebhookUnsigned
@@ -40,7 +39,6 @@ EVENTS = RetriedRows(
     alarming_attempts=ALARMING_ATTEMPTS,
 )
 BATCH = 100
-PRUNED_AT_ONCE = 1_000
 # What handlers read of an object's metadata.
 USED_METADATA = (ORDER_KEY, CHANNEL_KEY)
 
@@ -81,25 +79,6 @@ def _what_is_used(event: dict[str, Any]) -> dict[str, Any]:
         kept["charge"] = charge["id"] if isinstance(charge, dict) else charge
     names = ("id", "type", "created", "livemode", "api_version")
     return {**{name: event.get(name) for name in names}, "data": {"object": kept}}
-
-
-def prune_events(*, most: int = PRUNED_AT_ONCE) -> int:
-    """Delete processed events that were received too long ago. Returns how many.
-
-    In batches, each a transaction of its own. Safe to repeat and to run at once.
-    """
-    old = StripeEvent.objects.filter(
-        processed_at__isnull=False,
-        received_at__lt=timezone.now() - timedelta(days=settings.STRIPE_EVENT_DAYS),
-    ).order_by("received_at", "pk")
-    pruned = 0
-    while ids := list(old.values_list("pk", flat=True)[:most]):
-        # The role that serves may not delete events: PostgreSQL's function looks at each again.
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT billing_forget_events(%s)", [ids])
-            (count,) = cursor.fetchone()
-        pruned += count
-    return pruned
 
 
 def process_due_events(*, most: int = BATCH) -> int:

@@ -6,6 +6,7 @@ from django.core.cache import cache
 from billing.notices.expiring_lots import notify_expiring_lots
 from billing.notices.low_balance import notify_low_balances
 from billing.notices.outbox import send_due_notices
+from billing.notices.spend_spikes import notify_spend_spikes
 
 SENDING = "sending_notices"
 # Longer than a sweep may take. It matters only if a worker was killed while it sent.
@@ -36,3 +37,9 @@ def find_low_balances() -> int:
 def find_expiring_lots() -> int:
     """Mail customers about credits that expire soon. Returns how many lots were found."""
     return notify_expiring_lots()
+
+
+@shared_task(name="billing.find_spend_spikes", ignore_result=True)
+def find_spend_spikes() -> int:
+    """Mail about keys whose spending leapt. Returns how many were found."""
+    return notify_spend_spikes()

@@ -6,7 +6,7 @@ from kombu.exceptions import OperationalError
 
 from billing.orders.refunds import advance_refunds
 from billing.stripe_inbox.comparison import reconcile
-from billing.stripe_inbox.events import process_due_events, prune_events
+from billing.stripe_inbox.events import process_due_events
 from billing.stripe_inbox.missed_events import fetch_missed_events
 from billing.stripe_inbox.open_orders import check_open_orders
 from billing.tasks.stripe_slots import with_slot
@@ -42,12 +42,6 @@ def ask_for_refunds() -> int:
 def fetch_events() -> int:
     """Store the events of the last hour that no webhook brought. Returns how many."""
     return fetch_missed_events()
-
-
-@shared_task(name="billing.prune_stripe_events", ignore_result=True)
-def prune_stripe_events() -> int:
-    """Delete events that nobody needs any more. Returns how many."""
-    return prune_events()
 
 
 @shared_task(name="billing.reconcile_stripe", ignore_result=True, time_limit=HOUR_S)

@@ -11,12 +11,12 @@ from celery.signals import worker_ready
 from django.conf import settings
 from django.db import connections
 
-from billing.audit.books import audit
+from billing.audit.books import audit_hourly
 from billing.exceptions import UnsafeRedis, WalletRecovering
 from billing.ledger import debits, debts, expiry, pushes
 from billing.rollups import sweep
 from billing.tasks.top_ups import nudge_top_ups
-from billing.upkeep import adoption, drain, reaper, recovery
+from billing.upkeep import adoption, drain, reaper, recovery, retention
 from billing.upkeep.sightings import note_worker
 
 log = structlog.get_logger(__name__)
@@ -128,11 +128,17 @@ def expire_lots() -> int:
     return expiry.expire_lots()
 
 
+@shared_task(name="billing.delete_old", ignore_result=True, time_limit=HOUR_S)
+def delete_old() -> int:
+    """Delete what may go and is old. Returns how many rows."""
+    return retention.delete_old()
+
+
 @shared_task(name="billing.audit_money", ignore_result=True, time_limit=HOUR_S)
 @unless_recovering
 def audit_money() -> int:
-    """Check the books against themselves and Redis; every finding is an error in the log."""
-    findings = audit()
+    """Check the books against themselves and Redis; every finding is in the log and the inbox."""
+    findings = audit_hourly()
     for finding in findings:
         log.error("audit_finding", finding=str(finding))
     return len(findings)

@@ -103,7 +103,7 @@ class ModelFilterForm(forms.Form):
         return [
             each
             for each in models
-            if (each.model.context_tokens or 0) >= least
+            if (each.context_tokens or 0) >= least
             and all(word in each.searchable for word in words)
         ]
 

@@ -1,6 +1,6 @@
-"""The pages that sell: landing, packs, models; and what search engines may read."""
+"""The pages that sell: landing and packs; and what search engines may read."""
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.templatetags.static import static
 from django.views.decorators.http import require_safe
@@ -9,7 +9,7 @@ from billing.catalogue.on_sale import PricedModel, read_priced_models
 from billing.catalogue.pack_prices import packs_on_sale
 from billing.catalogue.worth import Estimate, estimate, example_receipt, showcase
 from billing.models import Pack
-from billing.views.forms import ModelFilterForm, WorkloadForm
+from billing.views.forms import WorkloadForm
 
 PACKS_ON_LANDING = 3
 
@@ -53,37 +53,6 @@ def _estimate(
         ),
         None,
     )
-
-
-@require_safe
-def models(request: HttpRequest) -> HttpResponse:
-    """List the models and what their tokens cost, in money of a pack and in credits."""
-    on_sale = list(packs_on_sale())
-    form = ModelFilterForm.of_query(on_sale, request.GET)
-    is_valid = form.is_valid()
-    slug, priced = form.cleaned_data.get("pack"), read_priced_models()
-    context = {
-        "form": form,
-        "knows_contexts": any(each.model.context_tokens for each in priced),
-        "models": form.choose(priced) if is_valid else [],
-        "packs": on_sale,
-        "pack": next((pack for pack in on_sale if pack.slug == slug), None),
-    }
-    return render(request, "storefront/models.html", context, status=200 if is_valid else 400)
-
-
-@require_safe
-def model(request: HttpRequest, name: str) -> HttpResponse:
-    """Show one model: how to call it, what it costs in each pack, how its price has changed."""
-    priced = next((each for each in read_priced_models() if each.model.name == name), None)
-    if priced is None:
-        raise Http404("No such model.")
-    context = {
-        "priced": priced,
-        "packs": packs_on_sale(),
-        "prices": priced.model.prices.order_by("-version")[:20],
-    }
-    return render(request, "storefront/model.html", context)
 
 
 @require_safe

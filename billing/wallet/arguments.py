@@ -28,6 +28,14 @@ class Place(NamedTuple):
     requests: int
 
 
+class CallOfConvoy(NamedTuple):
+    """A call of a convoy; so many keys of the convoy's are its, and so many arguments follow."""
+
+    name: str
+    n_keys: int
+    n_arguments: int
+
+
 class CountRequest(NamedTuple):
     """A request that is counted before its body is read."""
 

@@ -12,14 +12,13 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, cast
 
 import hiredis
 
 from billing.wallet.address import RedisAddress
-
-Argument = str | bytes | int
+from billing.wallet.convoys import MOST, Argument, Kind, convoy, kind_of, replies_of
 
 # Of a command in all, connecting included: a client waits two seconds at most for a 503.
 TIMEOUT_S = 1.8
@@ -121,15 +120,65 @@ class Connection:
         return protocol
 
 
+# A command of the present loop iteration, whose answer is awaited until then by the loop's clock.
+_Queued = tuple[Sequence[Argument], asyncio.Future[Any], float]
+
+
+class _Asked(NamedTuple):
+    """What is sent as one command, and who waits for it: several, if it is a convoy."""
+
+    packed: bytes
+    answers: Sequence[asyncio.Future[Any]]
+    late_at: float
+
+    def resolve(self, reply: Any) -> None:
+        """Give everybody their reply."""
+        replies = replies_of(reply, len(self.answers))
+        for answer, own in zip(self.answers, replies, strict=True):
+            if not answer.done():
+                answer.set_result(own)
+
+
+def _ask_together(queued: Sequence[_Queued]) -> Iterator[_Asked]:
+    """Yield what to send for the commands of one loop iteration: alone, or in convoys."""
+    convoys: dict[Kind, list[_Queued]] = {}
+    for each in queued:
+        kind = kind_of(each[0])
+        if kind is None:
+            yield from _ask(each[0], [each])
+        else:
+            convoys.setdefault(kind, []).append(each)
+    for (function, _), calls in convoys.items():
+        for first in range(0, len(calls), MOST):
+            some = calls[first : first + MOST]
+            if len(some) == 1:
+                yield from _ask(some[0][0], some)
+            else:
+                yield from _ask(convoy(function, [parts for parts, _, _ in some]), some)
+
+
+def _ask(parts: Sequence[Argument], queued: Sequence[_Queued]) -> Iterator[_Asked]:
+    """Yield a command to send, or fail it if it is none; of a convoy, that one alone."""
+    try:
+        packed = hiredis.pack_command(tuple(parts))  # type: ignore[arg-type]
+    except TypeError as error:
+        if len(queued) == 1:
+            queued[0][1].set_exception(error)
+        else:
+            for each in queued:
+                yield from _ask(each[0], [each])
+        return
+    yield _Asked(packed, [answer for _, answer, _ in queued], min([at for _, _, at in queued]))
+
+
 class _Protocol(asyncio.Protocol):
     """Matches answers to commands by their order. One alarm watches the time of all."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
         self._reader = hiredis.Reader(notEnoughData=NotImplemented)
-        # Each with the time, by the loop's clock, when it is late.
-        self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
-        self._outgoing: list[bytes] = []
+        self._waiting: deque[_Asked] = deque()
+        self._queued: list[_Queued] = []
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = math.inf
         self.is_closed = False
@@ -148,21 +197,15 @@ class _Protocol(asyncio.Protocol):
         if self.is_closed:
             answer.set_exception(ConnectionLost("The connection was closed."))
             return answer
-        if not self._outgoing:
-            loop.call_soon(self._flush)
-        self._outgoing.append(hiredis.pack_command(tuple(parts)))  # type: ignore[arg-type]
-        late_at = loop.time() + timeout_s
-        self._waiting.append((answer, late_at))
-        if late_at < self._alarm_at:
-            self._set_alarm(loop, late_at)
+        if not self._queued:
+            loop.call_soon(self._flush, loop)
+        self._queued.append((parts, answer, loop.time() + timeout_s))
         return answer
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
         while (reply := self._reader.gets()) is not NotImplemented:
-            answer, _ = self._waiting.popleft()
-            if not answer.done():
-                answer.set_result(reply)
+            self._waiting.popleft().resolve(reply)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.abort(ConnectionLost("Redis closed the connection."))
@@ -170,13 +213,15 @@ class _Protocol(asyncio.Protocol):
     def abort(self, error: ConnectionLost) -> None:
         """Close the socket and fail every command in flight. Safe to repeat."""
         self.is_closed = True
-        self._outgoing.clear()
         if self._alarm is not None:
             self._alarm.cancel()
         if self._transport is not None:
             self._transport.abort()
-        while self._waiting:
-            answer, _ = self._waiting.popleft()
+        lost = [answer for asked in self._waiting for answer in asked.answers]
+        lost += [answer for _, answer, _ in self._queued]
+        self._waiting.clear()
+        self._queued.clear()
+        for answer in lost:
             if not answer.done():
                 answer.set_exception(error)
 
@@ -188,13 +233,19 @@ class _Protocol(asyncio.Protocol):
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         """Abort if an answer is late; otherwise look again when the first may be."""
         self._alarm, self._alarm_at = None, math.inf
-        late_at = min((at for _, at in self._waiting), default=math.inf)
+        late_at = min((asked.late_at for asked in self._waiting), default=math.inf)
         if late_at <= loop.time():
             self.abort(ConnectionLost("Redis did not answer in time."))
         elif self._waiting:
             self._set_alarm(loop, late_at)
 
-    def _flush(self) -> None:
-        if self._transport is not None and not self.is_closed:
-            self._transport.write(b"".join(self._outgoing))
-        self._outgoing.clear()
+    def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._transport is None or self.is_closed:
+            return
+        asked = list(_ask_together(self._queued))
+        self._queued.clear()
+        self._waiting.extend(asked)
+        self._transport.write(b"".join([each.packed for each in asked]))
+        late_at = min([each.late_at for each in asked], default=math.inf)
+        if late_at < self._alarm_at:
+            self._set_alarm(loop, late_at)

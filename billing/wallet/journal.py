@@ -8,8 +8,9 @@ that an old one can be adopted while its process lives.
 
     ["s", [request facts…], held credits]    a hold was placed, or an upstream refused the request
     ["s", [request facts…], held credits, [settlement…]]
-                                             an upstream is sent the request; what to settle if the
-                                             process dies before it notes progress in Redis
+                                             an upstream has had the request for a second; what to
+                                             settle if the process dies before it notes progress in
+                                             Redis
     ["e", [request facts…], [settlement…]]   the request ended; written before Redis is told
     ["v", request id]                        no upstream accepted it; the hold is released
     ["r"]                                    rotated: open requests continue in the next file
@@ -74,7 +75,7 @@ class Journal:
         self._open[facts.request_id] = line
 
     def ask(self, facts: RequestFacts, held_credits: int, if_lost: Settlement) -> None:
-        """Note that an upstream is sent the request next, and what that costs if nobody ends it.
+        """Note that an upstream has the request, and what that costs if nobody ends it.
 
         On a full disk the request goes on, and costs nothing if its process dies at once.
         """

@@ -15,6 +15,7 @@ FOLDER = Path(__file__).with_name("lua")
 PARTS = (
     "library",
     "values",
+    "convoy",
     "fence",
     "wallet",
     "api_key",
@@ -28,6 +29,7 @@ PARTS = (
     "settling",
     "debits",
     "inquiries",
+    "calls",
     "restoring",
     "handover",
     "names",

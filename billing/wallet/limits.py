@@ -41,7 +41,7 @@ class Limits:
     # Of all keys that the member made, whatever became of them.
     member_caps: Caps = NO_CAPS
 
-    @property
+    @cached_property
     def is_capped(self) -> bool:
         """Whether more than the balance limits what may be spent."""
         caps = (self.lifetime_cap_credits, self.monthly_cap_credits, *self.member_caps)

@@ -28,9 +28,12 @@ def takes(
 
 PLACE = takes("fence wallet_key hold_key leases api_key events drained_at", given.Place)
 ENDING = "fence wallet_key hold_key leases events"
+# The keys are those of the calls, of which the first is the fence.
+CONVOY = takes("fence", given.Nothing, given.CallOfConvoy)
 
 FUNCTIONS = {
     "tp_place": PLACE,
+    "tp_place_many": CONVOY,
     "tp_quote": PLACE,
     "tp_count_request": takes("fence wallet_key api_key", given.CountRequest),
     "tp_count_member": takes("fence wallet_key", given.CountMember, given.KeyId, given.MonthSpent),
@@ -38,6 +41,7 @@ FUNCTIONS = {
     "tp_settle": takes(ENDING, given.Settle),
     "tp_settle_late": takes(ENDING, given.SettleLate),
     "tp_void": takes("fence wallet_key hold_key leases", given.Void),
+    "tp_end_many": CONVOY,
     "tp_reap": takes(ENDING, given.Reap),
     "tp_debit": takes("fence wallet_key hold_key events", given.Debit),
     "tp_push": takes("fence wallet_key", given.Push),
@@ -62,4 +66,13 @@ FUNCTIONS = {
     "tp_correct_event": takes("fence events hold_key", given.CorrectEvent),
     "tp_forget": takes("fence leases events", given.Forget, given.Forgotten),
     "tp_open": takes("fence", given.Epoch),
+}
+
+# Functions of which several calls about one shard may be one call of another. A server out of
+# memory refuses what places holds, and goes on to end them: so there are two.
+CONVOYS = {
+    "tp_place": "tp_place_many",
+    "tp_extend": "tp_end_many",
+    "tp_settle": "tp_end_many",
+    "tp_void": "tp_end_many",
 }

@@ -1,5 +1,5 @@
-"""The desk's pages of providers, their keys and routes, and of how they are doing."""
+"""The desk's pages of providers, their keys and routes, how they are doing, and incidents."""
 
-from proxy.admin import keys, providers, routes
+from proxy.admin import incidents, keys, providers, routes
 
-__all__ = ["keys", "providers", "routes"]
+__all__ = ["incidents", "keys", "providers", "routes"]

@@ -148,6 +148,10 @@ class Call:
         self.stream: EventStream | None = None
         # Milliseconds from the request's arrival to the upstream's first byte.
         self.first_byte_ms: int | None = None
+        # When the last attempt was begun, by the monotonic clock.
+        self.asked_at = 0.0
+        # Whether the journal has what that attempt costs if this process dies.
+        self.is_noted = False
         # The longest silence of the upstream between two parts of a stream.
         self.longest_gap_s = 0.0
         # When its lease was last renewed, or its hold placed, by the monotonic clock.
@@ -181,6 +185,7 @@ class Call:
         upstream = attempt.route.upstream
         self.attempt = attempt
         self.phase = Phase.ASKED
+        self.asked_at, self.is_noted = time.monotonic(), False
         # Of an attempt that was refused in a 200, nothing was sent on.
         self.stream = self.meter = self._heard_at = None
         # An answer in one piece sends its first byte when all of it is made, so only a stream has

@@ -126,7 +126,6 @@ def find_if_lost(call: Call) -> Settlement | None:
     """Return what to settle if this process died before its first progress.
 
     None if the prompt is long and was not counted: that is not worth it for a process that dies.
-    Every request comes here, so the charge is worked out for the one class that there is.
     """
     prompt_tokens = call.quick_prompt_tokens()
     if prompt_tokens is None:

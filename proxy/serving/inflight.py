@@ -15,13 +15,17 @@ from django.conf import settings
 
 from billing.exceptions import WalletError
 from billing.wallet.client import WalletClient
+from billing.wallet.journal import Journal
 from proxy.errors import Reason
 from proxy.serving.call import Call, Phase
-from proxy.serving.endings import progress
+from proxy.serving.endings import find_if_lost, progress
 
 log = structlog.get_logger(__name__)
 
 TICK_S = 1.0
+# How long an upstream has had a request before the journal is told what it costs if this process
+# dies. Most answers of one piece are there by then, and their prompts need not be counted for it.
+NOTED_AFTER_S = 1.0
 # How many leases are renewed at once; the rest follow, after what else waits for the event loop.
 RENEWALS_AT_ONCE = 25
 
@@ -29,13 +33,14 @@ RENEWALS_AT_ONCE = 25
 class Inflight:
     """All calls of this process."""
 
-    def __init__(self, wallet: WalletClient) -> None:
+    def __init__(self, wallet: WalletClient, journal: Journal) -> None:
         self._wallet = wallet
+        self._journal = journal
         self._calls: set[Call] = set()
         self._is_empty = asyncio.Event()
         self._is_empty.set()
         self._drain_s: float | None = None
-        self._renewal: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -65,24 +70,43 @@ class Inflight:
                 await asyncio.sleep(TICK_S)
                 now = time.monotonic()
                 self.check(now)
-                self._start_renewal(now)
+                # In a task of its own: a Redis that hangs must not stop the timer.
+                if self._keeping is None or self._keeping.done():
+                    self._keeping = asyncio.create_task(self._keep_record(now))
         finally:
-            if self._renewal is not None:
-                self._renewal.cancel()
+            if self._keeping is not None:
+                self._keeping.cancel()
 
     def check(self, now: float) -> None:
         """Interrupt calls that have waited too long, and keep silent streams alive."""
         for call in self:
             call.check(now)
 
-    def _start_renewal(self, now: float) -> None:
-        """Renew in a task of its own: a Redis that hangs must not stop the timer."""
-        if self._renewal is not None and not self._renewal.done():
-            return
+    async def _keep_record(self, now: float) -> None:
+        """Keep the journal and the leases up to what the calls cost by now."""
+        await self.note_asked(now)
         # Each by its own clock, so that a thousand leases are not renewed in one moment.
         due_at = now - settings.HOLD_LEASE_S / 4
-        if due := [call for call in self if call.renewed_at <= due_at]:
-            self._renewal = asyncio.create_task(self.renew_leases(due))
+        await self.renew_leases([call for call in self if call.renewed_at <= due_at])
+
+    async def note_asked(self, now: float) -> None:
+        """Note what calls cost if this process dies before it has told Redis their progress."""
+        for call in self:
+            if call.is_noted or now < call.asked_at + NOTED_AFTER_S or not call.may_have_run:
+                continue
+            try:
+                self._note(call)
+            except Exception:
+                # One prompt that can't be counted must not keep the others from the journal.
+                log.exception("call_not_noted", request_id=call.facts.request_id)
+            # After what else waits for the event loop: a count takes up to 0.1 ms.
+            await asyncio.sleep(0)
+
+    def _note(self, call: Call) -> None:
+        call.is_noted = True
+        settlement = find_if_lost(call)
+        if settlement is not None:
+            self._journal.ask(call.facts, call.admission.held_credits, settlement)
 
     async def renew_leases(self, calls: Sequence[Call]) -> None:
         """Renew holds' leases with the progress so far."""

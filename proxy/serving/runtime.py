@@ -77,7 +77,7 @@ class Runtime:
             journal=journal,
             catalogue=Catalogue(),
             keys=KeyCache(),
-            inflight=Inflight(wallet),
+            inflight=Inflight(wallet, journal),
             settler=Settler(wallet, journal),
             recordings=Recordings.connect(settings.REDIS_URL),
             bodies=BodyBudget(settings.BODY_BUDGET_BYTES),

@@ -9,13 +9,12 @@ from contextlib import aclosing
 
 from django.http import HttpResponse, HttpResponseBase
 
-from billing.wallet.journal import Journal
 from proxy.errors import UpstreamError, UpstreamRefused
 from proxy.http.connection import ClientConnection
 from proxy.parsing.request import ModelRequest
 from proxy.serving.admission import admit
 from proxy.serving.call import Call
-from proxy.serving.endings import end_broken, end_whole, find_if_lost
+from proxy.serving.endings import end_broken, end_whole
 from proxy.serving.endpoints import Endpoint
 from proxy.serving.keys import KeyFacts
 from proxy.serving.relay import relay
@@ -102,7 +101,6 @@ async def _answer(
             try:
                 with call.asking(attempt):
                     upstream_body = await call.body_for(attempt.route)
-                    _note_asked(call, runtime.journal)
                     answer = await attempts.send(attempt, upstream_body)
                 async with answer:
                     return await _pass_on(runtime, call, answer, endpoint, recorder)
@@ -110,15 +108,9 @@ async def _answer(
                 if call.has_answer:
                     raise
                 attempts.failed(attempt, error, sent=body)
-                runtime.journal.refused(call.facts, admission.held_credits)
+                if call.is_noted:
+                    runtime.journal.refused(call.facts, admission.held_credits)
     raise RuntimeError("attempts end with an answer or an error")
-
-
-def _note_asked(call: Call, journal: Journal) -> None:
-    """Note what the call costs if this process dies before it has told Redis its progress."""
-    settlement = find_if_lost(call)
-    if settlement is not None:
-        journal.ask(call.facts, call.admission.held_credits, settlement)
 
 
 async def _pass_on(

@@ -14,7 +14,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import cache, lru_cache
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet
 
 import aiohttp
@@ -23,6 +23,7 @@ import orjson
 from aiohttp.connector import Connection
 from django.conf import settings
 
+from common.tracing import span
 from proxy.errors import (
     AnswerBroken,
     UpstreamError,
@@ -35,6 +36,9 @@ from proxy.errors import (
 from proxy.upstreams.addresses import PublicResolver
 from proxy.upstreams.routes import Upstream
 from proxy.upstreams.transport import Transport
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 # How much of a refusal's body is read.
 MAX_REFUSAL_BYTES = 64 * 1024
@@ -113,9 +117,11 @@ class UpstreamClient:
         With `read_timeout_s`, a silence of that length breaks the answer.
         Raises UpstreamNotReached, UpstreamRefused, UpstreamTimedOut, AnswerBroken.
         """
-        headers = [*_headers(secret, request_id), (b"content-type", b"application/json")]
-        request = _request("POST", _url(upstream.base_url, path), headers, body)
-        return await self._send(request, upstream, read_timeout_s)
+        with span("upstream", request_id=request_id) as traced:
+            headers = [*_headers(secret, request_id), (b"content-type", b"application/json")]
+            headers += _trace_of(traced)
+            request = _request("POST", _url(upstream.base_url, path), headers, body)
+            return await self._send(request, upstream, read_timeout_s)
 
     async def get(
         self, upstream: Upstream, path: str, *, secret: str, request_id: str
@@ -255,6 +261,15 @@ def _headers(secret: str, request_id: str) -> list[tuple[bytes, bytes]]:
         (b"user-agent", b"tokenproxy"),
         (b"x-client-request-id", request_id.encode("ascii")),
     ]
+
+
+def _trace_of(traced: "Span | None") -> list[tuple[bytes, bytes]]:
+    """Return the header that lets an upstream's spans join ours, if that is wanted (W3C)."""
+    if traced is None or not settings.TRACES_TO_UPSTREAMS:
+        return []
+    at = traced.get_span_context()
+    text = f"00-{at.trace_id:032x}-{at.span_id:016x}-{at.trace_flags:02x}"
+    return [(b"traceparent", text.encode("ascii"))]
 
 
 def _request(

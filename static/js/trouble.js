@@ -1,5 +1,5 @@
 // Says so when something that htmx was asked to do failed. What a page asks for by itself, every
-// few seconds, may fail in silence: it asks again.
+// few seconds, may fail in silence: it asks again. And keeps the focus in what is replaced.
 (() => {
   const WORDS = [
     [403, "This page is out of date, so nothing was changed. Reload it and try again."],
@@ -17,6 +17,15 @@
   };
 
   const wasAsked = (detail) => detail.requestConfig?.triggeringEvent?.isTrusted;
+
+  // What had the focus may be gone with the part that was replaced: the new part gets it, so that
+  // the keyboard goes on from there and not from the top of the page.
+  document.addEventListener("htmx:afterSettle", ({ detail }) => {
+    const isLost = !document.activeElement || document.activeElement === document.body;
+    if (!isLost || !wasAsked(detail) || !detail.elt.isConnected) return;
+    detail.elt.tabIndex = -1;
+    detail.elt.focus({ preventScroll: true });
+  });
 
   document.addEventListener("htmx:responseError", ({ detail }) => {
     if (!wasAsked(detail)) return;

@@ -55,7 +55,7 @@ URL = "javascript:hit()//{}"
 NUMBERS = dict.fromkeys(
     (
         *("credits", "amount_cents", "refunded_cents", "clawed_back_credits", "posted_credits"),
-        *("threshold_credits", "remaining_credits"),
+        *("threshold_credits", "remaining_credits", "spent_credits", "usual_credits", "key_id"),
     ),
     1_000,
 )

@@ -102,6 +102,7 @@ def test_a_page_is_markdown_too_with_links_that_work_anywhere(
     assert text.startswith(f"# {page.title}\n")
     assert "](/" not in text
     assert "{%" not in text
+    assert all(" " not in fence for fence in re.findall(r"^```(.*)$", text, re.MULTILINE))
 
 
 def test_its_links_lead_to_pages_and_sections_that_exist(client: Client) -> None:

@@ -12,6 +12,8 @@ from accounts.teams.roles import described_roles
 from common.markdown import Shown, show
 
 _LINK = re.compile(r"\]\(/")
+# A name and a title stand after the language, for our own pages.
+_FENCE = re.compile(r"^```(\w+) .*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Page:
     def write_whole(self) -> str:
         """Return it with its title, and links that lead here from anywhere."""
         text = _LINK.sub(f"]({settings.SITE_URL}/", self.write())
+        text = _FENCE.sub(r"```\1", text)
         return f"# {self.title}\n\n{self.summary}\n\n{text}"
 
     def show(self) -> Shown:
@@ -99,7 +102,7 @@ PAGES = (
     ),
     Page(
         "idempotency",
-        "Sending a request again",
+        "Idempotency",
         "How a retry is not paid twice.",
         CALLING,
         ("retries",),

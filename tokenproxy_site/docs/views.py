@@ -54,7 +54,7 @@ def _newest_key(request: HttpRequest) -> ApiKey | None:
         return None
     seat = getattr(request, "seat", None) or own_seat(request.user)
     usable = usable_keys(seat.team, at=timezone.now())
-    return keys_of(seat).filter(pk__in=usable, created_by=request.user).first()
+    return keys_of(seat).filter(pk__in=usable, created_by=request.user, is_playground=False).first()
 
 
 @require_safe

@@ -9,6 +9,7 @@ from billing.audit.books import audit
 from billing.exceptions import PaymentProviderError, WalletRecovering
 from billing.models import LedgerEntry, UsageRecord, Wallet
 from billing.stripe_inbox.comparison import audit_stripe
+from billing.wallet import keys
 
 
 class Command(BaseCommand):
@@ -24,14 +25,22 @@ class Command(BaseCommand):
         )
 
         parser.add_argument(
+            "--shard",
+            type=int,
+            choices=range(keys.SHARDS),
+            metavar=f"0-{keys.SHARDS - 1}",
+            help="Of PostgreSQL's books, look only at those of one sixteenth of the wallets.",
+        )
+
+        parser.add_argument(
             "--stripe",
             action="store_true",
             help="Also compare every charge, refund and dispute at Stripe with its order.",
         )
 
-    def handle(self, *, at_rest: bool, stripe: bool, **options: Any) -> None:
+    def handle(self, *, at_rest: bool, shard: int | None, stripe: bool, **options: Any) -> None:
         try:
-            findings = audit(at_rest=at_rest)
+            findings = audit(at_rest=at_rest, shard=shard)
             if stripe:
                 findings += audit_stripe()
         except (WalletRecovering, PaymentProviderError) as error:
@@ -42,7 +51,8 @@ class Command(BaseCommand):
             self.stderr.write(f"{len(findings)} findings.")
             sys.exit(1)
         self.stdout.write(
-            f"Every invariant holds: {Wallet.objects.count():,} wallets, "
+            f"Every invariant holds{'' if shard is None else f' in shard {shard}'}: "
+            f"{Wallet.objects.count():,} wallets, "
             f"{LedgerEntry.objects.count():,} ledger entries, "
             f"{UsageRecord.objects.count():,} receipts."
         )

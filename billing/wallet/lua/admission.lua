@@ -172,8 +172,9 @@ local function count_request(keys, args, epoch)
   if not taken then
     return with_present_rates(none_left, key, wallet, limits, now)
   end
-  redis.call('HSET', wallet_key, 'ra', text(taken.wallet.arrival))
+  wallet.requests_at = taken.wallet.arrival
+  write_wallet(wallet)
   key.requests_at = taken.key.arrival
-  write_key(key, epoch)
+  write_key(key)
   return { 'OK' }
 end

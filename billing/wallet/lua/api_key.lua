@@ -2,7 +2,29 @@
 -- (UTC), and where its requests and tokens per minute stand (see `take`). A member is the same
 -- without rates (see `member.lua`).
 
+local function set_key(key)
+  if key.is_new then
+    redis.call('DEL', key.name)
+    key.is_new = false
+  end
+  redis.call('HSET', key.name, 'e', key.epoch, 'open', text(key.open), 'held', text(key.held),
+    'spent', text(key.spent), 'held:' .. key.month, text(key.month_held),
+    'spent:' .. key.month, text(key.month_spent), 'ra', text(key.requests_at),
+    'ta', text(key.tokens_at))
+end
+
+local function write_key(key)
+  write_figures(key, set_key)
+end
+
+-- The key as it is now. In a convoy, requests of two months need its figures of either.
 local function read_key(name, epoch, month)
+  if known and known[name] then
+    if known[name].month == month then
+      return known[name]
+    end
+    write_changed()
+  end
   local held_then, spent_then = 'held:' .. month, 'spent:' .. month
   local fields = redis.call('HMGET', name, 'e', 'open', 'held', 'spent', held_then, spent_then,
     'ra', 'ta')
@@ -10,8 +32,9 @@ local function read_key(name, epoch, month)
   if is_new then
     fields = { epoch, '0', '0', '0' }
   end
-  return {
+  local key = {
     name = name,
+    epoch = epoch,
     is_new = is_new,
     month = month,
     open = tonumber(fields[2]),
@@ -22,14 +45,8 @@ local function read_key(name, epoch, month)
     requests_at = tonumber(fields[7] or '0'),
     tokens_at = tonumber(fields[8] or '0'),
   }
-end
-
-local function write_key(key, epoch)
-  if key.is_new then
-    redis.call('DEL', key.name)
+  if known then
+    known[name] = key
   end
-  redis.call('HSET', key.name, 'e', epoch, 'open', text(key.open), 'held', text(key.held),
-    'spent', text(key.spent), 'held:' .. key.month, text(key.month_held),
-    'spent:' .. key.month, text(key.month_spent), 'ra', text(key.requests_at),
-    'ta', text(key.tokens_at))
+  return key
 end

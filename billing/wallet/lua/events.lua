@@ -22,19 +22,33 @@ local function find_event(events, event_id)
   return fields
 end
 
+-- How many events wait, and when the first of them was decided, ms; nil if none waits. A convoy of
+-- holds, which add none, reads it once.
+local function read_waiting(events)
+  local found = known and known[events]
+  if not found then
+    local waiting = redis.call('XLEN', events)
+    local first = waiting > 0 and redis.call('XRANGE', events, '-', '+', 'COUNT', 1)[1][1]
+    found = { waiting, first and tonumber(string.match(first, '^%d+')) }
+    if known then
+      known[events] = found
+    end
+  end
+  return unpack(found)
+end
+
 -- Whether the drain is too far behind: too many events wait, or the first of them for too long.
 -- An event that can't be booked stays first: its age counts only if the last drain is as old.
 local function is_backlogged(events, drained_at, max_events, max_age_ms)
-  local waiting = redis.call('XLEN', events)
+  local waiting, first_ms = read_waiting(events)
   if waiting == 0 then
     return false
   end
   if waiting > max_events then
     return true
   end
-  local first = redis.call('XRANGE', events, '-', '+', 'COUNT', 1)[1][1]
   local limit = now_ms() - max_age_ms
-  if tonumber(string.match(first, '^%d+')) >= limit then
+  if first_ms >= limit then
     return false
   end
   return tonumber(redis.call('GET', drained_at) or '0') < limit
@@ -87,12 +101,10 @@ end
 -- Returns OK waiting age_ms | RECOVERING
 local function backlog(keys, _)
   local fence, events, drained_at = unpack(keys)
-  local waiting = redis.call('XLEN', events)
+  local waiting, first_ms = read_waiting(events)
   if waiting == 0 then
     return { 'OK', 0, 0 }
   end
-  local first = redis.call('XRANGE', events, '-', '+', 'COUNT', 1)[1][1]
-  local since = math.max(
-    tonumber(string.match(first, '^%d+')), tonumber(redis.call('GET', drained_at) or '0'))
+  local since = math.max(first_ms, tonumber(redis.call('GET', drained_at) or '0'))
   return { 'OK', waiting, math.max(now_ms() - since, 0) }
 end

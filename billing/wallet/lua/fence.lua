@@ -21,6 +21,7 @@ end
 -- Make a function answer RECOVERING while the fence is closed. It is given the epoch.
 local function serving(callback)
   return function(keys, args)
+    forget_known()
     local fence = unpack(keys)
     local epoch = read_epoch(fence)
     if not epoch then
@@ -33,6 +34,7 @@ end
 -- Make a function answer OVERTAKEN unless the rebuild that its first argument names is under way.
 local function restoring(callback)
   return function(keys, args)
+    forget_known()
     local fence, epoch = unpack(keys), unpack(args, 1, 1)
     if not is_rebuilding(fence, str(epoch, 'epoch')) then
       return { 'OVERTAKEN' }

@@ -10,16 +10,18 @@ end
 -- Write a hold: everything that `place` changes.
 local function write_hold(ask, hold)
   local wallet, key, requests, tokens = hold.wallet, hold.key, hold.requests, hold.tokens
-  redis.call('HSET', ask.wallet_key, 'held', text(wallet.held + hold.amount),
-    'open', text(wallet.open + 1), 'ra', text(requests.wallet.arrival),
-    'ta', text(tokens.wallet.arrival))
+  wallet.held = wallet.held + hold.amount
+  wallet.open = wallet.open + 1
+  wallet.requests_at = requests.wallet.arrival
+  wallet.tokens_at = tokens.wallet.arrival
+  write_wallet(wallet)
   take_on(key, hold)
   key.requests_at = requests.key.arrival
   key.tokens_at = tokens.key.arrival
-  write_key(key, hold.epoch)
+  write_key(key)
   if hold.member then
     take_on(hold.member, hold)
-    write_key(hold.member, hold.epoch)
+    write_key(hold.member)
   end
   write_register(ask.hold_key, hold.epoch, {
     state = 'open', wallet = ask.wallet_id, amount = hold.amount, target = 0, charged = 0,
@@ -55,8 +57,8 @@ local function place(keys, args, epoch)
   local ask = read_ask(keys, args)
   local reply, hold = decide(ask, epoch)
   if hold then
-    write_hold(ask, hold)
     reply = placed(hold)
+    write_hold(ask, hold)
   end
   return reply
 end

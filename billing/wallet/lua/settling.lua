@@ -24,12 +24,11 @@ local function spend(figures, delta)
 end
 
 -- Write what an ending changes of a wallet, its key and its member.
-local function write_ending(wallet_key, epoch, wallet, key, member)
-  redis.call('HSET', wallet_key, 'held', text(wallet.held), 'pend', text(wallet.pend),
-    'open', text(wallet.open), 'ta', text(wallet.tokens_at))
-  write_key(key, epoch)
+local function write_ending(wallet, key, member)
+  write_wallet(wallet)
+  write_key(key)
   if member then
-    write_key(member, epoch)
+    write_key(member)
   end
 end
 
@@ -61,7 +60,7 @@ local function charge(keys, epoch, request, register, wallet, target, how, used)
     spend(member, delta)
   end
   wallet.pend = wallet.pend + delta
-  write_ending(wallet_key, epoch, wallet, key, member)
+  write_ending(wallet, key, member)
   redis.call('HSET', hold_key, 's', 'settled', 't', text(target), 'c', text(register.charged))
   if not was_open then
     -- A register that has ended may have a time to live; an open one has none.
@@ -69,7 +68,7 @@ local function charge(keys, epoch, request, register, wallet, target, how, used)
   end
   redis.call('ZREM', leases, request)
   add_event(events, 'usage', request, register, delta, how)
-  return { 'OK', register.charged, wallet.available + released - delta }
+  return { 'OK', register.charged, wallet.available }
 end
 
 -- settle: end a request at what it cost. charged = max(all targets seen), as far as it is covered.
@@ -142,7 +141,7 @@ local function release(keys, epoch, request, register, wallet)
   local member = member_of(fence, epoch, wallet_key, register)
   let_go(wallet, key, member, register)
   correct_tokens(wallet, key, register, 0)
-  write_ending(wallet_key, epoch, wallet, key, member)
+  write_ending(wallet, key, member)
   redis.call('HSET', hold_key, 's', 'void')
   redis.call('EXPIRE', hold_key, REGISTER_TTL_S)
   redis.call('ZREM', leases, request)
@@ -168,7 +167,7 @@ local function void(keys, args, epoch)
     return { 'ENDED' }
   end
   release(keys, epoch, request, register, wallet)
-  return { 'OK', wallet.available + register.amount }
+  return { 'OK', wallet.available }
 end
 
 -- reap: end a hold whose lease ran out, or whose process died: settle it at its last recorded

@@ -1,12 +1,17 @@
 -- A wallet: its figures, and what PostgreSQL pushes.
 
+-- The wallet as it is now; what a call changes of it, it writes with `write_wallet`.
 local function read_wallet(wallet_key)
+  if known and known[wallet_key] then
+    return known[wallet_key]
+  end
   local fields = redis.call('HMGET', wallet_key, 'base', 'pend', 'held', 'v', 'state', 'debt',
     'credited', 'open', 'ra', 'ta')
   if not fields[1] then
     return nil
   end
   local wallet = {
+    name = wallet_key,
     base = int(fields[1], 'base', 0),
     pend = int(fields[2], 'pend', 0),
     held = int(fields[3], 'held', 0),
@@ -19,7 +24,20 @@ local function read_wallet(wallet_key)
     tokens_at = tonumber(fields[10] or '0'),
   }
   wallet.available = wallet.base - wallet.pend - wallet.held
+  if known then
+    known[wallet_key] = wallet
+  end
   return wallet
+end
+
+local function set_wallet(wallet)
+  redis.call('HSET', wallet.name, 'held', text(wallet.held), 'pend', text(wallet.pend),
+    'open', text(wallet.open), 'ra', text(wallet.requests_at), 'ta', text(wallet.tokens_at))
+end
+
+local function write_wallet(wallet)
+  wallet.available = wallet.base - wallet.pend - wallet.held
+  write_figures(wallet, set_wallet)
 end
 
 -- push: take over credits, debt, state and key changes that PostgreSQL decided. The figures are

@@ -60,6 +60,7 @@ PAGES = {
     "billing.wallet": (EVERY, "", "", ""),
     "billing.welcomecredit": (EVERY, "", "", ""),
     "mfa.authenticator": (EVERY, "", "", ""),
+    "proxy.incident": ("OA", "O", "O", ""),
     "proxy.provider": ("OA", "O", "O", "O"),
     "proxy.providerkey": ("OA", "", "", ""),
     "proxy.route": ("OA", "O", "O", "O"),

@@ -43,6 +43,13 @@ FACTS: dict[str, dict[str, Any]] = {
         "previous_expires_at": NOON.isoformat(),
     },
     "key_revoked": {"name": "Laptop & co", "hint": "tp_live_Ab12…9xYz"},
+    "spend_spike": {
+        "name": "Laptop & co",
+        "hint": "tp_live_Ab12…9xYz",
+        "key_id": 7,
+        "spent_credits": 500_000,
+        "usual_credits": 20_000,
+    },
     "new_sign_in": ORIGIN | {"at": NOON.isoformat()},
     "password_changed": ORIGIN,
     "password_reset": ORIGIN
@@ -86,6 +93,7 @@ WORDS = {
     "new_key": ["tp_live_Ab12…9xYz", "/dashboard/keys/"],
     "key_rotated": ["tp_live_Ab12…9xYz", "tp_live_Cd34…8wVu", "2 March 2026, 12:00 UTC"],
     "key_revoked": ["tp_live_Ab12…9xYz", "/dashboard/keys/"],
+    "spend_spike": ["500,000 credits", "20,000 credits", "/dashboard/keys/7/revoke/"],
     "password_changed": ["Firefox on Linux", "203.0.113.9", "/accounts/password/reset/"],
     "password_reset": [
         "Firefox on Linux",

@@ -2,15 +2,13 @@ import json
 import signal
 import time
 from collections.abc import Iterator
-from datetime import timedelta
 
 import pytest
 from django.test import Client
-from django.utils import timezone
 from pytest_django import Settings
 
 from billing.models import InboxItem, Order, StripeEvent
-from billing.stripe_inbox.events import process_due_events, prune_events
+from billing.stripe_inbox.events import process_due_events
 from billing.tasks.stripe import process_stripe_events
 from billing.views.stripe_webhook import MAX_BODY_BYTES
 from devstack.valkey import Valkey
@@ -75,26 +73,6 @@ def test_it_keeps_of_an_event_only_what_handlers_read(stripe: Client) -> None:
         "metadata": {"order_id": "1", "channel": "top_up"},
         "charge": "ch_1",
     }
-
-
-def test_events_are_pruned_once_nobody_needs_them(stripe: Client, settings: Settings) -> None:
-    settings.STRIPE_EVENT_DAYS = 31
-    for name, days, is_processed in [
-        ("old", 32, True),
-        ("older", 60, True),
-        ("open", 60, False),
-        ("young", 30, True),
-    ]:
-        post(stripe, event_body("price.created", event_id=f"evt_{name}", id="price_1"))
-        at = timezone.now() - timedelta(days=days)
-        StripeEvent.objects.filter(event_id=f"evt_{name}").update(
-            received_at=at, processed_at=at if is_processed else None
-        )
-
-    assert prune_events(most=1) == 2
-
-    left = StripeEvent.objects.values_list("event_id", flat=True)
-    assert sorted(left) == ["evt_open", "evt_young"]
 
 
 def test_it_wakes_a_worker(stripe: Client) -> None:

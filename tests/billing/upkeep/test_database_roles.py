@@ -18,8 +18,8 @@ from pytest_django import Settings
 
 from accounts.models import User
 from billing.models import StripeEvent
-from billing.stripe_inbox.events import prune_events
 from billing.upkeep.database_roles import RIGHTS, make_serving_role
+from billing.upkeep.retention import delete_old
 from tests import desk
 from tests.conftest import signed_in
 
@@ -143,7 +143,7 @@ def test_old_events_are_forgotten_by_it_and_young_ones_by_nobody(
         desk.make_event(name, processed_at=timezone.now(), received_at=timezone.now() - age)
     waiting = desk.make_event("evt_waits", received_at=timezone.now() - 100 * day)
 
-    pruned = prune_events()
+    pruned = delete_old()
     with connection.cursor() as cursor:
         cursor.execute("SELECT billing_forget_events(%s)", [[young.pk, waiting.pk]])
         forced = cursor.fetchone()

@@ -260,5 +260,5 @@ def test_it_asks_the_database_no_more_for_many_models_than_for_one(
             completion_rate_millicredits=1,
         )
 
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         as_charlie.get("/models/")

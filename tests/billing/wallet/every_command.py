@@ -8,6 +8,8 @@ from billing.wallet import keys
 from billing.wallet.commands import ending, figures, placing, restoring, shards
 from billing.wallet.commands.command import Command
 from billing.wallet.commands.restoring import MonthFigures, RestoredKey
+from billing.wallet.convoys import convoy
+from billing.wallet.signatures import CONVOYS
 from tests.till import NO_LIMIT, NOW_MS, Till, limits
 
 Make = Callable[[Till], Command]
@@ -15,6 +17,14 @@ Make = Callable[[Till], Command]
 
 def place(till: Till, name: str = "new") -> Command:
     return placing.place(till.hold_request(name, 10), lease_ms=60_000, limit=NO_LIMIT)
+
+
+def convoy_of(*calls: Command) -> Command:
+    """Return the one call that makes these."""
+    function = CONVOYS[calls[0].function]
+    _, name, n_keys, *given = convoy(function, [call.parts() for call in calls])
+    n = int(n_keys)
+    return Command(str(name), tuple(str(key) for key in given[:n]), tuple(given[n:]))
 
 
 SERVING: dict[str, Make] = {

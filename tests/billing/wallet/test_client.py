@@ -2,10 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
-from django.db import connections
 
 from billing.exceptions import (
     UnknownHold,
@@ -17,9 +16,8 @@ from billing.wallet.client import WalletClient
 from billing.wallet.commands.figures import Balance
 from billing.wallet.connection import Connection, ConnectionLost
 from devstack.valkey import Valkey
+from tests.billing.wallet.threads import in_thread
 from tests.till import Till
-
-R = TypeVar("R")
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -49,18 +47,6 @@ async def wallet(connection: LossyConnection) -> AsyncIterator[WalletClient]:
     client = WalletClient(connection)
     yield client
     await client.close()
-
-
-async def in_thread(function: Callable[..., R], *args: object) -> R:
-    """Run what is synchronous, and leave no database connection behind."""
-
-    def run() -> R:
-        try:
-            return function(*args)
-        finally:
-            connections.close_all()
-
-    return await asyncio.to_thread(run)
 
 
 async def wait_until(is_so: Callable[[], bool]) -> None:

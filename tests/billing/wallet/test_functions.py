@@ -69,11 +69,12 @@ def test_a_wrong_argument_changes_nothing(busy: Till, name: str) -> None:
     assert dump(busy) == before
 
 
-@pytest.mark.parametrize("name", ["begin", *REBUILDING])
+@pytest.mark.parametrize("name", ["begin", "take_over", *REBUILDING])
 def test_a_wrong_argument_of_a_rebuild_changes_nothing(busy: Till, name: str) -> None:
     begin = restoring.begin(busy.shard, epoch="mine")
     busy.client.ask(begin)
-    call = begin if name == "begin" else REBUILDING[name](busy, "mine")
+    others = {"begin": begin, "take_over": shards.take_over(busy.shard, attempt="first")}
+    call = others[name] if name in others else REBUILDING[name](busy, "mine")
     before = dump(busy)
     for at, value in enumerate(call.arguments):
         for bad in [b for b in wrong(value) if not (name == "keep" and b == "-7")]:

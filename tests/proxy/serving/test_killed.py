@@ -21,16 +21,15 @@ ROLE = "web"
 PROMPT_TOKENS = 8
 
 
-def sell_refusing(upstream: Sandbox) -> None:
-    """Sell a model that each of its two providers refuses to serve."""
-    for name in ("first", "second"):
-        set_up_provider(
-            name,
-            base_url=upstream.base_url,
-            secret=UPSTREAM_KEY,
-            models={"refusing": "fault-503"},
-            has_default_price=True,
-        )
+def sell_slow(upstream: Sandbox) -> None:
+    """Sell a model that takes its time before it answers."""
+    set_up_provider(
+        "slow",
+        base_url=upstream.base_url,
+        secret=UPSTREAM_KEY,
+        models={"slow": "fault-slow-first-byte-30"},
+        has_default_price=True,
+    )
 
 
 async def die_at(
@@ -64,28 +63,24 @@ async def test_it_costs_nothing_before_the_upstream_is_asked(
     assert (await alice.balance()).available_credits == 10_000
 
 
-async def test_it_costs_the_prompt_once_the_upstream_was_asked(
+async def test_it_costs_nothing_while_the_upstream_has_only_just_been_asked(
     gpt_4: None, alice: Customer, journal_dir: Path, tmp_path: Path
 ) -> None:
     record = await die_at("proxy.upstreams.client:UpstreamAnswer.read", "before", tmp_path, alice)
+
+    assert (record.outcome, record.charged_credits) == ("abandoned", 0)
+
+
+async def test_it_costs_the_prompt_once_the_upstream_has_had_it_for_a_second(
+    gpt_4: None, upstream: Sandbox, alice: Customer, journal_dir: Path, tmp_path: Path
+) -> None:
+    await in_database(lambda: sell_slow(upstream))
+
+    record = await die_at(
+        "billing.wallet.journal:Journal.ask", "after", tmp_path, alice, model="slow"
+    )
 
     assert (record.outcome, record.source) == ("abandoned", "estimated")
     assert (record.prompt_tokens, record.completion_tokens) == (PROMPT_TOKENS, 0)
     assert record.charged_credits == PROMPT_TOKENS
     assert (await alice.balance()).available_credits == 10_000 - PROMPT_TOKENS
-
-
-async def test_it_costs_nothing_after_the_upstream_refused(
-    gpt_4: None,
-    upstream: Sandbox,
-    alice: Customer,
-    journal_dir: Path,
-    tmp_path: Path,
-) -> None:
-    await in_database(lambda: sell_refusing(upstream))
-
-    record = await die_at(
-        "billing.wallet.journal:Journal.refused", "after", tmp_path, alice, model="refusing"
-    )
-
-    assert (record.outcome, record.charged_credits) == ("abandoned", 0)

@@ -25,6 +25,7 @@ from proxy.metering.counts import Count
 from proxy.metering.prompt import Prompt
 from proxy.serving.call import Call
 from proxy.serving.endings import progress
+from proxy.serving.inflight import NOTED_AFTER_S
 from tests.proxy.canned import json_answer, serve_canned
 from tests.proxy.conftest import HELLO, Api, Customer, Sandbox, until
 from tests.proxy.streams import hang_up_after
@@ -326,3 +327,76 @@ async def reading_nothing(api: Api, customer: Customer, model: str) -> AsyncIter
         yield
     finally:
         client.close()
+
+
+class Hesitant:
+    """An upstream that says nothing until it is told to, and then refuses."""
+
+    def __init__(self) -> None:
+        self.may_refuse = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"}")
+        await self.may_refuse.wait()
+        writer.write(b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        writer.close()
+
+
+@asynccontextmanager
+async def asking_hesitant(api: Api, customer: Customer) -> AsyncIterator[tuple[Hesitant, Call]]:
+    """Send a request to a hesitant upstream, which refuses it at last."""
+    hesitant = Hesitant()
+    server = await asyncio.start_server(hesitant.serve, "127.0.0.1", 0)
+    await api.send_to(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
+    asking = asyncio.create_task(api.chat(customer))
+    call = await first_call(api)
+    await until(lambda: call.may_have_run)
+    try:
+        yield hesitant, call
+    finally:
+        hesitant.may_refuse.set()
+        await asking
+        await api.idle()
+        server.close()
+
+
+async def test_the_journal_learns_what_a_call_costs_when_its_upstream_has_had_it_for_a_second(
+    api: Api, alice: Customer, journal_dir: Path
+) -> None:
+    async with asking_hesitant(api, alice) as (_, call):
+        before = call.asked_at + NOTED_AFTER_S - 0.001
+        await api.runtime.inflight.note_asked(before)
+        assert read_journal(journal_dir).if_lost == {}
+
+        await api.runtime.inflight.note_asked(call.asked_at + NOTED_AFTER_S)
+
+        noted = read_journal(journal_dir).if_lost[call.facts.request_id]
+        assert (noted.outcome, noted.source, noted.prompt_tokens) == ("abandoned", "estimated", 9)
+        assert noted.target_credits == 9
+
+
+async def test_what_the_journal_has_of_a_call_is_taken_back_when_it_is_refused(
+    api: Api, alice: Customer, journal_dir: Path
+) -> None:
+    async with asking_hesitant(api, alice) as (hesitant, call):
+        await api.runtime.inflight.note_asked(call.asked_at + NOTED_AFTER_S)
+        assert read_journal(journal_dir).if_lost
+
+        hesitant.may_refuse.set()
+        await api.idle()
+
+        assert read_journal(journal_dir).if_lost == {}
+
+
+async def test_a_call_that_has_ended_is_noted_no_more(
+    api: Api, alice: Customer, journal_dir: Path
+) -> None:
+    async with asking_hesitant(api, alice) as (hesitant, call):
+        hesitant.may_refuse.set()
+        await api.idle()
+
+        api.runtime.inflight._calls.add(call)
+        await api.runtime.inflight.note_asked(call.asked_at + 60)
+        api.runtime.inflight._calls.discard(call)
+
+        assert read_journal(journal_dir).if_lost == {}

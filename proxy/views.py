@@ -1,0 +1,47 @@
+"""The pages of models: what each reads, costs and takes, and how it has been doing."""
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from billing.catalogue.on_sale import read_priced_models
+from billing.catalogue.pack_prices import packs_on_sale
+from billing.rollups.published import read_speeds
+from billing.views.forms import ModelFilterForm
+from proxy.upstreams.contexts import read_contexts
+from proxy.upstreams.service import read_histories
+
+
+@require_safe
+def models(request: HttpRequest) -> HttpResponse:
+    """List the models and what their tokens cost, in money of a pack and in credits."""
+    on_sale = list(packs_on_sale())
+    form = ModelFilterForm.of_query(on_sale, request.GET)
+    is_valid = form.is_valid()
+    slug, priced = form.cleaned_data.get("pack"), read_priced_models(read_contexts())
+    context = {
+        "form": form,
+        "knows_contexts": any(each.context_tokens for each in priced),
+        "models": form.choose(priced) if is_valid else [],
+        "packs": on_sale,
+        "pack": next((pack for pack in on_sale if pack.slug == slug), None),
+    }
+    return render(request, "storefront/models.html", context, status=200 if is_valid else 400)
+
+
+@require_safe
+def model(request: HttpRequest, name: str) -> HttpResponse:
+    """Show one model: how to call it, what it costs, and how it has been doing."""
+    found = (each for each in read_priced_models(read_contexts()) if each.model.name == name)
+    priced = next(found, None)
+    if priced is None:
+        raise Http404("No such model.")
+    [history] = read_histories([name])
+    context = {
+        "priced": priced,
+        "packs": packs_on_sale(),
+        "prices": priced.model.prices.order_by("-version")[:20],
+        "history": history,
+        "speed": read_speeds().get(name),
+    }
+    return render(request, "storefront/model.html", context)
