@@ -1,6 +1,6 @@
 """A wallet's balance as people see it."""
 
-from accounts.models import Membership
+from accounts.models import Membership, Team
 from billing.exceptions import WalletMissing, WalletRecovering
 from billing.ledger.pushes import push_if_possible
 from billing.ledger.wallets import get_wallet
@@ -28,10 +28,16 @@ def read_balance(wallet: Wallet) -> Balance:
         )
 
 
+def find_wallet(team: Team) -> Wallet | None:
+    """Return a team's wallet, read once for a whole page; None if nothing was ever asked of it."""
+    found: Wallet | None = getattr(team, "wallet", None)
+    return found
+
+
 def balance_for(seat: Membership) -> Balance:
     """Return the balance of a member's team, read once for a whole page."""
     kept = vars(seat)
     if "balance_of_page" not in kept:
-        kept["balance_of_page"] = read_balance(get_wallet(seat.team))
+        kept["balance_of_page"] = read_balance(find_wallet(seat.team) or get_wallet(seat.team))
     found: Balance = kept["balance_of_page"]
     return found

@@ -4,7 +4,7 @@ from django import template
 
 from accounts.models import Membership
 from accounts.teams.roles import Deed, may
-from billing.ledger.balances import balance_for
+from billing.ledger.balances import balance_for, find_wallet
 from billing.wallet.commands.figures import Balance
 
 register = template.Library()
@@ -12,5 +12,9 @@ register = template.Library()
 
 @register.simple_tag
 def header_balance(seat: Membership | None) -> Balance | None:
-    """Return the balance of a reader's team; None for visitors."""
-    return balance_for(seat) if seat and may(seat, Deed.SEE_BALANCE) else None
+    """Return the balance of a reader's team; None for visitors, and where there is no wallet yet:
+    to show a page must not make one.
+    """
+    if not (seat and may(seat, Deed.SEE_BALANCE) and find_wallet(seat.team)):
+        return None
+    return balance_for(seat)
