@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-slow test-long conformance lint lint-more chaos chaos-short bench profile \
-	bench-wallet drain-test fairness deploy-check edge-test page-check lighthouse backup-test pooler-test upgrade-test mutations races format lock clean venv
+	bench-wallet drain-test fairness deploy-check edge-test page-check lighthouse backup-test pooler-test pooler-stack-test upgrade-test mutations races format lock clean venv
 
 # Nothing here may depend on the user's own Python settings.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
@@ -80,6 +80,9 @@ backup-test: venv ## back up under load, restore elsewhere, rebuild and audit
 
 pooler-test: venv ## test books and rebuilds through PgBouncer (installs Debian's pgbouncer)
 	@exec $(VENV_PYTHON) -m devstack.pooler
+
+pooler-stack-test: venv ## test the whole product under load through PgBouncer
+	@exec $(VENV_PYTHON) -m devstack.pooler --stack
 
 chaos: venv ## kill what runs, for minutes, and audit (CHAOS_MINUTES=… and CHAOS_SEED=…)
 	@exec $(VENV_PYTHON) -m bench.chaos --with-parent $(CHAOS)

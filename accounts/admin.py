@@ -19,13 +19,24 @@ from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
 
 from accounts.audit import read_said
+from accounts.desk.actions import Asked, StaffAction, StaffActionsAdmin
 from accounts.desk.long_lists import AgeFilter, LongListAdmin
 from accounts.desk.pages import DeskAdmin, ReadOnlyAdmin, SuperusersAdmin, Tool, link, list_tool
 from accounts.desk.rights import say, with_models
 from accounts.desk.roles import BY_NAME
-from accounts.models import AuditLine, Invitation, Team, TeamEvent, User
+from accounts.legal import publish
+from accounts.models import (
+    Agreement,
+    AuditLine,
+    Invitation,
+    LegalText,
+    Team,
+    TeamEvent,
+    User,
+)
 from accounts.reauthentication import ask_staff
 from accounts.teams.members import own_team
+from common.markdown import show
 
 LATEST = 10
 
@@ -313,3 +324,56 @@ class LogEntryAdmin(ReadOnlyAdmin[LogEntry]):
     date_hierarchy = "action_time"
     search_fields = ("user__email", "object_repr", "change_message")
     fields = ("action_time", "user", "content_type", "object_repr", "get_change_message")
+
+
+def _publish(asked: Asked[LegalText]) -> str:
+    text = publish(asked.obj)
+    return f"Published version {text.version}."
+
+
+PUBLISH = StaffAction[LegalText](
+    name="publish",
+    label="Publish",
+    explanation="It is in force and public at once, and stays as it is. Whoever signs up or buys"
+    " from now on agrees to it.",
+    apply=_publish,
+    refusal=lambda text: "It is published already." if text.version else "",
+    is_for_one=True,
+)
+
+
+@admin.register(LegalText)
+class LegalTextAdmin(StaffActionsAdmin[LegalText]):
+    """Drafts are editable, because staff write them; what was published stays as it is."""
+
+    staff_actions = (PUBLISH,)
+    list_display = ("kind", "state", "created_at", "published_at")
+    list_filter = ("kind",)
+    fields = ("kind", "text", "state", "preview")
+    readonly_fields = ("state", "preview")
+
+    @admin.display(description="State")
+    def state(self, text: LegalText) -> str:
+        return f"Version {text.version}" if text.version else "Draft, not public"
+
+    @admin.display(description="As readers see it, as it was saved last")
+    def preview(self, text: LegalText) -> str:
+        return show(text.text).html
+
+    def has_change_permission(self, request: HttpRequest, obj: LegalText | None = None) -> bool:
+        is_draft = obj is None or obj.version is None
+        return is_draft and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: LegalText | None = None) -> bool:
+        is_draft = obj is not None and obj.version is None
+        return is_draft and super().has_delete_permission(request, obj)
+
+
+@admin.register(Agreement)
+class AgreementAdmin(ReadOnlyAdmin[Agreement]):
+    """Who agreed to which version, when, and at which occasion."""
+
+    list_display = ("user", "text", "occasion", "reference", "agreed_at")
+    list_filter = ("occasion",)
+    list_select_related = ("user", "text")
+    search_fields = ("user__email",)

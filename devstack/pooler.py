@@ -1,5 +1,7 @@
 """`make pooler-test`: tests of the books and of rebuilds through Debian's PgBouncer.
 
+`make pooler-stack-test` does the same with the whole product under load.
+
 In transaction mode every transaction may reach another session of PostgreSQL, so whatever lives in
 a session (a lock, a cursor, a setting) is found here. The pool has fewer sessions than the product
 has connections.
@@ -31,6 +33,14 @@ TESTS = (
     "tests/billing/upkeep/test_recovery.py",
     "tests/billing/ledger/test_bookings.py",
 )
+STACK_TESTS = (
+    "tests/stack/test_lifecycle.py",
+    "tests/stack/test_money_under_load.py",
+    "tests/stack/test_overdraw.py",
+)
+STACK_OPTIONS = ("-n0", "-m", "stack")
+# Where the whole product's PostgreSQL is, if it is not to have one of its own.
+STACK_DATABASE = "STACK_DATABASE_URL"
 # PgBouncer keeps its sessions, so the tests' database goes with its server instead.
 OPTIONS = ("-n0", "--reuse-db")
 START_TIMEOUT_S = 30.0
@@ -90,8 +100,15 @@ def await_port(port: int) -> None:
     raise LaunchError(f"PgBouncer does not listen after {START_TIMEOUT_S:.0f} s.")
 
 
-def main(tests: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Run tests through a pooler, and return pytest's status."""
+    is_whole = arguments[:1] == ["--stack"]
+    given = arguments[1:] if is_whole else arguments
+    tests, options, variable = (
+        (given or STACK_TESTS, STACK_OPTIONS, STACK_DATABASE)
+        if is_whole
+        else (given or TESTS, OPTIONS, "DATABASE_URL")
+    )
     with tempfile.TemporaryDirectory(prefix="tokenproxy-pooler-") as name:
         folder = Path(name)
         # For whom PgBouncer runs as.
@@ -100,8 +117,8 @@ def main(tests: list[str]) -> int:
             Postgres(folder / "postgres", durable=False) as postgres,
             pgbouncer(postgres.url, folder) as url,
         ):
-            command = [sys.executable, "-m", "pytest", *OPTIONS, *(tests or TESTS)]
-            environ = os.environ | {"DATABASE_URL": url}
+            command = [sys.executable, "-m", "pytest", *options, *tests]
+            environ = os.environ | {variable: url}
             return subprocess.run(command, cwd=ROOT, env=environ, check=False).returncode
 
 

@@ -89,6 +89,14 @@ def get_int(name: str, default: int, *, least: int = 0, most: int | None = None)
     return value
 
 
+def get_choice(name: str, default: str, choices: Iterable[str]) -> str:
+    """Return one of a few words. Raises ImproperlyConfigured."""
+    value = get_text(name, default)
+    if value not in choices:
+        raise ImproperlyConfigured(f"The setting {name} must be one of {', '.join(choices)}.")
+    return value
+
+
 def get_bool(name: str, *, default: bool) -> bool:
     """Return a yes-or-no setting; anything but 1/0, true/false, yes/no, on/off is refused."""
     text = get_text(name, "1" if default else "0").lower()

@@ -18,6 +18,7 @@ from common.waits import PAGE_REDIS_S
 from tokenproxy_site.env import (
     env,
     get_bool,
+    get_choice,
     get_fernet_keys,
     get_int,
     get_list,
@@ -178,6 +179,8 @@ DATABASES = {
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = get_redis_url("REDIS_URL")
+# What keeps Redis' data when its server dies: its append-only file, or whoever offers it.
+REDIS_DURABILITY = get_choice("REDIS_DURABILITY", "aof", ("aof", "managed"))
 CELERY_BROKER_URL = get_redis_url("CELERY_BROKER_URL", beside(REDIS_URL, 1))
 # The cache holds counts of attempts and sightings of workers: nothing that must not be lost.
 CACHES = {

@@ -17,6 +17,7 @@ urlpatterns = [
     path("", include("billing.urls")),
     path("", include("proxy.site_urls")),
     path("", include("tokenproxy_site.docs.urls")),
+    path("", include("tokenproxy_site.legal_urls")),
     path("sitemap.xml", sitemap, {"sitemaps": {"": PublicPages}}, name="sitemap"),
     path("status/", status, name="status"),
     path("status/feed.atom", IncidentFeed(), name="status-feed"),

@@ -23,6 +23,7 @@ def views(app: str, *models: str) -> tuple[str, ...]:
 # What answers a customer's question.
 CUSTOMERS = (
     *views("accounts", "user", "team", "invitation", "teamevent", "apikey"),
+    *views("accounts", "legaltext", "agreement"),
     *views("account", "emailaddress"),
     *views("mfa", "authenticator"),
     *views("billing", "wallet", "debit", "ledgerentry", "lot", "usagerecord", "keywriteoff"),

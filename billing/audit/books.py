@@ -30,6 +30,7 @@ from billing.audit import queries as audit_queries
 from billing.audit.redis_comparison import Difference, differences
 from billing.audit.shards import are_books_long, queries_of_shard, shard_due
 from billing.ledger.inbox import file_item
+from common.progress import Progress, unseen
 
 TRIES = 8
 # Of one audit; whoever reads these asks for all of them.
@@ -50,16 +51,23 @@ class Finding:
 
 
 def audit(
-    *, at_rest: bool = False, pause_s: float = PAUSE_S, shard: int | None = None
+    *,
+    at_rest: bool = False,
+    pause_s: float = PAUSE_S,
+    shard: int | None = None,
+    on_progress: Progress = unseen,
 ) -> list[Finding]:
     """Return every broken invariant; an empty list is a clean bill.
 
     With `shard`, of PostgreSQL's books only those of its wallets are looked at; of Redis, all.
+    `on_progress` is told of each step.
     `at_rest` also demands that nothing is under way: no hold, no event, no late push.
     What may be late in Redis is read again up to TRIES - 1 times, each after `pause_s` seconds.
     Raises WalletRecovering while Redis can't be read.
     """
-    return sorted({*_audit_books(shard), *_audit_redis(at_rest=at_rest, pause_s=pause_s)})
+    found = _audit_books(shard, on_progress)
+    on_progress("Redis, wallet by wallet")
+    return sorted({*found, *_audit_redis(at_rest=at_rest, pause_s=pause_s)})
 
 
 def audit_hourly() -> list[Finding]:
@@ -77,14 +85,15 @@ def audit_hourly() -> list[Finding]:
     return findings
 
 
-def _audit_books(shard: int | None) -> list[Finding]:
+def _audit_books(shard: int | None, on_progress: Progress) -> list[Finding]:
     queries = audit_queries.QUERIES if shard is None else queries_of_shard(shard)
     with transaction.atomic(), connection.cursor() as cursor:
         # Inside a test's or caller's transaction the isolation level can't be changed any more.
         if not _is_nested():
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         findings = []
-        for number, query in queries:
+        for done, (number, query) in enumerate(queries, 1):
+            on_progress(f"books, query {done} of {len(queries)}, invariant {number}")
             cursor.execute(query)
             findings += [Finding(number, str(row[0]), str(row[1])) for row in cursor.fetchall()]
         return findings

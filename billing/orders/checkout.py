@@ -5,6 +5,7 @@ with an idempotency key made from the order. After a crash or time-out anywhere,
 click or the sweep over open orders continues with the order.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -22,7 +23,8 @@ from stripe.params.checkout import (
 )
 
 from accounts.addresses import lock_user
-from accounts.models import Membership, Team, User
+from accounts.legal import keep_agreement
+from accounts.models import Agreement, LegalText, Membership, Team, User
 from accounts.teams.addressing import addressing
 from accounts.teams.exceptions import TeamClosed
 from accounts.teams.members import lock_seat
@@ -63,12 +65,18 @@ log = structlog.get_logger(__name__)
 
 
 def start_checkout(
-    seat: Membership, *, pack_slug: str, currency: str = "", address: str = ""
+    seat: Membership,
+    *,
+    pack_slug: str,
+    currency: str = "",
+    address: str = "",
+    agreed: Sequence[LegalText] = (),
 ) -> Order:
     """Return an order of this pack whose `stripe_session_url` is ready to be paid.
 
     The price is in the pack's own currency unless another of its currencies is named. `address` is
-    the IP address of the customer's browser, for the limit on orders that nobody pays.
+    the IP address of the customer's browser, for the limit on orders that nobody pays. That the
+    buyer `agreed` to legal texts is kept with the order.
 
     An order of the same pack at the same price that can still be paid is returned instead of a
     new one, so that a double click or the browser's back button makes no second order. Raises
@@ -85,9 +93,10 @@ def start_checkout(
         raise
     snapshot = _snapshot(pack, price)
     network = client_network(address)
-    order = _order_pack(seat, pack, snapshot, network=network, is_new=False)
+    place = partial(_order_pack, seat, pack, snapshot, network=network, agreed=agreed)
+    order = place(is_new=False)
     if order.stripe_session_id and not _is_payable(order.stripe_session_id):
-        order = _order_pack(seat, pack, snapshot, network=network, is_new=True)
+        order = place(is_new=True)
     return order if order.stripe_session_id else open_session(order)
 
 
@@ -169,7 +178,13 @@ def _report_unproven(pack: Pack, currency: str, words: str) -> None:
 
 @transaction.atomic
 def _order_pack(
-    seat: Membership, pack: Pack, snapshot: dict[str, Any], *, network: str | None, is_new: bool
+    seat: Membership,
+    pack: Pack,
+    snapshot: dict[str, Any],
+    *,
+    network: str | None,
+    agreed: Sequence[LegalText],
+    is_new: bool,
 ) -> Order:
     """Return the member's open order of this pack, or a new one. One call at a time per user."""
     try:
@@ -178,12 +193,19 @@ def _order_pack(
         raise PackUnavailable("Nothing is sold to a team that is closed.") from refusal
     user = lock_user(seat.user)
     found = None if is_new else _find_open_order(seat, pack, snapshot)
-    if found is not None:
-        return found
-    _check_order_rate(user, network)
+    if found is None:
+        _check_order_rate(user, network)
+        found = _create_order(seat.team, user, pack, snapshot, network)
+    keep_agreement(user, agreed, Agreement.Occasion.PURCHASE, str(found.public_id))
+    return found
+
+
+def _create_order(
+    team: Team, user: User, pack: Pack, snapshot: dict[str, Any], network: str | None
+) -> Order:
     now = timezone.now()
     return Order.objects.create(
-        team=seat.team,
+        team=team,
         buyer=user,
         pack=pack,
         **snapshot,

@@ -27,6 +27,7 @@ from billing.wallet.journal import read_all
 from billing.wallet.rebuild_barrier import only_rebuilder, rebuild_snapshot
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
 from common.batches import batches
+from common.progress import Progress, unseen
 
 log = structlog.get_logger(__name__)
 
@@ -43,8 +44,15 @@ WRITER = "rebuild-writer"
 GRACE_S = 0.5
 
 
-def recover(*, grace_s: float = GRACE_S, batch: int = COMMAND_BATCH) -> list[int]:
+def recover(
+    *,
+    grace_s: float = GRACE_S,
+    batch: int = COMMAND_BATCH,
+    on_progress: Progress = unseen,
+) -> list[int]:
     """Rebuild and open every closed shard. Returns those that were closed.
+
+    `on_progress` is told of each step.
 
     Safe to repeat and concurrently: one worker does it, the others find nothing to do.
     Raises WalletRecovering if Redis is away or was lost again. Raises UnsafeRedis if Redis may not
@@ -61,7 +69,7 @@ def recover(*, grace_s: float = GRACE_S, batch: int = COMMAND_BATCH) -> list[int
             client.load_library()
         closed = _closed_shards(client)
         if closed:
-            _rebuild(client, closed, grace_s=grace_s, batch=batch)
+            _rebuild(client, closed, grace_s=grace_s, batch=batch, on_progress=on_progress)
     return closed
 
 
@@ -91,7 +99,14 @@ def _closed_shards(client: SyncWalletClient) -> list[int]:
     return [shard for shard, reply in enumerate(replies) if reply[0] != b"OK"]
 
 
-def _rebuild(client: SyncWalletClient, closed: list[int], *, grace_s: float, batch: int) -> None:
+def _rebuild(
+    client: SyncWalletClient,
+    closed: list[int],
+    *,
+    grace_s: float,
+    batch: int,
+    on_progress: Progress,
+) -> None:
     started = time.monotonic()
     epoch = uuid.uuid4().hex
     client.ask_many([restoring.begin(shard, epoch=epoch) for shard in closed])
@@ -114,6 +129,7 @@ def _rebuild(client: SyncWalletClient, closed: list[int], *, grace_s: float, bat
                 holds_kept=len(plan.kept_holds),
                 holds_put_back=len(plan.lost_holds),
             )
+            on_progress(f"shard {found.shard}: {len(booked.wallets):,} wallets to write")
             yield _steps(plan, booked, epoch=epoch)
 
     with rebuild_snapshot():

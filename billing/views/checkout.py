@@ -11,6 +11,7 @@ from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts.legal import check_agreement, mark_of, texts_to_agree, words_of_agreement
 from accounts.models import User
 from accounts.teams.roles import Deed
 from billing.catalogue.pack_prices import list_prices
@@ -53,8 +54,10 @@ def checkout(request: HtmxRequest, slug: str) -> HttpResponseBase:
 @member_only(Deed.BUY)
 def _confirm(request: CustomerRequest, slug: str) -> HttpResponse:
     if request.method == "POST":
-        next_url = reverse("packs")
+        next_url = request.get_full_path()
         with as_message(request):
+            agreed = check_agreement(request.POST.get("texts", ""), agrees="agrees" in request.POST)
+            next_url = reverse("packs")
             # An order that is open is looked up there, too.
             count_question(request.user)
             order = start_checkout(
@@ -62,6 +65,7 @@ def _confirm(request: CustomerRequest, slug: str) -> HttpResponse:
                 pack_slug=slug,
                 currency=request.POST.get("currency", "")[:3],
                 address=request.META.get("REMOTE_ADDR", ""),
+                agreed=agreed,
             )
             next_url = order.stripe_session_url
         return redirect(next_url)
@@ -74,6 +78,7 @@ def _confirm(request: CustomerRequest, slug: str) -> HttpResponse:
     if not prices:
         messages.error(request, MESSAGES[CurrencyUnproven])
         return redirect("packs")
+    texts = texts_to_agree()
     wanted = request.GET.get("currency")
     chosen = next((price for price in prices if price.currency == wanted), prices[0])
     context = {
@@ -81,6 +86,8 @@ def _confirm(request: CustomerRequest, slug: str) -> HttpResponse:
         "prices": prices,
         "chosen": chosen,
         "wallet": get_wallet(request.team),
+        "texts_mark": mark_of(texts),
+        "words_of_agreement": words_of_agreement(texts) if texts else "",
     }
     return render(request, "checkout/confirm.html", context)
 

@@ -12,7 +12,7 @@ from accounts.teams.invitations import invitations_to
 from accounts.teams.roles import Deed, may
 from accounts.time_zones import zone_of
 from billing.keys.api_keys import has_api_keys
-from billing.ledger.balances import balance_for
+from billing.ledger.balances import read_balance
 from billing.ledger.outlook import compare_months, next_lots, pace_of
 from billing.ledger.usage import UsageFilter, maker_seen_by, read_usage_page
 from billing.ledger.usage_charts import draw
@@ -38,7 +38,7 @@ def dashboard(request: CustomerRequest) -> HttpResponse:
     latest = read_usage_page(wallet, chosen, size=LATEST).records
     orders = Order.objects.filter(team=request.team)
     sees_orders = may(seat, Deed.SEE_ORDERS)
-    balance = balance_for(seat)
+    balance = read_balance(wallet)
     context = {
         "wallet": wallet,
         "orders_at_work": orders.filter(status__in=AT_WORK) if sees_orders else [],

@@ -6,12 +6,14 @@ from contextlib import contextmanager
 from django.contrib import messages
 from django.http import HttpRequest
 
+from accounts.legal import TextsChanged
 from accounts.teams import exceptions as teams
 from billing import exceptions as billing
 from common.exceptions import DomainError
 
 # Braces stand for the error's own text, where that is written for whoever asked.
 MESSAGES: dict[type[DomainError], str] = {
+    TextsChanged: "{} Nothing was ordered.",
     teams.TeamError: "{}",
     teams.NotAllowed: "Your role in this team may not do this. Nothing was changed.",
     teams.NotAMember: "This person is not in the team any more. Nothing was changed.",

@@ -9,21 +9,41 @@ from billing.catalogue.on_sale import PricedModel, read_priced_models
 from billing.catalogue.pack_prices import packs_on_sale
 from billing.catalogue.worth import Estimate, estimate, example_receipt, showcase
 from billing.models import Pack
+from billing.rollups.published import Speed, read_speeds
 from billing.views.forms import WorkloadForm
 
 PACKS_ON_LANDING = 3
+MODELS_ON_LANDING = 6
+MEASURED_ON_LANDING = 3
 
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     """Show what the product is, with one request and its receipt by today's price list."""
-    models = read_priced_models()
+    models, on_sale, speeds = read_priced_models(), list(packs_on_sale()), read_speeds()
     context = {
-        "packs": packs_on_sale()[:PACKS_ON_LANDING],
+        "packs": on_sale[:PACKS_ON_LANDING],
+        "priced": models[:MODELS_ON_LANDING],
+        "pack": next((pack for pack in on_sale if pack.is_highlighted), None)
+        or next(iter(on_sale), None),
+        # Nothing is told before enough was measured.
+        "fastest": _fastest(models, speeds),
         "showcase": showcase(models),
         "receipt": example_receipt(models[0]) if models else None,
     }
     return render(request, "storefront/home.html", context)
+
+
+def _fastest(models: list[PricedModel], speeds: dict[str, Speed]) -> list[tuple[str, Speed]]:
+    """Return the models that begin to answer first, of those on sale that were measured."""
+    measured = [
+        (speed.first_byte_ms, name, speed)
+        for name, speed in speeds.items()
+        if speed.first_byte_ms is not None and any(each.model.name == name for each in models)
+    ]
+    return [(name, speed) for _, name, speed in sorted(measured, key=lambda each: each[:2])][
+        :MEASURED_ON_LANDING
+    ]
 
 
 @require_safe

@@ -134,6 +134,7 @@ class SyncWalletClient:
     def demand_safe_server(self) -> None:
         """Raise UnsafeRedis if this server could drop keys or keeps no append-only file.
 
+        Whoever says that another keeps its data (REDIS_DURABILITY) may go without the file.
         Reads INFO, which is allowed where CONFIG is not. INFO does not report `appendfsync`.
         """
         with self.reaching():
@@ -142,8 +143,10 @@ class SyncWalletClient:
             raise UnsafeRedis(
                 f"Redis' maxmemory-policy is {info['maxmemory_policy']}: it must be noeviction."
             )
-        if not info["aof_enabled"]:
-            raise UnsafeRedis("Redis keeps no append-only file: set appendonly to yes.")
+        if settings.REDIS_DURABILITY == "aof" and not info.get("aof_enabled"):
+            raise UnsafeRedis(
+                "Redis keeps no append-only file: set appendonly to yes, or REDIS_DURABILITY."
+            )
 
     def _loaded_source(self) -> str | None:
         listed = cast(

@@ -116,7 +116,7 @@ class ApiView(APIView):
                 self.note_refusal(response.status_code)
         finally:
             self.release_body()
-            self.forget_body()
+            self.let_go()
         return self.render(response) if isinstance(response, Response) else response
 
     async def admit(self) -> None:
@@ -166,8 +166,14 @@ class ApiView(APIView):
         if self.reader is not None:
             self.reader.release()
 
-    def forget_body(self) -> None:
-        """Let go of what was sent: DRF's request and its view hold each other in memory."""
+    def let_go(self) -> None:
+        """Let go of what was sent, and of what DRF's request and its view hold each other by.
+
+        Python would find them in the end, and looks at all that is in use meanwhile to do so.
+        """
+        self.request.parser_context = {}
+        # Django's name for `get`, made with a reference to the view.
+        vars(self).pop("head", None)
         vars(self.request).pop("_full_data", None)
         vars(self.request).pop("_data", None)
         sent: ApiRequest = self.request._request  # type: ignore[assignment]  # served by our handler
@@ -202,7 +208,10 @@ class ApiView(APIView):
         negotiated = self.perform_content_negotiation(self.request)
         response.accepted_renderer, response.accepted_media_type = negotiated
         response.renderer_context = self.get_renderer_context()  # type: ignore[attr-defined]
-        return cast("HttpResponse", response.render())
+        rendered = cast("HttpResponse", response.render())
+        # It has the response itself by now, and the view.
+        response.renderer_context = {}  # type: ignore[attr-defined]
+        return rendered
 
     def raise_uncaught_exception(self, exc: Exception) -> NoReturn:
         """Leave an error that no client is there to see to the handler.

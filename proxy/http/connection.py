@@ -123,11 +123,13 @@ class ClientConnection:
     def close(self) -> None:
         """Stop listening. The handler that made the connection calls it.
 
-        Lets go of the call, which would otherwise stay in memory until Python looks for cycles.
+        Lets go of the call and the listener, which would otherwise stay in memory until Python
+        looks for cycles.
         """
         self._on_left = None
         if self._listener is not None:
             self._listener.cancel()
+            self._listener = None
 
     async def _write(self, message: Message) -> None:
         if self.has_left:

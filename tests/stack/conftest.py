@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from devstack.environment import without_product_settings
+from devstack.pooler import STACK_DATABASE
 from devstack.pytest_plugin import SERVICES_HOME
 from devstack.stack import Stack
 from devstack.template import copy_template
@@ -33,7 +34,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The whole product, with four web processes."""
     environ = {**without_product_settings(os.environ), **SETTINGS}
     folder = tmp_path_factory.mktemp("stack")
-    copy_template(SERVICES_HOME, to=folder / "postgres")
+    if url := os.environ.get(STACK_DATABASE):
+        environ["DATABASE_URL"] = url
+    else:
+        copy_template(SERVICES_HOME, to=folder / "postgres")
     with Stack(folder, webs=4, environ=environ) as running:
         yield running
 

@@ -27,7 +27,6 @@ from accounts.desk.actions import StaffActionsAdmin
 from accounts.models import Invitation, Membership, Role, User
 from accounts.teams.invitations import invite
 from accounts.teams.members import own_seat
-from billing.ledger.wallets import push_wallet
 from billing.models import Order
 from tests.conftest import signed_in
 from tests.desk import Buyer, make_customer, make_event, make_inbox_item, make_provider
@@ -78,6 +77,8 @@ NOBODYS = {
     "teams/<uuid:public_id>/<path:rest>": "any page: tests/billing/teams/test_pages.py",
     "models/<path:name>/": "a model, which is on sale for everybody",
     "docs/<slug:slug>/": "a page for everybody",
+    "<legal:kind>/": "a page for everybody",
+    "<legal:kind>/<int:version>/": "a page for everybody",
     "docs/<slug:slug>.md": "a page for everybody",
     "accounts/confirm-email/<str:key>/": "a signed link: test_takeovers.py",
     "accounts/^confirm-email/(?P<key>[-:\\w]+)/$": "the one above comes first",
@@ -136,16 +137,9 @@ def clerk() -> Client:
     return fresh(User.objects.create_user("clerk@example.com", is_staff=True))
 
 
-def another_customer() -> Client:
-    """Bob, whose balance Redis knows: the header of the first page would otherwise tell it."""
-    buyer = make_customer("bob@example.com")
-    push_wallet(buyer.wallet.pk)
-    return fresh(buyer.user)
-
-
 VISITORS: dict[str, Callable[[], Client]] = {
     "nobody": Client,
-    "another customer": another_customer,
+    "another customer": lambda: fresh(make_customer("bob@example.com").user),
     "the desk's clerk": clerk,
 }
 # Which statuses they get at a customer's own pages, and at the desk.

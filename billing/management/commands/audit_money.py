@@ -10,6 +10,7 @@ from billing.exceptions import PaymentProviderError, WalletRecovering
 from billing.models import LedgerEntry, UsageRecord, Wallet
 from billing.stripe_inbox.comparison import audit_stripe
 from billing.wallet import keys
+from common.progress import shown_by
 
 
 class Command(BaseCommand):
@@ -39,8 +40,9 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, at_rest: bool, shard: int | None, stripe: bool, **options: Any) -> None:
+        show = shown_by(self, verbosity=options["verbosity"])
         try:
-            findings = audit(at_rest=at_rest, shard=shard)
+            findings = audit(at_rest=at_rest, shard=shard, on_progress=show)
             if stripe:
                 findings += audit_stripe()
         except (WalletRecovering, PaymentProviderError) as error:

@@ -7,6 +7,7 @@ from django.core.management.base import CommandError
 from accounts.desk.commands import RecordedCommand
 from billing.exceptions import WalletRecovering
 from billing.upkeep.recovery import close_all, recover
+from common.progress import shown_by
 
 
 class Command(RecordedCommand):
@@ -17,7 +18,7 @@ class Command(RecordedCommand):
     def handle(self, **options: Any) -> None:
         try:
             close_all()
-            shards = recover()
+            shards = recover(on_progress=shown_by(self, verbosity=options["verbosity"]))
         except WalletRecovering as error:
             raise CommandError(str(error)) from error
         if shards:

@@ -27,6 +27,8 @@ EVERY = "SFOA"
 PAGES = {
     "account.emailaddress": (EVERY, "", "", ""),
     "accounts.auditline": ("A", "", "", ""),
+    "accounts.agreement": (EVERY, "", "", ""),
+    "accounts.legaltext": (EVERY, "", "", ""),
     "accounts.apikey": (EVERY, "", "", ""),
     "accounts.invitation": (EVERY, "", "", ""),
     "accounts.team": (EVERY, "", "", ""),
@@ -66,6 +68,7 @@ PAGES = {
     "proxy.route": ("OA", "O", "O", "O"),
 }
 ACTIONS = {
+    "accounts.legaltext publish": "",
     "accounts.apikey limit": "O",
     "accounts.apikey revoke": "SO",
     "billing.approval approve": "F",

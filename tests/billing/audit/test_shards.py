@@ -82,3 +82,11 @@ def test_a_shell_audits_one_shard(overcharged: Till, capsys: pytest.CaptureFixtu
 
     with pytest.raises(SystemExit):
         call_command("audit_money", shard=overcharged.shard)
+
+
+def test_a_shell_sees_how_far_an_audit_is(till: Till, capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("audit_money", verbosity=2)
+
+    told = capsys.readouterr().err
+    assert f"query {len(QUERIES)} of {len(QUERIES)}" in told
+    assert "Redis, wallet by wallet" in told

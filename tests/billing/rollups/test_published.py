@@ -1,16 +1,12 @@
 """What is published of models' speed."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.cache import cache
-from django.utils import timezone
 
-from billing.models import SiteRollUp
-from billing.rollups.histogram import BUCKETS, bucket_of
 from billing.rollups.published import LEAST_REQUESTS, read_speeds
-from billing.token_classes import COUNTS
+from tests.speeds import add_speed
 
 pytestmark = pytest.mark.django_db
 
@@ -20,34 +16,9 @@ def forget() -> None:
     cache.clear()
 
 
-def counts(ms: int, requests: int) -> list[int]:
-    return [requests if at == bucket_of(ms) else 0 for at in range(BUCKETS)]
-
-
-def add(requests: int, *, ms: int = 1_000, age_days: int = 0, **fields: Any) -> None:
-    zeros = dict.fromkeys(COUNTS, 0)
-    values = {
-        "starts_at": timezone.now() - timedelta(days=age_days, minutes=requests),
-        "model_name": "gpt-4",
-        "outcome": "completed",
-        "requests": requests,
-        "charged_credits": 0,
-        "write_off_credits": 0,
-        "cost_nanos": 0,
-        "unpriced_requests": 0,
-        "duration_ms": ms * requests,
-        "durations": counts(ms, requests),
-        "first_bytes": counts(ms // 4, requests),
-        **zeros,
-        "completion_tokens": 30 * requests,
-        **fields,
-    }
-    SiteRollUp.objects.create(**values)
-
-
 def test_it_tells_the_median_and_the_tokens_per_second() -> None:
-    add(40)
-    add(20, ms=8_000)
+    add_speed(40)
+    add_speed(20, ms=8_000)
 
     speed = read_speeds()["gpt-4"]
 
@@ -69,6 +40,6 @@ def test_it_tells_the_median_and_the_tokens_per_second() -> None:
     ],
 )
 def test_it_tells_nothing_of_few_of_old_and_of_broken_answers(row: dict[str, Any]) -> None:
-    add(**row)
+    add_speed(**row)
 
     assert read_speeds() == {}

@@ -9,6 +9,7 @@ import pytest
 import redis
 from django.core.management import call_command
 from django.db import connection, transaction
+from pytest_django import Settings
 
 from billing.audit.books import audit
 from billing.exceptions import (
@@ -760,6 +761,31 @@ def test_a_server_that_could_lose_money_is_not_used(
     assert_is_not_used_until_it_is_safe(till, setting, value, good)
 
 
+def test_a_server_that_somebody_else_keeps_may_go_without_a_file(
+    till: Till, journal: Journal, faults: RedisFaults, settings: Settings
+) -> None:
+    settings.REDIS_DURABILITY = "managed"
+    till.grant(1_000)
+    till.start("open", 100, journal=journal)
+    till.start("ended", 50, journal=journal)
+    till.finish("ended", 20, journal=journal)
+    redis = till.client.redis
+    redis.config_set("appendonly", "no")
+    try:
+        # What a failover to an empty replica leaves.
+        faults.flush()
+        rebuild()
+        assert till.balance() == Balance(1_000 - 100 - 20, 100, 980, 0)
+    finally:
+        redis.config_set("appendonly", "yes")
+
+
+def test_a_server_that_evicts_is_not_used_whoever_keeps_it(till: Till, settings: Settings) -> None:
+    settings.REDIS_DURABILITY = "managed"
+
+    assert_is_not_used_until_it_is_safe(till, "maxmemory-policy", "allkeys-lru", "noeviction")
+
+
 def test_a_server_that_is_full_and_evicts_can_still_be_closed(till: Till) -> None:
     redis = till.client.redis
     # Nothing may be evicted of this kind, so that every write is refused.
@@ -893,6 +919,25 @@ def test_rebuilding_from_a_shell_changes_nothing(
 
     assert till.balance() == before
     assert "Rebuilt 16 shards" in capsys.readouterr().out
+
+
+def test_a_shell_sees_how_far_a_rebuild_is(till: Till, capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("rebuild_wallet", verbosity=2)
+
+    told = capsys.readouterr().err.splitlines()
+    assert sum("wallets to write" in line for line in told) == keys.SHARDS
+    assert sum("1 wallets to write" in line for line in told) == 1
+
+
+def test_a_rebuild_that_a_shell_stops_is_finished_by_a_worker(till: Till) -> None:
+    till.grant(1_000)
+    with pytest.raises(Death), before_command("tp_open", die, nth=3):
+        call_command("rebuild_wallet")
+
+    left = recover(grace_s=0)
+
+    assert 0 < len(left) < keys.SHARDS
+    assert till.balance() == Balance(1_000, 0, 1_000, 0)
 
 
 def test_ten_thousand_holds_and_events_come_back(

@@ -7,6 +7,7 @@ from billing.ledger.wallets import freeze_wallet, grant_credits, push_wallet, wa
 from billing.models import Wallet
 from billing.wallet.sync_client import SyncWalletClient
 from tests.billing.views.conftest import HTMX, MakeUsage
+from tests.conftest import signed_in
 from tests.till import Till
 
 
@@ -83,3 +84,17 @@ def test_it_stays_out_of_every_cache(as_alice: Client) -> None:
 
     assert "no-store" in answer.headers["Cache-Control"]
     assert "private" in answer.headers["Cache-Control"]
+
+
+def test_the_header_has_the_balance_of_every_page_and_writes_nothing(
+    alice: User, as_alice: Client
+) -> None:
+    grant_credits(wallet_of(alice), credits=50_000, reason="test")
+    clerk = signed_in(User.objects.create_user("clerk@example.com", is_staff=True))
+    before = list(Wallet.objects.values())
+
+    pages = [client.get("/packs/").content.decode() for client in (as_alice, clerk)]
+
+    assert ["header-balance" in page for page in pages] == [True, False]
+    assert 'aria-label="Balance: 50,000 credits.' in pages[0]
+    assert list(Wallet.objects.values()) == before

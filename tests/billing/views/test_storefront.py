@@ -5,11 +5,15 @@ import re
 from typing import Protocol
 
 import pytest
+from django.contrib.staticfiles import finders
+from django.core.cache import cache
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from billing.catalogue.model_prices import set_price
 from billing.models import ModelPrice, Pack, PublicModel
+from billing.rollups.published import LEAST_REQUESTS
+from tests.speeds import add_speed
 
 TAG = re.compile(r"<[^>]*>")
 
@@ -262,3 +266,35 @@ def test_it_asks_the_database_no_more_for_many_models_than_for_one(
 
     with django_assert_num_queries(4):
         as_charlie.get("/models/")
+
+
+def test_the_landing_page_has_models_with_todays_prices(
+    as_charlie: Client, gpt4: ModelPrice, starter: Pack
+) -> None:
+    page = as_charlie.get("/")
+
+    assert names(page) == ["gpt-4"]
+    assert f"in the money of the {starter.name} pack" in words(page)
+    assert "begins to answer after" not in words(page)
+
+
+def test_the_landing_page_tells_what_was_measured_once_there_is_enough(
+    as_charlie: Client, gpt4: ModelPrice
+) -> None:
+    cache.clear()
+    add_speed(LEAST_REQUESTS, ms=1_000)
+
+    try:
+        told = words(as_charlie.get("/"))
+    finally:
+        cache.clear()
+
+    assert re.search(r"gpt-4 begins to answer after 2\d\d ms", told)
+
+
+def test_a_link_to_a_page_is_shown_with_a_picture_that_exists(as_charlie: Client) -> None:
+    page = as_charlie.get("/").content.decode()
+
+    [picture] = re.findall(r'property="og:image" content="[^"]*/static/(img/[^"]+)"', page)
+    assert finders.find(picture)
+    assert page.count('property="og:title"') == 1
