@@ -37,6 +37,7 @@ STRANGERS = """() => [...document.querySelectorAll(
 SEEN = {
     "account.EmailAddress.email",
     "accounts.ApiKey.name",
+    "accounts.LegalText.text",
     "accounts.User.email",
     "admin.LogEntry.change_message",
     "billing.AutoTopUp.card_label",
@@ -55,6 +56,8 @@ SEEN = {
     "billing.TopUpConsent.text",
     "billing.UsageRecord.model_name",
     "mfa.Authenticator.data",
+    "proxy.Incident.title",
+    "proxy.IncidentUpdate.text",
     "proxy.Provider.name",
     "proxy.Provider.base_url",
     "proxy.Route.upstream_model",
