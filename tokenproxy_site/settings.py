@@ -3,6 +3,7 @@
 The tables in docs/operations.md list them; a test fails when one is missing there.
 """
 
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ from tokenproxy_site.env import (
     get_redis_url,
     get_text,
     get_url,
+    is_owners_command,
     read_run_file,
 )
 from tokenproxy_site.logs import configure_logging
@@ -135,7 +137,12 @@ FORMAT_MODULE_PATH = "tokenproxy_site.formats"
 
 # --- Storage ------------------------------------------------------------------------------
 
-_database = env.db_url_config(get_url("DATABASE_URL", schemes=("postgres", "postgresql")))
+# Serving takes few rights, and what owns the tables has them all: two roles, if both are named.
+DATABASE_SERVING_URL = get_url("DATABASE_URL", schemes=("postgres", "postgresql"))
+_owner_url = get_url("DATABASE_OWNER_URL", "", schemes=("postgres", "postgresql"))
+_database = env.db_url_config(
+    _owner_url if _owner_url and is_owners_command(sys.argv) else DATABASE_SERVING_URL
+)
 # Nobody waits for ever, neither for another's lock nor for an answer. deploy/run gives each process
 # its own limits.
 _lock_timeout_s = get_int("DATABASE_LOCK_TIMEOUT_S", 20)
@@ -326,6 +333,13 @@ CUSTOMER_REFUND_DAYS = get_int("CUSTOMER_REFUND_DAYS", 0)
 # How many of these a customer gets within 30 days; each costs Stripe's fee.
 CUSTOMER_REFUNDS_PER_MONTH = get_int("CUSTOMER_REFUNDS_PER_MONTH", 3, least=1)
 
+# What one member of staff may give or take at the desk, in credits, by deed and within 24 hours.
+# Beyond it a second person approves.
+DESK_DEED_CREDITS = get_int("DESK_DEED_CREDITS", 10_000_000)
+DESK_DAY_CREDITS = get_int("DESK_DAY_CREDITS", 50_000_000)
+# What nobody has approved by then can't be approved any more.
+DESK_APPROVAL_DAYS = get_int("DESK_APPROVAL_DAYS", 7, least=1, most=90)
+
 # --- Credit without a card ------------------------------------------------------------------
 
 # For each person who verifies an address; 0 gives nothing.
@@ -355,6 +369,8 @@ HOLD_LEASE_S = get_int("HOLD_LEASE_S", 60, least=5)
 WALLET_BACKLOG_EVENTS = get_int("WALLET_BACKLOG_EVENTS", 100_000, least=1)
 WALLET_BACKLOG_AGE_S = get_int("WALLET_BACKLOG_AGE_S", 120, least=5)
 # Staff are told when requests of one API key within an hour cost so much more than was charged.
+# Who is mailed about urgent findings; nobody if empty.
+INBOX_MAIL_TO = get_list("INBOX_MAIL_TO", "")
 WRITE_OFF_ALARM_CREDITS = get_int("WRITE_OFF_ALARM_CREDITS", 10_000, least=1)
 # Limits of an API key without its own, and of all keys of a wallet without its own.
 DEFAULT_REQUESTS_PER_MINUTE = get_int("DEFAULT_REQUESTS_PER_MINUTE", 600, least=1)
@@ -470,10 +486,17 @@ CELERY_BEAT_SCHEDULE = {
     },
     "delete old rows": _sweep("billing.delete_old", every_s=3_600),
     "send notices": _sweep("billing.send_notices", every_s=3),
+    "mail findings": _sweep("billing.mail_findings", every_s=60),
     "find low balances": _sweep("billing.find_low_balances", every_s=30),
     "find spend spikes": _sweep("billing.find_spend_spikes", every_s=300),
     "find expiring lots": _sweep("billing.find_expiring_lots", every_s=600),
     "take a snapshot": _sweep("tokenproxy_site.take_snapshot", every_s=10),
+    "measure the business": _sweep("billing.measure_business", every_s=120),
+    # Once the last receipts of the day before are booked and rolled up.
+    "raise margin alarms": {
+        "task": "billing.raise_margin_alarms",
+        "schedule": crontab(hour="1", minute="20"),
+    },
     # What it counts is kept for five minutes.
     "count service": _sweep("tokenproxy_site.count_service", every_s=30),
     "audit money": _sweep("billing.audit_money", every_s=3_600),

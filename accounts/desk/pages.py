@@ -23,6 +23,7 @@ from django.utils.http import urlencode
 
 from accounts.audit import MOST_CHARS, Said, read_said, write_line
 from accounts.desk.changes import changes_of_forms, differences, snapshot
+from accounts.desk.paging import BriefPaginator
 from accounts.desk.recording import doer_of
 from accounts.models import AuditLine, User
 from accounts.reauthentication import ask_staff, must_ask_again
@@ -142,6 +143,7 @@ class DeskAdmin(admin.ModelAdmin[M]):
     asks_again = False
     empty_value_display = "–"
     list_per_page = 50
+    paginator = BriefPaginator
     show_full_result_count = False
 
     def get_tools(self, request: HttpRequest, obj: M) -> Sequence[Tool]:
@@ -178,12 +180,18 @@ class DeskAdmin(admin.ModelAdmin[M]):
             before = differences(snapshot(obj), {})
             self.record(request, obj, "Deleted", Said(changes=before))
 
-    def record(self, request: HttpRequest, obj: Model, deed: str, said: Said | str) -> AuditLine:
+    def record(
+        self,
+        request: HttpRequest,
+        obj: Model,
+        deed: str,
+        said: Said | str,
+        worth_credits: int | None = None,
+    ) -> AuditLine:
         """Write a deed on this page into the audit trail."""
         facts = Said(words=said) if isinstance(said, str) else said
-        return write_line(
-            doer_of(request), deed, obj=obj, said=replace(facts, name=str(obj)[:MOST_CHARS])
-        )
+        named = replace(facts, name=str(obj)[:MOST_CHARS])
+        return write_line(doer_of(request), deed, obj=obj, said=named, worth_credits=worth_credits)
 
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None

@@ -1,5 +1,6 @@
 """The tables of money. `billing/README.md` says what each means and who may write it."""
 
+from billing.models.approval import Approval
 from billing.models.catalogue import ModelPrice, Pack, PackPrice, PublicModel
 from billing.models.dispute import Dispute
 from billing.models.gift import CodeBatch, RedeemCode, WelcomeCredit
@@ -8,7 +9,9 @@ from billing.models.ledger import LedgerEntry, Lot
 from billing.models.notice import Notice, NotificationSettings, SignIn
 from billing.models.order import Order
 from billing.models.refund import Refund
+from billing.models.revenue import ExchangeRate, Revenue
 from billing.models.roll_up import RollUpDue, RollUpMark, SiteRollUp, UsageRollUp
+from billing.models.staff_note import StaffNote
 from billing.models.stripe_customer import StripeCustomer
 from billing.models.stripe_event import StripeEvent
 from billing.models.top_up import AutoTopUp, TopUpConsent, TopUpPayment
@@ -16,10 +19,12 @@ from billing.models.usage import KeySpending, KeyWriteOff, MemberSpending, Usage
 from billing.models.wallet import Debit, Freeze, Wallet
 
 __all__ = [
+    "Approval",
     "AutoTopUp",
     "CodeBatch",
     "Debit",
     "Dispute",
+    "ExchangeRate",
     "Freeze",
     "InboxItem",
     "KeySpending",
@@ -36,10 +41,12 @@ __all__ = [
     "PublicModel",
     "RedeemCode",
     "Refund",
+    "Revenue",
     "RollUpDue",
     "RollUpMark",
     "SignIn",
     "SiteRollUp",
+    "StaffNote",
     "StripeCustomer",
     "StripeEvent",
     "TopUpConsent",
