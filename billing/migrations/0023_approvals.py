@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0019_notices_of_leaps'),
+        ('billing', '0022_desk_work'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -21,5 +21,5 @@ REMEMBER = "DROP FUNCTION billing_forget_events(bigint[]);"
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0020_approvals")]
+    dependencies = [("billing", "0023_approvals")]
     operations = [migrations.RunSQL(FORGET, REMEMBER)]
