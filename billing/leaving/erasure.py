@@ -23,6 +23,7 @@ from billing.models import (
     NotificationSettings,
     Order,
     SignIn,
+    StaffNote,
     StripeCustomer,
     StripeEvent,
     TopUpConsent,
@@ -46,12 +47,13 @@ def erase(user: User) -> None:
     StripeCustomer.objects.filter(wallet__team__person=user).update(email="")
     for welcome in WelcomeCredit.objects.filter(user=user):
         forget_address(welcome)
+    StaffNote.objects.filter(wallet__team__person=user).delete()
     NotificationSettings.objects.filter(user=user).exclude(team__person=user).delete()
     forget_person(user)
     _replace_texts(email, name)
     user.set_unusable_password()
-    user.email, user.is_active, user.last_login = name, False, None
-    user.save(update_fields=["email", "is_active", "last_login", "password"])
+    user.email, user.is_active, user.last_login, user.time_zone = name, False, None, ""
+    user.save(update_fields=["email", "is_active", "last_login", "password", "time_zone"])
     user.groups.clear()
 
 

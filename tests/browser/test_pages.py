@@ -71,6 +71,8 @@ SCREENS = [
             "/docs/endings/",
             "/docs/fields/",
             "/api/docs/",
+            "/legal/",
+            "/models/gpt-4/",
             "/status/",
             "/accounts/login/",
             "/accounts/signup/",
@@ -160,7 +162,7 @@ SCREENS = [
             "/admin/billing/refund/",
             "/admin/proxy/provider/",
             "/admin/proxy/provider/health/",
-            "/admin/proxy/provider/margin/",
+            "/admin/margin/",
         )
     ),
     Screen("debtor", "/dashboard/"),
@@ -330,7 +332,6 @@ def call_with_every_ending(customer: Shopper) -> dict[str, str]:
     for model in BAD_ENDINGS:
         customer.ask(model, stream=True)
     endings = {
-        "completed": "Completed",
         "client_left": "You disconnected",
         "broken": "Broke off",
         "parked": "Under review",
@@ -338,11 +339,13 @@ def call_with_every_ending(customer: Shopper) -> dict[str, str]:
 
     def is_booked() -> bool:
         page.goto("/dashboard/usage/")
-        return page.locator("tbody tr").count() == 8
+        return page.locator(".table-log tbody tr").count() == 8
 
     await_true(is_booked, what="all eight requests are booked")
-    rows = page.locator("tbody tr")
-    found = {
+    rows = page.locator(".table-log tbody tr")
+    # What ended as usual has no mark.
+    found = {"completed": receipt_id(rows.filter(has_not=page.locator(".badge")).first)}
+    found |= {
         ending: receipt_id(rows.filter(has_text=words).first) for ending, words in endings.items()
     }
     return found | {"estimated": receipt_id(rows.filter(has_text=LONG_MODEL)), "key": key_id(page)}

@@ -166,11 +166,11 @@ def read_trail(page: Page, base: str, email: str, size: str) -> None:
 
 
 def switch(owner: Shopper, base: str, size: str) -> None:
-    """Go from the team to one's own dashboard, in the header or, on a phone, its menu."""
+    """Go from the team to one's own dashboard, in the header or, on a phone, the account's menu."""
     page = owner.page
     page.goto(f"{base}/")
     assert_fits(page)
-    name = "Menu" if size == "phone" else "Switch to another"
+    name = "Account of" if size == "phone" else "Switch to another"
     page.locator(f"summary[aria-label*='{name}']").click()
     keep(page, f"teams/{size}-switcher")
     page.locator("details[open]").get_by_role("link", name=owner.email).click()
