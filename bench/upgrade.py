@@ -90,14 +90,15 @@ class Roll:
     async def restart_all(self, round_number: int) -> None:
         """Replace each process by one of the other version, when the one before is ready."""
         tree = self._trees[round_number % len(self._trees)]
+        # First, because it loads the library that web processes of its version may need.
+        await self._replace(self._stack.worker, tree)
+        await asyncio.to_thread(self._stack.await_ready, READY_WITHIN_S)
         for index, url in enumerate(self._stack.web_urls):
             await self._replace(self._stack.web[index], tree)
             needs = [self._stack.web[index]]
             await asyncio.to_thread(
                 await_ok, f"{url}/readyz", needs=needs, timeout_s=READY_WITHIN_S
             )
-        await self._replace(self._stack.worker, tree)
-        await asyncio.to_thread(self._stack.await_ready, READY_WITHIN_S)
 
     async def _replace(self, process: Process, tree: Path) -> None:
         process.signal(signal.SIGTERM)

@@ -280,6 +280,10 @@ class BatchExists(BillingError):
     """A batch of codes was made by the same press of the button; they can't be shown again."""
 
 
+class ApprovalRefused(BillingError):
+    """A deed that can't be approved, refused or withdrawn. The message tells staff why."""
+
+
 class MissingReason(BillingError):
     """A correction or a resolution without a reason, which the record needs."""
 

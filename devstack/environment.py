@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Every variable that the launcher may give to the product, in the order of `run.env`.
 SETTINGS = (
     "DATABASE_URL",
+    "DATABASE_OWNER_URL",
     "REDIS_URL",
     "CELERY_BROKER_URL",
     "SECRET_KEY",

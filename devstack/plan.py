@@ -48,6 +48,8 @@ class Plan:
     web: list[Command]
     # Stopped after the web processes.
     background: list[Command] = field(default_factory=list)
+    # Makes the role that the product serves as; None: it serves as the owner of the tables.
+    roles: Command | None = None
 
 
 Planner = Callable[[Site], Plan]
@@ -65,6 +67,7 @@ def product_plan(site: Site) -> Plan:
     return Plan(
         sandboxes=sandboxes,
         setup=[Command("migrate", manage("migrate", "--noinput", "--verbosity", "0"))],
+        roles=Command("roles", manage("make_database_roles")),
         seed=Command("seed", manage("seed_demo")),
         web=[web(site, port, index) for index, port in enumerate(site.web_ports, start=1)],
         background=[worker(), beat(site)],

@@ -20,6 +20,8 @@ from devstack.ports import free_port
 from devstack.process import HAS_DEATH_SIGNAL, Process, User
 
 ROLE = DATABASE = "tokenproxy"
+# What the product serves as; a command of its own makes it.
+SERVING_ROLE = "tokenproxy_app"
 START_TIMEOUT_S = 60.0
 POLL_S = 0.02
 SETTINGS = {
@@ -75,6 +77,16 @@ class Postgres:
         if self.port is None:
             raise RuntimeError("PostgreSQL was never started")
         return self._url(DATABASE)
+
+    @property
+    def serving_url(self) -> str:
+        """Return the address of the role that serves, whose password is kept beside the owner's."""
+        path = self.folder / "serving-password"
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_hex(24) + "\n")
+        password = path.read_text().strip()
+        return f"postgresql://{SERVING_ROLE}:{password}@127.0.0.1:{self.port}/{DATABASE}"
 
     @property
     def process(self) -> Process:

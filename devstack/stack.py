@@ -135,11 +135,15 @@ class Stack:
         """Raises KeyError if the stack has no child of that name."""
         return {process.name: process for process in self._children()}[name]
 
-    def manage(self, *arguments: str, timeout_s: float = 120.0) -> str:
-        """Run a management command and return what it printed. Raises LaunchError if it fails."""
+    def manage(self, *arguments: str, timeout_s: float = 120.0, is_owner: bool = False) -> str:
+        """Run a management command and return what it printed. Raises LaunchError if it fails.
+
+        As the owner of the tables, PostgreSQL lets it do anything.
+        """
+        owner = self.env["DATABASE_OWNER_URL"] if is_owner else ""
         done = subprocess.run(
             manage(*arguments),
-            env=self.env,
+            env={**self.env, "DATABASE_URL": owner or self.env["DATABASE_URL"]},
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -172,6 +176,8 @@ class Stack:
             self._write_run_env()
             for command in plan.setup:
                 self._run(command)
+            if self.postgres and plan.roles:
+                self._run(plan.roles)
             self._start_servers(plan)
         except BaseException:
             self.stop()
@@ -192,7 +198,7 @@ class Stack:
                 jobs.append(pool.submit(self._start_server, command, process))
         for job in jobs:
             job.result()
-        self.env = self._environment(self._service_urls())
+        self.env = self._environment(self._service_urls(has_roles=plan.roles is not None))
 
     def _start_postgres(self) -> None:
         if "DATABASE_URL" not in self._given:
@@ -208,10 +214,13 @@ class Stack:
             )
             self.valkey.start()
 
-    def _service_urls(self) -> dict[str, str]:
+    def _service_urls(self, *, has_roles: bool) -> dict[str, str]:
         urls = {}
         if self.postgres:
             urls["DATABASE_URL"] = self.postgres.url
+            if has_roles:
+                urls["DATABASE_URL"] = self.postgres.serving_url
+                urls["DATABASE_OWNER_URL"] = self.postgres.url
         if self.valkey:
             urls["REDIS_URL"] = self.valkey.url
             urls["CELERY_BROKER_URL"] = self.valkey.broker_url

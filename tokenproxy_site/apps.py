@@ -20,8 +20,13 @@ class StaffAdminConfig(AdminConfig):
 
 
 def make_roles_last(sender: AppConfig, **given: Any) -> None:
-    """Make the desk's roles when the last of the apps has been migrated."""
+    """Make roles when the last of the apps has been migrated: the desk's, and PostgreSQL's.
+
+    New tables are closed to the role that serves, as far as they have to be, before it sees them.
+    """
     from accounts.desk.roles import make_roles
+    from billing.upkeep.database_roles import restrict_serving_role
 
     if sender.name == list(apps.get_app_configs())[-1].name:
         make_roles()
+        restrict_serving_role()

@@ -30,14 +30,14 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Models": ("PublicModel", "ModelPrice", "Route", "Provider", "ProviderKey"),
     "Mail": ("Notice", "NotificationSettings"),
     "Desk": (
-        *("InboxItem", "Incident", "LegalText", "Agreement"),
+        *("InboxItem", "Approval", "Incident", "LegalText", "Agreement"),
         *("StaffNote", "AuditLine", "LogEntry", "Group"),
     ),
 }
 
 
 # The models whose waiting rows come first on the first page, in this order.
-FIRST = ("InboxItem", "Order", "StripeEvent", "Notice", "Wallet")
+FIRST = ("InboxItem", "Approval", "Order", "StripeEvent", "Notice", "Wallet")
 
 
 class StaffSite(AdminSite):

@@ -7,7 +7,7 @@ Instead of any setting NAME, NAME_FILE may name a file that holds its value, whi
 out of the environment and off the command line.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -152,3 +152,19 @@ def get_networks(name: str) -> list[IPv4Network | IPv6Network]:
         raise ImproperlyConfigured(
             f"The setting {name} must list networks such as 10.0.0.0/8: {error}."
         ) from error
+
+
+# What makes tables, and what reads or writes all of them at once.
+OWNERS_COMMANDS = {
+    "backup_books",
+    "flush",
+    "make_database_roles",
+    "make_history",
+    "migrate",
+    "restore_books",
+}
+
+
+def is_owners_command(argv: Sequence[str]) -> bool:
+    """Tell whether this process is a command that takes the owner of the tables."""
+    return Path(argv[0]).name == "manage.py" and len(argv) > 1 and argv[1] in OWNERS_COMMANDS

@@ -3,6 +3,7 @@
 The tables in docs/operations.md list them; a test fails when one is missing there.
 """
 
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ from tokenproxy_site.env import (
     get_redis_url,
     get_text,
     get_url,
+    is_owners_command,
     read_run_file,
 )
 from tokenproxy_site.logs import configure_logging
@@ -135,7 +137,12 @@ FORMAT_MODULE_PATH = "tokenproxy_site.formats"
 
 # --- Storage ------------------------------------------------------------------------------
 
-_database = env.db_url_config(get_url("DATABASE_URL", schemes=("postgres", "postgresql")))
+# Serving takes few rights, and what owns the tables has them all: two roles, if both are named.
+DATABASE_SERVING_URL = get_url("DATABASE_URL", schemes=("postgres", "postgresql"))
+_owner_url = get_url("DATABASE_OWNER_URL", "", schemes=("postgres", "postgresql"))
+_database = env.db_url_config(
+    _owner_url if _owner_url and is_owners_command(sys.argv) else DATABASE_SERVING_URL
+)
 # Nobody waits for ever, neither for another's lock nor for an answer. deploy/run gives each process
 # its own limits.
 _lock_timeout_s = get_int("DATABASE_LOCK_TIMEOUT_S", 20)
@@ -325,6 +332,13 @@ AUTO_TOP_UP = get_bool("AUTO_TOP_UP", default=True)
 CUSTOMER_REFUND_DAYS = get_int("CUSTOMER_REFUND_DAYS", 0)
 # How many of these a customer gets within 30 days; each costs Stripe's fee.
 CUSTOMER_REFUNDS_PER_MONTH = get_int("CUSTOMER_REFUNDS_PER_MONTH", 3, least=1)
+
+# What one member of staff may give or take at the desk, in credits, by deed and within 24 hours.
+# Beyond it a second person approves.
+DESK_DEED_CREDITS = get_int("DESK_DEED_CREDITS", 10_000_000)
+DESK_DAY_CREDITS = get_int("DESK_DAY_CREDITS", 50_000_000)
+# What nobody has approved by then can't be approved any more.
+DESK_APPROVAL_DAYS = get_int("DESK_APPROVAL_DAYS", 7, least=1, most=90)
 
 # --- Credit without a card ------------------------------------------------------------------
 

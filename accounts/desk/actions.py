@@ -47,6 +47,8 @@ class Asked(Generic[M]):
     request: HttpRequest
     obj: M
     answers: dict[str, Any]
+    # Who asked for what somebody else now approves.
+    in_name_of: User | None = None
 
     @property
     def reason(self) -> str:
@@ -54,8 +56,18 @@ class Asked(Generic[M]):
 
     @property
     def actor(self) -> User:
-        """The member of staff; the desk lets nobody else in."""
-        return cast(User, self.request.user)
+        """The member of staff whose deed it is; the desk lets nobody else in."""
+        return self.in_name_of or cast(User, self.request.user)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What an action did, in the past tense, and what it is worth if that is limited."""
+
+    text: str
+    worth_credits: int | None = None
+    # In the audit trail, if it is not the action's label.
+    deed: str = ""
 
 
 def never_refused(obj: Model) -> str:
@@ -101,6 +113,10 @@ class StaffAction(Generic[M]):
         if answers is not None:
             return self.form_class(answers, **options)
         return self.form_class(initial=self.get_initial(objects), **options)
+
+    def run(self, asked: Asked[M]) -> Done:
+        """Act on one object."""
+        return Done(self.apply(asked))
 
     def start(
         self, page: "StaffActionsAdmin[M]", request: HttpRequest, queryset: QuerySet[M]
@@ -202,16 +218,30 @@ class StaffActionsAdmin(DeskAdmin[M]):
         level, text = messages.ERROR, action.refusal(asked.obj)
         if not text:
             try:
-                before = snapshot(asked.obj)
-                with action.guard():
-                    text = action.apply(asked)
-                    changes = differences(before, snapshot(asked.obj))
-                    said = Said(words=text, reason=asked.reason, changes=changes)
-                    self.record(asked.request, asked.obj, action.label, said)
+                text = self.record_deed(action, asked, lambda: action.run(asked))
                 level = messages.SUCCESS
             except DomainError as error:
                 text = str(error) or str(type(error).__doc__)
         self.message_user(asked.request, f"{asked.obj}: {text}", level)
+
+    def record_deed(
+        self, action: StaffAction[M], asked: Asked[M], act: Callable[[], Done | str]
+    ) -> str:
+        """Do something and write it into the audit trail, in one transaction."""
+        before = snapshot(asked.obj)
+        with action.guard():
+            answer = act()
+            done = Done(answer) if isinstance(answer, str) else answer
+            changes = differences(before, snapshot(asked.obj))
+            said = Said(words=done.text, reason=asked.reason, changes=changes)
+            self.record(
+                asked.request,
+                asked.obj,
+                done.deed or action.label,
+                said,
+                worth_credits=done.worth_credits,
+            )
+        return done.text
 
     def get_return_url(self, objects: Sequence[M]) -> str:
         base = f"admin:{self.opts.app_label}_{self.opts.model_name}"

@@ -180,12 +180,18 @@ class DeskAdmin(admin.ModelAdmin[M]):
             before = differences(snapshot(obj), {})
             self.record(request, obj, "Deleted", Said(changes=before))
 
-    def record(self, request: HttpRequest, obj: Model, deed: str, said: Said | str) -> AuditLine:
+    def record(
+        self,
+        request: HttpRequest,
+        obj: Model,
+        deed: str,
+        said: Said | str,
+        worth_credits: int | None = None,
+    ) -> AuditLine:
         """Write a deed on this page into the audit trail."""
         facts = Said(words=said) if isinstance(said, str) else said
-        return write_line(
-            doer_of(request), deed, obj=obj, said=replace(facts, name=str(obj)[:MOST_CHARS])
-        )
+        named = replace(facts, name=str(obj)[:MOST_CHARS])
+        return write_line(doer_of(request), deed, obj=obj, said=named, worth_credits=worth_credits)
 
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None

@@ -11,6 +11,7 @@ WORDS = {
     "billing.add_codebatch": "Make codes",
     "billing.add_ledgerentry": "Grant, adjust and credit",
     "billing.add_modelprice": "Set prices of models",
+    "billing.change_approval": "Approve what others may not do alone",
     "billing.change_autotopup": "Switch automatic top-up off",
     "billing.change_codebatch": "Revoke codes",
     "billing.change_inboxitem": "Resolve findings of the inbox",

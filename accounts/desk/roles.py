@@ -76,6 +76,8 @@ ROLES = (
             "billing.add_ledgerentry",
             "billing.add_staffnote",
             "billing.ask_stripe",
+            *views("billing", "approval"),
+            "billing.change_approval",
             "billing.change_autotopup",
             "billing.change_codebatch",
             "billing.change_exchangerate",

@@ -9,6 +9,7 @@ from uuid import uuid4
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -20,6 +21,9 @@ from accounts.desk.filters import ConditionFilter
 from accounts.desk.pages import ReadOnlyAdmin, form_page, link
 from accounts.models import User
 from accounts.reauthentication import ask_staff
+from billing.admin.limited import MAKE_CODES, answers_of
+from billing.approvals.decisions import Wish, ask_approval
+from billing.approvals.limits import why_beyond
 from billing.exceptions import BatchExists
 from billing.gifts.redeem_codes import (
     MAX_BATCH,
@@ -29,7 +33,7 @@ from billing.gifts.redeem_codes import (
     normalize,
     revoke_batch,
 )
-from billing.models import CodeBatch, RedeemCode, WelcomeCredit
+from billing.models import Approval, CodeBatch, RedeemCode, WelcomeCredit
 from common.credits import MAX_CREDITS
 from common.downloads import as_download
 
@@ -85,6 +89,28 @@ class BatchForm(forms.Form):
             is_promotional=self.cleaned_data["is_promotional"],
             is_one_each=self.cleaned_data["is_one_each"],
         )
+
+
+def find_answers(request: HttpRequest) -> dict[str, Any]:
+    """Return what the form begins with: the answers of what was approved, if that is named."""
+    number = request.GET.get("approval", "")
+    if not (number.isdecimal() and len(number) < 19):
+        return {}
+    found = Approval.objects.filter(
+        pk=number, action=MAKE_CODES, asked_by=request.user.pk, state=Approval.State.APPROVED
+    ).first()
+    return {name: values[-1] for name, values in found.answers.items()} if found else {}
+
+
+def find_approved(user: User, once: Any, terms: BatchTerms) -> bool:
+    """Tell whether a second person approved these codes, or more of them."""
+    return Approval.objects.filter(
+        action=MAKE_CODES,
+        press=once,
+        asked_by=user,
+        state=Approval.State.APPROVED,
+        worth_credits__gte=terms.size * terms.credits,
+    ).exists()
 
 
 def revoke(asked: Asked[CodeBatch]) -> str:
@@ -157,21 +183,48 @@ class CodeBatchAdmin(ReadOnlyWithActions[CodeBatch]):
             raise PermissionDenied
         if asked := ask_staff(request):
             return asked
-        form = BatchForm(request.POST or None)
+        form = BatchForm(request.POST or None, initial=find_answers(request))
         if request.method != "POST" or not form.is_valid():
             template = "admin/billing/codebatch/make.html"
             return form_page(request, template, form, title="Make codes", opts=self.opts)
         try:
-            batch, codes = make_batch(
-                form.terms(), actor=request.user, once=form.cleaned_data["once"]
-            )
+            with transaction.atomic():
+                return self.make(request, request.user, form)
         except BatchExists as refusal:
             self.message_user(request, str(refusal), messages.WARNING)
             return HttpResponseRedirect(reverse("admin:billing_codebatch_changelist"))
-        self.log_addition(
-            request, batch, f"Made {len(codes):,} codes of {batch.credits:,} credits."
-        )
+
+    def make(self, request: HttpRequest, user: User, form: BatchForm) -> HttpResponse:
+        """Make the batch, or ask for it if it is more than one person may do."""
+        terms, once = form.terms(), form.cleaned_data["once"]
+        worth: int | None = terms.size * terms.credits
+        if find_approved(user, once, terms):
+            worth = None
+        elif why := why_beyond(user, terms.size * terms.credits):
+            return self.ask(request, user, form, why)
+        batch, codes = make_batch(terms, actor=user, once=once)
+        text = f"Made {len(codes):,} codes of {batch.credits:,} credits."
+        self.record(request, batch, "Made codes", text, worth_credits=worth)
         return export(batch, codes)
+
+    def ask(self, request: HttpRequest, user: User, form: BatchForm, why: str) -> HttpResponse:
+        """Ask a second person, who lets the same form make the codes once."""
+        terms = form.terms()
+        wish = Wish(
+            page="billing.codebatch",
+            action=MAKE_CODES,
+            object_id="",
+            press=form.cleaned_data["once"],
+            answers=answers_of(request.POST),
+            label=f"Make {terms.size:,} codes of {terms.credits:,} credits",
+            reason=terms.name,
+            worth_credits=terms.size * terms.credits,
+        )
+        approval = ask_approval(wish, by=user)
+        text = f"Nothing was made yet. {why} A second person has been asked to approve it."
+        self.record(request, approval, "Asked for: Make codes", text)
+        self.message_user(request, text, messages.WARNING)
+        return HttpResponseRedirect(reverse("admin:billing_approval_change", args=[approval.pk]))
 
     @admin.display(description="State")
     def state(self, batch: CodeBatch) -> str:

@@ -5,6 +5,7 @@ from uuid import UUID, uuid4, uuid5
 from django import forms
 
 from accounts.desk.actions import Asked, ReasonForm, StaffAction
+from billing.admin.limited import LimitedAction
 from billing.catalogue.pack_prices import to_cents
 from billing.models import Order, Refund
 from billing.orders.refund_offers import offer_unused, owed_after
@@ -73,6 +74,16 @@ def refund_rest(asked: Asked[Order]) -> str:
     return said_of(given)
 
 
+def worth_of(order: Order, amount_cents: int) -> int:
+    """Return how many credits so much of an order's money bought, rounded up."""
+    return -(-amount_cents * order.credits // max(order.charged_cents, 1))
+
+
+def unused_cents(order: Order) -> int:
+    offer = offer_unused(order)
+    return offer.amount_cents if offer else 0
+
+
 def key_of(asked: Asked[Order]) -> UUID:
     """Return the key of this order's refund from this page, which may act on several orders."""
     return uuid5(asked.answers["once"], str(asked.obj.public_id))
@@ -118,7 +129,8 @@ ASK_STRIPE = StaffAction[Order](
     # It waits for Stripe, and fulfilment has a transaction of its own.
     is_atomic=False,
 )
-REFUND = StaffAction[Order](
+REFUND = LimitedAction[Order](
+    worth=lambda asked: worth_of(asked.obj, to_cents(asked.answers["amount"], asked.obj.currency)),
     name="refund",
     label="Refund an amount",
     explanation="Takes the amount's share of the credits back first, then returns the money through"
@@ -129,7 +141,8 @@ REFUND = StaffAction[Order](
     form_class=RefundForm,
     get_note=note_of_refund,
 )
-REFUND_UNUSED = StaffAction[Order](
+REFUND_UNUSED = LimitedAction[Order](
+    worth=lambda asked: worth_of(asked.obj, unused_cents(asked.obj)),
     name="refund-unused",
     label="Refund what is unused",
     explanation="Returns the money for the credits of this order that are still there, rounded down"
@@ -143,7 +156,8 @@ REFUND_UNUSED = StaffAction[Order](
     form_class=RefundUnusedForm,
     get_note=note_of_refund,
 )
-CREDIT = StaffAction[Order](
+CREDIT = LimitedAction[Order](
+    worth=lambda asked: asked.obj.credits,
     name="credit",
     label="Credit it",
     explanation="Takes the order out of review and credits it as it was ordered, whatever was paid."

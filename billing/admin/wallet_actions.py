@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 
 from accounts.desk.actions import Asked, ReasonForm, StaffAction
+from billing.admin.limited import LimitedAction
 from billing.keys.settings import MOST_PER_MINUTE
 from billing.leaving.deletion import delete_account, why_not
 from billing.leaving.sessions import end_sessions_of
@@ -205,7 +206,8 @@ def is_frozen(wallet: Wallet) -> bool:
     return wallet.state == Wallet.State.FROZEN
 
 
-GRANT = StaffAction[Wallet](
+GRANT = LimitedAction[Wallet](
+    worth=lambda asked: int(asked.answers["credits"]),
     name="grant",
     label="Grant credits",
     explanation="Adds credits to each wallet. A debt is paid from them first.",
@@ -214,7 +216,8 @@ GRANT = StaffAction[Wallet](
     asks_again=True,
     form_class=GrantForm,
 )
-ADJUST = StaffAction[Wallet](
+ADJUST = LimitedAction[Wallet](
+    worth=lambda asked: abs(int(asked.answers["amount_credits"])),
     name="adjust",
     label="Adjust",
     explanation="Corrects the balance with an entry of its own. Taking away takes at most what is"

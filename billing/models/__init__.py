@@ -1,5 +1,6 @@
 """The tables of money. `billing/README.md` says what each means and who may write it."""
 
+from billing.models.approval import Approval
 from billing.models.catalogue import ModelPrice, Pack, PackPrice, PublicModel
 from billing.models.dispute import Dispute
 from billing.models.gift import CodeBatch, RedeemCode, WelcomeCredit
@@ -18,6 +19,7 @@ from billing.models.usage import KeySpending, KeyWriteOff, MemberSpending, Usage
 from billing.models.wallet import Debit, Freeze, Wallet
 
 __all__ = [
+    "Approval",
     "AutoTopUp",
     "CodeBatch",
     "Debit",

@@ -46,6 +46,7 @@ class Notice(models.Model):
         TEAM_HANDED_OVER = "team_handed_over", "team handed over"
         TEAM_REMOVED = "team_removed", "removed from a team"
         TEAM_CLOSED = "team_closed", "closed team"
+        APPROVAL_ASKED = "approval_asked", "deed to be approved"
 
     # NULL only for an address that has no account, or no more.
     user = models.ForeignKey(

@@ -18,7 +18,8 @@ from django.db.models import CharField, EmailField, Field, JSONField, Model, Slu
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from accounts.models import ApiKey, User
+from accounts.legal import publish
+from accounts.models import ApiKey, LegalText, User
 from accounts.teams.members import own_seat
 from billing.gifts.redeem_codes import BatchTerms, make_batch, redeem
 from billing.ledger.wallets import wallet_of
@@ -26,6 +27,7 @@ from billing.models import AutoTopUp, InboxItem, Notice, Order, UsageRecord, Wal
 from billing.notices.composing import compose
 from billing.orders.refunds import refund_amount
 from billing.top_ups.agreement import Terms, agree
+from proxy.models import Incident, IncidentUpdate
 
 APPS = {"accounts", "billing", "proxy", "account", "mfa", "usersessions", "admin", "auth"}
 # Made by the product, Stripe or Django, looked things up by, and shaped so that nothing else fits.
@@ -90,6 +92,11 @@ def prepare(email: str) -> None:
         action_flag=2,
         change_message="Refunded: too dear",
     )
+    for kind in ("imprint", "security"):
+        publish(LegalText.objects.create(kind=kind, text="x"))
+    LegalText.objects.create(kind="imprint", text="x")
+    incident = Incident.objects.create(title="x", impact="slow")
+    IncidentUpdate.objects.create(incident=incident, state="looking", text="x", said_by=clerk)
     InboxItem.objects.create(kind="x", reference="1", summary="x", detail={"who": "x"})
     Authenticator.objects.create(
         user=user, type="webauthn", data={"name": "x", "credential": {}}, created_at=timezone.now()

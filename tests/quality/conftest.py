@@ -64,7 +64,9 @@ class House:
         code = (
             f"import json; from tests.browser import planting; print(json.dumps(planting.{call}))"
         )
-        return json.loads(self.stack.manage("shell", "-c", code).strip().splitlines()[-1])
+        return json.loads(
+            self.stack.manage("shell", "-c", code, is_owner=True).strip().splitlines()[-1]
+        )
 
 
 @pytest.fixture(scope="session")

@@ -32,6 +32,7 @@ def test_the_first_page_counts_what_waits(root: Client, alice: desk.Buyer) -> No
 
     assert matters(root) == {
         "Open inbox items": 2,
+        "Deeds that wait for a second person": 0,
         "Orders in review": 1,
         "Stripe events failing": 1,
         "Stripe events not processed": 2,

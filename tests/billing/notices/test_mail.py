@@ -77,6 +77,12 @@ FACTS: dict[str, dict[str, Any]] = {
     "team_handed_over": {"person_id": None, "is_heir": True},
     "team_removed": {"keeps_keys": False},
     "team_closed": {"refunds": 1},
+    "approval_asked": {
+        "person_id": None,
+        "deed": "Grant credits",
+        "worth_credits": 20_000_000,
+        "approval_id": 7,
+    },
 }
 WORDS = {
     "purchase": ["5,000,000", "$20.00", "Balance now", "7,000", "2 March 2027"],
@@ -113,6 +119,7 @@ WORDS = {
     "team_handed_over": ["alice@example.com", "change roles", "/dashboard/team/"],
     "team_removed": ["alice@example.com", "refused from now on"],
     "team_closed": ["alice@example.com", "goes back"],
+    "approval_asked": ["Grant credits", "20,000,000", "/admin/billing/approval/7/change/"],
 }
 
 

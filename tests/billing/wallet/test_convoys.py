@@ -107,7 +107,7 @@ async def test_endings_of_one_turn_are_each_booked(till: Till, wallet: WalletCli
 async def test_more_than_one_convoy_holds_go_out_in_several(
     till: Till, wallet: WalletClient
 ) -> None:
-    count = 2 * convoys.MOST + 1
+    count = 33
     await in_thread(till.grant, count)
     before = await in_thread(calls_so_far, till)
 

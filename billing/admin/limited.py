@@ -1,0 +1,61 @@
+"""Actions that one member of staff may do up to a limit; beyond it, a second person approves."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid5
+
+from django.http import QueryDict
+
+from accounts.desk.actions import Asked, Done, StaffAction
+from accounts.desk.pages import M
+from billing.approvals.decisions import Wish, ask_approval
+from billing.approvals.limits import why_beyond
+
+# What a form has beside the answers.
+# The action that makes codes; it has a page of its own.
+MAKE_CODES = "make"
+NO_ANSWERS = ("csrfmiddlewaretoken",)
+
+
+@dataclass(frozen=True)
+class LimitedAction(StaffAction[M]):
+    """An action whose `worth`, in credits, counts towards the limits of whoever does it."""
+
+    worth: Callable[[Asked[M]], int] = lambda asked: 0
+
+    def run(self, asked: Asked[M]) -> Done:
+        """Do it, or ask for it if it is more than one person may do."""
+        worth = self.worth(asked)
+        if why := why_beyond(asked.actor, worth):
+            approval = ask_approval(self.wish_of(asked, worth), by=asked.actor)
+            text = f"Nothing was done yet. {why} A second person has been asked to approve it."
+            return Done(
+                text if approval.is_open() else f"It was asked for before: {approval.outcome}",
+                deed=f"Asked for: {self.label}",
+            )
+        return Done(self.apply(asked), worth_credits=worth)
+
+    def wish_of(self, asked: Asked[M], worth: int) -> Wish:
+        return Wish(
+            page=asked.obj._meta.label_lower,
+            action=self.name,
+            object_id=str(asked.obj.pk),
+            press=press_of(asked),
+            answers=answers_of(asked.request.POST),
+            label=self.label,
+            reason=asked.reason,
+            worth_credits=worth,
+        )
+
+
+def answers_of(posted: QueryDict) -> dict[str, Any]:
+    """Return a form's answers as they can be kept."""
+    return {name: values for name, values in posted.lists() if name not in NO_ANSWERS}
+
+
+def press_of(asked: Asked[Any]) -> UUID:
+    """Return the number of this press of the button, for this object."""
+    once = asked.answers.get("once")
+    name = f"{asked.obj._meta.label_lower} {asked.obj.pk} {asked.reason}"
+    return uuid5(once, name) if once else uuid5(UUID(int=0), name)

@@ -1,0 +1,1 @@
+"""Deeds of staff beyond their limits, which a second person approves."""
