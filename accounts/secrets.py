@@ -29,7 +29,12 @@ def make_secret() -> Secret:
     """Return a new secret from the system's random source."""
     body = PREFIX + "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_CHARS))
     text = body + _checksum(body)
-    return Secret(text=text, digest=digest_of(text), hint=f"{text[: len(PREFIX) + 4]}…{text[-4:]}")
+    return Secret(text=text, digest=digest_of(text), hint=hint_of(text))
+
+
+def hint_of(text: str) -> str:
+    """Return the first and last characters, by which people tell secrets apart."""
+    return f"{text[: len(PREFIX) + 4]}…{text[-4:]}"
 
 
 def is_well_formed(text: str) -> bool:

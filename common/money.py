@@ -39,6 +39,20 @@ def price(amount_cents: int, currency: str) -> str:
     return with_symbol(f"{Decimal(amount_cents).scaleb(-places):,.{places}f}", currency)
 
 
+def micros(amount_cents: int, currency: str) -> int:
+    """Return an amount in the smallest unit as millionths of the currency."""
+    scale: int = 10 ** (6 - decimal_places(currency))
+    return amount_cents * scale
+
+
+def amount(amount_micros: int, currency: str) -> str:
+    """Return millionths of a currency as a price, rounded to its decimal places."""
+    places = decimal_places(currency)
+    rounded = Decimal(amount_micros).scaleb(-6).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+    sign = "−" if rounded < 0 else ""
+    return sign + with_symbol(f"{abs(rounded):,}", currency)
+
+
 def per_million(pack_cents: int, pack_credits: int) -> Decimal:
     """Return what a million credits of a pack cost, in the smallest unit, unrounded."""
     return Decimal(pack_cents) * MILLION / pack_credits

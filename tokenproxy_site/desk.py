@@ -9,11 +9,15 @@ from django.contrib import messages
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
+from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.text import slugify
 
+from accounts.desk.limits import brief
 from accounts.desk.masking import masked
 from accounts.desk.pages import DeskAdmin
+from billing.desk.front import describe_business
+from billing.desk.margin import show_margin
+from billing.desk.search import show_search
 
 # The groups of pages, in their order. A page that is not named here comes last.
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -22,10 +26,13 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Sales": ("Order", "Refund", "Dispute", "Pack", "StripeEvent"),
     "Auto top-up": ("AutoTopUp", "TopUpConsent", "TopUpPayment", "StripeCustomer"),
     "Gifts": ("CodeBatch", "RedeemCode", "WelcomeCredit"),
-    "Books": ("LedgerEntry", "Lot", "UsageRecord", "KeyWriteOff", "Debit"),
+    "Books": ("LedgerEntry", "Lot", "UsageRecord", "KeyWriteOff", "Debit", "ExchangeRate"),
     "Models": ("PublicModel", "ModelPrice", "Route", "Provider", "ProviderKey"),
     "Mail": ("Notice", "NotificationSettings"),
-    "Desk": ("InboxItem", "AuditLine", "LogEntry", "Group"),
+    "Desk": (
+        *("InboxItem", "Incident", "LegalText", "Agreement"),
+        *("StaffNote", "AuditLine", "LogEntry", "Group"),
+    ),
 }
 
 
@@ -47,7 +54,8 @@ class StaffSite(AdminSite):
         self.disable_action("delete_selected")
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        return super().admin_view(masked(view), cacheable)
+        """Mask what a page shows, and limit how long it may keep the database busy."""
+        return super().admin_view(masked(brief(view)), cacheable)
 
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -71,7 +79,16 @@ class StaffSite(AdminSite):
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         matters = read_matters(self, request)
-        return super().index(request, {**(extra_context or {}), "matters": matters})
+        context = {**(extra_context or {}), "matters": matters, **describe_business(request)}
+        return super().index(request, context)
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        """Add the pages that are about no row."""
+        return [
+            path("margin/", self.admin_view(show_margin), name="margin"),
+            path("search/", self.admin_view(show_search), name="search"),
+            *super().get_urls(),
+        ]
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> Any:
         """Group the pages by the work that they serve, not by app."""

@@ -355,6 +355,8 @@ HOLD_LEASE_S = get_int("HOLD_LEASE_S", 60, least=5)
 WALLET_BACKLOG_EVENTS = get_int("WALLET_BACKLOG_EVENTS", 100_000, least=1)
 WALLET_BACKLOG_AGE_S = get_int("WALLET_BACKLOG_AGE_S", 120, least=5)
 # Staff are told when requests of one API key within an hour cost so much more than was charged.
+# Who is mailed about urgent findings; nobody if empty.
+INBOX_MAIL_TO = get_list("INBOX_MAIL_TO", "")
 WRITE_OFF_ALARM_CREDITS = get_int("WRITE_OFF_ALARM_CREDITS", 10_000, least=1)
 # Limits of an API key without its own, and of all keys of a wallet without its own.
 DEFAULT_REQUESTS_PER_MINUTE = get_int("DEFAULT_REQUESTS_PER_MINUTE", 600, least=1)
@@ -470,10 +472,17 @@ CELERY_BEAT_SCHEDULE = {
     },
     "delete old rows": _sweep("billing.delete_old", every_s=3_600),
     "send notices": _sweep("billing.send_notices", every_s=3),
+    "mail findings": _sweep("billing.mail_findings", every_s=60),
     "find low balances": _sweep("billing.find_low_balances", every_s=30),
     "find spend spikes": _sweep("billing.find_spend_spikes", every_s=300),
     "find expiring lots": _sweep("billing.find_expiring_lots", every_s=600),
     "take a snapshot": _sweep("tokenproxy_site.take_snapshot", every_s=10),
+    "measure the business": _sweep("billing.measure_business", every_s=120),
+    # Once the last receipts of the day before are booked and rolled up.
+    "raise margin alarms": {
+        "task": "billing.raise_margin_alarms",
+        "schedule": crontab(hour="1", minute="20"),
+    },
     # What it counts is kept for five minutes.
     "count service": _sweep("tokenproxy_site.count_service", every_s=30),
     "audit money": _sweep("billing.audit_money", every_s=3_600),

@@ -12,6 +12,7 @@ from accounts.views import AddressView, ConfirmAddressView, SignUpView
 from billing.views.account_pages import ChoosePasswordView, SessionsView
 from tokenproxy_site.site_map import PublicPages
 from tokenproxy_site.status import IncidentFeed, status
+from tokenproxy_site.style_guide import style_guide
 
 urlpatterns = [
     path("", include("billing.urls")),
@@ -36,6 +37,7 @@ urlpatterns = [
     path("accounts/sessions/", SessionsView.as_view(), name="usersessions_list"),
     path("accounts/", include("allauth.urls")),
     path("teams/<uuid:public_id>/<path:rest>", resume),
+    path("styleguide/", style_guide, name="style-guide"),
     path("admin/", admin.site.urls),
 ]
 

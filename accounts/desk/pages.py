@@ -23,6 +23,7 @@ from django.utils.http import urlencode
 
 from accounts.audit import MOST_CHARS, Said, read_said, write_line
 from accounts.desk.changes import changes_of_forms, differences, snapshot
+from accounts.desk.paging import BriefPaginator
 from accounts.desk.recording import doer_of
 from accounts.models import AuditLine, User
 from accounts.reauthentication import ask_staff, must_ask_again
@@ -142,6 +143,7 @@ class DeskAdmin(admin.ModelAdmin[M]):
     asks_again = False
     empty_value_display = "–"
     list_per_page = 50
+    paginator = BriefPaginator
     show_full_result_count = False
 
     def get_tools(self, request: HttpRequest, obj: M) -> Sequence[Tool]:

@@ -30,7 +30,7 @@ CUSTOMERS = (
     *views("billing", "order", "refund", "dispute", "pack", "autotopup", "topupconsent"),
     *views("billing", "topuppayment", "stripecustomer", "codebatch", "redeemcode"),
     *views("billing", "welcomecredit", "publicmodel", "modelprice", "notice", "inboxitem"),
-    *views("billing", "notificationsettings", "signin"),
+    *views("billing", "notificationsettings", "signin", "staffnote"),
 )
 UPSTREAMS = views("proxy", "provider", "providerkey", "route")
 
@@ -56,6 +56,7 @@ ROLES = (
         (
             *CUSTOMERS,
             "accounts.revoke_apikey",
+            "billing.add_staffnote",
             "billing.ask_stripe",
             "billing.change_autotopup",
             "billing.change_notice",
@@ -67,14 +68,17 @@ ROLES = (
         " second person approves. Sees margins.",
         (
             *CUSTOMERS,
-            *views("billing", "stripeevent"),
+            *views("billing", "stripeevent", "exchangerate"),
             SEES_ADDRESSES,
             SEES_MARGIN,
             "billing.add_codebatch",
+            "billing.add_exchangerate",
             "billing.add_ledgerentry",
+            "billing.add_staffnote",
             "billing.ask_stripe",
             "billing.change_autotopup",
             "billing.change_codebatch",
+            "billing.change_exchangerate",
             "billing.change_inboxitem",
             "billing.change_notice",
             "billing.change_order",
@@ -87,7 +91,7 @@ ROLES = (
         (
             *CUSTOMERS,
             *UPSTREAMS,
-            *views("billing", "stripeevent"),
+            *views("billing", "stripeevent", "exchangerate"),
             SEES_ADDRESSES,
             SEES_MARGIN,
             "accounts.change_apikey",
@@ -95,6 +99,7 @@ ROLES = (
             "accounts.revoke_apikey",
             "billing.add_modelprice",
             "billing.add_publicmodel",
+            "billing.add_staffnote",
             "billing.ask_stripe",
             "billing.change_inboxitem",
             "billing.change_notice",

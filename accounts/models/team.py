@@ -4,6 +4,7 @@ import uuid
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Collate, Upper
 from django.utils import timezone
 
 from accounts.models.user import User
@@ -36,6 +37,14 @@ class Team(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=Q(person__isnull=False) | ~Q(name=""), name="team_has_a_name"
+            ),
+        ]
+        indexes = [
+            # Staff look a team up by how its name begins, in any case.
+            models.Index(
+                Collate(Upper("name"), "C"),
+                condition=~Q(name=""),
+                name="teams_by_name",
             ),
         ]
 

@@ -203,8 +203,8 @@ MUTANTS: list[Mutant] = [
     service(
         "debt is not paid",
         "ledger/credits",
-        "    paid = _pay_debt(wallet, lot, cause)\n",
-        "    paid = 0\n",
+        "    on_debt = _pay_debt(wallet, lot, cause)\n",
+        "    on_debt = 0\n",
         tests="drain::test_the_next_credit_pays_the_debt_first",
     ),
     service(

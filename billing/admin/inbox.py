@@ -1,14 +1,19 @@
 """The inbox: what a person has to look at, and the resolution that closes it."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import F, Q
+from django.db.models import F, Model, Q, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
 
 from accounts.desk import columns
 from accounts.desk.actions import Asked, ReadOnlyWithActions, StaffAction
-from accounts.desk.filters import ConditionFilter
-from billing.ledger.inbox import resolve_item
+from accounts.desk.filters import ConditionFilter, Lookups
+from accounts.desk.pages import Tool
+from billing.admin.inbox_advice import advice_of, known_of, tools_of
+from billing.ledger.inbox import assign_item, resolve_item
 from billing.models import InboxItem
 
 
@@ -34,29 +39,92 @@ RESOLVE = StaffAction[InboxItem](
 )
 
 
+def take(asked: Asked[InboxItem]) -> str:
+    is_theirs = assign_item(asked.obj, asked.actor)
+    return "It is yours now." if is_theirs else "Somebody resolved it first."
+
+
+def let_go(asked: Asked[InboxItem]) -> str:
+    assign_item(asked.obj, None)
+    return "Nobody looks after it now."
+
+
+TAKE = StaffAction[InboxItem](
+    name="take",
+    label="Take it",
+    explanation="Says that you look after it, so that nobody does it twice.",
+    apply=take,
+    refusal=lambda item: "It is resolved already." if item.resolved_at else "",
+)
+LET_GO = StaffAction[InboxItem](
+    name="let-go",
+    label="Let go",
+    explanation="Leaves it to whoever takes it next.",
+    apply=let_go,
+    refusal=lambda item: "" if item.assigned_to_id and not item.resolved_at else "Nobody has it.",
+)
+
+
+class HandsFilter(admin.SimpleListFilter):
+    """Shows what one looks after oneself, or what nobody does."""
+
+    title = "in whose hands"
+    parameter_name = "hands"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
+        return [("mine", "Mine"), ("nobody", "Nobody's")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Model]) -> QuerySet[Model] | None:
+        match self.value():
+            case "mine":
+                return queryset.filter(assigned_to=request.user.pk)
+            case "nobody":
+                return queryset.filter(assigned_to=None)
+            case _:
+                return None
+
+
 @admin.register(InboxItem)
 class InboxItemAdmin(ReadOnlyWithActions[InboxItem]):
     matters = (OpenFilter.matter("Open inbox items", "open"),)
-    staff_actions = (RESOLVE,)
+    staff_actions = (RESOLVE, TAKE, LET_GO)
     # Open items first; PostgreSQL would put them last.
     ordering = (F("resolved_at").asc(nulls_first=True), "-pk")
-    list_display = ("summary", "kind", "reference", "created_at", "state", "resolved_by")
+    list_display = ("summary", "kind", "created_at", "state", "assigned_to", "resolved_by")
     fields: ClassVar[Any] = (
         "summary",
+        "what_to_do",
+        "known",
         "kind",
         "reference",
         "state",
+        "assigned_to",
         "created_at",
-        columns.as_json("detail", "Detail"),
         "resolved_at",
         "resolved_by",
         "resolution",
     )
-    list_select_related = ("resolved_by",)
-    list_filter: ClassVar = (OpenFilter, "kind")
+    list_select_related = ("resolved_by", "assigned_to")
+    list_filter: ClassVar = (OpenFilter, HandsFilter, "kind")
     date_hierarchy = "created_at"
     search_fields = ("=reference", "summary")
 
     @admin.display(description="State", ordering="resolved_at")
     def state(self, item: InboxItem) -> str:
         return columns.state(*(("resolved", "good") if item.resolved_at else ("open", "bad")))
+
+    @admin.display(description="What to do")
+    def what_to_do(self, item: InboxItem) -> str:
+        return advice_of(item).words
+
+    @admin.display(description="What is known")
+    def known(self, item: InboxItem) -> str:
+        rows = (
+            (name, format_html('<a href="{}">{}</a>', url, text) if url else text)
+            for name, text, url in known_of(item)
+        )
+        found = format_html_join("", "<div><dt>{}</dt><dd>{}</dd></div>", rows)
+        return format_html('<dl class="known">{}</dl>', found) if found else "–"
+
+    def get_tools(self, request: HttpRequest, obj: InboxItem) -> Sequence[Tool]:
+        return [*tools_of(obj), *super().get_tools(request, obj)]

@@ -9,6 +9,7 @@ from accounts.desk import columns
 from accounts.desk.actions import ReadOnlyWithActions
 from accounts.desk.pages import Matter, link, list_tool, section
 from billing.admin.order_actions import ACTIONS
+from billing.admin.search import ExactSearch
 from billing.models import Order
 
 TONES = {
@@ -20,7 +21,8 @@ TONES = {
 
 
 @admin.register(Order)
-class OrderAdmin(ReadOnlyWithActions[Order]):
+class OrderAdmin(ExactSearch[Order], ReadOnlyWithActions[Order]):
+    whose = "team__memberships__user"
     matters = (Matter("Orders in review", "status__exact=review", Q(status=Order.Status.REVIEW)),)
     staff_actions = ACTIONS
     list_display = (

@@ -6,6 +6,7 @@ from django.contrib import admin
 
 from accounts.desk import columns
 from accounts.desk.pages import ReadOnlyAdmin, link
+from billing.admin.search import ExactSearch
 from billing.models import Dispute, Refund
 from common import money
 
@@ -27,7 +28,8 @@ LINKS = (
 
 
 @admin.register(Refund)
-class RefundAdmin(ReadOnlyAdmin[Refund]):
+class RefundAdmin(ExactSearch[Refund], ReadOnlyAdmin[Refund]):
+    whose = "order__team__memberships__user"
     list_display = ("id", "created_at", CUSTOMER, AMOUNT, "state", "actor", "reason")
     fields: ClassVar[Any] = (
         "public_id",
@@ -57,8 +59,10 @@ class RefundAdmin(ReadOnlyAdmin[Refund]):
 
 
 @admin.register(Dispute)
-class DisputeAdmin(ReadOnlyAdmin[Dispute]):
+class DisputeAdmin(ExactSearch[Dispute], ReadOnlyAdmin[Dispute]):
     """Shows the reason and the deadline; evidence is given in Stripe's dashboard."""
+
+    whose = "order__team__memberships__user"
 
     list_display = (
         "stripe_dispute_id",

@@ -1,5 +1,6 @@
 """Usage records: what each request consumed, was charged, and why."""
 
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -14,6 +15,7 @@ from accounts.desk.pages import ReadOnlyAdmin, link, section
 from billing.admin.search import search_rows
 from billing.models import KeyWriteOff, PublicModel, UsageRecord
 from billing.token_classes import CLASSES
+from common import money
 
 
 class ModelFilter(admin.SimpleListFilter):
@@ -81,7 +83,10 @@ class UsageRecordAdmin(LongListAdmin[UsageRecord]):
     )
     # Only for those who may see margins.
     cost = section(
-        "What it cost us", columns.number("cost_nanos", "Cost (billionths of the currency)")
+        "What it cost us",
+        columns.number("cost_nanos", "Cost (billionths of the currency)"),
+        "income",
+        description="Income is what its credits had been sold for, without tax and discount.",
     )
     list_select_related = ("wallet__team__person",)
     # Each has an index, so that a choice without requests is answered at once, too.
@@ -106,6 +111,16 @@ class UsageRecordAdmin(LongListAdmin[UsageRecord]):
         """Allow the filter by user, which a user's page links to."""
         return lookup == "wallet__team__id__exact" or super().lookup_allowed(lookup, value, request)
 
+    @admin.display(description="Income")
+    def income(self, record: UsageRecord) -> str:
+        if record.income_micros is None:
+            return "not known: its credits were sold before this was kept"
+        amounts = [
+            money.with_symbol(f"{Decimal(micros).scaleb(-6):,f}", currency)
+            for currency, micros in record.income_micros.items()
+        ]
+        return ", ".join(amounts) or "none: its credits were a gift"
+
     @admin.display(description="Outcome", ordering="outcome")
     def ending(self, record: UsageRecord) -> str:
         return f"{record.get_outcome_display()}, {record.get_source_display()}".lower()
@@ -120,6 +135,9 @@ class KeyWriteOffAdmin(ReadOnlyAdmin[KeyWriteOff]):
         columns.number("credits", "Not charged"),
     )
     list_select_related = ("api_key__team__person",)
+    # There is an index of hours alone.
+    ordering = ("-hour",)
+    sortable_by = ("hour",)
     date_hierarchy = "hour"
-    search_fields = ("api_key__name", "api_key__hint", "api_key__created_by__email")
+    search_fields = ("=api_key__hint", "api_key__created_by__email")
     links = (link("Usage", "billing_usagerecord", api_key__id__exact="api_key_id"),)

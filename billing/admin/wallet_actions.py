@@ -1,4 +1,4 @@
-"""The actions on wallets: grant, adjust, limit, freeze, unfreeze."""
+"""The actions on wallets: credits, limits, freezes, notes, log-outs, and the end of an account."""
 
 from datetime import timedelta
 from typing import Any, cast
@@ -10,6 +10,8 @@ from django.utils.formats import date_format
 
 from accounts.desk.actions import Asked, ReasonForm, StaffAction
 from billing.keys.settings import MOST_PER_MINUTE
+from billing.leaving.deletion import delete_account, why_not
+from billing.leaving.sessions import end_sessions_of
 from billing.ledger.freezes import open_freezes
 from billing.ledger.references import DeskPress
 from billing.ledger.wallets import (
@@ -19,7 +21,7 @@ from billing.ledger.wallets import (
     limit_wallet,
     unfreeze_wallet,
 )
-from billing.models import Dispute, Freeze, Wallet
+from billing.models import Dispute, Freeze, StaffNote, Wallet
 from common.credits import MAX_CREDITS
 
 LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent_requests")
@@ -73,6 +75,16 @@ class WalletLimitsForm(ReasonForm):
         label="Requests at once", required=False, min_value=1, max_value=MOST_PER_MINUTE
     )
     field_order = ("requests_per_minute", "tokens_per_minute", "concurrent_requests", "reason")
+
+
+class NoteForm(ReasonForm):
+    """A note. Its text is kept with the customer, and not in the record of what staff did."""
+
+    text = forms.CharField(
+        max_length=2_000, widget=forms.Textarea(attrs={"rows": 4, "class": "vLargeTextField"})
+    )
+    reason = forms.CharField(initial="A note", widget=forms.HiddenInput, max_length=200)
+    field_order = ("text", "reason")
 
 
 class CausesField(forms.ModelMultipleChoiceField[Freeze]):
@@ -164,6 +176,31 @@ def limit(asked: Asked[Wallet]) -> str:
     return f"Limits set: {', '.join(limits)}."
 
 
+def note(asked: Asked[Wallet]) -> str:
+    StaffNote.objects.create(wallet=asked.obj, text=asked.answers["text"], author=asked.actor)
+    return "Noted."
+
+
+def sign_out(asked: Asked[Wallet]) -> str:
+    count = end_sessions_of(asked.obj)
+    return f"{count} browser{'' if count == 1 else 's'} logged out."
+
+
+def delete(asked: Asked[Wallet]) -> str:
+    person = asked.obj.team.person
+    assert person is not None  # noqa: S101  # see the refusal
+    delete_account(person)
+    return "The account is deleted, and what was personal is gone."
+
+
+def why_not_deleted(wallet: Wallet) -> str:
+    if wallet.team.closed_at is not None:
+        return "It is closed already."
+    if wallet.team.person is None:
+        return "A team is closed by its owner."
+    return why_not(wallet.team.person)
+
+
 def is_frozen(wallet: Wallet) -> bool:
     return wallet.state == Wallet.State.FROZEN
 
@@ -215,4 +252,31 @@ UNFREEZE = StaffAction[Wallet](
     is_for_one=True,
     refusal=lambda wallet: "" if is_frozen(wallet) else "It is not frozen.",
 )
-ACTIONS = (GRANT, ADJUST, LIMIT, FREEZE, UNFREEZE)
+NOTE = StaffAction[Wallet](
+    name="note",
+    label="Add a note",
+    explanation="For staff; the customer does not see it. It is gone with the account.",
+    permission="billing.add_staffnote",
+    apply=note,
+    form_class=NoteForm,
+    is_for_one=True,
+)
+SIGN_OUT = StaffAction[Wallet](
+    name="sign-out",
+    label="Sign out everywhere",
+    explanation="Logs every browser of the team's members out at once. API keys go on.",
+    apply=sign_out,
+)
+DELETE = StaffAction[Wallet](
+    name="delete-account",
+    label="Close and erase",
+    explanation="For somebody who asked for it: keys end, what is unspent is refunded as the"
+    " settings say, and what is personal is overwritten. It can't be undone.",
+    permission="accounts.delete_user",
+    apply=delete,
+    refusal=why_not_deleted,
+    is_for_one=True,
+    is_atomic=False,
+    asks_again=True,
+)
+ACTIONS = (GRANT, ADJUST, LIMIT, FREEZE, UNFREEZE, NOTE, SIGN_OUT, DELETE)

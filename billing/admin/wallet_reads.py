@@ -1,14 +1,31 @@
 """The sums and lists on a wallet's page at the desk. Reads only."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet, Sum
+from django.utils import timezone
 
-from accounts.models import ApiKey
+from accounts.audit import Said, read_said
+from accounts.desk.charts import Chart, make_chart
+from accounts.models import ApiKey, AuditLine, Membership, TeamEvent
 from billing.ledger.credits import ORDER_OF_USE
-from billing.models import KeySpending, LedgerEntry, Lot, UsageRecord, Wallet
-from billing.rollups.reads import sum_by_model
+from billing.models import (
+    KeySpending,
+    LedgerEntry,
+    Lot,
+    Notice,
+    Order,
+    StaffNote,
+    UsageRecord,
+    Wallet,
+)
+from billing.rollups.periods import Step, between
+from billing.rollups.reads import Used, sum_by_model, sum_by_step
+from common import money
 
 RECENT = 10
 SPENDING_DAYS = 30
@@ -59,3 +76,55 @@ def spending_by_model(wallet: Wallet) -> Sequence[Mapping[str, Any]]:
         }
         for (key_id, model_name), each in most
     ]
+
+
+def usage_chart(wallet: Wallet) -> Chart:
+    """Return what was charged on each of the last SPENDING_DAYS."""
+    today = timezone.now().date()
+    first = today - timedelta(days=SPENDING_DAYS - 1)
+    period = between(first, today, step=Step.DAY, zone=ZoneInfo("UTC"))
+    used = sum_by_step(wallet, period)
+    figures = []
+    for number, start in enumerate(period.starts, 1):
+        each = used.get((number,), Used())
+        text = f"{money.credits(each.charged_credits)} credits, {each.requests:,} requests"
+        figures.append((f"{start:%-d %b}", Decimal(each.charged_credits), text))
+    return make_chart("Credits charged", "by day, UTC", figures)
+
+
+def trouble(wallet: Wallet) -> QuerySet[UsageRecord]:
+    """Return the last requests that did not end as they should."""
+    return wallet.usage_records.exclude(outcome=UsageRecord.Outcome.COMPLETED)[:RECENT]
+
+
+def recent_orders(wallet: Wallet) -> QuerySet[Order]:
+    return Order.objects.filter(team=wallet.team_id)[:RECENT]
+
+
+def newest_keys(wallet: Wallet) -> QuerySet[ApiKey]:
+    return ApiKey.objects.filter(team=wallet.team_id)[:RECENT]
+
+
+def members(wallet: Wallet) -> QuerySet[Membership]:
+    found = Membership.objects.filter(team=wallet.team_id).select_related("user")
+    return found.order_by("joined_at")[:RECENT]
+
+
+def recent_mails(wallet: Wallet) -> QuerySet[Notice]:
+    people = [seat.user_id for seat in members(wallet)]
+    return Notice.objects.filter(user__in=people).select_related("user")[:RECENT]
+
+
+def notes(wallet: Wallet) -> QuerySet[StaffNote]:
+    return wallet.staff_notes.select_related("author")[:RECENT]
+
+
+def team_trail(wallet: Wallet) -> QuerySet[TeamEvent]:
+    return TeamEvent.objects.filter(team=wallet.team_id).select_related("actor")[:RECENT]
+
+
+def desk_trail(wallet: Wallet) -> list[tuple[AuditLine, Said]]:
+    """Return what was done at the desk to this wallet, with what each line tells."""
+    done = AuditLine.objects.filter(model="billing.wallet", object_id=str(wallet.pk))
+    lines = done.select_related("actor", "person__audit_key")[:RECENT]
+    return [(line, read_said(line)) for line in lines]

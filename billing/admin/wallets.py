@@ -12,6 +12,7 @@ from accounts.desk.actions import ReadOnlyWithActions
 from accounts.desk.filters import ConditionFilter
 from accounts.desk.pages import Matter, link, list_tool, section
 from billing.admin import wallet_reads as reads
+from billing.admin.search import ExactSearch
 from billing.admin.statements import statement_urls, statements_tool
 from billing.admin.wallet_actions import ACTIONS, LIMITS
 from billing.ledger.balances import read_balance
@@ -33,7 +34,7 @@ class DebtFilter(ConditionFilter):
 
 
 @admin.register(Wallet)
-class WalletAdmin(ReadOnlyWithActions[Wallet]):
+class WalletAdmin(ExactSearch[Wallet], ReadOnlyWithActions[Wallet]):
     """Read-only, because balances change through the ledger alone."""
 
     change_form_template = "admin/billing/wallet/change_form.html"
@@ -51,8 +52,8 @@ class WalletAdmin(ReadOnlyWithActions[Wallet]):
     )
     list_select_related = ("team__person",)
     list_filter: ClassVar = ("state", DebtFilter)
-    date_hierarchy = "created_at"
     search_fields = ("team__memberships__user__email", "team__name")
+    search_help_text = "How a customer's e-mail address or a team's name begins."
     links = (
         link("API keys", "accounts_apikey", team__id__exact="team_id"),
         link("Orders", "billing_order", team__id__exact="team_id"),
@@ -91,7 +92,31 @@ def describe_wallet(request: HttpRequest, wallet: Wallet) -> dict[str, Any]:
     sees_ledger = user.has_perm("billing.view_ledgerentry")
     sees_usage = user.has_perm("billing.view_usagerecord")
     sees_lots = user.has_perm("billing.view_lot")
+    sees = {
+        name: user.has_perm(right)
+        for name, right in {
+            "orders": "billing.view_order",
+            "keys": "accounts.view_apikey",
+            "members": "accounts.view_team",
+            "mails": "billing.view_notice",
+            "notes": "billing.view_staffnote",
+            "team_trail": "accounts.view_teamevent",
+            "desk_trail": "accounts.view_auditline",
+        }.items()
+    }
+    more = {
+        "orders": reads.recent_orders,
+        "keys": reads.newest_keys,
+        "members": reads.members,
+        "mails": reads.recent_mails,
+        "notes": reads.notes,
+        "team_trail": reads.team_trail,
+        "desk_trail": reads.desk_trail,
+    }
     return {
+        **{name: read(wallet) if sees[name] else None for name, read in more.items()},
+        "chart": reads.usage_chart(wallet) if sees_usage else None,
+        "trouble": reads.trouble(wallet) if sees_usage else None,
         "balance": read_balance(wallet),
         "totals": reads.sum_by_kind(wallet) if sees_ledger else None,
         "entries": reads.recent_entries(wallet) if sees_ledger else None,

@@ -16,6 +16,8 @@ The numbers are those of the invariants in the design:
    and holds and counts the key's open holds; the same for a member whom Redis counts
 9. roll-ups are the sums of the receipts that are rolled up
 10. a wallet, its orders, codes and keys are one team's, and an open team has an owner
+11. what lots were sold for is the income on receipts and entries, to the last millionth; the
+    revenue of an order is what of its payment stayed
 
 PostgreSQL is read in one snapshot, so those checks are exact under traffic. So is the comparison
 with Redis, see `redis_comparison.py`; only what may be late there is read again before it counts.

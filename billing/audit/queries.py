@@ -1,5 +1,6 @@
 """The audit's queries to PostgreSQL. Each returns rows of (what it concerns, what is wrong)."""
 
+from billing.audit import income
 from billing.ledger.references import (
     Code,
     DebtPaidBy,
@@ -295,6 +296,7 @@ QUERIES: list[tuple[int, str]] = [
         """,
     ),
     *((9, query) for query in checks.QUERIES),
+    *((11, query) for query in income.QUERIES),
     (
         # A wallet, its orders, and the keys that spend from it are one team's.
         10,

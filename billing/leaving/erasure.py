@@ -23,6 +23,7 @@ from billing.models import (
     NotificationSettings,
     Order,
     SignIn,
+    StaffNote,
     StripeCustomer,
     StripeEvent,
     TopUpConsent,
@@ -46,6 +47,7 @@ def erase(user: User) -> None:
     StripeCustomer.objects.filter(wallet__team__person=user).update(email="")
     for welcome in WelcomeCredit.objects.filter(user=user):
         forget_address(welcome)
+    StaffNote.objects.filter(wallet__team__person=user).delete()
     NotificationSettings.objects.filter(user=user).exclude(team__person=user).delete()
     forget_person(user)
     _replace_texts(email, name)

@@ -15,6 +15,7 @@ from billing.exceptions import UnbookableEvent, UnknownReference
 from billing.ledger.credits import order_of_use
 from billing.ledger.inbox import file_items
 from billing.ledger.key_use import add_spending, instant_of
+from billing.ledger.lot_money import Money, add_money, sold_for
 from billing.ledger.member_spending import add_spending_of_members, makers_of
 from billing.ledger.pushes import push_on_commit
 from billing.ledger.references import DebitRow, DebtPayment, Reference, RequestCharge, RequestRaise
@@ -40,6 +41,7 @@ RAISED_FIELDS = [
     "ended_at",
     "first_byte_ms",
     "cost_nanos",
+    "income_micros",
 ]
 
 
@@ -154,7 +156,10 @@ def _book_usage(batch: Batch, event: Event) -> None:
     if record.source == UsageRecord.Source.PARKED:
         batch.parked[record.request_id] = record
     if amount > 0:
-        _append(batch, event.wallet_id, kind=Kind.USAGE, reference=str(reference), amount=amount)
+        income = _append(
+            batch, event.wallet_id, kind=Kind.USAGE, reference=str(reference), amount=amount
+        )
+        record.income_micros = add_money(record.income_micros, income)
         month = month_of(_milliseconds(record.started_at))
         batch.spent[(record.api_key_id, month)] += amount
         if record.member_id is not None:
@@ -189,6 +194,7 @@ def _new_record(event: Event, makers: dict[int, int]) -> UsageRecord:
         endpoint=facts.endpoint,
         is_stream=facts.is_stream,
         held_credits=event.held,
+        income_micros={},
         started_at=instant_of(facts.started_at_ms),
         **_outcome(event),
     )
@@ -257,9 +263,11 @@ def _append(
     reference: str,
     amount: int,
     debit: Debit | None = None,
-) -> None:
+) -> Money | None:
+    """Append an entry and take its credits from lots. Returns what those had been sold for."""
     wallet = batch.wallets[wallet_id]
     wallet.posted_credits -= amount
+    money = _take(batch, wallet_id, amount, debit.lot_id if debit else None)
     batch.entries.append(
         LedgerEntry(
             wallet=wallet,
@@ -269,19 +277,26 @@ def _append(
             balance_credits=wallet.posted_credits,
             actor_id=debit.actor_id if debit else None,
             reason=debit.reason if debit else "",
+            # The receipt has that of usage.
+            sold_for=money if debit else None,
         )
     )
-    _take(batch, wallet_id, amount, debit.lot_id if debit else None)
+    return money
 
 
-def _take(batch: Batch, wallet_id: int, amount: int, first: int | None) -> None:
-    """Take from the wallet's lots, which are in their order of use, but from `first` first."""
+def _take(batch: Batch, wallet_id: int, amount: int, first: int | None) -> Money | None:
+    """Take from the wallet's lots, which are in their order of use, but from `first` first.
+
+    Returns what the credits had been sold for.
+    """
+    money: Money | None = {}
     lots = batch.lots[wallet_id]
     if first is not None:
         lots = sorted(lots, key=lambda lot: lot.pk != first)
     for lot in lots:
         taken = min(lot.remaining_credits, amount)
         if taken:
+            money = add_money(money, sold_for(lot, taken))
             lot.remaining_credits -= taken
             batch.changed_lots[lot.pk] = lot
             amount -= taken
@@ -290,6 +305,7 @@ def _take(batch: Batch, wallet_id: int, amount: int, first: int | None) -> None:
     if amount:
         raise UnbookableEvent(f"Wallet {wallet_id}: the lots are {amount} credits short.")
     batch.lots[wallet_id] = [lot for lot in batch.lots[wallet_id] if lot.remaining_credits]
+    return money
 
 
 def _save(batch: Batch) -> None:

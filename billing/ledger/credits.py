@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing.exceptions import InvalidAmount
+from billing.ledger.lot_money import GIFT, Money, Paid, sold_for
 from billing.ledger.pushes import push_on_commit
 from billing.ledger.references import DebtPaidBy, DebtPayment, LapsedLot, Reference
 from billing.ledger.thresholds import arm_threshold
@@ -46,10 +47,12 @@ def post_credit(
     expires_at: datetime | None = None,
     is_promotional: bool = False,
     lapsed_credits: int = 0,
+    paid: Paid = GIFT,
 ) -> LedgerEntry:
     """Add credits to a wallet, pay its debt from them, and push it to Redis on commit.
 
-    `lapsed_credits` of them expire at once, before anybody can spend them. Returns the entry; the
+    `lapsed_credits` of them expire at once, before anybody can spend them. They are a gift unless
+    something was `paid` for them. Returns the entry; the
     first one if this reference was posted before. Raises InvalidAmount.
     """
     if not 0 < amount_credits <= MAX_CREDITS:
@@ -69,11 +72,13 @@ def post_credit(
         granted_credits=amount_credits,
         remaining_credits=amount_credits,
         expires_at=expires_at,
+        currency=paid.currency,
+        paid_micros=paid.micros,
     )
     if lapsed_credits:
         _lapse(wallet, lot, lapsed_credits)
-    paid = _pay_debt(wallet, lot, cause)
-    wallet.credited_credits += amount_credits - lapsed_credits - paid
+    on_debt = _pay_debt(wallet, lot, cause)
+    wallet.credited_credits += amount_credits - lapsed_credits - on_debt
     wallet.save(update_fields=["posted_credits", "credited_credits", "debt_credits"])
     arm_threshold(wallet, entry)
     push_on_commit(wallet.pk)
@@ -86,7 +91,9 @@ def lock_wallet(wallet_id: int) -> Wallet:
     return Wallet.objects.select_for_update(of=("self",), no_key=True).get(pk=wallet_id)
 
 
-def append_entry(wallet: Wallet, cause: Cause, amount_credits: int) -> LedgerEntry:
+def append_entry(
+    wallet: Wallet, cause: Cause, amount_credits: int, *, sold_for: Money | None = None
+) -> LedgerEntry:
     """Append one entry to a locked wallet's ledger. The caller saves the wallet."""
     wallet.posted_credits += amount_credits
     return LedgerEntry.objects.create(
@@ -97,6 +104,7 @@ def append_entry(wallet: Wallet, cause: Cause, amount_credits: int) -> LedgerEnt
         reason=cause.reason,
         amount_credits=amount_credits,
         balance_credits=wallet.posted_credits,
+        sold_for=sold_for,
     )
 
 
@@ -120,7 +128,7 @@ def open_payments(wallet_id: int | OuterRef) -> QuerySet[Debit]:
 def _lapse(wallet: Wallet, lot: Lot, credits: int) -> None:
     """Let a part of a new lot expire. Redis has not heard of it, so PostgreSQL decides."""
     cause = Cause(Kind.EXPIRY, LapsedLot(lot.pk), reason="Had expired before it was taken back")
-    append_entry(wallet, cause, -credits)
+    append_entry(wallet, cause, -credits, sold_for=sold_for(lot, credits))
     Debit.objects.create(
         wallet=wallet,
         kind=cause.kind,
@@ -145,7 +153,10 @@ def _pay_debt(wallet: Wallet, lot: Lot, cause: Cause) -> int:
         return 0
     wallet.debt_credits -= paid
     append_entry(
-        wallet, Cause(Kind.CLAWBACK, DebtPaidBy(cause.reference), cause.actor, "Debt paid"), -paid
+        wallet,
+        Cause(Kind.CLAWBACK, DebtPaidBy(cause.reference), cause.actor, "Debt paid"),
+        -paid,
+        sold_for=sold_for(lot, paid),
     )
     Lot.objects.filter(pk=lot.pk).update(remaining_credits=F("remaining_credits") - paid)
     return paid

@@ -12,6 +12,23 @@ from billing.models import InboxItem
 
 log = structlog.get_logger(__name__)
 
+# The kinds that staff are mailed about: money or service is being lost.
+URGENT = frozenset(
+    {
+        "audit_finding",
+        "checkout_refused",
+        "event_not_booked",
+        "key_write_offs",
+        "margin_negative",
+        "order_mismatch",
+        "payment_without_order",
+        "provider_key_ejected",
+        "provider_quota",
+        "stripe_difference",
+        "stripe_event_failing",
+    }
+)
+
 
 def file_item(
     *, kind: str, reference: str, summary: str, detail: dict[str, Any] | None = None
@@ -60,3 +77,9 @@ def resolve_item(item: InboxItem, *, actor: User, resolution: str) -> bool:
         raise MissingReason("A word on what was done is required.")
     open_items = InboxItem.objects.filter(pk=item.pk, resolved_at=None)
     return open_items.update(resolved_at=timezone.now(), resolved_by=actor, resolution=word) == 1
+
+
+def assign_item(item: InboxItem, person: User | None) -> bool:
+    """Say who looks after a finding, or with None that nobody does. False if it is closed."""
+    open_items = InboxItem.objects.filter(pk=item.pk, resolved_at=None)
+    return open_items.update(assigned_to=person) == 1

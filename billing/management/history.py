@@ -24,6 +24,7 @@ from accounts.teams.members import make_own_teams
 from billing.catalogue.model_prices import set_price
 from billing.models import PublicModel, Wallet
 from billing.rollups.rebuild import add_up
+from common.money import micros
 
 DOMAIN = "history.example.com"
 PACK_CREDITS, PACK_CENTS = 250_000, 250
@@ -50,7 +51,8 @@ def _random(use: int) -> str:
 
 PLAN = f"""
 CREATE TEMPORARY TABLE history ON COMMIT DROP AS
-SELECT *, 'req_h' || %(seed)s || '_' || lpad(i::text, 11, '0') AS request_id,
+SELECT *, spent * %(micros)s / %(pack)s - (spent - charged) * %(micros)s / %(pack)s AS income
+FROM (SELECT *, 'req_h' || %(seed)s || '_' || lpad(i::text, 11, '0') AS request_id,
        target - write_off AS charged,
        (SUM(target - write_off) OVER (PARTITION BY wallet_id ORDER BY i))::bigint AS spent
 FROM (
@@ -91,7 +93,7 @@ FROM (
             ) drawn
         ) used
     ) priced
-) charged
+) charged) counted
 """  # noqa: S608  # constants of this module
 
 ORDERS = """
@@ -115,6 +117,12 @@ FROM history_orders o JOIN billing_wallet w ON w.id = o.wallet_id
 JOIN accounts_team t ON t.id = w.team_id ORDER BY o.i, o.n
 """
 
+PUT_REVENUE = """
+INSERT INTO billing_revenue (order_id, kind, currency, micros, created_at)
+SELECT o.id, 'sale', 'usd', %(micros)s, o.fulfilled_at
+FROM billing_order o JOIN history_orders h ON h.public_id = o.public_id ORDER BY o.id
+"""
+
 PUT_ENTRIES = """
 INSERT INTO billing_ledgerentry (wallet_id, kind, amount_credits, balance_credits, reference,
     reason, created_at)
@@ -135,19 +143,21 @@ INSERT INTO billing_usagerecord (request_id, wallet_id, api_key_id, price_id, mo
     provider_name, endpoint, is_stream, attempts, prompt_tokens, cached_tokens, cache_write_tokens,
     prompt_audio_tokens, prompt_image_tokens, completion_tokens, reasoning_tokens,
     completion_audio_tokens, outcome, source, held_credits, target_credits, charged_credits,
-    write_off_credits, cost_nanos, started_at, ended_at, first_byte_ms)
+    write_off_credits, cost_nanos, income_micros, started_at, ended_at, first_byte_ms)
 SELECT request_id, wallet_id, api_key_id, price_id, model_name, provider_name, 'chat.completions',
     is_stream, 1, prompt, cached, 0, 0, 0, completion, completion / 8, 0, outcome, 'reported',
     target * 2, target, charged, write_off,
-    CASE WHEN unlucky < 0.98 THEN target * 600 END, started_at, ended_at,
+    CASE WHEN unlucky < 0.98 THEN target * 600 END,
+    CASE WHEN income > 0 THEN jsonb_build_object('usd', income) ELSE '{}' END, started_at, ended_at,
     CASE WHEN is_stream THEN duration_ms / 4 END
 FROM history WHERE i > %(after)s AND i <= %(upto)s ORDER BY i
 """
 
 PUT_LOTS = """
 INSERT INTO billing_lot (wallet_id, entry_id, is_promotional, granted_credits, remaining_credits,
-    created_at)
-SELECT o.wallet_id, e.id, false, %(pack)s, greatest(0, o.n * %(pack)s - t.spent), o.at
+    currency, paid_micros, created_at)
+SELECT o.wallet_id, e.id, false, %(pack)s,
+    greatest(0, o.n * %(pack)s - t.spent), 'usd', %(micros)s, o.at
 FROM history_orders o
 JOIN billing_ledgerentry e ON e.kind = 'purchase' AND e.reference = o.public_id::text
 JOIN (SELECT wallet_id, MAX(spent) AS spent FROM history GROUP BY 1) t
@@ -200,6 +210,7 @@ def make_history(history: History) -> None:
         "step": timedelta(days=history.days) / history.records,
         "pack": PACK_CREDITS,
         "cents": PACK_CENTS,
+        "micros": micros(PACK_CENTS, "usd"),
     }
     with connection.cursor() as cursor:
         # Each statement checks its own rows.
@@ -211,6 +222,7 @@ def make_history(history: History) -> None:
         history.report("orders")
         cursor.execute(ORDERS, values)
         cursor.execute(PUT_ORDERS, values)
+        cursor.execute(PUT_REVENUE, values)
         for after in range(0, history.records, CHUNK):
             history.report(f"receipts and entries of requests from {after + 1:,}")
             chunk = {**values, "after": after, "upto": after + CHUNK}

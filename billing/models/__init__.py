@@ -8,7 +8,9 @@ from billing.models.ledger import LedgerEntry, Lot
 from billing.models.notice import Notice, NotificationSettings, SignIn
 from billing.models.order import Order
 from billing.models.refund import Refund
+from billing.models.revenue import ExchangeRate, Revenue
 from billing.models.roll_up import RollUpDue, RollUpMark, SiteRollUp, UsageRollUp
+from billing.models.staff_note import StaffNote
 from billing.models.stripe_customer import StripeCustomer
 from billing.models.stripe_event import StripeEvent
 from billing.models.top_up import AutoTopUp, TopUpConsent, TopUpPayment
@@ -20,6 +22,7 @@ __all__ = [
     "CodeBatch",
     "Debit",
     "Dispute",
+    "ExchangeRate",
     "Freeze",
     "InboxItem",
     "KeySpending",
@@ -36,10 +39,12 @@ __all__ = [
     "PublicModel",
     "RedeemCode",
     "Refund",
+    "Revenue",
     "RollUpDue",
     "RollUpMark",
     "SignIn",
     "SiteRollUp",
+    "StaffNote",
     "StripeCustomer",
     "StripeEvent",
     "TopUpConsent",

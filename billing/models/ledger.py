@@ -33,6 +33,12 @@ class LedgerEntry(models.Model):
     reference = models.CharField(max_length=80)
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     reason = models.CharField(max_length=200, blank=True)
+    # NULL: a credit, whose lot has it; usage, whose receipt has it; or an entry of before.
+    sold_for = models.JSONField(
+        null=True,
+        editable=False,
+        help_text="What the credits that it took were sold for, in millionths by currency.",
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -73,11 +79,26 @@ class Lot(models.Model):
     granted_credits = models.BigIntegerField()
     remaining_credits = models.BigIntegerField()
     expires_at = models.DateTimeField(null=True)
+    currency = models.CharField(
+        max_length=3, blank=True, db_default="", help_text="Of what was paid; empty: a gift."
+    )
+    # 0: a gift. NULL: not known.
+    paid_micros = models.BigIntegerField(
+        null=True,
+        help_text="What was paid for all of it, without tax and discount, in millionths of the"
+        " currency.",
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         ordering = ["-pk"]
         constraints = [
+            models.CheckConstraint(
+                condition=Q(paid_micros=None)
+                | Q(paid_micros=0)
+                | Q(paid_micros__gt=0) & ~Q(currency=""),
+                name="lot_is_paid_in_a_currency",
+            ),
             models.CheckConstraint(
                 condition=Q(remaining_credits__gte=0)
                 & Q(remaining_credits__lte=F("granted_credits")),

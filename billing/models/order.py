@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts.models import Team
 from billing.models.catalogue import Pack
+from common.money import micros
 
 
 class Order(models.Model):
@@ -124,6 +125,12 @@ class Order(models.Model):
                 condition=~Q(stripe_charge_id=""),
                 name="orders_by_charge",
             ),
+            # Staff look an order up by what Stripe calls its payment.
+            models.Index(
+                fields=["stripe_payment_intent_id"],
+                condition=~Q(stripe_payment_intent_id=""),
+                name="orders_by_payment",
+            ),
             # The monthly ceiling adds up a team's top-ups.
             models.Index(
                 fields=["team", "created_at"],
@@ -150,6 +157,18 @@ class Order(models.Model):
     def charged_cents(self) -> int:
         """Return what the customer paid; the price until it is paid."""
         return self.amount_cents if self.paid_cents is None else self.paid_cents
+
+    @property
+    def net_micros(self) -> int:
+        """Return what of the payment is ours, without tax, in millionths of the currency."""
+        return micros(max(0, self.charged_cents - self.tax_cents), self.currency)
+
+    @property
+    def returned_micros(self) -> int:
+        """Return how much of `net_micros` went back or is disputed: its share, rounded down."""
+        if not self.charged_cents:
+            return 0
+        return self.net_micros * self.returned_cents // self.charged_cents
 
     @property
     def returned_cents(self) -> int:

@@ -60,6 +60,12 @@ class Refund(models.Model):
             ),
         ]
         indexes = [
+            # Staff look a refund up by what Stripe calls it.
+            models.Index(
+                fields=["stripe_refund_id"],
+                condition=~Q(stripe_refund_id=""),
+                name="refunds_at_stripe",
+            ),
             # The sweep takes what is to be asked of Stripe.
             models.Index(
                 fields=["next_attempt_at"], condition=Q(status="open"), name="refunds_to_ask"

@@ -21,17 +21,24 @@ NOT_NEGATIVE = (
     *COUNTS,
     "cost_nanos",
     "unpriced_requests",
+    "income_micros",
+    "unknown_income_requests",
     "duration_ms",
 )
 
 
 class RollUp(models.Model):
-    """The sums of requests that ended in one quarter of an hour, alike in all other columns."""
+    """The sums of requests that ended in one quarter of an hour, alike in all other columns.
+
+    A request whose credits were sold in several currencies counts in the row of the first; those
+    of the others have its income in them only. Income of gifts, and unknown one, has no currency.
+    """
 
     starts_at = models.DateTimeField()
     model_name = models.CharField(max_length=120)
     provider_name = models.CharField(max_length=60, blank=True)
     outcome = models.CharField(max_length=12, choices=UsageRecord.Outcome)
+    currency = models.CharField(max_length=3, blank=True, db_default="")
 
     requests = models.BigIntegerField()
     charged_credits = models.BigIntegerField()
@@ -47,6 +54,10 @@ class RollUp(models.Model):
     # Of the requests whose cost is known; the others are counted.
     cost_nanos = models.BigIntegerField(help_text="In billionths of the currency.")
     unpriced_requests = models.BigIntegerField()
+    income_micros = models.BigIntegerField(
+        db_default=0, help_text="What their credits were sold for, in millionths of the currency."
+    )
+    unknown_income_requests = models.BigIntegerField(db_default=0)
     duration_ms = models.BigIntegerField(help_text="Of all requests together.")
     # Requests by duration and by first byte, in the buckets of `billing.rollups.histogram`. Only
     # those are in `first_bytes` that had one.
@@ -77,6 +88,7 @@ class UsageRollUp(RollUp):
                     "model_name",
                     "provider_name",
                     "outcome",
+                    "currency",
                 ],
                 name="usage_roll_up_is_one_row",
             ),
@@ -98,7 +110,7 @@ class SiteRollUp(RollUp):
         constraints = [
             # Also the index for reading a time.
             models.UniqueConstraint(
-                fields=["starts_at", "model_name", "provider_name", "outcome"],
+                fields=["starts_at", "model_name", "provider_name", "outcome", "currency"],
                 name="site_roll_up_is_one_row",
             ),
             models.CheckConstraint(

@@ -66,6 +66,10 @@ class UsageRecord(models.Model):
     write_off_credits = models.BigIntegerField(default=0)
     # What it cost us at the provider, at the route's prices of the time. NULL: not known.
     cost_nanos = models.BigIntegerField(null=True, help_text="In billionths of the currency.")
+    # What its credits had been sold for, such as {"usd": 2500}. NULL: not known.
+    income_micros = models.JSONField(
+        null=True, editable=False, help_text="In millionths, by currency."
+    )
 
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField()
@@ -104,6 +108,12 @@ class UsageRecord(models.Model):
             # It may also list one key's, or one model's.
             models.Index(fields=["wallet", "model_name", "-id"], name="usage_of_a_wallet_by_model"),
             models.Index(fields=["api_key", "-id"], name="usage_of_a_key"),
+            # The desk lists what went wrong of one wallet's.
+            models.Index(
+                fields=["wallet", "-id"],
+                condition=~Q(outcome="completed"),
+                name="trouble_of_a_wallet",
+            ),
             # Members of a team see their own, and its admins anybody's.
             models.Index(fields=["wallet", "member", "-id"], name="usage_of_a_member"),
             # Roll-ups add up a wallet's quarter of an hour again.

@@ -22,11 +22,13 @@ from django.utils import timezone
 from billing.ledger.credits import post_credit
 from billing.ledger.debits import ask_debit
 from billing.ledger.inbox import file_item
+from billing.ledger.lot_money import Paid, part_of
 from billing.ledger.references import LapsedLot, OrderCredit, OrderStep, Revival
 from billing.ledger.wallets import get_wallet
 from billing.models import Debit, LedgerEntry, Lot, Order, Refund, Wallet
 from billing.orders.disputes import record_disputes
 from billing.orders.notices import notify_refund
+from billing.orders.revenue import book_returns
 from billing.orders.revisions import book_answer
 from billing.stripe_api import Charge, parse_order_id, read_charge
 from billing.top_ups.switch import switch_off_for_return
@@ -83,6 +85,7 @@ def move_to_target(order: Order) -> Debit | None:
             debit = _take(order, missing)
         elif missing < 0:
             _reinstate(order, -missing)
+        book_returns(order)
     order.save(
         update_fields=[
             "clawed_back_credits",
@@ -245,7 +248,16 @@ def _reinstate(order: Order, credits: int) -> None:
         reason=f"Payment for {order.pack_name} stands again"[:200],
         expires_at=expires_at and max(expires_at, timezone.now() + LEAST_VALIDITY),
         lapsed_credits=min(max(taken_expired - order.taken_back_credits, 0), credits),
+        paid=_paid_again(lot, order.reinstated_credits, credits),
     )
+
+
+def _paid_again(lot: Lot | None, total: int, credits: int) -> Paid:
+    """Return what credits were sold for that are given back, the last of `total` so far."""
+    if lot is None or lot.paid_micros is None:
+        return Paid(None)
+    each = lot.granted_credits
+    return Paid(part_of(lot.paid_micros, each, start=total - credits, end=total), lot.currency)
 
 
 def _record_refunds(order: Order, charge: Charge) -> None:

@@ -20,12 +20,14 @@ from accounts.teams.events import Action, note
 from billing.exceptions import InvalidAmount, OrderMismatch, OrderMissing, RefundRefused
 from billing.ledger.credits import post_credit
 from billing.ledger.inbox import file_item
+from billing.ledger.lot_money import Paid
 from billing.ledger.references import OrderCredit
 from billing.ledger.wallets import get_wallet
 from billing.models import LedgerEntry, Order
 from billing.orders.clawback import claw_back
 from billing.orders.notices import notify_order
 from billing.orders.refunds import return_payment
+from billing.orders.revenue import book_sale
 from billing.orders.revisions import book_answer
 from billing.stripe_api.payments import Payment, PaymentState
 
@@ -131,11 +133,11 @@ def fulfil(channel: PaymentChannel[AnyPayment], stripe_id: str) -> Order:
     return order
 
 
-def credit_order(order: Order) -> None:
-    """Post the credits of a locked order and mark it as fulfilled. Raises InvalidAmount.
+def credit_order(order: Order, paid: Paid) -> None:
+    """Post the credits of a locked order that were `paid` so, and mark it as fulfilled.
 
     The entry's reference is the order's id, so a second call posts nothing. The caller saves the
-    order.
+    order. Raises InvalidAmount.
     """
     now = timezone.now()
     days = order.validity_days
@@ -146,7 +148,9 @@ def credit_order(order: Order) -> None:
         reference=OrderCredit(order.public_id),
         reason=order.pack_name,
         expires_at=None if days is None else now + timedelta(days=days),
+        paid=paid,
     )
+    book_sale(order, paid)
     order.status = Order.Status.FULFILLED
     order.fulfilled_at = now
 
@@ -174,7 +178,8 @@ def _book_paid(channel: PaymentChannel[AnyPayment], order: Order, payment: AnyPa
         _check_terms(channel, order, payment)
         if order.team.closed_at is not None:
             raise OrderMismatch("its account was deleted; it is refunded")
-        credit_order(order)
+        _note_payment(order, payment)
+        credit_order(order, paid_for(order))
     except (OrderMismatch, InvalidAmount) as refusal:
         _park(channel, order, payment, reason=str(refusal))
         return
@@ -228,7 +233,17 @@ def _check_terms(channel: PaymentChannel[AnyPayment], order: Order, payment: Any
         raise OrderMismatch("; ".join(wrong))
 
 
+def paid_for(order: Order) -> Paid:
+    """Return what of a paid order's payment is ours, if it was paid in the order's currency."""
+    return Paid(order.net_micros, order.currency)
+
+
 def _save_payment(order: Order, payment: Payment) -> None:
+    _note_payment(order, payment)
+    order.save(update_fields=PAYMENT_FIELDS)
+
+
+def _note_payment(order: Order, payment: Payment) -> None:
     if order.stripe_session_id is None and payment.session_id:
         order.stripe_session_id = payment.session_id
         order.stripe_session_url = payment.session_url
@@ -241,7 +256,6 @@ def _save_payment(order: Order, payment: Payment) -> None:
     if payment.charge and payment.charge.is_paid:
         order.stripe_charge_id = payment.charge.charge_id
         order.receipt_url = payment.charge.receipt_url
-    order.save(update_fields=PAYMENT_FIELDS)
 
 
 def _park(

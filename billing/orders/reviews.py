@@ -5,9 +5,10 @@ from django.db import transaction
 from accounts.models import User
 from billing.exceptions import MissingReason, OrderMismatch
 from billing.ledger.inbox import resolve_item
+from billing.ledger.lot_money import Paid
 from billing.models import InboxItem, Order
 from billing.orders.clawback import move_to_target
-from billing.orders.fulfilment import PAYMENT_FIELDS, credit_order
+from billing.orders.fulfilment import PAYMENT_FIELDS, credit_order, paid_for
 from billing.orders.notices import notify_order
 
 
@@ -35,19 +36,25 @@ def _decide(order: Order, *, actor: User, reason: str, is_credited: bool) -> Ord
     locked = Order.objects.select_for_update().get(pk=order.pk)
     if locked.status != Order.Status.REVIEW:
         raise OrderMismatch("This order is not in review.")
+    finding = InboxItem.objects.filter(
+        kind="order_mismatch", reference=str(locked.public_id)
+    ).first()
     if is_credited:
-        credit_order(locked)
+        credit_order(locked, _paid_for(locked, finding))
     else:
         locked.status = Order.Status.CLOSED
     locked.save(update_fields=PAYMENT_FIELDS)
     if is_credited:
         notify_order(locked)
     move_to_target(locked)
-    _resolve_finding(locked, actor, f"{'Credited' if is_credited else 'Closed'}: {word}")
+    if finding is not None:
+        word = f"{'Credited' if is_credited else 'Closed'}: {word}"
+        resolve_item(finding, actor=actor, resolution=word)
     return locked
 
 
-def _resolve_finding(order: Order, actor: User, resolution: str) -> None:
-    item = InboxItem.objects.filter(kind="order_mismatch", reference=str(order.public_id)).first()
-    if item is not None:
-        resolve_item(item, actor=actor, resolution=resolution)
+def _paid_for(order: Order, finding: InboxItem | None) -> Paid:
+    """Return what was paid; not known if it may have been in another currency than ordered."""
+    if finding is None or finding.detail.get("paid_currency") != order.currency:
+        return Paid(None)
+    return paid_for(order)

@@ -16,9 +16,9 @@ def _columns(row: str, sign: str) -> str:
 
 
 RECEIPTS = (
-    f"SELECT {', '.join(f'u.{key}' for key in KEYS)}, {DAY.format(at='u.ended_at')},"  # noqa: S608  # names of these modules
+    f"SELECT {', '.join(map(sums.key_of_receipt, KEYS))}, {DAY.format(at='u.ended_at')},"  # noqa: S608  # names of these modules
     f" {', '.join(f'{value} AS {name}' for name, value in sums.SUMS.items())}"
-    f" FROM billing_usagerecord u {sums.MARKED}"
+    f" FROM {sums.RECEIPTS} {sums.MARKED}"
 )
 ROLLED_UP = (
     f"SELECT {', '.join(f't.{key}' for key in KEYS)}, {DAY.format(at='t.starts_at')},"  # noqa: S608

@@ -4,6 +4,7 @@ from celery import shared_task
 from django.core.cache import cache
 
 from billing.notices.expiring_lots import notify_expiring_lots
+from billing.notices.findings import mail_findings
 from billing.notices.low_balance import notify_low_balances
 from billing.notices.outbox import send_due_notices
 from billing.notices.spend_spikes import notify_spend_spikes
@@ -37,6 +38,12 @@ def find_low_balances() -> int:
 def find_expiring_lots() -> int:
     """Mail customers about credits that expire soon. Returns how many lots were found."""
     return notify_expiring_lots()
+
+
+@shared_task(name="billing.mail_findings", ignore_result=True)
+def mail_staff() -> int:
+    """Mail staff about urgent findings. Returns how many."""
+    return mail_findings()
 
 
 @shared_task(name="billing.find_spend_spikes", ignore_result=True)

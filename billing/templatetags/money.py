@@ -11,6 +11,7 @@ for each in (
     money.credits,
     money.compact,
     money.price,
+    money.amount,
     money.per_million,
     money.fine_price,
     money.rate,

@@ -12,7 +12,7 @@ from django.urls import URLPattern, path
 
 from accounts.desk.actions import StaffActionsAdmin
 from accounts.desk.pages import link, section
-from proxy.admin.health import show_health, show_margin
+from proxy.admin.health import show_health
 from proxy.admin.imports import SYNC_MODELS
 from proxy.admin.keys import state_of
 from proxy.admin.routes import RULES_WIDGET, RouteForm
@@ -208,9 +208,4 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
 
     def get_urls(self) -> list[URLPattern]:
         health = self.admin_site.admin_view(show_health)
-        margin = self.admin_site.admin_view(show_margin)
-        return [
-            path("health/", health, name="proxy_health"),
-            path("margin/", margin, name="proxy_margin"),
-            *super().get_urls(),
-        ]
+        return [path("health/", health, name="proxy_health"), *super().get_urls()]

@@ -37,6 +37,8 @@ MACHINE_MADE = {
     "accounts.ApiKey.previous_digest",
     "billing.RedeemCode.digest",
     "billing.UsageRecord.request_id",
+    "billing.UsageRecord.income_micros",
+    "billing.LedgerEntry.sold_for",
     "billing.Notice.reference",
     "billing.WelcomeCredit.address",
 }
@@ -239,7 +241,7 @@ def desk_pages() -> list[str]:
             pages.append(reverse(f"admin:{name}_history", args=[entry.object_id]))
     for wallet_id in Wallet.objects.values_list("pk", flat=True):
         pages += [reverse("admin:billing_wallet_statements", args=[wallet_id])]
-    return [*pages, "/admin/proxy/provider/health/", "/admin/proxy/provider/margin/"]
+    return [*pages, "/admin/proxy/provider/health/", "/admin/margin/"]
 
 
 def _walk(resolver: URLResolver, prefix: str) -> Iterator[tuple[str, URLPattern]]:

@@ -71,6 +71,8 @@ SCREENS = [
             "/docs/endings/",
             "/docs/fields/",
             "/api/docs/",
+            "/legal/",
+            "/models/gpt-4/",
             "/status/",
             "/accounts/login/",
             "/accounts/signup/",
@@ -160,7 +162,7 @@ SCREENS = [
             "/admin/billing/refund/",
             "/admin/proxy/provider/",
             "/admin/proxy/provider/health/",
-            "/admin/proxy/provider/margin/",
+            "/admin/margin/",
         )
     ),
     Screen("debtor", "/dashboard/"),

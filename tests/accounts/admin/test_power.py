@@ -14,13 +14,13 @@ from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from accounts.models import User
-from billing.models import Pack, PublicModel
-from proxy.models import Provider, Route
+from billing.models import ExchangeRate, Pack, PublicModel
+from proxy.models import Incident, Provider, Route
 from tests import desk
 
 # What a permission lets staff edit in a form. Everything else changes through actions, or not at
 # all; a page that comes with a package is not in here until somebody has thought about it.
-EDITABLE: set[type[Model]] = {Pack, Provider, PublicModel, Route, User}
+EDITABLE: set[type[Model]] = {ExchangeRate, Incident, Pack, Provider, PublicModel, Route, User}
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_permissions_are_for_these_pages_alone(erin: User) -> None:
     }
 
     assert changed == EDITABLE
-    assert deleted == EDITABLE - {User}
+    assert deleted == EDITABLE - {ExchangeRate, User}
 
 
 def test_nobody_gives_a_group_power(browser: Client, erin: User) -> None:

@@ -137,12 +137,14 @@ def test_it_jumps_to_rows_of_an_age(alice: desk.Buyer, root: Client) -> None:
     assert counts == {"1": 2, "7": 2, "30": 1, "90": 0, "x": 3}
 
 
-@pytest.mark.parametrize("model", ["order", "lot", "debit", "wallet"])
+# Of the short lists, whoever types another part of an address still finds it.
+@pytest.mark.parametrize(
+    ("model", "by_part"), [("order", 0), ("wallet", 0), ("lot", 1), ("debit", 1)]
+)
 def test_other_lists_find_people_by_how_their_address_begins(
-    alice: desk.Buyer, bob: desk.Buyer, root: Client, model: str
+    alice: desk.Buyer, bob: desk.Buyer, root: Client, model: str, by_part: int
 ) -> None:
     url = f"/admin/billing/{model}/"
 
     assert len(listed(root, url, q="bob@example")) == 1
-    # Whoever types another part of it still finds it.
-    assert len(listed(root, url, q="ob@example")) == 1
+    assert len(listed(root, url, q="ob@example")) == by_part

@@ -16,7 +16,7 @@ from billing.ledger.expiry import expire_lots
 from billing.ledger.wallets import adjust_credits, grant_credits
 from billing.models import ModelPrice, Order, PublicModel
 from billing.orders.clawback import move_to_target
-from billing.orders.fulfilment import credit_order
+from billing.orders.fulfilment import credit_order, paid_for
 from billing.rollups.sweep import roll_up
 from billing.wallet.commands import ending
 from billing.wallet.usage import Settlement
@@ -67,7 +67,7 @@ def dear_price() -> ModelPrice:
 
 
 def bought(user: User, *, credits: int) -> Order:
-    order = Order(
+    order = Order.objects.create(
         team=own_team(user),
         buyer=user,
         pack_name="Starter",
@@ -81,7 +81,7 @@ def bought(user: User, *, credits: int) -> Order:
         expires_at=timezone.now(),
     )
     with transaction.atomic():
-        credit_order(order)
+        credit_order(order, paid_for(order))
         order.save()
     return order
 

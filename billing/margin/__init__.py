@@ -1,0 +1,1 @@
+"""What requests brought in and what they cost us, for staff."""

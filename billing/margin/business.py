@@ -1,0 +1,286 @@
+"""How the business does: what the desk's first page shows, measured by a sweep.
+
+Revenue, use, cost and errors are read from roll-ups and the entries of orders; what is unspent from
+the lots that have something left. A worker measures every few minutes, so that no page adds up
+anything; without a measurement the first reader takes it.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.core.cache import cache
+from django.db.models import Count, DecimalField, F, Func, Q, Sum
+from django.db.models.functions import Cast, TruncDate
+from django.utils import timezone
+
+from billing.margin.rates import Rates, read_rates
+from billing.margin.reads import Margin, midnight, read_margins, total_of
+from billing.models import Lot, Revenue, SiteRollUp, UsageRecord, UsageRollUp, Wallet
+from billing.rollups.histogram import BUCKETS, percentile_ms
+
+NAME = "figures:business"
+# A worker that is away leaves the last measurement for so long; its age is told.
+KEPT_S = 3_600
+PERIODS = (("Today", 1), ("7 days", 7), ("30 days", 30))
+DAYS = 30
+FAILURES = (UsageRecord.Outcome.BROKEN, UsageRecord.Outcome.ABANDONED)
+
+
+@dataclass(slots=True)
+class Figures:
+    """What happened in some days. Revenue is in millionths by currency."""
+
+    revenue: dict[str, int] = field(default_factory=dict)
+    credits_sold: int = 0
+    margin: Margin = field(default_factory=Margin)
+    failed: int = 0
+    new_customers: int = 0
+    active_customers: int = 0
+
+    @property
+    def failed_percent(self) -> Decimal | None:
+        """Return the share of requests that ended without a whole answer."""
+        return 100 * Decimal(self.failed) / self.margin.requests if self.margin.requests else None
+
+
+@dataclass(slots=True)
+class Period:
+    """Some days up to today, and as many before them."""
+
+    title: str
+    now: Figures
+    before: Figures
+
+
+@dataclass(slots=True)
+class Day:
+    """One day of the charts. Revenue is in the currency of our costs, as far as it has a rate."""
+
+    day: date
+    revenue: Decimal
+    margin: Margin
+
+
+@dataclass(slots=True)
+class Unspent:
+    """What is left of lots that were paid in one currency; without one, of gifts."""
+
+    currency: str
+    credits: int
+    # What was paid for it, in millionths; and credits of which that is not known.
+    micros: int
+    unknown_credits: int
+
+
+@dataclass(slots=True)
+class Served:
+    """How a provider did in the last 24 hours."""
+
+    provider: str
+    requests: int
+    failed: int
+    median_ms: int | None
+    slow_ms: int | None
+
+    @property
+    def failed_percent(self) -> Decimal:
+        return 100 * Decimal(self.failed) / self.requests
+
+
+@dataclass(slots=True)
+class Business:
+    """All that the first page shows."""
+
+    measured_at: datetime
+    periods: list[Period]
+    days: list[Day]
+    unspent: list[Unspent]
+    providers: list[Served]
+
+    @property
+    def unspent_credits(self) -> int:
+        return sum(each.credits for each in self.unspent)
+
+
+def read_business() -> Business:
+    """Return the last measurement, or take one where there is none."""
+    found: Business | None = cache.get(NAME)
+    return found or measure_business()
+
+
+def measure_business() -> Business:
+    """Measure how the business does, and keep it for the readers."""
+    now = timezone.now()
+    business = Business(
+        now,
+        *_measure_days(now.date()),
+        unspent=_measure_unspent(),
+        providers=_measure_providers(now),
+    )
+    cache.set(NAME, business, timeout=KEPT_S)
+    return business
+
+
+def _measure_days(today: date) -> tuple[list[Period], list[Day]]:
+    first = today - timedelta(days=2 * DAYS - 1)
+    margins = {each.group: each for each in read_margins("day", since=first, until=today)}
+    revenue, sold = _read_revenue(first), _read_sold(first)
+    failed = _read_failed(first)
+    ranges = {
+        (title, is_before): _range(today, days, is_before=is_before)
+        for title, days in PERIODS
+        for is_before in (False, True)
+    }
+    customers = _count_customers(ranges)
+
+    def figures(title: str, *, is_before: bool) -> Figures:
+        days = list(_days(*ranges[title, is_before]))
+        new, active = customers[title, is_before]
+        return Figures(
+            revenue=_sum_money(revenue.get(day, {}) for day in days),
+            credits_sold=sum(sold.get(day, 0) for day in days),
+            margin=total_of([margins[day] for day in days if day in margins]),
+            failed=sum(failed.get(day, 0) for day in days),
+            new_customers=new,
+            active_customers=active,
+        )
+
+    periods = [
+        Period(title, figures(title, is_before=False), figures(title, is_before=True))
+        for title, _ in PERIODS
+    ]
+    rates = read_rates()
+    charted = [
+        Day(day, _converted(revenue.get(day, {}), rates, day), margins.get(day) or Margin(day))
+        for day in _days(today - timedelta(days=DAYS - 1), today)
+    ]
+    return periods, charted
+
+
+def _range(today: date, days: int, *, is_before: bool) -> tuple[date, date]:
+    until = today - timedelta(days=days) if is_before else today
+    return until - timedelta(days=days - 1), until
+
+
+def _days(since: date, until: date) -> Iterable[date]:
+    return (since + timedelta(days=number) for number in range((until - since).days + 1))
+
+
+def _sum_money(money: Iterable[dict[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = defaultdict(int)
+    for each in money:
+        for currency, micros in each.items():
+            total[currency] += micros
+    return dict(total)
+
+
+def _converted(money: dict[str, int], rates: Rates, day: date) -> Decimal:
+    found = (rates.convert(micros, currency, day) for currency, micros in money.items())
+    return sum((amount for amount in found if amount is not None), Decimal(0))
+
+
+def _read_revenue(first: date) -> dict[date, dict[str, int]]:
+    """Return what orders brought in without what went back, by day and currency."""
+    found: dict[date, dict[str, int]] = defaultdict(dict)
+    rows = Revenue.objects.filter(created_at__gte=midnight(first)).order_by()
+    by_day = rows.values_list(TruncDate("created_at", tzinfo=UTC), "currency").annotate(
+        sum=Sum("micros")
+    )
+    for day, currency, micros in by_day:
+        found[day][currency] = micros
+    return found
+
+
+def _read_sold(first: date) -> dict[date, int]:
+    sales = Revenue.objects.filter(created_at__gte=midnight(first), kind=Revenue.Kind.SALE)
+    by_day = sales.order_by().values_list(TruncDate("created_at", tzinfo=UTC))
+    return dict(by_day.annotate(sum=Sum("order__credits")))
+
+
+def _read_failed(first: date) -> dict[date, int]:
+    rows = SiteRollUp.objects.filter(starts_at__gte=midnight(first), outcome__in=FAILURES)
+    return dict(
+        rows.order_by()
+        .values_list(TruncDate("starts_at", tzinfo=UTC))
+        .annotate(sum=Sum("requests"))
+    )
+
+
+def _count_customers(
+    ranges: dict[tuple[str, bool], tuple[date, date]],
+) -> dict[tuple[str, bool], tuple[int, int]]:
+    """Return how many customers were new, and how many made requests, in each range of days."""
+    names = {f"range_{number}": place for number, place in enumerate(ranges)}
+
+    def within(column: str, place: tuple[str, bool]) -> Q:
+        since, until = ranges[place]
+        end = midnight(until + timedelta(days=1))
+        return Q(**{f"{column}__gte": midnight(since), f"{column}__lt": end})
+
+    first = midnight(min(since for since, _ in ranges.values()))
+    new = Wallet.objects.filter(created_at__gte=first).aggregate(
+        **{name: Count("pk", filter=within("created_at", place)) for name, place in names.items()}
+    )
+    active = UsageRollUp.objects.filter(starts_at__gte=first).aggregate(
+        **{
+            name: Count("wallet", distinct=True, filter=within("starts_at", place))
+            for name, place in names.items()
+        }
+    )
+    return {place: (new[name], active[name]) for name, place in names.items()}
+
+
+def _measure_unspent() -> list[Unspent]:
+    """Add up the lots that have something left: credits, and what was paid for them."""
+    whole = DecimalField(max_digits=40, decimal_places=0)
+    used = Cast(F("granted_credits") - F("remaining_credits"), whole)
+    paid, granted = Cast("paid_micros", whole), Cast("granted_credits", whole)
+    # Rounded as for requests: what they took and what is left add up to what was paid.
+    taken = Func(paid * used, granted, function="div", output_field=whole)
+    rows = (
+        Lot.objects.filter(remaining_credits__gt=0)
+        .order_by("currency")
+        .values("currency")
+        .annotate(
+            credits=Sum("remaining_credits"),
+            micros=Sum(paid - taken),
+            unknown=Sum("remaining_credits", filter=Q(paid_micros=None), default=0),
+        )
+    )
+    return [
+        Unspent(row["currency"], row["credits"], int(row["micros"] or 0), row["unknown"])
+        for row in rows
+    ]
+
+
+def _measure_providers(now: datetime) -> list[Served]:
+    """Read the last day of each provider, the worst first."""
+    buckets = {f"bucket_{at}": Sum(f"durations__{at}") for at in range(BUCKETS)}
+    rows = (
+        SiteRollUp.objects.filter(starts_at__gte=now - timedelta(days=1))
+        .exclude(provider_name="")
+        .order_by()
+        .values("provider_name")
+        .annotate(
+            count=Sum("requests"),
+            failed=Sum("requests", filter=Q(outcome__in=FAILURES), default=0),
+            **buckets,
+        )
+    )
+    served = [_served(dict(row)) for row in rows if row["count"]]
+    return sorted(served, key=lambda each: (-each.failed_percent, -(each.slow_ms or 0)))
+
+
+def _served(row: dict[str, Any]) -> Served:
+    counts = [row[f"bucket_{at}"] for at in range(BUCKETS)]
+    return Served(
+        row["provider_name"],
+        row["count"],
+        row["failed"],
+        percentile_ms(counts, 50),
+        percentile_ms(counts, 95),
+    )

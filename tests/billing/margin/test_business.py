@@ -1,0 +1,169 @@
+"""The desk's first page: how the business does, and who sees what of it."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from accounts.models import User
+from billing.margin.business import Figures, measure_business, read_business
+from billing.models import ExchangeRate, Lot, Revenue, UsageRecord
+from billing.rollups.due import note_booked
+from billing.rollups.sweep import roll_up
+from tests import desk
+
+
+@pytest.fixture
+def alice(db: None) -> desk.Buyer:
+    """1,000 credits bought just now; 20 of them used, in 2026-03."""
+    cache.clear()
+    buyer = desk.make_customer("alice@example.com")
+    Lot.objects.update(currency="usd", paid_micros=9_000_000, remaining_credits=980)
+    return buyer
+
+
+def make_request(buyer: desk.Buyer, name: str, **fields: Any) -> None:
+    record = desk.make_usage(buyer.wallet, buyer.key, request_id=name)
+    values = {
+        "provider_name": "acme",
+        "started_at": timezone.now() - timedelta(seconds=1),
+        "ended_at": timezone.now(),
+        "cost_nanos": 60_000_000,
+        "income_micros": {"usd": 180_000},
+        **fields,
+    }
+    for field, value in values.items():
+        setattr(record, field, value)
+    record.save()
+
+
+def roll_up_all() -> None:
+    note_booked(UsageRecord.objects.all(), [])
+    roll_up()
+
+
+def earn(
+    buyer: desk.Buyer, micros: int, *, kind: str, days_ago: int, currency: str = "usd"
+) -> None:
+    Revenue.objects.create(
+        order=buyer.order,
+        kind=kind,
+        currency=currency,
+        micros=micros,
+        created_at=timezone.now() - timedelta(days=days_ago),
+    )
+
+
+def figures() -> dict[str, tuple[Figures, Figures]]:
+    return {each.title: (each.now, each.before) for each in measure_business().periods}
+
+
+def test_each_period_has_its_own_sums_and_those_before(alice: desk.Buyer) -> None:
+    now = timezone.now()
+    make_request(alice, "r1")
+    make_request(alice, "r2", ended_at=now - timedelta(days=1), outcome="broken")
+    make_request(alice, "r3", ended_at=now - timedelta(days=10))
+    roll_up_all()
+    earn(alice, 9_000_000, kind="sale", days_ago=8)
+    earn(alice, -2_000_000, kind="return", days_ago=0)
+
+    found = figures()
+
+    used = {
+        title: (now.margin.charged_credits, before.margin.charged_credits)
+        for title, (now, before) in found.items()
+    }
+    assert used == {"Today": (20, 20), "7 days": (40, 20), "30 days": (60, 0)}
+    revenue = {title: (now.revenue, before.revenue) for title, (now, before) in found.items()}
+    assert revenue == {
+        "Today": ({"usd": -2_000_000}, {}),
+        "7 days": ({"usd": -2_000_000}, {"usd": 9_000_000}),
+        "30 days": ({"usd": 7_000_000}, {}),
+    }
+    week, _ = found["7 days"]
+    assert week.failed_percent == Decimal(50)
+    assert (week.active_customers, week.new_customers) == (1, 1)
+    month, _ = found["30 days"]
+    assert (month.credits_sold, month.margin.margin) == (1_000, Decimal("0.36"))
+
+
+def test_what_is_unspent_is_told_with_what_was_paid_for_it(alice: desk.Buyer) -> None:
+    desk.make_customer("bob@example.com")
+
+    [gifts, paid] = measure_business().unspent
+
+    assert (gifts.currency, gifts.credits, gifts.micros) == ("", 1_000, 0)
+    # 9.00 for 1,000, of which 20 are used.
+    assert (paid.currency, paid.credits, paid.micros) == ("usd", 980, 8_820_000)
+
+
+def test_credits_of_which_nobody_knows_the_price_are_told(alice: desk.Buyer) -> None:
+    Lot.objects.update(currency="", paid_micros=None)
+
+    [unspent] = measure_business().unspent
+
+    assert (unspent.credits, unspent.unknown_credits, unspent.micros) == (980, 980, 0)
+
+
+def test_the_worst_provider_comes_first(alice: desk.Buyer) -> None:
+    make_request(alice, "r1", provider_name="good")
+    make_request(alice, "r2", provider_name="bad", outcome="abandoned")
+    roll_up_all()
+
+    providers = measure_business().providers
+
+    assert [(each.provider, each.failed_percent) for each in providers] == [
+        ("bad", Decimal(100)),
+        ("good", Decimal(0)),
+    ]
+    assert providers[0].median_ms == providers[0].slow_ms
+
+
+def test_the_chart_of_revenue_is_converted_by_the_rate_of_its_day(alice: desk.Buyer) -> None:
+    earn(alice, 2_000_000, kind="sale", days_ago=0, currency="eur")
+    today = timezone.now().date()
+    ExchangeRate.objects.create(currency="eur", day=today, rate=Decimal("1.5"))
+
+    assert measure_business().days[-1].revenue == 3
+
+
+def test_the_page_reads_what_was_measured(alice: desk.Buyer) -> None:
+    root = desk.log_in(User.objects.create_superuser("root@example.com"))
+    measured = measure_business()
+    make_request(alice, "r1")
+    roll_up_all()
+
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        page = root.get("/admin/")
+
+    assert page.context["business"].measured_at == measured.measured_at
+    tables = ("billing_siterollup", "billing_usagerollup", "billing_revenue", "billing_lot")
+    assert not [q for q in queries if any(f'FROM "{name}"' in q["sql"] for name in tables)]
+    assert read_business().measured_at == measured.measured_at
+
+
+def test_who_may_not_see_margins_sees_use_alone(alice: desk.Buyer) -> None:
+    make_request(alice, "r1")
+    roll_up_all()
+    owner = desk.make_staff("owner@example.com", "billing.view_margin")
+    support = desk.make_staff("support@example.com", "billing.view_usagerecord")
+    stranger = desk.make_staff("new@example.com")
+
+    def page(browser: Client) -> str:
+        return browser.get("/admin/").content.decode()
+
+    assert "Upstream cost" in page(owner)
+    assert "Paid for them" in page(owner)
+    assert "$0.12 (66.7 %)" in page(owner)
+    assert "Credits used" in page(support)
+    for secret in ("Upstream cost", "Paid for them", "Revenue", "66.7 %"):
+        assert secret not in page(support)
+    assert "Credits used" not in page(stranger)

@@ -1,0 +1,279 @@
+"""What requests brought in and cost, grouped and converted, and the alarms about it."""
+
+import csv
+import io
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import User
+from billing.margin.alarms import raise_alarms
+from billing.margin.reads import read_margins, total_of
+from billing.models import ExchangeRate, InboxItem, UsageRecord
+from billing.rollups.due import note_booked
+from billing.rollups.sweep import roll_up
+from tests import desk
+
+MARGIN = "/admin/margin/"
+TODAY = timezone.now().date()
+
+
+@pytest.fixture
+def alice(db: None) -> desk.Buyer:
+    return desk.make_customer("alice@example.com")
+
+
+def make_request(buyer: desk.Buyer, name: str, **fields: Any) -> UsageRecord:
+    """Put a receipt of today into the table: 0.18 brought in, 0.06 paid on."""
+    record = desk.make_usage(buyer.wallet, buyer.key, request_id=name)
+    values = {
+        "provider_name": "acme",
+        "ended_at": timezone.now(),
+        "cost_nanos": 60_000_000,
+        "income_micros": {"usd": 180_000},
+        **fields,
+    }
+    for field, value in values.items():
+        setattr(record, field, value)
+    record.save()
+    return record
+
+
+def roll_up_all() -> None:
+    """Add up what was put into the tables by hand."""
+    note_booked(UsageRecord.objects.all(), [])
+    roll_up()
+
+
+def today(by: str, **which: object) -> Any:
+    [margin] = read_margins(by, since=TODAY, until=TODAY, **which)
+    return margin
+
+
+def test_a_margin_is_income_without_cost(alice: desk.Buyer) -> None:
+    make_request(alice, "r1")
+    make_request(alice, "r2")
+    roll_up_all()
+
+    for by, group in (
+        ("day", TODAY),
+        ("model", "gpt-test"),
+        ("provider", "acme"),
+        ("customer", alice.wallet.pk),
+        ("key", alice.key.pk),
+    ):
+        margin = today(by)
+        assert (margin.group, margin.requests) == (group, 2)
+        assert (margin.income, margin.cost, margin.margin) == (
+            Decimal("0.36"),
+            Decimal("0.12"),
+            Decimal("0.24"),
+        )
+        assert margin.share_percent is not None
+        assert round(margin.share_percent, 1) == Decimal("66.7")
+
+
+@pytest.mark.parametrize(
+    ("missing", "column"),
+    [
+        ({"cost_nanos": None}, "unpriced_requests"),
+        ({"income_micros": None}, "unknown_income_requests"),
+    ],
+)
+def test_what_is_not_known_leaves_the_share_open(
+    alice: desk.Buyer, missing: dict[str, None], column: str
+) -> None:
+    make_request(alice, "r1", **missing)
+    make_request(alice, "r2")
+    roll_up_all()
+
+    margin = today("model")
+
+    assert getattr(margin, column) == 1
+    assert margin.share_percent is None
+
+
+def test_a_currency_is_converted_by_the_rate_of_its_day(alice: desk.Buyer) -> None:
+    yesterday = timezone.now() - timedelta(days=1)
+    make_request(alice, "r1", income_micros={"eur": 1_000_000}, ended_at=yesterday)
+    make_request(alice, "r2", income_micros={"eur": 1_000_000})
+    roll_up_all()
+    ExchangeRate.objects.create(currency="eur", day=date(2020, 1, 1), rate=Decimal("1.10"))
+    ExchangeRate.objects.create(currency="eur", day=TODAY, rate=Decimal("1.25"))
+
+    rows = read_margins("day", since=TODAY - timedelta(days=1), until=TODAY)
+
+    incomes = {row.group: row.income for row in rows}
+    assert incomes == {TODAY - timedelta(days=1): Decimal("1.10"), TODAY: Decimal("1.25")}
+    [whole] = read_margins("model", since=TODAY - timedelta(days=1), until=TODAY)
+    assert whole.income == Decimal("2.35")
+    assert whole.sold_micros == {"eur": 2_000_000}
+
+
+def test_a_currency_without_a_rate_is_named_and_not_guessed(alice: desk.Buyer) -> None:
+    make_request(alice, "r1", income_micros={"eur": 1_000_000})
+    make_request(alice, "r2")
+    roll_up_all()
+    ExchangeRate.objects.create(currency="eur", day=TODAY + timedelta(days=1), rate=Decimal("1.25"))
+
+    margin = today("model")
+
+    assert (margin.unrated, margin.income) == ({"eur"}, Decimal("0.18"))
+    assert margin.share_percent is None
+
+
+def test_groups_add_up_to_the_same_total(alice: desk.Buyer) -> None:
+    bob = desk.make_customer("bob@example.com")
+    make_request(alice, "r1")
+    make_request(alice, "r2", provider_name="second", income_micros={"usd": 1, "eur": 2})
+    make_request(bob, "r3", income_micros={})
+    roll_up_all()
+
+    totals = [
+        total_of(read_margins(by, since=TODAY, until=TODAY))
+        for by in ("day", "model", "provider", "customer", "key")
+    ]
+
+    for total in totals:
+        assert total.requests == 3
+        assert total.sold_micros == {"usd": 180_001, "eur": 2}
+        assert total.cost_nanos == 180_000_000
+
+
+def test_the_page_shows_every_grouping_and_sorts(alice: desk.Buyer, root: Client) -> None:
+    make_request(alice, "r1")
+    roll_up_all()
+
+    by_customer = root.get(MARGIN, {"by": "customer", "days": "30", "sort": "margin"})
+    odd = root.get(MARGIN, {"by": "planet", "days": "a million", "sort": "-moon"})
+
+    page = by_customer.content.decode()
+    assert "alice@example.com" in page
+    assert "66.7 %" in page
+    assert (odd.context["asked"].by, odd.context["asked"].days) == ("day", 7)
+    for by in ("day", "model", "provider", "key"):
+        for sort in ("name", "-share", "cost"):
+            assert root.get(MARGIN, {"by": by, "sort": sort}).status_code == 200
+
+
+def test_the_rows_are_in_the_order_that_was_asked_for(alice: desk.Buyer, root: Client) -> None:
+    make_request(alice, "r1", provider_name="dear", cost_nanos=900_000_000)
+    make_request(alice, "r2", provider_name="cheap", cost_nanos=1)
+    roll_up_all()
+
+    def names(sort: str) -> list[str]:
+        page = root.get(MARGIN, {"by": "provider", "sort": sort})
+        return [name for name, _, _ in page.context["rows"]]
+
+    assert names("-cost") == ["dear", "cheap"]
+    assert names("cost") == ["cheap", "dear"]
+    assert names("-margin") == ["cheap", "dear"]
+
+
+def test_the_file_has_every_row_to_the_last_unit(alice: desk.Buyer, root: Client) -> None:
+    make_request(alice, "r1", cost_nanos=1, income_micros={"usd": 7, "eur": 9})
+    roll_up_all()
+
+    answer = root.get(MARGIN, {"by": "key", "as": "csv"})
+
+    head, row = csv.reader(io.StringIO(answer.content.decode()))
+    assert head[4:6] == ["Sold for, millionths of EUR", "Sold for, millionths of USD"]
+    assert row[4:9] == ["9", "7", "0.000007", "0.000000001", "0.000006999"]
+    assert row[-1] == "eur"
+
+
+def test_a_spreadsheet_runs_no_name_of_a_key(alice: desk.Buyer, root: Client) -> None:
+    alice.key.name = "=1+1"
+    alice.key.save()
+    make_request(alice, "r1")
+    roll_up_all()
+
+    answer = root.get(MARGIN, {"by": "key", "as": "csv"}).content.decode()
+
+    assert "'=1+1" in answer
+
+
+def test_the_page_is_for_staff_with_the_right_to_it(db: None) -> None:
+    stranger = desk.make_staff("new@example.com")
+    support = desk.make_staff("support@example.com", "billing.view_usagerecord")
+    owner = desk.make_staff("owner@example.com", "billing.view_margin")
+
+    assert stranger.get(MARGIN).status_code == 403
+    assert support.get(MARGIN).status_code == 403
+    assert owner.get(MARGIN).status_code == 200
+
+
+def test_a_receipt_tells_cost_and_income_to_those_who_may_see_margins(alice: desk.Buyer) -> None:
+    record = make_request(alice, "r1", income_micros={"usd": 1_250})
+    support = desk.make_staff("support@example.com", "billing.view_usagerecord")
+    owner = desk.make_staff("owner@example.com", "billing.view_usagerecord", "billing.view_margin")
+
+    assert b"What it cost us" not in support.get(desk.page_url(record)).content
+    assert b"$0.001250" in owner.get(desk.page_url(record)).content
+
+
+def make_day(buyer: desk.Buyer, days_ago: int, **fields: Any) -> None:
+    """Make as many requests of a day as tell something."""
+    for number in range(20):
+        make_request(
+            buyer,
+            f"r{days_ago}-{number}",
+            ended_at=timezone.now() - timedelta(days=days_ago),
+            **fields,
+        )
+
+
+@pytest.mark.parametrize(
+    ("fields", "kinds"),
+    [
+        ({}, []),
+        ({"cost_nanos": 181_000_000}, ["margin_negative"]),
+        # From 66.7 % to 50 %.
+        ({"cost_nanos": 90_000_000}, ["margin_falling"]),
+        ({"cost_nanos": None}, ["margin_unknown_cost"]),
+        # Gifts are meant to cost.
+        ({"income_micros": {}}, []),
+    ],
+)
+def test_yesterday_is_looked_at(
+    alice: desk.Buyer, fields: dict[str, Any], kinds: list[str]
+) -> None:
+    make_day(alice, 3)
+    make_day(alice, 1, **fields)
+    roll_up_all()
+
+    raise_alarms()
+
+    assert list(InboxItem.objects.values_list("kind", flat=True)) == kinds
+
+
+def test_an_alarm_is_filed_once_while_it_is_open(alice: desk.Buyer) -> None:
+    make_day(alice, 1, cost_nanos=181_000_000)
+    roll_up_all()
+
+    assert [raise_alarms(), raise_alarms()] == [1, 0]
+    InboxItem.objects.update(resolved_at=timezone.now(), resolution="Price raised")
+    assert raise_alarms() == 0
+
+
+def test_a_rate_remembers_who_set_it(root: Client, db: None) -> None:
+    answer = root.post(
+        "/admin/billing/exchangerate/add/", {"currency": "eur", "day": "2026-11-01", "rate": "1.08"}
+    )
+    bad = root.post(
+        "/admin/billing/exchangerate/add/", {"currency": "eur", "day": "2026-11-02", "rate": "0"}
+    )
+
+    assert (answer.status_code, bad.status_code) == (302, 200)
+    rate = ExchangeRate.objects.get()
+    assert rate.set_by is not None
+    assert (rate.set_by.email, rate.rate) == ("root@example.com", Decimal("1.08"))
+
+
+@pytest.fixture
+def root(db: None) -> Client:
+    return desk.log_in(User.objects.create_superuser("root@example.com"))
