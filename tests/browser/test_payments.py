@@ -252,10 +252,10 @@ def read_spending(customer: Shopper) -> int:
 
     def is_booked() -> bool:
         page.goto("/dashboard/usage/")
-        return page.locator("tbody tr").count() == 1
+        return page.locator(".table-log tbody tr").count() == 1
 
     await_true(is_booked, what="the request is booked")
-    return int(page.locator("tbody tr td").last.inner_text().replace(",", ""))
+    return int(page.locator(".table-log tbody td").last.inner_text().replace(",", ""))
 
 
 def is_owing(page: Page, credits: int) -> bool:
@@ -271,7 +271,7 @@ def test_a_customer_pays_in_another_currency(stack: Stack, browsers: Browsers) -
     keep(page, "payments/packs-in-two-currencies")
     page.get_by_role("link", name="Buy Scale").click()
     keep(page, "payments/currencies")
-    page.get_by_label("EUR").check()
+    page.get_by_role("radio", name="EUR").check()
     page.get_by_role("button", name="Continue to payment").click()
 
     page.get_by_role("button", name="Pay €74.00").click()
