@@ -30,7 +30,7 @@ class ExactSearch(DeskAdmin[M]):
             return queryset, False
         if ids := named(self.model, term):
             return queryset.filter(pk__in=ids), False
-        people = find_people(term)[:FEW] if self.whose and "@" in term else []
+        people = find_people(term)[:FEW] if self.whose else []
         found = queryset.filter(**{f"{self.whose}__in": people}) if people else queryset.none()
         # Several of them may be in one team.
         return found, bool(people)

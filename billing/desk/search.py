@@ -38,6 +38,8 @@ from billing.models import (
 MOST_CHARS = 300
 UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 NAME = re.compile(r"[^@]{2,60}")
+# Of an address, as much as is known of its beginning.
+ADDRESS = re.compile(r"[^\s@]{2,}(?:@\S*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def by_reference(term: str) -> Q:
 
 FINDERS: tuple[Finder, ...] = (
     Finder(ApiKey, is_well_formed, by_key, ("team__person",)),
-    Finder(Wallet, lambda term: "@" in term, by_owner, ("team__person",)),
+    Finder(Wallet, ADDRESS.fullmatch, by_owner, ("team__person",)),
     Finder(UsageRecord, NAME.fullmatch, by("request_id")),
     Finder(Order, UUID.fullmatch, by("public_id"), ("team__person",)),
     Finder(Refund, UUID.fullmatch, by("public_id"), ("order__team__person",)),

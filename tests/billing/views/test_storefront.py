@@ -295,6 +295,6 @@ def test_the_landing_page_tells_what_was_measured_once_there_is_enough(
 def test_a_link_to_a_page_is_shown_with_a_picture_that_exists(as_charlie: Client) -> None:
     page = as_charlie.get("/").content.decode()
 
-    [picture] = re.findall(r'property="og:image" content="[^"]*/static/(img/[^"]+)"', page)
+    [picture] = re.findall(r'property="og:image"\s+content="[^"]*/static/(img/[^"]+)"', page)
     assert finders.find(picture)
     assert page.count('property="og:title"') == 1
