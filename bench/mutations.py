@@ -33,7 +33,6 @@ TEST_TIMEOUT_S = 60
 BATCH = 12
 # What is within a function of the library is above the end of it.
 END = "\nend\n"
-MISSING = re.compile(r"^ERROR: not found: \S*?(tests/\S+)", re.MULTILINE)
 FAILED = re.compile(r"^(?:FAILED|ERROR) tests/\S*?(test_\S+)", re.MULTILINE)
 
 
@@ -46,8 +45,12 @@ class Bench:
 
     def find_missing(self, tests: Iterable[str]) -> list[str]:
         """Return those that pytest does not find."""
-        said = self._pytest("--collect-only", "-qq", *sorted(tests), timeout_s=TIMEOUT_S)
-        return sorted(set(MISSING.findall(said.stdout + said.stderr)))
+        wanted = set(tests)
+        files = sorted({test.partition("::")[0] for test in wanted})
+        said = self._pytest("--collect-only", *files, timeout_s=TIMEOUT_S)
+        found = said.stdout.splitlines()
+        there = {*files, *found, *(line.partition("[")[0] for line in found)}
+        return sorted(wanted - there)
 
     def run(self, tests: Iterable[str]) -> str | None:
         """Run tests and return the name of the first that fails; None if all pass."""

@@ -61,7 +61,7 @@ def find_test(function: str, value: str, name: str) -> str:
     if value.startswith("event["):
         return f"functions::test_an_event_with_a_wrong_field_is_not_acknowledged[{name}]"
     if function == "read_calls":
-        return f"{WRONG_CONVOY}[{name}]"
+        return WRONG_CONVOY
     test = WRONG_OF_REBUILD if function in REBUILDING else WRONG
     return f"{test}[{NAMES.get(function, function)}]"
 

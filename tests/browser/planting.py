@@ -59,7 +59,8 @@ URL = "javascript:hit()//{}"
 NUMBERS = dict.fromkeys(
     (
         *("credits", "amount_cents", "refunded_cents", "clawed_back_credits", "posted_credits"),
-        *("threshold_credits", "remaining_credits", "spent_credits", "usual_credits", "key_id"),
+        *("threshold_credits", "remaining_credits", "spent_credits", "usual_credits"),
+        *("worth_credits", "key_id", "approval_id"),
     ),
     1_000,
 )
@@ -67,6 +68,7 @@ INSTANTS = dict.fromkeys(("at", "expires_at", "previous_expires_at"), "2026-03-0
 WORDS = (
     *("pack_name", "name", "hint", "previous_hint", "device_name", "address", "source", "change"),
     *("new_email", "old_email", "reason", "checkout_url", "team_name", "inviter", "role"),
+    *("deed", "person"),
 )
 
 
