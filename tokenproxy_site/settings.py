@@ -340,6 +340,9 @@ DESK_DAY_CREDITS = get_int("DESK_DAY_CREDITS", 50_000_000)
 # What nobody has approved by then can't be approved any more.
 DESK_APPROVAL_DAYS = get_int("DESK_APPROVAL_DAYS", 7, least=1, most=90)
 
+# How long staff look at a customer's dashboard before they say why again.
+DESK_VISIT_MINUTES = get_int("DESK_VISIT_MINUTES", 15, least=1, most=120)
+
 # --- Credit without a card ------------------------------------------------------------------
 
 # For each person who verifies an address; 0 gives nothing.
