@@ -48,7 +48,7 @@ def mail_staff() -> int:
 
 
 @shared_task(name="billing.post_findings", ignore_result=True)
-def tell_program() -> int:
+def post_to_program() -> int:
     """Post urgent findings to the operator's program. Returns how many it took."""
     return post_findings()
 
