@@ -374,6 +374,9 @@ WALLET_BACKLOG_AGE_S = get_int("WALLET_BACKLOG_AGE_S", 120, least=5)
 # Staff are told when requests of one API key within an hour cost so much more than was charged.
 # Who is mailed about urgent findings; nobody if empty.
 INBOX_MAIL_TO = get_list("INBOX_MAIL_TO", "")
+# The program that is told about each of them, and what it knows us by.
+INBOX_WEBHOOK_URL = get_url("INBOX_WEBHOOK_URL", "", schemes=("https", "http"))
+INBOX_WEBHOOK_SECRET = get_text("INBOX_WEBHOOK_SECRET", None if INBOX_WEBHOOK_URL else "")
 WRITE_OFF_ALARM_CREDITS = get_int("WRITE_OFF_ALARM_CREDITS", 10_000, least=1)
 # Limits of an API key without its own, and of all keys of a wallet without its own.
 DEFAULT_REQUESTS_PER_MINUTE = get_int("DEFAULT_REQUESTS_PER_MINUTE", 600, least=1)
@@ -476,6 +479,7 @@ CELERY_BEAT_SCHEDULE = {
     "decide debits": _sweep("billing.decide_debits", every_s=2),
     "pay debts": _sweep("billing.pay_debts", every_s=5),
     "reap holds": _sweep("billing.reap_holds", every_s=5),
+    "file stuck holds": _sweep("billing.file_stuck_holds", every_s=60),
     "adopt journals": _sweep("billing.adopt_journals", every_s=2),
     "expire lots": _sweep("billing.expire_lots", every_s=60),
     "process Stripe events": _sweep("billing.process_stripe_events", every_s=2),
@@ -491,6 +495,7 @@ CELERY_BEAT_SCHEDULE = {
     "delete old rows": _sweep("billing.delete_old", every_s=3_600),
     "send notices": _sweep("billing.send_notices", every_s=3),
     "mail findings": _sweep("billing.mail_findings", every_s=60),
+    "post findings": _sweep("billing.post_findings", every_s=10),
     "find low balances": _sweep("billing.find_low_balances", every_s=30),
     "find spend spikes": _sweep("billing.find_spend_spikes", every_s=300),
     "find expiring lots": _sweep("billing.find_expiring_lots", every_s=600),

@@ -78,6 +78,7 @@ ACTIONS = {
     "billing.approval withdraw": "F",
     "billing.autotopup switch-off": "SF",
     "billing.codebatch revoke": "F",
+    "billing.inboxitem end-hold": "FO",
     "billing.inboxitem let-go": "FO",
     "billing.inboxitem resolve": "FO",
     "billing.inboxitem take": "FO",
