@@ -31,6 +31,7 @@ CUSTOMERS = (
     *views("billing", "topuppayment", "stripecustomer", "codebatch", "redeemcode"),
     *views("billing", "welcomecredit", "publicmodel", "modelprice", "notice", "inboxitem"),
     *views("billing", "notificationsettings", "signin", "staffnote"),
+    *views("billing", "amountoffer", "amountstep"),
 )
 UPSTREAMS = views("proxy", "provider", "providerkey", "route")
 
