@@ -36,6 +36,7 @@ PAGES = {
     "accounts.user": (EVERY, "", "O", ""),
     "admin.logentry": ("A", "", "", ""),
     "auth.group": ("A", "", "", ""),
+    "billing.amountoffer": (EVERY, "", "", ""),
     "billing.approval": ("FA", "", "", ""),
     "billing.autotopup": (EVERY, "", "", ""),
     "billing.codebatch": (EVERY, "F", "", ""),
