@@ -103,6 +103,8 @@ ACTIONS = {
     "billing.wallet unfreeze": "O",
     "proxy.provider close-circuit": "O",
     "proxy.provider import-models": "O",
+    "proxy.provider pause": "O",
+    "proxy.provider resume": "O",
     "proxy.provider test": "O",
     "proxy.providerkey take-back": "O",
     "proxy.route close-circuit": "O",
