@@ -142,7 +142,6 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 LANGUAGE_COOKIE_NAME = f"{COOKIE_PREFIX}language"
 LANGUAGE_COOKIE_AGE = 365 * 24 * 3_600
 LANGUAGE_COOKIE_SECURE = IS_HTTPS
-LANGUAGE_COOKIE_SAMESITE = "Lax"
 
 # --- Storage ------------------------------------------------------------------------------
 
