@@ -104,6 +104,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "tokenproxy_site.languages.LanguageMiddleware",
     "accounts.teams.middleware.TeamMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -134,6 +135,13 @@ TEMPLATES: list[dict[str, Any]] = [
 
 TIME_ZONE = "UTC"
 FORMAT_MODULE_PATH = "tokenproxy_site.formats"
+# What the texts in the source are written in, and what the desk and the API speak.
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+LANGUAGE_COOKIE_NAME = f"{COOKIE_PREFIX}language"
+LANGUAGE_COOKIE_AGE = 365 * 24 * 3_600
+LANGUAGE_COOKIE_SECURE = IS_HTTPS
 
 # --- Storage ------------------------------------------------------------------------------
 
