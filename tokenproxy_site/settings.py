@@ -104,6 +104,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "tokenproxy_site.languages.LanguageMiddleware",
     "accounts.teams.middleware.TeamMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -134,6 +135,13 @@ TEMPLATES: list[dict[str, Any]] = [
 
 TIME_ZONE = "UTC"
 FORMAT_MODULE_PATH = "tokenproxy_site.formats"
+# What the texts in the source are written in, and what the desk and the API speak.
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+LANGUAGE_COOKIE_NAME = f"{COOKIE_PREFIX}language"
+LANGUAGE_COOKIE_AGE = 365 * 24 * 3_600
+LANGUAGE_COOKIE_SECURE = IS_HTTPS
 
 # --- Storage ------------------------------------------------------------------------------
 
@@ -401,7 +409,8 @@ BODY_BUDGET_BYTES = get_int("BODY_BUDGET_BYTES", 64 * 1024 * 1024, least=1_024)
 BODY_TIMEOUT_S = get_int("BODY_TIMEOUT_S", 60, least=1)
 # What a web process remembers of keys, and of models with their prices and routes.
 KEY_CACHE_S = get_int("KEY_CACHE_S", 5, least=1)
-CATALOGUE_REFRESH_S = get_int("CATALOGUE_REFRESH_S", 5, least=1)
+# Shorter than the notice at which a price is planned or cancelled, by a reading that fails.
+CATALOGUE_REFRESH_S = get_int("CATALOGUE_REFRESH_S", 5, least=1, most=30)
 UPSTREAM_MAX_CONNECTIONS = get_int("UPSTREAM_MAX_CONNECTIONS", 2_000, least=1)
 # vLLM and Node close a connection after 5 idle seconds; we close it before they do.
 UPSTREAM_KEEP_ALIVE_S = get_int("UPSTREAM_KEEP_ALIVE_S", 4, least=1)

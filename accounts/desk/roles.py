@@ -33,6 +33,7 @@ CUSTOMERS = (
     *views("billing", "welcomecredit", "publicmodel", "modelprice", "notice", "inboxitem"),
     *views("billing", "notificationsettings", "signin", "staffnote"),
     SEES_DASHBOARDS,
+    *views("billing", "amountoffer", "amountstep"),
 )
 UPSTREAMS = views("proxy", "provider", "providerkey", "route")
 

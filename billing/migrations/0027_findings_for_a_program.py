@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0025_right_to_see_dashboards'),
+        ('billing', '0026_right_to_see_dashboards'),
     ]
 
     operations = [
