@@ -398,7 +398,8 @@ BODY_BUDGET_BYTES = get_int("BODY_BUDGET_BYTES", 64 * 1024 * 1024, least=1_024)
 BODY_TIMEOUT_S = get_int("BODY_TIMEOUT_S", 60, least=1)
 # What a web process remembers of keys, and of models with their prices and routes.
 KEY_CACHE_S = get_int("KEY_CACHE_S", 5, least=1)
-CATALOGUE_REFRESH_S = get_int("CATALOGUE_REFRESH_S", 5, least=1)
+# Shorter than the notice at which a price is planned or cancelled, by a reading that fails.
+CATALOGUE_REFRESH_S = get_int("CATALOGUE_REFRESH_S", 5, least=1, most=30)
 UPSTREAM_MAX_CONNECTIONS = get_int("UPSTREAM_MAX_CONNECTIONS", 2_000, least=1)
 # vLLM and Node close a connection after 5 idle seconds; we close it before they do.
 UPSTREAM_KEEP_ALIVE_S = get_int("UPSTREAM_KEEP_ALIVE_S", 4, least=1)

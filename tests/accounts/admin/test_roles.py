@@ -81,6 +81,7 @@ ACTIONS = {
     "billing.inboxitem let-go": "FO",
     "billing.inboxitem resolve": "FO",
     "billing.inboxitem take": "FO",
+    "billing.modelprice cancel": "O",
     "billing.notice send-again": "SFO",
     "billing.order ask-stripe": "SFO",
     "billing.order close": "F",
