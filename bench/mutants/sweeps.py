@@ -289,7 +289,7 @@ MUTANTS: list[Mutant] = [
         "upkeep/homes",
         "            node.ask_many([restoring.close(shard)])\n",
         "            pass\n",
-        tests="nodes::test_whoever_has_the_old_map_serves_nothing_that_was_moved",
+        tests="nodes::test_a_moved_shard_is_closed_where_it_was_before_another_opens_it",
     ),
     service(
         "an old server that does not answer is taken for dead",

@@ -17,6 +17,7 @@ from billing.exceptions import WalletRecovering
 from billing.ledger.debits import ask_debit, decide_open
 from billing.ledger.pushes import push_due
 from billing.models import Debit, ShardHome, UsageRecord, Wallet
+from billing.upkeep import homes
 from billing.upkeep.adoption import adopt_journals
 from billing.upkeep.drain import drain
 from billing.upkeep.readiness import find_wallet_problem, read_wallet_load
@@ -160,6 +161,19 @@ def test_whoever_has_the_old_map_serves_nothing_that_was_moved(
 
     closed = {shard for shard, balance in spread.balances().items() if balance is None}
     assert closed == {*SECOND, *THIRD}
+    assert get_sync_client().open_shards() == set(range(6))
+
+
+def test_a_moved_shard_is_closed_where_it_was_before_another_opens_it(
+    nodes: Nodes, settings: Settings
+) -> None:
+    old = get_sync_client().nodes[0]
+    settings.REDIS_SHARDS = nodes.map
+    strangers = homes.find_strangers(get_sync_client())
+
+    homes.move(strangers, {old.name: old}, are_others_gone=False)
+
+    assert old.closed_shards() == [*SECOND, *THIRD]
     assert get_sync_client().open_shards() == set(range(6))
 
 

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0024_forgetting_events'),
+        ('billing', '0025_planned_prices'),
     ]
 
     operations = [
