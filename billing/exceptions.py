@@ -16,7 +16,9 @@ BillingError
 │   ├── RequestTooLarge       more tokens than a whole minute allows
 │   └── UnknownHold           nothing is held under this request id
 ├── PackUnavailable           no such pack is on sale
-│   └── CurrencyUnproven      nobody knows yet how Stripe reads amounts of its currency
+│   ├── CurrencyUnproven      nobody knows yet how Stripe reads amounts of its currency
+│   ├── AmountRefused         an amount of the customer's choice that is not sold
+│   └── OfferChanged          an amount buys something else than the page said
 ├── TooManyOrders             this user or network started too many orders and paid none
 ├── TooManyCards              this user or network tried too many cards
 ├── OrderMissing              no order of ours belongs to this payment
@@ -155,6 +157,14 @@ class PackUnavailable(BillingError):
 
 class CurrencyUnproven(PackUnavailable):
     """Nobody knows yet how Stripe reads amounts of this pack's or price's currency."""
+
+
+class AmountRefused(PackUnavailable):
+    """An amount of the customer's choice that is not sold; the text says why, for the customer."""
+
+
+class OfferChanged(PackUnavailable):
+    """An amount buys something else by now than the page said that was posted."""
 
 
 class TooManyOrders(BillingError):

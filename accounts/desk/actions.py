@@ -112,6 +112,8 @@ class StaffAction(Generic[M]):
     preview: Callable[[HttpRequest, Sequence[M], dict[str, Any]], Preview] | None = None
     # What staff should know about an object before they confirm.
     get_note: Callable[[M], str] = lambda obj: ""
+    # Where to go once it was done to one object, if not to its page.
+    get_next: Callable[[Asked[M]], str] | None = None
     is_for_one: bool = False
     is_atomic: bool = True
     asks_again: bool = False
@@ -217,8 +219,10 @@ class StaffActionsAdmin(DeskAdmin[M]):
         form = action.make_form(objects, answers, request.FILES)
         preview = action.look_ahead(request, objects, form)
         if request.method == "POST" and PREVIEW not in request.POST and form.is_valid():
-            for obj in objects:
-                self.carry_out(action, Asked(request, obj, form.cleaned_data))
+            asked_all = [Asked(request, obj, form.cleaned_data) for obj in objects]
+            done = [asked for asked in asked_all if self.carry_out(action, asked)]
+            if action.get_next and len(objects) == len(done) == 1:
+                return HttpResponseRedirect(action.get_next(done[0]))
             return HttpResponseRedirect(self.get_return_url(objects))
         return form_page(
             request,
@@ -248,8 +252,11 @@ class StaffActionsAdmin(DeskAdmin[M]):
             raise Http404("Some of these don't exist.")
         return objects
 
-    def carry_out(self, action: StaffAction[M], asked: Asked[M]) -> None:
-        """Act on one object and record it. A refusal becomes a message and stops no others."""
+    def carry_out(self, action: StaffAction[M], asked: Asked[M]) -> bool:
+        """Act on one object and record it; tell whether it was done.
+
+        A refusal becomes a message and stops no others.
+        """
         level, text = messages.ERROR, action.refusal(asked.obj)
         if not text:
             try:
@@ -258,6 +265,7 @@ class StaffActionsAdmin(DeskAdmin[M]):
             except DomainError as error:
                 text = str(error) or str(type(error).__doc__)
         self.message_user(asked.request, f"{asked.obj}: {text}", level)
+        return level == messages.SUCCESS
 
     def record_deed(
         self, action: StaffAction[M], asked: Asked[M], act: Callable[[], Done | str]

@@ -8,6 +8,7 @@ from billing.models.catalogue import (
     PriceCancellation,
     PublicModel,
 )
+from billing.models.custom_amount import AmountOffer, AmountStep
 from billing.models.dispute import Dispute
 from billing.models.gift import CodeBatch, RedeemCode, WelcomeCredit
 from billing.models.inbox import InboxItem
@@ -26,6 +27,8 @@ from billing.models.usage import KeySpending, KeyWriteOff, MemberSpending, Usage
 from billing.models.wallet import Debit, Freeze, Wallet
 
 __all__ = [
+    "AmountOffer",
+    "AmountStep",
     "Approval",
     "AutoTopUp",
     "CodeBatch",
