@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0025_planned_prices'),
+        ('billing', '0028_custom_amounts'),
     ]
 
     operations = [
