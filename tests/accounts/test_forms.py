@@ -81,7 +81,8 @@ FORMS: dict[str, dict[str, str]] = {
         "wants_lot_expiring": "on",
         "wants_top_up_succeeded": "on",
     },
-    "/dashboard/settings/profile/": {"time_zone": "Europe/Berlin"},
+    "/dashboard/settings/profile/": {"language": "de", "time_zone": "Europe/Berlin"},
+    "/language/": {"language": "de", "next": "/packs/"},
     "/dashboard/top-up/": {
         "offer": "small:usd:900:1000:None",
         "threshold_credits": "100",
@@ -102,6 +103,7 @@ FORMS: dict[str, dict[str, str]] = {
     "/dashboard/team/members/{seat}/role/": {"role": "admin"},
     "/dashboard/team/members/{seat}/remove/": {"keys": "end"},
     "/billing/checkout/nothing/": {"currency": "usd"},
+    "/billing/checkout-amount/": {"quote": "usd:1000:1:never"},
 }
 VISITORS = (
     "/accounts/signup/",
@@ -183,6 +185,8 @@ def test_a_form_answers_any_value(
         "/invitations/{}/",
         "/dashboard/statements/{}.csv",
         "/models/?q={}",
+        "/packs/?currency={}&amount={}",
+        "/billing/checkout-amount/?currency={}&amount={}",
         "/billing/return/?session_id={}",
         "/dashboard/top-up/saved/?session_id={}",
         "/accounts/2fa/webauthn/keys/{}/edit/",
