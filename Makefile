@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-slow test-long conformance lint lint-more chaos chaos-short bench profile \
-	bench-wallet drain-test fairness deploy-check edge-test page-check lighthouse backup-test pooler-test pooler-stack-test upgrade-test mutations races format lock clean venv
+	bench-wallet drain-test fairness deploy-check edge-test page-check lighthouse messages backup-test pooler-test pooler-stack-test upgrade-test mutations races format lock clean venv
 
 # Nothing here may depend on the user's own Python settings.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
@@ -103,6 +103,9 @@ format: venv ## put code and templates in shape
 	$(VENV_PYTHON) -m ruff check --fix .
 	$(VENV_PYTHON) -m ruff format .
 	$(VENV_PYTHON) -m djlint templates --reformat --quiet
+
+messages: venv ## find what is to be translated and write it into locale/
+	@$(VENV_PYTHON) -m tokenproxy_site.extraction
 
 lock: venv ## pin the requirements*.in files with hashes (needs the network)
 	$(COMPILE) requirements.in -o requirements.txt

@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 
 from accounts.addresses import AddressTaken, lock_user
+from accounts.languages import keep_language, language_of
 from accounts.legal import (
     TextsChanged,
     check_agreement,
@@ -63,6 +64,7 @@ class SignUpForm(SignupForm):  # type: ignore[misc]
         try:
             with transaction.atomic():
                 user: User = super().save(request)
+                keep_language(user, language_of(request))
                 keep_agreement(user, self._agreed, Agreement.Occasion.SIGN_UP)
         except IntegrityError as error:
             raise AddressTaken from error

@@ -51,6 +51,7 @@ BillingError
 ├── MissingReason             a correction or a resolution without a reason
 ├── UnbookableEvent           what Redis decided does not fit the books; a person decides
 ├── UnknownReference          a text that is no reference of the expected form
+├── PriceNotPlanned           a price that can't be planned for then, or can't be cancelled any more
 └── InvalidAmount             an amount that can't be posted
 """
 
@@ -308,3 +309,7 @@ class UnknownReference(BillingError):
 
 class InvalidAmount(BillingError):
     """An amount that can't be posted: zero, negative, or too large."""
+
+
+class PriceNotPlanned(BillingError):
+    """A price that can't start then, or that has started and can't be cancelled."""

@@ -1,36 +1,64 @@
-"""Money and credits as text. Integers in, text out; nothing else formats them."""
+"""Money and credits as text. Integers in, text out; nothing else formats them.
+
+In the reader's language: outside of pages and mails that is English.
+"""
 
 from decimal import ROUND_HALF_UP, Decimal
+
+from django.utils.formats import get_format
+from django.utils.translation import ngettext, pgettext
 
 from common.currencies import decimal_places
 
 SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥", "inr": "₹", "krw": "₩"}
 MILLION = 1_000_000
-STEPS = ((1_000_000_000_000, "T"), (1_000_000_000, "B"), (MILLION, "M"), (1_000, "k"))
+STEPS = (1_000_000_000_000, 1_000_000_000, MILLION, 1_000)
+
+
+def localised(figure: str) -> str:
+    """Return a figure such as 1,234.5 with the separators of the reader's language."""
+    separators = {",": get_format("THOUSAND_SEPARATOR"), ".": get_format("DECIMAL_SEPARATOR")}
+    return figure.translate(str.maketrans(separators)).replace("-", "−")
 
 
 def credits(amount_credits: int) -> str:
-    """Return credits with thousands separators, such as 1,234,567."""
-    return f"{amount_credits:,}".replace("-", "−")
+    """Return credits, or another whole number, with thousands separators: 1,234,567."""
+    return localised(f"{amount_credits:,}")
 
 
 def compact(amount_credits: int) -> str:
     """Return credits such as 1.2M, rounded down, so that no page promises more than there is."""
-    for size, letter in STEPS:
-        if amount_credits >= size:
-            tenths = amount_credits * 10 // size
-            whole, tenth = divmod(tenths, 10)
-            return f"{whole:,}.{tenth}{letter}" if tenth else f"{whole:,}{letter}"
-    return str(amount_credits)
+    size = next((size for size in STEPS if amount_credits >= size), 1)
+    whole, tenth = divmod(amount_credits * 10 // size, 10)
+    text = localised(f"{whole:,}.{tenth}" if tenth else f"{whole:,}")
+    return _shortened(text, size)
+
+
+def _shortened(text: str, size: int) -> str:
+    """Put the letter for a power of a thousand behind a figure."""
+    forms = {
+        1_000_000_000_000: pgettext("trillions, briefly", "{figure}T"),
+        1_000_000_000: pgettext("billions, briefly", "{figure}B"),
+        MILLION: pgettext("millions, briefly", "{figure}M"),
+        1_000: pgettext("thousands, briefly", "{figure}k"),
+    }
+    return forms.get(size, "{figure}").format(figure=text)
 
 
 def brief(count: int) -> str:
     """Return a count in words such as 1.6 million, rounded down."""
-    for size, word in ((MILLION * 1_000, "billion"), (MILLION, "million")):
-        if count >= size:
-            whole, tenth = divmod(count * 10 // size, 10)
-            return f"{whole:,}.{tenth} {word}" if tenth and whole < 10 else f"{whole:,} {word}"
-    return f"{count // 1_000 * 1_000:,}" if count >= 10_000 else f"{count:,}"
+    if count < MILLION:
+        return credits(count // 1_000 * 1_000 if count >= 10_000 else count)
+    size = MILLION * 1_000 if count >= MILLION * 1_000 else MILLION
+    whole, tenth = divmod(count * 10 // size, 10)
+    is_one = whole == 1 and not tenth
+    text = localised(f"{whole:,}.{tenth}" if tenth and whole < 10 else f"{whole:,}")
+    words = (
+        ngettext("{figure} million", "{figure} million", 1 if is_one else 2)
+        if size == MILLION
+        else ngettext("{figure} billion", "{figure} billion", 1 if is_one else 2)
+    )
+    return words.format(figure=text)
 
 
 def price(amount_cents: int, currency: str) -> str:
@@ -77,7 +105,7 @@ def fine_price(amount_cents: Decimal, currency: str) -> str:
 
 def rate(rate_millicredits: int) -> str:
     """Return credits per token, such as 1, 0.5 or 0.075."""
-    return f"{Decimal(rate_millicredits).scaleb(-3).normalize():,f}"
+    return localised(f"{Decimal(rate_millicredits).scaleb(-3).normalize():,f}")
 
 
 def per_million_tokens(rate_millicredits: int) -> int:
@@ -87,10 +115,15 @@ def per_million_tokens(rate_millicredits: int) -> int:
 
 def millicredits(amount_millicredits: int) -> str:
     """Return credits with as many decimal places as they need: 1,180 or 30.5."""
-    return f"{Decimal(amount_millicredits).scaleb(-3).normalize():,f}"
+    return localised(f"{Decimal(amount_millicredits).scaleb(-3).normalize():,f}")
 
 
 def with_symbol(text: str, currency: str) -> str:
-    """Put the currency before the figure."""
+    """Put the currency where the reader's language has it, in English before the figure."""
     symbol = SYMBOLS.get(currency)
-    return f"{symbol}{text}" if symbol else f"{currency.upper()} {text}"
+    # Translators: money, such as $9.00.
+    form = pgettext("money", "{symbol}{figure}")
+    if not symbol:
+        # Translators: money with the code of its currency, such as CHF 9.00.
+        form = pgettext("money by code", "{symbol} {figure}")
+    return form.format(symbol=symbol or currency.upper(), figure=localised(text))

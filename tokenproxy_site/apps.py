@@ -11,9 +11,11 @@ class StaffAdminConfig(AdminConfig):
     default_site = "tokenproxy_site.desk.StaffSite"
 
     def ready(self) -> None:
-        """Register the site's checks, and do what Django's admin does."""
+        """Register the site's checks, refresh the catalogues, and do what Django's admin does."""
         super().ready()
-        from tokenproxy_site import checks  # noqa: F401
+        from tokenproxy_site import catalogues, checks  # noqa: F401
+
+        catalogues.refresh()
 
         # A signal of Django's: rights exist when all apps are migrated, and so do roles.
         post_migrate.connect(make_roles_last, dispatch_uid="desk roles")

@@ -8,13 +8,14 @@ from accounts.models import Membership, User
 from accounts.teams.members import own_seat
 
 
-def site(request: HttpRequest) -> dict[str, str]:
-    """Give templates the site's name, address, API base URL and support address."""
+def site(request: HttpRequest) -> dict[str, object]:
+    """Give templates the site's name, address, API base URL, support address and languages."""
     return {
         "site_name": settings.SITE_NAME,
         "site_url": settings.SITE_URL,
         "api_base_url": f"{settings.SITE_URL}/v1",
         "support_email": settings.SUPPORT_EMAIL,
+        "site_languages": settings.LANGUAGES,
     }
 
 

@@ -10,6 +10,7 @@ from django.urls import include, path, re_path
 from accounts.teams.middleware import resume
 from accounts.views import AddressView, ConfirmAddressView, SignUpView
 from billing.views.account_pages import ChoosePasswordView, SessionsView
+from tokenproxy_site.languages import choose_language
 from tokenproxy_site.site_map import PublicPages
 from tokenproxy_site.status import IncidentFeed, status
 from tokenproxy_site.style_guide import style_guide
@@ -20,6 +21,7 @@ urlpatterns = [
     path("", include("tokenproxy_site.docs.urls")),
     path("", include("tokenproxy_site.legal_urls")),
     path("sitemap.xml", sitemap, {"sitemaps": {"": PublicPages}}, name="sitemap"),
+    path("language/", choose_language, name="choose-language"),
     path("status/", status, name="status"),
     path("status/feed.atom", IncidentFeed(), name="status-feed"),
     path("accounts/signup/", SignUpView.as_view(), name="account_signup"),

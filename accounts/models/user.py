@@ -40,6 +40,13 @@ class User(AbstractUser):
         db_default="",
         help_text="Such as Europe/Berlin. Empty: as the browser says.",
     )
+    language = models.CharField(
+        max_length=10,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Such as de. Empty: pages as the browser says, mails in English.",
+    )
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []

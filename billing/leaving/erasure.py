@@ -52,8 +52,11 @@ def erase(user: User) -> None:
     forget_person(user)
     _replace_texts(email, name)
     user.set_unusable_password()
-    user.email, user.is_active, user.last_login, user.time_zone = name, False, None, ""
-    user.save(update_fields=["email", "is_active", "last_login", "password", "time_zone"])
+    user.email, user.is_active, user.last_login = name, False, None
+    user.time_zone = user.language = ""
+    user.save(
+        update_fields=["email", "is_active", "last_login", "password", "time_zone", "language"]
+    )
     user.groups.clear()
 
 

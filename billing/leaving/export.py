@@ -72,9 +72,9 @@ def write_export(user: User) -> IO[bytes]:
 
 def _tables(user: User, wallet: Wallet) -> dict[str, Any]:
     return {
-        "account": User.objects.values("email", "time_zone", "date_joined", "last_login").get(
-            pk=user.pk
-        ),
+        "account": User.objects.values(
+            "email", "time_zone", "language", "date_joined", "last_login"
+        ).get(pk=user.pk),
         "addresses": _rows(EmailAddress, user, "email", "verified", "primary"),
         "second_factors": _rows(Authenticator, user, "type", "created_at", "last_used_at"),
         "sessions": _rows(UserSession, user, "ip", "user_agent", "created_at"),

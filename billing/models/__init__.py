@@ -1,7 +1,13 @@
 """The tables of money. `billing/README.md` says what each means and who may write it."""
 
 from billing.models.approval import Approval
-from billing.models.catalogue import ModelPrice, Pack, PackPrice, PublicModel
+from billing.models.catalogue import (
+    ModelPrice,
+    Pack,
+    PackPrice,
+    PriceCancellation,
+    PublicModel,
+)
 from billing.models.custom_amount import AmountOffer, AmountStep
 from billing.models.dispute import Dispute
 from billing.models.gift import CodeBatch, RedeemCode, WelcomeCredit
@@ -41,6 +47,7 @@ __all__ = [
     "Order",
     "Pack",
     "PackPrice",
+    "PriceCancellation",
     "PublicModel",
     "RedeemCode",
     "Refund",

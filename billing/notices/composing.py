@@ -11,6 +11,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.template import Context, Engine
 from django.urls import reverse
 
+from accounts.languages import reading
 from accounts.models import User
 from accounts.password_links import make_password_link
 from accounts.teams.addressing import addressing
@@ -23,7 +24,7 @@ from billing.notices.notify import SWITCHES
 
 def compose(notice: Notice) -> EmailMultiAlternatives:
     """Return the mail of a notice, ready to be sent."""
-    with addressing(notice.team, notice.user):
+    with addressing(notice.team, notice.user), reading(notice.user):
         context = _context(notice)
         return compose_from(notice.kind, context, to=notice.recipient, headers=_headers(notice))
 

@@ -4,8 +4,12 @@ from datetime import UTC, datetime, tzinfo
 
 from django import template
 from django.utils import timezone
+from django.utils.dateformat import format as format_date
+from django.utils.formats import get_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+
+from common.money import localised
 
 register = template.Library()
 
@@ -13,13 +17,13 @@ register = template.Library()
 @register.simple_tag
 def instant(at: datetime | None, empty: str = "—") -> SafeString:
     """Return a <time> element to the minute, with the seconds in its title."""
-    return _time(at, empty, "%b %Y, %H:%M")
+    return _time(at, empty, get_format("DATETIME_FORMAT"))
 
 
 @register.simple_tag
 def day(at: datetime | None, empty: str = "—") -> SafeString:
     """Return a <time> element to the day."""
-    return _time(at, empty, "%b %Y")
+    return _time(at, empty, get_format("DATE_FORMAT"))
 
 
 @register.filter
@@ -28,8 +32,8 @@ def seconds(duration_ms: int) -> str:
     if duration_ms < 1_000:
         return f"{duration_ms} ms"
     if duration_ms < 60_000:
-        return f"{duration_ms / 1_000:.2f} s"
-    return f"{duration_ms // 60_000:,} min {duration_ms // 1_000 % 60} s"
+        return localised(f"{duration_ms / 1_000:.2f} s")
+    return localised(f"{duration_ms // 60_000:,} min {duration_ms // 1_000 % 60} s")
 
 
 @register.simple_tag
@@ -37,7 +41,12 @@ def local_instant(at: datetime, zone: tzinfo) -> SafeString:
     """Return a <time> element to the second in a zone, without the year if it is the present."""
     local = at.astimezone(zone)
     is_this_year = local.year == timezone.now().astimezone(zone).year
-    return _time(at, "", "%b, %H:%M:%S" if is_this_year else "%b %Y, %H:%M", zone)
+    form = (
+        f"{get_format('MONTH_DAY_FORMAT')}, H:i:s"
+        if is_this_year
+        else get_format("DATETIME_FORMAT")
+    )
+    return _time(at, "", form, zone)
 
 
 def _time(at: datetime | None, empty: str, form: str, zone: tzinfo = UTC) -> SafeString:
@@ -49,5 +58,5 @@ def _time(at: datetime | None, empty: str, form: str, zone: tzinfo = UTC) -> Saf
         at.isoformat(timespec="seconds"),
         f"{at:%Y-%m-%d %H:%M:%S}",
         f"{at:%Z}",
-        f"{at.day} {at:{form}}",
+        format_date(at, form),
     )

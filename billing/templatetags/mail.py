@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 
 from django import template
+from django.utils.dateformat import format as format_date
+from django.utils.translation import pgettext
 
 register = template.Library()
 
@@ -11,14 +13,14 @@ register = template.Library()
 def day_of(text: str) -> str:
     """Return an ISO instant such as 2 March 2026."""
     at = datetime.fromisoformat(text).astimezone(UTC)
-    return f"{at.day} {at:%B %Y}"
+    return format_date(at, pgettext("a day, spelled out", "j F Y"))
 
 
 @register.filter
 def minute_of(text: str) -> str:
     """Return an ISO instant such as 2 March 2026, 12:00 UTC."""
     at = datetime.fromisoformat(text).astimezone(UTC)
-    return f"{at.day} {at:%B %Y, %H:%M} UTC"
+    return format_date(at, pgettext("an instant, spelled out", "j F Y, H:i")) + " UTC"
 
 
 @register.inclusion_tag("mail/_row.html")

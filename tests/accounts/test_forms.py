@@ -81,7 +81,8 @@ FORMS: dict[str, dict[str, str]] = {
         "wants_lot_expiring": "on",
         "wants_top_up_succeeded": "on",
     },
-    "/dashboard/settings/profile/": {"time_zone": "Europe/Berlin"},
+    "/dashboard/settings/profile/": {"language": "de", "time_zone": "Europe/Berlin"},
+    "/language/": {"language": "de", "next": "/packs/"},
     "/dashboard/top-up/": {
         "offer": "small:usd:900:1000:None",
         "threshold_credits": "100",

@@ -2,15 +2,17 @@
 
 import html
 import re
+from datetime import UTC, datetime
 from typing import Protocol
 
 import pytest
+import time_machine
 from django.contrib.staticfiles import finders
 from django.core.cache import cache
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from billing.catalogue.model_prices import set_price
+from billing.catalogue.model_prices import plan_price, set_price
 from billing.models import AmountOffer, AmountStep, ModelPrice, Order, Pack, PublicModel
 from billing.rollups.published import LEAST_REQUESTS
 from tests.speeds import add_speed
@@ -298,6 +300,24 @@ def test_a_link_to_a_page_is_shown_with_a_picture_that_exists(as_charlie: Client
     [picture] = re.findall(r'property="og:image"\s+content="[^"]*/static/(img/[^"]+)"', page)
     assert finders.find(picture)
     assert page.count('property="og:title"') == 1
+
+
+def test_the_price_list_says_what_a_model_costs_from_when_on(
+    as_charlie: Client, gpt4: ModelPrice
+) -> None:
+    with time_machine.travel(datetime(2036, 3, 2, 12, tzinfo=UTC), tick=False):
+        plan_price(
+            gpt4.model,
+            datetime(2036, 3, 9, 8, tzinfo=UTC),
+            prompt_rate_millicredits=3_000,
+            cached_prompt_rate_millicredits=1_500,
+            completion_rate_millicredits=6_000,
+        )
+        pages = [words(as_charlie.get(path)) for path in ("/models/", "/models/gpt-4/")]
+
+    for page in pages:
+        assert "From 9 Mar 2036, 08:00 UTC: 3,000,000 credits per million prompt tokens" in page
+    assert "From 9 Mar 2036, 08:00 UTC 3,000,000 1,500,000 6,000,000" in pages[1]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0024_forgetting_events'),
+        ('billing', '0027_findings_for_a_program'),
     ]
 
     operations = [

@@ -1,0 +1,136 @@
+"""Pages come in their reader's language; the desk and the API speak English."""
+
+import os
+from pathlib import Path
+
+import pytest
+from django.conf import settings as site_settings
+from django.test import Client
+from django.utils import translation
+from pytest_django import Settings
+
+from accounts.models import User
+from common import money
+from tests.conftest import signed_in
+from tokenproxy_site import catalogues
+from tokenproxy_site.extraction import find_messages
+
+SWITCH = "/language/"
+
+
+@pytest.mark.parametrize(
+    ("asked", "language"),
+    [("de-AT,de;q=0.9,en;q=0.8", "de"), ("fr", "en"), ("", "en"), ("en-US,de;q=0.5", "en")],
+)
+def test_a_visitor_reads_what_the_browser_asks_for(db: None, asked: str, language: str) -> None:
+    answer = Client(headers={"accept-language": asked}).get("/packs/")
+
+    assert f'<html lang="{language}">' in answer.content.decode()
+    assert answer.headers["Content-Language"] == language
+    assert {"Accept-Language", "Cookie"} <= set(answer.headers["Vary"].split(", "))
+
+
+def test_the_switch_is_kept_and_leads_back_to_the_page(client: Client, db: None) -> None:
+    answer = client.post(SWITCH, {"language": "de", "next": "/packs/?model=gpt-4"})
+
+    assert answer.headers["Location"] == "/packs/?model=gpt-4"
+    cookie = answer.cookies[site_settings.LANGUAGE_COOKIE_NAME]
+    assert cookie["samesite"] == "Lax"
+    assert '<html lang="de">' in client.get("/packs/").content.decode()
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["https://evil.example/", "//evil.example", "javascript:alert(1)", ""]
+)
+def test_the_switch_leads_to_no_other_site(client: Client, db: None, elsewhere: str) -> None:
+    answer = client.post(SWITCH, {"language": "de", "next": elsewhere})
+
+    assert answer.headers["Location"] == "/"
+
+
+def test_a_language_that_is_not_offered_changes_nothing(alice: User) -> None:
+    client = signed_in(alice)
+
+    answer = client.post(SWITCH, {"language": "xx", "next": "/packs/"})
+
+    alice.refresh_from_db()
+    assert alice.language == ""
+    assert site_settings.LANGUAGE_COOKIE_NAME not in answer.cookies
+
+
+def test_a_choice_goes_with_the_person_to_another_browser(alice: User) -> None:
+    signed_in(alice).post(SWITCH, {"language": "de", "next": "/"})
+
+    page = signed_in(alice).get("/dashboard/", headers={"accept-language": "en"})
+
+    assert '<html lang="de">' in page.content.decode()
+
+
+def test_the_profile_keeps_a_language_or_leaves_it_to_the_browser(alice: User) -> None:
+    client = signed_in(alice)
+
+    client.post("/dashboard/settings/profile/", {"language": "de", "time_zone": ""})
+    chosen = User.objects.get(pk=alice.pk).language
+    client.post("/dashboard/settings/profile/", {"language": "", "time_zone": ""})
+
+    assert chosen == "de"
+    assert User.objects.get(pk=alice.pk).language == ""
+
+
+def test_the_desk_speaks_english_to_everybody(admin_client: Client, admin_user: User) -> None:
+    User.objects.filter(pk=admin_user.pk).update(language="de")
+
+    page = admin_client.get("/admin/", headers={"accept-language": "de"})
+
+    assert '<html lang="en"' in page.content.decode()
+    assert "Abmelden" not in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "english", "german"),
+    [
+        (lambda: money.credits(-1_234_567), "−1,234,567", "−1.234.567"),
+        (lambda: money.compact(1_299_999), "1.2M", "1,2\xa0Mio."),
+        (lambda: money.brief(1_600_000), "1.6 million", "1,6\xa0Millionen"),
+        (lambda: money.brief(1_000_000), "1 million", "1\xa0Million"),
+        (lambda: money.price(123_456, "eur"), "€1,234.56", "1.234,56\xa0€"),
+        (lambda: money.price(900, "chf"), "CHF 9.00", "9,00\xa0CHF"),
+        (lambda: money.amount(-9_000_000, "usd"), "−$9.00", "−9,00\xa0$"),
+        (lambda: money.rate(75), "0.075", "0,075"),
+    ],
+)
+def test_figures_are_written_as_the_reader_does(text: object, english: str, german: str) -> None:
+    assert callable(text)
+    assert text() == english
+    with translation.override("de"):
+        assert text() == german
+
+
+def test_a_changed_catalogue_is_made_anew_when_a_process_starts(
+    tmp_path: Path, settings: Settings
+) -> None:
+    source = tmp_path / "de" / "LC_MESSAGES" / "django.po"
+    source.parent.mkdir(parents=True)
+    settings.LOCALE_PATHS = [tmp_path]
+    words = (
+        'msgid ""\nmsgstr "Content-Type: text/plain; charset=utf-8\\n"\n\nmsgid "a"\nmsgstr "{}"\n'
+    )
+    source.write_text(words.format("eins"))
+    catalogues.refresh()
+    first = source.with_suffix(".mo").read_bytes()
+    stamp = source.stat()
+
+    source.write_text(words.format("zwei"))
+    # As old as it was: a checkout or an image may set any time.
+    os.utime(source, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    catalogues.refresh()
+
+    assert b"eins" in first
+    assert b"zwei" in source.with_suffix(".mo").read_bytes()
+
+
+def test_the_search_for_messages_reads_python_and_templates() -> None:
+    found = find_messages()
+
+    assert "Time zone" in found
+    assert "Language" in found

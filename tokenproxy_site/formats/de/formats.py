@@ -1,0 +1,10 @@
+"""Instants and numbers as German pages write them."""
+
+DATE_FORMAT = "j. M Y"
+DATETIME_FORMAT = "j. M Y, H:i"
+SHORT_DATE_FORMAT = "j. M Y"
+SHORT_DATETIME_FORMAT = "j. M Y, H:i"
+MONTH_DAY_FORMAT = "j. M"
+YEAR_MONTH_FORMAT = "F Y"
+DECIMAL_SEPARATOR = ","
+THOUSAND_SEPARATOR = "."
