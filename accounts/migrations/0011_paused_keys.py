@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0009_teams_by_name'),
+        ('accounts', '0010_language'),
     ]
 
     operations = [
