@@ -41,8 +41,8 @@ class Used:
     def add(self, other: "Used") -> None:
         self.prompt_tokens += other.prompt_tokens
         self.completion_tokens += other.completion_tokens
-        known = self.cost is not None and other.cost is not None
-        self.cost = (self.cost or 0) + (other.cost or 0) if known else None
+        is_unknown = self.cost is None or other.cost is None
+        self.cost = None if is_unknown else (self.cost or Decimal(0)) + (other.cost or Decimal(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +131,13 @@ def read_report(text: str) -> Iterator[tuple[date, str, Used]]:
 
 
 def _read_used(row: dict[str, str]) -> Used:
-    tokens = [int(row[name]) for name in COLUMNS[2:4]]
+    prompt, completion = int(row["prompt_tokens"]), int(row["completion_tokens"])
     cost = Decimal(row["cost"]) if row["cost"] else None
-    if not all(0 <= count <= MOST_TOKENS for count in tokens):
+    if not all(0 <= count <= MOST_TOKENS for count in (prompt, completion)):
         raise ValueError("a number of tokens is impossible")
     if cost is not None and not 0 <= cost <= MOST_DOLLARS:
         raise ValueError("a cost is impossible")
-    return Used(*tokens, cost)
+    return Used(prompt, completion, cost)
 
 
 def _read_ours(provider: Provider, days: set[date]) -> Iterator[tuple[date, str, Used]]:
