@@ -18,6 +18,8 @@ class TeamEvent(models.Model):
         TEAM_FOUNDED = "team_founded", "founded the team"
         TEAM_RENAMED = "team_renamed", "renamed the team"
         TEAM_CLOSED = "team_closed", "closed the team"
+        # What it says stays out of the trail: it may be a person's home.
+        COMPANY_CHANGED = "company_changed", "changed the company and address"
         MEMBER_INVITED = "member_invited", "invited"
         INVITATION_REVOKED = "invitation_revoked", "withdrew the invitation of"
         MEMBER_JOINED = "member_joined", "joined"

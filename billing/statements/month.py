@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from django.db.models import CharField, Count, F, Func, OuterRef, Q, QuerySet, Subquery, Sum, Value
 from django.utils import timezone
 
-from accounts.models import ApiKey
+from accounts.models import ApiKey, Company
 from billing.ledger.entry_words import describe
 from billing.ledger.references import SEPARATOR
 from billing.models import LedgerEntry, Order, UsageRecord, Wallet
@@ -117,6 +117,8 @@ class Statement:
     """One wallet's month: opening + sections + usage = closing."""
 
     email: str
+    # The company, its address and tax id as they are today, one line each.
+    company: Sequence[str]
     month: Month
     is_closed: bool
     opening_credits: int
@@ -162,6 +164,7 @@ def make_statement(wallet: Wallet, month: Month) -> Statement:
     before = wallet.entries.filter(created_at__lt=month.start)
     return Statement(
         email=str(wallet.team),
+        company=[line for each in Company.objects.filter(team=wallet.team) for line in each.lines],
         month=month,
         is_closed=month.is_closed,
         opening_credits=before.aggregate(sum=Sum("amount_credits", default=0))["sum"],

@@ -90,7 +90,7 @@ def _all_text(statement: Statement) -> str:
     words = [line.words for section in statement.sections for line in section.lines]
     names = [f"{line.model_name}{line.key_name}{line.key_hint}" for line in statement.usage]
     site = f"{settings.SITE_NAME}{settings.SITE_URL}"
-    return printable("".join([statement.email, site, *words, *names]))
+    return printable("".join([statement.email, *statement.company, site, *words, *names]))
 
 
 def _write_head(paper: Paper, statement: Statement) -> None:
@@ -100,7 +100,8 @@ def _write_head(paper: Paper, statement: Statement) -> None:
     paper.write_in(INK, 22, "B")
     paper.cell(paper.epw, 12, f"Statement for {month.words}", new_x="LMARGIN", new_y="NEXT")
     paper.write_in(PALE, BODY_PT)
-    _write_line(paper, printable(statement.email))
+    for line in (*statement.company, statement.email):
+        _write_line(paper, printable(line))
     period = f"1 to {month.last_day.day} {month.words}, UTC. Amounts are in credits."
     if not statement.is_closed:
         period += f" Not closed yet: as booked on {_minute(timezone.now())}."
