@@ -49,7 +49,8 @@
     ├── HealthUnknown                Redis, which knows the health of upstreams, does not answer
     ├── NotTried                     there is nothing to try
     ├── TrialFailed                  a try was not answered well
-    └── NotSynced                    a provider's list of models can't be used
+    ├── NotSynced                    a provider's list of models can't be used
+    └── BadPriceList                 a price list that can't be read, or changes nothing of ours
 
 Messages are written for customers: no host, key or organisation of an upstream.
 """
@@ -497,3 +498,7 @@ class TrialFailed(BillingError):
 
 class NotSynced(BillingError):
     """A provider's list of models can't be read or used."""
+
+
+class BadPriceList(BillingError):
+    """A provider's price list that can't be read or has none of our routes."""

@@ -16,6 +16,7 @@ from billing.keys.api_keys import (
     rotate_api_key,
 )
 from billing.ledger.wallets import limit_wallet, wallet_of
+from billing.wallet import keys
 from billing.wallet.client import WalletClient
 from proxy.database import in_database
 from proxy.metering.chats import take_apart
@@ -181,7 +182,7 @@ async def test_only_what_needs_no_figures_is_served_while_redis_is_away(
 ) -> None:
     present = api.runtime.wallet
     # Nothing listens there.
-    api.runtime.wallet = await WalletClient.connect("redis://127.0.0.1:1/0")
+    api.runtime.wallet = await WalletClient.connect(["redis://127.0.0.1:1/0"] * keys.SHARDS)
 
     away = await api.client.get(path, headers=alice.headers)
     refused = await api.client.get(path, headers={"authorization": "Bearer tp_live_nobodys"})
