@@ -9,12 +9,13 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from django.db.models import F
+from stripe.params import CustomerUpdateParamsAddress as Address
 
 from accounts.teams.company import Details, read_details
 from accounts.teams.members import first_owner
 from billing.exceptions import PaymentObjectMissing
 from billing.models import StripeCustomer, Wallet
-from billing.stripe_api.customers import Address, create_customer, update_customer
+from billing.stripe_api.customers import create_customer, update_customer
 
 Answer = TypeVar("Answer")
 
@@ -68,8 +69,8 @@ def _use_customer(wallet: Wallet) -> str:
 
 def _digest(details: Details) -> str:
     """Return a digest of name and address; empty of none. For the tax id Checkout asks itself."""
-    told = "\n".join([details.name, *_address(details).values()])
-    return hashlib.sha256(told.encode()).hexdigest() if told.strip() else ""
+    told = [details.name, details.street, details.postal_code, details.city, details.country]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest() if any(told) else ""
 
 
 def _address(details: Details) -> Address:

@@ -19,8 +19,13 @@ def create_customer(*, email: str, owner_id: str, idempotency_key: str) -> str:
         return customer.id
 
 
-def update_customer(customer_id: str, *, email: str, name: str, address: Address) -> None:
-    """Tell who a Customer is. What is empty is left as it is. Raises PaymentObjectMissing."""
+def update_customer(
+    customer_id: str, *, email: str, name: str = "", address: Address | None = None
+) -> None:
+    """Tell who a Customer is. What is empty is left as it is. Safe to repeat.
+
+    Raises PaymentObjectMissing.
+    """
     params: CustomerUpdateParams = {"email": email}
     if name:
         params["name"] = name
