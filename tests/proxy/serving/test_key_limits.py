@@ -10,6 +10,8 @@ from django.utils import timezone
 from accounts.models import ApiKey
 from billing.keys.api_keys import (
     end_rotation,
+    pause_api_key,
+    resume_api_key,
     revoke_api_key,
     rotate_api_key,
 )
@@ -207,6 +209,29 @@ async def test_changes_of_a_cached_key_take_effect_at_once(
     statuses = [answer.status_code for answer in (before, moved, back, revoked)]
     assert statuses == [200, 401, 200, 401]
     assert_envelope(revoked, code="invalid_api_key")
+
+
+@pytest.mark.parametrize("path", ENDPOINTS)
+async def test_a_pause_binds_the_next_request_of_a_cached_key(
+    api: Api, alice: Customer, path: str
+) -> None:
+    before = [await api.client.get(path, headers=alice.headers), await api.chat(alice)]
+
+    await in_database(pause_api_key, alice.key)
+
+    paused = [await api.chat(alice), await api.client.get(path, headers=alice.headers)]
+    assert [answer.status_code for answer in before] == [200, 200]
+    assert [answer.status_code for answer in paused] == [403, 403]
+    assert all(assert_envelope(each, code="api_key_paused") for each in paused)
+    assert paused[0].headers["x-should-retry"] == "false"
+    assert (await alice.balance()).held_credits == 0
+
+
+async def test_a_resumed_key_goes_on(api: Api, alice: Customer) -> None:
+    await in_database(pause_api_key, alice.key)
+    await in_database(resume_api_key, alice.key)
+
+    assert (await api.chat(alice)).status_code == 200
 
 
 async def test_what_is_allowed_again_is_served_at_once(api: Api, alice: Customer) -> None:
