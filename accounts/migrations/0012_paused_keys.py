@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0010_language'),
+        ('accounts', '0011_right_to_change_addresses'),
     ]
 
     operations = [
