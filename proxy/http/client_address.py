@@ -70,7 +70,7 @@ def trace_of_caller(scope: Scope) -> str:
 
     A client that chooses it could join a trace of somebody else's, or have every request traced.
     """
-    found = [value for name, value in scope["headers"] if name == TRACE]
+    found: list[bytes] = [value for name, value in scope["headers"] if name == TRACE]
     if len(found) != 1 or not _is_from_a_trusted_proxy(scope):
         return ""
     return found[0].decode("latin-1")
