@@ -69,8 +69,8 @@ def _use_customer(wallet: Wallet) -> str:
 
 def _digest(details: Details) -> str:
     """Return a digest of name and address; empty of none. For the tax id Checkout asks itself."""
-    told = [details.name, details.street, details.postal_code, details.city, details.country]
-    return hashlib.sha256("\n".join(told).encode()).hexdigest() if any(told) else ""
+    known = [details.name, details.street, details.postal_code, details.city, details.country]
+    return hashlib.sha256("\n".join(known).encode()).hexdigest() if any(known) else ""
 
 
 def _address(details: Details) -> Address:
