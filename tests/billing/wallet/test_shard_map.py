@@ -21,9 +21,9 @@ def test_each_shard_has_the_server_that_the_map_names() -> None:
 
 
 def test_a_comma_within_an_address_parts_nothing() -> None:
-    found = read_shard_map("0-15=redis://:1,2=3@a:6379/0", default=A)
+    found = read_shard_map("0-15=redis://:1,2=3@b:6379/0", default=A)
 
-    assert found == ("redis://:1,2=3@a:6379/0",) * 16
+    assert found == ("redis://:1,2=3@b:6379/0",) * 16
 
 
 @pytest.mark.parametrize(
