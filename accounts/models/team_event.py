@@ -29,6 +29,8 @@ class TeamEvent(models.Model):
         KEY_MADE = "key_made", "made the API key"
         KEY_CHANGED = "key_changed", "changed the API key"
         KEY_ROTATED = "key_rotated", "rotated the API key"
+        KEY_PAUSED = "key_paused", "paused the API key"
+        KEY_RESUMED = "key_resumed", "resumed the API key"
         KEY_REVOKED = "key_revoked", "revoked the API key"
         BOUGHT = "bought", "bought"
         REFUNDED = "refunded", "asked for a refund of"

@@ -67,7 +67,7 @@ class Runtime:
     @classmethod
     async def start(cls) -> Self:
         """Open everything, and load what the first request would otherwise wait for."""
-        wallet = await WalletClient.connect(settings.REDIS_URL)
+        wallet = await WalletClient.connect(settings.REDIS_SHARDS)
         journal = Journal.open(settings.JOURNAL_DIR)
         runtime = cls(
             wallet=wallet,
