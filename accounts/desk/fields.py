@@ -19,7 +19,7 @@ def name_fields(form: Any) -> None:
 
 def name_parts(field: forms.SplitDateTimeField) -> None:
     """Name the date and the time of an instant, which share a label."""
-    for part, what in zip(field.widget.widgets, ("date", "time"), strict=True):  # type: ignore[attr-defined]
+    for part, what in zip(field.widget.widgets, ("date", "time"), strict=True):
         part.attrs.setdefault("aria-label", f"{field.label}, {what}")
 
 
