@@ -16,7 +16,9 @@ BillingError
 │   ├── RequestTooLarge       more tokens than a whole minute allows
 │   └── UnknownHold           nothing is held under this request id
 ├── PackUnavailable           no such pack is on sale
-│   └── CurrencyUnproven      nobody knows yet how Stripe reads amounts of its currency
+│   ├── CurrencyUnproven      nobody knows yet how Stripe reads amounts of its currency
+│   ├── AmountRefused         an amount of the customer's choice that is not sold
+│   └── OfferChanged          an amount buys something else than the page said
 ├── TooManyOrders             this user or network started too many orders and paid none
 ├── TooManyCards              this user or network tried too many cards
 ├── OrderMissing              no order of ours belongs to this payment
@@ -49,6 +51,7 @@ BillingError
 ├── MissingReason             a correction or a resolution without a reason
 ├── UnbookableEvent           what Redis decided does not fit the books; a person decides
 ├── UnknownReference          a text that is no reference of the expected form
+├── PriceNotPlanned           a price that can't be planned for then, or can't be cancelled any more
 └── InvalidAmount             an amount that can't be posted
 """
 
@@ -154,6 +157,14 @@ class PackUnavailable(BillingError):
 
 class CurrencyUnproven(PackUnavailable):
     """Nobody knows yet how Stripe reads amounts of this pack's or price's currency."""
+
+
+class AmountRefused(PackUnavailable):
+    """An amount of the customer's choice that is not sold; the text says why, for the customer."""
+
+
+class OfferChanged(PackUnavailable):
+    """An amount buys something else by now than the page said that was posted."""
 
 
 class TooManyOrders(BillingError):
@@ -298,3 +309,7 @@ class UnknownReference(BillingError):
 
 class InvalidAmount(BillingError):
     """An amount that can't be posted: zero, negative, or too large."""
+
+
+class PriceNotPlanned(BillingError):
+    """A price that can't start then, or that has started and can't be cancelled."""

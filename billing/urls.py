@@ -131,6 +131,7 @@ urlpatterns = [
     path("dashboard/settings/data/export/", leaving.export, name="settings-export"),
     path("dashboard/settings/delete/", leaving.delete, name="settings-delete"),
     path("accounts/deleted/", leaving.deleted, name="account-deleted"),
+    path("billing/checkout-amount/", checkout.checkout_amount, name="checkout-amount"),
     path("billing/checkout/<slug:slug>/", checkout.checkout, name="checkout"),
     path("billing/stripe/webhook", stripe_webhook.stripe_webhook, name="stripe-webhook"),
     path("billing/return/", checkout.checkout_return, name="checkout-return"),

@@ -67,6 +67,12 @@ def price(amount_cents: int, currency: str) -> str:
     return with_symbol(f"{Decimal(amount_cents).scaleb(-places):,.{places}f}", currency)
 
 
+def plain(amount_cents: int, currency: str) -> str:
+    """Return an amount in the smallest unit as a form has it, such as 9.00."""
+    places = decimal_places(currency)
+    return f"{Decimal(amount_cents).scaleb(-places):.{places}f}"
+
+
 def micros(amount_cents: int, currency: str) -> int:
     """Return an amount in the smallest unit as millionths of the currency."""
     scale: int = 10 ** (6 - decimal_places(currency))

@@ -2,8 +2,10 @@
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from billing.catalogue.model_prices import read_history
 from billing.catalogue.on_sale import read_priced_models
 from billing.catalogue.pack_prices import packs_on_sale
 from billing.rollups.published import read_speeds
@@ -40,8 +42,9 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
     context = {
         "priced": priced,
         "packs": packs_on_sale(),
-        "prices": priced.model.prices.order_by("-version")[:20],
+        "prices": read_history(priced.model),
         "history": history,
+        "now": timezone.now(),
         "speed": read_speeds().get(name),
     }
     return render(request, "storefront/model.html", context)

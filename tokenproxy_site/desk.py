@@ -18,6 +18,7 @@ from accounts.desk.pages import DeskAdmin
 from billing.desk.front import describe_business
 from billing.desk.margin import show_margin
 from billing.desk.search import show_search
+from billing.desk.visits import end_visit, show_visit
 
 # The groups of pages, in their order. A page that is not named here comes last.
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -87,6 +88,8 @@ class StaffSite(AdminSite):
         return [
             path("margin/", self.admin_view(show_margin), name="margin"),
             path("search/", self.admin_view(show_search), name="search"),
+            path("as/<int:member_id>/end/", self.admin_view(end_visit), name="end-visit"),
+            path("as/<int:member_id>/<path:rest>", self.admin_view(show_visit), name="visit"),
             *super().get_urls(),
         ]
 

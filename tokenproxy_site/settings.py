@@ -348,6 +348,9 @@ DESK_DAY_CREDITS = get_int("DESK_DAY_CREDITS", 50_000_000)
 # What nobody has approved by then can't be approved any more.
 DESK_APPROVAL_DAYS = get_int("DESK_APPROVAL_DAYS", 7, least=1, most=90)
 
+# How long staff look at a customer's dashboard before they say why again.
+DESK_VISIT_MINUTES = get_int("DESK_VISIT_MINUTES", 15, least=1, most=120)
+
 # --- Credit without a card ------------------------------------------------------------------
 
 # For each person who verifies an address; 0 gives nothing.
@@ -379,6 +382,9 @@ WALLET_BACKLOG_AGE_S = get_int("WALLET_BACKLOG_AGE_S", 120, least=5)
 # Staff are told when requests of one API key within an hour cost so much more than was charged.
 # Who is mailed about urgent findings; nobody if empty.
 INBOX_MAIL_TO = get_list("INBOX_MAIL_TO", "")
+# The program that is told about each of them, and what it knows us by.
+INBOX_WEBHOOK_URL = get_url("INBOX_WEBHOOK_URL", "", schemes=("https", "http"))
+INBOX_WEBHOOK_SECRET = get_text("INBOX_WEBHOOK_SECRET", None if INBOX_WEBHOOK_URL else "")
 WRITE_OFF_ALARM_CREDITS = get_int("WRITE_OFF_ALARM_CREDITS", 10_000, least=1)
 # Limits of an API key without its own, and of all keys of a wallet without its own.
 DEFAULT_REQUESTS_PER_MINUTE = get_int("DEFAULT_REQUESTS_PER_MINUTE", 600, least=1)
@@ -403,7 +409,8 @@ BODY_BUDGET_BYTES = get_int("BODY_BUDGET_BYTES", 64 * 1024 * 1024, least=1_024)
 BODY_TIMEOUT_S = get_int("BODY_TIMEOUT_S", 60, least=1)
 # What a web process remembers of keys, and of models with their prices and routes.
 KEY_CACHE_S = get_int("KEY_CACHE_S", 5, least=1)
-CATALOGUE_REFRESH_S = get_int("CATALOGUE_REFRESH_S", 5, least=1)
+# Shorter than the notice at which a price is planned or cancelled, by a reading that fails.
+CATALOGUE_REFRESH_S = get_int("CATALOGUE_REFRESH_S", 5, least=1, most=30)
 UPSTREAM_MAX_CONNECTIONS = get_int("UPSTREAM_MAX_CONNECTIONS", 2_000, least=1)
 # vLLM and Node close a connection after 5 idle seconds; we close it before they do.
 UPSTREAM_KEEP_ALIVE_S = get_int("UPSTREAM_KEEP_ALIVE_S", 4, least=1)
@@ -480,6 +487,7 @@ CELERY_BEAT_SCHEDULE = {
     "decide debits": _sweep("billing.decide_debits", every_s=2),
     "pay debts": _sweep("billing.pay_debts", every_s=5),
     "reap holds": _sweep("billing.reap_holds", every_s=5),
+    "file stuck holds": _sweep("billing.file_stuck_holds", every_s=60),
     "adopt journals": _sweep("billing.adopt_journals", every_s=2),
     "expire lots": _sweep("billing.expire_lots", every_s=60),
     "process Stripe events": _sweep("billing.process_stripe_events", every_s=2),
@@ -495,6 +503,7 @@ CELERY_BEAT_SCHEDULE = {
     "delete old rows": _sweep("billing.delete_old", every_s=3_600),
     "send notices": _sweep("billing.send_notices", every_s=3),
     "mail findings": _sweep("billing.mail_findings", every_s=60),
+    "post findings": _sweep("billing.post_findings", every_s=10),
     "find low balances": _sweep("billing.find_low_balances", every_s=30),
     "find spend spikes": _sweep("billing.find_spend_spikes", every_s=300),
     "find expiring lots": _sweep("billing.find_expiring_lots", every_s=600),

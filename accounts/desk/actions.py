@@ -28,6 +28,8 @@ from common.exceptions import DomainError
 
 # Keeps the confirmation page readable and its address below 2,000 characters.
 MOST_AT_ONCE = 100
+# The button that shows what an action would change.
+PREVIEW = "_preview"
 
 
 class ReasonForm(forms.Form):
@@ -70,6 +72,16 @@ class Done:
     deed: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What an action would change: a table above its form. The first column names the row."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()
+
+
 def never_refused(obj: Model) -> str:
     return ""
 
@@ -96,8 +108,12 @@ class StaffAction(Generic[M]):
     form_class: type[ReasonForm] = ReasonForm
     get_initial: Callable[[Sequence[M]], dict[str, Any]] = lambda objects: {}
     get_options: Callable[[M], dict[str, Any]] = lambda obj: {}
+    # What it would change, for a second button of the page that changes nothing.
+    preview: Callable[[HttpRequest, Sequence[M], dict[str, Any]], Preview] | None = None
     # What staff should know about an object before they confirm.
     get_note: Callable[[M], str] = lambda obj: ""
+    # Where to go once it was done to one object, if not to its page.
+    get_next: Callable[[Asked[M]], str] | None = None
     is_for_one: bool = False
     is_atomic: bool = True
     asks_again: bool = False
@@ -107,12 +123,30 @@ class StaffAction(Generic[M]):
         """Return how many objects the action may be applied to at once."""
         return 1 if self.is_for_one else MOST_AT_ONCE
 
-    def make_form(self, objects: Sequence[M], answers: QueryDict | None) -> ReasonForm:
+    def make_form(
+        self, objects: Sequence[M], answers: QueryDict | None, files: Any = None
+    ) -> ReasonForm:
         """Return the form that asks for what the action needs, filled in if it was answered."""
         options = self.get_options(objects[0]) if self.is_for_one else {}
         if answers is not None:
-            return self.form_class(answers, **options)
+            return self.form_class(answers, files, **options)
         return self.form_class(initial=self.get_initial(objects), **options)
+
+    def look_ahead(
+        self, request: HttpRequest, objects: Sequence[M], form: ReasonForm
+    ) -> Preview | None:
+        """Return what the action would change, if that was asked for and can be told."""
+        if self.preview is None or PREVIEW not in request.POST:
+            return None
+        # Nothing is done, so no reason is needed yet.
+        form.fields["reason"].required = False
+        if not form.is_valid():
+            return None
+        try:
+            return self.preview(request, objects, form.cleaned_data)
+        except DomainError as error:
+            form.add_error(None, str(error))
+            return None
 
     def run(self, asked: Asked[M]) -> Done:
         """Act on one object."""
@@ -181,10 +215,14 @@ class StaffActionsAdmin(DeskAdmin[M]):
         if action.asks_again and (asked := ask_staff(request)):
             return asked
         objects = self.read_selection(request, most=action.most)
-        form = action.make_form(objects, request.POST if request.method == "POST" else None)
-        if request.method == "POST" and form.is_valid():
-            for obj in objects:
-                self.carry_out(action, Asked(request, obj, form.cleaned_data))
+        answers = request.POST if request.method == "POST" else None
+        form = action.make_form(objects, answers, request.FILES)
+        preview = action.look_ahead(request, objects, form)
+        if request.method == "POST" and PREVIEW not in request.POST and form.is_valid():
+            asked_all = [Asked(request, obj, form.cleaned_data) for obj in objects]
+            done = [asked for asked in asked_all if self.carry_out(action, asked)]
+            if action.get_next and len(objects) == len(done) == 1:
+                return HttpResponseRedirect(action.get_next(done[0]))
             return HttpResponseRedirect(self.get_return_url(objects))
         return form_page(
             request,
@@ -193,6 +231,7 @@ class StaffActionsAdmin(DeskAdmin[M]):
             title=action.label,
             opts=self.opts,
             action=action,
+            preview=preview,
             objects=[(obj, action.refusal(obj), action.get_note(obj)) for obj in objects],
             return_url=self.get_return_url(objects),
         )
@@ -213,8 +252,11 @@ class StaffActionsAdmin(DeskAdmin[M]):
             raise Http404("Some of these don't exist.")
         return objects
 
-    def carry_out(self, action: StaffAction[M], asked: Asked[M]) -> None:
-        """Act on one object and record it. A refusal becomes a message and stops no others."""
+    def carry_out(self, action: StaffAction[M], asked: Asked[M]) -> bool:
+        """Act on one object and record it; tell whether it was done.
+
+        A refusal becomes a message and stops no others.
+        """
         level, text = messages.ERROR, action.refusal(asked.obj)
         if not text:
             try:
@@ -223,6 +265,7 @@ class StaffActionsAdmin(DeskAdmin[M]):
             except DomainError as error:
                 text = str(error) or str(type(error).__doc__)
         self.message_user(asked.request, f"{asked.obj}: {text}", level)
+        return level == messages.SUCCESS
 
     def record_deed(
         self, action: StaffAction[M], asked: Asked[M], act: Callable[[], Done | str]

@@ -14,6 +14,7 @@ from accounts.desk.rights import label_of, with_models
 
 SEES_ADDRESSES = "accounts.see_addresses"
 SEES_MARGIN = "billing.view_margin"
+SEES_DASHBOARDS = "billing.view_dashboard"
 
 
 def views(app: str, *models: str) -> tuple[str, ...]:
@@ -31,6 +32,8 @@ CUSTOMERS = (
     *views("billing", "topuppayment", "stripecustomer", "codebatch", "redeemcode"),
     *views("billing", "welcomecredit", "publicmodel", "modelprice", "notice", "inboxitem"),
     *views("billing", "notificationsettings", "signin", "staffnote"),
+    SEES_DASHBOARDS,
+    *views("billing", "amountoffer", "amountstep"),
 )
 UPSTREAMS = views("proxy", "provider", "providerkey", "route")
 
@@ -146,4 +149,4 @@ def everything_seen() -> tuple[str, ...]:
     """Return the right to see each page of the desk, and all that is on it."""
     pages = (model._meta for model in admin.site._registry)
     seen = {f"{page.app_label}.view_{page.model_name}" for page in pages}
-    return (*sorted(seen), SEES_ADDRESSES, SEES_MARGIN)
+    return (*sorted(seen), SEES_ADDRESSES, SEES_MARGIN, SEES_DASHBOARDS)

@@ -43,7 +43,8 @@ def changes(event: TeamEvent) -> list[trail.Change]:
 def team_switcher(context: Context, *, in_menu: bool = False) -> dict[str, object]:
     """List the teams of a reader who is in several, with the addresses of their dashboards."""
     seat: Membership | None = context.get("seat")
-    if not seat:
+    if not seat or hasattr(context.get("request"), "visit"):
+        # Staff who visit one member see no other team.
         return {}
     places = []
     for each in _seats(seat):

@@ -44,15 +44,8 @@ MUTANTS: list[Mutant] = [
         tests="reaper::test_a_renewed_hold_lives",
     ),
     lua(
-        "charge: the hold is not released",
-        "    released = register.amount\n",
-        "",
-        within="charge(",
-        tests="holds::test_a_settlement_releases_the_hold_and_charges_the_cost",
-    ),
-    lua(
         "charge: more than is available",
-        "math.min(due - kept, math.max(wallet.available + released - kept, 0))",
+        "math.min(due - kept, math.max(wallet.available, 0))",
         "(due - kept)",
         tests="holds::test_a_charge_above_the_hold_takes_only_what_is_available",
     ),

@@ -20,7 +20,7 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "known: a charge is clipped by a momentarily low balance",
-        "  local delta = kept + math.min(due - kept, math.max(wallet.available + released - kept, 0))\n",
+        "  local delta = kept + math.min(due - kept, math.max(wallet.available, 0))\n",
         "  local delta = math.min(due, math.max(wallet.available, 0))\n",
         tests="holds::test_a_charge_up_to_the_hold_is_taken_in_full_even_if_nothing_else_is_left",
     ),

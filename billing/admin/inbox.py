@@ -15,6 +15,7 @@ from accounts.desk.pages import Tool
 from billing.admin.inbox_advice import advice_of, known_of, tools_of
 from billing.ledger.inbox import assign_item, resolve_item
 from billing.models import InboxItem
+from billing.upkeep.stuck_holds import end_hold
 
 
 class OpenFilter(ConditionFilter):
@@ -65,6 +66,27 @@ LET_GO = StaffAction[InboxItem](
 )
 
 
+def end_stuck(asked: Asked[InboxItem]) -> str:
+    detail = asked.obj.detail
+    is_ended = end_hold(detail["request"], detail["wallet"])
+    return "Its hold is ended." if is_ended else "It was ended before, or is under way again."
+
+
+def why_not_ended(item: InboxItem) -> str:
+    is_stuck = item.kind == "hold_stuck" and item.detail.get("wallet")
+    return "" if is_stuck and not item.resolved_at else "It is about no open hold."
+
+
+END_HOLD = StaffAction[InboxItem](
+    name="end-hold",
+    label="End the hold",
+    explanation="Ends a hold whose lease ran out, as the reaper would: at what it had used.",
+    apply=end_stuck,
+    refusal=why_not_ended,
+    is_atomic=False,
+)
+
+
 class HandsFilter(admin.SimpleListFilter):
     """Shows what one looks after oneself, or what nobody does."""
 
@@ -87,7 +109,7 @@ class HandsFilter(admin.SimpleListFilter):
 @admin.register(InboxItem)
 class InboxItemAdmin(ReadOnlyWithActions[InboxItem]):
     matters = (OpenFilter.matter("Open inbox items", "open"),)
-    staff_actions = (RESOLVE, TAKE, LET_GO)
+    staff_actions = (RESOLVE, END_HOLD, TAKE, LET_GO)
     # Open items first; PostgreSQL would put them last.
     ordering = (F("resolved_at").asc(nulls_first=True), "-pk")
     list_display = ("summary", "kind", "created_at", "state", "assigned_to", "resolved_by")

@@ -91,6 +91,11 @@ ADVICE: dict[str, Advice] = {
     "event_not_booked": Advice(
         "A charge waits in Redis and can't be booked. The worker's log has the error.",
     ),
+    "hold_stuck": Advice(
+        "The reaper can't end it: the worker's log says why. End it here; it is charged what it had"
+        " used, or nothing. If that fails, restart the worker.",
+        (look("The request", "billing_usagerecord"),),
+    ),
     "journal_damaged": Advice(
         "The file was put aside as .damaged. Check the disk; requests of then may be uncharged."
     ),
@@ -138,7 +143,10 @@ ADVICE: dict[str, Advice] = {
     "stripe_difference": Advice("Compare the charge in Stripe's dashboard with the order."),
     "stripe_event_failing": Advice(
         "Read the error on the event's page, mend the cause, and process it again.",
-        (look("The event", "billing_stripeevent"),),
+        (
+            look("The event", "billing_stripeevent"),
+            do("Process again", "billing_stripeevent", "process-again", "event"),
+        ),
     ),
     "stripe_event_of_other_mode": Advice(
         "Correct the endpoint in Stripe's dashboard: it sends events of the other mode."
@@ -168,6 +176,8 @@ PAGES: dict[str, Callable[[Any], str]] = {
     "session_id": lambda name: list_tool("", "billing_order", q=name).url,
     "payment_intent_id": lambda name: list_tool("", "billing_order", q=name).url,
     "charge_id": lambda name: list_tool("", "billing_order", q=name).url,
+    "event": lambda pk: reverse("admin:billing_stripeevent_change", args=[pk]),
+    "request": lambda name: list_tool("", "billing_usagerecord", q=name).url,
     "event_id": lambda name: list_tool("", "billing_stripeevent", q=name).url,
     "provider": lambda name: list_tool("", "proxy_provider", q=name).url,
     "model": lambda name: list_tool("", "billing_publicmodel", q=name).url,

@@ -9,7 +9,9 @@ from django.utils import timezone
 from django.utils.formats import date_format
 
 from accounts.desk.actions import Asked, ReasonForm, StaffAction
+from accounts.models import Membership
 from billing.admin.limited import LimitedAction
+from billing.desk import visits
 from billing.keys.settings import MOST_PER_MINUTE
 from billing.leaving.deletion import delete_account, why_not
 from billing.leaving.sessions import end_sessions_of
@@ -114,6 +116,26 @@ class UnfreezeForm(ReasonForm):
         field.initial = open_freezes(wallet).exclude(kind=Freeze.Kind.DISPUTE)
 
 
+class MemberField(forms.ModelChoiceField[Membership]):
+    """Chooses one of a team's members."""
+
+    def label_from_instance(self, obj: Any) -> str:
+        return f"{obj.user}, {obj.get_role_display()}"
+
+
+class LookForm(ReasonForm):
+    """Whom of a team to visit: what they see depends on their role."""
+
+    member = MemberField(queryset=Membership.objects.none(), label="As", empty_label=None)
+    field_order = ("member", "reason")
+
+    def __init__(self, *args: Any, wallet: Wallet, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = cast(MemberField, self.fields["member"])
+        field.queryset = visits.who_may_be_visited(wallet.team_id)
+        field.initial = field.queryset.first()
+
+
 def describe_cause(freeze: Freeze) -> str:
     """Say since when and why a wallet is frozen, and how its dispute stands."""
     dispute = Dispute.objects.filter(stripe_dispute_id=freeze.reference).first()
@@ -185,6 +207,12 @@ def note(asked: Asked[Wallet]) -> str:
 def sign_out(asked: Asked[Wallet]) -> str:
     count = end_sessions_of(asked.obj)
     return f"{count} browser{'' if count == 1 else 's'} logged out."
+
+
+def look(asked: Asked[Wallet]) -> str:
+    member = asked.answers["member"]
+    until = visits.start_visit(asked.request, member)
+    return f"Shown as member {member.pk} sees it, read-only, until {until:%H:%M:%S} UTC."
 
 
 def delete(asked: Asked[Wallet]) -> str:
@@ -270,6 +298,23 @@ SIGN_OUT = StaffAction[Wallet](
     explanation="Logs every browser of the team's members out at once. API keys go on.",
     apply=sign_out,
 )
+LOOK = StaffAction[Wallet](
+    name="look",
+    label="See their dashboard",
+    explanation="Shows the dashboard as one of its members sees it, for some minutes. Nothing can"
+    " be done there, no secret is shown, and that you looked, and why, is recorded.",
+    permission=visits.RIGHT,
+    apply=look,
+    refusal=lambda wallet: (
+        ""
+        if visits.who_may_be_visited(wallet.team_id).exists()
+        else "Its team is closed, or all of its members are staff."
+    ),
+    form_class=LookForm,
+    get_options=lambda wallet: {"wallet": wallet},
+    get_next=lambda asked: visits.address_of(asked.answers["member"]),
+    is_for_one=True,
+)
 DELETE = StaffAction[Wallet](
     name="delete-account",
     label="Close and erase",
@@ -282,4 +327,4 @@ DELETE = StaffAction[Wallet](
     is_atomic=False,
     asks_again=True,
 )
-ACTIONS = (GRANT, ADJUST, LIMIT, FREEZE, UNFREEZE, NOTE, SIGN_OUT, DELETE)
+ACTIONS = (GRANT, ADJUST, LIMIT, FREEZE, UNFREEZE, NOTE, LOOK, SIGN_OUT, DELETE)

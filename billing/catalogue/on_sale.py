@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from billing.catalogue.model_prices import current_prices
+from billing.catalogue.model_prices import PlannedRates, read_schedules
 from billing.catalogue.pricing import Rates
 from billing.exceptions import PackUnavailable
 from billing.models import Pack, PublicModel
@@ -15,12 +15,13 @@ SLUG = re.compile(r"[-a-zA-Z0-9_]{1,50}")
 
 @dataclass(frozen=True, slots=True)
 class PricedModel:
-    """A model and what its tokens cost now."""
+    """A model and what its tokens cost now, and from when on they cost something else."""
 
     model: PublicModel
     rates: Rates
     # How many tokens the model reads at most, its answer included; None if nobody knows.
     context_tokens: int | None
+    planned: tuple[PlannedRates, ...] = ()
 
     @property
     def context(self) -> str:
@@ -49,11 +50,16 @@ def read_priced_models(contexts: Mapping[str, int | None] | None = None) -> list
 
     `contexts` are how much models read, by name; else it is what staff entered.
     """
-    prices = current_prices()
+    schedules = read_schedules()
     known = contexts or {}
-    models = PublicModel.objects.filter(is_active=True, name__in=prices)
+    models = PublicModel.objects.filter(is_active=True, name__in=schedules)
     return [
-        PricedModel(model, prices[model.name], known.get(model.name) or model.context_tokens)
+        PricedModel(
+            model,
+            schedules[model.name].rates,
+            known.get(model.name) or model.context_tokens,
+            schedules[model.name].planned,
+        )
         for model in models
     ]
 

@@ -20,6 +20,7 @@ from billing.keys.settings import (
 )
 from billing.models import PublicModel
 from common.credits import MAX_CREDITS
+from common.number_fields import WholeNumberField
 
 KEEP = "keep"
 ALL, ONLY = "all", "only"
@@ -32,23 +33,23 @@ class LimitsForm(forms.Form):
     not allow everything.
     """
 
-    monthly_cap_credits = forms.IntegerField(
+    monthly_cap_credits = WholeNumberField(
         label="Spend at most, each month",
         required=False,
         min_value=0,
         max_value=MAX_CREDITS,
         help_text="In credits. Starts anew on the 1st, UTC. Empty: no cap.",
     )
-    lifetime_cap_credits = forms.IntegerField(
+    lifetime_cap_credits = WholeNumberField(
         label="Spend at most, in all",
         required=False,
         min_value=0,
         max_value=MAX_CREDITS,
         help_text="The key stops for good when it is used up. Empty: no cap.",
     )
-    requests_per_minute = forms.IntegerField(required=False, min_value=1)
-    tokens_per_minute = forms.IntegerField(required=False, min_value=1)
-    concurrent_requests = forms.IntegerField(label="Requests at once", required=False, min_value=1)
+    requests_per_minute = WholeNumberField(required=False, min_value=1)
+    tokens_per_minute = WholeNumberField(required=False, min_value=1)
+    concurrent_requests = WholeNumberField(label="Requests at once", required=False, min_value=1)
     models_scope = forms.ChoiceField(
         label="Models",
         choices={ALL: "All models, later ones too", ONLY: "Only these"},
@@ -130,11 +131,11 @@ class LimitsForm(forms.Form):
 
     def _bound(self, name: str) -> None:
         field, most = self.fields[name], self.most(name)
-        assert isinstance(field, forms.IntegerField)  # noqa: S101 - tells the type checker
+        assert isinstance(field, WholeNumberField)  # noqa: S101 - tells the type checker
         field.max_value = most
         field.validators = [*field.validators, MaxValueValidator(most)]
         default: int = getattr(site, f"DEFAULT_{name.upper()}")
-        field.widget.attrs.update({"max": most, "placeholder": str(default)})
+        field.widget.attrs["placeholder"] = f"{default:,}"
         field.help_text = f"Empty: {default:,}."
 
 

@@ -12,12 +12,13 @@ from billing.models import InboxItem
 
 log = structlog.get_logger(__name__)
 
-# The kinds that staff are mailed about: money or service is being lost.
+# The kinds that staff and their program are told about: money or service is being lost.
 URGENT = frozenset(
     {
         "audit_finding",
         "checkout_refused",
         "event_not_booked",
+        "hold_stuck",
         "key_write_offs",
         "margin_negative",
         "order_mismatch",

@@ -1,7 +1,14 @@
 """The tables of money. `billing/README.md` says what each means and who may write it."""
 
 from billing.models.approval import Approval
-from billing.models.catalogue import ModelPrice, Pack, PackPrice, PublicModel
+from billing.models.catalogue import (
+    ModelPrice,
+    Pack,
+    PackPrice,
+    PriceCancellation,
+    PublicModel,
+)
+from billing.models.custom_amount import AmountOffer, AmountStep
 from billing.models.dispute import Dispute
 from billing.models.gift import CodeBatch, RedeemCode, WelcomeCredit
 from billing.models.inbox import InboxItem
@@ -19,6 +26,8 @@ from billing.models.usage import KeySpending, KeyWriteOff, MemberSpending, Usage
 from billing.models.wallet import Debit, Freeze, Wallet
 
 __all__ = [
+    "AmountOffer",
+    "AmountStep",
     "Approval",
     "AutoTopUp",
     "CodeBatch",
@@ -38,6 +47,7 @@ __all__ = [
     "Order",
     "Pack",
     "PackPrice",
+    "PriceCancellation",
     "PublicModel",
     "RedeemCode",
     "Refund",

@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from billing.token_classes import CLASSES
@@ -197,7 +198,10 @@ def _empty_or_not_negative(*names: str) -> Q:
 
 
 class ModelPrice(models.Model):
-    """One version of a model's price, in millicredits per token. Never edited: add a version."""
+    """One version of a model's price, in millicredits per token. Never edited: add a version.
+
+    Of the versions that have started, the one that started last is in force.
+    """
 
     model = models.ForeignKey(PublicModel, models.PROTECT, related_name="prices")
     version = models.PositiveIntegerField(editable=False)
@@ -211,6 +215,12 @@ class ModelPrice(models.Model):
     reasoning_rate_millicredits = models.BigIntegerField("reasoning rate", null=True)
     completion_audio_rate_millicredits = models.BigIntegerField("completion audio rate", null=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    starts_at = models.DateTimeField(
+        default=timezone.now,
+        db_default=Now(),
+        editable=False,
+        help_text="Requests that are admitted from then on have this price.",
+    )
 
     class Meta:
         verbose_name = "model price"
@@ -237,3 +247,15 @@ class ModelPrice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} v{self.version}"
+
+
+class PriceCancellation(models.Model):
+    """A planned version of a price that will not start. A trigger refuses it once it has."""
+
+    price = models.OneToOneField(
+        ModelPrice, models.PROTECT, primary_key=True, related_name="cancellation"
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return f"{self.price}, cancelled"

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 
@@ -19,6 +20,10 @@ class InboxItem(models.Model):
     )
     # When staff were mailed about it, if it is urgent.
     mailed_at = models.DateTimeField(null=True)
+    # When INBOX_WEBHOOK_URL took it; how often it was tried, and when it is next.
+    posted_at = models.DateTimeField(null=True)
+    attempts = models.PositiveIntegerField(default=0, db_default=0)
+    next_attempt_at = models.DateTimeField(default=timezone.now, db_default=Now())
     resolved_at = models.DateTimeField(null=True)
     resolved_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+"

@@ -42,6 +42,7 @@ class Wallet(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
+        permissions = [("view_dashboard", "See customers' dashboards as they do")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(posted_credits__gte=0), name="posted_is_not_below_0"

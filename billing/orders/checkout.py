@@ -8,7 +8,6 @@ click or the sweep over open orders continues with the order.
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 import structlog
 from django.conf import settings
@@ -29,8 +28,9 @@ from accounts.teams.addressing import addressing
 from accounts.teams.exceptions import TeamClosed
 from accounts.teams.members import lock_seat
 from accounts.teams.roles import Deed, demand
+from billing.catalogue.custom_amounts import quote_again
 from billing.catalogue.on_sale import get_pack
-from billing.catalogue.pack_prices import Price, get_price, tax_behavior
+from billing.catalogue.pack_prices import get_price, tax_behavior
 from billing.customers.at_stripe import with_customer
 from billing.exceptions import (
     CurrencyUnproven,
@@ -44,6 +44,7 @@ from billing.ledger.inbox import file_item
 from billing.ledger.wallets import get_wallet
 from billing.models import Order, Pack
 from billing.orders.checkout_payments import fulfil_checkout
+from billing.orders.snapshots import Snapshot, of_pack, of_quote
 from billing.stripe_api import (
     ORDER_KEY,
     Checkout,
@@ -91,9 +92,25 @@ def start_checkout(
     except CurrencyUnproven as refusal:
         _report_unproven(pack, currency or pack.currency, str(refusal))
         raise
-    snapshot = _snapshot(pack, price)
+    return _start(seat, of_pack(pack, price), address=address, agreed=agreed)
+
+
+def start_amount_checkout(
+    seat: Membership, *, mark: str, address: str = "", agreed: Sequence[LegalText] = ()
+) -> Order:
+    """Return an order of an amount that the customer chose, on the terms of the quote's `mark`.
+
+    Otherwise as `start_checkout`. Raises OfferChanged if the quote holds no more, AmountRefused.
+    """
+    demand(seat, Deed.BUY)
+    return _start(seat, of_quote(quote_again(mark)), address=address, agreed=agreed)
+
+
+def _start(
+    seat: Membership, snapshot: Snapshot, *, address: str, agreed: Sequence[LegalText]
+) -> Order:
     network = client_network(address)
-    place = partial(_order_pack, seat, pack, snapshot, network=network, agreed=agreed)
+    place = partial(_place, seat, snapshot, network=network, agreed=agreed)
     order = place(is_new=False)
     if order.stripe_session_id and not _is_payable(order.stripe_session_id):
         order = place(is_new=True)
@@ -177,37 +194,33 @@ def _report_unproven(pack: Pack, currency: str, words: str) -> None:
 
 
 @transaction.atomic
-def _order_pack(
+def _place(
     seat: Membership,
-    pack: Pack,
-    snapshot: dict[str, Any],
+    snapshot: Snapshot,
     *,
     network: str | None,
     agreed: Sequence[LegalText],
     is_new: bool,
 ) -> Order:
-    """Return the member's open order of this pack, or a new one. One call at a time per user."""
+    """Return the member's open order on these terms, or a new one. One call at a time per user."""
     try:
         seat = lock_seat(seat, Deed.BUY)
     except TeamClosed as refusal:
         raise PackUnavailable("Nothing is sold to a team that is closed.") from refusal
     user = lock_user(seat.user)
-    found = None if is_new else _find_open_order(seat, pack, snapshot)
+    found = None if is_new else _find_open_order(seat, snapshot)
     if found is None:
         _check_order_rate(user, network)
-        found = _create_order(seat.team, user, pack, snapshot, network)
+        found = _create_order(seat.team, user, snapshot, network)
     keep_agreement(user, agreed, Agreement.Occasion.PURCHASE, str(found.public_id))
     return found
 
 
-def _create_order(
-    team: Team, user: User, pack: Pack, snapshot: dict[str, Any], network: str | None
-) -> Order:
+def _create_order(team: Team, user: User, snapshot: Snapshot, network: str | None) -> Order:
     now = timezone.now()
     return Order.objects.create(
         team=team,
         buyer=user,
-        pack=pack,
         **snapshot,
         client_address=network,
         created_at=now,
@@ -217,19 +230,7 @@ def _create_order(
     )
 
 
-def _snapshot(pack: Pack, price: Price) -> dict[str, Any]:
-    """Return the terms agreed now, which later edits of the pack don't change."""
-    return {
-        "pack_name": pack.name,
-        "credits": pack.credits,
-        "amount_cents": price.amount_cents,
-        "currency": price.currency,
-        "stripe_price_id": price.stripe_price_id,
-        "validity_days": pack.validity_days,
-    }
-
-
-def _find_open_order(seat: Membership, pack: Pack, snapshot: dict[str, Any]) -> Order | None:
+def _find_open_order(seat: Membership, snapshot: Snapshot) -> Order | None:
     """Return the newest order on today's terms that could still be paid."""
     now = timezone.now()
     return (
@@ -237,7 +238,6 @@ def _find_open_order(seat: Membership, pack: Pack, snapshot: dict[str, Any]) -> 
             ~Q(stripe_session_id=None) | Q(created_at__gt=now - SESSION_PATIENCE),
             team=seat.team,
             buyer=seat.user,
-            pack=pack,
             channel=Order.Channel.CHECKOUT,
             status=Order.Status.OPEN,
             expires_at__gt=now + LEAST_TIME_TO_PAY,

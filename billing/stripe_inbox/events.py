@@ -200,4 +200,5 @@ def _note_failure(event: StripeEvent, error: Exception) -> None:
             kind="stripe_event_failing",
             reference=event.event_id,
             summary=f"{event.kind} failed {event.attempts} times: {text}",
+            detail={"event": event.pk},
         )

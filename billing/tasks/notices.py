@@ -8,6 +8,7 @@ from billing.notices.findings import mail_findings
 from billing.notices.low_balance import notify_low_balances
 from billing.notices.outbox import send_due_notices
 from billing.notices.spend_spikes import notify_spend_spikes
+from billing.notices.webhook import post_findings
 
 SENDING = "sending_notices"
 # Longer than a sweep may take. It matters only if a worker was killed while it sent.
@@ -44,6 +45,12 @@ def find_expiring_lots() -> int:
 def mail_staff() -> int:
     """Mail staff about urgent findings. Returns how many."""
     return mail_findings()
+
+
+@shared_task(name="billing.post_findings", ignore_result=True)
+def post_to_program() -> int:
+    """Post urgent findings to the operator's program. Returns how many it took."""
+    return post_findings()
 
 
 @shared_task(name="billing.find_spend_spikes", ignore_result=True)

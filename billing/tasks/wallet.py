@@ -16,7 +16,7 @@ from billing.exceptions import UnsafeRedis, WalletRecovering
 from billing.ledger import debits, debts, expiry, pushes
 from billing.rollups import sweep
 from billing.tasks.top_ups import nudge_top_ups
-from billing.upkeep import adoption, drain, reaper, recovery, retention
+from billing.upkeep import adoption, drain, reaper, recovery, retention, stuck_holds
 from billing.upkeep.sightings import note_worker
 
 log = structlog.get_logger(__name__)
@@ -112,6 +112,13 @@ def pay_debts() -> int:
 def reap_holds() -> int:
     """End holds whose lease ran out."""
     return reaper.reap()
+
+
+@shared_task(name="billing.file_stuck_holds", ignore_result=True)
+@unless_recovering
+def file_stuck_holds() -> int:
+    """File holds that the reaper could not end."""
+    return stuck_holds.file_stuck_holds()
 
 
 @shared_task(name="billing.adopt_journals", ignore_result=True)

@@ -19,6 +19,7 @@ RIGHTS = {
     "accounts_teamevent": ADDS,
     "billing_ledgerentry": ADDS,
     "billing_modelprice": ADDS,
+    "billing_pricecancellation": ADDS,
     "django_migrations": READS,
     # A trigger sees to it that a receipt is only raised.
     "billing_usagerecord": KEEPS,

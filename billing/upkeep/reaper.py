@@ -56,7 +56,7 @@ def abandoned(ended_at_ms: int) -> Settlement:
 def _reap_shard(client: SyncWalletClient, shard: int, *, batch: int) -> int:
     reaped = 0
     while due := _find_due(client, shard, most=batch):
-        reaped += _reap_batch(client, due)
+        reaped += end_due(client, due)
         if len(due) < batch:
             break
     return reaped
@@ -77,7 +77,8 @@ def _find_due(client: SyncWalletClient, shard: int, *, most: int) -> list[Due]:
     ]
 
 
-def _reap_batch(client: SyncWalletClient, due: list[Due]) -> int:
+def end_due(client: SyncWalletClient, due: list[Due]) -> int:
+    """End these holds, at their last progress, and return how many were open."""
     at_zero = abandoned(int(time.time() * 1_000))
     needs_journals = any(not hold.has_progress for hold in due)
     journals = read_all(settings.JOURNAL_DIR) if needs_journals else JournalContents()

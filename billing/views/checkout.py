@@ -1,5 +1,7 @@
 """From a pack to the payment page and back."""
 
+from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
 from django.contrib import messages
@@ -14,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.legal import check_agreement, mark_of, texts_to_agree, words_of_agreement
 from accounts.models import User
 from accounts.teams.roles import Deed
+from billing.catalogue.custom_amounts import amount_offers
 from billing.catalogue.pack_prices import list_prices
 from billing.exceptions import (
     CurrencyUnproven,
@@ -25,10 +28,12 @@ from billing.keys.first_key import claim_first_key
 from billing.ledger.balances import read_balance
 from billing.ledger.wallets import get_wallet
 from billing.models import Order, Pack
-from billing.orders.checkout import start_checkout
+from billing.orders.checkout import start_amount_checkout, start_checkout
 from billing.orders.checkout_payments import fulfil_checkout
 from billing.orders.questions import count_question
+from billing.orders.snapshots import Snapshot, of_pack, of_quote
 from billing.stripe_api import SESSION_ID
+from billing.views.forms import AmountForm
 from billing.views.polling import poll_after_s, read_polls
 from billing.views.refusals import MESSAGES, as_message
 from billing.views.requests import CustomerRequest, HtmxRequest, member_only
@@ -44,31 +49,29 @@ def checkout(request: HtmxRequest, slug: str) -> HttpResponseBase:
     A visitor without an account signs up first and comes back to this page.
     """
     if not request.user.is_authenticated:
-        here = reverse("checkout", args=[slug])
-        if request.method != "POST":
-            here = request.get_full_path()
-        return redirect(f"{reverse('account_signup')}?{urlencode({'next': here})}")
-    return _confirm(request, slug)
+        return _sign_up(request)
+    return _pack(request, slug)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def checkout_amount(request: HtmxRequest) -> HttpResponseBase:
+    """Do the same for an amount that the customer chose."""
+    if not request.user.is_authenticated:
+        return _sign_up(request)
+    return _amount(request)
+
+
+def _sign_up(request: HtmxRequest) -> HttpResponse:
+    here = request.path if request.method == "POST" else request.get_full_path()
+    return redirect(f"{reverse('account_signup')}?{urlencode({'next': here})}")
 
 
 @member_only(Deed.BUY)
-def _confirm(request: CustomerRequest, slug: str) -> HttpResponse:
+def _pack(request: CustomerRequest, slug: str) -> HttpResponse:
     if request.method == "POST":
-        next_url = request.get_full_path()
-        with as_message(request):
-            agreed = check_agreement(request.POST.get("texts", ""), agrees="agrees" in request.POST)
-            next_url = reverse("packs")
-            # An order that is open is looked up there, too.
-            count_question(request.user)
-            order = start_checkout(
-                request.seat,
-                pack_slug=slug,
-                currency=request.POST.get("currency", "")[:3],
-                address=request.META.get("REMOTE_ADDR", ""),
-                agreed=agreed,
-            )
-            next_url = order.stripe_session_url
-        return redirect(next_url)
+        currency = request.POST.get("currency", "")[:3]
+        return _order(request, partial(start_checkout, pack_slug=slug, currency=currency))
     pack = get_object_or_404(Pack, slug=slug)
     if not pack.is_active:
         # A mail or a bookmark that is older than the offer leads here.
@@ -78,13 +81,47 @@ def _confirm(request: CustomerRequest, slug: str) -> HttpResponse:
     if not prices:
         messages.error(request, MESSAGES[CurrencyUnproven])
         return redirect("packs")
-    texts = texts_to_agree()
     wanted = request.GET.get("currency")
     chosen = next((price for price in prices if price.currency == wanted), prices[0])
+    return _confirm(request, [of_pack(pack, price) for price in prices], chosen.currency)
+
+
+@member_only(Deed.BUY)
+def _amount(request: CustomerRequest) -> HttpResponse:
+    if request.method == "POST":
+        mark = request.POST.get("quote", "")
+        return _order(request, partial(start_amount_checkout, mark=mark))
+    offers = amount_offers()
+    form = AmountForm(offers, request.GET) if offers else None
+    if form is None or not form.is_valid() or form.quote is None:
+        # The page has the same form, and says there what is wrong with the amount.
+        return redirect(f"{reverse('packs')}?{request.GET.urlencode()}#amount")
+    return _confirm(request, [of_quote(form.quote)], form.quote.currency, mark=form.quote.mark)
+
+
+def _order(request: CustomerRequest, start: Callable[..., Order]) -> HttpResponse:
+    """Place an order and go to Stripe, or back with a message."""
+    next_url = request.get_full_path()
+    with as_message(request):
+        agreed = check_agreement(request.POST.get("texts", ""), agrees="agrees" in request.POST)
+        next_url = reverse("packs")
+        # An order that is open is looked up at Stripe, too.
+        count_question(request.user)
+        order = start(request.seat, address=request.META.get("REMOTE_ADDR", ""), agreed=agreed)
+        next_url = order.stripe_session_url
+    return redirect(next_url)
+
+
+def _confirm(
+    request: CustomerRequest, terms: list[Snapshot], currency: str, *, mark: str = ""
+) -> HttpResponse:
+    """Show what is ordered next, in each of its currencies; an amount has its quote's mark."""
+    texts = texts_to_agree()
     context = {
-        "pack": pack,
-        "prices": prices,
-        "chosen": chosen,
+        "item": terms[0],
+        "terms": terms,
+        "currency": currency,
+        "quote": mark,
         "wallet": get_wallet(request.team),
         "texts_mark": mark_of(texts),
         "words_of_agreement": words_of_agreement(texts) if texts else "",

@@ -1,19 +1,23 @@
 """The forms that customers fill in."""
 
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any, Self
 
 from django import forms
 from django.http import QueryDict
 
+from billing.catalogue.custom_amounts import Quote, quote_amount
 from billing.catalogue.on_sale import PricedModel
 from billing.catalogue.pack_prices import Price, list_prices, packs_on_sale, to_cents
 from billing.catalogue.worth import Workload
-from billing.models import Pack
+from billing.exceptions import AmountRefused, InvalidAmount
+from billing.models import AmountOffer, Pack
 from billing.models.catalogue import MOST_TOKENS
 from billing.top_ups.agreement import CONSENT_VERSION, Terms
 from common import money
 from common.credits import MAX_CREDITS
+from common.number_fields import AmountField, WholeNumberField
 
 # The largest id that PostgreSQL's bigint holds; beyond it a query would fail.
 MAX_ID = 2**63 - 1
@@ -29,13 +33,13 @@ class WorkloadForm(forms.Form):
     """Asks for so many requests a day of one kind, to reckon what they cost."""
 
     model = forms.ChoiceField()
-    prompt_tokens = forms.IntegerField(
+    prompt_tokens = WholeNumberField(
         label="Tokens in, per request", min_value=1, max_value=MOST_TOKENS, initial=1_000
     )
-    completion_tokens = forms.IntegerField(
+    completion_tokens = WholeNumberField(
         label="Tokens out, per request", min_value=0, max_value=MOST_TOKENS, initial=300
     )
-    requests_per_day = forms.IntegerField(
+    requests_per_day = WholeNumberField(
         label="Requests a day", min_value=1, max_value=100_000_000, initial=500
     )
 
@@ -59,6 +63,38 @@ class WorkloadForm(forms.Form):
         return Workload(
             given["prompt_tokens"], given["completion_tokens"], given["requests_per_day"]
         )
+
+
+class AmountForm(forms.Form):
+    """Asks what an amount of money buys."""
+
+    currency = forms.ChoiceField()
+    amount = AmountField(max_digits=12, decimal_places=3, min_value=0)
+
+    def __init__(self, offers: Sequence[AmountOffer], query: QueryDict) -> None:
+        first = offers[0]
+        asked = {name: query[name] for name in ("currency", "amount") if name in query}
+        super().__init__(
+            {
+                "currency": first.currency,
+                "amount": money.plain(first.least_cents, first.currency),
+                **asked,
+            }
+        )
+        self.quote: Quote | None = None
+        choices = self.fields["currency"]
+        assert isinstance(choices, forms.ChoiceField)  # noqa: S101 - tells the type checker
+        choices.choices = [(each.currency, each.currency.upper()) for each in offers]
+
+    def clean_amount(self) -> Decimal:
+        """Quote the amount, once the currency is known."""
+        amount: Decimal = self.cleaned_data["amount"]
+        if currency := self.cleaned_data.get("currency"):
+            try:
+                self.quote = quote_amount(currency, to_cents(amount, currency))
+            except (AmountRefused, InvalidAmount) as refusal:
+                raise forms.ValidationError(str(refusal)) from refusal
+        return amount
 
 
 class ModelFilterForm(forms.Form):
@@ -112,11 +148,10 @@ class NotificationForm(forms.Form):
     """Choose which mails to get. Receipts and security mails are not among them."""
 
     wants_low_balance = forms.BooleanField(required=False, label="My balance is low")
-    low_balance_credits = forms.IntegerField(
+    low_balance_credits = WholeNumberField(
         label="Mail me below so many credits",
         min_value=1,
         max_value=MAX_CREDITS,
-        widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
     )
     wants_lot_expiring = forms.BooleanField(required=False, label="Credits expire within a week")
     wants_top_up_succeeded = forms.BooleanField(
@@ -148,19 +183,17 @@ class TopUpForm(forms.Form):
         label="Buy this pack",
         error_messages={"invalid_choice": "That offer has changed. Please choose again."},
     )
-    threshold_credits = forms.IntegerField(
+    threshold_credits = WholeNumberField(
         label="When my balance falls below so many credits",
         min_value=1,
         max_value=MAX_CREDITS,
-        widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
     )
-    ceiling = forms.DecimalField(
+    ceiling = AmountField(
         label="Spend at most, in a calendar month",
         min_value=0,
         max_digits=12,
         decimal_places=3,
         help_text="In the pack's currency. Months start on the 1st, 00:00 UTC.",
-        widget=forms.NumberInput(attrs={"inputmode": "decimal", "step": "any"}),
     )
     agrees = forms.BooleanField(
         error_messages={"required": "Without your consent nothing can be charged."}

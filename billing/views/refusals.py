@@ -22,6 +22,11 @@ MESSAGES: dict[type[DomainError], str] = {
         "That pack can't be sold in this currency at the moment. Nothing was charged. Please "
         "choose another currency or pack, or write to us."
     ),
+    billing.AmountRefused: "{} Nothing was ordered.",
+    billing.OfferChanged: (
+        "What your amount buys has changed since you looked. Nothing was ordered. "
+        "Please look again."
+    ),
     billing.PackUnavailable: "That pack is no longer on sale. Nothing was charged.",
     billing.TooManyOrders: (
         "Too many orders were made within an hour, by you or from your network. "

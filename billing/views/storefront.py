@@ -5,12 +5,13 @@ from django.shortcuts import redirect, render
 from django.templatetags.static import static
 from django.views.decorators.http import require_safe
 
+from billing.catalogue.custom_amounts import amount_offers
 from billing.catalogue.on_sale import PricedModel, read_priced_models
 from billing.catalogue.pack_prices import packs_on_sale
 from billing.catalogue.worth import Estimate, estimate, example_receipt, showcase
 from billing.models import Pack
 from billing.rollups.published import Speed, read_speeds
-from billing.views.forms import WorkloadForm
+from billing.views.forms import AmountForm, WorkloadForm
 
 PACKS_ON_LANDING = 3
 MODELS_ON_LANDING = 6
@@ -52,11 +53,16 @@ def packs(request: HttpRequest) -> HttpResponse:
     models, on_sale = read_priced_models(), list(packs_on_sale())
     form = WorkloadForm.of_query(models, request.GET)
     is_valid = form.is_valid()
+    offers = amount_offers()
+    amount_form = AmountForm(offers, request.GET) if offers else None
+    is_valid = is_valid and (amount_form is None or amount_form.is_valid())
     context = {
         "packs": on_sale,
         "showcase": showcase(models),
         "form": form,
-        "estimate": _estimate(form, models, on_sale) if is_valid else None,
+        "estimate": _estimate(form, models, on_sale) if form.is_valid() else None,
+        "offers": offers,
+        "amount_form": amount_form,
     }
     return render(request, "storefront/packs.html", context, status=200 if is_valid else 400)
 

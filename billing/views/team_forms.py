@@ -9,6 +9,7 @@ from accounts.teams.roles import may_act_on
 from accounts.teams.trail import people_in
 from billing.views.forms import MAX_ID
 from common.credits import MAX_CREDITS
+from common.number_fields import WholeNumberField
 
 ENDS, PASSES = "end", "pass"
 
@@ -45,21 +46,19 @@ class RoleForm(forms.Form):
 class CapsForm(forms.Form):
     """The most that all keys of a member may spend. An empty cap is none."""
 
-    monthly_cap_credits = forms.IntegerField(
+    monthly_cap_credits = WholeNumberField(
         label="Spend at most, each month",
         required=False,
         min_value=0,
         max_value=MAX_CREDITS,
         help_text="In credits, by all their keys together. Empty: no cap.",
-        widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
     )
-    lifetime_cap_credits = forms.IntegerField(
+    lifetime_cap_credits = WholeNumberField(
         label="Spend at most, in all",
         required=False,
         min_value=0,
         max_value=MAX_CREDITS,
         help_text="Their keys stop when it is used up. Empty: no cap.",
-        widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
     )
 
 

@@ -27,6 +27,7 @@ from billing.rollups.periods import (
 )
 from billing.views.forms import MAX_ID
 from common.credits import MAX_CREDITS
+from common.number_fields import WholeNumberField
 
 DAY_HOURS = 24
 PERIODS = {"24h": "24 hours", "7d": "7 days", "": "30 days", "90d": "90 days", "1y": "A year"}
@@ -89,10 +90,10 @@ class UsageForm(forms.Form):
         max_length=64,
         widget=forms.TextInput(attrs={"spellcheck": "false", "autocomplete": "off"}),
     )
-    least_credits = forms.IntegerField(
+    least_credits = WholeNumberField(
         label="Charged at least", required=False, min_value=0, max_value=MAX_CREDITS
     )
-    most_credits = forms.IntegerField(
+    most_credits = WholeNumberField(
         label="Charged at most", required=False, min_value=0, max_value=MAX_CREDITS
     )
     before = forms.IntegerField(

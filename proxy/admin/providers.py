@@ -15,6 +15,8 @@ from accounts.desk.pages import link, section
 from proxy.admin.health import show_health
 from proxy.admin.imports import SYNC_MODELS
 from proxy.admin.keys import state_of
+from proxy.admin.pauses import PAUSE, RESUME, StateFilter
+from proxy.admin.pauses import state_of as state_of_provider
 from proxy.admin.routes import RULES_WIDGET, RouteForm
 from proxy.admin.trials import CLOSE_CIRCUIT, TEST_PROVIDER
 from proxy.errors import InvalidAddress
@@ -22,6 +24,8 @@ from proxy.models import Provider, ProviderKey, Route
 from proxy.parsing.origins import origin_of
 from proxy.upstreams.addresses import check_base_url
 from proxy.upstreams.providers.setup import enter_secret
+
+READ_ONLY = ("state", "paused_at", "pause_reason", "created_at")
 
 
 class ProviderForm(forms.ModelForm[Provider]):
@@ -137,15 +141,16 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
     """
 
     form = ProviderForm
-    staff_actions = (TEST_PROVIDER, SYNC_MODELS, CLOSE_CIRCUIT)
+    staff_actions = (PAUSE, RESUME, TEST_PROVIDER, SYNC_MODELS, CLOSE_CIRCUIT)
+    matters = (StateFilter.matter("Providers paused", "paused"),)
     inlines = (ProviderKeyInline, RouteInline)
     formfield_overrides: ClassVar[Any] = {URLField: {"assume_scheme": "https"}}
-    list_display = ("name", "base_url", "is_active", "active_keys", "active_routes")
+    list_display = ("name", "base_url", "state", "is_active", "active_keys", "active_routes")
     list_editable = ("is_active",)
-    list_filter = ("is_active",)
+    list_filter = (StateFilter,)
     search_fields = ("name", "base_url")
     fieldsets: ClassVar[Any] = (
-        section(None, "name", "base_url", "is_active"),
+        section(None, "name", "base_url", "is_active", ("state", "paused_at", "pause_reason")),
         section(
             "What it can do",
             "bills_after_cancel",
@@ -185,6 +190,10 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
             )
         )
 
+    @admin.display(description="State")
+    def state(self, provider: Provider) -> str:
+        return state_of_provider(provider)
+
     @admin.display(description="Active keys", ordering="key_count")
     def active_keys(self, provider: Any) -> int:
         return int(provider.key_count)
@@ -198,8 +207,8 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
     ) -> tuple[str, ...]:
         """Let only staff who may edit keys edit the base URL: a new host needs its keys again."""
         if obj is None or request.user.has_perm("proxy.change_providerkey"):
-            return ("created_at",)
-        return ("base_url", "created_at")
+            return READ_ONLY
+        return ("base_url", *READ_ONLY)
 
     def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
         """Label the check boxes of the list, which Django leaves without a label."""

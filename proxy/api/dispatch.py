@@ -5,7 +5,7 @@ hooks for the parser, the renderer and the exception handler (`error_table.answe
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 import orjson
 from django.conf import settings
@@ -26,12 +26,14 @@ from proxy.errors import MethodNotAllowed, UnsupportedMediaType
 from proxy.http.bodies import BodyReader
 from proxy.http.connection import ClientConnection
 from proxy.parsing import jsonbody
-from proxy.parsing.jsonbody import SMALL_BYTES
+from proxy.parsing.jsonbody import OUTLINED_BYTES, SMALL_BYTES
 from proxy.serving.keys import KeyFacts
 from proxy.serving.runtime import Runtime
 from proxy.serving.standing import Standing
 
 JSON = "application/json"
+
+R = TypeVar("R")
 
 
 class StrictJsonParser(BaseParser):
@@ -135,7 +137,13 @@ class ApiView(APIView):
         return cast("KeyFacts", self.request.auth)
 
     async def read_json(self) -> dict[str, Any]:
-        """Read and parse the body. Raises InvalidRequest, UnsupportedMediaType, ServerBusy.
+        """Read and parse the body. Raises as `read_as`."""
+        return await self.read_as(lambda payload: payload)
+
+    async def read_as(self, make: Callable[[dict[str, Any]], R]) -> R:
+        """Read and parse the body, and return what is made of it, in the same step.
+
+        Raises InvalidRequest, UnsupportedMediaType, ServerBusy.
 
         By now the key is known. A large body, and one of a key whose requests were refused lately,
         waits for the key's turn before it is read, so that no refusal is free.
@@ -156,10 +164,10 @@ class ApiView(APIView):
         sent.set_body(body)
         self.is_heavy = len(body) > SMALL_BYTES or jsonbody.is_wide(body)
         if not self.is_heavy:
-            return body_of(self.request)
-        if len(body) > SMALL_BYTES:
+            return make(body_of(self.request))
+        if len(body) > OUTLINED_BYTES:
             sent.outline = outline
-        return await self.runtime.work.step(self.key.wallet_id, body_of, self.request)
+        return await self.runtime.work.step(self.key.wallet_id, lambda: make(body_of(self.request)))
 
     def release_body(self) -> None:
         """Give back the body's share of the process' memory: it was admitted or refused."""

@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from billing.catalogue.pricing import MILLICREDITS
+from billing.catalogue.pricing import MILLICREDITS, Rates
 from billing.token_classes import CLASSES, TokenClass
 from common.money import MILLION
+from proxy.api.instants import instant
 from proxy.parsing.endpoints import ENDPOINTS
 from proxy.parsing.fields import SHAPES
 from proxy.upstreams.catalogue import Model
@@ -40,7 +41,16 @@ def describe_model(model: Model) -> dict[str, object]:
         "supported_parameters": supported_parameters(model),
         "default_max_tokens": model.default_max_tokens,
         "default_temperature": model.default_temperature,
-        "tokenproxy": {"credits_per_million_tokens": _credits(model)},
+        "tokenproxy": {
+            "credits_per_million_tokens": _credits(model.rates),
+            "planned_prices": [
+                {
+                    "starts_at": instant(each.starts_at),
+                    "credits_per_million_tokens": _credits(each.rates),
+                }
+                for each in model.planned
+            ],
+        },
     }
     if model.dollars_per_credit is not None:
         described["pricing"] = _pricing(model, model.dollars_per_credit)
@@ -56,13 +66,13 @@ def supported_parameters(model: Model) -> list[str]:
     return sorted((SHAPES[CHAT].names | extras) - _NO_PARAMETERS)
 
 
-def _credits(model: Model) -> dict[str, int]:
-    return {each.name: _rate(model, each) * MILLION // MILLICREDITS for each in CLASSES}
+def _credits(rates: Rates) -> dict[str, int]:
+    return {each.name: _rate(rates, each) * MILLION // MILLICREDITS for each in CLASSES}
 
 
 def _pricing(model: Model, dollars_per_credit: Decimal) -> dict[str, str]:
     return {
-        name: _plain(dollars_per_credit * _rate(model, each) / MILLICREDITS)
+        name: _plain(dollars_per_credit * _rate(model.rates, each) / MILLICREDITS)
         for each, name in _priced_classes()
     }
 
@@ -71,8 +81,8 @@ def _priced_classes() -> Iterable[tuple[TokenClass, str]]:
     return ((each, _PRICES[each.name]) for each in CLASSES if each.name in _PRICES)
 
 
-def _rate(model: Model, each: TokenClass) -> int:
-    rate: int = getattr(model.rates, each.rate)
+def _rate(rates: Rates, each: TokenClass) -> int:
+    rate: int = getattr(rates, each.rate)
     return rate
 
 

@@ -145,10 +145,18 @@ class Pricing(serializers.Serializer[Any]):
     internal_reasoning = serializers.CharField()
 
 
+class PlannedPrice(serializers.Serializer[Any]):
+    """What a million tokens take, by class, of requests that are admitted from an instant on."""
+
+    starts_at = serializers.DateTimeField()
+    credits_per_million_tokens = serializers.DictField(child=serializers.IntegerField(min_value=0))
+
+
 class CreditPrices(serializers.Serializer[Any]):
-    """Credits for a million tokens, by class."""
+    """Credits for a million tokens, by class; now, and what is planned, the next change first."""
 
     credits_per_million_tokens = serializers.DictField(child=serializers.IntegerField(min_value=0))
+    planned_prices = PlannedPrice(many=True)
 
 
 class Model(serializers.Serializer[Any]):

@@ -35,14 +35,7 @@ class ModelRequestView(ApiView):
         """Have a model answer, whole or as a stream."""
         self.runtime.throttle.check(self.key)
         repeat = Repeat.read(request.META)
-        payload = await self.read_json()
-        asked: ModelRequest
-        if self.is_heavy:
-            asked = await self.runtime.work.step(
-                self.key.wallet_id, self.endpoint.request.parse, payload
-            )
-        else:
-            asked = self.endpoint.request.parse(payload)
+        asked: ModelRequest = await self.read_as(self.endpoint.request.parse)
         return await serve(
             self.runtime,
             self.connection,

@@ -8,7 +8,7 @@ from django.conf import settings
 
 from proxy.errors import PayloadTooLarge, RequestTooSlow, ServerBusy
 from proxy.http.connection import ClientConnection
-from proxy.parsing.jsonbody import SMALL_BYTES
+from proxy.parsing.jsonbody import OUTLINED_BYTES, SMALL_BYTES
 
 # A body of which nothing more comes for this long is given up.
 STALL_S = 10.0
@@ -61,8 +61,8 @@ class BodyReader:
     ) -> bytes:
         """Read the whole body. `before_large` is awaited before a body is read beyond SMALL_BYTES.
 
-        `check` sees every part of a large body when it comes, and may refuse it before the rest is
-        read. Raises PayloadTooLarge, RequestTooSlow, ServerBusy, ClientLeft.
+        `check` sees every part of a body beyond OUTLINED_BYTES when it comes, and may refuse it
+        before the rest is read. Raises PayloadTooLarge, RequestTooSlow, ServerBusy, ClientLeft.
         """
         declared = self._connection.declared_bytes
         if declared > limit_bytes:
@@ -71,7 +71,7 @@ class BodyReader:
         if declared > SMALL_BYTES and before_large is not None:
             await before_large()
         parts: list[bytes] = []
-        size, is_large, is_whole = 0, False, False
+        size, is_large, is_checked, is_whole = 0, False, False, False
         while not is_whole:
             part, is_whole = await self._next(deadline)
             size += len(part)
@@ -82,12 +82,12 @@ class BodyReader:
                 is_large = True
                 if declared <= SMALL_BYTES and before_large is not None:
                     await before_large()
-                part = b"".join(parts)
             # A small body is kept only while its rest is waited for.
             if is_large or not is_whole:
                 self._hold(size)
-            if is_large and check is not None:
-                await check(part)
+            if check is not None and max(size, declared) > OUTLINED_BYTES:
+                await check(part if is_checked else b"".join(parts))
+                is_checked = True
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def release(self) -> None:

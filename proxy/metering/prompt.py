@@ -66,6 +66,15 @@ class Prompt:
             self.measured = _bytes(self.texts) + _bytes(self.identifiers) + tools
         return self.measured
 
+    def all_texts(self) -> list[str]:
+        """Return every text that a model may read."""
+        return [*self.texts, *self.identifiers, self.tools_json]
+
+    @property
+    def is_ascii(self) -> bool:
+        """Whether no text has a character beyond ASCII."""
+        return all(text.isascii() for text in self.all_texts())
+
     def count(self, count: Count = count_all) -> int:
         """Count by the rules, for an estimate or where usage is missing."""
         return sum(self.count_texts(count)) + self.overhead + self.tool_overhead + self.media

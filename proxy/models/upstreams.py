@@ -74,6 +74,8 @@ class Provider(models.Model):
         max_length=300, help_text="With its path, such as https://api.openai.com/v1"
     )
     is_active = models.BooleanField(default=True)
+    paused_at = models.DateTimeField(null=True, editable=False)
+    pause_reason = models.CharField(max_length=200, blank=True, db_default="", editable=False)
     bills_after_cancel = models.BooleanField(
         default=False, help_text="Bills the whole answer even if we hang up: drain it instead."
     )
@@ -131,6 +133,13 @@ class Provider(models.Model):
 
     class Meta:
         ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(paused_at=None, pause_reason="")
+                | Q(paused_at__isnull=False) & ~Q(pause_reason=""),
+                name="provider_is_paused_with_a_reason",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

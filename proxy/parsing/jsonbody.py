@@ -1,7 +1,8 @@
 """Turn the bytes of a request into a JSON object, strictly and in linear time.
 
 What it costs to parse and check a body grows with its elements more than with its bytes. So they
-are counted first, at the speed of C, part by part while a large body arrives (`Outline`).
+are counted first, at the speed of C, part by part while a large body arrives (`Outline`). A body of
+OUTLINED_BYTES at most is parsed in milliseconds whatever it holds, and counted then.
 
 The body that is priced must be the one that is sent, so a body that could be read in two ways is
 refused: a duplicate key (parsers disagree on which one counts), an integer that would silently
@@ -21,7 +22,7 @@ from proxy.errors import InvalidRequest, PayloadTooLarge
 DEFAULT_MAX_BYTES = 8 * 1024 * 1024
 DEFAULT_MAX_DEPTH = 100
 # A body up to here is parsed at once, whatever its elements are. Larger ones take a turn of their
-# key, a share of the process' memory, and are counted first.
+# key and a share of the process' memory.
 SMALL_BYTES = 64 * 1024
 # In a larger body a key that stands twice is not searched for, to be named.
 NAMED_BYTES = 1024 * 1024
@@ -31,6 +32,8 @@ NARROW_CONTAINERS = 500
 MAX_CONTAINERS = 20_000
 MAX_STRINGS = 100_000
 MAX_VALUES = 400_000
+# A body up to here can't have too many strings, of two bytes at least, nor values.
+OUTLINED_BYTES = 2 * MAX_STRINGS
 # Of numbers, structure and spaces.
 MAX_OUTLINE_BYTES = 4 * 1024 * 1024
 
@@ -41,6 +44,9 @@ _SMALLEST_LOST_INTEGER = 2.0**63
 # Matches only from the start of a number and does not backtrack (`*+`), so that a run of digits is
 # read once, however long it is.
 _LONG_INTEGER = re.compile(rb"(?<![\d.eE+-])-?\d{19}\d*+(?![.eE])")
+_ESCAPE = re.compile(rb"\\.", re.DOTALL)
+# The end of a key, or of what may be one. A quote behind a single backslash is inside of a string.
+_KEY_END = re.compile(rb'"(?<![^\\]\\")[ \t\r\n]*+:')
 
 
 class Outline:
@@ -61,8 +67,7 @@ class Outline:
 
     def add(self, part: bytes) -> None:
         """Take the next part of the body."""
-        # Removing backslashes in pairs first is exact, because every run of them starts an escape.
-        part = (self._tail + part).replace(b"\\\\", b"").replace(b'\\"', b"")
+        part = _ESCAPE.sub(b"", self._tail + part)
         self._tail = b"\\" if part.endswith(b"\\") else b""
         quotes = part.count(b'"')
         self._strings += quotes
@@ -112,15 +117,18 @@ def parse(
     """
     if len(body) > max_bytes:
         raise PayloadTooLarge(f"The request body is larger than {max_bytes} bytes.")
-    if outline is None and len(body) > SMALL_BYTES:
+    if outline is None and len(body) > OUTLINED_BYTES:
         outline = Outline(body)
     payload = _load(body, max_depth=max_depth)
     if type(payload) is not dict:
         raise InvalidRequest("The JSON body must be an object.", code="invalid_json")
     keys, has_vast_floats = _inspect(payload, max_depth=max_depth)
-    # Each key in the body has a colon. If there are as many colons as parsed keys, strings
-    # included, no key is a duplicate. If there are more, count again without the strings.
-    if body.count(b":") != keys and _text(body, outline).count(b":") != keys:
+    # Written as we would write it, as official SDKs do: then nothing was lost by reading it.
+    if orjson.dumps(payload) == body:
+        return payload
+    # If no more can be keys than were parsed, none is a duplicate. Otherwise each key has a colon,
+    # and they are counted without the strings.
+    if len(_KEY_END.findall(body)) != keys and _text(body, outline).count(b":") != keys:
         _refuse_duplicate(body)
     if has_vast_floats and any(map(_is_lost, _LONG_INTEGER.findall(_text(body, outline)))):
         raise InvalidRequest("An integer in the JSON body exceeds 64 bits.", code="invalid_json")
@@ -152,12 +160,18 @@ def _reason(body: bytes, error: orjson.JSONDecodeError) -> str:
 
 
 def _inspect(payload: dict[str, Any], *, max_depth: int) -> tuple[int, bool]:
-    """Count the keys of all objects, and tell whether a float may have been an integer."""
-    keys = 0
+    """Count the keys of all objects, and tell whether a float may have been an integer.
+
+    Raises InvalidRequest if there are too many objects and arrays, or they are nested too deeply.
+    """
+    keys = containers = 0
     has_vast_floats = False
     level: list[Any] = [payload]
     for _ in range(max_depth):
         deeper: list[Any] = []
+        containers += len(level)
+        if containers > MAX_CONTAINERS:
+            raise _too_many(MAX_CONTAINERS, "objects and arrays")
         for container in level:
             if type(container) is dict:
                 keys += len(container)

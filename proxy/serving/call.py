@@ -36,7 +36,7 @@ from proxy.metering.shapes import ECHOED, Label
 from proxy.metering.streams import UNREAD_BYTES, StreamMeter
 from proxy.metering.usage import Usage
 from proxy.parsing.intake import Customer, customers_key
-from proxy.parsing.jsonbody import SMALL_BYTES
+from proxy.parsing.jsonbody import OUTLINED_BYTES
 from proxy.parsing.request import ModelRequest
 from proxy.serving.counting import count_prompt
 from proxy.serving.fair import LongWork
@@ -408,7 +408,7 @@ class Call:
 
     async def body_for(self, route: UpstreamRoute) -> bytes:
         """Write the request as an upstream takes it; a large one in its wallet's turn."""
-        if self.connection.body_bytes <= SMALL_BYTES:
+        if self.connection.body_bytes <= OUTLINED_BYTES:
             return self.admission.body_for(route)
         return await self._work.step(self.facts.wallet_id, self.admission.body_for, route)
 

@@ -143,11 +143,13 @@ class Attempts:
     async def each(self) -> AsyncGenerator[Attempt, None]:
         """Yield attempts, one after the other. Raises the last UpstreamError if none is left.
 
-        Goes by routes, and by the keys of each. Skips open circuits and spared keys.
+        Goes by routes, and by the keys of each. Skips paused providers, open circuits and spared
+        keys.
         """
         health = self._upstreams.health
-        self._upstreams.budget.note_request({route.upstream.id for route in self._routes})
-        for route in in_order(self._routes):
+        routes = [route for route in self._routes if not route.upstream.is_paused]
+        self._upstreams.budget.note_request({route.upstream.id for route in routes})
+        for route in in_order(routes):
             passage = await health.enter(route)
             if passage is None:
                 continue

@@ -1,18 +1,19 @@
 """The models on sale with their rates and routes, as one immutable snapshot per process.
 
-Read from PostgreSQL every few seconds in the background; requests read memory only.
+Read from PostgreSQL every few seconds in the background; requests read memory only. A planned price
+is read before it starts, so every process has it in force from the same instant on.
 """
 
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import structlog
 from django.conf import settings
 
-from billing.catalogue.model_prices import current_prices
+from billing.catalogue.model_prices import PlannedRates, read_schedules
 from billing.catalogue.pack_prices import dearest_credit
 from billing.catalogue.pricing import Rates
 from billing.models import PublicModel
@@ -50,6 +51,21 @@ class Model:
     description: str = ""
     # What a credit costs at most in dollars; None if no pack is sold in them.
     dollars_per_credit: Decimal | None = None
+    # What it costs later, the next one first.
+    planned: tuple[PlannedRates, ...] = ()
+
+    @property
+    def changes_at_s(self) -> float:
+        """Return when its next price starts, in seconds since 1970."""
+        return self.planned[0].starts_at.timestamp() if self.planned else float("inf")
+
+    def at(self, now_s: float) -> "Model":
+        """Return the model with the price that is in force at an instant."""
+        model = self
+        while model.changes_at_s <= now_s:
+            first, *later = model.planned
+            model = replace(model, rates=first.rates, planned=tuple(later))
+        return model
 
     def routes_for(self, path: str) -> tuple[UpstreamRoute, ...]:
         """Return the routes that take requests of a path. Raises EndpointNotServed."""
@@ -64,6 +80,8 @@ class Catalogue:
 
     def __init__(self) -> None:
         self._models: Mapping[str, Model] = {}
+        # When the next price of any of them starts, in seconds since 1970.
+        self._changes_at_s = float("inf")
         self._read_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
         self._is_read = asyncio.Event()
@@ -82,18 +100,18 @@ class Catalogue:
         """Every callable model by its public name, in the shop's order. Raises BooksUnavailable."""
         if not self.is_read:
             raise BooksUnavailable
-        return self._models
+        return self._priced()
 
     async def get_model(self, name: str) -> Model:
         """Return a callable model. Raises ModelNotFound."""
-        model = self._models.get(name)
+        model = self._priced().get(name)
         if model is None and time.monotonic() - self._read_at > LEAST_AGE_S:
             try:
                 async with asyncio.timeout(PATIENCE_S):
                     await self.refresh()
             except TimeoutError as error:
                 raise BooksUnavailable from error
-            model = self._models.get(name)
+            model = self._priced().get(name)
         if model is None:
             raise ModelNotFound(name)
         return model
@@ -114,14 +132,27 @@ class Catalogue:
             await asyncio.sleep(settings.CATALOGUE_REFRESH_S)
 
     async def _read(self) -> None:
-        self._models = await in_database(load_models)
+        self._keep(await in_database(load_models))
         self._read_at = time.monotonic()
         self._is_read.set()
+
+    def _keep(self, models: Mapping[str, Model]) -> None:
+        self._models = models
+        self._changes_at_s = min(
+            (each.changes_at_s for each in models.values()), default=float("inf")
+        )
+
+    def _priced(self) -> Mapping[str, Model]:
+        """Return the models with the prices in force, some of which may have just started."""
+        now_s = time.time()
+        if now_s >= self._changes_at_s:
+            self._keep({name: each.at(now_s) for name, each in self._models.items()})
+        return self._models
 
 
 def load_models() -> dict[str, Model]:
     """Read every model that has a price, an active route, and a key to use it with."""
-    prices = current_prices()
+    schedules = read_schedules()
     routes = load_routes()
     dollars = dearest_credit("usd")
     return {
@@ -131,7 +162,7 @@ def load_models() -> dict[str, Model]:
             created_at_s=int(model.created_at.timestamp()),
             default_max_tokens=model.default_max_tokens,
             default_temperature=DEFAULT_TEMPERATURE if model.has_default_temperature else None,
-            rates=prices[model.name],
+            rates=schedules[model.name].rates,
             routes=tuple(routes[model.pk]),
             reader=Reader.of(
                 model.name,
@@ -143,7 +174,8 @@ def load_models() -> dict[str, Model]:
             display_name=model.display_name,
             description=model.description,
             dollars_per_credit=dollars,
+            planned=schedules[model.name].planned,
         )
         for model in PublicModel.objects.filter(is_active=True)
-        if model.name in prices and model.pk in routes
+        if model.name in schedules and model.pk in routes
     }

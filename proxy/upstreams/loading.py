@@ -87,6 +87,7 @@ def to_upstream(provider: Provider, keys: list[UpstreamKey]) -> Upstream | None:
         intake=to_intake(provider),
         # What a later version no longer lets pass is left out here, too.
         answer_fields=frozenset(filter(may_be_extra, provider.answer_fields)),
+        is_paused=provider.paused_at is not None,
     )
 
 

@@ -48,6 +48,8 @@ class Upstream:
     intake: Intake = DEFAULT_INTAKE
     # Fields of its answers that pass to clients, beside those that always do.
     answer_fields: frozenset[str] = frozenset()
+    # Whether staff keep new requests away.
+    is_paused: bool = False
 
     def __repr__(self) -> str:
         """Show the name alone: a traceback must not print a key."""

@@ -103,6 +103,7 @@ FORMS: dict[str, dict[str, str]] = {
     "/dashboard/team/members/{seat}/role/": {"role": "admin"},
     "/dashboard/team/members/{seat}/remove/": {"keys": "end"},
     "/billing/checkout/nothing/": {"currency": "usd"},
+    "/billing/checkout-amount/": {"quote": "usd:1000:1:never"},
 }
 VISITORS = (
     "/accounts/signup/",
@@ -184,6 +185,8 @@ def test_a_form_answers_any_value(
         "/invitations/{}/",
         "/dashboard/statements/{}.csv",
         "/models/?q={}",
+        "/packs/?currency={}&amount={}",
+        "/billing/checkout-amount/?currency={}&amount={}",
         "/billing/return/?session_id={}",
         "/dashboard/top-up/saved/?session_id={}",
         "/accounts/2fa/webauthn/keys/{}/edit/",

@@ -42,17 +42,17 @@ local function charge(keys, epoch, request, register, wallet, target, how, used)
   local member = member_of(fence, epoch, wallet_key, register)
   target = math.max(target, register.target)
   local due = target - register.charged
-  local released, kept = 0, 0
+  local kept = 0
   local was_open = register.state == 'open'
   if was_open then
-    released = register.amount
     kept = math.min(due, register.amount)
     let_go(wallet, key, member, register)
     if used then
       correct_tokens(wallet, key, register, used)
     end
   end
-  local delta = kept + math.min(due - kept, math.max(wallet.available + released - kept, 0))
+  -- Where more is due than was held, the whole hold was kept: what is available is as it was read.
+  local delta = kept + math.min(due - kept, math.max(wallet.available, 0))
   register.target = target
   register.charged = register.charged + delta
   spend(key, delta)

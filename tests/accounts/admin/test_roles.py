@@ -36,6 +36,7 @@ PAGES = {
     "accounts.user": (EVERY, "", "O", ""),
     "admin.logentry": ("A", "", "", ""),
     "auth.group": ("A", "", "", ""),
+    "billing.amountoffer": (EVERY, "", "", ""),
     "billing.approval": ("FA", "", "", ""),
     "billing.autotopup": (EVERY, "", "", ""),
     "billing.codebatch": (EVERY, "F", "", ""),
@@ -78,9 +79,11 @@ ACTIONS = {
     "billing.approval withdraw": "F",
     "billing.autotopup switch-off": "SF",
     "billing.codebatch revoke": "F",
+    "billing.inboxitem end-hold": "FO",
     "billing.inboxitem let-go": "FO",
     "billing.inboxitem resolve": "FO",
     "billing.inboxitem take": "FO",
+    "billing.modelprice cancel": "O",
     "billing.notice send-again": "SFO",
     "billing.order ask-stripe": "SFO",
     "billing.order close": "F",
@@ -94,11 +97,14 @@ ACTIONS = {
     "billing.wallet freeze": "O",
     "billing.wallet grant": "F",
     "billing.wallet limit": "O",
+    "billing.wallet look": EVERY,
     "billing.wallet note": "SFO",
     "billing.wallet sign-out": "O",
     "billing.wallet unfreeze": "O",
     "proxy.provider close-circuit": "O",
     "proxy.provider import-models": "O",
+    "proxy.provider pause": "O",
+    "proxy.provider resume": "O",
     "proxy.provider test": "O",
     "proxy.providerkey take-back": "O",
     "proxy.route close-circuit": "O",
@@ -110,6 +116,18 @@ OTHERS = {
     "billing_wallet_statements": ("/admin/billing/wallet/0/statements/", EVERY),
     "billing_wallet_statement": ("/admin/billing/wallet/0/statements/2026-01.csv", EVERY),
     "proxy_health": ("/admin/proxy/provider/health/", "OA"),
+}
+# Addresses of the desk that are about no page, each with an address to try and the method.
+OF_THE_SITE = {
+    "end-visit": ("post", "/admin/as/0/end/", EVERY),
+    "margin": ("get", "/admin/margin/", "FOA"),
+    "search": ("post", "/admin/search/", f"{EVERY}N"),
+    "visit": ("get", "/admin/as/0/dashboard/", EVERY),
+}
+# What Django's own site has for everybody at the desk.
+DJANGOS = {
+    *("index", "login", "logout", "password_change", "password_change_done", "autocomplete"),
+    *("jsi18n", "view_on_site", "app_list"),
 }
 STANDARD = ("changelist", "add", "change", "delete", "history", "do")
 NOBODY = "Nobody"
@@ -132,7 +150,7 @@ def hire(who: str) -> Client:
 
 
 def is_in(who: str, letters: str) -> bool:
-    return who != NOBODY and who[0] in letters
+    return who[0] in letters
 
 
 def page_names() -> set[str]:
@@ -168,6 +186,16 @@ def test_every_page_action_and_address_has_a_row() -> None:
     assert page_names() == set(PAGES)
     assert action_names() == set(ACTIONS)
     assert other_names() == set(OTHERS)
+    # The last pattern answers what is nobody's address.
+    assert site_names() - DJANGOS - {"(?P<url>.*)$"} == set(OF_THE_SITE)
+
+
+def site_names() -> set[str]:
+    return {
+        pattern.name or str(pattern.pattern)
+        for pattern in admin.site.get_urls()
+        if isinstance(pattern, URLPattern)
+    }
 
 
 def deeds() -> Iterator[tuple[str, str, str, str]]:
@@ -186,6 +214,8 @@ def deeds() -> Iterator[tuple[str, str, str, str]]:
         yield f"{name} (look)", "get", address, letters
     for name, (address, letters) in OTHERS.items():
         yield name, "get", address, letters
+    for name, (method, address, letters) in OF_THE_SITE.items():
+        yield name, method, address, letters
 
 
 @each_role

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from billing.catalogue.checks import check_currencies
-from billing.models import Pack, PublicModel
+from billing.models import AmountOffer, Pack, PublicModel
 from common.currencies import UNPROVEN_REASON
 from tests import desk
 
@@ -221,3 +221,54 @@ def test_the_list_of_packs_names_a_standing_price_that_stripe_takes_in_no_paymen
     assert answer.status_code == 200
     assert "Amounts of this currency are divisible by" in unescape(answer.content.decode())
     assert not pack.is_active
+
+
+AMOUNTS = {
+    "currency": "usd",
+    "least_cents": "1000",
+    "most_cents": "500000",
+    "credits_per_unit": "100000",
+    "is_active": "on",
+    "steps-TOTAL_FORMS": "2",
+    "steps-INITIAL_FORMS": "0",
+    "steps-0-from_cents": "10000",
+    "steps-0-credits_per_unit": "110000",
+    "steps-1-from_cents": "50000",
+    "steps-1-credits_per_unit": "120000",
+}
+
+
+def test_amounts_are_put_on_sale_with_their_steps(root: Client) -> None:
+    root.post(desk.list_url(AmountOffer) + "add/", AMOUNTS)
+
+    offer = AmountOffer.objects.get()
+    assert [(each.from_cents, each.credits_per_unit) for each in offer.steps.all()] == [
+        (10_000, 110_000),
+        (50_000, 120_000),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("least_cents", "0"),
+        ("least_cents", "49"),
+        ("least_cents", "500001"),
+        ("most_cents", "100000000"),
+        ("credits_per_unit", "0"),
+        ("validity_days", "0"),
+        ("currency", "USD"),
+        ("currency", "ugx"),
+        ("steps-0-from_cents", "1000"),
+        ("steps-0-from_cents", "500001"),
+        ("steps-0-from_cents", "50000"),
+        ("steps-0-credits_per_unit", "100000"),
+        ("steps-1-credits_per_unit", "110000"),
+    ],
+)
+def test_it_refuses_amounts_that_make_no_sense(field: str, value: str, root: Client) -> None:
+    answer = root.post(desk.list_url(AmountOffer) + "add/", {**AMOUNTS, field: value})
+
+    assert answer.status_code == 200
+    assert answer.context["errors"]
+    assert not AmountOffer.objects.exists()

@@ -59,6 +59,8 @@ def test_every_kind_has_a_page_whose_buttons_lead_somewhere(
         "api_key": alice.key.pk,
         "team": alice.wallet.team_id,
         "user": alice.user.pk,
+        "request": alice.record.request_id,
+        "event": desk.make_event().pk,
         "order_id": str(alice.order.public_id),
         "session_id": "cs_test_1",
         "event_id": "evt_1",

@@ -72,6 +72,7 @@ DEEDS: dict[str, Deed | None] = {
     "dashboard/team/members/<int:member_id>/role/": Deed.CHANGE_ROLES,
     "dashboard/team/members/<int:member_id>/hand-over/": Deed.CHANGE_ROLES,
     "dashboard/team/members/<int:member_id>/remove/": Deed.MANAGE_MEMBERS,
+    "billing/checkout-amount/": Deed.BUY,
     "billing/checkout/<slug:slug>/": Deed.BUY,
     "billing/cancelled/<uuid:public_id>/": Deed.BUY,
 }

@@ -30,7 +30,7 @@ def test_caps_are_set_and_shown(acme: Crew) -> None:
     assert answer["Location"] == of(acme, DEVELOPER)
     assert now(acme, DEVELOPER).monthly_cap_credits == 5_000
     assert now(acme, DEVELOPER).lifetime_cap_credits is None
-    assert 'value="5000"' in browser.get(of(acme, DEVELOPER)).content.decode()
+    assert 'value="5,000"' in browser.get(of(acme, DEVELOPER)).content.decode()
     assert "of 5,000" in acme.browser(DEVELOPER).get(acme.page("team/")).content.decode()
 
 

@@ -14,7 +14,7 @@ PAGE = "/dashboard/settings/notifications/"
 def test_it_shows_what_is_in_force(as_alice: Client) -> None:
     page = as_alice.get(PAGE).content.decode()
 
-    assert 'value="100000"' in page
+    assert 'value="100,000"' in page
     assert page.count("checked") == 3
     assert "alice@example.com" in page
 

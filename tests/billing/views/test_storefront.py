@@ -2,16 +2,18 @@
 
 import html
 import re
+from datetime import UTC, datetime
 from typing import Protocol
 
 import pytest
+import time_machine
 from django.contrib.staticfiles import finders
 from django.core.cache import cache
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from billing.catalogue.model_prices import set_price
-from billing.models import ModelPrice, Pack, PublicModel
+from billing.catalogue.model_prices import plan_price, set_price
+from billing.models import AmountOffer, AmountStep, ModelPrice, Order, Pack, PublicModel
 from billing.rollups.published import LEAST_REQUESTS
 from tests.speeds import add_speed
 
@@ -298,3 +300,101 @@ def test_a_link_to_a_page_is_shown_with_a_picture_that_exists(as_charlie: Client
     [picture] = re.findall(r'property="og:image"\s+content="[^"]*/static/(img/[^"]+)"', page)
     assert finders.find(picture)
     assert page.count('property="og:title"') == 1
+
+
+def test_the_price_list_says_what_a_model_costs_from_when_on(
+    as_charlie: Client, gpt4: ModelPrice
+) -> None:
+    with time_machine.travel(datetime(2036, 3, 2, 12, tzinfo=UTC), tick=False):
+        plan_price(
+            gpt4.model,
+            datetime(2036, 3, 9, 8, tzinfo=UTC),
+            prompt_rate_millicredits=3_000,
+            cached_prompt_rate_millicredits=1_500,
+            completion_rate_millicredits=6_000,
+        )
+        pages = [words(as_charlie.get(path)) for path in ("/models/", "/models/gpt-4/")]
+
+    for page in pages:
+        assert "From 9 Mar 2036, 08:00 UTC: 3,000,000 credits per million prompt tokens" in page
+    assert "From 9 Mar 2036, 08:00 UTC 3,000,000 1,500,000 6,000,000" in pages[1]
+
+
+@pytest.fixture
+def dollars(db: None) -> AmountOffer:
+    """Any amount from $10 to $5,000 at 100,000 credits a dollar, from $100 at 110,000."""
+    made = AmountOffer.objects.create(
+        currency="usd",
+        least_cents=1_000,
+        most_cents=500_000,
+        credits_per_unit=100_000,
+        is_active=True,
+    )
+    AmountStep.objects.create(offer=made, from_cents=10_000, credits_per_unit=110_000)
+    return made
+
+
+def test_an_amount_is_told_in_credits_as_it_will_be_ordered(
+    as_charlie: Client, as_alice: Client, dollars: AmountOffer
+) -> None:
+    asked = {"currency": "usd", "amount": "1,250.00"}
+
+    shown = words(as_charlie.get("/packs/", asked))
+    ordered = words(as_alice.get("/billing/checkout-amount/", asked))
+
+    assert "$1,250.00 buys 137,500,000 credits" in shown
+    assert "Custom amount Credits 137,500,000" in ordered
+    assert "Total $1,250.00" in ordered
+
+
+@pytest.mark.parametrize(
+    ("amount", "says"),
+    [
+        ("9.99", "Choose an amount from $10.00 to $5,000.00."),
+        ("5000.01", "Choose an amount from $10.00 to $5,000.00."),
+        ("10.005", "has more decimal places"),
+        ("ten", "Enter a number."),
+        ("", "This field is required."),
+        ("1e400", "digits"),
+    ],
+)
+def test_an_amount_that_is_not_sold_says_what_is(
+    as_charlie: Client, as_alice: Client, dollars: AmountOffer, amount: str, says: str
+) -> None:
+    asked = {"currency": "usd", "amount": amount}
+
+    answer = as_charlie.get("/packs/", asked)
+    order = as_alice.get("/billing/checkout-amount/", asked, follow=True)
+
+    assert (answer.status_code, order.status_code) == (400, 400)
+    assert says in words(answer)
+    assert says in words(order)
+
+
+def test_without_an_offer_there_is_no_form_for_amounts(
+    as_charlie: Client, as_alice: Client
+) -> None:
+    assert "your own amount" not in words(as_charlie.get("/packs/"))
+    assert as_alice.get("/billing/checkout-amount/?amount=10").status_code == 302
+
+
+def test_a_visitor_signs_up_and_comes_back_to_the_amount(
+    as_charlie: Client, dollars: AmountOffer
+) -> None:
+    answer = as_charlie.get("/billing/checkout-amount/", {"currency": "usd", "amount": "50"})
+
+    next_url = "%2Fbilling%2Fcheckout-amount%2F%3Fcurrency%3Dusd%26amount%3D50"
+    assert answer["Location"] == f"/accounts/signup/?next={next_url}"
+
+
+def test_an_order_on_terms_that_changed_says_so_and_orders_nothing(
+    as_alice: Client, dollars: AmountOffer
+) -> None:
+    page = as_alice.get("/billing/checkout-amount/", {"currency": "usd", "amount": "50"})
+    mark = page.context["quote"]
+    AmountOffer.objects.update(credits_per_unit=99_999)
+
+    answer = as_alice.post("/billing/checkout-amount/", {"quote": mark}, follow=True)
+
+    assert "What your amount buys has changed since you looked" in words(answer)
+    assert not Order.objects.exists()

@@ -121,6 +121,23 @@ async def test_a_wide_body_is_refused_before_the_rest_of_it_has_come(
     assert_refused(answer, 400, "body_too_complex")
 
 
+async def test_a_wide_body_of_no_told_length_is_refused_while_it_comes(
+    api: Api, alice: Customer
+) -> None:
+    part = b'{"x":[' + b"[]," * 4 * MAX_CONTAINERS
+    client = await Client.connect(urlsplit(api.base_url).port or 0)
+    client.send(
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"Authorization: Bearer %b\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n"
+        % (alice.secret.encode(), len(part), part)
+    )
+
+    answer = await client.read_answer()
+    await client.close()
+
+    assert_refused(answer, 400, "body_too_complex")
+
+
 async def test_a_body_that_stops_is_timed_out_and_gives_its_share_back(
     api: Api, alice: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

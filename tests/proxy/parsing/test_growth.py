@@ -19,7 +19,7 @@ from proxy.serving.endpoints import CHAT, ENDPOINTS, Endpoint
 from tests.proxy.readers import reader_of
 
 # Above every size at which the work changes its kind, below the one from which bytes are a bound.
-BASE_BYTES = 150_000
+BASE_BYTES = 250_000
 # Twice the bytes: twice the work, and some for caches that no longer hold it all.
 MOST_GROWTH = 2.5
 ROUNDS = 12

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from proxy.errors import InvalidRequest, PayloadTooLarge
 from proxy.parsing import jsonbody
+from proxy.parsing.jsonbody import MAX_CONTAINERS, OUTLINED_BYTES, SMALL_BYTES, Outline
 
 
 def reference(body: bytes) -> dict[str, Any]:
@@ -111,6 +112,45 @@ def test_it_says_what_is_wrong(body: bytes, message: str) -> None:
 
     assert refusal.value.status == 400
     assert refusal.value.code == "invalid_json"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [r"a\"", r"a\\", r"a\\\"", r"\":", ":", r"\\", r"\u003a"],
+)
+@pytest.mark.parametrize("space", ["", " ", "\t\r\n "])
+def test_it_finds_a_key_that_stands_twice_however_it_is_written(key: str, space: str) -> None:
+    pair = f'"{key}"{space}:{space}'
+
+    assert jsonbody.parse(f'{{{pair}"{key}"}}'.encode()) == json.loads(f'{{{pair}"{key}"}}')
+    with pytest.raises(InvalidRequest, match="twice"):
+        jsonbody.parse(f'{{{pair}1,{pair}"{key}"}}'.encode())
+
+
+@pytest.mark.parametrize("size", [SMALL_BYTES, OUTLINED_BYTES, 2 * OUTLINED_BYTES])
+def test_it_counts_objects_and_arrays_in_a_body_of_any_size(size: int) -> None:
+    body = b'{"x":"%b","y":[%b]}'
+    fitting = (MAX_CONTAINERS - 2) * b"[],"
+
+    many = body % (b"a" * (size - len(fitting)), fitting[:-1])
+    too_many = body % (b"a" * (size - len(fitting)), b"[]," + fitting[:-1])
+
+    assert len(jsonbody.parse(many)["y"]) == MAX_CONTAINERS - 2
+    with pytest.raises(InvalidRequest, match="20,000 objects and arrays") as refusal:
+        jsonbody.parse(too_many)
+    assert refusal.value.code == "body_too_complex"
+
+
+@given(st.binary(max_size=40).map(lambda text: text.replace(b'"', b"\\")), st.integers(0, 40))
+def test_an_outline_has_the_same_structure_however_its_body_is_cut(text: bytes, at: int) -> None:
+    body = b'{"a\\\\":"%b\\\\","b\\"":[1,"\\""]}' % text
+    whole, parts = Outline(body), Outline()
+
+    parts.add(body[:at])
+    parts.add(body[at:])
+
+    # A string that is cut has its quotes in one part or none.
+    assert parts.text().replace(b'"', b"") == whole.text().replace(b'"', b"")
 
 
 def test_it_names_the_duplicate_key() -> None:

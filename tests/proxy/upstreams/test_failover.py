@@ -18,6 +18,7 @@ from proxy.parsing.origins import origin_of
 from proxy.upstreams import client as upstream_module
 from proxy.upstreams.attempts import RetryBudget
 from proxy.upstreams.providers.health_report import Figures, read_health
+from proxy.upstreams.providers.pausing import pause, resume
 from proxy.upstreams.shared import CircuitLimits
 from tests.proxy.canned import Canned, json_answer, serve_canned
 from tests.proxy.conftest import Api, Customer, Sandbox, until
@@ -183,6 +184,61 @@ async def test_a_provider_whose_keys_are_all_ejected_is_still_asked(
     await api.runtime.catalogue.refresh()
 
     assert await served_by(api, alice) == ("sandbox", 1)
+
+
+async def test_a_paused_provider_gets_no_new_request_and_another_serves(
+    api: Api, alice: Customer
+) -> None:
+    async with serve_canned(OK) as canned:
+        await put_first(api, "gpt-4", base_url=canned.base_url)
+        first = await in_database(lambda: Route.objects.order_by("priority")[0].provider)
+        await in_database(pause, first, "Its answers are wrong")
+        await api.runtime.catalogue.refresh()
+
+        while_paused = await served_by(api, alice)
+        await in_database(resume, first)
+        await api.runtime.catalogue.refresh()
+        afterwards = await served_by(api, alice)
+
+    assert (while_paused, afterwards) == (("sandbox", 1), (first.name, 1))
+
+
+async def test_a_model_whose_only_provider_is_paused_stays_on_sale_and_asks_to_try_later(
+    api: Api, alice: Customer
+) -> None:
+    await in_database(pause, await in_database(Provider.objects.get), "Maintenance")
+    await api.runtime.catalogue.refresh()
+
+    response = await api.chat(alice)
+    listed = (await api.client.get("/v1/models", headers=alice.headers)).json()["data"]
+
+    assert response.status_code == 503
+    assert [each["id"] for each in listed] == ["gpt-4"]
+    assert (await api.upstream.served())["received"] == 0
+    assert (await alice.balance()).held_credits == 0
+
+
+async def test_a_stream_under_way_ends_whole_though_its_provider_is_paused(
+    api: Api, alice: Customer
+) -> None:
+    body = {
+        "model": "gpt-4",
+        "stream": True,
+        "messages": [{"role": "user", "content": "[[tokens=20]] [[tps=20]]"}],
+    }
+    provider = await in_database(Provider.objects.get)
+    lines: list[str] = []
+
+    async with api.client.stream(
+        "POST", "/v1/chat/completions", json=body, headers=alice.headers
+    ) as answer:
+        async for line in answer.aiter_lines():
+            if not lines:
+                await in_database(pause, provider, "Maintenance")
+                await api.runtime.catalogue.refresh()
+            lines.append(line)
+
+    assert "data: [DONE]" in lines
 
 
 async def test_a_route_takes_only_what_it_serves(api: Api, alice: Customer) -> None:
