@@ -1,19 +1,25 @@
 """Pages come in their reader's language; the desk and the API speak English."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
+from babel.messages.catalog import Message
+from babel.messages.pofile import read_po
 from django.conf import settings as site_settings
 from django.test import Client
 from django.utils import translation
 from pytest_django import Settings
 
+from accounts.languages import keep_language
 from accounts.models import User
+from billing.models import Notice
+from billing.notices.composing import compose
 from common import money
 from tests.conftest import signed_in
 from tokenproxy_site import catalogues
-from tokenproxy_site.extraction import find_messages
+from tokenproxy_site.extraction import find_messages, updated
 
 SWITCH = "/language/"
 
@@ -134,3 +140,51 @@ def test_the_search_for_messages_reads_python_and_templates() -> None:
 
     assert "Time zone" in found
     assert "Language" in found
+
+
+CATALOGUE = site_settings.BASE_DIR / "locale" / "de" / "LC_MESSAGES" / "django.po"
+PLACEHOLDER = re.compile(r"%\(\w+\)s|\{\w*\}|%%")
+
+
+def entries() -> list[Message]:
+    with CATALOGUE.open("rb") as file:
+        return [each for each in read_po(file) if each.id]
+
+
+def both(words: str | tuple[str, ...] | list[str] | None) -> list[str]:
+    return [words or ""] if isinstance(words, str | None) else list(words)
+
+
+def test_nothing_is_left_to_translate() -> None:
+    missing = [each.id for each in entries() if not all(both(each.string)) or each.fuzzy]
+
+    assert missing == []
+
+
+def test_the_catalogue_has_what_the_source_has_and_nothing_else() -> None:
+    # If this fails, run `make messages` and write the German of what is new.
+    assert updated(CATALOGUE) == CATALOGUE.read_text()
+
+
+def test_a_translation_has_the_placeholders_of_its_source() -> None:
+    different = [
+        each.id
+        for each in entries()
+        for source, german in zip(both(each.id), both(each.string), strict=True)
+        if set(PLACEHOLDER.findall(source)) != set(PLACEHOLDER.findall(german))
+    ]
+
+    assert different == []
+
+
+@pytest.mark.parametrize("words", ["Your balance", "Log in", "Sign up", "API keys"])
+def test_a_mail_is_in_the_language_of_its_reader(alice: User, words: str) -> None:
+    keep_language(alice, "de")
+    notice = Notice.objects.create(
+        user=alice, kind=Notice.Kind.LOW_BALANCE, reference="x", facts={"threshold_credits": 1_000}
+    )
+
+    mail = compose(notice)
+
+    assert mail.subject == "Ihr Guthaben liegt unter 1.000 Credits"
+    assert words not in str(mail.body)
