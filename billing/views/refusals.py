@@ -5,7 +5,8 @@ from contextlib import contextmanager
 
 from django.contrib import messages
 from django.http import HttpRequest
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
 
 from accounts.legal import TextsChanged
 from accounts.teams import exceptions as teams
@@ -86,4 +87,4 @@ def as_message(request: HttpRequest) -> Iterator[None]:
         yield
     except tuple(MESSAGES) as error:
         known = next(kind for kind in type(error).__mro__ if kind in MESSAGES)
-        messages.error(request, MESSAGES[known].format(error))
+        messages.error(request, gettext(MESSAGES[known]).format(error))
