@@ -136,7 +136,7 @@ async def _pairs(shop: Shop, wallet_ids: list[int]) -> tuple[list[float], list[f
 
     from billing.wallet.client import WalletClient
 
-    wallet = await WalletClient.connect(settings.REDIS_URL)
+    wallet = await WalletClient.connect(settings.REDIS_SHARDS)
     turns = itertools.cycle(wallet_ids)
     work = [(shop.hold(next(turns)), ending()) for _ in range(PAIRS)]
     holds: list[float] = []

@@ -39,6 +39,8 @@ urlpatterns = [
         keys.key_end_rotation,
         name="dashboard-key-end-rotation",
     ),
+    path("dashboard/keys/<int:key_id>/pause/", keys.key_pause, name="dashboard-key-pause"),
+    path("dashboard/keys/<int:key_id>/resume/", keys.key_resume, name="dashboard-key-resume"),
     path("dashboard/keys/<int:key_id>/revoke/", keys.key_revoke, name="dashboard-key-revoke"),
     path("dashboard/usage/", usage.usage, name="dashboard-usage"),
     path("dashboard/usage.csv", usage.usage_file, name="dashboard-usage-file"),

@@ -11,6 +11,7 @@
     │   │   └── UnsupportedMediaType 415
     │   ├── AuthenticationFailed     401  invalid_api_key
     │   ├── NetworkRefused           401  ip_not_authorized, not from this address
+    │   ├── KeyPaused                403  api_key_paused, until its owner resumes it
     │   ├── RoleRefused              403  role_not_allowed, of the key's maker in its team
     │   ├── AccountFrozen            403  account_frozen, until a person lifts it
     │   ├── HttpsRequired            403  https_required, where the site has https
@@ -48,7 +49,8 @@
     ├── HealthUnknown                Redis, which knows the health of upstreams, does not answer
     ├── NotTried                     there is nothing to try
     ├── TrialFailed                  a try was not answered well
-    └── NotSynced                    a provider's list of models can't be used
+    ├── NotSynced                    a provider's list of models can't be used
+    └── BadPriceList                 a price list that can't be read, or changes nothing of ours
 
 Messages are written for customers: no host, key or organisation of an upstream.
 """
@@ -178,6 +180,18 @@ class NetworkRefused(ApiError):
         super().__init__(
             f"This API key may not be used from your address ({address or 'unknown'}). "
             "Its owner chooses the allowed networks in the dashboard."
+        )
+
+
+class KeyPaused(ApiError):
+    status = 403
+    type = "permission_error"
+    code = "api_key_paused"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This API key is paused. Its owner can resume it in the dashboard.",
+            headers={"x-should-retry": "false"},
         )
 
 
@@ -484,3 +498,7 @@ class TrialFailed(BillingError):
 
 class NotSynced(BillingError):
     """A provider's list of models can't be read or used."""
+
+
+class BadPriceList(BillingError):
+    """A provider's price list that can't be read or has none of our routes."""

@@ -9,7 +9,7 @@ PRODUCT = ("accounts", "billing", "common", "proxy", "tokenproxy_site")
 
 # Where the settings read one from the environment.
 SETTING_READ = re.compile(
-    r'get_(?:choice|text|url|redis_url|int|bool|list|fernet_keys|networks)\(\s*"([A-Z_]+)"'
+    r'get_(?:choice|text|url|redis_url|int|bool|list|fernet_keys|networks|shard_map)\(\s*"([A-Z_]+)"'
 )
 
 

@@ -17,6 +17,7 @@ from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
 from billing.wallet.address import MalformedAddress, RedisAddress
+from billing.wallet.shard_map import read_shard_map
 from common.client_networks import read_network
 
 env = environ.Env()
@@ -128,6 +129,17 @@ def get_redis_url(name: str, default: str | None = None) -> str:
     except MalformedAddress as error:
         raise ImproperlyConfigured(f"The setting {name} {error}.") from error
     return value
+
+
+def get_shard_map(name: str, *, default: str) -> tuple[str, ...]:
+    """Return the URL of the server of each shard, of which every client honours the options."""
+    try:
+        urls = read_shard_map(get_text(name, ""), default=default)
+        for url in set(urls):
+            RedisAddress.parse(url).demand_files()
+    except MalformedAddress as error:
+        raise ImproperlyConfigured(f"The setting {name} {error}.") from error
+    return urls
 
 
 def get_fernet_keys(name: str) -> list[str]:

@@ -6,8 +6,7 @@ The API does not come here: its calls never enter Django's middleware, and it sp
 from collections.abc import Callable
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
@@ -47,7 +46,7 @@ def choose_language(request: HttpRequest) -> HttpResponse:
         page, {request.get_host()}, require_https=request.is_secure()
     ):
         page = reverse("home")
-    answer = redirect(page)
+    answer = HttpResponseRedirect(page)
     language = request.POST.get("language", "")
     if is_offered(language):
         _keep_cookie(answer, language)

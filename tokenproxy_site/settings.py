@@ -24,6 +24,7 @@ from tokenproxy_site.env import (
     get_list,
     get_networks,
     get_redis_url,
+    get_shard_map,
     get_text,
     get_url,
     is_owners_command,
@@ -187,6 +188,8 @@ DATABASES = {
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = get_redis_url("REDIS_URL")
+# The URL of each of the sixteen shards' server.
+REDIS_SHARDS = get_shard_map("REDIS_SHARDS", default=REDIS_URL)
 # What keeps Redis' data when its server dies: its append-only file, or whoever offers it.
 REDIS_DURABILITY = get_choice("REDIS_DURABILITY", "aof", ("aof", "managed"))
 CELERY_BROKER_URL = get_redis_url("CELERY_BROKER_URL", beside(REDIS_URL, 1))

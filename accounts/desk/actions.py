@@ -112,6 +112,8 @@ class StaffAction(Generic[M]):
     preview: Callable[[HttpRequest, Sequence[M], dict[str, Any]], Preview] | None = None
     # What staff should know about an object before they confirm.
     get_note: Callable[[M], str] = lambda obj: ""
+    # Whose columns are compared, for the audit trail.
+    get_changed: Callable[[M], Model] = lambda obj: obj
     # Where to go once it was done to one object, if not to its page.
     get_next: Callable[[Asked[M]], str] | None = None
     is_for_one: bool = False
@@ -271,11 +273,12 @@ class StaffActionsAdmin(DeskAdmin[M]):
         self, action: StaffAction[M], asked: Asked[M], act: Callable[[], Done | str]
     ) -> str:
         """Do something and write it into the audit trail, in one transaction."""
-        before = snapshot(asked.obj)
+        changed = action.get_changed(asked.obj)
+        before = snapshot(changed)
         with action.guard():
             answer = act()
             done = Done(answer) if isinstance(answer, str) else answer
-            changes = differences(before, snapshot(asked.obj))
+            changes = differences(before, snapshot(changed))
             said = Said(words=done.text, reason=asked.reason, changes=changes)
             self.record(
                 asked.request,

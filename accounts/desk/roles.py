@@ -74,6 +74,7 @@ ROLES = (
             *views("billing", "stripeevent", "exchangerate"),
             SEES_ADDRESSES,
             SEES_MARGIN,
+            "accounts.change_address",
             "billing.add_codebatch",
             "billing.add_exchangerate",
             "billing.add_ledgerentry",

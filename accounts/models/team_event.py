@@ -30,6 +30,8 @@ class TeamEvent(models.Model):
         KEY_MADE = "key_made", _("made the API key")
         KEY_CHANGED = "key_changed", _("changed the API key")
         KEY_ROTATED = "key_rotated", _("rotated the API key")
+        KEY_PAUSED = "key_paused", _("paused the API key")
+        KEY_RESUMED = "key_resumed", _("resumed the API key")
         KEY_REVOKED = "key_revoked", _("revoked the API key")
         BOUGHT = "bought", _("bought")
         REFUNDED = "refunded", _("asked for a refund of")

@@ -54,7 +54,10 @@ class User(AbstractUser):
     objects = UserManager()  # type: ignore[assignment,misc]
 
     class Meta:
-        permissions = [("see_addresses", "See e-mail and network addresses in full")]
+        permissions = [
+            ("see_addresses", "See e-mail and network addresses in full"),
+            ("change_address", "Give customers another e-mail address, with a second person"),
+        ]
         constraints = [
             models.UniqueConstraint(Lower("email"), name="user_email_is_unique_in_any_case"),
         ]

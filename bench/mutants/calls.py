@@ -10,7 +10,24 @@ THINKING = "tests/proxy/serving/test_thinking.py::test_it_"
 WRITE_OFFS = "tests/billing/ledger/test_write_offs.py::test_"
 STREAMS = "tests/proxy/serving/test_streams.py::test_it_"
 
+TRANSPORT = "proxy/upstreams/transport.py"
+TRANSPORT_TESTS = "tests/proxy/upstreams/test_transport.py::test_"
+
 MUTANTS: list[Mutant] = [
+    Mutant(
+        "upstreams: a connection is used again with a rest of a request in it",
+        TRANSPORT,
+        "if transport is not None and transport.get_write_buffer_size():",
+        "if False:",
+        f"{TRANSPORT_TESTS}a_connection_with_an_unsent_rest_is_not_used_again",
+    ),
+    Mutant(
+        "upstreams: a secret writes headers of its own",
+        TRANSPORT,
+        "if _LINE_END.search(value):",
+        "if False:",
+        f"{TRANSPORT_TESTS}a_secret_can_write_no_header_of_its_own",
+    ),
     Mutant(
         "endings: a client that leaves pays for what nobody was sent",
         ENDINGS,

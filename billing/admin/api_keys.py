@@ -108,6 +108,7 @@ class ApiKeyAdmin(ReadOnlyWithActions[ApiKey]):
         "created_at",
         "last_used_at",
         "expires_at",
+        "paused_at",
         "revoked_at",
     )
     list_display = (
@@ -128,6 +129,8 @@ class ApiKeyAdmin(ReadOnlyWithActions[ApiKey]):
 
     @admin.display(description="State")
     def state(self, key: ApiKey) -> str:
+        if key.paused_at and key.is_usable(timezone.now()):
+            return columns.state("paused", "waiting")
         if key.is_usable(timezone.now()):
             return columns.state("usable", "good")
         return columns.state("revoked" if key.revoked_at else "expired", "quiet")

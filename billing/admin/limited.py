@@ -9,8 +9,9 @@ from django.http import QueryDict
 
 from accounts.desk.actions import Asked, Done, StaffAction
 from accounts.desk.pages import M
+from accounts.models import User
 from billing.approvals.decisions import Wish, ask_approval
-from billing.approvals.limits import why_beyond
+from billing.approvals.limits import EXCEEDS, why_beyond
 
 # What a form has beside the answers.
 # The action that makes codes; it has a page of its own.
@@ -23,11 +24,13 @@ class LimitedAction(StaffAction[M]):
     """An action whose `worth`, in credits, counts towards the limits of whoever does it."""
 
     worth: Callable[[Asked[M]], int] = lambda asked: 0
+    # Whatever it is worth.
+    takes_two: bool = False
 
     def run(self, asked: Asked[M]) -> Done:
         """Do it, or ask for it if it is more than one person may do."""
         worth = self.worth(asked)
-        if why := why_beyond(asked.actor, worth):
+        if why := self.why_not_alone(asked.actor, worth):
             approval = ask_approval(self.wish_of(asked, worth), by=asked.actor)
             text = f"Nothing was done yet. {why} A second person has been asked to approve it."
             return Done(
@@ -35,6 +38,12 @@ class LimitedAction(StaffAction[M]):
                 deed=f"Asked for: {self.label}",
             )
         return Done(self.apply(asked), worth_credits=worth)
+
+    def why_not_alone(self, actor: User, worth_credits: int) -> str:
+        """Return why somebody may not do this alone; empty if they may."""
+        if self.takes_two and not actor.has_perm(EXCEEDS):
+            return "It always takes two."
+        return why_beyond(actor, worth_credits)
 
     def wish_of(self, asked: Asked[M], worth: int) -> Wish:
         return Wish(

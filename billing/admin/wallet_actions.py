@@ -8,11 +8,13 @@ from django import forms
 from django.utils import timezone
 from django.utils.formats import date_format
 
+from accounts.addresses import MOST_CHARS
 from accounts.desk.actions import Asked, ReasonForm, StaffAction
-from accounts.models import Membership
+from accounts.models import Membership, User
 from billing.admin.limited import LimitedAction
 from billing.desk import visits
 from billing.keys.settings import MOST_PER_MINUTE
+from billing.leaving.address import give_address, why_address_stays
 from billing.leaving.deletion import delete_account, why_not
 from billing.leaving.sessions import end_sessions_of
 from billing.ledger.freezes import open_freezes
@@ -123,6 +125,24 @@ class MemberField(forms.ModelChoiceField[Membership]):
         return f"{obj.user}, {obj.get_role_display()}"
 
 
+class AddressForm(ReasonForm):
+    """Another address, typed twice: a slip would give the account to a stranger."""
+
+    email = forms.EmailField(label="New address", max_length=MOST_CHARS)
+    again = forms.EmailField(label="The same again", max_length=MOST_CHARS)
+    once = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
+    field_order = ("email", "again", "reason")
+
+    def clean_email(self) -> str:
+        return str(self.cleaned_data["email"]).lower()
+
+    def clean_again(self) -> str:
+        again = str(self.cleaned_data["again"]).lower()
+        if again != self.cleaned_data.get("email"):
+            raise forms.ValidationError("The two differ.")
+        return again
+
+
 class LookForm(ReasonForm):
     """Whom of a team to visit: what they see depends on their role."""
 
@@ -215,10 +235,20 @@ def look(asked: Asked[Wallet]) -> str:
     return f"Shown as member {member.pk} sees it, read-only, until {until:%H:%M:%S} UTC."
 
 
-def delete(asked: Asked[Wallet]) -> str:
-    person = asked.obj.team.person
+def change_address(asked: Asked[Wallet]) -> str:
+    give_address(owner_of(asked.obj), asked.answers["email"])
+    # Approvals keep this text, and nothing personal is in it.
+    return "The address is changed, every browser is logged out, and both addresses are mailed."
+
+
+def owner_of(wallet: Wallet) -> User:
+    person = wallet.team.person
     assert person is not None  # noqa: S101  # see the refusal
-    delete_account(person)
+    return person
+
+
+def delete(asked: Asked[Wallet]) -> str:
+    delete_account(owner_of(asked.obj))
     return "The account is deleted, and what was personal is gone."
 
 
@@ -315,6 +345,21 @@ LOOK = StaffAction[Wallet](
     get_next=lambda asked: visits.address_of(asked.answers["member"]),
     is_for_one=True,
 )
+ADDRESS = LimitedAction[Wallet](
+    name="change-address",
+    label="Change the address",
+    explanation="For somebody who can't read their old address and has shown who they are. Whoever"
+    " reads the new one gets into the account, so it takes a second person, the old address is"
+    " told at once, and every browser is logged out. API keys and the second factor stay.",
+    permission="accounts.change_address",
+    apply=change_address,
+    refusal=lambda wallet: why_address_stays(wallet.team.person),
+    form_class=AddressForm,
+    get_changed=owner_of,
+    takes_two=True,
+    is_for_one=True,
+    asks_again=True,
+)
 DELETE = StaffAction[Wallet](
     name="delete-account",
     label="Close and erase",
@@ -327,4 +372,4 @@ DELETE = StaffAction[Wallet](
     is_atomic=False,
     asks_again=True,
 )
-ACTIONS = (GRANT, ADJUST, LIMIT, FREEZE, UNFREEZE, NOTE, LOOK, SIGN_OUT, DELETE)
+ACTIONS = (GRANT, ADJUST, LIMIT, FREEZE, UNFREEZE, NOTE, LOOK, SIGN_OUT, ADDRESS, DELETE)

@@ -15,6 +15,7 @@ from billing.admin import wallet_reads as reads
 from billing.admin.search import ExactSearch
 from billing.admin.statements import statement_urls, statements_tool
 from billing.admin.wallet_actions import ACTIONS, LIMITS
+from billing.keys.refusals import find_refusals
 from billing.ledger.balances import read_balance
 from billing.models import Wallet
 
@@ -117,6 +118,7 @@ def describe_wallet(request: HttpRequest, wallet: Wallet) -> dict[str, Any]:
         **{name: read(wallet) if sees[name] else None for name, read in more.items()},
         "chart": reads.usage_chart(wallet) if sees_usage else None,
         "trouble": reads.trouble(wallet) if sees_usage else None,
+        "refused": find_refusals(wallet.pk) if sees_usage else None,
         "balance": read_balance(wallet),
         "totals": reads.sum_by_kind(wallet) if sees_ledger else None,
         "entries": reads.recent_entries(wallet) if sees_ledger else None,

@@ -1,4 +1,4 @@
-"""API keys: issue, change, rotate, revoke.
+"""API keys: issue, change, rotate, pause, revoke.
 
 Only this module writes keys. Each change is noted on the wallet in the same transaction and pushed
 to Redis, so that every web process knows of it with the next request.
@@ -180,6 +180,36 @@ def end_rotation(key: ApiKey) -> bool:
         key.save(update_fields=PREVIOUS)
     note_key_changed(key)
     return had_one
+
+
+@transaction.atomic
+def pause_api_key(key: ApiKey, *, by: User | None = None) -> bool:
+    """Refuse a key until it is resumed, at once in every process. False if it is refused already.
+
+    Safe to repeat.
+    """
+    lock_wallet(get_wallet(key.team).pk)
+    running = ApiKey.objects.filter(pk=key.pk, paused_at=None, revoked_at=None)
+    if running.update(paused_at=timezone.now()) != 1:
+        return False
+    note_key_changed(key)
+    note(key.team, Action.KEY_PAUSED, actor=by, subject=key.hint)
+    return True
+
+
+@transaction.atomic
+def resume_api_key(key: ApiKey, *, by: User | None = None) -> bool:
+    """Let a paused key go on. False if it is not paused, or is revoked. Safe to repeat.
+
+    A process that has refused it lately goes on doing so for at most KEY_CACHE_S.
+    """
+    lock_wallet(get_wallet(key.team).pk)
+    paused = ApiKey.objects.filter(pk=key.pk, paused_at__isnull=False, revoked_at=None)
+    if paused.update(paused_at=None) != 1:
+        return False
+    note_key_changed(key)
+    note(key.team, Action.KEY_RESUMED, actor=by, subject=key.hint)
+    return True
 
 
 @transaction.atomic

@@ -17,6 +17,7 @@ from accounts.audit import forget_person
 from accounts.models import Invitation, Team, User
 from billing.gifts.welcome import forget_address
 from billing.models import (
+    Approval,
     AutoTopUp,
     InboxItem,
     Notice,
@@ -28,6 +29,7 @@ from billing.models import (
     StripeEvent,
     TopUpConsent,
     TopUpPayment,
+    Wallet,
     WelcomeCredit,
 )
 
@@ -47,6 +49,11 @@ def erase(user: User) -> None:
     StripeCustomer.objects.filter(wallet__team__person=user).update(email="")
     for welcome in WelcomeCredit.objects.filter(user=user):
         forget_address(welcome)
+    # A form's answers may name an address.
+    wallets = Wallet.objects.filter(team__person=user).values_list("pk", flat=True)
+    Approval.objects.filter(
+        page=Wallet._meta.label_lower, object_id__in=[str(pk) for pk in wallets]
+    ).update(answers={}, reason="")
     StaffNote.objects.filter(wallet__team__person=user).delete()
     NotificationSettings.objects.filter(user=user).exclude(team__person=user).delete()
     forget_person(user)

@@ -82,7 +82,15 @@ def _tables(user: User, wallet: Wallet) -> dict[str, Any]:
         "api_keys": _rows(
             ApiKey,
             user,
-            *("name", "hint", "created_at", "expires_at", "revoked_at", "last_used_at"),
+            *(
+                "name",
+                "hint",
+                "created_at",
+                "expires_at",
+                "paused_at",
+                "revoked_at",
+                "last_used_at",
+            ),
             *("requests_per_minute", "tokens_per_minute", "concurrent_requests"),
             *("lifetime_cap_credits", "monthly_cap_credits", "allowed_models", "allowed_networks"),
         ),

@@ -4,6 +4,8 @@ PostgreSQL records what is to be taken, Redis decides how much of it is availabl
 books that. What a clawback could not take becomes debt.
 """
 
+from collections import defaultdict
+
 import structlog
 from django.db import transaction
 
@@ -11,10 +13,12 @@ from billing.exceptions import WalletError, WalletMissing, WalletRecovering
 from billing.ledger.pushes import push_due, push_wallets
 from billing.ledger.references import DebitRow
 from billing.models import Debit, Wallet
+from billing.wallet import keys
 from billing.wallet.commands import figures
 from billing.wallet.commands.command import Command, parse_ok
+from billing.wallet.node import Node
 from billing.wallet.rebuild_barrier import no_rebuild_meanwhile
-from billing.wallet.sync_client import SyncWalletClient, get_sync_client
+from billing.wallet.sync_client import SyncWalletClient, each_apart, get_sync_client
 
 log = structlog.get_logger(__name__)
 
@@ -46,16 +50,18 @@ def decide_if_possible(debit: Debit) -> bool:
 
 
 def decide_open(*, most: int = BATCH) -> int:
-    """Let Redis decide every debit that is not booked. Returns how many. Raises WalletRecovering.
+    """Let Redis decide every debit that is not booked. Returns how many.
 
-    A debit that is decided but not booked yet is sent again, and Redis answers the same.
+    Raises WalletRecovering, after the debits whose server can be asked. A debit that is decided
+    but not booked yet is sent again, and Redis answers the same.
     """
     # In random order, so that debits that are refused don't keep the others waiting.
     due = Debit.objects.filter(booked_at=None).order_by("?")
-    debit_ids = list(due.values_list("pk", flat=True)[:most])
-    if debit_ids:
-        decide(debit_ids)
-    return len(debit_ids)
+    by_node: dict[Node, list[int]] = defaultdict(list)
+    for debit_id, wallet_id in due.values_list("pk", "wallet")[:most]:
+        by_node[get_sync_client().node_of(keys.shard_of(wallet_id))].append(debit_id)
+    each_apart(by_node.values(), decide)
+    return sum(map(len, by_node.values()))
 
 
 def decide(debit_ids: list[int]) -> None:

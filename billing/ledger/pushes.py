@@ -7,8 +7,8 @@ from django.db.models import F, QuerySet
 from billing.exceptions import WalletError, WalletRecovering
 from billing.models import Wallet
 from billing.wallet.commands import figures
-from billing.wallet.commands.command import Command, parse_ok
-from billing.wallet.sync_client import get_sync_client
+from billing.wallet.commands.command import Command, Reply, parse_ok
+from billing.wallet.sync_client import each_apart, get_sync_client
 
 log = structlog.get_logger(__name__)
 
@@ -32,19 +32,30 @@ def push_if_possible(wallet_id: int) -> bool:
 
 
 def push_wallets(wallet_ids: list[int]) -> None:
-    """Push the present figures of these wallets. Raises WalletRecovering. Safe to repeat."""
+    """Push the present figures of these wallets. Safe to repeat.
+
+    Raises WalletRecovering, after those whose shard is open.
+    """
     wallets = list(Wallet.objects.filter(pk__in=wallet_ids))
-    for wallet, reply in zip(
-        wallets, get_sync_client().ask_each([push_call(w) for w in wallets]), strict=True
-    ):
+    replies = get_sync_client().ask_each([push_call(w) for w in wallets])
+    each_apart(zip(wallets, replies, strict=True), _note_push)
+
+
+def _note_push(pushed: tuple[Wallet, Reply | WalletError]) -> None:
+    wallet, reply = pushed
+    try:
         if isinstance(reply, WalletError):
-            # A defect of one wallet must not keep the others from being pushed.
-            log.error("push_refused", wallet_id=wallet.pk, error=str(reply))
-            continue
+            raise reply
         parse_ok(reply)
-        Wallet.objects.filter(pk=wallet.pk, pushed_version__lt=wallet.version).update(
-            pushed_version=wallet.version
-        )
+    except WalletRecovering:
+        raise
+    except WalletError as error:
+        # A defect of one wallet must not keep the others from being pushed.
+        log.error("push_refused", wallet_id=wallet.pk, error=str(error))
+        return
+    Wallet.objects.filter(pk=wallet.pk, pushed_version__lt=wallet.version).update(
+        pushed_version=wallet.version
+    )
 
 
 def due_wallets() -> QuerySet[Wallet]:

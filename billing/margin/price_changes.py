@@ -60,13 +60,14 @@ class PriceChange:
         return self.actual.is_whole
 
 
-def read_changes(names: list[str]) -> Mapping[str, PriceChange]:
-    """Return the last days of each of these models that was asked."""
+def read_changes(names: list[str], **which: object) -> Mapping[str, PriceChange]:
+    """Return the last days of each of these models that was asked; of `which` requests, or all."""
     today = timezone.now().date()
     since = today - timedelta(days=DAYS - 1)
-    margins = read_margins("model", since=since, until=today, model_name__in=names)
+    which = {"model_name__in": names, **which}
+    margins = read_margins("model", since=since, until=today, **which)
     rows: Iterable[Any] = (
-        SiteRollUp.objects.filter(starts_at__gte=midnight(since), model_name__in=names)
+        SiteRollUp.objects.filter(starts_at__gte=midnight(since), **which)
         .values("model_name")
         .annotate(**{f"{name}_sum": Sum(name) for name in COUNTS})
         .order_by()

@@ -18,6 +18,7 @@ from billing.models.order import Order
 from billing.models.refund import Refund
 from billing.models.revenue import ExchangeRate, Revenue
 from billing.models.roll_up import RollUpDue, RollUpMark, SiteRollUp, UsageRollUp
+from billing.models.shard_home import ShardHome
 from billing.models.staff_note import StaffNote
 from billing.models.stripe_customer import StripeCustomer
 from billing.models.stripe_event import StripeEvent
@@ -54,6 +55,7 @@ __all__ = [
     "Revenue",
     "RollUpDue",
     "RollUpMark",
+    "ShardHome",
     "SignIn",
     "SiteRollUp",
     "StaffNote",

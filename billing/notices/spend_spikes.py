@@ -31,7 +31,7 @@ def notify_spend_spikes() -> int:
     """
     since = quarter_of(timezone.now()) - HOUR
     spent = charged_by_key(since, least=LEAST_CREDITS)
-    keys = ApiKey.objects.filter(pk__in=spent, revoked_at=None)
+    keys = ApiKey.objects.filter(pk__in=spent, revoked_at=None, paused_at=None)
     spikes = 0
     for key in keys.select_related("team__person", "created_by"):
         usual = busiest_hour(key, since - COMPARED, since)

@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 from django.conf import settings
 
-from billing.exceptions import UnknownHold, WalletMissing
+from billing.exceptions import UnknownHold, WalletMissing, WalletRecovering
 from billing.ledger.inbox import file_item
 from billing.models import UsageRecord
 from billing.upkeep.reaper import abandoned
@@ -53,16 +53,24 @@ class Booked:
 def adopt_journals(directory: Path | None = None) -> int:
     """Settle what lost processes left open. Returns how many files were finished.
 
-    Safe to repeat and to run concurrently. Raises WalletRecovering.
+    Safe to repeat and to run concurrently. Raises WalletRecovering, after all that concerns shards
+    that are open.
     """
     client = get_sync_client()
-    finished = 0
+    open_shards = client.open_shards()
+    finished = waiting = 0
     for path in adoptable_files(directory or settings.JOURNAL_DIR):
         contents = JournalContents()
         contents.read(path)
-        if _adopt(client, contents):
+        now = contents.of_shards(open_shards)
+        is_done = _adopt(client, now)
+        if len(now) < len(contents):
+            waiting += 1
+        elif is_done:
             _finish(path, contents)
             finished += 1
+    if waiting:
+        raise WalletRecovering(f"{waiting} journals have requests of shards that are closed.")
     return finished
 
 

@@ -20,8 +20,9 @@ from billing.wallet import keys
 from billing.wallet.commands import shards
 from billing.wallet.commands.command import parse_ok
 from billing.wallet.events import Event, Fields, MalformedEvent, read_event
+from billing.wallet.node import Node
 from billing.wallet.rebuild_barrier import no_rebuild_meanwhile
-from billing.wallet.sync_client import SyncWalletClient, get_sync_client
+from billing.wallet.sync_client import SyncWalletClient, each_apart, get_sync_client
 from common.locks import try_lock_name
 
 log = structlog.get_logger(__name__)
@@ -38,21 +39,30 @@ class Drained:
 
 
 def drain(*, batch: int = BATCH) -> Drained:
-    """Book every waiting event. Safe to repeat and to run concurrently. Raises WalletRecovering."""
+    """Book every waiting event. Safe to repeat and to run concurrently.
+
+    Raises WalletRecovering, after the shards that are open.
+    """
     client = get_sync_client()
     drained = Drained()
-    for shard in _shards_with_events(client):
+
+    def drain_shard(shard: int) -> None:
         _drain_shard(client, shard, drained, batch=batch)
+
+    def drain_node(node: Node) -> None:
+        each_apart(_shards_with_events(node), drain_shard)
+
+    each_apart(client.nodes, drain_node)
     return drained
 
 
-def _shards_with_events(client: SyncWalletClient) -> list[int]:
-    pipeline = client.redis.pipeline(transaction=False)
-    for shard in range(keys.SHARDS):
+def _shards_with_events(node: Node) -> list[int]:
+    pipeline = node.redis.pipeline(transaction=False)
+    for shard in node.shards:
         pipeline.xlen(keys.events(shard))
-    with client.reaching():
+    with node.reaching():
         lengths = pipeline.execute()
-    return [shard for shard, length in enumerate(lengths) if length]
+    return [shard for shard, length in zip(node.shards, lengths, strict=True) if length]
 
 
 def _drain_shard(client: SyncWalletClient, shard: int, drained: Drained, *, batch: int) -> None:

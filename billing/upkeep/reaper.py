@@ -14,7 +14,8 @@ from billing.wallet.commands import ending
 from billing.wallet.commands.ending import Reaped
 from billing.wallet.hashes import read_registers
 from billing.wallet.journal import JournalContents, read_all
-from billing.wallet.sync_client import SyncWalletClient, get_sync_client
+from billing.wallet.node import Node
+from billing.wallet.sync_client import SyncWalletClient, each_apart, get_sync_client
 from billing.wallet.usage import Settlement
 
 log = structlog.get_logger(__name__)
@@ -34,10 +35,15 @@ class Due:
 def reap(*, batch: int = BATCH) -> int:
     """End every hold whose lease ran out, at its last progress. Returns how many.
 
-    Safe to repeat and concurrently: Redis checks the lease again. Raises WalletRecovering.
+    Safe to repeat and concurrently: Redis checks the lease again. Raises WalletRecovering, after
+    the servers that can be asked.
     """
     client = get_sync_client()
-    return sum(_reap_shard(client, shard, batch=batch) for shard in range(keys.SHARDS))
+
+    def reap_node(node: Node) -> int:
+        return sum(_reap_shard(client, shard, batch=batch) for shard in node.shards)
+
+    return sum(each_apart(client.nodes, reap_node))
 
 
 def abandoned(ended_at_ms: int) -> Settlement:
@@ -64,8 +70,9 @@ def _reap_shard(client: SyncWalletClient, shard: int, *, batch: int) -> int:
 
 def _find_due(client: SyncWalletClient, shard: int, *, most: int) -> list[Due]:
     now_ms = int(time.time() * 1_000)
-    with client.reaching():
-        found = client.redis.zrangebyscore(keys.leases(shard), "-inf", now_ms, start=0, num=most)
+    node = client.node_of(shard)
+    with node.reaching():
+        found = node.redis.zrangebyscore(keys.leases(shard), "-inf", now_ms, start=0, num=most)
         request_ids = [member.decode() for member in found]
     registers = read_registers(client, shard, request_ids)
     # A lease without a register names no wallet; any wallet of the shard will do to drop it.

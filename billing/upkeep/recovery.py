@@ -12,20 +12,24 @@ import uuid
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from itertools import chain
 
 import structlog
 from django.conf import settings
 
 from billing.exceptions import UnsafeRedis, WalletRecovering
 from billing.upkeep.books import Books, read_books
+from billing.upkeep.homes import find_strangers
 from billing.upkeep.rebuild_plan import Plan, plan_shard, split_by_shard
 from billing.upkeep.remains import Remains, read_remains
 from billing.wallet import keys
-from billing.wallet.commands import restoring, shards
+from billing.wallet.commands import restoring
 from billing.wallet.commands.command import Command
 from billing.wallet.journal import read_all
+from billing.wallet.node import Node
 from billing.wallet.rebuild_barrier import only_rebuilder, rebuild_snapshot
-from billing.wallet.sync_client import SyncWalletClient, get_sync_client
+from billing.wallet.sync_client import SyncWalletClient, each_apart, get_sync_client
 from common.batches import batches
 from common.progress import Progress, unseen
 
@@ -54,49 +58,63 @@ def recover(
 
     `on_progress` is told of each step.
 
-    Safe to repeat and concurrently: one worker does it, the others find nothing to do.
-    Raises WalletRecovering if Redis is away or was lost again. Raises UnsafeRedis if Redis may not
-    be used; every shard is then closed until it may.
+    Safe to repeat and concurrently: one worker does it, the others find nothing to do. Servers are
+    rebuilt one after another, and one that can't be keeps none of the others from it.
+    Raises WalletRecovering if a server is away, was lost again, or is not its shards' home. Raises
+    UnsafeRedis if one may not be used; its shards are then closed until it may.
     """
     client = get_sync_client()
-    _demand_safe_server(client)
-    if client.has_library() and not _closed_shards(client):
+    recover_node = partial(_recover, client, grace_s=grace_s, batch=batch, on_progress=on_progress)
+    return sorted(chain.from_iterable(each_apart(client.nodes, recover_node)))
+
+
+def _recover(
+    client: SyncWalletClient, node: Node, *, grace_s: float, batch: int, on_progress: Progress
+) -> list[int]:
+    """Rebuild and open the closed shards of one server."""
+    _demand_safe_server(node)
+    if node.has_library() and not node.closed_shards():
         return []
     with only_rebuilder() as is_mine:
         if not is_mine:
             return []
-        with client.reaching():
-            client.load_library()
-        closed = _closed_shards(client)
+        with node.reaching():
+            node.load_library()
+        closed = node.closed_shards()
         if closed:
+            _demand_homes(client, closed)
             _rebuild(client, closed, grace_s=grace_s, batch=batch, on_progress=on_progress)
     return closed
 
 
-def _demand_safe_server(client: SyncWalletClient) -> None:
+def _demand_safe_server(node: Node) -> None:
     """Close every shard of a server whose settings were changed so that it can lose holds.
 
     A wallet that was evicted would be pushed again, without its holds.
     """
     try:
-        client.demand_safe_server()
+        node.demand_safe_server()
     except UnsafeRedis:
-        if client.has_library():
-            client.ask_many([restoring.close(shard) for shard in range(keys.SHARDS)])
+        if node.has_library():
+            node.ask_many([restoring.close(shard) for shard in node.shards])
         raise
+
+
+def _demand_homes(client: SyncWalletClient, closed: list[int]) -> None:
+    """Raise WalletRecovering if one of these shards is at home at another server."""
+    strangers = [one for one in find_strangers(client) if one.shard in closed]
+    if strangers:
+        log.error("shard_not_at_home", shards=[one.shard for one in strangers])
+        raise WalletRecovering(f"{strangers[0]}: see `manage.py move_shards`.")
 
 
 def close_all() -> None:
     """Close every fence, so that `recover` rebuilds all wallets. Calls answer 503 meanwhile."""
     client = get_sync_client()
-    with client.reaching():
-        client.load_library()
+    for node in client.nodes:
+        with node.reaching():
+            node.load_library()
     client.ask_many([restoring.close(shard) for shard in range(keys.SHARDS)])
-
-
-def _closed_shards(client: SyncWalletClient) -> list[int]:
-    replies = client.ask_many([shards.status(shard) for shard in range(keys.SHARDS)])
-    return [shard for shard, reply in enumerate(replies) if reply[0] != b"OK"]
 
 
 def _rebuild(
@@ -133,6 +151,9 @@ def _rebuild(
             yield _steps(plan, booked, epoch=epoch)
 
     with rebuild_snapshot():
+        # After the beginning: a shard that was moved before is seen here, and one that is moved
+        # later is closed under this rebuild.
+        _demand_homes(client, closed)
         _write_all(client, plan_shards(), batch=batch)
     log.warning(
         "wallets_rebuilt",

@@ -7,6 +7,7 @@ import structlog
 from billing.wallet import keys
 from billing.wallet.events import Amounts, MalformedEvent, read_amounts
 from billing.wallet.hashes import read_registers
+from billing.wallet.node import Node
 from billing.wallet.sync_client import SyncWalletClient
 
 log = structlog.get_logger(__name__)
@@ -27,9 +28,10 @@ class Remains:
 
 def read_remains(client: SyncWalletClient, shard: int) -> Remains:
     """Read a closed shard. Raises WalletRecovering if Redis goes away."""
-    with client.reaching():
-        events = _read_events(client, shard)
-        request_ids = [m.decode() for m in client.redis.zrange(keys.leases(shard), 0, -1)]
+    node = client.node_of(shard)
+    with node.reaching():
+        events = _read_events(node, shard)
+        request_ids = [m.decode() for m in node.redis.zrange(keys.leases(shard), 0, -1)]
     registers = read_registers(client, shard, request_ids)
     holds = {
         request_id: register.amount
@@ -39,10 +41,10 @@ def read_remains(client: SyncWalletClient, shard: int) -> Remains:
     return Remains(shard, events, holds, [r for r in request_ids if r not in holds])
 
 
-def _read_events(client: SyncWalletClient, shard: int) -> list[Amounts]:
+def _read_events(node: Node, shard: int) -> list[Amounts]:
     events: list[Amounts] = []
     start = "-"
-    while found := client.redis.xrange(keys.events(shard), min=start, count=BATCH):
+    while found := node.redis.xrange(keys.events(shard), min=start, count=BATCH):
         start = f"({found[-1][0].decode()}"
         for event_id, fields in found:
             try:

@@ -1,8 +1,10 @@
-"""API keys: list, create, change, rotate, revoke. A secret appears in one answer only."""
+"""API keys: list, create, change, rotate, pause, revoke. A secret appears in one answer only."""
 
+from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.api_keys import keys_of
@@ -105,6 +107,30 @@ def key_end_rotation(request: CustomerRequest, key_id: int) -> HttpResponse:
     """Let the old secret of a key stop working now."""
     key = get_object_or_404(keys_of(request.seat), pk=key_id)
     api_keys.end_rotation(key)
+    return redirect("dashboard-key", key_id=key.pk)
+
+
+@member_only(Deed.MAKE_KEYS)
+@require_http_methods(["GET", "HEAD", "POST"])
+def key_pause(request: CustomerRequest, key_id: int) -> HttpResponse:
+    """Ask for confirmation, and on POST pause. The mail about a leap in spending leads here."""
+    key = get_object_or_404(keys_of(request.seat), pk=key_id)
+    if request.method == "POST":
+        if api_keys.pause_api_key(key, by=request.user):
+            messages.success(
+                request, gettext("The key is paused: it is refused until you resume it.")
+            )
+        return redirect("dashboard-key", key_id=key.pk)
+    return render(request, "dashboard/key_pause.html", {"key": key})
+
+
+@member_only(Deed.MAKE_KEYS)
+@require_POST
+def key_resume(request: CustomerRequest, key_id: int) -> HttpResponse:
+    """Let a paused key go on."""
+    key = get_object_or_404(keys_of(request.seat), pk=key_id)
+    if api_keys.resume_api_key(key, by=request.user):
+        messages.success(request, gettext("The key works again, within a few seconds everywhere."))
     return redirect("dashboard-key", key_id=key.pk)
 
 

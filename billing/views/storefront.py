@@ -12,6 +12,7 @@ from billing.catalogue.worth import Estimate, estimate, example_receipt, showcas
 from billing.models import Pack
 from billing.rollups.published import Speed, read_speeds
 from billing.views.forms import AmountForm, WorkloadForm
+from billing.views.requests import HtmxRequest
 
 PACKS_ON_LANDING = 3
 MODELS_ON_LANDING = 6
@@ -48,7 +49,7 @@ def _fastest(models: list[PricedModel], speeds: dict[str, Speed]) -> list[tuple[
 
 
 @require_safe
-def packs(request: HttpRequest) -> HttpResponse:
+def packs(request: HtmxRequest) -> HttpResponse:
     """List the packs on sale, and reckon what a workload costs in each."""
     models, on_sale = read_priced_models(), list(packs_on_sale())
     form = WorkloadForm.of_query(models, request.GET)
@@ -64,7 +65,9 @@ def packs(request: HttpRequest) -> HttpResponse:
         "offers": offers,
         "amount_form": amount_form,
     }
-    return render(request, "storefront/packs.html", context, status=200 if is_valid else 400)
+    # htmx leaves out an answer of 400, and with it the words that say what is wrong.
+    status = 200 if is_valid or request.htmx else 400
+    return render(request, "storefront/packs.html", context, status=status)
 
 
 def _estimate(

@@ -135,6 +135,14 @@ class RedisAddress:
             return plain
         return {"connection_class": redis.SSLConnection, **plain, **self.tls}
 
+    def server(self) -> str:
+        """Return which server this is, whatever the database and the login."""
+        return self.path or f"{self.host}:{self.port}"
+
+    def place(self) -> str:
+        """Return where the data are, for people: no secret."""
+        return f"{self.server()}/{self.db}"
+
     def broker_url(self) -> str:
         """Return the URL for Celery's transport, which takes `tls` separately."""
         user, password = quote(self.username or "", safe=""), quote(self.password or "", safe="")

@@ -6,6 +6,7 @@ never sent holds nothing, so nothing piles up here while Redis is away.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Self
 
 import structlog
@@ -45,29 +46,39 @@ VOID_ATTEMPTS = 120
 
 
 class WalletClient:
-    """Places, extends and settles holds. One per process; safe to use from many tasks."""
+    """Places, extends and settles holds. One per process; safe to use from many tasks.
 
-    def __init__(self, connection: Connection, *, void_retry_s: float = VOID_RETRY_S) -> None:
-        self._connection = connection
+    It has one connection to each server, and is given that of each shard.
+    """
+
+    def __init__(
+        self, connections: Sequence[Connection], *, void_retry_s: float = VOID_RETRY_S
+    ) -> None:
+        self._connections = connections
         self._void_retry_s = void_retry_s
         self._voiding: set[asyncio.Task[None]] = set()
 
     @classmethod
-    async def connect(cls, url: str) -> Self:
-        """Return a client; the socket is opened by the first command, so Redis may be away now."""
-        return cls(Connection(url))
+    async def connect(cls, urls: Sequence[str]) -> Self:
+        """Return a client, given the URL of each shard's server.
+
+        A socket is opened by the first command to its server, which may be away now.
+        """
+        connections = {url: Connection(url) for url in urls}
+        return cls([connections[url] for url in urls])
 
     async def close(self) -> None:
-        """Close the connection. Calls in flight fail as WalletRecovering."""
+        """Close the connections. Calls in flight fail as WalletRecovering."""
         for task in self._voiding:
             task.cancel()
-        await self._connection.close()
+        for connection in set(self._connections):
+            await connection.close()
 
     async def place(self, hold: HoldRequest) -> Placed:
         """Hold the worst case of a request. Raises the WalletError that refuses it."""
         command = placing.place(hold, lease_ms=lease_ms(), limit=backlog_limit())
         try:
-            reply: Reply = await self._connection.command(*command.parts())
+            reply: Reply = await self._connections[command.shard].command(*command.parts())
         except CommandRefused as error:
             raise refusal(command, str(error)) from error
         except NotConnected as error:
@@ -143,7 +154,7 @@ class WalletClient:
 
     async def _ask(self, command: Command) -> Reply:
         try:
-            reply: Reply = await self._connection.command(*command.parts())
+            reply: Reply = await self._connections[command.shard].command(*command.parts())
         except ConnectionLost as error:
             raise WalletRecovering(str(error)) from error
         except CommandRefused as error:

@@ -150,10 +150,11 @@ def read_registers(
 
     Raises WalletRecovering if Redis is away.
     """
-    pipeline = client.redis.pipeline(transaction=False)
+    node = client.node_of(shard)
+    pipeline = node.redis.pipeline(transaction=False)
     for reference in references:
         pipeline.hmget(keys.register(shard, reference), *_REGISTER)
-    with client.reaching():
+    with node.reaching():
         return [_read_register(values) for values in pipeline.execute()]
 
 

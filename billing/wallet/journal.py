@@ -24,14 +24,15 @@ import secrets
 import socket
 import time
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
 import orjson
 import structlog
 
+from billing.wallet.keys import shard_of
 from billing.wallet.usage import RequestFacts, Settlement
 
 log = structlog.get_logger(__name__)
@@ -215,6 +216,18 @@ class JournalContents:
         """Return what was started and neither ended nor voided, with the credits held."""
         over = self.voided | self.ended.keys()
         return [hold for request_id, hold in self.held.items() if request_id not in over]
+
+    def __len__(self) -> int:
+        """Return how many starts and ends there are."""
+        return len(self.held) + len(self.ended)
+
+    def of_shards(self, shards: Collection[int]) -> "JournalContents":
+        """Return what of this belongs to wallets of these shards."""
+        return replace(
+            self,
+            held={r: one for r, one in self.held.items() if shard_of(one[0].wallet_id) in shards},
+            ended={r: one for r, one in self.ended.items() if shard_of(one[0].wallet_id) in shards},
+        )
 
     def has_begun(self, request_id: str) -> bool:
         """Return whether a request was started and not voided."""

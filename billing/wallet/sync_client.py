@@ -1,72 +1,83 @@
-"""The wallet as pages, sweeps and commands use it: synchronous, over redis-py's pool."""
+"""The wallet as pages, sweeps and commands use it: synchronous, over redis-py's pools.
 
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+Each command goes to the server that keeps its shard.
+"""
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import cache
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-import redis
 from django.conf import settings
 
-from billing.exceptions import UnsafeRedis, WalletError, WalletRecovering
-from billing.wallet import keys, library
-from billing.wallet.address import open_redis
-from billing.wallet.client import refusal
-from billing.wallet.commands import figures, shards
-from billing.wallet.commands.command import Argument, Command, Reply, parse_ok
+from billing.exceptions import WalletError, WalletRecovering
+from billing.wallet.commands import figures
+from billing.wallet.commands.command import Argument, Command, Reply
 from billing.wallet.commands.figures import Balance
-from common.waits import WAITS
+from billing.wallet.node import Node, whole
+from billing.wallet.shard_map import name_of_node
 
-# redis-py strips the words that `refusal` looks for from the messages of these errors.
-NOT_NOW = (
-    redis.ConnectionError,
-    redis.TimeoutError,
-    redis.ReadOnlyError,
-    redis.OutOfMemoryError,
-    redis.exceptions.ClusterDownError,
-)
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class SyncWalletClient:
     """Reads, pushes, reaps, debits and acknowledges. Safe to use from many threads."""
 
-    def __init__(self, url: str) -> None:
-        # Any: redis-py leaves `execute_command`, which FCALL needs, without types.
-        self.redis: Any = open_redis(
-            url, protocol=2, socket_timeout=WAITS.redis_s, socket_connect_timeout=WAITS.redis_s
-        )
+    def __init__(self, urls: tuple[str, ...], *, default: str) -> None:
+        """Of each shard, the URL of its server."""
+        shards: dict[str, list[int]] = {}
+        for shard, url in enumerate(urls):
+            shards.setdefault(url, []).append(shard)
+        self.nodes = [
+            Node(url, name=name_of_node(url, default=default), shards=some)
+            for url, some in shards.items()
+        ]
+        self._node_of = {shard: node for node in self.nodes for shard in node.shards}
+
+    def node_of(self, shard: int) -> Node:
+        """Return the server that keeps a shard."""
+        return self._node_of[shard]
+
+    @property
+    def redis(self) -> Any:
+        """redis-py's client of the one server. Raises ValueError if there are several."""
+        (node,) = self.nodes
+        return node.redis
 
     def ask(self, command: Command) -> Reply:
         """Send one command. Raises WalletRecovering if Redis is away or without our library."""
         return self.ask_many([command])[0]
 
     def ask_many(self, many: list[Command]) -> list[Reply]:
-        """Send commands in one round trip; each is atomic, the batch is not.
+        """Send commands, in one round trip to each server; each is atomic, the batch is not.
 
         Raises the first error.
         """
-        return cast(list[Reply], _whole(self.ask_each(many)))
+        return cast(list[Reply], whole(self.ask_each(many)))
 
     def ask_each(self, many: list[Command]) -> list[Reply | WalletError]:
-        """Send commands in one round trip and return what became of each.
+        """Send commands, in one round trip to each server, and return what became of each.
 
-        Raises WalletRecovering if Redis is away or without our library.
+        WalletRecovering, if its server is away or without our library.
         """
-        replies = self._send([command.parts() for command in many])
-        return [_checked(command, reply) for command, reply in zip(many, replies, strict=True)]
+        places: dict[Node, list[int]] = {}
+        for place, command in enumerate(many):
+            places.setdefault(self._node_of[command.shard], []).append(place)
+        replies: dict[int, Reply | WalletError] = {}
+        for node, some in places.items():
+            try:
+                found = node.ask_each([many[place] for place in some])
+            except WalletRecovering as error:
+                found = [error] * len(some)
+            replies.update(zip(some, found, strict=True))
+        return [replies[place] for place in range(len(many))]
 
     def read_events(
         self, shard: int, *, start: str = "-", count: int
     ) -> list[tuple[bytes, dict[bytes, bytes]]]:
         """Return events of an open shard, oldest first. Raises WalletRecovering if it is closed."""
-        # In this order and over one connection, so that the server that answers is the open one.
-        command = shards.status(shard)
-        read = ("XRANGE", keys.events(shard), start, "+", "COUNT", count)
-        replies = self._send([command.parts(), read])
-        status, found = _whole([_checked(command, reply) for reply in replies])
-        parse_ok(status)
-        return cast(list[tuple[bytes, dict[bytes, bytes]]], found)
+        return self._node_of[shard].read_events(shard, start=start, count=count)
 
     def ask_at_one_instant(
         self, command: Command, reads: list[tuple[Argument, ...]]
@@ -75,126 +86,52 @@ class SyncWalletClient:
 
         Raises WalletRecovering if Redis is away or without our library.
         """
-        replies = self._send([command.parts(), *reads], is_transaction=True)
-        first, *rest = _whole([_checked(command, reply) for reply in replies])
-        return first, rest
-
-    def _send(self, many: list[tuple[Argument, ...]], *, is_transaction: bool = False) -> list[Any]:
-        pipeline = self.redis.pipeline(transaction=is_transaction)
-        for parts in many:
-            pipeline.execute_command(*parts)
-        with self.reaching():
-            replies: list[Any] = pipeline.execute(raise_on_error=False)
-        return replies
-
-    @contextmanager
-    def reaching(self) -> Iterator[None]:
-        """Raise WalletRecovering if Redis is away."""
-        try:
-            yield
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise WalletRecovering(f"Redis can't be reached: {error}") from error
+        return self._node_of[command.shard].ask_at_one_instant(command, reads)
 
     def read_balance(self, wallet_id: int) -> Balance:
         """Return a wallet's figures. Raises WalletMissing, WalletRecovering."""
         return figures.parse_read(self.ask(figures.read(wallet_id)))
 
+    def open_shards(self) -> set[int]:
+        """Return the shards that serve now."""
+        found: set[int] = set()
+        for node in self.nodes:
+            with suppress(WalletRecovering):
+                found |= set(node.shards) - set(node.closed_shards())
+        return found
+
     def load_library(self) -> None:
-        """Load the function library unless this server has it, or a newer one.
-
-        Shards that are open stay so, if the library before hands them over: it must be ours, with
-        the same layout of the keys. All others are closed, and a rebuild must follow.
-        """
-        if not self.has_library():
-            self.replace_library(library.read_source())
-
-    def replace_library(self, source: str) -> None:
-        """Replace the library in one transaction, so that nothing happens in between."""
-        attempt, all_shards = uuid.uuid4().hex, range(keys.SHARDS)
-        before = [shards.hand_over(shard, attempt=attempt).parts() for shard in all_shards]
-        after = [shards.take_over(shard, attempt=attempt).parts() for shard in all_shards]
-        load = ("FUNCTION", "LOAD", "REPLACE", source)
-        replies = self._send([*before, load, *after], is_transaction=True)
-        # What hands over and takes over may fail: then the fences are closed.
-        loaded = replies[len(before)]
-        if isinstance(loaded, Exception):
-            raise loaded
-
-    def has_library(self) -> bool:
-        """Return whether this server has our library, or one that is preferred to it.
-
-        A newer version is preferred. Of two sources with one version, every worker prefers the
-        same; otherwise two workers would replace each other's for ever, closing every fence.
-        """
-        with self.reaching():
-            loaded = self._loaded_source()
-        source = library.read_source()
-        return loaded is not None and library.rank(loaded) >= library.rank(source)
-
-    def demand_safe_server(self) -> None:
-        """Raise UnsafeRedis if this server could drop keys or keeps no append-only file.
-
-        Whoever says that another keeps its data (REDIS_DURABILITY) may go without the file.
-        Reads INFO, which is allowed where CONFIG is not. INFO does not report `appendfsync`.
-        """
-        with self.reaching():
-            info = {**self.redis.info("memory"), **self.redis.info("persistence")}
-        if info["maxmemory_policy"] != "noeviction":
-            raise UnsafeRedis(
-                f"Redis' maxmemory-policy is {info['maxmemory_policy']}: it must be noeviction."
-            )
-        if settings.REDIS_DURABILITY == "aof" and not info.get("aof_enabled"):
-            raise UnsafeRedis(
-                "Redis keeps no append-only file: set appendonly to yes, or REDIS_DURABILITY."
-            )
-
-    def _loaded_source(self) -> str | None:
-        listed = cast(
-            list[Any],
-            self.redis.execute_command("FUNCTION", "LIST", "LIBRARYNAME", library.NAME, "WITHCODE"),
-        )
-        for loaded in listed:
-            # A map in RESP3, which redis-py speaks by default; a flat list in RESP2.
-            pairs = (
-                loaded.items()
-                if isinstance(loaded, dict)
-                else zip(*[iter(loaded)] * 2, strict=True)
-            )
-            fields = {_text(name): value for name, value in pairs}
-            if "library_code" in fields:
-                return _text(fields["library_code"])
-        return None
+        """Load the function library into every server, as `Node.load_library` does."""
+        for node in self.nodes:
+            node.load_library()
 
 
-def _checked(command: Command, reply: Any) -> Reply | WalletError:
-    if isinstance(reply, NOT_NOW):
-        raise WalletRecovering(f"Redis does not serve now: {reply}") from reply
-    if isinstance(reply, Exception):
-        error = refusal(command, str(reply))
-        if isinstance(error, WalletRecovering):
-            raise error from reply
-        return error
-    return cast(Reply, reply)
+def each_apart(many: Iterable[Item], do: Callable[[Item], Result]) -> list[Result]:
+    """Do something for each; one whose shard is closed keeps none of the others waiting.
 
-
-def _whole(replies: list[Reply | WalletError]) -> list[Any]:
-    """Return replies of which none is an error. Raises the first that is."""
-    for reply in replies:
-        if isinstance(reply, WalletError):
-            raise reply
-    return replies
-
-
-def _text(item: Any) -> str:
-    return item.decode() if isinstance(item, bytes) else str(item)
+    Raises the first WalletRecovering, after the last.
+    """
+    results, closed = [], []
+    for item in many:
+        try:
+            results.append(do(item))
+        except WalletRecovering as error:
+            closed.append(error)
+    try:
+        if closed:
+            raise closed[0]
+    finally:
+        # An error that its own traceback refers to keeps what failed open: cursors, generators.
+        closed.clear()
+    return results
 
 
 @cache
-def client_for(url: str) -> SyncWalletClient:
-    """Return this process's client for a Redis server."""
-    return SyncWalletClient(url)
+def client_for(urls: tuple[str, ...], default: str) -> SyncWalletClient:
+    """Return this process's client for these servers."""
+    return SyncWalletClient(urls, default=default)
 
 
 def get_sync_client() -> SyncWalletClient:
     """Return this process's client."""
-    return client_for(settings.REDIS_URL)
+    return client_for(settings.REDIS_SHARDS, settings.REDIS_URL)

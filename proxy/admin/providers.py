@@ -17,6 +17,7 @@ from proxy.admin.imports import SYNC_MODELS
 from proxy.admin.keys import state_of
 from proxy.admin.pauses import PAUSE, RESUME, StateFilter
 from proxy.admin.pauses import state_of as state_of_provider
+from proxy.admin.price_imports import IMPORT_PRICES
 from proxy.admin.routes import RULES_WIDGET, RouteForm
 from proxy.admin.trials import CLOSE_CIRCUIT, TEST_PROVIDER
 from proxy.errors import InvalidAddress
@@ -141,7 +142,7 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
     """
 
     form = ProviderForm
-    staff_actions = (PAUSE, RESUME, TEST_PROVIDER, SYNC_MODELS, CLOSE_CIRCUIT)
+    staff_actions = (PAUSE, RESUME, TEST_PROVIDER, SYNC_MODELS, IMPORT_PRICES, CLOSE_CIRCUIT)
     matters = (StateFilter.matter("Providers paused", "paused"),)
     inlines = (ProviderKeyInline, RouteInline)
     formfield_overrides: ClassVar[Any] = {URLField: {"assume_scheme": "https"}}

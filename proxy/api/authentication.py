@@ -18,7 +18,12 @@ from proxy.errors import AuthenticationFailed
 from proxy.http.client_address import client_address
 from proxy.http.connection import Scope
 from proxy.serving.keys import KeyCache, KeyFacts
-from proxy.serving.standing import check_network, find_standing, is_from_allowed_network
+from proxy.serving.standing import (
+    check_network,
+    check_running,
+    find_standing,
+    is_from_allowed_network,
+)
 
 if TYPE_CHECKING:
     from proxy.api.dispatch import ApiView
@@ -43,7 +48,9 @@ class KeyAuthentication(BaseAuthentication):
 
 
 async def find_key(authorization: str, keys: KeyCache, scope: Scope) -> KeyFacts:
-    """Return the key of an Authorization header. Raises AuthenticationFailed, OperationalError.
+    """Return the key of an Authorization header.
+
+    Raises AuthenticationFailed, KeyPaused, OperationalError.
 
     The checksum refuses a secret with a typo, so only a well-formed one is looked up.
     """
@@ -56,6 +63,7 @@ async def find_key(authorization: str, keys: KeyCache, scope: Scope) -> KeyFacts
         facts = await keys.find(digest_of(secret), lambda: client_address(scope))
     if facts is None:
         raise AuthenticationFailed
+    check_running(facts)
     return facts
 
 

@@ -22,7 +22,7 @@ from billing.exceptions import WalletRecovering
 from common.request_lines import note_request
 from proxy.api.authentication import Found, FromAllowedNetwork, KeyAuthentication, KeyStands
 from proxy.api.handler import ApiRequest
-from proxy.errors import MethodNotAllowed, UnsupportedMediaType
+from proxy.errors import MethodNotAllowed, UnsupportedMediaType, UpstreamError
 from proxy.http.bodies import BodyReader
 from proxy.http.connection import ClientConnection
 from proxy.parsing import jsonbody
@@ -98,6 +98,8 @@ class ApiView(APIView):
     has_asked = False
     # The key's standing; None until Redis has answered.
     standing: Standing | None = None
+    # Once it is found, whether it is admitted or not.
+    known_key: KeyFacts | None = None
 
     async def dispatch(  # type: ignore[override]  # DRF's is not a coroutine
         self, request: HttpRequest, *args: Any, **kwargs: Any
@@ -114,6 +116,7 @@ class ApiView(APIView):
             response = await handler(self.request, *args, **kwargs)
         except Exception as error:  # noqa: BLE001  # DRF's hook decides about every error
             response = self.handle_exception(error)
+            self.count_refusal(error, response)
             if self.is_admitted:
                 self.note_refusal(response.status_code)
         finally:
@@ -126,7 +129,7 @@ class ApiView(APIView):
         for authenticator in self.request.authenticators or ():
             found = await cast("Awaitable[Found]", authenticator.authenticate(self.request))
             self.request.user, self.request.auth = found
-            key = found[1]
+            key = self.known_key = found[1]
             note_request(self.connection.scope, api_key_id=key.api_key_id, wallet_id=key.wallet_id)
         for permission in self.get_permissions():
             await cast("Awaitable[bool]", permission.has_permission(self.request, self))
@@ -193,6 +196,14 @@ class ApiView(APIView):
 
         Every other view's request was counted as an inquiry by its permissions.
         """
+
+    def count_refusal(self, error: Exception, response: HttpResponseBase) -> None:
+        """Count a refusal of a known key, for staff. What an upstream took has a receipt."""
+        is_refusal = 400 <= response.status_code < 500 and not isinstance(error, UpstreamError)
+        if self.known_key is not None and is_refusal:
+            told = cast("Response", response).data["error"]
+            code = str(told["code"] or told["type"])
+            self.runtime.refusals.note(self.known_key, status=response.status_code, code=code)
 
     def note_refusal(self, status: int) -> None:
         """Note that a request was refused, for a view whose refusals are not counted otherwise."""

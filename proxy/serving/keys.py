@@ -65,6 +65,8 @@ class KeyFacts:
     # If these two are empty, all models and all networks are allowed.
     allowed_models: frozenset[str]
     allowed_networks: tuple[Network, ...]
+    # Its owner paused it: it is known, and refused.
+    is_paused: bool
     # Whether this secret ends with a rotation under way.
     is_old_secret: bool
     about: KeyAbout
@@ -185,6 +187,7 @@ def load_key(digest: str) -> KeyFacts | None:
         expires_at=min((end for end in ends if end is not None), default=None),
         allowed_models=frozenset(key.allowed_models),
         allowed_networks=tuple(read_network(text) for text in key.allowed_networks),
+        is_paused=key.paused_at is not None,
         is_old_secret=is_old_secret,
         about=_describe(key, now),
     )

@@ -20,6 +20,7 @@ from proxy.serving.fair import LongWork
 from proxy.serving.headroom import Headroom
 from proxy.serving.inflight import Inflight
 from proxy.serving.keys import KeyCache
+from proxy.serving.refusals import Refusals
 from proxy.serving.replay.recordings import Recordings
 from proxy.serving.replay.waiting import WaitingRoom
 from proxy.serving.settling import Settler
@@ -57,6 +58,7 @@ class Runtime:
     bodies: BodyBudget
     work: LongWork = field(default_factory=LongWork)
     throttle: Throttle = field(default_factory=Throttle)
+    refusals: Refusals = field(default_factory=Refusals)
     headroom: Headroom = field(default_factory=Headroom)
     waiting: WaitingRoom = field(default_factory=WaitingRoom)
     is_draining: bool = False
@@ -65,7 +67,7 @@ class Runtime:
     @classmethod
     async def start(cls) -> Self:
         """Open everything, and load what the first request would otherwise wait for."""
-        wallet = await WalletClient.connect(settings.REDIS_URL)
+        wallet = await WalletClient.connect(settings.REDIS_SHARDS)
         journal = Journal.open(settings.JOURNAL_DIR)
         runtime = cls(
             wallet=wallet,
@@ -88,6 +90,7 @@ class Runtime:
             asyncio.create_task(runtime.catalogue.keep_fresh()),
             asyncio.create_task(runtime.upstreams.health.keep_shared()),
             asyncio.create_task(runtime.upstreams.health.listen()),
+            asyncio.create_task(runtime.refusals.keep_shared()),
             asyncio.create_task(runtime._look_after_journal()),
         ]
         with contextlib.suppress(TimeoutError):
@@ -120,6 +123,7 @@ class Runtime:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        await self.refusals.share()
         await self.upstreams.close()
         await self.wallet.close()
         await self.recordings.close()

@@ -16,7 +16,7 @@ from billing.wallet.client import Balance, KeyFigures
 from billing.wallet.usage import month_of
 from common.rates import RateState
 from proxy.database import ask_database
-from proxy.errors import AuthenticationFailed, NetworkRefused
+from proxy.errors import AuthenticationFailed, KeyPaused, NetworkRefused
 from proxy.http.client_address import client_address
 from proxy.http.connection import ClientConnection
 from proxy.serving.keys import KeyFacts
@@ -69,8 +69,8 @@ async def ask_wallet(
 
     Rereads a stale key, pushes a wallet that is missing, has a member counted who has a cap.
 
-    Raises AuthenticationFailed or NetworkRefused if the key was revoked or restricted meanwhile,
-    and what `ask` raises.
+    Raises AuthenticationFailed, KeyPaused or NetworkRefused if the key was revoked, paused or
+    restricted meanwhile, and what `ask` raises.
     """
     for _ in range(ATTEMPTS - 1):
         try:
@@ -123,11 +123,18 @@ def check_network(key: KeyFacts, connection: ClientConnection) -> None:
         raise NetworkRefused(str(client_address(connection.scope) or ""))
 
 
+def check_running(key: KeyFacts) -> None:
+    """Refuse a key that its owner paused. Raises KeyPaused."""
+    if key.is_paused:
+        raise KeyPaused
+
+
 async def _refresh(runtime: Runtime, connection: ClientConnection, key: KeyFacts) -> KeyFacts:
-    """Read a changed key anew. Raises AuthenticationFailed, NetworkRefused."""
+    """Read a changed key anew. Raises AuthenticationFailed, KeyPaused, NetworkRefused."""
     facts = await runtime.keys.reload(key.digest)
     if facts is None:
         raise AuthenticationFailed
+    check_running(facts)
     check_network(facts, connection)
     return facts
 

@@ -115,6 +115,7 @@ SCREENS = [
             "/dashboard/keys/",
             "/dashboard/keys/{key}/",
             "/dashboard/keys/{key}/rotate/",
+            "/dashboard/keys/{key}/pause/",
             "/dashboard/keys/{key}/revoke/",
             "/dashboard/usage/",
             "/dashboard/usage/?model=gpt-4o-mini",

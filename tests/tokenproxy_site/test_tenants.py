@@ -38,6 +38,8 @@ OWNED: dict[str, Callable[["Belongings"], dict[str, object]]] = {
     "dashboard/keys/<int:key_id>/": lambda alice: {"key_id": alice.buyer.key.pk},
     "dashboard/keys/<int:key_id>/rotate/": lambda alice: {"key_id": alice.buyer.key.pk},
     "dashboard/keys/<int:key_id>/end-rotation/": lambda alice: {"key_id": alice.buyer.key.pk},
+    "dashboard/keys/<int:key_id>/pause/": lambda alice: {"key_id": alice.buyer.key.pk},
+    "dashboard/keys/<int:key_id>/resume/": lambda alice: {"key_id": alice.buyer.key.pk},
     "dashboard/keys/<int:key_id>/revoke/": lambda alice: {"key_id": alice.buyer.key.pk},
     "dashboard/usage/<slug:request_id>/": lambda alice: {
         "request_id": alice.buyer.record.request_id

@@ -48,6 +48,7 @@ METRICS: dict[str, tuple[str, tuple[str, ...]]] = {
     "undrained_events": ("Charges that wait to be booked.", ()),
     "oldest_undrained_event_seconds": ("How long the drain has left the oldest of them.", ()),
     "open_holds": ("Calls that hold credits.", ()),
+    "closed_shards": ("Shards that serve nothing, by the Redis that keeps them.", ("node",)),
     "wallets_to_push": ("Wallets of which Redis has not learnt everything.", ()),
     "queue_rows": ("Rows that are not done.", ("queue",)),
     "queue_overdue_seconds": ("For how long the row longest due has been due.", ("queue",)),
@@ -81,6 +82,7 @@ def _measure_wallets() -> Measured:
         "undrained_events": {(): load.events},
         "oldest_undrained_event_seconds": {(): load.oldest_event_ms / 1_000},
         "open_holds": {(): load.holds},
+        "closed_shards": {(node,): count for node, count in load.closed_shards.items()},
     }
 
 

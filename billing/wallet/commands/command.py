@@ -13,6 +13,8 @@ Argument = str | bytes | int
 class Command(NamedTuple):
     """One FCALL: the function's name, its keys, its arguments, as `signatures.py` has them."""
 
+    # Whose server is asked.
+    shard: int
     function: str
     keys: tuple[str, ...]
     arguments: tuple[Argument, ...] = ()
@@ -26,7 +28,7 @@ def call(function: str, at: Spot, arguments: tuple[Argument, ...] = ()) -> Comma
     """Return a call of a function about a spot, with the keys that its signature names."""
     # A list, because a generator takes a third longer for so few.
     keys = tuple([NAMED[name](at) for name in FUNCTIONS[function].keys])
-    return Command(function, keys, arguments)
+    return Command(at.shard, function, keys, arguments)
 
 
 def read_reply(reply: Reply) -> tuple[str, list[int]]:

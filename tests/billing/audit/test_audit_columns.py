@@ -39,6 +39,9 @@ ALSO = {"Debit.booked_at", "Lot.expires_at", "Wallet.version", "Wallet.state"}
 IS_TERMS = "what is sold or agreed to next; an order has a snapshot of its own"
 IS_STRIPES = "Stripe has it: audit_money --stripe compares it with the order's charge"
 UNNOTICED = {
+    "AmountOffer.least_cents": IS_TERMS,
+    "AmountOffer.most_cents": IS_TERMS,
+    "AmountStep.from_cents": IS_TERMS,
     "Approval.worth_credits": "what was asked for; what came of it is in the ledger",
     "AutoTopUp.monthly_ceiling_cents": IS_TERMS,
     "AutoTopUp.threshold_credits": IS_TERMS,

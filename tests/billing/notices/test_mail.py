@@ -93,7 +93,7 @@ WORDS = {
     "new_key": ["tp_live_Ab12…9xYz", "/dashboard/keys/"],
     "key_rotated": ["tp_live_Ab12…9xYz", "tp_live_Cd34…8wVu", "2 March 2026, 12:00 UTC"],
     "key_revoked": ["tp_live_Ab12…9xYz", "/dashboard/keys/"],
-    "spend_spike": ["500,000 credits", "20,000 credits", "/dashboard/keys/7/revoke/"],
+    "spend_spike": ["500,000 credits", "20,000 credits", "/dashboard/keys/7/pause/"],
     "password_changed": ["Firefox on Linux", "203.0.113.9", "/accounts/password/reset/"],
     "password_reset": [
         "Firefox on Linux",

@@ -118,5 +118,5 @@ def test_the_mail_leads_to_the_page_that_revokes(
     mail = next(mail for mail in mailbox() if "much more" in mail.subject)
 
     assert "500,000 credits" in mail.body
-    assert f"/dashboard/keys/{alices_key.pk}/revoke/" in mail.body
+    assert f"/dashboard/keys/{alices_key.pk}/pause/" in mail.body
     assert alices_key.hint in mail.subject

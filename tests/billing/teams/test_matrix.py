@@ -32,6 +32,8 @@ DEEDS: dict[str, Deed | None] = {
     "dashboard/keys/<int:key_id>/": Deed.MAKE_KEYS,
     "dashboard/keys/<int:key_id>/rotate/": Deed.MAKE_KEYS,
     "dashboard/keys/<int:key_id>/end-rotation/": Deed.MAKE_KEYS,
+    "dashboard/keys/<int:key_id>/pause/": Deed.MAKE_KEYS,
+    "dashboard/keys/<int:key_id>/resume/": Deed.MAKE_KEYS,
     "dashboard/keys/<int:key_id>/revoke/": Deed.MAKE_KEYS,
     "dashboard/usage/": Deed.SEE_OWN_USAGE,
     "dashboard/usage.csv": Deed.SEE_OWN_USAGE,

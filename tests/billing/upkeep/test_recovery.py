@@ -873,7 +873,7 @@ def test_a_library_that_can_not_be_loaded_leaves_the_old_one_serving(till: Till)
     till.grant(100)
 
     with pytest.raises(redis.ResponseError, match="nowhere"):
-        till.client.replace_library("#!lua name=tokenproxy_wallet\nnowhere()")
+        till.client.node_of(0).replace_library("#!lua name=tokenproxy_wallet\nnowhere()")
 
     assert till.balance() == Balance(100, 0, 100, 0)
 

@@ -7,8 +7,9 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import ApiKey, User
+from accounts.models import ApiKey, TeamEvent, User
 from accounts.secrets import digest_of
+from billing.keys.api_keys import pause_api_key, resume_api_key, revoke_api_key
 from tests.billing.views.conftest import ANYWHERE, HTMX
 
 SECRET = re.compile(r'id="new-secret">(tp_live_[0-9A-Za-z]{38})<')
@@ -135,3 +136,38 @@ def test_a_name_is_text_and_never_markup(as_alice: Client) -> None:
 
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)" in page
+
+
+def test_a_link_asks_before_it_pauses_a_key(as_alice: Client, alices_key: ApiKey) -> None:
+    page = f"/dashboard/keys/{alices_key.pk}/pause/"
+
+    asked = as_alice.get(page)
+    alices_key.refresh_from_db()
+    before = alices_key.paused_at
+    as_alice.post(page)
+    alices_key.refresh_from_db()
+
+    assert "Pause now" in asked.content.decode()
+    assert before is None
+    assert alices_key.paused_at is not None
+    assert "Paused" in as_alice.get("/dashboard/keys/").content.decode()
+
+
+def test_a_paused_key_is_resumed_on_its_page(as_alice: Client, alices_key: ApiKey) -> None:
+    pause_api_key(alices_key)
+
+    as_alice.post(f"/dashboard/keys/{alices_key.pk}/resume/")
+
+    alices_key.refresh_from_db()
+    assert alices_key.paused_at is None
+    assert list(TeamEvent.objects.order_by("pk").values_list("action", flat=True))[-2:] == [
+        "key_paused",
+        "key_resumed",
+    ]
+
+
+def test_a_revoked_key_is_neither_paused_nor_resumed(alices_key: ApiKey) -> None:
+    revoke_api_key(alices_key)
+
+    assert not pause_api_key(alices_key)
+    assert not resume_api_key(alices_key)

@@ -398,3 +398,14 @@ def test_an_order_on_terms_that_changed_says_so_and_orders_nothing(
 
     assert "What your amount buys has changed since you looked" in words(answer)
     assert not Order.objects.exists()
+
+
+def test_what_is_wrong_is_told_while_it_is_typed_too(
+    as_charlie: Client, dollars: AmountOffer
+) -> None:
+    answer = as_charlie.get(
+        "/packs/", {"currency": "usd", "amount": "3"}, headers={"HX-Request": "true"}
+    )
+
+    assert answer.status_code == 200
+    assert "Choose an amount from $10.00 to $5,000.00." in words(answer)

@@ -24,7 +24,9 @@ def convoy_of(*calls: Command) -> Command:
     function = CONVOYS[calls[0].function]
     _, name, n_keys, *given = convoy(function, [call.parts() for call in calls])
     n = int(n_keys)
-    return Command(str(name), tuple(str(key) for key in given[:n]), tuple(given[n:]))
+    return Command(
+        calls[0].shard, str(name), tuple(str(key) for key in given[:n]), tuple(given[n:])
+    )
 
 
 SERVING: dict[str, Make] = {

@@ -21,6 +21,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from billing.exceptions import WalletRecovering
+from billing.wallet import keys
 from billing.wallet.address import RedisAddress, beside
 from billing.wallet.connection import Connection, ConnectionLost
 from billing.wallet.sync_client import SyncWalletClient
@@ -45,10 +46,10 @@ def ask_as_the_web_does(url: str) -> None:
 
 
 def ask_as_the_worker_does(url: str) -> None:
-    client = SyncWalletClient(url)
+    client = SyncWalletClient((url,) * keys.SHARDS, default=url)
     # What is refused once is refused ever after.
     client.redis.set_retry(Retry(NoBackoff(), 0))
-    with client.redis, client.reaching():
+    with client.redis, client.node_of(0).reaching():
         assert client.redis.ping()
 
 

@@ -12,6 +12,7 @@ from billing.exceptions import (
     WalletError,
     WalletRecovering,
 )
+from billing.wallet import keys
 from billing.wallet.client import WalletClient
 from billing.wallet.commands.figures import Balance
 from billing.wallet.connection import Connection, ConnectionLost
@@ -44,7 +45,7 @@ async def connection(valkey_server: Valkey) -> AsyncIterator[LossyConnection]:
 
 @pytest.fixture
 async def wallet(connection: LossyConnection) -> AsyncIterator[WalletClient]:
-    client = WalletClient(connection)
+    client = WalletClient([connection] * keys.SHARDS)
     yield client
     await client.close()
 
@@ -102,7 +103,7 @@ async def test_a_void_is_tried_again_until_redis_answers(
     till: Till,
     connection: LossyConnection,
 ) -> None:
-    wallet = WalletClient(connection, void_retry_s=0.01)
+    wallet = WalletClient([connection] * keys.SHARDS, void_retry_s=0.01)
     await in_thread(till.grant, 1_000)
     connection.losses = 4
 
@@ -115,7 +116,7 @@ async def test_a_void_is_tried_again_until_redis_answers(
 
 
 async def test_nothing_piles_up_while_redis_is_away(till: Till) -> None:
-    wallet = await WalletClient.connect("redis://127.0.0.1:1/0")
+    wallet = await WalletClient.connect(["redis://127.0.0.1:1/0"] * keys.SHARDS)
 
     for number in range(10):
         with pytest.raises(WalletRecovering):
@@ -233,7 +234,7 @@ async def test_an_unknown_hold_is_neither_settled_nor_voided_nor_renewed(
 
 
 async def test_closing_stops_what_is_being_voided(till: Till, connection: LossyConnection) -> None:
-    wallet = WalletClient(connection)
+    wallet = WalletClient([connection] * keys.SHARDS)
     connection.losses = 1_000
     with pytest.raises(WalletRecovering):
         await wallet.place(till.hold_request("r1", 10))

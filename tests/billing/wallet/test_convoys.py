@@ -45,7 +45,7 @@ STEPS = 8
 
 @pytest.fixture
 async def wallet(valkey_server: Valkey) -> AsyncIterator[WalletClient]:
-    client = WalletClient(Connection(valkey_server.url, timeout_s=30))
+    client = WalletClient([Connection(valkey_server.url, timeout_s=30)] * keys.SHARDS)
     # The first command connects, and what is asked for meanwhile would go out in another turn.
     with pytest.raises(UnknownHold):
         await client.find_register(1, "none")

@@ -21,7 +21,6 @@ from billing.ledger.wallets import freeze_wallet, unfreeze_wallet
 from billing.models import Debit
 from billing.wallet import keys
 from billing.wallet.commands import ending, figures, placing
-from billing.wallet.commands.command import Command
 from tests.conftest import open_fences
 from tests.till import NO_LIMIT, Till, limits
 
@@ -225,7 +224,7 @@ def test_a_malformed_argument_is_refused_before_anything_is_written(till: Till, 
     till.grant(100)
     till.place("r1", 60)
     call = ending.settle(till.facts("r1"), till.settlement(10))
-    broken = Command(call.function, call.keys, (call.arguments[0], bad, call.arguments[2]))
+    broken = call._replace(arguments=(call.arguments[0], bad, call.arguments[2]))
 
     with pytest.raises(WalletError, match="ARGUMENT"):
         till.client.ask(broken)

@@ -189,7 +189,7 @@ def first_of(convoy: Command) -> Command:
     """Return the first call of a convoy, taken apart by what the convoy says of it."""
     name, n_keys, n_arguments, *given = convoy.arguments
     arguments = tuple(given[: int(n_arguments)])
-    return Command(str(name), convoy.keys[: int(n_keys)], arguments)
+    return Command(convoy.shard, str(name), convoy.keys[: int(n_keys)], arguments)
 
 
 def fits(command: Command, signature: Signature) -> bool:

@@ -16,6 +16,7 @@ from django.conf import settings
 from billing.audit.books import audit
 from billing.exceptions import InsufficientCredits
 from billing.ledger.member_spending import count_member
+from billing.wallet import keys
 from billing.wallet.client import WalletClient
 from billing.wallet.commands.figures import Balance
 from billing.wallet.connection import Connection
@@ -69,7 +70,7 @@ async def request(wallet, order, name, rng):
 
 async def main():
     # A busy machine is no refusal.
-    wallet = WalletClient(Connection(url, timeout_s=30))
+    wallet = WalletClient([Connection(url, timeout_s=30)] * 16)
     loop = asyncio.get_running_loop()
     print("ready", flush=True)
     while line := await loop.run_in_executor(None, sys.stdin.readline):
@@ -285,7 +286,7 @@ def test_exactly_as_many_tokens_pass_as_there_may_in_a_minute(
 
 async def test_one_process_of_five_hundred_tasks_admits_exactly_as_many(till: Till) -> None:
     await asyncio.to_thread(in_a_thread, lambda: till.grant(PAID_FOR * CREDITS))
-    wallet = WalletClient(Connection(settings.REDIS_URL, timeout_s=30))
+    wallet = WalletClient([Connection(settings.REDIS_URL, timeout_s=30)] * keys.SHARDS)
 
     answers = await asyncio.gather(
         *(wallet.place(till.hold_request(f"r{n}", CREDITS)) for n in range(500)),

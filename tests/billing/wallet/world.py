@@ -78,7 +78,7 @@ class World:
 
     def upgrade_library(self) -> None:
         """Replace the library by one that differs, as a worker of another release does."""
-        self.client.replace_library(f"{library.read_source()}-- {uuid4()}\n")
+        self.client.node_of(0).replace_library(f"{library.read_source()}-- {uuid4()}\n")
 
     def flush_redis(self) -> None:
         self.client.redis.flushdb()

@@ -10,10 +10,13 @@ from django.utils import timezone
 from accounts.models import ApiKey
 from billing.keys.api_keys import (
     end_rotation,
+    pause_api_key,
+    resume_api_key,
     revoke_api_key,
     rotate_api_key,
 )
 from billing.ledger.wallets import limit_wallet, wallet_of
+from billing.wallet import keys
 from billing.wallet.client import WalletClient
 from proxy.database import in_database
 from proxy.metering.chats import take_apart
@@ -179,7 +182,7 @@ async def test_only_what_needs_no_figures_is_served_while_redis_is_away(
 ) -> None:
     present = api.runtime.wallet
     # Nothing listens there.
-    api.runtime.wallet = await WalletClient.connect("redis://127.0.0.1:1/0")
+    api.runtime.wallet = await WalletClient.connect(["redis://127.0.0.1:1/0"] * keys.SHARDS)
 
     away = await api.client.get(path, headers=alice.headers)
     refused = await api.client.get(path, headers={"authorization": "Bearer tp_live_nobodys"})
@@ -206,6 +209,29 @@ async def test_changes_of_a_cached_key_take_effect_at_once(
     statuses = [answer.status_code for answer in (before, moved, back, revoked)]
     assert statuses == [200, 401, 200, 401]
     assert_envelope(revoked, code="invalid_api_key")
+
+
+@pytest.mark.parametrize("path", ENDPOINTS)
+async def test_a_pause_binds_the_next_request_of_a_cached_key(
+    api: Api, alice: Customer, path: str
+) -> None:
+    before = [await api.client.get(path, headers=alice.headers), await api.chat(alice)]
+
+    await in_database(pause_api_key, alice.key)
+
+    paused = [await api.chat(alice), await api.client.get(path, headers=alice.headers)]
+    assert [answer.status_code for answer in before] == [200, 200]
+    assert [answer.status_code for answer in paused] == [403, 403]
+    assert all(assert_envelope(each, code="api_key_paused") for each in paused)
+    assert paused[0].headers["x-should-retry"] == "false"
+    assert (await alice.balance()).held_credits == 0
+
+
+async def test_a_resumed_key_goes_on(api: Api, alice: Customer) -> None:
+    await in_database(pause_api_key, alice.key)
+    await in_database(resume_api_key, alice.key)
+
+    assert (await api.chat(alice)).status_code == 200
 
 
 async def test_what_is_allowed_again_is_served_at_once(api: Api, alice: Customer) -> None:

@@ -1,0 +1,104 @@
+"""Requests that were refused and left no receipt: how often, why and when, by key and day.
+
+Counts, in Redis beside the cache, for a week: what a customer asks about is a day or two old, and
+nothing depends on them. Web processes add theirs every few seconds.
+"""
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import redis
+from django.conf import settings
+from django.utils import timezone
+
+from billing.wallet.address import open_redis
+
+DAYS = 7
+TIMEOUT_S = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What was refused: whose request, with which status, by which code."""
+
+    wallet_id: int
+    api_key_id: int
+    status: int
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """How often that happened in a week, and when last."""
+
+    refusal: Refusal
+    count: int
+    last_at: datetime
+
+
+# How often, and in seconds since 1970 when last.
+Counts = Mapping[Refusal, tuple[int, int]]
+
+
+def add_refusals(counts: Counts) -> None:
+    """Add what a web process counted. Raises redis.RedisError; some may be added then."""
+    with closing(_open()) as client:
+        pipeline = client.pipeline(transaction=False)
+        for refusal, (count, last_s) in counts.items():
+            day = datetime.fromtimestamp(last_s, UTC).date()
+            name = _name(refusal.wallet_id, day)
+            field = f"{refusal.api_key_id}:{refusal.status}:{refusal.code}"
+            pipeline.hincrby(name, f"n:{field}", count)
+            pipeline.hset(name, f"t:{field}", last_s)
+            pipeline.expire(name, timedelta(days=DAYS + 1))
+        pipeline.execute()
+
+
+def find_refusals(wallet_id: int) -> list[Refused] | None:
+    """Return what was refused to a wallet's keys in DAYS, the latest first; None without Redis."""
+    today = timezone.now().astimezone(UTC).date()
+    try:
+        with closing(_open()) as client:
+            pipeline = client.pipeline(transaction=False)
+            for back in range(DAYS):
+                pipeline.hgetall(_name(wallet_id, today - timedelta(days=back)))
+            days: list[dict[str, str]] = pipeline.execute()
+    except redis.RedisError:
+        return None
+    return sorted(_add_up(wallet_id, days), key=lambda each: each.last_at, reverse=True)
+
+
+def _add_up(wallet_id: int, days: list[dict[str, str]]) -> list[Refused]:
+    counts: dict[str, int] = {}
+    latest: dict[str, int] = {}
+    for day in days:
+        for name, value in day.items():
+            kind, _, field = name.partition(":")
+            if kind == "n":
+                counts[field] = counts.get(field, 0) + int(value)
+            else:
+                latest[field] = max(latest.get(field, 0), int(value))
+    return [
+        Refused(
+            Refusal(wallet_id, int(key_id), int(status), code),
+            count,
+            datetime.fromtimestamp(latest.get(field, 0), UTC),
+        )
+        for field, count in counts.items()
+        for key_id, status, code in [field.split(":", 2)]
+    ]
+
+
+def _name(wallet_id: int, day: date) -> str:
+    return f"refusals:{day:%Y-%m-%d}:{wallet_id}"
+
+
+def _open() -> redis.Redis:
+    return open_redis(
+        settings.CELERY_BROKER_URL,
+        socket_timeout=TIMEOUT_S,
+        socket_connect_timeout=TIMEOUT_S,
+        decode_responses=True,
+    )

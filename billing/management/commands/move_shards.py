@@ -1,0 +1,90 @@
+"""Move shards to the servers that REDIS_SHARDS names, from a shell."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandError, CommandParser
+
+from accounts.desk.commands import RecordedCommand
+from billing.exceptions import WalletRecovering
+from billing.upkeep import homes
+from billing.upkeep.recovery import recover
+from billing.wallet import keys
+from billing.wallet.address import MalformedAddress
+from billing.wallet.node import Node
+from billing.wallet.shard_map import name_of_node
+from billing.wallet.sync_client import get_sync_client
+from common.progress import shown_by
+
+
+class Command(RecordedCommand):
+    """Close each moved shard at its old server, rebuild it at the new one, empty the old one."""
+
+    help = "Have the shards of Redis kept by the servers that REDIS_SHARDS names."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--old-url-file",
+            metavar="FILE",
+            help="A file with the URL of an old server that is neither REDIS_URL nor in "
+            "REDIS_SHARDS any more, one a line; - reads standard input.",
+        )
+        parser.add_argument(
+            "--old-is-gone",
+            action="store_true",
+            help="Old servers that do not answer are switched off for good or were restarted. "
+            "If one serves on, wallets can be overdrawn.",
+        )
+
+    def handle(self, *, old_url_file: str | None, old_is_gone: bool, **options: Any) -> None:
+        show = shown_by(self, verbosity=options["verbosity"])
+        client = get_sync_client()
+        strangers = homes.find_strangers(client)
+        if not strangers:
+            self.stdout.write("Every shard is where REDIS_SHARDS says.")
+            return
+        old = _find_nodes(_read_urls(old_url_file))
+        try:
+            homes.move(strangers, old, are_others_gone=old_is_gone)
+            show(f"{len(strangers)} shards are closed where they were, and rebuilt elsewhere")
+            recover(on_progress=show)
+        except WalletRecovering as error:
+            raise CommandError(str(error)) from error
+        for stranger in strangers:
+            self._empty(stranger, old.get(stranger.home))
+        self.stdout.write(f"Moved {len(strangers)} shards.")
+
+    def _empty(self, stranger: homes.Stranger, node: Node | None) -> None:
+        if node is None:
+            return
+        try:
+            count = homes.empty(node, stranger.shard)
+        except WalletRecovering:
+            self.stderr.write(f"{node} does not answer: what it has of {stranger.shard} stays.")
+        else:
+            self.stdout.write(f"Shard {stranger.shard}: {count:,} keys deleted at {node}.")
+
+
+def _read_urls(name: str | None) -> list[str]:
+    if name is None:
+        return []
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text()
+    except OSError as error:
+        raise CommandError(f"{name} can't be read: {error}") from error
+    return text.split()
+
+
+def _find_nodes(urls: list[str]) -> dict[str, Node]:
+    """Return every server that is known, by name."""
+    default = settings.REDIS_URL
+    try:
+        nodes = [
+            Node(url, name=name_of_node(url, default=default), shards=range(keys.SHARDS))
+            for url in (default, *urls)
+        ]
+    except MalformedAddress as error:
+        raise CommandError(f"A URL of the file {error}.") from error
+    return {node.name: node for node in [*nodes, *get_sync_client().nodes]}

@@ -1,0 +1,114 @@
+"""What a key was refused without a receipt is counted, for staff, by reason."""
+
+import time
+
+import pytest
+from django.test import Client
+from pytest_django import Settings
+
+from accounts.models import User
+from billing.keys.refusals import Refusal, add_refusals, find_refusals
+from devstack.ports import free_port
+from proxy.database import in_database
+from proxy.serving.refusals import MOST, Refusals
+from tests import desk
+from tests.proxy.conftest import Api, Customer
+
+
+async def told(api: Api, customer: Customer) -> dict[tuple[int, str], int]:
+    await api.runtime.refusals.share()
+    found = await in_database(lambda: find_refusals(customer.key.team.wallet.pk))
+    assert found is not None
+    assert {each.refusal.api_key_id for each in found} <= {customer.key.pk}
+    return {(each.refusal.status, each.refusal.code): each.count for each in found}
+
+
+async def test_refusals_are_counted_by_key_status_and_code(api: Api, alice: Customer) -> None:
+    for _ in range(2):
+        await api.chat(alice, model="no-such-model")
+    await api.chat(alice, max_tokens=100_000)
+    await api.chat(alice, messages="none")
+
+    assert await told(api, alice) == {
+        (404, "model_not_found"): 2,
+        (429, "insufficient_quota"): 1,
+        (400, "invalid_type"): 1,
+    }
+
+
+async def test_what_an_upstream_took_is_told_by_its_receipt_alone(
+    api: Api, alice: Customer
+) -> None:
+    await api.sell("fault-500", "fault-401")
+    for model in ("gpt-4", "fault-500", "fault-401"):
+        await api.chat(alice, model=model)
+
+    assert await told(api, alice) == {}
+
+
+async def test_staff_see_them_on_the_customers_page(api: Api, alice: Customer) -> None:
+    await api.chat(alice, model="no-such-model")
+    await api.runtime.refusals.share()
+
+    def page() -> str:
+        root: Client = desk.log_in(User.objects.create_superuser("root@example.com"))
+        return root.get(desk.page_url(alice.key.team.wallet)).content.decode()
+
+    assert "<td>model_not_found</td>" in await in_database(page)
+
+
+async def test_redis_away_costs_the_counts_and_nothing_else(
+    api: Api, alice: Customer, settings: Settings
+) -> None:
+    there = settings.CELERY_BROKER_URL
+    await api.chat(alice, model="no-such-model")
+    settings.CELERY_BROKER_URL = f"redis://127.0.0.1:{free_port()}/1"
+    await api.runtime.refusals.share()
+    nothing = await in_database(lambda: find_refusals(alice.key.team.wallet.pk))
+
+    settings.CELERY_BROKER_URL = there
+    assert nothing is None
+    assert (await api.chat(alice)).status_code == 200
+    assert await told(api, alice) == {}
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_counts_of_processes_and_days_add_up(processes: int) -> None:
+    wallet_id, now = 10**9 + processes, int(time.time())
+    refusal = Refusal(wallet_id, 7, 429, "rate_limit_exceeded")
+
+    for _ in range(processes):
+        add_refusals({refusal: (3, now - 86_400)})
+        add_refusals({refusal: (2, now)})
+    add_refusals({refusal: (100, now - 9 * 86_400)})
+
+    [found] = find_refusals(wallet_id) or []
+    assert (found.refusal, found.count) == (refusal, 5 * processes)
+    assert int(found.last_at.timestamp()) == now
+
+
+class Key:
+    """What is used of a key."""
+
+    def __init__(self, api_key_id: int) -> None:
+        self.wallet_id, self.api_key_id = 1, api_key_id
+
+
+def test_a_flood_is_kept_within_bounds() -> None:
+    refusals = Refusals()
+
+    for number in range(MOST + 100):
+        refusals.note(Key(number), status=400, code="a")  # type: ignore[arg-type]
+    refusals.note(Key(0), status=400, code="a")  # type: ignore[arg-type]
+
+    assert len(refusals._counts) == MOST
+    assert refusals._counts[Refusal(1, 0, 400, "a")][0] == 2
+
+
+def test_a_code_of_strange_shape_is_one_of_the_others() -> None:
+    refusals = Refusals()
+
+    for code in ("A", "a b", "x" * 41, "", "a:b"):
+        refusals.note(Key(1), status=400, code=code)  # type: ignore[arg-type]
+
+    assert list(refusals._counts) == [Refusal(1, 1, 400, "other")]
