@@ -50,8 +50,10 @@ class LimitsForm(forms.Form):
         max_value=MAX_CREDITS,
         help_text=_("The key stops for good when it is used up. Empty: no cap."),
     )
-    requests_per_minute = WholeNumberField(required=False, min_value=1)
-    tokens_per_minute = WholeNumberField(required=False, min_value=1)
+    requests_per_minute = WholeNumberField(
+        label=_("Requests per minute"), required=False, min_value=1
+    )
+    tokens_per_minute = WholeNumberField(label=_("Tokens per minute"), required=False, min_value=1)
     concurrent_requests = WholeNumberField(label=_("Requests at once"), required=False, min_value=1)
     models_scope = forms.ChoiceField(
         label=_("Models"),

@@ -66,7 +66,7 @@ class DayInput(forms.DateInput):
 class UsageForm(forms.Form):
     """Chooses a time, requests of it, and the chart; each field may be empty."""
 
-    period = forms.ChoiceField(required=False, choices=list(PERIODS.items()))
+    period = forms.ChoiceField(label=_("Period"), required=False, choices=list(PERIODS.items()))
     by = forms.ChoiceField(label=_("Group by"), required=False)
     figure = forms.ChoiceField(label=_("Show"), required=False, choices=FIGURES)
     key: "forms.ModelChoiceField[ApiKey]" = forms.ModelChoiceField(
@@ -75,12 +75,16 @@ class UsageForm(forms.Form):
         required=False,
         empty_label=_("All keys"),
     )
-    model = forms.ChoiceField(required=False)
+    model = forms.ChoiceField(label=_("Model"), required=False)
     # For readers who see the usage of several people.
     member: "forms.ModelChoiceField[User]" = forms.ModelChoiceField(
-        queryset=User.objects.none(), required=False, empty_label=_("Everybody")
+        label=_("Member"),
+        queryset=User.objects.none(),
+        required=False,
+        empty_label=_("Everybody"),
     )
     outcome = forms.ChoiceField(
+        label=_("Outcome"),
         required=False,
         choices=[
             ("", _("All")),
