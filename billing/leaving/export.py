@@ -13,6 +13,7 @@ from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import QuerySet
+from django.utils import translation
 
 from accounts.models import Agreement, ApiKey, Company, Membership, TeamEvent, User
 from billing.ledger.wallets import wallet_of
@@ -64,8 +65,10 @@ def write_export(user: User) -> IO[bytes]:
             folder.writestr(f"{name}.json", text)
         with folder.open("usage.csv", "w", force_zip64=True) as usage:
             _write_usage(wallet, usage)
-        for month in list_months(wallet):
-            folder.writestr(f"statements/{month}.csv", write_csv(make_statement(wallet, month)))
+        # Programs read tables: they are the same for everybody.
+        with translation.override("en"):
+            for month in list_months(wallet):
+                folder.writestr(f"statements/{month}.csv", write_csv(make_statement(wallet, month)))
     file.seek(0)
     return file
 
