@@ -63,9 +63,10 @@ def note_request(scope: Scope, **facts: object) -> None:
 
 
 @contextmanager
-def request_line(scope: Scope, *, surface: str) -> Iterator[None]:
+def request_line(scope: Scope, *, surface: str, caller: str = "") -> Iterator[None]:
     """Write the line of the request in the block, once it ends. Its span has the same values.
 
+    It is within the span of the `caller`, if that is the `traceparent` of one that is believed.
     A page's is left out if nothing was told of it: it was a probe or a static file.
     """
     started_at = time.perf_counter()
@@ -73,7 +74,7 @@ def request_line(scope: Scope, *, surface: str) -> Iterator[None]:
     scope[LINE] = line
     known = len(line)
     try:
-        with span(f"{surface} request") as traced:
+        with span(f"{surface} request", caller=caller) as traced:
             try:
                 yield
             finally:

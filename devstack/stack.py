@@ -29,6 +29,8 @@ from devstack.valkey import Valkey
 
 # Migrations on a slow, cold machine.
 SETUP_TIMEOUT_S = 180.0
+# The product's wallets are in so many shards.
+SHARDS = 16
 
 
 class Stack:
@@ -37,7 +39,8 @@ class Stack:
     `environ` is what the product may see of the outside; settings in it win over generated ones,
     and a DATABASE_URL or REDIS_URL in it is used instead of an embedded service. By default it is
     this process's environment without any of the product's settings. `output` gets every line of
-    every child with its name; by default each child has a file under `log/`. `on_exit` is called,
+    every child with its name; by default each child has a file under `log/`. The wallets are spread
+    over as many servers of Redis as there are `nodes`. `on_exit` is called,
     in another thread, when a child that should run has ended. `run_env` is a file to leave the
     settings in.
     """
@@ -49,6 +52,7 @@ class Stack:
         environ: Mapping[str, str] | None = None,
         durable: bool = False,
         webs: int = 1,
+        nodes: int = 1,
         host: str = "127.0.0.1",
         port: int | None = None,
         output: Callable[[str, str], None] | None = None,
@@ -59,6 +63,7 @@ class Stack:
         self.folder = folder.absolute()
         self.host = host
         self._webs = webs
+        self._nodes = nodes
         self._port = port
         self._output = output
         self._on_exit = on_exit
@@ -70,6 +75,8 @@ class Stack:
         self._durable = durable
         self.postgres: Postgres | None = None
         self.valkey: Valkey | None = None
+        # All of them, the first of which is `valkey`.
+        self.valkeys: list[Valkey] = []
         self.web: list[Process] = []
         self.background: list[Process] = []
         self.sandboxes: list[Process] = []
@@ -178,6 +185,8 @@ class Stack:
                 self._run(command)
             if self.postgres and plan.roles:
                 self._run(plan.roles)
+            if len(self.valkeys) > 1:
+                self._run(Command("move-shards", manage("move_shards")))
             self._start_servers(plan)
         except BaseException:
             self.stop()
@@ -209,10 +218,14 @@ class Stack:
 
     def _start_valkey(self) -> None:
         if "REDIS_URL" not in self._given:
-            self.valkey = Valkey(
-                self.folder / "valkey", durable=self._durable, on_exit=self._note_exit
-            )
-            self.valkey.start()
+            self.valkeys = [self._new_valkey(number) for number in range(self._nodes)]
+            self.valkey = self.valkeys[0]
+            for valkey in self.valkeys:
+                valkey.start()
+
+    def _new_valkey(self, number: int) -> Valkey:
+        folder = self.folder / ("valkey" if number == 0 else f"valkey{number + 1}")
+        return Valkey(folder, durable=self._durable, on_exit=self._note_exit)
 
     def _service_urls(self, *, has_roles: bool) -> dict[str, str]:
         urls = {}
@@ -224,6 +237,10 @@ class Stack:
         if self.valkey:
             urls["REDIS_URL"] = self.valkey.url
             urls["CELERY_BROKER_URL"] = self.valkey.broker_url
+        if len(self.valkeys) > 1:
+            urls["REDIS_SHARDS"] = ",".join(
+                f"{shard}={self.valkeys[shard % len(self.valkeys)].url}" for shard in range(SHARDS)
+            )
         return urls
 
     def _environment(self, service_urls: Mapping[str, str]) -> dict[str, str]:
@@ -299,7 +316,7 @@ class Stack:
         stop_all(self.web)
         stop_all(self.background)
         stop_all(self.sandboxes)
-        for service in (self.valkey, self.postgres):
+        for service in (*self.valkeys, self.postgres):
             if service is not None:
                 service.stop()
 

@@ -17,7 +17,7 @@ from proxy.api.handler import ApiHandler
 from proxy.api.misplaced import is_for_api
 from proxy.errors import ApiError, ClientLeft, HttpsRequired
 from proxy.http.bodies import BodyBudget, BodyReader
-from proxy.http.client_address import is_encrypted, with_client_address
+from proxy.http.client_address import is_encrypted, trace_of_caller, with_client_address
 from proxy.http.connection import ClientConnection, Message, Receive, Scope, Send
 from proxy.http.refusals import refuse
 from proxy.serving.runtime import Runtime
@@ -50,7 +50,8 @@ class Application:
         match scope["type"]:
             case "http":
                 is_api = is_for_api(scope)
-                with request_line(scope, surface="api" if is_api else "site"):
+                surface = "api" if is_api else "site"
+                with request_line(scope, surface=surface, caller=trace_of_caller(scope)):
                     await self._serve(scope, receive, counted(send, is_api=is_api), is_api=is_api)
             case "lifespan":
                 await self._live(receive, send)

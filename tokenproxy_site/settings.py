@@ -475,7 +475,11 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # A broker that is away or hangs must not keep a web request waiting: Stripe's webhook nudges a
 # task and has ten seconds. A broken connection times out twice, and a worker asks every second.
-CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 3}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_connect_timeout": 2,
+    "socket_timeout": 3,
+    **_broker.broker_options(),
+}
 
 
 def _sweep(task: str, *, every_s: float) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """Traces by OpenTelemetry, where TRACES_URL is set: of requests, calls of providers, and sweeps."""
 
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from common.tracing import trace_with
 
@@ -23,5 +25,11 @@ def start_tracing(url: str, *, percent: int) -> TracerProvider:
         sampler=ParentBased(TraceIdRatioBased(percent / PERCENT)),
     )
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=url)))
-    trace_with(provider.get_tracer(SERVICE))
+    trace_with(provider.get_tracer(SERVICE), read_caller)
     return provider
+
+
+def read_caller(traceparent: str) -> Context:
+    """Return the context of a caller's span; an empty one if the header is malformed."""
+    carrier = {"traceparent": traceparent}
+    return TraceContextTextMapPropagator().extract(carrier, Context())

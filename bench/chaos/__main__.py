@@ -55,6 +55,7 @@ class Options:
     seed: int
     minutes: float
     webs: int
+    nodes: int
     programs: int
 
 
@@ -79,9 +80,11 @@ def main() -> int:
     folder = HOME / str(options.seed)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    schedule = make_schedule(options.seed, minutes=options.minutes, webs=options.webs)
+    schedule = make_schedule(
+        options.seed, minutes=options.minutes, webs=options.webs, nodes=options.nodes
+    )
     announce(options, schedule, folder)
-    house = House(folder, webs=options.webs)
+    house = House(folder, webs=options.webs, nodes=options.nodes)
     try:
         house.open()
         violations = asyncio.run(run(house, options, schedule))
@@ -100,6 +103,7 @@ def read_options(*, seed: int | None) -> Options:
     parser.add_argument("--minutes", type=float, default=None, help="how long faults go on")
     parser.add_argument("--short", action="store_true", help="less than a minute in all, for CI")
     parser.add_argument("--webs", type=int, default=3)
+    parser.add_argument("--nodes", type=int, default=1, help="servers of Redis for the wallets")
     parser.add_argument("--programs", type=int, default=24, help="how many call at the same time")
     parser.add_argument("--with-parent", action="store_true", help="end with the starting process")
     given = parser.parse_args()
@@ -110,14 +114,15 @@ def read_options(*, seed: int | None) -> Options:
         (number for number in (given.seed, seed) if number is not None),
         secrets.randbelow(1_000_000),
     )
-    return Options(chosen, minutes, given.webs, given.programs)
+    return Options(chosen, minutes, given.webs, given.nodes, given.programs)
 
 
 def announce(options: Options, schedule: list[Strike], folder: Path) -> None:
     (folder / "schedule.txt").write_text("".join(f"{strike}\n" for strike in schedule))
     counts = ", ".join(f"{count} × {kind}" for kind, count in count_kinds(schedule).items())
     print(
-        f"Seed {options.seed}, {options.minutes:g} minutes, {options.webs} web processes.\n"
+        f"Seed {options.seed}, {options.minutes:g} minutes, {options.webs} web processes, "
+        f"{options.nodes} of Redis.\n"
         f"Scheduled: {counts}.\nThe schedule is in {folder / 'schedule.txt'}.",
         flush=True,
     )
@@ -184,7 +189,7 @@ def open_shop(house: House, options: Options) -> Watched:
     probe, *accounts = [Account(**customer) for customer in made]
     wallet_ids = sorted({account.wallet_id for account in (probe, *accounts)})
     return Watched(
-        sampler=BalanceSampler(stack.env["REDIS_URL"], wallet_ids),
+        sampler=BalanceSampler([valkey.url for valkey in stack.valkeys], wallet_ids),
         probers=[
             Prober(role, url, probe.secret, "gpt-4o")
             for role, url in zip(house.web_roles, stack.web_urls, strict=True)
@@ -327,6 +332,8 @@ def conclude_run(house: House, watched: Watched, evidence: Evidence) -> list[Vio
 
 def conclude(violations: list[Violation], options: Options, folder: Path) -> int:
     again = f"CHAOS_SEED={options.seed} CHAOS_MINUTES={options.minutes:g}"
+    if options.nodes > 1:
+        again += f" CHAOS_NODES={options.nodes}"
     if not violations:
         shutil.rmtree(folder, ignore_errors=True)
         print(f"Nothing lost, nothing charged twice. Strike again: make chaos {again}")

@@ -13,6 +13,7 @@ from bench.chaos.house import House
 from bench.chaos.kill_points import Order, give, has_fired, withdraw
 from bench.chaos.schedule import Strike
 from devstack.errors import LaunchError
+from devstack.valkey import Valkey
 
 POLL_S = 0.05
 # How long a victim has to come past the step it is to die at; then a signal takes it instead.
@@ -148,9 +149,12 @@ class Faults:
                 self.hits.append(Hit("web kill", role, time.monotonic(), f"with a {strike.kind}"))
                 self.house.kill(role)
 
+    def _redis_of(self, strike: Strike) -> Valkey:
+        number = strike.target.removeprefix("redis") or "1"
+        return self.house.stack.valkeys[int(number) - 1]
+
     def _kill_redis(self, strike: Strike) -> None:
-        valkey = self.house.stack.valkey
-        assert valkey is not None
+        valkey = self._redis_of(strike)
         self._note(strike, "SIGKILL")
         valkey.kill()
         self._kill_webs(strike)
@@ -159,8 +163,7 @@ class Faults:
 
     def _rewind_redis(self, strike: Strike) -> None:
         """Bring Redis back as it was some seconds ago, as a lost disk or a late replica would."""
-        valkey = self.house.stack.valkey
-        assert valkey is not None
+        valkey = self._redis_of(strike)
         copy = valkey.folder / "rewind"
         shutil.rmtree(copy, ignore_errors=True)
         copy_living(valkey.data, copy)
@@ -173,8 +176,7 @@ class Faults:
         valkey.start()
 
     def _flush_redis(self, strike: Strike) -> None:
-        valkey = self.house.stack.valkey
-        assert valkey is not None
+        valkey = self._redis_of(strike)
         self._note(strike, "FLUSHALL")
         with redis.Redis.from_url(valkey.url, socket_timeout=5) as client:
             client.flushall()

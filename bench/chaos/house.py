@@ -58,7 +58,7 @@ def as_victim(command: Command) -> Command:
 class House:
     """Owns the stack of one run. Called from several threads."""
 
-    def __init__(self, folder: Path, *, webs: int) -> None:
+    def __init__(self, folder: Path, *, webs: int, nodes: int = 1) -> None:
         self.folder = folder
         self.orders = folder / "orders"
         self.orders.mkdir(parents=True, exist_ok=True)
@@ -78,6 +78,7 @@ class House:
             environ=environ,
             durable=True,
             webs=webs,
+            nodes=nodes,
             on_exit=self._note_exit,
             planner=victims_plan,
         )

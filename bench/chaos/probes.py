@@ -11,6 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from billing.wallet.commands import figures
+from billing.wallet.keys import SHARDS
 
 SAMPLE_S = 0.05
 PROBE_S = 0.2
@@ -21,7 +22,8 @@ PROBE_TIMEOUT_S = 3.0
 class BalanceSampler:
     """Reads all wallets through the product's own function, which answers only when open."""
 
-    url: str
+    # The servers of the wallets: wallet n is at the (n modulo 16 modulo as many)th.
+    urls: list[str]
     wallet_ids: list[int]
     samples: int = 0
     unanswered: int = 0
@@ -29,24 +31,30 @@ class BalanceSampler:
 
     async def run(self) -> None:
         """Sample until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for number, url in enumerate(self.urls):
+                mine = [w for w in self.wallet_ids if w % SHARDS % len(self.urls) == number]
+                group.create_task(self._sample(url, mine))
+
+    async def _sample(self, url: str, wallet_ids: list[int]) -> None:
         while True:
             try:
-                await self._sample_for_ever()
+                await self._sample_for_ever(url, wallet_ids)
             except (redis.RedisError, OSError):
                 self.unanswered += 1
                 await asyncio.sleep(SAMPLE_S)
 
-    async def _sample_for_ever(self) -> None:
+    async def _sample_for_ever(self, url: str, wallet_ids: list[int]) -> None:
         client = redis.asyncio.Redis.from_url(
-            self.url, protocol=2, socket_timeout=2, retry=Retry(NoBackoff(), 0)
+            url, protocol=2, socket_timeout=2, retry=Retry(NoBackoff(), 0)
         )
         async with client:
             while True:
                 pipeline = client.pipeline(transaction=False)
-                for wallet_id in self.wallet_ids:
+                for wallet_id in wallet_ids:
                     pipeline.execute_command(*figures.read(wallet_id).parts())
                 replies = await pipeline.execute(raise_on_error=False)
-                for wallet_id, reply in zip(self.wallet_ids, replies, strict=True):
+                for wallet_id, reply in zip(wallet_ids, replies, strict=True):
                     self._take(wallet_id, reply)
                 await asyncio.sleep(SAMPLE_S)
 

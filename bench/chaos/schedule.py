@@ -7,7 +7,7 @@ instant is not repeatable; that is why there are many strikes.
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.chaos.kill_points import (
     RARE_WEB_POINTS,
@@ -55,7 +55,7 @@ class Strike:
         return f"{self.at_s:7.1f} s  {self.kind:<13} {self.target}{how}"
 
 
-def make_schedule(seed: int, *, minutes: float, webs: int) -> list[Strike]:
+def make_schedule(seed: int, *, minutes: float, webs: int, nodes: int = 1) -> list[Strike]:
     """Draw the strikes of a run, in the order of time. A short run gets at least one of most."""
     chance = random.Random(seed)
     scale = minutes / DEFAULT_MINUTES
@@ -76,7 +76,17 @@ def make_schedule(seed: int, *, minutes: float, webs: int) -> list[Strike]:
         count = max(round(STRIKES[kind] * scale), least)
         for number, at_s in enumerate(instants(chance, count, minutes * 60)):
             strikes.append(draw(chance, at_s, number))
-    return sorted(strikes, key=lambda strike: strike.at_s)
+    return sorted(
+        (aimed_at_a_node(chance, strike, nodes) for strike in strikes),
+        key=lambda strike: strike.at_s,
+    )
+
+
+def aimed_at_a_node(chance: random.Random, strike: Strike, nodes: int) -> Strike:
+    """Let a loss of Redis be that of one of several servers; without several, draw nothing."""
+    if strike.lane != "redis" or nodes == 1:
+        return strike
+    return replace(strike, target=f"redis{chance.randint(1, nodes)}")
 
 
 def instants(chance: random.Random, count: int, seconds: float) -> list[float]:

@@ -6,11 +6,11 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import Count, Q, QuerySet, URLField
-from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest
 from django.urls import URLPattern, path
 
 from accounts.desk.actions import StaffActionsAdmin
+from accounts.desk.fields import NamedRows
 from accounts.desk.pages import link, section
 from proxy.admin.health import show_health
 from proxy.admin.imports import SYNC_MODELS
@@ -85,7 +85,7 @@ class ProviderKeyForm(forms.ModelForm[ProviderKey]):
         return super().save(commit)
 
 
-class ProviderKeyFormSet(BaseInlineFormSet[ProviderKey, Provider, forms.ModelForm[ProviderKey]]):
+class ProviderKeyFormSet(NamedRows):
     """The keys of a provider. Each must have been entered for the host of its base URL."""
 
     def clean(self) -> None:
@@ -130,6 +130,7 @@ class RouteInline(admin.TabularInline[Route, Provider]):
 
     model = Route
     form = RouteForm
+    formset = NamedRows
     fields = ("model", "upstream_model", "priority", "weight", "is_active")
     autocomplete_fields = ("model",)
     show_change_link = True

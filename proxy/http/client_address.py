@@ -21,6 +21,8 @@ Network = IPv4Network | IPv6Network
 
 # Pages see this header only if a trusted proxy sent it.
 PROTOCOL = b"x-forwarded-proto"
+# W3C's header of the trace that a request belongs to.
+TRACE = b"traceparent"
 # Other headers that report a client's address. Pages get `client` instead: the log lines and limits
 # of libraries would believe these headers from any sender.
 FORWARDING = re.compile(
@@ -61,6 +63,17 @@ def is_encrypted(scope: Scope) -> bool:
     if scope.get("scheme") == "https":
         return True
     return _is_from_a_trusted_proxy(scope) and (PROTOCOL, b"https") in scope["headers"]
+
+
+def trace_of_caller(scope: Scope) -> str:
+    """Return the `traceparent` of a trusted proxy; "" if there is none, or several.
+
+    A client that chooses it could join a trace of somebody else's, or have every request traced.
+    """
+    found: list[bytes] = [value for name, value in scope["headers"] if name == TRACE]
+    if len(found) != 1 or not _is_from_a_trusted_proxy(scope):
+        return ""
+    return found[0].decode("latin-1")
 
 
 def _without_forwarding(scope: Scope) -> list[tuple[bytes, bytes]]:

@@ -1,5 +1,7 @@
 """What is struck, and when."""
 
+from dataclasses import replace
+
 from bench.chaos.schedule import DEFAULT_MINUTES, count_kinds, make_schedule
 
 
@@ -59,3 +61,14 @@ def test_every_order_of_a_run_has_an_id_of_its_own() -> None:
     orders = [strike.order for strike in make_schedule(5, minutes=20, webs=3) if strike.order]
 
     assert len({order.order_id for order in orders}) == len(orders)
+
+
+def test_each_of_several_servers_of_redis_is_struck_and_nothing_else_is_changed() -> None:
+    one = make_schedule(5, minutes=20, webs=3)
+    three = make_schedule(5, minutes=20, webs=3, nodes=3)
+
+    assert [replace(strike, target="") for strike in three] == [
+        replace(strike, target="") for strike in one
+    ]
+    struck = {strike.target for strike in three if strike.lane == "redis"}
+    assert struck == {"redis1", "redis2", "redis3"}

@@ -13,7 +13,7 @@ from django.db import transaction
 from accounts.models import User
 from billing.catalogue.model_prices import set_price
 from billing.ledger.wallets import wallet_of
-from billing.models import Pack, PublicModel
+from billing.models import AmountOffer, AmountStep, Pack, PublicModel
 from proxy.upstreams.providers.setup import set_up_provider
 
 CUSTOMER = "demo@example.com"
@@ -27,6 +27,10 @@ PACKS = [
     ("builder", "Builder", "For a product in the making.", 5 * MILLION, 2_000, 365, True),
     ("scale", "Scale", "For a product with customers.", 25 * MILLION, 8_000, None, False),
 ]
+
+# Of a dollar each: what one buys, and from how many cents it buys more.
+CREDITS_A_DOLLAR = 200_000
+AMOUNT_STEPS = [(2_000, 250_000), (8_000, 312_500), (50_000, 340_000)]
 
 MODELS = [
     # name, shown as, description, millicredits per prompt, cached prompt and completion token
@@ -44,6 +48,7 @@ def seed(*, upstream_url: str, upstream_key: str, password_file: Path) -> dict[s
     """
     with transaction.atomic():
         _seed_packs()
+        _seed_amounts()
         _seed_models()
         set_up_provider(
             "sandbox",
@@ -72,6 +77,22 @@ def _seed_packs() -> None:
                 "order": order,
             },
         )
+
+
+def _seed_amounts() -> None:
+    offer, is_new = AmountOffer.objects.get_or_create(
+        currency="usd",
+        defaults={
+            "least_cents": 500,
+            "most_cents": 200_000,
+            "credits_per_unit": CREDITS_A_DOLLAR,
+            "validity_days": 365,
+            "is_active": True,
+        },
+    )
+    if is_new:
+        for from_cents, rate in AMOUNT_STEPS:
+            AmountStep.objects.create(offer=offer, from_cents=from_cents, credits_per_unit=rate)
 
 
 def _seed_models() -> None:
