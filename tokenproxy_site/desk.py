@@ -24,7 +24,7 @@ from billing.desk.visits import end_visit, show_visit
 GROUPS: dict[str, tuple[str, ...]] = {
     "Customers": ("User", "EmailAddress", "Authenticator", "SignIn", "ApiKey", "Wallet"),
     "Teams": ("Team", "Invitation", "TeamEvent"),
-    "Sales": ("Order", "Refund", "Dispute", "Pack", "StripeEvent"),
+    "Sales": ("Order", "Refund", "Dispute", "Pack", "AmountOffer", "StripeEvent"),
     "Auto top-up": ("AutoTopUp", "TopUpConsent", "TopUpPayment", "StripeCustomer"),
     "Gifts": ("CodeBatch", "RedeemCode", "WelcomeCredit"),
     "Books": ("LedgerEntry", "Lot", "UsageRecord", "KeyWriteOff", "Debit", "ExchangeRate"),

@@ -53,7 +53,9 @@ def as_json(path: str, description: str) -> Column:
     read = attrgetter(path)
 
     def show(obj: Any) -> str:
-        return format_html("<pre>{}</pre>", json.dumps(read(obj), indent=2, sort_keys=True))
+        return format_html(
+            '<pre tabindex="0">{}</pre>', json.dumps(read(obj), indent=2, sort_keys=True)
+        )
 
     return _column(show, path, description)
 

@@ -23,6 +23,7 @@ from django.utils.http import urlencode
 
 from accounts.audit import MOST_CHARS, Said, read_said, write_line
 from accounts.desk.changes import changes_of_forms, differences, snapshot
+from accounts.desk.fields import name_fields, name_parts
 from accounts.desk.paging import BriefPaginator
 from accounts.desk.recording import doer_of
 from accounts.models import AuditLine, User
@@ -101,6 +102,10 @@ def find_people(address: str) -> list[int]:
 class RowForm(forms.ModelForm[M]):
     """A row that is edited in its list. Errors of fields that the list lacks are shown above it."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        name_fields(self)
+
     def add_error(self, field: str | None, error: Any) -> None:
         if field is None and hasattr(error, "error_dict"):
             shown: dict[str, list[ValidationError]] = {}
@@ -145,6 +150,8 @@ class DeskAdmin(admin.ModelAdmin[M]):
     list_per_page = 50
     paginator = BriefPaginator
     show_full_result_count = False
+    # Each would count a whole table.
+    show_facets = admin.ShowFacets.NEVER
 
     def get_tools(self, request: HttpRequest, obj: M) -> Sequence[Tool]:
         """Return the buttons of this object's page."""
@@ -159,6 +166,9 @@ class DeskAdmin(admin.ModelAdmin[M]):
         self, request: HttpRequest, obj: M | None = None, change: bool = False, **kwargs: Any
     ) -> type[forms.ModelForm[M]]:
         form = super().get_form(request, obj, change=change, **kwargs)
+        for each in form.base_fields.values():
+            if isinstance(each, forms.SplitDateTimeField):
+                name_parts(each)
         if self.asks_again and request.method == "POST" and must_ask_again(request):
             return ask_in(form)
         return form

@@ -19,6 +19,8 @@ class TeamEvent(models.Model):
         TEAM_FOUNDED = "team_founded", _("founded the team")
         TEAM_RENAMED = "team_renamed", _("renamed the team")
         TEAM_CLOSED = "team_closed", _("closed the team")
+        # What it says stays out of the trail: it may be a person's home.
+        COMPANY_CHANGED = "company_changed", _("changed the company and address")
         MEMBER_INVITED = "member_invited", _("invited")
         INVITATION_REVOKED = "invitation_revoked", _("withdrew the invitation of")
         MEMBER_JOINED = "member_joined", _("joined")

@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
 from accounts.desk import columns
+from accounts.desk.fields import NamedRows
 from accounts.desk.pages import DeskAdmin
 from billing.models import AmountOffer, AmountStep
 from common.currencies import doubt_of
@@ -22,7 +23,7 @@ class StepForm(forms.ModelForm[AmountStep]):
             field.widget.attrs["aria-label"] = str(field.label)
 
 
-class StepFormSet(forms.BaseInlineFormSet[AmountStep, AmountOffer, forms.ModelForm[AmountStep]]):
+class StepFormSet(NamedRows):
     """The steps of an offer, each within its bounds and better than the one below."""
 
     def clean(self) -> None:

@@ -7,6 +7,7 @@ from django.contrib import admin, messages
 from django.http import HttpRequest
 
 from accounts.desk import columns
+from accounts.desk.fields import NamedRows
 from accounts.desk.pages import DeskAdmin, RowForm
 from billing.models import Pack, PackPrice
 from common.currencies import UNPROVEN_REASON, doubt_of, is_unproven
@@ -41,6 +42,7 @@ class PackPriceInline(admin.TabularInline[PackPrice, Pack]):
 
     model = PackPrice
     form = PackPriceForm
+    formset = NamedRows
     extra = 0
     readonly_fields = ("stripe_price_id",)
 

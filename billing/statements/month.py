@@ -17,7 +17,7 @@ from django.utils.formats import get_format
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
-from accounts.models import ApiKey
+from accounts.models import ApiKey, Company
 from billing.ledger.entry_words import describe
 from billing.ledger.references import SEPARATOR
 from billing.models import LedgerEntry, Order, UsageRecord, Wallet
@@ -121,6 +121,8 @@ class Statement:
     """One wallet's month: opening + sections + usage = closing."""
 
     email: str
+    # The company, its address and tax id as they are today, one line each.
+    company: Sequence[str]
     month: Month
     is_closed: bool
     opening_credits: int
@@ -166,6 +168,7 @@ def make_statement(wallet: Wallet, month: Month) -> Statement:
     before = wallet.entries.filter(created_at__lt=month.start)
     return Statement(
         email=str(wallet.team),
+        company=[line for each in Company.objects.filter(team=wallet.team) for line in each.lines],
         month=month,
         is_closed=month.is_closed,
         opening_credits=before.aggregate(sum=Sum("amount_credits", default=0))["sum"],

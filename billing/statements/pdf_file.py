@@ -98,7 +98,7 @@ def _all_text(statement: Statement) -> str:
     words = [line.words for section in statement.sections for line in section.lines]
     names = [f"{line.model_name}{line.key_name}{line.key_hint}" for line in statement.usage]
     site = f"{settings.SITE_NAME}{settings.SITE_URL}"
-    return printable("".join([statement.email, site, *words, *names]))
+    return printable("".join([statement.email, *statement.company, site, *words, *names]))
 
 
 def _write_head(paper: Paper, statement: Statement) -> None:
@@ -114,7 +114,8 @@ def _write_head(paper: Paper, statement: Statement) -> None:
         new_y="NEXT",
     )
     paper.write_in(PALE, BODY_PT)
-    _write_line(paper, printable(statement.email))
+    for line in (*statement.company, statement.email):
+        _write_line(paper, printable(line))
     period = gettext("1 to {last} {month}, UTC. Amounts are in credits.").format(
         last=month.last_day.day, month=month.words
     )

@@ -2,7 +2,9 @@
 
 from typing import Any, ClassVar
 
+from django import forms
 from django.contrib import admin
+from django.db.models import ManyToManyField
 from django.http import HttpRequest
 
 from accounts.desk.pages import DeskAdmin
@@ -31,7 +33,7 @@ class IncidentAdmin(DeskAdmin[Incident]):
     list_filter = ("impact",)
     search_fields = ("title",)
     fields = ("title", "impact", "affected", "started_at", "resolved_at")
-    filter_horizontal = ("affected",)
+    formfield_overrides: ClassVar[Any] = {ManyToManyField: {"widget": forms.CheckboxSelectMultiple}}
     inlines: ClassVar[Any] = (UpdateInline,)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:

@@ -6,11 +6,11 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import Count, Q, QuerySet, URLField
-from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest
 from django.urls import URLPattern, path
 
 from accounts.desk.actions import StaffActionsAdmin
+from accounts.desk.fields import NamedRows
 from accounts.desk.pages import link, section
 from proxy.admin.health import show_health
 from proxy.admin.imports import SYNC_MODELS
@@ -20,6 +20,7 @@ from proxy.admin.pauses import state_of as state_of_provider
 from proxy.admin.price_imports import IMPORT_PRICES
 from proxy.admin.routes import RULES_WIDGET, RouteForm
 from proxy.admin.trials import CLOSE_CIRCUIT, TEST_PROVIDER
+from proxy.admin.usage_reports import COMPARE_USAGE
 from proxy.errors import InvalidAddress
 from proxy.models import Provider, ProviderKey, Route
 from proxy.parsing.origins import origin_of
@@ -84,7 +85,7 @@ class ProviderKeyForm(forms.ModelForm[ProviderKey]):
         return super().save(commit)
 
 
-class ProviderKeyFormSet(BaseInlineFormSet[ProviderKey, Provider, forms.ModelForm[ProviderKey]]):
+class ProviderKeyFormSet(NamedRows):
     """The keys of a provider. Each must have been entered for the host of its base URL."""
 
     def clean(self) -> None:
@@ -129,6 +130,7 @@ class RouteInline(admin.TabularInline[Route, Provider]):
 
     model = Route
     form = RouteForm
+    formset = NamedRows
     fields = ("model", "upstream_model", "priority", "weight", "is_active")
     autocomplete_fields = ("model",)
     show_change_link = True
@@ -142,7 +144,15 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
     """
 
     form = ProviderForm
-    staff_actions = (PAUSE, RESUME, TEST_PROVIDER, SYNC_MODELS, IMPORT_PRICES, CLOSE_CIRCUIT)
+    staff_actions = (
+        PAUSE,
+        RESUME,
+        TEST_PROVIDER,
+        SYNC_MODELS,
+        IMPORT_PRICES,
+        COMPARE_USAGE,
+        CLOSE_CIRCUIT,
+    )
     matters = (StateFilter.matter("Providers paused", "paused"),)
     inlines = (ProviderKeyInline, RouteInline)
     formfield_overrides: ClassVar[Any] = {URLField: {"assume_scheme": "https"}}

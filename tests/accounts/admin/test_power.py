@@ -14,13 +14,14 @@ from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from accounts.models import LegalText, User
-from billing.models import ExchangeRate, Pack, PublicModel
+from billing.models import AmountOffer, ExchangeRate, Pack, PublicModel
 from proxy.models import Incident, Provider, Route
 from tests import desk
 
 # What a permission lets staff edit in a form. Everything else changes through actions, or not at
 # all; a page that comes with a package is not in here until somebody has thought about it.
 EDITABLE: set[type[Model]] = {
+    AmountOffer,
     ExchangeRate,
     Incident,
     LegalText,

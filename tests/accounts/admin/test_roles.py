@@ -104,6 +104,7 @@ ACTIONS = {
     "billing.wallet unfreeze": "O",
     "proxy.provider close-circuit": "O",
     "proxy.provider import-models": "O",
+    "proxy.provider compare-usage": "O",
     "proxy.provider import-prices": "O",
     "proxy.provider pause": "O",
     "proxy.provider resume": "O",
@@ -272,12 +273,15 @@ def test_roles_are_made_anew_as_they_are_shipped(roles: None) -> None:
     assert Group.objects.filter(name__in=[role.name for role in ROLES]).count() == len(ROLES)
 
 
+SELLING = ("_pack", "_packprice", "_amountoffer", "_amountstep")
+
+
 def test_no_role_gives_rights_or_sells(roles: None) -> None:
     rights = {right for role in ROLES for right in rights_of(role) if "view" not in right}
 
     assert not {right for right in rights if right.startswith(("auth.", "account.", "mfa."))}
     assert "accounts.add_user" not in rights
-    assert not {right for right in rights if right.endswith(("_pack", "_packprice"))}
+    assert not {right for right in rights if right.endswith(SELLING)}
 
 
 def test_an_auditor_changes_nothing(roles: None) -> None:

@@ -37,6 +37,7 @@ def test_the_first_page_counts_what_waits(root: Client, alice: desk.Buyer) -> No
         "Stripe events failing": 1,
         "Stripe events not processed": 2,
         "Mails failing": 0,
+        "Providers paused": 0,
         "Wallets frozen": 1,
         "Wallets in debt": 1,
     }
