@@ -4,6 +4,7 @@ from django import template
 from django.db.models import Count
 from django.template import Context
 from django.urls import reverse
+from django.utils.translation import get_language, gettext
 
 from accounts.models import Membership, TeamEvent
 from accounts.teams import members, roles, trail
@@ -16,6 +17,16 @@ register = template.Library()
 def may(seat: Membership | None, deed: str) -> bool:
     """Tell whether a member may do this; False for visitors."""
     return bool(seat) and roles.may(seat, roles.Deed[deed])  # type: ignore[arg-type]
+
+
+@register.filter
+def in_a_sentence(noun: str) -> str:
+    """Return a noun in the reader's language as it stands within a sentence.
+
+    German gives it its capital letter everywhere.
+    """
+    word = gettext(str(noun))
+    return word if get_language() == "de" else word.lower()
 
 
 @register.filter

@@ -9,7 +9,7 @@ from django.conf import settings as site
 from django.core.validators import MaxValueValidator
 from django.db.models import QuerySet
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ApiKey
@@ -150,7 +150,7 @@ class ApiKeyForm(LimitsForm):
     """A customer's key: its name and expiry, and optional limits."""
 
     LIFETIMES = {
-        "": _("Never expires"),
+        "": pgettext_lazy("an API key", "Never expires"),
         "7": _("Expires in 7 days"),
         "30": _("Expires in 30 days"),
         "90": _("Expires in 90 days"),

@@ -3,6 +3,7 @@
 The first line of the text template is the subject.
 """
 
+from contextlib import AbstractContextManager
 from email.utils import parseaddr
 from typing import Any
 
@@ -10,8 +11,9 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template import Context, Engine
 from django.urls import reverse
+from django.utils import translation
 
-from accounts.languages import reading
+from accounts.languages import is_offered, reading
 from accounts.models import User
 from accounts.password_links import make_password_link
 from accounts.teams.addressing import addressing
@@ -24,9 +26,16 @@ from billing.notices.notify import SWITCHES
 
 def compose(notice: Notice) -> EmailMultiAlternatives:
     """Return the mail of a notice, ready to be sent."""
-    with addressing(notice.team, notice.user), reading(notice.user):
+    with addressing(notice.team, notice.user), _reading(notice):
         context = _context(notice)
         return compose_from(notice.kind, context, to=notice.recipient, headers=_headers(notice))
+
+
+def _reading(notice: Notice) -> AbstractContextManager[None]:
+    """Write in the reader's language; for who has no account, in that of the page they were on."""
+    if notice.user is None and is_offered(str(notice.facts.get("language"))):
+        return translation.override(notice.facts["language"])
+    return reading(notice.user)
 
 
 def compose_from(

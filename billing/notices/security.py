@@ -4,6 +4,8 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
+from django.utils.translation import get_language
+
 from accounts.models import User
 from billing.models import Notice
 from billing.notices.notify import as_fact, notify
@@ -44,6 +46,7 @@ def mail_password_link(user: User | None, *, email: str) -> None:
         kind=Kind.PASSWORD_LINK if user else Kind.NO_ACCOUNT,
         reference=str(uuid4()),
         address="" if user else email,
+        facts={} if user else {"language": get_language()},
     )
 
 
@@ -56,7 +59,7 @@ def notify_account_deleted(email: str, *, refunds: list[dict[str, object]]) -> N
         kind=Kind.ACCOUNT_DELETED,
         reference=str(uuid4()),
         address=email,
-        facts={"refunds": refunds},
+        facts={"refunds": refunds, "language": get_language()},
     )
 
 

@@ -2,6 +2,8 @@
 
 from uuid import uuid4
 
+from django.utils import translation
+
 from accounts.models import Membership, Team, User
 from accounts.teams.roles import Deed
 from billing.models import Notice
@@ -18,7 +20,7 @@ def notify_joined(seat: Membership) -> None:
         Kind.TEAM_JOINED,
         reference=f"member:{seat.pk}",
         person_id=seat.user_id,
-        role=seat.get_role_display(),
+        role=_english_role(seat),
     )
 
 
@@ -29,7 +31,7 @@ def notify_role_changed(seat: Membership, *, reference: str) -> None:
         Kind.TEAM_ROLE_CHANGED,
         reference=reference,
         team=seat.team,
-        role=seat.get_role_display(),
+        role=_english_role(seat),
     )
 
 
@@ -68,3 +70,9 @@ def notify_closed(team: Team, *, refunds: int) -> None:
             team=team,
             refunds=refunds,
         )
+
+
+def _english_role(seat: Membership) -> str:
+    """Return a member's role as the fact of a mail, which is translated for its reader."""
+    with translation.override("en"):
+        return seat.get_role_display()

@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from accounts.teams.company import Details, read_details, save_details
@@ -23,35 +24,35 @@ class CompanyForm(forms.Form):
     """Names a company, where it is and its tax id. All of it may be left empty."""
 
     name = forms.CharField(
-        label="Company or name",
+        label=_("Company or name"),
         required=False,
         max_length=120,
         widget=forms.TextInput(attrs={"autocomplete": "organization"}),
     )
     street = forms.CharField(
-        label="Street and number",
+        label=_("Street and number"),
         required=False,
         max_length=120,
         widget=forms.TextInput(attrs={"autocomplete": "address-line1"}),
     )
     postal_code = forms.CharField(
-        label="Postal code",
+        label=_("Postal code"),
         required=False,
         max_length=20,
         widget=forms.TextInput(attrs={"autocomplete": "postal-code"}),
     )
     city = forms.CharField(
-        label="City",
+        label=_("City"),
         required=False,
         max_length=80,
         widget=forms.TextInput(attrs={"autocomplete": "address-level2"}),
     )
-    country = forms.ChoiceField(label="Country", required=False)
+    country = forms.ChoiceField(label=_("Country"), required=False)
     tax_id = forms.CharField(
-        label="Tax id",
+        label=_("Tax id"),
         required=False,
         max_length=24,
-        help_text="Such as a VAT number, with the letters that it begins with.",
+        help_text=_("Such as a VAT number, with the letters that it begins with."),
     )
 
     def __init__(self, *args: object, **kwargs: object) -> None:

@@ -275,3 +275,13 @@ def test_the_documentations_figures_are_in_english_like_its_text(client: Client,
 
     assert "Die Dokumentation ist auf Englisch geschrieben." in page
     assert 'class="docs-body" lang="en"' in page
+
+
+def test_somebody_without_an_account_gets_the_mail_in_the_language_of_the_page(db: None) -> None:
+    Client(headers={"accept-language": "de"}).post(
+        "/accounts/password/reset/", {"email": "nobody@example.com"}
+    )
+
+    mail = compose(Notice.objects.get(kind=Notice.Kind.NO_ACCOUNT))
+
+    assert mail.subject == "Zu dieser Adresse gibt es kein Konto"
