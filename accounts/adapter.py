@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from accounts.addresses import MOST_CHARS
 from accounts.models import User
@@ -21,7 +22,11 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         """Return the address as it is stored and compared. Every form asks here."""
         cleaned = str(super().clean_email(email)).lower()
         if len(cleaned) > MOST_CHARS:
-            raise ValidationError(f"An address has at most {MOST_CHARS} characters.")
+            raise ValidationError(
+                gettext("An address has at most {most_chars} characters.").format(
+                    most_chars=MOST_CHARS
+                )
+            )
         return cleaned
 
     def can_delete_email(self, email_address: EmailAddress) -> bool:

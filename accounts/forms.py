@@ -9,6 +9,7 @@ from django import forms
 from django.contrib import messages
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
+from django.utils.translation import gettext
 
 from accounts.addresses import AddressTaken, lock_user
 from accounts.languages import keep_language, language_of
@@ -89,7 +90,9 @@ class ChangeAddressForm(AddEmailForm):  # type: ignore[misc]
         if not send_verification_email_to_address(request, asked):
             messages.warning(
                 request,
-                "We mailed this address a moment ago, and that link is for the change before."
-                " Send another one in three minutes.",
+                gettext(
+                    "We mailed this address a moment ago, and that link is for the change before."
+                    " Send another one in three minutes."
+                ),
             )
         return asked

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from accounts.models import Agreement, LegalText, User
 from common.exceptions import DomainError
@@ -67,7 +68,7 @@ def words_of_agreement(texts: Sequence[LegalText]) -> SafeString:
         for text in texts
     ]
     joined = format_html_join(" and the ", "{}", ((each,) for each in links))
-    return format_html("I agree to the {}.", joined)
+    return format_html(gettext("I agree to the {}."), joined)
 
 
 def mark_of(texts: Sequence[LegalText]) -> str:
@@ -79,9 +80,11 @@ def check_agreement(mark: str, *, agrees: bool) -> list[LegalText]:
     """Return the versions that are agreed to. Raises TextsChanged."""
     texts = texts_to_agree()
     if texts and not agrees:
-        raise TextsChanged("Please agree to the terms first.")
+        raise TextsChanged(gettext("Please agree to the terms first."))
     if mark != mark_of(texts):
-        raise TextsChanged("The terms have changed since this page was shown. Read them again.")
+        raise TextsChanged(
+            gettext("The terms have changed since this page was shown. Read them again.")
+        )
     return texts
 
 
@@ -105,7 +108,7 @@ def publish(text: LegalText) -> LegalText:
     lock_names(f"legal {text.kind}")
     draft = LegalText.objects.select_for_update().get(pk=text.pk)
     if draft.version is not None:
-        raise AlreadyPublished("This version is published already.")
+        raise AlreadyPublished(gettext("This version is published already."))
     newest = find_text(draft.kind)
     draft.version = (newest.version or 0) + 1 if newest else 1
     draft.published_at = timezone.now()

@@ -18,6 +18,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext
 
 SIGNED_IN_AT = "signed_in_at"
 
@@ -46,7 +47,9 @@ def ask_staff(request: HttpRequest) -> HttpResponse | None:
     if not must_ask_again(request):
         return None
     if request.method == "POST":
-        messages.warning(request, "Nothing was done yet: enter your password, and do it again.")
+        messages.warning(
+            request, gettext("Nothing was done yet: enter your password, and do it again.")
+        )
     query = urlencode({"next": request.get_full_path()})
     return redirect(f"{reverse('account_reauthenticate')}?{query}")
 

@@ -5,6 +5,7 @@ from django.urls import path
 from billing.orders.documents import INVOICE, RECEIPT
 from billing.views import (
     checkout,
+    company,
     invitations,
     keys,
     leaving,
@@ -124,6 +125,7 @@ urlpatterns = [
         name="dashboard-order-refund",
     ),
     path("dashboard/settings/profile/", profile.profile, name="settings-profile"),
+    path("dashboard/settings/company/", company.company, name="settings-company"),
     path(
         "dashboard/settings/notifications/",
         notifications.notifications,

@@ -50,6 +50,7 @@
     ├── NotTried                     there is nothing to try
     ├── TrialFailed                  a try was not answered well
     ├── NotSynced                    a provider's list of models can't be used
+    ├── BadUsageReport               a report of our usage that can't be read
     └── BadPriceList                 a price list that can't be read, or changes nothing of ours
 
 Messages are written for customers: no host, key or organisation of an upstream.
@@ -502,3 +503,7 @@ class NotSynced(BillingError):
 
 class BadPriceList(BillingError):
     """A provider's price list that can't be read or has none of our routes."""
+
+
+class BadUsageReport(BillingError):
+    """A provider's report of what we used that can't be read."""

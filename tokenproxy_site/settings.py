@@ -388,6 +388,7 @@ INBOX_MAIL_TO = get_list("INBOX_MAIL_TO", "")
 # The program that is told about each of them, and what it knows us by.
 INBOX_WEBHOOK_URL = get_url("INBOX_WEBHOOK_URL", "", schemes=("https", "http"))
 INBOX_WEBHOOK_SECRET = get_text("INBOX_WEBHOOK_SECRET", None if INBOX_WEBHOOK_URL else "")
+USAGE_TOLERANCE_PERCENT = get_int("USAGE_TOLERANCE_PERCENT", 2, least=0, most=100)
 WRITE_OFF_ALARM_CREDITS = get_int("WRITE_OFF_ALARM_CREDITS", 10_000, least=1)
 # Limits of an API key without its own, and of all keys of a wallet without its own.
 DEFAULT_REQUESTS_PER_MINUTE = get_int("DEFAULT_REQUESTS_PER_MINUTE", 600, least=1)
@@ -474,7 +475,11 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # A broker that is away or hangs must not keep a web request waiting: Stripe's webhook nudges a
 # task and has ten seconds. A broken connection times out twice, and a worker asks every second.
-CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 3}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_connect_timeout": 2,
+    "socket_timeout": 3,
+    **_broker.broker_options(),
+}
 
 
 def _sweep(task: str, *, every_s: float) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.feedgenerator import Atom1Feed
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -24,9 +26,9 @@ from tokenproxy_site.health import find_problems
 
 # Customers read what a part does for them; the operator reads what is wrong inside.
 PARTS = {
-    "database": ("Accounts and orders", "Log-in, the dashboard and orders."),
-    "wallet": ("API and balances", "Requests to models, and the balance that pays for them."),
-    "worker": ("Bookkeeping", "Puts charges and payments on the books within seconds."),
+    "database": (_("Accounts and orders"), _("Log-in, the dashboard and orders.")),
+    "wallet": (_("API and balances"), _("Requests to models, and the balance that pays for them.")),
+    "worker": (_("Bookkeeping"), _("Puts charges and payments on the books within seconds.")),
 }
 PAST = timedelta(days=90)
 IN_FEED = 50
@@ -78,7 +80,7 @@ class IncidentFeed(Feed[IncidentUpdate, None]):
     feed_type = Atom1Feed
 
     def title(self) -> str:
-        return f"{settings.SITE_NAME} status"
+        return gettext("{site_name} status").format(site_name=settings.SITE_NAME)
 
     def link(self) -> str:
         return f"{settings.SITE_URL}{reverse('status')}"

@@ -86,7 +86,6 @@ class LongListAdmin(ReadOnlyAdmin[M]):
     instant: ClassVar[str]
     ordering = ("-pk",)
     sortable_by = ()
-    show_facets = admin.ShowFacets.NEVER
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return KeysetChangeList

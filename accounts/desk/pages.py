@@ -150,6 +150,8 @@ class DeskAdmin(admin.ModelAdmin[M]):
     list_per_page = 50
     paginator = BriefPaginator
     show_full_result_count = False
+    # Each would count a whole table.
+    show_facets = admin.ShowFacets.NEVER
 
     def get_tools(self, request: HttpRequest, obj: M) -> Sequence[Tool]:
         """Return the buttons of this object's page."""

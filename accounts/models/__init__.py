@@ -2,6 +2,7 @@
 
 from accounts.models.api_key import ApiKey
 from accounts.models.audit import AuditLine, PersonKey
+from accounts.models.company import Company
 from accounts.models.legal import Agreement, LegalText
 from accounts.models.team import Invitation, Membership, Role, Team
 from accounts.models.team_event import TeamEvent
@@ -11,6 +12,7 @@ __all__ = [
     "Agreement",
     "ApiKey",
     "AuditLine",
+    "Company",
     "Invitation",
     "LegalText",
     "Membership",

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 
 class LegalText(models.Model):
@@ -12,11 +13,11 @@ class LegalText(models.Model):
     """
 
     class Kind(models.TextChoices):
-        TERMS = "terms", "Terms of service"
-        PRIVACY = "privacy", "Privacy policy"
-        REFUNDS = "refunds", "Refund policy"
-        IMPRINT = "imprint", "Imprint"
-        SECURITY = "security", "Security policy"
+        TERMS = "terms", _("Terms of service")
+        PRIVACY = "privacy", _("Privacy policy")
+        REFUNDS = "refunds", _("Refund policy")
+        IMPRINT = "imprint", _("Imprint")
+        SECURITY = "security", _("Security policy")
 
     kind = models.CharField(max_length=10, choices=Kind)
     # Counted from 1 as versions are published; NULL for a draft.

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Collate, Upper
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models.user import User
 
@@ -13,10 +14,10 @@ from accounts.models.user import User
 class Role(models.TextChoices):
     """What a member is. `accounts/teams/roles.py` says what each may see and do."""
 
-    OWNER = "owner"
-    ADMIN = "admin"
-    DEVELOPER = "developer"
-    BILLING = "billing"
+    OWNER = "owner", _("Owner")
+    ADMIN = "admin", _("Admin")
+    DEVELOPER = "developer", _("Developer")
+    BILLING = "billing", _("Billing")
 
 
 class Team(models.Model):

@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models.team import Invitation, Team
 from accounts.models.user import User
@@ -15,28 +16,30 @@ class TeamEvent(models.Model):
     """
 
     class Action(models.TextChoices):
-        TEAM_FOUNDED = "team_founded", "founded the team"
-        TEAM_RENAMED = "team_renamed", "renamed the team"
-        TEAM_CLOSED = "team_closed", "closed the team"
-        MEMBER_INVITED = "member_invited", "invited"
-        INVITATION_REVOKED = "invitation_revoked", "withdrew the invitation of"
-        MEMBER_JOINED = "member_joined", "joined"
-        MEMBER_LEFT = "member_left", "left"
-        MEMBER_REMOVED = "member_removed", "removed"
-        ROLE_CHANGED = "role_changed", "changed the role of"
-        CAPS_CHANGED = "caps_changed", "changed the caps of"
-        OWNERSHIP_HANDED_OVER = "ownership_handed_over", "handed ownership over to"
-        KEY_MADE = "key_made", "made the API key"
-        KEY_CHANGED = "key_changed", "changed the API key"
-        KEY_ROTATED = "key_rotated", "rotated the API key"
-        KEY_PAUSED = "key_paused", "paused the API key"
-        KEY_RESUMED = "key_resumed", "resumed the API key"
-        KEY_REVOKED = "key_revoked", "revoked the API key"
-        BOUGHT = "bought", "bought"
-        REFUNDED = "refunded", "asked for a refund of"
-        REDEEMED = "redeemed", "redeemed the code"
-        TOP_UP_AGREED = "top_up_agreed", "agreed to automatic top-up with"
-        TOP_UP_ENDED = "top_up_ended", "switched automatic top-up off"
+        TEAM_FOUNDED = "team_founded", _("founded the team")
+        TEAM_RENAMED = "team_renamed", _("renamed the team")
+        TEAM_CLOSED = "team_closed", _("closed the team")
+        # What it says stays out of the trail: it may be a person's home.
+        COMPANY_CHANGED = "company_changed", _("changed the company and address")
+        MEMBER_INVITED = "member_invited", _("invited")
+        INVITATION_REVOKED = "invitation_revoked", _("withdrew the invitation of")
+        MEMBER_JOINED = "member_joined", _("joined")
+        MEMBER_LEFT = "member_left", _("left")
+        MEMBER_REMOVED = "member_removed", _("removed")
+        ROLE_CHANGED = "role_changed", _("changed the role of")
+        CAPS_CHANGED = "caps_changed", _("changed the caps of")
+        OWNERSHIP_HANDED_OVER = "ownership_handed_over", _("handed ownership over to")
+        KEY_MADE = "key_made", _("made the API key")
+        KEY_CHANGED = "key_changed", _("changed the API key")
+        KEY_ROTATED = "key_rotated", _("rotated the API key")
+        KEY_PAUSED = "key_paused", _("paused the API key")
+        KEY_RESUMED = "key_resumed", _("resumed the API key")
+        KEY_REVOKED = "key_revoked", _("revoked the API key")
+        BOUGHT = "bought", _("bought")
+        REFUNDED = "refunded", _("asked for a refund of")
+        REDEEMED = "redeemed", _("redeemed the code")
+        TOP_UP_AGREED = "top_up_agreed", _("agreed to automatic top-up with")
+        TOP_UP_ENDED = "top_up_ended", _("switched automatic top-up off")
 
     team = models.ForeignKey(Team, models.PROTECT, related_name="events")
     # NULL: nobody of the team, such as a sweep.

@@ -14,6 +14,8 @@ from django.core.validators import validate_email
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.addresses import is_confirmed
 from accounts.models import Invitation, Membership, Role, Team, User
@@ -28,7 +30,7 @@ MOST_MEMBERS = 200
 # Of one person, and to one address, within an hour: a mail costs its reader time.
 MOST_BY_PERSON = 20
 MOST_TO_ADDRESS = 5
-GONE = "This invitation was used or withdrawn, or is too old."
+GONE = _("This invitation was used or withdrawn, or is too old.")
 
 
 @transaction.atomic
@@ -39,11 +41,11 @@ def invite(seat: Membership, email: str, role: Role) -> tuple[Invitation, str]:
     """
     address = _clean(email)
     if not is_confirmed(seat.user):
-        raise InvitationRefused("Confirm your own address before you invite others.")
+        raise InvitationRefused(gettext("Confirm your own address before you invite others."))
     seat = lock_seat(seat, Deed.MANAGE_MEMBERS)
     demand_power_over(seat, role)
     if Membership.objects.filter(team=seat.team, user__email=address).exists():
-        raise InvitationRefused("This person is in the team already.")
+        raise InvitationRefused(gettext("This person is in the team already."))
     _check_rate(seat, address)
     now = timezone.now()
     _open_ones(seat.team).filter(email=address).update(revoked_at=now)
@@ -108,7 +110,7 @@ def accept(user: User, invitation: Invitation) -> Membership:
         raise InvitationRefused(GONE)
     if user.email != invitation.email or not is_confirmed(user):
         raise InvitationRefused(
-            "This invitation is for another address, or yours is not confirmed yet."
+            gettext("This invitation is for another address, or yours is not confirmed yet.")
         )
     _check_inviter(invitation)
     _check_room(team, user)
@@ -162,11 +164,15 @@ def _check_inviter(invitation: Invitation) -> None:
 
 def _check_room(team: Team, user: User) -> None:
     if Membership.objects.filter(team=team, user=user).exists():
-        raise InvitationRefused("You are in this team already.")
+        raise InvitationRefused(gettext("You are in this team already."))
     if team.memberships.count() >= MOST_MEMBERS:
-        raise InvitationRefused(f"A team has at most {MOST_MEMBERS} members.")
+        raise InvitationRefused(
+            gettext("A team has at most {most_members} members.").format(most_members=MOST_MEMBERS)
+        )
     if Membership.objects.filter(user=user, team__closed_at=None).count() >= MOST_TEAMS:
-        raise InvitationRefused(f"A person can be in {MOST_TEAMS} teams.")
+        raise InvitationRefused(
+            gettext("A person can be in {most_teams} teams.").format(most_teams=MOST_TEAMS)
+        )
 
 
 def _check_rate(seat: Membership, address: str) -> None:
@@ -176,7 +182,9 @@ def _check_rate(seat: Membership, address: str) -> None:
     }
     for key, most in counters.items():
         if count_attempt(key) > most:
-            raise InvitationRefused("Too many invitations within an hour. Please wait a while.")
+            raise InvitationRefused(
+                gettext("Too many invitations within an hour. Please wait a while.")
+            )
 
 
 def _clean(email: str) -> str:
@@ -184,5 +192,5 @@ def _clean(email: str) -> str:
     try:
         validate_email(address)
     except ValidationError as error:
-        raise InvitationRefused("This is not an e-mail address.") from error
+        raise InvitationRefused(gettext("This is not an e-mail address.")) from error
     return address

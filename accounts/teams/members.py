@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext
 
 from accounts.models import Membership, Role, Team, User
 from accounts.teams.events import Action, note
@@ -80,7 +81,9 @@ def found_team(user: User, name: str) -> Membership:
     """Make a team, and the person its owner. Raises TeamRefused."""
     User.objects.select_for_update(no_key=True).get(pk=user.pk)
     if Membership.objects.filter(user=user, team__closed_at=None).count() >= MOST_TEAMS:
-        raise TeamRefused(f"A person can be in {MOST_TEAMS} teams.")
+        raise TeamRefused(
+            gettext("A person can be in {most_teams} teams.").format(most_teams=MOST_TEAMS)
+        )
     team = Team.objects.create(name=_clean_name(name))
     seat = Membership.objects.create(team=team, user=user, role=Role.OWNER)
     note(team, Action.TEAM_FOUNDED, actor=user, after={"name": team.name})
@@ -137,7 +140,7 @@ def hand_over(seat: Membership, member: User) -> None:
     seat = lock_seat(seat, Deed.CHANGE_ROLES)
     heir = get_seat(seat.team, member)
     if heir.user_id == seat.user_id:
-        raise TeamRefused("Ownership is handed over to somebody else.")
+        raise TeamRefused(gettext("Ownership is handed over to somebody else."))
     before = heir.role
     Membership.objects.filter(pk=heir.pk).update(role=Role.OWNER)
     Membership.objects.filter(pk=seat.pk).update(role=Role.ADMIN)
@@ -154,7 +157,7 @@ def hand_over(seat: Membership, member: User) -> None:
 def demand_power_over(seat: Membership, role: str) -> None:
     """Raise NotAllowed unless the member may invite, remove or cap people of this role."""
     if not may_act_on(seat, role):
-        raise NotAllowed("Only an owner may do this to an owner.")
+        raise NotAllowed(gettext("Only an owner may do this to an owner."))
 
 
 def demand_another_owner(seat: Membership) -> None:
@@ -163,7 +166,7 @@ def demand_another_owner(seat: Membership) -> None:
         return
     others = seat.team.memberships.filter(role=Role.OWNER).exclude(pk=seat.pk)
     if not others.exists():
-        raise LastOwner("A team needs an owner: hand it over to somebody first.")
+        raise LastOwner(gettext("A team needs an owner: hand it over to somebody first."))
 
 
 def end_seat(seat: Membership) -> None:
@@ -184,7 +187,7 @@ def lock_team(team: Team) -> Team:
     """Return a team as it is now, locked until the transaction ends. Raises TeamClosed."""
     locked = Team.objects.select_for_update(no_key=True).get(pk=team.pk)
     if locked.closed_at is not None:
-        raise TeamClosed("This team is closed.")
+        raise TeamClosed(gettext("This team is closed."))
     return locked
 
 
@@ -203,7 +206,7 @@ def get_seat(team: Team, user: User) -> Membership:
     """Return a person's membership of a team. Raises NotAMember."""
     found = Membership.objects.select_related("user").filter(team=team, user=user).first()
     if found is None:
-        raise NotAMember("This person is not in the team.")
+        raise NotAMember(gettext("This person is not in the team."))
     found.team = team
     return found
 
@@ -224,10 +227,10 @@ def _of(user: User, seat: Membership) -> Membership:
 def _clean_name(name: str) -> str:
     cleaned = clean_name(name)
     if not cleaned:
-        raise TeamRefused("A team needs a name.")
+        raise TeamRefused(gettext("A team needs a name."))
     if "@" in cleaned or "://" in cleaned:
         # It stands in mails to strangers, and in events that can't be overwritten.
-        raise TeamRefused("A team's name is no address.")
+        raise TeamRefused(gettext("A team's name is no address."))
     if len(cleaned) > 60:
-        raise TeamRefused("A team's name has at most 60 characters.")
+        raise TeamRefused(gettext("A team's name has at most 60 characters."))
     return cleaned

@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from enum import StrEnum
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
+
 from accounts.models import Membership, Role
 from accounts.teams.exceptions import NotAllowed
 
@@ -49,16 +52,16 @@ ALLOWED: dict[Deed, frozenset[Role]] = {
 
 # The table above in a few words, for whoever gives a role.
 ROLE_WORDS: dict[Role, str] = {
-    OWNER: "everything, also roles and closing the team",
-    ADMIN: "members, caps, everybody's keys and usage; buys nothing",
-    DEVELOPER: "makes keys and sees their own usage",
-    BILLING: "buys, refunds and reads statements; no keys",
+    OWNER: _("everything, also roles and closing the team"),
+    ADMIN: _("members, caps, everybody's keys and usage; buys nothing"),
+    DEVELOPER: _("makes keys and sees their own usage"),
+    BILLING: _("buys, refunds and reads statements; no keys"),
 }
 
 
 def described_roles(roles: Iterable[Role]) -> list[tuple[str, str]]:
     """Return the name of each role, and in a few words what it may do."""
-    return [(role.label, ROLE_WORDS[role]) for role in roles]
+    return [(str(role.label), gettext(ROLE_WORDS[role])) for role in roles]
 
 
 def may(membership: Membership, deed: Deed) -> bool:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext
 
 from accounts.models import Team, TeamEvent, User
 from common import money
@@ -93,5 +94,5 @@ def _word(facts: dict[str, Any], name: str) -> str:
     if isinstance(value, int) and name.endswith("_cents") and CURRENCY in facts:
         return money.price(value, facts[CURRENCY])
     if isinstance(value, int) and name.endswith("_credits"):
-        return f"{value:,} credits"
+        return gettext("{value} credits").format(value=money.credits(value))
     return "none" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

@@ -49,9 +49,14 @@ def stream(chunks: int, every_ms: int) -> dict[str, Any]:
     return {**chat(f"bench-{chunks}-{every_ms}", 300), "max_tokens": 1_000, "stream": True}
 
 
+def as_json(body: dict[str, Any]) -> bytes:
+    """The body as the official Python and Node clients write it: no spaces, UTF-8."""
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+
+
 def as_http(body: dict[str, Any], headers: Mapping[str, str]) -> bytes:
     """The request as bytes."""
-    text = json.dumps(body).encode()
+    text = as_json(body)
     sent = {
         "Host": "127.0.0.1",
         "Content-Type": "application/json",
@@ -76,7 +81,7 @@ def _tool(number: int) -> dict[str, Any]:
 
 def _filled(body: dict[str, Any], size: int) -> dict[str, Any]:
     """Lengthen all messages alike until the JSON has about `size` bytes."""
-    missing = size - len(json.dumps(body))
+    missing = size - len(as_json(body))
     for index, message in enumerate(body["messages"]):
         message["content"] += " " + _text(index, max(0, missing // len(body["messages"]) - 1))
     return body

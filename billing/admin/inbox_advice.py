@@ -161,6 +161,11 @@ ADVICE: dict[str, Advice] = {
             do("Adjust the wallet", "billing_wallet", "adjust", "wallet"),
         ),
     ),
+    "usage_differs": Advice(
+        "The provider bills other usage than our receipts say. Ask for its list of requests, and"
+        " compare: calls that our log has with an error, or that somebody else makes with our key.",
+        (page("Providers", "proxy_provider_changelist"), *MARGIN),
+    ),
 }
 OTHER = Advice("Read what is known, act, and then resolve it with a word.")
 

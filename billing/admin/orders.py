@@ -25,6 +25,8 @@ class OrderAdmin(ExactSearch[Order], ReadOnlyWithActions[Order]):
     whose = "team__memberships__user"
     matters = (Matter("Orders in review", "status__exact=review", Q(status=Order.Status.REVIEW)),)
     staff_actions = ACTIONS
+    # By any other column every row would be read.
+    sortable_by = ("id",)
     list_display = (
         "id",
         "created_at",

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from django.db.models import F
+from stripe.params import CustomerUpdateParamsAddress as Address
 
+from accounts.teams.company import Details, read_details
 from accounts.teams.members import first_owner
 from billing.exceptions import PaymentObjectMissing
 from billing.models import StripeCustomer, Wallet
-from billing.stripe_api.customers import create_customer, update_email
+from billing.stripe_api.customers import create_customer, update_customer
 
 Answer = TypeVar("Answer")
 
@@ -43,22 +45,45 @@ def with_customer(wallet: Wallet, ask: Callable[[str], Answer]) -> Answer:
 def forget_customer(customer_id: str) -> None:
     """Forget a Customer that is gone at Stripe. Safe to repeat and to race."""
     StripeCustomer.objects.filter(stripe_customer_id=customer_id).update(
-        stripe_customer_id="", generation=F("generation") + 1
+        stripe_customer_id="", details_digest="", generation=F("generation") + 1
     )
 
 
 def _use_customer(wallet: Wallet) -> str:
-    """Return the id of a wallet's Customer, whose address for mail follows its owner's."""
+    """Return the id of a wallet's Customer, which follows its owner's address and company."""
     known, _ = StripeCustomer.objects.get_or_create(wallet=wallet)
-    email = first_owner(wallet.team).email
-    if known.stripe_customer_id and known.email != email:
-        try:
-            update_email(known.stripe_customer_id, email)
-            StripeCustomer.objects.filter(pk=known.pk).update(email=email)
-        except PaymentObjectMissing:
-            forget_customer(known.stripe_customer_id)
-            known.refresh_from_db()
-    return known.stripe_customer_id or _make(known, email)
+    email, details = first_owner(wallet.team).email, read_details(wallet.team)
+    customer_id = known.stripe_customer_id or _make(known, email)
+    digest = _digest(details)
+    if (known.email, known.details_digest) == (email, digest):
+        return customer_id
+    try:
+        update_customer(customer_id, email=email, name=details.name, address=_address(details))
+    except PaymentObjectMissing:
+        forget_customer(customer_id)
+        known.refresh_from_db()
+        return _make(known, email)
+    StripeCustomer.objects.filter(pk=known.pk).update(email=email, details_digest=digest)
+    return customer_id
+
+
+def _digest(details: Details) -> str:
+    """Return a digest of name and address; empty of none. For the tax id Checkout asks itself."""
+    known = [details.name, details.street, details.postal_code, details.city, details.country]
+    return hashlib.sha256("\n".join(known).encode()).hexdigest() if any(known) else ""
+
+
+def _address(details: Details) -> Address:
+    lines: Address = {}
+    if details.street:
+        lines["line1"] = details.street
+    if details.postal_code:
+        lines["postal_code"] = details.postal_code
+    if details.city:
+        lines["city"] = details.city
+    if details.country:
+        lines["country"] = details.country
+    return lines
 
 
 def _make(known: StripeCustomer, email: str) -> str:

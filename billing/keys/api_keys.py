@@ -12,6 +12,7 @@ from django.conf import settings as site
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts.api_keys import usable_keys
 from accounts.models import ApiKey, Membership, Team, User
@@ -48,10 +49,12 @@ def issue_api_key(
     seat = lock_seat(seat, Deed.MAKE_KEYS)
     lock_wallet(get_wallet(seat.team).pk)
     if not User.objects.filter(pk=user.pk, password=user.password).exists():
-        raise SignedOut("The password was changed meanwhile. Log in again.")
+        raise SignedOut(gettext("The password was changed meanwhile. Log in again."))
     if usable_keys(seat.team, at=timezone.now()).count() >= site.MAX_API_KEYS:
         raise TooManyKeys(
-            f"There are {site.MAX_API_KEYS} keys already. Revoke one that is not needed any more."
+            gettext(
+                "There are {max_api_keys} keys already. Revoke one that is not needed any more."
+            ).format(max_api_keys=site.MAX_API_KEYS)
         )
     secret = make_secret()
     key = ApiKey(
@@ -93,7 +96,7 @@ def adjust_api_key(
     """
     locked = _lock(key)
     if locked.revoked_at is not None:
-        raise KeyNotUsable("The key is revoked.")
+        raise KeyNotUsable(gettext("The key is revoked."))
     before, was = KeySettings.of(locked), _as_facts(locked)
     names = change(before).apply_to(key)
     key.name = clean_name(name) or locked.name
@@ -114,9 +117,9 @@ def rotate_api_key(
     """
     locked, now = _lock(key), timezone.now()
     if not locked.is_usable(now):
-        raise KeyNotUsable("The key is revoked or has expired.")
+        raise KeyNotUsable(gettext("The key is revoked or has expired."))
     if locked.is_rotating(now):
-        raise RotationUnderWay("The secret before this one still works. End it first.")
+        raise RotationUnderWay(gettext("The secret before this one still works. End it first."))
     secret = make_secret()
     if overlap:
         key.previous_digest, key.previous_hint = locked.digest, locked.hint

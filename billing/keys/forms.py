@@ -9,6 +9,8 @@ from django.conf import settings as site
 from django.core.validators import MaxValueValidator
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ApiKey
 from billing.keys.networks import BadNetwork, clean_networks
@@ -19,6 +21,7 @@ from billing.keys.settings import (
     clean_models,
 )
 from billing.models import PublicModel
+from common import money
 from common.credits import MAX_CREDITS
 from common.number_fields import WholeNumberField
 
@@ -34,45 +37,47 @@ class LimitsForm(forms.Form):
     """
 
     monthly_cap_credits = WholeNumberField(
-        label="Spend at most, each month",
+        label=_("Spend at most, each month"),
         required=False,
         min_value=0,
         max_value=MAX_CREDITS,
-        help_text="In credits. Starts anew on the 1st, UTC. Empty: no cap.",
+        help_text=_("In credits. Starts anew on the 1st, UTC. Empty: no cap."),
     )
     lifetime_cap_credits = WholeNumberField(
-        label="Spend at most, in all",
+        label=_("Spend at most, in all"),
         required=False,
         min_value=0,
         max_value=MAX_CREDITS,
-        help_text="The key stops for good when it is used up. Empty: no cap.",
+        help_text=_("The key stops for good when it is used up. Empty: no cap."),
     )
-    requests_per_minute = WholeNumberField(required=False, min_value=1)
-    tokens_per_minute = WholeNumberField(required=False, min_value=1)
-    concurrent_requests = WholeNumberField(label="Requests at once", required=False, min_value=1)
+    requests_per_minute = WholeNumberField(
+        label=_("Requests per minute"), required=False, min_value=1
+    )
+    tokens_per_minute = WholeNumberField(label=_("Tokens per minute"), required=False, min_value=1)
+    concurrent_requests = WholeNumberField(label=_("Requests at once"), required=False, min_value=1)
     models_scope = forms.ChoiceField(
-        label="Models",
-        choices={ALL: "All models, later ones too", ONLY: "Only these"},
+        label=_("Models"),
+        choices={ALL: _("All models, later ones too"), ONLY: _("Only these")},
         widget=forms.RadioSelect,
         initial=ALL,
-        error_messages={"required": "Choose all models, or only some."},
+        error_messages={"required": _("Choose all models, or only some.")},
     )
     allowed_models = forms.MultipleChoiceField(
-        label="Allowed models", required=False, widget=forms.CheckboxSelectMultiple
+        label=_("Allowed models"), required=False, widget=forms.CheckboxSelectMultiple
     )
     networks_scope = forms.ChoiceField(
-        label="Networks",
-        choices={ALL: "From anywhere", ONLY: "Only from these"},
+        label=_("Networks"),
+        choices={ALL: _("From anywhere"), ONLY: _("Only from these")},
         widget=forms.RadioSelect,
         initial=ALL,
-        error_messages={"required": "Choose everywhere, or only some networks."},
+        error_messages={"required": _("Choose everywhere, or only some networks.")},
     )
     allowed_networks = forms.CharField(
-        label="Allowed networks",
+        label=_("Allowed networks"),
         required=False,
         max_length=4_000,
         widget=forms.Textarea(attrs={"rows": 2, "placeholder": "203.0.113.7\n198.51.100.0/24"}),
-        help_text="Addresses or networks, one per line.",
+        help_text=_("Addresses or networks, one per line."),
     )
 
     CAPS = ("monthly_cap_credits", "lifetime_cap_credits")
@@ -108,7 +113,9 @@ class LimitsForm(forms.Form):
         if not self._is_narrow("models_scope"):
             return []
         try:
-            return clean_models(self.cleaned_data["allowed_models"]) or _refuse("Tick a model.")
+            return clean_models(self.cleaned_data["allowed_models"]) or _refuse(
+                gettext("Tick a model.")
+            )
         except TooManyModels as error:
             raise forms.ValidationError(str(error)) from error
 
@@ -120,7 +127,7 @@ class LimitsForm(forms.Form):
             networks = clean_networks(text.replace(",", "\n").splitlines())
         except BadNetwork as error:
             raise forms.ValidationError(str(error)) from error
-        return networks or _refuse("Name a network.")
+        return networks or _refuse(gettext("Name a network."))
 
     def change(self, before: KeySettings) -> KeySettings:
         """Return the settings chosen; the expiry stays as it was. The form must be valid."""
@@ -136,26 +143,28 @@ class LimitsForm(forms.Form):
         field.validators = [*field.validators, MaxValueValidator(most)]
         default: int = getattr(site, f"DEFAULT_{name.upper()}")
         field.widget.attrs["placeholder"] = f"{default:,}"
-        field.help_text = f"Empty: {default:,}."
+        field.help_text = gettext("Empty: {default}.").format(default=money.credits(default))
 
 
 class ApiKeyForm(LimitsForm):
     """A customer's key: its name and expiry, and optional limits."""
 
     LIFETIMES = {
-        "": "Never expires",
-        "7": "Expires in 7 days",
-        "30": "Expires in 30 days",
-        "90": "Expires in 90 days",
-        "365": "Expires in a year",
+        "": _("Never expires"),
+        "7": _("Expires in 7 days"),
+        "30": _("Expires in 30 days"),
+        "90": _("Expires in 90 days"),
+        "365": _("Expires in a year"),
     }
 
     name = forms.CharField(
         max_length=60,
-        widget=forms.TextInput(attrs={"placeholder": "Production server", "autocomplete": "off"}),
+        widget=forms.TextInput(
+            attrs={"placeholder": _("Production server"), "autocomplete": "off"}
+        ),
     )
     lifetime = forms.ChoiceField(
-        label="Expiry", choices=list(LIFETIMES.items()), required=False, initial=""
+        label=_("Expiry"), choices=list(LIFETIMES.items()), required=False, initial=""
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -164,7 +173,7 @@ class ApiKeyForm(LimitsForm):
             self.fields["name"].initial = self.key.name
             lifetime = self.fields["lifetime"]
             assert isinstance(lifetime, forms.ChoiceField)  # noqa: S101 - tells the type checker
-            lifetime.choices = [(KEEP, "Leave as it is"), *self.LIFETIMES.items()]
+            lifetime.choices = [(KEEP, gettext("Leave as it is")), *self.LIFETIMES.items()]
             lifetime.initial = KEEP
 
     def most(self, name: str) -> int:
@@ -206,15 +215,15 @@ class RotateForm(forms.Form):
     """How long the old secret still works after a rotation."""
 
     OVERLAPS = {
-        "0": "End the old secret at once",
-        "1": "For 1 hour",
-        "24": "For 24 hours",
-        "168": "For 7 days",
-        "720": "For 30 days",
+        "0": _("End the old secret at once"),
+        "1": _("For 1 hour"),
+        "24": _("For 24 hours"),
+        "168": _("For 7 days"),
+        "720": _("For 30 days"),
     }
 
     overlap = forms.ChoiceField(
-        label="Let the old secret work", choices=list(OVERLAPS.items()), initial="24"
+        label=_("Let the old secret work"), choices=list(OVERLAPS.items()), initial="24"
     )
 
     def duration(self) -> timedelta:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from django.utils.translation import gettext
+
 from common.client_networks import read_network
 
 MOST_NETWORKS = 50
@@ -15,7 +17,9 @@ def clean_networks(texts: Iterable[str]) -> list[str]:
     """Return networks in their standard spelling, without duplicates. Raises BadNetwork."""
     networks = dict.fromkeys(_clean(text.strip()) for text in texts if text.strip())
     if len(networks) > MOST_NETWORKS:
-        raise BadNetwork(f"At most {MOST_NETWORKS} networks.")
+        raise BadNetwork(
+            gettext("At most {most_networks} networks.").format(most_networks=MOST_NETWORKS)
+        )
     return list(networks)
 
 
@@ -28,7 +32,13 @@ def _clean(text: str) -> str:
         meant = read_network(text, strict=False)
     except ValueError:
         raise BadNetwork(
-            f"{text[:60]!r} is not an address such as 203.0.113.7, nor a network such as "
-            "203.0.113.0/24."
+            gettext(
+                "{text} is not an address such as 203.0.113.7, nor a network such as"
+                " 203.0.113.0/24."
+            ).format(text=text[:60])
         ) from None
-    raise BadNetwork(f"{text} is an address within a network: write {meant} for all of it.")
+    raise BadNetwork(
+        gettext("{text} is an address within a network: write {meant} for all of it.").format(
+            text=text, meant=meant
+        )
+    )

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
 
+from django.utils.translation import gettext
+
 from accounts.models import ApiKey
 from billing.keys.networks import clean_networks
 
@@ -56,5 +58,9 @@ def clean_models(names: Iterable[str]) -> list[str]:
     """Return models without duplicates. Raises TooManyModels."""
     models = list(dict.fromkeys(names))
     if len(models) > MOST_MODELS:
-        raise TooManyModels(f"At most {MOST_MODELS} models; these are {len(models)}.")
+        raise TooManyModels(
+            gettext("At most {most_models} models; these are {models}.").format(
+                most_models=MOST_MODELS, models=len(models)
+            )
+        )
     return models

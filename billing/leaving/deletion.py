@@ -3,6 +3,8 @@
 The person's own team is ended as any team is (`teams/closing.py`), and they leave all others.
 """
 
+from django.utils.translation import gettext
+
 from accounts.addresses import lock_user
 from accounts.models import Membership, Role, User
 from accounts.teams.exceptions import TeamRefused
@@ -19,13 +21,17 @@ from billing.teams.members import leave_team
 def why_not(user: User) -> str:
     """Return why an account can't be deleted now; empty if it can."""
     if user.is_staff or user.is_superuser:
-        return "This account belongs to staff. A superuser takes that away first."
+        return gettext("This account belongs to staff. A superuser takes that away first.")
     team = own_team(user)
     if team.memberships.count() > 1:
-        return "Others are in your own team. Remove them, or make somebody its owner and leave it."
+        return gettext(
+            "Others are in your own team. Remove them, or make somebody its owner and leave it."
+        )
     for seat in _other_seats(user):
         if seat.role == Role.OWNER and seat.team.memberships.filter(role=Role.OWNER).count() == 1:
-            return f"You are the only owner of {seat.team}. Hand it over, or close it."
+            return gettext("You are the only owner of {team}. Hand it over, or close it.").format(
+                team=seat.team
+            )
     return why_not_closed(team)
 
 

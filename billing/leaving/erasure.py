@@ -14,7 +14,7 @@ from django.db.models.functions import Cast, Replace
 
 from accounts.addresses import NOWHERE
 from accounts.audit import forget_person
-from accounts.models import Invitation, Team, User
+from accounts.models import Company, Invitation, Team, User
 from billing.gifts.welcome import forget_address
 from billing.models import (
     Approval,
@@ -55,6 +55,7 @@ def erase(user: User) -> None:
         page=Wallet._meta.label_lower, object_id__in=[str(pk) for pk in wallets]
     ).update(answers={}, reason="")
     StaffNote.objects.filter(wallet__team__person=user).delete()
+    Company.objects.filter(team__person=user).delete()
     NotificationSettings.objects.filter(user=user).exclude(team__person=user).delete()
     forget_person(user)
     _replace_texts(email, name)

@@ -13,8 +13,9 @@ from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import QuerySet
+from django.utils import translation
 
-from accounts.models import Agreement, ApiKey, Membership, TeamEvent, User
+from accounts.models import Agreement, ApiKey, Company, Membership, TeamEvent, User
 from billing.ledger.wallets import wallet_of
 from billing.models import (
     LedgerEntry,
@@ -64,8 +65,10 @@ def write_export(user: User) -> IO[bytes]:
             folder.writestr(f"{name}.json", text)
         with folder.open("usage.csv", "w", force_zip64=True) as usage:
             _write_usage(wallet, usage)
-        for month in list_months(wallet):
-            folder.writestr(f"statements/{month}.csv", write_csv(make_statement(wallet, month)))
+        # Programs read tables: they are the same for everybody.
+        with translation.override("en"):
+            for month in list_months(wallet):
+                folder.writestr(f"statements/{month}.csv", write_csv(make_statement(wallet, month)))
     file.seek(0)
     return file
 
@@ -82,20 +85,18 @@ def _tables(user: User, wallet: Wallet) -> dict[str, Any]:
         "api_keys": _rows(
             ApiKey,
             user,
-            *(
-                "name",
-                "hint",
-                "created_at",
-                "expires_at",
-                "paused_at",
-                "revoked_at",
-                "last_used_at",
-            ),
+            *("name", "hint", "created_at", "expires_at", "last_used_at"),
+            *("paused_at", "revoked_at"),
             *("requests_per_minute", "tokens_per_minute", "concurrent_requests"),
             *("lifetime_cap_credits", "monthly_cap_credits", "allowed_models", "allowed_networks"),
         ),
         "agreements": _rows(
             Agreement, user, "text__kind", "text__version", "occasion", "reference", "agreed_at"
+        ),
+        "company": list(
+            Company.objects.filter(team=wallet.team).values(
+                "name", "street", "postal_code", "city", "country", "tax_id"
+            )
         ),
         "teams": _rows(Membership, user, "team__name", "role", "joined_at"),
         "deeds": _rows(TeamEvent, user, "at", "team__name", "action", "subject"),

@@ -3,6 +3,9 @@
 A reason that staff wrote is shown to staff only; one that the shop wrote is for the customer.
 """
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
+
 from billing.ledger.references import Code, Revival, Welcome
 from billing.models import LedgerEntry
 
@@ -11,10 +14,10 @@ Kind = LedgerEntry.Kind
 # Gifts and corrections that the shop makes by itself: their reasons are written for customers.
 OWN_ENTRIES = (Code.prefix(), Welcome.prefix(), Revival.prefix())
 WORDS = {
-    Kind.GRANT: "Gift",
-    Kind.ADJUSTMENT: "Correction",
-    Kind.REINSTATEMENT: "Given back",
-    Kind.EXPIRY: "Expired",
+    Kind.GRANT: _("Gift"),
+    Kind.ADJUSTMENT: _("Correction"),
+    Kind.REINSTATEMENT: _("Given back"),
+    Kind.EXPIRY: _("Expired"),
 }
 
 
@@ -22,4 +25,4 @@ def describe(entry: LedgerEntry) -> str:
     """Return an entry's words for its customer."""
     kind = Kind(entry.kind)
     is_staffs = kind in WORDS and not entry.reference.startswith(OWN_ENTRIES)
-    return WORDS[kind] if is_staffs else entry.reason or kind.label.capitalize()
+    return gettext(WORDS[kind]) if is_staffs else entry.reason or kind.label.capitalize()

@@ -9,6 +9,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from django.utils.dateformat import format as format_date
+from django.utils.formats import get_format
+from django.utils.translation import gettext, gettext_lazy, pgettext
+
 from accounts.models import ApiKey, User
 from billing.ledger.usage import EVERYTHING, UsageFilter
 from billing.models import UsageRecord, Wallet
@@ -24,10 +28,10 @@ ROUND_TENTHS = (10, 15, 20, 25, 30, 40, 50, 60, 80)
 # What a bar is tall at least, in percent, so that one request among thousands is seen.
 LEAST_HEIGHT = 0.8
 OUTCOMES = {
-    UsageRecord.Outcome.COMPLETED: "Completed",
-    UsageRecord.Outcome.CLIENT_LEFT: "You disconnected",
-    UsageRecord.Outcome.BROKEN: "Broke off",
-    UsageRecord.Outcome.ABANDONED: "Interrupted",
+    UsageRecord.Outcome.COMPLETED: gettext_lazy("Completed"),
+    UsageRecord.Outcome.CLIENT_LEFT: gettext_lazy("You disconnected"),
+    UsageRecord.Outcome.BROKEN: gettext_lazy("Broke off"),
+    UsageRecord.Outcome.ABANDONED: gettext_lazy("Interrupted"),
 }
 
 
@@ -194,11 +198,14 @@ def nice_top(highest: int) -> int:
 def _label(period: Period, start: datetime) -> str:
     at = start.astimezone(period.zone)
     if period.step is Step.HOUR:
-        return f"{at:%a} {at.day} {at:%b}, {at:%H:%M}"
+        return format_date(at, pgettext("an hour of a chart", "D j M, H:i"))
     if period.step is Step.DAY:
-        return f"{at:%a} {at.day} {at:%b %Y}"
+        return format_date(at, pgettext("a day of a chart", "D j M Y"))
     last = (start + timedelta(days=6, hours=12)).astimezone(period.zone)
-    return f"{at.day} {at:%b} to {last.day} {last:%b %Y}"
+    return gettext("{first} to {last}").format(
+        first=format_date(at, get_format("MONTH_DAY_FORMAT")),
+        last=format_date(last, get_format("DATE_FORMAT")),
+    )
 
 
 def _ticks(period: Period) -> list[str]:
@@ -211,4 +218,4 @@ def _ticks(period: Period) -> list[str]:
 def _tick(period: Period, start: datetime) -> str:
     at = start.astimezone(period.zone)
     is_within_days = period.step is Step.HOUR and len(period.starts) <= 48
-    return f"{at:%H:%M}" if is_within_days else f"{at.day} {at:%b}"
+    return format_date(at, "H:i" if is_within_days else get_format("MONTH_DAY_FORMAT"))

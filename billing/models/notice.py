@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Team
 
@@ -19,34 +20,34 @@ class Notice(models.Model):
     """
 
     class Kind(models.TextChoices):
-        PURCHASE = "purchase", "receipt"
-        REFUND = "refund", "refund"
-        DISPUTE = "dispute", "dispute"
-        LOW_BALANCE = "low_balance", "low balance"
-        LOT_EXPIRING = "lot_expiring", "expiring lot"
-        NEW_KEY = "new_key", "new key"
-        KEY_ROTATED = "key_rotated", "rotated key"
-        KEY_REVOKED = "key_revoked", "revoked key"
-        SPEND_SPIKE = "spend_spike", "leap in spending"
-        NEW_SIGN_IN = "new_sign_in", "new sign-in"
-        PASSWORD_CHANGED = "password_changed", "changed password"
-        PASSWORD_RESET = "password_reset", "reset password"
-        PASSWORD_LINK = "password_link", "link to a new password"
-        NO_ACCOUNT = "no_account", "no account with this address"
-        ACCOUNT_DELETED = "account_deleted", "deleted account"
-        SECOND_FACTOR = "second_factor", "changed second step of logging in"
-        ADDRESS_ASKED = "address_asked", "change of address asked for"
-        ADDRESS_CHANGED = "address_changed", "changed address"
-        TOP_UP_SUCCEEDED = "top_up_succeeded", "auto top-up succeeded"
-        TOP_UP_DECLINED = "top_up_declined", "auto top-up declined"
-        TOP_UP_ACTION = "top_up_action", "auto top-up needs authentication"
-        TOP_UP_OFF = "top_up_off", "auto top-up switched off"
-        TEAM_JOINED = "team_joined", "new member of a team"
-        TEAM_ROLE_CHANGED = "team_role_changed", "changed role in a team"
-        TEAM_HANDED_OVER = "team_handed_over", "team handed over"
-        TEAM_REMOVED = "team_removed", "removed from a team"
-        TEAM_CLOSED = "team_closed", "closed team"
-        APPROVAL_ASKED = "approval_asked", "deed to be approved"
+        PURCHASE = "purchase", _("receipt")
+        REFUND = "refund", _("refund")
+        DISPUTE = "dispute", _("dispute")
+        LOW_BALANCE = "low_balance", _("low balance")
+        LOT_EXPIRING = "lot_expiring", _("expiring lot")
+        NEW_KEY = "new_key", _("new key")
+        KEY_ROTATED = "key_rotated", _("rotated key")
+        KEY_REVOKED = "key_revoked", _("revoked key")
+        SPEND_SPIKE = "spend_spike", _("leap in spending")
+        NEW_SIGN_IN = "new_sign_in", _("new sign-in")
+        PASSWORD_CHANGED = "password_changed", _("changed password")
+        PASSWORD_RESET = "password_reset", _("reset password")
+        PASSWORD_LINK = "password_link", _("link to a new password")
+        NO_ACCOUNT = "no_account", _("no account with this address")
+        ACCOUNT_DELETED = "account_deleted", _("deleted account")
+        SECOND_FACTOR = "second_factor", _("changed second step of logging in")
+        ADDRESS_ASKED = "address_asked", _("change of address asked for")
+        ADDRESS_CHANGED = "address_changed", _("changed address")
+        TOP_UP_SUCCEEDED = "top_up_succeeded", _("auto top-up succeeded")
+        TOP_UP_DECLINED = "top_up_declined", _("auto top-up declined")
+        TOP_UP_ACTION = "top_up_action", _("auto top-up needs authentication")
+        TOP_UP_OFF = "top_up_off", _("auto top-up switched off")
+        TEAM_JOINED = "team_joined", _("new member of a team")
+        TEAM_ROLE_CHANGED = "team_role_changed", _("changed role in a team")
+        TEAM_HANDED_OVER = "team_handed_over", _("team handed over")
+        TEAM_REMOVED = "team_removed", _("removed from a team")
+        TEAM_CLOSED = "team_closed", _("closed team")
+        APPROVAL_ASKED = "approval_asked", _("deed to be approved")
 
     # NULL only for an address that has no account, or no more.
     user = models.ForeignKey(

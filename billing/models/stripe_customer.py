@@ -24,6 +24,8 @@ class StripeCustomer(models.Model):
     generation = models.PositiveIntegerField(default=0)
     # What Stripe was told last.
     email = models.EmailField(blank=True)
+    # A digest of the company and address that Stripe was told last; empty if of none.
+    details_digest = models.CharField(max_length=64, blank=True, default="", db_default="")
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

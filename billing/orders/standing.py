@@ -9,6 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
+
 from billing.models import Order
 
 Status = Order.Status
@@ -48,59 +51,74 @@ class Remark:
 
 
 EXPIRED = Standing(
-    "Expired",
+    _("Expired"),
     "",
-    "This order has expired",
-    "This order wasn't paid in time and has expired. Nothing was charged. "
-    'You can <a href="{packs}">order again</a>.',
+    _("This order has expired"),
+    _(
+        "This order wasn't paid in time and has expired. Nothing was charged. "
+        'You can <a href="{packs}">order again</a>.'
+    ),
     may_ask_again=True,
 )
 STANDINGS = {
     Status.FULFILLED: Standing(
-        "Paid",
+        _("Paid"),
         "badge-good",
-        "Thank you",
-        "Paid, and {credits} credits were added to your balance.",
+        _("Thank you"),
+        _("Paid, and {credits} credits were added to your balance."),
     ),
     Status.PENDING: Standing(
-        "Payment on its way",
+        _("Payment on its way"),
         "badge-warn",
-        "Your payment is on its way",
-        "You have finished on the payment page, and the bank is still at work. With some ways to "
-        "pay that takes several days. The credits are added by themselves as soon as the money is "
-        "confirmed; you don't need to do anything.",
+        _("Your payment is on its way"),
+        _(
+            "You have finished on the payment page, and the bank is still at work. With some"
+            " ways to "
+            "pay that takes several days. The credits are added by themselves as soon as the"
+            " money is "
+            "confirmed; you don't need to do anything."
+        ),
         may_ask_again=True,
     ),
     Status.CLOSED: Standing(
-        "Closed",
+        _("Closed"),
         "",
-        "This order was closed",
-        "Your payment didn't match this order, and a person closed it without adding credits."
-        '{went_back} Write to <a href="mailto:{support}">{support}</a> if anything is unclear.',
+        _("This order was closed"),
+        _(
+            "Your payment didn't match this order, and a person closed it without adding credits."
+            '{went_back} Write to <a href="mailto:{support}">{support}</a> if anything is unclear.'
+        ),
     ),
     Status.REVIEW: Standing(
-        "Under review",
+        _("Under review"),
         "badge-warn",
-        "We are looking at your payment",
-        "Your payment arrived, but it doesn't match this order, so a person looks at it before "
-        "anything is credited. You don't need to do anything; write to "
-        '<a href="mailto:{support}">{support}</a> if it takes longer than a day.',
+        _("We are looking at your payment"),
+        _(
+            "Your payment arrived, but it doesn't match this order, so a person looks at it before "
+            "anything is credited. You don't need to do anything; write to "
+            '<a href="mailto:{support}">{support}</a> if it takes longer than a day.'
+        ),
     ),
     Status.FAILED: Standing(
-        "Payment failed",
+        _("Payment failed"),
         "badge-bad",
-        "The payment didn't go through",
-        "The payment didn't go through, and nothing was credited. "
-        'You can <a href="{packs}">order again</a> and pay another way.',
+        _("The payment didn't go through"),
+        _(
+            "The payment didn't go through, and nothing was credited. "
+            'You can <a href="{packs}">order again</a> and pay another way.'
+        ),
         may_ask_again=True,
     ),
     Status.EXPIRED: EXPIRED,
     Status.OPEN: Standing(
-        "Waiting for payment",
+        _("Waiting for payment"),
         "",
-        "Waiting for your payment",
-        "We are waiting for the payment. As soon as it arrives, the credits are added by "
-        "themselves, whether or not this page is open. The order stays open until {expires} UTC.",
+        _("Waiting for your payment"),
+        _(
+            "We are waiting for the payment. As soon as it arrives, the credits are added by "
+            "themselves, whether or not this page is open. The order stays open until {expires}"
+            " UTC."
+        ),
         may_ask_again=True,
         has_page=True,
     ),
@@ -108,19 +126,25 @@ STANDINGS = {
 # A saved card is charged without a payment page.
 TOP_UP_STANDINGS = {
     Status.PENDING: Standing(
-        "Payment on its way",
+        _("Payment on its way"),
         "badge-warn",
-        "Your payment is on its way",
-        "The payment is on its way, and your bank takes its time with it. The credits are added by "
-        "themselves as soon as the money is confirmed.",
+        _("Your payment is on its way"),
+        _(
+            "The payment is on its way, and your bank takes its time with it. The credits are"
+            " added by "
+            "themselves as soon as the money is confirmed."
+        ),
         may_ask_again=True,
     ),
     Status.OPEN: Standing(
-        "Waiting for payment",
+        _("Waiting for payment"),
         "",
-        "Waiting for your payment",
-        "Your saved card is being charged. The credits are added by themselves as soon as that is "
-        "confirmed.",
+        _("Waiting for your payment"),
+        _(
+            "Your saved card is being charged. The credits are added by themselves as soon as"
+            " that is "
+            "confirmed."
+        ),
         may_ask_again=True,
     ),
 }
@@ -136,46 +160,57 @@ def _is_refunded_whole(order: Order) -> bool:
 
 # The words and the tone of a paid order's badge: the first condition that holds decides.
 PAID_BADGES: tuple[tuple[Callable[[Order], object], str, str], ...] = (
-    (_is_refunded_whole, "Refunded", ""),
-    (_is_refunded, "Partly refunded", ""),
-    (lambda order: order.taken_back_credits == order.credits, "Taken back", "badge-warn"),
-    (lambda order: order.taken_back_credits, "Partly taken back", "badge-warn"),
-    (lambda order: True, "Paid", "badge-good"),
+    (_is_refunded_whole, _("Refunded"), ""),
+    (_is_refunded, _("Partly refunded"), ""),
+    (lambda order: order.taken_back_credits == order.credits, _("Taken back"), "badge-warn"),
+    (lambda order: order.taken_back_credits, _("Partly taken back"), "badge-warn"),
+    (lambda order: True, _("Paid"), "badge-good"),
 )
 BEFORE = Remark(
     lambda facts: facts.order.is_top_up,
-    'Ordered by <a href="{top_up}">automatic top-up</a>, when your balance had fallen below the '
-    "level that you chose.",
+    _(
+        'Ordered by <a href="{top_up}">automatic top-up</a>, when your balance had fallen below'
+        " the "
+        "level that you chose."
+    ),
 )
 # For a paid order.
 REMARKS = (
     Remark(
         lambda facts: facts.order.refunded_cents,
-        "Later {refunded} of the payment went back to you.",
+        _("Later {refunded} of the payment went back to you."),
     ),
     Remark(
         lambda facts: facts.order.disputed_cents and facts.is_disputed,
-        "Your bank disputes {disputed} of the payment. If that was a mistake, tell your bank: "
-        "as soon as the dispute is withdrawn, the credits come back by themselves.",
+        _(
+            "Your bank disputes {disputed} of the payment. If that was a mistake, tell your bank: "
+            "as soon as the dispute is withdrawn, the credits come back by themselves."
+        ),
     ),
     Remark(
         lambda facts: facts.order.disputed_cents and not facts.is_disputed,
-        "Your bank took {disputed} of the payment back, and has closed the dispute.",
+        _("Your bank took {disputed} of the payment back, and has closed the dispute."),
     ),
     Remark(
         lambda facts: facts.is_disputed and not facts.order.disputed_cents,
-        "Your bank asks about this payment, and calls are refused until that is answered. If "
-        "you know the payment, tell your bank; the credits stay where they are.",
+        _(
+            "Your bank asks about this payment, and calls are refused until that is answered. If "
+            "you know the payment, tell your bank; the credits stay where they are."
+        ),
     ),
     Remark(
         lambda facts: facts.order.taken_back_credits,
-        "{taken_back} of the credits were taken back for that. If some of them had been spent "
-        'before, <a href="{dashboard}">your overview</a> says what is owed.',
+        _(
+            "{taken_back} of the credits were taken back for that. If some of them had been spent "
+            'before, <a href="{dashboard}">your overview</a> says what is owed.'
+        ),
     ),
     Remark(
         lambda facts: facts.is_refund_refused,
-        "Your bank did not take the refund, so its credits are back. Write to "
-        '<a href="mailto:{support}">{support}</a> and we will find another way.',
+        _(
+            "Your bank did not take the refund, so its credits are back. Write to "
+            '<a href="mailto:{support}">{support}</a> and we will find another way.'
+        ),
     ),
 )
 
@@ -192,9 +227,9 @@ def standing_of(order: Order, *, now: datetime) -> Standing:
 def badge_of(order: Order, *, now: datetime) -> tuple[str, str]:
     """Return the words and the tone of an order's badge."""
     if order.status == Status.FULFILLED:
-        return next((words, tone) for is_so, words, tone in PAID_BADGES if is_so(order))
+        return next((gettext(words), tone) for is_so, words, tone in PAID_BADGES if is_so(order))
     standing = standing_of(order, now=now)
-    return standing.badge, standing.tone
+    return gettext(standing.badge), standing.tone
 
 
 def words_of(facts: Facts) -> list[str]:
@@ -203,4 +238,5 @@ def words_of(facts: Facts) -> list[str]:
     before = [BEFORE.words] if BEFORE.is_so(facts) else []
     is_paid = order.status == Status.FULFILLED
     after = [each.words for each in REMARKS if is_paid and each.is_so(facts)]
-    return [*before, standing_of(order, now=facts.now).words, *after]
+    words = [*before, standing_of(order, now=facts.now).words, *after]
+    return [gettext(each) for each in words]

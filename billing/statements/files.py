@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from django.utils import translation
+
 from billing.models import Wallet
 from billing.statements.csv_file import write_csv
 from billing.statements.month import Statement, list_months, make_statement, parse_month
@@ -36,5 +38,7 @@ def find_file(wallet: Wallet, month_text: str, file_format: str) -> StatementFil
     if month is None or month not in list_months(wallet) or file_format not in FORMATS:
         return None
     content_type, write = FORMATS[file_format]
-    content = write(make_statement(wallet, month))
+    # Programs read tables: they are the same for everybody.
+    with translation.override("en" if file_format == "csv" else translation.get_language()):
+        content = write(make_statement(wallet, month))
     return StatementFile(f"statement-{month}.{file_format}", content_type, content)

@@ -12,8 +12,12 @@ from datetime import UTC, date, datetime, timedelta
 
 from django.db.models import CharField, Count, F, Func, OuterRef, Q, QuerySet, Subquery, Sum, Value
 from django.utils import timezone
+from django.utils.dateformat import format as format_date
+from django.utils.formats import get_format
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
 
-from accounts.models import ApiKey
+from accounts.models import ApiKey, Company
 from billing.ledger.entry_words import describe
 from billing.ledger.references import SEPARATOR
 from billing.models import LedgerEntry, Order, UsageRecord, Wallet
@@ -28,12 +32,12 @@ MONTH = re.compile(r"(20\d\d)-(0[1-9]|1[0-2])")
 
 # The sections of a statement, in order. Usage is listed in another form.
 SECTIONS = (
-    (Kind.PURCHASE, "Orders"),
-    (Kind.GRANT, "Gifts and codes"),
-    (Kind.REINSTATEMENT, "Given back"),
-    (Kind.CLAWBACK, "Refunds and disputes"),
-    (Kind.EXPIRY, "Expired"),
-    (Kind.ADJUSTMENT, "Corrections"),
+    (Kind.PURCHASE, _("Orders")),
+    (Kind.GRANT, _("Gifts and codes")),
+    (Kind.REINSTATEMENT, _("Given back")),
+    (Kind.CLAWBACK, _("Refunds and disputes")),
+    (Kind.EXPIRY, _("Expired")),
+    (Kind.ADJUSTMENT, _("Corrections")),
 )
 
 
@@ -73,7 +77,7 @@ class Month:
 
     @property
     def words(self) -> str:
-        return f"{self.start:%B %Y}"
+        return format_date(self.start, get_format("YEAR_MONTH_FORMAT"))
 
     def __str__(self) -> str:
         return f"{self.year}-{self.number:02}"
@@ -117,6 +121,8 @@ class Statement:
     """One wallet's month: opening + sections + usage = closing."""
 
     email: str
+    # The company, its address and tax id as they are today, one line each.
+    company: Sequence[str]
     month: Month
     is_closed: bool
     opening_credits: int
@@ -162,6 +168,7 @@ def make_statement(wallet: Wallet, month: Month) -> Statement:
     before = wallet.entries.filter(created_at__lt=month.start)
     return Statement(
         email=str(wallet.team),
+        company=[line for each in Company.objects.filter(team=wallet.team) for line in each.lines],
         month=month,
         is_closed=month.is_closed,
         opening_credits=before.aggregate(sum=Sum("amount_credits", default=0))["sum"],
@@ -177,7 +184,7 @@ def _sections(entries: QuerySet[LedgerEntry]) -> list[Section]:
     for kind, title in SECTIONS:
         lines = [_line(entry, prices) for entry in found if entry.kind == kind]
         if lines:
-            sections.append(Section(title, lines))
+            sections.append(Section(gettext(title), lines))
     return sections
 
 
@@ -228,8 +235,8 @@ def _usage(entries: QuerySet[LedgerEntry]) -> list[UsageLine]:
     keys = ApiKey.objects.in_bulk([row["key"] for row in found if row["key"]])
     lines = [
         UsageLine(
-            model_name=row["model"] or "Unknown",
-            key_name=keys[row["key"]].name if row["key"] else "Unknown",
+            model_name=row["model"] or gettext("Unknown"),
+            key_name=keys[row["key"]].name if row["key"] else gettext("Unknown"),
             key_hint=keys[row["key"]].hint if row["key"] else "",
             requests=row["requests"],
             amount_credits=row["amount"],

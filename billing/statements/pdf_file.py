@@ -11,6 +11,9 @@ from datetime import UTC, datetime
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.dateformat import format as format_date
+from django.utils.formats import get_format
+from django.utils.translation import get_language, gettext
 from fpdf import FPDF
 from fpdf.enums import Align, TableBordersLayout, TableCellFillMode
 from fpdf.fonts import FontFace
@@ -44,7 +47,12 @@ class Paper(FPDF):
         self.write_in(PALE, SMALL_PT)
         half = self.epw / 2
         self.cell(half, 5, self._foot)
-        self.cell(half, 5, f"Page {self.page_no()} of {{nb}}", align=Align.R)
+        self.cell(
+            half,
+            5,
+            gettext("Page {page} of {pages}").format(page=self.page_no(), pages="{nb}"),
+            align=Align.R,
+        )
 
     def write_in(self, colour: tuple[int, int, int], size_pt: float, style: str = "") -> None:
         """Set the colour and the font of the text that follows."""
@@ -80,9 +88,9 @@ def _new_paper(statement: Statement) -> Paper:
         paper.set_text_shaping(True)
     made_at = statement.month.end if statement.is_closed else timezone.now().astimezone(UTC)
     paper.set_creation_date(made_at)
-    paper.set_title(f"Statement {statement.month}")
+    paper.set_title(gettext("Statement {month}").format(month=statement.month))
     paper.set_author(settings.SITE_NAME)
-    paper.set_lang("en")
+    paper.set_lang(get_language() or "en")
     return paper
 
 
@@ -90,7 +98,7 @@ def _all_text(statement: Statement) -> str:
     words = [line.words for section in statement.sections for line in section.lines]
     names = [f"{line.model_name}{line.key_name}{line.key_hint}" for line in statement.usage]
     site = f"{settings.SITE_NAME}{settings.SITE_URL}"
-    return printable("".join([statement.email, site, *words, *names]))
+    return printable("".join([statement.email, *statement.company, site, *words, *names]))
 
 
 def _write_head(paper: Paper, statement: Statement) -> None:
@@ -98,12 +106,23 @@ def _write_head(paper: Paper, statement: Statement) -> None:
     paper.write_in(ACCENT, 11, "B")
     paper.cell(paper.epw, 6, printable(settings.SITE_NAME), new_x="LMARGIN", new_y="NEXT")
     paper.write_in(INK, 22, "B")
-    paper.cell(paper.epw, 12, f"Statement for {month.words}", new_x="LMARGIN", new_y="NEXT")
+    paper.cell(
+        paper.epw,
+        12,
+        gettext("Statement for {month}").format(month=month.words),
+        new_x="LMARGIN",
+        new_y="NEXT",
+    )
     paper.write_in(PALE, BODY_PT)
-    _write_line(paper, printable(statement.email))
-    period = f"1 to {month.last_day.day} {month.words}, UTC. Amounts are in credits."
+    for line in (*statement.company, statement.email):
+        _write_line(paper, printable(line))
+    period = gettext("1 to {last} {month}, UTC. Amounts are in credits.").format(
+        last=month.last_day.day, month=month.words
+    )
     if not statement.is_closed:
-        period += f" Not closed yet: as booked on {_minute(timezone.now())}."
+        period += " " + gettext("Not closed yet: as booked on {instant}.").format(
+            instant=_minute(timezone.now())
+        )
     _write_line(paper, period)
     paper.ln(5)
 
@@ -113,11 +132,11 @@ def _write_line(paper: Paper, text: str) -> None:
 
 
 def _write_summary(paper: Paper, statement: Statement) -> None:
-    rows = [("Opening balance", statement.opening_credits, True)]
+    rows = [(gettext("Opening balance"), statement.opening_credits, True)]
     rows += [(section.title, section.amount_credits, False) for section in statement.sections]
     if statement.usage:
-        rows.append(("Usage", statement.usage_credits, False))
-    rows.append(("Closing balance", statement.closing_credits, True))
+        rows.append((gettext("Usage"), statement.usage_credits, False))
+    rows.append((gettext("Closing balance"), statement.closing_credits, True))
     with _table(paper, widths=(3, 1), aligns=(Align.L, Align.R), has_heading=False) as table:
         for title, amount, is_balance in rows:
             text = _plain(amount) if is_balance else _signed(amount)
@@ -129,23 +148,23 @@ def _write_section(paper: Paper, section: Section) -> None:
     _write_title(paper, section.title, _signed(section.amount_credits))
     aligns = (Align.L, Align.L, Align.R)
     with _table(paper, widths=(2, 6, 2), aligns=aligns) as table:
-        table.row(["Date (UTC)", "What", "Credits"])
+        table.row([gettext("Date (UTC)"), gettext("What"), gettext("Credits")])
         for line in section.lines:
             table.row([_minute(line.at), printable(line.words), _signed(line.amount_credits)])
 
 
 def _write_usage(paper: Paper, statement: Statement) -> None:
-    _write_title(paper, "Usage by model and key", _signed(statement.usage_credits))
+    _write_title(paper, gettext("Usage by model and key"), _signed(statement.usage_credits))
     aligns = (Align.L, Align.L, Align.R, Align.R)
     with _table(paper, widths=(3, 4, 1.5, 2), aligns=aligns) as table:
-        table.row(["Model", "API key", "Requests", "Credits"])
+        table.row([gettext("Model"), gettext("API key"), gettext("Requests"), gettext("Credits")])
         for line in statement.usage:
             key = f"{line.key_name} {line.key_hint}".strip()
             table.row(
                 [
                     printable(line.model_name),
                     printable(key),
-                    f"{line.requests:,}",
+                    credits_text(line.requests),
                     _signed(line.amount_credits),
                 ]
             )
@@ -194,4 +213,4 @@ def _plain(amount: int) -> str:
 
 def _minute(at: datetime) -> str:
     at = at.astimezone(UTC)
-    return f"{at.day} {at:%b %Y, %H:%M}"
+    return format_date(at, get_format("DATETIME_FORMAT"))

@@ -28,7 +28,7 @@ from billing.stripe_api.card_payments import (
 from billing.stripe_api.charges import Charge, read_charge
 from billing.stripe_api.checkouts import Checkout, create_checkout, expire_checkout, read_checkout
 from billing.stripe_api.client import ORDER_KEY, call_stripe
-from billing.stripe_api.customers import create_customer, update_email
+from billing.stripe_api.customers import create_customer, update_customer
 from billing.stripe_api.listing import MOST_KINDS, list_events
 from billing.stripe_api.payments import PaymentState
 from billing.stripe_api.refunds import create_refund
@@ -140,7 +140,7 @@ def _same_key_same_answer(walk: Walk) -> None:
 
 
 def _email_follows(walk: Walk) -> None:
-    update_email(walk.customer_id, "two@example.com")
+    update_customer(walk.customer_id, email="two@example.com")
     with call_stripe() as client:
         found = client.v1.customers.retrieve(walk.customer_id)
         _demand(found.email == "two@example.com", f"it is {found.email}")

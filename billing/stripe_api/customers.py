@@ -1,5 +1,8 @@
 """Customers at Stripe."""
 
+from stripe.params import CustomerUpdateParams
+from stripe.params import CustomerUpdateParamsAddress as Address
+
 from billing.stripe_api.client import call_stripe
 
 # The key of our owner's id in the metadata of a Customer.
@@ -16,7 +19,17 @@ def create_customer(*, email: str, owner_id: str, idempotency_key: str) -> str:
         return customer.id
 
 
-def update_email(customer_id: str, email: str) -> None:
-    """Change a Customer's address for mail. Safe to repeat. Raises PaymentObjectMissing."""
+def update_customer(
+    customer_id: str, *, email: str, name: str = "", address: Address | None = None
+) -> None:
+    """Tell who a Customer is. What is empty is left as it is. Safe to repeat.
+
+    Raises PaymentObjectMissing.
+    """
+    params: CustomerUpdateParams = {"email": email}
+    if name:
+        params["name"] = name
+    if address:
+        params["address"] = address
     with call_stripe() as client:
-        client.v1.customers.update(customer_id, {"email": email})
+        client.v1.customers.update(customer_id, params)

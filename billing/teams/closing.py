@@ -11,6 +11,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts.models import ApiKey, Membership, Team, User
 from accounts.teams.events import Action, note
@@ -42,7 +43,7 @@ def close_team(seat: Membership) -> list[Refund]:
     """
     demand(seat, Deed.CHANGE_TEAM)
     if is_alone(seat.team):
-        raise TeamRefused("This team is yours alone. To close it, delete your account.")
+        raise TeamRefused(gettext("This team is yours alone. To close it, delete your account."))
 
     def close(team: Team, refunds: list[Refund]) -> None:
         locked = lock_seat(seat, Deed.CHANGE_TEAM)
@@ -58,11 +59,11 @@ def why_not_closed(team: Team) -> str:
     """Return why a team can't be ended now; empty if it can."""
     orders = Order.objects.filter(team=team)
     if get_wallet(team).debt_credits:
-        return "Credits are owed. Buy a pack, or write to us."
+        return gettext("Credits are owed. Buy a pack, or write to us.")
     if orders.filter(status__in=(Order.Status.PENDING, Order.Status.REVIEW)).exists():
-        return "A payment is on its way. Wait until it has arrived, or write to us."
+        return gettext("A payment is on its way. Wait until it has arrived, or write to us.")
     if Dispute.objects.filter(order__team=team, status__in=Dispute.OPEN).exists():
-        return "A payment is disputed. Wait until that has ended, or write to us."
+        return gettext("A payment is disputed. Wait until that has ended, or write to us.")
     return ""
 
 
@@ -77,7 +78,7 @@ def end_team(team: Team, close: Closing, *, by: User) -> list[Refund]:
     _end_what_is_open(team, by)
     _demand(team)
     if _paid_orders(team) != paid:
-        raise TeamRefused("A payment has just arrived. Look again at what is unspent.")
+        raise TeamRefused(gettext("A payment has just arrived. Look again at what is unspent."))
     refunds = [_refund(order, by) for order, _ in read_unspent(team).offers]
     _close(team, paid, lambda locked: close(locked, refunds), by=by)
     return refunds
@@ -104,7 +105,7 @@ def _close(team: Team, paid: set[int], close: Callable[[Team], None], *, by: Use
     lock_wallet(get_wallet(team).pk)
     _demand(locked)
     if orders.filter(status=Order.Status.OPEN).exists() or _paid_orders(team) != paid:
-        raise TeamRefused("An order was made or paid meanwhile. Please try again.")
+        raise TeamRefused(gettext("An order was made or paid meanwhile. Please try again."))
     end_invitations(locked)
     unspent = read_balance(get_wallet(team)).available_credits
     note(locked, Action.TEAM_CLOSED, actor=by, after={"unspent_credits": unspent})

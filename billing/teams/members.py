@@ -6,6 +6,7 @@ Locks are taken in one order: the team's row, its wallet, keys.
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from accounts.models import ApiKey, Membership, Team, User
 from accounts.teams.events import Action, note
@@ -27,6 +28,7 @@ from billing.ledger.pushes import push_on_commit
 from billing.ledger.wallets import get_wallet
 from billing.models import NotificationSettings
 from billing.teams.notices import notify_removed
+from common import money
 from common.credits import MAX_CREDITS
 
 
@@ -39,7 +41,7 @@ def leave_team(seat: Membership) -> None:
     team = lock_team(seat.team)
     seat = get_seat(team, seat.user)
     if is_alone(team):
-        raise TeamRefused("You are alone here. To leave, delete your account.")
+        raise TeamRefused(gettext("You are alone here. To leave, delete your account."))
     demand_another_owner(seat)
     _end(seat, by=seat.user, keeps_keys=False, action=Action.MEMBER_LEFT)
 
@@ -53,7 +55,7 @@ def remove_member(seat: Membership, member: User, *, keeps_keys: bool) -> None:
     seat = lock_seat(seat, Deed.MANAGE_MEMBERS)
     removed = get_seat(seat.team, member)
     if removed.user_id == seat.user_id:
-        raise TeamRefused("You can't remove yourself: leave the team.")
+        raise TeamRefused(gettext("You can't remove yourself: leave the team."))
     demand_power_over(seat, removed.role)
     demand_another_owner(removed)
     notify_removed(removed, keeps_keys=keeps_keys)
@@ -77,7 +79,11 @@ def set_member_caps(
         "monthly_cap_credits": monthly_cap_credits,
     }
     if any(cap is not None and not 0 <= cap <= MAX_CREDITS for cap in caps.values()):
-        raise InvalidAmount(f"A cap is between 0 and {MAX_CREDITS:,} credits.")
+        raise InvalidAmount(
+            gettext("A cap is between 0 and {max_credits} credits.").format(
+                max_credits=money.credits(MAX_CREDITS)
+            )
+        )
     seat = lock_seat(seat, Deed.MANAGE_MEMBERS)
     capped = get_seat(seat.team, member)
     demand_power_over(seat, capped.role)

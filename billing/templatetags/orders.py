@@ -9,6 +9,7 @@ from django.template import Context
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from billing.models import Order, Refund
 from billing.orders import standing
@@ -55,7 +56,9 @@ def _places(order: Order) -> dict[str, Any]:
         "support": settings.SUPPORT_EMAIL,
         "credits": money.credits(order.credits),
         "refunded": refunded,
-        "went_back": f" {refunded} went back to you." if order.refunded_cents else "",
+        "went_back": gettext(" {refunded} went back to you.").format(refunded=refunded)
+        if order.refunded_cents
+        else "",
         "disputed": money.price(order.disputed_cents, order.currency),
         "taken_back": money.credits(order.taken_back_credits),
         "expires": instant(order.expires_at),

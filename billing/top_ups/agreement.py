@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Case, F, Q, Sum, When
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts.models import Membership, Team, User
 from accounts.teams.events import Action, note
@@ -24,6 +25,7 @@ from billing.ledger.wallets import get_wallet
 from billing.models import AutoTopUp, Order, Pack, TopUpConsent, Wallet
 from billing.top_ups.notices import notify_top_up_off
 from billing.top_ups.switch import OffReason, State, switch_off, switch_off_at_wish
+from common import money
 from common.attempts import WINDOW_S
 from common.client_networks import client_network
 
@@ -86,7 +88,7 @@ def agree(seat: Membership, terms: Terms, *, address: str = "") -> AutoTopUp:
     """
     seat = lock_seat(seat, Deed.TOP_UP)
     if not is_offered():
-        raise TopUpRefused("Automatic top-up is not offered here.")
+        raise TopUpRefused(gettext("Automatic top-up is not offered here."))
     pack = get_pack(terms.pack_slug)
     price = get_price(pack, terms.currency)
     _check_terms(terms, pack, price)
@@ -176,19 +178,25 @@ def agreed_price(top_up: AutoTopUp) -> Price:
     """Return today's price. Raises PackUnavailable if the terms are worse than those agreed to."""
     pack, consent = top_up.pack, top_up.consent
     if pack is None or consent is None or not pack.is_active:
-        raise PackUnavailable("The pack is no longer on sale.")
+        raise PackUnavailable(gettext("The pack is no longer on sale."))
     price = get_price(pack, top_up.currency)
     if price.amount_cents > consent.amount_cents or pack.credits < consent.credits:
-        raise PackUnavailable("The pack is no longer sold on the terms that were agreed to.")
+        raise PackUnavailable(
+            gettext("The pack is no longer sold on the terms that were agreed to.")
+        )
     return price
 
 
 def _check_terms(terms: Terms, pack: Pack, price: Price) -> None:
     if not 0 < terms.threshold_credits <= pack.credits:
         # Otherwise one pack might not lift the balance to the level, and the next would follow.
-        raise TopUpRefused(f"Choose a level of at most the pack's {pack.credits:,} credits.")
+        raise TopUpRefused(
+            gettext("Choose a level of at most the pack's {credits} credits.").format(
+                credits=money.credits(pack.credits)
+            )
+        )
     if not price.amount_cents <= terms.monthly_ceiling_cents <= MAX_CEILING_CENTS:
-        raise TopUpRefused("The monthly limit must be enough for one pack.")
+        raise TopUpRefused(gettext("The monthly limit must be enough for one pack."))
 
 
 def _check_rate(user: User) -> None:
@@ -203,7 +211,9 @@ def _check_rate(user: User) -> None:
         created_at__gt=timezone.now() - timedelta(seconds=WINDOW_S),
     )
     if declined.count() >= settings.UNPAID_ORDERS_PER_USER:
-        raise TooManyCards("Too many charges were declined within an hour. Please wait a while.")
+        raise TooManyCards(
+            gettext("Too many charges were declined within an hour. Please wait a while.")
+        )
 
 
 def _start(top_up: AutoTopUp) -> None:

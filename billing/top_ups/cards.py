@@ -10,6 +10,7 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from accounts.models import Membership, Team, User
 from accounts.teams.addressing import addressing
@@ -50,7 +51,7 @@ def start_setup(seat: Membership, *, address: str = "") -> str:
     demand(seat, Deed.TOP_UP)
     top_up = get_top_up(seat.team)
     if not is_offered() or top_up.consent_id is None:
-        raise TopUpRefused("Choose what is bought before you save a card.")
+        raise TopUpRefused(gettext("Choose what is bought before you save a card."))
     _check_rate(seat.user, client_network(address))
     with addressing(seat.team, seat.user):
         page = f"{settings.SITE_URL}{reverse('dashboard-top-up')}"
@@ -163,7 +164,7 @@ def _check_rate(user: User, network: str | None) -> None:
         counters[f"card-set-ups:network:{network}"] = settings.UNPAID_ORDERS_PER_ADDRESS
     for key, most in counters.items():
         if count_attempt(key) > most:
-            raise TooManyCards("Too many cards were tried within an hour.")
+            raise TooManyCards(gettext("Too many cards were tried within an hour."))
 
 
 def _is_ours(top_up: AutoTopUp, setup: Setup) -> bool:

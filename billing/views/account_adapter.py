@@ -16,6 +16,7 @@ from django.contrib import messages
 from django.core.mail import EmailMessage
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext, gettext_noop
 
 from accounts.adapter import AccountAdapter as PlainAccountAdapter
 from accounts.addresses import is_confirmed, lock_user
@@ -39,6 +40,7 @@ from billing.notices.sign_ins import (
     remember_device,
 )
 from billing.top_ups.cards import disown_cards
+from common import money
 from common.client_networks import client_network
 
 # Browsers keep no cookie for longer than 400 days.
@@ -47,13 +49,19 @@ MOST_USER_AGENT = 400
 # What a mail says of each change to the second step of logging in.
 NEW_FACTORS = ("totp_activated", "webauthn_added")
 FACTOR_CHANGES = {
-    "totp_activated": "Logging in takes a code of an authenticator app from now on."
-    " Every other browser is signed out.",
-    "totp_deactivated": "Logging in takes no code of an authenticator app any more.",
-    "recovery_codes_generated": "New recovery codes were made; older ones work no more.",
-    "webauthn_added": "A passkey or security key was added: it logs in from now on."
-    " Every other browser is signed out.",
-    "webauthn_removed": "A passkey or security key was removed.",
+    "totp_activated": gettext_noop(
+        "Logging in takes a code of an authenticator app from now on."
+        " Every other browser is signed out."
+    ),
+    "totp_deactivated": gettext_noop("Logging in takes no code of an authenticator app any more."),
+    "recovery_codes_generated": gettext_noop(
+        "New recovery codes were made; older ones work no more."
+    ),
+    "webauthn_added": gettext_noop(
+        "A passkey or security key was added: it logs in from now on."
+        " Every other browser is signed out."
+    ),
+    "webauthn_removed": gettext_noop("A passkey or security key was removed."),
 }
 
 log = structlog.get_logger(__name__)
@@ -100,7 +108,10 @@ class AccountAdapter(PlainAccountAdapter):
             )
             if entry is not None:
                 messages.success(
-                    request, f"Welcome! {entry.amount_credits:,} credits are in your balance."
+                    request,
+                    gettext("Welcome! {amount_credits} credits are in your balance.").format(
+                        amount_credits=money.credits(entry.amount_credits)
+                    ),
                 )
         return is_new
 
@@ -123,7 +134,9 @@ class AccountAdapter(PlainAccountAdapter):
             self.confirm_email(self.request, address)
         notify_password_reset(user, ended=ended.as_facts(), **self._origin())
         if ended:
-            messages.warning(self.request, f"What was made before ended: {ended}.")
+            messages.warning(
+                self.request, gettext("What was made before ended: {ended}.").format(ended=ended)
+            )
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Send a link. If the mail server is away, a new customer still gets the account.
@@ -136,7 +149,7 @@ class AccountAdapter(PlainAccountAdapter):
             log.warning("account_mail_failed", template=template_prefix, error=str(error))
             messages.error(
                 allauth_context.request,
-                "The mail could not be sent. Please ask for it again in a few minutes.",
+                gettext("The mail could not be sent. Please ask for it again in a few minutes."),
             )
 
     def send_confirmation_mail(

@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -75,11 +76,11 @@ def _pack(request: CustomerRequest, slug: str) -> HttpResponse:
     pack = get_object_or_404(Pack, slug=slug)
     if not pack.is_active:
         # A mail or a bookmark that is older than the offer leads here.
-        messages.error(request, MESSAGES[PackUnavailable])
+        messages.error(request, gettext(MESSAGES[PackUnavailable]))
         return redirect("packs")
     prices = list_prices(pack)
     if not prices:
-        messages.error(request, MESSAGES[CurrencyUnproven])
+        messages.error(request, gettext(MESSAGES[CurrencyUnproven]))
         return redirect("packs")
     wanted = request.GET.get("currency")
     chosen = next((price for price in prices if price.currency == wanted), prices[0])

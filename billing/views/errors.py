@@ -11,6 +11,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.utils.translation import gettext
 
 from accounts.rate_limits import seconds_to_wait
 from billing.exceptions import WalletRecovering
@@ -34,7 +35,11 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 def too_many_requests(request: HttpRequest) -> HttpResponse:
     """Answer who tries a form of the account pages too often, and say how long to wait."""
     seconds = seconds_to_wait(request)
-    wait = f"{seconds} seconds" if seconds < 120 else f"{-(-seconds // 60)} minutes"
+    wait = (
+        gettext("{seconds} seconds").format(seconds=seconds)
+        if seconds < 120
+        else gettext("{seconds_60} minutes").format(seconds_60=-(-seconds // 60))
+    )
     answer = render(request, "429.html", {"wait": wait}, status=429)
     answer["Retry-After"] = str(seconds)
     return answer

@@ -6,6 +6,9 @@ from typing import Any, Self
 
 from django import forms
 from django.http import QueryDict
+from django.utils.text import format_lazy
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from billing.catalogue.custom_amounts import Quote, quote_amount
 from billing.catalogue.on_sale import PricedModel
@@ -34,13 +37,13 @@ class WorkloadForm(forms.Form):
 
     model = forms.ChoiceField()
     prompt_tokens = WholeNumberField(
-        label="Tokens in, per request", min_value=1, max_value=MOST_TOKENS, initial=1_000
+        label=_("Tokens in, per request"), min_value=1, max_value=MOST_TOKENS, initial=1_000
     )
     completion_tokens = WholeNumberField(
-        label="Tokens out, per request", min_value=0, max_value=MOST_TOKENS, initial=300
+        label=_("Tokens out, per request"), min_value=0, max_value=MOST_TOKENS, initial=300
     )
     requests_per_day = WholeNumberField(
-        label="Requests a day", min_value=1, max_value=100_000_000, initial=500
+        label=_("Requests a day"), min_value=1, max_value=100_000_000, initial=500
     )
 
     @classmethod
@@ -101,22 +104,25 @@ class ModelFilterForm(forms.Form):
     """Filters the list of models, and chooses the pack in whose money they are told."""
 
     q = forms.CharField(
-        label="Search",
+        label=_("Search"),
         required=False,
         max_length=80,
         widget=forms.TextInput(attrs={"type": "search"}),
     )
     context = forms.TypedChoiceField(
-        label="Reads at least",
+        label=_("Reads at least"),
         required=False,
         coerce=int,
         choices=[
-            ("", "Any length"),
-            *((size, f"{size // 1_000:,}k tokens") for size in (16_000, 128_000, 200_000)),
-            (1_000_000, "1M tokens"),
+            ("", _("Any length")),
+            *(
+                (size, format_lazy(_("{thousands},000 tokens"), thousands=size // 1000))
+                for size in (16_000, 128_000, 200_000)
+            ),
+            (1_000_000, _("1 million tokens")),
         ],
     )
-    pack = forms.ChoiceField(label="Prices at", required=False)
+    pack = forms.ChoiceField(label=_("Prices at"), required=False)
 
     @classmethod
     def of_query(cls, packs: Sequence[Pack], query: QueryDict) -> Self:
@@ -147,15 +153,15 @@ class ModelFilterForm(forms.Form):
 class NotificationForm(forms.Form):
     """Choose which mails to get. Receipts and security mails are not among them."""
 
-    wants_low_balance = forms.BooleanField(required=False, label="My balance is low")
+    wants_low_balance = forms.BooleanField(required=False, label=_("My balance is low"))
     low_balance_credits = WholeNumberField(
-        label="Mail me below so many credits",
+        label=_("Mail me below so many credits"),
         min_value=1,
         max_value=MAX_CREDITS,
     )
-    wants_lot_expiring = forms.BooleanField(required=False, label="Credits expire within a week")
+    wants_lot_expiring = forms.BooleanField(required=False, label=_("Credits expire within a week"))
     wants_top_up_succeeded = forms.BooleanField(
-        required=False, label="My balance was topped up automatically"
+        required=False, label=_("My balance was topped up automatically")
     )
 
 
@@ -180,23 +186,23 @@ class TopUpForm(forms.Form):
     """Choose what is bought, when, and up to how much; and agree to it."""
 
     offer = forms.ChoiceField(
-        label="Buy this pack",
-        error_messages={"invalid_choice": "That offer has changed. Please choose again."},
+        label=_("Buy this pack"),
+        error_messages={"invalid_choice": _("That offer has changed. Please choose again.")},
     )
     threshold_credits = WholeNumberField(
-        label="When my balance falls below so many credits",
+        label=_("When my balance falls below so many credits"),
         min_value=1,
         max_value=MAX_CREDITS,
     )
     ceiling = AmountField(
-        label="Spend at most, in a calendar month",
+        label=_("Spend at most, in a calendar month"),
         min_value=0,
         max_digits=12,
         decimal_places=3,
-        help_text="In the pack's currency. Months start on the 1st, 00:00 UTC.",
+        help_text=_("In the pack's currency. Months start on the 1st, 00:00 UTC."),
     )
     agrees = forms.BooleanField(
-        error_messages={"required": "Without your consent nothing can be charged."}
+        error_messages={"required": _("Without your consent nothing can be charged.")}
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -207,7 +213,9 @@ class TopUpForm(forms.Form):
 
     def clean(self) -> None:
         if self.data.get("words") != CONSENT_VERSION:
-            raise forms.ValidationError("What you agree to has new words. Please read them again.")
+            raise forms.ValidationError(
+                gettext("What you agree to has new words. Please read them again.")
+            )
 
     def terms(self) -> Terms:
         """Return what was chosen, once the form is valid. Raises InvalidAmount."""
@@ -230,8 +238,11 @@ def offer_choices() -> list[tuple[str, str]]:
     return [
         (
             offer_of(pack, price),
-            f"{pack.name}: {pack.credits:,} credits for "
-            f"{money.price(price.amount_cents, price.currency)}",
+            gettext("{name}: {credits} credits for {currency}").format(
+                name=pack.name,
+                credits=money.credits(pack.credits),
+                currency=money.price(price.amount_cents, price.currency),
+            ),
         )
         for pack in packs_on_sale()
         for price in list_prices(pack)

@@ -3,6 +3,7 @@
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -64,9 +65,14 @@ def invitation_revoke(request: CustomerRequest, invitation_id: int) -> HttpRespo
     found = get_object_or_404(Invitation, pk=invitation_id, team=request.team)
     with as_message(request):
         if revoke_invitation(request.seat, found):
-            messages.success(request, f"The invitation of {found.email} is withdrawn.")
+            messages.success(
+                request,
+                gettext("The invitation of {email} is withdrawn.").format(email=found.email),
+            )
         else:
-            messages.info(request, "It was accepted or withdrawn before. Nothing was changed.")
+            messages.info(
+                request, gettext("It was accepted or withdrawn before. Nothing was changed.")
+            )
     return redirect("team-invitations")
 
 
@@ -95,7 +101,9 @@ def _answer(request: CustomerRequest, found: Invitation | None) -> HttpResponse:
         next_url = request.path
         with as_message(request):
             seat = accept(request.user, found)
-            messages.success(request, f"You are in the team {seat.team} now.")
+            messages.success(
+                request, gettext("You are in the team {team} now.").format(team=seat.team)
+            )
             next_url = page_of(seat.team, request.user, "dashboard")
         return redirect(next_url)
     is_theirs = found is not None and found.email == request.user.email
@@ -110,11 +118,18 @@ def _invite(request: CustomerRequest, email: str, role: str) -> None:
     with as_message(request):
         made, was_mailed = invite(request.seat, email, Role(role))
         if was_mailed:
-            messages.success(request, f"{made.email} is invited. The link works for seven days.")
+            messages.success(
+                request,
+                gettext("{email} is invited. The link works for seven days.").format(
+                    email=made.email
+                ),
+            )
         else:
             messages.warning(
                 request,
-                f"The mail to {made.email} couldn't be sent. Please send it again in a while.",
+                gettext(
+                    "The mail to {email} couldn't be sent. Please send it again in a while."
+                ).format(email=made.email),
             )
 
 

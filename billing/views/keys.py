@@ -4,6 +4,7 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.api_keys import keys_of
@@ -116,7 +117,9 @@ def key_pause(request: CustomerRequest, key_id: int) -> HttpResponse:
     key = get_object_or_404(keys_of(request.seat), pk=key_id)
     if request.method == "POST":
         if api_keys.pause_api_key(key, by=request.user):
-            messages.success(request, "The key is paused: it is refused until you resume it.")
+            messages.success(
+                request, gettext("The key is paused: it is refused until you resume it.")
+            )
         return redirect("dashboard-key", key_id=key.pk)
     return render(request, "dashboard/key_pause.html", {"key": key})
 
@@ -127,7 +130,7 @@ def key_resume(request: CustomerRequest, key_id: int) -> HttpResponse:
     """Let a paused key go on."""
     key = get_object_or_404(keys_of(request.seat), pk=key_id)
     if api_keys.resume_api_key(key, by=request.user):
-        messages.success(request, "The key works again, within a few seconds everywhere.")
+        messages.success(request, gettext("The key works again, within a few seconds everywhere."))
     return redirect("dashboard-key", key_id=key.pk)
 
 

@@ -4,6 +4,7 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import Membership, Role
@@ -35,7 +36,7 @@ def member_caps(request: CustomerRequest, member_id: int) -> HttpResponse:
         return _render(request, found, caps=form)
     with as_message(request):
         set_member_caps(request.seat, found.user, **form.cleaned_data)
-        messages.success(request, "Saved. The caps bind the next request.")
+        messages.success(request, gettext("Saved. The caps bind the next request."))
     return redirect("team-member", member_id=found.pk)
 
 
@@ -51,7 +52,7 @@ def member_role(request: CustomerRequest, member_id: int) -> HttpResponse:
         return _render(request, found, role=form)
     with as_message(request):
         change_role(request.seat, found.user, Role(form.cleaned_data["role"]))
-        messages.success(request, "Saved. The role is in force.")
+        messages.success(request, gettext("Saved. The role is in force."))
     # Whoever has given up their own role may not see the member's page any more.
     return redirect("team")
 
@@ -65,7 +66,10 @@ def member_hand_over(request: CustomerRequest, member_id: int) -> HttpResponse:
     if request.method == "POST":
         with as_message(request):
             hand_over(request.seat, found.user)
-            messages.success(request, f"{found.user} owns the team now, and you are an admin.")
+            messages.success(
+                request,
+                gettext("{user} owns the team now, and you are an admin.").format(user=found.user),
+            )
         return redirect("team")
     return render(request, "dashboard/team/hand_over.html", {"member": found})
 
@@ -80,7 +84,9 @@ def member_remove(request: CustomerRequest, member_id: int) -> HttpResponse:
     if form.is_valid():
         with as_message(request):
             remove_member(request.seat, found.user, keeps_keys=form.cleaned_data["keys"] == PASSES)
-            messages.success(request, f"{found.user} is not in the team any more.")
+            messages.success(
+                request, gettext("{user} is not in the team any more.").format(user=found.user)
+            )
         return redirect("team")
     context = {"member": found, "form": form}
     status = 400 if form.errors else 200

@@ -7,6 +7,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.teams.roles import Deed
@@ -92,25 +93,32 @@ def ask_for_refund(request: CustomerRequest, order: Order) -> None:
     """Refund the unused part and show the customer what happens next."""
     form = RefundForm(request.POST)
     if not form.is_valid():
-        messages.error(request, "Nothing was refunded. Please try again.")
+        messages.error(request, gettext("Nothing was refunded. Please try again."))
         return
     with as_message(request):
         refund = refund_to_customer(
             order, key=uuid5(form.cleaned_data["once"], str(order.public_id)), by=request.user
         )
         amount = price(refund.amount_cents, order.currency)
-        messages.success(request, f"{amount} will be returned to you. This takes a few days.")
+        messages.success(
+            request,
+            gettext("{amount} will be returned to you. This takes a few days.").format(
+                amount=amount
+            ),
+        )
 
 
 def check_again(request: CustomerRequest, order: Order) -> None:
     """Read the payment from Stripe once more and show the customer the result."""
     if not order.stripe_session_id and not order.is_top_up:
-        messages.info(request, "This order never reached the payment page. Nothing was charged.")
+        messages.info(
+            request, gettext("This order never reached the payment page. Nothing was charged.")
+        )
         return
     with as_message(request):
         count_question(request.user)
         found = ask_again(order)
         if found.status == Order.Status.FULFILLED:
-            messages.success(request, "Paid: the credits are in your balance.")
+            messages.success(request, gettext("Paid: the credits are in your balance."))
         else:
-            messages.info(request, "Checked just now; the order's state is below.")
+            messages.info(request, gettext("Checked just now; the order's state is below."))

@@ -2,6 +2,7 @@
 
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.reauthentication import must_ask_again
@@ -34,9 +35,11 @@ def playground(request: CustomerRequest) -> HttpResponse:
 def playground_key(request: CustomerRequest) -> JsonResponse:
     """Lend the page a key for an hour."""
     if must_ask_again(request):
-        return _refusal("Please load this page again: your password is needed.", status=403)
+        return _refusal(
+            gettext("Please load this page again: your password is needed."), status=403
+        )
     if count_attempt(f"playground:{request.user.pk}") > MOST_KEYS_PER_HOUR:
-        return _refusal("Too many keys were asked for within an hour.", status=429)
+        return _refusal(gettext("Too many keys were asked for within an hour."), status=429)
     try:
         key, secret = lend_key(request.seat)
     except (SignedOut, TooManyKeys, TeamError) as error:

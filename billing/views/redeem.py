@@ -4,6 +4,7 @@ from allauth.account.adapter import get_adapter
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
 from accounts.teams.roles import Deed
@@ -27,7 +28,9 @@ def redeem(request: CustomerRequest) -> HttpResponse:
         with as_message(request):
             entry = redeem_codes.redeem(request.seat, form.cleaned_data["code"], address=address)
             words = credits_text(entry.amount_credits)
-            messages.success(request, f"{words} credits are in your balance.")
+            messages.success(
+                request, gettext("{words} credits are in your balance.").format(words=words)
+            )
         return redirect("dashboard-redeem")
     redeemed = RedeemCode.objects.select_related("batch").filter(team=request.team)
     context = {"form": form, "redeemed": redeemed.order_by("-redeemed_at")[:LATEST]}

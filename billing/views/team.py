@@ -4,6 +4,7 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.models import Membership, Role, Team, User
@@ -48,7 +49,9 @@ def team_new(request: CustomerRequest) -> HttpResponse:
         next_url = reverse("team-new")
         with as_message(request):
             seat = found_team(request.user, form.cleaned_data["name"])
-            messages.success(request, "Your team is ready. Invite people, and buy its first pack.")
+            messages.success(
+                request, gettext("Your team is ready. Invite people, and buy its first pack.")
+            )
             next_url = page_of(seat.team, request.user, "team-invitations")
         return redirect(next_url)
     status = 400 if form.errors else 200
@@ -63,7 +66,7 @@ def team_leave(request: CustomerRequest) -> HttpResponse:
         next_url = reverse("team")
         with as_message(request):
             leave_team(request.seat)
-            messages.success(request, f"You have left {request.team}.")
+            messages.success(request, gettext("You have left {team}.").format(team=request.team))
             next_url = page_of(None, request.user, "dashboard")
         return redirect(next_url)
     return render(request, "dashboard/team/leave.html", {"is_alone": is_alone(request.team)})
@@ -79,7 +82,7 @@ def team_close(request: CustomerRequest) -> HttpResponse:
         name = str(request.team)
         with as_message(request):
             close_team(request.seat)
-            messages.success(request, f"The team {name} is closed.")
+            messages.success(request, gettext("The team {name} is closed.").format(name=name))
             return redirect(page_of(None, request.user, "dashboard"))
     context = {
         "is_alone": is_alone(request.team),
@@ -110,7 +113,7 @@ def _render_team(request: CustomerRequest, form: TeamNameForm) -> HttpResponse:
     context = {
         "members": members_seen_by(request.seat),
         "form": form,
-        "role_words": ROLE_WORDS[Role(request.seat.role)],
+        "role_words": gettext(ROLE_WORDS[Role(request.seat.role)]),
     }
     status = 400 if form.errors else 200
     return render(request, "dashboard/team/team.html", context, status=status)

@@ -3,6 +3,7 @@
 from django.http import FileResponse, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils.http import urlencode
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from accounts.teams.roles import Deed
@@ -45,7 +46,9 @@ def team_events_file(request: CustomerRequest) -> HttpResponseBase:
     """Download the events as CSV, filtered as the page is."""
     form = EventFilterForm(request.seat, request.GET)
     if not form.is_valid():
-        return HttpResponse("That filter doesn't fit.", status=400, content_type="text/plain")
+        return HttpResponse(
+            gettext("That filter doesn't fit."), status=400, content_type="text/plain"
+        )
     if count_attempt(f"trail:{request.user.pk}") > MOST_FILES_PER_HOUR:
         return render(request, "429.html", {"wait": "an hour"}, status=429)
     chosen = form.cleaned_data

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Membership, Role, TeamEvent, User
 from accounts.teams.roles import may_act_on
@@ -18,7 +19,7 @@ class TeamNameForm(forms.Form):
     """Name a team."""
 
     name = forms.CharField(
-        label="Name",
+        label=_("Name"),
         max_length=60,
         widget=forms.TextInput(attrs={"autocomplete": "organization"}),
     )
@@ -27,8 +28,10 @@ class TeamNameForm(forms.Form):
 class InvitationForm(forms.Form):
     """Whom to invite, as what."""
 
-    email = forms.EmailField(label="Email", widget=forms.EmailInput(attrs={"autocomplete": "off"}))
-    role = forms.ChoiceField(label="Role", initial=Role.DEVELOPER)
+    email = forms.EmailField(
+        label=_("Email"), widget=forms.EmailInput(attrs={"autocomplete": "off"})
+    )
+    role = forms.ChoiceField(label=_("Role"), initial=Role.DEVELOPER)
 
     def __init__(self, seat: Membership, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -40,25 +43,25 @@ class InvitationForm(forms.Form):
 class RoleForm(forms.Form):
     """Give a member another role."""
 
-    role = forms.ChoiceField(label="Role", choices=Role.choices)
+    role = forms.ChoiceField(label=_("Role"), choices=Role.choices)
 
 
 class CapsForm(forms.Form):
     """The most that all keys of a member may spend. An empty cap is none."""
 
     monthly_cap_credits = WholeNumberField(
-        label="Spend at most, each month",
+        label=_("Spend at most, each month"),
         required=False,
         min_value=0,
         max_value=MAX_CREDITS,
-        help_text="In credits, by all their keys together. Empty: no cap.",
+        help_text=_("In credits, by all their keys together. Empty: no cap."),
     )
     lifetime_cap_credits = WholeNumberField(
-        label="Spend at most, in all",
+        label=_("Spend at most, in all"),
         required=False,
         min_value=0,
         max_value=MAX_CREDITS,
-        help_text="Their keys stop when it is used up. Empty: no cap.",
+        help_text=_("Their keys stop when it is used up. Empty: no cap."),
     )
 
 
@@ -66,13 +69,13 @@ class RemovalForm(forms.Form):
     """What becomes of the keys of a member who is removed. There is no default."""
 
     keys = forms.ChoiceField(
-        label="Their API keys",
+        label=_("Their API keys"),
         choices={
-            ENDS: "End at once: programs that use them are refused",
-            PASSES: "Pass to the team: programs go on, and admins manage the keys",
+            ENDS: _("End at once: programs that use them are refused"),
+            PASSES: _("Pass to the team: programs go on, and admins manage the keys"),
         },
         widget=forms.RadioSelect,
-        error_messages={"required": "Choose what becomes of their keys."},
+        error_messages={"required": _("Choose what becomes of their keys.")},
     )
 
 
@@ -80,12 +83,12 @@ class EventFilterForm(forms.Form):
     """Filters the audit trail, and says where its page starts."""
 
     person: "forms.ModelChoiceField[User]" = forms.ModelChoiceField(
-        label="Person", queryset=User.objects.none(), required=False, empty_label="Everybody"
+        label=_("Person"), queryset=User.objects.none(), required=False, empty_label=_("Everybody")
     )
     action = forms.ChoiceField(
-        label="What",
+        label=_("What"),
         required=False,
-        choices=[("", "Everything"), *((a.value, a.label.capitalize()) for a in TeamEvent.Action)],
+        choices=[("", _("Everything")), *((a.value, a.label) for a in TeamEvent.Action)],
     )
     before = forms.IntegerField(
         required=False, min_value=1, max_value=MAX_ID, widget=forms.HiddenInput

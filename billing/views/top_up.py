@@ -8,6 +8,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.teams.roles import Deed
@@ -36,7 +37,7 @@ def top_up(request: CustomerRequest) -> HttpResponse:
     form = TopUpForm(request.POST or None, initial=_initial(known))
     if request.method == "POST" and form.is_valid() and _agree(request, form):
         if top_ups.get_top_up(request.team).is_on:
-            messages.success(request, "Saved. Automatic top-up is on.")
+            messages.success(request, gettext("Saved. Automatic top-up is on."))
             return redirect(PAGE)
         return _to_stripe(request)
     status = 400 if form.errors else 200
@@ -60,11 +61,18 @@ def card_saved(request: CustomerRequest) -> HttpResponse:
         top_up_cards.finish_setup(request.GET.get("session_id", "")[:120])
     known = top_ups.get_top_up(request.team)
     if known.is_on:
-        messages.success(request, f"{known.card_label} is saved, and automatic top-up is on.")
+        messages.success(
+            request,
+            gettext("{card_label} is saved, and automatic top-up is on.").format(
+                card_label=known.card_label
+            ),
+        )
     elif known.stripe_payment_method_id:
-        messages.success(request, f"{known.card_label} is saved.")
+        messages.success(
+            request, gettext("{card_label} is saved.").format(card_label=known.card_label)
+        )
     else:
-        messages.info(request, "No card is saved yet.")
+        messages.info(request, gettext("No card is saved yet."))
     return redirect(PAGE)
 
 
@@ -73,7 +81,7 @@ def card_saved(request: CustomerRequest) -> HttpResponse:
 def switch_off(request: CustomerRequest) -> HttpResponse:
     """Switch off and keep the card."""
     top_ups.switch_off_by_customer(request.seat)
-    messages.success(request, "Automatic top-up is off. Nothing more will be ordered.")
+    messages.success(request, gettext("Automatic top-up is off. Nothing more will be ordered."))
     return redirect(PAGE)
 
 
@@ -83,7 +91,7 @@ def remove_card(request: CustomerRequest) -> HttpResponse:
     """Switch off and forget the card."""
     with as_message(request):
         top_up_cards.remove_card(request.team, by=request.user)
-        messages.success(request, "Your card is removed, and automatic top-up is off.")
+        messages.success(request, gettext("Your card is removed, and automatic top-up is off."))
     return redirect(PAGE)
 
 
@@ -92,7 +100,7 @@ def _agree(request: CustomerRequest, form: TopUpForm) -> bool:
     try:
         top_ups.agree(request.seat, form.terms(), address=request.META.get("REMOTE_ADDR", ""))
     except PackUnavailable:
-        form.add_error("offer", "That pack is no longer on sale.")
+        form.add_error("offer", gettext("That pack is no longer on sale."))
     except (TopUpRefused, TooManyCards, InvalidAmount) as refusal:
         form.add_error(None, str(refusal))
     return not form.errors

@@ -5,6 +5,7 @@ from typing import Any
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.http import urlencode
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from accounts.teams.roles import Deed
@@ -43,7 +44,9 @@ def usage_file(request: CustomerRequest) -> HttpResponseBase:
     """Download the requests as CSV, chosen as on the page."""
     form = UsageForm(request.seat, zone_of(request), request.GET)
     if not form.is_valid():
-        return HttpResponse("That filter doesn't fit.", status=400, content_type="text/plain")
+        return HttpResponse(
+            gettext("That filter doesn't fit."), status=400, content_type="text/plain"
+        )
     if count_attempt(f"usage:{request.user.pk}") > MOST_FILES_PER_HOUR:
         return render(request, "429.html", {"wait": "an hour"}, status=429)
     rows = stream_usage(get_wallet(request.team), form.chosen(form.period_chosen))

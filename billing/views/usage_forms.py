@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.api_keys import keys_of
 from accounts.models import ApiKey, Membership, User
@@ -30,12 +32,28 @@ from common.credits import MAX_CREDITS
 from common.number_fields import WholeNumberField
 
 DAY_HOURS = 24
-PERIODS = {"24h": "24 hours", "7d": "7 days", "": "30 days", "90d": "90 days", "1y": "A year"}
+PERIODS = {
+    "24h": _("24 hours"),
+    "7d": _("7 days"),
+    "": _("30 days"),
+    "90d": _("90 days"),
+    "1y": _("A year"),
+}
 # 24 hours may be of two days.
 DAYS = {"24h": 2, "7d": 7, "": 30, "90d": 90, "1y": 364}
 # The first request that anybody can have made here is younger.
 FIRST_DAY = date(2020, 1, 1)
 PARKED = "parked"
+FIGURES = [
+    (Figure.CREDITS, _("Credits")),
+    (Figure.REQUESTS, _("Requests")),
+    (Figure.TOKENS, _("Tokens")),
+]
+BARS = {
+    Step.HOUR: _("One per hour"),
+    Step.DAY: _("One per day"),
+    Step.WEEK: _("One per week"),
+}
 
 
 class DayInput(forms.DateInput):
@@ -48,53 +66,61 @@ class DayInput(forms.DateInput):
 class UsageForm(forms.Form):
     """Chooses a time, requests of it, and the chart; each field may be empty."""
 
-    period = forms.ChoiceField(required=False, choices=list(PERIODS.items()))
-    by = forms.ChoiceField(label="Group by", required=False)
-    figure = forms.ChoiceField(
-        label="Show", required=False, choices=[(each, each.capitalize()) for each in Figure]
-    )
+    period = forms.ChoiceField(label=_("Period"), required=False, choices=list(PERIODS.items()))
+    by = forms.ChoiceField(label=_("Group by"), required=False)
+    figure = forms.ChoiceField(label=_("Show"), required=False, choices=FIGURES)
     key: "forms.ModelChoiceField[ApiKey]" = forms.ModelChoiceField(
-        label="API key", queryset=ApiKey.objects.none(), required=False, empty_label="All keys"
+        label=_("API key"),
+        queryset=ApiKey.objects.none(),
+        required=False,
+        empty_label=_("All keys"),
     )
-    model = forms.ChoiceField(required=False)
+    model = forms.ChoiceField(label=_("Model"), required=False)
     # For readers who see the usage of several people.
     member: "forms.ModelChoiceField[User]" = forms.ModelChoiceField(
-        queryset=User.objects.none(), required=False, empty_label="Everybody"
+        label=_("Member"),
+        queryset=User.objects.none(),
+        required=False,
+        empty_label=_("Everybody"),
     )
     outcome = forms.ChoiceField(
+        label=_("Outcome"),
         required=False,
         choices=[
-            ("", "All"),
+            ("", _("All")),
             *((outcome.value, words) for outcome, words in OUTCOMES.items()),
-            (PARKED, "Under review"),
+            (PARKED, _("Under review")),
         ],
     )
     step = forms.ChoiceField(
-        label="Bars",
+        label=_("Bars"),
         required=False,
-        choices=[("", "As fits"), *((each, f"One per {each}") for each in Step)],
+        choices=[
+            ("", _("As fits")),
+            *((each, words) for each, words in BARS.items()),
+        ],
     )
     since = forms.DateField(
-        label="From",
+        label=_("From"),
         required=False,
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
     )
     until = forms.DateField(
-        label="To, this day included",
+        label=_("To, this day included"),
         required=False,
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
     )
     request_id = forms.CharField(
-        label="Request id",
+        label=_("Request id"),
         required=False,
         max_length=64,
         widget=forms.TextInput(attrs={"spellcheck": "false", "autocomplete": "off"}),
     )
     least_credits = WholeNumberField(
-        label="Charged at least", required=False, min_value=0, max_value=MAX_CREDITS
+        label=_("Charged at least"), required=False, min_value=0, max_value=MAX_CREDITS
     )
     most_credits = WholeNumberField(
-        label="Charged at most", required=False, min_value=0, max_value=MAX_CREDITS
+        label=_("Charged at most"), required=False, min_value=0, max_value=MAX_CREDITS
     )
     before = forms.IntegerField(
         required=False, min_value=1, max_value=MAX_ID, widget=forms.HiddenInput
@@ -110,14 +136,19 @@ class UsageForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.seat, self.zone, self.now = seat, zone, timezone.now()
         names = PublicModel.objects.values_list("name", flat=True)
-        self._set_choices("model", [("", "All models"), *((name, name) for name in names)])
+        self._set_choices("model", [("", gettext("All models")), *((name, name) for name in names)])
         self._set_queryset("key", keys_of(seat))
-        groups = [("", "Nothing"), ("model", "Model"), ("key", "API key"), ("outcome", "Outcome")]
+        groups = [
+            ("", gettext("Nothing")),
+            ("model", gettext("Model")),
+            ("key", gettext("API key")),
+            ("outcome", gettext("Outcome")),
+        ]
         if is_alone(seat.team) or not may(seat, Deed.SEE_ALL_USAGE):
             del self.fields["member"]
         else:
             self._set_queryset("member", people_in(seat.team))
-            groups.append(("member", "Member"))
+            groups.append(("member", gettext("Member")))
         self._set_choices("by", groups)
 
     def _set_choices(self, name: str, choices: list[tuple[str, str]]) -> None:
@@ -136,16 +167,20 @@ class UsageForm(forms.Form):
         first, last = self._days()
         if not FIRST_DAY <= first <= last <= self._today() + timedelta(days=1):
             raise forms.ValidationError(
-                "The days don't fit: the first comes after the last, or one lies too far away."
+                gettext(
+                    "The days don't fit: the first comes after the last, or one lies too far away."
+                )
             )
         step = Step(given["step"]) if given.get("step") else fitting_step(first, last)
         if count_steps(first, last, step) > MOST_STEPS:
             raise forms.ValidationError(
-                f"That is more than {MOST_STEPS} bars. Please choose longer ones, or fewer days."
+                gettext(
+                    "That is more than {most_steps} bars. Please choose longer ones, or fewer days."
+                ).format(most_steps=MOST_STEPS)
             )
         least, most = given.get("least_credits"), given.get("most_credits")
         if least is not None and most is not None and least > most:
-            raise forms.ValidationError("No charge is at least more than it is at most.")
+            raise forms.ValidationError(gettext("No charge is at least more than it is at most."))
 
     @property
     def in_view(self) -> list[forms.BoundField]:

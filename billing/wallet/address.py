@@ -1,7 +1,9 @@
 """The only parser of Redis URLs: every Redis client of the product is made from its result.
 
-`rediss://user:password@host:port/db?ssl_ca_certs=/etc/redis/ca.pem`, in redis-py's spelling. An
-option outside OPTIONS is refused: clients silently ignore security options they don't know.
+`rediss://user:password@host:port/db?ssl_ca_certs=/etc/redis/ca.pem`, in redis-py's spelling, or
+`sentinel://user:password@host1:26379,host2:26379/service/db` (`sentinels://` with TLS), where the
+Sentinels say at each connection which server is the service's primary. An option outside OPTIONS
+is refused: clients silently ignore security options they don't know.
 """
 
 import ssl
@@ -13,9 +15,18 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import redis
 from redis.asyncio.connection import RedisSSLContext
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from redis.sentinel import Sentinel, SentinelConnectionPool
 
-SCHEMES = ("redis", "rediss", "unix")
+SCHEMES = ("redis", "rediss", "sentinel", "sentinels", "unix")
+TLS_SCHEMES = ("rediss", "sentinels")
 PORT = 6379
+SENTINEL_PORT = 26379
+# Then the next Sentinel is asked: a call has 1.8 s for all of it.
+SENTINEL_S = 0.4
+# What a server of a Sentinel is asked with: the options of TLS, but no login of the servers.
+LOGIN = ("sentinel_user", "sentinel_password")
 ESCAPES = "In a password, write / ? # @ : as %2F %3F %23 %40 %3A"
 
 # The accepted values of an option, and what each stands for.
@@ -63,12 +74,18 @@ class RedisAddress:
     db: int = 0
     username: str | None = None
     password: str | None = None
+    # Where the Sentinels are that know the server, what they call it, and how to log in to them.
+    sentinels: tuple[tuple[str, int], ...] = ()
+    service: str = ""
+    sentinel_username: str | None = None
+    sentinel_password: str | None = None
     # redis-py's TLS arguments; None without TLS.
     tls: Mapping[str, Any] | None = None
 
     @classmethod
     def parse(cls, url: str) -> Self:
         """Read a URL. Raises MalformedAddress."""
+        url, sentinels = _without_sentinels(url)
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -86,15 +103,27 @@ class RedisAddress:
         if not (parts.path if is_unix else parts.hostname):
             raise MalformedAddress(f"names no {'path' if is_unix else 'host'}")
         options = _options(parts.query)
-        numbers = [options.pop("db", ""), "" if is_unix else parts.path.strip("/")]
+        service, path = "", parts.path.strip("/")
+        if sentinels:
+            service, _, path = path.partition("/")
+            if not service:
+                raise MalformedAddress("names no service of its Sentinels")
+        logins = [options.pop(name, None) for name in LOGIN]
+        if any(logins) and not sentinels:
+            raise MalformedAddress(f"has {LOGIN[0]} or {LOGIN[1]}, and no Sentinel")
+        numbers = [options.pop("db", ""), "" if is_unix else path]
         return cls(
-            host="" if is_unix else unquote(parts.hostname or ""),
+            host="" if is_unix or sentinels else unquote(parts.hostname or ""),
             port=PORT if port is None else port,
             path=unquote(parts.path) if is_unix else "",
             db=_database(numbers),
             username=unquote(parts.username) if parts.username else None,
             password=unquote(parts.password) if parts.password else None,
-            tls=_tls(options, is_tls=parts.scheme == "rediss"),
+            tls=_tls(options, is_tls=parts.scheme in TLS_SCHEMES),
+            sentinels=sentinels,
+            service=unquote(service),
+            sentinel_username=logins[0],
+            sentinel_password=logins[1],
         )
 
     def demand_files(self) -> None:
@@ -131,12 +160,27 @@ class RedisAddress:
                 **shared,
             }
         plain = {"host": self.host, "port": self.port, **shared}
+        if self.sentinels:
+            return {**shared, **({} if self.tls is None else {"ssl": True, **self.tls})}
         if self.tls is None:
             return plain
         return {"connection_class": redis.SSLConnection, **plain, **self.tls}
 
+    def sentinel_arguments(self) -> dict[str, Any]:
+        """Return the arguments of redis-py's connections to the Sentinels."""
+        return {
+            "username": self.sentinel_username,
+            "password": self.sentinel_password,
+            "socket_timeout": SENTINEL_S,
+            "socket_connect_timeout": SENTINEL_S,
+            **({} if self.tls is None else {"ssl": True, **self.tls}),
+        }
+
     def server(self) -> str:
         """Return which server this is, whatever the database and the login."""
+        if self.sentinels:
+            places = ",".join(f"{host}:{port}" for host, port in self.sentinels)
+            return f"{self.service} of {places}"
         return self.path or f"{self.host}:{self.port}"
 
     def place(self) -> str:
@@ -145,22 +189,45 @@ class RedisAddress:
 
     def broker_url(self) -> str:
         """Return the URL for Celery's transport, which takes `tls` separately."""
-        user, password = quote(self.username or "", safe=""), quote(self.password or "", safe="")
-        login = f"{user}:{password}@" if password else ""
+        if self.sentinels:
+            return ";".join(
+                f"sentinel://{self._broker_login()}{host}:{port}/{self.db}"
+                for host, port in self.sentinels
+            )
+        login = self._broker_login()
         if self.path:
             return f"redis+socket://{login}{quote(self.path)}?virtual_host={self.db}"
         scheme = "redis" if self.tls is None else "rediss"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{scheme}://{login}{host}:{self.port}/{self.db}"
 
+    def broker_options(self) -> dict[str, Any]:
+        """Return what Celery's transport is told beside the URL."""
+        if not self.sentinels:
+            return {}
+        return {"master_name": self.service, "sentinel_kwargs": self.sentinel_arguments()}
+
+    def _broker_login(self) -> str:
+        user, password = quote(self.username or "", safe=""), quote(self.password or "", safe="")
+        return f"{user}:{password}@" if password else ""
+
 
 class AddressPool(redis.ConnectionPool):
     """redis-py's connection pool, with URLs parsed here. Django's cache uses it too."""
 
     @classmethod
-    def from_url(cls, url: str, **arguments: Any) -> "AddressPool":
+    def from_url(cls, url: str, **arguments: Any) -> Any:
         """Return a pool of connections to a URL. Raises MalformedAddress."""
-        return cls(**RedisAddress.parse(url).arguments(), **arguments)
+        address = RedisAddress.parse(url)
+        given = {**address.arguments(), **arguments}
+        if not address.sentinels:
+            return cls(**given)
+        asked = {**address.sentinel_arguments(), "retry": Retry(NoBackoff(), 0)}
+        # redis-py leaves both without types.
+        manager: Any = Sentinel
+        pool: Any = SentinelConnectionPool
+        sentinels = manager(address.sentinels, sentinel_kwargs=asked)
+        return pool(address.service, sentinels, **given)
 
 
 def open_redis(url: str, **arguments: Any) -> redis.Redis:
@@ -173,6 +240,9 @@ def beside(url: str, db: int) -> str:
     parts = urlsplit(url)
     options = [(name, value) for name, value in parse_qsl(parts.query) if name != "db"]
     path = f"/{db}"
+    if parts.scheme.startswith("sentinel"):
+        service = parts.path.strip("/").partition("/")[0]
+        path = f"/{service}/{db}"
     if parts.scheme == "unix":
         path = parts.path
         options.append(("db", str(db)))
@@ -180,10 +250,29 @@ def beside(url: str, db: int) -> str:
     return f"{parts.scheme}://{parts.netloc}{path}{query}"
 
 
+def _without_sentinels(url: str) -> tuple[str, tuple[tuple[str, int], ...]]:
+    """Return a URL of Sentinels with the first of them as its host, and all of them."""
+    scheme, mark, rest = url.partition("://")
+    if scheme not in {"sentinel", "sentinels"} or not mark:
+        return url, ()
+    place, slash, path = rest.partition("/")
+    login, at, hosts = place.rpartition("@")
+    found: list[tuple[str, int]] = []
+    for text in hosts.split(","):
+        try:
+            parts = urlsplit(f"//{text}")
+            found.append((parts.hostname or "", parts.port or SENTINEL_PORT))
+        except ValueError:
+            raise MalformedAddress(f"has a host or port that is none. {ESCAPES}") from None
+    if not all(host for host, _ in found):
+        raise MalformedAddress("names no host")
+    return f"{scheme}://{login}{at}{hosts.split(',')[0]}{slash}{path}", tuple(found)
+
+
 def _options(query: str) -> dict[str, str]:
     options: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
-        if name != "db" and name not in OPTIONS:
+        if name not in {"db", *LOGIN, *OPTIONS}:
             raise MalformedAddress(f"has the option {name}: it may have db, {', '.join(OPTIONS)}")
         if name in options:
             raise MalformedAddress(f"has the option {name} twice")

@@ -16,12 +16,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
 import hiredis
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
 from billing.wallet.address import RedisAddress
 from billing.wallet.convoys import MOST, Argument, Kind, convoy, kind_of, replies_of
 
 # Of a command in all, connecting included: a client waits two seconds at most for a 503.
 TIMEOUT_S = 1.8
+# What a primary that became a replica answers.
+DEMOTED = "READONLY"
 
 
 class ConnectionLost(Exception):
@@ -71,6 +77,9 @@ class Connection:
         # Even a cancelled answer keeps its place in the order of answers.
         reply = await protocol.send(parts, timeout_s)
         if isinstance(reply, hiredis.ReplyError):
+            if self._address.sentinels and str(reply).startswith(DEMOTED):
+                # The next command asks the Sentinels which server is the primary now.
+                protocol.abort(ConnectionLost("The server is a replica now."))
             raise CommandRefused(str(reply))
         return reply
 
@@ -106,8 +115,9 @@ class Connection:
         if address.path:
             _, protocol = await loop.create_unix_connection(_Protocol, address.path)
         else:
+            host, port = await _find_server(address)
             _, protocol = await loop.create_connection(
-                _Protocol, address.host, address.port, ssl=address.new_context()
+                _Protocol, host, port, ssl=address.new_context()
             )
         try:
             if address.password is not None:
@@ -118,6 +128,23 @@ class Connection:
             protocol.abort(ConnectionLost("Redis refused the connection."))
             raise
         return protocol
+
+
+async def _find_server(address: RedisAddress) -> tuple[str, int]:
+    """Return where the server is now: of a service of Sentinels, its primary."""
+    if not address.sentinels:
+        return address.host, address.port
+    asked = {**address.sentinel_arguments(), "retry": Retry(NoBackoff(), 0)}
+    # Any: redis-py leaves it without types.
+    sentinels: Any = Sentinel(address.sentinels, sentinel_kwargs=asked)  # type: ignore[no-untyped-call]
+    try:
+        host, port = await sentinels.discover_master(address.service)
+    except RedisError as error:
+        raise NotConnected(f"No primary is known: {error}") from error
+    finally:
+        for sentinel in sentinels.sentinels:
+            await sentinel.aclose()
+    return host, port
 
 
 # A command of the present loop iteration, whose answer is awaited until then by the loop's clock.

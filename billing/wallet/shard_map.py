@@ -11,7 +11,7 @@ from billing.wallet import keys
 from billing.wallet.address import MalformedAddress, RedisAddress
 
 # Where an entry begins. A comma elsewhere belongs to its URL.
-ENTRY = re.compile(r"(?:^|,)\s*(\d+)(?:-(\d+))?=")
+ENTRY = re.compile(r"(?:^|,)\s*(\d+)(?:-(\d+))?=(?=\s*[a-z]+://)")
 # What the server of REDIS_URL is called, wherever it is: it may move, as long as nothing is spread.
 DEFAULT_NODE = "REDIS_URL"
 

@@ -5,38 +5,27 @@ from decimal import Decimal
 from typing import Any
 
 from django import forms
-from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
-from accounts.desk.actions import Asked, Preview, ReasonForm, StaffAction
+from accounts.desk.actions import Asked, Preview, StaffAction
 from billing.catalogue.costs import Costs, cost_nanos
 from billing.margin.price_changes import DAYS, PriceChange, read_changes
 from billing.margin.reads import NANOS
 from common.money import MILLION
+from proxy.admin.list_forms import ListForm
 from proxy.models import Provider
 from proxy.upstreams.providers.price_lists import CSV_COLUMNS, apply_import, plan_import
 
-# What a form may carry is 1 MB.
-MOST_BYTES = 400_000
 MOST_TOLD = 25
 NOTHING = "–"
 
 
-class PriceListForm(ReasonForm):
-    """A price list as a file or as text. A file's text comes back with the preview."""
+class PriceListForm(ListForm):
+    """A price list, and how it names models."""
 
-    list_file = forms.FileField(
-        label="File",
-        required=False,
-        help_text="OpenRouter's or LiteLLM's JSON, cut to what you use, or CSV with the header"
-        f" {','.join(CSV_COLUMNS)} in dollars per million tokens. At most 400 kB.",
-    )
-    text = forms.CharField(
-        label="Or its text",
-        required=False,
-        max_length=MOST_BYTES,
-        strip=False,
-        widget=forms.Textarea(attrs={"rows": 6, "class": "vLargeTextField"}),
+    shape = (
+        "OpenRouter's or LiteLLM's JSON, cut to what you use, or CSV with the header"
+        f" {','.join(CSV_COLUMNS)} in dollars per million tokens."
     )
     name_prefix = forms.CharField(
         label="Prefix",
@@ -44,22 +33,6 @@ class PriceListForm(ReasonForm):
         max_length=40,
         help_text="What the list puts before the provider's own names, such as azure/.",
     )
-    field_order = ("list_file", "text", "name_prefix", "reason")
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
-        if file := cleaned.get("list_file"):
-            if file.size > MOST_BYTES:
-                raise ValidationError("The file has more than 400 kB.")
-            try:
-                cleaned["text"] = file.read().decode("utf-8-sig")
-            except UnicodeDecodeError as error:
-                raise ValidationError("The file is no UTF-8 text.") from error
-            # The page that shows the preview has the text, so that it need not be chosen again.
-            self.data = {**self.data.dict(), "text": cleaned["text"]}  # type: ignore[attr-defined]
-        if not cleaned.get("text"):
-            raise ValidationError("Choose a file, or paste its text.")
-        return cleaned
 
 
 def preview_import(

@@ -20,6 +20,7 @@ from proxy.admin.pauses import state_of as state_of_provider
 from proxy.admin.price_imports import IMPORT_PRICES
 from proxy.admin.routes import RULES_WIDGET, RouteForm
 from proxy.admin.trials import CLOSE_CIRCUIT, TEST_PROVIDER
+from proxy.admin.usage_reports import COMPARE_USAGE
 from proxy.errors import InvalidAddress
 from proxy.models import Provider, ProviderKey, Route
 from proxy.parsing.origins import origin_of
@@ -143,7 +144,15 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
     """
 
     form = ProviderForm
-    staff_actions = (PAUSE, RESUME, TEST_PROVIDER, SYNC_MODELS, IMPORT_PRICES, CLOSE_CIRCUIT)
+    staff_actions = (
+        PAUSE,
+        RESUME,
+        TEST_PROVIDER,
+        SYNC_MODELS,
+        IMPORT_PRICES,
+        COMPARE_USAGE,
+        CLOSE_CIRCUIT,
+    )
     matters = (StateFilter.matter("Providers paused", "paused"),)
     inlines = (ProviderKeyInline, RouteInline)
     formfield_overrides: ClassVar[Any] = {URLField: {"assume_scheme": "https"}}

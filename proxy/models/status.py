@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from billing.models import PublicModel
 
@@ -38,10 +39,10 @@ class Incident(models.Model):
     """Something that customers notice, as staff tell them."""
 
     class Impact(models.TextChoices):
-        SLOW = "slow", "Slower than usual"
-        SOME_FAIL = "some_fail", "Some requests fail"
-        ALL_FAIL = "all_fail", "Requests fail"
-        PLANNED = "planned", "Planned work"
+        SLOW = "slow", _("Slower than usual")
+        SOME_FAIL = "some_fail", _("Some requests fail")
+        ALL_FAIL = "all_fail", _("Requests fail")
+        PLANNED = "planned", _("Planned work")
 
     title = models.CharField(max_length=120)
     impact = models.CharField(max_length=10, choices=Impact)
@@ -71,10 +72,10 @@ class IncidentUpdate(models.Model):
     """What staff said of an incident, and when. It stays as it was said."""
 
     class State(models.TextChoices):
-        LOOKING = "looking", "We are looking into it"
-        FOUND = "found", "We know the cause"
-        WATCHING = "watching", "Mended, and we are watching"
-        OVER = "over", "Over"
+        LOOKING = "looking", _("We are looking into it")
+        FOUND = "found", _("We know the cause")
+        WATCHING = "watching", _("Mended, and we are watching")
+        OVER = "over", _("Over")
 
     incident = models.ForeignKey(Incident, models.CASCADE, related_name="updates")
     state = models.CharField(max_length=10, choices=State)

@@ -81,6 +81,14 @@ FORMS: dict[str, dict[str, str]] = {
         "wants_lot_expiring": "on",
         "wants_top_up_succeeded": "on",
     },
+    "/dashboard/settings/company/": {
+        "name": "Acme",
+        "street": "1 Main Street",
+        "postal_code": "12345",
+        "city": "Berlin",
+        "country": "DE",
+        "tax_id": "DE123456789",
+    },
     "/dashboard/settings/profile/": {"language": "de", "time_zone": "Europe/Berlin"},
     "/language/": {"language": "de", "next": "/packs/"},
     "/dashboard/top-up/": {

@@ -121,6 +121,7 @@ SCREENS = [
             "/dashboard/usage/?model=gpt-4o-mini",
             "/dashboard/usage/?by=key&period=7d&figure=tokens&outcome=completed",
             "/dashboard/playground/",
+            "/dashboard/settings/company/",
             "/dashboard/settings/profile/",
             "/dashboard/usage/{completed}/",
             "/dashboard/usage/{client_left}/",

@@ -81,7 +81,7 @@ def test_a_page_has_its_title_its_neighbours_and_each_example_once(
 
     assert len(names) == len(set(names))
     assert text.count("<h1") == 1
-    assert f"<h1>{page.title}</h1>" in text
+    assert f'<h1 lang="en">{page.title}</h1>' in text
     assert 'aria-current="page"' in text.split('id="contents"')[1]
     place = PAGES.index(page)
     for neighbour in PAGES[max(0, place - 1) : place + 2]:

@@ -1,19 +1,26 @@
 """Pages come in their reader's language; the desk and the API speak English."""
 
 import os
+import re
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from babel.messages.catalog import Message
+from babel.messages.pofile import read_po
 from django.conf import settings as site_settings
 from django.test import Client
-from django.utils import translation
+from django.utils import timezone, translation
 from pytest_django import Settings
 
+from accounts.languages import keep_language
 from accounts.models import User
+from billing.models import Notice
+from billing.notices.composing import compose
 from common import money
 from tests.conftest import signed_in
 from tokenproxy_site import catalogues
-from tokenproxy_site.extraction import find_messages
+from tokenproxy_site.extraction import find_messages, updated
 
 SWITCH = "/language/"
 
@@ -134,3 +141,137 @@ def test_the_search_for_messages_reads_python_and_templates() -> None:
 
     assert "Time zone" in found
     assert "Language" in found
+
+
+CATALOGUE = site_settings.BASE_DIR / "locale" / "de" / "LC_MESSAGES" / "django.po"
+PLACEHOLDER = re.compile(r"%\(\w+\)s|\{\w*\}|%%")
+
+
+def entries() -> list[Message]:
+    with CATALOGUE.open("rb") as file:
+        return [each for each in read_po(file) if each.id]
+
+
+def both(words: str | tuple[str, ...] | list[str] | None) -> list[str]:
+    return [words or ""] if isinstance(words, str | None) else list(words)
+
+
+def test_nothing_is_left_to_translate() -> None:
+    missing = [each.id for each in entries() if not all(both(each.string)) or each.fuzzy]
+
+    assert missing == []
+
+
+def test_the_catalogue_has_what_the_source_has_and_nothing_else() -> None:
+    # If this fails, run `make messages` and write the German of what is new.
+    assert updated(CATALOGUE) == CATALOGUE.read_text()
+
+
+def test_a_translation_has_the_placeholders_of_its_source() -> None:
+    different = [
+        each.id
+        for each in entries()
+        for source, german in zip(both(each.id), both(each.string), strict=True)
+        if set(PLACEHOLDER.findall(source)) != set(PLACEHOLDER.findall(german))
+    ]
+
+    assert different == []
+
+
+@pytest.mark.parametrize("words", ["Your balance", "Log in", "Sign up", "API keys"])
+def test_a_mail_is_in_the_language_of_its_reader(alice: User, words: str) -> None:
+    keep_language(alice, "de")
+    notice = Notice.objects.create(
+        user=alice, kind=Notice.Kind.LOW_BALANCE, reference="x", facts={"threshold_credits": 1_000}
+    )
+
+    mail = compose(notice)
+
+    assert mail.subject == "Ihr Guthaben liegt unter 1.000 Credits"
+    assert words not in str(mail.body)
+
+
+# Names and code, which are the same in every language.
+SAME = re.compile(
+    r"[\W\d_]*|.*@.*|.*https?:.*|[A-Z]{2,}|OpenAI.*|.*\b(gpt|YOUR_API_KEY)\b.*|[\w/.-]+[/_][\w/.-]*"
+    r"|(404|Status|Team|Playground) · TokenProxy|\w+ \d{4}|[X-]+"
+    # What was agreed to is kept in the words that were agreed to.
+    r"|I allow .*"
+)
+ALIKE = {
+    "API", "Admin", "Browser", "Code", "Credits", "Dashboard", "Deutsch", "English", "JSON",
+    "Markdown", "Name", "Node.js", "Playground", "Prompt", "Python", "Status", "Support", "System",
+    "Team", "Teams", "Test", "TokenProxy", "UTC", "curl", "credits", "ms", "Stripe", "Alice",
+    "Limits", "Person",
+}  # fmt: skip
+PUBLIC = ("/", "/packs/", "/models/", "/status/", "/legal/", "/accounts/login/",
+    "/accounts/signup/", "/accounts/password/reset/", "/no-such-page/")  # fmt: skip
+OWN = (
+    "/dashboard/", "/dashboard/keys/", "/dashboard/usage/", "/dashboard/orders/",
+    "/dashboard/statements/", "/dashboard/team/", "/dashboard/team/new/", "/dashboard/team/events/",
+    "/dashboard/team/invitations/", "/dashboard/redeem/", "/dashboard/top-up/",
+    "/dashboard/playground/", "/dashboard/settings/profile/", "/dashboard/settings/data/",
+    "/dashboard/settings/notifications/", "/dashboard/settings/delete/", "/accounts/email/",
+    "/accounts/2fa/", "/accounts/sessions/", "/accounts/password/change/",
+)  # fmt: skip
+
+
+class Texts(HTMLParser):
+    """Collects what a reader of a page sees, and what is read out to them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+        self._hidden: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in {"script", "style", "code", "pre", "bdi", "select", "time"}:
+            self._hidden.append(tag)
+        given = dict(attrs)
+        self.found |= {
+            words for name in ("aria-label", "title", "placeholder", "alt")
+            if tag != "time" and (words := given.get(name))
+        }  # fmt: skip
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._hidden and self._hidden[-1] == tag:
+            self._hidden.pop()
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden and data.strip():
+            self.found.add(" ".join(data.split()))
+
+
+def texts_of(client: Client, path: str, language: str) -> set[str]:
+    client.cookies[site_settings.LANGUAGE_COOKIE_NAME] = language
+    parser = Texts()
+    parser.feed(client.get(path).content.decode())
+    return parser.found
+
+
+@pytest.mark.parametrize("path", [*PUBLIC, *OWN])
+def test_a_german_page_has_no_english_left(alice: User, path: str) -> None:
+    client = signed_in(alice) if path in OWN else Client()
+
+    both_have = texts_of(client, path, "de") & texts_of(client, path, "en")
+
+    assert sorted(t for t in both_have - ALIKE if not SAME.fullmatch(t)) == []
+
+
+@pytest.mark.parametrize("path", ["statements/{month}.csv", "team/events.csv"])
+def test_a_file_for_programs_is_in_english_for_everybody(alice: User, path: str) -> None:
+    files = []
+    for language in ("en", "de"):
+        keep_language(alice, language)
+        answer = signed_in(alice).get(f"/dashboard/{path}".format(month=f"{timezone.now():%Y-%m}"))
+        files.append(answer.getvalue())
+
+    assert files[0].count(b"\n") >= 1
+    assert files[0] == files[1]
+
+
+def test_the_documentations_figures_are_in_english_like_its_text(client: Client, db: None) -> None:
+    page = client.get("/docs/limits/", headers={"accept-language": "de"}).content.decode()
+
+    assert "Die Dokumentation ist auf Englisch geschrieben." in page
+    assert 'class="docs-body" lang="en"' in page

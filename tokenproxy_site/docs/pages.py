@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.template import Context, Engine
 from django.urls import reverse
+from django.utils import translation
 
 from accounts.models import Role
 from accounts.teams.roles import described_roles
@@ -45,7 +46,9 @@ class Page:
     def write(self) -> str:
         """Return its text in Markdown, with this site's own address and limits."""
         source = Engine.get_default().get_template(f"docs/pages/{self.slug}.md")
-        return source.render(Context(_facts(), autoescape=False)).strip() + "\n"
+        # It is written in English, and so are its figures.
+        with translation.override("en"):
+            return source.render(Context(_facts(), autoescape=False)).strip() + "\n"
 
     def write_whole(self) -> str:
         """Return it with its title, and links that lead here from anywhere."""

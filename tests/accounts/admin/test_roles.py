@@ -104,6 +104,7 @@ ACTIONS = {
     "billing.wallet unfreeze": "O",
     "proxy.provider close-circuit": "O",
     "proxy.provider import-models": "O",
+    "proxy.provider compare-usage": "O",
     "proxy.provider import-prices": "O",
     "proxy.provider pause": "O",
     "proxy.provider resume": "O",

@@ -4,6 +4,7 @@ import pytest
 from pytest_django import Settings
 
 from accounts.models import User
+from accounts.teams.company import Details, save_details
 from accounts.teams.members import own_seat, own_team
 from billing.models import Order, Pack, StripeCustomer
 from billing.orders.checkout import start_checkout
@@ -170,3 +171,26 @@ def test_a_code_for_one_customer_is_nobody_else_s(
         return sandbox.session(order.stripe_session_id).amount_total
 
     assert (total(alice), total(bob)) == (450, 900)
+
+
+def test_stripe_is_told_of_a_company_once_for_each_change(
+    alice: User, pack: Pack, sandbox: Sandbox
+) -> None:
+    seat = own_seat(alice)
+    other = Pack.objects.create(name="Big", slug="big", credits=2_000_000, price_cents=1_700)
+    save_details(seat, Details(name="Acme GmbH", street="Hauptstr. 1", city="Berlin", country="DE"))
+    order = start_checkout(seat, pack_slug=pack.slug)
+    customer_id = customer_of(order, sandbox)
+    first = sandbox.client.v1.customers.retrieve(customer_id)
+    # What is typed on the payment page stays, as long as nothing is changed here.
+    sandbox.pay(order.stripe_session_id)
+    fulfil_checkout(order.stripe_session_id or "")
+    start_checkout(seat, pack_slug=pack.slug)
+    kept = sandbox.client.v1.customers.retrieve(customer_id)
+
+    save_details(seat, Details(name="Acme AG"))
+    start_checkout(seat, pack_slug=other.slug)
+
+    assert (first.name, first.address and first.address.city) == ("Acme GmbH", "Berlin")
+    assert kept.name == "Test Customer"
+    assert sandbox.client.v1.customers.retrieve(customer_id).name == "Acme AG"

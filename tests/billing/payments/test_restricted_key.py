@@ -107,7 +107,7 @@ def top_up(sandbox: Sandbox) -> None:
     customer = customers.create_customer(
         email="alice@example.com", owner_id=name, idempotency_key=name
     )
-    customers.update_email(customer, "bob@example.com")
+    customers.update_customer(customer, email="bob@example.com")
     urls = {"success_url": "http://testserver/", "cancel_url": "http://testserver/"}
     setup = saved_cards.create_setup(customer_id=customer, currency="usd", top_up_id=name, **urls)
     sandbox.control(f"checkout/{setup.session_id}/pay", card="4000000000000341")

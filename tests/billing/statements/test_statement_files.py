@@ -26,6 +26,7 @@ def make(
     """120,400 + 5,000,000 per line − 2,204,112."""
     return Statement(
         email="alice@example.com",
+        company=["Acme GmbH", "Tax id DE123456789"],
         month=Month(2026, 3),
         is_closed=closed,
         opening_credits=120_400,
@@ -108,7 +109,9 @@ def test_the_pdf_has_every_figure() -> None:
 
 
 def test_every_character_of_the_pdf_has_a_glyph(caplog: pytest.LogCaptureFixture) -> None:
-    empty = Statement(email="a@b.example", month=Month(2026, 3), is_closed=True, opening_credits=-4)
+    empty = Statement(
+        email="a@b.example", company=[], month=Month(2026, 3), is_closed=True, opening_credits=-4
+    )
 
     text = read_pdf(empty)
 

@@ -54,6 +54,7 @@ DEEDS: dict[str, Deed | None] = {
     "dashboard/statements/": Deed.SEE_ORDERS,
     "dashboard/statements/<str:month>.<str:form>": Deed.SEE_ORDERS,
     "dashboard/settings/profile/": None,
+    "dashboard/settings/company/": Deed.BUY,
     "dashboard/settings/notifications/": None,
     "dashboard/settings/data/": None,
     "dashboard/settings/data/export/": None,

@@ -21,9 +21,9 @@ def test_each_shard_has_the_server_that_the_map_names() -> None:
 
 
 def test_a_comma_within_an_address_parts_nothing() -> None:
-    found = read_shard_map("0-15=redis://:1,2=3@a:6379/0", default=A)
+    found = read_shard_map("0-15=redis://:1,2=3@b:6379/0", default=A)
 
-    assert found == ("redis://:1,2=3@a:6379/0",) * 16
+    assert found == ("redis://:1,2=3@b:6379/0",) * 16
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_a_comma_within_an_address_parts_nothing() -> None:
         (f"all={A}", "must be a list"),
         (f"x,0-15={A}", "must be a list"),
         ("0-15=http://a", "must be an address"),
-        ("0-15=", "must be an address"),
+        ("0-15=", "must be a list"),
         ("0-7=redis://c/0,8-15=redis://c/1", "names the server c:6379 in two ways"),
         ("0-15=redis://:secret@a:6379/0", "names the server a:6379 in two ways"),
         ("0-15=redis://a:6379/3", "names the server a:6379 in two ways"),
