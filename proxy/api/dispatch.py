@@ -22,7 +22,7 @@ from billing.exceptions import WalletRecovering
 from common.request_lines import note_request
 from proxy.api.authentication import Found, FromAllowedNetwork, KeyAuthentication, KeyStands
 from proxy.api.handler import ApiRequest
-from proxy.errors import MethodNotAllowed, UnsupportedMediaType, UpstreamError
+from proxy.errors import MethodNotAllowed, UnsupportedMediaType
 from proxy.http.bodies import BodyReader
 from proxy.http.connection import ClientConnection
 from proxy.parsing import jsonbody
@@ -116,7 +116,7 @@ class ApiView(APIView):
             response = await handler(self.request, *args, **kwargs)
         except Exception as error:  # noqa: BLE001  # DRF's hook decides about every error
             response = self.handle_exception(error)
-            self.count_refusal(error, response)
+            self.count_refusal(response)
             if self.is_admitted:
                 self.note_refusal(response.status_code)
         finally:
@@ -197,10 +197,9 @@ class ApiView(APIView):
         Every other view's request was counted as an inquiry by its permissions.
         """
 
-    def count_refusal(self, error: Exception, response: HttpResponseBase) -> None:
-        """Count a refusal of a known key, for staff. What an upstream took has a receipt."""
-        is_refusal = 400 <= response.status_code < 500 and not isinstance(error, UpstreamError)
-        if self.known_key is not None and is_refusal:
+    def count_refusal(self, response: HttpResponseBase) -> None:
+        """Count a refusal of a known key, for staff. What failed is told by its receipt."""
+        if self.known_key is not None and 400 <= response.status_code < 500:
             told = cast("Response", response).data["error"]
             code = str(told["code"] or told["type"])
             self.runtime.refusals.note(self.known_key, status=response.status_code, code=code)

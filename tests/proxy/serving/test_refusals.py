@@ -12,6 +12,7 @@ from devstack.ports import free_port
 from proxy.database import in_database
 from proxy.serving.refusals import MOST, Refusals
 from tests import desk
+from tests.proxy.canned import json_answer, serve_canned
 from tests.proxy.conftest import Api, Customer
 
 
@@ -36,9 +37,16 @@ async def test_refusals_are_counted_by_key_status_and_code(api: Api, alice: Cust
     }
 
 
-async def test_what_an_upstream_took_is_told_by_its_receipt_alone(
-    api: Api, alice: Customer
-) -> None:
+async def test_what_an_upstream_refused_is_counted_too(api: Api, alice: Customer) -> None:
+    said = {"error": {"message": "Too hot.", "code": "too_hot", "type": "invalid_request_error"}}
+    async with serve_canned(json_answer(400, said)) as canned:
+        await api.send_to(canned.base_url)
+        await api.chat(alice)
+
+    assert await told(api, alice) == {(400, "too_hot"): 1}
+
+
+async def test_what_was_served_or_failed_is_not_counted(api: Api, alice: Customer) -> None:
     await api.sell("fault-500", "fault-401")
     for model in ("gpt-4", "fault-500", "fault-401"):
         await api.chat(alice, model=model)
