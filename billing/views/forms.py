@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from django import forms
 from django.http import QueryDict
+from django.utils.formats import number_format
 from django.utils.text import format_lazy
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -76,11 +77,13 @@ class AmountForm(forms.Form):
 
     def __init__(self, offers: Sequence[AmountOffer], query: QueryDict) -> None:
         first = offers[0]
+        least = Decimal(money.plain(first.least_cents, first.currency))
         asked = {name: query[name] for name in ("currency", "amount") if name in query}
         super().__init__(
             {
                 "currency": first.currency,
-                "amount": money.plain(first.least_cents, first.currency),
+                # As the reader's language writes it, for that is how it is read.
+                "amount": number_format(least),
                 **asked,
             }
         )

@@ -6,10 +6,10 @@ as stale. So a revoked key stops at once although it is cached here.
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import OperationalError
@@ -26,6 +26,7 @@ from proxy.database import PATIENCE_S, ask_database, in_database
 from proxy.http.client_address import Address, Network, is_within
 from proxy.serving.fair import FairQueue
 
+K = TypeVar("K")
 V = TypeVar("V")
 
 # Per process. Keys beyond it are read again, which costs a query and causes no error.
@@ -91,6 +92,7 @@ class KeyCache:
         self._known: dict[str, tuple[float, KeyFacts]] = {}
         self._unknown: dict[str, float] = {}
         self._loading: dict[str, asyncio.Task[KeyFacts | None]] = {}
+        self._meeting: dict[str, asyncio.Task[KeyFacts | None]] = {}
         self._counting: dict[tuple[int, int], asyncio.Task[None]] = {}
         self._strangers = FairQueue(1)
 
@@ -108,12 +110,14 @@ class KeyCache:
             return None
         if digest in self._known:
             return await self.reload(digest)
-        return await self._meet(digest, get_caller())
+        caller = get_caller()
+        return await _once(self._meeting, digest, lambda: self._meet(digest, caller))
 
     async def _meet(self, digest: str, caller: Hashable) -> KeyFacts | None:
         """Look for a key that was never used here: one at a time, and the callers in turn.
 
-        So a flood of unknown keys costs other customers nothing, and other callers little.
+        All that come with one key at once share a turn. So a flood of unknown keys costs other
+        customers nothing, and other callers little.
         """
         try:
             async with asyncio.timeout(PATIENCE_S), self._strangers.enter(caller):
@@ -128,12 +132,7 @@ class KeyCache:
 
     async def reload(self, digest: str) -> KeyFacts | None:
         """Read a key anew. Simultaneous calls share one query."""
-        task = self._loading.get(digest)
-        if task is None:
-            task = asyncio.create_task(self._load(digest))
-            self._loading[digest] = task
-            task.add_done_callback(lambda _: self._loading.pop(digest, None))
-        return await asyncio.shield(task)
+        return await _once(self._loading, digest, lambda: self._load(digest))
 
     async def count_member(self, key: KeyFacts) -> None:
         """Have Redis count what a key's member spends. Simultaneous calls share one count.
@@ -141,14 +140,9 @@ class KeyCache:
         Raises WalletStale, WalletMissing, WalletRecovering, OperationalError.
         """
         name = key.wallet_id, key.member_id
-        task = self._counting.get(name)
-        if task is None:
-            task = asyncio.create_task(in_database(count_member, *name))
-            self._counting[name] = task
-            task.add_done_callback(lambda _: self._counting.pop(name, None))
         try:
             async with asyncio.timeout(PATIENCE_S):
-                await asyncio.shield(task)
+                await _once(self._counting, name, lambda: in_database(count_member, *name))
         except TimeoutError as error:
             raise OperationalError("The member was not counted in time.") from error
 
@@ -162,6 +156,17 @@ class KeyCache:
             self._unknown.pop(digest, None)
             _remember(self._known, digest, (expires, facts), most=MAX_KEYS)
         return facts
+
+
+async def _once(
+    under_way: dict[K, asyncio.Task[V]], name: K, begin: Callable[[], Coroutine[Any, Any, V]]
+) -> V:
+    """Return what is done under a name. Simultaneous calls share it, and none of them ends it."""
+    task = under_way.get(name)
+    if task is None:
+        task = under_way[name] = asyncio.create_task(begin())
+        task.add_done_callback(lambda _: under_way.pop(name, None))
+    return await asyncio.shield(task)
 
 
 def load_key(digest: str) -> KeyFacts | None:
