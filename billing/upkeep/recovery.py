@@ -19,7 +19,7 @@ import structlog
 from django.conf import settings
 
 from billing.exceptions import UnsafeRedis, WalletRecovering
-from billing.upkeep.books import Books, read_books
+from billing.upkeep.books import Books, open_books
 from billing.upkeep.homes import find_strangers
 from billing.upkeep.rebuild_plan import Plan, plan_shard, split_by_shard
 from billing.upkeep.remains import Remains, read_remains
@@ -133,8 +133,8 @@ def _rebuild(
     remains = busiest_first([read_remains(client, shard) for shard in closed])
     done: Counter[str] = Counter()
 
-    def plan_shards() -> Iterator[Iterator[Command]]:
-        for found, booked in zip(remains, read_books([r.shard for r in remains]), strict=True):
+    def plan_shards(books: Iterator[Books]) -> Iterator[Iterator[Command]]:
+        for found, booked in zip(remains, books, strict=True):
             plan = plan_shard(
                 found,
                 journalled[found.shard],
@@ -154,7 +154,8 @@ def _rebuild(
         # After the beginning: a shard that was moved before is seen here, and one that is moved
         # later is closed under this rebuild.
         _demand_homes(client, closed)
-        _write_all(client, plan_shards(), batch=batch)
+        with open_books([found.shard for found in remains]) as books:
+            _write_all(client, plan_shards(books), batch=batch)
     log.warning(
         "wallets_rebuilt",
         shards=len(closed),

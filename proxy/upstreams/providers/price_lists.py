@@ -17,12 +17,13 @@ from typing import Any
 from django.db import transaction
 
 from billing.catalogue.costs import Costs
+from common.money import MILLION
 from proxy.errors import BadPriceList
 from proxy.models import Provider, Route
 
-MICROS_OF_DOLLARS = {"token": Decimal(10**12), "million": Decimal(10**6)}
+MICROS_OF_DOLLARS = {"token": Decimal(MILLION * MILLION), "million": Decimal(MILLION)}
 # A million dollars for a million tokens: whoever says more has mistaken the unit.
-MOST_MICROS = 10**12
+MOST_MICROS = MILLION * MILLION
 FIELDS = ("prompt_cost_micros", "cached_prompt_cost_micros", "completion_cost_micros")
 CSV_COLUMNS = ("model", "prompt", "cached_prompt", "completion")
 LITELLM = ("input_cost_per_token", "cache_read_input_token_cost", "output_cost_per_token")

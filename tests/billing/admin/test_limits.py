@@ -42,7 +42,7 @@ def test_a_page_of_limits_begins_with_those_in_force(root: Client, alice: desk.B
 
     page = root.get(desk.do_url("limit", alice.key)).content.decode()
 
-    assert 'value="4711"' in page
+    assert 'value="4,711"' in page
     assert 'value="gpt-test"' in page
     assert "checked" in page
 

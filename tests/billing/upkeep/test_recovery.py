@@ -1,6 +1,7 @@
 """Redis was lost, in part or whole: nobody loses a credit, nobody gains one."""
 
 import contextlib
+import gc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,6 +12,7 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from pytest_django import Settings
 
+from accounts.models import User
 from billing.audit.books import audit
 from billing.exceptions import (
     CapReached,
@@ -23,8 +25,8 @@ from billing.ledger import bookings
 from billing.ledger.debits import ask_debit, decide, decide_open
 from billing.ledger.member_spending import count_member
 from billing.ledger.pushes import push_due
-from billing.ledger.wallets import freeze_wallet
-from billing.models import Debit, InboxItem, LedgerEntry, UsageRecord
+from billing.ledger.wallets import freeze_wallet, wallet_of
+from billing.models import Debit, InboxItem, LedgerEntry, UsageRecord, Wallet
 from billing.upkeep.drain import drain
 from billing.upkeep.reaper import reap
 from billing.upkeep.recovery import busiest_first, recover
@@ -938,6 +940,20 @@ def test_a_rebuild_that_a_shell_stops_is_finished_by_a_worker(till: Till) -> Non
 
     assert 0 < len(left) < keys.SHARDS
     assert till.balance() == Balance(1_000, 0, 1_000, 0)
+
+
+def test_a_rebuild_that_was_stopped_breaks_nobodys_transaction(till: Till) -> None:
+    for number in range(keys.SHARDS):
+        wallet_of(User.objects.create_user(f"person{number}@example.com"))
+    with pytest.raises(Death) as stopped, before_command("tp_open", die, nth=3):
+        call_command("rebuild_wallet")
+
+    with transaction.atomic():
+        list(Wallet.objects.all())
+        # Until now its error kept what was under way in memory.
+        del stopped
+        gc.collect()
+        assert Wallet.objects.count() == keys.SHARDS + 1
 
 
 def test_ten_thousand_holds_and_events_come_back(
