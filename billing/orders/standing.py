@@ -72,11 +72,9 @@ STANDINGS = {
         "badge-warn",
         _("Your payment is on its way"),
         _(
-            "You have finished on the payment page, and the bank is still at work. With some"
-            " ways to "
-            "pay that takes several days. The credits are added by themselves as soon as the"
-            " money is "
-            "confirmed; you don't need to do anything."
+            "You have finished on the payment page, and the bank is still at work. With some ways "
+            "to pay that takes several days. The credits are added by themselves as soon as the "
+            "money is confirmed; you don't need to do anything."
         ),
         may_ask_again=True,
     ),
@@ -130,9 +128,8 @@ TOP_UP_STANDINGS = {
         "badge-warn",
         _("Your payment is on its way"),
         _(
-            "The payment is on its way, and your bank takes its time with it. The credits are"
-            " added by "
-            "themselves as soon as the money is confirmed."
+            "The payment is on its way, and your bank takes its time with it. The credits are "
+            "added by themselves as soon as the money is confirmed."
         ),
         may_ask_again=True,
     ),
@@ -141,9 +138,8 @@ TOP_UP_STANDINGS = {
         "",
         _("Waiting for your payment"),
         _(
-            "Your saved card is being charged. The credits are added by themselves as soon as"
-            " that is "
-            "confirmed."
+            "Your saved card is being charged. The credits are added by themselves as soon as "
+            "that is confirmed."
         ),
         may_ask_again=True,
     ),
@@ -169,9 +165,8 @@ PAID_BADGES: tuple[tuple[Callable[[Order], object], str, str], ...] = (
 BEFORE = Remark(
     lambda facts: facts.order.is_top_up,
     _(
-        'Ordered by <a href="{top_up}">automatic top-up</a>, when your balance had fallen below'
-        " the "
-        "level that you chose."
+        'Ordered by <a href="{top_up}">automatic top-up</a>, when your balance had fallen below '
+        "the level that you chose."
     ),
 )
 # For a paid order.

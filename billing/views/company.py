@@ -7,7 +7,7 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
@@ -84,7 +84,7 @@ def company(request: CustomerRequest) -> HttpResponse:
         except TeamRefused as refusal:
             form.add_error("tax_id", str(refusal))
         else:
-            messages.success(request, "Saved.")
+            messages.success(request, gettext("Saved."))
             return redirect("settings-company")
     status = 400 if form.errors else 200
     return render(request, "dashboard/settings/company.html", {"form": form}, status=status)

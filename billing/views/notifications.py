@@ -4,6 +4,7 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
 from accounts.teams.roles import Deed, may
@@ -26,7 +27,7 @@ def notifications(request: CustomerRequest) -> HttpResponse:
         raise PermissionDenied("Only who gets mails about money chooses among them.")
     if request.method == "POST" and form.is_valid():
         save_notification_settings(request.seat, **form.cleaned_data)
-        messages.success(request, "Saved.")
+        messages.success(request, gettext("Saved."))
         return redirect("settings-notifications")
     latest = Notice.objects.filter(user=request.user, sent_at__isnull=False)[:LATEST]
     status = 400 if form.errors else 200

@@ -36,7 +36,7 @@ def team_rename(request: CustomerRequest) -> HttpResponse:
         return _render_team(request, form)
     with as_message(request):
         rename_team(request.seat, form.cleaned_data["name"])
-        messages.success(request, "Renamed.")
+        messages.success(request, gettext("Renamed."))
     return redirect("team")
 
 

@@ -285,3 +285,11 @@ def test_somebody_without_an_account_gets_the_mail_in_the_language_of_the_page(d
     mail = compose(Notice.objects.get(kind=Notice.Kind.NO_ACCOUNT))
 
     assert mail.subject == "Zu dieser Adresse gibt es kein Konto"
+
+
+def test_what_a_view_tells_its_reader_is_marked_for_translation() -> None:
+    root = Path(__file__).parents[2]
+    views = [*(root / "billing" / "views").glob("*.py"), root / "accounts" / "views.py"]
+    plain = re.compile(r'messages\.\w+\(\s*\w+,\s*f?"')
+
+    assert [view.name for view in views if plain.search(view.read_text())] == []
