@@ -502,6 +502,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep open orders": _sweep("billing.sweep_open_orders", every_s=30),
     "top up wallets": _sweep("billing.top_up_wallets", every_s=10),
     "advance refunds": _sweep("billing.advance_refunds", every_s=5),
+    "follow addresses": _sweep("billing.follow_addresses", every_s=60),
     "fetch missed events": _sweep("billing.fetch_missed_events", every_s=600),
     # By the clock, so that restarts of beat don't put it off for ever.
     "reconcile with Stripe": {
