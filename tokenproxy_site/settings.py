@@ -491,6 +491,7 @@ CELERY_BEAT_SCHEDULE = {
     "recover wallets": _sweep("billing.recover_wallets", every_s=1),
     "drain events": _sweep("billing.drain_events", every_s=1),
     "roll up usage": _sweep("billing.roll_up_usage", every_s=5),
+    "make sums of days": _sweep("billing.make_days", every_s=300),
     "push wallets": _sweep("billing.push_wallets", every_s=1),
     "decide debits": _sweep("billing.decide_debits", every_s=2),
     "pay debts": _sweep("billing.pay_debts", every_s=5),

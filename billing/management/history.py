@@ -24,6 +24,7 @@ from accounts.teams.members import make_own_teams
 from billing.catalogue.model_prices import set_price
 from billing.ledger.agreement import switch_check
 from billing.models import PublicModel, Wallet
+from billing.rollups.days import day_of
 from billing.rollups.rebuild import add_up
 from common.money import micros
 
@@ -238,7 +239,8 @@ def make_history(history: History) -> None:
         cursor.execute("ANALYZE")
     for day in range(history.days + 1):
         history.report(f"roll-ups of day {day + 1} of {history.days + 1}")
-        add_up(start + timedelta(days=day), start + timedelta(days=day + 1))
+        # From midnight to midnight, or each call would make two days.
+        add_up(day_of(start) + timedelta(days=day), day_of(start) + timedelta(days=day + 1))
     switch_check(on=True)
 
 
