@@ -97,9 +97,18 @@ def run(folder: Path, steps: list[Step]) -> Iterator[Done]:
     """Run the steps until one fails. Nothing that they started outlives it."""
     enter = ["sh", str(HERE / "enter.sh"), "begin", str(folder)]
     # All processes go with the first of them, and it with us.
-    alone = ["unshare", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child", "--mount-proc"]
+    alone = [
+        "unshare",
+        "--mount",
+        "--pid",
+        "--ipc",
+        "--uts",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+    ]
     process = subprocess.Popen(
-        [*alone, *enter],
+        [*alone, "--kill-child", *enter],
         cwd=ROOT,
         env=environment(folder),
         stdin=subprocess.DEVNULL,
@@ -135,6 +144,7 @@ def environment(folder: Path) -> dict[str, str]:
         f" --webhook-url https://{NAME}/billing/stripe/webhook"
         f" --public-url http://127.0.0.1:{STRIPE}"
     )
+    upstream = f"{python} -m sandbox.upstream --port {UPSTREAM} --api-key {UPSTREAM_KEY}"
     mail = f"{python} -m sandbox.mail --port {MAIL} --smtp-port {SMTP} --data-dir {folder}/mail"
     return {
         **reaching,
@@ -143,7 +153,7 @@ def environment(folder: Path) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "DEBIAN_FRONTEND": "noninteractive",
         "SANDBOX_STRIPE": stripe,
-        "SANDBOX_UPSTREAM": f"{python} -m sandbox.upstream --port {UPSTREAM} --api-key {UPSTREAM_KEY}",
+        "SANDBOX_UPSTREAM": upstream,
         "SANDBOX_MAIL": mail,
     }
 

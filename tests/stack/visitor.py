@@ -34,9 +34,7 @@ class Visitor:
     def __init__(self, stack: Place, *, verify: ssl.SSLContext | bool = True) -> None:
         self._stack = stack
         self._stripe = Sandbox(stack.stripe_url, stack.env["STRIPE_SECRET_KEY"])
-        self.http = httpx.Client(
-            base_url=stack.url, timeout=30, trust_env=False, verify=verify
-        )
+        self.http = httpx.Client(base_url=stack.url, timeout=30, trust_env=False, verify=verify)
 
     def close(self) -> None:
         self.http.close()
