@@ -67,7 +67,7 @@ class Step:
 def make_steps(blocks: list[list[str]], *, click: str) -> Iterator[Step]:
     """Yield the first day. `click` is run where the page has the reader click.
 
-    Raises ValueError if the page has no two blocks that are marked.
+    Raises ValueError if not three blocks of the page are marked.
     """
     if len(blocks) != 3:
         raise ValueError(f"{len(blocks)} blocks are marked `sh first-day`, 3 were expected")
