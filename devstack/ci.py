@@ -56,6 +56,7 @@ PROOFS = (
     Proof("races", 4),
     Proof("deploy-check", 1),
     Proof("edge-test", 2),
+    Proof("first-day-test", 2),
 )
 
 
