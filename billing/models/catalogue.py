@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from billing.token_classes import CLASSES
 from common.currencies import UNPROVEN, UNPROVEN_REASON, least_charge, smallest_step
@@ -23,6 +24,22 @@ MODEL_NAME = RegexValidator(
     r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$",
     "A model's name has letters, digits and . _ : / - and starts with a letter or digit.",
 )
+
+
+# What customers look for in a model, and staff enter of one.
+ABILITIES = {
+    "tools": _("Calls tools"),
+    "images": _("Reads images"),
+    "files": _("Reads documents"),
+    "audio": _("Hears audio"),
+    "json": _("JSON by schema"),
+}
+
+
+def check_abilities(names: object) -> None:
+    """Refuse what is no ability. Raises ValidationError."""
+    if not isinstance(names, list) or not all(name in ABILITIES for name in names):
+        raise ValidationError(f"Choose among {', '.join(ABILITIES)}.")
 
 
 def demand_chargeable(price_cents: int | None, currency: str) -> None:
@@ -175,6 +192,14 @@ class PublicModel(models.Model):
         db_default=False,
         help_text="Thinks, which its provider bills, before anything of its answer is seen. If a"
         " client leaves before that, the answer is read on for a while, so that it is charged.",
+    )
+    abilities = models.JSONField(
+        default=list,
+        db_default=[],
+        blank=True,
+        validators=[check_abilities],
+        help_text="By which customers find it. Nothing: as its providers' names tell, for the"
+        " models of OpenAI.",
     )
     is_active = models.BooleanField(default=True)
     order = models.PositiveSmallIntegerField(default=0)
