@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0013_companies'),
-        ('billing', '0031_books_that_agree'),
+        ('billing', '0033_language_of_orders'),
     ]
 
     operations = [
