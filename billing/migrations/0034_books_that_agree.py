@@ -115,5 +115,5 @@ DROP FUNCTION billing_books_differ(bigint, text);
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0030_details_at_stripe")]
+    dependencies = [("billing", "0033_language_of_orders")]
     operations = [migrations.RunSQL(CHECK, TRUST)]

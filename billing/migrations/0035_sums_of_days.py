@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0013_companies'),
-        ('billing', '0033_language_of_orders'),
+        ('billing', '0034_books_that_agree'),
     ]
 
     operations = [
