@@ -60,7 +60,7 @@ NUMBERS = dict.fromkeys(
     (
         *("credits", "amount_cents", "refunded_cents", "clawed_back_credits", "posted_credits"),
         *("threshold_credits", "remaining_credits", "spent_credits", "usual_credits"),
-        *("worth_credits", "key_id", "approval_id"),
+        *("worth_credits", "key_id", "approval_id", "export_id", "rows_written"),
     ),
     1_000,
 )

@@ -83,6 +83,7 @@ FACTS: dict[str, dict[str, Any]] = {
         "worth_credits": 20_000_000,
         "approval_id": 7,
     },
+    "export_ready": {"export_id": 7, "rows_written": 12_345},
 }
 WORDS = {
     "purchase": ["5,000,000", "$20.00", "Balance now", "7,000", "2 March 2027"],
@@ -120,6 +121,7 @@ WORDS = {
     "team_removed": ["alice@example.com", "refused from now on"],
     "team_closed": ["alice@example.com", "goes back"],
     "approval_asked": ["Grant credits", "20,000,000", "/admin/billing/approval/7/change/"],
+    "export_ready": ["12,345", "/admin/billing/export/7/change/"],
 }
 
 
