@@ -56,7 +56,6 @@ PROOFS = (
     Proof("races", 4),
     Proof("deploy-check", 1),
     Proof("edge-test", 2),
-    Proof("first-day-test", 2),
 )
 
 
