@@ -22,12 +22,13 @@ from billing.exceptions import WalletRecovering
 from common.request_lines import note_request
 from proxy.api.authentication import Found, FromAllowedNetwork, KeyAuthentication, KeyStands
 from proxy.api.handler import ApiRequest
-from proxy.errors import MethodNotAllowed, UnsupportedMediaType
+from proxy.errors import MethodNotAllowed, ModelRefused, UnsupportedMediaType
 from proxy.http.bodies import BodyReader
 from proxy.http.connection import ClientConnection
 from proxy.parsing import jsonbody
 from proxy.parsing.jsonbody import OUTLINED_BYTES, SMALL_BYTES
 from proxy.serving.keys import KeyFacts
+from proxy.serving.refusals import BY_MODEL
 from proxy.serving.runtime import Runtime
 from proxy.serving.standing import Standing
 
@@ -116,7 +117,7 @@ class ApiView(APIView):
             response = await handler(self.request, *args, **kwargs)
         except Exception as error:  # noqa: BLE001  # DRF's hook decides about every error
             response = self.handle_exception(error)
-            self.count_refusal(response)
+            self.count_refusal(error, response)
             if self.is_admitted:
                 self.note_refusal(response.status_code)
         finally:
@@ -197,11 +198,12 @@ class ApiView(APIView):
         Every other view's request was counted as an inquiry by its permissions.
         """
 
-    def count_refusal(self, response: HttpResponseBase) -> None:
+    def count_refusal(self, error: Exception, response: HttpResponseBase) -> None:
         """Count a refusal of a known key, for staff. What failed is told by its receipt."""
         if self.known_key is not None and 400 <= response.status_code < 500:
             told = cast("Response", response).data["error"]
-            code = str(told["code"] or told["type"])
+            is_models = isinstance(error, ModelRefused)
+            code = BY_MODEL if is_models else str(told["code"] or told["type"])
             self.runtime.refusals.note(self.known_key, status=response.status_code, code=code)
 
     def note_refusal(self, status: int) -> None:

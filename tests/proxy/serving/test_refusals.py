@@ -37,13 +37,17 @@ async def test_refusals_are_counted_by_key_status_and_code(api: Api, alice: Cust
     }
 
 
-async def test_what_an_upstream_refused_is_counted_too(api: Api, alice: Customer) -> None:
-    said = {"error": {"message": "Too hot.", "code": "too_hot", "type": "invalid_request_error"}}
+@pytest.mark.parametrize("code", ["too_hot", "insufficient_funds_of_acme", "model_not_found"])
+async def test_an_upstreams_own_code_is_not_among_ours(
+    api: Api, alice: Customer, code: str
+) -> None:
+    said = {"error": {"message": "Too hot.", "code": code, "type": "invalid_request_error"}}
     async with serve_canned(json_answer(400, said)) as canned:
         await api.send_to(canned.base_url)
-        await api.chat(alice)
+        answer = await api.chat(alice)
 
-    assert await told(api, alice) == {(400, "too_hot"): 1}
+    assert answer.json()["error"]["code"] == code
+    assert await told(api, alice) == {(400, "refused_by_model"): 1}
 
 
 async def test_what_was_served_or_failed_is_not_counted(api: Api, alice: Customer) -> None:
