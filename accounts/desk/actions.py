@@ -308,8 +308,8 @@ class StaffActionsAdmin(DeskAdmin[M]):
 
     def deeds_that_matter(self) -> set[str]:
         """Return the deeds here that whoever acts next should have seen."""
-        told = (each.deeds for each in self.staff_actions if not each.is_harmless)
-        return {CHANGED, *chain.from_iterable(told)}
+        deeds = (each.deeds for each in self.staff_actions if not each.is_harmless)
+        return {CHANGED, *chain.from_iterable(deeds)}
 
     def get_return_url(self, objects: Sequence[M]) -> str:
         base = f"admin:{self.opts.app_label}_{self.opts.model_name}"
