@@ -36,7 +36,7 @@ M = TypeVar("M", bound=Model)
 FEW = 10
 # How many lines an object's history shows.
 LATEST_LINES = 200
-CHANGED = "Changed"
+EDITED = "Changed"
 # How the search fields end that name a person.
 WHOSE = ("user__email", "buyer__email", "created_by__email")
 
@@ -194,7 +194,7 @@ class DeskAdmin(admin.ModelAdmin[M]):
 
     def deeds_that_matter(self) -> set[str]:
         """Return the deeds here that whoever acts next should have seen."""
-        return {CHANGED}
+        return {EDITED}
 
     def construct_change_message(  # type: ignore[override]
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
@@ -206,7 +206,7 @@ class DeskAdmin(admin.ModelAdmin[M]):
         return self.record(request, obj, "Added", message)
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        return self.record(request, obj, CHANGED, message)
+        return self.record(request, obj, EDITED, message)
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
         for obj in queryset:

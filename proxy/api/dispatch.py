@@ -19,6 +19,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from billing.exceptions import WalletRecovering
+from billing.keys.refusals import BY_MODEL
 from common.request_lines import note_request
 from proxy.api.authentication import Found, FromAllowedNetwork, KeyAuthentication, KeyStands
 from proxy.api.handler import ApiRequest
@@ -28,9 +29,8 @@ from proxy.http.connection import ClientConnection
 from proxy.parsing import jsonbody
 from proxy.parsing.jsonbody import OUTLINED_BYTES, SMALL_BYTES
 from proxy.serving.keys import KeyFacts
-from proxy.serving.refusals import BY_MODEL
 from proxy.serving.runtime import Runtime
-from proxy.serving.standing import Standing
+from proxy.serving.standing import Standing, check_running
 
 JSON = "application/json"
 
@@ -126,12 +126,13 @@ class ApiView(APIView):
         return self.render(response) if isinstance(response, Response) else response
 
     async def admit(self) -> None:
-        """Authenticate the key and check its permissions. Raises what refuses it."""
+        """Authenticate the key and check its permissions. Raises what refuses it, as KeyPaused."""
         for authenticator in self.request.authenticators or ():
             found = await cast("Awaitable[Found]", authenticator.authenticate(self.request))
             self.request.user, self.request.auth = found
             key = self.known_key = found[1]
             note_request(self.connection.scope, api_key_id=key.api_key_id, wallet_id=key.wallet_id)
+            check_running(key)
         for permission in self.get_permissions():
             await cast("Awaitable[bool]", permission.has_permission(self.request, self))
         self.is_admitted = True
@@ -202,8 +203,8 @@ class ApiView(APIView):
         """Count a refusal of a known key, for staff. What failed is told by its receipt."""
         if self.known_key is not None and 400 <= response.status_code < 500:
             told = cast("Response", response).data["error"]
-            is_models = isinstance(error, ModelRefused)
-            code = BY_MODEL if is_models else str(told["code"] or told["type"])
+            ended = BY_MODEL if isinstance(error, ModelRefused) else getattr(error, "ended", None)
+            code = ended or str(told["code"] or told["type"])
             self.runtime.refusals.note(self.known_key, status=response.status_code, code=code)
 
     def note_refusal(self, status: int) -> None:
