@@ -5,7 +5,6 @@ in `endings.py`.
 """
 
 from collections.abc import Callable
-from contextlib import aclosing
 
 from django.http import HttpResponse, HttpResponseBase
 
@@ -95,8 +94,9 @@ async def _answer(
         path=endpoint.path,
         request_id=call.facts.request_id,
     )
-    async with aclosing(attempts.each()) as each:
-        async for attempt in each:
+    with attempts:
+        while True:
+            attempt = await attempts.next()
             admission.tell_ignored(attempt.route)
             try:
                 with call.asking(attempt):
@@ -110,7 +110,6 @@ async def _answer(
                 attempts.failed(attempt, error, sent=body)
                 if call.is_noted:
                     runtime.journal.refused(call.facts, admission.held_credits)
-    raise RuntimeError("attempts end with an answer or an error")
 
 
 async def _pass_on(
