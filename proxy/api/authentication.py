@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from proxy.api.dispatch import ApiView
 
 SCHEME = "Bearer"
-# The caller is a key; no person is signed in.
-NOBODY = AnonymousUser()
 
 Found = tuple[AnonymousUser, KeyFacts]
 
@@ -42,9 +40,10 @@ class KeyAuthentication(BaseAuthentication):
         self, request: Request
     ) -> Found:
         """Return an anonymous user and the key. Raises AuthenticationFailed."""
-        sent: ApiRequest = request._request  # type: ignore[assignment]  # served by our handler
-        authorization = request.META.get("HTTP_AUTHORIZATION", "")
-        return NOBODY, await find_key(authorization, sent.runtime.keys, sent.connection.scope)
+        assert isinstance(request, ApiRequest)  # noqa: S101  # served by our handler
+        authorization = request.connection.header(b"authorization")
+        scope = request.connection.scope
+        return request.user, await find_key(authorization, request.runtime.keys, scope)
 
 
 async def find_key(authorization: str, keys: KeyCache, scope: Scope) -> KeyFacts:
