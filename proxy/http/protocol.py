@@ -85,17 +85,17 @@ class Beginnings:
             self._waiting.clear()
             self._begun, self._loop = 0, loop
         if not self._begun:
-            loop.call_soon(self._take_turn, loop)
+            loop.call_soon(self._go_on, loop)
         if self._begun < MOST_BEGUN:
             self._begun += 1
             request()
         else:
             self._waiting.append(request)
 
-    def _take_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
         self._begun = min(MOST_BEGUN, len(self._waiting))
         if self._begun:
-            loop.call_soon(self._take_turn, loop)
+            loop.call_soon(self._go_on, loop)
         for _ in range(self._begun):
             self._waiting.popleft()()
 
