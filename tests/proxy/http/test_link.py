@@ -38,6 +38,8 @@ async def served(serve: Serve) -> AsyncIterator[int]:
         async with asyncio.timeout(PATIENCE_S):
             yield listener.getsockname()[1]
     finally:
+        # A request that was told nothing never ends.
+        server.force_exit = True
         server.stop()
         await serving
 
