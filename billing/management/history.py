@@ -10,7 +10,7 @@ follows from what was spent until then.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,6 +27,7 @@ from billing.models import PublicModel, Wallet
 from billing.rollups.days import day_of
 from billing.rollups.rebuild import add_up
 from common.money import micros
+from common.progress import Progress
 
 DOMAIN = "history.example.com"
 PACK_CREDITS, PACK_CENTS = 250_000, 250
@@ -192,7 +193,7 @@ class History:
     wallets: int
     days: int
     seed: int
-    report: Callable[[str], None]
+    report: Progress
 
 
 @transaction.atomic
@@ -228,7 +229,8 @@ def make_history(history: History) -> None:
         cursor.execute(PUT_ORDERS, values)
         cursor.execute(PUT_REVENUE, values)
         for after in range(0, history.records, CHUNK):
-            history.report(f"receipts and entries of requests from {after + 1:,}")
+            step = f"receipts and entries of requests from {after + 1:,}"
+            history.report(step, done=after, of=history.records)
             chunk = {**values, "after": after, "upto": after + CHUNK}
             cursor.execute(PUT_RECEIPTS, chunk)
             cursor.execute(PUT_ENTRIES, chunk)
@@ -238,7 +240,8 @@ def make_history(history: History) -> None:
             cursor.execute(statement, values)
         cursor.execute("ANALYZE")
     for day in range(history.days + 1):
-        history.report(f"roll-ups of day {day + 1} of {history.days + 1}")
+        step = f"roll-ups of day {day + 1} of {history.days + 1}"
+        history.report(step, done=day, of=history.days + 1)
         # From midnight to midnight, or each call would make two days.
         add_up(day_of(start) + timedelta(days=day), day_of(start) + timedelta(days=day + 1))
     switch_check(on=True)

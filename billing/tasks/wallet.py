@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from celery import shared_task
 from celery.signals import worker_ready
+from celery.worker.control import inspect_command
 from django.conf import settings
 from django.db import connections
 
@@ -51,6 +52,12 @@ def recover_wallets() -> int:
     """Rebuild what Redis lost, and record that a worker is alive."""
     note_worker(settings.JOURNAL_DIR)
     return len(recovery.recover())
+
+
+@inspect_command()
+def opens_at_home(state: Any) -> dict[str, bool]:
+    """Answer who is about to move shards: workers of versions that know no homes are silent."""
+    return {"ok": True}
 
 
 @worker_ready.connect
