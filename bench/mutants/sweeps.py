@@ -5,6 +5,13 @@ from bench.mutants.mutant import Mutant, service
 
 MUTANTS: list[Mutant] = [
     service(
+        "a batch's books are checked at its commit alone",
+        "upkeep/drain",
+        "            check_now()\n",
+        "",
+        tests="tests/billing/ledger/test_agreement.py::test_a_charge_of_wrong_books_waits_for_a_person_and_others_are_booked",
+    ),
+    service(
         "a rebuild does not wait for drains",
         "wallet/rebuild_barrier",
         '        apart.execute("SELECT pg_advisory_xact_lock(%s, %s)", BARRIER)\n',
