@@ -211,6 +211,7 @@ OWN = (
     "/dashboard/statements/", "/dashboard/team/", "/dashboard/team/new/", "/dashboard/team/events/",
     "/dashboard/team/invitations/", "/dashboard/redeem/", "/dashboard/top-up/",
     "/dashboard/playground/", "/dashboard/settings/profile/", "/dashboard/settings/data/",
+    "/dashboard/settings/webhooks/", "/dashboard/settings/webhooks/new/",
     "/dashboard/settings/notifications/", "/dashboard/settings/delete/", "/accounts/email/",
     "/accounts/2fa/", "/accounts/sessions/", "/accounts/password/change/",
 )  # fmt: skip

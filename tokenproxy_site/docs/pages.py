@@ -10,6 +10,7 @@ from django.utils import translation
 
 from accounts.models import Role
 from accounts.teams.roles import described_roles
+from billing.notices.webhooks.kinds import CHOICES
 from common.markdown import Shown, show
 
 _LINK = re.compile(r"\]\(/")
@@ -67,6 +68,7 @@ def _facts() -> dict[str, object]:
         "api_base_url": f"{settings.SITE_URL}/v1",
         "support_email": settings.SUPPORT_EMAIL,
         "role_words": described_roles(Role),
+        "webhook_kinds": CHOICES,
         "requests_per_minute": settings.DEFAULT_REQUESTS_PER_MINUTE,
         "grace_s": settings.CLIENT_LEFT_GRACE_S,
         "reasoning_s": settings.REASONING_DRAIN_S,
@@ -181,6 +183,12 @@ PAGES = (
         ("refunds",),
     ),
     Page("teams", "Teams", "Several people on one balance.", TOGETHER, ("teams",)),
+    Page(
+        "webhooks",
+        "Webhooks",
+        "What happens on your balance, sent to a program or a Slack channel.",
+        TOGETHER,
+    ),
 )
 FIRST = PAGES[0]
 BY_SLUG = {page.slug: page for page in PAGES}

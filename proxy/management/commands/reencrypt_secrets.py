@@ -10,6 +10,7 @@ from django.db import transaction
 
 from accounts.desk.commands import RecordedCommand
 from accounts.models import PersonKey
+from billing.models import Webhook
 from common.encryption import InvalidToken, reencrypt_secret
 from proxy.models import ProviderKey
 
@@ -18,9 +19,9 @@ class Command(RecordedCommand):
     """`reencrypt_secrets`"""
 
     help = (
-        "Encrypt the providers' keys, the secrets of second factors and the keys of the audit trail"
-        " with the newest key of PROVIDER_KEYS_SECRET. Afterwards the older ones may go. May run"
-        " again, or be stopped."
+        "Encrypt the providers' keys, the secrets of second factors and webhooks and the keys of"
+        " the audit trail with the newest key of PROVIDER_KEYS_SECRET. Afterwards the older ones"
+        " may go. May run again, or be stopped."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -43,6 +44,8 @@ def _all() -> Iterator[tuple[str, Callable[[], bool]]]:
         yield f"the key {key}", partial(_provider_key, key.pk)
     for pk in PersonKey.objects.order_by("pk").values_list("pk", flat=True):
         yield f"the audit key {pk}", partial(_audit_key, pk)
+    for pk in Webhook.objects.order_by("pk").values_list("pk", flat=True):
+        yield f"the webhook {pk}", partial(_webhook, pk)
     for pk in Authenticator.objects.order_by("pk").values_list("pk", flat=True):
         yield f"the second factor {pk}", partial(_second_factor, pk)
 
@@ -64,6 +67,19 @@ def _audit_key(pk: int) -> bool:
     if not renewed:
         return False
     return PersonKey.objects.filter(pk=pk).update(encrypted_key=renewed) == 1
+
+
+@transaction.atomic
+def _webhook(pk: int) -> bool:
+    webhook = Webhook.objects.select_for_update().filter(pk=pk).first()
+    if webhook is None:
+        return False
+    changed = {
+        name: renewed
+        for name in ("encrypted_secret", "encrypted_previous")
+        if (present := getattr(webhook, name)) and (renewed := reencrypt_secret(bytes(present)))
+    }
+    return bool(changed) and Webhook.objects.filter(pk=pk).update(**changed) == 1
 
 
 @transaction.atomic
