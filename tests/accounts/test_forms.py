@@ -147,7 +147,7 @@ def places(alice: User, bob: User, settings: Settings) -> dict[str, str]:
     # The paths below have the key's id for every number.
     delivery = make_delivery(own_seat(alice))
     WebhookDelivery.objects.all().delete()
-    Webhook.objects.filter(pk=delivery.webhook_id).update(pk=key.pk)
+    Webhook.objects.filter(pk=delivery.webhook_id).update(id=key.pk)
     delivery.pk = delivery.webhook_id = key.pk
     delivery.save(force_insert=True)
     return {

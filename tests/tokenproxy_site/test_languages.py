@@ -194,7 +194,7 @@ def test_a_mail_is_in_the_language_of_its_reader(alice: User, words: str) -> Non
 # Names and code, which are the same in every language.
 SAME = re.compile(
     r"[\W\d_]*|.*@.*|.*https?:.*|[A-Z]{2,}|OpenAI.*|.*\b(gpt|YOUR_API_KEY)\b.*|[\w/.-]+[/_][\w/.-]*"
-    r"|(404|Status|Team|Playground) · TokenProxy|\w+ \d{4}|[X-]+"
+    r"|(404|Status|Team|Playground|Webhooks) · TokenProxy|\w+ \d{4}|[X-]+"
     # What was agreed to is kept in the words that were agreed to.
     r"|I allow .*"
 )
@@ -202,7 +202,7 @@ ALIKE = {
     "API", "Admin", "Browser", "Code", "Credits", "Dashboard", "Deutsch", "English", "JSON",
     "Markdown", "Name", "Node.js", "Playground", "Prompt", "Python", "Status", "Support", "System",
     "Team", "Teams", "Test", "TokenProxy", "UTC", "curl", "credits", "ms", "Stripe", "Alice",
-    "Limits", "Person",
+    "Limits", "Person", "Webhooks", "← Webhooks",
 }  # fmt: skip
 PUBLIC = ("/", "/packs/", "/models/", "/status/", "/legal/", "/accounts/login/",
     "/accounts/signup/", "/accounts/password/reset/", "/no-such-page/")  # fmt: skip

@@ -74,6 +74,12 @@ OWNED: dict[str, Callable[["Belongings"], dict[str, object]]] = {
     "dashboard/team/members/<int:member_id>/role/": lambda alice: {"member_id": alice.seat.pk},
     "dashboard/team/members/<int:member_id>/hand-over/": lambda alice: {"member_id": alice.seat.pk},
     "dashboard/team/members/<int:member_id>/remove/": lambda alice: {"member_id": alice.seat.pk},
+    "dashboard/settings/deliveries/<int:delivery_id>/": lambda alice: {
+        "delivery_id": alice.delivery.pk
+    },
+    "dashboard/settings/deliveries/<int:delivery_id>/again/": lambda alice: {
+        "delivery_id": alice.delivery.pk
+    },
     "dashboard/settings/webhooks/<int:webhook_id>/": lambda alice: {
         "webhook_id": alice.delivery.webhook_id
     },
@@ -88,12 +94,6 @@ OWNED: dict[str, Callable[["Belongings"], dict[str, object]]] = {
     },
     "dashboard/settings/webhooks/<int:webhook_id>/remove/": lambda alice: {
         "webhook_id": alice.delivery.webhook_id
-    },
-    "dashboard/settings/deliveries/<int:delivery_id>/": lambda alice: {
-        "delivery_id": alice.delivery.pk
-    },
-    "dashboard/settings/deliveries/<int:delivery_id>/again/": lambda alice: {
-        "delivery_id": alice.delivery.pk
     },
     "billing/cancelled/<uuid:public_id>/": lambda alice: {"public_id": alice.buyer.order.public_id},
     "accounts/2fa/webauthn/keys/<int:pk>/edit/": lambda alice: {"pk": alice.passkey.pk},

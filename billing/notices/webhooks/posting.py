@@ -90,7 +90,7 @@ def _take(flying: Collection[WebhookDelivery]) -> list[WebhookDelivery]:
     busy = {each.webhook_id for each in flying}
     due = DELIVERIES.due().filter(webhook__off_at=None).exclude(webhook__in=busy)
     full = [team for team, count in of_teams.items() if count >= MOST_OF_A_TEAM]
-    taken = []
+    taken: list[WebhookDelivery] = []
     for delivery in due.exclude(webhook__team__in=full).select_related("webhook")[:MOST_AT_ONCE]:
         team, room = delivery.webhook.team_id, MOST_AT_ONCE - len(flying) - len(taken)
         if room < 1 or delivery.webhook_id in busy or of_teams[team] >= MOST_OF_A_TEAM:
