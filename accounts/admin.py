@@ -354,8 +354,8 @@ class LegalTextAdmin(StaffActionsAdmin[LegalText]):
     staff_actions = (PUBLISH,)
     list_display = ("kind", "state", "created_at", "published_at")
     list_filter = ("kind",)
-    fields = ("kind", "text", "state", "preview")
-    readonly_fields = ("state", "preview")
+    fields = ("kind", "text", "text_de", "state", "preview", "preview_de")
+    readonly_fields = ("state", "preview", "preview_de")
 
     @admin.display(description="State")
     def state(self, text: LegalText) -> str:
@@ -364,6 +364,10 @@ class LegalTextAdmin(StaffActionsAdmin[LegalText]):
     @admin.display(description="As readers see it, as it was saved last")
     def preview(self, text: LegalText) -> str:
         return show(text.text).html
+
+    @admin.display(description="The same in German")
+    def preview_de(self, text: LegalText) -> str:
+        return show(text.text_de).html
 
     def has_change_permission(self, request: HttpRequest, obj: LegalText | None = None) -> bool:
         is_draft = obj is None or obj.version is None

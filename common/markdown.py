@@ -7,8 +7,10 @@ from functools import lru_cache
 from typing import Any
 
 from django.template.loader import render_to_string
+from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import slugify
+from django.utils.translation import get_language, gettext
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.rules_core import StateCore
@@ -36,9 +38,14 @@ class Shown:
     sections: tuple[Section, ...]
 
 
-@lru_cache(maxsize=512)
 def show(text: str) -> Shown:
     """Turn Markdown into HTML. Tags in the text are shown as text, and scripts are no addresses."""
+    return _show(text, get_language())
+
+
+@lru_cache(maxsize=512)
+def _show(text: str, language: str) -> Shown:
+    # Buttons and tables in it have words in the reader's language.
     tokens = _PARSER.parse(text)
     html = _PARSER.renderer.render(tokens, _PARSER.options, {})
     # Everything in it went through the parser's escaping.
@@ -105,7 +112,8 @@ def _fence(self: RendererHTML, tokens: Sequence[Token], index: int, options: Any
 def _table_open(
     self: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: Any
 ) -> str:
-    place = '<div class="table-scroll" role="group" aria-label="Table" tabindex="0">'
+    label = escape(gettext("Table"))
+    place = f'<div class="table-scroll" role="group" aria-label="{label}" tabindex="0">'
     return f'{place}<table class="table">'
 
 

@@ -163,7 +163,11 @@ class AuthenticationFailed(ApiError):
     type = "invalid_request_error"
     code = "invalid_api_key"
 
-    def __init__(self, message: str = "Incorrect API key provided.") -> None:
+    def __init__(
+        self, message: str = "Incorrect API key provided.", *, ended: str | None = None
+    ) -> None:
+        # Why, for staff, if the key was one of ours.
+        self.ended = ended
         super().__init__(
             f"{message} Send your API key in the Authorization header (Authorization: Bearer "
             "YOUR_API_KEY); your keys are in the dashboard.",

@@ -5,9 +5,10 @@ page, `do/<name>/?ids=…`: GET shows what would happen, POST does it and adds a
 trail for each object.
 """
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, cast
 
 from django import forms
@@ -30,6 +31,8 @@ from common.exceptions import DomainError
 MOST_AT_ONCE = 100
 # The button that shows what an action would change.
 PREVIEW = "_preview"
+# The field that says which preview was looked at.
+SEAL = "_seal"
 
 
 class ReasonForm(forms.Form):
@@ -61,6 +64,15 @@ class Asked(Generic[M]):
         """The member of staff whose deed it is; the desk lets nobody else in."""
         return self.in_name_of or cast(User, self.request.user)
 
+    def check_seal(self, basis: object) -> None:
+        """Refuse a deed that would differ from its preview. Raises PreviewOutdated.
+
+        Call it once what the deed is worked out of is locked.
+        """
+        seals = self.request.POST.get(SEAL, "").split()
+        if seals and seal_of(self.obj.pk, basis) not in seals:
+            raise PreviewOutdated(CHANGED)
+
 
 @dataclass(frozen=True, slots=True)
 class Done:
@@ -74,12 +86,32 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What an action would change: a table above its form. The first column names the row."""
+    """What an action would change: a table above its form. The first column names the row.
+
+    What is done after it must come of the same `basis`, told by each object's id.
+    """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     notes: Sequence[str] = ()
+    basis: Mapping[int, object] = field(default_factory=dict)
+
+    @property
+    def seal(self) -> str:
+        return " ".join(seal_of(pk, each) for pk, each in sorted(self.basis.items()))
+
+
+class PreviewOutdated(DomainError):
+    """What a preview showed is not what would be done now."""
+
+
+def seal_of(pk: int, basis: object) -> str:
+    return hashlib.sha256(f"{pk} {basis!r}".encode()).hexdigest()[:32]
+
+
+CHANGED = "It has changed since you looked. Nothing was done: look at it once more."
+UNSEEN = "Nothing was done yet: look at what would change, then do it."
 
 
 def never_refused(obj: Model) -> str:
@@ -110,6 +142,8 @@ class StaffAction(Generic[M]):
     get_options: Callable[[M], dict[str, Any]] = lambda obj: {}
     # What it would change, for a second button of the page that changes nothing.
     preview: Callable[[HttpRequest, Sequence[M], dict[str, Any]], Preview] | None = None
+    # Whether nothing is done that was not looked at before.
+    must_be_seen: bool = False
     # What staff should know about an object before they confirm.
     get_note: Callable[[M], str] = lambda obj: ""
     # Whose columns are compared, for the audit trail.
@@ -137,18 +171,28 @@ class StaffAction(Generic[M]):
     def look_ahead(
         self, request: HttpRequest, objects: Sequence[M], form: ReasonForm
     ) -> Preview | None:
-        """Return what the action would change, if that was asked for and can be told."""
-        if self.preview is None or PREVIEW not in request.POST:
+        """Return what the action would change, if that can be told.
+
+        It is told if it was asked for, or if what was looked at before is not what would be done.
+        """
+        is_asked, seal = PREVIEW in request.POST, request.POST.get(SEAL, "")
+        if self.preview is None or not (is_asked or seal or self.must_be_seen):
             return None
-        # Nothing is done, so no reason is needed yet.
-        form.fields["reason"].required = False
+        if is_asked:
+            # Nothing is done, so no reason is needed yet.
+            form.fields["reason"].required = False
         if not form.is_valid():
             return None
         try:
-            return self.preview(request, objects, form.cleaned_data)
+            preview = self.preview(request, objects, form.cleaned_data)
         except DomainError as error:
             form.add_error(None, str(error))
             return None
+        if not is_asked:
+            if preview.seal == seal:
+                return None
+            form.add_error(None, CHANGED if seal else UNSEEN)
+        return preview
 
     def run(self, asked: Asked[M]) -> Done:
         """Act on one object."""
@@ -234,6 +278,7 @@ class StaffActionsAdmin(DeskAdmin[M]):
             opts=self.opts,
             action=action,
             preview=preview,
+            seal=preview.seal if preview else request.POST.get(SEAL, ""),
             objects=[(obj, action.refusal(obj), action.get_note(obj)) for obj in objects],
             return_url=self.get_return_url(objects),
         )

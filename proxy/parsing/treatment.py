@@ -12,15 +12,18 @@ from enum import Enum
 
 from proxy.parsing.endpoints import ENDPOINTS
 
+# Marks what the documentation's pages translate; nothing here knows Django.
+_ = str
+
 CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES = ENDPOINTS
 
 
 class Treatment(Enum):
     """What becomes of a field."""
 
-    REFUSED = "refused"
-    FORCED = "forced"
-    LEFT_OUT = "left out"
+    REFUSED = _("refused")
+    FORCED = _("forced")
+    LEFT_OUT = _("left out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,46 +41,51 @@ class Row:
     values: str = ""
 
 
-_NOT_STORED = "Responses are not stored here: send the whole conversation in 'input'."
-_FILES = "Uploaded files belong to an account that all customers share: send the file itself."
-_OWN_PRICE = "What runs at the provider has a price of its own, which is not offered here."
-_HASHED = "Sent as a keyed hash of the account and the value, so that no two customers share one."
+_NOT_STORED = _("Responses are not stored here: send the whole conversation in 'input'.")
+_FILES = _("Uploaded files belong to an account that all customers share: send the file itself.")
+_OWN_PRICE = _("What runs at the provider has a price of its own, which is not offered here.")
+_HASHED = _(
+    "Sent as a keyed hash of the account and the value, so that no two customers share one."
+)
 
 TREATMENTS = (
     Row(
-        "background", Treatment.REFUSED, "A response is answered in its own request.", (RESPONSES,)
+        "background",
+        Treatment.REFUSED,
+        _("A response is answered in its own request."),
+        (RESPONSES,),
     ),
     Row("previous_response_id", Treatment.REFUSED, _NOT_STORED, (RESPONSES,)),
     Row("conversation", Treatment.REFUSED, _NOT_STORED, (RESPONSES,)),
     Row(
         "prompt",
         Treatment.REFUSED,
-        "Stored prompts belong to an account: send the text as 'instructions' and 'input'.",
+        _("Stored prompts belong to an account: send the text as 'instructions' and 'input'."),
         (RESPONSES,),
     ),
     Row(
         "context_management",
         Treatment.REFUSED,
-        "What it would cost is not known beforehand.",
+        _("What it would cost is not known beforehand."),
         (RESPONSES,),
     ),
     Row(
         "web_search_options",
         Treatment.REFUSED,
-        "A web search has a price of its own, which is not offered here.",
+        _("A web search has a price of its own, which is not offered here."),
         (CHAT,),
     ),
     Row(
         "service_tier",
         Treatment.REFUSED,
-        "Other tiers cost more or less than the price list says.",
+        _("Other tiers cost more or less than the price list says."),
         (CHAT, RESPONSES),
-        values="all but auto and default",
+        values=_("all but auto and default"),
     ),
     Row(
         "tools.type",
         Treatment.LEFT_OUT,
-        "Agents declare it whether they need it or not. Refused if tool_choice asks for it.",
+        _("Agents declare it whether they need it or not. Refused if tool_choice asks for it."),
         (RESPONSES,),
         values="web_search, web_search_preview",
     ),
@@ -86,47 +94,47 @@ TREATMENTS = (
         Treatment.REFUSED,
         _OWN_PRICE,
         (CHAT, RESPONSES),
-        values="all others but function, custom and namespace: hosted tools and mcp",
+        values=_("all others but function, custom and namespace: hosted tools and mcp"),
     ),
     Row("messages.content.file.file_id", Treatment.REFUSED, _FILES, (CHAT,)),
     Row(
         "messages.audio",
         Treatment.REFUSED,
-        "Earlier audio is stored in an account that all customers share: send its transcript.",
+        _("Earlier audio is stored in an account that all customers share: send its transcript."),
         (CHAT,),
     ),
     Row("input.content.file_id", Treatment.REFUSED, _FILES, (RESPONSES,)),
     Row(
         "input.content.file_url",
         Treatment.REFUSED,
-        "The size of a file at a URL is not known: send the file itself.",
+        _("The size of a file at a URL is not known: send the file itself."),
         (RESPONSES,),
     ),
     Row("input.output.file_id", Treatment.REFUSED, _FILES, (RESPONSES,)),
     Row(
         "input.output.file_url",
         Treatment.REFUSED,
-        "The size of a file at a URL is not known: send the file itself.",
+        _("The size of a file at a URL is not known: send the file itself."),
         (RESPONSES,),
     ),
     Row(
         "input.type",
         Treatment.REFUSED,
-        "Nothing is stored here: send the item itself, and set 'store' to false.",
+        _("Nothing is stored here: send the item itself, and set 'store' to false."),
         (RESPONSES,),
-        values="item_reference (code items_not_stored)",
+        values=_("item_reference (code items_not_stored)"),
     ),
     Row(
         "image_url",
         Treatment.REFUSED,
-        "A provider would fetch it from its own network.",
+        _("A provider would fetch it from its own network."),
         (CHAT, RESPONSES),
-        values="URLs of private, local or internal hosts",
+        values=_("URLs of private, local or internal hosts"),
     ),
     Row(
         "store",
         Treatment.FORCED,
-        "Always false: nothing is stored in an account that all customers share.",
+        _("Always false: nothing is stored in an account that all customers share."),
         (CHAT, RESPONSES),
     ),
     Row("user", Treatment.FORCED, _HASHED, ENDPOINTS),
@@ -135,17 +143,17 @@ TREATMENTS = (
     Row(
         "stream_options.include_usage",
         Treatment.FORCED,
-        "Always true towards the provider; you get the usage if you ask for it.",
+        _("Always true towards the provider; you get the usage if you ask for it."),
         (CHAT, COMPLETIONS),
     ),
     Row(
         "metadata",
         Treatment.LEFT_OUT,
-        "It labels what is stored, and is refused by OpenAI without.",
+        _("It labels what is stored, and is refused by OpenAI without."),
         (CHAT,),
-        values="beside store: true",
+        values=_("beside store: true"),
     ),
-    Row("input.id", Treatment.LEFT_OUT, "Nothing is stored under it.", (RESPONSES,)),
+    Row("input.id", Treatment.LEFT_OUT, _("Nothing is stored under it."), (RESPONSES,)),
 )
 
 

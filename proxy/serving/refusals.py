@@ -11,7 +11,7 @@ import redis
 import structlog
 
 from billing.keys.refusals import Refusal, add_refusals
-from proxy.serving.keys import KeyFacts
+from proxy.serving.keys import EndedKey, KeyFacts
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +29,7 @@ class Refusals:
     def __init__(self) -> None:
         self._counts: dict[Refusal, tuple[int, int]] = {}
 
-    def note(self, key: KeyFacts, *, status: int, code: str) -> None:
+    def note(self, key: KeyFacts | EndedKey, *, status: int, code: str) -> None:
         """Count one refused request of a key."""
         known = code if CODE.fullmatch(code) else OTHER
         refusal = Refusal(key.wallet_id, key.api_key_id, status, known)

@@ -109,10 +109,12 @@ def prepare(email: str) -> None:
         change_message="Refunded: too dear",
     )
     for kind in ("imprint", "security"):
-        publish(LegalText.objects.create(kind=kind, text="x"))
+        publish(LegalText.objects.create(kind=kind, text="x", text_de="x"))
     LegalText.objects.create(kind="imprint", text="x")
-    incident = Incident.objects.create(title="x", impact="slow")
-    IncidentUpdate.objects.create(incident=incident, state="looking", text="x", said_by=clerk)
+    incident = Incident.objects.create(title="x", title_de="x", impact="slow")
+    IncidentUpdate.objects.create(
+        incident=incident, state="looking", text="x", text_de="x", said_by=clerk
+    )
     hook, _ = make_webhook(own_seat(user), Choice("https://example.com/x", "json", (), 1_000))
     write_test(hook)
     InboxItem.objects.create(kind="x", reference="1", summary="x", detail={"who": "x"})

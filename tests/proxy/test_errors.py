@@ -52,7 +52,7 @@ def test_it_answers_in_the_envelope(
 
 
 def test_the_documentation_explains_every_code() -> None:
-    page = Path("templates/docs/pages/errors.md").read_text()
+    page = Path("templates/docs/pages/en/errors.md").read_text()
     codes = {getattr(kind, "code", None) for kind in subclasses(ex.ApiError)} - {None}
 
     assert {code for code in codes if f"`{code}`" not in page} == set()

@@ -2,10 +2,13 @@
 
 import html
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from django.conf import settings as site_settings
 from django.test import Client
+from django.utils import translation
 from pytest_django import Settings
 
 from accounts.models import User
@@ -81,7 +84,7 @@ def test_a_page_has_its_title_its_neighbours_and_each_example_once(
 
     assert len(names) == len(set(names))
     assert text.count("<h1") == 1
-    assert f'<h1 lang="en">{page.title}</h1>' in text
+    assert f"<h1>{page.title}</h1>" in text
     assert 'aria-current="page"' in text.split('id="contents"')[1]
     place = PAGES.index(page)
     for neighbour in PAGES[max(0, place - 1) : place + 2]:
@@ -105,7 +108,9 @@ def test_a_page_is_markdown_too_with_links_that_work_anywhere(
     assert all(" " not in fence for fence in re.findall(r"^```(.*)$", text, re.MULTILINE))
 
 
-def test_its_links_lead_to_pages_and_sections_that_exist(client: Client) -> None:
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_its_links_lead_to_pages_and_sections_that_exist(client: Client, language: str) -> None:
+    client.cookies[site_settings.LANGUAGE_COOKIE_NAME] = language
     pages = {page.path: read(client, page) for page in PAGES}
     broken = []
     for path, text in pages.items():
@@ -119,6 +124,58 @@ def test_its_links_lead_to_pages_and_sections_that_exist(client: Client) -> None
                 broken += [] if is_there else [(path, link)]
 
     assert broken == []
+
+
+# What a translation may not change: code, figures of the site, what a template does.
+BONES = re.compile(
+    r"""{% example ("[^"]+" "[^"]+")|({% (?:for|if|url) [^%]*%})|({{[^}]*}})|(`[^`]+`)"""
+    r"""|^(\| --- .*|#+ (?=\S)|\* |\d\. )|(^#+ (?:GET|POST) .*)""",
+    re.MULTILINE,
+)
+
+
+def bones(page: Page, language: str) -> Counter[tuple[str, ...]]:
+    text = Path(f"templates/docs/pages/{language}/{page.slug}.md").read_text()
+    return Counter(BONES.findall(text)) + Counter(
+        [("rows", str(text.count("\n| "))), ("paragraphs", str(text.count("\n\n")))]
+    )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.slug)
+def test_the_german_says_of_the_same_code_what_the_english_says(page: Page) -> None:
+    assert bones(page, "de") == bones(page, "en")
+
+
+def test_a_reader_of_german_reads_and_searches_german(client: Client) -> None:
+    client.cookies[site_settings.LANGUAGE_COOKIE_NAME] = "de"
+
+    page = client.get("/docs/charging/").content.decode()
+    source = client.get("/docs/charging.md").content.decode()
+    found = client.get("/docs/search/", {"q": "Reservierung abgebucht"}).content.decode()
+
+    assert "<h1>So wird abgerechnet</h1>" in page
+    assert "Ihr Guthaben ist vorausbezahlt." in page
+    assert source.startswith("# So wird abgerechnet\n")
+    assert 'href="/docs/charging/' in found
+
+
+def test_the_words_on_a_shown_text_are_its_readers_whoever_read_it_first(client: Client) -> None:
+    text = "```bash\ncurl\n```"
+    english = show(text).html
+
+    with translation.override("de"):
+        german = show(text).html
+
+    assert "Copy" in english
+    assert "Kopieren" in german
+
+
+@pytest.mark.parametrize("path", ["/llms.txt", "/llms-full.txt"])
+def test_what_programs_read_is_english_whoever_sends_them(client: Client, path: str) -> None:
+    german = client.get(path, headers={"accept-language": "de"})
+
+    assert german.content == client.get(path).content
+    assert "How you are charged" in german.content.decode()
 
 
 def test_links_to_the_former_page_still_find_their_section(client: Client) -> None:

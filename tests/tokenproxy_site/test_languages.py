@@ -14,12 +14,15 @@ from django.utils import timezone, translation
 from pytest_django import Settings
 
 from accounts.languages import keep_language
-from accounts.models import User
-from billing.models import Notice
+from accounts.legal import publish
+from accounts.models import LegalText, User
+from billing.models import Notice, Pack
 from billing.notices.composing import compose
 from common import money
+from proxy.models import Incident, IncidentUpdate
 from tests.conftest import signed_in
 from tokenproxy_site import catalogues
+from tokenproxy_site.docs.pages import PAGES
 from tokenproxy_site.extraction import find_messages, updated
 
 SWITCH = "/language/"
@@ -194,7 +197,9 @@ def test_a_mail_is_in_the_language_of_its_reader(alice: User, words: str) -> Non
 # Names and code, which are the same in every language.
 SAME = re.compile(
     r"[\W\d_]*|.*@.*|.*https?:.*|[A-Z]{2,}|OpenAI.*|.*\b(gpt|YOUR_API_KEY)\b.*|[\w/.-]+[/_][\w/.-]*"
-    r"|(404|Status|Team|Playground|Webhooks) · TokenProxy|\w+ \d{4}|[X-]+"
+    r"|(404|Status|Teams?|Playground|Completions|Embeddings|Responses|Streaming|Webhooks) · TokenProxy"
+    r"|\w+ \d{4}|[X-]+"
+    r"|(GET|POST) /v1/.*|(: )?[a-z]+[._][a-z_., ]+"
     # What was agreed to is kept in the words that were agreed to.
     r"|I allow .*"
 )
@@ -202,10 +207,14 @@ ALIKE = {
     "API", "Admin", "Browser", "Code", "Credits", "Dashboard", "Deutsch", "English", "JSON",
     "Markdown", "Name", "Node.js", "Playground", "Prompt", "Python", "Status", "Support", "System",
     "Team", "Teams", "Test", "TokenProxy", "UTC", "curl", "credits", "ms", "Stripe", "Alice",
-    "Limits", "Person", "Webhooks", "← Webhooks",
+    "Limits", "Person", "ChatKit", "Completions", "Embeddings", "Header", "Idempotency-Key.",
+    "JavaScript (Node.js)", "Responses", "Shell", "Streaming", "responses", "404 Not Found",
+    "Webhooks", "← Webhooks",
 }  # fmt: skip
 PUBLIC = ("/", "/packs/", "/models/", "/status/", "/legal/", "/accounts/login/",
-    "/accounts/signup/", "/accounts/password/reset/", "/no-such-page/")  # fmt: skip
+    "/accounts/signup/", "/accounts/password/reset/", "/no-such-page/",
+    # Recipes are names of programs and of their settings.
+    *(page.path for page in PAGES if page.slug != "recipes"))  # fmt: skip
 OWN = (
     "/dashboard/", "/dashboard/keys/", "/dashboard/usage/", "/dashboard/orders/",
     "/dashboard/statements/", "/dashboard/team/", "/dashboard/team/new/", "/dashboard/team/events/",
@@ -259,6 +268,38 @@ def test_a_german_page_has_no_english_left(alice: User, path: str) -> None:
     assert sorted(t for t in both_have - ALIKE if not SAME.fullmatch(t)) == []
 
 
+def test_what_staff_wrote_in_german_too_is_read_in_german_and_the_rest_is_marked(
+    db: None,
+) -> None:
+    publish(LegalText.objects.create(kind="terms", text="Our terms.", text_de="Unsere AGB."))
+    publish(LegalText.objects.create(kind="privacy", text="What we keep."))
+    trouble = Incident.objects.create(title="Slow", title_de="Langsam", impact="slow")
+    IncidentUpdate.objects.create(incident=trouble, state="looking", text="Hm.", text_de="Nanu.")
+    Pack.objects.create(
+        name="Small", slug="small", credits=1_000_000, price_cents=500,
+        description="For <all>.", description_de="Für <alle>.",
+    )  # fmt: skip
+
+    german, english = (
+        {
+            path: Client(headers={"accept-language": language}).get(path).content.decode()
+            for path in ("/terms/", "/privacy/", "/status/", "/packs/")
+        }
+        for language in ("de", "en")
+    )
+
+    assert "Unsere AGB." in german["/terms/"]
+    assert "Our terms." not in german["/terms/"]
+    assert "Our terms." in english["/terms/"]
+    assert '<div class="docs-body docs-text" lang="en">' in german["/privacy/"]
+    assert '<div class="docs-body docs-text" lang="de">' in german["/terms/"]
+    assert '<h3 lang="de">Langsam</h3>' in german["/status/"]
+    assert "Nanu." in german["/status/"]
+    assert '<h3 lang="en">Slow</h3>' in english["/status/"]
+    assert 'lang="de">Für &lt;alle&gt;.</p>' in german["/packs/"]
+    assert 'lang="en">For &lt;all&gt;.</p>' in english["/packs/"]
+
+
 @pytest.mark.parametrize("path", ["statements/{month}.csv", "team/events.csv"])
 def test_a_file_for_programs_is_in_english_for_everybody(alice: User, path: str) -> None:
     files = []
@@ -269,13 +310,6 @@ def test_a_file_for_programs_is_in_english_for_everybody(alice: User, path: str)
 
     assert files[0].count(b"\n") >= 1
     assert files[0] == files[1]
-
-
-def test_the_documentations_figures_are_in_english_like_its_text(client: Client, db: None) -> None:
-    page = client.get("/docs/limits/", headers={"accept-language": "de"}).content.decode()
-
-    assert "Die Dokumentation ist auf Englisch geschrieben." in page
-    assert 'class="docs-body" lang="en"' in page
 
 
 def test_somebody_without_an_account_gets_the_mail_in_the_language_of_the_page(db: None) -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.template import Context, Engine
 from django.urls import reverse
-from django.utils import translation
+from django.utils.translation import get_language, gettext
+from django.utils.translation import gettext_noop as _
 
 from accounts.models import Role
 from accounts.teams.roles import described_roles
@@ -20,19 +21,32 @@ _FENCE = re.compile(r"^```(\w+) .*$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Page:
-    """One page: templates/docs/pages/{slug}.md, under its title."""
+    """One page: templates/docs/pages/{language}/{slug}.md, under its title.
+
+    Title, group and what it is about are English here, and read in the reader's language.
+    """
 
     slug: str
-    title: str
+    name: str
     about: str
-    group: str
+    part: str
     # Under which names the documentation's only page of former days had this.
     anchors: tuple[str, ...] = ()
 
     @property
+    def title(self) -> str:
+        """What it is called."""
+        return gettext(self.name)
+
+    @property
+    def group(self) -> str:
+        """Which part of the documentation it belongs to."""
+        return gettext(self.part)
+
+    @property
     def summary(self) -> str:
         """What it is about, in one sentence."""
-        return self.about.format(site_name=settings.SITE_NAME)
+        return gettext(self.about).format(site_name=settings.SITE_NAME)
 
     @property
     def path(self) -> str:
@@ -46,10 +60,8 @@ class Page:
 
     def write(self) -> str:
         """Return its text in Markdown, with this site's own address and limits."""
-        source = Engine.get_default().get_template(f"docs/pages/{self.slug}.md")
-        # It is written in English, and so are its figures.
-        with translation.override("en"):
-            return source.render(Context(_facts(), autoescape=False)).strip() + "\n"
+        source = Engine.get_default().get_template(f"docs/pages/{get_language()}/{self.slug}.md")
+        return source.render(Context(_facts(), autoescape=False)).strip() + "\n"
 
     def write_whole(self) -> str:
         """Return it with its title, and links that lead here from anywhere."""
@@ -78,115 +90,139 @@ def _facts() -> dict[str, object]:
     }
 
 
-START, CALLING, ENDPOINTS = "Get started", "Calling the API", "Endpoints"
-MONEY, TOGETHER = "Charging", "Together"
+START, CALLING, ENDPOINTS = _("Get started"), _("Calling the API"), _("Endpoints")
+MONEY, TOGETHER = _("Charging"), _("Together")
 
 PAGES = (
-    Page("index", "API documentation", "Get started with {site_name} API in minutes.", START),
-    Page("quick-start", "Quick start", "From nothing to the first receipt, in four steps.", START),
-    Page("authentication", "Authentication", "How a request says whose balance it spends.", START),
+    Page("index", _("API documentation"), _("Get started with {site_name} API in minutes."), START),
+    Page(
+        "quick-start",
+        _("Quick start"),
+        _("From nothing to the first receipt, in four steps."),
+        START,
+    ),
+    Page(
+        "authentication",
+        _("Authentication"),
+        _("How a request says whose balance it spends."),
+        START,
+    ),
     Page(
         "recipes",
-        "Recipes",
-        "SDKs, frameworks, command-line tools and editors, and what to set in each.",
+        _("Recipes"),
+        _("SDKs, frameworks, command-line tools and editors, and what to set in each."),
         START,
         ("openai-sdk", "examples"),
     ),
     Page(
         "streaming",
-        "Streaming",
-        "An answer in pieces, while it is written.",
+        _("Streaming"),
+        _("An answer in pieces, while it is written."),
         CALLING,
         ("streaming",),
     ),
     Page(
-        "errors", "Errors", "Every status and code, and what to do about it.", CALLING, ("errors",)
+        "errors",
+        _("Errors"),
+        _("Every status and code, and what to do about it."),
+        CALLING,
+        ("errors",),
     ),
     Page(
-        "limits", "Rate limits", "How much at once, and how you see it.", CALLING, ("rate-limits",)
+        "limits",
+        _("Rate limits"),
+        _("How much at once, and how you see it."),
+        CALLING,
+        ("rate-limits",),
     ),
     Page(
         "idempotency",
-        "Idempotency",
-        "How a retry is not paid twice.",
+        _("Idempotency"),
+        _("How a retry is not paid twice."),
         CALLING,
         ("retries",),
     ),
-    Page("headers", "Headers", "What an answer tells beside its body.", CALLING, ("headers",)),
+    Page(
+        "headers", _("Headers"), _("What an answer tells beside its body."), CALLING, ("headers",)
+    ),
     Page(
         "fields",
-        "Fields of a request",
-        "Which fields are changed, left out or refused, and why.",
+        _("Fields of a request"),
+        _("Which fields are changed, left out or refused, and why."),
         CALLING,
         ("fields",),
     ),
     Page(
         "chat-completions",
-        "Chat completions",
-        "Ask a model in a conversation.",
+        _("Chat completions"),
+        _("Ask a model in a conversation."),
         ENDPOINTS,
         ("chat-completions",),
     ),
-    Page("responses", "Responses", "OpenAI's newer endpoint, without its memory.", ENDPOINTS),
+    Page("responses", _("Responses"), _("OpenAI's newer endpoint, without its memory."), ENDPOINTS),
     Page(
         "completions",
-        "Completions",
-        "The older text endpoint.",
+        _("Completions"),
+        _("The older text endpoint."),
         ENDPOINTS,
         ("other-endpoints",),
     ),
-    Page("embeddings", "Embeddings", "Texts as numbers that can be compared.", ENDPOINTS),
+    Page("embeddings", _("Embeddings"), _("Texts as numbers that can be compared."), ENDPOINTS),
     Page(
         "models",
-        "Models",
-        "Which models your key may call, and their facts.",
+        _("Models"),
+        _("Which models your key may call, and their facts."),
         ENDPOINTS,
         ("models",),
     ),
-    Page("balance", "Balance", "What is left to spend.", ENDPOINTS, ("balance",)),
-    Page("key", "Your key", "What the key may do, and what it has spent.", ENDPOINTS, ("key",)),
+    Page("balance", _("Balance"), _("What is left to spend."), ENDPOINTS, ("balance",)),
+    Page(
+        "key", _("Your key"), _("What the key may do, and what it has spent."), ENDPOINTS, ("key",)
+    ),
     Page(
         "receipts",
-        "Receipts and estimates",
-        "What a request cost, and what one would cost.",
+        _("Receipts and estimates"),
+        _("What a request cost, and what one would cost."),
         ENDPOINTS,
         ("receipts",),
     ),
-    Page("checkout", "Buying more", "A link to pay, made by a program.", ENDPOINTS),
+    Page("checkout", _("Buying more"), _("A link to pay, made by a program."), ENDPOINTS),
     Page(
         "not-offered",
-        "What is not offered",
-        "Paths of other APIs that are not here.",
+        _("What is not offered"),
+        _("Paths of other APIs that are not here."),
         ENDPOINTS,
         ("not-offered",),
     ),
     Page(
         "charging",
-        "How you are charged",
-        "Hold, answer, settle: what each request costs.",
+        _("How you are charged"),
+        _("Hold, answer, settle: what each request costs."),
         MONEY,
         ("charging",),
     ),
     Page(
         "endings",
-        "How every ending is settled",
-        "What you pay when an answer is whole, broken off, or was never seen.",
+        _("How every ending is settled"),
+        _("What you pay when an answer is whole, broken off, or was never seen."),
         MONEY,
         ("endings",),
     ),
-    Page("payments", "Payments", "Paying for packs, and what can happen.", MONEY, ("payments",)),
+    Page(
+        "payments", _("Payments"), _("Paying for packs, and what can happen."), MONEY, ("payments",)
+    ),
     Page(
         "refunds",
-        "Refunds and disputes",
-        "Money that goes back, and credits that are owed.",
+        _("Refunds and disputes"),
+        _("Money that goes back, and credits that are owed."),
         MONEY,
         ("refunds",),
     ),
-    Page("teams", "Teams", "Several people on one balance.", TOGETHER, ("teams",)),
+    Page("teams", _("Teams"), _("Several people on one balance."), TOGETHER, ("teams",)),
     Page(
         "webhooks",
-        "Webhooks",
-        "What happens on your balance, sent to a program or a Slack channel.",
+        _("Webhooks"),
+        _("What happens on your balance, sent to a program or a Slack channel."),
         TOGETHER,
     ),
 )

@@ -5,7 +5,7 @@ from itertools import groupby
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.views.decorators.http import require_safe
 
 from accounts.api_keys import keys_of, usable_keys
@@ -15,7 +15,6 @@ from tokenproxy_site.docs.pages import BY_SLUG, FIRST, PAGES, Page
 from tokenproxy_site.docs.reference import read_reference
 from tokenproxy_site.docs.search import MOST_CHARACTERS, search
 
-GROUPS = [(name, list(pages)) for name, pages in groupby(PAGES, key=lambda page: page.group)]
 PLAIN = "text/plain; charset=utf-8"
 MARKDOWN = "text/markdown; charset=utf-8"
 
@@ -38,7 +37,7 @@ def _show(request: HttpRequest, shown: Page) -> HttpResponse:
     context = {
         "page": shown,
         "text": shown.show(),
-        "groups": GROUPS,
+        "groups": _groups(),
         "before": PAGES[place - 1] if place else None,
         "after": PAGES[place + 1] if place + 1 < len(PAGES) else None,
         "moved": [each for each in PAGES if each.anchors] if shown is FIRST else [],
@@ -72,7 +71,7 @@ def look(request: HttpRequest) -> HttpResponse:
         "query": query[:MOST_CHARACTERS],
         "found": [] if is_too_long else search(query),
         "is_too_long": is_too_long,
-        "groups": GROUPS,
+        "groups": _groups(),
         "most_characters": MOST_CHARACTERS,
     }
     return render(request, "docs/search.html", context, status=400 if is_too_long else 200)
@@ -85,17 +84,23 @@ def markdown(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require_safe
+@translation.override("en")
 def llms(request: HttpRequest) -> HttpResponse:
-    """List the pages for programs that read them (llmstxt.org)."""
-    context = {"groups": GROUPS, "site": settings.SITE_URL}
+    """List the pages for programs that read them (llmstxt.org), whatever their reader speaks."""
+    context = {"groups": _groups(), "site": settings.SITE_URL}
     return render(request, "docs/llms.txt", context, content_type=PLAIN)
 
 
 @require_safe
+@translation.override("en")
 def llms_full(request: HttpRequest) -> HttpResponse:
-    """Answer with all pages in one."""
+    """Answer with all pages in one, in English."""
     text = "\n".join(each.write_whole() for each in PAGES)
     return HttpResponse(text, content_type=PLAIN)
+
+
+def _groups() -> list[tuple[str, list[Page]]]:
+    return [(name, list(pages)) for name, pages in groupby(PAGES, key=lambda page: page.group)]
 
 
 def _find(slug: str) -> Page:

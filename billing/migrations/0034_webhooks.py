@@ -12,8 +12,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0014_webhooks'),
-        ('billing', '0030_details_at_stripe'),
+        ('accounts', '0015_webhooks'),
+        ('billing', '0033_language_of_orders'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
