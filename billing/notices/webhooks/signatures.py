@@ -45,6 +45,7 @@ def signed_headers(delivery: WebhookDelivery, *, at: datetime) -> dict[str, str]
 
 def _secrets(webhook: Webhook, at: datetime) -> list[str]:
     found = [webhook.encrypted_secret]
-    if webhook.previous_expires_at and webhook.previous_expires_at > at:
+    ends_at = webhook.previous_expires_at
+    if webhook.encrypted_previous and ends_at and ends_at > at:
         found.append(webhook.encrypted_previous)
     return [decrypt_secret(bytes(each)) for each in found]
