@@ -86,6 +86,8 @@ FORMS: dict[str, dict[str, str]] = {
         "wants_low_balance": "on",
         "wants_lot_expiring": "on",
         "wants_top_up_succeeded": "on",
+        "webhooks": "",
+        "shown": "",
     },
     "/dashboard/settings/company/": {
         "name": "Acme",

@@ -171,7 +171,9 @@ def _apply(webhook: Webhook, choice: Choice) -> None:
     is_new = webhook.pk is None
     if is_new or webhook.low_balance_credits != choice.low_balance_credits:
         webhook.armed_by = last_entry_above(webhook.team, choice.low_balance_credits)
-    webhook.url, webhook.form = str(check_url(choice.url)), choice.form
+    if is_new or webhook.url != choice.url:
+        webhook.url = str(check_url(choice.url))
+    webhook.form = choice.form
     webhook.kinds = list(choice.kinds)
     webhook.low_balance_credits = choice.low_balance_credits
     columns = ["url", "form", "kinds", "low_balance_credits", "armed_by"]
