@@ -10,7 +10,7 @@ follows from what was spent until then.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,9 +22,12 @@ from django.utils import timezone
 from accounts.models import ApiKey, User
 from accounts.teams.members import make_own_teams
 from billing.catalogue.model_prices import set_price
+from billing.ledger.agreement import switch_check
 from billing.models import PublicModel, Wallet
+from billing.rollups.days import day_of
 from billing.rollups.rebuild import add_up
 from common.money import micros
+from common.progress import Progress
 
 DOMAIN = "history.example.com"
 PACK_CREDITS, PACK_CENTS = 250_000, 250
@@ -190,7 +193,7 @@ class History:
     wallets: int
     days: int
     seed: int
-    report: Callable[[str], None]
+    report: Progress
 
 
 @transaction.atomic
@@ -212,6 +215,8 @@ def make_history(history: History) -> None:
         "cents": PACK_CENTS,
         "micros": micros(PACK_CENTS, "usd"),
     }
+    # Entries, lots and balances are put in apart from each other.
+    switch_check(on=False)
     with connection.cursor() as cursor:
         # Each statement checks its own rows.
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
@@ -224,7 +229,8 @@ def make_history(history: History) -> None:
         cursor.execute(PUT_ORDERS, values)
         cursor.execute(PUT_REVENUE, values)
         for after in range(0, history.records, CHUNK):
-            history.report(f"receipts and entries of requests from {after + 1:,}")
+            step = f"receipts and entries of requests from {after + 1:,}"
+            history.report(step, done=after, of=history.records)
             chunk = {**values, "after": after, "upto": after + CHUNK}
             cursor.execute(PUT_RECEIPTS, chunk)
             cursor.execute(PUT_ENTRIES, chunk)
@@ -234,8 +240,11 @@ def make_history(history: History) -> None:
             cursor.execute(statement, values)
         cursor.execute("ANALYZE")
     for day in range(history.days + 1):
-        history.report(f"roll-ups of day {day + 1} of {history.days + 1}")
-        add_up(start + timedelta(days=day), start + timedelta(days=day + 1))
+        step = f"roll-ups of day {day + 1} of {history.days + 1}"
+        history.report(step, done=day, of=history.days + 1)
+        # From midnight to midnight, or each call would make two days.
+        add_up(day_of(start) + timedelta(days=day), day_of(start) + timedelta(days=day + 1))
+    switch_check(on=True)
 
 
 def _make_customers(history: History, at: datetime) -> tuple[Sequence[int], Sequence[int]]:
