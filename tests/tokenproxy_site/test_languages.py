@@ -210,7 +210,7 @@ ALIKE = {
     "Team", "Teams", "Test", "TokenProxy", "UTC", "curl", "credits", "ms", "Stripe", "Alice",
     "Limits", "Person", "ChatKit", "Completions", "Embeddings", "Header", "Idempotency-Key.",
     "JavaScript (Node.js)", "Responses", "Shell", "Streaming", "responses", "404 Not Found",
-    "Webhooks", "← Webhooks",
+    "Webhooks", "← Webhooks", "Slack", "Standard Webhooks", "json", "python",
 }  # fmt: skip
 PUBLIC = ("/", "/packs/", "/models/", "/status/", "/legal/", "/accounts/login/",
     "/accounts/signup/", "/accounts/password/reset/", "/no-such-page/",

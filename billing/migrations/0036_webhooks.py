@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0015_webhooks'),
-        ('billing', '0033_language_of_orders'),
+        ('billing', '0035_sums_of_days'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
