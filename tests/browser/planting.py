@@ -27,7 +27,7 @@ from billing.models import AutoTopUp, InboxItem, Notice, Order, UsageRecord, Wal
 from billing.notices.composing import compose
 from billing.orders.refunds import refund_amount
 from billing.top_ups.agreement import Terms, agree
-from proxy.models import Incident, IncidentUpdate
+from proxy.models import Incident, IncidentUpdate, Provider, ProviderAccount
 
 APPS = {"accounts", "billing", "proxy", "account", "mfa", "usersessions", "admin", "auth"}
 # Made by the product, Stripe or Django, looked things up by, and shaped so that nothing else fits.
@@ -99,6 +99,9 @@ def prepare(email: str) -> None:
     LegalText.objects.create(kind="imprint", text="x")
     incident = Incident.objects.create(title="x", impact="slow")
     IncidentUpdate.objects.create(incident=incident, state="looking", text="x", said_by=clerk)
+    ProviderAccount.objects.get_or_create(
+        provider=Provider.objects.earliest("pk"), defaults={"shape": "openai"}
+    )
     InboxItem.objects.create(kind="x", reference="1", summary="x", detail={"who": "x"})
     Authenticator.objects.create(
         user=user, type="webauthn", data={"name": "x", "credential": {}}, created_at=timezone.now()
