@@ -94,7 +94,7 @@ def test_the_keys_of_our_accounts_at_providers_are_renewed_and_named(
     account.refresh_from_db()
     assert decrypt_secret(bytes(account.encrypted_secret)) == "sk-admin"
     settings.PROVIDER_KEYS_SECRETS = [Fernet.generate_key().decode()]
-    with pytest.raises(CommandError, match="opens the key acme.*, the key of the account at acme"):
+    with pytest.raises(CommandError, match="the key of the account at acme"):
         reencrypt()
 
 
