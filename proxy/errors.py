@@ -4,6 +4,7 @@
     ├── ApiError                     becomes an answer in OpenAI's envelope
     │   ├── Defect                   500  our own, with no details
     │   ├── InvalidRequest           400  the client's fault, nothing was done
+    │   │   ├── ModelRefused         400  or another 4xx: the upstream's own answer, reworded
     │   │   ├── ContextUnknown       400  context_not_known, of a model that is sent a file
     │   │   ├── PayloadTooLarge      413
     │   │   ├── RequestTooSlow       408  it did not arrive in time
@@ -116,6 +117,10 @@ class Defect(ApiError):
 class InvalidRequest(ApiError):
     status = 400
     type = "invalid_request_error"
+
+
+class ModelRefused(InvalidRequest):
+    """The model refused it, as the client's fault. Its code is the upstream's."""
 
 
 class ContextUnknown(InvalidRequest):

@@ -10,23 +10,27 @@ from billing.catalogue.on_sale import read_priced_models
 from billing.catalogue.pack_prices import packs_on_sale
 from billing.rollups.published import read_speeds
 from billing.views.forms import ModelFilterForm
-from proxy.upstreams.contexts import read_contexts
+from proxy.upstreams.facts import read_facts
 from proxy.upstreams.service import read_histories
 
 
 @require_safe
 def models(request: HttpRequest) -> HttpResponse:
     """List the models and what their tokens cost, in money of a pack and in credits."""
-    on_sale = list(packs_on_sale())
-    form = ModelFilterForm.of_query(on_sale, request.GET)
+    on_sale, priced = list(packs_on_sale()), read_priced_models(read_facts())
+    form = ModelFilterForm.of_query(on_sale, priced, request.GET)
     is_valid = form.is_valid()
-    slug, priced = form.cleaned_data.get("pack"), read_priced_models(read_contexts())
+    slug = form.cleaned_data.get("pack")
+    pack = next((pack for pack in on_sale if pack.slug == slug), None)
     context = {
         "form": form,
-        "knows_contexts": any(each.context_tokens for each in priced),
-        "models": form.choose(priced) if is_valid else [],
+        "knows_contexts": any(each.facts.context_tokens for each in priced),
+        "knows_traits": any(each.traits for each in priced),
+        "knows_providers": any(each.facts.providers for each in priced),
+        "models": form.choose(priced, pack) if is_valid else [],
+        "is_any_on_sale": bool(priced),
         "packs": on_sale,
-        "pack": next((pack for pack in on_sale if pack.slug == slug), None),
+        "pack": pack,
     }
     return render(request, "storefront/models.html", context, status=200 if is_valid else 400)
 
@@ -34,7 +38,7 @@ def models(request: HttpRequest) -> HttpResponse:
 @require_safe
 def model(request: HttpRequest, name: str) -> HttpResponse:
     """Show one model: how to call it, what it costs, and how it has been doing."""
-    found = (each for each in read_priced_models(read_contexts()) if each.model.name == name)
+    found = (each for each in read_priced_models(read_facts()) if each.model.name == name)
     priced = next(found, None)
     if priced is None:
         raise Http404("No such model.")

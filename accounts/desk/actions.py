@@ -9,10 +9,11 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, ClassVar, Generic, cast
 
 from django import forms
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.contrib.admin.options import IS_POPUP_VAR
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
@@ -22,7 +23,8 @@ from django.urls import URLPattern, path, reverse
 
 from accounts.audit import Said
 from accounts.desk.changes import differences, snapshot
-from accounts.desk.pages import DeskAdmin, M, ReadOnlyAdmin, Tool, form_page
+from accounts.desk.pages import EDITED, DeskAdmin, M, ReadOnlyAdmin, Tool, form_page
+from accounts.desk.seen import demand_unchanged, fields_of
 from accounts.models import User
 from accounts.reauthentication import ask_staff
 from common.exceptions import DomainError
@@ -126,8 +128,9 @@ class StaffAction(Generic[M]):
     can't be acted on, or nothing. An action that talks to the network must not be `is_atomic`. An
     action whose form shows an object's present values, to be changed, must be `is_for_one`:
     otherwise its unchanged fields would overwrite those of the other objects. `get_options`
-    returns what its form is made with, besides the answers. Who may change the objects may act on
-    them, unless the action names another `permission`. What moves money, or gives power,
+    returns what its form is made with, besides the answers. Whoever opened a page before a
+    colleague's deed is told of it, unless that was `is_harmless`. Who may change the objects may
+    act on them, unless the action names another `permission`. What moves money, or gives power,
     `asks_again` for the password.
     """
 
@@ -153,6 +156,18 @@ class StaffAction(Generic[M]):
     is_for_one: bool = False
     is_atomic: bool = True
     asks_again: bool = False
+    # Nothing of it matters to who acts next.
+    is_harmless: bool = False
+
+    @property
+    def has_preview(self) -> bool:
+        """Tell a template, which would call `preview` itself, whether there is one."""
+        return self.preview is not None
+
+    @property
+    def deeds(self) -> tuple[str, ...]:
+        """Return how the trail names what it does."""
+        return (self.label,)
 
     @property
     def most(self) -> int:
@@ -280,6 +295,7 @@ class StaffActionsAdmin(DeskAdmin[M]):
             preview=preview,
             seal=preview.seal if preview else request.POST.get(SEAL, ""),
             objects=[(obj, action.refusal(obj), action.get_note(obj)) for obj in objects],
+            seen=fields_of(request, objects),
             return_url=self.get_return_url(objects),
         )
 
@@ -319,8 +335,9 @@ class StaffActionsAdmin(DeskAdmin[M]):
     ) -> str:
         """Do something and write it into the audit trail, in one transaction."""
         changed = action.get_changed(asked.obj)
-        before = snapshot(changed)
         with action.guard():
+            demand_unchanged(asked.request, asked.obj, self.deeds_that_matter())
+            before = snapshot(changed)
             answer = act()
             done = Done(answer) if isinstance(answer, str) else answer
             changes = differences(before, snapshot(changed))
@@ -334,11 +351,24 @@ class StaffActionsAdmin(DeskAdmin[M]):
             )
         return done.text
 
+    def deeds_that_matter(self) -> set[str]:
+        """Return the deeds here that whoever acts next should have seen."""
+        deeds = (each.deeds for each in self.staff_actions if not each.is_harmless)
+        return {EDITED, *chain.from_iterable(deeds)}
+
     def get_return_url(self, objects: Sequence[M]) -> str:
         base = f"admin:{self.opts.app_label}_{self.opts.model_name}"
         if len(objects) == 1:
             return reverse(f"{base}_change", args=[objects[0].pk])
         return reverse(f"{base}_changelist")
+
+
+def deeds_of(request: HttpRequest, obj: Model) -> list[Tool]:
+    """Return the buttons of what may be done to an object now, for a row of another's page."""
+    page = admin.site._registry.get(type(obj))
+    if not isinstance(page, DeskAdmin) or not page.has_view_permission(request, obj):
+        return []
+    return [tool for tool in page.get_tools(request, obj) if tool.is_action]
 
 
 class ReadOnlyWithActions(StaffActionsAdmin[M], ReadOnlyAdmin[M]):

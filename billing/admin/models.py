@@ -1,5 +1,6 @@
 """Public models: their fields here, their prices in `prices.py`."""
 
+from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet, Subquery
 from django.http import HttpRequest
@@ -9,6 +10,19 @@ from accounts.desk.pages import link
 from billing.admin.prices import RATE_COLUMNS, RATES, SET_PRICE
 from billing.catalogue.model_prices import in_force_of
 from billing.models import PublicModel
+from billing.models.catalogue import ABILITIES
+
+
+class ModelForm(forms.ModelForm[PublicModel]):
+    """A model, whose abilities are check boxes."""
+
+    abilities = forms.MultipleChoiceField(
+        choices=list(ABILITIES.items()),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="By which customers find it; nothing ticked means: as its providers' names tell,"
+        " for the models of OpenAI.",
+    )
 
 
 @admin.register(PublicModel)
@@ -17,6 +31,7 @@ class PublicModelAdmin(StaffActionsAdmin[PublicModel]):
     programs send it; a priced model is switched off, not deleted, because receipts need it.
     """
 
+    form = ModelForm
     staff_actions = (SET_PRICE,)
     kept_by = "prices"
     links = (
@@ -32,12 +47,14 @@ class PublicModelAdmin(StaffActionsAdmin[PublicModel]):
         "name",
         "display_name",
         "description",
+        "description_de",
         "owned_by",
         "default_max_tokens",
         "has_default_temperature",
         "context_tokens",
         "tokens_per_100_bytes",
         "is_reasoning",
+        "abilities",
         "is_active",
         "order",
         "created_at",

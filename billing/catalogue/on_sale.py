@@ -4,13 +4,32 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
 from billing.catalogue.model_prices import PlannedRates, read_schedules
 from billing.catalogue.pricing import Rates
 from billing.exceptions import PackUnavailable
 from billing.models import Pack, PublicModel
+from billing.models.catalogue import ABILITIES
 from billing.token_classes import BY_NAME, CLASSES
 
 SLUG = re.compile(r"[-a-zA-Z0-9_]{1,50}")
+
+
+# By what a model is found: what it can, and that it thinks.
+TRAITS = {**ABILITIES, "reasoning": _("Thinks first")}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a model beside its price."""
+
+    # How many tokens it reads at most, its answer included; None if nobody knows.
+    context_tokens: int | None = None
+    abilities: frozenset[str] = frozenset()
+    # The providers that staff let customers know of.
+    providers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,20 +38,21 @@ class PricedModel:
 
     model: PublicModel
     rates: Rates
-    # How many tokens the model reads at most, its answer included; None if nobody knows.
-    context_tokens: int | None
+    facts: Facts
     planned: tuple[PlannedRates, ...] = ()
 
     @property
-    def context(self) -> str:
-        """Write how many tokens the model reads at most; "" if nobody knows."""
-        return f"{self.context_tokens:,}" if self.context_tokens else ""
+    def traits(self) -> dict[str, str | Promise]:
+        """Return by what the model is found, each with its words."""
+        own = self.facts.abilities | ({"reasoning"} if self.model.is_reasoning else set())
+        return {name: words for name, words in TRAITS.items() if name in own}
 
     @property
     def searchable(self) -> str:
         """Return all by which the model is found, in lower case."""
         model = self.model
-        return f"{model.name} {model.display_name} {model.description} {model.owned_by}".lower()
+        described = f"{model.description} {model.description_de}"
+        return f"{model.name} {model.display_name} {described} {model.owned_by}".lower()
 
     @property
     def own_rates(self) -> list[tuple[str, int]]:
@@ -45,19 +65,19 @@ class PricedModel:
         ]
 
 
-def read_priced_models(contexts: Mapping[str, int | None] | None = None) -> list[PricedModel]:
+def read_priced_models(facts: Mapping[str, Facts] | None = None) -> list[PricedModel]:
     """Return the active models that have a price; one without can't be called.
 
-    `contexts` are how much models read, by name; else it is what staff entered.
+    `facts` are by name; else they are what staff entered.
     """
     schedules = read_schedules()
-    known = contexts or {}
+    known = facts or {}
     models = PublicModel.objects.filter(is_active=True, name__in=schedules)
     return [
         PricedModel(
             model,
             schedules[model.name].rates,
-            known.get(model.name) or model.context_tokens,
+            known.get(model.name) or Facts(model.context_tokens, frozenset(model.abilities)),
             schedules[model.name].planned,
         )
         for model in models

@@ -32,7 +32,10 @@ class Ended(StrEnum):
     LEFT = "maker_or_team_gone"
 
 
+# What an upstream refused as the client's fault: its own codes are none of ours.
+BY_MODEL = "refused_by_model"
 WORDS: dict[str, str] = {
+    BY_MODEL: "the model refused it",
     Ended.REVOKED: "the key is revoked",
     Ended.EXPIRED: "the key has expired",
     Ended.ROTATED: "an old secret, after its rotation",
@@ -64,7 +67,7 @@ class Refused:
         return WORDS.get(self.refusal.code, self.refusal.code)
 
 
-ENDED = frozenset(WORDS)
+ENDED = frozenset(Ended)
 
 # How often, and in seconds since 1970 when last.
 Counts = Mapping[Refusal, tuple[int, int]]

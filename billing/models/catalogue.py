@@ -9,9 +9,11 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from billing.token_classes import CLASSES
 from common.currencies import UNPROVEN, UNPROVEN_REASON, least_charge, smallest_step
+from common.staff_texts import GERMAN
 
 CURRENCY = RegexValidator(r"^[a-z]{3}$", "A currency is three lower-case letters, such as usd.")
 # What the API's documentation promises where a request names no maximum.
@@ -22,6 +24,22 @@ MODEL_NAME = RegexValidator(
     r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$",
     "A model's name has letters, digits and . _ : / - and starts with a letter or digit.",
 )
+
+
+# What customers look for in a model, and staff enter of one.
+ABILITIES = {
+    "tools": _("Calls tools"),
+    "images": _("Reads images"),
+    "files": _("Reads documents"),
+    "audio": _("Hears audio"),
+    "json": _("JSON by schema"),
+}
+
+
+def check_abilities(names: object) -> None:
+    """Refuse what is no ability. Raises ValidationError."""
+    if not isinstance(names, list) or not all(name in ABILITIES for name in names):
+        raise ValidationError(f"Choose among {', '.join(ABILITIES)}.")
 
 
 def demand_chargeable(price_cents: int | None, currency: str) -> None:
@@ -45,6 +63,9 @@ class Pack(models.Model):
     name = models.CharField(max_length=60)
     slug = models.SlugField(unique=True)
     description = models.CharField(max_length=160, blank=True)
+    description_de = models.CharField(
+        "Description in German", max_length=200, blank=True, db_default="", help_text=GERMAN
+    )
     credits = models.BigIntegerField(validators=[MinValueValidator(1)])
     price_cents = models.PositiveIntegerField(
         validators=[MinValueValidator(1)], help_text="In the currency's smallest unit."
@@ -133,6 +154,9 @@ class PublicModel(models.Model):
     name = models.CharField(max_length=120, unique=True, validators=[MODEL_NAME])
     display_name = models.CharField(max_length=80, blank=True)
     description = models.CharField(max_length=200, blank=True)
+    description_de = models.CharField(
+        "Description in German", max_length=250, blank=True, db_default="", help_text=GERMAN
+    )
     owned_by = models.CharField(max_length=60, default="tokenproxy")
     default_max_tokens = models.PositiveIntegerField(
         default=DEFAULT_MAX_TOKENS,
@@ -168,6 +192,14 @@ class PublicModel(models.Model):
         db_default=False,
         help_text="Thinks, which its provider bills, before anything of its answer is seen. If a"
         " client leaves before that, the answer is read on for a while, so that it is charged.",
+    )
+    abilities = models.JSONField(
+        default=list,
+        db_default=[],
+        blank=True,
+        validators=[check_abilities],
+        help_text="By which customers find it. Nothing: as its providers' names tell, for the"
+        " models of OpenAI.",
     )
     is_active = models.BooleanField(default=True)
     order = models.PositiveSmallIntegerField(default=0)

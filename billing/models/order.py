@@ -57,6 +57,9 @@ class Order(models.Model):
     # the first address of an IPv6 /64.
     client_address = models.GenericIPAddressField(null=True)
 
+    # In which the buyer reads the payment page; empty: as the browser asks.
+    language = models.CharField(max_length=10, blank=True, db_default="", default="")
+
     channel = models.CharField(max_length=8, choices=Channel, default=Channel.CHECKOUT)
     status = models.CharField(max_length=12, choices=Status, default=Status.OPEN)
     review_reason = models.CharField(max_length=200, blank=True)

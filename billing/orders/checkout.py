@@ -52,6 +52,7 @@ from billing.stripe_api import (
     expire_checkout,
     read_checkout,
 )
+from billing.stripe_api.locales import locale_of
 from common.attempts import WINDOW_S
 from common.client_networks import client_network
 from common.locks import lock_names
@@ -71,13 +72,14 @@ def start_checkout(
     pack_slug: str,
     currency: str = "",
     address: str = "",
+    language: str = "",
     agreed: Sequence[LegalText] = (),
 ) -> Order:
     """Return an order of this pack whose `stripe_session_url` is ready to be paid.
 
     The price is in the pack's own currency unless another of its currencies is named. `address` is
-    the IP address of the customer's browser, for the limit on orders that nobody pays. That the
-    buyer `agreed` to legal texts is kept with the order.
+    the IP address of the customer's browser, for the limit on orders that nobody pays; `language`
+    is that of the payment page. That the buyer `agreed` to legal texts is kept with the order.
 
     An order of the same pack at the same price that can still be paid is returned instead of a
     new one, so that a double click or the browser's back button makes no second order. Raises
@@ -92,25 +94,42 @@ def start_checkout(
     except CurrencyUnproven as refusal:
         _report_unproven(pack, currency or pack.currency, str(refusal))
         raise
-    return _start(seat, of_pack(pack, price), address=address, agreed=agreed)
+    return _start(seat, of_pack(pack, price), address=address, language=language, agreed=agreed)
 
 
 def start_amount_checkout(
-    seat: Membership, *, mark: str, address: str = "", agreed: Sequence[LegalText] = ()
+    seat: Membership,
+    *,
+    mark: str,
+    address: str = "",
+    language: str = "",
+    agreed: Sequence[LegalText] = (),
 ) -> Order:
     """Return an order of an amount that the customer chose, on the terms of the quote's `mark`.
 
     Otherwise as `start_checkout`. Raises OfferChanged if the quote holds no more, AmountRefused.
     """
     demand(seat, Deed.BUY)
-    return _start(seat, of_quote(quote_again(mark)), address=address, agreed=agreed)
+    snapshot = of_quote(quote_again(mark))
+    return _start(seat, snapshot, address=address, language=language, agreed=agreed)
 
 
 def _start(
-    seat: Membership, snapshot: Snapshot, *, address: str, agreed: Sequence[LegalText]
+    seat: Membership,
+    snapshot: Snapshot,
+    *,
+    address: str,
+    language: str,
+    agreed: Sequence[LegalText],
 ) -> Order:
-    network = client_network(address)
-    place = partial(_place, seat, snapshot, network=network, agreed=agreed)
+    place = partial(
+        _place,
+        seat,
+        snapshot,
+        network=client_network(address),
+        language=language,
+        agreed=agreed,
+    )
     order = place(is_new=False)
     if order.stripe_session_id and not _is_payable(order.stripe_session_id):
         order = place(is_new=True)
@@ -199,6 +218,7 @@ def _place(
     snapshot: Snapshot,
     *,
     network: str | None,
+    language: str,
     agreed: Sequence[LegalText],
     is_new: bool,
 ) -> Order:
@@ -211,18 +231,21 @@ def _place(
     found = None if is_new else _find_open_order(seat, snapshot)
     if found is None:
         _check_order_rate(user, network)
-        found = _create_order(seat.team, user, snapshot, network)
+        found = _create_order(seat.team, user, snapshot, network=network, language=language)
     keep_agreement(user, agreed, Agreement.Occasion.PURCHASE, str(found.public_id))
     return found
 
 
-def _create_order(team: Team, user: User, snapshot: Snapshot, network: str | None) -> Order:
+def _create_order(
+    team: Team, user: User, snapshot: Snapshot, *, network: str | None, language: str
+) -> Order:
     now = timezone.now()
     return Order.objects.create(
         team=team,
         buyer=user,
         **snapshot,
         client_address=network,
+        language=language,
         created_at=now,
         expires_at=now + timedelta(minutes=settings.CHECKOUT_LIFETIME_MINUTES),
         # A customer rarely pays within a minute.
@@ -311,6 +334,8 @@ def _session_params(order: Order, customer_id: str) -> SessionCreateParams:
         "cancel_url": f"{settings.SITE_URL}{cancel_path}",
         "expires_at": int(order.expires_at.timestamp()),
     }
+    if order.language:
+        params["locale"] = locale_of(order.language)
     if settings.STRIPE_PROMOTION_CODES:
         params["allow_promotion_codes"] = True
     if settings.STRIPE_AUTOMATIC_TAX:

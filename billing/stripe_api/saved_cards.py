@@ -9,6 +9,7 @@ from stripe.params.checkout import SessionCreateParams
 from billing.exceptions import PaymentProviderRefusal
 from billing.stripe_api.charges import read_id
 from billing.stripe_api.client import call_stripe, read_metadata
+from billing.stripe_api.locales import locale_of
 
 # The key of the top-up's id in the metadata of its set-up sessions.
 TOP_UP_KEY = "top_up_id"
@@ -44,13 +45,20 @@ class Setup:
 
 
 def create_setup(
-    *, customer_id: str, currency: str, top_up_id: str, success_url: str, cancel_url: str
+    *,
+    customer_id: str,
+    currency: str,
+    top_up_id: str,
+    success_url: str,
+    cancel_url: str,
+    language: str = "",
 ) -> Setup:
     """Create the Checkout Session in which a customer saves a card. Each call makes a new one."""
     params: SessionCreateParams = {
         "mode": "setup",
         "customer": customer_id,
         "currency": currency,
+        "locale": locale_of(language),
         # Among the dashboard's are some that only their owner can pay with.
         "allowed_payment_method_types": [*CHARGEABLE],
         "client_reference_id": top_up_id,

@@ -10,7 +10,7 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import get_language, gettext
 
 from accounts.models import Membership, Team, User
 from accounts.teams.addressing import addressing
@@ -63,6 +63,7 @@ def start_setup(seat: Membership, *, address: str = "") -> str:
         # Stripe puts the session's id in place of the braces.
         success_url=f"{saved}?session_id={{CHECKOUT_SESSION_ID}}",
         cancel_url=page,
+        language=get_language() or "",
     )
     setup = with_customer(top_up.wallet, lambda customer_id: create(customer_id=customer_id))
     AutoTopUp.objects.filter(pk=top_up.pk).update(stripe_setup_session_id=setup.session_id)

@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
-from django.utils.translation import gettext
+from django.utils.translation import get_language, gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -108,7 +108,12 @@ def _order(request: CustomerRequest, start: Callable[..., Order]) -> HttpRespons
         next_url = reverse("packs")
         # An order that is open is looked up at Stripe, too.
         count_question(request.user)
-        order = start(request.seat, address=request.META.get("REMOTE_ADDR", ""), agreed=agreed)
+        order = start(
+            request.seat,
+            address=request.META.get("REMOTE_ADDR", ""),
+            language=get_language() or "",
+            agreed=agreed,
+        )
         next_url = order.stripe_session_url
     return redirect(next_url)
 

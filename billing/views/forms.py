@@ -7,20 +7,22 @@ from typing import Any, Self
 from django import forms
 from django.http import QueryDict
 from django.utils.formats import number_format
+from django.utils.functional import Promise
 from django.utils.text import format_lazy
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from billing.catalogue.custom_amounts import Quote, quote_amount
-from billing.catalogue.on_sale import PricedModel
+from billing.catalogue.on_sale import TRAITS, PricedModel
 from billing.catalogue.pack_prices import Price, list_prices, packs_on_sale, to_cents
-from billing.catalogue.worth import Workload
+from billing.catalogue.worth import Workload, price_of_million_tokens
 from billing.exceptions import AmountRefused, InvalidAmount
 from billing.models import AmountOffer, Pack
 from billing.models.catalogue import MOST_TOKENS
 from billing.top_ups.agreement import CONSENT_VERSION, Terms
 from common import money
 from common.credits import MAX_CREDITS
+from common.currencies import decimal_places
 from common.number_fields import AmountField, WholeNumberField
 
 # The largest id that PostgreSQL's bigint holds; beyond it a query would fail.
@@ -126,31 +128,67 @@ class ModelFilterForm(forms.Form):
         ],
     )
     pack = forms.ChoiceField(label=_("Prices at"), required=False)
+    # Without a pack on sale there is no money to name it in.
+    price = forms.DecimalField(
+        label=_("Prompt costs at most"),
+        required=False,
+        min_value=0,
+        max_digits=12,
+        decimal_places=6,
+        help_text=_("Per million tokens, in the pack’s money."),
+        widget=forms.NumberInput(attrs={"step": "any"}),
+    )
+    provider = forms.ChoiceField(label=_("Served by"), required=False)
+    can = forms.MultipleChoiceField(
+        label=_("What it can do"),
+        required=False,
+        choices=list(TRAITS.items()),
+        widget=forms.CheckboxSelectMultiple,
+    )
 
     @classmethod
-    def of_query(cls, packs: Sequence[Pack], query: QueryDict) -> Self:
+    def of_query(
+        cls, packs: Sequence[Pack], models: Iterable[PricedModel], query: QueryDict
+    ) -> Self:
         """Return the form as it was filled in; without a pack, with the highlighted one."""
         preferred = next((pack.slug for pack in packs if pack.is_highlighted), None)
-        default = preferred or next((pack.slug for pack in packs), "")
-        form = cls({**query.dict(), "pack": query.get("pack") or default})
-        choices = form.fields["pack"]
-        assert isinstance(choices, forms.ChoiceField)  # noqa: S101 - tells the type checker
-        choices.choices = [
-            (pack.slug, f"{pack.name}, {money.price(pack.price_cents, pack.currency)}")
-            for pack in packs
-        ]
+        given = query.copy()
+        given["pack"] = query.get("pack") or preferred or next((pack.slug for pack in packs), "")
+        form = cls(given)
+        named = sorted({name for each in models for name in each.facts.providers})
+        form._offer(
+            "pack",
+            [
+                (pack.slug, f"{pack.name}, {money.price(pack.price_cents, pack.currency)}")
+                for pack in packs
+            ],
+        )
+        form._offer("provider", [("", _("Anybody")), *((name, name) for name in named)])
         return form
 
-    def choose(self, models: Iterable[PricedModel]) -> list[PricedModel]:
-        """Return the models that fit what was asked for."""
-        words = self.cleaned_data["q"].lower().split()
-        least = self.cleaned_data["context"] or 0
-        return [
-            each
-            for each in models
-            if (each.context_tokens or 0) >= least
-            and all(word in each.searchable for word in words)
-        ]
+    def _offer(self, name: str, choices: list[tuple[str, str | Promise]]) -> None:
+        field = self.fields[name]
+        assert isinstance(field, forms.ChoiceField)  # noqa: S101 - tells the type checker
+        field.choices = choices
+
+    def choose(self, models: Iterable[PricedModel], pack: Pack | None) -> list[PricedModel]:
+        """Return the models that fit all that was asked for; prices are those of the pack."""
+        return [each for each in models if self._fits(each, pack)]
+
+    def _fits(self, priced: PricedModel, pack: Pack | None) -> bool:
+        asked, facts = self.cleaned_data, priced.facts
+        return (
+            (facts.context_tokens or 0) >= (asked["context"] or 0)
+            and set(asked["can"]) <= priced.traits.keys()
+            and (not asked["provider"] or asked["provider"] in facts.providers)
+            and all(word in priced.searchable for word in asked["q"].lower().split())
+            and (asked["price"] is None or pack is None or self._is_cheap(priced, pack))
+        )
+
+    def _is_cheap(self, priced: PricedModel, pack: Pack) -> bool:
+        cents = price_of_million_tokens(pack, priced.rates.prompt_millicredits)
+        most: Decimal = self.cleaned_data["price"].scaleb(decimal_places(pack.currency))
+        return cents <= most
 
 
 class NotificationForm(forms.Form):

@@ -158,6 +158,7 @@ FETCH_USAGE = StaffAction[Provider](
     preview=preview_usage,
     is_for_one=True,
     is_atomic=False,
+    is_harmless=True,
 )
 ASK_BALANCE = StaffAction[Provider](
     name="ask-balance",
@@ -168,4 +169,5 @@ ASK_BALANCE = StaffAction[Provider](
     refusal=why_no_balance,
     is_for_one=True,
     is_atomic=False,
+    is_harmless=True,
 )

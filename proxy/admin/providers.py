@@ -129,7 +129,13 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
     list_filter = (StateFilter,)
     search_fields = ("name", "base_url")
     fieldsets: ClassVar[Any] = (
-        section(None, "name", "base_url", "is_active", ("state", "paused_at", "pause_reason")),
+        section(
+            None,
+            "name",
+            "base_url",
+            ("is_active", "is_named"),
+            ("state", "paused_at", "pause_reason"),
+        ),
         section(
             "What it can do",
             "bills_after_cancel",

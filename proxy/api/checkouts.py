@@ -36,7 +36,8 @@ async def open_checkout(key: KeyFacts, payload: dict[str, Any], *, address: str)
 
 def _order(api_key_id: int, slug: str, address: str) -> Order:
     key = ApiKey.objects.select_related("team__person", "created_by").get(pk=api_key_id)
-    return start_checkout(get_seat(key.team, key.created_by), pack_slug=slug, address=address)
+    seat = get_seat(key.team, key.created_by)
+    return start_checkout(seat, pack_slug=slug, address=address, language=seat.user.language)
 
 
 def describe(order: Order, *, pack: str) -> dict[str, Any]:

@@ -19,10 +19,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from billing.exceptions import WalletRecovering
+from billing.keys.refusals import BY_MODEL
 from common.request_lines import note_request
 from proxy.api.authentication import Found, FromAllowedNetwork, KeyAuthentication, KeyStands
 from proxy.api.handler import ApiRequest
-from proxy.errors import MethodNotAllowed, UnsupportedMediaType
+from proxy.errors import MethodNotAllowed, ModelRefused, UnsupportedMediaType
 from proxy.http.bodies import BodyReader
 from proxy.http.connection import ClientConnection
 from proxy.parsing import jsonbody
@@ -116,7 +117,7 @@ class ApiView(APIView):
             response = await handler(self.request, *args, **kwargs)
         except Exception as error:  # noqa: BLE001  # DRF's hook decides about every error
             response = self.handle_exception(error)
-            self.count_refusal(response, getattr(error, "ended", None))
+            self.count_refusal(error, response)
             if self.is_admitted:
                 self.note_refusal(response.status_code)
         finally:
@@ -198,10 +199,11 @@ class ApiView(APIView):
         Every other view's request was counted as an inquiry by its permissions.
         """
 
-    def count_refusal(self, response: HttpResponseBase, ended: str | None) -> None:
+    def count_refusal(self, error: Exception, response: HttpResponseBase) -> None:
         """Count a refusal of a known key, for staff. What failed is told by its receipt."""
         if self.known_key is not None and 400 <= response.status_code < 500:
             told = cast("Response", response).data["error"]
+            ended = BY_MODEL if isinstance(error, ModelRefused) else getattr(error, "ended", None)
             code = ended or str(told["code"] or told["type"])
             self.runtime.refusals.note(self.known_key, status=response.status_code, code=code)
 

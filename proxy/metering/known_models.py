@@ -1,4 +1,4 @@
-"""What the names of OpenAI's models tell: how much they read, and which think first.
+"""What the names of OpenAI's models tell: how much they read, which think first, what they can.
 
 For others staff enter it.
 
@@ -62,6 +62,35 @@ _THINKING = frozenset(
         "o4-mini",
     }
 )
+# The page of each model, under "modalities" and "features", of those that take chats.
+_ALL_BUT_AUDIO = frozenset({"tools", "images", "files", "json"})
+_ABILITIES = {
+    "chatgpt-4o-latest": frozenset({"images"}),
+    "gpt-3.5-turbo": frozenset({"tools"}),
+    "gpt-4": frozenset({"tools"}),
+    "gpt-4-0125-preview": frozenset({"tools"}),
+    "gpt-4-1106-preview": frozenset({"tools"}),
+    "gpt-4-turbo": frozenset({"tools", "images"}),
+    "gpt-4-turbo-preview": frozenset({"tools"}),
+    "gpt-5-chat-latest": frozenset({"images"}),
+    "o3-mini": frozenset({"tools", "json"}),
+} | dict.fromkeys(
+    (
+        *("gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini", "gpt-4.1-nano"),
+        *(
+            "gpt-5",
+            "gpt-5-mini",
+            "gpt-5-nano",
+            "gpt-5.1",
+            "gpt-5.2",
+            "o1",
+            "o3",
+            "o3-pro",
+            "o4-mini",
+        ),
+    ),
+    _ALL_BUT_AUDIO,
+)
 # A version of a model: gpt-4o-2024-08-06, gpt-4-0613, and as Azure has it, gpt-4o-2024-08-06-1.
 _VERSION = re.compile(r"-(\d{4}|\d{4}-\d{2}-\d{2})(-\d+)?$")
 
@@ -75,6 +104,12 @@ def find_context(model: str) -> int | None:
 def thinks_first(model: str) -> bool:
     """Tell whether a model is known to think before it answers."""
     return _unversioned(base_model(model)) in _THINKING
+
+
+def find_abilities(model: str) -> frozenset[str]:
+    """Return what a model is known to be able to; nothing if its name does not tell."""
+    base = base_model(model)
+    return _ABILITIES.get(base) or _ABILITIES.get(_unversioned(base)) or frozenset()
 
 
 def _unversioned(base: str) -> str:

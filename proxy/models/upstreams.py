@@ -75,6 +75,12 @@ class Provider(models.Model):
         max_length=300, help_text="With its path, such as https://api.openai.com/v1"
     )
     is_active = models.BooleanField(default=True)
+    is_named = models.BooleanField(
+        "customers see its name",
+        default=False,
+        db_default=False,
+        help_text="On the pages of the models that it serves, and as a filter of their list.",
+    )
     paused_at = models.DateTimeField(null=True, editable=False)
     pause_reason = models.CharField(max_length=200, blank=True, db_default="", editable=False)
     bills_after_cancel = models.BooleanField(

@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 ADDED_EVERY_S = 5.0
 # Different ones that a process keeps meanwhile. More are not counted.
 MOST = 10_000
-# Ours look so; what an upstream calls an error may be anything.
+# Ours look so.
 CODE = re.compile(r"[a-z][a-z0-9_]{0,39}")
 OTHER = "other"
 

@@ -192,7 +192,7 @@ def test_a_form_answers_any_value(
         "/dashboard/team/events.csv?person={}&action={}&before={}",
         "/invitations/{}/",
         "/dashboard/statements/{}.csv",
-        "/models/?q={}",
+        "/models/?q={}&can={}&price={}&provider={}",
         "/packs/?currency={}&amount={}",
         "/billing/checkout-amount/?currency={}&amount={}",
         "/billing/return/?session_id={}",

@@ -65,7 +65,7 @@ SEEN = {
 # What is asked for in an address, and may be said again.
 REFLECTED = (
     "/dashboard/usage/?model={0}&key={0}&before={0}",
-    "/models/?q={0}",
+    "/models/?q={0}&can={0}&price={0}&provider={0}",
     "/accounts/login/?next={0}",
     "/accounts/signup/?email={0}&next={0}",
     "/billing/return/?session_id={0}",

@@ -181,6 +181,25 @@ def test_a_models_name_stays(root: Client, db: None) -> None:
     assert (model.name, model.display_name, model.default_max_tokens) == ("gpt-test", "Test", 512)
 
 
+@pytest.mark.parametrize(("ticked", "kept"), [(["tools", "images"], True), (["flying"], False)])
+def test_staff_enter_what_a_model_can_do(
+    root: Client, db: None, ticked: list[str], kept: bool
+) -> None:
+    model = desk.make_model()
+
+    root.post(
+        desk.page_url(model),
+        {
+            "owned_by": "tokenproxy",
+            "default_max_tokens": "512",
+            "order": "0",
+            "abilities": ticked,
+        },
+    )
+
+    assert PublicModel.objects.get(pk=model.pk).abilities == (ticked if kept else [])
+
+
 def test_a_model_that_was_priced_is_not_deleted(root: Client, db: None) -> None:
     model = desk.make_model()
 

@@ -72,6 +72,14 @@ def test_a_start_that_makes_no_sense_changes_nothing(
     assert ModelPrice.objects.count() == 1
 
 
+def test_the_page_has_a_button_for_its_preview(root: Client, model: PublicModel) -> None:
+    page = root.get(desk.do_url("set-price", model)).content.decode()
+    without = root.get(desk.do_url("cancel", ModelPrice.objects.get())).content.decode()
+
+    assert 'name="_preview"' in page
+    assert 'name="_preview"' not in without
+
+
 def test_the_preview_tells_the_margin_before_and_after(root: Client, model: PublicModel) -> None:
     answer = root.post(desk.do_url("set-price", model), {**RATES, "_preview": "Preview"})
 

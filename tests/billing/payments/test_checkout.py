@@ -1,9 +1,11 @@
+import re
 from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
-from django.utils import timezone
+from django.utils import timezone, translation
 from pytest_django import Settings
+from stripe.params.checkout import SessionCreateParams
 
 from accounts.models import User
 from accounts.teams.members import own_seat, own_team
@@ -16,6 +18,7 @@ from billing.exceptions import (
 from billing.models import InboxItem, Order, Pack, StripeCustomer
 from billing.orders.checkout import open_session, start_checkout
 from billing.stripe_api import read_checkout
+from billing.stripe_api.locales import LOCALES, locale_of
 from devstack.ports import free_port
 from tests.billing.payments.conftest import status_of
 from tests.racing import race
@@ -52,6 +55,40 @@ def test_it_tells_stripe_what_was_ordered_and_by_whom(order: Order, sandbox: San
     )
     assert session.cancel_url == f"http://testserver/billing/cancelled/{order.public_id}/"
     assert session.url == order.stripe_session_url
+
+
+@pytest.mark.parametrize(
+    ("language", "locale"), [("de", "de"), ("en", "en"), ("xx", "auto"), ("", None)]
+)
+def test_the_payment_page_speaks_the_buyers_language(
+    alice: User, pack: Pack, sandbox: Sandbox, language: str, locale: str | None
+) -> None:
+    order = start_checkout(own_seat(alice), pack_slug="starter", language=language)
+
+    assert sandbox.session(order.stripe_session_id).locale == locale
+
+
+def test_the_sweep_asks_in_the_language_of_the_order(
+    alice: User, pack: Pack, sandbox: Sandbox
+) -> None:
+    order = start_checkout(own_seat(alice), pack_slug="starter", language="de")
+    first = order.stripe_session_id
+    Order.objects.filter(pk=order.pk).update(stripe_session_id=None)
+    order.refresh_from_db()
+
+    # Another request under the same key would be refused.
+    with translation.override("en"):
+        again = open_session(order)
+
+    assert again.stripe_session_id == first
+
+
+def test_every_language_of_the_site_has_a_payment_page(settings: Settings) -> None:
+    [literal] = re.findall(r"Literal\[[^]]*'zh-TW'\]", str(SessionCreateParams.__annotations__))
+    known = set(re.findall(r"'([\w-]+)'", literal))
+
+    assert known >= LOCALES
+    assert {locale_of(language) for language, _ in settings.LANGUAGES} <= known - {"auto"}
 
 
 def test_it_writes_the_order_on_the_charge(paid: Order, sandbox: Sandbox) -> None:

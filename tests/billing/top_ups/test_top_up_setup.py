@@ -6,6 +6,7 @@ import pytest
 import stripe
 from django.db import IntegrityError, transaction
 from django.test import Client
+from django.utils import translation
 from pytest_django import Settings
 
 from accounts.models import User
@@ -94,6 +95,18 @@ def test_the_database_refuses_to_be_on_without_a_card(alice: User) -> None:
 def test_saving_a_card_switches_it_on(top_up: AutoTopUp) -> None:
     assert top_up.is_on
     assert top_up.card_label == "Visa ending in 4242"
+
+
+def test_the_page_for_the_card_speaks_the_readers_language(
+    alice: User, pack: Pack, sandbox: Sandbox
+) -> None:
+    agree(own_seat(alice), TERMS)
+
+    with translation.override("de"):
+        start_setup(own_seat(alice))
+
+    session_id = get_top_up(own_team(alice)).stripe_setup_session_id
+    assert sandbox.session(session_id).locale == "de"
 
 
 def test_the_webhook_alone_takes_up_the_card(alice: User, pack: Pack, sandbox: Sandbox) -> None:

@@ -15,6 +15,7 @@ from pytest_django import DjangoAssertNumQueries
 from billing.catalogue.model_prices import plan_price, set_price
 from billing.models import AmountOffer, AmountStep, ModelPrice, Order, Pack, PublicModel
 from billing.rollups.published import LEAST_REQUESTS
+from proxy.models import Provider, Route
 from tests.speeds import add_speed
 
 TAG = re.compile(r"<[^>]*>")
@@ -178,6 +179,92 @@ def test_models_are_found_by_words_and_by_what_they_read(
     assert "No model fits" in words(as_charlie.get("/models/?q=nothing+like+it"))
     assert as_charlie.get("/models/?pack=none").status_code == 400
     assert as_charlie.get("/models/?q=%00").status_code == 400
+
+
+@pytest.fixture
+def three(db: None) -> None:
+    """Models of three kinds: $2, $20 and $200 for a million prompt tokens at Fair's $2."""
+    Pack.objects.create(name="Fair", slug="fair", credits=1_000_000, price_cents=200)
+    price("seer", prompt=1_000)
+    price("thinker", prompt=10_000)
+    price("gpt-4o", prompt=100_000)
+    PublicModel.objects.filter(name="seer").update(
+        abilities=["images", "tools"], context_tokens=200_000
+    )
+    PublicModel.objects.filter(name="thinker").update(abilities=["tools"], is_reasoning=True)
+    for provider, is_named, model, upstream_model in (
+        ("lens", True, "seer", "seer-1"),
+        ("discreet", False, "thinker", "thinker-1"),
+        ("lens", True, "gpt-4o", "gpt-4o-2024-08-06"),
+    ):
+        Route.objects.create(
+            provider=Provider.objects.get_or_create(
+                name=provider, base_url="https://api.example.com/v1", is_named=is_named
+            )[0],
+            model=PublicModel.objects.get(name=model),
+            upstream_model=upstream_model,
+        )
+
+
+@pytest.mark.usefixtures("three")
+@pytest.mark.parametrize(
+    ("asked", "fitting"),
+    [
+        ("", {"seer", "thinker", "gpt-4o"}),
+        ("can=tools", {"seer", "thinker", "gpt-4o"}),
+        # Of gpt-4o nobody entered anything: its provider's name tells.
+        ("can=images", {"seer", "gpt-4o"}),
+        ("can=images&can=json", {"gpt-4o"}),
+        ("can=reasoning", {"thinker"}),
+        ("can=audio", set()),
+        ("price=20", {"seer", "thinker"}),
+        ("price=19.99", {"seer"}),
+        ("price=0", set()),
+        ("provider=lens", {"seer", "gpt-4o"}),
+        ("can=tools&context=128000&price=5&provider=lens&q=see&pack=fair", {"seer"}),
+        ("can=reasoning&provider=lens", set()),
+    ],
+)
+def test_filters_of_models_are_combined_in_the_address(
+    as_charlie: Client, asked: str, fitting: set[str]
+) -> None:
+    page = as_charlie.get(f"/models/?{asked}")
+
+    assert set(names(page)) == fitting
+    assert ("No model fits" in words(page)) == (not fitting)
+    assert page.status_code == 200
+
+
+@pytest.mark.usefixtures("three")
+@pytest.mark.parametrize(
+    "asked", ["can=flying", "price=-1", "price=much", "price=1e400", "provider=discreet", "pack=x"]
+)
+def test_a_filter_that_makes_no_sense_is_refused(as_charlie: Client, asked: str) -> None:
+    page = as_charlie.get(f"/models/?{asked}")
+
+    assert page.status_code == 400
+    assert names(page) == []
+
+
+@pytest.mark.usefixtures("three")
+def test_a_provider_is_named_only_where_staff_let_it(as_charlie: Client) -> None:
+    for path in ("/models/", "/models/seer/", "/models/thinker/"):
+        assert "discreet" not in as_charlie.get(path).content.decode()
+    assert "Served by lens" in words(as_charlie.get("/models/seer/"))
+    assert "What it can do Calls tools, Reads images" in words(as_charlie.get("/models/seer/"))
+
+
+@pytest.mark.usefixtures("three")
+def test_a_filter_that_every_model_would_fail_is_not_shown(as_charlie: Client) -> None:
+    Route.objects.all().delete()
+    PublicModel.objects.update(abilities=[], context_tokens=None, is_reasoning=False)
+    Pack.objects.all().delete()
+
+    page = as_charlie.get("/models/").content.decode()
+
+    assert [
+        name for name in ("can", "provider", "context", "price") if f'name="{name}"' in page
+    ] == []
 
 
 def test_a_model_has_a_page_of_its_own(as_charlie: Client, starter: Pack, gpt4: ModelPrice) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from pytest_django import Settings
 
+from accounts.languages import keep_language
 from accounts.models import Membership, Role
 from billing.models import Order, Pack
 from devstack.ports import free_port
@@ -28,6 +29,18 @@ async def test_an_order_counts_for_the_address_that_it_comes_from(
 
     order = await in_database(Order.objects.get)
     assert order.client_address == "127.0.0.1"
+
+
+async def test_a_programs_order_is_paid_in_the_language_of_its_owner(
+    api: Api, alice: Customer, settings: Settings
+) -> None:
+    await in_database(make_pack)
+    await in_database(keep_language, alice.user, "de")
+    settings.STRIPE_API_BASE = f"http://127.0.0.1:{free_port()}"
+
+    await api.client.post("/v1/checkout", headers=alice.headers, json={"pack": "starter"})
+
+    assert (await in_database(Order.objects.get)).language == "de"
 
 
 async def test_a_key_whose_maker_may_not_buy_orders_nothing(

@@ -43,13 +43,17 @@ async def test_refusals_are_counted_by_key_status_and_code(api: Api, alice: Cust
     }
 
 
-async def test_what_an_upstream_refused_is_counted_too(api: Api, alice: Customer) -> None:
-    said = {"error": {"message": "Too hot.", "code": "too_hot", "type": "invalid_request_error"}}
+@pytest.mark.parametrize("code", ["too_hot", "insufficient_funds_of_acme", "model_not_found"])
+async def test_an_upstreams_own_code_is_not_among_ours(
+    api: Api, alice: Customer, code: str
+) -> None:
+    said = {"error": {"message": "Too hot.", "code": code, "type": "invalid_request_error"}}
     async with serve_canned(json_answer(400, said)) as canned:
         await api.send_to(canned.base_url)
-        await api.chat(alice)
+        answer = await api.chat(alice)
 
-    assert await told(api, alice) == {(400, "too_hot"): 1}
+    assert answer.json()["error"]["code"] == code
+    assert await told(api, alice) == {(400, "refused_by_model"): 1}
 
 
 async def test_a_key_that_has_ended_is_counted_while_it_is_used(api: Api, alice: Customer) -> None:
@@ -149,7 +153,9 @@ async def test_staff_see_them_on_the_customers_page(api: Api, alice: Customer) -
         root: Client = desk.log_in(User.objects.create_superuser("root@example.com"))
         return root.get(desk.page_url(alice.key.team.wallet)).content.decode()
 
-    assert "<td>model_not_found</td>" in await in_database(page)
+    shown = await in_database(page)
+    assert "model_not_found" in shown
+    assert alice.key.name in shown
 
 
 async def test_redis_away_costs_the_counts_and_nothing_else(

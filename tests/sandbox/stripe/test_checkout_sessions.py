@@ -34,6 +34,8 @@ def test_it_lives_for_a_day_unless_told_otherwise(emulator: Emulator) -> None:
     [
         ({"mode": None}, "parameter_missing", "mode"),
         ({"mode": "paymint"}, None, "mode"),
+        ({"locale": "xx"}, None, "locale"),
+        ({"locale": "de-DE"}, None, "locale"),
         ({"mode": "subscription"}, "parameter_not_emulated", "mode"),
         ({"success_url": None}, "parameter_missing", "success_url"),
         ({"success_url": "/return"}, "url_invalid", "success_url"),
