@@ -158,6 +158,12 @@ def _days_left(balance: Decimal, currency: str, cost: Decimal, now: datetime) ->
     return min(days, LONGEST_DAYS).quantize(Decimal("0.1"))
 
 
+def read_accounts() -> list[ProviderAccount]:
+    """Return the accounts whose providers tell what is left, the next to be used up first."""
+    found = ProviderAccount.objects.filter(shape__in=WAYS, provider__is_active=True)
+    return list(found.select_related("provider").order_by("days_left", "provider__name"))
+
+
 def say_balance(account: ProviderAccount) -> str:
     """Say what is left and for how long, for staff."""
     if account.balance is None:
