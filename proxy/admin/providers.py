@@ -7,12 +7,12 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import Count, Q, QuerySet, URLField
 from django.http import HttpRequest
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 
 from accounts.desk import columns
 from accounts.desk.actions import StaffActionsAdmin
 from accounts.desk.fields import NamedRows
-from accounts.desk.pages import link, section
+from accounts.desk.pages import Tool, link, section
 from proxy.admin.accounts import ASK_BALANCE, FETCH_USAGE, ProviderAccountInline, account_of
 from proxy.admin.health import show_health
 from proxy.admin.imports import SYNC_MODELS
@@ -162,6 +162,7 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
     links = (
         link("Keys", "proxy_providerkey", provider__id__exact="pk"),
         link("Routes", "proxy_route", provider__id__exact="pk"),
+        lambda provider: Tool("Health", f"{reverse('admin:proxy_health')}#{provider.name}"),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Provider]:
