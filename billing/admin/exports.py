@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase, StreamingHttpResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.text import capfirst
 
 from accounts.audit import Said
 from accounts.desk import columns
@@ -46,16 +47,16 @@ class ExportAdmin(ReadOnlyWithActions[Export]):
 
     list_display = (
         "id",
-        "created_at",
-        "table",
-        "query",
-        "asked_by",
         "progress",
+        "what",
         columns.number("rows_written", "Rows"),
+        "created_at",
         "expires_at",
+        "asked_by",
+        "query",
     )
     fields: ClassVar[Any] = (
-        "table",
+        "what",
         "query",
         "asked_by",
         "progress",
@@ -91,6 +92,12 @@ class ExportAdmin(ReadOnlyWithActions[Export]):
             url = reverse("admin:billing_export_file", args=[obj.pk])
             tools.insert(0, Tool("Download as CSV", url))
         return tools
+
+    @admin.display(description="What", ordering="table")
+    def what(self, export: Export) -> str:
+        model = find_model(export.table)
+        # A release may know it no more.
+        return export.table if model is None else capfirst(model._meta.verbose_name_plural)
 
     @admin.display(description="State", ordering="state")
     def progress(self, export: Export) -> str:

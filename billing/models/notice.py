@@ -49,6 +49,7 @@ class Notice(models.Model):
         TEAM_CLOSED = "team_closed", _("closed team")
         APPROVAL_ASKED = "approval_asked", _("deed to be approved")
         EXPORT_READY = "export_ready", _("export that is ready")
+        WEBHOOK_OFF = "webhook_off", _("webhook switched off")
 
     # NULL only for an address that has no account, or no more.
     user = models.ForeignKey(
