@@ -14,7 +14,7 @@ VENV_PYTHON := .venv/bin/python
 COMPILE := $(VENV_PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-strip-extras --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 
-CHAOS = $(if $(CHAOS_MINUTES),--minutes $(CHAOS_MINUTES)) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED)) $(if $(CHAOS_NODES),--nodes $(CHAOS_NODES))
+CHAOS = $(if $(CHAOS_MINUTES),--minutes $(CHAOS_MINUTES)) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED)) $(if $(CHAOS_NODES),--nodes $(CHAOS_NODES)) $(if $(CHAOS_POOLER),--pooler)
 
 export PORT HOST
 
@@ -90,10 +90,10 @@ pooler-test: venv ## test books and rebuilds through PgBouncer (installs Debian'
 pooler-stack-test: venv ## test the whole product under load through PgBouncer
 	@exec $(VENV_PYTHON) -m devstack.pooler --stack
 
-chaos: venv ## kill what runs, for minutes, and audit (CHAOS_MINUTES=…, CHAOS_SEED=…, CHAOS_NODES=…)
+chaos: venv ## kill what runs, for minutes, and audit (CHAOS_MINUTES=…, CHAOS_SEED=…, CHAOS_NODES=…, CHAOS_POOLER=1)
 	@exec $(VENV_PYTHON) -m bench.chaos --with-parent $(CHAOS)
 
-chaos-short: venv ## the same in less than a minute (CHAOS_SEED=…, CHAOS_NODES=…)
+chaos-short: venv ## the same in less than a minute (CHAOS_SEED=…, CHAOS_NODES=…, CHAOS_POOLER=1)
 	@exec $(VENV_PYTHON) -m bench.chaos --with-parent --short $(CHAOS)
 
 fairness: venv ## one client's short chats beside each kind of hostile one (NAMES='deep wide')

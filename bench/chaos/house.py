@@ -58,7 +58,9 @@ def as_victim(command: Command) -> Command:
 class House:
     """Owns the stack of one run. Called from several threads."""
 
-    def __init__(self, folder: Path, *, webs: int, nodes: int = 1) -> None:
+    def __init__(
+        self, folder: Path, *, webs: int, nodes: int = 1, has_pooler: bool = False
+    ) -> None:
         self.folder = folder
         self.orders = folder / "orders"
         self.orders.mkdir(parents=True, exist_ok=True)
@@ -79,6 +81,7 @@ class House:
             durable=True,
             webs=webs,
             nodes=nodes,
+            has_pooler=has_pooler,
             on_exit=self._note_exit,
             planner=victims_plan,
         )
@@ -101,7 +104,7 @@ class House:
     def _note_exit(self, process: object) -> None:
         """Called by the launcher, in a thread of its own, for every process that ends."""
         role = getattr(process, "name", "")
-        if not self._is_open or role in {"postgres", "valkey"}:
+        if not self._is_open or role in {"postgres", "valkey", "pgbouncer"}:
             return
         child = self.stack.child(role)
         if role == "worker":
