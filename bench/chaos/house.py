@@ -21,7 +21,8 @@ HOLD_LEASE_S = 8
 POLL_S = 0.05
 # A process that ends as soon as it has started is not started more often than this.
 RESTART_PAUSE_S = 0.5
-UP_TIMEOUT_S = 45.0
+# A strike waits for its victim so long; how soon the service is back is judged elsewhere.
+UP_TIMEOUT_S = 180.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,10 @@ from bench.chaos.faults import Hit
 from bench.chaos.probes import Prober
 from bench.chaos.schedule import FREEZE_S
 from bench.chaos.sightings import Seen
-from bench.machine import Neighbours
+from bench.machine import Neighbours, stretch
 
-# On a machine of its own. Others take their share of the processors, and with it of this time; so
-# much of it at most, or nothing would be late.
+# On a machine of its own.
 BACK_WITHIN_S = 10.0
-MOST_OTHERS = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +257,7 @@ class Recovery:
 
     @property
     def within_s(self) -> float:
-        return BACK_WITHIN_S / (1 - min(self.others, MOST_OTHERS))
+        return stretch(BACK_WITHIN_S, self.others)
 
     @property
     def is_late(self) -> bool:
