@@ -43,8 +43,8 @@ class Stack:
     this process's environment without any of the product's settings. `output` gets every line of
     every child with its name; by default each child has a file under `log/`. The wallets are spread
     over as many servers of Redis as there are `nodes`, and with `has_pooler` the embedded
-    PostgreSQL is reached through PgBouncer. `on_exit` is called, in another thread, when a child that should run has ended. `run_env` is a file to leave the
-    settings in.
+    PostgreSQL is reached through PgBouncer. `on_exit` is called, in another thread, when a child
+    that should run has ended. `run_env` is a file to leave the settings in.
     """
 
     def __init__(
