@@ -16,6 +16,7 @@ from billing.audit.books import audit_hourly
 from billing.exceptions import UnsafeRedis, WalletRecovering
 from billing.ledger import debits, debts, expiry, pushes
 from billing.rollups import sweep
+from billing.rollups.days import make_days
 from billing.tasks.top_ups import nudge_top_ups
 from billing.upkeep import adoption, drain, reaper, recovery, retention, stuck_holds
 from billing.upkeep.sightings import note_worker
@@ -91,6 +92,12 @@ def drain_events() -> int:
 def roll_up_usage() -> int:
     """Add booked receipts to the roll-ups."""
     return sweep.roll_up()
+
+
+@shared_task(name="billing.make_days", ignore_result=True, time_limit=HOUR_S)
+def make_sums_of_days() -> int:
+    """Make the sums of days that are older than the tables of such sums. Returns how many."""
+    return make_days()
 
 
 @shared_task(name="billing.push_wallets", ignore_result=True)
