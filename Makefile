@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-slow test-long conformance lint lint-more chaos chaos-short bench profile \
-	bench-wallet bench-rebuild drain-test fairness deploy-check edge-test page-check lighthouse messages backup-test first-day-test pooler-test pooler-stack-test upgrade-test mutations races format lock clean venv
+	bench-wallet bench-rebuild drain-test fairness deploy-check edge-test page-check lighthouse messages backup-test first-day-test nodes-stack-test pooler-test pooler-stack-test upgrade-test mutations races format lock clean venv
 
 # Nothing here may depend on the user's own Python settings.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
@@ -89,6 +89,9 @@ pooler-test: venv ## test books and rebuilds through PgBouncer (installs Debian'
 
 pooler-stack-test: venv ## test the whole product under load through PgBouncer
 	@exec $(VENV_PYTHON) -m devstack.pooler --stack
+
+nodes-stack-test: venv ## test the whole product under load with the wallets on three servers of Redis
+	STACK_NODES=3 $(VENV_PYTHON) -m pytest -n0 -m stack tests/stack/test_money_under_load.py tests/stack/test_overdraw.py
 
 chaos: venv ## kill what runs, for minutes, and audit (CHAOS_MINUTES=…, CHAOS_SEED=…, CHAOS_NODES=…, CHAOS_POOLER=1)
 	@exec $(VENV_PYTHON) -m bench.chaos --with-parent $(CHAOS)
