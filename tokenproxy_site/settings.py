@@ -528,6 +528,12 @@ CELERY_BEAT_SCHEDULE = {
         "task": "billing.raise_margin_alarms",
         "schedule": crontab(hour="1", minute="20"),
     },
+    "ask balances": _sweep("tokenproxy_site.ask_balances", every_s=900),
+    # Providers have the whole of the day before by then.
+    "fetch usage": {
+        "task": "tokenproxy_site.fetch_usage",
+        "schedule": crontab(hour="5", minute="40"),
+    },
     # What it counts is kept for five minutes.
     "count service": _sweep("tokenproxy_site.count_service", every_s=30),
     "audit money": _sweep("billing.audit_money", every_s=3_600),

@@ -38,7 +38,7 @@ from billing.notices.webhooks.deliveries import write_test
 from billing.notices.webhooks.switches import Choice, make_webhook
 from billing.orders.refunds import refund_amount
 from billing.top_ups.agreement import Terms, agree
-from proxy.models import Incident, IncidentUpdate
+from proxy.models import Incident, IncidentUpdate, Provider, ProviderAccount
 
 APPS = {"accounts", "billing", "proxy", "account", "mfa", "usersessions", "admin", "auth"}
 # Made by the product, Stripe or Django, looked things up by, and shaped so that nothing else fits.
@@ -112,6 +112,9 @@ def prepare(email: str) -> None:
     for kind in ("imprint", "security"):
         publish(LegalText.objects.create(kind=kind, text="x", text_de="x"))
     LegalText.objects.create(kind="imprint", text="x")
+    ProviderAccount.objects.get_or_create(
+        provider=Provider.objects.earliest("pk"), defaults={"shape": "openai"}
+    )
     incident = Incident.objects.create(title="x", title_de="x", impact="slow")
     IncidentUpdate.objects.create(
         incident=incident, state="looking", text="x", text_de="x", said_by=clerk
