@@ -48,9 +48,9 @@ class Notice(models.Model):
         TEAM_REMOVED = "team_removed", _("removed from a team")
         TEAM_CLOSED = "team_closed", _("closed team")
         APPROVAL_ASKED = "approval_asked", _("deed to be approved")
-        EXPORT_READY = "export_ready", _("export that is ready")
         MONTHLY_SUMMARY = "monthly_summary", _("monthly summary")
         WEBHOOK_OFF = "webhook_off", _("webhook switched off")
+        EXPORT_READY = "export_ready", _("export that is ready")
 
     # NULL only for an address that has no account, or no more.
     user = models.ForeignKey(

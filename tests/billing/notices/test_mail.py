@@ -83,7 +83,6 @@ FACTS: dict[str, dict[str, Any]] = {
         "worth_credits": 20_000_000,
         "approval_id": 7,
     },
-    "export_ready": {"export_id": 7, "rows_written": 12_345},
     "monthly_summary": {
         "month": "2026-02",
         "charged_credits": 1_500_000,
@@ -100,6 +99,7 @@ FACTS: dict[str, dict[str, Any]] = {
         "reason": "failing",
         "failing_since": NOON.isoformat(),
     },
+    "export_ready": {"export_id": 7, "rows_written": 12_345},
 }
 WORDS = {
     "monthly_summary": ["February 2026", "1,500,000", "900,000", "$20.00", "gpt-4"],
