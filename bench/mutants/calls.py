@@ -12,6 +12,8 @@ STREAMS = "tests/proxy/serving/test_streams.py::test_it_"
 
 TRANSPORT = "proxy/upstreams/transport.py"
 TRANSPORT_TESTS = "tests/proxy/upstreams/test_transport.py::test_"
+LINK = "proxy/http/link.py"
+LINK_TESTS = "tests/proxy/http/test_link.py::test_"
 
 MUTANTS: list[Mutant] = [
     Mutant(
@@ -27,6 +29,27 @@ MUTANTS: list[Mutant] = [
         'if _LINE_END.search(b"".join([value for _, value in headers])):',
         "if False:",
         f"{TRANSPORT_TESTS}a_secret_can_write_no_header_of_its_own",
+    ),
+    Mutant(
+        "links: a large body hides that its client leaves",
+        LINK,
+        "        self._flow.resume_reading()\n",
+        "",
+        f"{LINK_TESTS}a_request_learns_that_its_client_leaves_while_it_runs",
+    ),
+    Mutant(
+        "links: a client that had left before is waited for",
+        LINK,
+        "        if self.is_lost:\n            on_lost()\n",
+        "",
+        f"{LINK_TESTS}it_is_told_at_once_if_its_client_has_left_already",
+    ),
+    Mutant(
+        "links: the head of an answer without a body is lost",
+        LINK,
+        "        self.flush()\n        self._transport.close()\n",
+        "        self._transport.close()\n",
+        f"{LINK_TESTS}a_head_that_is_left_alone_leaves_before_the_connection_is_closed",
     ),
     Mutant(
         "endings: a client that leaves pays for what nobody was sent",
