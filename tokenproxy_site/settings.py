@@ -438,6 +438,8 @@ SLOW_READER_S = get_int("SLOW_READER_S", 60, least=1)
 DRAIN_TIMEOUT_S = get_int("DRAIN_TIMEOUT_S", 30)
 # Loopback upstreams over plain HTTP are for the sandbox; a deployment leaves this off.
 ALLOW_LOOPBACK_PROVIDERS = get_bool("ALLOW_LOOPBACK_PROVIDERS", default=False)
+# Customers choose where their webhooks lead, so this is for a demonstration on one's own machine.
+ALLOW_LOOPBACK_WEBHOOKS = get_bool("ALLOW_LOOPBACK_WEBHOOKS", default=False)
 # A client that sends this as a bearer token may read /metrics; if unset, there is no such page.
 METRICS_TOKEN = get_text("METRICS_TOKEN", "")
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
@@ -514,6 +516,7 @@ CELERY_BEAT_SCHEDULE = {
     "send notices": _sweep("billing.send_notices", every_s=3),
     "mail findings": _sweep("billing.mail_findings", every_s=60),
     "post findings": _sweep("billing.post_findings", every_s=10),
+    "post webhooks": _sweep("billing.post_webhooks", every_s=2),
     "find low balances": _sweep("billing.find_low_balances", every_s=30),
     "find spend spikes": _sweep("billing.find_spend_spikes", every_s=300),
     "find expiring lots": _sweep("billing.find_expiring_lots", every_s=600),

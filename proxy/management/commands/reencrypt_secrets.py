@@ -11,6 +11,7 @@ from django.db.models import Model
 
 from accounts.desk.commands import RecordedCommand
 from accounts.models import PersonKey
+from billing.models import Webhook
 from common.encryption import InvalidToken, reencrypt_secret
 from proxy.models import ProviderAccount, ProviderKey
 
@@ -19,9 +20,9 @@ class Command(RecordedCommand):
     """`reencrypt_secrets`"""
 
     help = (
-        "Encrypt the providers' keys, the secrets of second factors and the keys of the audit trail"
-        " with the newest key of PROVIDER_KEYS_SECRET. Afterwards the older ones may go. May run"
-        " again, or be stopped."
+        "Encrypt the providers' keys, the secrets of second factors and webhooks and the keys of"
+        " the audit trail with the newest key of PROVIDER_KEYS_SECRET. Afterwards the older ones"
+        " may go. May run again, or be stopped."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -48,6 +49,9 @@ def _all() -> Iterator[tuple[str, Callable[[], bool]]]:
         yield name, partial(_renew, ProviderAccount, "encrypted_secret", account.pk)
     for pk in PersonKey.objects.order_by("pk").values_list("pk", flat=True):
         yield f"the audit key {pk}", partial(_renew, PersonKey, "encrypted_key", pk)
+    for pk in Webhook.objects.order_by("pk").values_list("pk", flat=True):
+        for column in ("encrypted_secret", "encrypted_previous"):
+            yield f"the webhook {pk}", partial(_renew, Webhook, column, pk)
     for pk in Authenticator.objects.order_by("pk").values_list("pk", flat=True):
         yield f"the second factor {pk}", partial(_second_factor, pk)
 
