@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -31,6 +31,7 @@ class ProviderAccountForm(SecretForm):
     class Meta:
         model = ProviderAccount
         fields = ("shape", "project", "alarm_below")
+        labels: ClassVar = {"shape": "What it tells"}
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

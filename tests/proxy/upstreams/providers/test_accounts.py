@@ -374,11 +374,16 @@ def test_a_balance_below_what_staff_want_is_filed_until_it_is_resolved(
     told = account("openrouter", alarm_below=Decimal(20))
     seed(upstream, total_credits=19.99)
 
-    for _ in range(2):
-        sweep_balances()
+    for days in (0, 0, 1):
+        with time_machine.travel(TODAY + timedelta(days=days), tick=True):
+            sweep_balances()
 
     [summary] = findings("provider_balance_low")
     assert summary == "sandbox has 19.99 USD left, less than 20.00."
+    InboxItem.objects.update(resolved_at=TODAY, resolution="Paid in")
+    with time_machine.travel(TODAY + timedelta(days=2), tick=True):
+        sweep_balances()
+    assert len(findings("provider_balance_low")) == 2
     told.refresh_from_db()
     assert told.is_low
     seed(upstream, total_credits=20)
