@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-slow test-long conformance lint lint-more chaos chaos-short bench profile \
-	bench-wallet drain-test fairness deploy-check edge-test page-check lighthouse messages backup-test first-day-test pooler-test pooler-stack-test upgrade-test mutations races format lock clean venv
+	bench-wallet bench-rebuild drain-test fairness deploy-check edge-test page-check lighthouse messages backup-test first-day-test pooler-test pooler-stack-test upgrade-test mutations races format lock clean venv
 
 # Nothing here may depend on the user's own Python settings.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
@@ -47,6 +47,9 @@ profile: venv ## where a request's and a chunk's time goes, by module (RUNS='jso
 
 bench-wallet: venv ## measure holds, settlements, the drain and the recovery
 	@$(VENV_PYTHON) -m bench.wallet
+
+bench-rebuild: venv ## measure the rebuild after a loss of Redis (WALLETS='100000 1000000')
+	@$(VENV_PYTHON) -m bench.rebuild
 
 mutations: venv ## break the wallet's guards one by one; a test must fail each time
 	@$(VENV_PYTHON) -m bench.mutations
