@@ -218,7 +218,7 @@ def forms_of(full: Full) -> dict[str, dict[str, Any]]:
         "parameter_rules": "[]",
         "request_extras": "[]",
         "answer_fields": "[]",
-        **none_of("keys", "routes"),
+        **none_of("keys", "account", "routes"),
     }
     spare = full.rows["proxy.provider"]
     key = full.rows["proxy.providerkey"]

@@ -17,7 +17,15 @@ from billing.models.notice import Notice, NotificationSettings, SignIn
 from billing.models.order import Order
 from billing.models.refund import Refund
 from billing.models.revenue import ExchangeRate, Revenue
-from billing.models.roll_up import RollUpDue, RollUpMark, SiteRollUp, UsageRollUp
+from billing.models.roll_up import (
+    KeySpan,
+    RollUpDue,
+    RollUpMark,
+    RollUpRange,
+    SiteRollUp,
+    UsageDay,
+    UsageRollUp,
+)
 from billing.models.shard_home import ShardHome
 from billing.models.staff_note import StaffNote
 from billing.models.stripe_customer import StripeCustomer
@@ -25,6 +33,7 @@ from billing.models.stripe_event import StripeEvent
 from billing.models.top_up import AutoTopUp, TopUpConsent, TopUpPayment
 from billing.models.usage import KeySpending, KeyWriteOff, MemberSpending, UsageRecord
 from billing.models.wallet import Debit, Freeze, Wallet
+from billing.models.webhook import Webhook, WebhookDelivery
 
 __all__ = [
     "AmountOffer",
@@ -37,6 +46,7 @@ __all__ = [
     "ExchangeRate",
     "Freeze",
     "InboxItem",
+    "KeySpan",
     "KeySpending",
     "KeyWriteOff",
     "LedgerEntry",
@@ -55,6 +65,7 @@ __all__ = [
     "Revenue",
     "RollUpDue",
     "RollUpMark",
+    "RollUpRange",
     "ShardHome",
     "SignIn",
     "SiteRollUp",
@@ -63,8 +74,11 @@ __all__ = [
     "StripeEvent",
     "TopUpConsent",
     "TopUpPayment",
+    "UsageDay",
     "UsageRecord",
     "UsageRollUp",
     "Wallet",
+    "Webhook",
+    "WebhookDelivery",
     "WelcomeCredit",
 ]

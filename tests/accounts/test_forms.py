@@ -16,11 +16,11 @@ from pytest_django import Settings
 from accounts.models import ApiKey, User
 from accounts.teams.members import own_seat
 from billing.keys.api_keys import issue_api_key
-from billing.models import Order
+from billing.models import Order, Webhook, WebhookDelivery
 from billing.top_ups.agreement import CONSENT_VERSION
 from tests.accounts.sign_up import PASSWORD
 from tests.conftest import signed_in
-from tests.desk import make_order
+from tests.desk import make_delivery, make_order
 
 VALUES = {
     "empty": "",
@@ -48,6 +48,12 @@ KEY = {
     "allowed_models": "",
     "networks_scope": "",
     "allowed_networks": "",
+}
+WEBHOOK = {
+    "url": "https://example.com/hook",
+    "form": "json",
+    "kinds": "key.made",
+    "low_balance_credits": "100",
 }
 # Each form's page, and what is right in it. A test below finds what is missing here.
 FORMS: dict[str, dict[str, str]] = {
@@ -80,6 +86,8 @@ FORMS: dict[str, dict[str, str]] = {
         "wants_low_balance": "on",
         "wants_lot_expiring": "on",
         "wants_top_up_succeeded": "on",
+        "webhooks": "",
+        "shown": "",
     },
     "/dashboard/settings/company/": {
         "name": "Acme",
@@ -89,6 +97,8 @@ FORMS: dict[str, dict[str, str]] = {
         "country": "DE",
         "tax_id": "DE123456789",
     },
+    "/dashboard/settings/webhooks/new/": WEBHOOK,
+    "/dashboard/settings/webhooks/{key}/": WEBHOOK,
     "/dashboard/settings/profile/": {"language": "de", "time_zone": "Europe/Berlin"},
     "/language/": {"language": "de", "next": "/packs/"},
     "/dashboard/top-up/": {
@@ -136,6 +146,12 @@ def no_limits(db: None) -> Iterator[None]:
 def places(alice: User, bob: User, settings: Settings) -> dict[str, str]:
     settings.AUTO_TOP_UP = True
     key, _ = issue_api_key(own_seat(alice), name="Laptop")
+    # The paths below have the key's id for every number.
+    delivery = make_delivery(own_seat(alice))
+    WebhookDelivery.objects.all().delete()
+    Webhook.objects.filter(pk=delivery.webhook_id).update(id=key.pk)
+    delivery.pk = delivery.webhook_id = key.pk
+    delivery.save(force_insert=True)
     return {
         "key": str(key.pk),
         "order": str(make_order(alice).public_id),
@@ -188,6 +204,7 @@ def test_a_form_answers_any_value(
         "/dashboard/usage/?least_credits={}&most_credits={}&member={}",
         "/dashboard/usage.csv?since={}&request_id={}&key={}",
         "/dashboard/usage/{}/",
+        "/pause/{}/",
         "/dashboard/team/events/?person={}&action={}&before={}",
         "/dashboard/team/events.csv?person={}&action={}&before={}",
         "/invitations/{}/",

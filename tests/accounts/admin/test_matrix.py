@@ -33,6 +33,8 @@ NOTHING_COMES_OF = {
     "billing.order ask-stripe": "nobody answers at Stripe's address",
     "billing.order refund-unused": "the order's credits are spent or disputed",
     "billing.order refund": "the order is disputed",
+    "proxy.provider ask-balance": "it has no address to ask",
+    "proxy.provider fetch-usage": "it has no address to ask",
     "proxy.provider import-models": "nobody answers at the provider's address",
     "proxy.provider compare-usage": "see test_usage_reports.py",
     "proxy.provider import-prices": "see test_price_imports.py",
