@@ -162,6 +162,8 @@ def test_a_key_of_another_provider_is_not_changed_from_ones_page(root: Client) -
             "keys-0-weight": "9",
             "routes-TOTAL_FORMS": "0",
             "routes-INITIAL_FORMS": "0",
+            "account-TOTAL_FORMS": "0",
+            "account-INITIAL_FORMS": "0",
         },
     )
 
