@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from django.utils.html import format_html, format_html_join
@@ -11,8 +12,11 @@ from accounts.desk.changes import say
 from common import money
 
 NOTHING = "–"
-# Numbers that name something.
-NAMES_IDS = ("id", "_id", "created", "due_by")
+# Numbers that name something, and Stripe's instants, in seconds since 1970.
+NAMES_IDS = ("id", "_id")
+INSTANTS = ("created", "due_by", "expires_at")
+# The year 9999.
+MOST_S = 253_402_300_800
 MOST_LINES = 100
 
 
@@ -40,6 +44,8 @@ def in_words(name: str, value: Any, currency: object = None) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         if name.endswith("_cents") and isinstance(currency, str):
             return money.price(value, currency)
+        if name in INSTANTS and 0 <= value < MOST_S:
+            return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M:%S} UTC"
         if name.endswith(NAMES_IDS):
             return str(value)
     return say(value) or NOTHING

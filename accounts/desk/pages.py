@@ -71,6 +71,11 @@ def section(title: str | None, *fields: Any, description: str = "") -> Any:
     return title, {"fields": fields, "description": description}
 
 
+def folded(title: str, *fields: Any) -> Any:
+    """Return a group of fields that is opened by its title."""
+    return title, {"fields": fields, "classes": ("collapse",)}
+
+
 def desk_page(request: HttpRequest, template: str, **context: Any) -> TemplateResponse:
     """Answer with a page inside the desk's frame."""
     return TemplateResponse(request, template, {**admin.site.each_context(request), **context})

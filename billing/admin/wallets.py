@@ -13,7 +13,7 @@ from django.utils.formats import date_format
 from accounts.desk import columns
 from accounts.desk.actions import ReadOnlyWithActions, deeds_of
 from accounts.desk.filters import ConditionFilter
-from accounts.desk.pages import Matter, Tool, link, list_tool, section
+from accounts.desk.pages import Matter, Tool, folded, link, list_tool, section
 from billing.admin import wallet_reads as reads
 from billing.admin.search import ExactSearch
 from billing.admin.statements import statement_urls, statements_tool
@@ -50,8 +50,8 @@ class WalletAdmin(ExactSearch[Wallet], ReadOnlyWithActions[Wallet]):
     list_display = ("team", "state_shown", *FIGURES, "created_at")
     fieldsets: ClassVar[Any] = (
         section(None, "team", "state_shown", "frozen_reason"),
-        section("Limits of all keys together", *LIMITS),
-        section("Book of record", *FIGURES, "push", "created_at"),
+        folded("Limits of all keys together", *LIMITS),
+        folded("Book of record", *FIGURES, "push", "created_at"),
     )
     list_select_related = ("team__person",)
     list_filter: ClassVar = ("state", DebtFilter)

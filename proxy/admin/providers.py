@@ -176,6 +176,16 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
             )
         )
 
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Let a provider's keys go with it, for who may delete them on this page anyway.
+
+        Their own page deletes none, which Django would take for a missing right.
+        """
+        found, counts, needed, protected = super().get_deleted_objects(objs, request)
+        if request.user.has_perm("proxy.delete_providerkey"):
+            needed.discard(ProviderKey._meta.verbose_name)
+        return found, counts, needed, protected
+
     @admin.display(description="State")
     def state(self, provider: Provider) -> str:
         return state_of_provider(provider)

@@ -1,8 +1,8 @@
 """Who of the staff may do what: every page and action of the desk × every role that is shipped.
 
 The rows are compared with the desk's own address patterns and actions: a page, an action or an
-address without a row fails. Letters: Support, Finance, Operations, Auditor. Beside them stands a
-member of staff in no role, who may do nothing.
+address without a row fails. The table is in `tests/desk_rights.py`; `test_matrix.py` asks the same
+with rows that exist.
 """
 
 from collections.abc import Iterator
@@ -19,128 +19,19 @@ from accounts.desk.actions import StaffActionsAdmin
 from accounts.desk.rights import label_of, say
 from accounts.desk.roles import ROLES, make_roles, rights_of
 from accounts.models import User
-from accounts.teams.members import own_team
 from tests import desk
+from tests.desk_rights import (
+    ACTIONS,
+    DJANGOS,
+    OF_THE_SITE,
+    OTHERS,
+    PAGES,
+    STANDARD,
+    WHO,
+    hire,
+    is_in,
+)
 
-EVERY = "SFOA"
-# Of each page, who may see, add, change and delete.
-PAGES = {
-    "account.emailaddress": (EVERY, "", "", ""),
-    "accounts.auditline": ("A", "", "", ""),
-    "accounts.agreement": (EVERY, "", "", ""),
-    "accounts.legaltext": (EVERY, "", "", ""),
-    "accounts.apikey": (EVERY, "", "", ""),
-    "accounts.invitation": (EVERY, "", "", ""),
-    "accounts.team": (EVERY, "", "", ""),
-    "accounts.teamevent": (EVERY, "", "", ""),
-    "accounts.user": (EVERY, "", "O", ""),
-    "admin.logentry": ("A", "", "", ""),
-    "auth.group": ("A", "", "", ""),
-    "billing.amountoffer": (EVERY, "", "", ""),
-    "billing.approval": ("FA", "", "", ""),
-    "billing.autotopup": (EVERY, "", "", ""),
-    "billing.codebatch": (EVERY, "F", "", ""),
-    "billing.debit": (EVERY, "", "", ""),
-    "billing.dispute": (EVERY, "", "", ""),
-    "billing.exchangerate": ("FOA", "F", "F", ""),
-    "billing.export": ("FOA", "", "", ""),
-    "billing.inboxitem": (EVERY, "", "", ""),
-    "billing.keywriteoff": (EVERY, "", "", ""),
-    "billing.ledgerentry": (EVERY, "", "", ""),
-    "billing.lot": (EVERY, "", "", ""),
-    "billing.modelprice": (EVERY, "", "", ""),
-    "billing.notice": (EVERY, "", "", ""),
-    "billing.notificationsettings": (EVERY, "", "", ""),
-    "billing.order": (EVERY, "", "", ""),
-    "billing.pack": (EVERY, "", "", ""),
-    "billing.publicmodel": (EVERY, "O", "O", ""),
-    "billing.redeemcode": (EVERY, "", "", ""),
-    "billing.refund": (EVERY, "", "", ""),
-    "billing.signin": (EVERY, "", "", ""),
-    "billing.staffnote": (EVERY, "", "", ""),
-    "billing.stripecustomer": (EVERY, "", "", ""),
-    "billing.stripeevent": ("FOA", "", "", ""),
-    "billing.topupconsent": (EVERY, "", "", ""),
-    "billing.topuppayment": (EVERY, "", "", ""),
-    "billing.usagerecord": (EVERY, "", "", ""),
-    "billing.wallet": (EVERY, "", "", ""),
-    "billing.welcomecredit": (EVERY, "", "", ""),
-    "mfa.authenticator": (EVERY, "", "", ""),
-    "proxy.incident": ("OA", "O", "O", ""),
-    "proxy.provider": ("OA", "O", "O", "O"),
-    "proxy.providerkey": ("OA", "", "", ""),
-    "proxy.route": ("OA", "O", "O", "O"),
-}
-ACTIONS = {
-    "accounts.legaltext publish": "",
-    "accounts.apikey limit": "O",
-    "accounts.apikey revoke": "SO",
-    "billing.approval approve": "F",
-    "billing.approval refuse": "F",
-    "billing.approval withdraw": "F",
-    "billing.autotopup switch-off": "SF",
-    "billing.codebatch revoke": "F",
-    "billing.export stop": "FO",
-    "billing.inboxitem end-hold": "FO",
-    "billing.inboxitem let-go": "FO",
-    "billing.inboxitem resolve": "FO",
-    "billing.inboxitem take": "FO",
-    "billing.modelprice cancel": "O",
-    "billing.notice send-again": "SFO",
-    "billing.order ask-stripe": "SFO",
-    "billing.order close": "F",
-    "billing.order credit": "F",
-    "billing.order refund": "F",
-    "billing.order refund-unused": "F",
-    "billing.publicmodel set-price": "O",
-    "billing.stripeevent process-again": "O",
-    "billing.wallet adjust": "F",
-    "billing.wallet change-address": "F",
-    "billing.wallet delete-account": "",
-    "billing.wallet freeze": "O",
-    "billing.wallet grant": "F",
-    "billing.wallet limit": "O",
-    "billing.wallet look": EVERY,
-    "billing.wallet note": "SFO",
-    "billing.wallet sign-out": "O",
-    "billing.wallet unfreeze": "O",
-    "proxy.provider close-circuit": "O",
-    "proxy.provider ask-balance": "O",
-    "proxy.provider fetch-usage": "O",
-    "proxy.provider import-models": "O",
-    "proxy.provider compare-usage": "O",
-    "proxy.provider import-prices": "O",
-    "proxy.provider pause": "O",
-    "proxy.provider resume": "O",
-    "proxy.provider test": "O",
-    "proxy.providerkey take-back": "O",
-    "proxy.route close-circuit": "O",
-    "proxy.route test": "O",
-}
-# Addresses beside those of Django's pages and of actions, each with an address to try.
-OTHERS = {
-    "auth_user_password_change": ("/admin/accounts/user/1/password/", ""),
-    "billing_export_start": ("/admin/billing/export/start/?table=billing.order", "FO"),
-    "billing_export_file": ("/admin/billing/export/0/file/", "FOA"),
-    "billing_wallet_statements": ("/admin/billing/wallet/0/statements/", EVERY),
-    "billing_wallet_statement": ("/admin/billing/wallet/0/statements/2026-01.csv", EVERY),
-    "proxy_health": ("/admin/proxy/provider/health/", "OA"),
-}
-# Addresses of the desk that are about no page, each with an address to try and the method.
-OF_THE_SITE = {
-    "end-visit": ("post", "/admin/as/0/end/", EVERY),
-    "margin": ("get", "/admin/margin/", "FOA"),
-    "search": ("post", "/admin/search/", f"{EVERY}N"),
-    "visit": ("get", "/admin/as/0/dashboard/", EVERY),
-}
-# What Django's own site has for everybody at the desk.
-DJANGOS = {
-    *("index", "login", "logout", "password_change", "password_change_done", "autocomplete"),
-    *("jsi18n", "view_on_site", "app_list"),
-}
-STANDARD = ("changelist", "add", "change", "delete", "history", "do")
-NOBODY = "Nobody"
-WHO = [*(role.name for role in ROLES), NOBODY]
 REFUSED = 403
 each_role = pytest.mark.parametrize("who", WHO)
 
@@ -148,18 +39,6 @@ each_role = pytest.mark.parametrize("who", WHO)
 @pytest.fixture
 def roles(db: None) -> None:
     make_roles()
-
-
-def hire(who: str) -> Client:
-    user = User.objects.create_user(f"{who.lower()}@example.com", is_staff=True)
-    own_team(user)
-    if who != NOBODY:
-        user.groups.add(Group.objects.get(name=who))
-    return desk.log_in(user)
-
-
-def is_in(who: str, letters: str) -> bool:
-    return who[0] in letters
 
 
 def page_names() -> set[str]:

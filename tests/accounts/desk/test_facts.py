@@ -12,6 +12,8 @@ from accounts.desk.facts import NOTHING, facts, lines_of
     [
         ({}, []),
         ({"credits": 1_000}, [("credits", "1,000")]),
+        ({"created": 1_795_953_457}, [("created", "2026-11-29 11:57:37 UTC")]),
+        ({"created": 10**30}, [("created", f"{10**30:,}")]),
         ({"key_id": 1_000}, [("key id", "1000")]),
         (
             {"amount_cents": 1_050, "currency": "usd"},

@@ -199,6 +199,22 @@ def test_another_path_of_the_host_keeps_the_keys(url: str, root: Client, key: Pr
     assert kept.is_for(url)
 
 
+@pytest.mark.parametrize("right", ["delete_provider", "delete_providerkey"])
+def test_a_provider_goes_with_its_keys_for_who_may_delete_both(
+    right: str, root: Client, key: ProviderKey
+) -> None:
+    url = desk.page_url(key.provider, "delete")
+    clerk = desk.make_staff("clerk@example.com", "proxy.view_provider", f"proxy.{right}")
+
+    refused = clerk.post(url, {"post": "yes"})
+    page, gone = root.get(url), root.post(url, {"post": "yes"})
+
+    assert refused.status_code == 403
+    assert (page.status_code, gone.status_code) == (200, 302)
+    assert not Provider.objects.exists()
+    assert not ProviderKey.objects.exists()
+
+
 def test_a_page_sent_without_its_keys_does_not_move_them(root: Client, key: ProviderKey) -> None:
     url = "https://elsewhere.example/v1"
     crafted = change(key, "", base_url=url, **{"keys-TOTAL_FORMS": "0", "keys-INITIAL_FORMS": "0"})
