@@ -38,7 +38,7 @@ class RefundForm(forms.Form):
 class WorkloadForm(forms.Form):
     """Asks for so many requests a day of one kind, to reckon what they cost."""
 
-    model = forms.ChoiceField()
+    model = forms.ChoiceField(label=_("Model"))
     prompt_tokens = WholeNumberField(
         label=_("Tokens in, per request"), min_value=1, max_value=MOST_TOKENS, initial=1_000
     )
@@ -74,8 +74,8 @@ class WorkloadForm(forms.Form):
 class AmountForm(forms.Form):
     """Asks what an amount of money buys."""
 
-    currency = forms.ChoiceField()
-    amount = AmountField(max_digits=12, decimal_places=3, min_value=0)
+    currency = forms.ChoiceField(label=_("Currency"))
+    amount = AmountField(label=_("Amount"), max_digits=12, decimal_places=3, min_value=0)
 
     def __init__(self, offers: Sequence[AmountOffer], query: QueryDict) -> None:
         first = offers[0]
