@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-slow test-long conformance lint lint-more chaos chaos-short bench profile \
-	bench-wallet drain-test fairness deploy-check edge-test page-check lighthouse messages backup-test pooler-test pooler-stack-test upgrade-test mutations races format lock clean venv
+	bench-wallet bench-rebuild drain-test fairness deploy-check edge-test page-check lighthouse messages backup-test first-day-test pooler-test pooler-stack-test upgrade-test mutations races format lock clean venv
 
 # Nothing here may depend on the user's own Python settings.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
@@ -48,6 +48,9 @@ profile: venv ## where a request's and a chunk's time goes, by module (RUNS='jso
 bench-wallet: venv ## measure holds, settlements, the drain and the recovery
 	@$(VENV_PYTHON) -m bench.wallet
 
+bench-rebuild: venv ## measure the rebuild after a loss of Redis (WALLETS='100000 1000000')
+	@$(VENV_PYTHON) -m bench.rebuild
+
 mutations: venv ## break the wallet's guards one by one; a test must fail each time
 	@$(VENV_PYTHON) -m bench.mutations
 
@@ -77,6 +80,9 @@ edge-test: venv ## attack the product through nginx and HAProxy (needs Debian's 
 
 backup-test: venv ## back up under load, restore elsewhere, rebuild and audit
 	@exec $(VENV_PYTHON) -m pytest tests/billing/upkeep/test_dumps.py -n0
+
+first-day-test: venv ## run the first day of docs/operations.md on a machine with nothing on it (as root)
+	@exec $(VENV_PYTHON) -m tests.first_day
 
 pooler-test: venv ## test books and rebuilds through PgBouncer (installs Debian's pgbouncer)
 	@exec $(VENV_PYTHON) -m devstack.pooler

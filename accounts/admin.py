@@ -15,11 +15,16 @@ from django.contrib.auth.forms import AdminUserCreationForm
 from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from django.utils.formats import date_format
 from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
 
-from accounts.audit import read_said
+from accounts.addresses import has_left
+from accounts.audit import Change, read_said
+from accounts.desk import columns
 from accounts.desk.actions import Asked, StaffAction, StaffActionsAdmin
+from accounts.desk.changes import say as say_value
+from accounts.desk.facts import definitions
 from accounts.desk.long_lists import AgeFilter, LongListAdmin
 from accounts.desk.pages import DeskAdmin, ReadOnlyAdmin, SuperusersAdmin, Tool, link, list_tool
 from accounts.desk.rights import say, with_models
@@ -72,7 +77,7 @@ class UserAdmin(DeskAdmin[User], DjangoUserAdmin[User]):
     asks_again = True
     add_form = AddUserForm
     fieldsets = (
-        (None, {"fields": ("email", "password")}),
+        (None, {"fields": ("email", "state", "password")}),
         (
             "Access",
             {
@@ -92,13 +97,19 @@ class UserAdmin(DeskAdmin[User], DjangoUserAdmin[User]):
             },
         ),
     )
-    list_display = ("email", "is_active", "is_staff", "date_joined", "last_login")
+    list_display = ("email", "state", "is_staff", "date_joined", "last_login")
     list_filter = ("is_active", "is_staff", "is_superuser", "groups")
     date_hierarchy = "date_joined"
     search_fields = ("email",)
     ordering = ("-pk",)
     # Django's two boxes can't be read by axe, or by who hears them.
     filter_horizontal = ()
+
+    @admin.display(description="State", ordering="is_active")
+    def state(self, user: User) -> str:
+        if has_left(user):
+            return columns.state("deleted", "quiet")
+        return columns.state(*(("active", "good") if user.is_active else ("locked out", "bad")))
 
     def formfield_for_manytomany(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
         kwargs["widget"] = forms.CheckboxSelectMultiple
@@ -107,7 +118,7 @@ class UserAdmin(DeskAdmin[User], DjangoUserAdmin[User]):
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         if obj is None:
             return ()
-        fields = ("email", "last_login", "date_joined")
+        fields = ("email", "state", "last_login", "date_joined")
         if request.user.is_superuser:
             return fields
         return (*fields, "is_staff", "is_superuser", "groups", "user_permissions")
@@ -147,10 +158,9 @@ class UserAdmin(DeskAdmin[User], DjangoUserAdmin[User]):
 class TeamAdmin(ReadOnlyAdmin[Team]):
     """Teams. Their members change them on their own pages."""
 
-    list_display = ("__str__", "person", "public_id", "created_at", "closed_at")
+    list_display = ("__str__", "person", "public_id", "created_at", "state")
     list_select_related = ("person",)
-    fields = ("name", "person", "public_id", "created_at", "closed_at", "members", "latest")
-    readonly_fields = ("members", "latest")
+    fields = ("name", "person", "public_id", "created_at", "state", "members", "latest")
     date_hierarchy = "created_at"
     search_fields = ("memberships__user__email", "name", "=public_id")
     links = (
@@ -168,6 +178,12 @@ class TeamAdmin(ReadOnlyAdmin[Team]):
             lookup, value, request
         )
 
+    @admin.display(description="State", ordering="closed_at")
+    def state(self, team: Team) -> str:
+        if team.closed_at is None:
+            return columns.state("open", "good")
+        return columns.state(f"closed {date_format(team.closed_at)}", "quiet")
+
     @admin.display(description="Members")
     def members(self, team: Team) -> str:
         seats = team.memberships.select_related("user")
@@ -178,8 +194,11 @@ class TeamAdmin(ReadOnlyAdmin[Team]):
     @admin.display(description="Latest events")
     def latest(self, team: Team) -> str:
         events = team.events.select_related("actor", "member")[:LATEST]
-        rows = ((each.at.strftime("%Y-%m-%d %H:%M"), each, each.member or "") for each in events)
-        return format_html_join(mark_safe("<br>"), "{} {} {}", rows)
+        rows = (
+            (f"{each.at:%Y-%m-%d %H:%M:%S}", each, each.member or "", changes_of(each))
+            for each in events
+        )
+        return format_html_join(mark_safe("<br>"), "{} {} {} {}", rows)
 
 
 @admin.register(Invitation)
@@ -207,8 +226,12 @@ class TeamEventAdmin(ReadOnlyAdmin[TeamEvent]):
     search_fields = ("team__memberships__user__email", "subject")
     fields = (
         *("at", "team", "actor", "action", "subject", "member", "invitation"),
-        *("before", "after"),
+        "changed",
     )
+
+    @admin.display(description="What changed")
+    def changed(self, event: TeamEvent) -> str:
+        return changes_of(event)
 
 
 @admin.register(Group)
@@ -247,6 +270,15 @@ class GroupAdmin(SuperusersAdmin[Group], DjangoGroupAdmin):
     def rights(self, group: Group) -> str:
         words = sorted(map(say, with_models(group.permissions.all())))
         return format_html_join(mark_safe("<br>"), "{}", ((each,) for each in words))
+
+
+def changes_of(event: TeamEvent) -> str:
+    """Return what a deed in a team changed: each value before and after."""
+    before, after = event.before, event.after
+    return "; ".join(
+        str(Change(name.replace("_", " "), say_value(before.get(name)), say_value(after.get(name))))
+        for name in dict.fromkeys((*before, *after))
+    )
 
 
 def is_shipped(group: Group | None) -> bool:
@@ -304,7 +336,18 @@ class AuditLineAdmin(LongListAdmin[AuditLine]):
         "An object's id, a command, a network, a deed, or the address of whoever did it, or whom it"
         " concerned."
     )
-    fields = ("at", "who", "network", "deed", "model", "object_id", "what", "said_in_words")
+    fields = (
+        "at",
+        "who",
+        "network",
+        "deed",
+        "model",
+        "object_id",
+        "what",
+        "words",
+        "why",
+        "changed",
+    )
 
     @admin.display(description="Who")
     def who(self, line: AuditLine) -> str:
@@ -317,6 +360,22 @@ class AuditLineAdmin(LongListAdmin[AuditLine]):
     @admin.display(description="In words")
     def said_in_words(self, line: AuditLine) -> str:
         return str(read_said(line))
+
+    @admin.display(description="What came of it")
+    def words(self, line: AuditLine) -> str:
+        return read_said(line).words or columns.NOTHING
+
+    @admin.display(description="Why")
+    def why(self, line: AuditLine) -> str:
+        return read_said(line).reason or columns.NOTHING
+
+    @admin.display(description="What changed")
+    def changed(self, line: AuditLine) -> str:
+        each_one = (
+            (each.name, f"{each.before or '–'} → {each.after or '–'}")
+            for each in read_said(line).changes
+        )
+        return definitions(each_one)
 
 
 @admin.register(LogEntry)
@@ -354,8 +413,8 @@ class LegalTextAdmin(StaffActionsAdmin[LegalText]):
     staff_actions = (PUBLISH,)
     list_display = ("kind", "state", "created_at", "published_at")
     list_filter = ("kind",)
-    fields = ("kind", "text", "state", "preview")
-    readonly_fields = ("state", "preview")
+    fields = ("kind", "text", "text_de", "state", "preview", "preview_de")
+    readonly_fields = ("state", "preview", "preview_de")
 
     @admin.display(description="State")
     def state(self, text: LegalText) -> str:
@@ -364,6 +423,10 @@ class LegalTextAdmin(StaffActionsAdmin[LegalText]):
     @admin.display(description="As readers see it, as it was saved last")
     def preview(self, text: LegalText) -> str:
         return show(text.text).html
+
+    @admin.display(description="The same in German")
+    def preview_de(self, text: LegalText) -> str:
+        return show(text.text_de).html
 
     def has_change_permission(self, request: HttpRequest, obj: LegalText | None = None) -> bool:
         is_draft = obj is None or obj.version is None

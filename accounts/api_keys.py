@@ -8,10 +8,9 @@ from accounts.models import ApiKey, Membership, Team
 from accounts.teams.roles import Deed, may
 
 
-def keys_with_digest(digest: str, *, at: datetime) -> QuerySet[ApiKey]:
-    """Return the key with this digest, or one that is being rotated from it; revoked or not."""
-    is_this = Q(digest=digest) | Q(previous_digest=digest, previous_expires_at__gt=at)
-    return ApiKey.objects.filter(is_this)
+def keys_with_digest(digest: str) -> QuerySet[ApiKey]:
+    """Return the key with this digest, or one that was rotated from it; in force or not."""
+    return ApiKey.objects.filter(Q(digest=digest) | Q(previous_digest=digest))
 
 
 def is_in_force(key: ApiKey) -> bool:

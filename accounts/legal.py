@@ -46,7 +46,7 @@ def texts_in_force() -> list[LegalText]:
         LegalText.objects.filter(version__isnull=False)
         .order_by("kind", "-version")
         .distinct("kind")
-        .defer("text")
+        .defer("text", "text_de")
     )
     order = list(Kind)
     return sorted(newest, key=lambda each: order.index(Kind(each.kind)))

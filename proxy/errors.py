@@ -4,6 +4,7 @@
     ├── ApiError                     becomes an answer in OpenAI's envelope
     │   ├── Defect                   500  our own, with no details
     │   ├── InvalidRequest           400  the client's fault, nothing was done
+    │   │   ├── ModelRefused         400  or another 4xx: the upstream's own answer, reworded
     │   │   ├── ContextUnknown       400  context_not_known, of a model that is sent a file
     │   │   ├── PayloadTooLarge      413
     │   │   ├── RequestTooSlow       408  it did not arrive in time
@@ -117,6 +118,10 @@ class InvalidRequest(ApiError):
     type = "invalid_request_error"
 
 
+class ModelRefused(InvalidRequest):
+    """The model refused it, as the client's fault. Its code is the upstream's."""
+
+
 class ContextUnknown(InvalidRequest):
     """A file is sent to a model of which nobody has said how much it reads."""
 
@@ -163,7 +168,11 @@ class AuthenticationFailed(ApiError):
     type = "invalid_request_error"
     code = "invalid_api_key"
 
-    def __init__(self, message: str = "Incorrect API key provided.") -> None:
+    def __init__(
+        self, message: str = "Incorrect API key provided.", *, ended: str | None = None
+    ) -> None:
+        # Why, for staff, if the key was one of ours.
+        self.ended = ended
         super().__init__(
             f"{message} Send your API key in the Authorization header (Authorization: Bearer "
             "YOUR_API_KEY); your keys are in the dashboard.",

@@ -14,11 +14,13 @@ from django.utils.text import slugify
 
 from accounts.desk.limits import brief
 from accounts.desk.masking import masked
-from accounts.desk.pages import DeskAdmin
+from accounts.desk.pages import DeskAdmin, Matter
 from billing.desk.front import describe_business
 from billing.desk.margin import show_margin
 from billing.desk.search import show_search
 from billing.desk.visits import end_visit, show_visit
+from billing.margin.business import Business, Served
+from proxy.models import Provider
 
 # The groups of pages, in their order. A page that is not named here comes last.
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -80,7 +82,10 @@ class StaffSite(AdminSite):
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         matters = read_matters(self, request)
-        context = {**(extra_context or {}), "matters": matters, **describe_business(request)}
+        business = describe_business(request)
+        context = {**(extra_context or {}), "matters": matters, **business}
+        if business and request.user.has_perm("proxy.view_provider"):
+            context["providers"] = find_providers(business["business"])
         return super().index(request, context)
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
@@ -105,6 +110,14 @@ class StaffSite(AdminSite):
             for title, names in {**GROUPS, "Other": rest}.items()
             if (found := pick(pages, names))
         ]
+
+
+def find_providers(business: Business) -> list[tuple[Served, Provider | None]]:
+    """Return how each provider did, with its row, if it still has one."""
+    rows = Provider.objects.in_bulk(
+        [each.provider for each in business.providers], field_name="name"
+    )
+    return [(each, rows.get(each.provider)) for each in business.providers]
 
 
 def lacks_second_factor(request: HttpRequest) -> bool:
@@ -138,16 +151,21 @@ def changelist_url(page: DeskAdmin[Any]) -> str:
     return reverse(f"admin:{page.opts.app_label}_{page.opts.model_name}_changelist")
 
 
+def describe_matter(page: DeskAdmin[Any], matter: Matter) -> dict[str, Any]:
+    """Count a matter's rows, and lead to their list, or to the one row that waits."""
+    rows = page.model._default_manager.filter(matter.condition)
+    url, count = f"{changelist_url(page)}?{matter.query}", rows.count()
+    if count == 1 and (sole := rows.first()) is not None:
+        url = reverse(f"admin:{page.opts.app_label}_{page.opts.model_name}_change", args=[sole.pk])
+    return {"label": matter.label, "url": url, "count": count}
+
+
 def read_matters(site: AdminSite, request: HttpRequest) -> list[dict[str, Any]]:
     """Count the rows that wait for a person, on the pages that this one may see."""
     pages = {model.__name__: page for model, page in site._registry.items()}
     names = (*FIRST, *(name for name in pages if name not in FIRST))
     return [
-        {
-            "label": matter.label,
-            "url": f"{changelist_url(page)}?{matter.query}",
-            "count": page.model._default_manager.filter(matter.condition).count(),
-        }
+        describe_matter(page, matter)
         for name in names
         if isinstance(page := pages[name], DeskAdmin) and page.has_view_permission(request)
         for matter in page.matters

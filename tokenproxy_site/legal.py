@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 from accounts.legal import find_text, texts_in_force
 from accounts.models import LegalText
 from common.markdown import show
+from common.staff_texts import in_readers_language
 
 # A reader of security.txt should fetch it anew before it expires.
 SECURITY_TXT_DAYS = 90
@@ -32,9 +33,11 @@ def text(request: HttpRequest, kind: str, version: int | None = None) -> HttpRes
     if found is None:
         raise Http404("There is no such text.")
     versions = LegalText.objects.filter(kind=kind, version__isnull=False).order_by("-version")
+    words, language = in_readers_language(found, "text")
     context = {
         "text": found,
-        "shown": show(found.text),
+        "shown": show(words),
+        "text_language": language,
         "versions": list(versions.values_list("version", "published_at")),
     }
     return render(request, "legal/text.html", context)

@@ -5,13 +5,15 @@ page, `do/<name>/?ids=…`: GET shows what would happen, POST does it and adds a
 trail for each object.
 """
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, ClassVar, Generic, cast
 
 from django import forms
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.contrib.admin.options import IS_POPUP_VAR
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
@@ -21,7 +23,8 @@ from django.urls import URLPattern, path, reverse
 
 from accounts.audit import Said
 from accounts.desk.changes import differences, snapshot
-from accounts.desk.pages import DeskAdmin, M, ReadOnlyAdmin, Tool, form_page
+from accounts.desk.pages import EDITED, DeskAdmin, M, ReadOnlyAdmin, Tool, form_page
+from accounts.desk.seen import demand_unchanged, fields_of
 from accounts.models import User
 from accounts.reauthentication import ask_staff
 from common.exceptions import DomainError
@@ -30,6 +33,8 @@ from common.exceptions import DomainError
 MOST_AT_ONCE = 100
 # The button that shows what an action would change.
 PREVIEW = "_preview"
+# The field that says which preview was looked at.
+SEAL = "_seal"
 
 
 class ReasonForm(forms.Form):
@@ -61,6 +66,15 @@ class Asked(Generic[M]):
         """The member of staff whose deed it is; the desk lets nobody else in."""
         return self.in_name_of or cast(User, self.request.user)
 
+    def check_seal(self, basis: object) -> None:
+        """Refuse a deed that would differ from its preview. Raises PreviewOutdated.
+
+        Call it once what the deed is worked out of is locked.
+        """
+        seals = self.request.POST.get(SEAL, "").split()
+        if seals and seal_of(self.obj.pk, basis) not in seals:
+            raise PreviewOutdated(CHANGED)
+
 
 @dataclass(frozen=True, slots=True)
 class Done:
@@ -74,12 +88,32 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What an action would change: a table above its form. The first column names the row."""
+    """What an action would change: a table above its form. The first column names the row.
+
+    What is done after it must come of the same `basis`, told by each object's id.
+    """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     notes: Sequence[str] = ()
+    basis: Mapping[int, object] = field(default_factory=dict)
+
+    @property
+    def seal(self) -> str:
+        return " ".join(seal_of(pk, each) for pk, each in sorted(self.basis.items()))
+
+
+class PreviewOutdated(DomainError):
+    """What a preview showed is not what would be done now."""
+
+
+def seal_of(pk: int, basis: object) -> str:
+    return hashlib.sha256(f"{pk} {basis!r}".encode()).hexdigest()[:32]
+
+
+CHANGED = "It has changed since you looked. Nothing was done: look at it once more."
+UNSEEN = "Nothing was done yet: look at what would change, then do it."
 
 
 def never_refused(obj: Model) -> str:
@@ -94,8 +128,9 @@ class StaffAction(Generic[M]):
     can't be acted on, or nothing. An action that talks to the network must not be `is_atomic`. An
     action whose form shows an object's present values, to be changed, must be `is_for_one`:
     otherwise its unchanged fields would overwrite those of the other objects. `get_options`
-    returns what its form is made with, besides the answers. Who may change the objects may act on
-    them, unless the action names another `permission`. What moves money, or gives power,
+    returns what its form is made with, besides the answers. Whoever opened a page before a
+    colleague's deed is told of it, unless that was `is_harmless`. Who may change the objects may
+    act on them, unless the action names another `permission`. What moves money, or gives power,
     `asks_again` for the password.
     """
 
@@ -110,6 +145,8 @@ class StaffAction(Generic[M]):
     get_options: Callable[[M], dict[str, Any]] = lambda obj: {}
     # What it would change, for a second button of the page that changes nothing.
     preview: Callable[[HttpRequest, Sequence[M], dict[str, Any]], Preview] | None = None
+    # Whether nothing is done that was not looked at before.
+    must_be_seen: bool = False
     # What staff should know about an object before they confirm.
     get_note: Callable[[M], str] = lambda obj: ""
     # Whose columns are compared, for the audit trail.
@@ -119,6 +156,18 @@ class StaffAction(Generic[M]):
     is_for_one: bool = False
     is_atomic: bool = True
     asks_again: bool = False
+    # Nothing of it matters to who acts next.
+    is_harmless: bool = False
+
+    @property
+    def has_preview(self) -> bool:
+        """Tell a template, which would call `preview` itself, whether there is one."""
+        return self.preview is not None
+
+    @property
+    def deeds(self) -> tuple[str, ...]:
+        """Return how the trail names what it does."""
+        return (self.label,)
 
     @property
     def most(self) -> int:
@@ -137,18 +186,28 @@ class StaffAction(Generic[M]):
     def look_ahead(
         self, request: HttpRequest, objects: Sequence[M], form: ReasonForm
     ) -> Preview | None:
-        """Return what the action would change, if that was asked for and can be told."""
-        if self.preview is None or PREVIEW not in request.POST:
+        """Return what the action would change, if that can be told.
+
+        It is told if it was asked for, or if what was looked at before is not what would be done.
+        """
+        is_asked, seal = PREVIEW in request.POST, request.POST.get(SEAL, "")
+        if self.preview is None or not (is_asked or seal or self.must_be_seen):
             return None
-        # Nothing is done, so no reason is needed yet.
-        form.fields["reason"].required = False
+        if is_asked:
+            # Nothing is done, so no reason is needed yet.
+            form.fields["reason"].required = False
         if not form.is_valid():
             return None
         try:
-            return self.preview(request, objects, form.cleaned_data)
+            preview = self.preview(request, objects, form.cleaned_data)
         except DomainError as error:
             form.add_error(None, str(error))
             return None
+        if not is_asked:
+            if preview.seal == seal:
+                return None
+            form.add_error(None, CHANGED if seal else UNSEEN)
+        return preview
 
     def run(self, asked: Asked[M]) -> Done:
         """Act on one object."""
@@ -234,7 +293,9 @@ class StaffActionsAdmin(DeskAdmin[M]):
             opts=self.opts,
             action=action,
             preview=preview,
+            seal=preview.seal if preview else request.POST.get(SEAL, ""),
             objects=[(obj, action.refusal(obj), action.get_note(obj)) for obj in objects],
+            seen=fields_of(request, objects),
             return_url=self.get_return_url(objects),
         )
 
@@ -274,8 +335,9 @@ class StaffActionsAdmin(DeskAdmin[M]):
     ) -> str:
         """Do something and write it into the audit trail, in one transaction."""
         changed = action.get_changed(asked.obj)
-        before = snapshot(changed)
         with action.guard():
+            demand_unchanged(asked.request, asked.obj, self.deeds_that_matter())
+            before = snapshot(changed)
             answer = act()
             done = Done(answer) if isinstance(answer, str) else answer
             changes = differences(before, snapshot(changed))
@@ -289,11 +351,24 @@ class StaffActionsAdmin(DeskAdmin[M]):
             )
         return done.text
 
+    def deeds_that_matter(self) -> set[str]:
+        """Return the deeds here that whoever acts next should have seen."""
+        deeds = (each.deeds for each in self.staff_actions if not each.is_harmless)
+        return {EDITED, *chain.from_iterable(deeds)}
+
     def get_return_url(self, objects: Sequence[M]) -> str:
         base = f"admin:{self.opts.app_label}_{self.opts.model_name}"
         if len(objects) == 1:
             return reverse(f"{base}_change", args=[objects[0].pk])
         return reverse(f"{base}_changelist")
+
+
+def deeds_of(request: HttpRequest, obj: Model) -> list[Tool]:
+    """Return the buttons of what may be done to an object now, for a row of another's page."""
+    page = admin.site._registry.get(type(obj))
+    if not isinstance(page, DeskAdmin) or not page.has_view_permission(request, obj):
+        return []
+    return [tool for tool in page.get_tools(request, obj) if tool.is_action]
 
 
 class ReadOnlyWithActions(StaffActionsAdmin[M], ReadOnlyAdmin[M]):

@@ -4,7 +4,6 @@ A column keeps the name of its field, so `admin.css` can align every `…_credit
 path to a field may cross relations: `price.version`.
 """
 
-import json
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from django.contrib import admin
 from django.utils.html import format_html
 
+from accounts.desk.facts import facts as as_facts
 from common import money
 
 Column = Callable[[Any], str]
@@ -48,16 +48,10 @@ def price(path: str, description: str, *, currency: str = "currency") -> Column:
     return _column(show, path, description)
 
 
-def as_json(path: str, description: str) -> Column:
-    """Show a JSON field, indented."""
+def facts(path: str, description: str) -> Column:
+    """Show what is kept as JSON, a line for each value."""
     read = attrgetter(path)
-
-    def show(obj: Any) -> str:
-        return format_html(
-            '<pre tabindex="0">{}</pre>', json.dumps(read(obj), indent=2, sort_keys=True)
-        )
-
-    return _column(show, path, description)
+    return _column(lambda obj: as_facts(read(obj)), path, description)
 
 
 def state(text: str, tone: str) -> str:

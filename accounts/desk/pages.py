@@ -26,6 +26,7 @@ from accounts.desk.changes import changes_of_forms, differences, snapshot
 from accounts.desk.fields import name_fields, name_parts
 from accounts.desk.paging import BriefPaginator
 from accounts.desk.recording import doer_of
+from accounts.desk.seen import Overtaken, demand_unchanged, fields_of
 from accounts.models import AuditLine, User
 from accounts.reauthentication import ask_staff, must_ask_again
 
@@ -35,6 +36,7 @@ M = TypeVar("M", bound=Model)
 FEW = 10
 # How many lines an object's history shows.
 LATEST_LINES = 200
+EDITED = "Changed"
 # How the search fields end that name a person.
 WHOSE = ("user__email", "buyer__email", "created_by__email")
 
@@ -117,21 +119,26 @@ class RowForm(forms.ModelForm[M]):
         super().add_error(field, error)
 
 
-def ask_in(form_class: type[forms.ModelForm[M]]) -> type[forms.ModelForm[M]]:
-    """Return a form that keeps what was typed and refuses it until the password was entered."""
+def refuse_in(form_class: type[forms.ModelForm[M]], why: str) -> type[forms.ModelForm[M]]:
+    """Return a form that keeps what was typed, and refuses it."""
 
-    class AskingForm(form_class):  # type: ignore[valid-type,misc]
+    class RefusingForm(form_class):  # type: ignore[valid-type,misc]
         def clean(self) -> Any:
             cleaned = super().clean()
-            url = f"{reverse('account_reauthenticate')}?next={reverse('admin:index')}"
-            text = (
-                'Nothing was saved yet. <a href="{}" target="_blank">Enter your password</a>, then'
-                " save again."
-            )
-            self.add_error(None, format_html(text, url))
+            self.add_error(None, why)
             return cleaned
 
-    return AskingForm
+    return RefusingForm
+
+
+def why_ask_again() -> str:
+    """Return what a form says until the password was entered."""
+    url = f"{reverse('account_reauthenticate')}?next={reverse('admin:index')}"
+    text = (
+        'Nothing was saved yet. <a href="{}" target="_blank">Enter your password</a>, then'
+        " save again."
+    )
+    return format_html(text, url)
 
 
 class DeskAdmin(admin.ModelAdmin[M]):
@@ -169,9 +176,25 @@ class DeskAdmin(admin.ModelAdmin[M]):
         for each in form.base_fields.values():
             if isinstance(each, forms.SplitDateTimeField):
                 name_parts(each)
-        if self.asks_again and request.method == "POST" and must_ask_again(request):
-            return ask_in(form)
+        if request.method != "POST":
+            return form
+        if self.asks_again and must_ask_again(request):
+            return refuse_in(form, why_ask_again())
+        if change and obj is not None and (why := self.why_overtaken(request, obj)):
+            return refuse_in(form, why)
         return form
+
+    def why_overtaken(self, request: HttpRequest, obj: M) -> str:
+        """Return what somebody else changed since this page was opened; empty if nothing."""
+        try:
+            demand_unchanged(request, obj, self.deeds_that_matter())
+        except Overtaken as error:
+            return str(error)
+        return ""
+
+    def deeds_that_matter(self) -> set[str]:
+        """Return the deeds here that whoever acts next should have seen."""
+        return {EDITED}
 
     def construct_change_message(  # type: ignore[override]
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
@@ -183,7 +206,7 @@ class DeskAdmin(admin.ModelAdmin[M]):
         return self.record(request, obj, "Added", message)
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        return self.record(request, obj, "Changed", message)
+        return self.record(request, obj, EDITED, message)
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
         for obj in queryset:
@@ -253,6 +276,7 @@ class DeskAdmin(admin.ModelAdmin[M]):
         obj: M | None = context.get("original")
         if obj is not None:
             context["tools"] = self.get_tools(request, obj)
+            context["seen"] = fields_of(request, [obj])
         return super().render_change_form(request, context, *args, **kwargs)
 
 

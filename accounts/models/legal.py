@@ -6,6 +6,8 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from common.staff_texts import GERMAN
+
 
 class LegalText(models.Model):
     """One version of a text, in Markdown. A draft is nobody's but staff's; once published, a
@@ -24,6 +26,9 @@ class LegalText(models.Model):
     version = models.PositiveIntegerField(null=True, editable=False)
     text = models.TextField(
         max_length=200_000, help_text="Markdown: ## headings, lists, tables, [links](https://…)."
+    )
+    text_de = models.TextField(
+        "Text in German", max_length=200_000, blank=True, db_default="", help_text=GERMAN
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     published_at = models.DateTimeField(null=True, editable=False)

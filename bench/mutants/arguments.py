@@ -6,7 +6,7 @@ from bench.mutants.mutant import PARTS, Mutant, lua
 
 FUNCTION = re.compile(r"^local function (\w+)\(.*?^end$", re.MULTILINE | re.DOTALL)
 # What is read of Redis is named otherwise: it needs no check, but for an event's fields.
-CHECK = re.compile(r"\b(int|str|id)\((\w+|(?:event|args)\[[^\]]+\]), '(\w+)'(?:, -?\d+)?\)")
+CHECK = re.compile(r"\b(int|str|id|whole)\((\w+|(?:event|args)\[[^\]]+\]), '(\w+)'(?:, -?\d+)?\)")
 WRONG = "functions::test_a_wrong_argument_changes_nothing"
 WRONG_OF_REBUILD = "functions::test_a_wrong_argument_of_a_rebuild_changes_nothing"
 # Where a function has another name among the tests' calls than here.

@@ -209,7 +209,7 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "restore_keys: a key of another epoch keeps its months",
-        "    redis.call('DEL', row[1])\n",
+        "    redis.call('DEL', unpack(names))\n",
         "",
         within="restore_keys(",
         tests="functions::test_a_restored_key_spent_only_what_the_rebuild_tells",

@@ -7,6 +7,8 @@ from django.contrib import admin
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
 
 from accounts.desk import columns
 from accounts.desk.actions import Asked, ReadOnlyWithActions, ReasonForm, StaffAction
@@ -15,7 +17,9 @@ from accounts.desk.pages import link
 from accounts.models import ApiKey
 from billing.keys.api_keys import adjust_api_key, booked_spending, revoke_api_key
 from billing.keys.forms import LimitsForm, settings_from
+from billing.keys.refusals import find_refusals
 from billing.keys.settings import KeySettings
+from billing.ledger.wallets import get_wallet
 
 
 class KeyStateFilter(ConditionFilter):
@@ -96,6 +100,7 @@ class ApiKeyAdmin(ReadOnlyWithActions[ApiKey]):
         "hint",
         "state",
         "spent",
+        "refused",
         "requests_per_minute",
         "tokens_per_minute",
         "concurrent_requests",
@@ -139,3 +144,17 @@ class ApiKeyAdmin(ReadOnlyWithActions[ApiKey]):
     def spent(self, key: ApiKey) -> str:
         total, this_month = booked_spending(key.team).get(key.pk, (0, 0))
         return f"{this_month:,} and {total:,} credits"
+
+    @admin.display(description="Refused in seven days")
+    def refused(self, key: ApiKey) -> str:
+        """Say what of the key's requests left no receipt; revoked keys may be asked with still."""
+        found = find_refusals(get_wallet(key.team).pk)
+        if found is None:
+            return "Redis is away, so nothing is known now."
+        lines = [
+            f"{each.count:,} × {each.refusal.status} {each.words},"
+            f" last {each.last_at:%Y-%m-%d %H:%M:%S} UTC"
+            for each in found
+            if each.refusal.api_key_id == key.pk
+        ]
+        return format_html_join(mark_safe("<br>"), "{}", ([line] for line in lines)) or "none"

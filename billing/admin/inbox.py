@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.db.models import F, Model, Q, QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 
 from accounts.desk import columns
 from accounts.desk.actions import Asked, ReadOnlyWithActions, StaffAction
+from accounts.desk.facts import definitions
 from accounts.desk.filters import ConditionFilter, Lookups
 from accounts.desk.pages import Tool
 from billing.admin.inbox_advice import advice_of, known_of, tools_of
@@ -141,12 +142,10 @@ class InboxItemAdmin(ReadOnlyWithActions[InboxItem]):
 
     @admin.display(description="What is known")
     def known(self, item: InboxItem) -> str:
-        rows = (
+        return definitions(
             (name, format_html('<a href="{}">{}</a>', url, text) if url else text)
             for name, text, url in known_of(item)
         )
-        found = format_html_join("", "<div><dt>{}</dt><dd>{}</dd></div>", rows)
-        return format_html('<dl class="known">{}</dl>', found) if found else "–"
 
     def get_tools(self, request: HttpRequest, obj: InboxItem) -> Sequence[Tool]:
         return [*tools_of(obj), *super().get_tools(request, obj)]

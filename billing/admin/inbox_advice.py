@@ -9,6 +9,7 @@ from typing import Any
 
 from django.urls import reverse
 
+from accounts.desk.facts import lines_of
 from accounts.desk.pages import Tool, list_tool
 from billing.models import InboxItem, Order
 from billing.stripe_api import parse_order_id
@@ -60,6 +61,7 @@ def _action(label: str, model: str, action: str, pk: int) -> Tool:
 
 ORDER = (do_order("Refund", "refund"), do_order("Ask Stripe again", "ask-stripe"))
 REVIEW = (do_order("Credit the order", "credit"), do_order("Close the order", "close"), *ORDER)
+UNFREEZE = do("Unfreeze the wallet", "billing_wallet", "unfreeze", "wallet")
 REFUND = (look("The refund", "billing_refund"), *ORDER)
 MARGIN = (page("Margin by provider", "margin", "?by=provider"), page("Margin by day", "margin"))
 KEYS = page("Providers' keys", "proxy_providerkey_changelist", "?state=ejected")
@@ -78,7 +80,9 @@ ADVICE: dict[str, Advice] = {
         (page("Packs", "billing_pack_changelist"),),
     ),
     "dispute": Advice(
-        "A dispute goes on after it was won. Answer it in Stripe's dashboard.", ORDER
+        "The wallet is frozen. Answer the dispute in Stripe's dashboard before its deadline; won,"
+        " the freeze is lifted by itself.",
+        (look("The dispute", "billing_dispute"), ORDER[1]),
     ),
     "dispute_in_other_currency": Advice(
         "Compare the amounts in Stripe's dashboard, then correct the wallet by an adjustment.",
@@ -86,10 +90,16 @@ ADVICE: dict[str, Advice] = {
     ),
     "dispute_lost": Advice(
         "The credits stay taken back. Decide whether the customer may go on: unfreeze the wallet,"
-        " or leave it."
+        " or leave it.",
+        (UNFREEZE,),
     ),
     "event_not_booked": Advice(
         "A charge waits in Redis and can't be booked. The worker's log has the error.",
+    ),
+    "fraud_warning": Advice(
+        "The bank takes the payment for fraud, and the wallet is frozen. Refund it before it is"
+        " disputed, or unfreeze the wallet if you know the customer.",
+        (do_order("Refund", "refund"), UNFREEZE),
     ),
     "hold_stuck": Advice(
         "The reaper can't end it: the worker's log says why. End it here; it is charged what it had"
@@ -204,8 +214,8 @@ def known_of(item: InboxItem) -> list[tuple[str, str, str]]:
     for name, value in item.detail.items():
         if value is None or value == "":
             continue
-        is_id = isinstance(value, (int, str)) and name in PAGES
-        url = PAGES[name](value) if is_id else ""
-        text = f"{value:,}" if isinstance(value, int) and not is_id else str(value)
-        rows.append((name.replace("_", " "), text, url))
+        if isinstance(value, (int, str)) and name in PAGES:
+            rows.append((name.replace("_", " "), str(value), PAGES[name](value)))
+        else:
+            rows += [(label, text, "") for label, text in lines_of({name: value})]
     return rows

@@ -16,7 +16,7 @@ from billing.approvals.limits import EXCEEDS, why_beyond
 # What a form has beside the answers.
 # The action that makes codes; it has a page of its own.
 MAKE_CODES = "make"
-NO_ANSWERS = ("csrfmiddlewaretoken",)
+NO_ANSWERS = ("csrfmiddlewaretoken", "seen-")
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,15 @@ class LimitedAction(StaffAction[M]):
     # Whatever it is worth.
     takes_two: bool = False
 
+    @property
+    def deeds(self) -> tuple[str, ...]:
+        return (self.label, self.asked_deed)
+
+    @property
+    def asked_deed(self) -> str:
+        """Return how the trail names that it was asked for."""
+        return f"Asked for: {self.label}"
+
     def run(self, asked: Asked[M]) -> Done:
         """Do it, or ask for it if it is more than one person may do."""
         worth = self.worth(asked)
@@ -35,7 +44,7 @@ class LimitedAction(StaffAction[M]):
             text = f"Nothing was done yet. {why} A second person has been asked to approve it."
             return Done(
                 text if approval.is_open() else f"It was asked for before: {approval.outcome}",
-                deed=f"Asked for: {self.label}",
+                deed=self.asked_deed,
             )
         return Done(self.apply(asked), worth_credits=worth)
 
@@ -60,7 +69,7 @@ class LimitedAction(StaffAction[M]):
 
 def answers_of(posted: QueryDict) -> dict[str, Any]:
     """Return a form's answers as they can be kept."""
-    return {name: values for name, values in posted.lists() if name not in NO_ANSWERS}
+    return {name: values for name, values in posted.lists() if not name.startswith(NO_ANSWERS)}
 
 
 def press_of(asked: Asked[Any]) -> UUID:

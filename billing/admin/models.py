@@ -47,6 +47,7 @@ class PublicModelAdmin(StaffActionsAdmin[PublicModel]):
         "name",
         "display_name",
         "description",
+        "description_de",
         "owned_by",
         "default_max_tokens",
         "has_default_temperature",

@@ -54,7 +54,7 @@ class NoticeAdmin(ReadOnlyWithActions[Notice]):
         "next_attempt_at",
         "given_up_at",
         "error",
-        columns.as_json("facts", "Facts"),
+        columns.facts("facts", "Facts"),
     )
     list_select_related = ("user",)
     list_filter: ClassVar = (ProgressFilter, "kind")

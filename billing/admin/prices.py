@@ -16,6 +16,8 @@ from accounts.desk.actions import Asked, Preview, ReadOnlyWithActions, ReasonFor
 from billing.catalogue.model_prices import (
     cancel_price,
     in_force,
+    known_versions,
+    lock_versions,
     plan_price,
     planned,
     rates_of,
@@ -88,6 +90,7 @@ def find_current_rates(models: Sequence[PublicModel]) -> dict[str, Any]:
 
 def add_version(asked: Asked[PublicModel]) -> str:
     starts_at = asked.answers["starts_at"]
+    asked.check_seal(_basis(asked.answers, lock_versions(asked.obj)))
     rates = rates_in(asked.answers)
     price = (
         plan_price(asked.obj, starts_at, **rates) if starts_at else set_price(asked.obj, **rates)
@@ -108,6 +111,11 @@ def add_version(asked: Asked[PublicModel]) -> str:
 def rates_in(answers: dict[str, Any]) -> dict[str, int | None]:
     """Return the rates that a form was filled in with."""
     return {rate: answers[rate] for rate in (*RATES, *CLASS_RATES)}
+
+
+def _basis(answers: dict[str, Any], versions: list[int]) -> object:
+    """Return what a new price follows from: the answers, and the versions that there are."""
+    return rates_in(answers), answers["starts_at"], versions
 
 
 def say_instant(at: datetime) -> str:
@@ -148,6 +156,7 @@ def preview_prices(
         columns=("Model", "Requests", "Credits", "Income", "Margin", "Cost"),
         rows=rows,
         notes=notes,
+        basis={model.pk: _basis(answers, known_versions(model)) for model in models},
     )
 
 

@@ -52,7 +52,7 @@ class StripeEventAdmin(ReadOnlyWithActions[StripeEvent]):
         "attempts",
         "next_attempt_at",
         "error",
-        columns.as_json("payload", "Body"),
+        columns.facts("payload", "What was read of it"),
     )
     list_filter: ClassVar = (ProgressFilter, "kind")
     date_hierarchy = "received_at"

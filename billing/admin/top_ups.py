@@ -124,7 +124,7 @@ class TopUpConsentAdmin(ReadOnlyAdmin[TopUpConsent]):
 @admin.register(TopUpPayment)
 class TopUpPaymentAdmin(ReadOnlyAdmin[TopUpPayment]):
     list_display = ("id", "order", "decline_code")
-    fields = ("order", "decline_code", "request")
+    fields: ClassVar[Any] = ("order", "decline_code", columns.facts("request", "Asked of Stripe"))
     list_select_related = ("order__team__person",)
     search_fields = ("=order__public_id", "order__buyer__email")
 

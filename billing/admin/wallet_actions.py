@@ -321,6 +321,7 @@ NOTE = StaffAction[Wallet](
     apply=note,
     form_class=NoteForm,
     is_for_one=True,
+    is_harmless=True,
 )
 SIGN_OUT = StaffAction[Wallet](
     name="sign-out",
@@ -344,6 +345,7 @@ LOOK = StaffAction[Wallet](
     get_options=lambda wallet: {"wallet": wallet},
     get_next=lambda asked: visits.address_of(asked.answers["member"]),
     is_for_one=True,
+    is_harmless=True,
 )
 ADDRESS = LimitedAction[Wallet](
     name="change-address",

@@ -12,6 +12,7 @@ from django.utils import timezone
 from accounts.audit import Said, read_said
 from accounts.desk.charts import Chart, make_chart
 from accounts.models import ApiKey, AuditLine, Membership, TeamEvent
+from billing.keys.refusals import Refused, find_refusals
 from billing.ledger.credits import ORDER_OF_USE
 from billing.models import (
     KeySpending,
@@ -95,6 +96,15 @@ def usage_chart(wallet: Wallet) -> Chart:
 def trouble(wallet: Wallet) -> QuerySet[UsageRecord]:
     """Return the last requests that did not end as they should."""
     return wallet.usage_records.exclude(outcome=UsageRecord.Outcome.COMPLETED)[:RECENT]
+
+
+def refused(wallet: Wallet) -> list[tuple[str, Refused]] | None:
+    """Return what was refused in a week, each with its key's name; None without Redis."""
+    found = find_refusals(wallet.pk)
+    if found is None:
+        return None
+    keys = ApiKey.objects.in_bulk({each.refusal.api_key_id for each in found})
+    return [(str(keys.get(each.refusal.api_key_id, "a key")), each) for each in found]
 
 
 def recent_orders(wallet: Wallet) -> QuerySet[Order]:

@@ -1,21 +1,23 @@
 """Wallets: balances, and what staff may do to them. The actions are in `wallet_actions.py`."""
 
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import Q
+from django.db.models import Model, Q
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
+from django.utils import timezone
+from django.utils.formats import date_format
 
 from accounts.desk import columns
-from accounts.desk.actions import ReadOnlyWithActions
+from accounts.desk.actions import ReadOnlyWithActions, deeds_of
 from accounts.desk.filters import ConditionFilter
-from accounts.desk.pages import Matter, link, list_tool, section
+from accounts.desk.pages import Matter, Tool, link, list_tool, section
 from billing.admin import wallet_reads as reads
 from billing.admin.search import ExactSearch
 from billing.admin.statements import statement_urls, statements_tool
 from billing.admin.wallet_actions import ACTIONS, LIMITS
-from billing.keys.refusals import find_refusals
 from billing.ledger.balances import read_balance
 from billing.models import Wallet
 
@@ -63,6 +65,8 @@ class WalletAdmin(ExactSearch[Wallet], ReadOnlyWithActions[Wallet]):
 
     @admin.display(description="State", ordering="state")
     def state_shown(self, wallet: Wallet) -> str:
+        if wallet.team.closed_at is not None:
+            return columns.state(f"closed {date_format(wallet.team.closed_at)}", "quiet")
         if wallet.state == Wallet.State.FROZEN:
             return columns.state("frozen", "bad")
         if wallet.debt_credits:
@@ -87,6 +91,11 @@ class WalletAdmin(ExactSearch[Wallet], ReadOnlyWithActions[Wallet]):
         return super().render_change_form(request, context, *args, **kwargs)
 
 
+def with_deeds(request: HttpRequest, rows: Iterable[Model]) -> list[tuple[Model, list[Tool]]]:
+    """Return rows, each with what this member of staff may do to it now."""
+    return [(row, deeds_of(request, row)) for row in rows]
+
+
 def describe_wallet(request: HttpRequest, wallet: Wallet) -> dict[str, Any]:
     """Return what answers "where did my credits go?", as far as this member of staff may see it."""
     user = request.user
@@ -105,9 +114,9 @@ def describe_wallet(request: HttpRequest, wallet: Wallet) -> dict[str, Any]:
             "desk_trail": "accounts.view_auditline",
         }.items()
     }
-    more = {
-        "orders": reads.recent_orders,
-        "keys": reads.newest_keys,
+    more: dict[str, Callable[[Wallet], Any]] = {
+        "orders": lambda wallet: with_deeds(request, reads.recent_orders(wallet)),
+        "keys": lambda wallet: with_deeds(request, reads.newest_keys(wallet)),
         "members": reads.members,
         "mails": reads.recent_mails,
         "notes": reads.notes,
@@ -118,7 +127,7 @@ def describe_wallet(request: HttpRequest, wallet: Wallet) -> dict[str, Any]:
         **{name: read(wallet) if sees[name] else None for name, read in more.items()},
         "chart": reads.usage_chart(wallet) if sees_usage else None,
         "trouble": reads.trouble(wallet) if sees_usage else None,
-        "refused": find_refusals(wallet.pk) if sees_usage else None,
+        "refused": reads.refused(wallet) if sees_usage else None,
         "balance": read_balance(wallet),
         "totals": reads.sum_by_kind(wallet) if sees_ledger else None,
         "entries": reads.recent_entries(wallet) if sees_ledger else None,
@@ -126,6 +135,7 @@ def describe_wallet(request: HttpRequest, wallet: Wallet) -> dict[str, Any]:
         "spending": reads.spending_by_model(wallet) if sees_usage else None,
         "records": reads.recent_usage(wallet) if sees_usage else None,
         "days": reads.SPENDING_DAYS,
+        "now": timezone.now(),
         "all_entries": list_tool("All entries", "billing_ledgerentry", wallet__id__exact=wallet.pk),
         "all_lots": list_tool("All lots", "billing_lot", wallet__id__exact=wallet.pk),
         "all_usage": list_tool("All requests", "billing_usagerecord", wallet__id__exact=wallet.pk),

@@ -94,8 +94,9 @@ def _audit_books(shard: int | None, on_progress: Progress) -> list[Finding]:
         if not _is_nested():
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         findings = []
-        for done, (number, query) in enumerate(queries, 1):
-            on_progress(f"books, query {done} of {len(queries)}, invariant {number}")
+        for done, (number, query) in enumerate(queries):
+            step = f"books, query {done + 1} of {len(queries)}, invariant {number}"
+            on_progress(step, done=done, of=len(queries))
             cursor.execute(query)
             findings += [Finding(number, str(row[0]), str(row[1])) for row in cursor.fetchall()]
         return findings

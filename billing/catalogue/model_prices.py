@@ -127,6 +127,18 @@ def in_force(model: PublicModel) -> ModelPrice | None:
     return _held(model).filter(starts_at__lte=timezone.now()).order_by(*LATEST).first()
 
 
+def lock_versions(model: PublicModel) -> list[int]:
+    """Keep a model's price from changing until the transaction ends; as `known_versions`."""
+    PublicModel.objects.select_for_update().get(pk=model.pk)
+    return known_versions(model)
+
+
+def known_versions(model: PublicModel) -> list[int]:
+    """Return the version in force, if there is one, and those that are planned."""
+    present = in_force(model)
+    return [each.version for each in (*([present] if present else ()), *planned(model))]
+
+
 def planned(model: PublicModel) -> QuerySet[ModelPrice]:
     """Return the versions of a model that have not started, the next one first."""
     return _held(model).filter(starts_at__gt=timezone.now()).order_by("starts_at", "version")

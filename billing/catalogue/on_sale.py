@@ -51,7 +51,8 @@ class PricedModel:
     def searchable(self) -> str:
         """Return all by which the model is found, in lower case."""
         model = self.model
-        return f"{model.name} {model.display_name} {model.description} {model.owned_by}".lower()
+        described = f"{model.description} {model.description_de}"
+        return f"{model.name} {model.display_name} {described} {model.owned_by}".lower()
 
     @property
     def own_rates(self) -> list[tuple[str, int]]:

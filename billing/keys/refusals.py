@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
 
 import redis
 from django.conf import settings
@@ -17,6 +18,29 @@ from billing.wallet.address import open_redis
 
 DAYS = 7
 TIMEOUT_S = 3
+
+
+class Ended(StrEnum):
+    """Why a key is refused for good: the code by which its requests are counted.
+
+    Its caller is told nothing of it. A key that nobody knows is nobody's, and is not counted.
+    """
+
+    REVOKED = "key_revoked"
+    EXPIRED = "key_expired"
+    ROTATED = "secret_rotated"
+    LEFT = "maker_or_team_gone"
+
+
+# What an upstream refused as the client's fault: its own codes are none of ours.
+BY_MODEL = "refused_by_model"
+WORDS: dict[str, str] = {
+    BY_MODEL: "the model refused it",
+    Ended.REVOKED: "the key is revoked",
+    Ended.EXPIRED: "the key has expired",
+    Ended.ROTATED: "an old secret, after its rotation",
+    Ended.LEFT: "the key's maker or team is gone",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +61,13 @@ class Refused:
     count: int
     last_at: datetime
 
+    @property
+    def words(self) -> str:
+        """Return the reason, for staff."""
+        return WORDS.get(self.refusal.code, self.refusal.code)
+
+
+ENDED = frozenset(Ended)
 
 # How often, and in seconds since 1970 when last.
 Counts = Mapping[Refusal, tuple[int, int]]
@@ -68,6 +99,17 @@ def find_refusals(wallet_id: int) -> list[Refused] | None:
     except redis.RedisError:
         return None
     return sorted(_add_up(wallet_id, days), key=lambda each: each.last_at, reverse=True)
+
+
+def find_knocks(wallet_id: int) -> dict[int, tuple[int, datetime]]:
+    """Return how often keys that have ended were used in DAYS, and when last; by their ids."""
+    found: dict[int, tuple[int, datetime]] = {}
+    for each in find_refusals(wallet_id) or ():
+        if each.refusal.code in ENDED:
+            count, last_at = found.get(each.refusal.api_key_id, (0, each.last_at))
+            known = count + each.count, max(last_at, each.last_at)
+            found[each.refusal.api_key_id] = known
+    return found
 
 
 def _add_up(wallet_id: int, days: list[dict[str, str]]) -> list[Refused]:

@@ -10,7 +10,7 @@ follows from what was spent until then.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,6 +25,7 @@ from billing.catalogue.model_prices import set_price
 from billing.models import PublicModel, Wallet
 from billing.rollups.rebuild import add_up
 from common.money import micros
+from common.progress import Progress
 
 DOMAIN = "history.example.com"
 PACK_CREDITS, PACK_CENTS = 250_000, 250
@@ -190,7 +191,7 @@ class History:
     wallets: int
     days: int
     seed: int
-    report: Callable[[str], None]
+    report: Progress
 
 
 @transaction.atomic
@@ -224,7 +225,8 @@ def make_history(history: History) -> None:
         cursor.execute(PUT_ORDERS, values)
         cursor.execute(PUT_REVENUE, values)
         for after in range(0, history.records, CHUNK):
-            history.report(f"receipts and entries of requests from {after + 1:,}")
+            step = f"receipts and entries of requests from {after + 1:,}"
+            history.report(step, done=after, of=history.records)
             chunk = {**values, "after": after, "upto": after + CHUNK}
             cursor.execute(PUT_RECEIPTS, chunk)
             cursor.execute(PUT_ENTRIES, chunk)
@@ -234,7 +236,8 @@ def make_history(history: History) -> None:
             cursor.execute(statement, values)
         cursor.execute("ANALYZE")
     for day in range(history.days + 1):
-        history.report(f"roll-ups of day {day + 1} of {history.days + 1}")
+        step = f"roll-ups of day {day + 1} of {history.days + 1}"
+        history.report(step, done=day, of=history.days + 1)
         add_up(start + timedelta(days=day), start + timedelta(days=day + 1))
 
 

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing.token_classes import CLASSES
 from common.currencies import UNPROVEN, UNPROVEN_REASON, least_charge, smallest_step
+from common.staff_texts import GERMAN
 
 CURRENCY = RegexValidator(r"^[a-z]{3}$", "A currency is three lower-case letters, such as usd.")
 # What the API's documentation promises where a request names no maximum.
@@ -62,6 +63,9 @@ class Pack(models.Model):
     name = models.CharField(max_length=60)
     slug = models.SlugField(unique=True)
     description = models.CharField(max_length=160, blank=True)
+    description_de = models.CharField(
+        "Description in German", max_length=200, blank=True, db_default="", help_text=GERMAN
+    )
     credits = models.BigIntegerField(validators=[MinValueValidator(1)])
     price_cents = models.PositiveIntegerField(
         validators=[MinValueValidator(1)], help_text="In the currency's smallest unit."
@@ -150,6 +154,9 @@ class PublicModel(models.Model):
     name = models.CharField(max_length=120, unique=True, validators=[MODEL_NAME])
     display_name = models.CharField(max_length=80, blank=True)
     description = models.CharField(max_length=200, blank=True)
+    description_de = models.CharField(
+        "Description in German", max_length=250, blank=True, db_default="", help_text=GERMAN
+    )
     owned_by = models.CharField(max_length=60, default="tokenproxy")
     default_max_tokens = models.PositiveIntegerField(
         default=DEFAULT_MAX_TOKENS,

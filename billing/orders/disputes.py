@@ -71,7 +71,7 @@ def _follow(dispute: Dispute, *, is_renewed: bool) -> None:
             kind=kind,
             reference=cause,
             summary=f"The dispute {reference} of {dispute.order.team} goes on after it was won.",
-            detail={"order_id": str(dispute.order.public_id)},
+            detail={"order_id": str(dispute.order.public_id), "wallet": wallet.pk},
         )
     if dispute.status == "lost":
         wallet.refresh_from_db(fields=["state"])
@@ -82,7 +82,7 @@ def _follow(dispute: Dispute, *, is_renewed: bool) -> None:
                 f"A dispute of {dispute.order.team} was lost. The credits stay taken back, and "
                 f"the wallet is {wallet.state} until somebody decides."
             ),
-            detail={"order_id": str(dispute.order.public_id)},
+            detail={"order_id": str(dispute.order.public_id), "wallet": wallet.pk},
         )
 
 
@@ -109,5 +109,5 @@ def _freeze(order: Order, *, kind: str, reference: str) -> None:
             kind=kind,
             reference=reference,
             summary=f"{word} ({reference}). The wallet of {order.team} is frozen.",
-            detail={"order_id": str(order.public_id), "wallet_id": wallet.pk},
+            detail={"order_id": str(order.public_id), "wallet": wallet.pk},
         )

@@ -213,4 +213,4 @@ def _plain(amount: int) -> str:
 
 def _minute(at: datetime) -> str:
     at = at.astimezone(UTC)
-    return format_date(at, get_format("DATETIME_FORMAT"))
+    return format_date(at, get_format("SHORT_DATETIME_FORMAT"))

@@ -17,6 +17,12 @@ register = template.Library()
 @register.simple_tag
 def instant(at: datetime | None, empty: str = "—") -> SafeString:
     """Return a <time> element to the minute, with the seconds in its title."""
+    return _time(at, empty, get_format("SHORT_DATETIME_FORMAT"))
+
+
+@register.simple_tag
+def second(at: datetime | None, empty: str = "–") -> SafeString:
+    """Return a <time> element to the second, for the desk."""
     return _time(at, empty, get_format("DATETIME_FORMAT"))
 
 

@@ -134,7 +134,7 @@ def _rebuild(
     done: Counter[str] = Counter()
 
     def plan_shards(books: Iterator[Books]) -> Iterator[Iterator[Command]]:
-        for found, booked in zip(remains, books, strict=True):
+        for planned, (found, booked) in enumerate(zip(remains, books, strict=True)):
             plan = plan_shard(
                 found,
                 journalled[found.shard],
@@ -147,7 +147,8 @@ def _rebuild(
                 holds_kept=len(plan.kept_holds),
                 holds_put_back=len(plan.lost_holds),
             )
-            on_progress(f"shard {found.shard}: {len(booked.wallets):,} wallets to write")
+            step = f"shard {found.shard}: {len(booked.wallets):,} wallets to write"
+            on_progress(step, done=planned, of=len(remains))
             yield _steps(plan, booked, epoch=epoch)
 
     with rebuild_snapshot():

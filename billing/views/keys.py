@@ -15,7 +15,9 @@ from accounts.teams.roles import Deed, may
 from billing.exceptions import BillingError, KeyNotUsable, SignedOut, TooManyKeys
 from billing.keys import api_keys
 from billing.keys.forms import ApiKeyForm, RotateForm
+from billing.keys.refusals import find_knocks
 from billing.keys.settings import KeySettings
+from billing.ledger.wallets import get_wallet
 from billing.views.requests import CustomerRequest, fresh_only, member_only
 from billing.wallet.usage import month_end, month_of
 
@@ -181,9 +183,16 @@ def _shows_makers(request: CustomerRequest) -> bool:
 
 
 def _with_spending(request: CustomerRequest, found: list[ApiKey]) -> list[ApiKey]:
-    """Set on each key what it spent, in all and this month."""
+    """Set on each key what it spent, in all and this month, and its use since it ended."""
     spent = api_keys.booked_spending(request.team)
+    knocks = find_knocks(get_wallet(request.team).pk)
     for key in found:
         total, this_month = spent.get(key.pk, (0, 0))
-        vars(key).update(spent_credits=total, month_spent_credits=this_month)
+        count, last_at = knocks.get(key.pk, (0, None))
+        vars(key).update(
+            spent_credits=total,
+            month_spent_credits=this_month,
+            refused_requests=count,
+            refused_at=last_at,
+        )
     return found

@@ -15,7 +15,7 @@ class UpdateInline(admin.StackedInline[IncidentUpdate, Incident]):
     """What was said stays as it was said; the next update corrects it."""
 
     model = IncidentUpdate
-    fields = ("state", "text")
+    fields = ("state", "text", "text_de")
     extra = 1
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -32,7 +32,7 @@ class IncidentAdmin(DeskAdmin[Incident]):
     list_display = ("title", "impact", "started_at", "resolved_at")
     list_filter = ("impact",)
     search_fields = ("title",)
-    fields = ("title", "impact", "affected", "started_at", "resolved_at")
+    fields = ("title", "title_de", "impact", "affected", "started_at", "resolved_at")
     formfield_overrides: ClassVar[Any] = {ManyToManyField: {"widget": forms.CheckboxSelectMultiple}}
     inlines: ClassVar[Any] = (UpdateInline,)
 

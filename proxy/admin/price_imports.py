@@ -63,12 +63,15 @@ def preview_import(
             f"{len(planned.changes)} would change, {planned.unchanged} stay.",
             *(f"Not in the list: {route.upstream_model}." for route in planned.missing),
         ],
+        basis={provider.pk: planned.basis},
     )
 
 
 def import_prices(asked: Asked[Provider]) -> str:
     answers = asked.answers
-    done = apply_import(asked.obj, answers["text"], prefix=answers["name_prefix"])
+    done = plan_import(asked.obj, answers["text"], prefix=answers["name_prefix"], is_locked=True)
+    asked.check_seal(done.basis)
+    apply_import(done)
     told = [
         f"{change.route.upstream_model}"
         f" {'/'.join(map(_price, _prices(change.before)))}"
@@ -82,13 +85,14 @@ def import_prices(asked: Asked[Provider]) -> str:
 IMPORT_PRICES = StaffAction[Provider](
     name="import-prices",
     label="Import prices",
-    explanation="Sets what we pay for each route that the list has, for requests from now on."
-    " A list that can't be read changes nothing.",
+    explanation="Sets what we pay for each route that the list has, for requests from now on,"
+    " once you have looked at what would change. A list that can't be read changes nothing.",
     permission="proxy.change_route",
     apply=import_prices,
     form_class=PriceListForm,
     is_for_one=True,
     preview=preview_import,
+    must_be_seen=True,
 )
 
 

@@ -46,6 +46,7 @@ def _test_action(explanation: str, run: Callable[[Any], list[Trial]]) -> StaffAc
         apply=lambda asked: show(run(asked.obj)),
         form_class=NoReasonForm,
         is_atomic=False,
+        is_harmless=True,
     )
 
 

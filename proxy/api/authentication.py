@@ -13,14 +13,14 @@ from rest_framework.request import Request
 
 from accounts.secrets import digest_of, is_well_formed
 from billing.exceptions import RateLimited, WalletError
+from common.request_lines import note_request
 from proxy.api.handler import ApiRequest
 from proxy.errors import AuthenticationFailed
 from proxy.http.client_address import client_address
 from proxy.http.connection import Scope
-from proxy.serving.keys import KeyCache, KeyFacts
+from proxy.serving.keys import EndedKey, KeyCache, KeyFacts
 from proxy.serving.standing import (
     check_network,
-    check_running,
     find_standing,
     is_from_allowed_network,
 )
@@ -44,13 +44,18 @@ class KeyAuthentication(BaseAuthentication):
         """Return an anonymous user and the key. Raises AuthenticationFailed."""
         sent: ApiRequest = request._request  # type: ignore[assignment]  # served by our handler
         authorization = request.META.get("HTTP_AUTHORIZATION", "")
-        return NOBODY, await find_key(authorization, sent.runtime.keys, sent.connection.scope)
+        key = await find_key(authorization, sent.runtime.keys, sent.connection.scope)
+        if isinstance(key, EndedKey):
+            note_request(sent.connection.scope, api_key_id=key.api_key_id, wallet_id=key.wallet_id)
+            sent.runtime.refusals.note(key, status=AuthenticationFailed.status, code=key.why)
+            raise AuthenticationFailed(ended=key.why)
+        return NOBODY, key
 
 
-async def find_key(authorization: str, keys: KeyCache, scope: Scope) -> KeyFacts:
+async def find_key(authorization: str, keys: KeyCache, scope: Scope) -> KeyFacts | EndedKey:
     """Return the key of an Authorization header.
 
-    Raises AuthenticationFailed, KeyPaused, OperationalError.
+    Raises AuthenticationFailed, OperationalError.
 
     The checksum refuses a secret with a typo, so only a well-formed one is looked up.
     """
@@ -63,7 +68,6 @@ async def find_key(authorization: str, keys: KeyCache, scope: Scope) -> KeyFacts
         facts = await keys.find(digest_of(secret), lambda: client_address(scope))
     if facts is None:
         raise AuthenticationFailed
-    check_running(facts)
     return facts
 
 

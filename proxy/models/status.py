@@ -7,6 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from billing.models import PublicModel
+from common.staff_texts import GERMAN
 
 
 class ServiceDay(models.Model):
@@ -45,6 +46,9 @@ class Incident(models.Model):
         PLANNED = "planned", _("Planned work")
 
     title = models.CharField(max_length=120)
+    title_de = models.CharField(
+        "Title in German", max_length=120, blank=True, db_default="", help_text=GERMAN
+    )
     impact = models.CharField(max_length=10, choices=Impact)
     affected = models.ManyToManyField(
         PublicModel, blank=True, related_name="+", help_text="Nothing chosen: the whole service."
@@ -80,6 +84,9 @@ class IncidentUpdate(models.Model):
     incident = models.ForeignKey(Incident, models.CASCADE, related_name="updates")
     state = models.CharField(max_length=10, choices=State)
     text = models.TextField(max_length=2_000)
+    text_de = models.TextField(
+        "Text in German", max_length=2_000, blank=True, db_default="", help_text=GERMAN
+    )
     said_at = models.DateTimeField(default=timezone.now, editable=False)
     said_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, editable=False, related_name="+"

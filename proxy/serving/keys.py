@@ -18,6 +18,7 @@ from django.utils import timezone
 from accounts.api_keys import is_in_force, keys_with_digest
 from accounts.models import ApiKey
 from billing.keys.limits import limits_of
+from billing.keys.refusals import Ended
 from billing.ledger.member_spending import count_member, member_of
 from billing.ledger.wallets import get_wallet
 from billing.wallet.limits import Limits
@@ -84,36 +85,50 @@ class KeyFacts:
         """Tell whether the key has expired since it was read."""
         return self.expires_at is not None and timezone.now() >= self.expires_at
 
+    def as_ended(self) -> "EndedKey":
+        """Return it as one that has expired."""
+        why = Ended.ROTATED if self.is_old_secret else Ended.EXPIRED
+        return EndedKey(self.wallet_id, self.api_key_id, why)
+
+
+@dataclass(frozen=True, slots=True)
+class EndedKey:
+    """A key that is refused for good, though a program still calls with it."""
+
+    wallet_id: int
+    api_key_id: int
+    why: Ended
+
 
 class KeyCache:
     """Keys by digest. Also remembers digests that have no usable key."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[float, KeyFacts]] = {}
-        self._unknown: dict[str, float] = {}
-        self._loading: dict[str, asyncio.Task[KeyFacts | None]] = {}
-        self._meeting: dict[str, asyncio.Task[KeyFacts | None]] = {}
+        self._unknown: dict[str, tuple[float, EndedKey | None]] = {}
+        self._loading: dict[str, asyncio.Task[KeyFacts | EndedKey | None]] = {}
+        self._meeting: dict[str, asyncio.Task[KeyFacts | EndedKey | None]] = {}
         self._counting: dict[tuple[int, int], asyncio.Task[None]] = {}
         self._strangers = FairQueue(1)
 
     async def find(
         self, digest: str, get_caller: Callable[[], Hashable] = lambda: None
-    ) -> KeyFacts | None:
-        """Return a usable key or None, from memory if it was read within KEY_CACHE_S.
+    ) -> KeyFacts | EndedKey | None:
+        """Return a key or None, from memory if it was read within KEY_CACHE_S.
 
         Raises OperationalError.
         """
         now = time.monotonic()
         if (entry := self._known.get(digest)) and now < entry[0]:
-            return None if entry[1].is_expired() else entry[1]
-        if now < self._unknown.get(digest, 0):
-            return None
+            return entry[1].as_ended() if entry[1].is_expired() else entry[1]
+        if (refused := self._unknown.get(digest)) and now < refused[0]:
+            return refused[1]
         if digest in self._known:
             return await self.reload(digest)
         caller = get_caller()
         return await _once(self._meeting, digest, lambda: self._meet(digest, caller))
 
-    async def _meet(self, digest: str, caller: Hashable) -> KeyFacts | None:
+    async def _meet(self, digest: str, caller: Hashable) -> KeyFacts | EndedKey | None:
         """Look for a key that was never used here: one at a time, and the callers in turn.
 
         All that come with one key at once share a turn. So a flood of unknown keys costs other
@@ -123,14 +138,14 @@ class KeyCache:
             async with asyncio.timeout(PATIENCE_S), self._strangers.enter(caller):
                 started = time.monotonic()
                 facts = await self.reload(digest)
-                if facts is None:
+                if not isinstance(facts, KeyFacts):
                     # As long a rest: at most half of the time goes into keys that nobody has.
                     await asyncio.sleep(time.monotonic() - started)
                 return facts
         except TimeoutError as error:
             raise OperationalError("There are too many unknown keys.") from error
 
-    async def reload(self, digest: str) -> KeyFacts | None:
+    async def reload(self, digest: str) -> KeyFacts | EndedKey | None:
         """Read a key anew. Simultaneous calls share one query."""
         return await _once(self._loading, digest, lambda: self._load(digest))
 
@@ -146,15 +161,15 @@ class KeyCache:
         except TimeoutError as error:
             raise OperationalError("The member was not counted in time.") from error
 
-    async def _load(self, digest: str) -> KeyFacts | None:
+    async def _load(self, digest: str) -> KeyFacts | EndedKey | None:
         facts = await ask_database(load_key, digest)
         expires = time.monotonic() + settings.KEY_CACHE_S
-        if facts is None:
-            self._known.pop(digest, None)
-            _remember(self._unknown, digest, expires, most=MAX_UNKNOWN)
-        else:
+        if isinstance(facts, KeyFacts):
             self._unknown.pop(digest, None)
             _remember(self._known, digest, (expires, facts), most=MAX_KEYS)
+        else:
+            self._known.pop(digest, None)
+            _remember(self._unknown, digest, (expires, facts), most=MAX_UNKNOWN)
         return facts
 
 
@@ -169,18 +184,20 @@ async def _once(
     return await asyncio.shield(task)
 
 
-def load_key(digest: str) -> KeyFacts | None:
-    """Read a usable key and its wallet in one query, so that the version fits the key."""
+def load_key(digest: str) -> KeyFacts | EndedKey | None:
+    """Read a key and its wallet in one query, so that the version fits the key."""
     now = timezone.now()
     key = (
-        keys_with_digest(digest, at=now)
+        keys_with_digest(digest)
         .select_related("team__wallet", "team__person", "created_by")
         .first()
     )
-    if key is None or not key.is_usable(now) or not is_in_force(key):
+    if key is None:
         return None
     wallet = getattr(key.team, "wallet", None) or get_wallet(key.team)
     is_old_secret = key.digest != digest
+    if why := _why_ended(key, now, is_old_secret=is_old_secret):
+        return EndedKey(wallet.pk, key.pk, why)
     ends = [key.expires_at, key.previous_expires_at if is_old_secret else None]
     return KeyFacts(
         digest=digest,
@@ -196,6 +213,16 @@ def load_key(digest: str) -> KeyFacts | None:
         is_old_secret=is_old_secret,
         about=_describe(key, now),
     )
+
+
+def _why_ended(key: ApiKey, now: datetime, *, is_old_secret: bool) -> Ended | None:
+    if key.revoked_at is not None:
+        return Ended.REVOKED
+    if not is_in_force(key):
+        return Ended.LEFT
+    if is_old_secret and not key.is_rotating(now):
+        return Ended.ROTATED
+    return None if key.is_usable(now) else Ended.EXPIRED
 
 
 def _describe(key: ApiKey, now: datetime) -> KeyAbout:

@@ -11,14 +11,14 @@ import redis
 import structlog
 
 from billing.keys.refusals import Refusal, add_refusals
-from proxy.serving.keys import KeyFacts
+from proxy.serving.keys import EndedKey, KeyFacts
 
 log = structlog.get_logger(__name__)
 
 ADDED_EVERY_S = 5.0
 # Different ones that a process keeps meanwhile. More are not counted.
 MOST = 10_000
-# Ours look so; what an upstream calls an error may be anything.
+# Ours look so.
 CODE = re.compile(r"[a-z][a-z0-9_]{0,39}")
 OTHER = "other"
 
@@ -29,7 +29,7 @@ class Refusals:
     def __init__(self) -> None:
         self._counts: dict[Refusal, tuple[int, int]] = {}
 
-    def note(self, key: KeyFacts, *, status: int, code: str) -> None:
+    def note(self, key: KeyFacts | EndedKey, *, status: int, code: str) -> None:
         """Count one refused request of a key."""
         known = code if CODE.fullmatch(code) else OTHER
         refusal = Refusal(key.wallet_id, key.api_key_id, status, known)

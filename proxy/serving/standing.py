@@ -132,8 +132,8 @@ def check_running(key: KeyFacts) -> None:
 async def _refresh(runtime: Runtime, connection: ClientConnection, key: KeyFacts) -> KeyFacts:
     """Read a changed key anew. Raises AuthenticationFailed, KeyPaused, NetworkRefused."""
     facts = await runtime.keys.reload(key.digest)
-    if facts is None:
-        raise AuthenticationFailed
+    if not isinstance(facts, KeyFacts):
+        raise AuthenticationFailed(ended=facts.why if facts else None)
     check_running(facts)
     check_network(facts, connection)
     return facts

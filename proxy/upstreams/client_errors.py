@@ -9,7 +9,7 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
-from proxy.errors import ApiError, InvalidRequest, UpstreamRefused
+from proxy.errors import ApiError, ModelRefused, UpstreamRefused
 from proxy.upstreams.mendable import find_mendable
 from proxy.upstreams.routes import UpstreamRoute
 from proxy.upstreams.verdicts import CLIENT_STATUSES, without_quotations
@@ -58,7 +58,7 @@ def to_client_error(
         return mendable
     if refused.status not in CLIENT_STATUSES:
         return None
-    return InvalidRequest(
+    return ModelRefused(
         _message(refused.error, route, model, sent),
         status=refused.status,
         param=_matching(refused.error.get("param"), _PARAM),

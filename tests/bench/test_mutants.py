@@ -78,7 +78,7 @@ def test_no_two_have_the_same_name() -> None:
 
 
 # A field of Redis' own is no argument.
-CHECKED = re.compile(r"\b(?:int|str|id)\((?!fields\[).*?, '\w+'")
+CHECKED = re.compile(r"\b(?:int|str|id|whole)\((?!fields\[).*?, '\w+'")
 
 
 def test_every_check_of_an_argument_has_a_mutant() -> None:

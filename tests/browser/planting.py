@@ -95,10 +95,12 @@ def prepare(email: str) -> None:
         change_message="Refunded: too dear",
     )
     for kind in ("imprint", "security"):
-        publish(LegalText.objects.create(kind=kind, text="x"))
+        publish(LegalText.objects.create(kind=kind, text="x", text_de="x"))
     LegalText.objects.create(kind="imprint", text="x")
-    incident = Incident.objects.create(title="x", impact="slow")
-    IncidentUpdate.objects.create(incident=incident, state="looking", text="x", said_by=clerk)
+    incident = Incident.objects.create(title="x", title_de="x", impact="slow")
+    IncidentUpdate.objects.create(
+        incident=incident, state="looking", text="x", text_de="x", said_by=clerk
+    )
     InboxItem.objects.create(kind="x", reference="1", summary="x", detail={"who": "x"})
     Authenticator.objects.create(
         user=user, type="webauthn", data={"name": "x", "credential": {}}, created_at=timezone.now()

@@ -2,11 +2,13 @@
 
 import html
 import re
+import ssl
+from collections.abc import Mapping
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import httpx
 
-from devstack.stack import Stack
 from tests.stripe_sandbox import PAYS, Sandbox
 
 CSRF = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
@@ -15,13 +17,24 @@ REVOKE = re.compile(r'(/dashboard/keys/\d+/revoke/)"')
 PASSWORD = "correct horse battery staple 9"
 
 
+class Place(Protocol):
+    """Where the site is, and Stripe: a stack has it."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def stripe_url(self) -> str: ...
+    @property
+    def env(self) -> Mapping[str, str]: ...
+
+
 class Visitor:
     """One person on the site, with cookies of their own. Whoever opens one closes it."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Place, *, verify: ssl.SSLContext | bool = True) -> None:
         self._stack = stack
         self._stripe = Sandbox(stack.stripe_url, stack.env["STRIPE_SECRET_KEY"])
-        self.http = httpx.Client(base_url=stack.url, timeout=30, trust_env=False)
+        self.http = httpx.Client(base_url=stack.url, timeout=30, trust_env=False, verify=verify)
 
     def close(self) -> None:
         self.http.close()

@@ -14,10 +14,12 @@ from django.utils import timezone, translation
 from pytest_django import Settings
 
 from accounts.languages import keep_language
-from accounts.models import User
-from billing.models import Notice
+from accounts.legal import publish
+from accounts.models import LegalText, User
+from billing.models import Notice, Pack
 from billing.notices.composing import compose
 from common import money
+from proxy.models import Incident, IncidentUpdate
 from tests.conftest import signed_in
 from tokenproxy_site import catalogues
 from tokenproxy_site.docs.pages import PAGES
@@ -263,6 +265,38 @@ def test_a_german_page_has_no_english_left(alice: User, path: str) -> None:
     both_have = texts_of(client, path, "de") & texts_of(client, path, "en")
 
     assert sorted(t for t in both_have - ALIKE if not SAME.fullmatch(t)) == []
+
+
+def test_what_staff_wrote_in_german_too_is_read_in_german_and_the_rest_is_marked(
+    db: None,
+) -> None:
+    publish(LegalText.objects.create(kind="terms", text="Our terms.", text_de="Unsere AGB."))
+    publish(LegalText.objects.create(kind="privacy", text="What we keep."))
+    trouble = Incident.objects.create(title="Slow", title_de="Langsam", impact="slow")
+    IncidentUpdate.objects.create(incident=trouble, state="looking", text="Hm.", text_de="Nanu.")
+    Pack.objects.create(
+        name="Small", slug="small", credits=1_000_000, price_cents=500,
+        description="For <all>.", description_de="Für <alle>.",
+    )  # fmt: skip
+
+    german, english = (
+        {
+            path: Client(headers={"accept-language": language}).get(path).content.decode()
+            for path in ("/terms/", "/privacy/", "/status/", "/packs/")
+        }
+        for language in ("de", "en")
+    )
+
+    assert "Unsere AGB." in german["/terms/"]
+    assert "Our terms." not in german["/terms/"]
+    assert "Our terms." in english["/terms/"]
+    assert '<div class="docs-body docs-text" lang="en">' in german["/privacy/"]
+    assert '<div class="docs-body docs-text" lang="de">' in german["/terms/"]
+    assert '<h3 lang="de">Langsam</h3>' in german["/status/"]
+    assert "Nanu." in german["/status/"]
+    assert '<h3 lang="en">Slow</h3>' in english["/status/"]
+    assert 'lang="de">Für &lt;alle&gt;.</p>' in german["/packs/"]
+    assert 'lang="en">For &lt;all&gt;.</p>' in english["/packs/"]
 
 
 @pytest.mark.parametrize("path", ["statements/{month}.csv", "team/events.csv"])

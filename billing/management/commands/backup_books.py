@@ -8,12 +8,14 @@ from django.core.management.base import CommandError
 
 from accounts.desk.commands import RecordedCommand
 from billing.upkeep.dumps import DumpFailed, dump
+from common.progress import LongCommand
 
 
-class Command(RecordedCommand):
+class Command(RecordedCommand, LongCommand):
     """`backup_books FILE`"""
 
     recorded = ("file",)
+    when_stopped = "No file was written: run it again."
     help = "Write a copy of the books to a new file, with pg_dump. It may run at any time."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -1,6 +1,5 @@
 """Fill an empty shop with a history that adds up, to measure with."""
 
-import time
 from typing import Any
 
 from django.conf import settings
@@ -13,16 +12,21 @@ from billing.exceptions import WalletRecovering
 from billing.management.history import DOMAIN, History, make_history
 from billing.models import Order, Wallet
 from billing.upkeep.recovery import close_all, recover
+from common.progress import LongCommand, Shown
 
 # Nobody can be reached there (RFC 2606), so who has such an address is no customer.
 RESERVED = ("@example.com", ".example.com", "@example.org", "@example.net", ".example", ".test")
 MOST = {"records": 1_000_000_000, "wallets": 1_000_000, "days": 3_650, "seed": 1_000_000}
 
 
-class Command(RecordedCommand):
+class Command(RecordedCommand, LongCommand):
     """Make customers, orders, receipts, entries, lots and roll-ups; refuse where people buy."""
 
     recorded = ("records", "wallets", "days", "seed")
+    when_stopped = (
+        "Nothing of the history is there, unless it came to the wallets in Redis: then all of it "
+        "is, and a worker rebuilds them."
+    )
     help = "Make a history of many requests that add up. Refuses where there are real customers."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -41,18 +45,15 @@ class Command(RecordedCommand):
             if not 1 <= value <= MOST[name]:
                 raise CommandError(f"--{name} must be between 1 and {MOST[name]:,}.")
         refuse_if_real(seed)
-        self.began_at = time.monotonic()
-        make_history(History(records, wallets, days, seed, report=self._report))
-        self._report("the wallets in Redis")
+        show = Shown(self.stdout.write)
+        make_history(History(records, wallets, days, seed, report=show))
+        show("the wallets in Redis")
         try:
             close_all()
-            recover()
+            recover(on_progress=show)
         except WalletRecovering as error:
             raise CommandError(f"All is made, but not in Redis: {error}") from error
-        self._report(f"done: {records:,} requests of {wallets:,} customers")
-
-    def _report(self, step: str) -> None:
-        self.stdout.write(f"{time.monotonic() - self.began_at:7.1f} s  {step}")
+        show(f"done: {records:,} requests of {wallets:,} customers")
 
 
 def refuse_if_real(seed: int) -> None:

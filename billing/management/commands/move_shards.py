@@ -16,12 +16,16 @@ from billing.wallet.address import MalformedAddress
 from billing.wallet.node import Node
 from billing.wallet.shard_map import name_of_node
 from billing.wallet.sync_client import get_sync_client
-from common.progress import shown_by
+from common.progress import LongCommand, shown_by
 
 
-class Command(RecordedCommand):
+class Command(RecordedCommand, LongCommand):
     """Close each moved shard at its old server, rebuild it at the new one, empty the old one."""
 
+    when_stopped = (
+        "What was moved stays closed until it is rebuilt, by a worker with the new map or by this "
+        "command: run it again. What it left at an old server is not read any more."
+    )
     help = "Have the shards of Redis kept by the servers that REDIS_SHARDS names."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts.desk.commands import RecordedCommand
 from billing.rollups.rebuild import find_differences, rebuild
+from common.progress import LongCommand
 
 # How many wrong rows are printed.
 SHOWN = 20
@@ -25,10 +26,13 @@ def instant(text: str) -> datetime:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-class Command(RecordedCommand):
+class Command(RecordedCommand, LongCommand):
     """Exit 0 if afterwards every row is the sum of its receipts, else print some and exit 1."""
 
     recorded = ("since", "until", "check")
+    when_stopped = (
+        "Roll-ups are as they were: run it again, maybe for fewer days (--since, --until)."
+    )
     help = "Make roll-ups anew from receipts, tell which were wrong, and check the result."
 
     def add_arguments(self, parser: CommandParser) -> None:

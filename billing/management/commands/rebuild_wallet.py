@@ -7,12 +7,16 @@ from django.core.management.base import CommandError
 from accounts.desk.commands import RecordedCommand
 from billing.exceptions import WalletRecovering
 from billing.upkeep.recovery import close_all, recover
-from common.progress import shown_by
+from common.progress import LongCommand, shown_by
 
 
-class Command(RecordedCommand):
+class Command(RecordedCommand, LongCommand):
     """Close every fence and rebuild the wallets; the API answers 503 meanwhile."""
 
+    when_stopped = (
+        "Shards that are not rebuilt stay closed: a worker rebuilds them within seconds. Without "
+        "one, run this again."
+    )
     help = "Rebuild all wallets in Redis from PostgreSQL, the stream, the holds and the journals."
 
     def handle(self, **options: Any) -> None:

@@ -4,14 +4,16 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from billing.upkeep.dumps import DumpFailed, restore
+from common.progress import LongCommand
 
 
-class Command(BaseCommand):
+class Command(LongCommand):
     """`restore_books FILE`"""
 
+    when_stopped = "The database is empty as it was: run it again."
     help = "Fill an empty database from a file that `backup_books` wrote: all of it, or nothing."
     # There are no tables yet.
     requires_migrations_checks = False

@@ -23,12 +23,14 @@ local function restore_wallets(_, args)
     str(state, 'state')
     int(version, 'version', 1)
     int(open, 'open', 0)
-    rows[#rows + 1] = { prefix .. ':wallet:' .. wallet_id, 'base', base, 'pend', pend,
-      'held', held, 'credited', credited, 'debt', debt, 'state', state, 'v', version,
-      'open', open }
+    rows[#rows + 1] = prefix .. ':wallet:' .. wallet_id
   end
-  for _, row in ipairs(rows) do
-    redis.call('HSET', unpack(row))
+  local at = 3
+  for _, name in ipairs(rows) do
+    local _, base, pend, held, credited, debt, state, version, open = unpack(args, at, at + 8)
+    redis.call('HSET', name, 'base', base, 'pend', pend, 'held', held, 'credited', credited,
+      'debt', debt, 'state', state, 'v', version, 'open', open)
+    at = at + 9
   end
   return { 'OK' }
 end
@@ -43,29 +45,32 @@ end
 local function restore_keys(_, args)
   local epoch, prefix = unpack(args, 1, 2)
   str(prefix, 'prefix')
-  local rows = {}
+  local rows, names = {}, {}
   local at = 3
   while at <= #args do
     local key_id, open, held, spent, months = unpack(args, at, at + 4)
     local row = {
       prefix .. ':key:' .. id(key_id, 'key_id'), 'e', epoch,
-      'open', text(int(open, 'open', 0)), 'held', text(int(held, 'held', 0)),
-      'spent', text(int(spent, 'spent', 0)),
+      'open', whole(open, 'open'), 'held', whole(held, 'held'),
+      'spent', whole(spent, 'spent'),
     }
     at = at + 5
     for _ = 1, int(months, 'months', 0) do
       local month, month_held, month_spent = unpack(args, at, at + 2)
       id(month, 'month')
       row[#row + 1] = 'held:' .. month
-      row[#row + 1] = text(int(month_held, 'month_held', 0))
+      row[#row + 1] = whole(month_held, 'month_held')
       row[#row + 1] = 'spent:' .. month
-      row[#row + 1] = text(int(month_spent, 'month_spent', 0))
+      row[#row + 1] = whole(month_spent, 'month_spent')
       at = at + 3
     end
     rows[#rows + 1] = row
+    names[#names + 1] = row[1]
+  end
+  if #names > 0 then
+    redis.call('DEL', unpack(names))
   end
   for _, row in ipairs(rows) do
-    redis.call('DEL', row[1])
     redis.call('HSET', unpack(row))
   end
   return { 'OK' }

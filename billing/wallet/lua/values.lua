@@ -14,6 +14,12 @@ local function int(text, name, least)
   return number
 end
 
+-- The same as the text that it came as: a figure that is written as it is.
+local function whole(text, name)
+  int(text, name, 0)
+  return text
+end
+
 -- A row's id, as the text that it is in keys and registers.
 local function id(text, name)
   int(text, name, 1)

@@ -40,6 +40,16 @@ MODELS = [
     ("gpt-3.5-turbo", "GPT-3.5 Turbo", "The classic for simple tasks.", 200, 100, 600),
 ]
 
+GERMAN = {
+    "Try it on a side project.": "Zum Ausprobieren, für ein Nebenprojekt.",
+    "For a product in the making.": "Für ein Produkt, das entsteht.",
+    "For a product with customers.": "Für ein Produkt mit Kunden.",
+    "The dependable one.": "Das verlässliche.",
+    "Fast and strong, sees images.": "Schnell und stark, versteht Bilder.",
+    "Small, quick and cheap.": "Klein, flink und günstig.",
+    "The classic for simple tasks.": "Der Klassiker für einfache Aufgaben.",
+}
+
 
 def seed(*, upstream_url: str, upstream_key: str, password_file: Path) -> dict[str, str | None]:
     """Make packs, models, a provider, a customer and a member of staff, as far as missing.
@@ -70,6 +80,7 @@ def _seed_packs() -> None:
             defaults={
                 "name": name,
                 "description": description,
+                "description_de": GERMAN[description],
                 "credits": amount,
                 "price_cents": cents,
                 "validity_days": days,
@@ -102,6 +113,7 @@ def _seed_models() -> None:
             defaults={
                 "display_name": shown_as,
                 "description": description,
+                "description_de": GERMAN[description],
                 "owned_by": "openai",
                 "order": order,
             },

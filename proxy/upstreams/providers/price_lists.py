@@ -51,27 +51,33 @@ class Import:
     # Routes whose models are not in the list.
     missing: list[Route]
 
+    @property
+    def basis(self) -> list[tuple[int, Costs, Costs]]:
+        """What the import does: of each route that it changes, the costs before and after."""
+        return sorted((each.route.pk, each.before, each.after) for each in self.changes)
 
-def plan_import(provider: Provider, text: str, *, prefix: str = "") -> Import:
+
+def plan_import(
+    provider: Provider, text: str, *, prefix: str = "", is_locked: bool = False
+) -> Import:
     """Compare a list with the routes of a provider. Changes nothing. Raises BadPriceList.
 
-    `prefix` is what the list puts before the provider's own names, such as `azure/`.
+    `prefix` is what the list puts before the provider's own names, such as `azure/`. Within a
+    transaction the routes can be locked, so that the plan holds until it is applied.
     """
-    return _compare(list(provider.routes.select_related("model")), text, prefix)
+    rows = provider.routes.select_related("model")
+    return _compare(list(rows.select_for_update(of=("self",)) if is_locked else rows), text, prefix)
 
 
 @transaction.atomic
-def apply_import(provider: Provider, text: str, *, prefix: str = "") -> Import:
-    """Set the purchase prices that the list has; all of them or none. Raises BadPriceList."""
-    rows = provider.routes.select_for_update(of=("self",)).select_related("model")
-    planned = _compare(list(rows), text, prefix)
+def apply_import(planned: Import) -> None:
+    """Set the purchase prices of a plan; all of them or none."""
     for change in planned.changes:
         costs = change.after
         change.route.prompt_cost_micros = costs.prompt_micros
         change.route.cached_prompt_cost_micros = costs.cached_prompt_micros
         change.route.completion_cost_micros = costs.completion_micros
         change.route.save(update_fields=FIELDS)
-    return planned
 
 
 def _compare(routes: list[Route], text: str, prefix: str) -> Import:

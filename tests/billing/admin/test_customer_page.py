@@ -2,10 +2,12 @@
 
 import pytest
 from allauth.usersessions.models import UserSession
+from django.contrib.auth.models import Group
 from django.test import Client
 
-from accounts.models import User
-from billing.models import Notice, StaffNote, UsageRecord
+from accounts.desk.roles import make_roles
+from accounts.models import ApiKey, User
+from billing.models import Notice, Order, StaffNote, UsageRecord
 from tests import desk
 from tests.conftest import signed_in
 
@@ -110,3 +112,45 @@ def test_staff_without_the_right_do_none_of_it(alice: desk.Buyer) -> None:
     for action in ("note", "sign-out", "delete-account"):
         answer = carol.post(desk.do_url(action, alice.wallet), {"text": "x", "reason": "Because"})
         assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("role", "offered"),
+    [
+        ("Support", {"ask-stripe", "revoke"}),
+        ("Finance", {"ask-stripe", "refund"}),
+        ("Operations", {"ask-stripe", "revoke", "limit"}),
+        ("Auditor", set()),
+    ],
+)
+def test_its_orders_and_keys_have_the_buttons_of_what_one_may_do(
+    role: str, offered: set[str], alice: desk.Buyer
+) -> None:
+    Order.objects.update(stripe_payment_intent_id="pi_1", stripe_charge_id="ch_1", paid_cents=900)
+    urls = {name: desk.do_url(name, alice.order) for name in ("ask-stripe", "refund")}
+    urls |= {name: desk.do_url(name, alice.key) for name in ("revoke", "limit")}
+    make_roles()
+    user = User.objects.create_user("sue@example.com", is_staff=True)
+    user.groups.add(Group.objects.get(name=role))
+
+    shown = page(desk.log_in(user), alice)
+
+    assert {name for name, url in urls.items() if url in shown} == offered
+
+
+def test_what_is_closed_deleted_or_over_is_shown_as_such(root: Client, alice: desk.Buyer) -> None:
+    ApiKey.objects.filter(pk=alice.key.pk).update(expires_at=desk.NOON)
+    before = page(root, alice)
+    root.post(desk.do_url("delete-account", alice.wallet), {"reason": "Asked by mail"})
+
+    after = page(root, alice)
+
+    assert "expired</span>" in before
+    assert "revoked</span>" in after
+    assert "deleted, or may not log in" in after
+    assert '<span class="state state-quiet">closed' in after
+    assert "do/revoke/" not in after
+    for row in (alice.user, alice.wallet.team):
+        word = "deleted" if row is alice.user else "closed"
+        for url in (desk.page_url(row), desk.list_url(type(row))):
+            assert f'<span class="state state-quiet">{word}' in root.get(url).content.decode(), url

@@ -45,7 +45,7 @@ def kinds_in(tree: ast.AST) -> set[str]:
 
 def test_every_kind_says_what_to_do() -> None:
     # Filed by a constant.
-    named = {"dispute", "key_write_offs", NEGATIVE, FALLING, UNKNOWN}
+    named = {"dispute", "fraud_warning", "key_write_offs", NEGATIVE, FALLING, UNKNOWN}
     assert kinds_filed() | named == ADVICE.keys()
     assert ADVICE.keys() >= URGENT
 

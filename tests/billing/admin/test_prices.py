@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from billing.catalogue.model_prices import plan_price, set_price
 from billing.models import ModelPrice, PriceCancellation, PublicModel, UsageRecord
 from billing.rollups.due import note_booked
 from billing.rollups.sweep import roll_up
@@ -71,6 +72,14 @@ def test_a_start_that_makes_no_sense_changes_nothing(
     assert ModelPrice.objects.count() == 1
 
 
+def test_the_page_has_a_button_for_its_preview(root: Client, model: PublicModel) -> None:
+    page = root.get(desk.do_url("set-price", model)).content.decode()
+    without = root.get(desk.do_url("cancel", ModelPrice.objects.get())).content.decode()
+
+    assert 'name="_preview"' in page
+    assert 'name="_preview"' not in without
+
+
 def test_the_preview_tells_the_margin_before_and_after(root: Client, model: PublicModel) -> None:
     answer = root.post(desk.do_url("set-price", model), {**RATES, "_preview": "Preview"})
 
@@ -85,6 +94,38 @@ def test_the_preview_tells_the_margin_before_and_after(root: Client, model: Publ
         "$0.06",
     ]
     assert ModelPrice.objects.count() == 1
+
+
+@pytest.mark.parametrize("what", ["rates", "price in force", "planned price"])
+def test_a_price_that_was_looked_at_is_set_only_if_all_is_as_it_was(
+    what: str, root: Client, model: PublicModel
+) -> None:
+    url, rates = desk.do_url("set-price", model), dict(RATES)
+    seal = root.post(url, {**rates, "_preview": "Preview"}).context["seal"]
+    if what == "rates":
+        rates["completion_rate_millicredits"] = "5000"
+    elif what == "price in force":
+        set_price(model, **dict.fromkeys(RATES, 700))
+    else:
+        plan_price(model, timezone.now() + timedelta(days=1), **dict.fromkeys(RATES, 700))
+    before = ModelPrice.objects.count()
+
+    answer = root.post(url, {**rates, "_seal": seal, **WHY})
+
+    assert "has changed since you looked" in str(answer.context["form"].errors)
+    assert answer.context["preview"].rows
+    assert ModelPrice.objects.count() == before
+    root.post(url, {**rates, "_seal": answer.context["seal"], **WHY})
+    assert ModelPrice.objects.count() == before + 1
+
+
+def test_several_models_get_the_price_that_was_looked_at(root: Client, model: PublicModel) -> None:
+    url = desk.do_url("set-price", model, desk.make_model("gpt-other"))
+    seal = root.post(url, {**RATES, "_preview": "Preview"}).context["seal"]
+
+    root.post(url, {**RATES, "_seal": seal, **WHY})
+
+    assert ModelPrice.objects.filter(version=2).count() == 2
 
 
 def test_the_preview_is_for_those_who_see_margins(model: PublicModel) -> None:

@@ -9,7 +9,7 @@ from billing.keys.api_keys import issue_api_key
 from billing.ledger.wallets import get_wallet
 from billing.models import Wallet
 from billing.teams.members import leave_team, remove_member, set_member_caps
-from proxy.serving.keys import load_key
+from proxy.serving.keys import EndedKey, KeyFacts, load_key
 from tests.racing import race
 from tests.teams import Crew, join
 
@@ -26,7 +26,7 @@ def version(crew: Crew) -> int:
 def test_a_key_spends_from_the_wallet_of_the_team_it_was_made_in(acme: Crew) -> None:
     facts = load_key(digest(acme.developer))
 
-    assert facts is not None
+    assert isinstance(facts, KeyFacts)
     assert facts.wallet_id == get_wallet(acme.team).pk
     assert (facts.about.team_id, facts.about.team_name) == (str(acme.team.public_id), "Acme")
 
@@ -37,8 +37,8 @@ def test_the_keys_of_a_removed_member_end_at_once(acme: Crew) -> None:
 
     remove_member(acme.admin, acme.developer.user, keeps_keys=False)
 
-    assert load_key(ended) is None
-    assert load_key(kept) is not None
+    assert isinstance(load_key(ended), EndedKey)
+    assert isinstance(load_key(kept), KeyFacts)
     assert version(acme) > before
     assert not acme.team.memberships.filter(user=acme.developer.user).exists()
 
@@ -49,7 +49,7 @@ def test_the_keys_of_a_removed_member_pass_to_the_team_if_so_chosen(acme: Crew) 
     remove_member(acme.admin, acme.developer.user, keeps_keys=True)
     User.objects.filter(pk=acme.developer.user.pk).update(is_active=False)
 
-    assert load_key(passed) is not None
+    assert isinstance(load_key(passed), KeyFacts)
     event = TeamEvent.objects.get(action=Action.MEMBER_REMOVED)
     assert (event.actor, event.member) == (acme.admin.user, acme.developer.user)
     assert event.after == {"keys": "passed to the team"}
@@ -60,7 +60,7 @@ def test_the_keys_of_somebody_who_may_not_log_in_do_not_work(acme: Crew) -> None
 
     User.objects.filter(pk=acme.developer.user.pk).update(is_active=False)
 
-    assert load_key(secret) is None
+    assert isinstance(load_key(secret), EndedKey)
 
 
 def test_a_member_who_leaves_takes_the_keys_along(acme: Crew) -> None:
@@ -68,7 +68,7 @@ def test_a_member_who_leaves_takes_the_keys_along(acme: Crew) -> None:
 
     leave_team(acme.developer)
 
-    assert load_key(ended) is None
+    assert isinstance(load_key(ended), EndedKey)
     assert TeamEvent.objects.get(action=Action.MEMBER_LEFT).member == acme.developer.user
 
 

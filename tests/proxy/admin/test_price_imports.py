@@ -1,17 +1,22 @@
 """Price lists of providers at the desk: what would change, the change, and what changes nothing."""
 
 import json
+from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.test import Client
+from django.db import transaction
+from django.test import Client, RequestFactory
 from django.utils import timezone
 
+from accounts.desk.actions import Asked, PreviewOutdated, seal_of
 from accounts.models import User
 from billing.models import UsageRecord
 from billing.rollups.due import note_booked
 from billing.rollups.sweep import roll_up
+from proxy.admin.price_imports import import_prices
 from proxy.models import Provider, Route
+from proxy.upstreams.providers.price_lists import plan_import
 from tests import desk
 
 WHY = {"reason": "The list of today"}
@@ -68,6 +73,14 @@ def provider(db: None) -> Provider:
     return provider
 
 
+def look_and_import(root: Client, provider: Provider, **answers: Any) -> Any:
+    """Look at what would change, then do it."""
+    url = desk.do_url("import-prices", provider)
+    looked = root.post(url, {**answers, "_preview": "1"})
+    text, seal = looked.context["form"]["text"].value(), looked.context["seal"]
+    return root.post(url, {**answers, "list_file": "", "text": text, "_seal": seal, **WHY})
+
+
 def costs_of(name: str) -> tuple[int | None, int | None, int | None]:
     route = Route.objects.get(upstream_model=name)
     return (
@@ -83,7 +96,7 @@ def test_a_list_sets_the_prices_of_the_routes_that_it_has(
 ) -> None:
     file = SimpleUploadedFile("list", text.encode())
 
-    root.post(desk.do_url("import-prices", provider), {"list_file": file, **WHY})
+    look_and_import(root, provider, list_file=file)
 
     assert (costs_of("test-1"), costs_of("test-2")) == (NEW, (None, None, None))
     assert "test-1 2/–/8 → 2.5/1.25/10" in desk.said()
@@ -115,16 +128,78 @@ def test_the_preview_of_a_file_changes_nothing_and_keeps_its_text_for_the_import
     assert "Not in the list: test-2." in answer.context["preview"].notes
     assert costs_of("test-1") == OLD
     assert answer.context["form"]["text"].value() == CSV
-    root.post(url, {"text": answer.context["form"]["text"].value(), **WHY})
+
+
+def test_nothing_is_imported_that_was_not_looked_at(root: Client, provider: Provider) -> None:
+    url = desk.do_url("import-prices", provider)
+
+    answer = root.post(url, {"text": CSV, **WHY})
+
+    assert len(answer.context["preview"].rows) == 1
+    assert "look at what would change" in str(answer.context["form"].errors)
+    assert costs_of("test-1") == OLD
+    root.post(url, {"text": CSV, "_seal": answer.context["seal"], **WHY})
     assert costs_of("test-1") == NEW
+
+
+@pytest.mark.parametrize("what", ["list", "price", "route"])
+def test_what_has_changed_since_it_was_looked_at_is_shown_again(
+    what: str, root: Client, provider: Provider
+) -> None:
+    url, text = desk.do_url("import-prices", provider), CSV
+    seal = root.post(url, {"text": text, "_preview": "1"}).context["seal"]
+    if what == "list":
+        text = CSV.replace("2.5,", "2.6,")
+    elif what == "price":
+        Route.objects.filter(upstream_model="test-1").update(prompt_cost_micros=7)
+    else:
+        Route.objects.filter(upstream_model="test-2").update(upstream_model="other-1")
+        text += "other-1,1,1,1\r\n"
+    before = costs_of("test-1")
+
+    answer = root.post(url, {"text": text, "_seal": seal, **WHY})
+
+    assert "has changed since you looked" in str(answer.context["form"].errors)
+    assert answer.context["preview"].rows
+    assert costs_of("test-1") == before
+    root.post(url, {"text": text, "_seal": answer.context["seal"], **WHY})
+    assert costs_of("test-1") != before
+
+
+def test_a_missing_reason_does_not_forget_what_was_looked_at(
+    root: Client, provider: Provider
+) -> None:
+    url = desk.do_url("import-prices", provider)
+    seal = root.post(url, {"text": CSV, "_preview": "1"}).context["seal"]
+
+    answer = root.post(url, {"text": CSV, "_seal": seal, "reason": ""})
+
+    assert answer.context["seal"] == seal
+    root.post(url, {"text": CSV, "_seal": seal, **WHY})
+    assert costs_of("test-1") == NEW
+
+
+def test_a_price_that_changes_while_it_is_imported_stops_the_import(
+    root: Client, provider: Provider
+) -> None:
+    request = RequestFactory().post("/", {"_seal": plan_seal(provider)})
+    Route.objects.filter(upstream_model="test-1").update(prompt_cost_micros=7)
+    asked = Asked(request, provider, {"text": CSV, "name_prefix": ""})
+
+    with pytest.raises(PreviewOutdated), transaction.atomic():
+        import_prices(asked)
+
+    assert costs_of("test-1") == (7, *OLD[1:])
+
+
+def plan_seal(provider: Provider) -> str:
+    return seal_of(provider.pk, plan_import(provider, CSV).basis)
 
 
 def test_names_may_have_a_prefix_in_the_list(root: Client, provider: Provider) -> None:
     text = f"{HEADER}\nazure/test-1,2.5,1.25,10"
 
-    root.post(
-        desk.do_url("import-prices", provider), {"text": text, "name_prefix": "azure/", **WHY}
-    )
+    look_and_import(root, provider, text=text, name_prefix="azure/")
 
     assert costs_of("test-1") == NEW
 

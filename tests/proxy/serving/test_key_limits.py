@@ -20,6 +20,7 @@ from billing.wallet import keys
 from billing.wallet.client import WalletClient
 from proxy.database import in_database
 from proxy.metering.chats import take_apart
+from proxy.serving.keys import KeyFacts
 from tests.proxy.accounts import limit
 from tests.proxy.conftest import HELLO, Api, Customer, assert_envelope
 from tests.proxy.readers import bound
@@ -303,7 +304,7 @@ async def test_the_old_secret_stops_at_its_hour_though_it_is_cached(
     new = await rotate(alice, timedelta(hours=24))
     facts = await api.runtime.keys.find(await in_database(_old_digest, new.key))
 
-    assert facts is not None
+    assert isinstance(facts, KeyFacts)
     assert facts.expires_at is not None
     assert timedelta(hours=23) < facts.expires_at - timezone.now() <= timedelta(hours=24)
     assert facts.api_key_id == alice.key.pk

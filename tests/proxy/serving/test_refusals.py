@@ -1,19 +1,25 @@
 """What a key was refused without a receipt is counted, for staff, by reason."""
 
+import asyncio
 import time
+from datetime import timedelta
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 
-from accounts.models import User
+from accounts.models import ApiKey, User
+from accounts.secrets import digest_of, make_secret
+from billing.keys.api_keys import pause_api_key, revoke_api_key, rotate_api_key
 from billing.keys.refusals import Refusal, add_refusals, find_refusals
 from devstack.ports import free_port
 from proxy.database import in_database
+from proxy.serving.keys import MAX_UNKNOWN
 from proxy.serving.refusals import MOST, Refusals
 from tests import desk
 from tests.proxy.canned import json_answer, serve_canned
-from tests.proxy.conftest import Api, Customer
+from tests.proxy.conftest import Api, Customer, assert_envelope
 
 
 async def told(api: Api, customer: Customer) -> dict[tuple[int, str], int]:
@@ -37,13 +43,98 @@ async def test_refusals_are_counted_by_key_status_and_code(api: Api, alice: Cust
     }
 
 
-async def test_what_an_upstream_refused_is_counted_too(api: Api, alice: Customer) -> None:
-    said = {"error": {"message": "Too hot.", "code": "too_hot", "type": "invalid_request_error"}}
+@pytest.mark.parametrize("code", ["too_hot", "insufficient_funds_of_acme", "model_not_found"])
+async def test_an_upstreams_own_code_is_not_among_ours(
+    api: Api, alice: Customer, code: str
+) -> None:
+    said = {"error": {"message": "Too hot.", "code": code, "type": "invalid_request_error"}}
     async with serve_canned(json_answer(400, said)) as canned:
         await api.send_to(canned.base_url)
+        answer = await api.chat(alice)
+
+    assert answer.json()["error"]["code"] == code
+    assert await told(api, alice) == {(400, "refused_by_model"): 1}
+
+
+async def test_a_key_that_has_ended_is_counted_while_it_is_used(api: Api, alice: Customer) -> None:
+    assert (await api.chat(alice)).status_code == 200
+    await in_database(revoke_api_key, alice.key)
+
+    answers = [await api.chat(alice) for _ in range(3)]
+
+    for answer in answers:
+        assert "Incorrect API key" in assert_envelope(answer, code="invalid_api_key")
+    assert await told(api, alice) == {(401, "key_revoked"): 3}
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["cached", "new to the process"])
+@pytest.mark.parametrize(
+    ("column", "code"),
+    [("expires_at", "key_expired"), ("previous_expires_at", "secret_rotated")],
+)
+async def test_so_is_one_that_expired_and_a_secret_whose_rotation_is_over(
+    column: str, code: str, is_known: bool, api: Api, alice: Customer
+) -> None:
+    if column == "previous_expires_at":
+        await in_database(lambda: rotate_api_key(alice.key, overlap=timedelta(hours=1)))
+    soon = timezone.now() + timedelta(seconds=0.3 if is_known else 0)
+    await in_database(lambda: ApiKey.objects.update(**{column: soon}))
+    if is_known:
+        await api.runtime.keys.find(digest_of(alice.secret))
+        await asyncio.sleep(0.4)
+
+    answer = await api.chat(alice)
+
+    assert answer.status_code == 401
+    assert await told(api, alice) == {(401, code): 1}
+
+
+async def test_a_key_whose_maker_is_gone_is_counted(api: Api, alice: Customer) -> None:
+    await in_database(lambda: User.objects.update(is_active=False))
+
+    await api.chat(alice)
+
+    assert await told(api, alice) == {(401, "maker_or_team_gone"): 1}
+
+
+async def test_a_paused_key_is_counted(api: Api, alice: Customer) -> None:
+    await in_database(pause_api_key, alice.key)
+
+    for _ in range(2):
         await api.chat(alice)
 
-    assert await told(api, alice) == {(400, "too_hot"): 1}
+    assert await told(api, alice) == {(403, "api_key_paused"): 2}
+
+
+async def test_keys_that_nobody_has_leave_nothing_behind(api: Api, alice: Customer) -> None:
+    keep = MAX_UNKNOWN // 100
+    for _ in range(keep):
+        stranger = Customer(alice.user, alice.key, make_secret().text)
+        assert (await api.chat(stranger)).status_code == 401
+
+    assert api.runtime.refusals._counts == {}
+    assert await told(api, alice) == {}
+
+
+async def test_staff_and_owner_see_the_use_of_a_revoked_key(
+    api: Api, alice: Customer, client: Client
+) -> None:
+    await in_database(revoke_api_key, alice.key)
+    for _ in range(2):
+        await api.chat(alice)
+    await api.runtime.refusals.share()
+
+    def pages() -> list[str]:
+        root = desk.log_in(User.objects.create_superuser("root@example.com"))
+        client.force_login(alice.user)
+        urls = desk.page_url(alice.key.team.wallet), desk.page_url(alice.key)
+        at_desk = [root.get(url).content.decode() for url in urls]
+        return [*at_desk, client.get("/dashboard/keys/").content.decode()]
+
+    wallet, key, dashboard = await in_database(pages)
+    assert "<td>the key is revoked</td>" in wallet
+    assert "2 × 401 the key is revoked, last" in key
+    assert "Still in use somewhere: 2 requests refused in 7 days" in dashboard
 
 
 async def test_what_was_served_or_failed_is_not_counted(api: Api, alice: Customer) -> None:
@@ -62,7 +153,9 @@ async def test_staff_see_them_on_the_customers_page(api: Api, alice: Customer) -
         root: Client = desk.log_in(User.objects.create_superuser("root@example.com"))
         return root.get(desk.page_url(alice.key.team.wallet)).content.decode()
 
-    assert "<td>model_not_found</td>" in await in_database(page)
+    shown = await in_database(page)
+    assert "model_not_found" in shown
+    assert alice.key.name in shown
 
 
 async def test_redis_away_costs_the_counts_and_nothing_else(

@@ -1,7 +1,7 @@
 """Instants and numbers as German pages write them."""
 
 DATE_FORMAT = "j. M Y"
-DATETIME_FORMAT = "j. M Y, H:i"
+DATETIME_FORMAT = "j. M Y, H:i:s"
 SHORT_DATE_FORMAT = "j. M Y"
 SHORT_DATETIME_FORMAT = "j. M Y, H:i"
 MONTH_DAY_FORMAT = "j. M"

@@ -8,7 +8,7 @@ import billing.models.catalogue
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0030_details_at_stripe'),
+        ('billing', '0031_german_descriptions'),
     ]
 
     operations = [

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("proxy", "0006_provider_pause")]
+    dependencies = [("proxy", "0007_german_incidents")]
     operations = [
         migrations.AddField(
             "provider",

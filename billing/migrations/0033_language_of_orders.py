@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0031_abilities_of_models'),
+        ('billing', '0032_abilities_of_models'),
     ]
 
     operations = [
