@@ -19,7 +19,7 @@ from billing.ledger.wallets import freeze_wallet, grant_credits, wallet_of
 from billing.models import AmountOffer, Debit, Dispute, Notice, Order, Pack, UsageRecord
 from billing.notices.composing import compose
 from devstack.ports import free_port
-from tests.accounts.test_forms import FORMS, VISITORS
+from tests.accounts.form_values import FORMS, VISITORS
 from tests.billing.views.conftest import ANYWHERE, MakeOrder, MakeUsage
 from tests.browser.planting import INSTANTS, NUMBERS
 from tests.conftest import signed_in
@@ -206,6 +206,7 @@ def test_mails_are_german(alice: User, kind: str) -> None:
         **NUMBERS,
         **INSTANTS,
         "order_id": str(make_order(alice).public_id),
+        "person_id": alice.pk,
         "currency": "usd",
         "state": "opened",
         "has_receipt": True,

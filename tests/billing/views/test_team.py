@@ -208,4 +208,4 @@ def test_only_who_gets_mails_about_money_chooses_among_them(acme: Crew) -> None:
     for role in Role:
         answer = acme.browser(role).post(page, choice)
         assert answer.status_code == (302 if role in {OWNER, BILLING} else 403)
-        assert ("Mail me when" in text(acme.browser(role).get(page))) == (role in {OWNER, BILLING})
+        assert ("Email me when" in text(acme.browser(role).get(page))) == (role in {OWNER, BILLING})
