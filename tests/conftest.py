@@ -22,6 +22,7 @@ from pytest_django import DjangoDbBlocker
 
 from accounts.models import User
 from accounts.reauthentication import SIGNED_IN_AT
+from billing.ledger.agreement import switch_check
 from billing.ledger.wallets import wallet_of
 from billing.wallet import keys
 from billing.wallet.commands import restoring
@@ -125,6 +126,14 @@ def deletions() -> Composed:
     tables = set(connection.introspection.table_names()) - KEPT_TABLES
     emptied = (SQL("DELETE FROM {}").format(Identifier(table)) for table in sorted(tables))
     return SQL("; ").join(emptied)
+
+
+@pytest.fixture
+def unchecked_books(db: None) -> Iterator[None]:
+    """Let a test write books that don't agree, as only the owner of the tables can."""
+    switch_check(on=False)
+    yield
+    switch_check(on=True)
 
 
 def open_fences(client: SyncWalletClient) -> None:

@@ -491,6 +491,7 @@ CELERY_BEAT_SCHEDULE = {
     "recover wallets": _sweep("billing.recover_wallets", every_s=1),
     "drain events": _sweep("billing.drain_events", every_s=1),
     "roll up usage": _sweep("billing.roll_up_usage", every_s=5),
+    "make sums of days": _sweep("billing.make_days", every_s=300),
     "push wallets": _sweep("billing.push_wallets", every_s=1),
     "decide debits": _sweep("billing.decide_debits", every_s=2),
     "pay debts": _sweep("billing.pay_debts", every_s=5),
@@ -502,6 +503,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep open orders": _sweep("billing.sweep_open_orders", every_s=30),
     "top up wallets": _sweep("billing.top_up_wallets", every_s=10),
     "advance refunds": _sweep("billing.advance_refunds", every_s=5),
+    "follow addresses": _sweep("billing.follow_addresses", every_s=60),
     "fetch missed events": _sweep("billing.fetch_missed_events", every_s=600),
     # By the clock, so that restarts of beat don't put it off for ever.
     "reconcile with Stripe": {

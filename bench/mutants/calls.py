@@ -24,7 +24,7 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "upstreams: a secret writes headers of its own",
         TRANSPORT,
-        "if _LINE_END.search(value):",
+        'if _LINE_END.search(b"".join([value for _, value in headers])):',
         "if False:",
         f"{TRANSPORT_TESTS}a_secret_can_write_no_header_of_its_own",
     ),

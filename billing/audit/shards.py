@@ -29,6 +29,8 @@ PARTS = {
             "billing_debit",
             "billing_memberspending",
             "billing_usagerollup",
+            "billing_usageday",
+            "billing_keyspan",
             "billing_rollupdue",
             "billing_rollupmark",
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from operator import attrgetter
+from operator import attrgetter, mul
 from typing import Self, cast
 
 from billing.token_classes import BY_NAME, CLASSES, PARTS, TokenClass
@@ -115,8 +115,18 @@ def _tokens_of(each: TokenClass, once: Usage) -> int:
 
 
 def cost_credits(rates: Rates, usage: Usage) -> int:
-    """Return the charge in credits: the sum over the classes, rounded up once."""
-    return round_up(sum(part.amount_millicredits for part in price_classes(rates, usage)))
+    """Return the charge in credits: what `price_classes` adds up to, rounded up once."""
+    once = usage.count_once()
+    # A part's tokens are among those of its parent, too, and cost its own rate alone.
+    twice = sum(map(mul, _parts_of(once), _rates_of_parents(rates)))
+    return round_up(sum(map(mul, _counts_of(once), _rates_of(rates))) - twice)
+
+
+_counts_of: _Read = attrgetter(*(each.count for each in CLASSES))
+_rates_of: _Read = attrgetter(*(each.rate for each in CLASSES))
+_rates_of_parents: _Read = attrgetter(
+    *(parent.rate for parent, parts in PARTS.items() for _ in parts)
+)
 
 
 def round_up(millicredits: int) -> int:

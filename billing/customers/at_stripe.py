@@ -8,16 +8,30 @@ import hashlib
 from collections.abc import Callable
 from typing import TypeVar
 
-from django.db.models import F
+import structlog
+from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from stripe.params import CustomerUpdateParamsAddress as Address
 
+from accounts.models import Membership
 from accounts.teams.company import Details, read_details
 from accounts.teams.members import first_owner
-from billing.exceptions import PaymentObjectMissing
+from accounts.teams.roles import ALLOWED, Deed
+from billing.exceptions import (
+    PaymentAccessRefused,
+    PaymentObjectMissing,
+    PaymentProviderError,
+    PaymentProviderRefusal,
+)
 from billing.models import StripeCustomer, Wallet
 from billing.stripe_api.customers import create_customer, update_customer
 
 Answer = TypeVar("Answer")
+
+# How many Customers a sweep tells of at most, so that others get their turn at Stripe.
+MOST_AT_ONCE = 50
+
+log = structlog.get_logger(__name__)
 
 
 def find_customer_id(wallet: Wallet) -> str:
@@ -47,6 +61,41 @@ def forget_customer(customer_id: str) -> None:
     StripeCustomer.objects.filter(stripe_customer_id=customer_id).update(
         stripe_customer_id="", details_digest="", generation=F("generation") + 1
     )
+
+
+def follow_addresses() -> int:
+    """Tell Stripe the addresses that have changed since it was told them. Safe to repeat.
+
+    Returns how many were dealt with. Where Stripe can't be reached, the next sweep goes on. What
+    Stripe refuses it is not told again.
+    """
+    done = 0
+    for customer in _moved()[:MOST_AT_ONCE]:
+        try:
+            _use_customer(customer.wallet)
+        except PaymentProviderError as error:
+            log.warning("address_not_told", wallet_id=customer.wallet_id, error=str(error))
+            if isinstance(error, PaymentAccessRefused) or not isinstance(
+                error, PaymentProviderRefusal
+            ):
+                break
+            email = first_owner(customer.wallet.team).email
+            StripeCustomer.objects.filter(pk=customer.pk).update(email=email)
+        done += 1
+    return done
+
+
+def _moved() -> QuerySet[StripeCustomer]:
+    """Return the Customers of open teams whose owner (`first_owner`) has another address."""
+    owners = Membership.objects.filter(
+        team=OuterRef("wallet__team"), role__in=ALLOWED[Deed.CHANGE_TEAM], user__is_active=True
+    ).order_by("joined_at", "user")
+    known = StripeCustomer.objects.exclude(stripe_customer_id="").filter(
+        wallet__team__closed_at=None
+    )
+    owner = Coalesce("wallet__team__person__email", Subquery(owners.values("user__email")[:1]))
+    moved = known.annotate(owner=owner).exclude(owner=None).exclude(email=F("owner"))
+    return moved.select_related("wallet__team__person").order_by("pk")
 
 
 def _use_customer(wallet: Wallet) -> str:

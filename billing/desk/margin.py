@@ -18,7 +18,7 @@ from django.utils.http import urlencode
 from accounts.desk.pages import desk_page
 from accounts.models import ApiKey
 from billing.margin.rates import COST_CURRENCY
-from billing.margin.reads import GROUPS, Margin, read_margins, total_of
+from billing.margin.reads import GROUPS, Margin, read_first, read_margins, total_of
 from billing.models import Wallet
 from billing.statements.csv_file import safe_cell
 from common.downloads import as_download
@@ -72,6 +72,31 @@ class Asked:
         """Return where the rows are in the order of a column, the highest first at first."""
         return self.url(sort=name if self.sort == f"-{name}" else f"-{name}")
 
+    def read_all(self, by: str = "") -> list[Margin]:
+        """Return all rows."""
+        today = timezone.now().date()
+        since = today - timedelta(days=self.days - 1)
+        return read_margins(by or self.by, since=since, until=today)
+
+    def read_shown(self) -> tuple[list[Margin], int, Margin]:
+        """Return the rows that the page shows, how many there are, and their total."""
+        _, is_of_site = GROUPS[self.by]
+        if is_of_site:
+            rows = self.arrange(self.read_all())
+            return rows[:MOST_ROWS], len(rows), total_of(rows)
+        # Those of the site are the same requests, and few rows.
+        total = total_of(self.read_all("model"))
+        today = timezone.now().date()
+        shown, count = read_first(
+            self.by,
+            since=today - timedelta(days=self.days - 1),
+            until=today,
+            order=self.sort,
+            most=MOST_ROWS,
+            currencies=total.sold_micros,
+        )
+        return shown, count, total
+
     def arrange(self, rows: list[Margin]) -> list[Margin]:
         """Return the rows in the order that was asked for."""
         name = self.sort.removeprefix("-")
@@ -84,13 +109,9 @@ def show_margin(request: HttpRequest) -> HttpResponse:
     if not request.user.has_perm("billing.view_margin"):
         raise PermissionDenied
     asked = Asked.read(request)
-    today = timezone.now().date()
-    rows = asked.arrange(
-        read_margins(asked.by, since=today - timedelta(days=asked.days - 1), until=today)
-    )
     if request.GET.get("as") == "csv":
-        return export(rows, asked)
-    shown = rows[:MOST_ROWS]
+        return export(asked.arrange(asked.read_all()), asked)
+    shown, count, total = asked.read_shown()
     names = name_groups(asked.by, shown)
     return desk_page(
         request,
@@ -98,8 +119,8 @@ def show_margin(request: HttpRequest) -> HttpResponse:
         title="Margin",
         asked=asked,
         rows=[(*names[row.group], row) for row in shown],
-        total=total_of(rows),
-        left_out=len(rows) - len(shown),
+        total=total,
+        left_out=count - len(shown),
         currency=COST_CURRENCY,
         group_title=TITLES[asked.by],
         groups=[(name, title, asked.url(by=name, sort="")) for name, title in TITLES.items()],

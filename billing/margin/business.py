@@ -18,8 +18,9 @@ from django.db.models.functions import Cast, TruncDate
 from django.utils import timezone
 
 from billing.margin.rates import Rates, read_rates
-from billing.margin.reads import Margin, midnight, read_margins, total_of
+from billing.margin.reads import Margin, read_margins, total_of
 from billing.models import Lot, Revenue, SiteRollUp, UsageRecord, UsageRollUp, Wallet
+from billing.rollups.days import midnight
 from billing.rollups.histogram import BUCKETS, percentile_ms
 
 NAME = "figures:business"

@@ -15,8 +15,9 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from billing.catalogue.pricing import Rates, Usage, cost_credits
-from billing.margin.reads import Margin, midnight, read_margins, total_of
+from billing.margin.reads import Margin, read_margins, total_of
 from billing.models import SiteRollUp
+from billing.rollups.days import midnight
 from billing.token_classes import COUNTS
 
 DAYS = 30

@@ -17,7 +17,15 @@ from billing.models.notice import Notice, NotificationSettings, SignIn
 from billing.models.order import Order
 from billing.models.refund import Refund
 from billing.models.revenue import ExchangeRate, Revenue
-from billing.models.roll_up import RollUpDue, RollUpMark, SiteRollUp, UsageRollUp
+from billing.models.roll_up import (
+    KeySpan,
+    RollUpDue,
+    RollUpMark,
+    RollUpRange,
+    SiteRollUp,
+    UsageDay,
+    UsageRollUp,
+)
 from billing.models.shard_home import ShardHome
 from billing.models.staff_note import StaffNote
 from billing.models.stripe_customer import StripeCustomer
@@ -37,6 +45,7 @@ __all__ = [
     "ExchangeRate",
     "Freeze",
     "InboxItem",
+    "KeySpan",
     "KeySpending",
     "KeyWriteOff",
     "LedgerEntry",
@@ -55,6 +64,7 @@ __all__ = [
     "Revenue",
     "RollUpDue",
     "RollUpMark",
+    "RollUpRange",
     "ShardHome",
     "SignIn",
     "SiteRollUp",
@@ -63,6 +73,7 @@ __all__ = [
     "StripeEvent",
     "TopUpConsent",
     "TopUpPayment",
+    "UsageDay",
     "UsageRecord",
     "UsageRollUp",
     "Wallet",

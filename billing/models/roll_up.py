@@ -27,22 +27,38 @@ NOT_NEGATIVE = (
 )
 
 
-class RollUp(models.Model):
-    """The sums of requests that ended in one quarter of an hour, alike in all other columns.
+class Sums(models.Model):
+    """What requests add up to for margins.
 
     A request whose credits were sold in several currencies counts in the row of the first; those
     of the others have its income in them only. Income of gifts, and unknown one, has no currency.
     """
 
     starts_at = models.DateTimeField()
-    model_name = models.CharField(max_length=120)
-    provider_name = models.CharField(max_length=60, blank=True)
-    outcome = models.CharField(max_length=12, choices=UsageRecord.Outcome)
     currency = models.CharField(max_length=3, blank=True, db_default="")
 
     requests = models.BigIntegerField()
     charged_credits = models.BigIntegerField()
     write_off_credits = models.BigIntegerField()
+    # Of the requests whose cost is known; the others are counted.
+    cost_nanos = models.BigIntegerField(help_text="In billionths of the currency.")
+    unpriced_requests = models.BigIntegerField()
+    income_micros = models.BigIntegerField(
+        db_default=0, help_text="What their credits were sold for, in millionths of the currency."
+    )
+    unknown_income_requests = models.BigIntegerField(db_default=0)
+
+    class Meta:
+        abstract = True
+
+
+class UsageSums(Sums):
+    """The sums of requests that are alike in all other columns."""
+
+    model_name = models.CharField(max_length=120)
+    provider_name = models.CharField(max_length=60, blank=True)
+    outcome = models.CharField(max_length=12, choices=UsageRecord.Outcome)
+
     prompt_tokens = models.BigIntegerField()
     cached_tokens = models.BigIntegerField()
     cache_write_tokens = models.BigIntegerField()
@@ -51,14 +67,15 @@ class RollUp(models.Model):
     completion_tokens = models.BigIntegerField()
     reasoning_tokens = models.BigIntegerField()
     completion_audio_tokens = models.BigIntegerField()
-    # Of the requests whose cost is known; the others are counted.
-    cost_nanos = models.BigIntegerField(help_text="In billionths of the currency.")
-    unpriced_requests = models.BigIntegerField()
-    income_micros = models.BigIntegerField(
-        db_default=0, help_text="What their credits were sold for, in millionths of the currency."
-    )
-    unknown_income_requests = models.BigIntegerField(db_default=0)
     duration_ms = models.BigIntegerField(help_text="Of all requests together.")
+
+    class Meta:
+        abstract = True
+
+
+class RollUp(UsageSums):
+    """The sums of requests that ended in one quarter of an hour."""
+
     # Requests by duration and by first byte, in the buckets of `billing.rollups.histogram`. Only
     # those are in `first_bytes` that had one.
     durations = ArrayField(models.IntegerField())
@@ -118,6 +135,88 @@ class SiteRollUp(RollUp):
                 name="site_roll_up_is_not_negative",
             ),
         ]
+
+
+class UsageDay(UsageSums):
+    """The sums of one wallet's requests, by key, that ended in one day (UTC). They are kept."""
+
+    wallet = models.ForeignKey(Wallet, models.PROTECT, db_index=False, related_name="+")
+    api_key = models.ForeignKey(ApiKey, models.PROTECT, db_index=False, related_name="+")
+
+    class Meta:
+        constraints = [
+            # Also the index for reading one wallet's days.
+            models.UniqueConstraint(
+                fields=[
+                    "wallet",
+                    "starts_at",
+                    "api_key",
+                    "model_name",
+                    "provider_name",
+                    "outcome",
+                    "currency",
+                ],
+                name="usage_day_is_one_row",
+            ),
+            models.CheckConstraint(
+                condition=Q(**{f"{name}__gte": 0 for name in NOT_NEGATIVE}),
+                name="usage_day_is_not_negative",
+            ),
+        ]
+        indexes = [
+            BrinIndex(fields=["starts_at"], autosummarize=True, name="usage_days_by_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model_name} on {self.starts_at:%Y-%m-%d}"
+
+
+class KeySpan(Sums):
+    """What one key's requests of some days add up to, for margins by customer and key.
+
+    Spans of each length follow each other from 1970 on, so that many days are few rows.
+    """
+
+    days = models.PositiveSmallIntegerField()
+    wallet = models.ForeignKey(Wallet, models.PROTECT, db_index=False, related_name="+")
+    api_key = models.ForeignKey(ApiKey, models.PROTECT, db_index=False, related_name="+")
+
+    class Meta:
+        constraints = [
+            # Also the index for reading some spans of all keys.
+            models.UniqueConstraint(
+                fields=["days", "starts_at", "api_key", "currency"], name="key_span_is_one_row"
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    requests__gte=0,
+                    charged_credits__gte=0,
+                    write_off_credits__gte=0,
+                    cost_nanos__gte=0,
+                    unpriced_requests__gte=0,
+                    income_micros__gte=0,
+                    unknown_income_requests__gte=0,
+                ),
+                name="key_span_is_not_negative",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.days} days of key {self.api_key_id} from {self.starts_at:%Y-%m-%d}"
+
+
+class RollUpRange(models.Model):
+    """From which days on roll-ups are there; NULL, and no row: from ever. At most one row."""
+
+    # Sums by day are still to be made of receipts that are older than these tables.
+    days_from = models.DateField(null=True)
+    # Quarters of an hour are deleted when they are old.
+    quarters_from = models.DateField(null=True)
+    # When a worker first saw that days are to be made: for an hour, an older one may add receipts.
+    seen_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"Days from {self.days_from}, quarters from {self.quarters_from}"
 
 
 class RollUpMark(models.Model):

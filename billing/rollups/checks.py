@@ -24,6 +24,22 @@ ROLLED_UP = (
     f"SELECT {', '.join(f't.{key}' for key in KEYS)}, {DAY.format(at='t.starts_at')},"  # noqa: S608
     f" {_columns('t', '-')} FROM {sums.USAGE} t"
 )
+
+
+def _midnight(column: str) -> str:
+    return f"(SELECT {column}::timestamp AT TIME ZONE 'UTC' FROM billing_rolluprange)"  # noqa: S608
+
+
+# Before the one quarters of an hour were deleted, before the other days have no sums yet.
+KEPT_FROM = f"COALESCE({_midnight('quarters_from')}, '-infinity')"
+MADE_FROM = f"COALESCE({_midnight('days_from')}, '-infinity')"
+
+
+def _days(sign: str) -> str:
+    keys = ", ".join(f"t.{key}" for key in KEYS)
+    return f"SELECT {keys}, t.starts_at AS day, {_columns('t', sign)} FROM {sums.DAY} t"  # noqa: S608
+
+
 # Days of which a quarter of an hour is added up again by the next sweep may differ until then.
 NOT_DUE = (
     "NOT EXISTS (SELECT FROM billing_rollupdue d WHERE d.wallet_id = r.wallet_id"
@@ -37,9 +53,28 @@ QUERIES_OF_WALLETS = (
            'YYYY-MM-DD'), format('key %s, %s at %s, %s: receipts say %s requests and %s credits '
            'more', api_key_id, model_name, provider_name, outcome, SUM(requests),
            SUM(charged_credits))
-    FROM ({RECEIPTS} UNION ALL {ROLLED_UP}) r
+    FROM ({RECEIPTS} UNION ALL {ROLLED_UP} WHERE t.starts_at >= {KEPT_FROM}
+          UNION ALL {_days("-")} WHERE t.starts_at < {KEPT_FROM}) r
     WHERE {NOT_DUE}
     GROUP BY {", ".join(KEYS)}, day HAVING {IS_DIFFERENT}
+    """,  # noqa: S608
+    f"""
+    SELECT 'sums of wallet ' || wallet_id || ' on ' || to_char(day AT TIME ZONE 'UTC',
+           'YYYY-MM-DD'), format('key %s, %s at %s, %s: the day says %s requests and %s credits '
+           'more than its quarters of an hour', api_key_id, model_name, provider_name, outcome,
+           SUM(requests), SUM(charged_credits))
+    FROM ({_days("")} UNION ALL {ROLLED_UP}) r WHERE day >= GREATEST({MADE_FROM}, {KEPT_FROM})
+    GROUP BY {", ".join(KEYS)}, day HAVING {IS_DIFFERENT}
+    """,  # noqa: S608
+    # A span that began before days had sums may lack some of them.
+    f"""
+    SELECT days || ' days of wallet ' || wallet_id, format('key %s, from %s on: days say %s '
+           'requests and %s credits more', api_key_id, starts_at, SUM(requests),
+           SUM(charged_credits))
+    FROM ({sums.of_spans(sums.DAY)} UNION ALL SELECT days, wallet_id, starts_at, api_key_id,
+          currency, {", ".join(f"-{name}" for name in sums.SPAN_SUMS)} FROM {sums.SPAN}) r
+    WHERE starts_at >= {MADE_FROM} GROUP BY days, wallet_id, starts_at, api_key_id, currency
+    HAVING {" OR ".join(f"SUM({name}) <> 0" for name in sums.SPAN_SUMS)}
     """,  # noqa: S608
 )
 QUERIES_OF_THE_SITE = (
@@ -49,6 +84,7 @@ QUERIES_OF_THE_SITE = (
            SUM(charged_credits))
     FROM (SELECT {SITE_KEYS}, {_columns("t", "")} FROM {sums.USAGE} t
           UNION ALL SELECT {SITE_KEYS}, {_columns("s", "-")} FROM {sums.SITE} s) r
+    WHERE starts_at >= {KEPT_FROM}
     GROUP BY {SITE_KEYS} HAVING {IS_DIFFERENT}
     """,  # noqa: S608
 )

@@ -1,21 +1,30 @@
 """Compare roll-ups with receipts, and make them anew from receipts."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection, transaction
 
 from billing.rollups import sums
-from billing.rollups.quarters import next_quarter, quarter_of
-from billing.rollups.sweep import lock_roll_ups
+from billing.rollups.days import day_of, make_spans, midnight, next_day, read_range, widen
+from billing.rollups.lock import lock_roll_ups
 
 WITHIN = "{row}.{at} >= %(since)s AND {row}.{at} < %(until)s"
+ROWS = WITHIN.format(row="t", at="starts_at")
 RECEIPTS = f"{sums.MARKED} WHERE {WITHIN.format(row='u', at='ended_at')}"
-# A quarter of an hour that is added up again by the next sweep may differ until then.
+# A quarter of an hour that is added up again by the next sweep may differ until then, and with it
+# its day.
 NOT_DUE = (
     "NOT EXISTS (SELECT FROM billing_rollupdue d WHERE d.wallet_id = COALESCE(a.wallet_id,"
-    " b.wallet_id) AND d.starts_at = COALESCE(a.starts_at, b.starts_at))"
+    " b.wallet_id) AND {due} = COALESCE(a.starts_at, b.starts_at))"
 )
+IS_SETTLED = {
+    sums.QUARTERS: NOT_DUE.format(due="d.starts_at"),
+    sums.DAYS: NOT_DUE.format(due="date_trunc('day', d.starts_at, 'UTC')"),
+}
+# Where receipts were raised nothing may be left of a row.
+IS_LEFT = "(t.requests > 0 OR t.income_micros > 0)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,44 +39,63 @@ class Difference:
 
 
 def find_differences(since: datetime, until: datetime) -> list[Difference]:
-    """Return the rows between two instants, widened to quarters of an hour, that are wrong.
+    """Return the rows between two instants, widened to days (UTC), that are wrong.
 
     Exact under traffic: what is read is one statement's snapshot, and a receipt counts once its
     wallet's mark has reached it.
     """
-    times = {"since": quarter_of(since), "until": next_quarter(until)}
-    rows = WITHIN.format(row="t", at="starts_at")
-    usage = f"SELECT t.* FROM {sums.USAGE} t WHERE {rows}"  # noqa: S608  # names of tables
-    site = f"SELECT t.* FROM {sums.SITE} t WHERE {rows}"  # noqa: S608
-    receipts = sums.of_receipts(RECEIPTS)
+    bounds = read_range()
+    since, until = day_of(since), next_day(until)
+    quarters_from = max(since, midnight(bounds.quarters_from)) if bounds.quarters_from else since
+    days_from = max(since, midnight(bounds.days_from)) if bounds.days_from else since
+    found = [*_compare_quarters(quarters_from, until), *_compare_days(days_from, until)]
+    if bounds.days_from is None:
+        found += _compare_spans(*widen(since, until))
+    return found
+
+
+def _compare_quarters(since: datetime, until: datetime) -> Iterator[Difference]:
+    usage = f"SELECT t.* FROM {sums.USAGE} t WHERE {ROWS}"  # noqa: S608  # names of tables
+    site = f"SELECT t.* FROM {sums.SITE} t WHERE {ROWS}"  # noqa: S608
     of_wallets = sums.of_wallets(f"({usage}) rolled_up")
-    return [
-        *_compare(sums.USAGE, sums.USAGE_KEYS, receipts, usage, times),
-        *_compare(sums.SITE, sums.SITE_KEYS, of_wallets, site, times),
-    ]
+    yield from _compare(sums.QUARTERS, sums.of_receipts(RECEIPTS), usage, since, until)
+    yield from _compare(sums.QUARTERS_OF_SITE, of_wallets, site, since, until)
+
+
+def _compare_days(since: datetime, until: datetime) -> Iterator[Difference]:
+    days = f"SELECT t.* FROM {sums.DAY} t WHERE {ROWS} AND {IS_LEFT}"  # noqa: S608
+    of_days = sums.of_days(f"({sums.of_receipts(RECEIPTS)}) receipts")
+    return _compare(sums.DAYS, of_days, days, since, until)
+
+
+def _compare_spans(since: datetime, until: datetime) -> Iterator[Difference]:
+    spans = f"SELECT t.* FROM {sums.SPAN} t WHERE {ROWS} AND {IS_LEFT}"  # noqa: S608
+    of_spans = sums.of_spans(f"(SELECT t.* FROM {sums.DAY} t WHERE {ROWS} AND {IS_LEFT}) days")  # noqa: S608
+    return _compare(sums.SPANS_OF_KEYS, of_spans, spans, since, until)
 
 
 def _compare(
-    table: str, keys: tuple[str, ...], right: str, written: str, times: dict[str, datetime]
-) -> list[Difference]:
-    same = " AND ".join(f"a.{key} = b.{key}" for key in keys)
-    names = ", ".join(f"COALESCE(a.{key}, b.{key})::text" for key in keys)
-    columns = [", ".join(f"{row}.{name}" for name in sums.COLUMNS) for row in "ab"]
-    is_settled = NOT_DUE if table == sums.USAGE else "true"
+    table: sums.Table, right: str, written: str, since: datetime, until: datetime
+) -> Iterator[Difference]:
+    same = " AND ".join(f"a.{key} = b.{key}" for key in table.keys)
+    names = ", ".join(f"COALESCE(a.{key}, b.{key})::text" for key in table.keys)
+    columns = [", ".join(f"{row}.{name}" for name in table.columns) for row in "ab"]
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT concat_ws(', ', {names}) FROM ({right}) a FULL JOIN ({written}) b ON {same}"  # noqa: S608
-            f" WHERE ({columns[0]}) IS DISTINCT FROM ({columns[1]}) AND {is_settled} ORDER BY 1",
-            times,
+            f" WHERE ({columns[0]}) IS DISTINCT FROM ({columns[1]})"
+            f" AND {IS_SETTLED.get(table, 'true')} ORDER BY 1",
+            {"since": since, "until": until},
         )
-        return [Difference(table, row) for (row,) in cursor.fetchall()]
+        for (row,) in cursor.fetchall():
+            yield Difference(table.name, row)
 
 
 @transaction.atomic
 def rebuild(since: datetime, until: datetime) -> list[Difference]:
     """Make the rows between two instants anew from receipts, and return which were wrong.
 
-    Widened to quarters of an hour. Safe to repeat, and under traffic: sweeps wait for it.
+    Widened to days (UTC). Safe to repeat, and under traffic: sweeps wait for it.
     """
     lock_roll_ups()
     wrong = find_differences(since, until)
@@ -79,9 +107,10 @@ def rebuild(since: datetime, until: datetime) -> list[Difference]:
 def add_up(since: datetime, until: datetime) -> None:
     """Do the same without looking at what was there."""
     lock_roll_ups()
-    times = {"since": quarter_of(since), "until": next_quarter(until)}
+    since, until = day_of(since), next_day(until)
+    times = {"since": since, "until": until}
     with connection.cursor() as cursor:
-        for table in (sums.USAGE, sums.SITE):
-            rows = WITHIN.format(row="t", at="starts_at")
-            cursor.execute(f"DELETE FROM {table} t WHERE {rows}", times)  # noqa: S608
-        cursor.execute(sums.add(sums.of_receipts(RECEIPTS)), times)
+        for table in sums.OF_DAYS:
+            cursor.execute(f"DELETE FROM {table.name} t WHERE {ROWS}", times)  # noqa: S608
+        cursor.execute(sums.add(sums.of_receipts(RECEIPTS), sums.OF_DAYS), times)
+    make_spans(since, until)

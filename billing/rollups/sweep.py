@@ -12,9 +12,8 @@ from django.db import connection, transaction
 
 from billing.models import RollUpDue, RollUpMark
 from billing.rollups import sums
-from common.locks import lock_names, try_lock_name
+from billing.rollups.lock import try_lock_roll_ups
 
-LOCK = "roll-ups"
 # Each row is about the receipts of one wallet in one booking, of which there are 1,000 at most.
 BATCH = 500
 
@@ -43,14 +42,9 @@ def roll_up(*, batch: int = BATCH) -> int:
             return rolled_up
 
 
-def lock_roll_ups() -> None:
-    """Keep every sweep away until the caller's transaction ends."""
-    lock_names(LOCK)
-
-
 @transaction.atomic
 def _roll_up_batch(batch: int) -> int:
-    if not try_lock_name(LOCK):
+    if not try_lock_roll_ups():
         return 0
     due = list(RollUpDue.objects.order_by("pk")[:batch])
     if due:

@@ -4,6 +4,7 @@ import structlog
 from celery import shared_task
 from kombu.exceptions import OperationalError
 
+from billing.customers.at_stripe import follow_addresses
 from billing.orders.refunds import advance_refunds
 from billing.stripe_inbox.comparison import reconcile
 from billing.stripe_inbox.events import process_due_events
@@ -36,6 +37,13 @@ def sweep_open_orders() -> int:
 def ask_for_refunds() -> int:
     """Ask Stripe for the refunds whose credits are taken. Returns how many were tried."""
     return advance_refunds()
+
+
+@shared_task(name="billing.follow_addresses", ignore_result=True)
+@with_slot
+def follow_owners() -> int:
+    """Tell Stripe the addresses that customers changed. Returns how many."""
+    return follow_addresses()
 
 
 @shared_task(name="billing.fetch_missed_events", ignore_result=True)

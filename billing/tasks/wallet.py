@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from celery import shared_task
 from celery.signals import worker_ready
+from celery.worker.control import inspect_command
 from django.conf import settings
 from django.db import connections
 
@@ -15,6 +16,7 @@ from billing.audit.books import audit_hourly
 from billing.exceptions import UnsafeRedis, WalletRecovering
 from billing.ledger import debits, debts, expiry, pushes
 from billing.rollups import sweep
+from billing.rollups.days import make_days
 from billing.tasks.top_ups import nudge_top_ups
 from billing.upkeep import adoption, drain, reaper, recovery, retention, stuck_holds
 from billing.upkeep.sightings import note_worker
@@ -52,6 +54,12 @@ def recover_wallets() -> int:
     return len(recovery.recover())
 
 
+@inspect_command()
+def opens_at_home(state: Any) -> dict[str, bool]:
+    """Answer who is about to move shards: workers of versions that know no homes are silent."""
+    return {"ok": True}
+
+
 @worker_ready.connect
 def recover_at_start(**_: Any) -> None:
     """Recover before the sweeps that piled up while no worker was there.
@@ -84,6 +92,12 @@ def drain_events() -> int:
 def roll_up_usage() -> int:
     """Add booked receipts to the roll-ups."""
     return sweep.roll_up()
+
+
+@shared_task(name="billing.make_days", ignore_result=True, time_limit=HOUR_S)
+def make_sums_of_days() -> int:
+    """Make the sums of days that are older than the tables of such sums. Returns how many."""
+    return make_days()
 
 
 @shared_task(name="billing.push_wallets", ignore_result=True)

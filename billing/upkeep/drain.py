@@ -13,6 +13,7 @@ import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 
 from billing.exceptions import BillingError
+from billing.ledger.agreement import check_now
 from billing.ledger.bookings import book
 from billing.ledger.inbox import file_item
 from billing.ledger.key_use import note_last_use
@@ -104,6 +105,8 @@ def _book_all(events: list[Event]) -> list[Event]:
     try:
         with transaction.atomic():
             book(events)
+            # Here, where one event is told from another; at the commit, all would be refused.
+            check_now()
     except (OperationalError, InterfaceError):
         # PostgreSQL's trouble, not the events': they wait for the next sweep.
         raise

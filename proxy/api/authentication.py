@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from proxy.api.dispatch import ApiView
 
 SCHEME = "Bearer"
-# The caller is a key; no person is signed in.
-NOBODY = AnonymousUser()
 
 Found = tuple[AnonymousUser, KeyFacts]
 
@@ -42,14 +40,14 @@ class KeyAuthentication(BaseAuthentication):
         self, request: Request
     ) -> Found:
         """Return an anonymous user and the key. Raises AuthenticationFailed."""
-        sent: ApiRequest = request._request  # type: ignore[assignment]  # served by our handler
-        authorization = request.META.get("HTTP_AUTHORIZATION", "")
-        key = await find_key(authorization, sent.runtime.keys, sent.connection.scope)
+        assert isinstance(request, ApiRequest)  # noqa: S101  # served by our handler
+        authorization, scope = request.connection.header(b"authorization"), request.connection.scope
+        key = await find_key(authorization, request.runtime.keys, scope)
         if isinstance(key, EndedKey):
-            note_request(sent.connection.scope, api_key_id=key.api_key_id, wallet_id=key.wallet_id)
-            sent.runtime.refusals.note(key, status=AuthenticationFailed.status, code=key.why)
+            note_request(scope, api_key_id=key.api_key_id, wallet_id=key.wallet_id)
+            request.runtime.refusals.note(key, status=AuthenticationFailed.status, code=key.why)
             raise AuthenticationFailed(ended=key.why)
-        return NOBODY, key
+        return request.user, key
 
 
 async def find_key(authorization: str, keys: KeyCache, scope: Scope) -> KeyFacts | EndedKey:

@@ -1,7 +1,8 @@
 """The base of the API's views: DRF's APIView, dispatched within the event loop.
 
 DRF's own dispatch awaits nothing. This one awaits authentication and permissions, and uses DRF's
-hooks for the parser, the renderer and the exception handler (`error_table.answer`).
+hooks for the renderer and the exception handler (`error_table.answer`). Bodies are read once the
+key is known, and parsed by `proxy.parsing.jsonbody`.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,7 +12,6 @@ import orjson
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from rest_framework.negotiation import BaseContentNegotiation
-from rest_framework.parsers import BaseParser
 from rest_framework.permissions import BasePermission
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
@@ -37,20 +37,6 @@ JSON = "application/json"
 R = TypeVar("R")
 
 
-class StrictJsonParser(BaseParser):
-    """Parses JSON bodies. Those of another kind are not even read (`ApiView.read_json`)."""
-
-    media_type = JSON
-
-    def parse(
-        self, stream: Any, media_type: str | None = None, parser_context: Any = None
-    ) -> dict[str, Any]:
-        """Return the body as an object. Raises InvalidRequest."""
-        return jsonbody.parse(
-            stream.body, max_bytes=settings.MAX_BODY_BYTES, outline=stream.outline
-        )
-
-
 class JsonRenderer(BaseRenderer):
     """Writes JSON, compactly."""
 
@@ -66,11 +52,7 @@ class JsonRenderer(BaseRenderer):
 
 
 class FixedNegotiation(BaseContentNegotiation):
-    """Takes the one parser and the one renderer, whatever the Accept header says."""
-
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        """Return the parser: the media type was checked before the body was read."""
-        return parsers[0]
+    """Takes the one renderer, whatever the Accept header says."""
 
     def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
         """Return the renderer: errors are JSON even where a browser asks."""
@@ -80,19 +62,21 @@ class FixedNegotiation(BaseContentNegotiation):
 class ApiView(APIView):
     """A view of the API. Its methods are coroutines."""
 
-    parser_classes = (StrictJsonParser,)
     renderer_classes = (JsonRenderer,)
     authentication_classes = (KeyAuthentication,)
     permission_classes: tuple[type[BasePermission], ...] = (KeyStands, FromAllowedNetwork)
     content_negotiation_class = FixedNegotiation
     # No URL has a format suffix.
     format_kwarg = None
+    request: ApiRequest
     connection: ClientConnection
     runtime: Runtime
     # Whether the key is known and permitted.
     is_admitted = False
     # Whether the body is so large, or so wide, that its steps wait for their wallet's turn.
     is_heavy = False
+    # What was sent, until the request has ended.
+    body = b""
     # The body's reader, once it is read.
     reader: BodyReader | None = None
     # Whether Redis was asked where the key stands.
@@ -109,12 +93,11 @@ class ApiView(APIView):
         if not isinstance(request, ApiRequest):
             raise TypeError("the API is served by its own handler")
         self.connection, self.runtime = request.connection, request.runtime
-        self.request = self.initialize_request(request)
         response: HttpResponseBase
         try:
             handler = self.find_handler(request.method or "")
             await self.admit()
-            response = await handler(self.request, *args, **kwargs)
+            response = await handler(request, *args, **kwargs)
         except Exception as error:  # noqa: BLE001  # DRF's hook decides about every error
             response = self.handle_exception(error)
             self.count_refusal(error, response)
@@ -127,7 +110,7 @@ class ApiView(APIView):
 
     async def admit(self) -> None:
         """Authenticate the key and check its permissions. Raises what refuses it, as KeyPaused."""
-        for authenticator in self.request.authenticators or ():
+        for authenticator in self.get_authenticators():
             found = await cast("Awaitable[Found]", authenticator.authenticate(self.request))
             self.request.user, self.request.auth = found
             key = self.known_key = found[1]
@@ -139,7 +122,8 @@ class ApiView(APIView):
 
     @property
     def key(self) -> KeyFacts:
-        return cast("KeyFacts", self.request.auth)
+        assert self.request.auth is not None  # noqa: S101  # views run once it is known
+        return self.request.auth
 
     async def read_json(self) -> dict[str, Any]:
         """Read and parse the body. Raises as `read_as`."""
@@ -153,8 +137,8 @@ class ApiView(APIView):
         By now the key is known. A large body, and one of a key whose requests were refused lately,
         waits for the key's turn before it is read, so that no refusal is free.
         """
-        sent: ApiRequest = self.request._request  # type: ignore[assignment]  # served by our handler
-        check_media_type(sent.content_type or "", sent.headers.get("content-encoding", ""))
+        header = self.connection.header
+        check_media_type(header(b"content-type"), header(b"content-encoding"))
         if self.runtime.throttle.is_watched(self.key):
             await self.count_request()
         outline = jsonbody.Outline()
@@ -163,16 +147,14 @@ class ApiView(APIView):
             await self.runtime.work.read(self.key.wallet_id, outline.add, part)
 
         self.reader = BodyReader(self.connection, self.runtime.bodies, self.key.wallet_id)
-        body = await self.reader.read(
+        self.body = body = await self.reader.read(
             settings.MAX_BODY_BYTES, before_large=self.count_request, check=look
         )
-        sent.set_body(body)
         self.is_heavy = len(body) > SMALL_BYTES or jsonbody.is_wide(body)
         if not self.is_heavy:
-            return make(body_of(self.request))
-        if len(body) > OUTLINED_BYTES:
-            sent.outline = outline
-        return await self.runtime.work.step(self.key.wallet_id, lambda: make(body_of(self.request)))
+            return make(parse(body))
+        known = outline if len(body) > OUTLINED_BYTES else None
+        return await self.runtime.work.step(self.key.wallet_id, lambda: make(parse(body, known)))
 
     def release_body(self) -> None:
         """Give back the body's share of the process' memory: it was admitted or refused."""
@@ -180,18 +162,13 @@ class ApiView(APIView):
             self.reader.release()
 
     def let_go(self) -> None:
-        """Let go of what was sent, and of what DRF's request and its view hold each other by.
+        """Let go of the body, and of what the view holds itself by.
 
-        Python would find them in the end, and looks at all that is in use meanwhile to do so.
+        Python would find it in the end, and looks at all that is in use meanwhile to do so.
         """
-        self.request.parser_context = {}
         # Django's name for `get`, made with a reference to the view.
         vars(self).pop("head", None)
-        vars(self.request).pop("_full_data", None)
-        vars(self.request).pop("_data", None)
-        sent: ApiRequest = self.request._request  # type: ignore[assignment]  # served by our handler
-        sent.set_body(b"")
-        sent.outline = None
+        self.body = b""
 
     async def count_request(self) -> None:
         """Take one of the key's requests per minute, for a view that counts them by its hold.
@@ -242,10 +219,11 @@ class ApiView(APIView):
         raise exc
 
 
-def body_of(request: Request) -> dict[str, Any]:
-    """Return the parsed body. Raises InvalidRequest."""
-    # DRF's type allows for lists, which the parser refuses.
-    return cast("dict[str, Any]", request.data)
+def parse(body: bytes, outline: jsonbody.Outline | None = None) -> dict[str, Any]:
+    """Return a body as an object; none that was sent counts as empty. Raises InvalidRequest."""
+    if not body:
+        return {}
+    return jsonbody.parse(body, max_bytes=settings.MAX_BODY_BYTES, outline=outline)
 
 
 def check_media_type(media_type: str, encoding: str) -> None:

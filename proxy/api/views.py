@@ -34,7 +34,7 @@ class ModelRequestView(ApiView):
     async def post(self, request: Request) -> HttpResponseBase:
         """Have a model answer, whole or as a stream."""
         self.runtime.throttle.check(self.key)
-        repeat = Repeat.read(request.META)
+        repeat = Repeat.read(self.connection.header)
         asked: ModelRequest = await self.read_as(self.endpoint.request.parse)
         return await serve(
             self.runtime,
@@ -43,7 +43,7 @@ class ModelRequestView(ApiView):
             asked,
             endpoint=self.endpoint,
             repeat=repeat,
-            body=request.body,
+            body=self.body,
             is_precounted=self.is_precounted,
             on_admitted=self.release_body,
         )

@@ -103,6 +103,8 @@ class BodyReader:
             self._taken_bytes = size
 
     async def _next(self, deadline: float) -> tuple[bytes, bool]:
+        if self._connection.has_part:
+            return await self._connection.receive_part()
         try:
             async with asyncio.timeout(min(STALL_S, deadline - time.monotonic())):
                 return await self._connection.receive_part()

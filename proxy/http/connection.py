@@ -3,7 +3,6 @@
 All that is written to the client goes through here, so every answer has its request id.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from secrets import token_hex
@@ -14,6 +13,7 @@ from django.http import HttpResponse, HttpResponseBase
 from common.request_lines import note_request
 from proxy.errors import ClientLeft
 from proxy.http.cors import OF_EVERY_ANSWER
+from proxy.http.link import LINK, Link
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -26,8 +26,8 @@ def new_request_id() -> str:
     return f"req_{token_hex(16)}"
 
 
-class AlreadySent(HttpResponse):
-    """The response of a view that has sent its answer itself, as streams do."""
+# The response of a view that has sent its answer itself.
+ALREADY_SENT = HttpResponse()
 
 
 class ClientConnection:
@@ -49,7 +49,7 @@ class ClientConnection:
         self._started_at = time.perf_counter()
         self._receive = receive
         self._send = send
-        self._listener: asyncio.Task[None] | None = None
+        self._link: Link = scope[LINK]
         self._on_left: Callable[[], None] | None = None
 
     @property
@@ -57,14 +57,22 @@ class ClientConnection:
         """Milliseconds since the request arrived."""
         return int((time.perf_counter() - self._started_at) * 1_000)
 
+    def header(self, name: bytes) -> str:
+        """Return a header of the request, "" if it has none; of one that is repeated, all."""
+        found = [value for key, value in self.scope["headers"] if key == name]
+        return b",".join(found).decode("latin-1")
+
     @property
     def declared_bytes(self) -> int:
         """The size of the body by its Content-Length; 0 if the request has none."""
-        for name, value in self.scope["headers"]:
-            # Longer than any limit, and than what Python reads as a number in no time.
-            if name == b"content-length" and value.isdigit():
-                return int(value[:20])
-        return 0
+        declared = self.header(b"content-length")
+        # Longer than any limit, and than what Python reads as a number in no time.
+        return int(declared[:20]) if declared.isdecimal() else 0
+
+    @property
+    def has_part(self) -> bool:
+        """Whether the next part of the body has come."""
+        return self._link.has_message
 
     async def receive_part(self) -> tuple[bytes, bool]:
         """Return the next part of the body, and whether it was the last. Raises ClientLeft."""
@@ -82,10 +90,7 @@ class ClientConnection:
         A later call replaces the callback. If the client has left already, it is called at once.
         """
         self._on_left = on_left
-        if self._listener is None:
-            self._listener = asyncio.create_task(self._listen())
-        elif self.has_left:
-            on_left()
+        self._link.watch(self._lost)
 
     async def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
         """Send the status and the headers."""
@@ -104,9 +109,12 @@ class ClientConnection:
     async def finish(self, last_chunk: bytes = b"") -> None:
         """Send the end of the body. Nothing can follow."""
         self.is_finished = True
-        if self._listener is not None:
-            self._listener.cancel()
         await self._write({"type": "http.response.body", "body": last_chunk})
+
+    async def answer(self, headers: Mapping[str, str], body: bytes) -> None:
+        """Send a whole answer."""
+        await self.start(200, [*headers.items(), ("content-length", str(len(body)))])
+        await self.finish(body)
 
     async def respond(self, response: HttpResponseBase) -> None:
         """Send a whole response, unless the view has sent its own."""
@@ -121,15 +129,12 @@ class ClientConnection:
         await self.finish(b"" if self.scope["method"] == "HEAD" else body)
 
     def close(self) -> None:
-        """Stop listening. The handler that made the connection calls it.
+        """Watch no more. The handler that made the connection calls it.
 
-        Lets go of the call and the listener, which would otherwise stay in memory until Python
-        looks for cycles.
+        Lets go of the call, which would otherwise stay in memory until Python looks for cycles.
         """
         self._on_left = None
-        if self._listener is not None:
-            self._listener.cancel()
-            self._listener = None
+        self._link.let_go()
 
     async def _write(self, message: Message) -> None:
         if self.has_left:
@@ -145,10 +150,8 @@ class ClientConnection:
             self.is_writing = False
             self.written_at = time.monotonic()
 
-    async def _listen(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        # Servers also report a disconnect after an answer is finished.
+    def _lost(self) -> None:
+        # Clients also hang up after an answer is finished.
         if not self.is_finished:
             self.has_left = True
             if self._on_left is not None:

@@ -29,8 +29,7 @@ class EventStream:
 
     async def write(self, events: bytes) -> None:
         """Send events; waits while the client reads slowly."""
-        if not self.connection.has_started:
-            await self.connection.start(200, self.headers.items())
+        await self._open()
         await self.connection.write(events)
 
     async def end(self, events: bytes) -> None:
@@ -38,10 +37,14 @@ class EventStream:
         try:
             async with asyncio.timeout(settings.SLOW_READER_S):
                 if events and not self.connection.has_left:
-                    await self.write(events)
-                await self.connection.finish()
+                    await self._open()
+                await self.connection.finish(events)
         except TimeoutError as error:
             raise Interrupted(Reason.CLIENT_TOO_SLOW) from error
+
+    async def _open(self) -> None:
+        if not self.connection.has_started:
+            await self.connection.start(200, self.headers.items())
 
     def is_stuck(self, now: float) -> bool:
         """Tell whether the client has been too slow to take what is being written."""

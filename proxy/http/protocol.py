@@ -6,14 +6,21 @@ it bounds is in docs/operations.md.
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.conf import settings
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from proxy.errors import ApiError, HeadersTooLarge, RequestTooSlow, ServerBusy
 from proxy.http.client_address import is_within, parse_address
+from proxy.http.link import LINK, Link, Outlet
 from proxy.http.refusals import encode, refuse
 
 # Of the request line and all headers. Proxies in front of us allow 8 to 32 KB.
@@ -23,6 +30,8 @@ MAX_HEADERS = 100
 # the connection. So the connection lasts for so long, and so much of the rest is read.
 LINGER_S = 2.0
 LINGER_BYTES = 1024 * 1024
+# How many requests begin in one turn of the event loop.
+MOST_BEGUN = 8
 
 
 class Connections:
@@ -57,6 +66,43 @@ class Connections:
 connections = Connections()
 
 
+class Beginnings:
+    """Begins requests in the order in which they come, a few in each turn of the event loop.
+
+    Those that come at one instant would otherwise take every step together, and the first would
+    have its first byte hardly before the last. So whoever is further goes first.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[Callable[[], None]] = deque()
+        # In this turn of this loop.
+        self._begun = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def begin(self, request: Callable[[], None], loop: asyncio.AbstractEventLoop) -> None:
+        """Begin a request now, or in one of the next turns."""
+        if self._loop is not loop:
+            self._waiting.clear()
+            self._begun, self._loop = 0, loop
+        if not self._begun:
+            loop.call_soon(self._go_on, loop)
+        if self._begun < MOST_BEGUN:
+            self._begun += 1
+            request()
+        else:
+            self._waiting.append(request)
+
+    def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._begun = min(MOST_BEGUN, len(self._waiting))
+        if self._begun:
+            loop.call_soon(self._go_on, loop)
+        for _ in range(self._begun):
+            self._waiting.popleft()()
+
+
+beginnings = Beginnings()
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """One connection of a client."""
 
@@ -64,6 +110,9 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._served = self.app
         self._address: str | None = None
+        # Of the request that runs, or ran last.
+        self._link: Link | None = None
+        self._outlet: Outlet | None = None
         # Of the request whose head is being read; nothing of it has come while the size is 0.
         self._is_in_head = True
         self._head_bytes = 0
@@ -86,6 +135,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget()
         super().connection_lost(exc)
+        if self._link is not None:
+            self._link.lose()
 
     def handle_websocket_upgrade(self) -> None:
         """Leave the connection to uvicorn's other protocol, which the application lets close."""
@@ -128,7 +179,16 @@ class BoundedProtocol(HttpToolsProtocol):
             self._stop_waiting()
         super().on_message_complete()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._link = Link(cycle.message_event, cycle.flow)
+        scope: Any = cycle.scope
+        scope[LINK] = self._link
+        cycle.transport = self._outlet = Outlet(self.transport)  # type: ignore[assignment]  # as far as it is used
+        beginnings.begin(partial(super()._start_asgi_task, cycle, app), self.loop)
+
     def on_response_complete(self) -> None:
+        if self._outlet is not None:
+            self._outlet.flush()
         super().on_response_complete()
         if self._is_in_body:
             self._wait(LINGER_S, self._close)

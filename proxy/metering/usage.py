@@ -94,6 +94,10 @@ _NAMES: dict[str, tuple[str, ...]] = {
     # Gemini's: what its own tools put into the prompt.
     "tools": ("toolUsePromptTokenCount",),
 }
+# With the name by which each is found at the top: few are there at once.
+_PATHS = {
+    kind: [(path.partition(".")[0], path) for path in paths] for kind, paths in _NAMES.items()
+}
 # What may be counted beside prompt and completion, in the order in which it is tried.
 _BESIDE: tuple[tuple[str, ...], ...] = (
     (),
@@ -261,7 +265,7 @@ class _Figures:
 
     def largest(self, kind: str) -> int:
         """Read a part of another figure, under any of its names."""
-        return max(self._find(path) for path in _NAMES[kind])
+        return max([self._find(path) for top, path in _PATHS[kind] if top in self._values] or [0])
 
     def _find(self, path: str) -> int:
         outer, _, inner = path.rpartition(".")

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 import structlog
+from django.http import HttpResponse
 
 from billing.catalogue.costs import UNKNOWN, cost_nanos
 from billing.catalogue.pricing import cost_credits, round_up
@@ -45,7 +46,7 @@ from proxy.errors import (
     UpstreamUnavailable,
     is_client_gone,
 )
-from proxy.http.connection import AlreadySent
+from proxy.http.connection import ALREADY_SENT
 from proxy.metering.answers import JsonAnswer
 from proxy.metering.streams import StreamMeter
 from proxy.metering.usage import Source, Usage
@@ -101,7 +102,7 @@ async def end_whole(
     return await _end(call, settler, Outcome.COMPLETED)
 
 
-async def end_broken(call: Call, settler: Settler, error: BaseException) -> AlreadySent:
+async def end_broken(call: Call, settler: Settler, error: BaseException) -> HttpResponse:
     """End a call that an error broke off, and end the stream of a client that has its beginning.
 
     Raises the error if the client has nothing yet, or is gone.
@@ -119,7 +120,7 @@ async def end_broken(call: Call, settler: Settler, error: BaseException) -> Alre
         raise error
     assert isinstance(call.meter, StreamMeter)  # noqa: S101  # whose stream it is
     await stream.end(call.meter.failing(failure_answer(error)))
-    return AlreadySent()
+    return ALREADY_SENT
 
 
 def find_if_lost(call: Call) -> Settlement | None:

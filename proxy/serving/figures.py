@@ -5,6 +5,7 @@ to a reasoning model's long answer.
 """
 
 import time
+from functools import cache
 
 from prometheus_client import Counter, Histogram
 
@@ -62,6 +63,13 @@ WRITTEN_OFF = Counter(
     registry=REGISTRY,
 )
 
+# Finding what counts for a set of labels takes longer than counting.
+_calls = cache(CALLS.labels)
+_latency = cache(LATENCY.labels)
+_first_byte = cache(FIRST_BYTE.labels)
+_longest_gap = cache(LONGEST_GAP.labels)
+_tokens = cache(TOKENS.labels)
+
 
 def note_end(call: Call, settlement: Settlement | None, settled: Settled | None) -> None:
     """Tell of a call that has ended: voided without a settlement, unsettled if Redis is away."""
@@ -69,17 +77,17 @@ def note_end(call: Call, settlement: Settlement | None, settled: Settled | None)
     _tell(call, settlement, settled)
     if settlement is None:
         provider = call.attempt.provider_name if call.attempt else ""
-        CALLS.labels(model, provider, VOID).inc()
+        _calls(model, provider, VOID).inc()
         return
-    CALLS.labels(model, settlement.provider_name, settlement.outcome).inc()
-    LATENCY.labels(model).observe(time.time() - call.facts.started_at_ms / 1_000)
+    _calls(model, settlement.provider_name, settlement.outcome).inc()
+    _latency(model).observe(time.time() - call.facts.started_at_ms / 1_000)
     if settlement.first_byte_ms is not None:
-        FIRST_BYTE.labels(model).observe(settlement.first_byte_ms / 1_000)
+        _first_byte(model).observe(settlement.first_byte_ms / 1_000)
     if call.longest_gap_s:
-        LONGEST_GAP.labels(model).observe(call.longest_gap_s)
+        _longest_gap(model).observe(call.longest_gap_s)
     for field, count in counts_of(settlement).items():
         if count:
-            TOKENS.labels(model, field).inc(count)
+            _tokens(model, field).inc(count)
     if settled is not None:
         CHARGED.inc(settled.charged_credits)
         WRITTEN_OFF.inc(max(settlement.target_credits - settled.charged_credits, 0))

@@ -8,8 +8,10 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from django.http import HttpResponse
+
 from proxy.errors import AnswerBroken, Interrupted, MalformedAnswer, Reason, is_client_gone
-from proxy.http.connection import AlreadySent
+from proxy.http.connection import ALREADY_SENT
 from proxy.http.events import EventStream
 from proxy.metering.streams import StreamMeter
 from proxy.serving.call import Call
@@ -30,7 +32,7 @@ async def relay(
     *,
     settler: Settler,
     recorder: Recorder,
-) -> AlreadySent:
+) -> HttpResponse:
     """Pass a stream on, settle it, and send its end. Raises Interrupted, UpstreamError.
 
     The call is settled before the end marker is sent, so that a client that sees it is charged.
@@ -44,7 +46,7 @@ async def relay(
         await recorder.keep(stream.headers, last_events)
         await stream.end(last_events)
         await _exhaust(chunks)
-    return AlreadySent()
+    return ALREADY_SENT
 
 
 async def _pass_on(

@@ -5,12 +5,11 @@ in `endings.py`.
 """
 
 from collections.abc import Callable
-from contextlib import aclosing
 
 from django.http import HttpResponse, HttpResponseBase
 
 from proxy.errors import UpstreamError, UpstreamRefused
-from proxy.http.connection import ClientConnection
+from proxy.http.connection import ALREADY_SENT, ClientConnection
 from proxy.parsing.request import ModelRequest
 from proxy.serving.admission import admit
 from proxy.serving.call import Call
@@ -41,7 +40,7 @@ async def serve(
     is_precounted: bool = False,
     on_admitted: Callable[[], None],
 ) -> HttpResponseBase:
-    """Serve a request. A stream is sent from here, and the response is AlreadySent.
+    """Serve a request. Its answer is sent from here, and the response is ALREADY_SENT.
 
     `is_precounted` if it was counted among the requests per minute already. `on_admitted` is called
     once its hold is placed.
@@ -95,8 +94,9 @@ async def _answer(
         path=endpoint.path,
         request_id=call.facts.request_id,
     )
-    async with aclosing(attempts.each()) as each:
-        async for attempt in each:
+    with attempts:
+        while True:
+            attempt = await attempts.next()
             admission.tell_ignored(attempt.route)
             try:
                 with call.asking(attempt):
@@ -110,7 +110,6 @@ async def _answer(
                 attempts.failed(attempt, error, sent=body)
                 if call.is_noted:
                     runtime.journal.refused(call.facts, admission.held_credits)
-    raise RuntimeError("attempts end with an answer or an error")
 
 
 async def _pass_on(
@@ -142,7 +141,7 @@ async def _answer_whole(
     settler: Settler,
     recorder: Recorder,
 ) -> HttpResponse:
-    """Wait for an answer in one piece, settle it, and return it with its charge."""
+    """Wait for an answer in one piece, settle it, and send it with its charge."""
     with call.interruptible():
         body = await answer.read()
     metered = endpoint.meter_json(body, call.admission.request, call.label)
@@ -151,5 +150,7 @@ async def _answer_whole(
     if settled is not None:
         headers["x-tokenproxy-credits-charged"] = str(settled.charged_credits)
     written = metered.write(usage)
-    await recorder.keep({"content-type": JSON} | headers, written)
-    return HttpResponse(written, content_type=JSON, headers=headers)
+    headers = {"content-type": JSON, **headers}
+    await recorder.keep(headers, written)
+    await call.connection.answer(headers, written)
+    return ALREADY_SENT

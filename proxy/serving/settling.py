@@ -20,8 +20,6 @@ R = TypeVar("R")
 
 log = structlog.get_logger(__name__)
 
-# How long an answer waits for its charge before it is sent without it.
-PATIENCE_S = 2.0
 FIRST_RETRY_S = 0.25
 LAST_RETRY_S = 5.0
 
@@ -35,7 +33,10 @@ class Settler:
         self._tasks: set[asyncio.Task[object]] = set()
 
     async def settle(self, facts: RequestFacts, settlement: Settlement) -> Settled | None:
-        """Settle a request's hold. Returns None if Redis does not answer within PATIENCE_S."""
+        """Settle a request's hold. Returns None if Redis does not answer in time.
+
+        That is what a command to it takes at most (`billing.wallet.connection.TIMEOUT_S`).
+        """
         self._journal.end(facts, settlement)
         return await self._try(facts, lambda: self._wallet.settle(facts, settlement))
 
@@ -59,18 +60,16 @@ class Settler:
 
     async def _try(self, facts: RequestFacts, end: Callable[[], Awaitable[R]]) -> R | None:
         try:
-            async with asyncio.timeout(PATIENCE_S):
-                result = await end()
+            return await end()
         except UnknownHold:
             self._leave(facts)
             return None
-        except (WalletError, TimeoutError):
+        except WalletError:
             self.spawn(self._retry(facts, end))
             return None
         except asyncio.CancelledError:
             self.spawn(self._retry(facts, end))
             raise
-        return result
 
     async def _retry(self, facts: RequestFacts, end: Callable[[], Awaitable[R]]) -> None:
         pause_s = FIRST_RETRY_S

@@ -7,10 +7,10 @@ a provider gets requests that another upstream did not serve.
 
 import random
 import time
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import structlog
 
@@ -109,14 +109,17 @@ class Upstreams:
 
 
 class Attempts:
-    """The attempts to serve one request: iterate over them, and report each failure.
+    """The attempts to serve one request, one after the other; report each failure.
 
-    async with aclosing(attempts.each()) as each:
-        async for attempt in each:
+    with attempts:
+        while True:
+            attempt = await attempts.next()
             try:
                 return await attempts.send(attempt, body)
             except UpstreamError as error:
                 attempts.failed(attempt, error, sent=…)
+
+    They go by routes, and by the keys of each. Paused providers are left out.
     """
 
     def __init__(
@@ -128,40 +131,52 @@ class Attempts:
         path: str,
         request_id: str,
     ) -> None:
+        usable = [route for route in routes if not route.upstream.is_paused]
+        upstreams.budget.note_request({route.upstream.id for route in usable})
         self._upstreams = upstreams
-        self._routes = routes
+        self._routes = iter(in_order(usable))
+        # The route that is tried, the keys of it that are left, and the passage through circuits.
+        self._route: UpstreamRoute | None = None
+        self._keys: Iterator[UpstreamKey] = iter(())
+        self._passage: Passage | None = None
         self._model_name = model_name
         self._path = path
         self._request_id = request_id
         self._made = 0
         self._trouble: UpstreamError = UpstreamNotReached("no route may be tried now")
-        # Where the request may go after the last failure.
-        self._next = Next.ROUTE
         # Whether the next attempt counts as a second try. A refused key does not make it one.
         self._is_repeated = False
 
-    async def each(self) -> AsyncGenerator[Attempt, None]:
-        """Yield attempts, one after the other. Raises the last UpstreamError if none is left.
+    def __enter__(self) -> Self:
+        return self
 
-        Goes by routes, and by the keys of each. Skips paused providers, open circuits and spared
-        keys.
+    def __exit__(self, *_: object) -> None:
+        """Give back what a circuit's try did not use."""
+        self._leave()
+
+    async def next(self) -> Attempt:
+        """Return the next attempt. Raises the last UpstreamError if none is left.
+
+        Skips open circuits and spared keys.
         """
         health = self._upstreams.health
-        routes = [route for route in self._routes if not route.upstream.is_paused]
-        self._upstreams.budget.note_request({route.upstream.id for route in routes})
-        for route in in_order(routes):
-            passage = await health.enter(route)
-            if passage is None:
-                continue
-            with passage:
-                for key in in_order(route.upstream.keys):
-                    if health.is_spared(key, route):
-                        continue
-                    self._take_leave(route)
-                    yield Attempt(self._made, route, key, passage)
-                    if self._next is Next.ROUTE:
-                        break
-        raise self._trouble
+        while True:
+            if self._route is not None and self._passage is not None:
+                for key in self._keys:
+                    if not health.is_spared(key, self._route):
+                        self._take_leave(self._route)
+                        return Attempt(self._made, self._route, key, self._passage)
+            self._leave()
+            self._route = next(self._routes, None)
+            if self._route is None:
+                raise self._trouble
+            self._passage = await health.enter(self._route)
+            self._keys = iter(in_order(self._route.upstream.keys))
+
+    def _leave(self) -> None:
+        if self._passage is not None:
+            self._passage.close()
+            self._passage = None
 
     async def send(self, attempt: Attempt, body: bytes) -> UpstreamAnswer:
         """Send an attempt. The caller closes the answer. Raises UpstreamError, for `failed`."""
@@ -182,7 +197,9 @@ class Attempts:
         Raises it if the request may not go elsewhere, or an ApiError if the client is at fault.
         """
         verdict = judge(error)
-        self._trouble, self._next = error, verdict.next
+        self._trouble = error
+        if verdict.next is Next.ROUTE:
+            self._keys = iter(())
         self._is_repeated = verdict.blame is not Blame.KEY_REVOKED
         attempt.passage.failed(verdict)
         self._upstreams.health.note_failure(

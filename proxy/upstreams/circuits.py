@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from proxy.upstreams.verdicts import Blame, Verdict
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from proxy.upstreams.health import Health
     from proxy.upstreams.routes import UpstreamRoute
 
@@ -66,27 +64,13 @@ class Tally:
 
 
 class Passage:
-    """One request's permission to pass a route's circuits.
-
-    A context manager: at its end, tries whose outcome is not known are given back.
-    """
+    """One request's permission to pass a route's circuits. Whoever got it closes it."""
 
     def __init__(self, health: Health, route: UpstreamRoute) -> None:
         self._health = health
         self._route = route
         # The open circuits that this request is the try of, each with the id of its try.
         self.probes: dict[str, str] = {}
-
-    def __enter__(self) -> Passage:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def served(self) -> None:
         """Record that the route answered, which closes the circuits that this request tried."""

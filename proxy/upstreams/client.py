@@ -5,17 +5,15 @@ redirects and proxies from the environment. The caller sets all time limits exce
 connecting, because one timer watches all requests.
 """
 
-import asyncio
 import ssl
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextvars import ContextVar
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import cache, lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
-from weakref import WeakSet
 
 import aiohttp
 import httpx
@@ -59,20 +57,20 @@ TRANSPORT_ERRORS = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSEr
 _is_reused: ContextVar[bool] = ContextVar("is_reused", default=False)
 
 
+# What a connection has that served a request.
+USED = "_tokenproxy_used"
+
+
 class Connector(aiohttp.TCPConnector):
     """Opens connections, and tells which ones are used again."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._used: WeakSet[asyncio.Protocol] = WeakSet()
 
     async def connect(self, req: aiohttp.ClientRequest, *more: Any, **options: Any) -> Connection:
         """Return a connection for a request."""
         connection = await super().connect(req, *more, **options)
         protocol = connection.protocol
         if protocol is not None:
-            _is_reused.set(protocol in self._used)
-            self._used.add(protocol)
+            _is_reused.set(hasattr(protocol, USED))
+            setattr(protocol, USED, True)
         return connection
 
 
@@ -183,23 +181,23 @@ class UpstreamAnswer:
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Yield the body as it comes. Raises AnswerBroken."""
-        # Only an upstream that ignores our Accept-Encoding compresses its answer.
-        is_packed = self.response.headers.get("content-encoding", "identity") != "identity"
         try:
-            async for chunk in self.response.aiter_bytes() if is_packed else self._stream():
+            async for chunk in self._parts():
                 yield chunk
         except TRANSPORT_ERRORS as error:
-            kind = type(_cause(error)).__name__
-            self._tell_end(kind)
-            raise AnswerBroken(kind) from error
+            raise self._broken(error) from error
 
     async def read(self, limit_bytes: int = MAX_ANSWER_BYTES) -> bytes:
         """Read the whole body. Raises AnswerBroken, also if it is too large."""
         body = bytearray()
-        async for chunk in self.chunks():
-            body += chunk
-            if len(body) > limit_bytes:
-                raise AnswerBroken(f"the answer is longer than {limit_bytes} bytes")
+        try:
+            # Most come in one part, which costs less than a generator.
+            async for chunk in self._parts():
+                body += chunk
+                if len(body) > limit_bytes:
+                    raise AnswerBroken(f"the answer is longer than {limit_bytes} bytes")
+        except TRANSPORT_ERRORS as error:
+            raise self._broken(error) from error
         return bytes(body)
 
     async def close(self) -> None:
@@ -215,6 +213,19 @@ class UpstreamAnswer:
         if self.on_ended is not None:
             tell, self.on_ended = self.on_ended, None
             tell(broken)
+
+    def _parts(self) -> AsyncIterator[bytes]:
+        # Only an upstream that ignores our Accept-Encoding compresses its answer. Raw, since httpx
+        # decodes all headers to find one.
+        for name, value in self.response.headers.raw:
+            if name.lower() == b"content-encoding" and value != b"identity":
+                return self.response.aiter_bytes()
+        return aiter(self._stream())
+
+    def _broken(self, error: Exception) -> AnswerBroken:
+        kind = type(_cause(error)).__name__
+        self._tell_end(kind)
+        return AnswerBroken(kind)
 
     def _stream(self) -> httpx.AsyncByteStream:
         stream = self.response.stream

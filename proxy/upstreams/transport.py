@@ -96,10 +96,10 @@ def _pack(request: httpx.Request, *, is_last: bool) -> tuple[bytes, bytes]:
     lines = [
         b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (request.method.encode(), url.raw_path, url.netloc)
     ]
-    for name, value in request.headers.raw:
-        if _LINE_END.search(value):
-            raise ValueError("A header of a request to an upstream has a line's end in it.")
-        lines.append(b"%b: %b\r\n" % (name, value))
+    headers = request.headers.raw
+    if _LINE_END.search(b"".join([value for _, value in headers])):
+        raise ValueError("A header of a request to an upstream has a line's end in it.")
+    lines += [b"%b: %b\r\n" % header for header in headers]
     if body:
         lines.append(b"Content-Length: %d\r\n" % len(body))
     if is_last:

@@ -4,8 +4,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from celery import current_app
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
+from kombu.exceptions import OperationalError
 
 from accounts.desk.commands import RecordedCommand
 from billing.exceptions import WalletRecovering
@@ -17,6 +19,9 @@ from billing.wallet.node import Node
 from billing.wallet.shard_map import name_of_node
 from billing.wallet.sync_client import get_sync_client
 from common.progress import LongCommand, shown_by
+
+# How long a worker may take to answer: first it says that it lives, then what it knows.
+LIVES_S, KNOWS_S = 1.0, 5.0
 
 
 class Command(RecordedCommand, LongCommand):
@@ -50,6 +55,7 @@ class Command(RecordedCommand, LongCommand):
             self.stdout.write("Every shard is where REDIS_SHARDS says.")
             return
         old = _find_nodes(_read_urls(old_url_file))
+        _demand_workers_that_know()
         try:
             homes.move(strangers, old, are_others_gone=old_is_gone)
             show(f"{len(strangers)} shards are closed where they were, and rebuilt elsewhere")
@@ -69,6 +75,27 @@ class Command(RecordedCommand, LongCommand):
             self.stderr.write(f"{node} does not answer: what it has of {stranger.shard} stays.")
         else:
             self.stdout.write(f"Shard {stranger.shard}: {count:,} keys deleted at {node}.")
+
+
+def _demand_workers_that_know() -> None:
+    """Refuse while a worker runs that would open a moved shard again at its old server."""
+    try:
+        alive = len(_ask_workers("ping", within_s=LIVES_S))
+        know = len(_ask_workers("opens_at_home", within_s=KNOWS_S, most=alive)) if alive else 0
+    except OperationalError as error:
+        raise CommandError("The broker does not answer, so nobody knows who works.") from error
+    if know < alive:
+        raise CommandError(
+            f"Of {alive} workers, {alive - know} do not say that they know where shards are at "
+            "home: they are of an older version, or hang. Restart them, then run this again."
+        )
+
+
+def _ask_workers(command: str, *, within_s: float, most: int | None = None) -> list[Any]:
+    """Return what workers answer: one whose version has no such command answers with an error."""
+    control = current_app.control
+    replies = control.broadcast(command, reply=True, timeout=within_s, limit=most) or []
+    return [one for reply in replies for one in reply.values() if "ok" in one]
 
 
 def _read_urls(name: str | None) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -39,15 +39,15 @@ class Repeat:
     retries: int
 
     @classmethod
-    def read(cls, meta: Mapping[str, str]) -> Self:
-        """Read a request's headers, under their WSGI names. Raises InvalidRequest."""
-        idempotency_key = meta.get("HTTP_IDEMPOTENCY_KEY", "")
+    def read(cls, header: Callable[[bytes], str]) -> Self:
+        """Read a request's headers. Raises InvalidRequest."""
+        idempotency_key = header(b"idempotency-key")
         if len(idempotency_key) > MAX_KEY_CHARS:
             raise InvalidRequest(
                 f"An Idempotency-Key has at most {MAX_KEY_CHARS} characters.",
                 code="invalid_idempotency_key",
             )
-        count = meta.get("HTTP_X_STAINLESS_RETRY_COUNT", "")
+        count = header(b"x-stainless-retry-count")
         return cls(idempotency_key, int(count) if _COUNT.fullmatch(count) else 0)
 
 

@@ -204,6 +204,7 @@ def test_a_push_that_is_due_is_no_finding_unless_it_stays_so(till: Till) -> None
     "altered",
     [{"debt_credits": 5}, {"state": Wallet.State.FROZEN}, {"posted_credits": 999}, {"version": 9}],
 )
+@pytest.mark.usefixtures("unchecked_books")
 def test_it_finds_a_wallet_of_which_redis_knows_otherwise(
     till: Till, altered: dict[str, object]
 ) -> None:

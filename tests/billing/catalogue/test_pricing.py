@@ -72,6 +72,14 @@ def test_no_token_is_charged_twice_or_left_out(usage: Usage) -> None:
 
 
 @given(st.builds(Usage, *[COUNT] * 8))
+def test_the_charge_is_what_the_lines_of_the_receipt_add_up_to(usage: Usage) -> None:
+    lines = price_classes(RATES, usage)
+
+    total = sum(line.tokens * line.rate_millicredits for line in lines)
+    assert cost_credits(RATES, usage) == -(-total // 1_000)
+
+
+@given(st.builds(Usage, *[COUNT] * 8))
 def test_no_request_costs_more_than_its_worst_case(usage: Usage) -> None:
     worst = (
         usage.prompt_tokens * RATES.worst_prompt_millicredits

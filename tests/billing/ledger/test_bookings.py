@@ -203,6 +203,7 @@ def test_a_debit_that_nobody_asked_for_waits_alone(till: Till, reference: str) -
     assert (drained.booked, drained.stuck, till.posted()) == (1, 1, 990)
 
 
+@pytest.mark.usefixtures("unchecked_books")
 def test_a_charge_beyond_the_lots_is_reported_and_changes_nothing(till: Till) -> None:
     till.grant(100)
     till.place("r1", 60)

@@ -20,7 +20,7 @@ from tests import desk
 
 
 @pytest.fixture
-def alice(db: None) -> desk.Buyer:
+def alice(unchecked_books: None) -> desk.Buyer:
     """1,000 credits bought just now; 20 of them used, in 2026-03."""
     cache.clear()
     buyer = desk.make_customer("alice@example.com")

@@ -4,6 +4,7 @@ import csv
 import io
 from datetime import date, timedelta
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
+from billing.desk.margin import COLUMNS, Asked
 from billing.margin.alarms import raise_alarms
-from billing.margin.reads import read_margins, total_of
+from billing.margin.reads import ORDERS, read_first, read_margins, total_of
 from billing.models import ExchangeRate, InboxItem, UsageRecord
 from billing.rollups.due import note_booked
 from billing.rollups.sweep import roll_up
@@ -142,6 +144,39 @@ def test_groups_add_up_to_the_same_total(alice: desk.Buyer) -> None:
         assert total.requests == 3
         assert total.sold_micros == {"usd": 180_001, "eur": 2}
         assert total.cost_nanos == 180_000_000
+
+
+@pytest.mark.parametrize("order", [f"{sign}{name}" for name in ORDERS for sign in ("", "-")])
+def test_the_database_picks_the_rows_that_all_rows_begin_with(
+    alice: desk.Buyer, order: str
+) -> None:
+    bob, carol, dora = (desk.make_customer(f"{n}@example.com") for n in ("bob", "carol", "dora"))
+    yesterday = timezone.now() - timedelta(days=1)
+    make_request(alice, "r1", income_micros={"eur": 900_000}, ended_at=yesterday)
+    make_request(alice, "r2", income_micros={"usd": 70, "eur": 30}, cost_nanos=5)
+    make_request(bob, "r3", income_micros={"usd": 800_000})
+    make_request(bob, "r4", income_micros={}, charged_credits=90, target_credits=90)
+    make_request(carol, "r5", cost_nanos=None)
+    make_request(dora, "r6", income_micros={"gbp": 5})
+    roll_up_all()
+    ExchangeRate.objects.create(currency="eur", day=date(2020, 1, 1), rate=Decimal("1.10"))
+    ExchangeRate.objects.create(currency="eur", day=TODAY, rate=Decimal("1.25"))
+    days = {"since": TODAY - timedelta(days=6), "until": TODAY}
+
+    found, count = read_first(
+        "customer", **days, order=order, most=3, currencies=["usd", "eur", "gbp"]
+    )
+
+    whole = Asked("customer", 7, order).arrange(read_margins("customer", **days))
+    names = (order.removeprefix("-") == "name", COLUMNS.get(order.removeprefix("-")))
+    value = attrgetter("group") if names[0] else names[1][1]  # type: ignore[index]
+    assert count == 4
+    assert [value(row) for row in found] == [value(row) for row in whole[:3]]
+    by_group = {row.group: row for row in whole}
+    for row in found:
+        same = by_group[row.group]
+        row.sold_micros = {name: micros for name, micros in row.sold_micros.items() if micros}
+        assert row == same
 
 
 def test_the_page_shows_every_grouping_and_sorts(alice: desk.Buyer, root: Client) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 import time_machine
 
 from accounts.models import User
@@ -50,6 +51,7 @@ def test_a_short_lot_is_told_of_after_half_its_life(alice: User) -> None:
     assert [told_after(days=d) for d in (0, 1.9, 2)] == [0, 0, 1]
 
 
+@pytest.mark.usefixtures("unchecked_books")
 def test_what_is_used_up_is_not_told(alice: User) -> None:
     lot = grant(alice, days=30)
     Lot.objects.filter(pk=lot.pk).update(remaining_credits=0)

@@ -44,7 +44,7 @@ def told() -> int:
 
 
 @pytest.fixture
-def buyer(alice: User) -> User:
+def buyer(alice: User, unchecked_books: None) -> User:
     """Alice with 1,000 credits, who wants to know when fewer than 300 are left."""
     set_threshold(alice, 300)
     grant(alice, 1_000)

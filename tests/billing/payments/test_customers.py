@@ -6,6 +6,9 @@ from pytest_django import Settings
 from accounts.models import User
 from accounts.teams.company import Details, save_details
 from accounts.teams.members import own_seat, own_team
+from billing.customers.at_stripe import follow_addresses
+from billing.leaving.address import give_address
+from billing.leaving.deletion import delete_account
 from billing.models import Order, Pack, StripeCustomer
 from billing.orders.checkout import start_checkout
 from billing.orders.checkout_payments import fulfil_checkout
@@ -88,6 +91,44 @@ def test_its_address_follows_the_account_s(alice: User, pack: Pack, sandbox: San
 
     assert sandbox.client.v1.customers.retrieve(known).email == "alicia@example.com"
     assert StripeCustomer.objects.get().email == "alicia@example.com"
+
+
+def test_stripe_is_told_of_a_confirmed_address_without_an_order(
+    alice: User, bob: User, pack: Pack, sandbox: Sandbox
+) -> None:
+    known = customer_of(buy(alice, pack, sandbox), sandbox)
+    others = customer_of(buy(bob, pack, sandbox), sandbox)
+    give_address(alice, "alicia@example.com")
+
+    assert [follow_addresses(), follow_addresses()] == [1, 0]
+
+    assert sandbox.client.v1.customers.retrieve(known).email == "alicia@example.com"
+    assert sandbox.client.v1.customers.retrieve(others).email == bob.email
+    assert StripeCustomer.objects.get(stripe_customer_id=known).email == "alicia@example.com"
+
+
+def test_an_address_waits_while_stripe_is_away(
+    alice: User, pack: Pack, sandbox: Sandbox, settings: Settings
+) -> None:
+    known = customer_of(buy(alice, pack, sandbox), sandbox)
+    give_address(alice, "alicia@example.com")
+
+    settings.STRIPE_API_BASE = "http://127.0.0.1:9"
+    assert follow_addresses() == 0
+    settings.STRIPE_API_BASE = sandbox.url
+    assert follow_addresses() == 1
+
+    assert sandbox.client.v1.customers.retrieve(known).email == "alicia@example.com"
+
+
+def test_stripe_is_not_told_the_name_of_a_deleted_account(
+    alice: User, pack: Pack, sandbox: Sandbox
+) -> None:
+    known = customer_of(buy(alice, pack, sandbox), sandbox)
+    delete_account(alice)
+
+    assert follow_addresses() == 0
+    assert "deleted" not in str(sandbox.client.v1.customers.retrieve(known).email)
 
 
 def test_invoices_ask_for_what_a_company_needs_and_keep_it(

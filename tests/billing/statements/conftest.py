@@ -19,7 +19,7 @@ Use = Callable[..., LedgerEntry]
 
 
 @pytest.fixture
-def wallet(alice: User) -> Wallet:
+def wallet(alice: User, unchecked_books: None) -> Wallet:
     wallet = wallet_of(alice)
     Wallet.objects.filter(pk=wallet.pk).update(created_at=datetime(2026, 1, 15, tzinfo=UTC))
     wallet.refresh_from_db()

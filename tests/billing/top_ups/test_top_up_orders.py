@@ -434,6 +434,7 @@ def test_a_refusal_of_our_own_key_leaves_it_on_and_alerts(
     assert InboxItem.objects.get().kind == "top_up_refused"
 
 
+@pytest.mark.usefixtures("unchecked_books")
 def test_it_buys_within_the_month_s_ceiling_and_goes_on_in_the_next(
     alice: User, top_up: AutoTopUp, sandbox: Sandbox
 ) -> None:
@@ -453,6 +454,7 @@ def test_it_buys_within_the_month_s_ceiling_and_goes_on_in_the_next(
     assert len(succeeded(sandbox, top_up)) == 4
 
 
+@pytest.mark.usefixtures("unchecked_books")
 def test_what_was_ordered_in_one_month_and_charged_in_the_next_counts_in_both(
     alice: User, top_up: AutoTopUp, sandbox: Sandbox, settings: Settings
 ) -> None:

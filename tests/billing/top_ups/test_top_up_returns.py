@@ -97,6 +97,7 @@ def test_a_refund_of_what_had_expired_and_the_next_order_do_not_block_each_other
     assert get_top_up(own_team(alice)).off_reason == OffReason.RETURNED
 
 
+@pytest.mark.usefixtures("unchecked_books")
 def test_who_disputed_a_charge_is_not_charged_again_once_unfrozen(
     alice: User, paid: Order, sandbox: Sandbox
 ) -> None:
@@ -110,6 +111,7 @@ def test_who_disputed_a_charge_is_not_charged_again_once_unfrozen(
     assert get_top_up(own_team(alice)).off_reason == OffReason.RETURNED
 
 
+@pytest.mark.usefixtures("unchecked_books")
 def test_a_dispute_freezes_the_wallet_and_stops_the_next_top_up(
     alice: User, paid: Order, sandbox: Sandbox
 ) -> None:

@@ -87,6 +87,7 @@ def test_a_sweep_between_review_and_switching_off_orders_nothing(
 
 
 @pytest.mark.parametrize("decide", [credit_reviewed, close_reviewed])
+@pytest.mark.usefixtures("unchecked_books")
 def test_it_stays_off_whatever_a_person_decides(
     decide: Callable[..., Order],
     alice: User,

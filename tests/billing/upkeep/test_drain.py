@@ -447,6 +447,7 @@ def test_the_database_refuses_to_rewrite_the_books(till: Till, statement: str) -
         ("UPDATE billing_usagerecord SET prompt_tokens = 7", 5),
     ],
 )
+@pytest.mark.usefixtures("unchecked_books")
 def test_the_audit_names_a_row_that_was_altered_by_hand(
     till: Till, statement: str, invariant: int
 ) -> None:

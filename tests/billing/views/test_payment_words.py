@@ -68,6 +68,7 @@ def test_a_frozen_balance_names_the_payment_that_is_disputed(
     assert "Your credits stay where they are" not in page
 
 
+@pytest.mark.usefixtures("unchecked_books")
 def test_the_first_steps_claim_no_tokens_that_were_taken_back(
     alice: User, as_alice: Client
 ) -> None:

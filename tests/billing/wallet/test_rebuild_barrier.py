@@ -171,6 +171,7 @@ def test_there_is_no_snapshot_once_the_barrier_was_lost(till: Till) -> None:
         pytest.fail("It has begun.")
 
 
+@pytest.mark.usefixtures("unchecked_books")
 def test_a_snapshot_knows_what_was_booked_by_those_it_waited_for(till: Till) -> None:
     till.grant(1_000)
     is_half_way = threading.Event()
