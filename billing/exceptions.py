@@ -51,6 +51,7 @@ BillingError
 ├── MissingReason             a correction or a resolution without a reason
 ├── UnbookableEvent           what Redis decided does not fit the books; a person decides
 ├── UnknownReference          a text that is no reference of the expected form
+├── WebhookUnfit              a customer's webhook that can't be made or changed like that
 ├── PriceNotPlanned           a price that can't be planned for then, or can't be cancelled any more
 └── InvalidAmount             an amount that can't be posted
 """
@@ -313,3 +314,7 @@ class InvalidAmount(BillingError):
 
 class PriceNotPlanned(BillingError):
     """A price that can't start then, or that has started and can't be cancelled."""
+
+
+class WebhookUnfit(BillingError):
+    """A customer's webhook that can't be made or changed like that."""

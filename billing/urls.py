@@ -13,6 +13,7 @@ from billing.views import (
     notifications,
     orders,
     overview,
+    pause_links,
     playground,
     profile,
     redeem,
@@ -23,6 +24,7 @@ from billing.views import (
     team_events,
     top_up,
     usage,
+    webhooks,
 )
 
 urlpatterns = [
@@ -131,6 +133,42 @@ urlpatterns = [
         notifications.notifications,
         name="settings-notifications",
     ),
+    path("dashboard/settings/webhooks/", webhooks.webhooks, name="settings-webhooks"),
+    path("dashboard/settings/webhooks/new/", webhooks.webhook_new, name="settings-webhook-new"),
+    path(
+        "dashboard/settings/webhooks/<int:webhook_id>/", webhooks.webhook, name="settings-webhook"
+    ),
+    path(
+        "dashboard/settings/webhooks/<int:webhook_id>/renew/",
+        webhooks.webhook_renew,
+        name="settings-webhook-renew",
+    ),
+    path(
+        "dashboard/settings/webhooks/<int:webhook_id>/test/",
+        webhooks.webhook_test,
+        name="settings-webhook-test",
+    ),
+    path(
+        "dashboard/settings/webhooks/<int:webhook_id>/switch/",
+        webhooks.webhook_switch,
+        name="settings-webhook-switch",
+    ),
+    path(
+        "dashboard/settings/webhooks/<int:webhook_id>/remove/",
+        webhooks.webhook_remove,
+        name="settings-webhook-remove",
+    ),
+    path(
+        "dashboard/settings/deliveries/<int:delivery_id>/",
+        webhooks.delivery,
+        name="settings-delivery",
+    ),
+    path(
+        "dashboard/settings/deliveries/<int:delivery_id>/again/",
+        webhooks.delivery_again,
+        name="settings-delivery-again",
+    ),
+    path("pause/<str:signed>/", pause_links.pause, name="pause-key"),
     path("dashboard/settings/data/", leaving.data, name="settings-data"),
     path("dashboard/settings/data/export/", leaving.export, name="settings-export"),
     path("dashboard/settings/delete/", leaving.delete, name="settings-delete"),

@@ -269,6 +269,7 @@ def deployed_settings(database_url: str) -> dict[str, str]:
         "LOG_FORMAT": "json",
         "STATIC_MANIFEST": "1",
         "ALLOW_LOOPBACK_PROVIDERS": "0",
+        "ALLOW_LOOPBACK_WEBHOOKS": "0",
         "SITE_URL": "https://tokens.example.com",
         "ALLOWED_HOSTS": "tokens.example.com",
         "TRUSTED_PROXIES": "10.0.0.1",

@@ -34,6 +34,7 @@ SETTINGS = (
     "LOG_FORMAT",
     "STATIC_MANIFEST",
     "ALLOW_LOOPBACK_PROVIDERS",
+    "ALLOW_LOOPBACK_WEBHOOKS",
     "JOURNAL_DIR",
     "SANDBOX_UPSTREAM_URL",
     "SANDBOX_UPSTREAM_KEY",
@@ -45,6 +46,7 @@ LOCAL = {
     # Static files come from the source tree: nothing has to be collected first.
     "STATIC_MANIFEST": "0",
     "ALLOW_LOOPBACK_PROVIDERS": "1",
+    "ALLOW_LOOPBACK_WEBHOOKS": "1",
 }
 
 # How each secret is made on the first start.

@@ -50,6 +50,7 @@
     ├── HealthUnknown                Redis, which knows the health of upstreams, does not answer
     ├── NotTried                     there is nothing to try
     ├── TrialFailed                  a try was not answered well
+    ├── NotAnswered                  a provider does not tell what we ask of our account
     ├── NotSynced                    a provider's list of models can't be used
     ├── BadUsageReport               a report of our usage that can't be read
     └── BadPriceList                 a price list that can't be read, or changes nothing of ours
@@ -504,6 +505,20 @@ class NotTried(BillingError):
 
 class TrialFailed(BillingError):
     """A trial did not get a good answer; the message has the result."""
+
+
+class NotAnswered(BillingError):
+    """A provider does not tell what we ask of our own; the message says why, for staff.
+
+    `status` is None if no answer came, or none that can be read.
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after_s = retry_after_s
 
 
 class NotSynced(BillingError):

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.audit import read_said
-from accounts.models import ApiKey, AuditLine, User
+from accounts.models import ApiKey, AuditLine, Membership, User
 from accounts.reauthentication import SIGNED_IN_AT
 from accounts.teams.members import own_team
 from billing.ledger.credits import post_credit
@@ -29,9 +29,13 @@ from billing.models import (
     StripeEvent,
     UsageRecord,
     Wallet,
+    WebhookDelivery,
 )
+from billing.notices.webhooks.deliveries import write_test
+from billing.notices.webhooks.switches import Choice, make_webhook
 from proxy.models import Provider, Route
 
+WEBHOOK_HOST = "hooks.of-a-customer.example.com"
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
@@ -126,6 +130,12 @@ def make_order(user: User, **fields: Any) -> Order:
             **fields,
         },
     )
+
+
+def make_delivery(seat: Membership) -> WebhookDelivery:
+    """Make a webhook of a team's that was sent a test, which waits."""
+    hook, _ = make_webhook(seat, Choice(f"https://{WEBHOOK_HOST}/hook", "json", (), 1_000))
+    return write_test(hook)
 
 
 def make_model(name: str = "gpt-test") -> PublicModel:

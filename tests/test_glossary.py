@@ -21,6 +21,7 @@ ALLOWED: dict[str, dict[str, str]] = {
     "token": {
         "METRICS_TOKEN": "the bearer token of GET /metrics",
         "InvalidToken": "cryptography's name",
+        "token_bytes": "Python's name",
         "token_hex": "Python's name",
         "token_urlsafe": "Python's name",
         "default_token_generator": "allauth's name",

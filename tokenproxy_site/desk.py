@@ -15,12 +15,13 @@ from django.utils.text import slugify
 from accounts.desk.limits import brief
 from accounts.desk.masking import masked
 from accounts.desk.pages import DeskAdmin, Matter
-from billing.desk.front import describe_business
+from billing.desk.front import describe_business, say_margin
 from billing.desk.margin import show_margin
 from billing.desk.search import show_search
 from billing.desk.visits import end_visit, show_visit
 from billing.margin.business import Business, Served
 from proxy.models import Provider
+from proxy.upstreams.providers.balances import read_accounts, say_balance, say_cost
 
 # The groups of pages, in their order. A page that is not named here comes last.
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -86,6 +87,10 @@ class StaffSite(AdminSite):
         context = {**(extra_context or {}), "matters": matters, **business}
         if business and request.user.has_perm("proxy.view_provider"):
             context["providers"] = find_providers(business["business"])
+        if request.user.has_perm("proxy.view_provideraccount"):
+            context["accounts"] = [
+                (each, say_balance(each), say_cost(each)) for each in read_accounts()
+            ]
         return super().index(request, context)
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
@@ -112,12 +117,12 @@ class StaffSite(AdminSite):
         ]
 
 
-def find_providers(business: Business) -> list[tuple[Served, Provider | None]]:
-    """Return how each provider did, with its row, if it still has one."""
+def find_providers(business: Business) -> list[tuple[Served, Provider | None, str]]:
+    """Return how each provider did, with its row, if it still has one, and its margin."""
     rows = Provider.objects.in_bulk(
         [each.provider for each in business.providers], field_name="name"
     )
-    return [(each, rows.get(each.provider)) for each in business.providers]
+    return [(each, rows.get(each.provider), say_margin(each.margin)) for each in business.providers]
 
 
 def lacks_second_factor(request: HttpRequest) -> bool:

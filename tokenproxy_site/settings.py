@@ -438,6 +438,8 @@ SLOW_READER_S = get_int("SLOW_READER_S", 60, least=1)
 DRAIN_TIMEOUT_S = get_int("DRAIN_TIMEOUT_S", 30)
 # Loopback upstreams over plain HTTP are for the sandbox; a deployment leaves this off.
 ALLOW_LOOPBACK_PROVIDERS = get_bool("ALLOW_LOOPBACK_PROVIDERS", default=False)
+# Customers choose where their webhooks lead, so this is for a demonstration on one's own machine.
+ALLOW_LOOPBACK_WEBHOOKS = get_bool("ALLOW_LOOPBACK_WEBHOOKS", default=False)
 # A client that sends this as a bearer token may read /metrics; if unset, there is no such page.
 METRICS_TOKEN = get_text("METRICS_TOKEN", "")
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
@@ -514,6 +516,7 @@ CELERY_BEAT_SCHEDULE = {
     "send notices": _sweep("billing.send_notices", every_s=3),
     "mail findings": _sweep("billing.mail_findings", every_s=60),
     "post findings": _sweep("billing.post_findings", every_s=10),
+    "post webhooks": _sweep("billing.post_webhooks", every_s=2),
     "find low balances": _sweep("billing.find_low_balances", every_s=30),
     "find spend spikes": _sweep("billing.find_spend_spikes", every_s=300),
     "find expiring lots": _sweep("billing.find_expiring_lots", every_s=600),
@@ -523,6 +526,12 @@ CELERY_BEAT_SCHEDULE = {
     "raise margin alarms": {
         "task": "billing.raise_margin_alarms",
         "schedule": crontab(hour="1", minute="20"),
+    },
+    "ask balances": _sweep("tokenproxy_site.ask_balances", every_s=900),
+    # Providers have the whole of the day before by then.
+    "fetch usage": {
+        "task": "tokenproxy_site.fetch_usage",
+        "schedule": crontab(hour="5", minute="40"),
     },
     # What it counts is kept for five minutes.
     "count service": _sweep("tokenproxy_site.count_service", every_s=30),

@@ -2,6 +2,8 @@
 
 from celery import shared_task
 
+from proxy.upstreams.providers.balances import sweep_balances
+from proxy.upstreams.providers.usage_sweep import sweep_usage
 from proxy.upstreams.service import count_service
 from tokenproxy_site.metrics.snapshot import take_snapshot
 
@@ -16,3 +18,15 @@ def measure() -> int:
 def count() -> int:
     """Add to each model's day for how long it was served. Returns how many rows changed."""
     return count_service()
+
+
+@shared_task(name="tokenproxy_site.ask_balances", ignore_result=True, time_limit=1_800)
+def ask_balances() -> int:
+    """Ask providers what is left of our accounts. Returns how many told."""
+    return sweep_balances()
+
+
+@shared_task(name="tokenproxy_site.fetch_usage", ignore_result=True, time_limit=3_600)
+def fetch_usage() -> int:
+    """Compare providers' own reports with our receipts. Returns how many days of models differ."""
+    return sweep_usage()

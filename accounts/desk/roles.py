@@ -35,7 +35,7 @@ CUSTOMERS = (
     SEES_DASHBOARDS,
     *views("billing", "amountoffer", "amountstep"),
 )
-UPSTREAMS = views("proxy", "provider", "providerkey", "route")
+UPSTREAMS = views("proxy", "provider", "provideraccount", "providerkey", "route")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ ROLES = (
             *(
                 f"proxy.{verb}_{model}"
                 for verb in ("add", "change", "delete")
-                for model in ("provider", "providerkey", "route")
+                for model in ("provider", "provideraccount", "providerkey", "route")
             ),
         ),
     ),

@@ -40,6 +40,10 @@ class TeamEvent(models.Model):
         REDEEMED = "redeemed", _("redeemed the code")
         TOP_UP_AGREED = "top_up_agreed", _("agreed to automatic top-up with")
         TOP_UP_ENDED = "top_up_ended", _("switched automatic top-up off")
+        WEBHOOK_MADE = "webhook_made", _("added a webhook to")
+        WEBHOOK_CHANGED = "webhook_changed", _("changed the webhook to")
+        WEBHOOK_ROTATED = "webhook_rotated", _("renewed the secret of the webhook to")
+        WEBHOOK_REMOVED = "webhook_removed", _("removed the webhook to")
 
     team = models.ForeignKey(Team, models.PROTECT, related_name="events")
     # NULL: nobody of the team, such as a sweep.

@@ -28,6 +28,7 @@ class Deed(StrEnum):
     SEE_EVENTS = "read what happened in the team"
     CHANGE_ROLES = "change roles and hand over ownership"
     CHANGE_TEAM = "rename and close the team"
+    MANAGE_WEBHOOKS = "see and change webhooks"
 
 
 OWNER, ADMIN, DEVELOPER, BILLING = Role.OWNER, Role.ADMIN, Role.DEVELOPER, Role.BILLING
@@ -48,12 +49,14 @@ ALLOWED: dict[Deed, frozenset[Role]] = {
     Deed.SEE_EVENTS: frozenset({OWNER, ADMIN}),
     Deed.CHANGE_ROLES: frozenset({OWNER}),
     Deed.CHANGE_TEAM: frozenset({OWNER}),
+    # What is sent there tells of orders, too.
+    Deed.MANAGE_WEBHOOKS: frozenset({OWNER, ADMIN}),
 }
 
 # The table above in a few words, for whoever gives a role.
 ROLE_WORDS: dict[Role, str] = {
     OWNER: _("everything, also roles and closing the team"),
-    ADMIN: _("members, caps, everybody's keys and usage; buys nothing"),
+    ADMIN: _("members, caps, everybody's keys and usage, webhooks; buys nothing"),
     DEVELOPER: _("makes keys and sees their own usage"),
     BILLING: _("buys, refunds and reads statements; no keys"),
 }

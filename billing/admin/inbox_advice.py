@@ -136,6 +136,15 @@ ADVICE: dict[str, Advice] = {
         "Find whose it is in Stripe's dashboard; refund it, or grant the credits.",
         (page("Customers' wallets", "billing_wallet_changelist"),),
     ),
+    "provider_account_failing": Advice(
+        "Read what it says. An administrator's key of the account is entered on the provider's"
+        " page; then ask again there. What it told before is kept.",
+        (page("Providers", "proxy_provider_changelist"),),
+    ),
+    "provider_balance_low": Advice(
+        "Pay into the account at the provider, or lower its share of the traffic.",
+        (page("Providers", "proxy_provider_changelist"), *MARGIN),
+    ),
     "provider_key_ejected": Advice(
         "The provider refuses the key. Enter another on its page, or use this one again.",
         (do("Use it again", "proxy_providerkey", "take-back", "key"), KEYS),

@@ -35,7 +35,7 @@ def _cost(amount: Decimal) -> str:
     return money.amount(round(amount * money.MILLION), COST_CURRENCY)
 
 
-def _margin(margin: Margin) -> str:
+def say_margin(margin: Margin) -> str:
     if not margin.requests:
         return NOTHING
     share = "" if margin.share_percent is None else f" ({margin.share_percent:.1f} %)"
@@ -55,7 +55,7 @@ SALES: tuple[tuple[str, Show], ...] = (
     ("Credits sold", lambda figures: money.credits(figures.credits_sold)),
     ("Income of requests", lambda figures: _cost(figures.margin.income)),
     ("Upstream cost", lambda figures: _cost(figures.margin.cost)),
-    ("Margin of requests", lambda figures: _margin(figures.margin)),
+    ("Margin of requests", lambda figures: say_margin(figures.margin)),
     ("New customers", lambda figures: f"{figures.new_customers:,}"),
 )
 USE: tuple[tuple[str, Show], ...] = (

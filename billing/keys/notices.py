@@ -7,6 +7,7 @@ from accounts.teams.members import members_who
 from accounts.teams.roles import Deed
 from billing.models import Notice
 from billing.notices.notify import as_fact, notify
+from billing.notices.webhooks.deliveries import announce
 
 Kind = Notice.Kind
 
@@ -33,8 +34,8 @@ def notify_key_revoked(key: ApiKey) -> None:
 
 
 def _notify(key: ApiKey, kind: Notice.Kind, *, reference: str, **facts: Any) -> None:
+    facts |= {"name": key.name, "hint": key.hint}
+    announce(key.team, kind, reference=reference, facts={**facts, "key_id": key.pk})
     managers = members_who(key.team, Deed.GET_KEY_MAIL)
     for user in {each.pk: each for each in (key.created_by, *managers)}.values():
-        notify(
-            user, kind, reference=reference, team=key.team, name=key.name, hint=key.hint, **facts
-        )
+        notify(user, kind, reference=reference, team=key.team, **facts)

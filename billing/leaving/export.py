@@ -28,6 +28,7 @@ from billing.models import (
     TopUpConsent,
     UsageRecord,
     Wallet,
+    Webhook,
     WelcomeCredit,
 )
 from billing.statements.csv_file import safe_cell, write_csv
@@ -135,6 +136,11 @@ def _tables(user: User, wallet: Wallet) -> dict[str, Any]:
             user,
             *("wants_low_balance", "low_balance_credits", "wants_lot_expiring"),
             "wants_top_up_succeeded",
+        ),
+        "webhooks": list(
+            Webhook.objects.filter(team=wallet.team).values(
+                "url", "form", "kinds", "low_balance_credits", "created_at", "off_at"
+            )
         ),
         "mails": _rows(Notice, user, "kind", "sent_to", "sent_at", "created_at", "facts"),
     }

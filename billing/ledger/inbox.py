@@ -23,6 +23,7 @@ URGENT = frozenset(
         "margin_negative",
         "order_mismatch",
         "payment_without_order",
+        "provider_balance_low",
         "provider_key_ejected",
         "provider_quota",
         "stripe_difference",

@@ -33,6 +33,7 @@ from billing.models.stripe_event import StripeEvent
 from billing.models.top_up import AutoTopUp, TopUpConsent, TopUpPayment
 from billing.models.usage import KeySpending, KeyWriteOff, MemberSpending, UsageRecord
 from billing.models.wallet import Debit, Freeze, Wallet
+from billing.models.webhook import Webhook, WebhookDelivery
 
 __all__ = [
     "AmountOffer",
@@ -77,5 +78,7 @@ __all__ = [
     "UsageRecord",
     "UsageRollUp",
     "Wallet",
+    "Webhook",
+    "WebhookDelivery",
     "WelcomeCredit",
 ]

@@ -48,6 +48,7 @@ class Notice(models.Model):
         TEAM_REMOVED = "team_removed", _("removed from a team")
         TEAM_CLOSED = "team_closed", _("closed team")
         APPROVAL_ASKED = "approval_asked", _("deed to be approved")
+        WEBHOOK_OFF = "webhook_off", _("webhook switched off")
 
     # NULL only for an address that has no account, or no more.
     user = models.ForeignKey(

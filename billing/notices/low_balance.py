@@ -1,4 +1,6 @@
-"""Mail a customer that the balance is low: once for each time that it falls below the threshold.
+"""Say that the balance is low, once for each time that it falls below somebody's threshold.
+
+A person is mailed, and a webhook with a threshold of its own is sent it.
 
 The credit that lifts the balance to the customer's threshold arms the notice (see
 `billing.ledger.thresholds`); writing the notice disarms it. Both hold the wallet's lock. A balance
@@ -6,12 +8,14 @@ rises only by a credit, so nothing is missed between two sweeps.
 """
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from accounts.models import Membership, Team, User
 from billing.exceptions import InvalidAmount
-from billing.models import Notice, NotificationSettings, Wallet
+from billing.models import LedgerEntry, Notice, NotificationSettings, Wallet, Webhook
 from billing.notices.notify import notify
+from billing.notices.webhooks.deliveries import webhooks_that_want, write_delivery
+from billing.notices.webhooks.kinds import LOW_BALANCE
 from common.credits import MAX_CREDITS
 
 BATCH = 500
@@ -38,11 +42,10 @@ def save_notification_settings(
     """
     if not 0 < low_balance_credits <= MAX_CREDITS:
         raise InvalidAmount("The threshold must be at least 1 credit.")
-    wallet = _lock_wallet_of(seat.team)
+    last_entry = last_entry_above(seat.team, low_balance_credits)
     known = get_notification_settings(seat.team, seat.user)
     if known.low_balance_credits != low_balance_credits:
-        is_above = wallet is not None and wallet.posted_credits >= low_balance_credits
-        known.armed_by = wallet.entries.order_by("-pk").first() if wallet and is_above else None
+        known.armed_by = last_entry
     known.wants_low_balance = wants_low_balance
     known.low_balance_credits = low_balance_credits
     known.wants_lot_expiring = wants_lot_expiring
@@ -50,17 +53,28 @@ def save_notification_settings(
     known.save()
 
 
+def last_entry_above(team: Team, threshold_credits: int) -> LedgerEntry | None:
+    """Lock a team's wallet, and return its last entry if the balance is not below a threshold.
+
+    That entry arms a new threshold; below it, the next credit does.
+    """
+    wallet = _lock_wallet_of(team)
+    if wallet is None or wallet.posted_credits < threshold_credits:
+        return None
+    return wallet.entries.order_by("-pk").first()
+
+
 def notify_low_balances() -> int:
-    """Mail every customer whose balance fell below the threshold. Returns how many.
+    """Tell customers and webhooks whose balance fell below their threshold. Returns how many.
 
     Safe to repeat and to run at once.
     """
-    low = NotificationSettings.objects.filter(
-        armed_by__isnull=False,
-        wants_low_balance=True,
-        team__wallet__posted_credits__lt=F("low_balance_credits"),
+    low = Q(armed_by__isnull=False, team__wallet__posted_credits__lt=F("low_balance_credits"))
+    people = NotificationSettings.objects.filter(low, wants_low_balance=True)
+    webhooks = webhooks_that_want(LOW_BALANCE).filter(low)
+    return sum(_notify(each) for each in people.select_related("team__person", "user")[:BATCH]) + (
+        sum(_announce(each) for each in webhooks[:BATCH])
     )
-    return sum(_notify(each) for each in low.select_related("team__person", "user")[:BATCH])
 
 
 @transaction.atomic
@@ -81,6 +95,24 @@ def _notify(found: NotificationSettings) -> bool:
         threshold_credits=known.low_balance_credits,
     )
     NotificationSettings.objects.filter(pk=known.pk).update(armed_by=None)
+    return True
+
+
+@transaction.atomic
+def _announce(found: Webhook) -> bool:
+    wallet = _lock_wallet_of(found.team)
+    webhook = webhooks_that_want(LOW_BALANCE).filter(pk=found.pk).first()
+    if wallet is None or webhook is None or webhook.armed_by_id is None:
+        return False
+    if wallet.posted_credits >= webhook.low_balance_credits:
+        return False
+    facts = {
+        "posted_credits": wallet.posted_credits,
+        "threshold_credits": webhook.low_balance_credits,
+    }
+    cause = f"{wallet.pk}:{webhook.armed_by_id}:{webhook.low_balance_credits}"
+    write_delivery(webhook, LOW_BALANCE, reference=cause, facts=facts)
+    Webhook.objects.filter(pk=webhook.pk).update(armed_by=None)
     return True
 
 

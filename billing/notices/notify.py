@@ -16,6 +16,7 @@ from accounts.models import Team, User
 from accounts.teams.members import members_who
 from accounts.teams.roles import Deed
 from billing.models import Notice, NotificationSettings, Order
+from billing.notices.webhooks.deliveries import announce
 
 Kind = Notice.Kind
 
@@ -37,6 +38,7 @@ FOR_KNOWN_ADDRESSES = (
     Kind.PASSWORD_CHANGED,
     Kind.SECOND_FACTOR,
     Kind.ADDRESS_ASKED,
+    Kind.WEBHOOK_OFF,
 )
 
 
@@ -72,7 +74,11 @@ def notify(
 def notify_members(
     team: Team, deed: Deed, kind: Notice.Kind, *, reference: str, **facts: Any
 ) -> None:
-    """Write down a mail to every member who may do this. Safe to repeat."""
+    """Write down a mail to every member who may do this, and what webhooks are sent of it.
+
+    Safe to repeat.
+    """
+    announce(team, kind, reference=reference, facts=facts)
     for user in members_who(team, deed):
         notify(user, kind, reference=reference, team=team, **facts)
 

@@ -5,6 +5,7 @@ a job that runs once a day is no spike, and neither is a key that has no week to
 """
 
 from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -14,6 +15,8 @@ from accounts.teams.members import members_who
 from accounts.teams.roles import Deed
 from billing.models import Notice
 from billing.notices.notify import notify
+from billing.notices.pause_links import make_pause_link
+from billing.notices.webhooks.deliveries import announce
 from billing.rollups.quarters import quarter_of
 from billing.rollups.reads import busiest_hour, charged_by_key
 
@@ -43,16 +46,17 @@ def notify_spend_spikes() -> int:
 
 @transaction.atomic
 def _notify(key: ApiKey, spent_credits: int, usual_credits: int) -> None:
+    reference = f"key:{key.pk}:{timezone.now():%Y-%m-%d}"
+    facts: dict[str, Any] = {
+        "key_id": key.pk,
+        "name": key.name,
+        "hint": key.hint,
+        "spent_credits": spent_credits,
+        "usual_credits": usual_credits,
+    }
+    kind = Notice.Kind.SPEND_SPIKE
+    with_link = {**facts, "pause_url": make_pause_link(key)}
+    announce(key.team, kind, reference=reference, facts=with_link)
     managers = members_who(key.team, Deed.GET_KEY_MAIL)
     for user in {each.pk: each for each in (key.created_by, *managers)}.values():
-        notify(
-            user,
-            Notice.Kind.SPEND_SPIKE,
-            team=key.team,
-            reference=f"key:{key.pk}:{timezone.now():%Y-%m-%d}",
-            key_id=key.pk,
-            name=key.name,
-            hint=key.hint,
-            spent_credits=spent_credits,
-            usual_credits=usual_credits,
-        )
+        notify(user, kind, team=key.team, reference=reference, **facts)

@@ -110,6 +110,8 @@ def _close(team: Team, paid: set[int], close: Callable[[Team], None], *, by: Use
     unspent = read_balance(get_wallet(team)).available_credits
     note(locked, Action.TEAM_CLOSED, actor=by, after={"unspent_credits": unspent})
     close(locked)
+    # Nothing happens in it any more, and what its webhooks were sent names what it did.
+    locked.webhooks.all().delete()
     locked.closed_at = timezone.now()
     locked.save(update_fields=["closed_at"])
 

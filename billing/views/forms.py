@@ -191,21 +191,6 @@ class ModelFilterForm(forms.Form):
         return cents <= most
 
 
-class NotificationForm(forms.Form):
-    """Choose which mails to get. Receipts and security mails are not among them."""
-
-    wants_low_balance = forms.BooleanField(required=False, label=_("My balance is low"))
-    low_balance_credits = WholeNumberField(
-        label=_("Email me below this many credits"),
-        min_value=1,
-        max_value=MAX_CREDITS,
-    )
-    wants_lot_expiring = forms.BooleanField(required=False, label=_("Credits expire within a week"))
-    wants_top_up_succeeded = forms.BooleanField(
-        required=False, label=_("My balance was topped up automatically")
-    )
-
-
 class RedeemForm(forms.Form):
     """Type a code."""
 

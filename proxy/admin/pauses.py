@@ -20,7 +20,11 @@ class StateFilter(ConditionFilter):
 
 def apply_pause(asked: Asked[Provider]) -> str:
     was_used = pause(asked.obj, asked.reason)
-    return "No new request goes there." if was_used else "It was paused already."
+    return (
+        "No new request goes there. Health tells when it is drained."
+        if was_used
+        else "It was paused already."
+    )
 
 
 def apply_resume(asked: Asked[Provider]) -> str:
@@ -31,8 +35,8 @@ PAUSE = StaffAction[Provider](
     name="pause",
     label="Pause",
     explanation="No new request goes there, from a few seconds on; those under way end as they"
-    " would. Its models stay on sale: other providers serve them, or requests are told to try again"
-    " later (503).",
+    " would, and Health shows how many there are until it is drained. Its models stay on sale:"
+    " other providers serve them, or requests are told to try again later (503).",
     apply=apply_pause,
     refusal=lambda provider: "It is paused." if provider.paused_at else "",
 )

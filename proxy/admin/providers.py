@@ -7,11 +7,13 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import Count, Q, QuerySet, URLField
 from django.http import HttpRequest
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 
+from accounts.desk import columns
 from accounts.desk.actions import StaffActionsAdmin
 from accounts.desk.fields import NamedRows
-from accounts.desk.pages import link, section
+from accounts.desk.pages import Tool, link, section
+from proxy.admin.accounts import ASK_BALANCE, FETCH_USAGE, ProviderAccountInline, account_of
 from proxy.admin.health import show_health
 from proxy.admin.imports import SYNC_MODELS
 from proxy.admin.keys import state_of
@@ -19,13 +21,13 @@ from proxy.admin.pauses import PAUSE, RESUME, StateFilter
 from proxy.admin.pauses import state_of as state_of_provider
 from proxy.admin.price_imports import IMPORT_PRICES
 from proxy.admin.routes import RULES_WIDGET, RouteForm
+from proxy.admin.secrets import SecretForm, refuse_moved_keys
 from proxy.admin.trials import CLOSE_CIRCUIT, TEST_PROVIDER
 from proxy.admin.usage_reports import COMPARE_USAGE
 from proxy.errors import InvalidAddress
 from proxy.models import Provider, ProviderKey, Route
-from proxy.parsing.origins import origin_of
 from proxy.upstreams.addresses import check_base_url
-from proxy.upstreams.providers.setup import enter_secret
+from proxy.upstreams.providers.balances import say_balance
 
 READ_ONLY = ("state", "paused_at", "pause_reason", "created_at")
 
@@ -52,59 +54,20 @@ class ProviderForm(forms.ModelForm[Provider]):
             raise ValidationError(str(refusal)) from refusal
 
 
-class ProviderKeyForm(forms.ModelForm[ProviderKey]):
-    """One of our keys: written, never read back. Only the hint is shown afterwards."""
-
-    secret = forms.CharField(
-        label="Key",
-        max_length=400,
-        required=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text="Stored encrypted. Leave empty to keep the present one.",
-    )
+class ProviderKeyForm(SecretForm):
+    """One of our keys."""
 
     class Meta:
         model = ProviderKey
         fields = ("priority", "weight", "is_active")
-
-    def has_changed(self) -> bool:
-        """Count an added row as changed even if it is empty, so that validation refuses it."""
-        return self.instance.pk is None or super().has_changed()
-
-    def clean_secret(self) -> str:
-        secret: str = self.cleaned_data["secret"].strip()
-        if not secret and self.instance.pk is None:
-            raise ValidationError("A new key needs its text.")
-        if not secret.isascii() or not secret.isprintable() or " " in secret:
-            raise ValidationError("A key has neither spaces nor anything beyond plain ASCII.")
-        return secret
-
-    def save(self, commit: bool = True) -> ProviderKey:
-        if self.cleaned_data["secret"]:
-            enter_secret(self.instance, self.cleaned_data["secret"])
-        return super().save(commit)
 
 
 class ProviderKeyFormSet(NamedRows):
     """The keys of a provider. Each must have been entered for the host of its base URL."""
 
     def clean(self) -> None:
-        """Ask again for each key that was entered for a host other than the provider's.
-
-        Otherwise a person who may edit the base URL could have the keys sent to their own server.
-        """
         super().clean()
-        for form in self.initial_forms:
-            if form in self.deleted_forms or not hasattr(form, "cleaned_data"):
-                continue
-            if not form.cleaned_data.get("secret") and not form.instance.is_for(
-                self.instance.base_url
-            ):
-                form.add_error(
-                    "secret",
-                    f"This key was entered for {form.instance.origin}. Enter it again for"
-                    f" {origin_of(self.instance.base_url)}, or delete it.",
-                )
+        refuse_moved_keys(self)
 
 
 class ProviderKeyInline(admin.TabularInline[ProviderKey, Provider]):
@@ -151,12 +114,17 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
         SYNC_MODELS,
         IMPORT_PRICES,
         COMPARE_USAGE,
+        FETCH_USAGE,
+        ASK_BALANCE,
         CLOSE_CIRCUIT,
     )
     matters = (StateFilter.matter("Providers paused", "paused"),)
-    inlines = (ProviderKeyInline, RouteInline)
+    inlines = (ProviderKeyInline, ProviderAccountInline, RouteInline)
     formfield_overrides: ClassVar[Any] = {URLField: {"assume_scheme": "https"}}
-    list_display = ("name", "base_url", "state", "is_active", "active_keys", "active_routes")
+    list_display = (
+        *("name", "base_url", "state", "is_active", "active_keys", "active_routes", "left"),
+    )
+    list_select_related = ("account",)
     list_editable = ("is_active",)
     list_filter = (StateFilter,)
     search_fields = ("name", "base_url")
@@ -194,6 +162,7 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
     links = (
         link("Keys", "proxy_providerkey", provider__id__exact="pk"),
         link("Routes", "proxy_route", provider__id__exact="pk"),
+        lambda provider: Tool("Health", f"{reverse('admin:proxy_health')}#{provider.name}"),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Provider]:
@@ -210,6 +179,14 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
     @admin.display(description="State")
     def state(self, provider: Provider) -> str:
         return state_of_provider(provider)
+
+    @admin.display(description="Left", ordering="account__days_left")
+    def left(self, provider: Provider) -> str:
+        account = account_of(provider)
+        if account is None or not account.has_balance:
+            return columns.NOTHING
+        text = say_balance(account)
+        return columns.state(text, "bad") if account.is_low else text
 
     @admin.display(description="Active keys", ordering="key_count")
     def active_keys(self, provider: Any) -> int:

@@ -29,7 +29,10 @@ def preview_comparison(
     """Show their figures beside ours, the greatest difference first."""
     if not request.user.has_perm("billing.view_margin"):
         raise PermissionDenied
-    lines = compare(providers[0], answers["text"])
+    return show_lines(compare(providers[0], answers["text"]))
+
+
+def show_lines(lines: Sequence[Line]) -> Preview:
     beyond = sum(line.is_beyond for line in lines)
     return Preview(
         title="Their figures → ours",
@@ -42,8 +45,12 @@ def preview_comparison(
 
 
 def file_comparison(asked: Asked[Provider]) -> str:
-    lines = compare(asked.obj, asked.answers["text"])
-    return f"{file_differences(asked.obj, lines)} of {len(lines)} days of models are in the inbox."
+    return tell_filed(asked.obj, compare(asked.obj, asked.answers["text"]))
+
+
+def tell_filed(provider: Provider, lines: Sequence[Line]) -> str:
+    """File what differs, and say how much that is."""
+    return f"{file_differences(provider, lines)} of {len(lines)} days of models are in the inbox."
 
 
 COMPARE_USAGE = StaffAction[Provider](

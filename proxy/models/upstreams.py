@@ -1,6 +1,7 @@
 """Who serves a public model: providers, their keys, and routes."""
 
 import re
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
@@ -151,7 +152,23 @@ class Provider(models.Model):
         return self.name
 
 
-class ProviderKey(models.Model):
+class SentToOneHost:
+    """A key that must not follow a changed base URL to somebody else's server."""
+
+    provider: Any
+    origin: Any
+
+    def is_for(self, base_url: str) -> bool:
+        """Tell whether the key was entered for the host of this base URL."""
+        return bool(self.origin == origin_of(base_url))
+
+    @property
+    def is_for_another_host(self) -> bool:
+        """Tell whether its provider has moved since the key was entered."""
+        return not self.is_for(self.provider.base_url)
+
+
+class ProviderKey(SentToOneHost, models.Model):
     """One of our keys at a provider, encrypted with PROVIDER_KEYS_SECRET.
 
     Staff switch it on and off. A key that its provider refuses is ejected until staff take it
@@ -161,7 +178,6 @@ class ProviderKey(models.Model):
     provider = models.ForeignKey(Provider, models.CASCADE, related_name="keys")
     encrypted_secret = models.BinaryField(editable=False)
     hint = models.CharField(max_length=12, editable=False, help_text="The last four characters.")
-    # The key must not follow a changed base URL to somebody else's server.
     origin = models.CharField(
         max_length=320,
         editable=False,
@@ -191,15 +207,6 @@ class ProviderKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.provider} …{self.hint}"
-
-    def is_for(self, base_url: str) -> bool:
-        """Tell whether the key was entered for the host of this base URL."""
-        return self.origin == origin_of(base_url)
-
-    @property
-    def is_for_another_host(self) -> bool:
-        """Tell whether its provider has moved since the key was entered."""
-        return not self.is_for(self.provider.base_url)
 
 
 class Route(models.Model):

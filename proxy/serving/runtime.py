@@ -25,6 +25,7 @@ from proxy.serving.replay.recordings import Recordings
 from proxy.serving.replay.waiting import WaitingRoom
 from proxy.serving.settling import Settler
 from proxy.serving.throttle import Throttle
+from proxy.serving.under_way import UnderWay
 from proxy.upstreams.attempts import RetryBudget, Upstreams
 from proxy.upstreams.catalogue import Catalogue
 from proxy.upstreams.client import UpstreamClient
@@ -53,6 +54,7 @@ class Runtime:
     catalogue: Catalogue
     keys: KeyCache
     inflight: Inflight
+    under_way: UnderWay
     settler: Settler
     recordings: Recordings
     bodies: BodyBudget
@@ -69,17 +71,19 @@ class Runtime:
         """Open everything, and load what the first request would otherwise wait for."""
         wallet = await WalletClient.connect(settings.REDIS_SHARDS)
         journal = Journal.open(settings.JOURNAL_DIR)
+        health, inflight = Health(settings.REDIS_URL), Inflight(wallet, journal)
         runtime = cls(
             wallet=wallet,
             upstreams=Upstreams(
                 await UpstreamClient.connect(max_connections=settings.UPSTREAM_MAX_CONNECTIONS),
-                Health(settings.REDIS_URL),
+                health,
                 RetryBudget(),
             ),
             journal=journal,
             catalogue=Catalogue(),
             keys=KeyCache(),
-            inflight=Inflight(wallet, journal),
+            inflight=inflight,
+            under_way=UnderWay(inflight, health),
             settler=Settler(wallet, journal),
             recordings=Recordings.connect(settings.REDIS_URL),
             bodies=BodyBudget(settings.BODY_BUDGET_BYTES),
@@ -91,6 +95,7 @@ class Runtime:
             asyncio.create_task(runtime.upstreams.health.keep_shared()),
             asyncio.create_task(runtime.upstreams.health.listen()),
             asyncio.create_task(runtime.refusals.keep_shared()),
+            asyncio.create_task(runtime.under_way.keep_shared()),
             asyncio.create_task(runtime._look_after_journal()),
         ]
         with contextlib.suppress(TimeoutError):
@@ -124,6 +129,7 @@ class Runtime:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await self.refusals.share()
+        await self.under_way.share()
         await self.upstreams.close()
         await self.wallet.close()
         await self.recordings.close()

@@ -5,24 +5,20 @@ resolver's answer is checked as well, each time a connection is opened.
 """
 
 import ipaddress
-import socket
 from urllib.parse import urlsplit
 
 import httpx
-from aiohttp import ThreadedResolver
-from aiohttp.abc import AbstractResolver, ResolveResult
 from django.conf import settings
 
-from common.addresses import is_inner_name, is_loopback, is_public
+from common import outside
+from common.addresses import is_inner_name, is_loopback
+from common.outside import CheckedResolver
 from proxy.errors import InvalidAddress
 
 
 def is_allowed_address(address: str) -> bool:
     """Tell whether an upstream may have this IP address. Raises ValueError if it is not one."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if is_loopback(ip):
-        return bool(settings.ALLOW_LOOPBACK_PROVIDERS)
-    return is_public(ip)
+    return outside.is_allowed_address(address, loopback=settings.ALLOW_LOOPBACK_PROVIDERS)
 
 
 def check_base_url(base_url: str) -> str:
@@ -73,22 +69,8 @@ def _check_host(host: str) -> bool:
     return is_here
 
 
-class PublicResolver(AbstractResolver):
+class PublicResolver(CheckedResolver):
     """Resolves names, and drops the addresses that no upstream may have."""
 
     def __init__(self) -> None:
-        self._resolver = ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """Return the allowed addresses of a name. Raises OSError if there is none."""
-        found = await self._resolver.resolve(host, port, family)
-        allowed = [result for result in found if is_allowed_address(result["host"])]
-        if not allowed:
-            raise OSError("The name has no address that an upstream may have.")
-        return allowed
-
-    async def close(self) -> None:
-        """Close the system's resolver."""
-        await self._resolver.close()
+        super().__init__(is_allowed_address)

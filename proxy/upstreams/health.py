@@ -168,6 +168,13 @@ class Health:
         if seen:
             await self._ask_quietly("report", *seen)
 
+    async def send(self, *command: Any) -> None:
+        """Send something that nobody needs if Redis is away."""
+        try:
+            await self._redis.command(*command)
+        except REDIS_AWAY:
+            log.warning("upstream_health_not_shared", what=command[0])
+
     async def finish(self) -> None:
         """Report outcomes, and wait for background tasks, LEASE_SLACK_S at most."""
         await self.report()

@@ -19,6 +19,8 @@ CIRCUITS = f"{TAG}:circuits"
 MARKS = f"{TAG}:marks"
 CHANGES = f"{TAG}:changes"
 COUNTS = f"{TAG}:counts:"
+# By web process: when it told what is under way, and that, by provider. Not of `health.lua`.
+OPEN = f"{TAG}:open"
 KEYS = (CIRCUITS, MARKS, CHANGES, COUNTS)
 
 TIMEOUT_S = 3

@@ -39,7 +39,11 @@ def main() -> None:
         counting.encoding(name)
     # The vocabularies live as long as the process: no collection needs to look at them.
     gc.freeze()
-    provider = Provider(options.api_key, tokens_per_second=options.tokens_per_second)
+    provider = Provider(
+        options.api_key,
+        tokens_per_second=options.tokens_per_second,
+        admin_key=options.admin_key,
+    )
     config = uvicorn.Config(
         UpstreamApp(provider),
         http=WatchedProtocol,
@@ -75,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         action="append",
         help="a key that it accepts; may be repeated",
+    )
+    parser.add_argument(
+        "--admin-key", type=_key, help="the administrator's, for usage, costs and credits"
     )
     parser.add_argument(
         "--tokens-per-second",

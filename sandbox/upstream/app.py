@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from sandbox.upstream import control, models
+from sandbox.upstream import control, models, organisation
 from sandbox.upstream.chat import create_chat_completion
 from sandbox.upstream.completions import create_completion
 from sandbox.upstream.connection import ClientLeft
@@ -10,11 +10,12 @@ from sandbox.upstream.embeddings import create_embeddings
 from sandbox.upstream.errors import ApiError
 from sandbox.upstream.exchange import Exchange, Receive, Scope, Send
 from sandbox.upstream.provider import Provider
-from sandbox.upstream.refusals import REDIRECT_PATH, incorrect_key
+from sandbox.upstream.refusals import ERRORS, REDIRECT_PATH, incorrect_key
 from sandbox.upstream.responses import create_response
 
 API = "/v1/"
 MODELS = "/v1/models"
+ORGANISATION = "/v1/organization/"
 GENERATE: dict[str, Callable[[Exchange, Provider], Awaitable[None]]] = {
     "/v1/chat/completions": create_chat_completion,
     "/v1/completions": create_completion,
@@ -42,7 +43,11 @@ class UpstreamApp:
 
     async def _answer(self, exchange: Exchange) -> None:
         path = exchange.path
-        if path.startswith(API):
+        if path in (organisation.CREDITS, organisation.BALANCE) or path.startswith(ORGANISATION):
+            _check_method(exchange, "GET")
+            self._check_admin(exchange)
+            await organisation.answer(exchange, self._provider.bills)
+        elif path.startswith(API):
             self._check_key(exchange)
             await self._answer_api(exchange)
         elif path == "/healthz":
@@ -72,6 +77,23 @@ class UpstreamApp:
         if handler is None:
             raise _unknown_url(exchange)
         await handler(exchange, self._provider)
+
+    def _check_admin(self, exchange: Exchange) -> None:
+        """Refuse whoever may not ask for the account. Raises ApiError."""
+        presented = exchange.bearer()
+        if fault := self._provider.fault_rules.draw(exchange.path):
+            if fault.name not in ERRORS:
+                raise ApiError(501, f"No fault {fault.name} at {exchange.path}.")
+            raise ERRORS[fault.name](fault, self._provider)
+        if self._provider.is_admin(presented):
+            return
+        self._check_key(exchange)
+        if exchange.path != organisation.BALANCE:
+            raise ApiError(
+                403,
+                "You have insufficient permissions for this operation. Missing scopes:"
+                " api.usage.read.",
+            )
 
     def _check_key(self, exchange: Exchange) -> None:
         presented = exchange.bearer()

@@ -4,6 +4,7 @@ They need no key: the process listens on the loopback address only.
 """
 
 from collections.abc import Awaitable, Callable
+from datetime import date
 from html import escape
 from typing import Any
 
@@ -12,8 +13,9 @@ import orjson
 from sandbox.upstream.errors import ApiError
 from sandbox.upstream.exchange import Exchange
 from sandbox.upstream.faults import FAULTS
+from sandbox.upstream.organisation import Used
 from sandbox.upstream.provider import Provider
-from sandbox.upstream.validation import check_integer, check_type, missing
+from sandbox.upstream.validation import check_integer, check_number, check_type, missing
 
 Handler = Callable[[Exchange, Provider], Awaitable[None]]
 
@@ -82,6 +84,28 @@ async def set_keys(exchange: Exchange, provider: Provider) -> None:
         check_integer({"disabled": number}, "disabled", 0, last)
     provider.disabled_keys = {provider.api_keys[number] for number in numbers if number is not None}
     await show_keys(exchange, provider)
+
+
+async def set_account(exchange: Exchange, provider: Provider) -> None:
+    """POST /control/account: what was paid in, and usage of other days.
+
+    `{"total_credits": 20, "used": [{"day": "2026-03-02", "model": "gpt-4o", "input_tokens": 20}]}`
+    """
+    payload = await exchange.read_json()
+    total = check_number(payload, "total_credits", 0, 1e9)
+    if total is not None:
+        provider.bills.total_credits = total
+    for row in check_type(payload, "used", list) or []:
+        kind = check_type(row, "kind", str) or "completions"
+        try:
+            day = date.fromisoformat(row["day"])
+        except (KeyError, TypeError, ValueError):
+            raise missing("day") from None
+        used = provider.bills.find(kind, day, check_type(row, "model", str) or "")
+        for name in Used.__dataclass_fields__:
+            count = check_integer(row, name, 0, 2**53) or 0
+            setattr(used, name, getattr(used, name) + count)
+    await exchange.respond_json({"total_credits": provider.bills.total_credits})
 
 
 async def show_overview(exchange: Exchange, provider: Provider) -> None:
@@ -159,4 +183,5 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("POST", "/control/faults"): set_faults,
     ("GET", "/control/keys"): show_keys,
     ("POST", "/control/keys"): set_keys,
+    ("POST", "/control/account"): set_account,
 }

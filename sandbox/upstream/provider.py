@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from sandbox.upstream.conversations import Conversations
 from sandbox.upstream.fault_rules import FaultRules
+from sandbox.upstream.organisation import Bills
 from sandbox.upstream.tally import Tally
 
 # Conversations whose failures `fault-flaky` remembers; the oldest is forgotten.
@@ -22,13 +23,25 @@ class Provider:
 
     api_keys: list[str]
     tokens_per_second: float = 0
-    tally: Tally = field(default_factory=Tally)
+    # Of the account's administrator, who may ask for usage, costs and credits.
+    admin_key: str | None = None
+    bills: Bills = field(default_factory=Bills)
+    tally: Tally = field(init=False)
     fault_rules: FaultRules = field(default_factory=FaultRules)
     # Keys that were switched off over the control API.
     disabled_keys: set[str] = field(default_factory=set)
     # What `/v1/responses` was asked to store.
     conversations: Conversations = field(default_factory=Conversations)
     _failures: OrderedDict[bytes, int] = field(default_factory=OrderedDict)
+
+    def __post_init__(self) -> None:
+        self.tally = Tally(on_end=self.bills.add)
+
+    def is_admin(self, presented: str | None) -> bool:
+        """Is this the administrator's key?"""
+        return bool(presented and self.admin_key) and hmac.compare_digest(
+            str(presented).encode(), str(self.admin_key).encode()
+        )
 
     def number_of(self, presented: str | None) -> int | None:
         """Which of its keys this is, from 0; None if it is none, or switched off."""
@@ -50,7 +63,8 @@ class Provider:
 
     def reset(self) -> None:
         """Forget everything that was served, and every fault."""
-        self.tally = Tally()
+        self.bills = Bills()
+        self.tally = Tally(on_end=self.bills.add)
         self.fault_rules = FaultRules()
         self.disabled_keys = set()
         self.conversations = Conversations()

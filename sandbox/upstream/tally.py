@@ -6,7 +6,7 @@ was not accepted was *refused*. Sums hold requests that have ended; the others a
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -98,6 +98,8 @@ def _reported(record: Record, usage_class: str) -> int:
 class Tally:
     """All records since the last reset."""
 
+    # Called with each request that has ended.
+    on_end: Callable[[Record], None] = lambda record: None
     totals: Totals = field(default_factory=Totals)
     models: dict[str, Totals] = field(default_factory=dict)
     redirects_followed: int = 0
@@ -197,6 +199,7 @@ class Tally:
     def _close(self, record: Record) -> None:
         self._ended += 1
         self.totals.add(record)
+        self.on_end(record)
         name = record.model
         if name not in self.models and len(self.models) >= MAX_MODELS:
             name = OTHER_MODELS

@@ -15,6 +15,12 @@ KEY = {
     "networks_scope": "",
     "allowed_networks": "",
 }
+WEBHOOK = {
+    "url": "https://example.com/hook",
+    "form": "json",
+    "kinds": "key.made",
+    "low_balance_credits": "100",
+}
 # Each form's page, and what is right in it. A test below finds what is missing here.
 FORMS: dict[str, dict[str, str]] = {
     "/accounts/signup/": {"email": "dora@example.com", "password1": PASSWORD, "next": "/"},
@@ -46,6 +52,8 @@ FORMS: dict[str, dict[str, str]] = {
         "wants_low_balance": "on",
         "wants_lot_expiring": "on",
         "wants_top_up_succeeded": "on",
+        "webhooks": "",
+        "shown": "",
     },
     "/dashboard/settings/company/": {
         "name": "Acme",
@@ -55,6 +63,8 @@ FORMS: dict[str, dict[str, str]] = {
         "country": "DE",
         "tax_id": "DE123456789",
     },
+    "/dashboard/settings/webhooks/new/": WEBHOOK,
+    "/dashboard/settings/webhooks/{key}/": WEBHOOK,
     "/dashboard/settings/profile/": {"language": "de", "time_zone": "Europe/Berlin"},
     "/language/": {"language": "de", "next": "/packs/"},
     "/dashboard/top-up/": {

@@ -16,10 +16,10 @@ from pytest_django import Settings
 from accounts.models import ApiKey, User
 from accounts.teams.members import own_seat
 from billing.keys.api_keys import issue_api_key
-from billing.models import Order
+from billing.models import Order, Webhook, WebhookDelivery
 from tests.accounts.form_values import FORMS, VISITORS
 from tests.conftest import signed_in
-from tests.desk import make_order
+from tests.desk import make_delivery, make_order
 
 VALUES = {
     "empty": "",
@@ -52,6 +52,12 @@ def no_limits(db: None) -> Iterator[None]:
 def places(alice: User, bob: User, settings: Settings) -> dict[str, str]:
     settings.AUTO_TOP_UP = True
     key, _ = issue_api_key(own_seat(alice), name="Laptop")
+    # The paths below have the key's id for every number.
+    delivery = make_delivery(own_seat(alice))
+    WebhookDelivery.objects.all().delete()
+    Webhook.objects.filter(pk=delivery.webhook_id).update(id=key.pk)
+    delivery.pk = delivery.webhook_id = key.pk
+    delivery.save(force_insert=True)
     return {
         "key": str(key.pk),
         "order": str(make_order(alice).public_id),
@@ -104,6 +110,7 @@ def test_a_form_answers_any_value(
         "/dashboard/usage/?least_credits={}&most_credits={}&member={}",
         "/dashboard/usage.csv?since={}&request_id={}&key={}",
         "/dashboard/usage/{}/",
+        "/pause/{}/",
         "/dashboard/team/events/?person={}&action={}&before={}",
         "/dashboard/team/events.csv?person={}&action={}&before={}",
         "/invitations/{}/",

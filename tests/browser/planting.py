@@ -23,11 +23,22 @@ from accounts.models import ApiKey, LegalText, User
 from accounts.teams.members import own_seat
 from billing.gifts.redeem_codes import BatchTerms, make_batch, redeem
 from billing.ledger.wallets import wallet_of
-from billing.models import AutoTopUp, InboxItem, Notice, Order, UsageRecord, Wallet
+from billing.models import (
+    AutoTopUp,
+    InboxItem,
+    Notice,
+    Order,
+    UsageRecord,
+    Wallet,
+    Webhook,
+    WebhookDelivery,
+)
 from billing.notices.composing import compose
+from billing.notices.webhooks.deliveries import write_test
+from billing.notices.webhooks.switches import Choice, make_webhook
 from billing.orders.refunds import refund_amount
 from billing.top_ups.agreement import Terms, agree
-from proxy.models import Incident, IncidentUpdate
+from proxy.models import Incident, IncidentUpdate, Provider, ProviderAccount
 
 APPS = {"accounts", "billing", "proxy", "account", "mfa", "usersessions", "admin", "auth"}
 # Made by the product, Stripe or Django, looked things up by, and shaped so that nothing else fits.
@@ -43,6 +54,7 @@ MACHINE_MADE = {
     "billing.LedgerEntry.sold_for",
     "billing.Notice.reference",
     "billing.WelcomeCredit.address",
+    "billing.WebhookDelivery.reference",
 }
 PREFIXES_OF_IDS = ("stripe_", "event_id", "currency", "encrypted")
 LONG = (
@@ -60,15 +72,17 @@ NUMBERS = dict.fromkeys(
     (
         *("credits", "amount_cents", "refunded_cents", "clawed_back_credits", "posted_credits"),
         *("threshold_credits", "remaining_credits", "spent_credits", "usual_credits"),
-        *("worth_credits", "key_id", "approval_id"),
+        *("worth_credits", "key_id", "approval_id", "webhook_id"),
     ),
     1_000,
 )
-INSTANTS = dict.fromkeys(("at", "expires_at", "previous_expires_at"), "2026-03-02T12:00:00+00:00")
+INSTANTS = dict.fromkeys(
+    ("at", "expires_at", "previous_expires_at", "failing_since"), "2026-03-02T12:00:00+00:00"
+)
 WORDS = (
     *("pack_name", "name", "hint", "previous_hint", "device_name", "address", "source", "change"),
     *("new_email", "old_email", "reason", "checkout_url", "team_name", "inviter", "role"),
-    *("deed", "person"),
+    *("deed", "person", "host"),
 )
 
 
@@ -97,10 +111,15 @@ def prepare(email: str) -> None:
     for kind in ("imprint", "security"):
         publish(LegalText.objects.create(kind=kind, text="x", text_de="x"))
     LegalText.objects.create(kind="imprint", text="x")
+    ProviderAccount.objects.get_or_create(
+        provider=Provider.objects.earliest("pk"), defaults={"shape": "openai"}
+    )
     incident = Incident.objects.create(title="x", title_de="x", impact="slow")
     IncidentUpdate.objects.create(
         incident=incident, state="looking", text="x", text_de="x", said_by=clerk
     )
+    hook, _ = make_webhook(own_seat(user), Choice("https://example.com/x", "json", (), 1_000))
+    write_test(hook)
     InboxItem.objects.create(kind="x", reference="1", summary="x", detail={"who": "x"})
     Authenticator.objects.create(
         user=user, type="webauthn", data={"name": "x", "credential": {}}, created_at=timezone.now()
@@ -216,6 +235,10 @@ def customers_pages(user_id: int) -> list[str]:
         "public_id": [order.public_id for order in Order.objects.filter(buyer=user)],
         "request_id": list(
             UsageRecord.objects.filter(wallet=wallet_of(user)).values_list("request_id", flat=True)
+        ),
+        "webhook_id": list(Webhook.objects.filter(made_by=user).values_list("pk", flat=True)),
+        "delivery_id": list(
+            WebhookDelivery.objects.filter(webhook__made_by=user).values_list("pk", flat=True)
         ),
         "pk": [each.pk for each in Authenticator.objects.filter(user=user, type="webauthn")],
     }

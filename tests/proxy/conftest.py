@@ -36,6 +36,7 @@ from proxy.upstreams.providers.setup import set_up_provider
 # Every address here is plain: reading the authorities takes a client 17 ms.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 UPSTREAM_KEY = "sk-canary-upstream-key-000"
+ADMIN_KEY = "sk-admin-canary-0123456789abcdef-ADMN"
 HELLO = [{"role": "user", "content": "Hello!"}]
 PATHS = {
     "chat.completions": "/v1/chat/completions",
@@ -94,7 +95,10 @@ class Sandbox:
 def sandbox_process() -> Iterator[Sandbox]:
     """Run the upstream emulator for the whole session."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "sandbox.upstream", "--port", "0", "--api-key", UPSTREAM_KEY],
+        [
+            *(sys.executable, "-m", "sandbox.upstream", "--port", "0", "--api-key", UPSTREAM_KEY),
+            *("--admin-key", ADMIN_KEY),
+        ],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},

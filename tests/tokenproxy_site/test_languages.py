@@ -199,6 +199,7 @@ def test_a_mail_is_in_the_language_of_its_reader(alice: User, words: str) -> Non
 SAME = re.compile(
     r"[\W\d_]*|.*@.*|.*https?:.*|[A-Z]{2,}|OpenAI.*|.*\b(gpt|YOUR_API_KEY)\b.*|[\w/.-]+[/_][\w/.-]*"
     r"|(404|Status|Teams?|Playground|Completions|Embeddings|Responses|Streaming) · TokenProxy"
+    r"|Webhooks · TokenProxy"
     r"|\w+ \d{4}|[X-]+"
     r"|(GET|POST) /v1/.*|(: )?[a-z]+[._][a-z_., ]+"
     # What was agreed to is kept in the words that were agreed to.
@@ -210,6 +211,7 @@ ALIKE = {
     "Team", "Teams", "Test", "TokenProxy", "UTC", "curl", "credits", "ms", "Stripe", "Alice",
     "Limits", "Person", "ChatKit", "Completions", "Embeddings", "Header", "Idempotency-Key.",
     "JavaScript (Node.js)", "Responses", "Shell", "Streaming", "responses", "404 Not Found",
+    "Webhooks", "← Webhooks", "Slack", "Standard Webhooks", "json", "python",
 }  # fmt: skip
 PUBLIC = ("/", "/packs/", "/models/", "/status/", "/legal/", "/accounts/login/",
     "/accounts/signup/", "/accounts/password/reset/", "/no-such-page/",
@@ -220,6 +222,7 @@ OWN = (
     "/dashboard/statements/", "/dashboard/team/", "/dashboard/team/new/", "/dashboard/team/events/",
     "/dashboard/team/invitations/", "/dashboard/redeem/", "/dashboard/top-up/",
     "/dashboard/playground/", "/dashboard/settings/profile/", "/dashboard/settings/data/",
+    "/dashboard/settings/webhooks/", "/dashboard/settings/webhooks/new/",
     "/dashboard/settings/notifications/", "/dashboard/settings/delete/", "/accounts/email/",
     "/accounts/2fa/", "/accounts/sessions/", "/accounts/password/change/",
 )  # fmt: skip

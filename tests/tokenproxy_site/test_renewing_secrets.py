@@ -18,8 +18,8 @@ from django.test import Client
 from accounts.models import User
 from billing.wallet.sync_client import get_sync_client
 from common.encryption import InvalidToken, decrypt_secret
-from proxy.models import Provider, ProviderKey
-from proxy.upstreams.providers.setup import add_key
+from proxy.models import Provider, ProviderAccount, ProviderKey
+from proxy.upstreams.providers.setup import add_key, enter_secret
 
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 SECRET = "sk-0123456789abcdef"
@@ -76,6 +76,26 @@ def test_the_key_of_providers_keys_and_second_factors(
     assert RecoveryCodes(Authenticator.objects.get(pk=codes.instance.pk)).get_unused_codes() == (
         shown
     )
+
+
+def test_the_keys_of_our_accounts_at_providers_are_renewed_and_named(
+    provider: Provider, settings: Any
+) -> None:
+    account = ProviderAccount(provider=provider, shape="openai")
+    enter_secret(account, "sk-admin")
+    account.save()
+    other = Provider.objects.create(name="other", base_url="https://api.example.com/v1")
+    ProviderAccount.objects.create(provider=other, shape="deepseek")
+
+    settings.PROVIDER_KEYS_SECRETS = [NEW, OLD]
+    assert reencrypt() == "encrypted 2 anew\n"
+
+    settings.PROVIDER_KEYS_SECRETS = [NEW]
+    account.refresh_from_db()
+    assert decrypt_secret(bytes(account.encrypted_secret)) == "sk-admin"
+    settings.PROVIDER_KEYS_SECRETS = [Fernet.generate_key().decode()]
+    with pytest.raises(CommandError, match="the key of the account at acme"):
+        reencrypt()
 
 
 def test_what_no_key_opens_is_named_and_the_rest_is_done(provider: Provider, settings: Any) -> None:

@@ -25,9 +25,17 @@ from accounts.desk.actions import StaffActionsAdmin
 from accounts.models import Invitation, Membership, Role, User
 from accounts.teams.invitations import invite
 from accounts.teams.members import own_seat
-from billing.models import Order
+from billing.models import Order, WebhookDelivery
 from tests.conftest import signed_in
-from tests.desk import Buyer, make_customer, make_event, make_inbox_item, make_provider
+from tests.desk import (
+    WEBHOOK_HOST,
+    Buyer,
+    make_customer,
+    make_delivery,
+    make_event,
+    make_inbox_item,
+    make_provider,
+)
 from tests.rows import everything
 from tests.teams import confirm, confirmed
 
@@ -66,6 +74,27 @@ OWNED: dict[str, Callable[["Belongings"], dict[str, object]]] = {
     "dashboard/team/members/<int:member_id>/role/": lambda alice: {"member_id": alice.seat.pk},
     "dashboard/team/members/<int:member_id>/hand-over/": lambda alice: {"member_id": alice.seat.pk},
     "dashboard/team/members/<int:member_id>/remove/": lambda alice: {"member_id": alice.seat.pk},
+    "dashboard/settings/deliveries/<int:delivery_id>/": lambda alice: {
+        "delivery_id": alice.delivery.pk
+    },
+    "dashboard/settings/deliveries/<int:delivery_id>/again/": lambda alice: {
+        "delivery_id": alice.delivery.pk
+    },
+    "dashboard/settings/webhooks/<int:webhook_id>/": lambda alice: {
+        "webhook_id": alice.delivery.webhook_id
+    },
+    "dashboard/settings/webhooks/<int:webhook_id>/renew/": lambda alice: {
+        "webhook_id": alice.delivery.webhook_id
+    },
+    "dashboard/settings/webhooks/<int:webhook_id>/test/": lambda alice: {
+        "webhook_id": alice.delivery.webhook_id
+    },
+    "dashboard/settings/webhooks/<int:webhook_id>/switch/": lambda alice: {
+        "webhook_id": alice.delivery.webhook_id
+    },
+    "dashboard/settings/webhooks/<int:webhook_id>/remove/": lambda alice: {
+        "webhook_id": alice.delivery.webhook_id
+    },
     "billing/cancelled/<uuid:public_id>/": lambda alice: {"public_id": alice.buyer.order.public_id},
     "accounts/2fa/webauthn/keys/<int:pk>/edit/": lambda alice: {"pk": alice.passkey.pk},
     "accounts/2fa/webauthn/keys/<int:pk>/remove/": lambda alice: {"pk": alice.passkey.pk},
@@ -74,6 +103,7 @@ OWNED: dict[str, Callable[["Belongings"], dict[str, object]]] = {
 NOBODYS = {
     "dashboard/statements/<str:month>.<str:form>": "a month of whoever asks",
     "billing/checkout/<slug:slug>/": "a pack, which is on sale for everybody",
+    "pause/<str:signed>/": "a signed link: tests/billing/notices/test_webhooks.py",
     "invitations/<str:secret>/": "a secret: tests/billing/teams/test_invitations.py",
     "teams/<uuid:public_id>/<path:rest>": "any page: tests/billing/teams/test_pages.py",
     "models/<path:name>/": "a model, which is on sale for everybody",
@@ -116,12 +146,19 @@ class Belongings:
     seat: Membership
     invitation: Invitation
     invited: Invitation
+    delivery: WebhookDelivery
     key_name: str = "Alice's own laptop"
 
     @property
     def marks(self) -> list[str]:
         """What only a page about Alice has. What a visitor asked for is no news to them."""
-        return [self.buyer.user.email, self.key_name, "Alice's passkey", self.invitation.email]
+        return [
+            self.buyer.user.email,
+            self.key_name,
+            "Alice's passkey",
+            self.invitation.email,
+            WEBHOOK_HOST,
+        ]
 
 
 def fresh(user: User) -> Client:
@@ -166,6 +203,7 @@ def alice(db: None, redis_wallets: object, settings: Settings) -> Belongings:
         own_seat(buyer.user),
         invite(own_seat(buyer.user), "somebody@example.com", Role.ADMIN)[0],
         invite(own_seat(confirmed("carol")), buyer.user.email, Role.DEVELOPER)[0],
+        make_delivery(own_seat(buyer.user)),
     )
     buyer.key.name = belongings.key_name
     buyer.key.save()

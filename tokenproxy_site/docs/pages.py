@@ -11,6 +11,7 @@ from django.utils.translation import gettext_noop as _
 
 from accounts.models import Role
 from accounts.teams.roles import described_roles
+from billing.notices.webhooks.kinds import CHOICES
 from common.markdown import Shown, show
 
 _LINK = re.compile(r"\]\(/")
@@ -79,6 +80,7 @@ def _facts() -> dict[str, object]:
         "api_base_url": f"{settings.SITE_URL}/v1",
         "support_email": settings.SUPPORT_EMAIL,
         "role_words": described_roles(Role),
+        "webhook_kinds": CHOICES,
         "requests_per_minute": settings.DEFAULT_REQUESTS_PER_MINUTE,
         "grace_s": settings.CLIENT_LEFT_GRACE_S,
         "reasoning_s": settings.REASONING_DRAIN_S,
@@ -217,6 +219,12 @@ PAGES = (
         ("refunds",),
     ),
     Page("teams", _("Teams"), _("Several people on one balance."), TOGETHER, ("teams",)),
+    Page(
+        "webhooks",
+        _("Webhooks"),
+        _("What happens on your balance, sent to a program or a Slack channel."),
+        TOGETHER,
+    ),
 )
 FIRST = PAGES[0]
 BY_SLUG = {page.slug: page for page in PAGES}

@@ -25,6 +25,7 @@ from billing.stripe_inbox.events import EVENTS
 from billing.stripe_inbox.open_orders import ORDERS
 from billing.upkeep.readiness import read_wallet_load
 from common.due import DueRows
+from proxy.models import ProviderAccount
 from tokenproxy_site.health import PARTS, find_problems
 
 NAME = "figures:snapshot"
@@ -53,6 +54,10 @@ METRICS: dict[str, tuple[str, tuple[str, ...]]] = {
     "queue_rows": ("Rows that are not done.", ("queue",)),
     "queue_overdue_seconds": ("For how long the row longest due has been due.", ("queue",)),
     "open_inbox_items": ("Findings that wait for a person.", ("kind",)),
+    "provider_balance": ("What a provider said last is left.", ("provider", "currency")),
+    "provider_balance_days": ("For how long it lasts at the present cost.", ("provider",)),
+    "provider_balance_age_seconds": ("For how long it has not said so again.", ("provider",)),
+    "provider_balance_low": ("Whether less is left than staff want.", ("provider",)),
 }
 
 
@@ -104,10 +109,32 @@ def _measure_books() -> Measured:
     }
 
 
+def _measure_accounts() -> Measured:
+    now = timezone.now()
+    known = ProviderAccount.objects.filter(balance__isnull=False, provider__is_active=True)
+    accounts = {each.provider.name: each for each in known.select_related("provider")}
+    return {
+        "provider_balance": {
+            (name, each.currency): float(each.balance or 0) for name, each in accounts.items()
+        },
+        "provider_balance_days": {
+            (name,): float(each.days_left)
+            for name, each in accounts.items()
+            if each.days_left is not None
+        },
+        "provider_balance_age_seconds": {
+            (name,): (now - (each.balance_at or now)).total_seconds()
+            for name, each in accounts.items()
+        },
+        "provider_balance_low": {(name,): each.is_low for name, each in accounts.items()},
+    }
+
+
 MEASURES: tuple[tuple[Callable[[], Measured], type[Exception]], ...] = (
     (_measure_parts, DatabaseError),
     (_measure_wallets, WalletRecovering),
     (_measure_books, DatabaseError),
+    (_measure_accounts, DatabaseError),
 )
 
 

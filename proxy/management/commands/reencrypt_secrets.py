@@ -7,20 +7,22 @@ from typing import Any
 from allauth.mfa.models import Authenticator
 from django.core.management.base import CommandError
 from django.db import transaction
+from django.db.models import Model
 
 from accounts.desk.commands import RecordedCommand
 from accounts.models import PersonKey
+from billing.models import Webhook
 from common.encryption import InvalidToken, reencrypt_secret
-from proxy.models import ProviderKey
+from proxy.models import ProviderAccount, ProviderKey
 
 
 class Command(RecordedCommand):
     """`reencrypt_secrets`"""
 
     help = (
-        "Encrypt the providers' keys, the secrets of second factors and the keys of the audit trail"
-        " with the newest key of PROVIDER_KEYS_SECRET. Afterwards the older ones may go. May run"
-        " again, or be stopped."
+        "Encrypt the providers' keys, the secrets of second factors and webhooks and the keys of"
+        " the audit trail with the newest key of PROVIDER_KEYS_SECRET. Afterwards the older ones"
+        " may go. May run again, or be stopped."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -40,30 +42,27 @@ class Command(RecordedCommand):
 
 def _all() -> Iterator[tuple[str, Callable[[], bool]]]:
     for key in ProviderKey.objects.select_related("provider").order_by("pk"):
-        yield f"the key {key}", partial(_provider_key, key.pk)
+        yield f"the key {key}", partial(_renew, ProviderKey, "encrypted_secret", key.pk)
+    accounts = ProviderAccount.objects.exclude(encrypted_secret=b"").select_related("provider")
+    for account in accounts.order_by("pk"):
+        name = f"the key of the {account}"
+        yield name, partial(_renew, ProviderAccount, "encrypted_secret", account.pk)
     for pk in PersonKey.objects.order_by("pk").values_list("pk", flat=True):
-        yield f"the audit key {pk}", partial(_audit_key, pk)
+        yield f"the audit key {pk}", partial(_renew, PersonKey, "encrypted_key", pk)
+    for pk in Webhook.objects.order_by("pk").values_list("pk", flat=True):
+        for column in ("encrypted_secret", "encrypted_previous"):
+            yield f"the webhook {pk}", partial(_renew, Webhook, column, pk)
     for pk in Authenticator.objects.order_by("pk").values_list("pk", flat=True):
         yield f"the second factor {pk}", partial(_second_factor, pk)
 
 
 @transaction.atomic
-def _provider_key(pk: int) -> bool:
+def _renew(model: type[Model], column: str, pk: int) -> bool:
     # Staff may replace or delete it meanwhile.
-    key = ProviderKey.objects.select_for_update().filter(pk=pk).first()
-    renewed = key and reencrypt_secret(bytes(key.encrypted_secret))
-    if not renewed:
-        return False
-    return ProviderKey.objects.filter(pk=pk).update(encrypted_secret=renewed) == 1
-
-
-@transaction.atomic
-def _audit_key(pk: int) -> bool:
-    key = PersonKey.objects.select_for_update().filter(pk=pk).first()
-    renewed = key and reencrypt_secret(bytes(key.encrypted_key))
-    if not renewed:
-        return False
-    return PersonKey.objects.filter(pk=pk).update(encrypted_key=renewed) == 1
+    rows = model._default_manager.filter(pk=pk)
+    sealed = rows.select_for_update().values_list(column, flat=True).first()
+    renewed = reencrypt_secret(bytes(sealed)) if sealed else None
+    return renewed is not None and rows.update(**{column: renewed}) == 1
 
 
 @transaction.atomic

@@ -1,16 +1,21 @@
 """The health of upstreams for staff: circuits, keys and the last five minutes."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import orjson
 import redis
+from django.conf import settings
 from django.utils import timezone
 
 from proxy.errors import HealthUnknown
 from proxy.models import Provider, ProviderKey, Route
 from proxy.upstreams import shared
 from proxy.upstreams.loading import to_key
+
+# Processes tell what they have under way every second; one that is silent for longer has died.
+OPEN_KEPT_S = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,18 @@ class ProviderHealth:
     figures: Figures
     routes: list[tuple[Route, Figures]]
     keys: list[KeyHealth]
+    # Requests that it works on now, in all processes, and for how long the oldest.
+    under_way: int = 0
+    oldest_s: float = 0.0
+
+    @property
+    def is_draining(self) -> bool:
+        """Tell whether a paused provider has requests yet, or may still get some."""
+        paused_at = self.provider.paused_at
+        if paused_at is None:
+            return False
+        known_by = paused_at + timedelta(seconds=settings.CATALOGUE_REFRESH_S + OPEN_KEPT_S)
+        return self.under_way > 0 or timezone.now() < known_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +82,8 @@ class _Snapshot:
     states: dict[str, dict[str, Any]]
     marks: dict[str, str]
     counts: dict[str, list[tuple[int, int, int]]]
+    # Requests under way by provider, and since how many ms the oldest.
+    open: dict[int, tuple[int, float]]
 
     def figures(self, circuit: str) -> Figures:
         state = self.states.get(circuit, {})
@@ -79,6 +98,11 @@ class _Snapshot:
             error=state.get("error", ""),
             error_age_s=None if error_at is None else (self.now_ms - error_at) / 1_000,
         )
+
+    def under_way(self, provider: Provider) -> tuple[int, float]:
+        """Return how many requests a provider works on, and for how many seconds the oldest."""
+        count, oldest_ms = self.open.get(provider.pk, (0, 0))
+        return count, oldest_ms / 1_000
 
     def spared(self, mark: str) -> list[tuple[str, float, str]]:
         """Return for which models a key is spared, for how many seconds, and why."""
@@ -106,6 +130,7 @@ def read_health() -> list[ProviderHealth]:
             snapshot.figures(f"p{provider.pk}"),
             [(route, snapshot.figures(f"r{route.pk}")) for route in provider.routes.all()],
             [_key_health(key, snapshot) for key in provider.keys.all()],
+            *snapshot.under_way(provider),
         )
         for provider in providers
     ]
@@ -123,9 +148,10 @@ def _read(circuits: list[str]) -> _Snapshot:
             pipeline = client.pipeline(transaction=False)
             pipeline.hgetall(shared.CIRCUITS)
             pipeline.hgetall(shared.MARKS)
+            pipeline.hgetall(shared.OPEN)
             for circuit in circuits:
                 pipeline.hgetall(shared.COUNTS + circuit)
-            states, marks, *counts = pipeline.execute()
+            states, marks, open_requests, *counts = pipeline.execute()
         except redis.RedisError as error:
             raise HealthUnknown("Redis does not answer.") from error
     now_ms = timezone.now().timestamp() * 1_000
@@ -138,7 +164,23 @@ def _read(circuits: list[str]) -> _Snapshot:
             circuit: [_read_bucket(text) for at, text in found.items() if int(at) > oldest]
             for circuit, found in zip(circuits, counts, strict=True)
         },
+        _add_up(open_requests, now_ms),
     )
+
+
+def _add_up(processes: dict[str, str], now_ms: float) -> dict[int, tuple[int, float]]:
+    """Add up what the processes have under way; one that is silent has died."""
+    found: dict[int, tuple[int, float]] = {}
+    for packed in processes.values():
+        at_ms, by_provider = orjson.loads(packed)
+        silent_ms = now_ms - at_ms
+        if silent_ms > OPEN_KEPT_S * 1_000:
+            continue
+        for provider_id, (count, age_ms) in by_provider.items():
+            before, oldest_ms = found.get(int(provider_id), (0, 0.0))
+            oldest_ms = max(oldest_ms, age_ms + max(silent_ms, 0.0))
+            found[int(provider_id)] = before + count, oldest_ms
+    return found
 
 
 def _read_bucket(text: str) -> tuple[int, int, int]:

@@ -4,33 +4,28 @@ A new model becomes a route that is switched off, to a model of the same name, w
 price before it can be called. A model that is no longer listed is marked; nothing is deleted.
 """
 
-import asyncio
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from itertools import chain
+from typing import Any
 
-import orjson
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
 from billing.models import PublicModel
 from billing.models.catalogue import MOST_TOKENS
-from proxy.errors import NotSynced, UpstreamError
+from proxy.errors import NotAnswered, NotSynced
 from proxy.metering.known_models import thinks_first
 from proxy.models import Provider, Route
-from proxy.upstreams.client import UpstreamClient
 from proxy.upstreams.loading import to_key, to_upstream
-from proxy.upstreams.routes import Upstream
+from proxy.upstreams.providers.asking import ask
 
 MAX_MODELS = 5_000
-MAX_LIST_BYTES = 8 * 1024 * 1024
 MAX_NAME_CHARS = 120
 # Where lists tell how much a model reads: OpenRouter and Together, Groq, vLLM, Mistral.
 CONTEXT_FIELDS = ("context_length", "context_window", "max_model_len", "max_context_length")
-PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,35 +118,17 @@ def list_models(provider: Provider) -> dict[str, int | None]:
     if not upstream.keys:
         raise NotSynced("The provider has no usable key that was entered for its host.")
     try:
-        body = asyncio.run(_fetch(upstream))
-    except (UpstreamError, TimeoutError) as error:
-        raise NotSynced(f"The provider did not give its list: {error or 'no answer'}.") from error
+        body = ask(upstream, "/models", upstream.keys[0].secret)
+    except NotAnswered as error:
+        raise NotSynced(f"The provider did not give its list: {error}") from error
     return _read_models(body)
 
 
-async def _fetch(upstream: Upstream) -> bytes:
-    client = await UpstreamClient.connect(max_connections=1)
+def _read_models(body: Any) -> dict[str, int | None]:
     try:
-        async with asyncio.timeout(PATIENCE_S):
-            answer = await client.get(
-                upstream,
-                "/models",
-                secret=upstream.keys[0].secret,
-                request_id=f"sync-{uuid.uuid4().hex}",
-            )
-            try:
-                return await answer.read(MAX_LIST_BYTES)
-            finally:
-                await answer.close()
-    finally:
-        await client.close()
-
-
-def _read_models(body: bytes) -> dict[str, int | None]:
-    try:
-        models = orjson.loads(body)["data"]
+        models = body["data"]
         names = [model["id"] for model in models]
-    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise NotSynced("The provider's list is not a list of models.") from error
     if len(names) > MAX_MODELS or not all(isinstance(name, str) and name for name in names):
         raise NotSynced(f"The provider's list must hold at most {MAX_MODELS:,} names.")

@@ -12,7 +12,7 @@ from billing.models import PublicModel
 from common.encryption import InvalidToken, decrypt_secret, encrypt_secret
 from proxy.errors import InvalidAddress, InvalidProvider
 from proxy.metering.known_models import thinks_first
-from proxy.models import Provider, ProviderKey, Route
+from proxy.models import Provider, ProviderAccount, ProviderKey, Route
 from proxy.parsing.origins import origin_of
 from proxy.upstreams.addresses import check_base_url
 from proxy.upstreams.ejection import take_back_key
@@ -95,12 +95,13 @@ def add_key(provider: Provider, secret: str, *, priority: int = 0, weight: int =
     return key
 
 
-def enter_secret(key: ProviderKey, secret: str) -> None:
+def enter_secret(key: ProviderKey | ProviderAccount, secret: str) -> None:
     """Set a key's secret, for its provider's present host. Does not save."""
     key.encrypted_secret, key.hint = encrypt_secret(secret), hint_of(secret)
     key.origin = origin_of(key.provider.base_url)
-    # A refusal was of the old secret.
-    key.ejected_at, key.ejection_reason = None, ""
+    if isinstance(key, ProviderKey):
+        # A refusal was of the old secret.
+        key.ejected_at, key.ejection_reason = None, ""
 
 
 def hint_of(secret: str) -> str:

@@ -1,9 +1,9 @@
 """A provider's own report of what we used, beside our receipts: by day and model.
 
-The report is CSV with the header `day,model,prompt_tokens,completion_tokens,cost`: days in UTC, the
-provider's names of models, dollars; a cost may be left empty. Ours are the roll-ups. Where names
-are not one to one, since two models of ours are one of theirs or the other way around, they are
-compared together.
+It is fetched from OpenAI (`openai_usage.py`), or CSV with the header
+`day,model,prompt_tokens,completion_tokens,cost`: days in UTC, the provider's names of models,
+dollars; a cost may be left empty. Ours are the roll-ups. Where names are not one to one, since two
+models of ours are one of theirs or the other way around, they are compared together.
 """
 
 import csv
@@ -46,6 +46,10 @@ class Used:
         self.cost = None if is_unknown else (self.cost or Decimal(0)) + (other.cost or Decimal(0))
 
 
+# What a report says of a day and one of the provider's models.
+Reported = tuple[date, str, Used]
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One day of one model, or of models that can't be told apart."""
@@ -80,15 +84,20 @@ def compare(provider: Provider, text: str) -> list[Line]:
     report = list(read_report(text))
     if not report:
         raise BadUsageReport("The report has no line.")
-    days = [day for day, _, _ in report]
+    days = {day for day, _, _ in report}
     if (max(days) - min(days)).days >= MOST_DAYS:
         raise BadUsageReport(f"The report has more than {MOST_DAYS} days.")
+    return compare_days(provider, report, days)
+
+
+def compare_days(provider: Provider, report: Iterable[Reported], days: set[date]) -> list[Line]:
+    """Return what a report says of these days beside ours, the greatest difference first."""
     names = _joined_names(provider)
     lines: dict[tuple[date, str], Line] = {}
     for day, model, used in report:
         label = names.get(f"theirs {model}", model)
         lines.setdefault((day, label), Line(day, label)).theirs.add(used)
-    for day, model, used in _read_ours(provider, set(days)):
+    for day, model, used in _read_ours(provider, days):
         label = names.get(f"ours {model}", model)
         lines.setdefault((day, label), Line(day, label)).ours.add(used)
     return sorted(lines.values(), key=lambda line: (-line.difference_percent, line.day, line.model))
@@ -114,7 +123,7 @@ def file_differences(provider: Provider, lines: Iterable[Line]) -> int:
     return len(beyond)
 
 
-def read_report(text: str) -> Iterator[tuple[date, str, Used]]:
+def read_report(text: str) -> Iterator[Reported]:
     """Yield the rows of a report. Raises BadUsageReport."""
     try:
         rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
@@ -141,7 +150,7 @@ def _read_used(row: dict[str, str]) -> Used:
     return Used(prompt, completion, cost)
 
 
-def _read_ours(provider: Provider, days: set[date]) -> Iterator[tuple[date, str, Used]]:
+def _read_ours(provider: Provider, days: set[date]) -> Iterator[Reported]:
     rows: Iterable[Any] = (
         SiteRollUp.objects.filter(
             provider_name=provider.name,

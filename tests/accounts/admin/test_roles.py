@@ -103,6 +103,8 @@ ACTIONS = {
     "billing.wallet sign-out": "O",
     "billing.wallet unfreeze": "O",
     "proxy.provider close-circuit": "O",
+    "proxy.provider ask-balance": "O",
+    "proxy.provider fetch-usage": "O",
     "proxy.provider import-models": "O",
     "proxy.provider compare-usage": "O",
     "proxy.provider import-prices": "O",

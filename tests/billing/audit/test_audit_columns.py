@@ -60,6 +60,7 @@ UNNOTICED = {
     "TopUpConsent.credits": IS_TERMS,
     "TopUpConsent.monthly_ceiling_cents": IS_TERMS,
     "TopUpConsent.threshold_credits": IS_TERMS,
+    "Webhook.low_balance_credits": "when to send a delivery, not money",
     "UsageRecord.held_credits": "the hold is gone; it only bounds what was not reported",
 }
 # Rows of which a column can't be noticed although others of the table are.

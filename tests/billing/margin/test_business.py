@@ -123,6 +123,7 @@ def test_the_worst_provider_comes_first(alice: desk.Buyer) -> None:
         ("good", Decimal(0)),
     ]
     assert providers[0].median_ms == providers[0].slow_ms
+    assert [each.margin.margin for each in providers] == [Decimal("0.12")] * 2
 
 
 def test_the_chart_of_revenue_is_converted_by_the_rate_of_its_day(alice: desk.Buyer) -> None:
@@ -163,6 +164,7 @@ def test_who_may_not_see_margins_sees_use_alone(alice: desk.Buyer) -> None:
     assert "Upstream cost" in page(owner)
     assert "Paid for them" in page(owner)
     assert "$0.12 (66.7 %)" in page(owner)
+    assert "Margin of 7 days" not in page(support)
     assert "Credits used" in page(support)
     for secret in ("Upstream cost", "Paid for them", "Revenue", "66.7 %"):
         assert secret not in page(support)

@@ -83,8 +83,15 @@ FACTS: dict[str, dict[str, Any]] = {
         "worth_credits": 20_000_000,
         "approval_id": 7,
     },
+    "webhook_off": {
+        "webhook_id": 7,
+        "host": "hooks.example.com",
+        "reason": "failing",
+        "failing_since": NOON.isoformat(),
+    },
 }
 WORDS = {
+    "webhook_off": ["hooks.example.com", "2 March 2026, 12:00 UTC", "/settings/webhooks/7/"],
     "purchase": ["5,000,000", "$20.00", "Balance now", "7,000", "2 March 2027"],
     "refund": ["$5.00", "$20.00", "1,250,000"],
     "dispute": ["frozen", "$20.00"],

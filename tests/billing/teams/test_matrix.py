@@ -17,7 +17,7 @@ from accounts.teams.invitations import invite
 from accounts.teams.roles import ALLOWED, Deed
 from billing.keys.api_keys import issue_api_key
 from billing.ledger.wallets import get_wallet
-from billing.models import Order, Pack
+from billing.models import Order, Pack, Webhook, WebhookDelivery
 from tests import desk
 from tests.conftest import signed_in
 from tests.teams import Crew, confirm, join, make_crew
@@ -56,6 +56,15 @@ DEEDS: dict[str, Deed | None] = {
     "dashboard/settings/profile/": None,
     "dashboard/settings/company/": Deed.BUY,
     "dashboard/settings/notifications/": None,
+    "dashboard/settings/webhooks/": Deed.MANAGE_WEBHOOKS,
+    "dashboard/settings/webhooks/new/": Deed.MANAGE_WEBHOOKS,
+    "dashboard/settings/webhooks/<int:webhook_id>/": Deed.MANAGE_WEBHOOKS,
+    "dashboard/settings/webhooks/<int:webhook_id>/renew/": Deed.MANAGE_WEBHOOKS,
+    "dashboard/settings/webhooks/<int:webhook_id>/test/": Deed.MANAGE_WEBHOOKS,
+    "dashboard/settings/webhooks/<int:webhook_id>/switch/": Deed.MANAGE_WEBHOOKS,
+    "dashboard/settings/webhooks/<int:webhook_id>/remove/": Deed.MANAGE_WEBHOOKS,
+    "dashboard/settings/deliveries/<int:delivery_id>/": Deed.MANAGE_WEBHOOKS,
+    "dashboard/settings/deliveries/<int:delivery_id>/again/": Deed.MANAGE_WEBHOOKS,
     "dashboard/settings/data/": None,
     "dashboard/settings/data/export/": None,
     "dashboard/settings/delete/": None,
@@ -111,7 +120,10 @@ def stock(crew: Crew) -> dict[str, object]:
     )
     invitation, _ = invite(crew.owner, f"new@{crew.team}.example.com", Role.DEVELOPER)
     record = desk.make_usage(get_wallet(crew.team), key, request_id=f"req_{crew.team}")
+    delivery = desk.make_delivery(crew.owner)
     return {
+        "webhook_id": delivery.webhook_id,
+        "delivery_id": delivery.pk,
         "key_id": key.pk,
         "request_id": record.request_id,
         "public_id": order.public_id,
@@ -134,6 +146,8 @@ def state() -> list[object]:
         list(Team.objects.order_by("pk").values()),
         list(Invitation.objects.order_by("pk").values()),
         list(Order.objects.order_by("pk").values()),
+        list(Webhook.objects.order_by("pk").values()),
+        list(WebhookDelivery.objects.order_by("pk").values()),
     ]
 
 

@@ -200,12 +200,3 @@ def test_what_a_role_may_not_do_is_not_shown(acme: Crew, starter: Pack, role: Ro
     assert ("Rename" in team) == (role == OWNER)
     assert ("Close the team" in team) == (role == OWNER)
     assert "Leave the team" in team
-
-
-def test_only_who_gets_mails_about_money_chooses_among_them(acme: Crew) -> None:
-    page, choice = acme.page("settings/notifications/"), {"low_balance_credits": "5"}
-
-    for role in Role:
-        answer = acme.browser(role).post(page, choice)
-        assert answer.status_code == (302 if role in {OWNER, BILLING} else 403)
-        assert ("Email me when" in text(acme.browser(role).get(page))) == (role in {OWNER, BILLING})

@@ -38,6 +38,8 @@ def form(secret: str = SECRET, **fields: Any) -> dict[str, Any]:
         "keys-0-is_active": "on",
         "keys-0-priority": "0",
         "keys-0-weight": "1",
+        "account-TOTAL_FORMS": "0",
+        "account-INITIAL_FORMS": "0",
         "routes-TOTAL_FORMS": "1",
         "routes-INITIAL_FORMS": "0",
         "routes-0-model": str(desk.make_model().pk),

@@ -15,6 +15,7 @@ import orjson
 ROOT = Path(__file__).resolve().parents[3]
 API_KEY = "sk-upstream-test"
 SECOND_API_KEY = "sk-upstream-test-2"
+ADMIN_KEY = "sk-upstream-admin"
 EVENT = b"data: "
 
 
@@ -101,7 +102,7 @@ def running(*options: str) -> Iterator[Emulator]:
     """Start an emulator on a free port; stop it afterwards."""
     command = [sys.executable, "-m", "sandbox.upstream", "--port", "0", "--api-key", API_KEY]
     # A second key, for tests of a provider with several.
-    command += ["--api-key", SECOND_API_KEY]
+    command += ["--api-key", SECOND_API_KEY, "--admin-key", ADMIN_KEY]
     with subprocess.Popen([*command, *options], cwd=ROOT, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
