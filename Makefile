@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-slow test-long conformance lint lint-more chaos chaos-short bench profile \
-	bench-wallet bench-rebuild drain-test fairness deploy-check edge-test page-check lighthouse pictures messages backup-test first-day-test pooler-test pooler-stack-test upgrade-test mutations races format lock clean venv
+	bench-wallet bench-rebuild drain-test fairness deploy-check edge-test page-check lighthouse pictures messages backup-test first-day-test nodes-stack-test pooler-test pooler-stack-test upgrade-test mutations races format lock clean venv
 
 # Nothing here may depend on the user's own Python settings.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
@@ -14,7 +14,7 @@ VENV_PYTHON := .venv/bin/python
 COMPILE := $(VENV_PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-strip-extras --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 
-CHAOS = $(if $(CHAOS_MINUTES),--minutes $(CHAOS_MINUTES)) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED)) $(if $(CHAOS_NODES),--nodes $(CHAOS_NODES))
+CHAOS = $(if $(CHAOS_MINUTES),--minutes $(CHAOS_MINUTES)) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED)) $(if $(CHAOS_NODES),--nodes $(CHAOS_NODES)) $(if $(CHAOS_POOLER),--pooler)
 
 export PORT HOST
 
@@ -93,10 +93,13 @@ pooler-test: venv ## test books and rebuilds through PgBouncer (installs Debian'
 pooler-stack-test: venv ## test the whole product under load through PgBouncer
 	@exec $(VENV_PYTHON) -m devstack.pooler --stack
 
-chaos: venv ## kill what runs, for minutes, and audit (CHAOS_MINUTES=…, CHAOS_SEED=…, CHAOS_NODES=…)
+nodes-stack-test: venv ## test the whole product under load with the wallets on three servers of Redis
+	STACK_NODES=3 $(VENV_PYTHON) -m pytest -n0 -m stack tests/stack/test_money_under_load.py tests/stack/test_overdraw.py
+
+chaos: venv ## kill what runs, for minutes, and audit (CHAOS_MINUTES=…, CHAOS_SEED=…, CHAOS_NODES=…, CHAOS_POOLER=1)
 	@exec $(VENV_PYTHON) -m bench.chaos --with-parent $(CHAOS)
 
-chaos-short: venv ## the same in less than a minute (CHAOS_SEED=…, CHAOS_NODES=…)
+chaos-short: venv ## the same in less than a minute (CHAOS_SEED=…, CHAOS_NODES=…, CHAOS_POOLER=1)
 	@exec $(VENV_PYTHON) -m bench.chaos --with-parent --short $(CHAOS)
 
 fairness: venv ## one client's short chats beside each kind of hostile one (NAMES='deep wide')

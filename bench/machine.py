@@ -4,7 +4,7 @@ import os
 import statistics
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import redis
@@ -19,6 +19,8 @@ NOTHING = "#!lua name=bench_nothing\nredis.register_function('bench_nothing', fu
 MOST_OTHERS = 0.10
 # The fixed loop may differ by this between rounds.
 MOST_DRIFT = 1.5
+# What others take of the machine is allowed for up to here; beyond it, everything would be in time.
+MOST_ALLOWED = 0.9
 WATCH_S = 2.0
 
 
@@ -106,6 +108,29 @@ class Moment:
         """Return the share of the machine that others took, stolen time included."""
         others = (self.machine_s - before.machine_s) - (self.ours_s - before.ours_s)
         return max(0.0, others / (self.clock_s - before.clock_s) / (os.cpu_count() or 1))
+
+
+@dataclass
+class Neighbours:
+    """What share of the machine others took, look by look."""
+
+    moments: list[Moment] = field(default_factory=list)
+
+    def look(self) -> None:
+        self.moments.append(take_moment())
+
+    def share(self, since_s: float, until_s: float) -> float:
+        """Return what others took between two instants, as far as there were looks around them."""
+        before = [moment for moment in self.moments if moment.clock_s <= since_s][-1:]
+        within = [moment for moment in self.moments if since_s < moment.clock_s < until_s]
+        after = [moment for moment in self.moments if moment.clock_s >= until_s][:1]
+        seen = [*before, *within, *after]
+        return seen[-1].others_since(seen[0]) if len(seen) > 1 else 0.0
+
+
+def stretch(seconds: float, others: float) -> float:
+    """Return how long something may take while others take a share of the machine."""
+    return seconds / (1 - min(others, MOST_ALLOWED))
 
 
 def take_moment() -> Moment:

@@ -58,6 +58,7 @@ default_pool_size = 6
 max_client_conn = 200
 ignore_startup_parameters = extra_float_digits,options
 server_reset_query_always = 0
+server_login_retry = 1
 log_connections = 0
 log_disconnections = 0
 """
@@ -68,6 +69,7 @@ def pgbouncer(database_url: str, folder: Path) -> Iterator[str]:
     """Run PgBouncer in front of a server, and give the URL that leads through it."""
     parts = urlsplit(database_url)
     port = free_port()
+    folder.mkdir(exist_ok=True)
     (folder / "users").write_text(f'"{parts.username}" "{parts.password}"\n')
     (folder / "pgbouncer.ini").write_text(
         CONFIGURATION.format(

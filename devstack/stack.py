@@ -8,6 +8,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 from devstack.environment import (
@@ -21,6 +22,7 @@ from devstack.environment import (
 )
 from devstack.errors import LaunchError
 from devstack.plan import Command, Plan, Planner, manage, product_plan
+from devstack.pooler import pgbouncer
 from devstack.postgres import Postgres
 from devstack.process import Process
 from devstack.ready import await_ok, await_port
@@ -40,9 +42,9 @@ class Stack:
     and a DATABASE_URL or REDIS_URL in it is used instead of an embedded service. By default it is
     this process's environment without any of the product's settings. `output` gets every line of
     every child with its name; by default each child has a file under `log/`. The wallets are spread
-    over as many servers of Redis as there are `nodes`. `on_exit` is called,
-    in another thread, when a child that should run has ended. `run_env` is a file to leave the
-    settings in.
+    over as many servers of Redis as there are `nodes`, and with `has_pooler` the embedded
+    PostgreSQL is reached through PgBouncer. `on_exit` is called, in another thread, when a child
+    that should run has ended. `run_env` is a file to leave the settings in.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Stack:
         durable: bool = False,
         webs: int = 1,
         nodes: int = 1,
+        has_pooler: bool = False,
         host: str = "127.0.0.1",
         port: int | None = None,
         output: Callable[[str, str], None] | None = None,
@@ -64,6 +67,8 @@ class Stack:
         self.host = host
         self._webs = webs
         self._nodes = nodes
+        self._has_pooler = has_pooler
+        self._open = ExitStack()
         self._port = port
         self._output = output
         self._on_exit = on_exit
@@ -208,6 +213,11 @@ class Stack:
         for job in jobs:
             job.result()
         self.env = self._environment(self._service_urls(has_roles=plan.roles is not None))
+        if self._has_pooler:
+            pooled = self._open.enter_context(
+                pgbouncer(self.env["DATABASE_URL"], self.folder / "pooler")
+            )
+            self.env["DATABASE_URL"] = pooled
 
     def _start_postgres(self) -> None:
         if "DATABASE_URL" not in self._given:
@@ -316,6 +326,7 @@ class Stack:
         stop_all(self.web)
         stop_all(self.background)
         stop_all(self.sandboxes)
+        self._open.close()
         for service in (*self.valkeys, self.postgres):
             if service is not None:
                 service.stop()

@@ -519,6 +519,7 @@ CELERY_BEAT_SCHEDULE = {
     "post webhooks": _sweep("billing.post_webhooks", every_s=2),
     "find low balances": _sweep("billing.find_low_balances", every_s=30),
     "find spend spikes": _sweep("billing.find_spend_spikes", every_s=300),
+    "sum up months": _sweep("billing.sum_up_months", every_s=900),
     "find expiring lots": _sweep("billing.find_expiring_lots", every_s=600),
     "take a snapshot": _sweep("tokenproxy_site.take_snapshot", every_s=10),
     "measure the business": _sweep("billing.measure_business", every_s=120),

@@ -27,6 +27,7 @@ from bench.chaos.probes import BalanceSampler, Prober
 from bench.chaos.programs import BAD_MODELS, GOOD_MODELS
 from bench.chaos.schedule import DEFAULT_MINUTES, Strike, count_kinds, make_schedule
 from bench.chaos.verdict import Violation, judge, measure_recoveries
+from bench.machine import Neighbours
 from devstack.environment import ROOT
 from devstack.errors import LaunchError
 from devstack.plan import manage
@@ -38,6 +39,7 @@ SHORT_MINUTES = 0.4
 # Longer than what a dead worker may have claimed: its Stripe events are its own for 5 minutes.
 CANCEL_AGAIN_S = 2.0
 REST_TIMEOUT_S = 360.0
+LOOK_S = 0.5
 REST_POLL_S = 1.0
 REST_TELL_S = 15.0
 # After so many attempts the sandbox waits for a minute and more.
@@ -57,6 +59,7 @@ class Options:
     webs: int
     nodes: int
     programs: int
+    has_pooler: bool
 
 
 @dataclass
@@ -69,6 +72,13 @@ class Watched:
     accounts: list[Account]
     faults: Faults
     buyers: list[Account] = field(default_factory=list)
+    neighbours: Neighbours = field(default_factory=Neighbours)
+
+    async def look_around(self) -> None:
+        """See what others take of the machine, until cancelled."""
+        while True:
+            await asyncio.to_thread(self.neighbours.look)
+            await asyncio.sleep(LOOK_S)
 
 
 def main() -> int:
@@ -84,7 +94,7 @@ def main() -> int:
         options.seed, minutes=options.minutes, webs=options.webs, nodes=options.nodes
     )
     announce(options, schedule, folder)
-    house = House(folder, webs=options.webs, nodes=options.nodes)
+    house = House(folder, webs=options.webs, nodes=options.nodes, has_pooler=options.has_pooler)
     try:
         house.open()
         violations = asyncio.run(run(house, options, schedule))
@@ -104,6 +114,7 @@ def read_options(*, seed: int | None) -> Options:
     parser.add_argument("--short", action="store_true", help="less than a minute in all, for CI")
     parser.add_argument("--webs", type=int, default=3)
     parser.add_argument("--nodes", type=int, default=1, help="servers of Redis for the wallets")
+    parser.add_argument("--pooler", action="store_true", help="PgBouncer before PostgreSQL")
     parser.add_argument("--programs", type=int, default=24, help="how many call at the same time")
     parser.add_argument("--with-parent", action="store_true", help="end with the starting process")
     given = parser.parse_args()
@@ -114,7 +125,7 @@ def read_options(*, seed: int | None) -> Options:
         (number for number in (given.seed, seed) if number is not None),
         secrets.randbelow(1_000_000),
     )
-    return Options(chosen, minutes, given.webs, given.nodes, given.programs)
+    return Options(chosen, minutes, given.webs, given.nodes, given.programs, given.pooler)
 
 
 def announce(options: Options, schedule: list[Strike], folder: Path) -> None:
@@ -122,7 +133,7 @@ def announce(options: Options, schedule: list[Strike], folder: Path) -> None:
     counts = ", ".join(f"{count} × {kind}" for kind, count in count_kinds(schedule).items())
     print(
         f"Seed {options.seed}, {options.minutes:g} minutes, {options.webs} web processes, "
-        f"{options.nodes} of Redis.\n"
+        f"{options.nodes} of Redis{', behind PgBouncer' if options.has_pooler else ''}.\n"
         f"Scheduled: {counts}.\nThe schedule is in {folder / 'schedule.txt'}.",
         flush=True,
     )
@@ -225,6 +236,7 @@ async def end_all(tasks: list[asyncio.Task[None]]) -> list[BaseException | None]
 async def watching(watched: Watched) -> AsyncIterator[None]:
     """Sample and probe as long as the block runs."""
     tasks = [asyncio.create_task(watched.sampler.run())]
+    tasks += [asyncio.create_task(watched.look_around())]
     tasks += [asyncio.create_task(prober.run()) for prober in watched.probers]
     try:
         yield
@@ -315,7 +327,7 @@ async def gather(house: House, watched: Watched, *, audit: tuple[int, str]) -> E
 def conclude_run(house: House, watched: Watched, evidence: Evidence) -> list[Violation]:
     """Print the tables and return what is wrong."""
     hits = watched.faults.hits
-    recoveries = measure_recoveries(hits, watched.probers)
+    recoveries = measure_recoveries(hits, watched.probers, watched.neighbours)
     print(report.show_faults(hits), end="")
     print(report.show_requests(watched.crowd, evidence), end="")
     print(report.show_orders(watched.crowd, evidence), end="")
@@ -334,6 +346,8 @@ def conclude(violations: list[Violation], options: Options, folder: Path) -> int
     again = f"CHAOS_SEED={options.seed} CHAOS_MINUTES={options.minutes:g}"
     if options.nodes > 1:
         again += f" CHAOS_NODES={options.nodes}"
+    if options.has_pooler:
+        again += " CHAOS_POOLER=1"
     if not violations:
         shutil.rmtree(folder, ignore_errors=True)
         print(f"Nothing lost, nothing charged twice. Strike again: make chaos {again}")

@@ -21,7 +21,8 @@ HOLD_LEASE_S = 8
 POLL_S = 0.05
 # A process that ends as soon as it has started is not started more often than this.
 RESTART_PAUSE_S = 0.5
-UP_TIMEOUT_S = 45.0
+# A strike waits for its victim so long; how soon the service is back is judged elsewhere.
+UP_TIMEOUT_S = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,9 @@ def as_victim(command: Command) -> Command:
 class House:
     """Owns the stack of one run. Called from several threads."""
 
-    def __init__(self, folder: Path, *, webs: int, nodes: int = 1) -> None:
+    def __init__(
+        self, folder: Path, *, webs: int, nodes: int = 1, has_pooler: bool = False
+    ) -> None:
         self.folder = folder
         self.orders = folder / "orders"
         self.orders.mkdir(parents=True, exist_ok=True)
@@ -79,6 +82,7 @@ class House:
             durable=True,
             webs=webs,
             nodes=nodes,
+            has_pooler=has_pooler,
             on_exit=self._note_exit,
             planner=victims_plan,
         )
@@ -101,7 +105,7 @@ class House:
     def _note_exit(self, process: object) -> None:
         """Called by the launcher, in a thread of its own, for every process that ends."""
         role = getattr(process, "name", "")
-        if not self._is_open or role in {"postgres", "valkey"}:
+        if not self._is_open or role in {"postgres", "valkey", "pgbouncer"}:
             return
         child = self.stack.child(role)
         if role == "worker":

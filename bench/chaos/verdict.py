@@ -8,7 +8,9 @@ from bench.chaos.faults import Hit
 from bench.chaos.probes import Prober
 from bench.chaos.schedule import FREEZE_S
 from bench.chaos.sightings import Seen
+from bench.machine import Neighbours, stretch
 
+# On a machine of its own.
 BACK_WITHIN_S = 10.0
 
 
@@ -250,21 +252,31 @@ class Recovery:
     since_last_s: float | None
     # Until the web process that was hit served again itself.
     own_seconds: float | None
+    # The share of the machine that others took since the last hit.
+    others: float = 0.0
+
+    @property
+    def within_s(self) -> float:
+        return stretch(BACK_WITHIN_S, self.others)
 
     @property
     def is_late(self) -> bool:
-        return self.since_last_s is None or self.since_last_s > BACK_WITHIN_S
+        return self.since_last_s is None or self.since_last_s > self.within_s
 
     def __str__(self) -> str:
         if self.seconds is None or self.since_last_s is None:
             return f"not back after a {self.hit.kind} ({self.hit.how})"
         return (
             f"{self.seconds:.1f} s after a {self.hit.kind} ({self.hit.how}), "
-            f"{self.since_last_s:.1f} s after the last hit before that"
+            f"{self.since_last_s:.1f} s after the last hit before that; others took "
+            f"{self.others:.0%} of the machine, which makes {BACK_WITHIN_S:.0f} s "
+            f"{self.within_s:.0f} s"
         )
 
 
-def measure_recoveries(hits: list[Hit], probers: list[Prober]) -> list[Recovery]:
+def measure_recoveries(
+    hits: list[Hit], probers: list[Prober], neighbours: Neighbours
+) -> list[Recovery]:
     """For each hit, when any web process answered a probe that was sent after it.
 
     What counts is the time since the last hit before that, because they come faster than a
@@ -272,13 +284,15 @@ def measure_recoveries(hits: list[Hit], probers: list[Prober]) -> list[Recovery]
     API's customers notice nothing by itself.
     """
     return [
-        measure_recovery(hit, hits, probers)
+        measure_recovery(hit, hits, probers, neighbours)
         for hit in hits
         if hit.kind not in {"worker kill", "beat kill"}
     ]
 
 
-def measure_recovery(hit: Hit, hits: list[Hit], probers: list[Prober]) -> Recovery:
+def measure_recovery(
+    hit: Hit, hits: list[Hit], probers: list[Prober], neighbours: Neighbours
+) -> Recovery:
     """Look for the first answers after a hit."""
     own_at = first_answer(hit, [prober for prober in probers if prober.role == hit.target])
     own_seconds = None if own_at is None else own_at - hit.at
@@ -286,7 +300,8 @@ def measure_recovery(hit: Hit, hits: list[Hit], probers: list[Prober]) -> Recove
     if back_at is None:
         return Recovery(hit, None, None, own_seconds)
     last = max(other.at for other in hits if other.at < back_at)
-    return Recovery(hit, back_at - hit.at, back_at - last, own_seconds)
+    others = neighbours.share(last, back_at)
+    return Recovery(hit, back_at - hit.at, back_at - last, own_seconds, others)
 
 
 def first_answer(hit: Hit, probers: list[Prober]) -> float | None:

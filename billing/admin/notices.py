@@ -82,6 +82,7 @@ class NotificationSettingsAdmin(ReadOnlyAdmin[NotificationSettings]):
         columns.number("low_balance_credits", "Threshold"),
         "wants_lot_expiring",
         "wants_top_up_succeeded",
+        "wants_monthly_summary",
     )
     list_select_related = ("user",)
     search_fields = ("user__email",)

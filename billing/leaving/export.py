@@ -135,7 +135,7 @@ def _tables(user: User, wallet: Wallet) -> dict[str, Any]:
             NotificationSettings,
             user,
             *("wants_low_balance", "low_balance_credits", "wants_lot_expiring"),
-            "wants_top_up_succeeded",
+            *("wants_top_up_succeeded", "wants_monthly_summary"),
         ),
         "webhooks": list(
             Webhook.objects.filter(team=wallet.team).values(

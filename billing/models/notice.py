@@ -48,6 +48,7 @@ class Notice(models.Model):
         TEAM_REMOVED = "team_removed", _("removed from a team")
         TEAM_CLOSED = "team_closed", _("closed team")
         APPROVAL_ASKED = "approval_asked", _("deed to be approved")
+        MONTHLY_SUMMARY = "monthly_summary", _("monthly summary")
         WEBHOOK_OFF = "webhook_off", _("webhook switched off")
 
     # NULL only for an address that has no account, or no more.
@@ -124,6 +125,7 @@ class NotificationSettings(models.Model):
     low_balance_credits = models.BigIntegerField(default=DEFAULT_LOW_BALANCE_CREDITS)
     wants_lot_expiring = models.BooleanField(default=True)
     wants_top_up_succeeded = models.BooleanField(default=True)
+    wants_monthly_summary = models.BooleanField(default=True, db_default=True)
     # The ledger entry that armed it; null while it is not armed.
     armed_by = models.ForeignKey(
         "billing.LedgerEntry", models.PROTECT, null=True, editable=False, related_name="+"

@@ -35,6 +35,7 @@ def save_notification_settings(
     low_balance_credits: int,
     wants_lot_expiring: bool,
     wants_top_up_succeeded: bool,
+    wants_monthly_summary: bool,
 ) -> None:
     """Save what a member wants to be mailed of a team. Raises InvalidAmount.
 
@@ -50,6 +51,7 @@ def save_notification_settings(
     known.low_balance_credits = low_balance_credits
     known.wants_lot_expiring = wants_lot_expiring
     known.wants_top_up_succeeded = wants_top_up_succeeded
+    known.wants_monthly_summary = wants_monthly_summary
     known.save()
 
 

@@ -25,6 +25,7 @@ SWITCHES = {
     Kind.LOW_BALANCE: "wants_low_balance",
     Kind.LOT_EXPIRING: "wants_lot_expiring",
     Kind.TOP_UP_SUCCEEDED: "wants_top_up_succeeded",
+    Kind.MONTHLY_SUMMARY: "wants_monthly_summary",
 }
 
 # Mails that anybody with an account can cause at will. An unverified address may belong to somebody

@@ -6,6 +6,7 @@ from django.core.cache import cache
 from billing.notices.expiring_lots import notify_expiring_lots
 from billing.notices.findings import mail_findings
 from billing.notices.low_balance import notify_low_balances
+from billing.notices.monthly_summaries import notify_monthly_summaries
 from billing.notices.outbox import send_due_notices
 from billing.notices.spend_spikes import notify_spend_spikes
 from billing.notices.webhook import post_findings
@@ -57,3 +58,9 @@ def post_to_program() -> int:
 def find_spend_spikes() -> int:
     """Mail about keys whose spending leapt. Returns how many were found."""
     return notify_spend_spikes()
+
+
+@shared_task(name="billing.sum_up_months", ignore_result=True)
+def sum_up_months() -> int:
+    """Write down the summaries of a month that has just ended. Returns how many."""
+    return notify_monthly_summaries()

@@ -23,6 +23,12 @@ def minute_of(text: str) -> str:
     return format_date(at, pgettext("an instant, spelled out", "j F Y, H:i")) + " UTC"
 
 
+@register.filter
+def month_of(text: str) -> str:
+    """Return a month such as 2026-03 as March 2026."""
+    return format_date(datetime.strptime(text, "%Y-%m"), pgettext("a month, spelled out", "F Y"))  # noqa: DTZ007 - a month has no zone
+
+
 @register.inclusion_tag("mail/_row.html")
 def row(label: str, value: object) -> dict[str, object]:
     """Return one row of the table of facts."""

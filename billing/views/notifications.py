@@ -20,14 +20,17 @@ from accounts.models import Membership
 from accounts.teams.roles import Deed, may
 from billing.models import Notice, Webhook
 from billing.notices.low_balance import get_notification_settings, save_notification_settings
-from billing.notices.webhooks.kinds import LOW_BALANCE
+from billing.notices.webhooks.kinds import LOW_BALANCE, MONTHLY
 from billing.notices.webhooks.switches import choose_kinds
 from billing.views.requests import CustomerRequest, customer_only
 from common.credits import MAX_CREDITS
 from common.number_fields import WholeNumberField
 
 LATEST = 10
-SWITCHES = ("wants_low_balance", "wants_lot_expiring", "wants_top_up_succeeded")
+SWITCHES = (
+    *("wants_low_balance", "wants_lot_expiring", "wants_top_up_succeeded"),
+    "wants_monthly_summary",
+)
 MONEY_FIELDS = (*SWITCHES, "low_balance_credits")
 WEBHOOK_FIELDS = ("webhooks", "shown")
 
@@ -63,6 +66,12 @@ ROWS = (
         "wants_top_up_succeeded",
         more=_("Its receipt comes in any case."),
     ),
+    Row(
+        _("Summary of a month"),
+        "wants_monthly_summary",
+        MONTHLY,
+        more=_("On the first, if anything was spent or bought."),
+    ),
     Row(_("Automatic top-up failed, or waits for you"), kind="top_up.failed"),
     Row(_("Purchase"), kind="order.paid"),
     Row(_("Refund"), kind="order.refunded"),
@@ -90,6 +99,7 @@ class NotificationForm(forms.Form):
     )
     wants_lot_expiring = forms.BooleanField(required=False)
     wants_top_up_succeeded = forms.BooleanField(required=False)
+    wants_monthly_summary = forms.BooleanField(required=False)
     # Each is a webhook's id and a kind. Webhooks that the page did not show stay as they are.
     webhooks = forms.MultipleChoiceField(required=False)
     shown = forms.MultipleChoiceField(required=False)

@@ -6,9 +6,7 @@ it bounds is in docs/operations.md.
 """
 
 import asyncio
-from collections import Counter, deque
-from collections.abc import Callable
-from functools import partial
+from collections import Counter
 from typing import Any
 
 from django.conf import settings
@@ -30,8 +28,6 @@ MAX_HEADERS = 100
 # the connection. So the connection lasts for so long, and so much of the rest is read.
 LINGER_S = 2.0
 LINGER_BYTES = 1024 * 1024
-# How many requests begin in one turn of the event loop.
-MOST_BEGUN = 8
 
 
 class Connections:
@@ -64,43 +60,6 @@ class Connections:
 
 
 connections = Connections()
-
-
-class Beginnings:
-    """Begins requests in the order in which they come, a few in each turn of the event loop.
-
-    Those that come at one instant would otherwise take every step together, and the first would
-    have its first byte hardly before the last. So whoever is further goes first.
-    """
-
-    def __init__(self) -> None:
-        self._waiting: deque[Callable[[], None]] = deque()
-        # In this turn of this loop.
-        self._begun = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def begin(self, request: Callable[[], None], loop: asyncio.AbstractEventLoop) -> None:
-        """Begin a request now, or in one of the next turns."""
-        if self._loop is not loop:
-            self._waiting.clear()
-            self._begun, self._loop = 0, loop
-        if not self._begun:
-            loop.call_soon(self._go_on, loop)
-        if self._begun < MOST_BEGUN:
-            self._begun += 1
-            request()
-        else:
-            self._waiting.append(request)
-
-    def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._begun = min(MOST_BEGUN, len(self._waiting))
-        if self._begun:
-            loop.call_soon(self._go_on, loop)
-        for _ in range(self._begun):
-            self._waiting.popleft()()
-
-
-beginnings = Beginnings()
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -184,7 +143,7 @@ class BoundedProtocol(HttpToolsProtocol):
         scope: Any = cycle.scope
         scope[LINK] = self._link
         cycle.transport = self._outlet = Outlet(self.transport)  # type: ignore[assignment]  # as far as it is used
-        beginnings.begin(partial(super()._start_asgi_task, cycle, app), self.loop)
+        super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
         if self._outlet is not None:

@@ -52,6 +52,7 @@ FORMS: dict[str, dict[str, str]] = {
         "wants_low_balance": "on",
         "wants_lot_expiring": "on",
         "wants_top_up_succeeded": "on",
+        "wants_monthly_summary": "on",
         "webhooks": "",
         "shown": "",
     },

@@ -1,5 +1,7 @@
 """What the verdict finds, and what it leaves alone."""
 
+import os
+
 import pytest
 
 from bench.chaos.customers import Account
@@ -7,7 +9,12 @@ from bench.chaos.faults import Hit
 from bench.chaos.probes import BalanceSampler, Prober
 from bench.chaos.sightings import Seen
 from bench.chaos.verdict import measure_recoveries
+from bench.machine import Moment, Neighbours
 from tests.bench.evidence import RECEIPT, SERVED, evidence, problems, replay, whole
+
+ALONE = Neighbours()
+CORES = os.cpu_count() or 1
+KILL = [Hit("redis kill", "redis", 10.0, "SIGKILL")]
 
 
 def test_it_acquits_when_all_agree() -> None:
@@ -172,7 +179,7 @@ def test_it_finds_a_sample_below_zero() -> None:
 def test_a_service_is_back_with_the_first_answer_to_a_question_asked_afterwards() -> None:
     prober = Prober("web1", "", "", "", served=[(9.9, 10.4), (11.0, 11.5), (12.0, 12.5)])
 
-    [recovery] = measure_recoveries([Hit("redis kill", "redis", 10.0, "SIGKILL")], [prober])
+    [recovery] = measure_recoveries(KILL, [prober], ALONE)
 
     assert recovery.seconds == 1.5
     assert not recovery.is_late
@@ -181,23 +188,46 @@ def test_a_service_is_back_with_the_first_answer_to_a_question_asked_afterwards(
 def test_a_service_that_is_away_for_longer_than_ten_seconds_is_late() -> None:
     prober = Prober("web1", "", "", "", served=[(20.0, 20.5)])
 
-    [recovery] = measure_recoveries([Hit("redis kill", "redis", 10.0, "SIGKILL")], [prober])
+    [recovery] = measure_recoveries(KILL, [prober], ALONE)
 
     assert recovery.is_late
+
+
+@pytest.mark.parametrize(
+    ("others", "within_s"), [(0.0, 10.0), (0.5, 20.0), (0.8, 50.0), (1.0, 100.0)]
+)
+def test_what_others_take_of_the_machine_is_not_counted_and_never_all(
+    others: float, within_s: float
+) -> None:
+    busy = Neighbours([Moment(0.0, 0.0, 0.0), Moment(200.0, others * 200 * CORES, 0.0)])
+    in_time = Prober("web1", "", "", "", served=[(11.0, 9.9 + within_s)])
+    late = Prober("web1", "", "", "", served=[(11.0, 10.1 + within_s)])
+
+    [first] = measure_recoveries(KILL, [in_time], busy)
+    [second] = measure_recoveries(KILL, [late], busy)
+
+    assert first.within_s == pytest.approx(within_s)
+    assert (first.is_late, second.is_late) == (False, True)
+
+
+def test_what_we_take_ourselves_is_counted() -> None:
+    ours = Neighbours([Moment(0.0, 0.0, 0.0), Moment(200.0, 200.0, 200.0)])
+
+    assert ours.share(10.0, 20.0) == 0.0
 
 
 def test_the_time_counts_from_the_last_hit_before_the_answer() -> None:
     prober = Prober("web1", "", "", "", served=[(20.0, 20.5)])
     hits = [Hit("redis kill", "redis", 10.0, ""), Hit("worker kill", "worker", 18.0, "")]
 
-    [recovery] = measure_recoveries(hits, [prober])
+    [recovery] = measure_recoveries(hits, [prober], ALONE)
 
     assert (recovery.seconds, recovery.since_last_s) == (10.5, 2.5)
     assert not recovery.is_late
 
 
 def test_a_service_that_never_came_back_is_late() -> None:
-    [recovery] = measure_recoveries([Hit("web kill", "web1", 10.0, "signal")], [])
+    [recovery] = measure_recoveries([Hit("web kill", "web1", 10.0, "signal")], [], ALONE)
 
     assert recovery.is_late
 

@@ -73,6 +73,7 @@ NUMBERS = dict.fromkeys(
         *("credits", "amount_cents", "refunded_cents", "clawed_back_credits", "posted_credits"),
         *("threshold_credits", "remaining_credits", "spent_credits", "usual_credits"),
         *("worth_credits", "key_id", "approval_id", "webhook_id"),
+        *("charged_credits", "before_credits", "requests"),
     ),
     1_000,
 )
@@ -142,6 +143,10 @@ def mails(email: str) -> dict[str, list[str]]:
         "state": "opened",
         "has_receipt": True,
         "ended": {**lists, "sessions": 1, "factors": 1},
+        "month": "2026-02",
+        "by_model": [{"name": LONG.format("m"), "charged_credits": 5}],
+        "by_key": [{"name": LONG.format("k"), "hint": LONG.format("h"), "charged_credits": 5}],
+        "orders": [{"currency": "usd", "amount_cents": 5, "credits": 5}],
         "refunds": [{"amount_cents": 500, "currency": "usd"}],
     }
     composed = {}

@@ -67,11 +67,11 @@ class Step:
 def make_steps(blocks: list[list[str]], *, click: str) -> Iterator[Step]:
     """Yield the first day. `click` is run where the page has the reader click.
 
-    Raises ValueError if not three blocks of the page are marked.
+    Raises ValueError if not four blocks of the page are marked.
     """
-    if len(blocks) != 3:
-        raise ValueError(f"{len(blocks)} blocks are marked `sh first-day`, 3 were expected")
-    setup, sale, call = blocks
+    if len(blocks) != 4:
+        raise ValueError(f"{len(blocks)} blocks are marked `sh first-day`, 4 were expected")
+    setup, sale, call, renewal = blocks
     yield from map(make_step, setup)
     yield from map(make_step, sale)
     shell = f"tokenproxy shell --no-imports --command {shlex.quote(MAKE_PACK)}"
@@ -79,6 +79,7 @@ def make_steps(blocks: list[list[str]], *, click: str) -> Iterator[Step]:
     bought = "a customer's forms are sent, and Stripe is the sandbox"
     yield Step("(sign up, buy it, take a key)", click, stand_in=bought)
     yield from map(make_step, call)
+    yield from map(make_step, renewal)
 
 
 def make_step(command: str) -> Step:

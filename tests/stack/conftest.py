@@ -29,6 +29,10 @@ SETTINGS = {
 }
 
 
+# How many servers of Redis keep the wallets.
+NODES = "STACK_NODES"
+
+
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The whole product, with four web processes."""
@@ -38,7 +42,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         environ["DATABASE_URL"] = url
     else:
         copy_template(SERVICES_HOME, to=folder / "postgres")
-    with Stack(folder, webs=4, environ=environ) as running:
+    nodes = int(os.environ.get(NODES, "1"))
+    with Stack(folder, webs=4, nodes=nodes, environ=environ) as running:
         yield running
 
 

@@ -28,7 +28,7 @@ class WebhookKind:
     page_of: str = ""
 
 
-LOW_BALANCE, TEST = "balance.low", "webhook.test"
+LOW_BALANCE, MONTHLY, TEST = "balance.low", "summary.monthly", "webhook.test"
 CHOICES = (
     WebhookKind(
         LOW_BALANCE,
@@ -87,6 +87,19 @@ CHOICES = (
         _("Automatic top-up failed. The page says why and what helps."),
         (*ORDER, "failure", "reason"),
         "dashboard-top-up",
+    ),
+    WebhookKind(
+        MONTHLY,
+        _("Summary of a month"),
+        _(
+            "{month}: {charged_credits} credits were spent in {requests} requests; the month"
+            " before it were {before_credits}."
+        ),
+        (
+            *("month", "charged_credits", "requests", "before_credits", "posted_credits"),
+            *("by_model", "by_key", "orders"),
+        ),
+        "dashboard-usage",
     ),
 )
 KINDS = {

@@ -23,6 +23,7 @@ def set_threshold(user: User, credits: int, *, is_wanted: bool = True) -> None:
         low_balance_credits=credits,
         wants_lot_expiring=True,
         wants_top_up_succeeded=True,
+        wants_monthly_summary=True,
     )
 
 

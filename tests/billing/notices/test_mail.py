@@ -83,6 +83,16 @@ FACTS: dict[str, dict[str, Any]] = {
         "worth_credits": 20_000_000,
         "approval_id": 7,
     },
+    "monthly_summary": {
+        "month": "2026-02",
+        "charged_credits": 1_500_000,
+        "before_credits": 900_000,
+        "requests": 1_234,
+        "posted_credits": 7_000,
+        "by_model": [{"name": "gpt-4", "charged_credits": 1_500_000}],
+        "by_key": [{"name": "Laptop & co", "hint": "tp_live_Ab", "charged_credits": 1_500_000}],
+        "orders": [{"currency": "usd", "amount_cents": 2_000, "credits": 5_000_000}],
+    },
     "webhook_off": {
         "webhook_id": 7,
         "host": "hooks.example.com",
@@ -91,6 +101,7 @@ FACTS: dict[str, dict[str, Any]] = {
     },
 }
 WORDS = {
+    "monthly_summary": ["February 2026", "1,500,000", "900,000", "$20.00", "gpt-4"],
     "webhook_off": ["hooks.example.com", "2 March 2026, 12:00 UTC", "/settings/webhooks/7/"],
     "purchase": ["5,000,000", "$20.00", "Balance now", "7,000", "2 March 2027"],
     "refund": ["$5.00", "$20.00", "1,250,000"],

@@ -12,7 +12,7 @@ from accounts.models import User
 from accounts.teams.members import own_seat, own_team
 from billing.keys.api_keys import issue_api_key, revoke_api_key, rotate_api_key
 from billing.models import Notice, NotificationSettings, Order
-from billing.notices.notify import is_switched_off, notify
+from billing.notices.notify import SWITCHES, is_switched_off, notify
 from billing.notices.security import notify_new_sign_in
 from billing.orders.notices import notify_dispute, notify_order, notify_refund
 from tests.billing.notices.conftest import Mailbox
@@ -164,11 +164,12 @@ def test_only_what_is_not_vital_can_be_switched_off(alice: User, kind: Notice.Ki
         wants_low_balance=False,
         wants_lot_expiring=False,
         wants_top_up_succeeded=False,
+        wants_monthly_summary=False,
     )
 
     told = notify(alice, kind, reference="1", team=own_team(alice))
 
-    is_vital = kind not in ("low_balance", "lot_expiring", "top_up_succeeded")
+    is_vital = kind not in SWITCHES
     assert (told is not None) == is_vital
     assert mail.outbox == []
 

@@ -24,7 +24,7 @@ def test_it_shows_what_is_in_force(as_alice: Client) -> None:
     page = as_alice.get(PAGE).content.decode()
 
     assert 'value="100,000"' in page
-    assert page.count("checked") == 3
+    assert page.count("checked") == 4
     assert "alice@example.com" in page
 
 

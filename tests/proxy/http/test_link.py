@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 
 from proxy.http.link import LINK, Link, Outlet
-from proxy.http.protocol import MOST_BEGUN, Beginnings, BoundedProtocol
+from proxy.http.protocol import BoundedProtocol
 from tests.proxy.conftest import Server
 from tests.proxy.wire import PATIENCE_S, Client
 
@@ -123,21 +123,6 @@ async def test_it_tells_whether_the_next_message_has_come() -> None:
         await client.close()
 
     assert found == [False]
-
-
-async def test_requests_that_come_at_once_begin_in_order_and_a_few_in_each_turn() -> None:
-    loop, beginnings, begun = asyncio.get_running_loop(), Beginnings(), list[int]()
-    turns = []
-
-    for number in range(3 * MOST_BEGUN):
-        beginnings.begin(lambda number=number: begun.append(number), loop)  # type: ignore[misc]
-    for _ in range(4):
-        turns.append(len(begun))
-        await asyncio.sleep(0)
-    beginnings.begin(lambda: begun.append(-1), loop)
-
-    assert turns == [MOST_BEGUN, 2 * MOST_BEGUN, 3 * MOST_BEGUN, 3 * MOST_BEGUN]
-    assert begun == [*range(3 * MOST_BEGUN), -1]
 
 
 class Sent(asyncio.Transport):
