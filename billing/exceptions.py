@@ -232,6 +232,10 @@ class TopUpRefused(BillingError):
     """Automatic top-up can't be set up like that; the text says why, for the customer."""
 
 
+class ExportRefused(BillingError):
+    """An export can't be started; the text says why, for staff."""
+
+
 class WebhookRefused(BillingError):
     """A webhook that must be ignored. Nothing was stored."""
 

@@ -30,7 +30,15 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Sales": ("Order", "Refund", "Dispute", "Pack", "AmountOffer", "StripeEvent"),
     "Auto top-up": ("AutoTopUp", "TopUpConsent", "TopUpPayment", "StripeCustomer"),
     "Gifts": ("CodeBatch", "RedeemCode", "WelcomeCredit"),
-    "Books": ("LedgerEntry", "Lot", "UsageRecord", "KeyWriteOff", "Debit", "ExchangeRate"),
+    "Books": (
+        "LedgerEntry",
+        "Lot",
+        "UsageRecord",
+        "KeyWriteOff",
+        "Debit",
+        "ExchangeRate",
+        "Export",
+    ),
     "Models": ("PublicModel", "ModelPrice", "Route", "Provider", "ProviderKey"),
     "Mail": ("Notice", "NotificationSettings"),
     "Desk": (

@@ -332,6 +332,9 @@ STRIPE_EVENT_DAYS = get_int("STRIPE_EVENT_DAYS", 90, least=31)
 # A mail's row is what keeps it from being sent again, for as long as its cause may come up.
 NOTICE_DAYS = get_int("NOTICE_DAYS", 730, least=180)
 SIGN_IN_DAYS = get_int("SIGN_IN_DAYS", 400, least=30)
+# Files that staff ask for at the desk.
+EXPORT_DAYS = get_int("EXPORT_DAYS", 7, least=1)
+EXPORT_MEGABYTES = get_int("EXPORT_MEGABYTES", 200, least=1)
 STRIPE_PROMOTION_CODES = get_bool("STRIPE_PROMOTION_CODES", default=False)
 STRIPE_AUTOMATIC_TAX = get_bool("STRIPE_AUTOMATIC_TAX", default=False)
 PRICES_INCLUDE_TAX = get_bool("PRICES_INCLUDE_TAX", default=False)
@@ -513,6 +516,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour="4", minute="10"),
     },
     "delete old rows": _sweep("billing.delete_old", every_s=3_600),
+    "write exports": _sweep("billing.write_exports", every_s=10),
     "send notices": _sweep("billing.send_notices", every_s=3),
     "mail findings": _sweep("billing.mail_findings", every_s=60),
     "post findings": _sweep("billing.post_findings", every_s=10),

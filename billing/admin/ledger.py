@@ -10,6 +10,7 @@ from accounts.desk import columns
 from accounts.desk.filters import ConditionFilter
 from accounts.desk.long_lists import AgeFilter, LongListAdmin
 from accounts.desk.pages import ReadOnlyAdmin
+from billing.admin.exported import Exported
 from billing.admin.search import search_rows
 from billing.models import LedgerEntry, Lot
 
@@ -17,7 +18,7 @@ OWNER = columns.text("wallet.team", "Wallet of", name="owner")
 
 
 @admin.register(LedgerEntry)
-class LedgerEntryAdmin(LongListAdmin[LedgerEntry]):
+class LedgerEntryAdmin(Exported[LedgerEntry], LongListAdmin[LedgerEntry]):
     """The ledger is never edited: a trigger refuses it too. A correction is an adjustment."""
 
     instant = "created_at"
@@ -69,7 +70,8 @@ class LotStateFilter(ConditionFilter):
 
 
 @admin.register(Lot)
-class LotAdmin(ReadOnlyAdmin[Lot]):
+class LotAdmin(Exported[Lot], ReadOnlyAdmin[Lot]):
+    change_list_template = "admin/exported_list.html"
     # By any other column every row would be read.
     sortable_by = ("id",)
     list_display = (

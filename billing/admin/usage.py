@@ -12,6 +12,7 @@ from accounts.desk import columns
 from accounts.desk.filters import Lookups
 from accounts.desk.long_lists import AgeFilter, LongListAdmin
 from accounts.desk.pages import ReadOnlyAdmin, link, section
+from billing.admin.exported import Exported
 from billing.admin.search import search_rows
 from billing.models import KeyWriteOff, PublicModel, UsageRecord
 from billing.token_classes import CLASSES
@@ -34,7 +35,7 @@ class ModelFilter(admin.SimpleListFilter):
 
 
 @admin.register(UsageRecord)
-class UsageRecordAdmin(LongListAdmin[UsageRecord]):
+class UsageRecordAdmin(Exported[UsageRecord], LongListAdmin[UsageRecord]):
     instant = "ended_at"
     list_display = (
         "request_id",

@@ -5,6 +5,8 @@ and Stripe's numbers of the customer and the payments. The ledger itself can't b
 reason in it may name a person.
 """
 
+from urllib.parse import quote
+
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
@@ -19,6 +21,7 @@ from billing.gifts.welcome import forget_address
 from billing.models import (
     Approval,
     AutoTopUp,
+    Export,
     InboxItem,
     Notice,
     NotificationSettings,
@@ -55,6 +58,8 @@ def erase(user: User) -> None:
         page=Wallet._meta.label_lower, object_id__in=[str(pk) for pk in wallets]
     ).update(answers={}, reason="")
     StaffNote.objects.filter(wallet__team__person=user).delete()
+    # A list that was searched for the address.
+    Export.objects.filter(query__icontains=quote(email)).delete()
     Company.objects.filter(team__person=user).delete()
     NotificationSettings.objects.filter(user=user).exclude(team__person=user).delete()
     forget_person(user)

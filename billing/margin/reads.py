@@ -13,6 +13,7 @@ from itertools import product
 from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
+from django.db import connection, transaction
 from django.db.models import (
     Case,
     Count,
@@ -146,6 +147,7 @@ ORDERS = {
 }
 
 
+@transaction.atomic
 def read_first(
     by: str, *, since: date, until: date, order: str, most: int, currencies: Iterable[str]
 ) -> tuple[list[Margin], int]:
@@ -154,22 +156,24 @@ def read_first(
     `currencies` are those in which something was sold in these days.
     """
     rates = read_rates()
+    # To sum up a hundred thousand keys without the disk, which takes twice as long.
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL work_mem = '64MB'")
     starts = [since, *rates.changes(since, until)]
     sold = {
         f"sold_{number}": (currency, day)
         for number, (currency, day) in enumerate(product(sorted(currencies), starts))
     }
-    stretch = _stretch_of(starts)
     summed = (
         _rows_of(by, starts, until)
-        .annotate(stretch=stretch)
+        .annotate(stretch=_stretch_of(starts))
         .values(key=F(GROUPS[by][0]))
         .annotate(
             **{f"{name}_sum": Sum(name) for name in SUMS},
             **{
                 name: Sum(
                     "income_micros",
-                    filter=Q(currency=currency, stretch=starts.index(day) + 1),
+                    filter=Q(currency=currency, **_in_stretch(starts, day)),
                     default=0,
                 )
                 for name, (currency, day) in sold.items()
@@ -204,6 +208,11 @@ def _rows_of(by: str, starts: list[date], until: date) -> QuerySet[Any]:
             if begins:
                 chosen |= Q(days=days, starts_at__in=begins)
     return KeySpan.objects.filter(chosen)
+
+
+def _in_stretch(starts: list[date], day: date) -> dict[str, int]:
+    """Return the condition that a row is in the stretch that begins on a day; of one, none."""
+    return {"stretch": starts.index(day) + 1} if len(starts) > 1 else {}
 
 
 def _income_of(sold: Sold, rates: Rates) -> Any:

@@ -10,6 +10,7 @@ from billing.models.catalogue import (
 )
 from billing.models.custom_amount import AmountOffer, AmountStep
 from billing.models.dispute import Dispute
+from billing.models.export import Export, ExportPart
 from billing.models.gift import CodeBatch, RedeemCode, WelcomeCredit
 from billing.models.inbox import InboxItem
 from billing.models.ledger import LedgerEntry, Lot
@@ -44,6 +45,8 @@ __all__ = [
     "Debit",
     "Dispute",
     "ExchangeRate",
+    "Export",
+    "ExportPart",
     "Freeze",
     "InboxItem",
     "KeySpan",

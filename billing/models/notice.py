@@ -50,6 +50,7 @@ class Notice(models.Model):
         APPROVAL_ASKED = "approval_asked", _("deed to be approved")
         MONTHLY_SUMMARY = "monthly_summary", _("monthly summary")
         WEBHOOK_OFF = "webhook_off", _("webhook switched off")
+        EXPORT_READY = "export_ready", _("export that is ready")
 
     # NULL only for an address that has no account, or no more.
     user = models.ForeignKey(

@@ -18,7 +18,7 @@ from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
 from psycopg.sql import SQL, Identifier
 
-from billing.models import Notice, SignIn, StripeEvent, WebhookDelivery
+from billing.models import Export, Notice, SignIn, StripeEvent, WebhookDelivery
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +59,7 @@ RULES = (
     Rule(WebhookDelivery, lambda since: Q(created_at__lt=since), "NOTICE_DAYS"),
     # A browser that is forgotten is a new one the next time, and its user gets a mail.
     Rule(SignIn, lambda since: Q(last_at__lt=since), "SIGN_IN_DAYS"),
+    Rule(Export, lambda now: Q(expires_at__lt=now)),
     Rule(Session, lambda now: Q(expire_date__lt=now)),
 )
 

@@ -72,7 +72,7 @@ NUMBERS = dict.fromkeys(
     (
         *("credits", "amount_cents", "refunded_cents", "clawed_back_credits", "posted_credits"),
         *("threshold_credits", "remaining_credits", "spent_credits", "usual_credits"),
-        *("worth_credits", "key_id", "approval_id", "webhook_id"),
+        *("worth_credits", "key_id", "approval_id", "webhook_id", "export_id", "rows_written"),
         *("charged_credits", "before_credits", "requests"),
     ),
     1_000,

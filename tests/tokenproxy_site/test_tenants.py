@@ -255,7 +255,14 @@ def is_row_page(route: str, base: str) -> bool:
 
 
 def ids(pk: object) -> dict[str, object]:
-    return {"object_id": pk, "id": pk, "wallet_id": pk, "month": "2026-03", "form": "csv"}
+    return {
+        "object_id": pk,
+        "export_id": pk,
+        "id": pk,
+        "wallet_id": pk,
+        "month": "2026-03",
+        "form": "csv",
+    }
 
 
 def assert_unchanged(before: set[str]) -> None:

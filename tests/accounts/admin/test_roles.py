@@ -43,6 +43,7 @@ PAGES = {
     "billing.debit": (EVERY, "", "", ""),
     "billing.dispute": (EVERY, "", "", ""),
     "billing.exchangerate": ("FOA", "F", "F", ""),
+    "billing.export": ("FOA", "", "", ""),
     "billing.inboxitem": (EVERY, "", "", ""),
     "billing.keywriteoff": (EVERY, "", "", ""),
     "billing.ledgerentry": (EVERY, "", "", ""),
@@ -79,6 +80,7 @@ ACTIONS = {
     "billing.approval withdraw": "F",
     "billing.autotopup switch-off": "SF",
     "billing.codebatch revoke": "F",
+    "billing.export stop": "FO",
     "billing.inboxitem end-hold": "FO",
     "billing.inboxitem let-go": "FO",
     "billing.inboxitem resolve": "FO",
@@ -118,6 +120,8 @@ ACTIONS = {
 # Addresses beside those of Django's pages and of actions, each with an address to try.
 OTHERS = {
     "auth_user_password_change": ("/admin/accounts/user/1/password/", ""),
+    "billing_export_start": ("/admin/billing/export/start/?table=billing.order", "FO"),
+    "billing_export_file": ("/admin/billing/export/0/file/", "FOA"),
     "billing_wallet_statements": ("/admin/billing/wallet/0/statements/", EVERY),
     "billing_wallet_statement": ("/admin/billing/wallet/0/statements/2026-01.csv", EVERY),
     "proxy_health": ("/admin/proxy/provider/health/", "OA"),

@@ -99,6 +99,7 @@ FACTS: dict[str, dict[str, Any]] = {
         "reason": "failing",
         "failing_since": NOON.isoformat(),
     },
+    "export_ready": {"export_id": 7, "rows_written": 12_345},
 }
 WORDS = {
     "monthly_summary": ["February 2026", "1,500,000", "900,000", "$20.00", "gpt-4"],
@@ -138,6 +139,7 @@ WORDS = {
     "team_removed": ["alice@example.com", "refused from now on"],
     "team_closed": ["alice@example.com", "goes back"],
     "approval_asked": ["Grant credits", "20,000,000", "/admin/billing/approval/7/change/"],
+    "export_ready": ["12,345", "/admin/billing/export/7/change/"],
 }
 
 
