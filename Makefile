@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-slow test-long conformance lint lint-more chaos chaos-short bench profile \
-	bench-wallet bench-rebuild drain-test fairness deploy-check edge-test page-check lighthouse messages backup-test first-day-test nodes-stack-test pooler-test pooler-stack-test upgrade-test mutations races format lock clean venv
+	bench-wallet bench-rebuild drain-test fairness deploy-check edge-test page-check lighthouse pictures messages backup-test first-day-test nodes-stack-test pooler-test pooler-stack-test upgrade-test mutations races format lock clean venv
 
 # Nothing here may depend on the user's own Python settings.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
@@ -71,6 +71,9 @@ deploy-check: venv ## check deploy/ against the schemas of Kubernetes, Compose a
 
 page-check: venv ## look at every page with axe, in light and in dark (installs it from npm)
 	@exec $(VENV_PYTHON) -m pytest tests/quality/test_axe.py -n0
+
+pictures: venv ## make the landing page's pictures anew, from a shop of their own
+	@exec $(VENV_PYTHON) -m pytest tests/browser/landing_pictures.py -n0
 
 lighthouse: venv ## Lighthouse on landing, models, docs and dashboard (LIGHTHOUSE_RUNS=5)
 	@exec $(VENV_PYTHON) -m pytest tests/quality/test_lighthouse.py -n0 -s

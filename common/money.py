@@ -34,6 +34,11 @@ def compact(amount_credits: int) -> str:
     return _shortened(text, size)
 
 
+def percent(share: int) -> str:
+    """Return a share such as 67%."""
+    return pgettext("a share in percent", "{figure}%").format(figure=share)
+
+
 def _shortened(text: str, size: int) -> str:
     """Put the letter for a power of a thousand behind a figure."""
     forms = {

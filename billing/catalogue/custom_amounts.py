@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from django.utils.translation import gettext
+
 from billing.exceptions import AmountRefused, OfferChanged
 from billing.models import AmountOffer
 from common.credits import MAX_CREDITS
@@ -43,7 +45,7 @@ def quote_amount(currency: str, amount_cents: int) -> Quote:
     """Return what an amount buys now. Raises AmountRefused, with words for the customer."""
     offer = next((each for each in amount_offers() if each.currency == currency), None)
     if offer is None:
-        raise AmountRefused("Amounts of your choice are not sold in this currency.")
+        raise AmountRefused(gettext("Amounts of your choice are not sold in this currency."))
     return quote_of(offer, amount_cents)
 
 
@@ -52,13 +54,17 @@ def quote_of(offer: AmountOffer, amount_cents: int) -> Quote:
     currency = offer.currency
     if not offer.least_cents <= amount_cents <= offer.most_cents:
         least, most = (price(each, currency) for each in (offer.least_cents, offer.most_cents))
-        raise AmountRefused(f"Choose an amount from {least} to {most}.")
+        raise AmountRefused(
+            gettext("Choose an amount from {least} to {most}.").format(least=least, most=most)
+        )
     if amount_cents % smallest_step(currency):
         step = price(smallest_step(currency), currency)
-        raise AmountRefused(f"Choose an amount that is a multiple of {step}.")
+        raise AmountRefused(
+            gettext("Choose an amount that is a multiple of {step}.").format(step=step)
+        )
     credits = credits_for(currency, amount_cents, rates_of(offer))
     if not 0 < credits <= MAX_CREDITS:
-        raise AmountRefused("This amount can't be sold. Please choose another.")
+        raise AmountRefused(gettext("This amount can't be sold. Please choose another."))
     return Quote(currency, amount_cents, credits, offer.validity_days)
 
 

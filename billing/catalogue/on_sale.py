@@ -18,7 +18,7 @@ SLUG = re.compile(r"[-a-zA-Z0-9_]{1,50}")
 
 
 # By what a model is found: what it can, and that it thinks.
-TRAITS = {**ABILITIES, "reasoning": _("Thinks first")}
+TRAITS = {**ABILITIES, "reasoning": _("Reasoning first")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,12 @@ from typing import Literal
 
 from django.conf import settings
 from django.db.models import Prefetch, QuerySet
+from django.utils.translation import gettext
 
 from billing.exceptions import CurrencyUnproven, InvalidAmount, PackUnavailable
 from billing.models import Pack, PackPrice
 from common.currencies import UNPROVEN, UNPROVEN_REASON, decimal_places, is_unproven, least_charge
+from common.money import localised
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,5 +121,9 @@ def to_cents(amount: Decimal, currency: str) -> int:
     """Return a typed amount in the currency's smallest unit. Raises InvalidAmount."""
     scaled = amount.scaleb(decimal_places(currency))
     if scaled != scaled.to_integral_value():
-        raise InvalidAmount(f"{amount} has more decimal places than {currency} does.")
+        raise InvalidAmount(
+            gettext("{amount} has more decimal places than {currency} does.").format(
+                amount=localised(str(amount)), currency=currency.upper()
+            )
+        )
     return int(scaled)

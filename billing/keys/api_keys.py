@@ -268,9 +268,10 @@ def note_key_changed(key: ApiKey) -> None:
     push_on_commit(get_wallet(key.team).pk)
 
 
-def has_api_keys(team: Team) -> bool:
-    """Tell whether a team ever had a key of its own, revoked ones included."""
-    return ApiKey.objects.filter(team=team, is_playground=False).exists()
+def has_api_keys(team: Team, *, made_by: User | None = None) -> bool:
+    """Tell whether a team, or one of its members, ever made a key; revoked ones included."""
+    keys = ApiKey.objects.filter(team=team, is_playground=False)
+    return (keys if made_by is None else keys.filter(created_by=made_by)).exists()
 
 
 def booked_spending(team: Team) -> dict[int, tuple[int, int]]:

@@ -21,7 +21,7 @@ from billing.rollups.reads import Used, sum_by_step
 
 # The colours of a chart; what comes after the greatest of them is one group.
 MOST_GROUPS = 6
-OTHER = "Other"
+OTHER = gettext_lazy("Other")
 GRID_LINES = 4
 # What a line may stand for, times a power of ten.
 ROUND_TENTHS = (10, 15, 20, 25, 30, 40, 50, 60, 80)
@@ -42,12 +42,24 @@ class Figure(StrEnum):
     REQUESTS = "requests"
     TOKENS = "tokens"
 
+    @property
+    def words(self) -> str:
+        """Return its name in the reader's language."""
+        return str(FIGURE_WORDS[self])
+
     def of(self, used: Used) -> int:
         if self is Figure.CREDITS:
             return used.charged_credits
         if self is Figure.REQUESTS:
             return used.requests
         return used.prompt_tokens + used.completion_tokens
+
+
+FIGURE_WORDS = {
+    Figure.CREDITS: gettext_lazy("credits"),
+    Figure.REQUESTS: gettext_lazy("requests"),
+    Figure.TOKENS: gettext_lazy("tokens"),
+}
 
 
 @dataclass(slots=True)
@@ -135,10 +147,10 @@ def _group(
     for (_, *key), used in found.items():
         sizes[tuple(key)] = sizes.get(tuple(key), 0) + figure.of(used)
     ranked = sorted(sizes, key=lambda key: (-sizes[key], str(key)))
-    names = _name(by, [key[0] for key in ranked[:MOST_GROUPS]]) if by else [figure.value]
+    names = _name(by, [key[0] for key in ranked[:MOST_GROUPS]]) if by else [figure.words]
     groups = [Group(name, colour) for colour, name in enumerate(names)]
     if len(ranked) > MOST_GROUPS:
-        groups.append(Group(OTHER, MOST_GROUPS))
+        groups.append(Group(str(OTHER), MOST_GROUPS))
     return groups, {key: min(at, MOST_GROUPS) for at, key in enumerate(ranked)}
 
 

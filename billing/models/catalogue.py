@@ -31,8 +31,8 @@ ABILITIES = {
     "tools": _("Calls tools"),
     "images": _("Reads images"),
     "files": _("Reads documents"),
-    "audio": _("Hears audio"),
-    "json": _("JSON by schema"),
+    "audio": _("Accepts audio"),
+    "json": _("Structured JSON"),
 }
 
 

@@ -6,6 +6,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from django.utils.translation import gettext_lazy as _
+
 # More bars than a chart has room for.
 MOST_STEPS = 400
 
@@ -16,6 +18,14 @@ class Step(StrEnum):
     HOUR = "hour"
     DAY = "day"
     WEEK = "week"
+
+    @property
+    def words(self) -> str:
+        """Return its name in the reader's language."""
+        return str(STEP_WORDS[self])
+
+
+STEP_WORDS = {Step.HOUR: _("hour"), Step.DAY: _("day"), Step.WEEK: _("week")}
 
 
 @dataclass(frozen=True, slots=True)

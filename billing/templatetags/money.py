@@ -10,6 +10,7 @@ register = template.Library()
 for each in (
     money.credits,
     money.compact,
+    money.percent,
     money.price,
     money.amount,
     money.per_million,

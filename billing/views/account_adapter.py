@@ -55,7 +55,7 @@ FACTOR_CHANGES = {
     ),
     "totp_deactivated": gettext_noop("Logging in takes no code of an authenticator app any more."),
     "recovery_codes_generated": gettext_noop(
-        "New recovery codes were made; older ones work no more."
+        "New recovery codes were made; older ones no longer work."
     ),
     "webauthn_added": gettext_noop(
         "A passkey or security key was added: it logs in from now on."

@@ -38,7 +38,7 @@ class RefundForm(forms.Form):
 class WorkloadForm(forms.Form):
     """Asks for so many requests a day of one kind, to reckon what they cost."""
 
-    model = forms.ChoiceField()
+    model = forms.ChoiceField(label=_("Model"))
     prompt_tokens = WholeNumberField(
         label=_("Tokens in, per request"), min_value=1, max_value=MOST_TOKENS, initial=1_000
     )
@@ -74,8 +74,8 @@ class WorkloadForm(forms.Form):
 class AmountForm(forms.Form):
     """Asks what an amount of money buys."""
 
-    currency = forms.ChoiceField()
-    amount = AmountField(max_digits=12, decimal_places=3, min_value=0)
+    currency = forms.ChoiceField(label=_("Currency"))
+    amount = AmountField(label=_("Amount"), max_digits=12, decimal_places=3, min_value=0)
 
     def __init__(self, offers: Sequence[AmountOffer], query: QueryDict) -> None:
         first = offers[0]
@@ -115,11 +115,11 @@ class ModelFilterForm(forms.Form):
         widget=forms.TextInput(attrs={"type": "search"}),
     )
     context = forms.TypedChoiceField(
-        label=_("Reads at least"),
+        label=_("Context of at least"),
         required=False,
         coerce=int,
         choices=[
-            ("", _("Any length")),
+            ("", _("Any context")),
             *(
                 (size, format_lazy(_("{thousands},000 tokens"), thousands=size // 1000))
                 for size in (16_000, 128_000, 200_000)
@@ -130,7 +130,7 @@ class ModelFilterForm(forms.Form):
     pack = forms.ChoiceField(label=_("Prices at"), required=False)
     # Without a pack on sale there is no money to name it in.
     price = forms.DecimalField(
-        label=_("Prompt costs at most"),
+        label=_("Prompt price at most"),
         required=False,
         min_value=0,
         max_digits=12,
@@ -140,7 +140,7 @@ class ModelFilterForm(forms.Form):
     )
     provider = forms.ChoiceField(label=_("Served by"), required=False)
     can = forms.MultipleChoiceField(
-        label=_("What it can do"),
+        label=_("Capabilities"),
         required=False,
         choices=list(TRAITS.items()),
         widget=forms.CheckboxSelectMultiple,
@@ -163,7 +163,7 @@ class ModelFilterForm(forms.Form):
                 for pack in packs
             ],
         )
-        form._offer("provider", [("", _("Anybody")), *((name, name) for name in named)])
+        form._offer("provider", [("", _("Any provider")), *((name, name) for name in named)])
         return form
 
     def _offer(self, name: str, choices: list[tuple[str, str | Promise]]) -> None:
@@ -216,7 +216,7 @@ class TopUpForm(forms.Form):
         error_messages={"invalid_choice": _("That offer has changed. Please choose again.")},
     )
     threshold_credits = WholeNumberField(
-        label=_("When my balance falls below so many credits"),
+        label=_("When my balance falls below this many credits"),
         min_value=1,
         max_value=MAX_CREDITS,
     )

@@ -50,7 +50,7 @@ def dashboard(request: CustomerRequest) -> HttpResponse:
         "worth": worth_left(wallet) if sees_orders else [],
         "lots": next_lots(wallet),
         "latest": latest,
-        "has_keys": has_api_keys(request.team),
+        "has_keys": has_api_keys(request.team, made_by=request.user),
         "invitations": invitations_to(request.user),
         "has_credits": wallet.credited_credits > 0,
         "zone": zone_of(request),

@@ -47,7 +47,7 @@ def team_events_file(request: CustomerRequest) -> HttpResponseBase:
     form = EventFilterForm(request.seat, request.GET)
     if not form.is_valid():
         return HttpResponse(
-            gettext("That filter doesn't fit."), status=400, content_type="text/plain"
+            gettext("That filter isn't valid."), status=400, content_type="text/plain"
         )
     if count_attempt(f"trail:{request.user.pk}") > MOST_FILES_PER_HOUR:
         return render(request, "429.html", {"wait": "an hour"}, status=429)

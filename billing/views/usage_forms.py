@@ -96,7 +96,7 @@ class UsageForm(forms.Form):
         label=_("Bars"),
         required=False,
         choices=[
-            ("", _("As fits")),
+            ("", _("Automatic")),
             *((each, words) for each, words in BARS.items()),
         ],
     )

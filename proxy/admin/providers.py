@@ -137,7 +137,7 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
             ("state", "paused_at", "pause_reason"),
         ),
         section(
-            "What it can do",
+            "Capabilities",
             "bills_after_cancel",
             "reports_usage",
             "parameter_rules",

@@ -70,7 +70,7 @@ class RouteAdmin(StaffActionsAdmin[Route]):
             "is_active",
             "vanished_at",
         ),
-        section("What it can do", "endpoints", "parameter_rules", "reasoning_beyond_maximum"),
+        section("Capabilities", "endpoints", "parameter_rules", "reasoning_beyond_maximum"),
         section(
             "What we pay",
             ("prompt_cost_micros", "cached_prompt_cost_micros", "completion_cost_micros"),

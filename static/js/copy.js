@@ -1,11 +1,12 @@
 // Buttons with data-copy="#id" copy that element's text and say so to everyone.
 (() => {
-  const say = (text) => {
+  // The words, in the page's language, are the region's own.
+  const say = (words) => {
     const region = document.getElementById("announcer");
     if (!region) return;
     region.textContent = "";
     requestAnimationFrame(() => {
-      region.textContent = text;
+      region.textContent = region.dataset[words];
     });
   };
 
@@ -41,7 +42,7 @@
     const source = button && findSource(button);
     if (!source) return;
     const isDone = await copy(source);
-    say(isDone ? "Copied to the clipboard." : "Selected. Press Ctrl+C or ⌘C to copy.");
+    say(isDone ? "copied" : "selected");
     if (!isDone) return;
     button.dataset.copied = "";
     clearTimeout(button.resetTimer);

@@ -13,6 +13,13 @@
 
   class Refusal extends Error {}
 
+  // What is said stands in the page, in its language; names in braces are filled in.
+  const words = Object.fromEntries(
+    [...find("words").content.children].map((each) => [each.dataset.word, each.textContent]),
+  );
+  const say = (name, values = {}) => words[name].replace(/\{(\w+)\}/g, (_, key) => values[key]);
+  const figure = (number) => number.toLocaleString(document.documentElement.lang);
+
   const key = async () => {
     if (lent && Date.parse(lent.expires_at) > Date.now() + 60_000) return lent.secret;
     const answer = await fetch(form.dataset.keyUrl, {
@@ -20,7 +27,7 @@
       headers: { "X-CSRFToken": form.elements.csrfmiddlewaretoken.value },
     });
     const told = await answer.json().catch(() => ({}));
-    if (!answer.ok) throw new Refusal(told.error ?? "Please load this page again.");
+    if (!answer.ok) throw new Refusal(told.error ?? say("reload"));
     lent = told;
     return lent.secret;
   };
@@ -32,9 +39,9 @@
     return element;
   };
 
-  const trouble = (words) => {
-    find("trouble").textContent = words;
-    find("trouble").hidden = !words;
+  const trouble = (text) => {
+    find("trouble").textContent = text;
+    find("trouble").hidden = !text;
   };
 
   // --- Lanes: one per model, each with its own turns ---
@@ -69,9 +76,9 @@
     try {
       list = JSON.parse(text);
     } catch (error) {
-      throw new Refusal(`The tools are no JSON: ${error.message}`);
+      throw new Refusal(say("noJson", { fault: error.message }));
     }
-    if (!Array.isArray(list)) throw new Refusal("The tools must be a JSON list.");
+    if (!Array.isArray(list)) throw new Refusal(say("noList"));
     return list;
   };
 
@@ -79,7 +86,7 @@
     new Promise((resolve, reject) => {
       const reader = new FileReader();
       reader.addEventListener("load", () => resolve(reader.result));
-      reader.addEventListener("error", () => reject(new Refusal(`${file.name} can't be read.`)));
+      reader.addEventListener("error", () => reject(new Refusal(say("unread", { file: file.name }))));
       reader.readAsDataURL(file);
     });
 
@@ -87,9 +94,9 @@
     const text = find("say").value.trim();
     const files = [...find("pictures").files];
     if (files.reduce((sum, file) => sum + file.size, 0) > MOST_PICTURE_BYTES) {
-      throw new Refusal("The pictures of a message may have 4 MB in all.");
+      throw new Refusal(say("tooLarge"));
     }
-    if (!text && !files.length) throw new Refusal("Please write something first.");
+    if (!text && !files.length) throw new Refusal(say("empty"));
     if (!files.length) return text;
     const pictures = await Promise.all(files.map(asData));
     return [{ type: "text", text }, ...pictures.map((url) => ({ type: "image_url", image_url: { url } }))];
@@ -128,7 +135,7 @@
     }
   }
 
-  const credits = (millicredits) => Math.ceil(millicredits / 1000).toLocaleString("en");
+  const credits = (millicredits) => figure(Math.ceil(millicredits / 1000));
 
   // Four characters are about a token; what is charged is counted by the provider.
   const runningCost = (lane, sent, text) =>
@@ -149,15 +156,15 @@
   const showCharge = async (cost, requestId, secret) => {
     const charged = await charge(requestId, secret);
     if (charged === null) {
-      cost.textContent = "The receipt comes in a moment: see Usage.";
+      cost.textContent = say("later");
       return;
     }
-    const link = make("a", "", "Receipt");
+    const link = make("a", "", say("receipt"));
     link.href = form.dataset.receiptUrl.replace("REQUEST", encodeURIComponent(requestId));
-    cost.replaceChildren(`${charged.toLocaleString("en")} credits charged · `, link);
+    cost.replaceChildren(`${say("charged", { credits: figure(charged) })} · `, link);
   };
 
-  const readAnswer = async (lane, sent, answer, { words, cost }) => {
+  const readAnswer = async (lane, sent, answer, { shown, cost }) => {
     let text = "";
     const calls = [];
     for await (const event of events(answer.body)) {
@@ -170,21 +177,21 @@
         calls[call.index].arguments += call.function?.arguments ?? "";
       }
       const called = calls.map((call) => `\n→ ${call.name}(${call.arguments})`).join("");
-      words.textContent = text + called;
-      cost.textContent = `About ${runningCost(lane, sent, text)} credits so far`;
+      shown.textContent = text + called;
+      cost.textContent = say("running", { credits: runningCost(lane, sent, text) });
     }
-    return words.textContent;
+    return shown.textContent;
   };
 
   const ask = async (lane, said, signal) => {
     lane.turns.push({ role: "user", content: said });
     const sent = body(lane);
     const mine = make("div", "playground-turn playground-mine");
-    mine.textContent = typeof said === "string" ? said : `${said[0].text}\n[${said.length - 1} pictures]`;
+    mine.textContent = typeof said === "string" ? said : `${said[0].text}\n${say("pictures", { count: said.length - 1 })}`;
     const theirs = make("div", "playground-turn");
-    const words = make("div", "playground-words");
-    const cost = make("p", "faint numeric", "Sending…");
-    theirs.append(words, cost);
+    const shown = make("div", "playground-words");
+    const cost = make("p", "faint numeric", say("sending"));
+    theirs.append(shown, cost);
     lane.element.append(mine, theirs);
     let secret;
     let requestId;
@@ -198,17 +205,17 @@
       });
       if (!answer.ok) {
         const told = await answer.json().catch(() => ({}));
-        throw new Refusal(told.error?.message ?? `The API answered ${answer.status}.`);
+        throw new Refusal(told.error?.message ?? say("answered", { status: answer.status }));
       }
       requestId = answer.headers.get("x-request-id");
-      const text = await readAnswer(lane, sent, answer, { words, cost });
+      const text = await readAnswer(lane, sent, answer, { shown, cost });
       lane.turns.push({ role: "assistant", content: text });
     } catch (error) {
       if (error.name === "AbortError") {
-        lane.turns.push({ role: "assistant", content: words.textContent || "…" });
+        lane.turns.push({ role: "assistant", content: shown.textContent || "…" });
       } else {
         lane.turns.pop();
-        theirs.append(make("p", "playground-fault", error instanceof Refusal ? error.message : "The connection broke."));
+        theirs.append(make("p", "playground-fault", error instanceof Refusal ? error.message : say("broke")));
       }
       cost.textContent = "";
     }
@@ -237,7 +244,7 @@
       find("pictures").value = "";
       await Promise.all(lanes.map((lane) => ask(lane, said, controller.signal)));
     } catch (error) {
-      trouble(error instanceof Refusal ? error.message : "The connection broke. Nothing was sent.");
+      trouble(error instanceof Refusal ? error.message : say("unsent"));
     } finally {
       setRunning(null);
       find("say").focus();
@@ -265,9 +272,9 @@
       const said = find("say").value.trim();
       const lane = lanes[0] ?? { model: find("model").value, turns: [] };
       const turns = said ? [...lane.turns, { role: "user", content: said }] : lane.turns;
-      const shown = body({ model: lane.model, turns });
+      const sample = body({ model: lane.model, turns });
       for (const [language, write] of Object.entries(window.playgroundCode)) {
-        form.querySelector(`[data-language=${language}]`).textContent = write(form.dataset.base, shown);
+        form.querySelector(`[data-language=${language}]`).textContent = write(form.dataset.base, sample);
       }
     } catch (error) {
       trouble(error.message);

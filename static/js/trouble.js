@@ -1,17 +1,17 @@
 // Says so when something that htmx was asked to do failed. What a page asks for by itself, every
 // few seconds, may fail in silence: it asks again. And keeps the focus in what is replaced.
 (() => {
+  // The names of what the region says, in the page's language.
   const WORDS = [
-    [403, "This page is out of date, so nothing was changed. Reload it and try again."],
-    [404, "That isn't there any more. Reload the page to see what is."],
-    [500, "Something went wrong on our side. Nothing is charged twice; please try again."],
+    [403, "stale"],
+    [404, "gone"],
+    [500, "broken"],
   ];
-  const NO_ANSWER = "There was no answer. Check your connection and try again.";
 
-  const say = (text) => {
+  const say = (words) => {
     const region = document.getElementById("trouble");
     if (!region) return;
-    region.querySelector("[data-words]").textContent = text;
+    region.querySelector("[data-words]").textContent = region.dataset[words];
     region.hidden = false;
     region.scrollIntoView({ block: "nearest" });
   };
@@ -32,7 +32,7 @@
     const known = WORDS.findLast(([status]) => detail.xhr.status >= status);
     say(known ? known[1] : WORDS[0][1]);
   });
-  document.addEventListener("htmx:sendError", ({ detail }) => wasAsked(detail) && say(NO_ANSWER));
+  document.addEventListener("htmx:sendError", ({ detail }) => wasAsked(detail) && say("silent"));
   document.addEventListener("htmx:beforeRequest", ({ detail }) => {
     if (wasAsked(detail)) document.getElementById("trouble")?.setAttribute("hidden", "");
   });

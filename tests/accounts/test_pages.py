@@ -20,8 +20,8 @@ __all__ = ["mailbox"]
         ("/accounts/login/", "Log in"),
         ("/accounts/signup/", "Create your account"),
         ("/accounts/password/reset/", "Reset your password"),
-        ("/accounts/password/reset/done/", "Look into your mailbox"),
-        ("/accounts/confirm-email/", "Look into your mailbox"),
+        ("/accounts/password/reset/done/", "Check your inbox"),
+        ("/accounts/confirm-email/", "Check your inbox"),
         ("/accounts/inactive/", "This account is closed"),
     ],
 )

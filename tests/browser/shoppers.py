@@ -21,6 +21,7 @@ from tests.waiting import await_true
 PASSWORD = "a pelican reads the ledger"
 RESET = re.compile(r"http://\S+/accounts/password/reset/key/\S+")
 CONFIRM = re.compile(r"http://\S+/accounts/confirm-email/\S+/")
+INVITED = re.compile(r"http://\S+/invitations/\S+/")
 PACK_PRICES = {"starter": "$5.00", "builder": "$20.00", "scale": "$80.00"}
 
 

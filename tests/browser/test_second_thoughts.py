@@ -109,7 +109,7 @@ def test_a_forgotten_password_is_replaced_by_mail(stack: Stack, browsers: Browse
     page.get_by_role("link", name="Forgot your password?").click()
     page.get_by_label("Email").fill("absent@example.com")
     page.get_by_role("button", name="Send the link").click()
-    assert h1(page) == "Look into your mailbox"
+    assert h1(page) == "Check your inbox"
 
     page.goto(reset_link(stack, email="absent@example.com"))
     page.get_by_label("New Password").first.fill("another pelican, another ledger")

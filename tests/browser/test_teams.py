@@ -9,13 +9,11 @@ from playwright.sync_api import Page, expect
 from devstack.stack import Stack
 from tests.browser.conftest import Browsers
 from tests.browser.pictures import SIZES, keep
-from tests.browser.shoppers import PASSWORD, Shopper, mailed, sign_up
+from tests.browser.shoppers import CONFIRM, INVITED, PASSWORD, Shopper, mailed, sign_up
 from tests.waiting import await_true
 
 pytestmark = pytest.mark.browser
 
-CONFIRM = re.compile(r"http://\S+/accounts/confirm-email/\S+/")
-INVITED = re.compile(r"http://\S+/invitations/\S+/")
 TEAM = "Analytical <b>Engines</b> & Sons, of Ockham and the Park"
 
 

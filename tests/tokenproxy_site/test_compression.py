@@ -15,11 +15,15 @@ ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = ROOT / "templates"
 GZIP = {"accept-encoding": "gzip, deflate, br, zstd"}
 LANDING_BYTES = 100_000
+# With the pictures further down, in one theme.
+WHOLE_LANDING_BYTES = 180_000
 # What a browser is told beside each file: measured, and rounded up.
 HEADER_BYTES = 600
 REFERENCE = re.compile(r"""(?:href|src)="(/static/[^"#]+)""")
 FACE = re.compile(r"@font-face \{.*?\}", re.DOTALL)
 RANGE = re.compile(r"U\+([0-9A-F]+)(?:-([0-9A-F]+))?")
+# Loaded when a reader comes near.
+LAZY = re.compile(r"<img[^>]*loading=\"lazy\"[^>]*>")
 INCLUDE = re.compile(r"""\{% (?:include|extends) "([^"]+)""")
 
 SPEAKS = re.compile(r"\shx-[a-z]+=")
@@ -77,7 +81,7 @@ def test_the_same_page_has_another_length_each_time(alice: User) -> None:
 def landing() -> Iterator[tuple[str, int]]:
     """Yield what a browser loads for the landing, and how many bytes cross the wire."""
     page = read("/")
-    paths = dict.fromkeys(REFERENCE.findall(page))
+    paths = dict.fromkeys(REFERENCE.findall(LAZY.sub("", page)))
     shown = {ord(character) for character in page}
     for path in list(paths):
         if path.endswith("fonts.css"):
@@ -100,6 +104,24 @@ def test_the_landing_is_light() -> None:
     assert "/static/fonts/inter/inter-latin-wght-normal.woff2" in loaded
     assert "/static/css/pages/home.css" in loaded
     assert sum(loaded.values()) <= LANDING_BYTES, loaded
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_landings_pictures_are_light(language: str, theme: str) -> None:
+    page = Client().get("/", headers={"accept-language": language}).content.decode()
+    pictures = [
+        path
+        for each in LAZY.findall(page)
+        for path in REFERENCE.findall(each)
+        if path.endswith(f"{language}-{theme}.webp")
+    ]
+
+    # A browser keeps their room free before they come.
+    assert all('width="' in each and 'height="' in each for each in LAZY.findall(page))
+    assert len(pictures) == 2
+    whole = sum(size for _, size in landing()) + sum(len(get(path)[1]) for path in pictures)
+    assert whole <= WHOLE_LANDING_BYTES
 
 
 def parts_of(name: str, texts: dict[str, str], seen: set[str]) -> set[str]:

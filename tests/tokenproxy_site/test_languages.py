@@ -107,6 +107,7 @@ def test_the_desk_speaks_english_to_everybody(admin_client: Client, admin_user: 
         (lambda: money.price(900, "chf"), "CHF 9.00", "9,00\xa0CHF"),
         (lambda: money.amount(-9_000_000, "usd"), "−$9.00", "−9,00\xa0$"),
         (lambda: money.rate(75), "0.075", "0,075"),
+        (lambda: money.percent(67), "67%", "67\xa0%"),
     ],
 )
 def test_figures_are_written_as_the_reader_does(text: object, english: str, german: str) -> None:

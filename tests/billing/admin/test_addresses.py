@@ -84,7 +84,7 @@ def test_both_addresses_are_mailed(root: Client, alice: desk.Buyer) -> None:
 
     told = {message.to[0]: str(message.body) for message in mail.outbox}
     assert told.keys() == {"alice@example.com", NEW}
-    assert "Was it not you?" in told["alice@example.com"]
+    assert "Wasn't this you?" in told["alice@example.com"]
 
 
 def test_browsers_end_and_keys_and_factors_stay(root: Client, alice: desk.Buyer) -> None:

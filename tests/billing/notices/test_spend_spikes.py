@@ -115,7 +115,7 @@ def test_the_mail_leads_to_the_page_that_revokes(
     spend(alices_key, 500_000)
     told()
 
-    mail = next(mail for mail in mailbox() if "much more" in mail.subject)
+    mail = next(mail for mail in mailbox() if "more than usual" in mail.subject)
 
     assert "500,000 credits" in mail.body
     assert f"/dashboard/keys/{alices_key.pk}/pause/" in mail.body

@@ -321,7 +321,7 @@ def test_a_way_back_that_nobody_came_from_shows_the_page(
     [
         ({"agrees": ""}, "Without your consent nothing can be charged."),
         ({"ceiling": "8.99"}, "The monthly limit must be enough for one pack."),
-        ({"ceiling": "30.001"}, "has more decimal places than usd does"),
+        ({"ceiling": "30.001"}, "has more decimal places than USD does"),
         ({"threshold_credits": "1000001"}, "a level of at most the pack"),
         ({"offer": "gold:usd:900:1000000:None"}, "That offer has changed."),
         ({"words": "2020-01-01"}, "What you agree to has new words."),

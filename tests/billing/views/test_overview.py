@@ -1,16 +1,50 @@
 """The first page of the dashboard."""
 
+import html
 import re
 
+import pytest
 from django.test import Client
 
-from accounts.models import User
-from billing.ledger.wallets import freeze_wallet, grant_credits, push_wallet, wallet_of
+from accounts.models import Role, User
+from billing.keys.api_keys import issue_api_key
+from billing.ledger.wallets import (
+    freeze_wallet,
+    get_wallet,
+    grant_credits,
+    push_wallet,
+    wallet_of,
+)
 from billing.models import Wallet
 from billing.wallet.sync_client import SyncWalletClient
 from tests.billing.views.conftest import HTMX, MakeUsage
 from tests.conftest import signed_in
+from tests.teams import Crew
 from tests.till import Till
+
+
+@pytest.mark.parametrize(
+    ("role", "told", "not_told"),
+    [
+        (
+            Role.DEVELOPER,
+            ["Create one", "Send a test request", "YOUR_API_KEY"],
+            ["Done. Its secret"],
+        ),
+        (Role.OWNER, ["Its secret was", "Send a test request"], ["Create one"]),
+        (Role.BILLING, ["can't create keys", "see who they are"], ["test request", "YOUR_API_KEY"]),
+    ],
+)
+def test_each_member_of_a_team_has_first_steps_of_their_own(
+    acme: Crew, role: Role, told: list[str], not_told: list[str]
+) -> None:
+    issue_api_key(acme.owner, name="The owner's")
+    grant_credits(get_wallet(acme.team), credits=1_000, reason="test")
+
+    page = acme.browser(role).get(acme.page("")).content.decode()
+
+    assert [each for each in told if each not in html.unescape(page)] == []
+    assert [each for each in not_told if each in html.unescape(page)] == []
 
 
 def test_it_shows_the_live_balance(alice: User, as_alice: Client) -> None:

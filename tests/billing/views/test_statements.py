@@ -26,7 +26,7 @@ def test_it_lists_the_months_with_their_files(as_alice: Client, wallet: Wallet) 
     assert "March 2026" in page
     assert f"{PAGE}2026-03.pdf" in page
     assert f"{PAGE}2026-03.csv" in page
-    assert page.count("So far") == 1
+    assert page.count("In progress") == 1
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ def test_a_workload_that_makes_no_sense_is_refused_beside_its_field(
     answer = as_charlie.get("/packs/", asked)
 
     assert answer.status_code == 400
-    assert "Please correct what is marked" in words(answer)
+    assert "Please correct the marked fields" in words(answer)
     assert "One request takes" not in words(answer)
 
 
@@ -251,7 +251,7 @@ def test_a_provider_is_named_only_where_staff_let_it(as_charlie: Client) -> None
     for path in ("/models/", "/models/seer/", "/models/thinker/"):
         assert "discreet" not in as_charlie.get(path).content.decode()
     assert "Served by lens" in words(as_charlie.get("/models/seer/"))
-    assert "What it can do Calls tools, Reads images" in words(as_charlie.get("/models/seer/"))
+    assert "Capabilities Calls tools, Reads images" in words(as_charlie.get("/models/seer/"))
 
 
 @pytest.mark.usefixtures("three")
@@ -277,8 +277,8 @@ def test_a_model_has_a_page_of_its_own(as_charlie: Client, starter: Pack, gpt4: 
     page = words(as_charlie.get("/models/vendor/deep:free/"))
 
     assert "Reads at most 128,000 tokens, its answer included" in page
-    assert "where you name none 8,192" in page
-    assert "as the model's maker sets it" in page
+    assert "Default max_tokens 8,192" in page
+    assert "set by the model's maker" in page
     assert "Prompt 2,000,000 $18.00" in page
     assert '"model": "vendor/deep:free"' in page
     # Both versions of its price, the present one first.

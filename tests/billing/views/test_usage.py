@@ -298,7 +298,7 @@ def test_it_says_what_does_not_fit(as_alice: Client, use: MakeUsage, query: dict
     answer = as_alice.get("/dashboard/usage/", query)
 
     assert answer.status_code == 400
-    assert "That filter doesn" in answer.content.decode()
+    assert "That filter isn" in answer.content.decode()
 
 
 def test_days_are_those_of_the_reader(alice: User, as_alice: Client, use: MakeUsage) -> None:
