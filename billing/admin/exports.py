@@ -97,7 +97,7 @@ class ExportAdmin(ReadOnlyWithActions[Export]):
     def what(self, export: Export) -> str:
         model = find_model(export.table)
         # A release may know it no more.
-        return export.table if model is None else capfirst(model._meta.verbose_name_plural)
+        return export.table if model is None else str(capfirst(model._meta.verbose_name_plural))
 
     @admin.display(description="State", ordering="state")
     def progress(self, export: Export) -> str:
