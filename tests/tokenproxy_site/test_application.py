@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.linked import linked
 from tests.proxy.conftest import until
 from tests.tokenproxy_site.database import database_away
 from tokenproxy_site.application import Application
@@ -23,7 +24,7 @@ async def site(scope: Any, receive: Any, send: Any) -> None:
 
 async def test_a_process_that_is_about_to_stop_says_that_it_is_not_ready() -> None:
     # No lifespan has begun, or it has ended: nothing of the API can be served.
-    transport = httpx.ASGITransport(app=Application(site))
+    transport = httpx.ASGITransport(app=linked(Application(site)))
 
     async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
         ready, page = await client.get("/readyz"), await client.get("/packs/")
@@ -58,7 +59,7 @@ async def call(settings: Any, *, is_https: bool, protocol: str, peer: str) -> An
     async with AsyncExitStack() as stack:
         application = Application(site)
         await stack.enter_async_context(living(application))
-        transport = httpx.ASGITransport(app=application, client=(peer, 5_000))
+        transport = httpx.ASGITransport(app=linked(application), client=(peer, 5_000))
         client = httpx.AsyncClient(transport=transport, base_url="http://testserver")
         await stack.enter_async_context(client)
         return await client.get("/v1/models", headers={"x-forwarded-proto": protocol})
@@ -97,7 +98,7 @@ async def living(application: Application) -> AsyncIterator[httpx.AsyncClient]:
     life = asyncio.create_task(application({"type": "lifespan"}, inbox.get, told.put))
     await inbox.put({"type": "lifespan.startup"})
     assert (await told.get())["type"] == "lifespan.startup.complete"
-    transport = httpx.ASGITransport(app=application)
+    transport = httpx.ASGITransport(app=linked(application))
     async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
         yield client
     await inbox.put({"type": "lifespan.shutdown"})
@@ -114,7 +115,7 @@ async def test_a_page_knows_its_client_from_the_proxies_that_are_trusted(setting
 
     forwarded = {"x-forwarded-for": "1.1.1.1, 203.0.113.5"}
     for peer in ("10.0.0.1", "127.0.0.1"):
-        transport = httpx.ASGITransport(app=Application(remember), client=(peer, 5_000))
+        transport = httpx.ASGITransport(app=linked(Application(remember)), client=(peer, 5_000))
         async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
             await client.get("/packs/", headers=forwarded)
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from proxy.http import bodies
+from tests.linked import linked
 from tests.proxy.wire import Client, assert_refused
 from tests.tokenproxy_site.server import served
 from tokenproxy_site import application
@@ -92,7 +93,7 @@ async def test_a_page_gets_its_form_as_it_was_sent() -> None:
         "headers": [(b"content-length", b"3")],
         "client": ("127.0.0.1", 1),
     }
-    await application.Application(page)(scope, inbox.get, send)
+    await linked(application.Application(page))(scope, inbox.get, send)
 
     assert seen == [b"a=b"]
     assert sent[0]["status"] == 204

@@ -21,6 +21,7 @@ from billing.tasks.wallet import recover_wallets
 from devstack.ports import free_port
 from tests.billing.wallet.faults import RedisFaults
 from tests.conftest import open_fences
+from tests.linked import linked
 from tests.proxy.conftest import until
 from tests.till import Till
 from tokenproxy_site.application import Application, counted
@@ -222,7 +223,7 @@ async def test_it_counts_api_calls_while_they_are_under_way() -> None:
     scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": []}
     before = count()
 
-    call = asyncio.create_task(Application(page)(scope, inbox.get, send))
+    call = asyncio.create_task(linked(Application(page))(scope, inbox.get, send))
     await until(lambda: count() == before + 1)
     has_read.set()
     await call

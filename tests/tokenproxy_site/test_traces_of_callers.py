@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from pytest_django import Settings
 
 from common.tracing import trace_with
+from tests.linked import linked
 from tests.tokenproxy_site.collector import Collector, collecting
 from tokenproxy_site.application import Application
 from tokenproxy_site.tracing import start_tracing
@@ -76,7 +77,7 @@ async def test_a_request_joins_the_trace_of_a_trusted_proxy_alone(
         "headers": [(b"traceparent", header.encode("latin-1")) for header in headers],
     }
 
-    await Application(answer)(scope, receive, send)
+    await linked(Application(answer))(scope, receive, send)
 
     heard, provider = collector
     assert provider.force_flush()

@@ -1,13 +1,10 @@
 """What the handler of /v1/ remembers from one request to the next."""
 
-import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.flow_control import FlowControl
-
 from proxy.api.handler import ApiHandler
-from proxy.http.link import LINK, Link
 from proxy.serving.runtime import Runtime
+from tests.linked import linked
 
 
 async def answer(handler: ApiHandler, path: str) -> int:
@@ -21,8 +18,7 @@ async def answer(handler: ApiHandler, path: str) -> int:
         sent.append(message)
 
     scope = {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b""}
-    link = Link(asyncio.Event(), FlowControl(asyncio.Transport()))
-    await handler({**scope, LINK: link}, receive, send)
+    await linked(handler)(scope, receive, send)
     return int(sent[0]["status"])
 
 
