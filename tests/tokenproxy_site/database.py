@@ -18,9 +18,12 @@ def close_pool() -> None:
 @contextmanager
 def database_away() -> Iterator[None]:
     """Let PostgreSQL be looked for where nothing listens."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(connection.settings_dict, "PORT", free_port())
-        patch.setitem(connection.settings_dict["OPTIONS"]["pool"], "timeout", 0.2)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(connection.settings_dict, "PORT", free_port())
+            patch.setitem(connection.settings_dict["OPTIONS"]["pool"], "timeout", 0.2)
+            close_pool()
+            yield
+    finally:
+        # Also of a block that fails, else all later tests fail by a pool that leads nowhere.
         close_pool()
-        yield
-    close_pool()

@@ -99,10 +99,12 @@ async def living(application: Application) -> AsyncIterator[httpx.AsyncClient]:
     await inbox.put({"type": "lifespan.startup"})
     assert (await told.get())["type"] == "lifespan.startup.complete"
     transport = httpx.ASGITransport(app=linked(application))
-    async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
-        yield client
-    await inbox.put({"type": "lifespan.shutdown"})
-    await life
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+            yield client
+    finally:
+        await inbox.put({"type": "lifespan.shutdown"})
+        await life
 
 
 async def test_a_page_knows_its_client_from_the_proxies_that_are_trusted(settings: Any) -> None:

@@ -96,6 +96,15 @@ def test_the_api_is_ready_without_postgresql(ready: None) -> None:
     assert answers["/readyz/site"].json()["database"] == "PostgreSQL does not answer"
 
 
+def test_postgresql_is_back_after_a_test_that_fails_without_it(ready: None) -> None:
+    connection.close()
+
+    with pytest.raises(AssertionError), database_away():
+        assert ask("/readyz/site").status_code == 200
+
+    assert ask("/readyz/site").status_code == 200
+
+
 def test_nothing_is_ready_before_every_migration_is_applied(ready: None) -> None:
     MigrationRecorder(connection).record_unapplied("billing", "0001_initial")
     try:

@@ -345,6 +345,7 @@ def test_a_secret_is_kept_encrypted(seat: Membership, receiver: Receiver) -> Non
     assert secret.encode() not in bytes(hook.encrypted_secret)
 
 
+@pytest.mark.usefixtures("unchecked_books")
 def test_a_low_balance_is_told_by_the_webhooks_own_threshold_and_once(
     hook: Webhook, receiver: Receiver, alice: User
 ) -> None:

@@ -60,7 +60,11 @@ class Service:
 
     def is_promoted(self) -> bool:
         with redis.Redis.from_url(self.replica.url) as client:
-            return bool(client.info("replication")["role"] == "master")
+            try:
+                return bool(client.info("replication")["role"] == "master")
+            except redis.ConnectionError:
+                # A Sentinel ends all connections of a server that it promotes, this one too.
+                return False
 
     def is_linked(self) -> bool:
         with redis.Redis.from_url(self.replica.url) as client:
