@@ -53,9 +53,10 @@ def test_two_models_answer_side_by_side_and_each_has_a_receipt(
     assert asked_for == ["gpt-4o", "gpt-4o-mini"]
 
     page.get_by_text("View code").click()
-    shown = page.locator("[data-language=curl]").inner_text()
-    assert "say 40 words" in shown
-    assert "$OPENAI_API_KEY" in shown
+    shown = page.locator("[data-language=curl]")
+    expect(shown).to_be_visible()
+    expect(shown).to_contain_text("say 40 words")
+    expect(shown).to_contain_text("$OPENAI_API_KEY")
     assert not SECRET.search(page.content())
     kept = page.evaluate("JSON.stringify([localStorage, sessionStorage])")
     assert "say 40 words" not in kept

@@ -69,7 +69,7 @@ OTHERS = dict.fromkeys(
     ),
     in_bash,
 )
-# Excerpts: of a request, of answers.
+# Excerpts: of a request, of answers, of a program that reads a delivery (`test_webhooks.py`).
 EXCERPTS = {
     "authorization",
     "checkout",
@@ -79,6 +79,8 @@ EXCERPTS = {
     "request-body",
     "stream-events",
     "usage",
+    "webhook-body",
+    "webhook-check",
 }
 
 

@@ -28,6 +28,7 @@ pytestmark = pytest.mark.timeout(600)
 # Deeds that leave nothing to be seen here, and why.
 NOTHING_COMES_OF = {
     "billing.approval withdraw": "only whoever asked may",
+    "billing.export stop": "only whoever asked for it sees it",
     "billing.inboxitem end-hold": "the finding is about no hold",
     "billing.inboxitem let-go": "nobody has it",
     "billing.order ask-stripe": "nobody answers at Stripe's address",

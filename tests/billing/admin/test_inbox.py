@@ -46,6 +46,7 @@ def kinds_in(tree: ast.AST) -> set[str]:
 def test_every_kind_says_what_to_do() -> None:
     # Filed by a constant.
     named = {"dispute", "fraud_warning", "key_write_offs", NEGATIVE, FALLING, UNKNOWN}
+    named |= {"provider_account_failing", "provider_balance_low"}
     assert kinds_filed() | named == ADVICE.keys()
     assert ADVICE.keys() >= URGENT
 

@@ -2,8 +2,10 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +26,7 @@ from billing.notices.webhooks.addresses import check_url
 from billing.notices.webhooks.deliveries import announce, send_again, write_test
 from billing.notices.webhooks.kinds import CHOICES
 from billing.notices.webhooks.posting import post_due_deliveries
-from billing.notices.webhooks.signatures import sign
+from billing.notices.webhooks.signatures import make_webhook_secret, sign
 from billing.notices.webhooks.switches import (
     MOST_WEBHOOKS,
     Choice,
@@ -472,3 +474,25 @@ def test_a_link_that_we_did_not_make_pauses_nothing(seat: Membership, client: Cl
         assert client.post(forged).status_code == 404
 
     assert ApiKey.objects.get(pk=key.pk).paused_at is None
+
+
+def test_the_documentations_check_takes_what_we_sign_and_nothing_else() -> None:
+    program: dict[str, Any] = {}
+    exec(Path("templates/examples/webhook-check.txt").read_text(), program)  # noqa: S102
+    secret, body, now = make_webhook_secret(), '{"type": "webhook.test"}', int(time.time())
+
+    def told(at: int, signature: str) -> dict[str, str]:
+        return {
+            "webhook-id": "msg_1",
+            "webhook-timestamp": str(at),
+            "webhook-signature": signature,
+        }
+
+    ours = sign(secret, "msg_1", now, body)
+    old = sign(secret, "msg_1", now - 600, body)
+    theirs = sign(make_webhook_secret(), "msg_1", now, body)
+
+    assert program["is_ours"](secret, told(now, f"{theirs} {ours}"), body.encode())
+    assert not program["is_ours"](secret, told(now, theirs), body.encode())
+    assert not program["is_ours"](secret, told(now, ours), body.encode() + b" ")
+    assert not program["is_ours"](secret, told(now - 600, old), body.encode())

@@ -1,7 +1,7 @@
 """The library's parts: joined in order, and called by name with what `signatures.py` says."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,10 +130,19 @@ def test_a_function_unpacks_its_arguments_in_their_order(name: str) -> None:
 
     found = list(reader_of(CALLED[name]).unpacked("args"))
 
-    of_rows = {(tuple(names), span) for names, span in found if "at" in span}
+    # A second reading passes over what the first has read.
+    of_rows = {(whole(names, rows), span) for names, span in found if "at" in span}
     assert [each for each in found if "at" not in each[1]] == ([(named, span)] if named else [])
     # A row of one field is read as it is.
     assert of_rows == {(tuple(row), f", at, at + {len(row) - 1}") for row in rows if len(row) > 1}
+
+
+def whole(names: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Return a row's names with those in the place of `_`, or what was read if none fits."""
+    for row in rows:
+        if len(row) == len(names) and all(a in ("_", b) for a, b in zip(names, row, strict=True)):
+            return tuple(row)
+    return tuple(names)
 
 
 def reader_of(function: Lua) -> Lua:
