@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import redis
 from celery import current_app
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
@@ -82,7 +83,7 @@ def _demand_workers_that_know() -> None:
     try:
         alive = len(_ask_workers("ping", within_s=LIVES_S))
         know = len(_ask_workers("opens_at_home", within_s=KNOWS_S, most=alive)) if alive else 0
-    except OperationalError as error:
+    except (OperationalError, redis.RedisError) as error:
         raise CommandError("The broker does not answer, so nobody knows who works.") from error
     if know < alive:
         raise CommandError(
@@ -93,9 +94,12 @@ def _demand_workers_that_know() -> None:
 
 def _ask_workers(command: str, *, within_s: float, most: int | None = None) -> list[Any]:
     """Return what workers answer: one whose version has no such command answers with an error."""
-    control = current_app.control
-    replies = control.broadcast(command, reply=True, timeout=within_s, limit=most) or []
-    return [one for reply in replies for one in reply.values() if "ok" in one]
+    # One from the pool may have ended since it was used.
+    with current_app.connection_for_write() as connection:
+        replies = current_app.control.broadcast(
+            command, reply=True, timeout=within_s, limit=most, connection=connection
+        )
+    return [one for reply in replies or [] for one in reply.values() if "ok" in one]
 
 
 def _read_urls(name: str | None) -> list[str]:
