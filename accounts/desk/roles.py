@@ -152,6 +152,8 @@ def rights_of(role: Role) -> tuple[str, ...]:
 
 def everything_seen() -> tuple[str, ...]:
     """Return the right to see each page of the desk, and all that is on it."""
-    pages = (model._meta for model in admin.site._registry)
-    seen = {f"{page.app_label}.view_{page.model_name}" for page in pages}
+    pages = admin.site._registry.items()
+    below = (table.model for _, page in pages for table in page.inlines)
+    models = {model._meta for model in (*(model for model, _ in pages), *below)}
+    seen = {f"{model.app_label}.view_{model.model_name}" for model in models}
     return (*sorted(seen), SEES_ADDRESSES, SEES_MARGIN, SEES_DASHBOARDS)

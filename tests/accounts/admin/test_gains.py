@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(600)
 
 NAMES = [role.name for role in ROLES]
 # Tables below the forms of other pages.
-BELOW_FORMS = ("amountstep", "incidentupdate", "provideraccount")
+BELOW_FORMS = ("amountstep", "incidentupdate", "packprice", "provideraccount")
 ELSEWHERE = "https://elsewhere.example/v1"
 
 
