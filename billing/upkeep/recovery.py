@@ -10,7 +10,7 @@ steps are refused, because Redis knows the epoch of the present rebuild and refu
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import chain
@@ -21,7 +21,7 @@ from django.conf import settings
 from billing.exceptions import UnsafeRedis, WalletRecovering
 from billing.upkeep.books import Books, open_books
 from billing.upkeep.homes import find_strangers
-from billing.upkeep.rebuild_plan import Plan, plan_shard, split_by_shard
+from billing.upkeep.rebuild_plan import Journalled, Plan, plan_shard, split_by_shard
 from billing.upkeep.remains import Remains, read_remains
 from billing.wallet import keys
 from billing.wallet.commands import restoring
@@ -130,7 +130,7 @@ def _rebuild(
     client.ask_many([restoring.begin(shard, epoch=epoch) for shard in closed])
     time.sleep(grace_s)
     journalled = split_by_shard(read_all(settings.JOURNAL_DIR))
-    remains = busiest_first([read_remains(client, shard) for shard in closed])
+    remains = busiest_first([read_remains(client, shard) for shard in closed], journalled)
     done: Counter[str] = Counter()
 
     def plan_shards(books: Iterator[Books]) -> Iterator[Iterator[Command]]:
@@ -165,9 +165,17 @@ def _rebuild(
     )
 
 
-def busiest_first(remains: list[Remains]) -> list[Remains]:
-    """Order shards by what was under way: those whom most are waiting for are opened first."""
-    return sorted(remains, key=lambda found: len(found.holds) + len(found.events), reverse=True)
+def busiest_first(remains: list[Remains], journalled: Mapping[int, Journalled]) -> list[Remains]:
+    """Order shards by what was under way: those whom most are waiting for are opened first.
+
+    A Redis that lost all knows of no holds any more, but the journals do.
+    """
+
+    def under_way(found: Remains) -> int:
+        lines = journalled.get(found.shard)
+        return len(found.events) + max(len(found.holds), len(lines.open) if lines else 0)
+
+    return sorted(remains, key=under_way, reverse=True)
 
 
 def _steps(plan: Plan, booked: Books, *, epoch: str) -> Iterator[Command]:

@@ -29,6 +29,7 @@ from billing.ledger.wallets import freeze_wallet, wallet_of
 from billing.models import Debit, InboxItem, LedgerEntry, UsageRecord, Wallet
 from billing.upkeep.drain import drain
 from billing.upkeep.reaper import reap
+from billing.upkeep.rebuild_plan import Journalled
 from billing.upkeep.recovery import busiest_first, recover
 from billing.upkeep.remains import Remains
 from billing.wallet import keys, library, rebuild_barrier
@@ -101,7 +102,14 @@ def test_a_busy_shard_serves_before_the_last_one_is_rebuilt(
 def test_shards_with_more_under_way_come_first() -> None:
     idle, held = Remains(3, [], {}, ["r0"]), Remains(9, [], {"r1": 5}, [])
 
-    assert busiest_first([idle, held]) == [held, idle]
+    assert busiest_first([idle, held], {}) == [held, idle]
+
+
+def test_after_redis_lost_all_the_journals_tell_which_shard_is_busy(till: Till) -> None:
+    idle, busy = Remains(3, [], {}, []), Remains(9, [], {}, [])
+    under_way = Journalled(open=[(till.facts("r1"), 5)])
+
+    assert busiest_first([idle, busy], {9: under_way}) == [busy, idle]
 
 
 def test_open_shards_are_left_alone(till: Till) -> None:
