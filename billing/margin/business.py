@@ -20,8 +20,8 @@ from django.utils import timezone
 from billing.margin.rates import Rates, read_rates
 from billing.margin.reads import Margin, read_margins, total_of
 from billing.models import Lot, Revenue, SiteRollUp, UsageRecord, UsageRollUp, Wallet
-from billing.rollups.days import midnight
 from billing.rollups.histogram import BUCKETS, percentile_ms
+from billing.rollups.periods import midnight
 
 # Another one whenever what is measured has another shape: a release reads what another one kept.
 NAME = "figures:business:2"

@@ -17,7 +17,7 @@ from django.utils import timezone
 from billing.catalogue.pricing import Rates, Usage, cost_credits
 from billing.margin.reads import Margin, read_margins, total_of
 from billing.models import SiteRollUp
-from billing.rollups.days import midnight
+from billing.rollups.periods import midnight
 from billing.token_classes import COUNTS
 
 DAYS = 30

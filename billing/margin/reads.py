@@ -35,7 +35,8 @@ from django.utils import timezone
 
 from billing.margin.rates import MILLION, Rates, read_rates
 from billing.models import KeySpan, SiteRollUp, UsageRollUp
-from billing.rollups.days import are_days_whole, cut, midnight
+from billing.rollups.days import are_days_whole, cut
+from billing.rollups.periods import midnight
 
 NANOS = Decimal(1_000_000_000)
 SUMS = (

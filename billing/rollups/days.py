@@ -4,7 +4,7 @@ A sweep and a rebuild add to all tables in one statement (`sums.ALL`). What is o
 of days is made here, a day at a time and the newest first, beside everything else.
 """
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -12,6 +12,7 @@ from django.utils import timezone
 from billing.models import RollUpRange, SiteRollUp
 from billing.rollups import sums
 from billing.rollups.lock import lock_roll_ups
+from billing.rollups.periods import midnight
 from billing.rollups.quarters import EPOCH
 
 DAY = timedelta(days=1)
@@ -25,11 +26,6 @@ _LAST = f"date_bin(%(days)s * interval '1 day', %(until)s - interval '1 us', {su
 _TOUCHED = f"starts_at >= {_FIRST} AND starts_at <= {_LAST}"
 _INSIDE = f"starts_at >= {_FIRST} AND starts_at < {_LAST} + %(days)s * interval '1 day'"
 _SUMS = ", ".join(sums.SPAN_SUMS)
-
-
-def midnight(day: date) -> datetime:
-    """Return when a day begins, UTC."""
-    return datetime.combine(day, time.min, UTC)
 
 
 def day_of(at: datetime) -> datetime:

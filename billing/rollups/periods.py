@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
@@ -71,7 +71,7 @@ def between(first: date, last: date, *, step: Step, zone: ZoneInfo) -> Period:
     )
 
 
-def midnight(day: date, zone: ZoneInfo) -> datetime:
+def midnight(day: date, zone: tzinfo = UTC) -> datetime:
     """Return the instant (UTC) at which a day begins in a zone."""
     return datetime.combine(day, time(), zone).astimezone(UTC)
 

@@ -7,8 +7,9 @@ from datetime import datetime
 from django.db import connection, transaction
 
 from billing.rollups import sums
-from billing.rollups.days import day_of, make_spans, midnight, next_day, read_range, widen
+from billing.rollups.days import day_of, make_spans, next_day, read_range, widen
 from billing.rollups.lock import lock_roll_ups
+from billing.rollups.periods import midnight
 
 WITHIN = "{row}.{at} >= %(since)s AND {row}.{at} < %(until)s"
 ROWS = WITHIN.format(row="t", at="starts_at")

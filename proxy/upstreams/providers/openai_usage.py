@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from billing.margin.rates import COST_CURRENCY
-from billing.rollups.days import midnight
+from billing.rollups.periods import midnight
 from proxy.errors import BadUsageReport
 from proxy.models import ProviderAccount
 from proxy.upstreams.providers.asking import ask_account

@@ -21,7 +21,7 @@ from django.db.models.functions import TruncDate
 from billing.ledger.inbox import file_item
 from billing.margin.reads import NANOS
 from billing.models import SiteRollUp
-from billing.rollups.days import midnight
+from billing.rollups.periods import midnight
 from proxy.errors import BadUsageReport
 from proxy.models import Provider
 

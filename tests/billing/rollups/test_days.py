@@ -21,8 +21,9 @@ from billing.models import (
     UsageRecord,
     UsageRollUp,
 )
-from billing.rollups.days import cut, make_days, midnight
+from billing.rollups.days import cut, make_days
 from billing.rollups.due import note_booked
+from billing.rollups.periods import midnight
 from billing.rollups.rebuild import find_differences, rebuild
 from billing.rollups.sweep import roll_up
 from tests import desk
