@@ -27,7 +27,6 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('days_from', models.DateField(null=True)),
-                ('quarters_from', models.DateField(null=True)),
                 ('seen_at', models.DateTimeField(null=True)),
             ],
         ),

@@ -138,7 +138,7 @@ class SiteRollUp(RollUp):
 
 
 class UsageDay(UsageSums):
-    """The sums of one wallet's requests, by key, that ended in one day (UTC). They are kept."""
+    """The sums of one wallet's requests, by key, that ended in one day (UTC)."""
 
     wallet = models.ForeignKey(Wallet, models.PROTECT, db_index=False, related_name="+")
     api_key = models.ForeignKey(ApiKey, models.PROTECT, db_index=False, related_name="+")
@@ -210,13 +210,11 @@ class RollUpRange(models.Model):
 
     # Sums by day are still to be made of receipts that are older than these tables.
     days_from = models.DateField(null=True)
-    # Quarters of an hour are deleted when they are old.
-    quarters_from = models.DateField(null=True)
     # When a worker first saw that days are to be made: for an hour, an older one may add receipts.
     seen_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
-        return f"Days from {self.days_from}, quarters from {self.quarters_from}"
+        return f"Days from {self.days_from}"
 
 
 class RollUpMark(models.Model):

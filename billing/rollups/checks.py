@@ -26,19 +26,15 @@ ROLLED_UP = (
 )
 
 
-def _midnight(column: str) -> str:
-    return f"(SELECT {column}::timestamp AT TIME ZONE 'UTC' FROM billing_rolluprange)"  # noqa: S608
-
-
-# Before the one quarters of an hour were deleted, before the other days have no sums yet.
-KEPT_FROM = f"COALESCE({_midnight('quarters_from')}, '-infinity')"
-MADE_FROM = f"COALESCE({_midnight('days_from')}, '-infinity')"
-
-
-def _days(sign: str) -> str:
-    keys = ", ".join(f"t.{key}" for key in KEYS)
-    return f"SELECT {keys}, t.starts_at AS day, {_columns('t', sign)} FROM {sums.DAY} t"  # noqa: S608
-
+# Before it days have no sums yet.
+MADE_FROM = (
+    "COALESCE((SELECT days_from::timestamp AT TIME ZONE 'UTC' FROM billing_rolluprange),"
+    " '-infinity')"
+)
+DAYS = (
+    f"SELECT {', '.join(f't.{key}' for key in KEYS)}, t.starts_at AS day, {_columns('t', '')}"  # noqa: S608
+    f" FROM {sums.DAY} t"
+)
 
 # Days of which a quarter of an hour is added up again by the next sweep may differ until then.
 NOT_DUE = (
@@ -53,8 +49,7 @@ QUERIES_OF_WALLETS = (
            'YYYY-MM-DD'), format('key %s, %s at %s, %s: receipts say %s requests and %s credits '
            'more', api_key_id, model_name, provider_name, outcome, SUM(requests),
            SUM(charged_credits))
-    FROM ({RECEIPTS} UNION ALL {ROLLED_UP} WHERE t.starts_at >= {KEPT_FROM}
-          UNION ALL {_days("-")} WHERE t.starts_at < {KEPT_FROM}) r
+    FROM ({RECEIPTS} UNION ALL {ROLLED_UP}) r
     WHERE {NOT_DUE}
     GROUP BY {", ".join(KEYS)}, day HAVING {IS_DIFFERENT}
     """,  # noqa: S608
@@ -63,7 +58,7 @@ QUERIES_OF_WALLETS = (
            'YYYY-MM-DD'), format('key %s, %s at %s, %s: the day says %s requests and %s credits '
            'more than its quarters of an hour', api_key_id, model_name, provider_name, outcome,
            SUM(requests), SUM(charged_credits))
-    FROM ({_days("")} UNION ALL {ROLLED_UP}) r WHERE day >= GREATEST({MADE_FROM}, {KEPT_FROM})
+    FROM ({DAYS} UNION ALL {ROLLED_UP}) r WHERE day >= {MADE_FROM}
     GROUP BY {", ".join(KEYS)}, day HAVING {IS_DIFFERENT}
     """,  # noqa: S608
     # A span that began before days had sums may lack some of them.
@@ -84,7 +79,6 @@ QUERIES_OF_THE_SITE = (
            SUM(charged_credits))
     FROM (SELECT {SITE_KEYS}, {_columns("t", "")} FROM {sums.USAGE} t
           UNION ALL SELECT {SITE_KEYS}, {_columns("s", "-")} FROM {sums.SITE} s) r
-    WHERE starts_at >= {KEPT_FROM}
     GROUP BY {SITE_KEYS} HAVING {IS_DIFFERENT}
     """,  # noqa: S608
 )

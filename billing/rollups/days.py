@@ -1,4 +1,4 @@
-"""Sums by day (UTC) and by spans of days: made from quarters of an hour, and kept when those go.
+"""Sums by day (UTC) and by spans of days: made from quarters of an hour.
 
 A sweep and a rebuild add to all tables in one statement (`sums.ALL`). What is older than the tables
 of days is made here, a day at a time and the newest first, beside everything else.

@@ -47,9 +47,8 @@ def find_differences(since: datetime, until: datetime) -> list[Difference]:
     """
     bounds = read_range()
     since, until = day_of(since), next_day(until)
-    quarters_from = max(since, midnight(bounds.quarters_from)) if bounds.quarters_from else since
     days_from = max(since, midnight(bounds.days_from)) if bounds.days_from else since
-    found = [*_compare_quarters(quarters_from, until), *_compare_days(days_from, until)]
+    found = [*_compare_quarters(since, until), *_compare_days(days_from, until)]
     if bounds.days_from is None:
         found += _compare_spans(*widen(since, until))
     return found
