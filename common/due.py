@@ -4,6 +4,7 @@ Claiming a row moves the instant at which it is due. So of two sweeps one claims
 process dies is due again by itself.
 """
 
+import random
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
@@ -17,6 +18,8 @@ Row = TypeVar("Row", bound=Model)
 ATTEMPTS = "attempts"
 # A pause is doubled at most this often: it then exceeds every longest pause, and can't overflow.
 MOST_DOUBLINGS = 20
+MOST_SPREAD = 0.1
+NO_TIME = timedelta()
 
 
 class DueRows(Generic[Row]):
@@ -55,7 +58,8 @@ class DueRows(Generic[Row]):
 class RetriedRows(DueRows[Row]):
     """Due rows whose work may fail. Each failure doubles the pause before the next attempt.
 
-    An attempt is counted when its row is claimed.
+    An attempt is counted when its row is claimed. Up to a tenth is added to a pause by chance, so
+    that what failed together is not tried together again.
     """
 
     def __init__(
@@ -79,9 +83,14 @@ class RetriedRows(DueRows[Row]):
             setattr(row, ATTEMPTS, self.attempts(row) + 1)
         return is_mine
 
-    def postpone(self, row: Row, **changes: Any) -> None:
-        """Make a claimed row due after its pause, with the `changes` that its failure causes."""
-        changes[self.due_column] = timezone.now() + self.pause(self.attempts(row))
+    def postpone(self, row: Row, *, at_least: timedelta = NO_TIME, **changes: Any) -> None:
+        """Make a claimed row due after its pause, with the `changes` that its failure causes.
+
+        It waits for `at_least`, as far as the longest pause allows.
+        """
+        pause = max(self.pause(self.attempts(row)), min(at_least, self.longest_pause))
+        spread = pause * random.uniform(0, MOST_SPREAD)  # noqa: S311 - not a secret
+        changes[self.due_column] = timezone.now() + pause + spread
         self.open_rows.filter(pk=row.pk).update(**changes)
 
     def is_alarming(self, row: Row) -> bool:

@@ -9,8 +9,6 @@ import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextvars import ContextVar
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from functools import cache, lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -21,6 +19,7 @@ import orjson
 from aiohttp.connector import Connection
 from django.conf import settings
 
+from common.retry_after import parse_retry_after
 from common.tracing import span
 from proxy.errors import (
     AnswerBroken,
@@ -46,8 +45,6 @@ DNS_CACHE_S = 60
 # An upstream may close a kept connection while a request is on its way: then the connection closes
 # within this time. If it closes later, the request may have run.
 HANG_UP_S = 1.0
-# A limit for Retry-After; no upstream asks for longer.
-MOST_RETRY_AFTER_S = 86_400.0
 
 # The errors that the libraries raise for a failed request.
 TRANSPORT_ERRORS = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError)
@@ -232,35 +229,6 @@ class UpstreamAnswer:
         if not isinstance(stream, httpx.AsyncByteStream):
             raise TypeError("an asynchronous transport gives asynchronous streams")
         return stream
-
-
-def parse_retry_after(headers: httpx.Headers) -> float | None:
-    """Return the seconds that an answer asks to wait, written in any of the usual ways."""
-    for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        text = headers.get(name, "").strip()
-        if not text:
-            continue
-        seconds = _read_number(text)
-        if seconds is not None:
-            return min(seconds * unit_s, MOST_RETRY_AFTER_S)
-        if unit_s == 1.0:
-            return _read_instant(text)
-    return None
-
-
-def _read_number(text: str) -> float | None:
-    is_number = text.isascii() and text.replace(".", "", 1).isdigit() and len(text) < 16
-    return float(text) if is_number else None
-
-
-def _read_instant(text: str) -> float | None:
-    try:
-        instant = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
-        return None
-    # A date without a zone is in GMT (RFC 9110).
-    at = instant.replace(tzinfo=instant.tzinfo or UTC).timestamp()
-    return min(max(at - time.time(), 0.0), MOST_RETRY_AFTER_S)
 
 
 def _headers(secret: str, request_id: str) -> list[tuple[bytes, bytes]]:

@@ -87,7 +87,7 @@ async def set_keys(exchange: Exchange, provider: Provider) -> None:
 
 
 async def set_account(exchange: Exchange, provider: Provider) -> None:
-    """POST /control/account: what was paid in, and usage of other days.
+    """POST /control/account: what was paid in, costs of no item, and usage of other days.
 
     `{"total_credits": 20, "used": [{"day": "2026-03-02", "model": "gpt-4o", "input_tokens": 20}]}`
     """
@@ -95,6 +95,9 @@ async def set_account(exchange: Exchange, provider: Provider) -> None:
     total = check_number(payload, "total_credits", 0, 1e9)
     if total is not None:
         provider.bills.total_credits = total
+    other = check_number(payload, "other_costs", 0, 1e9)
+    if other is not None:
+        provider.bills.other_costs = other
     for row in check_type(payload, "used", list) or []:
         kind = check_type(row, "kind", str) or "completions"
         try:

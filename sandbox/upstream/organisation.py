@@ -70,6 +70,8 @@ class Bills:
 
     used: dict[tuple[str, date, str], Used] = field(default_factory=dict)
     total_credits: float = 100.0
+    # Dollars for each day on which something was used, which belong to no item.
+    other_costs: float = 0.0
 
     def add(self, record: Record) -> None:
         """Bill a request that has ended; one that was refused costs nothing."""
@@ -180,6 +182,8 @@ def _costs_of_day(bills: Bills, day: date, is_grouped: bool) -> list[dict[str, A
         for model, used in bills.of_day(day).items()
         for kind, cost in used.costs().items()
     }
+    if items and bills.other_costs:
+        items[""] = bills.other_costs
     shown = items if is_grouped else {"": sum(items.values())} if items else {}
     return [
         {

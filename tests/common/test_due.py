@@ -97,9 +97,34 @@ def test_a_row_whose_claimer_died_is_due_again_when_its_lease_ends() -> None:
 def test_each_failure_doubles_the_pause_up_to_the_longest() -> None:
     event = make("failing")
 
-    waits = [round(wait / MINUTE) for wait in fail(event, times=8)]
+    waits = list(fail(event, times=8))
 
-    assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
+    pauses = [minutes * MINUTE for minutes in (1, 2, 4, 8, 16, 32, 60, 60)]
+    for wait, pause in zip(waits, pauses, strict=True):
+        assert 0.9 * pause < wait <= 1.1 * pause
+
+
+def test_what_failed_together_is_due_again_one_after_the_other() -> None:
+    events = [make(f"failing {number}") for number in range(10)]
+
+    for event in events:
+        EVENTS.claim(event)
+        EVENTS.postpone(event, at_least=60 * MINUTE)
+
+    waits = [wait_of(event) for event in events]
+    assert max(waits) - min(waits) > MINUTE / 10
+
+
+@pytest.mark.parametrize(("asked", "minutes"), [(0.5, 1), (15, 15), (1_440, 60)])
+def test_a_row_waits_for_as_long_as_it_is_asked_to_up_to_the_longest_pause(
+    asked: float, minutes: int
+) -> None:
+    event = make("asked to wait")
+    EVENTS.claim(event)
+
+    EVENTS.postpone(event, at_least=asked * MINUTE)
+
+    assert 0.9 * minutes * MINUTE < wait_of(event) <= 1.1 * minutes * MINUTE
 
 
 @pytest.mark.parametrize("attempts", [21, 1_000, 2**31 - 1])

@@ -1,8 +1,9 @@
 """Post the deliveries that are due, many at once, so that a slow address holds up no other.
 
-Each is posted until it is answered with 2xx, later each time, for about a day. A redirect is not
-followed and the answer's body is not read. `common/due.py` says how sweeps share the due rows; a
-process that dies between an answer and our note of it has the same posted again, with the same id.
+Each is posted until it is answered with 2xx, later each time, for about a day, and not before the
+instant that an answer's `Retry-After` asks for. A redirect is not followed and the answer's body is
+not read. `common/due.py` says how sweeps share the due rows; a process that dies between an answer
+and our note of it has the same posted again, with the same id.
 """
 
 import asyncio
@@ -23,9 +24,10 @@ from billing.models import Webhook, WebhookDelivery
 from billing.notices.webhooks.addresses import check_url, is_allowed_address
 from billing.notices.webhooks.signatures import signed_headers
 from billing.notices.webhooks.switches import switch_off_failing
-from common.due import RetriedRows
+from common.due import NO_TIME, RetriedRows
 from common.encryption import InvalidToken
 from common.outside import CheckedResolver
+from common.retry_after import parse_retry_after
 
 # From the first byte sent to the head of the answer.
 TIMEOUT_S = 10
@@ -56,6 +58,7 @@ class Answer:
     status_code: int | None
     latency_ms: int
     error: str = ""
+    retry_after: timedelta = NO_TIME
 
     @property
     def is_taken(self) -> bool:
@@ -119,7 +122,7 @@ async def _wait(tasks: Collection[asyncio.Task[Answer]]) -> set[asyncio.Task[Ans
 
 
 async def _post(session: aiohttp.ClientSession, delivery: WebhookDelivery) -> Answer:
-    began, status, error = time.monotonic(), None, ""
+    began, status, error, wait_s = time.monotonic(), None, "", None
     try:
         headers = signed_headers(delivery, at=timezone.now())
         async with session.post(
@@ -129,13 +132,15 @@ async def _post(session: aiohttp.ClientSession, delivery: WebhookDelivery) -> An
             allow_redirects=False,
         ) as answer:
             status = answer.status
+            wait_s = parse_retry_after(answer.headers)
     except TimeoutError:
         error = f"No answer within {TIMEOUT_S} seconds"
     except (aiohttp.ClientError, OSError, ValueError, WebhookUnfit) as problem:
         error = str(getattr(problem, "os_error", problem)) or type(problem).__name__
     except InvalidToken:
         error = "The secret can't be read any more: renew it"
-    return Answer(status, round((time.monotonic() - began) * 1_000), error[:200])
+    latency_ms = round((time.monotonic() - began) * 1_000)
+    return Answer(status, latency_ms, error[:200], timedelta(seconds=wait_s or 0))
 
 
 @transaction.atomic
@@ -154,7 +159,8 @@ def _note(delivery: WebhookDelivery, answer: Answer) -> None:
         webhook.exclude(failing_since=None).update(failing_since=None)
         return
     is_over = DELIVERIES.is_alarming(delivery)
-    DELIVERIES.postpone(delivery, given_up_at=now if is_over else None, **went)
+    given_up_at = now if is_over else None
+    DELIVERIES.postpone(delivery, at_least=answer.retry_after, given_up_at=given_up_at, **went)
     webhook.filter(failing_since=None).update(failing_since=now)
     log.info("webhook_failed", webhook=delivery.webhook_id, attempts=delivery.attempts)
     if answer.status_code == HTTPStatus.GONE:

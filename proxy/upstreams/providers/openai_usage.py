@@ -31,6 +31,7 @@ MOST_DAYS = 31
 MOST_PAGES = 50
 DAY_S = 86_400
 SNAPSHOT = re.compile(r"-(\d{4}|\d{4}-\d{2}-\d{2})$")
+UNNAMED = "other costs"
 # Text and sound are told apart, which our receipts do not.
 PROMPT = ("input_tokens", "input_audio_tokens")
 COMPLETION = ("output_tokens", "output_audio_tokens")
@@ -74,7 +75,9 @@ def _read_costs(
         cost = Decimal(amount["value"])
         if not abs(cost) <= MOST_DOLLARS:
             raise ValueError("a cost is impossible")
-        found[day, _name(row["line_item"].partition(",")[0].strip(), known)] += cost
+        # What belongs to no item has no name.
+        item = row["line_item"] or UNNAMED
+        found[day, _name(item.partition(",")[0].strip(), known)] += cost
     return found
 
 

@@ -17,6 +17,7 @@ class Receiver(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Hook)
         self.status = 200
+        self.headers: dict[str, str] = {}
         self.heard: list[tuple[dict[str, str], str]] = []
         # What is done before an answer is given.
         self.before: Callable[[], object] = lambda: None
@@ -43,6 +44,8 @@ class _Hook(BaseHTTPRequestHandler):
         self.server.before()
         self.send_response(self.server.status)
         self.send_header("location", "/elsewhere")
+        for name, value in self.server.headers.items():
+            self.send_header(name, value)
         self.send_header("content-length", "0")
         self.end_headers()
 

@@ -142,6 +142,17 @@ def test_it_is_sent_again_until_it_is_taken(hook: Webhook, receiver: Receiver, s
     assert hook.failing_since is None
 
 
+def test_it_waits_for_as_long_as_the_receiver_asks(hook: Webhook, receiver: Receiver) -> None:
+    receiver.status, receiver.headers = 503, {"Retry-After": "7200"}
+    write_test(hook)
+    before = timezone.now()
+
+    post_due_deliveries()
+
+    wait = WebhookDelivery.objects.get().next_attempt_at - before
+    assert timedelta(hours=2) <= wait < timedelta(hours=3)
+
+
 def test_pauses_grow_to_about_a_day(hook: Webhook, receiver: Receiver) -> None:
     receiver.status = 500
     write_test(hook)

@@ -186,6 +186,19 @@ def test_embeddings_and_what_else_is_billed_are_lines_of_their_own(
     assert rows == {"2026-03-02 gpt-4o": "20 → 20", "2026-03-03 e-1": "7 → 0"}
 
 
+def test_costs_that_belong_to_no_item_are_a_line_of_their_own(
+    account: Any, upstream: Sandbox, root: Client
+) -> None:
+    provider = account("openai").provider
+    seed(upstream, USED, other_costs=0.5)
+
+    page = root.post(desk.do_url("fetch-usage", provider), {**DAYS, "_preview": "1"})
+
+    costs = {row[0]: row[3] for row in page.context["preview"].rows}
+    assert costs["2026-03-02 other costs"] == "0.5000 → 0.0000"
+    assert len(costs) == 2
+
+
 REFUSALS = [
     ("401", "401, it does not know the key."),
     ("429-30", "429, it is asked too often. It asks to wait 30 s."),
