@@ -14,7 +14,7 @@ VENV_PYTHON := .venv/bin/python
 COMPILE := $(VENV_PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-strip-extras --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 
-CHAOS = $(if $(CHAOS_MINUTES),--minutes $(CHAOS_MINUTES)) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED)) $(if $(CHAOS_NODES),--nodes $(CHAOS_NODES)) $(if $(CHAOS_POOLER),--pooler)
+CHAOS = $(if $(CHAOS_MINUTES),--minutes $(CHAOS_MINUTES)) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED)) $(if $(CHAOS_NODES),--nodes $(CHAOS_NODES)) $(if $(CHAOS_POOLER),--pooler) $(if $(CHAOS_FAILOVER),--failover)
 
 export PORT HOST
 
@@ -96,10 +96,10 @@ pooler-stack-test: venv ## test the whole product under load through PgBouncer
 nodes-stack-test: venv ## test the whole product under load with the wallets on three servers of Redis
 	STACK_NODES=3 $(VENV_PYTHON) -m pytest -n0 -m stack tests/stack/test_money_under_load.py tests/stack/test_overdraw.py
 
-chaos: venv ## kill what runs, for minutes, and audit (CHAOS_MINUTES=…, CHAOS_SEED=…, CHAOS_NODES=…, CHAOS_POOLER=1)
+chaos: venv ## kill what runs, for minutes, and audit (CHAOS_MINUTES=…, CHAOS_SEED=…, CHAOS_NODES=…, CHAOS_POOLER=1, CHAOS_FAILOVER=1)
 	@exec $(VENV_PYTHON) -m bench.chaos --with-parent $(CHAOS)
 
-chaos-short: venv ## the same in less than a minute (CHAOS_SEED=…, CHAOS_NODES=…, CHAOS_POOLER=1)
+chaos-short: venv ## the same in less than a minute (CHAOS_SEED=…, CHAOS_NODES=…, CHAOS_POOLER=1, CHAOS_FAILOVER=1)
 	@exec $(VENV_PYTHON) -m bench.chaos --with-parent --short $(CHAOS)
 
 fairness: venv ## one client's short chats beside each kind of hostile one (NAMES='deep wide')

@@ -26,6 +26,7 @@ from devstack.pooler import pgbouncer
 from devstack.postgres import Postgres
 from devstack.process import Process
 from devstack.ready import await_ok, await_port
+from devstack.sentinel import SentinelService
 from devstack.site import Site, choose_site
 from devstack.valkey import Valkey
 
@@ -42,9 +43,10 @@ class Stack:
     and a DATABASE_URL or REDIS_URL in it is used instead of an embedded service. By default it is
     this process's environment without any of the product's settings. `output` gets every line of
     every child with its name; by default each child has a file under `log/`. The wallets are spread
-    over as many servers of Redis as there are `nodes`, and with `has_pooler` the embedded
-    PostgreSQL is reached through PgBouncer. `on_exit` is called, in another thread, when a child
-    that should run has ended. `run_env` is a file to leave the settings in.
+    over as many servers of Redis as there are `nodes`; with `has_sentinel` they are in one that has
+    a replica and a Sentinel. With `has_pooler` the embedded PostgreSQL is reached through
+    PgBouncer. `on_exit` is called, in another thread, when a child that should run has ended.
+    `run_env` is a file to leave the settings in.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Stack:
         webs: int = 1,
         nodes: int = 1,
         has_pooler: bool = False,
+        has_sentinel: bool = False,
         host: str = "127.0.0.1",
         port: int | None = None,
         output: Callable[[str, str], None] | None = None,
@@ -68,6 +71,7 @@ class Stack:
         self._webs = webs
         self._nodes = nodes
         self._has_pooler = has_pooler
+        self._has_sentinel = has_sentinel
         self._open = ExitStack()
         self._port = port
         self._output = output
@@ -82,6 +86,8 @@ class Stack:
         self.valkey: Valkey | None = None
         # All of them, the first of which is `valkey`.
         self.valkeys: list[Valkey] = []
+        # Instead of them, a primary with its replica.
+        self.sentinel: SentinelService | None = None
         self.web: list[Process] = []
         self.background: list[Process] = []
         self.sandboxes: list[Process] = []
@@ -227,7 +233,14 @@ class Stack:
             self.postgres.start()
 
     def _start_valkey(self) -> None:
-        if "REDIS_URL" not in self._given:
+        if "REDIS_URL" in self._given:
+            return
+        if self._has_sentinel:
+            self.sentinel = SentinelService(
+                self.folder, durable=self._durable, on_exit=self._note_exit
+            )
+            self.sentinel.start()
+        else:
             self.valkeys = [self._new_valkey(number) for number in range(self._nodes)]
             self.valkey = self.valkeys[0]
             for valkey in self.valkeys:
@@ -244,6 +257,9 @@ class Stack:
             if has_roles:
                 urls["DATABASE_URL"] = self.postgres.serving_url
                 urls["DATABASE_OWNER_URL"] = self.postgres.url
+        if self.sentinel:
+            urls["REDIS_URL"] = self.sentinel.url_of(0)
+            urls["CELERY_BROKER_URL"] = self.sentinel.url_of(1)
         if self.valkey:
             urls["REDIS_URL"] = self.valkey.url
             urls["CELERY_BROKER_URL"] = self.valkey.broker_url
@@ -327,7 +343,7 @@ class Stack:
         stop_all(self.background)
         stop_all(self.sandboxes)
         self._open.close()
-        for service in (*self.valkeys, self.postgres):
+        for service in (*self.valkeys, self.sentinel, self.postgres):
             if service is not None:
                 service.stop()
 

@@ -41,6 +41,8 @@ class Valkey:
         self.durable = durable
         self.port = port
         self.on_exit = on_exit
+        # More lines of its configuration, from the next start on.
+        self.settings: dict[str, str] = {}
         self._lock = FileLock(self.folder / "lock")
         self._process: Process | None = None
 
@@ -71,7 +73,20 @@ class Valkey:
         """Raises RuntimeError before the first start."""
         if self.port is None:
             raise RuntimeError("Valkey was never started")
-        return f"redis://:{self._password()}@127.0.0.1:{self.port}/{database}"
+        return f"redis://:{self.password}@127.0.0.1:{self.port}/{database}"
+
+    @property
+    def password(self) -> str:
+        """Its password, which is made when it is first asked for."""
+        if not self._password_file.exists():
+            self.set_password(secrets.token_hex(24))
+        return self._password_file.read_text().strip()
+
+    def set_password(self, password: str) -> None:
+        """Give it a password of the caller's, from the next start on."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._password_file.touch(mode=0o600)
+        self._password_file.write_text(f"{password}\n")
 
     def start(self) -> str:
         """Start the server, wait until it has loaded its data and return its URL.
@@ -111,9 +126,6 @@ class Valkey:
             pid_file=self.data / "valkey.pid",
             signals=(signal.SIGTERM, signal.SIGKILL),
         )
-        if not self._password_file.exists():
-            self._password_file.touch(mode=0o600)
-            self._password_file.write_text(secrets.token_hex(24) + "\n")
 
     def _launch(self) -> None:
         chosen = self.port
@@ -144,7 +156,7 @@ class Valkey:
         settings = {
             "bind": "127.0.0.1",
             "port": port,
-            "requirepass": self._password(),
+            "requirepass": self.password,
             "pidfile": "./valkey.pid",
             # The append-only file is the record; a snapshot beside it would only cost time.
             "save": '""',
@@ -153,6 +165,7 @@ class Valkey:
             # What is in here is money: nothing may be dropped to make room.
             "maxmemory-policy": "noeviction",
             "loglevel": "notice",
+            **self.settings,
         }
         path = self.folder / "valkey.conf"
         path.touch(mode=0o600)
@@ -177,6 +190,3 @@ class Valkey:
     @property
     def _password_file(self) -> Path:
         return self.folder / "password"
-
-    def _password(self) -> str:
-        return self._password_file.read_text().strip()

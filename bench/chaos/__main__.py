@@ -60,6 +60,7 @@ class Options:
     nodes: int
     programs: int
     has_pooler: bool
+    has_failover: bool
 
 
 @dataclass
@@ -91,10 +92,20 @@ def main() -> int:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     schedule = make_schedule(
-        options.seed, minutes=options.minutes, webs=options.webs, nodes=options.nodes
+        options.seed,
+        minutes=options.minutes,
+        webs=options.webs,
+        nodes=options.nodes,
+        has_failover=options.has_failover,
     )
     announce(options, schedule, folder)
-    house = House(folder, webs=options.webs, nodes=options.nodes, has_pooler=options.has_pooler)
+    house = House(
+        folder,
+        webs=options.webs,
+        nodes=options.nodes,
+        has_pooler=options.has_pooler,
+        has_failover=options.has_failover,
+    )
     try:
         house.open()
         violations = asyncio.run(run(house, options, schedule))
@@ -115,6 +126,7 @@ def read_options(*, seed: int | None) -> Options:
     parser.add_argument("--webs", type=int, default=3)
     parser.add_argument("--nodes", type=int, default=1, help="servers of Redis for the wallets")
     parser.add_argument("--pooler", action="store_true", help="PgBouncer before PostgreSQL")
+    parser.add_argument("--failover", action="store_true", help="a replica and a Sentinel")
     parser.add_argument("--programs", type=int, default=24, help="how many call at the same time")
     parser.add_argument("--with-parent", action="store_true", help="end with the starting process")
     given = parser.parse_args()
@@ -125,7 +137,17 @@ def read_options(*, seed: int | None) -> Options:
         (number for number in (given.seed, seed) if number is not None),
         secrets.randbelow(1_000_000),
     )
-    return Options(chosen, minutes, given.webs, given.nodes, given.programs, given.pooler)
+    if given.failover and given.nodes > 1:
+        parser.error("--failover is for one server with a replica, not for several --nodes")
+    return Options(
+        seed=chosen,
+        minutes=minutes,
+        webs=given.webs,
+        nodes=given.nodes,
+        programs=given.programs,
+        has_pooler=given.pooler,
+        has_failover=given.failover,
+    )
 
 
 def announce(options: Options, schedule: list[Strike], folder: Path) -> None:
@@ -133,7 +155,8 @@ def announce(options: Options, schedule: list[Strike], folder: Path) -> None:
     counts = ", ".join(f"{count} × {kind}" for kind, count in count_kinds(schedule).items())
     print(
         f"Seed {options.seed}, {options.minutes:g} minutes, {options.webs} web processes, "
-        f"{options.nodes} of Redis{', behind PgBouncer' if options.has_pooler else ''}.\n"
+        f"{options.nodes} of Redis{', with a replica' if options.has_failover else ''}"
+        f"{', behind PgBouncer' if options.has_pooler else ''}.\n"
         f"Scheduled: {counts}.\nThe schedule is in {folder / 'schedule.txt'}.",
         flush=True,
     )
@@ -200,7 +223,7 @@ def open_shop(house: House, options: Options) -> Watched:
     probe, *accounts = [Account(**customer) for customer in made]
     wallet_ids = sorted({account.wallet_id for account in (probe, *accounts)})
     return Watched(
-        sampler=BalanceSampler([valkey.url for valkey in stack.valkeys], wallet_ids),
+        sampler=BalanceSampler(house.servers, wallet_ids),
         probers=[
             Prober(role, url, probe.secret, "gpt-4o")
             for role, url in zip(house.web_roles, stack.web_urls, strict=True)
@@ -348,6 +371,8 @@ def conclude(violations: list[Violation], options: Options, folder: Path) -> int
         again += f" CHAOS_NODES={options.nodes}"
     if options.has_pooler:
         again += " CHAOS_POOLER=1"
+    if options.has_failover:
+        again += " CHAOS_FAILOVER=1"
     if not violations:
         shutil.rmtree(folder, ignore_errors=True)
         print(f"Nothing lost, nothing charged twice. Strike again: make chaos {again}")

@@ -131,6 +131,8 @@ class Faults:
             await asyncio.to_thread(self._rewind_redis, strike)
         elif strike.kind == "redis flush":
             await asyncio.to_thread(self._flush_redis, strike)
+        elif strike.kind == "redis failover":
+            await asyncio.to_thread(self._fail_over, strike)
         else:
             await asyncio.to_thread(self._kill_redis, strike)
         if order is not None:
@@ -151,7 +153,7 @@ class Faults:
 
     def _redis_of(self, strike: Strike) -> Valkey:
         number = strike.target.removeprefix("redis") or "1"
-        return self.house.stack.valkeys[int(number) - 1]
+        return self.house.redis(int(number))
 
     def _kill_redis(self, strike: Strike) -> None:
         valkey = self._redis_of(strike)
@@ -159,7 +161,7 @@ class Faults:
         valkey.kill()
         self._kill_webs(strike)
         time.sleep(strike.seconds)
-        valkey.start()
+        self.house.bring_back(valkey)
 
     def _rewind_redis(self, strike: Strike) -> None:
         """Bring Redis back as it was some seconds ago, as a lost disk or a late replica would."""
@@ -173,7 +175,20 @@ class Faults:
         self._kill_webs(strike)
         shutil.rmtree(valkey.data)
         copy.rename(valkey.data)
-        valkey.start()
+        self.house.bring_back(valkey)
+
+    def _fail_over(self, strike: Strike) -> None:
+        """Kill a primary whose replica learnt nothing for a time, and let that one take over."""
+        sentinel = self.house.stack.sentinel
+        assert sentinel is not None
+        primary = sentinel.primary
+        with sentinel.lagging():
+            time.sleep(strike.seconds)
+            self._note(strike, f"to a replica {strike.seconds:.1f} s behind")
+            primary.kill()
+            self._kill_webs(strike)
+        sentinel.await_failover(primary)
+        self.house.bring_back(primary)
 
     def _flush_redis(self, strike: Strike) -> None:
         valkey = self._redis_of(strike)

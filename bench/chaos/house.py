@@ -6,15 +6,18 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bench.chaos.probes import HasUrl
 from bench.chaos.victim import ORDERS_VARIABLE
 from devstack.errors import LaunchError
 from devstack.plan import Command, Plan, product_plan
 from devstack.ready import await_port
 from devstack.site import Site
 from devstack.stack import Stack
+from devstack.valkey import Valkey
 
 # Shorter than a freeze: the reaper ends what a frozen process holds, before it wakes up.
 HOLD_LEASE_S = 8
@@ -60,7 +63,13 @@ class House:
     """Owns the stack of one run. Called from several threads."""
 
     def __init__(
-        self, folder: Path, *, webs: int, nodes: int = 1, has_pooler: bool = False
+        self,
+        folder: Path,
+        *,
+        webs: int,
+        nodes: int = 1,
+        has_pooler: bool = False,
+        has_failover: bool = False,
     ) -> None:
         self.folder = folder
         self.orders = folder / "orders"
@@ -83,6 +92,7 @@ class House:
             webs=webs,
             nodes=nodes,
             has_pooler=has_pooler,
+            has_sentinel=has_failover,
             on_exit=self._note_exit,
             planner=victims_plan,
         )
@@ -105,7 +115,7 @@ class House:
     def _note_exit(self, process: object) -> None:
         """Called by the launcher, in a thread of its own, for every process that ends."""
         role = getattr(process, "name", "")
-        if not self._is_open or role in {"postgres", "valkey", "pgbouncer"}:
+        if not self._is_open or role in {"postgres", "valkey", "sentinel", "pgbouncer"}:
             return
         child = self.stack.child(role)
         if role == "worker":
@@ -119,6 +129,23 @@ class House:
                 child.start()
 
     # What strikes use.
+
+    @property
+    def servers(self) -> Sequence[HasUrl]:
+        """The servers of the wallets; behind a Sentinel, whichever is the primary."""
+        return [self.stack.sentinel] if self.stack.sentinel else self.stack.valkeys
+
+    def redis(self, number: int) -> Valkey:
+        """Return a server of Redis, counted from 1; behind a Sentinel, the present primary."""
+        sentinel = self.stack.sentinel
+        return sentinel.primary if sentinel else self.stack.valkeys[number - 1]
+
+    def bring_back(self, valkey: Valkey) -> None:
+        """Start a server of Redis that was killed, behind a Sentinel as what it is to be now."""
+        if self.stack.sentinel:
+            self.stack.sentinel.start_again(valkey)
+        else:
+            valkey.start()
 
     def kill(self, role: str) -> None:
         """End a process and all that it started, as the kernel would: at once."""

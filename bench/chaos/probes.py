@@ -2,8 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 import redis.asyncio
@@ -18,12 +19,19 @@ PROBE_S = 0.2
 PROBE_TIMEOUT_S = 3.0
 
 
+class HasUrl(Protocol):
+    """A server of Redis, by its address."""
+
+    @property
+    def url(self) -> str: ...
+
+
 @dataclass
 class BalanceSampler:
     """Reads all wallets through the product's own function, which answers only when open."""
 
     # The servers of the wallets: wallet n is at the (n modulo 16 modulo as many)th.
-    urls: list[str]
+    servers: Sequence[HasUrl]
     wallet_ids: list[int]
     samples: int = 0
     unanswered: int = 0
@@ -32,13 +40,15 @@ class BalanceSampler:
     async def run(self) -> None:
         """Sample until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for number, url in enumerate(self.urls):
-                mine = [w for w in self.wallet_ids if w % SHARDS % len(self.urls) == number]
-                group.create_task(self._sample(url, mine))
+            for number, server in enumerate(self.servers):
+                mine = [w for w in self.wallet_ids if w % SHARDS % len(self.servers) == number]
+                group.create_task(self._sample(server, mine))
 
-    async def _sample(self, url: str, wallet_ids: list[int]) -> None:
+    async def _sample(self, server: HasUrl, wallet_ids: list[int]) -> None:
         while True:
             try:
+                # Behind a Sentinel it may be another one than before.
+                url = await asyncio.to_thread(lambda: server.url)
                 await self._sample_for_ever(url, wallet_ids)
             except (redis.RedisError, OSError):
                 self.unanswered += 1

@@ -30,7 +30,11 @@ STRIKES = {
     "postgres stop": 6,
     "web freeze": 2,
 }
+# With a replica and a Sentinel there are these, too.
+FAILOVERS = 8
 FREEZE_S = 10.0
+# How long Redis is away at most, how much older it comes back, how far its replica lags.
+AWAY_S = {"redis kill": 1.5, "redis rewind": 6.0, "redis failover": 6.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,8 @@ class Strike:
     target: str
     # For a kill: die of this order, or of a signal at the instant if there is none.
     order: Order | None = None
-    # How long Redis or PostgreSQL is away; how much older Redis comes back; how long a freeze is.
+    # How long Redis or PostgreSQL is away; how much older Redis or its replica is that comes back;
+    # how long a freeze is.
     seconds: float = 0.0
     # A fault of Redis may take all web processes with it.
     with_webs: bool = False
@@ -55,7 +60,9 @@ class Strike:
         return f"{self.at_s:7.1f} s  {self.kind:<13} {self.target}{how}"
 
 
-def make_schedule(seed: int, *, minutes: float, webs: int, nodes: int = 1) -> list[Strike]:
+def make_schedule(
+    seed: int, *, minutes: float, webs: int, nodes: int = 1, has_failover: bool = False
+) -> list[Strike]:
     """Draw the strikes of a run, in the order of time. A short run gets at least one of most."""
     chance = random.Random(seed)
     scale = minutes / DEFAULT_MINUTES
@@ -69,11 +76,18 @@ def make_schedule(seed: int, *, minutes: float, webs: int, nodes: int = 1) -> li
         ("postgres stop", stop_postgres),
         ("web freeze", lambda c, at, n: freeze_web(c, at, webs=webs)),
     ]
+    counts = dict(STRIKES)
+    if has_failover:
+        # The last, so that all others are as without it.
+        draws.append(
+            ("redis failover", lambda c, at, n: strike_redis(c, at, n, kind="redis failover"))
+        )
+        counts["redis failover"] = FAILOVERS
     strikes: list[Strike] = []
     for kind, draw in draws:
         # Nobody freezes in a run that is hardly longer than a freeze.
         least = 0 if kind == "web freeze" else 1
-        count = max(round(STRIKES[kind] * scale), least)
+        count = max(round(counts[kind] * scale), least)
         for number, at_s in enumerate(instants(chance, count, minutes * 60)):
             strikes.append(draw(chance, at_s, number))
     return sorted(
@@ -123,7 +137,7 @@ def strike_redis(chance: random.Random, at_s: float, number: int, *, kind: str) 
         kind,
         "redis",
         order=order,
-        seconds=round(chance.uniform(0.5, 6.0 if kind == "redis rewind" else 1.5), 1),
+        seconds=round(chance.uniform(0.5, AWAY_S.get(kind, 1.5)), 1),
         with_webs=chance.random() < 0.4,
     )
 

@@ -125,7 +125,8 @@ def may_be_forgotten(hits: list[Hit], *, since: float, until: float) -> bool:
     Redis alone has it; and a process that is frozen does not renew its lease. Such a hit is noted
     when it is over, so one soon after the time counts too.
     """
-    lasts = {"redis kill": 0.0, "redis rewind": 0.0, "redis flush": 0.0, "web freeze": FREEZE_S}
+    lasts = {f"redis {how}": 0.0 for how in ("kill", "rewind", "flush", "failover")}
+    lasts["web freeze"] = FREEZE_S
     return any(since <= hit.at <= until + lasts[hit.kind] for hit in hits if hit.kind in lasts)
 
 

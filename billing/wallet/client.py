@@ -39,8 +39,12 @@ log = structlog.get_logger(__name__)
 
 # Redis says this until the worker has loaded the function library into a new server.
 NO_LIBRARY = "Function not found"
-# The server is starting, a replica, busy, out of memory, can't write its AOF, or lacks its cluster.
-NOT_NOW = ("LOADING", "READONLY", "MASTERDOWN", "BUSY", "OOM", "MISCONF", "CLUSTERDOWN")
+# The server is starting, a replica, without one, busy, out of memory, can't write its AOF, or lacks
+# its cluster.
+NOT_NOW = (
+    *("LOADING", "READONLY", "NOREPLICAS", "MASTERDOWN"),
+    *("BUSY", "OOM", "MISCONF", "CLUSTERDOWN"),
+)
 VOID_RETRY_S = 0.5
 VOID_ATTEMPTS = 120
 

@@ -26,8 +26,8 @@ from billing.wallet.convoys import MOST, Argument, Kind, convoy, kind_of, replie
 
 # Of a command in all, connecting included: a client waits two seconds at most for a 503.
 TIMEOUT_S = 1.8
-# What a primary that became a replica answers.
-DEMOTED = "READONLY"
+# What a primary answers that became a replica, or whose replica may have become the primary.
+DEMOTED = ("READONLY", "NOREPLICAS")
 
 
 class ConnectionLost(Exception):
@@ -79,7 +79,7 @@ class Connection:
         if isinstance(reply, hiredis.ReplyError):
             if self._address.sentinels and str(reply).startswith(DEMOTED):
                 # The next command asks the Sentinels which server is the primary now.
-                protocol.abort(ConnectionLost("The server is a replica now."))
+                protocol.abort(ConnectionLost("The server may not be the primary any more."))
             raise CommandRefused(str(reply))
         return reply
 
