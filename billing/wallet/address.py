@@ -14,6 +14,7 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import redis
+from redis._parsers.base import BaseParser
 from redis.asyncio.connection import RedisSSLContext
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -57,6 +58,10 @@ OPTIONS: dict[str, Mapping[str, Any] | None] = {
 FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 # Without a password here, OpenSSL prompts on the terminal when a key is encrypted.
 SAFE = {"ssl_cert_reqs": "required", "ssl_check_hostname": True, "ssl_password": ""}
+
+# What a primary answers that `min-replicas-to-write` keeps from writing: its replica may be the
+# primary by now. redis-py, which has no error for it, would stay with it, and Celery's worker end.
+BaseParser.EXCEPTION_CLASSES["NOREPLICAS"] = redis.ReadOnlyError
 
 
 class MalformedAddress(ValueError):

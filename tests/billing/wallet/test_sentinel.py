@@ -190,6 +190,42 @@ def test_a_primary_that_was_demoted_is_left_at_once(service: Service) -> None:
     assert before != after
 
 
+def test_a_primary_without_its_replica_takes_no_call_and_is_left(
+    service: Service, till: Till, journal_dir: Path
+) -> None:
+    till.grant(1_000)
+    journal = Journal.open(journal_dir)
+    with redis.Redis.from_url(service.primary.url) as server:
+        server.config_set("min-replicas-to-write", 1)
+    service.lag()
+
+    async def place() -> tuple[object, bytes, bytes]:
+        client = await WalletClient.connect([service.url] * 16)
+        [connection] = set(client._connections)
+        before = await connection.command("CLIENT", "INFO")
+        [refused] = await asyncio.gather(
+            client.place(till.hold_request("lonely", 5)), return_exceptions=True
+        )
+        after = await connection.command("CLIENT", "INFO")
+        await client.close()
+        return refused, before.split()[1], after.split()[1]
+
+    refused, before, after = asyncio.run(place())
+    with pytest.raises(WalletRecovering):
+        till.start("lonely", 5, journal=journal)
+    address = RedisAddress.parse(beside(service.url, 1))
+    with (
+        Broker(address.broker_url(), transport_options=address.broker_options()) as broker,
+        # A worker goes on after these, and ends at any other.
+        pytest.raises(broker.connection_errors),
+    ):
+        broker.SimpleQueue("q").put("word")
+
+    journal.close()
+    assert isinstance(refused, WalletRecovering)
+    assert before != after
+
+
 def test_the_cache_and_the_broker_ask_the_sentinels_too(service: Service) -> None:
     url = beside(service.url, 1)
     address = RedisAddress.parse(url)
