@@ -332,6 +332,8 @@ STRIPE_EVENT_DAYS = get_int("STRIPE_EVENT_DAYS", 90, least=31)
 # A mail's row is what keeps it from being sent again, for as long as its cause may come up.
 NOTICE_DAYS = get_int("NOTICE_DAYS", 730, least=180)
 SIGN_IN_DAYS = get_int("SIGN_IN_DAYS", 400, least=30)
+# A year's chart cuts days at the reader's midnight; so does one of the year before, for a month.
+ROLL_UP_DETAIL_DAYS = get_int("ROLL_UP_DETAIL_DAYS", 400, least=100)
 # Files that staff ask for at the desk.
 EXPORT_DAYS = get_int("EXPORT_DAYS", 7, least=1)
 EXPORT_MEGABYTES = get_int("EXPORT_MEGABYTES", 200, least=1)

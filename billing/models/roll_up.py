@@ -212,6 +212,8 @@ class RollUpRange(models.Model):
     days_from = models.DateField(null=True)
     # When a worker first saw that days are to be made: for an hour, an older one may add receipts.
     seen_at = models.DateTimeField(null=True)
+    # Since when `UsageRollUp` has quarters of an hour, a midnight (UTC); days before have sums.
+    quarters_from = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return f"Days from {self.days_from}"

@@ -22,9 +22,13 @@ RECEIPTS = (
 )
 ROLLED_UP = (
     f"SELECT {', '.join(f't.{key}' for key in KEYS)}, {DAY.format(at='t.starts_at')},"  # noqa: S608
-    f" {_columns('t', '-')} FROM {sums.USAGE} t"
+    f" {_columns('t', '-')} FROM {sums.USAGE} t WHERE t.starts_at >= {sums.KEPT_FROM}"
 )
-
+# What tells of the days whose quarters are gone.
+OLD_DAYS = (
+    f"SELECT {', '.join(f't.{key}' for key in KEYS)}, t.starts_at AS day, {_columns('t', '-')}"  # noqa: S608
+    f" FROM {sums.DAY} t WHERE t.starts_at < {sums.KEPT_FROM}"
+)
 
 # Before it days have no sums yet.
 MADE_FROM = (
@@ -42,6 +46,7 @@ NOT_DUE = (
     " AND d.starts_at >= r.day AND d.starts_at < r.day + interval '1 day')"
 )
 SITE_KEYS = ", ".join(sums.SITE_KEYS)
+OF_SITE = ", ".join(sums.SITE_KEYS[1:])
 
 QUERIES_OF_WALLETS = (
     f"""
@@ -49,7 +54,7 @@ QUERIES_OF_WALLETS = (
            'YYYY-MM-DD'), format('key %s, %s at %s, %s: receipts say %s requests and %s credits '
            'more', api_key_id, model_name, provider_name, outcome, SUM(requests),
            SUM(charged_credits))
-    FROM ({RECEIPTS} UNION ALL {ROLLED_UP}) r
+    FROM ({RECEIPTS} UNION ALL {ROLLED_UP} UNION ALL {OLD_DAYS}) r
     WHERE {NOT_DUE}
     GROUP BY {", ".join(KEYS)}, day HAVING {IS_DIFFERENT}
     """,  # noqa: S608
@@ -58,7 +63,7 @@ QUERIES_OF_WALLETS = (
            'YYYY-MM-DD'), format('key %s, %s at %s, %s: the day says %s requests and %s credits '
            'more than its quarters of an hour', api_key_id, model_name, provider_name, outcome,
            SUM(requests), SUM(charged_credits))
-    FROM ({DAYS} UNION ALL {ROLLED_UP}) r WHERE day >= {MADE_FROM}
+    FROM ({DAYS} UNION ALL {ROLLED_UP}) r WHERE day >= GREATEST({MADE_FROM}, {sums.KEPT_FROM})
     GROUP BY {", ".join(KEYS)}, day HAVING {IS_DIFFERENT}
     """,  # noqa: S608
     # A span that began before days had sums may lack some of them.
@@ -78,7 +83,11 @@ QUERIES_OF_THE_SITE = (
            'requests and %s credits more', model_name, provider_name, outcome, SUM(requests),
            SUM(charged_credits))
     FROM (SELECT {SITE_KEYS}, {_columns("t", "")} FROM {sums.USAGE} t
-          UNION ALL SELECT {SITE_KEYS}, {_columns("s", "-")} FROM {sums.SITE} s) r
+          WHERE starts_at >= {sums.KEPT_FROM}
+          UNION ALL SELECT {SITE_KEYS}, {_columns("d", "")} FROM {sums.DAY} d
+          WHERE starts_at < {sums.KEPT_FROM}
+          UNION ALL SELECT CASE WHEN starts_at < {sums.KEPT_FROM} THEN {sums.DAY_OF}
+          ELSE starts_at END, {OF_SITE}, {_columns("s", "-")} FROM {sums.SITE} s) r
     GROUP BY {SITE_KEYS} HAVING {IS_DIFFERENT}
     """,  # noqa: S608
 )

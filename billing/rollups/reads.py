@@ -3,6 +3,7 @@
 Each read is one statement, so every booked receipt counts in exactly one of the two.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db.models import (
     Count,
     DateTimeField,
+    ExpressionWrapper,
     F,
     Func,
     IntegerField,
@@ -24,11 +26,16 @@ from django.db.models.functions import Coalesce, TruncHour
 from django.utils import timezone
 
 from accounts.models import ApiKey
-from billing.models import RollUpMark, UsageRecord, UsageRollUp, Wallet
+from billing.models import RollUpMark, RollUpRange, UsageDay, UsageRecord, UsageRollUp, Wallet
+from billing.rollups.detail import may_be_gone
 from billing.rollups.periods import Period
+from billing.rollups.quarters import EPOCH
 
 SUMS = ("charged_credits", "prompt_tokens", "completion_tokens")
 ALL = Q()
+# A day whose quarters are gone is counted in the step that most of it is in.
+MIDDAY = timedelta(hours=12)
+KEPT_FROM = Coalesce(Subquery(RollUpRange.objects.values("quarters_from")[:1]), Value(EPOCH))
 
 
 @dataclass(slots=True)
@@ -74,14 +81,23 @@ def sum_by_step(
 ) -> dict[tuple[Any, ...], Used]:
     """Return what was used in each step of a period that has requests, by the step's number from 1
     and, with `by`, a group of GROUPS; of the requests alone that `where` chooses.
+
+    Where quarters of an hour are gone, of days (UTC).
     """
-    steps = WidthBucket(F("starts_at"), Value(list(period.starts), ArrayField(DateTimeField())))
-    fresh = WidthBucket(F("ended_at"), Value(list(period.starts), ArrayField(DateTimeField())))
+    starts = Value(list(period.starts), ArrayField(DateTimeField()))
     keys = ("step", GROUPS[by]) if by else ("step",)
+    quarters = _rolled_up(wallet, where, period.starts_at, period.ends_at)
+    rolled_up: list[QuerySet[Any]] = [quarters.annotate(step=WidthBucket(F("starts_at"), starts))]
+    if may_be_gone(period.starts_at):
+        midday = ExpressionWrapper(F("starts_at") + MIDDAY, DateTimeField())
+        rolled_up = [
+            rolled_up[0].filter(starts_at__gte=KEPT_FROM),
+            _old_days(wallet, where, period).annotate(step=WidthBucket(midday, starts)),
+        ]
     return _add_up(
         keys,
-        _rolled_up(wallet, where, period.starts_at, period.ends_at).annotate(step=steps),
-        _fresh(wallet, where).annotate(step=fresh),
+        rolled_up,
+        _fresh(wallet, where).annotate(step=WidthBucket(F("ended_at"), starts)),
         _is_in("ended_at", period.starts_at, period.ends_at),
     )
 
@@ -91,7 +107,7 @@ def sum_by_model(wallet: Wallet, *, days: int) -> dict[tuple[int, str], Used]:
     since = timezone.now() - timedelta(days=days)
     return _add_up(
         ("api_key_id", "model_name"),
-        _rolled_up(wallet, ALL, since, None),
+        [_rolled_up(wallet, ALL, since, None)],
         _fresh(wallet, ALL),
         _is_in("ended_at", since, None),
     )
@@ -128,6 +144,12 @@ def _rolled_up(
     return UsageRollUp.objects.filter(where, _is_in("starts_at", since, until), wallet=wallet)
 
 
+def _old_days(wallet: Wallet, where: Q, period: Period) -> QuerySet[UsageDay]:
+    """Return the days of which no quarters are kept."""
+    within = _is_in("starts_at", period.starts_at - MIDDAY, period.ends_at - MIDDAY)
+    return UsageDay.objects.filter(where, within, wallet=wallet, starts_at__lt=KEPT_FROM)
+
+
 def _fresh(wallet: Wallet, where: Q) -> QuerySet[UsageRecord]:
     mark = RollUpMark.objects.filter(wallet=wallet).values("record_id")
     # No condition on the time: it would lead PostgreSQL to an index that finds far more than the
@@ -142,19 +164,21 @@ def _is_in(column: str, since: datetime, until: datetime | None) -> Q:
 
 
 def _add_up(
-    keys: tuple[str, ...], rolled_up: QuerySet[Any], fresh: QuerySet[Any], is_in: Q
+    keys: tuple[str, ...], rolled_up: Sequence[QuerySet[Any]], fresh: QuerySet[Any], is_in: Q
 ) -> dict[tuple[Any, ...], Used]:
-    rows = (
-        rolled_up.values_list(*keys)
-        .annotate(count=Sum("requests"), **{f"{name}_sum": Sum(name) for name in SUMS})
-        .union(
-            fresh.values_list(*keys).annotate(
-                count=Count("pk", filter=is_in),
-                **{f"{name}_sum": Sum(name, filter=is_in, default=0) for name in SUMS},
-            ),
-            all=True,
+    summed = [
+        each.values_list(*keys).annotate(
+            count=Sum("requests"), **{f"{name}_sum": Sum(name) for name in SUMS}
+        )
+        for each in rolled_up
+    ]
+    summed.append(
+        fresh.values_list(*keys).annotate(
+            count=Count("pk", filter=is_in),
+            **{f"{name}_sum": Sum(name, filter=is_in, default=0) for name in SUMS},
         )
     )
+    rows = summed[0].union(*summed[1:], all=True)
     found: dict[tuple[Any, ...], Used] = {}
     for row in rows.iterator():
         found.setdefault(row[: len(keys)], Used()).add(*row[len(keys) :])

@@ -48,7 +48,12 @@ def find_differences(since: datetime, until: datetime) -> list[Difference]:
     bounds = read_range()
     since, until = day_of(since), next_day(until)
     days_from = max(since, midnight(bounds.days_from)) if bounds.days_from else since
-    found = [*_compare_quarters(since, until), *_compare_days(days_from, until)]
+    kept_from = bounds.quarters_from or since
+    found = [
+        *_compare_quarters(max(since, kept_from), until),
+        *_compare_old_site(since, min(until, kept_from)),
+        *_compare_days(days_from, until),
+    ]
     if bounds.days_from is None:
         found += _compare_spans(*widen(since, until))
     return found
@@ -60,6 +65,13 @@ def _compare_quarters(since: datetime, until: datetime) -> Iterator[Difference]:
     of_wallets = sums.of_wallets(f"({usage}) rolled_up")
     yield from _compare(sums.QUARTERS, sums.of_receipts(RECEIPTS), usage, since, until)
     yield from _compare(sums.QUARTERS_OF_SITE, of_wallets, site, since, until)
+
+
+def _compare_old_site(since: datetime, until: datetime) -> Iterator[Difference]:
+    """Compare the site's quarters, where wallets have none, with receipts."""
+    site = f"SELECT t.* FROM {sums.SITE} t WHERE {ROWS} AND {IS_LEFT}"  # noqa: S608
+    of_wallets = sums.of_wallets(f"({sums.of_receipts(RECEIPTS)}) receipts")
+    return _compare(sums.QUARTERS_OF_SITE, of_wallets, site, since, until)
 
 
 def _compare_days(since: datetime, until: datetime) -> Iterator[Difference]:
@@ -113,4 +125,6 @@ def add_up(since: datetime, until: datetime) -> None:
         for table in sums.OF_DAYS:
             cursor.execute(f"DELETE FROM {table.name} t WHERE {ROWS}", times)  # noqa: S608
         cursor.execute(sums.add(sums.of_receipts(RECEIPTS), sums.OF_DAYS), times)
+        gone = f"{ROWS} AND t.starts_at < {sums.KEPT_FROM}"
+        cursor.execute(f"DELETE FROM {sums.USAGE} t WHERE {gone}", times)  # noqa: S608
     make_spans(since, until)

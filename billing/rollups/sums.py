@@ -19,6 +19,8 @@ SPAN_KEYS = ("days", "wallet_id", "starts_at", "api_key_id", "currency")
 SPANS = (1, 5, 30)
 EPOCH = "'1970-01-01T00:00:00Z'::timestamptz"
 DAY_OF = "date_trunc('day', starts_at, 'UTC')"
+# Wallets have no quarters of an hour that are older, see `detail.py`.
+KEPT_FROM = "COALESCE((SELECT quarters_from FROM billing_rolluprange), '-infinity'::timestamptz)"
 
 # Each receipt with each currency that its credits were sold for; one without any is one row, too.
 RECEIPTS = (

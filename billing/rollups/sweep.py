@@ -8,11 +8,16 @@ What the receipts say is never repaired here: a receipt that was raised after it
 quarter of an hour due, which is then added up again from the receipts.
 """
 
+from datetime import datetime
+
 from django.db import connection, transaction
 
 from billing.models import RollUpDue, RollUpMark
 from billing.rollups import sums
+from billing.rollups.days import DAY, day_of, read_range
 from billing.rollups.lock import try_lock_roll_ups
+from billing.rollups.quarters import EPOCH
+from billing.rollups.rebuild import add_up
 
 # Each row is about the receipts of one wallet in one booking, of which there are 1,000 at most.
 BATCH = 500
@@ -68,8 +73,15 @@ def _add_new(last: dict[int, int]) -> None:
     )
 
 
-def _add_up_again(quarters: list[tuple[int, object]]) -> None:
-    """Delete these quarters of an hour and add their receipts up to the marks again."""
+def _add_up_again(quarters: list[tuple[int, datetime]]) -> None:
+    """Delete these quarters of an hour and add their receipts up to the marks again.
+
+    One that is gone can't be taken off the sums, so its whole day is made anew.
+    """
+    kept_from = read_range().quarters_from or EPOCH
+    for day in sorted({day_of(at) for _, at in quarters if at < kept_from}):
+        add_up(day, day + DAY)
+    quarters = [quarter for quarter in quarters if quarter[1] >= kept_from]
     if not quarters:
         return
     wallets, starts = map(list, zip(*quarters, strict=True))

@@ -1,8 +1,9 @@
 """Delete what may go and is old: one table says what, by which setting, and what of it stays.
 
-Books are not in it: ledger entries, lots, receipts, orders and what staff and members did are kept,
-and most of them PostgreSQL lets nobody delete. What a rebuild, an audit or a person still needs is
-kept whatever its age, such as an event that was not processed.
+Quarters of an hour of roll-ups go by days (`rollups/detail.py`), journals as soon as they are
+booked (`adoption.py`). Books are not in it: ledger entries, lots, receipts, orders and what staff
+and members did are kept, and most of them PostgreSQL lets nobody delete. What a rebuild, an audit
+or a person still needs is kept whatever its age, such as an event that was not processed.
 """
 
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from django.utils import timezone
 from psycopg.sql import SQL, Identifier
 
 from billing.models import Export, Notice, SignIn, StripeEvent, WebhookDelivery
+from billing.rollups.detail import forget_quarters
 
 log = structlog.get_logger(__name__)
 
@@ -70,7 +72,7 @@ def delete_old(*, batch: int = BATCH) -> int:
     In batches, each a transaction of its own, so that nobody waits for long. Safe to repeat, to run
     at once and to stop anywhere. A row that became young again meanwhile stays.
     """
-    return sum(_delete(rule, batch=batch) for rule in RULES)
+    return sum(_delete(rule, batch=batch) for rule in RULES) + forget_quarters()
 
 
 def _delete_rows(rule: Rule, keys: list[Any]) -> int:

@@ -19,6 +19,7 @@ from billing.ledger.usage import (
 )
 from billing.ledger.usage_charts import Figure, draw
 from billing.ledger.wallets import get_wallet
+from billing.rollups.detail import gone_before
 from billing.statements.usage_file import stream_usage
 from billing.views.requests import CustomerRequest, member_only
 from billing.views.usage_forms import UsageForm
@@ -77,6 +78,7 @@ def _read(request: CustomerRequest, form: UsageForm) -> dict[str, Any]:
     return {
         "chart": chart,
         "zone": form.zone,
+        "gone_before": gone_before(period.starts_at),
         "records": page.records,
         "is_of_chart": chosen.is_of_roll_ups,
         "sums": chart.used if chosen.is_of_roll_ups else add_up_one_by_one(wallet, chosen),

@@ -18,6 +18,7 @@ from accounts.teams.trail import people_in
 from billing.ledger.usage import UsageFilter, maker_seen_by
 from billing.ledger.usage_charts import OUTCOMES, Figure
 from billing.models import PublicModel
+from billing.rollups.detail import gone_before
 from billing.rollups.periods import (
     MOST_STEPS,
     Period,
@@ -26,6 +27,7 @@ from billing.rollups.periods import (
     count_steps,
     fitting_step,
     last_hours,
+    midnight,
 )
 from billing.views.forms import MAX_ID
 from common.credits import MAX_CREDITS
@@ -171,7 +173,11 @@ class UsageForm(forms.Form):
                     "The days don't fit: the first comes after the last, or one lies too far away."
                 )
             )
-        step = Step(given["step"]) if given.get("step") else fitting_step(first, last)
+        step = self._step(first, last)
+        if step is Step.HOUR and self._is_without_hours(first):
+            raise forms.ValidationError(
+                gettext("That is too long ago for bars per hour. Please choose days.")
+            )
         if count_steps(first, last, step) > MOST_STEPS:
             raise forms.ValidationError(
                 gettext(
@@ -205,11 +211,10 @@ class UsageForm(forms.Form):
         """Return the time and its bars; only after `is_valid`."""
         given = self.cleaned_data
         first, last = self._days()
-        step = Step(given["step"]) if given["step"] else None
         is_custom = given["since"] or given["until"]
         if given["period"] == "24h" and not is_custom:
             return last_hours(DAY_HOURS, now=self.now, zone=self.zone)
-        return between(first, last, step=step or fitting_step(first, last), zone=self.zone)
+        return between(first, last, step=self._step(first, last), zone=self.zone)
 
     def chosen(self, period: Period) -> UsageFilter:
         """Return which requests are chosen; only after `is_valid`."""
@@ -234,6 +239,16 @@ class UsageForm(forms.Form):
         last = given.get("until") or self._today()
         days = DAYS[given.get("period", "")]
         return given.get("since") or last - timedelta(days=days - 1), last
+
+    def _step(self, first: date, last: date) -> Step:
+        """Return what a bar stands for, if nothing else was chosen what fits these days."""
+        if chosen := self.cleaned_data.get("step"):
+            return Step(chosen)
+        step = fitting_step(first, last)
+        return Step.DAY if step is Step.HOUR and self._is_without_hours(first) else step
+
+    def _is_without_hours(self, first: date) -> bool:
+        return gone_before(midnight(first, self.zone)) is not None
 
     def _today(self) -> date:
         return datetime.astimezone(self.now, self.zone).date()

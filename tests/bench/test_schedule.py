@@ -72,3 +72,14 @@ def test_each_of_several_servers_of_redis_is_struck_and_nothing_else_is_changed(
     ]
     struck = {strike.target for strike in three if strike.lane == "redis"}
     assert struck == {"redis1", "redis2", "redis3"}
+
+
+def test_failovers_come_beside_everything_else() -> None:
+    without = make_schedule(5, minutes=DEFAULT_MINUTES, webs=3)
+    failing_over = make_schedule(5, minutes=DEFAULT_MINUTES, webs=3, has_failover=True)
+
+    failovers = [strike for strike in failing_over if strike.kind == "redis failover"]
+    assert len(failovers) == 8
+    assert {strike.lane for strike in failovers} == {"redis"}
+    assert all(0.5 <= strike.seconds <= 6 for strike in failovers)
+    assert [strike for strike in failing_over if strike not in failovers] == without
