@@ -27,7 +27,7 @@ import django
 DESK, DASHBOARD = "/admin/", "/dashboard/"
 LIMITS_MS = {DESK: 300, DASHBOARD: 50}
 # Links that lead to a file, end the session, or are none of the site's.
-LEFT_OUT = re.compile(r"logout|/jsi18n/|/add/|/delete/|/do/|export|\.csv|\.pdf|as=csv|^mailto:")
+LEFT_OUT = re.compile(r"logout|/jsi18n/|/add/|/delete/|/do/|export|\.csv|\.pdf|^mailto:")
 HREF = re.compile(r'href="([^"]+)"')
 # So many addresses of a dashboard, which links to pages of months and requests without end.
 MOST_LINKS = 150

@@ -10,16 +10,15 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase, StreamingHttpResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.text import capfirst
 
 from accounts.audit import Said
 from accounts.desk import columns
 from accounts.desk.actions import Asked, ReadOnlyWithActions, StaffAction
 from accounts.desk.pages import Tool, desk_page
 from accounts.models import User
-from billing.admin.exported import STARTS
+from billing.desk.exports import STARTS
 from billing.exceptions import ExportRefused
-from billing.exports.rows import chosen_rows, clean_query, find_model, rights_for
+from billing.exports.sources import find_source
 from billing.exports.writing import may_read, start_export, stop_export, stream_parts
 from billing.models import Export
 from billing.tasks.exports import nudge_exports
@@ -95,9 +94,9 @@ class ExportAdmin(ReadOnlyWithActions[Export]):
 
     @admin.display(description="What", ordering="table")
     def what(self, export: Export) -> str:
-        model = find_model(export.table)
+        source = find_source(export.table)
         # A release may know it no more.
-        return export.table if model is None else str(capfirst(model._meta.verbose_name_plural))
+        return export.table if source is None else source.title
 
     @admin.display(description="State", ordering="state")
     def progress(self, export: Export) -> str:
@@ -117,20 +116,19 @@ class ExportAdmin(ReadOnlyWithActions[Export]):
     def start_view(self, request: HttpRequest) -> HttpResponse:
         """Say what would be exported (GET), note it for a worker (POST)."""
         user = cast(User, request.user)
-        table, query = request.GET.get("table", ""), clean_query(request.GET.get("query", ""))
-        model = find_model(table)
-        if not user.has_perm(STARTS) or model is None:
+        source = find_source(request.GET.get("table", ""))
+        if not user.has_perm(STARTS) or source is None:
             raise PermissionDenied
-        if not user.has_perms(rights_for(model, user)):
+        if not user.has_perms(rights := source.rights_for(user)):
             raise PermissionDenied
-        back = f"{self._list_url(table)}?{query}"
         try:
-            chosen_rows(table, query, user)
+            query = source.clean(request.GET.get("query", ""))
+            source.read(query, user, rights)
         except IncorrectLookupParameters:
             raise Http404("The list has no such filters.") from None
         if request.method == "POST":
             try:
-                return self._start(request, user, table, query)
+                return self._start(request, user, source.name, query)
             except ExportRefused as error:
                 self.message_user(request, str(error), messages.ERROR)
         return desk_page(
@@ -138,9 +136,9 @@ class ExportAdmin(ReadOnlyWithActions[Export]):
             "admin/billing/start_export.html",
             title="Export as CSV",
             opts=self.opts,
-            plural=model._meta.verbose_name_plural,
+            what=source.title,
             query=query,
-            back=back,
+            back=source.page_url(query),
         )
 
     def _start(self, request: HttpRequest, user: User, table: str, query: str) -> HttpResponse:
@@ -151,9 +149,6 @@ class ExportAdmin(ReadOnlyWithActions[Export]):
         nudge_exports()
         self.message_user(request, "A worker writes it. You get a mail when it is ready.")
         return HttpResponseRedirect(reverse("admin:billing_export_change", args=[export.pk]))
-
-    def _list_url(self, table: str) -> str:
-        return reverse(f"admin:{table.replace('.', '_')}_changelist")
 
     def file_view(self, request: HttpRequest, export_id: int) -> HttpResponseBase:
         """Answer with the file, and write down who took it."""

@@ -10,7 +10,6 @@ from accounts.desk import columns
 from accounts.desk.filters import ConditionFilter
 from accounts.desk.long_lists import AgeFilter, LongListAdmin
 from accounts.desk.pages import ReadOnlyAdmin
-from billing.admin.exported import Exported
 from billing.admin.search import search_rows
 from billing.models import LedgerEntry, Lot
 
@@ -18,7 +17,7 @@ OWNER = columns.text("wallet.team", "Wallet of", name="owner")
 
 
 @admin.register(LedgerEntry)
-class LedgerEntryAdmin(Exported[LedgerEntry], LongListAdmin[LedgerEntry]):
+class LedgerEntryAdmin(LongListAdmin[LedgerEntry]):
     """The ledger is never edited: a trigger refuses it too. A correction is an adjustment."""
 
     instant = "created_at"
@@ -70,8 +69,7 @@ class LotStateFilter(ConditionFilter):
 
 
 @admin.register(Lot)
-class LotAdmin(Exported[Lot], ReadOnlyAdmin[Lot]):
-    change_list_template = "admin/exported_list.html"
+class LotAdmin(ReadOnlyAdmin[Lot]):
     # By any other column every row would be read.
     sortable_by = ("id",)
     list_display = (

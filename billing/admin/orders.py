@@ -8,7 +8,6 @@ from django.db.models import Q
 from accounts.desk import columns
 from accounts.desk.actions import ReadOnlyWithActions
 from accounts.desk.pages import Matter, link, list_tool, section
-from billing.admin.exported import Exported
 from billing.admin.order_actions import ACTIONS
 from billing.admin.search import ExactSearch
 from billing.models import Order
@@ -22,8 +21,7 @@ TONES = {
 
 
 @admin.register(Order)
-class OrderAdmin(Exported[Order], ExactSearch[Order], ReadOnlyWithActions[Order]):
-    change_list_template = "admin/exported_list.html"
+class OrderAdmin(ExactSearch[Order], ReadOnlyWithActions[Order]):
     whose = "team__memberships__user"
     matters = (Matter("Orders in review", "status__exact=review", Q(status=Order.Status.REVIEW)),)
     staff_actions = ACTIONS

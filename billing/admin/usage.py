@@ -12,7 +12,6 @@ from accounts.desk import columns
 from accounts.desk.filters import Lookups
 from accounts.desk.long_lists import AgeFilter, LongListAdmin
 from accounts.desk.pages import ReadOnlyAdmin, link, section
-from billing.admin.exported import Exported
 from billing.admin.search import search_rows
 from billing.models import KeyWriteOff, PublicModel, UsageRecord
 from billing.token_classes import CLASSES
@@ -35,7 +34,7 @@ class ModelFilter(admin.SimpleListFilter):
 
 
 @admin.register(UsageRecord)
-class UsageRecordAdmin(Exported[UsageRecord], LongListAdmin[UsageRecord]):
+class UsageRecordAdmin(LongListAdmin[UsageRecord]):
     instant = "ended_at"
     list_display = (
         "request_id",

@@ -11,20 +11,20 @@ from datetime import timedelta
 import structlog
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.db import DatabaseError, connection, transaction
-from django.db.models import Max, Min
 from django.utils import timezone
 
 from accounts.models import User
 from billing.exceptions import ExportRefused
-from billing.exports import rows
+from billing.exports.lines import write_lines, write_titles
+from billing.exports.sources import find_source
 from billing.models import Export, ExportPart, Notice
 from billing.notices.notify import notify
 
 log = structlog.get_logger(__name__)
 
 State = Export.State
-CHUNK = 2_000
 # Of one person at once.
 MOST_OPEN = 3
 MEGABYTE = 1_000_000
@@ -34,31 +34,33 @@ MOST_QUERY = 2_000
 
 @transaction.atomic
 def start_export(user: User, table: str, query: str) -> Export:
-    """Note an export of the rows that there are now. A worker writes it. Raises ExportRefused."""
-    model = rows.find_model(table)
-    if model is None or not user.has_perms(rights := rows.rights_for(model, user)):
+    """Note an export of the rows that there are now. A worker writes it.
+
+    Raises ExportRefused, IncorrectLookupParameters.
+    """
+    source = find_source(table)
+    if source is None or not user.has_perms(rights := source.rights_for(user)):
         raise ExportRefused("You may not export this list.")
     User.objects.select_for_update(no_key=True).get(pk=user.pk)
     if Export.objects.filter(asked_by=user, state=State.WRITING).count() >= MOST_OPEN:
         raise ExportRefused(f"{MOST_OPEN} exports of yours are being written: stop one, or wait.")
-    query = rows.clean_query(query)
+    query = source.clean(query)
     if len(query) > MOST_QUERY:
         raise ExportRefused("These are too many filters for an export.")
-    ids = model._default_manager.aggregate(first=Max("pk"), last=Min("pk"))
-    first = ids["first"] or 0
+    first, last = source.bounds()
     return Export.objects.create(
         table=table,
         query=query,
         rights=rights,
         asked_by=user,
         first_id=first,
-        last_id=ids["last"] or 0,
+        last_id=last,
         reached_id=first + 1,
         expires_at=timezone.now() + timedelta(days=settings.EXPORT_DAYS),
     )
 
 
-def write_exports(*, chunk: int = CHUNK) -> int:
+def write_exports(*, chunk: int | None = None) -> int:
     """Write the exports that are asked for, a part of each in turn. Returns how many parts."""
     written = 0
     while ids := list(Export.objects.filter(state=State.WRITING).values_list("pk", flat=True)):
@@ -69,10 +71,13 @@ def write_exports(*, chunk: int = CHUNK) -> int:
     return written
 
 
-def _write_or_fail(export_id: int, chunk: int) -> bool:
+def _write_or_fail(export_id: int, chunk: int | None) -> bool:
     try:
         return _write_part(export_id, chunk)
-    except (DatabaseError, ValueError, LookupError) as error:
+    except ExportRefused as error:
+        _end(export_id, State.FAILED, str(error))
+        return False
+    except (DatabaseError, ValueError, LookupError, IncorrectLookupParameters) as error:
         # A statement that takes too long, or filters that a release knows no more.
         log.warning("export_failed", export_id=export_id, error=str(error))
         _end(export_id, State.FAILED, "It could not be read: choose fewer rows by its filters.")
@@ -80,7 +85,7 @@ def _write_or_fail(export_id: int, chunk: int) -> bool:
 
 
 @transaction.atomic
-def _write_part(export_id: int, chunk: int) -> bool:
+def _write_part(export_id: int, chunk: int | None) -> bool:
     """Write the next part, unless another worker does. Tell whether one was written."""
     export = (
         Export.objects.select_for_update(of=("self",), skip_locked=True)
@@ -93,21 +98,24 @@ def _write_part(export_id: int, chunk: int) -> bool:
     if not export.asked_by.is_active or not export.asked_by.has_perms(export.rights):
         _note_end(export, State.FAILED, "Who asked for it may not read this any more.")
         return False
-    chosen = rows.chosen_rows(export.table, export.query, export.asked_by)
-    found = list(chosen.filter(pk__lt=export.reached_id)[:chunk])
-    columns = rows.columns_of(chosen.model, export.rights)
+    source = find_source(export.table)
+    if source is None:
+        _note_end(export, State.FAILED, "This version exports no such list.")
+        return False
+    reading = source.read(export.query, export.asked_by, export.rights)
+    part = reading.part(export.reached_id, chunk or source.rows_a_part)
     number = export.parts.count()
-    text = rows.write_rows(columns, found)
-    content = zlib.compress(text if number else rows.write_header(columns) + text)
+    text = write_lines(part.lines)
+    content = zlib.compress(text if number else write_titles(reading.titles) + text)
     ExportPart.objects.create(export=export, number=number, content=content)
-    export.rows_written += len(found)
+    export.rows_written += len(part.lines)
     export.kept_bytes += len(content)
-    export.reached_id = found[-1].pk if found else export.last_id
+    export.reached_id = part.reached_id
     export.save(update_fields=["rows_written", "kept_bytes", "reached_id"])
     if export.kept_bytes > settings.EXPORT_MEGABYTES * MEGABYTE:
         problem = f"It is longer than {settings.EXPORT_MEGABYTES} MB: choose fewer rows."
         _note_end(export, State.FAILED, problem)
-    elif len(found) < chunk:
+    elif part.is_last:
         _note_end(export, State.READY, "")
         notify(
             export.asked_by,

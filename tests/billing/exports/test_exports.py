@@ -18,10 +18,12 @@ from pytest_django import Settings
 from accounts.desk.roles import make_roles
 from accounts.models import AuditLine, User
 from billing.exceptions import ExportRefused
+from billing.exports.lists import LISTS
 from billing.exports.writing import MOST_OPEN, start_export, stop_export, write_exports
 from billing.models import Export, ExportPart, LedgerEntry, Notice, Order
 from billing.upkeep.retention import delete_old
 from tests import desk
+from tests.desk_rows import make_everything
 from tests.racing import race
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -235,3 +237,45 @@ def test_it_goes_after_some_days(finance: User, orders: list[Order]) -> None:
     delete_old()
 
     assert (Export.objects.count(), ExportPart.objects.count()) == (0, 0)
+
+
+def test_every_list_becomes_a_file(root: User) -> None:
+    full = make_everything()
+    lists = {source.name for source in LISTS}
+
+    files = {}
+    for name in sorted(lists):
+        page = desk.log_in(root).get(desk.list_url(type(full.rows[name]))).content.decode()
+        export = start_export(root, name, "")
+        write_exports()
+        files[name] = read(root, export)
+        assert f"export/start/?table={name}" in page, name
+
+    assert all(files.values())
+    ids = {name: {row["id"] for row in rows} for name, rows in files.items()}
+    assert all(str(full.rows[name].pk) in ids[name] for name in lists)
+    assert files["billing.refund"][0]["Currency"] == "usd"
+
+
+def test_a_trail_is_exported_in_words(root: User) -> None:
+    alice = desk.make_customer("alice@example.com")
+    desk.log_in(root).post(desk.do_url("freeze", alice.wallet), {"reason": "=1+1"})
+    export = start_export(root, "accounts.auditline", "q=Freeze")
+
+    write_exports()
+
+    line = next(row for row in read(root, export) if row["model"] == "billing.wallet")
+    assert (line["Who"], line["deed"]) == ("root@shop.example", "Freeze")
+    assert "alice@example.com" in line["What"]
+    assert "Reason: =1+1" in line["In words"]
+    assert "said" not in line
+
+
+def test_whoever_sees_no_trail_exports_none(finance: User) -> None:
+    with pytest.raises(ExportRefused):
+        start_export(finance, "accounts.auditline", "")
+
+
+@pytest.fixture
+def root(redis_wallets: object) -> User:
+    return User.objects.create_superuser("root@shop.example")

@@ -1,7 +1,5 @@
 """What requests brought in and cost, grouped and converted, and the alarms about it."""
 
-import csv
-import io
 from datetime import date, timedelta
 from decimal import Decimal
 from operator import attrgetter
@@ -207,29 +205,6 @@ def test_the_rows_are_in_the_order_that_was_asked_for(alice: desk.Buyer, root: C
     assert names("-cost") == ["dear", "cheap"]
     assert names("cost") == ["cheap", "dear"]
     assert names("-margin") == ["cheap", "dear"]
-
-
-def test_the_file_has_every_row_to_the_last_unit(alice: desk.Buyer, root: Client) -> None:
-    make_request(alice, "r1", cost_nanos=1, income_micros={"usd": 7, "eur": 9})
-    roll_up_all()
-
-    answer = root.get(MARGIN, {"by": "key", "as": "csv"})
-
-    head, row = csv.reader(io.StringIO(answer.content.decode()))
-    assert head[4:6] == ["Sold for, millionths of EUR", "Sold for, millionths of USD"]
-    assert row[4:9] == ["9", "7", "0.000007", "0.000000001", "0.000006999"]
-    assert row[-1] == "eur"
-
-
-def test_a_spreadsheet_runs_no_name_of_a_key(alice: desk.Buyer, root: Client) -> None:
-    alice.key.name = "=1+1"
-    alice.key.save()
-    make_request(alice, "r1")
-    roll_up_all()
-
-    answer = root.get(MARGIN, {"by": "key", "as": "csv"}).content.decode()
-
-    assert "'=1+1" in answer
 
 
 def test_the_page_is_for_staff_with_the_right_to_it(db: None) -> None:

@@ -1,0 +1,37 @@
+"""What the groups of margins are called."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.urls import reverse
+
+from accounts.models import ApiKey
+from billing.margin.reads import Margin
+from billing.models import Wallet
+
+TITLES = {
+    "day": "Day",
+    "model": "Model",
+    "provider": "Provider",
+    "customer": "Customer",
+    "key": "API key",
+}
+
+
+def name_groups(by: str, rows: Iterable[Margin]) -> dict[Any, tuple[str, str]]:
+    """Return what each group is called, and the page about it."""
+    groups = [row.group for row in rows]
+    if by == "customer":
+        wallets = Wallet.objects.select_related("team__person").in_bulk(groups)
+        return {pk: (str(each.team), _page("billing_wallet", pk)) for pk, each in wallets.items()}
+    if by == "key":
+        keys = ApiKey.objects.select_related("team__person").in_bulk(groups)
+        return {
+            pk: (f"{each.name} ({each.hint}) of {each.team}", _page("accounts_apikey", pk))
+            for pk, each in keys.items()
+        }
+    return {group: (f"{group:%Y-%m-%d}" if by == "day" else group or "–", "") for group in groups}
+
+
+def _page(name: str, pk: int) -> str:
+    return reverse(f"admin:{name}_change", args=[pk])
