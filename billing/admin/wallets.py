@@ -20,6 +20,7 @@ from billing.admin.statements import statement_urls, statements_tool
 from billing.admin.wallet_actions import ACTIONS, LIMITS
 from billing.ledger.balances import read_balance
 from billing.models import Wallet
+from billing.notices.webhooks.reads import sent_to
 
 FIGURES = (
     columns.number("posted_credits", "Posted"),
@@ -109,6 +110,7 @@ def describe_wallet(request: HttpRequest, wallet: Wallet) -> dict[str, Any]:
             "keys": "accounts.view_apikey",
             "members": "accounts.view_team",
             "mails": "billing.view_notice",
+            "webhooks": "billing.view_notice",
             "notes": "billing.view_staffnote",
             "team_trail": "accounts.view_teamevent",
             "desk_trail": "accounts.view_auditline",
@@ -119,6 +121,7 @@ def describe_wallet(request: HttpRequest, wallet: Wallet) -> dict[str, Any]:
         "keys": lambda wallet: with_deeds(request, reads.newest_keys(wallet)),
         "members": reads.members,
         "mails": reads.recent_mails,
+        "webhooks": lambda wallet: sent_to(wallet.team),
         "notes": reads.notes,
         "team_trail": reads.team_trail,
         "desk_trail": reads.desk_trail,

@@ -15,10 +15,14 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.models import User
+from accounts.teams.members import own_seat
 from billing.ledger.inbox import file_item
-from billing.models import StripeEvent
+from billing.models import StripeEvent, Webhook, WebhookDelivery
+from billing.notices.webhooks.reads import OUTCOMES, STATES
 from billing.tasks.wallet import recover_wallets
 from devstack.ports import free_port
+from tests import desk
 from tests.billing.wallet.faults import RedisFaults
 from tests.conftest import open_fences
 from tests.linked import linked
@@ -139,6 +143,30 @@ def test_a_queue_tells_how_long_its_rows_wait(till: Till, client: Client) -> Non
 
     assert told['tokenproxy_queue_rows{queue="stripe_events"}'] == 2
     assert 300 <= told['tokenproxy_queue_overdue_seconds{queue="stripe_events"}'] < 360
+
+
+def test_webhooks_tell_what_became_of_them(till: Till, client: Client) -> None:
+    seat = own_seat(User.objects.create_user("hooked@example.com"))
+    due = timezone.now() - timedelta(minutes=5)
+    taken, late, failing = (desk.make_delivery(seat) for _ in range(3))
+    of_three = WebhookDelivery.objects
+    of_three.filter(pk=taken.pk).update(delivered_at=timezone.now(), tried_at=timezone.now())
+    of_three.filter(pk=late.pk).update(next_attempt_at=due)
+    # Longer due, and its receiver's doing.
+    of_three.filter(pk=failing.pk).update(tried_at=due, next_attempt_at=due - timedelta(hours=1))
+    Webhook.objects.filter(pk=failing.webhook_id).update(failing_since=due)
+    take_snapshot()
+
+    told = scrape(client)
+
+    by_outcome = {
+        name: told[f'tokenproxy_webhook_deliveries{{outcome="{name}"}}'] for name in OUTCOMES
+    }
+    assert by_outcome == {"taken": 1, "given_up": 0, "failing": 1, "waiting": 1}
+    by_state = {name: told[f'tokenproxy_webhooks{{state="{name}"}}'] for name in STATES}
+    assert by_state == {"working": 2, "failing": 1, "off": 0}
+    assert told['tokenproxy_queue_rows{queue="webhooks"}'] == 1
+    assert 300 <= told['tokenproxy_queue_overdue_seconds{queue="webhooks"}'] < 360
 
 
 AUDIT, DRAIN = "billing.audit_money", "billing.drain_events"

@@ -11,7 +11,7 @@ from typing import Any
 import redis
 from django.core.cache import cache
 from django.db import DatabaseError
-from django.db.models import Count, Min
+from django.db.models import Count, Min, QuerySet
 from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -20,6 +20,7 @@ from billing.exceptions import WalletRecovering
 from billing.ledger.pushes import due_wallets
 from billing.models import InboxItem
 from billing.notices.outbox import NOTICES
+from billing.notices.webhooks.reads import count_outcomes, count_states, kept_waiting
 from billing.orders.refunds import REFUNDS
 from billing.stripe_inbox.events import EVENTS
 from billing.stripe_inbox.open_orders import ORDERS
@@ -32,11 +33,16 @@ NAME = "figures:snapshot"
 KEPT_S = 120
 
 # What a queue's rows wait for, by its name in the metrics.
-QUEUES: dict[str, DueRows[Any]] = {
+SWEPT: dict[str, DueRows[Any]] = {
     "stripe_events": EVENTS,
     "open_orders": ORDERS,
     "refunds": REFUNDS,
     "mails": NOTICES,
+}
+# The rows of each queue, and when they are due.
+QUEUES: dict[str, tuple[QuerySet[Any], str]] = {
+    **{name: (queue.open_rows, queue.due_column) for name, queue in SWEPT.items()},
+    "webhooks": (kept_waiting(), "next_attempt_at"),
 }
 
 # A measurement: values by their labels' values, for each metric by its name.
@@ -53,6 +59,8 @@ METRICS: dict[str, tuple[str, tuple[str, ...]]] = {
     "wallets_to_push": ("Wallets of which Redis has not learnt everything.", ()),
     "queue_rows": ("Rows that are not done.", ("queue",)),
     "queue_overdue_seconds": ("For how long the row longest due has been due.", ("queue",)),
+    "webhooks": ("Customers' webhooks.", ("state",)),
+    "webhook_deliveries": ("What became of two days' deliveries to them.", ("outcome",)),
     "open_inbox_items": ("Findings that wait for a person.", ("kind",)),
     "provider_balance": ("What a provider said last is left.", ("provider", "currency")),
     "provider_balance_days": ("For how long it lasts at the present cost.", ("provider",)),
@@ -95,8 +103,8 @@ def _measure_books() -> Measured:
     now = timezone.now()
     rows: Values = {}
     overdue: Values = {}
-    for name, queue in QUEUES.items():
-        found = queue.open_rows.aggregate(n=Count("*"), oldest=Min(queue.due_column))
+    for name, (open_rows, due_column) in QUEUES.items():
+        found = open_rows.aggregate(n=Count("*"), oldest=Min(due_column))
         rows[name,] = found["n"]
         overdue[name,] = max((now - (found["oldest"] or now)).total_seconds(), 0)
     open_items = InboxItem.objects.filter(resolved_at=None).order_by("kind")
@@ -106,6 +114,13 @@ def _measure_books() -> Measured:
         "queue_rows": rows,
         "queue_overdue_seconds": overdue,
         "open_inbox_items": {(kind,): count for kind, count in kinds},
+    }
+
+
+def _measure_webhooks() -> Measured:
+    return {
+        "webhooks": {(state,): count for state, count in count_states().items()},
+        "webhook_deliveries": {(outcome,): count for outcome, count in count_outcomes().items()},
     }
 
 
@@ -134,6 +149,7 @@ MEASURES: tuple[tuple[Callable[[], Measured], type[Exception]], ...] = (
     (_measure_parts, DatabaseError),
     (_measure_wallets, WalletRecovering),
     (_measure_books, DatabaseError),
+    (_measure_webhooks, DatabaseError),
     (_measure_accounts, DatabaseError),
 )
 

@@ -7,9 +7,11 @@ from django.test import Client
 
 from accounts.desk.roles import make_roles
 from accounts.models import ApiKey, User
-from billing.models import Notice, Order, StaffNote, UsageRecord
+from accounts.teams.members import own_seat
+from billing.models import Notice, Order, StaffNote, UsageRecord, Webhook, WebhookDelivery
 from tests import desk
 from tests.conftest import signed_in
+from tests.desk import NOON
 
 
 def page(browser: Client, buyer: desk.Buyer) -> str:
@@ -32,6 +34,30 @@ def test_it_tells_what_happened_to_a_customer(root: Client, alice: desk.Buyer) -
     assert "receipt" in shown
     assert "Called us" in shown
     assert "Credits charged" in shown
+
+
+def test_it_tells_why_a_webhook_does_not_arrive(root: Client, alice: desk.Buyer) -> None:
+    delivery = desk.make_delivery(own_seat(alice.user))
+    Webhook.objects.update(url="https://hooks.example.com/path-secret?key=1", failing_since=NOON)
+    WebhookDelivery.objects.update(
+        body="what-was-told", attempts=3, tried_at=NOON, status_code=503, latency_ms=1_200
+    )
+
+    shown = page(root, alice)
+
+    for said in ("hooks.example.com", "failing", "HTTP 503 after", delivery.message_id):
+        assert said in shown
+    for kept in ("path-secret", "what-was-told"):
+        assert kept not in shown
+
+
+def test_webhooks_are_told_as_mails_are(alice: desk.Buyer) -> None:
+    desk.make_delivery(own_seat(alice.user))
+    carol = desk.make_staff("carol@example.com", "billing.view_wallet")
+    dora = desk.make_staff("dora@example.com", "billing.view_wallet", "billing.view_notice")
+
+    assert desk.WEBHOOK_HOST not in page(carol, alice)
+    assert desk.WEBHOOK_HOST in page(dora, alice)
 
 
 def test_nobody_elses_things_are_on_it(root: Client, alice: desk.Buyer) -> None:
