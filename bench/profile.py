@@ -26,15 +26,17 @@ from devstack.run import end_with_parent
 
 SAMPLES_S = 250
 # A stream's load is one of about three seconds, so this is of a part of it.
-SECONDS = {"json-1k": 8.0, "json-100k": 8.0, "streams": 2.5}
+SECONDS = {"json-1k": 8.0, "json-20k": 8.0, "json-100k": 8.0, "json-400k": 8.0, "streams": 2.5}
 SHOWN = 30
 # Whose C code it is that these lines of Python's own library call.
 OF_PYTHON = {"runners": "event loop (uvloop, sockets)", "thread": "python: thread pools"}
 # Which figure of a run is divided.
-UNITS = {"json-1k": "cpu_ms", "json-100k": "cpu_ms", "streams": "cpu_us_per_chunk"}
+UNITS = {**dict.fromkeys(SECONDS, "cpu_ms"), "streams": "cpu_us_per_chunk"}
 NAMES = {
     "json-1k": ("a JSON request of 1 kB", "CPU-ms"),
+    "json-20k": ("a JSON request of 20 kB", "CPU-ms"),
     "json-100k": ("an agent's request of 100 kB", "CPU-ms"),
+    "json-400k": ("an agent's request of 400 kB", "CPU-ms"),
     "streams": ("a chunk of a stream", "CPU-µs"),
 }
 

@@ -14,6 +14,9 @@ from proxy.metering.images import count_image
 from proxy.metering.prompt import NEVER_SHOWN, Prompt, add_unread, to_json
 from proxy.metering.tools import add_call, add_tools
 
+# What is read of a message, and of an assistant's beside it.
+READ = frozenset({"role", "content", "name", "tool_call_id"})
+READ_OF_ANSWER = READ | {"tool_calls", "function_call"}
 PER_MESSAGE = 3
 PER_NAME = 1
 PRIMING = 3
@@ -41,12 +44,12 @@ def take_apart(body: Mapping[str, Any], model: str) -> Prompt:
     read = {"messages", "tools", "functions", "prediction"}
     # The model reads the schema of its answer as part of the prompt.
     response_format = body.get("response_format")
-    if isinstance(response_format, Mapping) and response_format.keys() != {"type"}:
+    if type(response_format) is dict and response_format.keys() != {"type"}:
         prompt.texts.append(to_json(response_format))
         read.add("response_format")
     if prediction := body.get("prediction"):
         _add_prediction(prompt, prediction)
-    add_unread(prompt, body, *read, *NEVER_SHOWN)
+    add_unread(prompt, body, read | NEVER_SHOWN)
     return prompt
 
 
@@ -56,8 +59,8 @@ def _add_prediction(prompt: Prompt, prediction: Mapping[str, Any]) -> None:
     for part in parts:
         prompt.predicted.append(part["text"])
         prompt.texts.append(part["text"])
-        add_unread(prompt, part, "text")
-    add_unread(prompt, prediction, "content")
+        add_unread(prompt, part, {"text"})
+    add_unread(prompt, prediction, {"content"})
 
 
 def _empty(model: str) -> Prompt:
@@ -75,23 +78,21 @@ def _add_message(prompt: Prompt, message: Mapping[str, Any]) -> None:
         prompt.overhead += PER_NAME
     if isinstance(identifier := message.get("tool_call_id"), str):
         prompt.identifiers.append(identifier)
-    read = ["role", "content", "name", "tool_call_id"]
-    if message["role"] == "assistant":
-        read += _add_answer(prompt, message)
-    add_unread(prompt, message, *read)
+    read = _add_answer(prompt, message) if message["role"] == "assistant" else READ
+    add_unread(prompt, message, read)
 
 
-def _add_answer(prompt: Prompt, message: Mapping[str, Any]) -> list[str]:
-    """Add the fields that only an assistant's message has. Return their names."""
-    read = ["tool_calls", "function_call"]
+def _add_answer(prompt: Prompt, message: Mapping[str, Any]) -> frozenset[str]:
+    """Add the fields that only an assistant's message has. Return what was read of it."""
+    read = READ_OF_ANSWER
     for key in ("refusal", "reasoning_content"):
         if isinstance(text := message.get(key), str):
             prompt.texts.append(text)
-            read.append(key)
+            read |= {key}
     for call in message.get("tool_calls") or []:
         add_call(prompt, call[call["type"]])
         prompt.identifiers.append(call["id"])
-        add_unread(prompt, call, "id", "type", call["type"])
+        add_unread(prompt, call, {"id", "type", call["type"]})
     if call := message.get("function_call"):
         add_call(prompt, call)
     return read
@@ -104,7 +105,7 @@ def _add_content(prompt: Prompt, content: object) -> None:
         for part in content:
             prompt.margin += 1
             _add_part(prompt, part)
-            add_unread(prompt, part, "type", part["type"])
+            add_unread(prompt, part, {"type", part["type"]})
 
 
 def _add_part(prompt: Prompt, part: Mapping[str, Any]) -> None:
@@ -114,15 +115,15 @@ def _add_part(prompt: Prompt, part: Mapping[str, Any]) -> None:
         case "image_url":
             image = part["image_url"]
             add_image(prompt, image["url"], image.get("detail"))
-            add_unread(prompt, image, "url", "detail")
+            add_unread(prompt, image, {"url", "detail"})
         case "input_audio":
             audio = part["input_audio"]
             prompt.media += -(-len(audio["data"]) // AUDIO_CHARS_PER_TOKEN)
             prompt.has_files = True
-            add_unread(prompt, audio, "data")
+            add_unread(prompt, audio, {"data"})
         case "file":
             add_file(prompt, part["file"]["file_data"])
-            add_unread(prompt, part["file"], "file_data")
+            add_unread(prompt, part["file"], {"file_data"})
 
 
 def add_image(prompt: Prompt, url: str, detail: str | None) -> None:

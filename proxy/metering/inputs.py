@@ -19,14 +19,14 @@ def take_apart_completion(body: Mapping[str, Any], model: str) -> Prompt:
         # A model that inserts text reads both sides, and three tokens that mark them.
         prompt.texts.append(suffix)
         prompt.margin += 3
-    add_unread(prompt, body, "prompt", "suffix", *NEVER_SHOWN)
+    add_unread(prompt, body, NEVER_SHOWN | {"prompt", "suffix"})
     return prompt
 
 
 def take_apart_embedding(body: Mapping[str, Any], model: str) -> Prompt:
     """Take apart the body of a checked embedding request."""
     prompt = _take_apart(body["input"], model)
-    add_unread(prompt, body, "input", *NEVER_SHOWN)
+    add_unread(prompt, body, NEVER_SHOWN | {"input"})
     return prompt
 
 

@@ -34,7 +34,7 @@ def take_apart(body: Mapping[str, Any], model: str) -> Prompt:
     if tools := body.get("tools"):
         inner = (one for tool in tools for one in tool.get("tools") or ())
         add_tools(prompt, tools, [*tools, *inner])
-    add_unread(prompt, body, "instructions", "input", "tools", "text", *NEVER_SHOWN)
+    add_unread(prompt, body, NEVER_SHOWN | {"instructions", "input", "tools", "text"})
     _add_text_options(prompt, body.get("text") or {})
     return prompt
 
@@ -44,24 +44,24 @@ def _add_text_options(prompt: Prompt, text: Mapping[str, Any]) -> None:
     if text_format.keys() - {"type"}:
         # The model reads the schema of its answer as part of the prompt.
         prompt.texts.append(to_json(text_format))
-        add_unread(prompt, text, "format")
+        add_unread(prompt, text, {"format"})
     else:
-        add_unread(prompt, text)
+        add_unread(prompt, text, frozenset())
 
 
 def _add_item(prompt: Prompt, item: Mapping[str, Any]) -> None:
     match item.get("type") or "message":
         case "message":
             _add_message(prompt, item["role"], item["content"])
-            add_unread(prompt, item, "type", "role", "content")
+            add_unread(prompt, item, {"type", "role", "content"})
         case "function_call" | "custom_tool_call":
             prompt.overhead += PER_MESSAGE
-            add_call(prompt, item, "type", "call_id")
+            add_call(prompt, item, {"type", "call_id"})
             prompt.identifiers.append(item["call_id"])
         case "function_call_output" | "custom_tool_call_output":
             _add_message(prompt, "tool", item["output"])
             prompt.identifiers.append(item["call_id"])
-            add_unread(prompt, item, "type", "output", "call_id")
+            add_unread(prompt, item, {"type", "output", "call_id"})
         case "reasoning":
             _add_reasoning(prompt, item)
 
@@ -84,16 +84,16 @@ def _add_part(prompt: Prompt, part: Mapping[str, Any]) -> None:
         case "input_text" | "output_text":
             prompt.texts.append(part["text"])
             # `logprobs`, of an earlier answer that is sent back, are figures that no model reads.
-            add_unread(prompt, part, "type", "text", "logprobs")
+            add_unread(prompt, part, {"type", "text", "logprobs"})
         case "refusal":
             prompt.texts.append(part["refusal"])
-            add_unread(prompt, part, "type", "refusal")
+            add_unread(prompt, part, {"type", "refusal"})
         case "input_image":
             add_image(prompt, part["image_url"], part.get("detail"))
-            add_unread(prompt, part, "type", "image_url", "detail")
+            add_unread(prompt, part, {"type", "image_url", "detail"})
         case "input_file":
             add_file(prompt, part["file_data"])
-            add_unread(prompt, part, "type", "file_data")
+            add_unread(prompt, part, {"type", "file_data"})
 
 
 def _add_reasoning(prompt: Prompt, item: Mapping[str, Any]) -> None:
@@ -102,8 +102,8 @@ def _add_reasoning(prompt: Prompt, item: Mapping[str, Any]) -> None:
     prompt.messages += 1
     for part in [*(item.get("summary") or []), *(item.get("content") or [])]:
         prompt.texts.append(part["text"])
-        add_unread(prompt, part, "text")
-    add_unread(prompt, item, "type", "summary", "content", "encrypted_content")
+        add_unread(prompt, part, {"text"})
+    add_unread(prompt, item, {"type", "summary", "content", "encrypted_content"})
     sealed = item.get("encrypted_content") or ""
     # Four characters of base64 are three bytes, and a token has at least one.
     prompt.media += len(sealed) // 16

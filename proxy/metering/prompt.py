@@ -7,6 +7,7 @@ as it is written; an estimate leaves it out, since it is not known whether a mod
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -122,8 +123,10 @@ NEVER_SHOWN = frozenset(
 )
 
 
-def add_unread(prompt: Prompt, given: Mapping[str, Any], *read: str) -> None:
+def add_unread(prompt: Prompt, given: Mapping[str, Any], read: AbstractSet[str]) -> None:
     """Add the texts of an object, except those of the fields in `read`, handled elsewhere."""
+    if given.keys() <= read:
+        return
     rest = {
         name: value
         for name, value in given.items()

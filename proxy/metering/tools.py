@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from proxy.metering.encodings import CL100K, encoding_name
@@ -10,6 +11,7 @@ from proxy.metering.prompt import Prompt, add_unread, to_json
 
 # The text around a call's name and arguments. Not published; from usage that gpt-3.5-turbo reports.
 PER_TOOL_CALL = 6
+READ_OF_CALL = frozenset({"name", "arguments", "input"})
 # The published constants of function schemas.
 PER_FUNCTION = {CL100K: 10}
 PER_FUNCTION_OTHERWISE = 7
@@ -22,14 +24,16 @@ PER_TOOL_LIST = 12
 MARGIN_PER_TOOL = 32
 
 
-def add_call(prompt: Prompt, call: Mapping[str, Any], *besides: str) -> None:
-    """Add a call that the model made earlier. The fields named in `besides` are read elsewhere."""
+def add_call(
+    prompt: Prompt, call: Mapping[str, Any], besides: AbstractSet[str] = frozenset()
+) -> None:
+    """Add a call that the model made earlier. The fields in `besides` are read elsewhere."""
     prompt.overhead += PER_TOOL_CALL
     prompt.calls += 1
     for key in ("name", "arguments", "input"):
         if isinstance(text := call.get(key), str):
             prompt.texts.append(text)
-    add_unread(prompt, call, "name", "arguments", "input", *besides)
+    add_unread(prompt, call, READ_OF_CALL | besides)
 
 
 def add_tools(prompt: Prompt, tools: Sequence[Any], functions: Iterable[Mapping[str, Any]]) -> None:
@@ -51,16 +55,16 @@ def add_tools(prompt: Prompt, tools: Sequence[Any], functions: Iterable[Mapping[
 
 def _add_schema(prompt: Prompt, schema: object) -> None:
     """Add an object schema. The rule is published for one level and applied here to each."""
-    if not isinstance(schema, Mapping):
+    if type(schema) is not dict:
         return
     properties = schema.get("properties")
-    if isinstance(properties, Mapping) and properties:
+    if type(properties) is dict and properties:
         prompt.tool_overhead += PER_SCHEMA
         for name, value in properties.items():
             _add_property(prompt, name, value)
     _add_schema(prompt, schema.get("items"))
     for key in ("$defs", "definitions"):
-        if isinstance(shared := schema.get(key), Mapping):
+        if type(shared := schema.get(key)) is dict:
             for value in shared.values():
                 _add_schema(prompt, value)
     for key in ("anyOf", "oneOf", "allOf"):
@@ -71,7 +75,7 @@ def _add_schema(prompt: Prompt, schema: object) -> None:
 
 def _add_property(prompt: Prompt, name: str, value: object) -> None:
     prompt.tool_overhead += PER_PROPERTY
-    schema = value if isinstance(value, Mapping) else {}
+    schema: dict[str, Any] = value if type(value) is dict else {}
     kind = schema.get("type", "")
     prompt.tool_texts.append(
         f"{name}:{kind if isinstance(kind, str) else to_json(kind)}:{_description(schema)}"

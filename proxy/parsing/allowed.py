@@ -106,6 +106,8 @@ def without_nulls(body: dict[str, Any]) -> dict[str, Any]:
 def _look(value: dict[str, Any], shape: Shape, place: Place | None, reading: Reading) -> None:
     if not value.keys() <= shape.names:
         _note(value, shape, place, reading)
+    if not shape.inner:
+        return
     for name, child in value.items():
         kind = type(child)
         if (kind is list or kind is dict) and (inner := shape.inner.get(name)) is not None:

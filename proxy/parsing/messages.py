@@ -22,8 +22,17 @@ _PARTS: dict[str, frozenset[str]] = {
     "function": frozenset(),
 }
 _MAY_BE_EMPTY = frozenset({"assistant", "function"})
-_PLAIN = {"role", "content"}
-_PLAIN_ROLES = frozenset({"system", "user", "assistant"})
+# The fields of messages that are texts and nothing else, as most are, by their roles.
+_PLAIN = {
+    "developer": {"role", "content"},
+    "system": {"role", "content"},
+    "user": {"role", "content"},
+    "assistant": {"role", "content"},
+    "tool": {"role", "content", "tool_call_id"},
+}
+_WITH_CALLS = {"role", "content", "tool_calls"}
+_CALL = {"id", "type", "function"}
+_CALLED = {"name", "arguments"}
 
 
 def check_messages(value: object) -> None:
@@ -38,11 +47,31 @@ def check_messages(value: object) -> None:
 
 
 def _is_plain(message: object) -> bool:
-    """Tell whether a message is a text and nothing else, as most are; then it needs no check."""
-    if type(message) is not dict or message.keys() != _PLAIN:
+    """Tell whether a message is texts and calls of functions, as most are: it needs no check."""
+    if type(message) is not dict or type(role := message.get("role")) is not str:
         return False
-    role, content = message["role"], message["content"]
-    return type(content) is str and type(role) is str and role in _PLAIN_ROLES
+    if message.keys() == _PLAIN.get(role):
+        return set(map(type, message.values())) == {str}
+    return role == "assistant" and message.keys() == _WITH_CALLS and _has_plain_calls(message)
+
+
+def _has_plain_calls(message: dict[str, Any]) -> bool:
+    content, calls = message["content"], message["tool_calls"]
+    if type(calls) is not list or not (content is None or type(content) is str):
+        return False
+    return all(map(_is_plain_call, calls))
+
+
+def _is_plain_call(call: object) -> bool:
+    if type(call) is not dict or call.keys() != _CALL or call["type"] != "function":
+        return False
+    function = call["function"]
+    return (
+        type(call["id"]) is str
+        and type(function) is dict
+        and function.keys() == _CALLED
+        and type(function["name"]) is type(function["arguments"]) is str
+    )
 
 
 def _check_message(message: dict[str, Any], where: str) -> None:
