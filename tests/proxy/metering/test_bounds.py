@@ -217,6 +217,16 @@ def test_it_holds_for_tools_that_a_template_indents() -> None:
     assert held >= len(_indented(tools))
 
 
+@pytest.mark.parametrize("times", [1_000, 20_000])
+def test_it_counts_what_json_makes_longer_whatever_the_size(times: int) -> None:
+    # Ten bytes; and one more for each quotation mark, line end, comma and colon.
+    text = 'a, "b": c\n'
+
+    longer = bound(chat(text * times, model=STRANGER)) - bound(chat(text, model=STRANGER))
+
+    assert longer == (10 + 5) * (times - 1)
+
+
 def test_it_holds_for_a_call_that_a_template_writes_anew() -> None:
     arguments = "[" + ",".join("1" * 500) + "]"
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}

@@ -118,6 +118,9 @@ def part(kind: str, value: Any) -> dict[str, Any]:
     return {"role": "user", "content": [{"type": kind, kind: value}]}
 
 
+CALLED = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+
 def calls(*tool_calls: Any) -> dict[str, Any]:
     return {"role": "assistant", "content": None, "tool_calls": list(tool_calls)}
 
@@ -162,6 +165,17 @@ def calls(*tool_calls: Any) -> dict[str, Any]:
             ".tool_calls[0].function.arguments",
         ),
         (calls({"id": "c", "type": "magic"}), ".tool_calls[0].type"),
+        # One field of what is otherwise taken without a closer look.
+        ({"role": "user", "content": 4}, ".content"),
+        ({"role": "tool", "content": "4", "tool_call_id": 4}, ".tool_call_id"),
+        ({"role": "tool", "content": None, "tool_call_id": "c"}, ".content"),
+        (calls(CALLED) | {"content": 4}, ".content"),
+        (calls(CALLED) | {"tool_calls": {}}, ".tool_calls"),
+        (calls(CALLED, CALLED | {"id": 4}), ".tool_calls[1].id"),
+        (
+            calls(CALLED | {"function": {"name": 4, "arguments": ""}}),
+            ".tool_calls[0].function.name",
+        ),
         ({"role": "assistant", "function_call": {"name": "f"}}, ".function_call.arguments"),
     ],
 )
