@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 from django.core.management.base import BaseCommand, CommandError
 
@@ -55,7 +55,8 @@ def shown_by(command: BaseCommand, *, verbosity: int) -> Progress:
 class LongCommand(BaseCommand):
     """A command that may take long: Ctrl-C and SIGTERM stop it alike, and it says what is next."""
 
-    when_stopped: ClassVar[str]
+    # A command that goes on where it was says so here as it gets on.
+    when_stopped: str
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:

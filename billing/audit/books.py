@@ -24,6 +24,7 @@ with Redis, see `redis_comparison.py`; only what may be late there is read again
 """
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.db import connection, transaction
@@ -32,6 +33,7 @@ from billing.audit import queries as audit_queries
 from billing.audit.redis_comparison import Difference, differences
 from billing.audit.shards import are_books_long, queries_of_shard, shard_due
 from billing.ledger.inbox import file_item
+from billing.wallet.keys import SHARDS
 from common.progress import Progress, unseen
 
 TRIES = 8
@@ -70,6 +72,21 @@ def audit(
     found = _audit_books(shard, on_progress)
     on_progress("Redis, wallet by wallet")
     return sorted({*found, *_audit_redis(at_rest=at_rest, pause_s=pause_s)})
+
+
+def audit_from(
+    first: int, *, at_rest: bool = False, pause_s: float = PAUSE_S, on_progress: Progress = unseen
+) -> Iterator[tuple[int, list[Finding]]]:
+    """Audit shard after shard from one on, with Redis in the last one's turn; yield each when done.
+
+    Each is a snapshot of its own, so it can be stopped and go on with the next.
+    """
+    for shard in range(first, SHARDS):
+        on_progress(f"shard {shard} of {SHARDS}", done=shard - first, of=SHARDS - first)
+        if shard < SHARDS - 1:
+            yield shard, sorted(_audit_books(shard, unseen))
+        else:
+            yield shard, audit(at_rest=at_rest, pause_s=pause_s, shard=shard)
 
 
 def audit_hourly() -> list[Finding]:

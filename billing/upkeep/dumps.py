@@ -5,21 +5,32 @@ and is rebuilt from them. What was booked after the dump is not in it.
 """
 
 import os
+import re
 import subprocess
+from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 
 from django.conf import settings
 from django.db import connection
 
 from billing.exceptions import BillingError
+from common.progress import Progress, unseen
+
+# What the tools say of a table whose rows they copy.
+TABLE = re.compile(r'(?:contents of|data for) table "(?:public\.)?([^"]+)"')
+# Of what a tool said, so many lines tell why it failed.
+LINES = 20
 
 
 class DumpFailed(BillingError):
     """PostgreSQL's tools could not do it, or it would overwrite something."""
 
 
-def dump(path: Path) -> int:
+def dump(path: Path, *, on_progress: Progress = unseen) -> int:
     """Write a dump of the database to a new file, for its owner alone. Returns its bytes.
+
+    `on_progress` is told of each table.
 
     Raises DumpFailed. The file is there whole or not at all.
     """
@@ -28,7 +39,7 @@ def dump(path: Path) -> int:
     part = path.with_name(f"{path.name}.part")
     try:
         part.touch(mode=0o600)
-        _run("pg_dump", "--format=custom", f"--file={part}")
+        _run("pg_dump", "--format=custom", f"--file={part}", on_progress=on_progress)
         # Reads all of its table of contents.
         _run("pg_restore", "--list", str(part), is_quiet=True)
         with part.open("rb") as written:
@@ -42,7 +53,7 @@ def dump(path: Path) -> int:
     return size
 
 
-def restore(path: Path) -> None:
+def restore(path: Path, *, on_progress: Progress = unseen) -> None:
     """Fill an empty database from a dump, all of it or nothing. Raises DumpFailed."""
     if not path.is_file():
         raise DumpFailed(f"There is no file {path}.")
@@ -54,26 +65,44 @@ def restore(path: Path) -> None:
     connection.close()
     database = connection.settings_dict["NAME"]
     options = ("--single-transaction", "--exit-on-error", "--no-owner", f"--dbname={database}")
-    _run("pg_restore", *options, str(path))
+    _run("pg_restore", *options, str(path), on_progress=on_progress)
 
 
-def _run(tool: str, *options: str, is_quiet: bool = False) -> None:
+def _run(tool: str, *options: str, is_quiet: bool = False, on_progress: Progress = unseen) -> None:
     """Run one of PostgreSQL's tools, which connects as the product does. Raises DumpFailed."""
+    words = [] if on_progress is unseen else ["--verbose"]
     try:
-        subprocess.run(
-            [tool, *options],
-            env=os.environ | _address(),
+        process = subprocess.Popen(
+            [tool, *words, *options],
+            env=os.environ | _address() | {"LC_ALL": "C.UTF-8"},
             stdout=subprocess.DEVNULL if is_quiet else None,
             stderr=subprocess.PIPE,
             text=True,
-            check=True,
         )
     except FileNotFoundError as error:
         raise DumpFailed(
             f"{tool} is not installed: it comes with PostgreSQL's client, of the server's version."
         ) from error
-    except subprocess.CalledProcessError as error:
-        raise DumpFailed(f"{tool} failed: {error.stderr.strip()}") from error
+    with process:
+        try:
+            said = _listen(process.stderr or (), on_progress)
+        except BaseException:
+            # Whoever stops us stops it, too.
+            process.kill()
+            raise
+    if process.returncode:
+        raise DumpFailed(f"{tool} failed: {said}")
+
+
+def _listen(lines: Iterable[str], on_progress: Progress) -> str:
+    """Tell of each table that a tool comes to, and return its last other lines."""
+    said: deque[str] = deque(maxlen=LINES)
+    for line in lines:
+        if found := TABLE.search(line):
+            on_progress(f"table {found[1]}")
+        else:
+            said.append(line)
+    return "".join(said).strip()
 
 
 def _address() -> dict[str, str]:

@@ -16,6 +16,7 @@ from django.core.management.base import CommandError
 from django.db import connection
 from pytest_django import Settings
 
+from billing.audit.books import audit, audit_from
 from billing.management import commands
 from billing.models import ShardHome, Wallet
 from billing.upkeep.recovery import close_all, recover
@@ -95,6 +96,45 @@ def test_a_command_that_is_stopped_says_what_is_next_and_runs_again(
     assert get_sync_client().open_shards() == set(range(16))
     if name != "make_history":
         call_command(name, *options)
+
+
+@SIGNALS
+def test_an_audit_that_is_stopped_says_with_which_shard_to_go_on(
+    number: signal.Signals,
+    redis_wallets: SyncWalletClient,
+    till: Till,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    recover(grace_s=0)
+
+    # Each shard is a transaction of its own, and waits for nothing but the last one's locks.
+    with (
+        pytest.raises(CommandError, match=r"^Stopped\. .* Go on with --from-shard 2\.") as stopped,
+        locked("billing_wallet", number),
+    ):
+        call_command("audit_money", from_shard=2)
+    call_command("audit_money", from_shard=2)
+    call_command("audit_money", from_shard=0)
+
+    assert stopped.value.returncode == STOPPED
+    said = capsys.readouterr().out
+    assert "Every invariant holds from shard 2 on: 1 wallets" in said
+    assert "Every invariant holds: 1 wallets" in said
+
+
+def test_an_audit_by_shards_finds_what_the_whole_one_finds(
+    redis_wallets: SyncWalletClient, till: Till, unchecked_books: None
+) -> None:
+    till.grant(100)
+    recover(grace_s=0)
+    Wallet.objects.update(posted_credits=101)
+
+    whole = audit(pause_s=0)
+    by_shard = dict(audit_from(0, pause_s=0))
+
+    assert whole
+    assert sorted(finding for found in by_shard.values() for finding in found) == whole
+    assert list(by_shard) == list(range(16))
 
 
 @SIGNALS

@@ -8,7 +8,7 @@ from django.core.management.base import CommandError
 
 from accounts.desk.commands import RecordedCommand
 from billing.upkeep.dumps import DumpFailed, dump
-from common.progress import LongCommand
+from common.progress import LongCommand, shown_by
 
 
 class Command(RecordedCommand, LongCommand):
@@ -22,8 +22,9 @@ class Command(RecordedCommand, LongCommand):
         parser.add_argument("file", type=Path)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        show = shown_by(self, verbosity=options["verbosity"])
         try:
-            size = dump(options["file"])
+            size = dump(options["file"], on_progress=show)
         except DumpFailed as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"wrote {options['file']}, {size:,} bytes")

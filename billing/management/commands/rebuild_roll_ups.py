@@ -2,18 +2,23 @@
 
 import sys
 from argparse import ArgumentTypeError
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from accounts.desk.commands import RecordedCommand
-from billing.rollups.rebuild import find_differences, rebuild
-from common.progress import LongCommand
+from billing.models import UsageRecord
+from billing.rollups.days import next_day
+from billing.rollups.rebuild import Difference, find_differences, rebuild
+from common.progress import LongCommand, shown_by
 
 # How many wrong rows are printed.
 SHOWN = 20
+# A stop loses no more than the piece that is being made.
+PIECE = timedelta(days=30)
 BEGINNING = datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -24,6 +29,19 @@ def instant(text: str) -> datetime:
     except ValueError as error:
         raise ArgumentTypeError(f"{text} is no day or instant, such as 2026-03-31.") from error
     return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _pieces(since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """Yield a time in pieces, each of which is made in a transaction of its own.
+
+    What is before the first receipt, and a piece more, is one of them.
+    """
+    first = UsageRecord.objects.order_by("pk").values_list("ended_at", flat=True).first() or until
+    while since < until:
+        end = min(max(since, first - PIECE) + PIECE, until)
+        end = min(next_day(end), until)
+        yield since, end
+        since = end
 
 
 class Command(RecordedCommand, LongCommand):
@@ -46,10 +64,21 @@ class Command(RecordedCommand, LongCommand):
         until = until or timezone.now()
         if since >= until:
             raise CommandError(f"{since} is not before {until}.")
+        show = shown_by(self, verbosity=options["verbosity"])
+        before: list[Difference] = []
+        wrong: list[Difference] = []
+        pieces = list(_pieces(since, until))
+        for done, (start, end) in enumerate(pieces):
+            show(f"days from {start:%Y-%m-%d} on", done=done, of=len(pieces))
+            before += [] if check else rebuild(start, end)
+            # A span may be of two pieces.
+            wrong += [each for each in find_differences(start, end) if each not in wrong]
+            self.when_stopped = (
+                f"Days before {end:%Y-%m-%d} are done, {len(wrong)} rows of them wrong. "
+                f"Go on with --since {end:%Y-%m-%d}."
+            )
         if not check:
-            wrong = rebuild(since, until)
-            self._print(f"Made anew. Wrong before: {len(wrong)} rows.", wrong)
-        wrong = find_differences(since, until)
+            self._print(f"Made anew. Wrong before: {len(before)} rows.", before)
         self._print(f"Wrong now: {len(wrong)} rows.", wrong)
         if wrong:
             sys.exit(1)

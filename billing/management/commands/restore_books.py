@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from billing.upkeep.dumps import DumpFailed, restore
-from common.progress import LongCommand
+from common.progress import LongCommand, shown_by
 
 
 class Command(LongCommand):
@@ -22,8 +22,9 @@ class Command(LongCommand):
         parser.add_argument("file", type=Path)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        show = shown_by(self, verbosity=options["verbosity"])
         try:
-            restore(options["file"])
+            restore(options["file"], on_progress=show)
         except DumpFailed as error:
             raise CommandError(str(error)) from error
         self.stdout.write(

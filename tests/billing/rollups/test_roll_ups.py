@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.db import connection, connections
 from django.utils import timezone
 
@@ -335,6 +336,34 @@ def test_the_command_checks_and_mends(till: Till) -> None:
         "Wrong now: 0 rows.",
     ]
     assert "gpt-4" in errors.getvalue()
+
+
+class Impatient(StringIO):
+    """A terminal at which somebody presses Ctrl-C when the third step begins."""
+
+    def write(self, text: str) -> int:
+        if "days from" in text and self.getvalue().count("days from") == 2:
+            raise KeyboardInterrupt
+        return super().write(text)
+
+
+def test_a_rebuild_that_is_stopped_goes_on_where_it_was(till: Till) -> None:
+    till.grant(1_000)
+    use(till, "old", 30, Ending(after_ms=-100 * 86_400_000))
+    use(till, "new", 4)
+    till.drain()
+    sweep.roll_up()
+    UsageRollUp.objects.update(durations=[1] * 31)
+
+    with pytest.raises(CommandError, match=r"Go on with --since") as stopped:
+        call_command("rebuild_roll_ups", verbosity=2, stderr=Impatient())
+    since = str(stopped.value).rpartition("--since ")[2].rstrip(".")
+    wrong = [each.row for each in find_differences(*EVER) if each.table.endswith("usagerollup")]
+    call_command("rebuild_roll_ups", f"--since={since}", stdout=(told := StringIO()))
+
+    assert len(wrong) == 1
+    assert "Wrong before: 2 rows" in told.getvalue()
+    assert are_exact()
 
 
 def test_the_audit_finds_a_row_that_is_not_the_sum(till: Till) -> None:

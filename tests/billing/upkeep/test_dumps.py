@@ -75,13 +75,18 @@ def spending(till: Till) -> Iterator[None]:
         thread.join()
 
 
+# Six commands, each a process of its own: on a machine that others fill, 20 s each.
+@pytest.mark.timeout(600)
 def test_a_backup_under_load_adds_up_elsewhere(till: Till, elsewhere: str, tmp_path: Path) -> None:
     till.grant(1_000_000)
     file = tmp_path / "books.dump"
     with spending(till):
         before = LedgerEntry.objects.count()
         made = manage(
-            "backup_books", str(file), DATABASE_URL=url_of(connection.settings_dict["NAME"])
+            "backup_books",
+            str(file),
+            "--verbosity=2",
+            DATABASE_URL=url_of(connection.settings_dict["NAME"]),
         )
         after = LedgerEntry.objects.count()
     assert made.returncode == 0, made.stderr
@@ -93,7 +98,7 @@ def test_a_backup_under_load_adds_up_elsewhere(till: Till, elsewhere: str, tmp_p
             "REDIS_URL": valkey.url,
             "JOURNAL_DIR": str(tmp_path / "journal"),
         }
-        steps = [("restore_books", str(file)), ("migrate",), ("rebuild_wallet",)]
+        steps = [("restore_books", str(file), "--verbosity=2"), ("migrate",), ("rebuild_wallet",)]
         ran = [manage(*step, **there) for step in [*steps, ("audit_money", "--at-rest")]]
 
     assert [each.returncode for each in ran] == [0] * 4, [each.stderr for each in ran]
@@ -102,6 +107,8 @@ def test_a_backup_under_load_adds_up_elsewhere(till: Till, elsewhere: str, tmp_p
         row = server.execute("SELECT count(*) FROM billing_ledgerentry").fetchone()
     assert row is not None
     assert before <= row[0] <= after
+    for said in (made.stderr, ran[0].stderr):
+        assert "s  table billing_ledgerentry" in said
 
 
 def test_neither_a_backup_nor_a_restore_overwrites_anything(till: Till, tmp_path: Path) -> None:
