@@ -23,6 +23,7 @@ from billing.views.requests import HtmxRequest
 from proxy.models import Incident, IncidentUpdate
 from proxy.upstreams.service import read_histories
 from tokenproxy_site.health import find_problems
+from tokenproxy_site.status_mails import SubscriptionForm
 
 # Customers read what a part does for them; the operator reads what is wrong inside.
 PARTS = {
@@ -65,6 +66,7 @@ def _history() -> dict[str, object]:
         "models": [(history, speeds.get(history.model_name)) for history in histories],
         "is_measured": any(history.uptime is not None for history in histories),
         "past_incidents": read_incidents(is_open=False),
+        "subscription": SubscriptionForm(),
     }
 
 
