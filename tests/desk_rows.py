@@ -226,6 +226,7 @@ def forms_of(full: Full) -> dict[str, dict[str, Any]]:
         "first_byte_timeout_s": "60",
         "idle_timeout_s": "60",
         "total_timeout_s": "600",
+        "probes_per_hour": "0",
         "parameter_rules": "[]",
         "request_extras": "[]",
         "answer_fields": "[]",

@@ -545,6 +545,8 @@ CELERY_BEAT_SCHEDULE = {
     },
     # What it counts is kept for five minutes.
     "count service": _sweep("tokenproxy_site.count_service", every_s=30),
+    # A provider has none, until staff choose how many an hour.
+    "probe models": _sweep("tokenproxy_site.probe_models", every_s=60),
     "audit money": _sweep("billing.audit_money", every_s=3_600),
 }
 
