@@ -18,6 +18,7 @@ ACTIONS = {
     "account_email": "manage_email",
     "account_reauthenticate": "reauthenticate",
     "mfa_reauthenticate": "reauthenticate",
+    "status-subscribe": "status_subscribe",
 }
 DEFAULT_WAIT_S = 60
 

@@ -52,6 +52,7 @@ BillingError
 ├── UnbookableEvent           what Redis decided does not fit the books; a person decides
 ├── UnknownReference          a text that is no reference of the expected form
 ├── WebhookUnfit              a customer's webhook that can't be made or changed like that
+├── SubscriptionsFull         as many addresses follow the status as we mail to
 ├── PriceNotPlanned           a price that can't be planned for then, or can't be cancelled any more
 └── InvalidAmount             an amount that can't be posted
 """
@@ -322,3 +323,7 @@ class PriceNotPlanned(BillingError):
 
 class WebhookUnfit(BillingError):
     """A customer's webhook that can't be made or changed like that."""
+
+
+class SubscriptionsFull(BillingError):
+    """As many addresses are mailed of incidents as there may be."""

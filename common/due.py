@@ -5,7 +5,7 @@ process dies is due again by itself.
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
@@ -44,7 +44,7 @@ class DueRows(Generic[Row]):
         is_due = {f"{self.due_column}__lte": timezone.now()}
         return self.open_rows.filter(**is_due).order_by(self.due_column, "pk")
 
-    def take(self, rows: QuerySet[Row]) -> Iterator[Row]:
+    def take(self, rows: Iterable[Row]) -> Iterator[Row]:
         """Claim these rows, each when it is asked for, and skip those that others claimed."""
         return (row for row in rows if self.claim(row))
 

@@ -11,6 +11,7 @@ from billing.catalogue.pack_prices import packs_on_sale
 from billing.rollups.published import read_speeds
 from billing.views.forms import ModelFilterForm
 from proxy.upstreams.facts import read_facts
+from proxy.upstreams.providers.probe_costs import read_probe_latencies
 from proxy.upstreams.service import read_histories
 
 
@@ -50,5 +51,6 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
         "history": history,
         "now": timezone.now(),
         "speed": read_speeds().get(name),
+        "probe_ms": read_probe_latencies().get(name),
     }
     return render(request, "storefront/model.html", context)

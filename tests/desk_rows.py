@@ -34,6 +34,7 @@ from billing.models import (
     Refund,
     SignIn,
     StaffNote,
+    StatusSubscription,
     StripeCustomer,
     TopUpConsent,
     TopUpPayment,
@@ -61,6 +62,12 @@ class Full:
 
     def row_of(self, deed: str) -> Model:
         return self.others.get(deed) or self.rows[deed.partition(" ")[0]]
+
+
+def make_status(address: str) -> None:
+    """Make an incident, and an address that is mailed of it."""
+    StatusSubscription.objects.create(address=address, language="en", model_names=["gpt-4"])
+    Incident.objects.create(title="Slow", impact="slow")
 
 
 def make_everything() -> Full:
@@ -175,7 +182,7 @@ def make_everything() -> Full:
     WelcomeCredit.objects.create(
         user=user, address=user.email, network="192.0.2.0/24", refusal="network"
     )
-    Incident.objects.create(title="Slow", impact="slow")
+    make_status(user.email)
     desk.make_provider("acme")
     # One without routes may be deleted.
     spare = Provider.objects.create(name="spare", base_url=f"{ORIGIN}/v1")
@@ -219,6 +226,7 @@ def forms_of(full: Full) -> dict[str, dict[str, Any]]:
         "first_byte_timeout_s": "60",
         "idle_timeout_s": "60",
         "total_timeout_s": "600",
+        "probes_per_hour": "0",
         "parameter_rules": "[]",
         "request_extras": "[]",
         "answer_fields": "[]",

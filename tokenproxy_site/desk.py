@@ -40,7 +40,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "Export",
     ),
     "Models": ("PublicModel", "ModelPrice", "Route", "Provider", "ProviderKey"),
-    "Mail": ("Notice", "NotificationSettings"),
+    "Mail": ("Notice", "NotificationSettings", "StatusSubscription"),
     "Desk": (
         *("InboxItem", "Approval", "Incident", "LegalText", "Agreement"),
         *("StaffNote", "AuditLine", "LogEntry", "Group"),

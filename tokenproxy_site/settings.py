@@ -261,6 +261,8 @@ ACCOUNT_RATE_LIMITS = {
     # Signing up tells who has an account.
     "signup": "10/m/ip,60/h/ip,200/d/ip",
     "reset_password": "20/m/ip,3/m/key,10/h/key",
+    # Each is a mail to an address that may be somebody else's.
+    "status_subscribe": "10/m/ip,60/h/ip,200/d/ip,3/h/key,6/d/key",
 }
 # Asked before something sensitive. A log-in or sign-up counts, so that no newcomer is asked.
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
@@ -519,6 +521,7 @@ CELERY_BEAT_SCHEDULE = {
     },
     "delete old rows": _sweep("billing.delete_old", every_s=3_600),
     "write exports": _sweep("billing.write_exports", every_s=10),
+    "write incident mails": _sweep("billing.write_incident_mails", every_s=3),
     "send notices": _sweep("billing.send_notices", every_s=3),
     "mail findings": _sweep("billing.mail_findings", every_s=60),
     "post findings": _sweep("billing.post_findings", every_s=10),
@@ -542,6 +545,8 @@ CELERY_BEAT_SCHEDULE = {
     },
     # What it counts is kept for five minutes.
     "count service": _sweep("tokenproxy_site.count_service", every_s=30),
+    # A provider has none, until staff choose how many an hour.
+    "probe models": _sweep("tokenproxy_site.probe_models", every_s=60),
     "audit money": _sweep("billing.audit_money", every_s=3_600),
 }
 

@@ -21,8 +21,10 @@ from billing.catalogue.on_sale import read_priced_models
 from billing.rollups.published import read_speeds
 from billing.views.requests import HtmxRequest
 from proxy.models import Incident, IncidentUpdate
+from proxy.upstreams.providers.probe_costs import read_probe_latencies
 from proxy.upstreams.service import read_histories
 from tokenproxy_site.health import find_problems
+from tokenproxy_site.status_mails import SubscriptionForm
 
 # Customers read what a part does for them; the operator reads what is wrong inside.
 PARTS = {
@@ -60,11 +62,17 @@ def status(request: HtmxRequest) -> HttpResponse:
 
 def _history() -> dict[str, object]:
     speeds = read_speeds()
+    latencies = read_probe_latencies()
     histories = read_histories([each.model.name for each in read_priced_models()])
     return {
-        "models": [(history, speeds.get(history.model_name)) for history in histories],
+        "models": [
+            (history, speeds.get(history.model_name), latencies.get(history.model_name))
+            for history in histories
+        ],
+        "is_probed": bool(latencies),
         "is_measured": any(history.uptime is not None for history in histories),
         "past_incidents": read_incidents(is_open=False),
+        "subscription": SubscriptionForm(),
     }
 
 

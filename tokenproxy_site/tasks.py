@@ -3,6 +3,7 @@
 from celery import shared_task
 
 from proxy.upstreams.providers.balances import sweep_balances
+from proxy.upstreams.providers.probing import probe_idle_models
 from proxy.upstreams.providers.usage_sweep import sweep_usage
 from proxy.upstreams.service import count_service
 from tokenproxy_site.metrics.snapshot import take_snapshot
@@ -18,6 +19,12 @@ def measure() -> int:
 def count() -> int:
     """Add to each model's day for how long it was served. Returns how many rows changed."""
     return count_service()
+
+
+@shared_task(name="tokenproxy_site.probe_models", ignore_result=True)
+def probe() -> int:
+    """Ask idle models of providers that have probes. Returns how many routes were asked."""
+    return probe_idle_models()
 
 
 @shared_task(name="tokenproxy_site.ask_balances", ignore_result=True, time_limit=1_800)

@@ -13,6 +13,7 @@ from billing.views.account_pages import ChoosePasswordView, SessionsView
 from tokenproxy_site.languages import choose_language
 from tokenproxy_site.site_map import PublicPages
 from tokenproxy_site.status import IncidentFeed, status
+from tokenproxy_site.status_mails import confirm_subscription, subscribe, unsubscribe
 from tokenproxy_site.style_guide import style_guide
 
 urlpatterns = [
@@ -24,6 +25,9 @@ urlpatterns = [
     path("language/", choose_language, name="choose-language"),
     path("status/", status, name="status"),
     path("status/feed.atom", IncidentFeed(), name="status-feed"),
+    path("status/subscribe/", subscribe, name="status-subscribe"),
+    path("status/confirm/<str:signed>/", confirm_subscription, name="status-confirm"),
+    path("status/unsubscribe/<str:signed>/", unsubscribe, name="status-unsubscribe"),
     path("accounts/signup/", SignUpView.as_view(), name="account_signup"),
     path("accounts/email/", AddressView.as_view(), name="account_email"),
     re_path(

@@ -31,7 +31,7 @@ CUSTOMERS = (
     *views("billing", "order", "refund", "dispute", "pack", "autotopup", "topupconsent"),
     *views("billing", "topuppayment", "stripecustomer", "codebatch", "redeemcode"),
     *views("billing", "welcomecredit", "publicmodel", "modelprice", "notice", "inboxitem"),
-    *views("billing", "notificationsettings", "signin", "staffnote"),
+    *views("billing", "notificationsettings", "signin", "staffnote", "statussubscription"),
     SEES_DASHBOARDS,
     *views("billing", "amountoffer", "amountstep"),
 )
@@ -63,6 +63,7 @@ ROLES = (
             "billing.ask_stripe",
             "billing.change_autotopup",
             "billing.change_notice",
+            "billing.change_statussubscription",
         ),
     ),
     Role(
@@ -114,6 +115,7 @@ ROLES = (
             "billing.change_inboxitem",
             "billing.change_notice",
             "billing.change_publicmodel",
+            "billing.change_statussubscription",
             "billing.change_stripeevent",
             "billing.change_wallet",
             *views("proxy", "incident", "incidentupdate"),

@@ -35,11 +35,15 @@ from billing.models import (
     Wallet,
     WelcomeCredit,
 )
+from billing.notices.notify import is_known_address
+from billing.notices.status.subscriptions import forget_subscriber
 
 
 def erase(user: User) -> None:
     """Overwrite a locked person's columns, inside the caller's transaction."""
     email, name = user.email, f"deleted-{user.pk}{NOWHERE}"
+    if is_known_address(user):
+        forget_subscriber(email)
     for session in UserSession.objects.filter(user=user):
         session.end()
     for model in (EmailAddress, Authenticator, UserSession, SignIn, Notice):

@@ -25,12 +25,14 @@ from billing.models import (
     RedeemCode,
     Refund,
     SignIn,
+    StatusSubscription,
     TopUpConsent,
     UsageRecord,
     Wallet,
     Webhook,
     WelcomeCredit,
 )
+from billing.notices.notify import is_known_address
 from billing.statements.csv_file import safe_cell, write_csv
 from billing.statements.month import list_months, make_statement
 
@@ -137,6 +139,7 @@ def _tables(user: User, wallet: Wallet) -> dict[str, Any]:
             *("wants_low_balance", "low_balance_credits", "wants_lot_expiring"),
             *("wants_top_up_succeeded", "wants_monthly_summary"),
         ),
+        "status_subscription": _status_subscription(user),
         "webhooks": list(
             Webhook.objects.filter(team=wallet.team).values(
                 "url", "form", "kinds", "low_balance_credits", "created_at", "off_at"
@@ -149,6 +152,14 @@ def _tables(user: User, wallet: Wallet) -> dict[str, Any]:
 def _rows(model: Any, user: User, *columns: str) -> list[dict[str, Any]]:
     found: QuerySet[Any] = model.objects.filter(**{WHO.get(model, "user"): user}).order_by("pk")
     return list(found.values(*columns))
+
+
+def _status_subscription(user: User) -> list[dict[str, Any]]:
+    """Return what an address that is known to be theirs follows: of another they learn nothing."""
+    if not is_known_address(user):
+        return []
+    found: QuerySet[Any] = StatusSubscription.objects.filter(address=user.email)
+    return list(found.values("address", "language", "model_names", "asked_at", "confirmed_at"))
 
 
 def _write_usage(wallet: Wallet, file: IO[bytes]) -> None:

@@ -29,6 +29,7 @@ from billing.models.roll_up import (
 )
 from billing.models.shard_home import ShardHome
 from billing.models.staff_note import StaffNote
+from billing.models.status import StatusNews, StatusSubscription
 from billing.models.stripe_customer import StripeCustomer
 from billing.models.stripe_event import StripeEvent
 from billing.models.top_up import AutoTopUp, TopUpConsent, TopUpPayment
@@ -73,6 +74,8 @@ __all__ = [
     "SignIn",
     "SiteRollUp",
     "StaffNote",
+    "StatusNews",
+    "StatusSubscription",
     "StripeCustomer",
     "StripeEvent",
     "TopUpConsent",

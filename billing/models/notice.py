@@ -51,8 +51,10 @@ class Notice(models.Model):
         MONTHLY_SUMMARY = "monthly_summary", _("monthly summary")
         WEBHOOK_OFF = "webhook_off", _("webhook switched off")
         EXPORT_READY = "export_ready", _("export that is ready")
+        STATUS_LINK = "status_link", _("link that confirms a subscription to the status")
+        INCIDENT = "incident", _("incident")
 
-    # NULL only for an address that has no account, or no more.
+    # NULL only for an address that has no account, or no more, or that follows the status.
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="notices"
     )
@@ -84,7 +86,8 @@ class Notice(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(user__isnull=False)
-                | Q(kind__in=["no_account", "account_deleted"]) & ~Q(address=""),
+                | Q(kind__in=["no_account", "account_deleted", "status_link", "incident"])
+                & ~Q(address=""),
                 name="notice_has_a_reader",
             ),
             models.CheckConstraint(

@@ -22,6 +22,7 @@ from billing.ledger.balances import read_balance
 from billing.ledger.wallets import get_wallet
 from billing.models import Notice
 from billing.notices.notify import SWITCHES
+from billing.notices.status.links import Wish, make_confirming_link, make_ending_link
 
 
 def compose(notice: Notice) -> EmailMultiAlternatives:
@@ -60,6 +61,7 @@ def _context(notice: Notice) -> dict[str, Any]:
     return {
         **notice.facts,
         **(_about(notice, notice.user) if notice.user else {}),
+        **_status_links(notice),
         "kind": notice.kind,
         "email": notice.recipient,
         "created_at": notice.created_at,
@@ -85,6 +87,17 @@ def _about(notice: Notice, user: User) -> dict[str, Any]:
     }
 
 
+def _status_links(notice: Notice) -> dict[str, str]:
+    """Return the links that are signed when the mail is sent; they too are in no table."""
+    facts = notice.facts
+    if notice.kind == Notice.Kind.STATUS_LINK:
+        wish = Wish(facts["subscription"], facts["language"], facts["model_names"])
+        return {"confirm_url": make_confirming_link(wish)}
+    if notice.kind == Notice.Kind.INCIDENT:
+        return {"unsubscribe_url": make_ending_link(facts["subscription"])}
+    return {}
+
+
 def _headers(notice: Notice) -> dict[str, str]:
     # The Message-ID never changes, so that a second copy is recognised.
     host = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]
@@ -95,4 +108,8 @@ def _headers(notice: Notice) -> dict[str, str]:
     }
     if notice.kind in SWITCHES:
         headers["List-Unsubscribe"] = f"<{settings.SITE_URL}{reverse('settings-notifications')}>"
+    if notice.kind == Notice.Kind.INCIDENT:
+        # RFC 8058: mail programs end it with one POST, without a page.
+        headers["List-Unsubscribe"] = f"<{make_ending_link(notice.facts['subscription'])}>"
+        headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     return headers

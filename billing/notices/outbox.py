@@ -6,6 +6,7 @@ mail programs recognise the copy.
 """
 
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from smtplib import (
     SMTPAuthenticationError,
@@ -52,13 +53,23 @@ def send_due_notices(*, most: int = BATCH) -> int:
     connection, until = get_connection(), time.monotonic() + MOST_TIME_S
     tried = 0
     try:
-        for notice in NOTICES.take(NOTICES.due().select_related("user")[:most]):
+        for notice in NOTICES.take(_due(most)):
             tried += 1
             if not _send(notice, connection) or time.monotonic() > until:
                 break
     finally:
         connection.close()
     return tried
+
+
+def _due(most: int) -> Iterator[Notice]:
+    """Yield what is due, oldest first; mails of incidents last, for there are thousands at once."""
+    due = NOTICES.due().select_related("user")
+    tried = 0
+    for notice in due.exclude(kind=Notice.Kind.INCIDENT)[:most]:
+        tried += 1
+        yield notice
+    yield from due.filter(kind=Notice.Kind.INCIDENT)[: most - tried]
 
 
 def send_again(notice: Notice) -> None:

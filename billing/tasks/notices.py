@@ -9,6 +9,7 @@ from billing.notices.low_balance import notify_low_balances
 from billing.notices.monthly_summaries import notify_monthly_summaries
 from billing.notices.outbox import send_due_notices
 from billing.notices.spend_spikes import notify_spend_spikes
+from billing.notices.status.news import write_incident_mails
 from billing.notices.webhook import post_findings
 
 SENDING = "sending_notices"
@@ -64,3 +65,9 @@ def find_spend_spikes() -> int:
 def sum_up_months() -> int:
     """Write down the summaries of a month that has just ended. Returns how many."""
     return notify_monthly_summaries()
+
+
+@shared_task(name="billing.write_incident_mails", ignore_result=True)
+def tell_of_incidents() -> int:
+    """Write down mails of what staff said of incidents. Returns how many."""
+    return write_incident_mails()

@@ -8,6 +8,7 @@ from django.db.models import ManyToManyField
 from django.http import HttpRequest
 
 from accounts.desk.pages import DeskAdmin
+from proxy.incidents import publish
 from proxy.models import Incident, IncidentUpdate
 
 
@@ -35,6 +36,13 @@ class IncidentAdmin(DeskAdmin[Incident]):
     fields = ("title", "title_de", "impact", "affected", "started_at", "resolved_at")
     formfield_overrides: ClassVar[Any] = {ManyToManyField: {"widget": forms.CheckboxSelectMultiple}}
     inlines: ClassVar[Any] = (UpdateInline,)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Publish what was said, in the transaction that saves it."""
+        super().save_related(request, form, formsets, change)
+        said = [update for formset in formsets for update in formset.new_objects]
+        was_over = change and form.initial.get("resolved_at") is not None
+        publish(form.instance, said=said, is_new=not change, was_over=was_over)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         """Note who said it, and end the incident with an update that says so."""

@@ -20,6 +20,7 @@ from proxy.admin.keys import state_of
 from proxy.admin.pauses import PAUSE, RESUME, StateFilter
 from proxy.admin.pauses import state_of as state_of_provider
 from proxy.admin.price_imports import IMPORT_PRICES
+from proxy.admin.probes import say_probes
 from proxy.admin.routes import RULES_WIDGET, RouteForm
 from proxy.admin.secrets import SecretForm, refuse_moved_keys
 from proxy.admin.trials import CLOSE_CIRCUIT, TEST_PROVIDER
@@ -29,7 +30,7 @@ from proxy.models import Provider, ProviderKey, Route
 from proxy.upstreams.addresses import check_base_url
 from proxy.upstreams.providers.balances import say_balance
 
-READ_ONLY = ("state", "paused_at", "pause_reason", "created_at")
+READ_ONLY = ("probes", "state", "paused_at", "pause_reason", "created_at")
 
 
 class ProviderForm(forms.ModelForm[Provider]):
@@ -155,6 +156,12 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
             ("connect_timeout_s", "first_byte_timeout_s"),
             ("idle_timeout_s", "total_timeout_s"),
         ),
+        section(
+            "Probes",
+            ("probes_per_hour", "probes"),
+            description="A tiny request through each route whose model no customer asks for, so"
+            " that the status page knows how it does. Its cost is ours.",
+        ),
         section("When", "created_at"),
     )
     kept_by = "routes"
@@ -197,6 +204,10 @@ class ProviderAdmin(StaffActionsAdmin[Provider]):
             return columns.NOTHING
         text = say_balance(account)
         return columns.state(text, "bad") if account.is_low else text
+
+    @admin.display(description="Cost")
+    def probes(self, provider: Provider) -> str:
+        return say_probes(provider) if provider.pk else columns.NOTHING
 
     @admin.display(description="Active keys", ordering="key_count")
     def active_keys(self, provider: Any) -> int:

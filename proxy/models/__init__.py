@@ -1,6 +1,7 @@
 """The tables of the proxy: upstreams, and what is told of the service."""
 
 from proxy.models.accounts import ProviderAccount
+from proxy.models.probes import Probe
 from proxy.models.status import Incident, IncidentUpdate, ServiceDay
 from proxy.models.upstreams import (
     PROVIDER_NAME,
@@ -18,6 +19,7 @@ __all__ = [
     "PROVIDER_NAME",
     "Incident",
     "IncidentUpdate",
+    "Probe",
     "Provider",
     "ProviderAccount",
     "ProviderKey",

@@ -24,6 +24,7 @@ PROVIDER_NAME = RegexValidator(
 )
 
 MAX_ANSWER_FIELDS = 50
+MOST_PROBES = 12
 ANSWER_FIELD = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 
 RULES_HELP = 'Such as [{"drop": "stop"}, {"rename": "max_tokens", "to": "max_completion_tokens"}].'
@@ -115,6 +116,13 @@ class Provider(models.Model):
         blank=True,
         validators=[check_answer_fields],
         help_text='Fields of its answers that clients get as well, such as ["search_results"].',
+    )
+    probes_per_hour = models.PositiveSmallIntegerField(
+        default=0,
+        db_default=0,
+        validators=[MaxValueValidator(MOST_PROBES)],
+        help_text=f"How often each of its models is asked for a few tokens, at our cost, while no"
+        f" customer asks for it: 0 (never) to {MOST_PROBES}.",
     )
     connect_timeout_s = models.PositiveSmallIntegerField(
         default=5,

@@ -1,8 +1,9 @@
 """How long each model was served: counted from the outcomes that web processes share in Redis.
 
-Those are outcomes of customers' requests and of the tries that open circuits let through, in
-buckets of ten seconds, kept for five minutes. A sweep adds the finished buckets to the day's row.
-If no sweep runs for longer, what it missed counts as not known.
+Those are outcomes of customers' requests, of the tries that open circuits let through, and of our
+probes of models that nobody asks (`providers/probing.py`), in buckets of ten seconds, kept for five
+minutes. A sweep adds the finished buckets to the day's row. If no sweep runs for longer, what it
+missed counts as not known.
 """
 
 from collections import defaultdict
@@ -13,6 +14,8 @@ from datetime import UTC, date, datetime, timedelta
 import redis
 from django.db.models import F
 from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.translation import gettext, ngettext
 
 from proxy.errors import HealthUnknown
 from proxy.models import Route, ServiceDay
@@ -130,11 +133,15 @@ class Day:
     def words(self) -> str:
         """What the bar says."""
         if self.uptime is None:
-            return "no requests"
+            return gettext("no requests")
         if not self.failing_s:
-            return "no trouble"
+            return gettext("no trouble")
         minutes = -(-self.failing_s // 60)
-        return f"{self.uptime:.2f}%, failing for {minutes} minute{'' if minutes == 1 else 's'}"
+        return ngettext(
+            "{uptime}%, failing for {minutes} minute",
+            "{uptime}%, failing for {minutes} minutes",
+            minutes,
+        ).format(uptime=number_format(self.uptime, 2), minutes=minutes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from billing.models import (
     InboxItem,
     Notice,
     Order,
+    StatusSubscription,
     UsageRecord,
     Wallet,
     Webhook,
@@ -78,12 +79,16 @@ NUMBERS = dict.fromkeys(
     1_000,
 )
 INSTANTS = dict.fromkeys(
-    ("at", "expires_at", "previous_expires_at", "failing_since"), "2026-03-02T12:00:00+00:00"
+    (
+        *("at", "expires_at", "previous_expires_at", "failing_since"),
+        *("started_at", "resolved_at"),
+    ),
+    "2026-03-02T12:00:00+00:00",
 )
 WORDS = (
     *("pack_name", "name", "hint", "previous_hint", "device_name", "address", "source", "change"),
     *("new_email", "old_email", "reason", "checkout_url", "team_name", "inviter", "role"),
-    *("deed", "person", "host"),
+    *("deed", "person", "host", "title", "impact", "subscription", "language"),
 )
 
 
@@ -121,6 +126,7 @@ def prepare(email: str) -> None:
     )
     hook, _ = make_webhook(own_seat(user), Choice("https://example.com/x", "json", (), 1_000))
     write_test(hook)
+    StatusSubscription.objects.create(address="x@x.example", language="en", model_names=["x"])
     InboxItem.objects.create(kind="x", reference="1", summary="x", detail={"who": "x"})
     Authenticator.objects.create(
         user=user, type="webauthn", data={"name": "x", "credential": {}}, created_at=timezone.now()
@@ -148,6 +154,8 @@ def mails(email: str) -> dict[str, list[str]]:
         "by_key": [{"name": LONG.format("k"), "hint": LONG.format("h"), "charged_credits": 5}],
         "orders": [{"currency": "usd", "amount_cents": 5, "credits": 5}],
         "refunds": [{"amount_cents": 500, "currency": "usd"}],
+        "model_names": [LONG.format("n")],
+        "updates": [{"state": LONG.format("s"), "text": LONG.format("t")}],
     }
     composed = {}
     for kind in Notice.Kind.values:

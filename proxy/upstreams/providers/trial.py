@@ -1,31 +1,18 @@
 """Send a test request through a route like a customer's, but without a hold or a charge."""
 
 import asyncio
-import time
-import uuid
 from dataclasses import dataclass
-from typing import Any
 
-import orjson
-
-from proxy.errors import NotTried, UpstreamError, UpstreamRefused
+from proxy.errors import NotTried, UpstreamRefused
 from proxy.models import Provider, Route
-from proxy.parsing.endpoints import ENDPOINTS
 from proxy.upstreams.client import UpstreamClient
 from proxy.upstreams.loading import to_key, to_route, to_upstream
+from proxy.upstreams.providers.tiny import Tiny, ask_tiny
 from proxy.upstreams.routes import UpstreamKey, UpstreamRoute
 
 # Short, because a person waits for the result.
 PATIENCE_S = 60.0
-MAX_ANSWER_BYTES = 1024 * 1024
 MAX_SHOWN_CHARS = 200
-# The responses endpoint accepts no maximum below 16.
-BODIES: dict[str, dict[str, Any]] = {
-    "chat.completions": {"messages": [{"role": "user", "content": "Say OK."}], "max_tokens": 16},
-    "completions": {"prompt": "Say OK.", "max_tokens": 16},
-    "embeddings": {"input": "OK"},
-    "responses": {"input": "Say OK.", "max_output_tokens": 16},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,45 +68,22 @@ async def _try_all(route: UpstreamRoute, hints: dict[int, str]) -> list[Trial]:
 
 
 async def _try(client: UpstreamClient, route: UpstreamRoute, hint: str, key: UpstreamKey) -> Trial:
-    endpoint = next(name for name in ENDPOINTS if not route.endpoints or name in route.endpoints)
-    body = orjson.dumps({"model": route.upstream_model, **BODIES[endpoint]})
-    began_at = time.monotonic()
-    # The answer comes in one piece, which has no other time limit.
-    patience_s = min(PATIENCE_S, route.upstream.total_timeout_s)
-    status, words = None, f"Gave up after {patience_s:.0f} s."
-    try:
-        async with asyncio.timeout(patience_s):
-            answer = await client.post(
-                route.upstream,
-                f"/{endpoint.replace('.', '/')}",
-                route.adaptation.apply(body),
-                secret=key.secret,
-                request_id=f"trial-{uuid.uuid4().hex}",
-            )
-            try:
-                status, words = 200, _describe(await answer.read(MAX_ANSWER_BYTES))
-            finally:
-                await answer.close()
-    except UpstreamRefused as error:
-        status, words = error.status, str(error.error.get("message") or "")
-    except UpstreamError as error:
-        status, words = None, str(error)
-    except TimeoutError:
-        pass
-    latency_ms = int((time.monotonic() - began_at) * 1_000)
+    tiny = await ask_tiny(client, route, key, patience_s=PATIENCE_S, what_for="trial")
+    status: int | None = 200
+    words = _describe(tiny)
+    if isinstance(tiny.error, UpstreamRefused):
+        status, words = tiny.error.status, str(tiny.error.error.get("message") or "")
+    elif tiny.error is not None:
+        status, words = None, str(tiny.error)
     words = words.replace(key.secret, "…")[:MAX_SHOWN_CHARS]
-    return Trial(route.upstream_model, hint, endpoint, status, latency_ms, words)
+    return Trial(route.upstream_model, hint, tiny.endpoint, status, tiny.latency_ms, words)
 
 
-def _describe(body: bytes) -> str:
+def _describe(tiny: Tiny) -> str:
     """Describe the usage that an answer reports."""
-    try:
-        usage = orjson.loads(body).get("usage")
-    except (orjson.JSONDecodeError, AttributeError):
+    if not tiny.is_json:
         return "The answer is not JSON."
-    if not isinstance(usage, dict):
+    if tiny.usage is None:
         return "No usage is reported."
-    # The responses endpoint has its own names.
-    prompt = usage.get("prompt_tokens", usage.get("input_tokens"))
-    completion = usage.get("completion_tokens", usage.get("output_tokens", 0))
-    return f"It reports {prompt} prompt and {completion} completion tokens."
+    used = tiny.usage
+    return f"It reports {used.prompt_tokens} prompt and {used.completion_tokens} completion tokens."

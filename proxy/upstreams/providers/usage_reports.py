@@ -2,8 +2,8 @@
 
 It is fetched from OpenAI (`openai_usage.py`), or CSV with the header
 `day,model,prompt_tokens,completion_tokens,cost`: days in UTC, the provider's names of models,
-dollars; a cost may be left empty. Ours are the roll-ups. Where names are not one to one, since two
-models of ours are one of theirs or the other way around, they are compared together.
+dollars; a cost may be left empty. Ours are the roll-ups, and our probes. Where names are not one to
+one, since two models of ours are one of theirs or the other way around, they are compared together.
 """
 
 import csv
@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, timedelta
 from decimal import Decimal, InvalidOperation
+from itertools import chain
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Sum
+from django.db.models import Count, Q, Sum
 from django.db.models.functions import TruncDate
 
 from billing.ledger.inbox import file_item
@@ -23,7 +24,7 @@ from billing.margin.reads import NANOS
 from billing.models import SiteRollUp
 from billing.rollups.periods import midnight
 from proxy.errors import BadUsageReport
-from proxy.models import Provider
+from proxy.models import Probe, Provider
 
 COLUMNS = ("day", "model", "prompt_tokens", "completion_tokens", "cost")
 MOST_DAYS = 100
@@ -97,7 +98,7 @@ def compare_days(provider: Provider, report: Iterable[Reported], days: set[date]
     for day, model, used in report:
         label = names.get(f"theirs {model}", model)
         lines.setdefault((day, label), Line(day, label)).theirs.add(used)
-    for day, model, used in _read_ours(provider, days):
+    for day, model, used in chain(_read_ours(provider, days), _read_probes(provider, days)):
         label = names.get(f"ours {model}", model)
         lines.setdefault((day, label), Line(day, label)).ours.add(used)
     return sorted(lines.values(), key=lambda line: (-line.difference_percent, line.day, line.model))
@@ -169,6 +170,30 @@ def _read_ours(provider: Provider, days: set[date]) -> Iterator[Reported]:
     )
     for row in rows:
         # Of a day that the report leaves out it says nothing.
+        if row["day"] in days:
+            cost = None if row["unpriced"] else row["cost"] / NANOS
+            yield row["day"], row["model_name"], Used(row["prompt"], row["completion"], cost)
+
+
+def _read_probes(provider: Provider, days: set[date]) -> Iterator[Reported]:
+    """Yield what we asked ourselves, which the provider counts like any request."""
+    rows: Iterable[Any] = (
+        Probe.objects.filter(
+            provider_name=provider.name,
+            began_at__gte=midnight(min(days)),
+            began_at__lt=midnight(max(days) + timedelta(1)),
+        )
+        .annotate(day=TruncDate("began_at", tzinfo=UTC))
+        .values("day", "model_name")
+        .annotate(
+            prompt=Sum("prompt_tokens"),
+            completion=Sum("completion_tokens"),
+            cost=Sum("cost_nanos", default=0),
+            unpriced=Count("pk", filter=Q(cost_nanos=None)),
+        )
+        .order_by()
+    )
+    for row in rows:
         if row["day"] in days:
             cost = None if row["unpriced"] else row["cost"] / NANOS
             yield row["day"], row["model_name"], Used(row["prompt"], row["completion"], cost)

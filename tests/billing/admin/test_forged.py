@@ -154,6 +154,7 @@ def test_a_key_of_another_provider_is_not_changed_from_ones_page(root: Client) -
             "first_byte_timeout_s": "60",
             "idle_timeout_s": "60",
             "total_timeout_s": "600",
+            "probes_per_hour": "0",
             "keys-TOTAL_FORMS": "1",
             "keys-INITIAL_FORMS": "1",
             "keys-0-id": str(theirs.pk),

@@ -100,6 +100,17 @@ FACTS: dict[str, dict[str, Any]] = {
         "failing_since": NOON.isoformat(),
     },
     "export_ready": {"export_id": 7, "rows_written": 12_345},
+    "status_link": {"subscription": "7", "language": "en", "model_names": ["gpt-4"]},
+    "incident": {
+        "subscription": "7",
+        "title": "Slow & late answers",
+        "impact": "Slower than usual",
+        "model_names": ["gpt-4"],
+        "started_at": NOON.isoformat(),
+        "resolved_at": None,
+        "is_over": False,
+        "updates": [{"state": "We know the cause", "text": "A provider is slow."}],
+    },
 }
 WORDS = {
     "monthly_summary": ["February 2026", "1,500,000", "900,000", "$20.00", "gpt-4"],
@@ -140,6 +151,11 @@ WORDS = {
     "team_closed": ["alice@example.com", "goes back"],
     "approval_asked": ["Grant credits", "20,000,000", "/admin/billing/approval/7/change/"],
     "export_ready": ["12,345", "/admin/billing/export/7/change/"],
+    "status_link": ["/status/confirm/", "gpt-4", "three days"],
+    "incident": [
+        *("A provider is slow.", "We know the cause", "Slower than usual", "gpt-4"),
+        *("2 March 2026, 12:00 UTC", "/status/unsubscribe/"),
+    ],
 }
 
 

@@ -30,10 +30,12 @@ from billing.ledger.wallets import grant_credits, push_wallet, wallet_of
 from billing.models import (
     InboxItem,
     LedgerEntry,
+    Notice,
     Order,
     Pack,
     Refund,
     SignIn,
+    StatusSubscription,
     StripeEvent,
     TopUpConsent,
     Wallet,
@@ -93,6 +95,8 @@ def traced(alice: User, fulfilled: Order, sandbox: Sandbox) -> User:
     InboxItem.objects.create(
         kind="x", reference="1", summary=f"Look at {alice.email}", detail={"who": alice.email}
     )
+    StatusSubscription.objects.create(address=alice.email, language="en")
+    Notice.objects.create(kind="incident", reference="1", address=alice.email)
     LogEntry.objects.create(
         user=alice, action_flag=2, object_repr=alice.email, change_message="Changed", object_id="1"
     )
@@ -402,6 +406,7 @@ def test_the_export_has_what_is_theirs_and_no_secret(traced: User, bob: User) ->
     assert json.loads(texts["account.json"])["email"] == traced.email
     assert json.loads(texts["api_keys.json"])[0]["name"] == NAME
     assert json.loads(texts["orders.json"])[0]["amount_cents"] == 900
+    assert json.loads(texts["status_subscription.json"])[0]["address"] == traced.email
     everything_of_theirs = "".join(texts.values())
     for secret in ("digest", "password", "secret", traced.password, "Bob's own"):
         assert secret not in everything_of_theirs

@@ -17,6 +17,7 @@ TIMES = {
     "first_byte_timeout_s": "60",
     "idle_timeout_s": "60",
     "total_timeout_s": "600",
+    "probes_per_hour": "0",
 }
 
 

@@ -497,6 +497,7 @@ def form(account: ProviderAccount | None, **fields: str) -> dict[str, str]:
         "first_byte_timeout_s": "60",
         "idle_timeout_s": "60",
         "total_timeout_s": "600",
+        "probes_per_hour": "0",
         "keys-TOTAL_FORMS": "0",
         "keys-INITIAL_FORMS": "0",
         "routes-TOTAL_FORMS": "0",

@@ -1,0 +1,1 @@
+"""Mails of incidents, to whoever subscribed to the status page."""
