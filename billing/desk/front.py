@@ -62,7 +62,8 @@ USE: tuple[tuple[str, Show], ...] = (
     ("Active customers", lambda figures: f"{figures.active_customers:,}"),
     ("Requests", lambda figures: f"{figures.margin.requests:,}"),
     ("Credits used", lambda figures: money.credits(figures.margin.charged_credits)),
-    ("Requests that ended without a whole answer", _failed),
+    ("Requests that broke, or that no upstream took", _failed),
+    ("Requests refused by their callers' fault", lambda figures: f"{figures.refused:,}"),
 )
 
 
@@ -80,7 +81,11 @@ def describe_business(request: HttpRequest) -> dict[str, Any]:
             Row(title, [(show(each.now), show(each.before)) for each in business.periods])
             for title, show in rows
         ],
-        "charts": [*(_charts_of_sales(business) if sees_margin else ()), _chart_of_use(business)],
+        "charts": [
+            *(_charts_of_sales(business) if sees_margin else ()),
+            _chart_of_use(business),
+            _chart_of_failures(business),
+        ],
     }
 
 
@@ -113,3 +118,11 @@ def _chart_of_use(business: Business) -> Chart:
         for each in business.days
     ]
     return make_chart("Credits used", "by day", drawn)
+
+
+def _chart_of_failures(business: Business) -> Chart:
+    drawn = [
+        (f"{each.day:%-d %b}", Decimal(each.failed), f"{each.failed:,} requests")
+        for each in business.days
+    ]
+    return make_chart("Requests that broke, or that no upstream took", "by day", drawn)

@@ -11,13 +11,11 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
 import redis
-from django.conf import settings
 from django.utils import timezone
 
-from billing.wallet.address import open_redis
+from billing.rollups.refused import add_to_day, open_counts
 
 DAYS = 7
-TIMEOUT_S = 3
 
 
 class Ended(StrEnum):
@@ -75,7 +73,7 @@ Counts = Mapping[Refusal, tuple[int, int]]
 
 def add_refusals(counts: Counts) -> None:
     """Add what a web process counted. Raises redis.RedisError; some may be added then."""
-    with closing(_open()) as client:
+    with closing(open_counts()) as client:
         pipeline = client.pipeline(transaction=False)
         for refusal, (count, last_s) in counts.items():
             day = datetime.fromtimestamp(last_s, UTC).date()
@@ -84,6 +82,7 @@ def add_refusals(counts: Counts) -> None:
             pipeline.hincrby(name, f"n:{field}", count)
             pipeline.hset(name, f"t:{field}", last_s)
             pipeline.expire(name, timedelta(days=DAYS + 1))
+            add_to_day(pipeline, day, status=refusal.status, count=count)
         pipeline.execute()
 
 
@@ -91,7 +90,7 @@ def find_refusals(wallet_id: int) -> list[Refused] | None:
     """Return what was refused to a wallet's keys in DAYS, the latest first; None without Redis."""
     today = timezone.now().astimezone(UTC).date()
     try:
-        with closing(_open()) as client:
+        with closing(open_counts()) as client:
             pipeline = client.pipeline(transaction=False)
             for back in range(DAYS):
                 pipeline.hgetall(_name(wallet_id, today - timedelta(days=back)))
@@ -135,12 +134,3 @@ def _add_up(wallet_id: int, days: list[dict[str, str]]) -> list[Refused]:
 
 def _name(wallet_id: int, day: date) -> str:
     return f"refusals:{day:%Y-%m-%d}:{wallet_id}"
-
-
-def _open() -> redis.Redis:
-    return open_redis(
-        settings.CELERY_BROKER_URL,
-        socket_timeout=TIMEOUT_S,
-        socket_connect_timeout=TIMEOUT_S,
-        decode_responses=True,
-    )

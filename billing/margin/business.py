@@ -22,9 +22,10 @@ from billing.margin.reads import Margin, read_margins, total_of
 from billing.models import Lot, Revenue, SiteRollUp, UsageRecord, UsageRollUp, Wallet
 from billing.rollups.histogram import BUCKETS, percentile_ms
 from billing.rollups.periods import midnight
+from billing.rollups.refused import read_refused
 
 # Another one whenever what is measured has another shape: a release reads what another one kept.
-NAME = "figures:business:2"
+NAME = "figures:business:3"
 # A worker that is away leaves the last measurement for so long; its age is told.
 KEPT_S = 3_600
 PERIODS = (("Today", 1), ("7 days", 7), ("30 days", 30))
@@ -41,13 +42,17 @@ class Figures:
     credits_sold: int = 0
     margin: Margin = field(default_factory=Margin)
     failed: int = 0
+    # Those that left no receipt: by our fault or an upstream's, and by the caller's.
+    unserved: int = 0
+    refused: int = 0
     new_customers: int = 0
     active_customers: int = 0
 
     @property
     def failed_percent(self) -> Decimal | None:
-        """Return the share of requests that ended without a whole answer."""
-        return 100 * Decimal(self.failed) / self.margin.requests if self.margin.requests else None
+        """Return the share of requests that got no whole answer. The caller's faults are none."""
+        asked = self.margin.requests + self.unserved
+        return 100 * Decimal(self.failed + self.unserved) / asked if asked else None
 
 
 @dataclass(slots=True)
@@ -66,6 +71,7 @@ class Day:
     day: date
     revenue: Decimal
     margin: Margin
+    failed: int
 
 
 @dataclass(slots=True)
@@ -135,6 +141,7 @@ def _measure_days(today: date) -> tuple[list[Period], list[Day]]:
     margins = {each.group: each for each in read_margins("day", since=first, until=today)}
     revenue, sold = _read_revenue(first), _read_sold(first)
     failed = _read_failed(first)
+    refused = read_refused(list(_days(first, today)))
     ranges = {
         (title, is_before): _range(today, days, is_before=is_before)
         for title, days in PERIODS
@@ -150,6 +157,8 @@ def _measure_days(today: date) -> tuple[list[Period], list[Day]]:
             credits_sold=sum(sold.get(day, 0) for day in days),
             margin=total_of([margins[day] for day in days if day in margins]),
             failed=sum(failed.get(day, 0) for day in days),
+            unserved=sum(refused[day].ours for day in days),
+            refused=sum(refused[day].callers for day in days),
             new_customers=new,
             active_customers=active,
         )
@@ -160,7 +169,12 @@ def _measure_days(today: date) -> tuple[list[Period], list[Day]]:
     ]
     rates = read_rates()
     charted = [
-        Day(day, _converted(revenue.get(day, {}), rates, day), margins.get(day) or Margin(day))
+        Day(
+            day,
+            _converted(revenue.get(day, {}), rates, day),
+            margins.get(day) or Margin(day),
+            failed.get(day, 0) + refused[day].ours,
+        )
         for day in _days(today - timedelta(days=DAYS - 1), today)
     ]
     return periods, charted

@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import User
+from billing.keys.refusals import Refusal, add_refusals
 from billing.margin.business import Figures, measure_business, read_business
 from billing.models import ExchangeRate, Lot, Revenue, UsageRecord
 from billing.rollups.due import note_booked
@@ -91,6 +92,38 @@ def test_each_period_has_its_own_sums_and_those_before(alice: desk.Buyer) -> Non
     assert (week.active_customers, week.new_customers) == (1, 1)
     month, _ = found["30 days"]
     assert (month.credits_sold, month.margin.margin) == (1_000, Decimal("0.36"))
+
+
+def test_requests_that_no_upstream_took_are_errors_and_callers_faults_are_not(
+    alice: desk.Buyer,
+) -> None:
+    make_request(alice, "r1")
+    make_request(alice, "r2", outcome="broken")
+    roll_up_all()
+    now = int(timezone.now().timestamp())
+    of_alice = (alice.wallet.pk, alice.key.pk)
+    before = figures()
+    add_refusals(
+        {
+            Refusal(*of_alice, 503, "overloaded"): (2, now),
+            Refusal(*of_alice, 502, "upstream_error"): (1, now - 8 * 86_400),
+            Refusal(*of_alice, 429, "insufficient_quota"): (50, now),
+        }
+    )
+
+    found = figures()
+
+    def gained(title: str, name: str) -> tuple[int, int]:
+        pairs = zip(found[title], before[title], strict=True)
+        now, then = (getattr(late, name) - getattr(early, name) for late, early in pairs)
+        return now, then
+
+    assert [gained(title, "unserved") for title in found] == [(2, 0), (2, 1), (3, 0)]
+    assert [gained(title, "refused") for title in found] == [(50, 0)] * 3
+    today, _ = found["Today"]
+    asked = 2 + today.unserved
+    assert today.failed_percent == 100 * Decimal(1 + today.unserved) / asked
+    assert measure_business().days[-1].failed == 1 + today.unserved
 
 
 def test_what_is_unspent_is_told_with_what_was_paid_for_it(alice: desk.Buyer) -> None:
