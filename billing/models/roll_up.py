@@ -25,6 +25,10 @@ NOT_NEGATIVE = (
     "unknown_income_requests",
     "duration_ms",
 )
+IS_NOT_NEGATIVE = Q(**{f"{name}__gte": 0 for name in NOT_NEGATIVE})
+ROW_OF_SITE = ("starts_at", "model_name", "provider_name", "outcome", "currency")
+# The wallet comes first: it is also the index for reading one wallet's time.
+ROW_OF_WALLET = ("wallet", "starts_at", "api_key", *ROW_OF_SITE[1:])
 
 
 class Sums(models.Model):
@@ -98,19 +102,11 @@ class UsageRollUp(RollUp):
         constraints = [
             # Also the index for reading one wallet's time.
             models.UniqueConstraint(
-                fields=[
-                    "wallet",
-                    "starts_at",
-                    "api_key",
-                    "model_name",
-                    "provider_name",
-                    "outcome",
-                    "currency",
-                ],
+                fields=ROW_OF_WALLET,
                 name="usage_roll_up_is_one_row",
             ),
             models.CheckConstraint(
-                condition=Q(**{f"{name}__gte": 0 for name in NOT_NEGATIVE}),
+                condition=IS_NOT_NEGATIVE,
                 name="usage_roll_up_is_not_negative",
             ),
         ]
@@ -127,11 +123,11 @@ class SiteRollUp(RollUp):
         constraints = [
             # Also the index for reading a time.
             models.UniqueConstraint(
-                fields=["starts_at", "model_name", "provider_name", "outcome", "currency"],
+                fields=ROW_OF_SITE,
                 name="site_roll_up_is_one_row",
             ),
             models.CheckConstraint(
-                condition=Q(**{f"{name}__gte": 0 for name in NOT_NEGATIVE}),
+                condition=IS_NOT_NEGATIVE,
                 name="site_roll_up_is_not_negative",
             ),
         ]
@@ -147,19 +143,11 @@ class UsageDay(UsageSums):
         constraints = [
             # Also the index for reading one wallet's days.
             models.UniqueConstraint(
-                fields=[
-                    "wallet",
-                    "starts_at",
-                    "api_key",
-                    "model_name",
-                    "provider_name",
-                    "outcome",
-                    "currency",
-                ],
+                fields=ROW_OF_WALLET,
                 name="usage_day_is_one_row",
             ),
             models.CheckConstraint(
-                condition=Q(**{f"{name}__gte": 0 for name in NOT_NEGATIVE}),
+                condition=IS_NOT_NEGATIVE,
                 name="usage_day_is_not_negative",
             ),
         ]

@@ -108,6 +108,9 @@ class AmountForm(forms.Form):
 class ModelFilterForm(forms.Form):
     """Filters the list of models, and chooses the pack in whose money they are told."""
 
+    # Filters of one value that a phone folds away; capabilities are many.
+    SINGLE = ("context", "price", "provider")
+
     q = forms.CharField(
         label=_("Search"),
         required=False,
@@ -170,6 +173,18 @@ class ModelFilterForm(forms.Form):
         field = self.fields[name]
         assert isinstance(field, forms.ChoiceField)  # noqa: S101 - tells the type checker
         field.choices = choices
+
+    @property
+    def active_filters(self) -> int:
+        """How many of the filters that a phone folds away are set."""
+        asked = self.cleaned_data
+        single = sum(asked.get(name) not in (None, "") for name in self.SINGLE)
+        return single + len(asked.get("can", []))
+
+    @property
+    def is_unfolded(self) -> bool:
+        """Whether one of them is wrong, so that its words must be seen."""
+        return any(name in self.errors for name in (*self.SINGLE, "can"))
 
     def choose(self, models: Iterable[PricedModel], pack: Pack | None) -> list[PricedModel]:
         """Return the models that fit all that was asked for; prices are those of the pack."""

@@ -48,6 +48,16 @@ def test_a_customers_page_wears_the_sites_clothes(alice: User, path: str, words:
     assert 'class="site-header"' in page
 
 
+@pytest.mark.parametrize(
+    "path", ["/accounts/login/", "/accounts/signup/", "/accounts/password/reset/"]
+)
+def test_a_field_does_not_repeat_its_label_inside(as_charlie: Client, path: str) -> None:
+    page = as_charlie.get(path).content.decode()
+
+    assert "<label" in page
+    assert "placeholder=" not in page
+
+
 def test_signing_up_leads_back_to_the_pack(
     as_charlie: Client, redis_wallets: SyncWalletClient
 ) -> None:

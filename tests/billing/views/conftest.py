@@ -141,3 +141,9 @@ def stripe(stripe_process: Sandbox, settings: Settings, transactional_db: None) 
     stripe_process.forget()
     use_sandbox(stripe_process, settings)
     return stripe_process
+
+
+@pytest.fixture
+def nowhere(settings: Settings) -> None:
+    """Stripe can't be reached: nothing listens on this port."""
+    settings.STRIPE_API_BASE = "http://127.0.0.1:9"

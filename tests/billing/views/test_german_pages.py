@@ -1,6 +1,6 @@
 """A German reader meets no English: after each form, on receipts and orders, and in mails."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -25,6 +25,7 @@ from tests.browser.planting import INSTANTS, NUMBERS
 from tests.conftest import signed_in
 from tests.desk import make_order
 from tests.german import english_in, texts_of
+from tests.stripe_sandbox import Sandbox
 from tests.teams import Crew
 
 GERMAN = {"accept-language": "de"}
@@ -150,6 +151,73 @@ def test_orders_are_german(client: Client, order: MakeOrder, status: str, channe
     assert {
         page: found for page in pages if (found := english_on(client.get(page, follow=True)))
     } == {}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("status", Order.Status.values)
+def test_the_way_back_from_stripe_is_german_while_it_is_away(
+    client: Client, order: MakeOrder, nowhere: None, status: str
+) -> None:
+    made = order(status)
+
+    pages = [
+        f"/billing/return/?session_id={made.stripe_session_id}",
+        f"/billing/cancelled/{made.public_id}/",
+    ]
+
+    assert english_of(client, pages) == {}
+
+
+class TestTheWayBackFromStripe:
+    """The pages that Stripe sends a German customer to, with the emulator's answers."""
+
+    @pytest.fixture(autouse=True)
+    def set_up(self, stripe: Sandbox, client: Client, starter: Pack) -> None:
+        self.stripe = stripe
+        client.post("/billing/checkout/starter/")
+        self.order = Order.objects.get()
+        self.back = f"/billing/return/?session_id={self.order.stripe_session_id}"
+
+    @pytest.fixture
+    def read(self, client: Client) -> Callable[[], str]:
+        def read() -> str:
+            pages = [
+                # First: it shows the key, once.
+                self.back,
+                self.back,
+                f"/billing/cancelled/{self.order.public_id}/",
+                f"/dashboard/orders/{self.order.public_id}/",
+            ]
+            answers = [client.get(page) for page in pages]
+            assert [english_on(answer) for answer in answers] == [[]] * len(pages)
+            self.order.refresh_from_db()
+            return self.order.status
+
+        return read
+
+    def test_after_leaving_the_payment_page(self, read: Callable[[], str]) -> None:
+        assert read() == Order.Status.OPEN
+
+    def test_after_paying(self, read: Callable[[], str]) -> None:
+        self.stripe.pay(self.order.stripe_session_id)
+
+        assert read() == Order.Status.FULFILLED
+
+    def test_while_a_bank_takes_its_time_and_after_it_refused(
+        self, read: Callable[[], str]
+    ) -> None:
+        self.stripe.control(f"checkout/{self.order.stripe_session_id}/pay", method="bank")
+        assert read() == Order.Status.PENDING
+
+        intent = self.stripe.intent_id(self.order.stripe_session_id or "")
+        self.stripe.end_debit(intent, "fail")
+
+        assert read() == Order.Status.FAILED
+
+    def test_after_its_time(self, read: Callable[[], str]) -> None:
+        self.stripe.expire(self.order.stripe_session_id)
+
+        assert read() == Order.Status.EXPIRED
 
 
 def test_the_checkout_is_german(client: Client, starter: Pack) -> None:

@@ -19,12 +19,6 @@ from tests.stripe_sandbox import Sandbox
 SECRET = re.compile(r'id="new-secret">(tp_live_[0-9A-Za-z]{38})<')
 
 
-@pytest.fixture
-def nowhere(settings: Settings) -> None:
-    """Stripe can't be reached: nothing listens on this port."""
-    settings.STRIPE_API_BASE = "http://127.0.0.1:9"
-
-
 @pytest.mark.parametrize(
     ("status", "fields", "said"),
     [

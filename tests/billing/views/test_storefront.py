@@ -247,6 +247,30 @@ def test_a_filter_that_makes_no_sense_is_refused(as_charlie: Client, asked: str)
 
 
 @pytest.mark.usefixtures("three")
+@pytest.mark.parametrize(
+    ("asked", "count"),
+    [
+        ("q=see&pack=fair", ""),
+        ("context=128000", "1 active"),
+        ("can=tools&can=images&price=5&provider=lens&q=see", "4 active"),
+    ],
+)
+def test_the_number_of_active_filters_is_told(as_charlie: Client, asked: str, count: str) -> None:
+    page = as_charlie.get(f"/models/?{asked}")
+
+    summary = page.content.decode().partition("<summary>\n          Filters")[2]
+    assert re.sub(r"\s*<.*?>\s*", " ", summary.partition("</summary>")[0]).strip() == count
+    assert '<details class="filters" >' in page.content.decode()
+
+
+@pytest.mark.usefixtures("three")
+def test_a_folded_filter_that_is_wrong_is_unfolded(as_charlie: Client) -> None:
+    page = as_charlie.get("/models/?price=-1").content.decode()
+
+    assert '<details class="filters" open>' in page
+
+
+@pytest.mark.usefixtures("three")
 def test_a_provider_is_named_only_where_staff_let_it(as_charlie: Client) -> None:
     for path in ("/models/", "/models/seer/", "/models/thinker/"):
         assert "discreet" not in as_charlie.get(path).content.decode()
