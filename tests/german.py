@@ -10,7 +10,7 @@ from django.conf import settings
 # Words that every English sentence has some of, and German has not.
 ENGLISH = re.compile(
     r"\b(the|is|are|you|your|this|that|of|and|to|it|its|with|for|from|please|nothing|has|have|been"
-    r"|which|not yet|hour|day|week|can't|isn't|doesn't|must|should|value|field|required)\b"
+    r"|which|not yet|hour|day|week|can't|isn't|doesn't|must|should|value|field|required|never)\b"
 )
 NEVER_READ = {"script", "style", "code", "pre", "bdi", "option", "time"}
 VOID = {"br", "col", "hr", "img", "input", "link", "meta", "source", "wbr", "use"}

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Case, F, Q, Sum, When
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import get_language, gettext, gettext_noop
 
 from accounts.models import Membership, Team, User
 from accounts.teams.events import Action, note
@@ -29,9 +29,9 @@ from common import money
 from common.attempts import WINDOW_S
 from common.client_networks import client_network
 
-# Changed whenever the words change, because each consent names the version of its words.
+# Changed whenever the words change in any language, because each consent names their version.
 CONSENT_VERSION = "2026-11-22"
-CONSENT_TEXT = (
+CONSENT_TEXT = gettext_noop(
     "I allow {site} to charge my saved payment method without asking me each time: the price of the"
     " pack chosen above, whenever my balance falls below the level chosen above, and in one"
     " calendar month (UTC) no more than the limit chosen above. If the price rises or the pack"
@@ -75,8 +75,17 @@ def get_top_up(team: Team) -> AutoTopUp:
 
 
 def consent_text() -> str:
-    """Return the words that a customer agrees to."""
-    return CONSENT_TEXT.format(site=settings.SITE_NAME)
+    """Return the words that a customer agrees to, in the reader's language."""
+    return gettext(CONSENT_TEXT).format(site=settings.SITE_NAME)
+
+
+def consent_version() -> str:
+    """Return the version of these words, with their language unless it is English.
+
+    Who changes the language between reading and agreeing is asked to read again.
+    """
+    language = get_language() or "en"
+    return CONSENT_VERSION if language == "en" else f"{CONSENT_VERSION}-{language}"
 
 
 @transaction.atomic
@@ -97,7 +106,7 @@ def agree(seat: Membership, terms: Terms, *, address: str = "") -> AutoTopUp:
     top_up.consent = TopUpConsent.objects.create(
         wallet=top_up.wallet,
         given_by=seat.user,
-        version=CONSENT_VERSION,
+        version=consent_version(),
         text=consent_text(),
         pack_name=pack.name,
         credits=pack.credits,

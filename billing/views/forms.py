@@ -19,7 +19,7 @@ from billing.catalogue.worth import Workload, price_of_million_tokens
 from billing.exceptions import AmountRefused, InvalidAmount
 from billing.models import AmountOffer, Pack
 from billing.models.catalogue import MOST_TOKENS
-from billing.top_ups.agreement import CONSENT_VERSION, Terms
+from billing.top_ups.agreement import Terms, consent_version
 from common import money
 from common.credits import MAX_CREDITS
 from common.currencies import decimal_places
@@ -253,7 +253,7 @@ class TopUpForm(forms.Form):
         offer.choices = offer_choices()
 
     def clean(self) -> None:
-        if self.data.get("words") != CONSENT_VERSION:
+        if self.data.get("words") != consent_version():
             raise forms.ValidationError(
                 gettext("What you agree to has new words. Please read them again.")
             )

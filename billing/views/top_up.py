@@ -135,7 +135,7 @@ def _context(request: CustomerRequest, known: AutoTopUp, form: TopUpForm) -> dic
         "form": form,
         "is_offered": top_ups.is_offered(),
         "consent_text": top_ups.consent_text(),
-        "consent_version": top_ups.CONSENT_VERSION,
+        "consent_version": top_ups.consent_version(),
         "spent_cents": top_ups.spent_this_month(known.wallet, known.currency),
         "orders": found[:LATEST],
         "now": timezone.now(),

@@ -136,7 +136,9 @@ async def _post(session: aiohttp.ClientSession, delivery: WebhookDelivery) -> An
     except TimeoutError:
         error = f"No answer within {TIMEOUT_S} seconds"
     except (aiohttp.ClientError, OSError, ValueError, WebhookUnfit) as problem:
-        error = str(getattr(problem, "os_error", problem)) or type(problem).__name__
+        fault = getattr(problem, "os_error", problem)
+        # Without the number that the system gives it, which says nothing to a customer.
+        error = getattr(fault, "strerror", None) or str(fault) or type(problem).__name__
     except InvalidToken:
         error = "The secret can't be read any more: renew it"
     latency_ms = round((time.monotonic() - began) * 1_000)

@@ -9,6 +9,7 @@ from django.test import Client
 from django.utils import translation
 from pytest_django import Settings
 
+from accounts.languages import keep_language
 from accounts.models import User
 from accounts.teams.members import own_seat, own_team
 from billing.exceptions import MissingReason, TooManyCards, TopUpRefused
@@ -51,6 +52,21 @@ def test_the_consent_is_stored_with_its_words_terms_and_address(alice: User, pac
     assert "without asking me each time" in given.text
     assert (given.amount_cents, given.credits) == (900, 1_000_000)
     assert (given.threshold_credits, given.monthly_ceiling_cents) == (200_000, 3_000)
+
+
+def test_a_german_customer_reads_and_agrees_to_german_words(
+    alice: User, pack: Pack, as_alice: Client
+) -> None:
+    keep_language(alice, "de")
+    shown = as_alice.get(PAGE).content.decode()
+    english = as_alice.post(PAGE, {**FORM, "agrees": "on"})
+    german = as_alice.post(PAGE, {**FORM, "words": f"{CONSENT_VERSION}-de", "agrees": "on"})
+
+    assert "ohne mich jedes Mal zu fragen" in shown
+    assert (english.status_code, german.status_code) == (400, 302)
+    given = TopUpConsent.objects.get()
+    assert given.version == f"{CONSENT_VERSION}-de"
+    assert "ohne mich jedes Mal zu fragen" in given.text
 
 
 def test_nothing_is_bought_before_a_card_is_saved(alice: User, pack: Pack) -> None:

@@ -258,7 +258,7 @@ def test_a_filter_that_makes_no_sense_is_refused(as_charlie: Client, asked: str)
 def test_the_number_of_active_filters_is_told(as_charlie: Client, asked: str, count: str) -> None:
     page = as_charlie.get(f"/models/?{asked}")
 
-    summary = page.content.decode().partition("<summary>\n          Filters")[2]
+    summary = page.content.decode().partition("<summary>\n          More filters")[2]
     assert re.sub(r"\s*<.*?>\s*", " ", summary.partition("</summary>")[0]).strip() == count
     assert '<details class="filters" >' in page.content.decode()
 
