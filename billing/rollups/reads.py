@@ -1,10 +1,13 @@
 """What a wallet used, from its roll-ups and the few receipts that are not rolled up yet.
 
-Each read is one statement, so every booked receipt counts in exactly one of the two.
+Each read is one statement, so every booked receipt counts in exactly one of the two. Days (UTC)
+that are within one step are read from their own sums, a hundredth of the rows.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
@@ -24,11 +27,13 @@ from django.db.models.functions import Coalesce, TruncHour
 from django.utils import timezone
 
 from accounts.models import ApiKey
-from billing.models import RollUpMark, UsageRecord, UsageRollUp, Wallet
+from billing.models import RollUpMark, UsageDay, UsageRecord, UsageRollUp, Wallet
+from billing.rollups.days import cut_steps
 from billing.rollups.periods import Period
 
 SUMS = ("charged_credits", "prompt_tokens", "completion_tokens")
 ALL = Q()
+NOTHING = Q(pk__in=[])
 
 
 @dataclass(slots=True)
@@ -78,9 +83,14 @@ def sum_by_step(
     steps = WidthBucket(F("starts_at"), Value(list(period.starts), ArrayField(DateTimeField())))
     fresh = WidthBucket(F("ended_at"), Value(list(period.starts), ArrayField(DateTimeField())))
     keys = ("step", GROUPS[by]) if by else ("step",)
+    days, rest = cut_steps(period)
+    within = reduce(or_, (_is_in("starts_at", since, until) for since, until in rest), NOTHING)
     return _add_up(
         keys,
-        _rolled_up(wallet, where, period.starts_at, period.ends_at).annotate(step=steps),
+        [
+            UsageDay.objects.filter(where, wallet=wallet, starts_at__in=days).annotate(step=steps),
+            UsageRollUp.objects.filter(where, within, wallet=wallet).annotate(step=steps),
+        ],
         _fresh(wallet, where).annotate(step=fresh),
         _is_in("ended_at", period.starts_at, period.ends_at),
     )
@@ -91,7 +101,7 @@ def sum_by_model(wallet: Wallet, *, days: int) -> dict[tuple[int, str], Used]:
     since = timezone.now() - timedelta(days=days)
     return _add_up(
         ("api_key_id", "model_name"),
-        _rolled_up(wallet, ALL, since, None),
+        [UsageRollUp.objects.filter(_is_in("starts_at", since, None), wallet=wallet)],
         _fresh(wallet, ALL),
         _is_in("ended_at", since, None),
     )
@@ -122,12 +132,6 @@ def busiest_hour(key: ApiKey, since: datetime, until: datetime) -> int:
     return max((charged for _, charged in hours), default=0)
 
 
-def _rolled_up(
-    wallet: Wallet, where: Q, since: datetime, until: datetime | None
-) -> QuerySet[UsageRollUp]:
-    return UsageRollUp.objects.filter(where, _is_in("starts_at", since, until), wallet=wallet)
-
-
 def _fresh(wallet: Wallet, where: Q) -> QuerySet[UsageRecord]:
     mark = RollUpMark.objects.filter(wallet=wallet).values("record_id")
     # No condition on the time: it would lead PostgreSQL to an index that finds far more than the
@@ -142,20 +146,19 @@ def _is_in(column: str, since: datetime, until: datetime | None) -> Q:
 
 
 def _add_up(
-    keys: tuple[str, ...], rolled_up: QuerySet[Any], fresh: QuerySet[Any], is_in: Q
+    keys: tuple[str, ...], rolled_up: list[QuerySet[Any]], fresh: QuerySet[Any], is_in: Q
 ) -> dict[tuple[Any, ...], Used]:
-    rows = (
-        rolled_up.values_list(*keys)
-        .annotate(count=Sum("requests"), **{f"{name}_sum": Sum(name) for name in SUMS})
-        .union(
-            fresh.values_list(*keys).annotate(
-                count=Count("pk", filter=is_in),
-                **{f"{name}_sum": Sum(name, filter=is_in, default=0) for name in SUMS},
-            ),
-            all=True,
+    summed = [
+        some.values_list(*keys).annotate(
+            count=Sum("requests"), **{f"{name}_sum": Sum(name) for name in SUMS}
         )
+        for some in rolled_up
+    ]
+    rows = fresh.values_list(*keys).annotate(
+        count=Count("pk", filter=is_in),
+        **{f"{name}_sum": Sum(name, filter=is_in, default=0) for name in SUMS},
     )
     found: dict[tuple[Any, ...], Used] = {}
-    for row in rows.iterator():
+    for row in rows.union(*summed, all=True).iterator():
         found.setdefault(row[: len(keys)], Used()).add(*row[len(keys) :])
     return {key: used for key, used in found.items() if used.requests}
