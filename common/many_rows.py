@@ -1,9 +1,12 @@
 """One statement for whole numbers of many rows."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import TypeVar
 
 from django.db import connection
 from django.db.models import Model
+
+Key = TypeVar("Key", bound=tuple[int, ...])
 
 
 def set_values(rows: Collection[Model], names: Sequence[str]) -> None:
@@ -14,7 +17,7 @@ def set_values(rows: Collection[Model], names: Sequence[str]) -> None:
     if not rows:
         return
     [model] = {type(row) for row in rows}
-    columns = [model._meta.get_field(name).column for name in names]
+    columns = _columns(model, names)
     arrays = ", ".join("%s::bigint[]" for _ in ["id", *columns])
     with connection.cursor() as cursor:
         cursor.execute(
@@ -26,7 +29,7 @@ def set_values(rows: Collection[Model], names: Sequence[str]) -> None:
 
 
 def add_amounts(
-    model: type[Model], keys: Sequence[str], amounts: Mapping[tuple[int, ...], int], *, to: str
+    model: type[Model], keys: Sequence[str], amounts: Mapping[Key, int], *, to: str
 ) -> None:
     """Add amounts to a column of rows that `keys` tell apart, and make those that are missing.
 
@@ -35,7 +38,7 @@ def add_amounts(
     """
     if not amounts:
         return
-    columns = [model._meta.get_field(name).column for name in keys]
+    columns = _columns(model, keys)
     own, table = ", ".join(columns), f'"{model._meta.db_table}"'
     arrays = ", ".join("%s::bigint[]" for _ in [*columns, to])
     ordered = sorted(amounts)
@@ -46,3 +49,8 @@ def add_amounts(
             f" ON CONFLICT ({own}) DO UPDATE SET {to} = {table}.{to} + excluded.{to}",
             [*map(list, zip(*ordered, strict=True)), [amounts[key] for key in ordered]],
         )
+
+
+def _columns(model: type[Model], names: Sequence[str]) -> list[str]:
+    columns = {field.name: field.column for field in model._meta.concrete_fields}
+    return [columns[name] for name in names]
