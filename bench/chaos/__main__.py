@@ -21,7 +21,7 @@ from bench.chaos import report
 from bench.chaos.customers import Account, Crowd
 from bench.chaos.evidence import Evidence, read_books, read_served, read_sessions
 from bench.chaos.faults import Faults
-from bench.chaos.house import House
+from bench.chaos.house import UP_TIMEOUT_S, House
 from bench.chaos.kill_points import withdraw
 from bench.chaos.probes import BalanceSampler, Prober
 from bench.chaos.programs import BAD_MODELS, GOOD_MODELS
@@ -274,7 +274,8 @@ def heal(house: House) -> None:
     """Take every order back and wait until all is up. Raises LaunchError."""
     for role in (*house.web_roles, "worker", "beat"):
         withdraw(house.orders, role)
-    house.stack.await_ready(timeout_s=60)
+    # A worker that could do nothing between two strikes has old messages to drop first.
+    house.stack.await_ready(timeout_s=UP_TIMEOUT_S)
 
 
 def rest(house: House, crowd: Crowd) -> tuple[float, int, str]:
