@@ -61,7 +61,7 @@ class Outline:
         self._is_in_string = False
         # A backslash at the end of a part, whose escape goes on in the next one.
         self._tail = b""
-        self._containers = self._strings = self._values = self._size = 0
+        self._containers = self._quotes = self._values = self._size = 0
         if body:
             self.add(body)
 
@@ -69,11 +69,12 @@ class Outline:
         """Take the next part of the body."""
         part = _ESCAPE.sub(b"", self._tail + part)
         self._tail = b"\\" if part.endswith(b"\\") else b""
-        quotes = part.count(b'"')
-        self._strings += quotes
-        if self._strings > 2 * MAX_STRINGS:
+        # Split at one more than may be, so that no more pieces are made than of a body that passes.
+        pieces = part.split(b'"', 2 * MAX_STRINGS - self._quotes + 1)
+        quotes = len(pieces) - 1
+        self._quotes += quotes
+        if self._quotes > 2 * MAX_STRINGS:
             raise _too_many(MAX_STRINGS, "strings")
-        pieces = part.split(b'"')
         outside = b'""'.join(pieces[self._is_in_string :: 2])
         self._is_in_string ^= bool(quotes % 2)
         self._containers += outside.count(b"{") + outside.count(b"[")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from proxy.errors import InvalidRequest, PayloadTooLarge
 from proxy.parsing import jsonbody
-from proxy.parsing.jsonbody import MAX_CONTAINERS, OUTLINED_BYTES, SMALL_BYTES, Outline
+from proxy.parsing.jsonbody import MAX_CONTAINERS, MAX_STRINGS, OUTLINED_BYTES, SMALL_BYTES, Outline
 
 
 def reference(body: bytes) -> dict[str, Any]:
@@ -138,6 +138,20 @@ def test_it_counts_objects_and_arrays_in_a_body_of_any_size(size: int) -> None:
     assert len(jsonbody.parse(many)["y"]) == MAX_CONTAINERS - 2
     with pytest.raises(InvalidRequest, match="20,000 objects and arrays") as refusal:
         jsonbody.parse(too_many)
+    assert refusal.value.code == "body_too_complex"
+
+
+@pytest.mark.parametrize("at", [0, 150_000, 300_000])
+def test_it_counts_strings_however_a_body_is_cut(at: int) -> None:
+    # The key is a string, too.
+    many = b'{"x":[%b]}' % b",".join([b'""'] * (MAX_STRINGS - 1))
+    too_many = many.replace(b"[", b'["",')
+    within, beyond = Outline(many[:at]), Outline(too_many[:at])
+
+    within.add(many[at:])
+    with pytest.raises(InvalidRequest, match="100,000 strings") as refusal:
+        beyond.add(too_many[at:])
+
     assert refusal.value.code == "body_too_complex"
 
 
