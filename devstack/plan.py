@@ -119,7 +119,8 @@ def worker() -> Command:
     # Threads: the sweeps wait for PostgreSQL and Redis, and a killed worker leaves no children.
     options = {"--pool": "threads", "--concurrency": "4", "--loglevel": "info"}
     # Workers don't need to know of each other, and asking takes a second.
-    argv = [*celery("worker", options), "--without-mingle", "--without-gossip"]
+    alone = ["--without-mingle", "--without-gossip", "--without-heartbeat"]
+    argv = [*celery("worker", options), *alone]
     return Command("worker", argv, stop_timeout_s=15)
 
 
