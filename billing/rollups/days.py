@@ -12,7 +12,7 @@ from django.utils import timezone
 from billing.models import RollUpRange, SiteRollUp
 from billing.rollups import sums
 from billing.rollups.lock import lock_roll_ups
-from billing.rollups.periods import midnight
+from billing.rollups.periods import Period, midnight
 from billing.rollups.quarters import EPOCH
 
 DAY = timedelta(days=1)
@@ -71,6 +71,30 @@ def are_days_whole(since: date) -> bool:
     """Tell whether all days from this one on have their sums."""
     made_from = read_range().days_from
     return made_from is None or since >= made_from
+
+
+def cut_steps(period: Period) -> tuple[list[datetime], list[tuple[datetime, datetime]]]:
+    """Return the days (UTC) that have sums and are within one step each, and the rest of the time.
+
+    Of the rest, each part has its beginning and its end.
+    """
+    if not are_days_whole(period.starts_at.astimezone(UTC).date()):
+        return [], [(period.starts_at, period.ends_at)]
+    divided = {day_of(start) for start in period.starts if start != day_of(start)}
+    days: list[datetime] = []
+    rest: list[tuple[datetime, datetime]] = []
+    since = period.starts_at
+    while since < period.ends_at:
+        day = day_of(since)
+        until = min(day + DAY, period.ends_at)
+        if until - since == DAY and day not in divided:
+            days.append(day)
+        elif rest and rest[-1][1] == since:
+            rest[-1] = (rest[-1][0], until)
+        else:
+            rest.append((since, until))
+        since = until
+    return days, rest
 
 
 def make_days() -> int:

@@ -2,10 +2,11 @@
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import time_machine
-from django.db.models import Sum
+from django.db.models import F, Sum
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -23,7 +24,8 @@ from billing.models import (
 )
 from billing.rollups.days import cut, make_days
 from billing.rollups.due import note_booked
-from billing.rollups.periods import midnight
+from billing.rollups.periods import Period, Step, between, midnight
+from billing.rollups.reads import sum_by_step
 from billing.rollups.rebuild import find_differences, rebuild
 from billing.rollups.sweep import roll_up
 from tests import desk
@@ -44,6 +46,15 @@ REQUESTS = st.lists(
     ),
     min_size=1,
     max_size=12,
+)
+PERIODS = st.builds(
+    lambda since, length, step, zone: between(
+        since, since + length * DAY, step=step, zone=ZoneInfo(zone)
+    ),
+    DAYS,
+    st.integers(0, 60),
+    st.sampled_from(Step),
+    st.sampled_from(["UTC", "Asia/Kolkata", "America/New_York"]),
 )
 
 
@@ -101,6 +112,45 @@ def test_whatever_ended_whenever_every_time_adds_up(
                     sold[currency] = sold.get(currency, 0) + micros
             assert (margin.requests, margin.cost_nanos) == (own.count(), sums["cost"])
             assert (margin.charged_credits, margin.sold_micros) == (sums["credits"], sold)
+
+
+@given(requests=REQUESTS, period=PERIODS)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_chart_adds_up_the_receipts_of_each_step_in_every_zone(
+    buyers: list[desk.Buyer], requests: list[Any], period: Period
+) -> None:
+    forget()
+    made = make_requests(buyers, requests)
+    note_booked(made[:2], [])
+    roll_up()
+
+    found = sum_by_step(buyers[0].wallet, period)
+
+    wanted: dict[tuple[int], int] = {}
+    for record in made:
+        is_within = period.starts_at <= record.ended_at < period.ends_at
+        if record.wallet_id == buyers[0].wallet.pk and is_within:
+            place = (period.index_of(record.ended_at) + 1,)
+            wanted[place] = wanted.get(place, 0) + record.charged_credits
+    assert {place: used.charged_credits for place, used in found.items()} == wanted
+
+
+@pytest.mark.parametrize(("days_from", "read"), [(None, 1), (NOON.date() + DAY, 0)])
+def test_a_chart_reads_whole_days_from_their_sums_once_they_are_made(
+    buyers: list[desk.Buyer], days_from: date | None, read: int
+) -> None:
+    forget()
+    [record] = make_requests(buyers, [(True, 0, 7, {})])
+    note_booked([record], [])
+    roll_up()
+    RollUpRange.objects.all().delete()
+    RollUpRange.objects.create(days_from=days_from)
+    UsageDay.objects.update(charged_credits=F("charged_credits") + 1)
+    period = between(NOON.date(), NOON.date(), step=Step.DAY, zone=ZoneInfo("UTC"))
+
+    found = sum_by_step(buyers[0].wallet, period)
+
+    assert found[(1,)].charged_credits == record.charged_credits + read
 
 
 @given(since=DAYS, length=st.integers(0, 400), is_open=st.booleans())
