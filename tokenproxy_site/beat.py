@@ -1,4 +1,4 @@
-"""How beat keeps its schedule, which nobody changes while it runs: at a third of the work."""
+"""How beat keeps its schedule, which nobody changes while it runs."""
 
 import time
 from typing import Any
@@ -19,8 +19,6 @@ class FixedScheduler(PersistentScheduler):
         """Tell whether the same entries are there; what each says stays."""
         return old_schedules is not None and old_schedules.keys() == new_schedules.keys()
 
-    def _when(
-        self, entry: ScheduleEntry, next_time_to_run: float | None, mktime: object = None
-    ) -> float:
+    def _when(self, entry: ScheduleEntry, next_time_to_run: Any, mktime: object = None) -> float:
         """Return the instant in so many seconds, as seconds since 1970."""
         return time.time() + (self.adjust(next_time_to_run) or 0.0)

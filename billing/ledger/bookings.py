@@ -25,6 +25,8 @@ from billing.rollups.due import note_booked
 from billing.token_classes import COUNTS, counts_of
 from billing.wallet.events import Amounts, Event
 from billing.wallet.usage import month_of
+from common.copying import copy_in
+from common.many_rows import set_values
 
 Kind = LedgerEntry.Kind
 
@@ -309,15 +311,15 @@ def _take(batch: Batch, wallet_id: int, amount: int, first: int | None) -> Money
 
 
 def _save(batch: Batch) -> None:
-    UsageRecord.objects.bulk_create(batch.new_records.values())
+    copy_in(list(batch.new_records.values()))
     UsageRecord.objects.bulk_update(batch.raised_records.values(), RAISED_FIELDS)
     note_booked(batch.new_records.values(), batch.raised_ends)
-    LedgerEntry.objects.bulk_create(batch.entries)
-    Lot.objects.bulk_update(batch.changed_lots.values(), ["remaining_credits"])
+    copy_in(batch.entries)
+    set_values(batch.changed_lots.values(), ["remaining_credits"])
     add_spending(batch.spent)
     add_spending_of_members(batch.spent_by_members)
     Debit.objects.bulk_update(batch.booked_debits.values(), ["taken_credits", "booked_at"])
-    Wallet.objects.bulk_update(batch.wallets.values(), ["posted_credits", "debt_credits"])
+    set_values(batch.wallets.values(), ["posted_credits", "debt_credits"])
     file_items([_finding(record) for record in batch.parked.values()])
     file_items(add_losses(batch.lost))
     for wallet_id in sorted(batch.indebted):

@@ -8,7 +8,7 @@ rebuild, the figures of the keys tell as much (`wallet/lua/member.lua`).
 from collections.abc import Iterable
 
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from accounts.models import ApiKey, Membership
 from billing.models import MemberSpending, Wallet
@@ -17,6 +17,7 @@ from billing.wallet.commands.command import parse_ok
 from billing.wallet.limits import NO_CAPS, Caps
 from billing.wallet.sync_client import get_sync_client
 from billing.wallet.usage import NO_MEMBER, RequestFacts
+from common.many_rows import add_amounts
 
 # What was booked for a member by keys that are not theirs any more, by month. One statement, so
 # that no booking comes between the two sums.
@@ -87,25 +88,4 @@ def makers_of(many: Iterable[RequestFacts]) -> dict[int, int]:
 
 def add_spending_of_members(spent: dict[tuple[int, int, int], int]) -> None:
     """Add to what members spent, by wallet, member and month. The caller locked the wallets."""
-    named = Q(
-        wallet__in={wallet_id for wallet_id, _, _ in spent},
-        member__in={member_id for _, member_id, _ in spent},
-    )
-    known = {
-        (row.wallet_id, row.member_id, row.month): row
-        for row in (MemberSpending.objects.filter(named) if spent else [])
-    }
-    new = []
-    for (wallet_id, member_id, month), amount in spent.items():
-        row = known.get((wallet_id, member_id, month))
-        if row is None:
-            new.append(
-                MemberSpending(
-                    wallet_id=wallet_id, member_id=member_id, month=month, charged_credits=amount
-                )
-            )
-        else:
-            row.charged_credits += amount
-    MemberSpending.objects.bulk_create(new)
-    changed = [row for name, row in known.items() if name in spent]
-    MemberSpending.objects.bulk_update(changed, ["charged_credits"])
+    add_amounts(MemberSpending, ["wallet", "member", "month"], spent, to="charged_credits")

@@ -30,7 +30,8 @@ def test_a_message_that_a_worker_took_is_nowhere_else() -> None:
 
         message = queue.get(timeout=10)
 
-        left = connection.default_channel.client.keys("*")
+        channel: Any = connection.default_channel
+        left = channel.client.keys("*")
         assert not [name for name in left if b"unacked" in name or name == b"taken"]
         message.ack()
         queue.close()
@@ -49,11 +50,12 @@ def test_beat_sends_what_is_due_and_nothing_else(tmp_path: Path) -> None:
     )
     scheduler = FixedScheduler(own, schedule_filename=str(tmp_path / "beat"))
     with own.connection_for_read() as connection:
-        redis = connection.default_channel.client
+        channel: Any = connection.default_channel
+        redis = channel.client
 
         def has_sent_twice() -> bool:
             scheduler.tick()
-            return redis.llen("of-this-test") >= 2
+            return bool(redis.llen("of-this-test") >= 2)
 
         await_true(has_sent_twice, what="two messages of beat")
 

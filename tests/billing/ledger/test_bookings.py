@@ -160,7 +160,7 @@ def test_trouble_of_the_database_is_not_taken_for_trouble_of_the_events(till: Ti
     tries = []
 
     def lose_connection(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
-        if 'INSERT INTO "billing_usagerecord"' in sql:
+        if 'COPY "billing_usagerecord"' in sql:
             tries.append(sql)
             raise OperationalError("the connection was lost")
         return execute(sql, *rest)

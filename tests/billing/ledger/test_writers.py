@@ -35,6 +35,8 @@ BALANCES = {
 }
 # The names under which Django gives a wallet's entries and lots, and an entry's lot.
 RELATED = {"entries", "lots", "lot"}
+# Functions that write rows of any model.
+OF_MANY_ROWS = {"copy_in", "set_values", "add_amounts"}
 WRITING = re.compile(
     r"a?(create|get_or_create|update_or_create|bulk_create|update|bulk_update|delete|save"
     r"|_raw_delete|set)"
@@ -68,6 +70,9 @@ class Writes(ast.NodeVisitor):
 
     def _is_of_books(self, node: ast.Call) -> bool:
         """Tell whether an entry or a lot is made, changed or deleted."""
+        if isinstance(node.func, ast.Name) and node.func.id in OF_MANY_ROWS:
+            given = {name for argument in node.args for name in names_of(argument)}
+            return bool(given & (BOOKS | RELATED))
         if isinstance(node.func, ast.Name):
             return node.func.id in BOOKS
         if not isinstance(node.func, ast.Attribute) or not WRITING.fullmatch(node.func.attr):
@@ -78,7 +83,7 @@ class Writes(ast.NodeVisitor):
     def _is_of_balances(self, node: ast.Call) -> bool:
         """Tell whether a figure of a wallet or a lot is written."""
         name = names_of(node.func)[0] if names_of(node.func) else ""
-        if name not in {"Wallet", "setattr"} and not WRITING.fullmatch(name):
+        if name not in {"Wallet", "setattr", *OF_MANY_ROWS} and not WRITING.fullmatch(name):
             return False
         given = {keyword.arg for keyword in node.keywords} | {
             each.value
@@ -148,6 +153,11 @@ def test_two_modules_write_the_ledger() -> None:
         "wallet.save(update_fields=['state', 'posted_credits'])",
         "Wallet.objects.bulk_update(wallets, ['debt_credits'])",
         "setattr(wallet, 'debt_credits', 0)",
+        "copy_in(batch.entries)",
+        "copy_in([LedgerEntry(wallet=wallet)])",
+        "set_values(rows, ['remaining_credits'])",
+        "add_amounts(model, ['id'], amounts, to='posted_credits')",
+        "cursor.copy('COPY \"billing_lot\" (id) FROM STDIN')",
         "cursor.execute('UPDATE billing_wallet SET debt_credits = 0')",
         "cursor.execute('insert into \"billing_lot\" values (1)')",
         "cursor.execute(f'DELETE FROM billing_ledgerentry WHERE id = {pk}')",

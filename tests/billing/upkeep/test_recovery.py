@@ -677,7 +677,7 @@ def test_a_rebuild_waits_for_a_drain_that_is_half_way(
 
         # The acknowledgement finds the shard closed, or the event gone.
         with (
-            before_statement('INSERT INTO "billing_usagerecord"', flush_and_rebuild),
+            before_statement('COPY "billing_usagerecord"', flush_and_rebuild),
             contextlib.suppress(WalletRecovering),
         ):
             drain()
