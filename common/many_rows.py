@@ -53,4 +53,4 @@ def add_amounts(
 
 def _columns(model: type[Model], names: Sequence[str]) -> list[str]:
     columns = {field.name: field.column for field in model._meta.concrete_fields}
-    return [columns[name] for name in names]
+    return [str(columns[name]) for name in names]

@@ -4,6 +4,7 @@ Each read is one statement, so every booked receipt counts in exactly one of the
 that are within one step are read from their own sums, a hundredth of the rows.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import reduce
@@ -36,10 +37,10 @@ from billing.rollups.quarters import EPOCH
 
 SUMS = ("charged_credits", "prompt_tokens", "completion_tokens")
 ALL = Q()
+NOTHING = Q(pk__in=[])
 # A day whose quarters are gone is counted in the step that most of it is in.
 MIDDAY = timedelta(hours=12)
 KEPT_FROM = Coalesce(Subquery(RollUpRange.objects.values("quarters_from")[:1]), Value(EPOCH))
-NOTHING = Q(pk__in=[])
 
 
 @dataclass(slots=True)
@@ -93,17 +94,20 @@ def sum_by_step(
     days, rest = cut_steps(period)
     within = reduce(or_, (_is_in("starts_at", since, until) for since, until in rest), NOTHING)
     step = WidthBucket(F("starts_at"), starts)
-    whole_days = UsageDay.objects.filter(where, wallet=wallet, starts_at__in=days)
-    quarters = UsageRollUp.objects.filter(where, within, wallet=wallet)
-    rolled_up: list[QuerySet[Any]] = [whole_days.annotate(step=step)]
+    whole = UsageDay.objects.filter(where, wallet=wallet, starts_at__in=days).annotate(step=step)
+    quarters = UsageRollUp.objects.filter(where, within, wallet=wallet).annotate(step=step)
+    rolled_up: list[QuerySet[Any]] = [whole, quarters]
     if may_be_gone(period.starts_at):
-        quarters = quarters.filter(starts_at__gte=KEPT_FROM)
         midday = ExpressionWrapper(F("starts_at") + MIDDAY, DateTimeField())
-        old_days = _old_days(wallet, where, period).exclude(starts_at__in=days)
-        rolled_up.append(old_days.annotate(step=WidthBucket(midday, starts)))
+        divided = _old_days(wallet, where, period).exclude(starts_at__in=days)
+        rolled_up = [
+            whole,
+            quarters.filter(starts_at__gte=KEPT_FROM),
+            divided.annotate(step=WidthBucket(midday, starts)),
+        ]
     return _add_up(
         keys,
-        [*rolled_up, quarters.annotate(step=step)],
+        rolled_up,
         _fresh(wallet, where).annotate(step=WidthBucket(F("ended_at"), starts)),
         _is_in("ended_at", period.starts_at, period.ends_at),
     )
@@ -114,7 +118,7 @@ def sum_by_model(wallet: Wallet, *, days: int) -> dict[tuple[int, str], Used]:
     since = timezone.now() - timedelta(days=days)
     return _add_up(
         ("api_key_id", "model_name"),
-        [UsageRollUp.objects.filter(_is_in("starts_at", since, None), wallet=wallet)],
+        [_rolled_up(wallet, ALL, since, None)],
         _fresh(wallet, ALL),
         _is_in("ended_at", since, None),
     )
@@ -145,6 +149,12 @@ def busiest_hour(key: ApiKey, since: datetime, until: datetime) -> int:
     return max((charged for _, charged in hours), default=0)
 
 
+def _rolled_up(
+    wallet: Wallet, where: Q, since: datetime, until: datetime | None
+) -> QuerySet[UsageRollUp]:
+    return UsageRollUp.objects.filter(where, _is_in("starts_at", since, until), wallet=wallet)
+
+
 def _old_days(wallet: Wallet, where: Q, period: Period) -> QuerySet[UsageDay]:
     """Return the days of which no quarters are kept."""
     within = _is_in("starts_at", period.starts_at - MIDDAY, period.ends_at - MIDDAY)
@@ -165,19 +175,21 @@ def _is_in(column: str, since: datetime, until: datetime | None) -> Q:
 
 
 def _add_up(
-    keys: tuple[str, ...], rolled_up: list[QuerySet[Any]], fresh: QuerySet[Any], is_in: Q
+    keys: tuple[str, ...], rolled_up: Sequence[QuerySet[Any]], fresh: QuerySet[Any], is_in: Q
 ) -> dict[tuple[Any, ...], Used]:
     summed = [
-        some.values_list(*keys).annotate(
+        each.values_list(*keys).annotate(
             count=Sum("requests"), **{f"{name}_sum": Sum(name) for name in SUMS}
         )
-        for some in rolled_up
+        for each in rolled_up
     ]
-    rows = fresh.values_list(*keys).annotate(
+    # First, because a part that can have no rows is left out.
+    added = fresh.values_list(*keys).annotate(
         count=Count("pk", filter=is_in),
         **{f"{name}_sum": Sum(name, filter=is_in, default=0) for name in SUMS},
     )
+    rows = added.union(*summed, all=True)
     found: dict[tuple[Any, ...], Used] = {}
-    for row in rows.union(*summed, all=True).iterator():
+    for row in rows.iterator():
         found.setdefault(row[: len(keys)], Used()).add(*row[len(keys) :])
     return {key: used for key, used in found.items() if used.requests}
