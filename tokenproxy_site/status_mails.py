@@ -26,7 +26,10 @@ class SubscriptionForm(forms.Form):
     """Asks where mails of incidents go, and whether only those of some models are wanted."""
 
     email = forms.EmailField(
-        label=_("Email address"), widget=forms.EmailInput(attrs={"autocomplete": "email"})
+        label=_("Email address"),
+        # As long as the column is.
+        max_length=254,
+        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
     )
     models = forms.MultipleChoiceField(
         label=_("Only these models"), required=False, widget=forms.CheckboxSelectMultiple

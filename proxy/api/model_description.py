@@ -16,8 +16,13 @@ from proxy.parsing.fields import SHAPES
 from proxy.upstreams.catalogue import Model
 
 CHAT = ENDPOINTS[0]
+EMBEDDINGS = "embeddings"
 # What every request has or says of itself, and what no client chooses a model by.
 _NO_PARAMETERS = {"messages", "metadata", "model", "service_tier", "store", "stream", "user"}
+# What is of no use to a model that can't call tools, if it is known what it can do.
+_OF_TOOLS = {"tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"}
+# OpenRouter's names of what a model reads beside text, by the ability that says so.
+_INPUTS = {"images": "image", "files": "file", "audio": "audio"}
 # OpenRouter's names of the classes that have a price by the token there.
 _PRICES = {
     "prompt": "prompt",
@@ -38,10 +43,13 @@ def describe_model(model: Model) -> dict[str, object]:
         "name": model.display_name or model.name,
         "description": model.description,
         "context_length": model.reader.context_tokens,
+        "architecture": _architecture(model),
+        "top_provider": {"context_length": model.reader.context_tokens},
         "supported_parameters": supported_parameters(model),
         "default_max_tokens": model.default_max_tokens,
         "default_temperature": model.default_temperature,
         "tokenproxy": {
+            "abilities": _abilities(model),
             "credits_per_million_tokens": _credits(model.rates),
             "planned_prices": [
                 {
@@ -63,7 +71,29 @@ def supported_parameters(model: Model) -> list[str]:
     if not routes:
         return []
     extras = frozenset.intersection(*(route.upstream.intake.extras for route in routes))
-    return sorted((SHAPES[CHAT].names | extras) - _NO_PARAMETERS)
+    found = (SHAPES[CHAT].names | extras) - _NO_PARAMETERS
+    if model.abilities and "tools" not in model.abilities:
+        found -= _OF_TOOLS
+    if "json" in model.abilities:
+        found |= {"structured_outputs"}
+    return sorted(found)
+
+
+def _architecture(model: Model) -> dict[str, object]:
+    """Tell what it reads and writes. Of what it can do nothing may be known, but text."""
+    inputs = ["text", *(name for ability, name in _INPUTS.items() if ability in model.abilities)]
+    writes = any(not route.endpoints or route.endpoints - {EMBEDDINGS} for route in model.routes)
+    outputs = ["text" if writes else "embeddings"]
+    return {
+        "modality": f"{'+'.join(inputs)}->{'+'.join(outputs)}",
+        "input_modalities": inputs,
+        "output_modalities": outputs,
+    }
+
+
+def _abilities(model: Model) -> list[str]:
+    """Tell by what the models page finds it, as its filter is written in the address."""
+    return sorted(model.abilities | ({"reasoning"} if model.is_reasoning else set()))
 
 
 def _credits(rates: Rates) -> dict[str, int]:

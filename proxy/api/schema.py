@@ -153,10 +153,27 @@ class PlannedPrice(serializers.Serializer[Any]):
 
 
 class CreditPrices(serializers.Serializer[Any]):
-    """Credits for a million tokens, by class; now, and what is planned, the next change first."""
+    """What it can do, as far as that is known, and credits for a million tokens, by class; now, and
+    what is planned, the next change first.
+    """
 
+    abilities = serializers.ListField(child=serializers.CharField())
     credits_per_million_tokens = serializers.DictField(child=serializers.IntegerField(min_value=0))
     planned_prices = PlannedPrice(many=True)
+
+
+class Architecture(serializers.Serializer[Any]):
+    """What a model reads and writes, such as text and image."""
+
+    modality = serializers.CharField()
+    input_modalities = serializers.ListField(child=serializers.CharField())
+    output_modalities = serializers.ListField(child=serializers.CharField())
+
+
+class TopProvider(serializers.Serializer[Any]):
+    """The same length once more, where clients of OpenRouter's look for it."""
+
+    context_length = serializers.IntegerField(min_value=1, allow_null=True)
 
 
 class Model(serializers.Serializer[Any]):
@@ -176,6 +193,8 @@ class Model(serializers.Serializer[Any]):
     name = serializers.CharField()
     description = serializers.CharField(allow_blank=True)
     context_length = serializers.IntegerField(min_value=1, allow_null=True)
+    architecture = Architecture()
+    top_provider = TopProvider()
     supported_parameters = serializers.ListField(child=serializers.CharField())
     pricing = Pricing(required=False)
     tokenproxy = CreditPrices()

@@ -21,6 +21,7 @@ from proxy.database import PATIENCE_S, in_database
 from proxy.errors import BooksUnavailable, EndpointNotServed, ModelNotFound
 from proxy.metering.bounds import Reader
 from proxy.parsing.chat import DEFAULT_TEMPERATURE
+from proxy.upstreams.facts import abilities_of
 from proxy.upstreams.loading import load_routes
 from proxy.upstreams.routes import Upstream, UpstreamRoute
 
@@ -47,6 +48,8 @@ class Model:
     reader: Reader
     # Whether it may think, which is billed, before anything of its answer is seen.
     is_reasoning: bool = False
+    # What it is known to be able to do, such as calling tools; nothing if nobody knows.
+    abilities: frozenset[str] = frozenset()
     display_name: str = ""
     description: str = ""
     # What a credit costs at most in dollars; None if no pack is sold in them.
@@ -171,6 +174,7 @@ def load_models() -> dict[str, Model]:
                 tokens_per_100_bytes=model.tokens_per_100_bytes,
             ),
             is_reasoning=model.is_reasoning,
+            abilities=abilities_of(model, [route.upstream_model for route in routes[model.pk]]),
             display_name=model.display_name,
             description=model.description,
             dollars_per_credit=dollars,

@@ -1,6 +1,7 @@
 """What is told of each model: as staff entered it, or as its maker's names are known."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 from billing.catalogue.on_sale import Facts
 from billing.models import PublicModel
@@ -26,11 +27,16 @@ def _facts(model: PublicModel, routes: list[Route]) -> Facts:
         context_tokens=model.context_tokens,
         tokens_per_100_bytes=model.tokens_per_100_bytes,
     )
-    # Whichever route serves a request, it must be able to.
-    told = frozenset.intersection(*map(find_abilities, upstream_names))
     named = {route.provider.name for route in routes if route.provider.is_named}
     return Facts(
         context_tokens=reader.context_tokens,
-        abilities=frozenset(model.abilities) or told,
+        abilities=abilities_of(model, upstream_names),
         providers=tuple(sorted(named)),
     )
+
+
+def abilities_of(model: PublicModel, upstream_names: Sequence[str]) -> frozenset[str]:
+    """Return what a model can do: as staff entered it, else what its routes' names tell of all."""
+    # Whichever route serves a request, it must be able to.
+    told = frozenset.intersection(*map(find_abilities, upstream_names))
+    return frozenset(model.abilities) or told

@@ -67,6 +67,7 @@ FORMS: dict[str, dict[str, str]] = {
     "/dashboard/settings/webhooks/new/": WEBHOOK,
     "/dashboard/settings/webhooks/{key}/": WEBHOOK,
     "/dashboard/settings/profile/": {"language": "de", "time_zone": "Europe/Berlin"},
+    "/status/subscribe/": {"email": "reader@example.net", "models": "gpt-4"},
     "/language/": {"language": "de", "next": "/packs/"},
     "/dashboard/top-up/": {
         "offer": "small:usd:900:1000:None",
@@ -96,4 +97,5 @@ VISITORS = (
     "/accounts/password/reset/",
     "/accounts/2fa/webauthn/login/",
     "/accounts/2fa/authenticate/",
+    "/status/subscribe/",
 )

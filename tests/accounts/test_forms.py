@@ -111,6 +111,8 @@ def test_a_form_answers_any_value(
         "/dashboard/usage.csv?since={}&request_id={}&key={}",
         "/dashboard/usage/{}/",
         "/pause/{}/",
+        "/status/confirm/{}/",
+        "/status/unsubscribe/{}/",
         "/dashboard/team/events/?person={}&action={}&before={}",
         "/dashboard/team/events.csv?person={}&action={}&before={}",
         "/invitations/{}/",

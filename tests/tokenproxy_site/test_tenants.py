@@ -104,6 +104,8 @@ NOBODYS = {
     "dashboard/statements/<str:month>.<str:form>": "a month of whoever asks",
     "billing/checkout/<slug:slug>/": "a pack, which is on sale for everybody",
     "pause/<str:signed>/": "a signed link: tests/billing/notices/test_webhooks.py",
+    "status/confirm/<str:signed>/": "a signed link: tests/billing/notices/test_status_mails.py",
+    "status/unsubscribe/<str:signed>/": "a signed link: the same",
     "invitations/<str:secret>/": "a secret: tests/billing/teams/test_invitations.py",
     "teams/<uuid:public_id>/<path:rest>": "any page: tests/billing/teams/test_pages.py",
     "models/<path:name>/": "a model, which is on sale for everybody",

@@ -10,7 +10,7 @@ from accounts.secrets import make_secret
 from billing.keys.api_keys import revoke_api_key
 from billing.models import Pack, PublicModel
 from proxy.database import in_database
-from proxy.models import Provider
+from proxy.models import Provider, Route
 from proxy.parsing.chat import ChatRequest
 from tests.proxy.conftest import HELLO, Api, Customer, assert_envelope
 
@@ -279,6 +279,42 @@ async def test_it_tells_which_parameters_reach_a_model(api: Api, alice: Customer
         told["supported_parameters"]
     )
     assert "top_k" in told["supported_parameters"]
+
+
+async def test_it_tells_what_a_model_can_do_as_the_models_page_does(
+    api: Api, alice: Customer
+) -> None:
+    def enter() -> None:
+        PublicModel.objects.update(abilities=["images", "json"], is_reasoning=True)
+
+    before = (await api.client.get("/v1/models/gpt-4", headers=alice.headers)).json()
+    await in_database(enter)
+    await api.runtime.catalogue.refresh()
+
+    told = (await api.client.get("/v1/models/gpt-4", headers=alice.headers)).json()
+
+    # It is known of gpt-4 by name that it calls tools.
+    assert before["tokenproxy"]["abilities"] == ["tools"]
+    assert before["architecture"]["modality"] == "text->text"
+    assert told["tokenproxy"]["abilities"] == ["images", "json", "reasoning"]
+    assert told["architecture"] == {
+        "modality": "text+image->text",
+        "input_modalities": ["text", "image"],
+        "output_modalities": ["text"],
+    }
+    assert told["top_provider"] == {"context_length": 8_192}
+    assert "structured_outputs" in told["supported_parameters"]
+    assert "tools" not in told["supported_parameters"]
+
+
+async def test_it_tells_that_a_model_only_embeds(api: Api, alice: Customer) -> None:
+    await in_database(lambda: Route.objects.update(endpoints=["embeddings"]))
+    await api.runtime.catalogue.refresh()
+
+    told = (await api.client.get("/v1/models/gpt-4", headers=alice.headers)).json()
+
+    assert told["architecture"]["modality"] == "text->embeddings"
+    assert told["supported_parameters"] == []
 
 
 async def test_it_describes_a_model_with_slashes_and_colons(api: Api, alice: Customer) -> None:
