@@ -300,8 +300,10 @@ class Stack:
         process.start()
         try:
             code = process.wait(SETUP_TIMEOUT_S)
-        except BaseException:
+        except BaseException as error:
             process.kill()
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise LaunchError(f"{command.name} took over {SETUP_TIMEOUT_S:g} s.") from error
             raise
         said = "\n".join(lines)
         if code != 0:
