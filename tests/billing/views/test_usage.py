@@ -123,9 +123,10 @@ def test_it_asks_the_database_no_more_for_many_rows_than_for_one(
     # The first page puts the balance into Redis.
     as_alice.get("/dashboard/usage/")
 
-    # Session, user, seat, the names of models, how many are in the team, wallet, chart, records;
-    # the reader's teams, the header's wallet, whether the address is confirmed, keys to choose.
-    with django_assert_num_queries(12):
+    # Session, user, seat, the names of models, how many are in the team, wallet, which days have
+    # sums, chart, records; the reader's teams, the header's wallet, whether the address is
+    # confirmed, keys to choose.
+    with django_assert_num_queries(13):
         as_alice.get("/dashboard/usage/")
 
 
