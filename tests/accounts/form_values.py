@@ -4,7 +4,7 @@ from billing.top_ups.agreement import CONSENT_VERSION
 from tests.accounts.sign_up import PASSWORD
 
 KEY = {
-    "lifetime": "never",
+    "lifetime": "",
     "requests_per_minute": "",
     "tokens_per_minute": "",
     "concurrent_requests": "",

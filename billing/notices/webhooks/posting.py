@@ -7,6 +7,7 @@ and our note of it has the same posted again, with the same id.
 """
 
 import asyncio
+import os
 import time
 from collections import Counter
 from collections.abc import Collection
@@ -136,13 +137,21 @@ async def _post(session: aiohttp.ClientSession, delivery: WebhookDelivery) -> An
     except TimeoutError:
         error = f"No answer within {TIMEOUT_S} seconds"
     except (aiohttp.ClientError, OSError, ValueError, WebhookUnfit) as problem:
-        fault = getattr(problem, "os_error", problem)
-        # Without the number that the system gives it, which says nothing to a customer.
-        error = getattr(fault, "strerror", None) or str(fault) or type(problem).__name__
+        error = _words_of(problem)
     except InvalidToken:
         error = "The secret can't be read any more: renew it"
     latency_ms = round((time.monotonic() - began) * 1_000)
     return Answer(status, latency_ms, error[:200], timedelta(seconds=wait_s or 0))
+
+
+def _words_of(problem: Exception) -> str:
+    """Return what went wrong in the system's words, without its numbers, for customers to read."""
+    fault = getattr(problem, "os_error", problem)
+    number = getattr(fault, "errno", None)
+    # Those of names that are not found are below zero, and have their own words.
+    if number and number > 0:
+        return os.strerror(number)
+    return getattr(fault, "strerror", None) or str(fault) or type(problem).__name__
 
 
 @transaction.atomic

@@ -37,6 +37,7 @@ from billing.notices.webhooks.switches import (
     switch_webhook,
 )
 from billing.orders.notices import notify_order, notify_top_up_declined
+from devstack.ports import free_port
 from tests.billing.notices.receiver import Receiver, receiving
 
 ALL = tuple(each.name for each in CHOICES)
@@ -217,6 +218,15 @@ def test_a_receiver_that_never_answers_is_left_in_time(
     failed = WebhookDelivery.objects.get()
     assert (failed.status_code, failed.attempts) == (None, 1)
     assert "No answer" in failed.error
+
+
+def test_the_log_says_in_words_why_nothing_answered(hook: Webhook) -> None:
+    Webhook.objects.update(url=f"http://127.0.0.1:{free_port()}/")
+    write_test(hook)
+
+    post_due_deliveries()
+
+    assert WebhookDelivery.objects.get().error == "Connection refused"
 
 
 @pytest.mark.parametrize(
