@@ -125,4 +125,4 @@ def _chart_of_failures(business: Business) -> Chart:
         (f"{each.day:%-d %b}", Decimal(each.failed), f"{each.failed:,} requests")
         for each in business.days
     ]
-    return make_chart("Requests that broke, or that no upstream took", "by day", drawn)
+    return make_chart("Failed requests", "broken, or taken by no upstream, by day", drawn)
