@@ -5,13 +5,11 @@ import uuid
 import django.contrib.postgres.fields
 import django.utils.timezone
 from django.conf import settings
-from django.contrib.postgres.operations import AddConstraintNotValid, ValidateConstraint
+from django.contrib.postgres.operations import AddConstraintNotValid
 from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    atomic = False
-
     dependencies = [
         ('accounts', '0015_webhooks'),
         ('billing', '0039_detail_of_roll_ups'),
@@ -61,5 +59,4 @@ class Migration(migrations.Migration):
             model_name='notice',
             constraint=models.CheckConstraint(condition=models.Q(('user__isnull', False), models.Q(('kind__in', ['no_account', 'account_deleted', 'status_link', 'incident']), models.Q(('address', ''), _negated=True)), _connector='OR'), name='notice_has_a_reader'),
         ),
-        ValidateConstraint(model_name='notice', name='notice_has_a_reader'),
     ]
