@@ -93,6 +93,8 @@ REVOKE = StaffAction[ApiKey](
 @admin.register(ApiKey)
 class ApiKeyAdmin(ReadOnlyWithActions[ApiKey]):
     staff_actions = (LIMIT, REVOKE)
+    # The newest first, by an index: by the instant, all keys would be read and sorted.
+    ordering = ("-pk",)
     fields = (
         "team",
         "created_by",

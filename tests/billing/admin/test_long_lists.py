@@ -159,3 +159,11 @@ def test_a_list_of_many_rows_offers_no_order_and_no_count_that_reads_them_all(
     linked = page.content.decode()
     assert "_facets" not in linked
     assert page.context["cl"].sortable_by == ("id",)
+
+
+def test_keys_are_listed_in_the_order_of_an_index(root: Client, alice: desk.Buyer) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        root.get("/admin/accounts/apikey/")
+
+    [rows] = [q["sql"] for q in queries if '"accounts_apikey"."hint"' in q["sql"]]
+    assert 'ORDER BY "accounts_apikey"."id" DESC' in rows
