@@ -83,8 +83,7 @@ MUTANTS: list[Mutant] = [
         "upkeep/rebuild_plan",
         " | {event.wallet_id for event in remains.events}",
         "",
-        tests="recovery::test_a_debit_that_is_booked_but_not_acknowledged_counts_once"
-        " recovery::test_an_event_that_can_not_be_booked_keeps_its_credits_through_a_rebuild",
+        tests="recovery::test_a_debit_that_waits_to_be_booked_is_not_available_again",
     ),
     service(
         "a rebuild leaves out whose requests run",
@@ -98,7 +97,7 @@ MUTANTS: list[Mutant] = [
         "upkeep/rebuild_plan",
         "    facts += [ended for ended, _ in journalled.ended.values()]\n",
         "",
-        tests="recovery::test_an_end_keeps_only_what_it_cost_even_before_it_is_settled_again",
+        tests="recovery::test_an_end_of_which_nothing_else_is_under_way_keeps_what_it_cost",
     ),
     service(
         "audit: what is under way of a wallet that is not loaded",

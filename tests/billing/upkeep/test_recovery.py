@@ -380,6 +380,34 @@ def test_a_debit_that_is_booked_but_not_acknowledged_counts_once(
     assert audit(at_rest=True) == []
 
 
+def test_a_debit_that_waits_to_be_booked_is_not_available_again(
+    till: Till, faults: RedisFaults
+) -> None:
+    till.grant(100)
+    ask_debit(Debit(wallet=till.wallet, kind="clawback", reference="r:1", amount_credits=30))
+
+    faults.kill_and_restart()
+    recover(grace_s=0)
+
+    assert till.balance() == Balance(70, 0, 70, 0)
+    till.drain()
+    assert till.posted() == 70
+    assert audit(at_rest=True) == []
+
+
+def test_an_end_of_which_nothing_else_is_under_way_keeps_what_it_cost(
+    till: Till, journal: Journal, faults: RedisFaults
+) -> None:
+    till.grant(100)
+    till.start("r1", 100, journal=journal)
+    till.finish("r1", 25, journal=journal)
+
+    faults.flush()
+    recover(grace_s=0)
+
+    assert till.balance() == Balance(75, 25, 100, 0)
+
+
 def test_whoever_comes_second_leaves_the_rebuild_to_the_first(
     till: Till, faults: RedisFaults
 ) -> None:
