@@ -6,6 +6,7 @@ that others use.
 """
 
 import os
+import random
 import sys
 import threading
 import time
@@ -40,19 +41,42 @@ COLUMNS = {
 
 
 @dataclass
-class Opening:
-    """When shards opened, in seconds since Redis was lost."""
+class Callers:
+    """Ask for wallets at random, one after another, as a first call does; in ms how long each took.
+
+    `opened_s` is when the first was answered, in seconds since Redis was lost.
+    """
 
     began: float
-    at: list[float] = field(default_factory=list)
+    last: int
+    opened_s: float = 0.0
+    took_ms: list[float] = field(default_factory=list)
     is_over: threading.Event = field(default_factory=threading.Event)
 
-    def watch(self) -> None:
+    def call(self) -> None:
+        from django.db import connections
+
+        while not self.is_over.wait(0.02):
+            self._call_one(random.randint(FIRST, self.last))
+        connections.close_all()
+
+    def _call_one(self, wallet_id: int) -> None:
+        from billing.exceptions import WalletMissing, WalletRecovering
+        from billing.ledger.loads import load_wallets
         from billing.wallet.sync_client import get_sync_client
 
-        while not self.is_over.wait(0.05):
-            count = len(get_sync_client().open_shards())
-            self.at += [time.perf_counter() - self.began] * (count - len(self.at))
+        asked = time.perf_counter()
+        try:
+            try:
+                get_sync_client().read_balance(wallet_id)
+            except WalletMissing:
+                load_wallets([wallet_id])
+                get_sync_client().read_balance(wallet_id)
+        except WalletRecovering:
+            return
+        now = time.perf_counter()
+        self.opened_s = self.opened_s or now - self.began
+        self.took_ms.append((now - asked) * 1_000)
 
 
 def make_templates() -> dict[str, int]:
@@ -98,28 +122,36 @@ def postgres_pid() -> int:
         return int(cursor.fetchone()[0].split()[0])
 
 
-def measure(valkey: Valkey, count: int) -> str:
-    """Lose Redis, rebuild, and return a row of the table."""
+def measure(valkey: Valkey, count: int) -> Iterator[str]:
+    """Lose Redis, rebuild, load all wallets, and tell how long it took and what calls took."""
+    from billing.upkeep.loading import load_rest
     from billing.upkeep.recovery import recover
     from billing.wallet.sync_client import get_sync_client
 
     server = postgres_pid()
     get_sync_client().redis.flushdb()
     before = tree_cpu_s(valkey.process.pid), tree_cpu_s(server), time.process_time()
-    opening = Opening(time.perf_counter())
-    watcher = threading.Thread(target=opening.watch)
-    watcher.start()
+    callers = Callers(time.perf_counter(), FIRST + count - 1)
+    calling = threading.Thread(target=callers.call)
+    calling.start()
     recover()
-    seconds = time.perf_counter() - opening.began
-    opening.is_over.set()
-    watcher.join()
+    rebuilt_s = time.perf_counter() - callers.began
+    yield f"{count:>9,} wallets   rebuilt after {rebuilt_s:.1f} s"
+    load_rest()
+    loaded_s = time.perf_counter() - callers.began
+    callers.is_over.set()
+    calling.join()
     redis_s, postgres_s = tree_cpu_s(valkey.process.pid) - before[0], tree_cpu_s(server) - before[1]
     worker_s = time.process_time() - before[2]
-    at = [*opening.at, seconds]
-    return (
-        f"{count:>9,} wallets {seconds:7.1f} s"
-        f"   first shard {at[0]:6.1f} s, half {at[len(at) // 2]:6.1f} s"
-        f"   CPU: Redis {redis_s:5.1f} s, worker {worker_s:5.1f} s, PostgreSQL {postgres_s:5.1f} s"
+    took = sorted(callers.took_ms)
+    yield (
+        f"          first call after {callers.opened_s:.1f} s, all loaded after {loaded_s:.1f} s;"
+        f" {len(took)} calls meanwhile: median {took[len(took) // 2]:.1f} ms,"
+        f" 99th percentile {took[len(took) * 99 // 100]:.1f} ms"
+    )
+    yield (
+        f"          CPU: Redis {redis_s:.1f} s, worker and calls {worker_s:.1f} s,"
+        f" PostgreSQL {postgres_s:.1f} s"
     )
 
 
@@ -132,7 +164,8 @@ def rows() -> Iterator[str]:
             make_customers(templates, first=FIRST + made, last=FIRST + count - 1)
             made = count
             others, speed = watch_others(), calibrate(valkey.url)
-            yield f"{measure(valkey, count)}   [{speed.words()}, others took {others:.0%}]"
+            yield from measure(valkey, count)
+            yield f"          {speed.words()}, others took {others:.0%}"
 
 
 def main() -> int:

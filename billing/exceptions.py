@@ -6,7 +6,7 @@ BillingError
 │   │   └── UnsafeRedis       the server could lose or drop money; it is not used
 │   ├── WalletBacklogged      too many decided debits wait to be booked; nothing new is admitted
 │   ├── WalletStale           the caller's copy of the key or wallet is older than Redis'
-│   ├── WalletMissing         Redis has no such wallet yet; push it and try again
+│   ├── WalletMissing         this wallet is not loaded into Redis; load it and try again
 │   ├── MemberUncounted       Redis does not count yet what this member spent; count, try again
 │   ├── WalletFrozen          a person, a dispute or a fraud warning froze it
 │   ├── WalletInDebt          a refund or dispute took back more than was left
@@ -89,7 +89,7 @@ class WalletStale(WalletError):
 
 
 class WalletMissing(WalletError):
-    """Redis has not been told of this wallet yet."""
+    """This wallet is not loaded into Redis, or not since Redis was lost: PostgreSQL has it."""
 
 
 class MemberUncounted(WalletError):

@@ -140,6 +140,9 @@ def open_fences(client: SyncWalletClient) -> None:
     """Open every shard as it is, as if it had just been rebuilt."""
     shards, epoch = range(keys.SHARDS), uuid.uuid4().hex
     client.ask_many([restoring.begin(shard, epoch=epoch) for shard in shards])
+    for node in client.nodes:
+        for name in node.redis.scan_iter(match="{*}:wallet:*"):
+            node.redis.hset(name, "e", epoch)
     client.ask_many([restoring.open_fence(shard, epoch=epoch) for shard in shards])
 
 

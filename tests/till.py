@@ -12,7 +12,9 @@ from django.db import connections
 from accounts.models import ApiKey, Membership, User
 from accounts.teams.members import own_seat
 from billing.catalogue.model_prices import set_price
+from billing.exceptions import WalletMissing
 from billing.keys.api_keys import issue_api_key
+from billing.ledger.loads import load_wallets
 from billing.ledger.wallets import get_wallet, grant_credits
 from billing.models import LedgerEntry, Lot, ModelPrice, PublicModel, UsageRecord, Wallet
 from billing.upkeep import drain
@@ -181,9 +183,16 @@ class Till:
             tokens=tokens,
             is_precounted=is_precounted,
         )
-        return placing.parse_place(
-            self.client.ask(placing.place(hold, lease_ms=lease_ms, limit=NO_LIMIT))
-        )
+        call = placing.place(hold, lease_ms=lease_ms, limit=NO_LIMIT)
+        return self.loading(lambda: placing.parse_place(self.client.ask(call)))
+
+    def loading(self, ask: Callable[[], R]) -> R:
+        """Ask; if the wallet is not loaded, load it and ask again, as a web process does."""
+        try:
+            return ask()
+        except WalletMissing:
+            load_wallets([self.wallet.pk])
+        return ask()
 
     def count_request(self, bounds: Limits | None = None, *, known_version: int = 10**9) -> None:
         call = placing.count_request(
@@ -193,7 +202,7 @@ class Till:
             month=month_of(NOW_MS),
             limits=bounds or limits(),
         )
-        placing.parse_counted(self.client.ask(call))
+        self.loading(lambda: placing.parse_counted(self.client.ask(call)))
 
     def with_another_key(self) -> "Till":
         """Return a till on the same wallet with a key of its own."""
@@ -215,7 +224,7 @@ class Till:
             member_id=self.member,
             count=count,
         )
-        return figures.parse_inquiry(self.client.ask(call))
+        return self.loading(lambda: figures.parse_inquiry(self.client.ask(call)))
 
     def extend(self, request_id: str, amount: int, *, lease_ms: int = 60_000) -> None:
         progress = self.settlement(amount, outcome="abandoned", source="estimated")
@@ -260,7 +269,7 @@ class Till:
         return drain.drain().booked
 
     def balance(self) -> Balance:
-        return self.client.read_balance(self.wallet.pk)
+        return self.loading(lambda: self.client.read_balance(self.wallet.pk))
 
     def posted(self) -> int:
         return Wallet.objects.get(pk=self.wallet.pk).posted_credits

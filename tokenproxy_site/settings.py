@@ -502,6 +502,7 @@ def _sweep(task: str, *, every_s: float) -> dict[str, Any]:
 CELERY_BEAT_SCHEDULER = "tokenproxy_site.beat:FixedScheduler"
 CELERY_BEAT_SCHEDULE = {
     "recover wallets": _sweep("billing.recover_wallets", every_s=1),
+    "load wallets": _sweep("billing.load_wallets", every_s=1),
     "drain events": _sweep("billing.drain_events", every_s=1),
     "roll up usage": _sweep("billing.roll_up_usage", every_s=5),
     "make sums of days": _sweep("billing.make_days", every_s=300),

@@ -60,6 +60,7 @@ RECOVERY_POINTS = (
     "billing.wallet.journal:read_all",
     "billing.wallet.commands.restoring:holds",
     "billing.wallet.commands.restoring:open_fence",
+    "billing.wallet.commands.loading:load",
 )
 POINTS = (*WEB_POINTS, *RARE_WEB_POINTS, *WORKER_POINTS, *RECOVERY_POINTS)
 

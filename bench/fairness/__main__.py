@@ -59,7 +59,7 @@ from accounts.teams.members import own_seat
 from billing.keys.api_keys import issue_api_key
 from billing.ledger.wallets import grant_credits, wallet_of
 from billing.wallet.sync_client import get_sync_client
-from billing.ledger.wallets import push_wallet
+from billing.ledger.pushes import push_if_possible
 
 def open_account(email):
     user = User.objects.create_user(email)
@@ -68,7 +68,7 @@ def open_account(email):
     key.requests_per_minute = 100_000
     if email.startswith("good"):
         key.save()
-    push_wallet(wallet_of(user).pk)
+    push_if_possible(wallet_of(user).pk)
     return secret
 
 print(json.dumps([open_account(f"{who}@example.com") for who in __NAMES__]))

@@ -102,7 +102,7 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "settle_late: without a wallet",
-        "if not read_wallet(wallet_key) then",
+        "if not read_wallet(wallet_key, epoch) then",
         "if false then",
         within="settle_late(",
         tests="functions::test_a_wallet_that_is_not_there_is_missing[settle_late]",
@@ -267,8 +267,8 @@ MUTANTS: list[Mutant] = [
     ),
     lua(
         "push: an older one",
-        "elseif version > wallet.v then",
-        "else",
+        "if version > wallet.v then",
+        "if true then",
         tests="pushes::test_an_older_push_changes_nothing",
     ),
     lua(

@@ -280,8 +280,8 @@ MUTANTS: list[Mutant] = [
     service(
         "a rebuild that began before a move opens the old place",
         "upkeep/recovery",
-        "        _demand_homes(client, closed)\n        with open_books(",
-        "        with open_books(",
+        "        _demand_homes(client, closed)\n        _write_all(",
+        "        _write_all(",
         tests="nodes::test_a_rebuild_that_began_before_a_move_does_not_open_the_old_place",
     ),
     service(

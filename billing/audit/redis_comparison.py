@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
+import structlog
 from django.db.models import Sum
 from django.db.models.functions import Coalesce
 
@@ -23,6 +24,8 @@ from billing.wallet.hashes import KeyTotals, WalletFigures
 from billing.wallet.rebuild_barrier import no_rebuild_meanwhile
 from billing.wallet.shard_view import ShardView, Spender, view_shard
 from billing.wallet.sync_client import SyncWalletClient, get_sync_client
+
+log = structlog.get_logger(__name__)
 
 # Few enough that locking them does not hold up the drain.
 BATCH = 200
@@ -69,7 +72,11 @@ class Comparison:
             theirs = self.view.wallets.get(row.pk)
             sums = (pend[row.pk], held[row.pk], opened[row.pk])
             found[row.pk] = [
-                *_compare_figures(row, theirs, sums),
+                *(
+                    _compare_figures(row, theirs, sums)
+                    if theirs
+                    else self._judge_unloaded(row, sums)
+                ),
                 *_compare_books(row, theirs, booked[row.pk]),
             ]
         of_keys = self._differences_of_spending(
@@ -87,6 +94,14 @@ class Comparison:
         for wallet_id, difference in (*of_keys, *of_members):
             found[wallet_id].append(difference)
         return {wallet_id: some for wallet_id, some in found.items() if some}
+
+    def _judge_unloaded(self, row: Wallet, sums: tuple[int, int, int]) -> Iterator[Difference]:
+        """PostgreSQL knows all of a wallet that is not loaded, unless something is under way."""
+        if any(sums):
+            yield Difference(4, f"wallet {row.pk}", "it is not loaded, but has events or holds")
+        elif self.view.is_all_loaded and row.pushed_version:
+            # One that was never used is loaded when it is first asked for.
+            yield Difference(4, f"wallet {row.pk}", "Redis does not know it")
 
     def _differences_of_spending(
         self,
@@ -119,10 +134,12 @@ def differences(*, at_rest: bool) -> Iterator[Difference]:
     for wallet_id in Wallet.objects.order_by("pk").values_list("pk", flat=True):
         wallets[keys.shard_of(wallet_id)].append(wallet_id)
     waiting: Counter[str] = Counter()
+    unloaded = 0
     for shard, wallet_ids in wallets.items():
         # A shard without wallets is read too: whatever is there belongs to no wallet.
         for start in range(0, max(len(wallet_ids), 1), BATCH):
             first = _look(client, shard, wallet_ids[start : start + BATCH])
+            unloaded += len(first.rows) - len(first.view.wallets)
             if start == 0:
                 waiting.update(_count_waiting(first.view))
                 for name in first.view.malformed:
@@ -130,6 +147,9 @@ def differences(*, at_rest: bool) -> Iterator[Difference]:
             if suspects := list(first.differences()):
                 for found in _look_locked(client, shard, suspects).differences().values():
                     yield from found
+    if unloaded:
+        # Of these there is nothing to compare.
+        log.info("wallets_not_loaded", wallets=unloaded)
     yield from _differences_of_waiting(waiting, at_rest=at_rest)
 
 
@@ -211,15 +231,10 @@ def _part_of(event: Amounts, charged: int | None) -> int:
 
 
 def _compare_figures(
-    row: Wallet, found: WalletFigures | None, sums: tuple[int, int, int]
+    row: Wallet, found: WalletFigures, sums: tuple[int, int, int]
 ) -> Iterator[Difference]:
     """Compare a wallet's figures with the sums of its events and holds."""
     subject = f"wallet {row.pk}"
-    if found is None:
-        # A wallet that was never used is pushed when it is first asked for.
-        if row.pushed_version:
-            yield Difference(4, subject, "Redis does not know it")
-        return
     pend, held, opened = sums
     available = found.base - found.pend - found.held
     if available < 0:

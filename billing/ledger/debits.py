@@ -85,7 +85,7 @@ def decide(debit_ids: list[int]) -> None:
 
 
 def _ask(client: SyncWalletClient, debit: Debit) -> bool:
-    """Let Redis decide one debit. Returns False if Redis does not know its wallet yet."""
+    """Let Redis decide one debit. Returns False if its wallet is not loaded."""
     try:
         parse_ok(client.ask(_call(debit)))
     except WalletMissing:

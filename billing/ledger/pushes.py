@@ -1,10 +1,13 @@
 """Tell Redis what PostgreSQL decided, after the commit; the refresher repairs a lost push."""
 
+from contextlib import suppress
+
 import structlog
 from django.db import transaction
 from django.db.models import F, QuerySet
 
-from billing.exceptions import WalletError, WalletRecovering
+from billing.exceptions import WalletError, WalletMissing, WalletRecovering
+from billing.ledger.loads import load_wallets
 from billing.models import Wallet
 from billing.wallet.commands import figures
 from billing.wallet.commands.command import Command, Reply, parse_ok
@@ -13,6 +16,8 @@ from billing.wallet.sync_client import each_apart, get_sync_client
 log = structlog.get_logger(__name__)
 
 BATCH = 500
+# The answer about a wallet that is not loaded.
+MISSING = [b"MISSING"]
 
 
 def push_on_commit(wallet_id: int) -> None:
@@ -37,7 +42,13 @@ def push_wallets(wallet_ids: list[int]) -> None:
     Raises WalletRecovering, after those whose shard is open.
     """
     wallets = list(Wallet.objects.filter(pk__in=wallet_ids))
-    replies = get_sync_client().ask_each([push_call(w) for w in wallets])
+    calls = [push_call(wallet) for wallet in wallets]
+    replies = get_sync_client().ask_each(calls)
+    if unloaded := [w.pk for w, reply in zip(wallets, replies, strict=True) if reply == MISSING]:
+        with suppress(WalletRecovering):
+            load_wallets(unloaded)
+        # Again: another may have loaded a wallet as it was before the change.
+        replies = get_sync_client().ask_each(calls)
     each_apart(zip(wallets, replies, strict=True), _note_push)
 
 
@@ -47,6 +58,8 @@ def _note_push(pushed: tuple[Wallet, Reply | WalletError]) -> None:
         if isinstance(reply, WalletError):
             raise reply
         parse_ok(reply)
+    except WalletMissing as error:
+        raise WalletRecovering("The wallets were rebuilt meanwhile.") from error
     except WalletRecovering:
         raise
     except WalletError as error:

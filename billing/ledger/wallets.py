@@ -12,7 +12,7 @@ from billing.exceptions import InvalidAmount, MissingReason
 from billing.ledger.credits import lock_wallet, post_credit
 from billing.ledger.debits import ask_debit
 from billing.ledger.freezes import add_freeze, lift_chosen
-from billing.ledger.pushes import push_if_possible, push_on_commit
+from billing.ledger.pushes import push_on_commit
 from billing.ledger.references import Adjustment, Grant, Reference
 from billing.models import Debit, Freeze, LedgerEntry, Wallet
 from common.credits import MAX_CREDITS
@@ -126,11 +126,6 @@ def limit_wallet(
     locked.concurrent_requests = concurrent_requests
     locked.save(update_fields=["requests_per_minute", "tokens_per_minute", "concurrent_requests"])
     push_on_commit(locked.pk)
-
-
-def push_wallet(wallet_id: int) -> bool:
-    """Push a wallet to Redis now. False if Redis is away."""
-    return push_if_possible(wallet_id)
 
 
 def _reason(text: str) -> str:

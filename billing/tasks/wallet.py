@@ -18,13 +18,16 @@ from billing.ledger import debits, debts, expiry, pushes
 from billing.rollups import sweep
 from billing.rollups.days import make_days
 from billing.tasks.top_ups import nudge_top_ups
-from billing.upkeep import adoption, drain, reaper, recovery, retention, stuck_holds
+from billing.upkeep import adoption, drain, loading, reaper, recovery, retention, stuck_holds
 from billing.upkeep.sightings import note_worker
 
 log = structlog.get_logger(__name__)
 
 # How long a sweep may take whose work grows with all that is kept.
 HOUR_S = 3_600
+
+# How long one sweep loads wallets; the next goes on.
+LOADING_S = 20
 
 RECOVERING_THREAD = "recover-at-start"
 
@@ -52,6 +55,13 @@ def recover_wallets() -> int:
     """Rebuild what Redis lost, and record that a worker is alive."""
     note_worker(settings.JOURNAL_DIR)
     return len(recovery.recover())
+
+
+@shared_task(name="billing.load_wallets", ignore_result=True)
+@unless_recovering
+def load_wallets() -> int:
+    """Load wallets that nobody asked for since Redis was lost."""
+    return loading.load_rest(most_s=LOADING_S)
 
 
 @inspect_command()

@@ -14,6 +14,7 @@ from django.conf import settings
 
 from billing.exceptions import UnknownHold, WalletMissing, WalletRecovering
 from billing.ledger.inbox import file_item
+from billing.ledger.loads import load_wallets
 from billing.models import UsageRecord
 from billing.upkeep.reaper import abandoned
 from billing.wallet.commands import ending
@@ -170,6 +171,7 @@ def _settle_late(client: SyncWalletClient, many: list[Ending]) -> Iterator[Reque
     settled meanwhile, and charge it again.
     """
     for some in batches(many, COMMAND_BATCH):
+        load_wallets({end.facts.wallet_id for end in some})
         with no_rebuild_meanwhile():
             booked = booked_requests(end.facts.request_id for end in some)
             for end in some:
@@ -191,7 +193,7 @@ def _ask_late(client: SyncWalletClient, end: Ending, booked: Booked) -> None:
     try:
         ending.parse_settle(client.ask(command))
     except WalletMissing:
-        # The refresher pushes the wallet; the next sweep settles.
+        # The wallets were rebuilt since it was loaded; the next sweep settles.
         log.info("settle_postponed", request_id=end.facts.request_id)
 
 

@@ -1,7 +1,8 @@
 """Work out what a shard's wallets must look like, from all that is known of them.
 
 PostgreSQL says what is booked, Redis (as it came back) what it had decided and held, the journals
-what the web processes started and ended. Per wallet:
+what the web processes started and ended. Per wallet
+of which something is under way; of all others PostgreSQL knows everything:
 
     base = posted      pend = events not booked      held = requests started and not ended
 
@@ -34,7 +35,13 @@ from billing.ledger.bookings import booked_debits, is_covered
 from billing.upkeep.adoption import Booked, booked_requests
 from billing.upkeep.remains import Remains
 from billing.wallet import keys
-from billing.wallet.commands.restoring import HOLDS_NOTHING, BookedWallet, LostHold, RestoredKey
+from billing.wallet.commands.restoring import (
+    HOLDS_NOTHING,
+    BookedWallet,
+    LostHold,
+    RestoredKey,
+    Spent,
+)
 from billing.wallet.events import Amounts
 from billing.wallet.journal import JournalContents
 from billing.wallet.usage import RequestFacts, Settlement
@@ -82,10 +89,10 @@ class Plan:
         """Return how many holds are open, by wallet."""
         return Counter(facts.wallet_id for facts, _ in self._holds().values())
 
-    def api_keys(self, booked: Iterable[tuple[int, int, int]]) -> dict[int, RestoredKey]:
-        """Return what keys have open, hold and spent, given what is booked: key, month, charge."""
+    def api_keys(self, booked: Iterable[Spent]) -> dict[int, RestoredKey]:
+        """Return what keys have open, hold and spent, given what is booked."""
         keys: dict[int, RestoredKey] = defaultdict(RestoredKey)
-        unbooked = [(*name, amount) for name, amount in self.unbooked.items()]
+        unbooked = [Spent(*name, amount) for name, amount in self.unbooked.items()]
         for api_key_id, month, amount in [*booked, *unbooked]:
             keys[api_key_id].spent += amount
             keys[api_key_id].month(month).spent += amount
@@ -158,12 +165,22 @@ def split_by_shard(journals: JournalContents) -> dict[int, Journalled]:
     return found
 
 
+def wallets_under_way(remains: Remains, journalled: Journalled) -> set[int]:
+    """Return the wallets of which PostgreSQL may not know everything.
+
+    Of any other, nothing waits in the stream and no request runs or ended without being booked.
+    """
+    facts = [begun for begun, _ in journalled.open]
+    facts += [ended for ended, _ in journalled.ended.values()]
+    return {one.wallet_id for one in facts} | {event.wallet_id for event in remains.events}
+
+
 def plan_shard(
     remains: Remains, journalled: Journalled, wallets: list[BookedWallet], *, lease_ms: int
 ) -> Plan:
     """Return what a closed shard needs. Runs inside the rebuild's snapshot.
 
-    Linear in wallets, events and lines of the journals together.
+    `wallets` are those under way. Linear in wallets, events and lines of the journals together.
     """
     started, ended = journalled.started, journalled.ended
     plan = Plan(remains.shard)

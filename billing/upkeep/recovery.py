@@ -2,9 +2,13 @@
 
 Until a shard is rebuilt its fence is closed and every command is answered RECOVERING. The order:
 close, wait for the last lines of the journals, read them and what Redis has, take a snapshot of
-PostgreSQL, write, open. Dying anywhere before the last step leaves the fence closed, and the next
-sweep starts anew. After a restart or flush of Redis or the start of another rebuild, the remaining
-steps are refused, because Redis knows the epoch of the present rebuild and refuses any other.
+PostgreSQL, write, open. Written are the wallets of which something was under way: only of these
+PostgreSQL does not know everything. The others are loaded when they are asked for, or by
+`loading.py`, whichever comes first.
+
+Dying anywhere before the last step leaves the fence closed, and the next sweep starts anew. After a
+restart or flush of Redis or the start of another rebuild, the remaining steps are refused, because
+Redis knows the epoch of the present rebuild and refuses any other.
 """
 
 import time
@@ -19,9 +23,15 @@ import structlog
 from django.conf import settings
 
 from billing.exceptions import UnsafeRedis, WalletRecovering
-from billing.upkeep.books import Books, open_books
+from billing.ledger.loads import Books, read_books
 from billing.upkeep.homes import find_strangers
-from billing.upkeep.rebuild_plan import Journalled, Plan, plan_shard, split_by_shard
+from billing.upkeep.rebuild_plan import (
+    Journalled,
+    Plan,
+    plan_shard,
+    split_by_shard,
+    wallets_under_way,
+)
 from billing.upkeep.remains import Remains, read_remains
 from billing.wallet import keys
 from billing.wallet.commands import restoring
@@ -133,8 +143,9 @@ def _rebuild(
     remains = busiest_first([read_remains(client, shard) for shard in closed], journalled)
     done: Counter[str] = Counter()
 
-    def plan_shards(books: Iterator[Books]) -> Iterator[Iterator[Command]]:
-        for planned, (found, booked) in enumerate(zip(remains, books, strict=True)):
+    def plan_shards() -> Iterator[Iterator[Command]]:
+        for planned, found in enumerate(remains):
+            booked = read_books(wallets_under_way(found, journalled[found.shard]))
             plan = plan_shard(
                 found,
                 journalled[found.shard],
@@ -155,8 +166,7 @@ def _rebuild(
         # After the beginning: a shard that was moved before is seen here, and one that is moved
         # later is closed under this rebuild.
         _demand_homes(client, closed)
-        with open_books([found.shard for found in remains]) as books:
-            _write_all(client, plan_shards(books), batch=batch)
+        _write_all(client, plan_shards(), batch=batch)
     log.warning(
         "wallets_rebuilt",
         shards=len(closed),
@@ -188,7 +198,8 @@ def _steps(plan: Plan, booked: Books, *, epoch: str) -> Iterator[Command]:
             for row in some
         ]
         yield restoring.wallets(plan.shard, rows, epoch=epoch)
-    for api_keys in batches(plan.api_keys(booked.spending).items(), ITEM_BATCH):
+    spent = chain.from_iterable(booked.spending.values())
+    for api_keys in batches(plan.api_keys(spent).items(), ITEM_BATCH):
         yield restoring.api_keys(plan.shard, api_keys, epoch=epoch)
     yield restoring.open_fence(plan.shard, epoch=epoch)
 

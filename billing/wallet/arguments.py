@@ -217,6 +217,34 @@ class MonthRow(NamedTuple):
     month_spent: int
 
 
+class Load(NamedTuple):
+    """The epoch that was asked for before PostgreSQL was read, and how far the shard is loaded."""
+
+    epoch: str
+    prefix: str
+    upto: int
+
+
+class LoadedRow(NamedTuple):
+    """A wallet as PostgreSQL has it; as many `SpentRow` as `months` follow."""
+
+    wallet_id: int
+    posted: int
+    credited: int
+    debt: int
+    state: str
+    version: int
+    months: int
+
+
+class SpentRow(NamedTuple):
+    """What an API key's requests that started in one month were charged."""
+
+    key_id: int
+    month: int
+    month_spent: int
+
+
 class HoldRow(NamedTuple):
     """An open hold. `progress` is a packed settlement, or empty."""
 

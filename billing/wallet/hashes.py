@@ -17,6 +17,7 @@ Values = list[bytes | None]
 class WalletField(StrEnum):
     """Fields of `{s}:wallet:<id>`."""
 
+    EPOCH = "e"
     BASE = "base"
     PEND = "pend"
     HELD = "held"
@@ -98,7 +99,10 @@ class RegisterFigures:
 
 
 # Both figures have their fields' names, and are read in the order in which they are declared.
-_WALLET = tuple(WalletField[figure.name.upper()] for figure in fields(WalletFigures))
+_WALLET = (
+    WalletField.EPOCH,
+    *(WalletField[figure.name.upper()] for figure in fields(WalletFigures)),
+)
 _KEY = (KeyField.EPOCH, *(KeyField[figure.name.upper()] for figure in fields(KeyTotals)))
 _REGISTER = (
     RegisterField.STATE,
@@ -113,10 +117,10 @@ def ask_wallet(wallet_id: int) -> tuple[Argument, ...]:
     return ("HMGET", keys.wallet(wallet_id), *_WALLET)
 
 
-def read_wallet(values: Values) -> WalletFigures | None:
-    """Read the answer; None if there is no such wallet."""
-    *figures, state = _whole(values)
-    if not state:
+def read_wallet(values: Values, *, epoch: bytes | None) -> WalletFigures | None:
+    """Read the answer; None if the wallet is not loaded in this epoch."""
+    of, *figures, state = _whole(values)
+    if not state or of != epoch:
         return None
     base, pend, held, credited, version, debt, opened = map(int, figures)
     return WalletFigures(base, pend, held, credited, version, debt, opened, state.decode())

@@ -60,6 +60,12 @@ def drained(shard: int) -> str:
 
 
 @cache
+def loaded_upto(shard: int) -> str:
+    """The epoch, and up to which wallet's id all of the shard are loaded in it."""
+    return f"{{{shard}}}:loaded"
+
+
+@cache
 def handover(shard: int) -> str:
     """What a library tells the one that replaces it; there for one transaction."""
     return f"{{{shard}}}:handover"
@@ -107,6 +113,7 @@ NAMED: dict[str, Callable[[Spot], str]] = {
     "leases": lambda at: leases(at.shard),
     "events": lambda at: events(at.shard),
     "drained_at": lambda at: drained(at.shard),
+    "loaded_upto": lambda at: loaded_upto(at.shard),
     "handover": lambda at: handover(at.shard),
     "api_key": lambda at: api_key(at.wallet_id, at.api_key_id),
     "inquiries_of_key": lambda at: inquiries_of_key(at.wallet_id, at.api_key_id),

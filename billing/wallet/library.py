@@ -31,6 +31,7 @@ PARTS = (
     "inquiries",
     "calls",
     "restoring",
+    "loading",
     "handover",
     "names",
 )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from billing.wallet import hashes, keys
-from billing.wallet.commands import shards
+from billing.wallet.commands import loading, shards
 from billing.wallet.commands.shards import OpenHold
 from billing.wallet.events import Amounts, MalformedEvent, read_amounts
 from billing.wallet.hashes import KeyTotals, WalletFigures
@@ -26,6 +26,8 @@ class ShardView:
     idle_leases: int = 0
     events: list[Amounts] = field(default_factory=list)
     malformed: list[str] = field(default_factory=list)
+    # No wallet that was there when Redis was lost is still to be loaded.
+    is_all_loaded: bool = False
 
 
 def view_shard(
@@ -41,10 +43,11 @@ def view_shard(
 
     Every figure is of the same instant, however busy the wallets are.
     """
-    held, (epoch, events, *answers) = client.ask_at_one_instant(
+    held, (epoch, note, events, *answers) = client.ask_at_one_instant(
         shards.holds(shard),
         [
             ("GET", keys.fence(shard)),
+            ("GET", keys.loaded_upto(shard)),
             ("XRANGE", keys.events(shard), "-", "+"),
             *(hashes.ask_wallet(wallet_id) for wallet_id in wallet_ids),
             *(hashes.ask_key(*names) for names in api_keys),
@@ -52,11 +55,12 @@ def view_shard(
         ],
     )
     holds, idle_leases = shards.parse_holds(held)
-    view = ShardView(holds=holds, idle_leases=idle_leases)
+    is_all_loaded = loading.read_note(note, epoch=epoch) == loading.EVERYTHING
+    view = ShardView(holds=holds, idle_leases=idle_leases, is_all_loaded=is_all_loaded)
     # In the order in which they were asked for.
     answered = iter(answers)
     for wallet_id, values in zip(wallet_ids, answered, strict=False):
-        if (figures := hashes.read_wallet(values)) is not None:
+        if (figures := hashes.read_wallet(values, epoch=epoch)) is not None:
             view.wallets[wallet_id] = figures
     for names, values in zip(api_keys, answered, strict=False):
         view.api_keys[names] = hashes.read_key(values, epoch=epoch)

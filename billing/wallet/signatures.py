@@ -45,6 +45,7 @@ FUNCTIONS = {
     "tp_reap": takes(ENDING, given.Reap),
     "tp_debit": takes("fence wallet_key hold_key events", given.Debit),
     "tp_push": takes("fence wallet_key", given.Push),
+    "tp_load": takes("fence loaded_upto", given.Load, given.LoadedRow, given.SpentRow),
     "tp_read": takes("fence wallet_key"),
     "tp_inquire": takes(
         "fence wallet_key api_key inquiries_of_key inquiries_of_wallet", given.Inquire
@@ -54,6 +55,7 @@ FUNCTIONS = {
     "tp_ack": takes("fence events", given.Prefix, given.EventId),
     "tp_drained": takes("fence drained_at"),
     "tp_backlog": takes("fence events drained_at"),
+    "tp_epoch": takes("fence"),
     "tp_status": takes("fence"),
     "tp_close": takes("fence"),
     "tp_hand_over": takes("fence handover", given.HandOver),

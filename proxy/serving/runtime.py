@@ -26,6 +26,7 @@ from proxy.serving.replay.waiting import WaitingRoom
 from proxy.serving.settling import Settler
 from proxy.serving.throttle import Throttle
 from proxy.serving.under_way import UnderWay
+from proxy.serving.wallet_loader import WalletLoader
 from proxy.upstreams.attempts import RetryBudget, Upstreams
 from proxy.upstreams.catalogue import Catalogue
 from proxy.upstreams.client import UpstreamClient
@@ -63,6 +64,7 @@ class Runtime:
     refusals: Refusals = field(default_factory=Refusals)
     headroom: Headroom = field(default_factory=Headroom)
     waiting: WaitingRoom = field(default_factory=WaitingRoom)
+    loader: WalletLoader = field(default_factory=WalletLoader)
     is_draining: bool = False
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from billing.exceptions import MemberUncounted, RateLimited, WalletMissing, WalletStale
-from billing.ledger.wallets import push_wallet
 from billing.wallet.client import Balance, KeyFigures
 from billing.wallet.usage import month_of
 from common.rates import RateState
-from proxy.database import ask_database
 from proxy.errors import AuthenticationFailed, KeyPaused, NetworkRefused
 from proxy.http.client_address import client_address
 from proxy.http.connection import ClientConnection
@@ -67,7 +65,7 @@ async def ask_wallet(
 ) -> R:
     """Ask Redis on behalf of a key.
 
-    Rereads a stale key, pushes a wallet that is missing, has a member counted who has a cap.
+    Rereads a stale key, loads a wallet that Redis lacks, has a member counted who has a cap.
 
     Raises AuthenticationFailed, KeyPaused or NetworkRefused if the key was revoked, paused or
     restricted meanwhile, and what `ask` raises.
@@ -78,7 +76,7 @@ async def ask_wallet(
         except WalletStale:
             key = await _refresh(runtime, connection, key)
         except WalletMissing:
-            await ask_database(push_wallet, key.wallet_id)
+            await runtime.loader.load(key.wallet_id)
         except MemberUncounted:
             # A count that is refused is asked for again, once the key or the wallet is up to date.
             with suppress(WalletStale, WalletMissing):

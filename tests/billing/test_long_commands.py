@@ -167,6 +167,10 @@ def test_a_move_that_is_stopped_is_finished_by_the_next(
     number: signal.Signals, redis_wallets: SyncWalletClient, till: Till, settings: Settings
 ) -> None:
     ShardHome.objects.create(shard=3, node="redis-that-was:6379/0", moved_at=till.wallet.created_at)
+    # Something is under way, so that the rebuild reads the wallet.
+    till.grant(10)
+    till.place("r1", 10)
+    till.settle("r1", 10)
     close_all()
 
     with (

@@ -19,11 +19,13 @@ import uvicorn
 from accounts.models import ApiKey, User
 from accounts.teams.members import own_seat
 from billing.keys.api_keys import issue_api_key
-from billing.ledger.wallets import grant_credits, push_wallet, wallet_of
+from billing.ledger.balances import read_balance
+from billing.ledger.pushes import push_if_possible
+from billing.ledger.wallets import grant_credits, wallet_of
 from billing.models import UsageRecord
 from billing.upkeep.drain import drain
 from billing.wallet.commands.figures import Balance
-from billing.wallet.sync_client import SyncWalletClient, get_sync_client
+from billing.wallet.sync_client import SyncWalletClient
 from common.request_lines import request_line
 from proxy.api.handler import ApiHandler
 from proxy.database import in_database
@@ -153,7 +155,7 @@ class Customer:
         ).first()
 
     def _balance(self) -> Balance:
-        return get_sync_client().read_balance(wallet_of(self.user).pk)
+        return read_balance(wallet_of(self.user))
 
     def _record(self) -> UsageRecord | None:
         drain()
@@ -171,7 +173,7 @@ def make_customer(wallets: None) -> Callable[..., Customer]:
         if credits:
             grant_credits(wallet_of(user), credits=credits, reason="a test")
         key, secret = issue_api_key(own_seat(user), name="test")
-        push_wallet(wallet_of(user).pk)
+        push_if_possible(wallet_of(user).pk)
         return Customer(user, key, secret)
 
     return make

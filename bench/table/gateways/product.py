@@ -20,7 +20,8 @@ OPEN_SHOP = """
 from accounts.models import User
 from accounts.teams.members import own_seat
 from billing.keys.api_keys import issue_api_key
-from billing.ledger.wallets import grant_credits, limit_wallet, push_wallet, wallet_of
+from billing.ledger.pushes import push_if_possible
+from billing.ledger.wallets import grant_credits, limit_wallet, wallet_of
 
 most = {"requests_per_minute": 10_000_000, "tokens_per_minute": 2_000_000_000}
 user = User.objects.create_user("bench@example.com")
@@ -28,7 +29,7 @@ grant_credits(wallet_of(user), credits=10**12, reason="to be measured")
 limit_wallet(wallet_of(user), concurrent_requests=5_000, **most)
 key, secret = issue_api_key(own_seat(user), name="bench")
 type(key).objects.filter(pk=key.pk).update(concurrent_requests=5_000, **most)
-push_wallet(wallet_of(user).pk)
+push_if_possible(wallet_of(user).pk)
 print(secret)
 """
 

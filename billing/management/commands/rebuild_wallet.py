@@ -6,6 +6,7 @@ from django.core.management.base import CommandError
 
 from accounts.desk.commands import RecordedCommand
 from billing.exceptions import WalletRecovering
+from billing.upkeep.loading import load_rest
 from billing.upkeep.recovery import close_all, recover
 from common.progress import LongCommand, shown_by
 
@@ -20,9 +21,11 @@ class Command(RecordedCommand, LongCommand):
     help = "Rebuild all wallets in Redis from PostgreSQL, the stream, the holds and the journals."
 
     def handle(self, **options: Any) -> None:
+        show = shown_by(self, verbosity=options["verbosity"])
         try:
             close_all()
-            shards = recover(on_progress=shown_by(self, verbosity=options["verbosity"]))
+            shards = recover(on_progress=show)
+            load_rest(on_progress=show)
         except WalletRecovering as error:
             raise CommandError(str(error)) from error
         if shards:

@@ -40,6 +40,14 @@ class BookedWallet(NamedTuple):
     version: int
 
 
+class Spent(NamedTuple):
+    """What an API key's requests that started in one month were charged."""
+
+    api_key: int
+    month: int
+    charged_credits: int
+
+
 def begin(shard: int, *, epoch: str) -> Command:
     """Close a shard and start to rebuild it."""
     return call("tp_begin", Spot(shard), arguments.Epoch(epoch))

@@ -100,7 +100,7 @@ end
 -- answer, or nil and the hold that is to be written.
 local function decide(ask, epoch)
   local limits = ask.limits
-  local wallet = read_wallet(ask.wallet_key)
+  local wallet = read_wallet(ask.wallet_key, epoch)
   if not wallet then
     return { 'MISSING' }
   end
@@ -156,7 +156,7 @@ local function count_request(keys, args, epoch)
   known_version = int(known_version, 'known_version', 0)
   id(month, 'month')
   limits = read_limits(limits)
-  local wallet = read_wallet(wallet_key)
+  local wallet = read_wallet(wallet_key, epoch)
   if not wallet then
     return { 'MISSING' }
   end

@@ -15,7 +15,7 @@ local function debit(keys, args, epoch)
   amount = int(amount, 'amount', 1)
   posted = int(posted, 'posted', -1)
   credited = int(credited, 'credited', -1)
-  local wallet = read_wallet(wallet_key)
+  local wallet = read_wallet(wallet_key, epoch)
   if not wallet then
     return { 'MISSING' }
   end

@@ -54,12 +54,13 @@ local function is_backlogged(events, drained_at, max_events, max_age_ms)
   return tonumber(redis.call('GET', drained_at) or '0') < limit
 end
 
--- ack: PostgreSQL has booked these events; move their amounts from pend into base and drop them.
+-- ack: PostgreSQL has booked these events; move their amounts from pend into base and drop them. A
+-- wallet that is not loaded has no pend, and will be loaded with what PostgreSQL has.
 -- KEYS fence events
 -- ARGV prefix
 -- each event_id
 -- Returns OK dropped | RECOVERING
-local function ack(keys, args)
+local function ack(keys, args, epoch)
   local fence, events = unpack(keys)
   local prefix = unpack(args, 1, 1)
   str(prefix, 'prefix')
@@ -77,8 +78,11 @@ local function ack(keys, args)
     end
   end
   for wallet, amount in pairs(booked) do
-    redis.call('HINCRBY', prefix .. ':wallet:' .. wallet, 'base', text(0 - amount))
-    redis.call('HINCRBY', prefix .. ':wallet:' .. wallet, 'pend', text(0 - amount))
+    local wallet_key = prefix .. ':wallet:' .. wallet
+    if is_loaded(wallet_key, epoch) then
+      redis.call('HINCRBY', wallet_key, 'base', text(0 - amount))
+      redis.call('HINCRBY', wallet_key, 'pend', text(0 - amount))
+    end
   end
   for index = 1, #ids do
     redis.call('XDEL', events, ids[index])

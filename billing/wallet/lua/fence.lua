@@ -94,3 +94,10 @@ local function status(keys, _)
   local fence = unpack(keys)
   return { read_epoch(fence) and 'OK' or 'RECOVERING' }
 end
+
+-- epoch: the epoch of an open shard, for a load.
+-- KEYS fence
+-- Returns OK epoch | RECOVERING
+local function tell_epoch(_, _, epoch)
+  return { 'OK', epoch }
+end

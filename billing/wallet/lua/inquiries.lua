@@ -35,7 +35,7 @@ local function inquire(keys, args, epoch)
   limits = read_limits(limits)
   id(wallet_id, 'wallet_id')
   int(member_id, 'member_id', 0)
-  local wallet = read_wallet(wallet_key)
+  local wallet = read_wallet(wallet_key, epoch)
   if not wallet then
     return { 'MISSING' }
   end

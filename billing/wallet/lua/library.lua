@@ -17,6 +17,7 @@
 --   {s}:hold:<ref>     hash: the register of one request or debit
 --   {s}:leases         sorted set: request id -> when its lease runs out, ms
 --   {s}:events         stream: debits for the drain to book
+--   {s}:loaded         string: the epoch, and up to which wallet's id all are loaded in it
 --   {s}:drained        string: when the drain last went through all events, ms
 --   {s}:inquiries:…    string: where a key's or a wallet's inquiries per minute stand
 --   {s}:handover       hash: what a library tells the one that replaces it, for one transaction
@@ -27,8 +28,9 @@
 --   * Nothing answers while the fence is closed. The epoch is known to this server process only: it
 --     is gone after a restart or a failover; the fence key is gone after a flush. Either closes it.
 --     `names.lua` wraps every function that depends on it in `serving` or `restoring`.
---   * A register belongs to the epoch that wrote it, and so do the hashes of API keys and members.
---     One that a rebuild did not bring into its own epoch is outdated, and is not seen.
+--   * A register belongs to the epoch that wrote it, and so do the hashes of wallets, API keys and
+--     members. One that was not brought into the present epoch is outdated, and is not seen: a
+--     wallet is MISSING until it is loaded (`loading.lua`).
 --   * What a key or a member holds and has open changes together with the wallet's, by the same
 --     amount.
 --   * Replies are arrays of a status and integers, made with `int`, never with a unary minus.
@@ -38,8 +40,8 @@
 -- them into the names that its header gives, which are those of `arguments.py`.
 
 -- Counts upwards: a worker replaces an older library and leaves a newer one alone.
-local VERSION = '9'
+local VERSION = '10'
 
 -- Another one whenever the fields of a key mean something else: what was written under the old
 -- meaning is then rebuilt, and not taken over.
-local LAYOUT = '1'
+local LAYOUT = '2'

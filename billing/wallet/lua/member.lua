@@ -66,7 +66,7 @@ local function count_member(keys, args, epoch)
   local name = member_name(fence, id(wallet_id, 'wallet_id'), id(member_id, 'member_id'))
   known_version = int(known_version, 'known_version', 0)
   n_keys, n_months = int(n_keys, 'n_keys', 0), int(n_months, 'n_months', 0)
-  local wallet = read_wallet(wallet_key)
+  local wallet = read_wallet(wallet_key, epoch)
   if not wallet then
     return { 'MISSING' }
   end

@@ -28,8 +28,8 @@ local function restore_wallets(_, args)
   local at = 3
   for _, name in ipairs(rows) do
     local _, base, pend, held, credited, debt, state, version, open = unpack(args, at, at + 8)
-    redis.call('HSET', name, 'base', base, 'pend', pend, 'held', held, 'credited', credited,
-      'debt', debt, 'state', state, 'v', version, 'open', open)
+    redis.call('HSET', name, 'e', epoch, 'base', base, 'pend', pend, 'held', held,
+      'credited', credited, 'debt', debt, 'state', state, 'v', version, 'open', open)
     at = at + 9
   end
   return { 'OK' }

@@ -83,7 +83,7 @@ local function settle(keys, args, epoch)
   str(settlement, 'settlement')
   local used = int(used_tokens, 'used_tokens', 0)
   local register = read_register(hold_key, epoch)
-  local wallet = read_wallet(wallet_key)
+  local wallet = read_wallet(wallet_key, epoch)
   if not register or not wallet then
     return { 'UNKNOWN' }
   end
@@ -119,7 +119,7 @@ local function settle_late(keys, args, epoch)
   str(facts, 'facts')
   id(key_id, 'key_id')
   id(month, 'month')
-  if not read_wallet(wallet_key) then
+  if not read_wallet(wallet_key, epoch) then
     return { 'MISSING' }
   end
   if not read_register(hold_key, epoch) then
@@ -156,7 +156,7 @@ local function void(keys, args, epoch)
   local request = unpack(args)
   str(request, 'request')
   local register = read_register(hold_key, epoch)
-  local wallet = read_wallet(wallet_key)
+  local wallet = read_wallet(wallet_key, epoch)
   if not register or not wallet then
     return { 'UNKNOWN' }
   end
@@ -187,7 +187,7 @@ local function reap(keys, args, epoch)
     return { 'ALIVE' }
   end
   local register = read_register(hold_key, epoch)
-  local wallet = read_wallet(wallet_key)
+  local wallet = read_wallet(wallet_key, epoch)
   if not register or not wallet then
     redis.call('ZREM', leases, request)
     return { 'UNKNOWN' }

@@ -1,13 +1,19 @@
 -- A wallet: its figures, and what PostgreSQL pushes.
 
--- The wallet as it is now; what a call changes of it, it writes with `write_wallet`.
-local function read_wallet(wallet_key)
+-- Whether a wallet was brought into this epoch: by the rebuild, or by `load` since.
+local function is_loaded(wallet_key, epoch)
+  return redis.call('HGET', wallet_key, 'e') == epoch
+end
+
+-- The wallet as it is now, nil if it was not loaded in this epoch; what a call changes of it, it
+-- writes with `write_wallet`.
+local function read_wallet(wallet_key, epoch)
   if known and known[wallet_key] then
     return known[wallet_key]
   end
   local fields = redis.call('HMGET', wallet_key, 'base', 'pend', 'held', 'v', 'state', 'debt',
-    'credited', 'open', 'ra', 'ta')
-  if not fields[1] then
+    'credited', 'open', 'ra', 'ta', 'e')
+  if fields[11] ~= epoch then
     return nil
   end
   local wallet = {
@@ -44,22 +50,20 @@ end
 -- absolute and have a version: an older push changes nothing. PostgreSQL's credits only grow.
 -- KEYS fence wallet_key
 -- ARGV posted credited debt state version
--- Returns OK | RECOVERING
-local function push(keys, args)
+-- Returns OK | RECOVERING | MISSING
+local function push(keys, args, epoch)
   local fence, wallet_key = unpack(keys)
   local posted, credited, debt, state, version = unpack(args)
-  posted = int(posted, 'posted', 0)
+  int(posted, 'posted', 0)
   credited = int(credited, 'credited', 0)
   debt = int(debt, 'debt', 0)
   str(state, 'state')
   version = int(version, 'version', 1)
-  local wallet = read_wallet(wallet_key)
+  local wallet = read_wallet(wallet_key, epoch)
   if not wallet then
-    -- No debit of this wallet was ever decided in this epoch, so all of them are in `posted`.
-    redis.call('HSET', wallet_key, 'base', text(posted), 'pend', '0', 'held', '0',
-      'credited', text(credited), 'debt', text(debt), 'state', state, 'v', text(version),
-      'open', '0')
-  elseif version > wallet.v then
+    return { 'MISSING' }
+  end
+  if version > wallet.v then
     if credited < wallet.credited then
       error('ARGUMENT credited is below what it was')
     end
@@ -73,9 +77,9 @@ end
 -- read: a wallet's figures.
 -- KEYS fence wallet_key
 -- Returns OK base pend held debt version | RECOVERING | MISSING
-local function read(keys, _)
+local function read(keys, _, epoch)
   local fence, wallet_key = unpack(keys)
-  local wallet = read_wallet(wallet_key)
+  local wallet = read_wallet(wallet_key, epoch)
   if not wallet then
     return { 'MISSING' }
   end

@@ -65,6 +65,7 @@ def test_the_same_push_twice_credits_once(till: Till) -> None:
 
 def test_pushes_in_any_order_end_at_the_newest(till: Till) -> None:
     pushes = []
+    push_wallets([till.wallet.pk])
     for amount in (100, 50, 7):
         with till.redis_away():
             till.grant(amount)

@@ -26,7 +26,8 @@ from billing.keys.api_keys import issue_api_key
 from billing.keys.settings import KeySettings
 from billing.leaving.deletion import delete_account
 from billing.ledger.debits import decide_open
-from billing.ledger.wallets import grant_credits, push_wallet, wallet_of
+from billing.ledger.pushes import push_if_possible
+from billing.ledger.wallets import grant_credits, wallet_of
 from billing.models import (
     InboxItem,
     LedgerEntry,
@@ -146,7 +147,7 @@ def test_a_request_that_runs_is_settled_after_its_account_is_gone(
     alice: User, till: Till, sandbox: Sandbox
 ) -> None:
     grant_credits(wallet_of(alice), credits=1_000, reason="test")
-    push_wallet(wallet_of(alice).pk)
+    push_if_possible(wallet_of(alice).pk)
     till.place("running", 100)
 
     delete_account(alice)
@@ -161,7 +162,7 @@ def test_what_is_unspent_is_said_and_refunded_as_the_settings_let(
 ) -> None:
     settings.CUSTOMER_REFUND_DAYS = 14
     grant_credits(wallet_of(alice), credits=1_000, reason="test")
-    push_wallet(wallet_of(alice).pk)
+    push_if_possible(wallet_of(alice).pk)
     client = signed_in(alice)
 
     page = client.get(PAGE).content.decode()

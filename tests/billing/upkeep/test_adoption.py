@@ -9,6 +9,7 @@ from billing.audit.books import audit
 from billing.exceptions import WalletRecovering
 from billing.models import InboxItem, LedgerEntry, UsageRecord
 from billing.upkeep.adoption import adopt_journals
+from billing.upkeep.recovery import recover
 from billing.wallet import keys
 from billing.wallet.commands.figures import Balance
 from billing.wallet.journal import Journal, journal_files
@@ -279,6 +280,24 @@ def test_nothing_is_adopted_while_the_wallets_are_rebuilt(
         adopt_journals()
 
     assert len(journal_files(journal_dir)) == 1
+
+
+def test_a_late_journal_is_settled_though_its_wallet_is_not_loaded(
+    till: Till, journal: Journal, faults: RedisFaults
+) -> None:
+    till.grant(1_000)
+    faults.flush()
+    recover(grace_s=0)
+    # As of a process that was stopped for longer than the rebuild waited.
+    journal.start(till.facts("r1"), 100)
+    journal.end(till.facts("r1"), till.settlement(40))
+    journal.close()
+
+    adopt_and_book(till)
+
+    assert till.receipt("r1").charged_credits == 40
+    assert till.balance() == Balance(960, 0, 960, 0)
+    assert audit(at_rest=True) == []
 
 
 def test_a_damaged_file_is_put_aside_for_a_person(

@@ -15,6 +15,7 @@ from pytest_django import Settings
 from billing.audit.books import audit
 from billing.exceptions import WalletRecovering
 from billing.ledger.debits import ask_debit, decide_open
+from billing.ledger.loads import load_wallets
 from billing.ledger.pushes import push_due
 from billing.models import Debit, ShardHome, UsageRecord, Wallet
 from billing.upkeep import homes
@@ -74,6 +75,7 @@ class Nodes:
 
 def balance_of(till: Till) -> Balance | None:
     try:
+        load_wallets([till.wallet.pk])
         return get_sync_client().read_balance(till.wallet.pk)
     except WalletRecovering:
         return None
@@ -347,6 +349,7 @@ def test_all_servers_together_are_all_of_it(spread: Nodes) -> None:
 
 
 def test_a_web_process_asks_the_server_of_each_shard(spread: Nodes) -> None:
+    spread.balances()
     spread.second.kill()
     hurt, well = spread.tills[6], spread.tills[11]
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
+from billing.ledger.loads import read_books
 from billing.models import Wallet
 from billing.upkeep.reaper import abandoned
 from billing.wallet import keys
-from billing.wallet.commands import ending, figures, placing, restoring, shards
+from billing.wallet.commands import ending, figures, loading, placing, restoring, shards
 from billing.wallet.commands.command import Command
-from billing.wallet.commands.restoring import MonthFigures, RestoredKey
+from billing.wallet.commands.restoring import MonthFigures, RestoredKey, Spent
 from billing.wallet.convoys import convoy
 from billing.wallet.signatures import CONVOYS
 from tests.till import NO_LIMIT, NOW_MS, Till, limits
@@ -54,6 +55,14 @@ SERVING: dict[str, Make] = {
     "push": lambda till: figures.push(
         till.wallet.pk, posted=2_000, credited=2_000, debt=0, state="active", version=99
     ),
+    "load": lambda till: loading.load(
+        till.shard,
+        read_books([till.wallet.pk]).wallets,
+        {till.wallet.pk: [Spent(till.key.pk, 202_611, 5)]},
+        epoch="another",
+        upto=till.wallet.pk,
+    ),
+    "epoch": lambda till: loading.epoch(till.shard),
     "ack": lambda till: shards.ack(till.shard, [event_id(till)]),
     "drained": lambda till: shards.drained(till.shard),
     "backlog": lambda till: shards.backlog(till.shard),

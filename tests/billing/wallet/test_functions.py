@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 
 from billing.exceptions import UnknownHold, WalletError, WalletMissing, WalletRecovering
+from billing.ledger.loads import find_epochs
 from billing.ledger.pushes import push_call
 from billing.ledger.wallets import freeze_wallet
 from billing.models import Wallet
 from billing.wallet import keys, library
-from billing.wallet.commands import ending, figures, placing, restoring, shards
+from billing.wallet.commands import ending, figures, loading, placing, restoring, shards
 from billing.wallet.commands.command import Reply, parse_ok
 from billing.wallet.commands.ending import Reaped
 from billing.wallet.commands.figures import Balance
@@ -22,6 +23,12 @@ from tests.conftest import open_fences
 from tests.till import NO_LIMIT, Till, limits
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+NEEDS_A_WALLET = pytest.mark.parametrize(
+    "name",
+    ["place", "count_request", "count_member", "settle_late", "debit", "push", "read", "inquire"],
+)
 
 
 @pytest.fixture
@@ -62,7 +69,8 @@ def test_a_wrong_argument_changes_nothing(busy: Till, name: str) -> None:
             with pytest.raises(WalletError, match="ARGUMENT"):
                 busy.client.ask(call._replace(arguments=arguments))
         # Of events, none is a number too: then there is nothing to do.
-        if name != "ack":
+        # A load of no wallet is none.
+        if name != "ack" and (name, at) != ("load", 3):
             with pytest.raises(WalletError):
                 busy.client.ask(call._replace(arguments=call.arguments[:at]))
 
@@ -232,7 +240,7 @@ def test_a_hold_of_another_epoch_is_not_known(
     assert busy.balance().posted_credits == 980
 
 
-@pytest.mark.parametrize("name", ["place", "settle_late", "debit", "read", "inquire"])
+@NEEDS_A_WALLET
 def test_a_wallet_that_is_not_there_is_missing(busy: Till, name: str) -> None:
     busy.client.redis.delete(keys.wallet(busy.wallet.pk))
     before = dump(busy)
@@ -241,6 +249,49 @@ def test_a_wallet_that_is_not_there_is_missing(busy: Till, name: str) -> None:
         parse_ok(busy.client.ask(SERVING[name](busy)))
 
     assert dump(busy) == before
+
+
+@NEEDS_A_WALLET
+def test_a_wallet_of_another_epoch_is_missing(busy: Till, name: str) -> None:
+    busy.client.redis.hset(keys.wallet(busy.wallet.pk), "e", "another")
+    before = dump(busy)
+
+    with pytest.raises(WalletMissing):
+        parse_ok(busy.client.ask(SERVING[name](busy)))
+
+    assert dump(busy) == before
+
+
+def test_an_acknowledgement_leaves_a_wallet_of_another_epoch_as_it_is(busy: Till) -> None:
+    wallet_key = keys.wallet(busy.wallet.pk)
+    busy.client.redis.hset(wallet_key, "e", "another")
+    before = busy.client.redis.hgetall(wallet_key)
+
+    parse_ok(busy.client.ask(SERVING["ack"](busy)))
+
+    assert busy.client.redis.hgetall(wallet_key) == before
+
+
+def test_a_load_of_another_epoch_changes_nothing(busy: Till) -> None:
+    busy.client.redis.delete(keys.wallet(busy.wallet.pk))
+    before = dump(busy)
+
+    with pytest.raises(WalletRecovering):
+        loading.parse_load(busy.client.ask(SERVING["load"](busy)))
+
+    assert dump(busy) == before
+
+
+def test_a_load_leaves_a_wallet_that_is_there_as_it_is(busy: Till) -> None:
+    wallet_key = keys.wallet(busy.wallet.pk)
+    before = busy.client.redis.hgetall(wallet_key), busy.figures()
+    epoch = find_epochs([busy.shard])[busy.shard]
+    call = SERVING["load"](busy)
+
+    reply = busy.client.ask(call._replace(arguments=(epoch, *call.arguments[1:])))
+
+    assert loading.parse_load(reply) == 0
+    assert (busy.client.redis.hgetall(wallet_key), busy.figures()) == before
 
 
 def test_what_ended_can_neither_be_placed_nor_renewed(busy: Till) -> None:

@@ -85,11 +85,16 @@ def test_a_wallet_is_read_as_it_is(busy: Till) -> None:
     redis, wallet_id = busy.client.redis, busy.wallet.pk
     busy.wallet.refresh_from_db()
 
-    found = hashes.read_wallet(redis.execute_command(*hashes.ask_wallet(wallet_id)))
+    epoch = redis.get(keys.fence(busy.shard))
+    values = redis.execute_command(*hashes.ask_wallet(wallet_id))
+    missing = redis.execute_command(*hashes.ask_wallet(wallet_id + 16))
+
+    found = hashes.read_wallet(values, epoch=epoch)
 
     version = busy.wallet.version
     assert found == WalletFigures(1_000, 20, 100, 1_000, version, 0, 1, "active")
-    assert hashes.read_wallet(redis.execute_command(*hashes.ask_wallet(wallet_id + 16))) is None
+    assert hashes.read_wallet(values, epoch=b"another") is None
+    assert hashes.read_wallet(missing, epoch=epoch) is None
 
 
 def test_a_key_of_another_epoch_has_nothing(busy: Till) -> None:

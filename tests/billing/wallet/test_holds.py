@@ -197,8 +197,9 @@ def test_a_wallet_that_redis_does_not_know_is_said_to_be_missing(till: Till) -> 
     till.client.redis.flushdb()
     open_fences(till.client)
 
+    call = placing.place(till.hold_request("r1", 10), lease_ms=1_000, limit=NO_LIMIT)
     with pytest.raises(WalletMissing):
-        till.place("r1", 10)
+        placing.parse_place(till.client.ask(call))
 
 
 def test_requests_beyond_the_limit_wait_for_the_smooth_refill(till: Till) -> None:

@@ -149,6 +149,8 @@ def reader_of(function: Lua) -> Lua:
     """Return the function that unpacks the arguments of this one."""
     if "run_calls(keys, args, " in function.text:
         return LUA["read_calls"]
+    if "read_load(args)" in function.text:
+        return LUA["read_load"]
     return LUA["read_ask"] if "read_ask(keys, args)" in function.text else function
 
 

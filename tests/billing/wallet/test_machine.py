@@ -48,6 +48,7 @@ from billing.ledger.wallets import grant_credits, wallet_of
 from billing.models import Debit, UsageRecord, Wallet
 from billing.upkeep import drain as drains
 from billing.upkeep.adoption import adopt_journals
+from billing.upkeep.loading import load_rest
 from billing.upkeep.reaper import reap
 from billing.upkeep.recovery import recover
 from billing.wallet import keys
@@ -363,6 +364,10 @@ class MoneyMachine(RuleBasedStateMachine):
             for account in self.accounts.values():
                 account.is_behind = False
 
+    @rule()
+    def load_the_rest(self) -> None:
+        self.unless_closed(load_rest)
+
     @rule(which=picks)
     def reap_one(self, which: int) -> None:
         request = self.pick(which, lambda r: r.is_open)
@@ -541,8 +546,10 @@ class MoneyMachine(RuleBasedStateMachine):
         return credited - account.debited - held - sum(r.charged for r in mine)
 
     def known_credits(self, till: Till) -> int:
-        """What Redis has heard of."""
-        return int(self.world.client.redis.hget(keys.wallet(till.wallet.pk), "credited") or 0)
+        """What Redis has heard of, or will once it loads the wallet."""
+        if self.world.figures(till) is None:
+            return Wallet.objects.get(pk=till.wallet.pk).credited_credits
+        return int(self.world.client.redis.hget(keys.wallet(till.wallet.pk), "credited"))
 
     def unless_closed(self, sweep: Any) -> Any:
         try:

@@ -111,15 +111,16 @@ class World:
         return bool(epoch == redis.hget(keys.member(till.wallet.pk, till.member), "e"))
 
     def figures(self, till: Till) -> Figures | None:
-        """Read a wallet from Redis; None if it is not there."""
+        """Read a wallet from Redis; None if it is not loaded."""
         redis = self.client.redis
         pipeline = redis.pipeline(transaction=True)
-        pipeline.hmget(keys.wallet(till.wallet.pk), "base", "pend", "held")
+        pipeline.hmget(keys.wallet(till.wallet.pk), "base", "pend", "held", "e")
         pipeline.xrange(keys.events(till.shard))
         pipeline.zrange(keys.leases(till.shard), 0, -1)
         pipeline.get(keys.fence(till.shard))
         values, found, leased, epoch = pipeline.execute()
-        if values[0] is None:
+        *values, of = values
+        if of is None or of != epoch:
             return None
         for name in leased:
             pipeline.hmget(keys.register(till.shard, name.decode()), "s", "w", "a", "pt", "e")

@@ -7,7 +7,8 @@ import httpx
 
 from accounts.teams.members import own_seat
 from billing.keys.api_keys import issue_api_key
-from billing.ledger.wallets import push_wallet, wallet_of
+from billing.ledger.pushes import push_if_possible
+from billing.ledger.wallets import wallet_of
 from proxy.database import in_database
 from tests.proxy.conftest import Api, Customer, assert_envelope, until
 
@@ -87,5 +88,5 @@ async def test_a_request_that_no_model_accepted_has_none(api: Api, alice: Custom
 
 def _another_key(customer: Customer) -> Customer:
     key, secret = issue_api_key(own_seat(customer.user), name="another")
-    push_wallet(wallet_of(customer.user).pk)
+    push_if_possible(wallet_of(customer.user).pk)
     return Customer(customer.user, key, secret)
