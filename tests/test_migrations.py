@@ -13,8 +13,8 @@ from django.db.migrations.loader import MigrationLoader
 # finds no rows; every later one meets a database in use, and processes of the release before it.
 # When the set is squashed, these are the numbers of what is left.
 FIRST_SET = {"accounts": 19, "billing": 29, "proxy": 9}
-# Rules of taste; time-outs, which `deploy/run` gives a whole migration; and the end of a constraint,
-# which locks for a moment only, and which the one that takes its place cannot do without.
+# Rules of taste; time-outs, which `deploy/run` gives a whole migration; and the end of a
+# constraint, which locks for a moment, and which the one in its place can't do without.
 EXCLUDED = (
     "ban-drop-constraint",
     "prefer-bigint-over-int",
