@@ -9,10 +9,18 @@ import time_machine
 
 from accounts.models import ApiKey, User
 from accounts.teams.members import own_seat
-from billing.models import Notice, NotificationSettings, Order, UsageRollUp, WebhookDelivery
+from billing.models import (
+    Notice,
+    NotificationSettings,
+    Order,
+    UsageDay,
+    UsageRollUp,
+    WebhookDelivery,
+)
 from billing.notices.monthly_summaries import months_before, notify_monthly_summaries
 from billing.notices.webhooks.kinds import MONTHLY
 from billing.notices.webhooks.switches import Choice, make_webhook
+from billing.rollups.days import day_of
 from billing.rollups.histogram import BUCKETS
 from billing.token_classes import COUNTS
 from tests.billing.notices.conftest import Mailbox
@@ -25,20 +33,19 @@ FIRST = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 def spend(key: ApiKey, credits: int, at: datetime, model: str = "gpt-4") -> None:
     """Roll up one request."""
-    UsageRollUp.objects.create(
-        wallet=key.team.wallet,
-        api_key=key,
-        starts_at=at,
-        model_name=model,
-        outcome="completed",
-        requests=1,
-        charged_credits=credits,
-        **dict.fromkeys(
-            (*COUNTS, "write_off_credits", "cost_nanos", "unpriced_requests", "duration_ms"), 0
-        ),
-        durations=[0] * BUCKETS,
-        first_bytes=[0] * BUCKETS,
-    )
+    nothing = (*COUNTS, "write_off_credits", "cost_nanos", "unpriced_requests", "duration_ms")
+    sums = {
+        "wallet": key.team.wallet,
+        "api_key": key,
+        "model_name": model,
+        "outcome": "completed",
+        "requests": 1,
+        "charged_credits": credits,
+        **dict.fromkeys(nothing, 0),
+    }
+    histograms = {"durations": [0] * BUCKETS, "first_bytes": [0] * BUCKETS}
+    UsageRollUp.objects.create(starts_at=at, **sums, **histograms)
+    UsageDay.objects.create(starts_at=day_of(at), **sums)
 
 
 @pytest.fixture

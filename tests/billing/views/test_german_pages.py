@@ -287,6 +287,13 @@ def test_mails_are_german(alice: User, kind: str) -> None:
         "has_receipt": True,
         "ended": {"keys": ["Q5"], "addresses": ["Q6"], "sessions": 1, "factors": 1},
         "refunds": [{"amount_cents": 500, "currency": "usd"}],
+        "subscription": "7",
+        "language": "de",
+        "model_names": ["gpt-4"],
+        "title": "Q8",
+        "impact": "Q9",
+        "is_over": False,
+        "updates": [{"state": "Q1", "text": "Q2"}],
     }
 
     mail = compose(Notice(pk=1, user=alice, kind=kind, facts=facts, address=alice.email))
