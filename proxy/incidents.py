@@ -8,7 +8,7 @@ from django.db.models import Model
 from django.utils import translation
 
 from billing.notices.notify import as_fact
-from billing.notices.status.news import tell_subscribers
+from billing.notices.status.news import notify_subscribers
 from common.staff_texts import in_readers_language
 from proxy.models import Incident, IncidentUpdate
 
@@ -35,7 +35,7 @@ def publish(
         **_in_all(_say_incident, incident),
     }
     names = sorted(incident.affected.values_list("name", flat=True))
-    tell_subscribers(facts=facts, model_names=names)
+    notify_subscribers(facts=facts, model_names=names)
 
 
 def _say_incident(incident: Incident) -> dict[str, str]:

@@ -28,7 +28,7 @@ from billing.models import (
     UsageRecord,
 )
 
-Told = Callable[[Any], AnyCell]
+Derived = Callable[[Any], AnyCell]
 # What tells of our costs.
 OF_MARGIN = ("cost_nanos", "income_micros", "sold_for", "paid_micros")
 # Of an address, where a list is in its pages, not what it is about.
@@ -37,14 +37,14 @@ OF_A_PAGE = ("p", "o", "all", "e")
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A list of the desk. Its lines tell of the customer and what `told` has, then the columns.
+    """A list of the desk. Its lines tell of the customer and what `derived` has, then the columns.
 
     The customer is at the path `team` from a row.
     """
 
     model: type[Model]
     team: str = ""
-    told: Mapping[str, Told] = field(default_factory=dict)
+    derived: Mapping[str, Derived] = field(default_factory=dict)
     joined: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     rows_a_part: int = 2_000
@@ -83,8 +83,8 @@ class Table:
         rows: QuerySet[Any] = page.get_changelist_instance(request).queryset
         joined = (f"{self.team.replace('.', '__')}__person",) if self.team else ()
         rows = rows.select_related(*joined, *self.joined).order_by("-pk")
-        told = {"Customer": self._customer, **self.told} if self.team else self.told
-        return Rows(rows, told, self._columns(rights))
+        derived = {"Customer": self._customer, **self.derived} if self.team else self.derived
+        return Rows(rows, derived, self._columns(rights))
 
     def _customer(self, row: Any) -> str:
         return str(reduce(getattr, self.team.split("."), row))
@@ -104,12 +104,12 @@ class Rows:
     """The rows of a list, as a file tells them."""
 
     rows: QuerySet[Any]
-    told: Mapping[str, Told]
+    derived: Mapping[str, Derived]
     columns: list[Field[Any, Any]]
 
     @property
     def titles(self) -> Line:
-        return [*self.told, *(each.attname for each in self.columns)]
+        return [*self.derived, *(each.attname for each in self.columns)]
 
     def part(self, below: int, most: int) -> Part:
         found = list(self.rows.filter(pk__lt=below)[:most])
@@ -117,11 +117,11 @@ class Rows:
         return Part([self._line(row) for row in found], reached, len(found) < most)
 
     def _line(self, row: Any) -> Line:
-        told = (tell(row) for tell in self.told.values())
-        return [*told, *(to_cell(getattr(row, each.attname)) for each in self.columns)]
+        derived = (derive(row) for derive in self.derived.values())
+        return [*derived, *(to_cell(getattr(row, each.attname)) for each in self.columns)]
 
 
-def _person(path: str) -> Told:
+def _person(path: str) -> Derived:
     return lambda row: str(getattr(row, path) or "")
 
 
@@ -152,19 +152,19 @@ LISTS = (
     Table(Debit, "wallet.team", ACTOR, ("actor",)),
     Table(
         Approval,
-        told={"Asked by": _person("asked_by"), "Decided by": _person("decided_by")},
+        derived={"Asked by": _person("asked_by"), "Decided by": _person("decided_by")},
         joined=("asked_by", "decided_by"),
         left_out=("answers", "press"),
     ),
     Table(
         InboxItem,
-        told={"Assigned to": _person("assigned_to"), "Resolved by": _person("resolved_by")},
+        derived={"Assigned to": _person("assigned_to"), "Resolved by": _person("resolved_by")},
         joined=("assigned_to", "resolved_by"),
         left_out=("detail",),
     ),
     Table(
         AuditLine,
-        told={
+        derived={
             "Who": _who,
             "What": lambda line: read_said(line).name,
             "In words": lambda line: str(read_said(line)),

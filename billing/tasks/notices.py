@@ -68,6 +68,6 @@ def sum_up_months() -> int:
 
 
 @shared_task(name="billing.write_incident_mails", ignore_result=True)
-def tell_of_incidents() -> int:
+def mail_incidents() -> int:
     """Write down mails of what staff said of incidents. Returns how many."""
     return write_incident_mails()

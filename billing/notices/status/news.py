@@ -20,7 +20,7 @@ BATCH = 500
 ENDINGS = tuple(f"_{code}" for code, _ in settings.LANGUAGES if code != "en")
 
 
-def tell_subscribers(*, facts: dict[str, Any], model_names: Sequence[str]) -> None:
+def notify_subscribers(*, facts: dict[str, Any], model_names: Sequence[str]) -> None:
     """Write down news of an incident, inside the caller's transaction. No names: all models.
 
     A fact `title` may have its German beside it, as `title_de`; so may the text of each update.

@@ -136,11 +136,11 @@ def _claim(route: UpstreamRoute, model_name: str, period: timedelta) -> Probe | 
 
 async def _ask_all(every: Sequence[Asked]) -> list[Tiny]:
     client = await UpstreamClient.connect(max_connections=AT_ONCE)
-    turns = asyncio.Semaphore(AT_ONCE)
+    slots = asyncio.Semaphore(AT_ONCE)
 
     async def ask(asked: Asked) -> Tiny:
         key = in_order(asked.route.upstream.keys)[0]
-        async with turns:
+        async with slots:
             tiny = await ask_tiny(client, asked.route, key, patience_s=PATIENCE_S, what_for="probe")
         if tiny.error is None and not tiny.is_json:
             return replace(tiny, error=MalformedAnswer("The answer is not JSON."))

@@ -17,7 +17,7 @@ from accounts.models import User
 from billing.leaving.erasure import erase
 from billing.models import Notice, StatusNews, StatusSubscription
 from billing.notices.status import subscriptions
-from billing.notices.status.news import tell_subscribers, write_incident_mails
+from billing.notices.status.news import notify_subscribers, write_incident_mails
 from billing.upkeep.retention import delete_old
 from proxy.models import Incident
 from tests import desk
@@ -253,7 +253,7 @@ def test_a_sweep_that_stops_leaves_off_where_the_next_goes_on(mailbox: Mailbox) 
         for number in range(5)
     )
     facts = {"title": "x", "impact": "x", "updates": [], "is_over": False}
-    tell_subscribers(facts={**facts, "started_at": "2026-11-28T10:00:00+00:00"}, model_names=[])
+    notify_subscribers(facts={**facts, "started_at": "2026-11-28T10:00:00+00:00"}, model_names=[])
 
     written = [write_incident_mails(batch=2) for _ in range(4)]
 

@@ -116,9 +116,12 @@ def test_each_failure_doubles_the_wait_up_to_an_hour() -> None:
         before = timezone.now()
         process_due_events()
         event.refresh_from_db()
-        waits.append(round((event.next_attempt_at - before).total_seconds() / 5) * 5)
+        waits.append((event.next_attempt_at - before).total_seconds())
 
-    assert waits == [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600]
+    pauses = [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600]
+    for wait, pause in zip(waits, pauses, strict=True):
+        # A tenth is added by chance; the rest is a slow machine's.
+        assert pause <= wait < 1.1 * pause + 4
 
 
 def test_a_person_is_told_once_of_an_event_that_keeps_failing() -> None:
