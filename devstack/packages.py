@@ -122,7 +122,7 @@ class Installer:
             except InstallError as error:
                 if str(error) == FULL:
                     raise
-                print("  uv can't; pip goes on", flush=True)
+                print(f"  uv can't ({error}); pip goes on", flush=True)
                 self._uv, again = None, True
             else:
                 return

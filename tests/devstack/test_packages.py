@@ -34,6 +34,8 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    # Another test's wheels of these names are not the same.
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
     return folder
 
 
