@@ -13,6 +13,7 @@ WRONG_OF_REBUILD = "functions::test_a_wrong_argument_of_a_rebuild_changes_nothin
 NAMES = {
     "read_ask": "place",
     "read_limits": "place",
+    "read_load": "load",
     "restore_wallets": "wallets",
     "restore_keys": "api_keys",
     "restore_holds": "holds",
