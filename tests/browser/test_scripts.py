@@ -151,6 +151,7 @@ def test_nothing_that_is_stored_runs(shop: Stack, browser: Browser) -> None:
     wait_for_models(shopper, ["gpt-4"])
     assert shopper.ask("gpt-4").status_code == 200
     await_true(lambda: inside(shop, "UsageRecord.objects.count()"), what="a receipt")
+    await_true(lambda: inside(shop, "StripeEvent.objects.count()"), what="an event")
     found = STAFF_LOGIN.search(shop.seed_output)
     assert found
     desk = watch(browser.new_context(base_url=shop.url))
