@@ -385,13 +385,21 @@ async def test_a_cost_that_is_not_known_stays_so(api: Api, alice: Customer) -> N
     assert record.cost_nanos is None
 
 
-async def figures_of(api: Api) -> tuple[Figures, Figures]:
-    """Return what was counted of the sandbox's only route to gpt-4, and of the sandbox."""
+async def figures_of(api: Api, *, least: int = 1) -> tuple[Figures, Figures]:
+    """Return what was counted of the only provider's route to gpt-4, and of the provider.
+
+    Waits until that is so many outcomes of the route at least.
+    """
     await api.idle()
-    await api.runtime.upstreams.health.finish()
-    [provider] = await in_database(lambda: list(read_health()))
-    [(_, figures)] = provider.routes
-    return figures, provider.figures
+    async with asyncio.timeout(10):
+        while True:
+            # The process reports by itself, too, and may be about to.
+            await api.runtime.upstreams.health.finish()
+            [provider] = await in_database(lambda: list(read_health()))
+            [(_, figures)] = provider.routes
+            if figures.ok + figures.failed >= least:
+                return figures, provider.figures
+            await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -499,7 +507,7 @@ async def test_errors_in_a_200_that_clients_cause_speak_against_nobody(
         await api.send_to(canned.base_url)
 
         responses = [await api.chat(alice, stream=stream) for stream in (True, False)]
-        of_route, _ = await figures_of(api)
+        of_route, _ = await figures_of(api, least=0)
 
     assert {response.json()["error"]["code"] for response in responses} == {
         "context_length_exceeded"
