@@ -337,7 +337,11 @@ def test_search_engines_are_shown_what_is_public(as_charlie: Client, gpt4: Model
 
     assert "<loc>http://testserver/models/gpt-4/</loc>" in site_map
     assert "dashboard" not in site_map
-    assert "Disallow: /dashboard/" in robots
+    assert "Disallow: /admin/" in robots
+    # Whoever is not logged in is sent to a page that is closed to search engines.
+    assert "/dashboard/" not in robots
+    assert "Disallow: /accounts/" in robots
+    assert Client().get("/dashboard/").headers["Location"].startswith("/accounts/login/")
     assert "Sitemap: http://testserver/sitemap.xml" in robots
     assert as_charlie.get("/favicon.ico").headers["Location"].startswith("/static/img/favicon")
 
