@@ -23,6 +23,7 @@ from billing.exceptions import (
 )
 from billing.ledger import bookings
 from billing.ledger.debits import ask_debit, decide, decide_open
+from billing.ledger.loads import load_wallets
 from billing.ledger.member_spending import count_member
 from billing.ledger.pushes import push_due
 from billing.ledger.wallets import freeze_wallet, wallet_of
@@ -565,6 +566,7 @@ def test_a_clawback_that_is_booked_is_not_taken_again_after_a_rewind(
 
     faults.rewind()
     rebuild()
+    load_wallets([till.wallet.pk])
     # A sweep that had read the debit as open before all of this.
     decide([debit.pk])
 
