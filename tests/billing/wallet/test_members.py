@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 
 from billing.exceptions import CapReached, MemberUncounted, WalletMissing, WalletStale
+from billing.ledger.loads import find_epochs
 from billing.ledger.member_spending import count_member
 from billing.wallet import keys
-from billing.wallet.commands import figures, placing
+from billing.wallet.commands import figures, loading, placing
 from billing.wallet.commands.command import parse_ok
+from billing.wallet.commands.restoring import BookedWallet
 from billing.wallet.limits import Caps, KeyFigures, Limits
 from tests.conftest import open_fences
 from tests.till import NO_LIMIT, Till, limits
@@ -163,13 +165,15 @@ def test_two_members_of_a_wallet_have_a_cap_each(counted: Till, other: Till) -> 
 
 def test_a_member_of_two_wallets_has_a_cap_in_each(rich: Till) -> None:
     another = rich.wallet.pk + keys.SHARDS
-    rich.client.ask_many(
-        [
-            figures.push(another, posted=9, credited=9, debt=0, state="active", version=1),
+    epoch = find_epochs([rich.shard])[rich.shard]
+    books = [BookedWallet(another, 9, 9, 0, "active", 1)]
+    loading.parse_load(rich.client.ask(loading.load(rich.shard, books, {}, epoch=epoch)))
+    parse_ok(
+        rich.client.ask(
             figures.count_member(
                 another, rich.member, known_version=99, api_key_ids=[], elsewhere={202_603: 100}
-            ),
-        ]
+            )
+        )
     )
     count(rich)
     rich.place("r1", 70, bounds=OF_LIFE)
