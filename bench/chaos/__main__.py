@@ -258,7 +258,7 @@ async def end_all(tasks: list[asyncio.Task[None]]) -> list[BaseException | None]
 @contextlib.asynccontextmanager
 async def watching(watched: Watched) -> AsyncIterator[None]:
     """Sample and probe as long as the block runs."""
-    tasks = [asyncio.create_task(watched.sampler.run())]
+    tasks = [asyncio.create_task(run) for run in watched.sampler.runs()]
     tasks += [asyncio.create_task(watched.look_around())]
     tasks += [asyncio.create_task(prober.run()) for prober in watched.probers]
     try:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -37,12 +37,15 @@ class BalanceSampler:
     unanswered: int = 0
     overdrawn: list[str] = field(default_factory=list)
 
-    async def run(self) -> None:
-        """Sample until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for number, server in enumerate(self.servers):
-                mine = [w for w in self.wallet_ids if w % SHARDS % len(self.servers) == number]
-                group.create_task(self._sample(server, mine))
+    def runs(self) -> Iterator[Coroutine[Any, Any, None]]:
+        """Return what samples until cancelled, for each server.
+
+        Each is to be a task of its own: a group cancels its tasks once, and one that takes the
+        cancellation for a time-out of its client would go on for ever.
+        """
+        for number, server in enumerate(self.servers):
+            mine = [w for w in self.wallet_ids if w % SHARDS % len(self.servers) == number]
+            yield self._sample(server, mine)
 
     async def _sample(self, server: HasUrl, wallet_ids: list[int]) -> None:
         while True:
