@@ -1,7 +1,6 @@
 """Sweeps of the mail: find what customers must be mailed about, and send it."""
 
 from celery import shared_task
-from django.core.cache import cache
 
 from billing.notices.expiring_lots import notify_expiring_lots
 from billing.notices.findings import mail_findings
@@ -12,23 +11,11 @@ from billing.notices.spend_spikes import notify_spend_spikes
 from billing.notices.status.news import write_incident_mails
 from billing.notices.webhook import post_findings
 
-SENDING = "sending_notices"
-# Longer than a sweep may take. It matters only if a worker was killed while it sent.
-SENDING_TTL_S = 120
-
 
 @shared_task(name="billing.send_notices", ignore_result=True)
 def send_notices() -> int:
-    """Send the mails that are due. Returns how many were tried.
-
-    Runs one at a time, so that a mail server that hangs can't block all threads of a worker.
-    """
-    if not cache.add(SENDING, 1, SENDING_TTL_S):
-        return 0
-    try:
-        return send_due_notices()
-    finally:
-        cache.delete(SENDING)
+    """Send the mails that are due. Returns how many were tried."""
+    return send_due_notices()
 
 
 @shared_task(name="billing.find_low_balances", ignore_result=True)
