@@ -1,7 +1,8 @@
 """The check that PostgreSQL makes at each commit: balances and lots agree with entries.
 
-Its triggers are of the migration `books_that_agree`. Only the owner of the tables can switch them
-off; the role that serves can't.
+Its triggers are of the migration `books_that_agree`, and what they run is of
+`checks_that_stay_cheap`. Only the owner of the tables can switch them off; the role that serves
+can't.
 """
 
 from django.db import connection, transaction

@@ -58,8 +58,8 @@ class LedgerEntry(models.Model):
             ),
         ]
         indexes = [
-            # The dashboard and the audit read one wallet's entries in order.
-            models.Index(fields=["wallet", "-id"], name="entries_of_a_wallet"),
+            # The dashboard, the audit and the check at each commit read one wallet's in order.
+            models.Index(fields=["wallet", "id"], name="entries_in_order"),
             # The desk adds up what is not usage.
             models.Index(fields=["wallet"], condition=~Q(kind="usage"), name="entries_but_usage"),
             # The desk jumps to a time.

@@ -8,7 +8,7 @@ from django.db import IntegrityError, connection, transaction
 
 from accounts.models import User
 from billing.audit.books import audit
-from billing.ledger.agreement import TRIGGERS, switch_check
+from billing.ledger.agreement import TRIGGERS, check_now, switch_check
 from billing.models import InboxItem, LedgerEntry, Lot, UsageRecord, Wallet
 from billing.wallet import keys
 from tests.till import Till
@@ -52,6 +52,22 @@ BROKEN = {
 }
 
 
+# So many entries that whoever reads them all is seen to do so.
+LONG = """
+INSERT INTO billing_ledgerentry (wallet_id, kind, amount_credits, balance_credits, reference,
+    reason, created_at)
+SELECT id, 'usage', -1, 100_000 - n, 'long' || n, '', now()
+  FROM billing_wallet, generate_series(1, 20_000) n WHERE id = {wallet} ORDER BY n;
+UPDATE billing_wallet SET posted_credits = 80_000 WHERE id = {wallet};
+UPDATE billing_lot SET remaining_credits = 80_000 WHERE wallet_id = {wallet}
+"""
+# What the present transaction has read of the ledger.
+READ = """
+SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables
+ WHERE relname = 'billing_ledgerentry'
+"""
+
+
 @pytest.fixture
 def other(till: Till) -> Till:
     """Another's wallet, whose charges are booked in one batch with those of the first."""
@@ -68,6 +84,12 @@ def unchecked() -> Iterator[None]:
         switch_check(on=False)
         yield
         switch_check(on=True)
+
+
+def scalar(sql: str) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return int(cursor.fetchone()[0])
 
 
 def run(statements: tuple[str, ...]) -> None:
@@ -102,6 +124,29 @@ def test_a_transaction_may_be_wrong_on_its_way(till: Till) -> None:
     run(("UPDATE billing_wallet SET posted_credits = 1", RAISE, WORTH, LOT))
 
     assert Wallet.objects.get().posted_credits == 1_005
+
+
+@pytest.mark.parametrize("whose", ["who has nearly all entries", "who has few"])
+def test_a_check_costs_no_more_where_the_ledger_is_long(
+    whose: str, till: Till, other: Till
+) -> None:
+    other.grant(1_000)
+    till.grant(100_000)
+    with unchecked(), connection.cursor() as cursor:
+        cursor.execute(LONG.format(wallet=till.wallet.pk))
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE billing_ledgerentry")
+    spender = till if whose == "who has nearly all entries" else other
+    entries = 20
+
+    with transaction.atomic():
+        for _ in range(entries):
+            spender.grant(5)
+        before = scalar(READ)
+        check_now()
+        read = scalar(READ) - before
+
+    assert read <= entries * 5
 
 
 def test_other_wallets_are_not_looked_at(till: Till, other: Till) -> None:
