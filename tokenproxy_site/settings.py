@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import django_stubs_ext
-from celery.schedules import crontab
 from csp.constants import NONE, SELF
 
 from billing.wallet.address import AddressPool, RedisAddress, beside
@@ -494,65 +493,60 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 
 
+# The sweeps that each worker runs by its own clock, every so many seconds and at its start in this
+# order; see tokenproxy_site/sweep_clock.py.
+CLOCK_SWEEPS: dict[str, float] = {
+    "billing.recover_wallets": 1,
+    "billing.drain_events": 1,
+    "billing.push_wallets": 1,
+    "billing.load_wallets": 1,
+    "billing.decide_debits": 2,
+    "billing.adopt_journals": 2,
+    "billing.process_stripe_events": 2,
+    "billing.post_webhooks": 2,
+    "billing.send_notices": 3,
+    "billing.write_incident_mails": 3,
+    "billing.reap_holds": 5,
+    "billing.pay_debts": 5,
+    "billing.advance_refunds": 5,
+    "billing.roll_up_usage": 5,
+    "billing.top_up_wallets": 10,
+    "billing.post_findings": 10,
+    "billing.write_exports": 10,
+    "tokenproxy_site.take_snapshot": 10,
+    "billing.sweep_open_orders": 30,
+    "billing.find_low_balances": 30,
+    # What it counts is kept for five minutes.
+    "tokenproxy_site.count_service": 30,
+}
+
+
 def _sweep(task: str, *, every_s: float) -> dict[str, Any]:
     # A sweep that no worker took before the next one is due is dropped: the next one does its work.
-    return {"task": task, "schedule": every_s, "options": {"expires": max(every_s, 5)}}
+    return {"task": task, "schedule": every_s, "options": {"expires": every_s}}
 
 
-CELERY_BEAT_SCHEDULER = "tokenproxy_site.beat:FixedScheduler"
+# The sweeps that beat has one of the workers run.
 CELERY_BEAT_SCHEDULE = {
-    "recover wallets": _sweep("billing.recover_wallets", every_s=1),
-    "load wallets": _sweep("billing.load_wallets", every_s=1),
-    "drain events": _sweep("billing.drain_events", every_s=1),
-    "roll up usage": _sweep("billing.roll_up_usage", every_s=5),
-    "make sums of days": _sweep("billing.make_days", every_s=300),
-    "push wallets": _sweep("billing.push_wallets", every_s=1),
-    "decide debits": _sweep("billing.decide_debits", every_s=2),
-    "pay debts": _sweep("billing.pay_debts", every_s=5),
-    "reap holds": _sweep("billing.reap_holds", every_s=5),
     "file stuck holds": _sweep("billing.file_stuck_holds", every_s=60),
-    "adopt journals": _sweep("billing.adopt_journals", every_s=2),
     "expire lots": _sweep("billing.expire_lots", every_s=60),
-    "process Stripe events": _sweep("billing.process_stripe_events", every_s=2),
-    "sweep open orders": _sweep("billing.sweep_open_orders", every_s=30),
-    "top up wallets": _sweep("billing.top_up_wallets", every_s=10),
-    "advance refunds": _sweep("billing.advance_refunds", every_s=5),
     "follow addresses": _sweep("billing.follow_addresses", every_s=60),
-    "fetch missed events": _sweep("billing.fetch_missed_events", every_s=600),
-    # By the clock, so that restarts of beat don't put it off for ever.
-    "reconcile with Stripe": {
-        "task": "billing.reconcile_stripe",
-        "schedule": crontab(hour="4", minute="10"),
-    },
-    "delete old rows": _sweep("billing.delete_old", every_s=3_600),
-    "write exports": _sweep("billing.write_exports", every_s=10),
-    "write incident mails": _sweep("billing.write_incident_mails", every_s=3),
-    "send notices": _sweep("billing.send_notices", every_s=3),
     "mail findings": _sweep("billing.mail_findings", every_s=60),
-    "post findings": _sweep("billing.post_findings", every_s=10),
-    "post webhooks": _sweep("billing.post_webhooks", every_s=2),
-    "find low balances": _sweep("billing.find_low_balances", every_s=30),
-    "find spend spikes": _sweep("billing.find_spend_spikes", every_s=300),
-    "sum up months": _sweep("billing.sum_up_months", every_s=900),
-    "find expiring lots": _sweep("billing.find_expiring_lots", every_s=600),
-    "take a snapshot": _sweep("tokenproxy_site.take_snapshot", every_s=10),
-    "measure the business": _sweep("billing.measure_business", every_s=120),
-    # Once the last receipts of the day before are booked and rolled up.
-    "raise margin alarms": {
-        "task": "billing.raise_margin_alarms",
-        "schedule": crontab(hour="1", minute="20"),
-    },
-    "ask balances": _sweep("tokenproxy_site.ask_balances", every_s=900),
-    # Providers have the whole of the day before by then.
-    "fetch usage": {
-        "task": "tokenproxy_site.fetch_usage",
-        "schedule": crontab(hour="5", minute="40"),
-    },
-    # What it counts is kept for five minutes.
-    "count service": _sweep("tokenproxy_site.count_service", every_s=30),
     # A provider has none, until staff choose how many an hour.
     "probe models": _sweep("tokenproxy_site.probe_models", every_s=60),
+    "measure the business": _sweep("billing.measure_business", every_s=120),
+    "make sums of days": _sweep("billing.make_days", every_s=300),
+    "find spend spikes": _sweep("billing.find_spend_spikes", every_s=300),
+    "fetch missed events": _sweep("billing.fetch_missed_events", every_s=600),
+    "find expiring lots": _sweep("billing.find_expiring_lots", every_s=600),
+    "sum up months": _sweep("billing.sum_up_months", every_s=900),
+    "ask balances": _sweep("tokenproxy_site.ask_balances", every_s=900),
+    "delete old rows": _sweep("billing.delete_old", every_s=3_600),
     "audit money": _sweep("billing.audit_money", every_s=3_600),
+    # Each is done once a day, from a time that its task names; this only asks whether it is due.
+    "raise margin alarms": _sweep("billing.raise_margin_alarms", every_s=300),
+    "reconcile with Stripe": _sweep("billing.reconcile_stripe", every_s=300),
+    "fetch usage": _sweep("tokenproxy_site.fetch_usage", every_s=300),
 }
 
 # --- Logs ---------------------------------------------------------------------------------

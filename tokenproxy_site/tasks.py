@@ -1,7 +1,10 @@
 """The site's own sweeps."""
 
+from datetime import date, time
+
 from celery import shared_task
 
+from billing.upkeep.daily import daily
 from proxy.upstreams.providers.balances import sweep_balances
 from proxy.upstreams.providers.probing import probe_idle_models
 from proxy.upstreams.providers.usage_sweep import sweep_usage
@@ -33,7 +36,9 @@ def ask_balances() -> int:
     return sweep_balances()
 
 
+# Providers have the whole of the day before by then.
 @shared_task(name="tokenproxy_site.fetch_usage", ignore_result=True, time_limit=3_600)
-def fetch_usage() -> int:
-    """Compare providers' own reports with our receipts. Returns how many days of models differ."""
+@daily(at=time(5, 40))
+def fetch_usage(_first: date) -> int:
+    """Compare providers' own reports of a week with our receipts. Returns how many days differ."""
     return sweep_usage()

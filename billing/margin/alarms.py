@@ -19,6 +19,8 @@ from billing.models import InboxItem
 NEGATIVE, FALLING, UNKNOWN = "margin_negative", "margin_falling", "margin_unknown_cost"
 # Fewer requests of a day tell nothing.
 LEAST_REQUESTS = 20
+# After more days without a worker, findings of the first tell nothing new.
+MOST_DAYS = 7
 # A margin falls if it is so many points below that of the week before.
 FALL_PERCENT = Decimal(10)
 
@@ -34,9 +36,15 @@ class Alarm:
     detail: dict[str, object]
 
 
-def raise_alarms() -> int:
-    """File what is wrong with yesterday's margins. Safe to repeat. Returns how many are new."""
-    return sum(_file(alarm) for alarm in find_alarms(timezone.now().date() - timedelta(days=1)))
+def raise_alarms(first: date | None = None) -> int:
+    """File what is wrong with margins of the whole days since `first`, at most those of a week.
+
+    Of yesterday, without one. Safe to repeat. Returns how many are new.
+    """
+    yesterday = timezone.now().date() - timedelta(days=1)
+    count = (yesterday - (first or yesterday)).days + 1
+    days = [yesterday - timedelta(days=back) for back in range(min(count, MOST_DAYS))]
+    return sum(_file(alarm) for day in reversed(days) for alarm in find_alarms(day))
 
 
 def find_alarms(day: date) -> Iterator[Alarm]:

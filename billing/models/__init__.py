@@ -9,6 +9,7 @@ from billing.models.catalogue import (
     PublicModel,
 )
 from billing.models.custom_amount import AmountOffer, AmountStep
+from billing.models.daily_job import DailyJob
 from billing.models.dispute import Dispute
 from billing.models.export import Export, ExportPart
 from billing.models.gift import CodeBatch, RedeemCode, WelcomeCredit
@@ -43,6 +44,7 @@ __all__ = [
     "Approval",
     "AutoTopUp",
     "CodeBatch",
+    "DailyJob",
     "Debit",
     "Dispute",
     "ExchangeRate",

@@ -1,5 +1,7 @@
 """Sweeps of what comes from Stripe. The webhook only makes the first of them run sooner."""
 
+from datetime import date, time
+
 import structlog
 from celery import shared_task
 from kombu.exceptions import OperationalError
@@ -11,6 +13,7 @@ from billing.stripe_inbox.events import process_due_events
 from billing.stripe_inbox.missed_events import fetch_missed_events
 from billing.stripe_inbox.open_orders import check_open_orders
 from billing.tasks.stripe_slots import with_slot
+from billing.upkeep.daily import daily
 
 # A week at Stripe is many pages.
 HOUR_S = 3_600
@@ -53,7 +56,8 @@ def fetch_events() -> int:
 
 
 @shared_task(name="billing.reconcile_stripe", ignore_result=True, time_limit=HOUR_S)
-def reconcile_stripe() -> int:
+@daily(at=time(4, 10))
+def reconcile_stripe(_first: date) -> int:
     """Compare the last week with Stripe. Returns how many findings went to the inbox."""
     return len(reconcile())
 

@@ -1,16 +1,15 @@
 """Sweeps of the wallets. Each may run twice, at once, late or never, and only loses time."""
 
-import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any
 
+import redis
 import structlog
 from celery import shared_task
-from celery.signals import worker_ready
 from celery.worker.control import inspect_command
 from django.conf import settings
-from django.db import connections
 
 from billing.audit.books import audit_hourly
 from billing.exceptions import UnsafeRedis, WalletRecovering
@@ -28,8 +27,6 @@ HOUR_S = 3_600
 
 # How long one sweep loads wallets; the next goes on.
 LOADING_S = 20
-
-RECOVERING_THREAD = "recover-at-start"
 
 
 def unless_recovering(sweep: Callable[[], int]) -> Callable[[], int | None]:
@@ -53,7 +50,9 @@ def unless_recovering(sweep: Callable[[], int]) -> Callable[[], int | None]:
 @unless_recovering
 def recover_wallets() -> int:
     """Rebuild what Redis lost, and record that a worker is alive."""
-    note_worker(settings.JOURNAL_DIR)
+    # Where that is recorded may be away while Redis is there.
+    with suppress(redis.RedisError):
+        note_worker(settings.JOURNAL_DIR)
     return len(recovery.recover())
 
 
@@ -68,24 +67,6 @@ def load_wallets() -> int:
 def opens_at_home(state: Any) -> dict[str, bool]:
     """Answer who is about to move shards: workers of versions that know no homes are silent."""
     return {"ok": True}
-
-
-@worker_ready.connect
-def recover_at_start(**_: Any) -> None:
-    """Recover before the sweeps that piled up while no worker was there.
-
-    That queue may be long, and none of its sweeps can do anything while a fence is closed. Runs in
-    a thread, because the signal comes from the thread that takes tasks from the queue.
-    """
-    threading.Thread(target=_recover_apart, name=RECOVERING_THREAD, daemon=True).start()
-
-
-def _recover_apart() -> None:
-    try:
-        recover_wallets()
-    finally:
-        # Only this thread uses these connections.
-        connections.close_all()
 
 
 @shared_task(name="billing.drain_events", ignore_result=True)

@@ -3,8 +3,6 @@
 import asyncio
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -18,12 +16,12 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.teams.members import own_seat
 from billing.ledger.inbox import file_item
-from billing.models import StripeEvent, Webhook, WebhookDelivery
+from billing.models import DailyJob, StripeEvent, Webhook, WebhookDelivery
 from billing.notices.webhooks.reads import OUTCOMES, STATES
 from billing.tasks.wallet import recover_wallets
-from devstack.ports import free_port
 from tests import desk
 from tests.billing.wallet.faults import RedisFaults
+from tests.caches import cache_away
 from tests.conftest import open_fences
 from tests.linked import linked
 from tests.proxy.conftest import until
@@ -51,17 +49,6 @@ def scrape(client: Client) -> dict[str, float]:
     assert response.status_code == 200
     assert response["Content-Type"].startswith("text/plain; version=")
     return {name: float(value) for name, value in SAMPLE.findall(response.content.decode())}
-
-
-@contextmanager
-def cache_away(settings: Any) -> Iterator[None]:
-    """Let the cache be looked for where nothing listens."""
-    there = settings.CACHES
-    settings.CACHES = {
-        "default": there["default"] | {"LOCATION": f"redis://127.0.0.1:{free_port()}"}
-    }
-    yield
-    settings.CACHES = there
 
 
 def test_there_are_no_metrics_without_a_token(till: Till, client: Client, settings: Any) -> None:
@@ -97,6 +84,7 @@ def test_it_tells_what_is_under_way(till: Till, client: Client) -> None:
     assert told["tokenproxy_oldest_undrained_event_seconds"] < 60
     assert told["tokenproxy_open_holds"] == 1
     assert told["tokenproxy_wallets_to_push"] == 1
+    assert told["tokenproxy_wallets_to_load"] == 1
     assert told['tokenproxy_open_inbox_items{kind="test"}'] == 1
     assert told['tokenproxy_queue_rows{queue="stripe_events"}'] == 0
     assert told['tokenproxy_ready{part="wallet"}'] == 1
@@ -122,10 +110,11 @@ def test_a_scrape_asks_no_database(till: Till, client: Client) -> None:
         told = scrape(client)
 
     assert len(queries) == 0
-    # Every metric of the snapshot but of inbox items and of providers' balances: none is here.
+    # Every metric of the snapshot but of jobs, inbox items and providers' balances: none is here.
     missing = [name for name in METRICS if not any(f"tokenproxy_{name}" in had for had in told)]
     assert [each for each in missing if not each.startswith("provider_balance")] == [
-        "open_inbox_items"
+        "daily_job_overdue_seconds",
+        "open_inbox_items",
     ]
 
 
@@ -143,6 +132,16 @@ def test_a_queue_tells_how_long_its_rows_wait(till: Till, client: Client) -> Non
 
     assert told['tokenproxy_queue_rows{queue="stripe_events"}'] == 2
     assert 300 <= told['tokenproxy_queue_overdue_seconds{queue="stripe_events"}'] < 360
+
+
+def test_a_job_of_once_a_day_tells_how_long_it_is_overdue(till: Till, client: Client) -> None:
+    due = timezone.now() - timedelta(hours=5)
+    DailyJob.objects.create(name="count_beans", due_at=due, next_attempt_at=due)
+    take_snapshot()
+
+    told = scrape(client)
+
+    assert 18_000 <= told['tokenproxy_daily_job_overdue_seconds{job="count_beans"}'] < 18_060
 
 
 def test_webhooks_tell_what_became_of_them(till: Till, client: Client) -> None:

@@ -24,6 +24,8 @@ from billing.notices.webhooks.reads import count_outcomes, count_states, kept_wa
 from billing.orders.refunds import REFUNDS
 from billing.stripe_inbox.events import EVENTS
 from billing.stripe_inbox.open_orders import ORDERS
+from billing.upkeep.daily import read_overdue
+from billing.upkeep.loading import count_rest
 from billing.upkeep.readiness import read_wallet_load
 from common.due import DueRows
 from proxy.models import ProviderAccount
@@ -56,9 +58,11 @@ METRICS: dict[str, tuple[str, tuple[str, ...]]] = {
     "oldest_undrained_event_seconds": ("How long the drain has left the oldest of them.", ()),
     "open_holds": ("Calls that hold credits.", ()),
     "closed_shards": ("Shards that serve nothing, by the Redis that keeps them.", ("node",)),
+    "wallets_to_load": ("Wallets that a loss of Redis left to be loaded.", ()),
     "wallets_to_push": ("Wallets of which Redis has not learnt everything.", ()),
     "queue_rows": ("Rows that are not done.", ("queue",)),
     "queue_overdue_seconds": ("For how long the row longest due has been due.", ("queue",)),
+    "daily_job_overdue_seconds": ("For how long a job of once a day is due.", ("job",)),
     "webhooks": ("Customers' webhooks.", ("state",)),
     "webhook_deliveries": ("What became of two days' deliveries to them.", ("outcome",)),
     "open_inbox_items": ("Findings that wait for a person.", ("kind",)),
@@ -99,6 +103,10 @@ def _measure_wallets() -> Measured:
     }
 
 
+def _measure_loading() -> Measured:
+    return {"wallets_to_load": {(): count_rest()}}
+
+
 def _measure_books() -> Measured:
     now = timezone.now()
     rows: Values = {}
@@ -115,6 +123,11 @@ def _measure_books() -> Measured:
         "queue_overdue_seconds": overdue,
         "open_inbox_items": {(kind,): count for kind, count in kinds},
     }
+
+
+def _measure_daily_jobs() -> Measured:
+    overdue = read_overdue()
+    return {"daily_job_overdue_seconds": {(name,): since for name, since in overdue.items()}}
 
 
 def _measure_webhooks() -> Measured:
@@ -145,10 +158,13 @@ def _measure_accounts() -> Measured:
     }
 
 
-MEASURES: tuple[tuple[Callable[[], Measured], type[Exception]], ...] = (
+Away = type[Exception] | tuple[type[Exception], ...]
+MEASURES: tuple[tuple[Callable[[], Measured], Away], ...] = (
     (_measure_parts, DatabaseError),
     (_measure_wallets, WalletRecovering),
+    (_measure_loading, (WalletRecovering, DatabaseError)),
     (_measure_books, DatabaseError),
+    (_measure_daily_jobs, DatabaseError),
     (_measure_webhooks, DatabaseError),
     (_measure_accounts, DatabaseError),
 )

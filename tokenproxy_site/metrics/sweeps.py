@@ -2,7 +2,7 @@
 
 A worker has no page of its own to be scraped, and may be one of several. So each adds what it
 counted to counters in the cache, and any web process shows them. That beat lives is seen by the
-sweeps it sends: none succeeds when none is sent.
+sweeps that it asks for: none of them succeeds when nobody asks.
 """
 
 import threading
@@ -121,12 +121,18 @@ def _write_last(**_: Any) -> None:
     TALLY.write()
 
 
+def names_of_sweeps() -> set[str]:
+    """Return the sweeps that workers run by their own clocks, and those that beat asks for."""
+    by_message = {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
+    return by_message | settings.CLOCK_SWEEPS.keys()
+
+
 class SweepFigures(Collector):
     """The sweeps of all workers, as the cache has them."""
 
     def collect(self) -> Iterator[Metric]:
         """Read the cache once. Without it there are no figures."""
-        sweeps = sorted({entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()})
+        sweeps = sorted(names_of_sweeps())
         whats = (*COUNTERS, ENDED_AT, RESULT, NOTHING_AT)
         try:
             found = cache.get_many([name_of(sweep, what) for sweep in sweeps for what in whats])

@@ -13,7 +13,7 @@ from billing.ledger.debits import ask_debit
 from billing.ledger.loads import find_epochs, load_calls, load_wallets, read_books, send_loads
 from billing.ledger.wallets import freeze_wallet, grant_credits, wallet_of
 from billing.models import Debit
-from billing.upkeep.loading import find_loading, load_rest
+from billing.upkeep.loading import count_rest, find_loading, load_rest
 from billing.upkeep.recovery import recover
 from billing.wallet import keys
 from billing.wallet.commands import restoring
@@ -178,6 +178,15 @@ def test_the_rest_is_loaded_and_noted(unloaded: Till, bob: User) -> None:
     # Bob's is there, because it was pushed.
     assert (loaded, load_rest(), find_loading()) == (1, 0, {})
     assert unloaded.client.read_balance(unloaded.wallet.pk) == Balance(900, 0, 900, 0)
+
+
+def test_it_tells_how_many_are_left_to_load(unloaded: Till, bob: User) -> None:
+    grant_credits(wallet_of(bob), credits=70, reason="test")
+    before = count_rest()
+
+    load_rest()
+
+    assert (before, count_rest()) == (2, 0)
 
 
 def test_what_is_noted_of_one_epoch_says_nothing_of_the_next(

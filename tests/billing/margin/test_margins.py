@@ -261,6 +261,15 @@ def test_yesterday_is_looked_at(
     assert list(InboxItem.objects.values_list("kind", flat=True)) == kinds
 
 
+def test_days_that_were_missed_are_looked_at_too(alice: desk.Buyer) -> None:
+    make_day(alice, 3, cost_nanos=181_000_000)
+    make_day(alice, 1)
+    roll_up_all()
+
+    assert raise_alarms() == 0
+    assert raise_alarms(TODAY - timedelta(days=30)) == 1
+
+
 def test_an_alarm_is_filed_once_while_it_is_open(alice: desk.Buyer) -> None:
     make_day(alice, 1, cost_nanos=181_000_000)
     roll_up_all()
