@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0041_notices_have_readers'),
+        ('billing', '0042_checks_that_stay_cheap'),
     ]
 
     operations = [
