@@ -117,7 +117,7 @@ def web(site: Site, port: int, index: int) -> Command:
 
 def worker() -> Command:
     # Threads: the sweeps wait for PostgreSQL and Redis, and a killed worker leaves no children.
-    options = {"--pool": "threads", "--concurrency": "4", "--loglevel": "info"}
+    options = {"--pool": "threads", "--concurrency": "2", "--loglevel": "info"}
     # Workers don't need to know of each other, and asking takes a second.
     alone = ["--without-mingle", "--without-gossip", "--without-heartbeat"]
     argv = [*celery("worker", options), *alone]

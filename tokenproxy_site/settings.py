@@ -474,6 +474,8 @@ CELERY_TASK_IGNORE_RESULT = True
 # Seconds; see tokenproxy_site/sweep_task.py. What may take longer has a limit of its own.
 CELERY_TASK_TIME_LIMIT = 600
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# Without its broker a worker goes on with the sweeps of its clock, for as long as it takes.
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 # These take precedence over CELERY_BROKER_URL, which Celery would read itself, from the environment
 # first: it would not verify a broker's certificate unless an option says so.
 _broker = RedisAddress.parse(CELERY_BROKER_URL)
@@ -493,31 +495,41 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 
 
-# The sweeps that each worker runs by its own clock, every so many seconds and at its start in this
-# order; see tokenproxy_site/sweep_clock.py.
-CLOCK_SWEEPS: dict[str, float] = {
-    "billing.recover_wallets": 1,
-    "billing.drain_events": 1,
-    "billing.push_wallets": 1,
-    "billing.load_wallets": 1,
-    "billing.decide_debits": 2,
-    "billing.adopt_journals": 2,
-    "billing.process_stripe_events": 2,
-    "billing.post_webhooks": 2,
-    "billing.send_notices": 3,
-    "billing.write_incident_mails": 3,
-    "billing.reap_holds": 5,
-    "billing.pay_debts": 5,
-    "billing.advance_refunds": 5,
-    "billing.roll_up_usage": 5,
-    "billing.top_up_wallets": 10,
-    "billing.post_findings": 10,
-    "billing.write_exports": 10,
-    "tokenproxy_site.take_snapshot": 10,
-    "billing.sweep_open_orders": 30,
-    "billing.find_low_balances": 30,
-    # What it counts is kept for five minutes.
-    "tokenproxy_site.count_service": 30,
+# The sweeps that each worker runs by its own clocks, every so many seconds and at its start in this
+# order; see tokenproxy_site/sweep_clock.py. Each clock has threads of its own.
+CLOCK_SWEEPS: dict[str, dict[str, float]] = {
+    # These wait for nothing but PostgreSQL, Redis and the journals.
+    "books": {
+        "billing.recover_wallets": 1,
+        "billing.drain_events": 1,
+        "billing.push_wallets": 1,
+        "billing.load_wallets": 1,
+        "billing.decide_debits": 2,
+        "billing.adopt_journals": 2,
+        "billing.write_incident_mails": 3,
+        "billing.reap_holds": 5,
+        "billing.pay_debts": 5,
+        "billing.roll_up_usage": 5,
+        "tokenproxy_site.take_snapshot": 10,
+        "billing.find_low_balances": 30,
+        # What it counts is kept for five minutes.
+        "tokenproxy_site.count_service": 30,
+        "billing.file_stuck_holds": 60,
+        "billing.expire_lots": 60,
+    },
+    # These wait for Stripe, mail servers and others' programs, or write for an hour.
+    "outside": {
+        "billing.process_stripe_events": 2,
+        "billing.post_webhooks": 2,
+        "billing.send_notices": 3,
+        "billing.advance_refunds": 5,
+        "billing.top_up_wallets": 10,
+        "billing.post_findings": 10,
+        "billing.write_exports": 10,
+        "billing.sweep_open_orders": 30,
+        "billing.follow_addresses": 60,
+        "billing.mail_findings": 60,
+    },
 }
 
 
@@ -526,12 +538,8 @@ def _sweep(task: str, *, every_s: float) -> dict[str, Any]:
     return {"task": task, "schedule": every_s, "options": {"expires": every_s}}
 
 
-# The sweeps that beat has one of the workers run.
+# The slower sweeps, which beat has one of the workers run.
 CELERY_BEAT_SCHEDULE = {
-    "file stuck holds": _sweep("billing.file_stuck_holds", every_s=60),
-    "expire lots": _sweep("billing.expire_lots", every_s=60),
-    "follow addresses": _sweep("billing.follow_addresses", every_s=60),
-    "mail findings": _sweep("billing.mail_findings", every_s=60),
     # A provider has none, until staff choose how many an hour.
     "probe models": _sweep("tokenproxy_site.probe_models", every_s=60),
     "measure the business": _sweep("billing.measure_business", every_s=120),

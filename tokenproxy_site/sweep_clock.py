@@ -1,8 +1,11 @@
-"""A worker's own clock for the sweeps that are due every few seconds.
+"""A worker's own clocks for the sweeps that are due every few seconds.
 
 Nobody has to ask for them: each worker knows when its next one is due. So none waits behind the
 messages that pile up at the broker while no worker runs, none behind sweeps that take an hour, and
 none stops while the broker is away. Several workers each run all of them, which every sweep allows.
+
+What books has a clock and threads that nothing takes which waits for Stripe, for a mail server or
+for somebody else's program.
 """
 
 import heapq
@@ -19,6 +22,7 @@ from django.db import connections
 
 log = structlog.get_logger(__name__)
 
+# Of each clock. With the threads for messages they stay within DATABASE_POOL_SIZE's default.
 THREADS = 4
 
 
@@ -71,19 +75,26 @@ class SweepClock:
                 self._begun.discard(name)
 
 
+def make_clocks(run: Callable[[str], object]) -> list[SweepClock]:
+    """Make the clocks of a worker."""
+    return [SweepClock(every_s, run) for every_s in settings.CLOCK_SWEEPS.values()]
+
+
 class ClockStep(bootsteps.StartStopStep):
-    """A part of each worker: its clock, which starts before it looks for its broker."""
+    """A part of each worker: its clocks, which start before it looks for its broker."""
 
     requires = ("celery.worker.components:Pool",)
 
     def start(self, parent: Any) -> None:
-        """Start the clock of this worker."""
-        self.clock = SweepClock(settings.CLOCK_SWEEPS, lambda name: run_sweep(parent.app, name))
-        self.clock.start()
+        """Start the clocks of this worker."""
+        self.clocks = make_clocks(lambda name: run_sweep(parent.app, name))
+        for clock in self.clocks:
+            clock.start()
 
     def stop(self, parent: Any) -> None:
         """Wait for the sweeps that run: a thread can't be ended from outside."""
-        self.clock.stop()
+        for clock in self.clocks:
+            clock.stop()
 
     terminate = stop
 

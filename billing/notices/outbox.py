@@ -29,8 +29,9 @@ from common.due import RetriedRows
 MOST_ATTEMPTS = 12
 NOTICES = RetriedRows(
     Notice.objects.filter(sent_at=None, given_up_at=None),
-    # Well above EMAIL_TIMEOUT: if two sweeps sent one notice, the only harm is a second mail.
-    lease=timedelta(minutes=5),
+    # Well above EMAIL_TIMEOUT, and no longer: so long waits a notice whose worker was killed. If
+    # two sweeps sent one notice, the only harm is a second mail.
+    lease=timedelta(minutes=2),
     first_pause=timedelta(minutes=1),
     longest_pause=timedelta(hours=6),
     alarming_attempts=MOST_ATTEMPTS,

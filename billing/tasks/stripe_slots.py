@@ -8,8 +8,8 @@ import threading
 from collections.abc import Callable
 from functools import wraps
 
-# Of the four threads that run a worker's sweeps of every few seconds. The daily comparison and the
-# sweep for missed events are not counted: they have threads that beat's messages come to.
+# Of the four threads of a worker whose sweeps wait for others (tokenproxy_site/sweep_clock.py). The
+# daily comparison and the sweep for missed events have other threads.
 MOST_WAITING = 2
 
 _slots = threading.BoundedSemaphore(MOST_WAITING)

@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from typing import Any
 
 import pytest
 from celery.contrib.testing.worker import start_worker
@@ -12,7 +13,7 @@ from billing.wallet.sync_client import SyncWalletClient
 from tests.till import Till
 from tests.waiting import await_true
 from tokenproxy_site.celery import app
-from tokenproxy_site.sweep_clock import SweepClock
+from tokenproxy_site.sweep_clock import THREADS, SweepClock, make_clocks
 
 IS_OVER = threading.Event()
 HANGS = threading.Event()
@@ -78,7 +79,33 @@ def test_one_that_fails_runs_again(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_a_worker_looks_for_lost_wallets_first() -> None:
-    assert next(iter(settings.CLOCK_SWEEPS)) == "billing.recover_wallets"
+    assert next(iter(settings.CLOCK_SWEEPS["books"])) == "billing.recover_wallets"
+
+
+def test_what_books_runs_on_while_everybody_outside_hangs(settings: Any) -> None:
+    runs: Counter[str] = Counter()
+    is_over = threading.Event()
+    books, outside = (settings.CLOCK_SWEEPS[which] for which in ("books", "outside"))
+    settings.CLOCK_SWEEPS = {
+        which: dict.fromkeys(sweeps, 0.01) for which, sweeps in settings.CLOCK_SWEEPS.items()
+    }
+
+    def run(name: str) -> None:
+        runs[name] += 1
+        if name in outside:
+            assert is_over.wait(60)
+
+    clocks = make_clocks(run)
+    for clock in clocks:
+        clock.start()
+    try:
+        await_true(lambda: sum(runs[name] for name in outside) >= THREADS, what="all to hang")
+        seen = runs.copy()
+        await_true(lambda: all(runs[name] > seen[name] for name in books), what="the others")
+    finally:
+        is_over.set()
+        for clock in clocks:
+            clock.stop()
 
 
 @pytest.mark.django_db(transaction=True)

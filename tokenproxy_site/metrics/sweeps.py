@@ -124,7 +124,7 @@ def _write_last(**_: Any) -> None:
 def names_of_sweeps() -> set[str]:
     """Return the sweeps that workers run by their own clocks, and those that beat asks for."""
     by_message = {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
-    return by_message | settings.CLOCK_SWEEPS.keys()
+    return by_message.union(*settings.CLOCK_SWEEPS.values())
 
 
 class SweepFigures(Collector):

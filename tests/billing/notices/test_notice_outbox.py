@@ -220,12 +220,12 @@ def test_one_mail_that_breaks_does_not_keep_the_others(alice: User, notice: Noti
 def test_a_mail_whose_sender_died_is_sent_after_its_lease(notice: Notice) -> None:
     # As a sweep leaves it that was killed after taking it.
     Notice.objects.filter(pk=notice.pk).update(
-        attempts=1, next_attempt_at=NOON + timedelta(minutes=5)
+        attempts=1, next_attempt_at=NOON + timedelta(minutes=2)
     )
 
-    sweep(notice, NOON + timedelta(minutes=4))
+    sweep(notice, NOON + timedelta(minutes=1))
     before = len(mail.outbox)
-    sweep(notice, NOON + timedelta(minutes=5))
+    sweep(notice, NOON + timedelta(minutes=2))
 
     assert (before, len(mail.outbox)) == (0, 1)
 
