@@ -121,8 +121,8 @@ def test_data_is_taken_along_and_the_account_deleted_on_a_phone(
     secret = customer.create_key("Laptop")
     session_id = customer.order("starter")
     page = customer.page
-    page.get_by_role("contentinfo").get_by_role("button", name="Deutsch").click()
     page.goto("/dashboard/settings/data/")
+    page.get_by_role("contentinfo").get_by_role("button", name="Deutsch").click()
     expect_to_fit(page)
     # The last of many tabs, which are one line in the longest words, is in view.
     tabs = page.get_by_role("navigation", name="Konto", exact=True)
