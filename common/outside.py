@@ -14,6 +14,10 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from common.addresses import is_loopback, is_public
 
 
+class NoAllowedAddress(OSError):
+    """A name has no address to which a request may go."""
+
+
 def is_allowed_address(address: str, *, loopback: bool) -> bool:
     """Tell whether a request may go to this IP address. Raises ValueError if it is not one.
 
@@ -33,11 +37,11 @@ class CheckedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Return the allowed addresses of a name. Raises OSError if there is none."""
+        """Return the allowed addresses of a name. Raises OSError."""
         found = await self._resolver.resolve(host, port, family)
         allowed = [result for result in found if self._is_allowed(result["host"])]
         if not allowed:
-            raise OSError("The name has no address to which a request may go.")
+            raise NoAllowedAddress("The name has no address to which a request may go.")
         return allowed
 
     async def close(self) -> None:

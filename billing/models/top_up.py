@@ -125,6 +125,12 @@ class AutoTopUp(models.Model):
     def is_on(self) -> bool:
         return self.state == self.State.ON
 
+    @property
+    def was_switched_off(self) -> bool:
+        """Tell whether it is off, and not by the customer's choice."""
+        by_others = self.off_reason not in ("", self.OffReason.CUSTOMER)
+        return self.state == self.State.OFF and by_others
+
 
 class TopUpPayment(models.Model):
     """The request to Stripe that pays a top-up, stored so that a repeat is exactly the same."""

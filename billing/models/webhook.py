@@ -90,6 +90,19 @@ class WebhookDelivery(models.Model):
     until it is taken (2xx) or given up.
     """
 
+    class Failure(models.TextChoices):
+        NAME = "name", _("The name of the address was not found")
+        INNER = "inner", _("The name leads into a network, not to the internet")
+        ADDRESS = "address", _("Nothing may be sent to this address")
+        REFUSED = "refused", _("The connection was refused")
+        UNREACHABLE = "unreachable", _("The machine can't be reached")
+        TLS = "tls", _("The certificate or the encryption was not accepted")
+        TIMEOUT = "timeout", _("No answer in time")
+        BROKEN = "broken", _("The connection broke before there was an answer")
+        NO_HTTP = "no_http", _("The answer was not HTTP")
+        SECRET = "secret", _("The secret can't be read any more: renew it")
+        OTHER = "other", _("It could not be sent")
+
     webhook = models.ForeignKey(Webhook, models.CASCADE, db_index=False, related_name="deliveries")
     # The same for every attempt: by it a program knows what it has had before.
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -106,6 +119,9 @@ class WebhookDelivery(models.Model):
     tried_at = models.DateTimeField(null=True)
     status_code = models.PositiveSmallIntegerField(null=True)
     latency_ms = models.PositiveIntegerField(null=True)
+    # Why there was none. Empty in rows that an earlier release wrote, which have the words alone.
+    failure = models.CharField(max_length=11, choices=Failure, blank=True, db_default="")
+    # The system's own words for it, in English.
     error = models.CharField(max_length=200, blank=True)
 
     class Meta:

@@ -17,11 +17,12 @@ from billing.ledger.outlook import compare_months, next_lots, pace_of
 from billing.ledger.usage import UsageFilter, maker_seen_by, read_usage_page
 from billing.ledger.usage_charts import draw
 from billing.ledger.wallets import get_wallet
-from billing.models import Dispute, Order
+from billing.models import Dispute, Order, Wallet
 from billing.orders.worth_left import worth_left
 from billing.rollups.periods import Step, between
 from billing.top_ups.agreement import find_top_up
 from billing.views.requests import CustomerRequest, member_only
+from billing.wallet.commands.figures import Balance
 
 LATEST = 6
 CHART_DAYS = 30
@@ -57,8 +58,20 @@ def dashboard(request: CustomerRequest) -> HttpResponse:
     }
     if latest:
         context |= _read_usage(request, chosen, balance.available_credits)
+    context["shortage"] = _shortage(request, balance, context)
     template = "dashboard/_overview.html" if request.htmx else "dashboard/overview.html"
     return render(request, template, context)
+
+
+def _shortage(request: CustomerRequest, balance: Balance, context: dict[str, Any]) -> str:
+    """Return `used up` or `short` if credits are needed and no other notice asks for them."""
+    wallet, pace, top_up = context["wallet"], context.get("pace"), context["top_up"]
+    has_top_up_notice = top_up and top_up.was_switched_off and may(request.seat, Deed.TOP_UP)
+    if wallet.state == Wallet.State.FROZEN or balance.debt_credits or has_top_up_notice:
+        return ""
+    if wallet.credited_credits and not (balance.available_credits or balance.held_credits):
+        return "used up"
+    return "short" if pace and pace.is_short else ""
 
 
 def _read_usage(

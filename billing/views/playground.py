@@ -1,8 +1,10 @@
 """A chat on one's own balance. The page's script calls the API; nothing of it is stored here."""
 
+from django import forms
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.reauthentication import must_ask_again
@@ -13,9 +15,22 @@ from billing.exceptions import SignedOut, TooManyKeys
 from billing.keys.playground import lend_key
 from billing.views.requests import CustomerRequest, fresh_only, member_only
 from common.attempts import count_attempt
+from common.number_fields import WholeNumberField
 
 MOST_KEYS_PER_HOUR = 30
+DEFAULT_MAX_TOKENS = 1_024
 LANGUAGES = (("curl", "curl"), ("python", "Python"), ("node", "Node"))
+
+
+class NumbersForm(forms.Form):
+    """The numbers of a chat. The page's script reads them; the form is never sent here."""
+
+    temperature = forms.FloatField(
+        label=_("Temperature"), required=False, min_value=0, max_value=2, step_size=0.1
+    )
+    max_tokens = WholeNumberField(
+        label=_("Maximum tokens per answer"), required=False, initial=DEFAULT_MAX_TOKENS
+    )
 
 
 @member_only(Deed.MAKE_KEYS)
@@ -26,7 +41,7 @@ def playground(request: CustomerRequest) -> HttpResponse:
     return render(
         request,
         "dashboard/playground.html",
-        {"models": read_priced_models(), "languages": LANGUAGES},
+        {"models": read_priced_models(), "form": NumbersForm(), "languages": LANGUAGES},
     )
 
 

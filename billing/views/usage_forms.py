@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -128,8 +129,8 @@ class UsageForm(forms.Form):
         required=False, min_value=1, max_value=MAX_ID, widget=forms.HiddenInput
     )
 
-    # The fields that are always in view, and those that are folded away.
-    IN_VIEW = ("period", "by", "figure", "key", "model", "member")
+    # Beside the period: fields that a wide window has in view, and those that are folded away.
+    IN_VIEW = ("by", "figure", "key", "model", "member")
     FOLDED = ("outcome", "since", "until", "step", "request_id", "least_credits", "most_credits")
     # What narrows the list of requests down.
     NARROWING = ("key", "model", "member", "outcome", "request_id", "least_credits", "most_credits")
@@ -202,6 +203,16 @@ class UsageForm(forms.Form):
         return any(self.data.get(name) for name in self.FOLDED)
 
     @property
+    def narrowing(self) -> list[tuple[str, str]]:
+        """Return what is chosen beside the period, as label and words; only after `is_valid`."""
+        chosen = {name: self.cleaned_data.get(name) for name in (*self.IN_VIEW, *self.FOLDED)}
+        return [
+            (str(self.fields[name].label), _words_of(self.fields[name], value))
+            for name, value in chosen.items()
+            if value not in (None, "")
+        ]
+
+    @property
     def is_narrowed(self) -> bool:
         """Tell whether requests of the time may be left out."""
         return any(self.data.get(name) for name in self.NARROWING)
@@ -252,3 +263,15 @@ class UsageForm(forms.Form):
 
     def _today(self) -> date:
         return datetime.astimezone(self.now, self.zone).date()
+
+
+def _words_of(field: forms.Field, value: Any) -> str:
+    """Return a field's value as its reader knows it."""
+    if isinstance(field, forms.ModelChoiceField):
+        return str(field.label_from_instance(value))
+    if isinstance(field, forms.ChoiceField):
+        choices: Any = field.choices
+        return str(dict(choices)[value])
+    if isinstance(value, date):
+        return date_format(value)
+    return str(field.prepare_value(value))

@@ -57,6 +57,11 @@
       const element = make("section", "playground-lane card");
       element.append(make("h2", "mono", option.value));
       element.setAttribute("aria-label", option.value);
+      // Long answers scroll by keyboard as well, and on a phone so do the lanes.
+      element.tabIndex = 0;
+      element.addEventListener("focus", () => {
+        element.scrollIntoView({ block: "nearest", inline: "start" });
+      });
       find("lanes").append(element);
       return {
         model: option.value,
@@ -65,6 +70,13 @@
         element,
       };
     });
+  };
+
+  // Keeps the end of a lane in view, unless its reader has scrolled up.
+  const follow = ({ element }, change) => {
+    const isAtEnd = element.scrollHeight - element.scrollTop - element.clientHeight < 32;
+    change();
+    if (isAtEnd) element.scrollTop = element.scrollHeight;
   };
 
   // --- What is sent ---
@@ -102,15 +114,24 @@
     return [{ type: "text", text }, ...pictures.map((url) => ({ type: "image_url", image_url: { url } }))];
   };
 
+  const maxTokens = () => {
+    const input = form.elements.max_tokens;
+    if (!input.value.trim()) return undefined;
+    const number = window.readWholeNumber(input.value);
+    if (number) return number;
+    find("settings").open = true;
+    throw new Refusal(say("noNumber", { name: input.labels[0].textContent }));
+  };
+
   const body = (lane) => {
     const system = find("system").value.trim();
-    const temperature = find("temperature").value;
-    const most = find("max").value;
+    const temperature = form.elements.temperature.value;
+    const most = maxTokens();
     return {
       model: lane.model,
       messages: [...(system ? [{ role: "system", content: system }] : []), ...lane.turns],
       ...(temperature && { temperature: Number(temperature) }),
-      ...(most && { max_tokens: Number(most) }),
+      ...(most && { max_tokens: most }),
       ...(tools() && { tools: tools() }),
       stream: true,
       stream_options: { include_usage: true },
@@ -177,8 +198,10 @@
         calls[call.index].arguments += call.function?.arguments ?? "";
       }
       const called = calls.map((call) => `\n→ ${call.name}(${call.arguments})`).join("");
-      shown.textContent = text + called;
-      cost.textContent = say("running", { credits: runningCost(lane, sent, text) });
+      follow(lane, () => {
+        shown.textContent = text + called;
+        cost.textContent = say("running", { credits: runningCost(lane, sent, text) });
+      });
     }
     return shown.textContent;
   };
@@ -193,6 +216,7 @@
     const cost = make("p", "faint numeric", say("sending"));
     theirs.append(shown, cost);
     lane.element.append(mine, theirs);
+    lane.element.scrollTop = lane.element.scrollHeight;
     let secret;
     let requestId;
     try {
@@ -235,6 +259,7 @@
     try {
       const said = await content();
       tools();
+      maxTokens();
       openLanes();
       const controller = new AbortController();
       setRunning(controller);
@@ -263,6 +288,16 @@
     find("lanes").replaceChildren();
     find("say").focus();
   });
+
+  const showChosen = () => {
+    find("chosen").textContent = chosen().map((option) => option.value).join(" · ");
+  };
+  find("settings").addEventListener("change", showChosen);
+  form.elements.max_tokens.addEventListener("change", (event) => {
+    const number = window.readWholeNumber(event.target.value);
+    if (number) event.target.value = figure(number);
+  });
+  showChosen();
 
   // --- View code ---
 

@@ -57,4 +57,10 @@
   };
 
   document.querySelectorAll(".tabs").forEach(build);
+
+  // Of a row of pages that scrolls, the present one comes into view.
+  document.querySelectorAll(".tabs-nav").forEach((row) => {
+    const here = row.querySelector("[aria-current]");
+    if (here) row.scrollLeft = here.offsetLeft - (row.clientWidth - here.offsetWidth) / 2;
+  });
 })();

@@ -81,12 +81,47 @@ def test_a_german_reader_is_told_the_same_in_german(stack: Stack, browsers: Brow
     )
 
     page.get_by_label("Nachricht", exact=True).fill("say 20 words [[tps=10]]")
+    most_tokens = page.get_by_label("Höchstzahl Token einer Antwort")
+    expect(most_tokens).to_have_value("1.024")
+    most_tokens.fill("2,000")
     page.get_by_role("button", name="Senden", exact=True).click()
+    expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("ganze Zahl über 0")
+    most_tokens.fill("2000")
+    most_tokens.blur()
+    expect(most_tokens).to_have_value("2.000")
+    with page.expect_request("**/v1/chat/completions") as asked:
+        page.get_by_role("button", name="Senden", exact=True).click()
 
+    assert (asked.value.post_data_json or {})["max_tokens"] == 2_000
     chat = page.get_by_role("region", name="gpt-4", exact=True)
     expect(chat).to_contain_text(re.compile(r"Bisher etwa \d+ Credits"))
     expect(chat).to_contain_text(re.compile(r"\d+ Credits berechnet"), timeout=30_000)
     keep(page, "playground/german")
+
+
+def test_on_a_phone_the_chat_comes_first_and_settings_are_folded(
+    stack: Stack, browsers: Browsers
+) -> None:
+    page = browsers.open(viewport={"width": 390, "height": 844})
+    sign_up(page, stack, "pocket").buy("starter")
+    page.goto("/dashboard/playground/")
+    expect(page.get_by_role("button", name="Send", exact=True)).to_be_in_viewport()
+    expect(page.get_by_label("Temperature")).to_be_hidden()
+
+    page.get_by_text("Model and settings").click()
+    page.get_by_label("Compare with").select_option("gpt-4o-mini")
+    ask(page, "say 200 words")
+
+    expect(page.get_by_text("gpt-4 · gpt-4o-mini")).to_be_visible()
+    first, second = (
+        page.get_by_role("region", name=name, exact=True) for name in ("gpt-4", "gpt-4o-mini")
+    )
+    # A long answer is read to its end by scrolling, and its receipt is in view.
+    expect(first.get_by_role("link", name="Receipt")).to_be_in_viewport(timeout=30_000)
+    expect(second).to_be_in_viewport(ratio=0.05)
+    second.focus()
+    expect(second.get_by_role("link", name="Receipt")).to_be_in_viewport(timeout=30_000)
+    keep(page, "playground/phone")
 
 
 def test_an_invited_member_sends_the_first_request_from_the_dashboard(

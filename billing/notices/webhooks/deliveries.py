@@ -49,5 +49,10 @@ def write_test(webhook: Webhook) -> WebhookDelivery:
 def send_again(delivery: WebhookDelivery) -> None:
     """Make a delivery due, whether it was taken or not; the next sweep sends the same once more."""
     WebhookDelivery.objects.filter(pk=delivery.pk).update(
-        delivered_at=None, given_up_at=None, attempts=0, error="", next_attempt_at=timezone.now()
+        delivered_at=None,
+        given_up_at=None,
+        attempts=0,
+        failure="",
+        error="",
+        next_attempt_at=timezone.now(),
     )

@@ -7,7 +7,6 @@ and our note of it has the same posted again, with the same id.
 """
 
 import asyncio
-import os
 import time
 from collections import Counter
 from collections.abc import Collection
@@ -23,6 +22,7 @@ from django.utils import timezone
 from billing.exceptions import WebhookUnfit
 from billing.models import Webhook, WebhookDelivery
 from billing.notices.webhooks.addresses import check_url, is_allowed_address
+from billing.notices.webhooks.failures import failure_of, words_of
 from billing.notices.webhooks.signatures import signed_headers
 from billing.notices.webhooks.switches import switch_off_failing
 from common.due import NO_TIME, RetriedRows
@@ -48,16 +48,27 @@ DELIVERIES = RetriedRows(
 )
 # A webhook that took nothing for so long is switched off once a delivery is given up.
 LONGEST_FAILURE = timedelta(days=3)
+# What keeps an attempt from being answered; anything else is a fault of ours.
+EXPECTED = (
+    TimeoutError,
+    aiohttp.ClientError,
+    OSError,
+    ValueError,
+    WebhookUnfit,
+    InvalidToken,
+)
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of an attempt. Without a status there was no answer, and `error` says why."""
+    """What came of an attempt. Without a status there was no answer, and `failure` says why."""
 
     status_code: int | None
     latency_ms: int
+    failure: str = ""
+    # The system's own words for it.
     error: str = ""
     retry_after: timedelta = NO_TIME
 
@@ -123,7 +134,8 @@ async def _wait(tasks: Collection[asyncio.Task[Answer]]) -> set[asyncio.Task[Ans
 
 
 async def _post(session: aiohttp.ClientSession, delivery: WebhookDelivery) -> Answer:
-    began, status, error, wait_s = time.monotonic(), None, "", None
+    began, status, wait_s = time.monotonic(), None, None
+    failure, error = "", ""
     try:
         headers = signed_headers(delivery, at=timezone.now())
         async with session.post(
@@ -134,24 +146,11 @@ async def _post(session: aiohttp.ClientSession, delivery: WebhookDelivery) -> An
         ) as answer:
             status = answer.status
             wait_s = parse_retry_after(answer.headers)
-    except TimeoutError:
-        error = f"No answer within {TIMEOUT_S} seconds"
-    except (aiohttp.ClientError, OSError, ValueError, WebhookUnfit) as problem:
-        error = _words_of(problem)
-    except InvalidToken:
-        error = "The secret can't be read any more: renew it"
+    except EXPECTED as problem:
+        failure, error = failure_of(problem), words_of(problem)
     latency_ms = round((time.monotonic() - began) * 1_000)
-    return Answer(status, latency_ms, error[:200], timedelta(seconds=wait_s or 0))
-
-
-def _words_of(problem: Exception) -> str:
-    """Return what went wrong in the system's words, without its numbers, for customers to read."""
-    fault = getattr(problem, "os_error", problem)
-    number = getattr(fault, "errno", None)
-    # Those of names that are not found are below zero, and have their own words.
-    if number and number > 0:
-        return os.strerror(number)
-    return getattr(fault, "strerror", None) or str(fault) or type(problem).__name__
+    wait = timedelta(seconds=wait_s or 0)
+    return Answer(status, latency_ms, failure=failure, error=error[:200], retry_after=wait)
 
 
 @transaction.atomic
@@ -162,6 +161,7 @@ def _note(delivery: WebhookDelivery, answer: Answer) -> None:
         "tried_at": now,
         "status_code": answer.status_code,
         "latency_ms": answer.latency_ms,
+        "failure": answer.failure,
         "error": answer.error,
     }
     webhook = Webhook.objects.filter(pk=delivery.webhook_id)

@@ -217,7 +217,7 @@ def test_a_receiver_that_never_answers_is_left_in_time(
 
     failed = WebhookDelivery.objects.get()
     assert (failed.status_code, failed.attempts) == (None, 1)
-    assert "No answer" in failed.error
+    assert failed.failure == WebhookDelivery.Failure.TIMEOUT
 
 
 def test_the_log_says_in_words_why_nothing_answered(hook: Webhook) -> None:
@@ -226,7 +226,9 @@ def test_the_log_says_in_words_why_nothing_answered(hook: Webhook) -> None:
 
     post_due_deliveries()
 
-    assert WebhookDelivery.objects.get().error == "Connection refused"
+    failed = WebhookDelivery.objects.get()
+    assert failed.failure == WebhookDelivery.Failure.REFUSED
+    assert failed.error == "Connection refused"
 
 
 @pytest.mark.parametrize(
@@ -290,7 +292,7 @@ def test_a_name_that_is_pointed_inside_later_gets_no_connection(
     post_due_deliveries()
 
     assert tried == []
-    assert "no address" in WebhookDelivery.objects.get().error
+    assert WebhookDelivery.objects.get().failure == WebhookDelivery.Failure.INNER
 
 
 def test_an_address_that_was_saved_before_is_checked_again(
@@ -302,7 +304,7 @@ def test_an_address_that_was_saved_before_is_checked_again(
     post_due_deliveries()
 
     assert receiver.heard == []
-    assert WebhookDelivery.objects.get().error
+    assert WebhookDelivery.objects.get().failure == WebhookDelivery.Failure.ADDRESS
 
 
 def test_who_answers_410_is_sent_nothing_more_and_mailed(

@@ -5,6 +5,7 @@ import re
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import Role, User
 from billing.keys.api_keys import issue_api_key
@@ -15,7 +16,7 @@ from billing.ledger.wallets import (
     grant_credits,
     wallet_of,
 )
-from billing.models import Wallet
+from billing.models import AutoTopUp, Wallet
 from billing.wallet.sync_client import SyncWalletClient
 from tests.billing.views.conftest import HTMX, MakeUsage
 from tests.conftest import signed_in
@@ -97,6 +98,40 @@ def test_it_says_that_a_wallet_is_frozen_and_in_debt(alice: User, as_alice: Clie
     assert "Your balance is frozen" in page
     assert "A payment is disputed" not in page  # staff writes it for staff
     assert "120,000 credits are owed" in page
+
+
+def notices(page: Client) -> list[str]:
+    """Return the notices about the balance, by the words that they begin with."""
+    overview = page.get("/dashboard/").content.decode().partition('id="overview"')[2]
+    return re.findall(r'<div class="notice[^"]*".*?<strong>([^<]+)</strong>', overview, re.DOTALL)
+
+
+@pytest.mark.usefixtures("unchecked_books")
+def test_a_balance_that_is_used_up_has_one_notice(
+    alice: User, as_alice: Client, use: MakeUsage
+) -> None:
+    wallet = wallet_of(alice)
+    theirs = Wallet.objects.filter(pk=wallet.pk)
+    new = notices(as_alice)
+    grant_credits(wallet, credits=1_328, reason="test")
+    theirs.update(posted_credits=0)
+    use("req_1", started_at=timezone.now(), ended_at=timezone.now())
+
+    used_up = notices(as_alice)
+    AutoTopUp.objects.create(wallet=wallet, off_reason="declined", off_at=timezone.now())
+    declined = notices(as_alice)
+    AutoTopUp.objects.update(off_reason="customer")
+    theirs.update(debt_credits=1)
+    in_debt = notices(as_alice)
+    theirs.update(debt_credits=0)
+    freeze_wallet(wallet, reason="test")
+    frozen = notices(as_alice)
+
+    assert new == []
+    assert used_up == ["Your balance is used up."]
+    assert declined == ["Automatic top-up was switched off"]
+    assert in_debt == ["1 credits are owed."]
+    assert frozen == ["Your balance is frozen."]
 
 
 def test_it_shows_nothing_of_anyone_else(as_bob: Client, use: MakeUsage) -> None:

@@ -35,6 +35,18 @@ def test_the_page_has_the_models_on_sale_and_no_secret(as_alice: Client, alice: 
     assert not ApiKey.objects.exists()
 
 
+@pytest.mark.usefixtures("gpt4")
+@pytest.mark.parametrize(("language", "shown"), [("en", "1,024"), ("de", "1.024")])
+def test_numbers_are_shown_in_the_readers_groups(
+    as_alice: Client, language: str, shown: str
+) -> None:
+    as_alice.cookies["language"] = language
+
+    page = as_alice.get("/dashboard/playground/").content.decode()
+
+    assert f'name="max_tokens" value="{shown}" inputmode="numeric"' in page
+
+
 def test_a_lent_key_is_short_lived_and_slow(as_alice: Client, alice: User) -> None:
     lent = as_alice.post(URL).json()
 

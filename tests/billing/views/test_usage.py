@@ -1,6 +1,7 @@
 """The usage table and the receipts behind it."""
 
 import csv
+import html
 import io
 import re
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import time_machine
 from asgiref.sync import async_to_sync
 from django.core.cache import cache
 from django.test import Client
+from django.utils.html import strip_tags
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import ApiKey, User
@@ -305,6 +307,24 @@ def test_it_says_what_does_not_fit(as_alice: Client, use: MakeUsage, query: dict
 
     assert answer.status_code == 400
     assert "That filter isn" in answer.content.decode()
+
+
+def test_a_line_says_what_is_filtered(as_alice: Client, use: MakeUsage, alices_key: ApiKey) -> None:
+    use("req_1")
+
+    everything = as_alice.get("/dashboard/usage/?period=90d").content.decode()
+    chosen = as_alice.get(
+        "/dashboard/usage/",
+        {"key": str(alices_key.pk), "by": "key", "since": "2026-03-01", "least_credits": "1,000"},
+        headers=HTMX,
+    ).content.decode()
+
+    assert "chosen-filters" not in everything
+    line = " ".join(html.unescape(strip_tags(chosen.split("</p>")[0])).split())
+    assert line == (
+        f"Group by: API key API key: {alices_key} From: 1 Mar 2026 Charged at least: 1,000"
+        " Clear filters"
+    )
 
 
 def test_days_are_those_of_the_reader(alice: User, as_alice: Client, use: MakeUsage) -> None:

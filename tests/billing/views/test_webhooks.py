@@ -5,6 +5,7 @@ import re
 import pytest
 from django.core.cache import cache
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import Role, TeamEvent, User
 from accounts.teams.members import own_seat
@@ -106,6 +107,23 @@ def test_a_test_is_written_down_and_its_body_can_be_read(as_alice: Client, hook:
     assert "Waiting" in listed
     assert "&quot;webhook.test&quot;" in page
     assert sent.message_id in page
+
+
+def test_a_german_reader_has_the_reason_in_german_and_the_systems_words_below(
+    as_alice: Client, hook: Webhook
+) -> None:
+    delivery = write_test(hook)
+    went = {"failure": "refused", "error": "Connection refused", "latency_ms": 3}
+    WebhookDelivery.objects.update(tried_at=timezone.now(), **went)
+    as_alice.post("/language/", {"language": "de"})
+
+    log = as_alice.get(f"/dashboard/settings/webhooks/{hook.pk}/").content.decode()
+    page = as_alice.get(f"/dashboard/settings/deliveries/{delivery.pk}/").content.decode()
+
+    assert "Die Verbindung wurde abgelehnt" in log
+    assert "Connection refused" not in log
+    assert "Die Verbindung wurde abgelehnt" in page
+    assert '<bdi lang="en">Connection refused</bdi>' in page
 
 
 def test_what_was_given_up_is_sent_again(as_alice: Client, hook: Webhook) -> None:
