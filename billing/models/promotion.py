@@ -18,7 +18,8 @@ MOST_PERCENT = 100
 class Promotion(models.Model):
     """Adds a part of a pack's credits to those it is sold with, between two instants.
 
-    Orders keep what they were given. A hidden one is neither shown nor given.
+    Orders keep what they were given. A hidden one is neither shown nor given. What of it may be
+    changed, and when, is in `billing.catalogue.promotion_terms`.
     """
 
     class State(models.TextChoices):
