@@ -145,7 +145,6 @@ def make_everything() -> Full:
     offer = AmountOffer.objects.create(
         currency="usd", least_cents=500, most_cents=9_000, credits_per_unit=100
     )
-    promotion = make_promotion()
     approval = Approval.objects.create(
         page="billing.wallet",
         action="grant",
@@ -207,7 +206,7 @@ def make_everything() -> Full:
         for model in admin.site._registry
         if (row := model._default_manager.order_by("pk").first()) is not None
     }
-    named = (buyer.user, wallet, buyer.key, paid, terms, spare, approval, offer, promotion)
+    named = (buyer.user, wallet, buyer.key, paid, terms, spare, approval, offer, make_promotion())
     rows |= {row._meta.label_lower: row for row in named}
     others: dict[str, Model] = {
         "billing.order credit": review,

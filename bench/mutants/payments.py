@@ -31,6 +31,13 @@ MUTANTS: list[Mutant] = [
         "",
         tests="promotions.py::test_an_order_is_not_made_of_a_promotion_that_is_hidden_in_between",
     ),
+    Mutant(
+        "payments: terms of a promotion that orders have",
+        "billing/catalogue/promotion_terms.py",
+        '    if promotion.orders.exists():\n        return "Orders',
+        '    if False:\n        return "Orders',
+        "tests/billing/admin/test_promotions.py::test_its_terms_change_while_it_is_hidden_and_no_order_has_it",
+    ),
     payment(
         "bonus beyond what the page showed",
         "orders/checkout.py",
