@@ -18,7 +18,7 @@ BillingError
 ├── PackUnavailable           no such pack is on sale
 │   ├── CurrencyUnproven      nobody knows yet how Stripe reads amounts of its currency
 │   ├── AmountRefused         an amount of the customer's choice that is not sold
-│   └── OfferChanged          an amount buys something else than the page said
+│   └── OfferChanged          a price buys something else than the page said
 ├── TooManyOrders             this user or network started too many orders and paid none
 ├── TooManyCards              this user or network tried too many cards
 ├── OrderMissing              no order of ours belongs to this payment
@@ -166,7 +166,7 @@ class AmountRefused(PackUnavailable):
 
 
 class OfferChanged(PackUnavailable):
-    """An amount buys something else by now than the page said that was posted."""
+    """A pack or an amount buys something else by now than the page said that was posted."""
 
 
 class TooManyOrders(BillingError):

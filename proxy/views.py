@@ -18,20 +18,20 @@ from proxy.upstreams.service import read_histories
 @require_safe
 def models(request: HttpRequest) -> HttpResponse:
     """List the models and what their tokens cost, in money of a pack and in credits."""
-    on_sale, priced = list(packs_on_sale()), read_priced_models(read_facts())
+    on_sale, priced = packs_on_sale(), read_priced_models(read_facts())
     form = ModelFilterForm.of_query(on_sale, priced, request.GET)
     is_valid = form.is_valid()
     slug = form.cleaned_data.get("pack")
-    pack = next((pack for pack in on_sale if pack.slug == slug), None)
+    sold = next((sold for sold in on_sale if sold.pack.slug == slug), None)
     context = {
         "form": form,
         "knows_contexts": any(each.facts.context_tokens for each in priced),
         "knows_traits": any(each.traits for each in priced),
         "knows_providers": any(each.facts.providers for each in priced),
-        "models": form.choose(priced, pack) if is_valid else [],
+        "models": form.choose(priced, sold) if is_valid else [],
         "is_any_on_sale": bool(priced),
         "packs": on_sale,
-        "pack": pack,
+        "sold": sold,
     }
     return render(request, "storefront/models.html", context, status=200 if is_valid else 400)
 

@@ -44,6 +44,7 @@ from billing.models import (
 from proxy.models import Incident, Provider, Route
 from proxy.upstreams.providers.setup import add_key
 from tests import desk
+from tests.promotions import make_promotion
 
 PROVIDER_SECRET = "sk-upstream-canary-0123456789abcdef-WXYZ"
 ORIGIN = "https://api.example.com"
@@ -205,12 +206,13 @@ def make_everything() -> Full:
         for model in admin.site._registry
         if (row := model._default_manager.order_by("pk").first()) is not None
     }
-    named = (buyer.user, wallet, buyer.key, paid, terms, spare, approval, offer)
+    named = (buyer.user, wallet, buyer.key, paid, terms, spare, approval, offer, make_promotion())
     rows |= {row._meta.label_lower: row for row in named}
     others: dict[str, Model] = {
         "billing.order credit": review,
         "billing.order close": review,
         "billing.modelprice cancel": planned,
+        "billing.promotion show": make_promotion(is_shown=False),
         "billing.wallet unfreeze": frozen,
         "proxy.provider resume": paused,
     }

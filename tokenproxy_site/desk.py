@@ -27,7 +27,7 @@ from proxy.upstreams.providers.balances import read_accounts, say_balance, say_c
 GROUPS: dict[str, tuple[str, ...]] = {
     "Customers": ("User", "EmailAddress", "Authenticator", "SignIn", "ApiKey", "Wallet"),
     "Teams": ("Team", "Invitation", "TeamEvent"),
-    "Sales": ("Order", "Refund", "Dispute", "Pack", "AmountOffer", "StripeEvent"),
+    "Sales": ("Order", "Refund", "Dispute", "Pack", "AmountOffer", "Promotion", "StripeEvent"),
     "Auto top-up": ("AutoTopUp", "TopUpConsent", "TopUpPayment", "StripeCustomer"),
     "Gifts": ("CodeBatch", "RedeemCode", "WelcomeCredit"),
     "Books": (

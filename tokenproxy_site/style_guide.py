@@ -9,6 +9,8 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from accounts.time_zones import zone_of
+from billing.models import Promotion
 from proxy.upstreams.service import DAYS, Day, History
 
 ICONS = ["alert", "check", "clock", "copy", "info", "key", "mail", "menu", "orders", "shield"]
@@ -38,5 +40,11 @@ def style_guide(request: HttpRequest) -> HttpResponse:
         "wrong": Fields({"number": "-1", "choice": "c"}),
         "history": History("gpt-4", days[::-1]),
         "icons": ICONS,
+        "promotion": Promotion(
+            title="A fifth more credits",
+            text="In every pack, and in amounts of your choice.",
+            ends_at=timezone.now() + timedelta(days=7),
+        ),
+        "zone": zone_of(request),
     }
     return render(request, "style_guide.html", context)

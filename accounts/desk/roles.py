@@ -33,7 +33,7 @@ CUSTOMERS = (
     *views("billing", "welcomecredit", "publicmodel", "modelprice", "notice", "inboxitem"),
     *views("billing", "notificationsettings", "signin", "staffnote", "statussubscription"),
     SEES_DASHBOARDS,
-    *views("billing", "amountoffer", "amountstep"),
+    *views("billing", "amountoffer", "amountstep", "promotion"),
 )
 UPSTREAMS = views("proxy", "provider", "provideraccount", "providerkey", "route")
 

@@ -25,6 +25,27 @@ def due(name: str, old: str, new: str, *, tests: str) -> Mutant:
 
 MUTANTS: list[Mutant] = [
     payment(
+        "bonus of a promotion that was changed in between",
+        "orders/checkout.py",
+        '    lock_given(snapshot["promotion"], at=now)\n',
+        "",
+        tests="promotions.py::test_an_order_is_not_made_of_a_promotion_that_is_hidden_in_between",
+    ),
+    Mutant(
+        "payments: terms of a promotion that orders have",
+        "billing/catalogue/promotion_terms.py",
+        '    if promotion.orders.exists():\n        return "Orders',
+        '    if False:\n        return "Orders',
+        "tests/billing/admin/test_promotions.py::test_its_terms_change_while_it_is_hidden_and_no_order_has_it",
+    ),
+    payment(
+        "bonus beyond what the page showed",
+        "orders/checkout.py",
+        "    if shown_credits not in {None, sold.credits}:",
+        "    if False:",
+        tests="promotions.py::test_what_a_page_showed_is_what_is_ordered_or_nothing",
+    ),
+    payment(
         "session may differ",
         "orders/checkout_payments.py",
         '            "session": (',

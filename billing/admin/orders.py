@@ -47,6 +47,8 @@ class OrderAdmin(ExactSearch[Order], ReadOnlyWithActions[Order]):
             "pack",
             "pack_name",
             columns.number("credits", "Credits"),
+            columns.number("bonus_credits", "Of them a bonus"),
+            "promotion",
             columns.price("amount_cents", "Amount"),
             "validity_days",
             "channel",

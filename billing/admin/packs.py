@@ -72,6 +72,12 @@ class PackAdmin(DeskAdmin[Pack]):
     inlines = (PackPriceInline,)
     readonly_fields = ("stripe_product_id", "stripe_price_id")
 
+    def has_delete_permission(self, request: HttpRequest, obj: Pack | None = None) -> bool:
+        """Keep a pack that a promotion names: without it, the promotion would hold for all."""
+        if obj is not None and obj.promotions.exists():
+            return False
+        return super().has_delete_permission(request, obj)
+
     def get_changelist_form(
         self, request: HttpRequest, **kwargs: Any
     ) -> type[forms.ModelForm[Pack]]:

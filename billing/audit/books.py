@@ -11,7 +11,7 @@ The numbers are those of the invariants in the design:
 5. one receipt per charge, charged + write-off = target, and the target is what the usage costs
 6. Σ lots remaining = posted, per wallet; a lot is what its entry credited, for as long as agreed
 7. fulfilled orders and the ledger name each other, with the same credits; what is taken back
-   is the share of what was returned
+   is the share of what was returned; a bonus is what its promotion adds
 8. what an API key spent is the sum of its receipts, by month; Redis adds what is not booked yet,
    and holds and counts the key's open holds; the same for a member whom Redis counts
 9. roll-ups are the sums of the receipts that are rolled up

@@ -256,6 +256,17 @@ QUERIES: list[tuple[int, str]] = [
         """,
     ),
     (
+        # A promotion's percentage stays as it was once an order was given it.
+        7,
+        """
+        SELECT 'order ' || o.public_id, format('%s of %s credits are a bonus, its promotion adds '
+               '%s percent', o.bonus_credits, o.credits, p.bonus_percent)
+        FROM billing_order o LEFT JOIN billing_promotion p ON p.id = o.promotion_id
+        WHERE o.bonus_credits
+              <> COALESCE(div((o.credits - o.bonus_credits)::numeric * p.bonus_percent, 100), 0)
+        """,
+    ),
+    (
         # What was paid is the price less the discount, plus the tax unless the price includes it.
         7,
         """

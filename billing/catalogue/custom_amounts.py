@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext
 
+from billing.catalogue.promotions import promotion_of_amount
 from billing.exceptions import AmountRefused, OfferChanged
-from billing.models import AmountOffer
+from billing.models import AmountOffer, Promotion
 from common.credits import MAX_CREDITS
 from common.currencies import UNPROVEN, decimal_places, smallest_step
 from common.money import price
@@ -27,6 +28,9 @@ class Quote:
     amount_cents: int
     credits: int
     validity_days: int | None
+    # How many of the credits a promotion adds.
+    bonus_credits: int = 0
+    promotion: Promotion | None = None
 
     @property
     def mark(self) -> str:
@@ -62,10 +66,12 @@ def quote_of(offer: AmountOffer, amount_cents: int) -> Quote:
         raise AmountRefused(
             gettext("Choose an amount that is a multiple of {step}.").format(step=step)
         )
-    credits = credits_for(currency, amount_cents, rates_of(offer))
-    if not 0 < credits <= MAX_CREDITS:
+    base = credits_for(currency, amount_cents, rates_of(offer))
+    promotion = promotion_of_amount(base)
+    bonus = promotion.bonus_of(base) if promotion else 0
+    if not 0 < base + bonus <= MAX_CREDITS:
         raise AmountRefused(gettext("This amount can't be sold. Please choose another."))
-    return Quote(currency, amount_cents, credits, offer.validity_days)
+    return Quote(currency, amount_cents, base + bonus, offer.validity_days, bonus, promotion)
 
 
 def credits_for(currency: str, amount_cents: int, rates: Iterable[tuple[int, int]]) -> int:

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db.models import Prefetch, QuerySet
 from django.utils.translation import gettext
 
+from billing.catalogue.promotions import PackOnSale, put_on_sale
 from billing.exceptions import CurrencyUnproven, InvalidAmount, PackUnavailable
 from billing.models import Pack, PackPrice
 from common.currencies import UNPROVEN, UNPROVEN_REASON, decimal_places, is_unproven, least_charge
@@ -23,8 +24,13 @@ class Price:
     stripe_price_id: str
 
 
-def packs_on_sale() -> QuerySet[Pack]:
-    """Return the packs on sale, in the order that staff gave them, with their other prices."""
+def packs_on_sale() -> list[PackOnSale]:
+    """Return the packs on sale as they are sold now, in the order that staff gave them."""
+    return put_on_sale(sold_packs())
+
+
+def sold_packs() -> QuerySet[Pack]:
+    """Return the packs on sale, with their other prices, whatever a promotion adds."""
     other_prices = PackPrice.objects.exclude(currency__in=UNPROVEN)
     return (
         Pack.objects.filter(is_active=True)
@@ -36,9 +42,10 @@ def packs_on_sale() -> QuerySet[Pack]:
 def dearest_credit(currency: str) -> Decimal | None:
     """Return what a credit costs in a currency's dearest pack, in its whole units, unrounded.
 
-    None if no pack is sold in it.
+    None if no pack is sold in it. Without promotions: most credits that are spent now were bought
+    before, and who compares prices by them shall not see all models' change for a few days.
     """
-    packs = packs_on_sale()
+    packs = sold_packs()
     own = [(pack.price_cents, pack.credits) for pack in packs if pack.currency == currency]
     others = [
         (other.price_cents, pack.credits)

@@ -14,17 +14,18 @@ from billing.catalogue.pricing import (
     price_classes,
     round_up,
 )
-from billing.models import Pack
+from billing.catalogue.promotions import PackOnSale
 from common.money import MILLION
 
 DAYS_A_MONTH = 30
 
 
-def price_of_million_tokens(pack: Pack, rate_millicredits: int) -> Decimal:
+def price_of_million_tokens(sold: PackOnSale, rate_millicredits: int) -> Decimal:
     """Return what a million tokens at this rate cost in credits of this pack, in the smallest unit
     of its currency, unrounded.
     """
-    return Decimal(pack.price_cents) * MILLION * rate_millicredits / (MILLICREDITS * pack.credits)
+    price_cents = Decimal(sold.pack.price_cents)
+    return price_cents * MILLION * rate_millicredits / (MILLICREDITS * sold.credits)
 
 
 def tokens_for(amount_credits: int, rate_millicredits: int) -> int | None:
@@ -55,7 +56,7 @@ class Workload:
 class PackEstimate:
     """One pack under a workload. `days` is how long it lasts, rounded down; None if it is free."""
 
-    pack: Pack
+    sold: PackOnSale
     days: int | None
     month_cents: Decimal
     thousand_requests_cents: Decimal
@@ -63,7 +64,7 @@ class PackEstimate:
     @property
     def is_cut_short(self) -> bool:
         """Return whether its credits expire before the workload has used them."""
-        validity = self.pack.validity_days
+        validity = self.sold.pack.validity_days
         return validity is not None and (self.days is None or self.days > validity)
 
 
@@ -76,19 +77,19 @@ class Estimate:
     packs: list[PackEstimate]
 
 
-def estimate(rates: Rates, workload: Workload, packs: Iterable[Pack]) -> Estimate:
+def estimate(rates: Rates, workload: Workload, packs: Iterable[PackOnSale]) -> Estimate:
     """Return what a workload costs: each request rounded up by itself, as it will be charged."""
     usage = Usage(workload.prompt_tokens, workload.completion_tokens)
     each = cost_credits(rates, usage)
     day = each * workload.requests_per_day
-    return Estimate(each, day, [_bear(pack, each, day) for pack in packs])
+    return Estimate(each, day, [_bear(sold, each, day) for sold in packs])
 
 
-def _bear(pack: Pack, request_credits: int, day_credits: int) -> PackEstimate:
-    credit_cents = Decimal(pack.price_cents) / pack.credits
+def _bear(sold: PackOnSale, request_credits: int, day_credits: int) -> PackEstimate:
+    credit_cents = Decimal(sold.pack.price_cents) / sold.credits
     return PackEstimate(
-        pack=pack,
-        days=pack.credits // day_credits if day_credits else None,
+        sold=sold,
+        days=sold.credits // day_credits if day_credits else None,
         month_cents=credit_cents * day_credits * DAYS_A_MONTH,
         thousand_requests_cents=credit_cents * request_credits * 1_000,
     )

@@ -113,9 +113,9 @@ def _tables(user: User, wallet: Wallet) -> dict[str, Any]:
         "orders": _rows(
             Order,
             user,
-            *("public_id", "pack_name", "credits", "amount_cents", "currency", "status"),
-            *("paid_cents", "discount_cents", "tax_cents", "refunded_cents", "disputed_cents"),
-            *("client_address", "created_at", "fulfilled_at"),
+            *("public_id", "pack_name", "credits", "bonus_credits", "amount_cents", "currency"),
+            *("status", "paid_cents", "discount_cents", "tax_cents", "refunded_cents"),
+            *("disputed_cents", "client_address", "created_at", "fulfilled_at"),
         ),
         "refunds": list(
             Refund.objects.filter(order__buyer=user)

@@ -17,6 +17,7 @@ from billing.models.inbox import InboxItem
 from billing.models.ledger import LedgerEntry, Lot
 from billing.models.notice import Notice, NotificationSettings, SignIn
 from billing.models.order import Order
+from billing.models.promotion import Promotion
 from billing.models.refund import Refund
 from billing.models.revenue import ExchangeRate, Revenue
 from billing.models.roll_up import (
@@ -65,6 +66,7 @@ __all__ = [
     "Pack",
     "PackPrice",
     "PriceCancellation",
+    "Promotion",
     "PublicModel",
     "RedeemCode",
     "Refund",

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from billing.token_classes import CLASSES
+from common.credits import MAX_CREDITS
 from common.currencies import UNPROVEN, UNPROVEN_REASON, least_charge, smallest_step
 from common.staff_texts import GERMAN
 
@@ -66,7 +67,10 @@ class Pack(models.Model):
     description_de = models.CharField(
         "Description in German", max_length=200, blank=True, db_default="", help_text=GERMAN
     )
-    credits = models.BigIntegerField(validators=[MinValueValidator(1)])
+    # With the largest bonus, a wallet still holds them.
+    credits = models.BigIntegerField(
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_CREDITS // 2)]
+    )
     price_cents = models.PositiveIntegerField(
         validators=[MinValueValidator(1)], help_text="In the currency's smallest unit."
     )

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts.models import Team
 from billing.models.catalogue import Pack
+from billing.models.promotion import Promotion
 from common.money import micros
 
 
@@ -48,6 +49,11 @@ class Order(models.Model):
     pack = models.ForeignKey(Pack, models.SET_NULL, null=True, related_name="orders")
     pack_name = models.CharField(max_length=60)
     credits = models.BigIntegerField()
+    # How many of these a promotion added. They are of the same lot, sold for the same payment.
+    bonus_credits = models.BigIntegerField(default=0, db_default=0)
+    promotion = models.ForeignKey(
+        Promotion, models.PROTECT, null=True, db_index=False, related_name="orders"
+    )
     amount_cents = models.PositiveIntegerField()
     currency = models.CharField(max_length=3)
     validity_days = models.PositiveIntegerField(null=True)
@@ -97,6 +103,15 @@ class Order(models.Model):
             models.CheckConstraint(condition=Q(credits__gt=0), name="order_has_credits"),
             models.CheckConstraint(condition=Q(amount_cents__gt=0), name="order_costs_something"),
             models.CheckConstraint(
+                condition=Q(bonus_credits=0, promotion=None)
+                | Q(
+                    bonus_credits__gt=0,
+                    bonus_credits__lt=F("credits"),
+                    promotion__isnull=False,
+                ),
+                name="order_bonus_has_a_promotion",
+            ),
+            models.CheckConstraint(
                 condition=Q(reinstated_credits__gte=0)
                 & Q(clawed_back_credits__gte=F("reinstated_credits"))
                 & Q(clawed_back_credits__lte=F("reinstated_credits") + F("credits")),
@@ -133,6 +148,12 @@ class Order(models.Model):
                 fields=["stripe_payment_intent_id"],
                 condition=~Q(stripe_payment_intent_id=""),
                 name="orders_by_payment",
+            ),
+            # Whether a promotion was used decides what staff may change of it.
+            models.Index(
+                fields=["promotion"],
+                condition=Q(promotion__isnull=False),
+                name="orders_of_a_promotion",
             ),
             # The monthly ceiling adds up a team's top-ups.
             models.Index(

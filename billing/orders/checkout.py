@@ -31,9 +31,11 @@ from accounts.teams.roles import Deed, demand
 from billing.catalogue.custom_amounts import quote_again
 from billing.catalogue.on_sale import get_pack
 from billing.catalogue.pack_prices import get_price, tax_behavior
+from billing.catalogue.promotions import lock_given, sell
 from billing.customers.at_stripe import with_customer
 from billing.exceptions import (
     CurrencyUnproven,
+    OfferChanged,
     PackUnavailable,
     PaymentAccessRefused,
     PaymentObjectMissing,
@@ -44,7 +46,7 @@ from billing.ledger.inbox import file_item
 from billing.ledger.wallets import get_wallet
 from billing.models import Order, Pack
 from billing.orders.checkout_payments import fulfil_checkout
-from billing.orders.snapshots import Snapshot, of_pack, of_quote
+from billing.orders.snapshots import Snapshot, describe, of_pack, of_quote
 from billing.stripe_api import (
     ORDER_KEY,
     Checkout,
@@ -71,21 +73,23 @@ def start_checkout(
     *,
     pack_slug: str,
     currency: str = "",
+    shown_credits: int | None = None,
     address: str = "",
     language: str = "",
     agreed: Sequence[LegalText] = (),
 ) -> Order:
     """Return an order of this pack whose `stripe_session_url` is ready to be paid.
 
-    The price is in the pack's own currency unless another of its currencies is named. `address` is
+    The price is in the pack's own currency unless another of its currencies is named. A page says
+    how many credits were `shown_credits` when it was posted. `address` is
     the IP address of the customer's browser, for the limit on orders that nobody pays; `language`
     is that of the payment page. That the buyer `agreed` to legal texts is kept with the order.
 
     An order of the same pack at the same price that can still be paid is returned instead of a
     new one, so that a double click or the browser's back button makes no second order. Raises
-    NotAllowed, PackUnavailable, TooManyOrders, PaymentProviderError. After a PaymentProviderError
-    the order stays open if Stripe may have created the session, and the sweep asks again with the
-    same key.
+    NotAllowed, PackUnavailable, OfferChanged, TooManyOrders, PaymentProviderError. After a
+    PaymentProviderError the order stays open if Stripe may have created the session, and the sweep
+    asks again with the same key.
     """
     demand(seat, Deed.BUY)
     pack = get_pack(pack_slug)
@@ -94,7 +98,10 @@ def start_checkout(
     except CurrencyUnproven as refusal:
         _report_unproven(pack, currency or pack.currency, str(refusal))
         raise
-    return _start(seat, of_pack(pack, price), address=address, language=language, agreed=agreed)
+    sold = sell(pack)
+    if shown_credits not in {None, sold.credits}:
+        raise OfferChanged("The pack gives another number of credits than it did.")
+    return _start(seat, of_pack(sold, price), address=address, language=language, agreed=agreed)
 
 
 def start_amount_checkout(
@@ -240,6 +247,7 @@ def _create_order(
     team: Team, user: User, snapshot: Snapshot, *, network: str | None, language: str
 ) -> Order:
     now = timezone.now()
+    lock_given(snapshot["promotion"], at=now)
     return Order.objects.create(
         team=team,
         buyer=user,
@@ -363,7 +371,7 @@ def _line_item(order: Order) -> SessionCreateParamsLineItem:
         "unit_amount": order.amount_cents,
         "product_data": {
             "name": order.pack_name,
-            "description": f"{order.credits:,} credits",
+            "description": describe(order.credits, order.bonus_credits),
         },
     }
     behavior = tax_behavior()

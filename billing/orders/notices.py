@@ -98,6 +98,7 @@ def _order_facts(order: Order) -> dict[str, Any]:
         "order_id": str(order.public_id),
         "pack_name": order.pack_name,
         "credits": order.credits,
+        "bonus_credits": order.bonus_credits,
         # What was paid, with discount and tax; until then the price.
         "amount_cents": order.charged_cents,
         "currency": order.currency,

@@ -7,6 +7,7 @@ Stripe forgets a key after a day: an older order's payment is looked for, never 
 The posted balance counts. Credits that running requests hold don't cause a top-up.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,7 +20,9 @@ from django.utils import timezone
 from accounts.models import Team
 from accounts.teams.roles import ALLOWED, Deed
 from billing.catalogue.pack_prices import Price
+from billing.catalogue.promotions import lock_given, sell
 from billing.exceptions import (
+    OfferChanged,
     PackUnavailable,
     PaymentAccessRefused,
     PaymentObjectMissing,
@@ -29,6 +32,7 @@ from billing.exceptions import (
 from billing.ledger.credits import lock_wallet
 from billing.ledger.inbox import file_item
 from billing.models import AutoTopUp, Order, Pack, TopUpPayment, Wallet
+from billing.orders.snapshots import describe, of_pack
 from billing.orders.top_up_payments import fulfil_top_up, refuse_top_up
 from billing.stripe_api import ORDER_KEY
 from billing.stripe_api.card_payments import (
@@ -159,6 +163,9 @@ def _order_or_end(top_up: AutoTopUp) -> Order | None:
         return _order(top_up)
     except DATABASE_AWAY:
         raise
+    except OfferChanged:
+        # A promotion was changed at this instant: the next sweep orders what the pack gives then.
+        return None
     except Exception as error:
         log.exception("top_up_not_ordered", top_up_id=top_up.pk)
         _end_for_fault(top_up, reference=f"top-up:{top_up.pk}:{top_up.consent_id}", error=error)
@@ -207,16 +214,14 @@ def _find_uncredited(top_up: AutoTopUp) -> Order | None:
 def _create_order(top_up: AutoTopUp, wallet: Wallet, pack: Pack, price: Price) -> Order:
     assert top_up.consent is not None  # noqa: S101 - one that is on has a consent
     buyer, now = top_up.consent.given_by, timezone.now()
+    # A payment with a saved card names no Price of Stripe's catalogue.
+    snapshot = of_pack(sell(pack), replace(price, stripe_price_id=""))
+    lock_given(snapshot["promotion"], at=now)
     order = Order.objects.create(
         team=wallet.team,
         buyer=buyer,
-        pack=pack,
         channel=Order.Channel.TOP_UP,
-        pack_name=pack.name,
-        credits=pack.credits,
-        amount_cents=price.amount_cents,
-        currency=price.currency,
-        validity_days=pack.validity_days,
+        **snapshot,
         created_at=now,
         expires_at=now + KEY_LIFETIME,
         next_check_at=now + timedelta(minutes=1),
@@ -235,7 +240,7 @@ def _request(top_up: AutoTopUp, order: Order) -> dict[str, Any]:
         "confirm": True,
         "off_session": True,
         "allowed_payment_method_types": CHARGEABLE,
-        "description": f"{order.pack_name}: {order.credits:,} credits",
+        "description": f"{order.pack_name}: {describe(order.credits, order.bonus_credits)}",
         "metadata": {ORDER_KEY: str(order.public_id), CHANNEL_KEY: order.channel},
     }
     if settings.STRIPE_RECEIPT_MAIL:

@@ -55,6 +55,14 @@ def local_instant(at: datetime, zone: tzinfo) -> SafeString:
     return _time(at, "", form, zone)
 
 
+@register.simple_tag
+def minute_of(at: datetime, zone: tzinfo) -> SafeString:
+    """Return a <time> element to the minute in a zone, which it names."""
+    form = get_format("SHORT_DATETIME_FORMAT")
+    shown = _time(at, "", form, zone)
+    return format_html("{} {}", shown, f"{at.astimezone(zone):%Z}")
+
+
 def _time(at: datetime | None, empty: str, form: str, zone: tzinfo = UTC) -> SafeString:
     if at is None:
         return format_html("{}", empty)

@@ -1,5 +1,6 @@
 """From a pack to the payment page and back."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 from uuid import UUID
@@ -19,6 +20,7 @@ from accounts.models import User
 from accounts.teams.roles import Deed
 from billing.catalogue.custom_amounts import amount_offers
 from billing.catalogue.pack_prices import list_prices
+from billing.catalogue.promotions import sell
 from billing.exceptions import (
     CurrencyUnproven,
     PackUnavailable,
@@ -71,8 +73,13 @@ def _sign_up(request: HtmxRequest) -> HttpResponse:
 @member_only(Deed.BUY)
 def _pack(request: CustomerRequest, slug: str) -> HttpResponse:
     if request.method == "POST":
-        currency = request.POST.get("currency", "")[:3]
-        return _order(request, partial(start_checkout, pack_slug=slug, currency=currency))
+        asked = partial(
+            start_checkout,
+            pack_slug=slug,
+            currency=request.POST.get("currency", "")[:3],
+            shown_credits=_shown_credits(request),
+        )
+        return _order(request, asked)
     pack = get_object_or_404(Pack, slug=slug)
     if not pack.is_active:
         # A mail or a bookmark that is older than the offer leads here.
@@ -84,7 +91,16 @@ def _pack(request: CustomerRequest, slug: str) -> HttpResponse:
         return redirect("packs")
     wanted = request.GET.get("currency")
     chosen = next((price for price in prices if price.currency == wanted), prices[0])
-    return _confirm(request, [of_pack(pack, price) for price in prices], chosen.currency)
+    sold = sell(pack)
+    return _confirm(request, [of_pack(sold, price) for price in prices], chosen.currency)
+
+
+def _shown_credits(request: CustomerRequest) -> int | None:
+    """Return how many credits the page said that was posted; -1 if that is no number."""
+    shown = request.POST.get("credits")
+    if shown is None:
+        return None
+    return int(shown) if re.fullmatch(r"[0-9]{1,16}", shown) else -1
 
 
 @member_only(Deed.BUY)

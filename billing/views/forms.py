@@ -14,7 +14,8 @@ from django.utils.translation import gettext_lazy as _
 
 from billing.catalogue.custom_amounts import Quote, quote_amount
 from billing.catalogue.on_sale import TRAITS, PricedModel
-from billing.catalogue.pack_prices import Price, list_prices, packs_on_sale, to_cents
+from billing.catalogue.pack_prices import Price, list_prices, sold_packs, to_cents
+from billing.catalogue.promotions import PackOnSale
 from billing.catalogue.worth import Workload, price_of_million_tokens
 from billing.exceptions import AmountRefused, InvalidAmount
 from billing.models import AmountOffer, Pack
@@ -151,19 +152,20 @@ class ModelFilterForm(forms.Form):
 
     @classmethod
     def of_query(
-        cls, packs: Sequence[Pack], models: Iterable[PricedModel], query: QueryDict
+        cls, packs: Sequence[PackOnSale], models: Iterable[PricedModel], query: QueryDict
     ) -> Self:
         """Return the form as it was filled in; without a pack, with the highlighted one."""
-        preferred = next((pack.slug for pack in packs if pack.is_highlighted), None)
+        rows = [sold.pack for sold in packs]
+        preferred = next((pack.slug for pack in rows if pack.is_highlighted), None)
         given = query.copy()
-        given["pack"] = query.get("pack") or preferred or next((pack.slug for pack in packs), "")
+        given["pack"] = query.get("pack") or preferred or next((pack.slug for pack in rows), "")
         form = cls(given)
         named = sorted({name for each in models for name in each.facts.providers})
         form._offer(
             "pack",
             [
                 (pack.slug, f"{pack.name}, {money.price(pack.price_cents, pack.currency)}")
-                for pack in packs
+                for pack in rows
             ],
         )
         form._offer("provider", [("", _("Any provider")), *((name, name) for name in named)])
@@ -186,23 +188,23 @@ class ModelFilterForm(forms.Form):
         """Whether one of them is wrong, so that its words must be seen."""
         return any(name in self.errors for name in (*self.SINGLE, "can"))
 
-    def choose(self, models: Iterable[PricedModel], pack: Pack | None) -> list[PricedModel]:
+    def choose(self, models: Iterable[PricedModel], sold: PackOnSale | None) -> list[PricedModel]:
         """Return the models that fit all that was asked for; prices are those of the pack."""
-        return [each for each in models if self._fits(each, pack)]
+        return [each for each in models if self._fits(each, sold)]
 
-    def _fits(self, priced: PricedModel, pack: Pack | None) -> bool:
+    def _fits(self, priced: PricedModel, sold: PackOnSale | None) -> bool:
         asked, facts = self.cleaned_data, priced.facts
         return (
             (facts.context_tokens or 0) >= (asked["context"] or 0)
             and set(asked["can"]) <= priced.traits.keys()
             and (not asked["provider"] or asked["provider"] in facts.providers)
             and all(word in priced.searchable for word in asked["q"].lower().split())
-            and (asked["price"] is None or pack is None or self._is_cheap(priced, pack))
+            and (asked["price"] is None or sold is None or self._is_cheap(priced, sold))
         )
 
-    def _is_cheap(self, priced: PricedModel, pack: Pack) -> bool:
-        cents = price_of_million_tokens(pack, priced.rates.prompt_millicredits)
-        most: Decimal = self.cleaned_data["price"].scaleb(decimal_places(pack.currency))
+    def _is_cheap(self, priced: PricedModel, sold: PackOnSale) -> bool:
+        cents = price_of_million_tokens(sold, priced.rates.prompt_millicredits)
+        most: Decimal = self.cleaned_data["price"].scaleb(decimal_places(sold.pack.currency))
         return cents <= most
 
 
@@ -275,7 +277,9 @@ def offer_of(pack: Pack, price: Price) -> str:
 
 
 def offer_choices() -> list[tuple[str, str]]:
-    """Name each pack on sale in each of its currencies."""
+    """Name each pack on sale in each of its currencies, as it is sold without a promotion: that is
+    what is agreed to. A top-up that is ordered while one runs gets its bonus, too.
+    """
     return [
         (
             offer_of(pack, price),
@@ -285,6 +289,6 @@ def offer_choices() -> list[tuple[str, str]]:
                 currency=money.price(price.amount_cents, price.currency),
             ),
         )
-        for pack in packs_on_sale()
+        for pack in sold_packs()
         for price in list_prices(pack)
     ]

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 from accounts.teams.invitations import invitations_to
 from accounts.teams.roles import Deed, may
 from accounts.time_zones import zone_of
+from billing.catalogue.promotions import find_promotion_to_show
 from billing.keys.api_keys import has_api_keys
 from billing.ledger.balances import read_balance
 from billing.ledger.outlook import compare_months, next_lots, pace_of
@@ -41,6 +42,7 @@ def dashboard(request: CustomerRequest) -> HttpResponse:
     sees_orders = may(seat, Deed.SEE_ORDERS)
     balance = read_balance(wallet)
     context = {
+        "promotion": find_promotion_to_show(),
         "wallet": wallet,
         "orders_at_work": orders.filter(status__in=AT_WORK) if sees_orders else [],
         "disputed_orders": orders.filter(disputes__status__in=Dispute.OPEN).distinct()

@@ -29,7 +29,7 @@ MESSAGES: dict[type[DomainError], str] = {
     billing.AmountRefused: _("{} Nothing was ordered."),
     billing.OfferChanged: (
         _(
-            "What your amount buys has changed since you looked. Nothing was ordered. "
+            "What is sold for this price has changed since you looked. Nothing was ordered. "
             "Please look again."
         )
     ),

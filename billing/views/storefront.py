@@ -5,11 +5,12 @@ from django.shortcuts import redirect, render
 from django.templatetags.static import static
 from django.views.decorators.http import require_safe
 
+from accounts.time_zones import zone_of
 from billing.catalogue.custom_amounts import amount_offers
 from billing.catalogue.on_sale import PricedModel, read_priced_models
 from billing.catalogue.pack_prices import packs_on_sale
+from billing.catalogue.promotions import PackOnSale, find_promotion_to_show
 from billing.catalogue.worth import Estimate, estimate, example_receipt, showcase
-from billing.models import Pack
 from billing.rollups.published import Speed, read_speeds
 from billing.views.forms import AmountForm, WorkloadForm
 from billing.views.requests import HtmxRequest
@@ -22,11 +23,13 @@ MEASURED_ON_LANDING = 3
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     """Show what the product is, with one request and its receipt by today's price list."""
-    models, on_sale, speeds = read_priced_models(), list(packs_on_sale()), read_speeds()
+    models, on_sale, speeds = read_priced_models(), packs_on_sale(), read_speeds()
     context = {
+        "promotion": find_promotion_to_show(),
+        "zone": zone_of(request),
         "packs": on_sale[:PACKS_ON_LANDING],
         "priced": models[:MODELS_ON_LANDING],
-        "pack": next((pack for pack in on_sale if pack.is_highlighted), None)
+        "sold": next((sold for sold in on_sale if sold.pack.is_highlighted), None)
         or next(iter(on_sale), None),
         # Nothing is told before enough was measured.
         "fastest": _fastest(models, speeds),
@@ -51,13 +54,15 @@ def _fastest(models: list[PricedModel], speeds: dict[str, Speed]) -> list[tuple[
 @require_safe
 def packs(request: HtmxRequest) -> HttpResponse:
     """List the packs on sale, and reckon what a workload costs in each."""
-    models, on_sale = read_priced_models(), list(packs_on_sale())
+    models, on_sale = read_priced_models(), packs_on_sale()
     form = WorkloadForm.of_query(models, request.GET)
     is_valid = form.is_valid()
     offers = amount_offers()
     amount_form = AmountForm(offers, request.GET) if offers else None
     is_valid = is_valid and (amount_form is None or amount_form.is_valid())
     context = {
+        "promotion": find_promotion_to_show(),
+        "zone": zone_of(request),
         "packs": on_sale,
         "showcase": showcase(models),
         "form": form,
@@ -71,7 +76,7 @@ def packs(request: HtmxRequest) -> HttpResponse:
 
 
 def _estimate(
-    form: WorkloadForm, models: list[PricedModel], on_sale: list[Pack]
+    form: WorkloadForm, models: list[PricedModel], on_sale: list[PackOnSale]
 ) -> Estimate | None:
     name = form.cleaned_data["model"]
     return next(

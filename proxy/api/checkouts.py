@@ -48,6 +48,7 @@ def describe(order: Order, *, pack: str) -> dict[str, Any]:
         "url": order.stripe_session_url,
         "pack": pack,
         "credits": order.credits,
+        "bonus_credits": order.bonus_credits,
         "amount_cents": order.amount_cents,
         "currency": order.currency,
         "expires_at": instant(order.expires_at),

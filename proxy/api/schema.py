@@ -258,6 +258,7 @@ class Checkout(serializers.Serializer[Any]):
     url = serializers.URLField()
     pack = serializers.CharField()
     credits = serializers.IntegerField(min_value=1)
+    bonus_credits = serializers.IntegerField(min_value=0)
     amount_cents = serializers.IntegerField(min_value=1)
     currency = serializers.CharField()
     expires_at = serializers.DateTimeField()

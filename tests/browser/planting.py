@@ -5,6 +5,7 @@ out whose texts only the product or Stripe makes.
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 from allauth.mfa.models import Authenticator
@@ -28,6 +29,7 @@ from billing.models import (
     InboxItem,
     Notice,
     Order,
+    Promotion,
     StatusSubscription,
     StripeEvent,
     UsageRecord,
@@ -72,7 +74,14 @@ URL = "javascript:hit()//{}"
 # What a mail of any kind may say, as strings of strangers where it is one.
 NUMBERS = dict.fromkeys(
     (
-        *("credits", "amount_cents", "refunded_cents", "clawed_back_credits", "posted_credits"),
+        *(
+            "credits",
+            "bonus_credits",
+            "amount_cents",
+            "refunded_cents",
+            "clawed_back_credits",
+            "posted_credits",
+        ),
         *("threshold_credits", "remaining_credits", "spent_credits", "usual_credits"),
         *("worth_credits", "key_id", "approval_id", "webhook_id", "export_id", "rows_written"),
         *("charged_credits", "before_credits", "requests"),
@@ -114,6 +123,16 @@ def prepare(email: str) -> None:
         object_repr="x",
         action_flag=2,
         change_message="Refunded: too dear",
+    )
+    Promotion.objects.create(
+        name="x",
+        title="x",
+        title_de="x",
+        text="x",
+        text_de="x",
+        bonus_percent=1,
+        ends_at=timezone.now() + timedelta(days=1),
+        is_shown=True,
     )
     for kind in ("imprint", "security"):
         publish(LegalText.objects.create(kind=kind, text="x", text_de="x"))

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from billing.models import Notice
 
 Cause = Notice.Kind
-ORDER = ("order_id", "pack_name", "credits", "amount_cents", "currency")
+ORDER = ("order_id", "pack_name", "credits", "bonus_credits", "amount_cents", "currency")
 KEY = ("key_id", "name", "hint")
 
 

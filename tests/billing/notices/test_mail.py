@@ -26,7 +26,8 @@ ORDER: dict[str, Any] = {
 }
 ORIGIN = {"device_name": "Firefox on Linux", "address": "203.0.113.9"}
 FACTS: dict[str, dict[str, Any]] = {
-    "purchase": ORDER | {"has_receipt": True, "expires_at": "2027-03-02"},
+    "purchase": ORDER
+    | {"bonus_credits": 1_000_000, "has_receipt": True, "expires_at": "2027-03-02"},
     "refund": ORDER | {"refunded_cents": 500, "clawed_back_credits": 1_250_000},
     "dispute": ORDER | {"state": "opened"},
     "low_balance": {"posted_credits": 40_000, "threshold_credits": 50_000},
@@ -115,7 +116,7 @@ FACTS: dict[str, dict[str, Any]] = {
 WORDS = {
     "monthly_summary": ["February 2026", "1,500,000", "900,000", "$20.00", "gpt-4"],
     "webhook_off": ["hooks.example.com", "2 March 2026, 12:00 UTC", "/settings/webhooks/7/"],
-    "purchase": ["5,000,000", "$20.00", "Balance now", "7,000", "2 March 2027"],
+    "purchase": ["5,000,000", "1,000,000", "$20.00", "Balance now", "7,000", "2 March 2027"],
     "refund": ["$5.00", "$20.00", "1,250,000"],
     "dispute": ["frozen", "$20.00"],
     "low_balance": ["50,000", "7,000", "/packs/"],

@@ -12,7 +12,7 @@ from redis import Redis
 
 from accounts.models import User
 from accounts.teams.members import own_seat, own_team
-from billing.ledger.wallets import freeze_wallet, grant_credits, wallet_of
+from billing.ledger.wallets import adjust_credits, freeze_wallet, grant_credits, wallet_of
 from billing.models import (
     AutoTopUp,
     InboxItem,
@@ -20,6 +20,7 @@ from billing.models import (
     Notice,
     Order,
     Pack,
+    Promotion,
     TopUpPayment,
     Wallet,
 )
@@ -41,9 +42,10 @@ from tests.billing.top_ups.conftest import (
     orders_of,
     succeeded,
 )
+from tests.promotions import make_promotion
 from tests.racing import before_statement, race
 from tests.stripe_sandbox import Sandbox
-from tests.till import Till
+from tests.till import Till, in_a_thread
 
 
 def sweep() -> None:
@@ -73,6 +75,40 @@ def test_it_buys_a_pack_when_the_balance_is_below_the_level(
     assert orders_of(alice) == ["fulfilled"]
     assert len(succeeded(sandbox, top_up)) == 1
     assert kinds_told(alice) == {"purchase", "top_up_succeeded"}
+
+
+def test_it_has_the_bonus_of_a_promotion_that_runs_and_the_consent_stays_as_it_was(
+    alice: User, top_up: AutoTopUp, sandbox: Sandbox
+) -> None:
+    promotion = make_promotion(bonus_percent=20)
+    assert top_up_due() == 1
+    adjust_credits(wallet_of(alice), amount_credits=-1_100_000, actor=alice, reason="Spent")
+    drain_events()
+    Promotion.objects.update(ends_at=timezone.now())
+
+    assert top_up_due() == 1
+
+    with_bonus, without = Order.objects.filter(channel=Order.Channel.TOP_UP).order_by("pk")
+    assert (with_bonus.credits, with_bonus.promotion) == (1_200_000, promotion)
+    assert (without.credits, without.promotion) == (1_000_000, None)
+    assert credited(alice) == 2_200_000
+
+
+def test_it_waits_for_the_next_sweep_if_a_promotion_is_hidden_as_it_orders(
+    alice: User, top_up: AutoTopUp
+) -> None:
+    make_promotion(bonus_percent=20)
+
+    def hide() -> None:
+        Promotion.objects.update(is_shown=False)
+
+    with before_statement('"billing_promotion"."id" =', lambda: in_a_thread(hide)):
+        assert top_up_due() == 0
+    top_up.refresh_from_db()
+    assert top_up.is_on
+
+    assert top_up_due() == 1
+    assert credited(alice) == 1_000_000
 
 
 def test_it_buys_nothing_at_the_level(alice: User, top_up: AutoTopUp) -> None:

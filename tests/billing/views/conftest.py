@@ -116,6 +116,7 @@ def order(alice: User, starter: Pack) -> MakeOrder:
             "expires_at": datetime.now(UTC) + timedelta(hours=1),
             "stripe_session_id": "cs_test_alice",
             "stripe_session_url": "https://checkout.stripe.com/c/pay/cs_test_alice",
+            "credits": starter.credits,
         }
         if status == "fulfilled":
             values["fulfilled_at"] = NOON
@@ -124,7 +125,6 @@ def order(alice: User, starter: Pack) -> MakeOrder:
             buyer=alice,
             pack=starter,
             pack_name=starter.name,
-            credits=starter.credits,
             amount_cents=starter.price_cents,
             currency=starter.currency,
             validity_days=starter.validity_days,

@@ -381,7 +381,7 @@ def test_it_asks_the_database_no_more_for_many_models_than_for_one(
             completion_rate_millicredits=1,
         )
 
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         as_charlie.get("/models/")
 
 
@@ -511,7 +511,7 @@ def test_an_order_on_terms_that_changed_says_so_and_orders_nothing(
 
     answer = as_alice.post("/billing/checkout-amount/", {"quote": mark}, follow=True)
 
-    assert "What your amount buys has changed since you looked" in words(answer)
+    assert "What is sold for this price has changed since you looked" in words(answer)
     assert not Order.objects.exists()
 
 
