@@ -41,7 +41,7 @@ def dashboard(request: CustomerRequest) -> HttpResponse:
     orders = Order.objects.filter(team=request.team)
     sees_orders = may(seat, Deed.SEE_ORDERS)
     balance = read_balance(wallet)
-    context = {
+    context: dict[str, Any] = {
         "promotion": find_promotion_to_show(),
         "wallet": wallet,
         "orders_at_work": orders.filter(status__in=AT_WORK) if sees_orders else [],

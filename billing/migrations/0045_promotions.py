@@ -17,7 +17,7 @@ ADD_REFERENCE = """
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0042_checks_that_stay_cheap'),
+        ('billing', '0044_delivery_failure'),
     ]
 
     operations = [

@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('billing', '0060_promotions'),
+        ('billing', '0045_promotions'),
     ]
 
     operations = [

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0042_checks_that_stay_cheap'),
+        ('billing', '0043_daily_jobs'),
     ]
 
     operations = [
