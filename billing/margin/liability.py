@@ -1,7 +1,7 @@
 """What customers have not spent yet, and what was paid for it: now, and when a day began.
 
 What was unspent at an instant is what is unspent now, without what was added since and with what
-was taken since: by requests, and by entries of another kind.
+was taken since: by requests, rolled up or not yet, and by entries of another kind.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, TruncDate
 
 from billing.margin.reads import Margin
-from billing.models import LedgerEntry, Lot
+from billing.models import LedgerEntry, Lot, RollUpDue, UsageRecord
 from billing.rollups.periods import midnight
 
 WHOLE = DecimalField(max_digits=40, decimal_places=0)
@@ -98,7 +98,7 @@ def at_beginnings(
 def _read_added(first: date) -> dict[date, Liability]:
     """Return what became lots since a day, by day."""
     rows = (
-        _by_day(Lot.objects.filter(created_at__gte=midnight(first)))
+        _by_day(Lot.objects.filter(created_at__gte=midnight(first)), "created_at")
         .values("day", "currency")
         .annotate(credits=Sum("granted_credits"), micros=Sum("paid_micros", default=0))
     )
@@ -110,25 +110,42 @@ def _read_added(first: date) -> dict[date, Liability]:
 
 
 def _read_taken(first: date) -> dict[date, Liability]:
-    """Return what entries took since a day but those of requests, by day."""
+    """Return what was taken since a day but by requests that are rolled up, by day."""
     entries = LedgerEntry.objects.exclude(kind=LedgerEntry.Kind.USAGE)
-    rows = _by_day(entries.filter(created_at__gte=midnight(first), amount_credits__lt=0))
-    currencies = [*Lot.objects.exclude(currency="").order_by().values_list("currency").distinct()]
-    money = {
+    credits = Lot.objects.exclude(currency="").order_by()
+    currencies = list(credits.values_list("currency", flat=True).distinct())
+    taken: dict[date, Liability] = {}
+    for rows, instant, column, money in (
+        (entries.filter(amount_credits__lt=0), "created_at", -F("amount_credits"), "sold_for"),
+        *((each, "ended_at", F("charged_credits"), "income_micros") for each in _read_fresh()),
+    ):
+        since = rows.filter(**{f"{instant}__gte": midnight(first)})
+        for row in _sum_by_day(since, instant, column, money, currencies):
+            change = {currency: row[f"sold_in_{currency}"] for currency in currencies}
+            taken.setdefault(row["day"], Liability()).add(row["credits"], change)
+    return taken
+
+
+def _read_fresh() -> Iterable[QuerySet[UsageRecord]]:
+    """Return the receipts that are not rolled up yet, of wallets that have been and have not."""
+    due = UsageRecord.objects.filter(wallet__in=RollUpDue.objects.values("wallet"))
+    yield due.filter(wallet__roll_up_mark__record_id__lt=F("pk"))
+    yield due.filter(wallet__roll_up_mark=None)
+
+
+def _sum_by_day(
+    rows: QuerySet[Any], instant: str, credits: Any, money: str, currencies: Iterable[str]
+) -> Iterable[Any]:
+    sums = {
         f"sold_in_{currency}": Sum(
-            Cast(KeyTextTransform(currency, "sold_for"), BigIntegerField()), default=0
+            Cast(KeyTextTransform(currency, money), BigIntegerField()), default=0
         )
-        for (currency,) in currencies
+        for currency in currencies
     }
-    summed: Iterable[Any] = rows.values("day").annotate(credits=Sum("amount_credits"), **money)
-    return {
-        row["day"]: Liability(
-            -row["credits"], {currency: row[f"sold_in_{currency}"] for (currency,) in currencies}
-        )
-        for row in summed
-    }
+    by_day: QuerySet[Any] = _by_day(rows, instant).values("day")
+    return by_day.annotate(credits=Sum(credits), **sums)
 
 
-def _by_day(rows: QuerySet[Any]) -> QuerySet[Any]:
-    by_day: QuerySet[Any] = rows.order_by().annotate(day=TruncDate("created_at", tzinfo=UTC))
+def _by_day(rows: QuerySet[Any], instant: str) -> QuerySet[Any]:
+    by_day: QuerySet[Any] = rows.order_by().annotate(day=TruncDate(instant, tzinfo=UTC))
     return by_day

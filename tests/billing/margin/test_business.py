@@ -169,6 +169,23 @@ def test_what_was_unspent_when_each_period_began_is_told(alice: desk.Buyer) -> N
     assert told[1::2] == [before_today, before_this_week, before_this_month]
 
 
+def test_what_is_not_rolled_up_yet_is_spent_all_the_same(alice: desk.Buyer) -> None:
+    Lot.objects.update(remaining_credits=960)
+    make_request(alice, "r1")
+    note_booked(UsageRecord.objects.filter(request_id="r1"), [])
+    _, never_rolled_up = figures()["Today"]
+    roll_up()
+    Lot.objects.update(remaining_credits=940)
+    make_request(alice, "r2")
+    note_booked(UsageRecord.objects.filter(request_id="r2"), [])
+
+    _, rolled_up_before = figures()["Today"]
+
+    # 1,000 of today, 20 of which were used in 2026-03, as the books of this test have it.
+    assert never_rolled_up.liability.credits == -20
+    assert rolled_up_before.liability == never_rolled_up.liability
+
+
 def test_what_was_unspent_is_what_was_measured_then(alice: desk.Buyer) -> None:
     credit = partial(post_credit, alice.wallet.pk, reference=Grant(uuid4()))
     credit(kind="grant", amount_credits=70)
