@@ -7,7 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from accounts.desk.charts import Chart, make_chart
+from accounts.desk.charts import Chart, count_of, make_chart
 from billing.margin.business import Business, Figures, read_business
 from billing.margin.rates import COST_CURRENCY
 from billing.margin.reads import Margin
@@ -123,7 +123,7 @@ def _chart_of_use(business: Business) -> Chart:
 
 def _chart_of_failures(business: Business) -> Chart:
     drawn = [
-        (f"{each.day:%-d %b}", Decimal(each.failed), f"{each.failed:,} requests")
+        (f"{each.day:%-d %b}", Decimal(each.failed), count_of(each.failed, "request"))
         for each in business.days
     ]
     return make_chart("Failed requests", "broken, or taken by no upstream, by day", drawn)

@@ -48,7 +48,7 @@ def test_a_list_offers_years_then_months_then_days(root: Client) -> None:
     assert offered(root, **{year: 2025}) == ["‹ All dates", "November 2025", "December 2025"]
     assert offered(root, **{year: 2026, month: 3}) == [
         "‹ 2026",
-        *(f"March {number}" for number in range(1, 6)),
+        *(f"{number} Mar" for number in range(1, 6)),
     ]
     assert offered(root, **{year: 2026, month: 3, day: 2}) == ["‹ March 2026"]
 
@@ -68,7 +68,7 @@ def test_what_began_this_month_offers_its_days(root: Client) -> None:
         date_joined=datetime(2026, 3, 4, tzinfo=UTC)
     )
 
-    assert offered(root) == ["‹ 2026", "March 2", "March 3", "March 4", "March 5"]
+    assert offered(root) == ["‹ 2026", "2 Mar", "3 Mar", "4 Mar", "5 Mar"]
 
 
 def test_no_row_is_asked_for_its_day(root: Client) -> None:
