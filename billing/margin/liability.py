@@ -143,7 +143,8 @@ def _sum_by_day(
         for currency in currencies
     }
     by_day: QuerySet[Any] = _by_day(rows, instant).values("day")
-    return by_day.annotate(credits=Sum(credits), **sums)
+    summed: Iterable[Any] = by_day.annotate(credits=Sum(credits), **sums)
+    return summed
 
 
 def _by_day(rows: QuerySet[Any], instant: str) -> QuerySet[Any]:
