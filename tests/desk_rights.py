@@ -116,7 +116,7 @@ ACTIONS = {
 # Addresses beside those of Django's pages and of actions, each with an address to try.
 OTHERS = {
     "auth_user_password_change": ("/admin/accounts/user/1/password/", ""),
-    "billing_export_start": ("/admin/billing/export/start/?table=billing.order", "FO"),
+    "billing_export_start": ("/admin/billing/export/start/?table=billing.order", "FOA"),
     "billing_export_file": ("/admin/billing/export/0/file/", "FOA"),
     "billing_wallet_statements": ("/admin/billing/wallet/0/statements/", EVERY),
     "billing_wallet_statement": ("/admin/billing/wallet/0/statements/2026-01.csv", EVERY),
@@ -217,5 +217,7 @@ GAINED = {
         *("costs and margins", "where prompts go", "what providers tell of us"),
         "files of what is seen",
     },
-    "Auditor": {"personal data", "what a customer sees", "costs and margins"},
+    "Auditor": {
+        *("personal data", "what a customer sees", "costs and margins", "files of what is seen"),
+    },
 }

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from django.template.defaultfilters import pluralize
+
 # A bar and the gap beside it.
 STEP = 20
 HEIGHT = 100
@@ -54,3 +56,8 @@ def make_chart(title: str, unit: str, figures: Sequence[tuple[str, Decimal | int
     ]
     summary = f"last: {figures[-1][2]}" if figures else "nothing yet"
     return Chart(title, unit, summary, bars)
+
+
+def count_of(count: int, noun: str) -> str:
+    """Return a count such as 1 request, or 2 requests."""
+    return f"{count:,} {noun}{pluralize(count)}"

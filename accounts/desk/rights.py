@@ -9,6 +9,7 @@ WORDS = {
     "accounts.change_apikey": "Set what API keys may do",
     "accounts.change_user": "Let people log in, or not",
     "billing.add_codebatch": "Make codes",
+    "billing.add_export": "Export lists that they see",
     "billing.add_ledgerentry": "Grant, adjust and credit",
     "billing.add_modelprice": "Set prices of models",
     "billing.change_approval": "Approve what others may not do alone",

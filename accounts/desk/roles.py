@@ -15,6 +15,8 @@ from accounts.desk.rights import label_of, with_models
 SEES_ADDRESSES = "accounts.see_addresses"
 SEES_MARGIN = "billing.view_margin"
 SEES_DASHBOARDS = "billing.view_dashboard"
+# A file of what is seen anyway: only the job that writes it is new, and the audit trail names it.
+EXPORTS = "billing.add_export"
 
 
 def views(app: str, *models: str) -> tuple[str, ...]:
@@ -78,7 +80,7 @@ ROLES = (
             "accounts.change_address",
             "billing.add_codebatch",
             "billing.add_exchangerate",
-            "billing.add_export",
+            EXPORTS,
             "billing.add_ledgerentry",
             "billing.add_staffnote",
             "billing.ask_stripe",
@@ -106,7 +108,7 @@ ROLES = (
             "accounts.change_apikey",
             "accounts.change_user",
             "accounts.revoke_apikey",
-            "billing.add_export",
+            EXPORTS,
             "billing.add_modelprice",
             "billing.add_publicmodel",
             "billing.add_staffnote",
@@ -129,7 +131,7 @@ ROLES = (
             ),
         ),
     ),
-    Role("Auditor", "Reads everything and changes nothing.", sees_everything=True),
+    Role("Auditor", "Reads and exports everything, and changes nothing.", sees_everything=True),
 )
 BY_NAME = {role.name: role for role in ROLES}
 
@@ -153,9 +155,9 @@ def rights_of(role: Role) -> tuple[str, ...]:
 
 
 def everything_seen() -> tuple[str, ...]:
-    """Return the right to see each page of the desk, and all that is on it."""
+    """Return the rights to see and export each page of the desk, and all that is on it."""
     pages = admin.site._registry.items()
     below = (table.model for _, page in pages for table in page.inlines)
     models = {model._meta for model in (*(model for model, _ in pages), *below)}
     seen = {f"{model.app_label}.view_{model.model_name}" for model in models}
-    return (*sorted(seen), SEES_ADDRESSES, SEES_MARGIN, SEES_DASHBOARDS)
+    return (*sorted(seen), SEES_ADDRESSES, SEES_MARGIN, SEES_DASHBOARDS, EXPORTS)

@@ -47,6 +47,8 @@ class Team(models.Model):
                 condition=~Q(name=""),
                 name="teams_by_name",
             ),
+            # The desk limits its list to dates.
+            models.Index(fields=["created_at"], name="teams_by_time"),
         ]
 
     def __str__(self) -> str:

@@ -61,6 +61,8 @@ class TeamEvent(models.Model):
         indexes = [
             # The team's page lists its events, newest first.
             models.Index(fields=["team", "-id"], name="events_of_a_team"),
+            # The desk limits its list to dates.
+            models.Index(fields=["at"], name="team_events_by_time"),
         ]
 
     def __str__(self) -> str:

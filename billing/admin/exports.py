@@ -15,8 +15,8 @@ from accounts.audit import Said
 from accounts.desk import columns
 from accounts.desk.actions import Asked, ReadOnlyWithActions, StaffAction
 from accounts.desk.pages import Tool, desk_page
+from accounts.desk.roles import EXPORTS
 from accounts.models import User
-from billing.desk.exports import STARTS
 from billing.exceptions import ExportRefused
 from billing.exports.sources import find_source
 from billing.exports.writing import may_read, start_export, stop_export, stream_parts
@@ -117,7 +117,7 @@ class ExportAdmin(ReadOnlyWithActions[Export]):
         """Say what would be exported (GET), note it for a worker (POST)."""
         user = cast(User, request.user)
         source = find_source(request.GET.get("table", ""))
-        if not user.has_perm(STARTS) or source is None:
+        if not user.has_perm(EXPORTS) or source is None:
             raise PermissionDenied
         if not user.has_perms(rights := source.rights_for(user)):
             raise PermissionDenied

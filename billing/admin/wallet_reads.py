@@ -10,7 +10,7 @@ from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
 from accounts.audit import Said, read_said
-from accounts.desk.charts import Chart, make_chart
+from accounts.desk.charts import Chart, count_of, make_chart
 from accounts.models import ApiKey, AuditLine, Membership, TeamEvent
 from billing.keys.refusals import Refused, find_refusals
 from billing.ledger.credits import ORDER_OF_USE
@@ -88,7 +88,8 @@ def usage_chart(wallet: Wallet) -> Chart:
     figures = []
     for number, start in enumerate(period.starts, 1):
         each = used.get((number,), Used())
-        text = f"{money.credits(each.charged_credits)} credits, {each.requests:,} requests"
+        requests = count_of(each.requests, "request")
+        text = f"{money.credits(each.charged_credits)} credits, {requests}"
         figures.append((f"{start:%-d %b}", Decimal(each.charged_credits), text))
     return make_chart("Credits charged", "by day, UTC", figures)
 

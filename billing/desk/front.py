@@ -7,7 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from accounts.desk.charts import Chart, make_chart
+from accounts.desk.charts import Chart, count_of, make_chart
 from billing.margin.business import Business, Figures, read_business
 from billing.margin.rates import COST_CURRENCY
 from billing.margin.reads import Margin
@@ -24,10 +24,8 @@ class Row:
     cells: list[tuple[str, str]]
 
 
-def _money(figures: Figures) -> str:
-    amounts = [
-        money.amount(micros, currency) for currency, micros in sorted(figures.revenue.items())
-    ]
+def _money(by_currency: dict[str, int]) -> str:
+    amounts = [money.amount(micros, currency) for currency, micros in sorted(by_currency.items())]
     return ", ".join(amounts) or NOTHING
 
 
@@ -51,11 +49,14 @@ Show = Callable[[Figures], str]
 
 # What only those see who may see margins.
 SALES: tuple[tuple[str, Show], ...] = (
-    ("Revenue, without refunds, tax and discounts", _money),
+    ("Revenue, without refunds, tax and discounts", lambda figures: _money(figures.revenue)),
     ("Credits sold", lambda figures: money.credits(figures.credits_sold)),
     ("Income of requests", lambda figures: _cost(figures.margin.income)),
     ("Upstream cost", lambda figures: _cost(figures.margin.cost)),
     ("Margin of requests", lambda figures: say_margin(figures.margin)),
+    ("Cost of our own probes", lambda figures: _cost(figures.own.cost)),
+    ("Unspent credits at the end", lambda figures: money.credits(figures.liability.credits)),
+    ("Paid for what was unspent", lambda figures: _money(figures.liability.micros)),
     ("New customers", lambda figures: f"{figures.new_customers:,}"),
 )
 USE: tuple[tuple[str, Show], ...] = (
@@ -122,7 +123,7 @@ def _chart_of_use(business: Business) -> Chart:
 
 def _chart_of_failures(business: Business) -> Chart:
     drawn = [
-        (f"{each.day:%-d %b}", Decimal(each.failed), f"{each.failed:,} requests")
+        (f"{each.day:%-d %b}", Decimal(each.failed), count_of(each.failed, "request"))
         for each in business.days
     ]
     return make_chart("Failed requests", "broken, or taken by no upstream, by day", drawn)

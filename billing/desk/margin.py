@@ -1,10 +1,7 @@
 """The page of margins: what requests brought in and cost, by what staff choose."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import Decimal
-from operator import attrgetter
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -14,25 +11,22 @@ from django.utils.http import urlencode
 
 from accounts.desk.pages import desk_page
 from billing.desk.exports import start_url
-from billing.margin.names import TITLES, name_groups
+from billing.margin.names import TITLES, name_groups, name_own
+from billing.margin.ordered import arrange, choose_order, read_first
+from billing.margin.own import read_own
 from billing.margin.rates import COST_CURRENCY
-from billing.margin.reads import GROUPS, Margin, read_first, read_margins, total_of
+from billing.margin.reads import GROUPS, Margin, read_margins, total_of
 
 PERIODS = ("7", "1", "30", "90")
 MOST_ROWS = 200
-LOWEST = Decimal("-Infinity")
-# What rows can be sorted by, and how each column reads.
-COLUMNS: dict[str, tuple[str, Callable[[Margin], Any]]] = {
-    "requests": ("Requests", lambda row: row.requests),
-    "credits": ("Credits charged", lambda row: row.charged_credits),
-    "written-off": ("Written off", lambda row: row.write_off_credits),
-    "income": ("Income", lambda row: row.income),
-    "cost": ("Cost", lambda row: row.cost),
-    "margin": ("Margin", lambda row: row.margin),
-    "share": (
-        "Share",
-        lambda row: LOWEST if row.share_percent is None else row.share_percent,
-    ),
+COLUMNS = {
+    "requests": "Requests",
+    "credits": "Credits charged",
+    "written-off": "Written off",
+    "income": "Income",
+    "cost": "Cost",
+    "margin": "Margin",
+    "share": "Share",
 }
 
 
@@ -48,10 +42,8 @@ class Asked:
     def read(cls, request: HttpRequest) -> "Asked":
         by, days = request.GET.get("by", ""), request.GET.get("days", "")
         by = by if by in GROUPS else "day"
-        sort = request.GET.get("sort", "")
-        is_known = sort.removeprefix("-") in (*COLUMNS, "name")
-        default = "-name" if by == "day" else "-income"
-        return cls(by, int(days if days in PERIODS else PERIODS[0]), sort if is_known else default)
+        sort = choose_order(by, request.GET.get("sort", ""))
+        return cls(by, int(days if days in PERIODS else PERIODS[0]), sort)
 
     def url(self, **changes: Any) -> str:
         return "?" + urlencode({"by": self.by, "days": self.days, "sort": self.sort, **changes})
@@ -69,14 +61,16 @@ class Asked:
         today = timezone.now().date()
         return {"since": today - timedelta(days=self.days - 1), "until": today}
 
-    def period_query(self) -> str:
-        return urlencode({name: f"{day}" for name, day in self.period().items()})
+    def export_query(self) -> str:
+        """Return what an export of these rows is asked for with."""
+        days = {name: f"{day}" for name, day in self.period().items()}
+        return urlencode({**days, "sort": self.sort})
 
     def read_shown(self) -> tuple[list[Margin], int, Margin]:
         """Return the rows that the page shows, how many there are, and their total."""
         _, is_of_site = GROUPS[self.by]
         if is_of_site:
-            rows = self.arrange(self.read_all())
+            rows = arrange(self.read_all(), self.sort)
             return rows[:MOST_ROWS], len(rows), total_of(rows)
         # Those of the site are the same requests, and few rows.
         total = total_of(self.read_all("model"))
@@ -89,12 +83,6 @@ class Asked:
         )
         return shown, count, total
 
-    def arrange(self, rows: list[Margin]) -> list[Margin]:
-        """Return the rows in the order that was asked for."""
-        name = self.sort.removeprefix("-")
-        key = attrgetter("group") if name == "name" else COLUMNS[name][1]
-        return sorted(rows, key=key, reverse=self.sort.startswith("-"))
-
 
 def show_margin(request: HttpRequest) -> HttpResponse:
     """Show what requests brought in and cost in the last days."""
@@ -103,6 +91,7 @@ def show_margin(request: HttpRequest) -> HttpResponse:
     asked = Asked.read(request)
     shown, count, total = asked.read_shown()
     names = name_groups(asked.by, shown)
+    own = read_own(asked.by, **asked.period())
     return desk_page(
         request,
         "admin/billing/margin.html",
@@ -110,6 +99,8 @@ def show_margin(request: HttpRequest) -> HttpResponse:
         asked=asked,
         rows=[(*names[row.group], row) for row in shown],
         total=total,
+        own=name_own(asked.by, own),
+        billed=total_of([total, *own]),
         left_out=count - len(shown),
         currency=COST_CURRENCY,
         group_title=TITLES[asked.by],
@@ -119,8 +110,8 @@ def show_margin(request: HttpRequest) -> HttpResponse:
             (name, title, asked.sort_url(name), asked.sort.removeprefix("-") == name)
             for name, title in (
                 ("name", TITLES[asked.by]),
-                *((name, title) for name, (title, _) in COLUMNS.items()),
+                *COLUMNS.items(),
             )
         ],
-        export_url=start_url(request.user, f"margin.{asked.by}", asked.period_query()),
+        export_url=start_url(request.user, f"margin.{asked.by}", asked.export_query()),
     )

@@ -20,7 +20,7 @@ Line = Sequence[AnyCell]
 class Part:
     """Some lines, the id that they end at, and whether these were the last."""
 
-    lines: list[Line]
+    lines: Iterable[Line]
     reached_id: int
     is_last: bool
 
@@ -66,12 +66,14 @@ class Source(Protocol):
         """Return what is read. Raises IncorrectLookupParameters, ExportRefused."""
 
 
-def write_lines(lines: Iterable[Line]) -> bytes:
-    """Return lines as CSV."""
-    text = io.StringIO(newline="")
+def write_lines(lines: Iterable[Line]) -> tuple[bytes, int]:
+    """Return lines as CSV, and how many there are."""
+    text, count = io.StringIO(newline=""), 0
     writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC)
-    writer.writerows([[_safe(cell) for cell in line] for line in lines])
-    return text.getvalue().encode()
+    for line in lines:
+        writer.writerow([_safe(cell) for cell in line])
+        count += 1
+    return text.getvalue().encode(), count
 
 
 def _safe(cell: AnyCell) -> Cell:
@@ -81,7 +83,8 @@ def _safe(cell: AnyCell) -> Cell:
 
 def write_titles(titles: Line) -> bytes:
     """Return the first line, with the byte order mark that Excel needs."""
-    return "\ufeff".encode() + write_lines([titles])
+    text, _ = write_lines([titles])
+    return "\ufeff".encode() + text
 
 
 def to_cell(value: Any) -> AnyCell:

@@ -1,39 +1,40 @@
-"""Margins as lines of a file: those of the days that the page showed, by one of its groupings.
+"""Margins as lines of a file: those of the days that the page showed, in its order.
 
-Customers and keys are many. So theirs are read by ranges of ids, those of a part at a time.
+They are one part, so that all are of one moment and none changes its place meanwhile.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from operator import attrgetter
 from urllib.parse import urlencode
 
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.db.models import Max, Min, Model
 from django.http import QueryDict
 from django.urls import reverse
 
 from accounts.desk.roles import SEES_ADDRESSES, SEES_MARGIN
-from accounts.models import ApiKey, User
+from accounts.models import User
 from billing.exceptions import ExportRefused
-from billing.exports.lines import Line, Part
-from billing.margin.names import TITLES, name_groups
+from billing.exports.lines import Line, Part, to_cell
+from billing.margin.names import TITLES, name_groups, name_own
+from billing.margin.ordered import CHUNK, choose_order, stream_all
+from billing.margin.own import read_own
 from billing.margin.rates import COST_CURRENCY
-from billing.margin.reads import GROUPS, Margin, read_margins
-from billing.models import Wallet
+from billing.margin.reads import Margin, read_margins
+from common.batches import batches
 
 MOST_DAYS = timedelta(days=366)
-BY_ID: dict[str, type[Model]] = {"customer": Wallet, "key": ApiKey}
+# What is told apart by an id.
+BY_ID = ("customer", "key")
 
 
 @dataclass(frozen=True, slots=True)
 class Margins:
-    """The margins by one grouping. Its filters are the days, and the currencies of the start."""
+    """The margins by one grouping. Filters are the days, the order and the currencies of then."""
 
     by: str
-    # Each part of a customers' file reads all keys of the days.
-    rows_a_part: int = 20_000
+    # All at once.
+    rows_a_part: int = 0
 
     @property
     def name(self) -> str:
@@ -47,36 +48,43 @@ class Margins:
         return [SEES_MARGIN, SEES_ADDRESSES]
 
     def page_url(self, query: str) -> str:
-        since, until, _ = read_query(query)
-        days = (until - since).days + 1
-        return f"{reverse('admin:margin')}?{urlencode({'by': self.by, 'days': days})}"
+        lines = self._read(query)
+        asked = {"by": self.by, "days": (lines.until - lines.since).days + 1, "sort": lines.order}
+        return f"{reverse('admin:margin')}?{urlencode(asked)}"
 
     def clean(self, query: str) -> str:
-        since, until, _ = read_query(query)
-        of_site = read_margins("model", since=since, until=until)
-        currencies = sorted({name for row in of_site for name in row.sold_micros})
-        return urlencode({"since": since, "until": until, "currencies": " ".join(currencies)})
+        lines = self._read(query)
+        return urlencode(
+            {
+                "since": lines.since,
+                "until": lines.until,
+                "sort": lines.order,
+                "currencies": " ".join(lines.read_currencies()),
+            }
+        )
 
     def bounds(self) -> tuple[int, int]:
-        if self.by not in BY_ID:
-            return 0, 0
-        ids = BY_ID[self.by]._default_manager.aggregate(first=Max("pk"), last=Min("pk"))
-        return ids["first"] or 0, ids["last"] or 0
+        return 0, 0
 
     def read(self, query: str, user: User, rights: Sequence[str]) -> "MarginLines":
-        return MarginLines(self.by, *read_query(query))
+        return self._read(query)
+
+    def _read(self, query: str) -> "MarginLines":
+        given = QueryDict(query)
+        currencies = tuple(given.get("currencies", "").split())
+        order = choose_order(self.by, given.get("sort", ""))
+        return MarginLines(self.by, *read_days(given), order, currencies)
 
 
-def read_query(query: str) -> tuple[date, date, tuple[str, ...]]:
-    """Return first day, last day and currencies. Raises IncorrectLookupParameters."""
-    given = QueryDict(query)
+def read_days(given: QueryDict) -> tuple[date, date]:
+    """Return the first and the last day. Raises IncorrectLookupParameters."""
     try:
         since, until = (date.fromisoformat(given.get(name, "")) for name in ("since", "until"))
     except ValueError as error:
         raise IncorrectLookupParameters(str(error)) from error
     if not timedelta(0) <= until - since < MOST_DAYS:
         raise IncorrectLookupParameters("These are no days, or more than a year.")
-    return since, until, tuple(given.get("currencies", "").split())
+    return since, until
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +94,7 @@ class MarginLines:
     by: str
     since: date
     until: date
+    order: str
     currencies: tuple[str, ...]
 
     @property
@@ -106,31 +115,32 @@ class MarginLines:
             "Currencies without a rate",
         ]
 
-    def part(self, below: int, most: int) -> Part:
-        if self.by not in BY_ID:
-            return Part(
-                self._lines(read_margins(self.by, since=self.since, until=self.until)), 0, True
-            )
-        rows = BY_ID[self.by]._default_manager.filter(pk__lt=below).order_by("-pk")
-        ids = list(rows.values_list("pk", flat=True)[:most])
-        if not ids:
-            return Part([], below, True)
-        column, _ = GROUPS[self.by]
-        within = {f"{column}__gte": ids[-1], f"{column}__lt": below}
-        found = read_margins(self.by, since=self.since, until=self.until, **within)
-        return Part(self._lines(found), ids[-1], len(ids) < most)
+    def read_currencies(self) -> list[str]:
+        """Return the currencies in which something was sold in these days."""
+        of_site = read_margins("model", since=self.since, until=self.until)
+        return sorted({name for row in of_site for name in row.sold_micros})
 
-    def _lines(self, margins: list[Margin]) -> list[Line]:
-        names = name_groups(self.by, margins)
-        ranked = sorted(margins, key=attrgetter("group"), reverse=True)
-        return [self._line(names[each.group][0], each) for each in ranked]
+    def part(self, below: int, most: int) -> Part:
+        return Part(self._lines(), 0, is_last=True)
+
+    def _lines(self) -> Iterator[Line]:
+        days = {"since": self.since, "until": self.until}
+        found = stream_all(self.by, **days, order=self.order, currencies=self.currencies)
+        for some in batches(found, CHUNK):
+            names = name_groups(self.by, some)
+            yield from (self._line(names[each.group][0], each) for each in some)
+        yield from (self._line(name, each) for name, each in name_own(self.by, self._own()))
+        # Nothing of another currency was left out: what is sold stays so.
+        if not set(self.read_currencies()) <= set(self.currencies):
+            raise ExportRefused("It was sold for another currency meanwhile: start it anew.")
+
+    def _own(self) -> list[Margin]:
+        return read_own(self.by, since=self.since, until=self.until)
 
     def _line(self, name: str, margin: Margin) -> Line:
-        if not margin.sold_micros.keys() <= set(self.currencies):
-            raise ExportRefused("It was sold for another currency meanwhile: start it anew.")
         return [
             name,
-            *([margin.group] if self.by in BY_ID else []),
+            *([to_cell(margin.group)] if self.by in BY_ID else []),
             margin.requests,
             margin.charged_credits,
             margin.write_off_credits,

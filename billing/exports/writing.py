@@ -105,10 +105,10 @@ def _write_part(export_id: int, chunk: int | None) -> bool:
     reading = source.read(export.query, export.asked_by, export.rights)
     part = reading.part(export.reached_id, chunk or source.rows_a_part)
     number = export.parts.count()
-    text = write_lines(part.lines)
+    text, count = write_lines(part.lines)
     content = zlib.compress(text if number else write_titles(reading.titles) + text)
     ExportPart.objects.create(export=export, number=number, content=content)
-    export.rows_written += len(part.lines)
+    export.rows_written += count
     export.kept_bytes += len(content)
     export.reached_id = part.reached_id
     export.save(update_fields=["rows_written", "kept_bytes", "reached_id"])

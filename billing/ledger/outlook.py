@@ -1,7 +1,9 @@
 """How long a balance lasts, what this month has cost so far, and which credits go next."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.utils import timezone
@@ -9,7 +11,7 @@ from django.utils import timezone
 from billing.ledger.credits import ORDER_OF_USE
 from billing.ledger.entry_words import describe
 from billing.ledger.usage import EVERYTHING, UsageFilter
-from billing.ledger.usage_charts import Chart
+from billing.ledger.usage_charts import Chart, lay_out
 from billing.models import Lot, Wallet
 from billing.rollups.periods import Period, Step, midnight
 from billing.rollups.reads import Used, sum_by_step
@@ -76,21 +78,44 @@ def pace_of(chart: Chart, available_credits: int) -> Pace | None:
     return Pace(-(-used // RATE_DAYS), available_credits * RATE_DAYS // used)
 
 
-def compare_months(
-    wallet: Wallet, *, now: datetime, zone: ZoneInfo, chosen: UsageFilter = EVERYTHING
-) -> Months:
-    """Return what this month and the last one cost, by the calendar of a zone."""
+def read_outlook(
+    wallet: Wallet, days: Period, *, now: datetime, chosen: UsageFilter = EVERYTHING
+) -> tuple[Chart, Months]:
+    """Return the chart of some days up to today, and what months cost by the calendar of its zone.
+
+    Both overlap, so they are read at once.
+    """
+    months = _months(now, days.zone)
+    starts = tuple(sorted({*months.starts, *days.starts}))
+    both = Period(Step.DAY, days.zone, starts, max(months.ends_at, days.ends_at))
+    found = sum_by_step(wallet, both, where=chosen.where)
+    by_month = _in_steps_of(months, found, both)
+    last_so_far, rest, so_far = (by_month.get((step,), Used()) for step in (1, 2, 3))
+    last = Used()
+    last.merge(last_so_far)
+    last.merge(rest)
+    return lay_out(_in_steps_of(days, found, both), days), Months(so_far, last_so_far, last)
+
+
+def _months(now: datetime, zone: ZoneInfo) -> Period:
+    """Return last month up to the same moment as now, the rest of it, and this month up to now."""
     first = now.astimezone(zone).date().replace(day=1)
     start = midnight(first, zone)
     before = midnight((first - timedelta(days=1)).replace(day=1), zone)
     same_moment = min(before + (now - start), start)
-    period = Period(Step.DAY, zone, (before, same_moment, start), now + timedelta(seconds=1))
-    found = sum_by_step(wallet, period, where=chosen.where)
-    last_so_far, rest, so_far = (found.get((step,), Used()) for step in (1, 2, 3))
-    last = Used()
-    last.merge(last_so_far)
-    last.merge(rest)
-    return Months(so_far, last_so_far, last)
+    return Period(Step.DAY, zone, (before, same_moment, start), now + timedelta(seconds=1))
+
+
+def _in_steps_of(
+    period: Period, found: Mapping[tuple[Any, ...], Used], finer: Period
+) -> dict[tuple[Any, ...], Used]:
+    """Return what was found by the steps of a finer period by those of one within it."""
+    summed: dict[tuple[Any, ...], Used] = {}
+    for (step,), used in found.items():
+        start = finer.starts[step - 1]
+        if period.starts_at <= start < period.ends_at:
+            summed.setdefault((period.index_of(start) + 1,), Used()).merge(used)
+    return summed
 
 
 def next_lots(wallet: Wallet) -> list[NextLot]:

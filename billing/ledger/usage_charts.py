@@ -127,6 +127,17 @@ def draw(
 ) -> Chart:
     """Return the chart of what a wallet used in a period, by a group of `rollups.reads.GROUPS`."""
     found = sum_by_step(wallet, period, by=by, where=chosen.where)
+    return lay_out(found, period, by=by, figure=figure)
+
+
+def lay_out(
+    found: Mapping[tuple[Any, ...], Used],
+    period: Period,
+    *,
+    by: str = "",
+    figure: Figure = Figure.CREDITS,
+) -> Chart:
+    """Return the chart of what `sum_by_step` found."""
     groups, place = _group(found, by, figure)
     cells = [[Used() for _ in groups] for _ in period.starts]
     used = Used()

@@ -1,8 +1,7 @@
 """How the business does: what the desk's first page shows, measured by a sweep.
 
-Revenue, use, cost and errors are read from roll-ups and the entries of orders; what is unspent from
-the lots that have something left. A worker measures every few minutes, so that no page adds up
-anything; without a measurement the first reader takes it.
+Revenue, use, cost and errors are read from roll-ups and the entries of orders. A worker measures
+every few minutes, so that no page adds up anything; without a measurement the first reader does.
 """
 
 from collections import defaultdict
@@ -13,19 +12,27 @@ from decimal import Decimal
 from typing import Any
 
 from django.core.cache import cache
-from django.db.models import Count, DecimalField, F, Func, Q, Sum
-from django.db.models.functions import Cast, TruncDate
+from django.db.models import Count, Q, Sum
+from django.db.models.functions import TruncDate
 from django.utils import timezone
 
+from billing.margin.liability import (
+    Liability,
+    Unspent,
+    at_beginnings,
+    read_unspent,
+    total_unspent,
+)
+from billing.margin.own import read_own
 from billing.margin.rates import Rates, read_rates
 from billing.margin.reads import Margin, read_margins, total_of
-from billing.models import Lot, Revenue, SiteRollUp, UsageRecord, UsageRollUp, Wallet
+from billing.models import Revenue, SiteRollUp, UsageRecord, UsageRollUp, Wallet
 from billing.rollups.histogram import BUCKETS, percentile_ms
 from billing.rollups.periods import midnight
 from billing.rollups.refused import read_refused
 
 # Another one whenever what is measured has another shape: a release reads what another one kept.
-NAME = "figures:business:3"
+NAME = "figures:business:4"
 # A worker that is away leaves the last measurement for so long; its age is told.
 KEPT_S = 3_600
 PERIODS = (("Today", 1), ("7 days", 7), ("30 days", 30))
@@ -47,6 +54,9 @@ class Figures:
     refused: int = 0
     new_customers: int = 0
     active_customers: int = 0
+    # What requests of our own cost, and what was unspent at the end of these days.
+    own: Margin = field(default_factory=Margin)
+    liability: Liability = field(default_factory=Liability)
 
     @property
     def failed_percent(self) -> Decimal | None:
@@ -72,17 +82,6 @@ class Day:
     revenue: Decimal
     margin: Margin
     failed: int
-
-
-@dataclass(slots=True)
-class Unspent:
-    """What is left of lots that were paid in one currency; without one, of gifts."""
-
-    currency: str
-    credits: int
-    # What was paid for it, in millionths; and credits of which that is not known.
-    micros: int
-    unknown_credits: int
 
 
 @dataclass(slots=True)
@@ -125,20 +124,21 @@ def read_business() -> Business:
 
 def measure_business() -> Business:
     """Measure how the business does, and keep it for the readers."""
-    now = timezone.now()
+    now, unspent = timezone.now(), read_unspent()
     business = Business(
         now,
-        *_measure_days(now.date()),
-        unspent=_measure_unspent(),
+        *_measure_days(now.date(), total_unspent(unspent)),
+        unspent=unspent,
         providers=_measure_providers(now),
     )
     cache.set(NAME, business, timeout=KEPT_S)
     return business
 
 
-def _measure_days(today: date) -> tuple[list[Period], list[Day]]:
+def _measure_days(today: date, unspent: Liability) -> tuple[list[Period], list[Day]]:
     first = today - timedelta(days=2 * DAYS - 1)
     margins = {each.group: each for each in read_margins("day", since=first, until=today)}
+    own = {each.group: each for each in read_own("day", since=first, until=today)}
     revenue, sold = _read_revenue(first), _read_sold(first)
     failed = _read_failed(first)
     refused = read_refused(list(_days(first, today)))
@@ -148,6 +148,11 @@ def _measure_days(today: date) -> tuple[list[Period], list[Day]]:
         for is_before in (False, True)
     }
     customers = _count_customers(ranges)
+    begun = [today - timedelta(days=days - 1) for _, days in PERIODS]
+    # By the last day that they are of.
+    liabilities = {
+        day - timedelta(1): found for day, found in at_beginnings(begun, unspent, margins).items()
+    } | {today: unspent}
 
     def figures(title: str, *, is_before: bool) -> Figures:
         days = list(_days(*ranges[title, is_before]))
@@ -161,6 +166,8 @@ def _measure_days(today: date) -> tuple[list[Period], list[Day]]:
             refused=sum(refused[day].callers for day in days),
             new_customers=new,
             active_customers=active,
+            own=total_of([own[day] for day in days if day in own]),
+            liability=liabilities[days[-1]],
         )
 
     periods = [
@@ -251,29 +258,6 @@ def _count_customers(
         }
     )
     return {place: (new[name], active[name]) for name, place in names.items()}
-
-
-def _measure_unspent() -> list[Unspent]:
-    """Add up the lots that have something left: credits, and what was paid for them."""
-    whole = DecimalField(max_digits=40, decimal_places=0)
-    used = Cast(F("granted_credits") - F("remaining_credits"), whole)
-    paid, granted = Cast("paid_micros", whole), Cast("granted_credits", whole)
-    # Rounded as for requests: what they took and what is left add up to what was paid.
-    taken = Func(paid * used, granted, function="div", output_field=whole)
-    rows = (
-        Lot.objects.filter(remaining_credits__gt=0)
-        .order_by("currency")
-        .values("currency")
-        .annotate(
-            credits=Sum("remaining_credits"),
-            micros=Sum(paid - taken),
-            unknown=Sum("remaining_credits", filter=Q(paid_micros=None), default=0),
-        )
-    )
-    return [
-        Unspent(row["currency"], row["credits"], int(row["micros"] or 0), row["unknown"])
-        for row in rows
-    ]
 
 
 def _measure_providers(now: datetime) -> list[Served]:

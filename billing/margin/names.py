@@ -6,6 +6,7 @@ from typing import Any
 from django.urls import reverse
 
 from accounts.models import ApiKey
+from billing.margin.own import OWN_GROUPS
 from billing.margin.reads import Margin
 from billing.models import Wallet
 
@@ -31,6 +32,16 @@ def name_groups(by: str, rows: Iterable[Margin]) -> dict[Any, tuple[str, str]]:
             for pk, each in keys.items()
         }
     return {group: (f"{group:%Y-%m-%d}" if by == "day" else group or "–", "") for group in groups}
+
+
+def name_own(by: str, rows: Iterable[Margin]) -> list[tuple[str, Margin]]:
+    """Return what the sums of our own requests are called, each with its sum."""
+    rows = list(rows)
+    names = name_groups(by, rows) if by in OWN_GROUPS else {}
+    return [
+        (f"Our probes: {names[row.group][0]}" if row.group in names else "Our probes", row)
+        for row in rows
+    ]
 
 
 def _page(name: str, pk: int) -> str:

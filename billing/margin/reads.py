@@ -2,38 +2,20 @@
 
 Income is converted by the rate of its day. So rows are added up for each stretch of days in which
 no rate changes, which is one, most of the time. Customers and keys are many: of theirs, spans of
-days are read, and the database picks those that are shown.
+days are read.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, timedelta
 from decimal import Decimal
-from itertools import product
 from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
-from django.db import connection, transaction
-from django.db.models import (
-    Case,
-    Count,
-    DateTimeField,
-    DecimalField,
-    ExpressionWrapper,
-    F,
-    Func,
-    IntegerField,
-    Q,
-    QuerySet,
-    Sum,
-    Value,
-    When,
-    Window,
-)
+from django.db.models import DateTimeField, F, Func, IntegerField, Q, QuerySet, Sum, Value
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
-from billing.margin.rates import MILLION, Rates, read_rates
+from billing.margin.rates import Rates, read_rates
 from billing.models import KeySpan, SiteRollUp, UsageRollUp
 from billing.rollups.days import are_days_whole, cut
 from billing.rollups.periods import midnight
@@ -56,10 +38,6 @@ GROUPS: dict[str, tuple[str, bool]] = {
     "customer": ("wallet_id", False),
     "key": ("api_key_id", False),
 }
-
-
-# What was sold in a currency, in the stretch of days that begins on a day, by the name of its sum.
-Sold = dict[str, tuple[str, date]]
 
 
 @dataclass(slots=True)
@@ -119,11 +97,11 @@ def read_margins(by: str, *, since: date, until: date, **which: object) -> list[
     rates = read_rates()
     starts = [since, *rates.changes(since, until)]
     found: dict[Any, Margin] = {}
-    rows = _rows_of(by, starts, until).filter(**which)
+    rows = rows_of(by, starts, until).filter(**which)
     if by == "day":
         rows = rows.annotate(day=TruncDate("starts_at", tzinfo=UTC))
     summed = (
-        rows.annotate(stretch=_stretch_of(starts))
+        rows.annotate(stretch=stretch_of(starts))
         .values("stretch", "currency", key=F(GROUPS[by][0]))
         .annotate(**{f"{name}_sum": Sum(name) for name in SUMS})
         .order_by()
@@ -135,65 +113,7 @@ def read_margins(by: str, *, since: date, until: date, **which: object) -> list[
     return [margin for margin in found.values() if margin.requests]
 
 
-# What groups can be sorted by, but for their names.
-ORDERS = {
-    "requests": "requests_sum",
-    "credits": "charged_credits_sum",
-    "written-off": "write_off_credits_sum",
-    "income": "income",
-    "cost": "cost_nanos_sum",
-    "margin": "margin",
-    "share": "share",
-    "name": "key",
-}
-
-
-@transaction.atomic
-def read_first(
-    by: str, *, since: date, until: date, order: str, most: int, currencies: Iterable[str]
-) -> tuple[list[Margin], int]:
-    """Return the first groups in an order such as -income, and how many groups there are.
-
-    `currencies` are those in which something was sold in these days.
-    """
-    rates = read_rates()
-    # To sum up a hundred thousand keys without the disk, which takes twice as long.
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL work_mem = '64MB'")
-    starts = [since, *rates.changes(since, until)]
-    sold = {
-        f"sold_{number}": (currency, day)
-        for number, (currency, day) in enumerate(product(sorted(currencies), starts))
-    }
-    summed = (
-        _rows_of(by, starts, until)
-        .annotate(stretch=_stretch_of(starts))
-        .values(key=F(GROUPS[by][0]))
-        .annotate(
-            **{f"{name}_sum": Sum(name) for name in SUMS},
-            **{
-                name: Sum(
-                    "income_micros",
-                    filter=Q(currency=currency, **_in_stretch(starts, day)),
-                    default=0,
-                )
-                for name, (currency, day) in sold.items()
-            },
-            groups=Window(Count("*")),
-        )
-        .filter(requests_sum__gt=0)
-        .annotate(income=_income_of(sold, rates))
-        .annotate(margin=_number(F("income") - F("cost_nanos_sum") / NANOS))
-        .annotate(share=_share(sold, rates))
-    )
-    column = F(ORDERS[order.removeprefix("-")])
-    falls = order.startswith("-")
-    direction = column.desc(nulls_last=True) if falls else column.asc(nulls_first=True)
-    rows = list(summed.order_by(direction, "-key" if falls else "key")[:most])
-    return [_margin_of(row, sold, rates) for row in rows], rows[0]["groups"] if rows else 0
-
-
-def _rows_of(by: str, starts: list[date], until: date) -> QuerySet[Any]:
+def rows_of(by: str, starts: list[date], until: date) -> QuerySet[Any]:
     """Return the rows of the stretches of days that begin so, up to `until`."""
     within = Q(starts_at__gte=midnight(starts[0]), starts_at__lt=midnight(until + timedelta(1)))
     if GROUPS[by][1]:
@@ -209,42 +129,6 @@ def _rows_of(by: str, starts: list[date], until: date) -> QuerySet[Any]:
             if begins:
                 chosen |= Q(days=days, starts_at__in=begins)
     return KeySpan.objects.filter(chosen)
-
-
-def _in_stretch(starts: list[date], day: date) -> dict[str, int]:
-    """Return the condition that a row is in the stretch that begins on a day; of one, none."""
-    return {"stretch": starts.index(day) + 1} if len(starts) > 1 else {}
-
-
-def _income_of(sold: Sold, rates: Rates) -> Any:
-    parts = (
-        F(name) * (rate / MILLION)
-        for name, (currency, day) in sold.items()
-        if (rate := rates.find(currency, day)) is not None
-    )
-    return _number(sum(parts, Value(Decimal(0))))
-
-
-def _share(sold: Sold, rates: Rates) -> Case:
-    """Return what is left of the income, NULL as `Margin.share_percent` is None."""
-    unrated = [name for name, found in sold.items() if rates.find(*found) is None]
-    is_whole = Q(income__gt=0, unknown_income_requests_sum=0, unpriced_requests_sum=0)
-    is_whole &= Q(**dict.fromkeys(unrated, 0))
-    return Case(When(is_whole, then=_number(F("margin") / F("income"))), default=None)
-
-
-def _number(expression: Any) -> ExpressionWrapper[Any]:
-    return ExpressionWrapper(expression, DecimalField(max_digits=60, decimal_places=20))
-
-
-def _margin_of(row: dict[str, Any], sold: Sold, rates: Rates) -> Margin:
-    margin = Margin(row["key"])
-    sums = {name: row[f"{name}_sum"] for name in SUMS} | {"income_micros": 0, "currency": ""}
-    margin.add(sums, rates, date.min)
-    nothing = dict.fromkeys(SUMS, 0)
-    for name, (currency, day) in sold.items():
-        margin.add(nothing | {"income_micros": row[name], "currency": currency}, rates, day)
-    return margin
 
 
 def total_of(margins: list[Margin]) -> Margin:
@@ -264,7 +148,7 @@ def total_of(margins: list[Margin]) -> Margin:
     return total
 
 
-def _stretch_of(starts: list[date]) -> Func:
+def stretch_of(starts: list[date]) -> Func:
     """Return the number, from 1, of the stretch of days that a row is in."""
     bounds = Value([midnight(day) for day in starts], output_field=ArrayField(DateTimeField()))
     return Func(F("starts_at"), bounds, function="width_bucket", output_field=IntegerField())

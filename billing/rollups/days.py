@@ -4,6 +4,8 @@ A sweep and a rebuild add to all tables in one statement (`sums.ALL`). What is o
 of days is made here, a day at a time and the newest first, beside everything else.
 """
 
+from bisect import bisect_right
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 from django.db import connection, transaction
@@ -16,6 +18,10 @@ from billing.rollups.periods import Period, midnight
 from billing.rollups.quarters import EPOCH
 
 DAY = timedelta(days=1)
+MIDDAY = timedelta(hours=12)
+NO_TIME = timedelta(0)
+# A time, from one instant to another.
+Span = tuple[datetime, datetime]
 # For so long after the first worker that adds to days, one of before may still add to quarters.
 PATIENCE = timedelta(hours=1)
 
@@ -73,28 +79,47 @@ def are_days_whole(since: date) -> bool:
     return made_from is None or since >= made_from
 
 
-def cut_steps(period: Period) -> tuple[list[datetime], list[tuple[datetime, datetime]]]:
-    """Return the days (UTC) that have sums and are within one step each, and the rest of the time.
+@dataclass(slots=True)
+class Cut:
+    """A period as days (UTC) that have sums, and the rest of its time as quarters of an hour.
 
-    Of the rest, each part has its beginning and its end.
+    A day that several steps divide counts in the one that has its middle. Its `moved` parts are
+    in other steps: what is in them has to be taken from the one and added to the others.
     """
+
+    days: list[datetime] = field(default_factory=list)
+    moved: list[Span] = field(default_factory=list)
+    rest: list[Span] = field(default_factory=list)
+
+
+def cut_steps(period: Period) -> Cut:
+    """Return how a period is read in few rows: by days where most of one is in one step."""
+    found = Cut()
     if not are_days_whole(period.starts_at.astimezone(UTC).date()):
-        return [], [(period.starts_at, period.ends_at)]
-    divided = {day_of(start) for start in period.starts if start != day_of(start)}
-    days: list[datetime] = []
-    rest: list[tuple[datetime, datetime]] = []
+        found.rest.append((period.starts_at, period.ends_at))
+        return found
     since = period.starts_at
     while since < period.ends_at:
         day = day_of(since)
         until = min(day + DAY, period.ends_at)
-        if until - since == DAY and day not in divided:
-            days.append(day)
-        elif rest and rest[-1][1] == since:
-            rest[-1] = (rest[-1][0], until)
+        moved = _beside_middle(period, day)
+        if until - since == DAY and sum((end - start for start, end in moved), NO_TIME) <= MIDDAY:
+            found.days.append(day)
+            found.moved += moved
+        elif found.rest and found.rest[-1][1] == since:
+            found.rest[-1] = (found.rest[-1][0], until)
         else:
-            rest.append((since, until))
+            found.rest.append((since, until))
         since = until
-    return days, rest
+    return found
+
+
+def _beside_middle(period: Period, day: datetime) -> list[Span]:
+    """Return the parts of a day before and after the step that has its middle."""
+    at = bisect_right(period.starts, day + MIDDAY)
+    begins = max(day, period.starts[at - 1]) if at else day
+    ends = min(day + DAY, period.starts[at]) if at < len(period.starts) else day + DAY
+    return [part for part in ((day, begins), (ends, day + DAY)) if part[0] < part[1]]
 
 
 def make_days() -> int:

@@ -1,12 +1,14 @@
 """What a wallet used, from its roll-ups and the few receipts that are not rolled up yet.
 
 Each read is one statement, so every booked receipt counts in exactly one of the two. Days (UTC)
-that are within one step are read from their own sums, a hundredth of the rows.
+are read from their own sums, a hundredth of the rows, where most of one is within one step. What
+of such a day is in another step is moved there, by quarters of an hour: a day of Berlin takes an
+hour or two of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -25,12 +27,12 @@ from django.db.models import (
     Sum,
     Value,
 )
-from django.db.models.functions import Coalesce, TruncHour
+from django.db.models.functions import Coalesce, TruncDay, TruncHour
 from django.utils import timezone
 
 from accounts.models import ApiKey
 from billing.models import RollUpMark, RollUpRange, UsageDay, UsageRecord, UsageRollUp, Wallet
-from billing.rollups.days import cut_steps
+from billing.rollups.days import MIDDAY, Span, cut_steps
 from billing.rollups.detail import may_be_gone
 from billing.rollups.periods import Period
 from billing.rollups.quarters import EPOCH
@@ -38,8 +40,6 @@ from billing.rollups.quarters import EPOCH
 SUMS = ("charged_credits", "prompt_tokens", "completion_tokens")
 ALL = Q()
 NOTHING = Q(pk__in=[])
-# A day whose quarters are gone is counted in the step that most of it is in.
-MIDDAY = timedelta(hours=12)
 KEPT_FROM = Coalesce(Subquery(RollUpRange.objects.values("quarters_from")[:1]), Value(EPOCH))
 
 
@@ -91,26 +91,35 @@ def sum_by_step(
     """
     starts = Value(list(period.starts), ArrayField(DateTimeField()))
     keys = ("step", GROUPS[by]) if by else ("step",)
-    days, rest = cut_steps(period)
-    within = reduce(or_, (_is_in("starts_at", since, until) for since, until in rest), NOTHING)
-    step = WidthBucket(F("starts_at"), starts)
-    whole = UsageDay.objects.filter(where, wallet=wallet, starts_at__in=days).annotate(step=step)
-    quarters = UsageRollUp.objects.filter(where, within, wallet=wallet).annotate(step=step)
-    rolled_up: list[QuerySet[Any]] = [whole, quarters]
+    cut = cut_steps(period)
+
+    def step(at: Any) -> WidthBucket:
+        return WidthBucket(at, starts)
+
+    quarters = UsageRollUp.objects.filter(where, wallet=wallet)
+    days = UsageDay.objects.filter(where, wallet=wallet)
+    in_days = days.filter(starts_at__in=cut.days)
+    added: list[QuerySet[Any]] = [in_days.annotate(step=step(_middle(F("starts_at"))))]
     if may_be_gone(period.starts_at):
-        midday = ExpressionWrapper(F("starts_at") + MIDDAY, DateTimeField())
-        divided = _old_days(wallet, where, period).exclude(starts_at__in=days)
-        rolled_up = [
-            whole,
-            quarters.filter(starts_at__gte=KEPT_FROM),
-            divided.annotate(step=WidthBucket(midday, starts)),
-        ]
+        quarters = quarters.filter(starts_at__gte=KEPT_FROM)
+        divided = days.filter(_is_old(period)).exclude(starts_at__in=cut.days)
+        added.append(divided.annotate(step=step(_middle(F("starts_at")))))
+    moved = quarters.filter(_is_in_any(cut.moved))
+    added.append(
+        quarters.filter(_is_in_any([*cut.moved, *cut.rest])).annotate(step=step(F("starts_at")))
+    )
+    taken = moved.annotate(step=step(_middle(TruncDay("starts_at", tzinfo=UTC))))
     return _add_up(
         keys,
-        rolled_up,
-        _fresh(wallet, where).annotate(step=WidthBucket(F("ended_at"), starts)),
+        added,
+        _fresh(wallet, where).annotate(step=step(F("ended_at"))),
         _is_in("ended_at", period.starts_at, period.ends_at),
+        taken=[taken] if cut.moved else [],
     )
+
+
+def _middle(day: Any) -> ExpressionWrapper[Any]:
+    return ExpressionWrapper(day + MIDDAY, DateTimeField())
 
 
 def sum_by_model(wallet: Wallet, *, days: int) -> dict[tuple[int, str], Used]:
@@ -155,10 +164,14 @@ def _rolled_up(
     return UsageRollUp.objects.filter(where, _is_in("starts_at", since, until), wallet=wallet)
 
 
-def _old_days(wallet: Wallet, where: Q, period: Period) -> QuerySet[UsageDay]:
-    """Return the days of which no quarters are kept."""
+def _is_old(period: Period) -> Q:
+    """Return the condition of the days of a period of which no quarters are kept."""
     within = _is_in("starts_at", period.starts_at - MIDDAY, period.ends_at - MIDDAY)
-    return UsageDay.objects.filter(where, within, wallet=wallet, starts_at__lt=KEPT_FROM)
+    return within & Q(starts_at__lt=KEPT_FROM)
+
+
+def _is_in_any(spans: Iterable[Span]) -> Q:
+    return reduce(or_, (_is_in("starts_at", since, until) for since, until in spans), NOTHING)
 
 
 def _fresh(wallet: Wallet, where: Q) -> QuerySet[UsageRecord]:
@@ -175,13 +188,20 @@ def _is_in(column: str, since: datetime, until: datetime | None) -> Q:
 
 
 def _add_up(
-    keys: tuple[str, ...], rolled_up: Sequence[QuerySet[Any]], fresh: QuerySet[Any], is_in: Q
+    keys: tuple[str, ...],
+    rolled_up: Sequence[QuerySet[Any]],
+    fresh: QuerySet[Any],
+    is_in: Q,
+    *,
+    taken: Sequence[QuerySet[Any]] = (),
 ) -> dict[tuple[Any, ...], Used]:
+    """Return the sums of some roll-ups and receipts, without those of what is `taken` away."""
     summed = [
         each.values_list(*keys).annotate(
-            count=Sum("requests"), **{f"{name}_sum": Sum(name) for name in SUMS}
+            count=sign * Sum("requests"), **{f"{name}_sum": sign * Sum(name) for name in SUMS}
         )
-        for each in rolled_up
+        for sign, several in ((1, rolled_up), (-1, taken))
+        for each in several
     ]
     # First, because a part that can have no rows is left out.
     added = fresh.values_list(*keys).annotate(

@@ -14,9 +14,8 @@ from accounts.time_zones import zone_of
 from billing.catalogue.promotions import find_promotion_to_show
 from billing.keys.api_keys import has_api_keys
 from billing.ledger.balances import read_balance
-from billing.ledger.outlook import compare_months, next_lots, pace_of
+from billing.ledger.outlook import next_lots, pace_of, read_outlook
 from billing.ledger.usage import UsageFilter, maker_seen_by, read_usage_page
-from billing.ledger.usage_charts import draw
 from billing.ledger.wallets import get_wallet
 from billing.models import Dispute, Order, Wallet
 from billing.orders.worth_left import worth_left
@@ -59,7 +58,7 @@ def dashboard(request: CustomerRequest) -> HttpResponse:
         "zone": zone_of(request),
     }
     if latest:
-        context |= _read_usage(request, chosen, balance.available_credits)
+        context |= _read_usage(request, wallet, chosen, balance.available_credits)
     context["shortage"] = _shortage(request, balance, context)
     template = "dashboard/_overview.html" if request.htmx else "dashboard/overview.html"
     return render(request, template, context)
@@ -77,16 +76,16 @@ def _shortage(request: CustomerRequest, balance: Balance, context: dict[str, Any
 
 
 def _read_usage(
-    request: CustomerRequest, chosen: UsageFilter, available_credits: int
+    request: CustomerRequest, wallet: Wallet, chosen: UsageFilter, available_credits: int
 ) -> dict[str, Any]:
     """Return the last days' chart, how long the balance lasts, and the months."""
-    wallet, zone, now = get_wallet(request.team), zone_of(request), timezone.now()
+    zone, now = zone_of(request), timezone.now()
     today = now.astimezone(zone).date()
     days = between(today - timedelta(days=CHART_DAYS - 1), today, step=Step.DAY, zone=zone)
-    chart = draw(wallet, days, chosen)
+    chart, months = read_outlook(wallet, days, now=now, chosen=chosen)
     return {
         "chart": chart,
-        "months": compare_months(wallet, now=now, zone=zone, chosen=chosen),
+        "months": months,
         # The balance is everybody's, so one member's use tells nothing of it.
         "pace": pace_of(chart, available_credits) if chosen.made_by is None else None,
     }

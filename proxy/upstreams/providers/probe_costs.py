@@ -1,17 +1,19 @@
 """What probes tell beside outcomes: their cost to us, and how fast a model answers that rests."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, date, timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.core.cache import cache
-from django.db.models import Aggregate, Count, FloatField, Q, Sum
+from django.db.models import Aggregate, Count, F, FloatField, Q, Sum
+from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from billing.catalogue.costs import Costs, cost_nanos
 from billing.catalogue.pricing import Usage
-from billing.margin.reads import NANOS
+from billing.margin.reads import NANOS, Margin
+from billing.rollups.periods import midnight
 from proxy.models import Probe, Provider
 from proxy.upstreams.providers.tiny import MOST_COMPLETION_TOKENS, MOST_PROMPT_TOKENS
 
@@ -44,6 +46,32 @@ def read_bound(provider: Provider) -> Bound:
         nanos += (cost or 0) * 24 * provider.probes_per_hour
         unknown += cost is None
     return Bound(nanos / NANOS, unknown)
+
+
+def read_margins_of_probes(by: str, since: date, until: date) -> list[Margin]:
+    """Return what the probes of some days (UTC) cost, by day, model or provider."""
+    column = {"day": "day", "model": "model_name", "provider": "provider_name"}[by]
+    within = Q(began_at__gte=midnight(since), began_at__lt=midnight(until + timedelta(1)))
+    rows: Any = (
+        Probe.objects.filter(within)
+        .annotate(day=TruncDate("began_at", tzinfo=UTC))
+        .values(group=F(column))
+        .annotate(
+            count=Count("pk"),
+            nanos=Sum("cost_nanos", default=0),
+            unpriced=Count("pk", filter=Q(cost_nanos=None)),
+        )
+        .order_by()
+    )
+    return [
+        Margin(
+            row["group"],
+            requests=row["count"],
+            cost_nanos=row["nanos"],
+            unpriced_requests=row["unpriced"],
+        )
+        for row in rows
+    ]
 
 
 def read_spent(provider: Provider) -> dict[str, Any]:

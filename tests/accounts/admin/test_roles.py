@@ -172,7 +172,10 @@ def test_no_role_gives_rights_or_sells(roles: None) -> None:
 def test_an_auditor_changes_nothing(roles: None) -> None:
     granted = set(rights_of(ROLES[-1]))
 
-    assert {right for right in granted if ".view_" not in right} == {"accounts.see_addresses"}
+    assert {right for right in granted if ".view_" not in right} == {
+        "accounts.see_addresses",
+        "billing.add_export",
+    }
 
 
 def test_roles_are_told_in_words(roles: None) -> None:

@@ -1,6 +1,6 @@
 """Bars: where they stand, also below zero."""
 
-from accounts.desk.charts import make_chart
+from accounts.desk.charts import count_of, make_chart
 
 
 def test_bars_stand_on_a_line_and_hang_from_it() -> None:
@@ -14,3 +14,9 @@ def test_bars_stand_on_a_line_and_hang_from_it() -> None:
 def test_a_chart_of_nothing_is_flat() -> None:
     assert [bar.height for bar in make_chart("Use", "", [("1", 0, "0")]).bars] == [0]
     assert make_chart("Use", "", []).bars == []
+
+
+def test_one_is_not_told_as_several() -> None:
+    told = [count_of(count, "request") for count in (0, 1, 1_000)]
+
+    assert told == ["0 requests", "1 request", "1,000 requests"]

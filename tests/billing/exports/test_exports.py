@@ -183,6 +183,21 @@ def test_who_may_read_it(finance: User, orders: list[Order], hire: Callable[...,
     assert download(finance, export).status_code == 403
 
 
+def test_an_auditor_exports_what_they_see_and_it_is_recorded(
+    orders: list[Order], hire: Callable[..., User]
+) -> None:
+    auditor = hire("Auditor")
+    browser = desk.log_in(auditor)
+
+    browser.post(START)
+    write_exports()
+
+    export = Export.objects.get(asked_by=auditor)
+    assert len(read(auditor, export)) == len(orders)
+    deeds = AuditLine.objects.filter(actor=auditor).order_by("pk")
+    assert list(deeds.values_list("deed", flat=True)) == ["Export started", "Export downloaded"]
+
+
 def test_rights_that_are_lost_end_it(finance: User, orders: list[Order]) -> None:
     export = start_export(finance, ORDERS, "")
     finance.groups.clear()

@@ -18,6 +18,7 @@ from billing.margin.reads import GROUPS
 from billing.models import Export, ExportPart, UsageRecord
 from billing.rollups.due import note_booked
 from billing.rollups.sweep import roll_up
+from proxy.models import Probe
 from tests import desk
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -85,8 +86,38 @@ def test_a_file_adds_up_to_the_page(by: str, root: User, buyers: list[desk.Buyer
         assert sum(int(row[column]) for row in rows) == micros
 
 
+@pytest.mark.parametrize("by", GROUPS)
+@pytest.mark.parametrize("sort", ["", "cost", "-margin", "name"])
+def test_a_file_is_in_the_order_of_the_page(
+    by: str, sort: str, root: User, buyers: list[desk.Buyer]
+) -> None:
+    browser = desk.log_in(root)
+    page = browser.get(MARGIN, {"by": by, "days": "30", "sort": sort})
+    browser.post(page.context["export_url"])
+
+    write_exports()
+
+    names = [str(name) for name, _, _ in page.context["rows"]]
+    assert [next(iter(row.values())) for row in read(Export.objects.get())] == names
+
+
+def test_our_own_probes_come_last(root: User, buyers: list[desk.Buyer]) -> None:
+    Probe.objects.create(provider_name="acme", model_name="idle", cost_nanos=5_000_000)
+    browser = desk.log_in(root)
+    exports = [start(browser, "provider"), start(browser, "customer")]
+
+    write_exports()
+
+    told = [next(iter(read(export)[-1].values())) for export in exports]
+    assert told == ["Our probes: acme", "Our probes"]
+    assert read(exports[0])[-1]["Margin, USD"] == "-0.005"
+
+
 def test_each_customer_is_in_it_once_to_the_last_unit(root: User, buyers: list[desk.Buyer]) -> None:
-    export = start(desk.log_in(root), "customer")
+    browser = desk.log_in(root)
+    url = browser.get(MARGIN, {"by": "customer", "days": "30", "sort": "-name"})
+    browser.post(url.context["export_url"])
+    export = Export.objects.get()
 
     write_exports(chunk=1)
 
@@ -108,7 +139,7 @@ def test_a_spreadsheet_runs_no_name_of_a_key(root: User, buyers: list[desk.Buyer
 
     write_exports()
 
-    assert read(export)[-1]["API key"].startswith("'=1+1 (")
+    assert [row for row in read(export) if row["API key"].startswith("'=1+1 (")]
 
 
 def test_a_currency_that_comes_later_ends_it(root: User, buyers: list[desk.Buyer]) -> None:
@@ -155,4 +186,5 @@ def test_it_leads_back_to_the_page(root: User, buyers: list[desk.Buyer]) -> None
 
     back = urlsplit(browser.get(url).context["back"])
 
-    assert (back.path, parse_qs(back.query)) == (MARGIN, {"by": ["model"], "days": ["30"]})
+    asked = {"by": ["model"], "days": ["30"], "sort": ["-income"]}
+    assert (back.path, parse_qs(back.query)) == (MARGIN, asked)

@@ -7,7 +7,7 @@ import pytest
 import time_machine
 
 from accounts.models import User
-from billing.ledger.outlook import compare_months, next_lots, pace_of
+from billing.ledger.outlook import next_lots, pace_of, read_outlook
 from billing.ledger.usage_charts import GRID_LINES, MOST_GROUPS, OTHER, draw, nice_top
 from billing.ledger.wallets import grant_credits, wallet_of
 from billing.models import RollUpMark
@@ -148,8 +148,10 @@ def test_a_month_is_compared_with_the_same_part_of_the_last(alice: User, use: Ma
     ):
         use(f"req_{name}", ended_at=day, target_credits=charge, charged_credits=charge)
 
-    months = compare_months(wallet_of(alice), now=NOON + timedelta(hours=1), zone=ZoneInfo("UTC"))
+    days = between(SECOND - timedelta(days=29), SECOND, step=Step.DAY, zone=ZoneInfo("UTC"))
+    chart, months = read_outlook(wallet_of(alice), days, now=NOON + timedelta(hours=1))
 
+    assert chart == draw(wallet_of(alice), days)
     assert months.so_far.charged_credits == 100
     assert months.last_so_far.charged_credits == 80
     assert months.last.charged_credits == 200

@@ -2,9 +2,12 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import pytest
+import time_machine
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
@@ -13,8 +16,11 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing.keys.refusals import Refusal, add_refusals
+from billing.ledger.credits import post_credit
+from billing.ledger.lot_money import Paid
+from billing.ledger.references import Grant
 from billing.margin.business import Figures, measure_business, read_business
-from billing.models import ExchangeRate, Lot, Revenue, UsageRecord
+from billing.models import ExchangeRate, LedgerEntry, Lot, Revenue, UsageRecord
 from billing.rollups.due import note_booked
 from billing.rollups.sweep import roll_up
 from tests import desk
@@ -134,6 +140,68 @@ def test_what_is_unspent_is_told_with_what_was_paid_for_it(alice: desk.Buyer) ->
     assert (gifts.currency, gifts.credits, gifts.micros) == ("", 1_000, 0)
     # 9.00 for 1,000, of which 20 are used.
     assert (paid.currency, paid.credits, paid.micros) == ("usd", 980, 8_820_000)
+
+
+def test_what_was_unspent_when_each_period_began_is_told(alice: desk.Buyer) -> None:
+    now = timezone.now()
+    Lot.objects.update(created_at=now - timedelta(days=10), remaining_credits=955)
+    desk.make_customer("bob@example.com")
+    make_request(alice, "r1", ended_at=now - timedelta(days=3))
+    LedgerEntry.objects.create(
+        wallet=alice.wallet,
+        kind="expiry",
+        amount_credits=-25,
+        balance_credits=955,
+        reference="expiry:1",
+        sold_for={"usd": 225_000},
+    )
+    roll_up_all()
+
+    found = figures()
+
+    told = [
+        (each.liability.credits, each.liability.micros) for pair in found.values() for each in pair
+    ]
+    # Bob's 1,000 are a gift of today. Alice's 1,000 had cost 9.00 ten days ago.
+    at_the_end, before_today = (1_955, {"usd": 8_595_000}), (980, {"usd": 8_820_000})
+    before_this_week, before_this_month = (1_000, {"usd": 9_000_000}), (0, {"usd": 0})
+    assert told[::2] == [at_the_end] * 3
+    assert told[1::2] == [before_today, before_this_week, before_this_month]
+
+
+def test_what_is_not_rolled_up_yet_is_spent_all_the_same(alice: desk.Buyer) -> None:
+    Lot.objects.update(remaining_credits=960)
+    make_request(alice, "r1")
+    note_booked(UsageRecord.objects.filter(request_id="r1"), [])
+    _, never_rolled_up = figures()["Today"]
+    roll_up()
+    Lot.objects.update(remaining_credits=940)
+    make_request(alice, "r2")
+    note_booked(UsageRecord.objects.filter(request_id="r2"), [])
+
+    _, rolled_up_before = figures()["Today"]
+
+    # 1,000 of today, 20 of which were used in 2026-03, as the books of this test have it.
+    assert never_rolled_up.liability.credits == -20
+    assert rolled_up_before.liability == never_rolled_up.liability
+
+
+def test_what_was_unspent_is_what_was_measured_then(alice: desk.Buyer) -> None:
+    credit = partial(post_credit, alice.wallet.pk, reference=Grant(uuid4()))
+    credit(kind="grant", amount_credits=70)
+    at_midnight = figures()["Today"][0].liability
+    with time_machine.travel(timezone.now() + timedelta(days=1), tick=False):
+        paid = Paid(7_000_000, "eur")
+        credit(kind="purchase", amount_credits=900, paid=paid)
+        make_request(alice, "r1")
+        Lot.objects.filter(currency="usd").update(remaining_credits=960)
+        roll_up_all()
+
+        now, before = figures()["Today"]
+
+    assert now.liability.credits == at_midnight.credits + 900 - 20
+    assert before.liability.credits == at_midnight.credits
+    assert before.liability.micros == {**at_midnight.micros, "eur": 0}
 
 
 def test_credits_of_which_nobody_knows_the_price_are_told(alice: desk.Buyer) -> None:

@@ -2,7 +2,6 @@
 
 from datetime import date, timedelta
 from decimal import Decimal
-from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -10,12 +9,13 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
-from billing.desk.margin import COLUMNS, Asked
 from billing.margin.alarms import raise_alarms
-from billing.margin.reads import ORDERS, read_first, read_margins, total_of
+from billing.margin.ordered import ORDERS, arrange, read_first
+from billing.margin.reads import read_margins, total_of
 from billing.models import ExchangeRate, InboxItem, UsageRecord
 from billing.rollups.due import note_booked
 from billing.rollups.sweep import roll_up
+from proxy.models import Probe
 from tests import desk
 
 MARGIN = "/admin/margin/"
@@ -165,9 +165,8 @@ def test_the_database_picks_the_rows_that_all_rows_begin_with(
         "customer", **days, order=order, most=3, currencies=["usd", "eur", "gbp"]
     )
 
-    whole = Asked("customer", 7, order).arrange(read_margins("customer", **days))
-    names = (order.removeprefix("-") == "name", COLUMNS.get(order.removeprefix("-")))
-    value = attrgetter("group") if names[0] else names[1][1]  # type: ignore[index]
+    whole = arrange(read_margins("customer", **days), order)
+    _, value = ORDERS[order.removeprefix("-")]
     assert count == 4
     assert [value(row) for row in found] == [value(row) for row in whole[:3]]
     by_group = {row.group: row for row in whole}
@@ -205,6 +204,30 @@ def test_the_rows_are_in_the_order_that_was_asked_for(alice: desk.Buyer, root: C
     assert names("-cost") == ["dear", "cheap"]
     assert names("cost") == ["cheap", "dear"]
     assert names("-margin") == ["cheap", "dear"]
+
+
+@pytest.mark.parametrize("by", ["day", "model", "provider", "customer", "key"])
+def test_probes_are_lines_of_their_own_so_that_it_adds_up_to_the_bill(
+    by: str, alice: desk.Buyer, root: Client
+) -> None:
+    make_request(alice, "r1", provider_name="acme")
+    roll_up_all()
+    for cost_nanos in (5_000_000, None):
+        Probe.objects.create(provider_name="acme", model_name="idle", cost_nanos=cost_nanos)
+    long_ago = timezone.now() - timedelta(days=40)
+    Probe.objects.create(provider_name="acme", model_name="idle", cost_nanos=7, began_at=long_ago)
+
+    page = root.get(MARGIN, {"by": by, "days": "30"})
+
+    [(name, own)] = page.context["own"]
+    names = {"day": f"Our probes: {TODAY}", "model": "Our probes: idle"}
+    other = "Our probes: acme" if by == "provider" else "Our probes"
+    assert name == names.get(by, other)
+    assert (own.requests, own.cost, own.unpriced_requests) == (2, Decimal("0.005"), 1)
+    total, billed = page.context["total"], page.context["billed"]
+    assert (total.requests, total.cost) == (1, Decimal("0.06"))
+    assert (billed.cost, billed.margin) == (Decimal("0.065"), Decimal("0.115"))
+    assert "Total with our probes" in page.content.decode()
 
 
 def test_the_page_is_for_staff_with_the_right_to_it(db: None) -> None:

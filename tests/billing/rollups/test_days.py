@@ -22,7 +22,7 @@ from billing.models import (
     UsageRecord,
     UsageRollUp,
 )
-from billing.rollups.days import cut, make_days
+from billing.rollups.days import cut, cut_steps, make_days
 from billing.rollups.due import note_booked
 from billing.rollups.periods import Period, Step, between, midnight
 from billing.rollups.reads import sum_by_step
@@ -54,7 +54,7 @@ PERIODS = st.builds(
     DAYS,
     st.integers(0, 60),
     st.sampled_from(Step),
-    st.sampled_from(["UTC", "Asia/Kolkata", "America/New_York"]),
+    st.sampled_from(["UTC", "Asia/Kolkata", "America/New_York", "Pacific/Auckland"]),
 )
 
 
@@ -136,8 +136,9 @@ def test_a_chart_adds_up_the_receipts_of_each_step_in_every_zone(
 
 
 @pytest.mark.parametrize(("days_from", "read"), [(None, 1), (NOON.date() + DAY, 0)])
-def test_a_chart_reads_whole_days_from_their_sums_once_they_are_made(
-    buyers: list[desk.Buyer], days_from: date | None, read: int
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Pacific/Honolulu"])
+def test_a_chart_reads_days_from_their_sums_once_they_are_made(
+    buyers: list[desk.Buyer], zone: str, days_from: date | None, read: int
 ) -> None:
     forget()
     note_booked(make_requests(buyers, [(True, 0, 7, {})]), [])
@@ -145,12 +146,32 @@ def test_a_chart_reads_whole_days_from_their_sums_once_they_are_made(
     RollUpRange.objects.all().delete()
     RollUpRange.objects.create(days_from=days_from)
     UsageDay.objects.update(charged_credits=F("charged_credits") + 1)
-    period = between(NOON.date(), NOON.date(), step=Step.DAY, zone=ZoneInfo("UTC"))
+    days = between(NOON.date() - DAY, NOON.date() + DAY, step=Step.DAY, zone=ZoneInfo(zone))
 
-    found = sum_by_step(buyers[0].wallet, period)
+    found = sum_by_step(buyers[0].wallet, days)
 
     # A customer has a receipt of 20 credits from the beginning, and this is another.
-    assert found[(1,)].charged_credits == 40 + read
+    assert {step: used.charged_credits for (step,), used in found.items()} == {2: 40 + read}
+
+
+@pytest.mark.parametrize(
+    ("zone", "hours"),
+    [("UTC", 0), ("Europe/Berlin", 1), ("Asia/Kolkata", 5.5), ("Pacific/Auckland", 11)],
+)
+def test_of_each_day_as_much_is_read_by_quarters_as_its_zone_is_away(
+    zone: str, hours: float, db: None
+) -> None:
+    days = between(date(2026, 1, 10), date(2026, 1, 19), step=Step.DAY, zone=ZoneInfo(zone))
+
+    cut = cut_steps(days)
+
+    moved = sum((until - since for since, until in cut.moved), timedelta(0))
+    rest = sum((until - since for since, until in cut.rest), timedelta(0))
+    # The days (UTC) at both ends are not whole.
+    whole = 10 if zone == "UTC" else 9
+    assert len(cut.days) == whole
+    assert moved == whole * timedelta(hours=hours)
+    assert rest == 10 * DAY - whole * DAY
 
 
 @given(since=DAYS, length=st.integers(0, 400), is_open=st.booleans())
