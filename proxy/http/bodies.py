@@ -8,7 +8,7 @@ from django.conf import settings
 
 from proxy.errors import PayloadTooLarge, RequestTooSlow, ServerBusy
 from proxy.http.connection import ClientConnection
-from proxy.parsing.jsonbody import OUTLINED_BYTES, SMALL_BYTES
+from proxy.parsing.jsonbody import COUNTED_BYTES, OUTLINED_BYTES, SMALL_BYTES
 
 # A body of which nothing more comes for this long is given up.
 STALL_S = 10.0
@@ -59,7 +59,7 @@ class BodyReader:
         before_large: Callable[[], Awaitable[None]] | None = None,
         check: Callable[[bytes], Awaitable[None]] | None = None,
     ) -> bytes:
-        """Read the whole body. `before_large` is awaited before a body is read beyond SMALL_BYTES.
+        """Read the whole body. `before_large` is awaited before one is read beyond COUNTED_BYTES.
 
         `check` sees every part of a body beyond OUTLINED_BYTES when it comes, and may refuse it
         before the rest is read. Raises PayloadTooLarge, RequestTooSlow, ServerBusy, ClientLeft.
@@ -68,22 +68,22 @@ class BodyReader:
         if declared > limit_bytes:
             raise _too_large(limit_bytes)
         deadline = time.monotonic() + settings.BODY_TIMEOUT_S
-        if declared > SMALL_BYTES and before_large is not None:
+        if declared > COUNTED_BYTES and before_large is not None:
             await before_large()
+            before_large = None
         parts: list[bytes] = []
-        size, is_large, is_checked, is_whole = 0, False, False, False
+        size, is_checked, is_whole = 0, False, False
         while not is_whole:
             part, is_whole = await self._next(deadline)
             size += len(part)
             if size > limit_bytes:
                 raise _too_large(limit_bytes)
             parts.append(part)
-            if size > SMALL_BYTES and not is_large:
-                is_large = True
-                if declared <= SMALL_BYTES and before_large is not None:
-                    await before_large()
+            if size > COUNTED_BYTES and before_large is not None:
+                await before_large()
+                before_large = None
             # A small body is kept only while its rest is waited for.
-            if is_large or not is_whole:
+            if size > SMALL_BYTES or not is_whole:
                 self._hold(size)
             if check is not None and max(size, declared) > OUTLINED_BYTES:
                 await check(part if is_checked else b"".join(parts))

@@ -23,7 +23,7 @@ A byte bounds a token:
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -54,8 +54,8 @@ TEMPLATE_PER_INPUT = 16
 
 # Normalizing holds the GIL: a slice of the worst text takes about 4 ms.
 SLICE_CHARS = 4_096
-# Up to here, nothing but commas takes a millisecond to mark; usual texts take less than to count.
-MARKED_BYTES = 128 * 1024
+# So many take a millisecond to mark. More of them, in a text of their own kind, are counted.
+MOST_MARKED = 128 * 1024
 # What a cut may hide: a mark after it moves one before it out of its character.
 SLICE_BYTES = 16
 
@@ -203,7 +203,10 @@ def _template_tokens(prompt: Prompt) -> int:
 def _rewritten_bytes(prompt: Prompt) -> int:
     """Return how many bytes longer a template and a tokenizer may make the texts."""
     texts = [text for text in prompt.all_texts() if text]
-    longer = _escaped_bytes(texts) + sum([_normalized_bytes(text) for text in texts])
+    whole = "".join(texts)
+    longer = _escaped_bytes(whole, len(texts))
+    if not whole.isascii():
+        longer += sum([_normalized_bytes(text) for text in texts])
     if prompt.tools:
         # Indented by four instead of two.
         indented = len(orjson.dumps(prompt.tools, option=orjson.OPT_INDENT_2))
@@ -211,20 +214,18 @@ def _rewritten_bytes(prompt: Prompt) -> int:
     return longer
 
 
-def _escaped_bytes(texts: Sequence[str]) -> int:
+def _escaped_bytes(whole: str, texts: int) -> int:
     """Return how many bytes longer texts are as JSON, with spaces behind their commas and colons.
 
     The two quotation marks stand for the space that SentencePiece puts before a text. Characters
-    are escaped each by itself, so all texts are written as one.
+    are escaped each by itself, so all texts are written as one, `whole`.
     """
-    whole = "".join(texts)
     size = len(whole) if whole.isascii() else len(whole.encode())
-    longer = 2 * len(texts) - size
-    if size > MARKED_BYTES:
-        return longer + len(orjson.dumps(whole)) - 2 + whole.count(",") + whole.count(":")
-    # As quotation marks, which become longer by one, too: a third of what counting takes.
-    marked = whole.replace(",", '"').replace(":", '"')
-    return longer + len(orjson.dumps(marked)) - 2
+    # As quotation marks, which become longer by one, too: a tenth of what counting takes, unless
+    # there is hardly anything else.
+    marked = whole.replace(",", '"', MOST_MARKED).replace(":", '"', MOST_MARKED)
+    others = sum(marked.count(sign) for sign in ",:" if sign in marked)
+    return 2 * texts - size + len(orjson.dumps(marked)) - 2 + others
 
 
 def _normalized_bytes(text: str) -> int:

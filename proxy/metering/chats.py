@@ -13,10 +13,15 @@ from typing import Any
 from proxy.metering.images import count_image
 from proxy.metering.prompt import NEVER_SHOWN, Prompt, add_unread, to_json
 from proxy.metering.tools import add_call, add_tools
+from proxy.parsing.tools import CALLED
 
 # What is read of a message, and of an assistant's beside it.
 READ = frozenset({"role", "content", "name", "tool_call_id"})
 READ_OF_ANSWER = READ | {"tool_calls", "function_call"}
+# A message that is a text, as most are.
+PLAIN = frozenset({"role", "content"})
+# What is read of a call beside it, by its kind.
+READ_OF_CALLS = {kind: frozenset({"id", "type", kind}) for kind in CALLED}
 PER_MESSAGE = 3
 PER_NAME = 1
 PRIMING = 3
@@ -31,7 +36,11 @@ MARGIN_PER_MESSAGE = 4
 def take_apart(body: Mapping[str, Any], model: str) -> Prompt:
     """Take apart the body of a checked request."""
     prompt = _empty(model)
-    for message in body["messages"]:
+    messages = body["messages"]
+    prompt.messages = len(messages)
+    prompt.overhead += PER_MESSAGE * len(messages)
+    prompt.margin += MARGIN_PER_MESSAGE * len(messages)
+    for message in messages:
         _add_message(prompt, message)
     tools = body.get("tools") or []
     functions = body.get("functions") or []
@@ -68,11 +77,10 @@ def _empty(model: str) -> Prompt:
 
 
 def _add_message(prompt: Prompt, message: Mapping[str, Any]) -> None:
-    prompt.overhead += PER_MESSAGE
-    prompt.margin += MARGIN_PER_MESSAGE
-    prompt.messages += 1
     prompt.texts.append(message["role"])
     _add_content(prompt, message.get("content"))
+    if message.keys() == PLAIN:
+        return
     if isinstance(name := message.get("name"), str):
         prompt.texts.append(name)
         prompt.overhead += PER_NAME
@@ -84,17 +92,20 @@ def _add_message(prompt: Prompt, message: Mapping[str, Any]) -> None:
 
 def _add_answer(prompt: Prompt, message: Mapping[str, Any]) -> frozenset[str]:
     """Add the fields that only an assistant's message has. Return what was read of it."""
+    for call in message.get("tool_calls") or ():
+        kind = call["type"]
+        add_call(prompt, call[kind])
+        prompt.identifiers.append(call["id"])
+        add_unread(prompt, call, READ_OF_CALLS[kind])
+    if call := message.get("function_call"):
+        add_call(prompt, call)
     read = READ_OF_ANSWER
+    if message.keys() <= read:
+        return read
     for key in ("refusal", "reasoning_content"):
         if isinstance(text := message.get(key), str):
             prompt.texts.append(text)
             read |= {key}
-    for call in message.get("tool_calls") or []:
-        add_call(prompt, call[call["type"]])
-        prompt.identifiers.append(call["id"])
-        add_unread(prompt, call, {"id", "type", call["type"]})
-    if call := message.get("function_call"):
-        add_call(prompt, call)
     return read
 
 

@@ -17,7 +17,10 @@ from proxy.metering.chats import (
     add_image,
 )
 from proxy.metering.prompt import NEVER_SHOWN, Prompt, add_unread, to_json
-from proxy.metering.tools import add_call, add_tools
+from proxy.metering.tools import READ_OF_CALL, add_call, add_tools
+
+# What is read of a call that is an item of its own.
+READ_OF_ITEM = READ_OF_CALL | {"type", "call_id"}
 
 
 def take_apart(body: Mapping[str, Any], model: str) -> Prompt:
@@ -56,7 +59,7 @@ def _add_item(prompt: Prompt, item: Mapping[str, Any]) -> None:
             add_unread(prompt, item, {"type", "role", "content"})
         case "function_call" | "custom_tool_call":
             prompt.overhead += PER_MESSAGE
-            add_call(prompt, item, {"type", "call_id"})
+            add_call(prompt, item, READ_OF_ITEM)
             prompt.identifiers.append(item["call_id"])
         case "function_call_output" | "custom_tool_call_output":
             _add_message(prompt, "tool", item["output"])

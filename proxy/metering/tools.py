@@ -25,15 +25,15 @@ MARGIN_PER_TOOL = 32
 
 
 def add_call(
-    prompt: Prompt, call: Mapping[str, Any], besides: AbstractSet[str] = frozenset()
+    prompt: Prompt, call: Mapping[str, Any], read: AbstractSet[str] = READ_OF_CALL
 ) -> None:
-    """Add a call that the model made earlier. The fields in `besides` are read elsewhere."""
+    """Add a call that the model made earlier. `read` has its fields and those read elsewhere."""
     prompt.overhead += PER_TOOL_CALL
     prompt.calls += 1
     for key in ("name", "arguments", "input"):
         if isinstance(text := call.get(key), str):
             prompt.texts.append(text)
-    add_unread(prompt, call, READ_OF_CALL | besides)
+    add_unread(prompt, call, read)
 
 
 def add_tools(prompt: Prompt, tools: Sequence[Any], functions: Iterable[Mapping[str, Any]]) -> None:

@@ -22,8 +22,11 @@ from proxy.errors import InvalidRequest, PayloadTooLarge
 DEFAULT_MAX_BYTES = 8 * 1024 * 1024
 DEFAULT_MAX_DEPTH = 100
 # A body up to here is parsed at once, whatever its elements are. Larger ones take a turn of their
-# key and a share of the process' memory.
+# wallet's large work and a share of the process' memory.
 SMALL_BYTES = 64 * 1024
+# Larger ones take one of their key's requests per minute before they are read, in a round trip of
+# its own. Most prompts of agents have 20 to 120 KB.
+COUNTED_BYTES = 128 * 1024
 # In a larger body a key that stands twice is not searched for, to be named.
 NAMED_BYTES = 1024 * 1024
 # Measured on one core: a message of a chat takes 3 µs from its bytes to its bound, a number of an
@@ -49,53 +52,100 @@ _ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _KEY_END = re.compile(rb'"(?<![^\\]\\")[ \t\r\n]*+:')
 
 
+class Elements:
+    """How many of each kind a text has, with those inside of its strings."""
+
+    def __init__(self) -> None:
+        self._containers = self._quotes = self._values = self._size = 0
+
+    def add(self, text: bytes, *, quotes: int | None = None) -> None:
+        """Count those of the next part, which had so many quotes before strings were emptied."""
+        self._containers += count_of(text, b"{", up_to=MAX_CONTAINERS + 1)
+        self._containers += count_of(text, b"[", up_to=MAX_CONTAINERS + 1)
+        if quotes is None:
+            quotes = count_of(text, b'"', up_to=2 * MAX_STRINGS + 1)
+        self._quotes += quotes
+        self._values += count_of(text, b",", up_to=MAX_VALUES + 1)
+        self._size += len(text)
+
+    def find_excess(self) -> InvalidRequest | None:
+        """Return the refusal of what there are too many of."""
+        if self._quotes > 2 * MAX_STRINGS:
+            return _too_many(MAX_STRINGS, "strings")
+        if self._containers > MAX_CONTAINERS:
+            return _too_many(MAX_CONTAINERS, "objects and arrays")
+        if self._values > MAX_VALUES:
+            return _too_many(MAX_VALUES, "values")
+        if self._size > MAX_OUTLINE_BYTES:
+            return _too_many(MAX_OUTLINE_BYTES, "bytes outside of strings")
+        return None
+
+
 class Outline:
     """A body with every string emptied, so that only structure and numbers are left.
 
     Its parts may come one after the other. Raises InvalidRequest as soon as there are too many
     elements, which is before they are parsed.
+
+    Strings are emptied once there are too many signs of elements with those inside of strings, as
+    no conversation has: that takes ten times as long as to count the signs.
     """
 
     def __init__(self, body: bytes = b"") -> None:
+        # The parts whose strings are not emptied yet.
+        self._waiting: list[bytes] = []
+        self._signs = Elements()
         self._parts: list[bytes] = []
+        self._elements = Elements()
         self._is_in_string = False
         # A backslash at the end of a part, whose escape goes on in the next one.
         self._tail = b""
-        self._containers = self._quotes = self._values = self._size = 0
         if body:
             self.add(body)
 
     def add(self, part: bytes) -> None:
         """Take the next part of the body."""
-        part = _ESCAPE.sub(b"", self._tail + part)
-        self._tail = b"\\" if part.endswith(b"\\") else b""
-        # Split at one more than may be, so that no more pieces are made than of a body that passes.
-        pieces = part.split(b'"', 2 * MAX_STRINGS - self._quotes + 1)
-        quotes = len(pieces) - 1
-        self._quotes += quotes
-        if self._quotes > 2 * MAX_STRINGS:
-            raise _too_many(MAX_STRINGS, "strings")
-        outside = b'""'.join(pieces[self._is_in_string :: 2])
-        self._is_in_string ^= bool(quotes % 2)
-        self._containers += outside.count(b"{") + outside.count(b"[")
-        self._values += outside.count(b",")
-        if self._containers > MAX_CONTAINERS:
-            raise _too_many(MAX_CONTAINERS, "objects and arrays")
-        if self._values > MAX_VALUES:
-            raise _too_many(MAX_VALUES, "values")
-        self._size += len(outside)
-        if self._size > MAX_OUTLINE_BYTES:
-            raise _too_many(MAX_OUTLINE_BYTES, "bytes outside of strings")
-        self._parts.append(outside)
+        self._waiting.append(part)
+        self._signs.add(part)
+        if self._signs.find_excess():
+            self._empty_strings()
 
     def text(self) -> bytes:
         """Return what has come so far."""
+        self._empty_strings()
         return b"".join(self._parts)
+
+    def _empty_strings(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for part in waiting:
+            self._empty_strings_of(part)
+
+    def _empty_strings_of(self, part: bytes) -> None:
+        part = _ESCAPE.sub(b"", self._tail + part)
+        self._tail = b"\\" if part.endswith(b"\\") else b""
+        # Split at one more than may be, so that no more pieces are made than of a body that passes.
+        pieces = part.split(b'"', 2 * MAX_STRINGS + 1)
+        outside = b'""'.join(pieces[self._is_in_string :: 2])
+        quotes = len(pieces) - 1
+        self._is_in_string ^= bool(quotes % 2)
+        self._elements.add(outside, quotes=quotes)
+        if excess := self._elements.find_excess():
+            raise excess
+        self._parts.append(outside)
+
+
+def count_of(text: bytes, sign: bytes, *, up_to: int) -> int:
+    """Count a sign in a text, up to a number.
+
+    By what is left without it: of a sign that is rare, that takes a tenth of what `count` takes.
+    """
+    return len(text) - len(text.replace(sign, b"", up_to))
 
 
 def is_wide(body: bytes) -> bool:
     """Tell whether a small body may have so many objects and arrays that it takes milliseconds."""
-    return body.count(b"{") + body.count(b"[") > NARROW_CONTAINERS
+    most = NARROW_CONTAINERS + 1
+    return count_of(body, b"{", up_to=most) + count_of(body, b"[", up_to=most) >= most
 
 
 def _too_many(limit: int, what: str) -> InvalidRequest:

@@ -11,12 +11,12 @@ from accounts.secrets import make_secret
 from proxy.errors import ServerBusy
 from proxy.http import bodies
 from proxy.http.bodies import BodyBudget
-from proxy.parsing.jsonbody import MAX_CONTAINERS, SMALL_BYTES
+from proxy.parsing.jsonbody import COUNTED_BYTES, MAX_CONTAINERS
 from tests.proxy.accounts import limit
 from tests.proxy.conftest import Api, Customer, assert_envelope, until
 from tests.proxy.wire import Client, assert_refused
 
-LARGE = 2 * SMALL_BYTES
+LARGE = 2 * COUNTED_BYTES
 PADDED = b'{"model":"gpt-4","messages":[{"role":"user","content":"Hello!"}],"user":"%b"}' % (
     b"x" * LARGE
 )
