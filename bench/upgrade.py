@@ -2,7 +2,7 @@
 
     python -m bench.upgrade [--rounds 10] [--old REF]
 
-Two web processes and a worker run. In each round they are replaced one after the other by those of
+Two web processes, a worker and beat run. In each round they are replaced one after the other by those of
 the other version: the present tree, or the tree of a commit with a function library that counts as
 older. Clients stream all the while and, as an edge does, turn to the other process when one accepts
 no connection. Each stream must come to its end marker and be charged exactly what it announces, no
@@ -92,6 +92,8 @@ class Roll:
         tree = self._trees[round_number % len(self._trees)]
         # First, because it loads the library that web processes of its version may need.
         await self._replace(self._stack.worker, tree)
+        # A worker of the other version may need what only its own beat asks for.
+        await self._replace(self._stack.beat, tree)
         await asyncio.to_thread(self._stack.await_ready, READY_WITHIN_S)
         for index, url in enumerate(self._stack.web_urls):
             await self._replace(self._stack.web[index], tree)
@@ -165,18 +167,21 @@ async def roll(stack: Stack, trees: Sequence[Path], secret: str, rounds: int) ->
 
 
 def begin_with(stack: Stack, tree: Path) -> None:
-    """Start the worker of the older version alone, on an empty Redis, as if it had been the first.
+    """Start worker and beat of the older version, on an empty Redis, as if they had been the first.
 
     Only then is there an older library to replace: a worker leaves a newer one alone.
     """
-    stack.worker.stop()
+    background = (stack.worker, stack.beat)
+    for process in background:
+        process.stop()
     if stack.valkey is None:
         raise RuntimeError("the stack has no Redis of its own")
     with redis.Redis.from_url(stack.valkey.url) as server:
         server.flushall()
         server.function_flush()
-    stack.worker.cwd = tree
-    stack.worker.start()
+    for process in background:
+        process.cwd = tree
+        process.start()
     stack.await_ready(READY_WITHIN_S)
 
 
