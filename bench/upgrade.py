@@ -5,8 +5,9 @@
 Two web processes, a worker and beat run. In each round they are replaced one after the other by
 those of the other version: the present tree, or the tree of a commit with a function library that
 counts as older. Clients stream all the while and, as an edge does, turn to the other process when
-one accepts no connection. Each stream must come to its end marker and be charged exactly what it announces, no
-request may fail otherwise, and the wallets may not be rebuilt: what was open stays open.
+one accepts no connection. Each stream must come to its end marker and be charged exactly what it
+announces, no request may fail otherwise, and the wallets may not be rebuilt: what was open stays
+open.
 """
 
 import argparse
