@@ -197,6 +197,22 @@ MUTANTS: list[Mutant] = [
         f"{BOUND_TESTS}holds_for_what_others_make_of_a_text",
     ),
     Mutant(
+        "calls: what is beyond the hold is told as charged before Redis says so",
+        "proxy/serving/call.py",
+        "credits <= self.admission.held_credits",
+        "True",
+        "tests/proxy/serving/test_settling.py::"
+        "test_an_answer_beyond_its_hold_says_what_redis_charged",
+    ),
+    Mutant(
+        "calls: a hold whose lease ran out is told as charged before Redis says so",
+        "proxy/serving/call.py",
+        "is_enough and time.monotonic() < self.held_at + settings.HOLD_LEASE_S",
+        "is_enough",
+        "tests/proxy/serving/test_settling.py::"
+        "test_an_answer_whose_lease_ran_out_waits_for_what_redis_says",
+    ),
+    Mutant(
         "holds: reasoning beside the maximum is not held",
         "proxy/serving/admission.py",
         "bound_prediction(prompt) + beyond_maximum(request, routes)",

@@ -6,7 +6,7 @@ never sent holds nothing, so nothing piles up here while Redis is away.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Self
 
 import structlog
@@ -121,6 +121,17 @@ class WalletClient:
         """Settle a hold at what it cost. Safe to repeat. Raises UnknownHold, WalletRecovering."""
         return ending.parse_settle(await self._ask(ending.settle(facts, settlement)))
 
+    def send_settlement(
+        self, facts: RequestFacts, settlement: Settlement
+    ) -> Awaitable[Settled] | None:
+        """Send a settlement in this loop iteration. What is returned is awaited as `settle` is.
+
+        None, and nothing is sent, if there is no connection to Redis.
+        """
+        command = ending.settle(facts, settlement)
+        answer = self._connections[command.shard].send(*command.parts())
+        return None if answer is None else self._read_settled(command, answer)
+
     async def void(self, facts: RequestFacts) -> None:
         """Release a hold without a record. Safe to repeat. Raises UnknownHold, WalletRecovering."""
         ending.parse_ended(await self._ask(ending.void(facts)))
@@ -156,9 +167,13 @@ class WalletClient:
         )
         return figures.parse_inquiry(await self._ask(command))
 
-    async def _ask(self, command: Command) -> Reply:
+    async def _read_settled(self, command: Command, answer: Awaitable[Reply]) -> Settled:
+        return ending.parse_settle(await self._ask(command, answer))
+
+    async def _ask(self, command: Command, answer: Awaitable[Reply] | None = None) -> Reply:
+        """Return the reply to a command, which was sent if its `answer` is given."""
         try:
-            reply: Reply = await self._connections[command.shard].command(*command.parts())
+            reply = await (answer or self._connections[command.shard].command(*command.parts()))
         except ConnectionLost as error:
             raise WalletRecovering(str(error)) from error
         except CommandRefused as error:

@@ -12,7 +12,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
 import hiredis
@@ -55,11 +55,21 @@ class Connection:
         """Send one command and return its answer. Raises ConnectionLost or CommandRefused."""
         protocol = self._protocol
         if protocol is not None and not protocol.is_closed:
-            return await self._ask(protocol, parts, self._timeout_s)
+            return await self._ask(protocol, protocol.send(parts, self._timeout_s))
         started = time.monotonic()
         protocol = await self._connect()
         left_s = self._timeout_s - (time.monotonic() - started)
-        return await self._ask(protocol, parts, left_s)
+        return await self._ask(protocol, protocol.send(parts, left_s))
+
+    def send(self, *parts: Argument) -> Awaitable[Any] | None:
+        """Send one command in this loop iteration, and return its answer, to be awaited later.
+
+        None, and nothing is sent, if there is no connection. Otherwise as `command`.
+        """
+        protocol = self._protocol
+        if protocol is None or protocol.is_closed:
+            return None
+        return self._ask(protocol, protocol.send(parts, self._timeout_s))
 
     async def close(self) -> None:
         """Close the socket; commands in flight fail."""
@@ -73,9 +83,9 @@ class Connection:
         # The loop releases an aborted socket in its next iteration, which may be its last.
         await asyncio.sleep(0)
 
-    async def _ask(self, protocol: "_Protocol", parts: Sequence[Argument], timeout_s: float) -> Any:
+    async def _ask(self, protocol: "_Protocol", answer: "asyncio.Future[Any]") -> Any:
         # Even a cancelled answer keeps its place in the order of answers.
-        reply = await protocol.send(parts, timeout_s)
+        reply = await answer
         if isinstance(reply, hiredis.ReplyError):
             if self._address.sentinels and str(reply).startswith(DEMOTED):
                 # The next command asks the Sentinels which server is the primary now.
@@ -122,8 +132,10 @@ class Connection:
         try:
             if address.password is not None:
                 names = [address.username] if address.username else []
-                await self._ask(protocol, ["AUTH", *names, address.password], self._timeout_s)
-            await self._ask(protocol, ["SELECT", address.db], self._timeout_s)
+                await self._ask(
+                    protocol, protocol.send(["AUTH", *names, address.password], self._timeout_s)
+                )
+            await self._ask(protocol, protocol.send(["SELECT", address.db], self._timeout_s))
         except BaseException:
             protocol.abort(ConnectionLost("Redis refused the connection."))
             raise

@@ -156,6 +156,8 @@ class Call:
         self.longest_gap_s = 0.0
         # When its lease was last renewed, or its hold placed, by the monotonic clock.
         self.renewed_at = time.monotonic()
+        # The same, but a renewal counts once Redis has taken it.
+        self.held_at = self.renewed_at
         self.task = asyncio.current_task()
         self._observer = observer
         self._work = work
@@ -253,6 +255,11 @@ class Call:
         elif now - self._heard_at > self.longest_gap_s:
             self.longest_gap_s = now - self._heard_at
         self._heard_at = now
+
+    def is_held(self, credits: int) -> bool:
+        """Tell whether the hold is sure to cover so much: nobody may have reaped it."""
+        is_enough = credits <= self.admission.held_credits
+        return is_enough and time.monotonic() < self.held_at + settings.HOLD_LEASE_S
 
     def end(self) -> None:
         """Note that the call is being settled or voided: the timer stops watching it."""

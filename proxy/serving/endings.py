@@ -21,6 +21,7 @@ be true are parked for staff, and our own count is charged, at most the client's
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -102,6 +103,34 @@ async def end_whole(
     return await _end(call, settler, Outcome.COMPLETED)
 
 
+async def end_answered(
+    call: Call,
+    settler: Settler,
+    meter: JsonAnswer,
+    answer: Callable[[Usage, int | None], Awaitable[None]],
+) -> None:
+    """Settle a call whose answer came in one piece, and have it sent with what it is charged.
+
+    Up to its hold a call is charged in full. So that answer does not wait for Redis to say so: it
+    leaves just after the settlement.
+    """
+    call.meter = meter
+    usage, settlement = await _find_end(call, settler, Outcome.COMPLETED)
+    assert settlement is not None  # noqa: S101  # by the table
+    charged = settlement.target_credits
+    begun = settler.begin(call.facts, settlement) if call.is_held(charged) else None
+    if begun is None:
+        settled = await settler.settle(call.facts, settlement)
+        await answer(usage, None if settled is None else settled.charged_credits)
+    else:
+        try:
+            await asyncio.sleep(0)
+            await answer(usage, charged)
+        finally:
+            settled = await settler.finish(call.facts, settlement, begun)
+    note_end(call, settlement, settled)
+
+
 async def end_broken(call: Call, settler: Settler, error: BaseException) -> HttpResponse:
     """End a call that an error broke off, and end the stream of a client that has its beginning.
 
@@ -169,15 +198,22 @@ def failure_answer(error: Exception) -> ApiError:
 
 async def _end(call: Call, settler: Settler, outcome: Outcome) -> tuple[Usage, Settled | None]:
     """End a call once: find its charge in the table, then write to the journal and to Redis."""
+    usage, settlement = await _find_end(call, settler, outcome)
+    return usage, await _write(call, settler, settlement)
+
+
+async def _find_end(
+    call: Call, settler: Settler, outcome: Outcome
+) -> tuple[Usage, Settlement | None]:
+    """Return how a call ends, once."""
     has_run = call.may_have_run
     call.end()
     try:
-        usage, settlement = await _find_settlement(call, outcome, has_run=has_run)
+        return await _find_settlement(call, outcome, has_run=has_run)
     except asyncio.CancelledError:
         # Cancelled while it counted. The call is still settled.
         settler.spawn(_end_cancelled(call, settler, outcome, has_run=has_run))
         raise
-    return usage, await _write(call, settler, settlement)
 
 
 async def _end_cancelled(call: Call, settler: Settler, outcome: Outcome, *, has_run: bool) -> None:

@@ -127,9 +127,10 @@ class Inflight:
     async def _renew(self, call: Call) -> None:
         if call.phase is Phase.ENDED:
             return
-        call.renewed_at = time.monotonic()
+        call.renewed_at = now = time.monotonic()
         try:
             await self._wallet.extend(call.facts, await progress(call))
+            call.held_at = now
         except WalletError:
             # The call ended meanwhile, or Redis is away: a hold survives three lost renewals.
             log.info("lease_not_renewed", request_id=call.facts.request_id)

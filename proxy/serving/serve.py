@@ -10,10 +10,11 @@ from django.http import HttpResponse, HttpResponseBase
 
 from proxy.errors import UpstreamError, UpstreamRefused
 from proxy.http.connection import ALREADY_SENT, ClientConnection
+from proxy.metering.usage import Usage
 from proxy.parsing.request import ModelRequest
 from proxy.serving.admission import admit
 from proxy.serving.call import Call
-from proxy.serving.endings import end_broken, end_whole
+from proxy.serving.endings import end_answered, end_broken
 from proxy.serving.endpoints import Endpoint
 from proxy.serving.keys import KeyFacts
 from proxy.serving.relay import relay
@@ -141,16 +142,18 @@ async def _answer_whole(
     settler: Settler,
     recorder: Recorder,
 ) -> HttpResponse:
-    """Wait for an answer in one piece, settle it, and send it with its charge."""
+    """Wait for an answer in one piece, have it settled, and send it with its charge."""
     with call.interruptible():
         body = await answer.read()
     metered = endpoint.meter_json(body, call.admission.request, call.label)
-    usage, settled = await end_whole(call, settler, metered)
-    headers = call.admission.headers
-    if settled is not None:
-        headers["x-tokenproxy-credits-charged"] = str(settled.charged_credits)
-    written = metered.write(usage)
-    headers = {"content-type": JSON, **headers}
-    await recorder.keep(headers, written)
-    await call.connection.answer(headers, written)
+
+    async def send(usage: Usage, charged_credits: int | None) -> None:
+        headers = {"content-type": JSON, **call.admission.headers}
+        if charged_credits is not None:
+            headers["x-tokenproxy-credits-charged"] = str(charged_credits)
+        written = metered.write(usage)
+        await recorder.keep(headers, written)
+        await call.connection.answer(headers, written)
+
+    await end_answered(call, settler, metered, send)
     return ALREADY_SENT

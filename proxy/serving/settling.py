@@ -40,6 +40,23 @@ class Settler:
         self._journal.end(facts, settlement)
         return await self._try(facts, lambda: self._wallet.settle(facts, settlement))
 
+    def begin(self, facts: RequestFacts, settlement: Settlement) -> Awaitable[Settled] | None:
+        """Settle a request's hold, without waiting for Redis: that is what `finish` is for.
+
+        What is begun leaves in this turn of the event loop. None, and nothing is begun, if there is
+        no connection to Redis.
+        """
+        begun = self._wallet.send_settlement(facts, settlement)
+        if begun is not None:
+            self._journal.end(facts, settlement)
+        return begun
+
+    async def finish(
+        self, facts: RequestFacts, settlement: Settlement, begun: Awaitable[Settled]
+    ) -> Settled | None:
+        """Return what a settlement that was begun was answered. None as `settle`."""
+        return await self._try(facts, lambda: self._wallet.settle(facts, settlement), first=begun)
+
     async def void(self, facts: RequestFacts) -> None:
         """Void the hold of a request that no upstream accepted."""
         self._journal.void(facts)
@@ -58,9 +75,15 @@ class Settler:
         for task in self._tasks:
             task.cancel()
 
-    async def _try(self, facts: RequestFacts, end: Callable[[], Awaitable[R]]) -> R | None:
+    async def _try(
+        self,
+        facts: RequestFacts,
+        end: Callable[[], Awaitable[R]],
+        *,
+        first: Awaitable[R] | None = None,
+    ) -> R | None:
         try:
-            return await end()
+            return await (first or end())
         except UnknownHold:
             self._leave(facts)
             return None

@@ -38,6 +38,7 @@ async def test_a_call_is_counted_once_and_as_its_receipt_has_it(
     counted = Counted()
 
     await api.chat(alice, stream=is_stream)
+    await api.idle()
 
     record = await alice.record()
     assert record is not None

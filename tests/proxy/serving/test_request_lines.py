@@ -32,6 +32,7 @@ async def test_a_call_is_one_line_that_says_what_it_cost(
     api: Api, alice: Customer, request_lines: Lines
 ) -> None:
     answer = await api.chat(alice, max_tokens=30)
+    await api.idle()
 
     (line,) = request_lines()
     usage = answer.json()["usage"]

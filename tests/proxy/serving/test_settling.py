@@ -76,6 +76,40 @@ async def test_it_answers_although_redis_is_gone_and_settles_when_it_is_back(
     assert balance.held_credits == 0
 
 
+async def test_an_answer_within_its_hold_does_not_wait_for_a_redis_that_hangs(
+    api: Api, alice: Customer, valkey_server: Valkey
+) -> None:
+    asking = asyncio.create_task(api.chat(alice, **SLOW))
+    await first_call(api)
+    valkey_server.process.signal(signal.SIGSTOP)
+    try:
+        response = await asking
+    finally:
+        valkey_server.process.signal(signal.SIGCONT)
+    await api.idle()
+
+    record = await alice.record()
+    assert record is not None
+    assert record.charged_credits == response.json()["usage"]["total_tokens"]
+    assert response.headers["x-tokenproxy-credits-charged"] == str(record.charged_credits)
+    assert (await alice.balance()).held_credits == 0
+
+
+async def test_an_answer_beyond_its_hold_says_what_redis_charged(api: Api, alice: Customer) -> None:
+    figures = {"prompt_tokens": 9_000, "completion_tokens": 3_000, "total_tokens": 12_000}
+    message = {"role": "assistant", "content": "one two three"}
+    answer = {"choices": [{"message": message}], "usage": figures}
+    async with serve_canned(json_answer(200, answer)) as canned:
+        await api.send_to(canned.base_url)
+        response = await api.chat(alice, max_tokens=3_000)
+
+    # All that she had is charged, and the rest is written off.
+    record = await alice.record()
+    assert record is not None
+    assert response.headers["x-tokenproxy-credits-charged"] == str(record.charged_credits)
+    assert (record.target_credits, record.charged_credits) == (12_000, 10_000)
+
+
 async def test_it_notes_every_request_and_its_end_in_the_journal(
     api: Api, alice: Customer, journal_dir: Path
 ) -> None:
@@ -108,10 +142,25 @@ async def test_it_leaves_a_hold_that_redis_does_not_know_to_the_worker_at_once(
     await in_database(adopt_journals)
 
     record = await alice.record()
-    assert "x-tokenproxy-credits-charged" not in response.headers
     assert record is not None
     assert record.charged_credits == response.json()["usage"]["total_tokens"]
+    assert response.headers["x-tokenproxy-credits-charged"] == str(record.charged_credits)
     assert (await alice.balance()).available_credits == 10_000 - record.charged_credits
+
+
+async def test_an_answer_whose_lease_ran_out_waits_for_what_redis_says(
+    api: Api, alice: Customer, redis_wallets: SyncWalletClient, settings: Any
+) -> None:
+    asking = asyncio.create_task(api.chat(alice, **SLOW))
+    call = await first_call(api)
+    call.held_at -= settings.HOLD_LEASE_S
+    lose_hold(redis_wallets, call)
+
+    response = await asking
+
+    # Redis does not know the hold, so it does not say what was charged.
+    assert response.status_code == 200
+    assert "x-tokenproxy-credits-charged" not in response.headers
 
 
 def lose_hold(client: SyncWalletClient, call: Call) -> None:
