@@ -10,9 +10,10 @@ from allauth.account.models import EmailAddress
 from allauth.usersessions.models import UserSession
 from django.db import IntegrityError, transaction
 
-from accounts.addresses import AddressTaken, has_left, lock_user
+from accounts.addresses import AddressTaken, has_left, is_confirmed, lock_user
 from accounts.models import User
 from billing.notices.security import notify_address_changed
+from billing.notices.status.subscriptions import move_subscription
 
 
 def why_address_stays(user: User | None) -> str:
@@ -42,6 +43,7 @@ def _replace(user: User, email: str) -> None:
         raise AddressTaken("Somebody else has this address.")
     if user.email == email:
         raise AddressTaken("It is their address already.")
+    was_theirs = is_confirmed(user)
     old_email, user.email = user.email, email
     user.save(update_fields=["email"])
     EmailAddress.objects.filter(user=user).delete()
@@ -49,3 +51,5 @@ def _replace(user: User, email: str) -> None:
     for session in UserSession.objects.filter(user=user):
         session.end()
     notify_address_changed(user, old_email=old_email, new_email=email)
+    if was_theirs:
+        move_subscription(old=old_email, new=email)

@@ -39,6 +39,7 @@ from billing.notices.sign_ins import (
     note_sign_in,
     remember_device,
 )
+from billing.notices.status.subscriptions import move_subscription
 from billing.top_ups.cards import disown_cards
 from common import money
 from common.client_networks import client_network
@@ -97,9 +98,13 @@ class AccountAdapter(PlainAccountAdapter):
         old_email = user.email
         if User.objects.filter(email=new_email).exclude(pk=user.pk).exists():
             return False
+        was_theirs = is_confirmed(user)
         is_new = bool(super().confirm_email(request, email_address))
         if is_new and new_email != old_email:
             notify_address_changed(user, old_email=old_email, new_email=new_email)
+            # Of an address that was never theirs, they may take nothing along.
+            if was_theirs:
+                move_subscription(old=old_email, new=new_email)
         if is_new:
             entry = grant_welcome_credit(
                 email_address.user,

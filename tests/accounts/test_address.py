@@ -7,8 +7,10 @@ from allauth.account.models import EmailAddress
 from django.core import mail
 from django.core.cache import cache
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import User
+from billing.models import StatusSubscription
 from tests.accounts.sign_up import LINK, PASSWORD
 from tests.billing.notices.conftest import Mailbox, mailbox
 from tests.conftest import signed_in
@@ -74,6 +76,25 @@ def test_the_link_replaces_the_address(alice: User, as_alice: Client) -> None:
     assert address_of(alice) == NEW
     assert can_log_in(NEW)
     assert not can_log_in("alice@example.com")
+
+
+def test_mails_of_incidents_follow_who_had_confirmed_the_old_address(
+    alice: User, as_alice: Client
+) -> None:
+    was_confirmed = EmailAddress.objects.get(user=alice).verified
+    confirmed_at = timezone.now()
+    StatusSubscription.objects.create(
+        address=alice.email, language="en", confirmed_at=confirmed_at, model_names=["gpt-4"]
+    )
+    ask(as_alice)
+    asked = StatusSubscription.objects.get().address
+
+    as_alice.post(mailed_link())
+
+    row = StatusSubscription.objects.get()
+    assert asked == "alice@example.com"
+    assert row.address == (NEW if was_confirmed else "alice@example.com")
+    assert (row.confirmed_at, row.model_names) == (confirmed_at, ["gpt-4"])
 
 
 def test_the_last_one_asked_for_counts(alice: User, as_alice: Client) -> None:

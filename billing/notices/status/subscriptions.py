@@ -63,6 +63,25 @@ def end_subscription(subscription: str) -> None:
         forget_subscriber(row.address)
 
 
+def move_subscription(*, old: str, new: str) -> None:
+    """Have mails of incidents follow a person to the address that replaces theirs.
+
+    Inside the caller's transaction; both addresses were confirmed by that person. If the new one
+    is subscribed already, its own subscription stays. Mails that are still to be sent follow.
+    """
+    rows = StatusSubscription.objects.select_for_update()
+    row = rows.filter(address=old.lower()).exclude(confirmed_at=None).first()
+    if row is None:
+        return
+    rows.filter(address=new.lower(), confirmed_at=None).delete()
+    if rows.filter(address=new.lower()).exists():
+        forget_subscriber(old)
+        return
+    StatusSubscription.objects.filter(pk=row.pk).update(address=new.lower())
+    waiting = Notice.objects.filter(user=None, kind=Notice.Kind.INCIDENT, sent_at=None)
+    waiting.filter(address=old.lower()).update(address=new.lower())
+
+
 def forget_subscriber(address: str) -> None:
     """Forget an address, inside the caller's transaction: its subscription, and mails to it."""
     StatusSubscription.objects.filter(address=address.lower()).delete()

@@ -323,3 +323,35 @@ def test_an_address_that_is_not_known_to_be_theirs_is_not_taken_off(
     erase(alice)
 
     assert StatusSubscription.objects.filter(address="alice@example.com").exists()
+
+
+def test_a_subscription_that_moves_takes_along_what_is_to_be_sent(mailbox: Mailbox) -> None:
+    subscribe(mailbox)
+    ask(mailbox, email="new@example.net")
+    notify_subscribers(facts={"title": "Slow", "updates": []}, model_names=[])
+    write_incident_mails()
+
+    subscriptions.move_subscription(old=ADDRESS, new="New@example.net")
+
+    row = StatusSubscription.objects.get()
+    assert (row.address, row.confirmed_at is None) == ("new@example.net", False)
+    waiting = Notice.objects.filter(kind=Notice.Kind.INCIDENT)
+    assert [each.address for each in waiting] == ["new@example.net"]
+
+
+def test_a_subscription_of_the_new_address_stays_as_it_is(mailbox: Mailbox) -> None:
+    subscribe(mailbox)
+    subscribe(mailbox, email="new@example.net", headers=GERMAN)
+
+    subscriptions.move_subscription(old=ADDRESS, new="new@example.net")
+
+    row = StatusSubscription.objects.get()
+    assert (row.address, row.language) == ("new@example.net", "de")
+
+
+def test_what_was_never_confirmed_does_not_move(mailbox: Mailbox) -> None:
+    ask(mailbox)
+
+    subscriptions.move_subscription(old=ADDRESS, new="new@example.net")
+
+    assert StatusSubscription.objects.get().address == ADDRESS
