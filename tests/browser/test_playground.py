@@ -68,6 +68,13 @@ def test_two_models_answer_side_by_side_and_each_has_a_receipt(
     page.goto("/dashboard/playground/")
     expect(page.get_by_role("main")).not_to_contain_text("say 40 words")
 
+    page.goto("/dashboard/usage/")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download as CSV").click()
+    titles, *requests = download.value.path().read_text(encoding="utf-8-sig").splitlines()
+    assert titles.startswith('"Ended (UTC)"')
+    assert sorted(line.split(",")[2] for line in requests) == ['"gpt-4o"', '"gpt-4o-mini"']
+
 
 def test_a_german_reader_is_told_the_same_in_german(stack: Stack, browsers: Browsers) -> None:
     page = browsers.open()

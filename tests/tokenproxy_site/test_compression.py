@@ -2,14 +2,18 @@
 
 import gzip
 import re
-from collections.abc import Iterator
+import zlib
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from django.test import Client
+from asgiref.sync import async_to_sync
+from django.http import StreamingHttpResponse
+from django.test import Client, RequestFactory
 
 from accounts.models import User
 from tests.conftest import signed_in
+from tokenproxy_site.compression import CompressionMiddleware
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = ROOT / "templates"
@@ -54,6 +58,30 @@ def test_a_text_is_compressed_for_who_reads_gzip(path: str) -> None:
     assert "accept-encoding" in headers["vary"].lower()
     assert len(gzip.decompress(body)) > len(body)
     assert "content-encoding" not in plain
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+def test_a_stream_is_one_member_of_which_each_chunk_goes_out_at_once(encoding: str) -> None:
+    """Browsers leave out what comes after the first member."""
+    request = RequestFactory().get("/", headers={"accept-encoding": encoding})
+
+    async def lines() -> AsyncIterator[bytes]:
+        for number in range(3):
+            yield f"line {number}\n".encode() * 100
+
+    async def stream() -> list[bytes]:
+        answer = StreamingHttpResponse(lines(), content_type="text/csv")
+        CompressionMiddleware(lambda _: answer)(request)
+        return [chunk async for chunk in answer]
+
+    chunks = async_to_sync(stream)()
+
+    if encoding == "gzip":
+        member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        chunks = [member.decompress(chunk) for chunk in chunks]
+        assert member.eof
+        assert member.unused_data == b""
+    assert chunks[:3] == [f"line {number}\n".encode() * 100 for number in range(3)]
 
 
 def test_a_font_is_sent_as_it_is() -> None:
