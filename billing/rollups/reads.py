@@ -101,7 +101,9 @@ def sum_by_step(
     def put(rows: QuerySet[Any], at: Any, *, home: Any = None) -> QuerySet[Any]:
         """Put rows into the step of an instant; they are of the day that counts in `home`."""
         step = WidthBucket(at, starts)
-        return rows.annotate(step=step, home=step if home is None else WidthBucket(home, starts))
+        of_day = step if home is None else WidthBucket(home, starts)
+        placed: QuerySet[Any] = rows.annotate(step=step, home=of_day)
+        return placed
 
     quarters = UsageRollUp.objects.filter(where, wallet=wallet)
     days = UsageDay.objects.filter(where, wallet=wallet)
