@@ -45,4 +45,5 @@ class KeptValuesFilter(admin.AllValuesFieldListFilter):
         super().__init__(field, *args, **kwargs)
         name = f"values:{field.model._meta.label_lower}:{field.name}"
         found = self.lookup_choices
-        self.lookup_choices = cache.get_or_set(name, lambda: list(found), self.kept_s)
+        kept: Any = cache.get_or_set(name, lambda: list(found), self.kept_s)
+        self.lookup_choices = kept
