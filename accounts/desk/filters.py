@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin import ModelAdmin
+from django.core.cache import cache
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 
@@ -33,3 +34,16 @@ class ConditionFilter(admin.SimpleListFilter):
         chosen = self.value()
         # Anything else in the address is a typo or an old link: show everything.
         return queryset.filter(self.conditions[chosen][1]) if chosen in self.conditions else None
+
+
+class KeptValuesFilter(admin.AllValuesFieldListFilter):
+    """Offers the values that a column has. Every row is read for them, so they are kept a while."""
+
+    kept_s = 300
+
+    def __init__(self, field: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(field, *args, **kwargs)
+        name = f"values:{field.model._meta.label_lower}:{field.name}"
+        found = self.lookup_choices
+        kept: Any = cache.get_or_set(name, lambda: list(found), self.kept_s)
+        self.lookup_choices = kept

@@ -7,6 +7,7 @@ from django.db.models import Q
 
 from accounts.desk import columns
 from accounts.desk.actions import ReadOnlyWithActions
+from accounts.desk.filters import KeptValuesFilter
 from accounts.desk.pages import Matter, link, list_tool, section
 from billing.admin.order_actions import ACTIONS
 from billing.admin.search import ExactSearch
@@ -79,7 +80,12 @@ class OrderAdmin(ExactSearch[Order], ReadOnlyWithActions[Order]):
         section("From", "client_address"),
     )
     list_select_related = ("team__person", "buyer")
-    list_filter = ("status", "channel", "currency", "pack_name")
+    list_filter = (
+        "status",
+        "channel",
+        ("currency", KeptValuesFilter),
+        ("pack_name", KeptValuesFilter),
+    )
     date_hierarchy = "created_at"
     search_fields = (
         "team__memberships__user__email",

@@ -58,6 +58,11 @@ class Used:
         self.prompt_tokens += prompt
         self.completion_tokens += completion
 
+    def __neg__(self) -> "Used":
+        return Used(
+            -self.requests, -self.charged_credits, -self.prompt_tokens, -self.completion_tokens
+        )
+
     def merge(self, other: "Used") -> None:
         self.add(
             other.requests, other.charged_credits, other.prompt_tokens, other.completion_tokens
@@ -90,32 +95,42 @@ def sum_by_step(
     Where quarters of an hour are gone, of days (UTC).
     """
     starts = Value(list(period.starts), ArrayField(DateTimeField()))
-    keys = ("step", GROUPS[by]) if by else ("step",)
+    keys = ("step", "home", GROUPS[by]) if by else ("step", "home")
     cut = cut_steps(period)
 
-    def step(at: Any) -> WidthBucket:
-        return WidthBucket(at, starts)
+    def put(rows: QuerySet[Any], at: Any, *, home: Any = None) -> QuerySet[Any]:
+        """Put rows into the step of an instant; they are of the day that counts in `home`."""
+        step = WidthBucket(at, starts)
+        of_day = step if home is None else WidthBucket(home, starts)
+        placed: QuerySet[Any] = rows.annotate(step=step, home=of_day)
+        return placed
 
     quarters = UsageRollUp.objects.filter(where, wallet=wallet)
     days = UsageDay.objects.filter(where, wallet=wallet)
-    in_days = days.filter(starts_at__in=cut.days)
-    added: list[QuerySet[Any]] = [in_days.annotate(step=step(_middle(F("starts_at"))))]
+    middle = _middle(F("starts_at"))
+    rolled_up = [put(days.filter(starts_at__in=cut.days), middle)]
     if may_be_gone(period.starts_at):
         quarters = quarters.filter(starts_at__gte=KEPT_FROM)
         divided = days.filter(_is_old(period)).exclude(starts_at__in=cut.days)
-        added.append(divided.annotate(step=step(_middle(F("starts_at")))))
+        rolled_up.append(put(divided, middle))
     moved = quarters.filter(_is_in_any(cut.moved))
-    added.append(
-        quarters.filter(_is_in_any([*cut.moved, *cut.rest])).annotate(step=step(F("starts_at")))
-    )
-    taken = moved.annotate(step=step(_middle(TruncDay("starts_at", tzinfo=UTC))))
-    return _add_up(
-        keys,
-        added,
-        _fresh(wallet, where).annotate(step=step(F("ended_at"))),
-        _is_in("ended_at", period.starts_at, period.ends_at),
-        taken=[taken] if cut.moved else [],
-    )
+    rolled_up += [
+        put(moved, F("starts_at"), home=_middle(TruncDay("starts_at", tzinfo=UTC))),
+        put(quarters.filter(_is_in_any(cut.rest)), F("starts_at")),
+    ]
+    fresh = put(_fresh(wallet, where), F("ended_at"))
+    is_in = _is_in("ended_at", period.starts_at, period.ends_at)
+    return _move(_add_up(keys, rolled_up, fresh, is_in))
+
+
+def _move(found: dict[tuple[Any, ...], Used]) -> dict[tuple[Any, ...], Used]:
+    """Take from each day's step what is in another step."""
+    placed: dict[tuple[Any, ...], Used] = {}
+    for (step, home, *group), used in found.items():
+        placed.setdefault((step, *group), Used()).merge(used)
+        if step != home:
+            placed.setdefault((home, *group), Used()).merge(-used)
+    return {key: used for key, used in placed.items() if used.requests}
 
 
 def _middle(day: Any) -> ExpressionWrapper[Any]:
@@ -188,20 +203,13 @@ def _is_in(column: str, since: datetime, until: datetime | None) -> Q:
 
 
 def _add_up(
-    keys: tuple[str, ...],
-    rolled_up: Sequence[QuerySet[Any]],
-    fresh: QuerySet[Any],
-    is_in: Q,
-    *,
-    taken: Sequence[QuerySet[Any]] = (),
+    keys: tuple[str, ...], rolled_up: Sequence[QuerySet[Any]], fresh: QuerySet[Any], is_in: Q
 ) -> dict[tuple[Any, ...], Used]:
-    """Return the sums of some roll-ups and receipts, without those of what is `taken` away."""
     summed = [
         each.values_list(*keys).annotate(
-            count=sign * Sum("requests"), **{f"{name}_sum": sign * Sum(name) for name in SUMS}
+            count=Sum("requests"), **{f"{name}_sum": Sum(name) for name in SUMS}
         )
-        for sign, several in ((1, rolled_up), (-1, taken))
-        for each in several
+        for each in rolled_up
     ]
     # First, because a part that can have no rows is left out.
     added = fresh.values_list(*keys).annotate(

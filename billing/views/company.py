@@ -15,6 +15,7 @@ from accounts.teams.company import Details, read_details, save_details
 from accounts.teams.exceptions import TeamRefused
 from accounts.teams.roles import Deed
 from billing.views.requests import CustomerRequest, member_only
+from common.long_selects import LongSelect
 
 # Codes of two letters that are no country: https://www.unicode.org/reports/tr35/#unicode_region_subtag
 NO_COUNTRIES = {"AC", "CP", "CQ", "DG", "EA", "EU", "EZ", "IC", "QO", "TA", "UN", "XA", "XB", "ZZ"}
@@ -47,7 +48,7 @@ class CompanyForm(forms.Form):
         max_length=80,
         widget=forms.TextInput(attrs={"autocomplete": "address-level2"}),
     )
-    country = forms.ChoiceField(label=_("Country"), required=False)
+    country = forms.ChoiceField(label=_("Country"), required=False, widget=LongSelect)
     tax_id = forms.CharField(
         label=_("Tax id"),
         required=False,

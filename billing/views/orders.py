@@ -2,8 +2,9 @@
 
 from uuid import UUID, uuid4, uuid5
 
+from django import forms
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -16,23 +17,41 @@ from billing.orders.documents import find_document
 from billing.orders.questions import count_question
 from billing.orders.refunds import offer_to_customer, refund_to_customer
 from billing.stripe_inbox.open_orders import ask_again
-from billing.views.forms import RefundForm
+from billing.views.forms import MAX_ID, RefundForm
 from billing.views.polling import poll_after_s, read_polls
 from billing.views.refusals import as_message
 from billing.views.requests import CustomerRequest, member_only
 from common.money import price
 
-# One page needs no more; statements list everything.
-MOST_ORDERS = 200
+PAGE_SIZE = 25
 ON_ITS_WAY = (Refund.Status.OPEN, Refund.Status.PENDING)
+
+
+class PageForm(forms.Form):
+    """Which page of a list: that of the rows before one."""
+
+    before = forms.IntegerField(required=False, min_value=1, max_value=MAX_ID)
 
 
 @member_only(Deed.SEE_ORDERS)
 @require_safe
 def orders(request: CustomerRequest) -> HttpResponse:
-    """List the team's orders, newest first."""
-    found = Order.objects.filter(team=request.team)[:MOST_ORDERS]
-    return render(request, "dashboard/orders.html", {"orders": found, "now": timezone.now()})
+    """List the team's orders, newest first, a page at a time."""
+    form = PageForm(request.GET)
+    if not form.is_valid():
+        raise Http404("There is no such page of orders.")
+    before = form.cleaned_data["before"]
+    rows = Order.objects.filter(team=request.team, **({"pk__lt": before} if before else {}))
+    # One order more than the page shows tells whether there is a next page.
+    found = list(rows[: PAGE_SIZE + 1])
+    page = found[:PAGE_SIZE]
+    context = {
+        "orders": page,
+        "now": timezone.now(),
+        "newest_url": "?" if before else "",
+        "next_url": f"?before={page[-1].pk}" if len(found) > PAGE_SIZE else "",
+    }
+    return render(request, "dashboard/orders.html", context)
 
 
 @member_only(Deed.SEE_ORDERS)

@@ -14,6 +14,7 @@ from accounts.languages import language_of
 from accounts.models import User
 from accounts.time_zones import zone_names, zone_of
 from billing.views.requests import CustomerRequest, customer_only
+from common.long_selects import LongSelect
 
 
 class ProfileForm(forms.Form):
@@ -25,6 +26,7 @@ class ProfileForm(forms.Form):
     time_zone = forms.ChoiceField(
         label=_("Time zone"),
         required=False,
+        widget=LongSelect,
         help_text=_("Charts cut their days by it. Statements and limits go by UTC."),
     )
 

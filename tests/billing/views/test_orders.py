@@ -12,6 +12,7 @@ from accounts.models import ApiKey, User
 from billing.ledger.balances import read_balance
 from billing.ledger.wallets import wallet_of
 from billing.models import Order, Pack, PackPrice
+from billing.views.orders import PAGE_SIZE
 from billing.views.polling import poll_after_s
 from tests.billing.views.conftest import HTMX, MakeOrder
 from tests.stripe_sandbox import Sandbox
@@ -85,6 +86,23 @@ def test_a_paid_order_links_to_its_receipt(as_alice: Client, order: MakeOrder) -
     assert f'href="/dashboard/orders/{made.public_id}/receipt/"' in page
     # That address ends after a month.
     assert "pay.stripe.com" not in page
+
+
+def test_orders_are_listed_a_page_at_a_time(as_alice: Client, order: MakeOrder) -> None:
+    made = [order("closed", stripe_session_id=f"cs_{n}") for n in range(PAGE_SIZE + 2)]
+
+    first = as_alice.get("/dashboard/orders/").context
+    second = as_alice.get(f"/dashboard/orders/{first['next_url']}").context
+
+    newest_first = made[::-1]
+    assert list(first["orders"]) == newest_first[:PAGE_SIZE]
+    assert list(second["orders"]) == newest_first[PAGE_SIZE:]
+    assert (first["newest_url"], second["newest_url"], second["next_url"]) == ("", "?", "")
+
+
+@pytest.mark.parametrize("before", ["0", "-1", "x", str(2**63)])
+def test_there_is_no_page_of_orders_before_none(before: str, as_alice: Client) -> None:
+    assert as_alice.get("/dashboard/orders/", {"before": before}).status_code == 404
 
 
 def test_bob_finds_nothing_of_alices_orders(as_bob: Client, order: MakeOrder) -> None:
