@@ -36,6 +36,12 @@ SHOWN = ("title", "title_de", "text", "text_de")
 class PromotionForm(forms.ModelForm[Promotion]):
     """Refuses to change what customers were promised."""
 
+    class Meta:
+        widgets: ClassVar = dict.fromkeys(
+            ("text", "text_de"),
+            forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"}),
+        )
+
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
         ends_at: datetime | None = self.cleaned_data.get("ends_at")
