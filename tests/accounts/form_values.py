@@ -89,6 +89,7 @@ FORMS: dict[str, dict[str, str]] = {
     "/dashboard/team/members/{seat}/role/": {"role": "admin"},
     "/dashboard/team/members/{seat}/remove/": {"keys": "end"},
     "/billing/checkout/nothing/": {"currency": "usd"},
+    "/billing/checkout/small/": {"credits": "1"},
     "/billing/checkout-amount/": {"quote": "usd:1000:1:never"},
 }
 VISITORS = (

@@ -14,7 +14,7 @@ from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from accounts.models import LegalText, User
-from billing.models import AmountOffer, ExchangeRate, Pack, PublicModel
+from billing.models import AmountOffer, ExchangeRate, Pack, Promotion, PublicModel
 from proxy.models import Incident, Provider, Route
 from tests import desk
 
@@ -26,6 +26,7 @@ EDITABLE: set[type[Model]] = {
     Incident,
     LegalText,
     Pack,
+    Promotion,
     Provider,
     PublicModel,
     Route,

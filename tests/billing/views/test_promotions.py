@@ -8,7 +8,7 @@ from django.test import Client
 
 from billing.models import AmountOffer, ModelPrice, Pack, Promotion
 from tests.billing.views.conftest import MakeOrder
-from tests.billing.views.test_storefront import words
+from tests.pages import words
 from tests.promotions import make_promotion
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)

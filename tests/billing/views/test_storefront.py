@@ -1,9 +1,7 @@
 """The pages that sell."""
 
-import html
 import re
 from datetime import UTC, datetime
-from typing import Protocol
 
 import pytest
 import time_machine
@@ -16,20 +14,8 @@ from billing.catalogue.model_prices import plan_price, set_price
 from billing.models import AmountOffer, AmountStep, ModelPrice, Order, Pack, PublicModel
 from billing.rollups.published import LEAST_REQUESTS
 from proxy.models import Provider, Route
+from tests.pages import Answer, words
 from tests.speeds import add_speed
-
-TAG = re.compile(r"<[^>]*>")
-
-
-class Answer(Protocol):
-    """What a test client returns."""
-
-    content: bytes
-
-
-def words(answer: Answer) -> str:
-    """Return what a page says, without its tags."""
-    return " ".join(html.unescape(TAG.sub(" ", answer.content.decode())).split())
 
 
 def names(answer: Answer) -> list[str]:
@@ -260,14 +246,14 @@ def test_the_number_of_active_filters_is_told(as_charlie: Client, asked: str, co
 
     summary = page.content.decode().partition("<summary>\n          More filters")[2]
     assert re.sub(r"\s*<.*?>\s*", " ", summary.partition("</summary>")[0]).strip() == count
-    assert '<details class="filters" >' in page.content.decode()
+    assert '<details class="fold filters" >' in page.content.decode()
 
 
 @pytest.mark.usefixtures("three")
 def test_a_folded_filter_that_is_wrong_is_unfolded(as_charlie: Client) -> None:
     page = as_charlie.get("/models/?price=-1").content.decode()
 
-    assert '<details class="filters" open>' in page
+    assert '<details class="fold filters" open>' in page
 
 
 @pytest.mark.usefixtures("three")
