@@ -120,15 +120,16 @@ async def end_answered(
     charged = settlement.target_credits
     begun = settler.begin(call.facts, settlement) if call.is_held(charged) else None
     if begun is None:
-        settled = await settler.settle(call.facts, settlement)
+        settled = await _write(call, settler, settlement)
         await answer(usage, None if settled is None else settled.charged_credits)
-    else:
-        try:
-            await asyncio.sleep(0)
-            await answer(usage, charged)
-        finally:
-            settled = await settler.finish(call.facts, settlement, begun)
-    note_end(call, settlement, settled)
+        return
+    try:
+        await asyncio.sleep(0)
+        await answer(usage, charged)
+    finally:
+        # Whether or not the client still takes its answer.
+        settled = await settler.finish(call.facts, settlement, begun)
+        note_end(call, settlement, settled)
 
 
 async def end_broken(call: Call, settler: Settler, error: BaseException) -> HttpResponse:
